@@ -1,0 +1,48 @@
+# Everything a person types here. Each target does its own set-up, which takes less than a second when nothing changed.
+
+PYTHON := venv/bin/python
+
+.PHONY: help setup run test check coverage bench logs admin clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run       the whole backend on this machine, with a walk through its main job"
+	@echo "make test      every test; starts what it needs and ends it"
+	@echo "make check     ruff, mypy, import-linter"
+	@echo "make coverage  the tests, with what they cover"
+	@echo "make bench     cold start and memory of each function; the ledger beside bare commits"
+	@echo "make logs      follow the log of a running 'make run'"
+	@echo "make admin     EMAIL=… makes the first administrator"
+	@echo "make clean     remove what set-up and tools made"
+
+setup:
+	@python3 emulator/setup.py
+
+run: setup
+	@exec $(PYTHON) -m emulator
+
+test: setup
+	@exec $(PYTHON) -m pytest
+
+check: setup
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@venv/bin/lint-imports
+
+coverage: setup
+	@exec $(PYTHON) -m pytest --cov --cov-report=term --cov-report=html
+
+bench: setup
+	@$(PYTHON) -m emulator.bench
+	@$(PYTHON) -m emulator.bench_ledger
+
+logs: setup
+	@exec $(PYTHON) -m emulator.logs
+
+admin: setup
+	@exec $(PYTHON) -m emulator.admin "$(EMAIL)"
+
+clean:
+	@rm -rf venv emulator/node_modules emulator/.run functions/http/static/vendor htmlcov .coverage .coverage.* \
+		.mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
