@@ -1,0 +1,185 @@
+"""The database as our code sees it: documents by path, atomic commits with preconditions, bounded queries.
+
+The semantics are Firestore's (native mode). Everything of ours that is stored goes through this port, so that one
+set of repositories runs on Firestore and on the memory adapter, and one contract test holds both to the same rules.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
+
+from shared.kernel.errors import Conflict, Rejected, Unavailable
+
+Value: TypeAlias = "bool | int | str | bytes | datetime | Sequence[Value] | Mapping[str, Value] | None"
+Data: TypeAlias = Mapping[str, Value]
+Version: TypeAlias = object
+"""When a document was last changed. Opaque: hand it back as a precondition, compare it for equality only."""
+
+COMMIT_WRITES_MAX = 2_500
+"""Firestore bounds a commit by its bytes (10 MiB) only; an account whose holds and lots all end at once needs 2 100."""
+DOCUMENT_BYTES_MAX = 1_000_000
+READ_TIMEOUT_SECONDS = 10.0
+COMMIT_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One stored document, as read."""
+
+    path: str
+    data: Data
+    version: Version
+
+    @property
+    def id(self) -> str:
+        """The last segment of the path."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Create:
+    """Write a document that must not exist yet."""
+
+    path: str
+    data: Data
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Put:
+    """Write a whole document; with `version`, only if it has not changed since."""
+
+    path: str
+    data: Data
+    version: Version | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """Replace some top-level fields of a document that must exist; with `version`, only if it has not changed since."""
+
+    path: str
+    data: Data
+    version: Version | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delete:
+    """Remove a document, existing or not; with `version`, only if it has not changed since."""
+
+    path: str
+    version: Version | None = None
+
+
+Write: TypeAlias = Create | Put | Patch | Delete
+Operator: TypeAlias = Literal["==", "<", "<=", ">", ">=", "in", "array_contains"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Where:
+    """One condition of a query."""
+
+    field: str
+    operator: Operator
+    value: Value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Order:
+    """One sort field of a query."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A bounded query over one collection (`accounts/u1/entries`) or, with `group`, all collections of that name.
+
+    Without `order_by` documents come by path, ascending. `after` continues behind the given values of the `order_by`
+    fields, or, without `order_by`, behind the given document path. `id_from` and `id_to` bound document ids, inclusive,
+    and go without `order_by` and `group`.
+    """
+
+    collection: str
+    limit: int
+    group: bool = False
+    where: tuple[Where, ...] = ()
+    order_by: tuple[Order, ...] = ()
+    after: tuple[Value, ...] | None = None
+    id_from: str | None = None
+    id_to: str | None = None
+
+
+class Documents(Protocol):
+    """The store. Every call has its own timeout; none retries a commit behind the caller's back."""
+
+    def get(self, path: str) -> Document | None:
+        """The document, strongly consistent, or None. Raises StoreUnavailable."""
+        ...
+
+    def get_all(self, paths: Sequence[str]) -> list[Document | None]:
+        """The documents, in the order asked for, in one round trip. Raises StoreUnavailable."""
+        ...
+
+    def query(self, query: Query) -> list[Document]:
+        """The matching documents, at most `query.limit`. Raises StoreUnavailable."""
+        ...
+
+    def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
+        """Apply all writes or none; the new version of each, in order. A path may stand in one write only.
+
+        Raises PreconditionFailed (nothing applied; read again), OutcomeUnknown (perhaps applied, perhaps later),
+        StoreUnavailable (nothing applied), InvalidWrite (nothing applied, and never will be).
+        """
+        ...
+
+
+class PreconditionFailed(Conflict):
+    """A document was there already, was gone, or had changed; nothing was applied."""
+
+    code = "contention"
+
+    def __init__(self, detail: str = "The documents changed in the meantime.") -> None:
+        super().__init__(detail)
+
+
+class OutcomeUnknown(Unavailable):
+    """The store did not say whether the commit was applied. Ask again with the same idempotency key."""
+
+    code = "outcome_unknown"
+
+    def __init__(self, detail: str = "The store did not say whether the change was applied.") -> None:
+        super().__init__(detail)
+
+
+class StoreUnavailable(Unavailable):
+    """The store could not be reached or refused for now; nothing was applied."""
+
+    code = "store_unavailable"
+
+    def __init__(self, detail: str = "The store is unavailable.") -> None:
+        super().__init__(detail)
+
+
+class InvalidWrite(Rejected):
+    """The store will never accept this write: too large, a wrong type, or a path used twice."""
+
+    code = "invalid_write"
+
+
+def check_writes(writes: Sequence[Write]) -> None:
+    """Raise InvalidWrite for a commit that no store of ours takes: too many writes, a path twice, not a path."""
+    if len(writes) > COMMIT_WRITES_MAX:
+        raise InvalidWrite(f"A commit holds at most {COMMIT_WRITES_MAX} writes.")
+    if len({write.path for write in writes}) != len(writes):
+        raise InvalidWrite("A path may stand in one write of a commit only.")
+    for write in writes:
+        if not is_document_path(write.path):
+            raise InvalidWrite(f"{write.path!r} is not the path of a document.")
+
+
+def is_document_path(path: str) -> bool:
+    """Whether `path` alternates collections and ids, and ends with an id."""
+    parts = path.split("/")
+    return len(parts) % 2 == 0 and all(part and part not in {".", ".."} for part in parts)

@@ -1,0 +1,20 @@
+"""Prices: exact fractions from decimal strings, rounded up once to whole microcredits."""
+
+import re
+from fractions import Fraction
+
+from shared.kernel.money import Micro
+
+PRICE = re.compile(r"(0|[1-9]\d{0,8})(\.\d{1,18})?", re.ASCII)
+
+
+def parse_price(text: object) -> Fraction:
+    """An exact, non-negative price in USD from its decimal string. Raises ValueError for anything else."""
+    if not isinstance(text, str) or not PRICE.fullmatch(text):
+        raise ValueError(text)
+    return Fraction(text)
+
+
+def round_up(amount: Fraction) -> Micro:
+    """The exact sum, rounded up once to a whole µcr, so that a price is never below what it sums."""
+    return Micro(-((-amount.numerator) // amount.denominator))

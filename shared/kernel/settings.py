@@ -1,0 +1,156 @@
+"""Settings: parsed once from the environment into a frozen object; what is wrong is named at start."""
+
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from shared.kernel.money import Micro, parse_credits
+
+T = TypeVar("T")
+
+SEED_BYTES = 32
+LAPTOP_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
+
+
+class SettingsError(Exception):
+    """A setting is missing or not what it must be; the message names every one of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """One Ed25519 key of the ledger: an id that entries name, and its 32-byte seed."""
+
+    kid: str
+    seed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the environment decides. Amounts are µcr; names are the environment's, in lower case."""
+
+    project: str
+    is_laptop: bool
+    ledger_id: str
+    ledger_signing_keys: tuple[SigningKey, ...]
+    ai_platform_api_key: str = field(repr=False)
+    ai_platform_base_url: str
+    default_model: str
+    credits_per_usd: int
+    markup_percent: int
+    welcome_bonus_amount: Micro
+    welcome_bonus_requires: str
+    rate_limit_per_minute: int
+    rate_limit_burst: int
+    hold_lifetime_seconds: int
+    cors_origins: tuple[str, ...]
+    app_check: str
+    firebase_web_api_key: str
+    region: str
+
+
+def parse_settings(env: Mapping[str, str]) -> Settings:
+    """The settings that `env` describes. Raises SettingsError naming all that is wrong, never a secret's value."""
+    problems: list[str] = []
+
+    def read(name: str, default: str | None, parse: Callable[[str], T]) -> T:
+        text = env.get(name) or default
+        try:
+            if text is None:
+                problems.append(f"{name} is not set")
+                return parse("")
+            return parse(text)
+        except ValueError as error:
+            if text is not None:
+                problems.append(f"{name} {error}")
+            return None  # type: ignore[return-value]  # never seen: problems raise below
+
+    is_laptop = bool(env.get("FUNCTIONS_EMULATOR") or env.get("FIRESTORE_EMULATOR_HOST"))
+    project = env.get("GCLOUD_PROJECT") or env.get("GOOGLE_CLOUD_PROJECT") or ""
+    if not project:
+        problems.append("GCLOUD_PROJECT is not set")
+    settings = Settings(
+        project=project,
+        is_laptop=is_laptop,
+        ledger_id=env.get("LEDGER_ID") or project,
+        ledger_signing_keys=read("LEDGER_SIGNING_KEY", None, parse_signing_keys),
+        ai_platform_api_key=env.get("AI_PLATFORM_API_KEY") or "",
+        ai_platform_base_url=read("AI_PLATFORM_BASE_URL", "https://api.openai.com/v1", _base_url),
+        default_model=env.get("DEFAULT_MODEL") or "gpt-4o-mini",
+        credits_per_usd=read("CREDITS_PER_USD", "100", _between(1, 1_000_000)),
+        markup_percent=read("MARKUP_PERCENT", "0", _between(0, 10_000)),
+        welcome_bonus_amount=read("WELCOME_BONUS_AMOUNT", "1000", _credits),
+        welcome_bonus_requires=read(
+            "WELCOME_BONUS_REQUIRES", "any" if is_laptop else "verified", _one_of("any", "verified")
+        ),
+        rate_limit_per_minute=read("RATE_LIMIT_PER_MINUTE", "600", _between(1, 60_000)),
+        rate_limit_burst=read("RATE_LIMIT_BURST", "300", _between(1, 60_000)),
+        hold_lifetime_seconds=read("HOLD_LIFETIME_SECONDS", "900", _between(1, 86_400)),
+        cors_origins=read("CORS_ORIGINS", ",".join(LAPTOP_ORIGINS) if is_laptop else " ", _origins),
+        app_check=read("APP_CHECK", "off", _one_of("off", "monitor", "enforce")),
+        firebase_web_api_key=env.get("FIREBASE_WEB_API_KEY") or ("laptop" if is_laptop else ""),
+        region=env.get("FUNCTION_REGION") or "us-central1",
+    )
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return settings
+
+
+def parse_signing_keys(text: str) -> tuple[SigningKey, ...]:
+    """`kid:base64seed[,kid:base64seed…]`: the first signs, the rest verify. Raises ValueError without the secret."""
+    keys = tuple(_signing_key(part) for part in text.split(","))
+    if len({key.kid for key in keys}) != len(keys):
+        raise ValueError("names the same key id twice")
+    return keys
+
+
+def _signing_key(part: str) -> SigningKey:
+    kid, _, encoded = part.strip().partition(":")
+    try:
+        seed = binascii.a2b_base64(encoded, strict_mode=True)
+    except (binascii.Error, ValueError):
+        seed = b""
+    if not kid.isascii() or not kid.replace("-", "").replace("_", "").isalnum() or len(seed) != SEED_BYTES:
+        raise ValueError("must be kid:base64 of a 32-byte Ed25519 seed, comma-separated")
+    return SigningKey(kid=kid, seed=seed)
+
+
+def _base_url(text: str) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError("must be an http(s) URL")
+    return text.rstrip("/") if parts.path.strip("/") else f"{text.rstrip('/')}/v1"
+
+
+def _between(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _credits(text: str) -> Micro:
+    try:
+        return parse_credits(text)
+    except Exception as error:
+        raise ValueError("must be an amount of credits such as 1000 or 12.5") from error
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    if any(not origin.startswith(("http://", "https://")) for origin in origins):
+        raise ValueError("must be origins such as https://app.example.com, comma-separated")
+    return origins
