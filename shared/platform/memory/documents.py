@@ -1,0 +1,205 @@
+"""Documents in memory, with Firestore's rules for commits, preconditions, values and queries."""
+
+import copy
+import threading
+from bisect import bisect_left, insort
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cmp_to_key
+
+from shared.kernel.documents import (
+    COMMIT_TIMEOUT_SECONDS,
+    DOCUMENT_BYTES_MAX,
+    Create,
+    Data,
+    Delete,
+    Document,
+    InvalidWrite,
+    Order,
+    Patch,
+    PreconditionFailed,
+    Query,
+    Value,
+    Version,
+    Where,
+    Write,
+    check_writes,
+)
+
+INT64_MAX = 2**63 - 1
+
+
+class MemoryDocuments:
+    """One database. Safe to share between threads; a commit is atomic, a read sees whole commits only."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._documents: dict[str, Document] = {}
+        self._ids: dict[str, list[str]] = {}
+        self._ticks = 0
+
+    def get(self, path: str) -> Document | None:
+        """See `Documents.get`."""
+        with self._lock:
+            return _copied(self._documents.get(path))
+
+    def get_all(self, paths: Sequence[str]) -> list[Document | None]:
+        """See `Documents.get_all`."""
+        with self._lock:
+            return [_copied(self._documents.get(path)) for path in paths]
+
+    def query(self, query: Query) -> list[Document]:
+        """See `Documents.query`."""
+        with self._lock:
+            found = [document for document in self._candidates(query) if _matches(document, query)]
+            found.sort(key=cmp_to_key(lambda a, b: _compare_documents(a, b, query.order_by)))
+            behind = [document for document in found if _is_after(document, query)]
+            return [copy.deepcopy(document) for document in behind[: query.limit]]
+
+    def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
+        """See `Documents.commit`."""
+        del timeout_seconds
+        check_writes(writes)
+        _check_sizes(writes)
+        with self._lock:
+            for write in writes:
+                self._check_precondition(write)
+            self._ticks += 1
+            return [self._apply(write) for write in writes]
+
+    def _check_precondition(self, write: Write) -> None:
+        current = self._documents.get(write.path)
+        if isinstance(write, Create):
+            if current is not None:
+                raise PreconditionFailed(f"{write.path} exists already.")
+        elif write.version is not None:
+            if current is None or current.version != write.version:
+                raise PreconditionFailed(f"{write.path} has changed.")
+        elif isinstance(write, Patch) and current is None:
+            raise PreconditionFailed(f"{write.path} does not exist.")
+
+    def _apply(self, write: Write) -> Version:
+        current = self._documents.get(write.path)
+        if isinstance(write, Delete):
+            if current is not None:
+                del self._documents[write.path]
+                self._ids[_collection(write.path)].remove(current.id)
+            return self._ticks
+        data = {**current.data, **write.data} if isinstance(write, Patch) and current is not None else write.data
+        if current is not None and current.data == data:
+            return current.version
+        if current is None:
+            insort(self._ids.setdefault(_collection(write.path), []), write.path.rpartition("/")[2])
+        self._documents[write.path] = Document(path=write.path, data=copy.deepcopy(data), version=self._ticks)
+        return self._ticks
+
+    def _candidates(self, query: Query) -> list[Document]:
+        if query.group:
+            groups = [name for name in self._ids if name.rpartition("/")[2] == query.collection]
+            return [self._documents[f"{name}/{id_}"] for name in groups for id_ in self._ids[name]]
+        ids = self._ids.get(query.collection, [])
+        first = bisect_left(ids, query.id_from) if query.id_from is not None else 0
+        wanted = (id_ for id_ in ids[first:] if query.id_to is None or id_ <= query.id_to)
+        return [self._documents[f"{query.collection}/{id_}"] for id_ in wanted]
+
+
+def _check_sizes(writes: Sequence[Write]) -> None:
+    for write in writes:
+        if not isinstance(write, Delete) and _size(write.data) > DOCUMENT_BYTES_MAX:
+            raise InvalidWrite(f"{write.path} is larger than {DOCUMENT_BYTES_MAX} bytes.")
+
+
+def _collection(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _copied(document: Document | None) -> Document | None:
+    return None if document is None else copy.deepcopy(document)
+
+
+def _size(value: object) -> int:
+    """About what Firestore counts, and its rules for types: no floats of ours, integers within 64 bits."""
+    if value is None or isinstance(value, bool):
+        return 1
+    if isinstance(value, int):
+        if abs(value) > INT64_MAX:
+            raise InvalidWrite("An integer does not fit 64 bits.")
+        return 8
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidWrite("A time needs its zone.")
+        return 8
+    return _size_of_many(value)
+
+
+def _size_of_many(value: object) -> int:
+    if isinstance(value, str):
+        try:
+            return len(value.encode()) + 1
+        except UnicodeEncodeError as error:
+            raise InvalidWrite("A string is not valid Unicode.") from error
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(_size(key) + _size(item) for key, item in value.items()) + 32
+    if isinstance(value, list | tuple):
+        if any(isinstance(item, list | tuple) for item in value):
+            raise InvalidWrite("A list cannot directly hold a list.")
+        return sum(_size(item) for item in value)
+    raise InvalidWrite(f"A {type(value).__name__} cannot be stored.")
+
+
+def _matches(document: Document, query: Query) -> bool:
+    ordered = all(order.field in document.data for order in query.order_by)
+    return ordered and all(_holds(where, document.data) for where in query.where)
+
+
+OPERATORS: Mapping[str, Callable[[Value, Value], bool]] = {
+    "==": lambda value, wanted: value == wanted,
+    "<": lambda value, wanted: _rank(value) == _rank(wanted) and _compare(value, wanted) < 0,
+    "<=": lambda value, wanted: _rank(value) == _rank(wanted) and _compare(value, wanted) <= 0,
+    ">": lambda value, wanted: _rank(value) == _rank(wanted) and _compare(value, wanted) > 0,
+    ">=": lambda value, wanted: _rank(value) == _rank(wanted) and _compare(value, wanted) >= 0,
+    "in": lambda value, wanted: isinstance(wanted, list | tuple) and value in wanted,
+    "array_contains": lambda value, wanted: isinstance(value, list | tuple) and wanted in value,
+}
+
+
+def _holds(where: Where, data: Data) -> bool:
+    return where.field in data and OPERATORS[where.operator](data[where.field], where.value)
+
+
+def _rank(value: Value) -> int:
+    """Firestore's order between types."""
+    kinds: tuple[type, ...] = (type(None), bool, int, datetime, str, bytes, list, dict)
+    return next(rank for rank, kind in enumerate(kinds) if isinstance(value, kind))
+
+
+def _compare(a: Value, b: Value) -> int:
+    if _rank(a) != _rank(b):
+        return _rank(a) - _rank(b)
+    left, right = (value.encode() if isinstance(value, str) else value for value in (a, b))
+    if left == right:
+        return 0
+    return -1 if left < right else 1  # type: ignore[operator]  # the ranks say that these compare
+
+
+def _compare_documents(a: Document, b: Document, order_by: tuple[Order, ...]) -> int:
+    for order in order_by:
+        result = _compare(a.data[order.field], b.data[order.field])
+        if result:
+            return -result if order.descending else result
+    by_path = (a.path > b.path) - (a.path < b.path)
+    return -by_path if order_by and order_by[-1].descending else by_path
+
+
+def _is_after(document: Document, query: Query) -> bool:
+    if query.after is None:
+        return True
+    if not query.order_by:
+        return document.path > str(query.after[0])
+    for order, bound in zip(query.order_by, query.after, strict=True):
+        result = _compare(document.data[order.field], bound)
+        if result:
+            return (result < 0) == order.descending
+    return False
