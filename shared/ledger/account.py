@@ -1,0 +1,159 @@
+"""An account's state: lots, open holds, budgets, debt; the fold of its journal and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.kernel.clock import Millis
+from shared.kernel.ids import HoldId, LotId, Uid
+
+Status = Literal["open", "frozen", "closed"]
+HoldStatus = Literal["active", "captured", "released", "expired"]
+
+HOLDS_MAX = 512
+LOTS_MAX = 1_000
+BUDGETS_MAX = 256
+TAKES_MAX = 4_096
+"""Open holds together may name this many lots, so that the state stays far below a document's size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """Credits of one origin. What was granted is spent, expired, reversed, held or available; amounts are µcr.
+
+    `owed` is what a reversal asked back and could not find any more; it stands in the account's debt.
+    """
+
+    id: LotId
+    source: str
+    priority: int
+    granted_seq: int
+    expires_at: Millis | None
+    is_paid: bool
+    granted: int
+    spent: int = 0
+    expired: int = 0
+    reversed: int = 0
+    owed: int = 0
+    held: int = 0
+
+    @property
+    def available(self) -> int:
+        """What can be spent or set aside."""
+        return self.granted - self.spent - self.expired - self.reversed - self.held
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it is left."""
+        return self.held == 0 and self.available == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Credits set aside: `takes` says how much out of which lot, `accrued` how much is used and not captured yet."""
+
+    id: HoldId
+    purpose: str
+    principal: str
+    is_reservation: bool
+    placed_at: Millis
+    expires_at: Millis
+    takes: tuple[tuple[LotId, int], ...]
+    budgets: tuple[str, ...] = ()
+    accrued: int = 0
+    placed: int = 0
+    captured: int = 0
+    status: HoldStatus = "active"
+
+    @property
+    def amount(self) -> int:
+        """What is set aside now."""
+        return sum(amount for _, amount in self.takes)
+
+    @property
+    def released(self) -> int:
+        """What was given back, once the hold is resolved; captures beyond the hold leave none."""
+        return 0 if self.status == "active" else max(0, self.placed - self.captured)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """A cap inside the account: at most `limit` may be `used` and `held` together. Forgotten after `expires_at`."""
+
+    id: str
+    limit: int
+    expires_at: Millis | None = None
+    used: int = 0
+    held: int = 0
+
+    @property
+    def room(self) -> int:
+        """What may still be held or used under this cap."""
+        return max(0, self.limit - self.used - self.held)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The state after entry `seq`, whose hash is `head` and whose time is `at`. `tat` (µs) is the rate limit's GCRA."""
+
+    ledger: str
+    uid: Uid
+    seq: int = 0
+    head: str
+    at: Millis = 0
+    status: Status = "open"
+    debt: int = 0
+    tat: int = 0
+    lots: Mapping[LotId, Lot] = field(default_factory=dict)
+    holds: Mapping[HoldId, Hold] = field(default_factory=dict)
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
+
+    @property
+    def available(self) -> int:
+        """What can be spent or set aside, as of the head."""
+        return sum(lot.available for lot in self.lots.values())
+
+    @property
+    def held(self) -> int:
+        """What is set aside."""
+        return sum(hold.amount for hold in self.holds.values())
+
+    @property
+    def due_at(self) -> Millis | None:
+        """When time alone will next change this account."""
+        holds = [hold.expires_at for hold in self.holds.values()]
+        lots = [lot.expires_at for lot in self.lots.values() if lot.expires_at is not None and lot.available > 0]
+        return min(holds + lots, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """Lots that are empty and holds that are resolved: they left the state, and some commands ask for them again."""
+
+    lots: Mapping[LotId, Lot] = field(default_factory=dict)
+    holds: Mapping[HoldId, Hold] = field(default_factory=dict)
+
+
+def check(account: Account) -> None:
+    """Assert what must be true of every state: before each write and after each read, in production too."""
+    assert account.debt >= 0, "debt is an amount owed"
+    assert len(account.holds) <= HOLDS_MAX, "open holds are limited"
+    held_by_lot: dict[LotId, int] = {}
+    for hold in account.holds.values():
+        assert hold.status == "active", "a resolved hold leaves the state"
+        for lot_id, amount in hold.takes:
+            assert amount > 0, "a hold takes something from each lot it names"
+            held_by_lot[lot_id] = held_by_lot.get(lot_id, 0) + amount
+    for lot in account.lots.values():
+        _check_lot(lot)
+        assert lot.held == held_by_lot.pop(lot.id, 0), "a lot knows what the holds took"
+    assert not held_by_lot, "a hold takes from lots that exist"
+    for budget in account.budgets.values():
+        assert budget.used >= 0, "a budget is used, not filled"
+        assert budget.held >= 0, "a budget holds what its holds hold"
+
+
+def _check_lot(lot: Lot) -> None:
+    assert lot.available >= 0, "nothing spends what it does not have"
+    assert min(lot.granted, lot.spent, lot.expired, lot.reversed, lot.owed, lot.held) >= 0, "parts are amounts"
+    assert not lot.is_empty, "an empty lot leaves the state"

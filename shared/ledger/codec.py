@@ -1,0 +1,79 @@
+"""The account's state as one canonical string, and back: compact, unindexed, sealed as a whole."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from shared.kernel.canonical import Json, canonical, parse_canonical
+from shared.kernel.ids import Uid
+from shared.ledger.account import Account, Budget, Hold, Lot
+
+STATE_VERSION = 1
+T = TypeVar("T")
+
+
+def encode_account(account: Account) -> str:
+    """The state as canonical JSON; lots, holds and budgets as maps of their fields, absent where they are None."""
+    body: dict[str, Json] = {
+        "v": STATE_VERSION,
+        "ledger": account.ledger,
+        "uid": account.uid,
+        "seq": account.seq,
+        "head": account.head,
+        "at": account.at,
+        "status": account.status,
+        "debt": account.debt,
+        "tat": account.tat,
+        "lots": [_fields(lot, Lot) for lot in account.lots.values()],
+        "holds": [_fields(hold, Hold) for hold in account.holds.values()],
+        "budgets": [_fields(budget, Budget) for budget in account.budgets.values()],
+    }
+    return canonical(body).decode()
+
+
+def decode_account(text: str) -> Account:
+    """The state that a canonical string says. Raises ValueError, KeyError or TypeError for anything else."""
+    body: Any = parse_canonical(text)
+    if body["v"] != STATE_VERSION:
+        raise ValueError(f"state version {body['v']} is not known")
+    lots = [decode_lot(fields) for fields in body["lots"]]
+    holds = [decode_hold(fields) for fields in body["holds"]]
+    budgets = [Budget(**fields) for fields in body["budgets"]]
+    return Account(
+        ledger=body["ledger"],
+        uid=Uid(body["uid"]),
+        seq=body["seq"],
+        head=body["head"],
+        at=body["at"],
+        status=body["status"],
+        debt=body["debt"],
+        tat=body["tat"],
+        lots={lot.id: lot for lot in lots},
+        holds={hold.id: hold for hold in holds},
+        budgets={budget.id: budget for budget in budgets},
+    )
+
+
+def encode_lot(lot: Lot) -> str:
+    """An archived lot as canonical JSON."""
+    return canonical(_fields(lot, Lot)).decode()
+
+
+def encode_hold(hold: Hold) -> str:
+    """An archived hold as canonical JSON."""
+    return canonical(_fields(hold, Hold)).decode()
+
+
+def decode_lot(fields: Mapping[str, Any]) -> Lot:
+    """A lot from its fields."""
+    return Lot(**{"expires_at": None, **fields})
+
+
+def decode_hold(fields: Mapping[str, Any]) -> Hold:
+    """A hold from its fields."""
+    takes = tuple((lot, amount) for lot, amount in fields["takes"])
+    return Hold(**{**fields, "takes": takes, "budgets": tuple(fields["budgets"])})
+
+
+def _fields(value: object, of: type) -> dict[str, Json]:
+    pairs = ((name, getattr(value, name)) for name in of.__slots__)  # type: ignore[attr-defined]  # a slotted dataclass
+    return {name: item for name, item in pairs if item is not None}

@@ -1,0 +1,153 @@
+"""What can be asked of an account. Every command carries the operation it belongs to; amounts are µcr."""
+
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar, dataclass_transform
+
+from shared.kernel.clock import Millis
+from shared.kernel.ids import HoldId, LotId, OperationId
+from shared.kernel.money import Micro
+
+PRIORITY_PROMOTIONAL = 10
+PRIORITY_PAID = 20
+"""Lots with the smaller priority are spent first: what expires or was a gift goes before what was paid for."""
+
+T = TypeVar("T")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def asked(cls: type[T]) -> type[T]:
+    """A frozen dataclass that is handed over, not compared or printed: what is not generated is a cold start's gain."""
+    return dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
+
+
+@asked
+class BudgetClaim:
+    """A cap that a hold or charge counts against: created on first use, its limit follows the latest claim."""
+
+    id: str
+    limit: Micro
+    expires_at: Millis | None = None
+
+
+@asked
+class RateLimit:
+    """At most `burst` spending calls at once, and `per_minute` of them in the long run (GCRA)."""
+
+    per_minute: int
+    burst: int
+
+
+@asked
+class Asked:
+    """One intention: the same `operation` has one effect, and with another `fingerprint` it is a conflict."""
+
+    operation: OperationId
+    fingerprint: str
+
+
+@asked
+class Grant(Asked):
+    """Credits enter as a lot of their own; debt is paid from it first. `source` is a posting's: `promo:welcome`."""
+
+    amount: Micro
+    lot: LotId
+    source: str
+    priority: int = PRIORITY_PROMOTIONAL
+    expires_at: Millis | None = None
+    is_paid: bool = False
+    note: str = ""
+
+
+@asked
+class PlaceHold(Asked):
+    """Set credits aside for `lifetime`, or refuse. `purpose` names the revenue that a capture goes to."""
+
+    amount: Micro
+    hold: HoldId
+    purpose: str
+    lifetime: Millis
+    principal: str
+    is_reservation: bool = False
+    budgets: tuple[BudgetClaim, ...] = ()
+    rate: RateLimit | None = None
+    note: str = ""
+
+
+@asked
+class ExtendHold(Asked):
+    """Set up to `amount` more aside, at least `at_least` or refuse; record what has accrued; live on for `lifetime`."""
+
+    hold: HoldId
+    amount: Micro
+    at_least: Micro
+    accrued: Micro
+    lifetime: Millis
+
+
+@asked
+class Capture(Asked):
+    """Charge a hold for what was used, and give back the rest if this is final. With `principal`, only its own."""
+
+    hold: HoldId
+    amount: Micro
+    is_final: bool = True
+    principal: str | None = None
+
+
+@asked
+class Release(Asked):
+    """Give a hold back. With `principal`, only its own."""
+
+    hold: HoldId
+    principal: str | None = None
+
+
+@asked
+class Charge(Asked):
+    """Spend at once, or refuse."""
+
+    amount: Micro
+    purpose: str
+    budgets: tuple[BudgetClaim, ...] = ()
+    rate: RateLimit | None = None
+
+
+@asked
+class Reverse(Asked):
+    """Of this lot, `target` in all is to be taken back: what is left of it at once, the rest as debt."""
+
+    lot: LotId
+    target: Micro
+
+
+@asked
+class Adjust(Asked):
+    """An operator's correction: a lot more, or, below zero, so much less. The reason is a note, never an entry's."""
+
+    amount: int
+    note: str = ""
+
+
+@asked
+class Freeze(Asked):
+    """Stop spending; what is held may still be captured or released."""
+
+
+@asked
+class Unfreeze(Asked):
+    """Allow spending again."""
+
+
+@asked
+class Close(Asked):
+    """The user leaves: holds end as if expired, what remains is forfeited, debt is written off."""
+
+
+@asked
+class Expire(Asked):
+    """Nothing but what is due by now; remembered by nobody, as it can be asked at any time."""
+
+
+Command: TypeAlias = (
+    Grant | PlaceHold | ExtendHold | Capture | Release | Charge | Reverse | Adjust | Freeze | Unfreeze | Close | Expire
+)

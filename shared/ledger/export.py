@@ -1,0 +1,89 @@
+"""An account as one self-contained NDJSON: what a customer or an auditor takes away and verifies offline.
+
+Line 1, the header: `{"type": "header", "format": "ics-export", "version": 1, "ledger", "uid", "keys": […]}`; once there
+is a transparency log it also has `checkpoint`. Then each entry from the first: `{"type": "entry", "schema", "seq",
+"kind", "body", "hash", "signature"}`, where `body` is the canonical text (RFC 8785, restricted), `hash` its SHA-256 in
+hex and `signature` the Ed25519 signature of `ics-entry-v1:` and the hash. Last the account: `{"type": "account",
+"version", "nonce", "state", "seal", "plain": {…}}`, sealed as `AccountStore.seal_message` says.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+import orjson
+
+from shared.kernel.clock import from_datetime, rfc3339
+from shared.kernel.documents import Document, Value
+from shared.kernel.ids import Uid
+from shared.ledger.keys import KeyRing
+from shared.ledger.store import SEALED_FIELDS, AccountStore, StoredEntry
+
+FORMAT = "ics-export"
+FORMAT_VERSION = 1
+WINDOW = 200
+STRANGERS_MAX = 20
+
+
+def export_lines(store: AccountStore, keys: KeyRing, ledger: str, uid: Uid) -> Iterator[str]:
+    """The lines of the export. The account is read first, so that every entry it counts is there to be exported.
+
+    What lies beside the journal and is none of ours is exported too, so that the verifier sees it.
+    """
+    document = store.document(uid)
+    seq = document.data.get("seq") if document is not None else 0
+    yield _line(
+        {
+            "type": "header",
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "ledger": ledger,
+            "uid": uid,
+            "keys": [key.to_json() for key in keys.registry],
+        }
+    )
+    last = seq if isinstance(seq, int) else 0
+    for first in range(1, last + 1, WINDOW):
+        for entry in store.entries(uid, first, min(last, first + WINDOW - 1)):
+            yield _line(_entry(entry))
+    for entry in _strangers(store, uid, last):
+        yield _line(_entry(entry))
+    if document is not None:
+        yield _line(_account(document))
+
+
+def _strangers(store: AccountStore, uid: Uid, last: int) -> list[StoredEntry]:
+    """Entries that the account does not count: younger ones are ours, if by now it does."""
+    found = store.strangers(uid, last, STRANGERS_MAX)
+    if not found:
+        return []
+    document = store.document(uid)
+    seq = document.data.get("seq") if document is not None else 0
+    now = seq if isinstance(seq, int) else 0
+    return [entry for entry in found if not last < entry.seq <= now]
+
+
+def _entry(entry: StoredEntry) -> Mapping[str, object]:
+    return {
+        "type": "entry",
+        "schema": entry.schema,
+        "seq": entry.seq,
+        "kind": entry.kind,
+        "body": entry.body,
+        "hash": entry.hash,
+        "signature": entry.signature,
+    }
+
+
+def _account(document: Document) -> Mapping[str, object]:
+    plain = {name: exported(value) for name, value in document.data.items() if name not in SEALED_FIELDS}
+    sealed = {name: document.data.get(name) for name in ("version", "nonce", "state", "seal")}
+    return {"type": "account", **sealed, "plain": plain}
+
+
+def exported(value: Value) -> object:
+    """A stored value as an export says it: times as RFC 3339."""
+    return rfc3339(from_datetime(value)) if isinstance(value, datetime) else value
+
+
+def _line(value: Mapping[str, object]) -> str:
+    return orjson.dumps(value, default=str).decode() + "\n"

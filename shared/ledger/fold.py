@@ -1,0 +1,292 @@
+"""The fold: what one entry makes of an account. Deciding and verifying both go through here, and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from shared.kernel.canonical import Json, canonical
+from shared.kernel.clock import Millis
+from shared.kernel.ids import HoldId, LotId
+from shared.ledger.account import Account, Archive, Budget, Hold, HoldStatus, Lot, Status
+from shared.ledger.entries import (
+    AVAILABLE,
+    BREAKAGE,
+    DEBT,
+    ENTRY_VERSION,
+    HELD,
+    Draft,
+    Entry,
+    Posting,
+    body_hash,
+)
+
+
+class NotApplicable(ValueError):
+    """An entry that cannot follow this state: it moves what is not there."""
+
+
+@dataclass(slots=True)
+class _Fold:
+    """The parts of an account while one entry changes them."""
+
+    draft: Draft
+    debt: int
+    lots: dict[LotId, Lot]
+    holds: dict[HoldId, Hold]
+    budgets: dict[str, Budget]
+    archive: Archive
+    hold_id: HoldId | None = None
+
+
+def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Archive]:
+    """The state after `draft`, and what left it. `archive` holds the archived lots that `draft` may name.
+
+    Raises NotApplicable when the draft moves what is not there.
+    """
+    fold = _Fold(
+        draft=draft,
+        debt=account.debt,
+        lots=dict(account.lots),
+        holds=dict(account.holds),
+        budgets=live_budgets(account.budgets, account.holds, draft.at),
+        archive=archive,
+    )
+    _take_facts(fold, account.seq + 1)
+    for posting in draft.postings:
+        _post(fold, posting)
+    left = _archived(fold)
+    after = replace(
+        account,
+        seq=account.seq + 1,
+        at=draft.at,
+        status=cast("Status", draft.facts.get("status", account.status)),
+        debt=fold.debt,
+        tat=cast("int", draft.facts.get("tat", account.tat)),
+        lots=fold.lots,
+        holds=fold.holds,
+        budgets=fold.budgets,
+    )
+    return after, left
+
+
+def seal_entry(before: Account, after: Account, draft: Draft, kid: str) -> tuple[Account, Entry]:
+    """The draft as the next link of the chain, and the state whose head it is."""
+    body: dict[str, Json] = {
+        "v": ENTRY_VERSION,
+        "ledger": before.ledger,
+        "uid": before.uid,
+        "seq": after.seq,
+        "prev": before.head,
+        "kind": draft.kind,
+        "op": draft.operation,
+        "at": draft.at,
+        "kid": kid,
+        "postings": [posting.to_json() for posting in draft.postings],
+        "posted": after.available + after.held,
+        "held": after.held,
+        "debt": after.debt,
+        **draft.facts,
+    }
+    text = canonical(body)
+    entry = Entry(seq=after.seq, body=text.decode(), hash=body_hash(text))
+    return replace(after, head=entry.hash), entry
+
+
+def live_budgets(budgets: Mapping[str, Budget], holds: Mapping[HoldId, Hold], at: Millis) -> dict[str, Budget]:
+    """The budgets that still count at `at`: not past their time, or named by an open hold."""
+    named = {name for hold in holds.values() for name in hold.budgets}
+    return {name: budget for name, budget in budgets.items() if name in named or not _is_past(budget, at)}
+
+
+def _is_past(budget: Budget, at: Millis) -> bool:
+    return budget.expires_at is not None and budget.expires_at <= at
+
+
+def _take_facts(fold: _Fold, seq: int) -> None:
+    facts = cast("Mapping[str, Any]", fold.draft.facts)
+    if "lot" in facts:
+        _open_lot(fold, facts["lot"], seq)
+    for claim in facts.get("budgets", ()):
+        known = fold.budgets.get(claim["id"], Budget(id=claim["id"], limit=0))
+        fold.budgets[known.id] = replace(known, limit=claim["limit"], expires_at=claim.get("expires_at"))
+    if "hold" in facts:
+        _take_hold_facts(fold, facts["hold"], [claim["id"] for claim in facts.get("budgets", ())])
+
+
+def _open_lot(fold: _Fold, fact: Mapping[str, Any], seq: int) -> None:
+    if fact["id"] in fold.lots or fact["id"] in fold.archive.lots:
+        raise NotApplicable("the lot exists")
+    fold.lots[fact["id"]] = Lot(
+        id=fact["id"],
+        source=fact["source"],
+        priority=fact["priority"],
+        granted_seq=seq,
+        expires_at=fact.get("expires_at"),
+        is_paid=fact["paid"],
+        granted=0,
+    )
+
+
+def _take_hold_facts(fold: _Fold, fact: Mapping[str, Any], budgets: list[str]) -> None:
+    fold.hold_id = HoldId(fact["id"])
+    if fold.draft.kind == "hold":
+        if fold.hold_id in fold.holds or fold.hold_id in fold.archive.holds:
+            raise NotApplicable("the hold is open, or was")
+        fold.holds[fold.hold_id] = Hold(
+            id=fold.hold_id,
+            purpose=fact["purpose"],
+            principal=fact["principal"],
+            is_reservation=fact["reservation"],
+            placed_at=fold.draft.at,
+            expires_at=fact["expires_at"],
+            takes=(),
+            budgets=tuple(budgets),
+        )
+        return
+    hold = _hold(fold)
+    fold.holds[hold.id] = replace(
+        hold, expires_at=fact.get("expires_at", hold.expires_at), accrued=fact.get("accrued", hold.accrued)
+    )
+
+
+def _hold(fold: _Fold) -> Hold:
+    hold = fold.holds.get(fold.hold_id) if fold.hold_id is not None else None
+    if hold is None:
+        raise NotApplicable("the hold is not open")
+    return hold
+
+
+def _lot(fold: _Fold, lot_id: LotId | None) -> Lot:
+    lot = fold.lots.get(lot_id) if lot_id is not None else None
+    lot = lot or (fold.archive.lots.get(lot_id) if lot_id is not None else None)
+    if lot is None:
+        raise NotApplicable("the lot is not there")
+    return lot
+
+
+def _post(fold: _Fold, posting: Posting) -> None:
+    """Move one amount. Whatever is not the account's own needs no book here: platform totals are derived."""
+    if posting.amount <= 0:
+        raise NotApplicable("a posting moves more than nothing")
+    if posting.source == DEBT:
+        _post_from_debt(fold, posting)
+    elif posting.source == HELD:
+        _post_from_held(fold, posting)
+    elif posting.source == AVAILABLE:
+        _post_from_available(fold, posting)
+    elif posting.destination == AVAILABLE:
+        lot = _lot(fold, posting.lot)
+        fold.lots[lot.id] = replace(lot, granted=lot.granted + posting.amount)
+    elif posting.destination == DEBT:
+        _pay_debt(fold, posting.amount)
+    elif fold.hold_id is not None:
+        _count_captured(fold, posting.amount, is_user_s=False)
+
+
+def _post_from_available(fold: _Fold, posting: Posting) -> None:
+    lot, amount = _lot(fold, posting.lot), posting.amount
+    if lot.available < amount:
+        raise NotApplicable("more than the lot has")
+    if posting.destination == HELD:
+        fold.lots[lot.id] = replace(lot, held=lot.held + amount)
+        _take(fold, lot.id, amount)
+    elif posting.destination == BREAKAGE:
+        fold.lots[lot.id] = replace(lot, expired=lot.expired + amount)
+    elif fold.draft.kind == "reversal":
+        _check_reversible(lot, amount)
+        fold.lots[lot.id] = replace(lot, reversed=lot.reversed + amount)
+    else:
+        fold.lots[lot.id] = replace(lot, spent=lot.spent + amount)
+        _count_spent(fold, posting)
+
+
+def _count_spent(fold: _Fold, posting: Posting) -> None:
+    if posting.destination == DEBT:
+        _pay_debt(fold, posting.amount)
+    elif fold.hold_id is not None:
+        _count_captured(fold, posting.amount, is_user_s=True)
+    else:
+        claims = cast("tuple[Mapping[str, str], ...]", fold.draft.facts.get("budgets", ()))
+        _change_budgets(fold, tuple(claim["id"] for claim in claims), used=posting.amount, held=0)
+
+
+def _post_from_held(fold: _Fold, posting: Posting) -> None:
+    lot, amount = _lot(fold, posting.lot), posting.amount
+    _give_back(fold, lot.id, amount)
+    kept = replace(lot, held=lot.held - amount)
+    if posting.destination == AVAILABLE:
+        fold.lots[lot.id] = kept
+    elif posting.destination == BREAKAGE:
+        fold.lots[lot.id] = replace(kept, expired=lot.expired + amount)
+    elif posting.destination == DEBT:
+        fold.lots[lot.id] = replace(kept, reversed=lot.reversed + amount, owed=lot.owed - amount)
+        _pay_debt(fold, amount)
+    else:
+        fold.lots[lot.id] = replace(kept, spent=lot.spent + amount)
+        _count_captured(fold, amount, is_user_s=True)
+
+
+def _post_from_debt(fold: _Fold, posting: Posting) -> None:
+    lot = _lot(fold, posting.lot)
+    _check_reversible(lot, posting.amount)
+    fold.debt += posting.amount
+    fold.lots[lot.id] = replace(lot, owed=lot.owed + posting.amount)
+
+
+def _check_reversible(lot: Lot, amount: int) -> None:
+    if lot.reversed + lot.owed + amount > lot.granted:
+        raise NotApplicable("more than was granted is taken back")
+
+
+def _pay_debt(fold: _Fold, amount: int) -> None:
+    if fold.debt < amount:
+        raise NotApplicable("more than is owed")
+    fold.debt -= amount
+
+
+def _take(fold: _Fold, lot_id: LotId, amount: int) -> None:
+    hold = _hold(fold)
+    takes = dict(hold.takes)
+    takes[lot_id] = takes.get(lot_id, 0) + amount
+    fold.holds[hold.id] = replace(hold, takes=tuple(takes.items()), placed=hold.placed + amount)
+    _change_budgets(fold, hold.budgets, used=0, held=amount)
+
+
+def _give_back(fold: _Fold, lot_id: LotId, amount: int) -> None:
+    hold = _hold(fold)
+    takes = dict(hold.takes)
+    if takes.get(lot_id, 0) < amount:
+        raise NotApplicable("more than the hold took")
+    takes[lot_id] -= amount
+    left = tuple((lot, rest) for lot, rest in takes.items() if rest > 0)
+    fold.holds[hold.id] = replace(hold, takes=left)
+    _change_budgets(fold, hold.budgets, used=0, held=-amount)
+
+
+def _count_captured(fold: _Fold, amount: int, *, is_user_s: bool) -> None:
+    """What is charged counts as captured and no longer accrues; what we absorb is not the user's."""
+    hold = _hold(fold)
+    paid = amount if is_user_s else 0
+    fold.holds[hold.id] = replace(hold, captured=hold.captured + paid, accrued=max(0, hold.accrued - amount))
+    _change_budgets(fold, hold.budgets, used=paid, held=0)
+
+
+def _change_budgets(fold: _Fold, names: tuple[str, ...], *, used: int, held: int) -> None:
+    for name in names:
+        budget = fold.budgets[name]
+        fold.budgets[name] = replace(budget, used=budget.used + used, held=budget.held + held)
+
+
+def _archived(fold: _Fold) -> Archive:
+    """Take out of the state what is over: empty lots, and the hold that this entry ended."""
+    empty = {lot.id: lot for lot in fold.lots.values() if lot.is_empty}
+    for lot_id in empty:
+        del fold.lots[lot_id]
+    fact = cast("Mapping[str, str]", fold.draft.facts.get("hold", {}))
+    if "end" not in fact:
+        return Archive(lots=empty)
+    ended = replace(_hold(fold), status=cast("HoldStatus", fact["end"]), accrued=0)
+    if ended.takes:
+        raise NotApplicable("an ended hold holds nothing")
+    del fold.holds[ended.id]
+    return Archive(lots=empty, holds={ended.id: ended})

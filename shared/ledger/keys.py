@@ -1,0 +1,77 @@
+"""Signing keys: each has an id that what it signed names; the first of the ring signs, all of them verify."""
+
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from shared.kernel.settings import SigningKey
+from shared.ledger.errors import UnknownKey
+
+ENTRY_CONTEXT = b"ics-entry-v1:"
+SEAL_CONTEXT = b"ics-seal-v1:"
+"""What a signature is for is signed with it, so that none can be passed off as another kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey:
+    """One key of the public registry (`GET /v1/ledger/keys`): raw Ed25519 public key, base64."""
+
+    kid: str
+    public_key: str
+    status: str
+
+    def to_json(self) -> Mapping[str, str]:
+        """The registry's line: `{"kid", "alg", "public_key", "status"}`; a retired key will add where it ended."""
+        return {"kid": self.kid, "alg": "Ed25519", "public_key": self.public_key, "status": self.status}
+
+
+class Verifier:
+    """Checks signatures with public keys only: what an auditor has."""
+
+    def __init__(self, keys: Iterable[PublicKey]) -> None:
+        self._keys = {
+            key.kid: Ed25519PublicKey.from_public_bytes(from_base64(key.public_key)) for key in keys
+        }
+
+    def is_signed(self, context: bytes, message: bytes, *, kid: str, signature: str) -> bool:
+        """Whether key `kid` signed `message` (RFC 8032). Raises UnknownKey if this ring has no such key."""
+        key = self._keys.get(kid)
+        if key is None:
+            raise UnknownKey(kid)
+        try:
+            key.verify(from_base64(signature), context + message)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+class KeyRing(Verifier):
+    """The ledger's own keys. `kid` names the one that signs."""
+
+    def __init__(self, keys: tuple[SigningKey, ...]) -> None:
+        self._signing = Ed25519PrivateKey.from_private_bytes(keys[0].seed)
+        self.kid = keys[0].kid
+        self.registry = tuple(_public(key, "signing" if key is keys[0] else "verifying") for key in keys)
+        super().__init__(self.registry)
+
+    def sign(self, context: bytes, message: bytes) -> str:
+        """The Ed25519 signature (RFC 8032) of `message` in its context, base64."""
+        return to_base64(self._signing.sign(context + message))
+
+
+def _public(key: SigningKey, status: str) -> PublicKey:
+    raw = Ed25519PrivateKey.from_private_bytes(key.seed).public_key().public_bytes_raw()
+    return PublicKey(kid=key.kid, public_key=to_base64(raw), status=status)
+
+
+def to_base64(raw: bytes) -> str:
+    """Standard base64 (RFC 4648), padded."""
+    return binascii.b2a_base64(raw, newline=False).decode()
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes that strict, padded base64 says. Raises ValueError."""
+    return binascii.a2b_base64(text, strict_mode=True)

@@ -1,0 +1,201 @@
+"""The ledger, as everybody else uses it: balances, operations on accounts, holds, history, export."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from shared.kernel.clock import SECOND, Clock
+from shared.kernel.documents import Documents, PreconditionFailed
+from shared.kernel.events import Alerts
+from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, random_token
+from shared.kernel.money import Micro
+from shared.ledger.account import Account, Hold
+from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit
+from shared.ledger.committer import Committer
+from shared.ledger.decide import settled
+from shared.ledger.entries import POSTED_KINDS
+from shared.ledger.errors import HoldNotFound, IntegrityFailed
+from shared.ledger.holding import Holding, Outcome
+from shared.ledger.keys import KeyRing
+from shared.ledger.store import AccountStore
+from shared.ledger.views import Balance, EntryView, HoldView, balance_of, entry_view, hold_view
+
+if TYPE_CHECKING:
+    from shared.ledger.verify import Finding
+
+HISTORY_WINDOW = 100
+"""Entries are read back from the head in windows of so many ids; no index is needed for that."""
+HISTORY_WINDOWS_MAX = 20
+
+
+class Ledger:
+    """Credits of all users. Safe to share between threads and instances. Amounts are µcr."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        clock: Clock,
+        keys: KeyRing,
+        *,
+        ledger_id: str,
+        hold_lifetime_seconds: int,
+        rate: RateLimit | None = None,
+        alerts: Alerts | None = None,
+        spawn: Callable[..., None] | None = None,
+    ) -> None:
+        self._store = AccountStore(documents, keys, ledger_id)
+        self._committer = Committer(self._store, clock, keys.kid)
+        self._clock = clock
+        self._keys = keys
+        self._ledger_id = ledger_id
+        self._hold_lifetime = hold_lifetime_seconds * SECOND
+        self._rate = rate
+        self._alerts = alerts
+        self._spawn = spawn or _in_thread
+
+    def open(self, uid: Uid) -> None:
+        """Open the account if it is not open yet; its document exists afterwards."""
+        try:
+            self._store.create(uid, random_token(), self._clock.now())
+        except PreconditionFailed:
+            return
+
+    def execute(self, uid: Uid, command: Command) -> Outcome:
+        """Carry out `command` exactly once for its operation; see `Committer.execute` for what it raises."""
+        try:
+            done = self._committer.execute(uid, command)
+        except IntegrityFailed as failure:
+            self._alarm(failure)
+            raise
+        return Outcome(result=done.result, is_replay=done.is_replay, balance=_balance_told(done.result, self._clock))
+
+    def balance(self, uid: Uid) -> Balance:
+        """The balance now, with all that is due by now. Zero for an account that is not open."""
+        return balance_of(settled(self._account(uid), self._clock.now()))
+
+    def holding(
+        self,
+        uid: Uid,
+        amount: Micro,
+        *,
+        operation: OperationId,
+        purpose: str = "chat",
+        expected_step: Micro,
+        principal: str = "",
+        budgets: tuple[BudgetClaim, ...] = (),
+    ) -> Holding:
+        """A hold of `amount` that grows by about `expected_step` at a time; use it in a `with` block.
+
+        Counts against the rate limit. Raises InsufficientCredits, BudgetExceeded, RateLimited, AccountFrozen, …
+        """
+        command = PlaceHold(
+            operation=operation,
+            fingerprint="",
+            amount=amount,
+            hold=HoldId(derived_id("hold", operation)),
+            purpose=purpose,
+            lifetime=self._hold_lifetime,
+            principal=principal or uid,
+            budgets=budgets,
+            rate=self._rate,
+        )
+        return Holding(self, self._clock, uid, command, step=expected_step, spawn=self._spawn)
+
+    def hold(self, uid: Uid, hold_id: HoldId) -> HoldView:
+        """An open or resolved hold. Raises HoldNotFound."""
+        hold = self._hold(uid, hold_id)
+        if hold.status == "active" and hold.expires_at <= self._clock.now():
+            self.expire_due(uid)
+            hold = self._hold(uid, hold_id)
+        return hold_view(hold)
+
+    def history(
+        self, uid: Uid, *, before: int | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> list[EntryView]:
+        """Entries below seq `before`, newest first, of these kinds (by default those that moved posted credits)."""
+        wanted = POSTED_KINDS if kinds is None else kinds
+        last = (self._account(uid).seq + 1 if before is None else before) - 1
+        found: list[EntryView] = []
+        for _ in range(HISTORY_WINDOWS_MAX):
+            if last < 1 or len(found) >= limit:
+                break
+            first = max(1, last - HISTORY_WINDOW + 1)
+            stored = [entry for entry in self._store.entries(uid, first, last) if entry.kind in wanted]
+            found += [entry_view(entry, None) for entry in reversed(stored)]
+            last = first - 1
+        return self._with_notes(uid, found[:limit])
+
+    def entries(self, uid: Uid, first: int, last: int) -> list[EntryView]:
+        """The entries `first` to `last`, oldest first, as a relay tells them."""
+        return [entry_view(entry, None) for entry in self._store.entries(uid, first, last)]
+
+    def export(self, uid: Uid) -> Iterator[str]:
+        """The account as one self-contained NDJSON, line by line: all that an offline verifier needs."""
+        from shared.ledger.export import export_lines
+
+        return export_lines(self._store, self._keys, self._ledger_id, uid)
+
+    def keys(self) -> list[Mapping[str, Any]]:
+        """The public keys that entries and seals are signed with."""
+        return [key.to_json() for key in self._keys.registry]
+
+    def verify(self, uid: Uid) -> "list[Finding]":
+        """Audit one account from its first entry: every law that its documents break. Nothing found: all is well."""
+        from shared.ledger.verify import verify_account
+
+        return verify_account(self.export(uid), self._keys)
+
+    def broken_rule(self, uid: Uid, seq: int) -> str | None:
+        """Which law a stored entry breaks by itself; see `entry_rule`."""
+        from shared.ledger.verify import entry_rule
+
+        return entry_rule(self._store.entries(uid, seq, seq), self._keys, ledger=self._ledger_id, uid=uid, seq=seq)
+
+    def expire_due(self, uid: Uid) -> None:
+        """Let what is due by now happen: holds and lots whose time is up."""
+        self.execute(uid, Expire(operation=OperationId(""), fingerprint=""))
+
+    def due(self, shard: int, limit: int) -> list[Uid]:
+        """Accounts of a shard that `expire_due` has something to do for."""
+        return self._store.due(shard, self._clock.now(), limit)
+
+    def _account(self, uid: Uid) -> Account:
+        try:
+            return self._store.read(uid).head.account
+        except IntegrityFailed as failure:
+            self._alarm(failure)
+            raise
+
+    def _hold(self, uid: Uid, hold_id: HoldId) -> Hold:
+        hold = self._account(uid).holds.get(hold_id) or self._store.archived_hold(uid, hold_id)
+        if hold is None:
+            raise HoldNotFound
+        return hold
+
+    def _with_notes(self, uid: Uid, entries: list[EntryView]) -> list[EntryView]:
+        return entries if not entries else _noted(entries, self._store.notes(uid, {e.operation for e in entries}))
+
+    def _alarm(self, failure: IntegrityFailed) -> None:
+        if self._alerts is not None:
+            self._alerts.alert("integrity_failed", **failure.params)
+
+
+def _noted(entries: list[EntryView], notes: Mapping[str, str]) -> list[EntryView]:
+    return [replace(entry, note=notes.get(entry.operation)) for entry in entries]
+
+
+def _balance_told(result: Mapping[str, Any], clock: Clock) -> Balance:
+    """The balance that a result remembers: the same at every replay."""
+    return Balance(
+        available=result["available"],
+        held=result["held"],
+        debt=result["debt"],
+        status=result["status"],
+        seq=result["seq"],
+        updated_at=clock.now(),
+    )
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()

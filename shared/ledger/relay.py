@@ -1,0 +1,106 @@
+"""The relay: follows the outbox markers and publishes each account's entries, in order, at least once.
+
+A subscriber may see an entry twice, never out of its account's order: it stores the last `seq` it has seen, and fetches
+what is missing.
+"""
+
+from collections.abc import Mapping
+
+from shared.kernel.clock import rfc3339
+from shared.kernel.documents import Create, Data, Delete, Document, Documents, PreconditionFailed, Put, Query, Write
+from shared.kernel.events import Message, Publisher
+from shared.kernel.ids import Uid
+from shared.kernel.money import format_credits
+from shared.ledger.errors import IntegrityFailed
+from shared.ledger.ledger import Ledger
+from shared.ledger.store import account_path
+from shared.ledger.views import EntryView
+
+CREDIT_EVENTS = "credit-events"
+RELAY_WINDOW = 100
+
+
+class Relay:
+    """Publishes what the ledger wrote. Two relays at once repeat each other's messages, and lose none."""
+
+    def __init__(self, documents: Documents, ledger: Ledger, publisher: Publisher) -> None:
+        self._documents = documents
+        self._ledger = ledger
+        self._publisher = publisher
+
+    def pending(self, after: str | None, limit: int) -> list[tuple[str, Uid]]:
+        """Accounts with news, by the path of their marker; `after` continues behind that path."""
+        query = Query(collection="outbox", group=True, limit=limit, after=None if after is None else (after,))
+        return [(document.path, Uid(str(document.data["uid"]))) for document in self._documents.query(query)]
+
+    def relay(self, uid: Uid) -> int:
+        """Publish this account's news; how many entries. Raises IntegrityFailed when one of them is gone."""
+        marker, position = self._documents.get_all([marker_path(uid), position_path(uid)])
+        if marker is None:
+            return 0
+        first, last = _seq(position) + 1, _seq(marker)
+        for start in range(first, last + 1, RELAY_WINDOW):
+            end = min(last, start + RELAY_WINDOW - 1)
+            self._publish(uid, start, end)
+            position = self._advance(uid, position, end)
+            if position is None:
+                return 0
+        self._remove(marker)
+        return max(0, last - first + 1)
+
+    def _publish(self, uid: Uid, first: int, last: int) -> None:
+        entries = self._ledger.entries(uid, first, last)
+        missing = sorted(set(range(first, last + 1)) - {entry.seq for entry in entries})
+        if missing:
+            raise IntegrityFailed(uid=uid, seq=missing[0], rule="sequence")
+        self._publisher.publish([_message(uid, entry) for entry in entries])
+
+    def _advance(self, uid: Uid, position: Document | None, seq: int) -> Document | None:
+        """Remember how far we are; None if another relay was faster, whose turn it then is."""
+        path = position_path(uid)
+        data: Data = {"uid": uid, "seq": seq}
+        write: Write = Create(path, data) if position is None else Put(path, data, position.version)
+        try:
+            version = self._documents.commit([write])[0]
+        except PreconditionFailed:
+            return None
+        return Document(path=path, data=data, version=version)
+
+    def _remove(self, marker: Document) -> None:
+        """Nothing is new any more, unless the marker has moved in the meantime."""
+        try:
+            self._documents.commit([Delete(marker.path, marker.version)])
+        except PreconditionFailed:
+            return
+
+
+def marker_path(uid: Uid) -> str:
+    """`accounts/{uid}/outbox/log`: there is news up to its `seq`."""
+    return f"{account_path(uid)}/outbox/log"
+
+
+def position_path(uid: Uid) -> str:
+    """`accounts/{uid}/relay/position`: entries up to its `seq` are published."""
+    return f"{account_path(uid)}/relay/position"
+
+
+def _seq(document: Document | None) -> int:
+    value = 0 if document is None else document.data["seq"]
+    assert isinstance(value, int), "a position is a sequence number"
+    return value
+
+
+def _message(uid: Uid, entry: EntryView) -> Message:
+    data: Mapping[str, object] = {
+        "type": "credits.entry",
+        "uid": uid,
+        "seq": entry.seq,
+        "kind": entry.kind,
+        "at": rfc3339(entry.at),
+        "operation": entry.operation,
+        "amount": format_credits(entry.amount),
+        "available": format_credits(entry.balance_after),
+        "held": format_credits(entry.held_after),
+        "hash": entry.hash,
+    }
+    return Message(topic=CREDIT_EVENTS, data=data, ordering_key=uid)

@@ -1,0 +1,375 @@
+"""Where an account stands in the database: documents read as verified state, decisions written as one commit."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import orjson
+
+from shared.kernel.canonical import INTEGER_MAX, canonical, parse_canonical
+from shared.kernel.clock import Millis, to_datetime
+from shared.kernel.documents import Create, Data, Document, Documents, Put, Query, Value, Version, Where, Write
+from shared.kernel.documents import Order as OrderBy
+from shared.kernel.ids import HoldId, LotId, OperationId, Uid
+from shared.ledger.account import Account, Archive, Hold, Lot, check
+from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
+from shared.ledger.commands import Capture, Command, ExtendHold, Grant, PlaceHold, Release, Reverse
+from shared.ledger.decide import Decision, Result
+from shared.ledger.entries import Entry, genesis
+from shared.ledger.errors import IntegrityFailed
+from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
+
+SCHEMA = 1
+SEQ_DIGITS = 12
+ENTRY_ID = re.compile(rf"\d{{{SEQ_DIGITS}}}", re.ASCII)
+SEALED_FIELDS = frozenset({"state", "seal", "version", "nonce"})
+DUE_SHARDS = 16
+"""Sweeps find accounts by time; one index range per shard keeps that from being a hotspot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """An account as last known: its state, how often it was committed, and the version that the next commit builds on.
+
+    `version` is None while the account has no document.
+    """
+
+    account: Account
+    number: int
+    version: Version | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What an operation did: the request it was for, its result, and the nonce of the commit that wrote it."""
+
+    fingerprint: str
+    result: Result
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What commands are decided on. `is_fresh`: just read, so that a refusal based on it is the truth."""
+
+    head: Head
+    is_fresh: bool
+    operations: Mapping[OperationId, Remembered] = field(default_factory=dict)
+    archive: Archive = field(default_factory=Archive)
+    versions: Mapping[str, Version] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEntry:
+    """An entry as its document has it, not verified yet."""
+
+    seq: int
+    body: str
+    hash: str
+    signature: str
+    kind: str
+    schema: int = SCHEMA
+
+
+class AccountStore:
+    """Reads and writes everything below `accounts/`. Nothing else of ours does."""
+
+    def __init__(self, documents: Documents, keys: KeyRing, ledger: str) -> None:
+        self._documents = documents
+        self._keys = keys
+        self._ledger = ledger
+
+    def blank(self, uid: Uid) -> Head:
+        """The head of an account that has no document yet."""
+        account = Account(ledger=self._ledger, uid=uid, head=genesis(self._ledger, uid))
+        return Head(account=account, number=0, version=None)
+
+    def read(self, uid: Uid, commands: Sequence[Command] = ()) -> Snapshot:
+        """The account and whatever the commands may refer to, in one round trip.
+
+        Raises IntegrityFailed for what we did not write, UnknownKey, StoreUnavailable.
+        """
+        named = [command.operation for command in commands if command.operation]
+        operations = {operation: operation_path(uid, operation) for operation in named}
+        archived = {path for command in commands for path in _archived_paths(uid, command)}
+        paths = [account_path(uid), *dict.fromkeys([*operations.values(), *sorted(archived)])]
+        found = {document.path: document for document in self._documents.get_all(paths) if document is not None}
+        return Snapshot(
+            head=self._head(uid, found.get(account_path(uid))),
+            is_fresh=True,
+            operations={id_: _remembered(uid, found[path]) for id_, path in operations.items() if path in found},
+            archive=self._archive(uid, [found[path] for path in archived if path in found]),
+            versions={path: found[path].version for path in archived if path in found},
+        )
+
+    def create(self, uid: Uid, nonce: str, now: Millis) -> None:
+        """Open the account: a document that says nothing has happened yet. Raises PreconditionFailed if it is open."""
+        account = replace(self.blank(uid).account, at=now)
+        self._documents.commit([Create(account_path(uid), self._account_data(account, 1, nonce))])
+
+    def writes(self, snapshot: Snapshot, decisions: Sequence[tuple[Command, Decision]], nonce: str) -> list[Write]:
+        """One commit: the account first, then entries, operations, notes, archived lots and holds, the marker last."""
+        head, last = snapshot.head, decisions[-1][1].account
+        uid = last.uid
+        writes: dict[str, Write] = {}
+        for command, decision in decisions:
+            for write in self._decision_writes(uid, command, decision, snapshot, nonce):
+                writes[write.path] = write
+        account = self.account_write(head, last, nonce)
+        marker = Put(f"{account_path(uid)}/outbox/log", {"uid": uid, "seq": last.seq, "at": to_datetime(last.at)})
+        return [account, *writes.values(), marker]
+
+    def account_write(self, head: Head, account: Account, nonce: str) -> Write:
+        """The account's document, on condition that nothing was committed since `head`."""
+        data = self._account_data(account, head.number + 1, nonce)
+        path = account_path(account.uid)
+        return Create(path, data) if head.version is None else Put(path, data, head.version)
+
+    def commit(self, writes: Sequence[Write]) -> Version:
+        """Write it all, or nothing; the account's new version. Raises what `Documents.commit` raises."""
+        return self._documents.commit(writes)[0]
+
+    def entry_above(self, head: Head, last: int) -> int | None:
+        """The first entry stored behind `head`, up to `last`, while that is still the head: none of ours wrote it."""
+        uid, seqs = head.account.uid, range(head.account.seq + 1, last + 1)
+        *entries, account = self._documents.get_all([*(entry_path(uid, seq) for seq in seqs), account_path(uid)])
+        if (None if account is None else account.version) != head.version:
+            return None
+        return next((seq for seq, entry in zip(seqs, entries, strict=True) if entry is not None), None)
+
+    def entries(self, uid: Uid, first: int, last: int) -> list[StoredEntry]:
+        """The stored entries `first` to `last`, in order; a missing one is simply not among them."""
+        query = Query(
+            collection=f"{account_path(uid)}/entries",
+            limit=last - first + 1,
+            id_from=_entry_id(first),
+            id_to=_entry_id(last),
+        )
+        return [_stored_entry(document) for document in self._documents.query(query)]
+
+    def strangers(self, uid: Uid, last: int, limit: int) -> list[StoredEntry]:
+        """Stored entries whose ids are outside 1 to `last`: younger than that, or none of ours."""
+        collection = f"{account_path(uid)}/entries"
+        below = Query(collection=collection, limit=limit, id_to=_entry_id(0))
+        above = Query(collection=collection, limit=limit, id_from=_entry_id(last + 1))
+        return [_stored_entry(document) for query in (below, above) for document in self._documents.query(query)]
+
+    def notes(self, uid: Uid, operations: Iterable[str]) -> Mapping[str, str]:
+        """The notes that go with operations: free text, kept beside the journal so that it can be erased."""
+        paths = [f"{account_path(uid)}/notes/{operation}" for operation in operations]
+        found = self._documents.get_all(paths) if paths else []
+        return {document.id: str(document.data["text"]) for document in found if document is not None}
+
+    def archived_hold(self, uid: Uid, hold: HoldId) -> Hold | None:
+        """A resolved hold. Raises IntegrityFailed if it is not what we wrote."""
+        document = self._documents.get(hold_path(uid, hold))
+        return None if document is None else self._archive(uid, [document]).holds[hold]
+
+    def due(self, shard: int, now: Millis, limit: int) -> list[Uid]:
+        """Accounts of a shard that time has something to do for, the most overdue first."""
+        query = Query(
+            collection="accounts",
+            where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now))),
+            order_by=(OrderBy("due_at"),),
+            limit=limit,
+        )
+        return [Uid(document.id) for document in self._documents.query(query)]
+
+    def document(self, uid: Uid) -> Document | None:
+        """The account's document as it stands, not verified: for audits and exports."""
+        return self._documents.get(account_path(uid))
+
+    def seal_message(self, uid: Uid, number: int, nonce: str, state: str) -> bytes:
+        """What the seal signs: whose state it is, which commit wrote it, and the state's SHA-256."""
+        digest = hashlib.sha256(state.encode()).hexdigest()
+        return canonical({"ledger": self._ledger, "uid": uid, "version": number, "nonce": nonce, "state": digest})
+
+    def _account_data(self, account: Account, number: int, nonce: str) -> Data:
+        state = encode_account(account)
+        seal = self._keys.sign(SEAL_CONTEXT, self.seal_message(account.uid, number, nonce, state))
+        return {
+            **plain_fields(account),
+            "state": state,
+            "seal": f"{self._keys.kid}:{seal}",
+            "version": number,
+            "nonce": nonce,
+        }
+
+    def _decision_writes(
+        self, uid: Uid, command: Command, decision: Decision, snapshot: Snapshot, nonce: str
+    ) -> Iterable[Write]:
+        for entry in decision.entries:
+            yield Create(entry_path(uid, entry.seq), self._entry_data(entry))
+        if command.operation:
+            yield Create(operation_path(uid, command.operation), _operation_data(command, decision, nonce))
+        if note := getattr(command, "note", ""):
+            yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note, "schema": SCHEMA})
+        for lot in decision.archive.lots.values():
+            path = lot_path(uid, lot.id)
+            yield Put(path, self._sealed(uid, path, encode_lot(lot)), snapshot.versions.get(path))
+        for hold in decision.archive.holds.values():
+            path = hold_path(uid, hold.id)
+            yield Put(path, self._sealed(uid, path, encode_hold(hold)), snapshot.versions.get(path))
+
+    def _entry_data(self, entry: Entry) -> Data:
+        kind = orjson.loads(entry.body)["kind"]
+        signature = self._keys.sign(ENTRY_CONTEXT, entry.hash.encode())
+        return {
+            "schema": SCHEMA,
+            "kind": kind,
+            "body": entry.body,
+            "hash": entry.hash,
+            "signature": signature,
+        }
+
+    def _sealed(self, uid: Uid, path: str, state: str) -> Data:
+        seal = self._keys.sign(SEAL_CONTEXT, self.seal_message(uid, 0, path, state))
+        return {"schema": SCHEMA, "state": state, "seal": f"{self._keys.kid}:{seal}"}
+
+    def _head(self, uid: Uid, document: Document | None) -> Head:
+        if document is None:
+            return self.blank(uid)
+        rule = self.broken_rule(uid, document)
+        if rule is not None:
+            raise IntegrityFailed(uid=uid, seq=_int(document.data.get("seq")), rule=rule)
+        account = decode_account(str(document.data["state"]))
+        return Head(account=account, number=_int(document.data["version"]), version=document.version)
+
+    def broken_rule(self, uid: Uid, document: Document) -> str | None:
+        """Which law an account's document breaks: `seal`, `state`, `identity`, `plain_balance`; None if none does.
+
+        Raises UnknownKey when it is signed with a key that is not known here yet.
+        """
+        data = document.data
+        number, nonce, state = _int(data.get("version")), str(data.get("nonce")), str(data.get("state"))
+        if abs(number) > INTEGER_MAX or not self._is_sealed(self.seal_message(uid, number, nonce, state), data):
+            return "seal"
+        try:
+            account = decode_account(state)
+            check(account)
+        except (ValueError, KeyError, TypeError, AssertionError):
+            return "state"
+        if (account.ledger, account.uid) != (self._ledger, uid):
+            return "identity"
+        plain = {name: value for name, value in data.items() if name not in SEALED_FIELDS}
+        return None if _typed(plain) == _typed(plain_fields(account)) else "plain_balance"
+
+    def _is_sealed(self, message: bytes, data: Data) -> bool:
+        kid, colon, signature = str(data.get("seal")).partition(":")
+        return bool(colon) and self._keys.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature)
+
+    def _archive(self, uid: Uid, documents: Iterable[Document]) -> Archive:
+        lots: dict[LotId, Lot] = {}
+        holds: dict[HoldId, Hold] = {}
+        for document in documents:
+            state = str(document.data.get("state"))
+            if not self._is_sealed(self.seal_message(uid, 0, document.path, state), document.data):
+                raise IntegrityFailed(uid=uid, seq=0, rule="archive_seal")
+            fields = cast("Mapping[str, Any]", parse_canonical(state))
+            if document.path == lot_path(uid, LotId(document.id)):
+                lots[LotId(document.id)] = decode_lot(fields)
+            else:
+                holds[HoldId(document.id)] = decode_hold(fields)
+        return Archive(lots=lots, holds=holds)
+
+
+def account_path(uid: Uid) -> str:
+    """`accounts/{uid}`."""
+    return f"accounts/{uid}"
+
+
+def entry_path(uid: Uid, seq: int) -> str:
+    """`accounts/{uid}/entries/{seq}`, zero-padded, so that a fork cannot be created and ids sort as numbers."""
+    return f"{account_path(uid)}/entries/{_entry_id(seq)}"
+
+
+def operation_path(uid: Uid, operation: OperationId) -> str:
+    """`accounts/{uid}/operations/{id}`."""
+    return f"{account_path(uid)}/operations/{operation}"
+
+
+def lot_path(uid: Uid, lot: LotId) -> str:
+    """`accounts/{uid}/lots/{id}`, once it is empty."""
+    return f"{account_path(uid)}/lots/{lot}"
+
+
+def hold_path(uid: Uid, hold: HoldId) -> str:
+    """`accounts/{uid}/holds/{id}`, once it is resolved."""
+    return f"{account_path(uid)}/holds/{hold}"
+
+
+def due_shard(uid: Uid) -> int:
+    """The shard of sweeps that an account belongs to."""
+    return hashlib.sha256(uid.encode()).digest()[0] % DUE_SHARDS
+
+
+def plain_fields(account: Account) -> dict[str, Value]:
+    """What others read of an account without knowing our state: listeners (µcr, status, seq), sweeps (when it is due).
+
+    They must equal the state; one that does not is refused by the next operation.
+    """
+    due_at = account.due_at
+    return {
+        "schema": SCHEMA,
+        "available": account.available,
+        "held": account.held,
+        "debt": account.debt,
+        "status": account.status,
+        "seq": account.seq,
+        "updated_at": to_datetime(account.at),
+        "due_shard": due_shard(account.uid),
+        "due_at": None if due_at is None else to_datetime(due_at),
+    }
+
+
+def _entry_id(seq: int) -> str:
+    return f"{seq:0{SEQ_DIGITS}d}"
+
+
+def _archived_paths(uid: Uid, command: Command) -> Iterable[str]:
+    if isinstance(command, Reverse | Grant):
+        yield lot_path(uid, command.lot)
+    elif isinstance(command, PlaceHold | ExtendHold | Capture | Release):
+        yield hold_path(uid, command.hold)
+
+
+def _operation_data(command: Command, decision: Decision, nonce: str) -> Data:
+    return {
+        "schema": SCHEMA,
+        "fingerprint": command.fingerprint,
+        "result": canonical(decision.result).decode(),
+        "seq": decision.account.seq,
+        "nonce": nonce,
+    }
+
+
+def _remembered(uid: Uid, document: Document) -> Remembered:
+    data = document.data
+    try:
+        result = cast("Result", parse_canonical(str(data["result"])))
+        return Remembered(fingerprint=str(data["fingerprint"]), result=result, nonce=str(data["nonce"]))
+    except (KeyError, ValueError) as error:
+        raise IntegrityFailed(uid=uid, seq=_int(data.get("seq")), rule="operation") from error
+
+
+def _stored_entry(document: Document) -> StoredEntry:
+    data = document.data
+    return StoredEntry(
+        seq=int(document.id) if ENTRY_ID.fullmatch(document.id) else -1,
+        body=str(data.get("body")),
+        hash=str(data.get("hash")),
+        signature=str(data.get("signature")),
+        kind=str(data.get("kind")),
+        schema=_int(data.get("schema")),
+    )
+
+
+def _typed(data: Mapping[str, object]) -> Mapping[str, tuple[type, object]]:
+    """With the types, as False is not 0 here."""
+    return {name: (type(value), value) for name, value in data.items()}
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else -1

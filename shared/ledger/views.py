@@ -1,0 +1,136 @@
+"""What readers see of an account: balances, entries and holds, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.kernel.clock import Millis
+from shared.kernel.ids import HoldId, LotId
+from shared.ledger.account import Account, Hold, HoldStatus, Lot, Status
+from shared.ledger.entries import draft_of, net_change
+from shared.ledger.store import StoredEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotView:
+    """A lot that still has something; µcr."""
+
+    id: LotId
+    source: str
+    is_paid: bool
+    granted: int
+    available: int
+    held: int
+    expires_at: Millis | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """An account at one moment; µcr. `available` is in lots and not held."""
+
+    available: int
+    held: int
+    debt: int
+    status: Status
+    seq: int
+    updated_at: Millis
+    lots: tuple[LotView, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """What is available and what is held."""
+        return self.available + self.held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldView:
+    """A hold, open or resolved; µcr. `amount` is what was set aside in all."""
+
+    id: HoldId
+    amount: int
+    captured: int
+    released: int
+    status: HoldStatus
+    placed_at: Millis
+    expires_at: Millis
+    principal: str
+    is_reservation: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryView:
+    """One entry as history tells it; `amount` is the change of available + held − debt, in µcr."""
+
+    seq: int
+    kind: str
+    at: Millis
+    operation: str
+    amount: int
+    balance_after: int
+    held_after: int
+    postings: tuple[Mapping[str, Any], ...]
+    hash: str
+    hold: str | None = None
+    lot: str | None = None
+    note: str | None = None
+
+
+def balance_of(account: Account) -> Balance:
+    """The balance that an account's state says."""
+    return Balance(
+        available=account.available,
+        held=account.held,
+        debt=account.debt,
+        status=account.status,
+        seq=account.seq,
+        updated_at=account.at,
+        lots=tuple(_lot_view(lot) for lot in account.lots.values()),
+    )
+
+
+def hold_view(hold: Hold) -> HoldView:
+    """A hold as its owner sees it."""
+    return HoldView(
+        id=hold.id,
+        amount=hold.placed,
+        captured=hold.captured,
+        released=hold.released,
+        status=hold.status,
+        placed_at=hold.placed_at,
+        expires_at=hold.expires_at,
+        principal=hold.principal,
+        is_reservation=hold.is_reservation,
+    )
+
+
+def entry_view(stored: StoredEntry, note: str | None) -> EntryView:
+    """An entry as history tells it."""
+    body = orjson.loads(stored.body)
+    return EntryView(
+        seq=stored.seq,
+        kind=body["kind"],
+        at=body["at"],
+        operation=body["op"],
+        amount=net_change(draft_of(body)),
+        balance_after=body["posted"] - body["held"],
+        held_after=body["held"],
+        postings=tuple(body["postings"]),
+        hash=stored.hash,
+        hold=body.get("hold", {}).get("id"),
+        lot=body.get("lot", {}).get("id"),
+        note=note,
+    )
+
+
+def _lot_view(lot: Lot) -> LotView:
+    return LotView(
+        id=lot.id,
+        source=lot.source,
+        is_paid=lot.is_paid,
+        granted=lot.granted,
+        available=lot.available,
+        held=lot.held,
+        expires_at=lot.expires_at,
+    )
