@@ -1,0 +1,1 @@
+"""Entry points: they speak HTTP, CloudEvents and schedules, and decide nothing."""

@@ -1,0 +1,263 @@
+"""What every event trigger shares: decode the CloudEvent, hand it to the use case, then retry, drop or bury it.
+
+What a handler raises decides: a `Rejected` or `NotFound` would be the same next time, so the event is logged and
+dropped; anything else is raised, so that the event is delivered again. One that keeps failing until it is older
+than EVENT_AGE_MAX is stored in `dead_events` with an alert, before the platform would drop it in silence.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from shared.bootstrap import Services
+from shared.bootstrap import services as production
+from shared.kernel.clock import HOUR, Millis, parse_rfc3339, to_datetime
+from shared.kernel.documents import Create, Data, PreconditionFailed, Value
+from shared.kernel.errors import DomainError, NotFound, Rejected
+from shared.kernel.events import log
+from shared.kernel.ids import Uid, derived_id, is_safe_id
+
+EVENT_AGE_MAX: Millis = 12 * HOUR
+"""Eventarc and Pub/Sub retry a failed event for 24 hours."""
+DEAD_PAYLOAD_MAX = 100_000
+
+Decoded = TypeVar("Decoded")
+
+
+class MalformedEvent(ValueError):
+    """Not the event that this function is registered for; it will not become one."""
+
+
+class CloudEvent(Protocol):
+    """An event as functions-framework delivers it: attributes by name, and its data."""
+
+    @property
+    def data(self) -> Any:
+        """Protobuf bytes, or what the JSON says."""
+        ...
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An attribute, or `default`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentEvent:
+    """A document that was written; `before` is None when it was created, `after` when it was deleted."""
+
+    path: str
+    params: Mapping[str, str]
+    before: Data | None
+    after: Data | None
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserEvent:
+    """A login that was created or deleted."""
+
+    uid: Uid
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicEvent:
+    """A message on a topic; `data` is its JSON object."""
+
+    id: str
+    data: Mapping[str, Any]
+    ordering_key: str
+    at: Millis
+
+
+Entry = Callable[[CloudEvent], None]
+
+
+def on_document(pattern: str) -> Callable[[Callable[[DocumentEvent, Services], None]], Entry]:
+    """The entry point for documents whose path fits `pattern`, such as `users/{uid}`."""
+    return _entry(lambda event: decode_document(event, pattern))
+
+
+def on_user(handle: Callable[[UserEvent, Services], None]) -> Entry:
+    """The entry point for logins."""
+    return _entry(decode_user)(handle)
+
+
+def on_message(handle: Callable[[TopicEvent, Services], None]) -> Entry:
+    """The entry point for messages on a topic."""
+    return _entry(decode_message)(handle)
+
+
+def _entry(
+    decode: Callable[[CloudEvent], Decoded],
+) -> Callable[[Callable[[Decoded, Services], None]], Entry]:
+    def decorate(handle: Callable[[Decoded, Services], None]) -> Entry:
+        def entry(event: CloudEvent) -> None:
+            deliver(event, decode, handle, production())
+
+        entry.__name__, entry.__doc__ = handle.__name__, handle.__doc__
+        return entry
+
+    return decorate
+
+
+def deliver(
+    event: CloudEvent,
+    decode: Callable[[CloudEvent], Decoded],
+    handle: Callable[[Decoded, Services], None],
+    services: Services,
+) -> None:
+    """Run `handle` on the decoded event. Returns when the event is dealt with, raises when it is to come again."""
+    told = {"function": getattr(handle, "__name__", "?"), "event_id": str(event.get("id"))}
+    try:
+        handle(decode(event), services)
+    except MalformedEvent as error:
+        log("event_malformed", "ERROR", **told, problem=str(error))
+        _bury(event, services, code="malformed", **told)
+    except (Rejected, NotFound) as error:
+        log("event_dropped", "WARNING", **told, code=error.code)
+    except Exception as error:
+        code = error.code if isinstance(error, DomainError) else type(error).__name__
+        if services.clock.now() - _time(event) <= EVENT_AGE_MAX:
+            log("event_failed", "ERROR", **told, code=code)
+            raise
+        _bury(event, services, code=code, **told)
+
+
+def decode_document(event: CloudEvent, pattern: str) -> DocumentEvent:
+    """A Firestore event. Raises MalformedEvent."""
+    from google.events.cloud.firestore_v1.types import DocumentEventData
+    from google.protobuf.message import DecodeError
+
+    path = str(event.get("document", ""))
+    try:
+        data = DocumentEventData.pb(DocumentEventData.deserialize(event.data))
+    except (DecodeError, TypeError) as error:
+        raise MalformedEvent("its data is not a DocumentEventData") from error
+    return DocumentEvent(
+        path=path,
+        params=_params(pattern, path),
+        before=_fields(data.old_value) if data.HasField("old_value") else None,
+        after=_fields(data.value) if data.HasField("value") else None,
+        at=_time(event),
+    )
+
+
+def decode_user(event: CloudEvent) -> UserEvent:
+    """An event of Firebase Auth. Raises MalformedEvent."""
+    data = _json(event.data)
+    user = data.get("oldValue") or data.get("value") or data
+    uid = user.get("uid") if isinstance(user, Mapping) else None
+    named = str(event.get("subject", "")).removeprefix("users/")
+    found = uid if isinstance(uid, str) else named
+    if not is_safe_id(found) or (named and found != named):
+        raise MalformedEvent("it does not name one user")
+    return UserEvent(uid=Uid(found), at=_time(event))
+
+
+def decode_message(event: CloudEvent) -> TopicEvent:
+    """A Pub/Sub message that holds a JSON object. Raises MalformedEvent."""
+    message = _json(event.data).get("message")
+    if not isinstance(message, Mapping):
+        raise MalformedEvent("it holds no message")
+    try:
+        body = base64.b64decode(message.get("data", ""), validate=True)
+    except (TypeError, binascii.Error) as error:
+        raise MalformedEvent("its data is not base64") from error
+    return TopicEvent(
+        id=str(message.get("messageId", event.get("id"))),
+        data=_json(body),
+        ordering_key=str(message.get("orderingKey", "")),
+        at=_time(event),
+    )
+
+
+def _bury(event: CloudEvent, services: Services, *, code: str, function: str, event_id: str) -> None:
+    """Store what is needed to find and replay the event, and tell a person."""
+    source = str(event.get("source"))
+    path = f"dead_events/{derived_id('evt', function, source, event_id)}"
+    data: Data = {
+        "v": 1,
+        "function": function,
+        "event_id": event_id,
+        "source": source,
+        "type": str(event.get("type")),
+        "subject": str(event.get("subject")),
+        "code": code,
+        "at": to_datetime(services.clock.now()),
+        "payload": _replayable(event),
+    }
+    try:
+        services.documents.commit([Create(path, data)])
+    except PreconditionFailed:
+        log("event_buried_before", function=function, event_id=event_id)
+        return
+    services.alerts.alert("event_dead", function=function, event_id=event_id, code=code, path=path)
+
+
+def _replayable(event: CloudEvent) -> str | None:
+    """A message's own data. Documents and users are found by the subject, and their data may be personal."""
+    if event.get("type") != "google.cloud.pubsub.topic.v1.messagePublished":
+        return None
+    return json.dumps(event.data, default=str)[:DEAD_PAYLOAD_MAX]
+
+
+def _time(event: CloudEvent) -> Millis:
+    try:
+        return parse_rfc3339(_microseconds(str(event.get("time"))))
+    except ValueError as error:
+        raise MalformedEvent("it has no time") from error
+
+
+def _microseconds(text: str) -> str:
+    """Google writes nanoseconds; we read at most six digits."""
+    head, point, tail = text.partition(".")
+    digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+    return f"{head}{point}{digits[:6]}{tail[len(digits) :]}"
+
+
+def _params(pattern: str, path: str) -> Mapping[str, str]:
+    names, values = pattern.split("/"), path.split("/")
+    if len(names) != len(values):
+        raise MalformedEvent(f"{path!r} does not fit {pattern}")
+    params = {}
+    for name, value in zip(names, values, strict=True):
+        if name.startswith("{"):
+            params[name[1:-1]] = value
+        elif name != value:
+            raise MalformedEvent(f"{path!r} does not fit {pattern}")
+    return params
+
+
+def _json(data: Any) -> Mapping[str, Any]:
+    try:
+        value = json.loads(data) if isinstance(data, bytes | str) else data
+    except ValueError as error:
+        raise MalformedEvent("its data is not JSON") from error
+    if not isinstance(value, Mapping):
+        raise MalformedEvent("its data is not an object")
+    return value
+
+
+def _fields(document: Any) -> Data:
+    return {name: _value(value) for name, value in document.fields.items()}
+
+
+def _value(value: Any) -> Value:
+    """A protobuf value of Firestore's as ours. What we never store (floats, points) comes as text."""
+    kind = value.WhichOneof("value_type")
+    if kind in {"boolean_value", "integer_value", "string_value", "bytes_value"}:
+        plain: bool | int | str | bytes = getattr(value, kind)
+        return plain
+    if kind == "timestamp_value":
+        at: datetime = value.timestamp_value.ToDatetime(tzinfo=UTC)
+        return at
+    if kind == "array_value":
+        return [_value(item) for item in value.array_value.values]
+    if kind == "map_value":
+        return _fields(value.map_value)
+    return None if kind in {None, "null_value"} else str(getattr(value, kind))

@@ -1,0 +1,17 @@
+"""Users come and go: greet a new one, forget a leaving one."""
+
+from functions.edge import DocumentEvent, UserEvent, on_document, on_user
+from shared.bootstrap import Services
+from shared.kernel.ids import Uid
+
+
+@on_document("users/{uid}")
+def on_user_created(event: DocumentEvent, services: Services) -> None:
+    """A profile was created: the first sight of a user."""
+    services.greeting.greet(Uid(event.params["uid"]))
+
+
+@on_user
+def on_user_deleted(event: UserEvent, services: Services) -> None:
+    """A login was deleted, by us while its user leaves, or by an operator or the app: then they leave now."""
+    services.leaving.leave(event.uid)

@@ -1,0 +1,1 @@
+"""Firebase Auth and App Check."""

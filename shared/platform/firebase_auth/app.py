@@ -1,0 +1,32 @@
+"""The one firebase_admin app of this process."""
+
+import os
+import threading
+
+import firebase_admin
+from firebase_admin import credentials
+from google.auth.credentials import AnonymousCredentials, Credentials
+
+from shared.users.ports import IDENTITY_TIMEOUT_SECONDS
+
+EMULATOR_VARIABLE = "FIREBASE_AUTH_EMULATOR_HOST"
+_LOCK = threading.Lock()
+
+
+class _Nobody(credentials.Base):  # type: ignore[misc]  # firebase_admin ships no types
+    """The emulator asks for no credentials, and a laptop has none."""
+
+    def get_credential(self) -> Credentials:
+        return AnonymousCredentials()  # type: ignore[no-untyped-call]
+
+
+def firebase_app(project: str) -> firebase_admin.App:
+    """The app for `project`: built when it is first needed, shared from then on."""
+    with _LOCK:
+        try:
+            return firebase_admin.get_app(project)
+        except ValueError:
+            is_emulated = bool(os.environ.get(EMULATOR_VARIABLE))
+            credential = _Nobody() if is_emulated else credentials.ApplicationDefault()
+            options = {"projectId": project, "httpTimeout": IDENTITY_TIMEOUT_SECONDS}
+            return firebase_admin.initialize_app(credential, options, name=project)

@@ -1,0 +1,234 @@
+"""Firebase Auth as the identity provider: ID tokens, App Check tokens, users and their roles."""
+
+import base64
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jwt
+from firebase_admin import app_check, auth
+from firebase_admin.exceptions import FirebaseError, InvalidArgumentError
+from google.auth.exceptions import GoogleAuthError
+
+from shared.kernel.clock import SECOND, Clock, Millis
+from shared.kernel.errors import DomainError, InvalidValue
+from shared.kernel.events import log
+from shared.kernel.ids import Uid, is_safe_id
+from shared.platform.firebase_auth.app import firebase_app
+from shared.users.ports import (
+    TOKEN_BYTES_MAX,
+    AppCheckFailed,
+    AuthUser,
+    IdentityUnavailable,
+    TokenExpired,
+    TokenInvalid,
+    TokenRevoked,
+    UserNotFound,
+)
+from shared.users.principal import Principal
+from shared.users.roles import known_roles
+
+ISSUER = "https://securetoken.google.com/"
+CLOCK_SKEW_SECONDS = 5
+REMEMBERED_MAX = 4_096
+SEGMENTS = 3
+
+
+class FirebaseIdentity:
+    """Verified tokens are remembered until they expire, so that a busy caller costs one hash per request."""
+
+    def __init__(self, project: str, clock: Clock) -> None:
+        self._project = project
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._remembered: OrderedDict[bytes, tuple[Principal, Millis]] = OrderedDict()
+
+    def verify(self, token: str, *, is_fresh: bool = False) -> Principal:
+        """See `Identity.verify`."""
+        check_shape(token)
+        key = hashlib.sha256(token.encode()).digest()
+        if not is_fresh and (known := self._known(key)) is not None:
+            return known
+        claims = self._verified(token, is_fresh=is_fresh)
+        expires_at = self._checked(claims)
+        principal = principal_of(claims)
+        self._remember(key, principal, expires_at)
+        return principal
+
+    def verify_app_check(self, token: str) -> str:
+        """See `Identity.verify_app_check`."""
+        if not token or len(token) > TOKEN_BYTES_MAX or not token.isascii():
+            raise AppCheckFailed
+        try:
+            claims = app_check.verify_token(token, firebase_app(self._project))
+        except jwt.exceptions.PyJWKClientConnectionError as error:
+            raise IdentityUnavailable from error
+        except (ValueError, TypeError, KeyError, jwt.exceptions.PyJWTError) as error:
+            raise AppCheckFailed from error
+        return str(claims["app_id"])
+
+    def get_user(self, uid: Uid) -> AuthUser:
+        """See `Identity.get_user`."""
+        with _translated():
+            return _user(auth.get_user(uid, self._app))
+
+    def find_by_email(self, email: str) -> AuthUser | None:
+        """See `Identity.find_by_email`."""
+        try:
+            with _translated():
+                return _user(auth.get_user_by_email(email, self._app))
+        except UserNotFound:
+            return None
+
+    def existing(self, uids: Collection[Uid]) -> frozenset[Uid]:
+        """See `Identity.existing`."""
+        if not uids:
+            return frozenset()
+        with _translated():
+            found = auth.get_users([auth.UidIdentifier(uid) for uid in uids], self._app)
+            return frozenset(Uid(user.uid) for user in found.users)
+
+    def with_role(self, role: str) -> Iterator[AuthUser]:
+        """See `Identity.with_role`."""
+        with _translated():
+            for record in auth.list_users(app=self._app).iterate_all():
+                user = _user(record)
+                if role in user.roles:
+                    yield user
+
+    def set_roles(self, uid: Uid, roles: frozenset[str]) -> None:
+        """See `Identity.set_roles`."""
+        with _translated():
+            claims = dict(auth.get_user(uid, self._app).custom_claims or {})
+        too_many = InvalidValue("roles", "do not fit beside the user's other custom claims")
+        with _translated(malformed=too_many):
+            auth.set_custom_user_claims(uid, {**claims, "roles": sorted(roles)}, self._app)
+
+    def delete_user(self, uid: Uid) -> None:
+        """See `Identity.delete_user`."""
+        try:
+            with _translated():
+                auth.delete_user(uid, self._app)
+        except UserNotFound:
+            log("login_was_gone", uid=uid)
+
+    @property
+    def _app(self) -> Any:
+        return firebase_app(self._project)
+
+    def _verified(self, token: str, *, is_fresh: bool) -> Mapping[str, Any]:
+        try:
+            claims: Mapping[str, Any] = auth.verify_id_token(
+                token, self._app, check_revoked=is_fresh, clock_skew_seconds=CLOCK_SKEW_SECONDS
+            )
+        except auth.ExpiredIdTokenError as error:
+            raise TokenExpired from error
+        except (auth.RevokedIdTokenError, auth.UserDisabledError, auth.UserNotFoundError) as error:
+            raise TokenRevoked from error
+        except auth.InvalidIdTokenError as error:
+            raise TokenInvalid from error
+        except (auth.CertificateFetchError, FirebaseError, GoogleAuthError) as error:
+            log("identity_unavailable", "ERROR", error=type(error).__name__)
+            raise IdentityUnavailable from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise TokenInvalid from error
+        return claims
+
+    def _checked(self, claims: Mapping[str, Any]) -> Millis:
+        """When the token expires. The emulator's are unsigned and taken as they come, so all is checked here."""
+        now = self._clock.now()
+        expires_at, issued_at = claims.get("exp"), claims.get("iat")
+        is_ours = claims.get("aud") == self._project and claims.get("iss") == f"{ISSUER}{self._project}"
+        if not is_ours or type(expires_at) is not int or type(issued_at) is not int:
+            raise TokenInvalid
+        if not isinstance(claims.get("sub"), str) or not is_safe_id(claims["sub"]):
+            raise TokenInvalid
+        if issued_at * SECOND > now + CLOCK_SKEW_SECONDS * SECOND:
+            raise TokenInvalid
+        if expires_at * SECOND <= now - CLOCK_SKEW_SECONDS * SECOND:
+            raise TokenExpired
+        return expires_at * SECOND
+
+    def _known(self, key: bytes) -> Principal | None:
+        with self._lock:
+            principal, expires_at = self._remembered.get(key, (None, 0))
+        return principal if self._clock.now() < expires_at else None
+
+    def _remember(self, key: bytes, principal: Principal, expires_at: Millis) -> None:
+        with self._lock:
+            self._remembered[key] = (principal, expires_at)
+            while len(self._remembered) > REMEMBERED_MAX:
+                self._remembered.popitem(last=False)
+
+
+def check_shape(token: str) -> None:
+    """Raise TokenInvalid for what cannot be a JWT, before a library parses it that expects one."""
+    if len(token) > TOKEN_BYTES_MAX or not token.isascii():
+        raise TokenInvalid
+    segments = token.split(".")
+    if len(segments) != SEGMENTS:
+        raise TokenInvalid
+    header, _ = (_json_object(segment) for segment in segments[:2])
+    if not isinstance(header.get("kid", ""), str):
+        raise TokenInvalid
+
+
+def principal_of(claims: Mapping[str, Any]) -> Principal:
+    """The caller that verified claims describe."""
+    firebase = claims.get("firebase")
+    provider = firebase.get("sign_in_provider") if isinstance(firebase, Mapping) else None
+    email = _text(claims.get("email"))
+    return Principal(
+        uid=Uid(claims["sub"]),
+        email=email,
+        is_email_verified=email is not None and claims.get("email_verified") is True,
+        phone=_text(claims.get("phone_number")),
+        is_anonymous=provider == "anonymous",
+        roles=known_roles(claims.get("roles")),
+        name=_text(claims.get("name")),
+    )
+
+
+def _json_object(segment: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except (ValueError, RecursionError) as error:
+        raise TokenInvalid from error
+    if not isinstance(value, dict):
+        raise TokenInvalid
+    return value
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _user(record: Any) -> AuthUser:
+    return AuthUser(
+        uid=Uid(record.uid),
+        email=record.email,
+        is_email_verified=bool(record.email_verified),
+        phone=record.phone_number,
+        name=record.display_name,
+        roles=known_roles((record.custom_claims or {}).get("roles")),
+        is_disabled=bool(record.disabled),
+        created_at=record.user_metadata.creation_timestamp,
+    )
+
+
+@contextmanager
+def _translated(malformed: DomainError | None = None) -> Iterator[None]:
+    """Firebase's errors in our words. By default what is malformed is a uid or an address: one that nobody has."""
+    try:
+        yield
+    except auth.UserNotFoundError as error:
+        raise UserNotFound from error
+    except (InvalidArgumentError, ValueError) as error:
+        raise malformed or UserNotFound() from error
+    except (FirebaseError, GoogleAuthError) as error:
+        log("identity_unavailable", "ERROR", error=type(error).__name__)
+        raise IdentityUnavailable from error

@@ -1,0 +1,34 @@
+"""Alerts in memory: what operators would have been told."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.kernel.events import Field
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert as it was raised."""
+
+    event: str
+    fields: Mapping[str, Field]
+
+
+class MemoryAlerts:
+    """Keeps every alert."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._raised: list[Alert] = []
+
+    def alert(self, event: str, **fields: Field) -> None:
+        """See `Alerts.alert`."""
+        with self._lock:
+            self._raised.append(Alert(event, fields))
+
+    @property
+    def raised(self) -> list[Alert]:
+        """Every alert so far, oldest first."""
+        with self._lock:
+            return list(self._raised)

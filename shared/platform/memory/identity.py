@@ -1,0 +1,163 @@
+"""Firebase Auth in memory: users who sign up by a call, and opaque tokens."""
+
+import secrets
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from shared.kernel.clock import HOUR, Clock, Millis
+from shared.kernel.ids import Uid
+from shared.users.ports import AppCheckFailed, AuthUser, TokenExpired, TokenInvalid, TokenRevoked, UserNotFound
+from shared.users.principal import Principal
+from shared.users.roles import known_roles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Issued:
+    principal: Principal
+    issued_at: Millis
+    expires_at: Millis
+
+
+class MemoryIdentity:
+    """Users and tokens of one project. A token states what was true when it was issued, as Firebase's do."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._users: dict[Uid, AuthUser] = {}
+        self._claims: dict[Uid, Mapping[str, object]] = {}
+        self._anonymous: set[Uid] = set()
+        self._revoked: dict[Uid, Millis] = {}
+        self._tokens: dict[str, _Issued] = {}
+        self._app_tokens: dict[str, str] = {}
+
+    def sign_up(
+        self,
+        email: str | None = None,
+        *,
+        uid: str | None = None,
+        name: str | None = None,
+        phone: str | None = None,
+        is_email_verified: bool = True,
+        claims: Mapping[str, object] | None = None,
+    ) -> Uid:
+        """A new user; without email and phone an anonymous one."""
+        user = Uid(uid or secrets.token_urlsafe(21))
+        with self._lock:
+            self._claims[user] = dict(claims or {})
+            if email is None and phone is None:
+                self._anonymous.add(user)
+            self._users[user] = AuthUser(
+                uid=user,
+                email=email,
+                is_email_verified=email is not None and is_email_verified,
+                phone=phone,
+                name=name,
+                roles=known_roles(self._claims[user].get("roles")),
+                created_at=self._clock.now(),
+            )
+        return user
+
+    def link_email(self, uid: Uid, email: str, *, is_email_verified: bool = True) -> None:
+        """What linking a provider does: the same user, now with an address, no longer anonymous."""
+        with self._lock:
+            self._anonymous.discard(uid)
+            self._users[uid] = replace(self._users[uid], email=email, is_email_verified=is_email_verified)
+
+    def token(self, uid: Uid, *, lifetime: Millis = HOUR) -> str:
+        """An ID token as of now."""
+        with self._lock:
+            user = self._users[uid]
+            token = secrets.token_urlsafe(32)
+            self._tokens[token] = _Issued(
+                principal=Principal(
+                    uid=uid,
+                    email=user.email,
+                    is_email_verified=user.is_email_verified,
+                    phone=user.phone,
+                    is_anonymous=uid in self._anonymous,
+                    roles=user.roles,
+                    name=user.name,
+                ),
+                issued_at=self._clock.now(),
+                expires_at=self._clock.now() + lifetime,
+            )
+            return token
+
+    def app_check_token(self, app_id: str = "app") -> str:
+        """An App Check token for `app_id`."""
+        token = secrets.token_urlsafe(16)
+        self._app_tokens[token] = app_id
+        return token
+
+    def revoke(self, uid: Uid) -> None:
+        """Sign out everywhere."""
+        self._revoked[uid] = self._clock.now()
+
+    def disable(self, uid: Uid) -> None:
+        """Lock the user out of signing in."""
+        with self._lock:
+            self._users[uid] = replace(self._users[uid], is_disabled=True)
+
+    def claims(self, uid: Uid) -> Mapping[str, object]:
+        """The user's custom claims."""
+        return self._claims[uid]
+
+    def verify(self, token: str, *, is_fresh: bool = False) -> Principal:
+        """See `Identity.verify`."""
+        issued = self._tokens.get(token)
+        if issued is None:
+            raise TokenInvalid
+        if self._clock.now() >= issued.expires_at:
+            raise TokenExpired
+        if is_fresh and not self._still_stands(issued):
+            raise TokenRevoked
+        return issued.principal
+
+    def _still_stands(self, issued: _Issued) -> bool:
+        user = self._users.get(issued.principal.uid)
+        revoked_at = self._revoked.get(issued.principal.uid)
+        return user is not None and not user.is_disabled and (revoked_at is None or issued.issued_at >= revoked_at)
+
+    def verify_app_check(self, token: str) -> str:
+        """See `Identity.verify_app_check`."""
+        if token not in self._app_tokens:
+            raise AppCheckFailed
+        return self._app_tokens[token]
+
+    def get_user(self, uid: Uid) -> AuthUser:
+        """See `Identity.get_user`."""
+        if uid not in self._users:
+            raise UserNotFound
+        return self._users[uid]
+
+    def find_by_email(self, email: str) -> AuthUser | None:
+        """See `Identity.find_by_email`."""
+        wanted = email.lower()
+        with self._lock:
+            return next((user for user in self._users.values() if (user.email or "").lower() == wanted), None)
+
+    def existing(self, uids: Collection[Uid]) -> frozenset[Uid]:
+        """See `Identity.existing`."""
+        return frozenset(uid for uid in uids if uid in self._users)
+
+    def with_role(self, role: str) -> Iterator[AuthUser]:
+        """See `Identity.with_role`."""
+        with self._lock:
+            found = [user for user in self._users.values() if role in user.roles]
+        yield from found
+
+    def set_roles(self, uid: Uid, roles: frozenset[str]) -> None:
+        """See `Identity.set_roles`."""
+        with self._lock:
+            if uid not in self._users:
+                raise UserNotFound
+            self._claims[uid] = {**self._claims[uid], "roles": sorted(roles)}
+            self._users[uid] = replace(self._users[uid], roles=roles)
+
+    def delete_user(self, uid: Uid) -> None:
+        """See `Identity.delete_user`."""
+        with self._lock:
+            self._users.pop(uid, None)
+            self._claims.pop(uid, None)

@@ -1,0 +1,27 @@
+"""Pub/Sub in memory: what was published, in order."""
+
+import json
+import threading
+from collections.abc import Sequence
+
+from shared.kernel.events import Message
+
+
+class MemoryPublisher:
+    """Keeps every message; refuses what could not be sent as JSON."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._messages: list[Message] = []
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """See `Publisher.publish`."""
+        for message in messages:
+            json.dumps(message.data)
+        with self._lock:
+            self._messages.extend(messages)
+
+    def on(self, topic: str) -> list[Message]:
+        """What was published on `topic`, oldest first."""
+        with self._lock:
+            return [message for message in self._messages if message.topic == topic]

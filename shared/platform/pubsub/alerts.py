@@ -1,0 +1,21 @@
+"""Alerts over Pub/Sub: a CRITICAL log line for whoever reads logs, a message on `alerts` for whoever is paged."""
+
+from shared.kernel.errors import DomainError
+from shared.kernel.events import Field, Message, Publisher, log
+
+TOPIC = "alerts"
+
+
+class PublishedAlerts:
+    """The log line comes first, as it cannot fail."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    def alert(self, event: str, **fields: Field) -> None:
+        """See `Alerts.alert`."""
+        log(event, "CRITICAL", **fields)
+        try:
+            self._publisher.publish([Message(topic=TOPIC, data={**fields, "event": event})])
+        except DomainError as error:
+            log("alert_not_published", "ERROR", alert=event, code=error.code)

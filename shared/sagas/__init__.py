@@ -1,0 +1,1 @@
+"""Whatever touches two domains: each saga reads as the list of what it does."""

@@ -1,0 +1,145 @@
+"""The audit trail: who did what to whom, why, and what it changed; written before the act and completed after it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, cast
+
+from shared.kernel.clock import Clock, Millis, from_datetime, to_datetime
+from shared.kernel.documents import Create, Data, Document, Documents, Patch, Query, Value
+from shared.kernel.errors import DomainError, InvalidValue, Unavailable
+from shared.kernel.ids import is_safe_id, new_id
+
+AUDIT_VERSION = 1
+AUDIT_PAGE_MAX = 100
+REASON_MAX = 500
+END_OF_TIME: Millis = 9_999_999_999_999
+
+State = Literal["begun", "done", "refused"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """One act of an operator. `begun` and never completed means: the outcome is not known, somebody should look."""
+
+    id: str
+    at: Millis
+    actor: str
+    act: str
+    target: str
+    reason: str | None
+    state: State
+    before: Data | None = None
+    after: Data | None = None
+    code: str | None = None
+    operation: str | None = None
+    completed_at: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditPage:
+    """Records, newest first; `next_cursor` continues behind the last one."""
+
+    items: tuple[AuditRecord, ...]
+    next_cursor: str | None
+
+
+@dataclass(slots=True)
+class Act:
+    """An act under way: the actor fills in what it changed."""
+
+    before: Data | None = None
+    after: Data | None = field(default=None)
+
+
+class AuditTrail:
+    """The collection `audit`. Ids sort newest first, so that listing needs no index."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+
+    @contextmanager
+    def recording(
+        self,
+        actor: str,
+        act: str,
+        target: str,
+        *,
+        reason: str | None,
+        before: Data | None = None,
+        operation: str | None = None,
+    ) -> Iterator[Act]:
+        """Record the act around the block: before it, and how it ended.
+
+        A refusal is recorded as such. Any other failure leaves the record begun: nobody knows what happened.
+        """
+        path = self._begin(actor, act, target, _reason(reason), before, operation)
+        doing = Act(before=before)
+        try:
+            yield doing
+        except Unavailable:
+            raise
+        except DomainError as error:
+            self._end(path, {"state": "refused", "code": error.code})
+            raise
+        self._end(path, {"state": "done", "before": doing.before, "after": doing.after})
+
+    def page(self, *, cursor: str | None, limit: int) -> AuditPage:
+        """At most `limit` records, newest first. Raises InvalidValue for a cursor that we never gave."""
+        if cursor is not None and not is_safe_id(cursor):
+            raise InvalidValue("cursor", "is not one of ours")
+        size = max(1, min(limit, AUDIT_PAGE_MAX))
+        after = None if cursor is None else (f"audit/{cursor}",)
+        found = self._documents.query(Query(collection="audit", limit=size + 1, after=after))
+        items = tuple(_record(document) for document in found[:size])
+        return AuditPage(items=items, next_cursor=items[-1].id if len(found) > size else None)
+
+    def _begin(
+        self, actor: str, act: str, target: str, reason: str | None, before: Data | None, operation: str | None
+    ) -> str:
+        now = self._clock.now()
+        path = f"audit/{new_id(f'{END_OF_TIME - now:013d}')}"
+        data: Data = {
+            "v": AUDIT_VERSION,
+            "at": to_datetime(now),
+            "actor": actor,
+            "act": act,
+            "target": target,
+            "reason": reason,
+            "state": "begun",
+            "before": before,
+            "operation": operation,
+        }
+        self._documents.commit([Create(path, data)])
+        return path
+
+    def _end(self, path: str, fields: Mapping[str, Value]) -> None:
+        self._documents.commit([Patch(path, {**fields, "completed_at": to_datetime(self._clock.now())})])
+
+
+def _reason(reason: str | None) -> str | None:
+    text = (reason or "").strip()
+    if len(text) > REASON_MAX:
+        raise InvalidValue("reason", f"must be at most {REASON_MAX} characters")
+    return text or None
+
+
+def _record(document: Document) -> AuditRecord:
+    data = cast("Mapping[str, str]", document.data)
+    completed_at = document.data.get("completed_at")
+    return AuditRecord(
+        id=document.id,
+        at=from_datetime(cast("datetime", document.data["at"])),
+        actor=data["actor"],
+        act=data["act"],
+        target=data["target"],
+        reason=data.get("reason"),
+        state=cast("State", data["state"]),
+        before=cast("Data | None", document.data.get("before")),
+        after=cast("Data | None", document.data.get("after")),
+        code=data.get("code"),
+        operation=data.get("operation"),
+        completed_at=from_datetime(completed_at) if isinstance(completed_at, datetime) else None,
+    )

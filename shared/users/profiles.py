@@ -1,0 +1,172 @@
+"""Profiles: what we keep about a person, at `users/{uid}`, and the tombstone that stays when they leave."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+
+from shared.kernel.clock import Clock, Millis, from_datetime, to_datetime
+from shared.kernel.documents import Create, Data, Document, Documents, Patch, PreconditionFailed, Put, Query, Value
+from shared.kernel.ids import Uid
+from shared.kernel.money import Micro
+from shared.users.principal import Principal
+
+PROFILE_VERSION = 1
+WRITE_ATTEMPTS_MAX = 5
+
+ProfileStatus = Literal["active", "closed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One user. A closed one is a tombstone: only `uid`, `status` and `closed_at` are left."""
+
+    uid: Uid
+    status: ProfileStatus
+    email: str | None = None
+    display_name: str | None = None
+    is_anonymous: bool = False
+    created_at: Millis | None = None
+    greeted_at: Millis | None = None
+    welcome_offer: Micro | None = None
+    welcome_claimed_at: Millis | None = None
+    closed_at: Millis | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the user has left, for ever."""
+        return self.status == "closed"
+
+
+class Profiles:
+    """The collection `users`. Times are stored as timestamps, as the owner's app reads these documents itself."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+
+    def get(self, uid: Uid) -> Profile | None:
+        """The profile or tombstone, or None for somebody never seen."""
+        document = self._documents.get(_path(uid))
+        return None if document is None else _profile(document)
+
+    def ensure(self, principal: Principal) -> Profile:
+        """The profile of a verified caller: created at first sight, brought up to date when the token says more."""
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            document = self._documents.get(_path(principal.uid))
+            try:
+                if document is None:
+                    return self._create(principal)
+                return self._refresh(document, principal)
+            except PreconditionFailed:
+                continue
+        raise PreconditionFailed
+
+    def greeted(self, uid: Uid, offer: Micro | None) -> bool:
+        """Remember that the user was greeted, with the bonus they may claim. False: somebody did, or the user left."""
+        return self._change(uid, "greeted_at", {} if offer is None else {"welcome_offer": offer})
+
+    def claimed(self, uid: Uid) -> bool:
+        """Remember that the welcome offer was taken. False: known already, or the user left."""
+        return self._change(uid, "welcome_claimed_at", {})
+
+    def erase(self, uid: Uid) -> None:
+        """Leave a tombstone, whether or not there was a profile; a later one changes nothing."""
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            document = self._documents.get(_path(uid))
+            if document is not None and _profile(document).is_closed:
+                return
+            try:
+                self._documents.commit([self._tombstone(uid, document)])
+                return
+            except PreconditionFailed:
+                continue
+        raise PreconditionFailed
+
+    def page(self, *, after: Uid | None, limit: int) -> list[Profile]:
+        """Profiles and tombstones in the order of their ids."""
+        start = None if after is None else (_path(after),)
+        return [
+            _profile(document)
+            for document in self._documents.query(Query(collection="users", limit=limit, after=start))
+        ]
+
+    def _create(self, principal: Principal) -> Profile:
+        data: Data = {
+            "v": PROFILE_VERSION,
+            "uid": principal.uid,
+            "email": principal.email,
+            "display_name": principal.name,
+            "is_anonymous": principal.is_anonymous,
+            "status": "active",
+            "created_at": to_datetime(self._clock.now()),
+        }
+        version = self._documents.commit([Create(_path(principal.uid), data)])[0]
+        return _profile(Document(path=_path(principal.uid), data=data, version=version))
+
+    def _refresh(self, document: Document, principal: Principal) -> Profile:
+        profile = _profile(document)
+        news = {} if profile.is_closed or principal.auth != "firebase" else _news(profile, principal)
+        if news:
+            self._documents.commit([Patch(document.path, news, document.version)])
+        return _profile(Document(path=document.path, data={**document.data, **news}, version=document.version))
+
+    def _change(self, uid: Uid, stamp: str, fields: Data) -> bool:
+        """Set the time `stamp` once, and `fields` with it; never on a tombstone."""
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            document = self._documents.get(_path(uid))
+            if document is None or document.data["status"] == "closed" or document.data.get(stamp) is not None:
+                return False
+            data = {stamp: to_datetime(self._clock.now()), **fields}
+            try:
+                self._documents.commit([Patch(document.path, data, document.version)])
+                return True
+            except PreconditionFailed:
+                continue
+        raise PreconditionFailed
+
+    def _tombstone(self, uid: Uid, document: Document | None) -> Create | Put:
+        data: Data = {
+            "v": PROFILE_VERSION,
+            "uid": uid,
+            "status": "closed",
+            "closed_at": to_datetime(self._clock.now()),
+        }
+        return Create(_path(uid), data) if document is None else Put(_path(uid), data, document.version)
+
+
+def _path(uid: Uid) -> str:
+    return f"users/{uid}"
+
+
+def _news(profile: Profile, principal: Principal) -> dict[str, Value]:
+    """What the token knows better. An older token knows less, so nothing is ever taken back to empty."""
+    news: dict[str, Value] = {}
+    if principal.email is not None and principal.email != profile.email:
+        news["email"] = principal.email
+    if principal.name is not None and principal.name != profile.display_name:
+        news["display_name"] = principal.name
+    if profile.is_anonymous and not principal.is_anonymous:
+        news["is_anonymous"] = False
+    return news
+
+
+def _profile(document: Document) -> Profile:
+    data = cast("Mapping[str, str | None]", document.data)
+    offer = document.data.get("welcome_offer")
+    return Profile(
+        uid=Uid(document.id),
+        status="closed" if data["status"] == "closed" else "active",
+        email=data.get("email"),
+        display_name=data.get("display_name"),
+        is_anonymous=document.data.get("is_anonymous") is True,
+        created_at=_millis(document.data.get("created_at")),
+        greeted_at=_millis(document.data.get("greeted_at")),
+        welcome_offer=Micro(offer) if isinstance(offer, int) else None,
+        welcome_claimed_at=_millis(document.data.get("welcome_claimed_at")),
+        closed_at=_millis(document.data.get("closed_at")),
+    )
+
+
+def _millis(value: Value) -> Millis | None:
+    return from_datetime(value) if isinstance(value, datetime) else None

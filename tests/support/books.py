@@ -1,0 +1,212 @@
+"""One account without a store: commands decided one after the other, every law checked after each."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from shared.kernel.ids import HoldId, LotId, OperationId, Uid
+from shared.kernel.money import Micro
+from shared.ledger.account import Account, Archive, Lot, check
+from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
+from shared.ledger.commands import (
+    Adjust,
+    Capture,
+    Charge,
+    Close,
+    Command,
+    ExtendHold,
+    Freeze,
+    Grant,
+    PlaceHold,
+    Release,
+    Reverse,
+    Unfreeze,
+)
+from shared.ledger.decide import Decision, decide, merged
+from shared.ledger.entries import body_hash, draft_of, genesis
+from shared.ledger.fold import apply
+
+LEDGER = "demo-test"
+UID = Uid("ada")
+KID = "test-1"
+NOW = 1_790_000_000_000
+MINUTE = 60_000
+
+
+class Books:
+    """An account and its archive. `do` decides, and holds what was decided to the laws; `rush` only decides."""
+
+    def __init__(self, now: int = NOW) -> None:
+        self.now = now
+        self.account = Account(ledger=LEDGER, uid=UID, head=genesis(LEDGER, UID))
+        self.archive = Archive()
+        self.bodies: list[dict[str, Any]] = []
+        self.totals: Counter[str] = Counter()
+        self.flows: dict[str, Counter[str]] = {}
+
+    def do(self, command: Command) -> Decision:
+        """Decide and go on from there. A refusal changes nothing."""
+        decision = decide(self.account, command, self.now, kid=KID, archive=self.archive)
+        self._follow(decision)
+        assert self.account == decision.account, "the state is the fold of its chain"
+        self._check_laws()
+        told = {name: decision.result[name] for name in ("available", "held", "debt", "status", "seq")}
+        assert told == self.balance(), "a result tells the balance after it"
+        return decision
+
+    def rush(self, command: Command) -> Decision:
+        """Decide and go on, unchecked: for the many steps before the one that matters."""
+        decision = decide(self.account, command, self.now, kid=KID, archive=self.archive)
+        self.account, self.archive = decision.account, merged(self.archive, decision.archive)
+        return decision
+
+    def balance(self) -> dict[str, Any]:
+        account = self.account
+        return {
+            "available": account.available,
+            "held": account.held,
+            "debt": account.debt,
+            "status": account.status,
+            "seq": account.seq,
+        }
+
+    def said(self, command: Command) -> dict[str, Any]:
+        """What the command says beyond the balance."""
+        return {k: v for k, v in self.do(command).result.items() if k not in self.balance()}
+
+    def postings(self) -> list[tuple[Any, ...]]:
+        """The postings of the last entry, as (from, to, amount, lot)."""
+        return [(p["from"], p["to"], p["amount"], p.get("lot")) for p in self.bodies[-1]["postings"]]
+
+    def kinds(self) -> list[str]:
+        return [body["kind"] for body in self.bodies]
+
+    def lot(self, name: str) -> Lot:
+        lot = LotId(name)
+        return self.account.lots.get(lot) or self.archive.lots[lot]
+
+    def _follow(self, decision: Decision) -> None:
+        """The chain, entry by entry, from its own words only."""
+        left = Archive()
+        for entry in decision.entries:
+            body = orjson.loads(entry.body)
+            assert (body["seq"], body["prev"]) == (self.account.seq + 1, self.account.head), "entries link"
+            assert body["at"] >= self.account.at, "time never runs backwards"
+            assert (entry.seq, entry.hash) == (body["seq"], body_hash(entry.body))
+            after, gone = apply(self.account, draft_of(body), self.archive)
+            self.account = replace(after, head=entry.hash)
+            self.archive, left = merged(self.archive, gone), merged(left, gone)
+            told = (body["posted"], body["held"], body["debt"])
+            assert told == (after.available + after.held, after.held, after.debt)
+            self._count(body)
+            self.bodies.append(body)
+        assert left == decision.archive, "what leaves the state is archived"
+
+    def _count(self, body: dict[str, Any]) -> None:
+        for posting in body["postings"]:
+            assert posting["amount"] > 0
+            self.totals[posting["from"]] -= posting["amount"]
+            self.totals[posting["to"]] += posting["amount"]
+            if "hold" in body:
+                flow = self.flows.setdefault(body["hold"]["id"], Counter())
+                flow["in"] += posting["amount"] if posting["to"] == "held" else 0
+                flow["out"] += posting["amount"] if posting["from"] == "held" else 0
+
+    def _check_laws(self) -> None:
+        account = self.account
+        check(account)
+        assert sum(self.totals.values()) == 0, "postings sum to zero over the platform"
+        own = (self.totals["available"], self.totals["held"], -self.totals["debt"])
+        assert own == (account.available, account.held, account.debt), "a balance is the sum of its postings"
+        assert account.available >= 0
+        for lot in (*account.lots.values(), *self.archive.lots.values()):
+            assert lot.reversed + lot.owed <= lot.granted, "no more is taken back than was granted"
+        for budget in account.budgets.values():
+            naming = [hold.amount for hold in account.holds.values() if budget.id in hold.budgets]
+            assert budget.held == sum(naming), "a budget holds what its holds hold"
+        for hold in self.archive.holds.values():
+            assert hold.id not in account.holds, "a hold resolves once"
+            flow = self.flows.get(hold.id, Counter())
+            assert flow["in"] == flow["out"] == hold.placed, "captured and released is what was held"
+        self._check_codec()
+
+    def _check_codec(self) -> None:
+        assert decode_account(encode_account(self.account)) == self.account
+        for lot in self.archive.lots.values():
+            assert decode_lot(orjson.loads(encode_lot(lot))) == lot
+        for hold in self.archive.holds.values():
+            assert decode_hold(orjson.loads(encode_hold(hold))) == hold
+
+
+# Commands with the defaults of a test -----------------------------------------------------------------------------
+
+
+class _Names:
+    count = 0
+
+    def next(self) -> OperationId:
+        self.count += 1
+        return OperationId(f"op_{self.count}")
+
+
+_names = _Names()
+
+
+def asked(operation: str | None = None) -> dict[str, Any]:
+    name = OperationId(operation) if operation is not None else _names.next()
+    return {"operation": name, "fingerprint": "f"}
+
+
+def grant(lot: str, amount: int, *, operation: str | None = None, **more: Any) -> Grant:
+    more = {"source": "promo:welcome", **more}
+    return Grant(**asked(operation), amount=Micro(amount), lot=LotId(lot), **more)
+
+
+def charge(amount: int, *, operation: str | None = None, **more: Any) -> Charge:
+    return Charge(**asked(operation), amount=Micro(amount), purpose="chat", **more)
+
+
+def hold(name: str, amount: int, *, operation: str | None = None, **more: Any) -> PlaceHold:
+    more = {"purpose": "chat", "lifetime": 15 * MINUTE, "principal": "me", **more}
+    return PlaceHold(**asked(operation), amount=Micro(amount), hold=HoldId(name), **more)
+
+
+def extend(name: str, amount: int, *, at_least: int = 0, accrued: int = 0, operation: str | None = None) -> ExtendHold:
+    return ExtendHold(
+        **asked(operation),
+        hold=HoldId(name),
+        amount=Micro(amount),
+        at_least=Micro(at_least),
+        accrued=Micro(accrued),
+        lifetime=15 * MINUTE,
+    )
+
+
+def capture(name: str, amount: int, *, operation: str | None = None, **more: Any) -> Capture:
+    return Capture(**asked(operation), hold=HoldId(name), amount=Micro(amount), **more)
+
+
+def release(name: str, *, operation: str | None = None, **more: Any) -> Release:
+    return Release(**asked(operation), hold=HoldId(name), **more)
+
+
+def reverse(lot: str, target: int, *, operation: str | None = None) -> Reverse:
+    return Reverse(**asked(operation), lot=LotId(lot), target=Micro(target))
+
+
+def adjust(amount: int, *, operation: str | None = None) -> Adjust:
+    return Adjust(**asked(operation), amount=amount, note="why")
+
+
+def freeze() -> Freeze:
+    return Freeze(**asked())
+
+
+def unfreeze() -> Unfreeze:
+    return Unfreeze(**asked())
+
+
+def close(*, operation: str | None = None) -> Close:
+    return Close(**asked(operation))

@@ -1,0 +1,122 @@
+"""Users and operators over the memory adapters: the whole of `users` and its sagas, put together for a test."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from shared.ai.conversations import Conversations
+from shared.kernel.documents import Data, Documents
+from shared.kernel.ids import LotId, OperationId, Uid, operation_id
+from shared.kernel.money import Micro
+from shared.kernel.settings import Settings, parse_settings
+from shared.ledger.commands import Grant
+from shared.ledger.keys import KeyRing
+from shared.ledger.ledger import Ledger
+from shared.platform.memory.alerts import MemoryAlerts
+from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
+from shared.platform.memory.identity import MemoryIdentity
+from shared.sagas.first_sight import FirstSight
+from shared.sagas.greeting import Greeting
+from shared.sagas.leaving import Leaving
+from shared.sagas.operators import Operators
+from shared.sagas.welcome_bonus import WelcomeBonus
+from shared.users.audit import AuditTrail
+from shared.users.erasing import Below, Erasable
+from shared.users.principal import Principal
+from shared.users.profiles import Profile, Profiles
+
+CREDIT = Micro(1_000_000)
+
+
+def signing_key(kid: str, byte: int) -> str:
+    """A key for LEDGER_SIGNING_KEY."""
+    return f"{kid}:{base64.b64encode(bytes([byte]) * 32).decode()}"
+
+
+def settings(**changes: str) -> Settings:
+    """Settings as production has them."""
+    return parse_settings({"GCLOUD_PROJECT": "demo-test", "LEDGER_SIGNING_KEY": signing_key("k1", 1), **changes})
+
+
+@dataclass
+class People:
+    """One project in memory. `again` is another instance of it on the same data, as after a crash."""
+
+    documents: Documents = field(default_factory=MemoryDocuments)
+    clock: ManualClock = field(default_factory=ManualClock)
+    settings: Settings = field(default_factory=settings)
+    identity: MemoryIdentity = field(default=None)  # type: ignore[assignment]
+    alerts: MemoryAlerts = field(default_factory=MemoryAlerts)
+    parts: tuple[Erasable, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.identity is None:
+            self.identity = MemoryIdentity(self.clock)  # type: ignore[unreachable]
+        keys = KeyRing(self.settings.ledger_signing_keys)
+        self.ledger = Ledger(self.documents, self.clock, keys, ledger_id="demo-test", hold_lifetime_seconds=900)
+        self.profiles = Profiles(self.documents, self.clock)
+        self.first_sight = FirstSight(self.profiles, self.ledger, self.clock)
+        self.greeting = Greeting(self.profiles, self.ledger, bonus=self.settings.welcome_bonus_amount)
+        self.bonus = WelcomeBonus(self.documents, self.ledger, self.profiles, self.clock, self.settings)
+        if self.parts is None:
+            self.parts = (
+                Conversations(self.documents, self.clock),
+                Below(self.documents, "accounts/{uid}/notes"),
+                Below(self.documents, "users/{uid}/settings"),
+            )
+        self.leaving = Leaving(
+            self.documents,
+            self.ledger,
+            self.identity,
+            self.profiles,
+            self.first_sight,
+            self.parts,
+            self.alerts,
+            self.clock,
+        )
+        self.audit = AuditTrail(self.documents, self.clock)
+        self.operators = Operators(self.identity, self.profiles, self.ledger, self.audit, self.put_model)
+        self.models: dict[str, Data] = {}
+
+    def put_model(self, model_id: str, fields: Mapping[str, Any]) -> tuple[Data | None, Data]:
+        before = self.models.get(model_id)
+        self.models[model_id] = dict(fields)
+        return before, dict(fields)
+
+    def again(self, documents: Documents | None = None, **changes: Any) -> "People":
+        return replace(self, documents=documents or self.documents, parts=None, **changes)
+
+    def user(self, email: str | None = "ann@example.com", **details: Any) -> Principal:
+        """A user who signed up and was seen."""
+        principal = self.stranger(email, **details)
+        self.first_sight.see(principal)
+        return principal
+
+    def stranger(self, email: str | None = "ann@example.com", **details: Any) -> Principal:
+        """A user who signed up, with a token."""
+        return self.identity.verify(self.identity.token(self.identity.sign_up(email, **details)))
+
+    def operator(self, *roles: str, email: str = "root@example.com") -> Principal:
+        return self.user(email, claims={"roles": list(roles)})
+
+    def grant(self, uid: Uid, whole: int, lot: str = "lot_test") -> None:
+        """So many whole credits."""
+        operation, amount = operation_id("test", uid, lot), Micro(whole * CREDIT)
+        grant = Grant(operation=operation, fingerprint="", amount=amount, lot=LotId(lot), source="promo:test")
+        self.ledger.execute(uid, grant)
+
+    def profile(self, uid: Uid) -> Profile:
+        found = self.profiles.get(uid)
+        assert found is not None
+        return found
+
+    def stored(self, path: str) -> Mapping[str, Any]:
+        found = self.documents.get(path)
+        assert found is not None
+        return found.data
+
+
+def op(name: str) -> OperationId:
+    return operation_id("test", name)

@@ -1,0 +1,140 @@
+import pytest
+
+from shared.kernel.clock import SECOND
+from shared.kernel.documents import Patch
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import HoldId, Uid, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.commands import PlaceHold
+from shared.ledger.relay import CREDIT_EVENTS
+from shared.ledger.store import account_path
+from shared.sagas.jobs import LEASE_SECONDS, Job, Jobs, Turn
+from shared.sagas.ledger_jobs import LedgerJobs
+from shared.sagas.ledger_watch import LedgerWatch
+from tests.support.ledgers import UID, World, grant
+
+
+def jobs_of(world: World, *jobs: Job) -> Jobs:
+    return Jobs(world.documents, world.clock, {"every_minute": jobs})
+
+
+def ledger_jobs(world: World) -> LedgerJobs:
+    watch = LedgerWatch(world.documents, world.ledger, world.relay, world.alerts, world.clock)
+    return LedgerJobs(world.documents, world.ledger, world.relay, watch)
+
+
+def test_a_job_goes_on_where_its_last_turn_stopped():
+    world, seen = World(), []
+
+    def count(turn: Turn) -> None:
+        seen.append(turn.cursor)
+        turn.cursor = f"{len(seen)}"
+
+    jobs = jobs_of(world, Job(name="count", seconds=1, run=count))
+    jobs.run("every_minute")
+    jobs.run("every_minute")
+
+    assert seen == ["", "1"]
+
+
+def test_a_job_under_way_elsewhere_is_skipped_until_its_lease_is_over():
+    world = World()
+    inner: list[object] = []
+
+    def nested(turn: Turn) -> None:
+        turn.done = 1
+        if not inner:
+            inner.append(None)
+            inner[0] = jobs.run("every_minute")
+
+    jobs = jobs_of(world, Job(name="nested", seconds=1, run=nested))
+    outer = jobs.run("every_minute")
+
+    assert (outer, inner) == ({"nested": 1}, [{"nested": 0}])
+
+
+def test_a_job_whose_instance_died_is_taken_over_after_the_lease():
+    world, runs = World(), []
+
+    def die(turn: Turn) -> None:
+        runs.append(turn.cursor)
+        if len(runs) == 1:
+            raise KeyboardInterrupt
+
+    jobs = jobs_of(world, Job(name="dies", seconds=1, run=die))
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run("every_minute")
+    world.clock.advance(LEASE_SECONDS * SECOND)
+    jobs.run("every_minute")
+
+    assert len(runs) == 2
+
+
+def test_a_failing_job_stops_no_other():
+    world = World()
+
+    def fail(turn: Turn) -> None:
+        raise Unavailable("down")
+
+    def work(turn: Turn) -> None:
+        turn.done = 3
+
+    jobs = jobs_of(world, Job(name="fails", seconds=1, run=fail), Job(name="works", seconds=1, run=work))
+
+    assert jobs.run("every_minute") == {"fails": 0, "works": 3}
+
+
+def test_every_minute_relays_what_triggers_lost():
+    world = World()
+    for number in range(120):
+        world.ledger.execute(Uid(f"user-{number}"), grant("g", 5))
+
+    done = jobs_of(world, *ledger_jobs(world).every_minute()).run("every_minute")
+
+    assert done["relay"] == 120
+    assert {message.data["uid"] for message in world.publisher.on(CREDIT_EVENTS)} == {f"user-{n}" for n in range(120)}
+
+
+def test_every_minute_expires_holds_and_lots_even_if_one_account_is_broken():
+    world = World()
+    soon = world.clock.now() + 10 * SECOND
+    for number in range(40):
+        uid = Uid(f"user-{number}")
+        world.ledger.execute(uid, grant("g", 5, expires_at=soon))
+        world.ledger.execute(uid, place_hold("h", 2))
+    world.documents.commit([Patch(account_path(Uid("user-7")), {"held": 1})])
+    world.clock.advance(3_600 * SECOND)
+
+    done = jobs_of(world, *ledger_jobs(world).every_minute()).run("every_minute")
+
+    assert done["expire"] == 39
+    balance = world.ledger.balance(Uid("user-8"))
+    assert (balance.available, balance.held) == (0, 0)
+    document = world.documents.get(account_path(Uid("user-8")))
+    assert document is not None
+    assert document.data["due_at"] is None
+
+
+def test_every_day_audits_each_chain_and_acts_on_what_it_finds():
+    world = World()
+    world.ledger.execute(UID, grant("g", 5))
+    world.ledger.execute(Uid("eve"), grant("g", 5))
+    world.documents.commit([Patch("accounts/eve/entries/000000000001", {"kind": "charge"})])
+
+    jobs_of(world, *ledger_jobs(world).every_day()).run("every_minute")
+
+    assert [(alert.fields["uid"], alert.fields["rule"]) for alert in world.alerts.raised] == [("eve", "kind")]
+    assert world.ledger.balance(Uid("eve")).status == "frozen"
+    assert world.ledger.balance(UID).status == "open"
+
+
+def place_hold(key: str, amount: int) -> PlaceHold:
+    return PlaceHold(
+        operation=operation_id("hold", key),
+        fingerprint="",
+        amount=Micro(amount),
+        hold=HoldId(f"hold_{key}"),
+        purpose="chat",
+        lifetime=900 * SECOND,
+        principal=UID,
+    )

@@ -1,0 +1,94 @@
+import pytest
+
+from shared.kernel.clock import HOUR
+from shared.kernel.documents import Delete, Patch, Put
+from shared.kernel.ids import Uid
+from shared.ledger.errors import AccountFrozen
+from shared.ledger.relay import CREDIT_EVENTS
+from shared.ledger.store import account_path, entry_path
+from shared.platform.memory.alerts import Alert
+from shared.sagas.ledger_watch import FREEZES_PER_HOUR_MAX, LedgerWatch
+from tests.support.ledgers import UID, World, charge, grant
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.ledger.execute(UID, grant("g", 100))
+    return world
+
+
+def watch_of(world: World) -> LedgerWatch:
+    return LedgerWatch(world.documents, world.ledger, world.relay, world.alerts, world.clock)
+
+
+def test_a_new_entry_that_is_sound_is_relayed(world):
+    watch_of(world).entry_written(UID, 1, is_new=True)
+
+    assert [message.data["seq"] for message in world.publisher.on(CREDIT_EVENTS)] == [1]
+    assert world.alerts.raised == []
+
+
+def test_a_changed_or_deleted_entry_freezes_the_account_and_tells_operators(world):
+    watch_of(world).entry_written(UID, 1, is_new=False)
+
+    assert world.alerts.raised == [
+        Alert("ledger_tampered", {"uid": UID, "seq": 1, "rule": "entry_changed", "is_frozen": True})
+    ]
+    with pytest.raises(AccountFrozen):
+        world.ledger.execute(UID, charge("c", 1))
+
+
+def test_a_forged_entry_is_found_by_its_own_signature(world):
+    forged = dict(world.documents.get(entry_path(UID, 1)).data)
+    world.documents.commit([Put(entry_path(UID, 2), forged)])
+
+    watch_of(world).entry_written(UID, 2, is_new=True)
+
+    assert [(alert.fields["seq"], alert.fields["rule"]) for alert in world.alerts.raised][-1] == (2, "identity")
+
+
+@pytest.mark.parametrize(("field", "rule"), [("hash", "hash"), ("signature", "signature"), ("kind", "kind")])
+def test_each_part_of_a_forged_entry_is_checked(world, field, rule):
+    other = "A" * 88 if field == "signature" else "charge"
+    world.documents.commit([Patch(entry_path(UID, 1), {field: other})])
+
+    watch_of(world).entry_written(UID, 1, is_new=True)
+
+    assert world.alerts.raised[-1].fields["rule"] == rule
+
+
+def test_the_same_alarm_twice_freezes_once(world):
+    watch = watch_of(world)
+    watch.found(UID, 1, "entry_changed")
+    watch.found(UID, 1, "entry_changed")
+
+    assert [entry.kind for entry in world.ledger.history(UID, before=None, limit=9, kinds=frozenset({"status"}))] == [
+        "status"
+    ]
+
+
+def test_mass_freezing_is_stopped_by_a_breaker_for_the_hour(world):
+    watch = watch_of(world)
+    for number in range(FREEZES_PER_HOUR_MAX):
+        watch.found(Uid(f"user-{number}"), 1, "entry_changed")
+
+    watch.found(UID, 1, "entry_changed")
+
+    assert [alert.event for alert in world.alerts.raised[-2:]] == ["freeze_breaker_open", "ledger_tampered"]
+    assert world.alerts.raised[-1].fields["is_frozen"] is False
+    assert world.ledger.balance(UID).status == "open"
+
+    world.clock.advance(HOUR)
+    watch.found(UID, 1, "entry_changed")
+    assert world.ledger.balance(UID).status == "frozen"
+
+
+def test_an_account_too_broken_to_freeze_is_still_told(world):
+    world.documents.commit([Patch(account_path(UID), {"available": 10**12}), Delete(entry_path(UID, 1))])
+
+    watch_of(world).entry_written(UID, 1, is_new=False)
+
+    assert world.alerts.raised[-1] == Alert(
+        "ledger_tampered", {"uid": UID, "seq": 1, "rule": "entry_changed", "is_frozen": False}
+    )

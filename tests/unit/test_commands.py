@@ -1,0 +1,58 @@
+import pytest
+
+from functions.commands import main
+from shared.bootstrap import Services, in_memory
+from shared.platform.memory.identity import MemoryIdentity
+
+
+def identity(services: Services) -> MemoryIdentity:
+    assert isinstance(services.identity, MemoryIdentity)
+    return services.identity
+
+
+def test_the_first_admin_is_made_from_the_command_line(capsys: pytest.CaptureFixture[str]):
+    services = in_memory()
+    uid = identity(services).sign_up("ann@example.com", is_email_verified=False)
+
+    code = main(["first-admin", "ann@example.com"], services)
+
+    assert code == 0
+    assert set(services.identity.get_user(uid).roles) == {"admin"}
+    assert "ann@example.com" in capsys.readouterr().out
+    assert [record.actor for record in services.operators.audit(None, 5).items] == ["command:first-admin"]
+
+
+def test_a_second_admin_needs_force(capsys: pytest.CaptureFixture[str]):
+    services = in_memory()
+    for name in ("ann", "bob"):
+        identity(services).sign_up(f"{name}@example.com")
+    main(["first-admin", "ann@example.com"], services)
+
+    refused = main(["first-admin", "bob@example.com"], services)
+    forced = main(["first-admin", "bob@example.com", "--force"], services)
+
+    assert (refused, forced) == (1, 0)
+    assert "admin_exists" in capsys.readouterr().err
+
+
+def test_an_unverified_address_is_enough_on_a_laptop_only(capsys: pytest.CaptureFixture[str]):
+    services = in_memory({"FIRESTORE_EMULATOR_HOST": ""})
+    identity(services).sign_up("ann@example.com", is_email_verified=False)
+
+    code = main(["first-admin", "ann@example.com"], services)
+
+    assert code == 1
+    assert "email_not_verified" in capsys.readouterr().err
+
+
+def test_nobody_is_no_admin(capsys: pytest.CaptureFixture[str]):
+    code = main(["first-admin", "nobody@example.com"], in_memory())
+
+    assert code == 1
+    assert "user_not_found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["first-admin"], ["last-admin", "x"]])
+def test_what_is_no_command_is_told(arguments: list[str]):
+    with pytest.raises(SystemExit):
+        main(arguments, in_memory())
