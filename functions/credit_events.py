@@ -1,0 +1,17 @@
+"""Every ledger entry, as it is written: verified and relayed when it is new, an alarm when it was touched."""
+
+from functions.edge import DocumentEvent, on_document
+from shared.bootstrap import Services
+from shared.kernel.ids import Uid
+
+
+@on_document("accounts/{uid}/entries/{seq}")
+def on_ledger_entry(event: DocumentEvent, services: Services) -> None:
+    """An entry was created, changed or deleted."""
+    is_new = event.before is None and event.after is not None
+    services.ledger_watch.entry_written(Uid(event.params["uid"]), _seq(event.params["seq"]), is_new=is_new)
+
+
+def _seq(document_id: str) -> int:
+    """An id of ours is a number; anything else is an entry that we did not write."""
+    return int(document_id) if document_id.isascii() and document_id.isdigit() else -1

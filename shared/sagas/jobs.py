@@ -1,0 +1,98 @@
+"""Periodic work: each job with a lease of its own, a cursor that survives it, and a budget of time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shared.kernel.clock import SECOND, Clock, to_datetime
+from shared.kernel.documents import Create, Document, Documents, PreconditionFailed, Put, Value
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
+from shared.kernel.ids import Uid, random_token
+
+LEASE_SECONDS = 330
+"""A lease outlives the function that took it (300 s), and no job waits for it: it is skipped until then."""
+
+
+class Turn:
+    """One turn of a job: where it goes on, and when it has to stop."""
+
+    def __init__(self, cursor: str, clock: Clock, seconds: float) -> None:
+        self.cursor = cursor
+        self.done = 0
+        self._clock = clock
+        self._until = clock.monotonic() + seconds
+
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return self._clock.monotonic() >= self._until
+
+    def attempt(self, job: str, uid: Uid, work: Callable[[Uid], object]) -> bool:
+        """Do one account's work. A failure is logged and does not stop the others; whether it succeeded."""
+        try:
+            work(uid)
+        except DomainError as error:
+            log("job_item_failed", "ERROR", job=job, uid=uid, code=error.code)
+            return False
+        self.done += 1
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Something to do now and then. `run` works from the turn's cursor until it is over, and moves the cursor."""
+
+    name: str
+    seconds: float
+    run: Callable[[Turn], None]
+
+
+class Jobs:
+    """Runs jobs, each at most once at a time over all instances."""
+
+    def __init__(self, documents: Documents, clock: Clock, jobs: Mapping[str, tuple[Job, ...]]) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._jobs = jobs
+
+    def run(self, schedule: str) -> dict[str, int]:
+        """Run the jobs of a schedule, one after the other; how much each has done. One that fails stops no other."""
+        return {job.name: self._run(job) for job in self._jobs[schedule]}
+
+    def _run(self, job: Job) -> int:
+        lease = self._claim(job)
+        if lease is None:
+            log("job_skipped", job=job.name)
+            return 0
+        turn = Turn(str(lease.data["cursor"]), self._clock, job.seconds)
+        try:
+            job.run(turn)
+        except DomainError as error:
+            log("job_failed", "ERROR", job=job.name, code=error.code)
+        finally:
+            self._free(lease, turn.cursor)
+        log("job_done", job=job.name, done=turn.done)
+        return turn.done
+
+    def _claim(self, job: Job) -> Document | None:
+        path, now = f"jobs/{job.name}", self._clock.now()
+        known = self._documents.get(path)
+        if known is not None and known.data["lease_until"] > to_datetime(now):  # type: ignore[operator]  # a time
+            return None
+        data: dict[str, Value] = {
+            "cursor": "" if known is None else known.data["cursor"],
+            "token": random_token(),
+            "lease_until": to_datetime(now + LEASE_SECONDS * SECOND),
+        }
+        try:
+            version = self._documents.commit([Create(path, data) if known is None else Put(path, data, known.version)])
+        except PreconditionFailed:
+            return None
+        return Document(path=path, data=data, version=version[0])
+
+    def _free(self, lease: Document, cursor: str) -> None:
+        """Leave the cursor for the next turn, unless somebody else holds the lease by now."""
+        data: dict[str, Value] = {"cursor": cursor, "token": "", "lease_until": to_datetime(0)}
+        try:
+            self._documents.commit([Put(lease.path, data, lease.version)])
+        except DomainError as error:
+            log("job_lease_lost", "WARNING", path=lease.path, code=error.code)

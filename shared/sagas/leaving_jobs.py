@@ -1,0 +1,41 @@
+"""The periodic side of leaving: finish what crashed, and find the users whose login is gone without an event."""
+
+from shared.kernel.ids import Uid
+from shared.sagas.jobs import Job, Turn
+from shared.sagas.leaving import Leaving
+
+RESUME_PAGE = 20
+RESUME_SECONDS = 60.0
+RECONCILE_SECONDS = 100.0
+
+
+class LeavingJobs:
+    """What `every_minute` and `every_day` do for users who leave."""
+
+    def __init__(self, leaving: Leaving) -> None:
+        self._leaving = leaving
+
+    def every_minute(self) -> tuple[Job, ...]:
+        """Take up leavings that are due."""
+        return (Job(name="leavings", seconds=RESUME_SECONDS, run=self.resume),)
+
+    def every_day(self) -> tuple[Job, ...]:
+        """Compare profiles with logins."""
+        return (Job(name="reconcile_users", seconds=RECONCILE_SECONDS, run=self.reconcile),)
+
+    def resume(self, turn: Turn) -> None:
+        """Page by page until nothing is due or the time is up."""
+        while not turn.is_over():
+            taken = self._leaving.resume(RESUME_PAGE)
+            turn.done += taken
+            if taken < RESUME_PAGE:
+                return
+
+    def reconcile(self, turn: Turn) -> None:
+        """From the cursor on, until all users were seen or the time is up."""
+        while not turn.is_over():
+            after = self._leaving.reconcile(after=Uid(turn.cursor) if turn.cursor else None)
+            turn.cursor = after or ""
+            turn.done += 1
+            if after is None:
+                return
