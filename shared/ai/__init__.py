@@ -1,0 +1,1 @@
+"""Models, their prices, and the conversations users have with them."""

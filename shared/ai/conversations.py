@@ -1,0 +1,362 @@
+"""Conversations and their messages: `conversations/{id}` with `messages/{id}`, each carrying its owner's `uid`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar, cast
+
+from shared.ai.ports import Role
+from shared.ai.tokens import Usage
+from shared.kernel.clock import Clock, Millis
+from shared.kernel.documents import (
+    Create,
+    Data,
+    Delete,
+    Document,
+    Documents,
+    Order,
+    OutcomeUnknown,
+    Patch,
+    PreconditionFailed,
+    Query,
+    StoreUnavailable,
+    Value,
+    Where,
+    Write,
+)
+from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, NotFound
+from shared.kernel.events import log
+from shared.kernel.ids import OperationId, Uid, derived_id, is_safe_id
+from shared.kernel.money import Micro
+
+T = TypeVar("T")
+
+TITLE_CHARACTERS_MAX = 80
+CONTENT_BYTES_MAX = 800_000
+"""A message must fit into a document, beside its other fields."""
+HISTORY_MESSAGES_MAX = 100
+"""A prompt looks back this far, however large the model's window is."""
+DELETE_BATCH = 200
+ERASE_BATCH = 50
+CREATE_ATTEMPTS_MAX = 5
+CREATE_PAUSE_SECONDS = 0.05
+EDITABLE = frozenset({"title", "model", "system_prompt"})
+
+
+class ConversationNotFound(NotFound):
+    """There is no such conversation, or it is another user's."""
+
+    code = "conversation_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such conversation.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """One conversation. `recency` sorts a user's conversations: newest last, never two alike."""
+
+    id: str
+    uid: Uid
+    title: str | None
+    model: str | None
+    system_prompt: str | None
+    created_at: Millis
+    updated_at: Millis
+    recency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message. `position` sorts a conversation. What follows `created_at` is of the model's messages only."""
+
+    id: str
+    uid: Uid
+    conversation_id: str
+    role: Role
+    content: str
+    position: str
+    created_at: Millis
+    model: str | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    is_estimated: bool = False
+    cost: Micro | None = None
+    price: Mapping[str, str] | None = None
+    """The snapshot the cost was worked out with: version, USD per million tokens, credits per USD, markup."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """One page of a list, newest first; `next_cursor` continues behind it."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class Conversations:
+    """The repository of both."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+
+    def create(
+        self,
+        uid: Uid,
+        *,
+        operation: OperationId,
+        fingerprint: str,
+        title: str | None = None,
+        model: str | None = None,
+        system_prompt: str | None = None,
+    ) -> Conversation:
+        """A new conversation; the same operation finds the one it made. Raises IdempotencyMismatch."""
+        conversation = self._new(uid, operation, title=title, model=model, system_prompt=system_prompt)
+        path = _path(conversation.id)
+        data = {**_conversation_data(conversation), "fingerprint": fingerprint}
+        failure: DomainError = PreconditionFailed()
+        for _ in range(CREATE_ATTEMPTS_MAX):
+            try:
+                self._documents.commit([Create(path, data)])
+                return conversation
+            except (PreconditionFailed, OutcomeUnknown, StoreUnavailable) as error:
+                failure = error
+            if (found := self._documents.get(path)) is not None:
+                if found.data["fingerprint"] != fingerprint or found.data["uid"] != uid:
+                    raise IdempotencyMismatch
+                return _conversation(found)
+            self._clock.wait(CREATE_PAUSE_SECONDS)
+        raise failure
+
+    def get(self, uid: Uid, conversation_id: str) -> Conversation:
+        """The user's conversation. Raises ConversationNotFound, for others' too."""
+        found = self._documents.get(_path(conversation_id)) if is_safe_id(conversation_id) else None
+        if found is None or found.data["uid"] != uid:
+            raise ConversationNotFound
+        return _conversation(found)
+
+    def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> Page[Conversation]:
+        """The user's conversations, the last used first."""
+        query = Query(
+            collection="conversations",
+            where=(Where("uid", "==", uid),),
+            order_by=(Order("recency", descending=True),),
+            after=(cursor,) if cursor else None,
+            limit=limit + 1,
+        )
+        items = [_conversation(document) for document in self._documents.query(query)]
+        return Page(items=items[:limit], next_cursor=items[limit - 1].recency if len(items) > limit else None)
+
+    def patch(self, uid: Uid, conversation_id: str, changes: Mapping[str, str | None]) -> Conversation:
+        """Change title, model or system prompt. Raises ConversationNotFound, InvalidValue."""
+        if unknown := sorted(changes.keys() - EDITABLE):
+            raise InvalidValue(unknown[0], "cannot be changed")
+        conversation = self.get(uid, conversation_id)
+        at = max(self._clock.now(), conversation.updated_at)
+        try:
+            self._documents.commit([Patch(_path(conversation_id), {**changes, **_touched(conversation.id, at)})])
+        except PreconditionFailed:
+            raise ConversationNotFound from None
+        return self.get(uid, conversation_id)
+
+    def delete(self, uid: Uid, conversation_id: str) -> None:
+        """Remove the conversation with its messages: for up to DELETE_BATCH of them in one commit.
+
+        Messages go first where there are more, so that what a crash leaves can be deleted again. A turn that is running
+        cannot bring any back: its commit needs the conversation. Raises ConversationNotFound.
+        """
+        self.get(uid, conversation_id)
+        while len(messages := self._message_paths(conversation_id)) == DELETE_BATCH:
+            self._documents.commit([Delete(path) for path in messages])
+        self._documents.commit([Delete(_path(conversation_id)), *map(Delete, messages)])
+        while messages := self._message_paths(conversation_id):
+            self._documents.commit([Delete(path) for path in messages])
+
+    def messages(self, uid: Uid, conversation_id: str, *, cursor: str | None = None, limit: int = 20) -> Page[Message]:
+        """The conversation's messages, newest first. Raises ConversationNotFound."""
+        self.get(uid, conversation_id)
+        items = [*self._newest(conversation_id, cursor, limit + 1)]
+        return Page(items=items[:limit], next_cursor=items[limit - 1].position if len(items) > limit else None)
+
+    def message(self, uid: Uid, conversation_id: str, message_id: str) -> Message:
+        """One message. Raises ConversationNotFound when it, or its conversation, is gone."""
+        found = self._documents.get(_message_path(conversation_id, message_id))
+        if found is None or found.data["uid"] != uid:
+            raise ConversationNotFound
+        return _message(found, conversation_id)
+
+    def history(self, conversation_id: str) -> Sequence[Message]:
+        """What was said last, newest first."""
+        return self._newest(conversation_id, None, HISTORY_MESSAGES_MAX)
+
+    def appended(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
+        """The writes that append these messages, all or none; refused once the conversation is gone."""
+        changes = _touched(conversation.id, messages[-1].created_at)
+        if conversation.title is None:
+            changes["title"] = title_of(messages[0].content)
+        creates = [Create(_message_path(conversation.id, message.id), _message_data(message)) for message in messages]
+        return [Patch(_path(conversation.id), changes), *creates]
+
+    def exists(self, conversation_id: str) -> bool:
+        """Whether it was not deleted."""
+        return self._documents.get(_path(conversation_id)) is not None
+
+    def correct_cost(self, message: Message, cost: Micro) -> None:
+        """What was charged is less than the price: the account had no more. Gone messages stay gone.
+
+        The money has moved by now, so that failing to note it here fails nothing.
+        """
+        try:
+            self._documents.commit([Patch(_message_path(message.conversation_id, message.id), {"cost": cost})])
+        except DomainError as error:
+            log("cost_not_corrected", "WARNING", message_id=message.id, code=error.code)
+
+    def erase(self, uid: Uid) -> None:
+        """Remove all of a user's conversations, and what we remember of their turns: the user leaves."""
+        for document in self._owned("conversations", uid):
+            try:
+                self.delete(uid, document.id)
+            except ConversationNotFound:
+                continue
+        for document in self._owned("turns", uid):
+            self._documents.commit([Delete(document.path)])
+
+    def _owned(self, collection: str, uid: Uid) -> Iterator[Document]:
+        query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
+        while found := self._documents.query(query):
+            yield from found
+
+    def _new(
+        self, uid: Uid, operation: OperationId, *, title: str | None, model: str | None, system_prompt: str | None
+    ) -> Conversation:
+        conversation_id = derived_id("conv", operation)
+        at = self._clock.now()
+        return Conversation(
+            id=conversation_id,
+            uid=uid,
+            title=title,
+            model=model,
+            system_prompt=system_prompt,
+            created_at=at,
+            updated_at=at,
+            recency=_recency(conversation_id, at),
+        )
+
+    def _newest(self, conversation_id: str, cursor: str | None, limit: int) -> Sequence[Message]:
+        query = Query(
+            collection=f"{_path(conversation_id)}/messages",
+            order_by=(Order("position", descending=True),),
+            after=(cursor,) if cursor else None,
+            limit=limit,
+        )
+        return [_message(document, conversation_id) for document in self._documents.query(query)]
+
+    def _message_paths(self, conversation_id: str) -> Sequence[str]:
+        query = Query(collection=f"{_path(conversation_id)}/messages", limit=DELETE_BATCH)
+        return [document.path for document in self._documents.query(query)]
+
+
+def title_of(content: str) -> str:
+    """A title for a conversation that has none: the first line of its first message, trimmed."""
+    line = next((line.strip() for line in content.splitlines() if line.strip()), "")
+    return line if len(line) <= TITLE_CHARACTERS_MAX else line[: TITLE_CHARACTERS_MAX - 1].rstrip() + "…"
+
+
+def position(at: Millis, turn: str, index: int) -> str:
+    """Where the `index`-th message of a turn that ended at `at` stands in its conversation."""
+    return f"{at:015d}:{turn}:{index}"
+
+
+def _recency(conversation_id: str, at: Millis) -> str:
+    return f"{at:015d}:{conversation_id}"
+
+
+def _touched(conversation_id: str, at: Millis) -> dict[str, Value]:
+    return {"updated_at": at, "recency": _recency(conversation_id, at)}
+
+
+def _path(conversation_id: str) -> str:
+    return f"conversations/{conversation_id}"
+
+
+def _message_path(conversation_id: str, message_id: str) -> str:
+    return f"{_path(conversation_id)}/messages/{message_id}"
+
+
+def _conversation_data(conversation: Conversation) -> Data:
+    return {
+        "v": 1,
+        "uid": conversation.uid,
+        "title": conversation.title,
+        "model": conversation.model,
+        "system_prompt": conversation.system_prompt,
+        "created_at": conversation.created_at,
+        "updated_at": conversation.updated_at,
+        "recency": conversation.recency,
+    }
+
+
+def _conversation(document: Document) -> Conversation:
+    # Written by us alone: every field is there and of its type.
+    data = cast("Mapping[str, str]", document.data)
+    return Conversation(
+        id=document.id,
+        uid=Uid(data["uid"]),
+        title=data["title"],
+        model=data["model"],
+        system_prompt=data["system_prompt"],
+        created_at=cast("int", data["created_at"]),
+        updated_at=cast("int", data["updated_at"]),
+        recency=data["recency"],
+    )
+
+
+def _message_data(message: Message) -> Data:
+    data: dict[str, Value] = {
+        "v": 1,
+        "uid": message.uid,
+        "role": message.role,
+        "content": message.content,
+        "position": message.position,
+        "created_at": message.created_at,
+    }
+    if message.usage is None:
+        return data
+    return {
+        **data,
+        "model": message.model,
+        "finish_reason": message.finish_reason,
+        "input_tokens": message.usage.input_tokens,
+        "output_tokens": message.usage.output_tokens,
+        "estimated": message.is_estimated,
+        "cost": message.cost,
+        "price": message.price,
+    }
+
+
+def _message(document: Document, conversation_id: str) -> Message:
+    # As above: written by us alone.
+    data = cast("Mapping[str, str]", document.data)
+    counts = cast("Mapping[str, int]", document.data)
+    message = Message(
+        id=document.id,
+        uid=Uid(data["uid"]),
+        conversation_id=conversation_id,
+        role=cast("Role", data["role"]),
+        content=data["content"],
+        position=data["position"],
+        created_at=counts["created_at"],
+    )
+    return _answered(message, data, counts) if "cost" in data else message
+
+
+def _answered(message: Message, data: Mapping[str, str], counts: Mapping[str, int]) -> Message:
+    return replace(
+        message,
+        model=data["model"],
+        finish_reason=data["finish_reason"],
+        usage=Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]),
+        is_estimated=bool(counts["estimated"]),
+        cost=Micro(counts["cost"]),
+        price=cast("Mapping[str, str]", data["price"]),
+    )

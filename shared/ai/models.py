@@ -1,0 +1,270 @@
+"""Models: what can be asked, what it costs upstream, and the catalogue that operators edit."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias, cast
+
+from shared.kernel.clock import Clock
+from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Put, Query, Value
+from shared.kernel.errors import InvalidValue, NotFound, Rejected
+from shared.kernel.events import log
+from shared.kernel.ids import is_safe_id
+from shared.kernel.prices import parse_price
+
+Kind = Literal["chat", "image"]
+ModelFields: TypeAlias = Mapping[str, object]
+
+COLLECTION = "models"
+CATALOGUE_SECONDS = 30.0
+MODELS_MAX = 500
+NAME_CHARACTERS_MAX = 200
+CAPABILITIES_MAX = 32
+TOKENS_MAX = 100_000_000
+EXPECTED_OUTPUT_TOKENS = 400
+PUT_ATTEMPTS_MAX = 5
+
+REASONING = "reasoning"
+"""The capability of models that think in tokens which nobody sees but everybody pays for."""
+
+PRICES = ("input_usd_per_mtok", "output_usd_per_mtok", "image_usd")
+PRICES_NEEDED: Mapping[str, tuple[str, ...]] = {"chat": PRICES[:2], "image": PRICES[2:]}
+FIELDS = frozenset(
+    {
+        "kind",
+        "display_name",
+        *PRICES,
+        "context_window",
+        "max_output_tokens",
+        "expected_output_tokens",
+        "capabilities",
+        "is_enabled",
+        "upstream_model",
+    }
+)
+
+
+class ModelNotFound(NotFound):
+    """No enabled model has this id."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str) -> None:
+        super().__init__("There is no such model.", model=model[:NAME_CHARACTERS_MAX])
+
+
+class ModelUnpriced(Rejected):
+    """The model's price is absent or not a decimal string of USD from zero up: it is refused, not given away."""
+
+    code = "model_unpriced"
+
+    def __init__(self, model: str) -> None:
+        super().__init__("This model has no valid price and cannot be used.", model=model[:NAME_CHARACTERS_MAX])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One model. Prices are exact USD: per million tokens, or per image; a kind's own prices are always there."""
+
+    id: str
+    kind: Kind
+    display_name: str
+    input_usd_per_mtok: Fraction | None
+    output_usd_per_mtok: Fraction | None
+    image_usd: Fraction | None
+    context_window: int
+    max_output_tokens: int
+    expected_output_tokens: int
+    capabilities: tuple[str, ...]
+    is_enabled: bool
+    upstream_model: str
+    price_version: int
+    price_texts: tuple[str | None, str | None, str | None]
+    """The three prices as they were written, for showing: a decimal string stays what it was."""
+
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether it generates tokens that are never shown."""
+        return REASONING in self.capabilities
+
+    def as_wire(self) -> dict[str, object]:
+        """The model as clients see it in lists."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "display_name": self.display_name,
+            **dict(zip(PRICES, self.price_texts, strict=True)),
+            "context_window": self.context_window,
+            "max_output_tokens": self.max_output_tokens,
+            "expected_output_tokens": self.expected_output_tokens,
+            "capabilities": list(self.capabilities),
+            "price_version": self.price_version,
+        }
+
+
+def parse_model(model_id: str, fields: ModelFields) -> Model:
+    """The model that a document describes. Raises InvalidValue naming the field that is not what it must be."""
+    kind = fields.get("kind")
+    if kind not in PRICES_NEEDED:
+        raise InvalidValue("kind", "must be chat or image")
+    kind = cast("Kind", kind)
+    prices = {name: _price(fields, name, is_needed=name in PRICES_NEEDED[kind]) for name in PRICES}
+    window = _count(fields, "context_window", default=0 if kind == "image" else None)
+    most = _count(fields, "max_output_tokens", default=0 if kind == "image" else None)
+    if kind == "chat" and not 1 <= most <= window:
+        raise InvalidValue("max_output_tokens", "must be from 1 to context_window")
+    return Model(
+        id=model_id,
+        kind=kind,
+        display_name=_text(fields, "display_name", default=model_id),
+        **prices,
+        context_window=window,
+        max_output_tokens=most,
+        expected_output_tokens=min(_count(fields, "expected_output_tokens", default=EXPECTED_OUTPUT_TOKENS), most),
+        capabilities=_capabilities(fields),
+        is_enabled=_flag(fields, "is_enabled", default=True),
+        upstream_model=_text(fields, "upstream_model", default=model_id),
+        price_version=_count(fields, "price_version", default=1),
+        price_texts=cast("tuple[str | None, str | None, str | None]", tuple(fields.get(name) for name in PRICES)),
+    )
+
+
+def _price(fields: ModelFields, name: str, *, is_needed: bool) -> Fraction | None:
+    text = fields.get(name)
+    if text is None and not is_needed:
+        return None
+    try:
+        return parse_price(text)
+    except ValueError as error:
+        raise InvalidValue(name, "must be a decimal string of USD, zero or more") from error
+
+
+def _count(fields: ModelFields, name: str, *, default: int | None) -> int:
+    value = fields.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= TOKENS_MAX:
+        raise InvalidValue(name, f"must be a whole number from 0 to {TOKENS_MAX}")
+    return value
+
+
+def _text(fields: ModelFields, name: str, *, default: str) -> str:
+    value = fields.get(name, default)
+    if not isinstance(value, str) or not 1 <= len(value) <= NAME_CHARACTERS_MAX:
+        raise InvalidValue(name, f"must be text of 1 to {NAME_CHARACTERS_MAX} characters")
+    return value
+
+
+def _flag(fields: ModelFields, name: str, *, default: bool) -> bool:
+    value = fields.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidValue(name, "must be true or false")
+    return value
+
+
+def _capabilities(fields: ModelFields) -> tuple[str, ...]:
+    value = fields.get("capabilities", ())
+    if not isinstance(value, list | tuple) or len(value) > CAPABILITIES_MAX:
+        raise InvalidValue("capabilities", f"must be a list of at most {CAPABILITIES_MAX} names")
+    if not all(isinstance(name, str) and 1 <= len(name) <= NAME_CHARACTERS_MAX for name in value):
+        raise InvalidValue("capabilities", "must be a list of names")
+    return tuple(value)
+
+
+class Catalogue:
+    """The models, remembered for up to CATALOGUE_SECONDS: a changed price or switch is seen everywhere by then."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: Mapping[str, Model | InvalidValue] = {}
+        self._known_until = float("-inf")
+
+    def enabled(self) -> list[Model]:
+        """All models that can be used, by id."""
+        return [model for model in self._all().values() if isinstance(model, Model) and model.is_enabled]
+
+    def get(self, model_id: str) -> Model:
+        """The model, if it can be used. Raises ModelNotFound, ModelUnpriced."""
+        model = self._all().get(model_id)
+        if isinstance(model, InvalidValue) and model.params["field"] in PRICES:
+            raise ModelUnpriced(model_id)
+        if not isinstance(model, Model) or not model.is_enabled:
+            raise ModelNotFound(model_id)
+        return model
+
+    def chat(self, model_id: str) -> Model:
+        """The model, if it can be chatted with. Raises ModelNotFound, ModelUnpriced."""
+        model = self.get(model_id)
+        if model.kind != "chat":
+            raise ModelNotFound(model_id)
+        return model
+
+    def read(self, model_id: str) -> Data | None:
+        """The model's document as operators see it, broken or disabled ones too."""
+        document = self._documents.get(f"{COLLECTION}/{_checked_id(model_id)}")
+        return document.data if document else None
+
+    def put(self, model_id: str, fields: ModelFields) -> tuple[Data | None, Data]:
+        """Write the whole model; what it was and what it is now. A changed price is a new `price_version`.
+
+        Raises InvalidValue naming the field that is wrong.
+        """
+        path = f"{COLLECTION}/{_checked_id(model_id)}"
+        if unknown := sorted(fields.keys() - FIELDS):
+            raise InvalidValue(unknown[0], "is not a field of a model")
+        parse_model(model_id, fields)
+        for attempt in range(PUT_ATTEMPTS_MAX):
+            before = self._documents.get(path)
+            after: dict[str, Value] = {
+                "is_enabled": True,
+                **_storable(fields),
+                "v": 1,
+                "price_version": _price_version(before, fields),
+            }
+            try:
+                self._documents.commit([Put(path, after, before.version) if before else Create(path, after)])
+            except PreconditionFailed:
+                if attempt == PUT_ATTEMPTS_MAX - 1:
+                    raise
+                continue
+            self._known_until = float("-inf")
+            return (before.data if before else None), after
+        raise AssertionError("the loop returns or raises")
+
+    def _all(self) -> Mapping[str, Model | InvalidValue]:
+        with self._lock:
+            if self._clock.monotonic() >= self._known_until:
+                self._known = _parsed(self._documents.query(Query(collection=COLLECTION, limit=MODELS_MAX)))
+                self._known_until = self._clock.monotonic() + CATALOGUE_SECONDS
+            return self._known
+
+
+def _parsed(documents: Iterable[Document]) -> Mapping[str, Model | InvalidValue]:
+    models: dict[str, Model | InvalidValue] = {}
+    for document in documents:
+        try:
+            models[document.id] = parse_model(document.id, document.data)
+        except InvalidValue as error:
+            models[document.id] = error
+            log("model_refused", "ERROR", model=document.id, field=str(error.params["field"]))
+    return models
+
+
+def _price_version(before: Document | None, fields: ModelFields) -> int:
+    if before is None:
+        return 1
+    version = before.data.get("price_version")
+    version = version if isinstance(version, int) and version > 0 else 1
+    return version + any(before.data.get(name) != fields.get(name) for name in PRICES)
+
+
+def _storable(fields: ModelFields) -> Mapping[str, Value]:
+    # Parsed before: every field is text, a whole number, a flag or a list of names.
+    return {name: cast("Value", list(value) if isinstance(value, tuple) else value) for name, value in fields.items()}
+
+
+def _checked_id(model_id: str) -> str:
+    if not is_safe_id(model_id):
+        raise InvalidValue("id", "must be 1 to 128 letters, digits or any of _~.:@=+-")
+    return model_id

@@ -1,0 +1,94 @@
+"""What the AI domain needs from outside: a model that streams its answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from shared.ai.tokens import Usage
+from shared.kernel.errors import Rejected, Unavailable
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptMessage:
+    """One message of a prompt."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """What a model is asked. `max_output_tokens` bounds everything it generates, hidden reasoning included."""
+
+    model: str
+    messages: tuple[PromptMessage, ...]
+    max_output_tokens: int
+    is_reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """Tokens so far, as the upstream counts them. The last report counts; zero is a count."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The upstream ended the answer, and why: `stop`, `length`, `content_filter`, …"""
+
+    reason: str
+
+
+ChatEvent: TypeAlias = TextDelta | UsageReport | Finished
+
+
+class ChatStream(Protocol):
+    """An answer in the making. Nothing is sent before the first `next`."""
+
+    def __iter__(self) -> Iterator[ChatEvent]:
+        """Itself."""
+        ...
+
+    def __next__(self) -> ChatEvent:
+        """The next event. Raises UpstreamUnavailable, UpstreamRejected."""
+        ...
+
+    def close(self) -> None:
+        """Abort the upstream call, also while another thread is blocked in `next`; closing twice is fine."""
+        ...
+
+
+class ChatModel(Protocol):
+    """An upstream that answers prompts."""
+
+    def stream(self, request: ChatRequest) -> ChatStream:
+        """The answer to `request`. Never retried behind the caller's back: every call costs."""
+        ...
+
+
+class UpstreamUnavailable(Unavailable):
+    """The model provider could not be reached, failed, or is too busy."""
+
+    code = "upstream_unavailable"
+
+    def __init__(self, detail: str = "The model provider is unavailable; try again.") -> None:
+        super().__init__(detail)
+
+
+class UpstreamRejected(Rejected):
+    """The model provider refused this request; asking again will not help."""
+
+    code = "upstream_rejected"
+
+    def __init__(self, detail: str = "The model provider refused this request.") -> None:
+        super().__init__(detail)

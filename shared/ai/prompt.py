@@ -1,0 +1,81 @@
+"""The prompt of a turn: what a model is told, trimmed to its window, and what that may cost at most."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shared.ai.models import Model
+from shared.ai.ports import PromptMessage
+from shared.ai.tariff import Rate
+from shared.ai.tokens import Usage, message_expected, prompt_at_most, prompt_expected
+from shared.kernel.errors import Rejected
+from shared.kernel.money import Micro
+
+
+class ContextTooLong(Rejected):
+    """The new message and the system prompt alone do not fit into the model's window."""
+
+    code = "context_too_long"
+
+    def __init__(self, *, tokens: int, limit: int) -> None:
+        super().__init__(f"About {tokens} tokens do not fit into {limit}.", tokens=tokens, limit=limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What is sent, and how many tokens it and its answer may be."""
+
+    messages: tuple[PromptMessage, ...]
+    input_expected: int
+    input_at_most: int
+    output_at_most: int
+    """The most the model may generate: what was asked for, what it can, what the window has left."""
+
+    def ceiling(self, rate: Rate) -> Micro:
+        """The most this can cost; `estimate-cost` says it, and no charge exceeds it."""
+        return rate.price(Usage(input_tokens=self.input_at_most, output_tokens=self.output_at_most))
+
+
+def build_prompt(
+    model: Model,
+    *,
+    system: str | None,
+    history: Iterable[PromptMessage],
+    content: str,
+    max_output_tokens: int | None,
+) -> Prompt:
+    """The system prompt, as much history as fits, the new message. `history` comes newest first.
+
+    What the answer is expected to need is kept free of history, but not of the new message: that one goes as long as it
+    leaves room for one token. Raises ContextTooLong.
+    """
+    wanted = min(max_output_tokens or model.expected_output_tokens, model.max_output_tokens)
+    fixed = [*([PromptMessage(role="system", content=system)] if system else [])]
+    new = PromptMessage(role="user", content=content)
+    needed = prompt_expected(message.content for message in [*fixed, new])
+    if needed >= model.context_window:
+        raise ContextTooLong(tokens=needed, limit=model.context_window)
+    kept = _fitting(history, model.context_window - wanted - needed)
+    return _measured(model, (*fixed, *kept, new), max_output_tokens)
+
+
+def _fitting(history: Iterable[PromptMessage], room: int) -> list[PromptMessage]:
+    """The newest messages that fit, without a gap, oldest first."""
+    kept: list[PromptMessage] = []
+    for message in history:
+        room -= message_expected(message.content)
+        if room < 0:
+            break
+        kept.append(message)
+    return kept[::-1]
+
+
+def _measured(model: Model, messages: tuple[PromptMessage, ...], max_output_tokens: int | None) -> Prompt:
+    contents = [message.content for message in messages]
+    expected = prompt_expected(contents)
+    asked = min(max_output_tokens or model.max_output_tokens, model.max_output_tokens)
+    return Prompt(
+        messages=messages,
+        input_expected=expected,
+        input_at_most=min(prompt_at_most(contents), model.context_window),
+        output_at_most=max(1, min(asked, model.context_window - expected)),
+    )

@@ -1,0 +1,96 @@
+"""Counting tokens without any model's vocabulary: a bound that holds, and an expectation that is close.
+
+*The bound.* Every tokenizer we sell is a byte-level BPE: it starts from the bytes of the UTF-8 text and only ever
+merges them, so a text has at most as many tokens as it has bytes. What a chat template adds is bounded by named
+constants. Ceilings use this.
+
+*The expectation.* Words in Latin script take about one token per six letters, numbers one per three digits, signs one
+per two; each swallows the space before it. Other scripts take about one per two bytes. It runs a little high on prose.
+Admission, trimming, accrual and answers whose usage was not reported use this.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MESSAGE_OVERHEAD_TOKENS = 8
+"""More than the role and delimiters that the templates of today's models put around one message (3 to 6)."""
+
+PROMPT_OVERHEAD_TOKENS = 64
+"""More than what templates add once: the start of the answer (3), or a preamble with dates (about 40)."""
+
+EXPECTED_MESSAGE_OVERHEAD = 4
+EXPECTED_PROMPT_OVERHEAD = 3
+
+CHARACTERS_PER_TOKEN = {"word": 6, "number": 3, "signs": 2}
+BYTES_PER_TOKEN = 2
+RUN_MAX = 64
+
+# Every match ends where the kind of character changes or after RUN_MAX of them, so that a match which another one
+# follows is never changed by more text: `RunningCount` builds on that.
+PIECE = re.compile(
+    rf"(?P<word> ?[A-Za-z]{{1,{RUN_MAX}}})|(?P<number> ?[0-9]{{1,{RUN_MAX}}})"
+    rf"|(?P<wide> ?[^\x00-\x7f]{{1,{RUN_MAX}}})|(?P<signs> ?[^\sA-Za-z0-9\x80-\U0010ffff]{{1,{RUN_MAX}}})"
+    rf"|(?P<space>\s{{1,{RUN_MAX}}})",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens that a call took in and gave out; hidden reasoning counts as output."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+def at_most_tokens(text: str) -> int:
+    """No byte-level tokenizer makes more of `text` than this: its bytes."""
+    return len(text.encode())
+
+
+def expected_tokens(text: str) -> int:
+    """About how many tokens `text` is."""
+    return sum(map(_piece_tokens, PIECE.finditer(text)))
+
+
+def prompt_at_most(contents: Iterable[str]) -> int:
+    """No prompt of these messages is longer than this, template included."""
+    return PROMPT_OVERHEAD_TOKENS + sum(MESSAGE_OVERHEAD_TOKENS + at_most_tokens(content) for content in contents)
+
+
+def prompt_expected(contents: Iterable[str]) -> int:
+    """About how many tokens a prompt of these messages is, template included."""
+    return EXPECTED_PROMPT_OVERHEAD + sum(map(message_expected, contents))
+
+
+def message_expected(content: str) -> int:
+    """About how many tokens one message adds to a prompt."""
+    return EXPECTED_MESSAGE_OVERHEAD + expected_tokens(content)
+
+
+class RunningCount:
+    """`expected_tokens` of a text that arrives in pieces: the same number however it was cut, in linear time."""
+
+    __slots__ = ("_closed", "_open")
+
+    def __init__(self) -> None:
+        self._closed = 0
+        self._open = ""
+
+    def add(self, text: str) -> int:
+        """The tokens of all text so far, `text` included."""
+        last: re.Match[str] | None = None
+        for match in PIECE.finditer(self._open + text):
+            if last:
+                self._closed += _piece_tokens(last)
+            last = match
+        self._open = last.group() if last else ""
+        return self._closed + (_piece_tokens(last) if last else 0)
+
+
+def _piece_tokens(match: re.Match[str]) -> int:
+    kind, piece = match.lastgroup, match.group().removeprefix(" ")
+    if kind == "wide":
+        return -(-len(piece.encode()) // BYTES_PER_TOKEN)
+    return -(-len(piece) // CHARACTERS_PER_TOKEN[kind]) if kind in CHARACTERS_PER_TOKEN else 1

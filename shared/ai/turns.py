@@ -1,0 +1,350 @@
+"""Turns that a client can ask for twice: `turns/{operation}` says who runs one, how far it is, what it answered.
+
+One instance holds the lease of a turn and renews it while it works. Everything the holder writes is conditional on the
+document it last saw, so that whoever lost the lease (a process that was paused, say) cannot append any more. The text
+itself stands in the conversation only: a deleted conversation is deleted.
+"""
+
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, cast
+
+from shared.kernel.clock import Clock, Millis
+from shared.kernel.documents import (
+    Create,
+    Data,
+    Delete,
+    Document,
+    Documents,
+    OutcomeUnknown,
+    Patch,
+    PreconditionFailed,
+    StoreUnavailable,
+    Version,
+    Write,
+)
+from shared.kernel.errors import DomainError, IdempotencyMismatch, StillRunning
+from shared.kernel.events import log
+from shared.kernel.ids import OperationId, Uid, new_id
+from shared.kernel.money import Micro
+
+Status = Literal["running", "appended", "done"]
+
+LEASE: Millis = 30_000
+RENEW_SECONDS = 10.0
+WAIT_SECONDS_MAX = 60.0
+POLL_SECONDS_MIN = 0.05
+POLL_SECONDS_MAX = 1.0
+SETTLE_SECONDS_MAX = 20.0
+SETTLE_PAUSE_SECONDS = 0.2
+RUNS_MAX = 20
+COLLECTION = "turns"
+UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
+"""A store that many callers press at once refuses some for now; who reads next finds what became of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a finished turn told its caller beside the message: amounts in µcr."""
+
+    cost: Micro
+    available: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One turn as stored. `runs` are all attempts at it, the last being the current one.
+
+    Once appended: `charge` is to be captured, and `paid_before` is what earlier attempts cost; µcr.
+    """
+
+    operation: OperationId
+    uid: Uid
+    conversation_id: str
+    fingerprint: str
+    holder: str
+    runs: tuple[str, ...]
+    status: Status
+    lease_until: Millis
+    charge: Micro
+    paid_before: Micro
+    message_id: str | None
+    settled: Settled | None
+
+
+class Claim(Protocol):
+    """The right to finish one turn."""
+
+    @property
+    def run(self) -> str:
+        """The attempt this is: what names its hold and its messages."""
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody else has taken over."""
+        ...
+
+    def append(self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro) -> None:
+        """Commit these writes, once, if the turn is still ours.
+
+        Raises StillRunning if it is not, PreconditionFailed if the writes are refused, Unavailable if nobody knows.
+        """
+        ...
+
+    def finish(self, settled: Settled) -> Settled:
+        """Remember what the caller is told; what was remembered before wins."""
+        ...
+
+    def forget(self) -> None:
+        """Nothing came of it: the key is free again. Never raises."""
+        ...
+
+    def give_up(self) -> None:
+        """Something may have come of it: the next call with this key takes over at once. Never raises."""
+        ...
+
+    def stop(self) -> None:
+        """Renew no longer."""
+        ...
+
+
+class Turns:
+    """The repository, and the way to become the one who runs a turn."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+
+    def once(self) -> Claim:
+        """The right to run a turn that nobody can ask for again."""
+        return Unremembered(self._documents, self._clock)
+
+    def begin(
+        self, operation: OperationId, *, uid: Uid, conversation_id: str, fingerprint: str
+    ) -> tuple[Turn, Claim | None]:
+        """The turn, and the right to run or finish it; without that right it is done.
+
+        Waits for another call that is running it. What crashed is taken over once its lease has ended. Raises
+        IdempotencyMismatch, StillRunning.
+        """
+        token, path = new_id("run"), f"{COLLECTION}/{operation}"
+        asked: Data = {"v": 1, "uid": uid, "conversation_id": conversation_id, "fingerprint": fingerprint}
+        deadline, pause = self._clock.monotonic() + WAIT_SECONDS_MAX, POLL_SECONDS_MIN
+        found = self._created(path, asked, token)
+        while True:
+            found = found or self._documents.get(path) or self._created(path, asked, token)
+            turn = _turn(found) if found else None
+            if found and turn:
+                if turn.uid != uid or turn.fingerprint != fingerprint:
+                    raise IdempotencyMismatch
+                if turn.status == "done":
+                    return turn, None
+                if turn.holder == token:
+                    return turn, Remembered(self._documents, self._clock, turn, found.version)
+                if turn.lease_until <= self._clock.now():
+                    self._take_over(found, turn, token)
+                    found = None
+                    continue
+            if self._clock.monotonic() >= deadline:
+                raise StillRunning
+            self._clock.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads callers, guards nothing
+            pause, found = min(pause * 2, POLL_SECONDS_MAX), None
+
+    def _created(self, path: str, asked: Data, token: str) -> Document | None:
+        """The turn, if this call is the first. Anything but a clear yes is settled by reading: the token is ours."""
+        data: Data = {**asked, "status": "running", "runs": [token], **self._held_by(token)}
+        try:
+            version = self._documents.commit([Create(path, data)])[0]
+        except UNCLEAR:
+            return None
+        return Document(path=path, data=data, version=version)
+
+    def _take_over(self, found: Document, turn: Turn, token: str) -> None:
+        """Hold the lease that has ended: a run that had not appended gives way to a new one, another is finished."""
+        runs = turn.runs if turn.status == "appended" else (*turn.runs, token)[-RUNS_MAX:]
+        try:
+            self._documents.commit([Patch(found.path, {"runs": list(runs), **self._held_by(token)}, found.version)])
+        except UNCLEAR:
+            return
+        log("turn_taken_over", "WARNING", operation=turn.operation, status=turn.status)
+
+    def _held_by(self, token: str) -> Data:
+        return {"holder": token, "lease_until": self._clock.now() + LEASE}
+
+
+class Remembered:
+    """The claim on a turn that is remembered: renewed by a thread of its own until `stop`."""
+
+    def __init__(self, documents: Documents, clock: Clock, turn: Turn, version: Version) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._path = f"{COLLECTION}/{turn.operation}"
+        self._holder = turn.holder
+        self._version = version
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._is_lost = False
+        self._is_first = len(turn.runs) == 1
+        self.run = turn.runs[-1]
+        threading.Thread(target=self._renew, name=f"renew {turn.operation}", daemon=True).start()
+
+    @property
+    def is_lost(self) -> bool:
+        """See `Claim.is_lost`."""
+        return self._is_lost
+
+    def append(self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro) -> None:
+        """See `Claim.append`."""
+        fields: Data = {
+            "status": "appended",
+            "message_id": message_id,
+            "charge": charge,
+            "paid_before": paid_before,
+        }
+        self._commit(fields, writes)
+
+    def finish(self, settled: Settled) -> Settled:
+        """See `Claim.finish`. The money has moved by now, so that failing to note the balance fails nothing."""
+        fields = {"cost": settled.cost, "available": settled.available, "held": settled.held}
+        try:
+            self._commit({"status": "done", **fields}, ())
+        except DomainError as error:
+            log("turn_not_finished", "WARNING", path=self._path, code=error.code)
+            return self._settled_by_another() or settled
+        return settled
+
+    def forget(self) -> None:
+        """See `Claim.forget`. What earlier attempts may have cost is not forgotten: then it is only given up."""
+        if self._is_first:
+            self._let_go(Delete(self._path, self._version))
+        else:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """See `Claim.give_up`."""
+        self._let_go(Patch(self._path, {"lease_until": 0}, self._version))
+
+    def stop(self) -> None:
+        """See `Claim.stop`."""
+        self._stopped.set()
+
+    def _let_go(self, write: Write) -> None:
+        with self._lock:
+            try:
+                self._documents.commit([write])
+            except DomainError as error:
+                log("turn_not_let_go", "WARNING", path=self._path, code=error.code)
+
+    def _settled_by_another(self) -> Settled | None:
+        try:
+            document = self._documents.get(self._path)
+        except DomainError:
+            return None
+        return _turn(document).settled if document else None
+
+    def _renew(self) -> None:
+        while not self._stopped.wait(RENEW_SECONDS) and not self._is_lost:
+            try:
+                self._commit({"lease_until": self._clock.now() + LEASE}, ())
+            except DomainError as error:
+                log("turn_not_renewed", "WARNING", path=self._path, code=error.code)
+
+    def _commit(self, fields: Data, writes: Sequence[Write]) -> None:
+        """Change the turn, and with it what `writes` say: exactly once, or not at all, whatever the store answers.
+
+        An ambiguous commit is repeated: it and its repetition have the same precondition, so that only one can apply.
+        """
+        deadline = self._clock.monotonic() + SETTLE_SECONDS_MAX
+        with self._lock:
+            while True:
+                try:
+                    self._version = self._documents.commit([Patch(self._path, fields, self._version), *writes])[0]
+                    return
+                except PreconditionFailed:
+                    if self._is_applied(fields):
+                        return
+                except (OutcomeUnknown, StoreUnavailable):
+                    if self._clock.monotonic() >= deadline:
+                        raise
+                    self._clock.wait(SETTLE_PAUSE_SECONDS)
+
+    def _is_applied(self, fields: Data) -> bool:
+        """Whether an earlier try was applied after all; if another one of ours was, the next try builds on that.
+
+        Raises StillRunning if the turn is no longer ours, PreconditionFailed if it was not the turn that objected.
+        """
+        document = self._documents.get(self._path)
+        if document is None or document.data["holder"] != self._holder:
+            self._is_lost = True
+            raise StillRunning
+        if document.version == self._version:
+            raise PreconditionFailed
+        self._version = document.version
+        return all(document.data.get(name) == value for name, value in fields.items())
+
+
+class Unremembered:
+    """The claim on a turn that nobody can ask for again: there is nothing to renew, lose or remember."""
+
+    is_lost = False
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+        self.run = new_id("run")
+
+    def append(self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro) -> None:
+        """See `Claim.append`. An ambiguous commit is repeated: what it creates can be created once only."""
+        created = [write.path for write in writes if isinstance(write, Create)]
+        deadline = self._clock.monotonic() + SETTLE_SECONDS_MAX
+        while created:
+            try:
+                self._documents.commit(writes)
+                return
+            except PreconditionFailed:
+                if self._documents.get(created[0]) is None:
+                    raise
+                return
+            except (OutcomeUnknown, StoreUnavailable):
+                if self._clock.monotonic() >= deadline:
+                    raise
+                self._clock.wait(SETTLE_PAUSE_SECONDS)
+
+    def finish(self, settled: Settled) -> Settled:
+        """See `Claim.finish`."""
+        return settled
+
+    def forget(self) -> None:
+        """See `Claim.forget`."""
+
+    def give_up(self) -> None:
+        """See `Claim.give_up`."""
+
+    def stop(self) -> None:
+        """See `Claim.stop`."""
+
+
+def _turn(document: Document) -> Turn:
+    # Written by us alone: every field is there and of its type.
+    data, counts = cast("Mapping[str, str]", document.data), cast("Mapping[str, int]", document.data)
+    is_done = data["status"] == "done"
+    return Turn(
+        operation=OperationId(document.id),
+        uid=Uid(data["uid"]),
+        conversation_id=data["conversation_id"],
+        fingerprint=data["fingerprint"],
+        holder=data["holder"],
+        runs=tuple(cast("Sequence[str]", document.data["runs"])),
+        status=cast("Status", data["status"]),
+        lease_until=counts["lease_until"],
+        message_id=data.get("message_id"),
+        charge=Micro(counts.get("charge", 0)),
+        paid_before=Micro(counts.get("paid_before", 0)),
+        settled=Settled(cost=Micro(counts["cost"]), available=counts["available"], held=counts["held"])
+        if is_done
+        else None,
+    )

@@ -1,0 +1,1 @@
+"""OpenAI-compatible model providers, through OpenAI's SDK."""

@@ -1,0 +1,160 @@
+"""A chat model behind an OpenAI-compatible API, through OpenAI's SDK."""
+
+import threading
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from shared.ai.models import TOKENS_MAX
+from shared.ai.ports import (
+    ChatEvent,
+    ChatRequest,
+    Finished,
+    TextDelta,
+    UpstreamRejected,
+    UpstreamUnavailable,
+    UsageReport,
+)
+from shared.ai.tokens import Usage
+from shared.kernel.events import log
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+    from shared.platform.openai.network import Call
+
+STATUS_REFUSED = range(400, 500)
+STATUS_RETRY = frozenset({408, 409, 425, 429})
+NO_KEY = "none"
+"""The SDK insists on a key; an upstream without authentication ignores it."""
+
+
+class OpenAIChatModel:
+    """Streams chat completions. The SDK takes half a second to import, so the first call does that, not the start."""
+
+    def __init__(self, *, base_url: str, api_key: str) -> None:
+        self._base_url = base_url
+        self._api_key = api_key
+        self._lock = threading.Lock()
+        self._client: OpenAI | None = None
+
+    def stream(self, request: ChatRequest) -> "OpenAIStream":
+        """See `ChatModel.stream`."""
+        return OpenAIStream(self, request)
+
+    def client(self) -> "OpenAI":
+        """The SDK's client: one for all calls, so that connections are kept alive between them."""
+        with self._lock:
+            if self._client is None:
+                from openai import OpenAI
+
+                from shared.platform.openai.network import http_client
+
+                self._client = OpenAI(
+                    api_key=self._api_key or NO_KEY,
+                    base_url=self._base_url,
+                    max_retries=0,  # a second try would be a second bill
+                    http_client=http_client(),
+                )
+            return self._client
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+
+class OpenAIStream:
+    """See `ChatStream`. One thread reads it; any other may close it."""
+
+    def __init__(self, model: OpenAIChatModel, request: ChatRequest) -> None:
+        self._model = model
+        self._request = request
+        self._lock = threading.Lock()
+        self._events = self._read()
+        self._reader: int | None = None
+        self._call: Call | None = None
+        self._is_closed = False
+
+    def __iter__(self) -> Iterator[ChatEvent]:
+        """See `ChatStream`."""
+        return self
+
+    def __next__(self) -> ChatEvent:
+        """See `ChatStream`."""
+        with self._started():
+            return next(self._events)
+
+    def close(self) -> None:
+        """See `ChatStream`. Another thread's reading is woken, and ends itself; one's own is ended here."""
+        with self._lock:
+            self._is_closed = True
+            call = self._call
+        if call is None:
+            return
+        if self._reader == threading.get_ident():
+            with call:
+                self._events.close()
+        else:
+            call.abort()
+
+    def _started(self) -> "Call":
+        from shared.platform.openai.network import Call
+
+        with self._lock:
+            if self._is_closed:
+                raise UpstreamUnavailable
+            if self._call is None:
+                self._call, self._reader = Call(), threading.get_ident()
+            return self._call
+
+    def _read(self) -> Generator[ChatEvent, None, None]:
+        import openai
+
+        try:
+            chunks: Any = self._model.client().chat.completions.create(**_body(self._request))
+            try:
+                for chunk in chunks:
+                    yield from _events(chunk)
+            finally:
+                chunks.close()
+        except openai.APIStatusError as error:
+            log("upstream_refused", "WARNING", status=error.status_code, model=self._request.model)
+            refused = error.status_code in STATUS_REFUSED and error.status_code not in STATUS_RETRY
+            raise (UpstreamRejected if refused else UpstreamUnavailable) from None
+        except (openai.OpenAIError, ValueError) as error:
+            # Not reached, cut off, an error event in the stream, or a chunk that is not JSON.
+            log("upstream_failed", "WARNING", kind=type(error).__name__, model=self._request.model)
+            raise UpstreamUnavailable from None
+
+
+def _body(request: ChatRequest) -> dict[str, Any]:
+    # Models that reason take their limit by the newer name only, and other providers know the older one only.
+    limit = "max_completion_tokens" if request.is_reasoning else "max_tokens"
+    return {
+        "model": request.model,
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        limit: request.max_output_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def _events(chunk: Any) -> Iterator[ChatEvent]:
+    for choice in chunk.choices or ():
+        text = choice.delta and (choice.delta.content or getattr(choice.delta, "refusal", None))
+        if isinstance(text, str) and text:
+            yield TextDelta(text)
+        if choice.finish_reason:
+            yield Finished(str(choice.finish_reason))
+    if (usage := _usage(chunk.usage)) is not None:
+        yield UsageReport(usage)
+
+
+def _usage(reported: Any) -> Usage | None:
+    """What the upstream says it used; nonsense is no report."""
+    tokens = [getattr(reported, name, None) for name in ("prompt_tokens", "completion_tokens")]
+    if not all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= TOKENS_MAX for count in tokens):
+        return None
+    return Usage(input_tokens=tokens[0] or 0, output_tokens=tokens[1] or 0)

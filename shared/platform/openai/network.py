@@ -1,0 +1,197 @@
+"""HTTP that can be ended from another thread, wherever it is: connecting, waiting for an answer, reading it.
+
+Closing a socket does not wake a thread that is blocked in reading it; shutting it down does. So every call knows the
+connection that its thread reads from at the moment, and aborting shuts that one down.
+"""
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import httpcore2
+import httpx2
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 300.0
+"""Models that reason may be silent for minutes; our own clients hear pings meanwhile."""
+WRITE_SECONDS = 10.0
+POOL_SECONDS = 5.0
+CONNECTIONS_MAX = 200
+KEEPALIVE_SECONDS = 5.0
+CONNECT_RETRIES = 1
+"""Only for establishing a connection: a request that was sent is never sent again, since every call costs."""
+
+_CURRENT = threading.local()
+
+
+class Call:
+    """One HTTP exchange. While a thread works on it (`with call:`), what it reads from can be shut down by `abort`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stream: AbortableStream | None = None
+        self._is_aborted = False
+
+    def __enter__(self) -> Self:
+        """This thread works on this call now."""
+        _CURRENT.call = self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """It does not any more."""
+        _CURRENT.call = None
+
+    def abort(self) -> None:
+        """End it. Afterwards nothing is sent or read for it."""
+        with self._lock:
+            self._is_aborted = True
+            if self._stream is not None:
+                self._stream.shut_down()
+
+    def attach(self, stream: "AbortableStream") -> None:
+        """The call goes on over this connection. Raises ReadError if it was aborted."""
+        if self._stream is stream and not self._is_aborted:
+            return
+        with self._lock:
+            if self._is_aborted:
+                raise httpcore2.ReadError("aborted")
+            self._stream = stream
+
+    def detach(self) -> None:
+        """The exchange is over, and its connection may serve another one."""
+        with self._lock:
+            self._stream = None
+
+
+class AbortableStream(httpcore2.NetworkStream):
+    """A connection that tells the current call that it is being used."""
+
+    def __init__(self, inner: httpcore2.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """See `NetworkStream.read`."""
+        self._attach()
+        return self._inner.read(max_bytes, timeout)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """See `NetworkStream.write`."""
+        self._attach()
+        self._inner.write(buffer, timeout)
+
+    def close(self) -> None:
+        """See `NetworkStream.close`."""
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        """See `NetworkStream.start_tls`."""
+        self._attach()
+        return AbortableStream(self._inner.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        """See `NetworkStream.get_extra_info`."""
+        return self._inner.get_extra_info(info)
+
+    def shut_down(self) -> None:
+        """Wake whoever is blocked in it."""
+        with contextlib.suppress(OSError):
+            # The plain socket's, also under TLS: an SSLSocket's own would pull the session from under its reader.
+            socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
+
+    def _attach(self) -> None:
+        call: Call | None = getattr(_CURRENT, "call", None)
+        if call is not None:
+            call.attach(self)
+
+
+class AbortableBackend(httpcore2.SyncBackend):
+    """Connections over TCP, abortable."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        """See `NetworkBackend.connect_tcp`."""
+        return AbortableStream(super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class _Body(httpx2.SyncByteStream):
+    def __init__(self, body: Iterable[bytes]) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx():
+            yield from self._body
+
+    def close(self) -> None:
+        # Detached first: what is closed may serve the next call at once.
+        call: Call | None = getattr(_CURRENT, "call", None)
+        if call is not None:
+            call.detach()
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()
+
+
+class AbortableTransport(httpx2.BaseTransport):
+    """httpx's own transport over connections that can be aborted. It keeps them alive between calls."""
+
+    def __init__(self) -> None:
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=httpx2.create_ssl_context(),
+            max_connections=CONNECTIONS_MAX,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+            retries=CONNECT_RETRIES,
+            network_backend=AbortableBackend(),
+        )
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """See `BaseTransport.handle_request`."""
+        assert isinstance(request.stream, httpx2.SyncByteStream), "requests of the SDK have a body that can be read"
+        url = request.url
+        core = httpcore2.Request(
+            method=request.method,
+            url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _as_httpx():
+            response = self._pool.handle_request(core)
+        assert isinstance(response.stream, Iterable), "a synchronous pool has synchronous answers"
+        return httpx2.Response(
+            response.status, headers=response.headers, stream=_Body(response.stream), extensions=response.extensions
+        )
+
+    def close(self) -> None:
+        """See `BaseTransport.close`."""
+        self._pool.close()
+
+
+@contextlib.contextmanager
+def _as_httpx() -> Iterator[None]:
+    """The SDK knows httpx's errors, not those below."""
+    try:
+        yield
+    except httpcore2.TimeoutException as error:
+        raise httpx2.ReadTimeout(str(error)) from error
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as error:
+        raise httpx2.ReadError(str(error)) from error
+
+
+def http_client() -> httpx2.Client:
+    """The client that the SDK is given. Every wait has its limit."""
+    timeout = httpx2.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS, write=WRITE_SECONDS, pool=POOL_SECONDS)
+    return httpx2.Client(transport=AbortableTransport(), timeout=timeout, follow_redirects=False)

@@ -1,0 +1,97 @@
+"""What a turn is asked and what it answers, as values."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from shared.ai.conversations import Message
+from shared.ai.tokens import Usage
+from shared.kernel.clock import rfc3339
+from shared.kernel.ids import OperationId, Uid
+from shared.kernel.money import Micro, format_credits
+from shared.ledger.commands import BudgetClaim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRequest:
+    """What a user says to a conversation. Without `is_streamed` nothing is delivered before the end, nor charged."""
+
+    uid: Uid
+    conversation_id: str
+    content: str
+    operation: OperationId
+    fingerprint: str
+    has_key: bool
+    model: str | None = None
+    max_output_tokens: int | None = None
+    is_streamed: bool = True
+    principal: str = ""
+    budgets: tuple[BudgetClaim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The model is silent; the client should know that we are not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How a turn ended: the model's message, what it cost, the balance then. Amounts are µcr."""
+
+    message: Message
+    usage: Usage
+    is_estimated: bool
+    cost: Micro
+    available: int
+    held: int
+
+    def as_wire(self) -> dict[str, object]:
+        """What a message answers; equal for equal answers, so that a replay is identical."""
+        message = self.message
+        return {
+            "message": {
+                "id": message.id,
+                "role": message.role,
+                "content": message.content,
+                "model": message.model,
+                "finish_reason": message.finish_reason,
+                "created_at": rfc3339(message.created_at),
+            },
+            "usage": {
+                "input_tokens": self.usage.input_tokens,
+                "output_tokens": self.usage.output_tokens,
+                "estimated": self.is_estimated,
+            },
+            "cost": format_credits(self.cost),
+            "balance": {"available": format_credits(self.available), "held": format_credits(self.held)},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of the answer."""
+
+    answer: Answer
+
+
+TurnEvent: TypeAlias = Delta | Ping | Done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a request would cost: `ceiling` at most, `expected` probably. Tokens as counted for each; amounts in µcr."""
+
+    model: str
+    price_version: int
+    input_tokens_at_most: int
+    output_tokens_at_most: int
+    ceiling: Micro
+    input_tokens_expected: int
+    output_tokens_expected: int
+    expected: Micro

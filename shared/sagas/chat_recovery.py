@@ -1,0 +1,110 @@
+"""Turns that another attempt began: give up what it held, finish what it appended, replay what it answered."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from shared.ai.conversations import Conversations, Message
+from shared.ai.ports import UpstreamUnavailable
+from shared.ai.turns import Claim, Settled, Turn
+from shared.kernel.events import log
+from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.commands import Capture, Release
+from shared.ledger.errors import HoldNotFound, HoldResolved
+from shared.ledger.holding import Captured
+from shared.ledger.ledger import Ledger
+from shared.sagas.chat_answer import Answer, Delta, Done, TurnEvent
+from shared.sagas.chat_reply import FAILED
+
+
+class Recovery:
+    """What can be done about a turn without its attempt: its hold and its messages are found by their names."""
+
+    def __init__(self, ledger: Ledger, conversations: Conversations) -> None:
+        self._ledger = ledger
+        self._conversations = conversations
+
+    def given_up(self, turn: Turn) -> Micro:
+        """Release what earlier attempts still hold: they crashed, or will find that they may not append.
+
+        What they had cost already, because their hold's time was up, is theirs to keep and not to be paid again.
+        """
+        paid = 0
+        for token in turn.runs[:-1]:
+            operation = hold_operation(turn.operation, token)
+            hold = hold_id(operation)
+            release = Release(operation=operation_id(operation, "release"), fingerprint="", hold=hold)
+            try:
+                self._ledger.execute(turn.uid, release)
+            except HoldNotFound:
+                continue
+            except HoldResolved:
+                paid += self._ledger.hold(turn.uid, hold).captured
+        return Micro(paid)
+
+    def finished(self, turn: Turn, claim: Claim) -> Turn:
+        """Its messages are there: charge for them, by the same operation as the attempt that appended them."""
+        operation = hold_operation(turn.operation, claim.run)
+        hold = hold_id(operation)
+        command = Capture(
+            operation=operation_id(operation, "capture"), fingerprint="", hold=hold, amount=turn.charge, is_final=True
+        )
+        try:
+            outcome = self._ledger.execute(turn.uid, command)
+            captured, balance = outcome.result["captured"], outcome.balance
+        except HoldResolved:
+            before = self.captured_before(turn.uid, hold)
+            captured, balance = before.amount, before.balance
+        finally:
+            claim.stop()
+        assert isinstance(captured, int), "a capture says what it took"
+        cost = Micro(captured + turn.paid_before)
+        settled = Settled(cost=cost, available=balance.available, held=balance.held)
+        return replace(turn, status="done", settled=claim.finish(settled))
+
+    def replay(self, turn: Turn) -> Iterator[TurnEvent]:
+        """The same answer again, from what is stored; a failure is the same failure."""
+        assert turn.message_id is not None, "a turn that is done has a message"
+        assert turn.settled is not None, "a turn that is done was settled"
+        message = self._conversations.message(turn.uid, turn.conversation_id, turn.message_id)
+        if message.content:
+            yield Delta(message.content)
+        if message.finish_reason == FAILED:
+            raise UpstreamUnavailable
+        yield Done(answered(self.costed(message, turn.settled.cost), turn.settled))
+
+    def captured_before(self, uid: Uid, hold: HoldId) -> Captured:
+        """What a hold took that ended before it was captured: its time was up."""
+        view = self._ledger.hold(uid, hold)
+        log("turn_hold_ended_before", "WARNING", hold_id=hold, status=view.status)
+        return Captured(amount=view.captured, absorbed=0, balance=self._ledger.balance(uid))
+
+    def costed(self, message: Message, cost: Micro) -> Message:
+        """The message with what was charged for it, where that is not its price."""
+        if message.cost == cost:
+            return message
+        self._conversations.correct_cost(message, cost)
+        return replace(message, cost=cost)
+
+
+def hold_operation(operation: OperationId, run: str) -> OperationId:
+    """The operation that places the hold of one attempt."""
+    return operation_id("chat", operation, run, "hold")
+
+
+def hold_id(operation: OperationId) -> HoldId:
+    """The hold that this operation places."""
+    return HoldId(derived_id("hold", operation))
+
+
+def answered(message: Message, settled: Settled) -> Answer:
+    """What a turn answers that ended with this message."""
+    assert message.usage is not None, "a model's message says what it used"
+    return Answer(
+        message=message,
+        usage=message.usage,
+        is_estimated=message.is_estimated,
+        cost=settled.cost,
+        available=settled.available,
+        held=settled.held,
+    )

@@ -1,0 +1,121 @@
+"""A turn on Firestore does what it does in memory."""
+
+import threading
+
+import pytest
+
+from shared.ai.conversations import ConversationNotFound
+from shared.ai.tokens import Usage
+from shared.kernel.clock import SystemClock
+from shared.kernel.documents import OutcomeUnknown, Query
+from shared.platform.firestore.documents import connect
+from shared.platform.memory.chat_model import says
+from tests.support.chat import ANN, CREDIT, World, answer_of
+from tests.support.faults import Crash, FaultyDocuments
+
+WORDS = (" one", " two", " three")
+COST = 100 * 12 + 200 * 3
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, set forward where a test cannot wait."""
+
+    shift = 0
+
+    def now(self):
+        return super().now() + self.shift
+
+
+@pytest.fixture
+def world(firestore_emulator, project):
+    scripts = [says(*WORDS, usage=Usage(input_tokens=12, output_tokens=3))]
+    return World(documents=connect(project), clock=ShiftedClock(), scripts=scripts)
+
+
+def check_one_effect(world, conversation):
+    balance = world.ledger.balance(ANN)
+    assert (balance.available, balance.held, world.charges()) == (CREDIT - COST, 0, [COST])
+    kept = world.conversations.messages(ANN, conversation.id).items
+    assert [(message.role, message.content) for message in kept] == [
+        ("assistant", " one two three"),
+        ("user", "Hello?"),
+    ]
+    assert world.ledger.verify(ANN) == []
+
+
+def test_a_turn_and_its_replay(world):
+    conversation = world.conversation(world.user())
+
+    answers = [world.ask(conversation, key="k") for _ in range(2)]
+
+    assert answers[0] == answers[1]
+    assert len(world.upstream.requests) == 1
+    check_one_effect(world, conversation)
+
+
+def test_fifty_at_once_with_one_key_are_one(world):
+    conversation = world.conversation(world.user())
+    request = world.request(conversation, key="k")
+    gate, answers = threading.Barrier(50), list[object]()
+
+    def call():
+        gate.wait(20)
+        answers.append(answer_of(world.turn.run(request)))
+
+    threads = [threading.Thread(target=call) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert (len(answers), len(world.upstream.requests)) == (50, 1)
+    assert all(answer == answers[0] for answer in answers)
+    check_one_effect(world, conversation)
+
+
+def test_many_at_once_in_one_conversation_are_all_kept(world):
+    conversation = world.conversation(world.user())
+
+    threads = [threading.Thread(target=world.ask, args=(conversation,)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert len(world.conversations.messages(ANN, conversation.id, limit=100).items) == 24
+    assert world.charges() == [COST] * 12
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize("error", [Crash, OutcomeUnknown])
+def test_whatever_happens_to_a_commit_the_next_call_with_the_key_makes_it_good(world, at, when, error):
+    conversation = world.conversation(world.user())
+    request = world.request(conversation, key="k")
+    faulty = FaultyDocuments(world.documents, at=at, when=when, error=error())
+    try:
+        answer_of(world.on(faulty).run(request))
+    except (Crash, OutcomeUnknown):
+        world.clock.shift = 31_000
+
+    answer = answer_of(world.on(world.documents).run(request))
+
+    assert answer.cost == COST
+    check_one_effect(world, conversation)
+
+
+def test_conversations_page_and_go(world):
+    made = [world.conversation(world.user()).id for _ in range(3)]
+    world.ask(world.conversations.get(ANN, made[0]))
+
+    first = world.conversations.list(ANN, limit=2)
+    second = world.conversations.list(ANN, limit=2, cursor=first.next_cursor)
+    world.conversations.delete(ANN, made[0])
+
+    listed = [conversation.id for conversation in (*first.items, *second.items)]
+    assert (listed[0], sorted(listed), second.next_cursor) == (made[0], sorted(made), None)
+    with pytest.raises(ConversationNotFound):
+        world.conversations.get(ANN, made[0])
+    world.conversations.erase(ANN)
+    assert world.conversations.list(ANN).items == []
+    assert world.documents.query(Query(collection="messages", group=True, limit=5)) == []

@@ -1,0 +1,215 @@
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from shared.ai.models import Catalogue, ModelNotFound, ModelUnpriced, parse_model
+from shared.kernel.documents import Documents, Put
+from shared.kernel.errors import InvalidValue
+from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
+
+CHAT: dict[str, Any] = {
+    "kind": "chat",
+    "display_name": "Chat",
+    "input_usd_per_mtok": "0.150",
+    "output_usd_per_mtok": "0.6",
+    "context_window": 1_000,
+    "max_output_tokens": 100,
+    "capabilities": ["tools"],
+}
+
+
+@pytest.fixture
+def documents() -> Documents:
+    return MemoryDocuments()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def catalogue(documents, clock) -> Catalogue:
+    return Catalogue(documents, clock)
+
+
+def store(documents: Documents, name: str, fields: dict[str, Any]) -> None:
+    documents.commit([Put(f"models/{name}", fields)])
+
+
+def test_a_model_is_listed_as_it_was_written(catalogue):
+    catalogue.put("chat", CHAT)
+
+    assert [model.as_wire() for model in catalogue.enabled()] == [
+        {
+            "id": "chat",
+            "kind": "chat",
+            "display_name": "Chat",
+            "input_usd_per_mtok": "0.150",
+            "output_usd_per_mtok": "0.6",
+            "image_usd": None,
+            "context_window": 1_000,
+            "max_output_tokens": 100,
+            "expected_output_tokens": 100,
+            "capabilities": ["tools"],
+            "price_version": 1,
+        }
+    ]
+
+
+def test_prices_are_exact():
+    model = parse_model("chat", {**CHAT, "input_usd_per_mtok": "0.100000000000000001"})
+
+    assert model.input_usd_per_mtok == Fraction(1, 10) + Fraction(1, 10**18)
+
+
+@pytest.mark.parametrize("name", ["input_usd_per_mtok", "output_usd_per_mtok"])
+@pytest.mark.parametrize(
+    "price",
+    [
+        "-1",
+        "NaN",
+        "nan",
+        "Infinity",
+        "",
+        " 1",
+        "1e3",
+        "1,5",
+        "٣",
+        "+1",
+        "1.",
+        ".5",
+        "01",
+        1,
+        True,
+        None,
+        b"1",
+        ["1"],
+    ],
+)
+def test_a_model_without_a_valid_price_is_refused(documents, catalogue, name, price):
+    documents.commit([Put("models/chat", {**CHAT, name: price})])
+
+    with pytest.raises(ModelUnpriced):
+        catalogue.get("chat")
+    assert catalogue.enabled() == []
+
+
+def test_a_price_stored_as_a_float_is_refused():
+    with pytest.raises(InvalidValue):
+        parse_model("chat", {**CHAT, "input_usd_per_mtok": 0.5})
+
+
+def test_an_absent_price_is_refused_not_free(documents, catalogue):
+    store(documents, "chat", {name: value for name, value in CHAT.items() if name != "output_usd_per_mtok"})
+
+    with pytest.raises(ModelUnpriced):
+        catalogue.get("chat")
+
+
+def test_a_price_of_zero_is_a_price(documents, catalogue):
+    store(documents, "chat", {**CHAT, "input_usd_per_mtok": "0", "output_usd_per_mtok": "0.000"})
+
+    assert catalogue.get("chat").input_usd_per_mtok == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("kind", "audio"),
+        ("kind", None),
+        ("context_window", 0),
+        ("context_window", -1),
+        ("context_window", True),
+        ("context_window", "1000"),
+        ("max_output_tokens", 1_001),
+        ("max_output_tokens", 0),
+        ("expected_output_tokens", 10**12),
+        ("display_name", ""),
+        ("display_name", 5),
+        ("upstream_model", "x" * 201),
+        ("is_enabled", "yes"),
+        ("capabilities", "reasoning"),
+        ("capabilities", [1]),
+        ("capabilities", ["x"] * 33),
+    ],
+)
+def test_a_model_that_is_otherwise_wrong_is_named_and_not_offered(documents, catalogue, field, value):
+    store(documents, "chat", {**CHAT, field: value})
+
+    with pytest.raises(InvalidValue) as wrong:
+        parse_model("chat", {**CHAT, field: value})
+    with pytest.raises(ModelNotFound):
+        catalogue.get("chat")
+    expected = "max_output_tokens" if field == "context_window" and value == 0 else field
+    assert wrong.value.params["field"] == expected
+
+
+def test_disabled_unknown_and_impossible_models_are_not_found(documents, catalogue):
+    store(documents, "chat", {**CHAT, "is_enabled": False})
+
+    for name in ("chat", "other", "a/b", "", ".."):
+        with pytest.raises(ModelNotFound):
+            catalogue.get(name)
+
+
+def test_one_cannot_chat_with_a_model_that_paints(catalogue):
+    catalogue.put("painter", {"kind": "image", "image_usd": "0.04"})
+
+    with pytest.raises(ModelNotFound):
+        catalogue.chat("painter")
+    assert catalogue.get("painter").image_usd == Fraction(1, 25)
+
+
+def test_a_change_is_seen_within_half_a_minute(documents, clock, catalogue):
+    catalogue.put("chat", CHAT)
+    catalogue.get("chat")
+    store(documents, "chat", {**CHAT, "display_name": "New"})
+
+    clock.advance(29_000)
+    before = catalogue.get("chat").display_name
+    clock.advance(1_000)
+
+    assert (before, catalogue.get("chat").display_name) == ("Chat", "New")
+
+
+def test_ones_own_change_is_seen_at_once(catalogue):
+    catalogue.put("chat", CHAT)
+    catalogue.get("chat")
+
+    catalogue.put("chat", {**CHAT, "display_name": "New"})
+
+    assert catalogue.get("chat").display_name == "New"
+
+
+def test_a_new_price_is_a_new_version_and_nothing_else_is(catalogue):
+    versions = [
+        catalogue.put("chat", fields)[1]["price_version"]
+        for fields in (CHAT, {**CHAT, "display_name": "New"}, {**CHAT, "output_usd_per_mtok": "0.7"})
+    ]
+
+    assert versions == [1, 1, 2]
+
+
+def test_putting_a_model_tells_what_it_was(catalogue):
+    first = catalogue.put("chat", CHAT)
+    second = catalogue.put("chat", {**CHAT, "display_name": "New"})
+
+    assert first[0] is None
+    assert second[0] == first[1] == catalogue.put("chat", CHAT)[1]
+
+
+@pytest.mark.parametrize("change", [{"input_usd_per_mtok": "-1"}, {"unknown": 1}, {"price_version": 7}])
+def test_operators_cannot_write_a_wrong_model(documents, catalogue, change):
+    with pytest.raises(InvalidValue):
+        catalogue.put("chat", {**CHAT, **change})
+
+    assert documents.get("models/chat") is None
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "x" * 129, "__all__"])
+def test_a_model_needs_an_id_that_can_stand_in_a_path(catalogue, name):
+    with pytest.raises(InvalidValue):
+        catalogue.put(name, CHAT)
