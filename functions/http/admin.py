@@ -1,0 +1,255 @@
+"""`/v1/admin`: what operators see and do. Every act is on record before it happens."""
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from functions.http.credits import BalanceOut, Posted
+from functions.http.fields import (
+    Answer,
+    Choice,
+    Credits,
+    Cursor,
+    Flag,
+    Limit,
+    Request,
+    SignedAmount,
+    Text,
+    Time,
+    Whole,
+    encode_cursor,
+)
+from functions.http.routes import ACT, READ_AUDIT, READ_USERS, Call, Routes
+from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, TOKENS_MAX, ModelNotFound
+from shared.kernel.errors import InvalidValue
+from shared.kernel.ids import Uid
+from shared.ledger.errors import AccountFrozen, InsufficientCredits, LimitReached
+from shared.sagas.operators import OwnRole
+from shared.users.audit import REASON_MAX
+from shared.users.ports import UserNotFound
+from shared.users.roles import ROLES
+
+EMAIL_CHARS_MAX = 320
+PRICE_PATTERN = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,18})?$"
+
+routes = Routes("admin")
+
+
+class UserOut(Answer):
+    """A user as operators see them."""
+
+    uid = fields.String(required=True)
+    email = fields.String(required=True, allow_none=True)
+    display_name = fields.String(required=True, allow_none=True)
+    roles = fields.Function(
+        lambda user: sorted(user.roles), required=True, metadata={"type": "array", "items": {"type": "string"}}
+    )
+    disabled = fields.Boolean(required=True, attribute="is_disabled")
+    status = Choice("open", "frozen", "closed", required=True)
+    created_at = Time(required=True, allow_none=True)
+    balance = fields.Nested(BalanceOut, required=True)
+
+
+class Users(Answer):
+    """Users."""
+
+    items = fields.List(fields.Nested(UserOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class UsersQuery(Request):
+    """Whom to look for."""
+
+    email = Text(length_min=1, length_max=EMAIL_CHARS_MAX, required=True)
+
+
+class RolesIn(Request):
+    """All roles that the user shall have."""
+
+    roles = fields.List(Choice(*sorted(ROLES)), required=True, validate=validate.Length(max=len(ROLES)))
+    reason = Text(length_max=REASON_MAX, load_default=None)
+
+
+class AdjustIn(Request):
+    """A correction."""
+
+    amount = SignedAmount(required=True)
+    reason = Text(length_min=1, length_max=REASON_MAX, required=True)
+
+
+class AdjustedOut(Answer):
+    """The correction, and the balance after it."""
+
+    amount = Credits(required=True)
+    balance = fields.Nested(Posted, required=True)
+
+
+class ReasonIn(Request):
+    """Why."""
+
+    reason = Text(length_min=1, length_max=REASON_MAX, required=True)
+
+
+class Price(Text):
+    """An exact price in USD as a decimal string."""
+
+    def __init__(self) -> None:
+        super().__init__(length_max=28, load_default=None, allow_none=True, metadata={"pattern": PRICE_PATTERN})
+
+
+class ModelIn(Request):
+    """The whole model. A price that its kind needs must be there; unset fields take their defaults."""
+
+    kind = Choice("chat", "image", required=True)
+    display_name = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
+    input_usd_per_mtok = Price()
+    output_usd_per_mtok = Price()
+    image_usd = Price()
+    context_window = Whole(0, TOKENS_MAX)
+    max_output_tokens = Whole(0, TOKENS_MAX)
+    expected_output_tokens = Whole(0, TOKENS_MAX)
+    capabilities = fields.List(
+        Text(length_min=1, length_max=NAME_CHARACTERS_MAX), validate=validate.Length(max=CAPABILITIES_MAX)
+    )
+    is_enabled = Flag()
+    upstream_model = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
+    reason = Text(length_max=REASON_MAX, load_default=None)
+
+
+class ModelAdminOut(Answer):
+    """A model as operators see it, broken or disabled ones too: fields that were never set are absent."""
+
+    id = fields.String(required=True)
+    kind = fields.Raw()
+    display_name = fields.Raw()
+    input_usd_per_mtok = fields.Raw()
+    output_usd_per_mtok = fields.Raw()
+    image_usd = fields.Raw()
+    context_window = fields.Raw()
+    max_output_tokens = fields.Raw()
+    expected_output_tokens = fields.Raw()
+    capabilities = fields.Raw()
+    is_enabled = fields.Raw()
+    upstream_model = fields.Raw()
+    price_version = fields.Raw()
+
+
+class RecordOut(Answer):
+    """One act of an operator."""
+
+    id = fields.String(required=True)
+    at = Time(required=True)
+    actor = fields.String(required=True)
+    act = fields.String(required=True)
+    target = fields.String(required=True)
+    reason = fields.String(required=True, allow_none=True)
+    state = Choice("begun", "done", "refused", required=True)
+    before = fields.Dict(required=True, allow_none=True)
+    after = fields.Dict(required=True, allow_none=True)
+    code = fields.String(required=True, allow_none=True)
+    operation = fields.String(required=True, allow_none=True)
+    completed_at = Time(required=True, allow_none=True)
+
+
+class Audit(Answer):
+    """A page of the audit trail, newest first."""
+
+    items = fields.List(fields.Nested(RecordOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class AuditQuery(Request):
+    """Which records."""
+
+    limit = Limit()
+    cursor = Cursor(str)
+
+
+@routes.get("/admin/users", access=READ_USERS, query=UsersQuery, answer=Users)
+def users(call: Call) -> Any:
+    """Who signs in with this address: nobody or one."""
+    return {"items": call.services.operators.users(call.query["email"]), "next_cursor": None}
+
+
+@routes.get("/admin/users/{uid}", access=READ_USERS, answer=UserOut, errors=(UserNotFound,))
+def user(call: Call) -> Any:
+    """One user, also one who has left."""
+    return call.services.operators.user(Uid(call.path["uid"]))
+
+
+@routes.put(
+    "/admin/users/{uid}/roles",
+    access=ACT,
+    body=RolesIn,
+    answer=UserOut,
+    errors=(UserNotFound, OwnRole, InvalidValue),
+)
+def set_roles(call: Call) -> Any:
+    """Replace another user's roles; they count once that user's token is refreshed."""
+    roles, reason = frozenset(call.body["roles"]), call.body["reason"]
+    return call.services.operators.set_roles(call.principal, Uid(call.path["uid"]), roles, reason)
+
+
+@routes.post(
+    "/admin/users/{uid}/credits",
+    access=ACT,
+    body=AdjustIn,
+    answer=AdjustedOut,
+    errors=(UserNotFound, InsufficientCredits, AccountFrozen, LimitReached, InvalidValue),
+)
+def adjust(call: Call) -> Any:
+    """Correct a balance: add credits or, with a minus, take some away."""
+    amount, reason, uid = call.body["amount"], call.body["reason"], Uid(call.path["uid"])
+    done = call.services.operators.adjust(call.principal, uid, amount, reason, call.asked.operation)
+    return {"amount": done["amount"], "balance": done}
+
+
+@routes.post(
+    "/admin/users/{uid}/freeze",
+    status=200,
+    access=ACT,
+    body=ReasonIn,
+    answer=UserOut,
+    errors=(UserNotFound, InvalidValue),
+)
+def freeze(call: Call) -> Any:
+    """Stop a user's spending."""
+    return call.services.operators.freeze(call.principal, Uid(call.path["uid"]), call.body["reason"])
+
+
+@routes.post(
+    "/admin/users/{uid}/unfreeze",
+    status=200,
+    access=ACT,
+    body=ReasonIn,
+    answer=UserOut,
+    errors=(UserNotFound, InvalidValue),
+)
+def unfreeze(call: Call) -> Any:
+    """Let a user spend again."""
+    return call.services.operators.unfreeze(call.principal, Uid(call.path["uid"]), call.body["reason"])
+
+
+@routes.get("/admin/models/{id}", access=READ_USERS, answer=ModelAdminOut, errors=(ModelNotFound,))
+def model(call: Call) -> Any:
+    """One model, broken or disabled ones too."""
+    found = call.services.catalogue.read(call.path["id"])
+    if found is None:
+        raise ModelNotFound(call.path["id"])
+    return {**found, "id": call.path["id"]}
+
+
+@routes.put("/admin/models/{id}", access=ACT, body=ModelIn, answer=ModelAdminOut, errors=(InvalidValue,))
+def put_model(call: Call) -> Any:
+    """Create a model, or replace one; a changed price is a new `price_version`."""
+    wanted = {name: value for name, value in call.body.items() if name != "reason" and value is not None}
+    stored = call.services.operators.put_model(call.principal, call.path["id"], wanted, call.body["reason"])
+    return {**stored, "id": call.path["id"]}
+
+
+@routes.get("/admin/audit", access=READ_AUDIT, query=AuditQuery, answer=Audit, errors=(InvalidValue,))
+def audit(call: Call) -> Any:
+    """What operators did, newest first."""
+    page = call.services.operators.audit(call.query["cursor"], call.query["limit"])
+    more = encode_cursor(page.next_cursor) if page.next_cursor else None
+    return {"items": page.items, "next_cursor": more}

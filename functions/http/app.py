@@ -1,0 +1,163 @@
+"""The Flask application: it finds the route, checks the call, runs the handler and writes the answer."""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, cast
+
+from flask import Flask, Response, g, request
+from marshmallow import Schema
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.wsgi import LimitedStream
+
+from functions.http import auth, bodies, idempotency, limits
+from functions.http.cors import Origins
+from functions.http.errors import NoSuchPath
+from functions.http.problems import problem_response
+from functions.http.routes import PREFIX, Call, Reply, Route
+from functions.http.table import ROUTES
+from shared.bootstrap import Services
+from shared.kernel.ids import is_safe_id, new_id
+from shared.kernel.money import format_credits
+from shared.users.principal import Principal
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+DRAIN_BYTES_MAX = 4 * bodies.MAX_BODY_BYTES
+"""How much of an unread body is read before answering, so that a client that still sends hears the answer."""
+DRAIN_CHUNK_BYTES = 64 * 1024
+ALIASES = {PREFIX: ("/", f"{PREFIX}/")}
+"""Who opens the bare address of the API is shown the same as at its first path."""
+REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+def create_app(services: Services) -> Flask:
+    """The API over these services."""
+    app = Flask("credits", static_folder=None)
+    # One more than a body may have: a chunked one is cut there, and seen to be too large.
+    app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES + 1
+    app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
+    gate = Gate(services)
+    for route in ROUTES:
+        view = _view(services, gate, route)
+        for rule in (route.rule, *ALIASES.get(route.path, ())):
+            app.add_url_rule(rule, route.name, view, methods=[route.method])
+    app.before_request(gate.open)
+    app.after_request(gate.close)
+    app.register_error_handler(Exception, lambda error: problem_response(error, g.request_id))
+    return app
+
+
+class Gate:
+    """What every request passes on its way in and out: its id, CORS, limits, identity, headers."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._origins = Origins(services.settings.cors_origins)
+        clock = services.clock
+        self._calls = limits.Limiter(clock, per_minute=limits.CALLS_PER_MINUTE, burst=limits.CALLS_BURST)
+        self._refusals = limits.Limiter(clock, per_minute=limits.REFUSALS_PER_MINUTE, burst=limits.REFUSALS_BURST)
+
+    def open(self) -> Response | None:
+        """Name the request; answer it here if it is a preflight."""
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
+        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+            return None
+        response = Response(status=HTTPStatus.NO_CONTENT)
+        self._origins.allow_preflight(response.headers, request.headers.get("Origin", ""))
+        return response
+
+    def admit(self, route: Route) -> Principal | None:
+        """Who is calling, if the route asks; limited, authorised, and known from now on."""
+        if route.access.is_public:
+            self._calls.admit(_address())
+            return None
+        self._refusals.check(_address())
+        principal = auth.authenticate(self._services, request, route.access)
+        self._calls.admit(principal.uid)
+        auth.authorise(route.access, principal)
+        if not route.access.is_leaving:
+            self._services.first_sight.see(principal)
+        return principal
+
+    def close(self, response: Response) -> Response:
+        """Finish the headers; read what the client still sends."""
+        if response.status_code in REFUSED:
+            self._refusals.count(_address())
+        self._origins.allow(response.headers, request.headers.get("Origin"))
+        response.headers["X-Request-Id"] = g.request_id
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+        _drain()
+        return response
+
+
+def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Response]:
+    answer = route.answer() if isinstance(route.answer, type) else None
+    body = route.body() if route.body is not None else None
+    query = route.query() if route.query is not None else None
+
+    def view(**path: str) -> Response:
+        caller = gate.admit(route)
+        if not all(is_safe_id(value) for value in path.values()):
+            raise NoSuchPath
+        asked = bodies.load_query(query, request.args) if query is not None else {}
+        value, text = bodies.read_json(request) if body is not None else ({}, "{}")
+        call = Call(
+            services=services,
+            caller=caller,
+            path=path,
+            query=asked,
+            body=bodies.load(body, value) if body is not None else {},
+            intention=_intention(route, caller, path, text),
+            request_id=g.request_id,
+        )
+        return _respond(route, answer, route.handler(call))
+
+    return view
+
+
+def _intention(route: Route, caller: Principal | None, path: dict[str, str], body: str) -> idempotency.Intention | None:
+    if route.method != "POST" or caller is None:
+        return None
+    key = request.headers.get(idempotency.HEADER)
+    return idempotency.intention(key, caller.uid, f"{route.method} {route.path}", path, body)
+
+
+def _respond(route: Route, answer: Schema | None, result: Any) -> Response:
+    if isinstance(result, Response):
+        return result
+    reply = result if isinstance(result, Reply) else Reply(value=result)
+    content = json.dumps(answer.dump(reply.value)) if answer is not None else ""
+    response = Response(content, route.status, mimetype="application/json")
+    if reply.cost is not None:
+        response.headers["X-Credits-Cost"] = format_credits(reply.cost)
+    if reply.available is not None:
+        response.headers["X-Credits-Available"] = format_credits(reply.available)
+    return response
+
+
+def _address() -> str:
+    """The client's address as Google's front end saw it: the last of X-Forwarded-For, which it appends itself."""
+    return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or request.remote_addr or "unknown"
+
+
+def _drain() -> None:
+    with suppress(ClientDisconnected, RequestEntityTooLarge):
+        source = _rest_of_body()
+        left = DRAIN_BYTES_MAX
+        while left > 0 and (chunk := source.read(min(left, DRAIN_CHUNK_BYTES))):
+            left -= len(chunk)
+
+
+def _rest_of_body() -> Any:
+    """What was not read yet. A server that ends the stream by itself may be read to the end, others to the length."""
+    raw = cast("Any", request.environ["wsgi.input"])
+    if "wsgi.input_terminated" in request.environ:
+        return raw
+    length = request.content_length or 0
+    return LimitedStream(raw, length) if length > bodies.MAX_BODY_BYTES else request.stream

@@ -1,0 +1,47 @@
+"""Who is calling: a Firebase ID token, an App Check token where the setting asks for one, and roles."""
+
+from flask import Request
+
+from functions.http.errors import AnonymousForbidden
+from functions.http.routes import Access
+from shared.bootstrap import Services
+from shared.kernel.events import log
+from shared.users import roles
+from shared.users.ports import AppCheckFailed, Unauthenticated
+from shared.users.principal import Principal
+
+APP_CHECK_HEADER = "X-Firebase-AppCheck"
+
+
+def authenticate(services: Services, request: Request, access: Access) -> Principal:
+    """The caller whom the request's tokens name; operators' tokens must still stand. Raises Unauthenticated's kinds."""
+    _check_app(services, request.headers.get(APP_CHECK_HEADER, ""))
+    token = bearer_token(request.headers.get("Authorization", ""))
+    return services.identity.verify(token, is_fresh=bool(access.roles))
+
+
+def bearer_token(header: str) -> str:
+    """The token of an Authorization header. Raises Unauthenticated."""
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("Send a Firebase ID token as 'Authorization: Bearer <token>'.")
+    return token.strip()
+
+
+def authorise(access: Access, principal: Principal) -> None:
+    """Raise Forbidden unless this caller may make this call."""
+    if access.roles:
+        roles.require(principal, access.roles)
+    if principal.is_anonymous and not access.is_anonymous_welcome:
+        raise AnonymousForbidden
+
+
+def _check_app(services: Services, token: str) -> None:
+    if services.settings.app_check == "off":
+        return
+    try:
+        services.identity.verify_app_check(token)
+    except AppCheckFailed:
+        if services.settings.app_check == "enforce":
+            raise
+        log("app_check_failed", "WARNING")

@@ -1,0 +1,367 @@
+"""`/v1/chat`: conversations, and the messages in them; a message is answered whole or as it comes."""
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import Any
+
+from flask import Response
+from marshmallow import fields
+
+from functions.http import sse
+from functions.http.credits import SPENDING_ERRORS
+from functions.http.fields import (
+    Answer,
+    Choice,
+    Credits,
+    Cursor,
+    Flag,
+    Limit,
+    Request,
+    Text,
+    Time,
+    Whole,
+    encode_cursor,
+)
+from functions.http.routes import MEMBER, Call, Reply, Routes
+from shared.ai.conversations import (
+    CONTENT_BYTES_MAX,
+    TITLE_CHARACTERS_MAX,
+    Conversation,
+    ConversationNotFound,
+    Page,
+    title_of,
+)
+from shared.ai.models import TOKENS_MAX, ModelNotFound, ModelUnpriced
+from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from shared.ai.preferences import MODEL_ID_CHARACTERS_MAX
+from shared.ai.prompt import ContextTooLong
+from shared.kernel.errors import DomainError, InvalidValue
+from shared.kernel.ids import OperationId, operation_id
+from shared.sagas.chat_turn import Answer as TurnAnswer
+from shared.sagas.chat_turn import Delta, Done, Ping, TurnEvent, TurnRequest
+
+TURN_ERRORS = (
+    *SPENDING_ERRORS,
+    ConversationNotFound,
+    ModelNotFound,
+    ModelUnpriced,
+    ContextTooLong,
+    InvalidValue,
+    UpstreamUnavailable,
+    UpstreamRejected,
+)
+
+routes = Routes("chat")
+
+
+class ModelId(Text):
+    """The id of a model."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(length_min=1, length_max=MODEL_ID_CHARACTERS_MAX, **kwargs)
+
+
+class Content(Text):
+    """What is said: text of limited size."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(length_min=1, bytes_max=CONTENT_BYTES_MAX, **kwargs)
+
+
+class Title(Text):
+    """A conversation's title."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(length_min=1, length_max=TITLE_CHARACTERS_MAX, **kwargs)
+
+
+class ConversationIn(Request):
+    """A conversation to begin; with `message` the model answers at once."""
+
+    title = Title(load_default=None, allow_none=True)
+    model = ModelId(load_default=None, allow_none=True)
+    system_prompt = Content(load_default=None, allow_none=True)
+    message = Content(load_default=None, allow_none=True)
+
+
+class ConversationPatch(Request):
+    """What to change; null clears."""
+
+    title = Title(allow_none=True)
+    model = ModelId(allow_none=True)
+    system_prompt = Content(allow_none=True)
+
+
+class MessageIn(Request):
+    """What to say. Without `model`, the conversation's, else the caller's preference, else the platform's."""
+
+    content = Content(required=True)
+    model = ModelId(load_default=None, allow_none=True)
+    stream = Flag(load_default=False)
+    max_output_tokens = Whole(1, TOKENS_MAX, load_default=None, allow_none=True)
+
+
+class UsageOut(Answer):
+    """Tokens; `estimated` if the model's provider did not say."""
+
+    input_tokens = fields.Integer(required=True)
+    output_tokens = fields.Integer(required=True)
+    estimated = fields.Boolean(required=True)
+
+
+class AnswerMessage(Answer):
+    """The model's message."""
+
+    id = fields.String(required=True)
+    role = Choice("assistant", required=True)
+    content = fields.String(required=True)
+    model = fields.String(required=True)
+    finish_reason = fields.String(required=True, allow_none=True)
+    created_at = Time(required=True)
+
+
+class BalanceAfter(Answer):
+    """The balance after a message."""
+
+    available = fields.String(required=True)
+    held = fields.String(required=True)
+
+
+class AnsweredOut(Answer):
+    """The model's message, and what it cost."""
+
+    message = fields.Nested(AnswerMessage, required=True)
+    usage = fields.Nested(UsageOut, required=True)
+    cost = fields.String(required=True)
+    balance = fields.Nested(BalanceAfter, required=True)
+
+
+class ConversationOut(Answer):
+    """A conversation."""
+
+    id = fields.String(required=True)
+    title = fields.String(required=True, allow_none=True)
+    model = fields.String(required=True, allow_none=True)
+    system_prompt = fields.String(required=True, allow_none=True)
+    created_at = Time(required=True)
+    updated_at = Time(required=True)
+
+
+class StartedOut(ConversationOut):
+    """The new conversation; with the answer if it began with a message."""
+
+    message = fields.Nested(AnswerMessage)
+    usage = fields.Nested(UsageOut)
+    cost = fields.String()
+    balance = fields.Nested(BalanceAfter)
+
+
+class Conversations(Answer):
+    """A page of conversations, the last used first."""
+
+    items = fields.List(fields.Nested(ConversationOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class MessageOut(Answer):
+    """One message; usage and cost are of the model's only."""
+
+    id = fields.String(required=True)
+    role = Choice("user", "assistant", "system", required=True)
+    content = fields.String(required=True)
+    model = fields.String(required=True, allow_none=True)
+    finish_reason = fields.String(required=True, allow_none=True)
+    created_at = Time(required=True)
+    usage = fields.Method("usage_of", required=True, metadata={"type": ["object", "null"]})
+    cost = Credits(required=True, allow_none=True)
+
+    def usage_of(self, message: Any) -> dict[str, Any] | None:
+        """The usage of a model's message."""
+        if message.usage is None:
+            return None
+        counts = {"input_tokens": message.usage.input_tokens, "output_tokens": message.usage.output_tokens}
+        return {**counts, "estimated": message.is_estimated}
+
+
+class Messages(Answer):
+    """A page of messages, newest first."""
+
+    items = fields.List(fields.Nested(MessageOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class ConversationWithMessages(ConversationOut):
+    """A conversation, and a page of its messages."""
+
+    messages = fields.Nested(Messages, required=True)
+
+
+class PageQuery(Request):
+    """Which page."""
+
+    limit = Limit()
+    cursor = Cursor(str)
+
+
+@routes.post(
+    "/chat/conversations",
+    access=MEMBER,
+    body=ConversationIn,
+    answer=StartedOut,
+    spends=True,
+    errors=TURN_ERRORS,
+)
+def start(call: Call) -> Any:
+    """Begin a conversation; with `message` the model answers it at once."""
+    if call.body["model"] is not None:
+        call.services.catalogue.chat(call.body["model"])
+    conversation = _created(call)
+    if call.body["message"] is None:
+        return _as_begun(call, conversation)
+    answer = _first_answer(call, conversation)
+    begun = _as_begun(call, conversation) | {"updated_at": answer.message.created_at}
+    return Reply(value=begun | answer.as_wire(), cost=answer.cost, available=answer.available)
+
+
+@routes.get("/chat/conversations", query=PageQuery, answer=Conversations)
+def conversations(call: Call) -> Any:
+    """The caller's conversations, the last used first."""
+    page = call.services.conversations.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
+    return _page(page)
+
+
+@routes.get(
+    "/chat/conversations/{id}", query=PageQuery, answer=ConversationWithMessages, errors=(ConversationNotFound,)
+)
+def conversation(call: Call) -> Any:
+    """One conversation with its messages, newest first; `limit` and `cursor` page the messages."""
+    found = call.services.conversations.get(call.uid, call.path["id"])
+    return _shown(found) | {"messages": messages(call)}
+
+
+@routes.get("/chat/conversations/{id}/messages", query=PageQuery, answer=Messages, errors=(ConversationNotFound,))
+def messages(call: Call) -> Any:
+    """The messages of a conversation, newest first."""
+    cursor, limit = call.query["cursor"], call.query["limit"]
+    return _page(call.services.conversations.messages(call.uid, call.path["id"], cursor=cursor, limit=limit))
+
+
+@routes.patch(
+    "/chat/conversations/{id}",
+    body=ConversationPatch,
+    answer=ConversationOut,
+    errors=(ConversationNotFound, ModelNotFound, ModelUnpriced),
+)
+def change(call: Call) -> Any:
+    """Change a conversation's title, model or system prompt."""
+    if call.body.get("model") is not None:
+        call.services.catalogue.chat(call.body["model"])
+    return call.services.conversations.patch(call.uid, call.path["id"], call.body)
+
+
+@routes.delete("/chat/conversations/{id}", errors=(ConversationNotFound,))
+def delete(call: Call) -> None:
+    """Delete a conversation with its messages."""
+    call.services.conversations.delete(call.uid, call.path["id"])
+
+
+@routes.post(
+    "/chat/conversations/{id}/messages",
+    access=MEMBER,
+    body=MessageIn,
+    answer=AnsweredOut,
+    spends=True,
+    streams=True,
+    errors=TURN_ERRORS,
+)
+def say(call: Call) -> Any:
+    """Say something, and get the model's answer: whole, or as it comes with `stream`.
+
+    The stream is `data: {"delta": "…"}`, `: ping` while the model is silent, and last `event: done` with the same
+    object as the plain answer; if it fails on the way, `event: error` with a problem.
+    """
+    asked = _turn(call, call.path["id"], call.body["content"], call.asked.operation)
+    events = call.services.chat_turn.run(asked)
+    if call.body["stream"]:
+        return _streamed(events, call.request_id)
+    answer = _finished(events)
+    return Reply(value=answer.as_wire(), cost=answer.cost, available=answer.available)
+
+
+def _turn(call: Call, conversation_id: str, content: str, operation: OperationId) -> TurnRequest:
+    return TurnRequest(
+        uid=call.uid,
+        conversation_id=conversation_id,
+        content=content,
+        operation=operation,
+        fingerprint=call.asked.fingerprint,
+        has_key=call.asked.has_key,
+        model=call.body["model"],
+        max_output_tokens=call.body.get("max_output_tokens"),
+        is_streamed=call.body.get("stream", False),
+    )
+
+
+def _streamed(events: Generator[TurnEvent, None, None], request_id: str) -> Response:
+    return sse.stream(_frames(events, request_id), request_id)
+
+
+def _frames(events: Generator[TurnEvent, None, None], request_id: str) -> Generator[str, None, None]:
+    with closing(events):
+        for event in events:
+            match event:
+                case Delta(text):
+                    yield sse.frame({"delta": text})
+                case Ping():
+                    yield sse.PING
+                case Done(answer):
+                    yield sse.frame(answer.as_wire(), event="done", event_id=request_id)
+
+
+def _finished(events: Generator[TurnEvent, None, None]) -> TurnAnswer:
+    with closing(events):
+        return next(event.answer for event in events if isinstance(event, Done))
+
+
+def _created(call: Call) -> Conversation:
+    return call.services.conversations.create(
+        call.uid,
+        operation=call.asked.operation,
+        fingerprint=call.asked.fingerprint,
+        title=call.body["title"],
+        model=call.body["model"],
+        system_prompt=call.body["system_prompt"],
+    )
+
+
+def _first_answer(call: Call, conversation: Conversation) -> TurnAnswer:
+    """The answer to the first message. If there is none, and nobody can ask again, the conversation goes too."""
+    operation = operation_id(call.asked.operation, "message")
+    try:
+        return _finished(call.services.chat_turn.run(_turn(call, conversation.id, call.body["message"], operation)))
+    except DomainError:
+        if not call.asked.has_key:
+            call.services.conversations.delete(call.uid, conversation.id)
+        raise
+
+
+def _as_begun(call: Call, conversation: Conversation) -> dict[str, Any]:
+    """The conversation as it was when it began, so that the same key has the same answer whatever came after."""
+    first = call.body["message"]
+    return {
+        "id": conversation.id,
+        "title": call.body["title"] or (title_of(first) if first else None),
+        "model": call.body["model"],
+        "system_prompt": call.body["system_prompt"],
+        "created_at": conversation.created_at,
+        "updated_at": conversation.created_at,
+    }
+
+
+def _shown(conversation: Conversation) -> dict[str, Any]:
+    return {name: getattr(conversation, name) for name in ConversationOut().fields}
+
+
+def _page(page: Page[Any]) -> dict[str, Any]:
+    more = encode_cursor(page.next_cursor) if page.next_cursor else None
+    return {"items": page.items, "next_cursor": more}

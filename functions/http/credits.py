@@ -1,0 +1,316 @@
+"""`/v1/credits`: what a user has, where it came from and went, and what they set aside themselves."""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from flask import Response
+from marshmallow import fields
+
+from functions.http.fields import (
+    Amount,
+    Answer,
+    Choice,
+    Credits,
+    Cursor,
+    Flag,
+    Limit,
+    Request,
+    Text,
+    Time,
+    Whole,
+    encode_cursor,
+)
+from functions.http.routes import MEMBER, Call, Reply, Routes
+from shared.kernel.clock import SECOND
+from shared.kernel.ids import HoldId, derived_id
+from shared.ledger.commands import Capture, PlaceHold, RateLimit, Release
+from shared.ledger.errors import (
+    AccountFrozen,
+    HoldExists,
+    HoldNotFound,
+    HoldResolved,
+    InsufficientCredits,
+    LimitReached,
+    RateLimited,
+)
+from shared.sagas.welcome_bonus import AlreadyClaimed, BonusNotAllowed
+
+TTL_SECONDS_DEFAULT = 900
+TTL_SECONDS_MAX = 86_400
+DESCRIPTION_CHARS_MAX = 200
+NDJSON = "application/x-ndjson"
+PURPOSE = "reservation"
+
+KINDS = ("grant", "charge", "refund", "expiry", "reversal", "adjustment")
+"""Entries that moved posted credits; `hold` stands for all the others."""
+OTHER_KINDS = frozenset({"hold", "extension", "release", "status"})
+
+SPENDING_ERRORS = (InsufficientCredits, AccountFrozen, LimitReached, RateLimited)
+
+routes = Routes("credits")
+
+
+class LotOut(Answer):
+    """Credits of one origin."""
+
+    id = fields.String(required=True)
+    source = fields.String(required=True)
+    available = Credits(required=True)
+    held = Credits(required=True)
+    granted = Credits(required=True)
+    is_paid = fields.Boolean(required=True)
+    expires_at = Time(required=True, allow_none=True)
+
+
+class BalanceOut(Answer):
+    """What a user has."""
+
+    available = Credits(required=True)
+    held = Credits(required=True)
+    total = Credits(required=True)
+    debt = Credits(required=True)
+    lots = fields.List(fields.Nested(LotOut), required=True)
+    status = Choice("open", "frozen", "closed", required=True)
+    seq = fields.Integer(required=True)
+    updated_at = Time(required=True, allow_none=True)
+
+
+class Posted(Answer):
+    """The balance after a call."""
+
+    available = Credits(required=True)
+    held = Credits(required=True)
+
+
+class EntryOut(Answer):
+    """One entry of the journal. `amount` is the change of what the user owns: available + held − debt."""
+
+    seq = fields.Integer(required=True)
+    kind = fields.String(required=True)
+    at = Time(required=True)
+    operation = fields.String(required=True)
+    amount = Credits(required=True)
+    balance_after = Credits(required=True)
+    held_after = Credits(required=True)
+    hold = fields.String(required=True, allow_none=True)
+    lot = fields.String(required=True, allow_none=True)
+    hash = fields.String(required=True)
+    note = fields.String(required=True, allow_none=True)
+
+
+class History(Answer):
+    """A page of entries, newest first."""
+
+    items = fields.List(fields.Nested(EntryOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class HistoryQuery(Request):
+    """Which entries."""
+
+    limit = Limit()
+    cursor = Cursor(int)
+    kind = Choice(*KINDS, "hold", load_default=None)
+
+
+class ReserveIn(Request):
+    """What to set aside."""
+
+    amount = Amount(required=True)
+    ttl_seconds = Whole(1, TTL_SECONDS_MAX, load_default=TTL_SECONDS_DEFAULT)
+    description = Text(length_max=DESCRIPTION_CHARS_MAX, load_default="")
+
+
+class ReservationOut(Answer):
+    """Credits set aside by the user."""
+
+    id = fields.String(required=True)
+    amount = Credits(required=True)
+    captured = Credits(required=True)
+    released = Credits(required=True)
+    status = Choice("active", "captured", "released", "expired", required=True)
+    expires_at = Time(required=True)
+
+
+class CaptureIn(Request):
+    """What to charge."""
+
+    amount = Amount(required=True)
+    final = Flag(load_default=True)
+
+
+class ResolvedOut(Answer):
+    """What this call did to the reservation."""
+
+    id = fields.String(required=True)
+    status = Choice("active", "captured", "released", required=True)
+    captured = Credits(required=True)
+    released = Credits(required=True)
+    balance = fields.Nested(Posted, required=True)
+
+
+class BonusOut(Answer):
+    """The welcome bonus."""
+
+    amount = Credits(required=True)
+    balance = fields.Nested(Posted, required=True)
+
+
+@routes.get("/credits/balance", answer=BalanceOut)
+def balance(call: Call) -> Any:
+    """What the caller has, and in which lots."""
+    return call.services.ledger.balance(call.uid)
+
+
+@routes.get("/credits/history", answer=History, query=HistoryQuery)
+def history(call: Call) -> Any:
+    """The caller's entries, newest first.
+
+    Without `kind`, all that moved posted credits; `kind=hold` shows holds, extensions, releases and changes of status.
+    """
+    kind, limit = call.query["kind"], call.query["limit"]
+    kinds = OTHER_KINDS if kind == "hold" else frozenset({kind} if kind else KINDS)
+    entries = call.services.ledger.history(call.uid, before=call.query["cursor"], limit=limit + 1, kinds=kinds)
+    more = encode_cursor(entries[limit - 1].seq) if len(entries) > limit else None
+    return {"items": entries[:limit], "next_cursor": more}
+
+
+@routes.post(
+    "/credits/reserve",
+    access=MEMBER,
+    body=ReserveIn,
+    answer=ReservationOut,
+    spends=True,
+    errors=(*SPENDING_ERRORS, HoldExists),
+)
+def reserve(call: Call) -> Any:
+    """Set credits aside, to capture or release later; what is left when the time is up comes back by itself."""
+    placed: Mapping[str, Any] = call.services.ledger.execute(call.uid, _place_hold(call)).result
+    reservation = {
+        "id": placed["hold"],
+        "amount": placed["amount"],
+        "captured": 0,
+        "released": 0,
+        "status": "active",
+        "expires_at": placed["expires_at"],
+    }
+    return Reply(value=reservation, cost=0, available=placed["available"])
+
+
+@routes.get("/credits/reservations/{id}", access=MEMBER, answer=ReservationOut, errors=(HoldNotFound,))
+def reservation(call: Call) -> Any:
+    """One of the caller's reservations."""
+    hold = call.services.ledger.hold(call.uid, HoldId(call.path["id"]))
+    if hold.principal != _principal(call):
+        raise HoldNotFound
+    return hold
+
+
+@routes.post(
+    "/credits/reservations/{id}/capture",
+    status=200,
+    access=MEMBER,
+    body=CaptureIn,
+    answer=ResolvedOut,
+    spends=True,
+    errors=(HoldNotFound, HoldResolved),
+)
+def capture(call: Call) -> Any:
+    """Charge a reservation for what was used; the rest comes back, unless more is to follow (`final: false`)."""
+    done = call.services.ledger.execute(call.uid, _capture(call)).result
+    status = "captured" if call.body["final"] else "active"
+    return _resolved(done, status)
+
+
+@routes.post(
+    "/credits/reservations/{id}/release",
+    status=200,
+    access=MEMBER,
+    answer=ResolvedOut,
+    spends=True,
+    errors=(HoldNotFound, HoldResolved),
+)
+def release(call: Call) -> Any:
+    """Give a reservation back."""
+    done = call.services.ledger.execute(call.uid, _release(call)).result
+    return _resolved(done, "released")
+
+
+@routes.post(
+    "/credits/welcome-bonus",
+    access=MEMBER,
+    answer=BonusOut,
+    errors=(AlreadyClaimed, BonusNotAllowed),
+)
+def welcome_bonus(call: Call) -> Any:
+    """Claim the welcome bonus, once per user and mailbox."""
+    asked = call.asked
+    granted = call.services.welcome_bonus.claim(call.principal, asked.operation, asked.fingerprint)
+    return {"amount": granted["amount"], "balance": granted}
+
+
+@routes.get("/credits/export", answer=NDJSON)
+def export(call: Call) -> Response:
+    """The caller's whole journal as NDJSON, with everything that its offline verification needs."""
+    lines = iter(call.services.ledger.export(call.uid))
+    first = next(lines)
+    response = Response(_newline_ended(chain([first], lines)), mimetype=NDJSON)
+    response.headers["Content-Disposition"] = 'attachment; filename="journal.ndjson"'
+    return response
+
+
+def _principal(call: Call) -> str:
+    """Who holds a reservation. Not a bare uid: the holds of our own model calls are nobody's to capture or release."""
+    return f"user:{call.uid}"
+
+
+def _place_hold(call: Call) -> PlaceHold:
+    settings, asked, wanted = call.services.settings, call.asked, call.body
+    return PlaceHold(
+        operation=asked.operation,
+        fingerprint=asked.fingerprint,
+        amount=wanted["amount"],
+        hold=HoldId(derived_id("hold", asked.operation)),
+        purpose=PURPOSE,
+        lifetime=wanted["ttl_seconds"] * SECOND,
+        principal=_principal(call),
+        is_reservation=True,
+        rate=RateLimit(per_minute=settings.rate_limit_per_minute, burst=settings.rate_limit_burst),
+        note=wanted["description"],
+    )
+
+
+def _capture(call: Call) -> Capture:
+    return Capture(
+        operation=call.asked.operation,
+        fingerprint=call.asked.fingerprint,
+        hold=HoldId(call.path["id"]),
+        amount=call.body["amount"],
+        is_final=call.body["final"],
+        principal=_principal(call),
+    )
+
+
+def _release(call: Call) -> Release:
+    return Release(
+        operation=call.asked.operation,
+        fingerprint=call.asked.fingerprint,
+        hold=HoldId(call.path["id"]),
+        principal=_principal(call),
+    )
+
+
+def _resolved(done: Mapping[str, Any], status: str) -> Reply:
+    resolved = {
+        "id": done["hold"],
+        "status": status,
+        "captured": done["captured"],
+        "released": done["released"],
+        "balance": done,
+    }
+    return Reply(value=resolved, cost=done["captured"], available=done["available"])
+
+
+def _newline_ended(lines: Iterator[str]) -> Iterator[str]:
+    return (line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -1,0 +1,138 @@
+"""`/v1/docs`: the OpenAPI document, Swagger UI and the playground, all served from here without a CDN."""
+
+import json
+import mimetypes
+import os
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from flask import Response
+from marshmallow import fields
+
+from functions.http.errors import NoSuchPath
+from functions.http.fields import Answer
+from functions.http.routes import ANYBODY, Call, Routes
+
+STATIC = Path(__file__).parent / "static"
+SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"})
+OUR_FILES = frozenset({"swagger.css", "swagger.js", "playground.css", "playground.js", "theme.js", "icon.svg"})
+VENDOR_FILES = frozenset({"firebase-app-compat.js", "firebase-auth-compat.js", "firebase-firestore-compat.js"})
+ASSET_SECONDS = 300
+VENDOR_SECONDS = 86_400
+
+GOOGLE = (
+    "https://identitytoolkit.googleapis.com",
+    "https://securetoken.googleapis.com",
+    "https://firestore.googleapis.com",
+)
+CONTENT_SECURITY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HTML = "text/html"
+AUTH_EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
+FIRESTORE_EMULATOR = "FIRESTORE_EMULATOR_HOST"
+
+routes = Routes("docs")
+
+
+class PlaygroundConfig(Answer):
+    """What the page needs to sign in and to listen. Nothing here is a secret: a web API key only names a project."""
+
+    project = fields.String(required=True)
+    api_key = fields.String(required=True)
+    auth_domain = fields.String(required=True)
+    auth_emulator = fields.String(required=True, allow_none=True)
+    firestore_emulator = fields.String(required=True, allow_none=True)
+
+
+@routes.get("/docs/openapi.json", access=ANYBODY, answer="application/json", query=None)
+def openapi(call: Call) -> Response:
+    """This API as an OpenAPI 3.1 document."""
+    del call
+    return _cached(Response(_openapi(), mimetype="application/json"), ASSET_SECONDS)
+
+
+@routes.get("/docs/swagger", access=ANYBODY, answer=HTML, query=None)
+def swagger(call: Call) -> Response:
+    """This API to read and to try, in a browser."""
+    del call
+    return _page("swagger.html", ["'self'"])
+
+
+@routes.get("/docs/playground", access=ANYBODY, answer=HTML, query=None)
+def playground(call: Call) -> Response:
+    """A page that signs up, claims the bonus, chats, and shows what each message costs."""
+    del call
+    emulators = [f"http://{host}" for host in (_host(AUTH_EMULATOR), _host(FIRESTORE_EMULATOR)) if host]
+    return _page("playground.html", ["'self'", *(emulators or GOOGLE)])
+
+
+@routes.get("/docs/playground/config.json", access=ANYBODY, answer=PlaygroundConfig, query=None)
+def playground_config(call: Call) -> Any:
+    """Which Firebase project the playground signs in against."""
+    settings = call.services.settings
+    return {
+        "project": settings.project,
+        "api_key": settings.firebase_web_api_key,
+        "auth_domain": f"{settings.project}.firebaseapp.com",
+        "auth_emulator": _host(AUTH_EMULATOR),
+        "firestore_emulator": _host(FIRESTORE_EMULATOR),
+    }
+
+
+@routes.get("/docs/assets/{file}", access=ANYBODY, answer="*/*", query=None, is_hidden=True)
+def asset(call: Call) -> Response:
+    """One file of the pages."""
+    name = call.path["file"]
+    if name in SWAGGER_FILES:
+        return _file(_swagger_folder() / name, VENDOR_SECONDS)
+    if name in VENDOR_FILES:
+        return _file(STATIC / "vendor" / name, VENDOR_SECONDS)
+    if name in OUR_FILES:
+        return _file(STATIC / name, ASSET_SECONDS)
+    raise NoSuchPath
+
+
+@lru_cache(maxsize=1)
+def _openapi() -> str:
+    from functions.http.openapi import document
+    from functions.http.table import ROUTES
+
+    return json.dumps(document(ROUTES))
+
+
+@lru_cache(maxsize=1)
+def _swagger_folder() -> Path:
+    """Where the package keeps Swagger UI; found without importing it."""
+    spec = find_spec("flask_swagger_ui")
+    if spec is None or spec.origin is None:
+        raise NoSuchPath
+    return Path(spec.origin).parent / "dist"
+
+
+def _page(name: str, connect: list[str]) -> Response:
+    response = _file(STATIC / name, 0)
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY.format(connect=" ".join(connect))
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Frame-Options"] = "DENY"
+    return response
+
+
+def _file(path: Path, seconds: int) -> Response:
+    if not path.is_file():
+        raise NoSuchPath
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return _cached(Response(path.read_bytes(), mimetype=kind), seconds)
+
+
+def _cached(response: Response, seconds: int) -> Response:
+    response.headers["Cache-Control"] = f"public, max-age={seconds}"
+    return response
+
+
+def _host(name: str) -> str | None:
+    return os.environ.get(name) or None

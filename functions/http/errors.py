@@ -1,0 +1,46 @@
+"""What can be wrong with a request before any use case has heard of it."""
+
+from collections.abc import Mapping, Sequence
+
+from shared.kernel.errors import Forbidden, NotFound, Rejected
+
+FieldErrors = Mapping[str, Sequence[str]]
+
+
+class MalformedRequest(Rejected):
+    """The request cannot be read at all: not JSON, not Unicode, an impossible header."""
+
+    code = "malformed_request"
+
+
+class InvalidRequest(Rejected):
+    """The request can be read, and some of its fields are not what they must be; `errors` names each."""
+
+    code = "invalid_request"
+
+    def __init__(self, errors: FieldErrors) -> None:
+        super().__init__("Some fields are not what they must be.")
+        self.errors = errors
+
+
+class AnonymousForbidden(Forbidden):
+    """An anonymous user may look, but neither claim nor spend."""
+
+    def __init__(self) -> None:
+        super().__init__("Anonymous users may not do this; link a sign-in provider first.")
+
+
+class NoSuchPath(NotFound):
+    """Nothing is here."""
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this path.")
+
+
+class TooManyRequests(Rejected):
+    """This instance hears too much from one caller; `retry_after_ms` says when it listens again."""
+
+    code = "rate_limited"
+
+    def __init__(self, *, retry_after_ms: int) -> None:
+        super().__init__("Too many requests; please slow down.", retry_after_ms=retry_after_ms)

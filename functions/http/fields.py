@@ -1,0 +1,193 @@
+"""The kinds of values on the wire: credits, times, texts, numbers, cursors; each strict, each documented by itself."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
+
+from shared.kernel.clock import from_datetime, rfc3339
+from shared.kernel.errors import InvalidValue
+from shared.kernel.money import format_credits, parse_credits
+
+LIMIT_DEFAULT = 20
+LIMIT_MAX = 100
+CURSOR_CHARS_MAX = 1_024
+POSITION_MAX = 2**53 - 1
+AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$"
+SIGNED_PATTERN = r"^-?(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$"
+NO_NUL = "^[^\\u0000]*$"
+WHOLE = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
+
+
+class Request(Schema):
+    """What a client sends: a field that is not named here is an error."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class Answer(Schema):
+    """What a client receives: fields may be added later."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+class Nothing(Request):
+    """An empty object, or no body at all."""
+
+
+class Text(fields.String):
+    """A string without NUL; its length is limited in characters, and in bytes of UTF-8 where it is stored."""
+
+    def __init__(
+        self, *, length_max: int | None = None, length_min: int = 0, bytes_max: int | None = None, **kwargs: Any
+    ) -> None:
+        metadata = {"pattern": NO_NUL, **kwargs.pop("metadata", {})}
+        if bytes_max is not None:
+            metadata["description"] = f"At most {bytes_max} bytes of UTF-8."
+        length = validate.Length(min=length_min or None, max=length_max)
+        self._bytes_max = bytes_max
+        super().__init__(validate=length, metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = str(super()._deserialize(value, attr, data, **kwargs))
+        if "\0" in text:
+            raise ValidationError("Must not contain NUL.")
+        if self._bytes_max is not None and len(text.encode()) > self._bytes_max:
+            raise ValidationError(f"Must be at most {self._bytes_max} bytes of UTF-8.")
+        return text
+
+
+class Choice(fields.String):
+    """One of a few words."""
+
+    def __init__(self, *choices: str, **kwargs: Any) -> None:
+        super().__init__(validate=validate.OneOf(choices), **kwargs)
+
+
+class Amount(fields.String):
+    """Credits that a client names: a decimal string above zero. µcr inside."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        metadata = {"pattern": AMOUNT_PATTERN, "examples": ["12.5"], **kwargs.pop("metadata", {})}
+        super().__init__(metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        return _micro(super()._deserialize(value, attr, data, **kwargs))
+
+
+class SignedAmount(Amount):
+    """Credits to add or, with a minus, to take away; not zero. µcr inside."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"pattern": SIGNED_PATTERN, "examples": ["25", "-12.5"]}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        text = str(fields.String._deserialize(self, value, attr, data, **kwargs))  # noqa: SLF001  # marshmallow's hook
+        return -_micro(text[1:]) if text.startswith("-") else _micro(text)
+
+
+class Credits(fields.String):
+    """Credits in an answer, as a decimal string. µcr inside."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"pattern": SIGNED_PATTERN, "examples": ["12.5"]}, **kwargs)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else format_credits(value)
+
+
+class Time(fields.String):
+    """An instant in an answer, RFC 3339 in UTC. Milliseconds or a datetime inside."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"format": "date-time"}, **kwargs)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        if value is None or isinstance(value, str):
+            return value
+        return rfc3339(from_datetime(value) if isinstance(value, datetime) else value)
+
+
+class Flag(fields.Boolean):
+    """True or false, and nothing that looks like it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("Not a valid boolean.")
+        return value
+
+
+class Whole(fields.Integer):
+    """A whole JSON number within bounds."""
+
+    def __init__(self, low: int, high: int, **kwargs: Any) -> None:
+        super().__init__(strict=True, validate=validate.Range(low, high), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValidationError("Not a valid integer.")
+        return value
+
+
+class Limit(fields.Integer):
+    """How many items a page may have, from a query string."""
+
+    def __init__(self) -> None:
+        bounds = validate.Range(1, LIMIT_MAX)
+        super().__init__(load_default=LIMIT_DEFAULT, validate=bounds, metadata={"description": "Items per page."})
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if not isinstance(value, str) or not WHOLE.fullmatch(value):
+            raise ValidationError("Not a valid integer.")
+        return int(value)
+
+
+class Cursor(fields.String):
+    """Where a list continues: what an earlier answer called `next_cursor`. A JSON value of type `kind` inside."""
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+        metadata = {"description": "The `next_cursor` of the page before.", "maxLength": CURSOR_CHARS_MAX}
+        super().__init__(load_default=None, metadata=metadata)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        position = _decode(str(super()._deserialize(value, attr, data, **kwargs)))
+        if type(position) is not self._kind or not _is_plain(position):
+            raise ValidationError("Not a cursor of this list.")
+        return position
+
+
+def encode_cursor(position: object) -> str:
+    """The opaque cursor of a JSON value: base64url, unpadded."""
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).rstrip(b"=").decode()
+
+
+def _decode(cursor: str) -> object:
+    if len(cursor) > CURSOR_CHARS_MAX:
+        raise ValidationError("Not a cursor of this list.")
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        position: object = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error, RecursionError) as error:
+        raise ValidationError("Not a cursor of this list.") from error
+    return position
+
+
+def _is_plain(position: object) -> bool:
+    if isinstance(position, int):
+        return 0 <= position <= POSITION_MAX
+    return isinstance(position, str) and position.isascii() and position.isprintable()
+
+
+def _micro(value: Any) -> int:
+    try:
+        return parse_credits(str(value))
+    except InvalidValue as error:
+        raise ValidationError(str(error.params["problem"])) from error

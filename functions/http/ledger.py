@@ -1,0 +1,34 @@
+"""`/v1/ledger`: what anybody needs to verify an export."""
+
+from typing import Any
+
+from marshmallow import fields
+
+from functions.http.fields import Answer, Choice
+from functions.http.routes import ANYBODY, Call, Routes
+
+routes = Routes("ledger")
+
+
+class Key(Answer):
+    """One Ed25519 verification key; entries name it by `kid`."""
+
+    kid = fields.String(required=True)
+    alg = Choice("Ed25519", required=True)
+    public_key = fields.String(required=True, metadata={"description": "32 bytes, base64."})
+    status = fields.String(required=True)
+
+
+class Keys(Answer):
+    """The keys of this ledger."""
+
+    ledger_id = fields.String(required=True)
+    items = fields.List(fields.Nested(Key), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+@routes.get("/ledger/keys", access=ANYBODY, answer=Keys)
+def keys(call: Call) -> Any:
+    """The verification keys of this ledger, public."""
+    items = call.services.ledger.keys()
+    return {"ledger_id": call.services.settings.ledger_id, "items": items, "next_cursor": None}

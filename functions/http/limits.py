@@ -1,0 +1,58 @@
+"""How much one caller may ask of one instance: reads by user, public pages and refusals by address.
+
+Generous, and only a guard: spending calls are limited exactly, in the commit that places their hold.
+"""
+
+import threading
+from collections import OrderedDict
+
+from functions.http.errors import TooManyRequests
+from shared.kernel.clock import Clock
+
+CALLS_PER_MINUTE = 1_200
+CALLS_BURST = 600
+REFUSALS_PER_MINUTE = 120
+REFUSALS_BURST = 120
+CALLERS_MAX = 10_000
+SECONDS_PER_MINUTE = 60
+
+
+class Limiter:
+    """A GCRA per caller: one number each, the least recent forgotten first."""
+
+    def __init__(self, clock: Clock, *, per_minute: int, burst: int) -> None:
+        self._clock = clock
+        self._interval = SECONDS_PER_MINUTE / per_minute
+        self._tolerance = self._interval * burst
+        self._lock = threading.Lock()
+        self._due: OrderedDict[str, float] = OrderedDict()
+
+    def check(self, caller: str) -> None:
+        """Raise TooManyRequests if the caller has used up its burst; count nothing."""
+        with self._lock:
+            self._refuse_early(self._due.get(caller, 0.0), self._clock.monotonic())
+
+    def admit(self, caller: str) -> None:
+        """Count one call. Raises TooManyRequests, and then counts nothing."""
+        with self._lock:
+            now = self._clock.monotonic()
+            due = max(self._due.get(caller, 0.0), now)
+            self._refuse_early(due, now)
+            self._remember(caller, due + self._interval)
+
+    def count(self, caller: str) -> None:
+        """Count one call that has been answered already."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._remember(caller, min(max(self._due.get(caller, 0.0), now), now + self._tolerance) + self._interval)
+
+    def _refuse_early(self, due: float, now: float) -> None:
+        wait = due + self._interval - self._tolerance - now
+        if wait > 0:
+            raise TooManyRequests(retry_after_ms=int(wait * 1_000) + 1)
+
+    def _remember(self, caller: str, due: float) -> None:
+        self._due[caller] = due
+        self._due.move_to_end(caller)
+        if len(self._due) > CALLERS_MAX:
+            self._due.popitem(last=False)

@@ -1,0 +1,76 @@
+"""`/v1/me`: the caller's own profile, and how they leave."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import fields
+
+from functions.http.fields import Answer, Choice, Credits, Time
+from functions.http.routes import LEAVING, Call, Routes
+from shared.ledger.views import Balance
+from shared.users.principal import Principal
+from shared.users.profiles import Profile
+
+routes = Routes("me")
+
+
+class AccountOut(Answer):
+    """The account in short; `/v1/credits/balance` says more."""
+
+    status = Choice("open", "frozen", "closed", required=True)
+    available = Credits(required=True)
+    held = Credits(required=True)
+    debt = Credits(required=True)
+
+
+class WelcomeOut(Answer):
+    """The welcome bonus: what is offered, and when it was claimed."""
+
+    offer = Credits(required=True, allow_none=True, attribute="welcome_offer")
+    claimed_at = Time(required=True, allow_none=True, attribute="welcome_claimed_at")
+
+
+class MeOut(Answer):
+    """The caller."""
+
+    uid = fields.String(required=True, attribute="principal.uid")
+    email = fields.String(required=True, allow_none=True, attribute="principal.email")
+    email_verified = fields.Boolean(required=True, attribute="principal.is_email_verified")
+    display_name = fields.String(required=True, allow_none=True, attribute="profile.display_name")
+    is_anonymous = fields.Boolean(required=True, attribute="principal.is_anonymous")
+    roles = fields.List(fields.String(), required=True)
+    status = Choice("active", "closed", required=True, attribute="profile.status")
+    created_at = Time(required=True, allow_none=True, attribute="profile.created_at")
+    welcome_bonus = fields.Nested(WelcomeOut, required=True, attribute="profile")
+    account = fields.Nested(AccountOut, required=True, attribute="balance")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """What three parts know about one caller."""
+
+    principal: Principal
+    profile: Profile
+    balance: Balance
+
+    @property
+    def roles(self) -> list[str]:
+        """The operator roles in the caller's token."""
+        return sorted(self.principal.roles)
+
+
+@routes.get("/me", answer=MeOut)
+def profile(call: Call) -> Any:
+    """The caller's profile, roles and account."""
+    known = call.services.profiles.get(call.uid) or call.services.first_sight.see(call.principal)
+    return Me(principal=call.principal, profile=known, balance=call.services.ledger.balance(call.uid))
+
+
+@routes.delete("/me", access=LEAVING)
+def leave(call: Call) -> None:
+    """Leave for good.
+
+    The account closes, what is left in it is forfeited, personal data and the login are deleted; the journal, which
+    names nobody from then on, is kept.
+    """
+    call.services.leaving.leave(call.uid)

@@ -1,0 +1,89 @@
+"""`/v1/monitoring`: whether this instance lives, what it is, and whether its parts answer."""
+
+import sys
+import time
+from typing import Any
+
+from marshmallow import fields
+
+from functions.http.fields import Answer, Choice
+from functions.http.root import NAME, VERSION
+from functions.http.routes import ANYBODY, Call, Routes
+from shared.kernel.documents import Documents, StoreUnavailable
+
+PROBE = "monitoring/probe"
+"""A document that need not exist: reading it says whether the store answers."""
+MILLIS_PER_SECOND = 1_000
+
+routes = Routes("monitoring")
+
+
+class Health(Answer):
+    """Alive."""
+
+    status = Choice("ok", required=True)
+
+
+class Info(Answer):
+    """What runs here."""
+
+    name = fields.String(required=True)
+    version = fields.String(required=True)
+    python = fields.String(required=True)
+    project = fields.String(required=True)
+    region = fields.String(required=True)
+    ledger_id = fields.String(required=True)
+    credits_per_usd = fields.Integer(required=True)
+
+
+class Component(Answer):
+    """One part, and how long it took to answer."""
+
+    status = Choice("ok", "unavailable", required=True)
+    latency_ms = fields.Integer(required=True)
+
+
+class Status(Answer):
+    """The whole, and its parts."""
+
+    status = Choice("ok", "degraded", required=True)
+    components = fields.Dict(keys=fields.String(), values=fields.Nested(Component), required=True)
+
+
+@routes.get("/monitoring/health", access=ANYBODY, answer=Health)
+def health(call: Call) -> Any:
+    """Whether this instance lives; asks nobody else."""
+    del call
+    return {"status": "ok"}
+
+
+@routes.get("/monitoring/info", access=ANYBODY, answer=Info)
+def info(call: Call) -> Any:
+    """What runs here."""
+    settings = call.services.settings
+    return {
+        "name": NAME,
+        "version": VERSION,
+        "python": sys.version.partition(" ")[0],
+        "project": settings.project,
+        "region": settings.region,
+        "ledger_id": settings.ledger_id,
+        "credits_per_usd": settings.credits_per_usd,
+    }
+
+
+@routes.get("/monitoring/status", access=ANYBODY, answer=Status)
+def status(call: Call) -> Any:
+    """Whether the parts answer that every call needs."""
+    store = _probe(call.services.documents)
+    return {"status": "ok" if store["status"] == "ok" else "degraded", "components": {"store": store}}
+
+
+def _probe(documents: Documents) -> dict[str, Any]:
+    start = time.monotonic()
+    try:
+        documents.get(PROBE)
+        found = "ok"
+    except StoreUnavailable:
+        found = "unavailable"
+    return {"status": found, "latency_ms": round((time.monotonic() - start) * MILLIS_PER_SECOND)}

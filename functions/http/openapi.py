@@ -1,0 +1,194 @@
+"""The OpenAPI 3.1 document, made from the routes and their schemas. apispec is imported when somebody asks for it."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from marshmallow import fields
+
+from functions.http.bodies import MAX_BODY_BYTES
+from functions.http.errors import InvalidRequest, MalformedRequest, NoSuchPath, TooManyRequests
+from functions.http.fields import Answer, Nothing
+from functions.http.problems import CODE_BY_STATUS, PROBLEM_JSON, TYPE_PREFIX, status_of
+from functions.http.root import NAME, VERSION
+from functions.http.routes import Route
+from shared.kernel.documents import OutcomeUnknown, StoreUnavailable
+from shared.kernel.errors import DomainError, Forbidden, IdempotencyMismatch, StillRunning
+from shared.ledger.errors import AccountClosed, Contended, IntegrityFailed, UnknownKey
+from shared.users import ports
+
+SERVER = "../.."
+"""Relative to this document, so that it is right under any prefix (RFC 3986, 5.2)."""
+
+BY_TOKEN: tuple[type[DomainError], ...] = (
+    ports.Unauthenticated,
+    ports.TokenInvalid,
+    ports.TokenExpired,
+    ports.TokenRevoked,
+    ports.AppCheckFailed,
+    ports.IdentityUnavailable,
+    Forbidden,
+    AccountClosed,
+)
+BY_STORE: tuple[type[DomainError], ...] = (StoreUnavailable, OutcomeUnknown, Contended, UnknownKey, IntegrityFailed)
+BY_BODY = (413, 415)
+
+
+class Problem(Answer):
+    """RFC 9457; `code` is stable, `params` fill the message that an app shows for it."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True)
+    params = fields.Dict(keys=fields.String(), required=True)
+    errors = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        metadata={"description": "What is wrong, by field; with status 422."},
+    )
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """The whole document, as JSON values."""
+    from apispec import APISpec
+    from apispec.ext.marshmallow import MarshmallowPlugin
+
+    spec = APISpec(
+        title=NAME,
+        version=VERSION,
+        openapi_version="3.1.0",
+        plugins=[MarshmallowPlugin(schema_name_resolver=_schema_name)],
+        info={"description": "Credits, payments and model calls, on a ledger that anybody can check."},
+        servers=[{"url": SERVER}],
+    )
+    spec.components.schema("Problem", schema=Problem)
+    for name, scheme in SECURITY_SCHEMES.items():
+        spec.components.security_scheme(name, scheme)
+    operations: dict[str, dict[str, Any]] = {}
+    for route in (route for route in routes if not route.is_hidden):
+        operations.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    for path, methods in operations.items():
+        spec.path(path=path, operations=methods)
+    built: dict[str, Any] = spec.to_dict()
+    return built
+
+
+def errors_of(route: Route) -> tuple[type[DomainError], ...]:
+    """Every error that calling this route can end in, by what the route is and what it names."""
+    found = [*route.errors, TooManyRequests]
+    if not route.access.is_public:
+        found += [*BY_TOKEN, *BY_STORE]
+    if route.path_names:
+        found.append(NoSuchPath)
+    if route.body is not None:
+        found += [MalformedRequest, InvalidRequest]
+    if route.query is not None:
+        found.append(InvalidRequest)
+    if route.is_remembered:
+        found += [MalformedRequest, IdempotencyMismatch, StillRunning]
+    return tuple(dict.fromkeys(found))
+
+
+SECURITY_SCHEMES: Mapping[str, dict[str, str]] = {
+    "firebase": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A Firebase ID token of this project.",
+    },
+}
+ERROR_HEADERS: Mapping[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}},
+    429: {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "required": True}},
+    503: {"Retry-After": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "required": True}},
+}
+SPENDING_HEADERS: Mapping[str, Any] = {
+    "X-Credits-Cost": {"schema": {"type": "string"}, "description": "What this call cost, in credits."},
+    "X-Credits-Available": {"schema": {"type": "string"}, "description": "What is left to spend, in credits."},
+}
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": route.summary,
+        "parameters": _parameters(route),
+        "responses": {**_successes(route), **_failures(route)},
+        "security": [] if route.access.is_public else [{"firebase": []}],
+    }
+    notes = [route.description, _roles(route)]
+    if any(notes):
+        operation["description"] = " ".join(note for note in notes if note)
+    if route.body is not None:
+        is_optional = not any(field.required for field in route.body().fields.values())
+        content = {"application/json": {"schema": route.body}}
+        operation["requestBody"] = {"required": not is_optional, "content": content}
+    return operation
+
+
+def _parameters(route: Route) -> list[Any]:
+    found: list[Any] = [
+        {"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in route.path_names
+    ]
+    if route.query is not None and route.query is not Nothing:
+        found.append({"in": "query", "schema": route.query})
+    if route.is_remembered:
+        key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"}
+        text = "Your name for this one intention; the same key and body have one effect and one answer."
+        found.append({"in": "header", "name": "Idempotency-Key", "schema": key, "description": text})
+    return found
+
+
+def _successes(route: Route) -> dict[str, Any]:
+    headers: dict[str, Any] = {"X-Request-Id": {"schema": {"type": "string"}, "required": True}}
+    headers |= SPENDING_HEADERS if route.is_spending else {}
+    success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, "headers": headers}
+    if isinstance(route.answer, str):
+        kind = "object" if route.answer == "application/json" else "string"
+        success["content"] = {route.answer: {"schema": {"type": kind}}}
+    elif route.answer is not None:
+        success["content"] = {"application/json": {"schema": route.answer}}
+    found = {str(route.status): success}
+    if route.is_streaming:
+        text = 'With `stream`: `data: {"delta"}` as it comes, `event: error` with a problem, last `event: done`.'
+        found["200"] = {"description": text, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    return found
+
+
+def _failures(route: Route) -> dict[str, Any]:
+    codes: dict[int, set[str]] = {500: {"internal_error"}}
+    for error in errors_of(route):
+        codes.setdefault(status_of(error), set()).add(error.code)
+    for status in BY_BODY if route.body is not None else ():
+        codes.setdefault(status, set()).add(CODE_BY_STATUS[status])
+    return {str(status): _failure(status, sorted(named)) for status, named in sorted(codes.items())}
+
+
+def _failure(status: int, codes: list[str]) -> dict[str, Any]:
+    narrowed = {"properties": {"code": {"enum": codes}, "type": {"enum": [TYPE_PREFIX + code for code in codes]}}}
+    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, narrowed]}
+    response: dict[str, Any] = {
+        "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}",
+        "content": {PROBLEM_JSON: {"schema": schema}},
+    }
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        response["description"] += f" (more than {MAX_BODY_BYTES} bytes)"
+    if status in ERROR_HEADERS:
+        response["headers"] = ERROR_HEADERS[status]
+    return response
+
+
+def _roles(route: Route) -> str:
+    if route.access.roles:
+        return f"For {' or '.join(sorted(route.access.roles))}."
+    if not route.access.is_public and not route.access.is_anonymous_welcome:
+        return "Not for anonymous users."
+    return ""
+
+
+def _schema_name(schema: Any) -> str:
+    kind = schema if isinstance(schema, type) else type(schema)
+    return kind.__name__

@@ -1,0 +1,133 @@
+"""Every failure as `application/problem+json` (RFC 9457): one table from kinds and codes to statuses."""
+
+import json
+import traceback
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response
+from werkzeug.exceptions import HTTPException
+
+from functions.http.errors import InvalidRequest
+from shared.kernel.errors import Conflict, DomainError, Forbidden, NotFound, Param, Rejected, Unavailable
+from shared.kernel.events import log
+from shared.kernel.money import format_credits
+from shared.users.ports import Unauthenticated
+
+PROBLEM_JSON = "application/problem+json"
+TYPE_PREFIX = "urn:ics:problem:"
+MILLIS_PER_SECOND = 1_000
+RETRY_AFTER_SECONDS = 1
+"""What to wait where nothing better is known."""
+
+STATUS_BY_KIND: tuple[tuple[type[DomainError], int], ...] = (
+    (Unauthenticated, 401),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Forbidden, 403),
+    (Rejected, 422),
+    (Unavailable, 503),
+)
+STATUS_BY_CODE = {
+    "malformed_request": 400,
+    "insufficient_credits": 402,
+    "budget_exceeded": 402,
+    "account_frozen": 403,
+    "account_closed": 403,
+    "rate_limited": 429,
+    "upstream_unavailable": 502,
+    "upstream_rejected": 502,
+}
+CODE_BY_STATUS = {
+    400: "malformed_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
+"""Codes of what the framework refuses by itself."""
+
+DETAIL_BY_STATUS = {
+    404: "There is nothing at this path.",
+    405: "This path does not take this method.",
+    413: "The body is too large.",
+}
+"""Said instead of the framework's own words, which tell of browsers and spelling."""
+
+TOP_LEVEL = {"insufficient_credits": ("available", "held", "required")}
+"""Params that clients find beside `code` as well."""
+
+
+def status_of(error: type[DomainError]) -> int:
+    """The HTTP status that an error of this class is told with."""
+    if error.code in STATUS_BY_CODE:
+        return STATUS_BY_CODE[error.code]
+    return next((status for kind, status in STATUS_BY_KIND if issubclass(error, kind)), 500)
+
+
+def problem_of(error: Exception, request_id: str) -> dict[str, Any]:
+    """The problem document of any failure, without its internals; what nobody foresaw is logged."""
+    if isinstance(error, DomainError):
+        return _domain_problem(error, request_id)
+    if isinstance(error, HTTPException) and error.code in CODE_BY_STATUS:
+        detail = DETAIL_BY_STATUS.get(error.code, error.description or "")
+        return _problem(error.code, CODE_BY_STATUS[error.code], detail, {})
+    if isinstance(error, HTTPException) and error.code is not None and error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _problem(error.code, "malformed_request", error.description or "", {})
+    log_unexpected(error, request_id)
+    return _problem(500, "internal_error", "Something went wrong on our side; it was reported.", {})
+
+
+def problem_response(error: Exception, request_id: str) -> Response:
+    """The response that tells this failure, with the headers its status asks for."""
+    problem = problem_of(error, request_id)
+    response = Response(json.dumps(problem), problem["status"], mimetype=PROBLEM_JSON)
+    if problem["status"] == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="credits"'
+    if problem["status"] in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        response.headers["Retry-After"] = str(_retry_after_seconds(problem["params"]))
+    if isinstance(error, HTTPException):
+        allow = dict(error.get_headers()).get("Allow")
+        response.headers.update({"Allow": allow} if allow else {})
+    return response
+
+
+def log_unexpected(error: BaseException, request_id: str) -> None:
+    """Report a failure that nobody foresaw: its class and where it happened, never what it says."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    log("request_failed", "ERROR", error=type(error).__name__, where=where, request_id=request_id)
+
+
+def _domain_problem(error: DomainError, request_id: str) -> dict[str, Any]:
+    params = {name: _param(error, name, value) for name, value in error.params.items()}
+    problem = _problem(status_of(type(error)), error.code, error.detail, params)
+    problem |= {name: params[name] for name in TOP_LEVEL.get(error.code, ())}
+    if problem["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log_unexpected(error, request_id)
+    if isinstance(error, InvalidRequest):
+        problem["errors"] = {field: list(messages) for field, messages in error.errors.items()}
+    elif error.code == "invalid_value":
+        problem["errors"] = {str(error.params["field"]): [str(error.params["problem"])]}
+    return problem
+
+
+def _problem(status: int, code: str, detail: str, params: dict[str, Param]) -> dict[str, Any]:
+    title = code.replace("_", " ").capitalize()
+    return {
+        "type": TYPE_PREFIX + code,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "params": params,
+    }
+
+
+def _param(error: DomainError, name: str, value: Param) -> Param:
+    return format_credits(int(value)) if name in error.amounts else value
+
+
+def _retry_after_seconds(params: dict[str, Param]) -> int:
+    wait = int(params.get("retry_after_ms", 0))
+    return max(RETRY_AFTER_SECONDS, -(-wait // MILLIS_PER_SECOND))

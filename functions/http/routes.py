@@ -1,0 +1,205 @@
+"""What a route is: the one description that Flask's rules, the checks and the OpenAPI document are made from."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from marshmallow import Schema
+
+from functions.http.fields import Nothing
+from functions.http.idempotency import Intention
+from shared.bootstrap import Services
+from shared.kernel.errors import DomainError
+from shared.kernel.ids import Uid
+from shared.users import roles
+from shared.users.principal import Principal
+
+PREFIX = "/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may call: anybody, any user, users who signed in for good, or those with one of these roles.
+
+    A user who is leaving is not greeted again first.
+    """
+
+    is_public: bool = False
+    is_anonymous_welcome: bool = False
+    is_leaving: bool = False
+    roles: frozenset[str] = frozenset()
+
+
+ANYBODY = Access(is_public=True)
+ANY_USER = Access(is_anonymous_welcome=True)
+LEAVING = Access(is_anonymous_welcome=True, is_leaving=True)
+MEMBER = Access()
+READ_USERS = Access(roles=roles.READ_USERS)
+READ_AUDIT = Access(roles=roles.READ_AUDIT)
+ACT = Access(roles=roles.ACT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, read and checked: everything a handler may look at."""
+
+    services: Services
+    caller: Principal | None
+    path: Mapping[str, str]
+    query: Mapping[str, Any]
+    body: Mapping[str, Any]
+    intention: Intention | None
+    request_id: str
+
+    @property
+    def principal(self) -> Principal:
+        """Who is calling; only on routes that are not public."""
+        assert self.caller is not None, "a public route has no principal"
+        return self.caller
+
+    @property
+    def uid(self) -> Uid:
+        """The caller's account."""
+        return self.principal.uid
+
+    @property
+    def asked(self) -> Intention:
+        """What the caller wants to happen once; only on POST."""
+        assert self.intention is not None, "only a POST is an intention"
+        return self.intention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer of a spending call: what it cost, and what is left."""
+
+    value: Any
+    cost: int | None = None
+    available: int | None = None
+
+
+Handler = Callable[[Call], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method on one path. `answer` is a schema, a media type, or None for 204.
+
+    A hidden one serves pages and stands in no documentation.
+    """
+
+    method: str
+    path: str
+    tag: str
+    handler: Handler = field(repr=False)
+    access: Access
+    status: int
+    answer: type[Schema] | str | None
+    body: type[Schema] | None
+    query: type[Schema] | None
+    errors: tuple[type[DomainError], ...]
+    is_spending: bool
+    is_streaming: bool
+    is_hidden: bool
+
+    @property
+    def name(self) -> str:
+        """The operation's name, unique in the API: `credits_balance`."""
+        return f"{self.tag}_{self.handler.__name__}"
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the handler's docstring."""
+        return (self.handler.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def description(self) -> str:
+        """What the handler's docstring says beyond its first sentence."""
+        return " ".join((self.handler.__doc__ or "").strip().partition("\n")[2].split())
+
+    @property
+    def path_names(self) -> tuple[str, ...]:
+        """The names in the path: `{id}` → `id`."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+    @property
+    def rule(self) -> str:
+        """The path as Flask writes it."""
+        return self.path.replace("{", "<").replace("}", ">")
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether it honours `Idempotency-Key`."""
+        return self.method == "POST" and not self.access.is_public and self.is_effectful
+
+    @property
+    def is_effectful(self) -> bool:
+        """Whether a call changes anything: a POST with status 200 only answers a question."""
+        return self.method != "POST" or self.status != 200 or self.is_spending  # noqa: PLR2004  # HTTP's own number
+
+
+class Routes:
+    """The routes of one resource, in the order they are written."""
+
+    def __init__(self, tag: str) -> None:
+        self._tag = tag
+        self._routes: list[Route] = []
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+    def get(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """Register a handler that reads."""
+        return self._add("GET", path, **{"status": 200, **options})
+
+    def post(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """Register a handler that creates or acts."""
+        return self._add("POST", path, **{"status": 201, "body": Nothing, **options})
+
+    def put(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """Register a handler that replaces."""
+        return self._add("PUT", path, **{"status": 200, **options})
+
+    def patch(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """Register a handler that changes some fields."""
+        return self._add("PATCH", path, **{"status": 200, **options})
+
+    def delete(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        """Register a handler that removes."""
+        return self._add("DELETE", path, **{"status": 204, **options})
+
+    def _add(  # noqa: PLR0913  # every option of a route, once, with its default
+        self,
+        method: str,
+        path: str,
+        *,
+        status: int,
+        answer: type[Schema] | str | None = None,
+        access: Access = ANY_USER,
+        body: type[Schema] | None = None,
+        query: type[Schema] | None = Nothing,
+        errors: tuple[type[DomainError], ...] = (),
+        spends: bool = False,
+        streams: bool = False,
+        is_hidden: bool = False,
+    ) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            route = Route(
+                method=method,
+                path=PREFIX + path,
+                tag=self._tag,
+                handler=handler,
+                access=access,
+                status=status,
+                answer=answer,
+                body=body,
+                query=query,
+                errors=errors,
+                is_spending=spends,
+                is_streaming=streams,
+                is_hidden=is_hidden,
+            )
+            self._routes.append(route)
+            return handler
+
+        return register

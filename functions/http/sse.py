@@ -1,0 +1,41 @@
+"""Server-sent events (WHATWG HTML, 9.2): frames, and a response that ends what it streams when the client goes."""
+
+import json
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+from flask import Response
+
+from functions.http.problems import problem_of
+
+MEDIA_TYPE = "text/event-stream"
+PING = ": ping\n\n"
+
+
+def frame(data: Mapping[str, Any], event: str = "", event_id: str = "") -> str:
+    """One event; without a name it is a `message`."""
+    name = f"event: {event}\n" if event else ""
+    identity = f"id: {event_id}\n" if event_id else ""
+    return f"{name}{identity}data: {json.dumps(data)}\n\n"
+
+
+def stream(frames: Generator[str, None, None], request_id: str) -> Response:
+    """The response that sends these frames as they come.
+
+    The first is taken now, so that a refusal is still a plain problem with its own status. A later failure becomes
+    `event: error`. Whatever ends the response, a client that left included, closes `frames`.
+    """
+    first = next(frames)
+    response = Response(_guarded(first, frames, request_id), mimetype=MEDIA_TYPE)
+    response.call_on_close(frames.close)
+    response.headers["Cache-Control"] = "no-cache, no-transform"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _guarded(first: str, frames: Iterator[str], request_id: str) -> Iterator[str]:
+    yield first
+    try:
+        yield from frames
+    except Exception as error:  # noqa: BLE001  # the status is sent: whatever happens can only be told in the stream
+        yield frame(problem_of(error, request_id), event="error", event_id=request_id)

@@ -1,0 +1,521 @@
+// The playground: one page that does what an app would do. It signs in with Firebase Auth, calls the API with the ID
+// token, and listens to accounts/{uid} in Firestore, where the balance it shows is the commit itself.
+"use strict";
+
+const MICRO = 1000000n;
+const PAGE = 20;
+const ESTIMATE_AFTER_MS = 450;
+const CALLS_MAX = 50;
+const IDEAS = ["Explain double entry in three sentences", "Write a haiku about exact change", "What is a Merkle tree for?"];
+
+const $ = (id) => document.getElementById(id);
+const here = new URL(".", window.location.href);        // …/v1/docs/
+const api = new URL("../", here);                       // …/v1/
+
+const state = {
+  user: null, conversation: null, models: [], tab: "history", entriesCursor: null, threadsCursor: null,
+  running: null, calls: [], stopListening: null, hasClaimed: false, lastSeq: null,
+};
+
+// --- small things ---------------------------------------------------------------------------------------------------
+
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+function credits(micro) {
+  const value = BigInt(micro);
+  const size = value < 0n ? -value : value;
+  const rest = (size % MICRO).toString().padStart(6, "0").replace(/0+$/, "");
+  return `${value < 0n ? "\u2212" : ""}${grouped(String(size / MICRO))}${rest ? `.${rest}` : ""}`;
+}
+
+function grouped(whole) { return whole.replace(/\B(?=(\d{3})+$)/g, "\u202f"); }
+
+function shown(decimal) {
+  const [whole, rest] = String(decimal).replace("-", "\u2212").split(".");
+  return grouped(whole) + (rest ? `.${rest}` : "");
+}
+
+function when(text) {
+  const at = new Date(text);
+  const isToday = at.toDateString() === new Date().toDateString();
+  return at.toLocaleString([], isToday ? { hour: "2-digit", minute: "2-digit", second: "2-digit" } : { dateStyle: "medium", timeStyle: "short" });
+}
+
+function toast(text, isBad = false) {
+  const node = el("div", { class: `toast${isBad ? " is-bad" : ""}` }, text);
+  $("toasts").append(node);
+  setTimeout(() => node.remove(), isBad ? 7000 : 3500);
+}
+
+function pane(name) {
+  const app = document.querySelector(".app");
+  app.dataset.pane = name;
+  for (const button of document.querySelectorAll(".dock button")) {
+    button.toggleAttribute("aria-current", false);
+    if (button.dataset.pane === name) button.setAttribute("aria-current", "true");
+  }
+}
+
+// --- the API --------------------------------------------------------------------------------------------------------
+
+class Problem extends Error {
+  constructor(body, status) {
+    super(body.detail || body.title || `HTTP ${status}`);
+    Object.assign(this, { code: body.code || "unknown", status, params: body.params || {}, errors: body.errors });
+  }
+}
+
+async function request(method, path, { body, key, signal } = {}) {
+  const headers = { Authorization: `Bearer ${await state.user.getIdToken()}` };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (key) headers["Idempotency-Key"] = key;
+  const began = performance.now();
+  const response = await fetch(new URL(path, api), { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+  remember(method, path, response, performance.now() - began);
+  if (response.ok) return response;
+  throw new Problem(await response.json().catch(() => ({})), response.status);
+}
+
+async function call(method, path, options) {
+  const response = await request(method, path, options);
+  return response.status === 204 ? null : response.json();
+}
+
+function remember(method, path, response, took) {
+  state.calls.unshift({
+    method, path: path.split("?")[0], status: response.status, took: Math.round(took),
+    id: response.headers.get("X-Request-Id"), cost: response.headers.get("X-Credits-Cost"), at: new Date().toISOString(),
+  });
+  state.calls.length = Math.min(state.calls.length, CALLS_MAX);
+  if (state.tab === "calls") drawEntries();
+}
+
+// Server-sent events, as the HTML standard cuts them: blank lines between events, the name before the data.
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    rest += value;
+    for (let end = rest.indexOf("\n\n"); end >= 0; end = rest.indexOf("\n\n")) {
+      const lines = rest.slice(0, end).split("\n");
+      rest = rest.slice(end + 2);
+      const read = (name) => lines.filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2)).join("\n");
+      if (read("data")) yield { name: read("event") || "message", data: JSON.parse(read("data")) };
+    }
+  }
+}
+
+function explain(error) {
+  if (error.name === "AbortError") return;
+  const hints = {
+    insufficient_credits: "Not enough credits for this message. Claim the bonus, or choose a cheaper model.",
+    forbidden: state.user?.isAnonymous ? "Guests can look, not spend. Add an email under Credits to keep this account." : error.message,
+    bonus_not_allowed: "The bonus needs a verified email address.",
+  };
+  toast(hints[error.code] || error.message || "That did not work.", true);
+}
+
+// --- signing in -----------------------------------------------------------------------------------------------------
+
+let isSigningUp = true;
+
+function chooseTab(up) {
+  isSigningUp = up;
+  $("tab-up").setAttribute("aria-selected", String(up));
+  $("tab-in").setAttribute("aria-selected", String(!up));
+  $("enter").textContent = up ? "Create account" : "Sign in";
+  $("password").autocomplete = up ? "new-password" : "current-password";
+}
+
+async function enter(action) {
+  const note = $("gate-note");
+  note.className = "note";
+  for (const id of ["enter", "guest"]) $(id).disabled = true;
+  try {
+    await action();
+  } catch (error) {
+    note.textContent = SIGN_IN_PROBLEMS[error.code] || error.message.replace(/^Firebase: /, "");
+    note.classList.add("is-bad");
+  } finally {
+    for (const id of ["enter", "guest"]) $(id).disabled = false;
+  }
+}
+
+const SIGN_IN_PROBLEMS = {
+  "auth/email-already-in-use": "There is an account with this email already. Sign in instead.",
+  "auth/invalid-credential": "Email and password do not match.",
+  "auth/wrong-password": "Email and password do not match.",
+  "auth/user-not-found": "There is no account with this email yet.",
+  "auth/weak-password": "The password needs at least 6 characters.",
+  "auth/network-request-failed": "The sign-in service cannot be reached.",
+};
+
+async function start() {
+  $("theme").addEventListener("click", window.toggleTheme);
+  if (!window.firebase) return refuse("The Firebase SDK is missing: run the set-up once, then reload this page.");
+  const config = await (await fetch(new URL("playground/config.json", here))).json();
+  $("where").textContent = config.auth_emulator ? `${config.project} · laptop` : config.project;
+  if (!config.api_key) return refuse("Set FIREBASE_WEB_API_KEY to use this page.");
+  firebase.initializeApp({ projectId: config.project, apiKey: config.api_key, authDomain: config.auth_domain });
+  if (config.auth_emulator) firebase.auth().useEmulator(`http://${config.auth_emulator}`, { disableWarnings: true });
+  if (config.firestore_emulator) {
+    const [host, port] = config.firestore_emulator.split(/:(?=\d+$)/);
+    firebase.firestore().useEmulator(host, Number(port));
+  }
+  if (config.auth_emulator) $("gate-note").textContent = "On a laptop any address will do; nothing is sent to it.";
+  firebase.auth().onAuthStateChanged((user) => (user ? open(user) : close()));
+}
+
+function refuse(text) {
+  document.body.dataset.view = "gate";
+  $("gate-note").textContent = text;
+  $("gate-note").classList.add("is-bad");
+  for (const id of ["enter", "guest"]) $(id).disabled = true;
+}
+
+async function open(user) {
+  state.user = user;
+  document.body.dataset.view = "app";
+  pane("chat");
+  newConversation();
+  listen(user.uid);
+  try {
+    await Promise.all([drawMe(), loadModels(), loadThreads(), loadEntries()]);
+  } catch (error) {
+    explain(error);
+  }
+}
+
+function close() {
+  state.stopListening?.();
+  state.running?.abort();
+  Object.assign(state, { user: null, conversation: null, calls: [], stopListening: null, hasClaimed: false, lastSeq: null });
+  document.body.dataset.view = "gate";
+}
+
+// --- credits --------------------------------------------------------------------------------------------------------
+
+function listen(uid) {
+  state.stopListening?.();
+  live(false, "connecting");
+  state.stopListening = firebase.firestore().doc(`accounts/${uid}`).onSnapshot({ includeMetadataChanges: true }, (snapshot) => {
+    live(!snapshot.metadata.fromCache, snapshot.metadata.fromCache ? "connecting" : "live");
+    if (snapshot.exists) drawBalance(snapshot.data());
+  }, () => live(false, "not live"));
+}
+
+function live(isLive, text) {
+  for (const node of [$("balance-pill"), document.querySelector(".live")]) node.classList.toggle("is-live", isLive);
+  $("live-text").textContent = text;
+}
+
+function drawBalance(account) {
+  $("available").textContent = $("pill-amount").textContent = credits(account.available);
+  $("held").textContent = credits(account.held);
+  $("debt").textContent = credits(account.debt);
+  $("seq").textContent = `#${account.seq}`;
+  if (state.lastSeq !== null && account.seq !== state.lastSeq) {
+    const amount = document.querySelector(".amount");
+    amount.classList.remove("is-moved");
+    void amount.offsetWidth; // restarts the animation
+    amount.classList.add("is-moved");
+    if (state.tab !== "calls") loadEntries().catch(explain);
+  }
+  state.lastSeq = account.seq;
+}
+
+async function drawMe() {
+  const me = await call("GET", "me");
+  state.hasClaimed = me.welcome_bonus.claimed_at !== null;
+  $("upgrade").hidden = !me.is_anonymous;
+  $("bonus").hidden = me.is_anonymous || state.hasClaimed;
+  $("bonus").textContent = me.welcome_bonus.offer ? `Claim ${shown(me.welcome_bonus.offer)} credits` : "Claim welcome bonus";
+  drawBalanceOnce(me.account);
+}
+
+function drawBalanceOnce(account) {
+  if (state.lastSeq !== null) return;
+  $("available").textContent = $("pill-amount").textContent = shown(account.available);
+  $("held").textContent = shown(account.held);
+  $("debt").textContent = shown(account.debt);
+}
+
+async function claim() {
+  $("bonus").disabled = true;
+  try {
+    const bonus = await call("POST", "credits/welcome-bonus", { key: `welcome-${state.user.uid}` });
+    toast(`${shown(bonus.amount)} credits are yours.`);
+    $("bonus").hidden = true;
+  } catch (error) {
+    if (error.code === "already_claimed") $("bonus").hidden = true;
+    explain(error);
+    if (error.code === "bonus_not_allowed" && !state.user.emailVerified) await state.user.sendEmailVerification().catch(() => {});
+  } finally {
+    $("bonus").disabled = false;
+  }
+}
+
+async function upgrade(event) {
+  event.preventDefault();
+  try {
+    const credential = firebase.auth.EmailAuthProvider.credential($("upgrade-email").value, $("upgrade-password").value);
+    await state.user.linkWithCredential(credential);
+    await state.user.getIdToken(true);
+    toast("This account is yours to keep.");
+    await drawMe();
+  } catch (error) {
+    toast(SIGN_IN_PROBLEMS[error.code] || error.message, true);
+  }
+}
+
+async function loadEntries(isMore = false) {
+  const cursor = isMore && state.entriesCursor ? `&cursor=${encodeURIComponent(state.entriesCursor)}` : "";
+  const kind = state.tab === "holds" ? "&kind=hold" : "";
+  const page = await call("GET", `credits/history?limit=${PAGE}${kind}${cursor}`);
+  state.entries = isMore ? [...state.entries, ...page.items] : page.items;
+  state.entriesCursor = page.next_cursor;
+  drawEntries();
+}
+
+function drawEntries() {
+  const isCalls = state.tab === "calls";
+  const rows = isCalls ? state.calls.map(callRow) : (state.entries || []).map(entryRow);
+  $("entries").replaceChildren(...(rows.length ? rows : [el("li", { class: "empty" }, "Nothing yet.")]));
+  $("more-entries").hidden = isCalls || !state.entriesCursor;
+}
+
+function entryRow(entry) {
+  const isMoney = state.tab !== "holds";
+  const sign = entry.amount.startsWith("-") || entry.amount === "0" ? "" : "+";
+  const much = isMoney ? `${sign}${shown(entry.amount)}` : shown(entry.held_after);
+  return el("li", { title: `entry ${entry.seq} · ${entry.hash.slice(0, 16)}…` },
+    el("span", { class: "what" }, entry.kind), el("span", { class: `much${isMoney && sign ? " is-plus" : ""}` }, much),
+    el("small", {}, `#${entry.seq} · ${when(entry.at)}`),
+    el("small", {}, isMoney ? shown(entry.balance_after) : "held"));
+}
+
+function callRow(made) {
+  return el("li", { title: made.id || "" },
+    el("span", { class: "what" }, `${made.method} /${made.path}`),
+    el("span", { class: `much${made.status >= 400 ? " is-bad" : ""}` }, String(made.status)),
+    el("small", {}, when(made.at)),
+    el("small", {}, `${made.took} ms${made.cost ? ` · ${shown(made.cost)}` : ""}`));
+}
+
+function chooseEntries(tab) {
+  state.tab = tab;
+  for (const name of ["history", "holds", "calls"]) $(`tab-${name}`).setAttribute("aria-selected", String(name === tab));
+  if (tab === "calls") drawEntries();
+  else loadEntries().catch(explain);
+}
+
+// --- models and conversations ---------------------------------------------------------------------------------------
+
+async function loadModels() {
+  const page = await call("GET", "models");
+  state.models = page.items.filter((model) => model.kind === "chat");
+  const preferred = (await call("GET", "models/preferences")).chat_model;
+  $("model").replaceChildren(
+    el("option", { value: "" }, "Default"),
+    ...state.models.map((model) => el("option", { value: model.id, selected: model.id === preferred }, model.display_name)),
+  );
+}
+
+async function chooseModel() {
+  try {
+    await call("PUT", "models/preferences", { body: { chat_model: $("model").value || null } });
+    estimateSoon();
+  } catch (error) {
+    explain(error);
+  }
+}
+
+async function loadThreads(isMore = false) {
+  const cursor = isMore && state.threadsCursor ? `&cursor=${encodeURIComponent(state.threadsCursor)}` : "";
+  const page = await call("GET", `chat/conversations?limit=${PAGE}${cursor}`);
+  const rows = page.items.map(threadRow);
+  if (isMore) $("threads").append(...rows);
+  else $("threads").replaceChildren(...(rows.length ? rows : [el("li", { class: "empty" }, "Your conversations will stand here.")]));
+  state.threadsCursor = page.next_cursor;
+  $("more-threads").hidden = !page.next_cursor;
+}
+
+function threadRow(thread) {
+  return el("li", { "aria-current": thread.id === state.conversation?.id ? "true" : null },
+    el("button", { type: "button", onclick: () => openThread(thread).catch(explain) },
+      thread.title || "Untitled", el("small", {}, when(thread.updated_at))),
+    el("button", { type: "button", class: "drop", "aria-label": `Delete ${thread.title || "conversation"}`, onclick: () => dropThread(thread).catch(explain) }, "✕"));
+}
+
+async function openThread(thread) {
+  state.running?.abort();
+  state.conversation = await call("GET", `chat/conversations/${thread.id}?limit=100`);
+  $("title").textContent = state.conversation.title || "Untitled";
+  $("messages").replaceChildren(...state.conversation.messages.items.reverse().map(messageNode));
+  $("messages").scrollTop = $("messages").scrollHeight;
+  pane("chat");
+  await loadThreads();
+  estimateSoon();
+}
+
+async function dropThread(thread) {
+  await call("DELETE", `chat/conversations/${thread.id}`);
+  if (state.conversation?.id === thread.id) newConversation();
+  await loadThreads();
+}
+
+function newConversation() {
+  state.running?.abort();
+  state.conversation = null;
+  $("title").textContent = "New conversation";
+  $("messages").replaceChildren(el("div", { class: "welcome" },
+    el("h3", {}, "What shall we talk about?"),
+    el("p", {}, "Every answer shows its tokens and its exact price."),
+    el("div", { class: "ideas" }, ...IDEAS.map((idea) => el("button", { type: "button", onclick: () => { $("prompt").value = idea; send(); } }, idea)))));
+  for (const row of $("threads").children) row.removeAttribute("aria-current");
+  pane("chat");
+  $("prompt").focus();
+}
+
+function messageNode(message) {
+  const node = el("div", { class: `message ${message.role}` }, el("div", { class: "text" }, message.content));
+  if (message.role === "assistant") node.append(facts(message, message.usage, message.cost));
+  return node;
+}
+
+function facts(message, usage, cost) {
+  const parts = [el("b", {}, `${shown(cost ?? "0")} credits`)];
+  if (usage) parts.push(el("span", {}, `${usage.input_tokens} in · ${usage.output_tokens} out${usage.estimated ? " · estimated" : ""}`));
+  parts.push(el("span", {}, message.model || ""));
+  if (message.finish_reason && message.finish_reason !== "stop") parts.push(el("span", {}, message.finish_reason.replaceAll("_", " ")));
+  return el("div", { class: "facts" }, ...parts);
+}
+
+// --- saying something -----------------------------------------------------------------------------------------------
+
+async function send(again = null) {
+  const content = again?.content ?? $("prompt").value.trim();
+  if (!content || state.running) return;
+  const turn = again ?? { content, key: crypto.randomUUID(), model: $("model").value || null };
+  if (!again) {
+    $("prompt").value = "";
+    grow();
+    $("messages").querySelector(".welcome")?.remove();
+    $("messages").append(messageNode({ role: "user", content }));
+  }
+  const text = el("div", { class: "text" });
+  const node = el("div", { class: "message assistant is-running" }, text);
+  $("messages").append(node);
+  busy(new AbortController());
+  try {
+    await stream(turn, text, node);
+  } catch (error) {
+    node.append(el("div", { class: "facts" }, ...failed(error, turn, node)));
+    explain(error);
+  } finally {
+    node.classList.remove("is-running");
+    if (!text.textContent) text.remove();
+    busy(null);
+    estimateSoon();
+    loadThreads().catch(explain);
+  }
+}
+
+async function stream(turn, text, node) {
+  turn.conversation ??= state.conversation ?? (await call("POST", "chat/conversations", { body: {}, key: `${turn.key}-conversation` }));
+  if (state.conversation?.id !== turn.conversation.id) state.conversation = turn.conversation;
+  const body = { content: turn.content, stream: true, ...(turn.model ? { model: turn.model } : {}) };
+  const response = await request("POST", `chat/conversations/${turn.conversation.id}/messages`, { body, key: turn.key, signal: state.running.signal });
+  for await (const event of events(response)) {
+    if (event.name === "error") throw new Problem(event.data, event.data.status);
+    if (event.name === "done") {
+      text.textContent = event.data.message.content;
+      node.append(facts(event.data.message, event.data.usage, event.data.cost));
+      if ($("title").textContent === "New conversation") $("title").textContent = turn.content.split("\n")[0].slice(0, 80);
+    } else if (event.data.delta) {
+      text.textContent += event.data.delta;
+    }
+    follow();
+  }
+}
+
+function failed(error, turn, node) {
+  if (error.name === "AbortError") return [el("span", {}, "Stopped. What was delivered is charged, the rest is not.")];
+  const retry = el("button", { type: "button", onclick: () => { node.remove(); send(turn); } }, "Try again");
+  return [el("span", { class: "is-bad" }, error.code ? error.code.replaceAll("_", " ") : "connection lost"), retry];
+}
+
+function busy(controller) {
+  state.running = controller;
+  $("send").hidden = controller !== null;
+  $("stop").hidden = controller === null;
+}
+
+function follow() {
+  const box = $("messages");
+  if (box.scrollHeight - box.scrollTop - box.clientHeight < 160) box.scrollTop = box.scrollHeight;
+}
+
+function grow() {
+  const prompt = $("prompt");
+  prompt.style.height = "auto";
+  prompt.style.height = `${prompt.scrollHeight + 2}px`;
+}
+
+let estimating = 0;
+function estimateSoon() {
+  clearTimeout(estimating);
+  $("estimate").textContent = "";
+  estimating = setTimeout(estimate, ESTIMATE_AFTER_MS);
+}
+
+async function estimate() {
+  const content = $("prompt").value.trim();
+  if (!content || state.running || !state.user) return;
+  const body = { content, model: $("model").value || null, conversation_id: state.conversation?.id ?? null };
+  try {
+    const cost = await call("POST", "models/estimate-cost", { body });
+    if ($("prompt").value.trim() === content) $("estimate").textContent = `About ${shown(cost.expected)} credits, never more than ${shown(cost.ceiling)}`;
+  } catch (error) {
+    $("estimate").textContent = error.message;
+  }
+}
+
+// --- wiring ---------------------------------------------------------------------------------------------------------
+
+$("tab-up").addEventListener("click", () => chooseTab(true));
+$("tab-in").addEventListener("click", () => chooseTab(false));
+$("credentials").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const [email, password] = [$("email").value, $("password").value];
+  enter(() => (isSigningUp ? firebase.auth().createUserWithEmailAndPassword(email, password) : firebase.auth().signInWithEmailAndPassword(email, password)));
+});
+$("guest").addEventListener("click", () => enter(() => firebase.auth().signInAnonymously()));
+$("sign-out").addEventListener("click", () => firebase.auth().signOut());
+$("balance-pill").addEventListener("click", () => pane("money"));
+$("new").addEventListener("click", newConversation);
+$("bonus").addEventListener("click", claim);
+$("upgrade").addEventListener("submit", upgrade);
+$("model").addEventListener("change", chooseModel);
+$("more-threads").addEventListener("click", () => loadThreads(true).catch(explain));
+$("more-entries").addEventListener("click", () => loadEntries(true).catch(explain));
+for (const name of ["history", "holds", "calls"]) $(`tab-${name}`).addEventListener("click", () => chooseEntries(name));
+for (const button of document.querySelectorAll(".dock button")) button.addEventListener("click", () => pane(button.dataset.pane));
+$("composer").addEventListener("submit", (event) => { event.preventDefault(); send(); });
+$("stop").addEventListener("click", () => state.running?.abort());
+$("prompt").addEventListener("input", () => { grow(); estimateSoon(); });
+$("prompt").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
+});
+
+start().catch((error) => refuse(`This page could not start: ${error.message}`));

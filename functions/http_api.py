@@ -1,0 +1,35 @@
+"""`api`: the public HTTP API, as the function that Firebase runs."""
+
+import os
+import threading
+
+from flask import Flask, Request, Response
+from flask.typing import ResponseReturnValue
+
+_lock = threading.Lock()
+_app: Flask | None = None
+
+
+def api(request: Request) -> ResponseReturnValue:
+    """Hand the request to our application as it came.
+
+    `from_app` passes the application's own iterable on, so that a stream leaves unbuffered and is closed when the
+    client goes. Paths are `/v1/…` both in production and in the emulator, which takes its own prefix away.
+    """
+    return Response.from_app(_application().wsgi_app, request.environ)
+
+
+def _application() -> Flask:
+    global _app  # noqa: PLW0603  # one process, one application
+    with _lock:
+        if _app is None:
+            from functions.http.app import create_app
+            from shared.bootstrap import services
+
+            _app = create_app(services())
+        return _app
+
+
+if os.environ.get("FUNCTION_TARGET") == "api":
+    # An instance that is this function says at start, not at the first request, which of its settings is wrong.
+    _application()

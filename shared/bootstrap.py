@@ -1,0 +1,394 @@
+"""The composition root: which adapter fills which port, and what each part is built from.
+
+Parts are built when they are first asked for, and imported then, so that a function that never talks to a model never
+loads its SDK. Everything else asks for its parts in its constructor.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overload
+
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.documents import Documents
+from shared.kernel.events import Alerts, Message, Publisher
+from shared.kernel.settings import Settings, parse_settings
+
+if TYPE_CHECKING:
+    from shared.ai.conversations import Conversations
+    from shared.ai.models import Catalogue
+    from shared.ai.ports import ChatModel
+    from shared.ai.preferences import Preferences
+    from shared.ai.tariff import Tariff
+    from shared.ledger.ledger import Ledger
+    from shared.ledger.relay import Relay
+    from shared.sagas.chat_turn import ChatTurn
+    from shared.sagas.first_sight import FirstSight
+    from shared.sagas.greeting import Greeting
+    from shared.sagas.jobs import Jobs
+    from shared.sagas.leaving import Leaving
+    from shared.sagas.ledger_watch import LedgerWatch
+    from shared.sagas.operators import Operators
+    from shared.sagas.welcome_bonus import WelcomeBonus
+    from shared.users.audit import AuditTrail
+    from shared.users.ports import Identity
+    from shared.users.profiles import Profiles
+
+T = TypeVar("T")
+
+MEMORY_ENVIRONMENT = {
+    "GCLOUD_PROJECT": "demo-memory",
+    "LEDGER_SIGNING_KEY": "memory-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    "FIRESTORE_EMULATOR_HOST": "nowhere.invalid:1",
+}
+"""What `in_memory` runs with unless told otherwise: a laptop's defaults, and a key that everybody knows."""
+
+
+class part(Generic[T]):  # noqa: N801  # used as a decorator, like `property`
+    """A part of the services: built once, by whoever asks first, and kept for the life of the services."""
+
+    def __init__(self, build: Callable[[Any], T]) -> None:
+        self._build = build
+        self.__doc__ = build.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, services: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, services: "Services", owner: type) -> T: ...
+
+    def __get__(self, services: "Services | None", owner: type) -> Self | T:
+        """The part. It then stands in the instance's own dictionary, where it is found without this lock."""
+        if services is None:
+            return self
+        with services.lock:
+            if self._name not in services.__dict__:
+                services.__dict__[self._name] = self._build(services)
+            built: T = services.__dict__[self._name]
+            return built
+
+
+class Adapters(Protocol):
+    """What fills the ports."""
+
+    def documents(self) -> Documents:
+        """The database."""
+        ...
+
+    def identity(self) -> "Identity":
+        """Who signs in."""
+        ...
+
+    def chat_model(self) -> "ChatModel":
+        """The models' upstream."""
+        ...
+
+    def publisher(self) -> Publisher:
+        """The message broker."""
+        ...
+
+    def alerts(self) -> Alerts:
+        """How operators are told."""
+        ...
+
+
+class Services:
+    """Every part of the backend, wired. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, clock: Clock, adapters: Adapters, **parts: object) -> None:
+        self.lock = threading.RLock()
+        self.settings = settings
+        self.clock = clock
+        self._adapters = adapters
+        unknown = [name for name in parts if not isinstance(getattr(type(self), name, None), part)]
+        assert not unknown, f"there are no parts {unknown}"
+        self.__dict__.update(parts)
+
+    @part
+    def documents(self) -> Documents:
+        """The database."""
+        return self._adapters.documents()
+
+    @part
+    def identity(self) -> "Identity":
+        """Firebase Auth."""
+        return self._adapters.identity()
+
+    @part
+    def chat_model(self) -> "ChatModel":
+        """The models' upstream."""
+        return self._adapters.chat_model()
+
+    @part
+    def publisher(self) -> Publisher:
+        """Pub/Sub; its SDK is loaded when something is first published."""
+        return _LatePublisher(self._adapters.publisher)
+
+    @part
+    def alerts(self) -> Alerts:
+        """How operators are told."""
+        return self._adapters.alerts()
+
+    @part
+    def ledger(self) -> "Ledger":
+        """Credits."""
+        from shared.ledger.commands import RateLimit
+        from shared.ledger.keys import KeyRing
+        from shared.ledger.ledger import Ledger
+
+        settings = self.settings
+        return Ledger(
+            self.documents,
+            self.clock,
+            KeyRing(settings.ledger_signing_keys),
+            ledger_id=settings.ledger_id,
+            hold_lifetime_seconds=settings.hold_lifetime_seconds,
+            rate=RateLimit(per_minute=settings.rate_limit_per_minute, burst=settings.rate_limit_burst),
+            alerts=self.alerts,
+        )
+
+    @part
+    def catalogue(self) -> "Catalogue":
+        """The models."""
+        from shared.ai.models import Catalogue
+
+        return Catalogue(self.documents, self.clock)
+
+    @part
+    def tariff(self) -> "Tariff":
+        """What usage costs."""
+        from shared.ai.tariff import Tariff
+
+        return Tariff(credits_per_usd=self.settings.credits_per_usd, markup_percent=self.settings.markup_percent)
+
+    @part
+    def preferences(self) -> "Preferences":
+        """What a user chose."""
+        from shared.ai.preferences import Preferences
+
+        return Preferences(self.documents)
+
+    @part
+    def conversations(self) -> "Conversations":
+        """Conversations and their messages."""
+        from shared.ai.conversations import Conversations
+
+        return Conversations(self.documents, self.clock)
+
+    @part
+    def chat_turn(self) -> "ChatTurn":
+        """One message to a model, and what it costs."""
+        from shared.sagas.chat_turn import ChatTurn
+
+        return ChatTurn(
+            ledger=self.ledger,
+            catalogue=self.catalogue,
+            tariff=self.tariff,
+            conversations=self.conversations,
+            preferences=self.preferences,
+            chat_model=self.chat_model,
+            documents=self.documents,
+            clock=self.clock,
+            default_model=self.settings.default_model,
+        )
+
+    @part
+    def profiles(self) -> "Profiles":
+        """What is known about users."""
+        from shared.users.profiles import Profiles
+
+        return Profiles(self.documents, self.clock)
+
+    @part
+    def audit(self) -> "AuditTrail":
+        """What operators did."""
+        from shared.users.audit import AuditTrail
+
+        return AuditTrail(self.documents, self.clock)
+
+    @part
+    def first_sight(self) -> "FirstSight":
+        """The first call of a user."""
+        from shared.sagas.first_sight import FirstSight
+
+        return FirstSight(self.profiles, self.ledger, self.clock)
+
+    @part
+    def greeting(self) -> "Greeting":
+        """What a new user is offered."""
+        from shared.sagas.greeting import Greeting
+
+        return Greeting(self.profiles, self.ledger, bonus=self.settings.welcome_bonus_amount)
+
+    @part
+    def welcome_bonus(self) -> "WelcomeBonus":
+        """The welcome bonus."""
+        from shared.sagas.welcome_bonus import WelcomeBonus
+
+        return WelcomeBonus(self.documents, self.ledger, self.profiles, self.clock, self.settings)
+
+    @part
+    def leaving(self) -> "Leaving":
+        """A user leaves."""
+        from shared.sagas.leaving import Leaving
+        from shared.users.erasing import Below
+
+        notes = Below(self.documents, "accounts/{uid}/notes")
+        return Leaving(
+            self.documents,
+            self.ledger,
+            self.identity,
+            self.profiles,
+            self.first_sight,
+            [self.conversations, self.preferences, notes],
+            self.alerts,
+            self.clock,
+        )
+
+    @part
+    def operators(self) -> "Operators":
+        """What operators may do."""
+        from shared.sagas.operators import Operators
+
+        return Operators(self.identity, self.profiles, self.ledger, self.audit, self.catalogue.put)
+
+    @part
+    def relay(self) -> "Relay":
+        """The ledger's news."""
+        from shared.ledger.relay import Relay
+
+        return Relay(self.documents, self.ledger, self.publisher)
+
+    @part
+    def ledger_watch(self) -> "LedgerWatch":
+        """The watch over the journal."""
+        from shared.sagas.ledger_watch import LedgerWatch
+
+        return LedgerWatch(self.documents, self.ledger, self.relay, self.alerts, self.clock)
+
+    @part
+    def jobs(self) -> "Jobs":
+        """Periodic work."""
+        from shared.sagas.jobs import Jobs
+        from shared.sagas.leaving_jobs import LeavingJobs
+        from shared.sagas.ledger_jobs import LedgerJobs
+
+        workers = (
+            LedgerJobs(self.documents, self.ledger, self.relay, self.ledger_watch),
+            LeavingJobs(self.leaving),
+        )
+        by_schedule = {
+            "every_minute": tuple(job for worker in workers for job in worker.every_minute()),
+            "every_day": tuple(job for worker in workers for job in worker.every_day()),
+        }
+        return Jobs(self.documents, self.clock, by_schedule)
+
+
+class _LatePublisher:
+    """A publisher that is built when something is first published."""
+
+    def __init__(self, build: Callable[[], Publisher]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._built: Publisher | None = None
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """See `Publisher.publish`."""
+        with self._lock:
+            self._built = self._built or self._build()
+        self._built.publish(messages)
+
+
+class _Cloud:
+    """Firebase and Google Cloud, or their emulators where the environment names them."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    def documents(self) -> Documents:
+        from shared.platform.firestore.documents import connect
+
+        return connect(self._settings.project)
+
+    def identity(self) -> "Identity":
+        from shared.platform.firebase_auth.identity import FirebaseIdentity
+
+        return FirebaseIdentity(self._settings.project, self._clock)
+
+    def chat_model(self) -> "ChatModel":
+        from shared.platform.openai.chat import OpenAIChatModel
+
+        settings = self._settings
+        return OpenAIChatModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+
+    def publisher(self) -> Publisher:
+        from shared.platform.pubsub.publisher import PubSubPublisher
+
+        return PubSubPublisher(self._settings.project)
+
+    def alerts(self) -> Alerts:
+        from shared.platform.pubsub.alerts import PublishedAlerts
+
+        return PublishedAlerts(_LatePublisher(self.publisher))
+
+
+class _Memory:
+    """Everything in this process; gone with it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def documents(self) -> Documents:
+        from shared.platform.memory.documents import MemoryDocuments
+
+        return MemoryDocuments()
+
+    def identity(self) -> "Identity":
+        from shared.platform.memory.identity import MemoryIdentity
+
+        return MemoryIdentity(self._clock)
+
+    def chat_model(self) -> "ChatModel":
+        from shared.platform.memory.chat_model import ScriptedChatModel
+
+        return ScriptedChatModel()
+
+    def publisher(self) -> Publisher:
+        from shared.platform.memory.publisher import MemoryPublisher
+
+        return MemoryPublisher()
+
+    def alerts(self) -> Alerts:
+        from shared.platform.memory.alerts import MemoryAlerts
+
+        return MemoryAlerts()
+
+
+def production(settings: Settings) -> Services:
+    """The services on Firebase and Google Cloud, or on their emulators."""
+    clock = SystemClock()
+    return Services(settings, clock, _Cloud(settings, clock))
+
+
+def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = None, **parts: object) -> Services:
+    """The same services over memory adapters. `env` overrides settings by name, `parts` replace parts by name."""
+    moving = clock or SystemClock()
+    settings = parse_settings({**MEMORY_ENVIRONMENT, **(env or {})})
+    return Services(settings, moving, _Memory(moving), **parts)
+
+
+_process_lock = threading.Lock()
+_process: Services | None = None
+
+
+def services() -> Services:
+    """The services of this process, from its environment. Raises SettingsError naming what is wrong with it."""
+    global _process  # noqa: PLW0603  # one process, one set of clients: that is what this remembers
+    with _process_lock:
+        if _process is None:
+            _process = production(parse_settings(os.environ))
+        return _process

@@ -1,0 +1,191 @@
+"""What every response has in common: its id, its caching, its origin, its limits, and how it fails."""
+
+import pytest
+
+from functions.http.errors import TooManyRequests
+from functions.http.limits import CALLERS_MAX, CALLS_BURST, REFUSALS_BURST, Limiter
+from shared.kernel.clock import SECOND
+from shared.kernel.documents import StoreUnavailable
+from shared.ledger.errors import IntegrityFailed
+from shared.platform.memory.clock import ManualClock
+from tests.api.world import World, problem
+
+
+def test_every_response_has_an_id(world, alice):
+    given = alice.get("/me", headers={"X-Request-Id": "order-17:a"})
+    made = alice.get("/nothing")
+
+    assert given.headers["X-Request-Id"] == "order-17:a"
+    assert made.headers["X-Request-Id"].startswith("req_")
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>", "a;b", "é"])
+def test_an_id_that_could_do_harm_is_replaced(alice, given):
+    assert alice.get("/me", headers={"X-Request-Id": given}).headers["X-Request-Id"].startswith("req_")
+
+
+def test_private_answers_are_stored_nowhere(alice):
+    response = alice.get("/credits/balance")
+
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_failure_nobody_foresaw_tells_nothing_of_itself(alice, world, capsys):
+    class Broken:
+        def balance(self, uid):
+            raise ZeroDivisionError("secret of " + uid)
+
+        def open(self, uid):
+            pass
+
+    alice.get("/me")
+    world.services.__dict__["ledger"] = Broken()
+
+    refused = alice.get("/credits/balance", headers={"X-Request-Id": "req-9"})
+
+    assert problem(refused) == (500, "internal_error")
+    told = capsys.readouterr().out
+    assert "secret" not in refused.get_data(as_text=True) + told
+    assert '"error": "ZeroDivisionError"' in told
+    assert "req-9" in told
+
+
+def failing(world, error):
+    class Failing:
+        def balance(self, uid):
+            raise error
+
+    world.services.__dict__["ledger"] = Failing()
+
+
+def test_a_store_that_is_away_asks_to_come_back(world, alice):
+    alice.get("/me")
+    failing(world, StoreUnavailable())
+
+    refused = alice.get("/credits/balance")
+
+    assert problem(refused) == (503, "store_unavailable")
+    assert refused.headers["Retry-After"] == "1"
+
+
+def test_an_account_that_was_tampered_with_is_a_conflict(world, alice):
+    alice.get("/me")
+    failing(world, IntegrityFailed(uid=alice.uid, seq=3, rule="seal"))
+
+    refused = alice.get("/credits/balance")
+
+    assert problem(refused) == (409, "integrity_failed")
+    assert refused.json["params"] == {"uid": alice.uid, "seq": 3, "rule": "seal"}
+
+
+# Origins ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_laptop_lets_every_local_page_in(world):
+    preflight = {"Origin": "http://localhost:5173", "Access-Control-Request-Method": "POST"}
+
+    answer = world.call("OPTIONS", "/credits/reserve", headers=preflight)
+
+    assert answer.status_code == 204
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
+    assert "Idempotency-Key" in answer.headers["Access-Control-Allow-Headers"]
+    assert "PATCH" in answer.headers["Access-Control-Allow-Methods"]
+    assert "Origin" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "http://localhost.evil.example",
+        "http://localhost:5173.evil.example",
+        "http://localhost:x",
+        "https://localhost:5173",
+        "http://localhost:5173\n",
+    ],
+)
+def test_other_pages_are_told_nothing(world, alice, origin):
+    headers = {"Origin": origin.strip()} if "\n" not in origin else {"Origin": "http://localhost:123456"}
+    preflight = world.call("OPTIONS", "/me", headers={**headers, "Access-Control-Request-Method": "GET"})
+
+    assert "Access-Control-Allow-Origin" not in preflight.headers
+    assert "Access-Control-Allow-Origin" not in alice.get("/me", headers=headers).headers
+
+
+def test_the_setting_names_the_origins():
+    world = World(env={"CORS_ORIGINS": "https://app.example.com,https://www.example.com"})
+    alice = world.person()
+
+    welcome = alice.get("/me", headers={"Origin": "https://app.example.com"})
+    stranger = alice.get("/me", headers={"Origin": "http://localhost:5173"})
+
+    assert welcome.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+    assert "X-Credits-Cost" in welcome.headers["Access-Control-Expose-Headers"]
+    assert "Access-Control-Allow-Origin" not in stranger.headers
+
+
+def test_a_refusal_can_be_read_across_origins_too(world):
+    refused = world.call("GET", "/me", headers={"Origin": "http://127.0.0.1:8080"})
+
+    assert problem(refused) == (401, "unauthenticated")
+    assert refused.headers["Access-Control-Allow-Origin"] == "http://127.0.0.1:8080"
+
+
+def test_what_a_path_offers_can_be_asked(world):
+    offered = world.call("OPTIONS", "/me")
+
+    assert set(offered.headers["Allow"].split(", ")) >= {"GET", "DELETE"}
+
+
+# Limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_asks_too_much_is_told_when_to_come_back(world):
+    alice, bob = world.person(), world.person()
+
+    answers = [alice.get("/models").status_code for _ in range(CALLS_BURST + 1)]
+
+    assert answers == [200] * CALLS_BURST + [429]
+    refused = alice.get("/models")
+    assert problem(refused) == (429, "rate_limited")
+    assert refused.headers["Retry-After"] == "1"
+    assert bob.get("/models").status_code == 200
+    world.clock.advance(SECOND)
+    assert alice.get("/models").status_code == 200
+
+
+def test_who_guesses_tokens_is_stopped_and_others_are_not(world, alice):
+    def guess():
+        headers = {"Authorization": "Bearer guess", "X-Forwarded-For": "6.6.6.6, 7.7.7.7"}
+        return world.call("GET", "/me", headers=headers).status_code
+
+    answers = [guess() for _ in range(REFUSALS_BURST + 1)]
+
+    assert answers == [401] * REFUSALS_BURST + [429]
+    assert alice.get("/me", headers={"X-Forwarded-For": "6.6.6.6"}).status_code == 200
+
+
+def test_a_limiter_forgets_the_least_recent_caller():
+    limiter = Limiter(ManualClock(), per_minute=1, burst=1)
+    limiter.admit("first")
+    for number in range(CALLERS_MAX):
+        limiter.admit(str(number))
+
+    limiter.admit("first")
+
+    with pytest.raises(TooManyRequests):
+        limiter.admit("first")
+
+
+def test_refusals_beyond_the_burst_do_not_bar_for_ever():
+    clock = ManualClock()
+    limiter = Limiter(clock, per_minute=60, burst=2)
+    for _ in range(100):
+        limiter.count("guesser")
+
+    with pytest.raises(TooManyRequests):
+        limiter.check("guesser")
+    clock.advance(3 * SECOND)
+    limiter.check("guesser")
