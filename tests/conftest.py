@@ -1,0 +1,88 @@
+"""What tests share: emulators on free ports, started when first asked for and ended with everything they started.
+
+A session ended from outside (SIGTERM) is ended like one by Ctrl-C, so that nothing outlives it.
+"""
+
+import signal
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from emulator.suite import EMULATORS, Suite
+from emulator.upstream import Upstream
+from tests.support.emulators import laptop_settings, running
+
+WITHOUT_SOCKETS = ("unit", "properties", "api", "architecture")
+HERE = Path(__file__).parent
+
+
+def unique_project() -> str:
+    return f"demo-{uuid.uuid4().hex[:12]}"
+
+
+def pytest_configure() -> None:
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in WITHOUT_SOCKETS:
+            item.add_marker(pytest.mark.disable_socket)
+
+
+@pytest.fixture(scope="session")
+def firestore_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """Firestore alone, with the project's rules. FIRESTORE_EMULATOR_HOST is set while it runs."""
+    with running(
+        Suite(home=tmp_path_factory.mktemp("firestore"), only=("firestore",), project=unique_project())
+    ) as suite:
+        yield suite
+
+
+@pytest.fixture(scope="session")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """Auth, Firestore and Pub/Sub; the variables by which Google's clients find them are set while they run."""
+    only = ("auth", "firestore", "pubsub")
+    with running(Suite(home=tmp_path_factory.mktemp("emulators"), only=only, project=unique_project())) as suite:
+        yield suite
+
+
+@pytest.fixture(scope="session")
+def suite_upstream() -> Iterator[Upstream]:
+    """The stand-in provider that the functions of `suite` call."""
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory, suite_upstream: Upstream) -> Iterator[Suite]:
+    """The whole backend: every emulator and every function, with the stand-in provider behind it. Slow to start."""
+    settings = laptop_settings(upstream=suite_upstream)
+    home = tmp_path_factory.mktemp("suite")
+    with running(Suite(home=home, only=EMULATORS, project=unique_project(), settings=settings)) as whole:
+        yield whole
+
+
+@pytest.fixture(scope="session")
+def upstream_server() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(upstream_server: Upstream) -> Upstream:
+    """A stand-in provider with an empty journal and no scripts."""
+    upstream_server.reset()
+    return upstream_server
+
+
+@pytest.fixture
+def project() -> str:
+    """A project id nobody else uses: an empty database on a shared emulator."""
+    return unique_project()

@@ -1,0 +1,149 @@
+"""`make run` and its parts, as a person meets them: what it says, what it leaves, what it says when it cannot."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from emulator.problems import LaptopProblem
+from emulator.suite import Suite
+from tests.support.emulators import TEST_SEED
+from tests.support.processes import descendants, running, wait_for
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS_MAX = 240
+END_SECONDS_MAX = 45
+SECONDS_MAX = 60
+SETTINGS = {"LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}"}
+ADDRESSES = {"project", "api", "functions", "auth", "firestore", "pubsub", "ai"}
+
+
+def laptop(home: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
+    """`python -m emulator`, which is what `make run` runs after set-up."""
+    output = (home / "screen.txt").open("w")
+    with output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "emulator", "--home", str(home), *options],
+            cwd=ROOT,
+            env={**os.environ, "EMULATOR_PORTS": "free", **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def told(home: Path) -> str:
+    return (home / "screen.txt").read_text()
+
+
+@pytest.mark.slow
+def test_it_walks_the_main_job_says_where_everything_is_and_leaves_no_process(tmp_path: Path):
+    run = laptop(tmp_path)
+    file = tmp_path / "endpoints.json"
+    try:
+        wait_for(
+            lambda: file.exists() or run.poll() is not None, seconds=START_SECONDS_MAX, what=f"ready: {told(tmp_path)}"
+        )
+        assert "Ready." in told(tmp_path), told(tmp_path)
+        known = json.loads(file.read_text())
+        answered = requests.get(f"{known['api']}/v1/monitoring/health", timeout=SECONDS_MAX).status_code
+        family = descendants(run.pid)
+    finally:
+        run.send_signal(signal.SIGTERM)
+        code = run.wait(END_SECONDS_MAX)
+
+    assert code == 0, told(tmp_path)
+    assert answered == 200
+    assert known.keys() == ADDRESSES
+    assert all(value.startswith("http://") for name, value in known.items() if name != "project")
+    assert known["api"] == f"{known['functions']}/api"
+    assert known["functions"].endswith(f"/{known['project']}/us-central1")
+    assert len(family) > 3, "the CLI, two emulators and workers"
+    assert family & running().keys() == set()
+    assert not file.exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_it_starts_leaves_no_process(tmp_path: Path):
+    run = laptop(tmp_path)
+    try:
+        wait_for(lambda: len(descendants(run.pid)) >= 2, seconds=SECONDS_MAX, what="the emulators begin")
+        family = descendants(run.pid)
+    finally:
+        run.send_signal(signal.SIGINT)
+        run.wait(END_SECONDS_MAX)
+
+    assert family & running().keys() == set()
+    assert "Traceback" not in told(tmp_path)
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        run = laptop(tmp_path, EMULATOR_PORTS=f"firestore={taken}")
+
+        assert run.wait(SECONDS_MAX) == 1
+    assert f"{taken} (firestore)" in told(tmp_path)
+    assert "Traceback" not in told(tmp_path)
+
+
+def test_without_node_it_says_what_to_install(tmp_path: Path):
+    run = laptop(tmp_path, PATH=str(tmp_path))
+
+    assert run.wait(SECONDS_MAX) == 1
+    assert "Node.js 20 or newer is needed" in told(tmp_path)
+    assert "Traceback" not in told(tmp_path)
+
+
+def test_functions_that_are_not_declared_right_are_told_apart_from_a_slow_start(tmp_path: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("main.py", "functions", "shared", "requirements.txt", "venv", "firebase.json"):
+        (source / name).symlink_to(ROOT / name)
+    (source / "functions.yaml").write_text("specVersion: v1alpha1\nendpoints: {api: {platform: gcfv2, nonsense: 1}}\n")
+
+    suite = Suite(home=tmp_path / "home", only=("functions",), source=source, settings=SETTINGS)
+    with pytest.raises(LaptopProblem, match="functions do not load"), suite:
+        pass
+
+    assert not suite.is_running()
+
+
+def test_a_function_that_cannot_be_imported_is_told_at_once(tmp_path: Path):
+    suite = Suite(home=tmp_path, only=("functions",), settings={**SETTINGS, "LEDGER_SIGNING_KEY": "not a key"})
+    with pytest.raises(LaptopProblem, match="LEDGER_SIGNING_KEY must be"), suite:
+        pass
+
+    assert not suite.is_running()
+
+
+def test_the_functions_see_the_settings_and_a_schedule_can_be_fired(suite: Suite):
+    health = requests.get(f"{suite.endpoints.api}/v1/monitoring/health", timeout=SECONDS_MAX)
+
+    assert health.status_code == 200
+    assert suite.fire_schedule("every_minute") == 200
+
+
+def test_a_second_set_up_has_nothing_to_do():
+    set_up = [sys.executable, "emulator/setup.py"]
+    subprocess.run(set_up, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+    began = time.monotonic()
+    again = subprocess.run(set_up, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS_MAX)
+
+    assert (again.returncode, again.stdout) == (0, "")
+    assert time.monotonic() - began < 2
+
+
+def test_the_lockfile_names_no_registry():
+    lock = (ROOT / "emulator" / "package-lock.json").read_text()
+
+    assert not re.search(r'"resolved"|registry\.', lock)
