@@ -1,0 +1,94 @@
+"""The API reference and the playground, as a person with a browser meets them."""
+
+import os
+import re
+import shutil
+import uuid
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from emulator.seed import seed_models
+from tests.support.node import run_script
+
+SCRIPT = Path(__file__).parent / "js" / "pages.mjs"
+SECONDS_MAX = 180
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUESTION = "Tell me something, slowly."
+CHUNK_DELAY_MS = 40
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium of this machine; set-up installs none, as it would need to be root."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser here: install one of {', '.join(BROWSERS)}, or name one in CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="module")
+def pages(suite, suite_upstream, browser):
+    seed_models(suite.project)
+    suite_upstream.script(contains=QUESTION, delay_ms=CHUNK_DELAY_MS, times=0)
+    return run_script(
+        SCRIPT,
+        {
+            "chromium": browser,
+            "docsUrl": f"{suite.endpoints.api}/v1/docs",
+            "email": f"page-{uuid.uuid4().hex[:8]}@example.com",
+            "question": QUESTION,
+            "screenshots": os.environ.get("SCREENSHOTS"),
+        },
+        timeout_seconds=SECONDS_MAX,
+    )
+
+
+def test_the_reference_shows_every_operation_and_asks_no_other_host(pages, suite):
+    assert pages["swagger"]["operations"] > 20
+    assert _hosts(pages["swagger"]) == {_host(suite.endpoints.api)}
+
+
+def test_the_playground_talks_to_this_backend_only(pages, suite):
+    endpoints = suite.endpoints
+    assert _hosts(pages["playground"]) == {_host(url) for url in (endpoints.api, endpoints.auth, endpoints.firestore)}
+
+
+def test_no_page_has_an_error_in_its_console(pages):
+    assert {name: page["errors"] for name, page in pages.items()} == {"swagger": [], "playground": [], "guest": []}
+
+
+def test_the_playground_shows_the_balance_live(pages):
+    seen = pages["playground"]
+    (cost,) = re.findall(r"(\d\.\d+) credits", seen["said"])
+
+    assert (_credits(seen["atFirst"]), _credits(seen["withBonus"])) == (0, 1000)
+    assert _credits(seen["whileHeld"]) < _credits(seen["atLast"])
+    assert _credits(seen["atLast"]) == 1000 - Decimal(cost)
+    assert (seen["live"].lower(), seen["held"]) == ("live", "0")
+
+
+def test_a_guest_may_look_but_not_spend(pages):
+    assert pages["guest"]["isBonusOffered"] is False
+    assert _credits(pages["guest"]["available"]) == 0
+
+
+def test_the_playground_shows_the_answer_as_it_streams(pages):
+    lengths = pages["playground"]["lengths"]
+
+    assert QUESTION in pages["playground"]["said"]
+    assert len(set(lengths)) > 5
+
+
+def _host(url):
+    return urlsplit(url).netloc
+
+
+def _hosts(page):
+    return {_host(url) for url in page["requests"] if not url.startswith(("data:", "blob:"))}
+
+
+def _credits(text):
+    return Decimal("".join(character for character in text if character in "0123456789.-"))

@@ -1,0 +1,129 @@
+"""Who may do what from a client: the specification of firestore.rules, one row per collection.
+
+Nobody may create, update or delete anything, so a row only says who may read. What is not in a row is for nobody:
+`READERS` lists the readable collections, `SERVER_ONLY` those that our code writes for itself. A test collects the
+collections that the code really writes and fails when one is missing here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from tests.support.indexes import collection_of
+
+Persona: TypeAlias = Literal["owner", "anonymous_owner", "stranger", "anonymous", "admin", "signed_out"]
+Operation: TypeAlias = Literal["get", "get_missing", "list", "list_all", "list_group", "create", "update", "delete"]
+
+PERSONAS: Mapping[Persona, str] = {
+    "owner": "the user it belongs to, with a password",
+    "anonymous_owner": "the user it belongs to, signed in anonymously",
+    "stranger": "another user",
+    "anonymous": "another user, signed in anonymously",
+    "admin": "another user with every role as a custom claim",
+    "signed_out": "nobody",
+}
+OPERATIONS: Mapping[Operation, str] = {
+    "get": "one document that is there",
+    "get_missing": "one document that is not there",
+    "list": "the query a client should make: filtered by owner, or by what is on offer",
+    "list_all": "the whole collection",
+    "list_group": "all collections of that name",
+    "create": "a document that is not there",
+    "update": "one field of a document that is there",
+    "delete": "a document that is there",
+}
+
+NOBODY: frozenset[Persona] = frozenset()
+OWNERS: frozenset[Persona] = frozenset({"owner", "anonymous_owner"})
+SIGNED_IN: frozenset[Persona] = frozenset(PERSONAS) - {"signed_out"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One collection. `{uid}` in its path is the owner, the other names are ids; `seed` is one document of it."""
+
+    path: str
+    get: frozenset[Persona] = NOBODY
+    get_missing: frozenset[Persona] = NOBODY
+    list: frozenset[Persona] = NOBODY
+    list_all: frozenset[Persona] = NOBODY
+    filter: tuple[str, object] | None = None
+    seed: Mapping[str, object] = field(default_factory=dict, compare=False)
+
+    def allowed(self, operation: Operation) -> frozenset[Persona]:
+        """Who may; never anybody for a write or a collection group."""
+        readable = {"get": self.get, "get_missing": self.get_missing, "list": self.list, "list_all": self.list_all}
+        return readable.get(operation, NOBODY)
+
+
+def _by_path(path: str, *, is_listed: bool = True, **seed: object) -> Row:
+    """Owned by standing under the owner's id: also when it is not there yet, and in any query."""
+    listed = OWNERS if is_listed else NOBODY
+    return Row(path=path, get=OWNERS, get_missing=OWNERS, list=listed, list_all=listed, seed=seed)
+
+
+def _by_uid(path: str, **seed: object) -> Row:
+    """Owned by the field `uid`, so a list must filter by it; what is missing looks like what is another's."""
+    return Row(path=path, get=OWNERS, list=OWNERS, filter=("uid", "{uid}"), seed={"uid": "{uid}", **seed})
+
+
+def _by_parent(path: str, **seed: object) -> Row:
+    """Owned with the document it stands under, which names the owner."""
+    return Row(path=path, get=OWNERS, get_missing=OWNERS, list=OWNERS, list_all=OWNERS, seed=seed)
+
+
+def _on_offer(path: str, **seed: object) -> Row:
+    """For everybody signed in, as long as it is enabled."""
+    return Row(path=path, get=SIGNED_IN, list=SIGNED_IN, filter=("is_enabled", True), seed={"is_enabled": True, **seed})
+
+
+READERS = (
+    _by_path("users/{uid}", is_listed=False, email="o@example.com"),
+    _by_path("users/{uid}/settings/{id}", model="m"),
+    _by_path("accounts/{uid}", is_listed=False, available=1, held=0, debt=0, seq=1, status="open"),
+    _by_path("accounts/{uid}/entries/{id}", seq=1),
+    _by_path("accounts/{uid}/lots/{id}", granted=1),
+    _by_path("accounts/{uid}/holds/{id}", amount=1),
+    _by_path("accounts/{uid}/operations/{id}", fingerprint="f"),
+    _by_path("accounts/{uid}/notes/{id}", text="t"),
+    _by_uid("conversations/{id}", title="t"),
+    _by_parent("conversations/{id}/messages/{id}", content="c", uid="{uid}"),
+    _by_uid("payments/{id}", status="pending"),
+    _by_uid("agent_tasks/{id}", status="running"),
+    _by_parent("agent_tasks/{id}/steps/{id}", number=1, uid="{uid}"),
+    _by_uid("image_tasks/{id}", status="running"),
+    _by_uid("images/{id}", prompt="p"),
+    _on_offer("models/{id}", input_usd_per_mtok="1"),
+    _on_offer("packages/{id}", credits=1),
+)
+
+SERVER_ONLY = tuple(
+    Row(path=path, filter=("uid", "{uid}"), seed={"uid": "{uid}"})
+    for path in (
+        "accounts/{uid}/outbox/{id}",
+        "accounts/{uid}/relay/{id}",
+        "audit/{id}",
+        "bonus_claims/{id}",
+        "dead_events/{id}",
+        "jobs/{id}",
+        "leavings/{id}",
+        "turns/{id}",
+    )
+)
+
+UNKNOWN = (
+    Row(path="anything/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),
+    Row(path="users/{uid}/anything/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),
+    Row(path="accounts/{uid}/entries/{id}/anything/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),
+    Row(path="conversations/{id}/anything/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),
+)
+
+DISABLED = (
+    Row(path="models/{id}", filter=("is_enabled", False), seed={"is_enabled": False}),
+    Row(path="packages/{id}", filter=("is_enabled", False), seed={"is_enabled": False}),
+)
+
+ROWS = (*READERS, *SERVER_ONLY, *UNKNOWN, *DISABLED)
+
+COLLECTIONS = frozenset(collection_of(row.path) for row in (*READERS, *SERVER_ONLY))
+"""Every collection that somebody decided about, as `accounts/*/entries`. Nothing of ours may write into another."""
