@@ -1,0 +1,229 @@
+"""What we store is decided about: who may read it, which queries it serves, which of its fields are indexed.
+
+One life of a user runs over the memory adapters with every query and write looked at. What the life does not touch
+cannot be held to anything, so a query of ours that it never makes is a failure too.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from functions.edge import MalformedEvent, deliver
+from shared.bootstrap import in_memory
+from shared.kernel.documents import Query
+from shared.kernel.ids import HoldId, LotId, OperationId, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Release, Reverse, Unfreeze
+from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
+from shared.sagas.chat_answer import TurnRequest
+from tests.rules.table import COLLECTIONS, SERVER_ONLY
+from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of, unused
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY = 24 * 3600 * 1000
+HOT = {
+    "accounts",
+    "accounts/*/entries",
+    "accounts/*/operations",
+    "accounts/*/lots",
+    "accounts/*/holds",
+    "accounts/*/notes",
+    "accounts/*/outbox",
+    "conversations",
+    "conversations/*/messages",
+    "turns",
+}
+"""Written with every spending call: each index of theirs costs at every write, so each is there for a query."""
+BY_CLIENTS = {("conversations", "uid")}
+"""What the rules make a client filter by."""
+
+
+@dataclass(slots=True)
+class Watched(IndexCheckedDocuments):
+    """Also remembers which functions of ours asked."""
+
+    askers: set[tuple[str, str]] = field(default_factory=set)
+
+    def query(self, query: Query):
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            self.askers.add((frame.f_code.co_filename, frame.f_code.co_qualname))
+            frame = frame.f_back
+        return IndexCheckedDocuments.query(self, query)
+
+
+@pytest.fixture(scope="module")
+def stored():
+    """The store after a user's life, with all that was asked of it."""
+    documents = Watched(MemoryDocuments(), collections=COLLECTIONS)
+    _live(in_memory({"WELCOME_BONUS_REQUIRES": "any"}, documents=documents, clock=ManualClock()))
+    return documents
+
+
+def test_every_collection_we_write_has_a_row_in_the_table(stored):
+    assert set(stored.fields) - COLLECTIONS == set()
+
+
+def test_the_server_keeps_nothing_in_the_table_that_is_never_written(stored):
+    assert {collection_of(row.path) for row in SERVER_ONLY} <= set(stored.fields)
+
+
+def test_every_query_we_can_make_was_made(stored):
+    assert set(_query_makers()) - stored.askers == set()
+
+
+def test_no_index_is_without_a_query(stored):
+    assert unused(stored.indexes.composites, stored.shapes) == []
+
+
+def test_no_field_of_a_hot_collection_is_indexed_for_nothing(stored):
+    needed = {each for shape in stored.shapes for each in _needs_automatic(shape, stored.indexes)} | BY_CLIENTS
+    last = {name.rpartition("/")[2]: stored.fields[name] for name in HOT}
+
+    indexed = {(name, field) for name, fields in last.items() for field in fields if stored.indexes.single(name, field)}
+
+    assert indexed - needed == set()
+
+
+def test_no_exemption_names_a_field_that_is_never_written(stored):
+    written = {(name.rpartition("/")[2], field) for name, fields in stored.fields.items() for field in fields}
+
+    assert set(Indexes.load().overrides) - written == set()
+
+
+def _needs_automatic(shape, indexes):
+    """The fields of a shape that the composite indexes alone do not serve."""
+    names = {name for name, _ in (*shape.filtered, *shape.sort)}
+    exempt: dict = {(shape.collection, name): frozenset() for name in names}
+    return set() if Indexes(composites=indexes.composites, overrides=exempt).serves(shape) else set(exempt)
+
+
+def _query_makers() -> Iterator[tuple[str, str]]:
+    """Every function of ours that makes a `Query`, as (file, qualified name)."""
+    files = [*(ROOT / "shared").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
+    for file in files:
+        if "platform" not in file.parts:
+            yield from _makers_in(ast.parse(file.read_text(encoding="utf-8")), str(file), "")
+
+
+def _makers_in(node: ast.AST, file: str, scope: str) -> Iterator[tuple[str, str]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef):
+            if any(_is_query(each) for each in ast.walk(child)):
+                yield file, f"{scope}{child.name}"
+        elif isinstance(child, ast.ClassDef):
+            yield from _makers_in(child, file, f"{scope}{child.name}.")
+
+
+def _is_query(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Query"
+
+
+# ── one life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _live(services):
+    root = services.identity.verify(services.identity.token(services.identity.sign_up("root@example.com")))
+    services.first_sight.see(root)
+    services.operators.first_admin("root@example.com", is_forced=True)
+    admin = services.identity.verify(services.identity.token(root.uid))
+    services.operators.put_model(admin, "m1", _model())
+
+    user = services.identity.verify(services.identity.token(services.identity.sign_up("ann@example.com")))
+    services.first_sight.see(user)
+    services.greeting.greet(user.uid)
+    services.welcome_bonus.claim(user, operation_id("life", "bonus"), "f")
+    _spend(services, user.uid)
+    _talk(services, user.uid)
+    _operate(services, admin, user.uid)
+    _bury(services)
+    _leave(services, user.uid)
+
+
+def _spend(services, uid):
+    def asked(name):
+        return {"operation": OperationId(f"op_{name}"), "fingerprint": name}
+
+    def execute(command):
+        return services.ledger.execute(uid, command)
+
+    hold = {"purpose": "chat", "lifetime": 60_000, "principal": uid}
+    execute(Grant(**asked("grant"), amount=Micro(10**9), lot=LotId("lot_1"), source="promo:x", note="a gift"))
+    execute(PlaceHold(**asked("hold1"), amount=Micro(10**6), hold=HoldId("h1"), **hold))
+    execute(Capture(**asked("capture"), hold=HoldId("h1"), amount=Micro(1_000)))
+    execute(PlaceHold(**asked("hold2"), amount=Micro(10**6), hold=HoldId("h2"), **hold))
+    execute(Release(**asked("release"), hold=HoldId("h2")))
+    execute(Charge(**asked("charge"), amount=Micro(1_000), purpose="chat"))
+    execute(Reverse(**asked("reverse"), lot=LotId("lot_1"), target=Micro(10**9)))
+    execute(Freeze(**asked("freeze")))
+    execute(Unfreeze(**asked("unfreeze")))
+    services.ledger.history(uid, before=None, limit=20, kinds=None)
+    assert services.ledger.verify(uid) == []
+
+
+def _talk(services, uid):
+    services.catalogue.enabled()
+    services.preferences.put(uid, {"chat_model": "m1"})
+    talks = [
+        services.conversations.create(uid, operation=operation_id("life", name), fingerprint=name, model="m1").id
+        for name in ("kept", "deleted")
+    ]
+    for number, has_key in enumerate((True, False)):
+        request = TurnRequest(
+            uid=uid,
+            conversation_id=talks[0],
+            content="hello",
+            operation=operation_id("life", "turn", str(number)),
+            fingerprint="f",
+            has_key=has_key,
+        )
+        list(services.chat_turn.run(request))
+    services.conversations.list(uid)
+    services.conversations.messages(uid, talks[0])
+    services.conversations.patch(uid, talks[0], {"title": "t"})
+    services.conversations.delete(uid, talks[1])
+
+
+def _operate(services, admin, uid):
+    services.operators.adjust(admin, uid, 5, "because", operation_id("life", "adjust"))
+    services.operators.freeze(admin, uid, "odd")
+    services.operators.unfreeze(admin, uid, "not odd")
+    services.operators.set_roles(admin, uid, frozenset({"support"}))
+    services.operators.audit(None, 20)
+
+
+def _bury(services):
+    class Garbage(dict):
+        data = b"?"
+
+    def decode(event):
+        raise MalformedEvent("it is garbage")
+
+    deliver(Garbage(id="1", source="s"), decode, lambda *_: None, services)
+
+
+def _leave(services, uid):
+    services.jobs.run("every_minute")
+    services.jobs.run("every_day")
+    services.ledger_watch.found(uid, 1, "hash")
+    services.leaving.leave(uid)
+    services.clock.advance(2 * DAY)
+    services.jobs.run("every_minute")
+
+
+def _model():
+    return {
+        "kind": "chat",
+        "display_name": "M",
+        "input_usd_per_mtok": "1",
+        "output_usd_per_mtok": "2",
+        "context_window": 8192,
+        "max_output_tokens": 1024,
+        "is_enabled": True,
+    }
