@@ -171,9 +171,9 @@ def history(call: Call) -> Any:
     """
     kind, limit = call.query["kind"], call.query["limit"]
     kinds = OTHER_KINDS if kind == "hold" else frozenset({kind} if kind else KINDS)
-    entries = call.services.ledger.history(call.uid, before=call.query["cursor"], limit=limit + 1, kinds=kinds)
-    more = encode_cursor(entries[limit - 1].seq) if len(entries) > limit else None
-    return {"items": entries[:limit], "next_cursor": more}
+    page = call.services.ledger.history(call.uid, before=call.query["cursor"], limit=limit, kinds=kinds)
+    more = None if page.before is None else encode_cursor(page.before)
+    return {"items": page.items, "next_cursor": more}
 
 
 @routes.post(

@@ -289,9 +289,9 @@ def _capture(books: _Books, command: Capture) -> Result:
     hold = _open_hold(books, command.hold, command.principal)
     if command.is_final:
         return _end_hold(books, hold, command.amount, operation=command.operation, end="captured")
-    postings, absorbed = _captured(books.account, hold, command.amount)
-    books.post("charge", command.operation, postings, hold={"id": hold.id})
-    return {"hold": hold.id, "captured": command.amount - absorbed, "absorbed": absorbed, "released": 0}
+    charged = _captured(books.account, hold, command.amount)
+    books.post("charge", command.operation, charged, hold={"id": hold.id})
+    return {"hold": hold.id, **_totals(charged), "released": 0}
 
 
 def _release(books: _Books, command: Release) -> Result:
@@ -310,7 +310,7 @@ def _open_hold(books: _Books, hold_id: HoldId, principal: str | None) -> Hold:
 
 def _end_hold(books: _Books, hold: Hold, cost: int, *, operation: str, end: str) -> Result:
     """Charge `cost`, give back the rest, end the hold: one entry, so that a hold resolves once."""
-    charged, absorbed = _captured(books.account, hold, cost)
+    charged = _captured(books.account, hold, cost)
     spent: dict[LotId | None, int] = {}
     for posting in charged:
         if posting.source == HELD:
@@ -320,15 +320,24 @@ def _end_hold(books: _Books, hold: Hold, cost: int, *, operation: str, end: str)
     kind: Kind = "charge" if charged else ("expiry" if _has_breakage(postings) else "release")
     books.post(kind, operation, postings, hold={"id": hold.id, "end": end})
     released = sum(amount for _, amount in returned)
-    return {"hold": hold.id, "captured": cost - absorbed, "absorbed": absorbed, "released": released}
+    return {"hold": hold.id, **_totals(charged), "released": released}
+
+
+def _totals(charged: list[Posting]) -> Result:
+    """What the user paid, and what was ours to bear."""
+    absorbed = sum(posting.amount for posting in charged if posting.source == ABSORBED)
+    return {"captured": sum(posting.amount for posting in charged) - absorbed, "absorbed": absorbed}
 
 
 def _has_breakage(postings: list[Posting]) -> bool:
     return any(posting.destination == BREAKAGE for posting in postings)
 
 
-def _captured(account: Account, hold: Hold, cost: int) -> tuple[list[Posting], int]:
-    """Postings that charge `cost`: from the hold, then from what is available, and what nobody has is ours to bear."""
+def _captured(account: Account, hold: Hold, cost: int) -> list[Posting]:
+    """Postings that charge `cost`: from the hold, then from what is available; what nobody has is ours to bear.
+
+    A reservation's capture is named by the user, and nothing of ours was used for it: it takes what there is.
+    """
     revenue = f"revenue:{hold.purpose}"
     postings, missing = [], cost
     for lot, amount in hold.takes:
@@ -339,9 +348,9 @@ def _captured(account: Account, hold: Hold, cost: int) -> tuple[list[Posting], i
     for lot, part in _drawn(account, min(missing, room)):
         postings.append(Posting(AVAILABLE, revenue, part, lot))
         missing -= part
-    if missing:
+    if missing and not hold.is_reservation:
         postings.append(Posting(ABSORBED, revenue, missing))
-    return postings, missing
+    return postings
 
 
 def _returned(books: _Books, parts: list[tuple[LotId, int]]) -> Iterator[Posting]:

@@ -19,7 +19,7 @@ from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.holding import Holding, Outcome
 from shared.ledger.keys import KeyRing
 from shared.ledger.store import AccountStore
-from shared.ledger.views import Balance, EntryView, HoldView, balance_of, entry_view, hold_view
+from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, balance_of, entry_view, hold_view
 
 if TYPE_CHECKING:
     from shared.ledger.verify import Finding
@@ -112,19 +112,24 @@ class Ledger:
 
     def history(
         self, uid: Uid, *, before: int | None, limit: int, kinds: frozenset[str] | None = None
-    ) -> list[EntryView]:
-        """Entries below seq `before`, newest first, of these kinds (by default those that moved posted credits)."""
+    ) -> HistoryPage:
+        """Entries below seq `before`, newest first, of these kinds (by default those that moved posted credits).
+
+        One call looks back a bounded way, so a page may be short, or empty, and still have a `before` to go on from.
+        """
         wanted = POSTED_KINDS if kinds is None else kinds
         last = (self._account(uid).seq + 1 if before is None else before) - 1
         found: list[EntryView] = []
         for _ in range(HISTORY_WINDOWS_MAX):
-            if last < 1 or len(found) >= limit:
+            if last < 1 or len(found) > limit:
                 break
             first = max(1, last - HISTORY_WINDOW + 1)
             stored = [entry for entry in self._store.entries(uid, first, last) if entry.kind in wanted]
             found += [entry_view(entry, None) for entry in reversed(stored)]
             last = first - 1
-        return self._with_notes(uid, found[:limit])
+        page = self._with_notes(uid, found[:limit])
+        before = page[-1].seq if len(found) > limit else last + 1
+        return HistoryPage(items=tuple(page), before=before if before > 1 else None)
 
     def entries(self, uid: Uid, first: int, last: int) -> list[EntryView]:
         """The entries `first` to `last`, oldest first, as a relay tells them."""

@@ -77,6 +77,14 @@ class EntryView:
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryPage:
+    """Some of an account's history, newest first; `before` continues behind it, None at the first entry."""
+
+    items: tuple[EntryView, ...]
+    before: int | None
+
+
 def balance_of(account: Account) -> Balance:
     """The balance that an account's state says."""
     return Balance(

@@ -15,7 +15,10 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import Grant
 from shared.platform.memory.chat_model import ScriptedChatModel
 from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.memory.identity import MemoryIdentity
+from tests.rules.table import COLLECTIONS
+from tests.support.indexes import IndexCheckedDocuments
 
 Response: TypeAlias = Any
 """werkzeug's `TestResponse`; its `json` is what the test says it is, where the type would only say `Any | None`."""
@@ -46,7 +49,8 @@ class World:
 
     def __post_init__(self) -> None:
         """Wire it, and offer one model."""
-        self.services = in_memory(self.env, clock=self.clock, chat_model=self.chat_model)
+        documents = IndexCheckedDocuments(MemoryDocuments(), collections=COLLECTIONS)
+        self.services = in_memory(self.env, clock=self.clock, chat_model=self.chat_model, documents=documents)
         self.app = create_app(self.services)
         self.client = self.app.test_client()
         self.services.catalogue.put("gpt-4o-mini", MODEL)

@@ -59,6 +59,7 @@ class Simulation:
         self.busy: set[int] = set()
         self.commands: list[Command] = []
         self.faults = self.dice.choice([0.0, 0.02, 0.1, 0.3])
+        self.kinds: tuple[Fault, ...] = self.dice.choice([COMMIT_FAULTS, ("late",), ("late", "lost")])
         self.meetings = self.dice.choice([0.0, 0.1, 0.4])
 
     def run(self) -> None:
@@ -86,10 +87,11 @@ class Simulation:
         def script(call: Call) -> Fault | None:
             while len(self.busy) <= NESTED_MAX and self.dice.random() < self.meetings:
                 self._act(self.dice.choice([n for n in range(INSTANCES) if n not in self.busy]))
-            self.weathers[number].delay = self.dice.choice([1, 2, 5, 20])
+            self.weathers[number].delay = self.dice.choice([1, 1, 2, 5, 20])
+            self.clock.advance(self.dice.choice([0, 0, 0, 5, 400, 3_000]))
             if self.dice.random() >= self.faults:
                 return None
-            return self.dice.choice(COMMIT_FAULTS) if call.kind == "commit" else "unavailable"
+            return self.dice.choice(self.kinds) if call.kind == "commit" else "unavailable"
 
         return script
 
@@ -131,14 +133,14 @@ class Simulation:
         held = dice.choice(placed[-8:]) if placed else "none"
         lot = f"lot{dice.randrange(len(self.commands) // 8 + 2)}"
         cap = (BudgetClaim(id="cap", limit=Micro(60)),) if dice.random() < 0.3 else ()
-        name = dice.choice([held, f"h{len(self.commands)}", *[derived_id("hold", op)] * 3])
+        name = dice.choice([f"h{dice.randrange(8)}", f"h{len(self.commands)}", *[derived_id("hold", op)] * 3])
         rate = RateLimit(per_minute=600, burst=20)
         expires_at = self.clock.now() + dice.choice([0, 2_000, 100_000]) if dice.random() < 0.5 else None
         makers = [
             lambda: books.grant(lot, amount + 1, operation=op, expires_at=expires_at, priority=dice.choice([10, 20])),
             lambda: books.grant(lot, amount + 1, operation=op),
             lambda: books.hold(
-                HoldId(name), amount, operation=op, lifetime=dice.choice([500, 60_000]), budgets=cap, rate=rate
+                HoldId(name), amount, operation=op, lifetime=dice.choice([500, 5_000, 60_000]), budgets=cap, rate=rate
             ),
             lambda: books.extend(held, amount, accrued=dice.choice([0, amount]), operation=op),
             lambda: books.capture(held, amount, operation=op, is_final=dice.random() < 0.7),

@@ -18,8 +18,8 @@ from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.platform.memory.chat_model import HELLO, ScriptedChatModel
 from shared.platform.memory.clock import ManualClock
-from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.chat_turn import Answer, ChatTurn, Delta, Done, TurnEvent, TurnRequest
+from tests.support.indexes import stored
 
 ANN = Uid("ann")
 KEYS = KeyRing((SigningKey(kid="k1", seed=b"1" * 32),))
@@ -40,7 +40,7 @@ class World:
     """Everything a turn needs. `script` is what the model says, again and again."""
 
     scripts: Sequence[Sequence[Any]] = (HELLO,)
-    documents: Any = field(default_factory=MemoryDocuments)
+    documents: Any = field(default_factory=stored)
     clock: Any = field(default_factory=ManualClock)
     prices: Mapping[str, Any] = field(default_factory=dict)
     tariff: Tariff = field(default_factory=lambda: Tariff(credits_per_usd=100))
@@ -123,7 +123,7 @@ class World:
 
     def charges(self, uid: Uid = ANN) -> list[int]:
         """What the journal says was charged, oldest first."""
-        entries = self.ledger.history(uid, before=None, limit=100, kinds=frozenset({"charge"}))
+        entries = self.ledger.history(uid, before=None, limit=100, kinds=frozenset({"charge"})).items
         return [-entry.amount for entry in reversed(entries)]
 
 

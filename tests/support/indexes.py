@@ -21,6 +21,7 @@ from shared.kernel.documents import (
     Version,
     Write,
 )
+from shared.platform.memory.documents import MemoryDocuments
 
 INDEXES_FILE = Path(__file__).resolve().parents[2] / "firestore.indexes.json"
 DISJUNCTIONS_MAX = 30
@@ -268,3 +269,8 @@ def unused(composites: Iterable[Composite], shapes: Iterable[Shape]) -> list[Com
             for shape in asked
         )
     ]
+
+
+def stored() -> IndexCheckedDocuments:
+    """A memory store that answers no query that production would not."""
+    return IndexCheckedDocuments(MemoryDocuments())

@@ -15,7 +15,6 @@ from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
-from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.memory.identity import MemoryIdentity
 from shared.sagas.first_sight import FirstSight
 from shared.sagas.greeting import Greeting
@@ -26,6 +25,7 @@ from shared.users.audit import AuditTrail
 from shared.users.erasing import Below, Erasable
 from shared.users.principal import Principal
 from shared.users.profiles import Profile, Profiles
+from tests.support.indexes import stored
 
 CREDIT = Micro(1_000_000)
 
@@ -44,7 +44,7 @@ def settings(**changes: str) -> Settings:
 class People:
     """One project in memory. `again` is another instance of it on the same data, as after a crash."""
 
-    documents: Documents = field(default_factory=MemoryDocuments)
+    documents: Documents = field(default_factory=stored)
     clock: ManualClock = field(default_factory=ManualClock)
     settings: Settings = field(default_factory=settings)
     identity: MemoryIdentity = field(default=None)  # type: ignore[assignment]

@@ -51,12 +51,12 @@ def assert_gone(people: People, uid: Uid) -> None:
 def test_who_leaves_is_gone_and_the_journal_stays():
     people = People()
     uid = resident(people)
-    before = people.ledger.history(uid, before=None, limit=10, kinds=None)
+    before = people.ledger.history(uid, before=None, limit=10, kinds=None).items
 
     people.leaving.leave(uid)
 
     assert_gone(people, uid)
-    kept = people.ledger.history(uid, before=None, limit=10, kinds=None)
+    kept = people.ledger.history(uid, before=None, limit=10, kinds=None).items
     assert [entry.hash for entry in before] == [entry.hash for entry in kept][-len(before) :]
     assert people.ledger.verify(uid) == []
     assert people.stored("turns/t2") is not None

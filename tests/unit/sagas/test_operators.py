@@ -117,7 +117,7 @@ def test_a_correction_has_its_reason_beside_the_entry():
 
     result = people.operators.adjust(root, ann.uid, 5 * CREDIT, " lost in transit ", op("a"))
 
-    (entry,) = people.ledger.history(ann.uid, before=None, limit=5, kinds=None)
+    (entry,) = people.ledger.history(ann.uid, before=None, limit=5, kinds=None).items
     (record,) = trail(people)
     assert (result["amount"], people.ledger.balance(ann.uid).available) == (5 * CREDIT, 5 * CREDIT)
     assert (entry.kind, entry.note) == ("adjustment", "lost in transit")
