@@ -31,7 +31,10 @@ class Prompt:
     """The most the model may generate: what was asked for, what it can, what the window has left."""
 
     def ceiling(self, rate: Rate) -> Micro:
-        """The most this can cost; `estimate-cost` says it, and no charge exceeds it."""
+        """The most this can cost; `estimate-cost` says it.
+
+        Output is bounded by what is charged, input by what the text can be: no byte-level tokenizer makes more of it.
+        """
         return rate.price(Usage(input_tokens=self.input_at_most, output_tokens=self.output_at_most))
 
 

@@ -75,7 +75,8 @@ def verify_account(lines: Iterable[str], verifier: Verifier) -> list[Finding]:
             else:
                 audit.report("format", f"line {number + 1} is a {kind}")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            audit.report("format", f"line {number + 1}: {type(error).__name__}: {error}")
+            seq = 0 if has_account else audit.seq
+            audit.report("format", f"line {number + 1}: {type(error).__name__}: {error}", seq)
     if audit.seq > 0 and not has_account:
         audit.report("format", "the account is missing", 0)
     return audit.findings
@@ -142,7 +143,7 @@ def _body(audit: _Audit, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _check_links(audit: _Audit, record: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-    if record["schema"] != SCHEMA:
+    if record["schema"] != SCHEMA or isinstance(record["schema"], bool):
         audit.report("format", f"the document is of schema {record['schema']}")
     _check_signature(audit, record, body)
     if (body["ledger"], body["uid"]) != (audit.ledger, audit.uid):
@@ -220,9 +221,9 @@ def _check_seal(audit: _Audit, record: Mapping[str, Any]) -> None:
             "state": digest,
         }
     )
-    kid, _, signature = record["seal"].partition(":")
+    kid, colon, signature = record["seal"].partition(":")
     try:
-        if not audit.verifier.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature):
+        if not colon or not audit.verifier.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature):
             audit.report("seal", f"key {kid} did not seal this state", 0)
     except UnknownKey as error:
         audit.report("unknown_key", error.detail, 0)

@@ -18,7 +18,7 @@ TIMED_OUT = "timeout"
 class Reply:
     """Counts delivered output locally until the upstream reports usage; a report, zero included, is honoured.
 
-    No charge exceeds the plan's ceiling: what an upstream reports beyond what it was asked for is not for the user.
+    What is reported is what is charged, but for output beyond what was asked for: that is not for the user to pay.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -92,7 +92,8 @@ class Reply:
         self.finish_reason = CREDIT_LIMIT if reason == "length" and is_short_of_credits else reason
 
     def _price(self, usage: Usage) -> Micro:
-        return min(self._plan.rate.price(usage), self._plan.ceiling)
+        asked_for = min(usage.output_tokens, self._plan.prompt.output_at_most)
+        return self._plan.rate.price(replace(usage, output_tokens=asked_for))
 
     def _counted_usage(self, counted: int, pieces: int) -> Usage:
         usage = self._reported or Usage(input_tokens=self._plan.prompt.input_expected, output_tokens=0)

@@ -170,7 +170,7 @@ def test_the_charge_is_linear_in_tokens():
     costs = []
     for count in (1, 2, 3, 30):
         world = World(scripts=[says("Hi", usage=usage(10 * count, 5 * count))])
-        costs.append(world.ask(world.conversation(world.user()), "x" * 300).cost)
+        costs.append(world.ask(world.conversation(world.user()), "Hi").cost)
 
     assert costs == [2_000, 4_000, 6_000, 60_000]
 
@@ -183,15 +183,21 @@ def test_the_charge_is_linear_in_tokens():
     st.integers(0, 2_000),
 )
 def test_no_call_ever_costs_more_than_its_estimate(content, limit, tokens_in, tokens_out):
-    world = World(scripts=[says("Hi", usage=usage(tokens_in, tokens_out))])
-    conversation = world.conversation(world.user(10**9))
+    estimate = World().turn.estimate(ANN, content=content, max_output_tokens=limit)
+    honest = min(tokens_in, estimate.input_tokens_at_most)
+    world = World(scripts=[says("Hi", usage=usage(honest, tokens_out))])
 
-    estimate = world.turn.estimate(ANN, content=content, conversation_id=conversation.id, max_output_tokens=limit)
-    answer = world.ask(conversation, content, max_output_tokens=limit)
+    answer = world.ask(world.conversation(world.user(10**9)), content, max_output_tokens=limit)
 
     assert estimate.expected <= estimate.ceiling
     assert answer.cost <= estimate.ceiling
-    assert answer.cost == min(price(tokens_in, tokens_out), estimate.ceiling)
+    assert answer.cost == price(honest, min(tokens_out, estimate.output_tokens_at_most))
+
+
+def test_what_is_reported_is_what_is_charged_however_short_the_message_was():
+    world = World(scripts=[says("Hi", usage=usage(100_000, 7))])
+
+    assert world.ask(world.conversation(world.user(10**9)), "Hi").cost == price(100_000, 7)
 
 
 def test_an_estimate_needs_no_conversation_and_no_credits(world):
@@ -336,7 +342,7 @@ def test_hidden_reasoning_cannot_exceed_the_hold():
     ceiling = world.turn.estimate(ANN, content="Hello?").ceiling
     world.user(10 * ceiling)
 
-    assert world.ask(world.conversation()).cost == world.spent(10 * ceiling) == ceiling
+    assert world.ask(world.conversation()).cost == world.spent(10 * ceiling) == price(10, 1_000) <= ceiling
 
 
 def test_unpriced_unknown_and_painting_models_are_refused(world):
