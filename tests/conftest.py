@@ -13,7 +13,7 @@ import pytest
 
 from emulator.suite import EMULATORS, Suite
 from emulator.upstream import Upstream
-from tests.support.emulators import laptop_settings, running
+from tests.support.emulators import environment, laptop_settings, running
 
 WITHOUT_SOCKETS = ("unit", "properties", "api", "architecture")
 HERE = Path(__file__).parent
@@ -51,6 +51,17 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     only = ("auth", "firestore", "pubsub")
     with running(Suite(home=tmp_path_factory.mktemp("emulators"), only=only, project=unique_project())) as suite:
         yield suite
+
+
+@pytest.fixture(autouse=True)
+def pointed_at_its_own_emulators(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Several emulators may be running by now: the environment of a test names those that it asked for."""
+    for name in ("suite", "emulators", "firestore_emulator"):
+        if name in request.fixturenames:
+            with environment(request.getfixturevalue(name).environment()):
+                yield
+            return
+    yield
 
 
 @pytest.fixture(scope="session")
