@@ -9,16 +9,19 @@ from typing import Protocol, Self
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.events import log
-from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
+from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import Capture, Command, ExtendHold, PlaceHold, Release
 from shared.ledger.decide import Result
-from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved
+from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved, InsufficientCredits
 from shared.ledger.views import Balance
 
-GROW_AT_PERCENT = 60
-"""A hold grows when this much of it is used, in the background, so that nobody waits for it."""
+GROWN_UNUSED_PART = 4
+"""A hold that has grown grows again when less than a quarter of its last growth is unused, so that nobody waits."""
 EXTENSION_WAIT_SECONDS = 30.0
+PATIENCE_SECONDS = 5.0
+"""For so long, in all, a hold that needs more waits for what the account's other holds may give back."""
+PATIENCE_PAUSE_SECONDS = 0.1
 GONE = (HoldResolved, HoldNotFound, AccountClosed)
 
 
@@ -53,6 +56,9 @@ class Holding:
 
     `is_replay`: an earlier run with the same operation had placed it. `affordable`: held and available when it was
     placed, so the most that this could ever cost.
+
+    Use that stays within what was held at first asks for nothing more. Beyond it every growth is as large as all before
+    it together, so that a long use grows a few times and a short one keeps little from others.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Holding:
         self.id: HoldId = command.hold
         self.is_replay = placed.is_replay
         self._held: int = _number(placed.result, "amount")
+        self._first, self._last_growth = self._held, 0
         self.affordable = Micro(self._held + placed.balance.available)
         self._ledger, self._clock, self._uid, self._command = ledger, clock, uid, command
         self._step = step
@@ -70,11 +77,14 @@ class Holding:
         self._used: int = 0
         self._renew_at: Millis = clock.now() + command.lifetime // 2
         self._extensions = 0
-        self._unanswered = 0
+        self._in_vain = 0
         self._is_answered = False
         self._is_extending = False
+        self._is_dry = False
         self._is_exhausted = False
+        self._is_ending = False
         self._is_resolved = False
+        self._patience = PATIENCE_SECONDS
 
     def __enter__(self) -> Self:
         """The hold is placed already; see `Ledger.holding`."""
@@ -96,22 +106,33 @@ class Holding:
     def accrue(self, used: Micro) -> bool:
         """Say what has been used so far, in all. False: the balance cannot cover it, stop now.
 
-        The hold grows and is renewed ahead of need on another thread; a caller waits only when it has used up all that
-        is held before the extension came back.
+        Once it has grown, the hold grows and is renewed ahead of need on another thread. A caller waits when all that is
+        held is used up: for the extension, and then for a while, in case others of the account give back what they hold.
         """
+        while not (is_covered := self._is_covered(used)) and self._is_worth_waiting():
+            self._clock.wait(PATIENCE_PAUSE_SECONDS)
+        return is_covered
+
+    def _is_covered(self, used: Micro) -> bool:
         with self._lock:
             self._used = max(self._used, used)
-            unanswered = self._unanswered
-            if self._growth() > 0 or self._clock.now() >= self._renew_at:
+            in_vain = self._in_vain
+            if self._growth() > 0 or self._is_aging:
                 self._begin_extension()
-            while self._used > self._held and not self._is_exhausted and self._unanswered == unanswered:
+            while self._missing and not self._is_exhausted and self._in_vain == in_vain:
                 self._begin_extension()
                 if self._is_extending and not self._lock.wait(EXTENSION_WAIT_SECONDS):
                     return False
-            return self._used <= self._held
+            return not self._missing
+
+    def _is_worth_waiting(self) -> bool:
+        """Whether the account's other holds may still give back what is missing here, and patience lasts."""
+        self._patience -= PATIENCE_PAUSE_SECONDS
+        return self._is_dry and not self._is_exhausted and self._patience > 0
 
     def capture(self, cost: Micro) -> Captured:
         """Charge `cost` and give back the rest; final. Beyond the hold it takes what is available, the rest is ours."""
+        self._is_ending = True
         operation = operation_id(self._command.operation, "capture")
         outcome = self._ledger.execute(
             self._uid, Capture(operation=operation, fingerprint="", hold=self.id, amount=cost, is_final=True)
@@ -124,15 +145,25 @@ class Holding:
 
     def release(self) -> Balance:
         """Give it all back."""
+        self._is_ending = True
         operation = operation_id(self._command.operation, "release")
         outcome = self._ledger.execute(self._uid, Release(operation=operation, fingerprint="", hold=self.id))
         self._is_resolved = True
         return outcome.balance
 
+    @property
+    def _missing(self) -> int:
+        """How much less is held than was used."""
+        return max(0, self._used - self._held)
+
+    @property
+    def _is_aging(self) -> bool:
+        return self._clock.now() >= self._renew_at
+
     def _growth(self) -> int:
-        """How much more to ask for: nothing while enough of the hold is unused."""
-        is_low = self._used * 100 > self._held * GROW_AT_PERCENT
-        return max(self._step, self._used - self._held + self._step) if is_low else 0
+        """How much more to ask for: nothing while enough is unused. Who was refused asks for what is missing only."""
+        is_low = self._held - self._used < self._last_growth // GROWN_UNUSED_PART and not self._is_dry
+        return max(self._step, self._held - self._first, self._missing) if is_low or self._missing else 0
 
     def _begin_extension(self) -> None:
         if not self._is_extending and not self._is_exhausted:
@@ -142,46 +173,55 @@ class Holding:
     def _extend(self) -> None:
         """Ask for more, once. Whoever waits goes on, whatever comes of it."""
         with self._lock:
-            operation = operation_id(self._command.operation, "extend", str(self._extensions + 1))
-            amount, accrued = self._growth(), min(self._used, self._held)
-            self._is_answered = False
+            command, self._is_answered = self._extension(), False
         try:
-            added = self._extended_by(operation, Micro(amount), Micro(accrued))
-            self._note_answer(added, is_exhausted=added < amount)
+            if not self._is_ending:
+                self._ask(command)
+        finally:
+            with self._lock:
+                self._in_vain += 0 if self._is_answered and not self._is_dry else 1
+                self._is_extending = False
+                self._lock.notify_all()
+
+    def _extension(self) -> ExtendHold:
+        """What to ask for. Only a renewal is worth an entry that adds nothing."""
+        return ExtendHold(
+            operation=operation_id(self._command.operation, "extend", str(self._extensions + 1)),
+            fingerprint="",
+            hold=self.id,
+            amount=Micro(self._growth()),
+            at_least=Micro(self._missing or (0 if self._is_aging else 1)),
+            accrued=Micro(min(self._used, self._held)),
+            lifetime=self._command.lifetime,
+        )
+
+    def _ask(self, command: ExtendHold) -> None:
+        """Extend, and note what the answer means. A hold that was captured meanwhile needs nothing any more."""
+        try:
+            outcome = self._ledger.execute(self._uid, command)
+            self._note_answer(_number(outcome.result, "added"))
         except Unavailable as failure:
             log("hold_not_extended", "WARNING", hold_id=self.id, code=failure.code)
+        except InsufficientCredits as refusal:
+            of_others = int(refusal.params["held"]) - self._held
+            self._note_answer(0, is_dry=True, is_exhausted=command.at_least > 1 and of_others <= 0)
         except GONE as failure:
-            log("hold_ended_early", "WARNING", hold_id=self.id, code=failure.code)
+            if not self._is_ending:
+                log("hold_ended_early", "WARNING", hold_id=self.id, code=failure.code)
             self._note_answer(-self._held, is_exhausted=True)
         except DomainError as refusal:
             log("hold_not_extended", hold_id=self.id, code=refusal.code)
             self._note_answer(0, is_exhausted=True)
-        finally:
-            with self._lock:
-                self._unanswered += 0 if self._is_answered else 1
-                self._is_extending = False
-                self._lock.notify_all()
 
-    def _note_answer(self, added: int, *, is_exhausted: bool) -> None:
+    def _note_answer(self, added: int, *, is_dry: bool = False, is_exhausted: bool = False) -> None:
         """What was not answered is asked again, as the same operation; what was answered is over."""
         with self._lock:
             self._is_answered = True
             self._extensions += 1
             self._held += added
-            self._is_exhausted = is_exhausted
+            self._last_growth = added or self._last_growth
+            self._is_dry, self._is_exhausted = is_dry, is_exhausted
             self._renew_at = self._clock.now() + max(SECOND, self._command.lifetime // 2)
-
-    def _extended_by(self, operation: OperationId, amount: Micro, accrued: Micro) -> int:
-        command = ExtendHold(
-            operation=operation,
-            fingerprint="",
-            hold=self.id,
-            amount=amount,
-            at_least=Micro(0),
-            accrued=accrued,
-            lifetime=self._command.lifetime,
-        )
-        return _number(self._ledger.execute(self._uid, command).result, "added")
 
 
 def _number(result: Result, name: str) -> int:

@@ -32,9 +32,7 @@ class Verifier:
     """Checks signatures with public keys only: what an auditor has."""
 
     def __init__(self, keys: Iterable[PublicKey]) -> None:
-        self._keys = {
-            key.kid: Ed25519PublicKey.from_public_bytes(from_base64(key.public_key)) for key in keys
-        }
+        self._keys = {key.kid: Ed25519PublicKey.from_public_bytes(from_base64(key.public_key)) for key in keys}
 
     def is_signed(self, context: bytes, message: bytes, *, kid: str, signature: str) -> bool:
         """Whether key `kid` signed `message` (RFC 8032). Raises UnknownKey if this ring has no such key."""

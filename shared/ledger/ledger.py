@@ -110,9 +110,7 @@ class Ledger:
             hold = self._hold(uid, hold_id)
         return hold_view(hold)
 
-    def history(
-        self, uid: Uid, *, before: int | None, limit: int, kinds: frozenset[str] | None = None
-    ) -> HistoryPage:
+    def history(self, uid: Uid, *, before: int | None, limit: int, kinds: frozenset[str] | None = None) -> HistoryPage:
         """Entries below seq `before`, newest first, of these kinds (by default those that moved posted credits).
 
         One call looks back a bounded way, so a page may be short, or empty, and still have a `before` to go on from.

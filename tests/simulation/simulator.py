@@ -8,7 +8,7 @@ between. Commands are coalesced as threads would do it. What callers were told i
 
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from shared.kernel.ids import HoldId, OperationId, Uid, derived_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit
 from shared.ledger.committer import Committed, Committer, _Job
+from shared.ledger.decide import decide
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import AccountStore, account_path, operation_path
 from shared.platform.memory.clock import ManualClock
@@ -39,6 +40,8 @@ class Told:
     instance: int
     command: Command
     answer: Committed | BaseException
+    nonces: frozenset[str]
+    """Of the commits that were tried for it."""
 
 
 @dataclass
@@ -101,12 +104,15 @@ class Simulation:
         if self.dice.random() < 0.02:
             self.committers[number] = self._committer(number)
         self.busy.add(number)
-        batch = [self._command() for _ in range(self.dice.choice([1, 1, 1, 2, 5]))]
-        for command, answer in zip(batch, self._together(self.committers[number], batch), strict=True):
-            self.told.append(Told(number, command, answer))
+        batch, before = [self._command() for _ in range(self.dice.choice([1, 1, 1, 2, 5]))], len(self.told)
+        for job in self._together(self.committers[number], batch):
+            assert job.answer is not None
+            self.told.append(Told(number, job.command, job.answer, frozenset(job.nonces)))
         self.busy.remove(number)
+        if len(self.told) == before + 1:
+            self._judge_refusal(self.told[-1])
 
-    def _together(self, committer: Committer, batch: Sequence[Command]) -> list[Committed | BaseException]:
+    def _together(self, committer: Committer, batch: Sequence[Command]) -> list[_Job]:
         """What `Committer.execute` does for so many threads that arrive at once, one of which leads."""
         jobs = [_Job(command, self.clock.monotonic() + 25.0) for command in batch]
         lanes = [committer._enter(UID, job) for job in jobs]
@@ -115,7 +121,7 @@ class Simulation:
             assert len(leaders) == 1, "somebody leads, and nobody else"
             committer._lead(lanes[0], leaders[0])
         assert not lanes[0].is_led
-        return [job.answer for job in jobs if job.answer is not None]
+        return jobs
 
     # Commands ----------------------------------------------------------------------------------------------------
 
@@ -136,7 +142,7 @@ class Simulation:
         name = dice.choice([f"h{dice.randrange(8)}", f"h{len(self.commands)}", *[derived_id("hold", op)] * 3])
         rate = RateLimit(per_minute=600, burst=20)
         expires_at = self.clock.now() + dice.choice([0, 2_000, 100_000]) if dice.random() < 0.5 else None
-        makers = [
+        makers: list[Callable[[], Command]] = [
             lambda: books.grant(lot, amount + 1, operation=op, expires_at=expires_at, priority=dice.choice([10, 20])),
             lambda: books.grant(lot, amount + 1, operation=op),
             lambda: books.hold(
@@ -154,6 +160,19 @@ class Simulation:
 
     # What was told, and what is true -----------------------------------------------------------------------------
 
+    def _judge_refusal(self, told: Told) -> None:
+        """Nobody else was there: what is stored now is what the refusal was decided on."""
+        if isinstance(told.answer, Committed | Unavailable):
+            return
+        snapshot = AccountStore(self.documents, KEYS, LEDGER).read(UID, [told.command])
+        assert told.command.operation not in snapshot.operations, (self, told, "refused, and it is done")
+        try:
+            decide(snapshot.head.account, told.command, self.clock.now(), kid="", archive=snapshot.archive)
+        except DomainError as refusal:
+            assert type(refusal) is type(told.answer), (self, told, refusal)  # noqa: PT017
+        else:
+            raise AssertionError(self, told, "refused, and it could have been done")
+
     def _judge(self) -> None:
         ledger = Ledger(self.documents, self.clock, KEYS, ledger_id=LEDGER, hold_lifetime_seconds=900)
         assert ledger.verify(UID) == [], self
@@ -167,7 +186,9 @@ class Simulation:
             self._judge_operation(operation, all_told)
 
     def _judge_operation(self, operation: str, all_told: Sequence[Told]) -> None:
-        is_stored = self.documents.get(operation_path(UID, OperationId(operation))) is not None
+        document = self.documents.get(operation_path(UID, OperationId(operation)))
+        is_stored = document is not None
+        landed = {document.data["nonce"]} if document is not None else set()
         done = [told.answer for told in all_told if isinstance(told.answer, Committed)]
         unknown = any(isinstance(told.answer, OutcomeUnknown) for told in all_told)
         failed = [told.answer for told in all_told if not isinstance(told.answer, Committed)]
@@ -176,6 +197,9 @@ class Simulation:
         assert sum(not answer.is_replay for answer in done) <= 1, (self, operation, "one key, one effect")
         assert not done or is_stored, (self, operation, "told done, and it is not")
         assert done or unknown or not is_stored, (self, operation, "told failed, and it landed")
+        for told in all_told:
+            if not isinstance(told.answer, Committed | OutcomeUnknown):
+                assert not landed & told.nonces, (self, operation, told.answer, "refused, and that very try landed")
 
     def tally(self) -> dict[str, int]:
         """How often each kind of answer was given."""

@@ -16,6 +16,7 @@ from shared.ledger.commands import (
     Charge,
     Close,
     Command,
+    Expire,
     ExtendHold,
     Freeze,
     Grant,
@@ -206,6 +207,10 @@ def freeze() -> Freeze:
 
 def unfreeze() -> Unfreeze:
     return Unfreeze(**asked())
+
+
+def expire() -> Expire:
+    return Expire(operation=OperationId(""), fingerprint="")
 
 
 def close(*, operation: str | None = None) -> Close:

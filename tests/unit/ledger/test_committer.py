@@ -11,8 +11,8 @@ import pytest
 from shared.kernel.clock import SystemClock
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Create, Delete, InvalidWrite, OutcomeUnknown
 from shared.kernel.errors import IdempotencyMismatch
-from shared.kernel.ids import OperationId, Uid, operation_id
-from shared.ledger.commands import Adjust, Expire
+from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
+from shared.ledger.commands import Adjust, Command, Expire
 from shared.ledger.committer import WARM_ACCOUNTS_MAX
 from shared.ledger.errors import Contended, HoldExists, InsufficientCredits, IntegrityFailed, LotExists
 from shared.ledger.ledger import Ledger
@@ -275,7 +275,7 @@ def test_all_who_ask_for_what_is_due_hear_of_it_only_once_it_is_stored(documents
     ledger.execute(UID, grant("gift", 10))
     ledger.execute(UID, hold("h", 10))
     clock.advance(15 * MINUTE)
-    views = at_once([lambda: ledger.hold(UID, "h")] * 32)
+    views = at_once([lambda: ledger.hold(UID, HoldId("h"))] * 32)
 
     assert {getattr(view, "status", repr(view)) for view in views} == {"expired"}
 
@@ -287,7 +287,7 @@ def test_an_instance_that_has_not_heard_of_a_hold_expires_it_all_the_same(docume
     one.execute(UID, hold("h", 10, lifetime=2_000))
     clock.advance(2_000)
 
-    assert two.hold(UID, "h").status == "expired"
+    assert two.hold(UID, HoldId("h")).status == "expired"
 
 
 def test_every_hold_an_account_may_have_expires_in_one_commit(documents):
@@ -353,7 +353,7 @@ def test_a_busy_account_is_given_up_at_the_deadline_and_not_before(documents):
 def test_one_command_that_cannot_be_stored_does_not_poison_its_neighbours(documents, ledger, note):
     ledger.execute(UID, grant("gift", 100))
     poison = Adjust(operation=OperationId("poison"), fingerprint="f", amount=1, note=note)
-    commands = [charge(1) for _ in range(20)]
+    commands: list[Command] = [charge(1) for _ in range(20)]
     commands.insert(10, poison)
 
     outcomes = at_once([spend(ledger, UID, command) for command in commands])
@@ -403,6 +403,7 @@ def test_an_entry_two_above_the_head_stops_a_command_of_two_entries(documents):
 
 def test_an_entry_that_another_instance_adds_is_no_tampering(documents):
     """Two failures on one head, and then somebody commits: the entry that is then there is theirs."""
+
     class Moody(Distant):
         failures = 0
 

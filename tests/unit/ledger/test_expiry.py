@@ -3,12 +3,11 @@
 import pytest
 
 from shared.ledger.account import HOLDS_MAX
-from shared.ledger.commands import Expire
 from shared.ledger.decide import settled
 from shared.ledger.errors import InsufficientCredits
-from tests.support.books import MINUTE, NOW, Books, capture, charge, extend, grant, hold, release
+from tests.support.books import MINUTE, NOW, Books, capture, charge, expire, extend, grant, hold, release
 
-EXPIRE = Expire(operation="", fingerprint="")
+EXPIRE = expire()
 
 
 @pytest.fixture

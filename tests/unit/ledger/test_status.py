@@ -2,7 +2,6 @@
 
 import pytest
 
-from shared.ledger.commands import Expire
 from shared.ledger.errors import AccountClosed, AccountFrozen
 from tests.support.books import (
     MINUTE,
@@ -11,6 +10,7 @@ from tests.support.books import (
     capture,
     charge,
     close,
+    expire,
     extend,
     freeze,
     grant,
@@ -88,7 +88,7 @@ def test_a_closed_account_has_nothing_left_to_expire(books):
     books.do(close())
     books.now += 60 * MINUTE
 
-    assert books.do(Expire(operation="", fingerprint="")).entries == ()
+    assert books.do(expire()).entries == ()
     assert books.account.due_at is None
 
 

@@ -1,0 +1,1 @@
+"""Several processes on one real store, killed at any moment: what they were told is held against what is stored."""
