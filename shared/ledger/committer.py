@@ -142,8 +142,7 @@ class Committer:
             if job.must_lead:
                 self._lead(lane, job)
             else:
-                job.wake.wait()
-                job.wake.clear()
+                self._wait(lane, job)
         if isinstance(job.answer, BaseException):
             raise job.answer
         return job.answer
@@ -174,6 +173,17 @@ class Committer:
             lane = self._lanes[uid]
             if not lane.is_led and lane.unsettled is None:
                 del self._lanes[uid]
+
+    def _wait(self, lane: _Lane, own: _Job) -> None:
+        """Until it is answered or must lead. A caller interrupted here leaves nobody waiting for its lead."""
+        try:
+            own.wake.wait()
+            own.wake.clear()
+        except BaseException as interruption:
+            own.tell(interruption)
+            if own.must_lead:
+                self._hand_over(lane, [])
+            raise
 
     def _lead(self, lane: _Lane, own: _Job) -> None:
         """Work through what is pending until our own command is answered; then somebody else leads."""

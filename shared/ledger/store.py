@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import orjson
 
-from shared.kernel.canonical import INTEGER_MAX, canonical, parse_canonical
+from shared.kernel.canonical import INTEGER_MAX, NotCanonical, canonical, parse_canonical
 from shared.kernel.clock import Millis, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Put, Query, Value, Version, Where, Write
 from shared.kernel.documents import Order as OrderBy
@@ -99,7 +99,7 @@ class AccountStore:
         return Snapshot(
             head=self._head(uid, found.get(account_path(uid))),
             is_fresh=True,
-            operations={id_: _remembered(uid, found[path]) for id_, path in operations.items() if path in found},
+            operations={id_: self._remembered(uid, found[path]) for id_, path in operations.items() if path in found},
             archive=self._archive(uid, [found[path] for path in archived if path in found]),
             versions={path: found[path].version for path in archived if path in found},
         )
@@ -203,7 +203,8 @@ class AccountStore:
         for entry in decision.entries:
             yield Create(entry_path(uid, entry.seq), self._entry_data(entry))
         if command.operation:
-            yield Create(operation_path(uid, command.operation), _operation_data(command, decision, nonce))
+            path = operation_path(uid, command.operation)
+            yield Create(path, self._sealed(uid, path, _operation_state(command, decision, nonce)))
         if note := getattr(command, "note", ""):
             yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note, "schema": SCHEMA})
         for lot in decision.archive.lots.values():
@@ -259,6 +260,17 @@ class AccountStore:
     def _is_sealed(self, message: bytes, data: Data) -> bool:
         kid, colon, signature = str(data.get("seal")).partition(":")
         return bool(colon) and self._keys.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature)
+
+    def _remembered(self, uid: Uid, document: Document) -> Remembered:
+        """What an operation did. Raises IntegrityFailed if it is not what we wrote."""
+        state = str(document.data.get("state"))
+        try:
+            if self._is_sealed(self.seal_message(uid, 0, document.path, state), document.data):
+                told: Any = parse_canonical(state)
+                return Remembered(fingerprint=told["fingerprint"], result=told["result"], nonce=told["nonce"])
+        except (NotCanonical, KeyError, TypeError):
+            pass
+        raise IntegrityFailed(uid=uid, seq=0, rule="operation_seal")
 
     def _archive(self, uid: Uid, documents: Iterable[Document]) -> Archive:
         lots: dict[LotId, Lot] = {}
@@ -335,23 +347,11 @@ def _archived_paths(uid: Uid, command: Command) -> Iterable[str]:
         yield hold_path(uid, command.hold)
 
 
-def _operation_data(command: Command, decision: Decision, nonce: str) -> Data:
-    return {
-        "schema": SCHEMA,
-        "fingerprint": command.fingerprint,
-        "result": canonical(decision.result).decode(),
-        "seq": decision.account.seq,
-        "nonce": nonce,
-    }
-
-
-def _remembered(uid: Uid, document: Document) -> Remembered:
-    data = document.data
-    try:
-        result = cast("Result", parse_canonical(str(data["result"])))
-        return Remembered(fingerprint=str(data["fingerprint"]), result=result, nonce=str(data["nonce"]))
-    except (KeyError, ValueError) as error:
-        raise IntegrityFailed(uid=uid, seq=_int(data.get("seq")), rule="operation") from error
+def _operation_state(command: Command, decision: Decision, nonce: str) -> str:
+    seq = decision.account.seq
+    return canonical(
+        {"fingerprint": command.fingerprint, "result": decision.result, "seq": seq, "nonce": nonce}
+    ).decode()
 
 
 def _stored_entry(document: Document) -> StoredEntry:

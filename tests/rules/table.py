@@ -84,7 +84,7 @@ READERS = (
     _by_path("accounts/{uid}/entries/{id}", seq=1),
     _by_path("accounts/{uid}/lots/{id}", granted=1),
     _by_path("accounts/{uid}/holds/{id}", amount=1),
-    _by_path("accounts/{uid}/operations/{id}", fingerprint="f"),
+    _by_path("accounts/{uid}/operations/{id}", state="{}"),
     _by_path("accounts/{uid}/notes/{id}", text="t"),
     _by_uid("conversations/{id}", title="t"),
     _by_parent("conversations/{id}/messages/{id}", content="c", uid="{uid}"),

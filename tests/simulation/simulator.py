@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from shared.kernel.documents import OutcomeUnknown
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id
@@ -188,7 +190,7 @@ class Simulation:
     def _judge_operation(self, operation: str, all_told: Sequence[Told]) -> None:
         document = self.documents.get(operation_path(UID, OperationId(operation)))
         is_stored = document is not None
-        landed = {document.data["nonce"]} if document is not None else set()
+        landed = {orjson.loads(str(document.data["state"]))["nonce"]} if document is not None else set()
         done = [told.answer for told in all_told if isinstance(told.answer, Committed)]
         unknown = any(isinstance(told.answer, OutcomeUnknown) for told in all_told)
         failed = [told.answer for told in all_told if not isinstance(told.answer, Committed)]

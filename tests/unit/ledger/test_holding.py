@@ -78,10 +78,16 @@ def test_affordable_is_all_that_this_could_ever_cost(scene):
 
 def test_a_hold_grows_ahead_of_need(scene):
     with scene.holding(100) as hold:
-        assert hold.accrue(Micro(60))
+        assert hold.accrue(Micro(100))
         assert scene.balance() == (900, 100)
-        assert hold.accrue(Micro(61))
+        assert hold.accrue(Micro(101))
         assert scene.balance() == (850, 150)
+        assert hold.accrue(Micro(138))
+        assert scene.balance() == (850, 150)
+        assert hold.accrue(Micro(139))
+        assert scene.balance() == (800, 200)
+        assert hold.accrue(Micro(200))
+        assert scene.balance() == (700, 300)
 
 
 def test_a_leap_beyond_the_hold_is_covered_at_once_if_the_balance_can(scene):
@@ -127,12 +133,14 @@ def test_a_long_turn_renews_its_hold(scene):
 def test_what_had_accrued_is_charged_when_nobody_comes_back(scene):
     hold = scene.holding(100)
     hold.accrue(Micro(70))
+    scene.clock.advance(8 * MINUTE)
+    hold.accrue(Micro(80))
     scene.clock.advance(15 * MINUTE)
 
     view = scene.ledger.hold(UID, hold.id)
 
-    assert (view.status, view.captured, view.released) == ("expired", 70, 80)
-    assert scene.balance() == (930, 0)
+    assert (view.status, view.captured, view.released) == ("expired", 80, 20)
+    assert scene.balance() == (920, 0)
 
 
 def test_a_hold_that_ended_early_says_stop(scene):
@@ -235,11 +243,12 @@ def test_a_store_that_is_away_for_a_while_does_not_end_a_turn(scene):
 
 def test_an_extension_that_was_unclear_is_asked_again_as_the_same_operation(scene):
     with scene.holding(100) as hold:
+        assert hold.accrue(Micro(101))
         scene.weather.script = lambda call: {"commit": "applied", "read": "unavailable"}[call.kind]
-        assert hold.accrue(Micro(70))
+        assert hold.accrue(Micro(145))
         scene.weather.script = fair
-        assert hold.accrue(Micro(71))
-        assert scene.balance() == (850, 150)
+        assert hold.accrue(Micro(146))
+        assert scene.balance() == (800, 200)
 
 
 def test_a_store_that_stays_away_says_stop_when_what_is_held_is_used_up(scene):

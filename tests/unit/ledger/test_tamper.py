@@ -352,7 +352,7 @@ def test_an_archived_lot_rolled_back_to_before_its_reversal_is_found(scene):
     assert (UID, 7, "postings") in scene.findings()
 
 
-@pytest.mark.parametrize("field", ["result", "fingerprint", "nonce"])
+@pytest.mark.parametrize("field", ["state", "seal"])
 def test_a_remembered_operation_that_is_not_one_is_refused(scene, field):
     path = operation_path(UID, LAST)
     data = {name: value for name, value in scene.data(path).items() if name != field}
@@ -361,13 +361,20 @@ def test_a_remembered_operation_that_is_not_one_is_refused(scene, field):
     with pytest.raises(IntegrityFailed) as failure:
         scene.instance().execute(UID, charge(5, operation=LAST))
 
-    assert failure.value.params == {"uid": UID, "seq": 4, "rule": "operation"}
+    assert failure.value.params == {"uid": UID, "seq": 0, "rule": "operation_seal"}
 
 
-@pytest.mark.xfail(strict=True, reason="operations/{id} carries no seal: an edited result is replayed as it stands")
 def test_an_edited_result_of_an_operation_is_refused(scene):
     path = operation_path(UID, LAST)
-    scene.put(path, result=scene.data(path)["result"].replace('"amount":5', '"amount":4'))
+    scene.put(path, state=scene.data(path)["state"].replace('"amount":5', '"amount":4'))
+
+    with pytest.raises(IntegrityFailed):
+        scene.instance().execute(UID, charge(5, operation=LAST))
+
+
+def test_a_result_copied_from_another_operation_is_refused(scene):
+    scene.warm.execute(UID, charge(7, operation=OperationId("other")))
+    scene.documents.commit([Put(operation_path(UID, LAST), scene.data(operation_path(UID, OperationId("other"))))])
 
     with pytest.raises(IntegrityFailed):
         scene.instance().execute(UID, charge(5, operation=LAST))
