@@ -10,7 +10,8 @@ help:
 	@echo "make test      every test; starts what it needs and ends it"
 	@echo "make check     ruff, mypy, import-linter"
 	@echo "make coverage  the tests, with what they cover"
-	@echo "make bench     cold start and memory of each function; the ledger beside bare commits"
+	@echo "make bench     speed and memory as ratios; PART=starts|ledger|chat for one of them"
+	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
 	@echo "make logs      follow the log of a running 'make run'"
 	@echo "make admin     EMAIL=… makes the first administrator"
 	@echo "make clean     remove what set-up and tools made"
@@ -34,8 +35,7 @@ coverage: setup
 	@exec $(PYTHON) -m pytest --cov --cov-report=term --cov-report=html
 
 bench: setup
-	@$(PYTHON) -m emulator.bench
-	@$(PYTHON) -m emulator.bench_ledger
+	@$(PYTHON) -m emulator.bench $(PART)
 
 logs: setup
 	@exec $(PYTHON) -m emulator.logs
@@ -46,3 +46,10 @@ admin: setup
 clean:
 	@rm -rf venv emulator/node_modules emulator/.run functions/http/static/vendor htmlcov .coverage .coverage.* \
 		.mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: chaos
+SEED ?= 1
+OPERATIONS ?= 20000
+
+chaos: setup
+	@exec $(PYTHON) -m tests.chaos $(SEED) $(OPERATIONS)

@@ -11,7 +11,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "output_usd_per_mtok": "0.60",
         "context_window": 128_000,
         "max_output_tokens": 16_384,
-        "expected_output_tokens": 400,
+        "expected_output_tokens": 40,
         "capabilities": ["chat", "streaming", "tools"],
     },
     "gpt-4o": {
@@ -20,7 +20,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "output_usd_per_mtok": "10.00",
         "context_window": 128_000,
         "max_output_tokens": 16_384,
-        "expected_output_tokens": 500,
+        "expected_output_tokens": 40,
         "capabilities": ["chat", "streaming", "tools", "vision"],
     },
     "gpt-4.1-nano": {
@@ -29,7 +29,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "output_usd_per_mtok": "0.40",
         "context_window": 1_000_000,
         "max_output_tokens": 32_768,
-        "expected_output_tokens": 300,
+        "expected_output_tokens": 40,
         "capabilities": ["chat", "streaming"],
     },
 }

@@ -37,7 +37,7 @@ class Document:
         return self.path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Create:
     """Write a document that must not exist yet."""
 
@@ -45,7 +45,7 @@ class Create:
     data: Data
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Put:
     """Write a whole document; with `version`, only if it has not changed since."""
 
@@ -54,7 +54,7 @@ class Put:
     version: Version | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Patch:
     """Replace some top-level fields of a document that must exist; with `version`, only if it has not changed since."""
 
@@ -63,7 +63,7 @@ class Patch:
     version: Version | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Delete:
     """Remove a document, existing or not; with `version`, only if it has not changed since."""
 
@@ -75,7 +75,7 @@ Write: TypeAlias = Create | Put | Patch | Delete
 Operator: TypeAlias = Literal["==", "<", "<=", ">", ">=", "in", "array_contains"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Where:
     """One condition of a query."""
 
@@ -84,7 +84,7 @@ class Where:
     value: Value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Order:
     """One sort field of a query."""
 

@@ -65,7 +65,7 @@ class _Job:
         self.wake.set()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Lane:
     """What this instance knows and has under way for one account. One thread leads, the others wait."""
 
@@ -82,7 +82,7 @@ class _Lane:
     """So many commands are still to be committed one by one, because together they could not be."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Plan:
     """One batch as decided: who is in the commit, who waits for another round."""
 

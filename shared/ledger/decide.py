@@ -52,7 +52,7 @@ TIME_MAX: Millis = 2**47
 """Nothing lives or ends beyond this (the year 6429): what is due has to be a time that the store can write."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Decision:
     """The state after, the entries to write, what left the state for the archive, and what the caller is told."""
 
@@ -62,7 +62,7 @@ class Decision:
     result: Result
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Books:
     """One account while a command is decided: everything that changes it goes through `post`."""
 

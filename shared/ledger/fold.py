@@ -25,7 +25,7 @@ class NotApplicable(ValueError):
     """An entry that cannot follow this state: it moves what is not there."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Fold:
     """The parts of an account while one entry changes them."""
 

@@ -54,8 +54,8 @@ class Executes(Protocol):
 class Holding:
     """An open hold in the hands of whoever uses it. As a context manager it releases what nobody captured.
 
-    `is_replay`: an earlier run with the same operation had placed it. `affordable`: held and available when it was
-    placed, so the most that this could ever cost.
+    `is_replay`: an earlier run with the same operation had placed it. `affordable`: all that there was when it was
+    placed, what other holds may give back included: the most that this could ever cost.
 
     Use that stays within what was held at first asks for nothing more. Beyond it every growth is as large as all before
     it together, so that a long use grows a few times and a short one keeps little from others.
@@ -69,7 +69,7 @@ class Holding:
         self.is_replay = placed.is_replay
         self._held: int = _number(placed.result, "amount")
         self._first, self._last_growth = self._held, 0
-        self.affordable = Micro(self._held + placed.balance.available)
+        self.affordable = Micro(placed.balance.total)
         self._ledger, self._clock, self._uid, self._command = ledger, clock, uid, command
         self._step = step
         self._spawn = spawn
@@ -106,8 +106,8 @@ class Holding:
     def accrue(self, used: Micro) -> bool:
         """Say what has been used so far, in all. False: the balance cannot cover it, stop now.
 
-        Once it has grown, the hold grows and is renewed ahead of need on another thread. A caller waits when all that is
-        held is used up: for the extension, and then for a while, in case others of the account give back what they hold.
+        Once it has grown, the hold grows and is renewed ahead of need on another thread. A caller waits when all that
+        is held is used up: for the extension, and then a while for the account's other holds to give something back.
         """
         while not (is_covered := self._is_covered(used)) and self._is_worth_waiting():
             self._clock.wait(PATIENCE_PAUSE_SECONDS)
@@ -204,7 +204,7 @@ class Holding:
             log("hold_not_extended", "WARNING", hold_id=self.id, code=failure.code)
         except InsufficientCredits as refusal:
             of_others = int(refusal.params["held"]) - self._held
-            self._note_answer(0, is_dry=True, is_exhausted=command.at_least > 1 and of_others <= 0)
+            self._note_answer(0, is_dry=True, is_exhausted=self._missing > 0 and of_others <= 0)
         except GONE as failure:
             if not self._is_ending:
                 log("hold_ended_early", "WARNING", hold_id=self.id, code=failure.code)

@@ -3,12 +3,15 @@
 import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from shared.kernel.settings import SigningKey
 from shared.ledger.errors import UnknownKey
+
+if TYPE_CHECKING:
+    from shared.kernel.settings import SigningKey
 
 ENTRY_CONTEXT = b"ics-entry-v1:"
 SEAL_CONTEXT = b"ics-seal-v1:"
@@ -49,7 +52,7 @@ class Verifier:
 class KeyRing(Verifier):
     """The ledger's own keys. `kid` names the one that signs."""
 
-    def __init__(self, keys: tuple[SigningKey, ...]) -> None:
+    def __init__(self, keys: "tuple[SigningKey, ...]") -> None:
         self._signing = Ed25519PrivateKey.from_private_bytes(keys[0].seed)
         self.kid = keys[0].kid
         self.registry = tuple(_public(key, "signing" if key is keys[0] else "verifying") for key in keys)
@@ -60,7 +63,7 @@ class KeyRing(Verifier):
         return to_base64(self._signing.sign(context + message))
 
 
-def _public(key: SigningKey, status: str) -> PublicKey:
+def _public(key: "SigningKey", status: str) -> PublicKey:
     raw = Ed25519PrivateKey.from_private_bytes(key.seed).public_key().public_bytes_raw()
     return PublicKey(kid=key.kid, public_key=to_base64(raw), status=status)
 

@@ -29,7 +29,7 @@ DUE_SHARDS = 16
 """Sweeps find accounts by time; one index range per shard keeps that from being a hotspot."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Head:
     """An account as last known: its state, how often it was committed, and the version that the next commit builds on.
 
@@ -41,7 +41,7 @@ class Head:
     version: Version | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Remembered:
     """What an operation did: the request it was for, its result, and the nonce of the commit that wrote it."""
 
@@ -50,7 +50,7 @@ class Remembered:
     nonce: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Snapshot:
     """What commands are decided on. `is_fresh`: just read, so that a refusal based on it is the truth."""
 
@@ -61,7 +61,7 @@ class Snapshot:
     versions: Mapping[str, Version] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class StoredEntry:
     """An entry as its document has it, not verified yet."""
 

@@ -32,7 +32,7 @@ class Finding:
     detail: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Audit:
     """How far the chain has been followed. `account` is the fold so far, None once it could not go on."""
 

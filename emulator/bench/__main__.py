@@ -1,0 +1,19 @@
+"""`make bench`: everything, or the parts that are named: `starts`, `ledger`, `chat`."""
+
+import sys
+
+from emulator.bench import chat, ledger, starts
+
+PARTS = {"starts": starts.main, "ledger": ledger.main, "chat": chat.main}
+
+
+def main(names: list[str]) -> int:
+    """Run the parts, in order."""
+    for name in names or PARTS:
+        print(f"\n## {name}\n", flush=True)
+        PARTS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
