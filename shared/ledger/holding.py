@@ -86,6 +86,11 @@ class Holding:
         self._is_resolved = False
         self._patience = PATIENCE_SECONDS
 
+    @property
+    def silence_seconds_max(self) -> float:
+        """How often `accrue` is to be called at least, used or not, so that the hold is renewed before it ends."""
+        return self._command.lifetime / SECOND / 4
+
     def __enter__(self) -> Self:
         """The hold is placed already; see `Ledger.holding`."""
         return self

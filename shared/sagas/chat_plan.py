@@ -1,7 +1,7 @@
 """Planning a turn: which model, what prompt, at what price, and how much to hold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from shared.ai.conversations import CONTENT_BYTES_MAX, Conversation, Conversations
@@ -21,6 +21,8 @@ from shared.sagas.chat_answer import Estimate, TurnRequest
 STEP_TOKENS_MIN = 16
 STEPS_PER_ANSWER = 4
 """What grows by large steps keeps credits from others that need them now; what grows by small ones commits often."""
+GUESS_CAUTION = 2
+"""So many times the guess is set aside for an answer of a model that nobody knows yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class Plan:
     ceiling: Micro
     is_held_whole: bool
     output_expected: int
+    is_guess: bool
+    """Whether `output_expected` is what the model's document says, and not what was seen."""
     scale: Fraction | None
     """How many of the model's tokens make one of those we count; None if nobody knows yet."""
     asked_at: Millis
@@ -49,6 +53,14 @@ class Plan:
     def hold(self) -> Micro:
         """What is set aside at first; of a free model nothing, and yet there is a hold."""
         return self.ceiling if self.is_held_whole else self.rate.price(self.expected)
+
+    @property
+    def cautious_hold(self) -> Micro:
+        """What is better set aside at first, if it is there: what is too little for many leaves all half-way."""
+        if self.is_held_whole or not self.is_guess:
+            return self.hold
+        tokens = min(GUESS_CAUTION * self.output_expected, self.prompt.output_at_most)
+        return self.rate.price(replace(self.expected, output_tokens=tokens))
 
     @property
     def step(self) -> Micro:
@@ -80,6 +92,7 @@ class Planner:
         tariff: Tariff,
         conversations: Conversations,
         preferences: Preferences,
+        expectation: Expectation,
         clock: Clock,
         *,
         default_model: str,
@@ -90,7 +103,7 @@ class Planner:
         self._preferences = preferences
         self._clock = clock
         self._default_model = default_model
-        self._expectation = Expectation()
+        self._expectation = expectation
 
     def plan(self, request: TurnRequest) -> Plan:
         """The turn that `request` asks for. Raises as `ChatTurn.run` does before its hold."""
@@ -109,9 +122,18 @@ class Planner:
             ceiling=prompt.ceiling(rate),
             is_held_whole=limit is not None or model.is_reasoning,
             output_expected=self._expected(model, prompt, limit),
+            is_guess=self._expectation.is_guess(model),
             scale=self._expectation.scale(model),
             asked_at=self._clock.now(),
             price=_price_snapshot(model, self._tariff),
+        )
+
+    def expecting_anew(self, plan: Plan) -> Plan:
+        """The same turn, with what is known of the model's answers by now."""
+        return replace(
+            plan,
+            output_expected=self._expected(plan.model, plan.prompt, plan.request.max_output_tokens),
+            is_guess=self._expectation.is_guess(plan.model),
         )
 
     def _model_for(self, uid: Uid, asked: str | None, conversation: Conversation | None) -> Model:

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from shared.ai.conversations import CONTENT_BYTES_MAX, Conversations, Message, position
+from shared.ai.expectation import Expectation
 from shared.ai.models import Catalogue
 from shared.ai.ports import ChatModel, TextDelta, UpstreamUnavailable
 from shared.ai.preferences import Preferences
@@ -19,6 +20,7 @@ from shared.kernel.money import Micro
 from shared.ledger.errors import HoldResolved
 from shared.ledger.holding import Captured, Holding
 from shared.ledger.ledger import Ledger
+from shared.sagas.chat_admission import Admission
 from shared.sagas.chat_answer import Answer, Delta, Done, Estimate, Ping, TurnEvent, TurnRequest
 from shared.sagas.chat_plan import Plan, Planner
 from shared.sagas.chat_reading import Ended, Reading, Silence
@@ -32,7 +34,6 @@ TURN_SECONDS_MAX = 500.0
 """A turn ends itself before the function that runs it (540 s) would be ended."""
 ANSWER_BYTES_MAX = CONTENT_BYTES_MAX
 APPEND_ATTEMPTS_MAX = 3
-PURPOSE = "chat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,11 @@ class ChatTurn:
         default_model: str,
         ping_seconds: float = PING_SECONDS,
     ) -> None:
-        self._ledger = ledger
-        self._planner = Planner(catalogue, tariff, conversations, preferences, clock, default_model=default_model)
+        expectation = Expectation(documents, clock)
+        self._planner = Planner(
+            catalogue, tariff, conversations, preferences, expectation, clock, default_model=default_model
+        )
+        self._admission = Admission(ledger, self._planner, clock)
         self._conversations = conversations
         self._chat_model = chat_model
         self._turns = Turns(documents, clock)
@@ -127,15 +131,7 @@ class ChatTurn:
         try:
             with _forgetting(claim):
                 plan = self._planner.plan(request)
-                hold = self._ledger.holding(
-                    request.uid,
-                    plan.hold,
-                    operation=hold_operation(request.operation, claim.run),
-                    purpose=PURPOSE,
-                    expected_step=plan.step,
-                    principal=request.principal,
-                    budgets=request.budgets,
-                )
+                hold = self._admission.holding(plan, hold_operation(request.operation, claim.run))
             with ExitStack() as unowed:
                 unowed.enter_context(hold)
                 run = _Run(plan=plan, hold=hold, unowed=unowed, claim=claim, paid_before=paid_before)
@@ -168,8 +164,9 @@ class ChatTurn:
         """Deliver what comes; leaving this aborts the upstream."""
         cap = run.plan.output_cap(run.hold.affordable)
         deadline = self._clock.monotonic() + TURN_SECONDS_MAX
+        silence_seconds = min(self._ping_seconds, run.hold.silence_seconds_max)
         with Reading(self._chat_model.stream(run.plan.asked(cap))) as reading:
-            while not isinstance(event := reading.next(self._ping_seconds), Ended):
+            while not isinstance(event := reading.next(silence_seconds), Ended):
                 if run.claim.is_lost:
                     raise StillRunning
                 if self._clock.monotonic() >= deadline:
@@ -204,11 +201,12 @@ class ChatTurn:
         captured = self._captured(uid, run.hold, charge)
         cost = Micro(captured.amount + run.paid_before)
         message = self._recovery.costed(messages[-1], cost)
+        settled = Settled(cost=cost, available=captured.balance.available, held=captured.balance.held)
+        answer = answered(message, run.claim.finish(settled))
+        _log_turn(run, reply, settled)
         if reply.finish_reason == "stop" and not reply.is_estimated:
             self._planner.learn(run.plan, reported=reply.usage.output_tokens, counted=reply.counted)
-        settled = Settled(cost=cost, available=captured.balance.available, held=captured.balance.held)
-        _log_turn(run, reply, settled)
-        return answered(message, run.claim.finish(settled))
+        return answer
 
     def _keep_for_nobody(self, run: _Run, reply: Reply) -> None:
         """Nobody hears of a failure here; what is held then ends by itself."""

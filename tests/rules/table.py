@@ -105,6 +105,7 @@ SERVER_ONLY = tuple(
         "audit/{id}",
         "bonus_claims/{id}",
         "dead_events/{id}",
+        "expectations/{id}",
         "jobs/{id}",
         "leavings/{id}",
         "turns/{id}",

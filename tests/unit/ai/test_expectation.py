@@ -3,6 +3,8 @@ from fractions import Fraction
 
 from shared.ai.expectation import Expectation
 from shared.ai.models import parse_model
+from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
 
 MODEL = parse_model(
     "m",
@@ -17,8 +19,12 @@ MODEL = parse_model(
 )
 
 
+def known():
+    return Expectation(MemoryDocuments(), ManualClock())
+
+
 def after(*lengths):
-    expectation = Expectation()
+    expectation = known()
     for length in lengths:
         expectation.learn(MODEL, reported=length, counted=length)
     return expectation.output_tokens(MODEL)
@@ -45,7 +51,7 @@ def test_it_is_between_one_and_what_the_model_can():
 
 
 def test_every_model_has_its_own():
-    expectation = Expectation()
+    expectation = known()
     for _ in range(9):
         expectation.learn(MODEL, reported=35, counted=70)
 
@@ -54,7 +60,7 @@ def test_every_model_has_its_own():
 
 
 def test_how_the_models_tokens_compare_with_ours_is_the_median_of_what_was_seen():
-    expectation = Expectation()
+    expectation = known()
     for reported in (9, 10, 50):
         expectation.learn(MODEL, reported=reported, counted=20)
 
@@ -62,7 +68,7 @@ def test_how_the_models_tokens_compare_with_ours_is_the_median_of_what_was_seen(
 
 
 def test_short_answers_and_hidden_tokens_say_nothing_about_that():
-    expectation, reasoning = Expectation(), replace(MODEL, id="o", capabilities=("reasoning",))
+    expectation, reasoning = known(), replace(MODEL, id="o", capabilities=("reasoning",))
     expectation.learn(MODEL, reported=7, counted=7)
     expectation.learn(reasoning, reported=900, counted=20)
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from shared.ai.expectation import ANSWERS_REMEMBERED
 from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
 from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
-from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, OutcomeUnknown, Patch, StoreUnavailable
+from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Create, OutcomeUnknown, Patch, StoreUnavailable
 from shared.kernel.errors import IdempotencyMismatch, StillRunning
 from shared.kernel.ids import HoldId, Uid, derived_id, operation_id
 from shared.ledger.errors import Contended, InsufficientCredits
@@ -209,7 +210,13 @@ COMMITS = 5
 POINTS = [(at, when) for at in range(1, COMMITS + 1) for when in ("before", "after")]
 
 
+def well_known(world):
+    """Nobody writes down any more how long the answers of this model are, or not with every answer."""
+    world.documents.commit([Create("expectations/cheap", {"v": 1, "lengths": [5, 0] * ANSWERS_REMEMBERED})])
+
+
 def test_a_turn_with_a_key_is_five_commits(world):
+    well_known(world)
     conversation = world.conversation(world.user())
     documents = FaultyDocuments(world.documents)
 
@@ -219,6 +226,7 @@ def test_a_turn_with_a_key_is_five_commits(world):
 
 
 def test_a_turn_without_a_key_is_three(world):
+    well_known(world)
     conversation = world.conversation(world.user())
     documents = FaultyDocuments(world.documents)
 
@@ -276,14 +284,14 @@ def test_a_crash_without_a_key_costs_the_price_or_nothing_once_its_hold_has_expi
 
 
 def test_what_a_crashed_attempt_had_cost_when_its_hold_expired_is_not_charged_twice():
-    words = [" word"] * 60
-    world = World(scripts=[says(*words, usage=Usage(input_tokens=12, output_tokens=60))])
+    words = [" word"] * 120
+    world = World(scripts=[says(*words, usage=Usage(input_tokens=12, output_tokens=120))])
     conversation = world.conversation(world.user())
     request = world.request(conversation, key="k")
     # Extensions happen in place, so that none is under way when the process dies.
     dying = world.on(documents := Dying(world.documents, at=10**9), spawn=lambda work: work())
     events = dying.run(request)
-    for _ in range(60):
+    for _ in range(120):
         next(events)
     assert documents.commits > 2, "the hold has grown, and with it what had accrued"
     documents.is_dead = True
@@ -293,7 +301,7 @@ def test_what_a_crashed_attempt_had_cost_when_its_hold_expired_is_not_charged_tw
 
     answer = answer_of(world.on(world.documents).run(request))
 
-    cost = 100 * 12 + 200 * 60
+    cost = 100 * 12 + 200 * 120
     assert 0 < accrued < cost
     assert answer.cost == answer.message.cost == world.spent(CREDIT) == cost
     assert answer_of(world.turn.run(request)) == answer
@@ -302,19 +310,19 @@ def test_what_a_crashed_attempt_had_cost_when_its_hold_expired_is_not_charged_tw
 
 
 def test_what_it_had_cost_is_remembered_also_when_the_next_attempt_fails():
-    words = [" word"] * 60
+    words = [" word"] * 120
     world = World(
         scripts=[
-            says(*words, usage=Usage(input_tokens=12, output_tokens=60)),
+            says(*words, usage=Usage(input_tokens=12, output_tokens=120)),
             [UpstreamUnavailable()],
-            says(*words, usage=Usage(input_tokens=12, output_tokens=60)),
+            says(*words, usage=Usage(input_tokens=12, output_tokens=120)),
         ]
     )
     conversation = world.conversation(world.user())
     request = world.request(conversation, key="k")
     dying = world.on(documents := Dying(world.documents, at=10**9), spawn=lambda work: work())
     events = dying.run(request)
-    for _ in range(60):
+    for _ in range(120):
         next(events)
     documents.is_dead = True
     world.clock.advance(16 * 60_000)
@@ -324,7 +332,7 @@ def test_what_it_had_cost_is_remembered_also_when_the_next_attempt_fails():
         next(world.run(conversation, key="k"))
     answer = world.ask(conversation, key="k")
 
-    assert answer.cost == world.spent(CREDIT) == 100 * 12 + 200 * 60
+    assert answer.cost == world.spent(CREDIT) == 100 * 12 + 200 * 120
     with pytest.raises(Crash):
         events.close()
 

@@ -1,0 +1,80 @@
+"""Admission of a turn: the hold that it begins with, and how long it waits for others to give theirs back.
+
+Who waits here holds nothing, so nobody starves anybody: many that each hold a little of what all need would end with
+none complete.
+"""
+
+import threading
+
+from shared.kernel.clock import Clock
+from shared.kernel.ids import OperationId
+from shared.kernel.money import Micro
+from shared.ledger.errors import InsufficientCredits
+from shared.ledger.holding import Holding
+from shared.ledger.ledger import Ledger
+from shared.sagas.chat_plan import Plan, Planner
+
+PURPOSE = "chat"
+PATIENCE_SECONDS = 5.0
+PAUSE_SECONDS = 0.1
+WAITING_MAX = 40
+"""So many turns of an instance may wait at once: the others need its threads."""
+
+
+class Admission:
+    """Places the holds of turns."""
+
+    def __init__(self, ledger: Ledger, planner: Planner, clock: Clock) -> None:
+        self._ledger = ledger
+        self._planner = planner
+        self._clock = clock
+        self._room = threading.Semaphore(WAITING_MAX)
+
+    def holding(self, plan: Plan, operation: OperationId) -> Holding:
+        """The hold of this turn. Raises InsufficientCredits and the ledger's other refusals.
+
+        With a ceiling there is nothing to wait for: it is there, or it is not. Without, a refusal is told once the
+        other holds of the account are gone, or could not help, or have been waited for.
+        """
+        try:
+            return self._placed(plan, operation, plan.cautious_hold)
+        except InsufficientCredits as refusal:
+            if plan.is_held_whole:
+                raise
+            if _may_help(refusal, plan) and self._room.acquire(blocking=False):
+                try:
+                    return self._patiently_placed(plan, operation)
+                finally:
+                    self._room.release()
+        return self._placed(plan, operation, plan.hold)
+
+    def _patiently_placed(self, plan: Plan, operation: OperationId) -> Holding:
+        """Ask again and again, each time for what is expected by then."""
+        deadline = self._clock.monotonic() + PATIENCE_SECONDS
+        while self._clock.monotonic() < deadline:
+            self._clock.wait(PAUSE_SECONDS)
+            plan = self._planner.expecting_anew(plan)
+            try:
+                return self._placed(plan, operation, plan.cautious_hold)
+            except InsufficientCredits as refusal:
+                if not _may_help(refusal, plan):
+                    break
+        return self._placed(plan, operation, plan.hold)
+
+    def _placed(self, plan: Plan, operation: OperationId, amount: Micro) -> Holding:
+        request = plan.request
+        return self._ledger.holding(
+            request.uid,
+            amount,
+            operation=operation,
+            purpose=PURPOSE,
+            expected_step=plan.step,
+            principal=request.principal,
+            budgets=request.budgets,
+        )
+
+
+def _may_help(refusal: InsufficientCredits, plan: Plan) -> bool:
+    """Whether what others hold, once it is given back, may be enough for this turn."""
+    held, available = int(refusal.params["held"]), int(refusal.params["available"])
+    return held > 0 and available + held >= plan.hold
