@@ -1,9 +1,7 @@
-"""The long form: as many operations as asked, by a seed.
-
-    python -m tests.chaos SEED OPERATIONS
-"""
+"""The long form, `python -m tests.chaos SEED OPERATIONS`: as many operations as asked, by a seed."""
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +25,7 @@ def main() -> int:
     if damage.anomalies or damage.unanswered:
         sys.stdout.write(f"\nThe histories: {home}\n")
         return 1
+    shutil.rmtree(home)
     return 0
 
 

@@ -1,7 +1,10 @@
 """What is asked in one storm, by whom: decided by the seed alone, and the same for everybody who computes it."""
 
 import random
+from collections import defaultdict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from shared.kernel.ids import OperationId, Uid
 from tests.support.history import Ask, Kind
@@ -14,6 +17,8 @@ ACCOUNTS = (Uid("ada"), Uid("ada"), Uid("ada"), Uid("bob"), Uid("bob"), Uid("cyd
 KINDS: tuple[Kind, ...] = ("charge",) * 6 + ("hold",) * 6 + ("capture",) * 4 + ("extend",) * 2 + ("release",) * 2
 KINDS += ("grant",) * 3 + ("reverse", "adjust", "read")
 RECENT = 12
+REUSED = 0.05
+"""So many holds and lots want a name that is taken."""
 SLOTS = 4
 
 
@@ -43,10 +48,10 @@ def plan(seed: int, operations: int) -> list[Send]:
     """So many operations, 30 % of them twice: soon after or much later, by anybody, some with another body."""
     dice = random.Random(seed)
     at: list[tuple[float, Ask]] = []
-    asks: list[Ask] = []
+    named: dict[tuple[Uid, Kind], deque[str]] = defaultdict(lambda: deque(["none"], maxlen=RECENT))
     for number in range(operations):
-        ask = _ask(dice, number, asks)
-        asks.append(ask)
+        ask = _ask(dice, number, named)
+        named[ask.uid, ask.kind].append(ask.about)
         at.append((number, ask))
         if ask.kind != "read" and dice.random() < DUPLICATED:
             twin = replace(ask, amount=ask.amount + 1) if dice.random() < ALTERED else ask
@@ -54,25 +59,24 @@ def plan(seed: int, operations: int) -> list[Send]:
     return [Send(number, ask) for number, (_, ask) in enumerate(sorted(at, key=lambda item: item[0]))]
 
 
-def _ask(dice: random.Random, number: int, before: list[Ask]) -> Ask:
+def _ask(dice: random.Random, number: int, named: Mapping[tuple[Uid, Kind], deque[str]]) -> Ask:
     uid, kind, name = dice.choice(ACCOUNTS), dice.choice(KINDS), f"op{number}"
     ask = Ask(uid=uid, operation=OperationId(name), kind=kind, amount=dice.randint(1, 100))
-    holds = [known.about for known in before if known.uid == uid and known.kind == "hold"][-RECENT:] or ["none"]
-    lots = [known.about for known in before if known.uid == uid and known.kind == "grant"][-RECENT:] or ["none"]
+    holds, lots = named[uid, "hold"], named[uid, "grant"]
+    changes: dict[str, Any] = {}
     match kind:
         case "grant":
-            about = dice.choice(lots) if dice.random() < 0.05 else f"lot_{name}"
-            return replace(ask, about=about, amount=dice.randint(100, 400))
+            about = dice.choice(lots) if dice.random() < REUSED else f"lot_{name}"
+            changes = {"about": about, "amount": dice.randint(40, 200)}
         case "hold":
-            about = dice.choice(holds) if dice.random() < 0.05 else f"hold_{name}"
-            return replace(ask, about=about, lifetime=dice.choice([300, 2_000, 10_000]))
+            about = dice.choice(holds) if dice.random() < REUSED else f"hold_{name}"
+            changes = {"about": about, "lifetime": dice.choice([300, 2_000, 10_000])}
         case "extend":
-            return replace(ask, about=dice.choice(holds), accrued=dice.randint(0, 50))
+            changes = {"about": dice.choice(holds), "accrued": dice.randint(0, 50), "lifetime": 4_000}
         case "capture":
-            return replace(ask, about=dice.choice(holds), is_final=dice.random() < 0.8)
+            changes = {"about": dice.choice(holds), "is_final": dice.random() < 0.8}
         case "release" | "reverse":
-            return replace(ask, about=dice.choice(holds if kind == "release" else lots))
+            changes = {"about": dice.choice(holds if kind == "release" else lots)}
         case "adjust":
-            return replace(ask, amount=dice.choice([-1, 1]) * ask.amount)
-        case _:
-            return ask
+            changes = {"amount": dice.choice([-1, 1]) * ask.amount}
+    return replace(ask, **changes)

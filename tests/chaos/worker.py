@@ -1,15 +1,15 @@
 """The processes of a storm: a nursery that has everything imported, and the workers that it forks and kills.
 
-A worker sends what is its own, and what the killed left without an answer; where it finds out what that is, is the
-history itself. The nursery takes one line of JSON at a time, and gives one back. When nobody speaks to it any more it
-kills its workers and ends, and a worker without a nursery ends as well: nothing outlives the test.
+A worker sends what is its own, and what the killed left without an answer: the histories say what that is. The nursery
+takes one line of JSON at a time, and gives one back. When nobody speaks to it any more it kills its workers and ends,
+and a worker without a nursery ends as well: nothing outlives the test.
 """
 
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from shared.kernel.clock import SystemClock
 from shared.ledger.ledger import Ledger
 from shared.platform.firestore.documents import connect
 from tests.chaos.plan import Send, plan
-from tests.support.history import Recorder, read_history
+from tests.support.history import Growing, Recorder
 from tests.support.ledgers import KEYS
 
 THREADS = 12
@@ -36,41 +36,35 @@ class Storm:
     project: str
     directory: str
 
-    def files(self) -> list[Path]:
-        return sorted(Path(self.directory).glob("slot*.jsonl"))
+    def past(self) -> Growing:
+        return Growing(Path(self.directory))
 
     def file(self, slot: int, life: int) -> Path:
         return Path(self.directory) / f"slot{slot}-{life:05d}.jsonl"
 
     def ledger(self) -> Ledger:
         """An instance of its own: cold, with a connection of its own."""
-        return Ledger(
-            connect(self.project), SystemClock(), KEYS, ledger_id=self.project, hold_lifetime_seconds=900
-        )
+        return Ledger(connect(self.project), SystemClock(), KEYS, ledger_id=self.project, hold_lifetime_seconds=900)
 
 
-def left_to_do(storm: Storm, sends: list[Send], slot: int) -> list[Send]:
+def left_to_do(past: Growing, sends: list[Send], slot: int) -> list[Send]:
     """What nobody has an answer to and this slot is to send: first what the dead left it, then its own."""
-    answered, begun = set[int](), set[int]()
-    newest = {path.name.partition("-")[0]: path for path in storm.files()}
-    for path in storm.files():
-        is_alive = path == newest[path.name.partition("-")[0]] and not path.name.startswith(f"slot{slot}-")
-        for call in read_history([path]):
-            (answered if call.is_settled or (is_alive and call.ended is None) else begun).add(call.send)
-    left = [send for send in sends if send.number not in answered]
-    orphans = [send for send in left if send.number in begun and send.heir == slot]
-    return orphans + [send for send in left if send.number not in begun and send.slot == slot]
+    newest = {path.name.partition("-")[0]: path for path in past.files()}
+    under_way = {send for name, path in newest.items() if name != f"slot{slot}" for send in past.unanswered(path)}
+    taken = past.settled | under_way
+    left = [send for send in sends if send.number not in taken]
+    orphans = [send for send in left if send.number in past.begun and send.heir == slot]
+    return orphans + [send for send in left if send.number not in past.begun and send.slot == slot]
 
 
-def work(storm: Storm, sends: list[Send], slot: int, life: int) -> None:
-    """Send what is left to do, from several threads."""
-    todo, lock, parent = iter(left_to_do(storm, sends, slot)), threading.Lock(), os.getppid()
-    recorder = Recorder(storm.ledger(), storm.file(slot, life))
+def work(recorder: Recorder, todo: Iterable[Send], nursery: int) -> None:
+    """Send it all, from several threads, as long as the nursery is there."""
+    sends, lock = iter(todo), threading.Lock()
 
     def send_on() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == nursery:
             with lock:
-                send = next(todo, None)
+                send = next(sends, None)
             if send is None:
                 return
             recorder.carry_out(send.number, send.ask)
@@ -86,11 +80,12 @@ class Nursery:
     def __init__(self, storm: Storm) -> None:
         self._storm = storm
         self._sends = plan(storm.seed, storm.operations)
+        self._past = storm.past()
         self._alive: dict[int, int] = {}
         self._failed = 0
 
     def obey(self, command: str, slot: int, life: int) -> dict[str, Any]:
-        """`start` or `kill` a slot's worker, or just `look`; who is alive now, and how many ended badly by themselves."""
+        """`start` or `kill` a slot's worker, or `look`. Who is alive now, and how many have failed by themselves."""
         if command == "start" and slot not in self._alive:
             self._alive[slot] = self._fork(slot, life)
         elif command == "kill" and slot in self._alive:
@@ -105,12 +100,15 @@ class Nursery:
             self.obey("kill", slot, 0)
 
     def _fork(self, slot: int, life: int) -> int:
-        pid = os.fork()
+        self._past.read_on()
+        nursery, pid = os.getpid(), os.fork()
         if pid != 0:
             return pid
         try:
-            work(self._storm, self._sends, slot, life)
-        except BaseException:
+            _leave_the_pipes()
+            recorder = Recorder(self._storm.ledger(), self._storm.file(slot, life))
+            work(recorder, left_to_do(self._past, self._sends, slot), nursery)
+        except BaseException:  # noqa: BLE001  a child must never return into its parent's code
             sys.excepthook(*sys.exc_info())
             os._exit(1)
         os._exit(0)
@@ -121,6 +119,13 @@ class Nursery:
             if ended:
                 del self._alive[slot]
                 self._failed += status != 0
+
+
+def _leave_the_pipes() -> None:
+    """They are the nursery's: when it is gone, whoever speaks to it is to notice."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
 
 
 def commands() -> Iterator[list[Any]]:

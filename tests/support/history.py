@@ -7,7 +7,7 @@ nothing of what it had written, and a call without a second line is one whose ou
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +22,12 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import Adjust, Capture, Charge, Command, ExtendHold, Grant, PlaceHold, Release, Reverse
 from shared.ledger.ledger import Ledger
 
+Record = Mapping[str, Any]
 Kind = Literal["grant", "charge", "hold", "extend", "capture", "release", "reverse", "adjust", "read"]
 Verdict = Literal["ok", "refused", "failed", "info", "raw"]
 """`refused`: no, and that is final on what was there. `failed`: has not happened, ask again. `info`: nobody knows.
 `raw`: something that no caller should see."""
-
-EXTENSION_LIFETIME: Millis = 4_000
+SETTLED: frozenset[Verdict | None] = frozenset({"ok", "refused"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,33 +48,39 @@ class Ask:
         return fingerprint(repr(self))
 
     def command(self) -> Command:
-        """The same intention as the ledger takes it."""
-        name: dict[str, Any] = {"operation": self.operation, "fingerprint": self.fingerprint}
-        hold, lot, amount = HoldId(self.about), LotId(self.about), Micro(self.amount)
-        match self.kind:
-            case "grant":
-                return Grant(**name, amount=amount, lot=lot, source="promo:chaos")
-            case "charge":
-                return Charge(**name, amount=amount, purpose="chat")
-            case "hold":
-                return PlaceHold(
-                    **name, amount=amount, hold=hold, purpose="chat", lifetime=self.lifetime, principal=self.uid
-                )
-            case "extend":
-                lifetime, accrued = EXTENSION_LIFETIME, Micro(self.accrued)
-                return ExtendHold(
-                    **name, hold=hold, amount=amount, at_least=Micro(amount // 2), accrued=accrued, lifetime=lifetime
-                )
-            case "capture":
-                return Capture(**name, hold=hold, amount=amount, is_final=self.is_final)
-            case "release":
-                return Release(**name, hold=hold)
-            case "reverse":
-                return Reverse(**name, lot=lot, target=amount)
-            case "adjust":
-                return Adjust(**name, amount=self.amount, note="chaos")
-            case "read":
-                raise ValueError("reading is no command")
+        """The same intention as the ledger takes it. Raises KeyError for a read, which is none."""
+        return COMMANDS[self.kind](self, {"operation": self.operation, "fingerprint": self.fingerprint})
+
+
+def _hold(ask: Ask, name: dict[str, Any]) -> Command:
+    hold, amount = HoldId(ask.about), Micro(ask.amount)
+    return PlaceHold(**name, hold=hold, amount=amount, purpose="chat", lifetime=ask.lifetime, principal=ask.uid)
+
+
+def _extend(ask: Ask, name: dict[str, Any]) -> Command:
+    amount, least, accrued = Micro(ask.amount), Micro(ask.amount // 2), Micro(ask.accrued)
+    hold, lifetime = HoldId(ask.about), ask.lifetime
+    return ExtendHold(**name, hold=hold, amount=amount, at_least=least, accrued=accrued, lifetime=lifetime)
+
+
+def _capture(ask: Ask, name: dict[str, Any]) -> Command:
+    return Capture(**name, hold=HoldId(ask.about), amount=Micro(ask.amount), is_final=ask.is_final)
+
+
+def _grant(ask: Ask, name: dict[str, Any]) -> Command:
+    return Grant(**name, lot=LotId(ask.about), amount=Micro(ask.amount), source="promo:chaos")
+
+
+COMMANDS: Mapping[Kind, Callable[[Ask, dict[str, Any]], Command]] = {
+    "grant": _grant,
+    "charge": lambda ask, name: Charge(**name, amount=Micro(ask.amount), purpose="chat"),
+    "hold": _hold,
+    "extend": _extend,
+    "capture": _capture,
+    "release": lambda ask, name: Release(**name, hold=HoldId(ask.about)),
+    "reverse": lambda ask, name: Reverse(**name, lot=LotId(ask.about), target=Micro(ask.amount)),
+    "adjust": lambda ask, name: Adjust(**name, amount=ask.amount, note="chaos"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +105,7 @@ class Call:
     @property
     def is_settled(self) -> bool:
         """Whether there is nothing left to ask."""
-        return self.verdict in {"ok", "refused"}
+        return self.verdict in SETTLED
 
 
 class Recorder:
@@ -142,6 +148,46 @@ class Recorder:
         os.write(self._file, orjson.dumps({**record, **times}) + b"\n")
 
 
+class Growing:
+    """Histories of one directory as they grow: which sends were begun, and which have been answered for good."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._read: dict[Path, int] = {}
+        self._open: dict[Path, dict[str, int]] = {}
+        self.begun = set[int]()
+        self.settled = set[int]()
+
+    def read_on(self) -> None:
+        """Take in what was written since."""
+        for path in sorted(self._directory.glob("*.jsonl")):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                whole = file.read().rpartition(b"\n")[0]
+            if whole:
+                self._read[path] = self._read.get(path, 0) + len(whole) + 1
+            calls = self._open.setdefault(path, {})
+            for line in whole.splitlines():
+                self._take(calls, orjson.loads(line))
+
+    def files(self) -> list[Path]:
+        """In the order of their names."""
+        return sorted(self._open)
+
+    def unanswered(self, path: Path) -> set[int]:
+        """The sends in this file that nobody has written an answer to."""
+        return set(self._open[path].values())
+
+    def _take(self, calls: dict[str, int], record: Record) -> None:
+        if "ask" in record:
+            calls[record["call"]] = record["send"]
+            self.begun.add(record["send"])
+            return
+        send = calls.pop(record["call"])
+        if record["verdict"] in SETTLED:
+            self.settled.add(send)
+
+
 def _verdict(error: DomainError) -> Verdict:
     if isinstance(error, OutcomeUnknown):
         return "info"
@@ -155,17 +201,21 @@ def read_history(paths: Iterable[Path]) -> list[Call]:
 
 
 def _calls(text: bytes) -> Iterator[Call]:
-    """A last line that is not whole was never written: its caller was killed within it."""
-    begun: dict[str, dict[str, Any]] = {}
-    answers: dict[str, dict[str, Any]] = {}
+    begun, answers = _records(text)
+    for call, record in begun.items():
+        yield _call(record, answers.get(call))
+
+
+def _records(text: bytes) -> tuple[dict[str, Record], dict[str, Record]]:
+    """Asks and answers by call. A last line that is not whole was never written: its caller was killed within it."""
+    begun, answers = dict[str, Record](), dict[str, Record]()
     for line in text.split(b"\n")[:-1]:
         record = orjson.loads(line)
         (begun if "ask" in record else answers)[record["call"]] = record
-    for name, record in begun.items():
-        yield _call(record, answers.get(name))
+    return begun, answers
 
 
-def _call(record: Mapping[str, Any], answer: Mapping[str, Any] | None) -> Call:
+def _call(record: Record, answer: Record | None) -> Call:
     call = Call(
         id=record["call"], send=record["send"], ask=Ask(**record["ask"]), started=record["ns"], started_at=record["at"]
     )

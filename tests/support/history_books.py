@@ -1,6 +1,6 @@
 """What is stored of an account when all is over: its journal, its remembered operations, its balance, its audit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,10 @@ import orjson
 
 from shared.kernel.documents import Documents, Query
 from shared.kernel.ids import OperationId, Uid
+from shared.ledger.commands import Expire
+from shared.ledger.export import export_lines
 from shared.ledger.keys import KeyRing
-from shared.ledger.ledger import Ledger
+from shared.ledger.store import AccountStore
 from shared.ledger.verify import Finding, verify_account
 
 PAGE = 500
@@ -20,8 +22,12 @@ class Kept:
     """What the ledger remembers of one operation."""
 
     fingerprint: str
-    seq: int
     result: Mapping[str, Any]
+
+    @property
+    def seq(self) -> int:
+        """The entry that was the account's last when it was done."""
+        return int(self.result["seq"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,26 +42,31 @@ class Book:
     findings: tuple[Finding, ...]
 
 
-def read_book(documents: Documents, ledger: Ledger, keys: KeyRing, uid: Uid) -> Book:
+def read_book(documents: Documents, keys: KeyRing, ledger: str, uid: Uid) -> Book:
     """The account as it is stored now, by its own export."""
-    lines = list(ledger.export(uid))
+    store = AccountStore(documents, keys, ledger)
+    lines = list(export_lines(store, keys, ledger, uid))
     records = [orjson.loads(line) for line in lines]
     plain = next(record["plain"] for record in records if record["type"] == "account")
     return Book(
         uid=uid,
-        ledger=records[0]["ledger"],
+        ledger=ledger,
         entries=tuple(orjson.loads(record["body"]) for record in records if record["type"] == "entry"),
-        operations=dict(_operations(documents, uid)),
+        operations={name: kept for page in _operations(documents, uid) for name, kept in _kept(store, uid, page)},
         balance=(plain["available"], plain["held"], plain["debt"]),
         findings=tuple(verify_account(lines, keys)),
     )
 
 
-def _operations(documents: Documents, uid: Uid) -> Iterator[tuple[OperationId, Kept]]:
+def _operations(documents: Documents, uid: Uid) -> Iterator[list[OperationId]]:
     collection, after = f"accounts/{uid}/operations", None
     while page := documents.query(Query(collection=collection, limit=PAGE, after=after)):
-        for document in page:
-            data: Any = document.data
-            result = orjson.loads(data["result"])
-            yield OperationId(document.id), Kept(fingerprint=data["fingerprint"], seq=data["seq"], result=result)
+        yield [OperationId(document.id) for document in page]
         after = (page[-1].path,)
+
+
+def _kept(store: AccountStore, uid: Uid, page: Sequence[OperationId]) -> Iterator[tuple[OperationId, Kept]]:
+    """As the next replay would have it: whoever reads it so has checked its seal."""
+    asked = [Expire(operation=operation, fingerprint="") for operation in page]
+    for operation, remembered in store.read(uid, asked).operations.items():
+        yield operation, Kept(fingerprint=remembered.fingerprint, result=remembered.result)

@@ -124,7 +124,7 @@ class _Trial:
             yield self._anomaly("failed_but_landed", operation, str([call.code for call in asked]))
         if seqs and asked and (wrong := _misfit(asked[0].ask, kept.result, self.book.entries[seqs[0] - 1])):
             yield self._anomaly("wrong_effect", operation, wrong)
-        if kept.result["seq"] != kept.seq or _balance(kept.result) != self._balance_at(kept.seq):
+        if _balance(kept.result) != self._balance_at(kept.seq):
             yield self._anomaly("wrong_result", operation, f"{kept.result} at {kept.seq}")
 
     def _answers(self, operation: OperationId) -> Iterator[Anomaly]:
@@ -168,24 +168,16 @@ class _Trial:
         low, high, about = self.seen.floor(call.started), self.seen.ceiling(_end(call)), call.ask.about
         if call.code == "idempotency_mismatch":
             return kept is not None and kept.fingerprint != call.ask.fingerprint and kept.seq <= high
-        if self._is_done_before(call, low):
-            return False
-        match call.code:
-            case "insufficient_credits":
-                return self._is_seen(call, lambda balance: _is_too_little(balance, call))
-            case "hold_not_found":
-                return self.placed.get(about, low + 1) > low
-            case "hold_exists":
-                return self.placed.get(about, high + 1) <= high
-            case "hold_resolved":
-                return self.ended.get(about, high + 1) <= high or self._is_over(call)
-            case "lot_not_found":
-                return self.granted.get(about, low + 1) > low
-            case "lot_exists":
-                return self.granted.get(about, high + 1) <= high
-            case "reversal_too_large":
-                return self.granted.get(about, high + 1) <= high and self._is_beyond_grant(call.ask)
-        return False
+        truths: Mapping[str, Callable[[], bool]] = {
+            "insufficient_credits": lambda: self._is_seen(call, lambda balance: _is_too_little(balance, call)),
+            "hold_not_found": lambda: self.placed.get(about, low + 1) > low,
+            "hold_exists": lambda: self.placed.get(about, high + 1) <= high,
+            "hold_resolved": lambda: self.ended.get(about, high + 1) <= high or self._is_over(call),
+            "lot_not_found": lambda: self.granted.get(about, low + 1) > low,
+            "lot_exists": lambda: self.granted.get(about, high + 1) <= high,
+            "reversal_too_large": lambda: self.granted.get(about, high + 1) <= high and self._is_beyond_grant(call.ask),
+        }
+        return call.code in truths and not self._is_done_before(call, low) and truths[call.code]()
 
     def _is_done_before(self, call: Call, low: int) -> bool:
         """Whether somebody had been told that the operation is done, or what came after it, when this call began."""
@@ -352,22 +344,18 @@ def _misfit(ask: Ask, told: Mapping[str, Any], body: Mapping[str, Any]) -> str:
 def _moved(ask: Ask, flows: Flows) -> Mapping[str, int]:
     """What an entry moved, in the words of its result."""
     captured = flows["held", "revenue"] + flows["available", "revenue"]
-    match ask.kind:
-        case "grant":
-            return {"amount": flows["promo", "available"]}
-        case "charge":
-            return {"amount": captured}
-        case "hold":
-            return {"amount": flows["available", "held"]}
-        case "extend":
-            return {"added": flows["available", "held"]}
-        case "reverse":
-            return {"reversed": flows["available", "promo"], "owed": flows["debt", "promo"]}
-        case "adjust":
-            return {"amount": flows["adjustment", "available"] - flows["available", "adjustment"]}
-        case _:
-            released = sum(flows[pair] for pair in HOLD_OUT)
-            return {"captured": captured, "absorbed": flows["absorbed", "revenue"], "released": released}
+    released = sum(flows[pair] for pair in HOLD_OUT)
+    ended = {"captured": captured, "absorbed": flows["absorbed", "revenue"], "released": released}
+    return {
+        "grant": {"amount": flows["promo", "available"]},
+        "charge": {"amount": captured},
+        "hold": {"amount": flows["available", "held"]},
+        "extend": {"added": flows["available", "held"]},
+        "capture": ended,
+        "release": ended,
+        "reverse": {"reversed": flows["available", "promo"], "owed": flows["debt", "promo"]},
+        "adjust": {"amount": flows["adjustment", "available"] - flows["available", "adjustment"]},
+    }[ask.kind]
 
 
 def _is_amount_asked(ask: Ask, moved: Mapping[str, int]) -> bool:
