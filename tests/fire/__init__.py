@@ -1,0 +1,1 @@
+"""Chats under fire: more callers than credits, callers that leave, processes that die."""

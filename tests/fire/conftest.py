@@ -1,0 +1,13 @@
+from collections.abc import Iterator
+
+import pytest
+
+from emulator.suite import Suite
+from emulator.upstream import Upstream
+from tests.fire.stage import Stage
+
+
+@pytest.fixture(scope="package")
+def stage(emulators: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Upstream() as upstream:
+        yield Stage(emulators, upstream, tmp_path_factory.mktemp("fire"))
