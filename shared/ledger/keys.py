@@ -1,12 +1,12 @@
-"""Signing keys: each has an id that what it signed names; the first of the ring signs, all of them verify."""
+"""Signing keys: each has an id that what it signed names; the first of the ring signs, all of them verify.
+
+The library is imported when the first ring is made: deciding, folding and reading need none.
+"""
 
 import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from shared.ledger.errors import UnknownKey
 
@@ -35,6 +35,10 @@ class Verifier:
     """Checks signatures with public keys only: what an auditor has."""
 
     def __init__(self, keys: Iterable[PublicKey]) -> None:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        self._forged = InvalidSignature
         self._keys = {key.kid: Ed25519PublicKey.from_public_bytes(from_base64(key.public_key)) for key in keys}
 
     def is_signed(self, context: bytes, message: bytes, *, kid: str, signature: str) -> bool:
@@ -44,7 +48,7 @@ class Verifier:
             raise UnknownKey(kid)
         try:
             key.verify(from_base64(signature), context + message)
-        except (InvalidSignature, ValueError):
+        except (self._forged, ValueError):
             return False
         return True
 
@@ -53,6 +57,8 @@ class KeyRing(Verifier):
     """The ledger's own keys. `kid` names the one that signs."""
 
     def __init__(self, keys: "tuple[SigningKey, ...]") -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         self._signing = Ed25519PrivateKey.from_private_bytes(keys[0].seed)
         self.kid = keys[0].kid
         self.registry = tuple(_public(key, "signing" if key is keys[0] else "verifying") for key in keys)
@@ -64,6 +70,8 @@ class KeyRing(Verifier):
 
 
 def _public(key: "SigningKey", status: str) -> PublicKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     raw = Ed25519PrivateKey.from_private_bytes(key.seed).public_key().public_bytes_raw()
     return PublicKey(kid=key.kid, public_key=to_base64(raw), status=status)
 

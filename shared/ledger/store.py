@@ -87,17 +87,20 @@ class AccountStore:
         return Head(account=account, number=0, version=None)
 
     def read(self, uid: Uid, commands: Sequence[Command] = ()) -> Snapshot:
-        """The account and whatever the commands may refer to, in one round trip.
+        """The account, and then whatever the commands may refer to: what left the state by then is found there.
 
+        Documents asked for together are read at times of their own. Were the account the later one, a lot or hold just
+        archived would be in neither place, and an operation that has just been done would be refused.
         Raises IntegrityFailed for what we did not write, UnknownKey, StoreUnavailable.
         """
         named = [command.operation for command in commands if command.operation]
         operations = {operation: operation_path(uid, operation) for operation in named}
         archived = {path for command in commands for path in _archived_paths(uid, command)}
-        paths = [account_path(uid), *dict.fromkeys([*operations.values(), *sorted(archived)])]
-        found = {document.path: document for document in self._documents.get_all(paths) if document is not None}
+        account = self._documents.get(account_path(uid))
+        paths = [*operations.values(), *sorted(archived)]
+        found = {document.path: document for document in self._all(paths) if document is not None}
         return Snapshot(
-            head=self._head(uid, found.get(account_path(uid))),
+            head=self._head(uid, account),
             is_fresh=True,
             operations={id_: self._remembered(uid, found[path]) for id_, path in operations.items() if path in found},
             archive=self._archive(uid, [found[path] for path in archived if path in found]),
@@ -134,7 +137,8 @@ class AccountStore:
     def entry_above(self, head: Head, last: int) -> int | None:
         """The first entry stored behind `head`, up to `last`, while that is still the head: none of ours wrote it."""
         uid, seqs = head.account.uid, range(head.account.seq + 1, last + 1)
-        *entries, account = self._documents.get_all([*(entry_path(uid, seq) for seq in seqs), account_path(uid)])
+        entries = self._all([entry_path(uid, seq) for seq in seqs])
+        account = self._documents.get(account_path(uid))  # afterwards: what was above it before is none of ours
         if (None if account is None else account.version) != head.version:
             return None
         return next((seq for seq, entry in zip(seqs, entries, strict=True) if entry is not None), None)
@@ -185,6 +189,10 @@ class AccountStore:
         """What the seal signs: whose state it is, which commit wrote it, and the state's SHA-256."""
         digest = hashlib.sha256(state.encode()).hexdigest()
         return canonical({"ledger": self._ledger, "uid": uid, "version": number, "nonce": nonce, "state": digest})
+
+    def _all(self, paths: Iterable[str]) -> list[Document | None]:
+        asked = list(dict.fromkeys(paths))
+        return self._documents.get_all(asked) if asked else []
 
     def _account_data(self, account: Account, number: int, nonce: str) -> Data:
         state = encode_account(account)
