@@ -119,7 +119,10 @@ class Documents(Protocol):
         ...
 
     def get_all(self, paths: Sequence[str]) -> list[Document | None]:
-        """The documents, in the order asked for, in one round trip. Raises StoreUnavailable."""
+        """The documents, in the order asked for, in one round trip. Raises StoreUnavailable.
+
+        Each is strongly consistent, but they are not one snapshot: a commit may fall between two of them.
+        """
         ...
 
     def query(self, query: Query) -> list[Document]:
