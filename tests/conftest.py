@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 
 from emulator.suite import EMULATORS, Suite
 from emulator.upstream import Upstream
@@ -21,6 +22,11 @@ HERE = Path(__file__).parent
 
 def unique_project() -> str:
     return f"demo-{uuid.uuid4().hex[:12]}"
+
+
+# Machines that run tests are noisy: how long an example takes says nothing about it.
+settings.register_profile("noisy", deadline=None)
+settings.load_profile("noisy")
 
 
 def pytest_configure() -> None:

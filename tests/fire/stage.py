@@ -111,7 +111,11 @@ class Server:
         self._log.close()
 
     def __enter__(self) -> Self:
-        return self.ready()
+        try:
+            return self.ready()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
