@@ -53,3 +53,9 @@ OPERATIONS ?= 20000
 
 chaos: setup
 	@exec $(PYTHON) -m tests.chaos $(SEED) $(OPERATIONS)
+
+.PHONY: fire
+
+# Real servers that are left and killed in the middle of a chat turn.
+fire: setup
+	@FIRE=1 exec $(PYTHON) -m pytest tests/fire

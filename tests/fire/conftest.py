@@ -1,3 +1,6 @@
+"""Chat under fire. What kills real servers runs with `make fire`; what fits into memory runs with every `make test`."""
+
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -6,6 +9,9 @@ from emulator.suite import Suite
 from emulator.upstream import Upstream
 from tests.fire.stage import Stage
 from tests.support.emulators import environment
+
+if not os.environ.get("FIRE"):
+    collect_ignore = ["test_disconnect.py", "test_kill.py", "test_storm.py"]
 
 
 @pytest.fixture(scope="package")
