@@ -11,8 +11,8 @@ from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.events import log
 from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
+from shared.ledger.books import Result
 from shared.ledger.commands import Capture, Command, ExtendHold, PlaceHold, Release
-from shared.ledger.decide import Result
 from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved, InsufficientCredits
 from shared.ledger.views import Balance
 

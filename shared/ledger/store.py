@@ -14,9 +14,10 @@ from shared.kernel.documents import Create, Data, Document, Documents, Put, Quer
 from shared.kernel.documents import Order as OrderBy
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.ledger.account import Account, Archive, Hold, Lot, check
+from shared.ledger.books import Result
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
 from shared.ledger.commands import Capture, Command, ExtendHold, Grant, PlaceHold, Release, Reverse
-from shared.ledger.decide import Decision, Result
+from shared.ledger.decide import Decision
 from shared.ledger.entries import Entry, genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing

@@ -10,8 +10,8 @@ import orjson
 from shared.kernel.canonical import NotCanonical, canonical, parse_canonical
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account, Archive, check
+from shared.ledger.books import merged
 from shared.ledger.codec import decode_account
-from shared.ledger.decide import merged
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.errors import UnknownKey
 from shared.ledger.export import exported

@@ -19,8 +19,9 @@ from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit
-from shared.ledger.committer import Committed, Committer, _Job
+from shared.ledger.committer import Committer
 from shared.ledger.decide import decide
+from shared.ledger.lanes import Committed, Job
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import AccountStore, account_path, operation_path
 from shared.platform.memory.clock import ManualClock
@@ -114,14 +115,14 @@ class Simulation:
         if len(self.told) == before + 1:
             self._judge_refusal(self.told[-1])
 
-    def _together(self, committer: Committer, batch: Sequence[Command]) -> list[_Job]:
+    def _together(self, committer: Committer, batch: Sequence[Command]) -> list[Job]:
         """What `Committer.execute` does for so many threads that arrive at once, one of which leads."""
-        jobs = [_Job(command, self.clock.monotonic() + 25.0) for command in batch]
-        lanes = [committer._enter(UID, job) for job in jobs]
+        jobs = [Job(command, self.clock.monotonic() + 25.0) for command in batch]
+        lanes = [committer._lanes.enter(UID, job) for job in jobs]
         while waiting := [job for job in jobs if job.answer is None]:
             leaders = [job for job in waiting if job.must_lead]
             assert len(leaders) == 1, "somebody leads, and nobody else"
-            committer._lead(lanes[0], leaders[0])
+            committer._lanes.lead(lanes[0], leaders[0])
         assert not lanes[0].is_led
         return jobs
 

@@ -9,6 +9,7 @@ import orjson
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.kernel.money import Micro
 from shared.ledger.account import Account, Archive, Lot, check
+from shared.ledger.books import merged
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
 from shared.ledger.commands import (
     Adjust,
@@ -25,7 +26,7 @@ from shared.ledger.commands import (
     Reverse,
     Unfreeze,
 )
-from shared.ledger.decide import Decision, decide, merged
+from shared.ledger.decide import Decision, decide
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from shared.kernel.ids import HoldId, OperationId
 from shared.ledger.account import Account, Archive
-from shared.ledger.decide import merged, settled
+from shared.ledger.books import merged
+from shared.ledger.decide import settled
 from shared.ledger.entries import draft_of, genesis
 from shared.ledger.fold import NotApplicable, apply
 from tests.support.history import Ask, Call

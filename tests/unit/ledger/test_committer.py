@@ -13,8 +13,8 @@ from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Create, Delete, Inva
 from shared.kernel.errors import IdempotencyMismatch
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.ledger.commands import Adjust, Command, Expire
-from shared.ledger.committer import WARM_ACCOUNTS_MAX
 from shared.ledger.errors import Contended, HoldExists, InsufficientCredits, IntegrityFailed, LotExists
+from shared.ledger.lanes import WARM_ACCOUNTS_MAX
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import entry_path
 from shared.platform.memory.clock import ManualClock

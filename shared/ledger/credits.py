@@ -1,0 +1,86 @@
+"""Credits in and out: granted, adjusted, charged at once, taken back."""
+
+from shared.kernel.canonical import Json
+from shared.kernel.clock import Millis
+from shared.kernel.ids import LotId
+from shared.kernel.money import AMOUNT_MAX
+from shared.ledger.account import LOTS_MAX
+from shared.ledger.books import Books, Result, consumed
+from shared.ledger.commands import Adjust, Charge, Grant, Reverse
+from shared.ledger.entries import ADJUSTMENT, AVAILABLE, DEBT, Kind, Posting
+from shared.ledger.errors import LimitReached, LotExists, LotNotFound, ReversalTooLarge
+from shared.ledger.expiry import settle_due
+from shared.ledger.limits import budget_facts, may_spend, rate_limited, within_budgets
+
+
+def grant(books: Books, command: Grant) -> Result:
+    kind: Kind = "refund" if command.source.startswith("refund:") else "grant"
+    _add_lot(books, command, kind, expires_at=command.expires_at, lot_fact=_lot_fact(command))
+    return {"lot": command.lot, "amount": command.amount}
+
+
+def _lot_fact(command: Grant) -> dict[str, Json]:
+    fact: dict[str, Json] = {
+        "id": command.lot,
+        "source": command.source,
+        "priority": command.priority,
+        "paid": command.is_paid,
+    }
+    return fact if command.expires_at is None else {**fact, "expires_at": command.expires_at}
+
+
+def _add_lot(
+    books: Books, command: Grant | Adjust, kind: Kind, *, expires_at: Millis | None, lot_fact: dict[str, Json]
+) -> None:
+    """A new lot; what it grants pays debt first, so that explicit debt never outlives the next purchase."""
+    lot = LotId(str(lot_fact["id"]))
+    if lot in books.account.lots or lot in books.archive.lots:
+        raise LotExists
+    if len(books.account.lots) >= LOTS_MAX:
+        raise LimitReached("lots", LOTS_MAX)
+    if books.account.available + books.account.held + command.amount > AMOUNT_MAX:
+        raise LimitReached("credits", AMOUNT_MAX)
+    postings = [Posting(str(lot_fact["source"]), AVAILABLE, command.amount, lot)]
+    if owed := min(books.account.debt, command.amount):
+        postings.append(Posting(AVAILABLE, DEBT, owed, lot))
+    books.post(kind, command.operation, postings, lot=lot_fact)
+    if expires_at is not None and expires_at <= books.now:
+        settle_due(books)
+
+
+def adjust(books: Books, command: Adjust) -> Result:
+    if command.amount > 0:
+        fact: dict[str, Json] = {"id": f"lot_{command.operation}", "source": ADJUSTMENT, "priority": 10, "paid": False}
+        _add_lot(books, command, "adjustment", expires_at=None, lot_fact=fact)
+    else:
+        taken = consumed(books.account, -command.amount)
+        books.post("adjustment", command.operation, [Posting(AVAILABLE, ADJUSTMENT, n, lot) for lot, n in taken])
+    return {"amount": command.amount}
+
+
+def charge(books: Books, command: Charge) -> Result:
+    may_spend(books.account)
+    tat = rate_limited(books, command.rate)
+    within_budgets(books.account, command.budgets, command.amount, books.now)
+    taken = consumed(books.account, command.amount)
+    postings = [Posting(AVAILABLE, f"revenue:{command.purpose}", amount, lot) for lot, amount in taken]
+    books.post("charge", command.operation, postings, **tat, **budget_facts(command.budgets))
+    return {"amount": command.amount}
+
+
+def reverse(books: Books, command: Reverse) -> Result:
+    """Take back up to the target: the delta is computed here, so that it cannot be posted twice."""
+    lot = books.account.lots.get(command.lot) or books.archive.lots.get(command.lot)
+    if lot is None:
+        raise LotNotFound
+    if command.target > lot.granted:
+        raise ReversalTooLarge
+    delta = max(0, command.target - lot.reversed - lot.owed)
+    clawed = min(delta, lot.available)
+    parts = [(AVAILABLE, clawed), (DEBT, delta - clawed)]
+    if books.account.debt + delta - clawed > AMOUNT_MAX:
+        raise LimitReached("credits of debt", AMOUNT_MAX)
+    if delta:
+        postings = [Posting(source, lot.source, amount, lot.id) for source, amount in parts if amount]
+        books.post("reversal", command.operation, postings)
+    return {"lot": lot.id, "reversed": clawed, "owed": delta - clawed}

@@ -1,0 +1,27 @@
+"""What time alone does to an account: lots and holds end when they are due."""
+
+from shared.kernel.clock import Millis
+from shared.ledger.account import Account, Hold, Lot
+from shared.ledger.books import Books
+from shared.ledger.entries import AVAILABLE, BREAKAGE, Posting
+from shared.ledger.holds import end_hold
+
+
+def settle_due(books: Books) -> None:
+    """Expire lots and holds in the order of their times, so that a late reader sees what a prompt one would."""
+    while (due := _next_due(books.account, books.now)) is not None:
+        if isinstance(due, Hold):
+            end_hold(books, due, due.accrued, operation=f"expire:{due.id}", end="expired")
+        else:
+            books.post("expiry", f"expire:{due.id}", [Posting(AVAILABLE, BREAKAGE, due.available, due.id)])
+
+
+def _next_due(account: Account, now: Millis) -> Lot | Hold | None:
+    lots = [(lot.expires_at or 0, lot.id, lot) for lot in account.lots.values() if _is_due(lot, now)]
+    holds = [(hold.expires_at, hold.id, hold) for hold in account.holds.values() if hold.expires_at <= now]
+    due: list[tuple[Millis, str, Lot | Hold]] = [*lots, *holds]
+    return min(due, key=lambda item: item[:2])[2] if due else None
+
+
+def _is_due(lot: Lot, now: Millis) -> bool:
+    return lot.expires_at is not None and lot.expires_at <= now and lot.available > 0

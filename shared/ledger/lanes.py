@@ -1,0 +1,164 @@
+"""Lanes: the callers of one account stand in line, and one of them works for all."""
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from shared.kernel.documents import OutcomeUnknown, Version
+from shared.kernel.ids import Uid, derived_id
+from shared.ledger.books import Result
+from shared.ledger.commands import Command, Grant, PlaceHold
+from shared.ledger.store import Head
+
+BATCH_COMMANDS_MAX = 200
+WARM_ACCOUNTS_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """What became of a command: its result, and whether an earlier call had done it."""
+
+    result: Result
+    is_replay: bool
+
+
+class Job:
+    """One caller waiting for one command."""
+
+    __slots__ = ("answer", "command", "deadline", "is_ambiguous", "must_lead", "needs_read", "nonces", "wake")
+
+    def __init__(self, command: Command, deadline: float) -> None:
+        self.command = command
+        self.deadline = deadline
+        self.wake = threading.Event()
+        self.answer: Committed | BaseException | None = None
+        self.needs_read = _names_something_new(command)
+        self.is_ambiguous = False
+        self.must_lead = False
+        self.nonces: set[str] = set()
+
+    def tell(self, answer: Committed | BaseException) -> None:
+        """Answer it, and wake whoever waits for it."""
+        self.answer = answer
+        self.wake.set()
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Lane:
+    """What this instance knows and has under way for one account. One thread leads, the others wait."""
+
+    uid: Uid
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    pending: deque[Job] = field(default_factory=deque)
+    is_led: bool = False
+    warm: Head | None = None
+    warm_until: float = 0.0
+    contended_until: float = 0.0
+    unsettled: tuple[Version | None] | None = None
+    failed_on: tuple[Version | None] | None = None
+    solo: int = 0
+    """So many commands are still to be committed one by one, because together they could not be."""
+
+
+class Lanes:
+    """The lanes of one instance. `work` is given what is pending for an account, and returns what is not answered."""
+
+    def __init__(self, work: Callable[[Lane, list[Job]], list[Job]]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._lanes: OrderedDict[Uid, Lane] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many accounts this instance knows something about."""
+        return len(self._lanes)
+
+    def answer(self, uid: Uid, job: Job) -> Committed:
+        """What becomes of `job`: worked for by this thread, or by another that is at this account already."""
+        lane = self.enter(uid, job)
+        while job.answer is None:
+            if job.must_lead:
+                self.lead(lane, job)
+            else:
+                self.wait(lane, job)
+        if isinstance(job.answer, BaseException):
+            raise job.answer
+        return job.answer
+
+    def forget(self, uid: Uid) -> None:
+        """Drop what is known of an account, so that it is read before it is next used."""
+        with self._lock:
+            lane = self._lanes.get(uid)
+        if lane is not None:
+            lane.warm = None
+
+    def enter(self, uid: Uid, job: Job) -> Lane:
+        """Stand in line; whoever finds nobody at work leads."""
+        with self._lock:
+            lane = self._lanes.setdefault(uid, Lane(uid=uid))
+            self._lanes.move_to_end(uid)
+            with lane.lock:
+                lane.pending.append(job)
+                job.must_lead = not lane.is_led
+                lane.is_led = True
+            self._evict()
+        return lane
+
+    def _evict(self) -> None:
+        """Forget the accounts used longest ago; a lane that somebody leads stays."""
+        for uid in list(self._lanes)[: max(0, len(self._lanes) - WARM_ACCOUNTS_MAX)]:
+            lane = self._lanes[uid]
+            if not lane.is_led and lane.unsettled is None:
+                del self._lanes[uid]
+
+    def wait(self, lane: Lane, own: Job) -> None:
+        """Until it is answered or must lead. A caller interrupted here leaves nobody waiting for its lead."""
+        try:
+            own.wake.wait()
+            own.wake.clear()
+        except BaseException as interruption:
+            own.tell(interruption)
+            if own.must_lead:
+                self._hand_over(lane, [])
+            raise
+
+    def lead(self, lane: Lane, own: Job) -> None:
+        """Work through what is pending until our own command is answered; then somebody else leads."""
+        jobs: list[Job] = []
+        try:
+            while own.answer is None:
+                jobs += self._taken(lane, len(jobs))
+                jobs = self._work(lane, jobs)
+        except BaseException as error:
+            lane.warm = None
+            for job in {own, *jobs}:
+                if job.answer is None:
+                    job.tell(error if job is own else OutcomeUnknown())
+            jobs = []
+            raise
+        finally:
+            self._hand_over(lane, jobs)
+
+    def _taken(self, lane: Lane, already: int) -> list[Job]:
+        room = (1 if lane.solo else BATCH_COMMANDS_MAX) - already
+        with lane.lock:
+            return [lane.pending.popleft() for _ in range(min(room, len(lane.pending)))]
+
+    def _hand_over(self, lane: Lane, left: Sequence[Job]) -> None:
+        with lane.lock:
+            lane.pending.extendleft(reversed(left))
+            lane.pending = deque(job for job in lane.pending if job.answer is None)
+            lane.is_led = bool(lane.pending)
+            if lane.pending:
+                lane.pending[0].must_lead = True
+                lane.pending[0].wake.set()
+
+
+def _names_something_new(command: Command) -> bool:
+    """Whether the name could be taken by something archived, which only a read tells.
+
+    A hold that is named by its operation is as new as the operation, which the commit itself makes sure of.
+    """
+    if isinstance(command, PlaceHold):
+        return command.hold != derived_id("hold", command.operation)
+    return isinstance(command, Grant)

@@ -1,0 +1,68 @@
+"""What a command may not go beyond: bounds of its values, rate, budgets, the size of the state."""
+
+from shared.kernel.canonical import Json
+from shared.kernel.clock import Millis
+from shared.kernel.errors import InvalidValue
+from shared.kernel.money import AMOUNT_MAX
+from shared.ledger.account import BUDGETS_MAX, TAKES_MAX, Account
+from shared.ledger.books import Books
+from shared.ledger.commands import Adjust, BudgetClaim, Command, Grant, RateLimit
+from shared.ledger.errors import AccountFrozen, BudgetExceeded, LimitReached, RateLimited
+from shared.ledger.fold import live_budgets
+
+MICROS_PER_MINUTE = 60_000_000
+TIME_MAX: Millis = 2**47
+"""Nothing lives or ends beyond this (the year 6429): what is due has to be a time that the store can write."""
+
+
+def check_bounds(command: Command) -> None:
+    """No amount is negative or beyond what one may be; only an adjustment has a sign. A grant grants something."""
+    least = 1 if isinstance(command, Grant) else 0
+    for name in ("amount", "at_least", "accrued", "target"):
+        amount = getattr(command, name, least)
+        if not least <= (abs(amount) if isinstance(command, Adjust) else amount) <= AMOUNT_MAX:
+            raise InvalidValue(name, f"must be an amount from {least} to {AMOUNT_MAX} µcr")
+    for name in ("expires_at", "lifetime"):
+        if not 0 <= (getattr(command, name, 0) or 0) <= TIME_MAX:
+            raise InvalidValue(name, "is too far away")
+
+
+def may_spend(account: Account) -> None:
+    if account.status == "frozen":
+        raise AccountFrozen
+
+
+def rate_limited(books: Books, rate: RateLimit | None) -> dict[str, Json]:
+    """The next theoretical arrival time (GCRA, ITU-T I.371), in µs. Raises RateLimited."""
+    if rate is None:
+        return {}
+    interval, now = MICROS_PER_MINUTE // rate.per_minute, books.now * 1000
+    tat = max(books.account.tat, now) + interval
+    if (early := tat - interval * rate.burst - now) > 0:
+        raise RateLimited(retry_after_ms=-(-early // 1000))
+    return {"tat": tat}
+
+
+def within_budgets(account: Account, claims: tuple[BudgetClaim, ...], amount: int, now: Millis) -> None:
+    budgets = live_budgets(account.budgets, account.holds, now)
+    if len(budgets.keys() | {claim.id for claim in claims}) > BUDGETS_MAX:
+        raise LimitReached("budgets", BUDGETS_MAX)
+    for claim in claims:
+        known = budgets.get(claim.id)
+        used, held = (known.used, known.held) if known else (0, 0)
+        if used + held + amount > claim.limit:
+            raise BudgetExceeded(budget=claim.id, limit=claim.limit, used=used, held=held, required=amount)
+
+
+def budget_facts(claims: tuple[BudgetClaim, ...]) -> dict[str, Json]:
+    return {"budgets": [_budget_fact(claim) for claim in claims]} if claims else {}
+
+
+def _budget_fact(claim: BudgetClaim) -> dict[str, Json]:
+    fact: dict[str, Json] = {"id": claim.id, "limit": claim.limit}
+    return fact if claim.expires_at is None else {**fact, "expires_at": claim.expires_at}
+
+
+def within_takes(account: Account, more: int) -> None:
+    if sum(len(hold.takes) for hold in account.holds.values()) + more > TAKES_MAX:
+        raise LimitReached("lots in reservations", TAKES_MAX)

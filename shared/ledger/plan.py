@@ -1,0 +1,124 @@
+"""One batch as decided: which commands share the next commit, and what the others are told or wait for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from shared.kernel.clock import Millis
+from shared.kernel.errors import DomainError, IdempotencyMismatch
+from shared.kernel.ids import OperationId
+from shared.ledger.account import Account, Archive
+from shared.ledger.books import Result, merged
+from shared.ledger.decide import Decision, decide
+from shared.ledger.lanes import Committed, Job
+from shared.ledger.store import Head, Snapshot
+
+BATCH_WRITES_MAX = 400
+BATCH_BYTES_MAX = 4_000_000
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Plan:
+    """One batch as decided: who is in the commit, who waits for another round."""
+
+    snapshot: Snapshot
+    now: Millis
+    kid: str
+    archive: Archive
+    accepted: list[tuple[Job, Decision]] = field(default_factory=list)
+    by_operation: dict[OperationId, Job] = field(default_factory=dict)
+    twins: list[tuple[Job, Job]] = field(default_factory=list)
+    kept: list[Job] = field(default_factory=list)
+    rejected: list[tuple[Job, DomainError]] = field(default_factory=list)
+    writes: int = 2
+    bytes: int = 0
+
+    @property
+    def is_truth(self) -> bool:
+        """Whether what is decided next rests on a state just read, with nothing undecided before it."""
+        return self.snapshot.is_fresh and not self.accepted
+
+    def everyone(self) -> list[Job]:
+        """All who were decided upon; `kept` are not."""
+        return [job for job, _ in (*self.accepted, *self.twins, *self.rejected)]
+
+    @property
+    def head(self) -> Head:
+        """What the commit builds on."""
+        return self.snapshot.head
+
+    @property
+    def account(self) -> Account:
+        """The account as it is after all that was accepted."""
+        return self.accepted[-1][1].account if self.accepted else self.head.account
+
+    def add(self, job: Job) -> None:
+        """Decide on one more command: its job is answered, or stands in one of the lists."""
+        remembered = self.snapshot.operations.get(job.command.operation)
+        twin = self.by_operation.get(job.command.operation)
+        if remembered is not None:
+            job.tell(replayed(job, remembered.fingerprint, remembered.result, remembered.nonce))
+        elif twin is not None:
+            self.twins.append((job, twin))
+        else:
+            self._decide(job)
+
+    def _decide(self, job: Job) -> None:
+        if self.writes >= BATCH_WRITES_MAX or self.bytes >= BATCH_BYTES_MAX:
+            self.kept.append(job)
+            return
+        try:
+            decision = decide(self.account, job.command, self.now, kid=self.kid, archive=self.archive)
+        except DomainError as error:
+            self._reject(job, error)
+        except Exception as error:  # noqa: BLE001  a law is broken by this one command: it must not poison the others
+            job.tell(error)
+        else:
+            self._accept(job, decision)
+
+    def _reject(self, job: Job, error: DomainError) -> None:
+        """A refusal is told only on the truth."""
+        if self.is_truth:
+            self.rejected.append((job, error))
+        else:
+            self._keep_for_a_read(job)
+
+    def _accept(self, job: Job, decision: Decision) -> None:
+        if not decision.entries and not job.command.operation:
+            self._nothing_to_do(job, decision)
+            return
+        writes = len(decision.entries) + len(decision.archive.lots) + len(decision.archive.holds) + 2
+        if self.accepted and self.writes + writes > BATCH_WRITES_MAX:
+            self.kept.append(job)
+            return
+        self.accepted.append((job, decision))
+        if job.command.operation:
+            self.by_operation[job.command.operation] = job
+        self.archive = merged(self.archive, decision.archive)
+        self.writes += writes
+        self.bytes += sum(len(entry.body) for entry in decision.entries) + 1_000
+
+    def _nothing_to_do(self, job: Job, decision: Decision) -> None:
+        """That all is done already is a claim as well: true once it is stored, and not only in this batch."""
+        if self.is_truth:
+            job.tell(Committed(result=decision.result, is_replay=False))
+        else:
+            self._keep_for_a_read(job)
+
+    def _keep_for_a_read(self, job: Job) -> None:
+        job.needs_read = True
+        self.kept.append(job)
+
+
+def planned(snapshot: Snapshot, jobs: Sequence[Job], now: Millis, kid: str) -> Plan:
+    """The batch that `jobs` make on `snapshot`."""
+    plan = Plan(snapshot=snapshot, now=now, kid=kid, archive=snapshot.archive)
+    for job in jobs:
+        plan.add(job)
+    return plan
+
+
+def replayed(job: Job, fingerprint: str, result: Result, nonce: str) -> Committed | DomainError:
+    """What a job is told whose operation was done already; `nonce` is that of the commit that did it."""
+    if fingerprint != job.command.fingerprint:
+        return IdempotencyMismatch()
+    return Committed(result=result, is_replay=nonce not in job.nonces)
