@@ -1,0 +1,175 @@
+"""A document that one worker at a time may change: claimed with a token, and fenced by its version.
+
+The lease is a matter of politeness: it keeps two workers from doing the same work. What keeps them right is that every
+`save` is conditional on the version that this worker wrote last, so a worker who was paused and overtaken writes
+nothing any more. `fence` counts the claims; whoever acts outside can name it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
+
+from shared.kernel.clock import SECOND, Clock, to_datetime
+from shared.kernel.documents import (
+    Create,
+    Data,
+    Document,
+    Documents,
+    OutcomeUnknown,
+    Patch,
+    PreconditionFailed,
+    StoreUnavailable,
+    Value,
+    Version,
+    Write,
+)
+from shared.kernel.errors import Conflict
+from shared.kernel.ids import random_token
+
+SAVE_ATTEMPTS_MAX = 4
+SAVE_PAUSE_SECONDS = 0.05
+FREE: Mapping[str, Value] = {"token": "", "until": to_datetime(0), "fence": 0}
+"""The field `lease` of a document that nobody has claimed yet."""
+
+
+class LeaseLost(Conflict):
+    """Another worker has taken over; nothing was written."""
+
+    code = "lease_lost"
+
+    def __init__(self, path: str) -> None:
+        super().__init__("Another worker has taken this over.", path=path)
+
+
+class Leases:
+    """Claims documents whose field `lease` is as `FREE` or as we left it. Safe to share between threads."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+
+    def claim(self, path: str, seconds: int) -> "Leased | None":
+        """The document, ours for `seconds`; None if there is none or another worker has it."""
+        document = self._documents.get(path)
+        return None if document is None else self.claim_read(document, seconds)
+
+    def claim_read(self, document: Document, seconds: int) -> "Leased | None":
+        """See `claim`, for a document just read."""
+        lease = _lease_of(document.data)
+        if lease.until > to_datetime(self._clock.now()):
+            return None
+        leased = Leased(
+            documents=self._documents,
+            clock=self._clock,
+            document=document,
+            seconds=seconds,
+            fence=lease.fence + 1,
+        )
+        try:
+            leased.save({})
+        except LeaseLost:
+            return None
+        return leased
+
+    def create(self, path: str, data: Data, seconds: int, *also: Write) -> "Leased":
+        """Create the document, ours from the start. Raises PreconditionFailed if it (or what `also` creates) exists."""
+        leased = Leased(
+            documents=self._documents,
+            clock=self._clock,
+            document=Document(path=path, data={}, version=None),
+            seconds=seconds,
+            fence=1,
+        )
+        leased.open(data, also)
+        return leased
+
+
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class Leased:
+    """A claimed document in the hands of its worker: what it holds, and the only way to change it."""
+
+    documents: Documents
+    clock: Clock
+    document: Document
+    seconds: int
+    fence: int
+    token: str = field(default_factory=random_token)
+
+    @property
+    def path(self) -> str:
+        """Where the document is."""
+        return self.document.path
+
+    @property
+    def data(self) -> Data:
+        """What the document holds, as this worker wrote or read it last."""
+        return self.document.data
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up: another worker may take over now."""
+        return _lease_of(self.data).until <= to_datetime(self.clock.now())
+
+    def save(self, changes: Data, *also: Write) -> None:
+        """Replace these fields, with `also` in the same commit, and keep the lease for its time from now.
+
+        Raises LeaseLost if another worker has claimed the document, or if what `also` requires does not hold: then
+        nothing was written. OutcomeUnknown or StoreUnavailable leave it to whoever claims it next.
+        """
+        self._write({**changes, "lease": self._lease(held=True)}, also)
+
+    def free(self, changes: Data, *also: Write) -> None:
+        """Save for the last time, and let the next worker in at once."""
+        self._write({**changes, "lease": self._lease(held=False)}, also)
+
+    def open(self, data: Data, also: Sequence[Write]) -> None:
+        """Create the document; see `Leases.create`."""
+        lease = self._lease(held=True)
+        version = self._committed([Create(self.path, {**data, "lease": lease}), *also], lease)
+        if version is None:
+            raise PreconditionFailed(f"{self.path} exists already.")
+        self.document = Document(path=self.path, data={**data, "lease": lease}, version=version)
+
+    def _write(self, changes: Mapping[str, Value], also: Sequence[Write]) -> None:
+        lease = cast("Mapping[str, Value]", changes["lease"])
+        version = self._committed([Patch(self.path, changes, self.document.version), *also], lease)
+        if version is None:
+            raise LeaseLost(self.path)
+        self.document = Document(path=self.path, data={**self.data, **changes}, version=version)
+
+    def _committed(self, writes: Sequence[Write], lease: Mapping[str, Value]) -> Version | None:
+        """The new version, or None if another commit has won. Asked again after an unclear answer: both have the same
+        precondition, so one of them at most is applied, and the stamp says whether it was ours.
+        """
+        for attempt in range(1, SAVE_ATTEMPTS_MAX + 1):
+            try:
+                return self.documents.commit(writes)[0]
+            except PreconditionFailed:
+                found = self.documents.get(self.path)
+                is_ours = found is not None and _lease_of(found.data).stamp == lease["stamp"]
+                return found.version if found is not None and is_ours else None
+            except (OutcomeUnknown, StoreUnavailable):
+                if attempt == SAVE_ATTEMPTS_MAX:
+                    raise
+                self.clock.wait(SAVE_PAUSE_SECONDS * attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _lease(self, *, held: bool) -> dict[str, Value]:
+        """`stamp` is new with every commit, so that its own trace can be found again."""
+        until = self.clock.now() + self.seconds * SECOND if held else 0
+        return {"token": self.token, "until": to_datetime(until), "fence": self.fence, "stamp": random_token()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lease:
+    until: datetime
+    fence: int
+    stamp: str
+
+
+def _lease_of(data: Data) -> _Lease:
+    lease = cast("Mapping[str, Value]", data.get("lease", FREE))
+    return _Lease(
+        until=cast("datetime", lease["until"]), fence=cast("int", lease["fence"]), stamp=str(lease.get("stamp", ""))
+    )
