@@ -20,13 +20,13 @@ from emulator.problems import LaptopProblem
 from emulator.screen import Screen
 from emulator.seed import seed
 from emulator.settings import laptop_settings
-from emulator.suite import EMULATORS, Suite
+from emulator.suite import EMULATORS, STORAGE, Suite
 from emulator.tools import ROOT
 from emulator.upstream import Upstream
 from emulator.walk import Walk, WalkError
 
 PROJECT = "demo-laptop"
-PORTS = {"auth": 9099, "firestore": 8080, "functions": 5001, "pubsub": 8085, "ai": 4010}
+PORTS = {"auth": 9099, "firestore": 8080, "functions": 5001, "pubsub": 8085, "storage": 9023, "ai": 4010}
 STAND_IN_DELAY_MS = 25
 POLL_SECONDS = 1.0
 
@@ -77,7 +77,7 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
     settings = laptop_settings()
     with contextlib.ExitStack() as stack:
         settings |= provider(stack, settings, ports["ai"])
-        emulator_ports = {name: ports[name] for name in EMULATORS}
+        emulator_ports = {name: ports[name] for name in (*EMULATORS, STORAGE)}
         home = chosen.home / "suite"
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
@@ -135,6 +135,7 @@ def addresses_of(suite: Suite) -> dict[str, str]:
         "auth": places.auth,
         "firestore": places.firestore,
         "pubsub": places.pubsub,
+        "storage": places.storage,
     }
 
 

@@ -1,4 +1,7 @@
-"""Any part of the Firebase Emulator Suite, from its start to the end of the last process it made."""
+"""Any part of the Firebase Emulator Suite, from its start to the end of the last process it made.
+
+Cloud Storage's emulator is not the CLI's: it runs in this process, wherever functions do.
+"""
 
 import contextlib
 import json
@@ -21,9 +24,11 @@ from typing import Any, Self
 from emulator import tools
 from emulator.ports import LOOPBACK, free_ports, require_free
 from emulator.problems import LaptopProblem
+from emulator.storage import StorageEmulator
 
 EMULATORS = ("auth", "firestore", "functions", "pubsub")
 HELPERS = ("hub", "logging", "eventarc", "tasks")  # the CLI starts these by itself
+STORAGE = "storage"
 REGION = "us-central1"
 START_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 20
@@ -50,6 +55,7 @@ class Endpoints:
     auth: str
     firestore: str
     pubsub: str
+    storage: str = ""
 
     @property
     def api(self) -> str:
@@ -63,6 +69,8 @@ class Endpoints:
             "pubsub": {"PUBSUB_EMULATOR_HOST": self.pubsub},
         }
         named = {key: url.removeprefix("http://") for name in emulators for key, url in hosts.get(name, {}).items()}
+        if "functions" in emulators:
+            named["STORAGE_EMULATOR_HOST"] = self.storage  # this one with its scheme
         return {"GCLOUD_PROJECT": self.project, "GOOGLE_CLOUD_PROJECT": self.project, **named}
 
 
@@ -89,14 +97,15 @@ class Suite:
         self.project = project
         self.log = home / "suite.log"
         self._source = source
-        self._ports = {**free_ports((*EMULATORS, *HELPERS, "websocket")), **(ports or {})}
+        self._ports = {**free_ports((*EMULATORS, *HELPERS, STORAGE, "websocket")), **(ports or {})}
         self._settings = dict(settings or {})
         self._wanted = dict(ports or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._storage: StorageEmulator | None = None
 
     @property
     def endpoints(self) -> Endpoints:
-        url = {name: f"http://{LOOPBACK}:{self._ports[name]}" for name in EMULATORS}
+        url = {name: f"http://{LOOPBACK}:{self._ports[name]}" for name in (*EMULATORS, STORAGE)}
         functions = f"{url['functions']}/{self.project}/{REGION}"
         return Endpoints(
             project=self.project,
@@ -104,6 +113,7 @@ class Suite:
             auth=url["auth"],
             firestore=url["firestore"],
             pubsub=url["pubsub"],
+            storage=url[STORAGE],
         )
 
     def environment(self) -> dict[str, str]:
@@ -125,7 +135,7 @@ class Suite:
 
         Raises LaptopProblem, with nothing left running, if that does not happen.
         """
-        require_free({name: port for name, port in self._wanted.items() if name in self.only})
+        require_free({name: port for name, port in self._wanted.items() if name in {*self.only, STORAGE}})
         project = self._assemble()
         command = [
             tools.node(),
@@ -151,6 +161,8 @@ class Suite:
             )
         try:
             if "functions" in self.only:
+                self._storage = StorageEmulator(port=self._ports[STORAGE])
+                self._storage.start()
                 self._require_loadable(project)
             self._await_ready()
         except BaseException:
@@ -188,6 +200,7 @@ class Suite:
             "FUNCTIONS_EMULATOR_PARALLEL": str(WORKERS_MAX),
             **tools.emulator_binaries(self.home),
             **self._settings,
+            "STORAGE_EMULATOR_HOST": self.endpoints.storage,
             "METADATA_SERVER_DETECTION": "none",
             "NO_GCE_CHECK": "true",
             "NO_UPDATE_NOTIFIER": "1",
@@ -246,6 +259,9 @@ class Suite:
 
     def stop(self) -> None:
         """Ask the CLI to end, then end whatever it left: functions workers outlive it."""
+        storage, self._storage = self._storage, None
+        if storage is not None:
+            storage.stop()
         process, self._process = self._process, None
         if process is None:
             return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, overloa
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.documents import Documents
 from shared.kernel.events import Alerts, Message, Publisher
+from shared.kernel.objects import Objects
 from shared.kernel.settings import Settings, parse_settings
 
 if TYPE_CHECKING:
@@ -86,6 +87,10 @@ class Adapters(Protocol):
         """The models' upstream."""
         ...
 
+    def objects(self) -> Objects:
+        """Users' files."""
+        ...
+
     def publisher(self) -> Publisher:
         """The message broker."""
         ...
@@ -121,6 +126,11 @@ class Services:
     def chat_model(self) -> "ChatModel":
         """The models' upstream."""
         return self._adapters.chat_model()
+
+    @part
+    def objects(self) -> Objects:
+        """Users' files."""
+        return self._adapters.objects()
 
     @part
     def publisher(self) -> Publisher:
@@ -325,6 +335,11 @@ class _Cloud:
         settings = self._settings
         return OpenAIChatModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
 
+    def objects(self) -> Objects:
+        from shared.platform.storage.objects import CloudObjects
+
+        return CloudObjects(self._settings.project, self._settings.images_bucket)
+
     def publisher(self) -> Publisher:
         from shared.platform.pubsub.publisher import PubSubPublisher
 
@@ -356,6 +371,11 @@ class _Memory:
         from shared.platform.memory.chat_model import ScriptedChatModel
 
         return ScriptedChatModel()
+
+    def objects(self) -> Objects:
+        from shared.platform.memory.objects import MemoryObjects
+
+        return MemoryObjects()
 
     def publisher(self) -> Publisher:
         from shared.platform.memory.publisher import MemoryPublisher

@@ -36,6 +36,8 @@ class Settings:
     ai_platform_api_key: str = field(repr=False)
     ai_platform_base_url: str
     default_model: str
+    default_image_model: str
+    images_bucket: str
     credits_per_usd: int
     markup_percent: int
     welcome_bonus_amount: Micro
@@ -77,6 +79,8 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         ai_platform_api_key=env.get("AI_PLATFORM_API_KEY") or "",
         ai_platform_base_url=read("AI_PLATFORM_BASE_URL", "https://api.openai.com/v1", _base_url),
         default_model=env.get("DEFAULT_MODEL") or "gpt-4o-mini",
+        default_image_model=env.get("DEFAULT_IMAGE_MODEL") or "gpt-image-1",
+        images_bucket=env.get("IMAGES_BUCKET") or f"{project}-images",
         credits_per_usd=read("CREDITS_PER_USD", "100", _between(1, 1_000_000)),
         markup_percent=read("MARKUP_PERCENT", "0", _between(0, 10_000)),
         welcome_bonus_amount=read("WELCOME_BONUS_AMOUNT", "1000", _credits),

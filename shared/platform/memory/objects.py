@@ -1,0 +1,50 @@
+"""A bucket in memory."""
+
+import hashlib
+import threading
+
+from shared.kernel.objects import NAMES_MAX, ObjectInfo, ObjectNotFound
+
+
+class MemoryObjects:
+    """Keeps every object until it is deleted. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._objects: dict[str, tuple[bytes, str]] = {}
+
+    def put(self, name: str, content: bytes, content_type: str) -> bool:
+        """See `Objects.put`."""
+        with self._lock:
+            if name in self._objects:
+                return False
+            self._objects[name] = (bytes(content), content_type)
+            return True
+
+    def find(self, name: str) -> ObjectInfo | None:
+        """See `Objects.find`."""
+        with self._lock:
+            found = self._objects.get(name)
+        if found is None:
+            return None
+        content, content_type = found
+        digest = hashlib.sha256(content).hexdigest()
+        return ObjectInfo(name=name, size=len(content), content_type=content_type, sha256=digest)
+
+    def read(self, name: str, first: int = 0, last: int | None = None) -> bytes:
+        """See `Objects.read`."""
+        with self._lock:
+            found = self._objects.get(name)
+        if found is None:
+            raise ObjectNotFound
+        return found[0][first : None if last is None else last + 1]
+
+    def delete(self, name: str) -> None:
+        """See `Objects.delete`."""
+        with self._lock:
+            self._objects.pop(name, None)
+
+    def names(self, prefix: str, limit: int = NAMES_MAX) -> list[str]:
+        """See `Objects.names`."""
+        with self._lock:
+            return sorted(name for name in self._objects if name.startswith(prefix))[:limit]

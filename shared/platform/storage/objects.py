@@ -1,0 +1,139 @@
+"""Objects on Google Cloud Storage: one private bucket, one atomic upload per object, every call bounded."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.storage import Client
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from shared.kernel.objects import NAMES_MAX, OBJECT_BYTES_MAX, ObjectInfo, ObjectNotFound, StorageUnavailable
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 30.0
+"""For one attempt; a large object on a slow day."""
+RETRY_SECONDS = 60.0
+RETRY = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
+"""Every call here can be repeated: an upload has a precondition, and nothing else changes what it finds."""
+EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
+SHA256 = "sha256"
+FAILED = (exceptions.GoogleAPIError, GoogleAuthError, requests.RequestException, OSError)
+
+
+class CloudObjects:
+    """One bucket. Safe to share between threads; the SDK's client is made when it is first needed."""
+
+    def __init__(self, project: str, bucket: str) -> None:
+        self._project = project
+        self._name = bucket
+        self._is_emulated = bool(os.environ.get(EMULATOR_VARIABLE))
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._bucket: Any = None
+
+    def put(self, name: str, content: bytes, content_type: str) -> bool:
+        """See `Objects.put`. The object's absence is a precondition of the one request that uploads it."""
+        assert len(content) <= OBJECT_BYTES_MAX, "who makes an object bounds it"
+        try:
+            self._asked(lambda: self._upload(name, content, content_type))
+        except exceptions.PreconditionFailed:
+            return False
+        return True
+
+    def find(self, name: str) -> ObjectInfo | None:
+        """See `Objects.find`."""
+        blob = self._asked(lambda: self._opened().get_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
+        if blob is None:
+            return None
+        return ObjectInfo(
+            name=name,
+            size=int(blob.size),
+            content_type=str(blob.content_type),
+            sha256=str((blob.metadata or {}).get(SHA256, "")),
+        )
+
+    def read(self, name: str, first: int = 0, last: int | None = None) -> bytes:
+        """See `Objects.read`."""
+        blob = self._opened().blob(name)
+        try:
+            content: bytes = self._asked(
+                lambda: blob.download_as_bytes(
+                    start=first or None, end=last, raw_download=True, timeout=TIMEOUT_SECONDS, retry=RETRY
+                )
+            )
+        except exceptions.NotFound:
+            raise ObjectNotFound from None
+        return content
+
+    def delete(self, name: str) -> None:
+        """See `Objects.delete`."""
+        try:
+            self._asked(lambda: self._opened().delete_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
+        except exceptions.NotFound:
+            return
+
+    def names(self, prefix: str, limit: int = NAMES_MAX) -> list[str]:
+        """See `Objects.names`."""
+        try:
+            return self._asked(lambda: self._listed(prefix, limit))
+        except exceptions.NotFound:
+            if not self._is_emulated:
+                raise StorageUnavailable(f"There is no bucket {self._name}.") from None
+            return []
+
+    def close(self) -> None:
+        """Give the connections back."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = self._bucket = None
+
+    def _upload(self, name: str, content: bytes, content_type: str) -> None:
+        try:
+            self._upload_once(name, content, content_type)
+        except exceptions.NotFound:
+            if not self._is_emulated:
+                raise StorageUnavailable(f"There is no bucket {self._name}.") from None
+            self._create_bucket()
+            self._upload_once(name, content, content_type)
+
+    def _upload_once(self, name: str, content: bytes, content_type: str) -> None:
+        blob = self._opened().blob(name)
+        blob.metadata = {SHA256: hashlib.sha256(content).hexdigest()}
+        blob.cache_control = "private, no-store"
+        blob.upload_from_string(
+            content, content_type=content_type, if_generation_match=0, timeout=TIMEOUT_SECONDS, retry=RETRY
+        )
+
+    def _listed(self, prefix: str, limit: int) -> list[str]:
+        blobs = self._opened().list_blobs(prefix=prefix, max_results=limit, timeout=TIMEOUT_SECONDS, retry=RETRY)
+        return sorted(blob.name for blob in blobs)[:limit]
+
+    def _create_bucket(self) -> None:
+        """Deploying creates the bucket; on a laptop nobody does."""
+        try:
+            self._opened().create(timeout=TIMEOUT_SECONDS, retry=RETRY)
+        except exceptions.Conflict:
+            return
+
+    def _opened(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = Client(project=self._project)
+                self._bucket = self._client.bucket(self._name)
+            return self._bucket
+
+    def _asked(self, call: Callable[[], T]) -> T:
+        """What the call answers. What is not there, or there already, is told as the SDK tells it."""
+        try:
+            return call()
+        except (exceptions.NotFound, exceptions.PreconditionFailed):
+            raise
+        except FAILED as error:
+            raise StorageUnavailable(f"The file storage gave no answer ({type(error).__name__}).") from error
