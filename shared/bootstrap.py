@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from shared.sagas.first_sight import FirstSight
     from shared.sagas.greeting import Greeting
     from shared.sagas.jobs import Jobs
+    from shared.sagas.key_budgets import KeyBudgets
     from shared.sagas.leaving import Leaving
     from shared.sagas.ledger_watch import LedgerWatch
     from shared.sagas.operators import Operators
     from shared.sagas.welcome_bonus import WelcomeBonus
+    from shared.users.api_keys import ApiKeys
     from shared.users.audit import AuditTrail
+    from shared.users.key_lookup import KeyLookup
     from shared.users.ports import Identity
     from shared.users.profiles import Profiles
 
@@ -213,6 +216,27 @@ class Services:
         return Profiles(self.documents, self.clock)
 
     @part
+    def api_keys(self) -> "ApiKeys":
+        """API keys."""
+        from shared.users.api_keys import ApiKeys
+
+        return ApiKeys(self.documents, self.clock)
+
+    @part
+    def key_lookup(self) -> "KeyLookup":
+        """Whose API key this is."""
+        from shared.users.key_lookup import KeyLookup
+
+        return KeyLookup(self.api_keys, self.clock)
+
+    @part
+    def key_budgets(self) -> "KeyBudgets":
+        """What API keys may spend."""
+        from shared.sagas.key_budgets import KeyBudgets
+
+        return KeyBudgets(self.ledger, self.clock)
+
+    @part
     def audit(self) -> "AuditTrail":
         """What operators did."""
         from shared.users.audit import AuditTrail
@@ -253,7 +277,7 @@ class Services:
             self.identity,
             self.profiles,
             self.first_sight,
-            [self.conversations, self.preferences, notes],
+            [self.conversations, self.preferences, self.api_keys, notes],
             self.alerts,
             self.clock,
         )

@@ -78,7 +78,7 @@ class Gate:
         self._refusals.check(_address())
         principal = auth.authenticate(self._services, request, route.access)
         self._calls.admit(principal.uid)
-        auth.authorise(route.access, principal)
+        auth.authorise(route, principal)
         if not route.access.is_leaving:
             self._services.first_sight.see(principal)
         return principal

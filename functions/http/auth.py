@@ -1,9 +1,9 @@
-"""Who is calling: a Firebase ID token, an App Check token where the setting asks for one, and roles."""
+"""Who is calling: a Firebase ID token or an API key, an App Check token where the setting asks for one; and roles."""
 
 from flask import Request
 
-from functions.http.errors import AnonymousForbidden
-from functions.http.routes import Access
+from functions.http.errors import AnonymousForbidden, ScopeMissing
+from functions.http.routes import Access, Route
 from shared.bootstrap import Services
 from shared.kernel.events import log
 from shared.users import roles
@@ -14,9 +14,15 @@ APP_CHECK_HEADER = "X-Firebase-AppCheck"
 
 
 def authenticate(services: Services, request: Request, access: Access) -> Principal:
-    """The caller whom the request's tokens name; operators' tokens must still stand. Raises Unauthenticated's kinds."""
+    """The caller whom the request's tokens name; operators' tokens must still stand. Raises Unauthenticated's kinds.
+
+    An API key is a server's, and no app can prove itself there: App Check is not asked of it.
+    """
+    header = request.headers.get("Authorization", "")
+    if header and services.key_lookup.looks_like_one(token := bearer_token(header)):
+        return services.key_lookup.verify(token)
     _check_app(services, request.headers.get(APP_CHECK_HEADER, ""))
-    token = bearer_token(request.headers.get("Authorization", ""))
+    token = bearer_token(header)
     return services.identity.verify(token, is_fresh=bool(access.roles))
 
 
@@ -24,14 +30,17 @@ def bearer_token(header: str) -> str:
     """The token of an Authorization header. Raises Unauthenticated."""
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("Send a Firebase ID token as 'Authorization: Bearer <token>'.")
+        raise Unauthenticated("Send a Firebase ID token or an API key as 'Authorization: Bearer <token>'.")
     return token.strip()
 
 
-def authorise(access: Access, principal: Principal) -> None:
+def authorise(route: Route, principal: Principal) -> None:
     """Raise Forbidden unless this caller may make this call."""
+    access = route.access
     if access.roles:
         roles.require(principal, access.roles)
+    if principal.key is not None and not principal.key.scopes & route.scopes:
+        raise ScopeMissing(route.scopes)
     if principal.is_anonymous and not access.is_anonymous_welcome:
         raise AnonymousForbidden
 

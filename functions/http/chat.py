@@ -22,7 +22,7 @@ from functions.http.fields import (
     Whole,
     encode_cursor,
 )
-from functions.http.routes import MEMBER, Call, Reply, Routes
+from functions.http.routes import CHAT, CHAT_OR_READ, MEMBER, Call, Reply, Routes
 from shared.ai.conversations import (
     CONTENT_BYTES_MAX,
     TITLE_CHARACTERS_MAX,
@@ -37,11 +37,13 @@ from shared.ai.preferences import MODEL_ID_CHARACTERS_MAX
 from shared.ai.prompt import ContextTooLong
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import OperationId, operation_id
+from shared.ledger.errors import BudgetExceeded
 from shared.sagas.chat_turn import Answer as TurnAnswer
 from shared.sagas.chat_turn import Delta, Done, Ping, TurnEvent, TurnRequest
 
 TURN_ERRORS = (
     *SPENDING_ERRORS,
+    BudgetExceeded,
     ConversationNotFound,
     ModelNotFound,
     ModelUnpriced,
@@ -206,6 +208,7 @@ class PageQuery(Request):
 @routes.post(
     "/chat/conversations",
     access=MEMBER,
+    scopes=CHAT,
     body=ConversationIn,
     answer=StartedOut,
     spends=True,
@@ -223,7 +226,7 @@ def start(call: Call) -> Any:
     return Reply(value=begun | answer.as_wire(), cost=answer.cost, available=answer.available)
 
 
-@routes.get("/chat/conversations", query=PageQuery, answer=Conversations)
+@routes.get("/chat/conversations", scopes=CHAT_OR_READ, query=PageQuery, answer=Conversations)
 def conversations(call: Call) -> Any:
     """The caller's conversations, the last used first."""
     page = call.services.conversations.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
@@ -231,7 +234,11 @@ def conversations(call: Call) -> Any:
 
 
 @routes.get(
-    "/chat/conversations/{id}", query=PageQuery, answer=ConversationWithMessages, errors=(ConversationNotFound,)
+    "/chat/conversations/{id}",
+    scopes=CHAT_OR_READ,
+    query=PageQuery,
+    answer=ConversationWithMessages,
+    errors=(ConversationNotFound,),
 )
 def conversation(call: Call) -> Any:
     """One conversation with its messages, newest first; `limit` and `cursor` page the messages."""
@@ -239,7 +246,13 @@ def conversation(call: Call) -> Any:
     return _shown(found) | {"messages": messages(call)}
 
 
-@routes.get("/chat/conversations/{id}/messages", query=PageQuery, answer=Messages, errors=(ConversationNotFound,))
+@routes.get(
+    "/chat/conversations/{id}/messages",
+    scopes=CHAT_OR_READ,
+    query=PageQuery,
+    answer=Messages,
+    errors=(ConversationNotFound,),
+)
 def messages(call: Call) -> Any:
     """The messages of a conversation, newest first."""
     cursor, limit = call.query["cursor"], call.query["limit"]
@@ -248,6 +261,7 @@ def messages(call: Call) -> Any:
 
 @routes.patch(
     "/chat/conversations/{id}",
+    scopes=CHAT,
     body=ConversationPatch,
     answer=ConversationOut,
     errors=(ConversationNotFound, ModelNotFound, ModelUnpriced),
@@ -259,7 +273,7 @@ def change(call: Call) -> Any:
     return call.services.conversations.patch(call.uid, call.path["id"], call.body)
 
 
-@routes.delete("/chat/conversations/{id}", errors=(ConversationNotFound,))
+@routes.delete("/chat/conversations/{id}", scopes=CHAT, errors=(ConversationNotFound,))
 def delete(call: Call) -> None:
     """Delete a conversation with its messages."""
     call.services.conversations.delete(call.uid, call.path["id"])
@@ -268,6 +282,7 @@ def delete(call: Call) -> None:
 @routes.post(
     "/chat/conversations/{id}/messages",
     access=MEMBER,
+    scopes=CHAT,
     body=MessageIn,
     answer=AnsweredOut,
     spends=True,
@@ -299,6 +314,8 @@ def _turn(call: Call, conversation_id: str, content: str, operation: OperationId
         model=call.body["model"],
         max_output_tokens=call.body.get("max_output_tokens"),
         is_streamed=call.body.get("stream", False),
+        principal=call.principal.spender,
+        budgets=call.budgets,
     )
 
 

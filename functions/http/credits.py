@@ -21,7 +21,7 @@ from functions.http.fields import (
     Whole,
     encode_cursor,
 )
-from functions.http.routes import MEMBER, Call, Reply, Routes
+from functions.http.routes import MEMBER, READ, Call, Reply, Routes
 from shared.kernel.clock import SECOND
 from shared.kernel.ids import HoldId, derived_id
 from shared.ledger.commands import Capture, PlaceHold, RateLimit, Release
@@ -157,13 +157,13 @@ class BonusOut(Answer):
     balance = fields.Nested(Posted, required=True)
 
 
-@routes.get("/credits/balance", answer=BalanceOut)
+@routes.get("/credits/balance", scopes=READ, answer=BalanceOut)
 def balance(call: Call) -> Any:
     """What the caller has, and in which lots."""
     return call.services.ledger.balance(call.uid)
 
 
-@routes.get("/credits/history", answer=History, query=HistoryQuery)
+@routes.get("/credits/history", scopes=READ, answer=History, query=HistoryQuery)
 def history(call: Call) -> Any:
     """The caller's entries, newest first.
 
@@ -250,7 +250,7 @@ def welcome_bonus(call: Call) -> Any:
     return {"amount": granted["amount"], "balance": granted}
 
 
-@routes.get("/credits/export", answer=NDJSON)
+@routes.get("/credits/export", scopes=READ, answer=NDJSON)
 def export(call: Call) -> Response:
     """The caller's whole journal as NDJSON, with everything that its offline verification needs."""
     lines = iter(call.services.ledger.export(call.uid))

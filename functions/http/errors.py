@@ -1,6 +1,6 @@
 """What can be wrong with a request before any use case has heard of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from shared.kernel.errors import Forbidden, NotFound, Rejected
 
@@ -28,6 +28,15 @@ class AnonymousForbidden(Forbidden):
 
     def __init__(self) -> None:
         super().__init__("Anonymous users may not do this; link a sign-in provider first.")
+
+
+class ScopeMissing(Forbidden):
+    """The API key is not for this: `scopes` names what would be, if anything is."""
+
+    code = "scope_missing"
+
+    def __init__(self, scopes: Collection[str]) -> None:
+        super().__init__("This API key may not do this.", scopes=" ".join(sorted(scopes)))
 
 
 class NoSuchPath(NotFound):

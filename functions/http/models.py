@@ -6,11 +6,12 @@ from marshmallow import fields
 
 from functions.http.chat import Content, ModelId
 from functions.http.fields import Answer, Choice, Credits, Request, Whole
-from functions.http.routes import Call, Routes
+from functions.http.routes import CHAT_OR_READ, READ, Call, Routes
 from shared.ai.conversations import ConversationNotFound
 from shared.ai.models import TOKENS_MAX, ModelNotFound, ModelUnpriced
 from shared.ai.prompt import ContextTooLong
 from shared.kernel.errors import InvalidValue
+from shared.users.principal import SCOPES
 
 routes = Routes("models")
 
@@ -75,13 +76,13 @@ class EstimateOut(Answer):
     output_tokens_expected = fields.Integer(required=True)
 
 
-@routes.get("/models", answer=Models)
+@routes.get("/models", scopes=frozenset(SCOPES), answer=Models)
 def models(call: Call) -> Any:
     """All models that can be used, and their prices."""
     return {"items": [model.as_wire() for model in call.services.catalogue.enabled()], "next_cursor": None}
 
 
-@routes.get("/models/preferences", answer=PreferencesOut)
+@routes.get("/models/preferences", scopes=READ, answer=PreferencesOut)
 def preferences(call: Call) -> Any:
     """The models used when a request does not say."""
     return call.services.preferences.get(call.uid)
@@ -103,6 +104,7 @@ def set_preferences(call: Call) -> Any:
 @routes.post(
     "/models/estimate-cost",
     status=200,
+    scopes=CHAT_OR_READ,
     body=EstimateIn,
     answer=EstimateOut,
     errors=(ModelNotFound, ModelUnpriced, ConversationNotFound, ContextTooLong, InvalidValue),

@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import fields
 
 from functions.http.bodies import MAX_BODY_BYTES
-from functions.http.errors import InvalidRequest, MalformedRequest, NoSuchPath, TooManyRequests
+from functions.http.errors import InvalidRequest, MalformedRequest, NoSuchPath, ScopeMissing, TooManyRequests
 from functions.http.fields import Answer, Nothing
 from functions.http.problems import CODE_BY_STATUS, PROBLEM_JSON, TYPE_PREFIX, status_of
 from functions.http.root import NAME, VERSION
@@ -16,6 +16,7 @@ from shared.kernel.documents import OutcomeUnknown, StoreUnavailable
 from shared.kernel.errors import DomainError, Forbidden, IdempotencyMismatch, StillRunning
 from shared.ledger.errors import AccountClosed, Contended, IntegrityFailed, UnknownKey
 from shared.users import ports
+from shared.users.key_lookup import ApiKeyExpired, ApiKeyInvalid
 
 SERVER = "../.."
 """Relative to this document, so that it is right under any prefix (RFC 3986, 5.2)."""
@@ -30,6 +31,7 @@ BY_TOKEN: tuple[type[DomainError], ...] = (
     Forbidden,
     AccountClosed,
 )
+BY_KEY: tuple[type[DomainError], ...] = (ApiKeyInvalid, ApiKeyExpired, ScopeMissing)
 BY_STORE: tuple[type[DomainError], ...] = (StoreUnavailable, OutcomeUnknown, Contended, UnknownKey, IntegrityFailed)
 BY_BODY = (413, 415)
 
@@ -79,7 +81,7 @@ def errors_of(route: Route) -> tuple[type[DomainError], ...]:
     """Every error that calling this route can end in, by what the route is and what it names."""
     found = [*route.errors, TooManyRequests]
     if not route.access.is_public:
-        found += [*BY_TOKEN, *BY_STORE]
+        found += [*BY_TOKEN, *BY_KEY, *BY_STORE]
     if route.path_names:
         found.append(NoSuchPath)
     if route.body is not None:
@@ -97,6 +99,12 @@ SECURITY_SCHEMES: Mapping[str, dict[str, str]] = {
         "scheme": "bearer",
         "bearerFormat": "JWT",
         "description": "A Firebase ID token of this project.",
+    },
+    "api_key": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "ics_…",
+        "description": "An API key with one of the scopes that the call names.",
     },
 }
 ERROR_HEADERS: Mapping[int, dict[str, Any]] = {
@@ -117,9 +125,9 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": route.summary,
         "parameters": _parameters(route),
         "responses": {**_successes(route), **_failures(route)},
-        "security": [] if route.access.is_public else [{"firebase": []}],
+        "security": _security(route),
     }
-    notes = [route.description, _roles(route)]
+    notes = [route.description, _roles(route), _scopes(route)]
     if any(notes):
         operation["description"] = " ".join(note for note in notes if note)
     if route.body is not None:
@@ -127,6 +135,11 @@ def _operation(route: Route) -> dict[str, Any]:
         content = {"application/json": {"schema": route.body}}
         operation["requestBody"] = {"required": not is_optional, "content": content}
     return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    by_key: list[dict[str, list[str]]] = [{"api_key": [*sorted(route.scopes)]}] if route.scopes else []
+    return [] if route.access.is_public else [{"firebase": []}, *by_key]
 
 
 def _parameters(route: Route) -> list[Any]:
@@ -187,6 +200,10 @@ def _roles(route: Route) -> str:
     if not route.access.is_public and not route.access.is_anonymous_welcome:
         return "Not for anonymous users."
     return ""
+
+
+def _scopes(route: Route) -> str:
+    return f"API keys: scope {' or '.join(sorted(route.scopes))}." if route.scopes else ""
 
 
 def _schema_name(schema: Any) -> str:

@@ -11,8 +11,10 @@ from functions.http.idempotency import Intention
 from shared.bootstrap import Services
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import Uid
+from shared.ledger.commands import BudgetClaim
+from shared.sagas import key_budgets
 from shared.users import roles
-from shared.users.principal import Principal
+from shared.users.principal import Principal, Scope
 
 PREFIX = "/v1"
 
@@ -38,6 +40,16 @@ READ_USERS = Access(roles=roles.READ_USERS)
 READ_AUDIT = Access(roles=roles.READ_AUDIT)
 ACT = Access(roles=roles.ACT)
 
+NO_KEYS: frozenset[Scope] = frozenset()
+READ: frozenset[Scope] = frozenset({"read"})
+CHAT: frozenset[Scope] = frozenset({"chat"})
+CHAT_OR_READ: frozenset[Scope] = frozenset({"chat", "read"})
+IMAGES: frozenset[Scope] = frozenset({"images"})
+IMAGES_OR_READ: frozenset[Scope] = frozenset({"images", "read"})
+AGENTS: frozenset[Scope] = frozenset({"agents"})
+AGENTS_OR_READ: frozenset[Scope] = frozenset({"agents", "read"})
+"""What an API key needs, one of them, to call a route. A route that names none is for no key at all."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -61,6 +73,11 @@ class Call:
     def uid(self) -> Uid:
         """The caller's account."""
         return self.principal.uid
+
+    @property
+    def budgets(self) -> tuple[BudgetClaim, ...]:
+        """What a hold placed for this call counts against besides the balance: the cap of the key it came with."""
+        return key_budgets.claims(self.principal.key, self.services.clock.now())
 
     @property
     def asked(self) -> Intention:
@@ -93,6 +110,7 @@ class Route:
     tag: str
     handler: Handler = field(repr=False)
     access: Access
+    scopes: frozenset[Scope]
     status: int
     answer: type[Schema] | str | None
     body: type[Schema] | None
@@ -176,6 +194,7 @@ class Routes:
         status: int,
         answer: type[Schema] | str | None = None,
         access: Access = ANY_USER,
+        scopes: frozenset[Scope] = NO_KEYS,
         body: type[Schema] | None = None,
         query: type[Schema] | None = Nothing,
         errors: tuple[type[DomainError], ...] = (),
@@ -190,6 +209,7 @@ class Routes:
                 tag=self._tag,
                 handler=handler,
                 access=access,
+                scopes=scopes,
                 status=status,
                 answer=answer,
                 body=body,

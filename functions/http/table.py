@@ -1,12 +1,13 @@
 """All routes of the API: one file per resource, listed here in the order of the documentation."""
 
-from functions.http import admin, chat, docs, ledger, me, models, monitoring, root
+from functions.http import admin, api_keys, chat, docs, ledger, me, models, monitoring, root
 from functions.http import credits as credits_
 from functions.http.routes import Route
 
 ROUTES: tuple[Route, ...] = (
     *root.routes,
     *me.routes,
+    *api_keys.routes,
     *credits_.routes,
     *ledger.routes,
     *chat.routes,

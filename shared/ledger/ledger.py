@@ -10,12 +10,13 @@ from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.events import Alerts
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, random_token
 from shared.kernel.money import Micro
-from shared.ledger.account import Account, Hold
+from shared.ledger.account import Account, Budget, Hold
 from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit
 from shared.ledger.committer import Committer
 from shared.ledger.decide import settled
 from shared.ledger.entries import POSTED_KINDS
 from shared.ledger.errors import HoldNotFound, IntegrityFailed
+from shared.ledger.fold import live_budgets
 from shared.ledger.holding import Holding, Outcome
 from shared.ledger.keys import KeyRing
 from shared.ledger.store import AccountStore
@@ -73,6 +74,12 @@ class Ledger:
     def balance(self, uid: Uid) -> Balance:
         """The balance now, with all that is due by now. Zero for an account that is not open."""
         return balance_of(settled(self._account(uid), self._clock.now()))
+
+    def budgets(self, uid: Uid) -> Mapping[str, Budget]:
+        """The caps that count now, by their ids; µcr."""
+        now = self._clock.now()
+        account = settled(self._account(uid), now)
+        return live_budgets(account.budgets, account.holds, now)
 
     def holding(
         self,

@@ -9,7 +9,7 @@ import threading
 from shared.kernel.clock import Clock
 from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
-from shared.ledger.errors import InsufficientCredits
+from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.holding import Holding
 from shared.ledger.ledger import Ledger
 from shared.sagas.chat_plan import Plan, Planner
@@ -38,7 +38,7 @@ class Admission:
         """
         try:
             return self._placed(plan, operation, plan.cautious_hold)
-        except InsufficientCredits as refusal:
+        except (InsufficientCredits, BudgetExceeded) as refusal:
             if plan.is_held_whole:
                 raise
             if _may_help(refusal, plan) and self._room.acquire(blocking=False):
@@ -56,7 +56,7 @@ class Admission:
             plan = self._planner.expecting_anew(plan)
             try:
                 return self._placed(plan, operation, plan.cautious_hold)
-            except InsufficientCredits as refusal:
+            except (InsufficientCredits, BudgetExceeded) as refusal:
                 if not _may_help(refusal, plan):
                     break
         return self._placed(plan, operation, plan.hold)
@@ -74,7 +74,10 @@ class Admission:
         )
 
 
-def _may_help(refusal: InsufficientCredits, plan: Plan) -> bool:
-    """Whether what others hold, once it is given back, may be enough for this turn."""
-    held, available = int(refusal.params["held"]), int(refusal.params["available"])
-    return held > 0 and available + held >= plan.hold
+def _may_help(refusal: InsufficientCredits | BudgetExceeded, plan: Plan) -> bool:
+    """Whether what others hold, of the balance or of the cap, once it is given back, may be enough for this turn."""
+    told = {name: int(value) for name, value in refusal.params.items() if name in refusal.amounts}
+    within = (
+        told["available"] + told["held"] if isinstance(refusal, InsufficientCredits) else told["limit"] - told["used"]
+    )
+    return told["held"] > 0 and within >= plan.hold

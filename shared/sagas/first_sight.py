@@ -16,6 +16,10 @@ SEEN_LIFETIME_SECONDS = 10.0
 """How long an instance may take to hear that a user left elsewhere; `leaving` sweeps again after that."""
 
 
+CREDENTIALS = ("firebase", "api_key")
+"""Remembered apart: a token says who somebody is, a key only whose it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     principal: Principal
@@ -31,12 +35,12 @@ class FirstSight:
         self._ledger = ledger
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen: OrderedDict[Uid, _Seen] = OrderedDict()
+        self._seen: OrderedDict[tuple[Uid, str], _Seen] = OrderedDict()
 
     def see(self, principal: Principal) -> Profile:
         """The caller's profile; their account is open. Raises AccountClosed for a user who has left, for ever."""
-        seen = self._last_seen(principal.uid)
-        if seen is not None and seen.principal == principal and self._clock.monotonic() < seen.until:
+        seen = self._last_seen(principal)
+        if seen is not None and _says_the_same(seen.principal, principal) and self._clock.monotonic() < seen.until:
             return seen.profile
         profile = self._profiles.ensure(principal)
         if profile.is_closed:
@@ -49,16 +53,23 @@ class FirstSight:
     def forget(self, uid: Uid) -> None:
         """Look again next time."""
         with self._lock:
-            self._seen.pop(uid, None)
+            for auth in CREDENTIALS:
+                self._seen.pop((uid, auth), None)
 
-    def _last_seen(self, uid: Uid) -> _Seen | None:
+    def _last_seen(self, principal: Principal) -> _Seen | None:
         with self._lock:
-            return self._seen.get(uid)
+            return self._seen.get((principal.uid, principal.auth))
 
     def _remember(self, principal: Principal, profile: Profile) -> None:
         until = self._clock.monotonic() + SEEN_LIFETIME_SECONDS
         with self._lock:
-            self._seen[principal.uid] = _Seen(principal, profile, until)
-            self._seen.move_to_end(principal.uid)
+            known_as = (principal.uid, principal.auth)
+            self._seen[known_as] = _Seen(principal, profile, until)
+            self._seen.move_to_end(known_as)
             while len(self._seen) > SEEN_MAX:
                 self._seen.popitem(last=False)
+
+
+def _says_the_same(seen: Principal, principal: Principal) -> bool:
+    """A token may say more than the last one did; all of a user's keys say the same."""
+    return principal.key is not None or seen == principal

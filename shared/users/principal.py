@@ -4,6 +4,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.kernel.ids import Uid
+from shared.users.spend_cap import SpendCap
+
+Scope = Literal["chat", "images", "agents", "read"]
+SCOPES: tuple[Scope, ...] = ("chat", "images", "agents", "read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyUse:
+    """The API key that a caller came with: what it may be used for, and how much it may spend."""
+
+    id: str
+    scopes: frozenset[Scope]
+    cap: SpendCap | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,3 +32,9 @@ class Principal:
     roles: frozenset[str] = frozenset()
     auth: Literal["firebase", "api_key"] = "firebase"
     name: str | None = None
+    key: KeyUse | None = None
+
+    @property
+    def spender(self) -> str:
+        """Who a hold belongs to: the user, or one of their keys."""
+        return self.uid if self.key is None else f"key:{self.key.id}"

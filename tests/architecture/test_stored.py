@@ -22,6 +22,7 @@ from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Re
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.chat_answer import TurnRequest
+from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of, unused
 
@@ -184,6 +185,7 @@ def _talk(services, uid):
             has_key=has_key,
         )
         list(services.chat_turn.run(request))
+    services.api_keys.create(uid, KeyWanted(name="k", scopes=frozenset()), operation_id("life", "key"), "f")
     services.conversations.list(uid)
     services.conversations.messages(uid, talks[0])
     services.conversations.patch(uid, talks[0], {"title": "t"})

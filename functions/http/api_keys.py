@@ -1,0 +1,153 @@
+"""`/v1/api-keys`: keys for servers and for OpenAI clients, shown once, limited to what they are for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from functions.http.fields import Amount, Answer, Choice, Credits, Request, Text, Time
+from functions.http.routes import MEMBER, Call, Routes
+from shared.kernel.clock import Millis, parse_rfc3339
+from shared.kernel.errors import InvalidValue
+from shared.users.api_keys import (
+    NAME_CHARACTERS_MAX,
+    PREFIX,
+    ApiKey,
+    KeyNotFound,
+    KeyShownBefore,
+    KeyWanted,
+    TooManyKeys,
+)
+from shared.users.principal import SCOPES
+from shared.users.spend_cap import PERIODS, SpendCap, window
+
+TIME_CHARACTERS_MAX = 40
+
+routes = Routes("api_keys")
+
+
+class Instant(fields.String):
+    """An instant that a client names, RFC 3339 with an offset. Milliseconds inside."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"format": "date-time"}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        text = str(super()._deserialize(value, attr, data, **kwargs))
+        try:
+            if len(text) > TIME_CHARACTERS_MAX:
+                raise ValueError(text)
+            return parse_rfc3339(text)
+        except (ValueError, OverflowError) as error:
+            raise ValidationError("Not a valid RFC 3339 time with an offset.") from error
+
+
+class SpendCapIn(Request):
+    """How much the key may spend: in each day, week (from Monday) or month, in UTC; or in all."""
+
+    amount = Amount(required=True)
+    period = Choice(*PERIODS, load_default="total")
+
+
+class KeyIn(Request):
+    """The key to make."""
+
+    name = Text(length_min=1, length_max=NAME_CHARACTERS_MAX, required=True)
+    scopes = fields.List(Choice(*SCOPES), required=True, validate=validate.Length(1, len(SCOPES)))
+    spend_cap = fields.Nested(SpendCapIn, load_default=None, allow_none=True)
+    expires_at = Instant(load_default=None, allow_none=True)
+
+
+class SpendCapOut(Answer):
+    """The cap, and what is used of it in the current period, holds included."""
+
+    amount = Credits(required=True)
+    period = Choice(*PERIODS, required=True)
+    used = Credits(required=True)
+    resets_at = Time(required=True, allow_none=True)
+
+
+class KeyOut(Answer):
+    """A key, without the key."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    prefix = fields.String(required=True)
+    last_four = fields.String(required=True)
+    scopes = fields.List(Choice(*SCOPES), required=True)
+    spend_cap = fields.Nested(SpendCapOut, required=True, allow_none=True)
+    created_at = Time(required=True)
+    expires_at = Time(required=True, allow_none=True)
+    last_used_at = Time(required=True, allow_none=True)
+
+
+class NewKeyOut(KeyOut):
+    """A key, and the only time that it is shown."""
+
+    key = fields.String(required=True)
+
+
+class KeysOut(Answer):
+    """All keys of the caller, newest first."""
+
+    items = fields.List(fields.Nested(KeyOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+@routes.post(
+    "/api-keys",
+    access=MEMBER,
+    body=KeyIn,
+    answer=NewKeyOut,
+    errors=(TooManyKeys, KeyShownBefore, InvalidValue),
+)
+def create(call: Call) -> Any:
+    """Make an API key; this answer is the only one that shows it.
+
+    Send it as a Firebase token is sent. It may do what its scopes say, and nothing else: never manage keys, users or
+    operators. With an `Idempotency-Key` that made one before, no second is made, and the first is not shown again.
+    """
+    wanted = _wanted(call.body, call.services.clock.now())
+    key, text = call.services.api_keys.create(call.uid, wanted, call.asked.operation, call.asked.fingerprint)
+    return {**_shown(key, call, {}), "key": text}
+
+
+@routes.get("/api-keys", access=MEMBER, answer=KeysOut)
+def api_keys(call: Call) -> Any:
+    """The caller's API keys, newest first, with what each has used of its cap."""
+    keys: Sequence[ApiKey] = call.services.api_keys.of(call.uid)
+    used = call.services.key_budgets.used(call.uid, keys)
+    return {"items": [_shown(key, call, used) for key in keys], "next_cursor": None}
+
+
+@routes.delete("/api-keys/{id}", access=MEMBER, errors=(KeyNotFound,))
+def revoke(call: Call) -> None:
+    """Revoke an API key; within five seconds it is refused everywhere."""
+    key = call.services.api_keys.revoke(call.uid, call.path["id"])
+    call.services.key_lookup.forget(key.id)
+    call.services.key_budgets.forget(key)
+
+
+def _wanted(body: Mapping[str, Any], now: Millis) -> KeyWanted:
+    expires_at, cap = body["expires_at"], body["spend_cap"]
+    if expires_at is not None and expires_at <= now:
+        raise InvalidValue("expires_at", "must be in the future")
+    return KeyWanted(
+        name=body["name"],
+        scopes=frozenset(body["scopes"]),
+        cap=SpendCap(**cap) if cap is not None else None,
+        expires_at=expires_at,
+    )
+
+
+def _shown(key: ApiKey, call: Call, used: Mapping[str, int]) -> dict[str, Any]:
+    now = call.services.clock.now()
+    cap = key.cap and {
+        "amount": key.cap.amount,
+        "period": key.cap.period,
+        "used": used.get(key.id, 0),
+        "resets_at": window(key.cap.period, now).ends_at,
+    }
+    names = ("id", "name", "last_four", "created_at", "expires_at", "last_used_at")
+    shown = {name: getattr(key, name) for name in names}
+    return {**shown, "prefix": PREFIX, "scopes": sorted(key.scopes), "spend_cap": cap}

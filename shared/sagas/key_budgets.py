@@ -1,0 +1,76 @@
+"""Spend caps of API keys as budgets of their owner's account: exact, since every hold is checked against them."""
+
+from collections.abc import Mapping, Sequence
+
+from shared.kernel.clock import HOUR, Clock, Millis
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
+from shared.kernel.ids import HoldId, Uid, derived_id, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.commands import BudgetClaim, PlaceHold, Release
+from shared.ledger.ledger import Ledger
+from shared.users.api_keys import ApiKey
+from shared.users.principal import KeyUse
+from shared.users.spend_cap import window
+
+GRACE: Millis = HOUR
+"""A budget outlives its window, so that what was asked for at its last moment still counts against it."""
+
+
+def claims(key: KeyUse | None, now: Millis) -> tuple[BudgetClaim, ...]:
+    """What a hold in this key's name counts against, besides the balance."""
+    if key is None or key.cap is None:
+        return ()
+    current = window(key.cap.period, now)
+    ends_at = None if current.ends_at is None else current.ends_at + GRACE
+    return (BudgetClaim(id=f"{key.id}:{current.name}", limit=key.cap.amount, expires_at=ends_at),)
+
+
+class KeyBudgets:
+    """What keys have used of their caps."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def used(self, uid: Uid, keys: Sequence[ApiKey]) -> Mapping[str, Micro]:
+        """µcr that each capped key has spent or set aside in its current window."""
+        capped = [key for key in keys if key.cap is not None]
+        budgets = self._ledger.budgets(uid) if capped else {}
+        now, used = self._clock.now(), dict[str, Micro]()
+        for key in capped:
+            (claim,) = claims(key.principal.key, now)
+            budget = budgets.get(claim.id)
+            used[key.id] = Micro(budget.used + budget.held if budget else 0)
+        return used
+
+    def forget(self, key: ApiKey) -> None:
+        """Let the budget of a key that was revoked end in an hour, unless time ends it: an account has only so many.
+
+        An empty hold renews the claim with an end. It keeps counting until then, for instances that have not heard of
+        the revocation. If this fails, a budget is left that nobody uses.
+        """
+        if key.cap is None or key.cap.period != "total":
+            return
+        now = self._clock.now()
+        (claim,) = claims(key.principal.key, now)
+        ending = BudgetClaim(id=claim.id, limit=claim.limit, expires_at=now + GRACE)
+        operation = operation_id("forget_budget", key.id)
+        hold = HoldId(derived_id("hold", operation))
+        place = PlaceHold(
+            operation=operation,
+            fingerprint="",
+            amount=Micro(0),
+            hold=hold,
+            purpose="none",
+            lifetime=GRACE,
+            principal=f"key:{key.id}",
+            budgets=(ending,),
+        )
+        release = Release(operation=operation_id("forgotten_budget", key.id), fingerprint="", hold=hold)
+        try:
+            if claim.id in self._ledger.budgets(key.uid):
+                self._ledger.execute(key.uid, place)
+                self._ledger.execute(key.uid, release)
+        except DomainError as error:
+            log("budget_not_forgotten", "WARNING", key_id=key.id, code=error.code)

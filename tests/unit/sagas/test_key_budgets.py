@@ -1,0 +1,218 @@
+"""Caps of keys are budgets: counted per window, exact at its edges, forgotten with the key."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.kernel.clock import DAY, HOUR, SECOND, from_datetime
+from shared.kernel.documents import OutcomeUnknown
+from shared.kernel.ids import new_id, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.account import BUDGETS_MAX
+from shared.ledger.commands import Charge
+from shared.ledger.errors import BudgetExceeded
+from shared.platform.memory.chat_model import says
+from shared.sagas.key_budgets import KeyBudgets, claims
+from shared.users.api_keys import ApiKey, ApiKeys, KeyWanted
+from shared.users.spend_cap import Period, SpendCap
+from tests.support.chat import ANN, World
+from tests.support.faults import FaultyDocuments
+
+CAP = Micro(1_000)
+
+
+class Capped:
+    """Ann's account and a key of hers that may spend 1 000 µcr per period."""
+
+    def __init__(self, period: Period = "day") -> None:
+        self.world = World()
+        self.world.clock.advance(from_datetime(datetime(2026, 11, 24, tzinfo=UTC)) - self.world.clock.now())
+        self.world.user(10**9)
+        self.keys = ApiKeys(self.world.documents, self.world.clock)
+        self.budgets = KeyBudgets(self.world.ledger, self.world.clock)
+        self.key = self.another(period)
+
+    def another(self, period: Period) -> ApiKey:
+        wanted = KeyWanted(name="k", scopes=frozenset({"chat"}), cap=SpendCap(amount=CAP, period=period))
+        return self.keys.create(ANN, wanted, operation_id(new_id("op")), "f")[0]
+
+    def spend(self, amount: int, *, asked_at: int | None = None, key: ApiKey | None = None) -> None:
+        """As a call that came in at `asked_at` does, or one that comes in now."""
+        at = self.world.clock.now() if asked_at is None else asked_at
+        charge = Charge(
+            operation=operation_id(new_id("op")),
+            fingerprint="",
+            amount=Micro(amount),
+            purpose="chat",
+            budgets=claims((key or self.key).principal.key, at),
+        )
+        self.world.ledger.execute(ANN, charge)
+
+    @property
+    def used(self) -> int:
+        return self.budgets.used(ANN, [self.key])[self.key.id]
+
+
+def test_a_key_without_a_cap_counts_against_nothing():
+    capped = Capped()
+    wanted = KeyWanted(name="k", scopes=frozenset({"chat"}))
+    key, _ = capped.keys.create(ANN, wanted, operation_id("op"), "f")
+
+    assert claims(key.principal.key, capped.world.clock.now()) == claims(None, 0) == ()
+    assert capped.budgets.used(ANN, [key]) == {}
+
+
+def test_a_cap_is_used_up_exactly():
+    capped = Capped()
+    capped.spend(CAP - 1)
+
+    with pytest.raises(BudgetExceeded):
+        capped.spend(2)
+    capped.spend(1)
+
+    assert capped.used == CAP
+
+
+@pytest.mark.parametrize(("period", "days"), [("day", 1), ("week", 6), ("month", 7)])
+def test_the_next_window_begins_with_nothing_used(period, days):
+    capped = Capped(period)
+    capped.spend(CAP)
+    capped.world.clock.advance(days * DAY - SECOND)
+    with pytest.raises(BudgetExceeded):
+        capped.spend(1)
+
+    capped.world.clock.advance(SECOND)
+
+    assert capped.used == 0
+    capped.spend(CAP)
+    assert capped.used == CAP
+
+
+def test_a_total_is_used_up_for_ever():
+    capped = Capped("total")
+    capped.spend(CAP)
+    capped.world.clock.advance(1_000 * DAY)
+
+    with pytest.raises(BudgetExceeded):
+        capped.spend(1)
+
+    assert capped.used == CAP
+
+
+def test_a_call_of_the_last_moment_still_counts_against_the_window_it_came_in():
+    capped = Capped("day")
+    capped.spend(CAP)
+    last_moment = capped.world.clock.now() + DAY - 1
+    capped.world.clock.advance(DAY + SECOND)
+
+    with pytest.raises(BudgetExceeded):
+        capped.spend(1, asked_at=last_moment)
+
+    capped.spend(CAP)
+    assert capped.used == CAP
+
+
+def test_windows_that_are_over_leave_the_account():
+    capped = Capped("day")
+    for _ in range(400):
+        capped.spend(1)
+        capped.world.clock.advance(DAY)
+
+    assert len(capped.world.ledger._account(ANN).budgets) <= 2
+
+
+@pytest.mark.parametrize("failing", [None, 1, 2])
+def test_a_key_that_is_revoked_takes_its_budget_along_an_hour_later(failing):
+    capped = Capped("total")
+    capped.spend(CAP)
+    budgets = capped.budgets
+    if failing:
+        faulty = FaultyDocuments(capped.world.documents, at=failing, when="after", error=OutcomeUnknown())
+        world = capped.world
+        budgets = KeyBudgets(world.on(faulty)._admission._ledger, world.clock)
+
+    budgets.forget(capped.key)
+    budgets.forget(capped.key)
+
+    with pytest.raises(BudgetExceeded):
+        capped.spend(1)
+    capped.world.clock.advance(HOUR + SECOND)
+    assert capped.world.ledger.budgets(ANN) == {}
+    assert capped.world.ledger.balance(ANN).held == 0
+    assert capped.world.ledger.verify(ANN) == []
+
+
+def test_making_and_revoking_keys_for_ever_fills_no_account():
+    capped = Capped("total")
+    for _ in range(BUDGETS_MAX + 5):
+        key = capped.another("total")
+        capped.spend(1, key=key)
+        capped.keys.revoke(ANN, key.id)
+        capped.budgets.forget(key)
+        capped.world.clock.advance(2 * HOUR)
+
+    capped.spend(1)
+    assert len(capped.world.ledger.budgets(ANN)) == 1
+
+
+def test_forgetting_costs_nothing_and_shows_in_no_history():
+    capped = Capped("total")
+    capped.spend(7)
+    before = capped.world.ledger.balance(ANN).available
+
+    capped.budgets.forget(capped.key)
+
+    history = capped.world.ledger.history(ANN, before=None, limit=10).items
+    assert capped.world.ledger.balance(ANN).available == before
+    assert [entry.kind for entry in history] == ["charge", "grant"]
+
+
+# A turn in a key's name --------------------------------------------------------------------------------------------
+
+
+def answered(capped: Capped, cap: int):
+    """An answer to a key with another cap."""
+    key = capped.keys.create(
+        ANN,
+        KeyWanted(name="k", scopes=frozenset({"chat"}), cap=SpendCap(amount=Micro(cap), period="day")),
+        operation_id(new_id("op")),
+        "f",
+    )[0]
+    world = capped.world
+    budgets = claims(key.principal.key, world.clock.now())
+    return key, world.ask(world.conversation(), budgets=budgets, principal=key.principal.spender)
+
+
+def test_a_cap_with_room_for_what_is_expected_serves_a_model_that_nobody_knows_yet():
+    capped = Capped()
+    expected = capped.world.turn.estimate(ANN, content="Hello?").expected
+
+    key, answer = answered(capped, expected)
+
+    assert answer.message.finish_reason == "stop"
+    assert capped.budgets.used(ANN, [key])[key.id] == answer.cost <= expected
+
+
+def test_a_cap_with_less_room_than_is_expected_refuses_before_the_model_is_asked():
+    capped = Capped()
+    expected = capped.world.turn.estimate(ANN, content="Hello?").expected
+
+    with pytest.raises(BudgetExceeded):
+        answered(capped, expected - 1)
+
+    assert capped.world.upstream.requests == []
+    assert capped.world.charges() == []
+
+
+def test_a_cap_that_runs_out_on_the_way_ends_the_answer_within_it():
+    capped = Capped()
+    capped.world.upstream.scripts = [says(*[" word"] * 900)]
+    expected = capped.world.turn.estimate(ANN, content="Hello?").expected
+
+    key, answer = answered(capped, 2 * expected)
+
+    assert answer.message.finish_reason == "credit_limit"
+    assert answer.cost <= 2 * expected
+    assert capped.budgets.used(ANN, [key])[key.id] == answer.cost
+    assert capped.world.ledger.balance(ANN).held == 0
+    assert capped.world.ledger.verify(ANN) == []
