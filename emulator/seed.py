@@ -32,6 +32,13 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "expected_output_tokens": 40,
         "capabilities": ["chat", "streaming"],
     },
+    "gpt-image-1": {
+        "kind": "image",
+        "display_name": "GPT Image 1",
+        "image_usd": "0.042",
+        "image_usd_by_size": {"1024x1024": "0.042", "1024x1536": "0.063", "1536x1024": "0.063"},
+        "capabilities": ["images"],
+    },
 }
 
 

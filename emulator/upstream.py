@@ -3,7 +3,7 @@
 Scripts are dictionaries, told in process (`Upstream.script`) or by `POST /__/script`; the first that fits a request is
 used, the oldest first. Keys, all optional:
 
-    contains, model          which requests it is for: text of the last user message; the model's name
+    contains, model          which requests it is for: text of the last user message, or of the prompt; the model's name
     times                    how many requests it serves (default 1; 0 means always)
     reply                    the text answered; one chunk, and one output token, per word
     usage                    {"prompt_tokens": …, "completion_tokens": …} as given; null: no usage is reported
@@ -12,6 +12,7 @@ used, the oldest first. Keys, all optional:
     fail_after               the stream breaks after so many chunks: it is cut off or, with "as": "event", says an error
     tool_calls               [{"name": …, "arguments": {…}}] instead of text
     finish_reason            instead of "stop"
+    b64_json, url            what an image is answered as, instead of a picture; "own": an address of this stand-in
 """
 
 import argparse
@@ -31,6 +32,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from emulator.pictures import painted
 from emulator.ports import LOOPBACK
 
 REPLY = (
@@ -42,7 +44,8 @@ CHUNK_DELAY_MS = 0
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
 EMBEDDING_DIMENSIONS = 256
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+IMAGE_CHUNKS = 24
+"""An image takes as long as so many chunks of text."""
 
 Json = dict[str, Any]
 
@@ -92,7 +95,8 @@ class State:
 
     def take(self, body: Json) -> Json:
         """The script for this request, used once more; an empty one if none fits."""
-        asked = next((_text(m) for m in reversed(body.get("messages", [])) if m.get("role") == "user"), "")
+        asked = next((_text(m) for m in reversed(body.get("messages", [])) if m.get("role") == "user"), None)
+        asked = str(body.get("prompt", "")) if asked is None else asked
         with self.lock:
             for script in self.scripts:
                 if script.get("contains", "") in asked and script.get("model") in {None, body.get("model")}:
@@ -129,6 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/__/journal":
             self._json({"requests": [seen.as_json() for seen in self.state.seen]})
+        elif self.path.startswith("/__/pictures/"):
+            self._bytes(painted(self.path, "64x64"), "image/png")
         elif self.path.endswith("/models"):
             models = [{"id": name, "object": "model", "created": 0, "owned_by": "laptop"} for name in MODELS]
             self._json({"object": "list", "data": models})
@@ -239,12 +245,22 @@ class _Handler(BaseHTTPRequestHandler):
     # ── images and embeddings ────────────────────────────────────────────────────────────────────────────────────────
 
     def _images(self, seen: Seen, body: Json, script: Json) -> None:
-        self._pause(script)
-        answer: Json = {"created": int(time.time()), "data": [{"b64_json": PIXEL}] * int(body.get("n") or 1)}
+        self._pause({"delay_ms": self.state.delay_ms * IMAGE_CHUNKS, **script})
+        items = [self._image(body, script, number) for number in range(int(body.get("n") or 1))]
+        answer: Json = {"created": int(time.time()), "data": items}
         if script.get("usage"):
             answer["usage"] = seen.usage = script["usage"]
         self._json(answer)
         seen.outcome = "answered"
+
+    def _image(self, body: Json, script: Json, number: int) -> Json:
+        if script.get("url") == "own":
+            return {"url": f"http://{self.headers['Host']}/__/pictures/{number}.png"}
+        told: Json = {name: script[name] for name in ("b64_json", "url") if name in script}
+        if told:
+            return told
+        picture = painted(f"{body.get('prompt')}:{next(self.state.numbers)}", str(body.get("size")))
+        return {"b64_json": base64.b64encode(picture).decode(), "revised_prompt": body.get("prompt")}
 
     def _embeddings(self, seen: Seen, body: Json) -> None:
         texts = body["input"] if isinstance(body.get("input"), list) else [str(body.get("input", ""))]
@@ -287,9 +303,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"error": detail}, status=int(detail.pop("status")))
 
     def _json(self, answer: Json, status: int = HTTPStatus.OK) -> None:
-        payload = json.dumps(answer).encode()
+        self._bytes(json.dumps(answer).encode(), "application/json", status)
+
+    def _bytes(self, payload: bytes, content_type: str, status: int = HTTPStatus.OK) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)

@@ -18,7 +18,7 @@ from shared.kernel.settings import Settings, parse_settings
 if TYPE_CHECKING:
     from shared.ai.conversations import Conversations
     from shared.ai.models import Catalogue
-    from shared.ai.ports import ChatModel
+    from shared.ai.ports import ChatModel, ImageModel
     from shared.ai.preferences import Preferences
     from shared.ai.tariff import Tariff
     from shared.ledger.ledger import Ledger
@@ -90,6 +90,10 @@ class Adapters(Protocol):
         """The models' upstream."""
         ...
 
+    def image_model(self) -> "ImageModel":
+        """The upstream that paints."""
+        ...
+
     def objects(self) -> Objects:
         """Users' files."""
         ...
@@ -129,6 +133,11 @@ class Services:
     def chat_model(self) -> "ChatModel":
         """The models' upstream."""
         return self._adapters.chat_model()
+
+    @part
+    def image_model(self) -> "ImageModel":
+        """The upstream that paints."""
+        return self._adapters.image_model()
 
     @part
     def objects(self) -> Objects:
@@ -359,6 +368,12 @@ class _Cloud:
         settings = self._settings
         return OpenAIChatModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
 
+    def image_model(self) -> "ImageModel":
+        from shared.platform.openai.images import OpenAIImageModel
+
+        settings = self._settings
+        return OpenAIImageModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+
     def objects(self) -> Objects:
         from shared.platform.storage.objects import CloudObjects
 
@@ -395,6 +410,11 @@ class _Memory:
         from shared.platform.memory.chat_model import ScriptedChatModel
 
         return ScriptedChatModel()
+
+    def image_model(self) -> "ImageModel":
+        from shared.platform.memory.image_model import ScriptedImageModel
+
+        return ScriptedImageModel()
 
     def objects(self) -> Objects:
         from shared.platform.memory.objects import MemoryObjects

@@ -20,7 +20,7 @@ from functions.http.fields import (
     encode_cursor,
 )
 from functions.http.routes import ACT, READ_AUDIT, READ_USERS, Call, Routes
-from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, TOKENS_MAX, ModelNotFound
+from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, SIZES_MAX, TOKENS_MAX, ModelNotFound
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits, LimitReached
@@ -105,6 +105,7 @@ class ModelIn(Request):
     input_usd_per_mtok = Price()
     output_usd_per_mtok = Price()
     image_usd = Price()
+    image_usd_by_size = fields.Dict(keys=Text(length_max=16), values=Price(), validate=validate.Length(max=SIZES_MAX))
     context_window = Whole(0, TOKENS_MAX)
     max_output_tokens = Whole(0, TOKENS_MAX)
     expected_output_tokens = Whole(0, TOKENS_MAX)
@@ -125,6 +126,7 @@ class ModelAdminOut(Answer):
     input_usd_per_mtok = fields.Raw()
     output_usd_per_mtok = fields.Raw()
     image_usd = fields.Raw()
+    image_usd_by_size = fields.Raw()
     context_window = fields.Raw()
     max_output_tokens = fields.Raw()
     expected_output_tokens = fields.Raw()

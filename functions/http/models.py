@@ -25,6 +25,13 @@ class ModelOut(Answer):
     input_usd_per_mtok = fields.String(required=True, allow_none=True)
     output_usd_per_mtok = fields.String(required=True, allow_none=True)
     image_usd = fields.String(required=True, allow_none=True)
+    image_usd_by_size = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        allow_none=True,
+        metadata={"description": "What an image model paints: each size with its price in USD."},
+    )
     context_window = fields.Integer(required=True)
     max_output_tokens = fields.Integer(required=True)
     expected_output_tokens = fields.Integer(required=True)
@@ -96,8 +103,10 @@ def preferences(call: Call) -> Any:
 )
 def set_preferences(call: Call) -> Any:
     """Choose the models to use when a request does not say."""
-    for name in (name for name in call.body.values() if name is not None):
-        call.services.catalogue.get(name)
+    catalogue = call.services.catalogue
+    for find, name in ((catalogue.chat, call.body["chat_model"]), (catalogue.image, call.body["image_model"])):
+        if name is not None:
+            find(name)
     return call.services.preferences.put(call.uid, call.body)
 
 

@@ -37,6 +37,7 @@ STATUS_BY_CODE = {
     "rate_limited": 429,
     "upstream_unavailable": 502,
     "upstream_rejected": 502,
+    "no_picture": 502,
 }
 CODE_BY_STATUS = {
     400: "malformed_request",

@@ -1,5 +1,6 @@
 """Models: what can be asked, what it costs upstream, and the catalogue that operators edit."""
 
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,14 +28,21 @@ PUT_ATTEMPTS_MAX = 5
 
 REASONING = "reasoning"
 """The capability of models that think in tokens which nobody sees but everybody pays for."""
+ASKED_FOR_BASE64 = "b64_json"
+"""The capability of image models that send an address unless asked for the picture itself."""
 
 PRICES = ("input_usd_per_mtok", "output_usd_per_mtok", "image_usd")
 PRICES_NEEDED: Mapping[str, tuple[str, ...]] = {"chat": PRICES[:2], "image": PRICES[2:]}
+BY_SIZE = "image_usd_by_size"
+SIZE = re.compile(r"[1-9]\d{1,4}x[1-9]\d{1,4}|auto", re.ASCII)
+SIZE_DEFAULT = "1024x1024"
+SIZES_MAX = 32
 FIELDS = frozenset(
     {
         "kind",
         "display_name",
         *PRICES,
+        BY_SIZE,
         "context_window",
         "max_output_tokens",
         "expected_output_tokens",
@@ -73,6 +81,8 @@ class Model:
     input_usd_per_mtok: Fraction | None
     output_usd_per_mtok: Fraction | None
     image_usd: Fraction | None
+    image_usd_by_size: Mapping[str, Fraction]
+    """What can be painted: no other size has a price. Without prices by size `image_usd` is for SIZE_DEFAULT."""
     context_window: int
     max_output_tokens: int
     expected_output_tokens: int
@@ -82,6 +92,13 @@ class Model:
     price_version: int
     price_texts: tuple[str | None, str | None, str | None]
     """The three prices as they were written, for showing: a decimal string stays what it was."""
+    size_price_texts: Mapping[str, str]
+    """The same for prices by size."""
+
+    @property
+    def default_size(self) -> str:
+        """What is painted when nobody says how large."""
+        return SIZE_DEFAULT if SIZE_DEFAULT in self.image_usd_by_size else min(self.image_usd_by_size)
 
     @property
     def is_reasoning(self) -> bool:
@@ -95,6 +112,7 @@ class Model:
             "kind": self.kind,
             "display_name": self.display_name,
             **dict(zip(PRICES, self.price_texts, strict=True)),
+            BY_SIZE: dict(self.size_price_texts) or None,
             "context_window": self.context_window,
             "max_output_tokens": self.max_output_tokens,
             "expected_output_tokens": self.expected_output_tokens,
@@ -110,6 +128,7 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
         raise InvalidValue("kind", "must be chat or image")
     kind = cast("Kind", kind)
     prices = {name: _price(fields, name, is_needed=name in PRICES_NEEDED[kind]) for name in PRICES}
+    sizes = _size_prices(fields) if kind == "image" else {}
     window = _count(fields, "context_window", default=0 if kind == "image" else None)
     most = _count(fields, "max_output_tokens", default=0 if kind == "image" else None)
     if kind == "chat" and not 1 <= most <= window:
@@ -119,6 +138,7 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
         kind=kind,
         display_name=_text(fields, "display_name", default=model_id),
         **prices,
+        image_usd_by_size={size: Fraction(text) for size, text in sizes.items()},
         context_window=window,
         max_output_tokens=most,
         expected_output_tokens=min(_count(fields, "expected_output_tokens", default=EXPECTED_OUTPUT_TOKENS), most),
@@ -127,6 +147,7 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
         upstream_model=_text(fields, "upstream_model", default=model_id),
         price_version=_count(fields, "price_version", default=1),
         price_texts=cast("tuple[str | None, str | None, str | None]", tuple(fields.get(name) for name in PRICES)),
+        size_price_texts=sizes,
     )
 
 
@@ -138,6 +159,20 @@ def _price(fields: ModelFields, name: str, *, is_needed: bool) -> Fraction | Non
         return parse_price(text)
     except ValueError as error:
         raise InvalidValue(name, "must be a decimal string of USD, zero or more") from error
+
+
+def _size_prices(fields: ModelFields) -> Mapping[str, str]:
+    """Each size with its price, as written."""
+    by_size = fields.get(BY_SIZE)
+    if by_size is None:
+        return {SIZE_DEFAULT: cast("str", fields["image_usd"])}
+    if not isinstance(by_size, Mapping) or not 1 <= len(by_size) <= SIZES_MAX:
+        raise InvalidValue(BY_SIZE, f"must give 1 to {SIZES_MAX} sizes their price")
+    for size, text in by_size.items():
+        if not isinstance(size, str) or not SIZE.fullmatch(size):
+            raise InvalidValue(BY_SIZE, "must name sizes such as 1024x1024, or auto")
+        _price({BY_SIZE: text}, BY_SIZE, is_needed=True)
+    return dict(by_size)
 
 
 def _count(fields: ModelFields, name: str, *, default: int | None) -> int:
@@ -187,7 +222,7 @@ class Catalogue:
     def get(self, model_id: str) -> Model:
         """The model, if it can be used. Raises ModelNotFound, ModelUnpriced."""
         model = self._all().get(model_id)
-        if isinstance(model, InvalidValue) and model.params["field"] in PRICES:
+        if isinstance(model, InvalidValue) and model.params["field"] in {*PRICES, BY_SIZE}:
             raise ModelUnpriced(model_id)
         if not isinstance(model, Model) or not model.is_enabled:
             raise ModelNotFound(model_id)
@@ -197,6 +232,13 @@ class Catalogue:
         """The model, if it can be chatted with. Raises ModelNotFound, ModelUnpriced."""
         model = self.get(model_id)
         if model.kind != "chat":
+            raise ModelNotFound(model_id)
+        return model
+
+    def image(self, model_id: str) -> Model:
+        """The model, if it paints. Raises ModelNotFound, ModelUnpriced."""
+        model = self.get(model_id)
+        if model.kind != "image":
             raise ModelNotFound(model_id)
         return model
 
@@ -256,11 +298,11 @@ def _price_version(before: Document | None, fields: ModelFields) -> int:
         return 1
     version = before.data.get("price_version")
     version = version if isinstance(version, int) and version > 0 else 1
-    return version + any(before.data.get(name) != fields.get(name) for name in PRICES)
+    return version + any(before.data.get(name) != fields.get(name) for name in (*PRICES, BY_SIZE))
 
 
 def _storable(fields: ModelFields) -> Mapping[str, Value]:
-    # Parsed before: every field is text, a whole number, a flag or a list of names.
+    # Parsed before: every field is text, a whole number, a flag, a list of names or texts by name.
     return {name: cast("Value", list(value) if isinstance(value, tuple) else value) for name, value in fields.items()}
 
 

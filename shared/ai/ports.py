@@ -1,9 +1,10 @@
-"""What the AI domain needs from outside: a model that streams its answer."""
+"""What the AI domain needs from outside: a model that streams its answer, a model that paints."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from shared.ai.pictures import Picture
 from shared.ai.tokens import Usage
 from shared.kernel.errors import Rejected, Unavailable
 
@@ -73,6 +74,30 @@ class ChatModel(Protocol):
 
     def stream(self, request: ChatRequest) -> ChatStream:
         """The answer to `request`. Never retried behind the caller's back: every call costs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequest:
+    """What a model is asked to paint: one picture. `size` is as its price names it, `1024x1024` or `auto`.
+
+    `wants_base64`: the upstream has to be told to send the picture itself, not an address.
+    """
+
+    model: str
+    prompt: str
+    size: str
+    wants_base64: bool = False
+
+
+class ImageModel(Protocol):
+    """An upstream that paints."""
+
+    def generate(self, request: ImageRequest) -> Picture:
+        """One picture, whole and of a kind we keep. Never retried behind the caller's back: every call costs.
+
+        Raises UpstreamUnavailable, UpstreamRejected, NoPicture.
+        """
         ...
 
 

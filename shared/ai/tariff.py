@@ -1,16 +1,29 @@
 """The tariff: usage → credits, as exact fractions, rounded up once per call.
 
 `usd_per_mtok` is USD per million tokens, and a credit is a million µcr, so the two millions cancel: one token costs
-`usd_per_mtok × credits_per_usd × (100 + markup_percent) / 100` µcr.
+`usd_per_mtok × credits_per_usd × (100 + markup_percent) / 100` µcr. An image costs a million times as much per USD.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
 from shared.ai.models import Model, ModelUnpriced
 from shared.ai.tokens import Usage
-from shared.kernel.money import Micro
+from shared.kernel.errors import Rejected
+from shared.kernel.money import MICRO_PER_CREDIT, Micro
+from shared.kernel.prices import round_up
+
+
+class SizeNotOffered(Rejected):
+    """The image model has no price for this size, so it is not painted."""
+
+    code = "size_not_offered"
+
+    def __init__(self, model: str, size: str, offered: Iterable[str]) -> None:
+        names = ", ".join(sorted(offered))
+        super().__init__(f"This model paints {names}.", model=model, size=size, offered=names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +70,13 @@ class Tariff:
             output_numerator=int(per_output * denominator),
             denominator=denominator,
         )
+
+    def image_price(self, model: Model, size: str) -> Micro:
+        """What one image of this size costs. Raises SizeNotOffered."""
+        usd = model.image_usd_by_size.get(size)
+        if usd is None:
+            raise SizeNotOffered(model.id, size, model.image_usd_by_size)
+        return round_up(usd * self.credits_per_usd * (100 + self.markup_percent) / 100 * MICRO_PER_CREDIT)
 
     def price(self, model: Model, usage: Usage) -> Micro:
         """What `usage` of this model costs."""

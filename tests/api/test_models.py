@@ -5,7 +5,7 @@ def test_models_are_listed_with_their_prices(alice):
     listed = alice.get("/models").json
 
     assert listed == {
-        "items": [{"id": "gpt-4o-mini", "image_usd": None, "price_version": 1, **MODEL}],
+        "items": [{"id": "gpt-4o-mini", "image_usd": None, "image_usd_by_size": None, "price_version": 1, **MODEL}],
         "next_cursor": None,
     }
 

@@ -10,66 +10,36 @@ from shared.ai.ports import (
     ChatRequest,
     Finished,
     TextDelta,
-    UpstreamRejected,
     UpstreamUnavailable,
     UsageReport,
 )
 from shared.ai.tokens import Usage
-from shared.kernel.events import log
+from shared.platform.openai.client import Provider, failure
 
 if TYPE_CHECKING:
-    from openai import OpenAI
-
     from shared.platform.openai.network import Call
-
-STATUS_REFUSED = range(400, 500)
-STATUS_RETRY = frozenset({408, 409, 425, 429})
-NO_KEY = "none"
-"""The SDK insists on a key; an upstream without authentication ignores it."""
 
 
 class OpenAIChatModel:
-    """Streams chat completions. The SDK takes half a second to import, so the first call does that, not the start."""
+    """Streams chat completions."""
 
     def __init__(self, *, base_url: str, api_key: str) -> None:
-        self._base_url = base_url
-        self._api_key = api_key
-        self._lock = threading.Lock()
-        self._client: OpenAI | None = None
+        self._provider = Provider(base_url=base_url, api_key=api_key)
 
     def stream(self, request: ChatRequest) -> "OpenAIStream":
         """See `ChatModel.stream`."""
-        return OpenAIStream(self, request)
-
-    def client(self) -> "OpenAI":
-        """The SDK's client: one for all calls, so that connections are kept alive between them."""
-        with self._lock:
-            if self._client is None:
-                from openai import OpenAI
-
-                from shared.platform.openai.network import http_client
-
-                self._client = OpenAI(
-                    api_key=self._api_key or NO_KEY,
-                    base_url=self._base_url,
-                    max_retries=0,  # a second try would be a second bill
-                    http_client=http_client(),
-                )
-            return self._client
+        return OpenAIStream(self._provider, request)
 
     def close(self) -> None:
         """Close idle connections."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+        self._provider.close()
 
 
 class OpenAIStream:
     """See `ChatStream`. One thread reads it; any other may close it."""
 
-    def __init__(self, model: OpenAIChatModel, request: ChatRequest) -> None:
-        self._model = model
+    def __init__(self, provider: Provider, request: ChatRequest) -> None:
+        self._provider = provider
         self._request = request
         self._lock = threading.Lock()
         self._events = self._read()
@@ -113,20 +83,15 @@ class OpenAIStream:
         import openai
 
         try:
-            chunks: Any = self._model.client().chat.completions.create(**_body(self._request))
+            chunks: Any = self._provider.client().chat.completions.create(**_body(self._request))
             try:
                 for chunk in chunks:
                     yield from _events(chunk)
             finally:
                 chunks.close()
-        except openai.APIStatusError as error:
-            log("upstream_refused", "WARNING", status=error.status_code, model=self._request.model)
-            refused = error.status_code in STATUS_REFUSED and error.status_code not in STATUS_RETRY
-            raise (UpstreamRejected if refused else UpstreamUnavailable) from None
         except (openai.OpenAIError, ValueError) as error:
-            # Not reached, cut off, an error event in the stream, or a chunk that is not JSON.
-            log("upstream_failed", "WARNING", kind=type(error).__name__, model=self._request.model)
-            raise UpstreamUnavailable from None
+            # Refused, not reached, cut off, an error event in the stream, or a chunk that is not JSON.
+            raise failure(error, self._request.model) from None
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:

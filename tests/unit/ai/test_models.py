@@ -50,6 +50,7 @@ def test_a_model_is_listed_as_it_was_written(catalogue):
             "input_usd_per_mtok": "0.150",
             "output_usd_per_mtok": "0.6",
             "image_usd": None,
+            "image_usd_by_size": None,
             "context_window": 1_000,
             "max_output_tokens": 100,
             "expected_output_tokens": 100,
@@ -161,6 +162,65 @@ def test_one_cannot_chat_with_a_model_that_paints(catalogue):
     with pytest.raises(ModelNotFound):
         catalogue.chat("painter")
     assert catalogue.get("painter").image_usd == Fraction(1, 25)
+
+
+PAINTER: dict[str, Any] = {"kind": "image", "image_usd": "0.04"}
+BY_SIZE = {"1024x1024": "0.04", "1536x1024": "0.060", "auto": "0.06"}
+
+
+def test_a_model_paints_the_sizes_that_have_a_price(catalogue):
+    catalogue.put("plain", PAINTER)
+    catalogue.put("wide", {**PAINTER, "image_usd_by_size": BY_SIZE})
+    catalogue.put("odd", {**PAINTER, "image_usd_by_size": {"64x64": "1", "512x512": "2"}})
+
+    plain, wide, odd = (catalogue.image(name) for name in ("plain", "wide", "odd"))
+
+    assert plain.image_usd_by_size == {"1024x1024": Fraction("0.04")}
+    assert wide.image_usd_by_size == {size: Fraction(price) for size, price in BY_SIZE.items()}
+    assert wide.as_wire()["image_usd_by_size"] == BY_SIZE
+    assert [model.default_size for model in (plain, wide, odd)] == ["1024x1024", "1024x1024", "512x512"]
+
+
+def test_one_cannot_paint_with_a_model_that_chats(catalogue):
+    catalogue.put("chat", CHAT)
+
+    with pytest.raises(ModelNotFound):
+        catalogue.image("chat")
+
+
+@pytest.mark.parametrize(
+    "by_size",
+    [
+        {},
+        [],
+        "0.04",
+        {"1024x1024": None},
+        {"1024x1024": 4},
+        {"1024x1024": "-1"},
+        {"large": "1"},
+        {"1024X1024": "1"},
+        {"1024x1024 ": "1"},
+        {f"{n}x{n}": "1" for n in range(100, 200)},
+    ],
+    ids=str,
+)
+def test_a_model_with_a_wrong_price_for_a_size_is_unpriced(documents, catalogue, by_size):
+    store(documents, "painter", {**PAINTER, "image_usd_by_size": by_size})
+    with pytest.raises(InvalidValue) as wrong:
+        parse_model("painter", {**PAINTER, "image_usd_by_size": by_size})
+
+    assert wrong.value.params["field"] == "image_usd_by_size"
+    with pytest.raises(ModelUnpriced):
+        catalogue.image("painter")
+
+
+def test_another_price_for_a_size_is_a_new_version(catalogue):
+    versions = [
+        catalogue.put("painter", fields)[1]["price_version"]
+        for fields in (PAINTER, {**PAINTER, "image_usd_by_size": BY_SIZE}, {**PAINTER, "image_usd_by_size": BY_SIZE})
+    ]
+
+    assert versions == [1, 2, 2]
 
 
 def test_a_change_is_seen_within_half_a_minute(documents, clock, catalogue):

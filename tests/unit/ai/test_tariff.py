@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.ai.models import ModelUnpriced, parse_model
-from shared.ai.tariff import Tariff
+from shared.ai.tariff import SizeNotOffered, Tariff
 from shared.ai.tokens import Usage
 
 PRICES = st.decimals(min_value=0, max_value=100_000, places=12).map(lambda price: f"{price:f}")
@@ -88,3 +88,28 @@ def test_a_model_priced_by_the_image_has_no_price_per_token():
 
     with pytest.raises(ModelUnpriced):
         Tariff(credits_per_usd=100).rate(image)
+
+
+@pytest.mark.parametrize(
+    ("usd", "tariff", "expected"),
+    [
+        ("0.04", Tariff(credits_per_usd=100), 4_000_000),
+        ("0.04", Tariff(credits_per_usd=100, markup_percent=50), 6_000_000),
+        ("0.000000001", Tariff(credits_per_usd=100), 1),
+        ("0", Tariff(credits_per_usd=100), 0),
+        ("0.0000000101", Tariff(credits_per_usd=100), 2),
+    ],
+)
+def test_an_image_costs_its_price_rounded_up_once(usd, tariff, expected):
+    image = parse_model("i", {"kind": "image", "image_usd": usd})
+
+    assert tariff.image_price(image, "1024x1024") == expected
+
+
+def test_a_size_without_a_price_is_not_painted():
+    image = parse_model("i", {"kind": "image", "image_usd": "0.04"})
+
+    with pytest.raises(SizeNotOffered) as refused:
+        Tariff(credits_per_usd=100).image_price(image, "64x64")
+
+    assert refused.value.params == {"model": "i", "size": "64x64", "offered": "1024x1024"}

@@ -1,0 +1,123 @@
+"""An image model behind an OpenAI-compatible API, through OpenAI's SDK: one picture per call, every byte bounded."""
+
+import base64
+import binascii
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture, Picture, picture_of
+from shared.ai.ports import ImageRequest
+from shared.platform.openai.client import Provider, failure
+
+CALL_SECONDS = 150.0
+"""For the whole call, the picture's bytes included; the largest models take a minute."""
+ANSWER_BYTES_MAX = PICTURE_BYTES_MAX * 4 // 3 + 64 * 1024
+"""A picture in base64, and what stands around it."""
+CHUNK_BYTES = 64 * 1024
+PLAIN = {"Accept-Encoding": "identity"}
+"""Nothing that grows when it is unpacked."""
+
+
+class OpenAIImageModel:
+    """Paints. See `ImageModel`."""
+
+    def __init__(self, *, base_url: str, api_key: str, seconds: float = CALL_SECONDS) -> None:
+        self._provider = Provider(base_url=base_url, api_key=api_key)
+        self._seconds = seconds
+
+    def generate(self, request: ImageRequest) -> Picture:
+        """See `ImageModel.generate`."""
+        import httpx2
+        import openai
+
+        try:
+            with _ending_after(self._seconds):
+                return picture_of(self._content(_first(self._answer(request))))
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError, RecursionError) as error:
+            raise failure(error, request.model) from None
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._provider.close()
+
+    def _answer(self, request: ImageRequest) -> Any:
+        """The JSON of the answer, read up to its limit only."""
+        images = self._provider.client().images
+        with images.with_streaming_response.generate(**_body(request), extra_headers=PLAIN) as response:
+            return json.loads(_bounded(response.iter_bytes(CHUNK_BYTES), ANSWER_BYTES_MAX))
+
+    def _content(self, item: Mapping[str, Any]) -> bytes:
+        encoded, address = item.get("b64_json"), item.get("url")
+        if isinstance(encoded, str) and encoded:
+            try:
+                return base64.b64decode(encoded, validate=True)
+            except (ValueError, binascii.Error):
+                raise NoPicture("it is not base64") from None
+        if isinstance(address, str) and _origin(address) == _origin(self._provider.base_url):
+            return self._fetched(address)
+        raise NoPicture("the answer holds none, or only an address elsewhere")
+
+    def _fetched(self, address: str) -> bytes:
+        """What is at an address of the provider's own: the host that was asked, nowhere else, no redirects, no key."""
+        import httpx2
+
+        from shared.platform.openai.network import http_client
+
+        with http_client() as http, http.stream("GET", address, headers=PLAIN) as response:
+            if response.status_code != httpx2.codes.OK:
+                raise NoPicture("there is none at its address")
+            return _bounded(response.iter_raw(CHUNK_BYTES), PICTURE_BYTES_MAX)
+
+
+def _body(request: ImageRequest) -> dict[str, Any]:
+    asked: dict[str, Any] = {"model": request.model, "prompt": request.prompt, "size": request.size, "n": 1}
+    return {**asked, "response_format": "b64_json"} if request.wants_base64 else asked
+
+
+def _first(answer: Any) -> Mapping[str, Any]:
+    data = answer.get("data") if isinstance(answer, Mapping) else None
+    if not isinstance(data, list) or not data or not isinstance(data[0], Mapping):
+        raise NoPicture("the answer holds none")
+    return data[0]
+
+
+def _bounded(chunks: Iterator[bytes], limit: int) -> bytes:
+    """All that comes, unless it is more than `limit`: then the rest is not waited for."""
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > limit:
+            raise NoPicture(f"the answer is larger than {limit} bytes")
+    return bytes(content)
+
+
+def _origin(address: str) -> tuple[str, str | None, int | None] | None:
+    """Scheme, host and port; None for what is no plain web address, or carries a user's name."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        return None
+    return parts.scheme, parts.hostname, port
+
+
+@contextmanager
+def _ending_after(seconds: float) -> Iterator[None]:
+    """What this thread reads from is shut down when the time is up, however slowly it drips."""
+    from shared.platform.openai.network import Call
+
+    call = Call()
+    timer = threading.Timer(seconds, call.abort)
+    timer.daemon = True
+    timer.start()
+    try:
+        with call:
+            yield
+    finally:
+        timer.cancel()
