@@ -1,16 +1,12 @@
-"""Documents on Google Cloud Firestore, through its generated client: one attempt per commit, typed outcomes."""
+"""Documents on Google Cloud Firestore: one attempt per commit, typed outcomes."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import grpc
 from google.api_core import exceptions as api
-from google.api_core.retry import Retry, if_exception_type
-from google.cloud.firestore_v1.services.firestore import FirestoreClient
-from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
-from google.cloud.firestore_v1.types import BatchGetDocumentsRequest, CommitRequest, CommitResponse
-from google.cloud.firestore_v1.types import Write as WriteType
+from google.api_core.retry import Retry
 
 from shared.kernel.documents import (
     COMMIT_TIMEOUT_SECONDS,
@@ -28,83 +24,71 @@ from shared.kernel.documents import (
     Write,
     check_writes,
 )
+from shared.platform.firestore.calls import Calls, RawBatchGet, RawCommit, RawGet, emulator_channel, production_channel
 from shared.platform.firestore.queries import run_query_request
 from shared.platform.firestore.values import decode_fields, decode_version, encode_fields, encode_version
 
 T = TypeVar("T")
-RawWrite = type(WriteType.pb(WriteType()))
-RawCommitRequest = type(CommitRequest.pb(CommitRequest()))
+Status = grpc.StatusCode
 
-READ_RETRY = Retry(
-    predicate=if_exception_type(api.ServiceUnavailable, api.InternalServerError, api.Aborted),
-    initial=0.05,
-    maximum=1.0,
-    timeout=READ_TIMEOUT_SECONDS,
+READ_AGAIN = frozenset({Status.UNAVAILABLE, Status.INTERNAL, Status.ABORTED})
+NOT_APPLIED = frozenset({Status.ALREADY_EXISTS, Status.FAILED_PRECONDITION, Status.NOT_FOUND})
+REFUSED_FOR_NOW = frozenset(
+    {Status.ABORTED, Status.RESOURCE_EXHAUSTED, Status.PERMISSION_DENIED, Status.UNAUTHENTICATED}
 )
-"""Reads have no effect, so the client may repeat them; a commit is never repeated behind the caller's back."""
-
-NOT_APPLIED = (api.AlreadyExists, api.FailedPrecondition, api.NotFound)
-REFUSED_FOR_NOW = (api.Aborted, api.ResourceExhausted, api.PermissionDenied, api.Unauthenticated)
 
 
 class FirestoreDocuments:
-    """One database. `client` and `metadata` as `connect` makes them; safe to share between threads."""
+    """One database, as `connect` finds it; safe to share between threads."""
 
-    def __init__(self, client: FirestoreClient, database: str, metadata: Sequence[tuple[str, str]] = ()) -> None:
-        self._client = client
+    def __init__(self, calls: Calls, database: str) -> None:
+        self._calls = calls
         self._database = database
         self._root = f"{database}/documents"
-        self._metadata = (("google-cloud-resource-prefix", database), *metadata)
 
     def get(self, path: str) -> Document | None:
         """See `Documents.get`."""
-        return self.get_all([path])[0]
+        request = RawGet(name=self._name(path))
+        return _read(lambda: self._gotten(request))
 
     def get_all(self, paths: Sequence[str]) -> list[Document | None]:
         """See `Documents.get_all`."""
-        request = BatchGetDocumentsRequest(
-            database=self._database, documents=[self._name(path) for path in dict.fromkeys(paths)]
-        )
-        found = self._read(lambda: self._found(request))
+        request = RawBatchGet(database=self._database, documents=[self._name(path) for path in dict.fromkeys(paths)])
+        found = {document.path: document for document in _read(lambda: self._found(request))}
         return [found.get(path) for path in paths]
 
     def query(self, query: Query) -> list[Document]:
         """See `Documents.query`."""
         request = run_query_request(self._root, query)
-        return self._read(lambda: self._matching(request))
+        return _read(lambda: self._matching(request))
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
         """See `Documents.commit`."""
         check_writes(writes)
-        request = RawCommitRequest(database=self._database)
+        request = RawCommit(database=self._database)
         for write in writes:
             self._encode(request.writes.add(), write)
-        response = _committed(
-            lambda: self._client.commit(
-                CommitRequest.wrap(request), retry=None, timeout=timeout_seconds, metadata=self._metadata
-            )
-        )
-        raw = CommitResponse.pb(response)
-        return [decode_version(result.update_time) for result in raw.write_results]
+        try:
+            response = self._calls.commit(request, timeout_seconds)
+        except grpc.RpcError as error:
+            raise _what_became_of_it(error) from error
+        return [decode_version(result.update_time) for result in response.write_results]
 
-    def _found(self, request: BatchGetDocumentsRequest) -> Mapping[str, Document]:
-        stream = self._client.batch_get_documents(
-            request, retry=READ_RETRY, timeout=READ_TIMEOUT_SECONDS, metadata=self._metadata
-        )
-        documents = (self._decoded(type(item).pb(item).found) for item in stream if "found" in item)
-        return {document.path: document for document in documents}
+    def _gotten(self, request: Any) -> Document | None:
+        try:
+            return self._decoded(self._calls.get(request, READ_TIMEOUT_SECONDS))
+        except grpc.RpcError as error:
+            if _status(error) is Status.NOT_FOUND:
+                return None
+            raise
+
+    def _found(self, request: Any) -> list[Document]:
+        answers = self._calls.batch_get(request, READ_TIMEOUT_SECONDS)
+        return [self._decoded(answer.found) for answer in answers if answer.HasField("found")]
 
     def _matching(self, request: Any) -> list[Document]:
-        stream = self._client.run_query(
-            request, retry=READ_RETRY, timeout=READ_TIMEOUT_SECONDS, metadata=self._metadata
-        )
-        return [self._decoded(type(item).pb(item).document) for item in stream if item.document.name]
-
-    def _read(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except (api.GoogleAPIError, grpc.RpcError) as error:
-            raise StoreUnavailable(f"The store could not be read ({type(error).__name__}).") from error
+        answers = self._calls.run_query(request, READ_TIMEOUT_SECONDS)
+        return [self._decoded(answer.document) for answer in answers if answer.HasField("document")]
 
     def _decoded(self, raw: Any) -> Document:
         return Document(
@@ -137,20 +121,41 @@ def connect(project: str) -> FirestoreDocuments:
     database = f"projects/{project}/databases/(default)"
     emulator = os.environ.get("FIRESTORE_EMULATOR_HOST")
     if not emulator:
-        return FirestoreDocuments(FirestoreClient(), database)
-    transport = FirestoreGrpcTransport(channel=grpc.insecure_channel(emulator))
-    return FirestoreDocuments(FirestoreClient(transport=transport), database, (("authorization", "Bearer owner"),))
+        return FirestoreDocuments(Calls(production_channel(), database), database)
+    owner = (("authorization", "Bearer owner"),)
+    return FirestoreDocuments(Calls(emulator_channel(emulator), database, owner), database)
 
 
-def _committed(call: Callable[[], T]) -> T:
-    """One attempt. What it raises says whether the commit happened: no, never, not now, or nobody knows."""
+def _status(error: BaseException) -> Any:
+    """The status that a failed call ended with; None if it did not end with one."""
+    return error.code() if isinstance(error, grpc.Call) else None
+
+
+READ_RETRY = Retry(
+    predicate=lambda error: _status(error) in READ_AGAIN, initial=0.05, maximum=1.0, timeout=READ_TIMEOUT_SECONDS
+)
+"""Reads have no effect, so they may be repeated; a commit is never repeated behind the caller's back."""
+
+
+def _read(call: Callable[[], T]) -> T:
     try:
-        return call()
-    except NOT_APPLIED as error:
-        raise PreconditionFailed(f"The documents changed in the meantime ({type(error).__name__}).") from error
-    except api.InvalidArgument as error:
-        raise InvalidWrite(error.message) from error
-    except REFUSED_FOR_NOW as error:
-        raise StoreUnavailable(f"The store refused for now ({type(error).__name__}).") from error
-    except (api.GoogleAPIError, grpc.RpcError) as error:
-        raise OutcomeUnknown(f"The store gave no clear answer ({type(error).__name__}).") from error
+        return READ_RETRY(call)()
+    except (api.RetryError, grpc.RpcError) as error:
+        raise StoreUnavailable(f"The store could not be read ({type(error).__name__}).") from error
+
+
+def _what_became_of_it(error: grpc.RpcError) -> Exception:
+    """Whether the commit that failed like this happened: no, never, not now, or nobody knows."""
+    status = _status(error)
+    name = status.name if isinstance(status, Status) else type(error).__name__
+    if status in NOT_APPLIED:
+        return PreconditionFailed(f"The documents changed in the meantime ({name}).")
+    if status is Status.INVALID_ARGUMENT:
+        return InvalidWrite(_details(error))
+    if status in REFUSED_FOR_NOW:
+        return StoreUnavailable(f"The store refused for now ({name}).")
+    return OutcomeUnknown(f"The store gave no clear answer ({name}).")
+
+
+def _details(error: Any) -> str:
+    return str(error.details())

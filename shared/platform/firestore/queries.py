@@ -1,16 +1,16 @@
-"""Our bounded queries as Firestore's structured queries."""
+"""Our bounded queries as Firestore's structured queries, in raw messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from google.cloud.firestore_v1.types import Cursor, RunQueryRequest, StructuredQuery
-from google.cloud.firestore_v1.types import Value as ValueType
+from google.cloud.firestore_v1.types import StructuredQuery
 
 from shared.kernel.documents import Query, Value, Where
-from shared.platform.firestore.values import RawValue, encode_value
+from shared.platform.firestore.calls import RawRunQuery
+from shared.platform.firestore.values import encode_value
 
 NAME = "__name__"
-OPERATORS: Mapping[str, Any] = {
+OPERATORS: Mapping[str, int] = {
     "==": StructuredQuery.FieldFilter.Operator.EQUAL,
     "<": StructuredQuery.FieldFilter.Operator.LESS_THAN,
     "<=": StructuredQuery.FieldFilter.Operator.LESS_THAN_OR_EQUAL,
@@ -19,70 +19,61 @@ OPERATORS: Mapping[str, Any] = {
     "in": StructuredQuery.FieldFilter.Operator.IN,
     "array_contains": StructuredQuery.FieldFilter.Operator.ARRAY_CONTAINS,
 }
+ALL_OF = int(StructuredQuery.CompositeFilter.Operator.AND)
+ASCENDING, DESCENDING = int(StructuredQuery.Direction.ASCENDING), int(StructuredQuery.Direction.DESCENDING)
 
 
-def run_query_request(root: str, query: Query) -> RunQueryRequest:
+def run_query_request(root: str, query: Query) -> Any:
     """The request for `query`; `root` is `projects/…/databases/…/documents`."""
     parent, _, collection = query.collection.rpartition("/")
-    full_parent = f"{root}/{parent}" if parent else root
-    filters = [_field_filter(where) for where in query.where] + _id_filters(full_parent, collection, query)
-    structured = StructuredQuery(
-        from_=[StructuredQuery.CollectionSelector(collection_id=collection, all_descendants=query.group)],
-        where=_all_of(filters),
-        order_by=_orders(query),
-        limit={"value": query.limit},
-    )
+    request = RawRunQuery(parent=f"{root}/{parent}" if parent else root)
+    structured = request.structured_query
+    source = structured.from_.add()
+    source.collection_id, source.all_descendants = collection, query.group
+    structured.limit.value = query.limit
+    _add_filters(structured, query.where, list(_id_bounds(request.parent, collection, query)))
+    for field, is_descending in _orders(query):
+        order = structured.order_by.add()
+        order.field.field_path, order.direction = field, DESCENDING if is_descending else ASCENDING
     if query.after is not None:
-        values = [_bound(root, query, value) for value in query.after]
-        structured.start_at = Cursor(values=values, before=False)
-    return RunQueryRequest(parent=full_parent, structured_query=structured)
+        _start_after(structured.start_at, root, query, query.after)
+    return request
 
 
-def _field_filter(where: Where) -> Any:
-    field = StructuredQuery.FieldReference(field_path=where.field)
-    return StructuredQuery.FieldFilter(field=field, op=OPERATORS[where.operator], value=_value(where.value))
+def _id_bounds(parent: str, collection: str, query: Query) -> Iterable[tuple[str, str]]:
+    if query.id_from is not None:
+        yield ">=", f"{parent}/{collection}/{query.id_from}"
+    if query.id_to is not None:
+        yield "<=", f"{parent}/{collection}/{query.id_to}"
 
 
-def _id_filters(parent: str, collection: str, query: Query) -> list[Any]:
-    bounds = ((">=", query.id_from), ("<=", query.id_to))
-    return [
-        StructuredQuery.FieldFilter(
-            field=StructuredQuery.FieldReference(field_path=NAME),
-            op=OPERATORS[operator],
-            value=ValueType(reference_value=f"{parent}/{collection}/{bound}"),
-        )
-        for operator, bound in bounds
-        if bound is not None
-    ]
+def _add_filters(structured: Any, conditions: Sequence[Where], bounds: Sequence[tuple[str, str]]) -> None:
+    """One condition stands by itself; several are a conjunction."""
+    is_one = len(conditions) + len(bounds) == 1
+    if not is_one and (conditions or bounds):
+        structured.where.composite_filter.op = ALL_OF
+
+    def added(field: str, operator: str) -> Any:
+        inside = structured.where if is_one else structured.where.composite_filter.filters.add()
+        inside.field_filter.field.field_path, inside.field_filter.op = field, OPERATORS[operator]
+        return inside.field_filter.value
+
+    for where in conditions:
+        encode_value(added(where.field, where.operator), where.value)
+    for operator, name in bounds:
+        added(NAME, operator).reference_value = name
 
 
-def _all_of(filters: list[Any]) -> Any:
-    wrapped = [StructuredQuery.Filter(field_filter=item) for item in filters]
-    if len(wrapped) <= 1:
-        return wrapped[0] if wrapped else None
-    both = StructuredQuery.CompositeFilter(op=StructuredQuery.CompositeFilter.Operator.AND, filters=wrapped)
-    return StructuredQuery.Filter(composite_filter=both)
+def _orders(query: Query) -> list[tuple[str, bool]]:
+    if not query.order_by and query.after is not None:
+        return [(NAME, False)]
+    return [(order.field, order.descending) for order in query.order_by]
 
 
-def _orders(query: Query) -> list[Any]:
-    directions = StructuredQuery.Direction
-    named = [(order.field, order.descending) for order in query.order_by]
-    if not named and query.after is not None:
-        named = [(NAME, False)]
-    return [
-        StructuredQuery.Order(
-            field=StructuredQuery.FieldReference(field_path=field),
-            direction=directions.DESCENDING if descending else directions.ASCENDING,
-        )
-        for field, descending in named
-    ]
-
-
-def _bound(root: str, query: Query, value: Value) -> Any:
-    return _value(value) if query.order_by else ValueType(reference_value=f"{root}/{value!s}")
-
-
-def _value(value: Value) -> Any:
-    message = RawValue()
-    encode_value(message, value)
-    return ValueType.wrap(message)
+def _start_after(cursor: Any, root: str, query: Query, after: Iterable[Value]) -> None:
+    cursor.before = False
+    for value in after:
+        if query.order_by:
+            encode_value(cursor.values.add(), value)
+        else:
+            cursor.values.add().reference_value = f"{root}/{value!s}"

@@ -1,0 +1,97 @@
+"""The four calls of Firestore that we make, straight to gRPC: the generated client around them costs more than they do.
+
+The wrappers of the generated client are used to find out how messages look and how production is reached (credentials,
+endpoint, mTLS). A call then takes a raw message and gives one; per commit that is 0.1 ms of CPU, per query 1 ms.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
+from urllib.parse import quote
+
+import grpc
+import grpc.experimental
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+from google.cloud.firestore_v1.types import (
+    BatchGetDocumentsRequest,
+    BatchGetDocumentsResponse,
+    CommitRequest,
+    CommitResponse,
+    Document,
+    GetDocumentRequest,
+    RunQueryRequest,
+    RunQueryResponse,
+)
+
+SERVICE = "/google.firestore.v1.Firestore"
+OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # Otherwise every answer that streams is handed over between two threads, message by message.
+    (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
+)
+
+Metadata = Sequence[tuple[str, str]]
+
+
+def raw(wrapper: Any) -> Any:
+    """The message class that a wrapper of the generated client wraps."""
+    return type(wrapper.pb(wrapper()))
+
+
+RawBatchGet, RawCommit, RawGet = raw(BatchGetDocumentsRequest), raw(CommitRequest), raw(GetDocumentRequest)
+RawRunQuery = raw(RunQueryRequest)
+
+
+class Calls:
+    """The calls, each once, on raw messages. Raises grpc.RpcError. Safe to share between threads."""
+
+    def __init__(self, channel: grpc.Channel, database: str, metadata: Metadata = ()) -> None:
+        self._metadata = (("google-cloud-resource-prefix", database), *metadata)
+        self._of_database = self._routed("database", database)
+        self._commit = channel.unary_unary(f"{SERVICE}/Commit", *_codec(RawCommit, raw(CommitResponse)))
+        self._get = channel.unary_unary(f"{SERVICE}/GetDocument", *_codec(RawGet, raw(Document)))
+        self._batch_get = channel.unary_stream(
+            f"{SERVICE}/BatchGetDocuments", *_codec(RawBatchGet, raw(BatchGetDocumentsResponse))
+        )
+        self._run_query = channel.unary_stream(f"{SERVICE}/RunQuery", *_codec(RawRunQuery, raw(RunQueryResponse)))
+
+    def commit(self, request: Any, timeout_seconds: float) -> Any:
+        """`Commit`."""
+        return self._commit(request, timeout=timeout_seconds, metadata=self._of_database)
+
+    def get(self, request: Any, timeout_seconds: float) -> Any:
+        """`GetDocument`."""
+        return self._get(request, timeout=timeout_seconds, metadata=self._routed("name", request.name))
+
+    def batch_get(self, request: Any, timeout_seconds: float) -> Any:
+        """`BatchGetDocuments`, an answer for each document."""
+        return self._batch_get(request, timeout=timeout_seconds, metadata=self._of_database)
+
+    def run_query(self, request: Any, timeout_seconds: float) -> Any:
+        """`RunQuery`, an answer for each document, and perhaps some without."""
+        return self._run_query(request, timeout=timeout_seconds, metadata=self._routed("parent", request.parent))
+
+    def _routed(self, name: str, value: str) -> Metadata:
+        """With what Google's front end routes by."""
+        return (*self._metadata, ("x-goog-request-params", f"{name}={quote(value, safe='')}"))
+
+
+def production_channel() -> grpc.Channel:
+    """A channel to Firestore with the environment's credentials."""
+    client = FirestoreClient(transport=partial(FirestoreGrpcTransport, channel=_channel))
+    return cast("FirestoreGrpcTransport", client.transport).grpc_channel
+
+
+def emulator_channel(address: str) -> grpc.Channel:
+    """A channel to the emulator."""
+    return grpc.insecure_channel(address, options=OPTIONS)
+
+
+def _channel(host: str, **options: Any) -> grpc.Channel:
+    return FirestoreGrpcTransport.create_channel(host, **{**options, "options": OPTIONS})
+
+
+def _codec(request: Any, response: Any) -> tuple[Any, Any]:
+    return request.SerializeToString, response.FromString
