@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from shared.kernel.clock import Millis
 from shared.kernel.ids import HoldId, LotId, Uid
+
+T = TypeVar("T")
 
 Status = Literal["open", "frozen", "closed"]
 HoldStatus = Literal["active", "captured", "released", "expired"]
@@ -132,6 +134,16 @@ class Archive:
 
     lots: Mapping[LotId, Lot] = field(default_factory=dict)
     holds: Mapping[HoldId, Hold] = field(default_factory=dict)
+
+
+NOTHING = Archive()
+
+
+def changed(value: T, **changes: Any) -> T:
+    """`dataclasses.replace` for the values above, in half its time: every command makes three or four of them anew."""
+    fields = {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]  # slotted
+    fields.update(changes)
+    return type(value)(**fields)
 
 
 def check(account: Account) -> None:

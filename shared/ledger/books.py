@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
 from shared.kernel.ids import LotId
-from shared.ledger.account import Account, Archive, Lot
+from shared.ledger.account import NOTHING, Account, Archive, Lot
 from shared.ledger.entries import Draft, Entry, Kind, Posting
 from shared.ledger.errors import InsufficientCredits
 from shared.ledger.fold import apply, seal_entry
@@ -25,7 +25,7 @@ class Books:
     now: Millis
     kid: str
     entries: list[Entry] = field(default_factory=list)
-    left: Archive = field(default_factory=Archive)
+    left: Archive = NOTHING
 
     def post(self, kind: Kind, operation: str, postings: Iterable[Posting], **facts: Json) -> None:
         """Append an entry, and move on to the state after it."""
@@ -39,6 +39,8 @@ class Books:
 
 def merged(first: Archive, second: Archive) -> Archive:
     """Both archives as one; the second is the newer."""
+    if not (second.lots or second.holds):
+        return first
     return Archive(lots={**first.lots, **second.lots}, holds={**first.holds, **second.holds})
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.kernel.clock import Millis
-from shared.ledger.account import Account, Archive, check
+from shared.ledger.account import NOTHING, Account, Archive, check
 from shared.ledger.books import Books, Result
 from shared.ledger.commands import (
     Adjust,
@@ -47,7 +47,7 @@ def decide(account: Account, command: Command, now: Millis, *, kid: str, archive
     `shared.ledger.errors`; then nothing is to be written.
     """
     check_bounds(command)
-    books = Books(account=account, archive=archive or Archive(), now=max(now, account.at), kid=kid)
+    books = Books(account=account, archive=archive or NOTHING, now=max(now, account.at), kid=kid)
     settle_due(books)
     if books.account.status == "closed" and not isinstance(command, Expire):
         raise AccountClosed
@@ -59,7 +59,7 @@ def decide(account: Account, command: Command, now: Millis, *, kid: str, archive
 
 def settled(account: Account, now: Millis) -> Account:
     """The account as it is at `now`, when all that is due has happened: for reading, not for writing."""
-    books = Books(account=account, archive=Archive(), now=max(now, account.at), kid="")
+    books = Books(account=account, archive=NOTHING, now=max(now, account.at), kid="")
     settle_due(books)
     return books.account
 

@@ -56,6 +56,7 @@ class Entry:
     """One link of the chain: `body` is the canonical text, `hash` its SHA-256 in hex."""
 
     seq: int
+    kind: Kind
     body: str
     hash: str
 

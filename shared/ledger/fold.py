@@ -1,13 +1,13 @@
 """The fold: what one entry makes of an account. Deciding and verifying both go through here, and nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from shared.kernel.canonical import Json, canonical
 from shared.kernel.clock import Millis
 from shared.kernel.ids import HoldId, LotId
-from shared.ledger.account import Account, Archive, Budget, Hold, HoldStatus, Lot, Status
+from shared.ledger.account import NOTHING, Account, Archive, Budget, Hold, HoldStatus, Lot, Status, changed
 from shared.ledger.entries import (
     AVAILABLE,
     BREAKAGE,
@@ -55,9 +55,11 @@ def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Ar
     for posting in draft.postings:
         _post(fold, posting)
     left = _archived(fold)
-    after = replace(
-        account,
+    after = Account(
+        ledger=account.ledger,
+        uid=account.uid,
         seq=account.seq + 1,
+        head=account.head,
         at=draft.at,
         status=cast("Status", draft.facts.get("status", account.status)),
         debt=fold.debt,
@@ -71,6 +73,7 @@ def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Ar
 
 def seal_entry(before: Account, after: Account, draft: Draft, kid: str) -> tuple[Account, Entry]:
     """The draft as the next link of the chain, and the state whose head it is."""
+    held = after.held
     body: dict[str, Json] = {
         "v": ENTRY_VERSION,
         "ledger": before.ledger,
@@ -82,18 +85,20 @@ def seal_entry(before: Account, after: Account, draft: Draft, kid: str) -> tuple
         "at": draft.at,
         "kid": kid,
         "postings": [posting.to_json() for posting in draft.postings],
-        "posted": after.available + after.held,
-        "held": after.held,
+        "posted": after.available + held,
+        "held": held,
         "debt": after.debt,
         **draft.facts,
     }
     text = canonical(body)
-    entry = Entry(seq=after.seq, body=text.decode(), hash=body_hash(text))
-    return replace(after, head=entry.hash), entry
+    entry = Entry(seq=after.seq, kind=draft.kind, body=text.decode(), hash=body_hash(text))
+    return changed(after, head=entry.hash), entry
 
 
 def live_budgets(budgets: Mapping[str, Budget], holds: Mapping[HoldId, Hold], at: Millis) -> dict[str, Budget]:
     """The budgets that still count at `at`: not past their time, or named by an open hold."""
+    if not budgets:
+        return {}
     named = {name for hold in holds.values() for name in hold.budgets}
     return {name: budget for name, budget in budgets.items() if name in named or not _is_past(budget, at)}
 
@@ -108,7 +113,7 @@ def _take_facts(fold: _Fold, seq: int) -> None:
         _open_lot(fold, facts["lot"], seq)
     for claim in facts.get("budgets", ()):
         known = fold.budgets.get(claim["id"], Budget(id=claim["id"], limit=0))
-        fold.budgets[known.id] = replace(known, limit=claim["limit"], expires_at=claim.get("expires_at"))
+        fold.budgets[known.id] = changed(known, limit=claim["limit"], expires_at=claim.get("expires_at"))
     if "hold" in facts:
         _take_hold_facts(fold, facts["hold"], [claim["id"] for claim in facts.get("budgets", ())])
 
@@ -144,7 +149,7 @@ def _take_hold_facts(fold: _Fold, fact: Mapping[str, Any], budgets: list[str]) -
         )
         return
     hold = _hold(fold)
-    fold.holds[hold.id] = replace(
+    fold.holds[hold.id] = changed(
         hold, expires_at=fact.get("expires_at", hold.expires_at), accrued=fact.get("accrued", hold.accrued)
     )
 
@@ -176,7 +181,7 @@ def _post(fold: _Fold, posting: Posting) -> None:
         _post_from_available(fold, posting)
     elif posting.destination == AVAILABLE:
         lot = _lot(fold, posting.lot)
-        fold.lots[lot.id] = replace(lot, granted=lot.granted + posting.amount)
+        fold.lots[lot.id] = changed(lot, granted=lot.granted + posting.amount)
     elif posting.destination == DEBT:
         _pay_debt(fold, posting.amount)
     elif fold.hold_id is not None:
@@ -188,15 +193,15 @@ def _post_from_available(fold: _Fold, posting: Posting) -> None:
     if lot.available < amount:
         raise NotApplicable("more than the lot has")
     if posting.destination == HELD:
-        fold.lots[lot.id] = replace(lot, held=lot.held + amount)
+        fold.lots[lot.id] = changed(lot, held=lot.held + amount)
         _take(fold, lot.id, amount)
     elif posting.destination == BREAKAGE:
-        fold.lots[lot.id] = replace(lot, expired=lot.expired + amount)
+        fold.lots[lot.id] = changed(lot, expired=lot.expired + amount)
     elif fold.draft.kind == "reversal":
         _check_reversible(lot, amount)
-        fold.lots[lot.id] = replace(lot, reversed=lot.reversed + amount)
+        fold.lots[lot.id] = changed(lot, reversed=lot.reversed + amount)
     else:
-        fold.lots[lot.id] = replace(lot, spent=lot.spent + amount)
+        fold.lots[lot.id] = changed(lot, spent=lot.spent + amount)
         _count_spent(fold, posting)
 
 
@@ -213,16 +218,16 @@ def _count_spent(fold: _Fold, posting: Posting) -> None:
 def _post_from_held(fold: _Fold, posting: Posting) -> None:
     lot, amount = _lot(fold, posting.lot), posting.amount
     _give_back(fold, lot.id, amount)
-    kept = replace(lot, held=lot.held - amount)
+    kept = changed(lot, held=lot.held - amount)
     if posting.destination == AVAILABLE:
         fold.lots[lot.id] = kept
     elif posting.destination == BREAKAGE:
-        fold.lots[lot.id] = replace(kept, expired=lot.expired + amount)
+        fold.lots[lot.id] = changed(kept, expired=lot.expired + amount)
     elif posting.destination == DEBT:
-        fold.lots[lot.id] = replace(kept, reversed=lot.reversed + amount, owed=lot.owed - amount)
+        fold.lots[lot.id] = changed(kept, reversed=lot.reversed + amount, owed=lot.owed - amount)
         _pay_debt(fold, amount)
     else:
-        fold.lots[lot.id] = replace(kept, spent=lot.spent + amount)
+        fold.lots[lot.id] = changed(kept, spent=lot.spent + amount)
         _count_captured(fold, amount, is_user_s=True)
 
 
@@ -230,7 +235,7 @@ def _post_from_debt(fold: _Fold, posting: Posting) -> None:
     lot = _lot(fold, posting.lot)
     _check_reversible(lot, posting.amount)
     fold.debt += posting.amount
-    fold.lots[lot.id] = replace(lot, owed=lot.owed + posting.amount)
+    fold.lots[lot.id] = changed(lot, owed=lot.owed + posting.amount)
 
 
 def _check_reversible(lot: Lot, amount: int) -> None:
@@ -248,7 +253,7 @@ def _take(fold: _Fold, lot_id: LotId, amount: int) -> None:
     hold = _hold(fold)
     takes = dict(hold.takes)
     takes[lot_id] = takes.get(lot_id, 0) + amount
-    fold.holds[hold.id] = replace(hold, takes=tuple(takes.items()), placed=hold.placed + amount)
+    fold.holds[hold.id] = changed(hold, takes=tuple(takes.items()), placed=hold.placed + amount)
     _change_budgets(fold, hold.budgets, used=0, held=amount)
 
 
@@ -259,7 +264,7 @@ def _give_back(fold: _Fold, lot_id: LotId, amount: int) -> None:
         raise NotApplicable("more than the hold took")
     takes[lot_id] -= amount
     left = tuple((lot, rest) for lot, rest in takes.items() if rest > 0)
-    fold.holds[hold.id] = replace(hold, takes=left)
+    fold.holds[hold.id] = changed(hold, takes=left)
     _change_budgets(fold, hold.budgets, used=0, held=-amount)
 
 
@@ -267,14 +272,14 @@ def _count_captured(fold: _Fold, amount: int, *, is_user_s: bool) -> None:
     """What is charged counts as captured and no longer accrues; what we absorb is not the user's."""
     hold = _hold(fold)
     paid = amount if is_user_s else 0
-    fold.holds[hold.id] = replace(hold, captured=hold.captured + paid, accrued=max(0, hold.accrued - amount))
+    fold.holds[hold.id] = changed(hold, captured=hold.captured + paid, accrued=max(0, hold.accrued - amount))
     _change_budgets(fold, hold.budgets, used=paid, held=0)
 
 
 def _change_budgets(fold: _Fold, names: tuple[str, ...], *, used: int, held: int) -> None:
     for name in names:
         budget = fold.budgets[name]
-        fold.budgets[name] = replace(budget, used=budget.used + used, held=budget.held + held)
+        fold.budgets[name] = changed(budget, used=budget.used + used, held=budget.held + held)
 
 
 def _archived(fold: _Fold) -> Archive:
@@ -284,8 +289,8 @@ def _archived(fold: _Fold) -> Archive:
         del fold.lots[lot_id]
     fact = cast("Mapping[str, str]", fold.draft.facts.get("hold", {}))
     if "end" not in fact:
-        return Archive(lots=empty)
-    ended = replace(_hold(fold), status=cast("HoldStatus", fact["end"]), accrued=0)
+        return Archive(lots=empty) if empty else NOTHING
+    ended = changed(_hold(fold), status=cast("HoldStatus", fact["end"]), accrued=0)
     if ended.takes:
         raise NotApplicable("an ended hold holds nothing")
     del fold.holds[ended.id]

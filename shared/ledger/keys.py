@@ -4,6 +4,8 @@ The library is imported when the first ring is made: deciding, folding and readi
 """
 
 import binascii
+import hashlib
+import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 ENTRY_CONTEXT = b"ics-entry-v1:"
 SEAL_CONTEXT = b"ics-seal-v1:"
+MARK_CONTEXT = b"ics-mark-v1:"
 """What a signature is for is signed with it, so that none can be passed off as another kind."""
 
 
@@ -59,6 +62,7 @@ class KeyRing(Verifier):
     def __init__(self, keys: "tuple[SigningKey, ...]") -> None:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+        self._marking = {key.kid: hashlib.sha256(MARK_CONTEXT + key.seed).digest() for key in keys}
         self._signing = Ed25519PrivateKey.from_private_bytes(keys[0].seed)
         self.kid = keys[0].kid
         self.registry = tuple(_public(key, "signing" if key is keys[0] else "verifying") for key in keys)
@@ -67,6 +71,26 @@ class KeyRing(Verifier):
     def sign(self, context: bytes, message: bytes) -> str:
         """The Ed25519 signature (RFC 8032) of `message` in its context, base64."""
         return to_base64(self._signing.sign(context + message))
+
+    def mark(self, message: bytes) -> str:
+        """`kid:tag`, the tag an HMAC-SHA256 (RFC 2104): for what nobody but us has to be able to check.
+
+        It is as hard to forge as a signature for whoever has no key, and takes a twentieth of its time.
+        """
+        return f"{self.kid}:{_tag(self._marking[self.kid], message)}"
+
+    def is_marked(self, message: bytes, mark: str) -> bool:
+        """Whether a key of this ring made this mark for `message`. Raises UnknownKey if it is none of the ring's."""
+        kid, colon, tag = mark.partition(":")
+        if not colon:
+            return False
+        if kid not in self._marking:
+            raise UnknownKey(kid)
+        return hmac.compare_digest(_tag(self._marking[kid], message).encode(), tag.encode("utf-8", "replace"))
+
+
+def _tag(key: bytes, message: bytes) -> str:
+    return to_base64(hmac.digest(key, message, "sha256"))
 
 
 def _public(key: "SigningKey", status: str) -> PublicKey:

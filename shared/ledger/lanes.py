@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from shared.kernel.documents import OutcomeUnknown, Version
@@ -26,12 +27,13 @@ class Committed:
 class Job:
     """One caller waiting for one command."""
 
-    __slots__ = ("answer", "command", "deadline", "is_ambiguous", "must_lead", "needs_read", "nonces", "wake")
+    __slots__ = ("_asleep", "answer", "command", "deadline", "is_ambiguous", "must_lead", "needs_read", "nonces")
 
     def __init__(self, command: Command, deadline: float) -> None:
         self.command = command
         self.deadline = deadline
-        self.wake = threading.Event()
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
         self.answer: Committed | BaseException | None = None
         self.needs_read = _names_something_new(command)
         self.is_ambiguous = False
@@ -41,7 +43,16 @@ class Job:
     def tell(self, answer: Committed | BaseException) -> None:
         """Answer it, and wake whoever waits for it."""
         self.answer = answer
-        self.wake.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the thread that waits, or will wait next, go on."""
+        with suppress(RuntimeError):  # it has been woken already
+            self._asleep.release()
+
+    def wait(self) -> None:
+        """Rest until somebody wakes this job. (A lock that others release is an Event at a tenth of its cost.)"""
+        self._asleep.acquire()
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -106,7 +117,9 @@ class Lanes:
 
     def _evict(self) -> None:
         """Forget the accounts used longest ago; a lane that somebody leads stays."""
-        for uid in list(self._lanes)[: max(0, len(self._lanes) - WARM_ACCOUNTS_MAX)]:
+        if len(self._lanes) <= WARM_ACCOUNTS_MAX:
+            return
+        for uid in list(self._lanes)[: len(self._lanes) - WARM_ACCOUNTS_MAX]:
             lane = self._lanes[uid]
             if not lane.is_led and lane.unsettled is None:
                 del self._lanes[uid]
@@ -114,8 +127,7 @@ class Lanes:
     def wait(self, lane: Lane, own: Job) -> None:
         """Until it is answered or must lead. A caller interrupted here leaves nobody waiting for its lead."""
         try:
-            own.wake.wait()
-            own.wake.clear()
+            own.wait()
         except BaseException as interruption:
             own.tell(interruption)
             if own.must_lead:
@@ -151,7 +163,7 @@ class Lanes:
             lane.is_led = bool(lane.pending)
             if lane.pending:
                 lane.pending[0].must_lead = True
-                lane.pending[0].wake.set()
+                lane.pending[0].wake()
 
 
 def _names_something_new(command: Command) -> bool:

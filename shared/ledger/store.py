@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-import orjson
-
 from shared.kernel.canonical import INTEGER_MAX, NotCanonical, canonical, parse_canonical
 from shared.kernel.clock import Millis, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Put, Query, Value, Version, Where, Write
 from shared.kernel.documents import Order as OrderBy
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
-from shared.ledger.account import Account, Archive, Hold, Lot, check
+from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot, check
 from shared.ledger.books import Result
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
 from shared.ledger.commands import Capture, Command, ExtendHold, Grant, PlaceHold, Release, Reverse
@@ -58,7 +56,7 @@ class Snapshot:
     head: Head
     is_fresh: bool
     operations: Mapping[OperationId, Remembered] = field(default_factory=dict)
-    archive: Archive = field(default_factory=Archive)
+    archive: Archive = NOTHING
     versions: Mapping[str, Version] = field(default_factory=dict)
 
 
@@ -213,30 +211,28 @@ class AccountStore:
             yield Create(entry_path(uid, entry.seq), self._entry_data(entry))
         if command.operation:
             path = operation_path(uid, command.operation)
-            yield Create(path, self._sealed(uid, path, _operation_state(command, decision, nonce)))
+            yield Create(path, self._sealed(path, _operation_state(command, decision, nonce)))
         if note := getattr(command, "note", ""):
             yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note, "schema": SCHEMA})
         for lot in decision.archive.lots.values():
             path = lot_path(uid, lot.id)
-            yield Put(path, self._sealed(uid, path, encode_lot(lot)), snapshot.versions.get(path))
+            yield Put(path, self._sealed(path, encode_lot(lot)), snapshot.versions.get(path))
         for hold in decision.archive.holds.values():
             path = hold_path(uid, hold.id)
-            yield Put(path, self._sealed(uid, path, encode_hold(hold)), snapshot.versions.get(path))
+            yield Put(path, self._sealed(path, encode_hold(hold)), snapshot.versions.get(path))
 
     def _entry_data(self, entry: Entry) -> Data:
-        kind = orjson.loads(entry.body)["kind"]
         signature = self._keys.sign(ENTRY_CONTEXT, entry.hash.encode())
         return {
             "schema": SCHEMA,
-            "kind": kind,
+            "kind": entry.kind,
             "body": entry.body,
             "hash": entry.hash,
             "signature": signature,
         }
 
-    def _sealed(self, uid: Uid, path: str, state: str) -> Data:
-        seal = self._keys.sign(SEAL_CONTEXT, self.seal_message(uid, 0, path, state))
-        return {"schema": SCHEMA, "state": state, "seal": f"{self._keys.kid}:{seal}"}
+    def _sealed(self, path: str, state: str) -> Data:
+        return {"schema": SCHEMA, "state": state, "seal": self._keys.mark(self._record(path, state))}
 
     def _head(self, uid: Uid, document: Document | None) -> Head:
         if document is None:
@@ -270,11 +266,23 @@ class AccountStore:
         kid, colon, signature = str(data.get("seal")).partition(":")
         return bool(colon) and self._keys.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature)
 
+    def _record(self, path: str, state: str) -> bytes:
+        """What the mark of an operation, or of an archived lot or hold, covers: which document it is, all it says."""
+        return canonical({"ledger": self._ledger, "path": path, "state": state})
+
+    def _is_ours(self, document: Document) -> bool:
+        data = document.data
+        try:
+            record = self._record(document.path, str(data.get("state")))
+        except NotCanonical:
+            return False
+        return self._keys.is_marked(record, str(data.get("seal")))
+
     def _remembered(self, uid: Uid, document: Document) -> Remembered:
         """What an operation did. Raises IntegrityFailed if it is not what we wrote."""
         state = str(document.data.get("state"))
         try:
-            if self._is_sealed(self.seal_message(uid, 0, document.path, state), document.data):
+            if self._is_ours(document):
                 told: Any = parse_canonical(state)
                 return Remembered(fingerprint=told["fingerprint"], result=told["result"], nonce=told["nonce"])
         except (NotCanonical, KeyError, TypeError):
@@ -286,7 +294,7 @@ class AccountStore:
         holds: dict[HoldId, Hold] = {}
         for document in documents:
             state = str(document.data.get("state"))
-            if not self._is_sealed(self.seal_message(uid, 0, document.path, state), document.data):
+            if not self._is_ours(document):
                 raise IntegrityFailed(uid=uid, seq=0, rule="archive_seal")
             fields = cast("Mapping[str, Any]", parse_canonical(state))
             if document.path == lot_path(uid, LotId(document.id)):
