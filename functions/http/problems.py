@@ -30,6 +30,7 @@ STATUS_BY_KIND: tuple[tuple[type[DomainError], int], ...] = (
 )
 STATUS_BY_CODE = {
     "malformed_request": 400,
+    "webhook_refused": 400,
     "insufficient_credits": 402,
     "budget_exceeded": 402,
     "account_frozen": 403,
@@ -38,6 +39,8 @@ STATUS_BY_CODE = {
     "upstream_unavailable": 502,
     "upstream_rejected": 502,
     "no_picture": 502,
+    "provider_refused": 502,
+    "provider_unavailable": 502,
 }
 CODE_BY_STATUS = {
     400: "malformed_request",

@@ -10,6 +10,7 @@ from shared.kernel.money import Micro, parse_credits
 T = TypeVar("T")
 
 SEED_BYTES = 32
+SLASHES_OF_A_BARE_HOST = 2
 LAPTOP_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 
 
@@ -48,6 +49,14 @@ class Settings:
     cors_origins: tuple[str, ...]
     app_check: str
     firebase_web_api_key: str
+    stripe_secret_key: str = field(repr=False)
+    stripe_webhook_secret: str = field(repr=False)
+    stripe_api_base: str
+    paypal_client_id: str
+    paypal_client_secret: str = field(repr=False)
+    paypal_webhook_id: str
+    paypal_webhook_roots: str
+    paypal_api_base: str
     region: str
 
 
@@ -93,6 +102,14 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         cors_origins=read("CORS_ORIGINS", ",".join(LAPTOP_ORIGINS) if is_laptop else " ", _origins),
         app_check=read("APP_CHECK", "off", _one_of("off", "monitor", "enforce")),
         firebase_web_api_key=env.get("FIREBASE_WEB_API_KEY") or ("laptop" if is_laptop else ""),
+        stripe_secret_key=env.get("STRIPE_SECRET_KEY") or "",
+        stripe_webhook_secret=env.get("STRIPE_WEBHOOK_SECRET") or "",
+        stripe_api_base=read("STRIPE_API_BASE", "https://api.stripe.com", _address),
+        paypal_client_id=env.get("PAYPAL_CLIENT_ID") or "",
+        paypal_client_secret=env.get("PAYPAL_CLIENT_SECRET") or "",
+        paypal_webhook_id=env.get("PAYPAL_WEBHOOK_ID") or "",
+        paypal_webhook_roots=env.get("PAYPAL_WEBHOOK_ROOTS") or "",
+        paypal_api_base=read("PAYPAL_API_BASE", "https://api-m.paypal.com", _address),
         region=env.get("FUNCTION_REGION") or "us-central1",
     )
     if problems:
@@ -120,12 +137,17 @@ def _signing_key(part: str) -> SigningKey:
 
 
 def _base_url(text: str) -> str:
+    address = _address(text)
+    return address if address.count("/") > SLASHES_OF_A_BARE_HOST else f"{address}/v1"
+
+
+def _address(text: str) -> str:
     from urllib.parse import urlsplit
 
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise ValueError("must be an http(s) URL")
-    return text.rstrip("/") if parts.path.strip("/") else f"{text.rstrip('/')}/v1"
+    return text.rstrip("/")
 
 
 def _between(low: int, high: int) -> Callable[[str], int]:

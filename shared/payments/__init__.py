@@ -1,0 +1,1 @@
+"""Payments: what is sold, what was paid, what the providers say."""

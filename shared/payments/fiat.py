@@ -1,0 +1,55 @@
+"""Money of the outside world: whole minor units and a currency; never a float, never a sum of two currencies."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from shared.kernel.errors import InvalidValue
+
+MINOR_MAX = 10**12
+MINOR_DIGITS = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "PYG", "RWF", "VND", "VUV", "XAF", "XOF"), 0),
+    **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
+}
+"""Currencies whose minor unit is not a hundredth (ISO 4217)."""
+MINOR_DIGITS_USUAL = 2
+CURRENCY_LETTERS = 3
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Fiat:
+    """`minor` units (cents, yen) of `currency`, an upper-case ISO 4217 code."""
+
+    minor: int
+    currency: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is no amount of money."""
+        if not 0 <= self.minor <= MINOR_MAX:
+            raise InvalidValue("amount", f"must be from 0 to {MINOR_MAX} minor units")
+        is_code = len(self.currency) == CURRENCY_LETTERS and self.currency.isascii() and self.currency.isalpha()
+        if not is_code or not self.currency.isupper():
+            raise InvalidValue("currency", "must be an upper-case ISO 4217 code")
+
+    @property
+    def decimal(self) -> str:
+        """The amount as people and PayPal write it: `12.50`, `1250` for yen."""
+        digits = minor_digits(self.currency)
+        if digits == 0:
+            return str(self.minor)
+        whole, part = divmod(self.minor, 10**digits)
+        return f"{whole}.{part:0{digits}d}"
+
+    @classmethod
+    def parse(cls, decimal: str, currency: str) -> Self:
+        """The amount that `decimal` writes, exactly. Raises InvalidValue if the currency has no such amount."""
+        digits = minor_digits(currency)
+        whole, _, part = decimal.partition(".")
+        kept, beyond = part[:digits].ljust(digits, "0"), part[digits:]
+        if not (f"{whole}{part}".isascii() and whole.isdigit() and f"0{part}".isdigit()) or beyond.strip("0"):
+            raise InvalidValue("amount", f"{decimal!r} is not an amount of {currency}")
+        return cls(int(f"{whole}{kept}"), currency)
+
+
+def minor_digits(currency: str) -> int:
+    """How many decimal digits the currency's minor unit stands for."""
+    return MINOR_DIGITS.get(currency, MINOR_DIGITS_USUAL)
