@@ -167,8 +167,16 @@ def _successes(route: Route) -> dict[str, Any]:
     found = {str(route.status): success}
     if route.is_streaming:
         text = 'With `stream`: `data: {"delta"}` as it comes, `event: error` with a problem, last `event: done`.'
-        found["200"] = {"description": text, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+        found["200"] = {"description": text, "content": {"text/event-stream": {"schema": SERVER_SENT_EVENT}}}
     return found
+
+
+SERVER_SENT_EVENT = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "id": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["data"],
+}
+"""One event of a stream; a stream is described by its events, each of which has to fit."""
 
 
 def _failures(route: Route) -> dict[str, Any]:
