@@ -14,6 +14,7 @@ help:
 	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
 	@echo "make logs      follow the log of a running 'make run'"
 	@echo "make admin     EMAIL=… makes the first administrator"
+	@echo "make rebuild-analytics  usage by day from the journals anew, everybody's; USERS=… for some"
 	@echo "make clean     remove what set-up and tools made"
 
 setup:
@@ -59,3 +60,9 @@ chaos: setup
 # Real servers that are left and killed in the middle of a chat turn.
 fire: setup
 	@FIRE=1 exec $(PYTHON) -m pytest tests/fire
+
+.PHONY: rebuild-analytics
+
+# Usage by day, projected anew from the journals; in the cloud: python -m functions.commands rebuild-analytics --all
+rebuild-analytics: setup
+	@exec $(PYTHON) -m emulator.command rebuild-analytics $(or $(USERS),--all)

@@ -1,4 +1,4 @@
-"""Commands for whoever runs the project: `python -m functions.commands first-admin EMAIL`."""
+"""Commands for whoever runs the project: `python -m functions.commands first-admin EMAIL`, and others."""
 
 import argparse
 import sys
@@ -7,24 +7,32 @@ from collections.abc import Sequence
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
 from shared.kernel.errors import DomainError
+from shared.kernel.ids import Uid
 
 
 def main(arguments: Sequence[str], services: Services | None = None) -> int:
     """Run one command; 0 if it did what it was asked."""
     asked = _parser().parse_args(arguments)
     try:
-        first_admin(asked.email, services or production(), is_forced=asked.force)
+        asked.run(asked, services or production())
     except DomainError as error:
         print(f"{error.detail} ({error.code})", file=sys.stderr)
         return 1
     return 0
 
 
-def first_admin(email: str, services: Services, *, is_forced: bool) -> None:
+def first_admin(asked: argparse.Namespace, services: Services) -> None:
     """Make the user with this address an admin; later ones are made by an admin."""
-    is_verification_needed = not services.settings.is_laptop
-    uid = services.operators.first_admin(email, is_forced=is_forced, is_verification_needed=is_verification_needed)
-    print(f"{email} ({uid}) is an admin once they have signed in again.")
+    uid = services.operators.first_admin(
+        asked.email, is_forced=asked.force, is_verification_needed=not services.settings.is_laptop
+    )
+    print(f"{asked.email} ({uid}) is an admin once they have signed in again.")
+
+
+def rebuild_analytics(asked: argparse.Namespace, services: Services) -> None:
+    """Project journals anew: those of the named users, or of everybody."""
+    for uid in asked.uids or services.analytics.accounts():
+        print(f"{uid}: {services.analytics.rebuild(Uid(uid))} entries")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,6 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     admin = commands.add_parser("first-admin", help="make the first admin of this project")
     admin.add_argument("email", help="of a user who has signed up")
     admin.add_argument("--force", action="store_true", help="even if there is an admin already")
+    admin.set_defaults(run=first_admin)
+    analytics = commands.add_parser("rebuild-analytics", help="project usage from the journals anew")
+    whose = analytics.add_mutually_exclusive_group(required=True)
+    whose.add_argument("uids", nargs="*", default=[], metavar="UID", help="whose")
+    whose.add_argument("--all", action="store_true", help="everybody's")
+    analytics.set_defaults(run=rebuild_analytics)
     return parser
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shared.ai.ports import ChatModel, ImageModel
     from shared.ai.preferences import Preferences
     from shared.ai.tariff import Tariff
+    from shared.ledger.analytics import Analytics
     from shared.ledger.ledger import Ledger
     from shared.ledger.relay import Relay
     from shared.sagas.chat_turn import ChatTurn
@@ -303,7 +304,14 @@ class Services:
         """The ledger's news."""
         from shared.ledger.relay import Relay
 
-        return Relay(self.documents, self.ledger, self.publisher)
+        return Relay(self.documents, self.ledger, self.publisher, [self.analytics])
+
+    @part
+    def analytics(self) -> "Analytics":
+        """What was used, by day."""
+        from shared.ledger.analytics import Analytics
+
+        return Analytics(self.documents, self.ledger, self.clock)
 
     @part
     def ledger_watch(self) -> "LedgerWatch":

@@ -1,6 +1,6 @@
 """All routes of the API: one file per resource, listed here in the order of the documentation."""
 
-from functions.http import admin, api_keys, chat, docs, ledger, me, models, monitoring, root
+from functions.http import admin, analytics, api_keys, chat, docs, ledger, me, models, monitoring, root
 from functions.http import credits as credits_
 from functions.http.routes import Route
 
@@ -12,6 +12,7 @@ ROUTES: tuple[Route, ...] = (
     *ledger.routes,
     *chat.routes,
     *models.routes,
+    *analytics.routes,
     *admin.routes,
     *monitoring.routes,
     *docs.routes,

@@ -43,6 +43,11 @@ class Usage:
     input_tokens: int
     output_tokens: int
 
+    @property
+    def counts(self) -> tuple[tuple[str, int], ...]:
+        """The same as names and numbers, for the journal."""
+        return (("input_tokens", self.input_tokens), ("output_tokens", self.output_tokens))
+
 
 def at_most_tokens(text: str) -> int:
     """No byte-level tokenizer makes more of `text` than this: its bytes."""

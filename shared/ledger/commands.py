@@ -13,6 +13,9 @@ PRIORITY_PAID = 20
 
 T = TypeVar("T")
 
+Tags: TypeAlias = tuple[tuple[str, str], ...]
+"""What a use is of, by names and ids that are nobody's: `("model", "gpt-4o")`, `("key", "key_1f…")`; for analytics."""
+
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def asked(cls: type[T]) -> type[T]:
@@ -71,6 +74,7 @@ class PlaceHold(Asked):
     budgets: tuple[BudgetClaim, ...] = ()
     rate: RateLimit | None = None
     note: str = ""
+    tags: Tags = ()
 
 
 @asked
@@ -86,12 +90,16 @@ class ExtendHold(Asked):
 
 @asked
 class Capture(Asked):
-    """Charge a hold for what was used, and give back the rest if this is final. With `principal`, only its own."""
+    """Charge a hold for what was used, and give back the rest if this is final. With `principal`, only its own.
+
+    `usage` says what was used, where that is counted: `("input_tokens", 12)`.
+    """
 
     hold: HoldId
     amount: Micro
     is_final: bool = True
     principal: str | None = None
+    usage: tuple[tuple[str, int], ...] = ()
 
 
 @asked
@@ -110,6 +118,8 @@ class Charge(Asked):
     purpose: str
     budgets: tuple[BudgetClaim, ...] = ()
     rate: RateLimit | None = None
+    tags: Tags = ()
+    usage: tuple[tuple[str, int], ...] = ()
 
 
 @asked

@@ -10,7 +10,7 @@ from shared.ledger.commands import Adjust, Charge, Grant, Reverse
 from shared.ledger.entries import ADJUSTMENT, AVAILABLE, DEBT, Kind, Posting
 from shared.ledger.errors import LimitReached, LotExists, LotNotFound, ReversalTooLarge
 from shared.ledger.expiry import settle_due
-from shared.ledger.limits import budget_facts, may_spend, rate_limited, within_budgets
+from shared.ledger.limits import budget_facts, may_spend, rate_limited, told_facts, within_budgets
 
 
 def grant(books: Books, command: Grant) -> Result:
@@ -64,7 +64,8 @@ def charge(books: Books, command: Charge) -> Result:
     within_budgets(books.account, command.budgets, command.amount, books.now)
     taken = consumed(books.account, command.amount)
     postings = [Posting(AVAILABLE, f"revenue:{command.purpose}", amount, lot) for lot, amount in taken]
-    books.post("charge", command.operation, postings, **tat, **budget_facts(command.budgets))
+    told = told_facts(tags=command.tags, usage=command.usage)
+    books.post("charge", command.operation, postings, **tat, **budget_facts(command.budgets), **told)
     return {"amount": command.amount}
 
 

@@ -135,12 +135,12 @@ class Holding:
         self._patience -= PATIENCE_PAUSE_SECONDS
         return self._is_dry and not self._is_exhausted and self._patience > 0
 
-    def capture(self, cost: Micro) -> Captured:
+    def capture(self, cost: Micro, usage: tuple[tuple[str, int], ...] = ()) -> Captured:
         """Charge `cost` and give back the rest; final. Beyond the hold it takes what is available, the rest is ours."""
         self._is_ending = True
         operation = operation_id(self._command.operation, "capture")
         outcome = self._ledger.execute(
-            self._uid, Capture(operation=operation, fingerprint="", hold=self.id, amount=cost, is_final=True)
+            self._uid, Capture(operation=operation, fingerprint="", hold=self.id, amount=cost, usage=usage)
         )
         self._is_resolved = True
         absorbed = _number(outcome.result, "absorbed")

@@ -9,7 +9,7 @@ from shared.ledger.books import Books, Result, consumed, drawn
 from shared.ledger.commands import Capture, ExtendHold, PlaceHold, Release
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, HELD, Kind, Posting
 from shared.ledger.errors import HoldExists, HoldNotFound, HoldResolved, InsufficientCredits, LimitReached
-from shared.ledger.limits import budget_facts, may_spend, rate_limited, within_budgets, within_takes
+from shared.ledger.limits import budget_facts, may_spend, rate_limited, told_facts, within_budgets, within_takes
 
 
 def place_hold(books: Books, command: PlaceHold) -> Result:
@@ -30,7 +30,8 @@ def place_hold(books: Books, command: PlaceHold) -> Result:
         "expires_at": books.now + command.lifetime,
     }
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
-    books.post("hold", command.operation, postings, hold=hold, **tat, **budget_facts(command.budgets))
+    facts = {**tat, **budget_facts(command.budgets), **told_facts(tags=command.tags)}
+    books.post("hold", command.operation, postings, hold=hold, **facts)
     return {"hold": command.hold, "amount": command.amount, "expires_at": books.now + command.lifetime}
 
 
@@ -53,10 +54,11 @@ def extend_hold(books: Books, command: ExtendHold) -> Result:
 
 def capture(books: Books, command: Capture) -> Result:
     hold = _open_hold(books, command.hold, command.principal)
+    facts = told_facts(usage=command.usage)
     if command.is_final:
-        return end_hold(books, hold, command.amount, operation=command.operation, end="captured")
+        return end_hold(books, hold, command.amount, operation=command.operation, end="captured", **facts)
     charged = _captured(books.account, hold, command.amount)
-    books.post("charge", command.operation, charged, hold={"id": hold.id})
+    books.post("charge", command.operation, charged, hold={"id": hold.id}, **facts)
     return {"hold": hold.id, **_totals(charged), "released": 0}
 
 
@@ -74,7 +76,7 @@ def _open_hold(books: Books, hold_id: HoldId, principal: str | None) -> Hold:
     return hold
 
 
-def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str) -> Result:
+def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, **facts: Json) -> Result:
     """Charge `cost`, give back the rest, end the hold: one entry, so that a hold resolves once."""
     charged = _captured(books.account, hold, cost)
     spent: dict[LotId | None, int] = {}
@@ -84,7 +86,7 @@ def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str) -
     returned = [(lot, amount - spent.get(lot, 0)) for lot, amount in hold.takes]
     postings = [*charged, *_returned(books, [(lot, amount) for lot, amount in returned if amount])]
     kind: Kind = "charge" if charged else ("expiry" if _has_breakage(postings) else "release")
-    books.post(kind, operation, postings, hold={"id": hold.id, "end": end})
+    books.post(kind, operation, postings, hold={"id": hold.id, "end": end}, **facts)
     released = sum(amount for _, amount in returned)
     return {"hold": hold.id, **_totals(charged), "released": released}
 

@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from shared.kernel.clock import SECOND, Clock
 from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.events import Alerts
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, random_token
 from shared.kernel.money import Micro
 from shared.ledger.account import Account, Budget, Hold
-from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit
+from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit, Tags
 from shared.ledger.committer import Committer
 from shared.ledger.decide import settled
 from shared.ledger.entries import POSTED_KINDS
@@ -91,6 +93,7 @@ class Ledger:
         expected_step: Micro,
         principal: str = "",
         budgets: tuple[BudgetClaim, ...] = (),
+        tags: Tags = (),
     ) -> Holding:
         """A hold of `amount` that grows by about `expected_step` at a time; use it in a `with` block.
 
@@ -106,6 +109,7 @@ class Ledger:
             principal=principal or uid,
             budgets=budgets,
             rate=self._rate,
+            tags=tags,
         )
         return Holding(self, self._clock, uid, command, step=expected_step, spawn=self._spawn)
 
@@ -139,6 +143,10 @@ class Ledger:
     def entries(self, uid: Uid, first: int, last: int) -> list[EntryView]:
         """The entries `first` to `last`, oldest first, as a relay tells them."""
         return [entry_view(entry, None) for entry in self._store.entries(uid, first, last)]
+
+    def bodies(self, uid: Uid, first: int, last: int) -> list[Mapping[str, Any]]:
+        """What the entries `first` to `last` say, oldest first: for whoever folds the journal."""
+        return [orjson.loads(entry.body) for entry in self._store.entries(uid, first, last)]
 
     def export(self, uid: Uid) -> Iterator[str]:
         """The account as one self-contained NDJSON, line by line: all that an offline verifier needs."""

@@ -1,16 +1,24 @@
 """What a command may not go beyond: bounds of its values, rate, budgets, the size of the state."""
 
-from shared.kernel.canonical import Json
+from collections.abc import Callable
+from typing import TypeVar
+
+from shared.kernel.canonical import INTEGER_MAX, Json
 from shared.kernel.clock import Millis
 from shared.kernel.errors import InvalidValue
+from shared.kernel.ids import is_safe_id
 from shared.kernel.money import AMOUNT_MAX
 from shared.ledger.account import BUDGETS_MAX, TAKES_MAX, Account
 from shared.ledger.books import Books
-from shared.ledger.commands import Adjust, BudgetClaim, Command, Grant, RateLimit
+from shared.ledger.commands import Adjust, BudgetClaim, Command, Grant, RateLimit, Tags
 from shared.ledger.errors import AccountFrozen, BudgetExceeded, LimitReached, RateLimited
 from shared.ledger.fold import live_budgets
 
+T = TypeVar("T")
+
 MICROS_PER_MINUTE = 60_000_000
+TOLD_MAX = 8
+"""So many tags, and so many counts of usage, an entry may carry."""
 TIME_MAX: Millis = 2**47
 """Nothing lives or ends beyond this (the year 6429): what is due has to be a time that the store can write."""
 
@@ -25,6 +33,20 @@ def check_bounds(command: Command) -> None:
     for name in ("expires_at", "lifetime"):
         if not 0 <= (getattr(command, name, 0) or 0) <= TIME_MAX:
             raise InvalidValue(name, "is too far away")
+    _check_told("tags", getattr(command, "tags", ()), is_safe_id)
+    _check_told("usage", getattr(command, "usage", ()), lambda count: 0 <= count <= INTEGER_MAX)
+
+
+def _check_told(name: str, pairs: tuple[tuple[str, T], ...], is_valid: Callable[[T], bool]) -> None:
+    """Only ids and counts get into an entry this way, never text."""
+    is_short = len({key for key, _ in pairs}) == len(pairs) <= TOLD_MAX
+    if pairs and not (is_short and all(is_safe_id(key) and is_valid(value) for key, value in pairs)):
+        raise InvalidValue(name, f"must be at most {TOLD_MAX} names, each with an id or a count")
+
+
+def told_facts(*, tags: Tags = (), usage: tuple[tuple[str, int], ...] = ()) -> dict[str, Json]:
+    """What an entry tells beyond its postings: no balance depends on it, and an entry without it is as good."""
+    return {name: dict(pairs) for name, pairs in (("tags", tags), ("usage", usage)) if pairs}
 
 
 def may_spend(account: Account) -> None:

@@ -4,7 +4,8 @@ A subscriber may see an entry twice, never out of its account's order: it stores
 what is missing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from shared.kernel.clock import rfc3339
 from shared.kernel.documents import Create, Data, Delete, Document, Documents, PreconditionFailed, Put, Query, Write
@@ -20,13 +21,26 @@ CREDIT_EVENTS = "credit-events"
 RELAY_WINDOW = 100
 
 
-class Relay:
-    """Publishes what the ledger wrote. Two relays at once repeat each other's messages, and lose none."""
+class Follower(Protocol):
+    """A projection of the journal, which remembers itself how far it is."""
 
-    def __init__(self, documents: Documents, ledger: Ledger, publisher: Publisher) -> None:
+    def follow(self, uid: Uid, to: int | None = None) -> int:
+        """Project what is new, to entry `to` at least; the entry that was reached, which may be less for now."""
+        ...
+
+
+class Relay:
+    """Publishes what the ledger wrote, then has it projected. Two relays at once repeat each other's messages, and
+    lose none.
+    """
+
+    def __init__(
+        self, documents: Documents, ledger: Ledger, publisher: Publisher, followers: Sequence[Follower] = ()
+    ) -> None:
         self._documents = documents
         self._ledger = ledger
         self._publisher = publisher
+        self._followers = followers
 
     def pending(self, after: str | None, limit: int) -> list[tuple[str, Uid]]:
         """Accounts with news, by the path of their marker; `after` continues behind that path."""
@@ -45,7 +59,9 @@ class Relay:
             position = self._advance(uid, position, end)
             if position is None:
                 return 0
-        self._remove(marker)
+        reached = [follower.follow(uid, last) for follower in self._followers]
+        if all(seq >= last for seq in reached):
+            self._remove(marker)
         return max(0, last - first + 1)
 
     def _publish(self, uid: Uid, first: int, last: int) -> None:

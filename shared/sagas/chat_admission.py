@@ -71,6 +71,7 @@ class Admission:
             expected_step=plan.step,
             principal=request.principal,
             budgets=request.budgets,
+            tags=(("model", plan.model.id),),
         )
 
 

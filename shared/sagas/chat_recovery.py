@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from shared.ai.conversations import Conversations, Message
+from shared.ai.conversations import ConversationNotFound, Conversations, Message
 from shared.ai.ports import UpstreamUnavailable
 from shared.ai.turns import Claim, Settled, Turn
 from shared.kernel.events import log
@@ -47,7 +47,11 @@ class Recovery:
         operation = hold_operation(turn.operation, claim.run)
         hold = hold_id(operation)
         command = Capture(
-            operation=operation_id(operation, "capture"), fingerprint="", hold=hold, amount=turn.charge, is_final=True
+            operation=operation_id(operation, "capture"),
+            fingerprint="",
+            hold=hold,
+            amount=turn.charge,
+            usage=self._counts(turn),
         )
         try:
             outcome = self._ledger.execute(turn.uid, command)
@@ -61,6 +65,14 @@ class Recovery:
         cost = Micro(captured + turn.paid_before)
         settled = Settled(cost=cost, available=balance.available, held=balance.held)
         return replace(turn, status="done", settled=claim.finish(settled))
+
+    def _counts(self, turn: Turn) -> tuple[tuple[str, int], ...]:
+        """What the turn's message says was used, if it is still there."""
+        try:
+            message = self._conversations.message(turn.uid, turn.conversation_id, str(turn.message_id))
+        except ConversationNotFound:
+            return ()
+        return message.usage.counts if message.usage else ()
 
     def replay(self, turn: Turn) -> Iterator[TurnEvent]:
         """The same answer again, from what is stored; a failure is the same failure."""

@@ -10,6 +10,7 @@ from shared.ai.models import Catalogue
 from shared.ai.ports import ChatModel, TextDelta, UpstreamUnavailable
 from shared.ai.preferences import Preferences
 from shared.ai.tariff import Tariff
+from shared.ai.tokens import Usage
 from shared.ai.turns import Claim, Settled, Turns
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, Write
@@ -198,7 +199,7 @@ class ChatTurn:
         messages = self._messages(run, reply)
         with _owing(run):
             self._append(run, messages, charge)
-        captured = self._captured(uid, run.hold, charge)
+        captured = self._captured(uid, run.hold, charge, reply.usage)
         cost = Micro(captured.amount + run.paid_before)
         message = self._recovery.costed(messages[-1], cost)
         settled = Settled(cost=cost, available=captured.balance.available, held=captured.balance.held)
@@ -229,10 +230,10 @@ class ChatTurn:
                 if not self._conversations.exists(conversation.id):
                     writes = ()
 
-    def _captured(self, uid: Uid, hold: Holding, charge: Micro) -> Captured:
+    def _captured(self, uid: Uid, hold: Holding, charge: Micro, usage: Usage) -> Captured:
         """Charge. A hold that ended before (its time was up) took what had accrued, and that is all there will be."""
         try:
-            return hold.capture(charge)
+            return hold.capture(charge, usage.counts)
         except HoldResolved:
             return self._recovery.captured_before(uid, hold.id)
 

@@ -80,6 +80,8 @@ FOR_KEYS = {
     ("GET", "/v1/credits/balance"): {"read"},
     ("GET", "/v1/credits/history"): {"read"},
     ("GET", "/v1/credits/export"): {"read"},
+    ("GET", "/v1/credits/analytics"): {"read"},
+    ("GET", "/v1/models/analytics"): {"read"},
     ("POST", "/v1/chat/conversations"): {"chat"},
     ("GET", "/v1/chat/conversations"): {"chat", "read"},
     ("GET", "/v1/chat/conversations/{id}"): {"chat", "read"},

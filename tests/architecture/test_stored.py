@@ -36,6 +36,8 @@ HOT = {
     "accounts/*/holds",
     "accounts/*/notes",
     "accounts/*/outbox",
+    "accounts/*/relay",
+    "accounts/*/usage",
     "conversations",
     "conversations/*/messages",
     "turns",
@@ -165,6 +167,8 @@ def _spend(services, uid):
     execute(Freeze(**asked("freeze")))
     execute(Unfreeze(**asked("unfreeze")))
     services.ledger.history(uid, before=None, limit=20, kinds=None)
+    services.analytics.report(uid, "2000-01-01", "2099-12-31")
+    assert {services.analytics.rebuild(each) > 0 for each in services.analytics.accounts()} == {False, True}
     assert services.ledger.verify(uid) == []
 
 

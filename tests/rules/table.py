@@ -102,6 +102,7 @@ SERVER_ONLY = tuple(
     for path in (
         "accounts/{uid}/outbox/{id}",
         "accounts/{uid}/relay/{id}",
+        "accounts/{uid}/usage/{id}",
         "api_keys/{id}",
         "audit/{id}",
         "bonus_claims/{id}",

@@ -2,7 +2,11 @@ import pytest
 
 from functions.commands import main
 from shared.bootstrap import Services, in_memory
+from shared.kernel.documents import Create
+from shared.kernel.ids import Uid
+from shared.ledger.analytics import day_path
 from shared.platform.memory.identity import MemoryIdentity
+from tests.support.ledgers import grant
 
 
 def identity(services: Services) -> MemoryIdentity:
@@ -52,7 +56,22 @@ def test_nobody_is_no_admin(capsys: pytest.CaptureFixture[str]):
     assert "user_not_found" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["first-admin"], ["last-admin", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["first-admin"], ["last-admin", "x"], ["rebuild-analytics"], ["rebuild-analytics", "u", "--all"]]
+)
 def test_what_is_no_command_is_told(arguments: list[str]):
     with pytest.raises(SystemExit):
         main(arguments, in_memory())
+
+
+def test_usage_is_projected_anew_for_everybody_or_for_some(capsys: pytest.CaptureFixture[str]):
+    services = in_memory()
+    for name in ("ann", "bob"):
+        services.ledger.execute(Uid(name), grant("g", 5))
+        services.documents.commit([Create(day_path(Uid(name), "2020-01-01"), {"uid": name, "v": 1, "state": "{}"})])
+
+    codes = [main(["rebuild-analytics", "--all"], services), main(["rebuild-analytics", "bob", "ann"], services)]
+
+    assert codes == [0, 0]
+    assert capsys.readouterr().out.splitlines() == [f"{name}: 1 entries" for name in ("ann", "bob", "bob", "ann")]
+    assert services.documents.get(day_path(Uid("ann"), "2020-01-01")) is None

@@ -1,6 +1,7 @@
 import pytest
 
-from shared.kernel.documents import Delete, Put
+from shared.bootstrap import in_memory
+from shared.kernel.documents import Delete, Put, Query
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.relay import CREDIT_EVENTS, Relay, marker_path, position_path
 from shared.ledger.store import entry_path
@@ -109,3 +110,34 @@ def test_a_missing_entry_is_an_alarm_not_a_gap(world):
 
     assert failure.value.params == {"uid": UID, "seq": 2, "rule": "sequence"}
     assert published(world) == []
+
+
+def test_news_are_not_over_before_they_are_projected(world):
+    class Slow:
+        reached = 0
+
+        def follow(self, uid, to=None):
+            self.reached += 1
+            return self.reached
+
+    relay = Relay(world.documents, world.ledger, world.publisher, [Slow()])
+    relay.relay(UID)
+    pending = relay.pending(None, 10)
+    relay.relay(UID)
+
+    assert [uid for _, uid in pending] == [UID]
+    assert relay.pending(None, 10) == []
+    assert published(world) == [1, 2]
+
+
+def test_the_relay_has_usage_projected_without_anybody_asking():
+    services = in_memory()
+    services.ledger.execute(UID, grant("g", 100))
+    services.ledger.execute(UID, charge("c", 30))
+
+    services.relay.relay(UID)
+
+    stored = services.documents.query(Query(collection=f"accounts/{UID}/usage", limit=9))
+    assert [document.data["state"] for document in stored] == [
+        '{"moved":{"granted":100,"spent":-30},"uses":[["chat","","",1,30,0,0]]}'
+    ]

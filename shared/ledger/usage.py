@@ -1,0 +1,175 @@
+"""Usage: what the entries of one account add up to, day by day; a fold of the journal, and nothing else.
+
+A day (UTC) says what every kind of use has cost, by model and by API key, and how the account's credits moved. Which
+model a charge was for, and with which key, is told by the entry that placed its hold, so open holds are remembered.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from shared.kernel.clock import Millis, to_datetime
+from shared.ledger.entries import ABSORBED, BREAKAGE, OWN
+
+REVENUE, KEY = "revenue:", "key:"
+ROWS_MAX = 1_000
+"""So many kinds, models and keys a day are told apart; what comes behind them is added up under `OTHERS`."""
+OTHERS = "(others)"
+
+SPENT, EXPIRED, WRITTEN_OFF, OTHER = "spent", "expired", "written_off", "other"
+MOVED_BY_KIND: Mapping[str, str] = {
+    "grant": "granted",
+    "refund": "refunded",
+    "reversal": "reversed",
+    "adjustment": "adjusted",
+}
+MOVES = (SPENT, EXPIRED, *MOVED_BY_KIND.values(), WRITTEN_OFF, OTHER)
+"""How an account's own credits (available + held − debt) can change; each is a signed amount."""
+
+Body = Mapping[str, Any]
+
+
+class Use(NamedTuple):
+    """What was used: the kind of it (`chat`, `image`, …), and the model and API key if the journal knows them."""
+
+    kind: str
+    model: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amounts:
+    """How often something was used, what it cost the user (µcr), and the tokens that were told with it."""
+
+    count: int = 0
+    cost: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        """Both together."""
+        return Amounts(
+            count=self.count + other.count,
+            cost=self.cost + other.cost,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """What happened on one day, or on several."""
+
+    uses: Mapping[Use, Amounts] = field(default_factory=dict)
+    moved: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """The fold up to entry `seq`. `days` are those it was given or has touched; `open` says what open holds are for."""
+
+    seq: int = 0
+    open: Mapping[str, Use] = field(default_factory=dict)
+    days: Mapping[str, Day] = field(default_factory=dict)
+
+
+def day_of(at: Millis) -> str:
+    """The day (UTC) of an instant, as `2026-11-24`."""
+    return to_datetime(at).date().isoformat()
+
+
+def folded(usage: Usage, bodies: Iterable[Body]) -> Usage:
+    """The usage after these entries, which must be the next ones, in order. A day touched has to be given whole."""
+    fold = _Fold(seq=usage.seq, open=dict(usage.open), days=dict(usage.days))
+    for body in bodies:
+        _follow(fold, body)
+    return Usage(seq=fold.seq, open=fold.open, days=fold.days)
+
+
+def summed(days: Iterable[Day]) -> Day:
+    """Several days as one."""
+    total = Day()
+    for day in days:
+        total = Day(uses=added(total.uses, day.uses), moved=_added_moves(total.moved, day.moved))
+    return total
+
+
+def added(first: Mapping[Use, Amounts], second: Mapping[Use, Amounts]) -> Mapping[Use, Amounts]:
+    """Both tables as one."""
+    return {**first, **{use: first.get(use, Amounts()) + amounts for use, amounts in second.items()}}
+
+
+def _added_moves(first: Mapping[str, int], second: Mapping[str, int]) -> Mapping[str, int]:
+    return {**first, **{name: first.get(name, 0) + amount for name, amount in second.items()}}
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _Fold:
+    """A usage while entries change it."""
+
+    seq: int
+    open: dict[str, Use]
+    days: dict[str, Day]
+
+
+def _follow(fold: _Fold, body: Body) -> None:
+    assert body["seq"] == fold.seq + 1, "a fold follows the chain, one entry after the other"
+    fold.seq = body["seq"]
+    hold: Mapping[str, str] = body.get("hold", {})
+    tags: Mapping[str, str] = body.get("tags", {})
+    used_for = Use(hold.get("purpose", ""), tags.get("model", ""), tags.get("key") or _key(hold))
+    if body["kind"] == "hold":
+        fold.open[hold["id"]] = used_for
+    elif hold:
+        used_for = fold.open.get(hold["id"], used_for)
+    if "end" in hold:
+        fold.open.pop(hold["id"], None)
+    uses, moved = _uses(body, used_for), _moves(body)
+    if uses or moved:
+        date = day_of(body["at"])
+        day = fold.days.get(date, Day())
+        told = {_told_apart(day.uses, use): amounts for use, amounts in uses.items()}
+        fold.days[date] = Day(uses=added(day.uses, told), moved=_added_moves(day.moved, moved))
+
+
+def _key(hold: Mapping[str, str]) -> str:
+    """The API key that placed a hold: then it is the hold's principal."""
+    principal = hold.get("principal", "")
+    return principal.removeprefix(KEY) if principal.startswith(KEY) else ""
+
+
+def _uses(body: Body, used_for: Use) -> Mapping[Use, Amounts]:
+    """One use, if this entry is one: it charges something, or ends a hold as captured, at no cost perhaps."""
+    paid = [item for item in body["postings"] if item["to"].startswith(REVENUE)]
+    if not paid and body.get("hold", {}).get("end") != "captured":
+        return {}
+    tokens: Mapping[str, int] = body.get("usage", {})
+    use = used_for._replace(kind=paid[0]["to"].removeprefix(REVENUE)) if paid else used_for
+    amounts = Amounts(
+        count=1,
+        cost=sum(item["amount"] for item in paid if item["from"] in OWN),
+        input_tokens=tokens.get("input_tokens", 0),
+        output_tokens=tokens.get("output_tokens", 0),
+    )
+    return {use: amounts}
+
+
+def _told_apart(uses: Mapping[Use, Amounts], use: Use) -> Use:
+    return use if use in uses or len(uses) < ROWS_MAX else Use(use.kind, OTHERS, OTHERS)
+
+
+def _moves(body: Body) -> Mapping[str, int]:
+    """How this entry moved what is the user's own, by the reason for it."""
+    moved: dict[str, int] = {}
+    for item in body["postings"]:
+        change = item["amount"] * ((item["to"] in OWN) - (item["from"] in OWN))
+        if change:
+            name = _reason(body["kind"], item["to"] if change < 0 else item["from"])
+            moved[name] = moved.get(name, 0) + change
+    return moved
+
+
+def _reason(kind: str, other: str) -> str:
+    if other.startswith(REVENUE):
+        return SPENT
+    return {BREAKAGE: EXPIRED, ABSORBED: WRITTEN_OFF}.get(other) or MOVED_BY_KIND.get(kind, OTHER)
