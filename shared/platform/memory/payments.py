@@ -1,0 +1,181 @@
+"""A payment provider in memory, with Stripe's rules or PayPal's; its `ProviderHands` are everybody else's."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Literal
+
+from shared.kernel.clock import Clock, Millis
+from shared.kernel.ids import derived_id
+from shared.payments.fiat import Fiat
+from shared.payments.ports import (
+    Checkout,
+    Notices,
+    Opened,
+    ProviderName,
+    ProviderRefused,
+    ProviderUnavailable,
+    Refs,
+    Refund,
+    Truth,
+    UnknownAtProvider,
+)
+from shared.platform.memory.payment_hands import Held, ProviderHands
+
+Call = Literal["open", "truth", "capture", "refund", "cancel", "locate", "notices", "forget_customer"]
+
+PAGE_NOTICES = 3
+
+
+class MemoryProvider(ProviderHands):
+    """One provider as our account with it. `calls` counts the calls of the port by name."""
+
+    def __init__(self, clock: Clock, name: ProviderName = "stripe", *, is_live: bool = False) -> None:
+        super().__init__(clock, name, is_live=is_live)
+        self.calls: Counter[str] = Counter()
+        self.customers: set[str] = set()
+        self._opened: dict[str, tuple[Checkout, Opened]] = {}
+        self._by_key: dict[str, tuple[Fiat, str]] = {}
+        self._faults: list[tuple[Call, bool]] = []
+
+    @property
+    def name(self) -> ProviderName:
+        """See `PaymentProvider.name`."""
+        return self._name
+
+    @property
+    def is_live(self) -> bool:
+        """See `PaymentProvider.is_live`."""
+        return self._is_live
+
+    def open(self, checkout: Checkout) -> Opened:
+        """See `PaymentProvider.open`."""
+        with self._call("open"):
+            if checkout.payment in self._opened:
+                before, opened = self._opened[checkout.payment]
+                if before.amount != checkout.amount:
+                    raise ProviderRefused(self._name, "idempotency_error")
+                return opened
+            opened = self._open(checkout)
+            self._opened[checkout.payment] = (checkout, opened)
+            return opened
+
+    def truth(self, refs: Refs) -> Truth:
+        """See `PaymentProvider.truth`."""
+        with self._call("truth"):
+            held = self._find(refs)
+            return Truth(
+                stage=held.stage,
+                refs=dict(held.refs),
+                is_live=held.is_live,
+                payment=held.payment,
+                money=held.refs.get(self._money_kind) if held.paid else None,
+                paid=held.paid,
+                refunds=tuple(held.refunds.values()),
+                disputes=tuple(held.disputes.values()),
+                warnings=tuple(held.warnings),
+                receipt_url=f"https://{self._name}.invalid/receipts/{held.payment}" if held.paid else None,
+                failure=held.failure,
+            )
+
+    def capture(self, refs: Refs, key: str) -> None:
+        """See `PaymentProvider.capture`. In Stripe's manner there is never anything left to capture."""
+        with self._call("capture"):
+            held = self._find(refs)
+            if held.stage == "approved":
+                self._charge(held)
+            elif held.stage not in {"paid", "pending", "failed"}:
+                raise ProviderRefused(self._name, "order_not_approved")
+
+    def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
+        """See `PaymentProvider.refund`."""
+        with self._call("refund"):
+            held = self._find(refs)
+            if key in self._by_key:
+                before, refund = self._by_key[key]
+                if before != amount:
+                    raise ProviderRefused(self._name, "idempotency_error")
+                return held.refunds[refund]
+            if any(dispute.status in {"open", "lost"} for dispute in held.disputes.values()):
+                raise ProviderRefused(self._name, "charge_disputed")
+            made = self._refund(held, amount, "succeeded")
+            self._by_key[key] = (amount, made.id)
+            return made
+
+    def cancel(self, refs: Refs) -> None:
+        """See `PaymentProvider.cancel`. PayPal's manner knows no such thing: what nobody captures is not paid."""
+        with self._call("cancel"):
+            held = self._find(refs)
+            if self._name == "stripe" and held.stage == "open":
+                self._expire(held)
+
+    def locate(self, refs: Refs) -> str | None:
+        """See `PaymentProvider.locate`."""
+        with self._call("locate"):
+            return self._find(refs).payment
+
+    def notices(self, since: Millis, cursor: str | None) -> Notices:
+        """See `PaymentProvider.notices`. Newest first, a few at a time."""
+        with self._call("notices"):
+            found = [event for event in reversed(self.events) if event.at >= since]
+            first = next((at + 1 for at, event in enumerate(found) if event.id == cursor), 0)
+            page = found[first : first + PAGE_NOTICES]
+            return Notices(items=page, cursor=page[-1].id if first + PAGE_NOTICES < len(found) else None)
+
+    def forget_customer(self, customer: str) -> None:
+        """See `PaymentProvider.forget_customer`."""
+        with self._call("forget_customer"):
+            self.customers.discard(customer)
+
+    def forget_keys(self) -> None:
+        """Hours pass: what was asked under a key is not recognised any more."""
+        with self._lock:
+            self._by_key.clear()
+
+    def fail_next(self, call: Call, times: int = 1, *, is_done: bool = False) -> None:
+        """The next calls of this name raise ProviderUnavailable: before anything happened, or after (`is_done`)."""
+        with self._lock:
+            self._faults += [(call, is_done)] * times
+
+    @property
+    def _money_kind(self) -> str:
+        return "intent" if self._name == "stripe" else "capture"
+
+    @contextmanager
+    def _call(self, call: Call) -> Iterator[None]:
+        with self._lock:
+            self.calls[call] += 1
+            fault = next((fault for fault in self._faults if fault[0] == call), None)
+            if fault is not None:
+                self._faults.remove(fault)
+                if not fault[1]:
+                    raise ProviderUnavailable(self._name)
+            yield
+            if fault is not None:
+                raise ProviderUnavailable(self._name)
+
+    def _open(self, checkout: Checkout) -> Opened:
+        payment, is_stripe = checkout.payment, self._name == "stripe"
+        kind = ("session" if checkout.flow == "redirect" else "intent") if is_stripe else "order"
+        ref = derived_id(kind, self._name, payment)
+        held = Held(payment=payment, amount=checkout.amount, refs={kind: ref}, is_live=self._is_live)
+        self._held[payment] = self._by_ref[ref] = held
+        if checkout.flow == "redirect":
+            opened = Opened(refs={kind: ref}, checkout_url=f"https://{self._name}.invalid/pay/{ref}")
+        else:
+            opened = Opened(refs={kind: ref}, client_secret=f"{ref}_secret" if is_stripe else ref)
+        return replace(opened, customer=self._customer(checkout)) if is_stripe else opened
+
+    def _customer(self, checkout: Checkout) -> str:
+        """The customer who was named, or this user's own; one who was forgotten is made anew."""
+        named = checkout.customer if checkout.customer in self.customers else None
+        customer = named or derived_id("cus", checkout.uid)
+        self.customers.add(customer)
+        return customer
+
+    def _find(self, refs: Refs) -> Held:
+        held = next((self._by_ref[ref] for ref in refs.values() if ref in self._by_ref), None)
+        if held is None or held.is_gone:
+            raise UnknownAtProvider(self._name)
+        return held
