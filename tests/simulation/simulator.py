@@ -1,39 +1,77 @@
 """One account, several instances, bad weather, one thread: a history that its seed alone decides.
 
 Instances meet inside each other's store calls: whenever one reads or commits, another may do whole operations in
-between. Commands are coalesced as threads would do it. What callers were told is then held against what is stored.
-
-    python -m tests.simulation.simulator FIRST_SEED COUNT STEPS
+between, and one that pauses there finds a changed world. Their clocks disagree. Commands are delivered late, in another
+order and more than once, and are coalesced as threads would do it. Every commit that lands is held to the laws; what
+callers were told is held against what is stored, at once and in the end.
 """
 
+import base64
+import hashlib
 import random
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
-from shared.kernel.documents import OutcomeUnknown
+from shared.kernel.documents import Documents, OutcomeUnknown, Query
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id
 from shared.kernel.money import Micro
+from shared.kernel.settings import SigningKey
 from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit
 from shared.ledger.committer import Committer
 from shared.ledger.decide import decide
+from shared.ledger.keys import KeyRing
 from shared.ledger.lanes import Committed, Job
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import AccountStore, account_path, operation_path
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
+from tests.simulation.laws import Lawful, Laws
 from tests.support import books
 from tests.support.ledger_faults import COMMIT_FAULTS, Call, Fault, Weather
-from tests.support.ledgers import KEYS
 
 UID = Uid("simulated")
 INSTANCES = 3
 LEDGER = "demo-simulated"
 NESTED_MAX = 2
+SKEWS = (0, 0, -3_000, 700, 45_000)
+"""Clocks are this far off, in ms; an instance's may change whenever it is started again."""
+PAUSES = (30_000, 240_000, 1_000_000)
+UNDELIVERED_MAX = 6
+COLLECTIONS = ("entries", "operations", "notes", "lots", "holds", "outbox")
+
+
+class PlayKeys(KeyRing):
+    """Signatures by a keyed hash: who forges what is for other tests, and Ed25519 is most of a history's time."""
+
+    def __init__(self) -> None:
+        super().__init__((SigningKey(kid="test-1", seed=bytes(range(32))),))
+
+    def sign(self, context: bytes, message: bytes) -> str:
+        return base64.b64encode(hashlib.blake2b(context + message, key=b"play", digest_size=16).digest()).decode()
+
+    def is_signed(self, context: bytes, message: bytes, *, kid: str, signature: str) -> bool:
+        return kid == self.kid and signature == self.sign(context, message)
+
+
+class Skewed(ManualClock):
+    """The time that everybody shares, as an instance sees it."""
+
+    def __init__(self, true: ManualClock, skew: int) -> None:
+        super().__init__()
+        self.true, self.skew = true, skew
+
+    def now(self) -> int:
+        return self.true.now() + self.skew
+
+    def monotonic(self) -> float:
+        return self.true.monotonic()
+
+    def advance(self, by: int) -> None:
+        self.true.advance(by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,42 +87,62 @@ class Told:
 
 @dataclass
 class Simulation:
-    """`run` plays; what is wrong in the end raises AssertionError naming the seed."""
+    """`run` plays so many commands; what is wrong raises AssertionError, and a note on it names the seed."""
 
     seed: int
-    steps: int
-    told: list[Told] = field(default_factory=list)
+    commands_max: int
+    documents: Documents = field(default_factory=MemoryDocuments, repr=False)
+    keys: KeyRing = field(default_factory=PlayKeys, repr=False)
+    told: list[Told] = field(default_factory=list, repr=False)
+    ticks: ClassVar[tuple[int, ...]] = (0, 0, 0, 5, 400, 3_000)
+    """How long a call of the store takes, in ms."""
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
         self.clock = ManualClock()
-        self.documents = MemoryDocuments()
+        self.laws = Laws(LEDGER, UID, self.keys)
+        self.lawful = Lawful(self.documents, self.laws)
         self.nonces = iter(range(10**9))
-        self.weathers = [Weather(self.documents, self._script(n)) for n in range(INSTANCES)]
-        self.committers = [self._committer(n) for n in range(INSTANCES)]
-        self.busy: set[int] = set()
-        self.commands: list[Command] = []
         self.faults = self.dice.choice([0.0, 0.02, 0.1, 0.3])
         self.kinds: tuple[Fault, ...] = self.dice.choice([COMMIT_FAULTS, ("late",), ("late", "lost")])
         self.meetings = self.dice.choice([0.0, 0.1, 0.4])
+        self.pauses = self.dice.choice([0.0, 0.02])
+        self.weathers = [Weather(self.lawful, self._script(n)) for n in range(INSTANCES)]
+        self.clocks = [Skewed(self.clock, self.dice.choice(SKEWS)) for _ in range(INSTANCES)]
+        self.committers = [self._committer(n) for n in range(INSTANCES)]
+        self.busy: set[int] = set()
+        self.commands: list[Command] = []
+        self.undelivered: list[Command] = []
 
     def run(self) -> None:
         """Play, let the weather clear, and hold what was told against what is stored."""
-        for _ in range(self.steps):
+        try:
+            self.play()
+            self._judge()
+        except Exception as error:
+            error.add_note(f"seed {self.seed}, {self.commands_max} commands")
+            raise
+
+    def play(self) -> None:
+        """So many commands, with time between them."""
+        while len(self.told) < self.commands_max:
             self.clock.advance(self.dice.choice([0, 1, 50, 1_000, 5_000, 60_000]))
             self._act(self.dice.randrange(INSTANCES))
-        self.faults = self.meetings = 0.0
+        self.clear()
+
+    def clear(self) -> None:
+        """The weather clears: whatever is still under way arrives, or has lost its precondition."""
+        self.faults = self.meetings = self.pauses = 0.0
         for weather in self.weathers:
             weather.settle()
-        self._judge()
 
     # Instances and weather ---------------------------------------------------------------------------------------
 
     def _committer(self, number: int) -> Committer:
         return Committer(
-            AccountStore(self.weathers[number], KEYS, LEDGER),
-            self.clock,
-            KEYS.kid,
+            AccountStore(self.weathers[number], self.keys, LEDGER),
+            self.clocks[number],
+            self.keys.kid,
             jitter=self.dice.random,
             new_nonce=lambda: str(next(self.nonces)),
         )
@@ -92,28 +150,52 @@ class Simulation:
     def _script(self, number: int) -> Any:
         def script(call: Call) -> Fault | None:
             while len(self.busy) <= NESTED_MAX and self.dice.random() < self.meetings:
-                self._act(self.dice.choice([n for n in range(INSTANCES) if n not in self.busy]))
+                self._act_another()
+            if self.dice.random() < self.pauses:
+                self._pause()
             self.weathers[number].delay = self.dice.choice([1, 1, 2, 5, 20])
-            self.clock.advance(self.dice.choice([0, 0, 0, 5, 400, 3_000]))
+            self.clock.advance(self.dice.choice(self.ticks))
             if self.dice.random() >= self.faults:
                 return None
             return self.dice.choice(self.kinds) if call.kind == "commit" else "unavailable"
 
         return script
 
+    def _pause(self) -> None:
+        """An instance stands still between two of its steps, for as long as machines do; the others go on."""
+        for _ in range(self.dice.randrange(1, 5)):
+            self.clock.advance(self.dice.choice(PAUSES))
+            self._act_another()
+
+    def _act_another(self) -> None:
+        if len(self.busy) <= NESTED_MAX and len(self.busy) < INSTANCES:
+            self._act(self.dice.choice([n for n in range(INSTANCES) if n not in self.busy]))
+
     def _act(self, number: int) -> None:
         if number in self.busy or len(self.busy) > NESTED_MAX:
             return
         if self.dice.random() < 0.02:
+            self.clocks[number].skew = self.dice.choice(SKEWS)
             self.committers[number] = self._committer(number)
+        batch, before = self._batch(), len(self.told)
+        if not batch:
+            return
         self.busy.add(number)
-        batch, before = [self._command() for _ in range(self.dice.choice([1, 1, 1, 2, 5]))], len(self.told)
         for job in self._together(self.committers[number], batch):
             assert job.answer is not None
-            self.told.append(Told(number, job.command, job.answer, frozenset(job.nonces)))
+            self._note(Told(number, job.command, job.answer, frozenset(job.nonces)))
         self.busy.remove(number)
         if len(self.told) == before + 1:
             self._judge_refusal(self.told[-1])
+
+    def _note(self, told: Told) -> None:
+        """Whoever is told that it is done can look, and find it done so."""
+        self.told.append(told)
+        answer, operation = told.answer, told.command.operation
+        assert isinstance(answer, Committed | DomainError), answer
+        if isinstance(answer, Committed) and operation:
+            assert operation in self.laws.operations, (told, "told done, and it is not")
+            assert self.laws.operations[operation]["result"] == answer.result, (told, "one key, one result")
 
     def _together(self, committer: Committer, batch: Sequence[Command]) -> list[Job]:
         """What `Committer.execute` does for so many threads that arrive at once, one of which leads."""
@@ -128,13 +210,18 @@ class Simulation:
 
     # Commands ----------------------------------------------------------------------------------------------------
 
+    def _batch(self) -> list[Command]:
+        return [self._command() for _ in range(self.dice.choice([1, 1, 1, 2, 5]))]
+
     def _command(self) -> Command:
-        """Something new, or, as users and brokers do, the same again."""
+        """Something new, or, as users and brokers do, the same again; what was asked first may come last."""
         if self.commands and self.dice.random() < 0.3:
             return self.dice.choice(self.commands)
-        command = self._new_command(OperationId(f"op{len(self.commands)}"))
-        self.commands.append(command)
-        return command
+        while len(self.undelivered) < self.dice.randrange(1, UNDELIVERED_MAX):
+            command = self._new_command(OperationId(f"op{len(self.commands)}"))
+            self.commands.append(command)
+            self.undelivered.append(command)
+        return self.undelivered.pop(self.dice.randrange(len(self.undelivered)))
 
     def _new_command(self, op: OperationId) -> Command:
         dice, amount = self.dice, self.dice.choice([0, 1, 5, 20, 100])
@@ -167,20 +254,19 @@ class Simulation:
         """Nobody else was there: what is stored now is what the refusal was decided on."""
         if isinstance(told.answer, Committed | Unavailable):
             return
-        snapshot = AccountStore(self.documents, KEYS, LEDGER).read(UID, [told.command])
-        assert told.command.operation not in snapshot.operations, (self, told, "refused, and it is done")
+        snapshot = AccountStore(self.documents, self.keys, LEDGER).read(UID, [told.command])
+        assert told.command.operation not in snapshot.operations, (told, "refused, and it is done")
+        now = self.clocks[told.instance].now()
         try:
-            decide(snapshot.head.account, told.command, self.clock.now(), kid="", archive=snapshot.archive)
+            decide(snapshot.head.account, told.command, now, kid="", archive=snapshot.archive)
         except DomainError as refusal:
-            assert type(refusal) is type(told.answer), (self, told, refusal)  # noqa: PT017
+            assert type(refusal) is type(told.answer), (told, refusal)  # noqa: PT017
         else:
-            raise AssertionError(self, told, "refused, and it could have been done")
+            raise AssertionError(told, "refused, and it could have been done")
 
     def _judge(self) -> None:
-        ledger = Ledger(self.documents, self.clock, KEYS, ledger_id=LEDGER, hold_lifetime_seconds=900)
-        assert ledger.verify(UID) == [], self
-        document = self.documents.get(account_path(UID))
-        assert document is None or document.data["available"] >= 0, self  # type: ignore[operator]
+        ledger = Ledger(self.documents, self.clock, self.keys, ledger_id=LEDGER, hold_lifetime_seconds=900)
+        assert ledger.verify(UID) == []
         by_operation: dict[str, list[Told]] = {}
         for told in self.told:
             if told.command.operation:
@@ -195,34 +281,38 @@ class Simulation:
         done = [told.answer for told in all_told if isinstance(told.answer, Committed)]
         unknown = any(isinstance(told.answer, OutcomeUnknown) for told in all_told)
         failed = [told.answer for told in all_told if not isinstance(told.answer, Committed)]
-        assert all(isinstance(answer, DomainError) for answer in failed), (self, failed)
-        assert all(answer.result == done[0].result for answer in done), (self, operation, "one key, one result")
-        assert sum(not answer.is_replay for answer in done) <= 1, (self, operation, "one key, one effect")
-        assert not done or is_stored, (self, operation, "told done, and it is not")
-        assert done or unknown or not is_stored, (self, operation, "told failed, and it landed")
+        assert all(isinstance(answer, DomainError) for answer in failed), failed
+        assert all(answer.result == done[0].result for answer in done), (operation, "one key, one result")
+        assert sum(not answer.is_replay for answer in done) <= 1, (operation, "one key, one effect")
+        assert not done or is_stored, (operation, "told done, and it is not")
+        assert done or unknown or not is_stored, (operation, "told failed, and it landed")
         for told in all_told:
             if not isinstance(told.answer, Committed | OutcomeUnknown):
-                assert not landed & told.nonces, (self, operation, told.answer, "refused, and that very try landed")
+                assert not landed & told.nonces, (operation, told.answer, "refused, and that very try landed")
 
     def tally(self) -> dict[str, int]:
         """How often each kind of answer was given."""
         kinds = [type(told.answer).__name__ for told in self.told]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
+    def history(self) -> list[tuple[int, str, str]]:
+        """Who was told what, in order: what must not depend on the store."""
+        return [(told.instance, told.command.operation, _said(told.answer)) for told in self.told]
 
-def troubles(simulation: Simulation) -> int:
-    """How many callers were told that the store was in the way."""
-    return sum(isinstance(told.answer, Unavailable) for told in simulation.told)
+    def stored(self) -> dict[str, Any]:
+        """Every document of the account, by its path."""
+        return dict(self._documents())
+
+    def _documents(self) -> Iterator[tuple[str, Any]]:
+        own = self.documents.get(account_path(UID))
+        if own is not None:
+            yield own.path, own.data
+        for name in COLLECTIONS:
+            for document in self.documents.query(Query(collection=f"{account_path(UID)}/{name}", limit=100_000)):
+                yield document.path, document.data
 
 
-def main() -> None:
-    """Play COUNT seeds from FIRST_SEED on."""
-    first, count, steps = (int(argument) for argument in sys.argv[1:4])
-    for seed in range(first, first + count):
-        simulation = Simulation(seed, steps)
-        simulation.run()
-        sys.stdout.write(f"{seed} {simulation.tally()}\n")
-
-
-if __name__ == "__main__":
-    main()
+def _said(answer: Committed | BaseException) -> str:
+    if isinstance(answer, Committed):
+        return orjson.dumps([dict(answer.result), answer.is_replay], option=orjson.OPT_SORT_KEYS).decode()
+    return f"{type(answer).__name__} {answer}"

@@ -43,6 +43,7 @@ class Weather:
         self.delay = delay
         self.calls: list[Call] = []
         self._late: list[tuple[int, Sequence[Write]]] = []
+        self._counts = {"read": 0, "commit": 0}
 
     def get(self, path: str) -> Document | None:
         self._read()
@@ -86,8 +87,8 @@ class Weather:
             raise StoreUnavailable
 
     def _ask(self, kind: Literal["read", "commit"]) -> Fault | None:
-        of_kind = sum(1 for call in self.calls if call.kind == kind) + 1
-        call = Call(kind, len(self.calls) + 1, of_kind)
+        self._counts[kind] += 1
+        call = Call(kind, len(self.calls) + 1, self._counts[kind])
         self.settle(until=call.number)
         self.calls.append(call)
         return self.script(call)
