@@ -12,6 +12,8 @@ help:
 	@echo "make coverage  the tests, with what they cover"
 	@echo "make bench     speed and memory as ratios; PART=starts|ledger|chat for one of them"
 	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
+	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
+	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=…"
 	@echo "make logs      follow the log of a running 'make run'"
 	@echo "make admin     EMAIL=… makes the first administrator"
 	@echo "make rebuild-analytics  usage by day from the journals anew, everybody's; USERS=… for some"
@@ -54,6 +56,19 @@ OPERATIONS ?= 20000
 
 chaos: setup
 	@exec $(PYTHON) -m tests.chaos $(SEED) $(OPERATIONS)
+
+.PHONY: simulate mutate
+FIRST ?= 0
+SEEDS ?= 1000
+COMMANDS ?= 500
+PLAY ?= histories
+MODULES ?=
+
+simulate: setup
+	@exec $(PYTHON) -m tests.simulation $(PLAY) $(FIRST) $(SEEDS) $(COMMANDS)
+
+mutate: setup
+	@exec $(PYTHON) -m tests.mutation $(MODULES)
 
 .PHONY: fire
 

@@ -1,0 +1,1 @@
+"""Small lies told to `shared/ledger`, one at a time: a test must notice each."""
