@@ -72,7 +72,7 @@ mutate: setup
 
 .PHONY: fire
 
-# Real servers that are left and killed in the middle of a chat turn.
+# Real servers that are left and killed in the middle of a chat turn, two hundred callers at once among it.
 fire: setup
 	@FIRE=1 exec $(PYTHON) -m pytest tests/fire
 

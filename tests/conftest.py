@@ -3,6 +3,7 @@
 A session ended from outside (SIGTERM) is ended like one by Ctrl-C, so that nothing outlives it.
 """
 
+import os
 import signal
 import uuid
 from collections.abc import Iterator
@@ -68,6 +69,16 @@ def pointed_at_its_own_emulators(request: pytest.FixtureRequest) -> Iterator[Non
                 yield
             return
     yield
+
+
+@pytest.fixture(autouse=True)
+def environment_left_as_it_was(pointed_at_its_own_emulators: None) -> Iterator[None]:
+    """What one test leaves in the environment, every process that a later one starts would inherit."""
+    before = dict(os.environ)
+    yield
+    names = {name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)}
+    changed = names - {"PYTEST_CURRENT_TEST"}
+    assert not changed, "a test changed the environment"
 
 
 @pytest.fixture(scope="session")

@@ -35,12 +35,15 @@ from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.identity import MemoryIdentity
 from shared.sagas.first_sight import SEEN_LIFETIME_SECONDS
+from tests.support.emulators import environment
 from tests.support.processes import wait_for
 
 CREATED = "google.cloud.firestore.document.v1.created"
 DELETED_USER = "google.firebase.auth.user.v2.deleted"
 PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 CLOCK = ManualClock()
+SET_WHEN_SERVED = {"FUNCTION_TARGET": "", "FUNCTION_SIGNATURE_TYPE": "", "THREADS": ""}
+"""Every function that is served from here, and every process that is started from here, would inherit them."""
 
 
 @pytest.fixture(autouse=True)
@@ -125,10 +128,11 @@ def test_both_arrive_through_functions_framework(services: Services):
     created = {"ce-type": CREATED, "ce-document": f"users/{uid}", "content-type": "application/protobuf"}
     deleted = {"ce-type": DELETED_USER, "ce-subject": f"users/{uid}", "content-type": "application/json"}
 
-    greeting = create_app("on_user_created", "main.py", "cloudevent").test_client()
-    greeted = greeting.post("/", data=document_data({}), headers={**headers, **created})
-    leaving = create_app("on_user_deleted", "main.py", "cloudevent").test_client()
-    left = leaving.post("/", data=json.dumps({"oldValue": {"uid": uid}}), headers={**headers, **deleted})
+    with environment(SET_WHEN_SERVED):
+        greeting = create_app("on_user_created", "main.py", "cloudevent").test_client()
+        greeted = greeting.post("/", data=document_data({}), headers={**headers, **created})
+        leaving = create_app("on_user_deleted", "main.py", "cloudevent").test_client()
+        left = leaving.post("/", data=json.dumps({"oldValue": {"uid": uid}}), headers={**headers, **deleted})
 
     assert (greeted.status_code, left.status_code) == (200, 200)
     assert status(services, uid) == "closed"

@@ -1,6 +1,5 @@
-"""Chat under fire. What kills real servers runs with `make fire`; what fits into memory runs with every `make test`."""
+"""Chat under fire, of real servers and in memory. `make fire` has the longest of it as well."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,9 +8,6 @@ from emulator.suite import Suite
 from emulator.upstream import Upstream
 from tests.fire.stage import Stage
 from tests.support.emulators import environment
-
-if not os.environ.get("FIRE"):
-    collect_ignore = ["test_disconnect.py", "test_kill.py", "test_storm.py"]
 
 
 @pytest.fixture(scope="package")

@@ -83,8 +83,12 @@ class Server:
         self.url = f"http://{LOOPBACK}:{self._port}/v1"
         gate = {"FIRESTORE_EMULATOR_HOST": store} if store else {}
         environment = {**os.environ, **stage.settings, "FUNCTION_TARGET": "api", **gate, **settings}
+        environment["PYTHONUNBUFFERED"] = "1"  # whoever is killed has told what it had to tell
+        environment.pop("FUNCTION_SIGNATURE_TYPE", None)  # it would beat what the function itself says
         command = [sys.executable, "-m", "functions_framework", "--target", "api", "--host", LOOPBACK]
-        self._log = (stage.home / f"{self._port}.log").open("wb")
+        self._told = stage.home / f"{self._port}.log"
+        self._log = self._told.open("wb")
+        self._last = "nothing"
         self._process = subprocess.Popen(
             [*command, "--port", str(self._port)],
             cwd=ROOT,
@@ -95,13 +99,21 @@ class Server:
         )
 
     def ready(self) -> Self:
-        wait_for(self._is_up, seconds=START_SECONDS_MAX, what="the function answers")
+        try:
+            wait_for(self._is_up, seconds=START_SECONDS_MAX, what="the function answers")
+        except AssertionError as error:
+            error.add_note(f"exit {self._process.poll()}, {self._last}; its log: {self._told.read_text()[-4_000:]}")
+            raise
         return self
 
     def _is_up(self) -> bool:
-        with contextlib.suppress(requests.ConnectionError):
-            return requests.get(f"{self.url}/monitoring/health", timeout=5).ok
-        return False
+        try:
+            answer = requests.get(f"{self.url}/monitoring/health", timeout=5)
+        except requests.ConnectionError as error:
+            self._last = str(error)
+            return False
+        self._last = f"{answer.status_code} {answer.text}"
+        return answer.ok
 
     def kill(self) -> None:
         """Its machine is gone: nothing behind this moment runs."""

@@ -1,5 +1,6 @@
 """Forty and two hundred callers of two real instances, with credits for four of them."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,7 +9,7 @@ from tests.fire.stage import Person, Server, Stage
 
 LIMIT = 40
 WORDS = " word" * LIMIT
-SECONDS = {40: 5, 200: 12}
+SECONDS = {40: 5, 200: 12} if os.environ.get("FIRE") else {40: 5}
 """How long an answer takes when so many call: nobody has finished before everybody has asked."""
 
 

@@ -23,8 +23,8 @@ from shared.kernel.documents import (
 )
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account, Archive, check
+from shared.ledger.books import merged
 from shared.ledger.codec import encode_account, encode_hold, encode_lot
-from shared.ledger.decide import merged
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, Verifier
