@@ -1,0 +1,1 @@
+"""What an agent may use: one small class each, with a schema for its arguments."""

@@ -1,0 +1,189 @@
+"""What a tool is: a name, a schema, and one method; what it is handed, and what it answers.
+
+A tool is called by a model, which may do what a page told it to: its arguments are hostile. So a tool sees the task it
+works for through `ToolUse` and nothing else: no user, no other task, no budget but the task's own.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shared.kernel.documents import Write
+from shared.kernel.ids import OperationId, Uid
+from shared.kernel.money import Micro
+from shared.ledger.commands import BudgetClaim
+
+OBSERVATION_CHARACTERS_MAX = 16_000
+"""What a model reads of one answer; a tool that has more says how to go on."""
+ARGUMENTS_BYTES_MAX = 200_000
+ARGUMENTS_DEPTH_MAX = 8
+TYPES: Mapping[str, type] = {"string": str, "integer": int, "array": list, "object": dict}
+
+
+class ToolFailed(Exception):
+    """It did not work, and the model should hear why: the task goes on."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFile:
+    """A file of a task."""
+
+    name: str
+    content: str
+    content_type: str = "text/plain"
+    is_artifact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a tool answers. `writes` are committed with the step that records it, by the worker that owns the task.
+
+    `cost` is what the tool's hold is to be captured for; `charged` what has been charged already, by a saga of its own.
+    """
+
+    text: str
+    sources: tuple[str, ...] = ()
+    files: tuple[TaskFile, ...] = ()
+    images: tuple[str, ...] = ()
+    cost: Micro | None = None
+    charged: Micro | None = None
+    writes: tuple[Write, ...] = ()
+    is_failure: bool = False
+
+
+class ToolUse(Protocol):
+    """One call of a tool, from its side: the task's own files, its budget, its name for this one intention."""
+
+    @property
+    def uid(self) -> Uid:
+        """Whose task it is: who pays."""
+        ...
+
+    @property
+    def operation(self) -> OperationId:
+        """The same for this call however often it is tried: what a saga of its own is keyed by."""
+        ...
+
+    @property
+    def budgets(self) -> tuple[BudgetClaim, ...]:
+        """The caps that what it spends counts against."""
+        ...
+
+    @property
+    def default_model(self) -> str:
+        """The task's own model."""
+        ...
+
+    def hold(self, amount: Micro, *, at_least: Micro) -> Micro:
+        """Set credits aside under the task's budget: `amount`, or what there is, but `at_least`. The amount held.
+
+        Once per use. Raises the ledger's refusals: whoever called the tool pauses the task for them.
+        """
+        ...
+
+    def file(self, name: str) -> TaskFile | None:
+        """A file of this task."""
+        ...
+
+    def file_names(self) -> Sequence[str]:
+        """The names of this task's files."""
+        ...
+
+
+class Tool(Protocol):
+    """Something a model may use."""
+
+    @property
+    def name(self) -> str:
+        """What a model calls it by."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What a model is told about it."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, object]:
+        """The JSON Schema of its arguments: an object of strings, integers and lists, nothing beyond it allowed."""
+        ...
+
+    def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
+        """Do it, in bounded time. `arguments` fit the schema. Raises ToolFailed, and the ledger's refusals."""
+        ...
+
+
+def text_field(description: str, length_max: int) -> Mapping[str, object]:
+    """The schema of a text that is not empty."""
+    return {"type": "string", "minLength": 1, "maxLength": length_max, "description": description}
+
+
+def whole_field(description: str, low: int, high: int) -> Mapping[str, object]:
+    """The schema of a whole number."""
+    return {"type": "integer", "minimum": low, "maximum": high, "description": description}
+
+
+def parse_arguments(schema: Mapping[str, object], text: str) -> Mapping[str, Any]:
+    """What a model said, if it fits the schema. Raises ToolFailed naming what does not, for the model to correct."""
+    if len(text.encode("utf-8", "replace")) > ARGUMENTS_BYTES_MAX:
+        raise ToolFailed("bad_arguments", "The arguments are too long.")
+    try:
+        value = json.loads(text or "{}", parse_constant=_refuse)
+        text.encode()
+    except (ValueError, RecursionError) as error:
+        raise ToolFailed("bad_arguments", "The arguments are not valid JSON.") from error
+    _check(schema, value, "arguments", 0)
+    arguments: Mapping[str, Any] = value
+    return arguments
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _check(schema: Mapping[str, Any], value: Any, name: str, depth: int) -> None:
+    kind = TYPES[schema["type"]]
+    if not isinstance(value, kind) or isinstance(value, bool) or depth > ARGUMENTS_DEPTH_MAX:
+        raise ToolFailed("bad_arguments", f"{name} must be of type {schema['type']}.")
+    if "enum" in schema and value not in schema["enum"]:
+        raise ToolFailed("bad_arguments", f"{name} must be one of {', '.join(schema['enum'])}.")
+    if isinstance(value, str):
+        _check_size(len(value), schema.get("minLength", 0), schema["maxLength"], f"the length of {name}")
+        if "\0" in value or not _is_unicode(value):
+            raise ToolFailed("bad_arguments", f"{name} must be Unicode text without NUL.")
+    elif isinstance(value, int):
+        _check_size(value, schema["minimum"], schema["maximum"], name)
+    elif isinstance(value, list):
+        _check_size(len(value), schema.get("minItems", 0), schema["maxItems"], f"the length of {name}")
+        for number, item in enumerate(value):
+            _check(schema["items"], item, f"{name}[{number}]", depth + 1)
+    elif isinstance(value, dict):
+        _check_object(schema, value, name, depth)
+
+
+def _check_object(schema: Mapping[str, Any], value: Mapping[str, Any], name: str, depth: int) -> None:
+    if missing := [key for key in schema.get("required", ()) if key not in value]:
+        raise ToolFailed("bad_arguments", f"{name} must have {missing[0]}.")
+    for key, item in value.items():
+        if key not in schema["properties"]:
+            raise ToolFailed("bad_arguments", f"{name} has no field {key[:40]!r}.")
+        _check(schema["properties"][key], item, key, depth + 1)
+
+
+def _check_size(size: int, low: int, high: int, what: str) -> None:
+    if not low <= size <= high:
+        raise ToolFailed("bad_arguments", f"{what} must be from {low} to {high}.")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
