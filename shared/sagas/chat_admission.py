@@ -6,13 +6,14 @@ none complete.
 
 import threading
 
+from shared.ai.expectation import Expectation
 from shared.kernel.clock import Clock
 from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.holding import Holding
 from shared.ledger.ledger import Ledger
-from shared.sagas.chat_plan import Plan, Planner
+from shared.sagas.metered import Metered, expecting_anew
 
 PURPOSE = "chat"
 PATIENCE_SECONDS = 5.0
@@ -24,13 +25,13 @@ WAITING_MAX = 40
 class Admission:
     """Places the holds of turns."""
 
-    def __init__(self, ledger: Ledger, planner: Planner, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, expectation: Expectation, clock: Clock) -> None:
         self._ledger = ledger
-        self._planner = planner
+        self._expectation = expectation
         self._clock = clock
         self._room = threading.Semaphore(WAITING_MAX)
 
-    def holding(self, plan: Plan, operation: OperationId) -> Holding:
+    def holding(self, plan: Metered, operation: OperationId) -> Holding:
         """The hold of this turn. Raises InsufficientCredits and the ledger's other refusals.
 
         With a ceiling there is nothing to wait for: it is there, or it is not. Without, a refusal is told once the
@@ -48,12 +49,12 @@ class Admission:
                     self._room.release()
         return self._placed(plan, operation, plan.hold)
 
-    def _patiently_placed(self, plan: Plan, operation: OperationId) -> Holding:
+    def _patiently_placed(self, plan: Metered, operation: OperationId) -> Holding:
         """Ask again and again, each time for what is expected by then."""
         deadline = self._clock.monotonic() + PATIENCE_SECONDS
         while self._clock.monotonic() < deadline:
             self._clock.wait(PAUSE_SECONDS)
-            plan = self._planner.expecting_anew(plan)
+            plan = expecting_anew(self._expectation, plan)
             try:
                 return self._placed(plan, operation, plan.cautious_hold)
             except (InsufficientCredits, BudgetExceeded) as refusal:
@@ -61,7 +62,7 @@ class Admission:
                     break
         return self._placed(plan, operation, plan.hold)
 
-    def _placed(self, plan: Plan, operation: OperationId, amount: Micro) -> Holding:
+    def _placed(self, plan: Metered, operation: OperationId, amount: Micro) -> Holding:
         request = plan.request
         return self._ledger.holding(
             request.uid,
@@ -75,7 +76,7 @@ class Admission:
         )
 
 
-def _may_help(refusal: InsufficientCredits | BudgetExceeded, plan: Plan) -> bool:
+def _may_help(refusal: InsufficientCredits | BudgetExceeded, plan: Metered) -> bool:
     """Whether what others hold, of the balance or of the cap, once it is given back, may be enough for this turn."""
     told = {name: int(value) for name, value in refusal.params.items() if name in refusal.amounts}
     within = (

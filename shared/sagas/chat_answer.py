@@ -6,26 +6,16 @@ from typing import TypeAlias
 from shared.ai.conversations import Message
 from shared.ai.tokens import Usage
 from shared.kernel.clock import rfc3339
-from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro, format_credits
-from shared.ledger.commands import BudgetClaim
+from shared.sagas.metered import Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnRequest:
-    """What a user says to a conversation. Without `is_streamed` nothing is delivered before the end, nor charged."""
+class TurnRequest(Asked):
+    """What a user says to a conversation."""
 
-    uid: Uid
-    conversation_id: str
     content: str
-    operation: OperationId
-    fingerprint: str
-    has_key: bool
     model: str | None = None
-    max_output_tokens: int | None = None
-    is_streamed: bool = True
-    principal: str = ""
-    budgets: tuple[BudgetClaim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,11 @@ from shared.sagas.chat_answer import Answer, Delta, Done, TurnEvent
 from shared.sagas.chat_reply import FAILED
 
 
-class Recovery:
-    """What can be done about a turn without its attempt: its hold and its messages are found by their names."""
+class TurnRecovery:
+    """What can be done about a turn without its attempt: its hold is found by its name."""
 
-    def __init__(self, ledger: Ledger, conversations: Conversations) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._conversations = conversations
 
     def given_up(self, turn: Turn) -> Micro:
         """Release what earlier attempts still hold: they crashed, or will find that they may not append.
@@ -67,7 +66,25 @@ class Recovery:
         return replace(turn, status="done", settled=claim.finish(settled))
 
     def _counts(self, turn: Turn) -> tuple[tuple[str, int], ...]:
-        """What the turn's message says was used, if it is still there."""
+        """What was used, as the record of the turn says, if it is still there."""
+        return ()
+
+    def captured_before(self, uid: Uid, hold: HoldId) -> Captured:
+        """What a hold took that ended before it was captured: its time was up."""
+        view = self._ledger.hold(uid, hold)
+        log("turn_hold_ended_before", "WARNING", hold_id=hold, status=view.status)
+        return Captured(amount=view.captured, absorbed=0, balance=self._ledger.balance(uid))
+
+
+class Recovery(TurnRecovery):
+    """The same for a conversation's turn, whose messages are found by their names too."""
+
+    def __init__(self, ledger: Ledger, conversations: Conversations) -> None:
+        super().__init__(ledger)
+        self._conversations = conversations
+
+    def _counts(self, turn: Turn) -> tuple[tuple[str, int], ...]:
+        """See `TurnRecovery._counts`: as the turn's message says."""
         try:
             message = self._conversations.message(turn.uid, turn.conversation_id, str(turn.message_id))
         except ConversationNotFound:
@@ -84,12 +101,6 @@ class Recovery:
         if message.finish_reason == FAILED:
             raise UpstreamUnavailable
         yield Done(answered(self.costed(message, turn.settled.cost), turn.settled))
-
-    def captured_before(self, uid: Uid, hold: HoldId) -> Captured:
-        """What a hold took that ended before it was captured: its time was up."""
-        view = self._ledger.hold(uid, hold)
-        log("turn_hold_ended_before", "WARNING", hold_id=hold, status=view.status)
-        return Captured(amount=view.captured, absorbed=0, balance=self._ledger.balance(uid))
 
     def costed(self, message: Message, cost: Micro) -> Message:
         """The message with what was charged for it, where that is not its price."""

@@ -6,7 +6,7 @@ from math import ceil
 from shared.ai.ports import ChatEvent, Finished, TextDelta, UsageReport
 from shared.ai.tokens import RunningCount, Usage
 from shared.kernel.money import Micro
-from shared.sagas.chat_plan import Plan
+from shared.sagas.metered import Metered
 
 FINISH_REASONS = frozenset({"stop", "length", "content_filter", "tool_calls"})
 CREDIT_LIMIT = "credit_limit"
@@ -21,7 +21,7 @@ class Reply:
     What is reported is what is charged, but for output beyond what was asked for: that is not for the user to pay.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Metered) -> None:
         self._plan = plan
         self._pieces: list[str] = []
         self._count = RunningCount()
@@ -105,6 +105,6 @@ class Reply:
         Before anything is known of the model, a piece is taken for a token, as most upstreams send them, within half
         and all of what we count: a count that runs high would end answers that the balance pays for.
         """
-        if self._plan.scale is not None:
-            return ceil(counted * self._plan.scale)
+        if self._plan.forecast.scale is not None:
+            return ceil(counted * self._plan.forecast.scale)
         return min(counted, max(pieces, counted // 2))

@@ -1,0 +1,116 @@
+"""A metered call, as decided before anything happens: what is asked, at what price, and how much to hold for it."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TypeVar
+
+from shared.ai.expectation import Expectation
+from shared.ai.models import Model
+from shared.ai.prompt import Prompt
+from shared.ai.tariff import Rate
+from shared.ai.tokens import Usage
+from shared.kernel.ids import OperationId, Uid
+from shared.kernel.money import Micro
+from shared.ledger.commands import BudgetClaim
+
+STEP_TOKENS_MIN = 16
+STEPS_PER_ANSWER = 4
+"""What grows by large steps keeps credits from others that need them now; what grows by small ones commits often."""
+GUESS_CAUTION = 2
+"""So many times the guess is set aside for an answer of a model that nobody knows yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Who asks, in whose name, and how. Without `is_streamed` nothing is delivered before the end, nor charged."""
+
+    uid: Uid
+    operation: OperationId
+    fingerprint: str
+    has_key: bool
+    conversation_id: str = ""
+    max_output_tokens: int | None = None
+    is_streamed: bool = True
+    principal: str = ""
+    budgets: tuple[BudgetClaim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What to expect of the answer. `is_guess`: it is what the model's document says, and not what was seen.
+
+    `scale`: how many of the model's tokens make one of those we count; None if nobody knows yet.
+    """
+
+    output_tokens: int
+    is_guess: bool
+    scale: Fraction | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """A call and its price. `rate` is the price snapshot: taken now, used to the end."""
+
+    request: Asked
+    model: Model
+    rate: Rate
+    prompt: Prompt
+    forecast: Forecast
+
+    @property
+    def ceiling(self) -> Micro:
+        """The most it can cost."""
+        return self.prompt.ceiling(self.rate)
+
+    @property
+    def is_held_whole(self) -> bool:
+        """Whether all that it can cost is set aside at first: it was limited, or what it uses is seen by nobody."""
+        return self.request.max_output_tokens is not None or self.model.is_reasoning
+
+    @property
+    def expected(self) -> Usage:
+        """About what it will use."""
+        return Usage(input_tokens=self.prompt.input_expected, output_tokens=self.forecast.output_tokens)
+
+    @property
+    def hold(self) -> Micro:
+        """What is set aside at first; of a free model nothing, and yet there is a hold."""
+        return self.ceiling if self.is_held_whole else self.rate.price(self.expected)
+
+    @property
+    def cautious_hold(self) -> Micro:
+        """What is better set aside at first, if it is there: what is too little for many leaves all half-way."""
+        if self.is_held_whole or not self.forecast.is_guess:
+            return self.hold
+        tokens = min(GUESS_CAUTION * self.forecast.output_tokens, self.prompt.output_at_most)
+        return self.rate.price(replace(self.expected, output_tokens=tokens))
+
+    @property
+    def step(self) -> Micro:
+        """By how much the hold grows at a time."""
+        tokens = max(STEP_TOKENS_MIN, self.forecast.output_tokens // STEPS_PER_ANSWER)
+        return max(Micro(1), self.rate.price(Usage(input_tokens=0, output_tokens=tokens)))
+
+    def output_cap(self, affordable: int) -> int:
+        """What the upstream may generate: all that was asked for, as far as the balance pays for it."""
+        paid_for = None if self.is_held_whole else self.rate.affordable_output(affordable, self.prompt.input_expected)
+        return self.prompt.output_at_most if paid_for is None else max(1, min(paid_for, self.prompt.output_at_most))
+
+
+AnyMetered = TypeVar("AnyMetered", bound=Metered)
+
+
+def forecast(expectation: Expectation, model: Model, prompt: Prompt, limit: int | None) -> Forecast:
+    """What is known of the model's answers by now, as far as this one may go."""
+    most = prompt.output_at_most if limit is None else min(limit, prompt.output_at_most)
+    return Forecast(
+        output_tokens=min(expectation.output_tokens(model), most),
+        is_guess=expectation.is_guess(model),
+        scale=expectation.scale(model),
+    )
+
+
+def expecting_anew(expectation: Expectation, plan: AnyMetered) -> AnyMetered:
+    """The same call, with what is known of the model's answers by now; how they are counted stays as it was."""
+    anew = forecast(expectation, plan.model, plan.prompt, plan.request.max_output_tokens)
+    return replace(plan, forecast=replace(anew, scale=plan.forecast.scale))
