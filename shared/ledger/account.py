@@ -13,6 +13,10 @@ Status = Literal["open", "frozen", "closed"]
 HoldStatus = Literal["active", "captured", "released", "expired"]
 
 HOLDS_MAX = 512
+SUSPENSIONS_MAX = 64
+"""Disputes may set credits aside however many holds its user has placed."""
+SUSPENSION = "dispute"
+"""The purpose of a hold that has no principal: nobody can capture, release or see it as a reservation."""
 LOTS_MAX = 1_000
 BUDGETS_MAX = 256
 TAKES_MAX = 4_096
@@ -149,7 +153,7 @@ def changed(value: T, **changes: Any) -> T:
 def check(account: Account) -> None:
     """Assert what must be true of every state: before each write and after each read, in production too."""
     assert account.debt >= 0, "debt is an amount owed"
-    assert len(account.holds) <= HOLDS_MAX, "open holds are limited"
+    assert len(account.holds) <= HOLDS_MAX + SUSPENSIONS_MAX, "open holds are limited"
     held_by_lot: dict[LotId, int] = {}
     for hold in account.holds.values():
         assert hold.status == "active", "a resolved hold leaves the state"

@@ -131,6 +131,34 @@ class Reverse(Asked):
 
 
 @asked
+class Restore(Asked):
+    """Of this lot, only `target` in all is to stay taken back: what was owed is forgiven, the rest comes back."""
+
+    lot: LotId
+    target: Micro
+
+
+@asked
+class Suspend(Asked):
+    """Set all that is left of these lots aside as `hold`, for nobody to spend; what other holds took of them too."""
+
+    lots: tuple[LotId, ...]
+    hold: HoldId
+
+
+@asked
+class Reinstate(Asked):
+    """End a suspension: what is left in it can be spent again. None of that name is nothing to end."""
+
+    hold: HoldId
+
+
+@asked
+class Annul(Asked):
+    """Use the operation up: whoever comes later with its real command is refused, unless it was done before."""
+
+
+@asked
 class Adjust(Asked):
     """An operator's correction: a lot more, or, below zero, so much less. The reason is a note, never an entry's."""
 
@@ -159,5 +187,20 @@ class Expire(Asked):
 
 
 Command: TypeAlias = (
-    Grant | PlaceHold | ExtendHold | Capture | Release | Charge | Reverse | Adjust | Freeze | Unfreeze | Close | Expire
+    Grant
+    | PlaceHold
+    | ExtendHold
+    | Capture
+    | Release
+    | Charge
+    | Reverse
+    | Restore
+    | Suspend
+    | Reinstate
+    | Annul
+    | Adjust
+    | Freeze
+    | Unfreeze
+    | Close
+    | Expire
 )

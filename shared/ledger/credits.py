@@ -1,4 +1,4 @@
-"""Credits in and out: granted, adjusted, charged at once, taken back."""
+"""Credits in and out: granted, adjusted, charged at once."""
 
 from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
@@ -6,9 +6,9 @@ from shared.kernel.ids import LotId
 from shared.kernel.money import AMOUNT_MAX
 from shared.ledger.account import LOTS_MAX
 from shared.ledger.books import Books, Result, consumed
-from shared.ledger.commands import Adjust, Charge, Grant, Reverse
+from shared.ledger.commands import Adjust, Charge, Grant
 from shared.ledger.entries import ADJUSTMENT, AVAILABLE, DEBT, Kind, Posting
-from shared.ledger.errors import LimitReached, LotExists, LotNotFound, ReversalTooLarge
+from shared.ledger.errors import LimitReached, LotExists
 from shared.ledger.expiry import settle_due
 from shared.ledger.limits import budget_facts, may_spend, rate_limited, told_facts, within_budgets
 
@@ -67,21 +67,3 @@ def charge(books: Books, command: Charge) -> Result:
     told = told_facts(tags=command.tags, usage=command.usage)
     books.post("charge", command.operation, postings, **tat, **budget_facts(command.budgets), **told)
     return {"amount": command.amount}
-
-
-def reverse(books: Books, command: Reverse) -> Result:
-    """Take back up to the target: the delta is computed here, so that it cannot be posted twice."""
-    lot = books.account.lots.get(command.lot) or books.archive.lots.get(command.lot)
-    if lot is None:
-        raise LotNotFound
-    if command.target > lot.granted:
-        raise ReversalTooLarge
-    delta = max(0, command.target - lot.reversed - lot.owed)
-    clawed = min(delta, lot.available)
-    parts = [(AVAILABLE, clawed), (DEBT, delta - clawed)]
-    if books.account.debt + delta - clawed > AMOUNT_MAX:
-        raise LimitReached("credits of debt", AMOUNT_MAX)
-    if delta:
-        postings = [Posting(source, lot.source, amount, lot.id) for source, amount in parts if amount]
-        books.post("reversal", command.operation, postings)
-    return {"lot": lot.id, "reversed": clawed, "owed": delta - clawed}

@@ -9,6 +9,7 @@ from shared.ledger.account import NOTHING, Account, Archive, check
 from shared.ledger.books import Books, Result
 from shared.ledger.commands import (
     Adjust,
+    Annul,
     Capture,
     Charge,
     Close,
@@ -18,16 +19,20 @@ from shared.ledger.commands import (
     Freeze,
     Grant,
     PlaceHold,
+    Reinstate,
     Release,
+    Restore,
     Reverse,
+    Suspend,
     Unfreeze,
 )
-from shared.ledger.credits import adjust, charge, grant, reverse
+from shared.ledger.credits import adjust, charge, grant
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, Entry, Posting
 from shared.ledger.errors import AccountClosed
 from shared.ledger.expiry import settle_due
 from shared.ledger.holds import capture, end_hold, extend_hold, place_hold, release
 from shared.ledger.limits import check_bounds
+from shared.ledger.reversals import annul, reinstate, restore, reverse, suspend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -113,6 +118,10 @@ HANDLERS: Mapping[type, Callable[[Books, Any], Result]] = {
     Release: release,
     Charge: charge,
     Reverse: reverse,
+    Restore: restore,
+    Suspend: suspend,
+    Reinstate: reinstate,
+    Annul: annul,
     Adjust: adjust,
     Freeze: _freeze,
     Unfreeze: _unfreeze,

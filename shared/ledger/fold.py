@@ -180,12 +180,28 @@ def _post(fold: _Fold, posting: Posting) -> None:
     elif posting.source == AVAILABLE:
         _post_from_available(fold, posting)
     elif posting.destination == AVAILABLE:
-        lot = _lot(fold, posting.lot)
-        fold.lots[lot.id] = changed(lot, granted=lot.granted + posting.amount)
+        _post_to_available(fold, posting)
     elif posting.destination == DEBT:
         _pay_debt(fold, posting.amount)
+        if posting.lot is not None:
+            lot = _lot(fold, posting.lot)
+            fold.lots[lot.id] = changed(lot, owed=lot.owed - posting.amount)
     elif fold.hold_id is not None:
         _count_captured(fold, posting.amount, is_user_s=False)
+
+
+def _post_to_available(fold: _Fold, posting: Posting) -> None:
+    """A grant, or the undoing of a reversal: what was owed and has been paid since comes back as granted anew."""
+    lot, amount = _lot(fold, posting.lot), posting.amount
+    if fold.draft.kind != "reversal":
+        fold.lots[lot.id] = changed(lot, granted=lot.granted + amount)
+        return
+    anew = min(amount, lot.owed)
+    if amount - anew > lot.reversed:
+        raise NotApplicable("more than was taken back is given back")
+    fold.lots[lot.id] = changed(
+        lot, granted=lot.granted + anew, owed=lot.owed - anew, reversed=lot.reversed - (amount - anew)
+    )
 
 
 def _post_from_available(fold: _Fold, posting: Posting) -> None:
@@ -226,6 +242,10 @@ def _post_from_held(fold: _Fold, posting: Posting) -> None:
     elif posting.destination == DEBT:
         fold.lots[lot.id] = changed(kept, reversed=lot.reversed + amount, owed=lot.owed - amount)
         _pay_debt(fold, amount)
+    elif fold.draft.kind == "reversal":
+        _check_reversible(lot, amount)
+        fold.lots[lot.id] = changed(kept, reversed=lot.reversed + amount)
+        _count_captured(fold, amount, is_user_s=True)
     else:
         fold.lots[lot.id] = changed(kept, spent=lot.spent + amount)
         _count_captured(fold, amount, is_user_s=True)

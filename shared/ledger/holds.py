@@ -91,6 +91,12 @@ def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, *
     return {"hold": hold.id, **_totals(charged), "released": released}
 
 
+def give_back(books: Books, hold: Hold, parts: list[tuple[LotId, int]], *, operation: str) -> None:
+    """Give back some of what an open hold took; it stays open with the rest."""
+    postings = list(_returned(books, parts))
+    books.post("expiry" if _has_breakage(postings) else "release", operation, postings, hold={"id": hold.id})
+
+
 def _totals(charged: list[Posting]) -> Result:
     """What the user paid, and what was ours to bear."""
     absorbed = sum(posting.amount for posting in charged if posting.source == ABSORBED)

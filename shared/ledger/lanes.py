@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from shared.kernel.documents import OutcomeUnknown, Version
 from shared.kernel.ids import Uid, derived_id
 from shared.ledger.books import Result
-from shared.ledger.commands import Command, Grant, PlaceHold
+from shared.ledger.commands import Command, Grant, PlaceHold, Suspend
 from shared.ledger.store import Head
 
 BATCH_COMMANDS_MAX = 200
@@ -173,4 +173,4 @@ def _names_something_new(command: Command) -> bool:
     """
     if isinstance(command, PlaceHold):
         return command.hold != derived_id("hold", command.operation)
-    return isinstance(command, Grant)
+    return isinstance(command, Grant | Suspend)

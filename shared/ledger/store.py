@@ -14,7 +14,18 @@ from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot, check
 from shared.ledger.books import Result
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
-from shared.ledger.commands import Capture, Command, ExtendHold, Grant, PlaceHold, Release, Reverse
+from shared.ledger.commands import (
+    Capture,
+    Command,
+    ExtendHold,
+    Grant,
+    PlaceHold,
+    Reinstate,
+    Release,
+    Restore,
+    Reverse,
+    Suspend,
+)
 from shared.ledger.decide import Decision
 from shared.ledger.entries import Entry, genesis
 from shared.ledger.errors import IntegrityFailed
@@ -358,9 +369,9 @@ def _entry_id(seq: int) -> str:
 
 
 def _archived_paths(uid: Uid, command: Command) -> Iterable[str]:
-    if isinstance(command, Reverse | Grant):
+    if isinstance(command, Reverse | Restore | Grant):
         yield lot_path(uid, command.lot)
-    elif isinstance(command, PlaceHold | ExtendHold | Capture | Release):
+    elif isinstance(command, PlaceHold | ExtendHold | Capture | Release | Suspend | Reinstate):
         yield hold_path(uid, command.hold)
 
 

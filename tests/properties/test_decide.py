@@ -6,10 +6,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from shared.kernel.errors import DomainError
 from shared.kernel.money import Micro
+from shared.ledger.account import SUSPENSION
 from shared.ledger.commands import BudgetClaim, Command, RateLimit
 from tests.support.books import (
     Books,
     adjust,
+    annul,
     capture,
     charge,
     close,
@@ -18,8 +20,11 @@ from tests.support.books import (
     freeze,
     grant,
     hold,
+    reinstate,
     release,
+    restore,
     reverse,
+    suspend,
     unfreeze,
 )
 
@@ -37,12 +42,14 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.books = Books()
 
-    def ask(self, command: Command) -> None:
+    def ask(self, command: Command) -> bool:
         before, archive = self.books.account, self.books.archive
         try:
             self.books.do(command)
         except DomainError:
             assert (self.books.account, self.books.archive) == (before, archive), "a refusal changes nothing"
+            return False
+        return True
 
     def claims(self, wanted: set[tuple[str, int, int | None]]) -> tuple[BudgetClaim, ...]:
         by_name = {name: (limit, lifetime) for name, limit, lifetime in sorted(wanted, key=str)}
@@ -90,6 +97,27 @@ class Life(RuleBasedStateMachine):
     @rule(lot=LOTS, amount=AMOUNTS)
     def reverse(self, lot, amount):
         self.ask(reverse(lot, amount))
+
+    @rule(lot=LOTS, amount=AMOUNTS)
+    def restore(self, lot, amount):
+        self.ask(restore(lot, amount))
+
+    @rule(name=st.sampled_from(["dispute0", "dispute1"]), lots=st.sets(LOTS, max_size=3))
+    def suspend(self, name, lots):
+        if self.ask(suspend(name, *sorted(lots))):
+            others = [hold for hold in self.books.account.holds.values() if hold.purpose != SUSPENSION]
+            assert not {lot for hold in others for lot, _ in hold.takes} & lots, "what is disputed is in no other hold"
+            assert all(self.books.account.lots[lot].available == 0 for lot in lots & self.books.account.lots.keys())
+
+    @rule(name=st.sampled_from(["dispute0", "dispute1", "hold0"]))
+    def reinstate(self, name):
+        self.ask(reinstate(name))
+
+    @rule()
+    def annul(self):
+        before = self.books.account
+        self.ask(annul())
+        assert before.seq == self.books.account.seq or before.due_at is not None
 
     @rule(amount=st.integers(-50, 50))
     def adjust(self, amount):

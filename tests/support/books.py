@@ -13,6 +13,7 @@ from shared.ledger.books import merged
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
 from shared.ledger.commands import (
     Adjust,
+    Annul,
     Capture,
     Charge,
     Close,
@@ -22,8 +23,11 @@ from shared.ledger.commands import (
     Freeze,
     Grant,
     PlaceHold,
+    Reinstate,
     Release,
+    Restore,
     Reverse,
+    Suspend,
     Unfreeze,
 )
 from shared.ledger.decide import Decision, decide
@@ -196,6 +200,22 @@ def release(name: str, *, operation: str | None = None, **more: Any) -> Release:
 
 def reverse(lot: str, target: int, *, operation: str | None = None) -> Reverse:
     return Reverse(**asked(operation), lot=LotId(lot), target=Micro(target))
+
+
+def restore(lot: str, target: int, *, operation: str | None = None) -> Restore:
+    return Restore(**asked(operation), lot=LotId(lot), target=Micro(target))
+
+
+def suspend(name: str, *lots: str, operation: str | None = None) -> Suspend:
+    return Suspend(**asked(operation), hold=HoldId(name), lots=tuple(LotId(lot) for lot in lots))
+
+
+def reinstate(name: str, *, operation: str | None = None) -> Reinstate:
+    return Reinstate(**asked(operation), hold=HoldId(name))
+
+
+def annul(*, operation: str | None = None) -> Annul:
+    return Annul(**asked(operation))
 
 
 def adjust(amount: int, *, operation: str | None = None) -> Adjust:
