@@ -13,7 +13,12 @@ from hypothesis import settings
 from tests.mutation.killing import Fate, Killing, modules, survivors, tally
 from tests.mutation.mutants import ROOT, mutants_of
 
-TESTS = ("tests/unit/ledger", "tests/properties/test_decide.py", "tests/unit/sagas/test_relay.py")
+TESTS = (
+    "tests/unit/ledger",
+    "tests/properties/test_decide.py",
+    "tests/unit/sagas/test_relay.py",
+    "tests/simulation/test_seeds.py",
+)
 EXPLAINED = ROOT / "docs" / "mutation.md"
 SHARE_MIN = 0.85
 

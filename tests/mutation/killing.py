@@ -18,10 +18,10 @@ from _pytest.runner import runtestprotocol
 from tests.mutation.mutants import ROOT, Mutant, function_of
 
 LEDGER = str(ROOT / "shared" / "ledger") + os.sep
-TESTS_SECONDS_MAX = 12.0
+TESTS_SECONDS_MAX = 8.0
 """So much of the tests that could notice a mutant is run, the quick ones first."""
-STUCK_FACTOR, STUCK_SECONDS = 10.0, 20.0
-"""A mutant whose tests take that much longer than they used to never ends: that is noticed as well."""
+STUCK_FACTOR, STUCK_SECONDS = 20.0, 5.0
+"""A test that takes that much longer than it used to never ends: that is noticed as well."""
 
 Line = tuple[str, int]
 
@@ -68,30 +68,27 @@ class Killing:
             self._tests.setdefault(line, []).append(item)
 
     def _mutate(self) -> None:
-        waiting, running = list(reversed(self.mutants)), dict[int, tuple[Mutant, float, int]]()
+        waiting, running = list(reversed(self.mutants)), dict[int, tuple[Mutant, int]]()
         while waiting or running:
             while waiting and len(running) < self.jobs:
                 self._begin(waiting.pop(), running)
-            ready, _, _ = select.select(list(running), [], [], 0.5)
-            for pipe, (mutant, deadline, pid) in list(running.items()):
-                if pipe in ready or time.monotonic() > deadline:
-                    del running[pipe]
-                    self._end(mutant, pipe, pid)
+            ready, _, _ = select.select(list(running), [], [])
+            for pipe in ready:
+                self._end(pipe, *running.pop(pipe))
 
-    def _begin(self, mutant: Mutant, running: dict[int, tuple[Mutant, float, int]]) -> None:
+    def _begin(self, mutant: Mutant, running: dict[int, tuple[Mutant, int]]) -> None:
         path = function_of(mutant.module, mutant.function).__code__.co_filename
         tests = self._chosen(self._tests.get((path, mutant.line), []))
         if not tests:
             self._fate(Fate(mutant, "unseen"))
             return
-        seconds = sum(self._seconds[item.nodeid] for item in tests)
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            _die_trying(mutant, tests, writing)
+            self._die_trying(mutant, tests, writing)
         os.close(writing)
-        running[reading] = (mutant, time.monotonic() + STUCK_SECONDS + STUCK_FACTOR * seconds, pid)
+        running[reading] = (mutant, pid)
 
     def _chosen(self, tests: Sequence[pytest.Item]) -> list[pytest.Item]:
         chosen, seconds = [], 0.0
@@ -101,31 +98,36 @@ class Killing:
                 chosen.append(item)
         return chosen
 
-    def _end(self, mutant: Mutant, pipe: int, pid: int) -> None:
-        is_told, _, _ = select.select([pipe], [], [], 0)
-        told = os.read(pipe, 4_096).decode() if is_told else "stuck"
+    def _die_trying(self, mutant: Mutant, tests: Sequence[pytest.Item], told: int) -> None:
+        """The fork: tell the first test that fails, or that none does. An alarm ends one that does not end."""
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nowhere, stream)
+        try:
+            mutant.apply()
+            for item in tests:
+                signal.setitimer(signal.ITIMER_REAL, STUCK_SECONDS + STUCK_FACTOR * self._seconds[item.nodeid])
+                if not passes(item):
+                    os.write(told, item.nodeid.encode()[:4_000])
+                    break
+            else:
+                os.write(told, b"survived")
+        finally:
+            os._exit(0)
+
+    def _end(self, pipe: int, mutant: Mutant, pid: int) -> None:
+        told = os.read(pipe, 4_096).decode()
         os.close(pipe)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        ends = {"": ("killed", "the process itself"), "stuck": ("stuck", ""), "survived": ("survived", "")}
-        self._fate(Fate(mutant, *ends.get(told, ("killed", told))))
+        _, status = os.waitpid(pid, 0)
+        is_stuck = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
+        if told == "survived":
+            self._fate(Fate(mutant, "survived"))
+        else:
+            self._fate(Fate(mutant, "stuck" if is_stuck else "killed", told))
 
     def _fate(self, fate: Fate) -> None:
         self.fates.append(fate)
         self.tell(fate, len(self.fates))
-
-
-def _die_trying(mutant: Mutant, tests: Sequence[pytest.Item], told: int) -> None:
-    """The fork: tell the first test that fails, or that none does."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
-    try:
-        mutant.apply()
-        killer = next((item.nodeid for item in tests if not passes(item)), "survived")
-        os.write(told, killer.encode()[:4_000])
-    finally:
-        os._exit(0)
 
 
 def passes(item: pytest.Item) -> bool:

@@ -27,7 +27,7 @@ from shared.ledger.books import merged
 from shared.ledger.codec import encode_account, encode_hold, encode_lot
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
-from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, Verifier
+from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
 from shared.ledger.store import account_path, entry_path, hold_path, lot_path, plain_fields
 
 
@@ -56,7 +56,7 @@ class Lawful:
 class Laws:
     """One account as its own entries tell it. `landed` raises AssertionError for the first law that is broken."""
 
-    def __init__(self, ledger: str, uid: Uid, keys: Verifier) -> None:
+    def __init__(self, ledger: str, uid: Uid, keys: KeyRing) -> None:
         self.uid, self.keys, self.ledger = uid, keys, ledger
         self.account = Account(ledger=ledger, uid=uid, head=genesis(ledger, uid))
         self.archive = Archive()
@@ -165,7 +165,7 @@ class Laws:
         if kind == "operations":
             self._remember(path, write, data)
         elif kind in {"lots", "holds"}:
-            assert (data["state"], self._is_sealed(path, data)) == (archived[path], True)
+            assert (data["state"], self._is_marked(path, data)) == (archived[path], True)
         elif kind == "outbox":
             assert data == {"uid": self.uid, "seq": self.account.seq, "at": to_datetime(self.account.at)}
         else:
@@ -174,7 +174,7 @@ class Laws:
     def _remember(self, path: str, write: Write, data: Data) -> None:
         """One key, one effect; and what it is told is the balance that its own last entry left."""
         assert isinstance(write, Create), "an operation is remembered once"
-        assert self._is_sealed(path, data)
+        assert self._is_marked(path, data)
         remembered: Any = orjson.loads(str(data["state"]))
         told = remembered["result"]
         if remembered["seq"] in self.balances:
@@ -191,11 +191,9 @@ class Laws:
             "seq": account.seq,
         }
 
-    def _is_sealed(self, path: str, data: Data) -> bool:
-        digest = hashlib.sha256(str(data["state"]).encode()).hexdigest()
-        message = canonical({"ledger": self.ledger, "uid": self.uid, "version": 0, "nonce": path, "state": digest})
-        kid, _, seal = str(data["seal"]).partition(":")
-        return self._is_signed(SEAL_CONTEXT, message, kid, seal)
+    def _is_marked(self, path: str, data: Data) -> bool:
+        record = canonical({"ledger": self.ledger, "path": path, "state": str(data["state"])})
+        return self.keys.is_marked(record, str(data["seal"]))
 
     def _is_signed(self, context: bytes, message: bytes, kid: str, signature: str) -> bool:
         return self.keys.is_signed(context, message, kid=kid, signature=signature)
