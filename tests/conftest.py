@@ -13,9 +13,13 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from emulator.stand_ins.deliveries import ATTEMPTS_MAX, BACKOFF_SECONDS
+from emulator.stand_ins.paypal import PayPalStandIn
+from emulator.stand_ins.stripe import StripeStandIn
 from emulator.suite import EMULATORS, Suite
 from emulator.upstream import Upstream
 from tests.support.emulators import environment, laptop_settings, running
+from tests.support.endpoint import Endpoint
 
 WITHOUT_SOCKETS = ("unit", "properties", "api", "architecture")
 HERE = Path(__file__).parent
@@ -108,6 +112,43 @@ def upstream(upstream_server: Upstream) -> Upstream:
     """A stand-in provider with an empty journal and no scripts."""
     upstream_server.reset()
     return upstream_server
+
+
+@pytest.fixture(scope="session")
+def stripe_server() -> Iterator[StripeStandIn]:
+    with StripeStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def stripe_stand_in(stripe_server: StripeStandIn) -> StripeStandIn:
+    """A stand-in Stripe that knows nothing yet and delivers to nobody."""
+    stripe_server.target(urls=[])
+    stripe_server.retry(attempts=ATTEMPTS_MAX, backoff_seconds=BACKOFF_SECONDS)
+    stripe_server.reset()
+    return stripe_server
+
+
+@pytest.fixture(scope="session")
+def paypal_server() -> Iterator[PayPalStandIn]:
+    with PayPalStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def paypal_stand_in(paypal_server: PayPalStandIn) -> PayPalStandIn:
+    """A stand-in PayPal that knows nothing yet and delivers to nobody."""
+    paypal_server.target(urls=[])
+    paypal_server.retry(attempts=ATTEMPTS_MAX, backoff_seconds=BACKOFF_SECONDS)
+    paypal_server.reset()
+    return paypal_server
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """A webhook endpoint that takes whatever comes."""
+    with Endpoint() as it:
+        yield it
 
 
 @pytest.fixture

@@ -1,0 +1,5 @@
+"""A stand-in PayPal: `with PayPalStandIn() as paypal:`, then `paypal.url` instead of api-m.paypal.com."""
+
+from emulator.stand_ins.paypal.provider import PayPalStandIn
+
+__all__ = ["PayPalStandIn"]

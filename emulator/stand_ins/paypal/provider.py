@@ -1,0 +1,343 @@
+"""The stand-in PayPal itself: its server, and everything a test can make happen behind the merchant's back."""
+
+import base64
+import json
+import time
+import uuid
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from emulator.stand_ins.idempotency import Keys
+from emulator.stand_ins.paypal import certificates, objects, pages
+from emulator.stand_ins.paypal.api import Api
+from emulator.stand_ins.paypal.certificates import Certificate
+from emulator.stand_ins.paypal.errors import PayPalError, refused_token
+from emulator.stand_ins.paypal.money import REFUND_STARTS, Money
+from emulator.stand_ins.stand_in import Misuse, Pause, StandIn
+from emulator.stand_ins.wire import Answer, Json, Request
+
+KEY_LIFETIME_SECONDS = 6 * 3600
+CLIENT_ID = "stand-in-client"
+CLIENT_SECRET = "stand-in-secret"
+WEBHOOK_ID = "8PT597110X687430LKGECATA"
+CERTIFICATE_HOST = "https://api.sandbox.paypal.com"
+REFUSALS = {
+    404: "RESOURCE_NOT_FOUND",
+    409: "RESOURCE_CONFLICT",
+    422: "UNPROCESSABLE_ENTITY",
+    429: "RATE_LIMIT_REACHED",
+    503: "SERVICE_UNAVAILABLE",
+}
+
+
+class PayPalStandIn(StandIn):
+    """Orders, captures, refunds and disputes in memory; every control refuses what cannot happen with Misuse.
+
+    `later_seconds` is when a payment that was put under review on the hosted page is decided by itself; None waits for
+    `settle_capture`.
+    """
+
+    name = "paypal"
+    key_header = "paypal-request-id"
+    controls = StandIn.controls | {
+        "alter", "approve", "capture_count", "captures_for", "close_dispute", "dispute", "events", "expire_order",
+        "expire_tokens", "fail_refund", "get", "issue_certificate", "refund", "refunds_start", "review_dispute",
+        "settle_capture", "settle_refund",
+    }  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        client_id: str = CLIENT_ID,
+        client_secret: str = CLIENT_SECRET,
+        webhook_id: str = WEBHOOK_ID,
+        later_seconds: float | None = None,
+    ) -> None:
+        super().__init__(port=port)
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.webhook_id = webhook_id
+        self._later_seconds = later_seconds
+        self._keys = Keys(lifetime_seconds=KEY_LIFETIME_SECONDS, now=self.now)
+        self._money = Money(now=self.now, url=self.url, announce=self.announce)
+        self._api = Api(
+            money=self._money,
+            keys=self._keys,
+            client_id=client_id,
+            client_secret=client_secret,
+            url=self.url,
+            now=self.now,
+            announce_again=lambda event: self.announce_again(event=event),
+        )
+        self._certificate = self.serve(certificates.authority().issue())
+
+    @property
+    def root_pem(self) -> str:
+        """The root certificate that a verifier has to trust."""
+        return certificates.authority().root_pem
+
+    # ── payers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def approve(self, *, order: str, ending: str = "completed", email: str = "zoe@example.com") -> Json:
+        """Approve on the hosted page, without a browser.
+
+        ending: what a capture finds: `completed`, `pending`, `denied` (a capture that failed) or `declined`
+        (INSTRUMENT_DECLINED, until it is approved again).
+        """
+        with self.lock:
+            return _told(self._money.approve(self._order(order), ending, email))
+
+    def settle_capture(self, *, capture: str, is_paid: bool = True) -> Json:
+        """A pending capture is completed, or denied."""
+        with self.lock:
+            return _told(self._money.settle_capture(self._capture(capture), is_paid=is_paid))
+
+    def expire_order(self, *, order: str) -> None:
+        """Nobody captured it in time; PayPal does not know it any more."""
+        with self.lock:
+            self._money.expire_order(self._order(order))
+
+    # ── the merchant's dashboard, and the resolution centre ──────────────────────────────────────────────────────────
+
+    def refund(self, *, of: str, value: str | None = None) -> Json:
+        """Refund in the dashboard; all that is left unless a value is given. Raises PayPalError as the API does."""
+        with self.lock:
+            capture = self._capture(of)
+            given = {} if value is None else {"amount": {**capture["amount"], "value": value}}
+            return _told(self._money.create_refund(capture, given))
+
+    def refunds_start(self, *, status: str) -> None:
+        """From now on refunds begin as `COMPLETED`, `PENDING` or `FAILED`."""
+        if status not in REFUND_STARTS:
+            raise Misuse(f"a refund starts as {', '.join(REFUND_STARTS)}")
+        self._money.refunds_start = status
+
+    def settle_refund(self, *, refund: str) -> Json:
+        with self.lock:
+            return _told(self._money.settle_refund(self._known(self._money.refunds, refund)))
+
+    def fail_refund(self, *, refund: str) -> Json:
+        """A refund did not arrive, also one that was said to be completed."""
+        with self.lock:
+            return _told(self._money.fail_refund(self._known(self._money.refunds, refund)))
+
+    def dispute(self, *, of: str, value: str | None = None, reason: str = "UNAUTHORISED") -> Json:
+        """The buyer disputes a payment, or a part of it."""
+        with self.lock:
+            return _told(self._money.open_dispute(self._capture(of), value, reason))
+
+    def review_dispute(self, *, dispute: str) -> Json:
+        with self.lock:
+            return _told(self._money.review_dispute(self._known(self._money.disputes, dispute)))
+
+    def close_dispute(self, *, dispute: str, outcome: str, is_reversal_told: bool = False) -> Json:
+        """The seller has `won`, the buyer has (`lost`), or the buyer has `withdrawn` it.
+
+        `is_reversal_told`: a loss is announced a second time, as PAYMENT.CAPTURE.REVERSED.
+        """
+        with self.lock:
+            found = self._known(self._money.disputes, dispute)
+            return _told(self._money.close_dispute(found, outcome, is_reversal_told=is_reversal_told))
+
+    # ── looking, and lying ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def get(self, *, id: str) -> Json:  # noqa: A002  # ids are called id everywhere
+        """Any order, capture, refund, dispute or event, as it is now."""
+        with self.lock:
+            money = self._money
+            for known in (money.orders, money.captures, money.refunds, money.disputes, money.events):
+                if id in known:
+                    return _told(known[id])
+        raise Misuse(f"there is no {id}")
+
+    def events(self, *, type: str = "") -> list[Json]:  # noqa: A002
+        """Every event since the last reset, or those of one type; oldest first."""
+        with self.lock:
+            return [_told(each) for each in self._money.events.values() if type in {"", each["event_type"]}]
+
+    def capture_count(self, *, order: str) -> int:
+        """How often this order's money was taken."""
+        with self.lock:
+            found = self._money.approvals.get(order)
+            return 0 if found is None else len([each for each in found.captures if self._is_taken(each)])
+
+    def captures_for(self, *, reference: str) -> list[Json]:
+        """Every capture of this order, invoice id or custom id that took money, or may still do so.
+
+        More than one means that somebody paid twice.
+        """
+        with self.lock:
+            return [
+                _told(each)
+                for name, approval in self._money.approvals.items()
+                for each in map(self._money.captures.__getitem__, approval.captures)
+                if reference in {name, each.get("invoice_id"), each.get("custom_id")} and self._is_taken(each["id"])
+            ]
+
+    def _is_taken(self, capture_id: str) -> bool:
+        return self._money.captures[capture_id]["status"] not in {"DECLINED", "FAILED"}
+
+    def alter(self, *, id: str, changes: Json) -> Json:  # noqa: A002
+        """Change an object behind everybody's back, without an event: other amounts, another currency.
+
+        `changes` maps top-level fields to values.
+        """
+        with self.lock:
+            money = self._money
+            for known in (money.orders, money.captures, money.refunds, money.disputes):
+                if id in known:
+                    known[id].update(changes)
+                    return _told(known[id])
+        raise Misuse(f"there is no {id}")
+
+    # ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def serve(self, certificate: Certificate) -> Certificate:
+        """Serve a certificate, so that deliveries can be signed with it: `deliver(id, certificate=certificate.id)`."""
+        self._api.certificates[certificate.id] = certificate
+        return certificate
+
+    def issue_certificate(
+        self,
+        *,
+        common_name: str = certificates.SIGNER,
+        names: list[str] | None = None,
+        starts_in_days: float = -1,
+        ends_in_days: float = certificates.LEAF_DAYS,
+        is_chain_whole: bool = True,
+        is_trusted: bool = True,
+    ) -> str:
+        """Issue and serve a certificate, good or bad; its id. One that is not trusted comes from a stranger."""
+        now = datetime.now(UTC)
+        issuer = certificates.authority() if is_trusted else certificates.stranger()
+        issued = issuer.issue(
+            common_name=common_name,
+            names=names,
+            since=now + timedelta(days=starts_in_days),
+            until=now + timedelta(days=ends_in_days),
+            is_chain_whole=is_chain_whole,
+        )
+        return self.serve(issued).id
+
+    # ── what every stand-in says for itself ──────────────────────────────────────────────────────────────────────────
+
+    def answer(self, request: Request, pause: Pause) -> Answer:
+        return self._api.answer(request, pause, self.lock)
+
+    def refusal(self, status: int) -> Answer:
+        if status == 401:  # noqa: PLR2004
+            return refused_token("invalid_token", "Token signature verification failed")
+        return PayPalError(REFUSALS.get(status, "INTERNAL_SERVER_ERROR")).answer()
+
+    def sign(self, body: bytes, signing: Mapping[str, Any]) -> Mapping[str, str]:
+        """RSA-SHA256 over `{transmission id}|{time}|{webhook id}|{CRC-32 of the body}`.
+
+        signing: `certificate` (an id), `certificate_url`, `webhook_id`, `algorithm`, `transmission_id`, `time` (as
+        sent), `ahead_seconds`, `crc`, `signature`.
+        """
+        certificate = self._api.certificates[signing.get("certificate", self._certificate.id)]
+        transmission = str(signing.get("transmission_id", uuid.uuid4()))
+        stamp = str(signing.get("time", objects.stamp(time.time() + float(signing.get("ahead_seconds", 0)))))
+        webhook = signing.get("webhook_id", self.webhook_id)
+        message = f"{transmission}|{stamp}|{webhook}|{signing.get('crc', zlib.crc32(body))}"
+        signature = base64.b64encode(certificate.sign(message.encode())).decode()
+        return {
+            "PAYPAL-TRANSMISSION-ID": transmission,
+            "PAYPAL-TRANSMISSION-TIME": stamp,
+            "PAYPAL-TRANSMISSION-SIG": str(signing.get("signature", signature)),
+            "PAYPAL-CERT-URL": str(signing.get("certificate_url", f"{CERTIFICATE_HOST}{certificate.path}")),
+            "PAYPAL-AUTH-ALGO": str(signing.get("algorithm", "SHA256withRSA")),
+            "PAYPAL-AUTH-VERSION": "v2",
+        }
+
+    def event(self, event_id: str) -> Json:
+        with self.lock:
+            return self._known(self._money.events, event_id)
+
+    def event_id(self) -> str:
+        return objects.event_id()
+
+    @staticmethod
+    def type_of(event: Json) -> str:
+        return str(event.get("event_type", ""))
+
+    def clear(self) -> None:
+        self._money.clear()
+
+    def expire_idempotency_keys(self) -> int:
+        return self._keys.expire()
+
+    def expire_tokens(self) -> None:
+        """Every access token is refused from now on, though its time is not over."""
+        self._api.expire_tokens()
+
+    # ── the hosted page ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def page(self, request: Request) -> Answer | None:
+        if request.path != pages.PATH:
+            return None
+        with self.lock:
+            try:
+                order = self._money.get_order(request.asked().get("token", ""))
+            except PayPalError:
+                return pages.unknown()
+            approval = self._money.approvals[order["id"]]
+            if order["status"] == "COMPLETED":
+                return pages.closed(approval)
+            if request.method != "POST":
+                return pages.approve(order, approval)
+            return self._press(order, *pages.action_of(request))
+
+    def _press(self, order: Json, action: str, email: str) -> Answer:
+        approval = self._money.approvals[order["id"]]
+        if action == "cancel":
+            return pages.back(approval.cancel_url, token=order["id"])
+        ending, _, decision = action.partition("_")
+        try:
+            self._money.approve(order, ending, email or "zoe@example.com")
+        except Misuse:
+            return pages.approve(order, approval)
+        if decision and self._later_seconds is not None:
+            self._decide_later(order["id"], is_paid=decision == "paid")
+        return pages.back(approval.return_url, token=order["id"], PayerID=order["payer"]["payer_id"])
+
+    def _decide_later(self, order_id: str, *, is_paid: bool) -> None:
+        """Once it is captured, the review takes its time; until then, look again."""
+
+        def decide() -> None:
+            with self.lock:
+                approval = self._money.approvals.get(order_id)
+                if approval is None or order_id not in self._money.orders:
+                    return
+                pending = [self._money.captures[each] for each in approval.captures]
+                for capture in pending:
+                    if capture["status"] == "PENDING":
+                        self._money.settle_capture(capture, is_paid=is_paid)
+                if not pending:
+                    self._decide_later(order_id, is_paid=is_paid)
+
+        self.later(self._later_seconds or 0.0, decide)
+
+    def _order(self, order_id: str) -> Json:
+        return self._known(self._money.orders, order_id)
+
+    def _capture(self, object_id: str) -> Json:
+        """A capture by its id, or by its order's."""
+        approval = self._money.approvals.get(object_id)
+        if approval is not None and approval.captures:
+            return self._money.captures[approval.captures[-1]]
+        return self._known(self._money.captures, object_id)
+
+    @staticmethod
+    def _known(things: dict[str, Json], thing_id: str) -> Json:
+        if thing_id not in things:
+            raise Misuse(f"there is no {thing_id}")
+        return things[thing_id]
+
+
+def _told(thing: Json) -> Json:
+    copied: Json = json.loads(json.dumps(thing))
+    return copied

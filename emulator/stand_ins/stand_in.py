@@ -1,0 +1,394 @@
+"""What every stand-in provider is: a server with a journal, faults, deliveries, a clock, and a control address.
+
+Everything that tests do through Python they can do through HTTP: `POST /_control/{name}` with the arguments as a JSON
+object, for the names in `controls`; the answer is the method's result.
+"""
+
+import contextlib
+import itertools
+import json
+import secrets
+import string
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from emulator.stand_ins.deliveries import Deliveries, Habit
+from emulator.stand_ins.faults import Fault, Faults
+from emulator.stand_ins.wire import Answer, Json, Request, Server, json_answer
+
+CONTROL = "/_control/"
+DRAIN_SECONDS = 30.0
+ALPHABET = string.ascii_letters + string.digits
+
+Pause = Callable[[], None]
+
+
+class Misuse(ValueError):
+    """A control was told something that cannot be."""
+
+
+class Refused(Exception):
+    """The provider refuses, in words of its own."""
+
+
+def token(length: int, alphabet: str = ALPHABET) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """One API call as the journal tells it. Outcome: open, answered, refused, failed, reset or replayed."""
+
+    id: int
+    method: str
+    path: str
+    query: str
+    body: str
+    key: str | None
+    outcome: str = "open"
+    status: int = 0
+
+    def as_json(self) -> Json:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class StandIn(ABC):
+    """A provider as a part of this process: `with StripeStandIn() as stripe: … stripe.url`. Ends with its owner."""
+
+    name: ClassVar[str]
+    key_header: ClassVar[str]  # where its idempotency keys stand, in lower case
+    controls: ClassVar[frozenset[str]] = frozenset({
+        "advance", "announce_again", "deliveries", "deliver", "drain", "drop", "expire_idempotency_keys", "fail",
+        "hold", "lie", "misdeliver", "pending", "release", "requests", "reset", "retry", "send_raw", "slow", "target",
+    })  # fmt: skip
+
+    def __init__(self, *, port: int = 0) -> None:
+        self.lock = threading.RLock()
+        self.faults = Faults()
+        self._journal: list[Seen] = []
+        self._numbers = itertools.count(1)
+        self._ahead_seconds = 0.0
+        self._stopping = threading.Event()
+        self._later: list[threading.Timer] = []
+        self._deliveries = Deliveries(self.sign, on_taken=self.on_taken)
+        self._server = Server(port, self._serve, name=self.name)
+
+    # ── what each provider says for itself ───────────────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    def answer(self, request: Request, pause: Pause) -> Answer:
+        """Answer an API call; `pause` is where a slow provider takes its time."""
+
+    @abstractmethod
+    def page(self, request: Request) -> Answer | None:
+        """A hosted page, if this is the address of one."""
+
+    @abstractmethod
+    def refusal(self, status: int) -> Answer:
+        """An error in this provider's words that has nothing to do with what was asked."""
+
+    @abstractmethod
+    def sign(self, body: bytes, signing: Mapping[str, Any]) -> Mapping[str, str]:
+        """The headers that prove a delivery; `signing` says what is to be wrong with them."""
+
+    @abstractmethod
+    def event(self, event_id: str) -> Json:
+        """An event as it was announced. Raises Misuse if there is none."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget every object."""
+
+    @abstractmethod
+    def expire_idempotency_keys(self) -> int:
+        """Forget all keys, as providers do after hours; how many there were."""
+
+    def on_taken(self, event_id: str) -> None:  # noqa: B027  # most providers do not mind
+        """An endpoint has taken this event."""
+
+    def remember_failure(self, request: Request, answer: Answer) -> None:  # noqa: B027  # nor do they all remember
+        """Some providers answer a key with the failure it once met."""
+
+    # ── its life ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    def start(self) -> None:
+        self._deliveries.start()
+        self._server.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        for timer in self._later:
+            timer.cancel()
+        self._server.stop()
+        self._deliveries.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def now(self) -> float:
+        """Seconds since the epoch, by the stand-in's own clock."""
+        return time.time() + self._ahead_seconds
+
+    def later(self, seconds: float, act: Callable[[], object]) -> None:
+        """Do something by itself after a while, unless it is ended or reset before."""
+        timer = threading.Timer(seconds, act)
+        timer.daemon = True
+        self._later.append(timer)
+        timer.start()
+
+    # ── controls: the same in Python and under /_control/ ────────────────────────────────────────────────────────────
+
+    @property
+    def journal(self) -> list[Json]:
+        """Every API call since the last reset, oldest first."""
+        return [seen.as_json() for seen in list(self._journal)]
+
+    def requests(self, *, path: str = "", method: str = "") -> list[Json]:
+        """The journal, or the part of it with this in its path."""
+        return [seen for seen in self.journal if path in seen["path"] and method in {"", seen["method"]}]
+
+    def reset(self) -> None:
+        """Forget every object, event, delivery, key, order and request; endpoints and credentials stay."""
+        for timer in self._later:
+            timer.cancel()
+        self._later.clear()
+        with self.lock:
+            self.clear()
+            self.expire_idempotency_keys()
+            self.faults.clear()
+            self._deliveries.clear()
+            self._journal.clear()
+            self._ahead_seconds = 0.0
+
+    def advance(self, *, seconds: float) -> float:
+        """Move the stand-in's clock, so that keys and sessions grow old; what it shows now."""
+        self._ahead_seconds += seconds
+        return self.now()
+
+    def fail(
+        self,
+        *,
+        times: int = 1,
+        how: str = "status",
+        status: int = 500,
+        when: str = "before",
+        seconds: float = 0.0,
+        path: str = "",
+        method: str = "",
+        is_remembered: bool = False,
+    ) -> None:
+        """Make the next API calls fail, before or after they took effect.
+
+        how: `status` answers an error, `reset` ends the connection, `hang` first waits `seconds`. Only calls with
+        `path` in their path, and of this method, count. `is_remembered`: the failure is what the idempotency key
+        is answered with from now on.
+        """
+        self.faults.order(
+            Fault(
+                times=times,
+                how=how,
+                status=status,
+                when=when,
+                seconds=seconds,
+                path=path,
+                method=method,
+                is_remembered=is_remembered,
+            )
+        )
+
+    def slow(self, *, seconds: float, times: int = 1, path: str = "", method: str = "") -> None:
+        """Make the next API calls take this long; they succeed."""
+        self.faults.order(Fault(times=times, how="slow", seconds=seconds, path=path, method=method))
+
+    def target(self, *, urls: list[str]) -> None:
+        """Where events are delivered from now on."""
+        self._deliveries.targets = list(urls)
+
+    def retry(self, *, attempts: int, backoff_seconds: float) -> None:
+        """How often a delivery is tried, and how long after the first failure it is tried again."""
+        self._deliveries.attempts_max, self._deliveries.backoff_seconds = attempts, backoff_seconds
+
+    def misdeliver(
+        self,
+        *,
+        duplicate: int = 0,
+        delay_seconds: float = 0.0,
+        jitter_seconds: float = 0.0,
+        reorder: int = 0,
+        drop: int = 0,
+        types: list[str] | None = None,
+    ) -> None:
+        """From now on: so many more copies of each, so late, the last of `reorder` first, the next `drop` never."""
+        self._deliveries.habit = Habit(
+            duplicate=duplicate,
+            delay_seconds=delay_seconds,
+            jitter_seconds=jitter_seconds,
+            reorder=reorder,
+            drop=drop,
+            types=types or [],
+        )
+
+    def hold(self) -> None:
+        """Deliver nothing by itself from now on: `pending` lists what waits, `deliver` sends one, `release` all."""
+        self._deliveries.hold()
+
+    def release(self) -> None:
+        self._deliveries.release()
+
+    def pending(self) -> list[Json]:
+        return self._deliveries.pending()
+
+    def deliveries(self) -> list[Json]:
+        """Every delivery since the last reset, with every status it was answered."""
+        return self._deliveries.everything()
+
+    def deliver(self, id: str, **signing: Any) -> int:  # noqa: A002  # ids are called id everywhere
+        """Deliver now: by the id of a delivery, or all deliveries of an event. What the endpoint answered last.
+
+        Again, if it was delivered before. `signing` says what is to be wrong with the signature.
+        """
+        one = self._deliveries.get(id)
+        found = [one] if one else self._deliveries.of_event(id)
+        if not found:
+            raise Misuse(f"there is no delivery or delivered event {id}")
+        return [self._deliveries.send_now(each, signing=signing) for each in found][-1]
+
+    def announce_again(self, *, event: str) -> None:
+        """A new delivery of an event that was announced before, as when somebody asks for it in the dashboard."""
+        told = self.event(event)
+        self._deliveries.announce(event, self.type_of(told), self.body_of(told))
+
+    def drop(self, id: str) -> None:  # noqa: A002
+        """This delivery, or every one of this event, never arrives."""
+        one = self._deliveries.get(id)
+        for each in [one] if one else self._deliveries.of_event(id):
+            self._deliveries.forget(each)
+
+    def drain(self, *, seconds: float = DRAIN_SECONDS) -> bool:
+        """Wait until everything that leaves by itself has left; False if that took too long."""
+        return self._deliveries.drain(seconds)
+
+    def lie(self, *, event: str, changes: Json, id: str | None = None) -> str:  # noqa: A002
+        """Announce a copy of an event that says something else, truly signed; its id.
+
+        `changes` maps dotted paths to values: `{"livemode": true, "data.object.amount_total": 1}`. The copy has an id
+        of its own unless one is given; the objects stay as they are.
+        """
+        told = json.loads(json.dumps(self.event(event)))
+        told["id"] = id or self.event_id()
+        for path, value in changes.items():
+            *parents, last = path.split(".")
+            place = told
+            for name in parents:
+                place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
+            place[last] = value
+        self._deliveries.announce(told["id"], self.type_of(told), self.body_of(told))
+        return str(told["id"])
+
+    def send_raw(self, *, body: str, **signing: Any) -> int:
+        """Sign exactly these bytes and deliver them to the first endpoint; what it answered."""
+        with contextlib.suppress(ValueError):
+            told = json.loads(body)
+            return self._send(str(told.get("id", "")), self.type_of(told), body.encode(), signing)
+        return self._send("", "", body.encode(), signing)
+
+    def _send(self, event: str, event_type: str, body: bytes, signing: Mapping[str, Any]) -> int:
+        from emulator.stand_ins.deliveries import Delivery
+
+        if not self._deliveries.targets:
+            raise Misuse("there is no endpoint to deliver to")
+        once = Delivery(id="", event=event, type=event_type, target=self._deliveries.targets[0], body=body)
+        return self._deliveries.send_now(once, signing=signing)
+
+    # ── for the providers ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    def event_id(self) -> str:
+        """An id for a new event."""
+
+    @staticmethod
+    @abstractmethod
+    def type_of(event: Json) -> str:
+        """Its type, wherever this provider says it."""
+
+    @staticmethod
+    def body_of(event: Json) -> bytes:
+        """An event as it is delivered: text as it is, not escaped."""
+        return json.dumps(event, ensure_ascii=False).encode()
+
+    def announce(self, event: Json) -> None:
+        self._deliveries.announce(str(event["id"]), self.type_of(event), self.body_of(event))
+
+    def waiting_for(self, event_id: str) -> int:
+        """How many endpoints have not taken this event yet."""
+        return sum(each.state != "delivered" for each in self._deliveries.of_event(event_id))
+
+    # ── every request ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _serve(self, request: Request) -> Answer | None:
+        if request.path.startswith(CONTROL):
+            return self._control(request)
+        page = self.page(request)
+        return self._call(request) if page is None else page
+
+    def _control(self, request: Request) -> Answer:
+        name = request.path.removeprefix(CONTROL)
+        if name not in self.controls:
+            return json_answer({"error": f"no such control; there are {', '.join(sorted(self.controls))}"}, status=404)
+        try:
+            result = getattr(self, name)(**json.loads(request.body or b"{}"))
+        except (Refused, ValueError, TypeError, KeyError) as error:
+            return json_answer({"error": f"{type(error).__name__}: {error}"}, status=400)
+        return json_answer({"result": result})
+
+    def _call(self, request: Request) -> Answer | None:
+        seen = self._note(request)
+        fault = self.faults.take(request)
+        is_failing = fault.how != "slow"
+        if is_failing and fault.when == "before":
+            return self._fail(request, seen, fault)
+        answer = self.answer(request, lambda: self._wait(0.0 if is_failing else fault.seconds))
+        if is_failing:
+            return self._fail(request, seen, fault)
+        seen.status = answer.status
+        seen.outcome = "replayed" if answer.is_replay else "answered" if answer.status < 400 else "refused"  # noqa: PLR2004
+        return answer
+
+    def _note(self, request: Request) -> Seen:
+        seen = Seen(
+            id=next(self._numbers),
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            body=request.body.decode(errors="replace"),
+            key=request.headers.get(self.key_header),
+        )
+        self._journal.append(seen)
+        return seen
+
+    def _fail(self, request: Request, seen: Seen, fault: Fault) -> Answer | None:
+        self._wait(fault.seconds)
+        if fault.how in {"reset", "hang"}:
+            seen.outcome = "reset"
+            return None
+        answer = self.refusal(fault.status)
+        if fault.is_remembered:
+            self.remember_failure(request, answer)
+        seen.outcome, seen.status = "failed", answer.status
+        return answer
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            self._stopping.wait(seconds)

@@ -1,0 +1,5 @@
+"""A stand-in Stripe: `with StripeStandIn() as stripe:`, then `stripe.url` as the SDK's base address."""
+
+from emulator.stand_ins.stripe.provider import StripeStandIn
+
+__all__ = ["StripeStandIn"]
