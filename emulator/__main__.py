@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import requests
 
 from emulator.clock import Clock
+from emulator.payment_providers import payment_providers
 from emulator.ports import free_ports, require_free
 from emulator.problems import LaptopProblem
 from emulator.screen import Screen
@@ -26,7 +27,16 @@ from emulator.upstream import Upstream
 from emulator.walk import Walk, WalkError
 
 PROJECT = "demo-laptop"
-PORTS = {"auth": 9099, "firestore": 8080, "functions": 5001, "pubsub": 8085, "storage": 9023, "ai": 4010}
+PORTS = {
+    "auth": 9099,
+    "firestore": 8080,
+    "functions": 5001,
+    "pubsub": 8085,
+    "storage": 9023,
+    "ai": 4010,
+    "stripe": 4011,
+    "paypal": 4012,
+}
 STAND_IN_DELAY_MS = 25
 POLL_SECONDS = 1.0
 
@@ -77,6 +87,8 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
     settings = laptop_settings()
     with contextlib.ExitStack() as stack:
         settings |= provider(stack, settings, ports["ai"])
+        payments = payment_providers(stack, settings, ports, chosen.home.resolve())
+        settings |= payments.settings
         emulator_ports = {name: ports[name] for name in (*EMULATORS, STORAGE)}
         home = chosen.home / "suite"
         shutil.rmtree(home, ignore_errors=True)
@@ -87,8 +99,9 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         os.environ.update(suite.environment())
         with screen.waiting("seeding models and topics"):
             seed(PROJECT)
+        payments.deliver_to(suite.endpoints.functions)
         stack.enter_context(Clock(lambda: suite.fire_schedule("every_minute"), on_failure=screen.warning))
-        yield suite, {**addresses_of(suite), "ai": settings["AI_PLATFORM_BASE_URL"]}
+        yield suite, {**addresses_of(suite), "ai": settings["AI_PLATFORM_BASE_URL"], **payments.addresses}
         screen.line("\nEnding …")
 
 

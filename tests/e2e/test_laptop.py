@@ -23,7 +23,7 @@ START_SECONDS_MAX = 240
 END_SECONDS_MAX = 45
 SECONDS_MAX = 60
 SETTINGS = {"LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}"}
-ADDRESSES = {"project", "api", "functions", "auth", "firestore", "pubsub", "storage", "ai"}
+ADDRESSES = {"project", "api", "functions", "auth", "firestore", "pubsub", "storage", "ai", "stripe", "paypal"}
 
 
 def laptop(home: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
