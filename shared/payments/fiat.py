@@ -7,10 +7,11 @@ from shared.kernel.errors import InvalidValue
 
 MINOR_MAX = 10**12
 MINOR_DIGITS = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "PYG", "RWF", "VND", "VUV", "XAF", "XOF"), 0),
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV"), 0),
+    **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
     **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
 }
-"""Currencies whose minor unit is not a hundredth (ISO 4217)."""
+"""Currencies whose minor unit is not a hundredth: ISO 4217, and the ariary, which providers take whole."""
 MINOR_DIGITS_USUAL = 2
 CURRENCY_LETTERS = 3
 

@@ -1,0 +1,272 @@
+"""Stripe as our payment provider: Checkout Sessions for pages, PaymentIntents for apps.
+
+`refs` are `session` (if the user pays on a page), `intent` and `charge` (once there are any); money is named by its
+intent. All of Stripe's objects of a payment carry our name of it in their metadata.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import stripe
+
+from shared.kernel.clock import SECOND, Millis
+from shared.kernel.events import Alerts
+from shared.kernel.ids import derived_id
+from shared.payments.fiat import Fiat
+from shared.payments.ports import (
+    Checkout,
+    Notices,
+    Opened,
+    ProviderName,
+    ProviderRefused,
+    Refs,
+    Refund,
+    Truth,
+    UnknownAtProvider,
+)
+from shared.platform.stripe.client import calling, connect, is_missing, keyed, plain
+from shared.platform.stripe.events import EVENT_TYPES, PAYMENT, is_live_key, notice_of, payment_in
+from shared.platform.stripe.reading import Found, Thing, refund_of, truth_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PAGE = 100
+REFUND_KEY = "refund_key"
+"""Where a refund of ours says which intention it was: keys are forgotten, metadata is not."""
+NOTHING = Found(session=None, intent=None)
+CHARGE = ("latest_charge", "latest_charge.refunds")
+
+
+class StripeProvider:
+    """See `PaymentProvider`. Safe to share between threads."""
+
+    def __init__(self, *, secret_key: str, api_base: str, alerts: Alerts) -> None:
+        self._is_live = is_live_key(secret_key)
+        self._alerts = alerts
+        self._stripe = connect(secret_key, api_base)
+
+    @property
+    def name(self) -> ProviderName:
+        """See `PaymentProvider.name`."""
+        return "stripe"
+
+    @property
+    def is_live(self) -> bool:
+        """See `PaymentProvider.is_live`."""
+        return self._is_live
+
+    # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self, checkout: Checkout) -> Opened:
+        """See `PaymentProvider.open`. Every parameter follows from the checkout, so that its key always fits."""
+        open_for = self._open_session if checkout.flow == "redirect" else self._open_intent
+        with calling("open", self._alerts):
+            customer = checkout.customer or self._customer(checkout, "")
+            try:
+                return open_for(checkout, customer)
+            except stripe.InvalidRequestError as error:
+                if not is_missing(error, "customer"):
+                    raise
+            return open_for(checkout, self._customer(checkout, customer))
+
+    def _customer(self, checkout: Checkout, instead_of: str) -> str:
+        """This user's customer, made once; or another one, if the one they had was deleted."""
+        params: Any = {"metadata": {"uid": checkout.uid}}
+        key = derived_id("customer", checkout.uid, instead_of)
+        made = keyed(key, lambda key: self._stripe.v1.customers.create(params, {"idempotency_key": key}))
+        return made.id
+
+    def _open_session(self, checkout: Checkout, customer: str) -> Opened:
+        params = _session_params(checkout, customer)
+        key = derived_id("session", checkout.payment, customer)
+        sessions = self._stripe.v1.checkout.sessions
+        try:
+            made = keyed(key, lambda key: sessions.create(params, {"idempotency_key": key}))
+        except stripe.InvalidRequestError as error:
+            if error.param != "expires_at":
+                raise
+            # Stripe takes 30 minutes to 24 hours from its own now. Whoever opens this late cancels it in time.
+            del params["expires_at"]
+            made = keyed(f"{key}-late", lambda key: sessions.create(params, {"idempotency_key": key}))
+        return Opened(refs={"session": made.id}, checkout_url=made.url, customer=customer)
+
+    def _open_intent(self, checkout: Checkout, customer: str) -> Opened:
+        params: Any = {
+            "amount": checkout.amount.minor,
+            "currency": checkout.amount.currency.lower(),
+            "customer": customer,
+            "description": checkout.title,
+            "metadata": {PAYMENT: checkout.payment},
+            "automatic_payment_methods": {"enabled": True},
+        }
+        key = derived_id("intent", checkout.payment, customer)
+        intents = self._stripe.v1.payment_intents
+        made = keyed(key, lambda key: intents.create(params, {"idempotency_key": key}))
+        return Opened(refs={"intent": made.id}, client_secret=made.client_secret, customer=customer)
+
+    # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def truth(self, refs: Refs) -> Truth:
+        """See `PaymentProvider.truth`. What happens while it asks is in the next event, and so in the next truth."""
+        with calling("truth", self._alerts):
+            found = self._find(refs)
+            charge = found.charge
+            if found == NOTHING:
+                raise UnknownAtProvider("stripe")
+            if charge is None:
+                return truth_of(found, [], [], [])
+            of_charge: Any = {"charge": charge["id"], "limit": PAGE}
+            disputes = self._stripe.v1.disputes.list(of_charge) if charge["disputed"] else None
+            warnings = self._stripe.v1.radar.early_fraud_warnings.list(of_charge) if charge["paid"] else None
+            return truth_of(found, self._refunds(charge), _every(disputes), _every(warnings))
+
+    def locate(self, refs: Refs) -> str | None:
+        """See `PaymentProvider.locate`."""
+        with calling("locate", self._alerts):
+            found = self._find(refs)
+            return payment_in(found.intent or {}) or payment_in(found.session or {})
+
+    def notices(self, since: Millis, cursor: str | None) -> Notices:
+        """See `PaymentProvider.notices`. Newest first; Stripe keeps thirty days."""
+        asked: Any = {"created": {"gte": since // SECOND}, "types": list(EVENT_TYPES), "limit": PAGE}
+        if cursor is not None:
+            asked["starting_after"] = cursor
+        with calling("notices", self._alerts):
+            page = self._stripe.v1.events.list(asked)
+            items = [notice_of(plain(event)) for event in page.data]
+            return Notices(items=items, cursor=items[-1].id if page.has_more and items else None)
+
+    def _find(self, refs: Refs) -> Found:
+        """A payment's objects, by any of them. Raises InvalidRequestError for what Stripe does not know."""
+        if "session" in refs:
+            within: Any = {"expand": ["payment_intent", *(f"payment_intent.{name}" for name in CHARGE)]}
+            session = plain(self._stripe.v1.checkout.sessions.retrieve(refs["session"], within))
+            intent = session.get("payment_intent")
+            return Found(session=session, intent=intent if isinstance(intent, dict) else None)
+        if "intent" in refs:
+            return Found(session=None, intent=self._intent(refs["intent"]))
+        return self._find_by_money(refs)
+
+    def _find_by_money(self, refs: Refs) -> Found:
+        v1 = self._stripe.v1
+        retrieve: Mapping[str, Callable[[str], Any]] = {
+            "charge": v1.charges.retrieve,
+            "refund": v1.refunds.retrieve,
+            "dispute": v1.disputes.retrieve,
+            "warning": v1.radar.early_fraud_warnings.retrieve,
+        }
+        kind = next((kind for kind in retrieve if kind in refs), None)
+        if kind is None:
+            raise UnknownAtProvider("stripe")
+        intent = plain(retrieve[kind](refs[kind])).get("payment_intent")
+        # A charge without an intent was made by something else than we are.
+        return Found(session=None, intent=self._intent(intent) if isinstance(intent, str) else None)
+
+    def _intent(self, intent: str) -> Thing:
+        within: Any = {"expand": list(CHARGE)}
+        return plain(self._stripe.v1.payment_intents.retrieve(intent, within))
+
+    def _refunds(self, charge: Thing) -> Iterable[Thing]:
+        """All refunds of a charge: the newest came with it, and lead to the rest."""
+        listed = charge.get("refunds") or {}
+        if not listed.get("has_more"):
+            return list(listed.get("data", ()))
+        of_charge: Any = {"charge": charge["id"], "limit": PAGE}
+        return _every(self._stripe.v1.refunds.list(of_charge))
+
+    # ── act ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def capture(self, refs: Refs, key: str) -> None:
+        """See `PaymentProvider.capture`. Stripe takes money when the user pays, unless an intent was made otherwise."""
+        with calling("capture", self._alerts):
+            intent = self._find(refs).intent or {}
+            if intent.get("status") in {"succeeded", "processing"}:
+                return
+            if intent.get("status") != "requires_capture":
+                raise ProviderRefused("stripe", "not_approved")
+            intents, intent_id = self._stripe.v1.payment_intents, str(intent["id"])
+            keyed(key, lambda key: intents.capture(intent_id, {}, {"idempotency_key": key}))
+
+    def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
+        """See `PaymentProvider.refund`. A refund's metadata says which it is, so that it is found without a key."""
+        with calling("refund", self._alerts):
+            found = self._find(refs)
+            if found.intent is None or found.charge is None:
+                raise ProviderRefused("stripe", "not_paid")
+            if str(found.intent["currency"]).upper() != amount.currency:
+                raise ProviderRefused("stripe", "currency_mismatch")
+            charge = str(found.charge["id"])
+            made = keyed(
+                key,
+                lambda key_now: self._refund(charge, amount, key, key_now, payment_in(found.intent or {})),
+                lambda: self._refund_made(charge, key),
+            )
+            refund = refund_of(made)
+            if refund.amount != amount:
+                raise ProviderRefused("stripe", "idempotency_error")
+            return refund
+
+    def _refund(self, charge: str, amount: Fiat, key: str, key_now: str, payment: str | None) -> Thing:
+        params: Any = {
+            "charge": charge,
+            "amount": amount.minor,
+            "metadata": {REFUND_KEY: key, **({PAYMENT: payment} if payment else {})},
+        }
+        return plain(self._stripe.v1.refunds.create(params, {"idempotency_key": key_now}))
+
+    def _refund_made(self, charge: str, key: str) -> Thing | None:
+        of_charge: Any = {"charge": charge, "limit": PAGE}
+        refunds = _every(self._stripe.v1.refunds.list(of_charge))
+        return next((each for each in refunds if (each.get("metadata") or {}).get(REFUND_KEY) == key), None)
+
+    def cancel(self, refs: Refs) -> None:
+        """See `PaymentProvider.cancel`. What is over already is as cancelled as it can be."""
+        v1 = self._stripe.v1
+        with calling("cancel", self._alerts):
+            try:
+                if "session" in refs:
+                    v1.checkout.sessions.expire(refs["session"])
+                elif "intent" in refs:
+                    v1.payment_intents.cancel(refs["intent"])
+            except stripe.InvalidRequestError:
+                return
+
+    def forget_customer(self, customer: str) -> None:
+        """See `PaymentProvider.forget_customer`."""
+        with calling("forget_customer", self._alerts):
+            try:
+                self._stripe.v1.customers.delete(customer)
+            except stripe.InvalidRequestError as error:
+                if error.code != "resource_missing":
+                    raise
+
+
+def _session_params(checkout: Checkout, customer: str) -> Any:
+    named = {PAYMENT: checkout.payment}
+    return {
+        "mode": "payment",
+        "customer": customer,
+        "client_reference_id": checkout.payment,
+        "line_items": [
+            {
+                "quantity": 1,
+                "price_data": {
+                    "currency": checkout.amount.currency.lower(),
+                    "unit_amount": checkout.amount.minor,
+                    "product_data": {"name": checkout.title},
+                },
+            }
+        ],
+        "adaptive_pricing": {"enabled": False},  # what is asked is what is received, in the currency of the package
+        "metadata": named,
+        "payment_intent_data": {"metadata": named, "description": checkout.title},
+        "success_url": checkout.success_url,
+        "cancel_url": checkout.cancel_url,
+        "expires_at": checkout.expires_at // SECOND,
+    }
+
+
+def _every(page: Any) -> list[Thing]:
+    """All objects of a list, to the end of its pages."""
+    return [] if page is None else [plain(each) for each in page.auto_paging_iter()]

@@ -1,0 +1,97 @@
+"""What Stripe's objects say of a payment: its stage, what was received, what went back. Pure, over dictionaries."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shared.payments.fiat import Fiat
+from shared.payments.ports import Dispute, Refund, Stage, Truth
+from shared.platform.stripe.events import payment_in, refs_of
+
+Thing = Mapping[str, Any]
+
+REFUND_STATUS: Mapping[str, Literal["pending", "succeeded", "failed"]] = {
+    "succeeded": "succeeded",
+    "pending": "pending",
+    "requires_action": "pending",
+    "failed": "failed",
+    "canceled": "failed",
+}
+DISPUTE_STATUS: Mapping[str, Literal["open", "won", "lost", "withdrawn"]] = {
+    "won": "won",
+    "lost": "lost",
+    "warning_closed": "withdrawn",
+    "prevented": "withdrawn",
+}
+"""Any other status, inquiries (`warning_…`) included, is a dispute that is still open."""
+INTENT_STAGE: Mapping[str, Stage] = {"succeeded": "paid", "processing": "pending", "requires_capture": "approved"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One payment's objects: its session if it has one, its intent (with its latest charge) once there is one."""
+
+    session: Thing | None
+    intent: Thing | None
+
+    @property
+    def charge(self) -> Thing | None:
+        """The last attempt to take the money."""
+        charge = (self.intent or {}).get("latest_charge")
+        return charge if isinstance(charge, Mapping) else None
+
+
+def truth_of(found: Found, refunds: Iterable[Thing], disputes: Iterable[Thing], warnings: Iterable[Thing]) -> Truth:
+    """All that these objects say."""
+    intent, charge = found.intent or {}, found.charge or {}
+    stage = _stage(found)
+    is_paid = stage == "paid"
+    return Truth(
+        stage=stage,
+        refs={**refs_of(found.session or {}), **refs_of(intent), **refs_of(charge)},
+        is_live=bool((found.intent or found.session or {}).get("livemode")),
+        payment=payment_in(intent) or payment_in(found.session or {}),
+        money=str(intent["id"]) if is_paid else None,
+        paid=_amount(intent["amount_received"], intent) if is_paid else None,
+        refunds=tuple(refund_of(each) for each in refunds),
+        disputes=tuple(_dispute_of(each) for each in disputes),
+        warnings=tuple(str(each["id"]) for each in warnings),
+        receipt_url=charge.get("receipt_url"),
+        failure=None if is_paid else _failure(intent),
+    )
+
+
+def refund_of(thing: Thing) -> Refund:
+    """One refund."""
+    # A status that is new to us counts as money that went back: the safer of two mistakes.
+    status = REFUND_STATUS.get(str(thing["status"]), "pending")
+    return Refund(id=str(thing["id"]), amount=_amount(thing["amount"], thing), status=status)
+
+
+def _dispute_of(thing: Thing) -> Dispute:
+    status = DISPUTE_STATUS.get(str(thing["status"]), "open")
+    return Dispute(id=str(thing["id"]), amount=_amount(thing["amount"], thing), status=status)
+
+
+def _stage(found: Found) -> Stage:
+    intent, session = found.intent or {}, found.session
+    status = str(intent.get("status"))
+    if status in INTENT_STAGE:
+        return INTENT_STAGE[status]
+    if session is not None and session["status"] == "expired":
+        return "expired"
+    if status == "canceled":
+        return "expired" if intent.get("cancellation_reason") == "expired" else "failed"
+    if session is not None and session["status"] == "complete":
+        return "failed"  # it was to be paid later, and the money did not come
+    return "open"  # also after a declined card: the user may take another
+
+
+def _failure(intent: Thing) -> str | None:
+    """Stripe's own word for what went wrong last."""
+    error = intent.get("last_payment_error") or {}
+    return error.get("decline_code") or error.get("code") or intent.get("cancellation_reason")
+
+
+def _amount(minor: int, thing: Thing) -> Fiat:
+    return Fiat(minor, str(thing["currency"]).upper())
