@@ -174,6 +174,7 @@ class Money:
         refund = objects.refund(capture, amount, status, self._now(), self._url, given)
         self.refunds[refund["id"]] = refund
         self._refunded_by.setdefault(capture["id"], []).append(refund)
+        self.order_of(capture)["purchase_units"][0]["payments"].setdefault("refunds", []).append(refund)
         total = self._count(capture)
         refund["seller_payable_breakdown"]["total_refunded_amount"] = objects.money(total, amount["currency_code"])
         kind = {"COMPLETED": "CAPTURE.REFUNDED", "PENDING": "REFUND.PENDING", "FAILED": "REFUND.FAILED"}[status]

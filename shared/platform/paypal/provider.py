@@ -1,0 +1,222 @@
+"""PayPal as our payment provider: Orders v2, approved by the payer and then captured by us.
+
+`refs` are `order`, and `capture` once there is one; money is named by its capture. Orders, captures and refunds carry
+our name of the payment as `custom_id`. For an app, the order's id is what its SDK needs to let the payer approve.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from paypalrestsdk import exceptions
+
+from shared.kernel.clock import DAY, Clock, Millis, rfc3339
+from shared.kernel.events import Alerts
+from shared.kernel.ids import derived_id
+from shared.payments.fiat import Fiat
+from shared.payments.ports import (
+    Checkout,
+    Notices,
+    Opened,
+    ProviderName,
+    ProviderRefused,
+    Refs,
+    Refund,
+    Truth,
+    UnknownAtProvider,
+)
+from shared.platform.paypal.api import PayPalApi, calling, is_live_address, issue_of
+from shared.platform.paypal.events import above, notice_of, payment_in, refs_of
+from shared.platform.paypal.reading import Thing, best_capture, payments_in, refund_of, truth_of, written
+
+ORDERS = "/v2/checkout/orders"
+CAPTURES = "/v2/payments/captures"
+REFUNDS = "/v2/payments/refunds"
+DISPUTES = "/v1/customer/disputes"
+EVENTS = "/v1/notifications/webhooks-events"
+EVENTS_KEPT = 29 * DAY
+EVENTS_PAGE = 100
+DISPUTES_PAGE = 50
+DESCRIPTION_MAX = 127
+WHOLE = {"Prefer": "return=representation"}
+CAPTURED = "order_already_captured"
+
+
+class PayPalProvider:
+    """See `PaymentProvider`. Safe to share between threads."""
+
+    def __init__(self, *, api_base: str, client_id: str, client_secret: str, clock: Clock, alerts: Alerts) -> None:
+        self._is_live = is_live_address(api_base)
+        self._api = PayPalApi(api_base=api_base, client_id=client_id, client_secret=client_secret)
+        self._clock = clock
+        self._alerts = alerts
+
+    @property
+    def name(self) -> ProviderName:
+        """See `PaymentProvider.name`."""
+        return "paypal"
+
+    @property
+    def is_live(self) -> bool:
+        """See `PaymentProvider.is_live`."""
+        return self._is_live
+
+    # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self, checkout: Checkout) -> Opened:
+        """See `PaymentProvider.open`. Every parameter follows from the checkout, so that its key always fits."""
+        key = derived_id("order", checkout.payment, checkout.flow)
+        with calling("open", self._alerts):
+            order = self._api.call("POST", ORDERS, _order(checkout), {**WHOLE, "PayPal-Request-Id": key})
+            refs = {"order": str(order["id"])}
+            if checkout.flow == "intent":
+                return Opened(refs=refs, client_secret=refs["order"])
+            links = {link["rel"]: str(link["href"]) for link in order["links"]}
+            return Opened(refs=refs, checkout_url=links.get("payer-action") or links["approve"])
+
+    # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def truth(self, refs: Refs) -> Truth:
+        """See `PaymentProvider.truth`. What happens while it asks is in the next event, and so in the next truth."""
+        with calling("truth", self._alerts):
+            order, capture = self._find(refs)
+            disputes = [] if capture is None else self._disputes(str(capture["id"]))
+            return truth_of(order, capture, disputes, is_live=self._is_live)
+
+    def locate(self, refs: Refs) -> str | None:
+        """See `PaymentProvider.locate`."""
+        with calling("locate", self._alerts):
+            order, capture = self._find(refs)
+            return payment_in(capture or {}) or payment_in(order or {})
+
+    def notices(self, since: Millis, cursor: str | None) -> Notices:
+        """See `PaymentProvider.notices`. Newest first; PayPal keeps thirty days. A cursor is the next page's query."""
+        now = self._clock.now()
+        asked = {
+            "start_time": rfc3339(max(since, now - EVENTS_KEPT)),
+            "end_time": rfc3339(now),
+            "page_size": EVENTS_PAGE,
+        }
+        with calling("notices", self._alerts):
+            page = self._api.call("GET", f"{EVENTS}?{cursor or urlencode(asked)}")
+            items = [notice_of(event, is_live=self._is_live) for event in page.get("events") or []]
+            return Notices(items=items, cursor=_next_query(page, EVENTS) if items else None)
+
+    def _find(self, refs: Refs) -> tuple[Thing | None, Thing | None]:
+        """A payment's order and the capture of it that counts, by any of its objects; one of them is there."""
+        if "order" in refs:
+            try:
+                order = self._get(ORDERS, refs["order"])
+            except exceptions.ResourceNotFound:
+                if "capture" not in refs:
+                    raise
+                return None, self._get(CAPTURES, refs["capture"])
+            return order, best_capture(order)
+        capture = self._get(CAPTURES, self._capture_named_by(refs))
+        named = refs_of("capture", capture).get("order")
+        if named is None:
+            return None, capture
+        order = self._get(ORDERS, named)
+        return order, best_capture(order)
+
+    def _capture_named_by(self, refs: Refs) -> str:
+        if "capture" in refs:
+            return refs["capture"]
+        found: Mapping[str, str] = {}
+        if "refund" in refs:
+            found = above(self._get(REFUNDS, refs["refund"]))
+        elif "dispute" in refs:
+            found = refs_of("dispute", self._get(DISPUTES, refs["dispute"]))
+        if "capture" not in found:
+            raise UnknownAtProvider("paypal")
+        return found["capture"]
+
+    def _get(self, collection: str, thing: str) -> Thing:
+        return self._api.call("GET", f"{collection}/{quote(thing, safe='')}")
+
+    def _disputes(self, capture: str) -> list[Thing]:
+        """All disputes of a capture, whole: lists leave out how each ended."""
+        query: str | None = urlencode({"disputed_transaction_id": capture, "page_size": DISPUTES_PAGE})
+        found: list[Thing] = []
+        while query is not None:
+            page = self._api.call("GET", f"{DISPUTES}?{query}")
+            found += [self._get(DISPUTES, str(each["dispute_id"])) for each in page.get("items") or []]
+            query = _next_query(page, DISPUTES)
+        return found
+
+    # ── act ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def capture(self, refs: Refs, key: str) -> None:
+        """See `PaymentProvider.capture`. The order is asked first: PayPal forgets keys, but not what it captured."""
+        with calling("capture", self._alerts):
+            order, capture = self._find(refs)
+            stage = truth_of(order, capture, [], is_live=self._is_live).stage
+            if stage in {"paid", "pending", "failed"} or order is None:
+                return  # it was tried, and the truth tells how that ended
+            if stage != "approved":
+                raise ProviderRefused("paypal", "order_not_approved")
+            path = f"{ORDERS}/{quote(str(order['id']), safe='')}/capture"
+            try:
+                self._api.call("POST", path, {}, {**WHOLE, "PayPal-Request-Id": key})
+            except exceptions.ResourceInvalid as error:
+                if issue_of(error) != CAPTURED:
+                    raise
+
+    def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
+        """See `PaymentProvider.refund`. A refund's invoice id says which it is, so that it is found without a key."""
+        with calling("refund", self._alerts):
+            order, capture = self._find(refs)
+            if capture is None:
+                raise ProviderRefused("paypal", "not_paid")
+            made = next((each for each in payments_in(order, "refunds") if each.get("invoice_id") == key), None)
+            if made is None:
+                made = self._refund(capture, amount, key)
+            refund = refund_of(made)
+            if refund.amount != amount:
+                raise ProviderRefused("paypal", "duplicate_request_id")
+            return refund
+
+    def _refund(self, capture: Thing, amount: Fiat, key: str) -> Thing:
+        body = {"amount": written(amount), "invoice_id": key}
+        if payment := payment_in(capture):
+            body["custom_id"] = payment
+        path = f"{CAPTURES}/{quote(str(capture['id']), safe='')}/refund"
+        return self._api.call("POST", path, body, {**WHOLE, "PayPal-Request-Id": key})
+
+    def cancel(self, refs: Refs) -> None:
+        """See `PaymentProvider.cancel`. PayPal has no such call and needs none: what we do not capture is not paid."""
+
+    def forget_customer(self, customer: str) -> None:
+        """See `PaymentProvider.forget_customer`. We keep none at PayPal: payers have accounts of their own."""
+
+
+def _order(checkout: Checkout) -> dict[str, Any]:
+    order: dict[str, Any] = {
+        "intent": "CAPTURE",
+        "purchase_units": [
+            {
+                "custom_id": checkout.payment,
+                "invoice_id": checkout.payment,
+                "description": checkout.title[:DESCRIPTION_MAX],
+                "amount": written(checkout.amount),
+            }
+        ],
+    }
+    if checkout.flow == "redirect":
+        context = {
+            "return_url": checkout.success_url,
+            "cancel_url": checkout.cancel_url,
+            "user_action": "PAY_NOW",
+            "shipping_preference": "NO_SHIPPING",
+        }
+        order["payment_source"] = {"paypal": {"experience_context": context}}
+    return order
+
+
+def _next_query(page: Thing, path: str) -> str | None:
+    """The query of the next page, if there is one. Where it is asked is ours to say, not the link's."""
+    for link in page.get("links") or []:
+        parts = urlsplit(str(link.get("href")))
+        if link.get("rel") == "next" and parts.path.endswith(path) and parts.query:
+            return parts.query
+    return None
