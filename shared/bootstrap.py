@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.ledger.analytics import Analytics
     from shared.ledger.ledger import Ledger
     from shared.ledger.relay import Relay
+    from shared.payments.ports import PaymentProvider, ProviderName
     from shared.sagas.chat_turn import ChatTurn
     from shared.sagas.first_sight import FirstSight
     from shared.sagas.greeting import Greeting
@@ -101,6 +102,10 @@ class Adapters(Protocol):
 
     def publisher(self) -> Publisher:
         """The message broker."""
+        ...
+
+    def payment_providers(self, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
+        """Who takes money for us: those that are configured."""
         ...
 
     def alerts(self) -> Alerts:
@@ -217,6 +222,11 @@ class Services:
             clock=self.clock,
             default_model=self.settings.default_model,
         )
+
+    @part
+    def payment_providers(self) -> "Mapping[ProviderName, PaymentProvider]":
+        """Stripe and PayPal, as far as their keys are set."""
+        return self._adapters.payment_providers(self.alerts)
 
     @part
     def profiles(self) -> "Profiles":
@@ -392,6 +402,27 @@ class _Cloud:
 
         return PubSubPublisher(self._settings.project)
 
+    def payment_providers(self, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
+        settings = self._settings
+        providers: dict[ProviderName, PaymentProvider] = {}
+        if settings.stripe_secret_key:
+            from shared.platform.stripe.provider import StripeProvider
+
+            providers["stripe"] = StripeProvider(
+                secret_key=settings.stripe_secret_key, api_base=settings.stripe_api_base, alerts=alerts
+            )
+        if settings.paypal_client_id and settings.paypal_client_secret:
+            from shared.platform.paypal.provider import PayPalProvider
+
+            providers["paypal"] = PayPalProvider(
+                api_base=settings.paypal_api_base,
+                client_id=settings.paypal_client_id,
+                client_secret=settings.paypal_client_secret,
+                clock=self._clock,
+                alerts=alerts,
+            )
+        return providers
+
     def alerts(self) -> Alerts:
         from shared.platform.pubsub.alerts import PublishedAlerts
 
@@ -433,6 +464,11 @@ class _Memory:
         from shared.platform.memory.publisher import MemoryPublisher
 
         return MemoryPublisher()
+
+    def payment_providers(self, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
+        from shared.platform.memory.payments import MemoryProvider
+
+        return {"stripe": MemoryProvider(self._clock, "stripe"), "paypal": MemoryProvider(self._clock, "paypal")}
 
     def alerts(self) -> Alerts:
         from shared.platform.memory.alerts import MemoryAlerts

@@ -85,3 +85,33 @@ def test_a_process_with_wrong_settings_does_not_start(monkeypatch):
 
     with pytest.raises(SettingsError, match="LEDGER_SIGNING_KEY is not set"):
         bootstrap.services()
+
+
+def test_only_payment_providers_with_their_keys_are_there():
+    stripe = {"STRIPE_SECRET_KEY": "sk_test_1"}
+    paypal = {"PAYPAL_CLIENT_ID": "a", "PAYPAL_CLIENT_SECRET": "b"}
+
+    found = [
+        sorted(production(parse_settings({**bootstrap.MEMORY_ENVIRONMENT, **env})).payment_providers)
+        for env in ({}, stripe, paypal, {**stripe, **paypal}, {"PAYPAL_CLIENT_ID": "a"})
+    ]
+
+    assert found == [[], ["stripe"], ["paypal"], ["paypal", "stripe"], []]
+
+
+@pytest.mark.parametrize(
+    ("env", "is_live"),
+    [
+        ({"STRIPE_SECRET_KEY": "sk_live_1"}, True),
+        ({"STRIPE_SECRET_KEY": "rk_live_1"}, True),
+        ({"STRIPE_SECRET_KEY": "sk_test_1"}, False),
+        ({"PAYPAL_API_BASE": "https://api-m.paypal.com"}, True),
+        ({"PAYPAL_API_BASE": "https://api-m.sandbox.paypal.com"}, False),
+        ({"PAYPAL_API_BASE": "http://127.0.0.1:1"}, False),
+    ],
+)
+def test_a_provider_knows_whether_its_money_is_real(env, is_live):
+    keys = {} if "STRIPE_SECRET_KEY" in env else {"PAYPAL_CLIENT_ID": "a", "PAYPAL_CLIENT_SECRET": "b"}
+    services = production(parse_settings({**bootstrap.MEMORY_ENVIRONMENT, **keys, **env}))
+
+    assert [provider.is_live for provider in services.payment_providers.values()] == [is_live]

@@ -8,23 +8,15 @@ from shared.kernel.clock import HOUR
 from shared.kernel.ids import Uid
 from shared.payments.fiat import Fiat
 from shared.payments.ports import Checkout, Notice, ProviderRefused, ProviderUnavailable, UnknownAtProvider
-from shared.platform.memory.clock import ManualClock
-from shared.platform.memory.payments import MemoryProvider
+from tests.support import payment_benches
 
 PRICE = Fiat(1250, "USD")
 
 
-class MemoryBench:
-    """A provider in memory, whose hands are its own."""
-
-    def __init__(self, name):
-        self.clock = ManualClock()
-        self.provider = self.hands = MemoryProvider(self.clock, name)
-
-
-@pytest.fixture(params=["memory stripe", "memory paypal"])
+@pytest.fixture(params=payment_benches.BENCHES)
 def bench(request):
-    return MemoryBench(request.param.split()[-1])
+    with payment_benches.bench(request.param) as made:
+        yield made
 
 
 @pytest.fixture
@@ -52,7 +44,7 @@ def checkout(bench, payment="pay_1", **changes):
 
 
 def opened(bench, payment="pay_1", **changes):
-    return bench.provider.open(checkout(bench, payment, **changes))
+    return bench.open(checkout(bench, payment, **changes))
 
 
 def paid(bench, payment="pay_1"):
@@ -128,7 +120,7 @@ def test_what_nobody_approved_is_not_captured(bench, provider, hands):
     assert hands.captures["pay_1"] == 0
 
 
-@pytest.mark.parametrize("received", [Fiat(1, "USD"), Fiat(1250, "EUR")])
+@pytest.mark.parametrize("received", [Fiat(100, "USD"), Fiat(1250, "EUR")])
 def test_what_was_received_is_told_not_what_was_asked(bench, provider, hands, received):
     refs = opened(bench).refs
     hands.approve("pay_1", received=received)
@@ -218,7 +210,10 @@ def test_a_dispute_opens_and_ends(bench, provider, hands, end):
 
     hands.end_dispute(dispute, end)
 
-    assert [each.status for each in provider.truth(refs).disputes] == [end]
+    # Stripe says that a dispute was won when the payer took it back.
+    ended = {"withdrawn": {"withdrawn", "won"}}.get(end, {end})
+    assert {each.status for each in provider.truth(refs).disputes} <= ended
+    assert len(provider.truth(refs).disputes) == 1
 
 
 def test_any_object_of_a_payment_leads_to_it(bench, provider):
@@ -246,7 +241,7 @@ def test_what_the_provider_does_not_know_is_said_so(provider, kind):
 
 
 def test_everything_that_happened_is_listed_also_what_was_never_delivered(bench, provider, hands):
-    since = bench.clock.now()
+    since = bench.clock.now() // 1_000 * 1_000  # Stripe's events tell their second
     for number in range(4):
         paid(bench, f"pay_{number}")
     dispute = hands.dispute("pay_1")

@@ -16,6 +16,7 @@ from shared.payments.fiat import Fiat
 from shared.payments.ports import (
     Dispute,
     Notice,
+    Opened,
     ProviderName,
     ProviderRefused,
     Refund,
@@ -91,6 +92,9 @@ class ProviderHands:
         self._held: dict[str, Held] = {}
         self._by_ref: dict[str, Held] = {}
 
+    def opened(self, payment: str, opened: Opened) -> None:
+        """A bench tells all hands what it has opened; these know."""
+
     def approve(self, payment: str, then: Outcome = "paid", *, received: Fiat | None = None) -> None:
         """The user says yes: in Stripe's manner that charges at once, in PayPal's it is then ours to capture.
 
@@ -98,7 +102,7 @@ class ProviderHands:
         """
         with self._lock:
             held = self._held[payment]
-            assert held.stage == "open", f"{payment} is {held.stage}: its page takes nothing any more"
+            assert held.stage in {"open", "approved"}, f"{payment} is {held.stage}: its page takes nothing any more"
             held.outcome, held.amount = then, received or held.amount
             if self._name == "stripe":
                 self._charge(held)
@@ -184,10 +188,10 @@ class ProviderHands:
 
     def _charge(self, held: Held) -> None:
         """What the user approved is charged, and becomes of it what was to become."""
+        if held.outcome == "declined" and self._name == "paypal":
+            raise ProviderRefused(self._name, "instrument_declined")  # it stays approved, and may be approved again
         if held.outcome == "declined":
             self._decline(held)
-            if self._name == "paypal":
-                raise ProviderRefused(self._name, "instrument_declined")
         elif held.outcome == "paid":
             self._take(held, "paid")
         else:
