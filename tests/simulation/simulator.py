@@ -24,7 +24,7 @@ from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, Rate
 from shared.ledger.committer import Committer
 from shared.ledger.decide import decide
 from shared.ledger.keys import KeyRing
-from shared.ledger.lanes import Committed, Job
+from shared.ledger.lanes import Committed
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import AccountStore, account_path, operation_path
 from shared.platform.memory.clock import ManualClock
@@ -32,11 +32,13 @@ from shared.platform.memory.documents import MemoryDocuments
 from tests.simulation.laws import Lawful, Laws
 from tests.support import books
 from tests.support.ledger_faults import COMMIT_FAULTS, Call, Fault, Weather
+from tests.support.together import together
 
 UID = Uid("simulated")
 INSTANCES = 3
 LEDGER = "demo-simulated"
 NESTED_MAX = 2
+DEADLINE_SECONDS = 25.0
 SKEWS = (0, 0, -3_000, 700, 45_000)
 """Clocks are this far off, in ms; an instance's may change whenever it is started again."""
 PAUSES = (30_000, 240_000, 1_000_000)
@@ -181,7 +183,7 @@ class Simulation:
         if not batch:
             return
         self.busy.add(number)
-        for job in self._together(self.committers[number], batch):
+        for job in together(self.committers[number], UID, batch, deadline=self.clock.monotonic() + DEADLINE_SECONDS):
             assert job.answer is not None
             self._note(Told(number, job.command, job.answer, frozenset(job.nonces)))
         self.busy.remove(number)
@@ -196,17 +198,6 @@ class Simulation:
         if isinstance(answer, Committed) and operation:
             assert operation in self.laws.operations, (told, "told done, and it is not")
             assert self.laws.operations[operation]["result"] == answer.result, (told, "one key, one result")
-
-    def _together(self, committer: Committer, batch: Sequence[Command]) -> list[Job]:
-        """What `Committer.execute` does for so many threads that arrive at once, one of which leads."""
-        jobs = [Job(command, self.clock.monotonic() + 25.0) for command in batch]
-        lanes = [committer._lanes.enter(UID, job) for job in jobs]
-        while waiting := [job for job in jobs if job.answer is None]:
-            leaders = [job for job in waiting if job.must_lead]
-            assert len(leaders) == 1, "somebody leads, and nobody else"
-            committer._lanes.lead(lanes[0], leaders[0])
-        assert not lanes[0].is_led
-        return jobs
 
     # Commands ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,40 @@
+"""The interleavings that break naive ledgers, on the real store: its rules are what makes them so."""
+
+import uuid
+
+import pytest
+
+from shared.platform.firestore.documents import FirestoreDocuments, connect
+from tests.support import interleavings, naive
+
+BROKEN_BY = {
+    interleavings.a_stale_reader_commits_after_another_s_capture: naive.HoldsApart,
+    interleavings.a_commit_lands_after_the_read_that_looked_for_it: naive.BelievesItsRead,
+    interleavings.an_applied_commit_is_sent_again: naive.SendsItAgain,
+    interleavings.a_commit_changes_no_balance_and_its_answer_is_lost: naive.ComparesVersions,
+    interleavings.a_refusal_is_told_while_a_commit_may_still_land: naive.FencesWithTheSame,
+    interleavings.a_stale_precondition_looks_like_a_foreign_one: naive.TakesItForItsOwn,
+    interleavings.a_foreign_entry_looks_like_contention: naive.TakesItForContention,
+    interleavings.the_same_key_comes_twice_in_a_batch: naive.WritesEachKey,
+}
+NAMES = [scenario.__name__ for scenario in BROKEN_BY]
+
+
+@pytest.fixture(autouse=True)
+def emulator(firestore_emulator):
+    return firestore_emulator
+
+
+def empty() -> FirestoreDocuments:
+    return connect(f"demo-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.mark.parametrize("scenario", BROKEN_BY, ids=NAMES)
+def test_it_does_not_break_ours(scenario):
+    scenario(naive.Ours, empty)
+
+
+@pytest.mark.parametrize(("scenario", "bank"), BROKEN_BY.items(), ids=NAMES)
+def test_it_breaks_a_naive_one(scenario, bank):
+    with pytest.raises(AssertionError):
+        scenario(bank, empty)
