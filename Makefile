@@ -12,6 +12,7 @@ help:
 	@echo "make coverage  the tests, with what they cover"
 	@echo "make bench     speed and memory as ratios; PART=starts|ledger|chat for one of them"
 	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
+	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=…"
 	@echo "make logs      follow the log of a running 'make run'"
@@ -57,12 +58,15 @@ OPERATIONS ?= 20000
 chaos: setup
 	@exec $(PYTHON) -m tests.chaos $(SEED) $(OPERATIONS)
 
-.PHONY: simulate mutate
+.PHONY: faults simulate mutate
 FIRST ?= 0
 SEEDS ?= 1000
 COMMANDS ?= 500
 PLAY ?= histories
 MODULES ?=
+
+faults: setup
+	@SEED=$(SEED) OPERATIONS=$(OPERATIONS) exec $(PYTHON) -m pytest tests/contract/test_store_faults.py
 
 simulate: setup
 	@exec $(PYTHON) -m tests.simulation $(PLAY) $(FIRST) $(SEEDS) $(COMMANDS)
