@@ -83,7 +83,12 @@ class OpenAIStream:
         import openai
 
         try:
-            chunks: Any = self._provider.client().chat.completions.create(**_body(self._request))
+            from shared.platform.openai.chunks import Chunks
+
+            # The SDK's typed method looks through every message of a prompt for what it would have to convert.
+            chunks = self._provider.client().post(
+                "/chat/completions", cast_to=object, body=_body(self._request), stream=True, stream_cls=Chunks
+            )
             try:
                 for chunk in chunks:
                     yield from _events(chunk)
@@ -107,19 +112,30 @@ def _body(request: ChatRequest) -> dict[str, Any]:
 
 
 def _events(chunk: Any) -> Iterator[ChatEvent]:
-    for choice in chunk.choices or ():
-        text = choice.delta and (choice.delta.content or getattr(choice.delta, "refusal", None))
-        if isinstance(text, str) and text:
-            yield TextDelta(text)
-        if choice.finish_reason:
-            yield Finished(str(choice.finish_reason))
-    if (usage := _usage(chunk.usage)) is not None:
+    """What a chunk says. Providers differ: whatever is absent, null or of another shape says nothing."""
+    if not isinstance(chunk, dict):
+        return
+    for choice in _listed(chunk.get("choices")):
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            text = delta.get("content") or delta.get("refusal")
+            if isinstance(text, str) and text:
+                yield TextDelta(text)
+        if choice.get("finish_reason"):
+            yield Finished(str(choice["finish_reason"]))
+    if (usage := _usage(chunk.get("usage"))) is not None:
         yield UsageReport(usage)
+
+
+def _listed(choices: Any) -> list[dict[str, Any]]:
+    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
 
 
 def _usage(reported: Any) -> Usage | None:
     """What the upstream says it used; nonsense is no report."""
-    tokens = [getattr(reported, name, None) for name in ("prompt_tokens", "completion_tokens")]
+    if not isinstance(reported, dict):
+        return None
+    tokens = [reported.get(name) for name in ("prompt_tokens", "completion_tokens")]
     if not all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= TOKENS_MAX for count in tokens):
         return None
     return Usage(input_tokens=tokens[0] or 0, output_tokens=tokens[1] or 0)

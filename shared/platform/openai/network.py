@@ -8,6 +8,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +36,7 @@ class Call:
         self._lock = threading.Lock()
         self._stream: AbortableStream | None = None
         self._is_aborted = False
+        self._read_until = float("inf")
 
     def __enter__(self) -> Self:
         """This thread works on this call now."""
@@ -63,6 +65,19 @@ class Call:
                 raise httpcore2.ReadError("aborted")
             self._stream = stream
 
+    def hurry(self, seconds: float) -> None:
+        """From now on it reads for so long at most, whatever comes."""
+        self._read_until = time.monotonic() + seconds
+
+    def read_seconds(self, seconds: float | None) -> float | None:
+        """How long one read may take that was given so many seconds. Raises ReadTimeout once there are none left."""
+        if self._read_until == float("inf"):
+            return seconds
+        left = self._read_until - time.monotonic()
+        if left <= 0:
+            raise httpcore2.ReadTimeout("what follows the answer takes too long")
+        return left if seconds is None else min(left, seconds)
+
     def detach(self) -> None:
         """The exchange is over, and its connection may serve another one."""
         with self._lock:
@@ -77,8 +92,8 @@ class AbortableStream(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """See `NetworkStream.read`."""
-        self._attach()
-        return self._inner.read(max_bytes, timeout)
+        call = self._attach()
+        return self._inner.read(max_bytes, timeout if call is None else call.read_seconds(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """See `NetworkStream.write`."""
@@ -106,10 +121,18 @@ class AbortableStream(httpcore2.NetworkStream):
             # The plain socket's, also under TLS: an SSLSocket's own would pull the session from under its reader.
             socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
 
-    def _attach(self) -> None:
+    def _attach(self) -> Call | None:
         call: Call | None = getattr(_CURRENT, "call", None)
         if call is not None:
             call.attach(self)
+        return call
+
+
+def hurry(seconds: float) -> None:
+    """What this thread still reads for its call has so many seconds."""
+    call: Call | None = getattr(_CURRENT, "call", None)
+    if call is not None:
+        call.hurry(seconds)
 
 
 class AbortableBackend(httpcore2.SyncBackend):
