@@ -186,8 +186,8 @@ class Conversations:
         return _message(found, conversation_id)
 
     def history(self, conversation_id: str) -> Sequence[Message]:
-        """What was said last, newest first."""
-        return self._newest(conversation_id, None, HISTORY_MESSAGES_MAX)
+        """What was said last, newest first. Whose conversation it is, `get` says."""
+        return self._newest(conversation_id, None, HISTORY_MESSAGES_MAX) if is_safe_id(conversation_id) else ()
 
     def appended(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
         """The writes that append these messages, all or none; refused once the conversation is gone."""

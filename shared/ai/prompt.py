@@ -57,24 +57,27 @@ def build_prompt(
     needed = prompt_expected(message.content for message in [*fixed, new])
     if needed >= model.context_window:
         raise ContextTooLong(tokens=needed, limit=model.context_window)
-    kept = _fitting(history, model.context_window - wanted - needed)
-    return _measured(model, (*fixed, *kept, new), max_output_tokens)
+    kept, left = _fitting(history, model.context_window - wanted - needed)
+    expected = model.context_window - wanted - left
+    return _measured(model, (*fixed, *kept, new), expected, max_output_tokens)
 
 
-def _fitting(history: Iterable[PromptMessage], room: int) -> list[PromptMessage]:
-    """The newest messages that fit, without a gap, oldest first."""
+def _fitting(history: Iterable[PromptMessage], room: int) -> tuple[list[PromptMessage], int]:
+    """The newest messages that fit, without a gap, oldest first; and the room that they leave."""
     kept: list[PromptMessage] = []
     for message in history:
-        room -= message_expected(message.content)
-        if room < 0:
+        tokens = message_expected(message.content)
+        if tokens > room:
             break
+        room -= tokens
         kept.append(message)
-    return kept[::-1]
+    return kept[::-1], room
 
 
-def _measured(model: Model, messages: tuple[PromptMessage, ...], max_output_tokens: int | None) -> Prompt:
+def _measured(
+    model: Model, messages: tuple[PromptMessage, ...], expected: int, max_output_tokens: int | None
+) -> Prompt:
     contents = [message.content for message in messages]
-    expected = prompt_expected(contents)
     asked = min(max_output_tokens or model.max_output_tokens, model.max_output_tokens)
     return Prompt(
         messages=messages,

@@ -1,9 +1,9 @@
 """Planning a turn: which model, what prompt, at what price, and how much to hold."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.ai.conversations import CONTENT_BYTES_MAX, Conversation, Conversations
+from shared.ai.conversations import CONTENT_BYTES_MAX, Conversation, Conversations, Message
 from shared.ai.expectation import Expectation
 from shared.ai.models import Catalogue, Model
 from shared.ai.ports import ChatRequest, PromptMessage
@@ -14,8 +14,12 @@ from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, Millis
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
+from shared.kernel.meanwhile import Meanwhile
 from shared.sagas.chat_answer import Estimate, TurnRequest
 from shared.sagas.metered import Metered, forecast
+
+Said = Callable[[], Sequence[Message]]
+Preferred = Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +65,11 @@ class Planner:
 
     def plan(self, request: TurnRequest) -> Plan:
         """The turn that `request` asks for. Raises as `ChatTurn.run` does before its hold."""
-        _check_content(request.content)
-        conversation = self._conversations.get(request.uid, request.conversation_id)
-        model = self._model_for(request.uid, request.model, conversation)
+        _check_asked(request.content, request.max_output_tokens)
         limit = request.max_output_tokens
-        prompt = self._prompt(model, conversation, conversation.system_prompt, request.content, limit)
+        conversation, said, preferred = self._read(request.uid, request.conversation_id, request.model)
+        model = self._catalogue.chat(request.model or conversation.model or preferred())
+        prompt = _prompt(model, said(), conversation.system_prompt, request.content, limit)
         return Plan(
             request=request,
             conversation=conversation,
@@ -77,19 +81,16 @@ class Planner:
             price=_price_snapshot(model, self._tariff),
         )
 
-    def _model_for(self, uid: Uid, asked: str | None, conversation: Conversation | None) -> Model:
-        """What the request says, else the conversation, else the user, else the setting."""
-        chosen = asked or (conversation.model if conversation else None) or self._preferences.get(uid)["chat_model"]
-        return self._catalogue.chat(chosen or self._default_model)
+    def _read(self, uid: Uid, conversation_id: str, asked: str | None) -> tuple[Conversation, Said, Preferred]:
+        """The conversation; what was said in it and which model the user prefers are read meanwhile."""
+        said = Meanwhile(lambda: self._conversations.history(conversation_id))
+        preferred = None if asked else Meanwhile(lambda: self._preferred(uid))
+        conversation = self._conversations.get(uid, conversation_id)
+        return conversation, said.result, preferred.result if preferred else lambda: self._preferred(uid)
 
-    def _prompt(
-        self, model: Model, conversation: Conversation | None, system: str | None, content: str, limit: int | None
-    ) -> Prompt:
-        if limit is not None and limit < 1:
-            raise InvalidValue("max_output_tokens", "must be at least 1")
-        said = self._conversations.history(conversation.id) if conversation else ()
-        history = (PromptMessage(role=message.role, content=message.content) for message in said if message.content)
-        return build_prompt(model, system=system, history=history, content=content, max_output_tokens=limit)
+    def _preferred(self, uid: Uid) -> str:
+        """The model for a user whose request and conversation name none: what they chose, else the setting."""
+        return self._preferences.get(uid)["chat_model"] or self._default_model
 
     def estimate(
         self,
@@ -102,11 +103,14 @@ class Planner:
         max_output_tokens: int | None = None,
     ) -> Estimate:
         """What this message would cost, in this conversation or in a new one. Raises as `plan` does."""
-        _check_content(content)
-        conversation = self._conversations.get(uid, conversation_id) if conversation_id else None
-        chosen = self._model_for(uid, model, conversation)
-        system = conversation.system_prompt if conversation else system_prompt
-        prompt = self._prompt(chosen, conversation, system, content, max_output_tokens)
+        _check_asked(content, max_output_tokens)
+        said: Sequence[Message] = ()
+        if conversation_id:
+            conversation, history, preferred = self._read(uid, conversation_id, model)
+            model = model or conversation.model or preferred()
+            said, system_prompt = history(), conversation.system_prompt
+        chosen = self._catalogue.chat(model or self._preferred(uid))
+        prompt = _prompt(chosen, said, system_prompt, content, max_output_tokens)
         rate = self._tariff.rate(chosen)
         expected = forecast(self._expectation, chosen, prompt, max_output_tokens).output_tokens
         return Estimate(
@@ -121,6 +125,11 @@ class Planner:
         )
 
 
+def _prompt(model: Model, said: Sequence[Message], system: str | None, content: str, limit: int | None) -> Prompt:
+    history = (PromptMessage(role=message.role, content=message.content) for message in said if message.content)
+    return build_prompt(model, system=system, history=history, content=content, max_output_tokens=limit)
+
+
 def _price_snapshot(model: Model, tariff: Tariff) -> dict[str, str]:
     return {
         "version": str(model.price_version),
@@ -131,7 +140,9 @@ def _price_snapshot(model: Model, tariff: Tariff) -> dict[str, str]:
     }
 
 
-def _check_content(content: str) -> None:
+def _check_asked(content: str, limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise InvalidValue("max_output_tokens", "must be at least 1")
     try:
         size = len(content.encode())
     except UnicodeEncodeError as error:

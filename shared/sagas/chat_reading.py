@@ -1,17 +1,17 @@
 """Reading a model's answer on a thread of its own, so that silence can be heard, and a call ended while it blocks."""
 
-import queue
 import threading
+from collections import deque
 from types import TracebackType
 from typing import Self
 
 from shared.ai.ports import ChatEvent, ChatStream, UpstreamUnavailable
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
+from shared.kernel.meanwhile import Meanwhile
 
 AHEAD_MAX = 64
 """Events read ahead of a slow client: more than that, and the upstream is made to wait."""
-PUT_SECONDS = 0.1
 
 
 class Ended:
@@ -30,33 +30,48 @@ class Silence:
 
 
 class Reading:
-    """One answer being read. Leaving the `with` block aborts the call, wherever it is."""
+    """One answer being read. Leaving the `with` block aborts the call, wherever it is.
+
+    The reader is woken once for all that has come meanwhile, and the upstream is made to wait for a slow one.
+    """
 
     def __init__(self, stream: ChatStream) -> None:
         self._stream = stream
-        self._events: queue.Queue[ChatEvent | Ended] = queue.Queue(maxsize=AHEAD_MAX)
-        self._is_stopped = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="chat reading", daemon=True)
+        self._arrived: deque[ChatEvent | Ended] = deque()
+        self._taken: deque[ChatEvent | Ended] = deque()
+        self._change = threading.Condition()
+        self._is_waited_for = False
+        self._is_stopped = False
+        self._is_over = False
 
     def __enter__(self) -> Self:
         """Start the call."""
-        self._thread.start()
+        Meanwhile(self._read)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End it, if it has not ended by itself."""
-        self._is_stopped.set()
-        if self._thread.is_alive():
+        with self._change:
+            self._is_stopped = True
+            self._change.notify_all()
+        if not self._is_over:
             self._stream.close()
 
     def next(self, seconds: float) -> ChatEvent | Ended | Silence:
         """The next event, or what there is instead of one after so many seconds."""
-        try:
-            return self._events.get(timeout=seconds)
-        except queue.Empty:
-            return Silence()
+        return self._taken.popleft() if self._taken or self._take(seconds) else Silence()
+
+    def _take(self, seconds: float) -> bool:
+        """All that has arrived, or arrives in so many seconds; whether that is anything."""
+        with self._change:
+            self._is_waited_for = True
+            self._change.wait_for(lambda: self._arrived, seconds)
+            self._is_waited_for = False
+            self._taken, self._arrived = self._arrived, self._taken
+            self._change.notify_all()
+        return bool(self._taken)
 
     def _read(self) -> None:
         try:
@@ -67,18 +82,20 @@ class Reading:
         except DomainError as error:
             self._put(Ended(error))
         except Exception as error:  # noqa: BLE001  # an adapter's surprise must reach the caller, typed, not end a thread
-            if not self._is_stopped.is_set():
+            if not self._is_stopped:
                 log("upstream_surprise", "ERROR", kind=type(error).__name__)
             self._put(Ended(UpstreamUnavailable()))
         finally:
             self._stream.close()
+            self._is_over = True
 
     def _put(self, event: ChatEvent | Ended) -> bool:
         """Hand over; False once nobody wants it."""
-        while not self._is_stopped.is_set():
-            try:
-                self._events.put(event, timeout=PUT_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
+        with self._change:
+            self._change.wait_for(lambda: self._is_stopped or len(self._arrived) < AHEAD_MAX)
+            if self._is_stopped:
+                return False
+            self._arrived.append(event)
+            if self._is_waited_for:
+                self._change.notify_all()
+        return True

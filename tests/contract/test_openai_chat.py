@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -222,6 +223,98 @@ def test_many_calls_at_once_and_aborts_among_them_do_not_disturb_each_other(upst
 
     kept = [(len(got), errors) for _, got, errors in readers[1::2]]
     assert kept == [(8, [])] * 12
+
+
+class Provider:
+    """A server that answers each request with these very bytes. `callers` are the connections it was asked over."""
+
+    def __init__(self, answer):
+        self.callers: set[tuple[str, int]] = set()
+        self._leaving = threading.Event()
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self):
+                provider.callers.add(self.client_address)
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.wfile.write(answer)
+                if not answer.endswith(b"0\r\n\r\n"):
+                    provider._leaving.wait(10)
+                    self.close_connection = True
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.model = OpenAIChatModel(base_url=f"http://127.0.0.1:{self._server.server_port}/v1", api_key="sk-test")
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._leaving.set()
+        self.model.close()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def streamed(*lines, end=b"0\r\n\r\n"):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"".join(b"%x\r\n%s\r\n" % (len(line), line) for line in lines)
+    return head + body + end
+
+
+HELLO = b'data: {"choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def test_a_connection_serves_one_answer_after_another():
+    with Provider(streamed(HELLO, DONE)) as provider:
+        answers = [list(provider.model.stream(ASK)) for _ in range(3)]
+
+    assert answers == [[TextDelta("Hello"), Finished("stop")]] * 3
+    assert len(provider.callers) == 1
+
+
+def test_an_upstream_that_does_not_hang_up_is_not_waited_for():
+    with Provider(streamed(HELLO, DONE, end=b"")) as provider:
+        thread, got, errors = reading(provider.model.stream(ASK))
+        thread.join(5)
+
+        assert (thread.is_alive(), got, errors) == (False, [TextDelta("Hello"), Finished("stop")], [])
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"[]",
+        b"7",
+        b"null",
+        b"{}",
+        b'{"choices": null, "usage": []}',
+        b'{"choices": {"delta": {}}}',
+        b'{"choices": [null, 7, {"delta": null}, {"delta": "text"}, {"delta": {"content": 7}}]}',
+    ],
+)
+def test_a_chunk_of_another_shape_says_nothing(chunk):
+    with Provider(streamed(b"data: " + chunk + b"\n\n", HELLO, DONE)) as provider:
+        got = list(provider.model.stream(ASK))
+
+    assert got == [TextDelta("Hello"), Finished("stop")]
+
+
+@pytest.mark.parametrize("line", [b"data: {\n\n", b'data: {"error": {"message": "overloaded"}}\n\n'])
+def test_nonsense_and_a_failure_told_in_the_stream_are_unavailable(line):
+    with Provider(streamed(HELLO, line)) as provider:
+        thread, got, errors = reading(provider.model.stream(ASK))
+        thread.join(5)
+
+    assert got == [TextDelta("Hello"), Finished("stop")]
+    assert [type(error) for error in errors] == [UpstreamUnavailable]
 
 
 def test_the_sdk_is_imported_by_the_first_call_only():

@@ -1,0 +1,109 @@
+"""Reading ahead: events in order, silence heard, a slow reader waited for, nobody left blocked."""
+
+import threading
+
+from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
+from shared.sagas.chat_reading import AHEAD_MAX, Ended, Reading, Silence
+
+SECONDS = 10.0
+
+
+class Script:
+    """A stream of these events, with a failure at its end if there is one; it tells how far it was read."""
+
+    def __init__(self, events, error=None, gate=None):
+        self.events, self.error, self.gate = list(events), error, gate
+        self.given = 0
+        self.closed = threading.Event()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.gate is not None:
+            self.gate.wait(SECONDS)
+        if self.given < len(self.events):
+            self.given += 1
+            return self.events[self.given - 1]
+        if self.error is not None:
+            raise self.error
+        raise StopIteration
+
+    def close(self):
+        self.closed.set()
+        if self.gate is not None:
+            self.gate.set()
+
+
+def everything(reading):
+    events = []
+    while not isinstance(event := reading.next(SECONDS), Ended):
+        events.append(event)
+    return events, event.error
+
+
+def test_events_come_in_the_order_they_were_said():
+    said = [*(TextDelta(str(number)) for number in range(5 * AHEAD_MAX)), Finished("stop")]
+
+    with Reading(Script(said)) as reading:
+        got = everything(reading)
+
+    assert got == (said, None)
+
+
+def test_a_failure_comes_after_what_was_said_before_it():
+    failure = UpstreamUnavailable()
+
+    with Reading(Script([TextDelta("a")], error=failure)) as reading:
+        got = everything(reading)
+
+    assert got == ([TextDelta("a")], failure)
+
+
+def test_a_surprise_is_an_upstream_that_is_unavailable():
+    with Reading(Script([], error=RuntimeError("a bug"))) as reading:
+        _, error = everything(reading)
+
+    assert isinstance(error, UpstreamUnavailable)
+
+
+def test_silence_is_heard_and_then_the_answer():
+    gate = threading.Event()
+    with Reading(Script([TextDelta("late")], gate=gate)) as reading:
+        first = reading.next(0.01)
+        gate.set()
+        second = reading.next(SECONDS)
+
+    assert isinstance(first, Silence)
+    assert second == TextDelta("late")
+
+
+def test_an_upstream_that_is_faster_than_its_reader_is_made_to_wait():
+    script = Script(TextDelta(str(number)) for number in range(10 * AHEAD_MAX))
+    with Reading(script) as reading:
+        first = reading.next(SECONDS)
+        while script.given < AHEAD_MAX:
+            threading.Event().wait(0.001)
+        threading.Event().wait(0.05)
+
+        assert first == TextDelta("0")
+        assert script.given <= 2 * AHEAD_MAX + 1
+
+
+def test_leaving_frees_a_reader_that_waits_for_room():
+    script = Script(TextDelta("x") for _ in range(10 * AHEAD_MAX))
+
+    with Reading(script) as reading:
+        reading.next(SECONDS)
+
+    assert script.closed.wait(SECONDS)
+    assert script.given < len(script.events)
+
+
+def test_leaving_aborts_an_upstream_that_says_nothing():
+    script = Script([TextDelta("never")], gate=threading.Event())
+
+    with Reading(script):
+        pass
+
+    assert script.closed.wait(SECONDS)
