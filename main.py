@@ -9,6 +9,7 @@ MODULES = {
     "on_user_created": "functions.user_lifecycle",
     "on_user_deleted": "functions.user_lifecycle",
     "on_ledger_entry": "functions.credit_events",
+    "generate_image": "functions.agent_execution",
     "every_minute": "functions.schedules",
     "every_day": "functions.schedules",
 }
@@ -19,6 +20,7 @@ THREADS = {
     "on_user_created": 8,
     "on_user_deleted": 8,
     "on_ledger_entry": 16,
+    "generate_image": 8,
     "every_minute": 1,
     "every_day": 1,
 }

@@ -17,6 +17,9 @@ from shared.kernel.settings import Settings, parse_settings
 
 if TYPE_CHECKING:
     from shared.ai.conversations import Conversations
+    from shared.ai.image_links import Links
+    from shared.ai.image_tasks import ImageTasks
+    from shared.ai.images import Images
     from shared.ai.models import Catalogue
     from shared.ai.ports import ChatModel, ImageModel
     from shared.ai.preferences import Preferences
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from shared.sagas.chat_turn import ChatTurn
     from shared.sagas.first_sight import FirstSight
     from shared.sagas.greeting import Greeting
+    from shared.sagas.image_job import ImageJob
+    from shared.sagas.image_start import ImageStart
     from shared.sagas.jobs import Jobs
     from shared.sagas.key_budgets import KeyBudgets
     from shared.sagas.leaving import Leaving
@@ -229,6 +234,67 @@ class Services:
         return self._adapters.payment_providers(self.alerts)
 
     @part
+    def images(self) -> "Images":
+        """Images that were made."""
+        from shared.ai.images import Images
+
+        return Images(self.documents, self.objects)
+
+    @part
+    def image_tasks(self) -> "ImageTasks":
+        """Images that are being made."""
+        from shared.ai.image_tasks import ImageTasks
+
+        return ImageTasks(self.documents)
+
+    @part
+    def image_links(self) -> "Links":
+        """Links that show one image for a while."""
+        from shared.ai.image_links import KEY_INFO, Links
+        from shared.users.mailbox import derived_key
+
+        return Links([derived_key(key.seed, KEY_INFO) for key in self.settings.ledger_signing_keys])
+
+    @part
+    def image_start(self) -> "ImageStart":
+        """An image task begins."""
+        from shared.kernel.clock import SECOND
+        from shared.ledger.commands import RateLimit
+        from shared.sagas.image_start import HOLD_LIFETIME_MIN, ImageStart
+
+        settings = self.settings
+        return ImageStart(
+            documents=self.documents,
+            ledger=self.ledger,
+            catalogue=self.catalogue,
+            tariff=self.tariff,
+            preferences=self.preferences,
+            publisher=self.publisher,
+            clock=self.clock,
+            default_model=settings.default_image_model,
+            hold_lifetime=max(settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),
+            rate=RateLimit(per_minute=settings.rate_limit_per_minute, burst=settings.rate_limit_burst),
+        )
+
+    @part
+    def image_job(self) -> "ImageJob":
+        """An image task goes on."""
+        from shared.kernel.clock import SECOND
+        from shared.sagas.image_job import ImageJob
+        from shared.sagas.image_start import HOLD_LIFETIME_MIN
+
+        return ImageJob(
+            documents=self.documents,
+            objects=self.objects,
+            ledger=self.ledger,
+            image_model=self.image_model,
+            calls=self.image_start,
+            alerts=self.alerts,
+            clock=self.clock,
+            hold_lifetime=max(self.settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),
+        )
+
+    @part
     def profiles(self) -> "Profiles":
         """What is known about users."""
         from shared.users.profiles import Profiles
@@ -297,7 +363,7 @@ class Services:
             self.identity,
             self.profiles,
             self.first_sight,
-            [self.conversations, self.preferences, self.api_keys, notes],
+            [self.conversations, self.preferences, self.api_keys, notes, self.image_tasks, self.images],
             self.alerts,
             self.clock,
         )
@@ -333,17 +399,23 @@ class Services:
     @part
     def jobs(self) -> "Jobs":
         """Periodic work."""
+        from shared.sagas.image_sweep import ImageSweep
         from shared.sagas.jobs import Jobs
         from shared.sagas.leaving_jobs import LeavingJobs
         from shared.sagas.ledger_jobs import LedgerJobs
 
-        workers = (
-            LedgerJobs(self.documents, self.ledger, self.relay, self.ledger_watch),
-            LeavingJobs(self.leaving),
+        images = ImageSweep(
+            documents=self.documents,
+            tasks=self.image_tasks,
+            start=self.image_start,
+            job=self.image_job,
+            clock=self.clock,
         )
+        ledger = LedgerJobs(self.documents, self.ledger, self.relay, self.ledger_watch)
+        leavings = LeavingJobs(self.leaving)
         by_schedule = {
-            "every_minute": tuple(job for worker in workers for job in worker.every_minute()),
-            "every_day": tuple(job for worker in workers for job in worker.every_day()),
+            "every_minute": (*ledger.every_minute(), *leavings.every_minute(), *images.every_minute()),
+            "every_day": (*ledger.every_day(), *leavings.every_day()),
         }
         return Jobs(self.documents, self.clock, by_schedule)
 

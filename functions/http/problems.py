@@ -41,6 +41,7 @@ STATUS_BY_CODE = {
     "no_picture": 502,
     "provider_refused": 502,
     "provider_unavailable": 502,
+    "range_not_satisfiable": 416,
 }
 CODE_BY_STATUS = {
     400: "malformed_request",

@@ -22,6 +22,7 @@ from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Re
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.chat_answer import TurnRequest
+from shared.sagas.image_start import ImageAsked
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of, unused
@@ -40,10 +41,12 @@ HOT = {
     "accounts/*/usage",
     "conversations",
     "conversations/*/messages",
+    "image_tasks",
+    "images",
     "turns",
 }
 """Written with every spending call: each index of theirs costs at every write, so each is there for a query."""
-BY_CLIENTS = {("conversations", "uid")}
+BY_CLIENTS = {("conversations", "uid"), ("image_tasks", "uid"), ("images", "uid")}
 """What the rules make a client filter by."""
 
 
@@ -144,6 +147,7 @@ def _live(services):
     services.welcome_bonus.claim(user, operation_id("life", "bonus"), "f")
     _spend(services, user.uid)
     _talk(services, user.uid)
+    _paint(services, user.uid)
     _operate(services, admin, user.uid)
     _bury(services)
     _leave(services, user.uid)
@@ -194,6 +198,17 @@ def _talk(services, uid):
     services.conversations.messages(uid, talks[0])
     services.conversations.patch(uid, talks[0], {"title": "t"})
     services.conversations.delete(uid, talks[1])
+
+
+def _paint(services, uid):
+    services.catalogue.put("painter", {"kind": "image", "image_usd": "0.01"})
+    asked = ImageAsked(
+        uid=uid, prompt="a fox", n=2, model="painter", operation=operation_id("life", "i"), fingerprint=""
+    )
+    task = services.image_start.start(asked).task
+    services.image_job.run(task.id)
+    for image in services.images.list(uid).items[:1]:
+        services.images.delete(uid, image.id)
 
 
 def _operate(services, admin, uid):

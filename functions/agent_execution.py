@@ -1,0 +1,18 @@
+"""Work that goes on behind a request: images are made."""
+
+from functions.edge import MalformedEvent, TopicEvent, on_message
+from shared.bootstrap import Services
+from shared.kernel.ids import is_safe_id
+
+
+@on_message
+def generate_image(event: TopicEvent, services: Services) -> None:
+    """An image task was called for: go on with it, as far as one run goes."""
+    services.image_job.run(_named(event, "task_id"))
+
+
+def _named(event: TopicEvent, name: str) -> str:
+    value = event.data.get(name)
+    if not isinstance(value, str) or not is_safe_id(value):
+        raise MalformedEvent(f"it has no {name}")
+    return value

@@ -1,0 +1,208 @@
+"""`/v1/images`: pictures are asked for, made elsewhere, listed, shown and removed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Response
+from marshmallow import fields
+
+from functions.http import image_content
+from functions.http.chat import ModelId
+from functions.http.credits import SPENDING_ERRORS
+from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, Request, Text, Time, Whole, encode_cursor
+from functions.http.image_content import RangeNotSatisfiable
+from functions.http.routes import ANYBODY, IMAGES, IMAGES_OR_READ, MEMBER, PREFIX, Call, Reply, Routes
+from shared.ai.image_links import LinkInvalid
+from shared.ai.image_tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask, ImageTaskNotFound
+from shared.ai.images import Image, ImageNotFound
+from shared.ai.models import ModelNotFound, ModelUnpriced
+from shared.ai.tariff import SizeNotOffered
+from shared.kernel.clock import SECOND
+from shared.kernel.objects import StorageUnavailable
+from shared.sagas.image_start import ImageAsked
+
+SIZE_CHARACTERS_MAX = 16
+FRESH_SECONDS = 3_600
+PICTURE = "image/*"
+STATUSES = ("queued", "running", "done", "failed")
+
+routes = Routes("images")
+
+
+class GenerateIn(Request):
+    """What to paint. Without `model`, the caller's preference, else the platform's; without `size`, the model's own."""
+
+    prompt = Text(required=True, length_min=1, bytes_max=PROMPT_BYTES_MAX)
+    model = ModelId(load_default=None, allow_none=True)
+    size = Text(length_min=1, length_max=SIZE_CHARACTERS_MAX, load_default=None, allow_none=True)
+    n = Whole(1, IMAGES_MAX, load_default=1)
+
+
+class TaskBegun(Answer):
+    """The task, as it began. `ceiling` is set aside: what all its images cost; what is not made is given back."""
+
+    task_id = fields.String(required=True)
+    status = Choice("queued", required=True)
+    model = fields.String(required=True)
+    size = fields.String(required=True)
+    n = fields.Integer(required=True)
+    ceiling = Credits(required=True)
+    created_at = Time(required=True)
+
+
+class ImageOut(Answer):
+    """An image. `link` is a path below this API that shows it without a token, until `link_expires_at`."""
+
+    id = fields.String(required=True)
+    task_id = fields.String(required=True)
+    prompt = fields.String(required=True)
+    model = fields.String(required=True)
+    size = fields.String(required=True)
+    content_type = fields.String(required=True)
+    bytes = fields.Integer(required=True)
+    width = fields.Integer(required=True)
+    height = fields.Integer(required=True)
+    cost = Credits(required=True)
+    created_at = Time(required=True)
+    link = fields.String(required=True)
+    link_expires_at = Time(required=True)
+
+
+class FailureOut(Answer):
+    """An image that was not made, and why: a code of `Errors`, or `timed_out`, `given_up`. It costs nothing."""
+
+    index = fields.Integer(required=True)
+    code = fields.String(required=True)
+
+
+class TaskOut(Answer):
+    """A task, and what became of each image so far. `done` means that at least one was made."""
+
+    task_id = fields.String(required=True)
+    status = Choice(*STATUSES, required=True)
+    prompt = fields.String(required=True)
+    model = fields.String(required=True)
+    size = fields.String(required=True)
+    n = fields.Integer(required=True)
+    images = fields.List(fields.Nested(ImageOut), required=True)
+    failures = fields.List(fields.Nested(FailureOut), required=True)
+    cost = Credits(required=True)
+    created_at = Time(required=True)
+    updated_at = Time(required=True)
+    finished_at = Time(required=True, allow_none=True)
+
+
+class ImagesOut(Answer):
+    """A page of images, newest first."""
+
+    items = fields.List(fields.Nested(ImageOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class PageQuery(Request):
+    """Which page."""
+
+    limit = Limit()
+    cursor = Cursor(str)
+
+
+@routes.post(
+    "/images/generate",
+    access=MEMBER,
+    scopes=IMAGES,
+    status=202,
+    body=GenerateIn,
+    answer=TaskBegun,
+    spends=True,
+    errors=(*SPENDING_ERRORS, ModelNotFound, ModelUnpriced, SizeNotOffered),
+)
+def generate(call: Call) -> Any:
+    """Have images made: their price is set aside at once, and they are made one after the other.
+
+    Listen to `image_tasks/{task_id}`, or ask for the task, to see them arrive.
+    """
+    asked = ImageAsked(
+        uid=call.uid,
+        operation=call.asked.operation,
+        fingerprint=call.asked.fingerprint,
+        principal=call.principal.spender,
+        budgets=call.budgets,
+        **call.body,
+    )
+    begun = call.services.image_start.start(asked)
+    return Reply(value=_begun(begun.task), available=begun.available)
+
+
+@routes.get("/images/generate/{task_id}", scopes=IMAGES_OR_READ, answer=TaskOut, errors=(ImageTaskNotFound,))
+def task(call: Call) -> Any:
+    """A task, with the images it has made so far."""
+    found = call.services.image_tasks.get(call.uid, call.path["task_id"])
+    made = call.services.images.of(found.images)
+    names = ("status", "prompt", "model", "size", "n", "failures", "cost", "created_at", "updated_at", "finished_at")
+    told = {name: getattr(found, name) for name in names}
+    return {"task_id": found.id, "images": _shown(call, made), **told}
+
+
+@routes.get("/images", scopes=IMAGES_OR_READ, query=PageQuery, answer=ImagesOut)
+def images(call: Call) -> Any:
+    """The caller's images, newest first."""
+    page = call.services.images.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
+    more = encode_cursor(page.next_cursor) if page.next_cursor else None
+    return {"items": _shown(call, page.items), "next_cursor": more}
+
+
+@routes.get("/images/{id}", scopes=IMAGES_OR_READ, answer=ImageOut, errors=(ImageNotFound,))
+def image(call: Call) -> Any:
+    """One image, with a link that shows it for some minutes."""
+    (shown,) = _shown(call, [call.services.images.get(call.uid, call.path["id"])])
+    return shown
+
+
+@routes.get(
+    "/images/{id}/content",
+    scopes=IMAGES_OR_READ,
+    answer=PICTURE,
+    errors=(ImageNotFound, RangeNotSatisfiable, StorageUnavailable),
+)
+def content(call: Call) -> Response:
+    """The picture itself; `Range` and `If-None-Match` are honoured."""
+    found = call.services.images.get(call.uid, call.path["id"])
+    return image_content.answer(call, found, fresh_seconds=FRESH_SECONDS)
+
+
+@routes.get(
+    "/images/links/{link}",
+    access=ANYBODY,
+    answer=PICTURE,
+    errors=(LinkInvalid, ImageNotFound, RangeNotSatisfiable, StorageUnavailable),
+)
+def linked(call: Call) -> Response:
+    """The picture that a link shows, to whoever has the link, until its time is up."""
+    now = call.services.clock.now()
+    link = call.services.image_links.read(call.path["link"], now)
+    found = call.services.images.by_id(link.image_id)
+    return image_content.answer(call, found, fresh_seconds=(link.expires_at - now) // SECOND)
+
+
+@routes.delete("/images/{id}", scopes=IMAGES, errors=(ImageNotFound, StorageUnavailable))
+def delete(call: Call) -> None:
+    """Delete an image for good."""
+    call.services.images.delete(call.uid, call.path["id"])
+
+
+def _begun(begun: ImageTask) -> dict[str, Any]:
+    """The task as it began, so that the same key has the same answer whatever came after."""
+    told = {name: getattr(begun, name) for name in ("model", "size", "n", "created_at")}
+    return {"task_id": begun.id, "status": "queued", "ceiling": begun.price * begun.n, **told}
+
+
+def _shown(call: Call, items: Sequence[Image]) -> list[dict[str, Any]]:
+    """Images with a fresh link each."""
+    return [_with_link(call, item) for item in items]
+
+
+def _with_link(call: Call, item: Image) -> dict[str, Any]:
+    link = call.services.image_links.to(item.id, call.services.clock.now())
+    names = set(ImageOut().fields) - {"link", "link_expires_at"}
+    told = {name: getattr(item, name) for name in names}
+    return {**told, "link": f"{PREFIX}/images/links/{link.text}", "link_expires_at": link.expires_at}

@@ -1,0 +1,199 @@
+"""Image tasks: `image_tasks/{id}`, what was asked for, what became of each image so far, and when to look again.
+
+A task is decided image by image, in order: what is in `images` was made, what is in `failures` was not, and the rest is
+still to come. Its owner listens to the document, so everything here may be seen by them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from shared.kernel.clock import MINUTE, Millis
+from shared.kernel.documents import Data, Delete, Document, Documents, Order, Query, Value, Where
+from shared.kernel.errors import NotFound
+from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, is_safe_id
+from shared.kernel.money import Micro
+
+COLLECTION = "image_tasks"
+DUE_SHARDS = 8
+"""Due tasks are found by time, and times grow: shards keep one index from taking every write."""
+ERASE_BATCH = 50
+IMAGES_MAX = 10
+PROMPT_BYTES_MAX = 32_000
+TASK_LIFETIME: Millis = 60 * MINUTE
+"""What is not made by then is not made any more."""
+
+Status = Literal["queued", "running", "done", "failed"]
+OPEN: frozenset[Status] = frozenset({"queued", "running"})
+
+
+class ImageTaskNotFound(NotFound):
+    """There is no such image task, or it is another user's."""
+
+    code = "image_task_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such image task.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An image that was not made, and the code that says why."""
+
+    index: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageTask:
+    """One task as stored. `price` is of one image, `cost` what was charged in all; µcr.
+
+    `tries` counts the runs since something was last decided, `wakes` how often the sweep has called for one.
+    """
+
+    id: str
+    uid: Uid
+    status: Status
+    prompt: str
+    model: str
+    upstream_model: str
+    wants_base64: bool
+    size: str
+    n: int
+    price: Micro
+    price_snapshot: Mapping[str, str]
+    hold: HoldId
+    hold_until: Millis
+    fingerprint: str
+    images: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    tries: int
+    wakes: int
+    cost: Micro
+    created_at: Millis
+    updated_at: Millis
+    deadline_at: Millis
+    finished_at: Millis | None
+
+    @property
+    def decided(self) -> int:
+        """How many images were made or given up; also the index of the next one."""
+        return len(self.images) + len(self.failures)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done."""
+        return self.status in OPEN
+
+
+class ImageTasks:
+    """The repository, for readers; what changes a task is its job."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def get(self, uid: Uid, task_id: str) -> ImageTask:
+        """The user's task. Raises ImageTaskNotFound, for others' too."""
+        found = self._documents.get(path_of(task_id)) if is_safe_id(task_id) else None
+        if found is None or found.data["uid"] != uid:
+            raise ImageTaskNotFound
+        return task_of(found)
+
+    def due(self, shard: int, now: Millis, limit: int) -> list[Document]:
+        """Open tasks of a shard that nobody has worked on in time, the longest waiting first."""
+        query = Query(
+            collection=COLLECTION,
+            where=(Where("due_shard", "==", shard), Where("due_at", "<=", now)),
+            order_by=(Order("due_at"),),
+            limit=limit,
+        )
+        return self._documents.query(query)
+
+    def erase(self, uid: Uid) -> None:
+        """Remove all of a user's tasks; a run under way can record nothing any more. The user leaves."""
+        query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
+        while found := self._documents.query(query):
+            self._documents.commit([Delete(document.path) for document in found])
+
+
+def path_of(task_id: str) -> str:
+    """Where a task's document is."""
+    return f"{COLLECTION}/{task_id}"
+
+
+def task_id_of(operation: OperationId) -> str:
+    """The task that this intention makes, however often it is asked."""
+    return derived_id("imgtask", operation)
+
+
+def shard_of(task_id: str) -> int:
+    """Which shard a task's due time is in."""
+    return int(task_id[-4:], 16) % DUE_SHARDS
+
+
+def task_data(task: ImageTask, *, due_at: Millis) -> dict[str, Value]:
+    """A new task's document, without its lease."""
+    return {
+        "v": 1,
+        "uid": task.uid,
+        "status": task.status,
+        "prompt": task.prompt,
+        "model": task.model,
+        "upstream_model": task.upstream_model,
+        "wants_base64": task.wants_base64,
+        "size": task.size,
+        "n": task.n,
+        "price": task.price,
+        "price_snapshot": task.price_snapshot,
+        "hold": task.hold,
+        "hold_until": task.hold_until,
+        "fingerprint": task.fingerprint,
+        "images": list(task.images),
+        "failures": failures_data(task.failures),
+        "tries": task.tries,
+        "wakes": task.wakes,
+        "cost": task.cost,
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+        "deadline_at": task.deadline_at,
+        "finished_at": task.finished_at,
+        "due_shard": shard_of(task.id),
+        "due_at": due_at,
+    }
+
+
+def failures_data(failures: Sequence[Failure]) -> list[Data]:
+    """Failures as they are stored."""
+    return [{"index": failure.index, "code": failure.code} for failure in failures]
+
+
+def task_of(document: Document) -> ImageTask:
+    """The task that a document holds."""
+    # Written by us alone: every field is there and of its type.
+    data, numbers = cast("Mapping[str, str]", document.data), cast("Mapping[str, int]", document.data)
+    failures = cast("Sequence[Mapping[str, Value]]", document.data["failures"])
+    return ImageTask(
+        id=document.id,
+        uid=Uid(data["uid"]),
+        status=cast("Status", data["status"]),
+        prompt=data["prompt"],
+        model=data["model"],
+        upstream_model=data["upstream_model"],
+        wants_base64=bool(data["wants_base64"]),
+        size=data["size"],
+        n=numbers["n"],
+        price=Micro(numbers["price"]),
+        price_snapshot=cast("Mapping[str, str]", document.data["price_snapshot"]),
+        hold=HoldId(data["hold"]),
+        hold_until=numbers["hold_until"],
+        fingerprint=data["fingerprint"],
+        images=tuple(cast("Sequence[str]", document.data["images"])),
+        failures=tuple(Failure(index=cast("int", failure["index"]), code=str(failure["code"])) for failure in failures),
+        tries=numbers["tries"],
+        wakes=numbers["wakes"],
+        cost=Micro(numbers["cost"]),
+        created_at=numbers["created_at"],
+        updated_at=numbers["updated_at"],
+        deadline_at=numbers["deadline_at"],
+        finished_at=cast("int | None", document.data["finished_at"]),
+    )

@@ -1,0 +1,267 @@
+"""One run of an image task: paint, store, record, image by image; then charge what was made.
+
+A message may come twice, late or never, and a worker may die anywhere. So every image has one id and one object name
+for ever: what was stored before is found, not painted again. What is recorded, is recorded under the task's lease with
+the image's own document in one commit. The charge follows from the recorded task, under one operation for ever.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from shared.ai.image_tasks import Failure, ImageTask, failures_data, path_of, task_of
+from shared.ai.images import image_id_of, image_of, object_name, recorded
+from shared.ai.images import path_of as image_path
+from shared.ai.pictures import NoPicture, Picture, picture_of
+from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamUnavailable
+from shared.kernel.clock import SECOND, Clock, Millis
+from shared.kernel.documents import Documents, Value, Write
+from shared.kernel.errors import DomainError, Rejected
+from shared.kernel.events import Alerts, log
+from shared.kernel.ids import operation_id
+from shared.kernel.money import Micro
+from shared.kernel.objects import ObjectNotFound, Objects
+from shared.ledger.commands import Capture, ExtendHold, Release
+from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved
+from shared.ledger.ledger import Ledger
+from shared.sagas.leases import Leased, LeaseLost, Leases
+
+LEASE_SECONDS = 300
+"""Longer than the longest call of a model, with its storing and recording."""
+SLICE_SECONDS = 200.0
+"""No image is begun later than this: one run, its last call included, stays below an event function's 540 seconds."""
+TRIES_MAX = 5
+"""Runs that decided nothing, one after the other; then the task is a dead letter, and a person hears of it."""
+RETRY_AFTER: Millis = 20 * SECOND
+HOLD_MARGIN: Millis = 400 * SECOND
+"""A hold lives longer than the call that it is for, and than the wait for another run if this one dies."""
+GONE = (HoldResolved, HoldNotFound, AccountClosed)
+
+TIMED_OUT = "timed_out"
+"""The code of images that were not made within the task's time."""
+GIVEN_UP = "given_up"
+"""The code of images that every run so far has failed at, for reasons of ours."""
+
+
+class Calls(Protocol):
+    """How a task that is not finished calls for its next run."""
+
+    def publish(self, task: ImageTask) -> None:
+        """See `ImageStart.publish`."""
+        ...
+
+
+class ImageJob:
+    """Runs tasks. Safe to share between threads and instances."""
+
+    def __init__(
+        self,
+        *,
+        documents: Documents,
+        objects: Objects,
+        ledger: Ledger,
+        image_model: ImageModel,
+        calls: Calls,
+        alerts: Alerts,
+        clock: Clock,
+        hold_lifetime: Millis,
+    ) -> None:
+        self._documents = documents
+        self._objects = objects
+        self._ledger = ledger
+        self._image_model = image_model
+        self._calls = calls
+        self._alerts = alerts
+        self._clock = clock
+        self._hold_lifetime = hold_lifetime
+        self._leases = Leases(documents, clock)
+
+    def run(self, task_id: str) -> ImageTask | None:
+        """Go as far as one slice goes; the task then, or None if there is none or it is another worker's now.
+
+        What it raises is a reason to run again: an unreachable store, storage or ledger, or a fault of ours.
+        """
+        worker = self._claimed(task_id)
+        if worker is None:
+            return None
+        try:
+            return self._go_on(worker)
+        except LeaseLost:
+            self._clean_up(task_of(worker.document))
+            return None
+        except Exception:
+            self._let_go(worker)
+            raise
+
+    def _claimed(self, task_id: str) -> Leased | None:
+        document = self._documents.get(path_of(task_id))
+        if document is None or not task_of(document).is_open:
+            return None
+        return self._leases.claim_read(document, LEASE_SECONDS)
+
+    def _go_on(self, worker: Leased) -> ImageTask:
+        until = self._clock.monotonic() + SLICE_SECONDS
+        self._save(worker, {"status": "running", "tries": task_of(worker.document).tries + 1})
+        while (task := task_of(worker.document)).decided < task.n:
+            if self._clock.monotonic() >= until:
+                return self._hand_on(worker)
+            if (code := self._reason_to_stop(task)) is not None:
+                self._fail_rest(worker, task, code)
+            else:
+                self._decide_next(worker, task)
+        return self._settle(worker, task)
+
+    def _reason_to_stop(self, task: ImageTask) -> str | None:
+        """Why nothing more is painted for this task, if it is so."""
+        if self._clock.now() >= task.deadline_at:
+            return TIMED_OUT
+        if task.tries <= TRIES_MAX:
+            return None
+        self._alerts.alert("image_task_given_up", task_id=task.id, uid=task.uid, tries=task.tries)
+        return GIVEN_UP
+
+    # ── one image ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _decide_next(self, worker: Leased, task: ImageTask) -> None:
+        """Paint it, or find it painted; record it, or why it is not."""
+        try:
+            picture = self._stored_before(worker, task)
+            if picture is None:
+                self._keep_hold(worker, task)
+                picture = self._painted(task)
+        except UpstreamRejected as refusal:
+            self._fail_rest(worker, task, refusal.code)  # the same prompt is refused again
+        except (UpstreamUnavailable, NoPicture) as failure:
+            log("image_failed", "WARNING", task_id=task.id, index=task.decided, code=failure.code)
+            self._fail(worker, task, [Failure(index=task.decided, code=failure.code)])
+        except (Rejected, *GONE) as refusal:
+            self._fail_rest(worker, task, refusal.code)  # the account was frozen, closed, or its hold ended
+        else:
+            self._record(worker, task, picture)
+
+    def _keep_hold(self, worker: Leased, task: ImageTask) -> None:
+        """Renew the hold before it could end during a call, and note what it has to pay for by now."""
+        if task.hold_until - self._clock.now() > HOLD_MARGIN:
+            return
+        command = ExtendHold(
+            operation=operation_id(task.id, "renew", str(worker.fence), str(task.decided)),
+            fingerprint="",
+            hold=task.hold,
+            amount=Micro(0),
+            at_least=Micro(0),
+            accrued=Micro(task.price * len(task.images)),
+            lifetime=self._hold_lifetime,
+        )
+        until = self._ledger.execute(task.uid, command).result["expires_at"]
+        self._save(worker, {"hold_until": until})
+
+    def _stored_before(self, worker: Leased, task: ImageTask) -> Picture | None:
+        """What an earlier run has stored and not recorded; the first run of all need not look."""
+        if worker.fence == 1:
+            return None
+        try:
+            return picture_of(self._objects.read(_name(task, task.decided)))
+        except ObjectNotFound:
+            return None
+
+    def _painted(self, task: ImageTask) -> Picture:
+        """A new picture, stored. If somebody else's is there by now, it is that one."""
+        request = ImageRequest(
+            model=task.upstream_model, prompt=task.prompt, size=task.size, wants_base64=task.wants_base64
+        )
+        picture = self._image_model.generate(request)
+        if self._objects.put(_name(task, task.decided), picture.content, picture.content_type):
+            return picture
+        return picture_of(self._objects.read(_name(task, task.decided)))
+
+    def _record(self, worker: Leased, task: ImageTask, picture: Picture) -> None:
+        image = image_of(picture, task, task.decided, self._clock.now())
+        self._save(worker, {"images": [*task.images, image.id], "tries": 0, "wakes": 0}, recorded(image))
+        log("image_recorded", task_id=task.id, image_id=image.id, bytes=image.bytes)
+
+    def _fail(self, worker: Leased, task: ImageTask, failures: list[Failure]) -> None:
+        self._save(worker, {"failures": failures_data([*task.failures, *failures]), "tries": 0, "wakes": 0})
+
+    def _fail_rest(self, worker: Leased, task: ImageTask, code: str) -> None:
+        log("image_task_stopped", "WARNING", task_id=task.id, decided=task.decided, code=code)
+        self._fail(worker, task, [Failure(index=index, code=code) for index in range(task.decided, task.n)])
+
+    # ── the end of a run ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _settle(self, worker: Leased, task: ImageTask) -> ImageTask:
+        """Every image is decided: charge those that were made, give back the rest, and say so."""
+        if worker.fence > 1:
+            for failure in task.failures:
+                self._forget(task, failure.index)
+        cost = self._charged(task)
+        status = "done" if task.images else "failed"
+        now = self._clock.now()
+        worker.free({"status": status, "cost": cost, "due_at": None, "updated_at": now, "finished_at": now})
+        log("image_task_finished", task_id=task.id, status=status, images=len(task.images), cost=cost)
+        return task_of(worker.document)
+
+    def _charged(self, task: ImageTask) -> int:
+        """What the user pays. For a hold that has ended before, that is what it had charged then; the rest is ours."""
+        cost = Micro(task.price * len(task.images))
+        try:
+            if not cost:
+                self._ledger.execute(
+                    task.uid, Release(operation=operation_id(task.id, "release"), fingerprint="", hold=task.hold)
+                )
+                return 0
+            capture = Capture(operation=operation_id(task.id, "capture"), fingerprint="", hold=task.hold, amount=cost)
+            captured = self._ledger.execute(task.uid, capture).result["captured"]
+            assert isinstance(captured, int), "an amount"
+            return captured
+        except GONE as failure:
+            if not cost:
+                return 0
+            log("image_hold_ended_early", "ERROR", task_id=task.id, cost=cost, code=failure.code)
+            return self._captured_before(task)
+
+    def _captured_before(self, task: ImageTask) -> int:
+        try:
+            return self._ledger.hold(task.uid, task.hold).captured
+        except HoldNotFound:
+            return 0
+
+    def _hand_on(self, worker: Leased) -> ImageTask:
+        """The slice is over, the task is not: the next run may begin at once."""
+        worker.free({"due_at": self._clock.now() + RETRY_AFTER, "updated_at": self._clock.now()})
+        task = task_of(worker.document)
+        self._calls.publish(task)
+        return task
+
+    def _save(self, worker: Leased, changes: Mapping[str, Value], *also: Write) -> None:
+        """Under the lease, which it renews; the sweep looks again when the lease has ended."""
+        now = self._clock.now()
+        worker.save({**changes, "updated_at": now, "due_at": now + LEASE_SECONDS * SECOND}, *also)
+
+    def _let_go(self, worker: Leased) -> None:
+        """The run has failed: the next one need not wait for the lease. If this fails too, it waits."""
+        try:
+            worker.free({"due_at": self._clock.now() + RETRY_AFTER})
+        except DomainError as error:
+            log("image_task_not_let_go", "WARNING", path=worker.path, code=error.code)
+
+    def _clean_up(self, task: ImageTask) -> None:
+        """Overtaken: what this worker may have stored is for whoever decides the image, or else for nobody."""
+        index = task.decided
+        try:
+            now, image = self._documents.get_all([path_of(task.id), image_path(image_id_of(task.id, index))])
+        except DomainError as error:
+            log("image_not_cleaned_up", "WARNING", task_id=task.id, code=error.code)
+            return
+        is_undecided = now is not None and task_of(now).decided <= index
+        if image is None and not is_undecided:
+            self._forget(task, index)
+
+    def _forget(self, task: ImageTask, index: int) -> None:
+        """Remove what may be stored for an image that was not recorded. What cannot be removed goes with the user."""
+        try:
+            self._objects.delete(_name(task, index))
+        except DomainError as error:
+            log("image_not_cleaned_up", "WARNING", task_id=task.id, code=error.code)
+
+
+def _name(task: ImageTask, index: int) -> str:
+    return object_name(task.uid, image_id_of(task.id, index))

@@ -1,0 +1,333 @@
+"""Every place where a run of an image task can die, be overtaken, or hear nonsense from the store.
+
+A task of three images, the second of which the model fails at, ends the same way whatever happened on the way: two
+images, each with its own bytes, paid for once, and nothing held.
+"""
+
+import threading
+from contextlib import suppress
+
+import pytest
+
+from shared.ai.image_tasks import task_of
+from shared.ai.ports import UpstreamUnavailable
+from shared.kernel.errors import DomainError
+from shared.kernel.objects import StorageUnavailable
+from shared.platform.memory.image_model import ScriptedImageModel
+from tests.support.faults import Crash
+from tests.support.ledger_faults import COMMIT_FAULTS, Weather, fair, once
+from tests.support.studio import ANN, PRICE, Studio, Trap
+
+N = 3
+
+
+class Second:
+    """A model that fails at the second image, whoever asks: it looks at what the task has decided."""
+
+    def __init__(self, studio, inner):
+        self.studio, self.inner = studio, inner
+        self.requests = inner.requests
+        self.task_id = ""
+
+    def generate(self, request):
+        known = self.studio.documents.get(f"image_tasks/{self.task_id}")
+        if known is not None and task_of(known).decided == 1:
+            self.requests.append(request)
+            raise UpstreamUnavailable
+        return self.inner.generate(request)
+
+
+def studio_with_task():
+    """A studio whose model fails at second images, with a task that waits there."""
+    studio = Studio()
+    studio.open()
+    model = Second(studio, ScriptedImageModel())
+    studio = studio.instance(model=model)
+    model.task_id = studio.begin(N).id
+    return studio, model.task_id
+
+
+def effects_of_a_run():
+    studio, task_id = studio_with_task()
+    trap = Trap()
+    trap.set_on(studio).job.run(task_id)
+    studio.assert_sound(studio.task(task_id), made=2)
+    return trap.count
+
+
+EFFECTS = range(1, effects_of_a_run() + 1)
+
+
+def crash():
+    raise Crash
+
+
+def wakes_up(trap, studio, task_id):
+    """A run that is paused by the trap. For what it finds then, it may end in an error that calls for another run."""
+    with suppress(DomainError):
+        trap.set_on(studio).job.run(task_id)
+
+
+def test_a_run_has_as_many_effects_as_it_needs():
+    """Claim, begin; three calls, two uploads, three records; capture, finish."""
+    assert len(EFFECTS) == 2 + 3 + 2 + 3 + 2
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", EFFECTS)
+def test_a_crash_anywhere_is_finished_by_the_next_run(at, when):
+    studio, task_id = studio_with_task()
+    with pytest.raises(Crash):
+        Trap(at, when, crash).set_on(studio).job.run(task_id)
+
+    task = studio.finish(task_id)
+
+    studio.assert_sound(task, made=2)
+    assert [failure.code for failure in task.failures] == ["upstream_unavailable"]
+    assert N <= len(studio.model.requests) <= N + 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", EFFECTS)
+def test_a_crash_in_the_next_run_too_is_finished_by_the_third(at, when):
+    studio, task_id = studio_with_task()
+    with pytest.raises(Crash):
+        Trap(5, "after", crash).set_on(studio).job.run(task_id)
+    studio.pass_lease()
+    with suppress(Crash):  # the second run has less to do than the first
+        Trap(at, when, crash).set_on(studio).job.run(task_id)
+
+    studio.assert_sound(studio.finish(task_id), made=2)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", EFFECTS)
+def test_two_workers_after_a_crash_do_the_work_of_one(at, when):
+    studio, task_id = studio_with_task()
+    with pytest.raises(Crash):
+        Trap(at, when, crash).set_on(studio).job.run(task_id)
+    studio.pass_lease()
+
+    failures = []
+
+    def work():
+        try:
+            studio.instance().job.run(task_id)
+        except DomainError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    studio.assert_sound(studio.finish(task_id), made=2)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", EFFECTS)
+def test_a_paused_worker_that_wakes_after_all_is_done_changes_nothing(at, when):
+    studio, task_id = studio_with_task()
+    ends = []
+
+    def others_go_on():
+        studio.pass_lease()
+        ends.append(studio.finish(task_id))
+
+    wakes_up(Trap(at, when, others_go_on), studio, task_id)
+
+    studio.assert_sound(studio.task(task_id), made=2)
+    assert ends == [studio.task(task_id)]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", EFFECTS)
+def test_a_paused_worker_that_wakes_in_the_middle_of_another_run_changes_nothing(at, when):
+    """The heir is paused too, before it records what it painted; then both go on."""
+    studio, task_id = studio_with_task()
+
+    def another_begins():
+        studio.pass_lease()
+        with suppress(Crash):  # near the end there is less to crash at
+            Trap(4, "before", crash).set_on(studio).job.run(task_id)
+
+    wakes_up(Trap(at, when, another_begins), studio, task_id)
+
+    studio.assert_sound(studio.finish(task_id), made=2)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", EFFECTS)
+def test_a_user_who_leaves_while_a_worker_is_paused_leaves_nothing_behind(at, when):
+    studio, task_id = studio_with_task()
+
+    def leave():
+        studio.tasks.erase(ANN)
+        studio.images.erase(ANN)
+
+    wakes_up(Trap(at, when, leave), studio, task_id)
+
+    assert studio.documents.get(f"image_tasks/{task_id}") is None
+    assert studio.images.list(ANN).items == []
+    assert studio.kept() == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", EFFECTS)
+def test_images_that_are_deleted_while_a_worker_is_paused_stay_deleted(at, when):
+    studio, task_id = studio_with_task()
+
+    def finish_and_delete():
+        studio.pass_lease()
+        for image_id in studio.finish(task_id).images:
+            studio.images.delete(ANN, image_id)
+
+    wakes_up(Trap(at, when, finish_and_delete), studio, task_id)
+
+    assert studio.images.list(ANN).items == []
+    assert studio.kept() == []
+    assert sum(studio.charges()) == 2 * PRICE
+
+
+# The store answers badly -----------------------------------------------------------------------------------------
+
+
+def commits_of_a_run():
+    studio, task_id = studio_with_task()
+    weather = Weather(studio.documents, fair)
+    studio.instance(documents=weather).job.run(task_id)
+    return sum(call.kind == "commit" for call in weather.calls)
+
+
+@pytest.mark.parametrize("fault", COMMIT_FAULTS)
+@pytest.mark.parametrize("number", range(1, commits_of_a_run() + 1))
+def test_whatever_a_commit_answers_the_task_ends_the_same(number, fault):
+    studio, task_id = studio_with_task()
+    weather = Weather(studio.documents, once("commit", number, fault), delay=3)
+    with suppress(DomainError):
+        studio.instance(documents=weather).job.run(task_id)
+
+    task = studio.finish(task_id)
+    weather.settle()
+
+    studio.assert_sound(studio.task(task_id), made=2)
+    assert studio.task(task_id) == task
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_store_that_cannot_be_read_for_a_moment_is_asked_again(number):
+    studio, task_id = studio_with_task()
+    with suppress(DomainError):
+        studio.instance(documents=Weather(studio.documents, once("read", number, "unavailable"))).job.run(task_id)
+
+    studio.assert_sound(studio.finish(task_id), made=2)
+
+
+class Stormy:
+    """A bucket that fails once at the given upload, before or after it has stored."""
+
+    def __init__(self, inner, at, when):
+        self.inner, self.at, self.when, self.puts = inner, at, when, 0
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def put(self, name, content, content_type):
+        self.puts += 1
+        if self.puts == self.at and self.when == "before":
+            raise StorageUnavailable
+        is_written = self.inner.put(name, content, content_type)
+        if self.puts == self.at:
+            raise StorageUnavailable
+        return is_written
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_bucket_that_fails_once_costs_a_call_of_ours_at_most(at, when):
+    studio, task_id = studio_with_task()
+    with pytest.raises(StorageUnavailable):
+        studio.instance(objects=Stormy(studio.objects, at, when)).job.run(task_id)
+
+    studio.assert_sound(studio.finish(task_id), made=2)
+
+    assert len(studio.model.requests) == N + (when == "before")
+
+
+# Beginning -------------------------------------------------------------------------------------------------------
+
+
+def effects_of_a_start():
+    studio = Studio().open()
+    trap = Trap()
+    trap.set_on(studio).begin(key="k")
+    return trap.count
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", range(1, effects_of_a_start() + 1))
+def test_a_start_that_crashed_can_be_asked_for_again(at, when):
+    studio = Studio().open(1)
+    with pytest.raises(Crash):
+        Trap(at, when, crash).set_on(studio).begin(key="k")
+
+    task = studio.begin(key="k")
+
+    studio.assert_sound(studio.finish(task.id), made=1)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", range(1, effects_of_a_start() + 1))
+def test_a_start_that_crashed_and_is_never_asked_for_again_costs_what_it_made(at, when):
+    studio = Studio().open(1)
+    with pytest.raises(Crash):
+        Trap(at, when, crash).set_on(studio).begin(key="k")
+
+    for _ in range(30):
+        studio.clock.advance(60_000)
+        studio.sweep_once()
+        for task_id in studio.called_for():
+            studio.job.run(task_id)
+    studio.ledger.expire_due(ANN)
+
+    made = studio.images.list(ANN).items
+    assert studio.ledger.balance(ANN).held == 0
+    assert sum(studio.charges()) == len(made) * PRICE
+    assert len(made) == ((at, when) == (effects_of_a_start(), "after"))
+
+
+@pytest.mark.parametrize("fault", COMMIT_FAULTS)
+@pytest.mark.parametrize("number", range(1, effects_of_a_start() + 1))
+def test_whatever_a_commit_answers_a_start_begins_one_task(number, fault):
+    studio = Studio().open(1)
+    weather = Weather(studio.documents, once("commit", number, fault), delay=3)
+    with suppress(DomainError):
+        studio.instance(documents=weather).begin(key="k")
+
+    task = studio.begin(key="k")
+    weather.settle()
+
+    studio.assert_sound(studio.finish(task.id), made=1)
+
+
+def test_many_workers_of_many_tasks_make_each_image_once():
+    studio = Studio().open(40)
+    tasks = [studio.begin(2) for _ in range(6)]
+
+    def work():
+        own = studio.instance()
+        for task in tasks:
+            own.job.run(task.id)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    made = [studio.finish(task.id) for task in tasks]
+    assert [len(task.images) for task in made] == [2] * 6
+    assert sum(studio.charges()) == 12 * PRICE
+    assert len(studio.model.requests) == 12
