@@ -7,6 +7,8 @@ from typing import Any
 MODELS: Mapping[str, Mapping[str, Any]] = {
     "gpt-4o-mini": {
         "display_name": "GPT-4o mini",
+        "quality": 5,
+        "speed": 8,
         "input_usd_per_mtok": "0.15",
         "output_usd_per_mtok": "0.60",
         "context_window": 128_000,
@@ -16,6 +18,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     },
     "gpt-4o": {
         "display_name": "GPT-4o",
+        "quality": 8,
+        "speed": 6,
         "input_usd_per_mtok": "2.50",
         "output_usd_per_mtok": "10.00",
         "context_window": 128_000,
@@ -25,6 +29,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
     },
     "gpt-4.1-nano": {
         "display_name": "GPT-4.1 nano",
+        "quality": 4,
+        "speed": 9,
         "input_usd_per_mtok": "0.10",
         "output_usd_per_mtok": "0.40",
         "context_window": 1_000_000,

@@ -17,6 +17,7 @@ from shared.kernel.settings import Settings, parse_settings
 
 if TYPE_CHECKING:
     from shared.ai.conversations import Conversations
+    from shared.ai.health import Health
     from shared.ai.image_links import Links
     from shared.ai.image_tasks import ImageTasks
     from shared.ai.images import Images
@@ -226,6 +227,7 @@ class Services:
             documents=self.documents,
             clock=self.clock,
             default_model=self.settings.default_model,
+            health=self.health,
         )
 
     @part
@@ -293,6 +295,13 @@ class Services:
             clock=self.clock,
             hold_lifetime=max(self.settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),
         )
+
+    @part
+    def health(self) -> "Health":
+        """Which models failed just now."""
+        from shared.ai.health import Health
+
+        return Health(self.clock)
 
     @part
     def profiles(self) -> "Profiles":
@@ -453,10 +462,16 @@ class _Cloud:
         return FirebaseIdentity(self._settings.project, self._clock)
 
     def chat_model(self) -> "ChatModel":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.upstreams import Upstreams
         from shared.platform.openai.chat import OpenAIChatModel
 
         settings = self._settings
-        return OpenAIChatModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+        default = OpenAIChatModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+        others = {
+            each.name: OpenAIChatModel(base_url=each.base_url, api_key=each.api_key) for each in settings.ai_upstreams
+        }
+        return Upstreams({DEFAULT_UPSTREAM: default, **others})
 
     def image_model(self) -> "ImageModel":
         from shared.platform.openai.images import OpenAIImageModel

@@ -20,7 +20,7 @@ from functions.http.fields import (
     encode_cursor,
 )
 from functions.http.routes import ACT, READ_AUDIT, READ_USERS, Call, Routes
-from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, SIZES_MAX, TOKENS_MAX, ModelNotFound
+from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, RANK_MAX, SIZES_MAX, TOKENS_MAX, ModelNotFound
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits, LimitReached
@@ -113,7 +113,10 @@ class ModelIn(Request):
         Text(length_min=1, length_max=NAME_CHARACTERS_MAX), validate=validate.Length(max=CAPABILITIES_MAX)
     )
     is_enabled = Flag()
+    upstream = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
     upstream_model = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
+    quality = Whole(1, RANK_MAX)
+    speed = Whole(1, RANK_MAX)
     reason = Text(length_max=REASON_MAX, load_default=None)
 
 
@@ -132,7 +135,10 @@ class ModelAdminOut(Answer):
     expected_output_tokens = fields.Raw()
     capabilities = fields.Raw()
     is_enabled = fields.Raw()
+    upstream = fields.Raw()
     upstream_model = fields.Raw()
+    quality = fields.Raw()
+    speed = fields.Raw()
     price_version = fields.Raw()
 
 

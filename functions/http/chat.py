@@ -23,6 +23,7 @@ from functions.http.fields import (
     encode_cursor,
 )
 from functions.http.routes import CHAT, CHAT_OR_READ, MEMBER, Call, Reply, Routes
+from shared.ai.choice import NoModelFits
 from shared.ai.conversations import (
     CONTENT_BYTES_MAX,
     TITLE_CHARACTERS_MAX,
@@ -31,7 +32,7 @@ from shared.ai.conversations import (
     Page,
     title_of,
 )
-from shared.ai.models import TOKENS_MAX, ModelNotFound, ModelUnpriced
+from shared.ai.models import AUTO, TOKENS_MAX, ModelNotFound, ModelUnpriced
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
 from shared.ai.preferences import MODEL_ID_CHARACTERS_MAX
 from shared.ai.prompt import ContextTooLong
@@ -47,6 +48,7 @@ TURN_ERRORS = (
     ConversationNotFound,
     ModelNotFound,
     ModelUnpriced,
+    NoModelFits,
     ContextTooLong,
     InvalidValue,
     UpstreamUnavailable,
@@ -57,7 +59,7 @@ routes = Routes("chat")
 
 
 class ModelId(Text):
-    """The id of a model."""
+    """The id of a model; `auto` chooses one."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(length_min=1, length_max=MODEL_ID_CHARACTERS_MAX, **kwargs)
@@ -118,6 +120,7 @@ class AnswerMessage(Answer):
     role = Choice("assistant", required=True)
     content = fields.String(required=True)
     model = fields.String(required=True)
+    model_reason = fields.String(required=True, allow_none=True, metadata={"description": "Why, if it was `auto`."})
     finish_reason = fields.String(required=True, allow_none=True)
     created_at = Time(required=True)
 
@@ -172,6 +175,7 @@ class MessageOut(Answer):
     role = Choice("user", "assistant", "system", required=True)
     content = fields.String(required=True)
     model = fields.String(required=True, allow_none=True)
+    model_reason = fields.String(required=True, allow_none=True, metadata={"description": "Why, if it was `auto`."})
     finish_reason = fields.String(required=True, allow_none=True)
     created_at = Time(required=True)
     usage = fields.Method("usage_of", required=True, metadata={"type": ["object", "null"]})
@@ -216,8 +220,7 @@ class PageQuery(Request):
 )
 def start(call: Call) -> Any:
     """Begin a conversation; with `message` the model answers it at once."""
-    if call.body["model"] is not None:
-        call.services.catalogue.chat(call.body["model"])
+    check_chat_model(call, call.body["model"])
     conversation = _created(call)
     if call.body["message"] is None:
         return _as_begun(call, conversation)
@@ -268,8 +271,7 @@ def messages(call: Call) -> Any:
 )
 def change(call: Call) -> Any:
     """Change a conversation's title, model or system prompt."""
-    if call.body.get("model") is not None:
-        call.services.catalogue.chat(call.body["model"])
+    check_chat_model(call, call.body.get("model"))
     return call.services.conversations.patch(call.uid, call.path["id"], call.body)
 
 
@@ -301,6 +303,12 @@ def say(call: Call) -> Any:
         return _streamed(events, call.request_id)
     answer = _finished(events)
     return Reply(value=answer.as_wire(), cost=answer.cost, available=answer.available)
+
+
+def check_chat_model(call: Call, model: str | None) -> None:
+    """Raise ModelNotFound or ModelUnpriced for what cannot be chatted with; none, or `auto`, is for later."""
+    if model is not None and model != AUTO:
+        call.services.catalogue.chat(model)
 
 
 def _turn(call: Call, conversation_id: str, content: str, operation: OperationId) -> TurnRequest:

@@ -1,14 +1,16 @@
 """`/v1/models`: what can be asked, what it costs, and what a caller prefers."""
 
-from typing import Any
+from typing import Any, cast
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
-from functions.http.chat import Content, ModelId
-from functions.http.fields import Answer, Choice, Credits, Request, Whole
+from functions.http.chat import Content, ModelId, check_chat_model
+from functions.http.fields import Amount, Answer, Choice, Credits, Request, Whole
 from functions.http.routes import CHAT_OR_READ, READ, Call, Routes
+from shared.ai.choice import WEIGHT_MAX, NoModelFits
 from shared.ai.conversations import ConversationNotFound
 from shared.ai.models import TOKENS_MAX, ModelNotFound, ModelUnpriced
+from shared.ai.preferences import ALLOWED_MAX, Preferred
 from shared.ai.prompt import ContextTooLong
 from shared.kernel.errors import InvalidValue
 from shared.users.principal import SCOPES
@@ -36,6 +38,8 @@ class ModelOut(Answer):
     max_output_tokens = fields.Integer(required=True)
     expected_output_tokens = fields.Integer(required=True)
     capabilities = fields.List(fields.String(), required=True)
+    quality = fields.Integer(required=True)
+    speed = fields.Integer(required=True)
     price_version = fields.Integer(required=True)
 
 
@@ -47,17 +51,31 @@ class Models(Answer):
 
 
 class PreferencesIn(Request):
-    """The models to use when a request does not say; what is not named is unset."""
+    """The models to use when a request does not say, and what `auto` goes by; what is not named is as at first.
+
+    `auto` weighs quality, speed and price, chooses among the allowed models (all of them, if there are none), and keeps
+    a message below its maximum cost.
+    """
 
     chat_model = ModelId(load_default=None, allow_none=True)
     image_model = ModelId(load_default=None, allow_none=True)
+    quality = Whole(0, WEIGHT_MAX, load_default=1)
+    speed = Whole(0, WEIGHT_MAX, load_default=1)
+    price = Whole(0, WEIGHT_MAX, load_default=1)
+    allowed_models = fields.List(ModelId(), load_default=list, validate=validate.Length(max=ALLOWED_MAX))
+    max_cost_per_message = Amount(load_default=None, allow_none=True)
 
 
 class PreferencesOut(Answer):
-    """The models used when a request does not say."""
+    """The models used when a request does not say, and what `auto` goes by."""
 
     chat_model = fields.String(required=True, allow_none=True)
     image_model = fields.String(required=True, allow_none=True)
+    quality = fields.Integer(required=True)
+    speed = fields.Integer(required=True)
+    price = fields.Integer(required=True)
+    allowed_models = fields.List(fields.String(), required=True)
+    max_cost_per_message = Credits(required=True, allow_none=True)
 
 
 class EstimateIn(Request):
@@ -74,6 +92,7 @@ class EstimateOut(Answer):
     """What the message costs: never more than `ceiling`, probably `expected`."""
 
     model = fields.String(required=True)
+    model_reason = fields.String(required=True, allow_none=True, metadata={"description": "Why, if it was `auto`."})
     price_version = fields.Integer(required=True)
     ceiling = Credits(required=True)
     expected = Credits(required=True)
@@ -91,7 +110,7 @@ def models(call: Call) -> Any:
 
 @routes.get("/models/preferences", scopes=READ, answer=PreferencesOut)
 def preferences(call: Call) -> Any:
-    """The models used when a request does not say."""
+    """The models used when a request does not say, and what `auto` goes by."""
     return call.services.preferences.get(call.uid)
 
 
@@ -102,12 +121,14 @@ def preferences(call: Call) -> Any:
     errors=(ModelNotFound, ModelUnpriced, InvalidValue),
 )
 def set_preferences(call: Call) -> Any:
-    """Choose the models to use when a request does not say."""
+    """Choose the models to use when a request does not say, and what `auto` goes by."""
     catalogue = call.services.catalogue
-    for find, name in ((catalogue.chat, call.body["chat_model"]), (catalogue.image, call.body["image_model"])):
-        if name is not None:
-            find(name)
-    return call.services.preferences.put(call.uid, call.body)
+    for name in call.body["allowed_models"]:
+        catalogue.chat(name)
+    check_chat_model(call, call.body["chat_model"])
+    if call.body["image_model"] is not None:
+        catalogue.image(call.body["image_model"])
+    return call.services.preferences.put(call.uid, cast("Preferred", dict(call.body)))
 
 
 @routes.post(
@@ -116,7 +137,7 @@ def set_preferences(call: Call) -> Any:
     scopes=CHAT_OR_READ,
     body=EstimateIn,
     answer=EstimateOut,
-    errors=(ModelNotFound, ModelUnpriced, ConversationNotFound, ContextTooLong, InvalidValue),
+    errors=(ModelNotFound, ModelUnpriced, NoModelFits, ConversationNotFound, ContextTooLong, InvalidValue),
 )
 def estimate_cost(call: Call) -> Any:
     """What a message would cost, at most and probably; nothing is called and nothing is charged."""

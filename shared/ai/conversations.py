@@ -77,6 +77,8 @@ class Message:
     position: str
     created_at: Millis
     model: str | None = None
+    model_reason: str | None = None
+    """Why this model, where it was ours to choose."""
     finish_reason: str | None = None
     usage: Usage | None = None
     is_estimated: bool = False
@@ -325,6 +327,7 @@ def _message_data(message: Message) -> Data:
     return {
         **data,
         "model": message.model,
+        "model_reason": message.model_reason,
         "finish_reason": message.finish_reason,
         "input_tokens": message.usage.input_tokens,
         "output_tokens": message.usage.output_tokens,
@@ -354,6 +357,7 @@ def _answered(message: Message, data: Mapping[str, str], counts: Mapping[str, in
     return replace(
         message,
         model=data["model"],
+        model_reason=data.get("model_reason"),
         finish_reason=data["finish_reason"],
         usage=Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]),
         is_estimated=bool(counts["estimated"]),

@@ -48,9 +48,18 @@ FIELDS = frozenset(
         "expected_output_tokens",
         "capabilities",
         "is_enabled",
+        "upstream",
         "upstream_model",
+        "quality",
+        "speed",
     }
 )
+AUTO = "auto"
+"""What a request may say instead of a model's id; no model has it."""
+DEFAULT_UPSTREAM = "default"
+UPSTREAM = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
+RANK_MAX = 10
+RANK_DEFAULT = 5
 
 
 class ModelNotFound(NotFound):
@@ -88,7 +97,12 @@ class Model:
     expected_output_tokens: int
     capabilities: tuple[str, ...]
     is_enabled: bool
+    upstream: str
+    """Which of the upstreams in the settings has it."""
     upstream_model: str
+    quality: int
+    """From 1 to RANK_MAX, as operators judge it; so is `speed`. Choosing by itself weighs them."""
+    speed: int
     price_version: int
     price_texts: tuple[str | None, str | None, str | None]
     """The three prices as they were written, for showing: a decimal string stays what it was."""
@@ -117,6 +131,8 @@ class Model:
             "max_output_tokens": self.max_output_tokens,
             "expected_output_tokens": self.expected_output_tokens,
             "capabilities": list(self.capabilities),
+            "quality": self.quality,
+            "speed": self.speed,
             "price_version": self.price_version,
         }
 
@@ -144,7 +160,10 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
         expected_output_tokens=min(_count(fields, "expected_output_tokens", default=EXPECTED_OUTPUT_TOKENS), most),
         capabilities=_capabilities(fields),
         is_enabled=_flag(fields, "is_enabled", default=True),
+        upstream=_upstream(fields, kind),
         upstream_model=_text(fields, "upstream_model", default=model_id),
+        quality=_rank(fields, "quality"),
+        speed=_rank(fields, "speed"),
         price_version=_count(fields, "price_version", default=1),
         price_texts=cast("tuple[str | None, str | None, str | None]", tuple(fields.get(name) for name in PRICES)),
         size_price_texts=sizes,
@@ -180,6 +199,22 @@ def _count(fields: ModelFields, name: str, *, default: int | None) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= TOKENS_MAX:
         raise InvalidValue(name, f"must be a whole number from 0 to {TOKENS_MAX}")
     return value
+
+
+def _rank(fields: ModelFields, name: str) -> int:
+    value = _count(fields, name, default=RANK_DEFAULT)
+    if not 1 <= value <= RANK_MAX:
+        raise InvalidValue(name, f"must be from 1 to {RANK_MAX}")
+    return value
+
+
+def _upstream(fields: ModelFields, kind: Kind) -> str:
+    name = _text(fields, "upstream", default=DEFAULT_UPSTREAM)
+    if not UPSTREAM.fullmatch(name):
+        raise InvalidValue("upstream", "must be the name of an upstream: lower-case letters, digits, hyphens")
+    if kind == "image" and name != DEFAULT_UPSTREAM:
+        raise InvalidValue("upstream", f"must be {DEFAULT_UPSTREAM} for a model that paints")
+    return name
 
 
 def _text(fields: ModelFields, name: str, *, default: str) -> str:
@@ -307,6 +342,6 @@ def _storable(fields: ModelFields) -> Mapping[str, Value]:
 
 
 def _checked_id(model_id: str) -> str:
-    if not is_safe_id(model_id):
-        raise InvalidValue("id", "must be 1 to 128 letters, digits or any of _~.:@=+-")
+    if not is_safe_id(model_id) or model_id == AUTO:
+        raise InvalidValue("id", "must be 1 to 128 letters, digits or any of _~.:@=+-, and not auto")
     return model_id

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from shared.ai.models import DEFAULT_UPSTREAM
 from shared.ai.pictures import Picture
 from shared.ai.tokens import Usage
 from shared.kernel.errors import Rejected, Unavailable
@@ -27,6 +28,7 @@ class ChatRequest:
     messages: tuple[PromptMessage, ...]
     max_output_tokens: int
     is_reasoning: bool = False
+    upstream: str = DEFAULT_UPSTREAM
 
 
 @dataclass(frozen=True, slots=True)

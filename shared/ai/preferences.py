@@ -1,35 +1,56 @@
 """What a user prefers when a request does not say: stored beside their profile."""
 
-from collections.abc import Mapping
+from typing import Any, TypedDict, cast
 
+from shared.ai.choice import WEIGHT_MAX, Wish
+from shared.ai.models import AUTO
 from shared.kernel.documents import Data, Delete, Documents, Put
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
+from shared.kernel.money import Micro
 
-FIELDS = ("chat_model", "image_model")
 MODEL_ID_CHARACTERS_MAX = 128
+ALLOWED_MAX = 100
+WEIGHTS = ("quality", "speed", "price")
+
+
+class Preferred(TypedDict, total=False):
+    """The models to chat and to paint with, either may be unset; the rest is what `auto` goes by.
+
+    It weighs `quality`, `speed` and `price`, chooses among `allowed_models` (all, if there are none) and keeps a
+    message below `max_cost_per_message` µcr.
+    """
+
+    chat_model: str | None
+    image_model: str | None
+    quality: int
+    speed: int
+    price: int
+    allowed_models: list[str]
+    max_cost_per_message: int | None
+
+
+DEFAULTS = Preferred(
+    chat_model=None, image_model=None, quality=1, speed=1, price=1, allowed_models=[], max_cost_per_message=None
+)
 
 
 class Preferences:
-    """`users/{uid}/settings/models`: the model to chat with, and the model to paint with; either may be unset."""
+    """`users/{uid}/settings/models`."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    def get(self, uid: Uid) -> dict[str, str | None]:
-        """Every preference; None where there is none."""
+    def get(self, uid: Uid) -> Preferred:
+        """Every preference; the default where there is none."""
         document = self._documents.get(_path(uid))
         return _known(document.data if document else {})
 
-    def put(self, uid: Uid, preferences: Mapping[str, str | None]) -> dict[str, str | None]:
+    def put(self, uid: Uid, preferences: Preferred) -> Preferred:
         """Replace them all. Whether such models exist is the caller's to ask. Raises InvalidValue."""
-        for name, value in preferences.items():
-            if name not in FIELDS:
-                raise InvalidValue(name, "is not a preference")
-            if value is not None and not 1 <= len(value) <= MODEL_ID_CHARACTERS_MAX:
-                raise InvalidValue(name, "must be the id of a model, or null")
-        chosen = {name: preferences.get(name) for name in FIELDS}
-        self._documents.commit([Put(_path(uid), {"uid": uid, "v": 1, **chosen})])
+        chosen = _known(cast("Data", preferences))
+        _check(preferences, chosen)
+        self._documents.commit([Put(_path(uid), {"uid": uid, "v": 1, **cast("Data", chosen)})])
         return chosen
 
     def erase(self, uid: Uid) -> None:
@@ -37,10 +58,44 @@ class Preferences:
         self._documents.commit([Delete(_path(uid))])
 
 
+def wish_of(preferred: Preferred) -> Wish:
+    """What is wanted of `auto`."""
+    cost_max = preferred["max_cost_per_message"]
+    return Wish(
+        quality=preferred["quality"],
+        speed=preferred["speed"],
+        price=preferred["price"],
+        allowed=frozenset(preferred["allowed_models"]) or None,
+        cost_max=None if cost_max is None else Micro(cost_max),
+    )
+
+
 def _path(uid: Uid) -> str:
     return f"users/{uid}/settings/models"
 
 
-def _known(data: Data) -> dict[str, str | None]:
-    values = {name: data.get(name) for name in FIELDS}
-    return {name: value if isinstance(value, str) else None for name, value in values.items()}
+def _check(asked: Preferred, chosen: Preferred) -> None:
+    if unknown := sorted(asked.keys() - DEFAULTS.keys()):
+        raise InvalidValue(unknown[0], "is not a preference")
+    for name, model in (("chat_model", chosen["chat_model"]), ("image_model", chosen["image_model"])):
+        if model is not None and not _is_id(model):
+            raise InvalidValue(name, "must be the id of a model, or null")
+    weights = {"quality": chosen["quality"], "speed": chosen["speed"], "price": chosen["price"]}
+    for name, weight in weights.items():
+        if not 0 <= weight <= WEIGHT_MAX:
+            raise InvalidValue(name, f"must be a weight from 0 to {WEIGHT_MAX}")
+    if not any(weights.values()):
+        raise InvalidValue("quality", "must be more than 0, as neither speed nor price is")
+    allowed = chosen["allowed_models"]
+    if len(allowed) > ALLOWED_MAX or AUTO in allowed or not all(_is_id(model) for model in allowed):
+        raise InvalidValue("allowed_models", f"must be the ids of at most {ALLOWED_MAX} models")
+
+
+def _is_id(model: str) -> bool:
+    return 1 <= len(model) <= MODEL_ID_CHARACTERS_MAX
+
+
+def _known(data: Data) -> Preferred:
+    """What is stored; what was stored before there was more to prefer says less."""
+    known: Any = {name: data[name] for name in DEFAULTS if data.get(name) is not None}
+    return Preferred(**{**DEFAULTS, **known, "allowed_models": list(known.get("allowed_models", ()))})

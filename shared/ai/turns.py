@@ -95,6 +95,10 @@ class Claim(Protocol):
         """
         ...
 
+    def try_again(self) -> None:
+        """From now on `run` is another attempt. Raises StillRunning if the turn is not ours, Unavailable."""
+        ...
+
     def finish(self, settled: Settled) -> Settled:
         """Remember what the caller is told; what was remembered before wins."""
         ...
@@ -189,6 +193,7 @@ class Remembered:
         self._stopped = threading.Event()
         self._is_lost = False
         self._is_first = len(turn.runs) == 1
+        self._runs = turn.runs
         self.run = turn.runs[-1]
         threading.Thread(target=self._renew, name=f"renew {turn.operation}", daemon=True).start()
 
@@ -206,6 +211,12 @@ class Remembered:
             "paid_before": paid_before,
         }
         self._commit(fields, writes)
+
+    def try_again(self) -> None:
+        """See `Claim.try_again`. Told to whoever may take over, before anything is held in its name."""
+        runs = (*self._runs, new_id("run"))[-RUNS_MAX:]
+        self._commit({"runs": list(runs)}, ())
+        self._runs, self.run, self._is_first = runs, runs[-1], False
 
     def finish(self, settled: Settled) -> Settled:
         """See `Claim.finish`. The money has moved by now, so that failing to note the balance fails nothing."""
@@ -313,6 +324,10 @@ class Unremembered:
                 if self._clock.monotonic() >= deadline:
                     raise
                 self._clock.wait(SETTLE_PAUSE_SECONDS)
+
+    def try_again(self) -> None:
+        """See `Claim.try_again`."""
+        self.run = new_id("run")
 
     def finish(self, settled: Settled) -> Settled:
         """See `Claim.finish`."""

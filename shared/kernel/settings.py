@@ -1,6 +1,7 @@
 """Settings: parsed once from the environment into a frozen object; what is wrong is named at start."""
 
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -27,6 +28,15 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """One OpenAI-compatible provider beside the default one: the name that models know it by, address, key."""
+
+    name: str
+    base_url: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the environment decides. Amounts are µcr; names are the environment's, in lower case."""
 
@@ -36,6 +46,7 @@ class Settings:
     ledger_signing_keys: tuple[SigningKey, ...]
     ai_platform_api_key: str = field(repr=False)
     ai_platform_base_url: str
+    ai_upstreams: tuple[UpstreamSettings, ...]
     default_model: str
     default_image_model: str
     images_bucket: str
@@ -87,6 +98,7 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         ledger_signing_keys=read("LEDGER_SIGNING_KEY", None, parse_signing_keys),
         ai_platform_api_key=env.get("AI_PLATFORM_API_KEY") or "",
         ai_platform_base_url=read("AI_PLATFORM_BASE_URL", "https://api.openai.com/v1", _base_url),
+        ai_upstreams=read("AI_UPSTREAMS", " ", lambda text: parse_upstreams(text, env)),
         default_model=env.get("DEFAULT_MODEL") or "gpt-4o-mini",
         default_image_model=env.get("DEFAULT_IMAGE_MODEL") or "gpt-image-1",
         images_bucket=env.get("IMAGES_BUCKET") or f"{project}-images",
@@ -134,6 +146,32 @@ def _signing_key(part: str) -> SigningKey:
     if not kid.isascii() or not kid.replace("-", "").replace("_", "").isalnum() or len(seed) != SEED_BYTES:
         raise ValueError("must be kid:base64 of a 32-byte Ed25519 seed, comma-separated")
     return SigningKey(kid=kid, seed=seed)
+
+
+UPSTREAM_NAME = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
+UPSTREAM_KEY = re.compile(r"AI_UPSTREAM_(?P<name>.+)_API_KEY")
+
+
+def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings, ...]:
+    """`name=url[,name=url…]`, each with its key in `AI_UPSTREAM_<NAME>_API_KEY`, if it needs one.
+
+    Raises ValueError for a name twice or reserved, and for a key that is of none of them: it may be a slip of the pen.
+    """
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    names = [name for name, _, _ in pairs]
+    if not all(UPSTREAM_NAME.fullmatch(name) for name in names) or "default" in names:
+        raise ValueError(
+            "must be name=url, comma-separated; a name is lower-case letters, digits and hyphens, not default"
+        )
+    if len(set(names)) != len(names):
+        raise ValueError("names the same upstream twice")
+    keys = {name: f"AI_UPSTREAM_{name.upper().replace('-', '_')}_API_KEY" for name in names}
+    if strays := sorted(name for name in env if UPSTREAM_KEY.fullmatch(name) and name not in keys.values()):
+        raise ValueError(f"has no upstream for {strays[0]}")
+    return tuple(
+        UpstreamSettings(name=name, base_url=_base_url(url), api_key=env.get(keys[name]) or "")
+        for name, _, url in pairs
+    )
 
 
 def _base_url(text: str) -> str:

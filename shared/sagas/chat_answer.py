@@ -50,6 +50,7 @@ class Answer:
                 "role": message.role,
                 "content": message.content,
                 "model": message.model,
+                "model_reason": message.model_reason,
                 "finish_reason": message.finish_reason,
                 "created_at": rfc3339(message.created_at),
             },
@@ -78,6 +79,7 @@ class Estimate:
     """What a request would cost: `ceiling` at most, `expected` probably. Tokens as counted for each; amounts in µcr."""
 
     model: str
+    model_reason: str | None
     price_version: int
     input_tokens_at_most: int
     output_tokens_at_most: int

@@ -3,23 +3,25 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.ai.choice import Needs
 from shared.ai.conversations import CONTENT_BYTES_MAX, Conversation, Conversations, Message
 from shared.ai.expectation import Expectation
-from shared.ai.models import Catalogue, Model
+from shared.ai.models import AUTO, Model
 from shared.ai.ports import ChatRequest, PromptMessage
-from shared.ai.preferences import Preferences
+from shared.ai.preferences import Preferences, Preferred
 from shared.ai.prompt import Prompt, build_prompt
 from shared.ai.tariff import Tariff
-from shared.ai.tokens import Usage
+from shared.ai.tokens import Usage, prompt_expected
 from shared.kernel.clock import Clock, Millis
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
 from shared.kernel.meanwhile import Meanwhile
 from shared.sagas.chat_answer import Estimate, TurnRequest
 from shared.sagas.metered import Metered, forecast
+from shared.sagas.model_choice import Chooser
 
 Said = Callable[[], Sequence[Message]]
-Preferred = Callable[[], str]
+Prefers = Callable[[], Preferred]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,28 @@ class Plan(Metered):
             messages=self.prompt.messages,
             max_output_tokens=output_cap,
             is_reasoning=self.model.is_reasoning,
+            upstream=self.model.upstream,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a model is to be told, before it is known which; `history` comes newest first."""
+
+    system: str | None
+    history: tuple[PromptMessage, ...]
+    content: str
+
+    def needs(self) -> Needs:
+        """What that needs of a model."""
+        least = [*([self.system] if self.system else []), self.content]
+        whole = [*least, *(message.content for message in self.history)]
+        return Needs(least_tokens=prompt_expected(least), whole_tokens=prompt_expected(whole))
+
+    def prompt(self, model: Model, limit: int | None) -> Prompt:
+        """As this model is told it."""
+        return build_prompt(
+            model, system=self.system, history=self.history, content=self.content, max_output_tokens=limit
         )
 
 
@@ -46,30 +70,29 @@ class Planner:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        chooser: Chooser,
         tariff: Tariff,
         conversations: Conversations,
         preferences: Preferences,
         expectation: Expectation,
         clock: Clock,
-        *,
-        default_model: str,
     ) -> None:
-        self._catalogue = catalogue
+        self._chooser = chooser
         self._tariff = tariff
         self._conversations = conversations
         self._preferences = preferences
         self._clock = clock
-        self._default_model = default_model
         self._expectation = expectation
 
-    def plan(self, request: TurnRequest) -> Plan:
-        """The turn that `request` asks for. Raises as `ChatTurn.run` does before its hold."""
+    def plan(self, request: TurnRequest, failed: Sequence[str] = ()) -> Plan:
+        """The turn that `request` asks for; `failed` models were asked already. Raises as `ChatTurn.run` does."""
         _check_asked(request.content, request.max_output_tokens)
         limit = request.max_output_tokens
         conversation, said, preferred = self._read(request.uid, request.conversation_id, request.model)
-        model = self._catalogue.chat(request.model or conversation.model or preferred())
-        prompt = _prompt(model, said(), conversation.system_prompt, request.content, limit)
+        told = _told(said(), conversation.system_prompt, request.content)
+        named = request.model or conversation.model
+        chosen = self._chooser.choose(named, preferred, told.needs, limit=limit, failed=failed)
+        model, prompt = chosen.model, told.prompt(chosen.model, limit)
         return Plan(
             request=request,
             conversation=conversation,
@@ -77,20 +100,19 @@ class Planner:
             rate=self._tariff.rate(model),
             prompt=prompt,
             forecast=forecast(self._expectation, model, prompt, limit),
+            reason=chosen.reason,
+            others=chosen.others,
+            cost_max=chosen.cost_max,
             asked_at=self._clock.now(),
             price=_price_snapshot(model, self._tariff),
         )
 
-    def _read(self, uid: Uid, conversation_id: str, asked: str | None) -> tuple[Conversation, Said, Preferred]:
-        """The conversation; what was said in it and which model the user prefers are read meanwhile."""
+    def _read(self, uid: Uid, conversation_id: str, asked: str | None) -> tuple[Conversation, Said, Prefers]:
+        """The conversation; what was said in it and what the user prefers are read meanwhile."""
         said = Meanwhile(lambda: self._conversations.history(conversation_id))
-        preferred = None if asked else Meanwhile(lambda: self._preferred(uid))
+        preferred = Meanwhile(lambda: self._preferences.get(uid)) if asked in {None, AUTO} else None
         conversation = self._conversations.get(uid, conversation_id)
-        return conversation, said.result, preferred.result if preferred else lambda: self._preferred(uid)
-
-    def _preferred(self, uid: Uid) -> str:
-        """The model for a user whose request and conversation name none: what they chose, else the setting."""
-        return self._preferences.get(uid)["chat_model"] or self._default_model
+        return conversation, said.result, preferred.result if preferred else lambda: self._preferences.get(uid)
 
     def estimate(
         self,
@@ -105,17 +127,19 @@ class Planner:
         """What this message would cost, in this conversation or in a new one. Raises as `plan` does."""
         _check_asked(content, max_output_tokens)
         said: Sequence[Message] = ()
+        preferred: Prefers = lambda: self._preferences.get(uid)  # noqa: E731  # what `_read` gives in its place
         if conversation_id:
             conversation, history, preferred = self._read(uid, conversation_id, model)
-            model = model or conversation.model or preferred()
-            said, system_prompt = history(), conversation.system_prompt
-        chosen = self._catalogue.chat(model or self._preferred(uid))
-        prompt = _prompt(chosen, said, system_prompt, content, max_output_tokens)
-        rate = self._tariff.rate(chosen)
-        expected = forecast(self._expectation, chosen, prompt, max_output_tokens).output_tokens
+            model, said, system_prompt = model or conversation.model, history(), conversation.system_prompt
+        told = _told(said, system_prompt, content)
+        chosen = self._chooser.choose(model, preferred, told.needs, limit=max_output_tokens)
+        prompt = told.prompt(chosen.model, max_output_tokens)
+        rate = self._tariff.rate(chosen.model)
+        expected = forecast(self._expectation, chosen.model, prompt, max_output_tokens).output_tokens
         return Estimate(
-            model=chosen.id,
-            price_version=chosen.price_version,
+            model=chosen.model.id,
+            model_reason=chosen.reason,
+            price_version=chosen.model.price_version,
             input_tokens_at_most=prompt.input_at_most,
             output_tokens_at_most=prompt.output_at_most,
             ceiling=prompt.ceiling(rate),
@@ -125,9 +149,9 @@ class Planner:
         )
 
 
-def _prompt(model: Model, said: Sequence[Message], system: str | None, content: str, limit: int | None) -> Prompt:
+def _told(said: Sequence[Message], system: str | None, content: str) -> _Told:
     history = (PromptMessage(role=message.role, content=message.content) for message in said if message.content)
-    return build_prompt(model, system=system, history=history, content=content, max_output_tokens=limit)
+    return _Told(system=system, history=tuple(history), content=content)
 
 
 def _price_snapshot(model: Model, tariff: Tariff) -> dict[str, str]:

@@ -28,6 +28,8 @@ class Reply:
         self._pending = 0
         self._reported: Usage | None = None
         self._is_stale = True
+        self.is_begun = False
+        """Whether anything has been delivered, text or not."""
         self.counted = 0
         self.size_bytes = 0
         self.finish_reason: str | None = None
@@ -71,6 +73,7 @@ class Reply:
 
     def deliver(self, text: str) -> None:
         """`text` goes to the client."""
+        self.is_begun = True
         self._pieces.append(text)
         self.counted = self._pending
         self._is_stale = True

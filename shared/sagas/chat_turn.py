@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from shared.ai.conversations import Conversations, Message, position
 from shared.ai.expectation import Expectation
+from shared.ai.health import Health
 from shared.ai.models import Catalogue
 from shared.ai.ports import ChatModel, ChatStream, TextDelta
 from shared.ai.preferences import Preferences
@@ -20,6 +21,7 @@ from shared.sagas.chat_plan import Plan, Planner
 from shared.sagas.chat_recovery import Recovery, answered
 from shared.sagas.chat_reply import Reply
 from shared.sagas.metered_turn import PING_SECONDS, Kept, MeteredTurn, Run
+from shared.sagas.model_choice import Chooser
 
 __all__ = ["Answer", "ChatTurn", "Delta", "Done", "Estimate", "Ping", "TurnEvent", "TurnRequest"]
 
@@ -39,21 +41,22 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         documents: Documents,
         clock: Clock,
         default_model: str,
+        health: Health | None = None,
         ping_seconds: float = PING_SECONDS,
     ) -> None:
-        expectation = Expectation(documents, clock)
+        expectation, health = Expectation(documents, clock), health or Health(clock)
         recovery = Recovery(ledger, conversations)
         super().__init__(
             ledger=ledger,
             expectation=expectation,
             recovery=recovery,
+            health=health,
             documents=documents,
             clock=clock,
             ping_seconds=ping_seconds,
         )
-        self._planner = Planner(
-            catalogue, tariff, conversations, preferences, expectation, clock, default_model=default_model
-        )
+        chooser = Chooser(catalogue, tariff, expectation, health, default_model=default_model)
+        self._planner = Planner(chooser, tariff, conversations, preferences, expectation, clock)
         self._conversations = conversations
         self._chat_model = chat_model
         self._messages_of = recovery
@@ -61,8 +64,8 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
     def run(self, request: TurnRequest) -> Generator[TurnEvent, None, None]:
         """The answer as it comes, then `Done`; see `MeteredTurn.run`.
 
-        Before anything is yielded it may also raise ConversationNotFound, ModelNotFound, ModelUnpriced, ContextTooLong,
-        InvalidValue.
+        Before anything is yielded it may also raise ConversationNotFound, ModelNotFound, ModelUnpriced, NoModelFits,
+        ContextTooLong, InvalidValue.
         """
         return super().run(request)
 
@@ -88,8 +91,8 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
 
     # See `MeteredTurn` ---------------------------------------------------------------------------------------------
 
-    def _plan(self, request: TurnRequest) -> Plan:
-        return self._planner.plan(request)
+    def _plan(self, request: TurnRequest, failed: Sequence[str]) -> Plan:
+        return self._planner.plan(request, failed)
 
     def _asked(self, plan: Plan, output_cap: int) -> ChatStream:
         return self._chat_model.stream(plan.asked(output_cap))
@@ -139,6 +142,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
             position=position(at, token, 1),
             created_at=at,
             model=plan.model.id,
+            model_reason=plan.reason,
             finish_reason=reply.finish_reason,
             usage=reply.usage,
             is_estimated=reply.is_estimated,

@@ -56,6 +56,12 @@ class Metered:
     rate: Rate
     prompt: Prompt
     forecast: Forecast
+    reason: str | None = None
+    """Why this model, where it was ours to choose."""
+    others: int = 0
+    """So many other models could be asked in its place, should its upstream fail before the first token."""
+    cost_max: Micro | None = None
+    """What the user wants to pay for it at most, where the model was ours to choose."""
 
     @property
     def ceiling(self) -> Micro:
@@ -93,7 +99,10 @@ class Metered:
 
     def output_cap(self, affordable: int) -> int:
         """What the upstream may generate: all that was asked for, as far as the balance pays for it."""
-        paid_for = None if self.is_held_whole else self.rate.affordable_output(affordable, self.prompt.input_expected)
+        limits = [] if self.is_held_whole else [affordable]
+        if self.cost_max is not None:
+            limits.append(self.cost_max)
+        paid_for = self.rate.affordable_output(min(limits), self.prompt.input_expected) if limits else None
         return self.prompt.output_at_most if paid_for is None else max(1, min(paid_for, self.prompt.output_at_most))
 
 

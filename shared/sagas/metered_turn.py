@@ -12,12 +12,13 @@ from typing import Generic, TypeVar
 
 from shared.ai.conversations import CONTENT_BYTES_MAX
 from shared.ai.expectation import Expectation
-from shared.ai.ports import ChatEvent, ChatStream, TextDelta, UpstreamUnavailable
+from shared.ai.health import Health
+from shared.ai.ports import ChatEvent, ChatStream, TextDelta, UpstreamRejected, UpstreamUnavailable
 from shared.ai.tokens import Usage
 from shared.ai.turns import Claim, Settled, Turn, Turns
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, Write
-from shared.kernel.errors import DomainError, StillRunning
+from shared.kernel.errors import DomainError, NotFound, Rejected, StillRunning
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
@@ -74,6 +75,7 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         ledger: Ledger,
         expectation: Expectation,
         recovery: TurnRecovery,
+        health: Health,
         documents: Documents,
         clock: Clock,
         ping_seconds: float,
@@ -81,6 +83,7 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         self._admission = Admission(ledger, expectation, clock)
         self._expectation = expectation
         self._recovery = recovery
+        self._health = health
         self._turns = Turns(documents, clock)
         self._clock = clock
         self._ping_seconds = ping_seconds
@@ -88,8 +91,8 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
     # What a kind of turn says of itself ----------------------------------------------------------------------------
 
     @abstractmethod
-    def _plan(self, request: RequestT) -> PlanT:
-        """The turn as decided before anything happens; it changes nothing."""
+    def _plan(self, request: RequestT, failed: Sequence[str]) -> PlanT:
+        """The turn as decided before anything happens; it changes nothing. `failed` models were asked already."""
 
     @abstractmethod
     def _asked(self, plan: PlanT, output_cap: int) -> ChatStream:
@@ -155,20 +158,46 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         yield from self._take(request, claim, paid_before)
 
     def _take(self, request: RequestT, claim: Claim, paid_before: Micro) -> Generator[EventT, None, None]:
-        """Plan, hold, answer. What fails before its record was to be stored leaves nothing behind."""
+        """Plan, hold, answer. What fails before its record was to be stored leaves nothing behind.
+
+        Where the model was ours to choose and its upstream fails before the client has got anything, what was held is
+        given back, and the next model is asked by another attempt at the same turn.
+        """
+        failed: list[str] = []
+        failure: DomainError | None = None
         try:
-            with _forgetting(claim):
-                plan = self._plan(request)
-                hold = self._admission.holding(plan, hold_operation(request.operation, claim.run))
-            with ExitStack() as unowed:
-                unowed.enter_context(hold)
-                run = Run(plan=plan, hold=hold, unowed=unowed, claim=claim, paid_before=paid_before)
-                yield from self._answer(run)
+            while True:
+                with _forgetting(claim):
+                    plan, hold = self._admitted(request, claim, failed, failure)
+                with ExitStack() as unowed:
+                    unowed.enter_context(hold)
+                    run = Run(plan=plan, hold=hold, unowed=unowed, claim=claim, paid_before=paid_before)
+                    failure = yield from self._answer(run)
+                if failure is None:
+                    return
+                failed.append(plan.model.id)
+                with _forgetting(claim):
+                    claim.try_again()
         finally:
             claim.stop()
 
-    def _answer(self, run: Run[PlanT]) -> Generator[EventT, None, None]:
-        """Stream, then keep. The client leaving, the upstream failing, the credits ending: all are ways to end."""
+    def _admitted(
+        self, request: RequestT, claim: Claim, failed: Sequence[str], failure: DomainError | None
+    ) -> tuple[PlanT, Holding]:
+        """The plan and its hold. Where no other model will do, it is the first one's failure that is told."""
+        try:
+            plan = self._plan(request, failed)
+            return plan, self._admission.holding(plan, hold_operation(request.operation, claim.run))
+        except (Rejected, NotFound) as refusal:
+            if failure is None:
+                raise
+            raise failure from refusal
+
+    def _answer(self, run: Run[PlanT]) -> Generator[EventT, None, DomainError | None]:
+        """Stream, then keep. The client leaving, the upstream failing, the credits ending: all are ways to end.
+
+        What it returns is the failure after which another model is to be asked.
+        """
         plan = run.plan
         reply = Reply(plan)
         failure: DomainError | None = None
@@ -179,14 +208,22 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
             self._keep_for_nobody(run, reply)
             raise
         except DomainError as error:
+            if isinstance(error, UpstreamUnavailable):
+                self._health.failed(plan.model.id)
+            if plan.others > 0 and not reply.is_begun and isinstance(error, UpstreamUnavailable | UpstreamRejected):
+                log("next_model_asked", "WARNING", model=plan.model.id, code=error.code)
+                return error
             if reply.is_empty or not plan.request.is_streamed:
                 run.claim.forget()
                 raise
             reply.finish_reason, failure = FAILED, error
+        else:
+            self._health.answered(plan.model.id)
         record, settled = self._keep(run, reply)
         if failure is not None:
             raise failure
         yield from self._ended(run, record, settled)
+        return None
 
     def _stream(self, run: Run[PlanT], reply: Reply) -> Generator[EventT, None, None]:
         """Deliver what comes; leaving this aborts the upstream."""
@@ -205,7 +242,9 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
                     yield self._silent()
                 elif not isinstance(event, TextDelta):
                     reply.note(event)
-                    yield from self._passed(run, event)
+                    for passed in self._passed(run, event):
+                        reply.is_begun = True
+                        yield passed
                 elif stopped_by := _stopped_by(text := _clean(event.text), run.hold, reply):
                     reply.finish_reason = stopped_by
                     return

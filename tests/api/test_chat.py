@@ -41,7 +41,13 @@ def test_a_message_answers_with_its_usage_its_cost_and_the_balance():
     message = answer.pop("message")
     assert message.pop("id").startswith("msg_")
     assert message.pop("created_at").endswith("Z")
-    assert message == {"role": "assistant", "content": "Hi!", "model": "gpt-4o-mini", "finish_reason": "stop"}
+    assert message == {
+        "role": "assistant",
+        "content": "Hi!",
+        "model": "gpt-4o-mini",
+        "model_reason": None,
+        "finish_reason": "stop",
+    }
     assert answer == {
         "usage": {"input_tokens": 10, "output_tokens": 1, "estimated": False},
         "cost": COST,

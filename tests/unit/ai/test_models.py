@@ -55,9 +55,21 @@ def test_a_model_is_listed_as_it_was_written(catalogue):
             "max_output_tokens": 100,
             "expected_output_tokens": 100,
             "capabilities": ["tools"],
+            "quality": 5,
+            "speed": 5,
             "price_version": 1,
         }
     ]
+
+
+def test_no_model_is_called_auto(catalogue):
+    with pytest.raises(InvalidValue):
+        catalogue.put("auto", CHAT)
+
+
+def test_a_model_that_paints_is_at_the_default_upstream():
+    with pytest.raises(InvalidValue):
+        parse_model("painter", {"kind": "image", "image_usd": "1", "upstream": "other"})
 
 
 def test_prices_are_exact():
@@ -131,6 +143,12 @@ def test_a_price_of_zero_is_a_price(documents, catalogue):
         ("display_name", ""),
         ("display_name", 5),
         ("upstream_model", "x" * 201),
+        ("quality", 0),
+        ("quality", 11),
+        ("speed", "5"),
+        ("upstream", "Main"),
+        ("upstream", "two words"),
+        ("upstream", "x" * 33),
         ("is_enabled", "yes"),
         ("capabilities", "reasoning"),
         ("capabilities", [1]),

@@ -65,6 +65,7 @@ def test_a_turn_streams_the_answer_and_ends_with_what_it_cost(world):
             "role": "assistant",
             "content": " one two three four five",
             "model": "cheap",
+            "model_reason": None,
             "finish_reason": "stop",
             "created_at": "2026-09-21T14:13:20.001Z",
         },

@@ -1,0 +1,48 @@
+"""Health: which models' upstreams have failed just now, as this instance saw it. A hint for choosing, nothing else."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from shared.kernel.clock import Clock
+
+REST_SECONDS = 15.0
+REST_SECONDS_MAX = 240.0
+MODELS_MAX = 500
+
+
+@dataclass(slots=True)
+class _Ailing:
+    failures: int
+    until: float
+
+
+class Health:
+    """A model that failed rests, longer each time; one that answers is well again. Safe to share between threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ailing: OrderedDict[str, _Ailing] = OrderedDict()
+
+    def is_ailing(self, model_id: str) -> bool:
+        """Whether it is better to ask another one."""
+        with self._lock:
+            known = self._ailing.get(model_id)
+            return known is not None and self._clock.monotonic() < known.until
+
+    def failed(self, model_id: str) -> None:
+        """Its upstream could not be reached, failed, or was too busy."""
+        with self._lock:
+            failures = self._ailing[model_id].failures + 1 if model_id in self._ailing else 1
+            rest = min(REST_SECONDS * 2 ** min(failures - 1, 10), REST_SECONDS_MAX)
+            self._ailing[model_id] = _Ailing(failures, self._clock.monotonic() + rest)
+            self._ailing.move_to_end(model_id)
+            if len(self._ailing) > MODELS_MAX:
+                self._ailing.popitem(last=False)
+
+    def answered(self, model_id: str) -> None:
+        """It is well."""
+        if model_id in self._ailing:
+            with self._lock:
+                self._ailing.pop(model_id, None)

@@ -1,0 +1,91 @@
+"""Which model a call asks: the one that is named, or the best for `auto`, from what is stored and what was seen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from shared.ai.choice import ATTEMPTS_MAX, Needs, Offer, ranked
+from shared.ai.expectation import Expectation
+from shared.ai.health import Health
+from shared.ai.models import AUTO, Catalogue, Model, ModelUnpriced
+from shared.ai.preferences import Preferred, wish_of
+from shared.ai.tariff import Tariff
+from shared.ai.tokens import Usage
+from shared.kernel.money import Micro
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The model to ask. What follows is of `auto` only: why this one, how many others could be asked in its place, and
+    how much the user wants to pay for a message at most (µcr).
+    """
+
+    model: Model
+    reason: str | None = None
+    others: int = 0
+    cost_max: Micro | None = None
+
+
+class Chooser:
+    """Chooses; it changes nothing. Safe to share between threads."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        tariff: Tariff,
+        expectation: Expectation,
+        health: Health,
+        *,
+        default_model: str,
+    ) -> None:
+        self._catalogue = catalogue
+        self._tariff = tariff
+        self._expectation = expectation
+        self._health = health
+        self._default_model = default_model
+
+    def choose(
+        self,
+        named: str | None,
+        preferred_of: Callable[[], Preferred],
+        needs_of: Callable[[], Needs],
+        *,
+        limit: int | None = None,
+        failed: Sequence[str] = (),
+    ) -> Chosen:
+        """The model named, else the user's, else the setting's; any of them may be `auto`.
+
+        What nobody needs to know is not asked for. `limit` are the output tokens asked for at most; `failed` are models
+        that this call has asked before. Raises ModelNotFound, ModelUnpriced, NoModelFits.
+        """
+        preferred = None if named and named != AUTO else preferred_of()
+        name = named or (preferred["chat_model"] if preferred else None) or self._default_model
+        if name != AUTO or preferred is None:
+            return Chosen(model=self._catalogue.chat(name))
+        wish, needs = wish_of(preferred), needs_of()
+        choices = ranked(self._offers(needs, limit), wish, needs)
+        left = [choice for choice in choices if choice.model.id not in failed] or choices
+        return Chosen(
+            model=left[0].model,
+            reason="; ".join([left[0].reason, *(f"{model} failed before" for model in failed)]),
+            others=min(len(left) - 1, ATTEMPTS_MAX - 1 - len(failed)),
+            cost_max=wish.cost_max,
+        )
+
+    def _offers(self, needs: Needs, limit: int | None) -> list[Offer]:
+        """What the call would cost on each model: its ceiling, where that is held, or what is expected."""
+        found = []
+        for model in self._catalogue.enabled():
+            if model.kind != "chat":
+                continue
+            held_whole = limit is not None or model.is_reasoning
+            expected = model.max_output_tokens if held_whole else self._expectation.output_tokens(model)
+            usage = Usage(
+                input_tokens=min(needs.whole_tokens, model.context_window),
+                output_tokens=expected if limit is None else min(expected, limit),
+            )
+            try:
+                cost = self._tariff.price(model, usage)
+            except ModelUnpriced:
+                continue
+            found.append(Offer(model=model, cost=cost, is_ailing=self._health.is_ailing(model.id)))
+        return found
