@@ -19,11 +19,14 @@ class NotCanonical(ValueError):
 
 
 def canonical(value: Json) -> bytes:
-    """The canonical form. Raises NotCanonical for floats, nulls, large integers, non-ASCII keys, broken Unicode."""
-    _check(value)
+    """The canonical form. Raises NotCanonical for floats, nulls, large integers, non-ASCII keys, broken Unicode.
+
+    So it does for what is nested deeper than anybody's code follows.
+    """
     try:
+        _check(value)
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except (TypeError, orjson.JSONEncodeError) as error:
+    except (TypeError, RecursionError, orjson.JSONEncodeError) as error:
         raise NotCanonical(str(error)) from error
 
 

@@ -110,7 +110,8 @@ def _has_breakage(postings: list[Posting]) -> bool:
 def _captured(account: Account, hold: Hold, cost: int) -> list[Posting]:
     """Postings that charge `cost`: from the hold, then from what is available; what nobody has is ours to bear.
 
-    A reservation's capture is named by the user, and nothing of ours was used for it: it takes what there is.
+    A reservation's capture is named by the user, and nothing of ours was used for it: it takes what there is, and on a
+    frozen account no more than it had set aside.
     """
     revenue = f"revenue:{hold.purpose}"
     postings, missing = [], cost
@@ -119,6 +120,8 @@ def _captured(account: Account, hold: Hold, cost: int) -> list[Posting]:
             postings.append(Posting(HELD, revenue, part, lot))
             missing -= part
     room = min([account.budgets[name].room for name in hold.budgets], default=missing)
+    if hold.is_reservation and account.status == "frozen":
+        room = 0
     for lot, part in drawn(account, min(missing, room)):
         postings.append(Posting(AVAILABLE, revenue, part, lot))
         missing -= part

@@ -125,12 +125,17 @@ class Lanes:
                 del self._lanes[uid]
 
     def wait(self, lane: Lane, own: Job) -> None:
-        """Until it is answered or must lead. A caller interrupted here leaves nobody waiting for its lead."""
+        """Until it is answered or must lead. A caller interrupted here leaves nobody waiting for its lead.
+
+        Under the lane's lock, so that it has either left the line or been given the lead, and knows which.
+        """
         try:
             own.wait()
         except BaseException as interruption:
-            own.tell(interruption)
-            if own.must_lead:
+            with lane.lock:
+                own.tell(interruption)
+                must_lead = own.must_lead
+            if must_lead:
                 self._hand_over(lane, [])
             raise
 

@@ -18,9 +18,10 @@ from _pytest.runner import runtestprotocol
 from tests.mutation.mutants import ROOT, Mutant, function_of
 
 LEDGER = str(ROOT / "shared" / "ledger") + os.sep
-TESTS_SECONDS_MAX = 8.0
-"""So much of the tests that could notice a mutant is run, the quick ones first."""
-STUCK_FACTOR, STUCK_SECONDS = 20.0, 5.0
+TESTS_SECONDS_MAX = float(os.environ.get("SECONDS", "6"))
+"""So much of the tests that could notice a mutant is run: those that noticed its neighbours, then the quick ones."""
+KILLERS_MAX = 8
+STUCK_FACTOR, STUCK_SECONDS = 20.0, 3.0
 """A test that takes that much longer than it used to never ends: that is noticed as well."""
 
 Line = tuple[str, int]
@@ -44,6 +45,7 @@ class Killing:
     tell: Callable[[Fate, int], None]
     fates: list[Fate] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    _killers: list[str] = field(default_factory=list)
     _tests: dict[Line, list[pytest.Item]] = field(default_factory=dict)
     _seconds: dict[str, float] = field(default_factory=dict)
 
@@ -92,11 +94,15 @@ class Killing:
 
     def _chosen(self, tests: Sequence[pytest.Item]) -> list[pytest.Item]:
         chosen, seconds = [], 0.0
-        for item in sorted(tests, key=lambda item: self._seconds[item.nodeid]):
+        ranks = {killer: rank - KILLERS_MAX for rank, killer in enumerate(self._killers)}
+        for item in sorted(tests, key=lambda item: (ranks.get(item.nodeid, 0), self._seconds[item.nodeid])):
             seconds += self._seconds[item.nodeid]
             if seconds < TESTS_SECONDS_MAX:
                 chosen.append(item)
         return chosen
+
+    def _praise(self, killer: str) -> None:
+        self._killers = [killer, *(other for other in self._killers if other != killer)][:KILLERS_MAX]
 
     def _die_trying(self, mutant: Mutant, tests: Sequence[pytest.Item], told: int) -> None:
         """The fork: tell the first test that fails, or that none does. An alarm ends one that does not end."""
@@ -124,6 +130,7 @@ class Killing:
             self._fate(Fate(mutant, "survived"))
         else:
             self._fate(Fate(mutant, "stuck" if is_stuck else "killed", told))
+            self._praise(told)
 
     def _fate(self, fate: Fate) -> None:
         self.fates.append(fate)

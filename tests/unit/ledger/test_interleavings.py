@@ -39,13 +39,13 @@ def test_it_breaks_a_naive_one(scenario, bank):
         scenario(bank, MemoryDocuments)
 
 
-# Forty streams on credits for four ---------------------------------------------------------------------------------
+# More streams than credits ------------------------------------------------------------------------------------------
 
-STREAMS, PAID_FOR, LENGTH = 40, 4, 40
+STREAMS, PAID_FOR, LENGTH = 12, 2, 24
 
 
 def completed(*, first: int, step: int) -> int:
-    """Forty streams of forty tokens, one token each in turn: how many of them reach their end."""
+    """Streams of equal length, one token each in turn: how many of them reach their end."""
     ledger = Ledger(
         MemoryDocuments(),
         ManualClock(),
