@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,35 @@ from emulator.suite import Suite
 from emulator.tools import ROOT
 from emulator.upstream import Upstream
 
-TURNS = 200
 CLIENTS = (1, 16, 64)
-WARM_UP = 20
+USERS_MAX = 16
+TURNS_PER_CONVERSATION = 5
+"""What was said before is read and sent again with every turn, and a bare call has no past."""
+TURNS_LONG = 60
+"""So many turns have more than the 100 messages that a prompt looks back."""
+SAMPLES = 200
+WARM_UP = 40
+"""After so many answers of a model its expected length is settled, and stored now and then only."""
 START_SECONDS_MAX = 60
 Post = Callable[[str, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with credits: how they are known to the API."""
+
+    api: str
+    token: str
+
+    def conversation(self) -> str:
+        """A new one."""
+        identifier: str = _post(f"{self.api}/v1/chat/conversations", {}, self.token)["id"]
+        return identifier
+
+    def say(self, conversation: str) -> None:
+        """One turn, to its end."""
+        body = {"content": "Hello!", "max_output_tokens": 60}
+        _post(f"{self.api}/v1/chat/conversations/{conversation}/messages", body, self.token)
 
 
 def main() -> None:
@@ -45,26 +70,72 @@ def main() -> None:
 
 
 def _rows(api: str, suite: Suite, upstream: Upstream) -> Iterator[Row]:
-    for clients in CLIENTS:
-        users = [_signed_up(api, suite) for _ in range(min(clients, 16))]
-        ours = _measured(clients, lambda number, users=users: _turn(api, *users[number % len(users)]))  # type: ignore[misc]
-        floor = _measured(clients, lambda _: _bare(upstream.url))
-        yield _row(f"a chat turn, {clients} clients, p50", statistics.median(ours[0]), statistics.median(floor[0]))
-        yield _row(f"a chat turn, {clients} clients, p99", percentile(ours[0], 99), percentile(floor[0], 99))
-        yield _rate(f"turns a second, {clients} clients", len(ours[0]) / ours[1], len(floor[0]) / floor[1])
+    people = [_signed_up(api, suite) for _ in range(USERS_MAX)]
+    _one_by_one(people[0], upstream, WARM_UP)
+    yield from _pair("1 client", *_one_by_one(people[0], upstream, SAMPLES))
+    yield _row("a turn with 100 messages before it, p50", *map(statistics.median, _long(people[0], upstream)))
+    for clients in CLIENTS[1:]:
+        ours, floor = _together(people, upstream, clients)
+        yield from _pair(f"{clients} clients", ours.seconds, floor.seconds)
+        yield _rate(f"turns a second, {clients} clients", ours, floor)
 
 
-def _measured(clients: int, call: Callable[[int], None]) -> tuple[list[float], float]:
-    for number in range(WARM_UP):
-        call(number)
-    with ThreadPoolExecutor(clients) as pool:
-        started = time.perf_counter()
-        taken = list(pool.map(lambda number: timed(lambda: call(number)), range(TURNS)))
-        return taken, time.perf_counter() - started
+def _pair(who: str, ours: list[float], floor: list[float]) -> Iterator[Row]:
+    yield _row(f"a chat turn, {who}, p50", statistics.median(ours), statistics.median(floor))
+    yield _row(f"a chat turn, {who}, p99", percentile(ours, 99), percentile(floor, 99))
 
 
-def _turn(api: str, token: str, conversation: str) -> None:
-    _post(f"{api}/v1/chat/conversations/{conversation}/messages", {"content": "Hello!", "max_output_tokens": 60}, token)
+def _one_by_one(person: Person, upstream: Upstream, samples: int) -> tuple[list[float], list[float]]:
+    """Turns and bare calls in turn, so that the machine's other work falls on both."""
+    ours, floor, conversation = [], [], ""
+    for number in range(samples):
+        conversation = person.conversation() if number % TURNS_PER_CONVERSATION == 0 else conversation
+        ours.append(timed(lambda conversation=conversation: person.say(conversation)))  # type: ignore[misc]  # bound early
+        floor.append(timed(lambda: _bare(upstream.url)))
+    return ours, floor
+
+
+def _long(person: Person, upstream: Upstream) -> tuple[list[float], list[float]]:
+    conversation = person.conversation()
+    for _ in range(TURNS_LONG):
+        person.say(conversation)
+    return (
+        [timed(lambda: person.say(conversation)) for _ in range(SAMPLES // 4)],
+        [timed(lambda: _bare(upstream.url)) for _ in range(SAMPLES // 4)],
+    )
+
+
+@dataclass(slots=True)
+class Measured:
+    """What some clients saw at the same time; `failed` calls have no time."""
+
+    seconds: list[float] = field(default_factory=list)
+    failed: int = 0
+    elapsed: float = 0.0
+
+
+def _together(people: list[Person], upstream: Upstream, clients: int) -> tuple[Measured, Measured]:
+    """Short rounds of turns and of bare calls, one after the other; each client has conversations of its own."""
+    ours, floor = Measured(), Measured()
+    for _ in range(max(2, 2 * SAMPLES // clients // TURNS_PER_CONVERSATION)):
+        talks = [(person := people[number % len(people)], person.conversation()) for number in range(clients)]
+        _round(ours, [lambda talk=talk: talk[0].say(talk[1]) for talk in talks])  # type: ignore[misc]  # bound early
+        _round(floor, [lambda: _bare(upstream.url)] * clients)
+    return ours, floor
+
+
+def _round(measured: Measured, calls: list[Callable[[], None]]) -> None:
+    def repeat(call: Callable[[], None]) -> None:
+        for _ in range(TURNS_PER_CONVERSATION):
+            try:
+                measured.seconds.append(timed(call))
+            except Exception:  # noqa: BLE001  a bench counts whatever fails
+                measured.failed += 1
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(len(calls)) as pool:
+        list(pool.map(repeat, calls))
+    measured.elapsed += time.perf_counter() - started
 
 
 def _bare(upstream: str) -> None:
@@ -107,13 +178,13 @@ def _post(url: str, body: Any, token: str) -> Any:
     raise ConnectionError(url)
 
 
-def _signed_up(api: str, suite: Suite) -> tuple[str, str]:
-    """A new user with the welcome bonus and a conversation: their token, its id."""
+def _signed_up(api: str, suite: Suite) -> Person:
+    """A new user with the welcome bonus."""
     address = {"email": f"{time.time_ns()}@example.com", "password": "a long password", "returnSecureToken": True}
     path = "/identitytoolkit.googleapis.com/v1/accounts:signUp?key=bench"
     token = _post(f"{suite.endpoints.auth}{path}", address, "")["idToken"]
     _post(f"{api}/v1/credits/welcome-bonus", {}, token)
-    return token, _post(f"{api}/v1/chat/conversations", {}, token)["id"]
+    return Person(api, token)
 
 
 @contextlib.contextmanager
@@ -156,8 +227,10 @@ def _row(what: str, ours: float, floor: float) -> Row:
     return what, milliseconds(ours), f"{milliseconds(floor)} (bare upstream)", added
 
 
-def _rate(what: str, ours: float, floor: float) -> Row:
-    return what, f"{ours:,.0f} /s", f"{floor:,.0f} /s (bare upstream)", f"{ours / floor:.2f}×"
+def _rate(what: str, ours: Measured, floor: Measured) -> Row:
+    rates = [len(each.seconds) / each.elapsed for each in (ours, floor)]
+    told = f"{rates[0]:,.0f} /s, {ours.failed} failed"
+    return what, told, f"{rates[1]:,.0f} /s (bare upstream)", f"{rates[0] / rates[1]:.2f}×"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""How often a turn goes to the store: counted, so that no machine is too slow for it."""
+
+import threading
+from collections import Counter
+
+from tests.support.chat import ANN, World, answer_of
+from tests.support.indexes import stored
+
+
+class Counted:
+    """A store that counts its calls: by what they do, and by the collection that comes first in each."""
+
+    def __init__(self, inner):
+        self._inner = inner
+        self._lock = threading.Lock()
+        self.calls: Counter[tuple[str, str]] = Counter()
+
+    def get(self, path):
+        self._count("get", path)
+        return self._inner.get(path)
+
+    def get_all(self, paths):
+        self._count("get", paths[0])
+        return self._inner.get_all(paths)
+
+    def query(self, query):
+        self._count("query", query.collection)
+        return self._inner.query(query)
+
+    def commit(self, writes, **options):
+        self._count("commit", writes[0].path)
+        return self._inner.commit(writes, **options)
+
+    def _count(self, call, path):
+        with self._lock:
+            self.calls[call, path.partition("/")[0]] += 1
+
+
+def steady(**fields):
+    """A turn of an instance that knows the account, the models and how long their answers are."""
+    world = World(documents=Counted(stored()))
+    world.user()
+    conversation = world.conversation()
+    for _ in range(40):
+        world.ask(conversation, **fields)
+    world.documents.calls.clear()
+    return world, conversation
+
+
+def test_in_steady_state_a_turn_is_two_round_trips_for_money():
+    for fields in ({"max_output_tokens": 60}, {}):
+        world, conversation = steady(**fields)
+
+        world.ask(conversation, **fields)
+
+        money = {call: times for call, times in world.documents.calls.items() if call[1] == "accounts"}
+        assert money == {("commit", "accounts"): 2}
+
+
+def test_in_steady_state_a_turn_is_three_commits_and_three_reads_that_go_together():
+    world, conversation = steady(max_output_tokens=60)
+
+    world.ask(conversation, max_output_tokens=60)
+
+    assert world.documents.calls == {
+        ("get", "conversations"): 1,
+        ("query", "conversations"): 1,
+        ("get", "users"): 1,
+        ("commit", "accounts"): 2,
+        ("commit", "conversations"): 1,
+    }
+
+
+def test_whoever_names_the_model_is_not_asked_what_they_prefer():
+    world, conversation = steady(model="cheap")
+
+    world.ask(conversation, model="cheap")
+
+    assert ("get", "users") not in world.documents.calls
+
+
+def test_the_reads_of_a_turn_do_not_wait_for_one_another():
+    world = World()
+    world.user()
+    conversation = world.conversation()
+    everybody = threading.Barrier(3)
+
+    class Meeting(Counted):
+        """Nobody's read is answered before all three are asked."""
+
+        def get(self, path):
+            if path.startswith(("conversations/", f"users/{ANN}/settings")):
+                everybody.wait(10)
+            return super().get(path)
+
+        def query(self, query):
+            if query.collection.startswith("conversations/"):
+                everybody.wait(10)
+            return super().query(query)
+
+    documents = Meeting(world.documents)
+    world.preferences._documents = documents
+    turn = world.on(documents)
+
+    answer = answer_of(turn.run(world.request(conversation)))
+
+    assert answer.message.finish_reason == "stop"
