@@ -2,6 +2,7 @@
 
 import functools
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -17,6 +18,7 @@ KEY_BITS = 2048
 EXPONENT = 65537
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 365
+USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 ORGANISATION = "Stand-in for tests"
 
 
@@ -87,6 +89,7 @@ class Authority:
         until: datetime | None = None,
         is_chain_whole: bool = True,
         is_authority: bool = False,
+        usages: Sequence[x509.ObjectIdentifier] = USAGES,
         key: int = 2,
     ) -> Certificate:
         """A certificate for signing webhooks: by default a good one, valid for a year from yesterday.
@@ -99,10 +102,7 @@ class Authority:
             _begun(common_name, self._intermediate.subject, _key(key), starts, until or starts + timedelta(LEAF_DAYS))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(_usage(is_authority=is_authority), critical=True)
-            .add_extension(
-                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
-                critical=False,
-            )
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(_issued_by(self._intermediate), critical=False)
         )
         if dns:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from paypalrestsdk import Api, exceptions
@@ -23,13 +22,7 @@ CONNECT_SECONDS = 4.0
 READ_SECONDS = 20.0
 TOKEN_MARGIN_SECONDS = 60
 TOKEN_PATH = "/v1/oauth2/token"  # noqa: S105  # a path
-LIVE_HOSTS = frozenset({"api-m.paypal.com", "api.paypal.com"})
 STATUS_RETRY = frozenset({408, 409, 425, 429})
-
-
-def is_live_address(api_base: str) -> bool:
-    """Whether money is real there; the sandbox and a laptop's stand-in are not."""
-    return urlsplit(api_base).hostname in LIVE_HOSTS
 
 
 class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types

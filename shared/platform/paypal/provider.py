@@ -25,7 +25,8 @@ from shared.payments.ports import (
     Truth,
     UnknownAtProvider,
 )
-from shared.platform.paypal.api import PayPalApi, calling, is_live_address, issue_of
+from shared.platform.paypal.addresses import is_live_address
+from shared.platform.paypal.api import PayPalApi, calling, issue_of
 from shared.platform.paypal.events import above, notice_of, payment_in, refs_of
 from shared.platform.paypal.reading import Thing, best_capture, payments_in, refund_of, truth_of, written
 

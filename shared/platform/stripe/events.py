@@ -78,11 +78,12 @@ def payment_in(thing: Mapping[str, Any]) -> str | None:
 def refs_of(thing: Mapping[str, Any]) -> dict[str, str]:
     """An object and those it names, by kind; named by id, or expanded in place."""
     own = KINDS.get(str(thing.get("object")))
-    found: dict[str, Any] = {own: thing.get("id")} if own else {}
+    named = [(own, thing.get("id"))] if own else []
     for name, kind in LINKS.items():
         value = thing.get(name)
-        found.setdefault(kind, value.get("id") if isinstance(value, Mapping) else value)
-    return {kind: str(value) for kind, value in found.items() if _is_text(value)}
+        named.append((kind, value.get("id") if isinstance(value, Mapping) else value))
+    # Reversed, so that the first of a kind counts: an object before what it refers to.
+    return {kind: str(value) for kind, value in reversed(named) if _is_text(value)}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,0 +1,33 @@
+"""The bytes of an event as its provider signed them, read without a surprise."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from shared.kernel.ids import is_safe_id
+from shared.payments.ports import Notice, WebhookRefused
+
+EVENT_ID_MAX = 100
+
+
+def event_in(raw: bytes) -> Mapping[str, Any]:
+    """The JSON object in these bytes. Raises WebhookRefused for anything else."""
+    try:
+        event = json.loads(raw)
+    except (ValueError, RecursionError):
+        event = None
+    if not isinstance(event, dict):
+        raise WebhookRefused("not_an_event")
+    return event
+
+
+def checked(notice: Notice) -> Notice:
+    """The notice, if its id can name a document of ours. Raises WebhookRefused."""
+    if len(notice.id) > EVENT_ID_MAX or not is_safe_id(notice.id):
+        raise WebhookRefused("not_an_event")
+    return notice
+
+
+def lower_case(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Headers by lower-case name, whoever handed them over."""
+    return {name.lower(): value for name, value in headers.items()}
