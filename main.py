@@ -10,6 +10,8 @@ MODULES = {
     "on_user_deleted": "functions.user_lifecycle",
     "on_ledger_entry": "functions.credit_events",
     "generate_image": "functions.agent_execution",
+    "stripe_webhook": "functions.payment_webhooks",
+    "paypal_webhook": "functions.payment_webhooks",
     "every_minute": "functions.schedules",
     "every_day": "functions.schedules",
 }
@@ -21,6 +23,8 @@ THREADS = {
     "on_user_deleted": 8,
     "on_ledger_entry": 16,
     "generate_image": 8,
+    "stripe_webhook": 16,
+    "paypal_webhook": 16,
     "every_minute": 1,
     "every_day": 1,
 }

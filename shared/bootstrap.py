@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from shared.ledger.analytics import Analytics
     from shared.ledger.ledger import Ledger
     from shared.ledger.relay import Relay
-    from shared.payments.ports import PaymentProvider, ProviderName
+    from shared.payments.inbox import Inbox
+    from shared.payments.ports import PaymentProvider, ProviderName, Webhooks
     from shared.sagas.chat_turn import ChatTurn
     from shared.sagas.first_sight import FirstSight
     from shared.sagas.greeting import Greeting
@@ -234,6 +235,38 @@ class Services:
     def payment_providers(self) -> "Mapping[ProviderName, PaymentProvider]":
         """Stripe and PayPal, as far as their keys are set."""
         return self._adapters.payment_providers(self.alerts)
+
+    @part
+    def stripe_webhooks(self) -> "Webhooks":
+        """Whether an event is Stripe's."""
+        from shared.platform.stripe.webhooks import StripeWebhooks
+
+        return StripeWebhooks(self.settings.stripe_webhook_secret, self.clock)
+
+    @part
+    def paypal_webhooks(self) -> "Webhooks":
+        """Whether an event is PayPal's."""
+        from shared.platform.paypal.webhooks import PayPalWebhooks
+
+        return PayPalWebhooks(
+            webhook_id=self.settings.paypal_webhook_id,
+            api_base=self.settings.paypal_api_base,
+            roots=self.settings.paypal_webhook_roots,
+            clock=self.clock,
+        )
+
+    @part
+    def inbox(self) -> "Inbox":
+        """What payment providers told us."""
+        from shared.payments.inbox import Inbox
+        from shared.platform.paypal.addresses import is_live_address
+        from shared.platform.stripe.events import is_live_key
+
+        settings = self.settings
+        modes: dict[ProviderName, bool] = {"paypal": is_live_address(settings.paypal_api_base)}
+        if settings.stripe_secret_key:
+            modes["stripe"] = is_live_key(settings.stripe_secret_key)
+        return Inbox(self.documents, self.clock, self.alerts, modes)
 
     @part
     def images(self) -> "Images":

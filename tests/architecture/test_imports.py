@@ -15,6 +15,7 @@ VENDORS = (
     "grpc",
     "marshmallow",
     "openai",
+    "paypalrestsdk",
     "requests",
     "stripe",
     "web3",
@@ -30,6 +31,9 @@ LOADED = "import sys; before = set(sys.modules); import {module}; print(*(set(sy
         "shared.ledger.relay",
         "shared.sagas.chat_turn",
         "shared.bootstrap",
+        "shared.payments.inbox",
+        "shared.platform.stripe.webhooks",
+        "shared.platform.paypal.webhooks",
     ],
 )
 def test_the_core_loads_no_vendor(module):
@@ -44,3 +48,28 @@ def test_the_core_loads_no_vendor(module):
     ).stdout.split()
 
     assert {name.partition(".")[0] for name in loaded} & set(VENDORS) == set()
+
+
+STORED = """
+import sys
+from shared.bootstrap import in_memory
+
+services = in_memory({"STRIPE_WEBHOOK_SECRET": "s", "PAYPAL_WEBHOOK_ID": "w", "STRIPE_SECRET_KEY": "sk_test_1"})
+import functions.payment_webhooks
+services.stripe_webhooks, services.paypal_webhooks, services.inbox
+print(*sys.modules)
+"""
+
+
+def test_a_webhook_loads_no_provider_s_sdk():
+    loaded = subprocess.run(
+        [sys.executable, "-c", STORED],
+        cwd=ROOT,
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.split()
+
+    assert {name.partition(".")[0] for name in loaded} & {"stripe", "paypalrestsdk", "requests"} == set()

@@ -19,6 +19,7 @@ from shared.kernel.documents import Query
 from shared.kernel.ids import HoldId, LotId, OperationId, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Release, Reverse, Unfreeze
+from shared.payments.ports import Notice
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.chat_answer import TurnRequest
@@ -150,6 +151,7 @@ def _live(services):
     _paint(services, user.uid)
     _operate(services, admin, user.uid)
     _bury(services)
+    _hear(services)
     _leave(services, user.uid)
 
 
@@ -217,6 +219,14 @@ def _operate(services, admin, uid):
     services.operators.unfreeze(admin, uid, "not odd")
     services.operators.set_roles(admin, uid, frozenset({"support"}))
     services.operators.audit(None, 20)
+
+
+def _hear(services):
+    """A provider tells us something; a sweep looks for it."""
+    refs = {"intent": "pi_1"}
+    notice = Notice(provider="stripe", id="evt_1", type="t", at=1, is_live=False, payment="pay_1", refs=refs)
+    services.inbox.store(notice)
+    services.inbox.due(0, 1)
 
 
 def _bury(services):

@@ -108,6 +108,7 @@ SERVER_ONLY = tuple(
         "bonus_claims/{id}",
         "dead_events/{id}",
         "expectations/{id}",
+        "inbox/{id}",
         "jobs/{id}",
         "leavings/{id}",
         "turns/{id}",

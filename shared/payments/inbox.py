@@ -1,0 +1,157 @@
+"""What providers told us, kept until it is dealt with: `inbox/{provider}:{event id}`, each event once.
+
+An event is a nudge: it says which payment to ask about, nothing more, so that only a notice's fields are stored, no
+personal data among them. A document is `new` until a worker, who holds its lease, makes it `done` or `ignored`;
+`parked` and `dead` ones wait for a person.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal, cast
+
+from shared.kernel.clock import DAY, MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
+from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Query, Value, Where
+from shared.kernel.documents import Order as OrderBy
+from shared.kernel.events import Alerts, log
+from shared.payments.ports import Notice, ProviderName
+
+Status = Literal["new", "done", "ignored", "parked", "dead"]
+
+COLLECTION = "inbox"
+SCHEMA = 1
+DUE_SHARDS = 8
+GRACE: Millis = MINUTE
+"""How long the trigger has, before a sweep looks after an event."""
+BACKOFF: Millis = 15 * SECOND
+BACKOFF_MAX: Millis = 60 * MINUTE
+ATTEMPTS_MAX = 40
+KEPT: Millis = 90 * DAY
+"""How long what is dealt with is kept; providers repeat themselves for days, not for months."""
+UNCLAIMED: Mapping[str, Value] = {"token": "", "until": to_datetime(0), "fence": 0}
+"""A lease that nobody has had yet, as `shared.sagas.leases` writes it."""
+
+
+class Inbox:
+    """Every event of every provider. `modes` says whose money is real here, as far as a provider is configured."""
+
+    def __init__(self, documents: Documents, clock: Clock, alerts: Alerts, modes: Mapping[ProviderName, bool]) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._alerts = alerts
+        self._modes = modes
+
+    def store(self, notice: Notice) -> bool:
+        """Store a notice; whether it is new. Returns only if it is stored, by this call or one before it.
+
+        One that is for another mode or account is stored as parked, with an alert: it is never credited. Raises
+        OutcomeUnknown or StoreUnavailable, and then the provider has to come again.
+        """
+        reason = self._mismatch(notice)
+        if reason:
+            # Told before it is stored: a call that dies in between is repeated, and an alert may be heard twice.
+            self._alerts.alert(
+                "notice_parked", provider=notice.provider, event_id=notice.id, type=notice.type, reason=reason
+            )
+        try:
+            self._documents.commit([Create(path_of(notice), _stored(notice, reason, self._clock.now()))])
+        except PreconditionFailed:
+            log("notice_repeated", provider=notice.provider, event_id=notice.id, type=notice.type)
+            return False
+        log("notice_stored", provider=notice.provider, event_id=notice.id, type=notice.type, parked=reason or None)
+        return True
+
+    def get(self, notice_id: str) -> Document | None:
+        """The document of this id, `{provider}:{event id}`."""
+        return self._documents.get(f"{COLLECTION}/{notice_id}")
+
+    def due(self, shard: int, limit: int) -> list[Document]:
+        """What a sweep has to look after in this shard, the most overdue first."""
+        query = Query(
+            collection=COLLECTION,
+            where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(self._clock.now()))),
+            order_by=(OrderBy("due_at"),),
+            limit=limit,
+        )
+        return self._documents.query(query)
+
+    def _mismatch(self, notice: Notice) -> str:
+        if self._modes.get(notice.provider, notice.is_live) != notice.is_live:
+            return "mode"
+        return "account" if notice.account is not None else ""
+
+
+def path_of(notice: Notice) -> str:
+    """`inbox/{provider}:{event id}`."""
+    return f"{COLLECTION}/{notice.provider}:{notice.id}"
+
+
+def notice_in(data: Data) -> Notice:
+    """The notice of a stored document."""
+    text = {name: cast("str | None", data[name]) for name in ("account", "payment")}
+    return Notice(
+        provider=cast("ProviderName", data["provider"]),
+        id=str(data["event_id"]),
+        type=str(data["type"]),
+        at=from_datetime(data["at"]),  # type: ignore[arg-type]  # a time
+        is_live=bool(data["is_live"]),
+        account=text["account"],
+        payment=text["payment"],
+        refs=dict(cast("Mapping[str, str]", data["refs"])),
+    )
+
+
+def ended(status: Status, now: Millis, reason: str = "") -> Data:
+    """The changes to a document that is dealt with, or that waits for a person. Only what is dealt with is deleted."""
+    is_kept = status in {"parked", "dead"}
+    deleted_at = None if is_kept else to_datetime(now + KEPT)
+    return {"status": status, "reason": reason, "due_at": None, "ended_at": to_datetime(now), "delete_at": deleted_at}
+
+
+def postponed(data: Data, now: Millis, reason: str) -> Data:
+    """The changes to a document that could not be dealt with now: later, with growing pauses, and `dead` in the end."""
+    attempts = int(cast("int", data["attempts"])) + 1
+    if attempts >= ATTEMPTS_MAX:
+        return {**ended("dead", now, reason), "attempts": attempts}
+    pause = min(BACKOFF * 2 ** (attempts - 1), BACKOFF_MAX)
+    return {"attempts": attempts, "due_at": to_datetime(now + pause), "reason": reason}
+
+
+def revived(now: Millis) -> Data:
+    """The changes that let an operator's replay begin: as if it had just come."""
+    return {
+        "status": "new",
+        "reason": "",
+        "attempts": 0,
+        "due_at": to_datetime(now),
+        "ended_at": None,
+        "delete_at": None,
+    }
+
+
+def due_shard(notice: Notice) -> int:
+    """The shard of sweeps that an event belongs to."""
+    return hashlib.sha256(f"{notice.provider}:{notice.id}".encode()).digest()[0] % DUE_SHARDS
+
+
+def _stored(notice: Notice, parked: str, now: Millis) -> Data:
+    begun: Data = {
+        "v": SCHEMA,
+        "provider": notice.provider,
+        "event_id": notice.id,
+        "type": notice.type,
+        "at": to_datetime(notice.at),
+        "is_live": notice.is_live,
+        "account": notice.account,
+        "payment": notice.payment,
+        "refs": dict(notice.refs),
+        "received_at": to_datetime(now),
+        "status": "new",
+        "reason": "",
+        "attempts": 0,
+        "due_shard": due_shard(notice),
+        "due_at": to_datetime(now + GRACE),
+        "ended_at": None,
+        "delete_at": None,
+        "lease": UNCLAIMED,
+    }
+    return {**begun, **ended("parked", now, parked)} if parked else begun
