@@ -99,7 +99,8 @@ def _expand(store: Store, thing: Json, names: list[str], path: str) -> None:
         thing[name] = value = value if found is None else copy.deepcopy(found)
     elif name == "refunds" and value is None:
         refunds = copy.deepcopy(store.of("refund", thing["id"])[::-1])
-        thing[name] = value = listed(refunds, f"/v1/charges/{thing['id']}/refunds")
+        has_more = len(refunds) > LIMIT
+        thing[name] = value = listed(refunds[:LIMIT], f"/v1/charges/{thing['id']}/refunds", has_more=has_more)
     elif name == "line_items" and value is None:
         items = copy.deepcopy(store.line_items[thing["id"]])
         thing[name] = value = listed(items, f"/v1/checkout/sessions/{thing['id']}/line_items")

@@ -124,7 +124,7 @@ def calling(call: str, alerts: Alerts) -> Iterator[None]:
         if isinstance(error, exceptions.ClientError) and _status(error) not in STATUS_RETRY:
             raise ProviderRefused("paypal", issue_of(error)) from None
         raise ProviderUnavailable("paypal") from None
-    except (requests.RequestException, KeyError, TypeError, ValueError, InvalidValue) as error:
+    except (requests.RequestException, AttributeError, KeyError, TypeError, ValueError, InvalidValue) as error:
         # Not reached, or an answer that cannot be read.
         log("paypal_failed", "WARNING", call=call, kind=type(error).__name__)
         raise ProviderUnavailable("paypal") from None

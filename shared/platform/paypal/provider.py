@@ -100,7 +100,7 @@ class PayPalProvider:
         }
         with calling("notices", self._alerts):
             page = self._api.call("GET", f"{EVENTS}?{cursor or urlencode(asked)}")
-            items = [notice_of(event, is_live=self._is_live) for event in page.get("events") or []]
+            items = [notice_of(event, is_live=self._is_live) for event in page["events"]]
             return Notices(items=items, cursor=_next_query(page, EVENTS) if items else None)
 
     def _find(self, refs: Refs) -> tuple[Thing | None, Thing | None]:
@@ -133,7 +133,11 @@ class PayPalProvider:
         return found["capture"]
 
     def _get(self, collection: str, thing: str) -> Thing:
-        return self._api.call("GET", f"{collection}/{quote(thing, safe='')}")
+        """One object. Raises ValueError for an answer about something else."""
+        found = self._api.call("GET", f"{collection}/{quote(thing, safe='')}")
+        if found["dispute_id" if collection == DISPUTES else "id"] != thing:
+            raise ValueError("PayPal answered something else than it was asked")
+        return found
 
     def _disputes(self, capture: str) -> list[Thing]:
         """All disputes of a capture, whole: lists leave out how each ended."""

@@ -45,7 +45,7 @@ def calling(call: str, alerts: Alerts) -> Iterator[None]:
         raise ProviderUnavailable("stripe") from None
     except (stripe.InvalidRequestError, stripe.CardError, stripe.IdempotencyError) as error:
         _refuse(call, error)
-    except (stripe.StripeError, KeyError, TypeError, ValueError, InvalidValue) as error:
+    except (stripe.StripeError, AttributeError, KeyError, TypeError, ValueError, InvalidValue) as error:
         # Not reached, too many requests, a key in use, a failure of theirs, or an answer that cannot be read.
         status, request = getattr(error, "http_status", None), getattr(error, "request_id", None)
         log("stripe_failed", "WARNING", call=call, kind=type(error).__name__, status=status, request=request)
@@ -89,7 +89,9 @@ def _is_remembered(error: stripe.APIError) -> bool:
     return (error.http_status or 0) >= FAILURES_FROM and headers.get("idempotent-replayed") == "true"
 
 
-def plain(thing: Any) -> dict[str, Any]:
-    """An object of the SDK's as plain dictionaries."""
+def plain(thing: Any, asked: str | None = None) -> dict[str, Any]:
+    """An object of the SDK's as plain dictionaries. Raises ValueError if it is not the one that was asked for."""
     found: dict[str, Any] = thing.to_dict()
+    if asked is not None and found["id"] != asked:
+        raise ValueError("Stripe answered something else than it was asked")
     return found

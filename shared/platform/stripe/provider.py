@@ -141,7 +141,7 @@ class StripeProvider:
         """A payment's objects, by any of them. Raises InvalidRequestError for what Stripe does not know."""
         if "session" in refs:
             within: Any = {"expand": ["payment_intent", *(f"payment_intent.{name}" for name in CHARGE)]}
-            session = plain(self._stripe.v1.checkout.sessions.retrieve(refs["session"], within))
+            session = plain(self._stripe.v1.checkout.sessions.retrieve(refs["session"], within), refs["session"])
             intent = session.get("payment_intent")
             return Found(session=session, intent=intent if isinstance(intent, dict) else None)
         if "intent" in refs:
@@ -159,13 +159,13 @@ class StripeProvider:
         kind = next((kind for kind in retrieve if kind in refs), None)
         if kind is None:
             raise UnknownAtProvider("stripe")
-        intent = plain(retrieve[kind](refs[kind])).get("payment_intent")
+        intent = plain(retrieve[kind](refs[kind]), refs[kind]).get("payment_intent")
         # A charge without an intent was made by something else than we are.
         return Found(session=None, intent=self._intent(intent) if isinstance(intent, str) else None)
 
     def _intent(self, intent: str) -> Thing:
         within: Any = {"expand": list(CHARGE)}
-        return plain(self._stripe.v1.payment_intents.retrieve(intent, within))
+        return plain(self._stripe.v1.payment_intents.retrieve(intent, within), intent)
 
     def _refunds(self, charge: Thing) -> Iterable[Thing]:
         """All refunds of a charge: the newest came with it, and lead to the rest."""
