@@ -299,7 +299,7 @@ class StandIn(ABC):
 
     def send_raw(self, *, body: str, **signing: Any) -> int:
         """Sign exactly these bytes and deliver them to the first endpoint; what it answered."""
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, AttributeError):  # no JSON, or no object
             told = json.loads(body)
             return self._send(str(told.get("id", "")), self.type_of(told), body.encode(), signing)
         return self._send("", "", body.encode(), signing)
