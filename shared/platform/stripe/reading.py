@@ -24,6 +24,7 @@ DISPUTE_STATUS: Mapping[str, Literal["open", "won", "lost", "withdrawn"]] = {
     "prevented": "withdrawn",
 }
 """Any other status, inquiries (`warning_…`) included, is a dispute that is still open."""
+AWAITED = frozenset({"requires_action", "requires_confirmation"})
 INTENT_STAGE: Mapping[str, Stage] = {"succeeded": "paid", "processing": "pending", "requires_capture": "approved"}
 
 
@@ -83,7 +84,8 @@ def _stage(found: Found) -> Stage:
     if status == "canceled":
         return "expired" if intent.get("cancellation_reason") == "expired" else "failed"
     if session is not None and session["status"] == "complete":
-        return "failed"  # it was to be paid later, and the money did not come
+        # To be paid later, by a voucher or a transfer: the user has done their part, or the money did not come.
+        return "pending" if status in AWAITED else "failed"
     return "open"  # also after a declined card: the user may take another
 
 
