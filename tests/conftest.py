@@ -3,6 +3,7 @@
 A session ended from outside (SIGTERM) is ended like one by Ctrl-C, so that nothing outlives it.
 """
 
+import contextlib
 import os
 import signal
 import uuid
@@ -13,6 +14,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from emulator.payment_providers import PaymentProviders, payment_providers
 from emulator.stand_ins.deliveries import ATTEMPTS_MAX, BACKOFF_SECONDS
 from emulator.stand_ins.paypal import PayPalStandIn
 from emulator.stand_ins.stripe import StripeStandIn
@@ -93,11 +95,22 @@ def suite_upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory, suite_upstream: Upstream) -> Iterator[Suite]:
-    """The whole backend: every emulator and every function, with the stand-in provider behind it. Slow to start."""
-    settings = laptop_settings(upstream=suite_upstream)
+def suite_payments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaymentProviders]:
+    """The stand-in Stripe and PayPal that the functions of `suite` call, and that call them."""
+    with contextlib.ExitStack() as stack:
+        free = {"stripe": 0, "paypal": 0}
+        yield payment_providers(stack, {}, free, tmp_path_factory.mktemp("payments"))
+
+
+@pytest.fixture(scope="session")
+def suite(
+    tmp_path_factory: pytest.TempPathFactory, suite_upstream: Upstream, suite_payments: PaymentProviders
+) -> Iterator[Suite]:
+    """The whole backend: every emulator and every function, with stand-in providers behind it. Slow to start."""
+    settings = {**laptop_settings(upstream=suite_upstream), **suite_payments.settings}
     home = tmp_path_factory.mktemp("suite")
     with running(Suite(home=home, only=EMULATORS, project=unique_project(), settings=settings)) as whole:
+        suite_payments.deliver_to(whole.endpoints.functions)
         yield whole
 
 
