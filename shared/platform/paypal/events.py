@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.kernel.clock import parse_rfc3339
+from shared.kernel.ids import is_safe_id
 from shared.payments.ports import Notice
 
 KIND_BY_PATH = {"orders": "order", "captures": "capture"}
@@ -16,7 +17,7 @@ class NotAnEvent(ValueError):
 def notice_of(event: Mapping[str, Any], *, is_live: bool) -> Notice:
     """What an event says. Raises NotAnEvent. PayPal's events do not name their mode: that is who signed them."""
     event_id, kind, created = event.get("id"), event.get("event_type"), event.get("create_time")
-    if not (_is_text(event_id) and _is_text(kind) and _is_text(created)):
+    if not (_is_name(event_id) and _is_name(kind) and isinstance(created, str)):
         raise NotAnEvent("an event has an id, a type and a time")
     try:
         at = parse_rfc3339(str(created))
@@ -38,7 +39,7 @@ def payment_in(thing: Mapping[str, Any]) -> str | None:
     """Our name of the payment, if this order, capture, refund or dispute carries it."""
     unit, disputed = _first(thing.get("purchase_units")), _first(thing.get("disputed_transactions"))
     named = thing.get("custom_id") or unit.get("custom_id") or disputed.get("custom")
-    return named if _is_text(named) else None
+    return named if _is_name(named) else None
 
 
 def refs_of(resource_type: str, thing: Mapping[str, Any]) -> dict[str, str]:
@@ -55,7 +56,7 @@ def refs_of(resource_type: str, thing: Mapping[str, Any]) -> dict[str, str]:
     elif resource_type == "dispute":
         transaction = _first(thing.get("disputed_transactions"))
         found = {"dispute": thing.get("dispute_id"), "capture": transaction.get("seller_transaction_id")}
-    return {kind: str(value) for kind, value in found.items() if _is_text(value)}
+    return {kind: str(value) for kind, value in found.items() if _is_name(value)}
 
 
 def above(thing: Mapping[str, Any]) -> dict[str, str]:
@@ -76,5 +77,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+def _is_name(value: Any) -> bool:
+    """Custom ids are anybody's who sells on this account: what could not name a document of ours names nothing."""
+    return isinstance(value, str) and is_safe_id(value)

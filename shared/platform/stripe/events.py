@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.kernel.clock import SECOND
+from shared.kernel.ids import is_safe_id
 from shared.payments.ports import Notice
 
 PAYMENT = "payment_id"
@@ -17,6 +18,7 @@ KINDS = {
     "radar.early_fraud_warning": "warning",
 }
 """What we call Stripe's objects."""
+UNREADABLE = "unreadable"
 LINKS = {"payment_intent": "intent", "charge": "charge", "latest_charge": "charge"}
 EVENT_TYPES = (
     "checkout.session.completed",
@@ -55,7 +57,7 @@ def notice_of(event: Mapping[str, Any]) -> Notice:
     thing = _mapping(_mapping(event.get("data")).get("object"))
     event_id, kind, created = event.get("id"), event.get("type"), event.get("created")
     account, is_live = event.get("account"), event.get("livemode")
-    if not (_is_text(event_id) and _is_text(kind) and _is_count(created) and isinstance(is_live, bool)):
+    if not (_is_name(event_id) and _is_name(kind) and _is_count(created) and isinstance(is_live, bool)):
         raise NotAnEvent("an event has an id, a type, a time and a mode")
     return Notice(
         provider="stripe",
@@ -63,7 +65,7 @@ def notice_of(event: Mapping[str, Any]) -> Notice:
         type=str(kind),
         at=int(str(created)) * SECOND,
         is_live=is_live,
-        account=account if _is_text(account) else None,
+        account=account if account is None or _is_name(account) else UNREADABLE,
         payment=payment_in(thing),
         refs=refs_of(thing),
     )
@@ -72,7 +74,7 @@ def notice_of(event: Mapping[str, Any]) -> Notice:
 def payment_in(thing: Mapping[str, Any]) -> str | None:
     """Our name of the payment, if this object carries it."""
     named = _mapping(thing.get("metadata")).get(PAYMENT)
-    return named if _is_text(named) else None
+    return named if _is_name(named) else None
 
 
 def refs_of(thing: Mapping[str, Any]) -> dict[str, str]:
@@ -83,15 +85,16 @@ def refs_of(thing: Mapping[str, Any]) -> dict[str, str]:
         value = thing.get(name)
         named.append((kind, value.get("id") if isinstance(value, Mapping) else value))
     # Reversed, so that the first of a kind counts: an object before what it refers to.
-    return {kind: str(value) for kind, value in reversed(named) if _is_text(value)}
+    return {kind: str(value) for kind, value in reversed(named) if _is_name(value)}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+def _is_name(value: Any) -> bool:
+    """Metadata are anybody's who works on this account: what could not name a document of ours names nothing."""
+    return isinstance(value, str) and is_safe_id(value)
 
 
 def _is_count(value: Any) -> bool:

@@ -393,6 +393,15 @@ def test_what_is_signed_and_no_event_is_refused_too(webhooks, good, raw):
     assert refused(webhooks, transmitted(good, raw), raw) == "not_an_event"
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "../accounts/ann", "x" * 200, "\ud800", 7, ["pay_1"], None])
+def test_custom_ids_that_could_not_be_ours_name_nothing(webhooks, good, name):
+    raw = json.dumps({**EVENT, "resource": {"id": "CAP1", "custom_id": name}}).encode()
+
+    notice = webhooks.verify(raw, transmitted(good, raw))
+
+    assert (notice.payment, notice.refs) == (None, {"capture": "CAP1"})
+
+
 UP = [{"rel": "up", "href": "https://api-m.paypal.com/v2/payments/captures/CAP1"}]
 UNIT = {"custom_id": "pay_1"}
 DISPUTED = {"seller_transaction_id": "CAP1", "custom": "pay_1"}

@@ -223,6 +223,23 @@ def test_an_event_names_the_objects_it_is_about(webhooks, clock, thing, refs):
     assert verify(webhooks, signed(clock, raw), raw).refs == refs
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "../accounts/ann", "x" * 200, "\ud800", 7, ["pay_1"], None])
+def test_metadata_that_could_not_be_ours_name_nothing(webhooks, clock, name):
+    thing = {"object": "charge", "id": "ch_1", "payment_intent": name, "metadata": {"payment_id": name}}
+    raw = json.dumps({**EVENT, "data": {"object": thing}}).encode()
+
+    notice = verify(webhooks, signed(clock, raw), raw)
+
+    assert (notice.payment, notice.refs) == (None, {"charge": "ch_1"})
+
+
+@pytest.mark.parametrize("account", ["", "a/b", 7, [], "\ud800"])
+def test_an_account_that_cannot_be_read_is_not_ours(webhooks, clock, account):
+    raw = json.dumps({**EVENT, "account": account}).encode()
+
+    assert verify(webhooks, signed(clock, raw), raw).account == "unreadable"
+
+
 def test_an_event_for_another_account_or_mode_says_so(webhooks, clock):
     raw = json.dumps({**EVENT, "account": "acct_other", "livemode": True}).encode()
 
