@@ -17,6 +17,7 @@ help:
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=…"
 	@echo "make logs      follow the log of a running 'make run'"
 	@echo "make admin     EMAIL=… makes the first administrator"
+	@echo "make models-sync  models and prices from the provider's listing; UPSTREAM=… APPLY=1 FREE=1"
 	@echo "make rebuild-analytics  usage by day from the journals anew, everybody's; USERS=… for some"
 	@echo "make clean     remove what set-up and tools made"
 
@@ -85,3 +86,9 @@ fire: setup
 # Usage by day, projected anew from the journals; in the cloud: python -m functions.commands rebuild-analytics --all
 rebuild-analytics: setup
 	@exec $(PYTHON) -m emulator.command rebuild-analytics $(or $(USERS),--all)
+
+.PHONY: models-sync
+
+# What a provider's listing would change of the laptop's models; in the cloud: python -m functions.commands models-sync
+models-sync: setup
+	@exec $(PYTHON) -m emulator.command models-sync $(or $(UPSTREAM),default) $(if $(APPLY),--apply) $(if $(FREE),--free)

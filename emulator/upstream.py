@@ -39,7 +39,12 @@ REPLY = (
     "Hello from your laptop! I am a stand-in model: I answer every question with these same few sentences, "
     "one word at a time, so that you can watch a stream arrive and see what it costs."
 )
-MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-nano", "gpt-image-1", "text-embedding-3-small")
+MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-nano", "o4-mini", "gpt-image-1", "text-embedding-3-small")
+PRICES = {
+    "gpt-4o-mini": ("0.00000015", "0.0000006"),
+    "gpt-4o": ("0.0000025", "0.00001"),
+    "o4-mini": ("0.0000011", "0.0000044"),
+}
 CHUNK_DELAY_MS = 0
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
@@ -137,8 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path.startswith("/__/pictures/"):
             self._bytes(painted(self.path, "64x64"), "image/png")
         elif self.path.endswith("/models"):
-            models = [{"id": name, "object": "model", "created": 0, "owned_by": "laptop"} for name in MODELS]
-            self._json({"object": "list", "data": models})
+            self._json({"object": "list", "data": [_listed(name) for name in MODELS]})
         else:
             self._error({"status": HTTPStatus.NOT_FOUND, "message": f"no such path: {self.path}"})
 
@@ -312,6 +316,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
+
+
+def _listed(name: str) -> Json:
+    """A model as listings of today's routers tell it: with its price per token, where it has one."""
+    listed: Json = {"id": name, "object": "model", "created": 0, "owned_by": "laptop"}
+    if name in PRICES:
+        prompt, completion = PRICES[name]
+        listed |= {"pricing": {"prompt": prompt, "completion": completion}, "context_length": 128_000}
+    return listed
 
 
 def _head(seen: Seen, body: Json, kind: str) -> Json:

@@ -35,6 +35,25 @@ def rebuild_analytics(asked: argparse.Namespace, services: Services) -> None:
         print(f"{uid}: {services.analytics.rebuild(Uid(uid))} entries")
 
 
+def models_sync(asked: argparse.Namespace, services: Services) -> None:
+    """Show what a provider's listing would change of our models; write it if that is wanted."""
+    found = services.models_sync.compare(asked.upstream, is_free_wanted=asked.free)
+    for name, reason in sorted(found.left_out.items()):
+        print(f"  left out   {name}: {reason}")
+    for model_id in found.gone:
+        print(f"  gone       {model_id} is listed no more; it stays until an operator disables it")
+    for change in found.changes:
+        print(f"  {'new' if change.before is None else 'changed':10} {change.model_id}")
+        for name, (before, after) in sorted(change.differences.items()):
+            print(f"             {name}: {'' if before is None else f'{before} → '}{after}")
+        if asked.apply:
+            services.models_sync.apply(change)
+    print(
+        f"{len(found.changes)} to write, {len(found.unchanged)} as they are, {len(found.left_out)} left out.", end=" "
+    )
+    print("Written." if asked.apply else "Nothing is written without --apply.")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m functions.commands", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -47,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     whose.add_argument("uids", nargs="*", default=[], metavar="UID", help="whose")
     whose.add_argument("--all", action="store_true", help="everybody's")
     analytics.set_defaults(run=rebuild_analytics)
+    sync = commands.add_parser("models-sync", help="bring models and prices from a provider's listing")
+    sync.add_argument("upstream", nargs="?", default="default", help="one of the providers in the settings")
+    sync.add_argument("--apply", action="store_true", help="write what is shown")
+    sync.add_argument("--free", action="store_true", help="models whose price is zero, too")
+    sync.set_defaults(run=models_sync)
     return parser
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shared.ai.image_tasks import ImageTasks
     from shared.ai.images import Images
     from shared.ai.models import Catalogue
-    from shared.ai.ports import ChatModel, ImageModel
+    from shared.ai.ports import ChatModel, ImageModel, ModelListing
     from shared.ai.preferences import Preferences
     from shared.ai.tariff import Tariff
     from shared.ledger.analytics import Analytics
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from shared.sagas.key_budgets import KeyBudgets
     from shared.sagas.leaving import Leaving
     from shared.sagas.ledger_watch import LedgerWatch
+    from shared.sagas.models_sync import ModelsSync
     from shared.sagas.operators import Operators
     from shared.sagas.welcome_bonus import WelcomeBonus
     from shared.users.api_keys import ApiKeys
@@ -101,6 +102,10 @@ class Adapters(Protocol):
 
     def image_model(self) -> "ImageModel":
         """The upstream that paints."""
+        ...
+
+    def model_listing(self) -> "ModelListing":
+        """What providers list of their models."""
         ...
 
     def objects(self) -> Objects:
@@ -191,6 +196,13 @@ class Services:
         from shared.ai.models import Catalogue
 
         return Catalogue(self.documents, self.clock)
+
+    @part
+    def models_sync(self) -> "ModelsSync":
+        """Models and prices from a provider's listing."""
+        from shared.sagas.models_sync import ModelsSync
+
+        return ModelsSync(self.catalogue, self._adapters.model_listing(), self.audit)
 
     @part
     def tariff(self) -> "Tariff":
@@ -506,6 +518,15 @@ class _Cloud:
         }
         return Upstreams({DEFAULT_UPSTREAM: default, **others})
 
+    def model_listing(self) -> "ModelListing":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.platform.openai.listing import OpenAIListings
+
+        settings = self._settings
+        default = (settings.ai_platform_base_url, settings.ai_platform_api_key)
+        others = {each.name: (each.base_url, each.api_key) for each in settings.ai_upstreams}
+        return OpenAIListings({DEFAULT_UPSTREAM: default, **others})
+
     def image_model(self) -> "ImageModel":
         from shared.platform.openai.images import OpenAIImageModel
 
@@ -569,6 +590,11 @@ class _Memory:
         from shared.platform.memory.chat_model import ScriptedChatModel
 
         return ScriptedChatModel()
+
+    def model_listing(self) -> "ModelListing":
+        from shared.platform.memory.listing import MemoryListing
+
+        return MemoryListing()
 
     def image_model(self) -> "ImageModel":
         from shared.platform.memory.image_model import ScriptedImageModel

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias, cast
@@ -282,6 +282,10 @@ class Catalogue:
         document = self._documents.get(f"{COLLECTION}/{_checked_id(model_id)}")
         return document.data if document else None
 
+    def stored(self) -> Mapping[str, Data]:
+        """Every model's document by its id, broken or disabled ones too."""
+        return {document.id: document.data for document in self._query()}
+
     def put(self, model_id: str, fields: ModelFields) -> tuple[Data | None, Data]:
         """Write the whole model; what it was and what it is now. A changed price is a new `price_version`.
 
@@ -309,10 +313,13 @@ class Catalogue:
             return (before.data if before else None), after
         raise AssertionError("the loop returns or raises")
 
+    def _query(self) -> Sequence[Document]:
+        return self._documents.query(Query(collection=COLLECTION, limit=MODELS_MAX))
+
     def _all(self) -> Mapping[str, Model | InvalidValue]:
         with self._lock:
             if self._clock.monotonic() >= self._known_until:
-                self._known = _parsed(self._documents.query(Query(collection=COLLECTION, limit=MODELS_MAX)))
+                self._known = _parsed(self._query())
                 self._known_until = self._clock.monotonic() + CATALOGUE_SECONDS
             return self._known
 

@@ -1,8 +1,8 @@
 """What the AI domain needs from outside: a model that streams its answer, a model that paints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from shared.ai.models import DEFAULT_UPSTREAM
 from shared.ai.pictures import Picture
@@ -99,6 +99,17 @@ class ImageModel(Protocol):
         """One picture, whole and of a kind we keep. Never retried behind the caller's back: every call costs.
 
         Raises UpstreamUnavailable, UpstreamRejected, NoPicture.
+        """
+        ...
+
+
+class ModelListing(Protocol):
+    """What providers list of their models."""
+
+    def fetch(self, upstream: str) -> Sequence[Mapping[str, Any]]:
+        """Each model as the provider says it; numbers with a point come as `Decimal`.
+
+        Raises UpstreamUnavailable, and InvalidValue for an upstream that is not set up.
         """
         ...
 

@@ -6,6 +6,7 @@ from shared.kernel.documents import Create
 from shared.kernel.ids import Uid
 from shared.ledger.analytics import day_path
 from shared.platform.memory.identity import MemoryIdentity
+from shared.platform.memory.listing import MemoryListing
 from tests.support.ledgers import grant
 
 
@@ -75,3 +76,24 @@ def test_usage_is_projected_anew_for_everybody_or_for_some(capsys: pytest.Captur
     assert codes == [0, 0]
     assert capsys.readouterr().out.splitlines() == [f"{name}: 1 entries" for name in ("ann", "bob", "bob", "ann")]
     assert services.documents.get(day_path(Uid("ann"), "2020-01-01")) is None
+
+
+def test_a_providers_models_are_shown_and_written_only_when_asked(capsys: pytest.CaptureFixture[str]):
+    services = in_memory()
+    listing = services.models_sync._listing
+    assert isinstance(listing, MemoryListing)
+    priced = {"pricing": {"prompt": "0.000001", "completion": "0.000002"}, "context_length": 8_000}
+    listing.by_upstream["default"] = [{"id": "a", **priced}, {"id": "unpriced", "context_length": 8_000}]
+
+    shown = main(["models-sync"], services)
+    before = services.catalogue.enabled()
+    applied = main(["models-sync", "--apply"], services)
+    again = main(["models-sync"], services)
+
+    assert (shown, applied, again, before) == (0, 0, 0, [])
+    assert [(model.id, model.price_texts[:2]) for model in services.catalogue.enabled()] == [("a", ("1", "2"))]
+    assert [record.actor for record in services.operators.audit(None, 5).items] == ["command:models-sync"]
+    told = capsys.readouterr().out
+    assert "left out   unpriced: it has no price" in told
+    assert told.count("new        a") == 2
+    assert told.endswith("0 to write, 1 as they are, 1 left out. Nothing is written without --apply.\n")

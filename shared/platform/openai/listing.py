@@ -1,0 +1,37 @@
+"""Providers' listings of their models, as they say them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from shared.ai.ports import UpstreamUnavailable
+from shared.kernel.errors import InvalidValue
+
+TIMEOUT_SECONDS = 30.0
+BYTES_MAX = 32 * 1024 * 1024
+
+
+class OpenAIListings:
+    """See `ModelListing`. `providers` are their addresses and keys, by name."""
+
+    def __init__(self, providers: Mapping[str, tuple[str, str]]) -> None:
+        self._providers = providers
+
+    def fetch(self, upstream: str) -> Sequence[Mapping[str, Any]]:
+        """See `ModelListing.fetch`."""
+        import httpx2
+
+        if upstream not in self._providers:
+            raise InvalidValue("upstream", f"must be one of {', '.join(self._providers)}")
+        base_url, api_key = self._providers[upstream]
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        try:
+            answer = httpx2.get(f"{base_url}/models", headers=headers, timeout=TIMEOUT_SECONDS)
+            answer.raise_for_status()
+            found = json.loads(answer.content[:BYTES_MAX], parse_float=Decimal)["data"]
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UpstreamUnavailable(f"The provider's listing cannot be read ({type(error).__name__}).") from error
+        if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+            raise UpstreamUnavailable("The provider's listing is no list of models.")
+        return found

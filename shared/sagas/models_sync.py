@@ -1,0 +1,27 @@
+"""Bringing models and prices from a provider's listing: compared first, then written, each write recorded."""
+
+from shared.ai.listing import Change, Comparison, compared
+from shared.ai.models import Catalogue
+from shared.ai.ports import ModelListing
+from shared.users.audit import AuditTrail
+
+ACTOR = "command:models-sync"
+
+
+class ModelsSync:
+    """What `make models-sync` does."""
+
+    def __init__(self, catalogue: Catalogue, listing: ModelListing, audit: AuditTrail) -> None:
+        self._catalogue = catalogue
+        self._listing = listing
+        self._audit = audit
+
+    def compare(self, upstream: str, *, is_free_wanted: bool = False) -> Comparison:
+        """The provider's listing beside our models; nothing is written. Raises UpstreamUnavailable, NotFound."""
+        listed = self._listing.fetch(upstream)
+        return compared(listed, self._catalogue.stored(), upstream, is_free_wanted=is_free_wanted)
+
+    def apply(self, change: Change) -> None:
+        """Write one model as compared. Raises what `Catalogue.put` raises."""
+        with self._audit.recording(ACTOR, "put_model", change.model_id, reason=None) as act:
+            act.before, act.after = self._catalogue.put(change.model_id, change.after)
