@@ -1,6 +1,7 @@
 """`/v1/chat`: conversations, and the messages in them; a message is answered whole or as it comes."""
 
-from collections.abc import Generator
+import json
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -8,7 +9,7 @@ from flask import Response
 from marshmallow import fields
 
 from functions.http import sse
-from functions.http.credits import SPENDING_ERRORS
+from functions.http.credits import NDJSON, SPENDING_ERRORS
 from functions.http.fields import (
     Answer,
     Choice,
@@ -29,6 +30,7 @@ from shared.ai.conversations import (
     TITLE_CHARACTERS_MAX,
     Conversation,
     ConversationNotFound,
+    Message,
     Page,
     title_of,
 )
@@ -146,6 +148,7 @@ class ConversationOut(Answer):
 
     id = fields.String(required=True)
     title = fields.String(required=True, allow_none=True)
+    title_cost = Credits(required=True, allow_none=True)
     model = fields.String(required=True, allow_none=True)
     system_prompt = fields.String(required=True, allow_none=True)
     created_at = Time(required=True)
@@ -159,6 +162,14 @@ class StartedOut(ConversationOut):
     usage = fields.Nested(UsageOut)
     cost = fields.String()
     balance = fields.Nested(BalanceAfter)
+
+
+class TitleOut(Answer):
+    """A title, and what it cost; `local` if no model was asked, or none could be paid for."""
+
+    title = fields.String(required=True)
+    cost = Credits(required=True)
+    local = fields.Boolean(required=True, attribute="is_local")
 
 
 class Conversations(Answer):
@@ -180,6 +191,11 @@ class MessageOut(Answer):
     created_at = Time(required=True)
     usage = fields.Method("usage_of", required=True, metadata={"type": ["object", "null"]})
     cost = Credits(required=True, allow_none=True)
+    is_summary = fields.Function(
+        lambda message: message.covers is not None,
+        required=True,
+        metadata={"type": "boolean", "description": "Whether it stands for older messages, which no longer fit."},
+    )
 
     def usage_of(self, message: Any) -> dict[str, Any] | None:
         """The usage of a model's message."""
@@ -305,6 +321,46 @@ def say(call: Call) -> Any:
     return Reply(value=answer.as_wire(), cost=answer.cost, available=answer.available)
 
 
+@routes.post(
+    "/chat/conversations/{id}/title",
+    access=MEMBER,
+    scopes=CHAT,
+    answer=TitleOut,
+    spends=True,
+    errors=(ConversationNotFound,),
+)
+def title(call: Call) -> Any:
+    """Have a model give the conversation a title, for what the cheapest one charges.
+
+    Where that cannot be paid for, or no model answers, it is the first line of its first message, and costs nothing.
+    """
+    made = call.services.chat_turn.memory.title(
+        call.uid,
+        call.path["id"],
+        operation=call.asked.operation,
+        principal=call.principal.spender,
+        budgets=call.budgets,
+    )
+    available = call.services.ledger.balance(call.uid).available
+    return Reply(value=made, cost=made.cost, available=available)
+
+
+@routes.get("/chat/conversations/{id}/export", scopes=CHAT_OR_READ, answer=NDJSON, errors=(ConversationNotFound,))
+def export(call: Call) -> Response:
+    """The conversation and all its messages as NDJSON, oldest first, summaries and costs included."""
+    found = call.services.conversations.get(call.uid, call.path["id"])
+    said = call.services.conversations.export(call.uid, found.id)
+    response = Response(_lines(found, said), mimetype=NDJSON)
+    response.headers["Content-Disposition"] = 'attachment; filename="conversation.ndjson"'
+    return response
+
+
+def _lines(found: Conversation, said: Iterator[Message]) -> Iterator[str]:
+    yield json.dumps({"type": "conversation", **dict(ConversationOut().dump(_shown(found)))}) + "\n"
+    for message in said:
+        yield json.dumps({"type": "message", **dict(MessageOut().dump(message))}) + "\n"
+
+
 def check_chat_model(call: Call, model: str | None) -> None:
     """Raise ModelNotFound or ModelUnpriced for what cannot be chatted with; none, or `auto`, is for later."""
     if model is not None and model != AUTO:
@@ -376,6 +432,7 @@ def _as_begun(call: Call, conversation: Conversation) -> dict[str, Any]:
     return {
         "id": conversation.id,
         "title": call.body["title"] or (title_of(first) if first else None),
+        "title_cost": None,
         "model": call.body["model"],
         "system_prompt": call.body["system_prompt"],
         "created_at": conversation.created_at,

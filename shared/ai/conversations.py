@@ -36,6 +36,8 @@ CONTENT_BYTES_MAX = 800_000
 HISTORY_MESSAGES_MAX = 100
 """A prompt looks back this far, however large the model's window is."""
 DELETE_BATCH = 200
+EXPORT_PAGE = 100
+FIRST_MESSAGES = 2
 ERASE_BATCH = 50
 CREATE_ATTEMPTS_MAX = 5
 CREATE_PAUSE_SECONDS = 0.05
@@ -63,6 +65,8 @@ class Conversation:
     created_at: Millis
     updated_at: Millis
     recency: str
+    title_cost: Micro | None = None
+    """What a model charged for the title, where one was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,10 @@ class Message:
     cost: Micro | None = None
     price: Mapping[str, str] | None = None
     """The snapshot the cost was worked out with: version, USD per million tokens, credits per USD, markup."""
+    covers: str | None = None
+    """Of a summary: up to this position it stands for the messages before it."""
+    is_settled: bool = True
+    """Of a summary: whether it is known to be paid for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +202,42 @@ class Conversations:
     def appended(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
         """The writes that append these messages, all or none; refused once the conversation is gone."""
         changes = _touched(conversation.id, messages[-1].created_at)
-        if conversation.title is None:
-            changes["title"] = title_of(messages[0].content)
+        said = next((message.content for message in messages if message.role == "user"), None)
+        if conversation.title is None and said is not None:
+            changes["title"] = title_of(said)
         creates = [Create(_message_path(conversation.id, message.id), _message_data(message)) for message in messages]
         return [Patch(_path(conversation.id), changes), *creates]
+
+    def first(self, conversation_id: str) -> Sequence[Message]:
+        """What it began with: the first message, and the answer to it."""
+        return self._oldest(conversation_id, None, FIRST_MESSAGES)
+
+    def titled(self, conversation_id: str, title: str) -> Sequence[Write]:
+        """The writes that give it this title; refused once it is gone."""
+        return [Patch(_path(conversation_id), {"title": title})]
+
+    def paid(self, conversation_id: str, cost: Micro, *, summary: str | None = None) -> None:
+        """Note what was charged for its title, or for a summary. Gone ones stay gone."""
+        write = (
+            Patch(_path(conversation_id), {"title_cost": cost})
+            if summary is None
+            else Patch(_message_path(conversation_id, summary), {"cost": cost, "settled": True})
+        )
+        try:
+            self._documents.commit([write])
+        except PreconditionFailed:
+            log("gone_before_it_was_noted", conversation_id=conversation_id)
+
+    def export(self, uid: Uid, conversation_id: str) -> Iterator[Message]:
+        """All messages, oldest first. Raises ConversationNotFound before the first."""
+        self.get(uid, conversation_id)
+        return self._all(conversation_id)
+
+    def _all(self, conversation_id: str) -> Iterator[Message]:
+        after: str | None = None
+        while found := self._oldest(conversation_id, after, EXPORT_PAGE):
+            yield from found
+            after = found[-1].position
 
     def exists(self, conversation_id: str) -> bool:
         """Whether it was not deleted."""
@@ -249,6 +289,15 @@ class Conversations:
             collection=f"{_path(conversation_id)}/messages",
             order_by=(Order("position", descending=True),),
             after=(cursor,) if cursor else None,
+            limit=limit,
+        )
+        return [_message(document, conversation_id) for document in self._documents.query(query)]
+
+    def _oldest(self, conversation_id: str, after: str | None, limit: int) -> Sequence[Message]:
+        query = Query(
+            collection=f"{_path(conversation_id)}/messages",
+            order_by=(Order("position"),),
+            after=(after,) if after else None,
             limit=limit,
         )
         return [_message(document, conversation_id) for document in self._documents.query(query)]
@@ -309,6 +358,7 @@ def _conversation(document: Document) -> Conversation:
         system_prompt=data["system_prompt"],
         created_at=cast("int", data["created_at"]),
         updated_at=cast("int", data["updated_at"]),
+        title_cost=cast("Micro | None", data.get("title_cost")),
         recency=data["recency"],
     )
 
@@ -334,6 +384,7 @@ def _message_data(message: Message) -> Data:
         "estimated": message.is_estimated,
         "cost": message.cost,
         "price": message.price,
+        **({"covers": message.covers, "settled": message.is_settled} if message.covers is not None else {}),
     }
 
 
@@ -363,4 +414,6 @@ def _answered(message: Message, data: Mapping[str, str], counts: Mapping[str, in
         is_estimated=bool(counts["estimated"]),
         cost=Micro(counts["cost"]),
         price=cast("Mapping[str, str]", data["price"]),
+        covers=data.get("covers"),
+        is_settled=bool(data.get("settled", True)),
     )

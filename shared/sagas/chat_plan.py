@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from shared.ai.choice import Needs
 from shared.ai.conversations import CONTENT_BYTES_MAX, Conversation, Conversations, Message
 from shared.ai.expectation import Expectation
+from shared.ai.memory import Due, Memory, due, recalled
 from shared.ai.models import AUTO, Model
-from shared.ai.ports import ChatRequest, PromptMessage
+from shared.ai.ports import ChatRequest
 from shared.ai.preferences import Preferences, Preferred
 from shared.ai.prompt import Prompt, build_prompt
 from shared.ai.tariff import Tariff
@@ -32,6 +33,10 @@ class Plan(Metered):
     conversation: Conversation
     asked_at: Millis
     price: Mapping[str, str]
+    due: Due | None = None
+    """What has to be summarised first, for the model to know all that was said."""
+    unsettled: Message | None = None
+    """A summary of which it is not known that it is paid for."""
 
     def asked(self, output_cap: int) -> ChatRequest:
         """What the upstream is asked."""
@@ -46,22 +51,29 @@ class Plan(Metered):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """What a model is to be told, before it is known which; `history` comes newest first."""
+    """What a model is to be told, before it is known which."""
 
     system: str | None
-    history: tuple[PromptMessage, ...]
+    memory: Memory
     content: str
 
     def needs(self) -> Needs:
         """What that needs of a model."""
-        least = [*([self.system] if self.system else []), self.content]
-        whole = [*least, *(message.content for message in self.history)]
-        return Needs(least_tokens=prompt_expected(least), whole_tokens=prompt_expected(whole))
+        whole = [*self._least, *(message.content for message in self.memory.history())]
+        return Needs(least_tokens=prompt_expected(self._least), whole_tokens=prompt_expected(whole))
+
+    @property
+    def _least(self) -> list[str]:
+        return [*([self.system] if self.system else []), self.content]
+
+    def due(self, model: Model) -> Due | None:
+        """What has to be summarised before this model is told it."""
+        return due(self.memory, model, needed=prompt_expected(self._least))
 
     def prompt(self, model: Model, limit: int | None) -> Prompt:
         """As this model is told it."""
         return build_prompt(
-            model, system=self.system, history=self.history, content=self.content, max_output_tokens=limit
+            model, system=self.system, history=self.memory.history(), content=self.content, max_output_tokens=limit
         )
 
 
@@ -103,6 +115,8 @@ class Planner:
             reason=chosen.reason,
             others=chosen.others,
             cost_max=chosen.cost_max,
+            due=told.due(model),
+            unsettled=told.memory.unsettled,
             asked_at=self._clock.now(),
             price=_price_snapshot(model, self._tariff),
         )
@@ -150,8 +164,7 @@ class Planner:
 
 
 def _told(said: Sequence[Message], system: str | None, content: str) -> _Told:
-    history = (PromptMessage(role=message.role, content=message.content) for message in said if message.content)
-    return _Told(system=system, history=tuple(history), content=content)
+    return _Told(system=system, memory=recalled(said), content=content)
 
 
 def _price_snapshot(model: Model, tariff: Tariff) -> dict[str, str]:

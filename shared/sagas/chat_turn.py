@@ -17,13 +17,19 @@ from shared.kernel.ids import Uid, derived_id
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
 from shared.sagas.chat_answer import Answer, Delta, Done, Estimate, Ping, TurnEvent, TurnRequest
+from shared.sagas.chat_memory import ChatMemory
 from shared.sagas.chat_plan import Plan, Planner
-from shared.sagas.chat_recovery import Recovery, answered
+from shared.sagas.chat_recovery import Recovery, TurnRecovery, answered
 from shared.sagas.chat_reply import Reply
 from shared.sagas.metered_turn import PING_SECONDS, Kept, MeteredTurn, Run
 from shared.sagas.model_choice import Chooser
+from shared.sagas.side_turn import SideTurn
 
 __all__ = ["Answer", "ChatTurn", "Delta", "Done", "Estimate", "Ping", "TurnEvent", "TurnRequest"]
+
+
+SUMMARIES_MAX = 8
+"""A turn waits for so many summaries at most; each covers as much as fits into the model's window."""
 
 
 class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
@@ -57,6 +63,18 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         )
         chooser = Chooser(catalogue, tariff, expectation, health, default_model=default_model)
         self._planner = Planner(chooser, tariff, conversations, preferences, expectation, clock)
+        side = SideTurn(
+            tariff,
+            chat_model,
+            ledger=ledger,
+            expectation=expectation,
+            recovery=TurnRecovery(ledger),
+            health=health,
+            documents=documents,
+            clock=clock,
+            ping_seconds=ping_seconds,
+        )
+        self.memory = ChatMemory(side, conversations, chooser, clock)
         self._conversations = conversations
         self._chat_model = chat_model
         self._messages_of = recovery
@@ -92,7 +110,16 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
     # See `MeteredTurn` ---------------------------------------------------------------------------------------------
 
     def _plan(self, request: TurnRequest, failed: Sequence[str]) -> Plan:
-        return self._planner.plan(request, failed)
+        """Planned anew behind each summary that is needed first; what takes too many of them is cut after all."""
+        plan = self._planner.plan(request, failed)
+        if plan.unsettled is not None:
+            self.memory.settle(plan, plan.unsettled)
+        for _ in range(SUMMARIES_MAX):
+            if plan.due is None:
+                break
+            self.memory.summarise(plan, plan.due)
+            plan = self._planner.plan(request, failed)
+        return plan
 
     def _asked(self, plan: Plan, output_cap: int) -> ChatStream:
         return self._chat_model.stream(plan.asked(output_cap))

@@ -126,6 +126,10 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         """What to write after a precondition of `writes` failed."""
         return writes
 
+    def _learned(self, run: Run[PlanT], reply: Reply) -> None:
+        """The answer ended by itself, and its length is known."""
+        self._expectation.learn(run.plan.model, reported=reply.usage.output_tokens, counted=reply.counted)
+
     def _costed(self, record: RecordT, cost: Micro) -> RecordT:
         """The record, once it is known what was charged for it."""
         return record
@@ -273,7 +277,7 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         settled = run.claim.finish(settled)
         _log_turn(run, reply, settled)
         if reply.finish_reason == "stop" and not reply.is_estimated:
-            self._expectation.learn(run.plan.model, reported=reply.usage.output_tokens, counted=reply.counted)
+            self._learned(run, reply)
         return record, settled
 
     def _keep_for_nobody(self, run: Run[PlanT], reply: Reply) -> None:

@@ -62,7 +62,7 @@ class Chooser:
         if name != AUTO or preferred is None:
             return Chosen(model=self._catalogue.chat(name))
         wish, needs = wish_of(preferred), needs_of()
-        choices = ranked(self._offers(needs, limit), wish, needs)
+        choices = ranked(self.offers(needs, limit), wish, needs)
         left = [choice for choice in choices if choice.model.id not in failed] or choices
         return Chosen(
             model=left[0].model,
@@ -71,7 +71,7 @@ class Chooser:
             cost_max=wish.cost_max,
         )
 
-    def _offers(self, needs: Needs, limit: int | None) -> list[Offer]:
+    def offers(self, needs: Needs, limit: int | None) -> list[Offer]:
         """What the call would cost on each model: its ceiling, where that is held, or what is expected."""
         found = []
         for model in self._catalogue.enabled():

@@ -89,6 +89,8 @@ FOR_KEYS = {
     ("PATCH", "/v1/chat/conversations/{id}"): {"chat"},
     ("DELETE", "/v1/chat/conversations/{id}"): {"chat"},
     ("POST", "/v1/chat/conversations/{id}/messages"): {"chat"},
+    ("POST", "/v1/chat/conversations/{id}/title"): {"chat"},
+    ("GET", "/v1/chat/conversations/{id}/export"): {"chat", "read"},
     ("POST", "/v1/images/generate"): {"images"},
     ("GET", "/v1/images/generate/{task_id}"): {"images", "read"},
     ("GET", "/v1/images"): {"images", "read"},

@@ -333,3 +333,66 @@ def test_a_message_longer_than_the_window_is_refused(alice):
     refused = alice.post(f"/chat/conversations/{conversation_of(alice)}/messages", {"content": "word " * 9_000})
 
     assert problem(refused) == (422, "context_too_long")
+
+
+# Memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_is_exported_with_all_its_messages_oldest_first():
+    alice = talking("Hi", "!").person(credits_=1)
+    conversation = conversation_of(alice)
+    for _ in range(3):
+        alice.post(f"/chat/conversations/{conversation}/messages", {"content": "Hello"})
+
+    exported = alice.get(f"/chat/conversations/{conversation}/export")
+
+    assert exported.mimetype == "application/x-ndjson"
+    first, *said = [json.loads(line) for line in exported.get_data(as_text=True).splitlines()]
+    assert first == {"type": "conversation", **_without_messages(alice, conversation)}
+    listed = alice.get(f"/chat/conversations/{conversation}/messages").json["items"]
+    assert said == [{"type": "message", **message} for message in reversed(listed)]
+    assert problem(alice.world.person().get(f"/chat/conversations/{conversation}/export")) == (
+        404,
+        "conversation_not_found",
+    )
+
+
+def _without_messages(alice, conversation):
+    shown = alice.get(f"/chat/conversations/{conversation}").json
+    return {name: value for name, value in shown.items() if name != "messages"}
+
+
+def test_a_title_is_made_for_what_the_cheapest_model_charges_and_once_for_a_key():
+    alice = talking("Tea", " time").person(credits_=1)
+    conversation = alice.post("/chat/conversations", {"message": "Hello"}).json["id"]
+
+    made = alice.post(f"/chat/conversations/{conversation}/title", key="t")
+    again = alice.post(f"/chat/conversations/{conversation}/title", key="t")
+
+    assert made.status_code == 201
+    assert made.json == again.json == {"title": "Tea time", "cost": COST, "local": False}
+    assert made.headers["X-Credits-Cost"] == COST
+    shown = alice.get(f"/chat/conversations/{conversation}").json
+    assert (shown["title"], shown["title_cost"]) == ("Tea time", COST)
+
+
+def test_a_summary_is_a_message_with_its_own_cost():
+    world = talking("Hi", "!")
+    alice = world.person(credits_=20)
+    conversation = conversation_of(alice)
+    for _ in range(2):
+        alice.post(f"/chat/conversations/{conversation}/messages", {"content": "tea " * 5_000})
+
+    listed = alice.get(f"/chat/conversations/{conversation}/messages").json["items"]
+
+    assert [(message["role"], message["is_summary"]) for message in reversed(listed)] == [
+        ("user", False),
+        ("assistant", False),
+        ("system", True),
+        ("user", False),
+        ("assistant", False),
+    ]
+    charged = alice.get("/credits/history?kind=charge").json["items"]
+    assert sorted(entry["amount"] for entry in charged) == sorted(
+        f"-{message['cost']}" for message in listed if message["cost"]
+    )

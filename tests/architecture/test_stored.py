@@ -189,13 +189,21 @@ def _talk(services, uid):
         request = TurnRequest(
             uid=uid,
             conversation_id=talks[0],
-            content="hello",
+            content="tea " * 5_000,
             operation=operation_id("life", "turn", str(number)),
             fingerprint="f",
             has_key=has_key,
         )
         list(services.chat_turn.run(request))
     services.api_keys.create(uid, KeyWanted(name="k", scopes=frozenset()), operation_id("life", "key"), "f")
+    services.chat_turn.memory.title(uid, talks[0], operation=operation_id("life", "title"))
+    assert [message.role for message in services.conversations.export(uid, talks[0])] == [
+        "user",
+        "assistant",
+        "system",
+        "user",
+        "assistant",
+    ]
     services.conversations.list(uid)
     services.conversations.messages(uid, talks[0])
     services.conversations.patch(uid, talks[0], {"title": "t"})

@@ -1,0 +1,125 @@
+"""A side turn: a small metered call of ours on a user's behalf, a summary or a title. Kept, and paid for, once."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from shared.ai.models import Model
+from shared.ai.ports import ChatModel, ChatRequest, ChatStream, TextDelta
+from shared.ai.prompt import build_prompt
+from shared.ai.tariff import Tariff
+from shared.ai.tokens import Usage
+from shared.ai.turns import Settled, Turn
+from shared.kernel.documents import Write
+from shared.kernel.money import Micro
+from shared.sagas.chat_reply import Reply
+from shared.sagas.metered import Asked, Metered, forecast
+from shared.sagas.metered_turn import Kept, MeteredTurn, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideAnswer:
+    """What came of it: the text, and what it uses and costs (µcr). `token` names the attempt."""
+
+    text: str
+    token: str
+    usage: Usage
+    is_estimated: bool
+    finish_reason: str | None
+    cost: Micro
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paid:
+    """What was charged for an answer in the end (µcr), and which attempt had kept it. A replay says the same."""
+
+    token: str
+    cost: Micro
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideRequest(Asked):
+    """What is asked of which model. `keep` are the writes that store the answer, in one commit with the turn."""
+
+    model: Model
+    instructions: str
+    content: str
+    keep: Callable[[SideAnswer], Sequence[Write]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidePlan(Metered):
+    """A side turn as decided before anything happens."""
+
+    request: SideRequest
+
+
+class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
+    """See `MeteredTurn`. What was kept is there to be read; what is told is what was paid for it."""
+
+    def __init__(self, tariff: Tariff, chat_model: ChatModel, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._tariff = tariff
+        self._chat_model = chat_model
+
+    def pay(self, request: SideRequest) -> Paid:
+        """Run it, or finish what another attempt has kept. Raises what `MeteredTurn.run` raises."""
+        with closing(self.run(request)) as events:
+            return next(event for event in events if event is not None)
+
+    def _plan(self, request: SideRequest, failed: Sequence[str]) -> SidePlan:
+        del failed  # the model is named
+        model, limit = request.model, request.max_output_tokens
+        prompt = build_prompt(
+            model, system=request.instructions, history=(), content=request.content, max_output_tokens=limit
+        )
+        return SidePlan(
+            request=request,
+            model=model,
+            rate=self._tariff.rate(model),
+            prompt=prompt,
+            forecast=forecast(self._expectation, model, prompt, limit),
+        )
+
+    def _asked(self, plan: SidePlan, output_cap: int) -> ChatStream:
+        return self._chat_model.stream(
+            ChatRequest(
+                model=plan.model.upstream_model,
+                messages=plan.prompt.messages,
+                max_output_tokens=output_cap,
+                is_reasoning=plan.model.is_reasoning,
+                upstream=plan.model.upstream,
+            )
+        )
+
+    def _delivered(self, run: Run[SidePlan], event: TextDelta, text: str) -> Iterable[Paid | None]:
+        return ()
+
+    def _silent(self) -> Paid | None:
+        return None
+
+    def _kept(self, run: Run[SidePlan], reply: Reply) -> Kept[SideAnswer]:
+        answer = SideAnswer(
+            text=reply.text.strip(),
+            token=run.claim.run,
+            usage=reply.usage,
+            is_estimated=reply.is_estimated,
+            finish_reason=reply.finish_reason,
+            cost=reply.cost,
+        )
+        return Kept(id=answer.token, record=answer, writes=run.plan.request.keep(answer))
+
+    def _still_wanted(self, run: Run[SidePlan], writes: Sequence[Write]) -> Sequence[Write]:
+        """A conversation that was deleted meanwhile stays deleted; what was used is charged."""
+        return ()
+
+    def _learned(self, run: Run[SidePlan], reply: Reply) -> None:
+        """Such an answer says nothing about how long others are."""
+
+    def _ended(self, run: Run[SidePlan], record: SideAnswer, settled: Settled) -> Iterable[Paid | None]:
+        yield Paid(token=record.token, cost=settled.cost)
+
+    def _replay(self, turn: Turn) -> Iterator[Paid | None]:
+        assert turn.settled is not None, "a turn that is done was settled"
+        yield Paid(token=turn.runs[-1], cost=turn.settled.cost)
