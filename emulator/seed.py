@@ -38,6 +38,13 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "expected_output_tokens": 40,
         "capabilities": ["chat", "streaming"],
     },
+    "text-embedding-3-small": {
+        "kind": "embedding",
+        "display_name": "Text embedding 3 small",
+        "input_usd_per_mtok": "0.02",
+        "context_window": 300_000,
+        "capabilities": ["embeddings"],
+    },
     "gpt-image-1": {
         "kind": "image",
         "display_name": "GPT Image 1",

@@ -34,6 +34,15 @@ from typing import Any, Self
 
 from emulator.pictures import painted
 from emulator.ports import LOOPBACK
+from emulator.shapes import (
+    IMAGE_TOKENS,
+    demanded_call,
+    images_in,
+    response_events,
+    response_input,
+    response_items,
+    shaped_reply,
+)
 
 REPLY = (
     "Hello from your laptop! I am a stand-in model: I answer every question with these same few sentences, "
@@ -58,7 +67,8 @@ Json = dict[str, Any]
 def count_input(messages: list[Json]) -> int:
     """The input tokens this stand-in reports: four characters each, and four for every message."""
     characters = sum(len(_text(message)) for message in messages)
-    return -(-characters // CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)
+    images = sum(images_in(message.get("content")) for message in messages)
+    return -(-characters // CHARACTERS_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages) + IMAGE_TOKENS * images
 
 
 def tokens_of(reply: str) -> list[str]:
@@ -100,7 +110,8 @@ class State:
 
     def take(self, body: Json) -> Json:
         """The script for this request, used once more; an empty one if none fits."""
-        asked = next((_text(m) for m in reversed(body.get("messages", [])) if m.get("role") == "user"), None)
+        said = body.get("messages") or response_input(body)
+        asked = next((_text(m) for m in reversed(said) if m.get("role") == "user"), None)
         asked = str(body.get("prompt", "")) if asked is None else asked
         with self.lock:
             for script in self.scripts:
@@ -176,6 +187,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._images(seen, body, script)
         elif self.path.endswith("/embeddings"):
             self._embeddings(seen, body)
+        elif self.path.endswith("/responses"):
+            self._responses(seen, body, script)
         else:
             seen.outcome, seen.status = "refused", HTTPStatus.NOT_FOUND
             self._error({"status": HTTPStatus.NOT_FOUND, "message": f"no such path: {self.path}"})
@@ -183,7 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
     # ── chat ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _chat(self, seen: Seen, body: Json, script: Json) -> None:
-        pieces = [] if script.get("tool_calls") else tokens_of(script.get("reply", REPLY))
+        script = {"tool_calls": demanded_call(body), **script}
+        shaped = shaped_reply(body.get("response_format") or {})
+        pieces = [] if script["tool_calls"] else tokens_of(script.get("reply", shaped or REPLY))
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(pieces)
         sent = pieces[:limit]
         default = "tool_calls" if script.get("tool_calls") else "stop" if len(sent) == len(pieces) else "length"
@@ -246,6 +261,54 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
         seen.outcome = "cut"
+
+    # ── responses ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _responses(self, seen: Seen, body: Json, script: Json) -> None:
+        calls = script.get("tool_calls") or demanded_call(body)
+        shaped = shaped_reply((body.get("text") or {}).get("format") or {})
+        pieces = [] if calls else tokens_of(script.get("reply", shaped or REPLY))
+        sent = pieces[: body.get("max_output_tokens") or len(pieces)]
+        items = response_items(seen.id, "".join(sent), calls)
+        counted = {"input_tokens": count_input(response_input(body)), "output_tokens": max(len(sent), 1)}
+        seen.usage = script.get("usage", counted)
+        is_cut = len(sent) < len(pieces)
+        seen.finish_reason = "length" if is_cut else "stop"
+        answer = {
+            "id": f"resp_{seen.id}",
+            "object": "response",
+            "created_at": int(time.time()),
+            "model": body.get("model"),
+            "status": "incomplete" if is_cut else "completed",
+            "error": None,
+            "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+            "instructions": body.get("instructions"),
+            "output": items,
+            "parallel_tool_calls": True,
+            "tool_choice": body.get("tool_choice", "auto"),
+            "tools": body.get("tools") or [],
+            "usage": seen.usage and {**seen.usage, "total_tokens": sum(seen.usage.values())},
+        }
+        if body.get("stream"):
+            self._stream_response(seen, answer, sent, script)
+        else:
+            self._json(answer)
+            seen.outcome = "answered"
+
+    def _stream_response(self, seen: Seen, answer: Json, sent: list[str], script: Json) -> None:
+        self._open_stream()
+        last = {"type": f"response.{answer['status']}", "response": answer}
+        for number, event in enumerate([*response_events(answer, sent), last]):
+            if event["type"].endswith(".delta"):
+                if seen.chunks_sent == script.get("fail_after", -1):
+                    self._break(seen, script)
+                    return
+                self._pause(script)
+                seen.chunks_sent += 1
+            told = {**event, "sequence_number": number}
+            self._write(f"event: {event['type']}\ndata: {json.dumps(told)}\n\n".encode())
+        self.wfile.write(b"0\r\n\r\n")
+        seen.outcome = "answered"
 
     # ── images and embeddings ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -16,12 +16,14 @@ from shared.kernel.objects import Objects
 from shared.kernel.settings import Settings, parse_settings
 
 if TYPE_CHECKING:
+    from shared.ai.answers import Answers
     from shared.ai.conversations import Conversations
     from shared.ai.health import Health
     from shared.ai.image_links import Links
     from shared.ai.image_tasks import ImageTasks
     from shared.ai.images import Images
     from shared.ai.models import Catalogue
+    from shared.ai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
     from shared.ai.preferences import Preferences
     from shared.ai.tariff import Tariff
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from shared.sagas.leaving import Leaving
     from shared.sagas.ledger_watch import LedgerWatch
     from shared.sagas.models_sync import ModelsSync
+    from shared.sagas.openai_call import OpenAICall
     from shared.sagas.operators import Operators
     from shared.sagas.welcome_bonus import WelcomeBonus
     from shared.users.api_keys import ApiKeys
@@ -98,6 +101,10 @@ class Adapters(Protocol):
 
     def chat_model(self) -> "ChatModel":
         """The models' upstream."""
+        ...
+
+    def passthroughs(self) -> "Passthroughs":
+        """The same upstreams, with their own shapes."""
         ...
 
     def image_model(self) -> "ImageModel":
@@ -349,6 +356,38 @@ class Services:
         return Health(self.clock)
 
     @part
+    def passthroughs(self) -> "Passthroughs":
+        """The same upstreams, with their own shapes."""
+        return self._adapters.passthroughs()
+
+    @part
+    def answers(self) -> "Answers":
+        """Answers that may be asked for again."""
+        from shared.ai.answers import Answers
+
+        return Answers(self.documents, self.clock)
+
+    @part
+    def openai_call(self) -> "OpenAICall":
+        """One call in OpenAI's protocol, and what it costs."""
+        from shared.ai.expectation import Expectation
+        from shared.sagas.openai_call import OpenAICall
+
+        return OpenAICall(
+            ledger=self.ledger,
+            catalogue=self.catalogue,
+            tariff=self.tariff,
+            preferences=self.preferences,
+            expectation=Expectation(self.documents, self.clock),
+            answers=self.answers,
+            passthroughs=self.passthroughs,
+            documents=self.documents,
+            clock=self.clock,
+            default_model=self.settings.default_model,
+            health=self.health,
+        )
+
+    @part
     def profiles(self) -> "Profiles":
         """What is known about users."""
         from shared.users.profiles import Profiles
@@ -417,7 +456,7 @@ class Services:
             self.identity,
             self.profiles,
             self.first_sight,
-            [self.conversations, self.preferences, self.api_keys, notes, self.image_tasks, self.images],
+            [self.conversations, self.preferences, self.api_keys, self.answers, notes, self.image_tasks, self.images],
             self.alerts,
             self.clock,
         )
@@ -527,6 +566,18 @@ class _Cloud:
         others = {each.name: (each.base_url, each.api_key) for each in settings.ai_upstreams}
         return OpenAIListings({DEFAULT_UPSTREAM: default, **others})
 
+    def passthroughs(self) -> "Passthroughs":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.passthrough import Passthroughs
+        from shared.platform.openai.passthrough import OpenAIPassthrough
+
+        settings = self._settings
+        default = OpenAIPassthrough(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+        others = {
+            each.name: OpenAIPassthrough(base_url=each.base_url, api_key=each.api_key) for each in settings.ai_upstreams
+        }
+        return Passthroughs({DEFAULT_UPSTREAM: default, **others})
+
     def image_model(self) -> "ImageModel":
         from shared.platform.openai.images import OpenAIImageModel
 
@@ -595,6 +646,13 @@ class _Memory:
         from shared.platform.memory.listing import MemoryListing
 
         return MemoryListing()
+
+    def passthroughs(self) -> "Passthroughs":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.passthrough import Passthroughs
+        from shared.platform.memory.passthrough import ScriptedPassthrough
+
+        return Passthroughs({DEFAULT_UPSTREAM: ScriptedPassthrough()})
 
     def image_model(self) -> "ImageModel":
         from shared.platform.memory.image_model import ScriptedImageModel

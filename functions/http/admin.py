@@ -100,7 +100,7 @@ class Price(Text):
 class ModelIn(Request):
     """The whole model. A price that its kind needs must be there; unset fields take their defaults."""
 
-    kind = Choice("chat", "image", required=True)
+    kind = Choice("chat", "image", "embedding", required=True)
     display_name = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
     input_usd_per_mtok = Price()
     output_usd_per_mtok = Price()

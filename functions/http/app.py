@@ -15,6 +15,7 @@ from werkzeug.wsgi import LimitedStream
 from functions.http import auth, bodies, idempotency, limits
 from functions.http.cors import Origins
 from functions.http.errors import NoSuchPath
+from functions.http.openai_errors import OPENAI_PREFIX, error_response
 from functions.http.problems import problem_response
 from functions.http.routes import PREFIX, Call, Reply, Route
 from functions.http.table import ROUTES
@@ -35,7 +36,6 @@ REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 def create_app(services: Services) -> Flask:
     """The API over these services."""
     app = Flask("credits", static_folder=None)
-    # One more than a body may have: a chunked one is cut there, and seen to be too large.
     app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES + 1
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
@@ -46,8 +46,13 @@ def create_app(services: Services) -> Flask:
             app.add_url_rule(rule, route.name, view, methods=[route.method])
     app.before_request(gate.open)
     app.after_request(gate.close)
-    app.register_error_handler(Exception, lambda error: problem_response(error, g.request_id))
+    app.register_error_handler(Exception, _failed)
     return app
+
+
+def _failed(error: Exception) -> Response:
+    tell = error_response if request.path.startswith(OPENAI_PREFIX) else problem_response
+    return tell(error, g.request_id)
 
 
 class Gate:
@@ -106,7 +111,7 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
         if not all(is_safe_id(value) for value in path.values()):
             raise NoSuchPath
         asked = bodies.load_query(query, request.args) if query is not None else {}
-        value, text = bodies.read_json(request) if body is not None else ({}, "{}")
+        value, text = bodies.read_json(request, route.body_bytes_max) if body is not None else ({}, "{}")
         call = Call(
             services=services,
             caller=caller,
@@ -160,4 +165,4 @@ def _rest_of_body() -> Any:
     if "wsgi.input_terminated" in request.environ:
         return raw
     length = request.content_length or 0
-    return LimitedStream(raw, length) if length > bodies.MAX_BODY_BYTES else request.stream
+    return LimitedStream(raw, length) if length > (request.max_content_length or 0) else request.stream

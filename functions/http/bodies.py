@@ -17,15 +17,17 @@ WHOLE_BODY = "body"
 """The name under which an error stands that is about no single field."""
 
 
-def read_json(request: Request) -> tuple[Any, str]:
+def read_json(request: Request, bytes_max: int) -> tuple[Any, str]:
     """The body's JSON value, and its canonical text. An empty body is an empty object.
 
     Raises MalformedRequest, RequestEntityTooLarge, UnsupportedMediaType.
     """
+    # One more than a body may have: a chunked one is cut there, and seen to be too large.
+    request.max_content_length = bytes_max + 1
     raw = request.get_data(cache=False)
     if not raw:
         return {}, "{}"
-    if len(raw) > MAX_BODY_BYTES:
+    if len(raw) > bytes_max:
         raise RequestEntityTooLarge
     check_media_type(request)
     try:

@@ -6,14 +6,13 @@ from marshmallow import fields, validate
 
 from functions.http.chat import Content, ModelId, check_chat_model
 from functions.http.fields import Amount, Answer, Choice, Credits, Request, Whole
-from functions.http.routes import CHAT_OR_READ, READ, Call, Routes
+from functions.http.routes import ANY_SCOPE, CHAT_OR_READ, READ, Call, Routes
 from shared.ai.choice import WEIGHT_MAX, NoModelFits
 from shared.ai.conversations import ConversationNotFound
 from shared.ai.models import TOKENS_MAX, ModelNotFound, ModelUnpriced
 from shared.ai.preferences import ALLOWED_MAX, Preferred
 from shared.ai.prompt import ContextTooLong
 from shared.kernel.errors import InvalidValue
-from shared.users.principal import SCOPES
 
 routes = Routes("models")
 
@@ -22,7 +21,7 @@ class ModelOut(Answer):
     """A model; prices in USD as decimal strings, per million tokens or per image."""
 
     id = fields.String(required=True)
-    kind = Choice("chat", "image", required=True)
+    kind = Choice("chat", "image", "embedding", required=True)
     display_name = fields.String(required=True)
     input_usd_per_mtok = fields.String(required=True, allow_none=True)
     output_usd_per_mtok = fields.String(required=True, allow_none=True)
@@ -102,7 +101,7 @@ class EstimateOut(Answer):
     output_tokens_expected = fields.Integer(required=True)
 
 
-@routes.get("/models", scopes=frozenset(SCOPES), answer=Models)
+@routes.get("/models", scopes=ANY_SCOPE, answer=Models)
 def models(call: Call) -> Any:
     """All models that can be used, and their prices."""
     return {"items": [model.as_wire() for model in call.services.catalogue.enabled()], "next_cursor": None}

@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import fields
 
-from functions.http.bodies import MAX_BODY_BYTES
 from functions.http.errors import InvalidRequest, MalformedRequest, NoSuchPath, ScopeMissing, TooManyRequests
 from functions.http.fields import Answer, Nothing
+from functions.http.openai_errors import openai_code, openai_status
 from functions.http.problems import CODE_BY_STATUS, PROBLEM_JSON, TYPE_PREFIX, status_of
 from functions.http.root import NAME, VERSION
 from functions.http.routes import Route
@@ -52,6 +52,22 @@ class Problem(Answer):
     )
 
 
+class OpenAIErrorDetail(Answer):
+    """What went wrong, in the words that OpenAI's clients know; `params` are ours."""
+
+    message = fields.String(required=True)
+    type = fields.String(required=True)
+    param = fields.String(required=True, allow_none=True)
+    code = fields.String(required=True)
+    params = fields.Dict(keys=fields.String(), required=True)
+
+
+class OpenAIError(Answer):
+    """A failure under `/v1/openai`."""
+
+    error = fields.Nested(OpenAIErrorDetail, required=True)
+
+
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """The whole document, as JSON values."""
     from apispec import APISpec
@@ -66,6 +82,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         servers=[{"url": SERVER}],
     )
     spec.components.schema("Problem", schema=Problem)
+    spec.components.schema("OpenAIError", schema=OpenAIError)
     for name, scheme in SECURITY_SCHEMES.items():
         spec.components.security_scheme(name, scheme)
     operations: dict[str, dict[str, Any]] = {}
@@ -181,22 +198,24 @@ SERVER_SENT_EVENT = {
 
 def _failures(route: Route) -> dict[str, Any]:
     codes: dict[int, set[str]] = {500: {"internal_error"}}
+    told_as = openai_status if route.is_openai else int
     for error in errors_of(route):
-        codes.setdefault(status_of(error), set()).add(error.code)
+        codes.setdefault(told_as(status_of(error)), set()).add(error.code)
     for status in BY_BODY if route.body is not None else ():
         codes.setdefault(status, set()).add(CODE_BY_STATUS[status])
-    return {str(status): _failure(status, sorted(named)) for status, named in sorted(codes.items())}
+    return {str(status): _failure(status, sorted(named), route) for status, named in sorted(codes.items())}
 
 
-def _failure(status: int, codes: list[str]) -> dict[str, Any]:
+def _failure(status: int, codes: list[str], route: Route) -> dict[str, Any]:
     narrowed = {"properties": {"code": {"enum": codes}, "type": {"enum": [TYPE_PREFIX + code for code in codes]}}}
-    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, narrowed]}
-    response: dict[str, Any] = {
-        "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}",
-        "content": {PROBLEM_JSON: {"schema": schema}},
-    }
+    schema: dict[str, Any] = {"allOf": [{"$ref": "#/components/schemas/Problem"}, narrowed]}
+    content = {PROBLEM_JSON: {"schema": schema}}
+    if route.is_openai:
+        content = {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIError"}}}
+    told = sorted(set(map(openai_code, codes))) if route.is_openai else codes
+    response: dict[str, Any] = {"description": f"{HTTPStatus(status).phrase}: {', '.join(told)}", "content": content}
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        response["description"] += f" (more than {MAX_BODY_BYTES} bytes)"
+        response["description"] += f" (more than {route.body_bytes_max} bytes)"
     if status in ERROR_HEADERS:
         response["headers"] = ERROR_HEADERS[status]
     return response

@@ -38,6 +38,7 @@ STATUS_BY_CODE = {
     "rate_limited": 429,
     "upstream_unavailable": 502,
     "upstream_rejected": 502,
+    "request_refused": 400,
     "no_picture": 502,
     "provider_refused": 502,
     "provider_unavailable": 502,
@@ -86,15 +87,19 @@ def problem_of(error: Exception, request_id: str) -> dict[str, Any]:
 def problem_response(error: Exception, request_id: str) -> Response:
     """The response that tells this failure, with the headers its status asks for."""
     problem = problem_of(error, request_id)
-    response = Response(json.dumps(problem), problem["status"], mimetype=PROBLEM_JSON)
+    return Response(json.dumps(problem), problem["status"], headers_of(error, problem), mimetype=PROBLEM_JSON)
+
+
+def headers_of(error: Exception, problem: dict[str, Any]) -> dict[str, str]:
+    """The headers that a failure's status asks for."""
+    headers: dict[str, str] = {}
     if problem["status"] == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="credits"'
+        headers["WWW-Authenticate"] = 'Bearer realm="credits"'
     if problem["status"] in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        response.headers["Retry-After"] = str(_retry_after_seconds(problem["params"]))
-    if isinstance(error, HTTPException):
-        allow = dict(error.get_headers()).get("Allow")
-        response.headers.update({"Allow": allow} if allow else {})
-    return response
+        headers["Retry-After"] = str(_retry_after_seconds(problem["params"]))
+    if isinstance(error, HTTPException) and (allow := dict(error.get_headers()).get("Allow")):
+        headers["Allow"] = allow
+    return headers
 
 
 def log_unexpected(error: BaseException, request_id: str) -> None:

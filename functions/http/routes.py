@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema
 
+from functions.http.bodies import MAX_BODY_BYTES
 from functions.http.fields import Nothing
 from functions.http.idempotency import Intention
 from shared.bootstrap import Services
@@ -14,7 +15,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.commands import BudgetClaim
 from shared.sagas import key_budgets
 from shared.users import roles
-from shared.users.principal import Principal, Scope
+from shared.users.principal import SCOPES, Principal, Scope
 
 PREFIX = "/v1"
 
@@ -48,6 +49,7 @@ IMAGES: frozenset[Scope] = frozenset({"images"})
 IMAGES_OR_READ: frozenset[Scope] = frozenset({"images", "read"})
 AGENTS: frozenset[Scope] = frozenset({"agents"})
 AGENTS_OR_READ: frozenset[Scope] = frozenset({"agents", "read"})
+ANY_SCOPE: frozenset[Scope] = frozenset(SCOPES)
 """What an API key needs, one of them, to call a route. A route that names none is for no key at all."""
 
 
@@ -102,7 +104,7 @@ Handler = Callable[[Call], Any]
 class Route:
     """One method on one path. `answer` is a schema, a media type, or None for 204.
 
-    A hidden one serves pages and stands in no documentation.
+    A hidden one serves pages and stands in no documentation. One of OpenAI's fails in OpenAI's form.
     """
 
     method: str
@@ -119,6 +121,8 @@ class Route:
     is_spending: bool
     is_streaming: bool
     is_hidden: bool
+    is_openai: bool
+    body_bytes_max: int
 
     @property
     def name(self) -> str:
@@ -159,8 +163,9 @@ class Route:
 class Routes:
     """The routes of one resource, in the order they are written."""
 
-    def __init__(self, tag: str) -> None:
+    def __init__(self, tag: str, *, is_openai: bool = False) -> None:
         self._tag = tag
+        self._is_openai = is_openai
         self._routes: list[Route] = []
 
     def __iter__(self) -> Iterator[Route]:
@@ -201,6 +206,7 @@ class Routes:
         spends: bool = False,
         streams: bool = False,
         is_hidden: bool = False,
+        body_bytes_max: int = MAX_BODY_BYTES,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             route = Route(
@@ -218,6 +224,8 @@ class Routes:
                 is_spending=spends,
                 is_streaming=streams,
                 is_hidden=is_hidden,
+                is_openai=self._is_openai,
+                body_bytes_max=body_bytes_max,
             )
             self._routes.append(route)
             return handler

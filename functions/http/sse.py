@@ -1,7 +1,7 @@
 """Server-sent events (WHATWG HTML, 9.2): frames, and a response that ends what it streams when the client goes."""
 
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 from flask import Response
@@ -19,23 +19,30 @@ def frame(data: Mapping[str, Any], event: str = "", event_id: str = "") -> str:
     return f"{name}{identity}data: {json.dumps(data)}\n\n"
 
 
-def stream(frames: Generator[str, None, None], request_id: str) -> Response:
+def stream(
+    frames: Generator[str, None, None], request_id: str, tell: Callable[[Exception], str] | None = None
+) -> Response:
     """The response that sends these frames as they come.
 
     The first is taken now, so that a refusal is still a plain problem with its own status. A later failure becomes
-    `event: error`. Whatever ends the response, a client that left included, closes `frames`.
+    what `tell` says, or `event: error`. Whatever ends the response, a client that left included, closes `frames`.
     """
     first = next(frames)
-    response = Response(_guarded(first, frames, request_id), mimetype=MEDIA_TYPE)
+    guarded = _guarded(first, frames, tell or (lambda error: _problem(error, request_id)))
+    response = Response(guarded, mimetype=MEDIA_TYPE)
     response.call_on_close(frames.close)
     response.headers["Cache-Control"] = "no-cache, no-transform"
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _guarded(first: str, frames: Iterator[str], request_id: str) -> Iterator[str]:
+def _guarded(first: str, frames: Iterator[str], tell: Callable[[Exception], str]) -> Iterator[str]:
     yield first
     try:
         yield from frames
     except Exception as error:  # noqa: BLE001  # the status is sent: whatever happens can only be told in the stream
-        yield frame(problem_of(error, request_id), event="error", event_id=request_id)
+        yield tell(error)
+
+
+def _problem(error: Exception, request_id: str) -> str:
+    return frame(problem_of(error, request_id), event="error", event_id=request_id)

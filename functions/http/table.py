@@ -1,6 +1,6 @@
 """All routes of the API: one file per resource, listed here in the order of the documentation."""
 
-from functions.http import admin, analytics, api_keys, chat, docs, images, ledger, me, models, monitoring, root
+from functions.http import admin, analytics, api_keys, chat, docs, images, ledger, me, models, monitoring, openai, root
 from functions.http import credits as credits_
 from functions.http.routes import Route
 
@@ -13,6 +13,7 @@ ROUTES: tuple[Route, ...] = (
     *chat.routes,
     *images.routes,
     *models.routes,
+    *openai.routes,
     *analytics.routes,
     *admin.routes,
     *monitoring.routes,

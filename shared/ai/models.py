@@ -14,7 +14,7 @@ from shared.kernel.events import log
 from shared.kernel.ids import is_safe_id
 from shared.kernel.prices import parse_price
 
-Kind = Literal["chat", "image"]
+Kind = Literal["chat", "image", "embedding"]
 ModelFields: TypeAlias = Mapping[str, object]
 
 COLLECTION = "models"
@@ -32,7 +32,7 @@ ASKED_FOR_BASE64 = "b64_json"
 """The capability of image models that send an address unless asked for the picture itself."""
 
 PRICES = ("input_usd_per_mtok", "output_usd_per_mtok", "image_usd")
-PRICES_NEEDED: Mapping[str, tuple[str, ...]] = {"chat": PRICES[:2], "image": PRICES[2:]}
+PRICES_NEEDED: Mapping[str, tuple[str, ...]] = {"chat": PRICES[:2], "image": PRICES[2:], "embedding": PRICES[:1]}
 BY_SIZE = "image_usd_by_size"
 SIZE = re.compile(r"[1-9]\d{1,4}x[1-9]\d{1,4}|auto", re.ASCII)
 SIZE_DEFAULT = "1024x1024"
@@ -141,12 +141,12 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
     """The model that a document describes. Raises InvalidValue naming the field that is not what it must be."""
     kind = fields.get("kind")
     if kind not in PRICES_NEEDED:
-        raise InvalidValue("kind", "must be chat or image")
+        raise InvalidValue("kind", "must be chat, image or embedding")
     kind = cast("Kind", kind)
     prices = {name: _price(fields, name, is_needed=name in PRICES_NEEDED[kind]) for name in PRICES}
     sizes = _size_prices(fields) if kind == "image" else {}
     window = _count(fields, "context_window", default=0 if kind == "image" else None)
-    most = _count(fields, "max_output_tokens", default=0 if kind == "image" else None)
+    most = _count(fields, "max_output_tokens", default=None if kind == "chat" else 0)
     if kind == "chat" and not 1 <= most <= window:
         raise InvalidValue("max_output_tokens", "must be from 1 to context_window")
     return Model(
@@ -263,12 +263,16 @@ class Catalogue:
             raise ModelNotFound(model_id)
         return model
 
-    def chat(self, model_id: str) -> Model:
-        """The model, if it can be chatted with. Raises ModelNotFound, ModelUnpriced."""
+    def of_kind(self, kind: Kind, model_id: str) -> Model:
+        """The model, if it is of this kind. Raises ModelNotFound, ModelUnpriced."""
         model = self.get(model_id)
-        if model.kind != "chat":
+        if model.kind != kind:
             raise ModelNotFound(model_id)
         return model
+
+    def chat(self, model_id: str) -> Model:
+        """The model, if it can be chatted with. Raises ModelNotFound, ModelUnpriced."""
+        return self.of_kind("chat", model_id)
 
     def image(self, model_id: str) -> Model:
         """The model, if it paints. Raises ModelNotFound, ModelUnpriced."""

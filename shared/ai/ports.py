@@ -39,6 +39,20 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class RawDelta(TextDelta):
+    """The same, with what it came in, for who passes that on."""
+
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Something of the upstream's that is no text, for who passes it on."""
+
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class UsageReport:
     """Tokens so far, as the upstream counts them. The last report counts; zero is a count."""
 
@@ -52,7 +66,7 @@ class Finished:
     reason: str
 
 
-ChatEvent: TypeAlias = TextDelta | UsageReport | Finished
+ChatEvent: TypeAlias = TextDelta | UsageReport | Finished | Passed
 
 
 class ChatStream(Protocol):

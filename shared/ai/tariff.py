@@ -58,12 +58,16 @@ class Tariff:
     markup_percent: int = 0
 
     def rate(self, model: Model) -> Rate:
-        """The model's prices as of now, per token. Raises ModelUnpriced for one that is not priced by tokens."""
-        if model.input_usd_per_mtok is None or model.output_usd_per_mtok is None:
+        """The model's prices as of now, per token. Raises ModelUnpriced for one that is not priced by tokens.
+
+        What a model never gives out needs no price.
+        """
+        output_usd_per_mtok = Fraction(0) if model.kind == "embedding" else model.output_usd_per_mtok
+        if model.input_usd_per_mtok is None or output_usd_per_mtok is None:
             raise ModelUnpriced(model.id)
         credits_per_usd = Fraction(self.credits_per_usd * (100 + self.markup_percent), 100)
         per_input = model.input_usd_per_mtok * credits_per_usd
-        per_output = model.output_usd_per_mtok * credits_per_usd
+        per_output = output_usd_per_mtok * credits_per_usd
         denominator = lcm(per_input.denominator, per_output.denominator)
         return Rate(
             input_numerator=int(per_input * denominator),

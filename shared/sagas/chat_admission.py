@@ -15,7 +15,6 @@ from shared.ledger.holding import Holding
 from shared.ledger.ledger import Ledger
 from shared.sagas.metered import Metered, expecting_anew
 
-PURPOSE = "chat"
 PATIENCE_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
 WAITING_MAX = 40
@@ -68,7 +67,7 @@ class Admission:
             request.uid,
             amount,
             operation=operation,
-            purpose=PURPOSE,
+            purpose=plan.purpose,
             expected_step=plan.step,
             principal=request.principal,
             budgets=request.budgets,

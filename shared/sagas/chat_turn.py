@@ -145,7 +145,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
     def _ended(self, run: Run[Plan], record: Message, settled: Settled) -> Iterable[TurnEvent]:
         yield Done(answered(record, settled))
 
-    def _replay(self, turn: Turn) -> Iterator[TurnEvent]:
+    def _replay(self, turn: Turn, request: TurnRequest) -> Iterator[TurnEvent]:
         return self._messages_of.replay(turn)
 
     def _messages(self, run: Run[Plan], reply: Reply) -> list[Message]:

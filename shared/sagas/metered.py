@@ -62,6 +62,18 @@ class Metered:
     """So many other models could be asked in its place, should its upstream fail before the first token."""
     cost_max: Micro | None = None
     """What the user wants to pay for it at most, where the model was ours to choose."""
+    choices: int = 1
+    """So many answers side by side: forecast, ceiling and limit are of all of them together."""
+
+    @property
+    def purpose(self) -> str:
+        """What the revenue is for."""
+        return self.model.kind
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the length of the answer says something of the next one's."""
+        return self.choices == 1 and self.prompt.output_at_most > 0
 
     @property
     def ceiling(self) -> Micro:
@@ -109,11 +121,15 @@ class Metered:
 AnyMetered = TypeVar("AnyMetered", bound=Metered)
 
 
-def forecast(expectation: Expectation, model: Model, prompt: Prompt, limit: int | None) -> Forecast:
-    """What is known of the model's answers by now, as far as this one may go."""
+def forecast(
+    expectation: Expectation, model: Model, prompt: Prompt, limit: int | None, *, choices: int = 1
+) -> Forecast:
+    """What is known of the model's answers by now, as far as this one may go. Who generates nothing is not asked."""
     most = prompt.output_at_most if limit is None else min(limit, prompt.output_at_most)
+    if most == 0:
+        return Forecast(output_tokens=0, is_guess=False, scale=None)
     return Forecast(
-        output_tokens=min(expectation.output_tokens(model), most),
+        output_tokens=min(expectation.output_tokens(model) * choices, most),
         is_guess=expectation.is_guess(model),
         scale=expectation.scale(model),
     )
@@ -121,5 +137,6 @@ def forecast(expectation: Expectation, model: Model, prompt: Prompt, limit: int 
 
 def expecting_anew(expectation: Expectation, plan: AnyMetered) -> AnyMetered:
     """The same call, with what is known of the model's answers by now; how they are counted stays as it was."""
-    anew = forecast(expectation, plan.model, plan.prompt, plan.request.max_output_tokens)
+    limit = plan.request.max_output_tokens
+    anew = forecast(expectation, plan.model, plan.prompt, limit, choices=plan.choices)
     return replace(plan, forecast=replace(anew, scale=plan.forecast.scale))

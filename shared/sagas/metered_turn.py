@@ -115,7 +115,7 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         """What the client gets at the end."""
 
     @abstractmethod
-    def _replay(self, turn: Turn) -> Iterator[EventT]:
+    def _replay(self, turn: Turn, request: RequestT) -> Iterator[EventT]:
         """The same answer again, from what is stored; a failure is the same failure."""
 
     def _passed(self, run: Run[PlanT], event: ChatEvent) -> Iterable[EventT]:
@@ -155,7 +155,7 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         if turn.status == "appended" and claim is not None:
             turn = self._recovery.finished(turn, claim)
         if turn.status != "running" or claim is None:
-            yield from self._replay(turn)
+            yield from self._replay(turn, request)
             return
         with _forgetting(claim):
             paid_before = self._recovery.given_up(turn)
@@ -276,7 +276,7 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         settled = Settled(cost=cost, available=captured.balance.available, held=captured.balance.held)
         settled = run.claim.finish(settled)
         _log_turn(run, reply, settled)
-        if reply.finish_reason == "stop" and not reply.is_estimated:
+        if reply.finish_reason == "stop" and not reply.is_estimated and run.plan.is_telling:
             self._learned(run, reply)
         return record, settled
 

@@ -100,6 +100,11 @@ FOR_KEYS = {
     ("GET", "/v1/models"): set(SCOPES),
     ("GET", "/v1/models/preferences"): {"read"},
     ("POST", "/v1/models/estimate-cost"): {"chat", "read"},
+    ("POST", "/v1/openai/chat/completions"): {"chat"},
+    ("POST", "/v1/openai/responses"): {"chat"},
+    ("POST", "/v1/openai/embeddings"): {"chat"},
+    ("GET", "/v1/openai/models"): set(SCOPES),
+    ("GET", "/v1/openai/models/{id}"): set(SCOPES),
 }
 """Every route that a key may call, with the scopes of which it needs one. A route that is not here is for no key."""
 PRIVATE = [route for route in ROUTES if not route.access.is_public]
@@ -125,7 +130,8 @@ def test_a_key_may_call_what_its_scopes_say_and_nothing_else(world, route):
         if scope in route.scopes:
             assert answer.status_code not in {401, 403}
         else:
-            assert problem(answer) == (403, "forbidden" if route.access.roles else "scope_missing")
+            told = answer.json["error"]["code"] if route.is_openai else problem(answer)[1]
+            assert (answer.status_code, told) == (403, "forbidden" if route.access.roles else "scope_missing")
 
 
 @pytest.mark.parametrize("scopes", [[], ["admin"], ["chat", "x"], "chat", None, ["chat"] * 5])

@@ -9,6 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from functions.http.app import create_app
+from shared.ai.models import DEFAULT_UPSTREAM
+from shared.ai.passthrough import Passthroughs
 from shared.bootstrap import Services, in_memory
 from shared.kernel.ids import LotId, Uid, new_id, operation_id
 from shared.kernel.money import Micro
@@ -17,6 +19,7 @@ from shared.platform.memory.chat_model import ScriptedChatModel
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.memory.identity import MemoryIdentity
+from shared.platform.memory.passthrough import ScriptedPassthrough
 from tests.rules.table import COLLECTIONS
 from tests.support.indexes import IndexCheckedDocuments
 
@@ -43,6 +46,7 @@ class World:
     env: Mapping[str, str] = field(default_factory=dict)
     clock: ManualClock = field(default_factory=ManualClock)
     chat_model: ScriptedChatModel = field(default_factory=ScriptedChatModel)
+    passthrough: ScriptedPassthrough = field(default_factory=ScriptedPassthrough)
     services: Services = field(init=False)
     app: Flask = field(init=False)
     client: FlaskClient = field(init=False)
@@ -50,7 +54,12 @@ class World:
     def __post_init__(self) -> None:
         """Wire it, and offer one model."""
         documents = IndexCheckedDocuments(MemoryDocuments(), collections=COLLECTIONS)
-        self.services = in_memory(self.env, clock=self.clock, chat_model=self.chat_model, documents=documents)
+        parts = {
+            "chat_model": self.chat_model,
+            "passthroughs": Passthroughs({DEFAULT_UPSTREAM: self.passthrough}),
+            "documents": documents,
+        }
+        self.services = in_memory(self.env, clock=self.clock, **parts)
         self.app = create_app(self.services)
         self.client = self.app.test_client()
         self.services.catalogue.put("gpt-4o-mini", MODEL)

@@ -14,6 +14,7 @@ from types import FrameType
 import pytest
 
 from functions.edge import MalformedEvent, deliver
+from shared.ai.completions import ChatCompletions
 from shared.bootstrap import in_memory
 from shared.kernel.documents import Query
 from shared.kernel.ids import HoldId, LotId, OperationId, operation_id
@@ -24,6 +25,7 @@ from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.chat_answer import TurnRequest
 from shared.sagas.image_start import ImageAsked
+from shared.sagas.openai_call import CallRequest
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of, unused
@@ -195,6 +197,16 @@ def _talk(services, uid):
             has_key=has_key,
         )
         list(services.chat_turn.run(request))
+    asked = CallRequest(
+        uid=uid,
+        operation=operation_id("life", "call"),
+        fingerprint="f",
+        has_key=True,
+        dialect=ChatCompletions(),
+        model="m1",
+        body={"messages": [{"role": "user", "content": "hello"}]},
+    )
+    list(services.openai_call.run(asked))
     services.api_keys.create(uid, KeyWanted(name="k", scopes=frozenset()), operation_id("life", "key"), "f")
     services.chat_turn.memory.title(uid, talks[0], operation=operation_id("life", "title"))
     assert [message.role for message in services.conversations.export(uid, talks[0])] == [

@@ -103,6 +103,7 @@ SERVER_ONLY = tuple(
         "accounts/{uid}/outbox/{id}",
         "accounts/{uid}/relay/{id}",
         "accounts/{uid}/usage/{id}",
+        "answers/{id}",
         "api_keys/{id}",
         "audit/{id}",
         "bonus_claims/{id}",

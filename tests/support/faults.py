@@ -54,3 +54,33 @@ class FaultyDocuments:
         finally:
             if is_here:
                 raise self._error
+
+
+class Dying(FaultyDocuments):
+    """Once it has crashed nothing works any more: the process is gone."""
+
+    is_dead = False
+
+    def _live(self):
+        if self.is_dead:
+            raise Crash
+
+    def get(self, path):
+        self._live()
+        return super().get(path)
+
+    def query(self, query):
+        self._live()
+        return super().query(query)
+
+    def get_all(self, paths):
+        self._live()
+        return super().get_all(paths)
+
+    def commit(self, writes, *, timeout_seconds=COMMIT_TIMEOUT_SECONDS):
+        self._live()
+        try:
+            return super().commit(writes, timeout_seconds=timeout_seconds)
+        except Crash:
+            self.is_dead = True
+            raise

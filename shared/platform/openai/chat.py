@@ -1,8 +1,7 @@
 """A chat model behind an OpenAI-compatible API, through OpenAI's SDK."""
 
-import threading
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared.ai.models import TOKENS_MAX
 from shared.ai.ports import (
@@ -10,14 +9,11 @@ from shared.ai.ports import (
     ChatRequest,
     Finished,
     TextDelta,
-    UpstreamUnavailable,
     UsageReport,
 )
 from shared.ai.tokens import Usage
 from shared.platform.openai.client import Provider, failure
-
-if TYPE_CHECKING:
-    from shared.platform.openai.network import Call
+from shared.platform.openai.exchange import Exchange
 
 
 class OpenAIChatModel:
@@ -35,49 +31,13 @@ class OpenAIChatModel:
         self._provider.close()
 
 
-class OpenAIStream:
-    """See `ChatStream`. One thread reads it; any other may close it."""
+class OpenAIStream(Exchange[ChatEvent]):
+    """See `ChatStream`."""
 
     def __init__(self, provider: Provider, request: ChatRequest) -> None:
         self._provider = provider
         self._request = request
-        self._lock = threading.Lock()
-        self._events = self._read()
-        self._reader: int | None = None
-        self._call: Call | None = None
-        self._is_closed = False
-
-    def __iter__(self) -> Iterator[ChatEvent]:
-        """See `ChatStream`."""
-        return self
-
-    def __next__(self) -> ChatEvent:
-        """See `ChatStream`."""
-        with self._started():
-            return next(self._events)
-
-    def close(self) -> None:
-        """See `ChatStream`. Another thread's reading is woken, and ends itself; one's own is ended here."""
-        with self._lock:
-            self._is_closed = True
-            call = self._call
-        if call is None:
-            return
-        if self._reader == threading.get_ident():
-            with call:
-                self._events.close()
-        else:
-            call.abort()
-
-    def _started(self) -> "Call":
-        from shared.platform.openai.network import Call
-
-        with self._lock:
-            if self._is_closed:
-                raise UpstreamUnavailable
-            if self._call is None:
-                self._call, self._reader = Call(), threading.get_ident()
-            return self._call
+        super().__init__(self._read)
 
     def _read(self) -> Generator[ChatEvent, None, None]:
         import openai

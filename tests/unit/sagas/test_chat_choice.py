@@ -11,8 +11,8 @@ from shared.ledger.errors import InsufficientCredits
 from shared.platform.memory.chat_model import says
 from shared.sagas.chat_turn import Delta
 from tests.support.chat import ANN, CHEAP, CREDIT, World, answer_of, end_of, text_of
-from tests.support.faults import Crash
-from tests.unit.sagas.test_chat_idempotency import PAST_THE_LEASE, Dying
+from tests.support.faults import Crash, Dying
+from tests.unit.sagas.test_chat_idempotency import PAST_THE_LEASE
 
 USED = Usage(input_tokens=12, output_tokens=5)
 ANSWER = says(" one", " two", usage=USED)

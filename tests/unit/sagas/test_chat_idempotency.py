@@ -18,7 +18,7 @@ from shared.platform.memory.chat_model import says
 from shared.platform.memory.clock import ManualClock
 from shared.sagas.chat_turn import Delta, Done, TurnEvent
 from tests.support.chat import ANN, CREDIT, World, answer_of, end_of, text_of
-from tests.support.faults import Crash, FaultyDocuments
+from tests.support.faults import Crash, Dying, FaultyDocuments
 
 COST = 100 * 12 + 200 * 3
 WORDS = (" one", " two", " three")
@@ -173,36 +173,6 @@ def test_a_client_that_left_finds_what_it_had_got():
 
 
 # Crashes ---------------------------------------------------------------------------------------------------------
-
-
-class Dying(FaultyDocuments):
-    """Once it has crashed nothing works any more: the process is gone."""
-
-    is_dead = False
-
-    def _live(self):
-        if self.is_dead:
-            raise Crash
-
-    def get(self, path):
-        self._live()
-        return super().get(path)
-
-    def query(self, query):
-        self._live()
-        return super().query(query)
-
-    def get_all(self, paths):
-        self._live()
-        return super().get_all(paths)
-
-    def commit(self, writes, *, timeout_seconds=COMMIT_TIMEOUT_SECONDS):
-        self._live()
-        try:
-            return super().commit(writes, timeout_seconds=timeout_seconds)
-        except Crash:
-            self.is_dead = True
-            raise
 
 
 COMMITS = 5

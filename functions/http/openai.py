@@ -1,0 +1,217 @@
+"""`/v1/openai`: OpenAI's own protocol, so that whatever speaks it runs on a user's credits by changing a base URL.
+
+Fields that are not named here pass through to the model's provider; failures have OpenAI's form. What a call cost
+stands in the headers of a plain answer and, as `credits`, in every answer and in the last object of a stream.
+"""
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from typing import Any
+
+from flask import Response
+from marshmallow import INCLUDE, fields, validate
+
+from functions.http import sse
+from functions.http.chat import TURN_ERRORS, ModelId
+from functions.http.fields import Answer, Flag, Request
+from functions.http.openai_errors import error_of
+from functions.http.problems import problem_of
+from functions.http.routes import ANY_SCOPE, CHAT, MEMBER, Call, Routes
+from shared.ai.answers import AnswerNotKept
+from shared.ai.completions import ChatCompletions
+from shared.ai.conversations import ConversationNotFound
+from shared.ai.dialect import Dialect
+from shared.ai.embeddings import Embeddings
+from shared.ai.models import Model, ModelNotFound
+from shared.ai.passthrough import RequestRefused
+from shared.ai.responses import Responses
+from shared.kernel.money import format_credits
+from shared.sagas.openai_call import Answered, CallEvent, CallRequest, Piece, Quiet
+
+BODY_BYTES_MAX = 4 * 1024 * 1024
+"""Images come as base64. All calls of an instance share its memory, so this is less than what providers take."""
+JSON = "application/json"
+DONE = "data: [DONE]\n\n"
+OWNER = "credits"
+ERRORS = (*(error for error in TURN_ERRORS if error is not ConversationNotFound), RequestRefused, AnswerNotKept)
+
+CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS = ChatCompletions(), Responses(), Embeddings()
+
+routes = Routes("openai", is_openai=True)
+
+
+class Passed(Request):
+    """What is named here is checked; everything else goes to the provider as it is."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    model = ModelId(required=True)
+
+
+class ChatCompletionIn(Passed):
+    """A chat completion as OpenAI's clients ask for it."""
+
+    messages = fields.List(fields.Dict(), required=True, validate=validate.Length(min=1))
+    stream = Flag(load_default=False, allow_none=True)
+
+
+class ResponseIn(Passed):
+    """A response as OpenAI's clients ask for it; nothing is kept that another could refer to."""
+
+    input = fields.Raw(required=True, metadata={"description": "A text, or a list of items."})
+    stream = Flag(load_default=False, allow_none=True)
+
+
+class EmbeddingsIn(Passed):
+    """Embeddings as OpenAI's clients ask for them."""
+
+    input = fields.Raw(required=True, metadata={"description": "A text, texts, or tokens as numbers."})
+
+
+class CreditsOut(Answer):
+    """What the call cost, in credits. `ended_by` if it was ended here: `credit_limit`, `disconnected`, `timeout`.
+
+    `model` and `choice` (why it) where the model asked for was `auto`.
+    """
+
+    cost = fields.String(required=True)
+    available = fields.String(required=True)
+    estimated = fields.Boolean(required=True)
+    ended_by = fields.String()
+    model = fields.String()
+    choice = fields.String()
+
+
+class PassedOut(Answer):
+    """The provider's answer as it is, and what it cost."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    credits = fields.Nested(CreditsOut, required=True)
+
+
+class OpenAIModel(Answer):
+    """A model as OpenAI lists it."""
+
+    id = fields.String(required=True)
+    object = fields.String(required=True)
+    created = fields.Integer(required=True)
+    owned_by = fields.String(required=True)
+
+
+class OpenAIModels(Answer):
+    """All models that can be used."""
+
+    object = fields.String(required=True)
+    data = fields.List(fields.Nested(OpenAIModel), required=True)
+
+
+SPENDING: Mapping[str, Any] = {
+    "status": 200,
+    "access": MEMBER,
+    "query": None,
+    "answer": PassedOut,
+    "spends": True,
+    "errors": ERRORS,
+    "body_bytes_max": BODY_BYTES_MAX,
+}
+
+
+@routes.post("/openai/chat/completions", scopes=CHAT, body=ChatCompletionIn, streams=True, **SPENDING)
+def chat_completions(call: Call) -> Any:
+    """A chat completion, in OpenAI's own shapes.
+
+    With `stream`, chunks as they come and last `[DONE]`; the last chunk before it says what it cost. Without a limit
+    the answer is as long as the balance pays for.
+    """
+    return _answer(call, CHAT_COMPLETIONS, _chunk, last=DONE)
+
+
+@routes.post("/openai/responses", scopes=CHAT, body=ResponseIn, streams=True, **SPENDING)
+def responses(call: Call) -> Any:
+    """A response, in OpenAI's own shapes; function tools, and nothing that is kept between calls."""
+    return _answer(call, RESPONSES, _event, last="")
+
+
+@routes.post("/openai/embeddings", scopes=CHAT, body=EmbeddingsIn, **SPENDING)
+def embeddings(call: Call) -> Any:
+    """Embeddings, in OpenAI's own shapes."""
+    return _answer(call, EMBEDDINGS, _chunk, last="")
+
+
+@routes.get("/openai/models", scopes=ANY_SCOPE, query=None, answer=OpenAIModels)
+def models(call: Call) -> Any:
+    """All models that can be used, as OpenAI lists them."""
+    return {"object": "list", "data": [_model(model) for model in call.services.catalogue.enabled()]}
+
+
+@routes.get("/openai/models/{id}", scopes=ANY_SCOPE, query=None, answer=OpenAIModel, errors=(ModelNotFound,))
+def model(call: Call) -> Any:
+    """One model, as OpenAI shows it."""
+    return _model(call.services.catalogue.get(call.path["id"]))
+
+
+def _answer(call: Call, dialect: Dialect, framed: Callable[[Mapping[str, Any]], str], *, last: str) -> Response:
+    request = _request(call, dialect)
+    events = call.services.openai_call.run(request)
+    if request.is_streamed:
+        frames = _frames(events, framed, last)
+        return sse.stream(frames, call.request_id, tell=lambda error: framed(_broken(error, call.request_id)))
+    with closing(events):
+        answered = next(event for event in events if isinstance(event, Answered))
+    response = Response(json.dumps(answered.answer), mimetype=JSON)
+    response.headers["X-Credits-Cost"] = format_credits(answered.cost)
+    response.headers["X-Credits-Available"] = format_credits(answered.available)
+    return response
+
+
+def _request(call: Call, dialect: Dialect) -> CallRequest:
+    return CallRequest(
+        uid=call.uid,
+        operation=call.asked.operation,
+        fingerprint=call.asked.fingerprint,
+        has_key=call.asked.has_key,
+        is_streamed=bool(call.body.get("stream")),
+        principal=call.principal.spender,
+        budgets=call.budgets,
+        dialect=dialect,
+        model=call.body["model"],
+        body=call.body,
+    )
+
+
+def _frames(
+    events: Generator[CallEvent, None, None], framed: Callable[[Mapping[str, Any]], str], last: str
+) -> Generator[str, None, None]:
+    with closing(events):
+        for event in events:
+            match event:
+                case Piece(raw):
+                    yield framed(raw)
+                case Quiet():
+                    yield sse.PING
+                case Answered(tail=tail):
+                    yield from map(framed, tail)
+    if last:
+        yield last
+
+
+def _chunk(raw: Mapping[str, Any]) -> str:
+    return sse.frame(raw)
+
+
+def _event(raw: Mapping[str, Any]) -> str:
+    return sse.frame(raw, event=str(raw.get("type", "")))
+
+
+def _broken(error: Exception, request_id: str) -> dict[str, Any]:
+    """A failure on the way. Clients of chunks look for `error`, those of events also at the type."""
+    told = error_of(error, problem_of(error, request_id))
+    return {**told, "type": "error", "error": told}
+
+
+def _model(model: Model) -> dict[str, Any]:
+    return {"id": model.id, "object": "model", "created": 0, "owned_by": OWNER}

@@ -1,0 +1,71 @@
+"""Every failure under `/v1/openai` in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`.
+
+The statuses are those that OpenAI's clients understand: what is wrong with a request is 400, and only what may be
+tried again is 429 or 5xx. Ours beside: 402, which no client tries again.
+"""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response
+
+from functions.http.problems import headers_of, problem_of
+from shared.ai.passthrough import RequestRefused
+
+OPENAI_PREFIX = "/v1/openai/"
+JSON = "application/json"
+CODES = {
+    "unauthenticated": "invalid_api_key",
+    "api_key_invalid": "invalid_api_key",
+    "api_key_expired": "invalid_api_key",
+    "token_invalid": "invalid_api_key",
+    "context_too_long": "context_length_exceeded",
+    "rate_limited": "rate_limit_exceeded",
+}
+"""Codes for which OpenAI's clients have words of their own; all others are ours."""
+STATUSES = {422: 400}
+TYPES = {401: "authentication_error", 402: "insufficient_quota", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def error_of(error: Exception, problem: Mapping[str, Any]) -> dict[str, Any]:
+    """The error object of a failure. What the provider says of a wrong request is told in its own words."""
+    status = openai_status(problem["status"])
+    kind = TYPES.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error")
+    told: dict[str, Any] = {
+        "message": _message(problem),
+        "type": kind,
+        "param": next(iter(problem.get("errors", ())), None),
+        "code": openai_code(problem["code"]),
+        "params": problem["params"],
+    }
+    if isinstance(error, RequestRefused):
+        told |= {name: error.told.get(name) for name in ("param", "code") if _is_word(error.told.get(name))}
+    return told
+
+
+def openai_status(status: int) -> int:
+    """The status that OpenAI's clients expect for what is elsewhere told by this one."""
+    return STATUSES.get(status, status)
+
+
+def openai_code(code: str) -> str:
+    """The code that OpenAI's clients know, where they have one for ours."""
+    return CODES.get(code, code)
+
+
+def error_response(error: Exception, request_id: str) -> Response:
+    """The response that tells this failure."""
+    problem = problem_of(error, request_id)
+    told = json.dumps({"error": error_of(error, problem)})
+    return Response(told, openai_status(problem["status"]), headers_of(error, problem), mimetype=JSON)
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    wrong = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in problem.get("errors", {}).items())
+    return f"{problem['detail']} {wrong}".strip() if problem["code"] == "invalid_request" else str(problem["detail"])
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and bool(value)

@@ -1,0 +1,249 @@
+"""`POST /chat/completions`, OpenAI's protocol: measured, read chunk by chunk, put together again.
+
+Shapes: https://platform.openai.com/docs/api-reference/chat. Chunks are merged as OpenAI's SDKs do: texts are joined,
+lists are merged by `index` where their items have one, everything else is replaced.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.ai.dialect import (
+    CHOICES_MAX,
+    IMAGES_MAX,
+    Demand,
+    as_text,
+    count,
+    items,
+    known_usage,
+    refuse,
+    refuse_tier,
+    told_usage,
+)
+from shared.ai.models import Kind, Model
+from shared.ai.passthrough import Json
+from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UsageReport
+from shared.ai.tokens import Usage
+from shared.kernel.errors import InvalidValue
+
+LIMITS = ("max_completion_tokens", "max_tokens")
+ABOUT_THE_PROMPT = ("tools", "functions", "response_format", "tool_choice", "prediction")
+REFUSED = {
+    "audio": "is not offered here: audio has no price in text tokens",
+    "web_search_options": "is not offered here: searches have no price in tokens",
+}
+REPLACED = frozenset({"id", "type", "role", "index"})
+"""Texts that are said again, not continued."""
+TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+USAGE = ("prompt_tokens", "completion_tokens")
+FINISHED = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call"})
+
+
+class ChatCompletions:
+    """See `Dialect`."""
+
+    path = "/chat/completions"
+    kind: Kind = "chat"
+
+    def demand(self, body: Json) -> Demand:
+        """See `Dialect.demand`. Answers side by side are held for one by one."""
+        refuse(body, REFUSED)
+        refuse_tier(body)
+        if any(each != "text" for each in items(body, "modalities")):
+            raise InvalidValue("modalities", "only text is offered here")
+        texts, images = _prompt(items(body, "messages"))
+        texts += [as_text(body[name]) for name in ABOUT_THE_PROMPT if body.get(name) is not None]
+        limits = [limit for name in LIMITS if (limit := count(body, name)) is not None]
+        choices = count(body, "n", most=CHOICES_MAX) or 1
+        return Demand(
+            texts=tuple(texts),
+            images=images,
+            choices=choices,
+            limit=min(limits, default=None),
+            uses_tools=any(items(body, name) for name in ("tools", "functions")),
+        )
+
+    def sent(self, body: Json, model: Model, output_cap: int) -> Json:
+        """See `Dialect.sent`. Nothing is kept with the provider."""
+        default = LIMITS[0] if model.is_reasoning else LIMITS[1]
+        limit = next((name for name in LIMITS if body.get(name) is not None), default)
+        kept = {name: value for name, value in body.items() if name not in {*LIMITS, "store"}}
+        return {
+            **kept,
+            "model": model.upstream_model,
+            limit: max(1, output_cap // (body.get("n") or 1)),
+            "stream": True,
+            "stream_options": {**(body.get("stream_options") or {}), "include_usage": True},
+        }
+
+    def events(self, raw: Json) -> Iterator[ChatEvent]:
+        """See `Dialect.events`."""
+        choices = [choice for choice in raw.get("choices") or () if isinstance(choice, Mapping)]
+        text = "".join(_text_of(choice.get("delta") or {}) for choice in choices)
+        yield RawDelta(text, raw) if text else Passed(raw)
+        for choice in choices:
+            if choice.get("finish_reason"):
+                yield Finished(str(choice["finish_reason"]))
+        if (usage := known_usage(raw.get("usage"), USAGE)) is not None:
+            yield UsageReport(usage)
+
+    def transcript(self, body: Json) -> "Completion":
+        """See `Dialect.transcript`."""
+        return Completion()
+
+    def pieces(self, answer: Json) -> Iterator[Json]:
+        """See `Dialect.pieces`: each choice in one piece."""
+        for choice in answer["choices"]:
+            message = dict(choice["message"])
+            if calls := message.get("tool_calls"):
+                message["tool_calls"] = [{"index": at, **call} for at, call in enumerate(calls)]
+            shown = {
+                "index": choice["index"],
+                "delta": message,
+                "logprobs": choice.get("logprobs"),
+                "finish_reason": None,
+            }
+            yield _chunk(answer, [shown])
+
+    def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
+        """See `Dialect.tail`: how each choice ended, and the usage if it was asked for."""
+        tail = [_chunk(answer, [_ending(choice)]) for choice in answer["choices"]]
+        if (body.get("stream_options") or {}).get("include_usage"):
+            tail.append({**_chunk(answer, []), "usage": answer["usage"]})
+        tail[-1]["credits"] = answer["credits"]
+        return tail
+
+
+class Completion:
+    """See `Transcript`. One choice or several, put together from chunks."""
+
+    told = 0
+
+    def __init__(self) -> None:
+        self._head: dict[str, Any] = {}
+        self._choices: dict[int, dict[str, Any]] = {}
+        self._usage: Json | None = None
+
+    def take(self, raw: Json) -> Json | None:
+        """See `Transcript.take`. How it ends, and what it used, is told when it is paid for."""
+        self._head |= {name: value for name, value in raw.items() if name not in NOT_OF_THE_HEAD and value is not None}
+        if known_usage(raw.get("usage"), USAGE) is not None:
+            self._usage = raw["usage"]
+        shown = []
+        for choice in raw.get("choices") or ():
+            index = choice.get("index") or 0
+            known = self._choices.setdefault(index, {"message": {}, "logprobs": None, "finish_reason": None})
+            _merge(known["message"], choice.get("delta") or {})
+            _take_beside(known, choice)
+            if any(value is not None for value in (choice.get("delta") or {}).values()):
+                shown.append({**choice, "finish_reason": None})
+        return {**{n: v for n, v in raw.items() if n != "usage"}, "choices": shown} if shown else None
+
+    def end(self, reason: str, counted: Usage | None) -> Json:
+        """See `Transcript.end`."""
+        ended = reason if reason in FINISHED else "length"
+        choices = [_told(index, choice, ended) for index, choice in sorted(self._choices.items())]
+        usage = told_usage(USAGE, counted) if counted else self._usage
+        return {**self._head, "object": "chat.completion", "choices": choices, "usage": usage}
+
+
+NOT_OF_THE_HEAD = frozenset({"object", "choices", "usage"})
+
+
+def _prompt(messages: Sequence[Any]) -> tuple[list[str], int]:
+    """The texts of messages, and how many images are among them. Raises InvalidValue."""
+    if not messages:
+        raise InvalidValue("messages", "must have at least one message")
+    texts, images = list[str](), 0
+    for at, message in enumerate(messages):
+        if not isinstance(message, Mapping):
+            raise InvalidValue(f"messages.{at}", "must be an object")
+        content = message.get("content")
+        parts = content if isinstance(content, list) else []
+        found = [_part(part, f"messages.{at}.content.{number}") for number, part in enumerate(parts)]
+        images += sum(text is None for text in found)
+        rest = {name: value for name, value in message.items() if name not in {"role", "content"} and value is not None}
+        said = [content] if isinstance(content, str) else [text for text in found if text is not None]
+        texts.append("\n".join([*said, *([as_text(rest)] if rest else [])]))
+    if images > IMAGES_MAX:
+        raise InvalidValue("messages", f"may have at most {IMAGES_MAX} images")
+    return texts, images
+
+
+def _part(part: Any, field: str) -> str | None:
+    """The text of a part of a message; None for an image."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind in {"text", "refusal"} and isinstance(part.get(kind), str):
+        return str(part[kind])
+    if kind == "image_url":
+        return None
+    raise InvalidValue(field, "must be a text or an image_url: nothing else has a price in tokens here")
+
+
+def _text_of(delta: Json) -> str:
+    """What of a delta are tokens of the answer."""
+    parts = [delta.get(name) for name in TEXTS]
+    calls = [call for call in delta.get("tool_calls") or () if isinstance(call, Mapping)]
+    for function in [delta.get("function_call"), *(call.get("function") or call.get("custom") for call in calls)]:
+        if isinstance(function, Mapping):
+            parts += [function.get("name"), function.get("arguments"), function.get("input")]
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+def _merge(known: dict[str, Any], delta: Json) -> None:
+    for name, value in delta.items():
+        before = known.get(name)
+        if isinstance(before, str) and isinstance(value, str) and name not in REPLACED:
+            known[name] = before + value
+        elif isinstance(value, Mapping):
+            _merge(known.setdefault(name, {}) if isinstance(before, dict) or before is None else known, value)
+        elif isinstance(value, list):
+            known[name] = _merged(before if isinstance(before, list) else [], value)
+        elif value is not None or name not in known:
+            known[name] = value
+
+
+def _merged(known: list[Any], more: Sequence[Any]) -> list[Any]:
+    """Items with an `index` go where the earlier ones of that index are; the others come behind."""
+    merged = list(known)
+    by_index = {item["index"]: item for item in merged if isinstance(item, dict) and "index" in item}
+    for item in more:
+        if isinstance(item, Mapping) and item.get("index") in by_index:
+            _merge(by_index[item["index"]], item)
+        elif isinstance(item, Mapping):
+            own: dict[str, Any] = {}
+            _merge(own, item)
+            merged.append(own)
+            if "index" in own:
+                by_index[own["index"]] = own
+        else:
+            merged.append(item)
+    return merged
+
+
+def _take_beside(known: dict[str, Any], choice: Json) -> None:
+    """What stands beside the delta: log probabilities grow, the rest is replaced."""
+    for name, value in choice.items():
+        if name == "logprobs" and isinstance(value, Mapping):
+            known["logprobs"] = known["logprobs"] or {}
+            _merge(known["logprobs"], value)
+        elif name not in {"index", "delta", "logprobs"} and value is not None:
+            known[name] = value
+
+
+def _told(index: int, choice: Json, ended: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": None, "refusal": None, **choice["message"]}
+    if calls := message.get("tool_calls"):
+        message["tool_calls"] = [{n: v for n, v in call.items() if n != "index"} for call in calls]
+    if message.get("content") == "" and (calls or message.get("function_call")):
+        message["content"] = None
+    return {**choice, "index": index, "message": message, "finish_reason": choice["finish_reason"] or ended}
+
+
+def _chunk(answer: Json, choices: list[Any]) -> dict[str, Any]:
+    head = {name: value for name, value in answer.items() if name not in {*NOT_OF_THE_HEAD, "credits"}}
+    return {**head, "object": "chat.completion.chunk", "choices": choices}
+
+
+def _ending(choice: Json) -> dict[str, Any]:
+    beside = {name: value for name, value in choice.items() if name not in {"message", "logprobs"}}
+    return {**beside, "delta": {}, "logprobs": None}

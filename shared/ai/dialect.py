@@ -1,0 +1,155 @@
+"""What the OpenAI routes differ in: how a request is measured and sent, how its answer is read, told and told again.
+
+A dialect is pure. It knows shapes and counts; money and storage are somebody else's.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shared.ai.choice import Needs
+from shared.ai.models import TOKENS_MAX, Kind, Model
+from shared.ai.passthrough import Json
+from shared.ai.ports import ChatEvent
+from shared.ai.prompt import ContextTooLong, Prompt
+from shared.ai.tokens import Usage, prompt_at_most, prompt_expected
+from shared.kernel.errors import InvalidValue
+
+IMAGE_TOKENS_EXPECTED = 1_000
+IMAGE_TOKENS_AT_MOST = 50_000
+"""More than any model of today takes for one image: GPT-4o mini counts 2 833 and 5 667 for each of at most 8 tiles."""
+IMAGES_MAX = 100
+CHOICES_MAX = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What a request asks for: the texts that become tokens, images, answers side by side, and a limit for each."""
+
+    texts: tuple[str, ...]
+    images: int = 0
+    choices: int = 1
+    limit: int | None = None
+    uses_tools: bool = False
+
+    @property
+    def needs(self) -> Needs:
+        """What this needs of a model; all of it has to fit, as nothing is cut here."""
+        tokens = prompt_expected(self.texts) + self.images * IMAGE_TOKENS_EXPECTED
+        wanted = {"vision": self.images > 0, "tools": self.uses_tools}
+        capabilities = frozenset(name for name, is_wanted in wanted.items() if is_wanted)
+        return Needs(least_tokens=tokens, whole_tokens=tokens, capabilities=capabilities)
+
+    def prompt(self, model: Model) -> Prompt:
+        """How many tokens it and its answers may be. Raises ContextTooLong."""
+        expected = prompt_expected(self.texts) + self.images * IMAGE_TOKENS_EXPECTED
+        at_most = prompt_at_most(self.texts) + self.images * IMAGE_TOKENS_AT_MOST
+        if expected >= model.context_window:
+            raise ContextTooLong(tokens=expected, limit=model.context_window)
+        asked = min(self.limit or model.max_output_tokens, model.max_output_tokens)
+        return Prompt(
+            messages=(),
+            input_expected=expected,
+            input_at_most=min(at_most, model.context_window),
+            output_at_most=self.choices * min(asked, model.context_window - expected),
+        )
+
+
+class Transcript(Protocol):
+    """One answer as it grows; `told` is how many objects the client got of it."""
+
+    told: int
+
+    def take(self, raw: Json) -> Json | None:
+        """Take in what is delivered; what the client gets of it now."""
+        ...
+
+    def end(self, reason: str, counted: Usage | None) -> Json:
+        """The whole answer. What the upstream did not say of its end is said here, and what was counted for it."""
+        ...
+
+
+class Dialect(Protocol):
+    """One of OpenAI's endpoints."""
+
+    path: str
+    kind: Kind
+
+    def demand(self, body: Json) -> Demand:
+        """What this body asks for. Raises InvalidValue for what has no price in tokens, or belongs to somebody else."""
+        ...
+
+    def sent(self, body: Json, model: Model, output_cap: int) -> Json:
+        """What the upstream is sent: the same, for its own model, within the cap, streamed where that is possible."""
+        ...
+
+    def events(self, raw: Json) -> Iterator[ChatEvent]:
+        """What one object of the answer means."""
+        ...
+
+    def transcript(self, body: Json) -> Transcript:
+        """An answer that has not begun."""
+        ...
+
+    def pieces(self, answer: Json) -> Iterator[Json]:
+        """A whole answer as a stream, without its end."""
+        ...
+
+    def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
+        """The end of the stream of this answer, behind so many objects; its last says what it cost."""
+        ...
+
+
+def items(body: Json, name: str) -> list[Any]:
+    """A list in a body; absent or null is empty. Raises InvalidValue."""
+    value = body.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InvalidValue(name, "must be a list")
+    return value
+
+
+def count(body: Json, name: str, *, most: int = TOKENS_MAX) -> int | None:
+    """A number of at least one in a body; None if it is absent or null. Raises InvalidValue."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidValue(name, f"must be a whole number from 1 to {most}")
+    return value
+
+
+def refuse(body: Json, reasons: Mapping[str, str]) -> None:
+    """Raise InvalidValue for the first of these fields that says anything."""
+    for name, reason in reasons.items():
+        if body.get(name) not in (None, False, [], {}):
+            raise InvalidValue(name, reason)
+
+
+def refuse_tier(body: Json) -> None:
+    """Raise InvalidValue for a tier that costs more than the tariff says."""
+    if body.get("service_tier") not in {None, "auto", "default", "flex"}:
+        raise InvalidValue("service_tier", "is not offered here")
+
+
+def as_text(value: object) -> str:
+    """A value as the text of which a model sees at most this much."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def known_usage(told: object, names: tuple[str, str]) -> Usage | None:
+    """What the upstream says it used; nonsense is no report."""
+    if not isinstance(told, Mapping):
+        return None
+    tokens = [told.get(names[0]), told.get(names[1], 0)]
+    if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= TOKENS_MAX for n in tokens):
+        return None
+    return Usage(input_tokens=tokens[0] or 0, output_tokens=tokens[1] or 0)
+
+
+def told_usage(names: tuple[str, str], usage: Usage) -> Json:
+    """What was used, in the upstream's words."""
+    total = usage.input_tokens + usage.output_tokens
+    return {names[0]: usage.input_tokens, names[1]: usage.output_tokens, "total_tokens": total}

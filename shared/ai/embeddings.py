@@ -1,0 +1,87 @@
+"""`POST /embeddings`, OpenAI's protocol: priced by what goes in, answered whole.
+
+Shapes: https://platform.openai.com/docs/api-reference/embeddings.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from shared.ai.dialect import Demand, known_usage
+from shared.ai.models import Kind, Model
+from shared.ai.passthrough import Json
+from shared.ai.ports import ChatEvent, Finished, Passed, UsageReport
+from shared.ai.tokens import Usage
+from shared.kernel.errors import InvalidValue
+
+INPUTS_MAX = 2_048
+USAGE = ("prompt_tokens", "no_output_tokens")
+
+
+class Embeddings:
+    """See `Dialect`. Nothing is generated, so the ceiling is what the input can be."""
+
+    path = "/embeddings"
+    kind: Kind = "embedding"
+
+    def demand(self, body: Json) -> Demand:
+        """See `Dialect.demand`. Tokens may be sent as their numbers: each is one, and no text has fewer bytes."""
+        return Demand(texts=tuple(_texts(body.get("input"))), limit=0)
+
+    def sent(self, body: Json, model: Model, output_cap: int) -> Json:
+        """See `Dialect.sent`."""
+        return {**body, "model": model.upstream_model}
+
+    def events(self, raw: Json) -> Iterator[ChatEvent]:
+        """See `Dialect.events`."""
+        yield Passed(raw)
+        yield Finished("stop")
+        if (usage := known_usage(raw.get("usage"), USAGE)) is not None:
+            yield UsageReport(usage)
+
+    def transcript(self, body: Json) -> "Embedded":
+        """See `Dialect.transcript`."""
+        return Embedded()
+
+    def pieces(self, answer: Json) -> Iterator[Json]:
+        """See `Dialect.pieces`: it is never streamed."""
+        return iter(())
+
+    def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
+        """See `Dialect.tail`: it is never streamed."""
+        return []
+
+
+class Embedded:
+    """See `Transcript`."""
+
+    told = 0
+
+    def __init__(self) -> None:
+        self._whole: Json = {}
+
+    def take(self, raw: Json) -> Json | None:
+        """See `Transcript.take`."""
+        self._whole = raw
+        return None
+
+    def end(self, reason: str, counted: Usage | None) -> Json:
+        """See `Transcript.end`."""
+        if counted is None:
+            return self._whole
+        usage = {"prompt_tokens": counted.input_tokens, "total_tokens": counted.input_tokens}
+        return {**self._whole, "usage": usage}
+
+
+def _texts(given: Any) -> list[str]:
+    """What is embedded, each as a text with at least as many bytes as it has tokens. Raises InvalidValue."""
+    inputs = given if isinstance(given, list) and not _is_tokens(given) else [given]
+    if not 1 <= len(inputs) <= INPUTS_MAX:
+        raise InvalidValue("input", f"must be 1 to {INPUTS_MAX} texts")
+    texts = [" " * 2 * len(each) if _is_tokens(each) else each for each in inputs]
+    if not all(isinstance(text, str) and text for text in texts):
+        raise InvalidValue("input", "must be a text, a list of texts, or tokens as whole numbers")
+    return texts
+
+
+def _is_tokens(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(token) is int and token >= 0 for token in value)

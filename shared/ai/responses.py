@@ -1,0 +1,214 @@
+"""`POST /responses`, OpenAI's protocol: measured, read event by event, put together again.
+
+Shapes: https://platform.openai.com/docs/api-reference/responses. Nothing is kept with the provider, whose key is
+shared by all users: what would name something kept there is refused, or one user could read on in another's.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.ai.dialect import IMAGES_MAX, Demand, as_text, count, items, known_usage, refuse, refuse_tier, told_usage
+from shared.ai.models import Kind, Model
+from shared.ai.passthrough import Json
+from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
+from shared.ai.tokens import Usage
+from shared.kernel.errors import InvalidValue
+
+LIMIT = "max_output_tokens"
+LIMIT_MIN = 16
+"""The provider's own least limit."""
+REFUSED = {
+    "previous_response_id": "is not offered here: nothing is kept, send the conversation",
+    "conversation": "is not offered here: nothing is kept, send the conversation",
+    "prompt": "is not offered here: nothing is kept, send the prompt",
+    "background": "is not offered here",
+}
+ABOUT_THE_PROMPT = ("instructions", "tools", "text", "tool_choice")
+TOOLS = frozenset({"function", "custom"})
+PARTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
+NOT_TEXT = frozenset({"type", "role", "status"})
+USAGE = ("input_tokens", "output_tokens")
+LAST = frozenset({"response.completed", "response.incomplete"})
+FAILED = frozenset({"response.failed", "error"})
+
+
+class Responses:
+    """See `Dialect`."""
+
+    path = "/responses"
+    kind: Kind = "chat"
+
+    def demand(self, body: Json) -> Demand:
+        """See `Dialect.demand`."""
+        refuse(body, REFUSED)
+        refuse_tier(body)
+        for at, tool in enumerate(items(body, "tools")):
+            if not isinstance(tool, Mapping) or tool.get("type") not in TOOLS:
+                raise InvalidValue(f"tools.{at}", "must be a function: hosted tools have no price in tokens here")
+        texts, images = _input(body.get("input"))
+        texts += [as_text(body[name]) for name in ABOUT_THE_PROMPT if body.get(name) is not None]
+        has_tools = bool(items(body, "tools"))
+        return Demand(texts=tuple(texts), images=images, limit=count(body, LIMIT), uses_tools=has_tools)
+
+    def sent(self, body: Json, model: Model, output_cap: int) -> Json:
+        """See `Dialect.sent`."""
+        return {
+            **body,
+            "model": model.upstream_model,
+            LIMIT: output_cap if body.get(LIMIT) else max(LIMIT_MIN, output_cap),
+            "stream": True,
+            "store": False,
+        }
+
+    def events(self, raw: Json) -> Iterator[ChatEvent]:
+        """See `Dialect.events`. Raises UpstreamUnavailable for an answer that failed."""
+        kind, delta = str(raw.get("type")), raw.get("delta")
+        if kind in FAILED:
+            raise UpstreamUnavailable
+        if kind in LAST:
+            yield Passed(raw)
+            yield from _end_of(raw.get("response") or {})
+        elif kind.endswith(".delta") and isinstance(delta, str) and delta:
+            yield RawDelta(delta, raw)
+        else:
+            yield Passed(raw)
+
+    def transcript(self, body: Json) -> "Response":
+        """See `Dialect.transcript`."""
+        return Response()
+
+    def pieces(self, answer: Json) -> Iterator[Json]:
+        """See `Dialect.pieces`: each item in one piece, with the events that clients listen for."""
+        begun = {**answer, "status": "in_progress", "output": [], "usage": None}
+        events: list[Json] = [
+            {"type": "response.created", "response": begun},
+            {"type": "response.in_progress", "response": begun},
+        ]
+        for at, item in enumerate(answer.get("output") or ()):
+            events += _item_events(at, item)
+        for number, event in enumerate(events):
+            yield {**event, "sequence_number": number}
+
+    def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
+        """See `Dialect.tail`."""
+        kind = "response.incomplete" if answer.get("status") == "incomplete" else "response.completed"
+        return [{"type": kind, "sequence_number": told, "response": answer, "credits": answer["credits"]}]
+
+
+class Response:
+    """See `Transcript`. The last event brings it whole; one that is ended before is put together from its pieces."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, Any] = {}
+        self._items: dict[int, dict[str, Any]] = {}
+        self._whole: Json | None = None
+        self.told = 0
+
+    def take(self, raw: Json) -> Json | None:
+        """See `Transcript.take`."""
+        kind, response = raw.get("type"), raw.get("response")
+        if kind in LAST:
+            self._whole = response
+            return None
+        number = raw.get("sequence_number")
+        self.told = (number if isinstance(number, int) else self.told) + 1
+        if isinstance(response, Mapping):
+            self._begun = dict(response)
+        elif isinstance(at := raw.get("output_index"), int):
+            self._take_item(at, raw)
+        return raw
+
+    def end(self, reason: str, counted: Usage | None) -> Json:
+        """See `Transcript.end`."""
+        usage = told_usage(USAGE, counted) if counted else None
+        if self._whole is not None:
+            return self._whole if usage is None else {**self._whole, "usage": usage}
+        output = [{**item, "status": "incomplete"} for _, item in sorted(self._items.items())]
+        details = {"reason": "max_output_tokens"}
+        end = {"status": "incomplete", "incomplete_details": details, "output": output, "usage": usage}
+        return {"object": "response", **self._begun, **end}
+
+    def _take_item(self, at: int, raw: Json) -> None:
+        if isinstance(raw.get("item"), Mapping):
+            self._items[at] = dict(raw["item"])
+        item = self._items.setdefault(at, {"type": "message", "role": "assistant", "content": []})
+        if raw.get("type") == "response.output_text.delta":
+            _append_text(item, int(raw.get("content_index") or 0), str(raw.get("delta") or ""))
+        elif raw.get("type") == "response.function_call_arguments.delta":
+            item["arguments"] = f"{item.get('arguments') or ''}{raw.get('delta') or ''}"
+
+
+def _append_text(item: dict[str, Any], at: int, text: str) -> None:
+    content = item["content"] = [dict(part) for part in item.get("content") or ()]
+    while len(content) <= at:
+        content.append({"type": "output_text", "text": "", "annotations": []})
+    content[at]["text"] = f"{content[at].get('text') or ''}{text}"
+
+
+def _end_of(response: Json) -> Iterator[ChatEvent]:
+    reason = (response.get("incomplete_details") or {}).get("reason")
+    yield Finished("stop" if reason is None else "content_filter" if reason == "content_filter" else "length")
+    if (usage := known_usage(response.get("usage"), USAGE)) is not None:
+        yield UsageReport(usage)
+
+
+def _input(given: Any) -> tuple[list[str], int]:
+    """The texts of an input, and how many images are among them. Raises InvalidValue."""
+    if isinstance(given, str) and given:
+        return [given], 0
+    if not isinstance(given, list) or not given:
+        raise InvalidValue("input", "must be a text, or a list of items")
+    texts, images = list[str](), 0
+    for at, item in enumerate(given):
+        field = f"input.{at}"
+        if not isinstance(item, Mapping) or item.get("type") == "item_reference":
+            raise InvalidValue(field, "must be an item: nothing is kept here that could be referred to")
+        parts: list[Any] = next((item[name] for name in ("content", "output") if isinstance(item.get(name), list)), [])
+        found = [_part(part, f"{field}.content.{number}") for number, part in enumerate(parts)]
+        images += sum(text is None for text in found)
+        rest = {n: v for n, v in item.items() if n not in NOT_TEXT and v is not None and not (v is parts and parts)}
+        texts.append("\n".join([*(text for text in found if text is not None), as_text(rest)]))
+    if images > IMAGES_MAX:
+        raise InvalidValue("input", f"may have at most {IMAGES_MAX} images")
+    return texts, images
+
+
+def _part(part: Any, field: str) -> str | None:
+    """The text of a part; None for an image."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind in PARTS:
+        return as_text(part.get("text") or part.get("refusal") or "")
+    if kind == "input_image" and isinstance(part.get("image_url"), str) and not part.get("file_id"):
+        return None
+    raise InvalidValue(field, "must be a text or an image_url: nothing else has a price in tokens here")
+
+
+def _item_events(at: int, item: Json) -> list[Json]:
+    here = {"output_index": at, "item_id": item.get("id")}
+    events: list[Json] = [{"type": "response.output_item.added", "output_index": at, "item": _emptied(item)}]
+    if item.get("type") == "message":
+        for number, part in enumerate(item.get("content") or ()):
+            events += _part_events({**here, "content_index": number}, part)
+    elif item.get("type") == "function_call":
+        told = "response.function_call_arguments"
+        events.append({"type": f"{told}.delta", **here, "delta": item.get("arguments", "")})
+        events.append({"type": f"{told}.done", **here, "arguments": item.get("arguments", "")})
+    return [*events, {"type": "response.output_item.done", "output_index": at, "item": item}]
+
+
+def _part_events(here: Json, part: Json) -> list[Json]:
+    name = "refusal" if part.get("type") == "refusal" else "text"
+    told = "response.refusal" if name == "refusal" else "response.output_text"
+    text = part.get(name, "")
+    beside: Json = {} if name == "refusal" else {"logprobs": []}
+    return [
+        {"type": "response.content_part.added", **here, "part": {**part, name: ""}},
+        {"type": f"{told}.delta", **here, "delta": text, **beside},
+        {"type": f"{told}.done", **here, name: text, **beside},
+        {"type": "response.content_part.done", **here, "part": part},
+    ]
+
+
+def _emptied(item: Json) -> Json:
+    empty: Mapping[str, Json] = {"message": {"content": []}, "function_call": {"arguments": ""}}
+    return {**item, **empty.get(str(item.get("type")), {}), "status": "in_progress"}

@@ -1,0 +1,116 @@
+"""An upstream of OpenAI's protocol that answers from a script: for tests, and for trying things without one."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from shared.ai.passthrough import Json
+from shared.ai.ports import UpstreamUnavailable
+
+Scripted: TypeAlias = Json | Exception | float
+"""What happens next: an object, a failure, or silence for so many seconds."""
+
+HEAD = {"id": "chatcmpl-1", "created": 1_790_000_000, "model": "upstream-model"}
+
+
+def chunk(delta: Json, *, index: int = 0, finish_reason: str | None = None) -> dict[str, Any]:
+    """One chunk of a streamed chat completion."""
+    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    return {**HEAD, "object": "chat.completion.chunk", "choices": [choice]}
+
+
+def usage_chunk(prompt: int, completion: int) -> dict[str, Any]:
+    """The chunk that tells the usage."""
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return {**HEAD, "object": "chat.completion.chunk", "choices": [], "usage": usage}
+
+
+def completion(*words: str, usage: tuple[int, int] | None = None, finish_reason: str = "stop") -> list[Scripted]:
+    """The script of a streamed chat completion in these pieces; without `usage` it is never reported."""
+    deltas = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": word}) for word in words)]
+    return [*deltas, chunk({}, finish_reason=finish_reason), *([usage_chunk(*usage)] if usage else [])]
+
+
+def embeddings(count: int = 1, *, tokens: int = 5) -> list[Scripted]:
+    """The script of an answer with so many embeddings."""
+    rows = [{"object": "embedding", "index": at, "embedding": [0.25, -0.5]} for at in range(count)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return [{"object": "list", "data": rows, "model": "upstream-model", "usage": usage}]
+
+
+def response(*words: str, usage: tuple[int, int] | None = (12, 4)) -> list[Scripted]:
+    """The script of a streamed response that says these words."""
+    told = usage and {"input_tokens": usage[0], "output_tokens": usage[1], "total_tokens": sum(usage)}
+    head = {"id": "resp_1", "object": "response", "created_at": 1_790_000_000, "model": "upstream-model"}
+    part = {"type": "output_text", "text": "".join(words), "annotations": []}
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+    here = {"output_index": 0, "item_id": "msg_1", "content_index": 0}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {**head, "status": "in_progress", "output": []}},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
+        *({"type": "response.output_text.delta", **here, "delta": word} for word in words),
+        {"type": "response.output_text.done", **here, "text": "".join(words)},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": {**head, "status": "completed", "output": [item], "usage": told}},
+    ]
+    return [{**event, "sequence_number": number} for number, event in enumerate(events)]
+
+
+DEFAULTS: dict[str, list[list[Scripted]]] = {
+    "/chat/completions": [completion("Hel", "lo", " there", ".", usage=(12, 4))],
+    "/responses": [response("Hel", "lo", " there", ".")],
+    "/embeddings": [embeddings()],
+}
+"""What is answered where a test says nothing."""
+
+
+@dataclass(slots=True)
+class ScriptedPassthrough:
+    """Plays the scripts of each path one after the other, then the last again and again; remembers what was asked."""
+
+    scripts: dict[str, Sequence[Sequence[Scripted]]] = field(default_factory=dict)
+    requests: list[tuple[str, Json]] = field(default_factory=list)
+    streams: list["ScriptedRawStream"] = field(default_factory=list)
+
+    def ask(self, path: str, body: Json) -> "ScriptedRawStream":
+        """See `Passthrough.ask`."""
+        scripts = self.scripts.get(path) or DEFAULTS[path]
+        asked = sum(seen == path for seen, _ in self.requests)
+        self.requests.append((path, body))
+        stream = ScriptedRawStream(scripts[min(asked, len(scripts) - 1)])
+        self.streams.append(stream)
+        return stream
+
+
+class ScriptedRawStream:
+    """One answer being played. `is_aborted`: closed before its end."""
+
+    def __init__(self, script: Sequence[Scripted]) -> None:
+        self._script = iter(script)
+        self._closed = threading.Event()
+        self.is_finished = False
+        self.is_aborted = False
+
+    def __iter__(self) -> Iterator[Json]:
+        """See `RawStream`."""
+        return self
+
+    def __next__(self) -> Json:
+        """See `RawStream`."""
+        for item in self._script:
+            if isinstance(item, float):
+                self._closed.wait(item)
+            if self._closed.is_set():
+                raise UpstreamUnavailable
+            if isinstance(item, Exception):
+                raise item
+            if not isinstance(item, float):
+                return item
+        self.is_finished = True
+        raise StopIteration
+
+    def close(self) -> None:
+        """See `RawStream`."""
+        self.is_aborted = self.is_aborted or not self.is_finished
+        self._closed.set()

@@ -1,0 +1,250 @@
+"""A call through the OpenAI routes: the same money as a turn of a conversation, with the upstream's own shapes."""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from shared.ai.answers import AnswerNotKept, Answers, StoredAnswer
+from shared.ai.dialect import Demand, Dialect, Transcript
+from shared.ai.expectation import Expectation
+from shared.ai.health import Health
+from shared.ai.models import Catalogue
+from shared.ai.passthrough import Json, Passthroughs, RawStream
+from shared.ai.ports import ChatEvent, ChatStream, Passed, RawDelta, TextDelta, UpstreamUnavailable
+from shared.ai.preferences import Preferences
+from shared.ai.tariff import Tariff
+from shared.ai.turns import Settled, Turn
+from shared.kernel.clock import Clock
+from shared.kernel.documents import Documents
+from shared.kernel.ids import derived_id
+from shared.kernel.money import format_credits
+from shared.ledger.ledger import Ledger
+from shared.sagas.chat_recovery import TurnRecovery
+from shared.sagas.chat_reply import CREDIT_LIMIT, DISCONNECTED, FAILED, TIMED_OUT, Reply
+from shared.sagas.metered import Asked, Metered, forecast
+from shared.sagas.metered_turn import PING_SECONDS, Kept, MeteredTurn, Run
+from shared.sagas.model_choice import Chooser, Chosen
+
+OUR_ENDS = frozenset({CREDIT_LIMIT, DISCONNECTED, TIMED_OUT})
+"""Reasons that OpenAI has no word for: to its clients the answer is cut at its length, and `credits` says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest(Asked):
+    """What is asked, in one of OpenAI's dialects."""
+
+    dialect: Dialect
+    model: str
+    body: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlan(Metered):
+    """The call as decided before anything happens, and its answer as it will grow."""
+
+    request: CallRequest
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next object of a streamed answer."""
+
+    raw: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """The model is silent; the client should know that we are not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The end: the whole answer, what ends its stream, and the money; µcr."""
+
+    answer: Json
+    tail: Sequence[Json]
+    cost: int
+    available: int
+
+
+CallEvent: TypeAlias = Piece | Quiet | Answered
+
+
+class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
+    """The saga; see `MeteredTurn`."""
+
+    def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
+        self,
+        *,
+        ledger: Ledger,
+        catalogue: Catalogue,
+        tariff: Tariff,
+        expectation: Expectation,
+        preferences: Preferences,
+        answers: Answers,
+        passthroughs: Passthroughs,
+        documents: Documents,
+        clock: Clock,
+        default_model: str,
+        health: Health | None = None,
+        ping_seconds: float = PING_SECONDS,
+    ) -> None:
+        health = health or Health(clock)
+        super().__init__(
+            ledger=ledger,
+            expectation=expectation,
+            recovery=_Recovery(ledger, answers),
+            health=health,
+            documents=documents,
+            clock=clock,
+            ping_seconds=ping_seconds,
+        )
+        self._catalogue = catalogue
+        self._tariff = tariff
+        self._answers = answers
+        self._passthroughs = passthroughs
+        self._preferences = preferences
+        self._chooser = Chooser(catalogue, tariff, expectation, health, default_model=default_model)
+
+    def run(self, request: CallRequest) -> Generator[CallEvent, None, None]:
+        """The answer as it comes, then `Answered`; see `MeteredTurn.run`.
+
+        Before anything is yielded it may also raise ModelNotFound, ModelUnpriced, NoModelFits, ContextTooLong,
+        InvalidValue, AnswerNotKept, and RequestRefused with the upstream's own words.
+        """
+        return super().run(request)
+
+    # See `MeteredTurn` ---------------------------------------------------------------------------------------------
+
+    def _plan(self, request: CallRequest, failed: Sequence[str]) -> CallPlan:
+        dialect = request.dialect
+        demand = dialect.demand(request.body)
+        chosen = self._chosen(request, demand, failed)
+        model, prompt = chosen.model, demand.prompt(chosen.model)
+        limit = None if demand.limit is None else demand.limit * demand.choices
+        return CallPlan(
+            request=replace(request, max_output_tokens=limit),
+            model=model,
+            rate=self._tariff.rate(model),
+            prompt=prompt,
+            forecast=forecast(self._expectation, model, prompt, limit, choices=demand.choices),
+            choices=demand.choices,
+            reason=chosen.reason,
+            others=chosen.others,
+            cost_max=chosen.cost_max,
+            transcript=dialect.transcript(request.body),
+        )
+
+    def _chosen(self, request: CallRequest, demand: Demand, failed: Sequence[str]) -> Chosen:
+        """The model that is named, or, for one that chats, the best for `auto`."""
+        if request.dialect.kind != "chat":
+            return Chosen(model=self._catalogue.of_kind(request.dialect.kind, request.model))
+        return self._chooser.choose(
+            request.model,
+            lambda: self._preferences.get(request.uid),
+            lambda: demand.needs,
+            limit=None if demand.limit is None else demand.limit * demand.choices,
+            failed=failed,
+        )
+
+    def _asked(self, plan: CallPlan, output_cap: int) -> ChatStream:
+        dialect = plan.request.dialect
+        body = dialect.sent(plan.request.body, plan.model, output_cap)
+        return _Understood(self._passthroughs.of(plan.model).ask(dialect.path, body), dialect)
+
+    def _delivered(self, run: Run[CallPlan], event: TextDelta, text: str) -> Iterable[CallEvent]:
+        assert isinstance(event, RawDelta), "every piece of text comes with what it came in"
+        return self._pieces(run, event.raw)
+
+    def _passed(self, run: Run[CallPlan], event: ChatEvent) -> Iterable[CallEvent]:
+        return self._pieces(run, event.raw) if isinstance(event, Passed) else ()
+
+    def _silent(self) -> CallEvent:
+        return Quiet()
+
+    def _kept(self, run: Run[CallPlan], reply: Reply) -> Kept[StoredAnswer]:
+        reason = reply.finish_reason or "stop"
+        stored = StoredAnswer(
+            answer=run.plan.transcript.end(reason, reply.usage if reply.is_estimated else None),
+            finish_reason=reason,
+            is_estimated=reply.is_estimated,
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+            model=run.plan.model.id,
+            choice=run.plan.reason,
+        )
+        request, answer_id = run.plan.request, derived_id("ans", run.claim.run)
+        writes = [self._answers.kept(request.uid, answer_id, stored)] if request.has_key else []
+        return Kept(id=answer_id, record=stored, writes=writes)
+
+    def _ended(self, run: Run[CallPlan], record: StoredAnswer, settled: Settled) -> Iterable[CallEvent]:
+        yield _answered(run.plan.request, record, settled, run.plan.transcript.told)
+
+    def _replay(self, turn: Turn, request: CallRequest) -> Iterator[CallEvent]:
+        assert turn.settled is not None, "a turn that is done was settled"
+        stored = self._answers.get(turn.uid, str(turn.message_id))
+        pieces = list(request.dialect.pieces(stored.answer)) if request.is_streamed else []
+        yield from map(Piece, pieces)
+        if stored.finish_reason == FAILED:
+            raise UpstreamUnavailable
+        yield _answered(request, stored, turn.settled, len(pieces))
+
+    def _pieces(self, run: Run[CallPlan], raw: Json) -> Iterator[CallEvent]:
+        shown = run.plan.transcript.take(raw)
+        if shown is not None and run.plan.request.is_streamed:
+            yield Piece(shown)
+
+
+class _Understood:
+    """The upstream's objects, as what they mean."""
+
+    def __init__(self, stream: RawStream, dialect: Dialect) -> None:
+        self._stream = stream
+        self._dialect = dialect
+        self._ahead: deque[ChatEvent] = deque()
+
+    def __iter__(self) -> Iterator[ChatEvent]:
+        """See `ChatStream`."""
+        return self
+
+    def __next__(self) -> ChatEvent:
+        """See `ChatStream`."""
+        while not self._ahead:
+            self._ahead.extend(self._dialect.events(next(self._stream)))
+        return self._ahead.popleft()
+
+    def close(self) -> None:
+        """See `ChatStream`."""
+        self._stream.close()
+
+
+class _Recovery(TurnRecovery):
+    """See `TurnRecovery`: what was used stands with the answer."""
+
+    def __init__(self, ledger: Ledger, answers: Answers) -> None:
+        super().__init__(ledger)
+        self._answers = answers
+
+    def _counts(self, turn: Turn) -> tuple[tuple[str, int], ...]:
+        try:
+            return self._answers.get(turn.uid, str(turn.message_id)).usage.counts
+        except AnswerNotKept:
+            return ()
+
+
+def _answered(request: CallRequest, stored: StoredAnswer, settled: Settled, pieces: int) -> Answered:
+    """The answer with its cost in it, the same however often it is told."""
+    told: dict[str, object] = {
+        "cost": format_credits(settled.cost),
+        "available": format_credits(settled.available),
+        "estimated": stored.is_estimated,
+    }
+    if stored.choice is not None:
+        told |= {"model": stored.model, "choice": stored.choice}
+    if stored.finish_reason in OUR_ENDS:
+        told["ended_by"] = stored.finish_reason
+    answer = {**stored.answer, "credits": told}
+    tail = request.dialect.tail(answer, request.body, pieces) if request.is_streamed else []
+    return Answered(answer=answer, tail=tail, cost=settled.cost, available=settled.available)

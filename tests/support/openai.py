@@ -1,0 +1,80 @@
+"""Calls in OpenAI's protocol over the memory adapters: what `tests.support.chat` is for conversations."""
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+from shared.ai.answers import Answers
+from shared.ai.completions import ChatCompletions
+from shared.ai.dialect import Dialect
+from shared.ai.expectation import Expectation
+from shared.ai.models import DEFAULT_UPSTREAM
+from shared.ai.passthrough import Passthroughs
+from shared.kernel.documents import Documents
+from shared.kernel.ids import OperationId, Uid, fingerprint, new_id, operation_id
+from shared.ledger.ledger import Ledger
+from shared.platform.memory.passthrough import ScriptedPassthrough
+from shared.sagas.openai_call import Answered, CallEvent, CallRequest, OpenAICall
+from tests.support.chat import ANN, KEYS, World
+
+QUESTION = [{"role": "user", "content": "Hello?"}]
+
+
+class Door:
+    """A world, its upstream, and calls through it."""
+
+    def __init__(self, *script: Any, path: str = "/chat/completions", **world: Any) -> None:
+        self.world = World(**world)
+        self.upstream = ScriptedPassthrough(scripts={path: [list(script)]} if script else {})
+        self.call = self.on(self.world.documents)
+
+    def on(self, documents: Documents) -> OpenAICall:
+        """The saga of an instance that sees the store through `documents`."""
+        world = self.world
+        return OpenAICall(
+            ledger=Ledger(documents, world.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900),
+            catalogue=world.catalogue,
+            tariff=world.tariff,
+            expectation=Expectation(documents, world.clock),
+            preferences=world.preferences,
+            answers=Answers(documents, world.clock),
+            passthroughs=Passthroughs({DEFAULT_UPSTREAM: self.upstream}),
+            documents=documents,
+            clock=world.clock,
+            default_model="cheap",
+            ping_seconds=world.ping_seconds,
+        )
+
+    def request(
+        self, *, key: str = "", uid: Uid = ANN, dialect: Dialect | None = None, is_streamed: bool = True, **body: Any
+    ) -> CallRequest:
+        """What the HTTP edge would make of a body."""
+        sent: Mapping[str, Any] = {"messages": QUESTION, **body}
+        return CallRequest(
+            uid=uid,
+            operation=operation_id("test", uid, key) if key else OperationId(new_id("op")),
+            fingerprint=fingerprint(repr(sent)),
+            has_key=bool(key),
+            is_streamed=is_streamed,
+            dialect=dialect or ChatCompletions(),
+            model="cheap",
+            body=sent,
+        )
+
+    def run(self, **fields: Any) -> Generator[CallEvent, None, None]:
+        """A call, not started yet."""
+        return self.call.run(self.request(**fields))
+
+    def ask(self, **fields: Any) -> Answered:
+        """A call to its end."""
+        return answer_of(list(self.run(**fields)))
+
+
+def answer_of(events: Sequence[CallEvent]) -> Answered:
+    """The answer that the last event tells."""
+    assert isinstance(events[-1], Answered), "a call ends with its answer"
+    return events[-1]
+
+
+def content_of(answered: Answered) -> str:
+    """What the first choice says."""
+    return str(answered.answer["choices"][0]["message"].get("content"))
