@@ -120,6 +120,6 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
     def _ended(self, run: Run[SidePlan], record: SideAnswer, settled: Settled) -> Iterable[Paid | None]:
         yield Paid(token=record.token, cost=settled.cost)
 
-    def _replay(self, turn: Turn) -> Iterator[Paid | None]:
+    def _replay(self, turn: Turn, request: SideRequest) -> Iterator[Paid | None]:
         assert turn.settled is not None, "a turn that is done was settled"
         yield Paid(token=turn.runs[-1], cost=turn.settled.cost)

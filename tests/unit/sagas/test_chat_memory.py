@@ -12,8 +12,8 @@ from shared.kernel.money import Micro
 from shared.platform.memory.chat_model import HELLO, says
 from shared.sagas.chat_memory import Titled
 from tests.support.chat import ANN, CREDIT, World, answer_of
-from tests.support.faults import Crash
-from tests.unit.sagas.test_chat_idempotency import PAST_THE_LEASE, Dying
+from tests.support.faults import Crash, Dying
+from tests.unit.sagas.test_chat_idempotency import PAST_THE_LEASE
 
 SMALL = {"context_window": 400, "max_output_tokens": 100}
 LONG = "many words about tea and cake " * 20
