@@ -17,7 +17,9 @@ from functions.http.routes import ANYBODY, Call, Routes
 
 STATIC = Path(__file__).parent / "static"
 SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"})
-OUR_FILES = frozenset({"swagger.css", "swagger.js", "playground.css", "playground.js", "theme.js", "icon.svg"})
+OUR_FILES = frozenset(
+    {"swagger.css", "swagger.js", "playground.css", "playground.js", "charts.js", "theme.js", "icon.svg"}
+)
 VENDOR_FILES = frozenset({"firebase-app-compat.js", "firebase-auth-compat.js", "firebase-firestore-compat.js"})
 ASSET_SECONDS = 300
 VENDOR_SECONDS = 86_400

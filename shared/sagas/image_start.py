@@ -104,7 +104,7 @@ class ImageStart:
             return Started(task=begun, available=None)
         model = self._catalogue.image(asked.model or self._preferred(asked.uid))
         size = asked.size or model.default_size
-        held = self._hold(asked, self._tariff.image_price(model, size))
+        held = self._hold(asked, model, self._tariff.image_price(model, size))
         task = self._created(asked, self._task(asked, model, size, held))
         if is_queued:
             self.publish(task)
@@ -120,7 +120,7 @@ class ImageStart:
     def _preferred(self, uid: Uid) -> str:
         return self._preferences.get(uid)["image_model"] or self._default_model
 
-    def _hold(self, asked: ImageAsked, price: Micro) -> _Held:
+    def _hold(self, asked: ImageAsked, model: Model, price: Micro) -> _Held:
         """Credits for all images. A call that comes back after its hold has ended, without a task, has a new one."""
         for number in range(HOLDS_MAX):
             operation = operation_id(asked.operation, "hold", str(number))
@@ -134,6 +134,7 @@ class ImageStart:
                 principal=asked.principal or asked.uid,
                 budgets=asked.budgets,
                 rate=self._rate,
+                tags=(("model", model.id),),
             )
             outcome = self._ledger.execute(asked.uid, command)
             if not outcome.is_replay or self._ledger.hold(asked.uid, command.hold).status == "active":

@@ -6,6 +6,7 @@ import pytest
 
 from shared.kernel.clock import DAY, to_datetime
 from shared.ledger.usage import MOVES
+from shared.platform.memory.publisher import MemoryPublisher
 from tests.api.world import World, problem
 
 
@@ -108,3 +109,14 @@ def test_what_an_api_key_used_stands_under_that_key(world, alice):
 
     assert told["total"]["count"] == 2
     assert {row["key"]: row["cost"] for row in told["total"]["keys"]} == {None: said["cost"], made["id"]: said["cost"]}
+
+
+def test_images_are_a_kind_of_use_of_their_own(world, alice):
+    world.services.__dict__["publisher"] = MemoryPublisher()
+    world.services.catalogue.put("painter", {"kind": "image", "image_usd": "0.01"})
+    task = alice.post("/images/generate", {"prompt": "A fox", "model": "painter"}).json["task_id"]
+    world.services.image_job.run(task)
+
+    told = alice.get("/models/analytics").json["total"]["models"]
+
+    assert [(row["kind"], row["model"], row["count"], row["cost"]) for row in told] == [("image", "painter", 1, "1")]

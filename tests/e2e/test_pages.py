@@ -57,7 +57,9 @@ def test_the_playground_talks_to_this_backend_only(pages, suite):
 
 
 def test_no_page_has_an_error_in_its_console(pages):
-    assert {name: page["errors"] for name, page in pages.items()} == {"swagger": [], "playground": [], "guest": []}
+    errors = {name: page["errors"] for name, page in pages.items()}
+
+    assert errors == {"swagger": [], "playground": [], "phone": [], "guest": []}
 
 
 def test_the_playground_shows_the_balance_live(pages):
@@ -68,6 +70,28 @@ def test_the_playground_shows_the_balance_live(pages):
     assert _credits(seen["whileHeld"]) < _credits(seen["atLast"])
     assert _credits(seen["atLast"]) == 1000 - Decimal(cost)
     assert (seen["live"].lower(), seen["held"]) == ("live", "0")
+
+
+def test_the_charts_show_what_the_message_cost(pages):
+    seen = pages["playground"]
+    (cost,) = re.findall(r"(\d\.\d+) credits", seen["said"])
+
+    use = seen["use"]
+    assert _credits(use["cost"]) == Decimal(cost)
+    assert use["count"] == "credits · 1 call"
+    assert (use["columns"], use["bars"]) == (30, 1)
+    assert use["told"].endswith(f": {cost} credits, 1 call")
+    (model,) = use["models"]
+    assert cost in model
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen_and_all_of_it_works(pages):
+    seen = pages["phone"]
+
+    assert seen["widths"] == {"chat": 0, "money": 0, "side": 0}
+    first = _credits(pages["playground"]["use"]["cost"])
+    assert _credits(seen["use"]["cost"]) == first + _credits(seen["cost"])
+    assert (seen["use"]["bars"], seen["use"]["count"]) == (1, "credits · 2 calls")
 
 
 def test_a_guest_may_look_but_not_spend(pages):

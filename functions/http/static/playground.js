@@ -6,6 +6,7 @@ const MICRO = 1000000n;
 const PAGE = 20;
 const ESTIMATE_AFTER_MS = 450;
 const CALLS_MAX = 50;
+const USE_AFTER_MS = 600;
 const IDEAS = ["Explain double entry in three sentences", "Write a haiku about exact change", "What is a Merkle tree for?"];
 
 const $ = (id) => document.getElementById(id);
@@ -190,7 +191,7 @@ async function open(user) {
   newConversation();
   listen(user.uid);
   try {
-    await Promise.all([drawMe(), loadModels(), loadThreads(), loadEntries()]);
+    await Promise.all([drawMe(), loadModels(), loadThreads(), loadEntries(), loadUse()]);
   } catch (error) {
     explain(error);
   }
@@ -230,6 +231,7 @@ function drawBalance(account) {
     void amount.offsetWidth; // restarts the animation
     amount.classList.add("is-moved");
     if (state.tab !== "calls") loadEntries().catch(explain);
+    useSoon();
   }
   state.lastSeq = account.seq;
 }
@@ -319,6 +321,49 @@ function chooseEntries(tab) {
   else loadEntries().catch(explain);
 }
 
+// --- use and cost -----------------------------------------------------------------------------------------------------
+
+let using = 0;
+function useSoon() {
+  clearTimeout(using);
+  using = setTimeout(() => loadUse().catch(explain), USE_AFTER_MS);
+}
+
+async function loadUse() {
+  if (!state.user) return;
+  const from = new Date(Date.now() - (Number($("days").value) - 1) * 86400000).toISOString().slice(0, 10);
+  const use = await call("GET", `models/analytics?from=${from}`);
+  const colour = Charts.palette(use.total.models);
+  $("use-cost").textContent = shown(use.total.cost);
+  $("use-count").textContent = `credits · ${use.total.count} ${use.total.count === 1 ? "call" : "calls"}`;
+  $("chart").replaceChildren(Charts.bars(use.items, colour, shown));
+  $("use-models").replaceChildren(...merged(use.total.models).map((row) => useRow(row, colour)));
+}
+
+// The rows of one model, whatever it was used for and with which key, as one.
+function merged(rows) {
+  const byModel = new Map();
+  for (const row of rows) {
+    const known = byModel.get(row.model) ?? { model: row.model, kind: row.kind, count: 0, micro: 0n, tokens: 0 };
+    known.count += row.count;
+    known.micro += micro(row.cost);
+    known.tokens += row.input_tokens + row.output_tokens;
+    byModel.set(row.model, known);
+  }
+  return [...byModel.values()];
+}
+
+function micro(decimal) {
+  const [whole, rest = ""] = decimal.split(".");
+  return BigInt(whole) * MICRO + BigInt(rest.padEnd(6, "0"));
+}
+
+function useRow(row, colour) {
+  const counted = `${row.count} ${row.count === 1 ? "call" : "calls"}${row.tokens ? ` · ${grouped(String(row.tokens))} tokens` : ""}`;
+  return el("li", {}, el("i", { class: `swatch c${colour(row.model)}` }),
+    el("span", { class: "what" }, row.model ?? row.kind), el("span", { class: "much" }, credits(row.micro)), el("small", {}, counted));
+}
+
 // --- models and conversations ---------------------------------------------------------------------------------------
 
 async function loadModels() {
@@ -327,13 +372,15 @@ async function loadModels() {
   const preferred = (await call("GET", "models/preferences")).chat_model;
   $("model").replaceChildren(
     el("option", { value: "" }, "Default"),
+    el("option", { value: "auto", selected: preferred === "auto" }, "Automatic"),
     ...state.models.map((model) => el("option", { value: model.id, selected: model.id === preferred }, model.display_name)),
   );
 }
 
 async function chooseModel() {
   try {
-    await call("PUT", "models/preferences", { body: { chat_model: $("model").value || null } });
+    const kept = await call("GET", "models/preferences");
+    await call("PUT", "models/preferences", { body: { ...kept, chat_model: $("model").value || null } });
     estimateSoon();
   } catch (error) {
     explain(error);
@@ -360,7 +407,7 @@ function threadRow(thread) {
 async function openThread(thread) {
   state.running?.abort();
   state.conversation = await call("GET", `chat/conversations/${thread.id}?limit=100`);
-  $("title").textContent = state.conversation.title || "Untitled";
+  drawTitle(state.conversation.title || "Untitled");
   $("messages").replaceChildren(...state.conversation.messages.items.reverse().map(messageNode));
   $("messages").scrollTop = $("messages").scrollHeight;
   pane("chat");
@@ -377,7 +424,7 @@ async function dropThread(thread) {
 function newConversation() {
   state.running?.abort();
   state.conversation = null;
-  $("title").textContent = "New conversation";
+  drawTitle("New conversation");
   $("messages").replaceChildren(el("div", { class: "welcome" },
     el("h3", {}, "What shall we talk about?"),
     el("p", {}, "Every answer shows its tokens and its exact price."),
@@ -387,16 +434,44 @@ function newConversation() {
   $("prompt").focus();
 }
 
+function drawTitle(title) {
+  $("title").textContent = title;
+  for (const id of ["name-it", "export"]) $(id).hidden = state.conversation === null;
+}
+
+async function nameIt() {
+  $("name-it").disabled = true;
+  try {
+    const made = await call("POST", `chat/conversations/${state.conversation.id}/title`, { key: crypto.randomUUID() });
+    drawTitle(made.title || "Untitled");
+    toast(made.local ? "Named after its first line, at no cost." : `Named for ${shown(made.cost)} credits.`);
+    await loadThreads();
+  } catch (error) {
+    explain(error);
+  } finally {
+    $("name-it").disabled = false;
+  }
+}
+
+async function takeAway() {
+  const response = await request("GET", `chat/conversations/${state.conversation.id}/export`);
+  const link = el("a", { href: URL.createObjectURL(await response.blob()), download: "conversation.ndjson" });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
 function messageNode(message) {
-  const node = el("div", { class: `message ${message.role}` }, el("div", { class: "text" }, message.content));
-  if (message.role === "assistant") node.append(facts(message, message.usage, message.cost));
+  const node = el("div", { class: `message ${message.role}` },
+    message.is_summary ? el("small", {}, "Summary of what came before, for a model whose window it no longer fitted") : null,
+    el("div", { class: "text" }, message.content));
+  if (message.cost !== null && message.cost !== undefined) node.append(facts(message, message.usage, message.cost));
   return node;
 }
 
 function facts(message, usage, cost) {
   const parts = [el("b", {}, `${shown(cost ?? "0")} credits`)];
   if (usage) parts.push(el("span", {}, `${usage.input_tokens} in · ${usage.output_tokens} out${usage.estimated ? " · estimated" : ""}`));
-  parts.push(el("span", {}, message.model || ""));
+  parts.push(el("span", { title: message.model_reason || null }, `${message.model || ""}${message.model_reason ? " · chosen" : ""}`));
   if (message.finish_reason && message.finish_reason !== "stop") parts.push(el("span", {}, message.finish_reason.replaceAll("_", " ")));
   return el("div", { class: "facts" }, ...parts);
 }
@@ -441,7 +516,7 @@ async function stream(turn, text, node) {
     if (event.name === "done") {
       text.textContent = event.data.message.content;
       node.append(facts(event.data.message, event.data.usage, event.data.cost));
-      if ($("title").textContent === "New conversation") $("title").textContent = turn.content.split("\n")[0].slice(0, 80);
+      if ($("title").textContent === "New conversation") drawTitle(turn.content.split("\n")[0].slice(0, 80));
     } else if (event.data.delta) {
       text.textContent += event.data.delta;
     }
@@ -507,6 +582,9 @@ $("new").addEventListener("click", newConversation);
 $("bonus").addEventListener("click", claim);
 $("upgrade").addEventListener("submit", upgrade);
 $("model").addEventListener("change", chooseModel);
+$("days").addEventListener("change", () => loadUse().catch(explain));
+$("name-it").addEventListener("click", nameIt);
+$("export").addEventListener("click", () => takeAway().catch(explain));
 $("more-threads").addEventListener("click", () => loadThreads(true).catch(explain));
 $("more-entries").addEventListener("click", () => loadEntries(true).catch(explain));
 for (const name of ["history", "holds", "calls"]) $(`tab-${name}`).addEventListener("click", () => chooseEntries(name));

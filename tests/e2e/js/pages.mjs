@@ -1,7 +1,7 @@
 // What a person sees: the API reference and the playground, in a real browser.
 //
 // in:  {chromium, docsUrl, email, question, screenshots: directory or null}
-// out: {swagger: {…}, playground: {…}, guest: {…}}, each with every request it made and every error of its console
+// out: {swagger: {…}, playground: {…}, phone: {…}, guest: {…}}, each with every request it made and every error of its console
 import { createRequire } from 'node:module';
 
 import { readInput } from '../../support/firebase.mjs';
@@ -13,8 +13,11 @@ const APPEARS_MS = 30_000;
 const given = await readInput();
 const browser = await chromium.launch({ executablePath: given.chromium, args: ['--no-sandbox'] });
 
-async function onPage(path, visit, name = path) {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+const DESK = { width: 1280, height: 900 };
+const PHONE = { width: 390, height: 844 };
+
+async function onPage(path, visit, name = path, viewport = DESK) {
+  const page = await browser.newPage({ viewport });
   page.setDefaultTimeout(APPEARS_MS);
   const requests = [];
   const errors = [];
@@ -71,8 +74,51 @@ async function useApp(page) {
     lengths: await page.evaluate(() => window.lengthsSeen),
     said: await page.locator('#messages').innerText(),
     live: await shown(page, '#live-text'),
+    use: await use(page),
   };
 }
+
+/** The charts, once they show what the answers cost. */
+async function use(page) {
+  await page.locator('.chart .bar').first().waitFor({ state: 'attached' });
+  return {
+    cost: await page.locator('#use-cost').textContent(),
+    count: await page.locator('#use-count').textContent(),
+    bars: await page.locator('.chart .bar').count(),
+    told: await page.locator('.chart .column title').last().textContent(),
+    columns: await page.locator('.chart .column').count(),
+    models: await page.locator('#use-models li').allTextContents(),
+  };
+}
+
+/** The same on a phone: one pane at a time, nothing wider than the screen. */
+async function useOnAPhone(page) {
+  await page.click('#tab-in');
+  await page.fill('#email', given.email);
+  await page.fill('#password', 'secret-enough');
+  await page.click('#enter');
+  await page.locator('#prompt').waitFor();
+  const before = await changed(page, '#pill-amount', '–');
+  const widths = { chat: await overflow(page) };
+  await page.fill('#prompt', 'And on a phone?');
+  await page.click('#send');
+  await page.locator('.message.assistant .facts').waitFor();
+  await changed(page, '#pill-amount', before);
+  const cost = await page.locator('.message.assistant .facts b').innerText();
+  if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/phone-chat.png` });
+  await page.click('.dock [data-pane="money"]');
+  await page.waitForFunction(() => document.querySelector('#use-count').textContent.includes('2 calls'));
+  widths.money = await overflow(page);
+  const seen = await use(page);
+  await page.click('.dock [data-pane="side"]');
+  widths.side = await overflow(page);
+  if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/phone-side.png` });
+  await page.click('.dock [data-pane="money"]');
+  return { cost, widths, use: seen };
+}
+
+/** By how much the page is wider than the screen. */
+const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 
 const shown = (page, selector) => page.locator(selector).innerText();
 
@@ -98,6 +144,7 @@ async function watchGrowth(page) {
 
 const swagger = await onPage('swagger', readReference);
 const playground = await onPage('playground', useApp);
+const phone = await onPage('playground', useOnAPhone, 'phone', PHONE);
 const guest = await onPage('playground', lookAround, 'guest');
 await browser.close();
-process.stdout.write(JSON.stringify({ swagger, playground, guest }), () => process.exit(0));
+process.stdout.write(JSON.stringify({ swagger, playground, phone, guest }), () => process.exit(0));
