@@ -1,6 +1,20 @@
 """All routes of the API: one file per resource, listed here in the order of the documentation."""
 
-from functions.http import admin, analytics, api_keys, chat, docs, images, ledger, me, models, monitoring, openai, root
+from functions.http import (
+    admin,
+    analytics,
+    api_keys,
+    chat,
+    docs,
+    images,
+    ledger,
+    me,
+    models,
+    monitoring,
+    openai,
+    openai_images,
+    root,
+)
 from functions.http import credits as credits_
 from functions.http.routes import Route
 
@@ -14,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *images.routes,
     *models.routes,
     *openai.routes,
+    *openai_images.routes,
     *analytics.routes,
     *admin.routes,
     *monitoring.routes,

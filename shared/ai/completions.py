@@ -48,6 +48,8 @@ class ChatCompletions:
         """See `Dialect.demand`. Answers side by side are held for one by one."""
         refuse(body, REFUSED)
         refuse_tier(body)
+        if not isinstance(body.get("stream_options") or {}, Mapping):
+            raise InvalidValue("stream_options", "must be an object")
         if any(each != "text" for each in items(body, "modalities")):
             raise InvalidValue("modalities", "only text is offered here")
         texts, images = _prompt(items(body, "messages"))
@@ -77,10 +79,10 @@ class ChatCompletions:
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
         """See `Dialect.events`."""
-        choices = [choice for choice in raw.get("choices") or () if isinstance(choice, Mapping)]
-        text = "".join(_text_of(choice.get("delta") or {}) for choice in choices)
+        choices = list(_choices(raw))
+        text = "".join(_text_of(delta) for _, _, delta in choices)
         yield RawDelta(text, raw) if text else Passed(raw)
-        for choice in choices:
+        for _, choice, _ in choices:
             if choice.get("finish_reason"):
                 yield Finished(str(choice["finish_reason"]))
         if (usage := known_usage(raw.get("usage"), USAGE)) is not None:
@@ -129,13 +131,13 @@ class Completion:
         if known_usage(raw.get("usage"), USAGE) is not None:
             self._usage = raw["usage"]
         shown = []
-        for choice in raw.get("choices") or ():
-            index = choice.get("index") or 0
+        for index, choice, delta in _choices(raw):
             known = self._choices.setdefault(index, {"message": {}, "logprobs": None, "finish_reason": None})
-            _merge(known["message"], choice.get("delta") or {})
+            _merge(known["message"], delta)
             _take_beside(known, choice)
-            if any(value is not None for value in (choice.get("delta") or {}).values()):
-                shown.append({**choice, "finish_reason": None})
+            if any(value is not None for value in delta.values()):
+                beside = {name: value for name, value in choice.items() if name != "message"}
+                shown.append({**beside, "index": index, "delta": delta, "finish_reason": None})
         return {**{n: v for n, v in raw.items() if n != "usage"}, "choices": shown} if shown else None
 
     def end(self, reason: str, counted: Usage | None) -> Json:
@@ -162,7 +164,8 @@ def _prompt(messages: Sequence[Any]) -> tuple[list[str], int]:
         found = [_part(part, f"messages.{at}.content.{number}") for number, part in enumerate(parts)]
         images += sum(text is None for text in found)
         rest = {name: value for name, value in message.items() if name not in {"role", "content"} and value is not None}
-        said = [content] if isinstance(content, str) else [text for text in found if text is not None]
+        is_whole = content is not None and not isinstance(content, list)
+        said = [as_text(content)] if is_whole else [text for text in found if text is not None]
         texts.append("\n".join([*said, *([as_text(rest)] if rest else [])]))
     if images > IMAGES_MAX:
         raise InvalidValue("messages", f"may have at most {IMAGES_MAX} images")
@@ -179,10 +182,40 @@ def _part(part: Any, field: str) -> str | None:
     raise InvalidValue(field, "must be a text or an image_url: nothing else has a price in tokens here")
 
 
+def _choices(raw: Json) -> Iterator[tuple[int, Json, Json]]:
+    """Each choice of a chunk: its index, itself, its delta. An upstream that does not stream sends whole messages.
+
+    Providers differ: what is absent, null or of another shape says nothing.
+    """
+    choices = raw.get("choices")
+    for choice in choices if isinstance(choices, list) else []:
+        if not isinstance(choice, Mapping):
+            continue
+        index, delta = choice.get("index"), choice.get("delta")
+        if not isinstance(delta, Mapping):
+            message = choice.get("message")
+            delta = _as_delta(message) if isinstance(message, Mapping) else {}
+        yield index if isinstance(index, int) and index >= 0 else 0, choice, delta
+
+
+def _as_delta(message: Json) -> Json:
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return message
+    return {
+        **message,
+        "tool_calls": [{"index": at, **call} for at, call in enumerate(calls) if isinstance(call, Mapping)],
+    }
+
+
+def _listed(value: Any) -> list[Json]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
 def _text_of(delta: Json) -> str:
     """What of a delta are tokens of the answer."""
     parts = [delta.get(name) for name in TEXTS]
-    calls = [call for call in delta.get("tool_calls") or () if isinstance(call, Mapping)]
+    calls = _listed(delta.get("tool_calls"))
     for function in [delta.get("function_call"), *(call.get("function") or call.get("custom") for call in calls)]:
         if isinstance(function, Mapping):
             parts += [function.get("name"), function.get("arguments"), function.get("input")]
@@ -195,7 +228,9 @@ def _merge(known: dict[str, Any], delta: Json) -> None:
         if isinstance(before, str) and isinstance(value, str) and name not in REPLACED:
             known[name] = before + value
         elif isinstance(value, Mapping):
-            _merge(known.setdefault(name, {}) if isinstance(before, dict) or before is None else known, value)
+            own = before if isinstance(before, dict) else {}
+            _merge(own, value)
+            known[name] = own
         elif isinstance(value, list):
             known[name] = _merged(before if isinstance(before, list) else [], value)
         elif value is not None or name not in known:
@@ -226,13 +261,13 @@ def _take_beside(known: dict[str, Any], choice: Json) -> None:
         if name == "logprobs" and isinstance(value, Mapping):
             known["logprobs"] = known["logprobs"] or {}
             _merge(known["logprobs"], value)
-        elif name not in {"index", "delta", "logprobs"} and value is not None:
+        elif name not in {"index", "delta", "message", "logprobs"} and value is not None:
             known[name] = value
 
 
 def _told(index: int, choice: Json, ended: str) -> dict[str, Any]:
     message = {"role": "assistant", "content": None, "refusal": None, **choice["message"]}
-    if calls := message.get("tool_calls"):
+    if calls := _listed(message.get("tool_calls")):
         message["tool_calls"] = [{n: v for n, v in call.items() if n != "index"} for call in calls]
     if message.get("content") == "" and (calls or message.get("function_call")):
         message["content"] = None

@@ -66,8 +66,11 @@ class Responses:
         if kind in FAILED:
             raise UpstreamUnavailable
         if kind in LAST:
+            response = raw.get("response")
+            if not isinstance(response, Mapping):
+                raise UpstreamUnavailable
             yield Passed(raw)
-            yield from _end_of(raw.get("response") or {})
+            yield from _end_of(response)
         elif kind.endswith(".delta") and isinstance(delta, str) and delta:
             yield RawDelta(delta, raw)
         else:
@@ -146,7 +149,8 @@ def _append_text(item: dict[str, Any], at: int, text: str) -> None:
 
 
 def _end_of(response: Json) -> Iterator[ChatEvent]:
-    reason = (response.get("incomplete_details") or {}).get("reason")
+    details = response.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, Mapping) else None
     yield Finished("stop" if reason is None else "content_filter" if reason == "content_filter" else "length")
     if (usage := known_usage(response.get("usage"), USAGE)) is not None:
         yield UsageReport(usage)

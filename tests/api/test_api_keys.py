@@ -103,6 +103,7 @@ FOR_KEYS = {
     ("POST", "/v1/openai/chat/completions"): {"chat"},
     ("POST", "/v1/openai/responses"): {"chat"},
     ("POST", "/v1/openai/embeddings"): {"chat"},
+    ("POST", "/v1/openai/images/generations"): {"images"},
     ("GET", "/v1/openai/models"): set(SCOPES),
     ("GET", "/v1/openai/models/{id}"): set(SCOPES),
 }

@@ -1,0 +1,147 @@
+"""`/v1/openai/images/generations`: an image task of ours, run to its end by whoever asked for it."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response
+from marshmallow import fields
+
+from functions.http.chat import ModelId
+from functions.http.credits import SPENDING_ERRORS
+from functions.http.fields import Request, Text, Whole
+from functions.http.openai import BODY_BYTES_MAX, JSON, PassedOut
+from functions.http.routes import IMAGES, MEMBER, Call, Routes
+from shared.ai.dialect import refuse
+from shared.ai.image_tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask
+from shared.ai.images import ImageNotFound
+from shared.ai.models import ModelNotFound, ModelUnpriced
+from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from shared.ai.tariff import SizeNotOffered
+from shared.kernel.clock import SECOND
+from shared.kernel.errors import InvalidValue, StillRunning
+from shared.kernel.money import format_credits
+from shared.kernel.objects import StorageUnavailable
+from shared.ledger.errors import BudgetExceeded
+from shared.sagas.image_start import ImageAsked
+
+WAIT_SECONDS_MAX = 480.0
+"""The function that waits is ended at 540 s; a task that is not finished by then goes on, and the same key finds it."""
+PAUSE_SECONDS = 1.0
+SIZE_CHARACTERS_MAX = 16
+ONLY = {
+    "response_format": frozenset({"b64_json"}),
+    "quality": frozenset({"auto", "standard"}),
+    "background": frozenset({"auto"}),
+    "output_format": frozenset({"png"}),
+    "moderation": frozenset({"auto"}),
+}
+"""What may be said of these, as anything else would have another price or another answer."""
+REFUSED = {"stream": "is not offered here", "partial_images": "is not offered here", "style": "is not offered here"}
+
+routes = Routes("openai", is_openai=True)
+
+
+class ImagesIn(Request):
+    """Images as OpenAI's clients ask for them. They are also kept, and stand in `/v1/images`."""
+
+    prompt = Text(required=True, length_min=1, bytes_max=PROMPT_BYTES_MAX)
+    model = ModelId(load_default=None, allow_none=True)
+    size = Text(length_min=1, length_max=SIZE_CHARACTERS_MAX, load_default=None, allow_none=True)
+    n = Whole(1, IMAGES_MAX, load_default=1, allow_none=True)
+    user = fields.Raw(load_default=None)
+    response_format = fields.Raw(load_default=None)
+    quality = fields.Raw(load_default=None)
+    background = fields.Raw(load_default=None)
+    output_format = fields.Raw(load_default=None)
+    moderation = fields.Raw(load_default=None)
+    stream = fields.Raw(load_default=None)
+    partial_images = fields.Raw(load_default=None)
+    style = fields.Raw(load_default=None)
+
+
+@routes.post(
+    "/openai/images/generations",
+    status=200,
+    access=MEMBER,
+    scopes=IMAGES,
+    query=None,
+    body=ImagesIn,
+    answer=PassedOut,
+    spends=True,
+    body_bytes_max=BODY_BYTES_MAX,
+    errors=(
+        *SPENDING_ERRORS,
+        BudgetExceeded,
+        ModelNotFound,
+        ModelUnpriced,
+        SizeNotOffered,
+        InvalidValue,
+        ImageNotFound,
+        StorageUnavailable,
+        UpstreamUnavailable,
+        UpstreamRejected,
+        StillRunning,
+    ),
+)
+def generations(call: Call) -> Any:
+    """Images, in OpenAI's own shapes: made while the caller waits, and kept like all others."""
+    _check(call.body)
+    asked = ImageAsked(
+        uid=call.uid,
+        prompt=call.body["prompt"],
+        operation=call.asked.operation,
+        fingerprint=call.asked.fingerprint,
+        model=call.body["model"],
+        size=None if call.body["size"] == "auto" else call.body["size"],
+        n=call.body["n"] or 1,
+        principal=call.principal.spender,
+        budgets=call.budgets,
+    )
+    task = _finished(call, call.services.image_start.start(asked, is_queued=False).task)
+    if not task.images:
+        raise _failure(task)
+    return _answered(call, task)
+
+
+def _check(body: Mapping[str, Any]) -> None:
+    refuse(body, REFUSED)
+    for name, allowed in ONLY.items():
+        if body[name] is not None and body[name] not in allowed:
+            raise InvalidValue(name, f"must be {' or '.join(sorted(allowed))}")
+
+
+def _finished(call: Call, task: ImageTask) -> ImageTask:
+    """Run it here; if another worker has it, wait for that one."""
+    clock = call.services.clock
+    deadline = clock.monotonic() + WAIT_SECONDS_MAX
+    while task.is_open:
+        if clock.monotonic() >= deadline:
+            call.services.image_start.publish(task)
+            raise StillRunning
+        if call.services.image_job.run(task.id) is None:
+            clock.wait(PAUSE_SECONDS)
+        task = call.services.image_tasks.get(call.uid, task.id)
+    return task
+
+
+def _failure(task: ImageTask) -> UpstreamUnavailable | UpstreamRejected:
+    """Why none was made; it has cost nothing."""
+    is_refused = any(failure.code == UpstreamRejected.code for failure in task.failures)
+    return UpstreamRejected() if is_refused else UpstreamUnavailable()
+
+
+def _answered(call: Call, task: ImageTask) -> Response:
+    made = call.services.images.of(task.images)
+    pictures = [{"b64_json": base64.b64encode(call.services.images.content(image)).decode()} for image in made]
+    if not pictures:
+        raise ImageNotFound
+    available = call.services.ledger.balance(call.uid).available
+    cost, left = format_credits(task.cost), format_credits(available)
+    told = {"cost": cost, "available": left, "estimated": False}
+    answer = {"created": task.created_at // SECOND, "data": pictures, "size": task.size, "credits": told}
+    response = Response(json.dumps(answer), mimetype=JSON)
+    response.headers["X-Credits-Cost"] = cost
+    response.headers["X-Credits-Available"] = left
+    return response
