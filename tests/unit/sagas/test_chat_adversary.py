@@ -1,0 +1,188 @@
+"""Written only to break a turn: what a user, an operator or an upstream may do while the model is speaking."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from shared.ai.ports import Finished, TextDelta, UsageReport
+from shared.ai.tokens import Usage
+from shared.kernel.errors import DomainError
+from shared.kernel.ids import OperationId
+from shared.ledger.commands import Command
+from shared.sagas.chat_turn import Done
+from tests.support.books import adjust, charge, close, expire, freeze, release, reverse, unfreeze
+from tests.support.chat import ANN, CHEAP, CREDIT, World
+
+WORDS = [" word"] * 30
+SPOKEN = [*map(TextDelta, WORDS), Finished("stop"), UsageReport(Usage(input_tokens=5, output_tokens=30))]
+DAY = 86_400_000
+
+
+def settled(world: World) -> None:
+    """Whatever happened: once all that was held is over, nothing is held, nothing is below zero, the chain is whole."""
+    world.clock.advance(DAY)
+    with suppress(DomainError):
+        world.ledger.execute(ANN, expire())
+    balance = world.ledger.balance(ANN)
+    assert world.ledger.verify(ANN) == []
+    assert balance.held == 0
+    assert balance.available >= 0
+    entries = world.ledger.entries(ANN, 1, balance.seq)
+    assert min(min(entry.balance_after, entry.held_after) for entry in entries) >= 0
+
+
+def spoken(world: World, events) -> int:
+    """How many words reached the client, and never another error than one of ours."""
+    words = 0
+    with suppress(DomainError):
+        for event in events:
+            words += 0 if isinstance(event, Done) else 1
+    return words
+
+
+def the_hold(world: World) -> str:
+    entries = world.ledger.entries(ANN, 1, world.ledger.balance(ANN).seq)
+    return next((entry.hold for entry in entries if entry.kind == "hold" and entry.hold), "none")
+
+
+def does(*commands: Callable[[World], Command]) -> Callable[[World], None]:
+    def act(world: World) -> None:
+        for command in commands:
+            with suppress(DomainError):
+                world.ledger.execute(ANN, command(world))
+
+    return act
+
+
+def later(millis: int) -> Callable[[World], None]:
+    return lambda world: world.clock.advance(millis)
+
+
+def repriced(world: World, **fields: str | bool) -> None:
+    world.catalogue.put("cheap", {**CHEAP, **fields})
+
+
+MEANWHILE: dict[str, Callable[[World], None]] = {
+    "the account is frozen": does(lambda _: freeze()),
+    "the account is frozen and opened": does(lambda _: freeze(), lambda _: unfreeze()),
+    "the user leaves": does(lambda _: close()),
+    "an operator takes all that is left": does(lambda world: adjust(-world.ledger.balance(ANN).available)),
+    "the purchase is taken back": does(lambda world: reverse(world.ledger.balance(ANN).lots[0].id, CREDIT)),
+    "somebody spends all the rest": does(lambda world: charge(world.ledger.balance(ANN).available)),
+    "somebody releases the hold": does(lambda world: release(the_hold(world))),
+    "the hold's time is up": later(DAY),
+    "half of the hold's time is over": later(500_000),
+    "the clock is set back": later(-DAY),
+    "the model is a thousand times dearer": lambda world: repriced(world, output_usd_per_mtok="2000"),
+    "the model is free": lambda world: repriced(world, output_usd_per_mtok="0", input_usd_per_mtok="0"),
+    "the conversation is deleted": lambda world: world.conversations.delete(
+        ANN, world.conversations.list(ANN).items[0].id
+    ),
+}
+
+
+@pytest.mark.parametrize("heard", [1, 7, 29])
+@pytest.mark.parametrize("act", MEANWHILE.values(), ids=MEANWHILE)
+def test_whatever_happens_meanwhile_the_books_are_right_in_the_end(act, heard):
+    world = World(scripts=[SPOKEN])
+    world.user(CREDIT)
+    events = world.run(world.conversation())
+    for _ in range(heard):
+        next(events)
+
+    act(world)
+    words = heard + spoken(world, events)
+
+    assert 0 <= sum(world.charges()) <= CREDIT
+    assert words <= len(WORDS)
+    settled(world)
+
+
+@pytest.mark.parametrize("leave_after", [0, 1, 15])
+@pytest.mark.parametrize("act", MEANWHILE.values(), ids=MEANWHILE)
+def test_so_they_are_when_the_client_leaves_on_top_of_it(act, leave_after):
+    world = World(scripts=[SPOKEN])
+    world.user(CREDIT)
+    events = world.run(world.conversation())
+    for _ in range(leave_after):
+        next(events)
+
+    act(world)
+    events.close()
+
+    settled(world)
+
+
+UPSTREAMS = {
+    "says nothing": [],
+    "finishes without a word": [Finished("stop")],
+    "only reports": [UsageReport(Usage(input_tokens=5, output_tokens=5)), Finished("stop")],
+    "reports less and less": [
+        TextDelta("a"),
+        *(UsageReport(Usage(input_tokens=n, output_tokens=n)) for n in (900, 10, 1)),
+        Finished("stop"),
+    ],
+    "reports more than was asked for": [
+        TextDelta("a"),
+        UsageReport(Usage(input_tokens=5, output_tokens=10**9)),
+        Finished("stop"),
+    ],
+    "reports an endless input": [
+        TextDelta("a"),
+        UsageReport(Usage(input_tokens=10**9, output_tokens=1)),
+        Finished("stop"),
+    ],
+    "reports before it speaks": [UsageReport(Usage(input_tokens=0, output_tokens=0)), *SPOKEN[:-1]],
+    "finishes and goes on": [TextDelta("a"), Finished("stop"), *map(TextDelta, WORDS), Finished("stop")],
+    "speaks in empty pieces": [*[TextDelta("")] * 500, TextDelta("a"), Finished("stop")],
+    "speaks in one piece without end": [TextDelta("x" * 2_000_000), Finished("stop")],
+    "speaks more than it was asked": [*[TextDelta(" word")] * 3_000, Finished("stop")],
+    "breaks in the first word": [RuntimeError("a bug of somebody's")],
+    "breaks in the middle": [TextDelta("a"), TextDelta("b"), RuntimeError("a bug of somebody's")],
+    "says what is no text": [TextDelta("\ud800"), TextDelta("\x00"), Finished("stop")],
+}
+
+
+@pytest.mark.parametrize("balance", [1_500, 12_000, CREDIT])
+@pytest.mark.parametrize("script", UPSTREAMS.values(), ids=UPSTREAMS)
+def test_whatever_an_upstream_does_nobody_pays_more_than_they_have_nor_twice(script, balance):
+    world = World(scripts=[script])
+    world.user(balance)
+    conversation = world.conversation()
+
+    for _ in range(3):
+        try:
+            spoken(world, world.run(conversation, max_output_tokens=20, key="the same"))
+        except RuntimeError:
+            continue
+
+    assert len(world.charges()) <= 3
+    assert world.ledger.balance(ANN).total == balance - sum(world.charges())
+    settled(world)
+
+
+def test_a_key_used_again_in_another_conversation_answers_nothing_of_the_first():
+    world = World(scripts=[SPOKEN])
+    world.user(CREDIT)
+    first, second = world.conversation(), world.conversation()
+    world.ask(first, key="same")
+
+    request = world.request(second, "Something else", key="same")
+    with pytest.raises(DomainError):
+        list(world.turn.run(request))
+
+    assert len(world.upstream.requests) == 1
+    settled(world)
+
+
+def test_operations_of_a_turn_are_nobody_s_to_guess():
+    """An id that a client chooses never names a hold of a turn: its key is hashed with whose it is."""
+    world = World(scripts=[SPOKEN])
+    world.user(CREDIT)
+    world.ask(world.conversation(), key="same")
+
+    entries = world.ledger.entries(ANN, 1, world.ledger.balance(ANN).seq)
+
+    assert "same" not in {entry.operation for entry in entries} | {entry.hold for entry in entries}
+    assert OperationId("same") not in {entry.operation for entry in entries}
