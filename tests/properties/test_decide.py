@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from shared.kernel.errors import DomainError
 from shared.kernel.money import Micro
 from shared.ledger.account import SUSPENSION
-from shared.ledger.commands import BudgetClaim, Command, RateLimit
+from shared.ledger.commands import BudgetClaim, Capture, Command, RateLimit
 from tests.support.books import (
     Books,
     adjust,
@@ -49,6 +49,10 @@ class Life(RuleBasedStateMachine):
         except DomainError:
             assert (self.books.account, self.books.archive) == (before, archive), "a refusal changes nothing"
             return False
+        hold = before.holds.get(command.hold) if isinstance(command, Capture) else None
+        if before.status == "frozen" and hold is not None and hold.is_reservation:
+            spent = [posting for posting in self.books.bodies[-1]["postings"] if posting["to"].startswith("revenue:")]
+            assert {posting["from"] for posting in spent} <= {"held"}, "a frozen account spends what it had set aside"
         return True
 
     def claims(self, wanted: set[tuple[str, int, int | None]]) -> tuple[BudgetClaim, ...]:
@@ -67,9 +71,12 @@ class Life(RuleBasedStateMachine):
         expires_at = None if life is None else self.books.now + life
         self.ask(grant(lot, amount, expires_at=expires_at, priority=priority))
 
-    @rule(name=HOLDS, amount=AMOUNTS, life=st.integers(0, 60_000), claims=CLAIMS, rate=RATES)
-    def place(self, name, amount, life, claims, rate):
-        self.ask(hold(name, amount, lifetime=life, budgets=self.claims(claims), rate=rate))
+    @rule(
+        name=HOLDS, amount=AMOUNTS, life=st.integers(0, 60_000), claims=CLAIMS, rate=RATES, is_reservation=st.booleans()
+    )
+    def place(self, name, amount, life, claims, rate, is_reservation):
+        claimed = self.claims(claims)
+        self.ask(hold(name, amount, lifetime=life, budgets=claimed, rate=rate, is_reservation=is_reservation))
 
     @precondition(lambda self: self.books.account.holds)
     @rule(data=st.data(), amount=AMOUNTS, at_least=st.integers(0, 20), accrued=AMOUNTS)
