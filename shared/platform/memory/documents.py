@@ -1,6 +1,5 @@
 """Documents in memory, with Firestore's rules for commits, preconditions, values and queries."""
 
-import copy
 import threading
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
@@ -41,12 +40,12 @@ class MemoryDocuments:
     def get(self, path: str) -> Document | None:
         """See `Documents.get`."""
         with self._lock:
-            return _copied(self._documents.get(path))
+            return self._copy(path)
 
     def get_all(self, paths: Sequence[str]) -> list[Document | None]:
         """See `Documents.get_all`."""
         with self._lock:
-            return [_copied(self._documents.get(path)) for path in paths]
+            return [self._copy(path) for path in paths]
 
     def query(self, query: Query) -> list[Document]:
         """See `Documents.query`."""
@@ -54,7 +53,7 @@ class MemoryDocuments:
             found = [document for document in self._candidates(query) if _matches(document, query)]
             found.sort(key=cmp_to_key(lambda a, b: _compare_documents(a, b, query.order_by)))
             behind = [document for document in found if _is_after(document, query)]
-            return [copy.deepcopy(document) for document in behind[: query.limit]]
+            return [_copied(document) for document in behind[: query.limit]]
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
         """See `Documents.commit`."""
@@ -66,6 +65,10 @@ class MemoryDocuments:
                 self._check_precondition(write)
             self._ticks += 1
             return [self._apply(write) for write in writes]
+
+    def _copy(self, path: str) -> Document | None:
+        document = self._documents.get(path)
+        return None if document is None else _copied(document)
 
     def _check_precondition(self, write: Write) -> None:
         current = self._documents.get(write.path)
@@ -85,12 +88,14 @@ class MemoryDocuments:
                 del self._documents[write.path]
                 self._ids[_collection(write.path)].remove(current.id)
             return self._ticks
-        data = {**current.data, **write.data} if isinstance(write, Patch) and current is not None else write.data
+        data = _data_of(write.data)
+        if isinstance(write, Patch) and current is not None:
+            data = {**current.data, **data}
         if current is not None and current.data == data:
             return current.version
         if current is None:
             insort(self._ids.setdefault(_collection(write.path), []), write.path.rpartition("/")[2])
-        self._documents[write.path] = Document(path=write.path, data=copy.deepcopy(data), version=self._ticks)
+        self._documents[write.path] = Document(path=write.path, data=data, version=self._ticks)
         return self._ticks
 
     def _candidates(self, query: Query) -> list[Document]:
@@ -113,8 +118,19 @@ def _collection(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _copied(document: Document | None) -> Document | None:
-    return None if document is None else copy.deepcopy(document)
+def _copied(document: Document) -> Document:
+    """What is handed out shares nothing that can be changed with what is stored."""
+    return Document(path=document.path, data=_data_of(document.data), version=document.version)
+
+
+def _data_of(data: Data) -> Data:
+    return {name: _value_of(value) for name, value in data.items()}
+
+
+def _value_of(value: Value) -> Value:
+    if isinstance(value, Mapping):
+        return _data_of(value)
+    return [_value_of(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _size(value: object) -> int:
