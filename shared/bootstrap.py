@@ -601,7 +601,10 @@ class _Cloud:
             from shared.platform.stripe.provider import StripeProvider
 
             providers["stripe"] = StripeProvider(
-                secret_key=settings.stripe_secret_key, api_base=settings.stripe_api_base, alerts=alerts
+                secret_key=settings.stripe_secret_key,
+                api_base=settings.stripe_api_base,
+                clock=self._clock,
+                alerts=alerts,
             )
         if settings.paypal_client_id and settings.paypal_client_secret:
             from shared.platform.paypal.provider import PayPalProvider

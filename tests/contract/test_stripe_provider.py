@@ -7,7 +7,7 @@ import pytest
 
 from emulator.stand_ins.stripe import StripeStandIn
 from emulator.stand_ins.wire import Answer, Server
-from shared.kernel.clock import DAY, HOUR, MINUTE
+from shared.kernel.clock import DAY, HOUR, MINUTE, SystemClock
 from shared.kernel.ids import Uid
 from shared.payments.fiat import Fiat
 from shared.payments.ports import Checkout, Notice, ProviderRefused, ProviderUnavailable, Truth, UnknownAtProvider
@@ -34,7 +34,7 @@ def alerts():
 
 @pytest.fixture
 def provider(stripe, alerts):
-    return StripeProvider(secret_key=stripe.secret_key, api_base=stripe.url, alerts=alerts)
+    return StripeProvider(secret_key=stripe.secret_key, api_base=stripe.url, clock=SystemClock(), alerts=alerts)
 
 
 def checkout(payment="pay_1", **changes):
@@ -368,7 +368,7 @@ def test_a_provider_that_fails_is_unavailable_whatever_was_asked(stripe, provide
 @pytest.mark.parametrize("call", CALLS)
 def test_a_key_that_is_not_accepted_fails_no_payment_and_tells_operators(stripe, provider, alerts, call):
     refs = paid(stripe, provider).refs
-    locked_out = StripeProvider(secret_key="sk_test_wrong", api_base=stripe.url, alerts=alerts)
+    locked_out = StripeProvider(secret_key="sk_test_wrong", api_base=stripe.url, clock=SystemClock(), alerts=alerts)
 
     with pytest.raises(ProviderUnavailable):
         CALLS[call](locked_out, refs)
@@ -382,7 +382,7 @@ def test_an_answer_that_makes_no_sense_is_no_answer(alerts, call, body):
     server = Server(0, lambda request: Answer(body=body), name="nonsense")
     server.start()
     try:
-        provider = StripeProvider(secret_key="sk_test_1", api_base=server.url, alerts=alerts)
+        provider = StripeProvider(secret_key="sk_test_1", api_base=server.url, clock=SystemClock(), alerts=alerts)
         with pytest.raises(ProviderUnavailable):
             CALLS[call](provider, {"session": "cs_1"})
     finally:

@@ -41,7 +41,9 @@ class Site:
         }
         self.services = in_memory(env, documents=self.documents, alerts=self.alerts)
         clock = self.services.clock
-        self.stripe_provider = StripeProvider(secret_key=stripe.secret_key, api_base=stripe.url, alerts=self.alerts)
+        self.stripe_provider = StripeProvider(
+            secret_key=stripe.secret_key, api_base=stripe.url, clock=clock, alerts=self.alerts
+        )
         self.paypal_provider = PayPalProvider(
             api_base=paypal.url,
             client_id=paypal.client_id,

@@ -52,7 +52,9 @@ def arrived(suite: Suite, path: str):
 
 def test_what_stripe_announces_is_stored_by_its_function(suite: Suite, stripe: StripeStandIn):
     payment = new_id("pay")
-    provider = StripeProvider(secret_key=stripe.secret_key, api_base=stripe.url, alerts=MemoryAlerts())
+    provider = StripeProvider(
+        secret_key=stripe.secret_key, api_base=stripe.url, clock=SystemClock(), alerts=MemoryAlerts()
+    )
     session = provider.open(checkout(payment)).refs["session"]
 
     stripe.pay(session=session)

@@ -46,7 +46,9 @@ def bench(name: str) -> Iterator[Bench]:
         yield Bench(provider, provider, standing)
     elif name == "stripe":
         with StripeStandIn() as stripe:
-            stripe_provider = StripeProvider(secret_key=stripe.secret_key, api_base=stripe.url, alerts=alerts)
+            stripe_provider = StripeProvider(
+                secret_key=stripe.secret_key, api_base=stripe.url, clock=clock, alerts=alerts
+            )
             yield Bench(stripe_provider, StripeHands(stripe), clock)
     else:
         with PayPalStandIn() as paypal:

@@ -15,7 +15,8 @@ import requests
 from paypalrestsdk import Api, exceptions
 
 from shared.kernel.errors import InvalidValue
-from shared.kernel.events import Alerts, log
+from shared.kernel.events import log
+from shared.payments.lockout import Lockout
 from shared.payments.ports import ProviderRefused, ProviderUnavailable, UnknownAtProvider
 
 CONNECT_SECONDS = 4.0
@@ -105,7 +106,7 @@ class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
 
 
 @contextmanager
-def calling(call: str, alerts: Alerts) -> Iterator[None]:
+def calling(call: str, lockout: Lockout) -> Iterator[None]:
     """Raise what happened in our words; PayPal's own go to the log.
 
     Credentials that are not accepted are our fault, and mended by an operator: they must not fail a payment for good.
@@ -114,7 +115,7 @@ def calling(call: str, alerts: Alerts) -> Iterator[None]:
         yield
     except (exceptions.UnauthorizedAccess, exceptions.ForbiddenAccess) as error:
         log("paypal_locked_out", "CRITICAL", call=call, status=_status(error), issue=issue_of(error))
-        alerts.alert("provider_locked_out", provider="paypal", call=call)
+        lockout.tell(call)
         raise ProviderUnavailable("paypal") from None
     except exceptions.ResourceNotFound as error:
         log("paypal_unknown", "WARNING", call=call, issue=issue_of(error))

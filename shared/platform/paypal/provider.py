@@ -14,6 +14,7 @@ from shared.kernel.clock import DAY, Clock, Millis, rfc3339
 from shared.kernel.events import Alerts
 from shared.kernel.ids import derived_id
 from shared.payments.fiat import Fiat
+from shared.payments.lockout import Lockout
 from shared.payments.ports import (
     Checkout,
     Notices,
@@ -50,7 +51,7 @@ class PayPalProvider:
         self._is_live = is_live_address(api_base)
         self._api = PayPalApi(api_base=api_base, client_id=client_id, client_secret=client_secret)
         self._clock = clock
-        self._alerts = alerts
+        self._lockout = Lockout("paypal", alerts, clock)
 
     @property
     def name(self) -> ProviderName:
@@ -67,7 +68,7 @@ class PayPalProvider:
     def open(self, checkout: Checkout) -> Opened:
         """See `PaymentProvider.open`. Every parameter follows from the checkout, so that its key always fits."""
         key = derived_id("order", checkout.payment, checkout.flow)
-        with calling("open", self._alerts):
+        with calling("open", self._lockout):
             order = self._api.call("POST", ORDERS, _order(checkout), {**WHOLE, "PayPal-Request-Id": key})
             refs = {"order": str(order["id"])}
             if checkout.flow == "intent":
@@ -79,14 +80,14 @@ class PayPalProvider:
 
     def truth(self, refs: Refs) -> Truth:
         """See `PaymentProvider.truth`. What happens while it asks is in the next event, and so in the next truth."""
-        with calling("truth", self._alerts):
+        with calling("truth", self._lockout):
             order, capture = self._find(refs)
             disputes = [] if capture is None else self._disputes(str(capture["id"]))
             return truth_of(order, capture, disputes, is_live=self._is_live)
 
     def locate(self, refs: Refs) -> str | None:
         """See `PaymentProvider.locate`."""
-        with calling("locate", self._alerts):
+        with calling("locate", self._lockout):
             order, capture = self._find(refs)
             return payment_in(capture or {}) or payment_in(order or {})
 
@@ -98,7 +99,7 @@ class PayPalProvider:
             "end_time": rfc3339(now),
             "page_size": EVENTS_PAGE,
         }
-        with calling("notices", self._alerts):
+        with calling("notices", self._lockout):
             page = self._api.call("GET", f"{EVENTS}?{cursor or urlencode(asked)}")
             items = [notice_of(event, is_live=self._is_live) for event in page["events"]]
             return Notices(items=items, cursor=_next_query(page, EVENTS) if items else None)
@@ -153,7 +154,7 @@ class PayPalProvider:
 
     def capture(self, refs: Refs, key: str) -> None:
         """See `PaymentProvider.capture`. The order is asked first: PayPal forgets keys, but not what it captured."""
-        with calling("capture", self._alerts):
+        with calling("capture", self._lockout):
             order, capture = self._find(refs)
             stage = truth_of(order, capture, [], is_live=self._is_live).stage
             if stage in {"paid", "pending", "failed"} or order is None:
@@ -169,7 +170,7 @@ class PayPalProvider:
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
         """See `PaymentProvider.refund`. A refund's invoice id says which it is, so that it is found without a key."""
-        with calling("refund", self._alerts):
+        with calling("refund", self._lockout):
             order, capture = self._find(refs)
             if capture is None:
                 raise ProviderRefused("paypal", "not_paid")

@@ -7,7 +7,8 @@ from typing import Any, NoReturn, TypeVar
 import stripe
 
 from shared.kernel.errors import InvalidValue
-from shared.kernel.events import Alerts, log
+from shared.kernel.events import log
+from shared.payments.lockout import Lockout
 from shared.payments.ports import ProviderRefused, ProviderUnavailable, UnknownAtProvider
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ def connect(secret_key: str, api_base: str) -> stripe.StripeClient:
 
 
 @contextmanager
-def calling(call: str, alerts: Alerts) -> Iterator[None]:
+def calling(call: str, lockout: Lockout) -> Iterator[None]:
     """Raise what happened in our words; Stripe's own go to the log.
 
     A key that is not accepted is our fault, and mended by an operator: it must not fail a payment for good.
@@ -41,7 +42,7 @@ def calling(call: str, alerts: Alerts) -> Iterator[None]:
         yield
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
         log("stripe_locked_out", "CRITICAL", call=call, status=error.http_status, request=error.request_id)
-        alerts.alert("provider_locked_out", provider="stripe", call=call)
+        lockout.tell(call)
         raise ProviderUnavailable("stripe") from None
     except (stripe.InvalidRequestError, stripe.CardError, stripe.IdempotencyError) as error:
         _refuse(call, error)

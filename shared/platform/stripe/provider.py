@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 
-from shared.kernel.clock import SECOND, Millis
+from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.events import Alerts
 from shared.kernel.ids import derived_id
 from shared.payments.fiat import Fiat
+from shared.payments.lockout import Lockout
 from shared.payments.ports import (
     Checkout,
     Notices,
@@ -41,9 +42,9 @@ CHARGE = ("latest_charge", "latest_charge.refunds")
 class StripeProvider:
     """See `PaymentProvider`. Safe to share between threads."""
 
-    def __init__(self, *, secret_key: str, api_base: str, alerts: Alerts) -> None:
+    def __init__(self, *, secret_key: str, api_base: str, clock: Clock, alerts: Alerts) -> None:
         self._is_live = is_live_key(secret_key)
-        self._alerts = alerts
+        self._lockout = Lockout("stripe", alerts, clock)
         self._stripe = connect(secret_key, api_base)
 
     @property
@@ -61,7 +62,7 @@ class StripeProvider:
     def open(self, checkout: Checkout) -> Opened:
         """See `PaymentProvider.open`. Every parameter follows from the checkout, so that its key always fits."""
         open_for = self._open_session if checkout.flow == "redirect" else self._open_intent
-        with calling("open", self._alerts):
+        with calling("open", self._lockout):
             customer = checkout.customer or self._customer(checkout, "")
             try:
                 return open_for(checkout, customer)
@@ -109,7 +110,7 @@ class StripeProvider:
 
     def truth(self, refs: Refs) -> Truth:
         """See `PaymentProvider.truth`. What happens while it asks is in the next event, and so in the next truth."""
-        with calling("truth", self._alerts):
+        with calling("truth", self._lockout):
             found = self._find(refs)
             charge = found.charge
             if found == NOTHING:
@@ -123,7 +124,7 @@ class StripeProvider:
 
     def locate(self, refs: Refs) -> str | None:
         """See `PaymentProvider.locate`."""
-        with calling("locate", self._alerts):
+        with calling("locate", self._lockout):
             found = self._find(refs)
             return payment_in(found.intent or {}) or payment_in(found.session or {})
 
@@ -132,7 +133,7 @@ class StripeProvider:
         asked: Any = {"created": {"gte": since // SECOND}, "types": list(EVENT_TYPES), "limit": PAGE}
         if cursor is not None:
             asked["starting_after"] = cursor
-        with calling("notices", self._alerts):
+        with calling("notices", self._lockout):
             page = self._stripe.v1.events.list(asked)
             items = [notice_of(plain(event)) for event in page.data]
             return Notices(items=items, cursor=items[-1].id if page.has_more and items else None)
@@ -179,7 +180,7 @@ class StripeProvider:
 
     def capture(self, refs: Refs, key: str) -> None:
         """See `PaymentProvider.capture`. Stripe takes money when the user pays, unless an intent was made otherwise."""
-        with calling("capture", self._alerts):
+        with calling("capture", self._lockout):
             intent = self._find(refs).intent or {}
             if intent.get("status") in {"succeeded", "processing"}:
                 return
@@ -190,7 +191,7 @@ class StripeProvider:
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
         """See `PaymentProvider.refund`. A refund's metadata says which it is, so that it is found without a key."""
-        with calling("refund", self._alerts):
+        with calling("refund", self._lockout):
             found = self._find(refs)
             if found.intent is None or found.charge is None:
                 raise ProviderRefused("stripe", "not_paid")
@@ -223,7 +224,7 @@ class StripeProvider:
     def cancel(self, refs: Refs) -> None:
         """See `PaymentProvider.cancel`. What is over already is as cancelled as it can be."""
         v1 = self._stripe.v1
-        with calling("cancel", self._alerts):
+        with calling("cancel", self._lockout):
             try:
                 if "session" in refs:
                     v1.checkout.sessions.expire(refs["session"])
@@ -234,7 +235,7 @@ class StripeProvider:
 
     def forget_customer(self, customer: str) -> None:
         """See `PaymentProvider.forget_customer`."""
-        with calling("forget_customer", self._alerts):
+        with calling("forget_customer", self._lockout):
             try:
                 self._stripe.v1.customers.delete(customer)
             except stripe.InvalidRequestError as error:
