@@ -19,6 +19,7 @@ from shared.payments.ports import (
     UnknownAtProvider,
 )
 from shared.platform.memory.alerts import MemoryAlerts
+from shared.platform.paypal import api
 from shared.platform.paypal.provider import PayPalProvider
 
 PRICE = Fiat(1250, "USD")
@@ -441,6 +442,15 @@ CALLS = {
     "locate": lambda provider, refs: provider.locate(refs),
     "notices": lambda provider, refs: provider.notices(0, None),
 }
+
+
+def test_nobody_waits_for_ever(paypal, provider, monkeypatch):
+    refs = provider.open(checkout()).refs
+    monkeypatch.setattr(api, "READ_SECONDS", 0.1)
+    paypal.fail(how="hang", seconds=5)
+
+    with pytest.raises(ProviderUnavailable):
+        provider.truth(refs)
 
 
 @pytest.mark.parametrize("status", [409, 429, 500, 503, "reset"])

@@ -12,6 +12,7 @@ from shared.kernel.ids import Uid
 from shared.payments.fiat import Fiat
 from shared.payments.ports import Checkout, Notice, ProviderRefused, ProviderUnavailable, Truth, UnknownAtProvider
 from shared.platform.memory.alerts import MemoryAlerts
+from shared.platform.stripe import client
 from shared.platform.stripe.provider import StripeProvider
 
 PRICE = Fiat(1250, "USD")
@@ -363,6 +364,15 @@ def test_a_provider_that_fails_is_unavailable_whatever_was_asked(stripe, provide
         CALLS[call](provider, refs)
 
     assert alerts.raised == []
+
+
+def test_nobody_waits_for_ever(stripe, alerts, monkeypatch):
+    monkeypatch.setattr(client, "READ_SECONDS", 0.1)
+    provider = StripeProvider(secret_key=stripe.secret_key, api_base=stripe.url, clock=SystemClock(), alerts=alerts)
+    stripe.fail(times=9, how="hang", seconds=5)
+
+    with pytest.raises(ProviderUnavailable):
+        provider.truth({"session": "cs_1"})
 
 
 @pytest.mark.parametrize("call", CALLS)
