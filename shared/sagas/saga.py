@@ -1,0 +1,282 @@
+"""A saga: a list of steps on a leased document, each recorded before the next, undone in reverse or driven to its end.
+
+What a step does outside must bear being done twice: a worker may die between doing and recording, and then another
+does it again, under the same key. Up to its pivot a saga that cannot go on is undone; from the pivot on it only goes
+forward. What can do neither is a dead letter: an operator is told, and can let it go on once the cause is gone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+
+from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
+from shared.kernel.documents import Data, Write
+from shared.kernel.errors import DomainError, NotFound, Rejected
+from shared.kernel.events import Alerts, log
+from shared.kernel.ids import OperationId, operation_id
+from shared.sagas.leases import Leased, LeaseLost
+
+STEP_SECONDS = 3_600
+SAGA_SECONDS = 24 * 3_600
+BACKOFF: Millis = 2 * SECOND
+BACKOFF_MAX: Millis = 30 * MINUTE
+
+Phase = Literal["doing", "undoing", "completed", "compensated", "dead"]
+Outcome = Literal["completed", "compensated", "waiting", "dead"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a step found or did, kept for the steps after it; `writes` are committed together with that record."""
+
+    result: Data = field(default_factory=dict)
+    writes: tuple[Write, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What a step may look at: the saga's arguments, earlier steps' results, and the document it works on."""
+
+    leased: Leased
+    args: Data
+    results: Mapping[str, Data]
+    saga: str
+
+    def key(self, step: str) -> OperationId:
+        """The name of a step's effect, the same whoever does it: for the ledger's operations and providers' keys."""
+        return operation_id("saga", self.leased.path, self.saga, step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing to do. `undo` must bear that it was done, half done, or not done at all, and that `do` comes late.
+
+    `seconds` is how long it may go on failing for want of something. A pivot refuses (`Rejected`) only when it is
+    certain that it has not happened; anything else about it leaves the saga going forward.
+    """
+
+    name: str
+    do: Callable[[Turn], Done]
+    undo: Callable[[Turn], None] | None = None
+    is_pivot: bool = False
+    seconds: int = STEP_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saga:
+    """A definition. What was begun under one version ends under it: a changed list is a new version beside the old.
+
+    Without a pivot all of it can be undone, or, if `is_forward_only`, nothing.
+    """
+
+    name: str
+    version: int
+    steps: tuple[Step, ...]
+    seconds: int = SAGA_SECONDS
+    is_forward_only: bool = False
+
+    def __post_init__(self) -> None:
+        """One pivot at most, and each name once."""
+        assert sum(step.is_pivot for step in self.steps) <= 1, "a saga turns once"
+        assert len({step.name for step in self.steps}) == len(self.steps), "steps are known by their names"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a saga has come, as its document's field `saga` says."""
+
+    name: str
+    version: int
+    number: int
+    args: Data
+    phase: Phase
+    begun_at: Millis
+    step_begun_at: Millis
+    done: Mapping[str, Data] = field(default_factory=dict)
+    undone: tuple[str, ...] = ()
+    attempts: int = 0
+    code: str = ""
+    stuck_in: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do, or nobody may go on but an operator."""
+        return self.phase not in {"doing", "undoing"}
+
+    @property
+    def id(self) -> str:
+        """Its name on this document: the definition, and which run of it."""
+        return f"{self.name}:{self.number}"
+
+    def to_data(self) -> Data:
+        """The field's value."""
+        names = cast("tuple[str, ...]", tuple(type(self).__slots__))
+        values: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return {**values, "undone": list(self.undone)}
+
+
+def progress_of(data: Data) -> Progress | None:
+    """The saga of a document; None if there never was one."""
+    stored = cast("Mapping[str, Any] | None", data.get("saga"))
+    return None if stored is None else Progress(**{**stored, "undone": tuple(stored["undone"])})
+
+
+class Runner:
+    """Runs sagas on leased documents. Safe to share between threads."""
+
+    def __init__(self, sagas: Sequence[Saga], clock: Clock, alerts: Alerts) -> None:
+        self._sagas = {(saga.name, saga.version): saga for saga in sagas}
+        self._current = {saga.name: saga for saga in sorted(sagas, key=lambda saga: saga.version)}
+        self._clock = clock
+        self._alerts = alerts
+
+    def begin(self, leased: Leased, name: str, args: Data, changes: Data | None = None, *also: Write) -> None:
+        """Record that the current version of this saga is to be done. The one before it must be over."""
+        before, saga, now = progress_of(leased.data), self._current[name], self._clock.now()
+        assert before is None or before.is_over, "one saga at a time"
+        progress = Progress(
+            name=saga.name,
+            version=saga.version,
+            number=1 if before is None else before.number + 1,
+            args=args,
+            phase="doing",
+            begun_at=now,
+            step_begun_at=now,
+        )
+        leased.save({**(changes or {}), "saga": progress.to_data()}, *also)
+        log("saga_begun", path=leased.path, saga=progress.id)
+
+    def run(self, leased: Leased) -> Outcome:
+        """Go on as far as possible now. `waiting`: something is missing; the document's `due_at` says when to ask.
+
+        Raises LeaseLost, OutcomeUnknown or StoreUnavailable when progress could not be recorded: another will go on.
+        """
+        progress = progress_of(leased.data)
+        assert progress is not None, "a saga was begun"
+        saga = self._sagas.get((progress.name, progress.version))
+        if saga is None and not progress.is_over:
+            return self._bury(leased, progress, "definition_unknown", "")
+        while saga is not None and not progress.is_over:
+            try:
+                progress = self._advance(leased, saga, progress)
+            except _Waiting:
+                return "waiting"
+        return cast("Outcome", progress.phase)
+
+    def revive(self, leased: Leased) -> None:
+        """Let a dead letter go on where it stuck, with all its time before it again."""
+        progress, now = progress_of(leased.data), self._clock.now()
+        if progress is None or progress.phase != "dead":
+            return
+        saga = self._sagas.get((progress.name, progress.version))
+        is_undoing = saga is not None and bool(progress.undone or progress.stuck_in.startswith("undo:"))
+        phase: Phase = "undoing" if is_undoing else "doing"
+        revived = replace(progress, phase=phase, attempts=0, code="", begun_at=now, step_begun_at=now, stuck_in="")
+        leased.save({"saga": revived.to_data()})
+        log("saga_revived", path=leased.path, saga=progress.id)
+
+    def _advance(self, leased: Leased, saga: Saga, progress: Progress) -> Progress:
+        if progress.phase == "undoing":
+            return self._undo_next(leased, saga, progress)
+        step = next((step for step in saga.steps if step.name not in progress.done), None)
+        if step is None:
+            return self._recorded(leased, replace(progress, phase="completed"))
+        if not step.is_pivot and self._is_late(saga, step, progress) and _can_turn_back(saga, progress):
+            return self._turn_back(leased, progress, step, progress.code or "deadline")
+        try:
+            done = step.do(self._turn(leased, progress))
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is decides how the saga goes on
+            return self._failed(leased, saga, step, progress, error)
+        onward = replace(
+            progress,
+            done={**progress.done, step.name: done.result},
+            attempts=0,
+            code="",
+            step_begun_at=self._clock.now(),
+        )
+        return self._recorded(leased, onward, *done.writes)
+
+    def _failed(self, leased: Leased, saga: Saga, step: Step, progress: Progress, error: Exception) -> Progress:
+        code = _code(error)
+        is_final = isinstance(error, Rejected | NotFound)
+        log("saga_step_failed", "WARNING", path=leased.path, saga=progress.id, step=step.name, code=code)
+        if not is_final and not self._is_late(saga, step, progress):
+            return self._wait(leased, progress, code)
+        if _can_turn_back(saga, progress) and (is_final or not step.is_pivot):
+            return self._turn_back(leased, progress, step, code)
+        self._bury(leased, progress, code, step.name)
+        return cast("Progress", progress_of(leased.data))
+
+    def _turn_back(self, leased: Leased, progress: Progress, step: Step, code: str) -> Progress:
+        """From here on what was done is undone, the step that failed first: it may have done half of it."""
+        now = self._clock.now()
+        back = replace(progress, phase="undoing", code=code, attempts=0, step_begun_at=now, stuck_in=step.name)
+        return self._recorded(leased, back)
+
+    def _undo_next(self, leased: Leased, saga: Saga, progress: Progress) -> Progress:
+        touched = [step for step in saga.steps if step.name in progress.done or step.name == progress.stuck_in]
+        step = next((step for step in reversed(touched) if step.name not in progress.undone), None)
+        if step is None:
+            return self._recorded(leased, replace(progress, phase="compensated"))
+        try:
+            if step.undo is not None:
+                step.undo(self._turn(leased, progress))
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001  # nothing that was done may stay half undone unnoticed
+            return self._not_undone(leased, step, progress, _code(error))
+        undone = (*progress.undone, step.name)
+        return self._recorded(leased, replace(progress, undone=undone, attempts=0, step_begun_at=self._clock.now()))
+
+    def _not_undone(self, leased: Leased, step: Step, progress: Progress, code: str) -> Progress:
+        log("saga_undo_failed", "ERROR", path=leased.path, saga=progress.id, step=step.name, code=code)
+        if self._clock.now() >= progress.step_begun_at + step.seconds * SECOND:
+            self._bury(leased, progress, code, progress.stuck_in, is_undoing=True)
+            return cast("Progress", progress_of(leased.data))
+        return self._wait(leased, progress, progress.code)
+
+    def _wait(self, leased: Leased, progress: Progress, code: str) -> Progress:
+        pause = min(BACKOFF << min(progress.attempts, 20), BACKOFF_MAX)
+        waiting = replace(progress, attempts=progress.attempts + 1, code=code)
+        leased.save({"saga": waiting.to_data(), "due_at": to_datetime(self._clock.now() + pause)})
+        raise _Waiting
+
+    def _bury(
+        self, leased: Leased, progress: Progress, code: str, step: str, *, is_undoing: bool = False
+    ) -> Literal["dead"]:
+        stuck_in = f"undo:{step}" if is_undoing else step
+        dead = replace(progress, phase="dead", code=code, stuck_in=stuck_in)
+        leased.save({"saga": dead.to_data(), "due_at": None})
+        self._alerts.alert("saga_dead", path=leased.path, saga=progress.id, step=step, code=code)
+        return "dead"
+
+    def _recorded(self, leased: Leased, progress: Progress, *writes: Write) -> Progress:
+        leased.save({"saga": progress.to_data()}, *writes)
+        if progress.is_over:
+            log(f"saga_{progress.phase}", path=leased.path, saga=progress.id)
+        return progress
+
+    def _turn(self, leased: Leased, progress: Progress) -> Turn:
+        return Turn(leased=leased, args=progress.args, results=progress.done, saga=progress.id)
+
+    def _is_late(self, saga: Saga, step: Step, progress: Progress) -> bool:
+        now = self._clock.now()
+        return now >= min(
+            progress.begun_at + saga.seconds * SECOND,
+            progress.step_begun_at + step.seconds * SECOND,
+        )
+
+
+class _Waiting(Exception):  # not an error: a turn that ends here
+    """What was recorded waits for its time."""
+
+
+def _can_turn_back(saga: Saga, progress: Progress) -> bool:
+    is_past_pivot = any(step.is_pivot and step.name in progress.done for step in saga.steps)
+    return not saga.is_forward_only and not is_past_pivot
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, DomainError) else type(error).__name__

@@ -1,0 +1,324 @@
+"""The saga engine: whatever dies between two steps, all ends completed, compensated, or with an owner."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from shared.kernel.clock import DAY, HOUR, SECOND, to_datetime
+from shared.kernel.documents import Create
+from shared.kernel.errors import Rejected, Unavailable
+from shared.platform.memory.alerts import MemoryAlerts
+from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
+from shared.sagas.leases import LeaseLost, Leases
+from shared.sagas.saga import Done, Runner, Saga, Step, progress_of
+from tests.support.faults import Crash, FaultyDocuments
+
+PATH = "orders/o1"
+LEASE_SECONDS = 60
+
+
+@dataclass
+class World:
+    """A shop outside: what was done there by key, so that doing it twice is seen; and what it does to whoever asks."""
+
+    documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+    clock: ManualClock = field(default_factory=ManualClock)
+    alerts: MemoryAlerts = field(default_factory=MemoryAlerts)
+    done: dict[str, str] = field(default_factory=dict)
+    calls: Counter = field(default_factory=Counter)
+    trouble: dict[str, BaseException] = field(default_factory=dict)
+    after: dict[str, BaseException] = field(default_factory=dict)
+
+    def do(self, name):
+        def act(turn):
+            self.calls[name] += 1
+            if name in self.trouble:
+                raise self.trouble[name]
+            self.done.setdefault(turn.key(name), name)
+            if name in self.after:
+                raise self.after.pop(name)
+            return Done(result={"by": name, "seen": sorted(turn.results)})
+
+        return act
+
+    def undo(self, name):
+        def act(turn):
+            self.calls[f"undo {name}"] += 1
+            if f"undo {name}" in self.trouble:
+                raise self.trouble[f"undo {name}"]
+            self.done.pop(turn.key(name), None)
+
+        return act
+
+    @property
+    def saga(self):
+        return Saga(
+            name="order",
+            version=1,
+            steps=(
+                Step(name="reserve", do=self.do("reserve"), undo=self.undo("reserve")),
+                Step(name="pay", do=self.do("pay"), is_pivot=True),
+                Step(name="ship", do=self.do("ship")),
+            ),
+        )
+
+    def runner(self, *sagas):
+        return Runner(sagas or (self.saga,), self.clock, self.alerts)
+
+    def begin(self, documents=None):
+        leased = Leases(documents or self.documents, self.clock).create(PATH, {"due_at": None}, LEASE_SECONDS)
+        self.runner().begin(leased, "order", {"what": "tea"})
+        return leased
+
+    def claim(self, documents=None):
+        leased = Leases(documents or self.documents, self.clock).claim(PATH, LEASE_SECONDS)
+        assert leased is not None
+        return leased
+
+    def resume(self):
+        self.clock.advance(LEASE_SECONDS * SECOND)
+        return self.runner().run(self.claim())
+
+    def stored(self):
+        found = self.documents.get(PATH)
+        return None if found is None else progress_of(found.data)
+
+    def things(self):
+        return sorted(self.done.values())
+
+
+class Refused(Rejected):
+    code = "refused"
+
+    def __init__(self):
+        super().__init__("no")
+
+
+class Down(Unavailable):
+    code = "down"
+
+    def __init__(self):
+        super().__init__("down")
+
+
+def test_steps_are_done_in_order_and_each_sees_what_came_before():
+    world = World()
+    leased = world.begin()
+
+    assert world.runner().run(leased) == "completed"
+
+    progress = progress_of(leased.data)
+    assert progress is not None
+    assert progress.done == {
+        "reserve": {"by": "reserve", "seen": []},
+        "pay": {"by": "pay", "seen": ["reserve"]},
+        "ship": {"by": "ship", "seen": ["pay", "reserve"]},
+    }
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", range(1, 7))
+def test_killed_at_any_write_it_is_completed_by_the_next_worker(at, when):
+    world = World()
+    faulty = FaultyDocuments(world.documents, at=at, when=when)
+    with pytest.raises(Crash):
+        world.runner().run(world.begin(faulty))
+
+    if world.stored() is None:
+        assert world.things() == []
+        return
+    assert world.resume() == "completed"
+    assert world.things() == ["pay", "reserve", "ship"]
+
+
+@pytest.mark.parametrize("name", ["reserve", "pay", "ship"])
+def test_killed_after_a_step_and_before_its_record_the_step_has_one_effect(name):
+    world = World()
+    world.after[name] = Crash()
+    with pytest.raises(Crash):
+        world.runner().run(world.begin())
+
+    assert world.resume() == "completed"
+    assert world.things() == ["pay", "reserve", "ship"]
+
+
+@pytest.mark.parametrize("name", ["reserve", "pay"])
+def test_a_refusal_before_the_pivot_is_undone(name):
+    world = World()
+    world.trouble[name] = Refused()
+    leased = world.begin()
+
+    assert world.runner().run(leased) == "compensated"
+    assert world.things() == []
+    assert world.alerts.raised == []
+
+
+def test_a_step_that_was_refused_half_done_is_undone_as_well():
+    world = World()
+    world.after["reserve"] = Refused()
+
+    assert world.runner().run(world.begin()) == "compensated"
+    assert world.things() == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", range(3, 8))
+def test_killed_while_undoing_it_is_undone_by_the_next_worker(at, when):
+    world = World()
+    world.trouble["pay"] = Refused()
+    faulty = FaultyDocuments(world.documents, at=at, when=when)
+    try:
+        outcome = world.runner().run(world.begin(faulty))
+    except Crash:
+        outcome = world.resume()
+
+    assert outcome == "compensated"
+    assert world.things() == []
+
+
+def test_a_refusal_behind_the_pivot_is_a_dead_letter_with_an_owner_and_can_be_revived():
+    world = World()
+    world.trouble["ship"] = Refused()
+    leased = world.begin()
+
+    assert world.runner().run(leased) == "dead"
+    assert [alert.event for alert in world.alerts.raised] == ["saga_dead"]
+    assert world.things() == ["pay", "reserve"]
+
+    del world.trouble["ship"]
+    world.runner().revive(leased)
+    assert world.runner().run(leased) == "completed"
+    assert world.things() == ["pay", "reserve", "ship"]
+
+
+def test_what_is_unavailable_is_waited_for_longer_and_longer():
+    world = World()
+    world.trouble["ship"] = Down()
+    leased = world.begin()
+    pauses = []
+
+    for _ in range(4):
+        assert world.runner().run(leased) == "waiting"
+        pauses.append((leased.data["due_at"] - to_datetime(world.clock.now())).total_seconds())
+
+    assert pauses == [2, 4, 8, 16]
+
+
+def test_a_step_that_waited_too_long_before_the_pivot_is_undone():
+    world = World()
+    world.trouble["reserve"] = Down()
+    leased = world.begin()
+    world.runner().run(leased)
+    world.clock.advance(2 * HOUR)
+
+    assert world.runner().run(world.claim()) == "compensated"
+
+
+@pytest.mark.parametrize("name", ["pay", "ship"])
+def test_a_pivot_or_a_step_behind_it_that_waited_too_long_is_never_undone(name):
+    world = World()
+    world.trouble[name] = Down()
+    leased = world.begin()
+    world.runner().run(leased)
+    world.clock.advance(2 * DAY)
+
+    assert world.runner().run(world.claim()) == "dead"
+    assert "reserve" in world.things()
+
+
+def test_an_undo_that_keeps_failing_is_a_dead_letter_and_goes_on_undoing_when_revived():
+    world = World()
+    world.trouble |= {"pay": Refused(), "undo reserve": Down()}
+    leased = world.begin()
+    assert world.runner().run(leased) == "waiting"
+    world.clock.advance(2 * HOUR)
+    heir = world.claim()
+    assert world.runner().run(heir) == "dead"
+
+    del world.trouble["undo reserve"]
+    world.runner().revive(heir)
+
+    assert world.runner().run(heir) == "compensated"
+    assert world.things() == []
+
+
+def test_a_fault_of_ours_is_waited_out_like_an_outage():
+    world = World()
+    world.trouble["ship"] = ZeroDivisionError()
+
+    assert world.runner().run(world.begin()) == "waiting"
+
+
+def test_a_worker_that_was_overtaken_records_nothing():
+    world = World()
+    zombie = world.begin()
+    world.clock.advance(LEASE_SECONDS * SECOND)
+    heir = world.claim()
+
+    with pytest.raises(LeaseLost):
+        world.runner().run(zombie)
+    assert world.runner().run(heir) == "completed"
+    assert world.things() == ["pay", "reserve", "ship"]
+
+
+def test_what_was_begun_under_one_version_ends_under_it():
+    world = World()
+    leased = world.begin()
+    newer = Saga(name="order", version=2, steps=(Step(name="other", do=world.do("other")),))
+
+    assert world.runner(world.saga, newer).run(leased) == "completed"
+    assert world.things() == ["pay", "reserve", "ship"]
+
+    world.runner(world.saga, newer).begin(leased, "order", {})
+    assert world.runner(world.saga, newer).run(leased) == "completed"
+    assert "other" in world.things()
+
+
+def test_a_definition_that_nobody_knows_any_more_has_an_owner():
+    world = World()
+    leased = world.begin()
+    newer = Saga(name="order", version=2, steps=())
+
+    assert world.runner(newer).run(leased) == "dead"
+    assert [alert.event for alert in world.alerts.raised] == ["saga_dead"]
+
+
+def test_what_a_step_writes_is_committed_with_its_record_or_not_at_all():
+    world = World()
+    world.documents.commit([Create("effects/e1", {"of": "another"})])
+    step = Step(name="claim", do=lambda turn: Done(writes=(Create("effects/e1", {"of": "us"}),)))
+    runner = world.runner(Saga(name="order", version=1, steps=(step,)))
+    leased = Leases(world.documents, world.clock).create(PATH, {}, LEASE_SECONDS)
+    runner.begin(leased, "order", {})
+
+    with pytest.raises(LeaseLost):
+        runner.run(leased)
+
+    progress = world.stored()
+    assert progress is not None
+    assert (progress.phase, progress.done) == ("doing", {})
+
+
+def test_each_run_on_a_document_has_effects_of_its_own():
+    world = World()
+    leased = world.begin()
+    world.runner().run(leased)
+
+    world.runner().begin(leased, "order", {})
+    world.runner().run(leased)
+
+    assert world.things() == ["pay", "pay", "reserve", "reserve", "ship", "ship"]
+
+
+def test_a_saga_that_only_goes_forward_is_never_undone():
+    world = World()
+    world.trouble["reserve"] = Refused()
+    saga = Saga(name="order", version=1, steps=world.saga.steps[:1], is_forward_only=True)
+    runner = world.runner(saga)
+    leased = Leases(world.documents, world.clock).create(PATH, {}, LEASE_SECONDS)
+    runner.begin(leased, "order", {})
+
+    assert runner.run(leased) == "dead"
+    assert world.calls["undo reserve"] == 0
