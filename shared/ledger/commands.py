@@ -132,10 +132,14 @@ class Reverse(Asked):
 
 @asked
 class Restore(Asked):
-    """Of this lot, only `target` in all is to stay taken back: what was owed is forgiven, the rest comes back."""
+    """Of this lot, only `target` in all is to stay taken back: what was owed is forgiven, the rest comes back.
+
+    While `suspension` is open it comes back into that.
+    """
 
     lot: LotId
     target: Micro
+    suspension: HoldId | None = None
 
 
 @asked

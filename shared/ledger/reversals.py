@@ -48,7 +48,11 @@ def restore(books: Books, command: Restore) -> Result:
     if delta:
         parts = [(DEBT, forgiven), (AVAILABLE, back)]
         postings = [Posting(lot.source, destination, amount, lot.id) for destination, amount in parts if amount]
-        books.post("reversal", command.operation, postings)
+        facts: dict[str, Json] = {}
+        if back and command.suspension is not None and command.suspension in account.holds:
+            postings.append(Posting(AVAILABLE, HELD, back, lot.id))
+            facts["hold"] = {"id": command.suspension}
+        books.post("reversal", command.operation, postings, **facts)
         settle_due(books)
     return {"lot": lot.id, "restored": back, "forgiven": forgiven}
 

@@ -27,9 +27,13 @@ Outcome = Literal["completed", "compensated", "waiting", "dead"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a step found or did, kept for the steps after it; `writes` are committed together with that record."""
+    """What a step found or did, kept for the steps after it.
+
+    `changes` are other fields of the same document, `writes` other documents: all in one commit with that record.
+    """
 
     result: Data = field(default_factory=dict)
+    changes: Data = field(default_factory=dict)
     writes: tuple[Write, ...] = ()
 
 
@@ -57,7 +61,7 @@ class Step:
 
     name: str
     do: Callable[[Turn], Done]
-    undo: Callable[[Turn], None] | None = None
+    undo: Callable[[Turn], Done] | None = None
     is_pivot: bool = False
     seconds: int = STEP_SECONDS
 
@@ -196,7 +200,7 @@ class Runner:
             code="",
             step_begun_at=self._clock.now(),
         )
-        return self._recorded(leased, onward, *done.writes)
+        return self._recorded(leased, onward, done)
 
     def _failed(self, leased: Leased, saga: Saga, step: Step, progress: Progress, error: Exception) -> Progress:
         code = _code(error)
@@ -221,14 +225,14 @@ class Runner:
         if step is None:
             return self._recorded(leased, replace(progress, phase="compensated"))
         try:
-            if step.undo is not None:
-                step.undo(self._turn(leased, progress))
+            back = Done() if step.undo is None else step.undo(self._turn(leased, progress))
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001  # nothing that was done may stay half undone unnoticed
             return self._not_undone(leased, step, progress, _code(error))
         undone = (*progress.undone, step.name)
-        return self._recorded(leased, replace(progress, undone=undone, attempts=0, step_begun_at=self._clock.now()))
+        onward = replace(progress, undone=undone, attempts=0, step_begun_at=self._clock.now())
+        return self._recorded(leased, onward, back)
 
     def _not_undone(self, leased: Leased, step: Step, progress: Progress, code: str) -> Progress:
         log("saga_undo_failed", "ERROR", path=leased.path, saga=progress.id, step=step.name, code=code)
@@ -252,8 +256,9 @@ class Runner:
         self._alerts.alert("saga_dead", path=leased.path, saga=progress.id, step=step, code=code)
         return "dead"
 
-    def _recorded(self, leased: Leased, progress: Progress, *writes: Write) -> Progress:
-        leased.save({"saga": progress.to_data()}, *writes)
+    def _recorded(self, leased: Leased, progress: Progress, done: Done | None = None) -> Progress:
+        done = done or Done()
+        leased.save({**done.changes, "saga": progress.to_data()}, *done.writes)
         if progress.is_over:
             log(f"saga_{progress.phase}", path=leased.path, saga=progress.id)
         return progress

@@ -105,9 +105,9 @@ class Life(RuleBasedStateMachine):
     def reverse(self, lot, amount):
         self.ask(reverse(lot, amount))
 
-    @rule(lot=LOTS, amount=AMOUNTS)
-    def restore(self, lot, amount):
-        self.ask(restore(lot, amount))
+    @rule(lot=LOTS, amount=AMOUNTS, into=st.sampled_from([None, "dispute0", "dispute1"]))
+    def restore(self, lot, amount, into):
+        self.ask(restore(lot, amount, into=into))
 
     @rule(name=st.sampled_from(["dispute0", "dispute1"]), lots=st.sets(LOTS, max_size=3))
     def suspend(self, name, lots):

@@ -202,8 +202,9 @@ def reverse(lot: str, target: int, *, operation: str | None = None) -> Reverse:
     return Reverse(**asked(operation), lot=LotId(lot), target=Micro(target))
 
 
-def restore(lot: str, target: int, *, operation: str | None = None) -> Restore:
-    return Restore(**asked(operation), lot=LotId(lot), target=Micro(target))
+def restore(lot: str, target: int, *, into: str | None = None, operation: str | None = None) -> Restore:
+    suspension = None if into is None else HoldId(into)
+    return Restore(**asked(operation), lot=LotId(lot), target=Micro(target), suspension=suspension)
 
 
 def suspend(name: str, *lots: str, operation: str | None = None) -> Suspend:

@@ -203,6 +203,17 @@ def test_a_refund_while_a_dispute_is_open_takes_from_what_is_set_aside():
     assert money(books) == (60, 0, 0)
 
 
+def test_what_comes_back_while_a_dispute_is_open_comes_back_into_it():
+    books = bought()
+    books.do(reverse("bought", 30))
+    books.do(suspend("dispute", "bought"))
+
+    assert books.said(restore("bought", 0, into="dispute")) == {"lot": "bought", "restored": 30, "forgiven": 0}
+    assert money(books) == (0, 100, 0)
+    books.do(reinstate("dispute"))
+    assert money(books) == (100, 0, 0)
+
+
 def test_a_suspension_ends_once_and_one_that_never_was_ends_at_once():
     books = bought()
     books.do(suspend("dispute", "bought"))

@@ -49,6 +49,7 @@ class World:
             if f"undo {name}" in self.trouble:
                 raise self.trouble[f"undo {name}"]
             self.done.pop(turn.key(name), None)
+            return Done(changes={f"{name}_undone": True})
 
         return act
 
@@ -153,6 +154,7 @@ def test_a_refusal_before_the_pivot_is_undone(name):
     assert world.runner().run(leased) == "compensated"
     assert world.things() == []
     assert world.alerts.raised == []
+    assert leased.data["reserve_undone"] is True
 
 
 def test_a_step_that_was_refused_half_done_is_undone_as_well():

@@ -1,0 +1,71 @@
+"""What is to be done about a payment, once its provider has said what is true. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.kernel.clock import DAY, HOUR, MINUTE, Millis
+from shared.kernel.documents import Value
+from shared.payments.payment import Payment, seen_in
+from shared.payments.ports import Truth
+
+Action = Literal["wait", "capture", "park", "top_up", "follow"]
+
+POLL_FIRST: Millis = MINUTE
+POLL_MAX: Millis = HOUR
+LATE_MONEY: Millis = 7 * DAY
+"""Events may be lost and money may be late: for so long after its end a checkout is still asked about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`capture` at the provider; `park` for an operator, `problem` says why; or run the saga of that name."""
+
+    action: Action
+    args: Mapping[str, Value] = field(default_factory=dict)
+    problem: str = ""
+
+
+WAIT = Plan(action="wait")
+
+
+def plan(payment: Payment, truth: Truth, *, is_live: bool) -> Plan:
+    """The next thing to do, one at a time: ask again afterwards. `wait`: nothing, until something changes."""
+    seen = seen_in(truth)
+    if not payment.applied.is_granted:
+        problem = problem_of(payment, truth, is_live=is_live)
+        if problem:
+            return WAIT if payment.problem == problem else Plan(action="park", problem=problem)
+        if truth.stage == "approved":
+            return Plan(action="capture")
+        if truth.stage != "paid" or truth.paid is None or seen.gone >= truth.paid.minor or seen.is_disputed:
+            return WAIT
+        return Plan(action="top_up", args={"money": truth.money})
+    applied = payment.applied
+    if (applied.taken, bool(applied.suspension)) == (seen.gone, seen.is_disputed):
+        return WAIT
+    return Plan(action="follow", args={"taken": seen.gone, "is_disputed": seen.is_disputed})
+
+
+def problem_of(payment: Payment, truth: Truth, *, is_live: bool) -> str:
+    """Why this money must not become credits without an operator; empty if nothing speaks against it."""
+    if truth.is_live != is_live:
+        return "wrong_mode"
+    if truth.payment != payment.id:
+        return "wrong_payment"
+    if truth.stage != "paid":
+        return ""
+    if truth.paid is None or truth.money is None:
+        return "no_amount"
+    if truth.paid.currency != payment.terms.price.currency:
+        return "wrong_currency"
+    return "" if truth.paid == payment.terms.price else "wrong_amount"
+
+
+def next_poll(payment: Payment, now: Millis) -> Millis | None:
+    """When to ask the provider again although nobody nudged; None: only when somebody does."""
+    if payment.applied.is_granted or payment.problem:
+        return None
+    if now >= payment.expires_at + LATE_MONEY:
+        return None
+    return now + min(POLL_FIRST << min(payment.polls, 10), POLL_MAX)

@@ -1,0 +1,273 @@
+"""One payment: what was agreed, what the provider says of it, what the user's account has had of it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, cast
+
+from shared.kernel.clock import Millis, from_datetime, to_datetime
+from shared.kernel.documents import Data, Value
+from shared.kernel.ids import LotId, Uid, derived_id
+from shared.kernel.money import Micro
+from shared.payments.fiat import Fiat
+from shared.payments.ports import Flow, ProviderName, Refs, Stage, Truth
+
+SCHEMA = 1
+DUE_SHARDS = 8
+
+Status = Literal[
+    "created",
+    "pending",
+    "confirming",
+    "settled",
+    "failed",
+    "expired",
+    "partially_refunded",
+    "refunded",
+    "disputed",
+    "won",
+    "lost",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What was agreed when the payment was made: later changes of the package change nothing."""
+
+    package: str
+    title: str
+    price: Fiat
+    credits: Micro
+    bonus: Micro
+    bonus_days: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the provider said last, in sums. `gone` is money that went back or is lost, in minor units."""
+
+    stage: Stage | Literal[""] = ""
+    paid: Fiat | None = None
+    refunded: int = 0
+    lost: int = 0
+    is_disputed: bool = False
+    was_won: bool = False
+    warnings: int = 0
+    receipt_url: str | None = None
+    failure: str | None = None
+
+    @property
+    def gone(self) -> int:
+        """How much of what was paid is not ours any more; never more than was paid."""
+        return min(self.refunded + self.lost, 0 if self.paid is None else self.paid.minor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What the account has had of it. `taken` is how much of the money, in minor units, was taken back in credits.
+
+    `suspension` names the open suspension's hold, `revision` counts what was applied, so that each has its own name.
+    """
+
+    is_granted: bool = False
+    taken: int = 0
+    suspension: str = ""
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """All that we know of one payment. It is stored in `payment_sagas/{id}`; its owner sees `payments/{id}`."""
+
+    id: str
+    uid: Uid
+    provider: ProviderName
+    flow: Flow
+    terms: Terms
+    fingerprint: str
+    created_at: Millis
+    expires_at: Millis
+    refs: Refs = field(default_factory=dict)
+    checkout_url: str | None = None
+    client_secret: str | None = None
+    success_url: str = ""
+    cancel_url: str = ""
+    seen: Seen = Seen()
+    applied: Applied = Applied()
+    problem: str = ""
+    """Why it is nobody's to credit until an operator has looked: `wrong_amount`, `wrong_currency`, `wrong_mode`, …"""
+    settled_at: Millis | None = None
+    is_opened: bool = False
+    polls: int = 0
+
+    @property
+    def paid_lot(self) -> LotId:
+        """The lot of what was bought."""
+        return LotId(derived_id("lot", "payment", self.id))
+
+    @property
+    def bonus_lot(self) -> LotId:
+        """The lot of the gift that came with it."""
+        return LotId(derived_id("lot", "payment_bonus", self.id))
+
+    @property
+    def lots(self) -> tuple[tuple[LotId, Micro], ...]:
+        """The lots it brings, each with its credits."""
+        paid = (self.paid_lot, self.terms.credits)
+        return (paid,) if not self.terms.bonus else (paid, (self.bonus_lot, self.terms.bonus))
+
+    @property
+    def due_shard(self) -> int:
+        """The shard of sweeps that it belongs to."""
+        return int(derived_id("shard", self.id)[-2:], 16) % DUE_SHARDS
+
+
+def status_of(payment: Payment) -> Status:
+    """The one word for where a payment is."""
+    seen, applied = payment.seen, payment.applied
+    if not applied.is_granted:
+        return _status_before(payment)
+    if seen.is_disputed:
+        return "disputed"
+    if seen.lost:
+        return "lost"
+    if applied.taken:
+        is_whole = seen.paid is not None and applied.taken >= seen.paid.minor
+        return "refunded" if is_whole else "partially_refunded"
+    return "won" if seen.was_won else "settled"
+
+
+def _status_before(payment: Payment) -> Status:
+    """Before anything was credited: `refunded` if nothing ever will be, as all of it went back first."""
+    seen = payment.seen
+    if seen.stage == "paid":
+        if seen.is_disputed:
+            return "disputed"
+        is_back = seen.paid is not None and 0 < seen.paid.minor <= seen.gone
+        return ("lost" if seen.lost else "refunded") if is_back else "confirming"
+    if seen.stage in {"approved", "pending"}:
+        return "confirming"
+    if seen.stage in {"failed", "expired"}:
+        return cast("Status", seen.stage)
+    return "pending" if payment.is_opened else "created"
+
+
+def seen_in(truth: Truth) -> Seen:
+    """The sums of what a provider says."""
+    refunded = sum(refund.amount.minor for refund in truth.refunds if refund.status != "failed")
+    lost = sum(dispute.amount.minor for dispute in truth.disputes if dispute.status == "lost")
+    return Seen(
+        stage=truth.stage,
+        paid=truth.paid,
+        refunded=refunded,
+        lost=lost,
+        is_disputed=any(dispute.status == "open" for dispute in truth.disputes),
+        was_won=any(dispute.status in {"won", "withdrawn"} for dispute in truth.disputes),
+        warnings=len(truth.warnings),
+        receipt_url=truth.receipt_url,
+        failure=truth.failure,
+    )
+
+
+def share(credits_: Micro, taken: int, paid: int) -> Micro:
+    """How many of these credits `taken` of `paid` minor units were worth: all for all, else rounded down."""
+    return Micro(credits_ if taken >= paid else credits_ * taken // paid)
+
+
+# As documents ------------------------------------------------------------------------------------------------------
+
+
+def to_data(payment: Payment) -> dict[str, Value]:
+    """The fields of `payment_sagas/{id}` that are the payment's own; lease, saga and due time stand beside them."""
+    return {
+        "schema": SCHEMA,
+        "uid": payment.uid,
+        "provider": payment.provider,
+        "flow": payment.flow,
+        "terms": _terms_data(payment.terms),
+        "fingerprint": payment.fingerprint,
+        "created_at": to_datetime(payment.created_at),
+        "expires_at": to_datetime(payment.expires_at),
+        "refs": dict(payment.refs),
+        "checkout_url": payment.checkout_url,
+        "client_secret": payment.client_secret,
+        "success_url": payment.success_url,
+        "cancel_url": payment.cancel_url,
+        "seen": {**asdict(payment.seen), "paid": _fiat_data(payment.seen.paid)},
+        "applied": asdict(payment.applied),
+        "problem": payment.problem,
+        "settled_at": None if payment.settled_at is None else to_datetime(payment.settled_at),
+        "is_opened": payment.is_opened,
+        "polls": payment.polls,
+        "due_shard": payment.due_shard,
+    }
+
+
+def from_data(payment_id: str, data: Data) -> Payment:
+    """The payment that a stored document says."""
+    stored = cast("Mapping[str, Any]", data)
+    terms = stored["terms"]
+    settled_at = stored["settled_at"]
+    return Payment(
+        id=payment_id,
+        uid=Uid(stored["uid"]),
+        provider=stored["provider"],
+        flow=stored["flow"],
+        terms=Terms(**{**terms, "price": Fiat(**terms["price"])}),
+        fingerprint=stored["fingerprint"],
+        created_at=from_datetime(stored["created_at"]),
+        expires_at=from_datetime(stored["expires_at"]),
+        refs=stored["refs"],
+        checkout_url=stored["checkout_url"],
+        client_secret=stored["client_secret"],
+        success_url=stored["success_url"],
+        cancel_url=stored["cancel_url"],
+        seen=Seen(**{**stored["seen"], "paid": _fiat(stored["seen"]["paid"])}),
+        applied=Applied(**stored["applied"]),
+        problem=stored["problem"],
+        settled_at=None if settled_at is None else from_datetime(settled_at),
+        is_opened=stored["is_opened"],
+        polls=stored["polls"],
+    )
+
+
+def view_data(payment: Payment, now: Millis) -> dict[str, Value]:
+    """`payments/{id}`: what its owner's listener shows. Amounts in minor units and µcr."""
+    seen, terms = payment.seen, payment.terms
+    return {
+        "schema": SCHEMA,
+        "uid": payment.uid,
+        "status": status_of(payment),
+        "provider": payment.provider,
+        "package_id": terms.package,
+        "title": terms.title,
+        "price_minor": terms.price.minor,
+        "currency": terms.price.currency,
+        "credits": terms.credits,
+        "bonus": terms.bonus,
+        "refunded_minor": min(seen.refunded, 0 if seen.paid is None else seen.paid.minor),
+        "is_under_review": bool(payment.problem),
+        "failure": seen.failure,
+        "receipt_url": seen.receipt_url,
+        "checkout_url": payment.checkout_url if status_of(payment) in {"created", "pending"} else None,
+        "created_at": to_datetime(payment.created_at),
+        "expires_at": to_datetime(payment.expires_at),
+        "settled_at": None if payment.settled_at is None else to_datetime(payment.settled_at),
+        "updated_at": to_datetime(now),
+    }
+
+
+def with_applied(payment: Payment, **changes: Any) -> Payment:
+    """The payment after something was applied to its account."""
+    return replace(payment, applied=replace(payment.applied, **changes))
+
+
+def _terms_data(terms: Terms) -> dict[str, Value]:
+    return {**asdict(terms), "price": _fiat_data(terms.price)}
+
+
+def _fiat_data(amount: Fiat | None) -> dict[str, Value] | None:
+    return None if amount is None else {"minor": amount.minor, "currency": amount.currency}
+
+
+def _fiat(data: Mapping[str, Any] | None) -> Fiat | None:
+    return None if data is None else Fiat(**data)

@@ -1,0 +1,137 @@
+"""Payments as documents: `payment_sagas/{id}` is ours alone, `payments/{id}` its owner's, one commit writes both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.kernel.clock import Millis, to_datetime
+from shared.kernel.documents import Create, Data, Document, Documents, Order, Put, Query, Value, Where, Write
+from shared.kernel.errors import NotFound
+from shared.kernel.ids import Uid
+from shared.payments.payment import Payment, from_data, to_data, view_data
+from shared.payments.ports import ProviderName
+
+EFFECT_SCHEMA = 1
+
+
+class PaymentNotFound(NotFound):
+    """There is no such payment, or it is another user's."""
+
+    code = "payment_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such payment.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentPage:
+    """Payments as their owners see them, newest first; `after` continues behind the last."""
+
+    items: tuple[Document, ...]
+    after: tuple[Value, ...] | None
+
+
+class Payments:
+    """Reads payments; what writes them is a lease (`shared.sagas.settlement`)."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def find(self, payment_id: str) -> Payment | None:
+        """The payment, or None."""
+        document = self._documents.get(saga_path(payment_id))
+        return None if document is None else from_data(payment_id, document.data)
+
+    def get(self, payment_id: str) -> Payment:
+        """The payment. Raises PaymentNotFound."""
+        payment = self.find(payment_id)
+        if payment is None:
+            raise PaymentNotFound
+        return payment
+
+    def view(self, payment_id: str, uid: Uid | None) -> Data:
+        """What its owner sees; with `uid`, only that owner's. Raises PaymentNotFound."""
+        document = self._documents.get(view_path(payment_id))
+        if document is None or (uid is not None and document.data["uid"] != uid):
+            raise PaymentNotFound
+        return document.data
+
+    def history(self, uid: Uid, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
+        """A user's payments, newest first."""
+        return self._page((Where("uid", "==", uid),), limit, after)
+
+    def listed(self, status: str | None, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
+        """Everybody's payments, newest first, perhaps of one status only."""
+        return self._page(() if status is None else (Where("status", "==", status),), limit, after)
+
+    def under_review(self, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
+        """Payments that wait for an operator, newest first."""
+        return self._page((Where("is_under_review", "==", True),), limit, after)
+
+    def due(self, shard: int, now: Millis, limit: int) -> Sequence[str]:
+        """Payments of a shard that somebody should look at by now, the most overdue first."""
+        query = Query(
+            collection="payment_sagas",
+            where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now))),
+            order_by=(Order("due_at"),),
+            limit=limit,
+        )
+        return [document.id for document in self._documents.query(query)]
+
+    def payment_with_money(self, provider: ProviderName, money: str) -> str | None:
+        """The payment that this money became credits for, if it has."""
+        document = self._documents.get(effect_path(provider, money))
+        return None if document is None else str(document.data["payment"])
+
+    def _page(self, where: tuple[Where, ...], limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
+        query = Query(
+            collection="payments",
+            where=where,
+            order_by=(Order("created_at", descending=True), Order("id", descending=True)),
+            limit=limit + 1,
+            after=after,
+        )
+        found = self._documents.query(query)
+        items = tuple(found[:limit])
+        more = (items[-1].data["created_at"], items[-1].data["id"]) if len(found) > limit else None
+        return PaymentPage(items=items, after=more)
+
+
+def saga_path(payment_id: str) -> str:
+    """Where the payment's saga is."""
+    return f"payment_sagas/{payment_id}"
+
+
+def view_path(payment_id: str) -> str:
+    """Where its owner's listener looks."""
+    return f"payments/{payment_id}"
+
+
+def effect_path(provider: ProviderName, money: str) -> str:
+    """Money received, by the provider's name for it: created once, it names its payment and user for ever."""
+    return f"effects/{provider}:{money}"
+
+
+def effect(payment: Payment, money: str, now: Millis) -> Create:
+    """This money is that payment's."""
+    data: Mapping[str, Value] = {
+        "schema": EFFECT_SCHEMA,
+        "payment": payment.id,
+        "uid": payment.uid,
+        "at": to_datetime(now),
+    }
+    return Create(effect_path(payment.provider, money), data)
+
+
+def fields_of(payment: Payment) -> dict[str, Value]:
+    """The payment's own fields of its saga's document."""
+    return to_data(payment)
+
+
+def view_of(payment: Payment, now: Millis) -> Write:
+    """What its owner sees, to be committed with every change of the saga's document."""
+    return Put(view_path(payment.id), {**view_data(payment, now), "id": payment.id})
+
+
+def payment_in(document: Document) -> Payment:
+    """The payment that a saga's document holds."""
+    return from_data(document.id, document.data)

@@ -1,0 +1,239 @@
+"""What can happen to an account because of a payment: credited, brought to its provider's truth, refunded by us.
+
+    top_up    confirm · record (pivot) · grant
+    follow    suspend · take back · give back · reinstate      only forward
+    refund    withdraw · refund (pivot)
+
+Every effect on the account has an operation of its own, so that effect and result are one commit and whoever repeats
+a step, soon or as a late zombie, is told the first result.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+from shared.kernel.clock import DAY, Clock
+from shared.kernel.documents import Documents
+from shared.kernel.errors import IdempotencyMismatch, Rejected
+from shared.kernel.ids import HoldId, LotId, OperationId, derived_id, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.commands import (
+    PRIORITY_PAID,
+    PRIORITY_PROMOTIONAL,
+    Annul,
+    Command,
+    Grant,
+    Reinstate,
+    Restore,
+    Reverse,
+    Suspend,
+)
+from shared.ledger.errors import AccountClosed
+from shared.ledger.ledger import Ledger
+from shared.payments.fiat import Fiat
+from shared.payments.lifecycle import problem_of
+from shared.payments.payment import Payment, seen_in, share, with_applied
+from shared.payments.ports import PaymentProvider, ProviderName
+from shared.payments.store import Payments, effect, fields_of, payment_in, view_of
+from shared.sagas.saga import Done, Saga, Step, Turn
+
+GIFT = "promo:package"
+ANNULLED = "annulled"
+
+
+class NotAsAgreed(Rejected):
+    """What was received is not what was agreed, or not this payment's."""
+
+    code = "not_as_agreed"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("The payment is not as it was agreed.", problem=problem)
+
+
+class PaymentSteps:
+    """The sagas of a payment. Every step works on the payment's own leased document."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        ledger: Ledger,
+        providers: Mapping[ProviderName, PaymentProvider],
+        clock: Clock,
+    ) -> None:
+        self._payments = Payments(documents)
+        self._ledger = ledger
+        self._providers = providers
+        self._clock = clock
+        self.sagas = (
+            Saga(
+                name="top_up",
+                version=1,
+                steps=(
+                    Step(name="confirm", do=self._confirm),
+                    Step(name="record", do=self._record, is_pivot=True),
+                    Step(name="grant", do=self._grant),
+                ),
+            ),
+            Saga(
+                name="follow",
+                version=1,
+                is_forward_only=True,
+                steps=(
+                    Step(name="suspend", do=self._suspend),
+                    Step(name="take_back", do=self._take_back),
+                    Step(name="give_back", do=self._give_back),
+                    Step(name="reinstate", do=self._reinstate),
+                ),
+            ),
+            Saga(
+                name="refund",
+                version=1,
+                steps=(
+                    Step(name="withdraw", do=self._withdraw, undo=self._undo_withdraw),
+                    Step(name="refund", do=self._refund, is_pivot=True),
+                ),
+            ),
+        )
+
+    # Credited ----------------------------------------------------------------------------------------------------
+
+    def _confirm(self, turn: Turn) -> Done:
+        """Ask again: what was decided may be minutes old by now."""
+        payment = payment_in(turn.leased.document)
+        provider = self._providers[payment.provider]
+        truth = provider.truth(payment.refs)
+        problem = problem_of(payment, truth, is_live=provider.is_live)
+        if problem or truth.stage != "paid" or truth.money != turn.args["money"]:
+            raise NotAsAgreed(problem or truth.stage)
+        return Done(result={"at": self._clock.now()})
+
+    def _record(self, turn: Turn) -> Done:
+        """This money is this payment's, for ever. A claim that came first lets the commit fail."""
+        payment, money = payment_in(turn.leased.document), str(turn.args["money"])
+        owner = self._payments.payment_with_money(payment.provider, money)
+        if owner is not None and owner != payment.id:
+            raise NotAsAgreed("money_of_another")
+        return Done(writes=() if owner else (effect(payment, money, self._clock.now()),))
+
+    def _grant(self, turn: Turn) -> Done:
+        """One lot for what was bought, one for the gift. The operations are the payment's: granted once, ever."""
+        payment, at = payment_in(turn.leased.document), cast("int", turn.results["confirm"]["at"])
+        for lot, amount in payment.lots:
+            is_paid = lot == payment.paid_lot
+            days = None if is_paid else payment.terms.bonus_days
+            self._ledger.execute(
+                payment.uid,
+                Grant(
+                    operation=operation_id("payment", payment.id, "grant", lot),
+                    fingerprint=payment.id,
+                    amount=amount,
+                    lot=lot,
+                    source=_source(payment, lot),
+                    priority=PRIORITY_PAID if is_paid else PRIORITY_PROMOTIONAL,
+                    expires_at=None if days is None else at + days * DAY,
+                    is_paid=is_paid,
+                ),
+            )
+        settled = replace(with_applied(payment, is_granted=True), settled_at=at)
+        return self._done(settled)
+
+    # Brought to the provider's truth --------------------------------------------------------------------------------
+
+    def _suspend(self, turn: Turn) -> Done:
+        payment = payment_in(turn.leased.document)
+        if not turn.args["is_disputed"] or payment.applied.suspension:
+            return Done()
+        hold = HoldId(derived_id("hold", "dispute", payment.id, turn.saga))
+        lots = tuple(lot for lot, _ in payment.lots)
+        command = Suspend(operation=turn.key("suspend"), fingerprint="", lots=lots, hold=hold)
+        self._execute(payment, command)
+        return self._done(with_applied(payment, suspension=hold))
+
+    def _take_back(self, turn: Turn) -> Done:
+        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
+        if target <= payment.applied.taken:
+            return Done()
+        for lot, amount in payment.lots:
+            self._execute(payment, _reverse(payment, turn, "take_back", lot, amount, target))
+        return self._done(with_applied(payment, taken=target))
+
+    def _give_back(self, turn: Turn) -> Done:
+        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
+        if target >= payment.applied.taken:
+            return Done()
+        for lot, amount in payment.lots:
+            self._execute(payment, _restore(payment, turn.key(f"give_back:{lot}"), lot, amount, target))
+        return self._done(with_applied(payment, taken=target))
+
+    def _reinstate(self, turn: Turn) -> Done:
+        payment = payment_in(turn.leased.document)
+        if turn.args["is_disputed"] or not payment.applied.suspension:
+            return Done()
+        hold = HoldId(payment.applied.suspension)
+        self._execute(payment, Reinstate(operation=turn.key("reinstate"), fingerprint="", hold=hold))
+        return self._done(with_applied(payment, suspension=""))
+
+    # Refunded by us --------------------------------------------------------------------------------------------------
+
+    def _withdraw(self, turn: Turn) -> Done:
+        """The credits first, so that nobody spends what is about to be paid back."""
+        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
+        for lot, amount in payment.lots:
+            self._execute(payment, _reverse(payment, turn, "withdraw", lot, amount, target))
+        return self._done(with_applied(payment, taken=target))
+
+    def _undo_withdraw(self, turn: Turn) -> Done:
+        """Use up the operations first, so that a late withdrawal is refused; where it was earlier, give back."""
+        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken_before"])
+        for lot, amount in payment.lots:
+            try:
+                self._execute(payment, Annul(operation=turn.key(f"withdraw:{lot}"), fingerprint=ANNULLED))
+            except IdempotencyMismatch:
+                self._execute(payment, _restore(payment, turn.key(f"undo:withdraw:{lot}"), lot, amount, target))
+        return self._done(with_applied(payment, taken=target))
+
+    def _refund(self, turn: Turn) -> Done:
+        """At the provider, under a key of its own; the adapter finds what was made under it, keys forgotten or not."""
+        payment = payment_in(turn.leased.document)
+        provider = self._providers[payment.provider]
+        amount = Fiat(cast("int", turn.args["amount"]), payment.terms.price.currency)
+        made = provider.refund(payment.refs, amount, turn.key("refund"))
+        truth = provider.truth(payment.refs)
+        told = replace(payment, seen=seen_in(truth))
+        return Done(
+            result={"id": made.id, "status": made.status},
+            changes=fields_of(told),
+            writes=(view_of(told, self._clock.now()),),
+        )
+
+    # What all of them do ----------------------------------------------------------------------------------------------
+
+    def _execute(self, payment: Payment, command: Command) -> None:
+        """Whoever has left has nothing to take back, and gets nothing back."""
+        try:
+            self._ledger.execute(payment.uid, command)
+        except AccountClosed:
+            return
+
+    def _done(self, payment: Payment) -> Done:
+        return Done(changes=fields_of(payment), writes=(view_of(payment, self._clock.now()),))
+
+
+def _source(payment: Payment, lot: LotId) -> str:
+    return f"world:{payment.provider}" if lot == payment.paid_lot else GIFT
+
+
+def _paid(payment: Payment) -> int:
+    """What the payment was for, in minor units: what was credited was exactly this."""
+    return payment.terms.price.minor
+
+
+def _reverse(payment: Payment, turn: Turn, step: str, lot: LotId, amount: Micro, target: int) -> Reverse:
+    wanted = share(amount, target, _paid(payment))
+    return Reverse(operation=turn.key(f"{step}:{lot}"), fingerprint=str(wanted), lot=lot, target=wanted)
+
+
+def _restore(payment: Payment, operation: OperationId, lot: LotId, amount: Micro, target: int) -> Restore:
+    wanted = share(amount, target, _paid(payment))
+    suspension = HoldId(payment.applied.suspension) if payment.applied.suspension else None
+    return Restore(operation=operation, fingerprint=str(wanted), lot=lot, target=wanted, suspension=suspension)

@@ -1,0 +1,291 @@
+"""The one saga of a payment: ask its provider what is true, and bring the user's account to it, step by step.
+
+Many events nudge it, at once and in any order; a lease lets one worker at a time ask and act. What is to be done is
+decided from the whole truth (`shared.payments.lifecycle`), recorded, done under a key of its own, and recorded as done.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
+from shared.kernel.documents import Document, Documents, Value
+from shared.kernel.errors import DomainError, Rejected, Unavailable
+from shared.kernel.events import Alerts, log
+from shared.payments import lifecycle
+from shared.payments.payment import Payment, Seen, seen_in, status_of
+from shared.payments.ports import (
+    PaymentProvider,
+    ProviderName,
+    ProviderRefused,
+    ProviderUnavailable,
+    Refs,
+    Truth,
+    UnknownAtProvider,
+)
+from shared.payments.store import PaymentNotFound, Payments, fields_of, payment_in, saga_path, view_of
+from shared.sagas.leases import Leased, Leases
+from shared.sagas.payment_steps import PaymentSteps
+from shared.sagas.saga import Progress, Runner, progress_of
+
+Begin = Callable[[Leased, Runner], None]
+"""Checks a payment that is in step with its provider, and begins a saga on it."""
+
+LEASE_SECONDS = 90
+"""Longer than what happens between two saves: a few calls of the provider, each with its timeout."""
+PATIENCE_SECONDS = 20.0
+PATIENCE_PAUSE_SECONDS = 0.05
+ROUNDS_MAX = 12
+RETRY: Millis = 15 * SECOND
+STALE_TRUTH: Millis = MINUTE
+OPENED_WITHIN: Millis = 15 * MINUTE
+"""A checkout that was not opened by then never reached its user."""
+
+
+class PaymentBusy(Unavailable):
+    """Another worker is settling this payment right now."""
+
+    code = "payment_busy"
+
+    def __init__(self) -> None:
+        super().__init__("This payment is being worked on; ask again shortly.")
+
+
+class ProviderNotConfigured(Rejected):
+    """This way of paying is not set up here."""
+
+    code = "method_not_configured"
+
+    def __init__(self, provider: str) -> None:
+        super().__init__("This way of paying is not available.", provider=provider)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was known of a payment's lease when somebody began to wait for it."""
+
+    fence: int
+    is_free: bool
+
+
+class Settlement:
+    """Settles payments. Safe to call from many places at once: that is the normal case."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        providers: Mapping[ProviderName, PaymentProvider],
+        steps: PaymentSteps,
+        alerts: Alerts,
+        clock: Clock,
+    ) -> None:
+        self._documents = documents
+        self._payments = Payments(documents)
+        self._providers = providers
+        self._leases = Leases(documents, clock)
+        self._runner = Runner(steps.sagas, clock, alerts)
+        self._alerts = alerts
+        self._clock = clock
+
+    def settle(self, payment_id: str, refs: Refs | None = None, *, patience: float = PATIENCE_SECONDS) -> Payment:
+        """Bring account and payment to what the provider says now; the payment then.
+
+        `refs` are objects of the provider's that a notice named and we may not know yet. Who finds another worker at
+        it waits; if one begins meanwhile and ends, it has seen what we would have, and its result is ours.
+        Raises PaymentNotFound, PaymentBusy, ProviderUnavailable and what the ledger raises; all is tried again later.
+        """
+        claimed = self._claim(payment_id, patience, joins=lambda payment: not set(refs or ()) - set(payment.refs))
+        if isinstance(claimed, Payment):
+            return claimed
+        with _freed(claimed, self._clock):
+            return self._work(claimed, refs or {})
+
+    def refund(self, payment_id: str, begin: "Begin") -> Payment:
+        """Begin a refund of ours on a payment that is in step with its provider, and go as far as possible.
+
+        Raises what `begin` refuses with, PaymentNotFound, PaymentBusy, ProviderUnavailable.
+        """
+        leased = self._claim(payment_id, PATIENCE_SECONDS)
+        assert isinstance(leased, Leased), "nobody else's work is ours"
+        with _freed(leased, self._clock):
+            self._follow(leased, {})
+            begin(leased, self._runner)
+            return self._work(leased, {})
+
+    def revive(self, payment_id: str) -> Payment:
+        """Let a dead letter go on, or a parked payment be looked at again, once its cause is gone."""
+        leased = self._claim(payment_id, PATIENCE_SECONDS)
+        assert isinstance(leased, Leased), "nobody else's work is ours"
+        with _freed(leased, self._clock):
+            self._runner.revive(leased)
+            payment = payment_in(leased.document)
+            if payment.problem:
+                self._save(leased, replace(payment, problem=""))
+            return self._work(leased, {})
+
+    def provider(self, name: ProviderName) -> PaymentProvider:
+        """The adapter. Raises ProviderNotConfigured."""
+        if name not in self._providers:
+            raise ProviderNotConfigured(name)
+        return self._providers[name]
+
+    # The lease -------------------------------------------------------------------------------------------------------
+
+    def _claim(
+        self, payment_id: str, patience: float, *, joins: Callable[[Payment], bool] = lambda _payment: False
+    ) -> Leased | Payment:
+        path, first = saga_path(payment_id), None
+        until = self._clock.monotonic() + patience
+        while True:
+            document = self._documents.get(path)
+            if document is None:
+                raise PaymentNotFound
+            look = _look(document, self._clock.now())
+            if first is not None and look.is_free and look.fence > first.fence and joins(payment_in(document)):
+                return payment_in(document)
+            first = first or look
+            leased = self._leases.claim_read(document, LEASE_SECONDS) if look.is_free else None
+            if leased is not None:
+                return leased
+            if self._clock.monotonic() >= until:
+                raise PaymentBusy
+            self._clock.wait(PATIENCE_PAUSE_SECONDS)
+
+    # The work --------------------------------------------------------------------------------------------------------
+
+    def _work(self, leased: Leased, refs: Refs) -> Payment:
+        payment = self._follow(leased, refs)
+        due_at = lifecycle.next_poll(payment, self._clock.now()) if _is_at_rest(leased) else leased.data["due_at"]
+        self._free(leased, payment, due_at)
+        return payment
+
+    def _follow(self, leased: Leased, refs: Refs) -> Payment:
+        """Do one thing after the other until nothing is left to do now."""
+        for _ in range(ROUNDS_MAX):
+            progress = progress_of(leased.data)
+            if progress is not None and not progress.is_over:
+                self._runner.run(leased)
+                progress = progress_of(leased.data)
+            payment = payment_in(leased.document)
+            if progress is not None and (not progress.is_over or progress.phase == "dead"):
+                return payment
+            if not (payment.is_opened or payment.refs or refs):
+                return self._unopened(leased, payment)
+            if not self._next(leased, payment, {**refs, **payment.refs}, progress):
+                return payment_in(leased.document)
+        raise ProviderUnavailable(payment_in(leased.document).provider)
+
+    def _next(self, leased: Leased, payment: Payment, refs: Refs, progress: Progress | None) -> bool:
+        """Ask, decide, begin the next thing; whether there was one."""
+        provider = self.provider(payment.provider)
+        truth = self._truth(provider, payment, refs)
+        if truth is None:
+            gone = replace(payment.seen, stage="expired") if payment.seen.stage != "paid" else payment.seen
+            self._save(leased, replace(payment, seen=gone, polls=payment.polls + 1))
+            return False
+        _require_news_of(progress, truth, payment.provider)
+        told = replace(payment, seen=seen_in(truth), refs={**refs, **truth.refs}, is_opened=True)
+        self._warn(payment, told)
+        plan = lifecycle.plan(told, truth, is_live=provider.is_live)
+        if plan.action == "top_up" and self._is_taken(told, truth):
+            plan = lifecycle.Plan(action="park", problem="money_of_another")
+        return self._carry_out(leased, told, plan)
+
+    def _carry_out(self, leased: Leased, payment: Payment, plan: lifecycle.Plan) -> bool:
+        if plan.action == "wait":
+            self._save(leased, replace(payment, polls=payment.polls + 1))
+            return False
+        if plan.action == "park":
+            parked = replace(payment, problem=plan.problem)
+            self._save(leased, parked)
+            self._alerts.alert("payment_parked", payment=payment.id, provider=payment.provider, problem=plan.problem)
+            return False
+        if plan.action == "capture":
+            return self._capture(leased, payment)
+        self._runner.begin(leased, plan.action, plan.args, fields_of(payment), view_of(payment, self._clock.now()))
+        return True
+
+    def _capture(self, leased: Leased, payment: Payment) -> bool:
+        """Take what the user approved. A refusal may leave the order as it was, so that the user can try again."""
+        self._save(leased, payment)
+        try:
+            self.provider(payment.provider).capture(payment.refs, f"capture:{payment.id}")
+        except ProviderRefused as refusal:
+            seen = replace(payment.seen, failure=str(refusal.params["reason"]))
+            self._save(leased, replace(payment, seen=seen, polls=payment.polls + 1))
+            log("capture_refused", "WARNING", payment=payment.id, reason=refusal.params["reason"])
+            return False
+        return True
+
+    def _unopened(self, leased: Leased, payment: Payment) -> Payment:
+        if self._clock.now() < payment.created_at + OPENED_WITHIN:
+            return payment
+        expired = replace(payment, seen=Seen(stage="expired"))
+        self._save(leased, expired)
+        return expired
+
+    def _truth(self, provider: PaymentProvider, payment: Payment, refs: Refs) -> Truth | None:
+        """None: the provider does not know it any more. That is no news about money it once had."""
+        try:
+            return provider.truth(refs)
+        except UnknownAtProvider:
+            log("payment_unknown_at_provider", "WARNING", payment=payment.id, provider=payment.provider)
+            return None
+
+    def _is_taken(self, payment: Payment, truth: Truth) -> bool:
+        owner = self._payments.payment_with_money(payment.provider, str(truth.money))
+        return owner is not None and owner != payment.id
+
+    def _warn(self, before: Payment, after: Payment) -> None:
+        if after.seen.warnings > before.seen.warnings:
+            self._alerts.alert("early_fraud_warning", payment=after.id, provider=after.provider)
+        if after.seen.is_disputed and not before.seen.is_disputed:
+            self._alerts.alert("payment_disputed", payment=after.id, provider=after.provider)
+
+    def _save(self, leased: Leased, payment: Payment) -> None:
+        leased.save(fields_of(payment), view_of(payment, self._clock.now()))
+
+    def _free(self, leased: Leased, payment: Payment, due_at: Value | Millis) -> None:
+        at = to_datetime(due_at) if isinstance(due_at, int) else due_at
+        leased.free({"due_at": at})
+        log("payment_settled", payment=payment.id, status=status_of(payment))
+
+
+class _freed:  # noqa: N801  # used like a function
+    """Lets go of a payment in whatever way the block ends, to be taken up again soon if it failed."""
+
+    def __init__(self, leased: Leased, clock: Clock) -> None:
+        self._leased = leased
+        self._clock = clock
+
+    def __enter__(self) -> None:
+        """Nothing to do: it is held already."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """A worker that dies, or lost its lease, writes nothing; the lease ends by itself."""
+        if not isinstance(error, Exception):
+            return
+        try:
+            self._leased.free({"due_at": to_datetime(self._clock.now() + RETRY)})
+        except DomainError as failure:
+            log("payment_not_freed", "WARNING", path=self._leased.path, code=failure.code)
+
+
+def _require_news_of(progress: Progress | None, truth: Truth, provider: ProviderName) -> None:
+    """A refund of ours that the provider does not list yet: its answer is older than what we did. Ask again later."""
+    if progress is None or progress.name != "refund" or progress.phase != "completed":
+        return
+    ours = str(cast("Mapping[str, object]", progress.done["refund"])["id"])
+    if ours not in {refund.id for refund in truth.refunds}:
+        raise ProviderUnavailable(provider)
+
+
+def _is_at_rest(leased: Leased) -> bool:
+    progress = progress_of(leased.data)
+    return progress is None or progress.phase in {"completed", "compensated"}
+
+
+def _look(document: Document, now: Millis) -> _Look:
+    lease = cast("Mapping[str, object]", document.data["lease"])
+    until = from_datetime(lease["until"])  # type: ignore[arg-type]  # a lease ends at a time
+    return _Look(fence=cast("int", lease["fence"]), is_free=until <= now)
