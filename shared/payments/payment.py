@@ -98,6 +98,8 @@ class Payment:
     settled_at: Millis | None = None
     is_opened: bool = False
     polls: int = 0
+    slot: str = ""
+    """Its place among its user's purchases of a limited package."""
 
     @property
     def paid_lot(self) -> LotId:
@@ -198,6 +200,7 @@ def to_data(payment: Payment) -> dict[str, Value]:
         "settled_at": None if payment.settled_at is None else to_datetime(payment.settled_at),
         "is_opened": payment.is_opened,
         "polls": payment.polls,
+        "slot": payment.slot,
         "due_shard": payment.due_shard,
     }
 
@@ -227,6 +230,7 @@ def from_data(payment_id: str, data: Data) -> Payment:
         settled_at=None if settled_at is None else from_datetime(settled_at),
         is_opened=stored["is_opened"],
         polls=stored["polls"],
+        slot=stored["slot"],
     )
 
 

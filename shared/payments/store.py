@@ -1,10 +1,10 @@
 """Payments as documents: `payment_sagas/{id}` is ours alone, `payments/{id}` its owner's, one commit writes both."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.kernel.clock import Millis, to_datetime
-from shared.kernel.documents import Create, Data, Document, Documents, Order, Put, Query, Value, Where, Write
+from shared.kernel.documents import Create, Data, Delete, Document, Documents, Order, Put, Query, Value, Where, Write
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import Uid
 from shared.payments.payment import Payment, from_data, to_data, view_data
@@ -130,6 +130,11 @@ def fields_of(payment: Payment) -> dict[str, Value]:
 def view_of(payment: Payment, now: Millis) -> Write:
     """What its owner sees, to be committed with every change of the saga's document."""
     return Put(view_path(payment.id), {**view_data(payment, now), "id": payment.id})
+
+
+def without_slot(payment: Payment) -> tuple[Payment, tuple[Write, ...]]:
+    """The payment once it gives up its place among its user's purchases, and the write that frees it."""
+    return (replace(payment, slot=""), (Delete(payment.slot),)) if payment.slot else (payment, ())
 
 
 def payment_in(document: Document) -> Payment:

@@ -23,7 +23,15 @@ from shared.payments.ports import (
     Truth,
     UnknownAtProvider,
 )
-from shared.payments.store import PaymentNotFound, Payments, fields_of, payment_in, saga_path, view_of
+from shared.payments.store import (
+    PaymentNotFound,
+    Payments,
+    fields_of,
+    payment_in,
+    saga_path,
+    view_of,
+    without_slot,
+)
 from shared.sagas.leases import Leased, Leases
 from shared.sagas.payment_steps import PaymentSteps
 from shared.sagas.saga import Progress, Runner, progress_of
@@ -90,11 +98,11 @@ class Settlement:
     def settle(self, payment_id: str, refs: Refs | None = None, *, patience: float = PATIENCE_SECONDS) -> Payment:
         """Bring account and payment to what the provider says now; the payment then.
 
-        `refs` are objects of the provider's that a notice named and we may not know yet. Who finds another worker at
-        it waits; if one begins meanwhile and ends, it has seen what we would have, and its result is ours.
+        `refs` are the provider's objects as a notice named them, for a payment whose own we never heard. Who finds
+        another worker at it waits; if one begins meanwhile and ends, it has seen what we would have.
         Raises PaymentNotFound, PaymentBusy, ProviderUnavailable and what the ledger raises; all is tried again later.
         """
-        claimed = self._claim(payment_id, patience, joins=lambda payment: not set(refs or ()) - set(payment.refs))
+        claimed = self._claim(payment_id, patience, joins=lambda payment: bool(payment.refs or not refs))
         if isinstance(claimed, Payment):
             return claimed
         with _freed(claimed, self._clock):
@@ -122,6 +130,13 @@ class Settlement:
             if payment.problem:
                 self._save(leased, replace(payment, problem=""))
             return self._work(leased, {})
+
+    def progress(self, payment_id: str) -> Progress | None:
+        """The saga that ran last, or runs. Raises PaymentNotFound."""
+        document = self._documents.get(saga_path(payment_id))
+        if document is None:
+            raise PaymentNotFound
+        return progress_of(document.data)
 
     def provider(self, name: ProviderName) -> PaymentProvider:
         """The adapter. Raises ProviderNotConfigured."""
@@ -171,7 +186,7 @@ class Settlement:
                 return payment
             if not (payment.is_opened or payment.refs or refs):
                 return self._unopened(leased, payment)
-            if not self._next(leased, payment, {**refs, **payment.refs}, progress):
+            if not self._next(leased, payment, payment.refs or refs, progress):
                 return payment_in(leased.document)
         raise ProviderUnavailable(payment_in(leased.document).provider)
 
@@ -182,6 +197,9 @@ class Settlement:
         if truth is None:
             gone = replace(payment.seen, stage="expired") if payment.seen.stage != "paid" else payment.seen
             self._save(leased, replace(payment, seen=gone, polls=payment.polls + 1))
+            return False
+        if not payment.refs and truth.payment != payment.id:
+            log("notice_of_another_payment", "WARNING", payment=payment.id, provider=payment.provider)
             return False
         _require_news_of(progress, truth, payment.provider)
         told = replace(payment, seen=seen_in(truth), refs={**refs, **truth.refs}, is_opened=True)
@@ -243,9 +261,11 @@ class Settlement:
             self._alerts.alert("payment_disputed", payment=after.id, provider=after.provider)
 
     def _save(self, leased: Leased, payment: Payment) -> None:
-        leased.save(fields_of(payment), view_of(payment, self._clock.now()))
+        """Its place among a user's purchases of a limited package goes with what comes to nothing."""
+        freed, also = without_slot(payment) if status_of(payment) in {"failed", "expired"} else (payment, ())
+        leased.save(fields_of(freed), view_of(freed, self._clock.now()), *also)
 
-    def _free(self, leased: Leased, payment: Payment, due_at: Value | Millis) -> None:
+    def _free(self, leased: Leased, payment: Payment, due_at: "Value") -> None:
         at = to_datetime(due_at) if isinstance(due_at, int) else due_at
         leased.free({"due_at": at})
         log("payment_settled", payment=payment.id, status=status_of(payment))

@@ -1,0 +1,204 @@
+"""A user buys a package: agree the terms, open a checkout at the provider, and tell the user where to pay."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from shared.kernel.clock import MINUTE, Clock, Millis, to_datetime
+from shared.kernel.documents import Create, Documents, PreconditionFailed, Put, Value, Write
+from shared.kernel.errors import Conflict, DomainError, IdempotencyMismatch
+from shared.kernel.events import log
+from shared.kernel.ids import OperationId, Uid, derived_id
+from shared.payments.packages import Package, Packages
+from shared.payments.payment import Payment, Seen, Terms
+from shared.payments.ports import Checkout, Flow, Opened, PaymentProvider, ProviderName, ProviderRefused
+from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, without_slot
+from shared.sagas.leases import Leased, Leases
+from shared.sagas.settlement import LEASE_SECONDS, RETRY, PaymentBusy, ProviderNotConfigured
+
+CHECKOUT_LIFETIME: Millis = 60 * MINUTE
+POLL_FIRST: Millis = MINUTE
+CREATE_ATTEMPTS_MAX = 5
+
+
+class PackageLimitReached(Conflict):
+    """This user has bought this package as often as one user may."""
+
+    code = "package_limit_reached"
+
+    def __init__(self, package: str, limit: int) -> None:
+        super().__init__("You have bought this package as often as is allowed.", package=package, limit=limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a user asks for. The addresses are allowed ones: whoever builds this has checked them."""
+
+    uid: Uid
+    package: str
+    provider: ProviderName
+    flow: Flow
+    success_url: str
+    cancel_url: str
+
+
+class Checkouts:
+    """Begins payments. The same operation is the same payment, however often it is asked for."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        packages: Packages,
+        providers: Mapping[ProviderName, PaymentProvider],
+        clock: Clock,
+    ) -> None:
+        self._documents = documents
+        self._payments = Payments(documents)
+        self._packages = packages
+        self._providers = providers
+        self._leases = Leases(documents, clock)
+        self._clock = clock
+
+    def begin(self, wanted: Wanted, operation: OperationId, fingerprint: str) -> Payment:
+        """The payment, open at its provider.
+
+        Raises PackageNotFound, PackageLimitReached, ProviderNotConfigured, IdempotencyMismatch, ProviderRefused (the
+        payment has failed), ProviderUnavailable and PaymentBusy (ask again with the same key).
+        """
+        payment_id = derived_id("pay", operation)
+        known = self._payments.find(payment_id)
+        if known is not None:
+            return self._resume(known, fingerprint)
+        if wanted.provider not in self._providers:
+            raise ProviderNotConfigured(wanted.provider)
+        package = self._packages.get(wanted.package)
+        payment = self._agreed(payment_id, wanted, package, fingerprint)
+        for _ in range(CREATE_ATTEMPTS_MAX):
+            try:
+                payment = replace(payment, slot=self._slot(package, payment))
+                leased = self._create(payment)
+            except PreconditionFailed:
+                known = self._payments.find(payment_id)
+                if known is not None:
+                    return self._resume(known, fingerprint)
+                continue  # somebody took the place among a user's purchases that we had chosen
+            return self._open(leased, payment)
+        raise PaymentBusy
+
+    def _agreed(self, payment_id: str, wanted: Wanted, package: Package, fingerprint: str) -> Payment:
+        now = self._clock.now()
+        return Payment(
+            id=payment_id,
+            uid=wanted.uid,
+            provider=wanted.provider,
+            flow=wanted.flow,
+            terms=Terms(
+                package=package.id,
+                title=package.title,
+                price=package.price,
+                credits=package.credits,
+                bonus=package.bonus,
+                bonus_days=package.bonus_days,
+            ),
+            fingerprint=fingerprint,
+            created_at=now,
+            expires_at=now + CHECKOUT_LIFETIME,
+            success_url=_naming(wanted.success_url, payment_id),
+            cancel_url=_naming(wanted.cancel_url, payment_id),
+        )
+
+    def _resume(self, known: Payment, fingerprint: str) -> Payment:
+        """Asked again: the same answer, or, if it never got so far, the rest of the work."""
+        if known.fingerprint != fingerprint:
+            raise IdempotencyMismatch
+        if known.is_opened or known.seen.stage:
+            return known
+        leased = self._leases.claim(saga_path(known.id), LEASE_SECONDS)
+        if leased is None:
+            raise PaymentBusy
+        payment = payment_in(leased.document)
+        if payment.is_opened:
+            leased.free({})
+            return payment
+        return self._open(leased, payment)
+
+    def _create(self, payment: Payment) -> Leased:
+        due_at = to_datetime(self._clock.now() + RETRY)
+        also: list[Write] = [view_of(payment, self._clock.now())]
+        if payment.slot:
+            also.append(Create(payment.slot, {"uid": payment.uid, "payment": payment.id}))
+        data: dict[str, Value] = {**fields_of(payment), "saga": None, "due_at": due_at}
+        return self._leases.create(saga_path(payment.id), data, LEASE_SECONDS, *also)
+
+    def _slot(self, package: Package, payment: Payment) -> str:
+        """A free place among this user's purchases of a limited package; exact, as its document is created once."""
+        if package.per_user_limit is None:
+            return ""
+        paths = [slot_path(package.id, payment.uid, n) for n in range(package.per_user_limit)]
+        found = self._documents.get_all(paths)
+        free = next((path for path, slot in zip(paths, found, strict=True) if slot is None), None)
+        if free is None:
+            raise PackageLimitReached(package.id, package.per_user_limit)
+        return free
+
+    def _open(self, leased: Leased, payment: Payment) -> Payment:
+        provider = self._providers[payment.provider]
+        customer = self._documents.get(customer_path(payment.provider, payment.uid))
+        try:
+            opened = provider.open(
+                Checkout(
+                    payment=payment.id,
+                    uid=payment.uid,
+                    amount=payment.terms.price,
+                    title=payment.terms.title,
+                    flow=payment.flow,
+                    success_url=payment.success_url,
+                    cancel_url=payment.cancel_url,
+                    expires_at=payment.expires_at,
+                    customer=None if customer is None else str(customer.data["customer"]),
+                )
+            )
+        except ProviderRefused as refusal:
+            self._refused(leased, payment, str(refusal.params["reason"]))
+            raise
+        except DomainError:
+            leased.free({"due_at": to_datetime(self._clock.now() + RETRY)})
+            raise
+        return self._opened(leased, payment, opened)
+
+    def _opened(self, leased: Leased, payment: Payment, opened: Opened) -> Payment:
+        now = self._clock.now()
+        open_ = replace(
+            payment,
+            refs={**payment.refs, **opened.refs},
+            checkout_url=opened.checkout_url,
+            client_secret=opened.client_secret,
+            is_opened=True,
+        )
+        also: list[Write] = [view_of(open_, now)]
+        if opened.customer is not None:
+            data: dict[str, Value] = {"uid": payment.uid, "customer": opened.customer}
+            also.append(Put(customer_path(payment.provider, payment.uid), data))
+        leased.free({**fields_of(open_), "due_at": to_datetime(now + POLL_FIRST)}, *also)
+        log("checkout_opened", payment=payment.id, provider=payment.provider, package=payment.terms.package)
+        return open_
+
+    def _refused(self, leased: Leased, payment: Payment, reason: str) -> None:
+        failed, freed = without_slot(replace(payment, seen=Seen(stage="failed", failure=reason)))
+        leased.free({**fields_of(failed), "due_at": None}, view_of(failed, self._clock.now()), *freed)
+        log("checkout_refused", "WARNING", payment=payment.id, provider=payment.provider, reason=reason)
+
+
+def slot_path(package: str, uid: Uid, number: int) -> str:
+    """A user's n-th place among the purchases of a limited package."""
+    return f"package_slots/{derived_id('slot', package, uid, str(number))}"
+
+
+def customer_path(provider: ProviderName, uid: Uid) -> str:
+    """What the provider calls this user."""
+    return f"customers/{provider}:{uid}"
+
+
+def _naming(url: str, payment_id: str) -> str:
+    """The address with the payment's id, so that the page the user comes back to knows what to ask about."""
+    head, mark, tail = url.partition("#")
+    return f"{head}{'&' if '?' in head else '?'}payment_id={payment_id}{mark}{tail}"

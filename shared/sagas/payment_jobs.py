@@ -1,0 +1,113 @@
+"""The payments' periodic work: resume what stalled, look after unhandled notices, list what no webhook brought."""
+
+from collections.abc import Callable, Mapping
+
+from shared.kernel.clock import DAY, MINUTE, Clock, Millis
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
+from shared.kernel.ids import Uid
+from shared.payments import inbox as inbox_
+from shared.payments import payment as payment_
+from shared.payments.inbox import Inbox
+from shared.payments.ports import PaymentProvider, ProviderName
+from shared.payments.store import Payments
+from shared.sagas.jobs import Job, Turn
+from shared.sagas.payment_inbox import PaymentInbox
+from shared.sagas.settlement import Settlement
+
+PAGE = 50
+RESUME_SECONDS = 60.0
+INBOX_SECONDS = 40.0
+LISTING_SECONDS = 30.0
+LISTING_EVERY: Millis = 5 * MINUTE
+LISTING_OVERLAP: Millis = 15 * MINUTE
+"""A provider may list an event a little after its time."""
+LISTING_FIRST: Millis = DAY
+
+
+class PaymentJobs:
+    """What `every_minute` does for payments."""
+
+    def __init__(
+        self,
+        payments: Payments,
+        settlement: Settlement,
+        inbox: Inbox,
+        handler: PaymentInbox,
+        providers: Callable[[], Mapping[ProviderName, PaymentProvider]],
+        clock: Clock,
+    ) -> None:
+        self._payments = payments
+        self._settlement = settlement
+        self._inbox = inbox
+        self._handler = handler
+        self._providers = providers
+        self._clock = clock
+
+    def every_minute(self) -> tuple[Job, ...]:
+        """Settle what is due, deal with notices that a trigger lost, ask providers for events that never came."""
+        return (
+            Job(name="notices", seconds=INBOX_SECONDS, run=self.notices),
+            Job(name="payments", seconds=RESUME_SECONDS, run=self.resume),
+            Job(name="provider_events", seconds=LISTING_SECONDS, run=self.listing),
+        )
+
+    def resume(self, turn: Turn) -> None:
+        """Settle payments that are due, shard by shard."""
+        self._by_shard(turn, payment_.DUE_SHARDS, self._resume_shard)
+
+    def notices(self, turn: Turn) -> None:
+        """Deal with notices that are due, shard by shard."""
+        self._by_shard(turn, inbox_.DUE_SHARDS, self._notices_shard)
+
+    def listing(self, turn: Turn) -> None:
+        """Every few minutes, list each provider's events since the last time; those we have are known by their ids."""
+        now = self._clock.now()
+        last = int(turn.cursor or 0)
+        if now - last < LISTING_EVERY:
+            return
+        since = last - LISTING_OVERLAP if last else now - LISTING_FIRST
+        is_whole = all(self._list(provider, since, turn) for provider in self._providers().values())
+        turn.cursor = str(now) if is_whole else turn.cursor
+
+    def _list(self, provider: PaymentProvider, since: Millis, turn: Turn) -> bool:
+        """Whether all was listed; what was not is listed next time."""
+        cursor: str | None = None
+        try:
+            while not turn.is_over():
+                page = provider.notices(since, cursor)
+                for notice in page.items:
+                    if self._inbox.store(notice):
+                        log("notice_was_missed", "WARNING", provider=notice.provider, event_id=notice.id)
+                        self._handler.handle(f"{notice.provider}:{notice.id}")
+                        turn.done += 1
+                cursor = page.cursor
+                if cursor is None:
+                    return True
+        except DomainError as error:
+            log("provider_events_not_listed", "ERROR", provider=provider.name, code=error.code)
+        return False
+
+    def _by_shard(self, turn: Turn, shards: int, work: Callable[[Turn, int], None]) -> None:
+        first = int(turn.cursor or 0)
+        for shard in range(first, first + shards):
+            if turn.is_over():
+                return
+            turn.cursor = str(shard % shards)
+            work(turn, shard % shards)
+        turn.cursor = "0"
+
+    def _resume_shard(self, turn: Turn, shard: int) -> None:
+        for payment in self._payments.due(shard, self._clock.now(), PAGE):
+            if turn.is_over():
+                return
+            turn.attempt("payments", Uid(payment), self._resume_one)
+
+    def _resume_one(self, payment: str) -> None:
+        self._settlement.settle(payment, patience=0)
+
+    def _notices_shard(self, turn: Turn, shard: int) -> None:
+        for document in self._inbox.due(shard, PAGE):
+            if turn.is_over():
+                return
+            turn.attempt("notices", Uid(document.id), self._handler.handle)

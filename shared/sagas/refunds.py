@@ -1,0 +1,97 @@
+"""An operator gives money back: the credits are withdrawn first, then the provider pays, or the credits return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.kernel.clock import Clock, to_datetime
+from shared.kernel.documents import Create, Documents, Value
+from shared.kernel.errors import Conflict, IdempotencyMismatch, InvalidValue
+from shared.kernel.ids import OperationId
+from shared.payments.payment import Payment, status_of
+from shared.payments.ports import ProviderRefused
+from shared.payments.store import payment_in
+from shared.sagas.leases import Leased
+from shared.sagas.saga import Runner, progress_of
+from shared.sagas.settlement import Settlement
+
+REFUNDABLE = frozenset({"settled", "partially_refunded", "won"})
+
+
+class NotRefundable(Conflict):
+    """This payment has nothing to give back, or not now: `status` says where it is."""
+
+    code = "not_refundable"
+
+    def __init__(self, status: str) -> None:
+        super().__init__("This payment cannot be refunded as it is.", status=status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundAsked:
+    """A refund of `minor` units, or of all that is left (None). The same operation is the same refund."""
+
+    payment: str
+    minor: int | None
+    operation: OperationId
+    fingerprint: str
+
+
+class Refunds:
+    """Refunds by us. Those that others make in the provider's dashboard come in as news (`Settlement`)."""
+
+    def __init__(self, documents: Documents, settlement: Settlement, clock: Clock) -> None:
+        self._documents = documents
+        self._settlement = settlement
+        self._clock = clock
+
+    def refund(self, asked: RefundAsked) -> Payment:
+        """Give back, and say where the payment is then.
+
+        Raises PaymentNotFound, NotRefundable, InvalidValue for more than is left, IdempotencyMismatch, ProviderRefused
+        when the provider would not (the credits are back), PaymentBusy, ProviderUnavailable.
+        """
+        before = self._documents.get(_path(asked.operation))
+        if before is not None:
+            if before.data["fingerprint"] != asked.fingerprint:
+                raise IdempotencyMismatch
+            payment = self._settlement.settle(asked.payment)
+        else:
+            payment = self._settlement.refund(asked.payment, lambda leased, runner: self._begin(leased, runner, asked))
+        refused = self._refusal(asked)
+        if refused:
+            raise ProviderRefused(payment.provider, refused)
+        return payment
+
+    def _begin(self, leased: Leased, runner: Runner, asked: RefundAsked) -> None:
+        payment = payment_in(leased.document)
+        progress = progress_of(leased.data)
+        if status_of(payment) not in REFUNDABLE or (progress is not None and progress.phase == "dead"):
+            raise NotRefundable(status_of(payment))
+        left = payment.terms.price.minor - payment.applied.taken
+        minor = left if asked.minor is None else asked.minor
+        if not 0 < minor <= left:
+            raise InvalidValue("amount", f"must be from 1 to {left} minor units")
+        args: Mapping[str, Value] = {
+            "amount": minor,
+            "taken": payment.applied.taken + minor,
+            "taken_before": payment.applied.taken,
+            "operation": asked.operation,
+        }
+        data: Mapping[str, Value] = {
+            "payment": payment.id,
+            "uid": payment.uid,
+            "minor": minor,
+            "fingerprint": asked.fingerprint,
+            "at": to_datetime(self._clock.now()),
+        }
+        runner.begin(leased, "refund", args, {}, Create(_path(asked.operation), data))
+
+    def _refusal(self, asked: RefundAsked) -> str:
+        """Why the provider would not, if this refund was undone."""
+        saga = self._settlement.progress(asked.payment)
+        is_ours = saga is not None and saga.name == "refund" and saga.args["operation"] == asked.operation
+        return saga.code if saga is not None and is_ours and saga.phase == "compensated" else ""
+
+
+def _path(operation: OperationId) -> str:
+    return f"payment_refunds/{operation}"

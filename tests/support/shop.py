@@ -1,0 +1,133 @@
+"""A shop in memory: packages, both providers, and as many instances of our side as a test likes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.kernel.documents import Document, Documents, Query
+from shared.kernel.ids import OperationId, Uid
+from shared.ledger.ledger import Ledger
+from shared.ledger.views import Balance
+from shared.payments.fiat import Fiat
+from shared.payments.inbox import Inbox
+from shared.payments.packages import Packages
+from shared.payments.payment import Payment, status_of
+from shared.payments.ports import Notice, ProviderName
+from shared.payments.store import Payments
+from shared.platform.memory.alerts import MemoryAlerts
+from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
+from shared.platform.memory.payments import MemoryProvider
+from shared.sagas.checkout import Checkouts, Wanted
+from shared.sagas.jobs import Turn
+from shared.sagas.payment_inbox import PaymentInbox
+from shared.sagas.payment_jobs import PaymentJobs
+from shared.sagas.payment_steps import PaymentSteps
+from shared.sagas.refunds import RefundAsked, Refunds
+from shared.sagas.settlement import Settlement
+from tests.support.ledgers import UID, ledger_on
+
+PRICE = Fiat(1_000, "USD")
+CREDITS, BONUS = 1_000_000_000, 100_000_000
+PACKAGE: dict[str, Any] = {
+    "title": "1,000 credits",
+    "price_minor": PRICE.minor,
+    "currency": PRICE.currency,
+    "credits": CREDITS,
+    "bonus": BONUS,
+    "bonus_days": 30,
+}
+
+
+class Instance:
+    """Our side as one process has it: everything built anew, nothing remembered."""
+
+    def __init__(self, shop: "Shop", documents: Documents | None = None) -> None:
+        stored = documents or shop.documents
+        self.ledger: Ledger = ledger_on(stored, shop.clock, shop.alerts)
+        self.packages = Packages(stored, shop.clock)
+        self.payments = Payments(stored)
+        steps = PaymentSteps(stored, self.ledger, shop.providers, shop.clock)
+        self.settlement = Settlement(stored, shop.providers, steps, shop.alerts, shop.clock)
+        self.checkouts = Checkouts(stored, self.packages, shop.providers, shop.clock)
+        self.refunds = Refunds(stored, self.settlement, shop.clock)
+        self.inbox = Inbox(stored, shop.clock, shop.alerts, dict.fromkeys(shop.providers, False))
+        self.handler = PaymentInbox(stored, self.settlement, shop.providers, shop.alerts, shop.clock)
+        self.jobs = PaymentJobs(
+            self.payments, self.settlement, self.inbox, self.handler, lambda: shop.providers, shop.clock
+        )
+
+    def receive(self, notice: Notice) -> None:
+        """A webhook and what its document triggers."""
+        self.inbox.store(notice)
+        self.handler.handle(f"{notice.provider}:{notice.id}")
+
+
+@dataclass
+class Shop:
+    """The world that instances share."""
+
+    documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+    clock: ManualClock = field(default_factory=ManualClock)
+    alerts: MemoryAlerts = field(default_factory=MemoryAlerts)
+    cursors: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.stripe = MemoryProvider(self.clock, "stripe")
+        self.paypal = MemoryProvider(self.clock, "paypal")
+        self.providers: dict[ProviderName, MemoryProvider] = {"stripe": self.stripe, "paypal": self.paypal}
+        Packages(self.documents, self.clock).put("small", PACKAGE)
+
+    def instance(self, documents: Documents | None = None) -> Instance:
+        return Instance(self, documents)
+
+    def wanted(self, provider: ProviderName = "stripe", package: str = "small", uid: Uid = UID) -> Wanted:
+        return Wanted(
+            uid=uid,
+            package=package,
+            provider=provider,
+            flow="redirect",
+            success_url="https://app.example/thanks",
+            cancel_url="https://app.example/",
+        )
+
+    def begin(self, provider: ProviderName = "stripe", key: str = "k", **more: Any) -> Payment:
+        wanted = self.wanted(provider, **more)
+        return self.instance().checkouts.begin(wanted, OperationId(f"op_{provider}_{key}"), "f")
+
+    def bought(self, provider: ProviderName = "stripe", key: str = "k") -> Payment:
+        """A payment begun, paid and settled."""
+        payment = self.begin(provider, key)
+        self.providers[provider].approve(payment.id)
+        return self.instance().settlement.settle(payment.id)
+
+    def every_minute(self) -> None:
+        """What the schedule does, each job from where it left off."""
+        for job in self.instance().jobs.every_minute():
+            turn = Turn(self.cursors.get(job.name, ""), self.clock, job.seconds)
+            job.run(turn)
+            self.cursors[job.name] = turn.cursor
+
+    def all(self, collection: str) -> list[Document]:
+        """Every document of a collection."""
+        return self.documents.query(Query(collection=collection, limit=10_000))
+
+    def status(self, payment: Payment) -> str:
+        """What the owner's listener shows, which must be what the saga's document says."""
+        instance = self.instance()
+        shown = str(instance.payments.view(payment.id, payment.uid)["status"])
+        assert shown == status_of(instance.payments.get(payment.id))
+        return shown
+
+    def balance(self, uid: Uid = UID) -> Balance:
+        return self.instance().ledger.balance(uid)
+
+    def money(self, uid: Uid = UID) -> tuple[int, int, int]:
+        """Available, held and owed, in µcr; the chain behind it is valid."""
+        instance = self.instance()
+        assert instance.ledger.verify(uid) == []
+        balance = instance.ledger.balance(uid)
+        return balance.available, balance.held, balance.debt
+
+    def refund(self, payment: Payment, minor: int | None = None, key: str = "r") -> Payment:
+        asked = RefundAsked(payment=payment.id, minor=minor, operation=OperationId(f"op_{key}"), fingerprint=str(minor))
+        return self.instance().refunds.refund(asked)
