@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from shared.ledger.ledger import Ledger
     from shared.ledger.relay import Relay
     from shared.payments.inbox import Inbox
+    from shared.payments.packages import Packages
     from shared.payments.ports import PaymentProvider, ProviderName, Webhooks
+    from shared.payments.store import Payments
     from shared.sagas.chat_turn import ChatTurn
+    from shared.sagas.checkout import Checkouts
     from shared.sagas.first_sight import FirstSight
     from shared.sagas.greeting import Greeting
     from shared.sagas.image_job import ImageJob
@@ -44,6 +47,10 @@ if TYPE_CHECKING:
     from shared.sagas.models_sync import ModelsSync
     from shared.sagas.openai_call import OpenAICall
     from shared.sagas.operators import Operators
+    from shared.sagas.payment_inbox import PaymentInbox
+    from shared.sagas.payment_operators import PaymentOperators
+    from shared.sagas.refunds import Refunds
+    from shared.sagas.settlement import Settlement
     from shared.sagas.welcome_bonus import WelcomeBonus
     from shared.users.api_keys import ApiKeys
     from shared.users.audit import AuditTrail
@@ -388,6 +395,57 @@ class Services:
         )
 
     @part
+    def packages(self) -> "Packages":
+        """What is sold."""
+        from shared.payments.packages import Packages
+
+        return Packages(self.documents, self.clock)
+
+    @part
+    def payments(self) -> "Payments":
+        """What was paid."""
+        from shared.payments.store import Payments
+
+        return Payments(self.documents)
+
+    @part
+    def checkouts(self) -> "Checkouts":
+        """Buying a package."""
+        from shared.sagas.checkout import Checkouts
+
+        return Checkouts(self.documents, self.packages, self.payment_providers, self.clock)
+
+    @part
+    def settlement(self) -> "Settlement":
+        """Accounts brought to what providers say."""
+        from shared.sagas.payment_steps import PaymentSteps
+        from shared.sagas.settlement import Settlement
+
+        steps = PaymentSteps(self.documents, self.ledger, self.payment_providers, self.clock)
+        return Settlement(self.documents, self.payment_providers, steps, self.alerts, self.clock)
+
+    @part
+    def refunds(self) -> "Refunds":
+        """Money given back by us."""
+        from shared.sagas.refunds import Refunds
+
+        return Refunds(self.documents, self.settlement, self.clock)
+
+    @part
+    def payment_inbox(self) -> "PaymentInbox":
+        """What providers' notices lead to."""
+        from shared.sagas.payment_inbox import PaymentInbox
+
+        return PaymentInbox(self.documents, self.settlement, self.payment_providers, self.alerts, self.clock)
+
+    @part
+    def payment_operators(self) -> "PaymentOperators":
+        """What operators do about payments."""
+        from shared.sagas.payment_operators import PaymentOperators
+
+        return PaymentOperators(self.operators, self.audit, self.packages, self.payments, self.refunds, self.settlement)
+
+    @part
     def profiles(self) -> "Profiles":
         """What is known about users."""
         from shared.users.profiles import Profiles
@@ -446,8 +504,11 @@ class Services:
     @part
     def leaving(self) -> "Leaving":
         """A user leaves."""
+        from shared.sagas.customers import Customers
         from shared.sagas.leaving import Leaving
         from shared.users.erasing import Below
+
+        customers = Customers(self.documents, self.payment_providers)
 
         notes = Below(self.documents, "accounts/{uid}/notes")
         return Leaving(
@@ -456,7 +517,16 @@ class Services:
             self.identity,
             self.profiles,
             self.first_sight,
-            [self.conversations, self.preferences, self.api_keys, self.answers, notes, self.image_tasks, self.images],
+            [
+                self.conversations,
+                self.preferences,
+                self.api_keys,
+                self.answers,
+                notes,
+                self.image_tasks,
+                self.images,
+                customers,
+            ],
             self.alerts,
             self.clock,
         )

@@ -2,6 +2,7 @@
 
 from functions.http import (
     admin,
+    admin_payments,
     analytics,
     api_keys,
     chat,
@@ -13,6 +14,7 @@ from functions.http import (
     monitoring,
     openai,
     openai_images,
+    payments,
     root,
 )
 from functions.http import credits as credits_
@@ -30,7 +32,9 @@ ROUTES: tuple[Route, ...] = (
     *openai.routes,
     *openai_images.routes,
     *analytics.routes,
+    *payments.routes,
     *admin.routes,
+    *admin_payments.routes,
     *monitoring.routes,
     *docs.routes,
 )

@@ -69,6 +69,7 @@ class Settings:
     paypal_webhook_roots: str
     paypal_api_base: str
     region: str
+    public_url: str
 
 
 def parse_settings(env: Mapping[str, str]) -> Settings:
@@ -122,7 +123,8 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         paypal_webhook_id=env.get("PAYPAL_WEBHOOK_ID") or "",
         paypal_webhook_roots=env.get("PAYPAL_WEBHOOK_ROOTS") or "",
         paypal_api_base=read("PAYPAL_API_BASE", "https://api-m.paypal.com", _address),
-        region=env.get("FUNCTION_REGION") or "us-central1",
+        region=(region := env.get("FUNCTION_REGION") or "us-central1"),
+        public_url=read("PUBLIC_URL", f"https://{region}-{project}.cloudfunctions.net/api", _address),
     )
     if problems:
         raise SettingsError("; ".join(problems))

@@ -50,7 +50,10 @@ class Asked:
 
 @asked
 class Grant(Asked):
-    """Credits enter as a lot of their own; debt is paid from it first. `source` is a posting's: `promo:welcome`."""
+    """Credits enter as a lot of their own; debt is paid from it first. `source` is a posting's: `promo:welcome`.
+
+    With `suspension` what is left of it can only be spent once that ends.
+    """
 
     amount: Micro
     lot: LotId
@@ -58,6 +61,7 @@ class Grant(Asked):
     priority: int = PRIORITY_PROMOTIONAL
     expires_at: Millis | None = None
     is_paid: bool = False
+    suspension: HoldId | None = None
     note: str = ""
 
 

@@ -11,11 +11,14 @@ from shared.ledger.entries import ADJUSTMENT, AVAILABLE, DEBT, Kind, Posting
 from shared.ledger.errors import LimitReached, LotExists
 from shared.ledger.expiry import settle_due
 from shared.ledger.limits import budget_facts, may_spend, rate_limited, told_facts, within_budgets
+from shared.ledger.suspensions import set_aside
 
 
 def grant(books: Books, command: Grant) -> Result:
     kind: Kind = "refund" if command.source.startswith("refund:") else "grant"
     _add_lot(books, command, kind, expires_at=command.expires_at, lot_fact=_lot_fact(command))
+    if command.suspension is not None:
+        set_aside(books, command.suspension, (command.lot,), f"{command.operation}:suspend")
     return {"lot": command.lot, "amount": command.amount}
 
 

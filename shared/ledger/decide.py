@@ -32,7 +32,8 @@ from shared.ledger.errors import AccountClosed
 from shared.ledger.expiry import settle_due
 from shared.ledger.holds import capture, end_hold, extend_hold, place_hold, release
 from shared.ledger.limits import check_bounds
-from shared.ledger.reversals import annul, reinstate, restore, reverse, suspend
+from shared.ledger.reversals import annul, restore, reverse
+from shared.ledger.suspensions import reinstate, suspend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

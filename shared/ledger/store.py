@@ -371,6 +371,8 @@ def _entry_id(seq: int) -> str:
 def _archived_paths(uid: Uid, command: Command) -> Iterable[str]:
     if isinstance(command, Reverse | Restore | Grant):
         yield lot_path(uid, command.lot)
+        if isinstance(command, Grant) and command.suspension is not None:
+            yield hold_path(uid, command.suspension)
     elif isinstance(command, PlaceHold | ExtendHold | Capture | Release | Suspend | Reinstate):
         yield hold_path(uid, command.hold)
 

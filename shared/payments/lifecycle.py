@@ -38,7 +38,7 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool) -> Plan:
             return WAIT if payment.problem == problem else Plan(action="park", problem=problem)
         if truth.stage == "approved":
             return Plan(action="capture")
-        if truth.stage != "paid" or truth.paid is None or seen.gone >= truth.paid.minor or seen.is_disputed:
+        if truth.stage != "paid" or truth.paid is None or seen.gone >= truth.paid.minor:
             return WAIT
         return Plan(action="top_up", args={"money": truth.money})
     applied = payment.applied

@@ -142,7 +142,7 @@ class PaymentProvider(Protocol):
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
         """Give money back; the same `key` gives the same refund. Raises ProviderRefused, ProviderUnavailable.
 
-        Providers forget keys after hours or days: whoever repeats asks for the truth first.
+        Providers forget keys after hours or days, so a refund carries its key as a mark, and is looked for first.
         """
         ...
 

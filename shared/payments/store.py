@@ -63,6 +63,10 @@ class Payments:
         """Everybody's payments, newest first, perhaps of one status only."""
         return self._page(() if status is None else (Where("status", "==", status),), limit, after)
 
+    def since(self, first: Millis, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
+        """Everybody's payments that were begun since then, newest first."""
+        return self._page((Where("created_at", ">=", to_datetime(first)),), limit, after)
+
     def under_review(self, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
         """Payments that wait for an operator, newest first."""
         return self._page((Where("is_under_review", "==", True),), limit, after)

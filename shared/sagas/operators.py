@@ -100,7 +100,7 @@ class Operators:
 
         Raises OwnRole, InvalidValue for an unknown role, UserNotFound.
         """
-        self._require_admin(actor)
+        self.require_admin(actor)
         wanted = parse_roles(roles)
         if uid == actor.uid:
             raise OwnRole
@@ -117,7 +117,7 @@ class Operators:
 
         Raises InvalidValue without an amount or a reason, UserNotFound, and what the ledger raises.
         """
-        self._require_admin(actor)
+        self.require_admin(actor)
         why = _required(reason)
         if amount == 0:
             raise InvalidValue("amount", "must not be zero")
@@ -133,21 +133,21 @@ class Operators:
 
     def freeze(self, actor: Principal, uid: Uid, reason: str) -> UserView:
         """Stop the user's spending. Raises UserNotFound, AccountClosed."""
-        self._require_admin(actor)
+        self.require_admin(actor)
         why = _required(reason)
         operation = operation_id("freeze", new_id("act"))
         return self._set_status(actor, uid, Freeze(operation=operation, fingerprint="freeze"), why)
 
     def unfreeze(self, actor: Principal, uid: Uid, reason: str) -> UserView:
         """Let the user spend again. Raises UserNotFound, AccountClosed."""
-        self._require_admin(actor)
+        self.require_admin(actor)
         why = _required(reason)
         operation = operation_id("unfreeze", new_id("act"))
         return self._set_status(actor, uid, Unfreeze(operation=operation, fingerprint="unfreeze"), why)
 
     def put_model(self, actor: Principal, model_id: str, fields: Mapping[str, Any], reason: str | None = None) -> Data:
         """Create or change a model; what it is now. Raises what the catalogue raises."""
-        self._require_admin(actor)
+        self.require_admin(actor)
         with self._audit.recording(actor.uid, "put_model", model_id, reason=reason) as act:
             before, after = self._put_model(model_id, fields)
             act.before, act.after = before, after
@@ -178,7 +178,7 @@ class Operators:
             act.after = {"status": outcome.result["status"]}
         return self.user(uid)
 
-    def _require_admin(self, actor: Principal) -> None:
+    def require_admin(self, actor: Principal) -> None:
         """A token states roles for up to an hour after they were taken away; who acts must hold them now."""
         require(actor, ACT)
         login = self._login(actor.uid)

@@ -105,7 +105,7 @@ class PaymentSteps:
         problem = problem_of(payment, truth, is_live=provider.is_live)
         if problem or truth.stage != "paid" or truth.money != turn.args["money"]:
             raise NotAsAgreed(problem or truth.stage)
-        return Done(result={"at": self._clock.now()})
+        return Done(result={"at": self._clock.now(), "is_disputed": seen_in(truth).is_disputed})
 
     def _record(self, turn: Turn) -> Done:
         """This money is this payment's, for ever. A claim that came first lets the commit fail."""
@@ -116,8 +116,13 @@ class PaymentSteps:
         return Done(writes=() if owner else (effect(payment, money, self._clock.now()),))
 
     def _grant(self, turn: Turn) -> Done:
-        """One lot for what was bought, one for the gift. The operations are the payment's: granted once, ever."""
+        """One lot for what was bought, one for the gift. The operations are the payment's: granted once, ever.
+
+        What is disputed already is credited out of reach.
+        """
         payment, at = payment_in(turn.leased.document), cast("int", turn.results["confirm"]["at"])
+        is_disputed = turn.results["confirm"]["is_disputed"]
+        suspension = HoldId(derived_id("hold", "dispute", payment.id, "grant")) if is_disputed else None
         for lot, amount in payment.lots:
             is_paid = lot == payment.paid_lot
             days = None if is_paid else payment.terms.bonus_days
@@ -132,9 +137,11 @@ class PaymentSteps:
                     priority=PRIORITY_PAID if is_paid else PRIORITY_PROMOTIONAL,
                     expires_at=None if days is None else at + days * DAY,
                     is_paid=is_paid,
+                    suspension=suspension,
                 ),
             )
-        settled = replace(with_applied(payment, is_granted=True), settled_at=at)
+        granted = with_applied(payment, is_granted=True, suspension=suspension or "")
+        settled = replace(granted, settled_at=at)
         return self._done(settled)
 
     # Brought to the provider's truth --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import cast
 
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Document, Documents, Value
-from shared.kernel.errors import DomainError, Rejected, Unavailable
+from shared.kernel.errors import Conflict, DomainError, Unavailable
 from shared.kernel.events import Alerts, log
 from shared.payments import lifecycle
 from shared.payments.payment import Payment, Seen, seen_in, status_of
@@ -59,7 +59,7 @@ class PaymentBusy(Unavailable):
         super().__init__("This payment is being worked on; ask again shortly.")
 
 
-class ProviderNotConfigured(Rejected):
+class ProviderNotConfigured(Conflict):
     """This way of paying is not set up here."""
 
     code = "method_not_configured"

@@ -24,6 +24,7 @@ from shared.payments.ports import Notice
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.chat_answer import TurnRequest
+from shared.sagas.checkout import Wanted
 from shared.sagas.image_start import ImageAsked
 from shared.sagas.openai_call import CallRequest
 from shared.users.api_keys import KeyWanted
@@ -151,6 +152,7 @@ def _live(services):
     _spend(services, user.uid)
     _talk(services, user.uid)
     _paint(services, user.uid)
+    _buy(services, admin, user.uid)
     _operate(services, admin, user.uid)
     _bury(services)
     _hear(services)
@@ -231,6 +233,26 @@ def _paint(services, uid):
     services.image_job.run(task.id)
     for image in services.images.list(uid).items[:1]:
         services.images.delete(uid, image.id)
+
+
+def _buy(services, admin, uid):
+    package = {"title": "T", "price_minor": 100, "currency": "USD", "credits": 10, "bonus": 5, "per_user_limit": 2}
+    services.payment_operators.put_package(admin, "small", package, None)
+    services.packages.on_offer()
+    provider = services.payment_providers["stripe"]
+    for key, then in (("1", "paid"), ("2", "failed")):
+        wanted = Wanted(uid=uid, package="small", provider="stripe", flow="redirect", success_url="u", cancel_url="u")
+        payment = services.checkouts.begin(wanted, operation_id("life", "pay", key), "f").id
+        provider.approve(payment, then)
+        services.inbox.store(provider.events[-1])
+        services.payment_inbox.handle(f"stripe:{provider.events[-1].id}")
+        if then == "paid":
+            services.payment_operators.refund(admin, payment, 40, "sorry", operation_id("life", "refund"))
+    services.payments.history(uid, limit=20, after=None)
+    services.payments.listed(None, limit=20, after=None)
+    services.payments.listed("settled", limit=20, after=None)
+    services.payments.under_review(limit=20, after=None)
+    services.payments.since(0, limit=20, after=None)
 
 
 def _operate(services, admin, uid):

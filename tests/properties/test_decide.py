@@ -71,6 +71,10 @@ class Life(RuleBasedStateMachine):
         expires_at = None if life is None else self.books.now + life
         self.ask(grant(lot, amount, expires_at=expires_at, priority=priority))
 
+    @rule(lot=LOTS, amount=AMOUNTS, name=st.sampled_from(["dispute0", "dispute1", "hold0"]))
+    def grant_out_of_reach(self, lot, amount, name):
+        self.ask(grant(lot, amount, suspension=name))
+
     @rule(
         name=HOLDS, amount=AMOUNTS, life=st.integers(0, 60_000), claims=CLAIMS, rate=RATES, is_reservation=st.booleans()
     )

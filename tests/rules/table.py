@@ -107,11 +107,16 @@ SERVER_ONLY = tuple(
         "api_keys/{id}",
         "audit/{id}",
         "bonus_claims/{id}",
+        "customers/{id}",
         "dead_events/{id}",
+        "effects/{id}",
         "expectations/{id}",
         "inbox/{id}",
         "jobs/{id}",
         "leavings/{id}",
+        "package_slots/{id}",
+        "payment_refunds/{id}",
+        "payment_sagas/{id}",
         "turns/{id}",
     )
 )

@@ -56,6 +56,11 @@ class Instance:
             self.payments, self.settlement, self.inbox, self.handler, lambda: shop.providers, shop.clock
         )
 
+    def refund(self, payment: str, minor: int | None, key: str = "r") -> Payment:
+        """A refund of ours; the same key is the same refund."""
+        asked = RefundAsked(payment=payment, minor=minor, operation=OperationId(f"op_{key}"), fingerprint=str(minor))
+        return self.refunds.refund(asked)
+
     def receive(self, notice: Notice) -> None:
         """A webhook and what its document triggers."""
         self.inbox.store(notice)
@@ -129,5 +134,4 @@ class Shop:
         return balance.available, balance.held, balance.debt
 
     def refund(self, payment: Payment, minor: int | None = None, key: str = "r") -> Payment:
-        asked = RefundAsked(payment=payment.id, minor=minor, operation=OperationId(f"op_{key}"), fingerprint=str(minor))
-        return self.instance().refunds.refund(asked)
+        return self.instance().refund(payment.id, minor, key)

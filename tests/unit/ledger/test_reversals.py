@@ -214,6 +214,27 @@ def test_what_comes_back_while_a_dispute_is_open_comes_back_into_it():
     assert money(books) == (100, 0, 0)
 
 
+def test_credits_that_are_disputed_when_they_come_come_out_of_reach():
+    books = Books()
+    books.do(grant("bought", 100, **BOUGHT, suspension="dispute"))
+    books.do(grant("gift", 10, suspension="dispute"))
+    assert money(books) == (0, 110, 0)
+
+    books.do(reinstate("dispute"))
+
+    assert money(books) == (110, 0, 0)
+
+
+def test_debt_is_paid_before_anything_is_set_aside():
+    books = bought()
+    books.do(charge(100))
+    books.do(reverse("bought", 100))
+
+    books.do(grant("next", 130, **BOUGHT, suspension="dispute"))
+
+    assert money(books) == (0, 30, 0)
+
+
 def test_a_suspension_ends_once_and_one_that_never_was_ends_at_once():
     books = bought()
     books.do(suspend("dispute", "bought"))

@@ -1,0 +1,341 @@
+"""`/v1/payments`: what is sold, buying it, and what became of a payment."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import ValidationError, fields
+
+from functions.http.cors import Origins
+from functions.http.errors import InvalidRequest
+from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, Request, Text, Time, encode_cursor
+from functions.http.routes import MEMBER, READ_USERS, Call, Routes
+from shared.kernel.clock import DAY, Millis, from_datetime, to_datetime
+from shared.kernel.documents import Data, Document, Value
+from shared.payments.analytics import takings
+from shared.payments.fiat import Fiat
+from shared.payments.packages import PackageNotFound
+from shared.payments.payment import view_data
+from shared.payments.ports import ProviderRefused, ProviderUnavailable
+from shared.payments.store import PaymentNotFound, PaymentPage
+from shared.sagas.checkout import PackageLimitReached, Wanted
+from shared.sagas.settlement import PaymentBusy, ProviderNotConfigured
+
+PACKAGE_ID_CHARACTERS_MAX = 128
+URL_CHARACTERS_MAX = 2_000
+STATUSES = (
+    "created",
+    "pending",
+    "confirming",
+    "settled",
+    "failed",
+    "expired",
+    "partially_refunded",
+    "refunded",
+    "disputed",
+    "won",
+    "lost",
+)
+UNSETTLED = frozenset({"created", "pending", "confirming"})
+ANALYTICS_DAYS_MAX = 92
+ANALYTICS_DAYS_DEFAULT = 30
+ANALYTICS_PAYMENTS_MAX = 20_000
+ANALYTICS_PAGE = 500
+
+routes = Routes("payments")
+
+
+class Money(fields.Field[Any]):
+    """An amount of money in an answer: decimal text and currency."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        properties = {"amount": {"type": "string"}, "currency": {"type": "string"}}
+        metadata = {"type": "object", "properties": properties, "required": ["amount", "currency"]}
+        super().__init__(metadata=metadata, **kwargs)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else {"amount": value.decimal, "currency": value.currency}
+
+
+class PackageOut(Answer):
+    """What can be bought."""
+
+    id = fields.String(required=True)
+    title = fields.String(required=True)
+    description = fields.String(required=True)
+    price = Money(required=True)
+    credits = Credits(required=True)
+    bonus = Credits(required=True)
+    bonus_days = fields.Integer(required=True, allow_none=True)
+    per_user_limit = fields.Integer(required=True, allow_none=True)
+
+
+class MethodOut(Answer):
+    """A way of paying that is set up here."""
+
+    provider = Choice("stripe", "paypal", required=True)
+    flows = fields.List(Choice("redirect", "intent"), required=True)
+    is_test = fields.Boolean(required=True)
+
+
+class Options(Answer):
+    """What is sold, and how it can be paid."""
+
+    packages = fields.List(fields.Nested(PackageOut), required=True)
+    methods = fields.List(fields.Nested(MethodOut), required=True)
+
+
+class PayIn(Request):
+    """What to buy, and how. Addresses must be of this API or of a configured origin."""
+
+    package_id = Text(length_min=1, length_max=PACKAGE_ID_CHARACTERS_MAX, required=True)
+    provider = Choice("stripe", "paypal", required=True)
+    flow = Choice("redirect", "intent", load_default="redirect")
+    success_url = Text(length_min=1, length_max=URL_CHARACTERS_MAX, load_default=None)
+    cancel_url = Text(length_min=1, length_max=URL_CHARACTERS_MAX, load_default=None)
+
+
+class PayOut(Answer):
+    """Where to pay: an address for a browser, or the secret with which an app's own form takes this one payment."""
+
+    payment_id = fields.String(required=True)
+    status = Choice(*STATUSES, required=True)
+    provider = Choice("stripe", "paypal", required=True)
+    package_id = fields.String(required=True)
+    price = Money(required=True)
+    credits = Credits(required=True)
+    bonus = Credits(required=True)
+    checkout_url = fields.String(required=True, allow_none=True)
+    client_secret = fields.String(required=True, allow_none=True)
+    expires_at = Time(required=True)
+
+
+class PaymentOut(Answer):
+    """A payment and its receipt. `under_review`: money came that is not what was agreed; an operator was told."""
+
+    id = fields.String(required=True)
+    status = Choice(*STATUSES, required=True)
+    under_review = fields.Boolean(required=True)
+    provider = Choice("stripe", "paypal", required=True)
+    package_id = fields.String(required=True)
+    title = fields.String(required=True)
+    price = Money(required=True)
+    refunded = Money(required=True)
+    credits = Credits(required=True)
+    bonus = Credits(required=True)
+    failure = fields.String(required=True, allow_none=True)
+    checkout_url = fields.String(required=True, allow_none=True)
+    receipt_url = fields.String(required=True, allow_none=True)
+    created_at = Time(required=True)
+    expires_at = Time(required=True)
+    settled_at = Time(required=True, allow_none=True)
+    updated_at = Time(required=True)
+
+
+class PaymentsOut(Answer):
+    """A page of payments, newest first."""
+
+    items = fields.List(fields.Nested(PaymentOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class HistoryQuery(Request):
+    """Which payments."""
+
+    limit = Limit()
+    cursor = Cursor(str)
+
+
+class TakingsOut(Answer):
+    """One day's payments through one provider in one currency."""
+
+    day = fields.String(required=True)
+    provider = fields.String(required=True)
+    currency = fields.String(required=True)
+    begun = fields.Integer(required=True)
+    paid = fields.Integer(required=True)
+    paid_amount = fields.String(required=True)
+    refunded_amount = fields.String(required=True)
+    credits = Credits(required=True)
+
+
+class AnalyticsOut(Answer):
+    """Takings, the latest day first. Not `complete`: there were more payments than one answer counts."""
+
+    items = fields.List(fields.Nested(TakingsOut), required=True)
+    complete = fields.Boolean(required=True)
+
+
+class AnalyticsQuery(Request):
+    """Over how many days."""
+
+    days = fields.Integer(
+        load_default=ANALYTICS_DAYS_DEFAULT, validate=lambda days: _between(days, 1, ANALYTICS_DAYS_MAX)
+    )
+
+
+@routes.get("/payments/options", answer=Options)
+def options(call: Call) -> Any:
+    """What is sold, and the ways of paying that are set up here."""
+    providers = call.services.payment_providers
+    methods = [
+        {"provider": name, "flows": ["redirect", "intent"], "is_test": not provider.is_live}
+        for name, provider in providers.items()
+    ]
+    return {"packages": call.services.packages.on_offer(), "methods": methods}
+
+
+@routes.post(
+    "/payments/traditional",
+    access=MEMBER,
+    body=PayIn,
+    answer=PayOut,
+    errors=(
+        PackageNotFound,
+        PackageLimitReached,
+        ProviderNotConfigured,
+        ProviderRefused,
+        ProviderUnavailable,
+        PaymentBusy,
+    ),
+)
+def pay(call: Call) -> Any:
+    """Buy a package with Stripe or PayPal: on their page, or with `flow: intent` inside an app."""
+    wanted = Wanted(
+        uid=call.uid,
+        package=call.body["package_id"],
+        provider=call.body["provider"],
+        flow=call.body["flow"],
+        success_url=_address(call, "success_url"),
+        cancel_url=_address(call, "cancel_url"),
+    )
+    payment = call.services.checkouts.begin(wanted, call.asked.operation, call.asked.fingerprint)
+    return {
+        "payment_id": payment.id,
+        "status": view_data(payment, call.services.clock.now())["status"],
+        "provider": payment.provider,
+        "package_id": payment.terms.package,
+        "price": payment.terms.price,
+        "credits": payment.terms.credits,
+        "bonus": payment.terms.bonus,
+        "checkout_url": payment.checkout_url,
+        "client_secret": payment.client_secret,
+        "expires_at": payment.expires_at,
+    }
+
+
+@routes.get(
+    "/payments/status/{id}",
+    access=MEMBER,
+    answer=PaymentOut,
+    errors=(PaymentNotFound, PaymentBusy, ProviderUnavailable),
+)
+def status(call: Call) -> Any:
+    """A payment and its receipt; one that is not settled is asked about at its provider first.
+
+    The page that a user comes back to calls this. `payments/{id}` has the same for a listener.
+    """
+    services, payment = call.services, call.path["id"]
+    view = services.payments.view(payment, call.uid)
+    if view["status"] in UNSETTLED:
+        services.settlement.settle(payment)
+        view = services.payments.view(payment, call.uid)
+    return payment_out(payment, view)
+
+
+@routes.get("/payments/history", access=MEMBER, query=HistoryQuery, answer=PaymentsOut)
+def history(call: Call) -> Any:
+    """The caller's payments, newest first."""
+    after = position_of(call.query["cursor"])
+    return page_out(call.services.payments.history(call.uid, limit=call.query["limit"], after=after))
+
+
+@routes.get("/payments/analytics", access=READ_USERS, query=AnalyticsQuery, answer=AnalyticsOut)
+def analytics(call: Call) -> Any:
+    """What came in and went back, by day, provider and currency."""
+    first = call.services.clock.now() - call.query["days"] * DAY
+    found, is_complete = _since(call, first)
+    items = [
+        {
+            "day": one.day,
+            "provider": one.provider,
+            "currency": one.currency,
+            "begun": one.begun,
+            "paid": one.paid,
+            "paid_amount": Fiat(one.paid_minor, one.currency).decimal,
+            "refunded_amount": Fiat(one.refunded_minor, one.currency).decimal,
+            "credits": one.credits,
+        }
+        for one in takings(found)
+    ]
+    return {"items": items, "complete": is_complete}
+
+
+def payment_out(payment_id: str, view: Data) -> Mapping[str, Any]:
+    """A stored payment as it is told."""
+    stored: Mapping[str, Any] = view
+    return {
+        **stored,
+        "id": payment_id,
+        "under_review": stored["is_under_review"],
+        "price": Fiat(stored["price_minor"], stored["currency"]),
+        "refunded": Fiat(stored["refunded_minor"], stored["currency"]),
+    }
+
+
+def page_out(page: PaymentPage) -> Mapping[str, Any]:
+    """A page of stored payments as it is told."""
+    return {"items": [_item(document) for document in page.items], "next_cursor": _cursor(page.after)}
+
+
+def position_of(cursor: str | None) -> tuple[Value, ...] | None:
+    """The place in a list of payments that a cursor names. Raises InvalidRequest for one that we never gave."""
+    if cursor is None:
+        return None
+    at, _, payment = cursor.partition(":")
+    if not (at.isascii() and at.isdigit() and payment) or len(at) > len("9999999999999"):
+        raise InvalidRequest({"cursor": ["Not a cursor of this list."]})
+    return (to_datetime(int(at)), payment)
+
+
+def _item(document: Document) -> Mapping[str, Any]:
+    return payment_out(document.id, document.data)
+
+
+def _cursor(after: tuple[Value, ...] | None) -> str | None:
+    if after is None:
+        return None
+    at, payment = after
+    return encode_cursor(f"{from_datetime(at)}:{payment!s}")  # type: ignore[arg-type]  # a time
+
+
+def _address(call: Call, name: str) -> str:
+    """Where the user goes afterwards: to a configured origin, or, if nothing is said, to our own playground."""
+    own = call.services.settings.public_url
+    wanted = call.body[name]
+    if wanted is None:
+        return f"{own}/v1/docs/playground"
+    parts = urlsplit(wanted)
+    is_ours = wanted == own or wanted.startswith(f"{own}/")
+    is_plain = parts.username is None and parts.password is None and wanted.isascii() and wanted.isprintable()
+    origin = f"{parts.scheme}://{parts.netloc}"
+    if not is_plain or not (is_ours or Origins(call.services.settings.cors_origins).is_welcome(origin)):
+        raise InvalidRequest({name: ["Must be an address of this API or of a configured origin (CORS_ORIGINS)."]})
+    return str(wanted)
+
+
+def _since(call: Call, first: Millis) -> tuple[list[Data], bool]:
+    found: list[Data] = []
+    after: tuple[Value, ...] | None = None
+    while len(found) < ANALYTICS_PAYMENTS_MAX:
+        page = call.services.payments.since(first, limit=ANALYTICS_PAGE, after=after)
+        found += [document.data for document in page.items]
+        after = page.after
+        if after is None:
+            return found, True
+    return found, False
+
+
+def _between(value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValidationError(f"Must be from {low} to {high}.")

@@ -1,0 +1,73 @@
+"""Credits out of reach while somebody argues about their money: held by nobody, until it is decided."""
+
+from collections.abc import Iterable
+
+from shared.kernel.canonical import Json
+from shared.kernel.ids import HoldId, LotId
+from shared.ledger.account import SUSPENSION, SUSPENSIONS_MAX, Hold
+from shared.ledger.books import Books, Result
+from shared.ledger.commands import Reinstate, Suspend
+from shared.ledger.entries import AVAILABLE, HELD, Posting
+from shared.ledger.errors import HoldExists, LimitReached
+from shared.ledger.holds import end_hold, give_back
+from shared.ledger.limits import TIME_MAX
+
+
+def suspend(books: Books, command: Suspend) -> Result:
+    """What other holds took of the lots goes back first: a reservation ends, a hold in use keeps its other lots."""
+    holds = books.account.holds
+    if command.hold in holds or command.hold in books.archive.holds:
+        raise HoldExists
+    if sum(hold.purpose == SUSPENSION for hold in holds.values()) >= SUSPENSIONS_MAX:
+        raise LimitReached("suspensions", SUSPENSIONS_MAX)
+    for hold in list(holds.values()):
+        _strip(books, hold, command.lots, operation=f"{command.operation}:{hold.id}")
+    return {"hold": command.hold, "amount": set_aside(books, command.hold, command.lots, command.operation)}
+
+
+def set_aside(books: Books, hold: HoldId, lots: Iterable[LotId], operation: str) -> int:
+    """Move all that is available in these lots into a suspension, one that is open or a new one; how much that is."""
+    account = books.account
+    known = account.holds.get(hold)
+    if hold in books.archive.holds or (known is not None and known.purpose != SUSPENSION):
+        raise HoldExists
+    taken = [(lot, account.lots[lot].available) for lot in lots if lot in account.lots]
+    postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken if amount]
+    if known is not None:
+        books.post("extension", operation, postings, hold={"id": hold})
+    else:
+        fact: dict[str, Json] = {
+            "id": hold,
+            "purpose": SUSPENSION,
+            "principal": "",
+            "reservation": False,
+            "expires_at": TIME_MAX,
+        }
+        books.post("hold", operation, postings, hold=fact)
+    return sum(posting.amount for posting in postings)
+
+
+def suspension_of(books: Books, lot: LotId) -> Hold | None:
+    """The suspension that holds something of this lot."""
+    holds = books.account.holds.values()
+    return next((hold for hold in holds if hold.purpose == SUSPENSION and lot in dict(hold.takes)), None)
+
+
+def reinstate(books: Books, command: Reinstate) -> Result:
+    """What is left goes back to its lots, and is over if their time is."""
+    hold = books.account.holds.get(command.hold)
+    if hold is None or hold.purpose != SUSPENSION:
+        return {"hold": command.hold, "released": 0}
+    ended = end_hold(books, hold, 0, operation=command.operation, end="released")
+    return {"hold": command.hold, "released": ended["released"]}
+
+
+def _strip(books: Books, hold: Hold, lots: Iterable[LotId], *, operation: str) -> None:
+    """Take the lots out of a hold. One that is a suspension itself stays: nobody can spend it."""
+    parts = [(lot, amount) for lot, amount in hold.takes if lot in lots]
+    if not parts or hold.purpose == SUSPENSION:
+        return
+    if hold.is_reservation:
+        end_hold(books, hold, hold.accrued, operation=operation, end="released")
+    else:
+        give_back(books, hold, parts, operation=operation)

@@ -1,0 +1,89 @@
+"""What operators do about payments: change what is sold, give money back, let what stuck go on; each act on record."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.kernel.documents import Data
+from shared.kernel.ids import OperationId, fingerprint
+from shared.payments.packages import Package, PackageNotFound, Packages
+from shared.payments.payment import Payment, status_of
+from shared.payments.store import Payments
+from shared.sagas.operators import Operators
+from shared.sagas.refunds import RefundAsked, Refunds
+from shared.sagas.settlement import Settlement
+from shared.users.audit import AuditTrail
+from shared.users.principal import Principal
+
+
+class PaymentOperators:
+    """Acts check that the actor is an admin now, and are recorded before and after."""
+
+    def __init__(
+        self,
+        operators: Operators,
+        audit: AuditTrail,
+        packages: Packages,
+        payments: Payments,
+        refunds: Refunds,
+        settlement: Settlement,
+    ) -> None:
+        self._operators = operators
+        self._audit = audit
+        self._packages = packages
+        self._payments = payments
+        self._refunds = refunds
+        self._settlement = settlement
+
+    def put_package(self, actor: Principal, package_id: str, fields: Mapping[str, Any], reason: str | None) -> Package:
+        """Create or replace a package. Raises InvalidValue."""
+        self._operators.require_admin(actor)
+        with self._audit.recording(actor.uid, "put_package", package_id, reason=reason) as act:
+            act.before = self._known(package_id)
+            package = self._packages.put(package_id, fields)
+            act.after = _told(package)
+        return package
+
+    def refund(
+        self, actor: Principal, payment_id: str, minor: int | None, reason: str, operation: OperationId
+    ) -> Payment:
+        """Give money back. Raises what `Refunds.refund` raises."""
+        self._operators.require_admin(actor)
+        payment = self._payments.get(payment_id)
+        before = {"status": status_of(payment), "refunded_minor": payment.seen.refunded}
+        asked = RefundAsked(
+            payment=payment_id,
+            minor=minor,
+            operation=operation,
+            fingerprint=fingerprint(f"refund\n{payment_id}\n{minor}"),
+        )
+        with self._audit.recording(
+            actor.uid, "refund", payment_id, reason=reason, before=before, operation=operation
+        ) as act:
+            refunded = self._refunds.refund(asked)
+            act.after = {"status": status_of(refunded), "refunded_minor": refunded.seen.refunded}
+        return refunded
+
+    def replay(self, actor: Principal, payment_id: str, reason: str) -> Payment:
+        """Let a payment that stuck, or waits for a look, be settled anew. Raises what `Settlement.revive` raises."""
+        self._operators.require_admin(actor)
+        before = {"status": status_of(self._payments.get(payment_id))}
+        with self._audit.recording(actor.uid, "replay_payment", payment_id, reason=reason, before=before) as act:
+            payment = self._settlement.revive(payment_id)
+            act.after = {"status": status_of(payment)}
+        return payment
+
+    def _known(self, package_id: str) -> Data | None:
+        try:
+            return _told(self._packages.look(package_id))
+        except PackageNotFound:
+            return None
+
+
+def _told(package: Package) -> Data:
+    return {
+        "price": f"{package.price.decimal} {package.price.currency}",
+        "credits": package.credits,
+        "bonus": package.bonus,
+        "is_enabled": package.is_enabled,
+        "version": package.version,
+    }
