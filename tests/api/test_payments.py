@@ -1,0 +1,321 @@
+"""Payments over HTTP: what is sold, buying it, the receipt, and what operators do."""
+
+import pytest
+
+from shared.payments.fiat import Fiat
+from tests.api.world import World, problem
+
+PACKAGE = {
+    "title": "1,000 credits",
+    "description": "Enough for a while",
+    "price": "9.99",
+    "currency": "usd",
+    "credits": "1000",
+    "bonus": "50",
+    "bonus_days": 30,
+}
+PAY = {"package_id": "small", "provider": "stripe"}
+
+
+@pytest.fixture
+def world():
+    return World({"CORS_ORIGINS": "https://app.example", "PUBLIC_URL": "https://api.example/api"})
+
+
+@pytest.fixture
+def shop(world, admin):
+    """One package on sale."""
+    assert admin.call("PUT", "/admin/packages/small", body=PACKAGE).status_code == 200
+    return world
+
+
+@pytest.fixture
+def stripe(world):
+    return world.services.payment_providers["stripe"]
+
+
+def bought(alice, provider, **more):
+    payment = alice.post("/payments/traditional", {**PAY, **more}).json["payment_id"]
+    provider.approve(payment)
+    assert alice.get(f"/payments/status/{payment}").json["status"] == "settled"
+    return payment
+
+
+def test_what_is_sold_and_how_it_is_paid_is_told_to_any_user(shop):
+    told = shop.guest().get("/payments/options").json
+
+    assert told == {
+        "packages": [
+            {
+                "id": "small",
+                "title": "1,000 credits",
+                "description": "Enough for a while",
+                "price": {"amount": "9.99", "currency": "USD"},
+                "credits": "1000",
+                "bonus": "50",
+                "bonus_days": 30,
+                "per_user_limit": None,
+            }
+        ],
+        "methods": [
+            {"provider": "stripe", "flows": ["redirect", "intent"], "is_test": True},
+            {"provider": "paypal", "flows": ["redirect", "intent"], "is_test": True},
+        ],
+    }
+
+
+def test_a_user_buys_a_package_and_sees_the_balance(shop, alice, stripe):
+    begun = alice.post("/payments/traditional", PAY)
+
+    assert begun.status_code == 201
+    assert (begun.json["status"], begun.json["client_secret"]) == ("pending", None)
+    assert begun.json["checkout_url"].startswith("https://")
+    stripe.approve(begun.json["payment_id"])
+    settled = alice.get(f"/payments/status/{begun.json['payment_id']}").json
+    assert (settled["status"], settled["under_review"], settled["credits"]) == ("settled", False, "1000")
+    assert (settled["price"], settled["refunded"]) == (
+        {"amount": "9.99", "currency": "USD"},
+        {"amount": "0.00", "currency": "USD"},
+    )
+    assert settled["receipt_url"] is not None
+    assert alice.available == "1060"
+
+
+def test_an_app_gets_a_secret_instead_of_a_page(shop, alice):
+    begun = alice.post("/payments/traditional", {**PAY, "flow": "intent"}).json
+
+    assert begun["checkout_url"] is None
+    assert begun["client_secret"]
+
+
+def test_the_same_key_is_the_same_payment(shop, alice, stripe):
+    first, second = (alice.post("/payments/traditional", PAY, key="k").json for _ in range(2))
+
+    assert first == second
+    other = alice.post("/payments/traditional", {**PAY, "provider": "paypal"}, key="k")
+    assert problem(other) == (409, "idempotency_mismatch")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/thanks",
+        "https://app.example.evil.example/",
+        "https://app.example@evil.example/",
+        "https://user@app.example/",
+        "https://app.example\\@evil.example/",
+        "javascript:alert(1)",
+        "//app.example/",
+        "https://api.example/apievil",
+        "https://app.example/\nx",
+        "",
+    ],
+)
+@pytest.mark.parametrize("name", ["success_url", "cancel_url"])
+def test_users_are_sent_to_configured_origins_only(shop, alice, name, url):
+    refused = alice.post("/payments/traditional", {**PAY, name: url})
+
+    assert problem(refused) == (422, "invalid_request")
+    assert list(refused.json["errors"]) == [name]
+
+
+@pytest.mark.parametrize("url", ["https://app.example/thanks?a=1#b", "https://api.example/api/v1/docs/playground"])
+def test_users_come_back_to_the_app_with_the_payment_s_name(shop, alice, url):
+    begun = alice.post("/payments/traditional", {**PAY, "success_url": url}).json
+
+    stored = shop.services.payments.get(begun["payment_id"])
+    assert f"payment_id={begun['payment_id']}" in stored.success_url
+    assert stored.success_url.startswith(url.partition("?")[0].partition("#")[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        ({**PAY, "package_id": "none"}, (404, "package_not_found")),
+        ({**PAY, "provider": "barter"}, (422, "invalid_request")),
+        ({**PAY, "flow": "post"}, (422, "invalid_request")),
+        ({**PAY, "amount": "1"}, (422, "invalid_request")),
+        ({"provider": "stripe"}, (422, "invalid_request")),
+    ],
+)
+def test_what_cannot_be_bought_is_refused(shop, alice, body, answer):
+    assert problem(alice.post("/payments/traditional", body)) == answer
+
+
+def test_a_provider_that_is_not_set_up_is_named(shop, alice):
+    del shop.services.payment_providers["paypal"]
+
+    refused = alice.post("/payments/traditional", {**PAY, "provider": "paypal"})
+
+    assert problem(refused) == (409, "method_not_configured")
+
+
+def test_a_provider_that_is_down_is_said_to_be(shop, alice, stripe):
+    stripe.fail_next("open")
+
+    assert problem(alice.post("/payments/traditional", PAY, key="k")) == (502, "provider_unavailable")
+    assert alice.post("/payments/traditional", PAY, key="k").status_code == 201
+
+
+def test_payments_are_their_owner_s_alone(shop, alice, stripe):
+    payment = bought(alice, stripe)
+
+    assert problem(shop.person().get(f"/payments/status/{payment}")) == (404, "payment_not_found")
+    assert shop.person().get("/payments/history").json["items"] == []
+    assert problem(alice.get("/payments/status/pay_none")) == (404, "payment_not_found")
+
+
+def test_anonymous_users_look_but_do_not_buy(shop):
+    assert problem(shop.guest().post("/payments/traditional", PAY)) == (403, "forbidden")
+
+
+def test_no_api_key_buys(shop, alice):
+    assert problem(alice.key("chat", "read").post("/payments/traditional", PAY))[0] == 403
+
+
+def test_history_is_paged_newest_first(shop, alice, stripe):
+    made = []
+    for _ in range(5):
+        shop.clock.advance(1_000)
+        made.append(alice.post("/payments/traditional", PAY).json["payment_id"])
+
+    seen, cursor, page = [], "", {}
+    for _ in range(3):
+        page = alice.get(f"/payments/history?limit=2{cursor}").json
+        seen += [item["id"] for item in page["items"]]
+        cursor = f"&cursor={page['next_cursor']}"
+
+    assert seen == made[::-1]
+    assert page["next_cursor"] is None
+
+
+@pytest.mark.parametrize("cursor", ["x", "MTIz", "IjEyMyI", "Ijk5OTk5OTk5OTk5OTk5OTk5Onh4Ig"])
+def test_a_cursor_that_was_never_given_is_refused(alice, cursor):
+    assert problem(alice.get(f"/payments/history?cursor={cursor}")) == (422, "invalid_request")
+
+
+def test_an_operator_refunds_in_part_and_it_is_on_record(shop, admin, alice, stripe):
+    payment = bought(alice, stripe)
+
+    refunded = admin.post(f"/admin/payments/{payment}/refund", {"amount": "4.99", "reason": "half"}, key="r")
+
+    assert refunded.status_code == 201
+    assert (refunded.json["status"], refunded.json["refunded"]["amount"]) == ("partially_refunded", "4.99")
+    again = admin.post(f"/admin/payments/{payment}/refund", {"amount": "4.99", "reason": "half"}, key="r")
+    assert again.json["refunded"] == refunded.json["refunded"]
+    acts = [(record["act"], record["target"], record["reason"]) for record in admin.get("/admin/audit").json["items"]]
+    assert ("refund", payment, "half") in acts
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        ({"amount": "10.00", "reason": "r"}, (422, "invalid_value")),
+        ({"amount": "0.00", "reason": "r"}, (422, "invalid_value")),
+        ({"amount": "-1.00", "reason": "r"}, (422, "invalid_value")),
+        ({"amount": "1.001", "reason": "r"}, (422, "invalid_value")),
+        ({"amount": "1.00"}, (422, "invalid_request")),
+    ],
+)
+def test_a_refund_is_of_what_is_there_and_has_a_reason(shop, admin, alice, stripe, body, answer):
+    payment = bought(alice, stripe)
+
+    assert problem(admin.post(f"/admin/payments/{payment}/refund", body)) == answer
+    assert alice.available == "1060"
+
+
+def test_what_is_not_paid_is_not_refunded(shop, admin, alice):
+    payment = alice.post("/payments/traditional", PAY).json["payment_id"]
+
+    refused = admin.post(f"/admin/payments/{payment}/refund", {"reason": "r"})
+
+    assert problem(refused) == (409, "not_refundable")
+    assert problem(admin.post("/admin/payments/pay_none/refund", {"reason": "r"})) == (404, "payment_not_found")
+
+
+def test_operators_see_all_payments_and_those_that_need_them(shop, admin, alice, stripe):
+    paid = bought(alice, stripe)
+    odd = alice.post("/payments/traditional", PAY).json["payment_id"]
+    stripe.approve(odd, received=Fiat(1, "USD"))
+    assert alice.get(f"/payments/status/{odd}").json["under_review"] is True
+
+    everything = admin.get("/admin/payments").json["items"]
+    settled = admin.get("/admin/payments?status=settled").json["items"]
+    odd_ones = admin.get("/admin/payments?under_review=true").json["items"]
+
+    assert {item["id"] for item in everything} == {paid, odd}
+    assert [(item["id"], item["uid"]) for item in settled] == [(paid, alice.uid)]
+    assert [item["id"] for item in odd_ones] == [odd]
+    assert admin.post(f"/admin/payments/{odd}/replay", {"reason": "look"}).json["under_review"] is True
+
+
+@pytest.mark.parametrize("role", ["user", "support", "auditor"])
+def test_only_admins_act_on_payments(shop, role):
+    person = shop.person(role)
+    for method, path, body in (
+        ("POST", "/admin/payments/p/refund", {"reason": "r"}),
+        ("POST", "/admin/payments/p/replay", {"reason": "r"}),
+        ("PUT", "/admin/packages/p", PACKAGE),
+    ):
+        assert problem(person.call(method, path, body=body)) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"price": "0.00"}, 422),
+        ({"price": "9.999"}, 422),
+        ({"price": "nine"}, 422),
+        ({"currency": "US1"}, 422),
+        ({"currency": "US"}, 422),
+        ({"credits": "0"}, 422),
+        ({"bonus_days": 0}, 422),
+        ({"per_user_limit": 0}, 422),
+        ({"title": ""}, 422),
+        ({"currency": "jpy", "price": "1000"}, 200),
+    ],
+)
+def test_a_package_is_a_whole_package(admin, change, status):
+    assert admin.call("PUT", "/admin/packages/p", body={**PACKAGE, **change}).status_code == status
+
+
+def test_a_package_that_is_not_enabled_is_not_on_offer(shop, admin, alice):
+    admin.call("PUT", "/admin/packages/small", body={**PACKAGE, "enabled": False})
+
+    assert alice.get("/payments/options").json["packages"] == []
+    assert problem(alice.post("/payments/traditional", PAY)) == (404, "package_not_found")
+    assert admin.get("/admin/packages/small").json["enabled"] is False
+
+
+def test_takings_are_told_by_day_provider_and_currency(shop, admin, alice, stripe):
+    payment = bought(alice, stripe)
+    alice.post("/payments/traditional", PAY)
+    admin.post(f"/admin/payments/{payment}/refund", {"amount": "0.99", "reason": "r"})
+
+    told = admin.get("/payments/analytics?days=7").json
+
+    assert told["complete"] is True
+    assert [{**item, "day": "-"} for item in told["items"]] == [
+        {
+            "day": "-",
+            "provider": "stripe",
+            "currency": "USD",
+            "begun": 2,
+            "paid": 1,
+            "paid_amount": "9.99",
+            "refunded_amount": "0.99",
+            "credits": "1050",
+        }
+    ]
+    assert problem(alice.get("/payments/analytics")) == (403, "forbidden")
+    assert problem(admin.get("/payments/analytics?days=1000")) == (422, "invalid_request")
+
+
+def test_who_leaves_is_forgotten_by_the_provider_too(shop, alice, stripe):
+    payment = bought(alice, stripe)
+    assert stripe.customers
+
+    assert alice.call("DELETE", "/me").status_code in {202, 204}
+
+    assert not stripe.customers
+    assert shop.services.payments.view(payment, alice.uid)["status"] == "settled"
