@@ -12,6 +12,7 @@ MODULES = {
     "generate_image": "functions.agent_execution",
     "stripe_webhook": "functions.payment_webhooks",
     "paypal_webhook": "functions.payment_webhooks",
+    "on_provider_event": "functions.payment_events",
     "every_minute": "functions.schedules",
     "every_day": "functions.schedules",
 }
@@ -25,6 +26,7 @@ THREADS = {
     "generate_image": 8,
     "stripe_webhook": 16,
     "paypal_webhook": 16,
+    "on_provider_event": 16,
     "every_minute": 1,
     "every_day": 1,
 }

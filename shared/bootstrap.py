@@ -566,6 +566,7 @@ class Services:
         from shared.sagas.jobs import Jobs
         from shared.sagas.leaving_jobs import LeavingJobs
         from shared.sagas.ledger_jobs import LedgerJobs
+        from shared.sagas.payment_jobs import PaymentJobs
 
         images = ImageSweep(
             documents=self.documents,
@@ -576,8 +577,16 @@ class Services:
         )
         ledger = LedgerJobs(self.documents, self.ledger, self.relay, self.ledger_watch)
         leavings = LeavingJobs(self.leaving)
+        payments = PaymentJobs(
+            self.payments, self.settlement, self.inbox, self.payment_inbox, lambda: self.payment_providers, self.clock
+        )
         by_schedule = {
-            "every_minute": (*ledger.every_minute(), *leavings.every_minute(), *images.every_minute()),
+            "every_minute": (
+                *ledger.every_minute(),
+                *payments.every_minute(),
+                *leavings.every_minute(),
+                *images.every_minute(),
+            ),
             "every_day": (*ledger.every_day(), *leavings.every_day()),
         }
         return Jobs(self.documents, self.clock, by_schedule)
