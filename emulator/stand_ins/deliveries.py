@@ -62,8 +62,10 @@ class Deliveries:
         self._on_taken = on_taken
         self._changed = threading.Condition()
         self._due: list[tuple[float, int, Delivery]] = []
+        self._tickets: dict[str, int] = {}  # which entry of the queue counts, for each delivery that is in it
         self._numbers = itertools.count(1)
         self._all: dict[str, Delivery] = {}
+        self._by_event: dict[str, list[Delivery]] = {}
         self._shuffled: deque[Delivery] = deque()
         self._random = random.Random(0)
         self._sending = 0
@@ -90,6 +92,7 @@ class Deliveries:
         number = next(self._numbers)
         delivery = Delivery(id=f"dlv_{number}", event=event, type=event_type, target=target, body=body)
         self._all[delivery.id] = delivery
+        self._by_event.setdefault(event, []).append(delivery)
         if habit.drop > 0:
             habit.drop -= 1
             delivery.state = "dropped"
@@ -112,9 +115,11 @@ class Deliveries:
         self._shuffled.clear()
 
     def _queue(self, delivery: Delivery, in_seconds: float) -> None:
-        self._due = [entry for entry in self._due if entry[2] is not delivery]
-        heapq.heapify(self._due)
-        heapq.heappush(self._due, (time.monotonic() + in_seconds, next(self._numbers), delivery))
+        ticket = self._tickets[delivery.id] = next(self._numbers)
+        heapq.heappush(self._due, (time.monotonic() + in_seconds, ticket, delivery))
+
+    def _unqueue(self, delivery: Delivery) -> None:
+        self._tickets.pop(delivery.id, None)
 
     # ── by hand ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,8 +127,9 @@ class Deliveries:
         """From now on nothing leaves by itself; what is queued waits too."""
         with self._changed:
             self.is_held = True
-            for _, _, delivery in self._due:
-                delivery.state = "held"
+            for delivery_id in self._tickets:
+                self._all[delivery_id].state = "held"
+            self._tickets.clear()
             self._due.clear()
             self._shuffled.clear()
 
@@ -148,7 +154,7 @@ class Deliveries:
 
     def of_event(self, event: str) -> list[Delivery]:
         with self._changed:
-            return [each for each in self._all.values() if each.event == event]
+            return list(self._by_event.get(event, ()))
 
     def get(self, delivery_id: str) -> Delivery | None:
         with self._changed:
@@ -157,8 +163,7 @@ class Deliveries:
     def forget(self, delivery: Delivery) -> None:
         """It will never arrive."""
         with self._changed:
-            self._due = [entry for entry in self._due if entry[2] is not delivery]
-            heapq.heapify(self._due)
+            self._unqueue(delivery)
             delivery.state = "dropped"
 
     def send_now(
@@ -166,8 +171,7 @@ class Deliveries:
     ) -> int:
         """Deliver here and now, also what was delivered before; the status answered, 0 if there was no answer."""
         with self._changed:
-            self._due = [entry for entry in self._due if entry[2] is not delivery]
-            heapq.heapify(self._due)
+            self._unqueue(delivery)
         with requests.Session() as session:
             session.trust_env = False
             return self._attempt(session, delivery, body=body, signing=signing or {})
@@ -192,6 +196,8 @@ class Deliveries:
         """Forget every delivery and every habit; endpoints stay."""
         with self._changed:
             self._due.clear()
+            self._tickets.clear()
+            self._by_event.clear()
             self._all.clear()
             self._shuffled.clear()
             self.habit = Habit()
@@ -202,7 +208,7 @@ class Deliveries:
         """Wait until nothing is queued or under way; False if that took too long."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            return self._changed.wait_for(lambda: not self._due and not self._sending, deadline - time.monotonic())
+            return self._changed.wait_for(lambda: not self._tickets and not self._sending, deadline - time.monotonic())
 
     def _work(self) -> None:
         with requests.Session() as session:
@@ -219,13 +225,16 @@ class Deliveries:
         with self._changed:
             while not self._is_stopping:
                 wait = self._due[0][0] - time.monotonic() if self._due else None
-                if wait is not None and wait <= 0:
+                if wait is None or wait > 0:
+                    self._changed.wait(wait)
+                    continue
+                _, ticket, delivery = heapq.heappop(self._due)
+                if self._tickets.get(delivery.id) == ticket:
+                    self._unqueue(delivery)
                     self._sending += 1
-                    delivery = heapq.heappop(self._due)[2]
                     if delivery in self._shuffled:
                         self._shuffled.remove(delivery)
                     return delivery
-                self._changed.wait(wait)
         return None
 
     def _try_again(self, delivery: Delivery, status: int) -> None:

@@ -27,13 +27,15 @@ main{flex:1;display:flex;align-items:center;justify-content:center;padding:32px 
 h1{font-size:20px;line-height:1.3;margin:0;font-weight:650}
 .lines{list-style:none;margin:0;padding:0;border-top:1px solid rgba(20,25,50,.1)}
 .lines li{display:flex;justify-content:space-between;gap:16px;padding:12px 0;border-bottom:1px solid rgba(20,25,50,.1)}
-.lines li:last-child{font-weight:650}
+.lines li:last-child{font-weight:650;border-bottom:0}
+.side .hint{margin-top:auto}
 .lines span:first-child{overflow-wrap:anywhere}
 .lines span:last-child{white-space:nowrap;font-variant-numeric:tabular-nums}
 .lines small{display:block;color:#5b6478;font-weight:400}
 label{display:block;font-size:14px;font-weight:550}
 input{width:100%;margin-top:6px;padding:11px 12px;font:inherit;border:1px solid #c9cfdd;border-radius:9px;
- background:#fff;color:inherit}
+ background:#fff;color:inherit;font-weight:400}
+input::placeholder{color:#767d90;opacity:1}
 .plastic{display:flex;justify-content:space-between;align-items:center;gap:10px;padding:12px;border:1px solid #dde1ea;
  border-radius:9px;background:#f7f8fb;font-variant-numeric:tabular-nums;font-size:15px}
 .plastic em{font-style:normal;color:#5b6478;font-size:13px}
@@ -53,13 +55,11 @@ button:focus-visible,.button:focus-visible,input:focus-visible,summary:focus-vis
 .done{width:56px;height:56px;border-radius:50%;display:grid;place-items:center;font-size:26px;background:var(--tint);
  color:var(--accent)}
 .link{color:#4a5268;font-size:15px;text-align:center}
-footer{padding:0 20px 28px;text-align:center;color:#5b6478;font-size:13px}
 @media (max-width:720px){
  main{padding:0;align-items:stretch}
  .card,.card.single{grid-template-columns:1fr;border-radius:0;box-shadow:none;max-width:none;align-content:start}
- .side{padding:24px 20px;gap:16px}.act{padding:24px 20px 32px}
+ .side{padding:24px 20px;gap:14px}.side .hint{margin-top:0}.act{padding:24px 20px 32px}
  .sum{font-size:30px}
- footer{background:#fff;padding-top:8px}
  input{font-size:16px}
 }
 """
@@ -91,14 +91,17 @@ def frame(look: Look, title: str, body: str) -> str:
         f"<title>{escape(title)}</title><style>{colours}{STYLE}</style></head><body>"
         f'<div class="banner" role="note"><b>This is a stand-in for {escape(look.name)}.</b> '
         "It runs on this machine, and no money moves.</div>"
-        f"<main>{body}</main>"
-        "<footer>Choose how the payment ends; your app is told as the real provider would tell it.</footer>"
-        "</body></html>"
+        f"<main>{body}</main></body></html>"
     )
 
 
 def brand(look: Look, text: str) -> str:
     return f'<div class="brand"><span class="mark" aria-hidden="true">{look.mark}</span>{escape(text)}</div>'
+
+
+def hint(look: Look) -> str:
+    text = f"You choose how this payment ends, and your app is told as {look.name} would tell it."
+    return f'<p class="quiet hint">{escape(text)}</p>'
 
 
 def lines(rows: list[tuple[str, str, str]]) -> str:

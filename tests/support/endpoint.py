@@ -19,8 +19,12 @@ class Endpoint:
         self._server = Server(0, self._take, name="endpoint")
 
     @property
+    def origin(self) -> str:
+        return self._server.url
+
+    @property
     def url(self) -> str:
-        return f"{self._server.url}/hook"
+        return f"{self.origin}/hook"
 
     @property
     def bodies(self) -> list[Any]:

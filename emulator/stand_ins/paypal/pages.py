@@ -1,8 +1,9 @@
 """The hosted approval page of a stand-in PayPal: what is bought, and a button for each way it can end."""
 
+from decimal import Decimal
 from urllib.parse import parse_qs, urlencode
 
-from emulator.stand_ins.pages import Look, brand, button, frame, lines, money, notice
+from emulator.stand_ins.pages import Look, brand, button, frame, hint, lines, money, notice
 from emulator.stand_ins.paypal.money import Approval
 from emulator.stand_ins.wire import Answer, Json, Request, page_answer, redirect
 
@@ -45,27 +46,27 @@ def closed(approval: Approval) -> Answer:
 
 def approve(order: Json, approval: Approval) -> Answer:
     unit = order["purchase_units"][0]
-    total = money(unit["amount"]["value"], unit["amount"]["currency_code"])
+    total = money(f"{Decimal(unit['amount']['value']):,}", unit["amount"]["currency_code"])
     rows = [(unit.get("description", "Your order"), unit.get("invoice_id", ""), total), ("Total", "", total)]
     again = order["status"] == "APPROVED"
-    hint = (
+    told = (
         "You approved this already; choose again if you like."
         if again
         else "Your shop takes the money when you return."
     )
     body = (
         f'<section class="card"><div class="side">{brand(LOOK, approval.brand)}'
-        f'<div><p class="quiet">Pay with PayPal</p><p class="sum">{total}</p></div>{lines(rows)}</div>'
+        f'<div><p class="quiet">Pay with PayPal</p><p class="sum">{total}</p></div>{lines(rows)}{hint(LOOK)}</div>'
         '<div class="act"><h1>Approve this payment</h1>'
-        f'<p class="quiet">{hint}</p>'
+        f'<p class="quiet">{told}</p>'
         '<form method="post">'
         '<label>E-mail of your PayPal account<input type="email" name="email" autocomplete="off" '
-        'placeholder="zoë@example.com"></label>'
+        'placeholder="zoe@example.com"></label>'
         '<div class="plastic"><span>Balance of Zoë Müller-Ñandú</span><em>enough</em></div>'
         f"{button('completed', f'Approve {total}', is_main=True)}"
         '<div class="group"><p class="quiet">Or let it end another way</p>'
-        f'<div class="pair">{button("pending_paid", "Under review: arrives")}'
-        f"{button('pending_denied', 'Under review: denied')}</div>"
+        f'<div class="pair">{button("pending_paid", "Paid later")}'
+        f"{button('pending_denied', 'Denied later')}</div>"
         f"{button('declined', 'Approve, but the bank declines')}"
         f"{button('cancel', 'Cancel and go back')}</div></form></div></section>"
     )

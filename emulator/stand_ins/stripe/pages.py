@@ -3,12 +3,12 @@
 from html import escape
 from urllib.parse import parse_qs
 
-from emulator.stand_ins.pages import Look, brand, button, frame, lines, major, notice
+from emulator.stand_ins.pages import Look, brand, button, frame, hint, lines, major, notice
 from emulator.stand_ins.stripe.errors import StripeError
 from emulator.stand_ins.wire import Answer, Json, Request, page_answer, redirect
 
 LOOK = Look(
-    name="Stripe Checkout",
+    name="Stripe",
     mark="S",
     accent="#4b45c6",
     on_accent="#ffffff",
@@ -73,8 +73,8 @@ def checkout(session: Json, items: list[Json], *, problem: str = "") -> Answer:
     body = (
         f'<section class="card"><div class="side">{brand(LOOK, "Integrated Credits")}'
         f'<div><p class="quiet">Pay</p><p class="sum">{escape(total)}</p></div>'
-        f"{lines([*rows, ('Total', '', total)])}</div>"
-        f'<div class="act"><h1>Pay with a card that is not real</h1>{alert}'
+        f"{lines([*rows, ('Total', '', total)])}{hint(LOOK)}</div>"
+        f'<div class="act"><h1>Pay with a test card</h1>{alert}'
         '<form method="post">'
         f'<label>E-mail<input type="email" name="email" autocomplete="off" placeholder="buyer@example.com" '
         f'value="{email}"></label>'
@@ -83,7 +83,7 @@ def checkout(session: Json, items: list[Json], *, problem: str = "") -> Answer:
         f"{button('paid', f'Pay {total}', is_main=True)}"
         '<div class="group"><p class="quiet">Or let it end another way</p>'
         f"{button('declined', 'The card is declined')}"
-        f'<div class="pair">{button("later_paid", "Pay later: arrives")}'
-        f"{button('later_failed', 'Pay later: fails')}</div>{cancel}</div></form></div></section>"
+        f'<div class="pair">{button("later_paid", "Arrives later")}'
+        f"{button('later_failed', 'Fails later')}</div>{cancel}</div></form></div></section>"
     )
     return page_answer(frame(LOOK, f"Pay {total}", body))
