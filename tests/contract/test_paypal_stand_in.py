@@ -18,6 +18,7 @@ from emulator.stand_ins.paypal import PayPalStandIn
 from emulator.stand_ins.stand_in import Misuse
 from emulator.stand_ins.wire import Request
 from tests.support.endpoint import Endpoint
+from tests.support.published import lost_at_paypal
 
 PATIENCE_SECONDS = 10
 SIGNER = "messageverificationcerts.sandbox.paypal.com"
@@ -165,7 +166,7 @@ def test_the_whole_order_is_answered_if_that_is_preferred(client):
     prefer = {"Prefer": "return=representation"}
     whole = client.post("/v2/checkout/orders", headers=prefer, json=order_params()).json()
 
-    assert whole["purchase_units"][0]["payee"]["merchant_id"] == "STANDINMERCH1"
+    assert whole["purchase_units"][0]["payee"]["merchant_id"] == "STANDNMERCH22"
     assert "purchase_units" not in client.order()
 
 
@@ -358,6 +359,34 @@ def test_a_dispute_is_opened_and_resolved(paypal_stand_in, client, outcome, code
     assert types(paypal_stand_in)[len(PAID) :] == told + ["PAYMENT.CAPTURE.REVERSED"] * (outcome == "lost")
     with pytest.raises(Misuse):
         paypal_stand_in.close_dispute(dispute=opened["dispute_id"], outcome="won")
+
+
+# ── shapes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_object_and_event_is_as_paypal_publishes_it(paypal_stand_in, client):
+    from paypalserversdk.models.captured_payment import CapturedPayment
+    from paypalserversdk.models.order import Order
+    from paypalserversdk.models.refund import Refund
+
+    order, capture = paid(paypal_stand_in, client, reference="a")
+    _, pending = paid(paypal_stand_in, client, reference="b", ending="pending")
+    paypal_stand_in.settle_capture(capture=pending, is_paid=False)
+    refund = client.refund(capture, "1.00").json()["id"]
+    paypal_stand_in.refunds_start(status="PENDING")
+    paypal_stand_in.fail_refund(refund=client.refund(capture, "2.00").json()["id"])
+    objects = [
+        lost_at_paypal(client.get(f"/v2/checkout/orders/{order}").json(), Order),
+        lost_at_paypal(client.get(f"/v2/payments/captures/{capture}").json(), CapturedPayment),
+        lost_at_paypal(client.get(f"/v2/payments/refunds/{refund}").json(), Refund),
+    ]
+    models = {"checkout-order": Order, "capture": CapturedPayment, "refund": Refund}
+
+    told = [lost_at_paypal(event["resource"], models[event["resource_type"]]) for event in paypal_stand_in.events()]
+    assert objects == [[]] * 3
+    assert told == [[]] * len(told)
+    assert len(set(types(paypal_stand_in))) == 8
+    assert lost_at_paypal({"id": "1", "amout": {}}, Refund) == ["Refund.amout: {} became None"]
 
 
 # ── webhook events ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,9 +1,10 @@
-"""Holds JSON to the types that Stripe publishes in its SDK, which are made from its OpenAPI document.
+"""Holds JSON to the types that Stripe and PayPal publish in their SDKs, which are made from their OpenAPI documents.
 
 Open enumerations (`Literal[…] | str`) are taken as closed: a stand-in has no reason to say what nobody published.
 """
 
 import inspect
+import json
 import types
 import typing
 from decimal import Decimal
@@ -73,3 +74,19 @@ def _of_union(value: Any, kinds: tuple[Any, ...], at: str) -> list[str]:
     is_enumeration = any(get_origin(kind) in {typing.Literal, typing_extensions.Literal} for kind in kinds)
     left = [kind for kind in kinds if not (is_enumeration and kind is str) and kind is not type(None)]
     return [] if value is None and type(None) in kinds else min((_of_hint(value, kind, at) for kind in left), key=len)
+
+
+def lost_at_paypal(value: Any, model: Any) -> list[str]:
+    """What PayPal's own model of an object does not know of it: what a round trip through the model loses."""
+    from paypalserversdk.api_helper import APIHelper
+
+    return _lost(value, json.loads(APIHelper.json_serialize(model.from_dictionary(value))), model.__name__)
+
+
+def _lost(before: Any, after: Any, at: str) -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [each for name in before for each in _lost(before[name], after.get(name), f"{at}.{name}")]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [each for index, (was, now) in pairs for each in _lost(was, now, f"{at}.{index}")]
+    return [] if before == after else [f"{at}: {before!r} became {after!r}"]

@@ -20,7 +20,7 @@ REFUND_STARTS = ("COMPLETED", "PENDING", "FAILED")
 LIVE_REFUNDS = {"COMPLETED", "PENDING"}
 REFUNDABLE = {"COMPLETED", "PARTIALLY_REFUNDED"}
 OUTCOMES = {"won": "RESOLVED_SELLER_FAVOUR", "lost": "RESOLVED_BUYER_FAVOUR", "withdrawn": "CANCELED_BY_BUYER"}
-MERCHANT = {"email_address": "merchant@example.com", "merchant_id": "STANDINMERCH1"}
+MERCHANT = {"email_address": "merchant@example.com", "merchant_id": "STANDNMERCH22"}
 
 
 @dataclass(slots=True, kw_only=True)

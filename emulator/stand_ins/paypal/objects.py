@@ -10,6 +10,7 @@ from emulator.stand_ins.wire import Json
 
 ID_ALPHABET = string.ascii_uppercase + string.digits
 ID_LENGTH = 17
+ACCOUNT_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # PayPal leaves out what is easily confused
 FEE_RATE = Decimal("0.0349")
 FEE_FIXED = Decimal("0.49")
 WITHOUT_DECIMALS = {"HUF", "JPY", "TWD"}
@@ -105,7 +106,7 @@ def payer(email: str) -> Json:
     return {
         "name": dict(PAYER_NAME),
         "email_address": email,
-        "payer_id": token(13, ID_ALPHABET),
+        "payer_id": token(13, ACCOUNT_ALPHABET),
         "address": {"country_code": "US"},
     }
 
