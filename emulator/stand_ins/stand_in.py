@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 
 from emulator.stand_ins.deliveries import Deliveries, Habit
 from emulator.stand_ins.faults import Fault, Faults
-from emulator.stand_ins.wire import Answer, Json, Request, Server, json_answer
+from emulator.stand_ins.wire import Answer, Json, Request, Server, copied, json_answer
 
 CONTROL = "/_control/"
 DRAIN_SECONDS = 30.0
@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 def token(length: int, alphabet: str = ALPHABET) -> str:
-    return "".join(secrets.choice(alphabet) for _ in range(length))
+    return "".join(alphabet[byte % len(alphabet)] for byte in secrets.token_bytes(length))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -286,11 +286,11 @@ class StandIn(ABC):
         `changes` maps dotted paths to values: `{"livemode": true, "data.object.amount_total": 1}`. The copy has an id
         of its own unless one is given; the objects stay as they are.
         """
-        told = json.loads(json.dumps(self.event(event)))
+        told = copied(self.event(event))
         told["id"] = id or self.event_id()
         for path, value in changes.items():
             *parents, last = path.split(".")
-            place = told
+            place: Any = told
             for name in parents:
                 place = place[int(name)] if isinstance(place, list) else place.setdefault(name, {})
             place[last] = value

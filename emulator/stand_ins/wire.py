@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import orjson
+
 from emulator.ports import LOOPBACK
 
 BODY_BYTES_MAX = 1 << 20
@@ -44,6 +46,12 @@ class Answer:
     kind: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     is_replay: bool = False
+
+
+def copied(value: Json) -> Json:
+    """A copy that shares nothing with it."""
+    copy: Json = orjson.loads(orjson.dumps(value))
+    return copy
 
 
 def json_answer(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

@@ -1,6 +1,5 @@
 """What a stand-in PayPal does with money: orders, captures, refunds and disputes, with the events each step causes."""
 
-import copy
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from decimal import Decimal
 from emulator.stand_ins.paypal import objects
 from emulator.stand_ins.paypal.errors import invalid, missing, unprocessable
 from emulator.stand_ins.stand_in import Misuse
-from emulator.stand_ins.wire import Json
+from emulator.stand_ins.wire import Json, copied
 
 VALUE = re.compile(r"(0|[1-9][0-9]{0,9})(\.[0-9]{1,2})?")
 ID_CHARACTERS_MAX = 127
@@ -278,7 +277,7 @@ class Money:
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def tell(self, kind: str, resource: Json) -> Json:
-        event = objects.event(kind, copy.deepcopy(resource), self._now(), self._url)
+        event = objects.event(kind, copied(resource), self._now(), self._url)
         self.events[event["id"]] = event
         self._announce(event)
         return event

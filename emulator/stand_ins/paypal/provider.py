@@ -1,7 +1,6 @@
 """The stand-in PayPal itself: its server, and everything a test can make happen behind the merchant's back."""
 
 import base64
-import json
 import time
 import uuid
 import zlib
@@ -16,7 +15,7 @@ from emulator.stand_ins.paypal.certificates import Certificate
 from emulator.stand_ins.paypal.errors import PayPalError, refused_token
 from emulator.stand_ins.paypal.money import REFUND_STARTS, Money
 from emulator.stand_ins.stand_in import Misuse, Pause, StandIn
-from emulator.stand_ins.wire import Answer, Json, Request
+from emulator.stand_ins.wire import Answer, Json, Request, copied
 
 KEY_LIFETIME_SECONDS = 6 * 3600
 CLIENT_ID = "stand-in-client"
@@ -88,12 +87,12 @@ class PayPalStandIn(StandIn):
         (INSTRUMENT_DECLINED, until it is approved again).
         """
         with self.lock:
-            return _told(self._money.approve(self._order(order), ending, email))
+            return copied(self._money.approve(self._order(order), ending, email))
 
     def settle_capture(self, *, capture: str, is_paid: bool = True) -> Json:
         """A pending capture is completed, or denied."""
         with self.lock:
-            return _told(self._money.settle_capture(self._capture(capture), is_paid=is_paid))
+            return copied(self._money.settle_capture(self._capture(capture), is_paid=is_paid))
 
     def expire_order(self, *, order: str) -> None:
         """Nobody captured it in time; PayPal does not know it any more."""
@@ -107,7 +106,7 @@ class PayPalStandIn(StandIn):
         with self.lock:
             capture = self._capture(of)
             given = {} if value is None else {"amount": {**capture["amount"], "value": value}}
-            return _told(self._money.create_refund(capture, given))
+            return copied(self._money.create_refund(capture, given))
 
     def refunds_start(self, *, status: str) -> None:
         """From now on refunds begin as `COMPLETED`, `PENDING` or `FAILED`."""
@@ -117,21 +116,21 @@ class PayPalStandIn(StandIn):
 
     def settle_refund(self, *, refund: str) -> Json:
         with self.lock:
-            return _told(self._money.settle_refund(self._known(self._money.refunds, refund)))
+            return copied(self._money.settle_refund(self._known(self._money.refunds, refund)))
 
     def fail_refund(self, *, refund: str) -> Json:
         """A refund did not arrive, also one that was said to be completed."""
         with self.lock:
-            return _told(self._money.fail_refund(self._known(self._money.refunds, refund)))
+            return copied(self._money.fail_refund(self._known(self._money.refunds, refund)))
 
     def dispute(self, *, of: str, value: str | None = None, reason: str = "UNAUTHORISED") -> Json:
         """The buyer disputes a payment, or a part of it."""
         with self.lock:
-            return _told(self._money.open_dispute(self._capture(of), value, reason))
+            return copied(self._money.open_dispute(self._capture(of), value, reason))
 
     def review_dispute(self, *, dispute: str) -> Json:
         with self.lock:
-            return _told(self._money.review_dispute(self._known(self._money.disputes, dispute)))
+            return copied(self._money.review_dispute(self._known(self._money.disputes, dispute)))
 
     def close_dispute(self, *, dispute: str, outcome: str, is_reversal_told: bool = False) -> Json:
         """The seller has `won`, the buyer has (`lost`), or the buyer has `withdrawn` it.
@@ -140,7 +139,7 @@ class PayPalStandIn(StandIn):
         """
         with self.lock:
             found = self._known(self._money.disputes, dispute)
-            return _told(self._money.close_dispute(found, outcome, is_reversal_told=is_reversal_told))
+            return copied(self._money.close_dispute(found, outcome, is_reversal_told=is_reversal_told))
 
     # ── looking, and lying ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,13 +149,13 @@ class PayPalStandIn(StandIn):
             money = self._money
             for known in (money.orders, money.captures, money.refunds, money.disputes, money.events):
                 if id in known:
-                    return _told(known[id])
+                    return copied(known[id])
         raise Misuse(f"there is no {id}")
 
     def events(self, *, type: str = "") -> list[Json]:  # noqa: A002
         """Every event since the last reset, or those of one type; oldest first."""
         with self.lock:
-            return [_told(each) for each in self._money.events.values() if type in {"", each["event_type"]}]
+            return [copied(each) for each in self._money.events.values() if type in {"", each["event_type"]}]
 
     def capture_count(self, *, order: str) -> int:
         """How often this order's money was taken."""
@@ -171,7 +170,7 @@ class PayPalStandIn(StandIn):
         """
         with self.lock:
             return [
-                _told(each)
+                copied(each)
                 for name, approval in self._money.approvals.items()
                 for each in map(self._money.captures.__getitem__, approval.captures)
                 if reference in {name, each.get("invoice_id"), each.get("custom_id")} and self._is_taken(each["id"])
@@ -190,7 +189,7 @@ class PayPalStandIn(StandIn):
             for known in (money.orders, money.captures, money.refunds, money.disputes):
                 if id in known:
                     known[id].update(changes)
-                    return _told(known[id])
+                    return copied(known[id])
         raise Misuse(f"there is no {id}")
 
     # ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -336,8 +335,3 @@ class PayPalStandIn(StandIn):
         if thing_id not in things:
             raise Misuse(f"there is no {thing_id}")
         return things[thing_id]
-
-
-def _told(thing: Json) -> Json:
-    copied: Json = json.loads(json.dumps(thing))
-    return copied

@@ -192,8 +192,10 @@ class Api:
 
     def _retrieving(self, kind: str) -> Handler:
         def handle(object_id: str, given: Json) -> Json:
-            self._payments.expire_due_sessions()
             thing = self._store.get(kind, object_id)
+            sessions = [thing] if kind == "checkout.session" else self._store.of("checkout.session", object_id)
+            for session in sessions:
+                self._payments.expire_if_due(session)
             if object_id in self._store.deleted:
                 return {"id": object_id, "object": kind, "deleted": True}
             return shown(self._store, thing, given.get("expand", []))

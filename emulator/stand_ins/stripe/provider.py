@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from emulator.stand_ins.stripe.errors import StripeError
 from emulator.stand_ins.stripe.payments import Payments
 from emulator.stand_ins.stripe.reversals import REFUND_STARTS, Reversals
 from emulator.stand_ins.stripe.store import Store
-from emulator.stand_ins.wire import Answer, Json, Request, json_answer, redirect
+from emulator.stand_ins.wire import Answer, Json, Request, copied, json_answer, redirect
 
 KEY_LIFETIME_SECONDS = 24 * 3600
 SECRET_KEY = "sk_test_stand_in"
@@ -91,12 +90,12 @@ class StripeStandIn(StandIn):
     def settle_later(self, *, session: str, is_paid: bool = True) -> Json:
         """The money that was to come later has come, or failed to."""
         with self.lock:
-            return self._told(self._payments.settle_session(self._get("checkout.session", session), is_paid=is_paid))
+            return copied(self._payments.settle_session(self._get("checkout.session", session), is_paid=is_paid))
 
     def expire_session(self, *, session: str) -> Json:
         """The time to pay is over."""
         with self.lock:
-            return self._told(self._payments.expire_session(self._get("checkout.session", session)))
+            return copied(self._payments.expire_session(self._get("checkout.session", session)))
 
     def confirm(self, *, client_secret: str, outcome: str = "paid") -> Json:
         """What a mobile SDK does with a client secret; the intent is then paid, declined, or to be paid later."""
@@ -105,14 +104,14 @@ class StripeStandIn(StandIn):
             if intent["client_secret"] != client_secret:
                 raise Misuse("that is not the intent's client secret")
             self._payments.attempt(intent, outcome, billing={"email": intent["receipt_email"]})
-            return self._told(intent)
+            return copied(intent)
 
     def settle_intent(self, *, intent: str, is_paid: bool = True) -> Json:
         """As `settle_later`, for an intent that belongs to no session."""
         with self.lock:
             found = self._get("payment_intent", intent)
             self._payments.settle(found, is_paid=is_paid)
-            return self._told(found)
+            return copied(found)
 
     # ── the merchant's dashboard, and banks ──────────────────────────────────────────────────────────────────────────
 
@@ -120,7 +119,7 @@ class StripeStandIn(StandIn):
         """Refund in the dashboard; all that is left unless an amount is given. Raises StripeError as the API does."""
         with self.lock:
             given: Json = {"charge": self._charge(of)["id"], "reason": reason}
-            return self._told(self._reversals.create_refund(given if amount is None else {**given, "amount": amount}))
+            return copied(self._reversals.create_refund(given if amount is None else {**given, "amount": amount}))
 
     def refunds_start(self, *, status: str) -> None:
         """From now on refunds begin as `succeeded` (as to cards) or `pending` (as to banks)."""
@@ -131,39 +130,39 @@ class StripeStandIn(StandIn):
     def settle_refund(self, *, refund: str) -> Json:
         """A pending refund has arrived."""
         with self.lock:
-            return self._told(self._reversals.settle_refund(self._get("refund", refund)))
+            return copied(self._reversals.settle_refund(self._get("refund", refund)))
 
     def fail_refund(self, *, refund: str, reason: str = "expired_or_canceled_card") -> Json:
         """A refund did not arrive, also one that was said to have succeeded."""
         with self.lock:
-            return self._told(self._reversals.fail_refund(self._get("refund", refund), reason))
+            return copied(self._reversals.fail_refund(self._get("refund", refund), reason))
 
     def dispute(
         self, *, of: str, amount: int | None = None, reason: str = "fraudulent", is_inquiry: bool = False
     ) -> Json:
         """The buyer disputes a payment; unless it is only an inquiry, the money is taken at once."""
         with self.lock:
-            return self._told(self._reversals.open_dispute(self._charge(of), amount, reason, is_inquiry=is_inquiry))
+            return copied(self._reversals.open_dispute(self._charge(of), amount, reason, is_inquiry=is_inquiry))
 
     def escalate_dispute(self, *, dispute: str) -> Json:
         """An inquiry becomes a chargeback."""
         with self.lock:
-            return self._told(self._reversals.escalate_dispute(self._get("dispute", dispute)))
+            return copied(self._reversals.escalate_dispute(self._get("dispute", dispute)))
 
     def review_dispute(self, *, dispute: str) -> Json:
         """Evidence was sent; the bank looks at it."""
         with self.lock:
-            return self._told(self._reversals.review_dispute(self._get("dispute", dispute)))
+            return copied(self._reversals.review_dispute(self._get("dispute", dispute)))
 
     def close_dispute(self, *, dispute: str, outcome: str) -> Json:
         """won, lost, or withdrawn by the buyer (which Stripe calls won); an inquiry closes as warning_closed."""
         with self.lock:
-            return self._told(self._reversals.close_dispute(self._get("dispute", dispute), outcome))
+            return copied(self._reversals.close_dispute(self._get("dispute", dispute), outcome))
 
     def warn_of_fraud(self, *, of: str, fraud_type: str = "made_with_stolen_card") -> Json:
         """A card network warns of a payment that may be disputed soon."""
         with self.lock:
-            return self._told(self._reversals.warn(self._charge(of), fraud_type))
+            return copied(self._reversals.warn(self._charge(of), fraud_type))
 
     # ── looking, and lying ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,12 +172,12 @@ class StripeStandIn(StandIn):
             found = self._store.find(id)
             if found is None:
                 raise Misuse(f"there is no {id}")
-            return self._told(found)
+            return copied(found)
 
     def events(self, *, type: str = "") -> list[Json]:  # noqa: A002
         """Every event since the last reset, or those of one type; oldest first."""
         with self.lock:
-            return [self._told(each) for each in self._store.all("event") if type in {"", each["type"]}]
+            return [copied(each) for each in self._store.all("event") if type in {"", each["type"]}]
 
     def charges_for(self, *, reference: str) -> list[Json]:
         """Every payment that succeeded for this session, intent, client reference or value of metadata.
@@ -196,9 +195,7 @@ class StripeStandIn(StandIn):
                     intents.add(intent["id"])
             charges = self._store.all("charge")
             return [
-                self._told(each)
-                for each in charges
-                if each["payment_intent"] in intents and each["status"] == "succeeded"
+                copied(each) for each in charges if each["payment_intent"] in intents and each["status"] == "succeeded"
             ]
 
     def alter(self, *, id: str, changes: Json) -> Json:  # noqa: A002
@@ -211,7 +208,7 @@ class StripeStandIn(StandIn):
             if found is None:
                 raise Misuse(f"there is no {id}")
             found.update(changes)
-            return self._told(found)
+            return copied(found)
 
     # ── what every stand-in says for itself ──────────────────────────────────────────────────────────────────────────
 
@@ -301,7 +298,7 @@ class StripeStandIn(StandIn):
     def _on_page(self, session_id: str, outcome: str, email: str, name: str) -> Json:
         with self.lock:
             session = self._get("checkout.session", session_id)
-            return self._told(self._payments.pay_session(session, outcome, email=email, name=name))
+            return copied(self._payments.pay_session(session, outcome, email=email, name=name))
 
     def _charge(self, object_id: str) -> Json:
         """A charge by its id, or by its intent's or session's."""
@@ -319,8 +316,3 @@ class StripeStandIn(StandIn):
         if found is None or found["object"] != kind:
             raise Misuse(f"there is no {kind} {object_id}")
         return found
-
-    @staticmethod
-    def _told(thing: Json) -> Json:
-        copied: Json = json.loads(json.dumps(thing))
-        return copied

@@ -1,12 +1,11 @@
 """What Stripe's API shows of its objects: lists in pages, newest first, and fields expanded on request."""
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from emulator.stand_ins.stripe.errors import invalid, missing
 from emulator.stand_ins.stripe.store import Store
-from emulator.stand_ins.wire import Json
+from emulator.stand_ins.wire import Json, copied
 
 LIMIT = 10
 LIMIT_MAX = 100
@@ -28,13 +27,13 @@ def listed(data: list[Json], url: str, *, has_more: bool = False) -> Json:
 
 def shown(store: Store, thing: Json, expand: Iterable[str] = ()) -> Json:
     """A copy, with these fields replaced by the objects they name. Raises StripeError for others."""
-    copied = copy.deepcopy(thing)
+    copy = copied(thing)
     for path in expand:
         names = path.split(".")
         if len(names) > DEPTH_MAX:
             raise invalid("You cannot expand more than 4 levels of a property.", param="expand")
-        _expand(store, copied, names, path)
-    return copied
+        _expand(store, copy, names, path)
+    return copy
 
 
 def page(store: Store, found: Iterable[Json], asked: Json, url: str) -> Json:
@@ -96,13 +95,13 @@ def _expand(store: Store, thing: Json, names: list[str], path: str) -> None:
     value = thing.get(name)
     if isinstance(value, str):
         found = store.find(value)
-        thing[name] = value = value if found is None else copy.deepcopy(found)
+        thing[name] = value = value if found is None else copied(found)
     elif name == "refunds" and value is None:
-        refunds = copy.deepcopy(store.of("refund", thing["id"])[::-1])
+        refunds = [copied(refund) for refund in store.of("refund", thing["id"])[::-1]]
         has_more = len(refunds) > LIMIT
         thing[name] = value = listed(refunds[:LIMIT], f"/v1/charges/{thing['id']}/refunds", has_more=has_more)
     elif name == "line_items" and value is None:
-        items = copy.deepcopy(store.line_items[thing["id"]])
+        items = [copied(item) for item in store.line_items[thing["id"]]]
         thing[name] = value = listed(items, f"/v1/checkout/sessions/{thing['id']}/line_items")
     if below and isinstance(value, dict):
         _expand(store, value, below, path)

@@ -1,12 +1,11 @@
 """Everything a stand-in Stripe knows: objects by id, in the order they were made, and the events that tell of them."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 from emulator.stand_ins.stripe import objects
 from emulator.stand_ins.stripe.errors import missing
-from emulator.stand_ins.wire import Json
+from emulator.stand_ins.wire import Json, copied
 
 NO_REQUEST: Json = {"id": None, "idempotency_key": None}
 
@@ -69,7 +68,7 @@ class Store:
 
     def tell(self, kind: str, thing: Json, before: Json | None = None) -> Json:
         """Announce an event with the object as it is now; `before` is what an update has changed."""
-        event = objects.event(kind, copy.deepcopy(thing), self.now(), dict(self.request), before)
+        event = objects.event(kind, copied(thing), self.now(), dict(self.request), before)
         self.add(event)
         self._announce(event)
         return event
