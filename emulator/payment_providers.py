@@ -10,6 +10,8 @@ from emulator.stand_ins.paypal import PayPalStandIn
 from emulator.stand_ins.stand_in import StandIn
 from emulator.stand_ins.stripe import StripeStandIn
 
+DELIVERY_ATTEMPTS = 30  # some two minutes: long enough for functions to be loaded again
+DELIVERY_BACKOFF_SECONDS = 0.5
 LATER_SECONDS = 8.0  # what is to be paid later on a hosted page is paid by then, before one's eyes
 
 
@@ -25,6 +27,7 @@ class PaymentProviders:
         """From now on the stand-ins tell the functions what happens."""
         for function, stand_in in self.stand_ins.items():
             stand_in.target(urls=[f"{functions_url}/{function}"])
+            stand_in.retry(attempts=DELIVERY_ATTEMPTS, backoff_seconds=DELIVERY_BACKOFF_SECONDS)
 
 
 def payment_providers(

@@ -17,6 +17,7 @@ TIMEOUT_SECONDS = 20.0
 ATTEMPTS_MAX = 8
 BACKOFF_SECONDS = 0.1
 BACKOFF_SECONDS_MAX = 5.0
+CLEAR_SECONDS_MAX = 5.0
 REORDER_SECONDS = 0.25  # an incomplete shuffle leaves after this
 
 Sign = Callable[[bytes, Mapping[str, Any]], Mapping[str, str]]
@@ -193,8 +194,11 @@ class Deliveries:
             worker.join(TIMEOUT_SECONDS)
 
     def clear(self) -> None:
-        """Forget every delivery and every habit; endpoints stay."""
+        """Forget every delivery and every habit, once those under way have ended; endpoints stay."""
         with self._changed:
+            self._due.clear()
+            self._tickets.clear()
+            self._changed.wait_for(lambda: not self._sending, CLEAR_SECONDS_MAX)
             self._due.clear()
             self._tickets.clear()
             self._by_event.clear()

@@ -164,11 +164,11 @@ class StandIn(ABC):
         for timer in self._later:
             timer.cancel()
         self._later.clear()
+        self._deliveries.clear()  # before the lock: a delivery that ends takes it
         with self.lock:
             self.clear()
             self.expire_idempotency_keys()
             self.faults.clear()
-            self._deliveries.clear()
             self._journal.clear()
             self._ahead_seconds = 0.0
 
