@@ -1,0 +1,72 @@
+"""Which payment providers a laptop uses: those that are named, stand-ins for the rest, and who hears of events."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from emulator.payment_providers import PaymentProviders, payment_providers
+from tests.support.endpoint import Endpoint
+
+PORTS = {"stripe": 0, "paypal": 0}
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch):
+    for name in ("STRIPE_API_BASE", "PAYPAL_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@contextlib.contextmanager
+def started(home: Path, **settings: str):
+    with contextlib.ExitStack() as stack:
+        yield payment_providers(stack, settings, PORTS, home)
+
+
+def running(found: PaymentProviders) -> dict[str, str]:
+    """Which function hears from a stand-in, and from which."""
+    return {function: stand_in.name for function, stand_in in found.stand_ins.items()}
+
+
+def test_without_a_word_both_are_stood_in_for(tmp_path):
+    with started(tmp_path) as found:
+        (root,) = x509.load_pem_x509_certificates(Path(found.settings["PAYPAL_WEBHOOK_ROOTS"]).read_bytes())
+
+        assert running(found) == {"stripe_webhook": "stripe", "paypal_webhook": "paypal"}
+        assert found.settings.keys() == {
+            "STRIPE_API_BASE",
+            "STRIPE_SECRET_KEY",
+            "STRIPE_WEBHOOK_SECRET",
+            "PAYPAL_API_BASE",
+            "PAYPAL_CLIENT_ID",
+            "PAYPAL_CLIENT_SECRET",
+            "PAYPAL_WEBHOOK_ID",
+            "PAYPAL_WEBHOOK_ROOTS",
+        }
+        assert root.issuer == root.subject
+        assert found.addresses == {
+            "stripe": found.settings["STRIPE_API_BASE"],
+            "paypal": found.settings["PAYPAL_API_BASE"],
+        }
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_one_that_is_named_is_used_as_it_is_and_keeps_its_own_credentials(tmp_path, monkeypatch, where):
+    named = {"STRIPE_API_BASE": "https://api.stripe.com"}
+    if where == "environment":
+        monkeypatch.setenv("STRIPE_API_BASE", named["STRIPE_API_BASE"])
+
+    with started(tmp_path, **(named if where == "file" else {})) as found:
+        assert running(found) == {"paypal_webhook": "paypal"}
+        assert found.addresses["stripe"] == "https://api.stripe.com"
+        assert not any(name.startswith("STRIPE_") for name in found.settings)
+
+
+def test_the_functions_hear_what_happens(tmp_path):
+    with started(tmp_path) as found, Endpoint() as functions:
+        found.deliver_to(functions.origin)
+        for stand_in in found.stand_ins.values():
+            assert stand_in.send_raw(body="{}") == 200
+
+        assert [request.path for request in functions.received] == ["/stripe_webhook", "/paypal_webhook"]
