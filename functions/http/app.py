@@ -61,8 +61,11 @@ class Gate:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._origins = Origins(services.settings.cors_origins)
-        clock = services.clock
-        self._calls = limits.Limiter(clock, per_minute=limits.CALLS_PER_MINUTE, burst=limits.CALLS_BURST)
+        clock, settings = services.clock, services.settings
+        # A guard must not stop what the settings allow: who may spend more often may also call more often.
+        per_minute = max(limits.CALLS_PER_MINUTE, settings.rate_limit_per_minute)
+        burst = max(limits.CALLS_BURST, settings.rate_limit_burst)
+        self._calls = limits.Limiter(clock, per_minute=per_minute, burst=burst)
         self._refusals = limits.Limiter(clock, per_minute=limits.REFUSALS_PER_MINUTE, burst=limits.REFUSALS_BURST)
 
     def open(self) -> Response | None:

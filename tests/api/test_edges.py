@@ -156,6 +156,15 @@ def test_who_asks_too_much_is_told_when_to_come_back(world):
     assert alice.get("/models").status_code == 200
 
 
+def test_who_may_spend_more_often_may_call_more_often():
+    world = World(env={"RATE_LIMIT_PER_MINUTE": "60000", "RATE_LIMIT_BURST": str(2 * CALLS_BURST)})
+    alice = world.person()
+
+    answers = [alice.get("/models").status_code for _ in range(2 * CALLS_BURST + 1)]
+
+    assert answers == [200] * 2 * CALLS_BURST + [429]
+
+
 def test_who_guesses_tokens_is_stopped_and_others_are_not(world, alice):
     def guess():
         headers = {"Authorization": "Bearer guess", "X-Forwarded-For": "6.6.6.6, 7.7.7.7"}

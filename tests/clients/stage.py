@@ -45,6 +45,12 @@ class Counter:
         assert made.status_code == 201, made.text
         return str(made.json()["key"])
 
+    def revoke(self) -> None:
+        """Revoke every key of this customer."""
+        url, headers = f"{self._server.url}/api-keys", self._person.headers
+        for key in requests.get(url, headers=headers, timeout=RUN_SECONDS_MAX).json()["items"]:
+            assert requests.delete(f"{url}/{key['id']}", headers=headers, timeout=RUN_SECONDS_MAX).status_code == 204
+
     @property
     def spent(self) -> Decimal:
         """What this customer has spent, in credits."""

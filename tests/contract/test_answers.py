@@ -22,11 +22,8 @@ ANN, BOB = Uid("ann"), Uid("bob")
 
 
 @pytest.fixture(params=["memory", "firestore"])
-def documents(request):
-    if request.param == "memory":
-        return MemoryDocuments()
-    request.getfixturevalue("firestore_emulator")
-    return connect(request.getfixturevalue("project"))
+def documents(request, firestore_emulator, project):
+    return MemoryDocuments() if request.param == "memory" else connect(project)
 
 
 def test_an_answer_is_found_as_it_was_kept(documents):

@@ -6,6 +6,8 @@ from collections.abc import Generator, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from shared.ai.passthrough import Json, RequestRefused
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
 from shared.kernel.errors import DomainError
@@ -125,7 +127,7 @@ def _whole(parts: Iterable[bytes]) -> bytes:
 
 
 def _object(data: bytes) -> dict[str, Any]:
-    value = json.loads(data)
+    value = orjson.loads(data)
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004  # what it is decides nothing: it is no answer
     return value

@@ -1,0 +1,88 @@
+"""The OpenAI routes as they are served: a client that leaves, one that asks again, a key that was revoked."""
+
+import threading
+import time
+from typing import Any
+
+import openai
+import pytest
+import requests
+
+from emulator.upstream import REPLY
+
+QUESTION: Any = [{"role": "user", "content": "Say something"}]
+MODEL = "gpt-4o-mini"
+PATIENCE_SECONDS = 30
+
+
+@pytest.fixture
+def client(counter):
+    with openai.OpenAI(base_url=counter.base_url, api_key=counter.api_key, max_retries=0) as it:
+        yield it
+
+
+def wait_until(holds) -> None:
+    pause, deadline = threading.Event(), time.monotonic() + PATIENCE_SECONDS
+    while not holds() and time.monotonic() < deadline:
+        pause.wait(0.05)
+    assert holds()
+
+
+def streamed(client, *, key: str) -> list[Any]:
+    headers = {"Idempotency-Key": key}
+    return list(client.chat.completions.create(model=MODEL, messages=QUESTION, stream=True, extra_headers=headers))
+
+
+def text_of(chunks) -> str:
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+@pytest.mark.slow
+def test_a_client_that_leaves_ends_the_call_and_pays_for_what_it_got(counter, client, client_upstream):
+    client_upstream.script(reply="word " * 400, delay_ms=50)
+    stream = client.chat.completions.create(model=MODEL, messages=QUESTION, stream=True)
+    said = text_of(next(stream) for _ in range(5))
+
+    stream.close()
+
+    assert said
+    wait_until(lambda: client_upstream.requests[-1]["outcome"] == "aborted")
+    wait_until(lambda: counter.spent > 0)
+    assert client_upstream.requests[-1]["chunks_sent"] < 400
+    counter.check_books()
+
+
+@pytest.mark.slow
+def test_a_stream_that_is_asked_for_again_is_told_again_and_paid_once(counter, client, client_upstream):
+    first = streamed(client, key="once")
+    spent = counter.spent
+
+    second = streamed(client, key="once")
+
+    assert text_of(first) == text_of(second) == REPLY
+    assert first[-1].model_extra["credits"] == second[-1].model_extra["credits"]
+    assert (len(client_upstream.requests), counter.spent) == (1, spent)
+    counter.check_books()
+
+
+@pytest.mark.slow
+def test_a_key_that_was_revoked_is_refused(counter, client):
+    client.chat.completions.create(model=MODEL, messages=QUESTION)
+
+    counter.revoke()
+
+    with pytest.raises(openai.AuthenticationError):
+        client.chat.completions.create(model=MODEL, messages=QUESTION)
+
+
+@pytest.mark.slow
+def test_a_stream_is_data_and_comments_and_ends_with_done(counter):
+    body = {"model": MODEL, "messages": QUESTION, "stream": True}
+    headers = {"Authorization": f"Bearer {counter.api_key}"}
+
+    answer = requests.post(f"{counter.base_url}/chat/completions", json=body, headers=headers, timeout=PATIENCE_SECONDS)
+
+    lines = [line for line in answer.text.splitlines() if line]
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert lines[-1] == "data: [DONE]"
+    assert all(line.startswith(("data: ", ": ")) for line in lines)
