@@ -11,6 +11,7 @@ help:
 	@echo "make check     ruff, mypy, import-linter"
 	@echo "make coverage  the tests, with what they cover"
 	@echo "make bench     speed and memory as ratios; PART=starts|ledger|chat for one of them"
+	@echo "make bench-gateways  a call through ours, LiteLLM's proxy and the Portkey gateway, in the same run"
 	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
 	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
@@ -92,3 +93,9 @@ rebuild-analytics: setup
 # What a provider's listing would change of the laptop's models; in the cloud: python -m functions.commands models-sync
 models-sync: setup
 	@exec $(PYTHON) -m emulator.command models-sync $(or $(UPSTREAM),default) $(if $(APPLY),--apply) $(if $(FREE),--free)
+
+.PHONY: bench-gateways
+
+# Installs both gateways, pinned, into emulator/.run the first time.
+bench-gateways: setup
+	@$(PYTHON) -m emulator.bench.gateways

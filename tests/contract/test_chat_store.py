@@ -8,6 +8,7 @@ from shared.ai.conversations import ConversationNotFound
 from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
 from shared.kernel.documents import OutcomeUnknown, Query
+from shared.kernel.ids import operation_id
 from shared.platform.firestore.documents import connect
 from shared.platform.memory.chat_model import says
 from tests.support.chat import ANN, CREDIT, World, answer_of
@@ -119,3 +120,20 @@ def test_conversations_page_and_go(world):
     world.conversations.erase(ANN)
     assert world.conversations.list(ANN).items == []
     assert world.documents.query(Query(collection="messages", group=True, limit=5)) == []
+
+
+def test_a_long_conversation_is_summarised_named_and_taken_away(firestore_emulator, project):
+    small = {"context_window": 400, "max_output_tokens": 100}
+    world = World(documents=connect(project), clock=SystemClock(), prices=small)
+    conversation = world.conversation(world.user())
+    for _ in range(3):
+        world.ask(conversation, "many words about tea and cake " * 20)
+
+    made = world.turn.memory.title(ANN, conversation.id, operation=operation_id("test", "title"))
+
+    said = list(world.conversations.export(ANN, conversation.id))
+    assert [message.role for message in said] == ["user", "assistant"] * 2 + ["system", "user", "assistant"]
+    assert world.conversations.get(ANN, conversation.id).title == made.title == "Hello there."
+    costs = [message.cost for message in said if message.cost is not None]
+    assert sorted(world.charges()) == sorted([*costs, made.cost])
+    assert world.ledger.verify(ANN) == []
