@@ -9,14 +9,17 @@ from contextlib import suppress
 
 import pytest
 
-from shared.ai.image_tasks import task_of
+from shared.ai.image_tasks import TASK_LIFETIME, task_of
+from shared.ai.images import image_id_of, object_name
 from shared.ai.ports import UpstreamUnavailable
+from shared.kernel.clock import SECOND
 from shared.kernel.errors import DomainError
 from shared.kernel.objects import StorageUnavailable
-from shared.platform.memory.image_model import ScriptedImageModel
+from shared.platform.memory.image_model import ScriptedImageModel, png
+from shared.sagas.image_start import WAKE_AFTER
 from tests.support.faults import Crash
 from tests.support.ledger_faults import COMMIT_FAULTS, Weather, fair, once
-from tests.support.studio import ANN, PRICE, Studio, Trap
+from tests.support.studio import ANN, PAINTER, PRICE, Studio, Trap
 
 N = 3
 
@@ -331,3 +334,128 @@ def test_many_workers_of_many_tasks_make_each_image_once():
     assert [len(task.images) for task in made] == [2] * 6
     assert sum(studio.charges()) == 12 * PRICE
     assert len(studio.model.requests) == 12
+
+
+# Two at the same object ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wakes_at", range(1, len(EFFECTS) + 1))
+@pytest.mark.parametrize("paused_at", EFFECTS)
+def test_a_paused_worker_that_wakes_at_any_moment_of_its_heirs_run_changes_nothing(paused_at, wakes_at):
+    studio, task_id = studio_with_task()
+    is_paused, may_go_on = threading.Event(), threading.Event()
+
+    def pause():
+        is_paused.set()
+        assert may_go_on.wait(30)
+
+    zombie = threading.Thread(target=wakes_up, args=(Trap(paused_at, "after", pause), studio, task_id))
+
+    def wake():
+        may_go_on.set()
+        zombie.join(30)
+
+    zombie.start()
+    assert is_paused.wait(30)
+    studio.pass_lease()
+    wakes_up(Trap(wakes_at, "before", wake), studio, task_id)
+    wake()
+
+    studio.assert_sound(studio.finish(task_id), made=2)
+
+
+def test_bytes_that_another_worker_stored_meanwhile_are_the_ones_that_are_recorded():
+    studio = Studio().open()
+    task = studio.begin()
+
+    class Overtaken(ScriptedImageModel):
+        """Somebody else uploads while this one paints."""
+
+        def generate(self, request):
+            studio.objects.put(object_name(ANN, image_id_of(task.id, 0)), png(77), "image/png")
+            return ScriptedImageModel.generate(self, request)
+
+    studio.instance(model=Overtaken()).job.run(task.id)
+
+    assert studio.images.list(ANN).items[0].width == 77
+    studio.assert_sound(studio.task(task.id), made=1)
+
+
+def test_what_was_stored_for_an_image_that_is_given_up_is_removed():
+    studio = Studio().open()
+    task = studio.begin()
+    with pytest.raises(Crash):
+        Trap(4, "after", crash).set_on(studio).job.run(task.id)
+    assert len(studio.kept()) == 1
+
+    studio.clock.advance(TASK_LIFETIME)
+
+    studio.assert_sound(studio.finish(task.id), made=0)
+
+
+def test_a_hold_that_ends_after_a_crash_charges_no_more_than_was_made():
+    studio = Studio().open()
+    made: list[object] = []
+
+    class Slow(ScriptedImageModel):
+        def generate(self, request):
+            if len(made) == 6:
+                raise Crash
+            studio.clock.advance(149 * SECOND)
+            made.append(request)
+            return ScriptedImageModel.generate(self, request)
+
+    slow = studio.instance(model=Slow())
+    task = slow.begin(10)
+    with suppress(Crash):
+        for _ in range(10):
+            slow.job.run(task.id)
+    studio.clock.advance(TASK_LIFETIME)
+
+    ended = studio.finish(task.id)
+
+    assert len(ended.images) == 6
+    assert ended.cost == sum(studio.charges())
+    assert 3 * PRICE <= ended.cost <= 6 * PRICE
+    assert (studio.ledger.balance(ANN).held, studio.ledger.verify(ANN)) == (0, [])
+
+
+# Beginning and sweeping, more narrowly ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", COMMIT_FAULTS)
+def test_an_unclear_answer_to_the_tasks_creation_is_settled_by_reading(fault):
+    studio = Studio().open(1)
+    weather = Weather(studio.documents, once("commit", effects_of_a_start(), fault))
+
+    task = studio.instance(documents=weather).begin(key="k")
+
+    assert studio.called_for() == [task.id]
+    studio.assert_sound(studio.finish(task.id), made=1)
+
+
+def test_a_start_that_comes_back_after_a_change_of_price_pays_what_was_held():
+    studio = Studio().open(5)
+    with pytest.raises(Crash):
+        Trap(effects_of_a_start(), "before", crash).set_on(studio).begin(2, key="k")
+    studio.catalogue.put("painter", {**PAINTER, "image_usd_by_size": {"1024x1024": "9"}})
+    studio = studio.instance()
+
+    task = studio.begin(2, key="k")
+
+    assert task.price == PRICE
+    studio.assert_sound(studio.finish(task.id), made=2)
+
+
+def test_a_sweep_that_is_overtaken_by_a_worker_leaves_the_task_alone():
+    studio = Studio().open()
+    task = studio.begin()
+    studio.clock.advance(WAKE_AFTER)
+
+    def worker_comes() -> None:
+        studio.job.run(task.id)
+
+    Trap(1, "before", worker_comes).set_on(studio).sweep_once()
+
+    assert studio.documents.get(f"image_tasks/{task.id}").data["due_at"] is None
+    assert studio.called_for() == [task.id]
