@@ -18,7 +18,17 @@ from functions.http.routes import ANYBODY, Call, Routes
 STATIC = Path(__file__).parent / "static"
 SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"})
 OUR_FILES = frozenset(
-    {"swagger.css", "swagger.js", "playground.css", "playground.js", "charts.js", "theme.js", "icon.svg"}
+    {
+        "swagger.css",
+        "swagger.js",
+        "playground.css",
+        "playground.js",
+        "playground-images.css",
+        "playground-images.js",
+        "charts.js",
+        "theme.js",
+        "icon.svg",
+    }
 )
 VENDOR_FILES = frozenset({"firebase-app-compat.js", "firebase-auth-compat.js", "firebase-firestore-compat.js"})
 ASSET_SECONDS = 300
@@ -66,7 +76,7 @@ def swagger(call: Call) -> Response:
 
 @routes.get("/docs/playground", access=ANYBODY, answer=HTML, query=None)
 def playground(call: Call) -> Response:
-    """A page that signs up, claims the bonus, chats, and shows what each message costs."""
+    """A page that signs up, claims the bonus, chats, paints, and shows what each of it costs."""
     del call
     emulators = [f"http://{host}" for host in (_host(AUTH_EMULATOR), _host(FIRESTORE_EMULATOR)) if host]
     return _page("playground.html", ["'self'", *(emulators or GOOGLE)])

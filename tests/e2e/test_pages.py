@@ -17,7 +17,9 @@ SCRIPT = Path(__file__).parent / "js" / "pages.mjs"
 SECONDS_MAX = 180
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUESTION = "Tell me something, slowly."
+PICTURE = "A kingfisher over still water"
 CHUNK_DELAY_MS = 40
+PAINTING_MS = 700
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,9 @@ def browser():
 def pages(suite, suite_upstream, browser):
     seed_models(suite.project)
     suite_upstream.script(contains=QUESTION, delay_ms=CHUNK_DELAY_MS, times=0)
+    suite_upstream.script(contains=PICTURE, delay_ms=PAINTING_MS)
+    suite_upstream.script(contains=PICTURE, delay_ms=PAINTING_MS, error={"status": 503, "message": "busy"})
+    suite_upstream.script(contains=PICTURE, delay_ms=PAINTING_MS)
     return run_script(
         SCRIPT,
         {
@@ -40,6 +45,7 @@ def pages(suite, suite_upstream, browser):
             "docsUrl": f"{suite.endpoints.api}/v1/docs",
             "email": f"page-{uuid.uuid4().hex[:8]}@example.com",
             "question": QUESTION,
+            "picture": PICTURE,
             "screenshots": os.environ.get("SCREENSHOTS"),
         },
         timeout_seconds=SECONDS_MAX,
@@ -59,7 +65,7 @@ def test_the_playground_talks_to_this_backend_only(pages, suite):
 def test_no_page_has_an_error_in_its_console(pages):
     errors = {name: page["errors"] for name, page in pages.items()}
 
-    assert errors == {"swagger": [], "playground": [], "phone": [], "guest": []}
+    assert errors == {"swagger": [], "playground": [], "phone": [], "guest": [], "painter": []}
 
 
 def test_the_playground_shows_the_balance_live(pages):
@@ -104,6 +110,18 @@ def test_the_playground_shows_the_answer_as_it_streams(pages):
 
     assert QUESTION in pages["playground"]["said"]
     assert len(set(lengths)) > 5
+
+
+def test_the_playground_shows_images_as_they_are_made(pages):
+    seen = pages["painter"]
+
+    assert seen["statuses"][0] == "queued"
+    assert {"0 of 3", "1 of 3", "2 of 3"} <= set(seen["statuses"])
+    assert seen["statuses"][-1] == "done · 8.4 credits"
+    assert seen["tiles"] == ["", "upstream unavailable", ""]
+    assert seen["inGallery"] == 2
+    assert seen["facts"].startswith("1024 × 1024 · ")
+    assert (seen["isWide"], seen["isChatShown"]) == (False, True)
 
 
 def _host(url):

@@ -1,7 +1,7 @@
 // What a person sees: the API reference and the playground, in a real browser.
 //
-// in:  {chromium, docsUrl, email, question, screenshots: directory or null}
-// out: {swagger: {…}, playground: {…}, phone: {…}, guest: {…}}, each with every request it made and every error of its console
+// in:  {chromium, docsUrl, email, question, picture, screenshots: directory or null}
+// out: {swagger: {…}, playground: {…}, phone: {…}, guest: {…}, painter: {…}}, each with every request it made and every error of its console
 import { createRequire } from 'node:module';
 
 import { readInput } from '../../support/firebase.mjs';
@@ -120,6 +120,50 @@ async function useOnAPhone(page) {
 /** By how much the page is wider than the screen. */
 const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 
+/** Ask for three images, the second of which fails; watch them arrive, look at one, remove it; on a desk and a phone. */
+async function paint(page) {
+  await page.fill('#email', `painter-${given.email}`);
+  await page.fill('#password', 'secret-enough');
+  await page.click('#enter');
+  await page.click('#bonus');
+  await page.locator('#bonus').waitFor({ state: 'hidden' });
+  await page.click('#side [data-open="images"]');
+  await page.selectOption('#image-count', '3');
+  await page.fill('#image-prompt', given.picture);
+  await watchStatus(page);
+  await page.click('#paint-send');
+  await page.waitForFunction(() => document.querySelector('.task-status')?.innerText.startsWith('2 of'));
+  if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/painting.png` });
+  await page.waitForFunction(() => document.querySelector('.task.is-over .tile img')?.naturalWidth > 0);
+  await page.waitForFunction(() => document.querySelectorAll('.task .tile img').length === 2);
+  if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/images.png` });
+  const tiles = await page.locator('.task .tile').allInnerTexts();
+  const inGallery = await page.locator('#gallery img').count();
+  await page.click('.task .tile img >> nth=0');
+  await page.waitForFunction(() => document.querySelector('#shown-image').naturalWidth > 0);
+  const facts = await shown(page, '#shown-facts');
+  if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/image.png` });
+  await page.click('#drop-image');
+  await page.waitForFunction(() => document.querySelectorAll('#gallery img').length === 1);
+  await page.setViewportSize({ width: 390, height: 844 });
+  if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/images-phone.png` });
+  const isWide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+  await page.click('.dock [data-pane="chat"]');
+  const isChatShown = await page.locator('#composer').isVisible();
+  return { statuses: await page.evaluate(() => window.statusesSeen), tiles, inGallery, facts, isWide, isChatShown };
+}
+
+/** What the task said of itself, each time that it said something else. */
+async function watchStatus(page) {
+  await page.evaluate(() => {
+    window.statusesSeen = [];
+    new MutationObserver(() => {
+      const told = document.querySelector('.task-status')?.innerText;
+      if (told && told !== window.statusesSeen.at(-1)) window.statusesSeen.push(told);
+    }).observe(document.querySelector('#easel'), { childList: true, subtree: true, characterData: true });
+  });
+}
+
 const shown = (page, selector) => page.locator(selector).innerText();
 
 async function changed(page, selector, from) {
@@ -146,5 +190,6 @@ const swagger = await onPage('swagger', readReference);
 const playground = await onPage('playground', useApp);
 const phone = await onPage('playground', useOnAPhone, 'phone', PHONE);
 const guest = await onPage('playground', lookAround, 'guest');
+const painter = await onPage('playground', paint, 'painter');
 await browser.close();
-process.stdout.write(JSON.stringify({ swagger, playground, phone, guest }), () => process.exit(0));
+process.stdout.write(JSON.stringify({ swagger, playground, phone, guest, painter }), () => process.exit(0));

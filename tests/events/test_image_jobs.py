@@ -1,0 +1,210 @@
+"""Image jobs by their real trigger: a request, a message, a function of its own, a bucket; and what becomes of it when
+the message comes twice or never, or the function is killed while it paints.
+"""
+
+import base64
+import hashlib
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+from emulator.seed import seed_models
+from emulator.suite import Suite
+from emulator.upstream import Upstream
+from shared.ai.image_tasks import ImageTask, ImageTasks, path_of
+from shared.kernel.clock import SystemClock, to_datetime
+from shared.kernel.documents import Patch, Query, Where
+from shared.kernel.events import Message
+from shared.kernel.ids import Uid, new_id
+from shared.kernel.settings import SigningKey
+from shared.ledger.keys import KeyRing
+from shared.ledger.ledger import Ledger
+from shared.platform.firestore.documents import FirestoreDocuments, connect
+from shared.platform.pubsub.publisher import PubSubPublisher
+from shared.platform.storage.objects import CloudObjects
+from tests.support.emulators import TEST_SEED
+from tests.support.processes import descendants, wait_for
+
+SECONDS_MAX = 90
+PASSWORD = "correct horse battery staple"
+
+
+class Person:
+    """Somebody with credits, over real HTTP."""
+
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
+        url = f"{suite.endpoints.auth}/identitytoolkit.googleapis.com/v1/accounts:signUp?key=laptop"
+        body = {"email": f"{new_id('p')}@example.com", "password": PASSWORD, "returnSecureToken": True}
+        answer = requests.post(url, json=body, timeout=SECONDS_MAX).json()
+        self.uid, self._token = Uid(answer["localId"]), answer["idToken"]
+        assert self.call("POST", "/v1/credits/welcome-bonus").status_code == 201
+
+    def call(self, method: str, path: str, **options) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self._token}", **options.pop("headers", {})}
+        url = f"{self._suite.endpoints.api}{path}"
+        return requests.request(method, url, headers=headers, timeout=SECONDS_MAX, **options)
+
+    def ask(self, prompt: str, **fields) -> str:
+        asked = self.call("POST", "/v1/images/generate", json={"prompt": prompt, **fields})
+        assert asked.status_code == 202, asked.text
+        return str(asked.json()["task_id"])
+
+
+@pytest.fixture
+def ann(suite: Suite) -> Person:
+    seed_models(suite.project)
+    return Person(suite)
+
+
+@pytest.fixture
+def documents(suite: Suite) -> FirestoreDocuments:
+    return connect(suite.project)
+
+
+@pytest.fixture
+def ledger(suite: Suite, documents: FirestoreDocuments) -> Ledger:
+    keys = KeyRing((SigningKey(kid="test-1", seed=base64.b64decode(TEST_SEED)),))
+    return Ledger(documents, SystemClock(), keys, ledger_id=suite.project, hold_lifetime_seconds=900)
+
+
+def finished(documents: FirestoreDocuments, person: Person, task_id: str) -> ImageTask:
+    tasks = ImageTasks(documents)
+    wait_for(lambda: not tasks.get(person.uid, task_id).is_open, seconds=SECONDS_MAX, what="the task is finished")
+    return tasks.get(person.uid, task_id)
+
+
+def calls_for(upstream: Upstream, prompt: str) -> int:
+    return sum(seen["body"].get("prompt") == prompt for seen in upstream.requests)
+
+
+def test_an_image_is_made_behind_the_request_and_shown(suite, suite_upstream, ann, documents, ledger):
+    task = finished(documents, ann, ann.ask("A fox", n=2, size="1024x1536"))
+
+    told = ann.call("GET", f"/v1/images/generate/{task.id}").json()
+    assert (told["status"], told["failures"], told["cost"]) == ("done", [], "12.6")
+    image = told["images"][0]
+    assert (image["width"], image["height"], image["content_type"]) == (1024, 1536, "image/png")
+    whole = ann.call("GET", f"/v1/images/{image['id']}/content")
+    part = ann.call("GET", f"/v1/images/{image['id']}/content", headers={"Range": "bytes=1-3"})
+    linked = requests.get(f"{suite.endpoints.api}{image['link']}", timeout=SECONDS_MAX)
+    assert whole.content.startswith(b"\x89PNG")
+    assert whole.headers["ETag"] == f'"{hashlib.sha256(whole.content).hexdigest()[:32]}"'
+    assert (part.status_code, part.content) == (206, b"PNG")
+    assert (linked.status_code, linked.content) == (200, whole.content)
+    assert calls_for(suite_upstream, "A fox") == 2
+    assert (ledger.balance(ann.uid).held, ledger.verify(ann.uid)) == (0, [])
+
+
+def test_the_bytes_are_in_the_bucket_and_gone_with_the_image(suite, ann, documents):
+    task = finished(documents, ann, ann.ask("A hare"))
+    bucket = CloudObjects(suite.project, f"{suite.project}-images")
+    name = f"images/{ann.uid}/{task.images[0]}"
+
+    kept = bucket.names(f"images/{ann.uid}/")
+    deleted = ann.call("DELETE", f"/v1/images/{task.images[0]}").status_code
+
+    assert kept == [name]
+    assert (deleted, bucket.names(f"images/{ann.uid}/")) == (204, [])
+    bucket.close()
+
+
+def test_a_failed_image_costs_nothing_and_the_others_what_they_cost(suite_upstream, ann, documents, ledger):
+    suite_upstream.script(contains="A boar", times=1)
+    suite_upstream.script(contains="A boar", error={"status": 503, "message": "busy"})
+    before = ledger.balance(ann.uid).available
+
+    task = finished(documents, ann, ann.ask("A boar", n=3))
+
+    assert [(failure.index, failure.code) for failure in task.failures] == [(1, "upstream_unavailable")]
+    assert len(task.images) == 2
+    balance = ledger.balance(ann.uid)
+    assert (before - balance.available, balance.held) == (2 * task.price, 0)
+
+
+def test_a_message_that_comes_again_and_again_has_no_effect(suite, suite_upstream, ann, documents, ledger):
+    suite_upstream.script(contains="An owl", delay_ms=500, times=0)
+    task_id = ann.ask("An owl", n=2)
+    publisher = PubSubPublisher(suite.project)
+
+    publisher.publish([Message(topic="image-jobs", data={"task_id": task_id})] * 4)
+    task = finished(documents, ann, task_id)
+    publisher.publish([Message(topic="image-jobs", data={"task_id": task_id})] * 2)
+
+    assert calls_for(suite_upstream, "An owl") == 2
+    charges = ledger.history(ann.uid, before=None, limit=9, kinds=frozenset({"charge"})).items
+    assert [-entry.amount for entry in charges] == [2 * task.price]
+    publisher.close()
+
+
+def test_a_worker_that_is_killed_while_it_paints_is_replaced(suite, suite_upstream, ann, documents, ledger):
+    suite_upstream.script(contains="A moth", times=1)
+    suite_upstream.script(contains="A moth", delay_ms=120_000)
+    task_id = ann.ask("A moth", n=2)
+    wait_for(lambda: calls_for(suite_upstream, "A moth") == 2, seconds=SECONDS_MAX, what="the second is being painted")
+
+    for pid in workers(suite, "generate_image"):
+        os.kill(pid, signal.SIGKILL)
+    later(documents, task_id)
+    assert suite.fire_schedule("every_minute") == 200
+    task = finished(documents, ann, task_id)
+
+    assert (len(task.images), task.failures) == (2, ())
+    assert calls_for(suite_upstream, "A moth") == 3
+    charges = ledger.history(ann.uid, before=None, limit=9, kinds=frozenset({"charge"})).items
+    assert [-entry.amount for entry in charges] == [2 * task.price]
+    assert (ledger.balance(ann.uid).held, ledger.verify(ann.uid)) == (0, [])
+
+
+def test_a_message_that_names_no_task_is_a_dead_letter(suite, documents):
+    publisher = PubSubPublisher(suite.project)
+    publisher.publish([Message(topic="image-jobs", data={"task": "none"})])
+    query = Query(collection="dead_events", where=(Where("function", "==", "generate_image"),), limit=5)
+
+    wait_for(lambda: documents.query(query) != [], seconds=SECONDS_MAX, what="the message is buried")
+
+    (buried,) = documents.query(query)
+    assert (buried.data["code"], buried.data["type"]) == (
+        "malformed",
+        "google.cloud.pubsub.topic.v1.messagePublished",
+    )
+    publisher.close()
+
+
+def test_who_leaves_takes_images_and_bytes_along(suite, ann, documents):
+    finished(documents, ann, ann.ask("A swan"))
+    bucket = CloudObjects(suite.project, f"{suite.project}-images")
+
+    assert ann.call("DELETE", "/v1/me").status_code == 204
+
+    owned = [
+        Query(collection=name, where=(Where("uid", "==", ann.uid),), limit=5) for name in ("images", "image_tasks")
+    ]
+    assert [documents.query(query) for query in owned] == [[], []]
+    assert bucket.names(f"images/{ann.uid}/") == []
+    bucket.close()
+
+
+def workers(suite: Suite, function: str) -> list[int]:
+    """The processes of this suite that are this function."""
+    assert suite._process is not None
+    found = []
+    for pid in descendants(suite._process.pid):
+        with suppress(OSError):
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            if f"FUNCTION_TARGET={function}".encode() in environment:
+                found.append(pid)
+    assert found, "a worker is running"
+    return found
+
+
+def later(documents: FirestoreDocuments, task_id: str) -> None:
+    """As if its lease had ended by now."""
+    known = documents.get(path_of(task_id))
+    assert known is not None
+    lease = {**known.data["lease"], "until": to_datetime(0)}  # type: ignore[dict-item]  # a map
+    documents.commit([Patch(known.path, {"lease": lease, "due_at": 0})])
