@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -98,6 +99,21 @@ def test_an_image_is_made_behind_the_request_and_shown(suite, suite_upstream, an
     assert (linked.status_code, linked.content) == (200, whole.content)
     assert calls_for(suite_upstream, "A fox") == 2
     assert (ledger.balance(ann.uid).held, ledger.verify(ann.uid)) == (0, [])
+
+
+def test_of_twenty_calls_on_a_budget_for_one_exactly_one_paints(suite_upstream, ann, documents, ledger):
+    assert ann.call("POST", "/v1/credits/reserve", json={"amount": "995"}).status_code == 201
+    body = {"prompt": "A lone wolf"}
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: ann.call("POST", "/v1/images/generate", json=body), range(20)))
+
+    begun = [answer for answer in answers if answer.status_code == 202]
+    refused = [(answer.status_code, answer.json()["code"]) for answer in answers if answer.status_code != 202]
+    assert (len(begun), refused) == (1, [(402, "insufficient_credits")] * 19)
+    assert len(finished(documents, ann, begun[0].json()["task_id"]).images) == 1
+    assert calls_for(suite_upstream, "A lone wolf") == 1
+    assert ledger.verify(ann.uid) == []
 
 
 def test_the_bytes_are_in_the_bucket_and_gone_with_the_image(suite, ann, documents):
