@@ -228,7 +228,7 @@ def pay(call: Call) -> Any:
     "/payments/status/{id}",
     access=MEMBER,
     answer=PaymentOut,
-    errors=(PaymentNotFound, PaymentBusy, ProviderUnavailable),
+    errors=(PaymentNotFound,),
 )
 def status(call: Call) -> Any:
     """A payment and its receipt; one that is not settled is asked about at its provider first.
@@ -238,7 +238,7 @@ def status(call: Call) -> Any:
     services, payment = call.services, call.path["id"]
     view = services.payments.view(payment, call.uid)
     if view["status"] in UNSETTLED:
-        services.settlement.settle(payment)
+        services.settlement.look(payment)
         view = services.payments.view(payment, call.uid)
     return payment_out(payment, view)
 

@@ -29,13 +29,16 @@ class Plan:
 WAIT = Plan(action="wait")
 
 
-def plan(payment: Payment, truth: Truth, *, is_live: bool) -> Plan:
-    """The next thing to do, one at a time: ask again afterwards. `wait`: nothing, until something changes."""
+def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = None) -> Plan:
+    """The next thing to do, one at a time: ask again afterwards. `wait`: nothing, until something changes.
+
+    `owner` is the payment that the money became credits for, if it has.
+    """
     seen = seen_in(truth)
     if not payment.applied.is_granted:
-        problem = problem_of(payment, truth, is_live=is_live)
+        problem = problem_of(payment, truth, is_live=is_live, owner=owner)
         if problem:
-            return WAIT if payment.problem == problem else Plan(action="park", problem=problem)
+            return Plan(action="wait" if payment.problem == problem else "park", problem=problem)
         if truth.stage == "approved":
             return Plan(action="capture")
         if truth.stage != "paid" or truth.paid is None or seen.gone >= truth.paid.minor:
@@ -47,19 +50,24 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool) -> Plan:
     return Plan(action="follow", args={"taken": seen.gone, "is_disputed": seen.is_disputed})
 
 
-def problem_of(payment: Payment, truth: Truth, *, is_live: bool) -> str:
-    """Why this money must not become credits without an operator; empty if nothing speaks against it."""
+def problem_of(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = None) -> str:
+    """Why this money must not become credits without an operator; empty if nothing speaks against it.
+
+    Money that has all gone back is nobody's problem any more.
+    """
     if truth.is_live != is_live:
         return "wrong_mode"
     if truth.payment != payment.id:
         return "wrong_payment"
-    if truth.stage != "paid":
+    if truth.stage != "paid" or (truth.paid is not None and seen_in(truth).gone >= truth.paid.minor):
         return ""
     if truth.paid is None or truth.money is None:
         return "no_amount"
     if truth.paid.currency != payment.terms.price.currency:
         return "wrong_currency"
-    return "" if truth.paid == payment.terms.price else "wrong_amount"
+    if truth.paid != payment.terms.price:
+        return "wrong_amount"
+    return "money_of_another" if owner not in {None, payment.id} else ""
 
 
 def next_poll(payment: Payment, now: Millis) -> Millis | None:

@@ -12,7 +12,7 @@ from shared.payments.ports import ProviderRefused
 from shared.payments.store import payment_in
 from shared.sagas.leases import Leased
 from shared.sagas.saga import Runner, progress_of
-from shared.sagas.settlement import Settlement
+from shared.sagas.settlement import PaymentBusy, Settlement
 
 REFUNDABLE = frozenset({"settled", "partially_refunded", "won"})
 
@@ -65,6 +65,8 @@ class Refunds:
     def _begin(self, leased: Leased, runner: Runner, asked: RefundAsked) -> None:
         payment = payment_in(leased.document)
         progress = progress_of(leased.data)
+        if progress is not None and not progress.is_over:
+            raise PaymentBusy
         if status_of(payment) not in REFUNDABLE or (progress is not None and progress.phase == "dead"):
             raise NotRefundable(status_of(payment))
         left = payment.terms.price.minor - payment.applied.taken

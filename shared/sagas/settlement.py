@@ -43,6 +43,7 @@ LEASE_SECONDS = 90
 """Longer than what happens between two saves: a few calls of the provider, each with its timeout."""
 PATIENCE_SECONDS = 20.0
 PATIENCE_PAUSE_SECONDS = 0.05
+LOOK_PATIENCE_SECONDS = 5.0
 ROUNDS_MAX = 12
 RETRY: Millis = 15 * SECOND
 STALE_TRUTH: Millis = MINUTE
@@ -108,7 +109,14 @@ class Settlement:
         with _freed(claimed, self._clock):
             return self._work(claimed, refs or {})
 
-    def refund(self, payment_id: str, begin: "Begin") -> Payment:
+    def look(self, payment_id: str) -> None:
+        """Settle if that can be done now. Whoever only wants to see where a payment is sees what was known before."""
+        try:
+            self.settle(payment_id, patience=LOOK_PATIENCE_SECONDS)
+        except DomainError as error:
+            log("payment_not_settled", "WARNING", payment=payment_id, code=error.code)
+
+    def refund(self, payment_id: str, begin: Begin) -> Payment:
         """Begin a refund of ours on a payment that is in step with its provider, and go as far as possible.
 
         Raises what `begin` refuses with, PaymentNotFound, PaymentBusy, ProviderUnavailable.
@@ -204,18 +212,16 @@ class Settlement:
         _require_news_of(progress, truth, payment.provider)
         told = replace(payment, seen=seen_in(truth), refs={**refs, **truth.refs}, is_opened=True)
         self._warn(payment, told)
-        plan = lifecycle.plan(told, truth, is_live=provider.is_live)
-        if plan.action == "top_up" and self._is_taken(told, truth):
-            plan = lifecycle.Plan(action="park", problem="money_of_another")
-        return self._carry_out(leased, told, plan)
+        owner = self._owner(told, truth)
+        plan = lifecycle.plan(told, truth, is_live=provider.is_live, owner=owner)
+        return self._carry_out(leased, replace(told, problem=plan.problem), plan)
 
     def _carry_out(self, leased: Leased, payment: Payment, plan: lifecycle.Plan) -> bool:
         if plan.action == "wait":
             self._save(leased, replace(payment, polls=payment.polls + 1))
             return False
         if plan.action == "park":
-            parked = replace(payment, problem=plan.problem)
-            self._save(leased, parked)
+            self._save(leased, payment)
             self._alerts.alert("payment_parked", payment=payment.id, provider=payment.provider, problem=plan.problem)
             return False
         if plan.action == "capture":
@@ -250,9 +256,10 @@ class Settlement:
             log("payment_unknown_at_provider", "WARNING", payment=payment.id, provider=payment.provider)
             return None
 
-    def _is_taken(self, payment: Payment, truth: Truth) -> bool:
-        owner = self._payments.payment_with_money(payment.provider, str(truth.money))
-        return owner is not None and owner != payment.id
+    def _owner(self, payment: Payment, truth: Truth) -> str | None:
+        if payment.applied.is_granted or truth.money is None:
+            return None
+        return self._payments.payment_with_money(payment.provider, truth.money)
 
     def _warn(self, before: Payment, after: Payment) -> None:
         if after.seen.warnings > before.seen.warnings:

@@ -14,7 +14,7 @@ from shared.payments.store import PaymentNotFound
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.checkout import PackageLimitReached
 from shared.sagas.refunds import NotRefundable
-from shared.sagas.settlement import ProviderNotConfigured
+from shared.sagas.settlement import PaymentBusy, ProviderNotConfigured
 from tests.support.ledgers import UID, charge
 from tests.support.shop import BONUS, CREDITS, PACKAGE, Shop
 
@@ -185,6 +185,37 @@ def test_money_that_is_not_what_was_asked_for_waits_for_an_operator(shop, provid
     assert (shop.status(payment), shop.money()) == ("confirming", (0, 0, 0))
     assert [(a.event, a.fields["problem"]) for a in shop.alerts.raised] == [("payment_parked", problem)]
     assert [d.id for d in shop.instance().payments.under_review(limit=5, after=None).items] == [payment.id]
+
+
+@BOTH
+def test_odd_money_that_has_gone_back_is_nobody_s_problem_any_more(shop, provider):
+    payment = shop.begin(provider)
+    shop.providers[provider].approve(payment.id, received=Fiat(999, "USD"))
+    shop.instance().settlement.settle(payment.id)
+    shop.providers[provider].refund_by_hand(payment.id)
+
+    shop.instance().settlement.settle(payment.id)
+
+    assert (shop.status(payment), shop.money()) == ("refunded", (0, 0, 0))
+    assert shop.instance().payments.under_review(limit=5, after=None).items == ()
+
+
+def test_a_refund_that_still_runs_is_not_joined_by_another(shop):
+    payment = shop.bought()
+    shop.stripe.fail_next("refund", 2)
+    shop.refund(payment, 100, key="1")
+
+    with pytest.raises(PaymentBusy):
+        shop.refund(payment, 100, key="2")
+
+
+def test_who_looks_while_the_provider_is_down_sees_what_was_known(shop):
+    payment = shop.begin()
+    shop.stripe.fail_next("truth")
+
+    shop.instance().settlement.look(payment.id)
+
+    assert shop.status(payment) == "pending"
 
 
 def test_money_of_another_mode_is_never_credited(shop):
