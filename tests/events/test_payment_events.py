@@ -6,8 +6,11 @@ from emulator.payment_providers import PaymentProviders
 from emulator.stand_ins.paypal import PayPalStandIn
 from emulator.stand_ins.stripe import StripeStandIn
 from emulator.suite import Suite
+from shared.bootstrap import production
 from shared.kernel.clock import HOUR, SystemClock
-from shared.kernel.ids import Uid, new_id
+from shared.kernel.ids import Uid, new_id, operation_id
+from shared.kernel.money import MICRO_PER_CREDIT
+from shared.kernel.settings import parse_settings
 from shared.payments.fiat import Fiat
 from shared.payments.inbox import notice_in
 from shared.payments.ports import Checkout
@@ -15,6 +18,8 @@ from shared.platform.firestore.documents import connect
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.paypal.provider import PayPalProvider
 from shared.platform.stripe.provider import StripeProvider
+from shared.sagas.checkout import Wanted
+from tests.support.emulators import TEST_SEED
 from tests.support.processes import wait_for
 
 
@@ -93,3 +98,37 @@ def test_what_paypal_announces_is_stored_by_its_function(suite: Suite, paypal: P
 @pytest.mark.parametrize("body", ["{}", "1.0", "\u00e9"])
 def test_the_served_functions_refuse_what_is_no_event(suite: Suite, stripe: StripeStandIn, paypal: PayPalStandIn, body):
     assert (stripe.send_raw(body=body), paypal.send_raw(body=body)) == (400, 400)
+
+
+def settings_of(suite: Suite, payments: PaymentProviders) -> dict[str, str]:
+    key = {"LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}", "GCLOUD_PROJECT": suite.project}
+    return {**suite.environment(), **payments.settings, **key}
+
+
+@pytest.mark.parametrize("provider", ["stripe", "paypal"])
+def test_a_payment_becomes_credits_by_its_events_alone(
+    suite: Suite, suite_payments: PaymentProviders, stripe: StripeStandIn, paypal: PayPalStandIn, provider
+):
+    services = production(parse_settings(settings_of(suite, suite_payments)))
+    uid, package = Uid(new_id("user")), new_id("pkg")
+    services.packages.put(
+        package, {"title": "1,250 credits", "price_minor": 1250, "currency": "USD", "credits": 1_250 * MICRO_PER_CREDIT}
+    )
+    wanted = Wanted(
+        uid=uid,
+        package=package,
+        provider=provider,
+        flow="redirect",
+        success_url="https://app.example.com/paid",
+        cancel_url="https://app.example.com/cancelled",
+    )
+    payment = services.checkouts.begin(wanted, operation_id("test", uid), "f")
+
+    if provider == "stripe":
+        stripe.pay(session=payment.refs["session"])
+    else:
+        paypal.approve(order=payment.refs["order"])
+
+    bought = 1_250 * MICRO_PER_CREDIT
+    wait_for(lambda: services.ledger.balance(uid).available == bought, seconds=120, what="the credits are there")
+    assert services.ledger.verify(uid) == []
