@@ -59,8 +59,11 @@ def problem_of(payment: Payment, truth: Truth, *, is_live: bool, owner: str | No
         return "wrong_mode"
     if truth.payment != payment.id:
         return "wrong_payment"
-    if truth.stage != "paid" or (truth.paid is not None and seen_in(truth).gone >= truth.paid.minor):
-        return ""
+    has_all_gone = truth.paid is not None and seen_in(truth).gone >= truth.paid.minor
+    return "" if truth.stage != "paid" or has_all_gone else _problem_of_money(payment, truth, owner)
+
+
+def _problem_of_money(payment: Payment, truth: Truth, owner: str | None) -> str:
     if truth.paid is None or truth.money is None:
         return "no_amount"
     if truth.paid.currency != payment.terms.price.currency:
