@@ -73,9 +73,13 @@ class Expectation:
 
         What the model's document says counts as one answer, so a few real ones outweigh a bad guess.
         """
-        lengths = sorted([model.expected_output_tokens, *(each.reported for each in self._lengths(model))])
-        rank = -(-len(lengths) * QUARTERS // 4)
-        return max(1, min(lengths[rank - 1], model.max_output_tokens))
+        return _quartile(model, self._lengths(model))
+
+    def known_output_tokens(self, model: Model) -> int:
+        """The same by what this instance knows without asking: good enough to compare many models by."""
+        with self._lock:
+            seen = self._seen.get(model.id)
+            return _quartile(model, seen.lengths if seen else ())
 
     def is_guess(self, model: Model) -> bool:
         """Whether too little was seen to outweigh what the model's document says."""
@@ -141,6 +145,12 @@ class Expectation:
                 seen.own.popleft()
             seen.read_at = self._clock.monotonic()
             seen.store_at = seen.read_at + STORE_SECONDS
+
+
+def _quartile(model: Model, seen: tuple[_Length, ...]) -> int:
+    lengths = sorted([model.expected_output_tokens, *(each.reported for each in seen)])
+    rank = -(-len(lengths) * QUARTERS // 4)
+    return max(1, min(lengths[rank - 1], model.max_output_tokens))
 
 
 def _data(lengths: tuple[_Length, ...]) -> Data:

@@ -78,7 +78,7 @@ class Chooser:
             if model.kind != "chat":
                 continue
             held_whole = limit is not None or model.is_reasoning
-            expected = model.max_output_tokens if held_whole else self._expectation.output_tokens(model)
+            expected = model.max_output_tokens if held_whole else self._expectation.known_output_tokens(model)
             usage = Usage(
                 input_tokens=min(needs.whole_tokens, model.context_window),
                 output_tokens=expected if limit is None else min(expected, limit),

@@ -12,7 +12,9 @@ from shared.platform.memory.chat_model import says
 from shared.sagas.chat_turn import Delta
 from tests.support.chat import ANN, CHEAP, CREDIT, World, answer_of, end_of, text_of
 from tests.support.faults import Crash, Dying
+from tests.support.indexes import stored
 from tests.unit.sagas.test_chat_idempotency import PAST_THE_LEASE
+from tests.unit.sagas.test_chat_round_trips import Counted
 
 USED = Usage(input_tokens=12, output_tokens=5)
 ANSWER = says(" one", " two", usage=USED)
@@ -221,3 +223,18 @@ def test_a_crash_anywhere_between_two_models_is_made_good_and_charged_once(at, w
     assert answer_of(world.turn.run(request)) == answer
     assert world.ledger.verify(ANN) == []
     assert answer.cost <= Micro(COST_DEAR)
+
+
+def test_however_many_models_there_are_a_choice_reads_no_more_of_them():
+    world = world_of(ANSWER, documents=Counted(stored()))
+    for number in range(20):
+        world.catalogue.put(f"other{number}", {**CHEAP, "quality": 1})
+    conversation = world.conversation(world.user())
+    world.ask(conversation)
+    world.clock.advance(120_000)
+    world.catalogue.enabled()
+    world.documents.calls.clear()
+
+    world.ask(conversation)
+
+    assert world.documents.calls["get", "expectations"] <= 1
