@@ -1,6 +1,6 @@
 import pytest
 
-from shared.kernel.clock import SECOND
+from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.documents import Patch
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import HoldId, Uid, operation_id
@@ -8,7 +8,7 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import PlaceHold
 from shared.ledger.relay import CREDIT_EVENTS
 from shared.ledger.store import account_path
-from shared.sagas.jobs import LEASE_SECONDS, Job, Jobs, Turn
+from shared.sagas.jobs import LEASE_SECONDS, RUN_SECONDS, Job, Jobs, Turn
 from shared.sagas.ledger_jobs import LedgerJobs
 from shared.sagas.ledger_watch import LedgerWatch
 from tests.support.ledgers import UID, World, grant
@@ -82,6 +82,26 @@ def test_a_failing_job_stops_no_other():
     jobs = jobs_of(world, Job(name="fails", seconds=1, run=fail), Job(name="works", seconds=1, run=work))
 
     assert jobs.run("every_minute") == {"fails": 0, "works": 3}
+
+
+def test_jobs_share_the_time_of_a_run_and_each_comes_first_in_turn():
+    world, ran = World(), []
+
+    def slow(turn: Turn) -> None:
+        ran.append(turn)
+        world.clock.advance(int(RUN_SECONDS) * SECOND // 2)
+
+    jobs = jobs_of(world, *(Job(name=f"job{n}", seconds=RUN_SECONDS, run=slow) for n in range(3)))
+    done = []
+    for _ in range(3):
+        before = len(ran)
+        jobs.run("every_minute")
+        done.append(len(ran) - before)
+        world.clock.advance(MINUTE - int(RUN_SECONDS) * SECOND % MINUTE)
+    cursors = [world.documents.get(f"jobs/job{n}") for n in range(3)]
+
+    assert done == [2, 2, 2]
+    assert None not in cursors
 
 
 def test_every_minute_relays_what_triggers_lost():
