@@ -108,7 +108,7 @@ def generations(call: Call) -> Any:
 def _check(body: Mapping[str, Any]) -> None:
     refuse(body, REFUSED)
     for name, allowed in ONLY.items():
-        if body[name] is not None and body[name] not in allowed:
+        if body[name] is not None and (not isinstance(body[name], str) or body[name] not in allowed):
             raise InvalidValue(name, f"must be {' or '.join(sorted(allowed))}")
 
 
