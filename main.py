@@ -13,6 +13,7 @@ MODULES = {
     "stripe_webhook": "functions.payment_webhooks",
     "paypal_webhook": "functions.payment_webhooks",
     "on_provider_event": "functions.payment_events",
+    "run_agent_step": "functions.agent_execution",
     "every_minute": "functions.schedules",
     "every_day": "functions.schedules",
 }
@@ -27,6 +28,7 @@ THREADS = {
     "stripe_webhook": 16,
     "paypal_webhook": 16,
     "on_provider_event": 16,
+    "run_agent_step": 8,
     "every_minute": 1,
     "every_day": 1,
 }

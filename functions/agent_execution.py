@@ -1,4 +1,4 @@
-"""Work that goes on behind a request: images are made."""
+"""Work that goes on behind a request: images are made, agents take their steps."""
 
 from functions.edge import MalformedEvent, TopicEvent, on_message
 from shared.bootstrap import Services
@@ -9,6 +9,12 @@ from shared.kernel.ids import is_safe_id
 def generate_image(event: TopicEvent, services: Services) -> None:
     """An image task was called for: go on with it, as far as one run goes."""
     services.image_job.run(_named(event, "task_id"))
+
+
+@on_message
+def run_agent_step(event: TopicEvent, services: Services) -> None:
+    """An agent task is to be gone on with: one bounded slice of it, if no other worker has it."""
+    services.agent_slice.run(_named(event, "task_id"))
 
 
 def _named(event: TopicEvent, name: str) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
     from shared.ai.preferences import Preferences
     from shared.ai.tariff import Tariff
+    from shared.ai.thinking import ThinkingModel
+    from shared.ai.web import Web
     from shared.ledger.analytics import Analytics
     from shared.ledger.ledger import Ledger
     from shared.ledger.relay import Relay
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from shared.payments.packages import Packages
     from shared.payments.ports import PaymentProvider, ProviderName, Webhooks
     from shared.payments.store import Payments
+    from shared.sagas.agent_slice import AgentSlice
+    from shared.sagas.agents import Agents
     from shared.sagas.chat_turn import ChatTurn
     from shared.sagas.checkout import Checkouts
     from shared.sagas.first_sight import FirstSight
@@ -114,6 +118,14 @@ class Adapters(Protocol):
         """The same upstreams, with their own shapes."""
         ...
 
+    def thinking_model(self) -> "ThinkingModel":
+        """The upstream of agents."""
+        ...
+
+    def web(self) -> "Web":
+        """The public web."""
+        ...
+
     def image_model(self) -> "ImageModel":
         """The upstream that paints."""
         ...
@@ -165,6 +177,16 @@ class Services:
     def chat_model(self) -> "ChatModel":
         """The models' upstream."""
         return self._adapters.chat_model()
+
+    @part
+    def thinking_model(self) -> "ThinkingModel":
+        """The upstream of agents."""
+        return self._adapters.thinking_model()
+
+    @part
+    def web(self) -> "Web":
+        """The public web."""
+        return self._adapters.web()
 
     @part
     def image_model(self) -> "ImageModel":
@@ -446,6 +468,61 @@ class Services:
         return PaymentOperators(self.operators, self.audit, self.packages, self.payments, self.refunds, self.settlement)
 
     @part
+    def agent_slice(self) -> "AgentSlice":
+        """One bounded slice of an agent's work."""
+        from shared.sagas.agent_slice import AgentSlice
+        from shared.sagas.tools.ask_model import AskModel
+        from shared.sagas.tools.calculator import Calculator
+        from shared.sagas.tools.generate_image import GenerateImage
+        from shared.sagas.tools.plan import Plan
+        from shared.sagas.tools.read_document import ReadDocument
+        from shared.sagas.tools.web_fetch import WebFetch
+        from shared.sagas.tools.write_artifact import WriteArtifact
+
+        tools = (
+            Plan(),
+            Calculator(),
+            WebFetch(self.web),
+            ReadDocument(),
+            WriteArtifact(),
+            AskModel(self.catalogue, self.tariff, self.chat_model, self.clock),
+            GenerateImage(
+                catalogue=self.catalogue,
+                tariff=self.tariff,
+                preferences=self.preferences,
+                image_model=self.image_model,
+                objects=self.objects,
+                clock=self.clock,
+                default_model=self.settings.default_image_model,
+            ),
+        )
+        return AgentSlice(
+            documents=self.documents,
+            ledger=self.ledger,
+            catalogue=self.catalogue,
+            tariff=self.tariff,
+            thinking=self.thinking_model,
+            tools={tool.name: tool for tool in tools},
+            publisher=self.publisher,
+            alerts=self.alerts,
+            clock=self.clock,
+        )
+
+    @part
+    def agents(self) -> "Agents":
+        """Agent tasks."""
+        from shared.sagas.agents import Agents
+
+        return Agents(
+            documents=self.documents,
+            catalogue=self.catalogue,
+            preferences=self.preferences,
+            slices=self.agent_slice,
+            clock=self.clock,
+            default_model=self.settings.default_model,
+        )
+
+    @part
     def profiles(self) -> "Profiles":
         """What is known about users."""
         from shared.users.profiles import Profiles
@@ -526,6 +603,7 @@ class Services:
                 self.image_tasks,
                 self.images,
                 customers,
+                self.agents,
             ],
             self.alerts,
             self.clock,
@@ -562,6 +640,7 @@ class Services:
     @part
     def jobs(self) -> "Jobs":
         """Periodic work."""
+        from shared.sagas.agent_jobs import AgentJobs
         from shared.sagas.image_sweep import ImageSweep
         from shared.sagas.jobs import Jobs
         from shared.sagas.leaving_jobs import LeavingJobs
@@ -580,12 +659,14 @@ class Services:
         payments = PaymentJobs(
             self.payments, self.settlement, self.inbox, self.payment_inbox, lambda: self.payment_providers, self.clock
         )
+        agents = AgentJobs(self.agents)
         by_schedule = {
             "every_minute": (
                 *ledger.every_minute(),
                 *payments.every_minute(),
                 *leavings.every_minute(),
                 *images.every_minute(),
+                *agents.every_minute(),
             ),
             "every_day": (*ledger.every_day(), *leavings.every_day()),
         }
@@ -656,6 +737,24 @@ class _Cloud:
             each.name: OpenAIPassthrough(base_url=each.base_url, api_key=each.api_key) for each in settings.ai_upstreams
         }
         return Passthroughs({DEFAULT_UPSTREAM: default, **others})
+
+    def thinking_model(self) -> "ThinkingModel":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.thinking import Thinkers
+        from shared.platform.openai.thinking import OpenAIThinkingModel
+
+        settings = self._settings
+        default = OpenAIThinkingModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+        others = {
+            each.name: OpenAIThinkingModel(base_url=each.base_url, api_key=each.api_key)
+            for each in settings.ai_upstreams
+        }
+        return Thinkers({DEFAULT_UPSTREAM: default, **others})
+
+    def web(self) -> "Web":
+        from shared.platform.web.fetching import PublicWeb
+
+        return PublicWeb()
 
     def image_model(self) -> "ImageModel":
         from shared.platform.openai.images import OpenAIImageModel
@@ -735,6 +834,16 @@ class _Memory:
         from shared.platform.memory.passthrough import ScriptedPassthrough
 
         return Passthroughs({DEFAULT_UPSTREAM: ScriptedPassthrough()})
+
+    def thinking_model(self) -> "ThinkingModel":
+        from shared.platform.memory.thinking import ScriptedThinkingModel
+
+        return ScriptedThinkingModel()
+
+    def web(self) -> "Web":
+        from shared.platform.memory.web import MemoryWeb
+
+        return MemoryWeb()
 
     def image_model(self) -> "ImageModel":
         from shared.platform.memory.image_model import ScriptedImageModel

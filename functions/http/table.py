@@ -3,6 +3,7 @@
 from functions.http import (
     admin,
     admin_payments,
+    agent_tasks,
     analytics,
     api_keys,
     chat,
@@ -28,6 +29,7 @@ ROUTES: tuple[Route, ...] = (
     *ledger.routes,
     *chat.routes,
     *images.routes,
+    *agent_tasks.routes,
     *models.routes,
     *openai.routes,
     *openai_images.routes,

@@ -54,8 +54,8 @@ class Leases:
         document = self._documents.get(path)
         return None if document is None else self.claim_read(document, seconds)
 
-    def claim_read(self, document: Document, seconds: int) -> "Leased | None":
-        """See `claim`, for a document just read."""
+    def claim_read(self, document: Document, seconds: int, changes: Data | None = None) -> "Leased | None":
+        """See `claim`, for a document just read; with `changes` made by the same commit."""
         lease = _lease_of(document.data)
         if lease.until > to_datetime(self._clock.now()):
             return None
@@ -67,7 +67,7 @@ class Leases:
             fence=lease.fence + 1,
         )
         try:
-            leased.save({})
+            leased.save(changes or {})
         except LeaseLost:
             return None
         return leased
@@ -119,6 +119,14 @@ class Leased:
         """
         self._write({**changes, "lease": self._lease(held=True)}, also)
 
+    def rejoin(self) -> bool:
+        """Read the document again, as others may change it without claiming it: whether it is still ours."""
+        found = self.documents.get(self.path)
+        if found is None or _lease_of(found.data).holder != (self.token, self.fence):
+            return False
+        self.document = found
+        return True
+
     def free(self, changes: Data, *also: Write) -> None:
         """Save for the last time, and let the next worker in at once."""
         self._write({**changes, "lease": self._lease(held=False)}, also)
@@ -166,10 +174,14 @@ class _Lease:
     until: datetime
     fence: int
     stamp: str
+    holder: tuple[str, int]
 
 
 def _lease_of(data: Data) -> _Lease:
     lease = cast("Mapping[str, Value]", data.get("lease", FREE))
     return _Lease(
-        until=cast("datetime", lease["until"]), fence=cast("int", lease["fence"]), stamp=str(lease.get("stamp", ""))
+        until=cast("datetime", lease["until"]),
+        fence=cast("int", lease["fence"]),
+        stamp=str(lease.get("stamp", "")),
+        holder=(str(lease["token"]), cast("int", lease["fence"])),
     )

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from shared.kernel.clock import MINUTE
-from tests.api.world import World
+from tests.api.world import MODEL, World
 
 BOUNDED = hypothesis.settings(
     max_examples=8,
@@ -53,11 +53,15 @@ something = described(with_boundaries=False)
 
 def things_of(person):
     """Path values that name something of this person's, by the path they stand in."""
+    # Earlier requests may have made of the model what they liked.
+    WORLD.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["tools"]})
+    task = person.post("/chat/agent-tasks", {"goal": "g", "budget": "1"}).json["id"]
     reservation = person.post("/credits/reserve", {"amount": "1"}).json["id"]
     conversation = person.post("/chat/conversations", {"message": "Hello"}).json["id"]
     return {
         "/v1/credits/reservations/": {"id": reservation},
         "/v1/chat/conversations/": {"id": conversation},
+        "/v1/chat/agent-tasks/": {"id": task, "name": "a.md"},
         "/v1/admin/users/": {"uid": WORLD.person(credits_=3).uid},
         "/v1/admin/models/": {"id": "gpt-4o-mini"},
     }
@@ -79,7 +83,7 @@ def test_so_it_is_where_the_path_names_something_that_exists(case):
     who = WORLD.person("admin", credits_=5)
     for prefix, values in things_of(who).items():
         if case.path.startswith(prefix):
-            case.path_parameters = values
+            case.path_parameters = {name: values[name] for name in case.path_parameters}
 
     case.call_and_validate(checks=CHECKS, headers={"Authorization": f"Bearer {who.token}"})
 

@@ -23,6 +23,7 @@ from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Re
 from shared.payments.ports import Notice
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
+from shared.sagas.agents import TaskRequest
 from shared.sagas.chat_answer import TurnRequest
 from shared.sagas.checkout import Wanted
 from shared.sagas.image_start import ImageAsked
@@ -34,6 +35,7 @@ from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of,
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 24 * 3600 * 1000
 HOT = {
+    "agent_tasks/*/steps",
     "accounts",
     "accounts/*/entries",
     "accounts/*/operations",
@@ -153,6 +155,7 @@ def _live(services):
     _talk(services, user.uid)
     _paint(services, user.uid)
     _buy(services, admin, user.uid)
+    _work(services, user.uid)
     _operate(services, admin, user.uid)
     _bury(services)
     _hear(services)
@@ -255,6 +258,23 @@ def _buy(services, admin, uid):
     services.payments.since(0, limit=20, after=None)
 
 
+def _work(services, uid):
+    request = TaskRequest(
+        uid=uid,
+        goal="g",
+        budget=Micro(10**8),
+        operation=operation_id("life", "task"),
+        fingerprint="f",
+        model="m1",
+        files=(("a.txt", "x"),),
+    )
+    task = services.agents.begin(request)
+    services.agent_slice.run(task.id)
+    assert services.agents.get(uid, task.id).status == "completed"
+    services.agents.steps(uid, task.id, after=0, limit=10)
+    services.agents.page(uid, cursor=None, limit=10)
+
+
 def _operate(services, admin, uid):
     services.operators.adjust(admin, uid, 5, "because", operation_id("life", "adjust"))
     services.operators.freeze(admin, uid, "odd")
@@ -299,4 +319,5 @@ def _model():
         "context_window": 8192,
         "max_output_tokens": 1024,
         "is_enabled": True,
+        "capabilities": ["tools"],
     }

@@ -91,6 +91,7 @@ READERS = (
     _by_uid("payments/{id}", status="pending"),
     _by_uid("agent_tasks/{id}", status="running"),
     _by_parent("agent_tasks/{id}/steps/{id}", number=1, uid="{uid}"),
+    _by_parent("agent_tasks/{id}/files/{id}", name="n", uid="{uid}"),
     _by_uid("image_tasks/{id}", status="running"),
     _by_uid("images/{id}", prompt="p"),
     _on_offer("models/{id}", input_usd_per_mtok="1"),

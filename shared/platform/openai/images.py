@@ -3,9 +3,7 @@
 import base64
 import binascii
 import json
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,8 +32,10 @@ class OpenAIImageModel:
         import httpx2
         import openai
 
+        from shared.platform.openai.network import ending_after
+
         try:
-            with _ending_after(self._seconds):
+            with ending_after(self._seconds):
                 return picture_of(self._content(_first(self._answer(request))))
         except (openai.OpenAIError, httpx2.HTTPError, ValueError, RecursionError) as error:
             raise failure(error, request.model) from None
@@ -105,19 +105,3 @@ def _origin(address: str) -> tuple[str, str | None, int | None] | None:
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
         return None
     return parts.scheme, parts.hostname, port
-
-
-@contextmanager
-def _ending_after(seconds: float) -> Iterator[None]:
-    """What this thread reads from is shut down when the time is up, however slowly it drips."""
-    from shared.platform.openai.network import Call
-
-    call = Call()
-    timer = threading.Timer(seconds, call.abort)
-    timer.daemon = True
-    timer.start()
-    try:
-        with call:
-            yield
-    finally:
-        timer.cancel()

@@ -218,3 +218,17 @@ def http_client() -> httpx2.Client:
     """The client that the SDK is given. Every wait has its limit."""
     timeout = httpx2.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS, write=WRITE_SECONDS, pool=POOL_SECONDS)
     return httpx2.Client(transport=AbortableTransport(), timeout=timeout, follow_redirects=False)
+
+
+@contextlib.contextmanager
+def ending_after(seconds: float) -> Iterator[None]:
+    """What this thread reads from is shut down when the time is up, however slowly it drips."""
+    call = Call()
+    timer = threading.Timer(seconds, call.abort)
+    timer.daemon = True
+    timer.start()
+    try:
+        with call:
+            yield
+    finally:
+        timer.cancel()

@@ -73,14 +73,18 @@ class AskModel:
         rate = self._tariff.rate(model)
         least = min(OUTPUT_TOKENS_LEAST, prompt.output_at_most)
         at_least = rate.price(Usage(input_tokens=prompt.input_expected, output_tokens=least))
-        held = use.hold(prompt.ceiling(rate), at_least=at_least)
+        held = use.hold(model.id, prompt.ceiling(rate), at_least=at_least)
         paid_for = rate.affordable_output(held, prompt.input_expected)
         cap = prompt.output_at_most if paid_for is None else max(1, min(paid_for, prompt.output_at_most))
         request = ChatRequest(
-            model=model.upstream_model, messages=prompt.messages, max_output_tokens=cap, is_reasoning=model.is_reasoning
+            model=model.upstream_model,
+            messages=prompt.messages,
+            max_output_tokens=cap,
+            is_reasoning=model.is_reasoning,
+            upstream=model.upstream,
         )
         text, usage = self._answer(request, prompt.input_expected)
-        return Observation(text=text[:OBSERVATION_CHARACTERS_MAX], cost=rate.price(usage))
+        return Observation(text=text[:OBSERVATION_CHARACTERS_MAX], cost=rate.price(usage), usage=usage)
 
     def _model(self, model_id: str) -> Model:
         try:

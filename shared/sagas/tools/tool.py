@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from shared.ai.tokens import Usage
 from shared.kernel.documents import Write
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
@@ -19,6 +20,9 @@ OBSERVATION_CHARACTERS_MAX = 16_000
 ARGUMENTS_BYTES_MAX = 200_000
 ARGUMENTS_DEPTH_MAX = 8
 TYPES: Mapping[str, type] = {"string": str, "integer": int, "array": list, "object": dict}
+
+
+NOTHING = Usage(input_tokens=0, output_tokens=0)
 
 
 class ToolFailed(Exception):
@@ -42,7 +46,7 @@ class TaskFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What a tool answers. `writes` are committed with the step that records it, by the worker that owns the task.
+    """What a tool answers; its `files`, and other `writes`, are committed with the step that records it.
 
     `cost` is what the tool's hold is to be captured for; `charged` what has been charged already, by a saga of its own.
     """
@@ -52,9 +56,11 @@ class Observation:
     files: tuple[TaskFile, ...] = ()
     images: tuple[str, ...] = ()
     cost: Micro | None = None
+    usage: Usage = NOTHING
     charged: Micro | None = None
+    plan: tuple[Mapping[str, str], ...] | None = None
     writes: tuple[Write, ...] = ()
-    is_failure: bool = False
+    failure: str | None = None
 
 
 class ToolUse(Protocol):
@@ -63,6 +69,11 @@ class ToolUse(Protocol):
     @property
     def uid(self) -> Uid:
         """Whose task it is: who pays."""
+        ...
+
+    @property
+    def task_id(self) -> str:
+        """The task itself."""
         ...
 
     @property
@@ -80,10 +91,10 @@ class ToolUse(Protocol):
         """The task's own model."""
         ...
 
-    def hold(self, amount: Micro, *, at_least: Micro) -> Micro:
-        """Set credits aside under the task's budget: `amount`, or what there is, but `at_least`. The amount held.
+    def hold(self, model: str, amount: Micro, *, at_least: Micro) -> Micro:
+        """Set credits aside for this model under the task's budget: `amount`, or what there is, but `at_least`.
 
-        Once per use. Raises the ledger's refusals: whoever called the tool pauses the task for them.
+        The amount held. Once per use. Raises the ledger's refusals: whoever called the tool pauses the task for them.
         """
         ...
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.sagas.tools.tool import Observation, TaskFile, ToolFailed, ToolUse, text_field
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,98}[A-Za-z0-9]|[A-Za-z0-9]", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9])?", re.ASCII)
 NAME_CHARACTERS_MAX = 100
 CONTENT_CHARACTERS_MAX = 150_000
 CONTENT_BYTES_MAX = 150_000
@@ -29,7 +29,7 @@ class WriteArtifact:
     parameters: Mapping[str, object] = {
         "type": "object",
         "properties": {
-            "name": text_field("Its name with an ending: letters, digits, spaces and _ . -", NAME_CHARACTERS_MAX),
+            "name": text_field("Its name with an ending: letters, digits and _ . -", NAME_CHARACTERS_MAX),
             "content": text_field("The whole text", CONTENT_CHARACTERS_MAX),
         },
         "required": ["name", "content"],
@@ -40,7 +40,7 @@ class WriteArtifact:
         """See `Tool.use`."""
         name, content = arguments["name"], arguments["content"]
         if not is_file_name(name):
-            raise ToolFailed("bad_name", "A name is letters, digits, spaces and _ . - without a path.")
+            raise ToolFailed("bad_name", "A name is letters, digits and _ . - without a path.")
         if len(content.encode()) > CONTENT_BYTES_MAX:
             raise ToolFailed("too_large", f"A file has at most {CONTENT_BYTES_MAX} bytes.")
         known = use.file(name)

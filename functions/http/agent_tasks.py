@@ -1,0 +1,344 @@
+"""`/v1/chat/agent-tasks`: a goal that a model works on by itself, step by step, within a budget."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response
+from marshmallow import fields, validate
+
+from functions.http.chat import ModelId
+from functions.http.fields import (
+    Amount,
+    Answer,
+    Choice,
+    Credits,
+    Cursor,
+    Limit,
+    Request,
+    Text,
+    Time,
+    Whole,
+    encode_cursor,
+)
+from functions.http.routes import AGENTS, AGENTS_OR_READ, MEMBER, Call, Routes
+from shared.ai.agent_tasks import (
+    FileNotInTask,
+    ModelWithoutTools,
+    Step,
+    Task,
+    TaskEnded,
+    TaskNotFound,
+    TaskRunning,
+    TooManyTasks,
+)
+from shared.ai.models import ModelNotFound, ModelUnpriced
+from shared.kernel.errors import IdempotencyMismatch, InvalidValue
+from shared.sagas.agents import GIVEN_BYTES_MAX, STEPS_MAX_DEFAULT, TOOLS, TaskRequest
+from shared.sagas.tools.write_artifact import FILES_MAX, NAME_CHARACTERS_MAX
+
+GOAL_BYTES_MAX = 20_000
+STEPS_MAX = 100
+BEGIN_ERRORS = (ModelNotFound, ModelUnpriced, ModelWithoutTools, TooManyTasks, InvalidValue, IdempotencyMismatch)
+
+routes = Routes("agents")
+
+
+class AgentDocumentIn(Request):
+    """A text that the task may read."""
+
+    name = Text(length_min=1, length_max=NAME_CHARACTERS_MAX, required=True)
+    content = Text(length_min=1, bytes_max=GIVEN_BYTES_MAX, required=True)
+
+
+class AgentTaskIn(Request):
+    """What is to be done. `budget` is the most it may cost, `max_steps` how often the model may be asked."""
+
+    goal = Text(length_min=1, bytes_max=GOAL_BYTES_MAX, required=True)
+    budget = Amount(required=True)
+    model = ModelId(load_default=None, allow_none=True)
+    tools = fields.List(Choice(*TOOLS), load_default=None, allow_none=True, validate=validate.Length(max=len(TOOLS)))
+    max_steps = Whole(1, STEPS_MAX, load_default=STEPS_MAX_DEFAULT)
+    documents = fields.List(
+        fields.Nested(AgentDocumentIn), load_default=list, validate=validate.Length(max=FILES_MAX // 2)
+    )
+
+
+class AgentResumeIn(Request):
+    """What the task may cost in all from now on, or how often its model may be asked, if that is to change."""
+
+    budget = Amount(load_default=None, allow_none=True)
+    max_steps = Whole(1, STEPS_MAX, load_default=None, allow_none=True)
+
+
+class AgentPlanStep(Answer):
+    """One step of the plan."""
+
+    title = fields.String(required=True)
+    status = Choice("open", "doing", "done", "dropped", required=True)
+
+
+class AgentFileOut(Answer):
+    """A file of the task; artifacts are those it wrote."""
+
+    name = fields.String(required=True)
+    content_type = fields.String(required=True)
+    bytes = fields.Integer(required=True)
+    is_artifact = fields.Boolean(required=True)
+
+
+class AgentStepCost(Answer):
+    """One step, and what it was charged."""
+
+    number = fields.Integer(required=True)
+    kind = Choice("think", "act", "observe", "answer", required=True)
+    tool = fields.String(required=True, allow_none=True)
+    cost = Credits(required=True)
+
+
+class AgentResult(Answer):
+    """What came of it, from what, at what price."""
+
+    answer = fields.String(required=True)
+    sources = fields.List(fields.String(), required=True)
+    artifacts = fields.List(fields.Nested(AgentFileOut), required=True)
+    images = fields.List(fields.String(), required=True)
+    steps = fields.List(fields.Nested(AgentStepCost), required=True)
+    cost = Credits(required=True)
+
+
+class AgentTaskOut(Answer):
+    """An agent task. `reason` says why it is paused or failed, by an error's code or `step_limit`."""
+
+    id = fields.String(required=True)
+    goal = fields.String(required=True)
+    model = fields.String(required=True)
+    tools = fields.List(fields.String(), required=True)
+    status = Choice("queued", "running", "paused", "completed", "failed", "cancelled", required=True)
+    reason = fields.String(required=True, allow_none=True)
+    is_cancel_asked = fields.Boolean(required=True)
+    budget = Credits(required=True)
+    spent = Credits(required=True)
+    max_steps = fields.Integer(required=True)
+    thoughts = fields.Integer(required=True)
+    steps = fields.Integer(required=True)
+    plan = fields.List(fields.Nested(AgentPlanStep), required=True)
+    files = fields.List(fields.Nested(AgentFileOut), required=True)
+    result = fields.Nested(AgentResult, required=True, allow_none=True)
+    created_at = Time(required=True)
+    updated_at = Time(required=True)
+
+
+class AgentTasks(Answer):
+    """A page of tasks, newest first."""
+
+    items = fields.List(fields.Nested(AgentTaskOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class AgentCallOut(Answer):
+    """A tool that was asked for."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    arguments = fields.String(required=True)
+
+
+class AgentStepOut(AgentStepCost):
+    """One step: what was thought, done or observed."""
+
+    at = Time(required=True)
+    text = fields.String(required=True)
+    calls = fields.List(fields.Nested(AgentCallOut), required=True)
+    arguments = fields.String(required=True, allow_none=True)
+    failure = fields.String(required=True, allow_none=True)
+    sources = fields.List(fields.String(), required=True)
+    model = fields.String(required=True, allow_none=True)
+
+
+class AgentSteps(Answer):
+    """A page of steps, in their order."""
+
+    items = fields.List(fields.Nested(AgentStepOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class AgentFiles(Answer):
+    """The task's files."""
+
+    items = fields.List(fields.Nested(AgentFileOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class AgentTasksQuery(Request):
+    """Which page."""
+
+    limit = Limit()
+    cursor = Cursor(str)
+
+
+class AgentStepsQuery(Request):
+    """Which page."""
+
+    limit = Limit()
+    cursor = Cursor(int)
+
+
+@routes.post(
+    "/chat/agent-tasks",
+    status=202,
+    access=MEMBER,
+    scopes=AGENTS,
+    body=AgentTaskIn,
+    answer=AgentTaskOut,
+    errors=BEGIN_ERRORS,
+)
+def begin(call: Call) -> Any:
+    """Set a model to work on a goal, with tools, within a budget; its steps appear as they are done.
+
+    Nothing is set aside for the budget: each step holds what it may cost, and counts against it.
+    """
+    body = call.body
+    request = TaskRequest(
+        uid=call.uid,
+        goal=body["goal"],
+        budget=body["budget"],
+        operation=call.asked.operation,
+        fingerprint=call.asked.fingerprint,
+        model=body["model"],
+        tools=body["tools"],
+        max_steps=body["max_steps"],
+        files=tuple((each["name"], each["content"]) for each in body["documents"]),
+        spender=call.principal.spender,
+        key=call.principal.key,
+    )
+    return _shown(call.services.agents.begin(request))
+
+
+@routes.get("/chat/agent-tasks", scopes=AGENTS_OR_READ, query=AgentTasksQuery, answer=AgentTasks)
+def tasks(call: Call) -> Any:
+    """The caller's agent tasks, newest first."""
+    page = call.services.agents.page(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
+    more = encode_cursor(page.next_cursor) if page.next_cursor else None
+    return {"items": [_shown(task) for task in page.items], "next_cursor": more}
+
+
+@routes.get("/chat/agent-tasks/{id}", scopes=AGENTS_OR_READ, answer=AgentTaskOut, errors=(TaskNotFound,))
+def task(call: Call) -> Any:
+    """One agent task: how far it is, and what came of it."""
+    return _shown(call.services.agents.get(call.uid, call.path["id"]))
+
+
+@routes.get(
+    "/chat/agent-tasks/{id}/steps",
+    scopes=AGENTS_OR_READ,
+    query=AgentStepsQuery,
+    answer=AgentSteps,
+    errors=(TaskNotFound,),
+)
+def steps(call: Call) -> Any:
+    """The steps of an agent task, in their order."""
+    limit = call.query["limit"]
+    of, found = call.services.agents.steps(call.uid, call.path["id"], after=call.query["cursor"] or 0, limit=limit + 1)
+    more = encode_cursor(found[limit - 1].number) if len(found) > limit else None
+    return {"items": [_step(of, step) for step in found[:limit]], "next_cursor": more}
+
+
+@routes.get("/chat/agent-tasks/{id}/artifacts", scopes=AGENTS_OR_READ, answer=AgentFiles, errors=(TaskNotFound,))
+def artifacts(call: Call) -> Any:
+    """The files that an agent task has written."""
+    found = call.services.agents.get(call.uid, call.path["id"])
+    return {"items": _artifacts(found), "next_cursor": None}
+
+
+@routes.get(
+    "/chat/agent-tasks/{id}/artifacts/{name}",
+    scopes=AGENTS_OR_READ,
+    answer="*/*",
+    errors=(TaskNotFound, FileNotInTask),
+)
+def artifact(call: Call) -> Response:
+    """One file of an agent task, to download."""
+    file = call.services.agents.file(call.uid, call.path["id"], call.path["name"])
+    response = Response(file.content, mimetype=file.content_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{file.name}"'
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+@routes.post(
+    "/chat/agent-tasks/{id}/cancel",
+    status=202,
+    access=MEMBER,
+    scopes=AGENTS,
+    answer=AgentTaskOut,
+    errors=(TaskNotFound, TaskEnded),
+)
+def cancel(call: Call) -> Any:
+    """Begin no further step; one that is under way is still recorded and charged."""
+    return _shown(call.services.agents.cancel(call.uid, call.path["id"]))
+
+
+@routes.post(
+    "/chat/agent-tasks/{id}/resume",
+    status=202,
+    access=MEMBER,
+    scopes=AGENTS,
+    body=AgentResumeIn,
+    answer=AgentTaskOut,
+    errors=(TaskNotFound, TaskEnded, TaskRunning, InvalidValue),
+)
+def resume(call: Call) -> Any:
+    """Go on with a task that paused or failed, with a larger budget or more steps if they are given."""
+    return _shown(
+        call.services.agents.resume(
+            call.uid,
+            call.path["id"],
+            call.asked.operation,
+            budget=call.body["budget"],
+            max_steps=call.body["max_steps"],
+        )
+    )
+
+
+def _shown(task: Task) -> dict[str, Any]:
+    names = AgentTaskOut().fields.keys() - {"result"}
+    return {name: getattr(task, name) for name in names} | {"result": _result(task)}
+
+
+def _result(task: Task) -> dict[str, Any] | None:
+    if task.status != "completed":
+        return None
+    return {
+        "answer": task.answer,
+        "sources": task.sources,
+        "artifacts": _artifacts(task),
+        "images": task.images,
+        "steps": [_cost(task, number, named) for number, named in enumerate(task.trail, start=1)],
+        "cost": task.spent,
+    }
+
+
+def _artifacts(task: Task) -> list[Mapping[str, Any]]:
+    return [fact for fact in task.files if fact["is_artifact"]]
+
+
+def _cost(task: Task, number: int, named: str) -> dict[str, Any]:
+    kind, _, tool = named.partition(" ")
+    return {"number": number, "kind": kind, "tool": tool or None, "cost": task.charge_of(number)}
+
+
+def _step(task: Task, step: Step) -> dict[str, Any]:
+    body = step.body
+    return {
+        "number": step.number,
+        "kind": step.kind,
+        "tool": body.get("tool"),
+        "cost": task.charge_of(step.number),
+        "at": step.at,
+        "text": body.get("text", ""),
+        "calls": body.get("calls", []),
+        "arguments": body.get("arguments"),
+        "failure": body.get("failure"),
+        "sources": body.get("sources", []),
+        "model": body.get("model"),
+    }

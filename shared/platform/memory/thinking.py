@@ -1,0 +1,30 @@
+"""A model with tools that answers from a script: for tests, and for trying things without an upstream."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from shared.ai.thinking import ThinkRequest, Thought
+from shared.ai.tokens import Usage
+
+Step: TypeAlias = Thought | Exception | Callable[[ThinkRequest], Thought]
+DONE = Thought(text="Done.", usage=Usage(input_tokens=10, output_tokens=2))
+
+
+@dataclass(slots=True)
+class ScriptedThinkingModel:
+    """Plays `steps` one after the other, then the last again and again. It remembers what it was asked."""
+
+    steps: Sequence[Step] = (DONE,)
+    requests: list[ThinkRequest] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def think(self, request: ThinkRequest) -> Thought:
+        """See `ThinkingModel.think`."""
+        with self.lock:
+            step = self.steps[min(len(self.requests), len(self.steps) - 1)]
+            self.requests.append(request)
+        if isinstance(step, Exception):
+            raise step
+        return step if isinstance(step, Thought) else step(request)

@@ -1,0 +1,203 @@
+"""A task in the hands of the worker that has its lease: what it is now, and the only ways to change it.
+
+Every change is one commit under the lease's fence, together with the steps it records, so steps are contiguous and an
+overtaken worker records nothing. A user's cancelling changes the document too, but not the lease: then the worker reads
+again and goes on.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.ai.agent_tasks import (
+    Owed,
+    Step,
+    StepKind,
+    StoredFile,
+    Task,
+    file_fact,
+    file_write,
+    owed_data,
+    step_id,
+    step_write,
+    task_of,
+)
+from shared.ai.thinking import Thought
+from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
+from shared.kernel.documents import Data, Document, Value, Write
+from shared.kernel.ids import OperationId
+from shared.kernel.money import Micro
+from shared.sagas.agent_purse import Purse
+from shared.sagas.leases import Leased, LeaseLost
+from shared.sagas.tools.tool import Observation, TaskFile
+
+LEASE_SECONDS = 300
+"""Longer than any stretch without a save: a model's answer, a tool's, and the store's retries."""
+CALLS_MAX = 64
+CALLS_BYTES_MAX = 400_000
+SOURCES_MAX = 100
+IMAGES_MAX = 50
+FILES_BYTES_MAX = 2_000_000
+
+
+class Desk:
+    """See the module."""
+
+    def __init__(self, leased: Leased, clock: Clock, steps: Sequence[Step], files: Sequence[StoredFile]) -> None:
+        self._leased = leased
+        self._clock = clock
+        self._unsaved: dict[str, Value] = {}
+        self.task: Task = task_of(leased.document)
+        self.steps = list(steps)
+        self.files = {file.name: file for file in files}
+
+    @property
+    def fence(self) -> int:
+        """What names this worker's holds."""
+        return self._leased.fence
+
+    def refresh(self) -> None:
+        """Read the task again. Raises LeaseLost if it is another worker's by now, or gone."""
+        if not self._leased.rejoin():
+            raise LeaseLost(self._leased.path)
+        self._changed()
+
+    def note(self, **changes: Value) -> None:
+        """What the next save is to say as well."""
+        self._unsaved |= changes
+        self._changed()
+
+    def settle(self, purse: Purse) -> None:
+        """Charge for what was recorded; the next save says so."""
+        for owed in self.task.owed:
+            charged = purse.captured(owed)
+            task = self.task
+            self.note(
+                owed=owed_data([each for each in task.owed if each.step != owed.step]),
+                charges={**task.charges, step_id(owed.step): charged},
+                spent=task.spent + charged,
+            )
+
+    # Steps ------------------------------------------------------------------------------------------------------
+
+    def record_thought(self, thought: Thought, body: Mapping[str, Any], owed: Owed, *, is_cut: bool) -> None:
+        """A thought, and the calls it asks for: without any it is the answer, unless it was cut short."""
+        task, now = self.task, self._clock.now()
+        calls = _bounded(thought)
+        first = task.steps + 1
+        is_answer = not calls and not is_cut
+        kind: StepKind = "answer" if is_answer else "think"
+        told = [{"id": f"call_{first + 1 + n}", "name": c.name, "arguments": c.arguments} for n, c in enumerate(calls)]
+        whole = {**body, "text": thought.text, "calls": told, "cost": owed.cost}
+        steps = [Step(number=first, kind=kind, at=now, body=whole)]
+        for offset, call in enumerate(calls, start=1):
+            act = {"tool": call.name, "arguments": call.arguments, "thought": first}
+            steps.append(Step(number=first + offset, kind="act", at=now, body=act))
+        self.save(
+            {
+                "trail": [*task.trail, kind, *(f"act {call.name}" for call in calls)],
+                "thoughts": task.thoughts + 1,
+                "pending": [first + offset for offset in range(1, len(calls) + 1)],
+                "owed": owed_data([*task.owed, owed]),
+                "answer": thought.text if is_answer else None,
+                "answer_step": first if is_answer else 0,
+                "attempts": 0,
+            },
+            *(step_write(task, step) for step in steps),
+        )
+        self.steps += steps
+
+    def record_observation(self, act: int, tool: str, seen: Observation, operation: OperationId | None) -> None:
+        """What a tool answered, with all that it wrote."""
+        task, now = self.task, self._clock.now()
+        number = task.steps + 1
+        kept = [_stored(file) for file in seen.files]
+        body = {
+            "tool": tool,
+            "act": act,
+            "text": seen.text,
+            "failure": seen.failure,
+            "sources": list(seen.sources),
+            "files": [file.name for file in kept],
+            "images": list(seen.images),
+            "cost": seen.cost or seen.charged or 0,
+        }
+        known = {fact["name"]: fact for fact in task.files} | {file.name: file_fact(file) for file in kept}
+        changes: dict[str, Value] = {
+            "trail": [*task.trail, f"observe {tool}"],
+            "pending": [each for each in task.pending if each != act],
+            "sources": _merged(task.sources, seen.sources, SOURCES_MAX),
+            "images": _merged(task.images, seen.images, IMAGES_MAX),
+            "files": list(known.values()),
+            "attempts": 0,
+        }
+        if seen.plan is not None:
+            changes["plan"] = [dict(step) for step in seen.plan]
+        if operation is not None:
+            owed = Owed(step=number, operation=operation, cost=seen.cost or Micro(0), usage=seen.usage)
+            changes["owed"] = owed_data([*task.owed, owed])
+        if seen.charged:
+            changes["charges"] = {**task.charges, step_id(number): seen.charged}
+            changes["spent"] = task.spent + seen.charged
+        writes = [file_write(task.id, task.uid, file, now) for file in kept]
+        step = Step(number=number, kind="observe", at=now, body=body)
+        self.save(changes, step_write(task, step), *writes, *seen.writes)
+        self.steps.append(step)
+        self.files |= {file.name: file for file in kept}
+
+    def has_room_for(self, files: Sequence[TaskFile]) -> bool:
+        """Whether the task's files stay within their bound with these."""
+        after = {name: file.content for name, file in self.files.items()} | {file.name: file.content for file in files}
+        return sum(len(content.encode()) for content in after.values()) <= FILES_BYTES_MAX
+
+    # Saving -----------------------------------------------------------------------------------------------------
+
+    def save(self, changes: Data, *also: Write) -> None:
+        """Change the task and keep it. Raises LeaseLost, OutcomeUnknown, StoreUnavailable."""
+        due_at = self._clock.now() + LEASE_SECONDS * SECOND
+        self._write({**changes, "due_at": to_datetime(due_at)}, also, is_last=False)
+
+    def close(self, changes: Data, *, due_at: Millis | None, is_clean: bool = True) -> None:
+        """Change the task and let go of it: to be gone on with from `due_at` on, or not by itself.
+
+        Unless it `is_clean`, something may still be held that no step tells of: the next worker gives it back.
+        """
+        due: Value = None if due_at is None else to_datetime(due_at)
+        clean: Data = {"clean_fence": self.fence} if is_clean else {}
+        self._write({**changes, **clean, "due_at": due}, (), is_last=True)
+
+    def _write(self, changes: Mapping[str, Value], also: Sequence[Write], *, is_last: bool) -> None:
+        whole = {**self._unsaved, **changes, "updated_at": to_datetime(self._clock.now())}
+        write = self._leased.free if is_last else self._leased.save
+        try:
+            write(whole, *also)
+        except LeaseLost:
+            if not self._leased.rejoin():
+                raise
+            write(whole, *also)
+        self._unsaved = {}
+        self._changed()
+
+    def _changed(self) -> None:
+        leased = self._leased.document
+        self.task = task_of(Document(path=leased.path, data={**leased.data, **self._unsaved}, version=leased.version))
+
+
+def _bounded(thought: Thought) -> tuple[Any, ...]:
+    """As many of its calls as one step records."""
+    kept, size = [], 0
+    for call in thought.calls[:CALLS_MAX]:
+        size += len(call.arguments.encode())
+        if size > CALLS_BYTES_MAX:
+            break
+        kept.append(call)
+    return tuple(kept)
+
+
+def _stored(file: TaskFile) -> StoredFile:
+    return StoredFile(
+        name=file.name, content=file.content, content_type=file.content_type, is_artifact=file.is_artifact
+    )
+
+
+def _merged(known: Sequence[str], more: Sequence[str], most: int) -> list[str]:
+    return list(dict.fromkeys([*known, *more]))[:most]

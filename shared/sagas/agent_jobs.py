@@ -1,0 +1,32 @@
+"""The periodic side of agent tasks: tell again of those whose message was lost, or whose worker died."""
+
+from functools import partial
+
+from shared.ai.agent_tasks import SHARDS
+from shared.sagas.agents import Agents
+from shared.sagas.jobs import Job, Turn
+
+NAME = "agent_tasks"
+SWEEP_SECONDS = 60.0
+
+
+class AgentJobs:
+    """What `every_minute` does for agent tasks."""
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    def every_minute(self) -> tuple[Job, ...]:
+        """Tell of what is due."""
+        return (Job(name=NAME, seconds=SWEEP_SECONDS, run=self.sweep),)
+
+    def sweep(self, turn: Turn) -> None:
+        """Shard by shard, a page of each; what is left comes with the next minute."""
+        first = int(turn.cursor or 0)
+        for shard in range(first, first + SHARDS):
+            if turn.is_over():
+                return
+            turn.cursor = str(shard % SHARDS)
+            for task_id, uid in self._agents.due(shard % SHARDS):
+                turn.attempt(NAME, uid, partial(self._agents.tell, task_id))
+        turn.cursor = "0"

@@ -1,0 +1,166 @@
+"""What a task may spend: holds under its budget, captured for recorded steps only, by operations that a redelivery
+repeats without effect.
+
+A hold is named by the task, the work it is for and the fence of the worker who placed it. So the next worker knows the
+names of all that an overtaken one may still hold, gives it back, and asks anew: a model's answer that was never
+recorded costs its user nothing.
+
+The budget is one in the account's state. States forget budgets after a while, so a task's has epochs: each begins when
+all before it is settled, with what is left.
+"""
+
+import threading
+from collections.abc import Iterable
+
+from shared.ai.agent_tasks import Owed, Task
+from shared.kernel.clock import MINUTE, Clock, Millis
+from shared.kernel.ids import HoldId, OperationId, derived_id, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.commands import BudgetClaim, Capture, Release
+from shared.ledger.errors import AccountClosed, BudgetExceeded, HoldNotFound, HoldResolved, InsufficientCredits
+from shared.ledger.ledger import Ledger
+from shared.sagas import key_budgets
+from shared.users.principal import KeyUse
+from shared.users.spend_cap import SpendCap
+
+PURPOSE = "agent"
+HOLD_ATTEMPTS_MAX = 4
+BUDGET_LIFETIME: Millis = 20 * MINUTE
+EPOCH_FRESH: Millis = 8 * MINUTE
+"""An epoch is gone on with while its last claim is so young that the budget outlives this slice."""
+
+
+class CreditsHeld(Exception):
+    """What is missing is held by others of this account, who may give it back: ask again before giving up."""
+
+    def __init__(self, refusal: BudgetExceeded | InsufficientCredits) -> None:
+        super().__init__(refusal.detail)
+        self.code = refusal.code
+
+
+class Purse:
+    """The credits of one task in the hands of the worker with this fence."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, task: Task, fence: int) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._task_id, self._uid = task.id, task.uid
+        self._fence = fence
+        self._limit = Micro(task.budget - task.epoch_spent)
+        self._budget_id = f"task:{task.id}:{task.epoch}"
+        self._spender, self._key = task.spender, _key_of(task)
+        self._lock = threading.Lock()
+        self.claimed_at: Millis = task.claimed_at
+
+    @property
+    def budgets(self) -> tuple[BudgetClaim, ...]:
+        """The task's cap, and that of the key it was asked for with, as claims of now."""
+        now = self._clock.now()
+        with self._lock:
+            self.claimed_at = max(self.claimed_at, now)
+        own = BudgetClaim(id=self._budget_id, limit=self._limit, expires_at=now + BUDGET_LIFETIME)
+        return (own, *key_budgets.claims(self._key, now))
+
+    def hold(self, name: str, model: str, amount: Micro, at_least: Micro) -> "Held":
+        """Hold `amount` for the work of this name, or what budget and balance leave of it, but `at_least`.
+
+        Raises BudgetExceeded, InsufficientCredits and the ledger's other refusals, and CreditsHeld.
+        """
+        operation = self.operation(name, self._fence)
+        wanted, limited_by = amount, ""
+        for attempt in range(1, HOLD_ATTEMPTS_MAX + 1):
+            try:
+                self._ledger.holding(
+                    self._uid,
+                    wanted,
+                    operation=operation,
+                    purpose=PURPOSE,
+                    expected_step=Micro(max(1, wanted)),
+                    principal=self._spender,
+                    budgets=self.budgets,
+                    tags=(("model", model),),
+                )
+                return Held(operation=operation, amount=wanted, limited_by=limited_by)
+            except (BudgetExceeded, InsufficientCredits) as refusal:
+                room, limited_by = _room(refusal), refusal.code
+                if room < at_least or attempt == HOLD_ATTEMPTS_MAX:
+                    if _within(refusal) >= at_least:
+                        raise CreditsHeld(refusal) from refusal
+                    raise
+                wanted = Micro(min(room, wanted))
+        raise AssertionError("the last attempt returns or raises")
+
+    def captured(self, owed: Owed) -> Micro:
+        """Charge for a recorded step; what was charged. Repeated, it is the same charge."""
+        command = Capture(
+            operation=operation_id(owed.operation, "capture"),
+            fingerprint="",
+            hold=_hold_id(owed.operation),
+            amount=owed.cost,
+            usage=owed.usage.counts,
+        )
+        try:
+            outcome = self._ledger.execute(self._uid, command)
+            return Micro(int(str(outcome.result["captured"])))
+        except HoldResolved:
+            return Micro(self._ledger.hold(self._uid, _hold_id(owed.operation)).captured)
+        except (HoldNotFound, AccountClosed):
+            return Micro(0)
+
+    def give_back(self, operation: OperationId) -> None:
+        """Release a hold whose work was not recorded, if there is one."""
+        command = Release(operation=operation_id(operation, "release"), fingerprint="", hold=_hold_id(operation))
+        try:
+            self._ledger.execute(self._uid, command)
+        except (HoldNotFound, HoldResolved, AccountClosed):
+            return
+
+    def give_back_of(self, names: Iterable[str], fences: range) -> None:
+        """Release what overtaken workers may still hold for this work."""
+        wanted = list(names)
+        for fence in fences:
+            for name in wanted:
+                self.give_back(self.operation(name, fence))
+
+    def operation(self, name: str, fence: int) -> OperationId:
+        """The operation that places the hold for this work, by the worker with this fence."""
+        return operation_id("agent", self._task_id, name, str(fence))
+
+
+class Held:
+    """A hold as the work it was placed for sees it. `limited_by` says which refusal made it smaller than wanted."""
+
+    __slots__ = ("amount", "limited_by", "operation")
+
+    def __init__(self, *, operation: OperationId, amount: Micro, limited_by: str) -> None:
+        self.operation = operation
+        self.amount = amount
+        self.limited_by = limited_by
+
+
+def is_epoch_over(task: Task, now: Millis, *, is_takeover: bool) -> bool:
+    """Whether the task needs a budget of a new name: the old one may be forgotten, or hold what nobody captures."""
+    return is_takeover or task.epoch == 0 or now - task.claimed_at > EPOCH_FRESH
+
+
+def _key_of(task: Task) -> KeyUse | None:
+    if task.key_cap is None:
+        return None
+    cap = SpendCap(amount=task.key_cap["amount"], period=task.key_cap["period"])
+    return KeyUse(id=task.key_cap["id"], scopes=frozenset(), cap=cap)
+
+
+def _room(refusal: BudgetExceeded | InsufficientCredits) -> int:
+    params = refusal.params
+    if isinstance(refusal, InsufficientCredits):
+        return int(params["available"])
+    return int(params["limit"]) - int(params["used"]) - int(params["held"])
+
+
+def _within(refusal: BudgetExceeded | InsufficientCredits) -> int:
+    """What there would be if all that is held came back."""
+    return _room(refusal) + int(refusal.params["held"])
+
+
+def _hold_id(operation: OperationId) -> HoldId:
+    return HoldId(derived_id("hold", operation))

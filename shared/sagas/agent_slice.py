@@ -1,0 +1,323 @@
+"""One bounded slice of a task: think, act, observe, each step recorded before what it costs is charged.
+
+A message, or the sweep, says that a task may be gone on with; the lease decides who does. Whatever happens between two
+commits, the next worker finds in the task what is to be done: settle what is owed, give back what an overtaken worker
+held, use the tools that are pending, or think.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from shared.ai.agent_tasks import ENDED, LIVE, AgentTasks, Owed, Task, task_of, task_path
+from shared.ai.models import Catalogue, Model
+from shared.ai.tariff import Rate, Tariff
+from shared.ai.thinking import ThinkingModel, ThinkRequest, Thought, ToolSpec
+from shared.ai.tokens import Usage, expected_tokens
+from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
+from shared.kernel.documents import Documents
+from shared.kernel.errors import DomainError, NotFound, Rejected
+from shared.kernel.events import Alerts, Message, Publisher, log
+from shared.kernel.money import Micro
+from shared.ledger.errors import AccountClosed, RateLimited
+from shared.ledger.ledger import Ledger
+from shared.sagas.agent_acts import Acts, act_name
+from shared.sagas.agent_desk import LEASE_SECONDS, Desk
+from shared.sagas.agent_prompt import OUTPUT_TOKENS_LEAST, AgentPrompt, build
+from shared.sagas.agent_purse import CreditsHeld, Held, Purse, is_epoch_over
+from shared.sagas.leases import LeaseLost, Leases
+from shared.sagas.tools.tool import Tool
+
+TOPIC = "agent-steps"
+SLICE_SECONDS_MAX = 120.0
+ROUNDS_MAX = 8
+"""A slice begins nothing new after this, so that it ends well before the function that runs it (540 s)."""
+STEPS_MAX = 1_000
+ATTEMPTS_MAX = 5
+"""So often in a row a task may be taken up without getting any further."""
+BACKOFF: Millis = 15 * SECOND
+BACKOFF_MAX: Millis = 10 * MINUTE
+GRACE: Millis = 30 * SECOND
+"""A message is given so long before the sweep sends another."""
+
+
+class AgentSlice:
+    """Goes on with tasks. Safe to share between threads and instances."""
+
+    def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
+        self,
+        *,
+        documents: Documents,
+        ledger: Ledger,
+        catalogue: Catalogue,
+        tariff: Tariff,
+        thinking: ThinkingModel,
+        tools: Mapping[str, Tool],
+        publisher: Publisher,
+        alerts: Alerts,
+        clock: Clock,
+    ) -> None:
+        self._documents = documents
+        self._tasks = AgentTasks(documents)
+        self._leases = Leases(documents, clock)
+        self._ledger = ledger
+        self._catalogue = catalogue
+        self._tariff = tariff
+        self._thinking = thinking
+        self._tools = tools
+        self._acts = Acts(tools, clock)
+        self._publisher = publisher
+        self._alerts = alerts
+        self._clock = clock
+
+    def run(self, task_id: str) -> None:
+        """Go on with this task, if it is to be gone on with and no other worker has it.
+
+        What fails is remembered in the task and tried again later; nothing of it is raised.
+        """
+        desk = self._claimed(task_id)
+        if desk is None:
+            log("agent_task_not_taken", task_id=task_id)
+            return
+        try:
+            self._work(desk)
+        except LeaseLost:
+            log("agent_task_overtaken", "WARNING", task_id=task_id)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not be tried for ever
+            self._set_aside(desk, error)
+
+    def tell(self, task_id: str) -> None:
+        """Say that the task may be gone on with. If that fails, the sweep will."""
+        try:
+            self._publisher.publish([Message(topic=TOPIC, data={"task_id": task_id})])
+        except DomainError as error:
+            log("agent_step_not_published", "WARNING", task_id=task_id, code=error.code)
+
+    # Claiming ---------------------------------------------------------------------------------------------------
+
+    def _claimed(self, task_id: str) -> Desk | None:
+        document = self._documents.get(task_path(task_id))
+        if document is None:
+            return None
+        task = task_of(document)
+        if task.status in ENDED or (task.status not in LIVE and not task.is_cancel_asked):
+            return None
+        due_at = to_datetime(self._clock.now() + LEASE_SECONDS * SECOND)
+        status = "running" if task.status in LIVE else task.status
+        changes = {"attempts": task.attempts + 1, "status": status, "due_at": due_at}
+        leased = self._leases.claim_read(document, LEASE_SECONDS, changes)
+        if leased is None:
+            return None
+        files = self._tasks.files(task_id) if task.files else ()
+        return Desk(leased, self._clock, self._tasks.steps(task_id), files)
+
+    def _taken_over(self, desk: Desk) -> Purse:
+        """The task's purse, once what earlier workers left is in order."""
+        task = desk.task
+        is_takeover = desk.fence - 1 != task.clean_fence
+        before = Purse(self._ledger, self._clock, task, desk.fence)
+        desk.settle(before)
+        if is_takeover:
+            log("agent_task_taken_over", "WARNING", task_id=task.id, fence=desk.fence)
+            before.give_back_of(_unrecorded(task), range(task.clean_fence + 1, desk.fence))
+        if not is_epoch_over(task, self._clock.now(), is_takeover=is_takeover):
+            return before
+        desk.note(epoch=desk.fence, epoch_spent=desk.task.spent)
+        return Purse(self._ledger, self._clock, desk.task, desk.fence)
+
+    # Working ----------------------------------------------------------------------------------------------------
+
+    def _work(self, desk: Desk) -> None:
+        purse = self._taken_over(desk)
+        if desk.task.is_cancel_asked:
+            self._end(desk, "cancelled", None)
+            return
+        if desk.task.attempts > ATTEMPTS_MAX:
+            self._bury(desk, "stuck")
+            return
+        try:
+            pause = self._rounds(desk, purse)
+        except AccountClosed:
+            self._end(desk, "cancelled", AccountClosed.code)
+            return
+        except RateLimited as refusal:
+            self._put_off(desk, int(refusal.params["retry_after_ms"]), attempts=0)
+            return
+        except (Rejected, NotFound) as refusal:
+            self._pause(desk, refusal.code)
+            return
+        if pause is not None:
+            self._pause(desk, pause)
+        elif not self._is_over(desk, conclude=True):
+            desk.close({"claimed_at": purse.claimed_at}, due_at=self._clock.now() + GRACE)
+            self.tell(desk.task.id)
+
+    def _rounds(self, desk: Desk, purse: Purse) -> str | None:
+        """Until the task is over, or the slice is; the reason if it is to pause. Raises the ledger's refusals."""
+        until = self._clock.monotonic() + SLICE_SECONDS_MAX
+        for _ in range(ROUNDS_MAX):
+            if self._clock.monotonic() >= until or self._is_over(desk):
+                return None
+            pause = self._round(desk, purse, until)
+            desk.refresh()
+            if pause is not None:
+                return pause
+        return None
+
+    def _is_over(self, desk: Desk, *, conclude: bool = False) -> bool:
+        """Whether the task has come to an end, or to a pause; `conclude` writes it."""
+        task = desk.task
+        end: tuple[str, str | None] | None = None
+        if task.is_cancel_asked:
+            end = ("cancelled", None)
+        elif task.answer is not None:
+            end = ("completed", None)
+        elif not task.pending and (task.thoughts >= task.max_steps or task.steps >= STEPS_MAX):
+            end = ("paused", "step_limit")
+        if end is not None and conclude:
+            self._end(desk, *end)
+        return end is not None
+
+    def _round(self, desk: Desk, purse: Purse, until: float) -> str | None:
+        """Use the tools that are pending, or think. The reason if that was cut short; raises the ledger's refusals."""
+        if not desk.task.pending:
+            return self._think(desk, purse)
+        acts = [step for step in desk.steps if step.number in desk.task.pending]
+        refusal = self._acts.run(desk, purse, acts, until)
+        if refusal is not None:
+            raise refusal
+        return None
+
+    def _think(self, desk: Desk, purse: Purse) -> str | None:
+        task = desk.task
+        model = self._catalogue.chat(task.model)
+        rate = self._tariff.rate(model)
+        specs = [_spec(self._tools[name]) for name in task.tools if name in self._tools]
+        prompt = build(task, desk.steps, sorted(desk.files), specs, model)
+        held = purse.hold(think_name(task), model.id, _ceiling(rate, prompt), _least(rate, prompt))
+        try:
+            cap = _affordable(rate, prompt, held)
+            thought = self._thinking.think(_request(model, prompt, specs, cap))
+            usage = thought.usage or _estimated(prompt, thought)
+            is_cut = thought.finish_reason == "length" and cap < prompt.output_at_most
+            body = {
+                "model": model.id,
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "estimated": thought.usage is None,
+                "finish_reason": thought.finish_reason,
+            }
+            desk.note(claimed_at=purse.claimed_at)
+            desk.record_thought(
+                thought,
+                body,
+                Owed(step=task.steps + 1, operation=held.operation, cost=rate.price(usage), usage=usage),
+                is_cut=is_cut,
+            )
+        except (LeaseLost, Rejected):
+            purse.give_back(held.operation)
+            raise
+        except DomainError as error:
+            if error.code in UNSAID:
+                purse.give_back(held.operation)
+            raise
+        desk.settle(purse)
+        _log_step(desk, model, usage, held)
+        return held.limited_by if is_cut and not thought.calls else None
+
+    # Ending -----------------------------------------------------------------------------------------------------
+
+    def _end(self, desk: Desk, status: str, reason: str | None, *, is_clean: bool = True) -> None:
+        desk.close({"status": status, "reason": reason, "attempts": 0}, due_at=None, is_clean=is_clean)
+        task = desk.task
+        log("agent_task_ended", task_id=task.id, uid=task.uid, status=status, reason=reason, spent=task.spent)
+
+    def _pause(self, desk: Desk, code: str) -> None:
+        """The work is kept; `resume` goes on."""
+        self._end(desk, "cancelled" if desk.task.is_cancel_asked else "paused", code)
+
+    def _put_off(self, desk: Desk, delay: Millis, *, attempts: int, is_clean: bool = True) -> None:
+        desk.close({"attempts": attempts}, due_at=self._clock.now() + delay, is_clean=is_clean)
+
+    def _bury(self, desk: Desk, reason: str) -> None:
+        """It fails again and again: a person has to look. Its user may still resume it."""
+        self._end(desk, "failed", reason, is_clean=False)
+        self._alerts.alert("agent_task_dead", task_id=desk.task.id, uid=desk.task.uid, reason=reason)
+
+    def _set_aside(self, desk: Desk, error: Exception) -> None:
+        """Try again later, each time later, and not for ever."""
+        code = error.code if isinstance(error, DomainError | CreditsHeld) else type(error).__name__
+        is_harmless = code in UNSAID or isinstance(error, CreditsHeld)
+        task = desk.task
+        log("agent_slice_failed", "ERROR", task_id=task.id, code=code, attempt=task.attempts)
+        try:
+            if task.attempts < ATTEMPTS_MAX:
+                delay = min(BACKOFF << task.attempts, BACKOFF_MAX)
+                self._put_off(desk, delay, attempts=task.attempts, is_clean=is_harmless)
+            elif is_harmless:
+                self._pause(desk, code)
+            else:
+                self._bury(desk, code)
+        except DomainError as failure:
+            log("agent_task_left_to_its_lease", "WARNING", task_id=task.id, code=failure.code)
+
+
+UNSAID = frozenset({"upstream_unavailable", "upstream_rejected"})
+"""What a model fails with that has said nothing: no step was or will be recorded, so nothing needs to be held."""
+
+
+def think_name(task: Task) -> str:
+    """What the next thought's hold is named by."""
+    return f"think:{task.steps + 1}"
+
+
+def _unrecorded(task: Task) -> list[str]:
+    """The names under which a worker may hold something that no step tells of."""
+    return [act_name(number) for number in task.pending] or [think_name(task)]
+
+
+def _spec(tool: Tool) -> ToolSpec:
+    return ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
+
+
+def _ceiling(rate: Rate, prompt: AgentPrompt) -> Micro:
+    return rate.price(Usage(input_tokens=prompt.input_at_most, output_tokens=prompt.output_at_most))
+
+
+def _least(rate: Rate, prompt: AgentPrompt) -> Micro:
+    output = min(OUTPUT_TOKENS_LEAST, prompt.output_at_most)
+    return rate.price(Usage(input_tokens=prompt.input_expected, output_tokens=output))
+
+
+def _affordable(rate: Rate, prompt: AgentPrompt, held: Held) -> int:
+    paid_for = rate.affordable_output(held.amount, prompt.input_expected)
+    return prompt.output_at_most if paid_for is None else max(1, min(paid_for, prompt.output_at_most))
+
+
+def _request(model: Model, prompt: AgentPrompt, specs: Sequence[ToolSpec], cap: int) -> ThinkRequest:
+    return ThinkRequest(
+        model=model.upstream_model,
+        messages=prompt.messages,
+        tools=tuple(specs),
+        max_output_tokens=cap,
+        is_reasoning=model.is_reasoning,
+        upstream=model.upstream,
+    )
+
+
+def _estimated(prompt: AgentPrompt, thought: Thought) -> Usage:
+    told = thought.text + "".join(f" {call.name} {call.arguments}" for call in thought.calls)
+    return Usage(input_tokens=prompt.input_expected, output_tokens=expected_tokens(told))
+
+
+def _log_step(desk: Desk, model: Model, usage: Usage, held: Held) -> None:
+    task = desk.task
+    log(
+        "agent_thought",
+        task_id=task.id,
+        uid=task.uid,
+        step=task.steps,
+        model=model.id,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        held=held.amount,
+        spent=task.spent,
+    )

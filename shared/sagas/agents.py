@@ -1,0 +1,245 @@
+"""Agent tasks, as their users see them: begin one, look, cancel, resume."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.ai.agent_tasks import (
+    ENDED,
+    LIVE,
+    AgentTasks,
+    ModelWithoutTools,
+    Step,
+    StoredFile,
+    Task,
+    TaskEnded,
+    TaskNotFound,
+    TaskPage,
+    TaskRunning,
+    TooManyTasks,
+    Wanted,
+    file_write,
+    new_task,
+)
+from shared.ai.models import Catalogue
+from shared.ai.preferences import Preferences
+from shared.kernel.clock import Clock, to_datetime
+from shared.kernel.documents import Documents, PreconditionFailed, Value, Version
+from shared.kernel.errors import IdempotencyMismatch, InvalidValue
+from shared.kernel.events import log
+from shared.kernel.ids import OperationId, Uid, derived_id
+from shared.kernel.money import Micro
+from shared.sagas.agent_slice import GRACE, AgentSlice
+from shared.sagas.tools.write_artifact import FILES_MAX, content_type, is_file_name
+from shared.users.principal import KeyUse
+
+TOOLS_CAPABILITY = "tools"
+"""The capability of models that can call tools."""
+PLAN = "plan"
+TOOLS = ("calculator", "web_fetch", "read_document", "write_artifact", "ask_model", "generate_image")
+TASKS_LIVE_MAX = 20
+STEPS_MAX_DEFAULT = 25
+GIVEN_BYTES_MAX = 500_000
+PATCH_ATTEMPTS_MAX = 8
+RESUMES_REMEMBERED = 20
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """What a user wants done. `budget` is the most it may cost, in µcr; `files` are names and texts."""
+
+    uid: Uid
+    goal: str
+    budget: Micro
+    operation: OperationId
+    fingerprint: str
+    model: str | None = None
+    tools: Sequence[str] | None = None
+    max_steps: int = STEPS_MAX_DEFAULT
+    files: Sequence[tuple[str, str]] = ()
+    spender: str = ""
+    key: KeyUse | None = None
+
+
+class Agents:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        documents: Documents,
+        catalogue: Catalogue,
+        preferences: Preferences,
+        slices: AgentSlice,
+        clock: Clock,
+        default_model: str,
+    ) -> None:
+        self._tasks = AgentTasks(documents)
+        self._catalogue = catalogue
+        self._preferences = preferences
+        self._slices = slices
+        self._clock = clock
+        self._default_model = default_model
+
+    def begin(self, request: TaskRequest) -> Task:
+        """Create the task and say that it may begin; the same operation is the same task.
+
+        Raises ModelNotFound, ModelUnpriced, ModelWithoutTools, TooManyTasks, InvalidValue, IdempotencyMismatch.
+        """
+        task_id = derived_id("task", request.operation)
+        model = self._model(request)
+        if self._tasks.live(request.uid, TASKS_LIVE_MAX + 1) > TASKS_LIVE_MAX:
+            raise TooManyTasks(TASKS_LIVE_MAX)
+        files = _files(request.files)
+        now = self._clock.now()
+        wanted = Wanted(
+            uid=request.uid,
+            goal=request.goal,
+            model=model,
+            tools=_tools(request.tools),
+            budget=request.budget,
+            max_steps=request.max_steps,
+            fingerprint=request.fingerprint,
+            spender=request.spender or request.uid,
+            key_cap=_key_cap(request.key),
+        )
+        data = new_task(task_id, wanted, files, at=now, due_at=now + GRACE)
+        self._tasks.create(task_id, data, [file_write(task_id, request.uid, file, now) for file in files])
+        task = self._tasks.get(request.uid, task_id)
+        if task.fingerprint != request.fingerprint:
+            raise IdempotencyMismatch
+        if task.status == "queued":
+            self._slices.tell(task_id)
+        log("agent_task_begun", task_id=task_id, uid=request.uid, model=model, budget=request.budget)
+        return task
+
+    def get(self, uid: Uid, task_id: str) -> Task:
+        """One task of the user. Raises TaskNotFound."""
+        return self._tasks.get(uid, task_id)
+
+    def page(self, uid: Uid, *, cursor: str | None, limit: int) -> TaskPage:
+        """The user's tasks, newest first."""
+        return self._tasks.page(uid, cursor=cursor, limit=limit)
+
+    def steps(self, uid: Uid, task_id: str, *, after: int, limit: int) -> tuple[Task, list[Step]]:
+        """A task and its steps behind number `after`. Raises TaskNotFound."""
+        return self._tasks.get(uid, task_id), self._tasks.steps(task_id, after=after, limit=limit)
+
+    def file(self, uid: Uid, task_id: str, name: str) -> StoredFile:
+        """One file of a task of the user. Raises TaskNotFound, FileNotInTask."""
+        self._tasks.get(uid, task_id)
+        return self._tasks.file(task_id, name)
+
+    def cancel(self, uid: Uid, task_id: str) -> Task:
+        """No further step is begun; one that is under way is recorded and charged. Raises TaskNotFound, TaskEnded."""
+        for attempt in range(1, PATCH_ATTEMPTS_MAX + 1):
+            task, version = self._read(uid, task_id)
+            if task.status == "cancelled" or task.is_cancel_asked:
+                break
+            if task.status in ENDED:
+                raise TaskEnded(task.status)
+            now = to_datetime(self._clock.now())
+            try:
+                self._tasks.patch(task_id, {"is_cancel_asked": True, "due_at": now, "updated_at": now}, version)
+                break
+            except PreconditionFailed:
+                if attempt == PATCH_ATTEMPTS_MAX:
+                    raise
+        self._slices.run(task_id)
+        return self._tasks.get(uid, task_id)
+
+    def resume(
+        self, uid: Uid, task_id: str, operation: OperationId, *, budget: Micro | None, max_steps: int | None
+    ) -> Task:
+        """Go on with a task that paused or failed, with a larger budget or more steps if they are given.
+
+        Raises TaskNotFound, TaskEnded, TaskRunning, InvalidValue.
+        """
+        for attempt in range(1, PATCH_ATTEMPTS_MAX + 1):
+            task, version = self._read(uid, task_id)
+            if operation in task.resumed_by:
+                return task
+            try:
+                self._tasks.patch(task_id, self._resumed(task, operation, budget, max_steps), version)
+                break
+            except PreconditionFailed:
+                if attempt == PATCH_ATTEMPTS_MAX:
+                    raise
+        self._slices.tell(task_id)
+        log("agent_task_resumed", task_id=task_id, uid=uid)
+        return self._tasks.get(uid, task_id)
+
+    def erase(self, uid: Uid) -> None:
+        """See `Erasable.erase`."""
+        self._tasks.erase(uid)
+
+    def due(self, shard: int) -> Sequence[tuple[str, Uid]]:
+        """Tasks of a shard that wait for a worker, with their users."""
+        return self._tasks.due(shard, self._clock.now(), PAGE)
+
+    def tell(self, task_id: str, uid: Uid) -> None:
+        """Say once more that this task may be gone on with."""
+        del uid
+        self._slices.tell(task_id)
+
+    def _read(self, uid: Uid, task_id: str) -> tuple[Task, Version]:
+        task, version = self._tasks.read(task_id)
+        if task.uid != uid:
+            raise TaskNotFound
+        return task, version
+
+    def _model(self, request: TaskRequest) -> str:
+        chosen = request.model or self._preferences.get(request.uid)["chat_model"] or self._default_model
+        model = self._catalogue.chat(chosen)
+        if TOOLS_CAPABILITY not in model.capabilities:
+            raise ModelWithoutTools(model.id)
+        return model.id
+
+    def _resumed(
+        self, task: Task, operation: OperationId, budget: Micro | None, max_steps: int | None
+    ) -> dict[str, Value]:
+        if task.status in ENDED or task.is_cancel_asked:
+            raise TaskEnded("cancelled" if task.is_cancel_asked else task.status)
+        if task.status in LIVE:
+            raise TaskRunning
+        if budget is not None and budget < task.spent:
+            raise InvalidValue("budget", "must not be less than what was spent already")
+        now = self._clock.now()
+        return {
+            "status": "queued",
+            "reason": None,
+            "attempts": 0,
+            "budget": task.budget if budget is None else budget,
+            "max_steps": task.max_steps if max_steps is None else max_steps,
+            "resumed_by": [*task.resumed_by, operation][-RESUMES_REMEMBERED:],
+            "updated_at": to_datetime(now),
+            "due_at": to_datetime(now + GRACE),
+        }
+
+
+def _tools(chosen: Sequence[str] | None) -> list[str]:
+    """What the task may use; planning is always part of it."""
+    wanted = TOOLS if chosen is None else chosen
+    if unknown := [name for name in wanted if name not in TOOLS]:
+        raise InvalidValue("tools", f"{unknown[0]} is none of {', '.join(TOOLS)}")
+    return [PLAN, *(name for name in TOOLS if name in wanted)]
+
+
+def _key_cap(key: KeyUse | None) -> dict[str, Value] | None:
+    """What the key may spend, as of now: what is done in its name counts against its cap to the end."""
+    if key is None or key.cap is None:
+        return None
+    return {"id": key.id, "amount": key.cap.amount, "period": key.cap.period}
+
+
+def _files(given: Sequence[tuple[str, str]]) -> list[StoredFile]:
+    if len(given) > FILES_MAX // 2 or len({name for name, _ in given}) != len(given):
+        raise InvalidValue("documents", f"must be at most {FILES_MAX // 2}, each with a name of its own")
+    if any(not is_file_name(name) for name, _ in given):
+        raise InvalidValue("documents", "must have names of letters, digits and _ . - without a path")
+    if sum(len(content.encode()) for _, content in given) > GIVEN_BYTES_MAX:
+        raise InvalidValue("documents", f"must have at most {GIVEN_BYTES_MAX} bytes together")
+    return [
+        StoredFile(name=name, content=content, content_type=content_type(name), is_artifact=False)
+        for name, content in given
+    ]

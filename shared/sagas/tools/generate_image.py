@@ -1,0 +1,125 @@
+"""`generate_image`: one picture, held for before it is painted, kept among its user's images with the step that tells.
+
+Its bytes are stored under a name that this call always has. So a worker that comes after a crash finds what was painted
+before, records it, and asks no model a second time.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from shared.ai.images import Image, object_name, recorded
+from shared.ai.models import ASKED_FOR_BASE64, Catalogue, Model, ModelNotFound, ModelUnpriced
+from shared.ai.pictures import NoPicture, Picture, picture_of
+from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamUnavailable
+from shared.ai.preferences import Preferences
+from shared.ai.tariff import SizeNotOffered, Tariff
+from shared.kernel.clock import Clock
+from shared.kernel.ids import derived_id
+from shared.kernel.money import Micro
+from shared.kernel.objects import ObjectNotFound, Objects
+from shared.sagas.tools.tool import Observation, ToolFailed, ToolUse, text_field
+
+PROMPT_CHARACTERS_MAX = 4_000
+MODEL_ID_CHARACTERS_MAX = 200
+SIZE_CHARACTERS_MAX = 20
+
+
+class GenerateImage:
+    """See the module."""
+
+    name = "generate_image"
+    description = (
+        "Paint one image for the user from a description; it appears among their images. Costs credits of this task's "
+        "budget. You cannot see it."
+    )
+    parameters: Mapping[str, object] = {
+        "type": "object",
+        "properties": {
+            "prompt": text_field("What to paint", PROMPT_CHARACTERS_MAX),
+            "size": text_field("Its size, such as 1024x1024", SIZE_CHARACTERS_MAX),
+            "model": text_field("Which image model; by default the user's", MODEL_ID_CHARACTERS_MAX),
+        },
+        "required": ["prompt"],
+        "additionalProperties": False,
+    }
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        tariff: Tariff,
+        preferences: Preferences,
+        image_model: ImageModel,
+        objects: Objects,
+        clock: Clock,
+        default_model: str,
+    ) -> None:
+        self._catalogue = catalogue
+        self._tariff = tariff
+        self._preferences = preferences
+        self._image_model = image_model
+        self._objects = objects
+        self._clock = clock
+        self._default_model = default_model
+
+    def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
+        """See `Tool.use`."""
+        model, size, price = self._chosen(arguments, use)
+        held = use.hold(model.id, price, at_least=price)
+        assert held == price, "all of a price is held, or nothing"
+        image_id = derived_id("img", use.operation)
+        name = object_name(use.uid, image_id)
+        picture = self._stored(name) or self._painted(name, model, arguments["prompt"], size)
+        at = self._clock.now()
+        image = Image(
+            id=image_id,
+            uid=use.uid,
+            task_id=use.task_id,
+            prompt=arguments["prompt"],
+            model=model.id,
+            size=size,
+            content_type=picture.content_type,
+            bytes=len(picture.content),
+            width=picture.width,
+            height=picture.height,
+            sha256=hashlib.sha256(picture.content).hexdigest(),
+            cost=price,
+            created_at=at,
+            recency=f"{at:015d}:{image_id}",
+        )
+        text = f"Painted: image {image_id}, {picture.width} × {picture.height} pixels, among the user's images."
+        return Observation(text=text, images=(image_id,), cost=price, writes=(recorded(image),))
+
+    def _chosen(self, arguments: Mapping[str, Any], use: ToolUse) -> tuple[Model, str, Micro]:
+        wanted = arguments.get("model") or self._preferences.get(use.uid)["image_model"] or self._default_model
+        try:
+            model = self._catalogue.image(wanted)
+            size = arguments.get("size", model.default_size)
+            return model, size, self._tariff.image_price(model, size)
+        except (ModelNotFound, ModelUnpriced, SizeNotOffered) as error:
+            names = ", ".join(model.id for model in self._catalogue.enabled() if model.kind == "image") or "none"
+            raise ToolFailed(error.code, f"{error.detail} Image models: {names}.") from error
+
+    def _stored(self, name: str) -> Picture | None:
+        """What an earlier worker has painted for this very call, and not recorded."""
+        try:
+            return picture_of(self._objects.read(name))
+        except (ObjectNotFound, NoPicture):
+            return None
+
+    def _painted(self, name: str, model: Model, prompt: str, size: str) -> Picture:
+        """A new picture, stored. If another worker's is there by now, it is that one."""
+        request = ImageRequest(
+            model=model.upstream_model,
+            prompt=prompt,
+            size=size,
+            wants_base64=ASKED_FOR_BASE64 in model.capabilities,
+        )
+        try:
+            picture = self._image_model.generate(request)
+        except (UpstreamRejected, UpstreamUnavailable, NoPicture) as error:
+            raise ToolFailed(error.code, error.detail) from error
+        if self._objects.put(name, picture.content, picture.content_type):
+            return picture
+        return picture_of(self._objects.read(name))

@@ -1,0 +1,48 @@
+"""`plan`: what the agent means to do, shown to its user, and revised as it goes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.sagas.tools.tool import Observation, ToolUse, text_field
+
+STEPS_MAX = 20
+TITLE_CHARACTERS_MAX = 200
+
+
+class Plan:
+    """See the module. The whole plan each time: the last one counts."""
+
+    name = "plan"
+    description = "Say or revise your plan for this task: all its steps, in order, each with how far it is."
+    parameters: Mapping[str, object] = {
+        "type": "object",
+        "properties": {
+            "steps": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": STEPS_MAX,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "title": text_field("What is to be done", TITLE_CHARACTERS_MAX),
+                        "status": {
+                            "type": "string",
+                            "maxLength": 10,
+                            "enum": ["open", "doing", "done", "dropped"],
+                            "description": "How far it is",
+                        },
+                    },
+                    "required": ["title", "status"],
+                    "additionalProperties": False,
+                },
+            }
+        },
+        "required": ["steps"],
+        "additionalProperties": False,
+    }
+
+    def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
+        """See `Tool.use`."""
+        del use
+        steps = tuple({"title": step["title"], "status": step["status"]} for step in arguments["steps"])
+        return Observation(text=f"Noted: {len(steps)} steps.", plan=steps)

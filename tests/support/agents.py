@@ -1,0 +1,188 @@
+"""A backend in memory that can work on agent tasks: the real ledger and repositories, scripted models and web."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.ai.agent_tasks import Step, Task
+from shared.ai.thinking import ThinkRequest, Thought, ToolCall
+from shared.ai.tokens import Usage
+from shared.bootstrap import Services, in_memory
+from shared.kernel.clock import MINUTE
+from shared.kernel.ids import LotId, OperationId, Uid, new_id
+from shared.kernel.money import Micro
+from shared.ledger.commands import Grant
+from shared.platform.memory.alerts import MemoryAlerts
+from shared.platform.memory.chat_model import ScriptedChatModel, says
+from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
+from shared.platform.memory.image_model import ScriptedImageModel
+from shared.platform.memory.objects import MemoryObjects
+from shared.platform.memory.publisher import MemoryPublisher
+from shared.platform.memory.web import MemoryWeb
+from shared.sagas.agents import TaskRequest
+from tests.rules.table import COLLECTIONS
+from tests.support.indexes import IndexCheckedDocuments
+
+ANN = Uid("ann")
+CREDIT = 1_000_000
+MODEL: Mapping[str, Any] = {
+    "kind": "chat",
+    "input_usd_per_mtok": "1",
+    "output_usd_per_mtok": "2",
+    "context_window": 16_000,
+    "max_output_tokens": 1_000,
+    "expected_output_tokens": 50,
+    "capabilities": ["tools"],
+}
+"""A model whose token costs 100 µcr going in and 200 µcr coming out."""
+THOUGHT = 100 * 100 + 10 * 200
+"""What a scripted thought costs, in µcr."""
+ASKED = 20 * 100 + 5 * 200
+"""What a question to another model costs."""
+PAGES = {"https://example.com/": "The town has 4096 people."}
+
+
+def thinks(text: str = "", *calls: tuple[str, Mapping[str, Any] | str]) -> Thought:
+    """A thought that asks for these tools."""
+    told = tuple(
+        ToolCall(id="again", name=name, arguments=given if isinstance(given, str) else json.dumps(given))
+        for name, given in calls
+    )
+    return Thought(text=text, calls=told, usage=Usage(input_tokens=100, output_tokens=10))
+
+
+JOB = (
+    thinks(
+        "First a plan.",
+        ("plan", {"steps": [{"title": "look", "status": "doing"}, {"title": "tell", "status": "open"}]}),
+    ),
+    thinks(
+        "",
+        ("web_fetch", {"url": "https://example.com/"}),
+        ("calculator", {"expression": "2^12"}),
+        ("ask_model", {"question": "How many people are 4096?"}),
+    ),
+    thinks(
+        "",
+        ("write_artifact", {"name": "report.md", "content": "# 4096 people"}),
+        ("generate_image", {"prompt": "a town"}),
+    ),
+    thinks("The town has 4096 people, see report.md."),
+)
+"""A job of four thoughts and six uses of tools."""
+PAINTED = 1_000_000
+"""What an image costs."""
+JOB_COST = 4 * THOUGHT + ASKED + PAINTED
+
+
+class Thinker:
+    """A model with tools that answers by how far the conversation is, so that being asked again changes nothing."""
+
+    def __init__(self, job: Sequence[Thought] = JOB, before: Callable[[ThinkRequest], None] | None = None) -> None:
+        self.job = job
+        self.before = before
+        self.requests: list[ThinkRequest] = []
+        self._lock = threading.Lock()
+
+    def think(self, request: ThinkRequest) -> Thought:
+        with self._lock:
+            self.requests.append(request)
+        if self.before is not None:
+            self.before(request)
+        rounds = sum(1 for message in request.messages if message.role == "assistant")
+        return self.job[min(rounds, len(self.job) - 1)]
+
+
+@dataclass
+class AgentWorld:
+    """One database and one clock; any number of instances that work on it."""
+
+    job: Sequence[Thought] = JOB
+    documents: Any = field(default_factory=lambda: IndexCheckedDocuments(MemoryDocuments(), collections=COLLECTIONS))
+    clock: ManualClock = field(default_factory=ManualClock)
+    prices: Mapping[str, Any] = field(default_factory=dict)
+    pages: Mapping[str, str] = field(default_factory=lambda: PAGES)
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.thinker = Thinker(self.job)
+        self.web = MemoryWeb(self.pages)
+        self.chat_model = ScriptedChatModel([says("Four ", "thousand.", usage=Usage(input_tokens=20, output_tokens=5))])
+        self.image_model = ScriptedImageModel()
+        self.objects = MemoryObjects()
+        self.publisher = MemoryPublisher()
+        self.alerts = MemoryAlerts()
+        self.services = self.on(self.documents)
+        if self.services.catalogue.read("smart") is None:
+            self.services.catalogue.put("smart", {**MODEL, **self.prices})
+            self.services.catalogue.put("gpt-image-1", {"kind": "image", "image_usd": "0.01"})
+
+    def on(self, documents: Any, **parts: Any) -> Services:
+        """Another instance, which sees the store through `documents`."""
+        given = {
+            "thinking_model": self.thinker,
+            "chat_model": self.chat_model,
+            "web": self.web,
+            "image_model": self.image_model,
+            "objects": self.objects,
+            "publisher": self.publisher,
+            "alerts": self.alerts,
+            **parts,
+        }
+        return in_memory({"DEFAULT_MODEL": "smart", **self.env}, clock=self.clock, documents=documents, **given)
+
+    def user(self, amount: int = 100 * CREDIT, uid: Uid = ANN) -> Uid:
+        """Somebody with so many µcr."""
+        self.services.ledger.open(uid)
+        lot = new_id("lot")
+        self.services.ledger.execute(
+            uid,
+            Grant(
+                operation=OperationId(lot), fingerprint="", amount=Micro(amount), lot=LotId(lot), source="promo:test"
+            ),
+        )
+        return uid
+
+    def begin(self, uid: Uid = ANN, *, budget: int = 10 * CREDIT, goal: str = "How many people?", **more: Any) -> Task:
+        """A task, not worked on yet."""
+        request = TaskRequest(
+            uid=uid, goal=goal, budget=Micro(budget), operation=OperationId(new_id("op")), fingerprint="f", **more
+        )
+        return self.services.agents.begin(request)
+
+    def run(self, task: Task) -> Task:
+        """Slices, as messages would run them, until the task waits for nothing."""
+        for _ in range(40):
+            self.services.agent_slice.run(task.id)
+            task = self.task(task)
+            if task.due_at is None:
+                return task
+            self.clock.advance(max(0, task.due_at - self.clock.now()))
+        raise AssertionError("the task does not come to rest")
+
+    def task(self, task: Task) -> Task:
+        return self.services.agents.get(task.uid, task.id)
+
+    def steps(self, task: Task) -> list[Step]:
+        return self.services.agents.steps(task.uid, task.id, after=0, limit=5_000)[1]
+
+    def charges(self, uid: Uid = ANN) -> list[int]:
+        """What the journal says was charged, in no order."""
+        found = self.services.ledger.history(uid, before=None, limit=1_000, kinds=frozenset({"charge"})).items
+        return sorted(-entry.amount for entry in found)
+
+    def spent(self, uid: Uid = ANN, of: int = 100 * CREDIT) -> int:
+        return of - self.services.ledger.balance(uid).total
+
+    def settle(self, uid: Uid = ANN) -> None:
+        """Let what nobody captures come back by time."""
+        self.clock.advance(16 * MINUTE)
+        self.services.ledger.expire_due(uid)
+
+
+def kinds(trail: Sequence[str]) -> list[str]:
+    """A trail in no order: tools that run side by side end in any."""
+    return sorted(trail)

@@ -1,0 +1,344 @@
+"""An agent's worker dies, is doubled or is paused at any point: the task ends as if nothing had happened.
+
+Every commit of a whole job, before and after it, and every call of a model or a tool, is a point. The job is told by
+how far its conversation is, so whatever is done again is done alike; what may differ is how often a model was asked,
+and that is ours to pay.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import pytest
+
+from shared.ai.web import Page
+from shared.kernel.clock import MINUTE, SECOND
+from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Documents, Version
+from shared.kernel.ids import OperationId
+from shared.kernel.money import Micro
+from shared.platform.memory.chat_model import ScriptedChatModel
+from shared.platform.memory.image_model import ScriptedImageModel
+from shared.sagas.agent_desk import LEASE_SECONDS
+from shared.sagas.agents import TaskRequest
+from tests.support.agents import ANN, ASKED, CREDIT, JOB_COST, PAINTED, THOUGHT, AgentWorld, Thinker, kinds
+from tests.support.faults import Crash, FaultyDocuments
+from tests.support.ledger_faults import COMMIT_FAULTS, Fault, Weather, once
+
+LEASE = LEASE_SECONDS * SECOND
+POINTS_MAX = 60
+WAIT_SECONDS = 30
+
+When = Literal["before", "after"]
+
+
+@dataclass
+class PausingDocuments(FaultyDocuments):
+    """Pauses at a commit, before or after it, until it is let go."""
+
+    inner: Documents
+    at: int
+    when: When
+    is_there: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+    count: int = 0
+    lock: Any = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.calls = 0
+
+    def commit(self, writes: Any, *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
+        with self.lock:
+            self.count += 1
+            is_here = self.count == self.at
+        if is_here and self.when == "before":
+            self._pause()
+        done = self.inner.commit(writes, timeout_seconds=timeout_seconds)
+        if is_here and self.when == "after":
+            self._pause()
+        return done
+
+    def _pause(self) -> None:
+        self.is_there.set()
+        assert self.go.wait(WAIT_SECONDS), "somebody lets it go"
+
+
+def undisturbed() -> tuple[list[str], list[int], int]:
+    """The trail, the charges and the number of a worker's commits, if nothing goes wrong."""
+    world = AgentWorld()
+    world.user()
+    task = world.begin()
+    documents = FaultyDocuments(world.documents)
+    world.on(documents).agent_slice.run(task.id)
+    return kinds(world.task(task).trail), world.charges(), documents.commits
+
+
+TRAIL, CHARGES, COMMITS = undisturbed()
+
+
+def check(world: AgentWorld, task: Any) -> None:
+    """As if nothing had happened: to its user, and to every auditor."""
+    task = world.task(task)
+    steps = world.steps(task)
+    world.settle()
+
+    assert (task.status, task.reason, task.answer_step) == ("completed", None, len(steps))
+    assert [step.number for step in steps] == list(range(1, len(steps) + 1))
+    assert kinds(task.trail) == TRAIL
+    assert world.charges() == CHARGES
+    assert (task.spent, world.spent(), sum(task.charges.values())) == (JOB_COST, JOB_COST, JOB_COST)
+    assert world.services.ledger.balance(ANN).held == 0
+    assert world.services.ledger.verify(ANN) == []
+    assert tuple(image.id for image in world.services.images.list(ANN).items) == task.images
+    assert len(world.objects.names("images/")) == len(task.images) == 1
+    assert (task.owed, task.pending, task.due_at) == ((), (), None)
+    assert {act.number for act in steps if act.kind == "act"} == {s.body["act"] for s in steps if s.kind == "observe"}
+
+
+POINTS: list[tuple[int, When]] = [(number, when) for number in range(1, COMMITS + 1) for when in ("before", "after")]
+
+
+@pytest.fixture
+def world():
+    made = AgentWorld()
+    made.user()
+    return made
+
+
+def crashed(run: Callable[[], object]) -> bool:
+    try:
+        run()
+    except Crash:
+        return True
+    return False
+
+
+def test_a_job_has_as_many_points_as_this_file_thinks():
+    assert 15 <= COMMITS <= POINTS_MAX
+    assert sorted([THOUGHT] * 4 + [ASKED, PAINTED]) == CHARGES
+
+
+@pytest.mark.parametrize(("number", "when"), POINTS)
+def test_a_crash_at_any_commit_and_the_message_again(world, number, when):
+    task = world.begin()
+    dying = world.on(FaultyDocuments(world.documents, at=number, when=when))
+
+    assert crashed(lambda: dying.agent_slice.run(task.id))
+    world.clock.advance(LEASE)
+    world.run(task)
+
+    check(world, task)
+
+
+@pytest.mark.parametrize(("number", "when"), POINTS)
+def test_a_crash_at_any_commit_and_two_workers_at_once(world, number, when):
+    task = world.begin()
+    dying = world.on(FaultyDocuments(world.documents, at=number, when=when))
+
+    assert crashed(lambda: dying.agent_slice.run(task.id))
+    world.clock.advance(LEASE)
+    workers = [world.on(world.documents).agent_slice for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda worker: worker.run(task.id), workers))
+    world.run(task)
+
+    check(world, task)
+
+
+@pytest.mark.parametrize(("number", "when"), POINTS)
+def test_a_worker_paused_at_any_commit_wakes_up_when_another_is_done(world, number, when):
+    task = world.begin()
+    documents = PausingDocuments(world.documents, number, when)
+    zombie = threading.Thread(target=world.on(documents).agent_slice.run, args=(task.id,))
+    zombie.start()
+    assert documents.is_there.wait(WAIT_SECONDS)
+
+    world.clock.advance(LEASE)
+    world.run(task)
+    documents.go.set()
+    zombie.join(WAIT_SECONDS)
+
+    assert not zombie.is_alive()
+    check(world, task)
+
+
+@pytest.mark.parametrize(("number", "when"), POINTS)
+def test_a_worker_paused_at_any_commit_wakes_up_while_another_works(world, number, when):
+    task = world.begin()
+    documents = PausingDocuments(world.documents, number, when)
+    first = threading.Thread(target=world.on(documents).agent_slice.run, args=(task.id,))
+    first.start()
+    assert documents.is_there.wait(WAIT_SECONDS)
+    woken = threading.Event()
+
+    def wake(_: Any) -> None:
+        if not woken.is_set():
+            woken.set()
+            documents.go.set()
+            first.join(WAIT_SECONDS)
+
+    world.clock.advance(LEASE)
+    other = Thinker(world.job, before=wake)
+    world.on(world.documents, thinking_model=other).agent_slice.run(task.id)
+    documents.go.set()
+    first.join(WAIT_SECONDS)
+    world.run(task)
+
+    check(world, task)
+
+
+@pytest.mark.parametrize("fault", COMMIT_FAULTS)
+@pytest.mark.parametrize("number", range(1, COMMITS + 1))
+def test_a_commit_of_whom_nobody_knows_what_became(world, number, fault: Fault):
+    task = world.begin()
+    weather = Weather(world.documents, once("commit", number, fault), delay=3)
+    world.on(weather).agent_slice.run(task.id)
+    weather.settle()
+    world.clock.advance(LEASE)
+
+    world.run(task)
+
+    check(world, task)
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_around_a_call_of_the_model(world, number, when):
+    task = world.begin()
+
+    class Dying(Thinker):
+        def think(self, request: Any) -> Any:
+            said = super().think(request) if when == "after" else None
+            if len(self.requests) + (when == "before") == number:
+                raise Crash
+            return said or super().think(request)
+
+    dying = world.on(world.documents, thinking_model=Dying())
+    assert crashed(lambda: dying.agent_slice.run(task.id))
+    world.clock.advance(LEASE)
+    world.run(task)
+
+    check(world, task)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("part", ["web", "chat_model", "image_model"])
+def test_a_crash_around_a_call_of_a_tool(world, part, when):
+    task = world.begin()
+
+    class DyingWeb:
+        def fetch(self, url: str) -> Page:
+            if when == "after":
+                world.web.fetch(url)
+            raise Crash
+
+    class DyingModel(ScriptedChatModel):
+        def stream(self, request: Any) -> Any:
+            if when == "after":
+                list(world.chat_model.stream(request))
+            raise Crash
+
+    class DyingPainter(ScriptedImageModel):
+        def generate(self, request: Any) -> Any:
+            if when == "after":
+                world.image_model.generate(request)
+            raise Crash
+
+    parts = {"web": DyingWeb, "chat_model": DyingModel, "image_model": DyingPainter}
+    dying = world.on(world.documents, **{part: parts[part]()})
+    assert crashed(lambda: dying.agent_slice.run(task.id))
+    world.clock.advance(LEASE)
+    world.run(task)
+
+    check(world, task)
+
+
+def test_a_worker_that_dies_every_time_is_not_tried_for_ever(world):
+    task = world.begin()
+
+    def die(_: Any) -> None:
+        raise Crash
+
+    dying = world.on(world.documents, thinking_model=Thinker(before=die))
+    for _ in range(10):
+        crashed(lambda: dying.agent_slice.run(task.id))
+        world.clock.advance(LEASE)
+
+    task = world.task(task)
+    assert (task.status, task.reason, task.due_at) == ("failed", "stuck", None)
+    assert [alert.event for alert in world.alerts.raised] == ["agent_task_dead"]
+    world.settle()
+    assert (world.spent(), world.services.ledger.balance(ANN).held) == (0, 0)
+
+
+def test_whoever_comes_after_the_hold_has_ended_pays_nothing_for_what_was_lost(world):
+    """The step is there and its hold is not: the work is kept, and we bear what it cost."""
+    task = world.begin()
+    record = 3
+    dying = world.on(FaultyDocuments(world.documents, at=record + 1, when="before"))
+    assert crashed(lambda: dying.agent_slice.run(task.id))
+    world.clock.advance(20 * MINUTE)
+
+    task = world.run(task)
+
+    assert task.status == "completed"
+    assert (task.spent, world.spent()) == (JOB_COST - THOUGHT, JOB_COST - THOUGHT)
+    assert world.services.ledger.verify(ANN) == []
+    assert task.charge_of(1) == 0
+
+
+def test_a_crash_while_one_is_being_cancelled_still_cancels(world):
+    for number in range(1, 6):
+        task = world.begin()
+        cancelling = world.on(FaultyDocuments(world.documents, at=number, when="after"))
+        crashed(partial(_cancel, cancelling, task.id))
+        world.clock.advance(LEASE)
+        assert world.run(task).status == "cancelled"
+    assert world.spent(of=100 * CREDIT) == 0
+
+
+def test_a_crash_while_one_is_begun_leaves_a_task_or_none():
+    for when in ("before", "after"):
+        world = AgentWorld()
+        world.user()
+        beginning = world.on(FaultyDocuments(world.documents, at=1, when=when))
+        crashed(partial(_begin, beginning))
+
+        assert len(world.services.agents.page(ANN, cursor=None, limit=5).items) == (when == "after")
+        world.services = world.on(world.documents)
+        assert world.run(_begin(world.services)).status == "completed"
+        assert len(world.services.agents.page(ANN, cursor=None, limit=5).items) == 1
+
+
+def _cancel(services: Any, task_id: str) -> Any:
+    return services.agents.cancel(ANN, task_id)
+
+
+def _begin(services: Any) -> Any:
+    return services.agents.begin(
+        TaskRequest(uid=ANN, goal="g", budget=Micro(10 * CREDIT), operation=OperationId("op_same"), fingerprint="f")
+    )
+
+
+def test_what_was_painted_before_a_crash_is_not_painted_again(world):
+    task = world.begin()
+
+    class Dying:
+        """A bucket whose worker dies when it has stored something."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.objects, name)
+
+        def put(self, name: str, content: bytes, content_type: str) -> bool:
+            world.objects.put(name, content, content_type)
+            raise Crash
+
+    dying = world.on(world.documents, objects=Dying())
+    assert crashed(lambda: dying.agent_slice.run(task.id))
+    world.clock.advance(LEASE)
+    world.run(task)
+
+    check(world, task)
+    assert len(world.image_model.requests) == 1
