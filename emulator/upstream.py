@@ -207,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body.get("stream"):
             self._stream(seen, body, script, sent)
         else:
-            for _ in sent:
+            for _ in sent or [""]:
                 self._pause(script)
             self._json(self._completion(seen, body, "".join(sent), script))
             seen.chunks_sent, seen.outcome = len(sent), "answered"

@@ -1,10 +1,10 @@
-"""`make bench`: everything, or the parts that are named: `starts`, `ledger`, `chat`."""
+"""`make bench`: everything, or the parts that are named: `starts`, `ledger`, `chat`, `agents`."""
 
 import sys
 
-from emulator.bench import chat, ledger, starts
+from emulator.bench import agents, chat, ledger, starts
 
-PARTS = {"starts": starts.main, "ledger": ledger.main, "chat": chat.main}
+PARTS = {"starts": starts.main, "ledger": ledger.main, "chat": chat.main, "agents": agents.main}
 
 
 def main(names: list[str]) -> int:

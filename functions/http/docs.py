@@ -23,6 +23,8 @@ OUR_FILES = frozenset(
         "swagger.js",
         "playground.css",
         "playground.js",
+        "playground-agents.css",
+        "playground-agents.js",
         "playground-images.css",
         "playground-images.js",
         "charts.js",

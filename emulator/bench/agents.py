@@ -1,0 +1,136 @@
+"""A step of an agent with the whole money path on, beside the bare model call; and what an idle task costs."""
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from emulator.bench.tables import Row, milliseconds, percentile, print_table, timed
+from emulator.seed import seed
+from emulator.settings import laptop_settings
+from emulator.suite import Suite
+from emulator.upstream import Upstream
+from shared.ai.thinking import Said, ThinkRequest
+from shared.bootstrap import Services, production
+from shared.kernel.ids import LotId, OperationId, Uid, new_id
+from shared.kernel.money import Micro
+from shared.kernel.settings import parse_settings
+from shared.ledger.commands import Grant
+from shared.sagas.agent_jobs import SWEEP_SECONDS, AgentJobs
+from shared.sagas.agents import TaskRequest
+from shared.sagas.jobs import Turn
+
+TASKS = 25
+THOUGHTS = 4
+"""As many as one slice takes with the tools between them: a task is one message."""
+IDLE_TASKS = 200
+SWEEPS = 15
+WARM_UP = 3
+
+
+def main() -> None:
+    """Measure and print. Starts what it needs."""
+    with tempfile.TemporaryDirectory() as home, Upstream(delay_ms=0) as upstream:
+        suite = Suite(home=Path(home), only=("firestore", "pubsub"))
+        with suite:
+            os.environ.update(suite.environment())
+            seed(suite.project)
+            settings = {
+                **os.environ,
+                **laptop_settings(),
+                "AI_PLATFORM_API_KEY": "sk-laptop",
+                "AI_PLATFORM_BASE_URL": upstream.url,
+                "RATE_LIMIT_PER_MINUTE": "60000",
+                "RATE_LIMIT_BURST": "60000",
+            }
+            print_table(_rows(production(parse_settings(settings)), upstream))
+
+
+def _rows(services: Services, upstream: Upstream) -> Iterator[Row]:
+    uid = _rich(services)
+    for number in range(WARM_UP):
+        _task(services, upstream, uid, number)
+    floor = [timed(lambda: _bare(services)) for _ in range(TASKS * 2)]
+    ours = [_task(services, upstream, uid, WARM_UP + number) / THOUGHTS for number in range(TASKS)]
+    yield _row("a step: think, use a tool, observe; p50", statistics.median(ours), statistics.median(floor))
+    yield _row("the same, p90", percentile(ours, 90), percentile(floor, 90))
+    yield from _idle(services, uid)
+
+
+def _task(services: Services, upstream: Upstream, uid: Uid, number: int) -> float:
+    """One task from its message to its answer: how long it took."""
+    goal = f"bench {number} of {time.time_ns()}"
+    upstream.script(
+        contains=goal, tool_calls=[{"name": "calculator", "arguments": {"expression": "2^10"}}], times=THOUGHTS - 1
+    )
+    task = _begun(services, uid, goal, max_steps=THOUGHTS)
+    took = timed(lambda: services.agent_slice.run(task))
+    ended = services.agents.get(uid, task)
+    assert (ended.status, ended.thoughts) == ("completed", THOUGHTS), (ended.status, ended.reason, ended.thoughts)
+    return took
+
+
+def _idle(services: Services, uid: Uid) -> Iterator[Row]:
+    """The sweep beside so many tasks that wait for nothing, and beside none."""
+    sweep = AgentJobs(services.agents).sweep
+    for _ in range(WARM_UP):
+        sweep(Turn("0", services.clock, SWEEP_SECONDS))
+    floor = statistics.median(timed(lambda: sweep(Turn("0", services.clock, SWEEP_SECONDS))) for _ in range(SWEEPS))
+    for _ in range(IDLE_TASKS):
+        services.agents.cancel(uid, _begun(services, uid, "idle", max_steps=1))
+    turn = Turn("0", services.clock, SWEEP_SECONDS)
+    sweep(turn)
+    ours = statistics.median(timed(lambda: sweep(Turn("0", services.clock, SWEEP_SECONDS))) for _ in range(SWEEPS))
+    told = f"{ours / floor:.2f}×, {turn.done} messages, no write"
+    yield (
+        f"the sweep beside {IDLE_TASKS} tasks at rest",
+        milliseconds(ours),
+        f"{milliseconds(floor)} (without them)",
+        told,
+    )
+
+
+def _begun(services: Services, uid: Uid, goal: str, *, max_steps: int) -> str:
+    request = TaskRequest(
+        uid=uid,
+        goal=goal,
+        budget=Micro(10_000_000),
+        operation=OperationId(new_id("op")),
+        fingerprint="",
+        max_steps=max_steps,
+        model="gpt-4o-mini",
+    )
+    return services.agents.begin(request).id
+
+
+def _bare(services: Services) -> None:
+    """The same model through the same client, with nothing around it."""
+    request = ThinkRequest(
+        model="gpt-4o-mini", messages=(Said(role="user", content="bench"),), tools=(), max_output_tokens=60
+    )
+    services.thinking_model.think(request)
+
+
+def _rich(services: Services) -> Uid:
+    uid = Uid(new_id("bench"))
+    services.ledger.open(uid)
+    grant = Grant(
+        operation=OperationId("op_bench"),
+        fingerprint="",
+        amount=Micro(10**12),
+        lot=LotId("lot_bench"),
+        source="promo:bench",
+    )
+    services.ledger.execute(uid, grant)
+    return uid
+
+
+def _row(what: str, ours: float, floor: float) -> Row:
+    added = f"{ours / floor:.2f}×, {milliseconds(ours - floor)} added"
+    return what, milliseconds(ours), f"{milliseconds(floor)} (bare model call)", added
+
+
+if __name__ == "__main__":
+    main()

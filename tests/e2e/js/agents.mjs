@@ -1,0 +1,99 @@
+// Agent tasks as a person sees them: steps that appear, a task that is cancelled, one that pauses and is resumed.
+//
+// in:  {chromium, docsUrl, email, width, height, goals: {whole, slow, poor}, screenshots: directory or null, name}
+// out: {counts, whole, cancelled, paused, resumed, overflow, errors}
+import { createRequire } from 'node:module';
+
+import { readInput } from '../../support/firebase.mjs';
+
+const require = createRequire(new URL('../../../emulator/package.json', import.meta.url));
+const { chromium } = require('playwright-core');
+const APPEARS_MS = 60_000;
+
+const given = await readInput();
+const browser = await chromium.launch({ executablePath: given.chromium, args: ['--no-sandbox'] });
+const page = await browser.newPage({ viewport: { width: given.width, height: given.height }, acceptDownloads: true });
+page.setDefaultTimeout(APPEARS_MS);
+const errors = [];
+page.on('pageerror', (error) => errors.push(String(error)));
+page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+
+async function picture(name) {
+  if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/agents-${given.name}-${name}.png` });
+}
+
+const text = (selector) => page.locator(selector).innerText();
+const status = (wanted) => page.waitForFunction((words) => words.includes(document.querySelector('#task').dataset.status), [wanted].flat());
+
+async function begin(goal, budget) {
+  const old = (await page.locator('#task').isVisible()) ? await text('#task-goal') : '';
+  await page.fill('#goal', goal);
+  await page.fill('#task-budget', budget);
+  await page.click('#begin-task');
+  await page.waitForFunction(([was, now]) => was !== now && document.querySelector('#task-goal').textContent === now, [old, goal]);
+}
+
+async function seen() {
+  return {
+    status: await text('#task-status'),
+    reason: await text('#task-reason'),
+    answer: await text('#task-answer'),
+    money: await text('#task-money'),
+    steps: await page.locator('#task-steps > li').evaluateAll((nodes) => nodes.map((node) => Number(node.dataset.number))),
+    plan: await page.locator('#task-plan > li').allInnerTexts(),
+    files: await page.locator('#task-files > li').allInnerTexts(),
+  };
+}
+
+async function visit() {
+  await page.goto(`${given.docsUrl}/playground`, { waitUntil: 'load' });
+  await page.fill('#email', given.email);
+  await page.fill('#password', 'secret-enough');
+  await page.click('#enter');
+  const isPhone = given.width < 860;
+  if (isPhone) await page.click('.dock [data-pane="money"]');
+  await page.locator('#bonus').waitFor();
+  await page.click('#bonus');
+  await page.waitForFunction(() => document.querySelector('#available').textContent.startsWith('1'));
+  await page.click(isPhone ? '.dock [data-pane="agents"]' : '[data-open="agents"]');
+  await page.locator('#begin').waitFor();
+
+  await page.evaluate(() => {
+    window.counts = [];
+    const list = document.querySelector('#task-steps');
+    new MutationObserver(() => window.counts.push(list.children.length)).observe(list, { childList: true });
+  });
+  await begin(given.goals.whole, '20');
+  await status('completed');
+  await page.waitForFunction(() => document.querySelector('#task-answer').textContent !== '');
+  await picture('whole');
+  const whole = await seen();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#task-files button')]);
+  const counts = await page.evaluate(() => window.counts);
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+
+  await begin(given.goals.slow, '20');
+  await status('running');
+  await page.click('#cancel-task');
+  await status('cancelled');
+  const cancelled = await seen();
+
+  await begin(given.goals.poor, '0.000001');
+  await status('paused');
+  await picture('paused');
+  const paused = await seen();
+  await page.fill('#resume-budget', '20');
+  await page.click('#resume-task button');
+  await status('completed');
+  await page.waitForFunction(() => document.querySelector('#task-answer').textContent !== '');
+  return { counts, whole, file: download.suggestedFilename(), cancelled, paused, resumed: await seen(), overflow, errors };
+}
+
+try {
+  const found = await visit();
+  await browser.close();
+  process.stdout.write(JSON.stringify(found), () => process.exit(0));
+} catch (error) {
+  await picture('failed');
+  throw new Error(`${error.message}\nconsole: ${errors.join('\n')}`);
+}

@@ -1,0 +1,94 @@
+"""Agent tasks in the playground, in a browser, at a desk and on a phone: steps appear, cancel and resume work."""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import pytest
+
+from emulator.seed import seed_models
+from tests.support.node import run_script
+
+SCRIPT = Path(__file__).parent / "js" / "agents.mjs"
+SECONDS_MAX = 240
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SLOW_MS = 3_000
+WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}
+PLAN = [{"title": "compute", "status": "doing"}, {"title": "write it down", "status": "open"}]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium of this machine; set-up installs none, as it would need to be root."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser here: install one of {', '.join(BROWSERS)}, or name one in CHROMIUM")
+    return found
+
+
+def scripted(upstream, goals):
+    """What the model will say to each goal."""
+
+    def says(goal, *calls, delay_ms=0):
+        upstream.script(contains=goal, tool_calls=[{"name": n, "arguments": a} for n, a in calls], delay_ms=delay_ms)
+
+    says(goals["whole"], ("plan", {"steps": PLAN}))
+    says(
+        goals["whole"], ("calculator", {"expression": "1.15^30"}), ("calculator", {"expression": "2^40"}), delay_ms=500
+    )
+    says(goals["whole"], ("write_artifact", {"name": "growth.md", "content": "# Growth"}), delay_ms=500)
+    upstream.script(contains=goals["whole"], reply="It is in growth.md.")
+    says(goals["slow"], ("calculator", {"expression": "1"}), delay_ms=SLOW_MS)
+    upstream.script(contains=goals["poor"], reply="Here it is.")
+
+
+@pytest.fixture(scope="module", params=WIDTHS)
+def story(request, suite, suite_upstream, browser):
+    seed_models(suite.project)
+    width, height = WIDTHS[request.param]
+    goals = {name: f"{name} goal {uuid.uuid4().hex[:8]}" for name in ("whole", "slow", "poor")}
+    scripted(suite_upstream, goals)
+    return run_script(
+        SCRIPT,
+        {
+            "chromium": browser,
+            "docsUrl": f"{suite.endpoints.api}/v1/docs",
+            "email": f"agent-{uuid.uuid4().hex[:8]}@example.com",
+            "width": width,
+            "height": height,
+            "goals": goals,
+            "screenshots": os.environ.get("SCREENSHOTS"),
+            "name": request.param,
+        },
+        timeout_seconds=SECONDS_MAX,
+    )
+
+
+def test_steps_appear_as_they_are_done_until_the_answer(story):
+    whole = story["whole"]
+
+    assert (whole["status"], whole["answer"]) == ("completed", "It is in growth.md.")
+    assert whole["steps"] == list(range(1, 13))
+    assert len(set(story["counts"])) > 3
+    assert whole["plan"] == ["compute", "write it down"]
+
+
+def test_its_file_is_downloaded(story):
+    assert story["whole"]["files"][0].startswith("growth.md")
+    assert story["file"] == "growth.md"
+
+
+def test_a_running_task_is_cancelled(story):
+    assert story["cancelled"]["status"] == "cancelled"
+
+
+def test_a_task_without_budget_says_why_and_goes_on_with_one(story):
+    assert story["paused"]["status"] == "paused"
+    assert "budget" in story["paused"]["reason"].lower()
+    assert (story["resumed"]["status"], story["resumed"]["answer"]) == ("completed", "Here it is.")
+
+
+def test_nothing_hangs_over_the_edge_and_nothing_complains(story):
+    assert story["overflow"] <= 0
+    assert story["errors"] == []
