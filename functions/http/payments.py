@@ -1,7 +1,7 @@
 """`/v1/payments`: what is sold, buying it, and what became of a payment."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
@@ -15,7 +15,7 @@ from shared.kernel.documents import Data, Document, Value
 from shared.payments.analytics import takings
 from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
-from shared.payments.payment import view_data
+from shared.payments.payment import Status, view_data
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound, PaymentPage
 from shared.sagas.checkout import PackageLimitReached, Wanted
@@ -23,19 +23,7 @@ from shared.sagas.settlement import PaymentBusy, ProviderNotConfigured
 
 PACKAGE_ID_CHARACTERS_MAX = 128
 URL_CHARACTERS_MAX = 2_000
-STATUSES = (
-    "created",
-    "pending",
-    "confirming",
-    "settled",
-    "failed",
-    "expired",
-    "partially_refunded",
-    "refunded",
-    "disputed",
-    "won",
-    "lost",
-)
+STATUSES: tuple[str, ...] = get_args(Status)
 UNSETTLED = frozenset({"created", "pending", "confirming"})
 ANALYTICS_DAYS_MAX = 92
 ANALYTICS_DAYS_DEFAULT = 30
