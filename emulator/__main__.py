@@ -48,8 +48,8 @@ def main() -> int:
         signal.signal(number, _interrupt)
     is_walked = False
     try:
-        with backend(chosen, screen) as (suite, addresses):
-            is_walked = walk(suite, screen)
+        with backend(chosen, screen) as (suite, addresses, shops):
+            is_walked = walk(suite, screen, shops)
             write_endpoints(chosen.home, addresses)
             screen.addresses(addresses, is_walked=is_walked)
             if not chosen.once:
@@ -79,8 +79,11 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 @contextlib.contextmanager
-def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite, Mapping[str, str]]]:
-    """Everything started, and ended with everything it started, whatever happens inside."""
+def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite, Mapping[str, str], Mapping[str, str]]]:
+    """Everything started, and ended with everything it started, whatever happens inside.
+
+    The suite, all addresses, and those of the payment providers that are stood in for.
+    """
     ports = chosen_ports(os.environ.get("EMULATOR_PORTS", ""))
     require_free(ports)
     chosen.home.mkdir(parents=True, exist_ok=True)
@@ -97,11 +100,12 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         with screen.waiting("starting the Firebase emulators and the functions"):
             stack.enter_context(suite)
         os.environ.update(suite.environment())
-        with screen.waiting("seeding models and topics"):
+        with screen.waiting("seeding models, packages and topics"):
             seed(PROJECT)
         payments.deliver_to(suite.endpoints.functions)
         stack.enter_context(Clock(lambda: suite.fire_schedule("every_minute"), on_failure=screen.warning))
-        yield suite, {**addresses_of(suite), "ai": settings["AI_PLATFORM_BASE_URL"], **payments.addresses}
+        shops = {stand_in.name: stand_in.url for stand_in in payments.stand_ins.values()}
+        yield suite, {**addresses_of(suite), "ai": settings["AI_PLATFORM_BASE_URL"], **payments.addresses}, shops
         screen.line("\nEnding …")
 
 
@@ -128,11 +132,11 @@ def provider(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int
     return {"AI_PLATFORM_BASE_URL": named, "AI_PLATFORM_API_KEY": key}
 
 
-def walk(suite: Suite, screen: Screen) -> bool:
+def walk(suite: Suite, screen: Screen, shops: Mapping[str, str]) -> bool:
     """Whether the main job went well; if not, the screen says where it stopped."""
     screen.title("The main job, once")
     try:
-        Walk(endpoints=suite.endpoints, show=screen.step, type_out=screen.type_out).run()
+        Walk(endpoints=suite.endpoints, show=screen.step, type_out=screen.type_out, shops=shops).run()
     except (WalkError, requests.RequestException, KeyError, ImportError) as error:
         screen.problem(f"The walk stopped: {error!r}\nThe functions' log is {suite.log} (`make logs`).")
         return False

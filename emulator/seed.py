@@ -1,4 +1,4 @@
-"""What an empty project is given on a laptop: models with their prices, and the topics events go to."""
+"""What an empty project is given on a laptop: models with their prices, packages to buy, the topics events go to."""
 
 import contextlib
 from collections.abc import Mapping
@@ -55,12 +55,45 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+# Each as an operator would put it: `PUT /v1/admin/packages/{id}` checks the same fields.
+PACKAGES: Mapping[str, Mapping[str, Any]] = {
+    "taster": {
+        "title": "Taster",
+        "description": "500 credits to find out; one for each user.",
+        "price_minor": 199,
+        "currency": "USD",
+        "credits": 500_000_000,
+        "per_user_limit": 1,
+        "position": 1,
+    },
+    "standard": {
+        "title": "Standard",
+        "description": "1,000 credits for everyday work.",
+        "price_minor": 999,
+        "currency": "USD",
+        "credits": 1_000_000_000,
+        "position": 2,
+    },
+    "plus": {
+        "title": "Plus",
+        "description": "5,000 credits, and 500 on top for thirty days.",
+        "price_minor": 4_499,
+        "currency": "USD",
+        "credits": 5_000_000_000,
+        "bonus": 500_000_000,
+        "bonus_days": 30,
+        "position": 3,
+    },
+}
+
+
 TOPICS = ("credit-events", "payment-events", "agent-steps", "image-jobs", "alerts")
 
 
 def seed(project: str) -> None:
-    """Models and topics; the emulators' variables in the environment say where."""
+    """Models, packages and topics; the emulators' variables in the environment say where."""
     seed_models(project)
+    seed_packages(project)
     seed_topics(project)
 
 
@@ -72,6 +105,16 @@ def seed_models(project: str) -> None:
     for name, fields in MODELS.items():
         batch.set(client.document("models", name), {**document(name), **fields})
     batch.commit(timeout=30)
+
+
+def seed_packages(project: str) -> None:
+    from shared.kernel.clock import SystemClock
+    from shared.payments.packages import Packages
+    from shared.platform.firestore.documents import connect
+
+    packages = Packages(connect(project), SystemClock())
+    for name, fields in PACKAGES.items():
+        packages.put(name, fields)
 
 
 def seed_topics(project: str) -> None:

@@ -78,7 +78,8 @@ class Suite:
     """Emulators of a `demo-` project, run by the Firebase CLI in a session of its own.
 
     `home` is a directory for its files. Its `project/` holds links to the source and a `firebase.json` with the ports
-    of this run. `settings` are seen by the functions as their process environment.
+    of this run. `settings` are seen by the functions as their process environment; PUBLIC_URL is the API's own address
+    unless they say another.
     """
 
     def __init__(
@@ -196,6 +197,7 @@ class Suite:
     def _environment(self) -> dict[str, str]:
         """The settings win over what this process inherited; the project's links hold no .env that could beat both."""
         environment = {
+            "PUBLIC_URL": self.endpoints.api,
             **os.environ,
             "FUNCTIONS_EMULATOR_PARALLEL": str(WORKERS_MAX),
             **tools.emulator_binaries(self.home),

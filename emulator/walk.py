@@ -1,9 +1,9 @@
-"""The main job, once, over real HTTP: sign up, bonus, a streamed answer, its cost, the chain verified."""
+"""The main job, once, over real HTTP: sign up, bonus, a streamed answer, what it cost, buying credits, verifying."""
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,8 @@ from shared.ledger.verify import verify_account
 
 TIMEOUT_SECONDS = 60
 QUESTION = "What happens when I ask you something?"
+PRESSED: Mapping[str, str] = {"stripe": "paid", "paypal": "completed"}
+"""The button of each stand-in's page that pays."""
 FRESH_ACCOUNT_PASSWORD = "correct horse battery staple"
 
 Json = dict[str, Any]
@@ -26,11 +28,15 @@ class WalkError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One user's first minutes. `show(step, what)` tells a finished step; `type_out` shows text as it arrives."""
+    """One user's first minutes. `show(step, what)` tells a finished step; `type_out` shows text as it arrives.
+
+    `shops` are the payment providers that are stood in for, by name: with others a walk buys nothing.
+    """
 
     endpoints: Endpoints
     show: Callable[[str, str], None]
     type_out: Callable[[str], None]
+    shops: Mapping[str, str] = field(default_factory=dict)
     token: str = ""
 
     def run(self) -> None:
@@ -40,6 +46,8 @@ class Walk:
         before = self._balance()
         done = self._converse()
         self._settle(before, done)
+        for provider in self.shops:
+            self._buy(provider)
         self._verify()
 
     def _sign_up(self) -> None:
@@ -84,6 +92,35 @@ class Walk:
         self.show("its cost", f"{tokens}: {cost} credits; {before['available']} → {after['available']}")
         if spent != cost or cost <= 0:
             raise WalkError(f"the reply cost {cost} credits, but the balance went down by {spent}")
+
+    def _buy(self, provider: str) -> None:
+        """Buy the largest package, pay as a browser would on the provider's page, and come back."""
+        before = Decimal(self._balance()["available"])
+        package = self._call("GET", "/v1/payments/options")["packages"][-1]
+        wanted = {"package_id": package["id"], "provider": provider}
+        begun = self._call("POST", "/v1/payments/traditional", wanted)
+        back = self._pay(begun["checkout_url"], provider)
+        if f"payment_id={begun['payment_id']}" not in back:
+            raise WalkError(f"{provider}'s page led to {back!r}, and not back with the payment")
+        paid = self._call("GET", f"/v1/payments/status/{begun['payment_id']}")
+        after = Decimal(self._balance()["available"])
+        if paid["status"] != "settled" or after - before != Decimal(paid["credits"]) + Decimal(paid["bonus"]):
+            raise WalkError(f"paid with {provider}: {paid['status']}, and {before} became {after} credits")
+        price = f"{package['price']['amount']} {package['price']['currency']}"
+        self.show(f"buy with {provider}", f"{package['title']} for {price}; {before} → {after} credits")
+
+    def _pay(self, checkout_url: str, provider: str) -> str:
+        """Press the button that pays; where the page sends its reader."""
+        if not checkout_url.startswith(self.shops[provider]):
+            raise WalkError(f"the page to pay {provider} on is {checkout_url}, not one of {self.shops[provider]}")
+        page = requests.get(checkout_url, timeout=TIMEOUT_SECONDS)
+        if not page.ok:
+            raise WalkError(_told(f"{provider}'s page", page))
+        form = {"action": PRESSED[provider], "email": "buyer@example.com"}
+        pressed = requests.post(checkout_url, data=form, allow_redirects=False, timeout=TIMEOUT_SECONDS)
+        if not pressed.is_redirect:
+            raise WalkError(_told(f"{provider}'s page", pressed))
+        return pressed.headers["Location"]
 
     def _verify(self) -> None:
         """Verify the export as an auditor would: with nothing but the file and the ledger's public keys."""
