@@ -16,6 +16,7 @@ help:
 	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=…"
+	@echo "make payments  300 payments per provider, five callers at each at once; PAYMENTS=…"
 	@echo "make logs      follow the log of a running 'make run'"
 	@echo "make admin     EMAIL=… makes the first administrator"
 	@echo "make models-sync  models and prices from the provider's listing; UPSTREAM=… APPLY=1 FREE=1"
@@ -81,6 +82,13 @@ mutate: setup
 # Real servers that are left and killed in the middle of a chat turn, two hundred callers at once among it.
 fire: setup
 	@FIRE=1 exec $(PYTHON) -m pytest tests/fire
+
+.PHONY: payments
+PAYMENTS ?= 300
+
+# Webhook twice, return page, poll and operator at each payment at once, for both providers, also when those misbehave.
+payments: setup
+	@PAYMENTS=$(PAYMENTS) exec $(PYTHON) -m pytest tests/contract/test_payment_races.py
 
 .PHONY: rebuild-analytics
 

@@ -8,6 +8,7 @@ from shared.bootstrap import Services
 from shared.bootstrap import services as production
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import Uid
+from shared.payments.payment import status_of
 
 
 def main(arguments: Sequence[str], services: Services | None = None) -> int:
@@ -54,6 +55,18 @@ def models_sync(asked: argparse.Namespace, services: Services) -> None:
     print("Written." if asked.apply else "Nothing is written without --apply.")
 
 
+def replay_payment(asked: argparse.Namespace, services: Services) -> None:
+    """Let a payment that stuck, or was set aside for a look, be settled anew from what its provider says now."""
+    payment = services.payment_replays.payment(asked.payment)
+    print(f"{payment.id} is {status_of(payment)}{f', under review: {payment.problem}' if payment.problem else ''}.")
+
+
+def replay_notice(asked: argparse.Namespace, services: Services) -> None:
+    """Deal with a provider's notice anew, whatever became of it."""
+    status = services.payment_replays.notice(asked.notice)
+    print(f"{asked.notice} is {status}.")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m functions.commands", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -71,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     sync.add_argument("--apply", action="store_true", help="write what is shown")
     sync.add_argument("--free", action="store_true", help="models whose price is zero, too")
     sync.set_defaults(run=models_sync)
+    payment = commands.add_parser("replay-payment", help="settle a payment anew that stuck or waits for a look")
+    payment.add_argument("payment", metavar="ID", help="as it is called in alerts and in payments/{id}")
+    payment.set_defaults(run=replay_payment)
+    notice = commands.add_parser("replay-notice", help="deal anew with what a provider announced")
+    notice.add_argument("notice", metavar="ID", help="{provider}:{event id}, as in alerts and in inbox/{id}")
+    notice.set_defaults(run=replay_notice)
     return parser
 
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from shared.sagas.operators import Operators
     from shared.sagas.payment_inbox import PaymentInbox
     from shared.sagas.payment_operators import PaymentOperators
+    from shared.sagas.payment_replays import PaymentReplays
     from shared.sagas.refunds import Refunds
     from shared.sagas.settlement import Settlement
     from shared.sagas.welcome_bonus import WelcomeBonus
@@ -521,6 +522,13 @@ class Services:
             clock=self.clock,
             default_model=self.settings.default_model,
         )
+
+    @part
+    def payment_replays(self) -> "PaymentReplays":
+        """What waits for a person, tried anew."""
+        from shared.sagas.payment_replays import PaymentReplays
+
+        return PaymentReplays(self.audit, self.payments, self.settlement, self.inbox, self.payment_inbox)
 
     @part
     def profiles(self) -> "Profiles":

@@ -3,11 +3,15 @@ import pytest
 from functions.commands import main
 from shared.bootstrap import Services, in_memory
 from shared.kernel.documents import Create
-from shared.kernel.ids import Uid
+from shared.kernel.ids import OperationId, Uid
 from shared.ledger.analytics import day_path
+from shared.payments.ports import Notice
 from shared.platform.memory.identity import MemoryIdentity
 from shared.platform.memory.listing import MemoryListing
+from shared.platform.memory.payments import MemoryProvider
+from shared.sagas.checkout import Wanted
 from tests.support.ledgers import grant
+from tests.support.shop import BONUS, CREDITS, PACKAGE
 
 
 def identity(services: Services) -> MemoryIdentity:
@@ -97,3 +101,81 @@ def test_a_providers_models_are_shown_and_written_only_when_asked(capsys: pytest
     assert "left out   unpriced: it has no price" in told
     assert told.count("new        a") == 2
     assert told.endswith("0 to write, 1 as they are, 1 left out. Nothing is written without --apply.\n")
+
+
+def begun(services: Services) -> str:
+    """A payment that waits for its user."""
+    services.packages.put("small", PACKAGE)
+    wanted = Wanted(
+        uid=Uid("ann"),
+        package="small",
+        provider="stripe",
+        flow="redirect",
+        success_url="https://app.example/",
+        cancel_url="https://app.example/",
+    )
+    return services.checkouts.begin(wanted, OperationId("op_1"), "f").id
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What the command said, without the log."""
+    return [line for line in capsys.readouterr().out.splitlines() if not line.startswith("{")]
+
+
+def stripe(services: Services) -> MemoryProvider:
+    provider = services.payment_providers["stripe"]
+    assert isinstance(provider, MemoryProvider)
+    return provider
+
+
+def test_a_payment_is_settled_anew_from_what_its_provider_says_now(capsys: pytest.CaptureFixture[str]):
+    services = in_memory()
+    payment = begun(services)
+    stripe(services).approve(payment)
+    waiting = services.ledger.balance(Uid("ann")).available
+
+    codes = [main(["replay-payment", payment], services) for _ in range(2)]
+
+    assert codes == [0, 0]
+    assert said(capsys) == [f"{payment} is settled."] * 2
+    assert (waiting, services.ledger.balance(Uid("ann")).available) == (0, CREDITS + BONUS)
+    assert {record.actor for record in services.operators.audit(None, 5).items} == {"command:replay-payment"}
+
+
+def test_a_notice_is_dealt_with_anew(capsys: pytest.CaptureFixture[str]):
+    services = in_memory()
+    payment = begun(services)
+    notice = Notice(
+        provider="stripe",
+        id="evt_1",
+        type="checkout.session.completed",
+        at=services.clock.now(),
+        is_live=False,
+        account=None,
+        payment=payment,
+        refs={},
+    )
+    services.inbox.store(notice)
+    services.payment_inbox.handle("stripe:evt_1")
+    stripe(services).approve(payment)
+
+    code = main(["replay-notice", "stripe:evt_1"], services)
+
+    assert code == 0
+    assert said(capsys) == ["stripe:evt_1 is done."]
+    assert services.ledger.balance(Uid("ann")).available == CREDITS + BONUS
+    [record] = services.operators.audit(None, 5).items
+    assert (record.actor, record.target) == ("command:replay-notice", "stripe:evt_1")
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"), [("replay-payment", "payment_not_found"), ("replay-notice", "notice_not_found")]
+)
+def test_what_was_never_heard_of_is_not_replayed(command: str, problem: str, capsys: pytest.CaptureFixture[str]):
+    services = in_memory()
+
+    code = main([command, "stripe:nothing"], services)
+
+    assert code == 1
+    assert problem in capsys.readouterr().err
+    assert services.operators.audit(None, 5).items == ()

@@ -119,7 +119,7 @@ async function* events(response) {
 function explain(error) {
   if (error.name === "AbortError") return;
   const hints = {
-    insufficient_credits: "Not enough credits for this message. Claim the bonus, or choose a cheaper model.",
+    insufficient_credits: "Not enough credits for this. Buy some under Credits, or choose a cheaper model.",
     forbidden: state.user?.isAnonymous ? "Guests can look, not spend. Add an email under Credits to keep this account." : error.message,
     bonus_not_allowed: "The bonus needs a verified email address.",
   };
@@ -190,6 +190,7 @@ async function open(user) {
   pane("chat");
   newConversation();
   listen(user.uid);
+  tellUser(user);
   try {
     await Promise.all([drawMe(), loadModels(), loadThreads(), loadEntries(), loadUse()]);
   } catch (error) {
@@ -197,7 +198,11 @@ async function open(user) {
   }
 }
 
+// Other scripts of this page hear who is here: `event.detail` is the user, or null.
+function tellUser(user) { document.dispatchEvent(new CustomEvent("user", { detail: user })); }
+
 function close() {
+  tellUser(null);
   state.stopListening?.();
   state.running?.abort();
   Object.assign(state, { user: null, conversation: null, calls: [], stopListening: null, hasClaimed: false, lastSeq: null });
@@ -274,6 +279,7 @@ async function upgrade(event) {
     await state.user.linkWithCredential(credential);
     await state.user.getIdToken(true);
     toast("This account is yours to keep.");
+    tellUser(state.user);
     await drawMe();
   } catch (error) {
     toast(SIGN_IN_PROBLEMS[error.code] || error.message, true);

@@ -1,0 +1,179 @@
+// Buying credits in the playground: packages, the provider's page, and back; the payment shows live through Firestore,
+// as the balance does. It builds on playground.js, which is loaded before it.
+"use strict";
+
+const PAYMENTS_PAGE = 5;
+const PROVIDERS = { stripe: "Card", paypal: "PayPal" };
+const RETURNED = "payment_id";
+// What a person is told about each status, and how it looks: good, bad, or under way.
+const PAYMENT_WORDS = {
+  created: ["Opening the payment page", "is-open"], pending: ["Waiting to be paid", "is-open"],
+  confirming: ["The provider is confirming", "is-open"], settled: ["Paid", "is-good"], failed: ["Not paid", "is-bad"],
+  expired: ["Not paid in time", "is-bad"], partially_refunded: ["Partly refunded", ""], refunded: ["Refunded", ""],
+  disputed: ["Disputed", "is-bad"], won: ["Paid, dispute won", "is-good"], lost: ["Dispute lost", "is-bad"],
+};
+const UNPAID = ["created", "pending", "confirming"];
+
+const shop = { uid: null, options: null, chosen: null, cursor: null, stop: null, key: null, isBusy: false };
+
+const price = (money) => new Intl.NumberFormat([], { style: "currency", currency: money.currency }).format(Number(money.amount));
+
+// --- coming here ----------------------------------------------------------------------------------------------------
+
+async function openShop(user) {
+  leaveShop();
+  if (!user) return;
+  shop.uid = user.uid;
+  $("buy-note").textContent = user.isAnonymous ? "Guests can look, not buy: add an email above to keep this account." : "";
+  try {
+    const options = await call("GET", "payments/options");
+    if (shop.uid !== user.uid) return;
+    shop.options = options;
+    drawPackages(user.isAnonymous);
+    if (!user.isAnonymous) await Promise.all([loadPayments(), comeBack()]);
+  } catch (error) {
+    explain(error);
+  }
+}
+
+function leaveShop() {
+  shop.stop?.();
+  Object.assign(shop, { uid: null, options: null, chosen: null, cursor: null, stop: null, key: null, isBusy: false });
+  for (const id of ["packages", "methods", "payments"]) $(id).replaceChildren();
+  for (const id of ["buy", "payment", "payments-panel"]) $(id).hidden = true;
+}
+
+// The page was left to pay, and this is the way back: the address names the payment.
+async function comeBack() {
+  const here = new URL(window.location.href);
+  const id = here.searchParams.get(RETURNED);
+  if (!id) return;
+  for (const name of [RETURNED, "session_id", "token", "PayerID"]) here.searchParams.delete(name);
+  window.history.replaceState(null, "", here);
+  pane("money");
+  watchPayment(id);
+  await ask(id);
+}
+
+// Asking makes the backend ask the provider, so that nobody waits for a webhook; the listener shows what comes of it.
+async function ask(id) {
+  try {
+    await call("GET", `payments/status/${id}`);
+  } catch (error) {
+    if (error.code === "payment_not_found") $("payment").hidden = true;
+    explain(error);
+  }
+}
+
+// --- choosing -------------------------------------------------------------------------------------------------------
+
+function drawPackages(isGuest) {
+  const { packages, methods } = shop.options;
+  $("buy").hidden = packages.length === 0;
+  choose(packages.find((one) => one.bonus !== "0") ?? packages[0]);
+  $("packages").replaceChildren(...packages.map((one) => el("li", {},
+    el("button", { type: "button", class: "package", "data-package": one.id, "aria-pressed": String(one === shop.chosen), onclick: () => choose(one) },
+      el("span", { class: "what" }, one.title), el("span", { class: "much" }, price(one.price)),
+      el("small", {}, `${shown(one.credits)} credits`, ...extras(one))))));
+  $("methods").replaceChildren(...methods.map((method) => el("button",
+    { type: "button", class: method.provider === "stripe" ? "primary" : "other", "data-provider": method.provider, disabled: isGuest, onclick: () => buy(method.provider) },
+    method.provider === "stripe" ? "Pay by card" : PROVIDERS[method.provider])));
+  if (!methods.length) $("buy-note").textContent = "No way of paying is set up here.";
+  else if (!isGuest && methods.every((method) => method.is_test)) $("buy-note").textContent = "Test mode: no money moves.";
+}
+
+function extras(one) {
+  const bonus = one.bonus === "0" ? [] : [el("em", {}, `+ ${shown(one.bonus)} free${one.bonus_days ? ` for ${one.bonus_days} days` : ""}`)];
+  const limit = one.per_user_limit ? [el("em", { class: "limit" }, one.per_user_limit === 1 ? "once per user" : `${one.per_user_limit} per user`)] : [];
+  return [...bonus, ...limit];
+}
+
+function choose(one) {
+  shop.chosen = one;
+  shop.key = null; // another purchase, another key
+  for (const button of $("packages").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.package === one?.id));
+}
+
+async function buy(provider) {
+  if (shop.isBusy || !shop.chosen) return;
+  busyBuying(true);
+  // The same press tried again is the same purchase: it keeps its key until it has led to a page.
+  shop.key = shop.key?.startsWith(`${provider}-`) ? shop.key : `${provider}-${crypto.randomUUID()}`;
+  try {
+    const back = new URL("playground", here).href;
+    const body = { package_id: shop.chosen.id, provider, success_url: back, cancel_url: back };
+    const begun = await call("POST", "payments/traditional", { body, key: shop.key });
+    window.location.assign(begun.checkout_url);
+  } catch (error) {
+    explain(error);
+    busyBuying(false);
+  }
+}
+
+function busyBuying(isBusy) {
+  shop.isBusy = isBusy;
+  for (const button of $("methods").querySelectorAll("button")) button.disabled = isBusy;
+}
+
+// --- one payment, live ----------------------------------------------------------------------------------------------
+
+function watchPayment(id) {
+  shop.stop?.();
+  let last = null;
+  shop.stop = firebase.firestore().doc(`payments/${id}`).onSnapshot((snapshot) => {
+    if (!snapshot.exists) return;
+    const payment = snapshot.data();
+    drawPayment(id, payment);
+    if (last !== null && last !== payment.status) loadPayments().catch(explain);
+    last = payment.status;
+  }, () => { $("payment").hidden = true; });
+}
+
+function drawPayment(id, payment) {
+  const [words, look] = payment.is_under_review ? ["Being looked at by us", "is-open"] : PAYMENT_WORDS[payment.status];
+  const money = price({ amount: String(payment.price_minor / 10 ** digits(payment.currency)), currency: payment.currency });
+  const gift = payment.bonus ? ` + ${credits(payment.bonus)}` : "";
+  const isOpen = look === "is-open";
+  $("payment").hidden = false;
+  $("payment").dataset.status = payment.status;
+  $("payment").replaceChildren(
+    el("p", { class: `payment-status ${look}` }, isOpen ? el("i", { class: "spinner" }) : null, el("b", {}, words)),
+    el("p", {}, `${payment.title} · ${money} · ${credits(payment.credits)}${gift} credits`),
+    el("p", { class: "payment-ways" },
+      payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying") : null,
+      isOpen ? el("button", { type: "button", class: "link", onclick: () => ask(id) }, "Check now") : null,
+      payment.receipt_url ? el("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, "Receipt") : null,
+      isOpen ? null : el("button", { type: "button", class: "link", onclick: () => { shop.stop?.(); $("payment").hidden = true; } }, "Close")));
+}
+
+const digits = (currency) => new Intl.NumberFormat([], { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+
+// --- what was bought before ------------------------------------------------------------------------------------------
+
+async function loadPayments(isMore = false) {
+  const cursor = isMore && shop.cursor ? `&cursor=${encodeURIComponent(shop.cursor)}` : "";
+  const page = await call("GET", `payments/history?limit=${PAYMENTS_PAGE}${cursor}`);
+  if (!shop.uid) return;
+  const rows = page.items.map(paymentRow);
+  if (isMore) $("payments").append(...rows);
+  else $("payments").replaceChildren(...rows);
+  $("payments-panel").hidden = !isMore && rows.length === 0;
+  shop.cursor = page.next_cursor;
+  $("more-payments").hidden = !page.next_cursor;
+}
+
+function paymentRow(payment) {
+  const [words, look] = payment.under_review ? ["Being looked at", "is-open"] : PAYMENT_WORDS[payment.status];
+  const way = UNPAID.includes(payment.status) && payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying")
+    : payment.receipt_url ? el("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, "Receipt") : null;
+  return el("li", { title: payment.id },
+    el("span", { class: "what" }, payment.title), el("span", { class: "much" }, price(payment.price)),
+    el("small", {}, el("span", { class: `payment-word ${look}` }, words), ` · ${PROVIDERS[payment.provider]} · ${when(payment.created_at)}`),
+    el("small", {}, way ?? ""));
+}
+
+$("more-payments").addEventListener("click", () => loadPayments(true).catch(explain));
+// A page that the browser kept while its user paid elsewhere may be used again.
+window.addEventListener("pageshow", (event) => { if (event.persisted) busyBuying(false); });
+document.addEventListener("user", (event) => openShop(event.detail));
+if (state.user) openShop(state.user);

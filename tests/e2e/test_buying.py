@@ -1,0 +1,87 @@
+"""Credits bought in a real browser: through each provider's page and back, the balance changing before one's eyes."""
+
+import os
+import shutil
+import uuid
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.seed import PACKAGES, seed_packages
+from tests.support.node import run_script
+
+SCRIPT = Path(__file__).parent / "js" / "buying.mjs"
+SECONDS_MAX = 240
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MICRO = 1_000_000
+DESK = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+PURCHASES: tuple[dict[str, Any], ...] = (
+    {"name": "desk-card", "package": "plus", "provider": "stripe", "press": "paid", **DESK},
+    {"name": "desk-paypal", "package": "standard", "provider": "paypal", "press": "completed", **DESK},
+    {"name": "phone-card", "package": "taster", "provider": "stripe", "press": "paid", **PHONE},
+    {"name": "phone-paypal", "package": "plus", "provider": "paypal", "press": "completed", **PHONE},
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium of this machine; set-up installs none, as it would need to be root."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser here: install one of {', '.join(BROWSERS)}, or name one in CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="module")
+def bought(suite, browser):
+    seed_packages(suite.project)
+    return run_script(
+        SCRIPT,
+        {
+            "chromium": browser,
+            "docsUrl": f"{suite.endpoints.api}/v1/docs",
+            "email": f"buyer-{uuid.uuid4().hex[:8]}@example.com",
+            "purchases": PURCHASES,
+            "screenshots": os.environ.get("SCREENSHOTS"),
+        },
+        timeout_seconds=SECONDS_MAX,
+    )
+
+
+def test_a_package_bought_on_each_page_is_in_the_balance_when_its_buyer_is_back(bought):
+    gained = {name: number(seen["after"]) - number(seen["before"]) for name, seen in bought["seen"].items()}
+
+    assert gained == {one["name"]: credits_of(one["package"]) for one in PURCHASES}
+    assert {seen["live"] for seen in bought["seen"].values()} == {"live"}
+
+
+def test_the_page_of_the_provider_was_used_and_led_back(bought, suite, suite_payments):
+    for one in PURCHASES:
+        seen = bought["seen"][one["name"]]
+        assert seen["shop"].startswith(suite_payments.addresses[one["provider"]])
+        assert seen["back"] == f"{suite.endpoints.api}/v1/docs/playground"
+
+
+def test_the_payment_is_told_and_stands_in_the_history(bought):
+    for one in PURCHASES:
+        seen, title = bought["seen"][one["name"]], PACKAGES[one["package"]]["title"]
+        assert seen["told"].startswith("Paid")
+        assert title in seen["told"]
+        assert title in seen["row"]
+
+
+def test_no_error_is_told_and_nothing_is_wider_than_the_screen(bought):
+    assert bought["errors"] == []
+    assert {name: seen["overflow"] for name, seen in bought["seen"].items()} == dict.fromkeys(bought["seen"], 0)
+
+
+def credits_of(package: str) -> int:
+    fields = PACKAGES[package]
+    return (fields["credits"] + fields.get("bonus", 0)) // MICRO
+
+
+def number(text: str) -> Decimal:
+    return Decimal("".join(character for character in text if character in "0123456789.-"))
