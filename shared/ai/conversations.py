@@ -1,10 +1,11 @@
 """Conversations and their messages: `conversations/{id}` with `messages/{id}`, each carrying its owner's `uid`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar, cast
 
 from shared.ai.ports import Role
+from shared.ai.recollection import Recollection
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, Millis
 from shared.kernel.documents import (
@@ -20,6 +21,7 @@ from shared.kernel.documents import (
     Query,
     StoreUnavailable,
     Value,
+    Version,
     Where,
     Write,
 )
@@ -67,6 +69,10 @@ class Conversation:
     recency: str
     title_cost: Micro | None = None
     """What a model charged for the title, where one was asked."""
+    last: str | None = None
+    """The position of the message that was appended last."""
+    version: Version | None = field(default=None, compare=False, repr=False)
+    """As it was read: a precondition for what must follow on just this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +115,7 @@ class Conversations:
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
+        self._recollection = Recollection[Message]()
 
     def create(
         self,
@@ -176,6 +183,7 @@ class Conversations:
         cannot bring any back: its commit needs the conversation. Raises ConversationNotFound.
         """
         self.get(uid, conversation_id)
+        self._recollection.forget(conversation_id)
         while len(messages := self._message_paths(conversation_id)) == DELETE_BATCH:
             self._documents.commit([Delete(path) for path in messages])
         self._documents.commit([Delete(_path(conversation_id)), *map(Delete, messages)])
@@ -199,9 +207,43 @@ class Conversations:
         """What was said last, newest first. Whose conversation it is, `get` says."""
         return self._newest(conversation_id, None, HISTORY_MESSAGES_MAX) if is_safe_id(conversation_id) else ()
 
+    def is_recalled(self, conversation_id: str) -> bool:
+        """Whether this instance may know what was said last; `recalled` tells."""
+        return conversation_id in self._recollection
+
+    def recalled(self, conversation: Conversation) -> Sequence[Message]:
+        """The same as `history`, without reading what this instance wrote itself and nobody has added to.
+
+        Costs may differ: that one was corrected, or noted, is not heard of here.
+        """
+        known = self._recollection.of(conversation.id, conversation.last)
+        return self.history(conversation.id) if known is None else known
+
+    def continued(
+        self, conversation: Conversation, said: Sequence[Message], messages: Sequence[Message]
+    ) -> Sequence[Write]:
+        """The writes that append these messages behind `said`, which is then recalled with them.
+
+        Where `said` is whole they are refused once the conversation has changed in any way: then ask `regardless`.
+        """
+        if not _is_whole(conversation, said):
+            return self.appended(conversation, messages)
+        newest = sorted([*messages, *said], key=lambda message: message.position, reverse=True)
+        self._recollection.keep(conversation.id, messages[-1].position, newest[:HISTORY_MESSAGES_MAX])
+        touch, *creates = self.appended(conversation, messages)
+        assert isinstance(touch, Patch), "first the conversation is touched"
+        return [Patch(touch.path, touch.data, conversation.version), *creates]
+
+    def regardless(self, conversation: Conversation, writes: Sequence[Write]) -> Sequence[Write]:
+        """What `continued` writes, whoever else has appended; nothing once the conversation is gone."""
+        self._recollection.forget(conversation.id)
+        if not self.exists(conversation.id):
+            return ()
+        return [Patch(write.path, write.data) if isinstance(write, Patch) else write for write in writes]
+
     def appended(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
         """The writes that append these messages, all or none; refused once the conversation is gone."""
-        changes = _touched(conversation.id, messages[-1].created_at)
+        changes = {**_touched(conversation.id, messages[-1].created_at), "last": messages[-1].position}
         said = next((message.content for message in messages if message.role == "user"), None)
         if conversation.title is None and said is not None:
             changes["title"] = title_of(said)
@@ -307,6 +349,16 @@ class Conversations:
         return [document.path for document in self._documents.query(query)]
 
 
+def _is_whole(conversation: Conversation, said: Sequence[Message]) -> bool:
+    """Whether `said`, read beside the conversation and perhaps before it, is all that was appended by then.
+
+    A summary of which it is not known that it is paid for may be noted as paid at any time, and is better read again.
+    """
+    if conversation.last is None:
+        return not said
+    return any(each.position == conversation.last for each in said) and all(each.is_settled for each in said)
+
+
 def title_of(content: str) -> str:
     """A title for a conversation that has none: the first line of its first message, trimmed."""
     line = next((line.strip() for line in content.splitlines() if line.strip()), "")
@@ -360,6 +412,8 @@ def _conversation(document: Document) -> Conversation:
         updated_at=cast("int", data["updated_at"]),
         title_cost=cast("Micro | None", data.get("title_cost")),
         recency=data["recency"],
+        last=data.get("last"),
+        version=document.version,
     )
 
 

@@ -31,6 +31,8 @@ class Plan(Metered):
 
     request: TurnRequest
     conversation: Conversation
+    said: Sequence[Message]
+    """What was said before, newest first."""
     asked_at: Millis
     price: Mapping[str, str]
     due: Due | None = None
@@ -100,14 +102,16 @@ class Planner:
         """The turn that `request` asks for; `failed` models were asked already. Raises as `ChatTurn.run` does."""
         _check_asked(request.content, request.max_output_tokens)
         limit = request.max_output_tokens
-        conversation, said, preferred = self._read(request.uid, request.conversation_id, request.model)
-        told = _told(said(), conversation.system_prompt, request.content)
+        conversation, history, preferred = self._read(request.uid, request.conversation_id, request.model)
+        said = history()
+        told = _told(said, conversation.system_prompt, request.content)
         named = request.model or conversation.model
         chosen = self._chooser.choose(named, preferred, told.needs, limit=limit, failed=failed)
         model, prompt = chosen.model, told.prompt(chosen.model, limit)
         return Plan(
             request=request,
             conversation=conversation,
+            said=said,
             model=model,
             rate=self._tariff.rate(model),
             prompt=prompt,
@@ -122,11 +126,16 @@ class Planner:
         )
 
     def _read(self, uid: Uid, conversation_id: str, asked: str | None) -> tuple[Conversation, Said, Prefers]:
-        """The conversation; what was said in it and what the user prefers are read meanwhile."""
-        said = Meanwhile(lambda: self._conversations.history(conversation_id))
+        """The conversation; what was said in it and what the user prefers are read meanwhile, the former if need be."""
+        is_recalled = self._conversations.is_recalled(conversation_id)
+        said = None if is_recalled else Meanwhile(lambda: self._conversations.history(conversation_id))
         preferred = Meanwhile(lambda: self._preferences.get(uid)) if asked in {None, AUTO} else None
         conversation = self._conversations.get(uid, conversation_id)
-        return conversation, said.result, preferred.result if preferred else lambda: self._preferences.get(uid)
+        return (
+            conversation,
+            said.result if said else lambda: self._conversations.recalled(conversation),
+            preferred.result if preferred else lambda: self._preferences.get(uid),
+        )
 
     def estimate(
         self,

@@ -132,12 +132,12 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
 
     def _kept(self, run: Run[Plan], reply: Reply) -> Kept[Message]:
         messages = self._messages(run, reply)
-        writes = self._conversations.appended(run.plan.conversation, messages)
+        writes = self._conversations.continued(run.plan.conversation, run.plan.said, messages)
         return Kept(id=messages[-1].id, record=messages[-1], writes=writes)
 
     def _still_wanted(self, run: Run[Plan], writes: Sequence[Write]) -> Sequence[Write]:
         """A conversation that was deleted meanwhile stays deleted; what was used is charged."""
-        return writes if self._conversations.exists(run.plan.conversation.id) else ()
+        return self._conversations.regardless(run.plan.conversation, writes)
 
     def _costed(self, record: Message, cost: Micro) -> Message:
         return self._messages_of.costed(record, cost)

@@ -57,14 +57,13 @@ def test_in_steady_state_a_turn_is_two_round_trips_for_money():
         assert money == {("commit", "accounts"): 2}
 
 
-def test_in_steady_state_a_turn_is_three_commits_and_three_reads_that_go_together():
+def test_in_steady_state_a_turn_is_three_commits_and_two_reads_that_go_together():
     world, conversation = steady(max_output_tokens=60)
 
     world.ask(conversation, max_output_tokens=60)
 
     assert world.documents.calls == {
         ("get", "conversations"): 1,
-        ("query", "conversations"): 1,
         ("get", "users"): 1,
         ("commit", "accounts"): 2,
         ("commit", "conversations"): 1,
