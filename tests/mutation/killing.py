@@ -74,7 +74,7 @@ class Killing:
         while waiting or running:
             while waiting and len(running) < self.jobs:
                 self._begin(waiting.pop(), running)
-            ready, _, _ = select.select(list(running), [], [])
+            ready = select.select(list(running), [], [])[0] if running else ()
             for pipe in ready:
                 self._end(pipe, *running.pop(pipe))
 
