@@ -222,6 +222,8 @@ class Simulation:
         cap = (BudgetClaim(id="cap", limit=Micro(60)),) if dice.random() < 0.3 else ()
         name = dice.choice([f"h{dice.randrange(8)}", f"h{len(self.commands)}", *[derived_id("hold", op)] * 3])
         rate = RateLimit(per_minute=600, burst=20)
+        dispute, disputed = f"dispute{dice.randrange(6)}", f"lot{dice.randrange(len(self.commands) // 8 + 2)}"
+        asked = [known.operation for known in self.commands[-8:] if known.operation]
         expires_at = self.clock.now() + dice.choice([0, 2_000, 100_000]) if dice.random() < 0.5 else None
         makers: list[Callable[[], Command]] = [
             lambda: books.grant(lot, amount + 1, operation=op, expires_at=expires_at, priority=dice.choice([10, 20])),
@@ -234,6 +236,11 @@ class Simulation:
             lambda: books.release(held, operation=op),
             lambda: books.charge(amount, operation=op, budgets=cap),
             lambda: books.reverse(lot, dice.choice([1, 5, 50]), operation=op),
+            lambda: books.restore(lot, dice.choice([0, 1, 5]), into=dice.choice([None, dispute]), operation=op),
+            lambda: books.suspend(dispute, *dict.fromkeys([lot, disputed]), operation=op),
+            lambda: books.reinstate(dispute, operation=op),
+            lambda: books.grant(lot, amount + 1, operation=op, suspension=HoldId(dispute)),
+            lambda: books.annul(operation=dice.choice(asked or [op])),
             lambda: books.adjust(dice.choice([-20, -1, 1, 20]), operation=op),
             lambda: Expire(operation=OperationId(""), fingerprint=""),
         ]

@@ -2,6 +2,9 @@
 
 import pytest
 
+from shared.ledger.commands import Close, Freeze, Unfreeze
+from shared.ledger.decide import HANDLERS
+from shared.ledger.lanes import Committed
 from tests.simulation.reserves import Reserves
 from tests.simulation.simulator import Simulation
 
@@ -14,3 +17,13 @@ def test_every_law_holds_and_every_caller_was_told_the_truth(seed):
 @pytest.mark.parametrize("seed", range(8))
 def test_exactly_as_many_reserves_succeed_as_are_paid_for(seed):
     Reserves(seed).run()
+
+
+def test_histories_are_of_all_that_can_be_asked_but_what_stops_an_account():
+    done: set[type] = set()
+    for seed in range(4):
+        simulation = Simulation(seed, 200)
+        simulation.run()
+        done |= {type(told.command) for told in simulation.told if isinstance(told.answer, Committed)}
+
+    assert done == HANDLERS.keys() - {Freeze, Unfreeze, Close}
