@@ -11,7 +11,7 @@ from shared.kernel.ids import operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim
 from shared.ledger.errors import HoldResolved, InsufficientCredits
-from shared.ledger.holding import Holding
+from shared.ledger.holding import PATIENCE_SECONDS, Holding
 from shared.ledger.ledger import Ledger
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -320,3 +320,124 @@ def test_a_store_unavailable_is_what_callers_hear(scene):
 
     with pytest.raises(StoreUnavailable):
         scene.ledger.balance(UID)
+
+
+# When it asks, and how long it waits ---------------------------------------------------------------------------------
+
+
+def test_it_is_to_be_heard_of_four_times_in_its_life(scene):
+    assert scene.holding(100).silence_seconds_max == 225.0
+
+
+def test_a_hold_is_renewed_at_half_its_life_and_again_after_as_long(scene):
+    hold = scene.holding(100)
+    told = []
+    for step in (450_000 - 1, 1, 450_000 - 1, 1):
+        scene.clock.advance(step)
+        assert hold.accrue(Micro(10))
+        told.append(scene.kinds().count("extension"))
+
+    assert told == [0, 1, 1, 2]
+    assert scene.balance() == (900, 100)
+
+
+def test_extensions_are_operations_of_their_own_counted_from_the_first(scene):
+    hold = scene.holding(100)
+    hold.accrue(Micro(120))
+    hold.accrue(Micro(400))
+
+    entries = scene.ledger.history(UID, before=None, limit=9, kinds=frozenset({"extension"})).items
+    assert [entry.operation for entry in reversed(entries)] == [operation_id(CHAT, "extend", n) for n in ("1", "2")]
+
+
+class Hopeful(ManualClock):
+    """Remembers how long it was waited for; after so many waits something happens."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.waits, self.after = 0, after
+        self.happens: Callable[[], object] = lambda: None
+
+    def wait(self, seconds: float) -> None:
+        self.waits += 1
+        super().wait(seconds)
+        if self.waits == self.after:
+            self.happens()
+
+
+def hopeful(after: int = 0) -> tuple[Scene, Hopeful]:
+    scene, clock = Scene(), Hopeful(after)
+    scene.clock = clock
+    scene.ledger = Ledger(
+        scene.weather, clock, KEYS, ledger_id="demo-test", hold_lifetime_seconds=900, spawn=lambda work: work()
+    )
+    return scene, clock
+
+
+def test_who_runs_dry_while_another_holds_the_rest_waits_and_then_stops():
+    scene, clock = hopeful()
+    scene.holding(900, operation=operation_id("chat", "other"))
+    hold = scene.holding(100)
+    began = clock.monotonic()
+
+    assert hold.accrue(Micro(150)) is False
+
+    assert PATIENCE_SECONDS - 0.2 <= clock.monotonic() - began <= PATIENCE_SECONDS
+    assert scene.balance() == (0, 1_000)
+
+
+def test_patience_is_for_the_whole_of_a_use_and_not_for_each_part():
+    scene, clock = hopeful()
+    scene.holding(900, operation=operation_id("chat", "other"))
+    hold = scene.holding(100)
+    hold.accrue(Micro(150))
+    waits = clock.waits
+
+    assert hold.accrue(Micro(160)) is False
+    assert clock.waits == waits
+
+
+def test_who_runs_dry_goes_on_with_what_another_gives_back():
+    scene, clock = hopeful(after=3)
+    clock.happens = scene.holding(900, operation=operation_id("chat", "other")).release
+    hold = scene.holding(100)
+
+    assert hold.accrue(Micro(150)) is True
+
+    assert clock.waits == 3
+    assert hold.capture(Micro(150)).amount == 150
+    assert scene.balance() == (850, 0)
+
+
+@pytest.mark.parametrize("used", [1_001, 5_000])
+def test_nobody_waits_for_what_no_other_hold_could_give_back(used):
+    scene, clock = hopeful()
+    hold = scene.holding(1_000)
+
+    assert hold.accrue(Micro(1_000)) is True
+    assert hold.accrue(Micro(used)) is False
+    assert clock.waits == 0
+
+
+def test_what_has_ended_is_not_ended_again_by_leaving(scene):
+    with scene.holding(100) as hold:
+        hold.release()
+        released = len(scene.weather.calls)
+    left = len(scene.weather.calls)
+    with scene.holding(100, operation=operation_id("chat", "2")) as other:
+        other.capture(Micro(1))
+        captured = len(scene.weather.calls)
+
+    assert (released, captured) == (left, len(scene.weather.calls))
+
+
+def test_only_what_is_ours_to_bear_is_told_to_an_operator(scene, capsys):
+    with scene.holding(100) as hold:
+        hold.capture(Micro(100))
+    covered = capsys.readouterr()
+    with scene.holding(900, operation=operation_id("chat", "2")) as hold:
+        hold.capture(Micro(901))
+    absorbed = capsys.readouterr()
+
+    assert "capture_absorbed" not in covered.out + covered.err
+    assert "capture_absorbed" in absorbed.out + absorbed.err

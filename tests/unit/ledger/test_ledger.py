@@ -103,6 +103,51 @@ def test_history_is_newest_first_and_pages_without_gaps_or_repeats(world):
     assert {entry.kind for page in pages for entry in page} <= POSTED_KINDS
 
 
+@pytest.mark.parametrize("limit", [1, 2, 4, 5, 6])
+def test_a_page_says_where_the_next_begins_and_the_last_one_that_there_is_none(world, limit):
+    for number in range(5):
+        world.ledger.execute(UID, grant(f"g{number}", 1))
+    seqs, befores, before = [], [], None
+    while True:
+        page = world.ledger.history(UID, before=before, limit=limit)
+        seqs.append([entry.seq for entry in page.items])
+        befores.append(before := page.before)
+        if before is None:
+            break
+
+    assert seqs == [list(range(first, max(0, first - limit), -1)) for first in range(5, 0, -limit)]
+    assert befores == [*range(5 - limit + 1, 1, -limit), None]
+
+
+def test_one_call_looks_back_a_bounded_way_and_says_where_it_stopped(world, monkeypatch):
+    """Its windows are small here: 2 of 3 entries, with nothing but holds in them."""
+    monkeypatch.setattr("shared.ledger.ledger.HISTORY_WINDOW", 3)
+    monkeypatch.setattr("shared.ledger.ledger.HISTORY_WINDOWS_MAX", 2)
+    world.ledger.execute(UID, grant("gift", 10))
+    for number in range(7):
+        world.ledger.execute(UID, hold(f"h{number}", 1))
+
+    first = world.ledger.history(UID, before=None, limit=5)
+    second = world.ledger.history(UID, before=first.before, limit=5)
+
+    assert (first.items, first.before) == ((), 3)
+    assert ([entry.seq for entry in second.items], second.before) == ([1], None)
+
+
+def test_a_hold_that_is_looked_at_changes_nothing_before_its_time_and_ends_at_it(world):
+    world.ledger.execute(UID, grant("gift", 10))
+    world.ledger.execute(UID, hold("h", 5, lifetime=1_000))
+    world.clock.advance(999)
+
+    before = world.ledger.hold(UID, HoldId("h")).status
+    seq = world.ledger.balance(UID).seq
+    world.clock.advance(1)
+
+    assert (before, seq) == ("active", 2)
+    assert world.ledger.hold(UID, HoldId("h")).status == "expired"
+    assert world.ledger.balance(UID).seq == 3
+
+
 @pytest.mark.parametrize("before", [0, 1, -5])
 def test_before_the_first_entry_there_is_nothing(world, before):
     world.ledger.execute(UID, grant("gift", 1))

@@ -2,8 +2,9 @@ import pytest
 
 from shared.bootstrap import in_memory
 from shared.kernel.documents import Delete, Put, Query
+from shared.kernel.ids import Uid
 from shared.ledger.errors import IntegrityFailed
-from shared.ledger.relay import CREDIT_EVENTS, Relay, marker_path, position_path
+from shared.ledger.relay import CREDIT_EVENTS, RELAY_WINDOW, Relay, marker_path, position_path
 from shared.ledger.store import entry_path
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.ledgers import UID, World, charge, grant
@@ -141,3 +142,47 @@ def test_the_relay_has_usage_projected_without_anybody_asking():
     assert [document.data["state"] for document in stored] == [
         '{"moved":{"granted":100,"spent":-30},"uses":[["chat","","",1,30,0,0]]}'
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "windows"),
+    [
+        (RELAY_WINDOW, [RELAY_WINDOW]),
+        (RELAY_WINDOW + 1, [RELAY_WINDOW, 1]),
+        (2 * RELAY_WINDOW, [RELAY_WINDOW, RELAY_WINDOW]),
+    ],
+)
+def test_many_news_are_published_window_by_window_each_once(count, windows):
+    world, sizes = World(), []
+    ledger = world.ledger
+    ledger.execute(UID, grant("g", 1))
+    for number in range(count - 1):
+        ledger.execute(UID, charge(str(number), 0))
+
+    class Counting:
+        def publish(self, messages):
+            sizes.append(len(messages))
+            world.publisher.publish(messages)
+
+    told = Relay(world.documents, ledger, Counting()).relay(UID)
+
+    assert (told, sizes) == (count, windows)
+    assert published(world) == list(range(1, count + 1))
+
+
+def test_accounts_with_news_are_listed_page_by_page():
+    world = World()
+    names = [Uid(f"u{number}") for number in range(3)]
+    for uid in names:
+        world.ledger.execute(uid, grant("g", 1))
+
+    first = world.relay.pending(None, 2)
+    rest = world.relay.pending(first[-1][0], 2)
+
+    assert [uid for _, uid in first + rest] == names
+
+
+def test_no_news_are_none(world):
+    world.relay.relay(UID)
+
+    assert (world.relay.relay(UID), world.relay.relay(Uid("nobody"))) == (0, 0)
