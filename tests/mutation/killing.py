@@ -19,7 +19,7 @@ from tests.mutation.mutants import ROOT, Mutant, function_of
 
 LEDGER = str(ROOT / "shared" / "ledger") + os.sep
 TESTS_SECONDS_MAX = float(os.environ.get("SECONDS", "6"))
-"""So much of the tests that could notice a mutant is run: those that noticed its neighbours, then the quick ones."""
+"""So much of the tests that could notice a mutant is run: what noticed its neighbours, its module's, the quick."""
 KILLERS_MAX = 8
 STUCK_FACTOR, STUCK_SECONDS = 20.0, 3.0
 """A test that takes that much longer than it used to never ends: that is noticed as well."""
@@ -58,12 +58,13 @@ class Killing:
         return True
 
     def _note(self, item: pytest.Item) -> None:
-        """Run it once as it is."""
+        """Run it as it is: once to see its lines, once for its time."""
         lines: set[Line] = set()
         with _noted(lines):
-            began = time.process_time()
             is_good = passes(item)
-            self._seconds[item.nodeid] = time.process_time() - began
+        began = time.process_time()
+        is_good = is_good and passes(item)
+        self._seconds[item.nodeid] = time.process_time() - began
         if not is_good:
             self.broken.append(item.nodeid)
         for line in lines:
@@ -80,7 +81,7 @@ class Killing:
 
     def _begin(self, mutant: Mutant, running: dict[int, tuple[Mutant, int]]) -> None:
         path = function_of(mutant.module, mutant.function).__code__.co_filename
-        tests = self._chosen(self._tests.get((path, mutant.line), []))
+        tests = self._chosen(mutant, self._tests.get((path, mutant.line), []))
         if not tests:
             self._fate(Fate(mutant, "unseen"))
             return
@@ -92,10 +93,15 @@ class Killing:
         os.close(writing)
         running[reading] = (mutant, pid)
 
-    def _chosen(self, tests: Sequence[pytest.Item]) -> list[pytest.Item]:
+    def _chosen(self, mutant: Mutant, tests: Sequence[pytest.Item]) -> list[pytest.Item]:
         chosen, seconds = [], 0.0
         ranks = {killer: rank - KILLERS_MAX for rank, killer in enumerate(self._killers)}
-        for item in sorted(tests, key=lambda item: (ranks.get(item.nodeid, 0), self._seconds[item.nodeid])):
+        own = f"test_{mutant.module.rpartition('.')[2]}.py"
+
+        def rank(item: pytest.Item) -> tuple[int, bool, float]:
+            return ranks.get(item.nodeid, 0), item.path.name != own, self._seconds[item.nodeid]
+
+        for item in sorted(tests, key=rank):
             seconds += self._seconds[item.nodeid]
             if seconds < TESTS_SECONDS_MAX:
                 chosen.append(item)
