@@ -167,19 +167,22 @@ class Settlement:
             if first is not None and look.is_free and look.fence > first.fence and joins(payment_in(document)):
                 return payment_in(document)
             first = first or look
-            leased = self._leases.claim_read(document, LEASE_SECONDS) if look.is_free else None
+            leased = self._leases.claim_read(document, LEASE_SECONDS, self._heir()) if look.is_free else None
             if leased is not None:
                 return leased
             if self._clock.monotonic() >= until:
                 raise PaymentBusy
             self._clock.wait(PATIENCE_PAUSE_SECONDS)
 
+    def _heir(self) -> Mapping[str, Value]:
+        """Should this worker die, nobody may speak of the payment any more: a sweep takes it up when the lease ends."""
+        return {"due_at": to_datetime(self._clock.now() + LEASE_SECONDS * SECOND)}
+
     # The work --------------------------------------------------------------------------------------------------------
 
     def _work(self, leased: Leased, refs: Refs) -> Payment:
         payment = self._follow(leased, refs)
-        due_at = lifecycle.next_poll(payment, self._clock.now()) if _is_at_rest(leased) else leased.data["due_at"]
-        self._free(leased, payment, due_at)
+        self._free(leased, payment, _due_at(leased, payment, self._clock.now()))
         return payment
 
     def _follow(self, leased: Leased, refs: Refs) -> Payment:
@@ -244,7 +247,7 @@ class Settlement:
     def _unopened(self, leased: Leased, payment: Payment) -> Payment:
         if self._clock.now() < payment.created_at + OPENED_WITHIN:
             return payment
-        expired = replace(payment, seen=Seen(stage="expired"))
+        expired = replace(payment, seen=Seen(stage="expired"), polls=payment.polls + 1)
         self._save(leased, expired)
         return expired
 
@@ -307,9 +310,12 @@ def _require_news_of(progress: Progress | None, truth: Truth, provider: Provider
         raise ProviderUnavailable(provider)
 
 
-def _is_at_rest(leased: Leased) -> bool:
+def _due_at(leased: Leased, payment: Payment, now: Millis) -> Value:
+    """A saga that waits says when; one that is dead waits for an operator; all else is polled."""
     progress = progress_of(leased.data)
-    return progress is None or progress.phase in {"completed", "compensated"}
+    if progress is not None and not progress.is_over:
+        return leased.data["due_at"]
+    return None if progress is not None and progress.phase == "dead" else lifecycle.next_poll(payment, now)
 
 
 def _look(document: Document, now: Millis) -> _Look:
