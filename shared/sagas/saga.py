@@ -20,6 +20,8 @@ STEP_SECONDS = 3_600
 SAGA_SECONDS = 24 * 3_600
 BACKOFF: Millis = 2 * SECOND
 BACKOFF_MAX: Millis = 30 * MINUTE
+UNDO = "undo:"
+"""Before the name of the step that failed, where a saga died undoing."""
 
 Phase = Literal["doing", "undoing", "completed", "compensated", "dead"]
 Outcome = Literal["completed", "compensated", "waiting", "dead"]
@@ -159,7 +161,8 @@ class Runner:
         assert progress is not None, "a saga was begun"
         saga = self._sagas.get((progress.name, progress.version))
         if saga is None and not progress.is_over:
-            return self._bury(leased, progress, "definition_unknown", "")
+            is_undoing = progress.phase == "undoing"
+            return self._bury(leased, progress, "definition_unknown", progress.stuck_in, is_undoing=is_undoing)
         while saga is not None and not progress.is_over:
             try:
                 progress = self._advance(leased, saga, progress)
@@ -172,10 +175,14 @@ class Runner:
         progress, now = progress_of(leased.data), self._clock.now()
         if progress is None or progress.phase != "dead":
             return
-        saga = self._sagas.get((progress.name, progress.version))
-        is_undoing = saga is not None and bool(progress.undone or progress.stuck_in.startswith("undo:"))
+        is_undoing = progress.stuck_in.startswith(UNDO)
         phase: Phase = "undoing" if is_undoing else "doing"
-        revived = replace(progress, phase=phase, attempts=0, code="", begun_at=now, step_begun_at=now, stuck_in="")
+        # The step that failed may be half done: it has to be undone as well, though it was never recorded as done.
+        failed = progress.stuck_in.removeprefix(UNDO) if is_undoing else ""
+        code = progress.code if is_undoing else ""
+        revived = replace(
+            progress, phase=phase, attempts=0, code=code, begun_at=now, step_begun_at=now, stuck_in=failed
+        )
         leased.save({"saga": revived.to_data()})
         log("saga_revived", path=leased.path, saga=progress.id)
 
@@ -250,7 +257,7 @@ class Runner:
     def _bury(
         self, leased: Leased, progress: Progress, code: str, step: str, *, is_undoing: bool = False
     ) -> Literal["dead"]:
-        stuck_in = f"undo:{step}" if is_undoing else step
+        stuck_in = f"{UNDO}{step}" if is_undoing else step
         dead = replace(progress, phase="dead", code=code, stuck_in=stuck_in)
         leased.save({"saga": dead.to_data(), "due_at": None})
         self._alerts.alert("saga_dead", path=leased.path, saga=progress.id, step=step, code=code)
