@@ -115,6 +115,11 @@ def effect_path(provider: ProviderName, money: str) -> str:
     return f"effects/{provider}:{money}"
 
 
+def refund_path(operation: str) -> str:
+    """A refund of ours, by the intention it was asked with: what was asked, and, once it is, that it was refused."""
+    return f"payment_refunds/{operation}"
+
+
 def effect(payment: Payment, money: str, now: Millis) -> Create:
     """This money is that payment's."""
     data: Mapping[str, Value] = {

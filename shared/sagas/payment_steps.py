@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import cast
 
 from shared.kernel.clock import DAY, Clock
-from shared.kernel.documents import Documents
+from shared.kernel.documents import Documents, Patch
 from shared.kernel.errors import IdempotencyMismatch, Rejected
 from shared.kernel.ids import HoldId, LotId, OperationId, derived_id, operation_id
 from shared.kernel.money import Micro
@@ -33,9 +33,9 @@ from shared.ledger.ledger import Ledger
 from shared.payments.fiat import Fiat
 from shared.payments.lifecycle import problem_of
 from shared.payments.payment import Payment, seen_in, share, with_applied
-from shared.payments.ports import PaymentProvider, ProviderName
-from shared.payments.store import Payments, effect, fields_of, payment_in, view_of
-from shared.sagas.saga import Done, Saga, Step, Turn
+from shared.payments.ports import PaymentProvider, ProviderName, UnknownAtProvider
+from shared.payments.store import Payments, effect, fields_of, payment_in, refund_path, view_of
+from shared.sagas.saga import Done, Saga, Step, Turn, progress_of
 
 GIFT = "promo:package"
 ANNULLED = "annulled"
@@ -197,16 +197,23 @@ class PaymentSteps:
                 self._execute(payment, Annul(operation=turn.key(f"withdraw:{lot}"), fingerprint=ANNULLED))
             except IdempotencyMismatch:
                 self._execute(payment, _restore(payment, turn.key(f"undo:withdraw:{lot}"), lot, amount, target))
-        return self._done(with_applied(payment, taken=target))
+        back, progress = self._done(with_applied(payment, taken=target)), progress_of(turn.leased.data)
+        refused = Patch(refund_path(str(turn.args["operation"])), {"refused": progress.code if progress else ""})
+        return replace(back, writes=(*back.writes, refused))
 
     def _refund(self, turn: Turn) -> Done:
-        """At the provider, under a key of its own; the adapter finds what was made under it, keys forgotten or not."""
+        """At the provider, under a key of its own; the adapter finds what was made under it, keys forgotten or not.
+
+        Once it is made, no answer to another question may look like a refusal of it.
+        """
         payment = payment_in(turn.leased.document)
         provider = self._providers[payment.provider]
         amount = Fiat(cast("int", turn.args["amount"]), payment.terms.price.currency)
         made = provider.refund(payment.refs, amount, turn.key("refund"))
-        truth = provider.truth(payment.refs)
-        told = replace(payment, seen=seen_in(truth))
+        try:
+            told = replace(payment, seen=seen_in(provider.truth(payment.refs)))
+        except UnknownAtProvider:
+            told = payment
         return Done(
             result={"id": made.id, "status": made.status},
             changes=fields_of(told),

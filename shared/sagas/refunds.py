@@ -9,7 +9,7 @@ from shared.kernel.errors import Conflict, IdempotencyMismatch, InvalidValue
 from shared.kernel.ids import OperationId
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import ProviderRefused
-from shared.payments.store import payment_in
+from shared.payments.store import payment_in, refund_path
 from shared.sagas.leases import Leased
 from shared.sagas.saga import Runner, progress_of
 from shared.sagas.settlement import PaymentBusy, Settlement
@@ -50,10 +50,7 @@ class Refunds:
         Raises PaymentNotFound, NotRefundable, InvalidValue for more than is left, IdempotencyMismatch, ProviderRefused
         when the provider would not (the credits are back), PaymentBusy, ProviderUnavailable.
         """
-        before = self._documents.get(_path(asked.operation))
-        if before is not None:
-            if before.data["fingerprint"] != asked.fingerprint:
-                raise IdempotencyMismatch
+        if self._is_begun(asked):
             payment = self._settlement.settle(asked.payment)
         else:
             payment = self._settlement.refund(asked.payment, lambda leased, runner: self._begin(leased, runner, asked))
@@ -62,7 +59,16 @@ class Refunds:
             raise ProviderRefused(payment.provider, refused)
         return payment
 
+    def _is_begun(self, asked: RefundAsked) -> bool:
+        before = self._documents.get(refund_path(asked.operation))
+        if before is not None and before.data["fingerprint"] != asked.fingerprint:
+            raise IdempotencyMismatch
+        return before is not None
+
     def _begin(self, leased: Leased, runner: Runner, asked: RefundAsked) -> None:
+        """Whoever asked the same at the same time may have begun it while we waited for the payment."""
+        if self._is_begun(asked):
+            return
         payment = payment_in(leased.document)
         progress = progress_of(leased.data)
         if progress is not None and not progress.is_over:
@@ -86,14 +92,9 @@ class Refunds:
             "fingerprint": asked.fingerprint,
             "at": to_datetime(self._clock.now()),
         }
-        runner.begin(leased, "refund", args, {}, Create(_path(asked.operation), data))
+        runner.begin(leased, "refund", args, {}, Create(refund_path(asked.operation), data))
 
     def _refusal(self, asked: RefundAsked) -> str:
-        """Why the provider would not, if this refund was undone."""
-        saga = self._settlement.progress(asked.payment)
-        is_ours = saga is not None and saga.name == "refund" and saga.args["operation"] == asked.operation
-        return saga.code if saga is not None and is_ours and saga.phase == "compensated" else ""
-
-
-def _path(operation: OperationId) -> str:
-    return f"payment_refunds/{operation}"
+        """Why this refund was undone, if it was."""
+        known = self._documents.get(refund_path(asked.operation))
+        return "" if known is None else str(known.data.get("refused", ""))
