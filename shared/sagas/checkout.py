@@ -112,6 +112,8 @@ class Checkouts:
             raise IdempotencyMismatch
         if known.is_opened or known.seen.stage:
             return known
+        if known.provider not in self._providers:
+            raise ProviderNotConfigured(known.provider)
         leased = self._leases.claim(saga_path(known.id), LEASE_SECONDS)
         if leased is None:
             raise PaymentBusy

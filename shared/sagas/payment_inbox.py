@@ -72,9 +72,10 @@ class PaymentInbox:
         except UnknownAtProvider:
             leased.free(ended("ignored", self._clock.now(), "unknown_at_provider"))
             return
-        if payment is None:
+        known = None if payment is None else self._payments.find(payment)
+        if payment is None or (known is not None and known.provider != notice.provider):
             leased.free(ended("ignored", self._clock.now(), "not_ours"))
-        elif self._payments.find(payment) is None:
+        elif known is None:
             leased.free(ended("parked", self._clock.now(), "payment_unknown"))
             self._alerts.alert("notice_parked", notice=leased.document.id, reason="payment_unknown", payment=payment)
         else:

@@ -1,6 +1,6 @@
 """The payments' periodic work: resume what stalled, look after unhandled notices, list what no webhook brought."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from shared.kernel.clock import DAY, MINUTE, Clock, Millis
 from shared.kernel.errors import DomainError
@@ -61,25 +61,32 @@ class PaymentJobs:
         self._by_shard(turn, inbox_.DUE_SHARDS, self._notices_shard)
 
     def listing(self, turn: Turn) -> None:
-        """Every few minutes, list each provider's events since the last time; those we have are known by their ids."""
-        now = self._clock.now()
-        last = int(turn.cursor or 0)
-        if now - last < LISTING_EVERY:
-            return
-        since = last - LISTING_OVERLAP if last else now - LISTING_FIRST
-        is_whole = all(self._list(provider, since, turn) for provider in self._providers().values())
-        turn.cursor = str(now) if is_whole else turn.cursor
+        """Every few minutes, list each provider's events since the last time; those we have are known by their ids.
+
+        Each for itself: one that is down hides nothing of the others.
+        """
+        now, providers = self._clock.now(), self._providers()
+        listed = _times_in(turn.cursor, providers)
+        for name, provider in providers.items():
+            last = listed.get(name, 0)
+            if now - last < LISTING_EVERY:
+                continue
+            since = last - LISTING_OVERLAP if last else now - LISTING_FIRST
+            if self._list(provider, since, turn):
+                listed[name] = now
+        turn.cursor = ",".join(f"{name}:{at}" for name, at in sorted(listed.items()))
 
     def _list(self, provider: PaymentProvider, since: Millis, turn: Turn) -> bool:
         """Whether all was listed; what was not is listed next time."""
         cursor: str | None = None
+        handle = self._sparing_others("provider_events", self._handler.handle)
         try:
             while not turn.is_over():
                 page = provider.notices(since, cursor)
                 for notice in page.items:
                     if self._inbox.store(notice):
                         log("notice_was_missed", "WARNING", provider=notice.provider, event_id=notice.id)
-                        self._handler.handle(f"{notice.provider}:{notice.id}")
+                        handle(f"{notice.provider}:{notice.id}")
                         turn.done += 1
                 cursor = page.cursor
                 if cursor is None:
@@ -101,7 +108,7 @@ class PaymentJobs:
         for payment in self._payments.due(shard, self._clock.now(), PAGE):
             if turn.is_over():
                 return
-            turn.attempt("payments", Uid(payment), self._resume_one)
+            turn.attempt("payments", Uid(payment), self._sparing_others("payments", self._resume_one))
 
     def _resume_one(self, payment: str) -> None:
         self._settlement.settle(payment, patience=0)
@@ -110,4 +117,24 @@ class PaymentJobs:
         for document in self._inbox.due(shard, PAGE):
             if turn.is_over():
                 return
-            turn.attempt("notices", Uid(document.id), self._handler.handle)
+            turn.attempt("notices", Uid(document.id), self._sparing_others("notices", self._handler.handle))
+
+    def _sparing_others(self, job: str, work: Callable[[str], None]) -> Callable[[str], None]:
+        """A fault of ours about one of them is told, and keeps none of those behind it waiting."""
+
+        def attempt(name: str) -> None:
+            try:
+                work(name)
+            except DomainError:
+                raise
+            except Exception as error:  # noqa: BLE001  # whatever it is, the next one is none of its business
+                log("payment_job_broken", "ERROR", job=job, item=name, code=type(error).__name__)
+
+        return attempt
+
+
+def _times_in(cursor: str, providers: Iterable[ProviderName]) -> dict[str, Millis]:
+    """When each provider was last listed to its end. A cursor that is one time is all of theirs."""
+    if cursor.isdigit():
+        return dict.fromkeys(providers, int(cursor))
+    return {name: int(at) for name, _, at in (part.partition(":") for part in cursor.split(",") if part)}
