@@ -18,8 +18,6 @@ def suspend(books: Books, command: Suspend) -> Result:
     holds = books.account.holds
     if command.hold in holds or command.hold in books.archive.holds:
         raise HoldExists
-    if sum(hold.purpose == SUSPENSION for hold in holds.values()) >= SUSPENSIONS_MAX:
-        raise LimitReached("suspensions", SUSPENSIONS_MAX)
     for hold in list(holds.values()):
         _strip(books, hold, command.lots, operation=f"{command.operation}:{hold.id}")
     return {"hold": command.hold, "amount": set_aside(books, command.hold, command.lots, command.operation)}
@@ -31,6 +29,8 @@ def set_aside(books: Books, hold: HoldId, lots: Iterable[LotId], operation: str)
     known = account.holds.get(hold)
     if hold in books.archive.holds or (known is not None and known.purpose != SUSPENSION):
         raise HoldExists
+    if known is None and sum(hold.purpose == SUSPENSION for hold in account.holds.values()) >= SUSPENSIONS_MAX:
+        raise LimitReached("suspensions", SUSPENSIONS_MAX)
     taken = [(lot, account.lots[lot].available) for lot in lots if lot in account.lots]
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken if amount]
     if known is not None:

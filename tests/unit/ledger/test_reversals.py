@@ -284,6 +284,20 @@ def test_suspensions_have_a_limit_of_their_own():
         books.do(suspend("one more", "bought"))
 
 
+def test_credits_that_are_disputed_when_they_come_count_against_that_limit_and_break_no_other():
+    books = bought(HOLDS_MAX + 10)
+    for n in range(HOLDS_MAX):
+        books.rush(hold(f"h{n}", 1))
+    for n in range(SUSPENSIONS_MAX):
+        books.rush(suspend(f"d{n}", "none"))
+
+    with pytest.raises(LimitReached):
+        books.rush(grant("next", 5, **BOUGHT, suspension="one more"))
+
+    books.rush(grant("next", 5, **BOUGHT, suspension="d0"))
+    assert books.account.holds[HoldId("d0")].takes == ((LotId("next"), 5),)
+
+
 def test_who_leaves_during_a_dispute_leaves_nothing():
     books = bought()
     books.do(suspend("dispute", "bought"))
