@@ -10,7 +10,7 @@ help:
 	@echo "make test      every test; starts what it needs and ends it"
 	@echo "make check     ruff, mypy, import-linter"
 	@echo "make coverage  the tests, with what they cover"
-	@echo "make bench     speed and memory as ratios; PART=starts|ledger|chat|agents for one of them"
+	@echo "make bench     speed and memory as ratios; PART=starts|ledger|chat|agents|payments for one of them"
 	@echo "make bench-gateways  a call through ours, LiteLLM's proxy and the Portkey gateway, in the same run"
 	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
 	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"

@@ -1,10 +1,16 @@
-"""`make bench`: everything, or the parts that are named: `starts`, `ledger`, `chat`, `agents`."""
+"""`make bench`: everything, or the parts that are named: `starts`, `ledger`, `chat`, `agents`, `payments`."""
 
 import sys
 
-from emulator.bench import agents, chat, ledger, starts
+from emulator.bench import agents, chat, ledger, payments, starts
 
-PARTS = {"starts": starts.main, "ledger": ledger.main, "chat": chat.main, "agents": agents.main}
+PARTS = {
+    "starts": starts.main,
+    "ledger": ledger.main,
+    "chat": chat.main,
+    "agents": agents.main,
+    "payments": payments.main,
+}
 
 
 def main(names: list[str]) -> int:

@@ -1,0 +1,179 @@
+"""From a webhook's raw bytes to the credited balance, beside the bare cost of the same commits and documents."""
+
+import itertools
+import os
+import statistics
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from emulator.bench.tables import Row, milliseconds, percentile, print_table, timed
+from emulator.seed import seed_packages
+from emulator.settings import laptop_settings
+from emulator.stand_ins.stripe import StripeStandIn
+from emulator.suite import Suite
+from shared.bootstrap import Services, production
+from shared.kernel.documents import (
+    COMMIT_TIMEOUT_SECONDS,
+    Delete,
+    Document,
+    Documents,
+    Put,
+    Query,
+    Version,
+    Write,
+)
+from shared.kernel.ids import Uid, new_id, operation_id
+from shared.kernel.settings import parse_settings
+from shared.payments.payment import Payment
+from shared.sagas.checkout import Wanted
+
+IN_FLIGHT = (1, 50)
+SAMPLES = 100
+WARM_UP = 5
+PACKAGE = "plus"
+Commits = list[list[Write]]
+
+
+class Recorded:
+    """A store that remembers what each thread committed."""
+
+    def __init__(self, inner: Documents) -> None:
+        self._inner = inner
+        self._own = threading.local()
+
+    def begin(self) -> Commits:
+        """What this thread commits from now on, as it does."""
+        self._own.commits = []
+        commits: Commits = self._own.commits
+        return commits
+
+    def get(self, path: str) -> Document | None:
+        return self._inner.get(path)
+
+    def get_all(self, paths: Sequence[str]) -> list[Document | None]:
+        return self._inner.get_all(paths)
+
+    def query(self, query: Query) -> list[Document]:
+        return self._inner.query(query)
+
+    def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
+        if hasattr(self._own, "commits"):
+            self._own.commits.append(list(writes))
+        return self._inner.commit(writes, timeout_seconds=timeout_seconds)
+
+
+class Till:
+    """Payments that were paid, and whose webhook has not come yet."""
+
+    def __init__(self, services: Services, stripe: StripeStandIn, bare: Documents, recorded: Recorded) -> None:
+        self.services = services
+        self._stripe = stripe
+        self._bare = bare
+        self._recorded = recorded
+        self._numbers = itertools.count()
+
+    def paid(self) -> Payment:
+        uid = Uid(new_id("bench"))
+        wanted = Wanted(
+            uid=uid,
+            package=PACKAGE,
+            provider="stripe",
+            flow="redirect",
+            success_url="https://app.example/",
+            cancel_url="https://app.example/",
+        )
+        payment = self.services.checkouts.begin(wanted, operation_id("bench", uid), "f")
+        self._stripe.pay(session=payment.refs["session"])
+        return payment
+
+    def webhook(self, payment: Payment) -> tuple[bytes, dict[str, str]]:
+        """The raw bytes, signed, that say that it was paid."""
+        events = self._stripe.events(type="checkout.session.completed")
+        event = next(each for each in events if each["data"]["object"]["id"] == payment.refs["session"])
+        body = self._stripe.body_of(event)
+        return body, dict(self._stripe.sign(body, {}))
+
+    def credit(self, payment: Payment, body: bytes, headers: dict[str, str]) -> tuple[float, Commits]:
+        """How long it takes until the balance has the credits, and what was committed for it."""
+        services, commits = self.services, self._recorded.begin()
+
+        def credited() -> None:
+            notice = services.stripe_webhooks.verify(body, headers)
+            services.inbox.store(notice)
+            services.payment_inbox.handle(f"stripe:{notice.id}")
+
+        seconds = timed(credited)
+        if not services.ledger.balance(payment.uid).available:
+            raise RuntimeError("the payment was not credited")
+        return seconds, commits
+
+    def again(self, commits: Commits) -> float:
+        """How long the same commits take of a store alone, on documents of their own."""
+        prefix = f"bench/{next(self._numbers)}"
+        copies: list[list[Write]] = [
+            [
+                Put(f"{prefix}/{write.path.replace('/', ':')}/copy", write.data)
+                for write in each
+                if not isinstance(write, Delete)
+            ]
+            for each in commits
+        ]
+        return timed(lambda: [self._bare.commit(writes) for writes in copies if writes])
+
+
+def main() -> None:
+    """Measure and print. Starts what it needs."""
+    with tempfile.TemporaryDirectory() as home, StripeStandIn() as stripe:
+        suite = Suite(home=Path(home), only=("firestore",))
+        with suite:
+            os.environ.update(suite.environment())
+            seed_packages(suite.project)
+            settings = {
+                **laptop_settings(),
+                **suite.environment(),
+                "STRIPE_API_BASE": stripe.url,
+                "STRIPE_SECRET_KEY": stripe.secret_key,
+                "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
+            }
+            services = production(parse_settings(settings))
+            bare = services.documents
+            recorded = Recorded(bare)
+            services.__dict__["documents"] = recorded
+            print_table(_rows(Till(services, stripe, bare, recorded)))
+
+
+def _rows(till: Till) -> Iterator[Row]:
+    _measure(till, 1, WARM_UP)
+    for in_flight in IN_FLIGHT:
+        ours, floor, count = _measure(till, in_flight, SAMPLES)
+        who = f"{in_flight} in flight" if in_flight > 1 else "1 at a time"
+        what = f"bare, the same {count} commits"
+        yield _row(f"webhook to credits, {who}, p50", statistics.median(ours), statistics.median(floor), what)
+        yield _row(f"webhook to credits, {who}, p99", percentile(ours, 99), percentile(floor, 99), what)
+
+
+def _measure(till: Till, in_flight: int, samples: int) -> tuple[list[float], list[float], int]:
+    """Ours and the floor, in rounds of so many at once, one after the other."""
+    ours: list[float] = []
+    floor: list[float] = []
+    commits: list[Commits] = []
+    with ThreadPoolExecutor(in_flight) as pool:
+        for _ in range(max(1, samples // in_flight)):
+            payments = [till.paid() for _ in range(in_flight)]
+            hooks = [(payment, *till.webhook(payment)) for payment in payments]
+            told = list(pool.map(lambda hook: till.credit(*hook), hooks))
+            ours += [seconds for seconds, _ in told]
+            commits = [each for _, each in told]
+            floor += list(pool.map(till.again, commits))
+    return ours, floor, len(commits[0])
+
+
+def _row(what: str, ours: float, floor: float, beside: str) -> Row:
+    return what, milliseconds(ours), f"{milliseconds(floor)} ({beside})", f"{ours / floor:.2f}×"
+
+
+if __name__ == "__main__":
+    main()

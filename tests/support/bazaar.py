@@ -1,0 +1,203 @@
+"""A bazaar: several instances of our side on Firestore, with the real adapters, and both stand-ins behind them."""
+
+import contextlib
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, request
+
+from emulator.payment_providers import payment_providers
+from emulator.seed import PACKAGES
+from emulator.stand_ins.paypal import PayPalStandIn
+from emulator.stand_ins.stripe import StripeStandIn
+from emulator.suite import Suite
+from functions.payment_webhooks import receive
+from shared.bootstrap import Services, production
+from shared.kernel.errors import Conflict, Unavailable
+from shared.kernel.ids import Uid, new_id, operation_id
+from shared.kernel.settings import parse_settings
+from shared.payments.payment import Payment, status_of
+from shared.payments.ports import ProviderName
+from shared.sagas.checkout import Wanted
+from shared.sagas.jobs import Turn
+from shared.sagas.payment_jobs import PaymentJobs
+from tests.contract.test_webhooks_on_stand_ins import served
+from tests.support.emulators import TEST_SEED
+
+INSTANCES = 3
+OFFSET_SECONDS_MAX = 0.005
+ROUNDS_MAX = 20
+LISTING_SECONDS = 60.0
+PACKAGE = "plus"
+BOUGHT = PACKAGES[PACKAGE]["credits"] + PACKAGES[PACKAGE]["bonus"]
+Racer = Callable[[Services], object]
+
+
+class Bazaar:
+    """Several instances of our side on one Firestore, and both stand-ins, delivering over HTTP to the first of them."""
+
+    def __init__(self, suite: Suite, project: str, stand_ins: dict[str, Any], settings: dict[str, str]) -> None:
+        key = {"LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}", "GCLOUD_PROJECT": project, "GOOGLE_CLOUD_PROJECT": project}
+        self.environment = {**suite.environment(), **settings, **key}
+        self.instances = [production(parse_settings(self.environment)) for _ in range(INSTANCES)]
+        self.stand_ins = stand_ins
+        self.first.packages.put(PACKAGE, PACKAGES[PACKAGE])
+
+    @property
+    def first(self) -> Services:
+        return self.instances[0]
+
+    def app(self) -> Flask:
+        app = Flask("webhooks")
+        webhooks = {"stripe": self.first.stripe_webhooks, "paypal": self.first.paypal_webhooks}
+        app.add_url_rule(
+            "/<name>", "hear", lambda name: receive(name, request, self.first, webhooks[name]), methods=["POST"]
+        )
+        return app
+
+    def begin(self, provider: ProviderName) -> Payment:
+        """A payment of a new user, tried until it is open."""
+        uid = Uid(new_id("user"))
+        wanted = Wanted(
+            uid=uid,
+            package=PACKAGE,
+            provider=provider,
+            flow="redirect",
+            success_url="https://app.example/thanks",
+            cancel_url="https://app.example/",
+        )
+        for _ in range(ROUNDS_MAX):
+            try:
+                return self.first.checkouts.begin(wanted, operation_id("race", uid), "f")
+            except Unavailable:
+                continue
+        raise AssertionError("the checkout never opened")
+
+    def pay(self, payment: Payment) -> None:
+        if payment.provider == "stripe":
+            self.stripe.pay(session=payment.refs["session"])
+        else:
+            self.paypal.approve(order=payment.refs["order"])
+
+    @property
+    def stripe(self) -> StripeStandIn:
+        stand_in: StripeStandIn = self.stand_ins["stripe_webhook"]
+        return stand_in
+
+    @property
+    def paypal(self) -> PayPalStandIn:
+        stand_in: PayPalStandIn = self.stand_ins["paypal_webhook"]
+        return stand_in
+
+    def stand_in(self, provider: str) -> StripeStandIn | PayPalStandIn:
+        return self.stripe if provider == "stripe" else self.paypal
+
+    def event_of(self, payment: Payment) -> str:
+        """The event that says that this payment was paid, or may be taken."""
+        if payment.provider == "stripe":
+            events = self.stripe.events(type="checkout.session.completed")
+            [found] = [each["id"] for each in events if each["data"]["object"]["id"] == payment.refs["session"]]
+        else:
+            events = self.paypal.events(type="CHECKOUT.ORDER.APPROVED")
+            [found] = [each["id"] for each in events if each["resource"]["id"] == payment.refs["order"]]
+        return str(found)
+
+    def captures(self, payment: Payment) -> int:
+        """How often its money was taken, as the provider has it."""
+        if payment.provider == "stripe":
+            return len(self.stripe.charges_for(reference=payment.refs["session"]))
+        return self.paypal.capture_count(order=payment.refs["order"])
+
+    # What comes at once ----------------------------------------------------------------------------------------------
+
+    def hear(self, payment: Payment) -> Racer:
+        """The webhook over HTTP, and what its document then triggers in any instance."""
+        event = self.event_of(payment)
+
+        def heard(services: Services) -> None:
+            assert self.stand_in(payment.provider).deliver(event) == 200
+            services.payment_inbox.handle(f"{payment.provider}:{event}")
+
+        return heard
+
+    def racers(self, payment: Payment) -> list[Racer]:
+        return [
+            self.hear(payment),
+            self.hear(payment),
+            lambda services: services.settlement.settle(payment.id),  # the return page
+            lambda services: services.settlement.settle(payment.id, patience=0),  # every_minute
+            lambda services: services.payment_replays.payment(payment.id),  # an operator
+        ]
+
+    def race(self, payment: Payment, seed: int) -> None:
+        """All of them, each from an instance of its own choosing, within five milliseconds."""
+        chance = random.Random(seed)
+        racers = self.racers(payment)
+        offsets = [chance.uniform(0, OFFSET_SECONDS_MAX) for _ in racers]
+        start = threading.Barrier(len(racers))
+
+        def run(racer: Racer, offset: float, services: Services) -> None:
+            start.wait()
+            threading.Event().wait(offset)
+            with contextlib.suppress(Unavailable, Conflict):  # the provider, the page or the next minute asks again
+                racer(services)
+
+        with ThreadPoolExecutor(len(racers)) as pool:
+            running = [
+                pool.submit(run, racer, offset, chance.choice(self.instances))
+                for racer, offset in zip(racers, offsets, strict=True)
+            ]
+            for each in running:
+                each.result()
+
+    # What is left ----------------------------------------------------------------------------------------------------
+
+    def every_minute(self, payments: list[Payment]) -> None:
+        """What the schedule does in the end: lists what no webhook brought, deals with notices, polls."""
+        services = self.first
+        jobs = PaymentJobs(
+            services.payments,
+            services.settlement,
+            services.inbox,
+            services.payment_inbox,
+            lambda: services.payment_providers,
+            services.clock,
+        )
+        jobs.listing(Turn("", services.clock, LISTING_SECONDS))
+        for payment in payments:
+            for _ in range(ROUNDS_MAX):
+                try:
+                    services.settlement.settle(payment.id)
+                except (Unavailable, Conflict):
+                    continue
+                break
+
+    def check(self, payments: list[Payment]) -> None:
+        """Nothing twice, nothing lost: each paid once, credited once, and every chain valid."""
+        ledger = self.first.ledger
+        found = {
+            payment.id: (
+                status_of(self.first.payments.get(payment.id)),
+                ledger.balance(payment.uid).available,
+                self.captures(payment),
+                ledger.verify(payment.uid),
+            )
+            for payment in payments
+        }
+        assert found == {payment.id: ("settled", BOUGHT, 1, []) for payment in payments}
+
+
+@contextlib.contextmanager
+def opened(suite: Suite, project: str, home: Path) -> Iterator[Bazaar]:
+    """A bazaar on this emulator, gone afterwards."""
+    with contextlib.ExitStack() as stack:
+        found = payment_providers(stack, {}, {"stripe": 0, "paypal": 0}, home)
+        it = Bazaar(suite, project, dict(found.stand_ins), found.settings)
+        url = stack.enter_context(served(it.app()))
+        for name, function in (("stripe", "stripe_webhook"), ("paypal", "paypal_webhook")):
+            found.stand_ins[function].target(urls=[f"{url}/{name}"])
+        yield it
