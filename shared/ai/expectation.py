@@ -1,7 +1,8 @@
 """What to expect of a model's answers: what its document says at first, refined by use, shared by all instances.
 
 `expectations/{model}` remembers the last answers, so that a new instance begins with what the others know. It is a hint
-and nothing depends on it: written with every answer while it is young, then now and then, never waited for.
+and nothing depends on it: written with every answer while it is young, then now and then. That one turn waits for the
+write, for two seconds at most; others that end meanwhile do not.
 """
 
 import threading
