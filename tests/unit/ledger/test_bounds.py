@@ -360,3 +360,19 @@ def test_a_refund_beyond_what_is_disputed_and_left_is_owed_to_the_micro(books):
     assert said == {"lot": "lot", "reversed": 70, "owed": 10}
     assert books.said(reverse("lot", 100)) == {"lot": "lot", "reversed": 0, "owed": 20}
     assert "hold" not in books.bodies[-1]
+
+
+def test_a_refund_takes_what_is_free_before_what_is_disputed_and_owes_nothing(books):
+    """Half of what was disputed went back and came again, outside of the dispute: 50 are free, 50 are not."""
+    books.do(grant("lot", 100))
+    books.do(suspend("dispute", "lot"))
+    books.do(reverse("lot", 50))
+    books.do(restore("lot", 0))
+
+    books.do(reverse("lot", 20))
+    free = (books.postings(), "hold" in books.bodies[-1])
+    said = books.said(reverse("lot", 60))
+
+    assert free == ([("available", "promo:welcome", 20, "lot")], False)
+    assert said == {"lot": "lot", "reversed": 40, "owed": 0}
+    assert books.postings() == [("available", "promo:welcome", 30, "lot"), ("held", "promo:welcome", 10, "lot")]

@@ -233,3 +233,12 @@ def test_the_export_of_an_account_in_motion_verifies():
     other.execute(UID, charge(1))
 
     assert verify_account([*begun, *lines], KEYS) == []
+
+
+def test_an_entry_tells_what_was_available_and_what_was_held_after_it(world):
+    world.ledger.execute(UID, grant("gift", 10))
+    world.ledger.execute(UID, hold("h", 4))
+
+    placed = world.ledger.history(UID, before=None, limit=1, kinds=frozenset({"hold"})).items[0]
+
+    assert (placed.amount, placed.balance_after, placed.held_after) == (0, 6, 4)

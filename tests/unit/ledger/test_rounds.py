@@ -461,3 +461,46 @@ def test_a_planted_entry_is_looked_for_on_a_head_that_nobody_moved(stage):
 
     assert {getattr(answer, "code", "") for answer in answers} == {"integrity_failed"}
     assert stage.store.entries == [2, 2]
+
+
+# Two of a kind, where the boundaries are ------------------------------------------------------------------------------
+
+
+def test_of_two_the_one_that_can_be_stored_is_not_told_of_the_other(stage):
+    poison = charge(1)
+    object.__setattr__(poison, "fingerprint", "\ud800")
+
+    answers = stage.do(charge(1), poison)
+
+    assert [type(answer) for answer in answers] == [Committed, InvalidWrite]
+
+
+def test_two_that_fail_twice_on_an_unchanged_head_are_committed_one_by_one(stage):
+    stage.clock.advance(int(WARM_SECONDS * 1000))
+    stage.said("precondition", "precondition")
+
+    stage.do(charge(1), charge(1))
+
+    assert stage.store.entries == [2, 2, 1, 1]
+
+
+def test_a_conflict_on_a_head_just_read_costs_a_pause_at_once():
+    stage = Stage(jitter=1.0)
+    stage.said(meanwhile(stage.spend), None)
+
+    stage.do(charge(1))
+
+    assert len(stage.clock.waits) == 1
+
+
+def test_a_fence_is_a_commit_and_counted_as_one(stage):
+    stage.said("lost", *["unavailable"] * 9)
+    stage.do(charge(10), deadline=stage.clock.monotonic() + 1)
+    stage.said()
+    before = stage.documents.get(f"accounts/{UID}").data["version"]
+
+    stage.do(charge(5_000))
+    fenced = stage.documents.get(f"accounts/{UID}").data["version"]
+    stage.do(charge(1))
+
+    assert (fenced, stage.documents.get(f"accounts/{UID}").data["version"]) == (before + 1, before + 2)
