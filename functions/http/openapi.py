@@ -110,6 +110,9 @@ def errors_of(route: Route) -> tuple[type[DomainError], ...]:
     return tuple(dict.fromkeys(found))
 
 
+KEY_PATTERN = r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$"
+"""Printable ASCII that is not all blank."""
+
 SECURITY_SCHEMES: Mapping[str, dict[str, str]] = {
     "firebase": {
         "type": "http",
@@ -166,7 +169,7 @@ def _parameters(route: Route) -> list[Any]:
     if route.query is not None and route.query is not Nothing:
         found.append({"in": "query", "schema": route.query})
     if route.is_remembered:
-        key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x20-\\x7e]*[\\x21-\\x7e][\\x20-\\x7e]*$"}
+        key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY_PATTERN}
         text = "Your name for this one intention; the same key and body have one effect and one answer."
         found.append({"in": "header", "name": "Idempotency-Key", "schema": key, "description": text})
     return found
