@@ -1,5 +1,6 @@
 """From a webhook's raw bytes to the credited balance, beside the bare cost of the same commits and documents."""
 
+import io
 import itertools
 import os
 import statistics
@@ -7,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from emulator.bench.tables import Row, milliseconds, percentile, print_table, timed
@@ -146,9 +148,11 @@ def main() -> None:
 
 
 def _rows(till: Till) -> Iterator[Row]:
-    _measure(till, 1, WARM_UP)
+    with redirect_stdout(io.StringIO()):
+        _measure(till, 1, WARM_UP)
     for in_flight in IN_FLIGHT:
-        ours, floor, count = _measure(till, in_flight, SAMPLES)
+        with redirect_stdout(io.StringIO()):  # what is measured logs as it goes
+            ours, floor, count = _measure(till, in_flight, SAMPLES)
         who = f"{in_flight} in flight" if in_flight > 1 else "1 at a time"
         what = f"bare, the same {count} commits"
         yield _row(f"webhook to credits, {who}, p50", statistics.median(ours), statistics.median(floor), what)
