@@ -193,6 +193,11 @@ class _Handler(BaseHTTPRequestHandler):
             seen.outcome, seen.status = "refused", HTTPStatus.NOT_FOUND
             self._error({"status": HTTPStatus.NOT_FOUND, "message": f"no such path: {self.path}"})
 
+    def _last(self, seen: Seen, answer: Json) -> None:
+        """Send the whole answer; noted before, for whoever reads it looks into the journal next."""
+        seen.outcome = "answered"
+        self._json(answer)
+
     # ── chat ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _chat(self, seen: Seen, body: Json, script: Json) -> None:
@@ -209,8 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             for _ in sent or [""]:
                 self._pause(script)
-            self._json(self._completion(seen, body, "".join(sent), script))
-            seen.chunks_sent, seen.outcome = len(sent), "answered"
+            seen.chunks_sent = len(sent)
+            self._last(seen, self._completion(seen, body, "".join(sent), script))
 
     def _usage(self, body: Json, script: Json, output: int) -> Json | None:
         counted = {"prompt_tokens": count_input(body.get("messages", [])), "completion_tokens": output}
@@ -243,9 +248,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._event(self._chunk(seen, body, {}, seen.finish_reason))
         if (body.get("stream_options") or {}).get("include_usage") and seen.usage is not None:
             self._event({**_head(seen, body, "chat.completion.chunk"), "choices": [], "usage": seen.usage})
+        seen.outcome = "answered"
         self._write(b"data: [DONE]\n\n")
         self.wfile.write(b"0\r\n\r\n")
-        seen.outcome = "answered"
 
     def _chunk(self, seen: Seen, body: Json, delta: Json, finish_reason: str | None) -> Json:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
@@ -253,6 +258,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _break(self, seen: Seen, script: Json) -> None:
         """End in the middle: with an error event, or as a line that is cut."""
+        seen.outcome = "cut"
         if script.get("as") == "event":
             self._event({"error": {"message": "The server had an error.", "type": "server_error", "code": None}})
             self.wfile.write(b"0\r\n\r\n")
@@ -260,7 +266,6 @@ class _Handler(BaseHTTPRequestHandler):
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
-        seen.outcome = "cut"
 
     # ── responses ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -292,13 +297,13 @@ class _Handler(BaseHTTPRequestHandler):
         if body.get("stream"):
             self._stream_response(seen, answer, sent, script)
         else:
-            self._json(answer)
-            seen.outcome = "answered"
+            self._last(seen, answer)
 
     def _stream_response(self, seen: Seen, answer: Json, sent: list[str], script: Json) -> None:
         self._open_stream()
         last = {"type": f"response.{answer['status']}", "response": answer}
         for number, event in enumerate([*response_events(answer, sent), last]):
+            seen.outcome = "answered" if event is last else seen.outcome
             if event["type"].endswith(".delta"):
                 if seen.chunks_sent == script.get("fail_after", -1):
                     self._break(seen, script)
@@ -308,7 +313,6 @@ class _Handler(BaseHTTPRequestHandler):
             told = {**event, "sequence_number": number}
             self._write(f"event: {event['type']}\ndata: {json.dumps(told)}\n\n".encode())
         self.wfile.write(b"0\r\n\r\n")
-        seen.outcome = "answered"
 
     # ── images and embeddings ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -318,8 +322,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer: Json = {"created": int(time.time()), "data": items}
         if script.get("usage"):
             answer["usage"] = seen.usage = script["usage"]
-        self._json(answer)
-        seen.outcome = "answered"
+        self._last(seen, answer)
 
     def _image(self, body: Json, script: Json, number: int) -> Json:
         if script.get("url") == "own":
@@ -341,8 +344,7 @@ class _Handler(BaseHTTPRequestHandler):
                 row["embedding"] = base64.b64encode(struct.pack(f"<{size}f", *row["embedding"])).decode()
         tokens = count_input([{"content": str(text)} for text in texts])
         seen.usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        self._json({"object": "list", "data": data, "model": body.get("model"), "usage": seen.usage})
-        seen.outcome = "answered"
+        self._last(seen, {"object": "list", "data": data, "model": body.get("model"), "usage": seen.usage})
 
     # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
