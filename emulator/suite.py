@@ -139,7 +139,7 @@ class Suite:
         require_free({name: port for name, port in self._wanted.items() if name in {*self.only, STORAGE}})
         project = self._assemble()
         command = [
-            tools.node(),
+            *tools.emulator_node(),
             str(tools.FIREBASE_CLI),
             "emulators:start",
             "--non-interactive",

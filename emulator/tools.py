@@ -11,6 +11,7 @@ from emulator.problems import LaptopProblem
 
 ROOT = Path(__file__).resolve().parent.parent
 FIREBASE_CLI = ROOT / "emulator" / "node_modules" / "firebase-tools" / "lib" / "bin" / "firebase.js"
+FRESH_CONNECTIONS = ROOT / "emulator" / "fresh-connections.cjs"
 JAVA_VERSION_MIN = 21
 NODE_VERSION_MIN = 20
 PROBE_TIMEOUT_SECONDS = 30
@@ -25,6 +26,11 @@ def node() -> str:
         message = f"Node.js {NODE_VERSION_MIN} or newer is needed for the emulators: install it from nodejs.org."
         raise LaptopProblem(message)
     return found
+
+
+def emulator_node() -> list[str]:
+    """The same, for a program that sends requests to functions: none goes over a connection used before."""
+    return [node(), "--require", str(FRESH_CONNECTIONS)]
 
 
 def java_home() -> Path | None:

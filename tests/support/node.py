@@ -4,6 +4,7 @@ import json
 import queue
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,10 +18,13 @@ class ScriptFailed(AssertionError):
     """The script ended with an error; the message is what it wrote to stderr."""
 
 
-def run_script(script: Path, given: object, *, timeout_seconds: float) -> Any:
-    """What the script prints. Raises ScriptFailed, or subprocess.TimeoutExpired with the script ended."""
+def run_script(script: Path, given: object, *, timeout_seconds: float, node: Sequence[str] = ()) -> Any:
+    """What the script prints, run by this `node` if one is named.
+
+    Raises ScriptFailed, or subprocess.TimeoutExpired with the script ended.
+    """
     done = subprocess.run(
-        [tools.node(), str(script)],
+        [*(node or [tools.node()]), str(script)],
         input=json.dumps(given),
         capture_output=True,
         text=True,
