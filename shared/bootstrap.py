@@ -492,6 +492,7 @@ class Services:
                 tariff=self.tariff,
                 preferences=self.preferences,
                 image_model=self.image_model,
+                images=self.images,
                 objects=self.objects,
                 clock=self.clock,
                 default_model=self.settings.default_image_model,

@@ -107,7 +107,8 @@ class AgentResult(Answer):
 
 
 class AgentTaskOut(Answer):
-    """An agent task. `reason` says why it is paused or failed, by an error's code or `step_limit`."""
+    """An agent task. `reason` says why it is paused or failed, or queued again after a failure, by an error's code,
+    `step_limit`, or `stuck`."""
 
     id = fields.String(required=True)
     goal = fields.String(required=True)
@@ -285,7 +286,7 @@ def cancel(call: Call) -> Any:
     scopes=AGENTS,
     body=AgentResumeIn,
     answer=AgentTaskOut,
-    errors=(TaskNotFound, TaskEnded, TaskRunning, InvalidValue),
+    errors=(TaskNotFound, TaskEnded, TaskRunning, TooManyTasks, InvalidValue),
 )
 def resume(call: Call) -> Any:
     """Go on with a task that paused or failed, with a larger budget or more steps if they are given."""

@@ -14,7 +14,15 @@ from shared.ledger.commands import BudgetClaim
 from shared.sagas.agent_desk import Desk
 from shared.sagas.agent_purse import CreditsHeld, Purse
 from shared.sagas.leases import LeaseLost
-from shared.sagas.tools.tool import OBSERVATION_CHARACTERS_MAX, Observation, TaskFile, Tool, ToolFailed, parse_arguments
+from shared.sagas.tools.tool import (
+    OBSERVATION_CHARACTERS_MAX,
+    LeavesThings,
+    Observation,
+    TaskFile,
+    Tool,
+    ToolFailed,
+    parse_arguments,
+)
 
 AT_ONCE_MAX = 8
 
@@ -93,6 +101,17 @@ class Acts:
                 desk.refresh()
         return None
 
+    def forget(self, desk: Desk, purse: Purse, acts: Sequence[Step]) -> None:
+        """Remove what uses of tools have stored that nobody will record; what cannot be removed goes with the user."""
+        for act in acts:
+            tool: object = self._tools.get(act.body["tool"])
+            if not isinstance(tool, LeavesThings):
+                continue
+            try:
+                tool.forget(self._use_of(desk, purse, act))
+            except DomainError as error:
+                log("tool_not_cleaned_up", "WARNING", task_id=desk.task.id, code=error.code)
+
     def _batch(self, desk: Desk, purse: Purse, acts: Sequence[Step]) -> Mapping[int, Rejected | CreditsHeld]:
         """These side by side; what the ledger refused, by the number of the step."""
         refusals: dict[int, Rejected | CreditsHeld] = {}
@@ -119,7 +138,12 @@ class Acts:
             if seen.files and not desk.has_room_for(seen.files):
                 seen = Observation(text="The files of this task are too large together.", failure="too_large")
             desk.record_observation(act.number, act.body["tool"], seen, use.held if seen.cost is not None else None)
-        except (LeaseLost, Rejected, CreditsHeld):
+        except LeaseLost:
+            use.give_back()
+            if not desk.is_awaited(act.number):
+                self.forget(desk, purse, [act])
+            raise
+        except (Rejected, CreditsHeld):
             use.give_back()
             raise
         if seen.cost is None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.ai.agent_tasks import (
+    ENDED,
     Owed,
     Step,
     StepKind,
@@ -65,6 +66,14 @@ class Desk:
         """What the next save is to say as well."""
         self._unsaved |= changes
         self._changed()
+
+    def is_awaited(self, act: int) -> bool:
+        """Whether this use of a tool is still to be recorded, by whoever has the task by now."""
+        found = self._leased.documents.get(self._leased.path)
+        if found is None:
+            return False
+        task = task_of(found)
+        return act in task.pending and task.status not in ENDED
 
     def settle(self, purse: Purse) -> None:
         """Charge for what was recorded; the next save says so."""

@@ -7,13 +7,13 @@ held, use the tools that are pending, or think.
 
 from collections.abc import Mapping, Sequence
 
-from shared.ai.agent_tasks import ENDED, LIVE, AgentTasks, Owed, Task, task_of, task_path
+from shared.ai.agent_tasks import ENDED, LIVE, AgentTasks, Owed, Step, Task, task_of, task_path
 from shared.ai.models import Catalogue, Model
 from shared.ai.tariff import Rate, Tariff
 from shared.ai.thinking import ThinkingModel, ThinkRequest, Thought, ToolSpec
 from shared.ai.tokens import Usage, expected_tokens
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
-from shared.kernel.documents import Documents
+from shared.kernel.documents import Data, Documents
 from shared.kernel.errors import DomainError, NotFound, Rejected
 from shared.kernel.events import Alerts, Message, Publisher, log
 from shared.kernel.money import Micro
@@ -102,7 +102,8 @@ class AgentSlice:
             return None
         due_at = to_datetime(self._clock.now() + LEASE_SECONDS * SECOND)
         status = "running" if task.status in LIVE else task.status
-        changes = {"attempts": task.attempts + 1, "status": status, "due_at": due_at}
+        reason = None if task.status in LIVE else task.reason
+        changes: Data = {"attempts": task.attempts + 1, "status": status, "reason": reason, "due_at": due_at}
         leased = self._leases.claim_read(document, LEASE_SECONDS, changes)
         if leased is None:
             return None
@@ -129,6 +130,7 @@ class AgentSlice:
         purse = self._taken_over(desk)
         if desk.task.is_cancel_asked:
             self._end(desk, "cancelled", None)
+            self._acts.forget(desk, purse, _pending(desk))
             return
         if desk.task.attempts > ATTEMPTS_MAX:
             self._bury(desk, "stuck")
@@ -139,7 +141,7 @@ class AgentSlice:
             self._end(desk, "cancelled", AccountClosed.code)
             return
         except RateLimited as refusal:
-            self._put_off(desk, int(refusal.params["retry_after_ms"]), attempts=0)
+            self._put_off(desk, refusal.code, int(refusal.params["retry_after_ms"]), attempts=0)
             return
         except (Rejected, NotFound) as refusal:
             self._pause(desk, refusal.code)
@@ -180,8 +182,7 @@ class AgentSlice:
         """Use the tools that are pending, or think. The reason if that was cut short; raises the ledger's refusals."""
         if not desk.task.pending:
             return self._think(desk, purse)
-        acts = [step for step in desk.steps if step.number in desk.task.pending]
-        refusal = self._acts.run(desk, purse, acts, until)
+        refusal = self._acts.run(desk, purse, _pending(desk), until)
         if refusal is not None:
             raise refusal
         return None
@@ -234,8 +235,10 @@ class AgentSlice:
         """The work is kept; `resume` goes on."""
         self._end(desk, "cancelled" if desk.task.is_cancel_asked else "paused", code)
 
-    def _put_off(self, desk: Desk, delay: Millis, *, attempts: int, is_clean: bool = True) -> None:
-        desk.close({"attempts": attempts}, due_at=self._clock.now() + delay, is_clean=is_clean)
+    def _put_off(self, desk: Desk, reason: str, delay: Millis, *, attempts: int, is_clean: bool = True) -> None:
+        """It waits to be tried again, and says why."""
+        waits: Data = {"status": "queued", "reason": reason, "attempts": attempts}
+        desk.close(waits, due_at=self._clock.now() + delay, is_clean=is_clean)
 
     def _bury(self, desk: Desk, reason: str) -> None:
         """It fails again and again: a person has to look. Its user may still resume it."""
@@ -244,14 +247,15 @@ class AgentSlice:
 
     def _set_aside(self, desk: Desk, error: Exception) -> None:
         """Try again later, each time later, and not for ever."""
-        code = error.code if isinstance(error, DomainError | CreditsHeld) else type(error).__name__
+        code = error.code if isinstance(error, DomainError | CreditsHeld) else INTERNAL
         is_harmless = code in UNSAID or isinstance(error, CreditsHeld)
         task = desk.task
-        log("agent_slice_failed", "ERROR", task_id=task.id, code=code, attempt=task.attempts)
+        kind = type(error).__name__
+        log("agent_slice_failed", "ERROR", task_id=task.id, code=code, error=kind, attempt=task.attempts)
         try:
             if task.attempts < ATTEMPTS_MAX:
                 delay = min(BACKOFF << task.attempts, BACKOFF_MAX)
-                self._put_off(desk, delay, attempts=task.attempts, is_clean=is_harmless)
+                self._put_off(desk, code, delay, attempts=task.attempts, is_clean=is_harmless)
             elif is_harmless:
                 self._pause(desk, code)
             else:
@@ -264,6 +268,10 @@ UNSAID = frozenset({"upstream_unavailable", "upstream_rejected"})
 """What a model fails with that has said nothing: no step was or will be recorded, so nothing needs to be held."""
 
 
+INTERNAL = "internal_error"
+"""The reason of a task that a fault of ours has stopped."""
+
+
 def think_name(task: Task) -> str:
     """What the next thought's hold is named by."""
     return f"think:{task.steps + 1}"
@@ -272,6 +280,11 @@ def think_name(task: Task) -> str:
 def _unrecorded(task: Task) -> list[str]:
     """The names under which a worker may hold something that no step tells of."""
     return [act_name(number) for number in task.pending] or [think_name(task)]
+
+
+def _pending(desk: Desk) -> list[Step]:
+    """The uses of tools that are still to be made, or to be made again."""
+    return [step for step in desk.steps if step.number in desk.task.pending]
 
 
 def _spec(tool: Tool) -> ToolSpec:

@@ -87,9 +87,12 @@ class Agents:
         Raises ModelNotFound, ModelUnpriced, ModelWithoutTools, TooManyTasks, InvalidValue, IdempotencyMismatch.
         """
         task_id = derived_id("task", request.operation)
+        try:
+            return self._begun(request, task_id)
+        except TaskNotFound:
+            pass
         model = self._model(request)
-        if self._tasks.live(request.uid, TASKS_LIVE_MAX + 1) > TASKS_LIVE_MAX:
-            raise TooManyTasks(TASKS_LIVE_MAX)
+        self._require_room(request.uid)
         files = _files(request.files)
         now = self._clock.now()
         wanted = Wanted(
@@ -105,13 +108,8 @@ class Agents:
         )
         data = new_task(task_id, wanted, files, at=now, due_at=now + GRACE)
         self._tasks.create(task_id, data, [file_write(task_id, request.uid, file, now) for file in files])
-        task = self._tasks.get(request.uid, task_id)
-        if task.fingerprint != request.fingerprint:
-            raise IdempotencyMismatch
-        if task.status == "queued":
-            self._slices.tell(task_id)
         log("agent_task_begun", task_id=task_id, uid=request.uid, model=model, budget=request.budget)
-        return task
+        return self._begun(request, task_id)
 
     def get(self, uid: Uid, task_id: str) -> Task:
         """One task of the user. Raises TaskNotFound."""
@@ -153,14 +151,16 @@ class Agents:
     ) -> Task:
         """Go on with a task that paused or failed, with a larger budget or more steps if they are given.
 
-        Raises TaskNotFound, TaskEnded, TaskRunning, InvalidValue.
+        Raises TaskNotFound, TaskEnded, TaskRunning, TooManyTasks, InvalidValue.
         """
         for attempt in range(1, PATCH_ATTEMPTS_MAX + 1):
             task, version = self._read(uid, task_id)
             if operation in task.resumed_by:
                 return task
+            changes = self._resumed(task, operation, budget, max_steps)
+            self._require_room(uid)
             try:
-                self._tasks.patch(task_id, self._resumed(task, operation, budget, max_steps), version)
+                self._tasks.patch(task_id, changes, version)
                 break
             except PreconditionFailed:
                 if attempt == PATCH_ATTEMPTS_MAX:
@@ -181,6 +181,22 @@ class Agents:
         """Say once more that this task may be gone on with."""
         del uid
         self._slices.tell(task_id)
+
+    def _begun(self, request: TaskRequest, task_id: str) -> Task:
+        """The task that this operation has created, told of once more while nobody has taken it up.
+
+        Raises TaskNotFound, IdempotencyMismatch.
+        """
+        task = self._tasks.get(request.uid, task_id)
+        if task.fingerprint != request.fingerprint:
+            raise IdempotencyMismatch
+        if task.status == "queued":
+            self._slices.tell(task_id)
+        return task
+
+    def _require_room(self, uid: Uid) -> None:
+        if self._tasks.live(uid, TASKS_LIVE_MAX) >= TASKS_LIVE_MAX:
+            raise TooManyTasks(TASKS_LIVE_MAX)
 
     def _read(self, uid: Uid, task_id: str) -> tuple[Task, Version]:
         task, version = self._tasks.read(task_id)

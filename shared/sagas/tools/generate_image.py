@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from shared.ai.images import Image, object_name, recorded
+from shared.ai.images import Image, ImageNotFound, Images, object_name, recorded
 from shared.ai.models import ASKED_FOR_BASE64, Catalogue, Model, ModelNotFound, ModelUnpriced
 from shared.ai.pictures import NoPicture, Picture, picture_of
 from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamUnavailable
@@ -51,6 +51,7 @@ class GenerateImage:
         tariff: Tariff,
         preferences: Preferences,
         image_model: ImageModel,
+        images: Images,
         objects: Objects,
         clock: Clock,
         default_model: str,
@@ -59,6 +60,7 @@ class GenerateImage:
         self._tariff = tariff
         self._preferences = preferences
         self._image_model = image_model
+        self._images = images
         self._objects = objects
         self._clock = clock
         self._default_model = default_model
@@ -68,7 +70,7 @@ class GenerateImage:
         model, size, price = self._chosen(arguments, use)
         held = use.hold(model.id, price, at_least=price)
         assert held == price, "all of a price is held, or nothing"
-        image_id = derived_id("img", use.operation)
+        image_id = _image_id(use)
         name = object_name(use.uid, image_id)
         picture = self._stored(name) or self._painted(name, model, arguments["prompt"], size)
         at = self._clock.now()
@@ -90,6 +92,13 @@ class GenerateImage:
         )
         text = f"Painted: image {image_id}, {picture.width} × {picture.height} pixels, among the user's images."
         return Observation(text=text, images=(image_id,), cost=price, writes=(recorded(image),))
+
+    def forget(self, use: ToolUse) -> None:
+        """See `LeavesThings.forget`."""
+        try:
+            self._images.by_id(_image_id(use))
+        except ImageNotFound:
+            self._objects.delete(object_name(use.uid, _image_id(use)))
 
     def _chosen(self, arguments: Mapping[str, Any], use: ToolUse) -> tuple[Model, str, Micro]:
         wanted = arguments.get("model") or self._preferences.get(use.uid)["image_model"] or self._default_model
@@ -123,3 +132,8 @@ class GenerateImage:
         if self._objects.put(name, picture.content, picture.content_type):
             return picture
         return picture_of(self._objects.read(name))
+
+
+def _image_id(use: ToolUse) -> str:
+    """The same for this use, however often it is tried."""
+    return derived_id("img", use.operation)

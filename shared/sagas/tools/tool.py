@@ -7,7 +7,7 @@ works for through `ToolUse` and nothing else: no user, no other task, no budget 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from shared.ai.tokens import Usage
 from shared.kernel.documents import Write
@@ -127,6 +127,15 @@ class Tool(Protocol):
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
         """Do it, in bounded time. `arguments` fit the schema. Raises ToolFailed, and the ledger's refusals."""
+        ...
+
+
+@runtime_checkable
+class LeavesThings(Protocol):
+    """A tool that stores something before its use is recorded."""
+
+    def forget(self, use: ToolUse) -> None:
+        """Remove what this use has stored, if no step tells of it. Only for a use that nobody will go on with."""
         ...
 
 

@@ -325,20 +325,59 @@ def _begin(services: Any) -> Any:
 def test_what_was_painted_before_a_crash_is_not_painted_again(world):
     task = world.begin()
 
-    class Dying:
-        """A bucket whose worker dies when it has stored something."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(world.objects, name)
-
-        def put(self, name: str, content: bytes, content_type: str) -> bool:
-            world.objects.put(name, content, content_type)
-            raise Crash
-
-    dying = world.on(world.documents, objects=Dying())
+    dying = world.on(world.documents, objects=DyingBucket(world.objects))
     assert crashed(lambda: dying.agent_slice.run(task.id))
     world.clock.advance(LEASE)
     world.run(task)
 
     check(world, task)
     assert len(world.image_model.requests) == 1
+
+
+class DyingBucket:
+    """A bucket whose worker dies when it has stored something."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def put(self, name: str, content: bytes, content_type: str) -> bool:
+        self._inner.put(name, content, content_type)
+        raise Crash
+
+
+def test_what_was_painted_before_a_crash_goes_if_the_task_is_cancelled_then(world):
+    task = world.begin()
+    dying = world.on(world.documents, objects=DyingBucket(world.objects))
+    assert crashed(lambda: dying.agent_slice.run(task.id))
+    assert world.objects.names("images/")
+
+    world.clock.advance(LEASE)
+    world.services.agents.cancel(ANN, task.id)
+
+    assert world.run(task).status == "cancelled"
+    assert world.objects.names("images/") == []
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_what_is_painted_behind_the_back_of_its_task_goes(world, is_gone):
+    """A worker is paused while it paints; its task is erased, or cancelled by an heir, before it wakes."""
+    task = world.begin()
+
+    class Slow(ScriptedImageModel):
+        def generate(self, request: Any) -> Any:
+            world.clock.advance(LEASE)
+            if is_gone:
+                world.services.agents.erase(ANN)
+                world.services.images.erase(ANN)
+            else:
+                world.services.agents.cancel(ANN, task.id)
+            return world.image_model.generate(request)
+
+    world.on(world.documents, image_model=Slow()).agent_slice.run(task.id)
+
+    assert len(world.image_model.requests) == 1
+    assert world.objects.names("images/") == []
+    assert world.services.images.list(ANN).items == []

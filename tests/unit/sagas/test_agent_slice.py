@@ -187,11 +187,19 @@ def test_what_cannot_be_begun_is_refused(world):
 
 def test_a_user_has_so_many_tasks_under_way(world):
     world.user()
-    for _ in range(TASKS_LIVE_MAX + 1):
+    paused = world.run(world.begin(max_steps=1))
+    request = TaskRequest(uid=ANN, goal="g", budget=Micro(CREDIT), operation=OperationId("op_same"), fingerprint="f")
+    first = world.services.agents.begin(request)
+    for _ in range(TASKS_LIVE_MAX - 1):
         world.begin()
 
     with pytest.raises(TooManyTasks):
         world.begin()
+    with pytest.raises(TooManyTasks):
+        world.services.agents.resume(ANN, paused.id, OperationId("op_r"), budget=None, max_steps=9)
+    assert world.services.agents.begin(request).id == first.id
+    world.services.agents.cancel(ANN, first.id)
+    assert world.begin().status == "queued"
 
 
 def _model() -> dict[str, Any]:
@@ -254,7 +262,7 @@ def test_what_others_hold_is_waited_for():
     lent = world.services.ledger.holding(ANN, Micro(LEAST), operation=OperationId("op_other"), expected_step=Micro(1))
     task = world.begin()
     world.services.agent_slice.run(task.id)
-    assert world.task(task).status == "running"
+    assert (world.task(task).status, world.task(task).reason) == ("queued", "insufficient_credits")
 
     lent.release()
     world.clock.advance(MINUTE)
@@ -405,6 +413,23 @@ def test_an_upstream_that_is_down_is_tried_again_later_and_not_for_ever(world):
     assert world.run(task).status == "completed"
 
 
+def test_while_it_waits_to_be_tried_again_a_task_says_why(world):
+    world.user()
+    task = world.begin()
+
+    def down(_):
+        raise UpstreamUnavailable
+
+    world.thinker.before = down
+    world.services.agent_slice.run(task.id)
+    waiting = world.task(task)
+    world.thinker.before = None
+
+    assert (waiting.status, waiting.reason) == ("queued", "upstream_unavailable")
+    assert waiting.due_at is not None
+    assert (world.run(task).status, world.task(task).reason) == ("completed", None)
+
+
 def test_a_model_that_refuses_pauses_the_task(world):
     world.user()
 
@@ -426,7 +451,7 @@ def test_a_task_that_fails_again_and_again_is_buried_with_an_alert(world):
     world.thinker.before = poison
     task = world.run(world.begin())
 
-    assert (task.status, task.reason, task.due_at) == ("failed", "RuntimeError", None)
+    assert (task.status, task.reason, task.due_at) == ("failed", "internal_error", None)
     assert [(alert.event, alert.fields["task_id"]) for alert in world.alerts.raised] == [("agent_task_dead", task.id)]
     assert len(world.thinker.requests) == ATTEMPTS_MAX
     world.settle()
