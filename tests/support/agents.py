@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from shared.ai.agent_tasks import Step, Task
@@ -24,6 +25,7 @@ from shared.platform.memory.publisher import MemoryPublisher
 from shared.platform.memory.web import MemoryWeb
 from shared.sagas.agents import TaskRequest
 from tests.rules.table import COLLECTIONS
+from tests.support.faults import Crash, FaultyDocuments
 from tests.support.indexes import IndexCheckedDocuments
 
 ANN = Uid("ann")
@@ -186,3 +188,51 @@ class AgentWorld:
 def kinds(trail: Sequence[str]) -> list[str]:
     """A trail in no order: tools that run side by side end in any."""
     return sorted(trail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undisturbed:
+    """What comes of the whole job if nothing goes wrong: its trail, its charges, and a worker's commits."""
+
+    trail: Sequence[str]
+    charges: Sequence[int]
+    commits: int
+
+
+@cache
+def undisturbed() -> Undisturbed:
+    """The job, done once in peace."""
+    world = AgentWorld()
+    world.user()
+    task = world.begin()
+    documents = FaultyDocuments(world.documents)
+    world.on(documents).agent_slice.run(task.id)
+    return Undisturbed(trail=kinds(world.task(task).trail), charges=world.charges(), commits=documents.commits)
+
+
+def as_if_undisturbed(world: AgentWorld, task: Task) -> None:
+    """As if nothing had happened: to its user, and to every auditor."""
+    task = world.task(task)
+    steps = world.steps(task)
+    world.settle()
+
+    assert (task.status, task.reason, task.answer_step) == ("completed", None, len(steps))
+    assert [step.number for step in steps] == list(range(1, len(steps) + 1))
+    assert kinds(task.trail) == undisturbed().trail
+    assert world.charges() == undisturbed().charges
+    assert (task.spent, world.spent(), sum(task.charges.values())) == (JOB_COST, JOB_COST, JOB_COST)
+    assert world.services.ledger.balance(ANN).held == 0
+    assert world.services.ledger.verify(ANN) == []
+    assert tuple(image.id for image in world.services.images.list(ANN).items) == task.images
+    assert len(world.objects.names("images/")) == len(task.images) == 1
+    assert (task.owed, task.pending, task.due_at) == ((), (), None)
+    assert {act.number for act in steps if act.kind == "act"} == {s.body["act"] for s in steps if s.kind == "observe"}
+
+
+def crashed(run: Callable[[], object]) -> bool:
+    """Whether the process of this ended there."""
+    try:
+        run()
+    except Crash:
+        return True
+    return False

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pytest
 
 from shared.ai.web import Page
+from shared.bootstrap import Services
 from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Documents, Version
 from shared.kernel.ids import OperationId
@@ -23,13 +24,26 @@ from shared.platform.memory.chat_model import ScriptedChatModel
 from shared.platform.memory.image_model import ScriptedImageModel
 from shared.sagas.agent_desk import LEASE_SECONDS
 from shared.sagas.agents import TaskRequest
-from tests.support.agents import ANN, ASKED, CREDIT, JOB_COST, PAINTED, THOUGHT, AgentWorld, Thinker, kinds
+from tests.support.agents import (
+    ANN,
+    ASKED,
+    CREDIT,
+    JOB_COST,
+    PAINTED,
+    THOUGHT,
+    AgentWorld,
+    Thinker,
+    as_if_undisturbed,
+    crashed,
+    undisturbed,
+)
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.ledger_faults import COMMIT_FAULTS, Fault, Weather, once
 
 LEASE = LEASE_SECONDS * SECOND
 POINTS_MAX = 60
 WAIT_SECONDS = 30
+PARTS = ("web", "chat_model", "image_model", "objects")
 
 When = Literal["before", "after"]
 
@@ -65,38 +79,7 @@ class PausingDocuments(FaultyDocuments):
         assert self.go.wait(WAIT_SECONDS), "somebody lets it go"
 
 
-def undisturbed() -> tuple[list[str], list[int], int]:
-    """The trail, the charges and the number of a worker's commits, if nothing goes wrong."""
-    world = AgentWorld()
-    world.user()
-    task = world.begin()
-    documents = FaultyDocuments(world.documents)
-    world.on(documents).agent_slice.run(task.id)
-    return kinds(world.task(task).trail), world.charges(), documents.commits
-
-
-TRAIL, CHARGES, COMMITS = undisturbed()
-
-
-def check(world: AgentWorld, task: Any) -> None:
-    """As if nothing had happened: to its user, and to every auditor."""
-    task = world.task(task)
-    steps = world.steps(task)
-    world.settle()
-
-    assert (task.status, task.reason, task.answer_step) == ("completed", None, len(steps))
-    assert [step.number for step in steps] == list(range(1, len(steps) + 1))
-    assert kinds(task.trail) == TRAIL
-    assert world.charges() == CHARGES
-    assert (task.spent, world.spent(), sum(task.charges.values())) == (JOB_COST, JOB_COST, JOB_COST)
-    assert world.services.ledger.balance(ANN).held == 0
-    assert world.services.ledger.verify(ANN) == []
-    assert tuple(image.id for image in world.services.images.list(ANN).items) == task.images
-    assert len(world.objects.names("images/")) == len(task.images) == 1
-    assert (task.owed, task.pending, task.due_at) == ((), (), None)
-    assert {act.number for act in steps if act.kind == "act"} == {s.body["act"] for s in steps if s.kind == "observe"}
-
-
+COMMITS = undisturbed().commits
 POINTS: list[tuple[int, When]] = [(number, when) for number in range(1, COMMITS + 1) for when in ("before", "after")]
 
 
@@ -107,17 +90,9 @@ def world():
     return made
 
 
-def crashed(run: Callable[[], object]) -> bool:
-    try:
-        run()
-    except Crash:
-        return True
-    return False
-
-
 def test_a_job_has_as_many_points_as_this_file_thinks():
     assert 15 <= COMMITS <= POINTS_MAX
-    assert sorted([THOUGHT] * 4 + [ASKED, PAINTED]) == CHARGES
+    assert sorted([THOUGHT] * 4 + [ASKED, PAINTED]) == undisturbed().charges
 
 
 @pytest.mark.parametrize(("number", "when"), POINTS)
@@ -129,7 +104,7 @@ def test_a_crash_at_any_commit_and_the_message_again(world, number, when):
     world.clock.advance(LEASE)
     world.run(task)
 
-    check(world, task)
+    as_if_undisturbed(world, task)
 
 
 @pytest.mark.parametrize(("number", "when"), POINTS)
@@ -144,7 +119,7 @@ def test_a_crash_at_any_commit_and_two_workers_at_once(world, number, when):
         list(pool.map(lambda worker: worker.run(task.id), workers))
     world.run(task)
 
-    check(world, task)
+    as_if_undisturbed(world, task)
 
 
 @pytest.mark.parametrize(("number", "when"), POINTS)
@@ -161,7 +136,7 @@ def test_a_worker_paused_at_any_commit_wakes_up_when_another_is_done(world, numb
     zombie.join(WAIT_SECONDS)
 
     assert not zombie.is_alive()
-    check(world, task)
+    as_if_undisturbed(world, task)
 
 
 @pytest.mark.parametrize(("number", "when"), POINTS)
@@ -186,7 +161,7 @@ def test_a_worker_paused_at_any_commit_wakes_up_while_another_works(world, numbe
     first.join(WAIT_SECONDS)
     world.run(task)
 
-    check(world, task)
+    as_if_undisturbed(world, task)
 
 
 @pytest.mark.parametrize("fault", COMMIT_FAULTS)
@@ -200,59 +175,113 @@ def test_a_commit_of_whom_nobody_knows_what_became(world, number, fault: Fault):
 
     world.run(task)
 
-    check(world, task)
+    as_if_undisturbed(world, task)
 
 
-@pytest.mark.parametrize("number", range(1, 5))
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_around_a_call_of_the_model(world, number, when):
-    task = world.begin()
+# ── the calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    class Dying(Thinker):
+CALLS: list[tuple[str, int]] = [*(("model", number) for number in range(1, 5)), *((part, 1) for part in PARTS)]
+AROUND = [(part, number, when) for part, number in CALLS for when in ("before", "after")]
+
+
+def interrupted(world: AgentWorld, part: str, number: int, when: When, do: Callable[[], None]) -> Services:
+    """An instance that does this before, or after, the given call of a model or a tool."""
+    count = 0
+
+    def around(call: Callable[..., Any], *given: Any) -> Any:
+        nonlocal count
+        count += 1
+        is_here = count == number
+        if is_here and when == "before":
+            do()
+        answered = call(*given)
+        if is_here and when == "after":
+            do()
+        return answered
+
+    class Model(Thinker):
         def think(self, request: Any) -> Any:
-            said = super().think(request) if when == "after" else None
-            if len(self.requests) + (when == "before") == number:
-                raise Crash
-            return said or super().think(request)
+            return around(super().think, request)
 
-    dying = world.on(world.documents, thinking_model=Dying())
-    assert crashed(lambda: dying.agent_slice.run(task.id))
-    world.clock.advance(LEASE)
-    world.run(task)
+    class Web:
+        def fetch(self, url: str) -> Page:
+            page: Page = around(world.web.fetch, url)
+            return page
 
-    check(world, task)
+    class Asked(ScriptedChatModel):
+        def stream(self, request: Any) -> Any:
+            return around(world.chat_model.stream, request)
+
+    class Painter(ScriptedImageModel):
+        def generate(self, request: Any) -> Any:
+            return around(world.image_model.generate, request)
+
+    class Bucket:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.objects, name)
+
+        def put(self, *given: Any) -> bool:
+            return bool(around(world.objects.put, *given))
+
+    given = {
+        "thinking_model": Model(),
+        "web": Web(),
+        "chat_model": Asked(),
+        "image_model": Painter(),
+        "objects": Bucket(),
+    }
+    name = "thinking_model" if part == "model" else part
+    return world.on(world.documents, **{name: given[name]})
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("part", ["web", "chat_model", "image_model"])
-def test_a_crash_around_a_call_of_a_tool(world, part, when):
+def crash() -> None:
+    raise Crash
+
+
+@pytest.mark.parametrize("heirs", [1, 2])
+@pytest.mark.parametrize(("part", "number", "when"), AROUND)
+def test_a_crash_around_any_call(world, part, number, when, heirs):
     task = world.begin()
 
-    class DyingWeb:
-        def fetch(self, url: str) -> Page:
-            if when == "after":
-                world.web.fetch(url)
-            raise Crash
-
-    class DyingModel(ScriptedChatModel):
-        def stream(self, request: Any) -> Any:
-            if when == "after":
-                list(world.chat_model.stream(request))
-            raise Crash
-
-    class DyingPainter(ScriptedImageModel):
-        def generate(self, request: Any) -> Any:
-            if when == "after":
-                world.image_model.generate(request)
-            raise Crash
-
-    parts = {"web": DyingWeb, "chat_model": DyingModel, "image_model": DyingPainter}
-    dying = world.on(world.documents, **{part: parts[part]()})
-    assert crashed(lambda: dying.agent_slice.run(task.id))
+    assert crashed(lambda: interrupted(world, part, number, when, crash).agent_slice.run(task.id))
     world.clock.advance(LEASE)
+    workers = [world.on(world.documents).agent_slice for _ in range(heirs)]
+    with ThreadPoolExecutor(heirs) as pool:
+        list(pool.map(lambda worker: worker.run(task.id), workers))
     world.run(task)
 
-    check(world, task)
+    as_if_undisturbed(world, task)
+
+
+@pytest.mark.parametrize("is_working", [True, False])
+@pytest.mark.parametrize(("part", "number", "when"), AROUND)
+def test_a_worker_paused_around_any_call_wakes_up_while_its_heir_works_or_when_it_is_done(
+    world, part, number, when, is_working
+):
+    task = world.begin()
+    is_there, go = threading.Event(), threading.Event()
+
+    def pause() -> None:
+        is_there.set()
+        assert go.wait(WAIT_SECONDS), "somebody lets it go"
+
+    zombie = threading.Thread(target=interrupted(world, part, number, when, pause).agent_slice.run, args=(task.id,))
+    zombie.start()
+    assert is_there.wait(WAIT_SECONDS)
+
+    def wake(_: Any) -> None:
+        if is_working and not go.is_set():
+            go.set()
+            zombie.join(WAIT_SECONDS)
+
+    world.clock.advance(LEASE)
+    world.on(world.documents, thinking_model=Thinker(world.job, before=wake)).agent_slice.run(task.id)
+    go.set()
+    zombie.join(WAIT_SECONDS)
+    world.run(task)
+
+    assert not zombie.is_alive()
+    as_if_undisturbed(world, task)
 
 
 def test_a_worker_that_dies_every_time_is_not_tried_for_ever(world):
@@ -330,7 +359,7 @@ def test_what_was_painted_before_a_crash_is_not_painted_again(world):
     world.clock.advance(LEASE)
     world.run(task)
 
-    check(world, task)
+    as_if_undisturbed(world, task)
     assert len(world.image_model.requests) == 1
 
 
