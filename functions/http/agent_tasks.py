@@ -107,8 +107,7 @@ class AgentResult(Answer):
 
 
 class AgentTaskOut(Answer):
-    """An agent task. `reason` says why it is paused or failed, or queued again after a failure, by an error's code,
-    `step_limit`, or `stuck`."""
+    """An agent task. `reason` says why it paused, failed or is queued again: an error's code, `step_limit`, `stuck`."""
 
     id = fields.String(required=True)
     goal = fields.String(required=True)
