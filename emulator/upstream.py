@@ -32,6 +32,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from emulator.agent_play import agent_move
 from emulator.pictures import painted
 from emulator.ports import LOOPBACK
 from emulator.shapes import (
@@ -201,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
     # ── chat ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _chat(self, seen: Seen, body: Json, script: Json) -> None:
-        script = {"tool_calls": demanded_call(body), **script}
+        script = {"tool_calls": demanded_call(body), **(script or agent_move(body) or {})}
         shaped = shaped_reply(body.get("response_format") or {})
         pieces = [] if script["tool_calls"] else tokens_of(script.get("reply", shaped or REPLY))
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(pieces)

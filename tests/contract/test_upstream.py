@@ -1,6 +1,7 @@
 """The stand-in provider speaks as OpenAI's own SDK expects, and does every unusual thing tests ask of it."""
 
 import base64
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -166,3 +167,26 @@ def test_a_client_without_a_key_is_refused(upstream: Upstream):
     answer = requests.post(f"{upstream.url}/v1/chat/completions", json={"messages": QUESTION}, timeout=PATIENCE_SECONDS)
 
     assert (answer.status_code, answer.json()["error"]["type"]) == (401, "invalid_request_error")
+
+
+def test_an_agents_task_that_nobody_scripted_is_played(client: openai.OpenAI):
+    names = ("plan", "calculator", "web_fetch", "write_artifact", "generate_image")
+    tools: list[Any] = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in names]
+    goal = "Work out 1.15^30, read https://example.com/a-1, paint it, and write it to growth.md"
+    messages: list[Any] = [{"role": "user", "content": goal}]
+    called: list[tuple[str, Any]] = []
+    while not (
+        said := client.chat.completions.create(model="m", messages=messages, tools=tools).choices[0].message
+    ).content:
+        calls = cast("Any", said.tool_calls)
+        called += [(call.function.name, json.loads(call.function.arguments)) for call in calls]
+        messages.append({"role": "assistant", "content": None, "tool_calls": [call.model_dump() for call in calls]})
+        messages += [{"role": "tool", "tool_call_id": call.id, "content": f"({call.function.name})"} for call in calls]
+
+    names_called = [name for name, _ in called]
+    given = dict(called)
+    assert names_called == ["plan", "calculator", "web_fetch", "generate_image", "plan", "write_artifact"]
+    assert given["calculator"] == {"expression": "1.15^30"}
+    assert given["web_fetch"] == {"url": "https://example.com/a-1"}
+    assert given["write_artifact"]["name"] == "growth.md"
+    assert said.content.startswith("1.15^30 is (calculator). What I found is in growth.md.")
