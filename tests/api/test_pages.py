@@ -1,4 +1,5 @@
 import re
+from itertools import product
 
 import pytest
 
@@ -176,3 +177,29 @@ def test_every_route_that_is_not_public_asks_for_a_token():
             operation = told["paths"][route.path][route.method.lower()]
             assert (operation["security"] == []) is route.access.is_public
             assert ("401" in operation["responses"]) is not route.access.is_public
+
+
+# ── what people with weak eyes can read (WCAG 2.2, 1.4.3) ────────────────────────────────────────────────────────────
+
+CONTRAST_MIN = 4.5
+TEXTS = ("ink", "muted", "faint", "accent", "good", "bad", "warn")
+GROUNDS = ("bg", "surface", "raised", "accent-soft")
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'])
+def test_every_text_of_the_playground_stands_out_from_what_is_behind_it(world, theme):
+    css = world.call("GET", "/docs/assets/playground.css").get_data(as_text=True)
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", css.partition(theme)[2].partition("}")[0]))
+
+    faint = {}
+    for text, ground in [*product(TEXTS, GROUNDS), ("accent-ink", "accent")]:
+        light, dark = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
+        if (light + 0.05) / (dark + 0.05) < CONTRAST_MIN:
+            faint[text, ground] = round((light + 0.05) / (dark + 0.05), 2)
+    assert faint == {}

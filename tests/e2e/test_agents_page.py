@@ -41,13 +41,15 @@ def scripted(upstream, goals):
     upstream.script(contains=goals["whole"], reply="It is in growth.md.")
     says(goals["slow"], ("calculator", {"expression": "1"}), delay_ms=SLOW_MS)
     upstream.script(contains=goals["poor"], reply="Here it is.")
+    upstream.script(contains=goals["away"], times=0, error={"status": 503, "message": "away"})
 
 
 @pytest.fixture(scope="module", params=WIDTHS)
 def story(request, suite, suite_upstream, browser):
     seed_models(suite.project)
     width, height = WIDTHS[request.param]
-    goals = {name: f"{name} goal {uuid.uuid4().hex[:8]}" for name in ("whole", "slow", "poor")}
+    goals = {name: f"{name} goal {uuid.uuid4().hex[:8]}" for name in ("whole", "slow", "poor", "away")}
+    goals["played"] = f"Paint 2^12 lighthouses and note it in sea-{uuid.uuid4().hex[:8]}.md"
     scripted(suite_upstream, goals)
     return run_script(
         SCRIPT,
@@ -87,6 +89,25 @@ def test_a_task_without_budget_says_why_and_goes_on_with_one(story):
     assert story["paused"]["status"] == "paused"
     assert "budget" in story["paused"]["reason"].lower()
     assert (story["resumed"]["status"], story["resumed"]["answer"]) == ("completed", "Here it is.")
+
+
+def test_a_task_that_waits_for_its_model_says_so(story):
+    assert story["waiting"]["status"] == "queued"
+    assert story["waiting"]["reason"] == "The model does not answer. It is tried again by itself."
+
+
+def test_what_it_painted_is_shown_and_its_answer_told_once(story):
+    played = story["played"]
+
+    assert (played["status"], played["reason"]) == ("completed", "")
+    assert played["answer"].startswith("2^12 is 4096. ")
+    assert [step for step in played["steps"] if "2^12 is 4096" in step] == []
+    assert any(step.endswith("expression: 2^12") for step in played["steps"])
+    assert played["files"][0].startswith("sea-")
+
+
+def test_who_signs_out_leaves_nothing_on_the_page(story):
+    assert story["left"] == 0
 
 
 def test_nothing_hangs_over_the_edge_and_nothing_complains(story):

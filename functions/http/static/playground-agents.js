@@ -6,13 +6,24 @@ const TASKS_PAGE = 20;
 const GOALS = [
   "Work out 1.15^30 exactly, and write it to growth.md with a sentence about it",
   "Read https://example.com and summarise it in two lines",
+  "Paint a lighthouse at dusk, and note in cover.md what it is for",
 ];
 const SETTLED = ["paused", "completed", "failed", "cancelled"];
+// Why a task rests, and what may be done about it; then why one waits, and is gone on with by itself.
 const REASONS = {
   budget_exceeded: "The budget is used up. Resume with a larger one.",
   insufficient_credits: "There are not enough credits. Get some, then resume.",
-  step_limit: "The step limit is reached. Resume with more steps.",
-  upstream_unavailable: "The model does not answer. Try again later.",
+  step_limit: "The step limit is reached. Resume for 25 more.",
+  upstream_unavailable: "The model does not answer. Resume later.",
+  upstream_rejected: "The model refused this. Another goal may help.",
+  account_frozen: "This account is frozen until an operator has looked.",
+  model_not_found: "This model is not offered any more. Begin anew with another.",
+  stuck: "This task failed again and again; an operator was told. It may be resumed.",
+  internal_error: "Something went wrong on our side; an operator was told. It may be resumed.",
+};
+const WAITS = {
+  upstream_unavailable: "The model does not answer.", rate_limited: "Too many calls at once.",
+  insufficient_credits: "Other calls hold the credits.", budget_exceeded: "Other steps hold the budget.",
 };
 
 const desk = { uid: null, task: null, stops: [], known: null, steps: new Map(), cursor: null };
@@ -80,7 +91,21 @@ function leaveTask() {
   for (const stop of desk.stops) stop();
   Object.assign(desk, { task: null, stops: [], known: null, steps: new Map() });
   $("task").hidden = true;
-  $("task-steps").replaceChildren();
+  for (const id of ["task-steps", "task-images"]) $(id).replaceChildren();
+}
+
+// Whoever comes next sees nothing of whoever was here.
+function leaveAgents() {
+  leaveTask();
+  desk.uid = null;
+  $("tasks").replaceChildren();
+  $("begin").reset();
+}
+
+function reasonOf(known) {
+  if (!known.reason || known.status === "completed") return "";
+  const words = known.reason.replaceAll("_", " ");
+  return known.status === "queued" ? `${WAITS[known.reason] || `${words}.`} It is tried again by itself.` : REASONS[known.reason] || words;
 }
 
 function showTask(id) {
@@ -102,10 +127,12 @@ function drawTaskState(known) {
   $("task-status").textContent = known.is_cancel_asked && !isSettled ? "cancelling" : known.status;
   $("task").dataset.status = known.status;
   $("task-money").textContent = `${credits(known.spent)} of ${credits(known.budget)} credits`;
-  $("task-reason").textContent = known.reason && known.status !== "completed" ? REASONS[known.reason] || known.reason.replaceAll("_", " ") : "";
+  $("task-reason").textContent = reasonOf(known);
   $("task-plan").replaceChildren(...known.plan.map((step) => el("li", { class: `is-${step.status}` }, step.title)));
   $("cancel-task").hidden = !["queued", "running", "paused"].includes(known.status) || known.is_cancel_asked;
   $("resume-task").hidden = !["paused", "failed"].includes(known.status);
+  $("resume-budget").required = known.reason === "budget_exceeded";
+  $("resume-budget").placeholder = `Now ${credits(known.budget)}`;
   drawCosts();
   drawResult(known);
   if (isSettled && !wasSettled) loadTasks().catch(explain);
@@ -113,10 +140,31 @@ function drawTaskState(known) {
 
 function drawResult(known) {
   $("task-answer").textContent = known.status === "completed" ? known.answer : "";
-  $("task-sources").replaceChildren(...known.sources.map((source) => el("li", {}, source)));
+  $("task-sources").replaceChildren(...known.sources.map((source) => el("li", {}, sourceNode(source))));
+  drawPainted(known.images).catch(explain);
   const artifacts = known.files.filter((file) => file.is_artifact);
   $("task-files").replaceChildren(...artifacts.map((file) =>
     el("li", {}, el("button", { type: "button", onclick: () => download(file.name).catch(explain) }, `${file.name} · ${file.bytes} bytes`))));
+}
+
+// A page that was read, or the name of a file of the task.
+function sourceNode(source) {
+  return /^https?:/.test(source) ? el("a", { href: source, target: "_blank", rel: "noopener noreferrer" }, source) : source;
+}
+
+// The images that the task has painted, each once.
+async function drawPainted(ids) {
+  const list = $("task-images");
+  for (const id of ids.filter((each) => !list.querySelector(`[data-painted="${each}"]`))) {
+    const tile = el("li", { class: "tile", "data-painted": id });
+    list.append(tile);
+    try {
+      tile.append(imageButton(await call("GET", `images/${id}`)));
+    } catch (error) {
+      if (error.code !== "image_not_found") throw error;
+      tile.append(el("span", {}, "deleted"));
+    }
+  }
 }
 
 function drawSteps(snapshot) {
@@ -134,10 +182,21 @@ function drawSteps(snapshot) {
 function stepNode(step) {
   const { body } = step;
   const named = { think: "Think", act: `Use ${body.tool}`, observe: `${body.tool} answered`, answer: "Answer" }[step.kind];
-  const said = step.kind === "act" ? body.arguments : body.text || (body.calls || []).map((each) => each.name).join(", ");
+  // The answer stands below all steps.
+  const said = step.kind === "answer" ? "" : step.kind === "act" ? told(body.arguments) : body.text || (body.calls || []).map((each) => each.name).join(", ");
   return el("li", { class: `step is-${step.kind}${body.failure ? " is-bad" : ""}`, "data-number": step.number },
     el("header", {}, el("b", {}, named), el("small", { class: "step-cost" })),
     el("p", {}, said.length > 600 ? `${said.slice(0, 600)} …` : said));
+}
+
+// Arguments as a person reads them; as they are, if a model wrote no JSON.
+function told(text) {
+  try {
+    const say = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+    return Object.entries(JSON.parse(text)).map(([name, value]) => `${name}: ${say(value)}`).join("\n");
+  } catch {
+    return text;
+  }
 }
 
 function drawCosts() {
@@ -183,6 +242,7 @@ async function resumeTask(event) {
 for (const button of document.querySelectorAll("[data-open='agents']")) button.addEventListener("click", () => openAgents());
 document.querySelector(".dock [data-pane='agents']").addEventListener("click", () => openAgents());
 $("leave-agents").addEventListener("click", () => pane("chat"));
+document.addEventListener("user", (event) => event.detail || leaveAgents());
 $("begin").addEventListener("submit", beginTask);
 $("cancel-task").addEventListener("click", cancelTask);
 $("resume-task").addEventListener("submit", resumeTask);

@@ -31,6 +31,13 @@ function forgetStudio() {
   $("gallery").replaceChildren();
 }
 
+function leaveStudio() {
+  forgetStudio();
+  studio.uid = null;
+  $("paint").reset();
+  $("image-dialog").close();
+}
+
 async function loadPainters() {
   const [models, preferences] = [(await call("GET", "models")).items, await call("GET", "models/preferences")];
   studio.models = models.filter((model) => model.kind === "image");
@@ -66,7 +73,6 @@ async function paint(event) {
     const body = { prompt, model: $("painter").value, size: $("image-size").value, n: Number($("image-count").value) };
     const begun = await call("POST", "images/generate", { body, key: crypto.randomUUID() });
     $("image-prompt").value = "";
-    $("paint-price").textContent = `${shown(begun.ceiling)} credits are set aside; an image that is not made costs nothing`;
     watchTask(begun, prompt);
   } catch (error) {
     explain(error);
@@ -78,7 +84,7 @@ async function paint(event) {
 function watchTask(begun, prompt) {
   const tiles = Array.from({ length: begun.n }, () => el("li", { class: "tile is-coming" }));
   for (const tile of tiles) tile.style.aspectRatio = begun.size.replace("x", " / ");
-  const status = el("span", { class: "task-status" }, "queued");
+  const status = el("span", { class: "task-status", title: `${shown(begun.ceiling)} credits are set aside` }, "queued");
   const node = el("section", { class: "task" }, el("header", {}, el("b", {}, prompt), status), el("ul", { class: "tiles" }, ...tiles));
   $("easel").prepend(node);
   const task = { id: begun.task_id, n: begun.n, tiles, status, node, made: 0, shownImages: 0, isReading: false };
@@ -133,7 +139,10 @@ function drawImage(tile, image) {
 }
 
 function imageButton(image) {
+  // A link lives for some minutes only; a page that is open for longer asks for another, once.
+  const renew = async (event) => { event.target.src = imageAddress(await call("GET", `images/${image.id}`)); };
   const picture = el("img", { src: imageAddress(image), alt: image.prompt, loading: "lazy", width: image.width, height: image.height });
+  picture.addEventListener("error", (event) => renew(event).catch(explain), { once: true });
   return el("button", { type: "button", "data-image": image.id, "aria-label": `Show ${image.prompt}`, onclick: () => showImage(image.id).catch(explain) }, picture);
 }
 
@@ -179,6 +188,7 @@ async function dropImage(id) {
 for (const button of document.querySelectorAll("[data-open='images']")) button.addEventListener("click", () => openImages());
 document.querySelector(".dock [data-pane='images']").addEventListener("click", () => openImages());
 $("leave-images").addEventListener("click", () => pane("chat"));
+document.addEventListener("user", (event) => event.detail || leaveStudio());
 $("paint").addEventListener("submit", paint);
 $("painter").addEventListener("change", drawSizes);
 $("image-size").addEventListener("change", drawPrice);

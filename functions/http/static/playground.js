@@ -51,7 +51,8 @@ function when(text) {
 }
 
 function toast(text, isBad = false) {
-  const node = el("div", { class: `toast${isBad ? " is-bad" : ""}` }, text);
+  for (const same of $("toasts").children) if (same.textContent === text) same.remove();
+  const node = el("div", { class: `toast${isBad ? " is-bad" : ""}`, role: isBad ? "alert" : null }, text);
   $("toasts").append(node);
   setTimeout(() => node.remove(), isBad ? 7000 : 3500);
 }
@@ -69,17 +70,28 @@ function pane(name) {
 
 class Problem extends Error {
   constructor(body, status) {
-    super(body.detail || body.title || `HTTP ${status}`);
+    super(named(body.errors) || body.detail || body.title || `HTTP ${status}`);
     Object.assign(this, { code: body.code || "unknown", status, params: body.params || {}, errors: body.errors });
   }
 }
 
+// Which fields are wrong, and how: `budget: must be …`.
+function named(errors) {
+  return Object.entries(errors || {}).map(([field, messages]) => `${field.replaceAll("_", " ")}: ${messages.join(", ")}`).join(" · ");
+}
+
+// A failure of the network has no words that a person could use.
+function unreachable(error) {
+  if (error.name === "AbortError") throw error;
+  throw new Problem({ code: "unreachable", detail: "The API cannot be reached. Check the connection, then try again." }, 0);
+}
+
 async function request(method, path, { body, key, signal } = {}) {
-  const headers = { Authorization: `Bearer ${await state.user.getIdToken()}` };
+  const headers = { Authorization: `Bearer ${await state.user.getIdToken().catch(unreachable)}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
   const began = performance.now();
-  const response = await fetch(new URL(path, api), { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+  const response = await fetch(new URL(path, api), { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) }).catch(unreachable);
   remember(method, path, response, performance.now() - began);
   if (response.ok) return response;
   throw new Problem(await response.json().catch(() => ({})), response.status);
@@ -119,7 +131,10 @@ async function* events(response) {
 function explain(error) {
   if (error.name === "AbortError") return;
   const hints = {
-    insufficient_credits: "Not enough credits for this. Buy some under Credits, or choose a cheaper model.",
+    insufficient_credits: $("bonus").hidden ? "Not enough credits for this. Buy some under Credits, or choose a cheaper model."
+      : "Not enough credits for this. Your welcome bonus waits under Credits.",
+    upstream_unavailable: "The model does not answer. Try again in a while.",
+    rate_limited: "That was too much at once. Try again in a moment.",
     forbidden: state.user?.isAnonymous ? "Guests can look, not spend. Add an email under Credits to keep this account." : error.message,
     bonus_not_allowed: "The bonus needs a verified email address.",
   };

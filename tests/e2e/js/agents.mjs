@@ -1,7 +1,7 @@
 // Agent tasks as a person sees them: steps that appear, a task that is cancelled, one that pauses and is resumed.
 //
-// in:  {chromium, docsUrl, email, width, height, goals: {whole, slow, poor}, screenshots: directory or null, name}
-// out: {counts, whole, cancelled, paused, resumed, overflow, errors}
+// in:  {chromium, docsUrl, email, width, height, goals: {whole, slow, poor, away, played}, screenshots: directory or null, name}
+// out: {counts, whole, file, cancelled, paused, resumed, waiting, played, left, overflow, errors}
 import { createRequire } from 'node:module';
 
 import { readInput } from '../../support/firebase.mjs';
@@ -70,7 +70,6 @@ async function visit() {
   const whole = await seen();
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('#task-files button')]);
   const counts = await page.evaluate(() => window.counts);
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 
   await begin(given.goals.slow, '20');
   await status('running');
@@ -86,7 +85,35 @@ async function visit() {
   await page.click('#resume-task button');
   await status('completed');
   await page.waitForFunction(() => document.querySelector('#task-answer').textContent !== '');
-  return { counts, whole, file: download.suggestedFilename(), cancelled, paused, resumed: await seen(), overflow, errors };
+  const resumed = await seen();
+
+  await begin(given.goals.away, '20');
+  await page.waitForFunction(() => document.querySelector('#task-reason').textContent !== '');
+  const waiting = await seen();
+  await picture('waiting');
+  await page.click('#cancel-task');
+  await status('cancelled');
+
+  // A goal that nobody scripted is played by the stand-in.
+  await begin(given.goals.played, '20');
+  await status('completed');
+  await page.waitForFunction(() => document.querySelector('#task-images img')?.naturalWidth > 0);
+  const played = { ...(await seen()), sources: await page.locator('#task-sources a').evaluateAll((links) => links.map((link) => link.href)) };
+  played.steps = await page.locator('#task-steps > li').allInnerTexts();
+  await page.locator('#task-images img').scrollIntoViewIfNeeded();
+  await picture('played');
+  await page.click('#task-images button');
+  await page.waitForFunction(() => document.querySelector('#shown-image').naturalWidth > 0);
+  await page.click('#close-image');
+
+  const overflow = await page.evaluate(() => {
+    const room = document.querySelector('#agents .room');
+    return Math.max(document.documentElement.scrollWidth - window.innerWidth, room.scrollWidth - room.clientWidth);
+  });
+  await page.click('#sign-out');
+  await page.locator('#email').waitFor();
+  const left = await page.locator('#tasks > li, #task-steps > li, #gallery > li').count();
+  return { counts, whole, file: download.suggestedFilename(), cancelled, paused, resumed, waiting, played, left, overflow, errors };
 }
 
 try {
