@@ -16,7 +16,7 @@ help:
 	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1"
-	@echo "make payments  300 payments per provider, five callers at each at once; PAYMENTS=…"
+	@echo "make payments  300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…"
 	@echo "make logs      follow the log of a running 'make run'"
 	@echo "make admin     EMAIL=… makes the first administrator"
 	@echo "make models-sync  models and prices from the provider's listing; UPSTREAM=… APPLY=1 FREE=1"
@@ -86,9 +86,10 @@ fire: setup
 .PHONY: payments
 PAYMENTS ?= 300
 
-# Webhook twice, return page, poll and operator at each payment at once, for both providers, also when those misbehave.
+# Webhook twice, return page, poll and operator at each payment at once, for both providers, also when those misbehave;
+# and a worker killed, robbed of its lease or put to sleep at every commit and call of the provider.
 payments: setup
-	@PAYMENTS=$(PAYMENTS) exec $(PYTHON) -m pytest tests/contract/test_payment_races.py
+	@PAYMENTS=$(PAYMENTS) KILLS=all exec $(PYTHON) -m pytest tests/contract/test_payment_races.py tests/contract/test_payment_kills.py
 
 .PHONY: rebuild-analytics
 

@@ -1,31 +1,121 @@
-"""Who settles a payment is killed at each commit, on Firestore with the real adapters; another process ends it."""
+"""Whoever works at a payment is killed, robbed of its lease or put to sleep, on Firestore with the real adapters.
+
+Each story is one saga of a payment. A moment is before or after a commit or a call of the provider, which forgets all
+idempotency keys meanwhile. `make payments` (KILLS=all) tries every fate at every moment; else each has one.
+"""
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, product
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import pytest
 
 from emulator.suite import Suite
-from emulator.tools import ROOT
-from shared.bootstrap import production
+from shared.bootstrap import Services
 from shared.kernel.clock import to_datetime
 from shared.kernel.documents import Patch
-from shared.kernel.settings import parse_settings
-from shared.payments.payment import Payment
+from shared.payments.fiat import Fiat
+from shared.payments.payment import Payment, share, status_of
 from shared.payments.ports import ProviderName
-from tests.support.bazaar import Bazaar, opened
-from tests.support.faults import FaultyDocuments
+from shared.payments.store import saga_path
+from shared.sagas.leases import Leased, Leases
+from tests.support.bazaar import BOUGHT, Bazaar, opened
+from tests.support.settler import Fate, Settler, refund, settle
 
-COMMITS_MIN = 5  # claim, begin, and one for each step and the account
+IS_WHOLE = os.environ.get("KILLS") == "all"
 AT_ONCE = 3
-SECONDS_MAX = 120
+ROBBED_SECONDS = 1.0
+MOMENTS_MIN = 5  # claim, ask, record, the account, free
+LEASE_SECONDS = 90
+BACK = Fiat(1_125, "USD")
+
+
+class Act(Protocol):
+    """What a process does about a payment."""
+
+    def __call__(self, services: Services, payment: str) -> None: ...
+
+
+Money = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Story:
+    """What has happened (`before`), what a process is then asked to do, and what must be true in the end."""
+
+    before: Callable[[Bazaar, Payment], None]
+    act: Act
+    status: str
+    money: Callable[[Payment], Money]
+    refunds: int = 0
+
+
+def paid(bazaar: Bazaar, payment: Payment) -> None:
+    bazaar.pay(payment)
+
+
+def settled(bazaar: Bazaar, payment: Payment) -> None:
+    bazaar.pay(payment)
+    bazaar.first.settlement.settle(payment.id)
+
+
+def refunded_by_hand(bazaar: Bazaar, payment: Payment) -> None:
+    settled(bazaar, payment)
+    bazaar.hands[payment.provider].refund_by_hand(payment.id, BACK)
+
+
+def disputed(bazaar: Bazaar, payment: Payment) -> None:
+    settled(bazaar, payment)
+    bazaar.hands[payment.provider].dispute(payment.id)
+
+
+def dispute_ended(how: str) -> Callable[[Bazaar, Payment], None]:
+    def before(bazaar: Bazaar, payment: Payment) -> None:
+        settled(bazaar, payment)
+        hands = bazaar.hands[payment.provider]
+        dispute = hands.dispute(payment.id)
+        bazaar.first.settlement.settle(payment.id)
+        hands.end_dispute(dispute, how)
+
+    return before
+
+
+def all_of_it(_payment: Payment) -> Money:
+    return BOUGHT, 0, 0
+
+
+def out_of_reach(_payment: Payment) -> Money:
+    return 0, BOUGHT, 0
+
+
+def nothing(_payment: Payment) -> Money:
+    return 0, 0, 0
+
+
+def all_but_the_refund(payment: Payment) -> Money:
+    price = payment.terms.price.minor
+    return BOUGHT - sum(share(credits_, BACK.minor, price) for _, credits_ in payment.lots), 0, 0
+
+
+def refunding(services: Services, payment: str) -> None:
+    refund(services, payment, BACK.minor)
+
+
+STORIES = {
+    "top up": Story(paid, settle, "settled", all_of_it),
+    "refund by us": Story(settled, refunding, "partially_refunded", all_but_the_refund, 1),
+    "refund in the dashboard": Story(refunded_by_hand, settle, "partially_refunded", all_but_the_refund, 1),
+    "dispute": Story(disputed, settle, "disputed", out_of_reach),
+    "dispute won": Story(dispute_ended("won"), settle, "won", all_of_it),
+    "dispute lost": Story(dispute_ended("lost"), settle, "lost", nothing),
+}
 
 
 @pytest.fixture
@@ -34,53 +124,119 @@ def bazaar(firestore_emulator: Suite, project: str, tmp_path: Path) -> Iterator[
         yield it
 
 
-def dying(bazaar: Bazaar, payment: Payment, number: int, when: str) -> int:
-    """How a process ended that was to settle it, and to die at this commit."""
-    command = [sys.executable, "-m", "tests.support.settler", payment.id, str(number), when]
-    environment = {**os.environ, **bazaar.environment}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
-    )
-    assert done.returncode in {0, -signal.SIGKILL}, done.stderr[-2_000:]
-    return done.returncode
+class Case:
+    """One payment, and the process that is to act on it."""
+
+    def __init__(self, bazaar: Bazaar, provider: ProviderName, story: Story) -> None:
+        self.bazaar = bazaar
+        self.story = story
+        self.payment = bazaar.begin(provider)
+        story.before(bazaar, self.payment)
+
+    def process(self, fate: Fate | None = None) -> Settler:
+        return Settler(self.bazaar.environment, partial(self.story.act, payment=self.payment.id), fate)
+
+    def inherit(self) -> None:
+        """Another instance ends it: what was asked is asked again, as a webhook, a sweep or an operator would."""
+        services = self.bazaar.instances[1]
+        self.bazaar.stand_in(self.payment.provider).expire_idempotency_keys()
+        services.settlement.settle(self.payment.id)
+        self.story.act(services, self.payment.id)
+
+    def let_the_lease_end(self) -> None:
+        """Nobody renews it any more; a test does not wait for it."""
+        documents = self.bazaar.first.documents
+        document = documents.get(saga_path(self.payment.id))
+        assert document is not None
+        lease = {**cast("dict[str, object]", document.data["lease"]), "until": to_datetime(0)}
+        documents.commit([Patch(document.path, {"lease": lease}, document.version)])  # type: ignore[dict-item]  # as read
+
+    def steal(self) -> Leased:
+        """The lease is another's, who has done nothing yet."""
+        self.let_the_lease_end()
+        stolen = Leases(self.bazaar.first.documents, self.bazaar.first.clock).claim(
+            saga_path(self.payment.id), LEASE_SECONDS
+        )
+        assert stolen is not None
+        return stolen
+
+    def found(self) -> tuple[str, Money, int, int, list[object]]:
+        """Where the payment is, what its user has, what the provider did, and what is wrong with the chain."""
+        services, uid = self.bazaar.first, self.payment.uid
+        now = services.payments.get(self.payment.id)
+        balance = services.ledger.balance(uid)
+        refunds = services.payment_providers[now.provider].truth(now.refs).refunds
+        money = (balance.available, balance.held, balance.debt)
+        return status_of(now), money, self.bazaar.captures(now), len(refunds), list(services.ledger.verify(uid))
+
+    def expected(self) -> tuple[str, Money, int, int, list[object]]:
+        return self.story.status, self.story.money(self.payment), 1, self.story.refunds, []
 
 
-def commits_of(bazaar: Bazaar, provider: ProviderName) -> int:
-    """How many commits a settlement takes, its account's among them."""
-    payment = bazaar.begin(provider)
-    bazaar.pay(payment)
-    services = production(parse_settings(bazaar.environment))
-    counting = FaultyDocuments(services.documents)
-    services.__dict__["documents"] = counting
-    services.settlement.settle(payment.id)
-    bazaar.check([payment])
-    return counting.commits
+# The fates -----------------------------------------------------------------------------------------------------------
 
 
-def let_the_lease_end(bazaar: Bazaar, payment: Payment) -> None:
-    """Nobody renews it any more; a test does not wait for it."""
-    documents = bazaar.first.documents
-    document = documents.get(f"payment_sagas/{payment.id}")
-    assert document is not None
-    lease = cast("Mapping[str, object]", document.data["lease"])
-    ended = {**lease, "until": to_datetime(0)}
-    documents.commit([Patch(document.path, {"lease": ended}, document.version)])  # type: ignore[dict-item]  # as read
+def restart(case: Case, number: int, when: str) -> None:
+    """It is killed, its lease runs out, and another begins where it stood."""
+    with closing(case.process(Fate(number, when, signal.SIGKILL))) as process:
+        process.meets_its_fate()
+        assert process.died() == -signal.SIGKILL
+    case.let_the_lease_end()
+    case.inherit()
 
 
+def stolen_lease(case: Case, number: int, when: str) -> None:
+    """It sleeps, another takes the lease, and it goes on while that one holds it."""
+    with closing(case.process(Fate(number, when, signal.SIGSTOP))) as process:
+        process.meets_its_fate()
+        stolen = case.steal()
+        process.goes_on()
+        process.is_heard(ROBBED_SECONDS)  # it has lost, or waits until the lease is free
+        assert stolen.rejoin(), "whoever was robbed writes nothing"
+        stolen.free({})
+        case.inherit()
+        process.ended()
+
+
+def paused_zombie(case: Case, number: int, when: str) -> None:
+    """It sleeps until another has ended all that there was to do, and goes on then."""
+    with closing(case.process(Fate(number, when, signal.SIGSTOP))) as process:
+        process.meets_its_fate()
+        case.let_the_lease_end()
+        case.inherit()
+        assert case.found() == case.expected()
+        process.goes_on()
+        process.ended()
+
+
+FATES = (restart, stolen_lease, paused_zombie)
+
+
+def chosen(moments: int) -> Iterator[tuple[Callable[[Case, int, str], None], int, str]]:
+    """Every fate at every moment; or, in short, every moment with one of them, in turn."""
+    every = list(product(range(1, moments + 1), ("before", "after")))
+    if IS_WHOLE:
+        yield from ((fate, *moment) for fate in FATES for moment in every)
+    else:
+        yield from ((fate, *moment) for fate, moment in zip(cycle(FATES), every, strict=False))
+
+
+@pytest.mark.parametrize("name", STORIES)
 @pytest.mark.parametrize("provider", ["stripe", "paypal"])
-def test_whoever_is_killed_at_whatever_commit_the_next_one_ends_it_once(bazaar: Bazaar, provider: ProviderName):
-    def die_and_inherit(death: tuple[int, str]) -> tuple[Payment, int]:
-        payment = bazaar.begin(provider)
-        bazaar.pay(payment)
-        code = dying(bazaar, payment, *death)
-        let_the_lease_end(bazaar, payment)
-        bazaar.instances[1].settlement.settle(payment.id)
-        return payment, code
+def test_whatever_becomes_of_a_worker_and_when_the_payment_ends_the_same(
+    bazaar: Bazaar, provider: ProviderName, name: str
+):
+    story = STORIES[name]
+    with closing(Case(bazaar, provider, story).process()) as undisturbed:
+        moments = cast("int", undisturbed.ended())
+    assert moments >= MOMENTS_MIN
 
-    commits = commits_of(bazaar, provider)
+    def meet(fate: Callable[[Case, int, str], None], number: int, when: str) -> Case:
+        case = Case(bazaar, provider, story)
+        fate(case, number, when)
+        return case
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        ended = list(pool.map(die_and_inherit, product(range(1, commits + 1), ("before", "after"))))
+        cases = list(pool.map(lambda one: meet(*one), chosen(moments)))
 
-    assert commits >= COMMITS_MIN
-    assert {code for _, code in ended} == {-signal.SIGKILL}
-    bazaar.check([payment for payment, _ in ended])
+    assert [case.found() for case in cases] == [case.expected() for case in cases]

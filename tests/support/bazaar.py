@@ -21,12 +21,14 @@ from shared.kernel.errors import Conflict, Unavailable
 from shared.kernel.ids import Uid, new_id, operation_id
 from shared.kernel.settings import parse_settings
 from shared.payments.payment import Payment, status_of
-from shared.payments.ports import ProviderName
+from shared.payments.ports import Opened, ProviderName
+from shared.platform.memory.alerts import MemoryAlerts
 from shared.sagas.checkout import Wanted
 from shared.sagas.jobs import Turn
 from shared.sagas.payment_jobs import PaymentJobs
 from tests.contract.test_webhooks_on_stand_ins import served
 from tests.support.emulators import TEST_SEED
+from tests.support.payment_benches import PayPalHands, StripeHands
 
 INSTANCES = 3
 OFFSET_SECONDS_MAX = 0.005
@@ -44,7 +46,14 @@ class Bazaar:
         key = {"LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}", "GCLOUD_PROJECT": project, "GOOGLE_CLOUD_PROJECT": project}
         self.environment = {**suite.environment(), **settings, **key}
         self.instances = [production(parse_settings(self.environment)) for _ in range(INSTANCES)]
+        self.alerts = MemoryAlerts()
+        for instance in self.instances:
+            instance.__dict__["alerts"] = self.alerts
         self.stand_ins = stand_ins
+        self.hands: dict[ProviderName, StripeHands | PayPalHands] = {
+            "stripe": StripeHands(self.stripe),
+            "paypal": PayPalHands(self.paypal),
+        }
         self.first.packages.put(PACKAGE, PACKAGES[PACKAGE])
 
     @property
@@ -72,9 +81,11 @@ class Bazaar:
         )
         for _ in range(ROUNDS_MAX):
             try:
-                return self.first.checkouts.begin(wanted, operation_id("race", uid), "f")
+                payment = self.first.checkouts.begin(wanted, operation_id("race", uid), "f")
             except Unavailable:
                 continue
+            self.hands[provider].opened(payment.id, Opened(refs=payment.refs))
+            return payment
         raise AssertionError("the checkout never opened")
 
     def pay(self, payment: Payment) -> None:

@@ -1,46 +1,170 @@
-"""A process that settles one payment and dies at a commit of its choosing: `python -m tests.support.settler ID N WHEN`.
+"""A process that does something about one payment, and meets its fate at a moment of its choosing.
 
-It dies by SIGKILL, `before` or `after` its N-th commit (from 1): nothing behind that moment runs. A commit that it does
-not come to lets it end well.
+A moment is `before` or `after` its n-th commit or call of the provider, all counted together, from 1. There it is
+killed, or stopped until somebody lets it go on; nothing behind that moment runs meanwhile. One that has no fate ends
+well and tells how many moments there were.
 """
 
+import multiprocessing
 import os
 import signal
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
 
-from shared.bootstrap import production
-from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Documents, Version, Write
+from shared.bootstrap import Services, production
+from shared.kernel.errors import DomainError
+from shared.kernel.ids import OperationId
 from shared.kernel.settings import parse_settings
-from tests.support.faults import FaultyDocuments
+from shared.platform.memory.alerts import MemoryAlerts
+from shared.sagas.refunds import RefundAsked
+
+PORT = frozenset({"open", "truth", "capture", "refund", "cancel", "locate", "notices"})
+LOADED = (
+    "tests.support.settler",
+    "shared.platform.firestore.documents",
+    "shared.platform.paypal.provider",
+    "shared.platform.stripe.provider",
+    "shared.sagas.refunds",
+)
+"""What a process finds loaded when it begins. None of them opens a connection by being loaded."""
+SECONDS_MAX = 120.0
+WAKE_SECONDS = 0.2
+WAKES_MAX = 100
 
 
-class Mortal(FaultyDocuments):
-    """A store whose user is killed at one of its commits."""
-
-    def __init__(self, inner: Documents, number: int, when: str) -> None:
-        super().__init__(inner)
-        self._number = number
-        self._moment = when
-
-    def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
-        """Pass it on, or die."""
-        self._die("before", self.commits + 1)
-        versions = super().commit(writes, timeout_seconds=timeout_seconds)
-        self._die("after", self.commits)
-        return versions
-
-    def _die(self, moment: str, number: int) -> None:
-        if (moment, number) == (self._moment, self._number):
-            os.kill(os.getpid(), signal.SIGKILL)
+Act = Callable[[Services], None]
 
 
-def main(payment: str, number: str, when: str) -> None:
-    """Settle it, if there is time."""
-    services = production(parse_settings(os.environ))
-    services.__dict__["documents"] = Mortal(services.documents, int(number), when)
+@dataclass(frozen=True)
+class Fate:
+    """What happens to a process, and when."""
+
+    number: int
+    when: str
+    signal: signal.Signals
+
+
+class Moments:
+    """Counts them, and lets fate strike."""
+
+    def __init__(self, fate: Fate | None, told: Connection) -> None:
+        self.count = 0
+        self._fate = fate
+        self._told = told
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        self.count += 1
+        number = self.count
+        self._come(number, "before")
+        yield
+        self._come(number, "after")
+
+    def _come(self, number: int, when: str) -> None:
+        if self._fate is not None and (number, when) == (self._fate.number, self._fate.when):
+            self._told.send("here")
+            os.kill(os.getpid(), self._fate.signal)
+            self._told.send("on")
+
+
+class Watched:
+    """A part of ours with some of whose calls a moment comes."""
+
+    def __init__(self, inner: Any, calls: frozenset[str], moments: Moments) -> None:
+        self._inner = inner
+        self._calls = calls
+        self._moments = moments
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        if name not in self._calls:
+            return value
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._moments.one():
+                return value(*args, **kwargs)
+
+        return call
+
+
+def settle(services: Services, payment: str) -> None:
     services.settlement.settle(payment)
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def refund(services: Services, payment: str, minor: int) -> None:
+    """A refund of ours, the same one for each payment."""
+    operation = OperationId(f"op_refund_{payment}")
+    services.refunds.refund(RefundAsked(payment=payment, minor=minor, operation=operation, fingerprint=str(minor)))
+
+
+def _begin(environment: Mapping[str, str], act: Act, fate: Fate | None, told: Connection) -> None:
+    os.environ.update(environment)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what it logs as it goes
+    services, moments = production(parse_settings(environment)), Moments(fate, told)
+    services.__dict__["alerts"] = MemoryAlerts()
+    services.__dict__["documents"] = Watched(services.documents, frozenset({"commit"}), moments)
+    providers = {name: Watched(provider, PORT, moments) for name, provider in services.payment_providers.items()}
+    services.__dict__["payment_providers"] = providers
+    try:
+        act(services)
+    except DomainError as error:
+        told.send(error.code)
+    else:
+        told.send(moments.count)
+
+
+class Settler:
+    """Such a process, from outside."""
+
+    def __init__(self, environment: Mapping[str, str], act: Act, fate: Fate | None = None) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(LOADED))
+        self._told, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_begin, args=(dict(environment), act, fate, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def meets_its_fate(self) -> None:
+        """Wait until it does."""
+        assert self._heard() == "here", "a process came to its end before its moment"
+
+    def goes_on(self) -> None:
+        """Wake it, again if it was only about to fall asleep."""
+        for _ in range(WAKES_MAX):
+            os.kill(self._pid, signal.SIGCONT)
+            if self._told.poll(WAKE_SECONDS):
+                break
+        assert self._heard() == "on"
+
+    def is_heard(self, seconds: float) -> bool:
+        """Whether it has ended by then."""
+        return self._told.poll(seconds)
+
+    def ended(self) -> int | str:
+        """How many moments there were, or the code of the error that it ended with."""
+        return self._heard()
+
+    def died(self) -> int | None:
+        """The exit code of one that was killed."""
+        self._process.join(SECONDS_MAX)
+        return self._process.exitcode
+
+    def close(self) -> None:
+        """Nothing of it stays, stopped or not."""
+        self._process.kill()
+        self._process.join(SECONDS_MAX)
+        self._process.close()
+        self._told.close()
+
+    @property
+    def _pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def _heard(self) -> int | str:
+        assert self._told.poll(SECONDS_MAX), "a process said nothing"
+        heard: int | str = self._told.recv()
+        return heard
