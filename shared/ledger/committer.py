@@ -53,12 +53,19 @@ class Committer:
         self._round_trip = ROUND_TRIP_SECONDS
 
     def execute(self, uid: Uid, command: Command) -> Committed:
-        """Carry out `command` once, however often it is sent, and say what it did.
+        """One command; see `execute_all`."""
+        [done] = self.execute_all(uid, [command])
+        return done
 
-        Raises the refusals of `decide`, decided on a state read for it; IdempotencyMismatch; IntegrityFailed; Contended
-        or StoreUnavailable when it has not happened; OutcomeUnknown when that could not be found out in time.
+    def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Committed]:
+        """Carry out each command once, however often it is sent, and say what it did; in their order.
+
+        Raises the first that cannot be, once all were tried: the refusals of `decide`, decided on a state read for it;
+        IdempotencyMismatch; IntegrityFailed; Contended or StoreUnavailable when it has not happened; OutcomeUnknown
+        when that could not be found out in time.
         """
-        return self._lanes.answer(uid, Job(command, self._clock.monotonic() + OPERATION_SECONDS_MAX))
+        deadline = self._clock.monotonic() + OPERATION_SECONDS_MAX
+        return self._lanes.answers(uid, [Job(command, deadline) for command in commands])
 
     def forget(self, uid: Uid) -> None:
         """Read this account before it is next used."""

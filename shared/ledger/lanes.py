@@ -84,17 +84,36 @@ class Lanes:
         """How many accounts this instance knows something about."""
         return len(self._lanes)
 
-    def answer(self, uid: Uid, job: Job) -> Committed:
-        """What becomes of `job`: worked for by this thread, or by another that is at this account already."""
-        lane = self.enter(uid, job)
+    def answers(self, uid: Uid, jobs: Sequence[Job]) -> list[Committed]:
+        """What becomes of these jobs: worked for by this thread, or by another that is at this account already.
+
+        Raises the first error among their answers, once each has one.
+        """
+        lanes = [self.enter(uid, job) for job in jobs]
+        try:
+            for lane, job in zip(lanes, jobs, strict=True):
+                self._answer(lane, job)
+        finally:
+            for lane, job in zip(lanes, jobs, strict=True):
+                self._leave(lane, job)
+        return [_or_raise(job.answer) for job in jobs]
+
+    def _answer(self, lane: Lane, job: Job) -> None:
         while job.answer is None:
             if job.must_lead:
                 self.lead(lane, job)
             else:
                 self.wait(lane, job)
-        if isinstance(job.answer, BaseException):
-            raise job.answer
-        return job.answer
+
+    def _leave(self, lane: Lane, job: Job) -> None:
+        """A caller that was interrupted leaves the line with all that it came with, and nobody waits for its lead."""
+        if job.answer is not None:
+            return
+        with lane.lock:
+            job.tell(OutcomeUnknown())
+            must_lead = job.must_lead
+        if must_lead:
+            self._hand_over(lane, [])
 
     def forget(self, uid: Uid) -> None:
         """Drop what is known of an account, so that it is read before it is next used."""
@@ -169,6 +188,13 @@ class Lanes:
             if lane.pending:
                 lane.pending[0].must_lead = True
                 lane.pending[0].wake()
+
+
+def _or_raise(answer: Committed | BaseException | None) -> Committed:
+    assert answer is not None, "nobody leaves the line without an answer"
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 def _names_something_new(command: Command) -> bool:

@@ -1,7 +1,7 @@
 """The ledger, as everybody else uses it: balances, operations on accounts, holds, history, export."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -65,13 +65,24 @@ class Ledger:
             return
 
     def execute(self, uid: Uid, command: Command) -> Outcome:
-        """Carry out `command` exactly once for its operation; see `Committer.execute` for what it raises."""
+        """Carry out `command` exactly once for its operation; see `Committer.execute_all` for what it raises."""
+        [outcome] = self.execute_all(uid, [command])
+        return outcome
+
+    def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Outcome]:
+        """Carry out each of them exactly once, in one commit if that can be. One that is refused keeps no other back.
+
+        Raises the first refusal, once all were tried.
+        """
         try:
-            done = self._committer.execute(uid, command)
+            done = self._committer.execute_all(uid, commands)
         except IntegrityFailed as failure:
             self._alarm(failure)
             raise
-        return Outcome(result=done.result, is_replay=done.is_replay, balance=_balance_told(done.result, self._clock))
+        return [
+            Outcome(result=each.result, is_replay=each.is_replay, balance=_balance_told(each.result, self._clock))
+            for each in done
+        ]
 
     def balance(self, uid: Uid) -> Balance:
         """The balance now, with all that is due by now. Zero for an account that is not open."""

@@ -256,7 +256,7 @@ def test_a_caller_interrupted_while_the_lead_is_handed_to_it_leaves_nobody_waiti
     interrupted.start()
     lanes.lead(lane, first)
     interrupted.join()
-    later = threading.Thread(target=lanes.answer, args=(UID, last), daemon=True)
+    later = threading.Thread(target=lanes.answers, args=(UID, [last]), daemon=True)
     later.start()
     later.join(5)
 

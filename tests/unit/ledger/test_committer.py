@@ -488,3 +488,24 @@ def test_a_replay_is_refused_for_another_request_even_if_it_would_be_refused_any
 
     with pytest.raises(IdempotencyMismatch):
         ledger.execute(UID, other)
+
+
+def test_several_commands_of_one_caller_are_one_read_and_one_commit(documents, ledger):
+    both = [grant("bought", 100), grant("gift", 10)]
+
+    done = ledger.execute_all(UID, both)
+    again = instance(documents).execute_all(UID, both)
+
+    assert (documents.reads, documents.commits) == (2, 1)
+    assert [each.is_replay for each in done + again] == [False, False, True, True]
+    assert ledger.balance(UID).available == 110
+
+
+def test_one_that_is_refused_keeps_its_neighbours_from_nothing(ledger):
+    ledger.execute(UID, grant("bought", 100))
+
+    with pytest.raises(InsufficientCredits):
+        ledger.execute_all(UID, [charge(1), charge(1_000), charge(2)])
+
+    assert ledger.balance(UID).available == 97
+    assert ledger.verify(UID) == []

@@ -38,10 +38,10 @@ def test_what_was_used_longest_ago_is_forgotten_first():
     lanes = Lanes(answers_all)
     users = [Uid(f"user{number}") for number in range(WARM_ACCOUNTS_MAX)]
     for uid in users:
-        lanes.answer(uid, job())
-    lanes.answer(users[0], job())
+        lanes.answers(uid, [job()])
+    lanes.answers(users[0], [job()])
 
-    lanes.answer(Uid("new"), job())
+    lanes.answers(Uid("new"), [job()])
 
     assert len(lanes) == WARM_ACCOUNTS_MAX
     assert (users[0] in lanes._lanes, users[1] in lanes._lanes) == (True, False)
@@ -50,12 +50,12 @@ def test_what_was_used_longest_ago_is_forgotten_first():
 @pytest.mark.parametrize("change", [{"is_led": True}, {"unsettled": (1,)}, {"unsettled": (None,)}])
 def test_a_lane_that_is_led_or_unsettled_is_not_forgotten(change):
     lanes = Lanes(answers_all)
-    lanes.answer(UID, job())
+    lanes.answers(UID, [job()])
     for name, value in change.items():
         setattr(lanes._lanes[UID], name, value)
 
     for number in range(WARM_ACCOUNTS_MAX + 5):
-        lanes.answer(Uid(f"user{number}"), job())
+        lanes.answers(Uid(f"user{number}"), [job()])
 
     assert UID in lanes._lanes
 
@@ -63,7 +63,7 @@ def test_a_lane_that_is_led_or_unsettled_is_not_forgotten(change):
 def test_forgetting_an_account_drops_what_is_known_of_it_and_no_other():
     lanes = Lanes(answers_all)
     for uid in (UID, Uid("other")):
-        lanes.answer(uid, job())
+        lanes.answers(uid, [job()])
         lanes._lanes[uid].warm = "head"  # type: ignore[assignment]
 
     lanes.forget(UID)
@@ -176,6 +176,53 @@ def test_a_caller_that_is_interrupted_with_the_lead_hands_it_on():
         lanes.wait(lane, waiting)
 
     assert third.must_lead
+
+
+def test_who_comes_with_several_has_them_all_answered_in_one_batch_and_hears_the_first_refusal():
+    batches: list[int] = []
+
+    def refuses_the_second(lane: Lane, jobs: list[Job]) -> list[Job]:
+        batches.append(len(jobs))
+        for each in jobs:
+            each.tell(LookupError("no") if each is second else DONE)
+        return []
+
+    lanes, first, second, third = Lanes(refuses_the_second), job(), job(), job()
+
+    with pytest.raises(LookupError):
+        lanes.answers(UID, [first, second, third])
+
+    assert (first.answer, third.answer, batches) == (DONE, DONE, [3])
+    assert lanes.answers(UID, [job(), job()]) == [DONE, DONE]
+
+
+def test_who_comes_with_several_and_is_interrupted_leaves_with_all_of_them():
+    lanes, other, last = Lanes(answers_one), job(), job()
+    lane = lanes.enter(UID, other)
+    own = [Interrupted(charge(0), 1e12), job()]
+
+    with pytest.raises(KeyboardInterrupt):
+        lanes.answers(UID, own)
+    lanes.lead(lane, other)
+    lanes.enter(UID, last)
+
+    assert [type(each.answer) for each in own] == [KeyboardInterrupt, OutcomeUnknown]
+    assert (other.answer, last.must_lead) == (DONE, True)
+
+
+def test_a_leader_of_several_who_dies_hands_the_lead_on():
+    def dies(lane: Lane, jobs: list[Job]) -> list[Job]:
+        raise KeyboardInterrupt
+
+    lanes, own = Lanes(dies), [job(), job()]
+
+    with pytest.raises(KeyboardInterrupt):
+        lanes.answers(UID, own)
+    last = job()
+    lanes.enter(UID, last)
+
+    assert [type(each.answer) for each in own] == [KeyboardInterrupt, OutcomeUnknown]
+    assert last.must_lead
 
 
 def test_only_a_name_that_may_be_taken_needs_a_read():
