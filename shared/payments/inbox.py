@@ -1,8 +1,8 @@
 """What providers told us, kept until it is dealt with: `inbox/{provider}:{event id}`, each event once.
 
 An event is a nudge: it says which payment to ask about, nothing more, so that only a notice's fields are stored, no
-personal data among them. A document is `new` until a worker, who holds its lease, makes it `done` or `ignored`;
-`parked` and `dead` ones wait for a person.
+personal data among them. A document is `new` until a worker makes it `done` or `ignored`; `parked` and `dead` ones wait
+for a person.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal, cast
 
 from shared.kernel.clock import DAY, MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
-from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Query, Value, Where
+from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Query, Where
 from shared.kernel.documents import Order as OrderBy
 from shared.kernel.events import Alerts, log
 from shared.payments.ports import Notice, ProviderName
@@ -27,8 +27,6 @@ BACKOFF_MAX: Millis = 60 * MINUTE
 ATTEMPTS_MAX = 40
 KEPT: Millis = 90 * DAY
 """How long what is dealt with is kept; providers repeat themselves for days, not for months."""
-UNCLAIMED: Mapping[str, Value] = {"token": "", "until": to_datetime(0), "fence": 0}
-"""A lease that nobody has had yet, as `shared.sagas.leases` writes it."""
 
 
 class Inbox:
@@ -152,6 +150,5 @@ def _stored(notice: Notice, parked: str, now: Millis) -> Data:
         "due_at": to_datetime(now + GRACE),
         "ended_at": None,
         "delete_at": None,
-        "lease": UNCLAIMED,
     }
     return {**begun, **ended("parked", now, parked)} if parked else begun

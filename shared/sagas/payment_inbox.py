@@ -1,26 +1,39 @@
 """What a provider's notice leads to: find the payment that it is about, and settle that from the provider's truth."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from shared.kernel.clock import Clock
-from shared.kernel.documents import Documents
+from shared.kernel.documents import Data, Document, Documents, Patch, PreconditionFailed
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
-from shared.payments.inbox import COLLECTION, ended, notice_in, postponed, revived
+from shared.payments.inbox import COLLECTION, Status, ended, notice_in, postponed, revived
+from shared.payments.payment import Payment
 from shared.payments.ports import Notice, PaymentProvider, ProviderName, Refs, UnknownAtProvider
 from shared.payments.store import Payments
-from shared.sagas.leases import Leased, Leases
 from shared.sagas.settlement import ProviderNotConfigured, Settlement
 
-LEASE_SECONDS = 120
+END_ATTEMPTS_MAX = 3
 OBJECTS = ("session", "intent", "charge", "order", "capture")
 """The provider's objects that a payment is known by; refunds and disputes belong to one of these."""
 MONEY = {"stripe": "intent", "paypal": "capture"}
 """The object that money is known by, once it was received."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What became of a notice; `payment` is the name of one that nobody knows."""
+
+    status: Status
+    reason: str = ""
+    payment: str = ""
+
+
 class PaymentInbox:
-    """Deals with notices. The same notice twice, late, or out of order asks the same question again, nothing more."""
+    """Deals with notices. The same notice twice, late, or out of order asks the same question again, nothing more.
+
+    So nobody has to claim one: whoever settles its payment claims that.
+    """
 
     def __init__(
         self,
@@ -30,7 +43,7 @@ class PaymentInbox:
         alerts: Alerts,
         clock: Clock,
     ) -> None:
-        self._leases = Leases(documents, clock)
+        self._documents = documents
         self._payments = Payments(documents)
         self._settlement = settlement
         self._providers = providers
@@ -38,65 +51,83 @@ class PaymentInbox:
         self._clock = clock
 
     def handle(self, notice_id: str) -> None:
-        """Deal with a stored notice, `{provider}:{event id}`, unless that was done or another does it right now.
+        """Deal with a stored notice, `{provider}:{event id}`, unless that was done.
 
         What cannot be done now is left for the sweep. Raises only if not even that could be written down.
         """
-        leased = self._leases.claim(f"{COLLECTION}/{notice_id}", LEASE_SECONDS)
-        if leased is None:
-            return
-        if leased.data["status"] != "new":
-            leased.free({})
+        document = self._documents.get(f"{COLLECTION}/{notice_id}")
+        if document is None or document.data["status"] != "new":
             return
         try:
-            self._deal_with(leased, notice_in(leased.data))
+            ending = self._deal_with(notice_in(document.data))
         except DomainError as error:
-            self._postpone(leased, error.code)
+            self._postpone(document, error.code)
         except Exception as error:
-            self._postpone(leased, type(error).__name__)
+            self._postpone(document, type(error).__name__)
             raise
+        else:
+            self._end(document, ending)
 
     def replay(self, notice_id: str) -> bool:
-        """An operator's: deal with it anew, whatever became of it. Whether there is such a notice."""
-        leased = self._leases.claim(f"{COLLECTION}/{notice_id}", LEASE_SECONDS)
-        if leased is None:
+        """An operator's: deal with it anew, whatever became of it. Whether there is such a notice, and nobody at it."""
+        document = self._documents.get(f"{COLLECTION}/{notice_id}")
+        if document is None or not self._write(document, revived(self._clock.now())):
             return False
-        leased.free(revived(self._clock.now()))
         self.handle(notice_id)
         return True
 
-    def _deal_with(self, leased: Leased, notice: Notice) -> None:
+    def _deal_with(self, notice: Notice) -> _Ending:
         refs = {kind: ref for kind, ref in notice.refs.items() if kind in OBJECTS}
         try:
-            payment = self._payment(notice, refs)
+            name, payment = self._payment(notice, refs)
         except UnknownAtProvider:
-            leased.free(ended("ignored", self._clock.now(), "unknown_at_provider"))
-            return
-        known = None if payment is None else self._payments.find(payment)
-        if payment is None or (known is not None and known.provider != notice.provider):
-            leased.free(ended("ignored", self._clock.now(), "not_ours"))
-        elif known is None:
-            leased.free(ended("parked", self._clock.now(), "payment_unknown"))
-            self._alerts.alert("notice_parked", notice=leased.document.id, reason="payment_unknown", payment=payment)
-        else:
-            self._settlement.settle(payment, refs)
-            leased.free(ended("done", self._clock.now()))
+            return _Ending("ignored", "unknown_at_provider")
+        if name is None or (payment is not None and payment.provider != notice.provider):
+            return _Ending("ignored", "not_ours")
+        if payment is None:
+            return _Ending("parked", "payment_unknown", name)
+        self._settlement.settle(payment.id, refs)
+        return _Ending("done")
 
-    def _payment(self, notice: Notice, refs: Refs) -> str | None:
-        """Our name of the payment: as the event says, as we remember the money, or as the provider tells when asked."""
-        if notice.payment is not None and self._payments.find(notice.payment) is not None:
-            return notice.payment
+    def _payment(self, notice: Notice, refs: Refs) -> tuple[str | None, Payment | None]:
+        """Our name of the payment, and the payment, as far as there are any.
+
+        As the event says, as we remember the money, or as the provider tells when asked.
+        """
+        named = None if notice.payment is None else self._payments.find(notice.payment)
+        if named is not None:
+            return named.id, named
         money = refs.get(MONEY[notice.provider])
-        known = None if money is None else self._payments.payment_with_money(notice.provider, money)
-        if known is not None:
-            return known
-        if notice.provider not in self._providers:
-            raise ProviderNotConfigured(notice.provider)
-        return self._providers[notice.provider].locate(notice.refs) if notice.refs else notice.payment
+        name = None if money is None else self._payments.payment_with_money(notice.provider, money)
+        if name is None and notice.refs:
+            if notice.provider not in self._providers:
+                raise ProviderNotConfigured(notice.provider)
+            name = self._providers[notice.provider].locate(notice.refs)
+        name = name or (None if notice.refs else notice.payment)
+        return name, None if name is None else self._payments.find(name)
 
-    def _postpone(self, leased: Leased, code: str) -> None:
-        changes = postponed(leased.data, self._clock.now(), code)
-        leased.free(changes)
-        log("notice_postponed", "WARNING", notice=leased.document.id, code=code)
+    def _end(self, document: Document, ending: _Ending) -> None:
+        if ending.status == "parked":
+            # Told before it is written: a worker that dies in between is followed, and an alert may be heard twice.
+            self._alerts.alert("notice_parked", notice=document.id, reason=ending.reason, payment=ending.payment)
+        changes = ended(ending.status, self._clock.now(), ending.reason)
+        found: Document | None = document
+        for _ in range(END_ATTEMPTS_MAX):
+            if found is None or found.data["status"] != "new" or self._write(found, changes):
+                return
+            found = self._documents.get(document.path)  # another may have given up waiting for us, and put it off
+
+    def _postpone(self, document: Document, code: str) -> None:
+        changes = postponed(document.data, self._clock.now(), code)
+        log("notice_postponed", "WARNING", notice=document.id, code=code)
         if changes.get("status") == "dead":
-            self._alerts.alert("notice_dead", notice=leased.document.id, code=code)
+            self._alerts.alert("notice_dead", notice=document.id, code=code)
+        self._write(document, changes)
+
+    def _write(self, document: Document, changes: Data) -> bool:
+        """Whether it was written; not, if another has written meanwhile."""
+        try:
+            self._documents.commit([Patch(document.path, changes, document.version)])
+        except PreconditionFailed:
+            return False
+        return True

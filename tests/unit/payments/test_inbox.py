@@ -8,7 +8,6 @@ from shared.payments.inbox import (
     ATTEMPTS_MAX,
     DUE_SHARDS,
     KEPT,
-    UNCLAIMED,
     Inbox,
     ended,
     notice_in,
@@ -19,7 +18,6 @@ from shared.payments.inbox import (
 from shared.payments.ports import Notice, ProviderName
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
-from shared.sagas.leases import FREE, Leases
 from tests.support.indexes import stored
 from tests.support.ledger_faults import Weather, once
 
@@ -81,15 +79,6 @@ def test_an_event_is_stored_once_however_often_it_comes(inbox, documents, clock)
 
 def test_the_same_id_of_two_providers_is_two_events(inbox):
     assert [inbox.store(notice(provider=name)) for name in ("stripe", "paypal")] == [True, True]
-
-
-def test_a_new_event_is_anybody_s_to_claim(inbox, documents, clock):
-    inbox.store(notice())
-
-    leased = Leases(documents, clock).claim(path_of(notice()), 60)
-
-    assert leased is not None
-    assert UNCLAIMED == FREE
 
 
 def test_a_sweep_looks_after_it_when_its_trigger_had_its_time(inbox, clock):
