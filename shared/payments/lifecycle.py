@@ -43,7 +43,7 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = N
             return Plan(action="capture")
         if truth.stage != "paid" or truth.paid is None or seen.gone >= truth.paid.minor:
             return WAIT
-        return Plan(action="top_up", args={"money": truth.money})
+        return Plan(action="top_up", args={"money": truth.money, "is_disputed": seen.is_disputed})
     applied = payment.applied
     if (applied.taken, bool(applied.suspension)) == (seen.gone, seen.is_disputed):
         return WAIT

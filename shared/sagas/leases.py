@@ -6,7 +6,7 @@ nothing any more. `fence` counts the claims; whoever acts outside can name it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
@@ -95,6 +95,8 @@ class Leased:
     seconds: int
     fence: int
     token: str = field(default_factory=random_token)
+    noted: dict[str, Value] = field(default_factory=dict)
+    noted_also: dict[str, Write] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -103,7 +105,7 @@ class Leased:
 
     @property
     def data(self) -> Data:
-        """What the document holds, as this worker wrote or read it last."""
+        """What the document holds, as this worker wrote, noted or read it last."""
         return self.document.data
 
     @property
@@ -118,6 +120,17 @@ class Leased:
         nothing was written. OutcomeUnknown or StoreUnavailable leave it to whoever claims it next.
         """
         self._write({**changes, "lease": self._lease(held=True)}, also)
+
+    def note(self, changes: Data, *also: Write) -> None:
+        """Know this from now on; it is written with the next save, or never was. Of two to a path the last counts."""
+        self.noted |= changes
+        self.noted_also |= {write.path: write for write in also}
+        self.document = replace(self.document, data={**self.data, **changes})
+
+    def flush(self) -> None:
+        """Save what was noted, if anything was. Raises what `save` raises."""
+        if self.noted or self.noted_also:
+            self.save({})
 
     def rejoin(self) -> bool:
         """Read the document again, as others may change it without claiming it: whether it is still ours."""
@@ -141,10 +154,13 @@ class Leased:
 
     def _write(self, changes: Mapping[str, Value], also: Sequence[Write]) -> None:
         lease = cast("Mapping[str, Value]", changes["lease"])
-        version = self._committed([Patch(self.path, changes, self.document.version), *also], lease)
+        fields = {**self.noted, **changes}
+        beside = {**self.noted_also, **{write.path: write for write in also}}
+        self.noted, self.noted_also = {}, {}
+        version = self._committed([Patch(self.path, fields, self.document.version), *beside.values()], lease)
         if version is None:
             raise LeaseLost(self.path)
-        self.document = Document(path=self.path, data={**self.data, **changes}, version=version)
+        self.document = Document(path=self.path, data={**self.data, **fields}, version=version)
 
     def _committed(self, writes: Sequence[Write], lease: Mapping[str, Value]) -> Version | None:
         """The new version, or None if another commit has won. Asked again after an unclear answer: both have the same

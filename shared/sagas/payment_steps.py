@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
-from shared.kernel.clock import DAY, Clock
+from shared.kernel.clock import DAY, SECOND, Clock, Millis
 from shared.kernel.documents import Documents, Patch
 from shared.kernel.errors import IdempotencyMismatch, Rejected
 from shared.kernel.ids import HoldId, LotId, OperationId, derived_id, operation_id
@@ -37,6 +37,8 @@ from shared.payments.ports import PaymentProvider, ProviderName, UnknownAtProvid
 from shared.payments.store import Payments, effect, fields_of, payment_in, refund_path, view_of
 from shared.sagas.saga import Done, Saga, Step, Turn, progress_of
 
+FRESH: Millis = 5 * SECOND
+"""What a provider said counts for so long, if nothing was done there since: a payment takes less than that."""
 GIFT = "promo:package"
 ANNULLED = "annulled"
 
@@ -69,8 +71,8 @@ class PaymentSteps:
                 name="top_up",
                 version=1,
                 steps=(
-                    Step(name="confirm", do=self._confirm),
-                    Step(name="record", do=self._record, is_pivot=True),
+                    Step(name="confirm", do=self._confirm, acts=False),
+                    Step(name="record", do=self._record, is_pivot=True, acts=False),
                     Step(name="grant", do=self._grant),
                 ),
             ),
@@ -98,14 +100,16 @@ class PaymentSteps:
     # Credited ----------------------------------------------------------------------------------------------------
 
     def _confirm(self, turn: Turn) -> Done:
-        """Ask again: what was decided may be minutes old by now."""
-        payment = payment_in(turn.leased.document)
+        """Ask again, unless that was just done: what was decided may be minutes old by now."""
+        payment, now = payment_in(turn.leased.document), self._clock.now()
+        if 0 <= now - cast("int", turn.args.get("asked_at", 0)) < FRESH:
+            return Done(result={"at": now, "is_disputed": turn.args["is_disputed"]})
         provider = self._providers[payment.provider]
         truth = provider.truth(payment.refs)
         problem = problem_of(payment, truth, is_live=provider.is_live)
         if problem or truth.stage != "paid" or truth.money != turn.args["money"]:
             raise NotAsAgreed(problem or truth.stage)
-        return Done(result={"at": self._clock.now(), "is_disputed": seen_in(truth).is_disputed})
+        return Done(result={"at": now, "is_disputed": seen_in(truth).is_disputed})
 
     def _record(self, turn: Turn) -> Done:
         """This money is this payment's, for ever. A claim that came first lets the commit fail."""
@@ -123,23 +127,7 @@ class PaymentSteps:
         payment, at = payment_in(turn.leased.document), cast("int", turn.results["confirm"]["at"])
         is_disputed = turn.results["confirm"]["is_disputed"]
         suspension = HoldId(derived_id("hold", "dispute", payment.id, "grant")) if is_disputed else None
-        for lot, amount in payment.lots:
-            is_paid = lot == payment.paid_lot
-            days = None if is_paid else payment.terms.bonus_days
-            self._ledger.execute(
-                payment.uid,
-                Grant(
-                    operation=operation_id("payment", payment.id, "grant", lot),
-                    fingerprint=payment.id,
-                    amount=amount,
-                    lot=lot,
-                    source=_source(payment, lot),
-                    priority=PRIORITY_PAID if is_paid else PRIORITY_PROMOTIONAL,
-                    expires_at=None if days is None else at + days * DAY,
-                    is_paid=is_paid,
-                    suspension=suspension,
-                ),
-            )
+        self._ledger.execute_all(payment.uid, [_grant(payment, *lot, at, suspension) for lot in payment.lots])
         granted = with_applied(payment, is_granted=True, suspension=suspension or "")
         settled = replace(granted, settled_at=at)
         return self._done(settled)
@@ -160,16 +148,16 @@ class PaymentSteps:
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
         if target <= payment.applied.taken:
             return Done()
-        for lot, amount in payment.lots:
-            self._execute(payment, _reverse(payment, turn, "take_back", lot, amount, target))
+        self._execute(payment, *(_reverse(payment, turn, "take_back", *lot, target) for lot in payment.lots))
         return self._done(with_applied(payment, taken=target))
 
     def _give_back(self, turn: Turn) -> Done:
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
         if target >= payment.applied.taken:
             return Done()
-        for lot, amount in payment.lots:
-            self._execute(payment, _restore(payment, turn.key(f"give_back:{lot}"), lot, amount, target))
+        keys = (turn.key(f"give_back:{lot}") for lot, _ in payment.lots)
+        lots = zip(keys, payment.lots, strict=True)
+        self._execute(payment, *(_restore(payment, key, *lot, target) for key, lot in lots))
         return self._done(with_applied(payment, taken=target))
 
     def _reinstate(self, turn: Turn) -> Done:
@@ -185,8 +173,7 @@ class PaymentSteps:
     def _withdraw(self, turn: Turn) -> Done:
         """The credits first, so that nobody spends what is about to be paid back."""
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
-        for lot, amount in payment.lots:
-            self._execute(payment, _reverse(payment, turn, "withdraw", lot, amount, target))
+        self._execute(payment, *(_reverse(payment, turn, "withdraw", *lot, target) for lot in payment.lots))
         return self._done(with_applied(payment, taken=target))
 
     def _undo_withdraw(self, turn: Turn) -> Done:
@@ -222,15 +209,31 @@ class PaymentSteps:
 
     # What all of them do ----------------------------------------------------------------------------------------------
 
-    def _execute(self, payment: Payment, command: Command) -> None:
+    def _execute(self, payment: Payment, *commands: Command) -> None:
         """Whoever has left has nothing to take back, and gets nothing back."""
         try:
-            self._ledger.execute(payment.uid, command)
+            self._ledger.execute_all(payment.uid, commands)
         except AccountClosed:
             return
 
     def _done(self, payment: Payment) -> Done:
         return Done(changes=fields_of(payment), writes=(view_of(payment, self._clock.now()),))
+
+
+def _grant(payment: Payment, lot: LotId, amount: Micro, at: Millis, suspension: HoldId | None) -> Grant:
+    is_paid = lot == payment.paid_lot
+    days = None if is_paid else payment.terms.bonus_days
+    return Grant(
+        operation=operation_id("payment", payment.id, "grant", lot),
+        fingerprint=payment.id,
+        amount=amount,
+        lot=lot,
+        source=_source(payment, lot),
+        priority=PRIORITY_PAID if is_paid else PRIORITY_PROMOTIONAL,
+        expires_at=None if days is None else at + days * DAY,
+        is_paid=is_paid,
+        suspension=suspension,
+    )
 
 
 def _source(payment: Payment, lot: LotId) -> str:

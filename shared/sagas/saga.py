@@ -1,7 +1,8 @@
-"""A saga: a list of steps on a leased document, each recorded before the next, undone in reverse or driven to its end.
+"""A saga: steps on a leased document, each recorded before another acts, undone in reverse or driven to their end.
 
 What a step does outside must bear being done twice: a worker may die between doing and recording, and then another
-does it again, under the same key. Up to its pivot a saga that cannot go on is undone; from the pivot on it only goes
+does it again, under the same key. Records wait for each other and are one commit; before a step acts, they are made.
+Up to its pivot a saga that cannot go on is undone; from the pivot on it only goes
 forward. What can do neither is a dead letter: an operator is told, and can let it go on once the cause is gone.
 """
 
@@ -57,6 +58,7 @@ class Turn:
 class Step:
     """One thing to do. `undo` must bear that it was done, half done, or not done at all, and that `do` comes late.
 
+    One that does not act only looks, or does all that it does in the commit that records it.
     `seconds` is how long it may go on failing for want of something. A pivot refuses (`Rejected`) only when it is
     certain that it has not happened; anything else about it leaves the saga going forward.
     """
@@ -65,6 +67,7 @@ class Step:
     do: Callable[[Turn], Done]
     undo: Callable[[Turn], Done] | None = None
     is_pivot: bool = False
+    acts: bool = True
     seconds: int = STEP_SECONDS
 
 
@@ -137,7 +140,7 @@ class Runner:
         self._alerts = alerts
 
     def begin(self, leased: Leased, name: str, args: Data, changes: Data | None = None, *also: Write) -> None:
-        """Record that the current version of this saga is to be done. The one before it must be over."""
+        """Note that the current version of this saga is to be done. The one before it must be over."""
         before, saga, now = progress_of(leased.data), self._current[name], self._clock.now()
         assert before is None or before.is_over, "one saga at a time"
         progress = Progress(
@@ -149,13 +152,14 @@ class Runner:
             begun_at=now,
             step_begun_at=now,
         )
-        leased.save({**(changes or {}), "saga": progress.to_data()}, *also)
+        leased.note({**(changes or {}), "saga": progress.to_data()}, *also)
         log("saga_begun", path=leased.path, saga=progress.id)
 
     def run(self, leased: Leased) -> Outcome:
         """Go on as far as possible now. `waiting`: something is missing; the document's `due_at` says when to ask.
 
-        Raises LeaseLost, OutcomeUnknown or StoreUnavailable when progress could not be recorded: another will go on.
+        What came last may be noted only: whoever runs it saves or frees the document. Raises LeaseLost, OutcomeUnknown
+        or StoreUnavailable when progress could not be recorded: another will go on.
         """
         progress = progress_of(leased.data)
         assert progress is not None, "a saga was begun"
@@ -189,11 +193,13 @@ class Runner:
     def _advance(self, leased: Leased, saga: Saga, progress: Progress) -> Progress:
         if progress.phase == "undoing":
             return self._undo_next(leased, saga, progress)
-        step = next((step for step in saga.steps if step.name not in progress.done), None)
+        step = _next_of(saga, progress)
         if step is None:
-            return self._recorded(leased, replace(progress, phase="completed"))
+            return self._noted(leased, replace(progress, phase="completed"))
         if not step.is_pivot and self._is_late(saga, step, progress) and _can_turn_back(saga, progress):
             return self._turn_back(leased, progress, step, progress.code or "deadline")
+        if step.acts:
+            leased.flush()
         try:
             done = step.do(self._turn(leased, progress))
         except LeaseLost:
@@ -207,7 +213,8 @@ class Runner:
             code="",
             step_begun_at=self._clock.now(),
         )
-        return self._recorded(leased, onward, done)
+        is_over = _next_of(saga, onward) is None
+        return self._noted(leased, replace(onward, phase="completed") if is_over else onward, done)
 
     def _failed(self, leased: Leased, saga: Saga, step: Step, progress: Progress, error: Exception) -> Progress:
         code = _code(error)
@@ -224,13 +231,15 @@ class Runner:
         """From here on what was done is undone, the step that failed first: it may have done half of it."""
         now = self._clock.now()
         back = replace(progress, phase="undoing", code=code, attempts=0, step_begun_at=now, stuck_in=step.name)
-        return self._recorded(leased, back)
+        return self._noted(leased, back)
 
     def _undo_next(self, leased: Leased, saga: Saga, progress: Progress) -> Progress:
         touched = [step for step in saga.steps if step.name in progress.done or step.name == progress.stuck_in]
         step = next((step for step in reversed(touched) if step.name not in progress.undone), None)
         if step is None:
-            return self._recorded(leased, replace(progress, phase="compensated"))
+            return self._noted(leased, replace(progress, phase="compensated"))
+        if step.undo is not None:
+            leased.flush()
         try:
             back = Done() if step.undo is None else step.undo(self._turn(leased, progress))
         except LeaseLost:
@@ -239,7 +248,7 @@ class Runner:
             return self._not_undone(leased, step, progress, _code(error))
         undone = (*progress.undone, step.name)
         onward = replace(progress, undone=undone, attempts=0, step_begun_at=self._clock.now())
-        return self._recorded(leased, onward, back)
+        return self._noted(leased, onward, back)
 
     def _not_undone(self, leased: Leased, step: Step, progress: Progress, code: str) -> Progress:
         log("saga_undo_failed", "ERROR", path=leased.path, saga=progress.id, step=step.name, code=code)
@@ -263,9 +272,9 @@ class Runner:
         self._alerts.alert("saga_dead", path=leased.path, saga=progress.id, step=step, code=code)
         return "dead"
 
-    def _recorded(self, leased: Leased, progress: Progress, done: Done | None = None) -> Progress:
+    def _noted(self, leased: Leased, progress: Progress, done: Done | None = None) -> Progress:
         done = done or Done()
-        leased.save({**done.changes, "saga": progress.to_data()}, *done.writes)
+        leased.note({**done.changes, "saga": progress.to_data()}, *done.writes)
         if progress.is_over:
             log(f"saga_{progress.phase}", path=leased.path, saga=progress.id)
         return progress
@@ -283,6 +292,10 @@ class Runner:
 
 class _Waiting(Exception):  # not an error: a turn that ends here
     """What was recorded waits for its time."""
+
+
+def _next_of(saga: Saga, progress: Progress) -> Step | None:
+    return next((step for step in saga.steps if step.name not in progress.done), None)
 
 
 def _can_turn_back(saga: Saga, progress: Progress) -> bool:

@@ -33,7 +33,7 @@ from shared.payments.store import (
     without_slot,
 )
 from shared.sagas.leases import Leased, Leases
-from shared.sagas.payment_steps import PaymentSteps
+from shared.sagas.payment_steps import FRESH, PaymentSteps
 from shared.sagas.saga import Progress, Runner, progress_of
 
 Begin = Callable[[Leased, Runner], None]
@@ -46,7 +46,6 @@ PATIENCE_PAUSE_SECONDS = 0.05
 LOOK_PATIENCE_SECONDS = 5.0
 ROUNDS_MAX = 12
 RETRY: Millis = 15 * SECOND
-STALE_TRUTH: Millis = MINUTE
 OPENED_WITHIN: Millis = 15 * MINUTE
 """A checkout that was not opened by then never reached its user."""
 
@@ -67,6 +66,14 @@ class ProviderNotConfigured(Conflict):
 
     def __init__(self, provider: str) -> None:
         super().__init__("This way of paying is not available.", provider=provider)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What a provider said, and when. Whoever acts at the provider has to ask anew."""
+
+    truth: Truth | None
+    at: Millis
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,7 @@ class Settlement:
             self._runner.revive(leased)
             payment = payment_in(leased.document)
             if payment.problem:
-                self._save(leased, replace(payment, problem=""))
+                self._note(leased, replace(payment, problem=""))
             return self._work(leased, {})
 
     def progress(self, payment_id: str) -> Progress | None:
@@ -186,28 +193,32 @@ class Settlement:
         return payment
 
     def _follow(self, leased: Leased, refs: Refs) -> Payment:
-        """Do one thing after the other until nothing is left to do now."""
+        """Do one thing after the other until nothing is left to do now. What came last is noted, to be saved."""
+        answer: _Answer | None = None
         for _ in range(ROUNDS_MAX):
             progress = progress_of(leased.data)
             if progress is not None and not progress.is_over:
                 self._runner.run(leased)
                 progress = progress_of(leased.data)
+                answer = None if progress is not None and progress.name == "refund" else answer
             payment = payment_in(leased.document)
             if progress is not None and (not progress.is_over or progress.phase == "dead"):
                 return payment
             if not (payment.is_opened or payment.refs or refs):
                 return self._unopened(leased, payment)
-            if not self._next(leased, payment, payment.refs or refs, progress):
+            if answer is None or self._clock.now() >= answer.at + FRESH:
+                answer = self._asked(payment, payment.refs or refs)
+            if not self._next(leased, payment, payment.refs or refs, progress, answer):
                 return payment_in(leased.document)
+            answer = None if answer.truth is not None and answer.truth.stage == "approved" else answer
         raise ProviderUnavailable(payment_in(leased.document).provider)
 
-    def _next(self, leased: Leased, payment: Payment, refs: Refs, progress: Progress | None) -> bool:
-        """Ask, decide, begin the next thing; whether there was one."""
-        provider = self.provider(payment.provider)
-        truth = self._truth(provider, payment, refs)
+    def _next(self, leased: Leased, payment: Payment, refs: Refs, progress: Progress | None, answer: _Answer) -> bool:
+        """Decide, begin the next thing; whether there was one."""
+        truth = answer.truth
         if truth is None:
             gone = replace(payment.seen, stage="expired") if payment.seen.stage != "paid" else payment.seen
-            self._save(leased, replace(payment, seen=gone, polls=payment.polls + 1))
+            self._note(leased, replace(payment, seen=gone, polls=payment.polls + 1))
             return False
         if not payment.refs and truth.payment != payment.id:
             log("notice_of_another_payment", "WARNING", payment=payment.id, provider=payment.provider)
@@ -216,30 +227,33 @@ class Settlement:
         told = replace(payment, seen=seen_in(truth), refs={**refs, **truth.refs}, is_opened=True)
         self._warn(payment, told)
         owner = self._owner(told, truth)
-        plan = lifecycle.plan(told, truth, is_live=provider.is_live, owner=owner)
-        return self._carry_out(leased, replace(told, problem=plan.problem), plan)
+        plan = lifecycle.plan(told, truth, is_live=self.provider(payment.provider).is_live, owner=owner)
+        return self._carry_out(leased, replace(told, problem=plan.problem), plan, answer.at)
 
-    def _carry_out(self, leased: Leased, payment: Payment, plan: lifecycle.Plan) -> bool:
+    def _carry_out(self, leased: Leased, payment: Payment, plan: lifecycle.Plan, asked_at: Millis) -> bool:
         if plan.action == "wait":
-            self._save(leased, replace(payment, polls=payment.polls + 1))
+            self._note(leased, replace(payment, polls=payment.polls + 1))
             return False
         if plan.action == "park":
-            self._save(leased, payment)
+            self._note(leased, payment)
+            # Told before it is saved: a worker that dies in between is followed, and an alert may be heard twice.
             self._alerts.alert("payment_parked", payment=payment.id, provider=payment.provider, problem=plan.problem)
             return False
         if plan.action == "capture":
             return self._capture(leased, payment)
-        self._runner.begin(leased, plan.action, plan.args, fields_of(payment), view_of(payment, self._clock.now()))
+        view = view_of(payment, self._clock.now())
+        self._runner.begin(leased, plan.action, {**plan.args, "asked_at": asked_at}, fields_of(payment), view)
         return True
 
     def _capture(self, leased: Leased, payment: Payment) -> bool:
         """Take what the user approved. A refusal may leave the order as it was, so that the user can try again."""
-        self._save(leased, payment)
+        self._note(leased, payment)
+        leased.flush()  # its listener sees that it is being confirmed
         try:
             self.provider(payment.provider).capture(payment.refs, f"capture:{payment.id}")
         except ProviderRefused as refusal:
             seen = replace(payment.seen, failure=str(refusal.params["reason"]))
-            self._save(leased, replace(payment, seen=seen, polls=payment.polls + 1))
+            self._note(leased, replace(payment, seen=seen, polls=payment.polls + 1))
             log("capture_refused", "WARNING", payment=payment.id, reason=refusal.params["reason"])
             return False
         return True
@@ -248,16 +262,17 @@ class Settlement:
         if self._clock.now() < payment.created_at + OPENED_WITHIN:
             return payment
         expired = replace(payment, seen=Seen(stage="expired"), polls=payment.polls + 1)
-        self._save(leased, expired)
+        self._note(leased, expired)
         return expired
 
-    def _truth(self, provider: PaymentProvider, payment: Payment, refs: Refs) -> Truth | None:
-        """None: the provider does not know it any more. That is no news about money it once had."""
+    def _asked(self, payment: Payment, refs: Refs) -> _Answer:
+        """No truth: the provider does not know it any more. That is no news about money it once had."""
+        provider, now = self.provider(payment.provider), self._clock.now()
         try:
-            return provider.truth(refs)
+            return _Answer(truth=provider.truth(refs), at=now)
         except UnknownAtProvider:
             log("payment_unknown_at_provider", "WARNING", payment=payment.id, provider=payment.provider)
-            return None
+            return _Answer(truth=None, at=now)
 
     def _owner(self, payment: Payment, truth: Truth) -> str | None:
         if payment.applied.is_granted or truth.money is None:
@@ -270,10 +285,10 @@ class Settlement:
         if after.seen.is_disputed and not before.seen.is_disputed:
             self._alerts.alert("payment_disputed", payment=after.id, provider=after.provider)
 
-    def _save(self, leased: Leased, payment: Payment) -> None:
+    def _note(self, leased: Leased, payment: Payment) -> None:
         """Its place among a user's purchases of a limited package goes with what comes to nothing."""
         freed, also = without_slot(payment) if status_of(payment) in {"failed", "expired"} else (payment, ())
-        leased.save(fields_of(freed), view_of(freed, self._clock.now()), *also)
+        leased.note(fields_of(freed), view_of(freed, self._clock.now()), *also)
 
     def _free(self, leased: Leased, payment: Payment, due_at: "Value") -> None:
         at = to_datetime(due_at) if isinstance(due_at, int) else due_at

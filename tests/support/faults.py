@@ -1,7 +1,7 @@
 """A store that fails where a test says: before or after any commit, as a crash or as an error."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Document, Documents, Query, Version, Write
@@ -84,3 +84,24 @@ class Dying(FaultyDocuments):
         except Crash:
             self.is_dead = True
             raise
+
+
+class Interrupted:
+    """A store under which, once, before or after the given commit, something else happens first."""
+
+    def __init__(self, inner: Documents, at: int, when: str, happens: Callable[[], None]) -> None:
+        self.inner, self.at, self.when, self.happens = inner, at, when, happens
+        self.commits = 0
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
+        self.commits += 1
+        is_here = self.commits == self.at
+        if is_here and self.when == "before":
+            self.happens()
+        versions = self.inner.commit(writes, timeout_seconds=timeout_seconds)
+        if is_here and self.when == "after":
+            self.happens()
+        return versions

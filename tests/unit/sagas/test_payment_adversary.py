@@ -158,15 +158,16 @@ def test_a_withdrawal_that_was_half_done_is_undone_by_whoever_revives_it(shop, m
     """The second lot could not be withdrawn for an hour, the first not be given back for another."""
     payment = shop.bought()
     instance = shop.instance()
-    real, is_down = type(instance.ledger).execute, [True]
+    real, is_down = type(instance.ledger).execute_all, [True]
 
-    def execute(self, uid, command):
-        is_first_reverse = isinstance(command, Reverse) and command.lot == payment.paid_lot
-        if is_down[0] and not is_first_reverse:
-            raise StoreUnavailable
-        return real(self, uid, command)
+    def execute(self, uid, commands):
+        is_first = [isinstance(command, Reverse) and command.lot == payment.paid_lot for command in commands]
+        if not is_down[0]:
+            return real(self, uid, commands)
+        real(self, uid, [command for command, is_ in zip(commands, is_first, strict=True) if is_])
+        raise StoreUnavailable
 
-    monkeypatch.setattr(type(instance.ledger), "execute", execute)
+    monkeypatch.setattr(type(instance.ledger), "execute_all", execute)
     shop.refund(payment, 500)
     for _ in range(4):
         shop.clock.advance(2 * HOUR)
@@ -196,14 +197,14 @@ def test_a_definition_that_comes_back_goes_on_undoing_what_was_being_undone(shop
     manner = with_manner(shop)
     payment = shop.bought()
     instance = shop.instance()
-    real, is_down = type(instance.ledger).execute, [False]
+    real, is_down = type(instance.ledger).execute_all, [False]
 
-    def execute(self, uid, command):
-        if is_down[0] and not isinstance(command, Reverse):
+    def execute(self, uid, commands):
+        if is_down[0] and not all(isinstance(command, Reverse) for command in commands):
             raise StoreUnavailable
-        return real(self, uid, command)
+        return real(self, uid, commands)
 
-    monkeypatch.setattr(type(instance.ledger), "execute", execute)
+    monkeypatch.setattr(type(instance.ledger), "execute_all", execute)
     manner.trouble, is_down[0] = ProviderRefused("stripe", "no"), True
     with_no_answer = shop.instance().refund(payment.id, 500)
     assert status_of(with_no_answer) == "partially_refunded"

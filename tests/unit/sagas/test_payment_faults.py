@@ -1,18 +1,17 @@
 """Killed, overtaken or paused at every step of every saga of a payment: it ends as if nothing had happened."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
 from shared.kernel.clock import MINUTE, SECOND
-from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Documents, Version, Write
 from shared.kernel.errors import DomainError
 from shared.payments.fiat import Fiat
 from shared.payments.ports import ProviderName
 from shared.sagas.settlement import LEASE_SECONDS
-from tests.support.faults import Crash, FaultyDocuments
+from tests.support.faults import Crash, FaultyDocuments, Interrupted
 from tests.support.shop import BONUS, CREDITS, Instance, Shop
 
 ALL = CREDITS + BONUS
@@ -89,27 +88,6 @@ STORIES = {
     "dispute lost": Story(dispute_ended("lost"), settle, "lost", (0, 0, 0)),
     "refund by us": Story(settled, refund, "partially_refunded", (ALL * 3 // 4, 0, 0), 1),
 }
-
-
-class Interrupted:
-    """A store under which, once, before or after the given commit, something else happens first."""
-
-    def __init__(self, inner: Documents, at: int, when: str, happens: Callable[[], None]) -> None:
-        self.inner, self.at, self.when, self.happens = inner, at, when, happens
-        self.commits = 0
-
-    def __getattr__(self, name):
-        return getattr(self.inner, name)
-
-    def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
-        self.commits += 1
-        is_here = self.commits == self.at
-        if is_here and self.when == "before":
-            self.happens()
-        versions = self.inner.commit(writes, timeout_seconds=timeout_seconds)
-        if is_here and self.when == "after":
-            self.happens()
-        return versions
 
 
 class Deadly:

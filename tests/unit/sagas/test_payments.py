@@ -13,8 +13,10 @@ from shared.payments.ports import Notice, ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.checkout import PackageLimitReached
+from shared.sagas.payment_steps import FRESH
 from shared.sagas.refunds import NotRefundable
 from shared.sagas.settlement import PaymentBusy, ProviderNotConfigured
+from tests.support.faults import FaultyDocuments, Interrupted
 from tests.support.ledgers import UID, charge
 from tests.support.shop import BONUS, CREDITS, PACKAGE, Shop
 
@@ -117,6 +119,42 @@ def test_what_was_paid_becomes_credits_and_a_gift_with_an_end(shop, provider):
         f"world:{provider}": (CREDITS, True, None),
         "promo:package": (BONUS, False, shop.clock.now() + 30 * DAY),
     }
+
+
+@BOTH
+def test_a_provider_is_asked_once_before_it_is_credited_and_once_more_after_a_capture(shop, provider):
+    payment = shop.begin(provider)
+    shop.providers[provider].approve(payment.id)
+    counted = FaultyDocuments(shop.documents)
+
+    shop.instance(counted).settlement.settle(payment.id)
+
+    made = shop.providers[provider].calls
+    assert (made["truth"], made["capture"]) == ((1, 0) if provider == "stripe" else (2, 1))
+    # Claimed, seen to be confirmed if it is ours to take, money and owner recorded, credited, freed.
+    assert counted.commits == (4 if provider == "stripe" else 5)
+
+
+def test_an_answer_that_took_too_long_is_confirmed_before_anything_is_credited(shop):
+    """Meanwhile the payer has complained: what is bought is credited out of reach, not spent and owed."""
+
+    class Slow(MemoryProvider):
+        def truth(self, refs):
+            truth = super().truth(refs)
+            if truth.stage == "paid" and not truth.disputes:
+                self.dispute(str(truth.payment))
+                shop.clock.advance(FRESH)
+            return truth
+
+    shop.providers["stripe"] = shop.stripe = Slow(shop.clock, "stripe")
+    payment = shop.begin()
+    shop.stripe.approve(payment.id)
+
+    shop.instance().settlement.settle(payment.id)
+
+    history = shop.instance().ledger.history(UID, before=None, limit=10)
+    assert (shop.status(payment), shop.money()) == ("disputed", (0, ALL, 0))
+    assert [entry.kind for entry in history.items] == ["grant", "grant"]
 
 
 @BOTH
@@ -539,6 +577,23 @@ def test_each_event_is_an_occasion_to_ask_and_no_more(shop, provider):
 
     assert (shop.status(payment), shop.money()) == ("settled", (ALL, 0, 0))
     assert {d.data["status"] for d in shop.all("inbox")} == {"done"}
+
+
+@BOTH
+@pytest.mark.parametrize("at", range(1, 6))
+def test_a_notice_that_two_deal_with_at_once_is_done(shop, provider, at):
+    shop.begin(provider, key="other")
+    payment = shop.begin(provider)
+    shop.providers[provider].approve(payment.id)
+    notice = shop.providers[provider].events[-1]
+    shop.instance().inbox.store(notice)
+    name = f"{provider}:{notice.id}"
+
+    first = shop.instance(Interrupted(shop.documents, at, "before", lambda: shop.instance().handler.handle(name)))
+    first.handler.handle(name)
+
+    assert (shop.status(payment), shop.money()) == ("settled", (ALL, 0, 0))
+    assert [(one.data["status"], one.data["due_at"]) for one in shop.all("inbox")] == [("done", None)]
 
 
 @BOTH
