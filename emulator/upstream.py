@@ -215,6 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             for _ in sent or [""]:
                 self._pause(script)
+            if 0 <= script.get("fail_after", -1) <= len(sent):
+                self._break(seen, {})
+                return
             seen.chunks_sent = len(sent)
             self._last(seen, self._completion(seen, body, "".join(sent), script))
 

@@ -26,6 +26,7 @@ from shared.ai.tokens import Usage
 from shared.kernel.errors import InvalidValue
 
 LIMITS = ("max_completion_tokens", "max_tokens")
+ABOUT_STREAMING = ("stream", "stream_options")
 ABOUT_THE_PROMPT = ("tools", "functions", "response_format", "tool_choice", "prediction")
 REFUSED = {
     "audio": "is not offered here: audio has no price in text tokens",
@@ -64,18 +65,16 @@ class ChatCompletions:
             uses_tools=any(items(body, name) for name in ("tools", "functions")),
         )
 
-    def sent(self, body: Json, model: Model, output_cap: int) -> Json:
+    def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
         """See `Dialect.sent`. Nothing is kept with the provider."""
         default = LIMITS[0] if model.is_reasoning else LIMITS[1]
         limit = next((name for name in LIMITS if body.get(name) is not None), default)
-        kept = {name: value for name, value in body.items() if name not in {*LIMITS, "store"}}
-        return {
-            **kept,
-            "model": model.upstream_model,
-            limit: max(1, output_cap // (body.get("n") or 1)),
-            "stream": True,
-            "stream_options": {**(body.get("stream_options") or {}), "include_usage": True},
-        }
+        kept = {name: value for name, value in body.items() if name not in {*LIMITS, *ABOUT_STREAMING, "store"}}
+        sent = {**kept, "model": model.upstream_model, limit: max(1, output_cap // (body.get("n") or 1))}
+        if is_whole:
+            return sent
+        options = {**(body.get("stream_options") or {}), "include_usage": True}
+        return {**sent, "stream": True, "stream_options": options}
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
         """See `Dialect.events`."""
@@ -183,7 +182,7 @@ def _part(part: Any, field: str) -> str | None:
 
 
 def _choices(raw: Json) -> Iterator[tuple[int, Json, Json]]:
-    """Each choice of a chunk: its index, itself, its delta. An upstream that does not stream sends whole messages.
+    """Each choice of a chunk: its index, itself, its delta, which in an answer of one piece is the whole message.
 
     Providers differ: what is absent, null or of another shape says nothing.
     """

@@ -80,8 +80,8 @@ class Dialect(Protocol):
         """What this body asks for. Raises InvalidValue for what has no price in tokens, or belongs to somebody else."""
         ...
 
-    def sent(self, body: Json, model: Model, output_cap: int) -> Json:
-        """What the upstream is sent: the same, for its own model, within the cap, streamed where that is possible."""
+    def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
+        """What the upstream is sent: the same, for its own model, within the cap; streamed, or to come in one piece."""
         ...
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:

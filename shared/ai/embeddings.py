@@ -27,8 +27,8 @@ class Embeddings:
         """See `Dialect.demand`. Tokens may be sent as their numbers: each is one, and no text has fewer bytes."""
         return Demand(texts=tuple(_texts(body.get("input"))), limit=0)
 
-    def sent(self, body: Json, model: Model, output_cap: int) -> Json:
-        """See `Dialect.sent`."""
+    def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
+        """See `Dialect.sent`: it is never streamed."""
         return {**body, "model": model.upstream_model}
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:

@@ -10,6 +10,8 @@ from shared.ai.tokens import Usage
 from shared.kernel.errors import Rejected, Unavailable
 
 Role = Literal["system", "user", "assistant"]
+WHOLE_SECONDS_MAX = 200.0
+"""An answer that comes in one piece has to be there by then: nobody could end it, or hold on for it, meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +24,17 @@ class PromptMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """What a model is asked. `max_output_tokens` bounds everything it generates, hidden reasoning included."""
+    """What a model is asked. `max_output_tokens` bounds everything it generates, hidden reasoning included.
+
+    `is_whole`: the answer is to come in one piece.
+    """
 
     model: str
     messages: tuple[PromptMessage, ...]
     max_output_tokens: int
     is_reasoning: bool = False
     upstream: str = DEFAULT_UPSTREAM
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

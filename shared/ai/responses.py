@@ -28,7 +28,9 @@ TOOLS = frozenset({"function", "custom"})
 PARTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
 NOT_TEXT = frozenset({"type", "role", "status"})
 USAGE = ("input_tokens", "output_tokens")
-LAST = frozenset({"response.completed", "response.incomplete"})
+ENDED_AS = {"completed": "response.completed", "incomplete": "response.incomplete"}
+"""An answer of one piece is what the last event of a stream brings."""
+LAST = frozenset(ENDED_AS.values())
 FAILED = frozenset({"response.failed", "error"})
 
 
@@ -50,18 +52,21 @@ class Responses:
         has_tools = bool(items(body, "tools"))
         return Demand(texts=tuple(texts), images=images, limit=count(body, LIMIT), uses_tools=has_tools)
 
-    def sent(self, body: Json, model: Model, output_cap: int) -> Json:
+    def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
         """See `Dialect.sent`."""
         return {
             **body,
             "model": model.upstream_model,
             LIMIT: output_cap if body.get(LIMIT) else max(LIMIT_MIN, output_cap),
-            "stream": True,
+            "stream": not is_whole,
             "store": False,
         }
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
         """See `Dialect.events`. Raises UpstreamUnavailable for an answer that failed."""
+        text = ""
+        if raw.get("object") == "response":
+            raw, text = {"type": ENDED_AS.get(str(raw.get("status")), "error"), "response": raw}, _text_of(raw)
         kind, delta = str(raw.get("type")), raw.get("delta")
         if kind in FAILED:
             raise UpstreamUnavailable
@@ -69,7 +74,7 @@ class Responses:
             response = raw.get("response")
             if not isinstance(response, Mapping):
                 raise UpstreamUnavailable
-            yield Passed(raw)
+            yield RawDelta(text, raw) if text else Passed(raw)
             yield from _end_of(response)
         elif kind.endswith(".delta") and isinstance(delta, str) and delta:
             yield RawDelta(delta, raw)
@@ -146,6 +151,19 @@ def _append_text(item: dict[str, Any], at: int, text: str) -> None:
     while len(content) <= at:
         content.append({"type": "output_text", "text": "", "annotations": []})
     content[at]["text"] = f"{content[at].get('text') or ''}{text}"
+
+
+def _text_of(response: Json) -> str:
+    """What of an answer of one piece are tokens, for an upstream that does not report its usage."""
+    found = list[Any]()
+    for item in _listed(response.get("output")):
+        found += [item.get("name"), item.get("arguments"), item.get("input")]
+        found += [part.get("text") or part.get("refusal") for part in _listed(item.get("content"))]
+    return "".join(text for text in found if isinstance(text, str))
+
+
+def _listed(value: Any) -> list[Json]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def _end_of(response: Json) -> Iterator[ChatEvent]:

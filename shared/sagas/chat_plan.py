@@ -40,7 +40,7 @@ class Plan(Metered):
     unsettled: Message | None = None
     """A summary of which it is not known that it is paid for."""
 
-    def asked(self, output_cap: int) -> ChatRequest:
+    def asked(self, output_cap: int, *, is_whole: bool) -> ChatRequest:
         """What the upstream is asked."""
         return ChatRequest(
             model=self.model.upstream_model,
@@ -48,6 +48,7 @@ class Plan(Metered):
             max_output_tokens=output_cap,
             is_reasoning=self.model.is_reasoning,
             upstream=self.model.upstream,
+            is_whole=is_whole,
         )
 
 

@@ -1,7 +1,8 @@
-"""Reading a model's answer on a thread of its own, so that silence can be heard, and a call ended while it blocks."""
+"""Reading a model's answer: as it comes, so that silence can be heard and a call ended while it blocks, or at once."""
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -75,16 +76,9 @@ class Reading:
 
     def _read(self) -> None:
         try:
-            for event in self._stream:
-                if not self._put(event):
+            while self._put(event := _next(self._stream, lambda: self._is_stopped)):
+                if isinstance(event, Ended):
                     return
-            self._put(Ended())
-        except DomainError as error:
-            self._put(Ended(error))
-        except Exception as error:  # noqa: BLE001  # an adapter's surprise must reach the caller, typed, not end a thread
-            if not self._is_stopped:
-                log("upstream_surprise", "ERROR", kind=type(error).__name__)
-            self._put(Ended(UpstreamUnavailable()))
         finally:
             self._stream.close()
             self._is_over = True
@@ -99,3 +93,39 @@ class Reading:
             if self._is_waited_for:
                 self._change.notify_all()
         return True
+
+
+class ReadingWhole:
+    """An answer that comes in one piece, read by whoever waits for it: it is there, or it has failed."""
+
+    def __init__(self, stream: ChatStream) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> Self:
+        """Nothing is sent yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Its connection may serve the next call."""
+        self._stream.close()
+
+    def next(self, seconds: float) -> ChatEvent | Ended:
+        """The next of what the answer says, however long that takes: its upstream's reader has its own limit."""
+        del seconds
+        return _next(self._stream)
+
+
+def _next(stream: ChatStream, is_stopped: Callable[[], bool] = lambda: False) -> ChatEvent | Ended:
+    """The next event, or how it ended. An adapter's surprise must reach the caller, typed, not end a thread."""
+    try:
+        return next(stream)
+    except StopIteration:
+        return Ended()
+    except DomainError as error:
+        return Ended(error)
+    except Exception as error:  # noqa: BLE001  # see above
+        if not is_stopped():
+            log("upstream_surprise", "ERROR", kind=type(error).__name__)
+        return Ended(UpstreamUnavailable())

@@ -106,8 +106,11 @@ class Reply:
         """Our count as the model's tokens.
 
         Before anything is known of the model, a piece is taken for a token, as most upstreams send them, within half
-        and all of what we count: a count that runs high would end answers that the balance pays for.
+        and all of what we count: a count that runs high would end answers that the balance pays for. Not so one that
+        comes in one piece.
         """
         if self._plan.forecast.scale is not None:
             return ceil(counted * self._plan.forecast.scale)
+        if self._plan.is_whole:
+            return counted
         return min(counted, max(pieces, counted // 2))

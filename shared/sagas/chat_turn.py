@@ -121,8 +121,8 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
             plan = self._planner.plan(request, failed)
         return plan
 
-    def _asked(self, plan: Plan, output_cap: int) -> ChatStream:
-        return self._chat_model.stream(plan.asked(output_cap))
+    def _asked(self, plan: Plan, output_cap: int, *, is_whole: bool) -> ChatStream:
+        return self._chat_model.stream(plan.asked(output_cap, is_whole=is_whole))
 
     def _delivered(self, run: Run[Plan], event: TextDelta, text: str) -> Iterable[TurnEvent]:
         yield Delta(text)

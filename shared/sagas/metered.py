@@ -16,6 +16,8 @@ from shared.ledger.commands import BudgetClaim
 STEP_TOKENS_MIN = 16
 STEPS_PER_ANSWER = 4
 """What grows by large steps keeps credits from others that need them now; what grows by small ones commits often."""
+WHOLE_TOKENS_MAX = 1_024
+"""An answer of more tokens is read as it comes, whoever waits for it: by then a hold wants to be renewed."""
 GUESS_CAUTION = 2
 """So many times the guess is set aside for an answer of a model that nobody knows yet."""
 
@@ -84,6 +86,12 @@ class Metered:
     def is_held_whole(self) -> bool:
         """Whether all that it can cost is set aside at first: it was limited, or what it uses is seen by nobody."""
         return self.request.max_output_tokens is not None or self.model.is_reasoning
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer may come in one piece: nobody reads along, and all that it can cost is held already."""
+        is_short = self.prompt.output_at_most <= WHOLE_TOKENS_MAX
+        return is_short and self.is_held_whole and not self.request.is_streamed
 
     @property
     def expected(self) -> Usage:

@@ -13,7 +13,14 @@ from typing import Generic, TypeVar
 from shared.ai.conversations import CONTENT_BYTES_MAX
 from shared.ai.expectation import Expectation
 from shared.ai.health import Health
-from shared.ai.ports import ChatEvent, ChatStream, TextDelta, UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import (
+    WHOLE_SECONDS_MAX,
+    ChatEvent,
+    ChatStream,
+    TextDelta,
+    UpstreamRejected,
+    UpstreamUnavailable,
+)
 from shared.ai.tokens import Usage
 from shared.ai.turns import Claim, Settled, Turn, Turns
 from shared.kernel.clock import Clock
@@ -26,7 +33,7 @@ from shared.ledger.errors import HoldResolved
 from shared.ledger.holding import Captured, Holding
 from shared.ledger.ledger import Ledger
 from shared.sagas.chat_admission import Admission
-from shared.sagas.chat_reading import Ended, Reading, Silence
+from shared.sagas.chat_reading import Ended, Reading, ReadingWhole, Silence
 from shared.sagas.chat_recovery import TurnRecovery, hold_operation
 from shared.sagas.chat_reply import CREDIT_LIMIT, DISCONNECTED, FAILED, TIMED_OUT, Reply
 from shared.sagas.metered import Asked, Metered
@@ -95,8 +102,8 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         """The turn as decided before anything happens; it changes nothing. `failed` models were asked already."""
 
     @abstractmethod
-    def _asked(self, plan: PlanT, output_cap: int) -> ChatStream:
-        """The upstream's answer in the making, of at most so many tokens."""
+    def _asked(self, plan: PlanT, output_cap: int, *, is_whole: bool) -> ChatStream:
+        """The upstream's answer in the making, of at most so many tokens; `is_whole`: in one piece."""
 
     @abstractmethod
     def _delivered(self, run: Run[PlanT], event: TextDelta, text: str) -> Iterable[EventT]:
@@ -234,7 +241,9 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         cap = run.plan.output_cap(run.hold.affordable)
         deadline = self._clock.monotonic() + TURN_SECONDS_MAX
         silence_seconds = min(self._ping_seconds, run.hold.silence_seconds_max)
-        with Reading(self._asked(run.plan, cap)) as reading:
+        is_whole = run.plan.is_whole and run.hold.silence_seconds_max > WHOLE_SECONDS_MAX
+        stream = self._asked(run.plan, cap, is_whole=is_whole)
+        with ReadingWhole(stream) if is_whole else Reading(stream) as reading:
             while not isinstance(event := reading.next(silence_seconds), Ended):
                 if run.claim.is_lost:
                     raise StillRunning

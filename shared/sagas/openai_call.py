@@ -149,9 +149,9 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
             failed=failed,
         )
 
-    def _asked(self, plan: CallPlan, output_cap: int) -> ChatStream:
+    def _asked(self, plan: CallPlan, output_cap: int, *, is_whole: bool) -> ChatStream:
         dialect = plan.request.dialect
-        body = dialect.sent(plan.request.body, plan.model, output_cap)
+        body = dialect.sent(plan.request.body, plan.model, output_cap, is_whole=is_whole)
         return _Understood(self._passthroughs.of(plan.model).ask(dialect.path, body), dialect)
 
     def _delivered(self, run: Run[CallPlan], event: TextDelta, text: str) -> Iterable[CallEvent]:

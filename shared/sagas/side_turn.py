@@ -82,7 +82,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
             forecast=forecast(self._expectation, model, prompt, limit),
         )
 
-    def _asked(self, plan: SidePlan, output_cap: int) -> ChatStream:
+    def _asked(self, plan: SidePlan, output_cap: int, *, is_whole: bool) -> ChatStream:
         return self._chat_model.stream(
             ChatRequest(
                 model=plan.model.upstream_model,
@@ -90,6 +90,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
                 max_output_tokens=output_cap,
                 is_reasoning=plan.model.is_reasoning,
                 upstream=plan.model.upstream,
+                is_whole=is_whole,
             )
         )
 

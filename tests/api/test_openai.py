@@ -110,7 +110,8 @@ def test_a_stream_is_chunks_then_its_cost_then_done(options):
     )
 
 
-def test_what_is_not_ours_passes_through():
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_what_is_not_ours_passes_through(is_streamed):
     world = world_of(completion("Hi", usage=(10, 1)))
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
     beside = {
@@ -122,7 +123,7 @@ def test_what_is_not_ours_passes_through():
         "logprobs": True,
     }
 
-    ask(world.person(credits_=1), **beside, user="u", max_tokens=20)
+    ask(world.person(credits_=1), **beside, user="u", max_tokens=20, stream=is_streamed)
 
     assert sent(world) == {
         "model": "gpt-4o-mini",
@@ -130,9 +131,28 @@ def test_what_is_not_ours_passes_through():
         **beside,
         "user": "u",
         "max_tokens": 20,
-        "stream": True,
-        "stream_options": {"include_usage": True},
+        **({"stream": True, "stream_options": {"include_usage": True}} if is_streamed else {}),
     }
+
+
+@pytest.mark.parametrize(
+    ("body", "is_whole"),
+    [
+        ({"max_tokens": 1_024}, True),
+        ({"max_tokens": 512, "n": 2}, True),
+        ({"max_completion_tokens": 600, "n": 2}, False),
+        ({"max_tokens": 512, "n": 3}, False),
+        ({"max_tokens": 20, "stream": True}, False),
+        ({}, False),
+    ],
+)
+def test_an_answer_is_asked_for_in_one_piece_where_all_of_it_is_held_for_and_nobody_reads_along(body, is_whole):
+    world = world_of(completion("Hi", usage=(10, 1)))
+
+    answered = ask(world.person(credits_=1_000), **body)
+
+    assert answered.status_code == 200
+    assert ("stream" not in sent(world)) == is_whole
 
 
 def test_nothing_is_kept_with_the_provider():

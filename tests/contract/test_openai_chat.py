@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -20,6 +21,7 @@ from shared.ai.ports import (
     UsageReport,
 )
 from shared.ai.tokens import Usage
+from shared.platform.openai import chat
 from shared.platform.openai.chat import OpenAIChatModel
 from shared.sagas.chat_turn import Delta
 from tests.support.chat import ANN, CREDIT, World, answer_of, text_of
@@ -92,6 +94,44 @@ def test_models_that_reason_are_limited_by_the_newer_name(upstream, model):
 
     body = upstream.requests[0]["body"]
     assert (body["max_completion_tokens"], "max_tokens" in body) == (50, False)
+
+
+def test_an_answer_of_one_piece_says_the_same(upstream, model):
+    upstream.script(reply="Hello there", usage={"prompt_tokens": 7, "completion_tokens": 2})
+
+    events = list(model.stream(replace(ASK, is_whole=True)))
+
+    assert events == [
+        TextDelta("Hello there"),
+        Finished("stop"),
+        UsageReport(Usage(input_tokens=7, output_tokens=2)),
+    ]
+    assert upstream.requests[0]["body"].keys() == {"model", "messages", "max_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ({"fail_after": 1}, UpstreamUnavailable),
+        ({"error": {"status": 400, "message": "no"}}, UpstreamRejected),
+        ({"error": {"status": 503, "message": "no"}}, UpstreamUnavailable),
+    ],
+)
+def test_an_answer_of_one_piece_fails_typed_and_is_never_asked_for_twice(upstream, model, script, error):
+    upstream.script(**script, times=0)
+
+    with pytest.raises(error):
+        list(model.stream(replace(ASK, is_whole=True)))
+
+    assert len(upstream.requests) == 1
+
+
+def test_an_answer_of_one_piece_has_its_limit_in_time(upstream, model, monkeypatch):
+    monkeypatch.setattr(chat, "WHOLE_SECONDS_MAX", 0.2)
+    upstream.script(delay_ms=60_000)
+
+    with pytest.raises(UpstreamUnavailable):
+        list(model.stream(replace(ASK, is_whole=True)))
 
 
 @pytest.mark.parametrize("usage", [None, {"prompt_tokens": -1, "completion_tokens": 2}])

@@ -8,7 +8,9 @@ import pytest
 
 from shared.ai.completions import ChatCompletions
 from shared.ai.passthrough import RequestRefused
-from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import Passed, RawDelta, UpstreamRejected, UpstreamUnavailable
+from shared.ai.responses import Responses
+from shared.platform.openai import passthrough
 from shared.platform.openai.passthrough import OpenAIPassthrough, event_data
 
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say two words"}]}
@@ -185,6 +187,35 @@ def test_the_stand_in_answers_in_the_shape_that_is_asked(model):
         "name": "look",
         "arguments": '{"city": "text", "days": [1]}',
     }
+
+
+def test_a_whole_response_means_what_a_streamed_one_does(model):
+    dialect, body = Responses(), {"model": "gpt-4o-mini", "input": "Hi", "max_output_tokens": 60}
+
+    def told(*, stream):
+        transcript, text, ends = dialect.transcript(body), "", []
+        for raw in model.ask("/responses", {**body, "stream": stream}):
+            for event in dialect.events(raw):
+                if isinstance(event, RawDelta | Passed):
+                    transcript.take(event.raw)
+                    text += getattr(event, "text", "")
+                else:
+                    ends.append(event)
+        answer = transcript.end("stop", None)
+        return text, ends, answer["status"], answer["output"][0]["content"], answer["usage"]
+
+    whole, streamed = told(stream=False), told(stream=True)
+
+    assert whole == streamed
+    assert whole[0] == whole[3][0]["text"] != ""
+
+
+def test_an_answer_of_one_piece_has_its_limit_in_time(upstream, model, monkeypatch):
+    monkeypatch.setattr(passthrough, "WHOLE_SECONDS_MAX", 0.2)
+    upstream.script(delay_ms=60_000)
+
+    with pytest.raises(UpstreamUnavailable):
+        list(model.ask(CHAT, QUESTION))
 
 
 def test_a_dialect_understands_what_the_stand_in_says(upstream, model):

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.ai.models import TOKENS_MAX
 from shared.ai.ports import (
+    WHOLE_SECONDS_MAX,
     ChatEvent,
     ChatRequest,
     Finished,
@@ -17,7 +18,7 @@ from shared.platform.openai.exchange import Exchange
 
 
 class OpenAIChatModel:
-    """Streams chat completions."""
+    """Asks for chat completions, streamed or in one piece."""
 
     def __init__(self, *, base_url: str, api_key: str) -> None:
         self._provider = Provider(base_url=base_url, api_key=api_key)
@@ -44,11 +45,16 @@ class OpenAIStream(Exchange[ChatEvent]):
 
         try:
             from shared.platform.openai.chunks import Chunks
+            from shared.platform.openai.network import hurry
+
+            client, body = self._provider.client(), _body(self._request)
+            if self._request.is_whole:
+                hurry(WHOLE_SECONDS_MAX)
+                yield from _events(client.post("/chat/completions", cast_to=object, body=body))
+                return
 
             # The SDK's typed method looks through every message of a prompt for what it would have to convert.
-            chunks = self._provider.client().post(
-                "/chat/completions", cast_to=object, body=_body(self._request), stream=True, stream_cls=Chunks
-            )
+            chunks = client.post("/chat/completions", cast_to=object, body=body, stream=True, stream_cls=Chunks)
             try:
                 for chunk in chunks:
                     yield from _events(chunk)
@@ -62,21 +68,20 @@ class OpenAIStream(Exchange[ChatEvent]):
 def _body(request: ChatRequest) -> dict[str, Any]:
     # Models that reason take their limit by the newer name only, and other providers know the older one only.
     limit = "max_completion_tokens" if request.is_reasoning else "max_tokens"
-    return {
+    asked = {
         "model": request.model,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         limit: request.max_output_tokens,
-        "stream": True,
-        "stream_options": {"include_usage": True},
     }
+    return asked if request.is_whole else {**asked, "stream": True, "stream_options": {"include_usage": True}}
 
 
 def _events(chunk: Any) -> Iterator[ChatEvent]:
-    """What a chunk says. Providers differ: whatever is absent, null or of another shape says nothing."""
+    """What a chunk says, or an answer of one piece. What is absent, null or of another shape says nothing."""
     if not isinstance(chunk, dict):
         return
     for choice in _listed(chunk.get("choices")):
-        delta = choice.get("delta")
+        delta = choice.get("delta") or choice.get("message")
         if isinstance(delta, dict):
             text = delta.get("content") or delta.get("refusal")
             if isinstance(text, str) and text:

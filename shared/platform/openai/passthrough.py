@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from shared.ai.passthrough import Json, RequestRefused
-from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import WHOLE_SECONDS_MAX, UpstreamRejected, UpstreamUnavailable
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.platform.openai.exchange import Exchange
@@ -49,7 +49,11 @@ class OpenAIPassthrough:
     def _read(self, path: str, body: Json) -> Generator[Json, None, None]:
         import httpx2
 
+        from shared.platform.openai.network import hurry
+
         model = str(body.get("model"))
+        if not body.get("stream"):
+            hurry(WHOLE_SECONDS_MAX)
         headers = {"Content-Type": "application/json"}
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"

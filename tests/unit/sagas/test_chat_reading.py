@@ -2,8 +2,10 @@
 
 import threading
 
+import pytest
+
 from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
-from shared.sagas.chat_reading import AHEAD_MAX, Ended, Reading, Silence
+from shared.sagas.chat_reading import AHEAD_MAX, Ended, Reading, ReadingWhole, Silence
 
 SECONDS = 10.0
 
@@ -107,3 +109,20 @@ def test_leaving_aborts_an_upstream_that_says_nothing():
         pass
 
     assert script.closed.wait(SECONDS)
+
+
+def test_an_answer_of_one_piece_is_read_where_it_is_waited_for():
+    script = Script([TextDelta("all of it"), Finished("stop")])
+
+    with ReadingWhole(script) as reading:
+        assert everything(reading) == ([TextDelta("all of it"), Finished("stop")], None)
+
+    assert script.closed.is_set()
+
+
+@pytest.mark.parametrize("failure", [UpstreamUnavailable(), RuntimeError("a bug")])
+def test_an_answer_of_one_piece_fails_typed(failure):
+    with ReadingWhole(Script([], error=failure)) as reading:
+        _, error = everything(reading)
+
+    assert isinstance(error, UpstreamUnavailable)
