@@ -146,6 +146,8 @@ def _status_before(payment: Payment) -> Status:
             return "disputed"
         is_back = seen.paid is not None and 0 < seen.paid.minor <= seen.gone
         return ("lost" if seen.lost else "refunded") if is_back else "confirming"
+    if seen.stage == "approved" and seen.failure:
+        return "pending"  # its taking was declined: the user may approve it again, with other means
     if seen.stage in {"approved", "pending"}:
         return "confirming"
     if seen.stage in {"failed", "expired"}:

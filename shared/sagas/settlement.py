@@ -224,11 +224,16 @@ class Settlement:
             log("notice_of_another_payment", "WARNING", payment=payment.id, provider=payment.provider)
             return False
         _require_news_of(progress, truth, payment.provider)
-        told = replace(payment, seen=seen_in(truth), refs={**refs, **truth.refs}, is_opened=True)
+        told = replace(payment, seen=self._seen(payment, truth), refs={**refs, **truth.refs}, is_opened=True)
         self._warn(payment, told)
         owner = self._owner(told, truth)
         plan = lifecycle.plan(told, truth, is_live=self.provider(payment.provider).is_live, owner=owner)
         return self._carry_out(leased, replace(told, problem=plan.problem), plan, answer.at)
+
+    def _seen(self, payment: Payment, truth: Truth) -> Seen:
+        """What the provider says. That it declined to take what was approved is known to us alone."""
+        seen, before = seen_in(truth), payment.seen
+        return replace(seen, failure=before.failure) if seen.stage == before.stage == "approved" else seen
 
     def _carry_out(self, leased: Leased, payment: Payment, plan: lifecycle.Plan, asked_at: Millis) -> bool:
         if plan.action == "wait":

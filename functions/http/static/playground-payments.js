@@ -12,6 +12,11 @@ const PAYMENT_WORDS = {
   expired: ["Not paid in time", "is-bad"], partially_refunded: ["Partly refunded", ""], refunded: ["Refunded", ""],
   disputed: ["Disputed", "is-bad"], won: ["Paid, dispute won", "is-good"], lost: ["Dispute lost", "is-bad"],
 };
+// Of a stored payment, as the API or a listener tells it.
+function wordsOf(payment, isReviewed) {
+  if (isReviewed) return ["Being looked at by us", "is-open"];
+  return payment.status === "pending" && payment.failure ? ["Declined: try another way of paying", "is-bad"] : PAYMENT_WORDS[payment.status];
+}
 const UNPAID = ["created", "pending", "confirming"];
 
 const shop = { uid: null, options: null, chosen: null, cursor: null, stop: null, key: null, isBusy: false };
@@ -130,14 +135,14 @@ function watchPayment(id) {
 }
 
 function drawPayment(id, payment) {
-  const [words, look] = payment.is_under_review ? ["Being looked at by us", "is-open"] : PAYMENT_WORDS[payment.status];
+  const [words, look] = wordsOf(payment, payment.is_under_review);
   const money = price({ amount: String(payment.price_minor / 10 ** digits(payment.currency)), currency: payment.currency });
   const gift = payment.bonus ? ` + ${credits(payment.bonus)}` : "";
-  const isOpen = look === "is-open";
+  const isOpen = payment.is_under_review || UNPAID.includes(payment.status);
   $("payment").hidden = false;
   $("payment").dataset.status = payment.status;
   $("payment").replaceChildren(
-    el("p", { class: `payment-status ${look}` }, isOpen ? el("i", { class: "spinner" }) : null, el("b", {}, words)),
+    el("p", { class: `payment-status ${look}` }, look === "is-open" ? el("i", { class: "spinner" }) : null, el("b", {}, words)),
     el("p", {}, `${payment.title} · ${money} · ${credits(payment.credits)}${gift} credits`),
     el("p", { class: "payment-ways" },
       payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying") : null,
@@ -163,7 +168,7 @@ async function loadPayments(isMore = false) {
 }
 
 function paymentRow(payment) {
-  const [words, look] = payment.under_review ? ["Being looked at", "is-open"] : PAYMENT_WORDS[payment.status];
+  const [words, look] = wordsOf(payment, payment.under_review);
   const way = UNPAID.includes(payment.status) && payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying")
     : payment.receipt_url ? el("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, "Receipt") : null;
   return el("li", { title: payment.id },

@@ -190,6 +190,23 @@ def test_a_payment_that_fails_costs_and_brings_nothing(shop, provider):
     assert (shop.status(payment), shop.money()) == ("failed", (0, 0, 0))
 
 
+def test_what_was_approved_and_declined_waits_for_its_user_again(shop):
+    payment = shop.begin("paypal")
+    shop.paypal.approve(payment.id, "declined")
+    for _ in range(2):
+        shop.instance().settlement.settle(payment.id)
+        declined = shop.instance().payments.view(payment.id, payment.uid)
+        assert (shop.status(payment), shop.money()) == ("pending", (0, 0, 0))
+        assert (declined["failure"], declined["checkout_url"]) == ("instrument_declined", payment.checkout_url)
+
+    shop.paypal.approve(payment.id)
+    shop.instance().settlement.settle(payment.id)
+
+    settled = shop.instance().payments.view(payment.id, payment.uid)
+    assert (shop.status(payment), shop.money()) == ("settled", (ALL, 0, 0))
+    assert (settled["failure"], settled["checkout_url"]) == (None, None)
+
+
 @BOTH
 def test_money_that_comes_after_the_end_is_credited_all_the_same(shop, provider):
     payment = shop.begin(provider)
