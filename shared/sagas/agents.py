@@ -20,7 +20,7 @@ from shared.ai.agent_tasks import (
     file_write,
     new_task,
 )
-from shared.ai.models import Catalogue
+from shared.ai.models import AUTO, Catalogue
 from shared.ai.preferences import Preferences
 from shared.kernel.clock import Clock, to_datetime
 from shared.kernel.documents import Documents, PreconditionFailed, Value, Version
@@ -205,8 +205,9 @@ class Agents:
         return task, version
 
     def _model(self, request: TaskRequest) -> str:
-        chosen = request.model or self._preferences.get(request.uid)["chat_model"] or self._default_model
-        model = self._catalogue.chat(chosen)
+        """The task's model, for all of it: whoever leaves the choice to us has the platform's."""
+        chosen = request.model or self._preferences.get(request.uid)["chat_model"] or AUTO
+        model = self._catalogue.chat(self._default_model if chosen == AUTO else chosen)
         if TOOLS_CAPABILITY not in model.capabilities:
             raise ModelWithoutTools(model.id)
         return model.id

@@ -170,6 +170,13 @@ def test_the_same_operation_is_the_same_task(world):
         world.services.agents.begin(request(fingerprint="other"))
 
 
+def test_who_leaves_the_choice_of_a_model_to_us_has_the_platform_s(world):
+    world.user()
+    world.services.preferences.put(ANN, {"chat_model": "auto"})
+
+    assert [world.begin(model=model).model for model in (None, "auto")] == ["smart", "smart"]
+
+
 def test_what_cannot_be_begun_is_refused(world):
     world.user()
     world.services.catalogue.put("plain", {**_model(), "capabilities": []})
@@ -188,8 +195,7 @@ def test_what_cannot_be_begun_is_refused(world):
 def test_a_user_has_so_many_tasks_under_way(world):
     world.user()
     paused = world.run(world.begin(max_steps=1))
-    request = TaskRequest(uid=ANN, goal="g", budget=Micro(CREDIT), operation=OperationId("op_same"), fingerprint="f")
-    first = world.services.agents.begin(request)
+    first = world.services.agents.begin(request())
     for _ in range(TASKS_LIVE_MAX - 1):
         world.begin()
 
@@ -197,7 +203,7 @@ def test_a_user_has_so_many_tasks_under_way(world):
         world.begin()
     with pytest.raises(TooManyTasks):
         world.services.agents.resume(ANN, paused.id, OperationId("op_r"), budget=None, max_steps=9)
-    assert world.services.agents.begin(request).id == first.id
+    assert world.services.agents.begin(request()).id == first.id
     world.services.agents.cancel(ANN, first.id)
     assert world.begin().status == "queued"
 
