@@ -2,13 +2,10 @@
 the message comes twice or never, or the function is killed while it paints.
 """
 
-import base64
 import hashlib
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import requests
@@ -17,43 +14,15 @@ from emulator.seed import seed_models
 from emulator.suite import Suite
 from emulator.upstream import Upstream
 from shared.ai.image_tasks import ImageTask, ImageTasks, path_of
-from shared.kernel.clock import SystemClock, to_datetime
+from shared.kernel.clock import to_datetime
 from shared.kernel.documents import Patch, Query, Where
 from shared.kernel.events import Message
-from shared.kernel.ids import Uid, new_id
-from shared.kernel.settings import SigningKey
-from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.platform.firestore.documents import FirestoreDocuments, connect
 from shared.platform.pubsub.publisher import PubSubPublisher
 from shared.platform.storage.objects import CloudObjects
-from tests.support.emulators import TEST_SEED
-from tests.support.processes import descendants, wait_for
-
-SECONDS_MAX = 90
-PASSWORD = "correct horse battery staple"
-
-
-class Person:
-    """Somebody with credits, over real HTTP."""
-
-    def __init__(self, suite: Suite) -> None:
-        self._suite = suite
-        url = f"{suite.endpoints.auth}/identitytoolkit.googleapis.com/v1/accounts:signUp?key=laptop"
-        body = {"email": f"{new_id('p')}@example.com", "password": PASSWORD, "returnSecureToken": True}
-        answer = requests.post(url, json=body, timeout=SECONDS_MAX).json()
-        self.uid, self._token = Uid(answer["localId"]), answer["idToken"]
-        assert self.call("POST", "/v1/credits/welcome-bonus").status_code == 201
-
-    def call(self, method: str, path: str, **options) -> requests.Response:
-        headers = {"Authorization": f"Bearer {self._token}", **options.pop("headers", {})}
-        url = f"{self._suite.endpoints.api}{path}"
-        return requests.request(method, url, headers=headers, timeout=SECONDS_MAX, **options)
-
-    def ask(self, prompt: str, **fields) -> str:
-        asked = self.call("POST", "/v1/images/generate", json={"prompt": prompt, **fields})
-        assert asked.status_code == 202, asked.text
-        return str(asked.json()["task_id"])
+from tests.support.processes import wait_for
+from tests.support.served import SECONDS_MAX, Person, ledger_of, workers
 
 
 @pytest.fixture
@@ -69,8 +38,13 @@ def documents(suite: Suite) -> FirestoreDocuments:
 
 @pytest.fixture
 def ledger(suite: Suite, documents: FirestoreDocuments) -> Ledger:
-    keys = KeyRing((SigningKey(kid="test-1", seed=base64.b64decode(TEST_SEED)),))
-    return Ledger(documents, SystemClock(), keys, ledger_id=suite.project, hold_lifetime_seconds=900)
+    return ledger_of(suite, documents)
+
+
+def ask(person: Person, prompt: str, **fields) -> str:
+    asked = person.call("POST", "/v1/images/generate", json={"prompt": prompt, **fields})
+    assert asked.status_code == 202, asked.text
+    return str(asked.json()["task_id"])
 
 
 def finished(documents: FirestoreDocuments, person: Person, task_id: str) -> ImageTask:
@@ -84,7 +58,7 @@ def calls_for(upstream: Upstream, prompt: str) -> int:
 
 
 def test_an_image_is_made_behind_the_request_and_shown(suite, suite_upstream, ann, documents, ledger):
-    task = finished(documents, ann, ann.ask("A fox", n=2, size="1024x1536"))
+    task = finished(documents, ann, ask(ann, "A fox", n=2, size="1024x1536"))
 
     told = ann.call("GET", f"/v1/images/generate/{task.id}").json()
     assert (told["status"], told["failures"], told["cost"]) == ("done", [], "12.6")
@@ -117,7 +91,7 @@ def test_of_twenty_calls_on_a_budget_for_one_exactly_one_paints(suite_upstream, 
 
 
 def test_the_bytes_are_in_the_bucket_and_gone_with_the_image(suite, ann, documents):
-    task = finished(documents, ann, ann.ask("A hare"))
+    task = finished(documents, ann, ask(ann, "A hare"))
     bucket = CloudObjects(suite.project, f"{suite.project}-images")
     name = f"images/{ann.uid}/{task.images[0]}"
 
@@ -134,7 +108,7 @@ def test_a_failed_image_costs_nothing_and_the_others_what_they_cost(suite_upstre
     suite_upstream.script(contains="A boar", error={"status": 503, "message": "busy"})
     before = ledger.balance(ann.uid).available
 
-    task = finished(documents, ann, ann.ask("A boar", n=3))
+    task = finished(documents, ann, ask(ann, "A boar", n=3))
 
     assert [(failure.index, failure.code) for failure in task.failures] == [(1, "upstream_unavailable")]
     assert len(task.images) == 2
@@ -144,7 +118,7 @@ def test_a_failed_image_costs_nothing_and_the_others_what_they_cost(suite_upstre
 
 def test_a_message_that_comes_again_and_again_has_no_effect(suite, suite_upstream, ann, documents, ledger):
     suite_upstream.script(contains="An owl", delay_ms=500, times=0)
-    task_id = ann.ask("An owl", n=2)
+    task_id = ask(ann, "An owl", n=2)
     publisher = PubSubPublisher(suite.project)
 
     publisher.publish([Message(topic="image-jobs", data={"task_id": task_id})] * 4)
@@ -160,7 +134,7 @@ def test_a_message_that_comes_again_and_again_has_no_effect(suite, suite_upstrea
 def test_a_worker_that_is_killed_while_it_paints_is_replaced(suite, suite_upstream, ann, documents, ledger):
     suite_upstream.script(contains="A moth", times=1)
     suite_upstream.script(contains="A moth", delay_ms=120_000)
-    task_id = ann.ask("A moth", n=2)
+    task_id = ask(ann, "A moth", n=2)
     wait_for(lambda: calls_for(suite_upstream, "A moth") == 2, seconds=SECONDS_MAX, what="the second is being painted")
 
     for pid in workers(suite, "generate_image"):
@@ -192,7 +166,7 @@ def test_a_message_that_names_no_task_is_a_dead_letter(suite, documents):
 
 
 def test_who_leaves_takes_images_and_bytes_along(suite, ann, documents):
-    finished(documents, ann, ann.ask("A swan"))
+    finished(documents, ann, ask(ann, "A swan"))
     bucket = CloudObjects(suite.project, f"{suite.project}-images")
 
     assert ann.call("DELETE", "/v1/me").status_code == 204
@@ -203,19 +177,6 @@ def test_who_leaves_takes_images_and_bytes_along(suite, ann, documents):
     assert [documents.query(query) for query in owned] == [[], []]
     assert bucket.names(f"images/{ann.uid}/") == []
     bucket.close()
-
-
-def workers(suite: Suite, function: str) -> list[int]:
-    """The processes of this suite that are this function."""
-    assert suite._process is not None
-    found = []
-    for pid in descendants(suite._process.pid):
-        with suppress(OSError):
-            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            if f"FUNCTION_TARGET={function}".encode() in environment:
-                found.append(pid)
-    assert found, "a worker is running"
-    return found
 
 
 def later(documents: FirestoreDocuments, task_id: str) -> None:

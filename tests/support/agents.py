@@ -44,6 +44,12 @@ THOUGHT = 100 * 100 + 10 * 200
 """What a scripted thought costs, in µcr."""
 ASKED = 20 * 100 + 5 * 200
 """What a question to another model costs."""
+BY_OUTPUT = {"input_usd_per_mtok": "0"}
+"""A model that costs what it says only, so that a test can count."""
+SAID, TOLD = 10 * 200, 5 * 200
+"""What a scripted thought and a scripted answer cost then."""
+LEAST = 64 * 200
+"""What must be there for a thought."""
 PAGES = {"https://example.com/": "The town has 4096 people."}
 
 
@@ -183,6 +189,17 @@ class AgentWorld:
         """Let what nobody captures come back by time."""
         self.clock.advance(16 * MINUTE)
         self.services.ledger.expire_due(uid)
+
+
+def asks(count: int) -> Thought:
+    """A thought that asks another model so often at once."""
+    question = {"question": "Well?", "max_output_tokens": 5}
+    return thinks("", *[("ask_model", question)] * count)
+
+
+def asking(count: int, **more: Any) -> AgentWorld:
+    """A world whose model asks another so often at once, then answers."""
+    return AgentWorld(job=(asks(count), thinks("done")), prices=BY_OUTPUT, **more)
 
 
 def kinds(trail: Sequence[str]) -> list[str]:

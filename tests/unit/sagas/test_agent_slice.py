@@ -21,7 +21,22 @@ from shared.sagas.agents import TASKS_LIVE_MAX, TaskRequest
 from shared.sagas.jobs import Turn
 from shared.users.principal import KeyUse
 from shared.users.spend_cap import SpendCap
-from tests.support.agents import ANN, CREDIT, JOB, JOB_COST, PAINTED, THOUGHT, AgentWorld, kinds, thinks
+from tests.support.agents import (
+    ANN,
+    BY_OUTPUT,
+    CREDIT,
+    JOB,
+    JOB_COST,
+    LEAST,
+    PAINTED,
+    SAID,
+    THOUGHT,
+    TOLD,
+    AgentWorld,
+    asking,
+    kinds,
+    thinks,
+)
 
 
 @pytest.fixture
@@ -31,24 +46,6 @@ def world():
 
 def told(world: AgentWorld) -> list[str]:
     return [str(message.data["task_id"]) for message in world.publisher.on("agent-steps")]
-
-
-BY_OUTPUT = {"input_usd_per_mtok": "0"}
-"""A model that costs what it says only, so that a test can count."""
-SAID, TOLD = 10 * 200, 5 * 200
-"""What a scripted thought and a scripted answer cost then."""
-LEAST = 64 * 200
-"""What must be there for a thought."""
-
-
-def asks(count: int) -> Thought:
-    """A thought that asks another model so often at once."""
-    question = {"question": "Well?", "max_output_tokens": 5}
-    return thinks("", *[("ask_model", question)] * count)
-
-
-def asking(count: int) -> AgentWorld:
-    return AgentWorld(job=(asks(count), thinks("done")), prices=BY_OUTPUT)
 
 
 # ── one job ──────────────────────────────────────────────────────────────────────────────────────────────────────────
