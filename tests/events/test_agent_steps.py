@@ -1,7 +1,5 @@
 """Agent tasks by their real trigger: one whose message comes twice or never, whose worker is killed, or has a rival."""
 
-import os
-import signal
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +13,7 @@ from shared.kernel.events import Message
 from shared.platform.firestore.documents import connect
 from shared.platform.pubsub.publisher import PubSubPublisher
 from tests.support.processes import wait_for
-from tests.support.served import SECONDS_MAX, Person, ledger_of, workers
+from tests.support.served import SECONDS_MAX, Person, kill, ledger_of
 
 PLAN = {"name": "plan", "arguments": {"steps": [{"title": "count", "status": "doing"}]}}
 COUNT = {"name": "calculator", "arguments": {"expression": "2^12"}}
@@ -78,8 +76,7 @@ def test_a_worker_that_is_killed_while_it_thinks_is_replaced(suite, suite_upstre
     task_id = begin(ann, goal)
     wait_for(lambda: thoughts_about(suite_upstream, goal) == 2, seconds=SECONDS_MAX, what="it thinks again")
 
-    for pid in workers(suite, "run_agent_step"):
-        os.kill(pid, signal.SIGKILL)
+    kill(suite, "run_agent_step")
     as_if_its_lease_had_ended(documents, task_id)
     assert suite.fire_schedule("every_minute") == 200
     task = rested(documents, ann, task_id)

@@ -3,8 +3,6 @@ the message comes twice or never, or the function is killed while it paints.
 """
 
 import hashlib
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -22,7 +20,7 @@ from shared.platform.firestore.documents import FirestoreDocuments, connect
 from shared.platform.pubsub.publisher import PubSubPublisher
 from shared.platform.storage.objects import CloudObjects
 from tests.support.processes import wait_for
-from tests.support.served import SECONDS_MAX, Person, ledger_of, workers
+from tests.support.served import SECONDS_MAX, Person, kill, ledger_of
 
 
 @pytest.fixture
@@ -137,8 +135,7 @@ def test_a_worker_that_is_killed_while_it_paints_is_replaced(suite, suite_upstre
     task_id = ask(ann, "A moth", n=2)
     wait_for(lambda: calls_for(suite_upstream, "A moth") == 2, seconds=SECONDS_MAX, what="the second is being painted")
 
-    for pid in workers(suite, "generate_image"):
-        os.kill(pid, signal.SIGKILL)
+    kill(suite, "generate_image")
     later(documents, task_id)
     assert suite.fire_schedule("every_minute") == 200
     task = finished(documents, ann, task_id)

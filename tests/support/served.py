@@ -1,6 +1,8 @@
 """The served backend as tests meet it from outside: people over HTTP, their ledger, the processes of a function."""
 
 import base64
+import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,13 @@ def ledger_of(suite: Suite, documents: FirestoreDocuments) -> Ledger:
     """The ledger that the functions write, to look into."""
     keys = KeyRing((SigningKey(kid="test-1", seed=base64.b64decode(TEST_SEED)),))
     return Ledger(documents, SystemClock(), keys, ledger_id=suite.project, hold_lifetime_seconds=900)
+
+
+def kill(suite: Suite, function: str) -> None:
+    """End every process of this function, where it stands. One may end by itself when its parent has."""
+    for pid in workers(suite, function):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def workers(suite: Suite, function: str) -> list[int]:
