@@ -131,7 +131,7 @@ class Completion:
             self._usage = raw["usage"]
         shown = []
         for index, choice, delta in _choices(raw):
-            known = self._choices.setdefault(index, {"message": {}, "logprobs": None, "finish_reason": None})
+            known = self._choices.setdefault(index, _choice())
             _merge(known["message"], delta)
             _take_beside(known, choice)
             if any(value is not None for value in delta.values()):
@@ -140,9 +140,9 @@ class Completion:
         return {**{n: v for n, v in raw.items() if n != "usage"}, "choices": shown} if shown else None
 
     def end(self, reason: str, counted: Usage | None) -> Json:
-        """See `Transcript.end`."""
+        """See `Transcript.end`. Who got nothing is told so by a choice that says nothing: clients look at the first."""
         ended = reason if reason in FINISHED else "length"
-        choices = [_told(index, choice, ended) for index, choice in sorted(self._choices.items())]
+        choices = [_told(index, choice, ended) for index, choice in sorted((self._choices or {0: _choice()}).items())]
         usage = told_usage(USAGE, counted) if counted else self._usage
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": usage}
 
@@ -252,6 +252,11 @@ def _merged(known: list[Any], more: Sequence[Any]) -> list[Any]:
         else:
             merged.append(item)
     return merged
+
+
+def _choice() -> dict[str, Any]:
+    """One that has not begun."""
+    return {"message": {}, "logprobs": None, "finish_reason": None}
 
 
 def _take_beside(known: dict[str, Any], choice: Json) -> None:

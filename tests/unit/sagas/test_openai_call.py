@@ -329,6 +329,34 @@ def test_a_client_that_left_finds_what_it_had_got_with_the_same_key():
     assert len(door.upstream.requests) == 1
 
 
+@pytest.mark.parametrize("is_streamed", [True, False], ids=["streamed", "plain"])
+def test_who_left_before_the_first_word_finds_an_answer_that_says_nothing(is_streamed):
+    door = Door(30.0, ping_seconds=0.01)
+    door.world.user()
+    events = door.run(key="k", is_streamed=is_streamed)
+    next(events)
+    events.close()
+
+    again = door.ask(key="k", is_streamed=is_streamed)
+
+    assert [choice["finish_reason"] for choice in again.answer["choices"]] == ["length"]
+    assert (content_of(again), again.answer["credits"]["ended_by"]) == ("None", "disconnected")
+    assert [again.cost] == door.world.charges() == [100 * INPUT]
+    assert len(door.upstream.requests) == 1
+    check_books(door)
+
+
+@pytest.mark.parametrize("is_streamed", [True, False], ids=["streamed", "plain"])
+def test_an_upstream_that_only_reports_is_charged_and_told(is_streamed):
+    door = Door(usage_chunk(5, 0))
+    door.world.user()
+
+    answered = door.ask(is_streamed=is_streamed)
+
+    assert [choice["finish_reason"] for choice in answered.answer["choices"]] == ["stop"]
+    assert [answered.cost] == door.world.charges() == [500]
+
+
 def test_a_stream_that_broke_is_the_same_broken_stream_again():
     door = Door(*completion(" one")[:2], UpstreamUnavailable())
     door.world.user()
