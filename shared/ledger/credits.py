@@ -68,5 +68,7 @@ def charge(books: Books, command: Charge) -> Result:
     taken = consumed(books.account, command.amount)
     postings = [Posting(AVAILABLE, f"revenue:{command.purpose}", amount, lot) for lot, amount in taken]
     told = told_facts(tags=command.tags, usage=command.usage)
-    books.post("charge", command.operation, postings, **tat, **budget_facts(command.budgets), **told)
+    books.post(
+        "charge", command.operation, postings, **tat, **budget_facts(books.account, command.budgets, books.now), **told
+    )
     return {"amount": command.amount}

@@ -30,7 +30,7 @@ def place_hold(books: Books, command: PlaceHold) -> Result:
         "expires_at": books.now + command.lifetime,
     }
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
-    facts = {**tat, **budget_facts(command.budgets), **told_facts(tags=command.tags)}
+    facts = {**tat, **budget_facts(books.account, command.budgets, books.now), **told_facts(tags=command.tags)}
     books.post("hold", command.operation, postings, hold=hold, **facts)
     return {"hold": command.hold, "amount": command.amount, "expires_at": books.now + command.lifetime}
 

@@ -8,7 +8,7 @@ from shared.kernel.clock import Millis
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import is_safe_id
 from shared.kernel.money import AMOUNT_MAX
-from shared.ledger.account import BUDGETS_MAX, TAKES_MAX, Account
+from shared.ledger.account import BUDGETS_MAX, TAKES_MAX, Account, Budget
 from shared.ledger.books import Books
 from shared.ledger.commands import Adjust, BudgetClaim, Command, Grant, RateLimit, Tags
 from shared.ledger.errors import AccountFrozen, BudgetExceeded, LimitReached, RateLimited
@@ -76,13 +76,18 @@ def within_budgets(account: Account, claims: tuple[BudgetClaim, ...], amount: in
             raise BudgetExceeded(budget=claim.id, limit=claim.limit, used=used, held=held, required=amount)
 
 
-def budget_facts(claims: tuple[BudgetClaim, ...]) -> dict[str, Json]:
-    return {"budgets": [_budget_fact(claim) for claim in claims]} if claims else {}
+def budget_facts(account: Account, claims: tuple[BudgetClaim, ...], now: Millis) -> dict[str, Json]:
+    """What an entry says of its budgets. One that was given an end keeps it: not every claim has heard of it."""
+    if not claims:
+        return {}
+    known = live_budgets(account.budgets, account.holds, now)
+    return {"budgets": [_budget_fact(claim, known.get(claim.id)) for claim in claims]}
 
 
-def _budget_fact(claim: BudgetClaim) -> dict[str, Json]:
+def _budget_fact(claim: BudgetClaim, known: Budget | None) -> dict[str, Json]:
     fact: dict[str, Json] = {"id": claim.id, "limit": claim.limit}
-    return fact if claim.expires_at is None else {**fact, "expires_at": claim.expires_at}
+    expires_at = known.expires_at if claim.expires_at is None and known else claim.expires_at
+    return fact if expires_at is None else {**fact, "expires_at": expires_at}
 
 
 def within_takes(account: Account, more: int) -> None:

@@ -155,6 +155,19 @@ def test_making_and_revoking_keys_for_ever_fills_no_account():
     assert len(capped.world.ledger.budgets(ANN)) == 1
 
 
+def test_a_call_of_an_instance_that_has_not_heard_of_it_brings_no_budget_back_for_ever():
+    capped = Capped("total")
+    capped.spend(1)
+    capped.budgets.forget(capped.key)
+
+    capped.spend(2)
+
+    assert capped.used == 3
+    capped.world.clock.advance(HOUR + SECOND)
+    assert capped.world.ledger.budgets(ANN) == {}
+    assert capped.world.ledger.verify(ANN) == []
+
+
 def test_forgetting_costs_nothing_and_shows_in_no_history():
     capped = Capped("total")
     capped.spend(7)
