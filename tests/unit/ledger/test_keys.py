@@ -1,4 +1,4 @@
-"""Marks: what we put on records that nobody but us checks."""
+"""Keys: who signs and who only verifies, signatures, and the marks of records that nobody but us checks."""
 
 import pytest
 
@@ -49,3 +49,21 @@ def test_a_signature_is_no_mark():
     ring = KeyRing((NEW,))
 
     assert not ring.is_marked(b"a record", f"new:{ring.sign(b'', b'a record')}")
+
+
+def test_the_first_key_signs_and_the_others_only_verify():
+    registry = KeyRing((NEW, OLD)).registry
+
+    assert [(key.kid, key.status) for key in registry] == [("new", "signing"), ("old", "verifying")]
+
+
+LOOSE = {"a line's end": "{}==\n", "a space": " {}==", "no padding": "{}"}
+
+
+@pytest.mark.parametrize("loose", LOOSE.values(), ids=LOOSE)
+def test_a_signature_is_written_in_one_way_only(loose):
+    ring = KeyRing((NEW,))
+    signature = ring.sign(b"", b"a record")
+
+    assert ring.is_signed(b"", b"a record", kid="new", signature=signature)
+    assert not ring.is_signed(b"", b"a record", kid="new", signature=loose.format(signature.rstrip("=")))

@@ -171,8 +171,9 @@ def test_after_a_conflict_it_reads_first_for_a_while_and_then_no_longer(stage):
 def test_one_command_that_needs_a_read_makes_the_whole_batch_read(stage):
     """On a warm head nobody knows that a lot was there before and is spent."""
     stage.do(grant("spent", 5))
-    stage.do(charge(1_000))
+    stage.do(charge(1_004))
     stage.do(grant("more", 10))
+    assert stage.documents.get(f"accounts/{UID}/lots/spent"), "it is archived, and so not in the warm head"
 
     done, refused = stage.do(charge(1), grant("spent", 5))
 
