@@ -12,7 +12,8 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from functions.http.errors import FieldErrors, InvalidRequest, MalformedRequest
 
 MAX_BODY_BYTES = 1024 * 1024
-JSON_DEPTH_MAX = 32
+JSON_DEPTH_MAX = 64
+"""A tool's schema may have ten levels (OpenAI's limit), each of which is up to five of JSON."""
 WHOLE_BODY = "body"
 """The name under which an error stands that is about no single field."""
 
