@@ -66,10 +66,11 @@ class ChatCompletions:
         )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """See `Dialect.sent`. Nothing is kept with the provider."""
+        """See `Dialect.sent`. Nothing is kept with the provider, nor told what only what is kept may have."""
         default = LIMITS[0] if model.is_reasoning else LIMITS[1]
         limit = next((name for name in LIMITS if body.get(name) is not None), default)
-        kept = {name: value for name, value in body.items() if name not in {*LIMITS, *ABOUT_STREAMING, "store"}}
+        left_out = {*LIMITS, *ABOUT_STREAMING, "store", *(["metadata"] if body.get("store") else [])}
+        kept = {name: value for name, value in body.items() if name not in left_out}
         sent = {**kept, "model": model.upstream_model, limit: max(1, output_cap // (body.get("n") or 1))}
         if is_whole:
             return sent

@@ -158,9 +158,29 @@ def test_an_answer_is_asked_for_in_one_piece_where_all_of_it_is_held_for_and_nob
 def test_nothing_is_kept_with_the_provider():
     world = offered()
 
-    ask(world.person(credits_=1), store=True)
+    ask(world.person(credits_=1), store=True, metadata={"run": "7"})
 
-    assert "store" not in sent(world)
+    assert not {"store", "metadata"} & sent(world).keys()
+
+
+def test_metadata_of_what_nobody_asked_to_keep_is_the_providers_to_judge():
+    world = offered()
+
+    ask(world.person(credits_=1), metadata={"run": "7"})
+
+    assert sent(world)["metadata"] == {"run": "7"}
+
+
+def test_a_schema_of_ten_levels_passes_through():
+    world = offered()
+    schema: dict[str, object] = {"type": "string"}
+    for _ in range(10):
+        schema = {"type": "object", "properties": {"inner": {"anyOf": [{"type": "array", "items": schema}]}}}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": schema}}]
+
+    ask(world.person(credits_=10), tools=tools)
+
+    assert sent(world)["tools"] == tools
 
 
 @pytest.mark.parametrize(
