@@ -1,0 +1,78 @@
+"""Written only to break a call through the OpenAI routes: what may happen meanwhile, then the same key again."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+
+from shared.kernel.errors import DomainError
+from shared.platform.memory.passthrough import chunk, usage_chunk
+from shared.sagas.openai_call import Answered, CallEvent
+from tests.support.chat import CREDIT
+from tests.support.meanwhile import MEANWHILE, settled
+from tests.support.openai import Door
+
+WORDS = 30
+
+
+def spoken(choices: int) -> Door:
+    """Ann with a credit, and a model that says thirty words, in so many answers side by side."""
+    words = [chunk({"content": " word"}, index=at % choices) for at in range(WORDS)]
+    door = Door(*words, chunk({}, finish_reason="stop"), usage_chunk(5, WORDS))
+    door.world.user(CREDIT)
+    return door
+
+
+def told(door: Door, choices: int) -> Sequence[CallEvent] | str:
+    """All that a caller with the same key hears."""
+    try:
+        return list(door.run(key="the same", n=choices))
+    except DomainError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("choices", [1, 3])
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+@pytest.mark.parametrize("heard", [1, 7, WORDS - 1])
+@pytest.mark.parametrize("act", MEANWHILE.values(), ids=MEANWHILE)
+def test_whatever_happens_meanwhile_the_books_are_right_and_the_same_key_says_the_same(act, heard, leaves, choices):
+    door = spoken(choices)
+    events = door.run(key="the same", n=choices)
+    for _ in range(heard):
+        next(events)
+
+    act(door.world)
+    if leaves:
+        events.close()
+    with suppress(DomainError):
+        list(events)
+    charges = door.world.charges()
+
+    again = [told(door, choices) for _ in range(2)]
+    assert again[0] == again[1]
+    assert door.world.charges() == charges
+    assert 0 <= sum(charges) <= CREDIT
+    assert len(door.upstream.requests) == 1
+    settled(door.world)
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+@pytest.mark.parametrize("change", ["the model is a thousand times dearer", "the model is switched off"])
+def test_what_the_model_becomes_meanwhile_is_for_the_next_call(change, leaves):
+    plain, changed = spoken(1), spoken(1)
+    costs = []
+    for door in (plain, changed):
+        events = door.run()
+        for _ in range(10):
+            next(events)
+        if door is changed:
+            MEANWHILE[change](door.world)
+        if leaves:
+            events.close()
+        else:
+            assert isinstance(list(events)[-1], Answered)
+        costs.append(door.world.charges())
+
+    assert costs[0] == costs[1]
+    assert costs[0][0] > 0
+    settled(changed.world)
