@@ -13,6 +13,8 @@ CREDIT_LIMIT = "credit_limit"
 DISCONNECTED = "disconnected"
 FAILED = "error"
 TIMED_OUT = "timeout"
+OVERRUN_FACTOR, OVERRUN_TOKENS = 2, 16
+"""Output beyond what was asked for is ours to bear. Our count may run high; what is so far beyond is beyond doubt."""
 
 
 class Reply:
@@ -71,6 +73,12 @@ class Reply:
         self._pending = self._count.add(text)
         return self._price(self._counted_usage(self._pending, len(self._pieces) + 1))
 
+    @property
+    def is_overrun(self) -> bool:
+        """Whether this is, with the text that was counted last, far more than was asked for."""
+        tokens = _cautious(self._pending, len(self._pieces) + 1)
+        return tokens > OVERRUN_FACTOR * self._plan.prompt.output_at_most + OVERRUN_TOKENS
+
     def deliver(self, text: str) -> None:
         """`text` goes to the client."""
         self.is_begun = True
@@ -113,4 +121,9 @@ class Reply:
             return ceil(counted * self._plan.forecast.scale)
         if self._plan.is_whole:
             return counted
-        return min(counted, max(pieces, counted // 2))
+        return _cautious(counted, pieces)
+
+
+def _cautious(counted: int, pieces: int) -> int:
+    """Tokens of which there are hardly fewer: as many as pieces, within half and all of what we count."""
+    return min(counted, max(pieces, counted // 2))

@@ -344,10 +344,11 @@ def _owing(run: Run[PlanT]) -> Iterator[None]:
 
 
 def _stopped_by(text: str, hold: Holding, reply: Reply) -> str | None:
-    """Why `text` is not delivered: nothing is that is not paid for, or cannot be stored."""
+    """Why `text` is not delivered: nothing is that is not paid for, was not asked for, or cannot be stored."""
     if not hold.accrue(reply.cost_with(text)):
         return CREDIT_LIMIT
-    return "length" if reply.size_bytes + len(text.encode()) > ANSWER_BYTES_MAX else None
+    is_too_long = reply.is_overrun or reply.size_bytes + len(text.encode()) > ANSWER_BYTES_MAX
+    return "length" if is_too_long else None
 
 
 def _clean(text: str) -> str:
@@ -356,6 +357,9 @@ def _clean(text: str) -> str:
 
 
 def _log_turn(run: Run[PlanT], reply: Reply, settled: Settled) -> None:
+    if reply.usage.output_tokens > run.plan.prompt.output_at_most:
+        # Ours to bear, and for an operator to know: the model's document, or its provider, is wrong about limits.
+        log("limit_not_kept", "ERROR", model=run.plan.model.id, limit=run.plan.prompt.output_at_most)
     log(
         "chat_turn_captured",
         uid=run.plan.request.uid,

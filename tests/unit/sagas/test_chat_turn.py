@@ -448,7 +448,8 @@ def test_half_a_character_does_not_break_an_answer():
 
 def test_an_answer_too_large_to_keep_is_cut():
     script: list[Any] = [TextDelta("x" * 500_000), TextDelta("y" * 500_000), 30.0, Finished("stop")]
-    world = World(scripts=[script], prices={"output_usd_per_mtok": "0"})
+    sizes = {"context_window": 2_000_000, "max_output_tokens": 1_000_000}
+    world = World(scripts=[script], prices={"output_usd_per_mtok": "0", **sizes})
 
     answer = world.ask(world.conversation(world.user()))
 

@@ -104,14 +104,44 @@ def test_with_a_limit_the_whole_ceiling_is_there_or_nothing_is_asked():
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-def test_output_beyond_what_was_asked_for_is_not_the_users(name):
+def test_output_beyond_what_was_asked_for_is_not_the_users(name, capsys):
     door = Door(*completion(" one", usage=(INPUT, 1_000_000)))
     door.world.user()
 
     answered = door.ask(**{name: 10})
 
     assert answered.cost == 100 * INPUT + 200 * 10
+    assert '"limit_not_kept"' in capsys.readouterr().out
     check_books(door)
+
+
+@pytest.mark.parametrize("is_streamed", [True, False], ids=["streamed", "plain"])
+@pytest.mark.parametrize("pieces", [TOKENS, 1], ids=["in tokens", "at once"])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_an_upstream_that_does_not_know_the_limit_gives_no_answers_away(name, pieces, is_streamed):
+    text = " word" * TOKENS
+    door = Door(*completion(*[text[: len(text) // pieces]] * pieces, usage=(INPUT, TOKENS)))
+    door.world.user()
+
+    answered = door.ask(is_streamed=is_streamed, **{name: 10})
+
+    assert len((content_of(answered) or "").split()) < 3 * 10 + 20
+    assert answered.answer["choices"][0]["finish_reason"] == "length"
+    assert "ended_by" not in answered.answer["credits"]
+    assert answered.cost <= 100 * INPUT + 200 * 10
+    assert door.upstream.streams[0].is_aborted or pieces == 1
+    check_books(door)
+
+
+def test_an_answer_as_long_as_asked_for_is_whole_however_we_count_it():
+    words = [" \u4e2d\u6587\u8bcd\u8bed"] * 100
+    door = Door(*completion(*words, usage=(INPUT, 300)))
+    door.world.user()
+
+    answered = door.ask(max_tokens=300)
+
+    assert content_of(answered) == "".join(words)
+    assert answered.answer["choices"][0]["finish_reason"] == "stop"
 
 
 def test_a_response_ends_at_the_credit_limit_too():
