@@ -16,7 +16,7 @@ from shared.ai.dialect import (
     items,
     known_usage,
     refuse,
-    refuse_tier,
+    refuse_other_prices,
     told_usage,
 )
 from shared.ai.models import Kind, Model
@@ -48,7 +48,7 @@ class ChatCompletions:
     def demand(self, body: Json) -> Demand:
         """See `Dialect.demand`. Answers side by side are held for one by one."""
         refuse(body, REFUSED)
-        refuse_tier(body)
+        refuse_other_prices(body)
         if not isinstance(body.get("stream_options") or {}, Mapping):
             raise InvalidValue("stream_options", "must be an object")
         if any(each != "text" for each in items(body, "modalities")):

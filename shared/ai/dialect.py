@@ -21,6 +21,13 @@ IMAGE_TOKENS_AT_MOST = 50_000
 """More than any model of today takes for one image: GPT-4o mini counts 2 833 and 5 667 for each of at most 8 tiles."""
 IMAGES_MAX = 100
 CHOICES_MAX = 16
+OTHER_PRICES = {
+    "models": "is not offered here: another model has another price; send 'auto' as the model",
+    "fallbacks": "is not offered here: another model has another price; send 'auto' as the model",
+    "provider": "is not offered here: another provider has another price",
+    "plugins": "is not offered here: plugins have no price in tokens",
+}
+"""Fields by which gateways that stand between us and a model are told to ask another one, or more than one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +129,15 @@ def count(body: Json, name: str, *, most: int = TOKENS_MAX) -> int | None:
 
 
 def refuse(body: Json, reasons: Mapping[str, str]) -> None:
-    """Raise InvalidValue for the first of these fields that says anything."""
+    """Raise InvalidValue for the first of these fields that says anything, if only an object of defaults."""
     for name, reason in reasons.items():
-        if body.get(name) not in (None, False, [], {}):
+        if body.get(name) not in (None, False, []):
             raise InvalidValue(name, reason)
 
 
-def refuse_tier(body: Json) -> None:
-    """Raise InvalidValue for a tier that costs more than the tariff says."""
+def refuse_other_prices(body: Json) -> None:
+    """Raise InvalidValue for what would cost more than the tariff says of the model that is named."""
+    refuse(body, OTHER_PRICES)
     if body.get("service_tier") not in {None, "auto", "default", "flex"}:
         raise InvalidValue("service_tier", "is not offered here")
 

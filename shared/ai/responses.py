@@ -7,7 +7,17 @@ shared by all users: what would name something kept there is refused, or one use
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shared.ai.dialect import IMAGES_MAX, Demand, as_text, count, items, known_usage, refuse, refuse_tier, told_usage
+from shared.ai.dialect import (
+    IMAGES_MAX,
+    Demand,
+    as_text,
+    count,
+    items,
+    known_usage,
+    refuse,
+    refuse_other_prices,
+    told_usage,
+)
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
@@ -43,7 +53,7 @@ class Responses:
     def demand(self, body: Json) -> Demand:
         """See `Dialect.demand`."""
         refuse(body, REFUSED)
-        refuse_tier(body)
+        refuse_other_prices(body)
         for at, tool in enumerate(items(body, "tools")):
             if not isinstance(tool, Mapping) or tool.get("type") not in TOOLS:
                 raise InvalidValue(f"tools.{at}", "must be a function: hosted tools have no price in tokens here")

@@ -375,6 +375,9 @@ def test_a_response_is_told_whole_and_as_events():
         {"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]},
         {"tools": [{"type": "mcp", "server_url": "https://x"}]},
         {"tools": "x"},
+        {"models": ["dear"]},
+        {"provider": {"order": ["dear"]}},
+        {"plugins": [{"id": "web"}]},
         {"service_tier": "priority"},
         {"input": [{"type": "item_reference", "id": "msg_1"}]},
         {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]},
@@ -413,6 +416,11 @@ def test_a_response_refers_to_nothing_that_is_kept_and_uses_nothing_without_a_pr
         {"audio": {"voice": "x"}},
         {"modalities": ["text", "audio"]},
         {"web_search_options": {"x": 1}},
+        {"web_search_options": {}},
+        {"models": ["dear"]},
+        {"provider": {"order": ["dear"]}},
+        {"plugins": [{"id": "web"}]},
+        {"fallbacks": ["dear"]},
         {"service_tier": "priority"},
         {"model": ""},
         {"model": 5},
@@ -430,6 +438,15 @@ def test_what_has_no_price_or_makes_no_sense_is_refused_before_it_costs(more, is
     assert refused.json["error"]["param"]
     assert world.passthrough.requests == []
     assert alice.available == "1"
+
+
+@pytest.mark.parametrize("nothing", [None, False, []])
+def test_what_has_no_price_may_be_said_to_be_off(nothing):
+    world = offered()
+
+    answered = ask(world.person(credits_=1), plugins=nothing, audio=None, web_search_options=None, models=None)
+
+    assert answered.status_code == 200
 
 
 def test_models_are_listed_as_openai_lists_them(world, alice):
