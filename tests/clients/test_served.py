@@ -9,10 +9,12 @@ import pytest
 import requests
 
 from emulator.upstream import REPLY
+from tests.fire.stage import Server
 
 QUESTION: Any = [{"role": "user", "content": "Say something"}]
 MODEL = "gpt-4o-mini"
 PATIENCE_SECONDS = 30
+REVOKED_SECONDS_MAX = 5.0
 
 
 @pytest.fixture
@@ -86,3 +88,37 @@ def test_a_stream_is_data_and_comments_and_ends_with_done(counter):
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     assert lines[-1] == "data: [DONE]"
     assert all(line.startswith(("data: ", ": ")) for line in lines)
+
+
+@pytest.mark.slow
+def test_a_key_revoked_on_one_instance_is_refused_by_another_process_within_five_seconds(stage, counter):
+    """In real time, of a key that the other instance has just used and goes on using."""
+    headers = {"Authorization": f"Bearer {counter.api_key}"}
+    with Server(stage) as other:
+
+        def status() -> int:
+            return requests.get(f"{other.url}/openai/models", headers=headers, timeout=PATIENCE_SECONDS).status_code
+
+        assert status() == 200
+        counter.revoke()
+        revoked_at = time.monotonic()
+        while (answered := status()) == 200 and time.monotonic() < revoked_at + PATIENCE_SECONDS:
+            threading.Event().wait(0.05)
+        took_seconds = time.monotonic() - revoked_at
+
+    assert answered == 401
+    assert took_seconds <= REVOKED_SECONDS_MAX
+
+
+@pytest.mark.slow
+def test_a_call_that_had_begun_when_its_key_was_revoked_goes_on_to_its_end(counter, client, client_upstream):
+    client_upstream.script(reply="word " * 40, delay_ms=25)
+    stream = client.chat.completions.create(model=MODEL, messages=QUESTION, stream=True)
+    said = text_of(next(stream) for _ in range(5))
+
+    counter.revoke()
+    said += text_of(chunks := list(stream))
+
+    assert said.split() == ["word"] * 40
+    assert chunks[-1].model_extra["credits"]["cost"] == f"{counter.spent.normalize():f}"
+    counter.check_books()
