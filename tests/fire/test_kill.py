@@ -29,6 +29,7 @@ AHEAD_MAX = 3
 """Pieces that were on their way to the client when the process died."""
 
 STEPS = {
+    "claim": rb"/turns/",
     "hold": rb'"kind":"hold"',
     "append": rb"/messages/msg",
     "capture": rb'"kind":"charge"',
@@ -74,6 +75,7 @@ def is_written(stage: Stage, death: Death) -> bool:
     person = death.person
     turn = turn_of(stage, person)
     return {
+        "claim": turn is not None,
         "hold": person.held > 0,
         "append": turn is not None and turn.data["status"] == "appended",
         "capture": person.spent > 0,
