@@ -36,9 +36,13 @@ class Payments:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
+    def read(self, payment_id: str) -> Document | None:
+        """The saga's document, or None."""
+        return self._documents.get(saga_path(payment_id))
+
     def find(self, payment_id: str) -> Payment | None:
         """The payment, or None."""
-        document = self._documents.get(saga_path(payment_id))
+        document = self.read(payment_id)
         return None if document is None else from_data(payment_id, document.data)
 
     def get(self, payment_id: str) -> Payment:

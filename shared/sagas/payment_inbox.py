@@ -8,7 +8,6 @@ from shared.kernel.documents import Data, Document, Documents, Patch, Preconditi
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
 from shared.payments.inbox import COLLECTION, Status, ended, notice_in, postponed, revived
-from shared.payments.payment import Payment
 from shared.payments.ports import Notice, PaymentProvider, ProviderName, Refs, UnknownAtProvider
 from shared.payments.store import Payments
 from shared.sagas.settlement import ProviderNotConfigured, Settlement
@@ -82,19 +81,19 @@ class PaymentInbox:
             name, payment = self._payment(notice, refs)
         except UnknownAtProvider:
             return _Ending("ignored", "unknown_at_provider")
-        if name is None or (payment is not None and payment.provider != notice.provider):
+        if name is None or (payment is not None and payment.data["provider"] != notice.provider):
             return _Ending("ignored", "not_ours")
         if payment is None:
             return _Ending("parked", "payment_unknown", name)
-        self._settlement.settle(payment.id, refs)
+        self._settlement.settle(name, refs, read=payment)
         return _Ending("done")
 
-    def _payment(self, notice: Notice, refs: Refs) -> tuple[str | None, Payment | None]:
-        """Our name of the payment, and the payment, as far as there are any.
+    def _payment(self, notice: Notice, refs: Refs) -> tuple[str | None, Document | None]:
+        """Our name of the payment, and its document, as far as there are any.
 
         As the event says, as we remember the money, or as the provider tells when asked.
         """
-        named = None if notice.payment is None else self._payments.find(notice.payment)
+        named = None if notice.payment is None else self._payments.read(notice.payment)
         if named is not None:
             return named.id, named
         money = refs.get(MONEY[notice.provider])
@@ -104,7 +103,7 @@ class PaymentInbox:
                 raise ProviderNotConfigured(notice.provider)
             name = self._providers[notice.provider].locate(notice.refs)
         name = name or (None if notice.refs else notice.payment)
-        return name, None if name is None else self._payments.find(name)
+        return name, None if name is None else self._payments.read(name)
 
     def _end(self, document: Document, ending: _Ending) -> None:
         if ending.status == "parked":

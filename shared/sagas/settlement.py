@@ -103,14 +103,22 @@ class Settlement:
         self._alerts = alerts
         self._clock = clock
 
-    def settle(self, payment_id: str, refs: Refs | None = None, *, patience: float = PATIENCE_SECONDS) -> Payment:
+    def settle(
+        self,
+        payment_id: str,
+        refs: Refs | None = None,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        read: Document | None = None,
+    ) -> Payment:
         """Bring account and payment to what the provider says now; the payment then.
 
-        `refs` are the provider's objects as a notice named them, for a payment whose own we never heard. Who finds
+        `refs` are the provider's objects as a notice named them, for a payment whose own we never heard; `read` is
+        the payment's document, if it was just read. Who finds
         another worker at it waits; if one begins meanwhile and ends, it has seen what we would have.
         Raises PaymentNotFound, PaymentBusy, ProviderUnavailable and what the ledger raises; all is tried again later.
         """
-        claimed = self._claim(payment_id, patience, joins=lambda payment: bool(payment.refs or not refs))
+        claimed = self._claim(payment_id, patience, read, joins=lambda payment: bool(payment.refs or not refs))
         if isinstance(claimed, Payment):
             return claimed
         with _freed(claimed, self._clock):
@@ -162,12 +170,17 @@ class Settlement:
     # The lease -------------------------------------------------------------------------------------------------------
 
     def _claim(
-        self, payment_id: str, patience: float, *, joins: Callable[[Payment], bool] = lambda _payment: False
+        self,
+        payment_id: str,
+        patience: float,
+        read: Document | None = None,
+        *,
+        joins: Callable[[Payment], bool] = lambda _payment: False,
     ) -> Leased | Payment:
         path, first = saga_path(payment_id), None
         until = self._clock.monotonic() + patience
         while True:
-            document = self._documents.get(path)
+            document, read = read or self._documents.get(path), None
             if document is None:
                 raise PaymentNotFound
             look = _look(document, self._clock.now())
@@ -246,8 +259,8 @@ class Settlement:
             return False
         if plan.action == "capture":
             return self._capture(leased, payment)
-        view = view_of(payment, self._clock.now())
-        self._runner.begin(leased, plan.action, {**plan.args, "asked_at": asked_at}, fields_of(payment), view)
+        args: Mapping[str, Value] = {**plan.args, "asked_at": asked_at}
+        self._runner.begin(leased, plan.action, args, fields_of(payment), view_of(payment, self._clock.now()))
         return True
 
     def _capture(self, leased: Leased, payment: Payment) -> bool:

@@ -1,8 +1,9 @@
 """Stripe's SDK, with a limit to every wait and an error of ours for each of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import quote
 
 import stripe
 
@@ -23,13 +24,42 @@ MISSING = "resource_missing"
 
 
 def connect(secret_key: str, api_base: str) -> stripe.StripeClient:
-    """A client for one account. It keeps its connections alive."""
+    """A client for one account. It keeps its connections alive, one for each thread."""
     return stripe.StripeClient(
         secret_key,
         base_addresses={"api": api_base},
         max_network_retries=NETWORK_RETRIES,
         http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, READ_SECONDS)),
     )
+
+
+class Reading:
+    """Objects and lists as plain dictionaries: the SDK's own objects take longer to make than an answer to read."""
+
+    def __init__(self, client: stripe.StripeClient) -> None:
+        self._client = client
+
+    def one(self, collection: str, thing: str, expand: Sequence[str] = ()) -> dict[str, Any]:
+        """One object. Raises the SDK's errors, and ValueError for an answer about something else."""
+        found = self._get(f"/v1/{collection}/{quote(thing, safe='')}", {"expand": list(expand)} if expand else {})
+        if found["id"] != thing:
+            raise ValueError("Stripe answered something else than it was asked")
+        return found
+
+    def every(self, collection: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """All objects of a list, to the end of its pages."""
+        found: list[dict[str, Any]] = []
+        after: Mapping[str, Any] = {}
+        while True:
+            page = self._get(f"/v1/{collection}", {**asked, **after})
+            found += page["data"]
+            if not (page["has_more"] and page["data"]):
+                return found
+            after = {"starting_after": page["data"][-1]["id"]}
+
+    def _get(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self._client.raw_request("get", path, **params).data
+        return answer
 
 
 @contextmanager
@@ -90,9 +120,7 @@ def _is_remembered(error: stripe.APIError) -> bool:
     return (error.http_status or 0) >= FAILURES_FROM and headers.get("idempotent-replayed") == "true"
 
 
-def plain(thing: Any, asked: str | None = None) -> dict[str, Any]:
-    """An object of the SDK's as plain dictionaries. Raises ValueError if it is not the one that was asked for."""
+def plain(thing: Any) -> dict[str, Any]:
+    """An object of the SDK's as plain dictionaries."""
     found: dict[str, Any] = thing.to_dict()
-    if asked is not None and found["id"] != asked:
-        raise ValueError("Stripe answered something else than it was asked")
     return found

@@ -4,8 +4,8 @@
 intent. All of Stripe's objects of a payment carry our name of it in their metadata.
 """
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import stripe
 
@@ -25,18 +25,21 @@ from shared.payments.ports import (
     Truth,
     UnknownAtProvider,
 )
-from shared.platform.stripe.client import calling, connect, is_missing, keyed, plain
+from shared.platform.stripe.client import Reading, calling, connect, is_missing, keyed, plain
 from shared.platform.stripe.events import EVENT_TYPES, PAYMENT, is_live_key, notice_of, payment_in
 from shared.platform.stripe.reading import Found, Thing, refund_of, truth_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PAGE = 100
 REFUND_KEY = "refund_key"
 """Where a refund of ours says which intention it was: keys are forgotten, metadata is not."""
 NOTHING = Found(session=None, intent=None)
 CHARGE = ("latest_charge", "latest_charge.refunds")
+COLLECTIONS = {
+    "charge": "charges",
+    "refund": "refunds",
+    "dispute": "disputes",
+    "warning": "radar/early_fraud_warnings",
+}
 
 
 class StripeProvider:
@@ -46,6 +49,7 @@ class StripeProvider:
         self._is_live = is_live_key(secret_key)
         self._lockout = Lockout("stripe", alerts, clock)
         self._stripe = connect(secret_key, api_base)
+        self._read = Reading(self._stripe)
 
     @property
     def name(self) -> ProviderName:
@@ -117,10 +121,10 @@ class StripeProvider:
                 raise UnknownAtProvider("stripe")
             if charge is None:
                 return truth_of(found, [], [], [])
-            of_charge: Any = {"charge": charge["id"], "limit": PAGE}
-            disputes = self._stripe.v1.disputes.list(of_charge) if charge["disputed"] else None
-            warnings = self._stripe.v1.radar.early_fraud_warnings.list(of_charge) if charge["paid"] else None
-            return truth_of(found, self._refunds(charge), _every(disputes), _every(warnings))
+            of_charge = {"charge": charge["id"], "limit": PAGE}
+            disputes = self._read.every("disputes", of_charge) if charge["disputed"] else []
+            warnings = self._read.every("radar/early_fraud_warnings", of_charge) if charge["paid"] else []
+            return truth_of(found, self._refunds(charge), disputes, warnings)
 
     def locate(self, refs: Refs) -> str | None:
         """See `PaymentProvider.locate`."""
@@ -141,8 +145,8 @@ class StripeProvider:
     def _find(self, refs: Refs) -> Found:
         """A payment's objects, by any of them. Raises InvalidRequestError for what Stripe does not know."""
         if "session" in refs:
-            within: Any = {"expand": ["payment_intent", *(f"payment_intent.{name}" for name in CHARGE)]}
-            session = plain(self._stripe.v1.checkout.sessions.retrieve(refs["session"], within), refs["session"])
+            within = ("payment_intent", *(f"payment_intent.{name}" for name in CHARGE))
+            session = self._read.one("checkout/sessions", refs["session"], within)
             intent = session.get("payment_intent")
             return Found(session=session, intent=intent if isinstance(intent, dict) else None)
         if "intent" in refs:
@@ -150,31 +154,22 @@ class StripeProvider:
         return self._find_by_money(refs)
 
     def _find_by_money(self, refs: Refs) -> Found:
-        v1 = self._stripe.v1
-        retrieve: Mapping[str, Callable[[str], Any]] = {
-            "charge": v1.charges.retrieve,
-            "refund": v1.refunds.retrieve,
-            "dispute": v1.disputes.retrieve,
-            "warning": v1.radar.early_fraud_warnings.retrieve,
-        }
-        kind = next((kind for kind in retrieve if kind in refs), None)
+        kind = next((kind for kind in COLLECTIONS if kind in refs), None)
         if kind is None:
             raise UnknownAtProvider("stripe")
-        intent = plain(retrieve[kind](refs[kind]), refs[kind]).get("payment_intent")
+        intent = self._read.one(COLLECTIONS[kind], refs[kind]).get("payment_intent")
         # A charge without an intent was made by something else than we are.
         return Found(session=None, intent=self._intent(intent) if isinstance(intent, str) else None)
 
     def _intent(self, intent: str) -> Thing:
-        within: Any = {"expand": list(CHARGE)}
-        return plain(self._stripe.v1.payment_intents.retrieve(intent, within), intent)
+        return self._read.one("payment_intents", intent, CHARGE)
 
     def _refunds(self, charge: Thing) -> Iterable[Thing]:
         """All refunds of a charge: the newest came with it, and lead to the rest."""
         listed = charge.get("refunds") or {}
         if not listed.get("has_more"):
             return list(listed.get("data", ()))
-        of_charge: Any = {"charge": charge["id"], "limit": PAGE}
-        return _every(self._stripe.v1.refunds.list(of_charge))
+        return self._read.every("refunds", {"charge": charge["id"], "limit": PAGE})
 
     # ── act ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,8 +212,7 @@ class StripeProvider:
         return plain(self._stripe.v1.refunds.create(params, {"idempotency_key": key_now}))
 
     def _refund_made(self, charge: str, key: str) -> Thing | None:
-        of_charge: Any = {"charge": charge, "limit": PAGE}
-        refunds = _every(self._stripe.v1.refunds.list(of_charge))
+        refunds = self._read.every("refunds", {"charge": charge, "limit": PAGE})
         return next((each for each in refunds if (each.get("metadata") or {}).get(REFUND_KEY) == key), None)
 
     def cancel(self, refs: Refs) -> None:
@@ -266,8 +260,3 @@ def _session_params(checkout: Checkout, customer: str) -> Any:
         "cancel_url": checkout.cancel_url,
         "expires_at": checkout.expires_at // SECOND,
     }
-
-
-def _every(page: Any) -> list[Thing]:
-    """All objects of a list, to the end of its pages."""
-    return [] if page is None else [plain(each) for each in page.auto_paging_iter()]
