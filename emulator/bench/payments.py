@@ -1,7 +1,8 @@
-"""From a webhook's raw bytes to the credited balance, beside the bare cost of the same commits and documents."""
+"""From a webhook's raw bytes to the credited balance, beside the bare cost of the same commits and requests."""
 
 import io
 import itertools
+import json
 import os
 import statistics
 import tempfile
@@ -9,7 +10,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from emulator.bench.tables import Row, milliseconds, percentile, print_table, timed
 from emulator.seed import seed_packages
@@ -37,6 +42,14 @@ SAMPLES = 100
 WARM_UP = 5
 PACKAGE = "plus"
 Commits = list[list[Write]]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one payment took: commits, and requests of its provider, as paths with their queries."""
+
+    commits: Commits
+    requests: list[str]
 
 
 class Recorded:
@@ -75,6 +88,7 @@ class Till:
         self._stripe = stripe
         self._bare = bare
         self._recorded = recorded
+        self._own = threading.local()
         self._numbers = itertools.count()
 
     def paid(self) -> Payment:
@@ -98,8 +112,8 @@ class Till:
         body = self._stripe.body_of(event)
         return body, dict(self._stripe.sign(body, {}))
 
-    def credit(self, payment: Payment, body: bytes, headers: dict[str, str]) -> tuple[float, Commits]:
-        """How long it takes until the balance has the credits, and what was committed for it."""
+    def credit(self, payment: Payment, body: bytes, headers: dict[str, str]) -> tuple[float, Done]:
+        """How long it takes until the balance has the credits, and what was committed and asked for it."""
         services, commits = self.services, self._recorded.begin()
 
         def credited() -> None:
@@ -110,10 +124,16 @@ class Till:
         seconds = timed(credited)
         if not services.ledger.balance(payment.uid).available:
             raise RuntimeError("the payment was not credited")
-        return seconds, commits
+        return seconds, Done(commits, self._asked_about(payment))
 
-    def again(self, commits: Commits) -> float:
-        """How long the same commits take of a store alone, on documents of their own."""
+    def _asked_about(self, payment: Payment) -> list[str]:
+        """What Stripe was asked since it was paid: all requests name its session or its charge."""
+        refs = self.services.payments.get(payment.id).refs
+        asked = [f"{seen['path']}?{seen['query']}" for seen in self._stripe.requests(method="GET")]
+        return [each for each in asked if refs["session"] in each or refs["charge"] in each]
+
+    def again(self, done: Done) -> float:
+        """How long the same commits take of a store alone, on documents of their own, and the same requests."""
         prefix = f"bench/{next(self._numbers)}"
         copies: list[list[Write]] = [
             [
@@ -121,9 +141,26 @@ class Till:
                 for write in each
                 if not isinstance(write, Delete)
             ]
-            for each in commits
+            for each in done.commits
         ]
-        return timed(lambda: [self._bare.commit(writes) for writes in copies if writes])
+
+        def bare() -> None:
+            for writes in copies:
+                self._bare.commit(writes)
+            for path in done.requests:
+                self._get(path)
+
+        return timed(bare)
+
+    def _get(self, path: str) -> None:
+        if not hasattr(self._own, "connection"):
+            self._own.connection = HTTPConnection(urlsplit(self._stripe.url).netloc)
+        connection: HTTPConnection = self._own.connection
+        connection.request("GET", path, headers={"Authorization": f"Bearer {self._stripe.secret_key}"})
+        answer = connection.getresponse()
+        json.loads(answer.read())
+        if answer.status != HTTPStatus.OK:
+            raise RuntimeError("the stand-in refused what it had answered before")
 
 
 def main() -> None:
@@ -152,27 +189,27 @@ def _rows(till: Till) -> Iterator[Row]:
         _measure(till, 1, WARM_UP)
     for in_flight in IN_FLIGHT:
         with redirect_stdout(io.StringIO()):  # what is measured logs as it goes
-            ours, floor, count = _measure(till, in_flight, SAMPLES)
+            ours, floor, done = _measure(till, in_flight, SAMPLES)
         who = f"{in_flight} in flight" if in_flight > 1 else "1 at a time"
-        what = f"bare, the same {count} commits"
+        what = f"bare, the same {len(done.commits)} commits and {len(done.requests)} requests"
         yield _row(f"webhook to credits, {who}, p50", statistics.median(ours), statistics.median(floor), what)
         yield _row(f"webhook to credits, {who}, p99", percentile(ours, 99), percentile(floor, 99), what)
 
 
-def _measure(till: Till, in_flight: int, samples: int) -> tuple[list[float], list[float], int]:
-    """Ours and the floor, in rounds of so many at once, one after the other."""
+def _measure(till: Till, in_flight: int, samples: int) -> tuple[list[float], list[float], Done]:
+    """Ours and the floor, in rounds of so many at once, one after the other; and what a payment took."""
     ours: list[float] = []
     floor: list[float] = []
-    commits: list[Commits] = []
+    done: list[Done] = []
     with ThreadPoolExecutor(in_flight) as pool:
         for _ in range(max(1, samples // in_flight)):
             payments = [till.paid() for _ in range(in_flight)]
             hooks = [(payment, *till.webhook(payment)) for payment in payments]
             told = list(pool.map(lambda hook: till.credit(*hook), hooks))
             ours += [seconds for seconds, _ in told]
-            commits = [each for _, each in told]
-            floor += list(pool.map(till.again, commits))
-    return ours, floor, len(commits[0])
+            done = [each for _, each in told]
+            floor += list(pool.map(till.again, done))
+    return ours, floor, done[0]
 
 
 def _row(what: str, ours: float, floor: float, beside: str) -> Row:
