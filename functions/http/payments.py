@@ -99,7 +99,11 @@ class PayOut(Answer):
 
 
 class PaymentOut(Answer):
-    """A payment and its receipt. `under_review`: money came that is not what was agreed; an operator was told."""
+    """A payment and its receipt. `under_review`: it waits for an operator, who was told.
+
+    `receipt_url` is Stripe's page; PayPal has none, and writes to the payer. `transaction_id` is what the provider, and
+    with PayPal the payer's own account, lists the money under.
+    """
 
     id = fields.String(required=True)
     status = Choice(*STATUSES, required=True)
@@ -114,6 +118,7 @@ class PaymentOut(Answer):
     failure = fields.String(required=True, allow_none=True)
     checkout_url = fields.String(required=True, allow_none=True)
     receipt_url = fields.String(required=True, allow_none=True)
+    transaction_id = fields.String(required=True, allow_none=True)
     created_at = Time(required=True)
     expires_at = Time(required=True)
     settled_at = Time(required=True, allow_none=True)
@@ -266,6 +271,7 @@ def payment_out(payment_id: str, view: Data) -> Mapping[str, Any]:
         **stored,
         "id": payment_id,
         "under_review": stored["is_under_review"],
+        "transaction_id": stored.get("transaction_id"),
         "price": Fiat(stored["price_minor"], stored["currency"]),
         "refunded": Fiat(stored["refunded_minor"], stored["currency"]),
     }

@@ -13,6 +13,8 @@ from shared.payments.ports import Flow, ProviderName, Refs, Stage, Truth
 
 SCHEMA = 1
 DUE_SHARDS = 8
+MONEY: Mapping[ProviderName, str] = {"stripe": "intent", "paypal": "capture"}
+"""The provider's object that money is known by, once it was received."""
 
 Status = Literal[
     "created",
@@ -254,6 +256,7 @@ def view_data(payment: Payment, now: Millis) -> dict[str, Value]:
         "is_under_review": bool(payment.problem),
         "failure": seen.failure,
         "receipt_url": seen.receipt_url,
+        "transaction_id": None if seen.paid is None else payment.refs.get(MONEY[payment.provider]),
         "checkout_url": payment.checkout_url if status_of(payment) in {"created", "pending"} else None,
         "created_at": to_datetime(payment.created_at),
         "expires_at": to_datetime(payment.expires_at),

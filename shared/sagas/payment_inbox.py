@@ -8,6 +8,7 @@ from shared.kernel.documents import Data, Document, Documents, Patch, Preconditi
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
 from shared.payments.inbox import COLLECTION, Status, ended, notice_in, postponed, revived
+from shared.payments.payment import MONEY
 from shared.payments.ports import Notice, PaymentProvider, ProviderName, Refs, UnknownAtProvider
 from shared.payments.store import Payments
 from shared.sagas.settlement import ProviderNotConfigured, Settlement
@@ -15,8 +16,6 @@ from shared.sagas.settlement import ProviderNotConfigured, Settlement
 END_ATTEMPTS_MAX = 3
 OBJECTS = ("session", "intent", "charge", "order", "capture")
 """The provider's objects that a payment is known by; refunds and disputes belong to one of these."""
-MONEY = {"stripe": "intent", "paypal": "capture"}
-"""The object that money is known by, once it was received."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ def test_a_user_buys_a_package_and_sees_the_balance(shop, alice, stripe):
         {"amount": "0.00", "currency": "USD"},
     )
     assert settled["receipt_url"] is not None
+    assert settled["transaction_id"] == shop.services.payments.get(begun.json["payment_id"]).refs["intent"]
     assert alice.available == "1060"
 
 

@@ -85,6 +85,23 @@ def test_a_session_that_is_paid_is_complete_and_tells_everything(stripe_stand_in
     assert types(stripe_stand_in) == PAID
 
 
+def test_what_was_paid_has_a_receipt_that_says_how_it_stands_now(stripe_stand_in, client):
+    session = new_session(client)
+    intent = stripe_stand_in.decline(session=session.id)["payment_intent"]
+    declined = stripe_stand_in.get(id=stripe_stand_in.get(id=intent)["latest_charge"])
+    stripe_stand_in.pay(session=session.id)
+    charge = stripe_stand_in.charges_for(reference=session.id)[-1]
+    stripe_stand_in.refund(of=charge["id"], amount=100)
+
+    shown = requests.get(charge["receipt_url"], timeout=PATIENCE_SECONDS)
+    unknown = requests.get(charge["receipt_url"] + "x", timeout=PATIENCE_SECONDS)
+
+    assert declined["receipt_url"] is None
+    assert (shown.status_code, unknown.status_code) == (200, 404)
+    assert "Refunded" in shown.text
+    assert charge["id"] in shown.text
+
+
 def test_a_declined_card_leaves_the_session_open(stripe_stand_in, client):
     session = new_session(client)
     stripe_stand_in.decline(session=session.id)

@@ -73,6 +73,18 @@ def test_the_payment_is_told_and_stands_in_the_history(bought):
         assert title in seen["row"]
 
 
+def test_a_card_s_receipt_is_a_page_and_paypal_s_a_name_in_the_payer_s_account(bought, suite_payments):
+    for one in PURCHASES:
+        seen, fields = bought["seen"][one["name"]], PACKAGES[one["package"]]
+        if one["provider"] == "stripe":
+            assert seen["receipt"]["url"].startswith(f"{suite_payments.addresses['stripe']}/receipts/payment/")
+            assert fields["title"] in seen["receipt"]["text"]
+            assert f"${fields['price_minor'] / 100:.2f}" in seen["receipt"]["text"]
+        else:
+            assert seen["receipt"] is None
+            assert "PayPal transaction " in seen["told"]
+
+
 def test_no_error_is_told_and_nothing_is_wider_than_the_screen(bought):
     assert bought["errors"] == []
     assert {name: seen["overflow"] for name, seen in bought["seen"].items()} == dict.fromkeys(bought["seen"], 0)

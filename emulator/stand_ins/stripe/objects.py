@@ -13,6 +13,7 @@ DISPUTE_FEE = 1500
 EVIDENCE_DAYS = 9
 DAY_SECONDS = 86_400
 ID_LENGTH = 24
+RECEIPTS = "/receipts/payment/"
 EVIDENCE = (
     "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure cancellation_rebuttal "
     "customer_communication customer_email_address customer_name customer_purchase_ip customer_signature "
@@ -25,6 +26,11 @@ EVIDENCE = (
 
 def new_id(prefix: str, length: int = ID_LENGTH) -> str:
     return f"{prefix}_{token(length)}"
+
+
+def receipt_name() -> str:
+    """The secret part of a receipt's address: whoever has it may read it."""
+    return f"CAcaF{token(60)}"
 
 
 def _nulls(names: str) -> Json:

@@ -1,10 +1,12 @@
-"""The hosted payment page of a stand-in Stripe: what is bought, and a button for each way it can end."""
+"""The hosted pages of a stand-in Stripe: what is bought, with a button for each way it can end, and its receipt."""
 
+from datetime import UTC, datetime
 from html import escape
 from urllib.parse import parse_qs
 
 from emulator.stand_ins.pages import Look, brand, button, frame, hint, lines, major, notice
 from emulator.stand_ins.stripe.errors import StripeError
+from emulator.stand_ins.stripe.objects import RECEIPTS
 from emulator.stand_ins.wire import Answer, Json, Request, page_answer, redirect
 
 LOOK = Look(
@@ -22,6 +24,10 @@ RETURNS_TO = "{CHECKOUT_SESSION_ID}"
 
 def session_in(path: str) -> str | None:
     return path.removeprefix(PATH) if path.startswith(PATH) else None
+
+
+def receipt_in(path: str) -> str | None:
+    return path.removeprefix(RECEIPTS) if path.startswith(RECEIPTS) else None
 
 
 def action_of(request: Request) -> tuple[str, str, str]:
@@ -52,6 +58,24 @@ def closed(session: Json) -> Answer:
         else "Your bank was asked; the money will follow."
     )
     return page_answer(notice(LOOK, sign="✓", title="All done", text=text, link=link))
+
+
+def receipt(charge: Json) -> Answer:
+    """What was paid, as it is now: what went back since stands on it."""
+    currency, at = charge["currency"], datetime.fromtimestamp(charge["created"], UTC)
+    used = charge["payment_method_details"]
+    way = f"{used['card']['brand'].capitalize()} •••• {used['card']['last4']}" if "card" in used else "Bank account"
+    rows = [(charge["description"] or "Payment", "", major(charge["amount"], currency))]
+    if charge["amount_refunded"]:
+        rows.append(("Refunded", "", f"−{major(charge['amount_refunded'], currency)}"))
+    rows.append(("Amount paid", way, major(charge["amount"] - charge["amount_refunded"], currency)))
+    body = (
+        f'<section class="card single"><div class="act">{brand(LOOK, "Integrated Credits")}'
+        f"<div><h1>Receipt from Integrated Credits</h1>"
+        f'<p class="quiet">{at:%B} {at.day}, {at.year} · {escape(charge["id"])}</p></div>'
+        f"{lines(rows)}</div></section>"
+    )
+    return page_answer(frame(LOOK, "Receipt from Integrated Credits", body))
 
 
 def refused(error: StripeError) -> Answer:

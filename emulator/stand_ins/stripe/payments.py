@@ -233,6 +233,9 @@ class Payments:
         fee = objects.fee_of(charge["amount"])
         moved = objects.balance_transaction("charge", charge["amount"], fee, charge, self._store.now())
         charge["balance_transaction"] = self._store.add(moved)["id"]
+        name = objects.receipt_name()
+        self._store.receipts[name] = charge
+        charge["receipt_url"] = f"{self._url}{objects.RECEIPTS}{name}"
         intent.update(status="succeeded", amount_received=charge["amount"], last_payment_error=None)
         self._store.tell("charge.succeeded", charge)
         self._store.tell("payment_intent.succeeded", intent)

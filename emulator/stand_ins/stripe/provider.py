@@ -262,9 +262,14 @@ class StripeStandIn(StandIn):
         event["pending_webhooks"] = len(self._deliveries.targets)
         self.announce(event)
 
-    # ── the hosted page ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the hosted pages ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def page(self, request: Request) -> Answer | None:
+        receipt = pages.receipt_in(request.path)
+        if receipt is not None:
+            with self.lock:
+                charge = self._store.receipts.get(receipt)
+                return pages.unknown() if charge is None else pages.receipt(charge)
         session_id = pages.session_in(request.path)
         if session_id is None:
             return None

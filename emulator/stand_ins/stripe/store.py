@@ -21,6 +21,7 @@ class Store:
         self._by: dict[tuple[str, str], list[Json]] = {}
         self.line_items: dict[str, list[Json]] = {}  # by session
         self.intent_data: dict[str, Json] = {}  # by session: what its payment intent will be made with
+        self.receipts: dict[str, Json] = {}  # charges by the secret name of their receipt
         self.deleted: set[str] = set()  # customers
         self.request: Json = NO_REQUEST  # the API call that is being answered
         self.since = int(now())
@@ -34,6 +35,7 @@ class Store:
         self._by.clear()
         self.line_items.clear()
         self.intent_data.clear()
+        self.receipts.clear()
         self.deleted.clear()
 
     def add(self, thing: Json) -> Json:

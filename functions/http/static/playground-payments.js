@@ -134,6 +134,12 @@ function watchPayment(id) {
   }, () => { $("payment").hidden = true; });
 }
 
+// Stripe has a page for it; PayPal writes to the payer, whose account there lists it by this name.
+function receipt(payment) {
+  if (payment.receipt_url) return el("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, "Receipt");
+  return payment.transaction_id ? el("span", {}, `${PROVIDERS[payment.provider]} transaction ${payment.transaction_id}`) : null;
+}
+
 function drawPayment(id, payment) {
   const [words, look] = wordsOf(payment, payment.is_under_review);
   const money = price({ amount: String(payment.price_minor / 10 ** digits(payment.currency)), currency: payment.currency });
@@ -147,7 +153,7 @@ function drawPayment(id, payment) {
     el("p", { class: "payment-ways" },
       payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying") : null,
       isOpen ? el("button", { type: "button", class: "link", onclick: () => ask(id) }, "Check now") : null,
-      payment.receipt_url ? el("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, "Receipt") : null,
+      receipt(payment),
       isOpen ? null : el("button", { type: "button", class: "link", onclick: () => { shop.stop?.(); $("payment").hidden = true; } }, "Close")));
 }
 
@@ -170,7 +176,7 @@ async function loadPayments(isMore = false) {
 function paymentRow(payment) {
   const [words, look] = wordsOf(payment, payment.under_review);
   const way = UNPAID.includes(payment.status) && payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying")
-    : payment.receipt_url ? el("a", { href: payment.receipt_url, target: "_blank", rel: "noopener" }, "Receipt") : null;
+    : receipt(payment);
   return el("li", { title: payment.id },
     el("span", { class: "what" }, payment.title), el("span", { class: "much" }, price(payment.price)),
     el("small", {}, el("span", { class: `payment-word ${look}` }, words), ` · ${PROVIDERS[payment.provider]} · ${when(payment.created_at)}`),

@@ -56,8 +56,20 @@ async function buy({ name, package: wanted, provider, press, width, height }) {
     told: await page.locator('#payment').innerText(),
     after: await balance(),
     row: await page.locator('#payments li').first().innerText(),
+    receipt: await receipt(),
     overflow: await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth),
   };
+}
+
+// What the link opens, if there is one.
+async function receipt() {
+  const link = page.locator('#payment a', { hasText: 'Receipt' });
+  if (!await link.count()) return null;
+  const [opened] = await Promise.all([page.context().waitForEvent('page'), link.click()]);
+  await opened.waitForLoadState();
+  const shown = { url: opened.url(), text: await opened.locator('main').innerText() };
+  await opened.close();
+  return shown;
 }
 
 async function photograph(name) {
