@@ -13,7 +13,14 @@ from shared.payments.payment import Payment, Seen, Terms
 from shared.payments.ports import Checkout, Flow, Opened, PaymentProvider, ProviderName, ProviderRefused
 from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, without_slot
 from shared.sagas.leases import Leased, Leases
-from shared.sagas.settlement import LEASE_SECONDS, RETRY, PaymentBusy, ProviderNotConfigured
+from shared.sagas.settlement import (
+    LEASE_SECONDS,
+    PATIENCE_PAUSE_SECONDS,
+    PATIENCE_SECONDS,
+    RETRY,
+    PaymentBusy,
+    ProviderNotConfigured,
+)
 
 CHECKOUT_LIFETIME: Millis = 60 * MINUTE
 POLL_FIRST: Millis = MINUTE
@@ -107,21 +114,28 @@ class Checkouts:
         )
 
     def _resume(self, known: Payment, fingerprint: str) -> Payment:
-        """Asked again: the same answer, or, if it never got so far, the rest of the work."""
+        """Asked again: the same answer, once there is one, or, if it never got so far, the rest of the work."""
         if known.fingerprint != fingerprint:
             raise IdempotencyMismatch
-        if known.is_opened or known.seen.stage:
-            return known
-        if known.provider not in self._providers:
-            raise ProviderNotConfigured(known.provider)
-        leased = self._leases.claim(saga_path(known.id), LEASE_SECONDS)
-        if leased is None:
-            raise PaymentBusy
+        until = self._clock.monotonic() + PATIENCE_SECONDS
+        while not (known.is_opened or known.seen.stage):
+            if known.provider not in self._providers:
+                raise ProviderNotConfigured(known.provider)
+            leased = self._leases.claim(saga_path(known.id), LEASE_SECONDS)
+            if leased is not None:
+                return self._opened_once(leased)
+            if self._clock.monotonic() >= until:
+                raise PaymentBusy
+            self._clock.wait(PATIENCE_PAUSE_SECONDS)
+            known = self._payments.get(known.id)
+        return _answer(known)
+
+    def _opened_once(self, leased: Leased) -> Payment:
         payment = payment_in(leased.document)
-        if payment.is_opened:
-            leased.free({})
-            return payment
-        return self._open(leased, payment)
+        if not (payment.is_opened or payment.seen.stage):
+            return self._open(leased, payment)
+        leased.free({})
+        return _answer(payment)
 
     def _create(self, payment: Payment) -> Leased:
         due_at = to_datetime(self._clock.now() + RETRY)
@@ -188,6 +202,13 @@ class Checkouts:
         failed, freed = without_slot(replace(payment, seen=Seen(stage="failed", failure=reason)))
         leased.free({**fields_of(failed), "due_at": None}, view_of(failed, self._clock.now()), *freed)
         log("checkout_refused", "WARNING", payment=payment.id, provider=payment.provider, reason=reason)
+
+
+def _answer(payment: Payment) -> Payment:
+    """What whoever asked first was told. Raises ProviderRefused."""
+    if not payment.is_opened and payment.seen.stage == "failed":
+        raise ProviderRefused(payment.provider, payment.seen.failure or "")
+    return payment
 
 
 def slot_path(package: str, uid: Uid, number: int) -> str:

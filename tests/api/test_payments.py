@@ -3,6 +3,7 @@
 import pytest
 
 from shared.payments.fiat import Fiat
+from shared.payments.ports import ProviderRefused
 from tests.api.world import World, problem
 
 PACKAGE = {
@@ -156,6 +157,17 @@ def test_a_provider_that_is_down_is_said_to_be(shop, alice, stripe):
 
     assert problem(alice.post("/payments/traditional", PAY, key="k")) == (502, "provider_unavailable")
     assert alice.post("/payments/traditional", PAY, key="k").status_code == 201
+
+
+def test_a_provider_that_refuses_is_told_of_alike_however_often_the_same_key_asks(shop, alice, stripe, monkeypatch):
+    def refuse(checkout):
+        raise ProviderRefused("stripe", "amount_too_large")
+
+    monkeypatch.setattr(stripe, "open", refuse)
+    first, again = (alice.post("/payments/traditional", PAY, key="k") for _ in range(2))
+
+    assert problem(first) == (502, "provider_refused")
+    assert (first.status_code, first.json["params"]) == (again.status_code, again.json["params"])
 
 
 def test_payments_are_their_owner_s_alone(shop, alice, stripe):
