@@ -9,17 +9,24 @@ from shared.kernel.documents import Value
 from shared.payments.payment import Payment, seen_in
 from shared.payments.ports import Truth
 
-Action = Literal["wait", "capture", "park", "top_up", "follow"]
+Action = Literal["wait", "capture", "park", "top_up", "follow", "refund"]
 
 POLL_FIRST: Millis = MINUTE
 POLL_MAX: Millis = HOUR
+ACCOUNT_CLOSED = "account_closed"
+"""The problem of a payment whose user left before it was credited: its money goes back by itself."""
+NOT_RETURNED = "not_returned"
+"""The problem of one whose money did not go back so: an operator's to mend."""
 LATE_MONEY: Millis = 7 * DAY
 """Events may be lost and money may be late: for so long after its end a checkout is still asked about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`capture` at the provider; `park` for an operator, `problem` says why; or run the saga of that name."""
+    """`capture` at the provider; `park` for an operator, `problem` says why; or run the saga of that name.
+
+    `refund` gives back all that is left of money that can never become credits.
+    """
 
     action: Action
     args: Mapping[str, Value] = field(default_factory=dict)
@@ -34,20 +41,36 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = N
 
     `owner` is the payment that the money became credits for, if it has.
     """
+    if payment.applied.is_granted:
+        return _plan_after(payment, truth)
+    problem = problem_of(payment, truth, is_live=is_live, owner=owner)
+    if problem:
+        return Plan(action="wait" if payment.problem == problem else "park", problem=problem)
+    if truth.stage == "approved":
+        return Plan(action="capture")
     seen = seen_in(truth)
-    if not payment.applied.is_granted:
-        problem = problem_of(payment, truth, is_live=is_live, owner=owner)
-        if problem:
-            return Plan(action="wait" if payment.problem == problem else "park", problem=problem)
-        if truth.stage == "approved":
-            return Plan(action="capture")
-        if truth.stage != "paid" or truth.paid is None or seen.gone >= truth.paid.minor:
-            return WAIT
-        return Plan(action="top_up", args={"money": truth.money, "is_disputed": seen.is_disputed})
-    applied = payment.applied
+    if truth.stage != "paid" or truth.paid is None or seen.gone >= truth.paid.minor:
+        return WAIT
+    if payment.problem in {ACCOUNT_CLOSED, NOT_RETURNED}:
+        return _plan_return(payment, truth)
+    return Plan(action="top_up", args={"money": truth.money, "is_disputed": seen.is_disputed})
+
+
+def _plan_after(payment: Payment, truth: Truth) -> Plan:
+    """Once it was credited, the account is to have what the provider says is left."""
+    seen, applied = seen_in(truth), payment.applied
     if (applied.taken, bool(applied.suspension)) == (seen.gone, seen.is_disputed):
         return WAIT
     return Plan(action="follow", args={"taken": seen.gone, "is_disputed": seen.is_disputed})
+
+
+def _plan_return(payment: Payment, truth: Truth) -> Plan:
+    """What is disputed is not given back as well. What once came back to us is not sent again without an operator."""
+    if payment.problem == NOT_RETURNED or seen_in(truth).is_disputed:
+        return Plan(action="wait", problem=payment.problem)
+    if any(refund.status == "failed" for refund in truth.refunds):
+        return Plan(action="park", problem=NOT_RETURNED)
+    return Plan(action="refund", problem=ACCOUNT_CLOSED)
 
 
 def problem_of(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = None) -> str:

@@ -120,6 +120,11 @@ class Payment:
         return (paid,) if not self.terms.bonus else (paid, (self.bonus_lot, self.terms.bonus))
 
     @property
+    def returned_minor(self) -> int:
+        """How much of the price has gone back, in minor units: of the credits, or of money that never became any."""
+        return self.applied.taken if self.applied.is_granted else self.seen.gone
+
+    @property
     def due_shard(self) -> int:
         """The shard of sweeps that it belongs to."""
         return int(derived_id("shard", self.id)[-2:], 16) % DUE_SHARDS

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
-from shared.kernel.clock import DAY, SECOND, Clock, Millis
-from shared.kernel.documents import Documents, Patch
+from shared.kernel.clock import DAY, SECOND, Clock, Millis, to_datetime
+from shared.kernel.documents import Create, Documents, Patch, Value
 from shared.kernel.errors import IdempotencyMismatch, Rejected
 from shared.kernel.ids import HoldId, LotId, OperationId, derived_id, operation_id
 from shared.kernel.money import Micro
@@ -31,7 +31,7 @@ from shared.ledger.commands import (
 from shared.ledger.errors import AccountClosed
 from shared.ledger.ledger import Ledger
 from shared.payments.fiat import Fiat
-from shared.payments.lifecycle import problem_of
+from shared.payments.lifecycle import ACCOUNT_CLOSED, problem_of
 from shared.payments.payment import Payment, seen_in, share, with_applied
 from shared.payments.ports import PaymentProvider, ProviderName, UnknownAtProvider
 from shared.payments.store import Payments, effect, fields_of, payment_in, refund_path, view_of
@@ -122,12 +122,15 @@ class PaymentSteps:
     def _grant(self, turn: Turn) -> Done:
         """One lot for what was bought, one for the gift. The operations are the payment's: granted once, ever.
 
-        What is disputed already is credited out of reach.
+        What is disputed already is credited out of reach. Whoever has left gets nothing any more: it is to go back.
         """
         payment, at = payment_in(turn.leased.document), cast("int", turn.results["confirm"]["at"])
         is_disputed = turn.results["confirm"]["is_disputed"]
         suspension = HoldId(derived_id("hold", "dispute", payment.id, "grant")) if is_disputed else None
-        self._ledger.execute_all(payment.uid, [_grant(payment, *lot, at, suspension) for lot in payment.lots])
+        try:
+            self._ledger.execute_all(payment.uid, [_grant(payment, *lot, at, suspension) for lot in payment.lots])
+        except AccountClosed:
+            return self._done(replace(payment, problem=ACCOUNT_CLOSED))
         granted = with_applied(payment, is_granted=True, suspension=suspension or "")
         settled = replace(granted, settled_at=at)
         return self._done(settled)
@@ -218,6 +221,27 @@ class PaymentSteps:
 
     def _done(self, payment: Payment) -> Done:
         return Done(changes=fields_of(payment), writes=(view_of(payment, self._clock.now()),))
+
+
+def refund_begun(
+    payment: Payment, minor: int, operation: OperationId, fingerprint: str, now: Millis
+) -> tuple[Mapping[str, Value], Create]:
+    """The arguments of the saga that gives so much back, and the document by which that refund is known."""
+    taken = payment.returned_minor
+    args: Mapping[str, Value] = {
+        "amount": minor,
+        "taken": taken + minor,
+        "taken_before": taken,
+        "operation": operation,
+    }
+    data: Mapping[str, Value] = {
+        "payment": payment.id,
+        "uid": payment.uid,
+        "minor": minor,
+        "fingerprint": fingerprint,
+        "at": to_datetime(now),
+    }
+    return args, Create(refund_path(operation), data)
 
 
 def _grant(payment: Payment, lot: LotId, amount: Micro, at: Millis, suspension: HoldId | None) -> Grant:

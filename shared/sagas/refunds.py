@@ -1,16 +1,17 @@
 """An operator gives money back: the credits are withdrawn first, then the provider pays, or the credits return."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.kernel.clock import Clock, to_datetime
-from shared.kernel.documents import Create, Documents, Value
+from shared.kernel.clock import Clock
+from shared.kernel.documents import Documents
 from shared.kernel.errors import Conflict, IdempotencyMismatch, InvalidValue
 from shared.kernel.ids import OperationId
+from shared.payments.lifecycle import NOT_RETURNED
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import ProviderRefused
 from shared.payments.store import payment_in, refund_path
 from shared.sagas.leases import Leased
+from shared.sagas.payment_steps import refund_begun
 from shared.sagas.saga import Runner, progress_of
 from shared.sagas.settlement import PaymentBusy, Settlement
 
@@ -73,26 +74,15 @@ class Refunds:
         progress = progress_of(leased.data)
         if progress is not None and not progress.is_over:
             raise PaymentBusy
-        if status_of(payment) not in REFUNDABLE or (progress is not None and progress.phase == "dead"):
+        is_refundable = status_of(payment) in REFUNDABLE or payment.problem == NOT_RETURNED
+        if not is_refundable or (progress is not None and progress.phase == "dead"):
             raise NotRefundable(status_of(payment))
-        left = payment.terms.price.minor - payment.applied.taken
+        left = payment.terms.price.minor - payment.returned_minor
         minor = left if asked.minor is None else asked.minor
         if not 0 < minor <= left:
             raise InvalidValue("amount", f"must be from 1 to {left} minor units")
-        args: Mapping[str, Value] = {
-            "amount": minor,
-            "taken": payment.applied.taken + minor,
-            "taken_before": payment.applied.taken,
-            "operation": asked.operation,
-        }
-        data: Mapping[str, Value] = {
-            "payment": payment.id,
-            "uid": payment.uid,
-            "minor": minor,
-            "fingerprint": asked.fingerprint,
-            "at": to_datetime(self._clock.now()),
-        }
-        runner.begin(leased, "refund", args, {}, Create(refund_path(asked.operation), data))
+        args, known = refund_begun(payment, minor, asked.operation, asked.fingerprint, self._clock.now())
+        runner.begin(leased, "refund", args, {}, known)
 
     def _refusal(self, asked: RefundAsked) -> str:
         """Why this refund was undone, if it was."""

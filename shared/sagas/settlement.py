@@ -12,6 +12,7 @@ from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, from_datetime, to
 from shared.kernel.documents import Document, Documents, Value
 from shared.kernel.errors import Conflict, DomainError, Unavailable
 from shared.kernel.events import Alerts, log
+from shared.kernel.ids import operation_id
 from shared.payments import lifecycle
 from shared.payments.payment import Payment, Seen, seen_in, status_of
 from shared.payments.ports import (
@@ -33,7 +34,7 @@ from shared.payments.store import (
     without_slot,
 )
 from shared.sagas.leases import Leased, Leases
-from shared.sagas.payment_steps import FRESH, PaymentSteps
+from shared.sagas.payment_steps import FRESH, PaymentSteps, refund_begun
 from shared.sagas.saga import Progress, Runner, progress_of
 
 Begin = Callable[[Leased, Runner], None]
@@ -241,6 +242,8 @@ class Settlement:
         self._warn(payment, told)
         owner = self._owner(told, truth)
         plan = lifecycle.plan(told, truth, is_live=self.provider(payment.provider).is_live, owner=owner)
+        if plan.action == "refund" and _was_refused(progress):
+            plan = lifecycle.Plan(action="park", problem=lifecycle.NOT_RETURNED)
         return self._carry_out(leased, replace(told, problem=plan.problem), plan, answer.at)
 
     def _seen(self, payment: Payment, truth: Truth) -> Seen:
@@ -259,8 +262,19 @@ class Settlement:
             return False
         if plan.action == "capture":
             return self._capture(leased, payment)
+        if plan.action == "refund":
+            return self._give_back(leased, payment)
         args: Mapping[str, Value] = {**plan.args, "asked_at": asked_at}
         self._runner.begin(leased, plan.action, args, fields_of(payment), view_of(payment, self._clock.now()))
+        return True
+
+    def _give_back(self, leased: Leased, payment: Payment) -> bool:
+        """All that is left of money that can never become credits, as its user has left."""
+        progress, now = progress_of(leased.data), self._clock.now()
+        operation = operation_id("payment", payment.id, "give_back", str(progress.number if progress else 0))
+        left = payment.terms.price.minor - payment.returned_minor
+        args, known = refund_begun(payment, left, operation, payment.id, now)
+        self._runner.begin(leased, "refund", args, fields_of(payment), view_of(payment, now), known)
         return True
 
     def _capture(self, leased: Leased, payment: Payment) -> bool:
@@ -341,6 +355,10 @@ def _require_news_of(progress: Progress | None, truth: Truth, provider: Provider
     ours = str(cast("Mapping[str, object]", progress.done["refund"])["id"])
     if ours not in {refund.id for refund in truth.refunds}:
         raise ProviderUnavailable(provider)
+
+
+def _was_refused(progress: Progress | None) -> bool:
+    return progress is not None and progress.name == "refund" and progress.phase == "compensated"
 
 
 def _due_at(leased: Leased, payment: Payment, now: Millis) -> Value:

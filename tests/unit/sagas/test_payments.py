@@ -1,5 +1,8 @@
 """A payment from its checkout to whatever becomes of it, over both providers' manners."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from shared.kernel.clock import DAY, HOUR, MINUTE
@@ -11,6 +14,7 @@ from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
 from shared.payments.ports import Notice, ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound
+from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.checkout import PackageLimitReached
 from shared.sagas.payment_steps import FRESH
@@ -21,14 +25,19 @@ from tests.support.ledgers import UID, charge
 from tests.support.shop import BONUS, CREDITS, PACKAGE, Shop
 
 ALL = CREDITS + BONUS
+SECONDS_MAX = 30
 BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 
 
 class Refusing(MemoryProvider):
-    """A provider that gives nothing back."""
+    """A provider that gives nothing back until it `is_willing`."""
+
+    is_willing = False
 
     def refund(self, refs, amount, key):
-        raise ProviderRefused(self.name, "balance_insufficient")
+        if not self.is_willing:
+            raise ProviderRefused(self.name, "balance_insufficient")
+        return super().refund(refs, amount, key)
 
 
 @pytest.fixture
@@ -52,6 +61,49 @@ def test_a_checkout_tells_where_to_pay(shop, provider):
 def test_the_same_key_is_the_same_payment(shop, provider):
     assert shop.begin(provider) == shop.begin(provider)
     assert shop.providers[provider].calls["open"] == 1
+
+
+def test_a_checkout_that_its_provider_refused_is_refused_again_under_the_same_key(shop):
+    class Strict(MemoryProvider):
+        def open(self, checkout):
+            raise ProviderRefused(self.name, f"amount_too_small_{self.calls.total()}")
+
+    shop.providers["stripe"] = shop.stripe = Strict(shop.clock, "stripe")
+    with pytest.raises(ProviderRefused) as first:
+        shop.begin()
+    shop.stripe.calls["anything"] += 1
+
+    with pytest.raises(ProviderRefused) as again:
+        shop.begin()
+
+    assert again.value.params == first.value.params
+
+
+def test_the_same_key_twice_at_once_is_the_same_checkout():
+    """The second comes while the first is still at its provider, and waits for it."""
+    is_asking, has_come = threading.Event(), threading.Event()
+
+    class Waiting(ManualClock):
+        def wait(self, seconds):
+            has_come.set()
+            threading.Event().wait(seconds)
+
+    class Slow(MemoryProvider):
+        def open(self, checkout):
+            is_asking.set()
+            assert has_come.wait(SECONDS_MAX)
+            return super().open(checkout)
+
+    shop = Shop(clock=Waiting())
+    shop.providers["stripe"] = shop.stripe = Slow(shop.clock, "stripe")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(shop.begin)
+        assert is_asking.wait(SECONDS_MAX)
+        second = pool.submit(shop.begin)
+        payments = [first.result(SECONDS_MAX), second.result(SECONDS_MAX)]
+
+    assert payments[0] == payments[1]
+    assert shop.stripe.calls["open"] == 1
 
 
 def test_the_same_key_with_another_wish_is_a_conflict(shop):
@@ -297,15 +349,114 @@ def test_money_that_became_somebody_s_credits_never_becomes_another_s(shop):
     assert [a.fields["problem"] for a in shop.alerts.raised] == ["money_of_another"]
 
 
-def test_who_left_meanwhile_gets_nothing_and_an_operator_is_told(shop):
-    payment = shop.begin()
+# Whose user left ----------------------------------------------------------------------------------------------------
+
+
+def leave(shop):
     shop.instance().ledger.open(UID)
     shop.instance().ledger.execute(UID, Close(operation=OperationId("bye"), fingerprint=""))
-    shop.stripe.approve(payment.id)
+
+
+def left(shop, provider="stripe"):
+    """A payment that was paid, and whose user left before it was credited."""
+    payment = shop.begin(provider)
+    leave(shop)
+    shop.providers[provider].approve(payment.id)
+    return payment
+
+
+def given_back(shop, payment):
+    return sum(one.amount.minor for one in shop.providers[payment.provider].truth(payment.refs).refunds)
+
+
+@BOTH
+def test_who_left_before_it_was_credited_has_the_money_back(shop, provider):
+    payment = left(shop, provider)
+
+    for _ in range(3):
+        shop.instance().settlement.settle(payment.id)
+
+    assert (shop.status(payment), shop.money(), given_back(shop, payment)) == ("refunded", (0, 0, 0), 1_000)
+    assert shop.instance().payments.view(payment.id, UID)["is_under_review"] is False
+    assert shop.alerts.raised == []
+
+
+def test_of_what_had_gone_back_already_only_the_rest_is_given_back(shop):
+    payment = left(shop)
+    shop.stripe.refund_by_hand(payment.id, Fiat(300, "USD"))
 
     shop.instance().settlement.settle(payment.id)
 
-    assert [(a.event, a.fields["code"]) for a in shop.alerts.raised] == [("saga_dead", "account_closed")]
+    assert (shop.status(payment), given_back(shop, payment)) == ("refunded", 1_000)
+
+
+def test_money_that_its_provider_will_not_give_back_waits_for_an_operator_who_can(shop):
+    shop.providers["stripe"] = shop.stripe = Refusing(shop.clock, "stripe")
+    payment = left(shop)
+    for _ in range(3):
+        shop.instance().settlement.settle(payment.id)
+        shop.clock.advance(HOUR)
+        shop.every_minute()
+    view = shop.instance().payments.view(payment.id, UID)
+    assert (view["status"], view["is_under_review"]) == ("confirming", True)
+    assert [(a.event, a.fields["problem"]) for a in shop.alerts.raised] == [("payment_parked", "not_returned")]
+    with pytest.raises(ProviderRefused):
+        shop.refund(payment, None, key="too early")
+    shop.stripe.is_willing = True
+
+    shop.refund(payment, None)
+
+    assert (shop.status(payment), given_back(shop, payment)) == ("refunded", 1_000)
+    assert shop.instance().payments.view(payment.id, UID)["is_under_review"] is False
+
+
+def test_money_that_its_provider_would_not_give_back_is_tried_again_when_an_operator_replays_it(shop):
+    shop.providers["stripe"] = shop.stripe = Refusing(shop.clock, "stripe")
+    payment = left(shop)
+    shop.instance().settlement.settle(payment.id)
+    shop.stripe.is_willing = True
+
+    shop.instance().settlement.revive(payment.id)
+
+    assert (shop.status(payment), given_back(shop, payment)) == ("refunded", 1_000)
+
+
+def test_money_that_came_back_from_whoever_left_is_not_sent_again_without_an_operator(shop):
+    payment = left(shop)
+    shop.instance().settlement.settle(payment.id)
+    [refund] = shop.stripe.truth(payment.refs).refunds
+    shop.stripe.end_refund(refund.id, "failed")
+    for _ in range(3):
+        shop.instance().settlement.settle(payment.id)
+    assert shop.instance().payments.view(payment.id, UID)["is_under_review"] is True
+    assert [a.fields["problem"] for a in shop.alerts.raised] == ["not_returned"]
+
+    shop.refund(payment, None)
+
+    refunds = shop.stripe.truth(payment.refs).refunds
+    assert (shop.status(payment), [one.status for one in refunds]) == ("refunded", ["failed", "succeeded"])
+
+
+@pytest.mark.parametrize(("ending", "status", "back"), [("won", "refunded", 1_000), ("lost", "lost", 0)])
+def test_what_somebody_who_left_disputes_is_given_back_once_by_whoever_decides_it(shop, ending, status, back):
+    payment = left(shop)
+    dispute = shop.stripe.dispute(payment.id)
+    shop.instance().settlement.settle(payment.id)
+    assert (shop.status(payment), given_back(shop, payment)) == ("disputed", 0)
+
+    shop.stripe.end_dispute(dispute, ending)
+    shop.instance().settlement.settle(payment.id)
+
+    assert (shop.status(payment), given_back(shop, payment), shop.money()) == (status, back, (0, 0, 0))
+
+
+def test_who_left_after_it_was_credited_has_had_it(shop):
+    payment = shop.bought()
+    leave(shop)
+
+    shop.instance().settlement.settle(payment.id)
+
+    assert (shop.status(payment), given_back(shop, payment)) == ("settled", 0)
 
 
 def test_a_checkout_that_never_reached_its_user_ends(shop):
