@@ -9,7 +9,7 @@ from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SIGNER = "messageverificationcerts.sandbox.paypal.com"
@@ -19,6 +19,7 @@ EXPONENT = 65537
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 365
 USAGES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+Bearer = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 ORGANISATION = "Stand-in for tests"
 
 
@@ -90,16 +91,24 @@ class Authority:
         is_chain_whole: bool = True,
         is_authority: bool = False,
         usages: Sequence[x509.ObjectIdentifier] = USAGES,
-        key: int = 2,
+        key: int | Bearer = 2,
     ) -> Certificate:
         """A certificate for signing webhooks: by default a good one, valid for a year from yesterday.
 
         names: its DNS names, the common name if None. Without `is_chain_whole` the intermediate is not served with it.
+        key: which of the process's keys it vouches for; or one that it does not sign with.
         """
         starts = since or datetime.now(UTC) - timedelta(days=1)
+        own = _key(key if isinstance(key, int) else 2)
         dns = [x509.DNSName(name) for name in ([common_name] if names is None else names)]
         builder = (
-            _begun(common_name, self._intermediate.subject, _key(key), starts, until or starts + timedelta(LEAF_DAYS))
+            _begun(
+                common_name,
+                self._intermediate.subject,
+                own.public_key() if isinstance(key, int) else key,
+                starts,
+                until or starts + timedelta(LEAF_DAYS),
+            )
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(_usage(is_authority=is_authority), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
@@ -109,21 +118,25 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(dns), critical=False)
         leaf = builder.sign(_key(self._keys[1]), hashes.SHA256())
         chain = _pem(leaf) + (_pem(self._intermediate) if is_chain_whole else "")
-        return Certificate(id=f"CERT-{secrets.token_hex(4)}-{secrets.token_hex(4)}", key=_key(key), chain=chain)
+        return Certificate(id=f"CERT-{secrets.token_hex(4)}-{secrets.token_hex(4)}", key=own, chain=chain)
 
 
 def _begun(
-    name: str, issuer: x509.Name, key: rsa.RSAPrivateKey, since: datetime, until: datetime
+    name: str,
+    issuer: x509.Name,
+    key: Bearer,
+    since: datetime,
+    until: datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(_name(name))
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(since)
         .not_valid_after(until)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
@@ -137,7 +150,7 @@ def _authority(
     depth: int,
 ) -> x509.Certificate:
     builder = (
-        _begun(name, _name(name) if issuer is None else issuer.subject, _key(key), *valid)
+        _begun(name, _name(name) if issuer is None else issuer.subject, _key(key).public_key(), *valid)
         .add_extension(x509.BasicConstraints(ca=True, path_length=depth), critical=True)
         .add_extension(_usage(is_authority=True), critical=True)
     )

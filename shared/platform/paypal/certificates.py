@@ -23,6 +23,7 @@ PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 PATH = re.compile(r"/v1/notifications/certs/[A-Za-z0-9_-]{1,128}", re.ASCII)
 SIGNER = "messageverificationcerts.paypal.com"
 SIGNER_OF_SANDBOX = "messageverificationcerts.sandbox.paypal.com"
+KEY_BITS_MIN = 2_048
 CHAIN_MAX = 6
 CACHED_MAX = 16
 FETCHES_PER_MINUTE = 30
@@ -79,7 +80,7 @@ def parse_chain(pem: bytes) -> Chain:
 def signer_key(chain: Chain, roots: verification.Store, name: str, times: Sequence[datetime]) -> rsa.RSAPublicKey:
     """The key of a certificate that leads to a root and bears this name, at each of these times.
 
-    Raises WebhookRefused. The rules are those for TLS servers: names, dates, key usages, strengths, lengths of chains.
+    Raises WebhookRefused. The rules are those for TLS servers: names, dates, key usages, lengths of chains.
     """
     for time in times:
         policy = verification.PolicyBuilder().store(roots).time(time)
@@ -89,7 +90,7 @@ def signer_key(chain: Chain, roots: verification.Store, name: str, times: Sequen
         except verification.VerificationError:
             raise WebhookRefused("certificate") from None
     key = chain.leaf.public_key()
-    if not isinstance(key, rsa.RSAPublicKey):
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < KEY_BITS_MIN:
         raise WebhookRefused("certificate")
     return key
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from emulator.stand_ins.paypal.certificates import Authority
@@ -284,6 +285,8 @@ CERTIFICATES: dict[str, dict[str, Any]] = {
     "for clients only": {"usages": (ExtendedKeyUsageOID.CLIENT_AUTH,)},
     "for signing code": {"usages": (ExtendedKeyUsageOID.CODE_SIGNING,)},
     "of an authority, used as a signer": {"is_authority": True},
+    "of a key that is no RSA key": {"key": ec.generate_private_key(ec.SECP256R1()).public_key()},
+    "of a key that is too short": {"key": rsa.generate_private_key(65_537, 1_024).public_key()},
 }
 
 
