@@ -20,7 +20,7 @@ from shared.payments.ports import (
 )
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.paypal import api
-from shared.platform.paypal.provider import PayPalProvider
+from shared.platform.paypal.provider import DISPUTES_PAGES_MAX, PayPalProvider
 
 PRICE = Fiat(1250, "USD")
 
@@ -290,6 +290,49 @@ def test_workers_who_capture_at_once_take_the_money_once(paypal, provider):
     assert paypal.capture_count(order=refs["order"]) == 1
 
 
+# ── an order that cannot be found (any more) ─────────────────────────────────────────────────────────────────────────
+
+
+def without_its_order(paypal):
+    """PayPal does not find it, once; the capture it finds."""
+    paypal.fail(status=404, path="/v2/checkout/orders", method="GET")
+
+
+def test_what_went_back_in_part_is_not_forgotten_with_the_order_that_listed_it(paypal, provider):
+    refs = paid(paypal, provider).refs
+    paypal.refund(of=refs["order"], value="5.00")
+    without_its_order(paypal)
+
+    with pytest.raises(ProviderUnavailable):
+        provider.truth(refs)
+
+    assert [one.amount for one in provider.truth(refs).refunds] == [Fiat(500, "USD")]
+
+
+def test_what_went_back_whole_is_told_by_its_capture_alone(paypal, provider):
+    refs = paid(paypal, provider).refs
+    paypal.refund(of=refs["order"])
+    without_its_order(paypal)
+
+    truth = provider.truth(refs)
+
+    assert [(one.amount, one.status) for one in truth.refunds] == [(PRICE, "succeeded")]
+
+
+def test_nothing_is_given_back_while_it_cannot_be_seen_whether_it_was(paypal, provider):
+    refs = paid(paypal, provider).refs
+    paypal.fail(path="/refund", method="POST", when="after")
+    with pytest.raises(ProviderUnavailable):
+        provider.refund(refs, Fiat(500, "USD"), "k1")
+    paypal.expire_idempotency_keys()
+    without_its_order(paypal)
+
+    with pytest.raises(ProviderUnavailable):
+        provider.refund(refs, Fiat(500, "USD"), "k1")
+
+    assert len(provider.truth(refs).refunds) == 1
+
+
 # ── truth ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -463,6 +506,30 @@ def test_a_provider_that_fails_is_unavailable_whatever_was_asked(paypal, provide
         CALLS[call](provider, refs)
 
     assert alerts.raised == []
+
+
+def test_a_list_without_an_end_is_no_answer(paypal, provider, alerts):
+    refs = paid(paypal, provider).refs
+    order = paypal.get(id=refs["order"])
+    asked: list[str] = []
+
+    def serve(request):
+        asked.append(request.path)
+        if request.path == "/v1/oauth2/token":
+            return json_answer({"access_token": "t", "token_type": "Bearer", "expires_in": 9_000})
+        more = [{"rel": "next", "href": "https://api.paypal.com/v1/customer/disputes?next_page_token=x"}]
+        return json_answer({"items": [], "links": more} if "disputes" in request.path else order)
+
+    server = Server(0, serve, name="endless")
+    server.start()
+    try:
+        odd = PayPalProvider(api_base=server.url, client_id="a", client_secret="b", clock=SystemClock(), alerts=alerts)
+        with pytest.raises(ProviderUnavailable):
+            odd.truth(refs)
+    finally:
+        server.stop()
+
+    assert asked.count("/v1/customer/disputes") == DISPUTES_PAGES_MAX
 
 
 @pytest.mark.parametrize(

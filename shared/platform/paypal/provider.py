@@ -39,6 +39,7 @@ EVENTS = "/v1/notifications/webhooks-events"
 EVENTS_KEPT = 29 * DAY
 EVENTS_PAGE = 100
 DISPUTES_PAGE = 50
+DISPUTES_PAGES_MAX = 20
 DESCRIPTION_MAX = 127
 WHOLE = {"Prefer": "return=representation"}
 CAPTURED = "order_already_captured"
@@ -141,14 +142,17 @@ class PayPalProvider:
         return found
 
     def _disputes(self, capture: str) -> list[Thing]:
-        """All disputes of a capture, whole: lists leave out how each ended."""
-        query: str | None = urlencode({"disputed_transaction_id": capture, "page_size": DISPUTES_PAGE})
+        """All disputes of a capture, whole: lists leave out how each ended. Raises ValueError for one without end."""
+        query = urlencode({"disputed_transaction_id": capture, "page_size": DISPUTES_PAGE})
         found: list[Thing] = []
-        while query is not None:
+        for _ in range(DISPUTES_PAGES_MAX):
             page = self._api.call("GET", f"{DISPUTES}?{query}")
             found += [self._get(DISPUTES, str(each["dispute_id"])) for each in page.get("items") or []]
-            query = _next_query(page, DISPUTES)
-        return found
+            following = _next_query(page, DISPUTES)
+            if following is None:
+                return found
+            query = following
+        raise ValueError("PayPal lists without an end")
 
     # ── act ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -174,6 +178,8 @@ class PayPalProvider:
             order, capture = self._find(refs)
             if capture is None:
                 raise ProviderRefused("paypal", "not_paid")
+            if order is None:
+                raise ValueError("whether it was made already is listed with an order that is not there")
             made = next((each for each in payments_in(order, "refunds") if each.get("invoice_id") == key), None)
             if made is None:
                 made = self._refund(capture, amount, key)

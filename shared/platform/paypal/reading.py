@@ -48,7 +48,10 @@ WHOLE_ONLY = frozenset({"HUF", "TWD"})
 
 
 def truth_of(order: Thing | None, capture: Thing | None, disputes: Iterable[Thing], *, is_live: bool) -> Truth:
-    """All that these objects say. Either is there: the order, or a capture whose order is gone."""
+    """All that these objects say. Either is there: the order, or a capture whose order is gone.
+
+    Refunds are listed with the order. Raises ValueError for a capture that some of went back, nobody says how much.
+    """
     of_order: Stage = "failed" if order is None else ORDER_STAGE.get(str(order["status"]), "open")
     stage = of_order if capture is None else _capture_stage(capture)
     if stage == "failed" and of_order == "approved":
@@ -62,7 +65,7 @@ def truth_of(order: Thing | None, capture: Thing | None, disputes: Iterable[Thin
         payment=payment_in(capture or {}) or payment_in(order or {}),
         money=None if paid is None else str(paid["id"]),
         paid=None if paid is None else amount_of(paid["amount"]),
-        refunds=tuple(refund_of(each) for each in payments_in(order, "refunds")),
+        refunds=_refunds(order, capture),
         disputes=tuple(_dispute_of(each) for each in disputes),
         failure=_failure(capture) if stage == "failed" else None,
     )
@@ -78,6 +81,15 @@ def payments_in(order: Thing | None, kind: str) -> list[Thing]:
     """All captures or refunds that an order lists: its whole history."""
     units = (order or {}).get("purchase_units") or []
     return [each for unit in units for each in (unit.get("payments") or {}).get(kind) or []]
+
+
+def _refunds(order: Thing | None, capture: Thing | None) -> tuple[Refund, ...]:
+    status = None if order is not None or capture is None else str(capture["status"])
+    if capture is not None and status == "REFUNDED":
+        return (Refund(id=str(capture["id"]), amount=amount_of(capture["amount"]), status="succeeded"),)
+    if status == "PARTIALLY_REFUNDED":
+        raise ValueError("what went back is listed with an order that is not there")
+    return tuple(refund_of(each) for each in payments_in(order, "refunds"))
 
 
 def refund_of(thing: Thing) -> Refund:
