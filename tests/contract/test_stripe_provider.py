@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from emulator.stand_ins.stripe import StripeStandIn
-from emulator.stand_ins.wire import Answer, Server
+from emulator.stand_ins.wire import Answer, Server, json_answer
 from shared.kernel.clock import DAY, HOUR, MINUTE, SystemClock
 from shared.kernel.ids import Uid
 from shared.payments.fiat import Fiat
@@ -397,6 +397,29 @@ def test_an_answer_that_makes_no_sense_is_no_answer(alerts, call, body):
             CALLS[call](provider, {"session": "cs_1"})
     finally:
         server.stop()
+
+
+def test_a_list_without_an_end_is_no_answer(stripe, provider, alerts):
+    refs = paid(stripe, provider).refs
+    intent = stripe.get(id=refs["intent"])
+    found = {**intent, "latest_charge": {**stripe.get(id=refs["charge"]), "refunds": {"data": [], "has_more": False}}}
+    asked: list[str] = []
+
+    def serve(request):
+        asked.append(request.path)
+        is_list = request.path.endswith("early_fraud_warnings")
+        return json_answer({"data": [{"id": "issfr_1"}], "has_more": True} if is_list else found)
+
+    server = Server(0, serve, name="endless")
+    server.start()
+    try:
+        endless = StripeProvider(secret_key="sk_test_1", api_base=server.url, clock=SystemClock(), alerts=alerts)
+        with pytest.raises(ProviderUnavailable):
+            endless.truth({"intent": refs["intent"]})
+    finally:
+        server.stop()
+
+    assert len(asked) == client.PAGES_MAX + 1
 
 
 def test_a_price_that_stripe_does_not_take_is_refused(provider):

@@ -20,6 +20,7 @@ NETWORK_RETRIES = 1
 """Repeated by the SDK itself, under the same idempotency key."""
 KEY_GENERATIONS_MAX = 3
 FAILURES_FROM = 500
+PAGES_MAX = 100
 MISSING = "resource_missing"
 
 
@@ -47,15 +48,16 @@ class Reading:
         return found
 
     def every(self, collection: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """All objects of a list, to the end of its pages."""
+        """All objects of a list, to the end of its pages. Raises ValueError for one without an end."""
         found: list[dict[str, Any]] = []
         after: Mapping[str, Any] = {}
-        while True:
+        for _ in range(PAGES_MAX):
             page = self._get(f"/v1/{collection}", {**asked, **after})
             found += page["data"]
             if not (page["has_more"] and page["data"]):
                 return found
             after = {"starting_after": page["data"][-1]["id"]}
+        raise ValueError("Stripe lists without an end")
 
     def _get(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self._client.raw_request("get", path, **params).data
