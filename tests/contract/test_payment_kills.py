@@ -21,6 +21,8 @@ from emulator.suite import Suite
 from shared.bootstrap import Services
 from shared.kernel.clock import to_datetime
 from shared.kernel.documents import Patch
+from shared.kernel.ids import OperationId
+from shared.ledger.commands import Close
 from shared.payments.fiat import Fiat
 from shared.payments.payment import Payment, share, status_of
 from shared.payments.ports import ProviderName
@@ -64,6 +66,11 @@ def paid(bazaar: Bazaar, payment: Payment) -> None:
 def settled(bazaar: Bazaar, payment: Payment) -> None:
     bazaar.pay(payment)
     bazaar.first.settlement.settle(payment.id)
+
+
+def left(bazaar: Bazaar, payment: Payment) -> None:
+    bazaar.pay(payment)
+    bazaar.first.ledger.execute(payment.uid, Close(operation=OperationId("bye"), fingerprint=""))
 
 
 def refunded_by_hand(bazaar: Bazaar, payment: Payment) -> None:
@@ -110,6 +117,7 @@ def refunding(services: Services, payment: str) -> None:
 
 STORIES = {
     "top up": Story(paid, settle, "settled", all_of_it),
+    "whose user left": Story(left, settle, "refunded", nothing, 1),
     "refund by us": Story(settled, refunding, "partially_refunded", all_but_the_refund, 1),
     "refund in the dashboard": Story(refunded_by_hand, settle, "partially_refunded", all_but_the_refund, 1),
     "dispute": Story(disputed, settle, "disputed", out_of_reach),
