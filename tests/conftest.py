@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from emulator.payment_providers import PaymentProviders, payment_providers
 from emulator.stand_ins.deliveries import ATTEMPTS_MAX, BACKOFF_SECONDS
@@ -31,8 +31,11 @@ def unique_project() -> str:
     return f"demo-{uuid.uuid4().hex[:12]}"
 
 
-# Machines that run tests are noisy: how long an example takes says nothing about it.
-settings.register_profile("noisy", deadline=None)
+# Machines that run tests are noisy: how long an example takes says nothing about it, nor how long it takes to draw one.
+# The same tests meet the same examples each time; `--hypothesis-profile=random` looks for others.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("random", PATIENT)
+settings.register_profile("noisy", PATIENT, derandomize=True)
 settings.load_profile("noisy")
 
 
