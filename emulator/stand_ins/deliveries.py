@@ -19,6 +19,7 @@ BACKOFF_SECONDS = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 CLEAR_SECONDS_MAX = 5.0
 REORDER_SECONDS = 0.25  # an incomplete shuffle leaves after this
+TURN_SECONDS = 0.005  # how often a delivery looks whether the one before it has been tried
 
 Sign = Callable[[bytes, Mapping[str, Any]], Mapping[str, str]]
 
@@ -34,6 +35,12 @@ class Delivery:
     body: bytes
     state: str = "pending"
     answers: list[int] = field(default_factory=list)  # 0: no answer
+    behind: "Delivery | None" = None  # leaves once this one has been tried
+
+    @property
+    def has_its_turn(self) -> bool:
+        """Whether nothing is left to wait for."""
+        return self.behind is None or self.behind.state != "pending" or bool(self.behind.answers)
 
     def as_json(self) -> dict[str, Any]:
         told = ("id", "event", "type", "target", "state", "answers")
@@ -111,8 +118,10 @@ class Deliveries:
         if not whole:
             self._queue(delivery, REORDER_SECONDS)
             return
-        for index, each in enumerate(reversed(self._shuffled)):
-            self._queue(each, index * 0.01)
+        before: Delivery | None = None
+        for each in reversed(self._shuffled):
+            each.behind, before = before, each
+            self._queue(each, 0)
         self._shuffled.clear()
 
     def _queue(self, delivery: Delivery, in_seconds: float) -> None:
@@ -233,12 +242,16 @@ class Deliveries:
                     self._changed.wait(wait)
                     continue
                 _, ticket, delivery = heapq.heappop(self._due)
-                if self._tickets.get(delivery.id) == ticket:
-                    self._unqueue(delivery)
-                    self._sending += 1
-                    if delivery in self._shuffled:
-                        self._shuffled.remove(delivery)
-                    return delivery
+                if self._tickets.get(delivery.id) != ticket:
+                    continue
+                if not delivery.has_its_turn:
+                    self._queue(delivery, TURN_SECONDS)
+                    continue
+                self._unqueue(delivery)
+                self._sending += 1
+                if delivery in self._shuffled:
+                    self._shuffled.remove(delivery)
+                return delivery
         return None
 
     def _try_again(self, delivery: Delivery, status: int) -> None:

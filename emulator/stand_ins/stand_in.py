@@ -21,7 +21,7 @@ from emulator.stand_ins.faults import Fault, Faults
 from emulator.stand_ins.wire import Answer, Json, Request, Server, copied, json_answer
 
 CONTROL = "/_control/"
-DRAIN_SECONDS = 30.0
+DRAIN_SECONDS = 120.0
 ALPHABET = string.ascii_letters + string.digits
 
 Pause = Callable[[], None]
@@ -63,7 +63,8 @@ class StandIn(ABC):
     key_header: ClassVar[str]  # where its idempotency keys stand, in lower case
     controls: ClassVar[frozenset[str]] = frozenset({
         "advance", "announce_again", "deliveries", "deliver", "drain", "drop", "expire_idempotency_keys", "fail",
-        "hold", "lie", "misdeliver", "pending", "release", "requests", "reset", "retry", "send_raw", "slow", "target",
+        "hold", "hurry", "lie", "misdeliver", "pending", "release", "requests", "reset", "retry", "send_raw", "slow",
+        "target",
     })  # fmt: skip
 
     def __init__(self, *, port: int = 0) -> None:
@@ -72,7 +73,7 @@ class StandIn(ABC):
         self._journal: list[Seen] = []
         self._numbers = itertools.count(1)
         self._ahead_seconds = 0.0
-        self._stopping = threading.Event()
+        self._hurry = threading.Event()
         self._later: list[threading.Timer] = []
         self._deliveries = Deliveries(self.sign, on_taken=self.on_taken)
         self._server = Server(port, self._serve, name=self.name)
@@ -124,7 +125,7 @@ class StandIn(ABC):
         self._server.start()
 
     def stop(self) -> None:
-        self._stopping.set()
+        self.hurry()
         for timer in self._later:
             timer.cancel()
         self._server.stop()
@@ -211,6 +212,11 @@ class StandIn(ABC):
     def slow(self, *, seconds: float, times: int = 1, path: str = "", method: str = "") -> None:
         """Make the next API calls take this long; they succeed."""
         self.faults.order(Fault(times=times, how="slow", seconds=seconds, path=path, method=method))
+
+    def hurry(self) -> None:
+        """Whatever takes its time at present, or hangs, goes on at once."""
+        patient, self._hurry = self._hurry, threading.Event()
+        patient.set()
 
     def target(self, *, urls: list[str]) -> None:
         """Where events are delivered from now on."""
@@ -391,4 +397,4 @@ class StandIn(ABC):
 
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
-            self._stopping.wait(seconds)
+            self._hurry.wait(seconds)

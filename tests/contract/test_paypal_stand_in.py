@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from emulator.stand_ins.wire import Request
 from tests.support.endpoint import Endpoint
 from tests.support.published import lost_at_paypal
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 120
 SIGNER = "messageverificationcerts.sandbox.paypal.com"
 
 
@@ -452,10 +452,13 @@ def test_an_expired_request_id_acts_again_and_a_refund_is_then_a_second_one(payp
 def test_a_request_whose_first_still_runs_is_a_conflict(paypal_stand_in, client):
     order = client.order()["id"]
     paypal_stand_in.approve(order=order)
-    paypal_stand_in.slow(seconds=1.0, path="/capture")
+    paypal_stand_in.slow(seconds=PATIENCE_SECONDS, times=2, path="/capture")
 
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda _: client.capture(order, key="c"), range(2)))
+        asked = [pool.submit(client.capture, order, key="c") for _ in range(2)]
+        wait(asked, return_when=FIRST_COMPLETED)
+        paypal_stand_in.hurry()
+    answers = [each.result() for each in asked]
     assert sorted(answer.status_code for answer in answers) == [201, 409]
     (conflict,) = [answer for answer in answers if answer.status_code == 409]
     assert issue(conflict) == (409, "PREVIOUS_REQUEST_IN_PROGRESS")

@@ -3,19 +3,21 @@
 import json
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 import requests
 import stripe
 
+from emulator.stand_ins import deliveries
 from emulator.stand_ins.stand_in import Misuse
 from emulator.stand_ins.stripe import StripeStandIn
 from tests.support.endpoint import Endpoint
+from tests.support.processes import wait_for
 from tests.support.published import departures
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 120
 PRICE = 1000
 PAID = ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded", "checkout.session.completed"]
 
@@ -485,10 +487,10 @@ def test_an_idempotency_key_with_another_body_is_an_error(client):
 
 
 def test_a_key_whose_first_request_still_runs_is_a_conflict(stripe_stand_in, client):
-    stripe_stand_in.slow(seconds=1.0, path="/refunds")
+    stripe_stand_in.slow(seconds=PATIENCE_SECONDS, times=2, path="/refunds")
     _, intent, _ = paid(stripe_stand_in, client)
 
-    def refund(_: int) -> str:
+    def refund() -> str:
         try:
             other = client_of(stripe_stand_in)
             return str(other.refunds.create({"payment_intent": intent}, {"idempotency_key": "k"}).status)
@@ -496,8 +498,10 @@ def test_a_key_whose_first_request_still_runs_is_a_conflict(stripe_stand_in, cli
             return f"{error.http_status} {json.loads(str(error.http_body))['error']['code']}"
 
     with ThreadPoolExecutor(2) as pool:
-        outcomes = sorted(pool.map(refund, range(2)))
-    assert outcomes == ["409 idempotency_key_in_use", "succeeded"]
+        asked = [pool.submit(refund) for _ in range(2)]
+        wait(asked, return_when=FIRST_COMPLETED)
+        stripe_stand_in.hurry()
+    assert sorted(each.result() for each in asked) == ["409 idempotency_key_in_use", "succeeded"]
 
 
 @pytest.mark.parametrize("how", ["by command", "by time"])
@@ -563,11 +567,13 @@ def test_a_failure_may_be_what_the_key_remembers(stripe_stand_in, client):
 
 def test_it_hangs_longer_than_the_caller_waits(stripe_stand_in):
     impatient = client_of(stripe_stand_in, timeout=0.3)
-    stripe_stand_in.fail(how="hang", seconds=2, when="after")
+    stripe_stand_in.fail(how="hang", seconds=PATIENCE_SECONDS, when="after")
 
     with pytest.raises(stripe.APIConnectionError):
         impatient.customers.create({"email": "ada@example.com"})
-    assert len(list(client_of(stripe_stand_in).customers.list())) == 1
+    client = client_of(stripe_stand_in)
+    wait_for(lambda: len(list(client.customers.list())) == 1, seconds=PATIENCE_SECONDS, what="there is one customer")
+    stripe_stand_in.hurry()
 
 
 def test_the_sdk_survives_two_failures_with_its_own_retries(stripe_stand_in):
@@ -659,7 +665,8 @@ def test_released_deliveries_all_arrive_and_dropped_ones_never(stripe_stand_in, 
     assert sorted(hooked.types()) == sorted(PAID[1:])
 
 
-def test_deliveries_are_duplicated_dropped_delayed_and_reordered(stripe_stand_in, client, hooked):
+def test_deliveries_are_duplicated_dropped_delayed_and_reordered(stripe_stand_in, client, hooked, monkeypatch):
+    monkeypatch.setattr(deliveries, "REORDER_SECONDS", PATIENCE_SECONDS)
     stripe_stand_in.misdeliver(duplicate=2, drop=1, types=["charge"])
     paid(stripe_stand_in, client)
     assert stripe_stand_in.drain()
