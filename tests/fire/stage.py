@@ -27,8 +27,9 @@ from shared.ledger.commands import Grant
 from tests.support.emulators import laptop_settings
 from tests.support.processes import wait_for
 
-START_SECONDS_MAX = 60
-CALL_SECONDS_MAX = 90
+START_SECONDS_MAX = 180
+CALL_SECONDS_MAX = 180
+PATTERN_BYTES_MAX = 100
 MODEL = {
     "kind": "chat",
     "input_usd_per_mtok": "1",
@@ -41,7 +42,7 @@ MODEL = {
 
 
 class Gate:
-    """A way to the store that closes for good, both ways, right behind the first commit that `pattern` is found in."""
+    """A way to the store by which nothing comes back any more, from the first commit on that `pattern` is found in."""
 
     def __init__(self, store: str) -> None:
         host, port = store.rsplit(":", 1)
@@ -61,13 +62,14 @@ class Gate:
                     threading.Thread(target=self._pump, args=(source, sink, is_checked), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, is_checked: bool) -> None:
+        seen = b""
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 20):
-                if self.closed.is_set():
-                    continue
-                sink.sendall(data)
-                if is_checked and self.pattern is not None and self.pattern.search(data):
-                    self.closed.set()
+                seen = seen[-PATTERN_BYTES_MAX:] + data
+                if is_checked and self.pattern is not None and self.pattern.search(seen):
+                    self.closed.set()  # before it is sent: its answer may be quick
+                if is_checked or not self.closed.is_set():
+                    sink.sendall(data)
         for end in (source, sink):
             end.close()
 
@@ -108,7 +110,7 @@ class Server:
 
     def _is_up(self) -> bool:
         try:
-            answer = requests.get(f"{self.url}/monitoring/health", timeout=5)
+            answer = requests.get(f"{self.url}/monitoring/health", timeout=60)
         except requests.ConnectionError as error:
             self._last = str(error)
             return False
@@ -119,7 +121,7 @@ class Server:
         """Its machine is gone: nothing behind this moment runs."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(60)
         self._log.close()
 
     def __enter__(self) -> Self:
@@ -143,7 +145,7 @@ class Person:
         answer = requests.post(
             f"{stage.auth}/identitytoolkit.googleapis.com/v1/accounts:signUp?key=k",
             json={"email": f"{new_id('p')}@example.com", "password": "secret-secret", "returnSecureToken": True},
-            timeout=30,
+            timeout=CALL_SECONDS_MAX,
         ).json()
         self.uid = Uid(answer["localId"])
         self.headers = {"Authorization": f"Bearer {answer['idToken']}"}
