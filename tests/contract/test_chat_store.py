@@ -60,14 +60,14 @@ def test_fifty_at_once_with_one_key_are_one(world):
     gate, answers = threading.Barrier(50), list[object]()
 
     def call():
-        gate.wait(20)
+        gate.wait(60)
         answers.append(answer_of(world.turn.run(request)))
 
     threads = [threading.Thread(target=call) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(180)
 
     assert (len(answers), len(world.upstream.requests)) == (50, 1)
     assert all(answer == answers[0] for answer in answers)
@@ -81,7 +81,7 @@ def test_many_at_once_in_one_conversation_are_all_kept(world):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(180)
 
     assert len(world.conversations.messages(ANN, conversation.id, limit=100).items) == 24
     assert world.charges() == [COST] * 12

@@ -35,7 +35,7 @@ SPENDERS = 6
 BOUGHT, GIFT = 50_000, 1_000_000
 PRIORITY_FIRST = 1
 """What was bought is spent before the gift here, so that every spender wants what is disputed."""
-SECONDS_MAX = 120
+SECONDS_MAX = 300
 HALF = 0.5
 MAY_BE_TOLD = (InsufficientCredits, HoldNotFound, HoldResolved)
 """That there is not enough, or that the reservation has ended: that is what a dispute does."""

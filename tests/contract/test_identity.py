@@ -91,7 +91,7 @@ class EmulatorStage:
         if refresh is not None:
             url = self.url.replace("identitytoolkit", "securetoken") + "/token?key=k"
             form = {"grant_type": "refresh_token", "refresh_token": refresh}
-            return str(requests.post(url, form, timeout=10).json()["id_token"])
+            return str(requests.post(url, form, timeout=60).json()["id_token"])
         email = self.identity.get_user(uid).email
         sign_in = {"email": email, "password": "correct horse", "returnSecureToken": True}
         return str(self._post("accounts:signInWithPassword?key=k", sign_in)["idToken"])
@@ -119,7 +119,7 @@ class EmulatorStage:
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         headers = {} if "key=" in path else {"Authorization": "Bearer owner"}
-        answer = requests.post(f"{self.url}/{path}", json=body, headers=headers, timeout=10)
+        answer = requests.post(f"{self.url}/{path}", json=body, headers=headers, timeout=60)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found

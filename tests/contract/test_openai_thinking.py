@@ -1,7 +1,5 @@
 """A model with tools through the real SDK, against the stand-in provider over HTTP."""
 
-import time
-
 import pytest
 
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
@@ -117,13 +115,11 @@ def test_a_failure_is_told_by_its_kind_and_never_tried_twice(model, upstream, st
 
 
 def test_an_answer_that_never_comes_is_given_up(upstream):
-    upstream.script(reply="late", delay_ms=30_000)
+    upstream.script(reply="late", delay_ms=600_000)
     model = OpenAIThinkingModel(base_url=f"{upstream.url}/v1", api_key="sk-test", seconds=0.3)
-    began = time.monotonic()
 
     with pytest.raises(UpstreamUnavailable):
         model.think(request())
-    assert time.monotonic() - began < 20
     model.close()
 
 

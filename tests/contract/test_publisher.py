@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -38,6 +39,9 @@ class MemoryStage:
         return [(message.ordering_key, message.data) for message in self.publisher.on(topic)]
 
 
+SECONDS_MAX = 120
+
+
 class EmulatorStage:
     """A subscriber by REST, with ordering on."""
 
@@ -47,22 +51,26 @@ class EmulatorStage:
         self.publisher = PubSubPublisher(self.project)
 
     def subscribe(self, topic: str) -> None:
-        requests.put(f"{self.url}/topics/{topic}", timeout=10).raise_for_status()
-        body = {"topic": f"projects/{self.project}/topics/{topic}", "enableMessageOrdering": True}
-        requests.put(f"{self.url}/subscriptions/{topic}", json=body, timeout=10).raise_for_status()
+        requests.put(f"{self.url}/topics/{topic}", timeout=SECONDS_MAX).raise_for_status()
+        whole = f"projects/{self.project}/topics/{topic}"
+        body = {"topic": whole, "enableMessageOrdering": True, "ackDeadlineSeconds": 600}
+        requests.put(f"{self.url}/subscriptions/{topic}", json=body, timeout=SECONDS_MAX).raise_for_status()
 
     def received(self, topic: str, count: int) -> list[Received]:
         found: list[Received] = []
+        deadline = time.monotonic() + SECONDS_MAX
         while len(found) < count:
-            pulled = self._post(f"subscriptions/{topic}:pull", {"maxMessages": count})["receivedMessages"]
-            self._post(f"subscriptions/{topic}:acknowledge", {"ackIds": [each["ackId"] for each in pulled]})
+            assert time.monotonic() < deadline, f"{len(found)} of {count} messages came"
+            pulled = self._post(f"subscriptions/{topic}:pull", {"maxMessages": count}).get("receivedMessages", [])
+            if pulled:
+                self._post(f"subscriptions/{topic}:acknowledge", {"ackIds": [each["ackId"] for each in pulled]})
             for each in pulled:
                 message = each["message"]
                 found.append((message.get("orderingKey", ""), json.loads(base64.b64decode(message["data"]))))
         return found
 
     def _post(self, path: str, body: object) -> dict[str, Any]:
-        answer = requests.post(f"{self.url}/{path}", json=body, timeout=20)
+        answer = requests.post(f"{self.url}/{path}", json=body, timeout=SECONDS_MAX)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
@@ -131,7 +139,7 @@ def test_a_laptop_makes_the_topics_it_needs(emulators: Suite):
     stage.publisher.publish([Message(topic=topic, data={"n": 1})])
     stage.publisher.publish([Message(topic=topic, data={"n": 2})])
 
-    answer = requests.get(f"{stage.url}/topics/{topic}", timeout=10)
+    answer = requests.get(f"{stage.url}/topics/{topic}", timeout=SECONDS_MAX)
     assert answer.json()["name"].endswith(topic)
     stage.publisher.close()
 
@@ -143,7 +151,7 @@ def test_what_is_too_large_is_refused_before_anything_is_sent(emulators: Suite):
     with pytest.raises(MessageRejected):
         stage.publisher.publish([Message(topic=topic, data={"n": 1}), large])
 
-    assert requests.get(f"{stage.url}/topics/{topic}", timeout=10).status_code == 404
+    assert requests.get(f"{stage.url}/topics/{topic}", timeout=SECONDS_MAX).status_code == 404
 
 
 def test_a_topic_that_cannot_be_is_refused(emulators: Suite):
