@@ -10,7 +10,7 @@ from shared.kernel.meanwhile import Meanwhile
 def test_work_goes_on_while_its_starter_does_something_else():
     go = threading.Event()
 
-    work = Meanwhile(lambda: go.wait(10) and "done")
+    work = Meanwhile(lambda: go.wait(60) and "done")
     go.set()
 
     assert (work.result(), work.result()) == ("done", "done")

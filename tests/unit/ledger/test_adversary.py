@@ -178,7 +178,7 @@ def test_a_hold_is_ended_once_by_a_hundred_who_come_together(end):
 
     def act(number: int) -> None:
         command = type(end)(**{**_fields(end), "operation": OperationId(f"end{number}")})
-        barrier.wait(10)
+        barrier.wait(60)
         try:
             outcomes.append(ledger.execute(UID, command))
         except DomainError as error:
@@ -234,7 +234,7 @@ class Unlucky(Job):
         self._leads = leads
 
     def wait(self) -> None:
-        self.chosen.wait(5)
+        self.chosen.wait(60)
         raise KeyboardInterrupt
 
 
@@ -258,7 +258,7 @@ def test_a_caller_interrupted_while_the_lead_is_handed_to_it_leaves_nobody_waiti
     interrupted.join()
     later = threading.Thread(target=lanes.answers, args=(UID, [last]), daemon=True)
     later.start()
-    later.join(5)
+    later.join(60)
 
     assert last.answer is DONE
 

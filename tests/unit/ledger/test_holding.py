@@ -206,7 +206,7 @@ def test_an_extension_under_way_when_the_turn_is_captured_is_given_back():
         assert hold.accrue(Micro(15))
         hold.capture(Micro(15))
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
     assert scene.balance() == (1_000 - 30 * 15, 0)
     assert scene.ledger.verify(UID) == []
@@ -225,7 +225,7 @@ def test_a_caller_ahead_of_its_extension_waits_for_it():
 
     assert [hold.accrue(Micro(used)) for used in (70, 200, 210, 999, 1_000, 1_001)] == [True] * 5 + [False]
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
 
 # A store that is away ----------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from tests.support.ledger_faults import COMMIT_FAULTS, Fault, Weather, once
 
 LEASE = LEASE_SECONDS * SECOND
 POINTS_MAX = 60
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 PARTS = ("web", "chat_model", "image_model", "objects")
 
 When = Literal["before", "after"]

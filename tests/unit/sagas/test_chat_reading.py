@@ -7,7 +7,7 @@ import pytest
 from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
 from shared.sagas.chat_reading import AHEAD_MAX, Ended, Reading, ReadingWhole, Silence
 
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 class Script:

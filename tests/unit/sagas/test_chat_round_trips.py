@@ -89,12 +89,12 @@ def test_the_reads_of_a_turn_do_not_wait_for_one_another():
 
         def get(self, path):
             if path.startswith(("conversations/", f"users/{ANN}/settings")):
-                everybody.wait(10)
+                everybody.wait(60)
             return super().get(path)
 
         def query(self, query):
             if query.collection.startswith("conversations/"):
-                everybody.wait(10)
+                everybody.wait(60)
             return super().query(query)
 
     documents = Meeting(world.documents)

@@ -347,16 +347,16 @@ def test_a_paused_worker_that_wakes_at_any_moment_of_its_heirs_run_changes_nothi
 
     def pause():
         is_paused.set()
-        assert may_go_on.wait(30)
+        assert may_go_on.wait(60)
 
     zombie = threading.Thread(target=wakes_up, args=(Trap(paused_at, "after", pause), studio, task_id))
 
     def wake():
         may_go_on.set()
-        zombie.join(30)
+        zombie.join(60)
 
     zombie.start()
-    assert is_paused.wait(30)
+    assert is_paused.wait(60)
     studio.pass_lease()
     wakes_up(Trap(wakes_at, "before", wake), studio, task_id)
     wake()
