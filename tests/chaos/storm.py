@@ -30,7 +30,7 @@ KILL_SECONDS = 1.0
 CALM = 0.98
 """So much is answered under fire; the rest is what the last killed left behind."""
 STALLED_SECONDS_MAX = 120.0
-END_SECONDS_MAX = 20.0
+END_SECONDS_MAX = 60.0
 OPEN_ATTEMPTS_MAX = 5
 
 

@@ -13,7 +13,7 @@ from tests.fire.stage import Server
 
 QUESTION: Any = [{"role": "user", "content": "Say something"}]
 MODEL = "gpt-4o-mini"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 REVOKED_SECONDS_MAX = 5.0
 
 

@@ -11,7 +11,7 @@ import requests
 
 from emulator.seed import seed_models
 
-SECONDS_MAX = 120
+SECONDS_MAX = 300
 GOAL = "Work out what the trip costs"
 NOTES = "Two nights at 119.50 each, three trains at 24.90 each."
 QUESTION = "Is that a lot for a weekend?"

@@ -11,7 +11,7 @@ from emulator.seed import seed_models
 from tests.support.node import run_script
 
 SCRIPT = Path(__file__).parent / "js" / "agents.mjs"
-SECONDS_MAX = 240
+SECONDS_MAX = 600
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SLOW_MS = 3_000
 WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}

@@ -13,7 +13,7 @@ from emulator.seed import PACKAGES, seed_packages
 from tests.support.node import run_script
 
 SCRIPT = Path(__file__).parent / "js" / "buying.mjs"
-SECONDS_MAX = 240
+SECONDS_MAX = 600
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MICRO = 1_000_000
 DESK = {"width": 1280, "height": 900}

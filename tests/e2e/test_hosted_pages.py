@@ -13,8 +13,8 @@ from tests.support.node import run_script
 from tests.support.processes import wait_for
 
 SCRIPT = Path(__file__).parent / "js" / "hosted.mjs"
-SECONDS_MAX = 180
-PATIENCE_SECONDS = 10
+SECONDS_MAX = 600
+PATIENCE_SECONDS = 60
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 375, "height": 812}

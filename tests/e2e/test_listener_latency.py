@@ -16,8 +16,8 @@ from tests.support.node import RunningScript
 
 SCRIPT = Path(__file__).parent / "js" / "listener.mjs"
 CHANGES = 200
-START_SECONDS_MAX = 30
-ARRIVES_SECONDS_MAX = 10
+START_SECONDS_MAX = 120
+ARRIVES_SECONDS_MAX = 60
 AIM_P99_MS = 250
 LIMIT_P50_MS = 250
 """Machines that run tests are noisy: what is aimed at is reported, and only the middle is held to it."""

@@ -14,7 +14,7 @@ from emulator.seed import seed_models
 from tests.support.node import run_script
 
 SCRIPT = Path(__file__).parent / "js" / "pages.mjs"
-SECONDS_MAX = 180
+SECONDS_MAX = 600
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUESTION = "Tell me something, slowly."
 PICTURE = "A kingfisher over still water"

@@ -68,7 +68,7 @@ def test_what_stripe_announces_is_stored_by_its_function(suite: Suite, stripe: S
         each for each in stripe.events(type="checkout.session.completed") if each["data"]["object"]["id"] == session
     ]
     path = f"inbox/stripe:{event['id']}"
-    wait_for(lambda: arrived(suite, path) is not None, seconds=90, what="the event is stored")
+    wait_for(lambda: arrived(suite, path) is not None, seconds=180, what="the event is stored")
     notice = arrived(suite, path)
     assert notice is not None
     assert (notice.payment, notice.refs["session"], notice.is_live) == (payment, session, False)
@@ -89,7 +89,7 @@ def test_what_paypal_announces_is_stored_by_its_function(suite: Suite, paypal: P
 
     [event] = [each for each in paypal.events(type="CHECKOUT.ORDER.APPROVED") if each["resource"]["id"] == order]
     path = f"inbox/paypal:{event['id']}"
-    wait_for(lambda: arrived(suite, path) is not None, seconds=90, what="the event is stored")
+    wait_for(lambda: arrived(suite, path) is not None, seconds=180, what="the event is stored")
     notice = arrived(suite, path)
     assert notice is not None
     assert (notice.payment, notice.refs, notice.is_live) == (payment, {"order": order}, False)
@@ -130,5 +130,5 @@ def test_a_payment_becomes_credits_by_its_events_alone(
         paypal.approve(order=payment.refs["order"])
 
     bought = 1_250 * MICRO_PER_CREDIT
-    wait_for(lambda: services.ledger.balance(uid).available == bought, seconds=120, what="the credits are there")
+    wait_for(lambda: services.ledger.balance(uid).available == bought, seconds=180, what="the credits are there")
     assert services.ledger.verify(uid) == []

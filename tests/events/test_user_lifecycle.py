@@ -342,7 +342,7 @@ def test_an_event_without_a_time_is_malformed():
 def test_a_user_is_greeted_and_forgotten_by_the_real_triggers(suite: Suite):
     auth = f"{suite.endpoints.auth}/identitytoolkit.googleapis.com/v1"
     new = {"email": f"{new_id('ann')}@example.com", "password": "correct horse", "returnSecureToken": True}
-    user = requests.post(f"{auth}/accounts:signUp?key=k", json=new, timeout=10).json()
+    user = requests.post(f"{auth}/accounts:signUp?key=k", json=new, timeout=120).json()
     headers = {"Authorization": f"Bearer {user['idToken']}"}
     documents = connect(suite.project)
 
@@ -350,16 +350,16 @@ def test_a_user_is_greeted_and_forgotten_by_the_real_triggers(suite: Suite):
         found = documents.get(f"users/{user['localId']}")
         return {} if found is None else found.data
 
-    seen = requests.get(f"{suite.endpoints.api}/v1/me", headers=headers, timeout=60)
-    wait_for(lambda: "greeted_at" in profile(), seconds=60, what="the greeting")
+    seen = requests.get(f"{suite.endpoints.api}/v1/me", headers=headers, timeout=120)
+    wait_for(lambda: "greeted_at" in profile(), seconds=120, what="the greeting")
     gone = {"localId": user["localId"]}
     owner = {"Authorization": "Bearer owner"}
-    requests.post(f"{auth}/projects/{suite.project}/accounts:delete", json=gone, headers=owner, timeout=10)
-    wait_for(lambda: profile().get("status") == "closed", seconds=60, what="the tombstone")
+    requests.post(f"{auth}/projects/{suite.project}/accounts:delete", json=gone, headers=owner, timeout=120)
+    wait_for(lambda: profile().get("status") == "closed", seconds=120, what="the tombstone")
 
     def is_refused() -> bool:
-        return requests.get(f"{suite.endpoints.api}/v1/me", headers=headers, timeout=60).status_code == 403
+        return requests.get(f"{suite.endpoints.api}/v1/me", headers=headers, timeout=120).status_code == 403
 
     assert seen.status_code == 200
-    wait_for(is_refused, seconds=SEEN_LIFETIME_SECONDS + 20, what="the refusal")
+    wait_for(is_refused, seconds=SEEN_LIFETIME_SECONDS + 120, what="the refusal")
     assert set(profile()) == {"v", "uid", "status", "closed_at"}

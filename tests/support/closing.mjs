@@ -12,7 +12,8 @@ const BODY = 'HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n
 const server = net.createServer((socket) => {
   let served = 0;
   socket.on('error', () => {});
-  socket.on('data', () => {
+  socket.on('data', (data) => {
+    if (!data.includes('POST ')) return; // the rest of one
     served += 1;
     if (served === 1) socket.write(BODY);
     else socket.destroy();

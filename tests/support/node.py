@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from emulator import tools
 
-STOP_SECONDS_MAX = 10
+STOP_SECONDS_MAX = 60
 
 
 class ScriptFailed(AssertionError):

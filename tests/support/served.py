@@ -19,7 +19,7 @@ from shared.platform.firestore.documents import FirestoreDocuments
 from tests.support.emulators import TEST_SEED
 from tests.support.processes import descendants
 
-SECONDS_MAX = 90
+SECONDS_MAX = 180
 PASSWORD = "correct horse battery staple"
 
 

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 
 import { auth, openApp, readInput, store } from '../../support/firebase.mjs';
 
-const ARRIVES_MS = 10_000;
+const ARRIVES_MS = 60_000;
 const given = await readInput();
 const { authentication, database } = openApp('app', given);
 

@@ -8,7 +8,7 @@ import { readInput } from '../../support/firebase.mjs';
 
 const require = createRequire(new URL('../../../emulator/package.json', import.meta.url));
 const { chromium } = require('playwright-core');
-const APPEARS_MS = 30_000;
+const APPEARS_MS = 60_000;
 
 const given = await readInput();
 const browser = await chromium.launch({ executablePath: given.chromium, args: ['--no-sandbox'] });
