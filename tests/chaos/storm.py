@@ -27,6 +27,9 @@ from tests.support.history_checker import Anomaly, anomalies
 from tests.support.ledgers import KEYS
 
 KILL_SECONDS = 1.0
+KILLS_MIN = 5
+"""However fast a machine is: somebody is killed at least each time that such a part has been answered."""
+LOOK_SECONDS = 0.02
 CALM = 0.98
 """So much is answered under fire; the rest is what the last killed left behind."""
 STALLED_SECONDS_MAX = 120.0
@@ -120,7 +123,7 @@ def _open(ledger: Ledger, uid: Uid) -> None:
 
 def _play(storm: Storm, nursery: Nursery, sends: int, kill_seconds: float, progress: Callable[[str], None]) -> int:
     """Kill and start again until every send is answered; how often was killed. Raises if nothing goes on any more."""
-    dice, past, pause = random.Random(storm.seed), storm.past(), threading.Event()
+    dice, past = random.Random(storm.seed), storm.past()
     lives, kills, moved = 0, 0, (0, time.monotonic())
     alive: list[int] = []
     while (done := _settled(past)) < sends:
@@ -131,7 +134,7 @@ def _play(storm: Storm, nursery: Nursery, sends: int, kill_seconds: float, progr
             lives += 1
             nursery.tell("start", slot, lives)
         progress(f"{done:,} of {sends:,} answered, {kills} killed")
-        pause.wait(kill_seconds * (0.5 + dice.random()))
+        _wait(past, seconds=kill_seconds * (0.5 + dice.random()), up_to=done + sends // KILLS_MIN)
         answer = nursery.tell("look")
         assert answer["failed"] == 0, "a worker ended by an error of its own"
         alive = answer["alive"]
@@ -139,6 +142,13 @@ def _play(storm: Storm, nursery: Nursery, sends: int, kill_seconds: float, progr
             alive = nursery.tell("kill", dice.choice(alive))["alive"]
             kills += 1
     return kills
+
+
+def _wait(past: Growing, *, seconds: float, up_to: int) -> None:
+    """So long, or until so many are answered."""
+    pause, until = threading.Event(), time.monotonic() + seconds
+    while time.monotonic() < until and _settled(past) < up_to:
+        pause.wait(LOOK_SECONDS)
 
 
 def _settled(past: Growing) -> int:

@@ -5,6 +5,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any, Self
 
 import grpc
@@ -58,7 +59,7 @@ class Injected(grpc.RpcError, grpc.Call):  # type: ignore[misc]  # grpc has no t
 class Proxy(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
     """Fails a `share` of all calls, by a seed: before the store heard of them, after it did, or, late, before it does.
 
-    `done` counts what was done to which method.
+    Of a method's calls every kind of failure meets as many, however few there are. `done` counts what was done.
     """
 
     def __init__(self, seed: int, share: float) -> None:
@@ -67,6 +68,7 @@ class Proxy(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor)
         self.share = share
         self.done: Counter[tuple[str, str, str]] = Counter()
         self._late: list[threading.Timer] = []
+        self._decks: dict[str, list[tuple[str, grpc.StatusCode]]] = {}
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
         when, code = self._drawn(details.method, ("before", "after", "late"))
@@ -97,9 +99,16 @@ class Proxy(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor)
         with self._lock:
             if self._dice.random() >= self.share:
                 return "", None
-            when, code = self._dice.choice(ways), self._dice.choice(CODES)
+            when, code = self._dealt(method, ways)
             self.done[method.rpartition("/")[2], when, "" if when == "late" else code.name] += 1
             return when, code
+
+    def _dealt(self, method: str, ways: tuple[str, ...]) -> tuple[str, grpc.StatusCode]:
+        deck = self._decks.setdefault(method, [])
+        if not deck:
+            deck += product(ways, CODES)
+            self._dice.shuffle(deck)
+        return deck.pop()
 
     def _later(self, send: Callable[[], Any]) -> None:
         timer = threading.Timer(self._dice.random() * LATE_SECONDS_MAX, send)
