@@ -9,7 +9,6 @@ from typing import Any
 
 import requests
 
-from emulator import tools
 from emulator.seed import MODELS, document
 from shared.kernel.ids import new_id
 from tests.fire.stage import Person, Server, Stage
@@ -74,7 +73,7 @@ class Counter:
             text=True,
             timeout=RUN_SECONDS_MAX,
             check=False,
-            cwd=tools.ROOT / "emulator" / ".run",
+            cwd=self._stage.home,
             env={**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **WITHOUT_NETWORK},
         )
         assert done.returncode == 0, f"{script} ended with {done.returncode}:\n{done.stderr[-4_000:]}"
