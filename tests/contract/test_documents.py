@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from emulator.suite import Suite
 from shared.kernel.documents import (
     Create,
     Delete,
@@ -23,11 +24,8 @@ from shared.platform.memory.documents import MemoryDocuments
 
 
 @pytest.fixture(params=["memory", "firestore"])
-def documents(request: pytest.FixtureRequest, project: str) -> Documents:
-    if request.param == "memory":
-        return MemoryDocuments()
-    request.getfixturevalue("firestore_emulator")
-    return connect(project)
+def documents(request: pytest.FixtureRequest, firestore_emulator: Suite, project: str) -> Documents:
+    return MemoryDocuments() if request.param == "memory" else connect(project)
 
 
 def test_every_kind_of_value_comes_back_as_it_was(documents):

@@ -23,6 +23,9 @@ from shared.users.ports import (
 )
 from shared.users.principal import Principal
 
+pytestmark = pytest.mark.usefixtures("emulators")
+"""Named for all of them, so that the environment is theirs, whatever else was started before."""
+
 
 class Stage(Protocol):
     """An identity provider whose users a test can make."""

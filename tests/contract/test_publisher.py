@@ -17,6 +17,9 @@ from shared.platform.memory.publisher import MemoryPublisher
 from shared.platform.pubsub.alerts import PublishedAlerts
 from shared.platform.pubsub.publisher import MESSAGE_BYTES_MAX, MessageRejected, PublishFailed, PubSubPublisher
 
+pytestmark = pytest.mark.usefixtures("emulators")
+"""Named for all of them, so that the environment is theirs, whatever else was started before."""
+
 Received = tuple[str, Mapping[str, Any]]
 
 
