@@ -218,7 +218,7 @@ def test_an_answer_that_drips_ends_when_its_time_is_up(painter_at):
         handler.send_response(200)
         handler.end_headers()
         try:
-            for _ in range(300):
+            for _ in range(3_000):
                 handler.wfile.write(b" ")
                 handler.wfile.flush()
                 threading.Event().wait(0.1)
@@ -230,11 +230,11 @@ def test_an_answer_that_drips_ends_when_its_time_is_up(painter_at):
         with pytest.raises(UpstreamUnavailable):
             painter_at(url, seconds=0.5).generate(ASK)
 
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 120
 
 
 def test_an_upstream_that_is_silent_ends_when_its_time_is_up(upstream, painter_at):
-    upstream.script(delay_ms=30_000)
+    upstream.script(delay_ms=600_000)
 
     with pytest.raises(UpstreamUnavailable):
         painter_at(f"{upstream.url}/v1", seconds=0.3).generate(ASK)
@@ -244,7 +244,7 @@ def test_nothing_waits_any_more_for_a_call_that_ended_in_time(upstream, painter_
     painter_at(f"{upstream.url}/v1", seconds=600).generate(ASK)
 
     for timer in (thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)):
-        timer.join(10)
+        timer.join(60)
         assert not timer.is_alive(), "it would still wait for ten minutes"
 
 
