@@ -101,13 +101,14 @@ def test_a_key_revoked_on_one_instance_is_refused_by_another_process_within_five
 
         assert status() == 200
         counter.revoke()
-        revoked_at = time.monotonic()
-        while (answered := status()) == 200 and time.monotonic() < revoked_at + PATIENCE_SECONDS:
+        asked_at = accepted_at = revoked_at = time.monotonic()
+        while (answered := status()) == 200 and asked_at < revoked_at + PATIENCE_SECONDS:
+            accepted_at = asked_at
             threading.Event().wait(0.05)
-        took_seconds = time.monotonic() - revoked_at
+            asked_at = time.monotonic()
 
     assert answered == 401
-    assert took_seconds <= REVOKED_SECONDS_MAX
+    assert accepted_at - revoked_at <= REVOKED_SECONDS_MAX, "however long the machine took to say so"
 
 
 @pytest.mark.slow
