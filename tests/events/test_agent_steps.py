@@ -2,13 +2,14 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
 from emulator.seed import seed_models
 from shared.ai.agent_tasks import AgentTasks, Task, task_path
 from shared.kernel.clock import to_datetime
-from shared.kernel.documents import Patch
+from shared.kernel.documents import Patch, PreconditionFailed
 from shared.kernel.events import Message
 from shared.platform.firestore.documents import connect
 from shared.platform.pubsub.publisher import PubSubPublisher
@@ -65,6 +66,18 @@ def as_if_its_lease_had_ended(documents, task_id: str) -> None:
     known = documents.get(task_path(task_id))
     lease = {**known.data["lease"], "until": to_datetime(0)}
     documents.commit([Patch(known.path, {"lease": lease, "due_at": to_datetime(0)})])
+
+
+def is_brought_forward(documents, task_id: str) -> bool:
+    """Whether the next sweep takes it up: whoever works at it is left in peace."""
+    known = documents.get(task_path(task_id))
+    if known.data["due_at"] is None or known.data["lease"]["until"] > datetime.now(UTC):
+        return False
+    try:
+        documents.commit([Patch(known.path, {"due_at": to_datetime(0)}, known.version)])
+    except PreconditionFailed:
+        return False
+    return True
 
 
 def test_a_worker_that_is_killed_while_it_thinks_is_replaced(suite, suite_upstream, ann, documents, ledger):
@@ -127,10 +140,16 @@ def test_two_tasks_on_a_balance_for_one_picture_paint_one(suite, suite_upstream,
 
     with ThreadPoolExecutor(2) as pool:
         begun = list(pool.map(lambda goal: begin(ann, goal), goals))
+
+    def both_rest() -> bool:
+        """One may have to be tried again, for what the other held."""
+        waiting = set(begun).difference(resting(documents, ann, begun))
+        if brought_forward := [task_id for task_id in waiting if is_brought_forward(documents, task_id)]:
+            assert suite.fire_schedule("every_minute") == 200, brought_forward
+        return not waiting
+
     wait_for(lambda: resting(documents, ann, begun) != [], seconds=SECONDS_MAX, what="one of them rests")
-    for waiting in set(begun).difference(resting(documents, ann, begun)):  # for what the other held, perhaps
-        as_if_its_lease_had_ended(documents, waiting)
-    assert suite.fire_schedule("every_minute") == 200
+    wait_for(both_rest, seconds=SECONDS_MAX, what="both rest")
     ended = [rested(documents, ann, task_id) for task_id in begun]
 
     assert sorted((task.status, task.reason, len(task.images)) for task in ended) == [
