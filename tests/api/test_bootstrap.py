@@ -11,7 +11,7 @@ from shared.kernel.events import Message
 from shared.kernel.settings import SettingsError, parse_settings
 from shared.platform.memory.publisher import MemoryPublisher
 
-PARTS = [name for name, value in vars(Services).items() if isinstance(value, part)]
+PARTS = [name for name in dir(Services) if isinstance(getattr(Services, name), part)]
 
 
 @pytest.mark.parametrize("name", PARTS)

@@ -1,0 +1,54 @@
+"""The composition root: which adapter fills which port, and what each part is built from.
+
+Parts are built when they are first asked for, and imported then, so that a function that never talks to a model never
+loads its SDK. Everything else asks for its parts in its constructor. One file per domain says how its parts are built;
+`Services` is all of them.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+
+from shared.bootstrap.everything import Services
+from shared.bootstrap.parts import part
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.settings import Settings, parse_settings
+
+__all__ = ["MEMORY_ENVIRONMENT", "Services", "in_memory", "part", "production", "services"]
+
+MEMORY_ENVIRONMENT = {
+    "GCLOUD_PROJECT": "demo-memory",
+    "LEDGER_SIGNING_KEY": "memory-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    "FIRESTORE_EMULATOR_HOST": "nowhere.invalid:1",
+}
+"""What `in_memory` runs with unless told otherwise: a laptop's defaults, and a key that everybody knows."""
+
+
+def production(settings: Settings) -> Services:
+    """The services on Firebase and Google Cloud, or on their emulators."""
+    from shared.bootstrap.cloud import Cloud
+
+    clock = SystemClock()
+    return Services(settings, clock, Cloud(settings, clock))
+
+
+def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = None, **parts: object) -> Services:
+    """The same services over memory adapters. `env` overrides settings by name, `parts` replace parts by name."""
+    from shared.bootstrap.memory import Memory
+
+    moving = clock or SystemClock()
+    settings = parse_settings({**MEMORY_ENVIRONMENT, **(env or {})})
+    return Services(settings, moving, Memory(moving), **parts)
+
+
+_process_lock = threading.Lock()
+_process: Services | None = None
+
+
+def services() -> Services:
+    """The services of this process, from its environment. Raises SettingsError naming what is wrong with it."""
+    global _process  # noqa: PLW0603  # one process, one set of clients: that is what this remembers
+    with _process_lock:
+        if _process is None:
+            _process = production(parse_settings(os.environ))
+        return _process

@@ -1,0 +1,68 @@
+"""The parts that chat: a conversation's turn, a call in OpenAI's protocol."""
+
+from typing import TYPE_CHECKING
+
+from shared.bootstrap.models import ModelParts
+from shared.bootstrap.parts import part
+
+if TYPE_CHECKING:
+    from shared.ai.answers import Answers
+    from shared.ai.conversations import Conversations
+    from shared.sagas.chat_turn import ChatTurn
+    from shared.sagas.openai_call import OpenAICall
+
+
+class ChatParts(ModelParts):
+    """Calls of models that answer with text."""
+
+    @part
+    def conversations(self) -> "Conversations":
+        """Conversations and their messages."""
+        from shared.ai.conversations import Conversations
+
+        return Conversations(self.documents, self.clock)
+
+    @part
+    def chat_turn(self) -> "ChatTurn":
+        """One message to a model, and what it costs."""
+        from shared.sagas.chat_turn import ChatTurn
+
+        return ChatTurn(
+            ledger=self.ledger,
+            catalogue=self.catalogue,
+            tariff=self.tariff,
+            conversations=self.conversations,
+            preferences=self.preferences,
+            chat_model=self.chat_model,
+            documents=self.documents,
+            clock=self.clock,
+            default_model=self.settings.default_model,
+            health=self.health,
+        )
+
+    @part
+    def answers(self) -> "Answers":
+        """Answers that may be asked for again."""
+        from shared.ai.answers import Answers
+
+        return Answers(self.documents, self.clock)
+
+    @part
+    def openai_call(self) -> "OpenAICall":
+        """One call in OpenAI's protocol, and what it costs."""
+        from shared.ai.expectation import Expectation
+        from shared.sagas.openai_call import OpenAICall
+
+        return OpenAICall(
+            ledger=self.ledger,
+            catalogue=self.catalogue,
+            tariff=self.tariff,
+            preferences=self.preferences,
+            expectation=Expectation(self.documents, self.clock),
+            answers=self.answers,
+            passthroughs=self.passthroughs,
+            documents=self.documents,
+            clock=self.clock,
+            default_model=self.settings.default_model,
+            health=self.health,
+        )

@@ -1,0 +1,133 @@
+"""The adapters of Firebase and Google Cloud, and of the providers we call."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from shared.bootstrap.ports import LatePublisher
+from shared.kernel.clock import Clock
+from shared.kernel.documents import Documents
+from shared.kernel.events import Alerts, Publisher
+from shared.kernel.objects import Objects
+from shared.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.ai.passthrough import Passthroughs
+    from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.ai.thinking import ThinkingModel
+    from shared.ai.web import Web
+    from shared.payments.ports import PaymentProvider, ProviderName
+    from shared.users.ports import Identity
+
+
+class Cloud:
+    """Firebase and Google Cloud, or their emulators where the environment names them."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    def documents(self) -> Documents:
+        from shared.platform.firestore.documents import connect
+
+        return connect(self._settings.project)
+
+    def identity(self) -> "Identity":
+        from shared.platform.firebase_auth.identity import FirebaseIdentity
+
+        return FirebaseIdentity(self._settings.project, self._clock)
+
+    def chat_model(self) -> "ChatModel":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.upstreams import Upstreams
+        from shared.platform.openai.chat import OpenAIChatModel
+
+        settings = self._settings
+        default = OpenAIChatModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+        others = {
+            each.name: OpenAIChatModel(base_url=each.base_url, api_key=each.api_key) for each in settings.ai_upstreams
+        }
+        return Upstreams({DEFAULT_UPSTREAM: default, **others})
+
+    def model_listing(self) -> "ModelListing":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.platform.openai.listing import OpenAIListings
+
+        settings = self._settings
+        default = (settings.ai_platform_base_url, settings.ai_platform_api_key)
+        others = {each.name: (each.base_url, each.api_key) for each in settings.ai_upstreams}
+        return OpenAIListings({DEFAULT_UPSTREAM: default, **others})
+
+    def passthroughs(self) -> "Passthroughs":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.passthrough import Passthroughs
+        from shared.platform.openai.passthrough import OpenAIPassthrough
+
+        settings = self._settings
+        default = OpenAIPassthrough(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+        others = {
+            each.name: OpenAIPassthrough(base_url=each.base_url, api_key=each.api_key) for each in settings.ai_upstreams
+        }
+        return Passthroughs({DEFAULT_UPSTREAM: default, **others})
+
+    def thinking_model(self) -> "ThinkingModel":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.thinking import Thinkers
+        from shared.platform.openai.thinking import OpenAIThinkingModel
+
+        settings = self._settings
+        default = OpenAIThinkingModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+        others = {
+            each.name: OpenAIThinkingModel(base_url=each.base_url, api_key=each.api_key)
+            for each in settings.ai_upstreams
+        }
+        return Thinkers({DEFAULT_UPSTREAM: default, **others})
+
+    def web(self) -> "Web":
+        from shared.platform.web.fetching import PublicWeb
+
+        return PublicWeb()
+
+    def image_model(self) -> "ImageModel":
+        from shared.platform.openai.images import OpenAIImageModel
+
+        settings = self._settings
+        return OpenAIImageModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+
+    def objects(self) -> Objects:
+        from shared.platform.storage.objects import CloudObjects
+
+        return CloudObjects(self._settings.project, self._settings.images_bucket)
+
+    def publisher(self) -> Publisher:
+        from shared.platform.pubsub.publisher import PubSubPublisher
+
+        return PubSubPublisher(self._settings.project)
+
+    def payment_providers(self, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
+        settings = self._settings
+        providers: dict[ProviderName, PaymentProvider] = {}
+        if settings.stripe_secret_key:
+            from shared.platform.stripe.provider import StripeProvider
+
+            providers["stripe"] = StripeProvider(
+                secret_key=settings.stripe_secret_key,
+                api_base=settings.stripe_api_base,
+                clock=self._clock,
+                alerts=alerts,
+            )
+        if settings.paypal_client_id and settings.paypal_client_secret:
+            from shared.platform.paypal.provider import PayPalProvider
+
+            providers["paypal"] = PayPalProvider(
+                api_base=settings.paypal_api_base,
+                client_id=settings.paypal_client_id,
+                client_secret=settings.paypal_client_secret,
+                clock=self._clock,
+                alerts=alerts,
+            )
+        return providers
+
+    def alerts(self) -> Alerts:
+        from shared.platform.pubsub.alerts import PublishedAlerts
+
+        return PublishedAlerts(LatePublisher(self.publisher))

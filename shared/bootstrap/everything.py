@@ -1,0 +1,82 @@
+"""Every part of the backend, and those that touch all the others."""
+
+from typing import TYPE_CHECKING
+
+from shared.bootstrap.agents import AgentParts
+from shared.bootstrap.chat import ChatParts
+from shared.bootstrap.operators import OperatorParts
+from shared.bootstrap.parts import part
+
+if TYPE_CHECKING:
+    from shared.sagas.jobs import Jobs
+    from shared.sagas.leaving import Leaving
+
+
+class Services(AgentParts, ChatParts, OperatorParts):
+    """Every part of the backend, wired. Safe to share between threads."""
+
+    @part
+    def leaving(self) -> "Leaving":
+        """A user leaves."""
+        from shared.sagas.customers import Customers
+        from shared.sagas.leaving import Leaving
+        from shared.users.erasing import Below
+
+        customers = Customers(self.documents, self.payment_providers)
+
+        notes = Below(self.documents, "accounts/{uid}/notes")
+        return Leaving(
+            self.documents,
+            self.ledger,
+            self.identity,
+            self.profiles,
+            self.first_sight,
+            [
+                self.conversations,
+                self.preferences,
+                self.api_keys,
+                self.answers,
+                notes,
+                self.image_tasks,
+                self.images,
+                customers,
+                self.agents,
+            ],
+            self.alerts,
+            self.clock,
+        )
+
+    @part
+    def jobs(self) -> "Jobs":
+        """Periodic work."""
+        from shared.sagas.agent_jobs import AgentJobs
+        from shared.sagas.image_sweep import ImageSweep
+        from shared.sagas.jobs import Jobs
+        from shared.sagas.leaving_jobs import LeavingJobs
+        from shared.sagas.ledger_jobs import LedgerJobs
+        from shared.sagas.payment_jobs import PaymentJobs
+
+        images = ImageSweep(
+            documents=self.documents,
+            tasks=self.image_tasks,
+            start=self.image_start,
+            job=self.image_job,
+            clock=self.clock,
+        )
+        ledger = LedgerJobs(self.documents, self.ledger, self.relay, self.ledger_watch)
+        leavings = LeavingJobs(self.leaving)
+        payments = PaymentJobs(
+            self.payments, self.settlement, self.inbox, self.payment_inbox, lambda: self.payment_providers, self.clock
+        )
+        agents = AgentJobs(self.agents)
+        by_schedule = {
+            "every_minute": (
+                *ledger.every_minute(),
+                *payments.every_minute(),
+                *leavings.every_minute(),
+                *images.every_minute(),
+                *agents.every_minute(),
+            ),
+            "every_day": (*ledger.every_day(), *leavings.every_day()),
+        }
+        return Jobs(self.documents, self.clock, by_schedule)

@@ -1,0 +1,78 @@
+"""The parts that make images."""
+
+from typing import TYPE_CHECKING
+
+from shared.bootstrap.models import ModelParts
+from shared.bootstrap.parts import part
+
+if TYPE_CHECKING:
+    from shared.ai.image_links import Links
+    from shared.ai.image_tasks import ImageTasks
+    from shared.ai.images import Images
+    from shared.sagas.image_job import ImageJob
+    from shared.sagas.image_start import ImageStart
+
+
+class ImageParts(ModelParts):
+    """Images: begun, made, kept, shown."""
+
+    @part
+    def image_start(self) -> "ImageStart":
+        """An image task begins."""
+        from shared.kernel.clock import SECOND
+        from shared.ledger.commands import RateLimit
+        from shared.sagas.image_start import HOLD_LIFETIME_MIN, ImageStart
+
+        settings = self.settings
+        return ImageStart(
+            documents=self.documents,
+            ledger=self.ledger,
+            catalogue=self.catalogue,
+            tariff=self.tariff,
+            preferences=self.preferences,
+            publisher=self.publisher,
+            clock=self.clock,
+            default_model=settings.default_image_model,
+            hold_lifetime=max(settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),
+            rate=RateLimit(per_minute=settings.rate_limit_per_minute, burst=settings.rate_limit_burst),
+        )
+
+    @part
+    def image_job(self) -> "ImageJob":
+        """An image task goes on."""
+        from shared.kernel.clock import SECOND
+        from shared.sagas.image_job import ImageJob
+        from shared.sagas.image_start import HOLD_LIFETIME_MIN
+
+        return ImageJob(
+            documents=self.documents,
+            objects=self.objects,
+            ledger=self.ledger,
+            image_model=self.image_model,
+            calls=self.image_start,
+            alerts=self.alerts,
+            clock=self.clock,
+            hold_lifetime=max(self.settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),
+        )
+
+    @part
+    def image_tasks(self) -> "ImageTasks":
+        """Images that are being made."""
+        from shared.ai.image_tasks import ImageTasks
+
+        return ImageTasks(self.documents)
+
+    @part
+    def images(self) -> "Images":
+        """Images that were made."""
+        from shared.ai.images import Images
+
+        return Images(self.documents, self.objects)
+
+    @part
+    def image_links(self) -> "Links":
+        """Links that show one image for a while."""
+        from shared.ai.image_links import KEY_INFO, Links
+        from shared.users.mailbox import derived_key
+
+        return Links([derived_key(key.seed, KEY_INFO) for key in self.settings.ledger_signing_keys])

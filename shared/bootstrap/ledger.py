@@ -1,0 +1,55 @@
+"""The parts that keep credits."""
+
+from typing import TYPE_CHECKING
+
+from shared.bootstrap.parts import part
+from shared.bootstrap.ports import Ports
+
+if TYPE_CHECKING:
+    from shared.ledger.analytics import Analytics
+    from shared.ledger.ledger import Ledger
+    from shared.ledger.relay import Relay
+    from shared.sagas.ledger_watch import LedgerWatch
+
+
+class LedgerParts(Ports):
+    """The ledger, and who follows it."""
+
+    @part
+    def ledger(self) -> "Ledger":
+        """Credits."""
+        from shared.ledger.commands import RateLimit
+        from shared.ledger.keys import KeyRing
+        from shared.ledger.ledger import Ledger
+
+        settings = self.settings
+        return Ledger(
+            self.documents,
+            self.clock,
+            KeyRing(settings.ledger_signing_keys),
+            ledger_id=settings.ledger_id,
+            hold_lifetime_seconds=settings.hold_lifetime_seconds,
+            rate=RateLimit(per_minute=settings.rate_limit_per_minute, burst=settings.rate_limit_burst),
+            alerts=self.alerts,
+        )
+
+    @part
+    def relay(self) -> "Relay":
+        """The ledger's news."""
+        from shared.ledger.relay import Relay
+
+        return Relay(self.documents, self.ledger, self.publisher, [self.analytics])
+
+    @part
+    def analytics(self) -> "Analytics":
+        """What was used, by day."""
+        from shared.ledger.analytics import Analytics
+
+        return Analytics(self.documents, self.ledger, self.clock)
+
+    @part
+    def ledger_watch(self) -> "LedgerWatch":
+        """The watch over the journal."""
+        from shared.sagas.ledger_watch import LedgerWatch
+
+        return LedgerWatch(self.documents, self.ledger, self.relay, self.alerts, self.clock)

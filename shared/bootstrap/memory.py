@@ -1,0 +1,86 @@
+"""The adapters that keep everything in this process."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from shared.kernel.clock import Clock
+from shared.kernel.documents import Documents
+from shared.kernel.events import Alerts, Publisher
+from shared.kernel.objects import Objects
+
+if TYPE_CHECKING:
+    from shared.ai.passthrough import Passthroughs
+    from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.ai.thinking import ThinkingModel
+    from shared.ai.web import Web
+    from shared.payments.ports import PaymentProvider, ProviderName
+    from shared.users.ports import Identity
+
+
+class Memory:
+    """Everything in this process; gone with it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def documents(self) -> Documents:
+        from shared.platform.memory.documents import MemoryDocuments
+
+        return MemoryDocuments()
+
+    def identity(self) -> "Identity":
+        from shared.platform.memory.identity import MemoryIdentity
+
+        return MemoryIdentity(self._clock)
+
+    def chat_model(self) -> "ChatModel":
+        from shared.platform.memory.chat_model import ScriptedChatModel
+
+        return ScriptedChatModel()
+
+    def model_listing(self) -> "ModelListing":
+        from shared.platform.memory.listing import MemoryListing
+
+        return MemoryListing()
+
+    def passthroughs(self) -> "Passthroughs":
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.passthrough import Passthroughs
+        from shared.platform.memory.passthrough import ScriptedPassthrough
+
+        return Passthroughs({DEFAULT_UPSTREAM: ScriptedPassthrough()})
+
+    def thinking_model(self) -> "ThinkingModel":
+        from shared.platform.memory.thinking import ScriptedThinkingModel
+
+        return ScriptedThinkingModel()
+
+    def web(self) -> "Web":
+        from shared.platform.memory.web import MemoryWeb
+
+        return MemoryWeb()
+
+    def image_model(self) -> "ImageModel":
+        from shared.platform.memory.image_model import ScriptedImageModel
+
+        return ScriptedImageModel()
+
+    def objects(self) -> Objects:
+        from shared.platform.memory.objects import MemoryObjects
+
+        return MemoryObjects()
+
+    def publisher(self) -> Publisher:
+        from shared.platform.memory.publisher import MemoryPublisher
+
+        return MemoryPublisher()
+
+    def payment_providers(self, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
+        from shared.platform.memory.payments import MemoryProvider
+
+        return {"stripe": MemoryProvider(self._clock, "stripe"), "paypal": MemoryProvider(self._clock, "paypal")}
+
+    def alerts(self) -> Alerts:
+        from shared.platform.memory.alerts import MemoryAlerts
+
+        return MemoryAlerts()

@@ -1,0 +1,36 @@
+"""A part of the services: built once, by whoever asks first, and kept."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+if TYPE_CHECKING:
+    from shared.bootstrap.ports import Ports
+
+T = TypeVar("T")
+
+
+class part(Generic[T]):  # noqa: N801  # used as a decorator, like `property`
+    """A part of the services: built once, by whoever asks first, and kept for the life of the services."""
+
+    def __init__(self, build: Callable[[Any], T]) -> None:
+        self._build = build
+        self.__doc__ = build.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, services: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, services: "Ports", owner: type) -> T: ...
+
+    def __get__(self, services: "Ports | None", owner: type) -> Self | T:
+        """The part. It then stands in the instance's own dictionary, where it is found without this lock."""
+        if services is None:
+            return self
+        with services.lock:
+            if self._name not in services.__dict__:
+                services.__dict__[self._name] = self._build(services)
+            built: T = services.__dict__[self._name]
+            return built
