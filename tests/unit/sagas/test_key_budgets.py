@@ -15,7 +15,7 @@ from shared.platform.memory.chat_model import says
 from shared.sagas.key_budgets import KeyBudgets, claims
 from shared.users.api_keys import ApiKey, ApiKeys, KeyWanted
 from shared.users.spend_cap import Period, SpendCap
-from tests.support.chat import ANN, World
+from tests.support.chat import ANN, World, answer_of
 from tests.support.faults import FaultyDocuments
 
 CAP = Micro(1_000)
@@ -183,17 +183,23 @@ def test_forgetting_costs_nothing_and_shows_in_no_history():
 # A turn in a key's name --------------------------------------------------------------------------------------------
 
 
+def made(capped: Capped, cap: int) -> ApiKey:
+    """A key with another cap."""
+    wanted = KeyWanted(name="k", scopes=frozenset({"chat"}), cap=SpendCap(amount=Micro(cap), period="day"))
+    return capped.keys.create(ANN, wanted, operation_id(new_id("op")), "f")[0]
+
+
+def asked(capped: Capped, key: ApiKey):
+    """A turn in this key's name, not started yet."""
+    world, principal = capped.world, key.principal
+    budgets = claims(principal.key, world.clock.now())
+    return world.run(world.conversation(), budgets=budgets, principal=principal.spender)
+
+
 def answered(capped: Capped, cap: int):
     """An answer to a key with another cap."""
-    key = capped.keys.create(
-        ANN,
-        KeyWanted(name="k", scopes=frozenset({"chat"}), cap=SpendCap(amount=Micro(cap), period="day")),
-        operation_id(new_id("op")),
-        "f",
-    )[0]
-    world = capped.world
-    budgets = claims(key.principal.key, world.clock.now())
-    return key, world.ask(world.conversation(), budgets=budgets, principal=key.principal.spender)
+    key = made(capped, cap)
+    return key, answer_of(asked(capped, key))
 
 
 def test_a_cap_with_room_for_what_is_expected_serves_a_model_that_nobody_knows_yet():
@@ -229,3 +235,23 @@ def test_a_cap_that_runs_out_on_the_way_ends_the_answer_within_it():
     assert capped.budgets.used(ANN, [key])[key.id] == answer.cost
     assert capped.world.ledger.balance(ANN).held == 0
     assert capped.world.ledger.verify(ANN) == []
+
+
+def test_a_call_over_midnight_is_ended_by_the_cap_of_the_day_it_began_in_and_the_next_day_is_whole():
+    capped = Capped()
+    capped.world.upstream.scripts = [says(*[" word"] * 900)]
+    key = made(capped, 2 * capped.world.turn.estimate(ANN, content="Hello?").expected)
+    (yesterday,) = claims(key.principal.key, capped.world.clock.now())
+    capped.world.clock.advance(DAY - SECOND)
+    events = asked(capped, key)
+    next(events)
+
+    capped.world.clock.advance(2 * SECOND)
+    answer = answer_of(events)
+
+    budgets = capped.world.ledger.budgets(ANN)
+    assert (answer.message.finish_reason, budgets[yesterday.id].used) == ("credit_limit", answer.cost)
+    assert answer.cost <= yesterday.limit
+    assert capped.budgets.used(ANN, [key])[key.id] == 0
+    assert answer_of(asked(capped, key)).cost > answer.cost // 2
+    assert capped.world.ledger.budgets(ANN)[yesterday.id].used == answer.cost
