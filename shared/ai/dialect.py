@@ -13,7 +13,7 @@ from shared.ai.models import TOKENS_MAX, Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent
 from shared.ai.prompt import ContextTooLong, Prompt
-from shared.ai.tokens import Usage, prompt_at_most, prompt_expected
+from shared.ai.tokens import Usage, message_expected, prompt_at_most, prompt_expected
 from shared.kernel.errors import InvalidValue
 
 IMAGE_TOKENS_EXPECTED = 1_000
@@ -39,6 +39,8 @@ class Demand:
     choices: int = 1
     limit: int | None = None
     uses_tools: bool = False
+    is_apart: bool = False
+    """Whether each text has the model's window to itself."""
 
     @property
     def needs(self) -> Needs:
@@ -52,14 +54,17 @@ class Demand:
         """How many tokens it and its answers may be. Raises ContextTooLong."""
         expected = prompt_expected(self.texts) + self.images * IMAGE_TOKENS_EXPECTED
         at_most = prompt_at_most(self.texts) + self.images * IMAGE_TOKENS_AT_MOST
-        if expected >= model.context_window:
-            raise ContextTooLong(tokens=expected, limit=model.context_window)
+        windows, fullest = 1, expected
+        if self.is_apart:
+            windows, fullest = len(self.texts), message_expected(max(self.texts, key=len))
+        if fullest >= model.context_window:
+            raise ContextTooLong(tokens=fullest, limit=model.context_window)
         asked = min(self.limit or model.max_output_tokens, model.max_output_tokens)
         return Prompt(
             messages=(),
             input_expected=expected,
-            input_at_most=min(at_most, model.context_window),
-            output_at_most=self.choices * min(asked, model.context_window - expected),
+            input_at_most=min(at_most, windows * model.context_window),
+            output_at_most=self.choices * min(asked, model.context_window - fullest),
         )
 
 

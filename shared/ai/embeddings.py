@@ -15,6 +15,8 @@ from shared.kernel.errors import InvalidValue
 
 INPUTS_MAX = 2_048
 USAGE = ("prompt_tokens", "no_output_tokens")
+AS_ONE = " a"
+"""Stands for a token that was sent as its number: counted as one, and of more bytes than one."""
 
 
 class Embeddings:
@@ -25,7 +27,7 @@ class Embeddings:
 
     def demand(self, body: Json) -> Demand:
         """See `Dialect.demand`. Tokens may be sent as their numbers: each is one, and no text has fewer bytes."""
-        return Demand(texts=tuple(_texts(body.get("input"))), limit=0)
+        return Demand(texts=tuple(_texts(body.get("input"))), limit=0, is_apart=True)
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
         """See `Dialect.sent`: it is never streamed."""
@@ -73,11 +75,11 @@ class Embedded:
 
 
 def _texts(given: Any) -> list[str]:
-    """What is embedded, each as a text with at least as many bytes as it has tokens. Raises InvalidValue."""
+    """What is embedded, each as a text of as many tokens. Raises InvalidValue."""
     inputs = given if isinstance(given, list) and not _is_tokens(given) else [given]
     if not 1 <= len(inputs) <= INPUTS_MAX:
         raise InvalidValue("input", f"must be 1 to {INPUTS_MAX} texts")
-    texts = [" " * 2 * len(each) if _is_tokens(each) else each for each in inputs]
+    texts = [AS_ONE * len(each) if _is_tokens(each) else each for each in inputs]
     if not all(isinstance(text, str) and text for text in texts):
         raise InvalidValue("input", "must be a text, a list of texts, or tokens as whole numbers")
     return texts

@@ -345,6 +345,28 @@ def test_embeddings_without_a_reported_usage_are_counted():
     assert answered.json["usage"]["prompt_tokens"] > 0
 
 
+@pytest.mark.parametrize("text", ["word " * 2_000, [7] * 2_000], ids=["texts", "tokens"])
+def test_each_of_many_texts_may_be_as_long_as_the_model_takes_and_all_of_them_are_paid_for(text):
+    world = world_of([{"object": "list", "data": [], "model": "m"}], path="/embeddings")
+    alice = world.person(credits_=1)
+
+    answered = alice.post("/openai/embeddings", {"model": "embedder", "input": [text] * 50})
+
+    assert answered.status_code == 200, answered.json
+    assert 50 * 2_000 <= answered.json["usage"]["prompt_tokens"] <= 50 * 2_010
+    assert answered.json["credits"]["cost"] == answered.headers["X-Credits-Cost"] >= "0.2"
+
+
+@pytest.mark.parametrize("text", ["word " * 9_000, [7] * 9_000], ids=["text", "tokens"])
+def test_one_text_that_is_too_long_is_told_in_openais_words(text):
+    world = offered()
+
+    refused = world.person(credits_=1).post("/openai/embeddings", {"model": "embedder", "input": ["short", text]})
+
+    assert failed(refused) == (400, "context_length_exceeded")
+    assert world.passthrough.requests == []
+
+
 def test_a_response_is_told_whole_and_as_events():
     world = world_of(response("Hi", "!", usage=(10, 1)), path="/responses")
     alice = world.person(credits_=1)
