@@ -13,6 +13,7 @@ from shared.ai.dialect import (
     Demand,
     as_text,
     count,
+    function_tools,
     items,
     known_usage,
     refuse,
@@ -30,7 +31,6 @@ ABOUT_STREAMING = ("stream", "stream_options")
 ABOUT_THE_PROMPT = ("tools", "functions", "response_format", "tool_choice", "prediction")
 REFUSED = {
     "audio": "is not offered here: audio has no price in text tokens",
-    "web_search_options": "is not offered here: searches have no price in tokens",
 }
 REPLACED = frozenset({"id", "type", "role", "index"})
 """Texts that are said again, not continued."""
@@ -62,7 +62,7 @@ class ChatCompletions:
             images=images,
             choices=choices,
             limit=min(limits, default=None),
-            uses_tools=any(items(body, name) for name in ("tools", "functions")),
+            uses_tools=bool(function_tools(body) or items(body, "functions")),
         )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:

@@ -21,13 +21,18 @@ IMAGE_TOKENS_AT_MOST = 50_000
 """More than any model of today takes for one image: GPT-4o mini counts 2 833 and 5 667 for each of at most 8 tiles."""
 IMAGES_MAX = 100
 CHOICES_MAX = 16
+TOOLS = frozenset({"function", "custom"})
+SEARCH = "is not offered here: searches have no price in tokens"
 OTHER_PRICES = {
+    "web_search_options": SEARCH,
+    "search_parameters": SEARCH,
+    "enable_search": SEARCH,
     "models": "is not offered here: another model has another price; send 'auto' as the model",
     "fallbacks": "is not offered here: another model has another price; send 'auto' as the model",
     "provider": "is not offered here: another provider has another price",
     "plugins": "is not offered here: plugins have no price in tokens",
 }
-"""Fields by which gateways that stand between us and a model are told to ask another one, or more than one."""
+"""Fields by which providers are told to search, and gateways before them to ask another model, or more than one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +150,15 @@ def refuse_other_prices(body: Json) -> None:
     refuse(body, OTHER_PRICES)
     if body.get("service_tier") not in {None, "auto", "default", "flex"}:
         raise InvalidValue("service_tier", "is not offered here")
+
+
+def function_tools(body: Json) -> list[Any]:
+    """The tools of a body. Raises InvalidValue for one that the provider itself would run, at a price of its own."""
+    tools = items(body, "tools")
+    for at, tool in enumerate(tools):
+        if not isinstance(tool, Mapping) or tool.get("type", "function") not in TOOLS:
+            raise InvalidValue(f"tools.{at}", "must be a function: hosted tools have no price in tokens here")
+    return tools
 
 
 def as_text(value: object) -> str:

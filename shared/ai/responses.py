@@ -12,7 +12,7 @@ from shared.ai.dialect import (
     Demand,
     as_text,
     count,
-    items,
+    function_tools,
     known_usage,
     refuse,
     refuse_other_prices,
@@ -34,7 +34,6 @@ REFUSED = {
     "background": "is not offered here",
 }
 ABOUT_THE_PROMPT = ("instructions", "tools", "text", "tool_choice")
-TOOLS = frozenset({"function", "custom"})
 PARTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
 NOT_TEXT = frozenset({"type", "role", "status"})
 USAGE = ("input_tokens", "output_tokens")
@@ -54,13 +53,10 @@ class Responses:
         """See `Dialect.demand`."""
         refuse(body, REFUSED)
         refuse_other_prices(body)
-        for at, tool in enumerate(items(body, "tools")):
-            if not isinstance(tool, Mapping) or tool.get("type") not in TOOLS:
-                raise InvalidValue(f"tools.{at}", "must be a function: hosted tools have no price in tokens here")
+        tools = function_tools(body)
         texts, images = _input(body.get("input"))
         texts += [as_text(body[name]) for name in ABOUT_THE_PROMPT if body.get(name) is not None]
-        has_tools = bool(items(body, "tools"))
-        return Demand(texts=tuple(texts), images=images, limit=count(body, LIMIT), uses_tools=has_tools)
+        return Demand(texts=tuple(texts), images=images, limit=count(body, LIMIT), uses_tools=bool(tools))
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
         """See `Dialect.sent`."""
