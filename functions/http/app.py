@@ -75,7 +75,8 @@ class Gate:
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
             return None
         response = Response(status=HTTPStatus.NO_CONTENT)
-        self._origins.allow_preflight(response.headers, request.headers.get("Origin", ""))
+        wanted = request.headers.get("Access-Control-Request-Headers", "")
+        self._origins.allow_preflight(response.headers, request.headers.get("Origin", ""), wanted)
         return response
 
     def admit(self, route: Route) -> Principal | None:

@@ -7,6 +7,9 @@ from werkzeug.datastructures import Headers
 
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Firebase-AppCheck, X-Request-Id"
+OF_CLIENTS = re.compile(r"(x-stainless|openai)-[a-z-]{1,40}", re.ASCII)
+"""What OpenAI's own SDK says of itself; each of its versions has names of its own."""
+CLIENT_HEADERS_MAX = 20
 EXPOSED_HEADERS = "X-Request-Id, X-Credits-Cost, X-Credits-Available, Retry-After"
 PREFLIGHT_SECONDS = 3_600
 
@@ -29,9 +32,11 @@ class Origins:
             headers["Access-Control-Allow-Origin"] = origin
             headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
 
-    def allow_preflight(self, headers: Headers, origin: str) -> None:
-        """Tell the browser what it may send."""
+    def allow_preflight(self, headers: Headers, origin: str, asked: str) -> None:
+        """Tell the browser what it may send; `asked` are the headers that it wants to."""
         if self.is_welcome(origin):
+            names = [name.strip() for name in asked.lower().split(",")]
+            own = [name for name in names if OF_CLIENTS.fullmatch(name)][:CLIENT_HEADERS_MAX]
             headers["Access-Control-Allow-Methods"] = METHODS
-            headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
+            headers["Access-Control-Allow-Headers"] = ", ".join([REQUEST_HEADERS, *own])
             headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)

@@ -94,6 +94,20 @@ def test_a_laptop_lets_every_local_page_in(world):
     assert "Origin" in answer.headers["Vary"]
 
 
+def test_openais_sdk_may_say_in_a_browser_what_it_is(world):
+    wanted = "authorization,content-type,x-stainless-arch,x-stainless-retry-count,openai-organization,x-other"
+    preflight = {
+        "Origin": "http://localhost:5173",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": wanted,
+    }
+
+    answer = world.call("OPTIONS", "/openai/chat/completions", headers=preflight)
+
+    allowed = {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
+    assert set(wanted.split(",")) - allowed == {"x-other"}
+
+
 @pytest.mark.parametrize(
     "origin",
     [
