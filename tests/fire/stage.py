@@ -181,6 +181,13 @@ class Person:
             timeout=timeout_seconds,
         )
 
+    def use_key(self, server: Server, **wanted: Any) -> None:
+        """From now on call with a new API key."""
+        body = {"name": "fire", "scopes": ["chat"], **wanted}
+        made = requests.post(f"{server.url}/api-keys", json=body, headers=self.headers, timeout=CALL_SECONDS_MAX)
+        assert made.status_code == 201, made.text
+        self.headers = {"Authorization": f"Bearer {made.json()['key']}"}
+
     @property
     def held(self) -> int:
         return self._stage.services.ledger.balance(self.uid).held
