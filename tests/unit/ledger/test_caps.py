@@ -100,6 +100,32 @@ def test_a_cap_that_an_open_hold_names_is_not_forgotten(books):
     assert books.account.budgets["key"].used == 60
 
 
+@pytest.mark.parametrize("spend", [charge, lambda amount, **more: hold("h", amount, **more)], ids=["charge", "hold"])
+def test_a_cap_that_was_given_an_end_keeps_it_though_a_claim_names_none(books, spend):
+    books.do(charge(60, budgets=cap(100, expires_at=NOW + MINUTE)))
+
+    books.do(spend(10, budgets=cap(100)))
+
+    assert books.account.budgets["key"].expires_at == NOW + MINUTE
+
+
+def test_a_claim_s_own_end_replaces_the_one_before(books):
+    books.do(charge(60, budgets=cap(100, expires_at=NOW + MINUTE)))
+
+    books.do(charge(10, budgets=cap(100, expires_at=NOW + 2 * MINUTE)))
+
+    assert books.account.budgets["key"] == Budget(id="key", limit=100, used=70, expires_at=NOW + 2 * MINUTE)
+
+
+def test_a_cap_whose_end_is_past_begins_anew_and_without_end(books):
+    books.do(charge(60, budgets=cap(100, expires_at=NOW + MINUTE)))
+    books.now += MINUTE
+
+    books.do(charge(100, budgets=cap(100)))
+
+    assert books.account.budgets["key"] == Budget(id="key", limit=100, used=100)
+
+
 def test_an_account_has_a_limited_number_of_caps(books):
     for number in range(BUDGETS_MAX):
         books.do(charge(0, budgets=cap(1, f"key{number}")))
