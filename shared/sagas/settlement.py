@@ -224,7 +224,8 @@ class Settlement:
                 answer = self._asked(payment, payment.refs or refs)
             if not self._next(leased, payment, payment.refs or refs, progress, answer):
                 return payment_in(leased.document)
-            answer = None if answer.truth is not None and answer.truth.stage == "approved" else answer
+            if answer.truth is not None and answer.truth.stage == "approved":
+                answer = None  # it has just been taken
         raise ProviderUnavailable(payment_in(leased.document).provider)
 
     def _next(self, leased: Leased, payment: Payment, refs: Refs, progress: Progress | None, answer: _Answer) -> bool:
