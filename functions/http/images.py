@@ -51,7 +51,10 @@ class TaskBegun(Answer):
 
 
 class ImageOut(Answer):
-    """An image. `link` is a path below this API that shows it without a token, until `link_expires_at`."""
+    """An image. `link` is a path below this API that shows it without a token, until `link_expires_at`.
+
+    `task_id` names the image task that made it, or the agent task.
+    """
 
     id = fields.String(required=True)
     task_id = fields.String(required=True)
