@@ -339,6 +339,10 @@ def test_a_slow_host_is_left_when_the_time_is_up(internet, script):
     assert took >= HASTY.seconds
 
 
+def test_a_host_that_is_slow_to_shake_hands_is_left_when_the_time_is_up(internet):
+    assert refusal(internet, drips(b"", b"", pause=2, times=1), "https://example.com/") == "too_slow"
+
+
 def test_endless_headers_are_refused(internet):
     assert refusal(internet, drips(b"HTTP/1.1 200 OK\r\n", b"X: " + b"y" * 60_000, pause=0)) == "broken"
 

@@ -510,7 +510,7 @@ async function send(again = null) {
     $("messages").append(messageNode({ role: "user", content }));
   }
   const text = el("div", { class: "text" });
-  const node = el("div", { class: "message assistant is-running" }, text);
+  const node = el("div", { class: "message assistant is-running", "aria-busy": "true" }, text); // read out once, when it is whole
   $("messages").append(node);
   busy(new AbortController());
   try {
@@ -520,6 +520,7 @@ async function send(again = null) {
     explain(error);
   } finally {
     node.classList.remove("is-running");
+    node.removeAttribute("aria-busy");
     if (!text.textContent) text.remove();
     busy(null);
     estimateSoon();
