@@ -106,6 +106,11 @@ def test_what_it_painted_is_shown_and_its_answer_told_once(story):
     assert played["files"][0].startswith("sea-")
 
 
+def test_what_is_refused_is_told_with_its_field_and_a_lost_connection_in_words(story):
+    assert story["refused"].startswith("budget: must be ")
+    assert story["offline"] == "The API cannot be reached. Check the connection, then try again."
+
+
 def test_who_signs_out_leaves_nothing_on_the_page(story):
     assert story["left"] == 0
 

@@ -1,7 +1,7 @@
 // Agent tasks as a person sees them: steps that appear, a task that is cancelled, one that pauses and is resumed.
 //
 // in:  {chromium, docsUrl, email, width, height, goals: {whole, slow, poor, away, played}, screenshots: directory or null, name}
-// out: {counts, whole, file, cancelled, paused, resumed, waiting, played, left, overflow, errors}
+// out: {counts, whole, file, cancelled, paused, resumed, waiting, played, left, refused, offline, overflow, errors}
 import { createRequire } from 'node:module';
 
 import { readInput } from '../../support/firebase.mjs';
@@ -43,6 +43,16 @@ async function seen() {
     plan: await page.locator('#task-plan > li').allInnerTexts(),
     files: await page.locator('#task-files > li').allInnerTexts(),
   };
+}
+
+/** What a person is told when a task cannot be begun. */
+async function failing(budget) {
+  await page.fill('#goal', 'never begun');
+  await page.fill('#task-budget', budget);
+  await page.click('#begin-task');
+  const told = await page.locator('.toast.is-bad').last().innerText();
+  await page.locator('.toast.is-bad').last().evaluate((node) => node.remove());
+  return told;
 }
 
 async function visit() {
@@ -110,10 +120,16 @@ async function visit() {
     const room = document.querySelector('#agents .room');
     return Math.max(document.documentElement.scrollWidth - window.innerWidth, room.scrollWidth - room.clientWidth);
   });
+  const complaints = [...errors]; // from here on the browser notes what is refused
+  const refused = await failing('99999999999');
+  await page.context().setOffline(true);
+  const offline = await failing('20');
+  await page.context().setOffline(false);
+
   await page.click('#sign-out');
   await page.locator('#email').waitFor();
   const left = await page.locator('#tasks > li, #task-steps > li, #gallery > li').count();
-  return { counts, whole, file: download.suggestedFilename(), cancelled, paused, resumed, waiting, played, left, overflow, errors };
+  return { counts, whole, file: download.suggestedFilename(), cancelled, paused, resumed, waiting, played, left, refused, offline, overflow, errors: complaints };
 }
 
 try {
