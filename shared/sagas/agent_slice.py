@@ -129,8 +129,8 @@ class AgentSlice:
     def _work(self, desk: Desk) -> None:
         purse = self._taken_over(desk)
         if desk.task.is_cancel_asked:
-            self._end(desk, "cancelled", None)
             self._acts.forget(desk, purse, _pending(desk))
+            self._end(desk, "cancelled", None)
             return
         if desk.task.attempts > ATTEMPTS_MAX:
             self._bury(desk, "stuck")
