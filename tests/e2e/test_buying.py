@@ -20,7 +20,14 @@ DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 PURCHASES: tuple[dict[str, Any], ...] = (
     {"name": "desk-card", "package": "plus", "provider": "stripe", "press": "paid", **DESK},
-    {"name": "desk-paypal", "package": "standard", "provider": "paypal", "press": "completed", **DESK},
+    {
+        "name": "desk-paypal",
+        "package": "standard",
+        "provider": "paypal",
+        "press": "completed",
+        "declined": "declined",
+        **DESK,
+    },
     {"name": "phone-card", "package": "taster", "provider": "stripe", "press": "paid", **PHONE},
     {"name": "phone-paypal", "package": "plus", "provider": "paypal", "press": "completed", **PHONE},
 )
@@ -83,6 +90,12 @@ def test_a_card_s_receipt_is_a_page_and_paypal_s_a_name_in_the_payer_s_account(b
         else:
             assert seen["receipt"] is None
             assert "PayPal transaction " in seen["told"]
+
+
+def test_who_was_declined_is_told_so_and_finds_the_way_back_to_the_page(bought):
+    told = {name: (seen["refused"] or "").split("\n")[0] for name, seen in bought["seen"].items() if seen["refused"]}
+
+    assert told == {"desk-paypal": "Declined: try another way of paying"}
 
 
 def test_no_error_is_told_and_nothing_is_wider_than_the_screen(bought):

@@ -1,7 +1,7 @@
 // Somebody buys credits in the playground: through each provider's page and back, on a desk and on a phone.
 //
-// in:  {chromium, docsUrl, email, screenshots: directory or null, purchases: [{name, package, provider, press, width, height}]}
-// out: {name: {before, page, back, status, after, row, overflow, errors}}
+// in:  {chromium, docsUrl, email, screenshots: directory or null, purchases: [{name, package, provider, press, declined, width, height}]}; `declined` is pressed first, if it is there
+// out: {name: {before, page, refused, back, status, after, row, overflow, errors}}
 import { createRequire } from 'node:module';
 
 import { readInput } from '../../support/firebase.mjs';
@@ -30,7 +30,7 @@ async function signUp() {
   await page.waitForFunction(() => document.querySelector('#pill-amount').innerText !== '–');
 }
 
-async function buy({ name, package: wanted, provider, press, width, height }) {
+async function buy({ name, package: wanted, provider, press, declined, width, height }) {
   await page.setViewportSize({ width, height });
   if (width < 600) await page.click('.dock [data-pane="money"]');
   const before = await balance();
@@ -39,6 +39,7 @@ async function buy({ name, package: wanted, provider, press, width, height }) {
   await page.click(`[data-provider="${provider}"]`);
   await page.locator(`button[value="${press}"]`).waitFor();
   const shop = page.url();
+  const refused = declined ? await declining(declined, press) : null;
   await photograph(`${name}-2-pay`);
   await page.click(`button[value="${press}"]`);
   await page.locator('#payment').waitFor();
@@ -51,6 +52,7 @@ async function buy({ name, package: wanted, provider, press, width, height }) {
   return {
     before,
     shop,
+    refused,
     back,
     live: await page.locator('#live-text').textContent(),
     told: await page.locator('#payment').innerText(),
@@ -70,6 +72,16 @@ async function receipt() {
   const shown = { url: opened.url(), text: await opened.locator('main').innerText() };
   await opened.close();
   return shown;
+}
+
+/** What is told of a payment that the provider does not take; the way back to its page is found there. */
+async function declining(declined, press) {
+  await page.click(`button[value="${declined}"]`);
+  await page.locator('#payment .payment-status.is-bad').waitFor();
+  const told = await page.locator('#payment').innerText();
+  await page.click('#payment a');
+  await page.locator(`button[value="${press}"]`).waitFor();
+  return told;
 }
 
 async function photograph(name) {
