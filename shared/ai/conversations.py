@@ -147,10 +147,19 @@ class Conversations:
 
     def get(self, uid: Uid, conversation_id: str) -> Conversation:
         """The user's conversation. Raises ConversationNotFound, for others' too."""
-        found = self._documents.get(_path(conversation_id)) if is_safe_id(conversation_id) else None
+        return self.get_beside(uid, conversation_id, ())[0]
+
+    def get_beside(
+        self, uid: Uid, conversation_id: str, paths: Sequence[str]
+    ) -> tuple[Conversation, Sequence[Document | None]]:
+        """The user's conversation, and the documents at `paths` in the same round trip. Raises ConversationNotFound."""
+        if not is_safe_id(conversation_id):
+            raise ConversationNotFound
+        path = _path(conversation_id)
+        found, *beside = self._documents.get_all([path, *paths]) if paths else [self._documents.get(path)]
         if found is None or found.data["uid"] != uid:
             raise ConversationNotFound
-        return _conversation(found)
+        return _conversation(found), beside
 
     def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> Page[Conversation]:
         """The user's conversations, the last used first."""

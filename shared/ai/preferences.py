@@ -4,7 +4,7 @@ from typing import Any, TypedDict, cast
 
 from shared.ai.choice import WEIGHT_MAX, Wish
 from shared.ai.models import AUTO
-from shared.kernel.documents import Data, Delete, Documents, Put
+from shared.kernel.documents import Data, Delete, Document, Documents, Put
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
@@ -43,19 +43,18 @@ class Preferences:
 
     def get(self, uid: Uid) -> Preferred:
         """Every preference; the default where there is none."""
-        document = self._documents.get(_path(uid))
-        return _known(document.data if document else {})
+        return preferred_of(self._documents.get(preferences_path(uid)))
 
     def put(self, uid: Uid, preferences: Preferred) -> Preferred:
         """Replace them all. Whether such models exist is the caller's to ask. Raises InvalidValue."""
         chosen = _known(cast("Data", preferences))
         _check(preferences, chosen)
-        self._documents.commit([Put(_path(uid), {"uid": uid, "v": 1, **cast("Data", chosen)})])
+        self._documents.commit([Put(preferences_path(uid), {"uid": uid, "v": 1, **cast("Data", chosen)})])
         return chosen
 
     def erase(self, uid: Uid) -> None:
         """Forget them: the user leaves."""
-        self._documents.commit([Delete(_path(uid))])
+        self._documents.commit([Delete(preferences_path(uid))])
 
 
 def wish_of(preferred: Preferred) -> Wish:
@@ -70,8 +69,14 @@ def wish_of(preferred: Preferred) -> Wish:
     )
 
 
-def _path(uid: Uid) -> str:
+def preferences_path(uid: Uid) -> str:
+    """Where the preferences of this user are."""
     return f"users/{uid}/settings/models"
+
+
+def preferred_of(document: Document | None) -> Preferred:
+    """What a document read there says; what was stored before there was more to prefer says less."""
+    return _known(document.data if document else {})
 
 
 def _check(asked: Preferred, chosen: Preferred) -> None:
@@ -96,6 +101,5 @@ def _is_id(model: str) -> bool:
 
 
 def _known(data: Data) -> Preferred:
-    """What is stored; what was stored before there was more to prefer says less."""
     known: Any = {name: data[name] for name in DEFAULTS if data.get(name) is not None}
     return Preferred(**{**DEFAULTS, **known, "allowed_models": list(known.get("allowed_models", ()))})

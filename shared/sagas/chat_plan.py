@@ -9,7 +9,7 @@ from shared.ai.expectation import Expectation
 from shared.ai.memory import Due, Memory, due, recalled
 from shared.ai.models import AUTO, Model
 from shared.ai.ports import ChatRequest
-from shared.ai.preferences import Preferences, Preferred
+from shared.ai.preferences import Preferences, Preferred, preferences_path, preferred_of
 from shared.ai.prompt import Prompt, build_prompt
 from shared.ai.tariff import Tariff
 from shared.ai.tokens import Usage, prompt_expected
@@ -127,15 +127,15 @@ class Planner:
         )
 
     def _read(self, uid: Uid, conversation_id: str, asked: str | None) -> tuple[Conversation, Said, Prefers]:
-        """The conversation; what was said in it and what the user prefers are read meanwhile, the former if need be."""
+        """The conversation and what the user prefers in one round trip; what was said is read meanwhile, if need be."""
         is_recalled = self._conversations.is_recalled(conversation_id)
         said = None if is_recalled else Meanwhile(lambda: self._conversations.history(conversation_id))
-        preferred = Meanwhile(lambda: self._preferences.get(uid)) if asked in {None, AUTO} else None
-        conversation = self._conversations.get(uid, conversation_id)
+        paths = [preferences_path(uid)] if asked in {None, AUTO} else []
+        conversation, beside = self._conversations.get_beside(uid, conversation_id, paths)
         return (
             conversation,
             said.result if said else lambda: self._conversations.recalled(conversation),
-            preferred.result if preferred else lambda: self._preferences.get(uid),
+            lambda: preferred_of(beside[0]) if beside else self._preferences.get(uid),
         )
 
     def estimate(
