@@ -244,11 +244,13 @@ class Conversations:
         return [Patch(touch.path, touch.data, conversation.version), *creates]
 
     def regardless(self, conversation: Conversation, writes: Sequence[Write]) -> Sequence[Write]:
-        """What `continued` writes, whoever else has appended; nothing once the conversation is gone."""
+        """What `continued` writes, whoever else has appended or named it; nothing once the conversation is gone."""
         self._recollection.forget(conversation.id)
-        if not self.exists(conversation.id):
+        found = self._documents.get(_path(conversation.id))
+        if found is None:
             return ()
-        return [Patch(write.path, write.data) if isinstance(write, Patch) else write for write in writes]
+        kept = frozenset({"title"} if found.data["title"] is not None else ())
+        return [_unconditional(write, kept) if isinstance(write, Patch) else write for write in writes]
 
     def appended(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
         """The writes that append these messages, all or none; refused once the conversation is gone."""
@@ -356,6 +358,10 @@ class Conversations:
     def _message_paths(self, conversation_id: str) -> Sequence[str]:
         query = Query(collection=f"{_path(conversation_id)}/messages", limit=DELETE_BATCH)
         return [document.path for document in self._documents.query(query)]
+
+
+def _unconditional(write: Patch, kept: frozenset[str]) -> Patch:
+    return Patch(write.path, {name: value for name, value in write.data.items() if name not in kept})
 
 
 def _is_whole(conversation: Conversation, said: Sequence[Message]) -> bool:

@@ -7,7 +7,8 @@ itself stands in the conversation only: a deleted conversation is deleted.
 
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
@@ -54,6 +55,10 @@ class Settled:
     held: int
 
 
+Settling = Callable[[Settled], Sequence[Write]]
+"""What is written once it is known what the caller is told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One turn as stored. `runs` are all attempts at it, the last being the current one.
@@ -92,6 +97,15 @@ class Claim(Protocol):
         """Commit these writes, once, if the turn is still ours.
 
         Raises StillRunning if it is not, PreconditionFailed if the writes are refused, Unavailable if nobody knows.
+        """
+        ...
+
+    def settling(
+        self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro
+    ) -> AbstractContextManager[Settling]:
+        """The same and `finish` in one, for who commits what it gives in the block, with the charge itself.
+
+        Leaving the block without an error means that it was committed.
         """
         ...
 
@@ -192,6 +206,7 @@ class Remembered:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._is_lost = False
+        self._is_settled = False
         self._is_first = len(turn.runs) == 1
         self._runs = turn.runs
         self.run = turn.runs[-1]
@@ -204,13 +219,18 @@ class Remembered:
 
     def append(self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro) -> None:
         """See `Claim.append`."""
-        fields: Data = {
-            "status": "appended",
-            "message_id": message_id,
-            "charge": charge,
-            "paid_before": paid_before,
-        }
-        self._commit(fields, writes)
+        self._commit({"status": "appended", **_appended(message_id, charge, paid_before)}, writes)
+
+    @contextmanager
+    def settling(
+        self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro
+    ) -> Iterator[Settling]:
+        """See `Claim.settling`. It is not renewed meanwhile: who takes over then has its precondition."""
+        appended = _appended(message_id, charge, paid_before)
+        with self._lock:
+            yield lambda settled: [Patch(self._path, {**appended, **_done(settled)}, self._version), *writes]
+            self._is_settled = True
+            self._stopped.set()
 
     def try_again(self) -> None:
         """See `Claim.try_again`. Told to whoever may take over, before anything is held in its name."""
@@ -220,9 +240,10 @@ class Remembered:
 
     def finish(self, settled: Settled) -> Settled:
         """See `Claim.finish`. The money has moved by now, so that failing to note the balance fails nothing."""
-        fields = {"cost": settled.cost, "available": settled.available, "held": settled.held}
+        if self._is_settled:
+            return settled
         try:
-            self._commit({"status": "done", **fields}, ())
+            self._commit(_done(settled), ())
         except DomainError as error:
             log("turn_not_finished", "WARNING", path=self._path, code=error.code)
             return self._settled_by_another() or settled
@@ -325,6 +346,13 @@ class Unremembered:
                     raise
                 self._clock.wait(SETTLE_PAUSE_SECONDS)
 
+    @contextmanager
+    def settling(
+        self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro
+    ) -> Iterator[Settling]:
+        """See `Claim.settling`."""
+        yield lambda _: writes
+
     def try_again(self) -> None:
         """See `Claim.try_again`."""
         self.run = new_id("run")
@@ -341,6 +369,14 @@ class Unremembered:
 
     def stop(self) -> None:
         """See `Claim.stop`."""
+
+
+def _appended(message_id: str, charge: Micro, paid_before: Micro) -> Data:
+    return {"message_id": message_id, "charge": charge, "paid_before": paid_before}
+
+
+def _done(settled: Settled) -> Data:
+    return {"status": "done", "cost": settled.cost, "available": settled.available, "held": settled.held}
 
 
 def _turn(document: Document) -> Turn:

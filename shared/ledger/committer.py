@@ -16,7 +16,7 @@ from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.ids import Uid, random_token
 from shared.ledger.commands import Command
 from shared.ledger.errors import Contended, IntegrityFailed
-from shared.ledger.lanes import Committed, Job, Lane, Lanes
+from shared.ledger.lanes import Beside, Committed, Job, Lane, Lanes
 from shared.ledger.plan import Plan, planned, replayed
 from shared.ledger.store import AccountStore, Head, Snapshot
 
@@ -52,9 +52,12 @@ class Committer:
         self._lanes = Lanes(self._round)
         self._round_trip = ROUND_TRIP_SECONDS
 
-    def execute(self, uid: Uid, command: Command) -> Committed:
-        """One command; see `execute_all`."""
-        [done] = self.execute_all(uid, [command])
+    def execute(self, uid: Uid, command: Command, beside: Beside | None = None) -> Committed:
+        """One command, and what its caller has written in the same commit; see `execute_all`.
+
+        Raises PreconditionFailed, and has done nothing, if it is not the account that is not as `beside` needs it.
+        """
+        [done] = self._lanes.answers(uid, [Job(command, self._deadline(), beside)])
         return done
 
     def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Committed]:
@@ -64,8 +67,11 @@ class Committer:
         IdempotencyMismatch; IntegrityFailed; Contended or StoreUnavailable when it has not happened; OutcomeUnknown
         when that could not be found out in time.
         """
-        deadline = self._clock.monotonic() + OPERATION_SECONDS_MAX
+        deadline = self._deadline()
         return self._lanes.answers(uid, [Job(command, deadline) for command in commands])
+
+    def _deadline(self) -> float:
+        return self._clock.monotonic() + OPERATION_SECONDS_MAX
 
     def forget(self, uid: Uid) -> None:
         """Read this account before it is next used."""
@@ -172,7 +178,7 @@ class Committer:
         """What cannot be written down is an invalid write like any other: its neighbours are spared."""
         decisions = [(job.command, decision) for job, decision in plan.accepted]
         try:
-            return self._store.writes(plan.snapshot, decisions, nonce)
+            return self._store.writes(plan.snapshot, decisions, nonce, plan.beside)
         except (ValueError, OverflowError) as error:
             raise InvalidWrite(f"This cannot be stored: {error}") from error
 
@@ -221,6 +227,10 @@ class Committer:
                 job.tell(IntegrityFailed(uid=lane.uid, seq=above, rule="entry_above_head"))
         elif len(plan.accepted) > 1:
             lane.solo = len(plan.everyone())
+        elif plan.beside:
+            job, _ = plan.accepted[0]
+            told = PreconditionFailed("What would be written beside was changed by somebody else.")
+            job.tell(OutcomeUnknown() if job.is_ambiguous else told)
 
     def _is_unclear(self, lane: Lane, plan: Plan) -> None:
         lane.warm = None

@@ -1,12 +1,13 @@
 """A rolling hold: credits set aside while something is used up, grown ahead of need, captured or given back."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from shared.kernel.clock import SECOND, Clock, Millis
+from shared.kernel.documents import Write
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.events import log
 from shared.kernel.ids import HoldId, Uid, operation_id
@@ -14,6 +15,7 @@ from shared.kernel.money import Micro
 from shared.ledger.books import Result
 from shared.ledger.commands import Capture, Command, ExtendHold, PlaceHold, Release
 from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved, InsufficientCredits
+from shared.ledger.lanes import Beside
 from shared.ledger.views import Balance
 
 GROWN_UNUSED_PART = 4
@@ -35,6 +37,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Charged:
+    """What a capture is about to take from the user, and what is left then; µcr."""
+
+    amount: int
+    available: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
     """What a capture took from the user, and what was ours to bear; µcr."""
 
@@ -46,7 +57,7 @@ class Captured:
 class Executes(Protocol):
     """The one thing a holding needs of the ledger."""
 
-    def execute(self, uid: Uid, command: Command) -> Outcome:
+    def execute(self, uid: Uid, command: Command, beside: Beside | None = None) -> Outcome:
         """See `Ledger.execute`."""
         ...
 
@@ -135,13 +146,22 @@ class Holding:
         self._patience -= PATIENCE_PAUSE_SECONDS
         return self._is_dry and not self._is_exhausted and self._patience > 0
 
-    def capture(self, cost: Micro, usage: tuple[tuple[str, int], ...] = ()) -> Captured:
-        """Charge `cost` and give back the rest; final. Beyond the hold it takes what is available, the rest is ours."""
+    def capture(
+        self,
+        cost: Micro,
+        usage: tuple[tuple[str, int], ...] = (),
+        beside: Callable[[Charged], Sequence[Write]] | None = None,
+    ) -> Captured:
+        """Charge `cost` and give back the rest; final. Beyond the hold it takes what is available, the rest is ours.
+
+        What `beside` makes of it is written in the same commit. Raises PreconditionFailed, with nothing done, if that
+        cannot be; HoldResolved.
+        """
         self._is_ending = True
         operation = operation_id(self._command.operation, "capture")
-        outcome = self._ledger.execute(
-            self._uid, Capture(operation=operation, fingerprint="", hold=self.id, amount=cost, usage=usage)
-        )
+        command = Capture(operation=operation, fingerprint="", hold=self.id, amount=cost, usage=usage)
+        written = None if beside is None else lambda result: beside(_charged(result))
+        outcome = self._ledger.execute(self._uid, command, written)
         self._is_resolved = True
         absorbed = _number(outcome.result, "absorbed")
         if absorbed:
@@ -227,6 +247,11 @@ class Holding:
             self._last_growth = added or self._last_growth
             self._is_dry, self._is_exhausted = is_dry, is_exhausted
             self._renew_at = self._clock.now() + max(SECOND, self._command.lifetime // 2)
+
+
+def _charged(result: Result) -> Charged:
+    amount, available, held = (_number(result, name) for name in ("captured", "available", "held"))
+    return Charged(amount=amount, available=available, held=held)
 
 
 def _number(result: Result, name: str) -> int:

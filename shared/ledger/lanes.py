@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from shared.kernel.documents import OutcomeUnknown, Version
+from shared.kernel.documents import OutcomeUnknown, Version, Write
 from shared.kernel.ids import Uid, derived_id
 from shared.ledger.books import Result
 from shared.ledger.commands import Command, Grant, PlaceHold, Suspend
 from shared.ledger.store import Head
+
+Beside = Callable[[Result], Sequence[Write]]
+"""What a caller has written in the commit of its command, given what that does; none of it is the ledger's own."""
 
 BATCH_COMMANDS_MAX = 200
 WARM_ACCOUNTS_MAX = 1_000
@@ -27,11 +30,22 @@ class Committed:
 class Job:
     """One caller waiting for one command."""
 
-    __slots__ = ("_asleep", "answer", "command", "deadline", "is_ambiguous", "must_lead", "needs_read", "nonces")
+    __slots__ = (
+        "_asleep",
+        "answer",
+        "beside",
+        "command",
+        "deadline",
+        "is_ambiguous",
+        "must_lead",
+        "needs_read",
+        "nonces",
+    )
 
-    def __init__(self, command: Command, deadline: float) -> None:
+    def __init__(self, command: Command, deadline: float, beside: Beside | None = None) -> None:
         self.command = command
         self.deadline = deadline
+        self.beside = beside
         self._asleep = threading.Lock()
         self._asleep.acquire()
         self.answer: Committed | BaseException | None = None

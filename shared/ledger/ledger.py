@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
@@ -21,11 +21,14 @@ from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.fold import live_budgets
 from shared.ledger.holding import Holding, Outcome
 from shared.ledger.keys import KeyRing
+from shared.ledger.lanes import Beside, Committed
 from shared.ledger.store import AccountStore
 from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, balance_of, entry_view, hold_view
 
 if TYPE_CHECKING:
     from shared.ledger.verify import Finding
+
+T = TypeVar("T")
 
 HISTORY_WINDOW = 100
 """Entries are read back from the head in windows of so many ids; no index is needed for that."""
@@ -64,25 +67,27 @@ class Ledger:
         except PreconditionFailed:
             return
 
-    def execute(self, uid: Uid, command: Command) -> Outcome:
-        """Carry out `command` exactly once for its operation; see `Committer.execute_all` for what it raises."""
-        [outcome] = self.execute_all(uid, [command])
-        return outcome
+    def execute(self, uid: Uid, command: Command, beside: Beside | None = None) -> Outcome:
+        """Carry out `command` exactly once for its operation; see `Committer.execute` for what it raises."""
+        return self._told(self._watched(lambda: self._committer.execute(uid, command, beside)))
 
     def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each of them exactly once, in one commit if that can be. One that is refused keeps no other back.
 
         Raises the first refusal, once all were tried.
         """
+        return [self._told(each) for each in self._watched(lambda: self._committer.execute_all(uid, commands))]
+
+    def _told(self, done: Committed) -> Outcome:
+        return Outcome(result=done.result, is_replay=done.is_replay, balance=_balance_told(done.result, self._clock))
+
+    def _watched(self, work: Callable[[], T]) -> T:
+        """Who finds an account broken says so to whoever is on watch."""
         try:
-            done = self._committer.execute_all(uid, commands)
+            return work()
         except IntegrityFailed as failure:
             self._alarm(failure)
             raise
-        return [
-            Outcome(result=each.result, is_replay=each.is_replay, balance=_balance_told(each.result, self._clock))
-            for each in done
-        ]
 
     def balance(self, uid: Uid) -> Balance:
         """The balance now, with all that is due by now. Zero for an account that is not open."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.kernel.clock import Millis
+from shared.kernel.documents import Delete, Write
 from shared.kernel.errors import DomainError, IdempotencyMismatch
 from shared.kernel.ids import OperationId
 from shared.ledger.account import Account, Archive
@@ -29,6 +30,7 @@ class Plan:
     twins: list[tuple[Job, Job]] = field(default_factory=list)
     kept: list[Job] = field(default_factory=list)
     rejected: list[tuple[Job, DomainError]] = field(default_factory=list)
+    beside: list[Write] = field(default_factory=list)
     writes: int = 2
     bytes: int = 0
 
@@ -68,12 +70,13 @@ class Plan:
             return
         try:
             decision = decide(self.account, job.command, self.now, kid=self.kid, archive=self.archive)
+            beside = job.beside(decision.result) if job.beside else ()
         except DomainError as error:
             self._reject(job, error)
         except Exception as error:  # noqa: BLE001  a law is broken by this one command: it must not poison the others
             job.tell(error)
         else:
-            self._accept(job, decision)
+            self._accept(job, decision, beside)
 
     def _reject(self, job: Job, error: DomainError) -> None:
         """A refusal is told only on the truth."""
@@ -82,20 +85,25 @@ class Plan:
         else:
             self._keep_for_a_read(job)
 
-    def _accept(self, job: Job, decision: Decision) -> None:
+    def _accept(self, job: Job, decision: Decision, beside: Sequence[Write]) -> None:
         if not decision.entries and not job.command.operation:
             self._nothing_to_do(job, decision)
             return
-        writes = len(decision.entries) + len(decision.archive.lots) + len(decision.archive.holds) + 2
-        if self.accepted and self.writes + writes > BATCH_WRITES_MAX:
+        writes = len(decision.entries) + len(decision.archive.lots) + len(decision.archive.holds) + 2 + len(beside)
+        if self.accepted and (self.writes + writes > BATCH_WRITES_MAX or self._is_taken(beside)):
             self.kept.append(job)
             return
         self.accepted.append((job, decision))
+        self.beside += beside
         if job.command.operation:
             self.by_operation[job.command.operation] = job
         self.archive = merged(self.archive, decision.archive)
         self.writes += writes
-        self.bytes += sum(len(entry.body) for entry in decision.entries) + 1_000
+        self.bytes += sum(len(entry.body) for entry in decision.entries) + 1_000 + _size(beside)
+
+    def _is_taken(self, beside: Sequence[Write]) -> bool:
+        """Whether the commit writes one of these documents already."""
+        return not {write.path for write in beside}.isdisjoint(write.path for write in self.beside)
 
     def _nothing_to_do(self, job: Job, decision: Decision) -> None:
         """That all is done already is a claim as well: true once it is stored, and not only in this batch."""
@@ -115,6 +123,12 @@ def planned(snapshot: Snapshot, jobs: Sequence[Job], now: Millis, kid: str) -> P
     for job in jobs:
         plan.add(job)
     return plan
+
+
+def _size(beside: Sequence[Write]) -> int:
+    """About how many bytes these are: texts are what is long in them."""
+    values = [value for write in beside if not isinstance(write, Delete) for value in write.data.values()]
+    return sum(len(value) for value in values if isinstance(value, str)) + 1_000 * len(beside)
 
 
 def replayed(job: Job, fingerprint: str, result: Result, nonce: str) -> Committed | DomainError:

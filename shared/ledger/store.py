@@ -122,8 +122,17 @@ class AccountStore:
         account = replace(self.blank(uid).account, at=now)
         self._documents.commit([Create(account_path(uid), self._account_data(account, 1, nonce))])
 
-    def writes(self, snapshot: Snapshot, decisions: Sequence[tuple[Command, Decision]], nonce: str) -> list[Write]:
-        """One commit: the account first, then entries, operations, notes, archived lots and holds, the marker last."""
+    def writes(
+        self,
+        snapshot: Snapshot,
+        decisions: Sequence[tuple[Command, Decision]],
+        nonce: str,
+        beside: Sequence[Write] = (),
+    ) -> list[Write]:
+        """One commit: the account first, then entries, operations, notes, archived lots and holds, the marker last.
+
+        What is written `beside` is the callers', and not about the account.
+        """
         head, last = snapshot.head, decisions[-1][1].account
         uid = last.uid
         writes: dict[str, Write] = {}
@@ -132,7 +141,7 @@ class AccountStore:
                 writes[write.path] = write
         account = self.account_write(head, last, nonce)
         marker = Put(f"{account_path(uid)}/outbox/log", {"uid": uid, "seq": last.seq, "at": to_datetime(last.at)})
-        return [account, *writes.values(), marker]
+        return [account, *writes.values(), *beside, marker]
 
     def account_write(self, head: Head, account: Account, nonce: str) -> Write:
         """The account's document, on condition that nothing was committed since `head`."""

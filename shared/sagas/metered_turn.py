@@ -271,15 +271,19 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         reply.name_the_end(is_short_of_credits=cap < run.plan.prompt.output_at_most)
 
     def _keep(self, run: Run[PlanT], reply: Reply) -> tuple[RecordT, Settled]:
-        """Store the record, then capture: a crash between the two is finished by whoever takes over.
+        """Store the record and charge for it, in one commit.
 
-        What an earlier attempt at this turn had cost when its hold expired is not charged again.
+        Where that cannot be, the record is stored and then paid for: a crash between the two is finished by whoever
+        takes over. What an earlier attempt at this turn had cost when its hold expired is not charged again.
         """
         uid, charge = run.plan.request.uid, Micro(max(0, reply.cost - run.paid_before))
         kept = self._kept(run, reply)
         with _owing(run):
-            self._store(run, kept, charge)
-        captured = self._captured(uid, run.hold, charge, reply.usage)
+            captured = self._stored_and_captured(run, kept, charge, reply.usage)
+            if captured is None:
+                self._store(run, kept, charge)
+        if captured is None:
+            captured = self._captured(uid, run.hold, charge, reply.usage)
         cost = Micro(captured.amount + run.paid_before)
         record = self._costed(kept.record, cost)
         settled = Settled(cost=cost, available=captured.balance.available, held=captured.balance.held)
@@ -295,6 +299,28 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
             self._keep(run, reply)
         except DomainError as error:
             log("turn_not_kept", "WARNING", hold_id=run.hold.id, code=error.code)
+
+    def _stored_and_captured(
+        self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro, usage: Usage
+    ) -> Captured | None:
+        """Both in one commit, the turn with them. None: nothing was done, as the hold or what it builds on changed."""
+        try:
+            with run.claim.settling(
+                kept.writes, message_id=kept.id, charge=charge, paid_before=run.paid_before
+            ) as settle:
+                return run.hold.capture(
+                    charge,
+                    usage.counts,
+                    lambda charged: settle(
+                        Settled(
+                            cost=Micro(charged.amount + run.paid_before),
+                            available=charged.available,
+                            held=charged.held,
+                        )
+                    ),
+                )
+        except (PreconditionFailed, HoldResolved):
+            return None
 
     def _store(self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro) -> None:
         """In one commit with the turn."""

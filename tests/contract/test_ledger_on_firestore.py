@@ -186,3 +186,28 @@ def test_a_turn_is_held_grown_and_captured(documents, ledger):
     assert all(grown)
     assert (captured.amount, captured.balance.available) == (480, 520)
     assert ledger.execute(UID, charge(520, operation=OperationId("rest"))).balance.available == 0
+
+
+def test_of_many_at_once_only_those_are_refused_whose_own_document_beside_is_in_the_way(documents, ledger):
+    documents.commit([Create(f"receipts/taken{n}", {"of": "somebody else"}) for n in range(4)])
+    ledger.execute(UID, grant("g", 1_000))
+
+    def calls(kind, count, beside):
+        return [
+            lambda n=n: ledger.execute(UID, charge(1, operation=f"{kind}{n}"), beside and beside(n))
+            for n in range(count)
+        ]
+
+    def receipt(kind):
+        return lambda n: lambda result: [Create(f"receipts/{kind}{n}", {"available": result["available"]})]
+
+    outcomes = at_once(
+        [*calls("plain", 16, None), *calls("kept", 16, receipt("kept")), *calls("taken", 4, receipt("taken"))],
+        threads=36,
+    )
+
+    assert kinds(outcomes[:32]) == {"Outcome": 32}
+    assert kinds(outcomes[32:]) == {"PreconditionFailed": 4}
+    assert ledger.balance(UID).available == 1_000 - 32
+    assert all(documents.get(f"receipts/kept{n}") for n in range(16))
+    assert ledger.verify(UID) == []

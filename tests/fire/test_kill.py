@@ -34,8 +34,7 @@ HEARD = 40
 STEPS = {
     "claim": rb"/turns/",
     "hold": rb'"kind":"hold"',
-    "append": rb"/messages/msg",
-    "capture": rb'"kind":"charge"',
+    "end": rb'"kind":"charge"',
 }
 """How the commit of each step is told from the others on its way to the store."""
 
@@ -80,8 +79,7 @@ def is_written(stage: Stage, death: Death) -> bool:
     return {
         "claim": turn is not None,
         "hold": entries_of(stage, person) > 1,
-        "append": turn is not None and turn.data["status"] == "appended",
-        "capture": person.spent > 0,
+        "end": person.spent > 0 and turn is not None and turn.data["status"] == "done",
     }[death.step]
 
 
@@ -144,7 +142,7 @@ def deaths(stage: Stage) -> dict[str, Death]:
     """One behind each step; those named `late` are found when the hold's time is up."""
     ways: dict[str, Callable[[], Death]] = {
         **{step: partial(died_behind, stage, step, 900) for step in STEPS},
-        **{f"late {step}": partial(died_behind, stage, step, LIFETIME_SECONDS) for step in ("hold", "append")},
+        "late hold": partial(died_behind, stage, "hold", LIFETIME_SECONDS),
         "late stream": partial(died_streaming, stage),
     }
     with ThreadPoolExecutor(3) as pool:
@@ -176,7 +174,7 @@ def test_a_turn_that_died_is_finished_or_replayed_for_one_charge(stage, deaths, 
 @pytest.fixture(scope="module")
 def late(stage: Stage, deaths: dict[str, Death]) -> dict[str, Death]:
     """Those whose holds' time is up, found by the schedule before anybody asks again."""
-    found = {step: deaths[f"late {step}"] for step in ("hold", "append", "stream")}
+    found = {step: deaths[f"late {step}"] for step in ("hold", "stream")}
     wait_for(lambda: not any(each.person.held for each in found.values()), seconds=SECONDS_MAX, what="expiry")
     expire(stage)
     return found
@@ -187,27 +185,24 @@ def test_when_the_holds_time_is_up_what_had_accrued_is_charged_and_the_rest_is_b
 
     content = late["stream"].content
     delivered = 100 * prompt_expected([content]) + 200 * stage.asked(content)[0]["chunks_sent"]
-    assert (spent["hold"], spent["append"]) == (0, 0)
+    assert spent["hold"] == 0
     assert 0 < spent["stream"] <= delivered
     for death in late.values():
         death.person.check_books()
 
 
-def test_who_asks_again_then_is_answered_and_a_late_capture_takes_nothing_more(stage, late, survivor):
+def test_who_asks_again_then_is_answered_and_pays_for_the_one_answer(stage, late, survivor):
     answers = {step: asked_again(survivor, death) for step, death in late.items()}
 
     assert {step: answer["message"]["content"] for step, answer in answers.items()} == {
         "hold": "".join(WORDS),
-        "append": "".join(WORDS),
         "stream": "".join(LONG),
     }
     assert {step: len(stage.asked(death.content)) for step, death in late.items()} == {
         "hold": 1,
-        "append": 1,
         "stream": 2,
     }
     assert late["hold"].person.spent == paid_for(stage, late["hold"])
-    assert (late["append"].person.spent, answers["append"]["cost"]) == (0, "0")
     assert late["stream"].person.spent == paid_for(stage, late["stream"])
     for step, death in late.items():
         check_settled(death, survivor, answers[step])
