@@ -44,7 +44,7 @@ class World:
     """One backend and its clients."""
 
     env: Mapping[str, str] = field(default_factory=dict)
-    clock: ManualClock = field(default_factory=ManualClock)
+    clock: Any = field(default_factory=ManualClock)
     chat_model: ScriptedChatModel = field(default_factory=ScriptedChatModel)
     passthrough: ScriptedPassthrough = field(default_factory=ScriptedPassthrough)
     services: Services = field(init=False)
