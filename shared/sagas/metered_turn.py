@@ -1,7 +1,8 @@
 """The saga of a metered turn: hold credits, ask a model, deliver what comes, charge what it used.
 
-Its steps: claim, plan, hold, ask, record, capture, remember. Reference first, record last. What is asked, how it is
-delivered and what is kept of it are a kind of turn's own to say; what becomes of the money is the same for all.
+Its steps: claim, plan, hold, ask, end. The end is one commit of the record, the charge and what was told; where that
+cannot be it is three, in this order. What is asked, how it is delivered and what is kept of it are a kind of turn's own
+to say; what becomes of the money is the same for all.
 """
 
 from abc import ABC, abstractmethod
