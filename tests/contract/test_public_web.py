@@ -31,6 +31,7 @@ OTHER = "1.1.1.1"
 SECONDS_MAX = 120.0
 SMALL = Limits(seconds=SECONDS_MAX, packed_bytes=100_000, unpacked_bytes=200_000)
 HASTY = Limits(seconds=1.0)
+CHUNKED = "Transfer-Encoding: chunked"
 
 Script = Callable[[socket.socket, bytes], None]
 
@@ -318,29 +319,26 @@ def test_a_huge_body_is_cut_at_its_limit(internet):
 
 
 @pytest.mark.parametrize(
-    "script",
+    ("scheme", "script"),
     [
-        drips(head("200 OK", "Content-Type: text/plain"), b"x", pause=0.05),
-        drips(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", pause=0.05),
-        falls_silent(b"HTTP"),
-        drips(head("200 OK", "Content-Type: text/plain", "Transfer-Encoding: chunked"), b"1\r\nx\r\n", pause=0.05),
+        ("http", drips(head("200 OK", "Content-Type: text/plain"), b"x", pause=0.05)),
+        ("http", drips(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", pause=0.05)),
+        ("http", falls_silent(b"HTTP")),
+        ("http", drips(head("200 OK", "Content-Type: text/plain", CHUNKED), b"1\r\nx\r\n", pause=0.05)),
+        ("https", falls_silent(b"")),
     ],
-    ids=["body", "headers", "nothing", "chunks"],
+    ids=["body", "headers", "nothing", "chunks", "handshake"],
 )
-def test_a_slow_host_is_left_when_the_time_is_up(internet, script):
+def test_a_slow_host_is_left_when_the_time_is_up(internet, scheme, script):
     began = time.monotonic()
     with serving(internet, script) as port:
         internet.hosts[PUBLIC] = port
         with pytest.raises(FetchFailed) as failed:
-            internet.web(HASTY).fetch("http://example.com/")
+            internet.web(HASTY).fetch(f"{scheme}://example.com/")
         took = time.monotonic() - began
 
     assert failed.value.code == "too_slow"
     assert took >= HASTY.seconds
-
-
-def test_a_host_that_is_slow_to_shake_hands_is_left_when_the_time_is_up(internet):
-    assert refusal(internet, drips(b"", b"", pause=2, times=1), "https://example.com/") == "too_slow"
 
 
 def test_endless_headers_are_refused(internet):
