@@ -13,7 +13,7 @@ from shared.ai.models import TOKENS_MAX, Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent
 from shared.ai.prompt import ContextTooLong, Prompt
-from shared.ai.tokens import Usage, message_expected, prompt_at_most, prompt_expected
+from shared.ai.tokens import Usage, at_most_tokens, expected_tokens, prompt_at_most, prompt_expected
 from shared.kernel.errors import InvalidValue
 
 IMAGE_TOKENS_EXPECTED = 1_000
@@ -59,10 +59,11 @@ class Demand:
         """How many tokens it and its answers may be. Raises ContextTooLong."""
         expected = prompt_expected(self.texts) + self.images * IMAGE_TOKENS_EXPECTED
         at_most = prompt_at_most(self.texts) + self.images * IMAGE_TOKENS_AT_MOST
-        windows, fullest = 1, expected
+        windows, fullest, room = 1, expected, model.context_window - 1
         if self.is_apart:
-            windows, fullest = len(self.texts), message_expected(max(self.texts, key=len))
-        if fullest >= model.context_window:
+            longest = max(self.texts, key=at_most_tokens)
+            windows, fullest, room = len(self.texts), expected_tokens(longest), model.context_window
+        if fullest > room:
             raise ContextTooLong(tokens=fullest, limit=model.context_window)
         asked = min(self.limit or model.max_output_tokens, model.max_output_tokens)
         return Prompt(

@@ -357,7 +357,16 @@ def test_each_of_many_texts_may_be_as_long_as_the_model_takes_and_all_of_them_ar
     assert answered.json["credits"]["cost"] == answered.headers["X-Credits-Cost"] >= "0.2"
 
 
-@pytest.mark.parametrize("text", ["word " * 9_000, [7] * 9_000], ids=["text", "tokens"])
+def test_a_text_may_fill_the_window_to_its_last_token():
+    """As LangChain cuts them."""
+    world = offered()
+
+    answered = world.person(credits_=1).post("/openai/embeddings", {"model": "embedder", "input": [[7] * 8_192] * 2})
+
+    assert answered.status_code == 200, answered.json
+
+
+@pytest.mark.parametrize("text", ["word " * 9_000, [7] * 8_193], ids=["text", "tokens"])
 def test_one_text_that_is_too_long_is_told_in_openais_words(text):
     world = offered()
 
