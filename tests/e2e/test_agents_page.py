@@ -13,7 +13,9 @@ from tests.support.node import run_script
 SCRIPT = Path(__file__).parent / "js" / "agents.mjs"
 SECONDS_MAX = 600
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SLOW_MS = 3_000
+SLOW_MS = 15_000
+THINKING_MS = 1_500
+"""So slow that a busy machine's browser still shows the steps one after the other."""
 WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}
 PLAN = [{"title": "compute", "status": "doing"}, {"title": "write it down", "status": "open"}]
 
@@ -34,11 +36,10 @@ def scripted(upstream, goals):
         upstream.script(contains=goal, tool_calls=[{"name": n, "arguments": a} for n, a in calls], delay_ms=delay_ms)
 
     says(goals["whole"], ("plan", {"steps": PLAN}))
-    says(
-        goals["whole"], ("calculator", {"expression": "1.15^30"}), ("calculator", {"expression": "2^40"}), delay_ms=500
-    )
-    says(goals["whole"], ("write_artifact", {"name": "growth.md", "content": "# Growth"}), delay_ms=500)
-    upstream.script(contains=goals["whole"], reply="It is in growth.md.")
+    sums = [("calculator", {"expression": expression}) for expression in ("1.15^30", "2^40")]
+    says(goals["whole"], *sums, delay_ms=THINKING_MS)
+    says(goals["whole"], ("write_artifact", {"name": "growth.md", "content": "# Growth"}), delay_ms=THINKING_MS)
+    upstream.script(contains=goals["whole"], reply="It is in growth.md.", delay_ms=THINKING_MS // 4)
     says(goals["slow"], ("calculator", {"expression": "1"}), delay_ms=SLOW_MS)
     upstream.script(contains=goals["poor"], reply="Here it is.")
     upstream.script(contains=goals["away"], times=0, error={"status": 503, "message": "away"})

@@ -18,8 +18,9 @@ SECONDS_MAX = 600
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUESTION = "Tell me something, slowly."
 PICTURE = "A kingfisher over still water"
-CHUNK_DELAY_MS = 40
-PAINTING_MS = 700
+CHUNK_DELAY_MS = 100
+PAINTING_MS = 2_000
+"""So slow that a busy machine's browser still shows each of the states on the way."""
 
 
 @pytest.fixture(scope="module")
