@@ -21,7 +21,7 @@ from functions.http.fields import (
     encode_cursor,
 )
 from functions.http.routes import AGENTS, AGENTS_OR_READ, MEMBER, Call, Routes
-from shared.ai.agent_tasks import (
+from shared.ai.agent_task import (
     FileNotInTask,
     ModelWithoutTools,
     Step,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 
-from shared.ai.agent_tasks import Step, StoredFile
+from shared.ai.agent_task import Step, StoredFile
 from shared.kernel.clock import Clock
 from shared.kernel.errors import DomainError, Rejected, Unavailable
 from shared.kernel.events import log

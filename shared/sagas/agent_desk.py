@@ -8,20 +8,8 @@ again and goes on.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.ai.agent_tasks import (
-    ENDED,
-    Owed,
-    Step,
-    StepKind,
-    StoredFile,
-    Task,
-    file_fact,
-    file_write,
-    owed_data,
-    step_id,
-    step_write,
-    task_of,
-)
+from shared.ai.agent_task import ENDED, Owed, Step, StepKind, StoredFile, Task, step_id
+from shared.ai.agent_task_documents import file_fact, file_write, owed_data, step_write, task_of
 from shared.ai.thinking import Thought
 from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Document, Value, Write

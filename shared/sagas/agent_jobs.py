@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from shared.ai.agent_tasks import SHARDS
+from shared.ai.agent_task_documents import SHARDS
 from shared.sagas.agents import Agents
 from shared.sagas.jobs import Job, Turn
 

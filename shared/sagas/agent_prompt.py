@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from shared.ai.agent_tasks import Step, Task
+from shared.ai.agent_task import Step, Task
 from shared.ai.models import Model
 from shared.ai.prompt import ContextTooLong
 from shared.ai.thinking import Said, ToolCall, ToolSpec

@@ -12,7 +12,7 @@ all before it is settled, with what is left.
 import threading
 from collections.abc import Iterable
 
-from shared.ai.agent_tasks import Owed, Task
+from shared.ai.agent_task import Owed, Task
 from shared.kernel.clock import MINUTE, Clock, Millis
 from shared.kernel.ids import HoldId, OperationId, derived_id, operation_id
 from shared.kernel.money import Micro

@@ -7,7 +7,9 @@ held, use the tools that are pending, or think.
 
 from collections.abc import Mapping, Sequence
 
-from shared.ai.agent_tasks import ENDED, LIVE, AgentTasks, Owed, Step, Task, task_of, task_path
+from shared.ai.agent_task import ENDED, LIVE, Owed, Step, Task
+from shared.ai.agent_task_documents import task_of, task_path
+from shared.ai.agent_tasks import AgentTasks
 from shared.ai.models import Catalogue, Model
 from shared.ai.tariff import Rate, Tariff
 from shared.ai.thinking import ThinkingModel, ThinkRequest, Thought, ToolSpec

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.ai.agent_tasks import (
+from shared.ai.agent_task import (
     ENDED,
     LIVE,
-    AgentTasks,
     ModelWithoutTools,
     Step,
     StoredFile,
@@ -17,9 +16,9 @@ from shared.ai.agent_tasks import (
     TaskRunning,
     TooManyTasks,
     Wanted,
-    file_write,
-    new_task,
 )
+from shared.ai.agent_task_documents import file_write, new_task
+from shared.ai.agent_tasks import AgentTasks
 from shared.ai.models import AUTO, Catalogue
 from shared.ai.preferences import Preferences
 from shared.kernel.clock import Clock, to_datetime

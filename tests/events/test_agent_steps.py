@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from emulator.seed import seed_models
-from shared.ai.agent_tasks import AgentTasks, Task, task_path
+from shared.ai.agent_task import Task
+from shared.ai.agent_task_documents import task_path
+from shared.ai.agent_tasks import AgentTasks
 from shared.kernel.clock import to_datetime
 from shared.kernel.documents import Patch, PreconditionFailed
 from shared.kernel.events import Message

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from shared.ai.agent_tasks import Step, Task
+from shared.ai.agent_task import Step, Task
 from shared.ai.thinking import ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.bootstrap import Services, in_memory

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agent_tasks import file_path
+from shared.ai.agent_task_documents import file_path
 from shared.ai.thinking import ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.kernel.ids import Uid

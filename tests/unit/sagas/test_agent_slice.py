@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agent_tasks import ModelWithoutTools, TaskEnded, TaskNotFound, TaskRunning, TooManyTasks
+from shared.ai.agent_task import ModelWithoutTools, TaskEnded, TaskNotFound, TaskRunning, TooManyTasks
 from shared.ai.models import ModelNotFound
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
 from shared.ai.thinking import Thought
