@@ -1,12 +1,12 @@
 """A model that answers from a script: for tests, and for trying things without an upstream."""
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from shared.ai.ports import ChatEvent, ChatRequest, Finished, TextDelta, UpstreamUnavailable, UsageReport
+from shared.ai.ports import ChatEvent, ChatRequest, Finished, TextDelta, UsageReport
 from shared.ai.tokens import Usage
+from shared.platform.memory.played import Played
 
 Scripted: TypeAlias = ChatEvent | Exception | float
 """What happens next: an event, a failure, or silence for so many seconds."""
@@ -27,45 +27,12 @@ class ScriptedChatModel:
 
     scripts: Sequence[Sequence[Scripted]] = (HELLO,)
     requests: list[ChatRequest] = field(default_factory=list)
-    streams: list["ScriptedStream"] = field(default_factory=list)
+    streams: list[Played[ChatEvent]] = field(default_factory=list)
 
-    def stream(self, request: ChatRequest) -> "ScriptedStream":
+    def stream(self, request: ChatRequest) -> Played[ChatEvent]:
         """See `ChatModel.stream`."""
         script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
         self.requests.append(request)
-        stream = ScriptedStream(script)
+        stream: Played[ChatEvent] = Played(script)
         self.streams.append(stream)
         return stream
-
-
-class ScriptedStream:
-    """One answer being played. `is_aborted`: closed before its end."""
-
-    def __init__(self, script: Sequence[Scripted]) -> None:
-        self._script = iter(script)
-        self._closed = threading.Event()
-        self.is_finished = False
-        self.is_aborted = False
-
-    def __iter__(self) -> Iterator[ChatEvent]:
-        """See `ChatStream`."""
-        return self
-
-    def __next__(self) -> ChatEvent:
-        """See `ChatStream`."""
-        for item in self._script:
-            if isinstance(item, float):
-                self._closed.wait(item)
-            if self._closed.is_set():
-                raise UpstreamUnavailable
-            if isinstance(item, Exception):
-                raise item
-            if not isinstance(item, float):
-                return item
-        self.is_finished = True
-        raise StopIteration
-
-    def close(self) -> None:
-        """See `ChatStream`."""
-        self.is_aborted = self.is_aborted or not self.is_finished
-        self._closed.set()

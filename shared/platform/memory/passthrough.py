@@ -1,12 +1,11 @@
 """An upstream of OpenAI's protocol that answers from a script: for tests, and for trying things without one."""
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from shared.ai.passthrough import Json
-from shared.ai.ports import UpstreamUnavailable
+from shared.platform.memory.played import Played
 
 Scripted: TypeAlias = Json | Exception | float
 """What happens next: an object, a failure, or silence for so many seconds."""
@@ -71,46 +70,13 @@ class ScriptedPassthrough:
 
     scripts: dict[str, Sequence[Sequence[Scripted]]] = field(default_factory=dict)
     requests: list[tuple[str, Json]] = field(default_factory=list)
-    streams: list["ScriptedRawStream"] = field(default_factory=list)
+    streams: list[Played[Json]] = field(default_factory=list)
 
-    def ask(self, path: str, body: Json) -> "ScriptedRawStream":
+    def ask(self, path: str, body: Json) -> Played[Json]:
         """See `Passthrough.ask`."""
         scripts = self.scripts.get(path) or DEFAULTS[path]
         asked = sum(seen == path for seen, _ in self.requests)
         self.requests.append((path, body))
-        stream = ScriptedRawStream(scripts[min(asked, len(scripts) - 1)])
+        stream: Played[Json] = Played(scripts[min(asked, len(scripts) - 1)])
         self.streams.append(stream)
         return stream
-
-
-class ScriptedRawStream:
-    """One answer being played. `is_aborted`: closed before its end."""
-
-    def __init__(self, script: Sequence[Scripted]) -> None:
-        self._script = iter(script)
-        self._closed = threading.Event()
-        self.is_finished = False
-        self.is_aborted = False
-
-    def __iter__(self) -> Iterator[Json]:
-        """See `RawStream`."""
-        return self
-
-    def __next__(self) -> Json:
-        """See `RawStream`."""
-        for item in self._script:
-            if isinstance(item, float):
-                self._closed.wait(item)
-            if self._closed.is_set():
-                raise UpstreamUnavailable
-            if isinstance(item, Exception):
-                raise item
-            if not isinstance(item, float):
-                return item
-        self.is_finished = True
-        raise StopIteration
-
-    def close(self) -> None:
-        """See `RawStream`."""
-        self.is_aborted = self.is_aborted or not self.is_finished
-        self._closed.set()

@@ -1,0 +1,42 @@
+"""A stream that plays what a script says, for upstreams that answer from one."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
+
+from shared.ai.ports import UpstreamUnavailable
+
+T = TypeVar("T")
+
+
+class Played(Generic[T]):
+    """One answer being played: items, failures, and silence for so many seconds. `is_aborted`: closed before its end."""
+
+    def __init__(self, script: Sequence[T | Exception | float]) -> None:
+        self._script = iter(script)
+        self._closed = threading.Event()
+        self.is_finished = False
+        self.is_aborted = False
+
+    def __iter__(self) -> Iterator[T]:
+        """The answer, once."""
+        return self
+
+    def __next__(self) -> T:
+        """What the script says next."""
+        for item in self._script:
+            if isinstance(item, float):
+                self._closed.wait(item)
+            if self._closed.is_set():
+                raise UpstreamUnavailable
+            if isinstance(item, Exception):
+                raise item
+            if not isinstance(item, float):
+                return item
+        self.is_finished = True
+        raise StopIteration
+
+    def close(self) -> None:
+        """End it, from whichever thread."""
+        self.is_aborted = self.is_aborted or not self.is_finished
+        self._closed.set()
