@@ -10,6 +10,7 @@ import requests
 
 from emulator.upstream import REPLY
 from tests.fire.stage import Server
+from tests.support.processes import wait_for
 
 QUESTION: Any = [{"role": "user", "content": "Say something"}]
 MODEL = "gpt-4o-mini"
@@ -21,13 +22,6 @@ REVOKED_SECONDS_MAX = 5.0
 def client(counter):
     with openai.OpenAI(base_url=counter.base_url, api_key=counter.api_key, max_retries=0) as it:
         yield it
-
-
-def wait_until(holds) -> None:
-    pause, deadline = threading.Event(), time.monotonic() + PATIENCE_SECONDS
-    while not holds() and time.monotonic() < deadline:
-        pause.wait(0.05)
-    assert holds()
 
 
 def streamed(client, *, key: str) -> list[Any]:
@@ -48,8 +42,8 @@ def test_a_client_that_leaves_ends_the_call_and_pays_for_what_it_got(counter, cl
     stream.close()
 
     assert said
-    wait_until(lambda: client_upstream.requests[-1]["outcome"] == "aborted")
-    wait_until(lambda: counter.spent > 0)
+    wait_for(lambda: client_upstream.requests[-1]["outcome"] == "aborted")
+    wait_for(lambda: counter.spent > 0)
     assert client_upstream.requests[-1]["chunks_sent"] < 400
     counter.check_books()
 

@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -25,6 +24,7 @@ from shared.platform.openai import chat
 from shared.platform.openai.chat import OpenAIChatModel
 from shared.sagas.chat_turn import Delta
 from tests.support.chat import ANN, CREDIT, World, answer_of, text_of
+from tests.support.processes import wait_for
 
 ASK = ChatRequest(
     model="gpt-4o-mini", messages=(PromptMessage(role="user", content="Say two words"),), max_output_tokens=50
@@ -36,13 +36,6 @@ def model(upstream):
     model = OpenAIChatModel(base_url=f"{upstream.url}/v1", api_key="sk-test")
     yield model
     model.close()
-
-
-def wait_until(holds, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
-    assert holds()
 
 
 def reading(stream):
@@ -198,7 +191,7 @@ def test_closing_in_the_middle_aborts_the_upstream(upstream, model):
     stream.close()
 
     assert first == TextDelta("one")
-    wait_until(lambda: upstream.requests[0]["outcome"] == "aborted")
+    wait_for(lambda: upstream.requests[0]["outcome"] == "aborted")
     with pytest.raises((StopIteration, UpstreamUnavailable)):
         next(stream)
 
@@ -211,7 +204,7 @@ def test_closing_wakes_a_thread_that_is_blocked_in_reading(upstream, model, wait
         upstream.script(reply="one two", delay_ms=600_000)
     stream = model.stream(ASK)
     thread, _, errors = reading(stream)
-    wait_until(lambda: len(upstream.requests) == 1)
+    wait_for(lambda: len(upstream.requests) == 1)
     threading.Event().wait(0.1)
 
     stream.close()
@@ -219,7 +212,7 @@ def test_closing_wakes_a_thread_that_is_blocked_in_reading(upstream, model, wait
 
     assert not thread.is_alive()
     assert [type(error) for error in errors] == [UpstreamUnavailable]
-    wait_until(lambda: upstream.requests[0]["outcome"] == "aborted")
+    wait_for(lambda: upstream.requests[0]["outcome"] == "aborted")
 
 
 def test_closing_before_the_call_means_that_nothing_is_sent(upstream, model):
@@ -237,7 +230,7 @@ def test_closing_what_has_ended_does_not_touch_the_connections_next_call(upstrea
     list(first)
     upstream.script(reply="one two three", delay_ms=50)
     thread, got, errors = reading(model.stream(ASK))
-    wait_until(lambda: len(upstream.requests) == 2)
+    wait_for(lambda: len(upstream.requests) == 2)
 
     first.close()
     thread.join(60)
@@ -252,7 +245,7 @@ def test_many_calls_at_once_and_aborts_among_them_do_not_disturb_each_other(upst
     upstream.script(reply="a b c d e f", delay_ms=10, times=0)
     streams = [model.stream(ASK) for _ in range(24)]
     readers = [reading(stream) for stream in streams]
-    wait_until(lambda: len(upstream.requests) == 24)
+    wait_for(lambda: len(upstream.requests) == 24)
 
     for stream in streams[::2]:
         stream.close()
@@ -397,7 +390,7 @@ def test_leaving_after_any_piece_aborts_the_upstream_and_charges_what_was_delive
     assert (kept.content, kept.finish_reason) == (text_of(delivered), "disconnected")
     assert world.spent(CREDIT) == kept.cost == 100 * kept.usage.input_tokens + 200 * kept.usage.output_tokens
     assert world.ledger.balance(ANN).held == 0
-    wait_until(lambda: upstream.requests[0]["outcome"] == "aborted")
+    wait_for(lambda: upstream.requests[0]["outcome"] == "aborted")
 
 
 def test_a_refusal_of_the_upstream_costs_nothing(upstream, world):
@@ -418,4 +411,4 @@ def test_credits_that_run_out_abort_the_upstream(upstream, world):
     assert Delta("word") in events
     answer = answer_of(event for event in events)
     assert answer.message.finish_reason == "credit_limit"
-    wait_until(lambda: upstream.requests[0]["outcome"] in {"aborted", "answered"})
+    wait_for(lambda: upstream.requests[0]["outcome"] in {"aborted", "answered"})

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from shared.ai.ports import Passed, RawDelta, UpstreamRejected, UpstreamUnavaila
 from shared.ai.responses import Responses
 from shared.platform.openai import passthrough
 from shared.platform.openai.passthrough import OpenAIPassthrough, event_data
+from tests.support.processes import wait_for
 
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say two words"}]}
 STREAMED = {**QUESTION, "stream": True, "stream_options": {"include_usage": True}}
@@ -23,13 +23,6 @@ def model(upstream):
     model = OpenAIPassthrough(base_url=f"{upstream.url}/v1", api_key="sk-test")
     yield model
     model.close()
-
-
-def wait_until(holds, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
-    assert holds()
 
 
 def test_a_plain_answer_is_one_object(upstream, model):
@@ -131,12 +124,12 @@ def test_closing_from_another_thread_ends_a_read_that_waits(upstream, model):
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    wait_until(lambda: upstream.requests)
+    wait_for(lambda: upstream.requests)
     stream.close()
     thread.join(60)
 
     assert len(errors) == 1
-    wait_until(lambda: upstream.requests[0]["outcome"] == "aborted")
+    wait_for(lambda: upstream.requests[0]["outcome"] == "aborted")
 
 
 def test_one_that_was_closed_before_it_began_sends_nothing(upstream, model):

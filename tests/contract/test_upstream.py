@@ -2,9 +2,6 @@
 
 import base64
 import json
-import threading
-import time
-from collections.abc import Callable
 from typing import Any, cast
 
 import openai
@@ -12,6 +9,7 @@ import pytest
 import requests
 
 from emulator.upstream import REPLY, Upstream, count_input, tokens_of
+from tests.support.processes import wait_for
 
 QUESTION = [{"role": "user", "content": "How are you?"}]
 WITH_USAGE = {"include_usage": True}
@@ -34,13 +32,6 @@ def stream(client: openai.OpenAI, **more):
 
 def text_of(chunks) -> str:
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    pause, deadline = threading.Event(), time.monotonic() + PATIENCE_SECONDS
-    while not holds() and time.monotonic() < deadline:
-        pause.wait(0.01)
-    assert holds()
 
 
 def test_a_plain_answer_and_a_stream_say_and_count_the_same(client: openai.OpenAI):
@@ -87,7 +78,7 @@ def test_a_client_that_goes_away_is_noticed_between_two_chunks(client: openai.Op
     text_of(next(chunks) for _ in range(4))
     chunks.close()
 
-    wait_until(lambda: upstream.requests[0]["outcome"] == "aborted")
+    wait_for(lambda: upstream.requests[0]["outcome"] == "aborted")
     assert 3 <= upstream.requests[0]["chunks_sent"] < 2_000
 
 

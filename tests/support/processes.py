@@ -24,7 +24,7 @@ def descendants(pid: int) -> set[int]:
     return family
 
 
-def wait_for(holds: Callable[[], bool], *, seconds: float, what: str) -> None:
+def wait_for(holds: Callable[[], object], *, seconds: float = 60.0, what: str = "what is waited for") -> None:
     pause, deadline = threading.Event(), time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
