@@ -37,7 +37,6 @@ SAMPLES = 200
 WARM_UP = 40
 """After so many answers of a model its expected length is settled, and stored now and then only."""
 START_SECONDS_MAX = 60
-Post = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from shared.kernel.money import Micro
 
 MODEL_ID_CHARACTERS_MAX = 128
 ALLOWED_MAX = 100
-WEIGHTS = ("quality", "speed", "price")
 
 
 class Preferred(TypedDict, total=False):

@@ -16,7 +16,6 @@ Kind = Literal[
 ]
 POSTED_KINDS: frozenset[Kind] = frozenset({"grant", "refund", "charge", "expiry", "reversal", "adjustment"})
 """Entries that move posted credits (available + held − debt); history shows these unless asked otherwise."""
-HOLD_KINDS: frozenset[Kind] = frozenset({"hold", "extension", "release"})
 
 AVAILABLE, HELD, DEBT = "available", "held", "debt"
 OWN = frozenset({AVAILABLE, HELD, DEBT})

@@ -12,7 +12,6 @@ ADMIN = "admin"
 ROLES = frozenset({USER, SUPPORT, AUDITOR, ADMIN})
 
 READ_USERS = frozenset({SUPPORT, AUDITOR, ADMIN})
-READ_LEDGER = frozenset({AUDITOR, ADMIN})
 READ_AUDIT = frozenset({AUDITOR, ADMIN})
 ACT = frozenset({ADMIN})
 

@@ -4,13 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from google.cloud.firestore_v1.types import Document as DocumentType
-from google.cloud.firestore_v1.types import Value as ValueType
-
 from shared.kernel.documents import Data, InvalidWrite, Value, Version
-
-RawDocument = type(DocumentType.pb(DocumentType()))
-RawValue = type(ValueType.pb(ValueType()))
 
 INT64_MAX = 2**63 - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -176,11 +176,6 @@ class ProviderHands:
             self._tell(held, "warned", warning=warning)
             return warning
 
-    def disown(self, payment: str) -> None:
-        """The provider's objects do not name us: they were never ours."""
-        with self._lock:
-            self._held[payment].payment = None
-
     def switch_mode(self, payment: str) -> None:
         """The payment turns out to be of the other mode: test money in live, or live money in test."""
         with self._lock:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Played(Generic[T]):
-    """One answer being played: items, failures, and silence for so many seconds. `is_aborted`: closed before its end."""
+    """One answer being played: items, failures, silence for so many seconds. `is_aborted`: closed before its end."""
 
     def __init__(self, script: Sequence[T | Exception | float]) -> None:
         self._script = iter(script)

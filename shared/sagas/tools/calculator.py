@@ -24,7 +24,6 @@ TOKEN = re.compile(
     re.ASCII,
 )
 PRECEDENCE: Mapping[str, int] = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2}
-UNARY_PRECEDENCE = 3
 
 
 class Calculator:
