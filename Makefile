@@ -14,6 +14,7 @@ help:
 	@echo "make bench-gateways  a call through ours, LiteLLM's proxy and the Portkey gateway, in the same run"
 	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
 	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"
+	@echo "make fire      real servers left and killed in the middle of a chat turn"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1"
 	@echo "make payments  300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…"
