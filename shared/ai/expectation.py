@@ -10,7 +10,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
-from statistics import median_low
 from typing import cast
 
 from shared.ai.models import Model
@@ -88,8 +87,11 @@ class Expectation:
 
     def scale(self, model: Model) -> Fraction | None:
         """How many of the model's tokens make one of those we count ourselves; None before anything was seen."""
-        scales = [Fraction(each.reported, each.counted) for each in self._lengths(model) if each.counted]
-        return median_low(scales) if scales else None
+        telling = [each for each in self._lengths(model) if each.counted]
+        if not telling:
+            return None
+        median = sorted(telling, key=lambda each: each.reported / each.counted)[(len(telling) - 1) // 2]
+        return Fraction(median.reported, median.counted)
 
     def learn(self, model: Model, *, reported: int, counted: int) -> None:
         """An answer was this long, as the upstream counts and as we do. Never raises."""
