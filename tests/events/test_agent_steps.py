@@ -15,6 +15,7 @@ from shared.kernel.documents import Patch, PreconditionFailed
 from shared.kernel.events import Message
 from shared.platform.firestore.documents import connect
 from shared.platform.pubsub.publisher import PubSubPublisher
+from shared.sagas.leases import FREE
 from tests.support.processes import wait_for
 from tests.support.served import SECONDS_MAX, Person, kill, ledger_of
 
@@ -73,7 +74,8 @@ def as_if_its_lease_had_ended(documents, task_id: str) -> None:
 def is_brought_forward(documents, task_id: str) -> bool:
     """Whether the next sweep takes it up: whoever works at it is left in peace."""
     known = documents.get(task_path(task_id))
-    if known.data["due_at"] is None or known.data["lease"]["until"] > datetime.now(UTC):
+    lease = known.data.get("lease", FREE)  # whom nobody has claimed yet has none
+    if known.data["due_at"] is None or lease["until"] > datetime.now(UTC):
         return False
     try:
         documents.commit([Patch(known.path, {"due_at": to_datetime(0)}, known.version)])
