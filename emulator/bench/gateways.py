@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from emulator.bench import serving
 from emulator.bench.tables import milliseconds, percentile
 from emulator.ports import LOOPBACK, free_ports
 from emulator.seed import seed_models
-from emulator.settings import laptop_settings
 from emulator.suite import Suite
 from emulator.tools import ROOT
 
@@ -39,7 +39,6 @@ ROUNDS = 6
 CALLS_PER_ROUND = 128
 CALLS_ALONE = 50
 WARM_UP = 40
-START_SECONDS_MAX = 120
 MODEL = "gpt-4o-mini"
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 60}
 
@@ -60,7 +59,7 @@ def main() -> None:
     """Measure and print. Installs and starts what it needs, and ends it."""
     _install()
     with contextlib.ExitStack() as started, tempfile.TemporaryDirectory() as home:
-        upstream = started.enter_context(_upstream())
+        upstream = started.enter_context(serving.upstream())
         suite = started.enter_context(Suite(home=Path(home), only=("auth", "firestore", "pubsub")))
         os.environ.update(suite.environment())
         seed_models(suite.project)
@@ -149,32 +148,9 @@ def _call(url: str, headers: Mapping[str, str]) -> bool:
 
 
 @contextlib.contextmanager
-def _upstream() -> Iterator[str]:
-    """The stand-in provider, without a delay, in a process of its own."""
-    port = free_ports(["upstream"])["upstream"]
-    command = [sys.executable, "-m", "emulator.upstream", "--port", str(port)]
-    with _running(command, os.environ, f"http://{LOOPBACK}:{port}/v1/models"):
-        yield f"http://{LOOPBACK}:{port}"
-
-
-@contextlib.contextmanager
 def _ours(upstream: str, suite: Suite) -> Iterator[Gateway]:
     """`api` under functions-framework and its gunicorn, and users with credits who call with API keys."""
-    port = free_ports(["api"])["api"]
-    environment = {
-        **os.environ,
-        **laptop_settings(),
-        "AI_PLATFORM_API_KEY": "sk-laptop",
-        "AI_PLATFORM_BASE_URL": upstream,
-        "RATE_LIMIT_PER_MINUTE": "60000",
-        "RATE_LIMIT_BURST": "60000",
-        "FUNCTION_TARGET": "api",
-        "HOST": LOOPBACK,
-        "PORT": str(port),
-    }
-    api = f"http://{LOOPBACK}:{port}"
-    program = str(Path(sys.executable).parent / "functions-framework")
-    with _running([program], environment, f"{api}/v1/monitoring/health"):
+    with serving.api(upstream) as api:
         keys = [_bearer(_key(api, suite, number)) for number in range(USERS_MAX)]
         yield Gateway("ours, every call paid", f"{api}/v1/openai/chat/completions", keys)
 
@@ -192,7 +168,7 @@ def _litellm(upstream: str, home: str) -> Iterator[Gateway]:
     config.write_text(json.dumps(settings))  # JSON is YAML
     environment = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     command = [str(HOME / "litellm" / "bin" / "litellm"), "--config", str(config), "--host", LOOPBACK]
-    with _running([*command, "--port", str(port)], environment, f"http://{LOOPBACK}:{port}/health/liveliness"):
+    with serving.running([*command, "--port", str(port)], environment, f"http://{LOOPBACK}:{port}/health/liveliness"):
         url = f"http://{LOOPBACK}:{port}/v1/chat/completions"
         yield Gateway(f"LiteLLM {LITELLM}", url, [_bearer("sk-bench")])
 
@@ -203,36 +179,10 @@ def _portkey(upstream: str) -> Iterator[Gateway]:
     port = free_ports(["portkey"])["portkey"]
     server = HOME / "portkey" / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
     command = ["node", str(server), "--headless", f"--port={port}"]
-    with _running(command, {**os.environ, "NODE_ENV": "production"}, f"http://{LOOPBACK}:{port}/"):
+    with serving.running(command, {**os.environ, "NODE_ENV": "production"}, f"http://{LOOPBACK}:{port}/"):
         told = {"x-portkey-provider": "openai", "x-portkey-custom-host": f"{upstream}/v1"}
         url = f"http://{LOOPBACK}:{port}/v1/chat/completions"
         yield Gateway(f"Portkey {PORTKEY}", url, [{**_bearer("sk-laptop"), **told}])
-
-
-@contextlib.contextmanager
-def _running(command: list[str], environment: Mapping[str, str], health: str) -> Iterator[None]:
-    """A server of its own, once it answers; it is ended behind the block."""
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdout=quiet, stderr=quiet)
-    try:
-        _await(health, process)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    pause, deadline = threading.Event(), time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=10):
-                return
-        except urllib.error.HTTPError:
-            return  # it listens, and has no page there
-        except OSError:
-            pause.wait(0.2)
-    raise TimeoutError(f"nothing answers at {url}")
 
 
 def _key(api: str, suite: Suite, number: int) -> str:
