@@ -11,7 +11,7 @@ Admission, trimming, accrual and answers whose usage was not reported use this.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MESSAGE_OVERHEAD_TOKENS = 8
 """More than the role and delimiters that the templates of today's models put around one message (3 to 6)."""
@@ -47,6 +47,10 @@ class Usage:
     def counts(self) -> tuple[tuple[str, int], ...]:
         """The same as names and numbers, for the journal."""
         return (("input_tokens", self.input_tokens), ("output_tokens", self.output_tokens))
+
+    def within(self, output_at_most: int) -> "Usage":
+        """As much of it as is the user's to pay: output beyond what was asked for is not."""
+        return self if self.output_tokens <= output_at_most else replace(self, output_tokens=output_at_most)
 
 
 def at_most_tokens(text: str) -> int:

@@ -212,7 +212,7 @@ class AgentSlice:
             desk.record_thought(
                 thought,
                 body,
-                Owed(step=task.steps + 1, operation=held.operation, cost=rate.price(usage), usage=usage),
+                Owed(step=task.steps + 1, operation=held.operation, cost=rate.price(usage.within(cap)), usage=usage),
                 is_cut=is_cut,
             )
         except (LeaseLost, Rejected):

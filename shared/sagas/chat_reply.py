@@ -103,8 +103,7 @@ class Reply:
         self.finish_reason = CREDIT_LIMIT if reason == "length" and is_short_of_credits else reason
 
     def _price(self, usage: Usage) -> Micro:
-        asked_for = min(usage.output_tokens, self._plan.prompt.output_at_most)
-        return self._plan.rate.price(replace(usage, output_tokens=asked_for))
+        return self._plan.rate.price(usage.within(self._plan.prompt.output_at_most))
 
     def _counted_usage(self, counted: int, pieces: int) -> Usage:
         usage = self._reported or Usage(input_tokens=self._plan.prompt.input_expected, output_tokens=0)

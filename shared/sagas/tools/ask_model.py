@@ -84,7 +84,7 @@ class AskModel:
             upstream=model.upstream,
         )
         text, usage = self._answer(request, prompt.input_expected)
-        return Observation(text=text[:OBSERVATION_CHARACTERS_MAX], cost=rate.price(usage), usage=usage)
+        return Observation(text=text[:OBSERVATION_CHARACTERS_MAX], cost=rate.price(usage.within(cap)), usage=usage)
 
     def _model(self, model_id: str) -> Model:
         try:

@@ -16,6 +16,7 @@ from shared.kernel.errors import IdempotencyMismatch, InvalidValue
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
 from shared.ledger.commands import Close, Freeze
+from shared.platform.memory.chat_model import says
 from shared.sagas.agent_slice import ATTEMPTS_MAX
 from shared.sagas.agents import TASKS_LIVE_MAX, TaskRequest
 from shared.sagas.jobs import Turn
@@ -303,6 +304,22 @@ def test_usage_that_is_not_reported_is_estimated_and_never_beyond_the_budget():
 
     assert task.status == "completed"
     assert world.spent() == task.spent == 50_000
+
+
+def test_output_beyond_what_was_asked_for_is_not_the_users():
+    """Of a model that keeps to no limit: neither its thoughts nor its answers to questions."""
+    endless = Usage(input_tokens=100, output_tokens=1_000_000)
+    question = thinks("", ("ask_model", {"question": "How many?", "max_output_tokens": 20}))
+    thought = Thought(text="done", usage=endless)
+    world = AgentWorld(job=(question, thought), prices=BY_OUTPUT)
+    world.chat_model.scripts = [says("many", usage=endless)]
+    world.user()
+
+    task = world.run(world.begin())
+
+    assert task.status == "completed"
+    asked = world.thinker.requests[-1].max_output_tokens
+    assert world.spent() == task.spent == SAID + 20 * 200 + asked * 200 < 10 * CREDIT
 
 
 def test_the_cap_of_the_key_it_was_asked_for_with_counts_too(world):
