@@ -27,8 +27,8 @@ TURNS_PER_CONVERSATION = 5
 TURNS_LONG = 60
 """So many turns have more than the 100 messages that a prompt looks back."""
 SAMPLES = 200
-WARM_UP = 40
-"""After so many answers of a model its expected length is settled, and stored now and then only."""
+WARM_UP = 500
+"""By then the emulator's machine code is compiled, and a model's expected length is settled and stored now and then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ USERS_MAX = 16
 ROUNDS = 6
 CALLS_PER_ROUND = 128
 CALLS_ALONE = 50
-WARM_UP = 40
+WARM_UP = 300
+"""Of each, before any is measured: what runs on a virtual machine is compiled by then."""
 MODEL = "gpt-4o-mini"
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 60}
 
