@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from shared.ai.health import Health
     from shared.ai.models import Catalogue
     from shared.ai.preferences import Preferences
+    from shared.ai.profiles import UpstreamProfiles
     from shared.ai.tariff import Tariff
     from shared.sagas.models_sync import ModelsSync
 
@@ -50,3 +51,10 @@ class ModelParts(UserParts):
         from shared.ai.health import Health
 
         return Health(self.clock)
+
+    @part
+    def upstream_profiles(self) -> "UpstreamProfiles":
+        """How each upstream behaves."""
+        from shared.ai.profiles import upstream_profiles_of
+
+        return upstream_profiles_of(self.settings)

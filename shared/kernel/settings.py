@@ -13,6 +13,28 @@ T = TypeVar("T")
 SEED_BYTES = 32
 SLASHES_OF_A_BARE_HOST = 2
 LAPTOP_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
+UNKNOWN_UPSTREAM = "auto"
+"""The profile of an upstream of which nothing is known."""
+UPSTREAM_PROFILES = (
+    UNKNOWN_UPSTREAM,
+    "azure",
+    "bedrock",
+    "deepseek",
+    "google",
+    "groq",
+    "laptop",
+    "minimax",
+    "mistral",
+    "moonshot",
+    "nebius",
+    "ollama",
+    "openai",
+    "openrouter",
+    "together",
+    "vllm",
+    "xai",
+)
+"""Names of upstream profiles that a setting may choose."""
 
 
 class SettingsError(Exception):
@@ -29,11 +51,12 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
-    """One OpenAI-compatible provider beside the default one: the name that models know it by, address, key."""
+    """One OpenAI-compatible provider beside the default one: the name that models know it by, address, key, profile."""
 
     name: str
     base_url: str
     api_key: str = field(repr=False)
+    profile: str = UNKNOWN_UPSTREAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +69,7 @@ class Settings:
     ledger_signing_keys: tuple[SigningKey, ...]
     ai_platform_api_key: str = field(repr=False)
     ai_platform_base_url: str
+    ai_platform_profile: str
     ai_upstreams: tuple[UpstreamSettings, ...]
     default_model: str
     default_image_model: str
@@ -99,6 +123,7 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         ledger_signing_keys=read("LEDGER_SIGNING_KEY", None, parse_signing_keys),
         ai_platform_api_key=env.get("AI_PLATFORM_API_KEY") or "",
         ai_platform_base_url=read("AI_PLATFORM_BASE_URL", "https://api.openai.com/v1", _base_url),
+        ai_platform_profile=read("AI_PLATFORM_PROFILE", UNKNOWN_UPSTREAM, _profile),
         ai_upstreams=read("AI_UPSTREAMS", " ", lambda text: parse_upstreams(text, env)),
         default_model=env.get("DEFAULT_MODEL") or "gpt-4o-mini",
         default_image_model=env.get("DEFAULT_IMAGE_MODEL") or "gpt-image-1",
@@ -151,13 +176,14 @@ def _signing_key(part: str) -> SigningKey:
 
 
 UPSTREAM_NAME = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
-UPSTREAM_KEY = re.compile(r"AI_UPSTREAM_(?P<name>.+)_API_KEY")
+UPSTREAM_SETTING = re.compile(r"AI_UPSTREAM_.+_(API_KEY|PROFILE)")
 
 
 def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings, ...]:
-    """`name=url[,name=url…]`, each with its key in `AI_UPSTREAM_<NAME>_API_KEY`, if it needs one.
+    """Parse `name=url[,name=url…]`; `AI_UPSTREAM_<NAME>_API_KEY` and `AI_UPSTREAM_<NAME>_PROFILE` belong to each name.
 
-    Raises ValueError for a name twice or reserved, and for a key that is of none of them: it may be a slip of the pen.
+    Raises ValueError for a name twice or reserved, for an unknown profile, and for a key or profile that belongs to
+    none of the names: that may be a slip of the pen.
     """
     pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
     names = [name for name, _, _ in pairs]
@@ -167,13 +193,25 @@ def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings
         )
     if len(set(names)) != len(names):
         raise ValueError("names the same upstream twice")
-    keys = {name: f"AI_UPSTREAM_{name.upper().replace('-', '_')}_API_KEY" for name in names}
-    if strays := sorted(name for name in env if UPSTREAM_KEY.fullmatch(name) and name not in keys.values()):
+    prefixes = {name: f"AI_UPSTREAM_{name.upper().replace('-', '_')}" for name in names}
+    known = {f"{prefix}_{last}" for prefix in prefixes.values() for last in ("API_KEY", "PROFILE")}
+    if strays := sorted(name for name in env if UPSTREAM_SETTING.fullmatch(name) and name not in known):
         raise ValueError(f"has no upstream for {strays[0]}")
     return tuple(
-        UpstreamSettings(name=name, base_url=_base_url(url), api_key=env.get(keys[name]) or "")
+        UpstreamSettings(
+            name=name,
+            base_url=_base_url(url),
+            api_key=env.get(f"{prefixes[name]}_API_KEY") or "",
+            profile=_profile(env.get(f"{prefixes[name]}_PROFILE") or UNKNOWN_UPSTREAM),
+        )
         for name, _, url in pairs
     )
+
+
+def _profile(text: str) -> str:
+    if text not in UPSTREAM_PROFILES:
+        raise ValueError(f"names no known profile; known are {', '.join(UPSTREAM_PROFILES)}")
+    return text
 
 
 def _base_url(text: str) -> str:

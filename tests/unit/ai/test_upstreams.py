@@ -58,6 +58,11 @@ def test_upstreams_have_a_name_an_address_and_perhaps_a_key():
         ({"AI_UPSTREAMS": "a=ftp://a.example"}, "must be an http(s) URL"),
         ({"AI_UPSTREAMS": "a="}, "must be an http(s) URL"),
         ({"AI_UPSTREAM_ROUTR_API_KEY": "sk-secret"}, "has no upstream for AI_UPSTREAM_ROUTR_API_KEY"),
+        ({"AI_UPSTREAM_ROUTR_PROFILE": "openai"}, "has no upstream for AI_UPSTREAM_ROUTR_PROFILE"),
+        (
+            {"AI_UPSTREAMS": "a=https://a.example", "AI_UPSTREAM_A_PROFILE": "OpenAI"},
+            "names no known profile; known are",
+        ),
     ],
 )
 def test_a_slip_of_the_pen_is_named_without_the_secret(env, problem):

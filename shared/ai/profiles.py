@@ -1,0 +1,44 @@
+"""UpstreamProfiles of upstreams: how a provider behaves where OpenAI-compatible providers differ."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.ai.models import DEFAULT_UPSTREAM
+from shared.kernel.settings import UPSTREAM_PROFILES, Settings
+
+ABORT_ENDS_BILLING = frozenset({"openai", "azure"})
+"""UpstreamProfiles of providers that stop generating, and billing, when the connection is closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamProfile:
+    """Behaviour of one upstream.
+
+    `abort_ends_billing`: closing the connection of a streamed call ends what the provider bills. If False, the
+    provider generates, and bills, to the end of the answer.
+    """
+
+    abort_ends_billing: bool = False
+
+
+UNKNOWN_PROFILE = UpstreamProfile()
+PROFILES: Mapping[str, UpstreamProfile] = {
+    name: UpstreamProfile(abort_ends_billing=name in ABORT_ENDS_BILLING) for name in UPSTREAM_PROFILES
+}
+
+
+class UpstreamProfiles:
+    """The profile of each upstream, by the upstream's name in the settings."""
+
+    def __init__(self, by_upstream: Mapping[str, UpstreamProfile]) -> None:
+        self._by_upstream = by_upstream
+
+    def of(self, upstream: str) -> UpstreamProfile:
+        """Return the profile of this upstream. An upstream without one has the unknown profile."""
+        return self._by_upstream.get(upstream, UNKNOWN_PROFILE)
+
+
+def upstream_profiles_of(settings: Settings) -> UpstreamProfiles:
+    """Build the profiles that the settings name."""
+    others = {each.name: PROFILES[each.profile] for each in settings.ai_upstreams}
+    return UpstreamProfiles({DEFAULT_UPSTREAM: PROFILES[settings.ai_platform_profile], **others})
