@@ -23,6 +23,7 @@ from emulator.upstream import Upstream
 from tests.support.emulators import environment, laptop_settings, running
 from tests.support.endpoint import Endpoint
 
+pytest_plugins = ["tests.support.browsers"]
 WITHOUT_SOCKETS = ("unit", "properties", "api", "architecture")
 HERE = Path(__file__).parent
 

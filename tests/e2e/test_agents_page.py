@@ -1,7 +1,6 @@
 """Agent tasks in the playground, in a browser, at a desk and on a phone: steps appear, cancel and resume work."""
 
 import os
-import shutil
 import uuid
 from pathlib import Path
 
@@ -12,21 +11,11 @@ from tests.support.node import run_script
 
 SCRIPT = Path(__file__).parent / "js" / "agents.mjs"
 SECONDS_MAX = 600
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SLOW_MS = 15_000
 THINKING_MS = 1_500
 """So slow that a busy machine's browser still shows the steps one after the other."""
 WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}
 PLAN = [{"title": "compute", "status": "doing"}, {"title": "write it down", "status": "open"}]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A Chromium of this machine; set-up installs none, as it would need to be root."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser here: install one of {', '.join(BROWSERS)}, or name one in CHROMIUM")
-    return found
 
 
 def scripted(upstream, goals):

@@ -1,7 +1,6 @@
 """Credits bought in a real browser: through each provider's page and back, the balance changing before one's eyes."""
 
 import os
-import shutil
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +13,6 @@ from tests.support.node import run_script
 
 SCRIPT = Path(__file__).parent / "js" / "buying.mjs"
 SECONDS_MAX = 600
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MICRO = 1_000_000
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -31,15 +29,6 @@ PURCHASES: tuple[dict[str, Any], ...] = (
     {"name": "phone-card", "package": "taster", "provider": "stripe", "press": "paid", **PHONE},
     {"name": "phone-paypal", "package": "plus", "provider": "paypal", "press": "completed", **PHONE},
 )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A Chromium of this machine; set-up installs none, as it would need to be root."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser here: install one of {', '.join(BROWSERS)}, or name one in CHROMIUM")
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The hosted payment pages, as a person meets them on a desk and on a phone: one button for each way it can end."""
 
 import os
-import shutil
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +14,6 @@ from tests.support.processes import wait_for
 SCRIPT = Path(__file__).parent / "js" / "hosted.mjs"
 SECONDS_MAX = 600
 PATIENCE_SECONDS = 60
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 375, "height": 812}
 TOUCHABLE_PIXELS = 44
@@ -34,15 +32,6 @@ PAYPAL_PRESSES = {
     "declined": ["declined"],
     "cancel": ["cancel"],
 }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A Chromium of this machine; set-up installs none, as it would need to be root."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser here: install one of {', '.join(BROWSERS)}, or name one in CHROMIUM")
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -15,21 +14,11 @@ from tests.support.node import run_script
 
 SCRIPT = Path(__file__).parent / "js" / "pages.mjs"
 SECONDS_MAX = 600
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUESTION = "Tell me something, slowly."
 PICTURE = "A kingfisher over still water"
 CHUNK_DELAY_MS = 100
 PAINTING_MS = 2_000
 """So slow that a busy machine's browser still shows each of the states on the way."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A Chromium of this machine; set-up installs none, as it would need to be root."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser here: install one of {', '.join(BROWSERS)}, or name one in CHROMIUM")
-    return found
 
 
 @pytest.fixture(scope="module")
