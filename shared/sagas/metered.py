@@ -1,6 +1,6 @@
 """A metered call, as decided before anything happens: what is asked, at what price, and how much to hold for it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from shared.ai.tariff import Rate
 from shared.ai.tokens import Usage
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
+from shared.kernel.stopping import StopSignal
 from shared.ledger.commands import BudgetClaim
 
 STEP_TOKENS_MIN = 16
@@ -35,6 +36,10 @@ class Asked:
     is_streamed: bool = True
     principal: str = ""
     budgets: tuple[BudgetClaim, ...] = ()
+    request_id: str = ""
+    """The call's X-Request-Id; empty for a call that nobody can name."""
+    stop: StopSignal = field(default_factory=StopSignal, compare=False, repr=False)
+    """Given once somebody asks this call to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
