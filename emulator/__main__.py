@@ -25,6 +25,7 @@ from emulator.suite import EMULATORS, STORAGE, Suite
 from emulator.tools import ROOT
 from emulator.upstream import Upstream
 from emulator.walk import Walk, WalkError
+from shared.ai.profiles import PROFILES
 
 PROJECT = "demo-laptop"
 PORTS = {
@@ -38,6 +39,7 @@ PORTS = {
     "paypal": 4012,
 }
 STAND_IN_DELAY_MS = 25
+STAND_IN_PROFILE = "laptop"
 POLL_SECONDS = 1.0
 
 
@@ -89,7 +91,7 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
     chosen.home.mkdir(parents=True, exist_ok=True)
     settings = laptop_settings()
     with contextlib.ExitStack() as stack:
-        settings |= provider(stack, settings, ports["ai"])
+        settings |= provider(stack, settings, ports["ai"], screen)
         payments = payment_providers(stack, settings, ports, chosen.home.resolve())
         settings |= payments.settings
         emulator_ports = {name: ports[name] for name in (*EMULATORS, STORAGE)}
@@ -123,13 +125,23 @@ def chosen_ports(text: str) -> dict[str, int]:
     return {**PORTS, **replaced}
 
 
-def provider(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int) -> dict[str, str]:
-    """The model provider that the settings name is used as it is; otherwise a stand-in is started."""
-    named = os.environ.get("AI_PLATFORM_BASE_URL") or settings.get("AI_PLATFORM_BASE_URL")
-    key = os.environ.get("AI_PLATFORM_API_KEY") or settings.get("AI_PLATFORM_API_KEY") or "sk-laptop"
-    if not named:
-        named = stack.enter_context(Upstream(port=port, delay_ms=STAND_IN_DELAY_MS)).url
-    return {"AI_PLATFORM_BASE_URL": named, "AI_PLATFORM_API_KEY": key}
+def provider(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int, screen: Screen) -> dict[str, str]:
+    """Use the model provider that the settings name as it is; otherwise start a stand-in with the profile they name.
+
+    Raises LaptopProblem for an unknown profile.
+    """
+    given = {**settings, **{name: value for name, value in os.environ.items() if value}}
+    key = given.get("AI_PLATFORM_API_KEY") or "sk-laptop"
+    if named := given.get("AI_PLATFORM_BASE_URL"):
+        return {"AI_PLATFORM_BASE_URL": named, "AI_PLATFORM_API_KEY": key}
+    profile = given.get("AI_PLATFORM_PROFILE") or STAND_IN_PROFILE
+    if profile not in PROFILES:
+        raise LaptopProblem(f"AI_PLATFORM_PROFILE must be one of {', '.join(PROFILES)}.")
+    ends = PROFILES[profile].abort_ends_billing
+    url = stack.enter_context(Upstream(port=port, delay_ms=STAND_IN_DELAY_MS, ends=ends)).url
+    kept = "ends the bill" if ends else "is billed to the end of the answer"
+    screen.line(f"  model provider: a stand-in with profile {profile}; a call that is aborted {kept}")
+    return {"AI_PLATFORM_BASE_URL": url, "AI_PLATFORM_API_KEY": key, "AI_PLATFORM_PROFILE": profile}
 
 
 def walk(suite: Suite, screen: Screen, shops: Mapping[str, str]) -> bool:

@@ -8,7 +8,8 @@ import openai
 import pytest
 import requests
 
-from emulator.upstream import REPLY, Upstream, count_input, tokens_of
+from emulator.provider.tokens import chat_tokens
+from emulator.upstream import REPLY, Upstream, tokens_of
 from tests.support.processes import wait_for
 
 QUESTION = [{"role": "user", "content": "How are you?"}]
@@ -40,7 +41,7 @@ def test_a_plain_answer_and_a_stream_say_and_count_the_same(client: openai.OpenA
 
     assert plain.choices[0].message.content == REPLY == text_of(chunks)
     assert plain.usage == chunks[-1].usage
-    assert plain.usage.prompt_tokens == count_input(QUESTION) > 0
+    assert plain.usage.prompt_tokens == chat_tokens(QUESTION) > 0
     assert plain.usage.completion_tokens == len(tokens_of(REPLY)) > 30
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
 

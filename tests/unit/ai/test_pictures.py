@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.pictures import painted
+from emulator.provider.painting import painted
 from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture, picture_of
 from shared.platform.memory.image_model import png
 

@@ -1,0 +1,115 @@
+"""What the stand-in provider remembers: scripts that wait, requests that came, and what each call is billed."""
+
+import itertools
+import json
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulator.provider.shapes import response_input
+from emulator.provider.tokens import content_text
+
+Json = dict[str, Any]
+
+IN_THE_PROMPT = re.compile(r"<<stand-in (\{.*?\})>>", re.DOTALL)
+"""A script in the last user message, for one who cannot reach this process: `<<stand-in {"fail_after": 3}>>`."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Bill:
+    """What a call is billed. `output_tokens` holds `reasoning_tokens`, which nobody sees; images are painted ones."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    delivered_tokens: int = 0
+    images: int = 0
+    is_reported: bool = False
+
+    def as_json(self) -> Json:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """One request as the journal tells it.
+
+    `outcome` is open, answered, refused, cut (by a script) or aborted (the client went away). `whole` is what the call
+    is billed if it is generated to its end.
+    """
+
+    id: int
+    path: str
+    body: Json
+    outcome: str = "open"
+    status: int = 200
+    chunks_sent: int = 0
+    usage: Json | None = None
+    finish_reason: str | None = None
+    bill: Bill = field(default_factory=Bill)
+    whole: Bill = field(default_factory=Bill)
+    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def as_json(self) -> Json:
+        told = {name: getattr(self, name) for name in self.__slots__ if name not in {"bill", "whole", "gate"}}
+        return {**told, "bill": self.bill.as_json()}
+
+    def bill_to_the_end(self) -> None:
+        """Bill all that would have been generated; what was delivered stays as it is."""
+        for name in ("input_tokens", "output_tokens", "reasoning_tokens", "images"):
+            setattr(self.bill, name, getattr(self.whole, name))
+
+
+@dataclass(slots=True)
+class State:
+    """The scripts that wait and the requests that came, for all threads of one server."""
+
+    delay_ms: int = 0
+    ends: bool = False
+    scripts: list[Json] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def take(self, body: Json) -> Json:
+        """The script for this request, used once more, and what the prompt scripts itself; empty if nothing fits."""
+        asked = asked_text(body)
+        own = IN_THE_PROMPT.search(asked)
+        return {**self._waiting(asked, body.get("model")), **(json.loads(own.group(1)) if own else {})}
+
+    def _waiting(self, asked: str, model: Any) -> Json:
+        with self.lock:
+            for script in self.scripts:
+                if script.get("contains", "") in asked and script.get("model") in {None, model}:
+                    if script.get("times", 1) == 1:
+                        self.scripts.remove(script)
+                    elif script.get("times", 1) > 1:
+                        script["times"] -= 1
+                    return dict(script)
+        return {}
+
+    def note(self, path: str, body: Json) -> Seen:
+        with self.lock:
+            seen = Seen(id=next(self.numbers), path=path, body=body)
+            self.seen.append(seen)
+        return seen
+
+    def go(self, contains: str = "", steps: int = 1) -> None:
+        """Let the calls whose question contains this pass the next `steps` chunks at which they wait."""
+        with self.lock:
+            waiting = [seen for seen in self.seen if contains in asked_text(seen.body)]
+        for seen in waiting:
+            seen.gate.release(steps)
+
+    def clear(self) -> None:
+        with self.lock:
+            self.scripts.clear()
+            self.seen.clear()
+
+
+def asked_text(body: Json) -> str:
+    """The text of the last user message, or of the prompt."""
+    said = body.get("messages") or response_input(body)
+    asked = next((content_text(m.get("content")) for m in reversed(said) if m.get("role") == "user"), None)
+    return str(body.get("prompt", "")) if asked is None else asked
