@@ -64,7 +64,7 @@ def _stand_in_for_stripe(found: PaymentProviders, stripe: StripeStandIn) -> None
 
 
 def _stand_in_for_paypal(found: PaymentProviders, paypal: PayPalStandIn, roots: Path) -> None:
-    roots.write_text(paypal.root_pem)
+    roots.write_text(paypal.authorities_pem)
     found.stand_ins["paypal_webhook"] = paypal
     found.addresses["paypal"] = paypal.url
     found.settings |= {

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from shared.payments.packages import Packages
     from shared.payments.ports import ProviderName, Webhooks
     from shared.payments.store import Payments
+    from shared.platform.paypal.vouching import PayPalVouching
     from shared.sagas.checkout import Checkouts
     from shared.sagas.payment_inbox import PaymentInbox
     from shared.sagas.refunds import Refunds
@@ -73,6 +74,24 @@ class PaymentParts(LedgerParts):
             api_base=self.settings.paypal_api_base,
             roots=self.settings.paypal_webhook_roots,
             clock=self.clock,
+            documents=self.documents,
+            alerts=self.alerts,
+            vouching=(lambda: self.paypal_vouching) if self.settings.paypal_client_secret else None,
+        )
+
+    @part
+    def paypal_vouching(self) -> "PayPalVouching":
+        """PayPal's own check of signatures. Its SDK is loaded only when it is asked."""
+        from shared.platform.paypal.vouching import PayPalVouching
+
+        settings = self.settings
+        return PayPalVouching(
+            api_base=settings.paypal_api_base,
+            client_id=settings.paypal_client_id,
+            client_secret=settings.paypal_client_secret,
+            webhook_id=settings.paypal_webhook_id,
+            clock=self.clock,
+            alerts=self.alerts,
         )
 
     @part

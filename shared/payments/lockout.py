@@ -1,29 +1,42 @@
-"""A provider that does not accept our credentials: an operator's to mend, told now and then, not with every call."""
+"""Alerts of a fault that lasts: told at first, then now and then, not with every call."""
 
 import threading
 
 from shared.kernel.clock import MINUTE, Clock, Millis
-from shared.kernel.events import Alerts
+from shared.kernel.events import Alerts, Field
 from shared.payments.ports import ProviderName
 
 QUIET: Millis = 5 * MINUTE
 
 
-class Lockout:
-    """Tells operators. Safe to share between threads."""
+class Reminder:
+    """Raises one alert at first and again after each quiet time. Safe to share between threads."""
 
-    def __init__(self, provider: ProviderName, alerts: Alerts, clock: Clock) -> None:
-        self._provider = provider
+    def __init__(self, event: str, alerts: Alerts, clock: Clock, quiet: Millis) -> None:
+        self._event = event
         self._alerts = alerts
         self._clock = clock
+        self._quiet = quiet
         self._lock = threading.Lock()
         self._quiet_until: Millis = 0
 
-    def tell(self, call: str) -> None:
-        """This call was refused for want of good credentials."""
+    def tell(self, **fields: Field) -> None:
+        """Alert operators of the fault, unless they were alerted within the quiet time."""
         with self._lock:
             now = self._clock.now()
             if now < self._quiet_until:
                 return
-            self._quiet_until = now + QUIET
-        self._alerts.alert("provider_locked_out", provider=self._provider, call=call)
+            self._quiet_until = now + self._quiet
+        self._alerts.alert(self._event, **fields)
+
+
+class Lockout:
+    """A provider that does not accept our credentials: an operator's to mend."""
+
+    def __init__(self, provider: ProviderName, alerts: Alerts, clock: Clock) -> None:
+        self._provider = provider
+        self._reminder = Reminder("provider_locked_out", alerts, clock, QUIET)
+
+    def tell(self, call: str) -> None:
+        """Say that this call was refused for want of good credentials."""
+        self._reminder.tell(provider=self._provider, call=call)

@@ -163,7 +163,7 @@ def test_nothing_personal_is_stored():
 
 def test_an_event_of_paypal_s_comes_in_the_same_way(tmp_path):
     roots = tmp_path / "roots.pem"
-    roots.write_text(authority().root_pem)
+    roots.write_text(authority().authorities_pem)
     certificate = authority().issue()
     site = Site(PAYPAL_API_BASE="http://127.0.0.1:1")
     site.webhooks = PayPalWebhooks(
@@ -171,6 +171,8 @@ def test_an_event_of_paypal_s_comes_in_the_same_way(tmp_path):
         api_base="http://127.0.0.1:1",
         roots=str(roots),
         clock=SystemClock(),
+        documents=site.inside,
+        alerts=site.alerts,
         fetch_certificate=lambda url: certificate.chain.encode(),
     )
     now = rfc3339(site.services.clock.now())

@@ -13,6 +13,7 @@ from types import FrameType
 
 import pytest
 
+from emulator.stand_ins.paypal.certificates import authority
 from functions.edge import MalformedEvent, deliver
 from shared.ai.completions import ChatCompletions
 from shared.bootstrap import in_memory
@@ -23,6 +24,7 @@ from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Re
 from shared.payments.ports import Notice
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
+from shared.platform.paypal.certificates import Certificates, source_of
 from shared.sagas.agents import TaskRequest
 from shared.sagas.chat_answer import TurnRequest
 from shared.sagas.checkout import Wanted
@@ -159,7 +161,15 @@ def _live(services):
     _operate(services, admin, user.uid)
     _bury(services)
     _hear(services)
+    _know_a_certificate(services)
     _leave(services, user.uid)
+
+
+def _know_a_certificate(services):
+    issued = authority().issue()
+    certificates = Certificates(lambda url: issued.chain.encode(), "", services.clock, services.documents)
+    source = source_of(f"https://api.paypal.com{issued.path}", "https://api-m.paypal.com")
+    certificates.remember(source, certificates.chain(source))
 
 
 def _spend(services, uid):

@@ -9,6 +9,7 @@ from flask import Flask, request
 from werkzeug.serving import make_server
 
 from emulator.stand_ins.paypal import PayPalStandIn
+from emulator.stand_ins.paypal.certificates import stranger
 from emulator.stand_ins.stripe import StripeStandIn
 from emulator.stand_ins.wire import Answer, Server
 from functions.payment_webhooks import receive
@@ -36,6 +37,8 @@ class Site:
             "STRIPE_SECRET_KEY": stripe.secret_key,
             "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
             "PAYPAL_API_BASE": paypal.url,
+            "PAYPAL_CLIENT_ID": paypal.client_id,
+            "PAYPAL_CLIENT_SECRET": paypal.client_secret,
             "PAYPAL_WEBHOOK_ID": paypal.webhook_id,
             "PAYPAL_WEBHOOK_ROOTS": roots,
         }
@@ -109,7 +112,7 @@ def served(app: Flask) -> Iterator[str]:
 def site(tmp_path):
     with StripeStandIn() as stripe, PayPalStandIn() as paypal:
         roots = tmp_path / "roots.pem"
-        roots.write_text(paypal.root_pem)
+        roots.write_text(paypal.authorities_pem)
         made = Site(stripe, paypal, str(roots))
         with served(made.app()) as url:
             stripe.target(urls=[f"{url}/stripe"])
@@ -217,7 +220,7 @@ def test_what_paypal_would_not_sign_does_not_arrive(site, signing):
 
 @pytest.mark.parametrize(
     "issue",
-    [{"is_trusted": False}, {"is_chain_whole": False}, {"common_name": "www.paypal.com"}, {"ends_in_days": -0.5}],
+    [{"is_trusted": False}, {"common_name": "www.paypal.com"}, {"ends_in_days": -0.5}],
 )
 def test_a_certificate_that_proves_nothing_brings_nothing(site, issue):
     site.paypal.hold()
@@ -226,6 +229,22 @@ def test_a_certificate_that_proves_nothing_brings_nothing(site, issue):
 
     assert site.paypal.deliver(site.paypal.pending()[-1]["id"], certificate=certificate) == 400
     assert site.notices("paypal") == {}
+
+
+def test_paypal_vouches_for_a_leaf_whose_issuer_is_unknown_here(tmp_path):
+    with StripeStandIn() as stripe, PayPalStandIn() as paypal:
+        roots = tmp_path / "roots.pem"
+        roots.write_text(stranger().authorities_pem)
+        site = Site(stripe, paypal, str(roots))
+        with served(site.app()) as url:
+            paypal.target(urls=[f"{url}/paypal"])
+            paypal.hold()
+            site.buy_with_paypal()
+            delivery = paypal.pending()[-1]["id"]
+
+            assert paypal.deliver(delivery) == 200
+            assert len(paypal.requests(path="verify-webhook-signature")) == 1
+            assert len(site.notices("paypal")) == 1
 
 
 def test_a_true_event_of_the_other_mode_is_parked(site):

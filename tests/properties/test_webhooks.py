@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from shared.kernel.clock import SECOND
 from shared.payments.ports import Notice, WebhookRefused
+from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.paypal.webhooks import HEADERS, PayPalWebhooks
 from shared.platform.stripe.webhooks import StripeWebhooks
 
@@ -89,6 +91,8 @@ def test_nothing_unsigned_is_paypal_s_and_nobody_is_asked(raw, headers):
         api_base="https://api-m.paypal.com",
         roots="",
         clock=ManualClock(),
+        documents=MemoryDocuments(),
+        alerts=MemoryAlerts(),
         fetch_certificate=fetch,
     )
 

@@ -119,6 +119,7 @@ SERVER_ONLY = tuple(
         "payment_refunds/{id}",
         "payment_sagas/{id}",
         "turns/{id}",
+        "webhook_certificates/{id}",
     )
 )
 

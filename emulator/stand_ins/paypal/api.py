@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import re
+import zlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import parse_qs, urlencode
 
 from emulator.stand_ins.idempotency import KeyInUse, KeyMismatch, Keys
 from emulator.stand_ins.paypal.certificates import PATH as CERTIFICATES
-from emulator.stand_ins.paypal.certificates import Certificate
+from emulator.stand_ins.paypal.certificates import SIGNER, Certificate, authority
 from emulator.stand_ins.paypal.errors import PayPalError, debug_id, invalid, missing, refused_token, unprocessable
 from emulator.stand_ins.paypal.money import Money
 from emulator.stand_ins.stand_in import Pause, token
@@ -34,6 +35,19 @@ DISPUTE_SUMMARY = (
     "dispute_channel",
     "links",
 )
+EVENTS = "/v1/notifications/webhooks-events"
+LINKS_HOST = "https://api.sandbox.paypal.com"
+SIGNATURE_FIELDS = (
+    "auth_algo",
+    "cert_url",
+    "transmission_id",
+    "transmission_sig",
+    "transmission_time",
+    "webhook_id",
+    "webhook_event",
+)
+EVENT_IN_BODY = re.compile(rb"(?s)^.*?\"webhook_event\"\s*:\s*")
+"""All that stands before the event in a question about a signature."""
 SCOPE = "https://uri.paypal.com/services/payments/payment https://uri.paypal.com/services/disputes/read-seller"
 
 Handler = Callable[..., Answer]
@@ -49,14 +63,14 @@ class Api:
         keys: Keys,
         client_id: str,
         client_secret: str,
-        url: str,
+        webhook_id: str,
         now: Callable[[], float],
         announce_again: Callable[[str], None],
     ) -> None:
         self._money = money
         self._keys = keys
         self._client = f"{client_id}:{client_secret}"
-        self._url = url
+        self._webhook_id = webhook_id
         self._now = now
         self._announce_again = announce_again
         self._tokens: dict[str, float] = {}
@@ -72,9 +86,11 @@ class Api:
                 ("GET", "/v2/payments/refunds/*", self._get_refund),
                 ("GET", "/v1/customer/disputes", self._list_disputes),
                 ("GET", "/v1/customer/disputes/*", self._get_dispute),
-                ("GET", "/v1/notifications/webhooks-events", self._list_events),
+                ("GET", EVENTS, self._list_events),
+                ("GET", f"{EVENTS}/", self._list_events),
                 ("GET", "/v1/notifications/webhooks-events/*", self._get_event),
                 ("POST", "/v1/notifications/webhooks-events/*/resend", self._resend),
+                ("POST", "/v1/notifications/verify-webhook-signature", self._verify_signature),
             )
         ]
 
@@ -193,8 +209,12 @@ class Api:
             and each["update_time"] >= asked.get("update_time_after", asked.get("start_time", ""))
         ]
         size = _page_size(asked, PAGE_SIZE)
-        items = [{name: each[name] for name in DISPUTE_SUMMARY} for each in found[:size]]
-        links = [{"href": f"{self._url}{request.path}", "rel": "self", "method": "GET"}]
+        start = int(asked.get("next_page_token", "0") or "0")
+        items = [{name: each[name] for name in DISPUTE_SUMMARY} for each in found[start : start + size]]
+        links = [{"href": f"{LINKS_HOST}{request.path}", "rel": "self", "method": "GET"}]
+        if start + size < len(found):
+            query = urlencode({**asked, "page_size": size, "next_page_token": start + size})
+            links.append({"href": f"{LINKS_HOST}{request.path}?{query}", "rel": "next", "method": "GET"})
         return _told({"items": items, "links": links})
 
     def _get_dispute(self, dispute_id: str, request: Request) -> Answer:
@@ -202,8 +222,28 @@ class Api:
 
     # ── webhook events ───────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _verify_signature(self, request: Request) -> Answer:
+        """Check a signature over the bytes of the event as they stand in the body."""
+        asked = _body(request)
+        for name in SIGNATURE_FIELDS:
+            if name not in asked:
+                raise invalid("MISSING_REQUIRED_PARAMETER", name)
+        raw = EVENT_IN_BODY.sub(b"", request.body).rstrip()[:-1]
+        return _told({"verification_status": "SUCCESS" if self._is_own(asked, raw) else "FAILURE"})
+
+    def _is_own(self, asked: Json, raw: bytes) -> bool:
+        certificate = self.certificates.get(str(asked["cert_url"]).rpartition("/")[2])
+        if certificate is None or not authority().has_issued(certificate.chain, SIGNER):
+            return False
+        message = f"{asked['transmission_id']}|{asked['transmission_time']}|{self._webhook_id}|{zlib.crc32(raw)}"
+        signature = base64.b64encode(certificate.sign(message.encode())).decode()
+        return bool(asked["webhook_id"] == self._webhook_id and asked["transmission_sig"] == signature)
+
     def _list_events(self, request: Request) -> Answer:
-        """The newest first, of the last thirty days; `next` leads on, by a page's number."""
+        """The newest first, of the last thirty days. `next` leads on, with a slash before its query, as PayPal's does.
+
+        A link names PayPal's own host, even where the call came in by another name.
+        """
         asked = request.asked()
         since = max(_seconds(asked, "start_time", 0.0), self._now() - EVENT_SECONDS)
         until = _seconds(asked, "end_time", self._now() + 1)
@@ -214,12 +254,16 @@ class Api:
             and asked.get("event_type") in {None, event["event_type"]}
             and asked.get("transaction_id") in {None, event["resource"].get("id")}
         ]
-        size, number = _page_size(asked, PAGE_SIZE), int(asked.get("page", "1"))
-        page = found[(number - 1) * size : number * size]
-        links = [{"href": f"{self._url}{request.path}?{request.query}", "rel": "self", "method": "GET"}]
-        if number * size < len(found):
-            query = urlencode({**asked, "page_size": size, "page": number + 1})
-            links.append({"href": f"{self._url}{request.path}?{query}", "rel": "next", "method": "GET"})
+        size = _page_size(asked, PAGE_SIZE)
+        ids = [event["id"] for event in found]
+        start = ids.index(asked["index_id"]) + 1 if asked.get("index_id") in ids else 0
+        page = found[start : start + size]
+        links = [{"href": f"{LINKS_HOST}{EVENTS}/?{request.query}", "rel": "self", "method": "GET"}]
+        if start + size < len(found):
+            last = page[-1]
+            moved = {"move_to": "next", "index_time": last["create_time"], "index_id": last["id"]}
+            query = urlencode({**asked, "page_size": size, **moved})
+            links.append({"href": f"{LINKS_HOST}{EVENTS}/?{query}", "rel": "next", "method": "GET"})
         return _told({"events": page, "count": len(page), "links": links})
 
     def _get_event(self, event_id: str, request: Request) -> Answer:

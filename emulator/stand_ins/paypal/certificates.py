@@ -10,6 +10,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SIGNER = "messageverificationcerts.sandbox.paypal.com"
@@ -78,8 +79,23 @@ class Authority:
 
     @property
     def root_pem(self) -> str:
-        """What a verifier must trust in order to accept what this authority issues."""
+        """The root certificate of this authority."""
         return _pem(self._root)
+
+    @property
+    def authorities_pem(self) -> str:
+        """The root and the intermediate: all that a verifier needs beside a leaf that is served alone."""
+        return _pem(self._root) + _pem(self._intermediate)
+
+    def has_issued(self, chain: str, name: str) -> bool:
+        """Return True if the first certificate of `chain` is valid now, bears `name` and comes from this authority."""
+        leaf = x509.load_pem_x509_certificate(chain.encode())
+        policy = verification.PolicyBuilder().store(verification.Store([self._root]))
+        try:
+            policy.build_server_verifier(x509.DNSName(name)).verify(leaf, [self._intermediate])
+        except verification.VerificationError:
+            return False
+        return True
 
     def issue(
         self,
@@ -88,14 +104,15 @@ class Authority:
         names: list[str] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        is_chain_whole: bool = True,
+        is_chain_whole: bool = False,
         is_authority: bool = False,
         usages: Sequence[x509.ObjectIdentifier] = USAGES,
         key: int | Bearer = 2,
     ) -> Certificate:
         """A certificate for signing webhooks: by default a good one, valid for a year from yesterday.
 
-        names: its DNS names, the common name if None. Without `is_chain_whole` the intermediate is not served with it.
+        names: its DNS names, the common name if None. The leaf is served alone, as PayPal has done, unless
+        `is_chain_whole` adds the intermediate.
         key: which of the process's keys it vouches for; or one that it does not sign with.
         """
         starts = since or datetime.now(UTC) - timedelta(days=1)

@@ -67,16 +67,16 @@ class PayPalStandIn(StandIn):
             keys=self._keys,
             client_id=client_id,
             client_secret=client_secret,
-            url=self.url,
+            webhook_id=webhook_id,
             now=self.now,
             announce_again=lambda event: self.announce_again(event=event),
         )
         self._certificate = self.serve(certificates.authority().issue())
 
     @property
-    def root_pem(self) -> str:
-        """The root certificate that a verifier has to trust."""
-        return certificates.authority().root_pem
+    def authorities_pem(self) -> str:
+        """The root that a verifier has to trust, and the intermediate that is not served with a leaf."""
+        return certificates.authority().authorities_pem
 
     # ── payers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -206,7 +206,7 @@ class PayPalStandIn(StandIn):
         names: list[str] | None = None,
         starts_in_days: float = -1,
         ends_in_days: float = certificates.LEAF_DAYS,
-        is_chain_whole: bool = True,
+        is_chain_whole: bool = False,
         is_trusted: bool = True,
     ) -> str:
         """Issue and serve a certificate, good or bad; its id. One that is not trusted comes from a stranger."""

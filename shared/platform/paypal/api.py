@@ -41,16 +41,17 @@ class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """What PayPal answers to this; `path` begins with a slash. Raises the SDK's errors, and requests' own."""
-        answer = self.request(f"{self.endpoint}{path}", method, body, dict(headers or {}))
-        if not isinstance(answer, dict):
-            raise TypeError("PayPal answered something else than an object")
-        return answer
+        return _object(self.request(f"{self.endpoint}{path}", method, body, dict(headers or {})))
+
+    def post_bytes(self, path: str, body: bytes) -> dict[str, Any]:
+        """Send a body of JSON as it is. Raises as `call` does."""
+        return _object(self.request(f"{self.endpoint}{path}", "POST", body))
 
     def request(
         self,
         url: str,
         method: str,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         headers: Mapping[str, str] | None = None,
         refresh_token: str | None = None,
     ) -> Any:
@@ -70,13 +71,19 @@ class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
         return self.handle_response(response, response.content.decode())
 
     def _send(
-        self, url: str, method: str, body: Mapping[str, Any] | None, headers: Mapping[str, str] | None, token: str
+        self,
+        url: str,
+        method: str,
+        body: Mapping[str, Any] | bytes | None,
+        headers: Mapping[str, str] | None,
+        token: str,
     ) -> Any:
         own = {"Authorization": f"Bearer {token}", "Accept": "application/json", "User-Agent": self.user_agent}
         if body is None:
             return self.http_call(url, method, headers={**own, **(headers or {})})
         typed = {**own, "Content-Type": "application/json"}
-        return self.http_call(url, method, data=json.dumps(body), headers={**typed, **(headers or {})})
+        data = body if isinstance(body, bytes) else json.dumps(body)
+        return self.http_call(url, method, data=data, headers={**typed, **(headers or {})})
 
     def _token_now(self, *, refused: str) -> str:
         """A token that is good, and not the one that was just refused. Threads wait for one to ask."""
@@ -103,6 +110,12 @@ class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
             self._local.session = requests.Session()
         session: requests.Session = self._local.session
         return session
+
+
+def _object(answer: Any) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise TypeError("PayPal answered something else than an object")
+    return answer
 
 
 @contextmanager

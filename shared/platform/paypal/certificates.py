@@ -1,4 +1,4 @@
-"""The certificates that PayPal signs its webhooks with: where they may come from, and whom they must lead to."""
+"""The certificates that PayPal signs its webhooks with: where they come from, and which authorities vouch for them."""
 
 import re
 import threading
@@ -7,30 +7,37 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 
-from shared.kernel.clock import MINUTE, Clock, to_datetime
+from shared.kernel.clock import Clock
+from shared.kernel.documents import Create, Documents, PreconditionFailed
+from shared.kernel.errors import DomainError
 from shared.kernel.events import log
-from shared.payments.ports import ProviderUnavailable, WebhookNotConfigured, WebhookRefused
+from shared.payments.ports import WebhookNotConfigured, WebhookRefused
 from shared.platform.paypal.addresses import LIVE_HOSTS, SANDBOX_HOSTS, is_loopback
+from shared.platform.paypal.slots import Slots
 
 PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 PATH = re.compile(r"/v1/notifications/certs/[A-Za-z0-9_-]{1,128}", re.ASCII)
+AUTHORITIES = Path(__file__).with_name("authorities.pem")
 SIGNER = "messageverificationcerts.paypal.com"
 SIGNER_OF_SANDBOX = "messageverificationcerts.sandbox.paypal.com"
 KEY_BITS_MIN = 2_048
 CHAIN_MAX = 6
 CACHED_MAX = 16
 FETCHES_PER_MINUTE = 30
-"""Whoever sends us made-up addresses makes us ask PayPal; known certificates are served without asking."""
+"""For addresses that no verified notice has named yet. Verified addresses are stored, and take none of these."""
+COLLECTION = "webhook_certificates"
 
 Fetch = Callable[[str], bytes]
-"""The bytes at this address. Raises WebhookRefused for none or too many, ProviderUnavailable if it is not reached."""
+"""Fetch the bytes at this address. Raises WebhookRefused for none or too many, ProviderUnavailable if unreachable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,11 @@ class Source:
 
     url: str
     is_live: bool
+
+    @property
+    def signer(self) -> str:
+        """Return the host name that the certificate must bear."""
+        return SIGNER if self.is_live else SIGNER_OF_SANDBOX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,35 +89,65 @@ def parse_chain(pem: bytes) -> Chain:
     return Chain(leaf=leaf, between=between)
 
 
-def signer_key(chain: Chain, roots: verification.Store, name: str, times: Sequence[datetime]) -> rsa.RSAPublicKey:
-    """The key of a certificate that leads to a root and bears this name, at each of these times.
+def leaf_key(leaf: x509.Certificate, name: str, times: Sequence[datetime]) -> rsa.RSAPublicKey:
+    """Return the key of a certificate that bears `name` and is valid at each of `times`, whoever issued it.
 
-    Raises WebhookRefused. The rules are those for TLS servers: names, dates, key usages, lengths of chains.
+    Raises WebhookRefused.
     """
-    for time in times:
-        policy = verification.PolicyBuilder().store(roots).time(time)
-        verifier = policy.build_server_verifier(x509.DNSName(name))
-        try:
-            verifier.verify(chain.leaf, list(chain.between))
-        except verification.VerificationError:
-            raise WebhookRefused("certificate") from None
-    key = chain.leaf.public_key()
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < KEY_BITS_MIN:
+    key = leaf.public_key()
+    is_valid = all(leaf.not_valid_before_utc <= time <= leaf.not_valid_after_utc for time in times)
+    if not is_valid or name not in _names(leaf) or not isinstance(key, rsa.RSAPublicKey) or key.key_size < KEY_BITS_MIN:
         raise WebhookRefused("certificate")
     return key
 
 
-def load_roots(path: str) -> verification.Store:
-    """The certificates in this file, or those that everybody trusts. Raises ValueError for a file without any."""
-    if not path:
+def _names(leaf: x509.Certificate) -> Sequence[str]:
+    try:
+        return leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
+    except (x509.ExtensionNotFound, ValueError):
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorities:
+    """Roots that are trusted, and intermediates for chains that are served without them."""
+
+    roots: verification.Store
+    between: Sequence[x509.Certificate]
+
+    def vouch_for(self, chain: Chain, name: str, times: Sequence[datetime]) -> bool:
+        """Return True if the chain leads to a root by the rules for TLS servers, at each of `times`."""
+        for time in times:
+            policy = verification.PolicyBuilder().store(self.roots).time(time)
+            verifier = policy.build_server_verifier(x509.DNSName(name))
+            try:
+                verifier.verify(chain.leaf, [*chain.between, *self.between])
+            except verification.VerificationError:
+                return False
+        return True
+
+
+def load_authorities(path: str) -> Authorities:
+    """Read the authorities in this file; without a path, the public roots and those that PayPal has used.
+
+    Self-issued certificates are roots, the others intermediates. Raises OSError, ValueError for a file without a root.
+    """
+    if path:
+        found = list(_readable(Path(path).read_bytes()))
+    else:
         import certifi
 
-        path = certifi.where()
-    return verification.Store([*_readable(Path(path).read_bytes())])
+        found = [*_readable(Path(certifi.where()).read_bytes()), *_readable(AUTHORITIES.read_bytes())]
+    return Authorities(
+        roots=verification.Store([each for each in found if each.issuer == each.subject]),
+        between=[each for each in found if each.issuer != each.subject],
+    )
 
 
 def _readable(bundle: bytes) -> Iterator[x509.Certificate]:
-    """Every certificate that can be read: public bundles carry old ones that break the rules of today."""
+    """Yield every certificate that can be read: public bundles carry old ones that break the rules of today."""
     for pem in PEM.findall(bundle):
         try:
             with warnings.catch_warnings():
@@ -117,49 +159,78 @@ def _readable(bundle: bytes) -> Iterator[x509.Certificate]:
 
 
 class Certificates:
-    """Chains by address, fetched once. Safe to share between threads."""
+    """Chains by address, fetched once; those of verified notices are stored. Safe to share between threads."""
 
-    def __init__(self, fetch: Fetch, roots: str, clock: Clock) -> None:
+    def __init__(self, fetch: Fetch, authorities: str, clock: Clock, documents: Documents) -> None:
         self._fetch = fetch
-        self._roots_path = roots
-        self._clock = clock
+        self._authorities_path = authorities
+        self._documents = documents
+        self._slots = Slots(clock, FETCHES_PER_MINUTE)
         self._lock = threading.Lock()
-        self._roots: verification.Store | None = None
-        self._chains: OrderedDict[str, Chain] = OrderedDict()
-        self._fetched_at: list[int] = []
+        self._authorities: Authorities | None = None
+        self._verified: OrderedDict[str, Chain] = OrderedDict()
+        self._unverified: OrderedDict[str, Chain] = OrderedDict()
 
-    def key(self, source: Source, sent_at: int) -> rsa.RSAPublicKey:
-        """The key that PayPal signs with. Raises WebhookRefused, ProviderUnavailable."""
-        name = SIGNER if source.is_live else SIGNER_OF_SANDBOX
-        times = [to_datetime(sent_at), to_datetime(self._clock.now())]
-        return signer_key(self._chain(source.url), self._trusted(), name, times)
-
-    def _trusted(self) -> verification.Store:
+    def chain(self, source: Source) -> Chain:
+        """Return the chain at this address. Raises WebhookRefused, ProviderUnavailable."""
         with self._lock:
-            if self._roots is None:
+            known = self._verified.get(source.url) or self._unverified.get(source.url)
+        if known is not None:
+            return known
+        stored = self._stored(source)
+        if stored is not None:
+            self._keep(self._verified, source, stored)
+            return stored
+        self._slots.take()
+        fetched = parse_chain(self._fetch(source.url))
+        self._keep(self._unverified, source, fetched)
+        return fetched
+
+    def are_vouched_for(self, chain: Chain, source: Source, times: Sequence[datetime]) -> bool:
+        """Return True if the chain leads to a root that is trusted. Raises WebhookNotConfigured without any root."""
+        return self._trusted().vouch_for(chain, source.signer, times)
+
+    def remember(self, source: Source, chain: Chain) -> None:
+        """Store the chain of a verified notice, so that later notices need no fetch. Never raises."""
+        with self._lock:
+            is_known = source.url in self._verified
+            self._unverified.pop(source.url, None)
+        self._keep(self._verified, source, chain)
+        if is_known:
+            return
+        pem = b"".join(each.public_bytes(Encoding.PEM) for each in (chain.leaf, *chain.between))
+        try:
+            self._documents.commit([Create(_path(source), {"v": 1, "url": source.url, "pem": pem})])
+        except PreconditionFailed:
+            pass
+        except DomainError as error:
+            log("webhook_certificate_not_stored", "WARNING", code=error.code)
+
+    def _trusted(self) -> Authorities:
+        with self._lock:
+            if self._authorities is None:
                 try:
-                    self._roots = load_roots(self._roots_path)
+                    self._authorities = load_authorities(self._authorities_path)
                 except (OSError, ValueError) as error:
                     log("webhook_roots_unreadable", "CRITICAL", kind=type(error).__name__)
                     raise WebhookNotConfigured from None
-            return self._roots
+            return self._authorities
 
-    def _chain(self, url: str) -> Chain:
-        with self._lock:
-            if url in self._chains:
-                self._chains.move_to_end(url)
-                return self._chains[url]
-            self._count_fetch()
-        chain = parse_chain(self._fetch(url))
-        with self._lock:
-            self._chains[url] = chain
-            while len(self._chains) > CACHED_MAX:
-                self._chains.popitem(last=False)
-        return chain
+    def _stored(self, source: Source) -> Chain | None:
+        try:
+            found = self._documents.get(_path(source))
+        except DomainError as error:
+            log("webhook_certificate_not_read", "WARNING", code=error.code)
+            return None
+        return None if found is None else parse_chain(bytes(found.data["pem"]))  # type: ignore[arg-type]  # ours
 
-    def _count_fetch(self) -> None:
-        now = self._clock.now()
-        self._fetched_at = [at for at in self._fetched_at if at > now - MINUTE]
-        if len(self._fetched_at) >= FETCHES_PER_MINUTE:
-            raise ProviderUnavailable("paypal")
-        self._fetched_at.append(now)
+    def _keep(self, chains: OrderedDict[str, Chain], source: Source, chain: Chain) -> None:
+        with self._lock:
+            chains[source.url] = chain
+            chains.move_to_end(source.url)
+            while len(chains) > CACHED_MAX:
+                chains.popitem(last=False)
+
+
+def _path(source: Source) -> str:
+    return f"{COLLECTION}/{sha256(source.url.encode()).hexdigest()[:32]}"

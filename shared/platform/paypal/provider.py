@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from paypalrestsdk import exceptions
 
-from shared.kernel.clock import DAY, Clock, Millis, rfc3339
+from shared.kernel.clock import DAY, HOUR, Clock, Millis, rfc3339
 from shared.kernel.events import Alerts
 from shared.kernel.ids import derived_id
 from shared.payments.fiat import Fiat
-from shared.payments.lockout import Lockout
+from shared.payments.lockout import Lockout, Reminder
 from shared.payments.ports import (
     Checkout,
     Notices,
@@ -45,6 +45,10 @@ WHOLE = {"Prefer": "return=representation"}
 CAPTURED = "order_already_captured"
 
 
+class UnexpectedLink(ValueError):
+    """A `next` link leads to another path than the listing's, or has no query."""
+
+
 class PayPalProvider:
     """See `PaymentProvider`. Safe to share between threads."""
 
@@ -53,6 +57,7 @@ class PayPalProvider:
         self._api = PayPalApi(api_base=api_base, client_id=client_id, client_secret=client_secret)
         self._clock = clock
         self._lockout = Lockout("paypal", alerts, clock)
+        self._unfollowed = Reminder("provider_listing_not_followed", alerts, clock, HOUR)
 
     @property
     def name(self) -> ProviderName:
@@ -103,7 +108,7 @@ class PayPalProvider:
         with calling("notices", self._lockout):
             page = self._api.call("GET", f"{EVENTS}?{cursor or urlencode(asked)}")
             items = [notice_of(event, is_live=self._is_live) for event in page["events"]]
-            return Notices(items=items, cursor=_next_query(page, EVENTS) if items else None)
+            return Notices(items=items, cursor=self._next_query(page, EVENTS))
 
     def _find(self, refs: Refs) -> tuple[Thing | None, Thing | None]:
         """A payment's order and the capture of it that counts, by any of its objects; one of them is there."""
@@ -148,11 +153,19 @@ class PayPalProvider:
         for _ in range(DISPUTES_PAGES_MAX):
             page = self._api.call("GET", f"{DISPUTES}?{query}")
             found += [self._get(DISPUTES, str(each["dispute_id"])) for each in page.get("items") or []]
-            following = _next_query(page, DISPUTES)
+            following = self._next_query(page, DISPUTES)
             if following is None:
                 return found
             query = following
         raise ValueError("PayPal lists without an end")
+
+    def _next_query(self, page: Thing, path: str) -> str | None:
+        """See `next_query`. Operators hear of a link that cannot be followed: without it, pages are missed."""
+        try:
+            return next_query(page, path)
+        except UnexpectedLink:
+            self._unfollowed.tell(provider="paypal", listing=path)
+            raise
 
     # ── act ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -225,10 +238,15 @@ def _order(checkout: Checkout) -> dict[str, Any]:
     return order
 
 
-def _next_query(page: Thing, path: str) -> str | None:
-    """The query of the next page, if there is one. Where it is asked is ours to say, not the link's."""
-    for link in page.get("links") or []:
-        parts = urlsplit(str(link.get("href")))
-        if link.get("rel") == "next" and parts.path.endswith(path) and parts.query:
-            return parts.query
-    return None
+def next_query(page: Thing, path: str) -> str | None:
+    """Return the query of the next page, or None on the last page.
+
+    The host is ours to choose, not the link's. Raises UnexpectedLink for a `next` link that leads elsewhere.
+    """
+    found = [str(link.get("href")) for link in page.get("links") or [] if link.get("rel") == "next"]
+    if not found:
+        return None
+    parts = urlsplit(found[0])
+    if parts.path.rstrip("/") != path or not parts.query:
+        raise UnexpectedLink(found[0])
+    return parts.query

@@ -5,16 +5,21 @@ https://developer.paypal.com/api/rest/webhooks/rest/#link-selfverificationmethod
 
 import binascii
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from shared.kernel.clock import DAY, HOUR, SECOND, Clock, Millis, parse_rfc3339
+from shared.kernel.clock import DAY, HOUR, SECOND, Clock, Millis, parse_rfc3339, to_datetime
+from shared.kernel.documents import Documents
+from shared.kernel.events import Alerts, log
+from shared.payments.lockout import Reminder
 from shared.payments.ports import Notice, WebhookNotConfigured, WebhookRefused
 from shared.payments.raw_events import checked, event_in, lower_case
-from shared.platform.paypal.certificates import Certificates, Fetch, source_of
+from shared.platform.paypal.certificates import Certificates, Fetch, Source, leaf_key, source_of
 from shared.platform.paypal.events import NotAnEvent, notice_of
 from shared.platform.paypal.fetching import fetch
 
@@ -31,35 +36,81 @@ STALE_AFTER: Millis = 3 * DAY + 1 * HOUR
 """PayPal tries for three days, and does not say whether it stamps each try anew. That a true event comes late or twice
 does no harm (it is stored once, and only nudges), so nothing is won by turning late ones away."""
 FUTURE_AFTER: Millis = 300 * SECOND
+REMIND_AFTER: Millis = HOUR
+
+
+class Vouches(Protocol):
+    """Asks PayPal whether a notice is its own."""
+
+    def vouches_for(self, raw: bytes, headers: Mapping[str, str]) -> bool:
+        """See `PayPalVouching.vouches_for`."""
+        ...
 
 
 class PayPalWebhooks:
-    """See `Webhooks`. The mode of a notice is that of the certificate it was signed with."""
+    """See `Webhooks`. The mode of a notice is that of the certificate it was signed with.
+
+    `vouching` makes the check that is asked about notices whose certificate leads to no known root. None: there are no
+    credentials to ask with.
+    """
 
     def __init__(
-        self, *, webhook_id: str, api_base: str, roots: str, clock: Clock, fetch_certificate: Fetch = fetch
+        self,
+        *,
+        webhook_id: str,
+        api_base: str,
+        roots: str,
+        clock: Clock,
+        documents: Documents,
+        alerts: Alerts,
+        vouching: Callable[[], Vouches] | None = None,
+        fetch_certificate: Fetch = fetch,
     ) -> None:
         self._webhook_id = webhook_id
         self._api_base = api_base
         self._clock = clock
-        self._certificates = Certificates(fetch_certificate, roots, clock)
+        self._certificates = Certificates(fetch_certificate, roots, clock, documents)
+        self._vouching = vouching
+        self._reminder = Reminder("webhook_certificate_refused", alerts, clock, REMIND_AFTER)
 
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> Notice:
         """See `Webhooks.verify`."""
         if not self._webhook_id:
             raise WebhookNotConfigured
-        transmission, sent, url, algorithm, signature = _parsed(lower_case(headers))
+        told = lower_case(headers)
+        transmission, sent, url, algorithm, signature = _parsed(told)
         if algorithm != ALGORITHM:
             raise WebhookRefused("algorithm")
         sent_at = self._checked_time(sent)
         source = source_of(url, self._api_base)
-        key = self._certificates.key(source, sent_at)
-        message = f"{transmission}|{sent}|{self._webhook_id}|{zlib.crc32(raw)}"
-        _check(key, signature, message.encode())
+        message = f"{transmission}|{sent}|{self._webhook_id}|{zlib.crc32(raw)}".encode()
+        self._check_signer(source, sent_at, Signed(raw=raw, headers=told, message=message, signature=signature))
+        return _notice_in(raw, source)
+
+    def _check_signer(self, source: Source, sent_at: Millis, signed: "Signed") -> None:
+        """Raises WebhookRefused unless the certificate at `source` is PayPal's and signed the notice."""
+        chain = self._certificates.chain(source)
+        times = [to_datetime(sent_at), to_datetime(self._clock.now())]
         try:
-            return checked(notice_of(event_in(raw), is_live=source.is_live))
-        except NotAnEvent:
-            raise WebhookRefused("not_an_event") from None
+            _check(leaf_key(chain.leaf, source.signer, times), signed.signature, signed.message)
+            if self._certificates.are_vouched_for(chain, source, times):
+                self._certificates.remember(source, chain)
+            else:
+                self._ask_paypal(signed)
+        except WebhookRefused as refusal:
+            if refusal.params["reason"] == "certificate":
+                self._reminder.tell(address=source.url)
+            raise
+
+    def _ask_paypal(self, signed: "Signed") -> None:
+        """Raises WebhookRefused unless PayPal says that the notice is its own.
+
+        The served certificate bears PayPal's name and signed the notice. Only its issuer is unknown here.
+        """
+        event_in(signed.raw)
+        if self._vouching is None or not self._vouching().vouches_for(signed.raw, signed.headers):
+            raise WebhookRefused("certificate")
+        log("webhook_vouched_for_by_paypal", "WARNING")
 
     def _checked_time(self, text: str) -> Millis:
         try:
@@ -69,6 +120,23 @@ class PayPalWebhooks:
         if not -STALE_AFTER <= at - self._clock.now() <= FUTURE_AFTER:
             raise WebhookRefused("time")
         return at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A transmission: the body and headers as they came, the text that PayPal signed, and the signature in base64."""
+
+    raw: bytes
+    headers: Mapping[str, str]
+    message: bytes
+    signature: str
+
+
+def _notice_in(raw: bytes, source: Source) -> Notice:
+    try:
+        return checked(notice_of(event_in(raw), is_live=source.is_live))
+    except NotAnEvent:
+        raise WebhookRefused("not_an_event") from None
 
 
 def _parsed(headers: Mapping[str, str]) -> list[str]:

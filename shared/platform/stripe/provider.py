@@ -140,7 +140,9 @@ class StripeProvider:
         with calling("notices", self._lockout):
             page = self._stripe.v1.events.list(asked)
             items = [notice_of(plain(event)) for event in page.data]
-            return Notices(items=items, cursor=items[-1].id if page.has_more and items else None)
+            if page.has_more and not items:
+                raise ValueError("Stripe says that there is more after a page without events")
+            return Notices(items=items, cursor=items[-1].id if page.has_more else None)
 
     def _find(self, refs: Refs) -> Found:
         """A payment's objects, by any of them. Raises InvalidRequestError for what Stripe does not know."""
