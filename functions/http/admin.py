@@ -24,7 +24,7 @@ from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, RANK_MAX, SI
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits, LimitReached
-from shared.sagas.operators import OwnRole
+from shared.sagas.operators import OwnAccount, OwnRole
 from shared.users.audit import REASON_MAX
 from shared.users.ports import UserNotFound
 from shared.users.roles import ROLES
@@ -203,10 +203,10 @@ def set_roles(call: Call) -> Any:
     access=ACT,
     body=AdjustIn,
     answer=AdjustedOut,
-    errors=(UserNotFound, InsufficientCredits, AccountFrozen, LimitReached, InvalidValue),
+    errors=(UserNotFound, OwnAccount, InsufficientCredits, AccountFrozen, LimitReached, InvalidValue),
 )
 def adjust(call: Call) -> Any:
-    """Correct a balance: add credits or, with a minus, take some away."""
+    """Correct a balance: add credits or, with a minus, take some away. An admin's own credits need another admin."""
     amount, reason, uid = call.body["amount"], call.body["reason"], Uid(call.path["uid"])
     done = call.services.operators.adjust(call.principal, uid, amount, reason, call.asked.operation)
     return {"amount": done["amount"], "balance": done}
@@ -231,10 +231,10 @@ def freeze(call: Call) -> Any:
     access=ACT,
     body=ReasonIn,
     answer=UserOut,
-    errors=(UserNotFound, InvalidValue),
+    errors=(UserNotFound, OwnAccount, InvalidValue),
 )
 def unfreeze(call: Call) -> Any:
-    """Let a user spend again."""
+    """Let another user spend again."""
     return call.services.operators.unfreeze(call.principal, Uid(call.path["uid"]), call.body["reason"])
 
 

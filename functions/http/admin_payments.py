@@ -26,6 +26,7 @@ from shared.payments.packages import (
 )
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound
+from shared.sagas.operators import OwnAccount
 from shared.sagas.refunds import NotRefundable
 from shared.sagas.settlement import PaymentBusy
 from shared.users.audit import REASON_MAX
@@ -112,6 +113,7 @@ def payments(call: Call) -> Any:
     answer=AdminPaymentOut,
     errors=(
         PaymentNotFound,
+        OwnAccount,
         NotRefundable,
         ProviderRefused,
         ProviderUnavailable,
@@ -120,7 +122,7 @@ def payments(call: Call) -> Any:
     ),
 )
 def refund(call: Call) -> Any:
-    """Give money back: the credits are withdrawn first, and return if the provider will not pay."""
+    """Give money back to another user: the credits are withdrawn first, and return if the provider will not pay."""
     payment, services = call.path["id"], call.services
     minor = None
     if call.body["amount"] is not None:

@@ -33,6 +33,15 @@ class OwnRole(Forbidden):
         super().__init__("Nobody may change their own roles.")
 
 
+class OwnAccount(Forbidden):
+    """The act gives something to the operator who performs it."""
+
+    code = "own_account"
+
+    def __init__(self) -> None:
+        super().__init__("Nobody may do this to their own account; ask another admin.")
+
+
 class AdminExists(Conflict):
     """There is an admin already, who can make others."""
 
@@ -115,7 +124,8 @@ class Operators:
     ) -> Mapping[str, Json]:
         """Correct a balance by `amount` µcr, below zero takes away. The same `operation` corrects once.
 
-        Raises InvalidValue without an amount or a reason, UserNotFound, and what the ledger raises.
+        Raises OwnAccount for credits to the actor, InvalidValue without an amount or a reason, UserNotFound, and what
+        the ledger raises. The refusal of the actor's own account is on record, too.
         """
         self.require_admin(actor)
         why = _required(reason)
@@ -126,6 +136,8 @@ class Operators:
             operation=operation, fingerprint=fingerprint(f"adjust\n{uid}\n{amount}\n{why}"), amount=amount, note=why
         )
         with self._audit.recording(actor.uid, "adjust", uid, reason=why, before=before, operation=operation) as act:
+            if amount > 0:
+                require_another(actor, uid)
             outcome = self._ledger.execute(uid, command)
             replayed = {"is_replay": True} if outcome.is_replay else {}
             act.after = {**self._balances(outcome.balance), "amount": amount, **replayed}
@@ -139,7 +151,7 @@ class Operators:
         return self._set_status(actor, uid, Freeze(operation=operation, fingerprint="freeze"), why)
 
     def unfreeze(self, actor: Principal, uid: Uid, reason: str) -> UserView:
-        """Let the user spend again. Raises UserNotFound, AccountClosed."""
+        """Let another user spend again. Raises OwnAccount, UserNotFound, AccountClosed."""
         self.require_admin(actor)
         why = _required(reason)
         operation = operation_id("unfreeze", new_id("act"))
@@ -174,6 +186,8 @@ class Operators:
         name = type(command).__name__.lower()
         before = {"status": self.user(uid).balance.status}
         with self._audit.recording(actor.uid, name, uid, reason=why, before=before, operation=command.operation) as act:
+            if isinstance(command, Unfreeze):
+                require_another(actor, uid)
             outcome = self._ledger.execute(uid, command)
             act.after = {"status": outcome.result["status"]}
         return self.user(uid)
@@ -213,6 +227,12 @@ class Operators:
     @staticmethod
     def _balances(balance: Balance) -> dict[str, Value]:
         return {"available": balance.available, "held": balance.held, "debt": balance.debt}
+
+
+def require_another(actor: Principal, uid: Uid) -> None:
+    """Raise OwnAccount if the actor would act on their own account."""
+    if actor.uid == uid:
+        raise OwnAccount
 
 
 def _required(reason: str) -> str:

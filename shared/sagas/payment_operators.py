@@ -8,7 +8,7 @@ from shared.kernel.ids import OperationId, fingerprint
 from shared.payments.packages import Package, PackageNotFound, Packages
 from shared.payments.payment import Payment, status_of
 from shared.payments.store import Payments
-from shared.sagas.operators import Operators
+from shared.sagas.operators import Operators, require_another
 from shared.sagas.refunds import RefundAsked, Refunds
 from shared.sagas.settlement import Settlement
 from shared.users.audit import AuditTrail
@@ -46,7 +46,7 @@ class PaymentOperators:
     def refund(
         self, actor: Principal, payment_id: str, minor: int | None, reason: str, operation: OperationId
     ) -> Payment:
-        """Give money back. Raises what `Refunds.refund` raises."""
+        """Give money back to another user. Raises OwnAccount, and what `Refunds.refund` raises."""
         self._operators.require_admin(actor)
         payment = self._payments.get(payment_id)
         before = {"status": status_of(payment), "refunded_minor": payment.seen.refunded}
@@ -59,6 +59,7 @@ class PaymentOperators:
         with self._audit.recording(
             actor.uid, "refund", payment_id, reason=reason, before=before, operation=operation
         ) as act:
+            require_another(actor, payment.uid)
             refunded = self._refunds.refund(asked)
             act.after = {"status": status_of(refunded), "refunded_minor": refunded.seen.refunded}
         return refunded

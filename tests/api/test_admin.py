@@ -57,6 +57,17 @@ def test_nobody_changes_their_own_roles(admin):
     assert problem(refused) == (403, "own_role")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("credits", {"amount": "5", "reason": "a gift"}), ("unfreeze", {"reason": "solved"})],
+)
+def test_an_act_for_the_own_account_needs_another_admin(world, admin, path, body):
+    refused = admin.post(f"/admin/users/{admin.uid}/{path}", body)
+
+    assert problem(refused) == (403, "own_account")
+    assert world.person("admin").post(f"/admin/users/{admin.uid}/{path}", body).status_code < 300
+
+
 @pytest.mark.parametrize("roles", [["king"], "admin", [1], None, ["admin"] * 9])
 def test_roles_are_a_list_of_roles(admin, alice, roles):
     refused = admin.call("PUT", f"/admin/users/{alice.uid}/roles", body={"roles": roles})

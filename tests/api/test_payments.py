@@ -220,6 +220,15 @@ def test_an_operator_refunds_in_part_and_it_is_on_record(shop, admin, alice, str
     assert ("refund", payment, "half") in acts
 
 
+def test_an_operator_refunds_no_payment_of_their_own(shop, admin, stripe):
+    payment = bought(admin, stripe)
+
+    refused = admin.post(f"/admin/payments/{payment}/refund", {"amount": "4.99", "reason": "half"})
+
+    assert problem(refused) == (403, "own_account")
+    assert admin.get(f"/payments/status/{payment}").json["status"] == "settled"
+
+
 @pytest.mark.parametrize(
     ("body", "answer"),
     [

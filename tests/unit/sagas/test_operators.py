@@ -7,7 +7,7 @@ from shared.kernel.documents import OutcomeUnknown
 from shared.kernel.errors import Forbidden, InvalidValue
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits
-from shared.sagas.operators import AdminExists, EmailNotVerified, OwnRole
+from shared.sagas.operators import AdminExists, EmailNotVerified, OwnAccount, OwnRole
 from shared.users.audit import AuditRecord
 from shared.users.ports import UserNotFound
 from tests.support.faults import Crash, FaultyDocuments
@@ -163,6 +163,41 @@ def test_a_refused_act_is_on_record_as_refused():
 
     (record,) = trail(people)
     assert (record.state, record.code, record.after) == ("refused", "insufficient_credits", None)
+
+
+def test_credit_to_oneself_is_refused_and_on_record():
+    people = People()
+    root = people.operator("admin")
+
+    with pytest.raises(OwnAccount):
+        people.operators.adjust(root, root.uid, CREDIT, "a gift", op("a"))
+
+    (record,) = trail(people)
+    assert (record.act, record.state, record.code) == ("adjust", "refused", "own_account")
+    assert people.ledger.balance(root.uid).available == 0
+
+
+def test_a_second_admin_may_credit_the_first():
+    people = People()
+    root, other = people.operator("admin"), people.operator("admin")
+
+    people.operators.adjust(other, root.uid, CREDIT, "a correction", op("a"))
+
+    assert people.ledger.balance(root.uid).available == CREDIT
+
+
+def test_an_admin_may_take_from_and_freeze_the_own_account():
+    people = People()
+    root, other = people.operator("admin"), people.operator("admin")
+    people.operators.adjust(other, root.uid, 2 * CREDIT, "a correction", op("a"))
+
+    people.operators.adjust(root, root.uid, -CREDIT, "too much", op("b"))
+    frozen = people.operators.freeze(root, root.uid, "my key was stolen")
+
+    assert (frozen.status, people.ledger.balance(root.uid).available) == ("frozen", CREDIT)
+    with pytest.raises(OwnAccount):
+        people.operators.unfreeze(root, root.uid, "found")
+    assert people.operators.unfreeze(other, root.uid, "found").status == "open"
 
 
 def test_freezing_stops_spending_and_can_be_undone():
