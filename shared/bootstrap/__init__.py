@@ -38,7 +38,7 @@ def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = Non
 
     moving = clock or SystemClock()
     settings = parse_settings({**MEMORY_ENVIRONMENT, **(env or {})})
-    return Services(settings, moving, Memory(moving), **parts)
+    return Services(settings, moving, Memory(settings, moving), **parts)
 
 
 _process_lock = threading.Lock()

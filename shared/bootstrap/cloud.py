@@ -34,7 +34,7 @@ class Cloud:
     def identity(self) -> "Identity":
         from shared.platform.firebase_auth.identity import FirebaseIdentity
 
-        return FirebaseIdentity(self._settings.project, self._clock)
+        return FirebaseIdentity(self._settings.project, self._clock, tenants=self._settings.identity_tenants)
 
     def chat_model(self) -> "ChatModel":
         from shared.ai.models import DEFAULT_UPSTREAM

@@ -7,6 +7,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.kernel.events import Alerts, Publisher
 from shared.kernel.objects import Objects
+from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.ai.passthrough import Passthroughs
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 class Memory:
     """Everything in this process; gone with it."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
         self._clock = clock
 
     def documents(self) -> Documents:
@@ -31,7 +33,7 @@ class Memory:
     def identity(self) -> "Identity":
         from shared.platform.memory.identity import MemoryIdentity
 
-        return MemoryIdentity(self._clock)
+        return MemoryIdentity(self._clock, self._settings.identity_tenants)
 
     def chat_model(self) -> "ChatModel":
         from shared.platform.memory.chat_model import ScriptedChatModel

@@ -83,6 +83,7 @@ class Settings:
     hold_lifetime_seconds: int
     cors_origins: tuple[str, ...]
     app_check: str
+    identity_tenants: tuple[str, ...]
     firebase_web_api_key: str
     stripe_secret_key: str = field(repr=False)
     stripe_webhook_secret: str = field(repr=False)
@@ -139,6 +140,7 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         hold_lifetime_seconds=read("HOLD_LIFETIME_SECONDS", "900", _between(1, 86_400)),
         cors_origins=read("CORS_ORIGINS", ",".join(LAPTOP_ORIGINS) if is_laptop else " ", _origins),
         app_check=read("APP_CHECK", "off", _one_of("off", "monitor", "enforce")),
+        identity_tenants=read("IDENTITY_TENANTS", " ", _tenants),
         firebase_web_api_key=env.get("FIREBASE_WEB_API_KEY") or ("laptop" if is_laptop else ""),
         stripe_secret_key=env.get("STRIPE_SECRET_KEY") or "",
         stripe_webhook_secret=env.get("STRIPE_WEBHOOK_SECRET") or "",
@@ -251,6 +253,16 @@ def _credits(text: str) -> Micro:
         return parse_credits(text)
     except Exception as error:
         raise ValueError("must be an amount of credits such as 1000 or 12.5") from error
+
+
+TENANT = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
+
+
+def _tenants(text: str) -> tuple[str, ...]:
+    tenants = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not all(TENANT.fullmatch(tenant) for tenant in tenants):
+        raise ValueError("must be ids of Identity Platform tenants such as acme-x1y2z, comma-separated")
+    return tenants
 
 
 def _origins(text: str) -> tuple[str, ...]:

@@ -46,6 +46,13 @@ class TokenRevoked(Unauthenticated):
         super().__init__("The token was revoked.")
 
 
+class TenantRefused(TokenInvalid):
+    """The token is of an Identity Platform tenant that the settings do not name."""
+
+    def __init__(self) -> None:
+        super().__init__("Tokens of this tenant are not accepted here.")
+
+
 class AppCheckFailed(Unauthenticated):
     """The request does not prove that it comes from our app."""
 
@@ -91,7 +98,7 @@ class Identity(Protocol):
     """Firebase Auth as our code sees it. Every call may raise IdentityUnavailable."""
 
     def verify(self, token: str, *, is_fresh: bool = False) -> Principal:
-        """Whose ID token this is. Raises TokenInvalid, TokenExpired.
+        """Whose ID token this is. Raises TokenInvalid (TenantRefused for a tenant that is not set), TokenExpired.
 
         With `is_fresh` it also asks the provider whether the token still stands, one round trip. Raises TokenRevoked.
         """

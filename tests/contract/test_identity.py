@@ -16,6 +16,7 @@ from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.identity import MemoryIdentity
 from shared.users.ports import (
     Identity,
+    TenantRefused,
     TokenExpired,
     TokenInvalid,
     TokenRevoked,
@@ -88,6 +89,20 @@ class EmulatorStage:
             return Uid(answer["localId"])
         user = {"email": email, "password": "correct horse", "emailVerified": is_verified, "displayName": name or ""}
         return Uid(self._post(f"projects/{self.project}/accounts", user)["localId"])
+
+    def tenant(self) -> str:
+        """A new tenant of the project, by its id."""
+        url = f"{self.url.removesuffix('v1')}v2/projects/{self.project}/tenants"
+        wanted = {"displayName": "acme", "allowPasswordSignup": True}
+        answer = requests.post(url, json=wanted, headers={"Authorization": "Bearer owner"}, timeout=60)
+        answer.raise_for_status()
+        return str(answer.json()["name"]).rpartition("/")[2]
+
+    def sign_up_in(self, tenant: str, email: str) -> tuple[Uid, str]:
+        """A new user of a tenant, and an ID token of theirs."""
+        wanted = {"tenantId": tenant, "email": email, "password": "correct horse", "returnSecureToken": True}
+        answer = self._post("accounts:signUp?key=k", wanted)
+        return Uid(answer["localId"]), str(answer["idToken"])
 
     def token(self, uid: Uid) -> str:
         refresh = self._passwords.get(uid)
@@ -279,3 +294,33 @@ def test_who_holds_a_role_is_found(stage: Stage):
 
     assert uid in {user.uid for user in stage.identity.with_role("auditor")}
     assert uid not in {user.uid for user in stage.identity.with_role("admin")}
+
+
+def test_users_of_a_tenant_are_nobody_unless_the_tenant_is_set(emulators: Suite):
+    stage = EmulatorStage(emulators)
+    tenant = stage.tenant()
+    uid, token = stage.sign_up_in(tenant, address())
+    identity = FirebaseIdentity(stage.project, SystemClock(), tenants=(tenant,))
+
+    with pytest.raises(TenantRefused):
+        stage.identity.verify(token)
+    with pytest.raises(UserNotFound):
+        stage.identity.get_user(uid)
+    assert identity.verify(token, is_fresh=True).uid == uid
+    assert identity.existing([uid]) == {uid}
+
+
+def test_a_user_of_a_tenant_is_looked_up_changed_and_deleted_there(emulators: Suite):
+    stage = EmulatorStage(emulators)
+    tenant, email = stage.tenant(), address()
+    uid, token = stage.sign_up_in(tenant, email)
+    identity = FirebaseIdentity(stage.project, SystemClock(), tenants=(tenant,))
+
+    identity.set_roles(uid, frozenset({"support"}))
+    found = identity.find_by_email(email)
+    identity.delete_user(uid)
+
+    assert found is not None
+    assert (found.uid, found.roles) == (uid, frozenset({"support"}))
+    with pytest.raises(TokenRevoked):
+        identity.verify(token, is_fresh=True)

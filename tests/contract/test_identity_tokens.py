@@ -13,7 +13,7 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from firebase_admin import auth
+from firebase_admin import auth, tenant_mgt
 from requests.adapters import BaseAdapter
 
 from shared.kernel.clock import HOUR
@@ -22,7 +22,7 @@ from shared.kernel.ids import Uid, new_id
 from shared.platform.firebase_auth.app import firebase_app
 from shared.platform.firebase_auth.identity import FirebaseIdentity
 from shared.platform.memory.clock import ManualClock
-from shared.users.ports import AppCheckFailed, IdentityUnavailable, TokenExpired, TokenInvalid
+from shared.users.ports import AppCheckFailed, IdentityUnavailable, TenantRefused, TokenExpired, TokenInvalid
 from shared.users.principal import Principal
 from tests.contract.test_identity import unsigned
 
@@ -186,6 +186,25 @@ def test_odd_claims_mean_nothing(google: Google, name: object):
 def test_what_is_no_app_check_token_is_refused(google: Google, token: str):
     with pytest.raises(AppCheckFailed):
         google.identity.verify_app_check(token)
+
+
+def test_a_token_of_a_tenant_is_refused_unless_the_tenant_is_set(google: Google):
+    ours = google.token(firebase={"sign_in_provider": "password", "tenant": "ours"})
+    identity = FirebaseIdentity(google.project, google.clock, tenants=("ours",))
+    client = tenant_mgt.auth_for_tenant("ours", firebase_app(google.project))
+    client._token_verifier.request.session.mount("https://", google.certificates)
+
+    with pytest.raises(TenantRefused):
+        google.identity.verify(ours)
+    assert identity.verify(ours).uid == "ann"
+
+
+@pytest.mark.parametrize("tenant", ["theirs", "OURS", "", 17, ["ours"], {"a": 1}, True])
+def test_a_token_of_another_tenant_is_refused(google: Google, tenant: object):
+    identity = FirebaseIdentity(google.project, google.clock, tenants=("ours",))
+
+    with pytest.raises(TenantRefused):
+        identity.verify(google.token(firebase={"sign_in_provider": "password", "tenant": tenant}))
 
 
 class AppCheckKeys:

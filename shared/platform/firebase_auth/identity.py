@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import jwt
@@ -24,6 +25,7 @@ from shared.users.ports import (
     AppCheckFailed,
     AuthUser,
     IdentityUnavailable,
+    TenantRefused,
     TokenExpired,
     TokenInvalid,
     TokenRevoked,
@@ -39,21 +41,28 @@ SEGMENTS = 3
 
 
 class FirebaseIdentity:
-    """Verified tokens are remembered until they expire, so that a busy caller costs one hash per request."""
+    """Verified tokens are remembered until they expire, so that a busy caller costs one hash per request.
 
-    def __init__(self, project: str, clock: Clock) -> None:
+    Users are those of the project and of the `tenants` that the settings name. A uid is one account, whichever of
+    them it stands in.
+    """
+
+    def __init__(self, project: str, clock: Clock, tenants: Collection[str] = ()) -> None:
         self._project = project
         self._clock = clock
+        self._tenants = frozenset(tenants)
         self._lock = threading.Lock()
         self._remembered: OrderedDict[bytes, tuple[Principal, Millis]] = OrderedDict()
 
     def verify(self, token: str, *, is_fresh: bool = False) -> Principal:
         """See `Identity.verify`."""
-        check_shape(token)
+        tenant = tenant_of(check_shape(token))
+        if tenant is not None and tenant not in self._tenants:
+            raise TenantRefused
         key = hashlib.sha256(token.encode()).digest()
         if not is_fresh and (known := self._known(key)) is not None:
             return known
-        claims = self._verified(token, is_fresh=is_fresh)
+        claims = self._verified(token, tenant, is_fresh=is_fresh)
         expires_at = self._checked(claims)
         principal = principal_of(claims)
         self._remember(key, principal, expires_at)
@@ -74,56 +83,79 @@ class FirebaseIdentity:
     def get_user(self, uid: Uid) -> AuthUser:
         """See `Identity.get_user`."""
         with _translated():
-            return _user(auth.get_user(uid, self._app))
+            return _user(self._found(uid)[1])
 
     def find_by_email(self, email: str) -> AuthUser | None:
         """See `Identity.find_by_email`."""
-        try:
-            with _translated():
-                return _user(auth.get_user_by_email(email, self._app))
-        except UserNotFound:
-            return None
+        for directory in self._directories:
+            try:
+                with _translated():
+                    return _user(directory.get_user_by_email(email))
+            except UserNotFound:
+                continue
+        return None
 
     def existing(self, uids: Collection[Uid]) -> frozenset[Uid]:
         """See `Identity.existing`."""
         if not uids:
             return frozenset()
+        wanted = [auth.UidIdentifier(uid) for uid in uids]
         with _translated():
-            found = auth.get_users([auth.UidIdentifier(uid) for uid in uids], self._app)
-            return frozenset(Uid(user.uid) for user in found.users)
+            found = [directory.get_users(wanted).users for directory in self._directories]
+        return frozenset(Uid(user.uid) for users in found for user in users)
 
     def with_role(self, role: str) -> Iterator[AuthUser]:
         """See `Identity.with_role`."""
         with _translated():
-            for record in auth.list_users(app=self._app).iterate_all():
-                user = _user(record)
-                if role in user.roles:
-                    yield user
+            for directory in self._directories:
+                for record in directory.list_users().iterate_all():
+                    user = _user(record)
+                    if role in user.roles:
+                        yield user
 
     def set_roles(self, uid: Uid, roles: frozenset[str]) -> None:
         """See `Identity.set_roles`."""
         with _translated():
-            claims = dict(auth.get_user(uid, self._app).custom_claims or {})
+            directory, record = self._found(uid)
+        claims = dict(record.custom_claims or {})
         too_many = InvalidValue("roles", "do not fit beside the user's other custom claims")
         with _translated(malformed=too_many):
-            auth.set_custom_user_claims(uid, {**claims, "roles": sorted(roles)}, self._app)
+            directory.set_custom_user_claims(uid, {**claims, "roles": sorted(roles)})
 
     def delete_user(self, uid: Uid) -> None:
         """See `Identity.delete_user`."""
         try:
             with _translated():
-                auth.delete_user(uid, self._app)
+                self._found(uid)[0].delete_user(uid)
         except UserNotFound:
             log("login_was_gone", uid=uid)
 
-    @property
-    def _app(self) -> Any:
-        return firebase_app(self._project)
+    @cached_property
+    def _directories(self) -> tuple[Any, ...]:
+        """The project's users, then those of each tenant."""
+        app = firebase_app(self._project)
+        return (auth.Client(app), *(self._of_tenant(tenant) for tenant in sorted(self._tenants)))
 
-    def _verified(self, token: str, *, is_fresh: bool) -> Mapping[str, Any]:
+    def _of_tenant(self, tenant: str) -> Any:
+        from firebase_admin import tenant_mgt
+
+        return tenant_mgt.auth_for_tenant(tenant, firebase_app(self._project))
+
+    def _found(self, uid: Uid) -> tuple[Any, Any]:
+        """Return the directory that knows this uid, and the user's record. Raises UserNotFound."""
+        for directory in self._directories:
+            try:
+                return directory, directory.get_user(uid)
+            except auth.UserNotFoundError:
+                continue
+        raise UserNotFound
+
+    def _verified(self, token: str, tenant: str | None, *, is_fresh: bool) -> Mapping[str, Any]:
+        verifier = auth if tenant is None else self._of_tenant(tenant)
+        app = {"app": firebase_app(self._project)} if tenant is None else {}
         try:
-            claims: Mapping[str, Any] = auth.verify_id_token(
-                token, self._app, check_revoked=is_fresh, clock_skew_seconds=CLOCK_SKEW_SECONDS
+            claims: Mapping[str, Any] = verifier.verify_id_token(
+                token, check_revoked=is_fresh, clock_skew_seconds=CLOCK_SKEW_SECONDS, **app
             )
         except auth.ExpiredIdTokenError as error:
             raise TokenExpired from error
@@ -165,16 +197,24 @@ class FirebaseIdentity:
                 self._remembered.popitem(last=False)
 
 
-def check_shape(token: str) -> None:
-    """Raise TokenInvalid for what cannot be a JWT, before a library parses it that expects one."""
+def check_shape(token: str) -> Mapping[str, Any]:
+    """Return the claims, not verified. Raise TokenInvalid for what cannot be a JWT, as the library expects one."""
     if len(token) > TOKEN_BYTES_MAX or not token.isascii():
         raise TokenInvalid
     segments = token.split(".")
     if len(segments) != SEGMENTS:
         raise TokenInvalid
-    header, _ = (_json_object(segment) for segment in segments[:2])
+    header, claims = (_json_object(segment) for segment in segments[:2])
     if not isinstance(header.get("kid", ""), str):
         raise TokenInvalid
+    return claims
+
+
+def tenant_of(claims: Mapping[str, Any]) -> str | None:
+    """Return the Identity Platform tenant that the claims name; None for a user of the project itself."""
+    firebase = claims.get("firebase")
+    tenant = firebase.get("tenant") if isinstance(firebase, Mapping) else None
+    return None if tenant is None else str(tenant)
 
 
 def principal_of(claims: Mapping[str, Any]) -> Principal:

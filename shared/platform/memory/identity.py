@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 
 from shared.kernel.clock import HOUR, Clock, Millis
 from shared.kernel.ids import Uid
-from shared.users.ports import AppCheckFailed, AuthUser, TokenExpired, TokenInvalid, TokenRevoked, UserNotFound
+from shared.users.ports import (
+    AppCheckFailed,
+    AuthUser,
+    IdentityUnavailable,
+    TenantRefused,
+    TokenExpired,
+    TokenInvalid,
+    TokenRevoked,
+    UserNotFound,
+)
 from shared.users.principal import Principal
 from shared.users.roles import known_roles
 
@@ -15,6 +24,7 @@ from shared.users.roles import known_roles
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Issued:
     principal: Principal
+    tenant: str | None
     issued_at: Millis
     expires_at: Millis
 
@@ -22,12 +32,16 @@ class _Issued:
 class MemoryIdentity:
     """Users and tokens of one project. A token states what was true when it was issued, as Firebase's do."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, tenants: Collection[str] = ()) -> None:
         self._clock = clock
+        self._tenants = frozenset(tenants)
+        self.is_down = False
+        self.looked_up: list[Uid] = []
         self._lock = threading.Lock()
         self._users: dict[Uid, AuthUser] = {}
         self._claims: dict[Uid, Mapping[str, object]] = {}
         self._anonymous: set[Uid] = set()
+        self._tenant_of: dict[Uid, str] = {}
         self._revoked: dict[Uid, Millis] = {}
         self._tokens: dict[str, _Issued] = {}
         self._app_tokens: dict[str, str] = {}
@@ -41,10 +55,13 @@ class MemoryIdentity:
         phone: str | None = None,
         is_email_verified: bool = True,
         claims: Mapping[str, object] | None = None,
+        tenant: str | None = None,
     ) -> Uid:
-        """A new user; without email and phone an anonymous one."""
+        """A new user; without email and phone an anonymous one. `tenant`: None for a user of the project itself."""
         user = Uid(uid or secrets.token_urlsafe(21))
         with self._lock:
+            if tenant is not None:
+                self._tenant_of[user] = tenant
             self._claims[user] = dict(claims or {})
             if email is None and phone is None:
                 self._anonymous.add(user)
@@ -80,6 +97,7 @@ class MemoryIdentity:
                     roles=user.roles,
                     name=user.name,
                 ),
+                tenant=self._tenant_of.get(uid),
                 issued_at=self._clock.now(),
                 expires_at=self._clock.now() + lifetime,
             )
@@ -95,10 +113,10 @@ class MemoryIdentity:
         """Sign out everywhere."""
         self._revoked[uid] = self._clock.now()
 
-    def disable(self, uid: Uid) -> None:
-        """Lock the user out of signing in."""
+    def disable(self, uid: Uid, *, is_disabled: bool = True) -> None:
+        """Lock the user out of signing in, or let them in again."""
         with self._lock:
-            self._users[uid] = replace(self._users[uid], is_disabled=True)
+            self._users[uid] = replace(self._users[uid], is_disabled=is_disabled)
 
     def claims(self, uid: Uid) -> Mapping[str, object]:
         """The user's custom claims."""
@@ -109,6 +127,8 @@ class MemoryIdentity:
         issued = self._tokens.get(token)
         if issued is None:
             raise TokenInvalid
+        if issued.tenant is not None and issued.tenant not in self._tenants:
+            raise TenantRefused
         if self._clock.now() >= issued.expires_at:
             raise TokenExpired
         if is_fresh and not self._still_stands(issued):
@@ -127,7 +147,10 @@ class MemoryIdentity:
         return self._app_tokens[token]
 
     def get_user(self, uid: Uid) -> AuthUser:
-        """See `Identity.get_user`."""
+        """See `Identity.get_user`. While `is_down`, nobody answers; `looked_up` lists who was asked for."""
+        self.looked_up.append(uid)
+        if self.is_down:
+            raise IdentityUnavailable
         if uid not in self._users:
             raise UserNotFound
         return self._users[uid]
