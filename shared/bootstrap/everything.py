@@ -41,6 +41,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
                 self.images,
                 customers,
                 self.agents,
+                self.losses,
             ],
             self.alerts,
             self.clock,
@@ -63,7 +64,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
             job=self.image_job,
             clock=self.clock,
         )
-        ledger = LedgerJobs(self.documents, self.ledger, self.relay, self.ledger_watch)
+        ledger = LedgerJobs(self.documents, self.ledger, self.relay, self.ledger_watch, self.losses)
         leavings = LeavingJobs(self.leaving)
         payments = PaymentJobs(
             self.payments, self.settlement, self.inbox, self.payment_inbox, lambda: self.payment_providers, self.clock

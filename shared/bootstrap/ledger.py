@@ -8,6 +8,7 @@ from shared.bootstrap.ports import Ports
 if TYPE_CHECKING:
     from shared.ledger.analytics import Analytics
     from shared.ledger.ledger import Ledger
+    from shared.ledger.losses import Losses
     from shared.ledger.relay import Relay
     from shared.sagas.ledger_watch import LedgerWatch
 
@@ -38,7 +39,7 @@ class LedgerParts(Ports):
         """The ledger's news."""
         from shared.ledger.relay import Relay
 
-        return Relay(self.documents, self.ledger, self.publisher, [self.analytics])
+        return Relay(self.documents, self.ledger, self.publisher, [self.analytics], [self.losses])
 
     @part
     def analytics(self) -> "Analytics":
@@ -46,6 +47,13 @@ class LedgerParts(Ports):
         from shared.ledger.analytics import Analytics
 
         return Analytics(self.documents, self.ledger, self.clock)
+
+    @part
+    def losses(self) -> "Losses":
+        """What the platform bore."""
+        from shared.ledger.losses import Losses
+
+        return Losses(self.documents, self.alerts, self.clock)
 
     @part
     def ledger_watch(self) -> "LedgerWatch":

@@ -66,6 +66,8 @@ class Hold:
     expires_at: Millis
     takes: tuple[tuple[LotId, int], ...]
     budgets: tuple[str, ...] = ()
+    model: str | None = None
+    """The model that this hold's call asks; None if the hold is for no call of a model."""
     accrued: int = 0
     placed: int = 0
     captured: int = 0

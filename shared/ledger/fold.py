@@ -146,6 +146,7 @@ def _take_hold_facts(fold: _Fold, fact: Mapping[str, Any], budgets: list[str]) -
             expires_at=fact["expires_at"],
             takes=(),
             budgets=tuple(budgets),
+            model=fact.get("model"),
         )
         return
     hold = _hold(fold)

@@ -29,6 +29,8 @@ def place_hold(books: Books, command: PlaceHold) -> Result:
         "reservation": command.is_reservation,
         "expires_at": books.now + command.lifetime,
     }
+    if model := dict(command.tags).get("model"):
+        hold["model"] = model
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
     facts = {**tat, **budget_facts(books.account, command.budgets, books.now), **told_facts(tags=command.tags)}
     books.post("hold", command.operation, postings, hold=hold, **facts)
@@ -58,7 +60,8 @@ def capture(books: Books, command: Capture) -> Result:
     if command.is_final:
         return end_hold(books, hold, command.amount, operation=command.operation, end="captured", **facts)
     charged = _captured(books.account, hold, command.amount)
-    books.post("charge", command.operation, charged, hold={"id": hold.id}, **facts)
+    fact: dict[str, Json] = {"id": hold.id, **_borne(hold, charged)}
+    books.post("charge", command.operation, charged, hold=fact, **facts)
     return {"hold": hold.id, **_totals(charged), "released": 0}
 
 
@@ -86,7 +89,8 @@ def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, *
     returned = [(lot, amount - spent.get(lot, 0)) for lot, amount in hold.takes]
     postings = [*charged, *_returned(books, [(lot, amount) for lot, amount in returned if amount])]
     kind: Kind = "charge" if charged else ("expiry" if _has_breakage(postings) else "release")
-    books.post(kind, operation, postings, hold={"id": hold.id, "end": end}, **facts)
+    fact: dict[str, Json] = {"id": hold.id, "end": end, **_borne(hold, charged, end)}
+    books.post(kind, operation, postings, hold=fact, **facts)
     released = sum(amount for _, amount in returned)
     return {"hold": hold.id, **_totals(charged), "released": released}
 
@@ -101,6 +105,15 @@ def _totals(charged: list[Posting]) -> Result:
     """What the user paid, and what was ours to bear."""
     absorbed = sum(posting.amount for posting in charged if posting.source == ABSORBED)
     return {"captured": sum(posting.amount for posting in charged) - absorbed, "absorbed": absorbed}
+
+
+def _borne(hold: Hold, charged: list[Posting], end: str | None = None) -> dict[str, Json]:
+    """Say whose call this was where the platform bore some of it, or may have: `Losses` counts it by that."""
+    is_absorbed = any(posting.source == ABSORBED for posting in charged)
+    if not is_absorbed and (end != "expired" or hold.model is None):
+        return {}
+    whose: dict[str, Json] = {"principal": hold.principal}
+    return whose if hold.model is None else {**whose, "model": hold.model}
 
 
 def _has_breakage(postings: list[Posting]) -> bool:

@@ -29,18 +29,32 @@ class Follower(Protocol):
         ...
 
 
+class Witness(Protocol):
+    """Someone who acts on single entries and keeps no position: the relay's own is moved only once they have."""
+
+    def see(self, uid: Uid, entries: Sequence[EntryView]) -> None:
+        """Act on these entries. They may come again, so acting twice must have one effect."""
+        ...
+
+
 class Relay:
     """Publishes what the ledger wrote, then has it projected. Two relays at once repeat each other's messages, and
     lose none.
     """
 
     def __init__(
-        self, documents: Documents, ledger: Ledger, publisher: Publisher, followers: Sequence[Follower] = ()
+        self,
+        documents: Documents,
+        ledger: Ledger,
+        publisher: Publisher,
+        followers: Sequence[Follower] = (),
+        witnesses: Sequence[Witness] = (),
     ) -> None:
         self._documents = documents
         self._ledger = ledger
         self._publisher = publisher
         self._followers = followers
+        self._witnesses = witnesses
 
     def pending(self, after: str | None, limit: int) -> list[tuple[str, Uid]]:
         """Accounts with news, by the path of their marker; `after` continues behind that path."""
@@ -70,6 +84,8 @@ class Relay:
         if missing:
             raise IntegrityFailed(uid=uid, seq=missing[0], rule="sequence")
         self._publisher.publish([_message(uid, entry) for entry in entries])
+        for witness in self._witnesses:
+            witness.see(uid, entries)
 
     def _advance(self, uid: Uid, position: Document | None, seq: int) -> Document | None:
         """Remember how far we are; None if another relay was faster, whose turn it then is."""

@@ -75,6 +75,12 @@ class EntryView:
     hold: str | None = None
     lot: str | None = None
     note: str | None = None
+    end: str | None = None
+    """How the hold ended that this entry ended; None if it ended none."""
+    principal: str | None = None
+    """Who placed the hold; told where a hold begins, and where the platform bore some of a call."""
+    model: str | None = None
+    """The model that the hold's call asks; told where the principal is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +122,7 @@ def hold_view(hold: Hold) -> HoldView:
 def entry_view(stored: StoredEntry, note: str | None) -> EntryView:
     """An entry as history tells it."""
     body = orjson.loads(stored.body)
+    hold = body.get("hold", {})
     return EntryView(
         seq=stored.seq,
         kind=body["kind"],
@@ -126,9 +133,12 @@ def entry_view(stored: StoredEntry, note: str | None) -> EntryView:
         held_after=body["held"],
         postings=tuple(body["postings"]),
         hash=stored.hash,
-        hold=body.get("hold", {}).get("id"),
+        hold=hold.get("id"),
         lot=body.get("lot", {}).get("id"),
         note=note,
+        end=hold.get("end"),
+        principal=hold.get("principal"),
+        model=hold.get("model"),
     )
 
 

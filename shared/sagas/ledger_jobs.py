@@ -4,6 +4,7 @@ from shared.kernel.documents import Documents, Query
 from shared.kernel.ids import Uid
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay
 from shared.ledger.store import DUE_SHARDS
 from shared.sagas.jobs import Job, Turn
@@ -13,16 +14,18 @@ PAGE = 50
 RELAY_SECONDS = 60.0
 EXPIRE_SECONDS = 60.0
 AUDIT_SECONDS = 150.0
+LOSSES_SECONDS = 30.0
 
 
 class LedgerJobs:
     """What `every_minute` and `every_day` do for the ledger."""
 
-    def __init__(self, documents: Documents, ledger: Ledger, relay: Relay, watch: LedgerWatch) -> None:
+    def __init__(self, documents: Documents, ledger: Ledger, relay: Relay, watch: LedgerWatch, losses: Losses) -> None:
         self._documents = documents
         self._ledger = ledger
         self._relay = relay
         self._watch = watch
+        self._losses = losses
 
     def every_minute(self) -> tuple[Job, ...]:
         """Publish what the triggers lost; expire what is due."""
@@ -32,8 +35,11 @@ class LedgerJobs:
         )
 
     def every_day(self) -> tuple[Job, ...]:
-        """Verify chains, as many as a turn has time for; the next turn goes on behind them."""
-        return (Job(name="audit", seconds=AUDIT_SECONDS, run=self.audit),)
+        """Verify chains, as many as a turn has time for; the next turn goes on behind them. Report losses."""
+        return (
+            Job(name="audit", seconds=AUDIT_SECONDS, run=self.audit),
+            Job(name="losses", seconds=LOSSES_SECONDS, run=self.report_losses),
+        )
 
     def relay(self, turn: Turn) -> None:
         """Relay all accounts with news, from the cursor on; a marker that moves meanwhile comes again."""
@@ -69,6 +75,10 @@ class LedgerJobs:
             if len(accounts) < PAGE:
                 turn.cursor = ""
                 return
+
+    def report_losses(self, turn: Turn) -> None:
+        """Log what each model has cost the platform."""
+        turn.done += len(self._losses.report())
 
     def _relay_one(self, uid: Uid) -> None:
         try:

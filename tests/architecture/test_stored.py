@@ -291,6 +291,7 @@ def _operate(services, admin, uid):
     services.operators.unfreeze(admin, uid, "not odd")
     services.operators.set_roles(admin, uid, frozenset({"support"}))
     services.operators.audit(None, 20)
+    services.losses.bear(uid, operation=operation_id("life", "loss"), cause="provider_failed", amount=1, model="m1")
 
 
 def _hear(services):

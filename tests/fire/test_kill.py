@@ -118,7 +118,9 @@ def let_the_lease_end(stage: Stage, death: Death) -> None:
 def expire(stage: Stage) -> None:
     """What `every_minute` does for holds."""
     services = stage.services
-    jobs = LedgerJobs(services.documents, services.ledger, services.relay, services.ledger_watch).every_minute()
+    jobs = LedgerJobs(
+        services.documents, services.ledger, services.relay, services.ledger_watch, services.losses
+    ).every_minute()
     Jobs(services.documents, services.clock, {"now": tuple(job for job in jobs if job.name == "expire")}).run("now")
 
 

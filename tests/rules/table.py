@@ -115,6 +115,8 @@ SERVER_ONLY = tuple(
         "inbox/{id}",
         "jobs/{id}",
         "leavings/{id}",
+        "loss_events/{id}",
+        "losses/{id}",
         "package_slots/{id}",
         "payment_refunds/{id}",
         "payment_sagas/{id}",

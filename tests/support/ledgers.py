@@ -9,6 +9,7 @@ from shared.kernel.settings import SigningKey
 from shared.ledger.commands import Charge, Grant
 from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
@@ -55,4 +56,8 @@ class World:
 
     @property
     def relay(self) -> Relay:
-        return Relay(self.documents, self.ledger, self.publisher)
+        return Relay(self.documents, self.ledger, self.publisher, witnesses=[self.losses])
+
+    @property
+    def losses(self) -> Losses:
+        return Losses(self.documents, self.alerts, self.clock)

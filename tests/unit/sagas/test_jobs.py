@@ -20,7 +20,7 @@ def jobs_of(world: World, *jobs: Job) -> Jobs:
 
 def ledger_jobs(world: World) -> LedgerJobs:
     watch = LedgerWatch(world.documents, world.ledger, world.relay, world.alerts, world.clock)
-    return LedgerJobs(world.documents, world.ledger, world.relay, watch)
+    return LedgerJobs(world.documents, world.ledger, world.relay, watch, world.losses)
 
 
 def test_a_job_goes_on_where_its_last_turn_stopped():

@@ -1,0 +1,322 @@
+"""Losses: what the platform bore of its users' calls, counted by user, API key, model and cause.
+
+There are two kinds of documents, and none for a call that cost us nothing. `loss_events/{id}` is one loss; its id
+follows from the operation, so that the same loss is counted once. `losses/{id}` adds up one user's losses of one
+window. Both are written in one commit. The relay, which forgets no entry, sees what the ledger absorbed and the calls
+that nobody captured. A loss without an entry (a provider that failed, output beyond the limit) is told by `bear`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias, cast
+
+import orjson
+
+from shared.kernel.canonical import Json, canonical
+from shared.kernel.clock import DAY, Clock, Millis, to_datetime
+from shared.kernel.documents import (
+    Create,
+    Data,
+    Delete,
+    Document,
+    Documents,
+    OutcomeUnknown,
+    PreconditionFailed,
+    Put,
+    Query,
+    Version,
+    Where,
+    Write,
+)
+from shared.kernel.events import Alerts, log
+from shared.kernel.ids import OperationId, Uid, derived_id
+from shared.kernel.money import MICRO_PER_CREDIT
+from shared.ledger.entries import ABSORBED, DEBT
+from shared.ledger.views import EntryView
+
+Cause: TypeAlias = Literal["absorbed", "crashed", "debt_written_off", "limit_not_kept", "provider_failed"]
+"""Why the platform bore it.
+
+`absorbed`: a call cost more than its user could pay. `crashed`: an instance ended before it charged the call; how much
+that was is not known, so the amount is 0. `debt_written_off`: a user left who owed. `limit_not_kept`: the provider
+billed output beyond the limit. `provider_failed`: the provider failed before anything was delivered.
+"""
+
+LOSS_WINDOW: Millis = 7 * DAY
+"""Losses are added up over windows of this length, which begin at the same time for everybody."""
+ROWS_MAX = 500
+"""A user's window tells so many keys, models and causes apart; further ones are added up under `OTHERS`."""
+OTHERS = "(others)"
+COUNTED_MAX = 10_000
+"""Beyond this count, a window of one user records no further losses of that cause: all its limits are passed."""
+ATTEMPTS_MAX = 8
+PAUSE_SECONDS = 0.05
+PAGE = 100
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LossSum:
+    """How many losses there were, and what they come to in µcr."""
+
+    count: int = 0
+    amount: int = 0
+
+    def __add__(self, other: "LossSum") -> "LossSum":
+        """Return both together."""
+        return LossSum(self.count + other.count, self.amount + other.amount)
+
+    def is_beyond(self, limit: "LossSum") -> bool:
+        """Return True if the count or the amount is larger than the limit's."""
+        return self.count > limit.count or self.amount > limit.amount
+
+
+ANY_COUNT, ANY_AMOUNT = 2**53, 2**53
+ALERT_LIMITS: Mapping[Cause, LossSum] = {
+    "absorbed": LossSum(ANY_COUNT, MICRO_PER_CREDIT),
+    "crashed": LossSum(3, ANY_AMOUNT),
+    "debt_written_off": LossSum(ANY_COUNT, ANY_AMOUNT),
+    "limit_not_kept": LossSum(ANY_COUNT, MICRO_PER_CREDIT),
+    "provider_failed": LossSum(20, MICRO_PER_CREDIT),
+}
+"""The first limits: an alert is raised once the losses of one user, or of one key, in one window are beyond them."""
+SECOND_LIMITS: Mapping[Cause, LossSum] = {
+    "absorbed": LossSum(ANY_COUNT, 2 * MICRO_PER_CREDIT),
+    "crashed": LossSum(10, ANY_AMOUNT),
+    "debt_written_off": LossSum(ANY_COUNT, ANY_AMOUNT),
+    "limit_not_kept": LossSum(ANY_COUNT, 10 * MICRO_PER_CREDIT),
+    "provider_failed": LossSum(100, 5 * MICRO_PER_CREDIT),
+}
+"""The second limits: beyond them a user's failed calls are charged, and calls of who made us absorb are held whole."""
+
+
+class Row(NamedTuple):
+    """Whose losses are added up: those of one principal (a user or `key:{id}`), one model and one cause."""
+
+    principal: str
+    model: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """One amount (µcr) that the platform bore at `at`; it counts once for its `operation` and `cause`."""
+
+    uid: Uid
+    principal: str
+    model: str
+    cause: Cause
+    amount: int
+    operation: str
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWindow:
+    """One user's losses of one window, row by row."""
+
+    rows: Mapping[Row, LossSum] = field(default_factory=dict)
+    version: Version | None = None
+
+    def of(self, cause: Cause, principal: str | None = None) -> LossSum:
+        """Return the sum of one cause: the whole user's, or that of one principal."""
+        total = LossSum()
+        for row, each in self.rows.items():
+            if row.cause == cause and principal in (None, row.principal):
+                total = total + each
+        return total
+
+    def with_loss(self, loss: Loss) -> "LossWindow":
+        """Return the window with one more loss."""
+        row = Row(loss.principal, loss.model, loss.cause)
+        if row not in self.rows and len(self.rows) >= ROWS_MAX:
+            row = Row(OTHERS, OTHERS, loss.cause)
+        total = self.rows.get(row, LossSum()) + LossSum(1, loss.amount)
+        return LossWindow(rows={**self.rows, row: total}, version=self.version)
+
+
+class Losses:
+    """Records losses and answers what they come to. Safe to share between threads and instances."""
+
+    def __init__(self, documents: Documents, alerts: Alerts, clock: Clock) -> None:
+        self._documents = documents
+        self._alerts = alerts
+        self._clock = clock
+
+    def bear(
+        self, uid: Uid, *, operation: OperationId, cause: Cause, amount: int, model: str, principal: str = ""
+    ) -> None:
+        """Record that the platform bore `amount` (µcr) of a call; once per operation and cause, however often told.
+
+        Tell it before the call's hold ends, so that no crash loses it. Without `principal` the call is the user's own.
+        Raises StoreUnavailable, OutcomeUnknown or PreconditionFailed if it may not be recorded.
+        """
+        self._record(
+            Loss(
+                uid=uid,
+                principal=principal or uid,
+                model=model,
+                cause=cause,
+                amount=amount,
+                operation=operation,
+                at=self._clock.now(),
+            )
+        )
+
+    def see(self, uid: Uid, entries: Sequence[EntryView]) -> None:
+        """Record the losses that these entries of the journal tell; see `Witness`."""
+        for entry in entries:
+            for loss in _losses_told(uid, entry):
+                self._record(loss)
+
+    def are_failures_charged(self, uid: Uid) -> bool:
+        """Return True if this user's calls are charged for what was generated, also where the provider failed.
+
+        That is so once the window's failures of this user alone are beyond the second limit. Reads one document.
+        """
+        return self.window(uid).of("provider_failed").is_beyond(SECOND_LIMITS["provider_failed"])
+
+    def window(self, uid: Uid, at: Millis | None = None) -> LossWindow:
+        """Return the user's losses of the window that `at` (default: now) falls into."""
+        document = self._documents.get(window_path(uid, self._clock.now() if at is None else at))
+        return LossWindow() if document is None else _window(document)
+
+    def report(self) -> Mapping[tuple[str, Cause], LossSum]:
+        """Log and return what each model has cost the platform in this window, by cause, over all users."""
+        totals: dict[tuple[str, Cause], LossSum] = {}
+        for window in self._windows(_window_number(self._clock.now())):
+            for row, each in window.rows.items():
+                totals[row.model, row.cause] = totals.get((row.model, row.cause), LossSum()) + each
+        for (model, cause), total in sorted(totals.items()):
+            log("losses_of_model", "WARNING", model=model, cause=cause, count=total.count, amount=total.amount)
+        return totals
+
+    def erase(self, uid: Uid) -> None:
+        """Forget all losses of a user who leaves; what the ledger absorbed stays in the journal."""
+        for collection in ("loss_events", "losses"):
+            query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=PAGE)
+            while found := self._documents.query(query):
+                self._documents.commit([Delete(document.path) for document in found])
+
+    def _record(self, loss: Loss) -> None:
+        """Alert, then store. A crash in between alerts twice, which is better than never."""
+        path = event_path(loss)
+        if self._documents.get(path) is not None:
+            return
+        if loss.cause in ("absorbed", "debt_written_off"):
+            self._alerts.alert("credits_absorbed", **_told(loss))
+        for attempt in range(ATTEMPTS_MAX):
+            before = self.window(loss.uid, loss.at)
+            if before.of(loss.cause).count >= COUNTED_MAX:
+                return
+            after = before.with_loss(loss)
+            self._alert_limits(loss, before, after)
+            try:
+                self._documents.commit([Create(path, _event_data(loss)), _window_write(loss, after)])
+            except (PreconditionFailed, OutcomeUnknown):
+                if self._documents.get(path) is not None:
+                    return
+                if attempt == ATTEMPTS_MAX - 1:
+                    raise
+                self._clock.wait(PAUSE_SECONDS)
+            else:
+                return
+
+    def _alert_limits(self, loss: Loss, before: LossWindow, after: LossWindow) -> None:
+        """Alert for each limit that this loss passes: the user's, and the key's if a key made the call."""
+        whose = (None,) if loss.principal == loss.uid else (None, loss.principal)
+        for principal in whose:
+            was, now = before.of(loss.cause, principal), after.of(loss.cause, principal)
+            for number, limits in enumerate((ALERT_LIMITS, SECOND_LIMITS), 1):
+                limit = limits[loss.cause]
+                if now.is_beyond(limit) and not was.is_beyond(limit):
+                    name = principal or loss.uid
+                    told = {"uid": loss.uid, "principal": name, "cause": loss.cause, "model": loss.model}
+                    self._alerts.alert("loss_limit_passed", **told, limit=number, count=now.count, amount=now.amount)
+
+    def _windows(self, number: int) -> Iterator[LossWindow]:
+        """Yield every user's window of this number."""
+        after: tuple[str] | None = None
+        while True:
+            query = Query(collection="losses", where=(Where("window", "==", number),), limit=PAGE, after=after)
+            found = self._documents.query(query)
+            yield from map(_window, found)
+            if len(found) < PAGE:
+                return
+            after = (found[-1].path,)
+
+
+def event_path(loss: Loss) -> str:
+    """`loss_events/{id}`: the same for the same operation and cause."""
+    return f"loss_events/{derived_id('loss', loss.uid, loss.operation, loss.cause)}"
+
+
+def window_path(uid: Uid, at: Millis) -> str:
+    """`losses/{id}`: one for each user and window."""
+    return f"losses/{derived_id('losses', uid, str(_window_number(at)))}"
+
+
+def _window_number(at: Millis) -> int:
+    return at // LOSS_WINDOW
+
+
+def _losses_told(uid: Uid, entry: EntryView) -> Iterator[Loss]:
+    """Yield the losses that one entry tells: what was absorbed, and a call that time ended."""
+    for cause, amount in _borne(entry).items():
+        yield Loss(
+            uid=uid,
+            principal=entry.principal or uid,
+            model=entry.model or "",
+            cause=cause,
+            amount=amount,
+            operation=f"{entry.operation}:{entry.seq}",
+            at=entry.at,
+        )
+
+
+def _borne(entry: EntryView) -> Mapping[Cause, int]:
+    borne: dict[Cause, int] = {}
+    for posting in entry.postings:
+        if posting["from"] == ABSORBED:
+            cause: Cause = "debt_written_off" if posting["to"] == DEBT else "absorbed"
+            borne[cause] = borne.get(cause, 0) + posting["amount"]
+    if entry.end == "expired" and entry.model is not None and entry.operation.startswith("expire:"):
+        borne["crashed"] = 0
+    return borne
+
+
+def _told(loss: Loss) -> dict[str, str | int]:
+    return {
+        "uid": loss.uid,
+        "principal": loss.principal,
+        "model": loss.model,
+        "cause": loss.cause,
+        "amount": loss.amount,
+        "operation": loss.operation,
+    }
+
+
+def _event_data(loss: Loss) -> Data:
+    return {"v": VERSION, **_told(loss), "at": to_datetime(loss.at)}
+
+
+def _window_write(loss: Loss, window: LossWindow) -> Write:
+    """Write the window, if nobody has changed it since it was read."""
+    rows: list[Json] = [[*row, total.count, total.amount] for row, total in window.rows.items()]
+    path = window_path(loss.uid, loss.at)
+    data: Data = {
+        "v": VERSION,
+        "uid": loss.uid,
+        "window": _window_number(loss.at),
+        "state": canonical({"rows": rows}).decode(),
+    }
+    return Create(path, data) if window.version is None else Put(path, data, window.version)
+
+
+def _window(document: Document) -> LossWindow:
+    # Written by us alone: every field is there and of its type.
+    rows = cast("list[tuple[str, str, Cause, int, int]]", orjson.loads(str(document.data["state"]))["rows"])
+    return LossWindow(
+        rows={Row(principal, model, cause): LossSum(count, amount) for principal, model, cause, count, amount in rows},
+        version=document.version,
+    )
