@@ -93,6 +93,18 @@ class ExtendHold(Asked):
 
 
 @asked
+class Accrue(Asked):
+    """Write down that up to `accrued` of a hold may be used, so that an ending without a charge charges that much.
+
+    Nothing more is set aside, so that a frozen account allows it. The hold lives on for `lifetime`.
+    """
+
+    hold: HoldId
+    accrued: Micro
+    lifetime: Millis
+
+
+@asked
 class Capture(Asked):
     """Charge a hold for what was used, and give back the rest if this is final. With `principal`, only its own.
 
@@ -108,10 +120,15 @@ class Capture(Asked):
 
 @asked
 class Release(Asked):
-    """Give a hold back. With `principal`, only its own."""
+    """End a hold without a charge of its own: what has accrued is charged, the rest given back.
+
+    With `principal`, only that principal's hold. `is_unused`: the caller knows that nothing of the hold is owed, so
+    that all of it is given back.
+    """
 
     hold: HoldId
     principal: str | None = None
+    is_unused: bool = False
 
 
 @asked
@@ -198,6 +215,7 @@ Command: TypeAlias = (
     Grant
     | PlaceHold
     | ExtendHold
+    | Accrue
     | Capture
     | Release
     | Charge

@@ -8,6 +8,7 @@ from shared.kernel.clock import Millis
 from shared.ledger.account import NOTHING, Account, Archive, check
 from shared.ledger.books import Books, Result
 from shared.ledger.commands import (
+    Accrue,
     Adjust,
     Annul,
     Capture,
@@ -30,7 +31,7 @@ from shared.ledger.credits import adjust, charge, grant
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, Entry, Posting
 from shared.ledger.errors import AccountClosed
 from shared.ledger.expiry import settle_due
-from shared.ledger.holds import capture, end_hold, extend_hold, place_hold, release
+from shared.ledger.holds import accrue, capture, end_hold, extend_hold, place_hold, release
 from shared.ledger.limits import check_bounds
 from shared.ledger.reversals import annul, restore, reverse
 from shared.ledger.suspensions import reinstate, suspend
@@ -115,6 +116,7 @@ HANDLERS: Mapping[type, Callable[[Books, Any], Result]] = {
     Grant: grant,
     PlaceHold: place_hold,
     ExtendHold: extend_hold,
+    Accrue: accrue,
     Capture: capture,
     Release: release,
     Charge: charge,

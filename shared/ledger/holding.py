@@ -10,10 +10,10 @@ from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.documents import Write
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.events import log
-from shared.kernel.ids import HoldId, Uid, operation_id
+from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.books import Result
-from shared.ledger.commands import Capture, Command, ExtendHold, PlaceHold, Release
+from shared.ledger.commands import Accrue, Capture, Command, ExtendHold, PlaceHold, Release
 from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved, InsufficientCredits
 from shared.ledger.lanes import Beside
 from shared.ledger.views import Balance
@@ -63,7 +63,8 @@ class Executes(Protocol):
 
 
 class Holding:
-    """An open hold in the hands of whoever uses it. As a context manager it releases what nobody captured.
+    """An open hold in the hands of whoever uses it. As a context manager it ends a hold that nobody captured: what had
+    accrued in the ledger is charged, the rest given back.
 
     `is_replay`: an earlier run with the same operation had placed it. `affordable`: all that there was when it was
     placed, what other holds may give back included: the most that this could ever cost.
@@ -86,6 +87,7 @@ class Holding:
         self._spawn = spawn
         self._lock = threading.Condition()
         self._used: int = 0
+        self._bound: int = 0
         self._renew_at: Millis = clock.now() + command.lifetime // 2
         self._extensions = 0
         self._in_vain = 0
@@ -102,6 +104,16 @@ class Holding:
         """How often `accrue` is to be called at least, used or not, so that the hold is renewed before it ends."""
         return self._command.lifetime / SECOND / 4
 
+    @property
+    def held(self) -> Micro:
+        """Credits that are set aside now, in µcr, as far as this hold has heard."""
+        return Micro(self._held)
+
+    @property
+    def lifetime_seconds(self) -> float:
+        """How long the hold lives after it was placed or renewed."""
+        return self._command.lifetime / SECOND
+
     def __enter__(self) -> Self:
         """The hold is placed already; see `Ledger.holding`."""
         return self
@@ -109,11 +121,11 @@ class Holding:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give back what was not captured. If that fails, its expiry will."""
+        """End the hold if it was not captured. If that fails, its expiry will."""
         if self._is_resolved:
             return
         try:
-            self.release()
+            self._end(is_unused=False)
         except GONE:
             pass
         except DomainError as failure:
@@ -168,11 +180,35 @@ class Holding:
             log("capture_absorbed", "ERROR", hold_id=self.id, absorbed=absorbed)
         return Captured(amount=_number(outcome.result, "captured"), absorbed=absorbed, balance=outcome.balance)
 
+    def write_down(self, bound: Micro) -> Micro:
+        """Let `bound` accrue in the ledger, as far as it is held, so that the hold's expiry charges that much.
+
+        Return the µcr that accrued. Works on a frozen account; the hold lives on for its whole lifetime. Later growth
+        raises what accrued up to `bound`. Raises HoldResolved, HoldNotFound, AccountClosed, Unavailable.
+        """
+        with self._lock:
+            self._bound = max(self._bound, bound)
+        command = Accrue(
+            operation=bound_operation(self._command.operation),
+            fingerprint="",
+            hold=self.id,
+            accrued=bound,
+            lifetime=self._command.lifetime,
+        )
+        accrued = _number(self._ledger.execute(self._uid, command).result, "accrued")
+        with self._lock:
+            self._renew_at = self._clock.now() + self._command.lifetime // 2
+        return Micro(accrued)
+
     def release(self) -> Balance:
-        """Give it all back."""
+        """Give all of it back: nothing is owed."""
+        return self._end(is_unused=True)
+
+    def _end(self, *, is_unused: bool) -> Balance:
         self._is_ending = True
         operation = operation_id(self._command.operation, "release")
-        outcome = self._ledger.execute(self._uid, Release(operation=operation, fingerprint="", hold=self.id))
+        command = Release(operation=operation, fingerprint="", hold=self.id, is_unused=is_unused)
+        outcome = self._ledger.execute(self._uid, command)
         self._is_resolved = True
         return outcome.balance
 
@@ -216,7 +252,7 @@ class Holding:
             hold=self.id,
             amount=Micro(self._growth()),
             at_least=Micro(self._missing or (0 if self._is_aging else 1)),
-            accrued=Micro(min(self._used, self._held)),
+            accrued=Micro(max(self._used, self._bound)),
             lifetime=self._command.lifetime,
         )
 
@@ -247,6 +283,11 @@ class Holding:
             self._last_growth = added or self._last_growth
             self._is_dry, self._is_exhausted = is_dry, is_exhausted
             self._renew_at = self._clock.now() + max(SECOND, self._command.lifetime // 2)
+
+
+def bound_operation(operation: OperationId) -> OperationId:
+    """Return the operation that writes down what the hold of `operation` may cost; see `Holding.write_down`."""
+    return operation_id(operation, "bound")
 
 
 def _charged(result: Result) -> Charged:

@@ -6,7 +6,7 @@ from shared.kernel.canonical import Json
 from shared.kernel.ids import HoldId, LotId
 from shared.ledger.account import HOLDS_MAX, Account, Hold
 from shared.ledger.books import Books, Result, consumed, drawn
-from shared.ledger.commands import Capture, ExtendHold, PlaceHold, Release
+from shared.ledger.commands import Accrue, Capture, ExtendHold, PlaceHold, Release
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, HELD, Kind, Posting
 from shared.ledger.errors import HoldExists, HoldNotFound, HoldResolved, InsufficientCredits, LimitReached
 from shared.ledger.limits import budget_facts, may_spend, rate_limited, told_facts, within_budgets, within_takes
@@ -48,10 +48,28 @@ def extend_hold(books: Books, command: ExtendHold) -> Result:
         raise InsufficientCredits(available=account.available, held=account.held, required=command.at_least)
     within_takes(books.account, len(taken))
     expires_at = max(hold.expires_at, books.now + command.lifetime)
-    fact: dict[str, Json] = {"id": hold.id, "expires_at": expires_at, "accrued": command.accrued}
+    fact: dict[str, Json] = {
+        "id": hold.id,
+        "expires_at": expires_at,
+        "accrued": _accrued(hold, command.accrued, hold.amount + added),
+    }
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
     books.post("extension", command.operation, postings, hold=fact)
     return {"hold": hold.id, "added": added, "amount": hold.amount + added, "expires_at": expires_at}
+
+
+def accrue(books: Books, command: Accrue) -> Result:
+    hold = _open_hold(books, command.hold, None)
+    accrued = _accrued(hold, command.accrued, hold.amount)
+    expires_at = max(hold.expires_at, books.now + command.lifetime)
+    fact: dict[str, Json] = {"id": hold.id, "expires_at": expires_at, "accrued": accrued}
+    books.post("extension", command.operation, (), hold=fact)
+    return {"hold": hold.id, "accrued": accrued, "expires_at": expires_at}
+
+
+def _accrued(hold: Hold, used: int, amount: int) -> int:
+    """Return what has accrued, once `used` is reported on a hold of `amount`: never less than before, nor more."""
+    return max(hold.accrued, min(used, amount))
 
 
 def capture(books: Books, command: Capture) -> Result:
@@ -67,7 +85,8 @@ def capture(books: Books, command: Capture) -> Result:
 
 def release(books: Books, command: Release) -> Result:
     hold = _open_hold(books, command.hold, command.principal)
-    return end_hold(books, hold, 0, operation=command.operation, end="released")
+    cost = 0 if command.is_unused else hold.accrued
+    return end_hold(books, hold, cost, operation=command.operation, end="released")
 
 
 def _open_hold(books: Books, hold_id: HoldId, principal: str | None) -> Hold:

@@ -15,6 +15,7 @@ from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot, check
 from shared.ledger.books import Result
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
 from shared.ledger.commands import (
+    Accrue,
     Capture,
     Command,
     ExtendHold,
@@ -382,7 +383,7 @@ def _archived_paths(uid: Uid, command: Command) -> Iterable[str]:
         yield lot_path(uid, command.lot)
         if isinstance(command, Grant) and command.suspension is not None:
             yield hold_path(uid, command.suspension)
-    elif isinstance(command, PlaceHold | ExtendHold | Capture | Release | Suspend | Reinstate):
+    elif isinstance(command, PlaceHold | ExtendHold | Accrue | Capture | Release | Suspend | Reinstate):
         yield hold_path(uid, command.hold)
 
 

@@ -24,9 +24,8 @@ class TurnRecovery:
         self._ledger = ledger
 
     def given_up(self, turn: Turn) -> Micro:
-        """Release what earlier attempts still hold: they crashed, or will find that they may not append.
-
-        What they had cost already, because their hold's time was up, is theirs to keep and not to be paid again.
+        """End what earlier attempts still hold, charging what had accrued: they crashed, or will find that they may
+        not append. Return what they had cost (µcr), now or when their hold's time was up.
         """
         paid = 0
         for token in turn.runs[:-1]:
@@ -34,7 +33,9 @@ class TurnRecovery:
             hold = hold_id(operation)
             release = Release(operation=operation_id(operation, "release"), fingerprint="", hold=hold)
             try:
-                self._ledger.execute(turn.uid, release)
+                captured = self._ledger.execute(turn.uid, release).result["captured"]
+                assert isinstance(captured, int), "a release says what it took"
+                paid += captured
             except HoldNotFound:
                 continue
             except HoldResolved:

@@ -205,7 +205,8 @@ class ImageJob:
         try:
             if not cost:
                 self._ledger.execute(
-                    task.uid, Release(operation=operation_id(task.id, "release"), fingerprint="", hold=task.hold)
+                    task.uid,
+                    Release(operation=operation_id(task.id, "release"), fingerprint="", hold=task.hold, is_unused=True),
                 )
                 return 0
             capture = Capture(operation=operation_id(task.id, "capture"), fingerprint="", hold=task.hold, amount=cost)

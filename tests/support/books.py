@@ -12,6 +12,7 @@ from shared.ledger.account import Account, Archive, Lot, check
 from shared.ledger.books import merged
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
 from shared.ledger.commands import (
+    Accrue,
     Adjust,
     Annul,
     Capture,
@@ -190,12 +191,16 @@ def extend(name: str, amount: int, *, at_least: int = 0, accrued: int = 0, opera
     )
 
 
+def accrue(name: str, accrued: int, *, operation: str | None = None) -> Accrue:
+    return Accrue(**asked(operation), hold=HoldId(name), accrued=Micro(accrued), lifetime=15 * MINUTE)
+
+
 def capture(name: str, amount: int, *, operation: str | None = None, **more: Any) -> Capture:
     return Capture(**asked(operation), hold=HoldId(name), amount=Micro(amount), **more)
 
 
 def release(name: str, *, operation: str | None = None, **more: Any) -> Release:
-    return Release(**asked(operation), hold=HoldId(name), **more)
+    return Release(**asked(operation), hold=HoldId(name), **{"is_unused": True, **more})
 
 
 def reverse(lot: str, target: int, *, operation: str | None = None) -> Reverse:

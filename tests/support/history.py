@@ -77,7 +77,7 @@ COMMANDS: Mapping[Kind, Callable[[Ask, dict[str, Any]], Command]] = {
     "hold": _hold,
     "extend": _extend,
     "capture": _capture,
-    "release": lambda ask, name: Release(**name, hold=HoldId(ask.about)),
+    "release": lambda ask, name: Release(**name, hold=HoldId(ask.about), is_unused=True),
     "reverse": lambda ask, name: Reverse(**name, lot=LotId(ask.about), target=Micro(ask.amount)),
     "adjust": lambda ask, name: Adjust(**name, amount=ask.amount, note="chaos"),
 }

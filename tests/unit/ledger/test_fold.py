@@ -132,16 +132,16 @@ def test_a_lot_knows_the_entry_that_granted_it():
 
 
 def test_what_is_charged_no_longer_accrues_whoever_bears_it():
-    """A hold of 10 for which 30 were used: 15 are charged, 5 of them ours; 15 are still to come, and then none."""
+    """A hold of 20, all of it used: 15 are charged, 5 are still to come; of 40 more the platform bears 35."""
     books = Books()
-    books.do(grant("lot", 10))
-    books.do(hold("h", 10))
-    books.do(extend("h", 0, accrued=30))
+    books.do(grant("lot", 20))
+    books.do(hold("h", 20))
+    books.do(extend("h", 0, accrued=20))
 
-    said = books.said(capture("h", 15, is_final=False))
+    books.do(capture("h", 15, is_final=False))
     open_hold = books.account.holds[HoldId("h")]
-    books.do(capture("h", 40, is_final=False))
+    said = books.said(capture("h", 40, is_final=False))
 
-    assert said == {"hold": "h", "captured": 10, "absorbed": 5, "released": 0}
-    assert (open_hold.accrued, open_hold.captured, open_hold.amount) == (15, 10, 0)
-    assert (books.account.holds[HoldId("h")].accrued, books.account.holds[HoldId("h")].captured) == (0, 10)
+    assert (open_hold.accrued, open_hold.captured, open_hold.amount) == (5, 15, 5)
+    assert said == {"hold": "h", "captured": 5, "absorbed": 35, "released": 0}
+    assert (books.account.holds[HoldId("h")].accrued, books.account.holds[HoldId("h")].captured) == (0, 20)

@@ -441,3 +441,52 @@ def test_only_what_is_ours_to_bear_is_told_to_an_operator(scene, capsys):
 
     assert "capture_absorbed" not in covered.out + covered.err
     assert "capture_absorbed" in absorbed.out + absorbed.err
+
+
+def test_a_bound_that_was_written_down_is_charged_when_its_holder_is_gone(scene):
+    hold = scene.holding(100)
+
+    assert hold.write_down(Micro(70)) == 70
+    scene.clock.advance(16 * MINUTE)
+    scene.ledger.expire_due(UID)
+
+    assert scene.balance() == (930, 0)
+
+
+def test_a_bound_is_no_more_than_what_is_held_until_the_hold_grows(scene):
+    hold = scene.holding(100)
+
+    assert hold.write_down(Micro(400)) == 100
+    hold.accrue(Micro(120))
+    scene.clock.advance(16 * MINUTE)
+    scene.ledger.expire_due(UID)
+
+    assert scene.balance() == (1_000 - hold.held, 0)
+    assert 100 < hold.held <= 400
+
+
+def test_a_bound_gives_way_to_what_is_captured(scene):
+    hold = scene.holding(100)
+    hold.write_down(Micro(70))
+
+    hold.capture(Micro(10))
+
+    assert scene.balance() == (990, 0)
+
+
+def test_a_hold_left_by_an_error_is_charged_what_was_written_down(scene):
+    hold = scene.holding(100)
+    hold.write_down(Micro(70))
+
+    hold.__exit__(RuntimeError, RuntimeError(), None)
+
+    assert scene.balance() == (930, 0)
+
+
+def test_a_holder_who_owes_nothing_gets_all_back_also_what_was_written_down(scene):
+    hold = scene.holding(100)
+    hold.write_down(Micro(70))
+
+    hold.release()
+
+    assert scene.balance() == (1_000, 0)
