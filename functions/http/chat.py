@@ -380,6 +380,7 @@ def _turn(call: Call, conversation_id: str, content: str, operation: OperationId
         is_streamed=call.body.get("stream", False),
         principal=call.principal.spender,
         budgets=call.budgets,
+        request_id=call.request_id,
     )
 
 

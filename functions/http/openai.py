@@ -177,6 +177,7 @@ def _request(call: Call, dialect: Dialect) -> CallRequest:
         is_streamed=bool(call.body.get("stream")),
         principal=call.principal.spender,
         budgets=call.budgets,
+        request_id=call.request_id,
         dialect=dialect,
         model=call.body["model"],
         body=call.body,

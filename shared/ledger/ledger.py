@@ -23,7 +23,7 @@ from shared.ledger.holding import Holding, Outcome
 from shared.ledger.keys import KeyRing
 from shared.ledger.lanes import Beside, Committed
 from shared.ledger.store import AccountStore
-from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, balance_of, entry_view, hold_view
+from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, OpenHolds, balance_of, entry_view, hold_view
 
 if TYPE_CHECKING:
     from shared.ledger.verify import Finding
@@ -136,6 +136,12 @@ class Ledger:
             self.expire_due(uid)
             hold = self._hold(uid, hold_id)
         return hold_view(hold)
+
+    def open_holds(self, uid: Uid) -> OpenHolds:
+        """The holds whose time is not up, and the account's last entry."""
+        account, now = self._account(uid), self._clock.now()
+        open_ = [hold for hold in account.holds.values() if hold.expires_at > now]
+        return OpenHolds(seq=account.seq, holds=tuple(map(hold_view, open_)))
 
     def history(self, uid: Uid, *, before: int | None, limit: int, kinds: frozenset[str] | None = None) -> HistoryPage:
         """Entries below seq `before`, newest first, of these kinds (by default those that moved posted credits).

@@ -60,6 +60,14 @@ class HoldView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHolds:
+    """The open holds of an account as of its entry `seq`."""
+
+    seq: int
+    holds: tuple[HoldView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntryView:
     """One entry as history tells it; `amount` is the change of available + held − debt, in µcr."""
 

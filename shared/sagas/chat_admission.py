@@ -10,6 +10,7 @@ from shared.ai.expectation import Expectation
 from shared.kernel.clock import Clock
 from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
+from shared.ledger.commands import Tags
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.holding import Holding
 from shared.ledger.ledger import Ledger
@@ -30,38 +31,39 @@ class Admission:
         self._clock = clock
         self._room = threading.Semaphore(WAITING_MAX)
 
-    def holding(self, plan: Metered, operation: OperationId) -> Holding:
+    def holding(self, plan: Metered, operation: OperationId, names: Tags = ()) -> Holding:
         """The hold of this turn. Raises InsufficientCredits and the ledger's other refusals.
 
+        The entry that places the hold carries `names`, so that the call is found while it runs.
         With a ceiling there is nothing to wait for: it is there, or it is not. Without, a refusal is told once the
         other holds of the account are gone, or could not help, or have been waited for.
         """
         try:
-            return self._placed(plan, operation, plan.cautious_hold)
+            return self._placed(plan, operation, names, plan.cautious_hold)
         except (InsufficientCredits, BudgetExceeded) as refusal:
             if plan.is_held_whole:
                 raise
             if _may_help(refusal, plan) and self._room.acquire(blocking=False):
                 try:
-                    return self._patiently_placed(plan, operation)
+                    return self._patiently_placed(plan, operation, names)
                 finally:
                     self._room.release()
-        return self._placed(plan, operation, plan.hold)
+        return self._placed(plan, operation, names, plan.hold)
 
-    def _patiently_placed(self, plan: Metered, operation: OperationId) -> Holding:
+    def _patiently_placed(self, plan: Metered, operation: OperationId, names: Tags) -> Holding:
         """Ask again and again, each time for what is expected by then."""
         deadline = self._clock.monotonic() + PATIENCE_SECONDS
         while self._clock.monotonic() < deadline:
             self._clock.wait(PAUSE_SECONDS)
             plan = expecting_anew(self._expectation, plan)
             try:
-                return self._placed(plan, operation, plan.cautious_hold)
+                return self._placed(plan, operation, names, plan.cautious_hold)
             except (InsufficientCredits, BudgetExceeded) as refusal:
                 if not _may_help(refusal, plan):
                     break
-        return self._placed(plan, operation, plan.hold)
+        return self._placed(plan, operation, names, plan.hold)
 
-    def _placed(self, plan: Metered, operation: OperationId, amount: Micro) -> Holding:
+    def _placed(self, plan: Metered, operation: OperationId, names: Tags, amount: Micro) -> Holding:
         request = plan.request
         return self._ledger.holding(
             request.uid,
@@ -71,7 +73,7 @@ class Admission:
             expected_step=plan.step,
             principal=request.principal,
             budgets=request.budgets,
-            tags=(("model", plan.model.id),),
+            tags=(("model", plan.model.id), *names),
         )
 
 

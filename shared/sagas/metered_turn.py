@@ -33,6 +33,7 @@ from shared.kernel.money import Micro
 from shared.ledger.errors import HoldResolved
 from shared.ledger.holding import Captured, Holding
 from shared.ledger.ledger import Ledger
+from shared.sagas.call_journal import names_of
 from shared.sagas.chat_admission import Admission
 from shared.sagas.chat_reading import Ended, Reading, ReadingWhole, Silence
 from shared.sagas.chat_recovery import TurnRecovery, hold_operation
@@ -199,7 +200,8 @@ class MeteredTurn(ABC, Generic[RequestT, PlanT, EventT, RecordT]):
         """The plan and its hold. Where no other model will do, it is the first one's failure that is told."""
         try:
             plan = self._plan(request, failed)
-            return plan, self._admission.holding(plan, hold_operation(request.operation, claim.run))
+            operation = hold_operation(request.operation, claim.run)
+            return plan, self._admission.holding(plan, operation, names_of(request, claim.run))
         except (Rejected, NotFound) as refusal:
             if failure is None:
                 raise

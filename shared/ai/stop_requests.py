@@ -1,0 +1,193 @@
+"""Requests to stop calls that run: `stops/{uid}` holds the requests of a user's last minute, in one document.
+
+A call has names: its conversation, and its X-Request-Id. A request names one of them and says for whom it counts: an
+API key stops its own calls only, its user stops all of theirs. One document per user bounds documents and memory,
+however many ids somebody makes up.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
+from shared.kernel.documents import (
+    Create,
+    Data,
+    Delete,
+    Document,
+    Documents,
+    OutcomeUnknown,
+    PreconditionFailed,
+    Put,
+    Query,
+    StoreUnavailable,
+    Where,
+    Write,
+)
+from shared.kernel.errors import DomainError, Rejected
+from shared.kernel.ids import Uid, derived_id, new_id
+
+VERSION = 1
+COLLECTION = "stops"
+REMEMBERED_FOR: Millis = MINUTE
+"""A call that begins later than this after the request runs on."""
+CALLER_REQUESTS_MAX = 30
+"""So many ids one caller may name within a minute, on all instances together."""
+USER_REQUESTS_MAX = 300
+"""So many of all callers of one user: more are forgotten, the oldest first."""
+STORE_ATTEMPTS_MAX = 8
+STORE_PAUSE_SECONDS = 0.05
+EVERYBODY = ""
+"""The caller of a request that counts for every call of its user."""
+UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
+
+
+class TooManyStops(Rejected):
+    """One caller named too many different calls within a minute; `retry_after_ms` says when the next is welcome."""
+
+    code = "rate_limited"
+
+    def __init__(self, *, retry_after_ms: Millis) -> None:
+        super().__init__("Too many calls were named to be stopped; please slow down.", retry_after_ms=retry_after_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class CallName:
+    """One name of a call. `is_early`: a call that begins within a minute of the request is stopped, too."""
+
+    text: str
+    is_early: bool
+
+    @classmethod
+    def of_conversation(cls, conversation_id: str) -> "CallName":
+        """The turn that runs in this conversation. A message sent after the request is another intention."""
+        return cls(f"conversation:{conversation_id}", is_early=False)
+
+    @classmethod
+    def of_request(cls, request_id: str) -> "CallName":
+        """The call with this X-Request-Id. The id is the client's own text, so that only its hash is stored."""
+        return cls(f"request:{request_tag(request_id)}", is_early=True)
+
+
+def request_tag(request_id: str) -> str:
+    """The hash by which a call with this X-Request-Id is known."""
+    return derived_id("call", request_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequest:
+    """One request as stored. `caller` is the principal whose calls it names, or EVERYBODY for all of the user's."""
+
+    id: str
+    uid: Uid
+    name: CallName
+    caller: str
+    at: Millis
+
+    def covers(self, principal: str) -> bool:
+        """True if the calls of `principal` are this caller's to stop."""
+        return self.caller in {EVERYBODY, principal}
+
+    def is_over(self, now: Millis) -> bool:
+        """True once it is too old to stop anything."""
+        return self.at + REMEMBERED_FOR <= now
+
+
+class StopRequests:
+    """The repository."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+
+    def new(self, uid: Uid, name: CallName, caller: str) -> StopRequest:
+        """A request of now, not stored yet."""
+        return StopRequest(id=new_id("stop"), uid=uid, name=name, caller=caller, at=self._clock.now())
+
+    def store(self, request: StopRequest, *, since: Millis) -> None:
+        """Tell every instance. Nothing is written if the same caller named the same call after `since` already.
+
+        Raises TooManyStops, Unavailable.
+        """
+        failure: DomainError = StoreUnavailable()
+        for _ in range(STORE_ATTEMPTS_MAX):
+            found = self._documents.get(_path(request.uid))
+            known = self._live(found)
+            same = [each for each in known if (each.name, each.caller) == (request.name, request.caller)]
+            if any(each.at > since or each.id == request.id for each in same):
+                return
+            kept = [each for each in known if each not in same]
+            self._check_room(kept, request.caller)
+            try:
+                self._documents.commit([_write(found, [*kept, request][-USER_REQUESTS_MAX:])])
+                return
+            except UNCLEAR as error:
+                failure = error
+            self._clock.wait(STORE_PAUSE_SECONDS)
+        raise failure
+
+    def of_users(self, uids: Sequence[Uid]) -> list[StopRequest]:
+        """What was asked of these users' calls within the last minute. Raises StoreUnavailable."""
+        found = self._documents.get_all([_path(uid) for uid in uids]) if uids else []
+        return [each for document in found for each in self._live(document)]
+
+    def recent(self) -> Query:
+        """The standing query for everything that is asked from a minute ago on."""
+        now = to_datetime(self._clock.now())
+        return Query(collection=COLLECTION, where=(Where("expires_at", ">", now),), limit=1)
+
+    def erase(self, uid: Uid) -> None:
+        """Forget what this user asked: the user leaves."""
+        self._documents.commit([Delete(_path(uid))])
+
+    def _live(self, document: Document | None) -> list[StopRequest]:
+        now = self._clock.now()
+        return [] if document is None else [each for each in requests_in(document) if not each.is_over(now)]
+
+    def _check_room(self, kept: Sequence[StopRequest], caller: str) -> None:
+        """Raise TooManyStops if this caller has named as many calls as one may."""
+        own = [each.at for each in kept if each.caller == caller]
+        if len(own) >= CALLER_REQUESTS_MAX:
+            raise TooManyStops(retry_after_ms=max(SECOND, min(own) + REMEMBERED_FOR - self._clock.now()))
+
+
+def requests_in(document: Document) -> list[StopRequest]:
+    """The requests that a stored document holds, oldest first, those that are over included."""
+    stored = cast("Sequence[Mapping[str, object]]", document.data["requests"])
+    return [_request(Uid(document.id), each) for each in stored]
+
+
+def _path(uid: Uid) -> str:
+    return f"{COLLECTION}/{uid}"
+
+
+def _write(found: Document | None, requests: Sequence[StopRequest]) -> Write:
+    uid, last = requests[-1].uid, requests[-1].at
+    data: Data = {
+        "v": VERSION,
+        "uid": uid,
+        "requests": [_data(each) for each in requests],
+        "expires_at": to_datetime(last + REMEMBERED_FOR),
+    }
+    return Create(_path(uid), data) if found is None else Put(_path(uid), data, found.version)
+
+
+def _data(request: StopRequest) -> Data:
+    return {
+        "id": request.id,
+        "name": request.name.text,
+        "early": request.name.is_early,
+        "caller": request.caller,
+        "at": request.at,
+    }
+
+
+def _request(uid: Uid, data: Mapping[str, object]) -> StopRequest:
+    # Written by us alone: every field is there and of its type.
+    return StopRequest(
+        id=str(data["id"]),
+        uid=uid,
+        name=CallName(str(data["name"]), is_early=bool(data["early"])),
+        caller=str(data["caller"]),
+        at=cast("int", data["at"]),
+    )

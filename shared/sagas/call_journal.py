@@ -1,0 +1,111 @@
+"""Calls as the journal tells them: which of a user's holds were placed for the call that has a certain name.
+
+The entry that places a hold carries the call's names as tags. So whoever wants to know what runs elsewhere asks the
+account, and a call that nobody asks about costs no document more.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.ai.stop_requests import EVERYBODY, request_tag
+from shared.kernel.clock import Millis
+from shared.kernel.ids import HoldId, Uid
+from shared.ledger.commands import Tags
+from shared.ledger.ledger import Ledger
+from shared.ledger.views import HoldView
+from shared.sagas.metered import Asked
+
+RUN, CONVERSATION, REQUEST = "run", "conversation", "request"
+WINDOWS = (10, 40, 100, 100, 100, 100, 100, 100, 100, 100)
+"""So many entries are read at a time, back from the head: most calls began a few entries ago."""
+ENDED_WINDOWS = WINDOWS[:3]
+"""A call that has ended is looked for no further back than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalCall:
+    """One attempt at a call. `run` names its message or answer; `conversation_id` is None for a call without one."""
+
+    hold: HoldId
+    run: str
+    conversation_id: str | None
+    model: str
+    placed_at: Millis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which calls are looked for: those whose `tag` has this value, of one principal or of EVERYBODY."""
+
+    uid: Uid
+    caller: str
+    tag: str
+    value: str
+
+    def is_of(self, principal: str) -> bool:
+        """True if a call of `principal` may be shown to the caller."""
+        return self.caller in {EVERYBODY, principal}
+
+
+def names_of(request: Asked, run: str) -> Tags:
+    """The tags by which a call's hold is found again. Side calls of ours have no name."""
+    if not request.request_id:
+        return ()
+    named = ((RUN, run), (REQUEST, request_tag(request.request_id)))
+    return (*named, (CONVERSATION, request.conversation_id)) if request.conversation_id else named
+
+
+class CallJournal:
+    """Looks calls up in the journals of accounts."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def running(self, wanted: Wanted) -> list[JournalCall]:
+        """The calls whose holds are open, the last begun first. Raises Unavailable."""
+        open_ = self._ledger.open_holds(wanted.uid)
+        candidates = {hold.id: hold for hold in open_.holds if _may_be(hold, wanted)}
+        found: list[JournalCall] = []
+        for body in self._placings(wanted.uid, open_.seq, WINDOWS):
+            if not candidates or body["at"] < min(hold.placed_at for hold in candidates.values()):
+                break
+            if candidates.pop(HoldId(body["hold"]["id"]), None) is not None and _is_named(body, wanted):
+                found.append(_call(body))
+        return found
+
+    def last(self, wanted: Wanted) -> JournalCall | None:
+        """The call that began last, running or not, if that was not too many entries ago. Raises Unavailable."""
+        seq = self._ledger.open_holds(wanted.uid).seq
+        placings = self._placings(wanted.uid, seq, ENDED_WINDOWS)
+        return next((_call(body) for body in placings if _is_named(body, wanted)), None)
+
+    def _placings(self, uid: Uid, seq: int, windows: tuple[int, ...]) -> Iterator[Mapping[str, Any]]:
+        """The entries that placed holds, newest first."""
+        for size in windows:
+            if seq < 1:
+                return
+            bodies = self._ledger.bodies(uid, max(1, seq - size + 1), seq)
+            yield from (body for body in reversed(bodies) if body["kind"] == "hold")
+            seq -= size
+
+
+def _may_be(hold: HoldView, wanted: Wanted) -> bool:
+    return not hold.is_reservation and wanted.is_of(hold.principal)
+
+
+def _is_named(body: Mapping[str, Any], wanted: Wanted) -> bool:
+    tags = body.get("tags", {})
+    is_wanted = RUN in tags and tags.get(wanted.tag) == wanted.value
+    return is_wanted and wanted.is_of(body["hold"].get("principal", ""))
+
+
+def _call(body: Mapping[str, Any]) -> JournalCall:
+    tags = body["tags"]
+    return JournalCall(
+        hold=HoldId(body["hold"]["id"]),
+        run=tags[RUN],
+        conversation_id=tags.get(CONVERSATION),
+        model=tags.get("model", ""),
+        placed_at=body["at"],
+    )
