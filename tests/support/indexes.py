@@ -21,6 +21,7 @@ from shared.kernel.documents import (
     Version,
     Write,
 )
+from shared.kernel.watching import Listener, Watch, Watches
 from shared.platform.memory.documents import MemoryDocuments
 
 INDEXES_FILE = Path(__file__).resolve().parents[2] / "firestore.indexes.json"
@@ -244,6 +245,11 @@ class IndexCheckedDocuments:
             if not isinstance(write, Delete):
                 self._remember(collection_of(write.path), write.data)
         return self.inner.commit(writes, timeout_seconds=timeout_seconds)
+
+    def watch(self, query: Query, listener: Listener) -> Watch:
+        self.shapes.add(self.indexes.check(query))
+        assert isinstance(self.inner, Watches), "the store inside tells of changes"
+        return self.inner.watch(query, listener)
 
     def _remember(self, collection: str, data: Data) -> None:
         if self.collections is not None and collection not in self.collections:

@@ -24,9 +24,11 @@ from shared.kernel.documents import (
     Write,
     check_writes,
 )
+from shared.kernel.watching import Listener
 from shared.platform.firestore.calls import Calls, RawBatchGet, RawCommit, RawGet, emulator_channel, production_channel
 from shared.platform.firestore.queries import run_query_request
 from shared.platform.firestore.values import decode_fields, decode_version, encode_fields, encode_version
+from shared.platform.firestore.watching import FirestoreWatch
 
 T = TypeVar("T")
 Status = grpc.StatusCode
@@ -73,6 +75,12 @@ class FirestoreDocuments:
         except grpc.RpcError as error:
             raise _what_became_of_it(error) from error
         return [decode_version(result.update_time) for result in response.write_results]
+
+    def watch(self, query: Query, listener: Listener) -> FirestoreWatch:
+        """See `Watches.watch`: told on a thread of its own."""
+        watch = FirestoreWatch(self._calls, self._database, run_query_request(self._root, query), self._decoded)
+        watch.begin(listener)
+        return watch
 
     def _gotten(self, request: Any) -> Document | None:
         try:

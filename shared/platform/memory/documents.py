@@ -3,6 +3,8 @@
 import threading
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import cmp_to_key
 
@@ -24,8 +26,11 @@ from shared.kernel.documents import (
     Write,
     check_writes,
 )
+from shared.kernel.watching import Listener
 
 INT64_MAX = 2**63 - 1
+WATCHED_MAX = 1_000_000
+"""A watch has no limit; a query here wants one."""
 
 
 class MemoryDocuments:
@@ -36,6 +41,7 @@ class MemoryDocuments:
         self._documents: dict[str, Document] = {}
         self._ids: dict[str, list[str]] = {}
         self._ticks = 0
+        self._watches: list[MemoryWatch] = []
 
     def get(self, path: str) -> Document | None:
         """See `Documents.get`."""
@@ -64,7 +70,21 @@ class MemoryDocuments:
             for write in writes:
                 self._check_precondition(write)
             self._ticks += 1
-            return [self._apply(write) for write in writes]
+            versions = [self._apply(write) for write in writes]
+            watches, written = tuple(self._watches), {write.path for write in writes}
+        for watch in watches:
+            if any(_collection(path) == watch.query.collection for path in written):
+                watch.tell([document for document in self.query(watch.query) if document.path in written])
+        return versions
+
+    def watch(self, query: Query, listener: Listener) -> "MemoryWatch":
+        """See `Watches.watch`: told on the thread that commits."""
+        watch = MemoryWatch(replace(query, limit=WATCHED_MAX), listener, self._watches)
+        with self._lock:
+            self._watches.append(watch)
+        watch.tell(self.query(watch.query))
+        listener.caught_up()
+        return watch
 
     def _copy(self, path: str) -> Document | None:
         document = self._documents.get(path)
@@ -106,6 +126,25 @@ class MemoryDocuments:
         first = bisect_left(ids, query.id_from) if query.id_from is not None else 0
         wanted = (id_ for id_ in ids[first:] if query.id_to is None or id_ <= query.id_to)
         return [self._documents[f"{query.collection}/{id_}"] for id_ in wanted]
+
+
+class MemoryWatch:
+    """A standing query of this process; see `Watch`."""
+
+    def __init__(self, query: Query, listener: Listener, watches: "list[MemoryWatch]") -> None:
+        self.query = query
+        self._listener = listener
+        self._watches = watches
+
+    def tell(self, documents: Sequence[Document]) -> None:
+        """Pass on the documents, if there are any."""
+        if documents:
+            self._listener.changed(documents)
+
+    def close(self) -> None:
+        """See `Watch.close`."""
+        with suppress(ValueError):
+            self._watches.remove(self)
 
 
 def _check_sizes(writes: Sequence[Write]) -> None:
