@@ -26,6 +26,7 @@ from shared.kernel.documents import (
 )
 from shared.kernel.errors import DomainError, Rejected
 from shared.kernel.ids import Uid, derived_id, new_id
+from shared.kernel.watching import Listener, Watch, Watches
 
 VERSION = 1
 COLLECTION = "stops"
@@ -131,10 +132,11 @@ class StopRequests:
         found = self._documents.get_all([_path(uid) for uid in uids]) if uids else []
         return [each for document in found for each in self._live(document)]
 
-    def recent(self) -> Query:
-        """The standing query for everything that is asked from a minute ago on."""
+    def watch(self, watches: Watches, listener: Listener) -> Watch:
+        """Tell `listener` of every document with requests of the last minute, now and from now on."""
         now = to_datetime(self._clock.now())
-        return Query(collection=COLLECTION, where=(Where("expires_at", ">", now),), limit=1)
+        recent = Query(collection=COLLECTION, where=(Where("expires_at", ">", now),), limit=1)
+        return watches.watch(recent, listener)
 
     def erase(self, uid: Uid) -> None:
         """Forget what this user asked: the user leaves."""

@@ -8,8 +8,10 @@ from shared.bootstrap.parts import part
 if TYPE_CHECKING:
     from shared.ai.answers import Answers
     from shared.ai.conversations import Conversations
+    from shared.ai.stop_requests import StopRequests
     from shared.sagas.chat_turn import ChatTurn
     from shared.sagas.openai_call import OpenAICall
+    from shared.sagas.running_calls import RunningCalls
 
 
 class ChatParts(ModelParts):
@@ -21,6 +23,23 @@ class ChatParts(ModelParts):
         from shared.ai.conversations import Conversations
 
         return Conversations(self.documents, self.clock)
+
+    @part
+    def stop_requests(self) -> "StopRequests":
+        """What callers asked to stop."""
+        from shared.ai.stop_requests import StopRequests
+
+        return StopRequests(self.documents, self.clock)
+
+    @part
+    def running_calls(self) -> "RunningCalls":
+        """The calls that run on this instance."""
+        from shared.kernel.watching import Unwatched, Watches
+        from shared.sagas.running_calls import RunningCalls
+        from shared.sagas.stop_news import StopNews
+
+        watches = self.documents if isinstance(self.documents, Watches) else Unwatched()
+        return RunningCalls(self.clock, StopNews(watches, self.stop_requests, self.clock))
 
     @part
     def chat_turn(self) -> "ChatTurn":
@@ -38,6 +57,7 @@ class ChatParts(ModelParts):
             clock=self.clock,
             default_model=self.settings.default_model,
             health=self.health,
+            calls=self.running_calls,
         )
 
     @part
@@ -65,4 +85,5 @@ class ChatParts(ModelParts):
             clock=self.clock,
             default_model=self.settings.default_model,
             health=self.health,
+            calls=self.running_calls,
         )

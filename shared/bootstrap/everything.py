@@ -36,6 +36,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
                 self.preferences,
                 self.api_keys,
                 self.answers,
+                self.stop_requests,
                 notes,
                 self.image_tasks,
                 self.images,

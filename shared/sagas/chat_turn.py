@@ -23,6 +23,7 @@ from shared.sagas.chat_recovery import Recovery, TurnRecovery, answered
 from shared.sagas.chat_reply import Reply
 from shared.sagas.metered_turn import PING_SECONDS, Kept, MeteredTurn, Run
 from shared.sagas.model_choice import Chooser
+from shared.sagas.running_calls import RunningCalls
 from shared.sagas.side_turn import SideTurn
 
 __all__ = ["Answer", "ChatTurn", "Delta", "Done", "Estimate", "Ping", "TurnEvent", "TurnRequest"]
@@ -48,6 +49,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         clock: Clock,
         default_model: str,
         health: Health | None = None,
+        calls: RunningCalls | None = None,
         ping_seconds: float = PING_SECONDS,
     ) -> None:
         expectation, health = Expectation(documents, clock), health or Health(clock)
@@ -78,6 +80,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         self._conversations = conversations
         self._chat_model = chat_model
         self._messages_of = recovery
+        self._calls = calls or RunningCalls(clock)
 
     def run(self, request: TurnRequest) -> Generator[TurnEvent, None, None]:
         """The answer as it comes, then `Done`; see `MeteredTurn.run`.
@@ -85,7 +88,8 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         Before anything is yielded it may also raise ConversationNotFound, ModelNotFound, ModelUnpriced, NoModelFits,
         ContextTooLong, InvalidValue.
         """
-        return super().run(request)
+        with self._calls.running(request.uid, request.principal, request.names, request.stop):
+            yield from super().run(request)
 
     def estimate(
         self,

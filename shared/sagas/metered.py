@@ -7,6 +7,7 @@ from typing import TypeVar
 from shared.ai.expectation import Expectation
 from shared.ai.models import Model
 from shared.ai.prompt import Prompt
+from shared.ai.stop_requests import CallName
 from shared.ai.tariff import Rate
 from shared.ai.tokens import Usage
 from shared.kernel.ids import OperationId, Uid
@@ -40,6 +41,12 @@ class Asked:
     """The call's X-Request-Id; empty for a call that nobody can name."""
     stop: StopSignal = field(default_factory=StopSignal, compare=False, repr=False)
     """Given once somebody asks this call to end."""
+
+    @property
+    def names(self) -> tuple[CallName, ...]:
+        """What the call can be stopped by."""
+        named = [CallName.of_conversation(self.conversation_id)] if self.conversation_id else []
+        return (*named, CallName.of_request(self.request_id)) if self.request_id else tuple(named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

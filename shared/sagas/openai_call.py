@@ -25,6 +25,7 @@ from shared.sagas.chat_reply import CREDIT_LIMIT, DISCONNECTED, FAILED, TIMED_OU
 from shared.sagas.metered import Asked, Metered, forecast
 from shared.sagas.metered_turn import PING_SECONDS, Kept, MeteredTurn, Run
 from shared.sagas.model_choice import Chooser, Chosen
+from shared.sagas.running_calls import RunningCalls
 
 OUR_ENDS = frozenset({CREDIT_LIMIT, DISCONNECTED, TIMED_OUT})
 """Reasons that OpenAI has no word for: to its clients the answer is cut at its length, and `credits` says why."""
@@ -89,6 +90,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         clock: Clock,
         default_model: str,
         health: Health | None = None,
+        calls: RunningCalls | None = None,
         ping_seconds: float = PING_SECONDS,
     ) -> None:
         health = health or Health(clock)
@@ -107,6 +109,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         self._passthroughs = passthroughs
         self._preferences = preferences
         self._chooser = Chooser(catalogue, tariff, expectation, health, default_model=default_model)
+        self._calls = calls or RunningCalls(clock)
 
     def run(self, request: CallRequest) -> Generator[CallEvent, None, None]:
         """The answer as it comes, then `Answered`; see `MeteredTurn.run`.
@@ -114,7 +117,8 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         Before anything is yielded it may also raise ModelNotFound, ModelUnpriced, NoModelFits, ContextTooLong,
         InvalidValue, AnswerNotKept, and RequestRefused with the upstream's own words.
         """
-        return super().run(request)
+        with self._calls.running(request.uid, request.principal, request.names, request.stop):
+            yield from super().run(request)
 
     # See `MeteredTurn` ---------------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class StopNews:
             self._ear = ear
         if instead_of is not None:
             instead_of.close()
-        ear.open(self._watches.watch(self._requests.recent(), ear))
+        ear.open(self._requests.watch(self._watches, ear))
         return ear
 
     def _bridge(self, hearer: Hearer) -> None:

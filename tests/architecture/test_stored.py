@@ -16,10 +16,12 @@ import pytest
 from emulator.stand_ins.paypal.certificates import authority
 from functions.edge import MalformedEvent, deliver
 from shared.ai.completions import ChatCompletions
+from shared.ai.stop_requests import EVERYBODY, CallName
 from shared.bootstrap import in_memory
 from shared.kernel.documents import Query
 from shared.kernel.ids import HoldId, LotId, OperationId, operation_id
 from shared.kernel.money import Micro
+from shared.kernel.watching import Listener
 from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Release, Reverse, Unfreeze
 from shared.payments.ports import Notice
 from shared.platform.memory.clock import ManualClock
@@ -65,11 +67,18 @@ class Watched(IndexCheckedDocuments):
     askers: set[tuple[str, str]] = field(default_factory=set)
 
     def query(self, query: Query):
+        self._note_askers()
+        return IndexCheckedDocuments.query(self, query)
+
+    def watch(self, query: Query, listener: Listener):
+        self._note_askers()
+        return IndexCheckedDocuments.watch(self, query, listener)
+
+    def _note_askers(self):
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             self.askers.add((frame.f_code.co_filename, frame.f_code.co_qualname))
             frame = frame.f_back
-        return IndexCheckedDocuments.query(self, query)
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +240,8 @@ def _talk(services, uid):
         "user",
         "assistant",
     ]
+    stop = services.stop_requests.new(uid, CallName.of_conversation(talks[0]), EVERYBODY)
+    services.stop_requests.store(stop, since=stop.at)
     services.conversations.list(uid)
     services.conversations.messages(uid, talks[0])
     services.conversations.patch(uid, talks[0], {"title": "t"})

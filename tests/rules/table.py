@@ -120,6 +120,7 @@ SERVER_ONLY = tuple(
         "package_slots/{id}",
         "payment_refunds/{id}",
         "payment_sagas/{id}",
+        "stops/{id}",
         "turns/{id}",
         "webhook_certificates/{id}",
     )
