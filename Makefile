@@ -15,6 +15,7 @@ help:
 	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
 	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"
 	@echo "make fire      real servers left and killed in the middle of a chat turn"
+	@echo "make hostile  bodies made to cost a server more than their sender, and what each costs"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1"
 	@echo "make payments  300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…"
@@ -109,3 +110,9 @@ models-sync: setup
 # Installs both gateways, pinned, into emulator/.run the first time.
 bench-gateways: setup
 	@$(PYTHON) -m emulator.bench.gateways
+
+.PHONY: hostile
+
+# Bodies made to cost a server more than their sender: processor time, memory and answer of each, the dearest first.
+hostile: setup
+	@HOSTILE=1 exec $(PYTHON) -m pytest -s tests/api/test_hostile_bodies.py

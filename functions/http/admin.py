@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from functions.http.credits import BalanceOut, Posted
 from functions.http.fields import (
@@ -11,9 +11,11 @@ from functions.http.fields import (
     Credits,
     Cursor,
     Flag,
+    Items,
     Limit,
     Request,
     SignedAmount,
+    Table,
     Text,
     Time,
     Whole,
@@ -66,7 +68,7 @@ class UsersQuery(Request):
 class RolesIn(Request):
     """All roles that the user shall have."""
 
-    roles = fields.List(Choice(*sorted(ROLES)), required=True, validate=validate.Length(max=len(ROLES)))
+    roles = Items(Choice(*sorted(ROLES)), required=True, length_max=len(ROLES))
     reason = Text(length_max=REASON_MAX, load_default=None)
 
 
@@ -105,13 +107,11 @@ class ModelIn(Request):
     input_usd_per_mtok = Price()
     output_usd_per_mtok = Price()
     image_usd = Price()
-    image_usd_by_size = fields.Dict(keys=Text(length_max=16), values=Price(), validate=validate.Length(max=SIZES_MAX))
+    image_usd_by_size = Table(keys=Text(length_max=16), values=Price(), length_max=SIZES_MAX)
     context_window = Whole(0, TOKENS_MAX)
     max_output_tokens = Whole(0, TOKENS_MAX)
     expected_output_tokens = Whole(0, TOKENS_MAX)
-    capabilities = fields.List(
-        Text(length_min=1, length_max=NAME_CHARACTERS_MAX), validate=validate.Length(max=CAPABILITIES_MAX)
-    )
+    capabilities = Items(Text(length_min=1, length_max=NAME_CHARACTERS_MAX), length_max=CAPABILITIES_MAX)
     is_enabled = Flag()
     upstream = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
     upstream_model = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)

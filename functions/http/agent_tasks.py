@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from functions.http.chat import ModelId
 from functions.http.fields import (
@@ -13,6 +13,7 @@ from functions.http.fields import (
     Choice,
     Credits,
     Cursor,
+    Items,
     Limit,
     Request,
     Text,
@@ -33,12 +34,21 @@ from shared.ai.agent_task import (
 )
 from shared.ai.models import ModelNotFound, ModelUnpriced
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
+from shared.ledger.errors import InsufficientCredits
 from shared.sagas.agents import GIVEN_BYTES_MAX, STEPS_MAX_DEFAULT, TOOLS, TaskRequest
 from shared.sagas.tools.write_artifact import FILES_MAX, NAME_CHARACTERS_MAX
 
 GOAL_BYTES_MAX = 20_000
 STEPS_MAX = 100
-BEGIN_ERRORS = (ModelNotFound, ModelUnpriced, ModelWithoutTools, TooManyTasks, InvalidValue, IdempotencyMismatch)
+BEGIN_ERRORS = (
+    ModelNotFound,
+    ModelUnpriced,
+    ModelWithoutTools,
+    TooManyTasks,
+    InsufficientCredits,
+    InvalidValue,
+    IdempotencyMismatch,
+)
 
 routes = Routes("agents")
 
@@ -56,11 +66,9 @@ class AgentTaskIn(Request):
     goal = Text(length_min=1, bytes_max=GOAL_BYTES_MAX, required=True)
     budget = Amount(required=True)
     model = ModelId(load_default=None, allow_none=True)
-    tools = fields.List(Choice(*TOOLS), load_default=None, allow_none=True, validate=validate.Length(max=len(TOOLS)))
+    tools = Items(Choice(*TOOLS), load_default=None, allow_none=True, length_max=len(TOOLS))
     max_steps = Whole(1, STEPS_MAX, load_default=STEPS_MAX_DEFAULT)
-    documents = fields.List(
-        fields.Nested(AgentDocumentIn), load_default=list, validate=validate.Length(max=FILES_MAX // 2)
-    )
+    documents = Items(fields.Nested(AgentDocumentIn), load_default=list, length_max=FILES_MAX // 2)
 
 
 class AgentResumeIn(Request):

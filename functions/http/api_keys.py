@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields
 
-from functions.http.fields import Amount, Answer, Choice, Credits, Request, Text, Time
+from functions.http.fields import Amount, Answer, Choice, Credits, Items, Request, Text, Time
 from functions.http.routes import MEMBER, Call, Routes
 from shared.kernel.clock import Millis, parse_rfc3339
 from shared.kernel.errors import InvalidValue
@@ -53,7 +53,7 @@ class KeyIn(Request):
     """The key to make."""
 
     name = Text(length_min=1, length_max=NAME_CHARACTERS_MAX, required=True)
-    scopes = fields.List(Choice(*SCOPES), required=True, validate=validate.Length(1, len(SCOPES)))
+    scopes = Items(Choice(*SCOPES), required=True, length_min=1, length_max=len(SCOPES))
     spend_cap = fields.Nested(SpendCapIn, load_default=None, allow_none=True)
     expires_at = Instant(load_default=None, allow_none=True)
 

@@ -12,7 +12,7 @@ from marshmallow import Schema
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
 
-from functions.http import auth, bodies, idempotency, limits
+from functions.http import auth, bodies, idempotency, limits, means
 from functions.http.cors import Origins
 from functions.http.errors import NoSuchPath
 from functions.http.openai_errors import OPENAI_PREFIX, error_response
@@ -114,8 +114,8 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
         caller = gate.admit(route)
         if not all(is_safe_id(value) for value in path.values()):
             raise NoSuchPath
-        asked = bodies.load_query(query, request.args) if query is not None else {}
-        value, text = bodies.read_json(request, route.body_bytes_max) if body is not None else ({}, "{}")
+        asked = bodies.load_query(query, request) if query is not None else {}
+        value, text = _told(services, route, caller, path) if body is not None else ({}, "{}")
         call = Call(
             services=services,
             caller=caller,
@@ -128,6 +128,14 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
         return _respond(route, answer, route.handler(call))
 
     return view
+
+
+def _told(services: Services, route: Route, caller: Principal | None, path: dict[str, str]) -> tuple[Any, str]:
+    """What the body says. A large one of a caller who could not pay for its answer is not parsed."""
+    asked = means.look(services, route, caller, request, _intention(route, caller, path, ""))
+    raw = bodies.receive(request, route.body_bytes_max)
+    asked.require(len(raw))
+    return bodies.read_json(request, raw, route.body_values_max)
 
 
 def _intention(route: Route, caller: Principal | None, path: dict[str, str], body: str) -> idempotency.Intention | None:

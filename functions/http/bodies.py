@@ -1,45 +1,48 @@
-"""Reading what a client sent, strictly: one JSON text, valid Unicode, no key twice, nothing that is not a value."""
+"""Reading what a client sent, strictly: one JSON text, and of a wrong one the first errors."""
 
-import json
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
 
 from flask import Request
 from marshmallow import Schema, ValidationError
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from functions.http.errors import FieldErrors, InvalidRequest, MalformedRequest
+from functions.http.fields import ERRORS_MAX
+from functions.http.json_text import JSON_VALUES_MAX, parse_json
 
 MAX_BODY_BYTES = 1024 * 1024
-JSON_DEPTH_MAX = 64
-"""A tool's schema may have ten levels (OpenAI's limit), each of which is up to five of JSON."""
+QUERY_BYTES_MAX = 16 * 1024
 WHOLE_BODY = "body"
 """The name under which an error stands that is about no single field."""
+NAME_CHARACTERS_MAX = 100
+MESSAGE_CHARACTERS_MAX = 200
+"""Names and messages may quote the client, so that an answer is only as long as what it quotes."""
 
 
-def read_json(request: Request, bytes_max: int) -> tuple[Any, str]:
-    """The body's JSON value, and its canonical text. An empty body is an empty object.
-
-    Raises MalformedRequest, RequestEntityTooLarge, UnsupportedMediaType.
-    """
+def receive(request: Request, bytes_max: int) -> bytes:
+    """Return the body as it came. Raises RequestEntityTooLarge."""
     # One more than a body may have: a chunked one is cut there, and seen to be too large.
     request.max_content_length = bytes_max + 1
     raw = request.get_data(cache=False)
-    if not raw:
-        return {}, "{}"
     if len(raw) > bytes_max:
         raise RequestEntityTooLarge
+    return raw
+
+
+def read_json(request: Request, raw: bytes, values_max: int = JSON_VALUES_MAX) -> tuple[Any, str]:
+    """Return the JSON value of a body, and its canonical text. An empty body is an empty object.
+
+    Raises MalformedRequest, UnsupportedMediaType.
+    """
+    if not raw:
+        return {}, "{}"
     check_media_type(request)
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite)
-        canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        canonical.encode("utf-8")
+        return parse_json(raw, values_max=values_max)
     except (ValueError, RecursionError) as error:
-        raise MalformedRequest(f"The body is not valid JSON: {_reason(error)}") from error
-    if _is_deeper(value, JSON_DEPTH_MAX):
-        raise MalformedRequest(f"The body is nested deeper than {JSON_DEPTH_MAX} levels.")
-    return value, canonical
+        raise MalformedRequest(f"The body is not valid JSON: {error}.") from error
 
 
 def check_media_type(request: Request) -> None:
@@ -51,7 +54,7 @@ def check_media_type(request: Request) -> None:
 
 
 def load(schema: Schema, value: Any) -> dict[str, Any]:
-    """What the schema makes of this value. Raises InvalidRequest naming each field that is wrong."""
+    """What the schema makes of this value. Raises InvalidRequest naming the first fields that are wrong."""
     try:
         loaded: dict[str, Any] = schema.load(value)
     except ValidationError as error:
@@ -60,56 +63,32 @@ def load(schema: Schema, value: Any) -> dict[str, Any]:
     return loaded
 
 
-def load_query(schema: Schema, query: "MultiDict[str, str]") -> dict[str, Any]:
-    """The same for a query string, where no name may stand twice."""
-    twice = {name: ["Given more than once."] for name, values in query.lists() if len(values) > 1}
+def load_query(schema: Schema, request: Request) -> dict[str, Any]:
+    """The same for the query string, which must be short, and where no name may stand twice."""
+    if len(request.query_string) > QUERY_BYTES_MAX:
+        raise InvalidRequest({"query": [f"Must be at most {QUERY_BYTES_MAX} bytes."]})
+    twice = {name: ["Given more than once."] for name, values in request.args.lists() if len(values) > 1}
     if twice:
-        raise InvalidRequest(twice)
-    return load(schema, query.to_dict())
+        raise InvalidRequest(flat(twice))
+    return load(schema, request.args.to_dict())
 
 
-def flat(messages: Mapping[Any, Any], prefix: str = "") -> FieldErrors:
-    """Messages by field, nested fields by their path: `roles.0`."""
+def flat(messages: Mapping[Any, Any]) -> FieldErrors:
+    """Return the first `ERRORS_MAX` messages by field, nested fields by their path: `roles.0`."""
     found: dict[str, list[str]] = {}
-    for name, value in messages.items():
-        path = prefix.rstrip(".") if name == "_schema" else f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            found |= {key: list(texts) for key, texts in flat(value, f"{path}.").items()}
-        else:
-            found[path or WHOLE_BODY] = [str(text) for text in value]
+    for path, text in islice(_messages(messages, ""), ERRORS_MAX):
+        found.setdefault(_short(path, NAME_CHARACTERS_MAX), []).append(_short(text, MESSAGE_CHARACTERS_MAX))
     return found
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    built = dict(pairs)
-    if len(built) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return built
+def _messages(messages: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for name, value in messages.items():
+        path = prefix.rstrip(".") if name == "_schema" else f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from _messages(value, f"{path}.")
+        else:
+            yield from ((path or WHOLE_BODY, str(text)) for text in value)
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON value")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in {float("inf"), float("-inf")}:
-        raise ValueError("a number is too large")
-    return number
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(item, levels - 1) for item in inner)
-
-
-def _reason(error: ValueError | RecursionError) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply."
-    if isinstance(error, UnicodeError):
-        return "it is not valid Unicode."
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} (line {error.lineno}, column {error.colno})."
-    return f"{error}." if "digits" not in str(error) else "a number is too large."
+def _short(text: str, characters_max: int) -> str:
+    return text if len(text) <= characters_max else f"{text[:characters_max]}…"

@@ -4,11 +4,11 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from datetime import datetime
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
 
 from shared.kernel.clock import from_datetime, rfc3339
 from shared.kernel.errors import InvalidValue
@@ -22,6 +22,10 @@ AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$"
 SIGNED_PATTERN = r"^-?(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$"
 NO_NUL = "^[^\\u0000]*$"
 WHOLE = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
+FIELDS_MAX = 200
+"""Fields of one object. Each that nobody knows would be an error of its own."""
+ERRORS_MAX = 20
+"""Wrong elements after which a list is not looked at any further, and errors of an answer."""
 
 
 class Request(Schema):
@@ -29,6 +33,12 @@ class Request(Schema):
 
     class Meta:
         unknown = RAISE
+
+    @pre_load
+    def refuse_many_fields(self, data: Any, **_: Any) -> Any:
+        """Raise ValidationError for an object with too many fields, before one of them is looked at."""
+        check_size(data, FIELDS_MAX, "fields")
+        return data
 
 
 class Answer(Schema):
@@ -62,6 +72,60 @@ class Text(fields.String):
         if self._bytes_max is not None and len(text.encode()) > self._bytes_max:
             raise ValidationError(f"Must be at most {self._bytes_max} bytes of UTF-8.")
         return text
+
+
+class Items(fields.List[Any]):
+    """A list of at most `length_max` elements: a longer one is refused unseen, a wrong one after a few errors."""
+
+    def __init__(self, inner: fields.Field[Any], *, length_max: int, length_min: int = 0, **kwargs: Any) -> None:
+        self.length_max = length_max
+        super().__init__(inner, validate=validate.Length(length_min or None, length_max), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        check_size(value, self.length_max, "elements")
+        loaded, errors = list[Any](), dict[str | int, Any]()
+        for at, each in enumerate(value):
+            try:
+                loaded.append(self.inner.deserialize(each, **kwargs))
+            except ValidationError as error:
+                errors[at] = error.messages
+                if len(errors) == ERRORS_MAX:
+                    break
+        if errors:
+            raise ValidationError(errors)
+        return loaded
+
+
+class Table(fields.Dict):
+    """An object of at most `length_max` members: a larger one is refused unseen."""
+
+    def __init__(self, *, length_max: int, **kwargs: Any) -> None:
+        self.length_max = length_max
+        super().__init__(validate=validate.Length(max=length_max), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if isinstance(value, Mapping):
+            check_size(value, self.length_max, "members")
+        loaded: Any = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        return loaded
+
+
+class Passing(fields.Raw):
+    """Any JSON value, for others to understand; a list, object or text of at most `length_max` parts."""
+
+    def __init__(self, *, length_max: int, text_max: int | None = None, **kwargs: Any) -> None:
+        self.length_max = length_max
+        self.text_max = text_max or length_max
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            check_size(value, self.text_max, "characters")
+        else:
+            check_size(value, self.length_max, "elements")
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class Choice(fields.String):
@@ -162,6 +226,12 @@ class Cursor(fields.String):
         if type(position) is not self._kind or not _is_plain(position):
             raise ValidationError("Not a cursor of this list.")
         return position
+
+
+def check_size(value: object, most: int, parts: str) -> None:
+    """Raise ValidationError for a value that has a size, and more than `most` parts."""
+    if isinstance(value, Sized) and len(value) > most:
+        raise ValidationError(f"Must have at most {most} {parts}.")
 
 
 def encode_cursor(position: object) -> str:

@@ -2,10 +2,10 @@
 
 from typing import Any, cast
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from functions.http.chat import Content, ModelId, check_chat_model
-from functions.http.fields import Amount, Answer, Choice, Credits, Request, Whole
+from functions.http.fields import Amount, Answer, Choice, Credits, Items, Request, Whole
 from functions.http.routes import ANY_SCOPE, CHAT_OR_READ, READ, Call, Routes
 from shared.ai.choice import WEIGHT_MAX, NoModelFits
 from shared.ai.conversations import ConversationNotFound
@@ -61,7 +61,7 @@ class PreferencesIn(Request):
     quality = Whole(0, WEIGHT_MAX, load_default=1)
     speed = Whole(0, WEIGHT_MAX, load_default=1)
     price = Whole(0, WEIGHT_MAX, load_default=1)
-    allowed_models = fields.List(ModelId(), load_default=list, validate=validate.Length(max=ALLOWED_MAX))
+    allowed_models = Items(ModelId(), load_default=list, length_max=ALLOWED_MAX)
     max_cost_per_message = Amount(load_default=None, allow_none=True)
 
 

@@ -10,11 +10,11 @@ from contextlib import closing
 from typing import Any
 
 from flask import Response
-from marshmallow import INCLUDE, fields, validate
+from marshmallow import INCLUDE, fields
 
 from functions.http import sse
 from functions.http.chat import TURN_ERRORS, ModelId
-from functions.http.fields import Answer, Flag, Request
+from functions.http.fields import Answer, Flag, Items, Passing, Request, Table
 from functions.http.openai_errors import error_of
 from functions.http.problems import problem_of
 from functions.http.routes import ANY_SCOPE, CHAT, MEMBER, Call, Routes
@@ -22,7 +22,7 @@ from shared.ai.answers import AnswerNotKept
 from shared.ai.completions import ChatCompletions
 from shared.ai.conversations import ConversationNotFound
 from shared.ai.dialect import Dialect
-from shared.ai.embeddings import Embeddings
+from shared.ai.embeddings import INPUTS_MAX, Embeddings
 from shared.ai.models import Model, ModelNotFound
 from shared.ai.passthrough import RequestRefused
 from shared.ai.responses import Responses
@@ -31,6 +31,13 @@ from shared.sagas.openai_call import Answered, CallEvent, CallRequest, Piece, Qu
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
 """Images come as base64. All calls of an instance share its memory, so this is less than what providers take."""
+MESSAGES_MAX = 4_096
+"""Messages of a conversation, or items of an input. OpenAI takes 2,048."""
+MEMBERS_MAX = 64
+"""Fields of a message, some of which only other providers know."""
+TOKENS_AT_ONCE_MAX = 300_000
+"""Tokens of one call for embeddings, sent as numbers; OpenAI's own limit."""
+EMBEDDED_VALUES_MAX = TOKENS_AT_ONCE_MAX + 2 * INPUTS_MAX
 JSON = "application/json"
 DONE = "data: [DONE]\n\n"
 OWNER = "credits"
@@ -53,21 +60,31 @@ class Passed(Request):
 class ChatCompletionIn(Passed):
     """A chat completion as OpenAI's clients ask for it."""
 
-    messages = fields.List(fields.Dict(), required=True, validate=validate.Length(min=1))
+    messages = Items(Table(length_max=MEMBERS_MAX), required=True, length_min=1, length_max=MESSAGES_MAX)
     stream = Flag(load_default=False, allow_none=True)
 
 
 class ResponseIn(Passed):
     """A response as OpenAI's clients ask for it; nothing is kept that another could refer to."""
 
-    input = fields.Raw(required=True, metadata={"description": "A text, or a list of items."})
+    input = Passing(
+        required=True,
+        length_max=MESSAGES_MAX,
+        text_max=BODY_BYTES_MAX,
+        metadata={"description": "A text, or a list of items."},
+    )
     stream = Flag(load_default=False, allow_none=True)
 
 
 class EmbeddingsIn(Passed):
     """Embeddings as OpenAI's clients ask for them."""
 
-    input = fields.Raw(required=True, metadata={"description": "A text, texts, or tokens as numbers."})
+    input = Passing(
+        required=True,
+        length_max=TOKENS_AT_ONCE_MAX,
+        text_max=BODY_BYTES_MAX,
+        metadata={"description": "A text, texts, or tokens as numbers."},
+    )
 
 
 class CreditsOut(Answer):
@@ -136,7 +153,7 @@ def responses(call: Call) -> Any:
     return _answer(call, RESPONSES, _event, last="")
 
 
-@routes.post("/openai/embeddings", scopes=CHAT, body=EmbeddingsIn, **SPENDING)
+@routes.post("/openai/embeddings", scopes=CHAT, body=EmbeddingsIn, body_values_max=EMBEDDED_VALUES_MAX, **SPENDING)
 def embeddings(call: Call) -> Any:
     """Embeddings, in OpenAI's own shapes."""
     return _answer(call, EMBEDDINGS, _chunk, last="")

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
-from marshmallow import fields
 
 from functions.http.chat import ModelId
 from functions.http.credits import SPENDING_ERRORS
-from functions.http.fields import Request, Text, Whole
+from functions.http.fields import Passing, Request, Text, Whole
 from functions.http.openai import BODY_BYTES_MAX, JSON, PassedOut
 from functions.http.routes import IMAGES, MEMBER, Call, Routes
 from shared.ai.dialect import refuse
@@ -30,6 +29,7 @@ WAIT_SECONDS_MAX = 480.0
 """The function that waits is ended at 540 s; a task that is not finished by then goes on, and the same key finds it."""
 PAUSE_SECONDS = 1.0
 SIZE_CHARACTERS_MAX = 16
+WORD_CHARACTERS_MAX = 256
 ONLY = {
     "response_format": frozenset({"b64_json"}),
     "quality": frozenset({"auto", "standard"}),
@@ -50,15 +50,15 @@ class ImagesIn(Request):
     model = ModelId(load_default=None, allow_none=True)
     size = Text(length_min=1, length_max=SIZE_CHARACTERS_MAX, load_default=None, allow_none=True)
     n = Whole(1, IMAGES_MAX, load_default=1, allow_none=True)
-    user = fields.Raw(load_default=None)
-    response_format = fields.Raw(load_default=None)
-    quality = fields.Raw(load_default=None)
-    background = fields.Raw(load_default=None)
-    output_format = fields.Raw(load_default=None)
-    moderation = fields.Raw(load_default=None)
-    stream = fields.Raw(load_default=None)
-    partial_images = fields.Raw(load_default=None)
-    style = fields.Raw(load_default=None)
+    user = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
+    response_format = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
+    quality = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
+    background = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
+    output_format = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
+    moderation = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
+    stream = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
+    partial_images = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
+    style = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
 
 
 @routes.post(

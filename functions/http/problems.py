@@ -14,6 +14,8 @@ from shared.kernel.events import log
 from shared.kernel.money import format_credits
 from shared.users.ports import Unauthenticated
 
+TEXT_CHARACTERS_MAX = 2_000
+"""Of what a failure says, and of each of its params."""
 PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:ics:problem:"
 MILLIS_PER_SECOND = 1_000
@@ -124,14 +126,20 @@ def _domain_problem(error: DomainError, request_id: str) -> dict[str, Any]:
 
 def _problem(status: int, code: str, detail: str, params: dict[str, Param]) -> dict[str, Any]:
     title = code.replace("_", " ").capitalize()
+    params = {name: _short(value) for name, value in params.items()}
     return {
         "type": TYPE_PREFIX + code,
         "title": title,
         "status": status,
-        "detail": detail,
+        "detail": _short(detail),
         "code": code,
         "params": params,
     }
+
+
+def _short(value: Param) -> Param:
+    """Cut a text that may quote its client at any length."""
+    return value if not isinstance(value, str) or len(value) <= TEXT_CHARACTERS_MAX else value[:TEXT_CHARACTERS_MAX]
 
 
 def _param(error: DomainError, name: str, value: Param) -> Param:

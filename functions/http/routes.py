@@ -9,6 +9,7 @@ from marshmallow import Schema
 from functions.http.bodies import MAX_BODY_BYTES
 from functions.http.fields import Nothing
 from functions.http.idempotency import Intention
+from functions.http.json_text import JSON_VALUES_MAX
 from shared.bootstrap import Services
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import Uid
@@ -123,6 +124,7 @@ class Route:
     is_hidden: bool
     is_openai: bool
     body_bytes_max: int
+    body_values_max: int
 
     @property
     def name(self) -> str:
@@ -207,6 +209,7 @@ class Routes:
         streams: bool = False,
         is_hidden: bool = False,
         body_bytes_max: int = MAX_BODY_BYTES,
+        body_values_max: int = JSON_VALUES_MAX,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             route = Route(
@@ -226,6 +229,7 @@ class Routes:
                 is_hidden=is_hidden,
                 is_openai=self._is_openai,
                 body_bytes_max=body_bytes_max,
+                body_values_max=body_values_max,
             )
             self._routes.append(route)
             return handler

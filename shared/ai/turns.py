@@ -137,6 +137,10 @@ class Turns:
         self._documents = documents
         self._clock = clock
 
+    def is_known(self, operation: OperationId) -> bool:
+        """True if a turn of this operation has begun."""
+        return self._documents.get(f"{COLLECTION}/{operation}") is not None
+
     def once(self) -> Claim:
         """The right to run a turn that nobody can ask for again."""
         return Unremembered(self._documents, self._clock)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from shared.ai.answers import Answers
     from shared.ai.conversations import Conversations
     from shared.ai.stop_requests import StopRequests
+    from shared.ai.turns import Turns
     from shared.sagas.chat_turn import ChatTurn
     from shared.sagas.openai_call import OpenAICall
     from shared.sagas.running_calls import RunningCalls
@@ -40,6 +41,13 @@ class ChatParts(ModelParts):
 
         watches = self.documents if isinstance(self.documents, Watches) else Unwatched()
         return RunningCalls(self.clock, StopNews(watches, self.stop_requests, self.clock))
+
+    @part
+    def turns(self) -> "Turns":
+        """Turns that may be asked for again."""
+        from shared.ai.turns import Turns
+
+        return Turns(self.documents, self.clock)
 
     @part
     def chat_turn(self) -> "ChatTurn":

@@ -110,6 +110,13 @@ class Agents:
         log("agent_task_begun", task_id=task_id, uid=request.uid, model=model, budget=request.budget)
         return self._begun(request, task_id)
 
+    def is_known(self, uid: Uid, operation: OperationId) -> bool:
+        """True if this operation has begun a task of the user."""
+        try:
+            return self._tasks.get(uid, derived_id("task", operation)) is not None
+        except TaskNotFound:
+            return False
+
     def get(self, uid: Uid, task_id: str) -> Task:
         """One task of the user. Raises TaskNotFound."""
         return self._tasks.get(uid, task_id)

@@ -1,0 +1,60 @@
+"""Who has nothing is refused before a large body is parsed: what would be asked for could not be paid."""
+
+from flask import Request
+
+from functions.http.idempotency import Intention
+from functions.http.routes import Route
+from shared.bootstrap import Services
+from shared.kernel.ids import OperationId, Uid, operation_id
+from shared.kernel.meanwhile import Meanwhile
+from shared.ledger.errors import InsufficientCredits
+from shared.ledger.views import Balance
+from shared.users.principal import Principal
+
+LARGE_BODY_BYTES = 64 * 1024
+"""Bodies beyond this are parsed only for callers with credits."""
+REQUIRED: int = 1
+"""The least that a paid call can cost, µcr: what it really needs is in the body."""
+
+
+class Means:
+    """A caller's balance, if it matters for this body. Reading the balance goes on beside reading the body."""
+
+    def __init__(self, looking: Meanwhile[Balance | None] | None) -> None:
+        self._looking = looking
+
+    def require(self, body_bytes: int) -> None:
+        """Raise InsufficientCredits for a large body of a caller with no credits, free or held."""
+        if self._looking is None or body_bytes <= LARGE_BODY_BYTES:
+            return
+        balance = self._looking.result()
+        if balance is not None and balance.total <= 0:
+            raise InsufficientCredits(available=balance.available, held=balance.held, required=REQUIRED)
+
+
+def look(
+    services: Services, route: Route, caller: Principal | None, request: Request, intention: Intention | None
+) -> Means:
+    """Begin to read the caller's balance if the call spends credits and its body is, or may be, large."""
+    length = request.content_length
+    is_large = length is None or length > LARGE_BODY_BYTES
+    if caller is None or intention is None or not is_large or InsufficientCredits not in route.errors:
+        return Means(None)
+    uid = caller.uid
+    return Means(Meanwhile(lambda: _balance(services, uid, intention)))
+
+
+def _balance(services: Services, uid: Uid, intention: Intention) -> Balance | None:
+    """Return the balance; None if the same key was used before: that answer may be asked for again for nothing."""
+    if intention.has_key and _is_known(services, uid, intention.operation):
+        return None
+    return services.ledger.balance(uid)
+
+
+def _is_known(services: Services, uid: Uid, operation: OperationId) -> bool:
+    """True if a call has begun a turn, the first message of a conversation, or an agent task."""
+    return (
+        services.turns.is_known(operation)
+        or services.turns.is_known(operation_id(operation, "message"))
+        or services.agents.is_known(uid, operation)
+    )
