@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from shared.ai.conversations import Message
 from shared.ai.models import Model
 from shared.ai.ports import PromptMessage
-from shared.ai.tokens import message_expected
+from shared.ai.tokens import expected_tokens, message_expected
 
 SUMMARY_TOKENS_MAX = 600
 SUMMARY_PART = 8
@@ -19,8 +19,6 @@ KEPT_PART = 4
 RECENT_MAX = 90
 """So many messages are sent as they were said; they, their summary and a turn are read together."""
 OVERHEAD_TOKENS = 200
-BYTES_PER_TOKEN = 2
-"""A text of so many bytes for each token fits, whatever its script."""
 
 INSTRUCTIONS = (
     "You keep the memory of a conversation. Summarise what follows in at most {words} words, for the assistant that "
@@ -88,8 +86,11 @@ def due(memory: Memory, model: Model, *, needed: int) -> Due | None:
 
 
 def clipped(text: str, tokens: int) -> str:
-    """As much of `text` as is about so many tokens at most."""
-    return text.encode()[: max(0, tokens) * BYTES_PER_TOKEN].decode("utf-8", "ignore")
+    """Return the beginning of `text` that is expected to be at most `tokens` long."""
+    kept = text
+    while kept and (counted := expected_tokens(kept)) > tokens:
+        kept = kept[: min(len(kept) - 1, len(kept) * max(0, tokens) // counted)]
+    return kept
 
 
 def _older(memory: Memory, room: int) -> list[Message]:

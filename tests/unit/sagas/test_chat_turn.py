@@ -232,7 +232,7 @@ def test_the_price_is_the_one_when_the_hold_was_placed(world):
 
 
 def test_before_anything_is_known_a_piece_is_taken_for_a_token():
-    pieces = ["considerable", " - ", "improbability"]
+    pieces = ["zigzagging", " - ", "vowelless"]
     one_by_one, all_at_once = World(scripts=[says(*pieces)]), World(scripts=[says("".join(pieces))])
 
     answers = [world.ask(world.conversation(world.user())) for world in (one_by_one, all_at_once)]

@@ -1,0 +1,185 @@
+"""A text as the pieces that today's tokenizers cut it into, and about how many tokens each piece is.
+
+The cut follows `o200k_base`: a word takes one sign before it, three digits are one token, signs go together with the
+line breaks after them, white space goes together. The costs were fitted to its counts (decision 0022) and are in
+hundredths of a token, so that small errors do not add up. No piece costs more than its bytes.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import Final
+
+from shared.ai.letter_pairs import pairs_cost
+
+TOKEN = 100
+"""One token, in the unit of costs."""
+RUN_MAX = 64
+"""The most letters or signs in one piece: a text without any break is counted in linear time."""
+SPACES_MAX = 512
+DIGITS_PER_TOKEN, DIGIT_GROUPS_MAX = 3, 20
+WORDS_REMEMBERED = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Letters that are counted alike: a piece costs `word`, and `letter` for each of them.
+
+    `rare` are letters that the script's main language does not have: each costs `RARE_LETTER` more.
+    """
+
+    letters: str
+    word: int
+    letter: int
+    rare: re.Pattern[str] | None = None
+
+
+RARE_LETTER = 60
+SCRIPTS: Final[Mapping[str, Script]] = {
+    "cyrillic": Script("\u0400-\u052f", 83, 14, re.compile("[^ Ёёа-яА-Я]")),
+    "han": Script("\u2e80-\u2fdf\u3005-\u3007\u3400-\u9fff\uf900-\ufaff", 25, 75),
+    "hiragana": Script("\u3041-\u309f", 71, 43),
+    "katakana": Script("\u30a0-\u30ff\u31f0-\u31ff\uff66-\uff9f", 120, 40),
+    "hangul": Script("\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff", 40, 61),
+    "devanagari": Script("\u0900-\u097f", 64, 24),
+    "arabic": Script("\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc", 67, 21),
+    "hebrew": Script("\u0590-\u05ff\ufb1d-\ufb4f", 8, 43),
+    "greek": Script("\u0370-\u03ff", 79, 25),
+    "greek_polytonic": Script("\u1f00-\u1fff", 0, 180),
+    "thai": Script("\u0e00-\u0e7f", 85, 37),
+    "bengali": Script("\u0980-\u09ff", 76, 23),
+    "gurmukhi": Script("\u0a00-\u0a7f", 69, 45),
+    "gujarati": Script("\u0a80-\u0aff", 66, 29),
+    "tamil": Script("\u0b80-\u0bff", 50, 31),
+    "telugu": Script("\u0c00-\u0c7f", 25, 39),
+    "kannada": Script("\u0c80-\u0cff", 50, 33),
+    "malayalam": Script("\u0d00-\u0d7f", 50, 29),
+    "sinhala": Script("\u0d80-\u0dff", 16, 60),
+    "lao": Script("\u0e80-\u0eff", 0, 183),
+    "tibetan": Script("\u0f00-\u0fff", 0, 149),
+    "myanmar": Script("\u1000-\u109f", 30, 50),
+    "georgian": Script("\u10a0-\u10ff\u1c90-\u1cbf", 60, 26),
+    "armenian": Script("\u0530-\u058f", 50, 26),
+    "ethiopic": Script("\u1200-\u139f\u2d80-\u2ddf", 100, 198),
+    "khmer": Script("\u1780-\u17ff", 60, 56),
+    "thaana": Script("\u0780-\u07bf", 0, 200),
+}
+
+# Latin letters. Those of extended blocks in which both cases alternate count as small, but for a few frequent ones.
+CAPITALS: Final = "A-ZÀ-ÖØ-ÞĂĆČĐĘĚĞİŁŃŇŐŘŚŞŠŤŮŰŹŻŽƠƯȘȚ"
+SMALL: Final = (
+    "a-zªºß-öø-ÿĀāăĄąćĈ-ċčĎďđĒ-ėęěĜĝğĠ-įıĲ-ŀłńŅņňŉŊŋŌ-ŏőŒœŔŕŖŗřśŜŝşšŢţťŦ-ŭůűŲ-Ÿźżžſƀ-ƟơƢ-ƮưƱ-ȗșțȜ-ʯ\u0300-\u036fḀ-ỿ"
+)
+LETTER: Final = CAPITALS + SMALL + "".join(script.letters for script in SCRIPTS.values())
+ASCII_SIGN: Final = "!-/:-@[-`{-~"
+
+# Every match ends where the kind of character changes or at a limit, and nothing looks behind a piece: so a match which
+# another one follows is never changed by more text. `RunningCount` builds on that.
+PIECE: Final = re.compile(
+    "|".join(
+        f"(?P<{kind}>{pattern})"
+        for kind, pattern in {
+            "word": (
+                rf"[^\r\n0-9{LETTER}]?(?:[{CAPITALS}]{{0,{RUN_MAX}}}[{SMALL}]{{1,{RUN_MAX}}}|[{CAPITALS}]{{1,{RUN_MAX}}})"
+            ),
+            "number": rf"[0-9]{{1,{DIGITS_PER_TOKEN * DIGIT_GROUPS_MAX}}}",
+            "signs": rf" ?[{ASCII_SIGN}]{{1,{RUN_MAX}}}[\r\n/]{{0,{RUN_MAX}}}",
+            **{kind: rf" ?[{script.letters}]{{1,{RUN_MAX}}}" for kind, script in SCRIPTS.items()},
+            "mark": " ?[\u00a1-\u00bf\u00d7\u00f7\u2010-\u2027\u2030-\u205e\u3001-\u3004\u3008-\u303f\uff01-\uff65]",
+            "emoji": " ?[\u2600-\u27bf\U0001f1e6-\U0001faff]",
+            "symbol": r" ?(?P<same>[\u20a0-\u25ff\u2900-\u2bff])(?P=same){0,15}",
+            "joiner": "[\u200b-\u200f\ufe0f]",
+            "space": rf"\s{{1,{SPACES_MAX}}}",
+            "other": r"(?s:.)",
+        }.items()
+    )
+)
+
+SAME_FEW, SAME_MANY_MORE = 5, 80
+"""Up to five equal signs in a row are one token; more are nearly two."""
+RUNS_FEW, THIRD_RUN, RUN_MORE = 3, 12, 62
+"""Two different signs side by side are one token; each one beyond the third is more than half a token."""
+LEADS: Final[Mapping[str, int]] = dict(
+    zip("	 ._<(&/=-[',)’\"", (33, -3, -21, -47, -29, -30, -21, 11, 23, 37, 40, 48, 72, 78, 94, 106), strict=True)
+)
+"""What the sign before a word adds to the word; any other sign adds `LEAD_OTHER`, and no sign `NO_LEAD`."""
+NO_LEAD, LEAD_OTHER = -7, 112
+CONTRACTIONS: Final[Mapping[str, int]] = {"'s": 80, "'t": 36, "'m": 60, "'d": 75, "'re": 43, "'ve": 51, "'ll": 57}
+CAPITALISED, CAPITAL_MORE, ALL_CAPITALS, ALL_CAPITALS_MORE = 16, 22, -13, 10
+BLANKS: Final = re.compile(
+    r"(?: {1,24}|\t{1,6}| \t{1,3}|\t{1,3} )?(?:\r?\n){1,3}(?!\n)(?:(?: {4}){0,2} {0,2}\n(?!\n))?|(?:\r?\n){1,16}"
+    r"| \t{1,3}|\t{1,5} (?! )| {1,128}|\t{1,16}|\u3000{1,8}|\s"
+)
+"""White space of which a tokenizer makes one token."""
+FLAT: Final[Mapping[str, int]] = {"mark": 90, "emoji": 175, "joiner": 60, "symbol": 140}
+OTHER_BYTE = 90
+
+
+def cost_of(match: re.Match[str]) -> int:
+    """Return about how many hundredths of a token a match of PIECE is."""
+    kind, piece = str(match.lastgroup), match.group()
+    if kind == "word":
+        return _word_cost(piece)
+    if (flat := FLAT.get(kind)) is not None:
+        return flat
+    return min(_COSTS[kind](piece), TOKEN * len(piece.encode("utf-8", "replace")))
+
+
+@lru_cache(maxsize=WORDS_REMEMBERED)
+def _word_cost(piece: str) -> int:
+    if (contracted := CONTRACTIONS.get(piece)) is not None:
+        return contracted
+    lead = "" if piece[0].isalpha() else piece[0]
+    word = piece[len(lead) :]
+    led_by = LEADS.get(lead, LEAD_OTHER) if lead else NO_LEAD
+    more = pairs_cost(word) + led_by + _capitals_cost(word)
+    return min(TOKEN + max(0, more), TOKEN * len(piece.encode()))
+
+
+def _capitals_cost(word: str) -> int:
+    if word.islower():
+        return 0
+    capitals = sum(map(str.isupper, word))
+    if capitals == len(word):
+        return (ALL_CAPITALS if capitals > 1 else 0) + ALL_CAPITALS_MORE * (capitals - 1)
+    return CAPITALISED + CAPITAL_MORE * (capitals - 1) if capitals else 0
+
+
+def _number_cost(piece: str) -> int:
+    return TOKEN * -(-len(piece) // DIGITS_PER_TOKEN)
+
+
+@lru_cache(maxsize=WORDS_REMEMBERED)
+def _signs_cost(piece: str) -> int:
+    signs = piece.strip()
+    runs = sum(1 for _ in groupby(signs))
+    if runs < RUNS_FEW:
+        return TOKEN + (SAME_MANY_MORE if len(signs) > SAME_FEW * runs else 0)
+    return TOKEN + THIRD_RUN + RUN_MORE * (runs - RUNS_FEW)
+
+
+def _space_cost(piece: str) -> int:
+    return TOKEN * len(BLANKS.findall(piece))
+
+
+def _other_cost(piece: str) -> int:
+    return OTHER_BYTE * len(piece.encode("utf-8", "replace"))
+
+
+def _script_costs(script: Script) -> Callable[[str], int]:
+    def cost(piece: str) -> int:
+        rare = len(script.rare.findall(piece)) if script.rare else 0
+        return script.word + script.letter * len(piece.strip(" ")) + RARE_LETTER * rare
+
+    return cost
+
+
+_COSTS: Final[Mapping[str, Callable[[str], int]]] = {
+    "number": _number_cost,
+    "signs": _signs_cost,
+    "space": _space_cost,
+    "other": _other_cost,
+    **{kind: _script_costs(script) for kind, script in SCRIPTS.items()},
+}
