@@ -20,6 +20,7 @@ from shared.kernel.settings import parse_settings
 from shared.ledger.commands import Grant
 from shared.sagas.agent_jobs import SWEEP_SECONDS, AgentJobs
 from shared.sagas.agents import TaskRequest
+from shared.sagas.authority import Scopes
 from shared.sagas.jobs import Turn
 
 TASKS = 25
@@ -45,7 +46,15 @@ def main() -> None:
                 "RATE_LIMIT_PER_MINUTE": "60000",
                 "RATE_LIMIT_BURST": "60000",
             }
-            print_table(_rows(production(parse_settings(settings)), upstream))
+            print_table(_rows(production(parse_settings(settings), authority=Everybody()), upstream))
+
+
+class Everybody:
+    """Lets everybody's work go on: no identity provider runs here. Its answer is remembered for a minute anyway."""
+
+    def check(self, uid: Uid, spender: str) -> Scopes:
+        """See `Authority.check`."""
+        return None
 
 
 def _rows(services: Services, upstream: Upstream) -> Iterator[Row]:

@@ -35,7 +35,14 @@ from shared.ai.agent_task import (
 from shared.ai.models import ModelNotFound, ModelUnpriced
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
 from shared.ledger.errors import InsufficientCredits
-from shared.sagas.agents import GIVEN_BYTES_MAX, STEPS_MAX_DEFAULT, TOOLS, TaskRequest
+from shared.sagas.agents import (
+    GIVEN_BYTES_MAX,
+    STEPS_MAX_DEFAULT,
+    TOOLS,
+    ResumeRequest,
+    TaskRequest,
+    ToolNeedsScope,
+)
 from shared.sagas.tools.write_artifact import FILES_MAX, NAME_CHARACTERS_MAX
 
 GOAL_BYTES_MAX = 20_000
@@ -44,6 +51,7 @@ BEGIN_ERRORS = (
     ModelNotFound,
     ModelUnpriced,
     ModelWithoutTools,
+    ToolNeedsScope,
     TooManyTasks,
     InsufficientCredits,
     InvalidValue,
@@ -115,7 +123,10 @@ class AgentResult(Answer):
 
 
 class AgentTaskOut(Answer):
-    """An agent task. `reason` says why it paused, failed or is queued again: an error's code, `step_limit`, `stuck`."""
+    """An agent task. `reason` says why it paused, failed or is queued again: an error's code, `step_limit`, `stuck`.
+
+    After `api_key_revoked`, `api_key_expired` or `login_disabled`, resume it with a credential that stands.
+    """
 
     id = fields.String(required=True)
     goal = fields.String(required=True)
@@ -203,7 +214,9 @@ class AgentStepsQuery(Request):
 def begin(call: Call) -> Any:
     """Set a model to work on a goal, with tools, within a budget; its steps appear as they are done.
 
-    Nothing is set aside for the budget: each step holds what it may cost, and counts against it.
+    Nothing is set aside for the budget: each step holds what it may cost, and counts against it. An API key needs the
+    scope `chat` for the tool `ask_model` and `images` for `generate_image`; without `tools`, a task has all that the
+    key may use.
     """
     body = call.body
     request = TaskRequest(
@@ -296,16 +309,21 @@ def cancel(call: Call) -> Any:
     errors=(TaskNotFound, TaskEnded, TaskRunning, TooManyTasks, InvalidValue),
 )
 def resume(call: Call) -> Any:
-    """Go on with a task that paused or failed, with a larger budget or more steps if they are given."""
-    return _shown(
-        call.services.agents.resume(
-            call.uid,
-            call.path["id"],
-            call.asked.operation,
-            budget=call.body["budget"],
-            max_steps=call.body["max_steps"],
-        )
+    """Go on with a task that paused or failed, with a larger budget or more steps if they are given.
+
+    The task spends for whoever resumes it, from now on: within the cap of the API key that this call is made with, and
+    with the tools that the key has scopes for.
+    """
+    asked = ResumeRequest(
+        uid=call.uid,
+        task_id=call.path["id"],
+        operation=call.asked.operation,
+        budget=call.body["budget"],
+        max_steps=call.body["max_steps"],
+        spender=call.principal.spender,
+        key=call.principal.key,
     )
+    return _shown(call.services.agents.resume(asked))
 
 
 def _shown(task: Task) -> dict[str, Any]:

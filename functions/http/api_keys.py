@@ -122,10 +122,12 @@ def api_keys(call: Call) -> Any:
 
 @routes.delete("/api-keys/{id}", access=MEMBER, errors=(KeyNotFound,))
 def revoke(call: Call) -> None:
-    """Revoke an API key; within five seconds it is refused everywhere."""
-    key = call.services.api_keys.revoke(call.uid, call.path["id"])
-    call.services.key_lookup.forget(key.id)
-    call.services.key_budgets.forget(key)
+    """Revoke an API key; within five seconds it is refused everywhere.
+
+    Agent tasks that were asked for with it pause before their next step, and can be resumed. Images that it asked for
+    and that are not made yet are not made, and cost nothing.
+    """
+    call.services.key_revocation.revoke(call.uid, call.path["id"])
 
 
 def _wanted(body: Mapping[str, Any], now: Millis) -> KeyWanted:

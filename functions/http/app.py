@@ -86,10 +86,13 @@ class Gate:
             return None
         self._refusals.check(_address())
         principal = auth.authenticate(self._services, request, route.access)
+        login = self._services.logins.ask(principal.uid) if principal.key is not None else None
         self._calls.admit(principal.uid)
         auth.authorise(route, principal)
         if not route.access.is_leaving:
             self._services.first_sight.see(principal)
+        if login is not None:
+            login.confirm()
         return principal
 
     def close(self, response: Response) -> Response:

@@ -78,6 +78,11 @@ class AgentTasks:
         where = (Where("uid", "==", uid), Where("status", "in", sorted(LIVE)))
         return len(self._documents.query(Query(collection=COLLECTION, limit=limit, where=where)))
 
+    def live_of(self, spender: str, limit: int) -> list[str]:
+        """Return the ids of tasks under way that spend for this principal, at most `limit`."""
+        where = (Where("spender", "==", spender), Where("status", "in", sorted(LIVE)))
+        return [found.id for found in self._documents.query(Query(collection=COLLECTION, limit=limit, where=where))]
+
     def steps(self, task_id: str, *, after: int = 0, limit: int = STEPS_READ_MAX) -> list[Step]:
         """The steps behind number `after`, in their order."""
         query = Query(collection=f"{task_path(task_id)}/steps", limit=limit, id_from=step_id(after + 1))

@@ -48,11 +48,14 @@ class Failure:
 class ImageTask:
     """One task as stored. `price` is of one image, `cost` what was charged in all; µcr.
 
+    `spender` is the principal that asked for it: the user, or one of their API keys.
+
     `tries` counts the runs since something was last decided, `wakes` how often the sweep has called for one.
     """
 
     id: str
     uid: Uid
+    spender: str
     status: Status
     prompt: str
     model: str
@@ -99,6 +102,11 @@ class ImageTasks:
             raise ImageTaskNotFound
         return task_of(found)
 
+    def open_of(self, spender: str, limit: int) -> list[str]:
+        """Return the ids of open tasks that this principal asked for, at most `limit`."""
+        where = (Where("spender", "==", spender), Where("status", "in", sorted(OPEN)))
+        return [found.id for found in self._documents.query(Query(collection=COLLECTION, limit=limit, where=where))]
+
     def due(self, shard: int, now: Millis, limit: int) -> list[Document]:
         """Open tasks of a shard that nobody has worked on in time, the longest waiting first."""
         query = Query(
@@ -136,6 +144,7 @@ def task_data(task: ImageTask, *, due_at: Millis) -> dict[str, Value]:
     return {
         "v": 1,
         "uid": task.uid,
+        "spender": task.spender,
         "status": task.status,
         "prompt": task.prompt,
         "model": task.model,
@@ -175,6 +184,7 @@ def task_of(document: Document) -> ImageTask:
     return ImageTask(
         id=document.id,
         uid=Uid(data["uid"]),
+        spender=data.get("spender", data["uid"]),
         status=cast("Status", data["status"]),
         prompt=data["prompt"],
         model=data["model"],

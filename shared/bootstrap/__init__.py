@@ -24,12 +24,12 @@ MEMORY_ENVIRONMENT = {
 """What `in_memory` runs with unless told otherwise: a laptop's defaults, and a key that everybody knows."""
 
 
-def production(settings: Settings) -> Services:
-    """The services on Firebase and Google Cloud, or on their emulators."""
+def production(settings: Settings, **parts: object) -> Services:
+    """The services on Firebase and Google Cloud, or on their emulators. `parts` replace parts by name."""
     from shared.bootstrap.cloud import Cloud
 
     clock = SystemClock()
-    return Services(settings, clock, Cloud(settings, clock))
+    return Services(settings, clock, Cloud(settings, clock), **parts)
 
 
 def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = None, **parts: object) -> Services:

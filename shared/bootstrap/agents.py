@@ -49,6 +49,7 @@ class AgentParts(ImageParts):
             catalogue=self.catalogue,
             tariff=self.tariff,
             thinking=self.thinking_model,
+            authority=self.authority,
             tools={tool.name: tool for tool in tools},
             publisher=self.publisher,
             alerts=self.alerts,

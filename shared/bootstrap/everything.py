@@ -9,6 +9,7 @@ from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
     from shared.sagas.jobs import Jobs
+    from shared.sagas.key_revocation import KeyRevocation
     from shared.sagas.leaving import Leaving
 
 
@@ -46,6 +47,22 @@ class Services(AgentParts, ChatParts, OperatorParts):
             ],
             self.alerts,
             self.clock,
+        )
+
+    @part
+    def key_revocation(self) -> "KeyRevocation":
+        """An API key is revoked."""
+        from shared.ai.agent_tasks import AgentTasks
+        from shared.sagas.key_revocation import KeyRevocation
+
+        return KeyRevocation(
+            keys=self.api_keys,
+            lookup=self.key_lookup,
+            budgets=self.key_budgets,
+            agent_tasks=AgentTasks(self.documents),
+            image_tasks=self.image_tasks,
+            run_agent=self.agent_slice.run,
+            run_image=self.image_job.run,
         )
 
     @part

@@ -50,6 +50,7 @@ class ImageParts(ModelParts):
             ledger=self.ledger,
             image_model=self.image_model,
             calls=self.image_start,
+            authority=self.authority,
             alerts=self.alerts,
             clock=self.clock,
             hold_lifetime=max(self.settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),

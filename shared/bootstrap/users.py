@@ -6,6 +6,7 @@ from shared.bootstrap.ledger import LedgerParts
 from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
+    from shared.sagas.authority import Authority
     from shared.sagas.first_sight import FirstSight
     from shared.sagas.greeting import Greeting
     from shared.sagas.key_budgets import KeyBudgets
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from shared.users.api_keys import ApiKeys
     from shared.users.audit import AuditTrail
     from shared.users.key_lookup import KeyLookup
+    from shared.users.logins import Logins
     from shared.users.profiles import Profiles
 
 
@@ -60,6 +62,20 @@ class UserParts(LedgerParts):
         from shared.users.key_lookup import KeyLookup
 
         return KeyLookup(self.api_keys, self.clock)
+
+    @part
+    def logins(self) -> "Logins":
+        """Whether users' logins still stand."""
+        from shared.users.logins import Logins
+
+        return Logins(self.identity, self.clock)
+
+    @part
+    def authority(self) -> "Authority":
+        """Whether work behind a request may go on."""
+        from shared.sagas.authority import StandingAuthority
+
+        return StandingAuthority(self.logins, self.api_keys, self.clock)
 
     @part
     def key_budgets(self) -> "KeyBudgets":

@@ -13,6 +13,7 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim
 from shared.sagas.agent_desk import Desk
 from shared.sagas.agent_purse import CreditsHeld, Purse
+from shared.sagas.authority import Authority, usable_tools
 from shared.sagas.leases import LeaseLost
 from shared.sagas.tools.tool import (
     OBSERVATION_CHARACTERS_MAX,
@@ -71,15 +72,17 @@ class Use:
 class Acts:
     """Uses the tools that a task's last thought asked for."""
 
-    def __init__(self, tools: Mapping[str, Tool], clock: Clock) -> None:
+    def __init__(self, tools: Mapping[str, Tool], authority: Authority, clock: Clock) -> None:
         self._tools = tools
+        self._authority = authority
         self._clock = clock
 
     def run(self, desk: Desk, purse: Purse, acts: Sequence[Step], until: float) -> Rejected | CreditsHeld | None:
         """Use the tools of these steps, batch by batch, until all are observed or the time is up.
 
         What the ledger refuses is tried again after the others have given back what they did not need; if that helps
-        nobody, the refusal is returned, and the calls stay pending. Raises LeaseLost, Unavailable.
+        nobody, the refusal is returned, and the calls stay pending. Raises LeaseLost, Unavailable, and what
+        `Authority.check` raises, before each batch.
         """
         todo = list(acts)
         while todo:
@@ -113,13 +116,16 @@ class Acts:
                 log("tool_not_cleaned_up", "WARNING", task_id=desk.task.id, code=error.code)
 
     def _batch(self, desk: Desk, purse: Purse, acts: Sequence[Step]) -> Mapping[int, Rejected | CreditsHeld]:
-        """These side by side; what the ledger refused, by the number of the step."""
+        """Use the tools of these steps side by side. Return what the ledger refused, by the number of the step.
+
+        Raises what `Authority.check` raises, before any tool is used.
+        """
+        allowed = usable_tools(desk.task.tools, self._authority.check(desk.task.uid, desk.task.spender))
         refusals: dict[int, Rejected | CreditsHeld] = {}
         failure: Exception | None = None
         with ThreadPoolExecutor(AT_ONCE_MAX) as pool:
             uses = {act.number: self._use_of(desk, purse, act) for act in acts}
-            tools = desk.task.tools
-            running = {pool.submit(self._used, act, uses[act.number], tools): act for act in acts}
+            running = {pool.submit(self._used, act, uses[act.number], allowed): act for act in acts}
             for done in as_completed(running):
                 act = running[done]
                 try:

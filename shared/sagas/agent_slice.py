@@ -25,8 +25,10 @@ from shared.sagas.agent_acts import Acts, act_name
 from shared.sagas.agent_desk import LEASE_SECONDS, Desk
 from shared.sagas.agent_prompt import OUTPUT_TOKENS_LEAST, AgentPrompt, build
 from shared.sagas.agent_purse import CreditsHeld, Held, Purse, is_epoch_over
+from shared.sagas.authority import Authority, usable_tools
 from shared.sagas.leases import LeaseLost, Leases
 from shared.sagas.tools.tool import Tool
+from shared.users.ports import IdentityUnavailable
 
 TOPIC = "agent-steps"
 SLICE_SECONDS_MAX = 120.0
@@ -53,6 +55,7 @@ class AgentSlice:
         tariff: Tariff,
         thinking: ThinkingModel,
         tools: Mapping[str, Tool],
+        authority: Authority,
         publisher: Publisher,
         alerts: Alerts,
         clock: Clock,
@@ -65,7 +68,8 @@ class AgentSlice:
         self._tariff = tariff
         self._thinking = thinking
         self._tools = tools
-        self._acts = Acts(tools, clock)
+        self._authority = authority
+        self._acts = Acts(tools, authority, clock)
         self._publisher = publisher
         self._alerts = alerts
         self._clock = clock
@@ -145,6 +149,9 @@ class AgentSlice:
         except RateLimited as refusal:
             self._put_off(desk, refusal.code, int(refusal.params["retry_after_ms"]), attempts=0)
             return
+        except IdentityUnavailable as failure:
+            self._put_off(desk, failure.code, BACKOFF, attempts=0)
+            return
         except (Rejected, NotFound) as refusal:
             self._pause(desk, refusal.code)
             return
@@ -191,9 +198,10 @@ class AgentSlice:
 
     def _think(self, desk: Desk, purse: Purse) -> str | None:
         task = desk.task
+        allowed = usable_tools(task.tools, self._authority.check(task.uid, task.spender))
         model = self._catalogue.chat(task.model)
         rate = self._tariff.rate(model)
-        specs = [_spec(self._tools[name]) for name in task.tools if name in self._tools]
+        specs = [_spec(self._tools[name]) for name in allowed if name in self._tools]
         prompt = build(task, desk.steps, sorted(desk.files), specs, model)
         held = purse.hold(think_name(task), model.id, _ceiling(rate, prompt), _least(rate, prompt))
         try:

@@ -23,11 +23,12 @@ from shared.ai.models import AUTO, Catalogue
 from shared.ai.preferences import Preferences
 from shared.kernel.clock import Clock, to_datetime
 from shared.kernel.documents import Documents, PreconditionFailed, Value, Version
-from shared.kernel.errors import IdempotencyMismatch, InvalidValue
+from shared.kernel.errors import Forbidden, IdempotencyMismatch, InvalidValue
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id
 from shared.kernel.money import Micro
 from shared.sagas.agent_slice import GRACE, AgentSlice
+from shared.sagas.authority import missing_scope, usable_tools
 from shared.sagas.tools.write_artifact import FILES_MAX, content_type, is_file_name
 from shared.users.principal import KeyUse
 
@@ -43,9 +44,38 @@ RESUMES_REMEMBERED = 20
 PAGE = 50
 
 
+class ToolNeedsScope(Forbidden):
+    """The API key needs the scope `scope` for its tasks to use the tool `tool`."""
+
+    code = "tool_needs_scope"
+
+    def __init__(self, tool: str, scope: str) -> None:
+        detail = f"The tool {tool} needs an API key with the scope {scope}. Leave the tool out, or use another key."
+        super().__init__(detail, tool=tool, scope=scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRequest:
+    """A wish to go on with a task. None keeps the `budget` (µcr, in all) or the `max_steps` that the task has.
+
+    `spender` is the caller of this request: from now on the task spends for them, within the cap of their `key`.
+    """
+
+    uid: Uid
+    task_id: str
+    operation: OperationId
+    budget: Micro | None = None
+    max_steps: int | None = None
+    spender: str = ""
+    key: KeyUse | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """What a user wants done. `budget` is the most it may cost, in µcr; `files` are names and texts."""
+    """What a user wants done. `budget` is the most it may cost, in µcr; `files` are names and texts.
+
+    `spender` is the caller who pays: the user, or the API key `key` that they came with.
+    """
 
     uid: Uid
     goal: str
@@ -83,7 +113,8 @@ class Agents:
     def begin(self, request: TaskRequest) -> Task:
         """Create the task and say that it may begin; the same operation is the same task.
 
-        Raises ModelNotFound, ModelUnpriced, ModelWithoutTools, TooManyTasks, InvalidValue, IdempotencyMismatch.
+        Raises ModelNotFound, ModelUnpriced, ModelWithoutTools, ToolNeedsScope, TooManyTasks, InvalidValue,
+        IdempotencyMismatch.
         """
         task_id = derived_id("task", request.operation)
         try:
@@ -98,7 +129,7 @@ class Agents:
             uid=request.uid,
             goal=request.goal,
             model=model,
-            tools=_tools(request.tools),
+            tools=_tools(request.tools, request.key),
             budget=request.budget,
             max_steps=request.max_steps,
             fingerprint=request.fingerprint,
@@ -152,18 +183,19 @@ class Agents:
         self._slices.run(task_id)
         return self._tasks.get(uid, task_id)
 
-    def resume(
-        self, uid: Uid, task_id: str, operation: OperationId, *, budget: Micro | None, max_steps: int | None
-    ) -> Task:
+    def resume(self, asked: ResumeRequest) -> Task:
         """Go on with a task that paused or failed, with a larger budget or more steps if they are given.
 
+        The caller pays from now on, whoever began the task. Tools that the caller's key has no scope for are out of
+        reach until somebody resumes the task who may use them.
         Raises TaskNotFound, TaskEnded, TaskRunning, TooManyTasks, InvalidValue.
         """
+        uid, task_id = asked.uid, asked.task_id
         for attempt in range(1, PATCH_ATTEMPTS_MAX + 1):
             task, version = self._read(uid, task_id)
-            if operation in task.resumed_by:
+            if asked.operation in task.resumed_by:
                 return task
-            changes = self._resumed(task, operation, budget, max_steps)
+            changes = self._resumed(task, asked)
             self._require_room(uid)
             try:
                 self._tasks.patch(task_id, changes, version)
@@ -172,7 +204,7 @@ class Agents:
                 if attempt == PATCH_ATTEMPTS_MAX:
                     raise
         self._slices.tell(task_id)
-        log("agent_task_resumed", task_id=task_id, uid=uid)
+        log("agent_task_resumed", task_id=task_id, uid=uid, spender=asked.spender)
         return self._tasks.get(uid, task_id)
 
     def erase(self, uid: Uid) -> None:
@@ -218,33 +250,41 @@ class Agents:
             raise ModelWithoutTools(model.id)
         return model.id
 
-    def _resumed(
-        self, task: Task, operation: OperationId, budget: Micro | None, max_steps: int | None
-    ) -> dict[str, Value]:
+    def _resumed(self, task: Task, asked: ResumeRequest) -> dict[str, Value]:
+        """Return what the resume changes. Raises TaskEnded, TaskRunning, InvalidValue."""
         if task.status in ENDED or task.is_cancel_asked:
             raise TaskEnded("cancelled" if task.is_cancel_asked else task.status)
         if task.status in LIVE:
             raise TaskRunning
-        if budget is not None and budget < task.spent:
+        if asked.budget is not None and asked.budget < task.spent:
             raise InvalidValue("budget", "must not be less than what was spent already")
         now = self._clock.now()
         return {
             "status": "queued",
             "reason": None,
             "attempts": 0,
-            "budget": task.budget if budget is None else budget,
-            "max_steps": task.max_steps if max_steps is None else max_steps,
-            "resumed_by": [*task.resumed_by, operation][-RESUMES_REMEMBERED:],
+            "spender": asked.spender or asked.uid,
+            "key_cap": _key_cap(asked.key),
+            "budget": task.budget if asked.budget is None else asked.budget,
+            "max_steps": task.max_steps if asked.max_steps is None else asked.max_steps,
+            "resumed_by": [*task.resumed_by, asked.operation][-RESUMES_REMEMBERED:],
             "updated_at": to_datetime(now),
             "due_at": to_datetime(now + GRACE),
         }
 
 
-def _tools(chosen: Sequence[str] | None) -> list[str]:
-    """What the task may use; planning is always part of it."""
-    wanted = TOOLS if chosen is None else chosen
+def _tools(chosen: Sequence[str] | None, key: KeyUse | None) -> list[str]:
+    """Return the tools of a task; planning is always part of them. None chooses all that the key has scopes for.
+
+    Raises InvalidValue, ToolNeedsScope.
+    """
+    scopes = None if key is None else key.scopes
+    wanted = usable_tools(TOOLS, scopes) if chosen is None else chosen
     if unknown := [name for name in wanted if name not in TOOLS]:
         raise InvalidValue("tools", f"{unknown[0]} is none of {', '.join(TOOLS)}")
+    for name in wanted:
+        if (scope := missing_scope(name, scopes)) is not None:
+            raise ToolNeedsScope(name, scope)
     return [PLAN, *(name for name in TOOLS if name in wanted)]
 
 

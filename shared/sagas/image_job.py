@@ -23,6 +23,7 @@ from shared.kernel.objects import ObjectNotFound, Objects
 from shared.ledger.commands import Capture, ExtendHold, Release
 from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved
 from shared.ledger.ledger import Ledger
+from shared.sagas.authority import Authority
 from shared.sagas.leases import Leased, LeaseLost, Leases
 
 LEASE_SECONDS = 300
@@ -53,7 +54,7 @@ class Calls(Protocol):
 class ImageJob:
     """Runs tasks. Safe to share between threads and instances."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
         self,
         *,
         documents: Documents,
@@ -61,6 +62,7 @@ class ImageJob:
         ledger: Ledger,
         image_model: ImageModel,
         calls: Calls,
+        authority: Authority,
         alerts: Alerts,
         clock: Clock,
         hold_lifetime: Millis,
@@ -70,6 +72,7 @@ class ImageJob:
         self._ledger = ledger
         self._image_model = image_model
         self._calls = calls
+        self._authority = authority
         self._alerts = alerts
         self._clock = clock
         self._hold_lifetime = hold_lifetime
@@ -111,9 +114,16 @@ class ImageJob:
         return self._settle(worker, task)
 
     def _reason_to_stop(self, task: ImageTask) -> str | None:
-        """Why nothing more is painted for this task, if it is so."""
+        """Return the code of the reason why nothing more is painted for this task; None to go on.
+
+        Raises IdentityUnavailable.
+        """
         if self._clock.now() >= task.deadline_at:
             return TIMED_OUT
+        try:
+            self._authority.check(task.uid, task.spender)
+        except Rejected as refusal:
+            return refusal.code
         if task.tries <= TRIES_MAX:
             return None
         self._alerts.alert("image_task_given_up", task_id=task.id, uid=task.uid, tries=task.tries)

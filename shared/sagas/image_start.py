@@ -156,6 +156,7 @@ class ImageStart:
         return ImageTask(
             id=task_id_of(asked.operation),
             uid=asked.uid,
+            spender=asked.principal or asked.uid,
             status="queued",
             prompt=asked.prompt,
             model=model.id,

@@ -6,6 +6,7 @@ from typing import Literal
 from shared.kernel.ids import Uid
 from shared.users.spend_cap import SpendCap
 
+KEY_SPENDER = "key:"
 Scope = Literal["chat", "images", "agents", "read"]
 SCOPES: tuple[Scope, ...] = ("chat", "images", "agents", "read")
 
@@ -37,4 +38,14 @@ class Principal:
     @property
     def spender(self) -> str:
         """Who a hold belongs to: the user, or one of their keys."""
-        return self.uid if self.key is None else f"key:{self.key.id}"
+        return self.uid if self.key is None else key_spender(self.key.id)
+
+
+def key_spender(key_id: str) -> str:
+    """Return the spender that an API key is."""
+    return f"{KEY_SPENDER}{key_id}"
+
+
+def key_id_of(spender: str, uid: Uid) -> str | None:
+    """Return the id of the API key that a spender is; None if the spender is the user `uid` in person."""
+    return None if spender == uid or not spender.startswith(KEY_SPENDER) else spender.removeprefix(KEY_SPENDER)

@@ -117,6 +117,56 @@ def test_cancel_and_resume(world, alice):
     assert problem(alice.post(f"{PATH}/{task['id']}/resume", {})) == (409, "task_ended")
 
 
+def test_a_capped_key_resumes_within_its_cap(world, alice):
+    task = alice.post(PATH, {**WANTED, "budget": "0.000001"}).json
+    run(world, task["id"])
+    server = alice.key("agents", spend_cap={"amount": "0.000001"})
+
+    resumed = server.post(f"{PATH}/{task['id']}/resume", {"budget": "1000"})
+    run(world, task["id"])
+
+    paused = alice.get(f"{PATH}/{task['id']}").json
+    assert (resumed.status_code, paused["status"], paused["reason"]) == (202, "paused", "budget_exceeded")
+    assert (paused["budget"], paused["spent"]) == ("1000", "0")
+
+
+def test_a_key_counts_what_it_resumed_against_its_cap(world, alice):
+    task = alice.post(PATH, {**WANTED, "budget": "0.000001"}).json
+    run(world, task["id"])
+    server = alice.key("agents", spend_cap={"amount": "5"})
+
+    server.post(f"{PATH}/{task['id']}/resume", {"budget": "5"})
+    run(world, task["id"])
+
+    (key,) = alice.get("/api-keys").json["items"]
+    done = alice.get(f"{PATH}/{task['id']}").json
+    assert (done["status"], done["spent"]) == ("completed", key["spend_cap"]["used"])
+
+
+def test_a_revoked_key_pauses_its_tasks_with_a_reason(world, alice):
+    task = alice.key("agents").post(PATH, WANTED).json
+    (key,) = alice.get("/api-keys").json["items"]
+
+    alice.call("DELETE", f"/api-keys/{key['id']}")
+
+    paused = alice.get(f"{PATH}/{task['id']}").json
+    assert (paused["status"], paused["reason"], paused["spent"]) == ("paused", "api_key_revoked", "0")
+    assert alice.post(f"{PATH}/{task['id']}/resume", {}).status_code == 202
+    run(world, task["id"])
+    assert alice.get(f"{PATH}/{task['id']}").json["status"] == "completed"
+
+
+@pytest.mark.parametrize(("tool", "scope"), [("ask_model", "chat"), ("generate_image", "images")])
+def test_a_tool_beyond_the_scopes_of_the_key_is_refused_by_name(alice, tool, scope):
+    wanted = {**WANTED, "tools": ["calculator", tool]}
+
+    refused = alice.key("agents").post(PATH, wanted)
+
+    assert problem(refused) == (403, "tool_needs_scope")
+    assert refused.json["params"] == {"tool": tool, "scope": scope}
+    assert alice.key("agents", scope).post(PATH, wanted).status_code == 202
+
+
 def test_documents_are_given_and_read(world, alice):
     given = {**WANTED, "documents": [{"name": "notes.txt", "content": "42"}]}
     task = alice.post(PATH, given).json

@@ -10,7 +10,7 @@ import pytest
 from functions.http.app import create_app
 from functions.http.table import ROUTES
 from shared.bootstrap import in_memory
-from shared.kernel.clock import DAY, HOUR, SECOND, SystemClock, rfc3339
+from shared.kernel.clock import DAY, HOUR, MINUTE, SECOND, SystemClock, rfc3339
 from shared.kernel.ids import operation_id
 from shared.ledger.commands import Freeze
 from shared.users.principal import SCOPES
@@ -297,7 +297,9 @@ def test_the_same_idempotency_key_makes_one_key(alice):
 
 
 def test_a_revoked_key_stops_here_at_once_and_on_every_instance_within_five_seconds(world, alice):
-    other = create_app(in_memory(clock=world.clock, documents=world.services.documents)).test_client()
+    other = create_app(
+        in_memory(clock=world.clock, documents=world.services.documents, identity=world.identity)
+    ).test_client()
     server = alice.key("read")
     headers = {"Authorization": f"Bearer {server.token}"}
 
@@ -313,6 +315,45 @@ def test_a_revoked_key_stops_here_at_once_and_on_every_instance_within_five_seco
     world.clock.advance(5 * SECOND)
     assert there() == 401
     assert alice.get("/api-keys").json["items"] == []
+
+
+@pytest.mark.parametrize("end", ["disabled", "deleted"])
+def test_a_key_is_refused_within_a_minute_of_its_login_ending(world, alice, end):
+    server = alice.key("read", "chat")
+    assert server.get("/credits/balance").status_code == 200
+    if end == "disabled":
+        world.identity.disable(alice.uid)
+    else:
+        world.identity.delete_user(alice.uid)
+    world.clock.advance(MINUTE)
+
+    assert problem(server.get("/credits/balance")) == (401, "login_disabled")
+    assert problem(server.post("/chat/conversations", {"message": "hi"})) == (401, "login_disabled")
+    assert world.chat_model.requests == []
+
+
+def test_logins_are_asked_for_once_a_minute_for_each_user(world, alice):
+    first, second = alice.key("read"), alice.key("chat")
+    world.identity.looked_up.clear()
+
+    for server in (first, second) * 5:
+        server.get("/credits/balance")
+    assert world.identity.looked_up == [alice.uid]
+
+    world.clock.advance(MINUTE)
+    first.get("/credits/balance")
+    assert world.identity.looked_up == [alice.uid] * 2
+
+
+def test_keys_work_on_the_last_answer_while_identity_is_out_of_reach(world, alice):
+    server = alice.key("read")
+    assert server.get("/credits/balance").status_code == 200
+    world.identity.is_down = True
+
+    world.clock.advance(14 * MINUTE)
+    assert server.get("/credits/balance").status_code == 200
+    world.clock.advance(MINUTE)
+    assert problem(server.get("/credits/balance")) == (503, "identity_unavailable")
 
 
 def test_a_leaked_database_reveals_no_key(world, alice):
@@ -426,9 +467,8 @@ def test_a_cap_holds_under_two_hundred_concurrent_calls(instances):
 
 def another(world):
     """Another instance on the same store."""
-    return create_app(
-        in_memory(world.env, clock=world.clock, documents=world.services.documents, chat_model=world.chat_model)
-    )
+    shared = {"documents": world.services.documents, "chat_model": world.chat_model, "identity": world.identity}
+    return create_app(in_memory(world.env, clock=world.clock, **shared))
 
 
 def peak_of(world, person) -> int:

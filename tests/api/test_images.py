@@ -38,6 +38,41 @@ def generated(person, **body):
     return person.get(f"/images/generate/{asked.json['task_id']}").json
 
 
+def test_images_of_a_revoked_key_end_without_a_charge(world, alice):
+    server = alice.key("images")
+    asked = server.post("/images/generate", {"prompt": "A fox", "n": 2}).json
+    (key,) = alice.get("/api-keys").json["items"]
+
+    assert alice.call("DELETE", f"/api-keys/{key['id']}").status_code == 204
+
+    task = alice.get(f"/images/generate/{asked['task_id']}").json
+    assert (task["status"], task["cost"], task["images"]) == ("failed", "0", [])
+    assert [failure["code"] for failure in task["failures"]] == ["api_key_revoked"] * 2
+    assert alice.get("/credits/balance").json["held"] == "0"
+
+
+def test_images_of_a_disabled_login_end_without_a_charge(world, alice):
+    asked = alice.post("/images/generate", {"prompt": "A fox"}).json
+    world.identity.disable(alice.uid)
+    world.clock.advance(MINUTE)
+
+    world.services.image_job.run(asked["task_id"])
+
+    task = alice.get(f"/images/generate/{asked['task_id']}").json
+    assert (task["status"], task["cost"], task["failures"][0]["code"]) == ("failed", "0", "login_disabled")
+
+
+def test_images_of_a_user_survive_the_revocation_of_a_key(world, alice):
+    alice.key("images")
+    asked = alice.post("/images/generate", {"prompt": "A fox"}).json
+    (key,) = alice.get("/api-keys").json["items"]
+    alice.call("DELETE", f"/api-keys/{key['id']}")
+
+    world.services.image_job.run(asked["task_id"])
+
+    assert alice.get(f"/images/generate/{asked['task_id']}").json["status"] == "done"
+
+
 # Asking ----------------------------------------------------------------------------------------------------------
 
 

@@ -231,7 +231,9 @@ def _talk(services, uid):
         body={"messages": [{"role": "user", "content": "hello"}]},
     )
     list(services.openai_call.run(asked))
-    services.api_keys.create(uid, KeyWanted(name="k", scopes=frozenset()), operation_id("life", "key"), "f")
+    key, _ = services.api_keys.create(uid, KeyWanted(name="k", scopes=frozenset()), operation_id("life", "key"), "f")
+    services.api_keys.create(uid, KeyWanted(name="l", scopes=frozenset()), operation_id("life", "key", "2"), "f")
+    services.key_revocation.revoke(uid, key.id)
     services.chat_turn.memory.title(uid, talks[0], operation=operation_id("life", "title"))
     assert [message.role for message in services.conversations.export(uid, talks[0])] == [
         "user",

@@ -19,11 +19,15 @@ from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.chat_model import ScriptedChatModel, says
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
+from shared.platform.memory.identity import MemoryIdentity
 from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.objects import MemoryObjects
 from shared.platform.memory.publisher import MemoryPublisher
 from shared.platform.memory.web import MemoryWeb
 from shared.sagas.agents import TaskRequest
+from shared.users.api_keys import KeyWanted
+from shared.users.principal import KeyUse, Scope, key_spender
+from shared.users.spend_cap import SpendCap
 from tests.rules.table import COLLECTIONS
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.indexes import IndexCheckedDocuments
@@ -123,6 +127,7 @@ class AgentWorld:
         self.objects = MemoryObjects()
         self.publisher = MemoryPublisher()
         self.alerts = MemoryAlerts()
+        self.identity = MemoryIdentity(self.clock)
         self.services = self.on(self.documents)
         if self.services.catalogue.read("smart") is None:
             self.services.catalogue.put("smart", {**MODEL, **self.prices})
@@ -138,12 +143,14 @@ class AgentWorld:
             "objects": self.objects,
             "publisher": self.publisher,
             "alerts": self.alerts,
+            "identity": self.identity,
             **parts,
         }
         return in_memory({"DEFAULT_MODEL": "smart", **self.env}, clock=self.clock, documents=documents, **given)
 
     def user(self, amount: int = 100 * CREDIT, uid: Uid = ANN) -> Uid:
-        """Somebody with so many µcr."""
+        """Somebody who can sign in, with so many µcr."""
+        self.identity.sign_up(f"{uid}@example.com", uid=uid)
         self.services.ledger.open(uid)
         lot = new_id("lot")
         self.services.ledger.execute(
@@ -153,6 +160,18 @@ class AgentWorld:
             ),
         )
         return uid
+
+    def key(self, *scopes: Scope, cap: int | None = None, uid: Uid = ANN, **more: Any) -> KeyUse:
+        """A new API key of the user, with scope `agents` and these; `cap` is in µcr, in all."""
+        spend_cap = None if cap is None else SpendCap(amount=Micro(cap), period="total")
+        wanted = KeyWanted(name="k", scopes=frozenset({"agents", *scopes}), cap=spend_cap, **more)
+        key, _ = self.services.api_keys.create(uid, wanted, OperationId(new_id("op")), "f")
+        assert key.principal.key is not None
+        return key.principal.key
+
+    def by(self, key: KeyUse) -> dict[str, Any]:
+        """What a request that comes with this key says of its caller."""
+        return {"spender": key_spender(key.id), "key": key}
 
     def begin(self, uid: Uid = ANN, *, budget: int = 10 * CREDIT, goal: str = "How many people?", **more: Any) -> Task:
         """A task, not worked on yet."""

@@ -26,6 +26,7 @@ from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.objects import MemoryObjects
 from shared.platform.memory.publisher import MemoryPublisher
+from shared.sagas.authority import Scopes
 from shared.sagas.image_job import LEASE_SECONDS, ImageJob
 from shared.sagas.image_start import TOPIC, ImageAsked, ImageStart, Started
 from shared.sagas.image_sweep import ImageSweep
@@ -45,6 +46,14 @@ PAINTER: dict[str, Any] = {
 }
 
 
+class Everybody:
+    """Lets everybody's work go on."""
+
+    def check(self, uid: Uid, spender: str) -> Scopes:
+        """See `Authority.check`."""
+        return None
+
+
 @dataclass
 class Studio:
     """Everything that a task needs. `instance` is another process on the same data."""
@@ -55,6 +64,7 @@ class Studio:
     clock: ManualClock = field(default_factory=ManualClock)
     publisher: Any = field(default_factory=MemoryPublisher)
     alerts: MemoryAlerts = field(default_factory=MemoryAlerts)
+    authority: Any = field(default_factory=Everybody)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.documents, self.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900)
@@ -79,6 +89,7 @@ class Studio:
             ledger=self.ledger,
             image_model=self.model,
             calls=self.start,
+            authority=self.authority,
             alerts=self.alerts,
             clock=self.clock,
             hold_lifetime=15 * MINUTE,

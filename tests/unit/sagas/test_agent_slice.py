@@ -18,10 +18,8 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import Close, Freeze
 from shared.platform.memory.chat_model import says
 from shared.sagas.agent_slice import ATTEMPTS_MAX
-from shared.sagas.agents import TASKS_LIVE_MAX, TaskRequest
+from shared.sagas.agents import TASKS_LIVE_MAX, ResumeRequest, TaskRequest
 from shared.sagas.jobs import Turn
-from shared.users.principal import KeyUse
-from shared.users.spend_cap import SpendCap
 from tests.support.agents import (
     ANN,
     BY_OUTPUT,
@@ -43,6 +41,10 @@ from tests.support.agents import (
 @pytest.fixture
 def world():
     return AgentWorld()
+
+
+def resuming(uid: Uid, task_id: str, operation: OperationId, **more: Any) -> ResumeRequest:
+    return ResumeRequest(uid=uid, task_id=task_id, operation=operation, **more)
 
 
 def told(world: AgentWorld) -> list[str]:
@@ -200,7 +202,7 @@ def test_a_user_has_so_many_tasks_under_way(world):
     with pytest.raises(TooManyTasks):
         world.begin()
     with pytest.raises(TooManyTasks):
-        world.services.agents.resume(ANN, paused.id, OperationId("op_r"), budget=None, max_steps=9)
+        world.services.agents.resume(resuming(ANN, paused.id, OperationId("op_r"), max_steps=9))
     assert world.services.agents.begin(request()).id == first.id
     world.services.agents.cancel(ANN, first.id)
     assert world.begin().status == "queued"
@@ -234,8 +236,8 @@ def test_resumed_with_a_larger_budget_it_does_the_rest_and_nothing_twice():
     world = asking(50)
     world.user()
     task = world.run(world.begin(budget=LEAST))
-    resumed = world.services.agents.resume(ANN, task.id, OperationId("op_r"), budget=Micro(CREDIT), max_steps=None)
-    again = world.services.agents.resume(ANN, task.id, OperationId("op_r"), budget=Micro(CREDIT), max_steps=None)
+    resumed = world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r"), budget=Micro(CREDIT)))
+    again = world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r"), budget=Micro(CREDIT)))
 
     task = world.run(task)
 
@@ -281,7 +283,7 @@ def test_without_credits_it_pauses_at_once_and_goes_on_when_there_are_some(world
     assert (task.status, task.reason, task.steps) == ("paused", "insufficient_credits", 0)
 
     world.user()
-    world.services.agents.resume(ANN, task.id, OperationId("op_r"), budget=None, max_steps=None)
+    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
 
     assert world.run(task).status == "completed"
 
@@ -324,8 +326,8 @@ def test_output_beyond_what_was_asked_for_is_not_the_users():
 
 def test_the_cap_of_the_key_it_was_asked_for_with_counts_too(world):
     world.user()
-    key = KeyUse(id="key_1", scopes=frozenset(), cap=SpendCap(amount=Micro(2 * THOUGHT), period="total"))
-    task = world.run(world.begin(spender="key:key_1", key=key))
+    key = world.key("chat", "images", cap=2 * THOUGHT)
+    task = world.run(world.begin(**world.by(key)))
 
     assert (task.status, task.reason) == ("paused", "budget_exceeded")
     assert world.spent() == task.spent <= 2 * THOUGHT
@@ -338,7 +340,7 @@ def test_a_paused_budget_is_remembered_although_the_account_forgot_it():
     world.clock.advance(60 * 24 * 30 * MINUTE)
     assert world.services.ledger.budgets(ANN) == {}
 
-    world.services.agents.resume(ANN, task.id, OperationId("op_r"), budget=None, max_steps=None)
+    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
     task = world.run(task)
 
     assert (task.reason, world.spent()) == ("budget_exceeded", SAID + 10 * TOLD)
@@ -362,7 +364,7 @@ def test_it_stops_at_its_step_limit_and_goes_on_with_more(world):
     task = world.run(world.begin(max_steps=2))
     assert (task.status, task.reason, task.thoughts) == ("paused", "step_limit", 2)
 
-    world.services.agents.resume(ANN, task.id, OperationId("op_r"), budget=None, max_steps=10)
+    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r"), max_steps=10))
 
     assert world.run(task).status == "completed"
     assert world.spent() == JOB_COST
@@ -391,14 +393,14 @@ def test_cancelled_while_the_model_thinks_that_step_is_the_last(world):
     assert ended.trail[-4:] == ("think", "act web_fetch", "act calculator", "act ask_model")
     assert world.charges() == [THOUGHT, THOUGHT]
     with pytest.raises(TaskEnded):
-        world.services.agents.resume(ANN, task.id, OperationId("op_r"), budget=None, max_steps=None)
+        world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
 
 
 def test_a_task_that_is_over_is_not_cancelled_and_one_that_runs_is_not_resumed(world):
     world.user()
     running = world.begin()
     with pytest.raises(TaskRunning):
-        world.services.agents.resume(ANN, running.id, OperationId("op_r"), budget=None, max_steps=None)
+        world.services.agents.resume(resuming(ANN, running.id, OperationId("op_r")))
 
     task = world.run(running)
 
@@ -411,7 +413,7 @@ def test_a_budget_below_what_was_spent_is_refused(world):
     task = world.run(world.begin(max_steps=1))
 
     with pytest.raises(InvalidValue):
-        world.services.agents.resume(ANN, task.id, OperationId("op_r"), budget=Micro(1), max_steps=5)
+        world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r"), budget=Micro(1), max_steps=5))
 
 
 def test_an_upstream_that_is_down_is_tried_again_later_and_not_for_ever(world):
@@ -429,7 +431,7 @@ def test_an_upstream_that_is_down_is_tried_again_later_and_not_for_ever(world):
     assert (world.spent(), world.services.ledger.balance(ANN).held) == (0, 0)
 
     world.thinker.before = None
-    world.services.agents.resume(ANN, task.id, OperationId("op_r"), budget=None, max_steps=None)
+    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
     assert world.run(task).status == "completed"
 
 
@@ -478,7 +480,7 @@ def test_a_task_that_fails_again_and_again_is_buried_with_an_alert(world):
     assert (world.spent(), world.services.ledger.balance(ANN).held) == (0, 0)
 
     world.thinker.before = None
-    world.services.agents.resume(ANN, task.id, OperationId("op_r"), budget=None, max_steps=None)
+    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
     assert world.run(task).status == "completed"
 
 
@@ -529,7 +531,7 @@ def test_another_user_s_task_does_not_exist(world):
         lambda: agents.steps(eve, task.id, after=0, limit=1),
         lambda: agents.file(eve, task.id, "report.md"),
         lambda: agents.cancel(eve, task.id),
-        lambda: agents.resume(eve, task.id, OperationId("op"), budget=None, max_steps=None),
+        lambda: agents.resume(resuming(eve, task.id, OperationId("op"))),
     ):
         with pytest.raises(TaskNotFound):
             touch()

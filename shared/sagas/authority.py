@@ -1,0 +1,77 @@
+"""Authority of work that goes on behind a request: it ends with the login or the API key that asked for it.
+
+An agent task and an image task name the principal that they spend for. A request is checked at the door; such work
+goes on for minutes or days after it, so it is checked again before each step that spends.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from shared.kernel.clock import Clock
+from shared.kernel.errors import Rejected
+from shared.kernel.ids import Uid
+from shared.users.api_keys import ApiKeys
+from shared.users.key_lookup import ApiKeyExpired
+from shared.users.logins import Logins
+from shared.users.principal import Scope, key_id_of
+
+Scopes = frozenset[Scope] | None
+"""Scopes of the API key that work was asked for with; None if its user asked in person, who may do everything."""
+TOOL_SCOPES: Mapping[str, Scope] = {"ask_model": "chat", "generate_image": "images"}
+"""The scope that a key needs beside `agents` for its tasks to use a tool."""
+
+
+class ApiKeyRevoked(Rejected):
+    """The API key that this work was asked for with was revoked."""
+
+    code = "api_key_revoked"
+
+    def __init__(self) -> None:
+        super().__init__("The API key that this was asked for with was revoked. Resume it with another key.")
+
+
+class Authority(Protocol):
+    """Decides whether background work may take its next step."""
+
+    def check(self, uid: Uid, spender: str) -> Scopes:
+        """Return the scopes that the work may use. `spender` is the principal that it spends for.
+
+        Raises LoginDisabled, ApiKeyRevoked, ApiKeyExpired, IdentityUnavailable.
+        """
+        ...
+
+
+class StandingAuthority:
+    """See `Authority`. The key is read anew each time, the login's answer is up to a minute old."""
+
+    def __init__(self, logins: Logins, keys: ApiKeys, clock: Clock) -> None:
+        self._logins = logins
+        self._keys = keys
+        self._clock = clock
+
+    def check(self, uid: Uid, spender: str) -> Scopes:
+        """See `Authority.check`."""
+        asking = self._logins.ask(uid)
+        key_id = key_id_of(spender, uid)
+        scopes = None if key_id is None else self._scopes(uid, key_id)
+        asking.confirm()
+        return scopes
+
+    def _scopes(self, uid: Uid, key_id: str) -> frozenset[Scope]:
+        key = self._keys.find(key_id)
+        if key is None or key.uid != uid:
+            raise ApiKeyRevoked
+        if key.expires_at is not None and key.expires_at <= self._clock.now():
+            raise ApiKeyExpired
+        return key.scopes
+
+
+def usable_tools(tools: Sequence[str], scopes: Scopes) -> tuple[str, ...]:
+    """Return those of the tools that these scopes allow."""
+    return tuple(name for name in tools if missing_scope(name, scopes) is None)
+
+
+def missing_scope(tool: str, scopes: Scopes) -> Scope | None:
+    """Return the scope that the tool needs and the key does not have; None if nothing is missing."""
+    needed = TOOL_SCOPES.get(tool)
+    return None if scopes is None or needed is None or needed in scopes else needed

@@ -1,0 +1,143 @@
+"""Whether a user's login still stands: asked of the identity provider once a minute, beside the call that needs it.
+
+A token states for up to an hour what was true when it was issued, and an API key states nothing of its owner's login.
+So each instance asks the provider for the user, believes the answer for a minute, and asks again.
+"""
+
+import _thread
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from shared.kernel.clock import Clock
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
+from shared.kernel.ids import Uid
+from shared.users.ports import Identity, IdentityUnavailable, Unauthenticated, UserNotFound
+
+KNOWN_SECONDS = 60.0
+"""Age up to which an answer counts, so that a disabled or deleted login stops its keys within a minute."""
+TRUSTED_SECONDS = 900.0
+"""Age up to which the last answer counts while the provider cannot be reached; calls are refused after it."""
+WAIT_SECONDS = 5.0
+"""Longest time that calls wait for one answer; the provider counts as out of reach from then on."""
+RETRY_SECONDS = 5.0
+"""Time after a failed question in which the provider is not asked again."""
+LOGINS_MAX = 10_000
+
+
+class LoginDisabled(Unauthenticated):
+    """The login of the user whom this API key or this work belongs to is disabled or deleted."""
+
+    code = "login_disabled"
+
+    def __init__(self) -> None:
+        super().__init__("The login of this API key's owner is disabled or deleted. Enable it, or use another key.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """`asked_at` is the moment of the question, in monotonic seconds: the answer may have aged on its way."""
+
+    stands: bool
+    asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A question under way; `ended` is set once it is answered or has failed."""
+
+    asked_at: float
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+class Asking:
+    """A question that goes on beside a call."""
+
+    def __init__(self, logins: "Logins", uid: Uid, question: _Question | None) -> None:
+        self._logins = logins
+        self._uid = uid
+        self._question = question
+
+    def confirm(self) -> None:
+        """Wait for the answer. Raises LoginDisabled, IdentityUnavailable."""
+        self._logins.confirm(self._uid, self._question)
+
+
+class Logins:
+    """The answers of this instance. Safe to share between threads."""
+
+    def __init__(self, identity: Identity, clock: Clock) -> None:
+        self._identity = identity
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._answers: OrderedDict[Uid, _Answer] = OrderedDict()
+        self._questions: dict[Uid, _Question] = {}
+        self._failed_at: float | None = None
+
+    def check(self, uid: Uid) -> None:
+        """Ask, and wait for the answer. Raises LoginDisabled, IdentityUnavailable."""
+        self.ask(uid).confirm()
+
+    def ask(self, uid: Uid) -> Asking:
+        """Begin to ask, unless an answer of the last minute is known. `confirm` says what came of it."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if self._is_younger(uid, KNOWN_SECONDS, now) or self._is_out_of_reach(now):
+                return Asking(self, uid, None)
+            question = self._questions.get(uid)
+            if question is not None:
+                return Asking(self, uid, question)
+            question = self._questions[uid] = _Question(now)
+        _thread.start_new_thread(self._answer, (uid, question))
+        return Asking(self, uid, question)
+
+    def confirm(self, uid: Uid, question: _Question | None) -> None:
+        """Wait for this question, if there is one; then the last answer decides, if it counts still.
+
+        Raises LoginDisabled, IdentityUnavailable.
+        """
+        if question is not None:
+            left = question.asked_at + WAIT_SECONDS - self._clock.monotonic()
+            question.ended.wait(max(0.0, left))
+        with self._lock:
+            answer = self._answers.get(uid)
+            if answer is None or not self._is_younger(uid, TRUSTED_SECONDS, self._clock.monotonic()):
+                raise IdentityUnavailable
+        if not answer.stands:
+            raise LoginDisabled
+
+    def _answer(self, uid: Uid, question: _Question) -> None:
+        failed_at: float | None = None
+        answer: _Answer | None = None
+        try:
+            answer = _Answer(self._stands(uid), question.asked_at)
+        except DomainError as error:
+            failed_at = self._clock.monotonic()
+            log("login_not_confirmed", "WARNING", uid=uid, code=error.code)
+        finally:
+            with self._lock:
+                self._failed_at = failed_at
+                if answer is not None:
+                    self._remember(uid, answer)
+                self._questions.pop(uid, None)
+            question.ended.set()
+
+    def _stands(self, uid: Uid) -> bool:
+        try:
+            return not self._identity.get_user(uid).is_disabled
+        except UserNotFound:
+            return False
+
+    def _remember(self, uid: Uid, answer: _Answer) -> None:
+        self._answers[uid] = answer
+        self._answers.move_to_end(uid)
+        while len(self._answers) > LOGINS_MAX:
+            self._answers.popitem(last=False)
+
+    def _is_younger(self, uid: Uid, seconds: float, now: float) -> bool:
+        answer = self._answers.get(uid)
+        return answer is not None and now - answer.asked_at < seconds
+
+    def _is_out_of_reach(self, now: float) -> bool:
+        return self._failed_at is not None and now - self._failed_at < RETRY_SECONDS
