@@ -17,6 +17,7 @@ from functions.http import (
     openai_images,
     payments,
     root,
+    stops,
 )
 from functions.http import credits as credits_
 from functions.http.routes import Route
@@ -28,10 +29,12 @@ ROUTES: tuple[Route, ...] = (
     *credits_.routes,
     *ledger.routes,
     *chat.routes,
+    *stops.routes,
     *images.routes,
     *agent_tasks.routes,
     *models.routes,
     *openai.routes,
+    *stops.openai_routes,
     *openai_images.routes,
     *analytics.routes,
     *payments.routes,

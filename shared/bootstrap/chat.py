@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared.sagas.chat_turn import ChatTurn
     from shared.sagas.openai_call import OpenAICall
     from shared.sagas.running_calls import RunningCalls
+    from shared.sagas.stop_calls import StopCalls
 
 
 class ChatParts(ModelParts):
@@ -94,4 +95,18 @@ class ChatParts(ModelParts):
             default_model=self.settings.default_model,
             health=self.health,
             calls=self.running_calls,
+        )
+
+    @part
+    def stop_calls(self) -> "StopCalls":
+        """Ending calls on request."""
+        from shared.sagas.stop_calls import StopCalls
+
+        return StopCalls(
+            calls=self.running_calls,
+            requests=self.stop_requests,
+            ledger=self.ledger,
+            conversations=self.conversations,
+            answers=self.answers,
+            clock=self.clock,
         )

@@ -74,6 +74,16 @@ class CallJournal:
                 found.append(_call(body))
         return found
 
+    def since(self, wanted: Wanted, at: Millis) -> list[JournalCall]:
+        """The calls that began at `at` or later, running or not, the last begun first. Raises Unavailable."""
+        found: list[JournalCall] = []
+        for body in self._placings(wanted.uid, self._ledger.open_holds(wanted.uid).seq, WINDOWS):
+            if body["at"] < at:
+                break
+            if _is_named(body, wanted):
+                found.append(_call(body))
+        return found
+
     def last(self, wanted: Wanted) -> JournalCall | None:
         """The call that began last, running or not, if that was not too many entries ago. Raises Unavailable."""
         seq = self._ledger.open_holds(wanted.uid).seq

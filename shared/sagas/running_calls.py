@@ -91,10 +91,11 @@ class RunningCalls:
             self._end(call)
 
     def stop(self, request: StopRequest) -> list[RunningCall]:
-        """Stop the calls of this instance that the request means, and remember it for those to begin."""
-        self.hear([request])
+        """Stop the calls of this instance that the request means, and return them. Others may begin later."""
         with self._change:
-            return [call for call in self._running.get(request.uid, ()) if call.is_meant(request)]
+            meant = self._meant(request)
+        self.hear([request])
+        return meant
 
     def hear(self, requests: Iterable[StopRequest]) -> None:
         """Stop what is meant by requests not heard before. What was over already stops nothing."""
@@ -104,7 +105,7 @@ class RunningCalls:
                 if request.id in self._asked.get(request.uid, ()) or request.is_over(now):
                     continue
                 self._remember(request)
-                meant = [call for call in self._running.get(request.uid, ()) if call.is_meant(request)]
+                meant = self._meant(request)
             for call in meant:
                 log("call_stopped", uid=call.uid)
                 call.signal.give()
@@ -118,6 +119,9 @@ class RunningCalls:
         """Wait until none of these calls runs any more, at most so long. False if one still does."""
         with self._change:
             return self._change.wait_for(lambda: not any(self._is_running(call) for call in calls), seconds)
+
+    def _meant(self, request: StopRequest) -> list[RunningCall]:
+        return [call for call in self._running.get(request.uid, ()) if call.is_meant(request)]
 
     def _is_running(self, call: RunningCall) -> bool:
         return any(each is call for each in self._running.get(call.uid, ()))

@@ -19,6 +19,7 @@ from shared.ledger.ledger import Ledger
 from shared.platform.memory.chat_model import HELLO, ScriptedChatModel
 from shared.platform.memory.clock import ManualClock
 from shared.sagas.chat_turn import Answer, ChatTurn, Delta, Done, TurnEvent, TurnRequest
+from shared.sagas.running_calls import RunningCalls
 from tests.support.indexes import stored
 
 ANN = Uid("ann")
@@ -57,7 +58,9 @@ class World:
         self.ledger = Ledger(self.documents, self.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900)
         self.turn = self.chat_turn(self.documents)
 
-    def chat_turn(self, documents: Documents, ledger: Ledger | None = None) -> ChatTurn:
+    def chat_turn(
+        self, documents: Documents, ledger: Ledger | None = None, calls: RunningCalls | None = None
+    ) -> ChatTurn:
         """The saga as another instance has it."""
         return ChatTurn(
             ledger=ledger or self.ledger,
@@ -69,6 +72,7 @@ class World:
             documents=documents,
             clock=self.clock,
             default_model="cheap",
+            calls=calls,
             ping_seconds=self.ping_seconds,
         )
 

@@ -1,0 +1,121 @@
+"""`/v1/chat/conversations/{id}/stop` and `/v1/openai/stop`: end a call that runs, and hear what it cost.
+
+A transport may swallow a client's hang-up, so that stopping is a request of its own.
+"""
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from functions.http.chat import AnswerMessage, BalanceAfter, UsageOut
+from functions.http.fields import Answer, Choice, Credits, Request, Text
+from functions.http.routes import CHAT, MEMBER, Call, Routes
+from shared.ai.conversations import ConversationNotFound
+from shared.ai.stop_requests import EVERYBODY, TooManyStops
+from shared.kernel.money import format_credits
+from shared.sagas.call_records import CallEnd
+from shared.sagas.stop_calls import Caller, CallNotFound, Stopped
+
+REQUEST_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
+STATUSES = ("stopped", "settling", "ended")
+
+routes = Routes("chat")
+openai_routes = Routes("openai", is_openai=True)
+
+
+class RequestId(Text):
+    """The `X-Request-Id` of a call: the one that its client sent, or the one that its answer has."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"pattern": REQUEST_ID_PATTERN}, **kwargs)
+        self.validators = [validate.Regexp(REQUEST_ID_PATTERN)]
+
+
+class StopTurnIn(Request):
+    """Which turn to stop: with `request_id` one, also one that has not begun yet; without, all of the conversation."""
+
+    request_id = RequestId(load_default=None, allow_none=True)
+
+
+class StopCallIn(Request):
+    """Which call to stop."""
+
+    request_id = RequestId(required=True)
+
+
+class CallEndOut(Answer):
+    """How one call ended. While its cost is settling, `cost` is null and `at_most` bounds it.
+
+    `message` and `usage` are null for a call of which nothing is kept.
+    """
+
+    status = Choice(*STATUSES, required=True)
+    message = fields.Nested(AnswerMessage, required=True, allow_none=True)
+    usage = fields.Nested(UsageOut, required=True, allow_none=True)
+    cost = Credits(required=True, allow_none=True)
+    at_most = Credits(required=True, allow_none=True)
+
+
+class StoppedOut(CallEndOut):
+    """The last call that was named, and all of them. `ended`: none ran any more, and this is the last that did."""
+
+    balance = fields.Nested(BalanceAfter, required=True)
+    calls = fields.List(fields.Nested(CallEndOut), required=True)
+
+
+@routes.post(
+    "/chat/conversations/{id}/stop",
+    status=200,
+    access=MEMBER,
+    scopes=CHAT,
+    body=StopTurnIn,
+    answer=StoppedOut,
+    errors=(ConversationNotFound, TooManyStops),
+)
+def stop(call: Call) -> Any:
+    """Stop the turn that runs in this conversation, and get its message and its cost.
+
+    Where the cost is not known after five seconds, `status` is `settling`, and the message shows it later. If nothing
+    runs, the answer is the last message. A key stops its own turns only.
+    """
+    stopped = call.services.stop_calls.in_conversation(_caller(call), call.path["id"], call.body["request_id"])
+    return _shown(call, stopped)
+
+
+@openai_routes.post(
+    "/openai/stop",
+    status=200,
+    access=MEMBER,
+    scopes=CHAT,
+    body=StopCallIn,
+    query=None,
+    answer=StoppedOut,
+    errors=(CallNotFound, TooManyStops),
+)
+def stop_call(call: Call) -> Any:
+    """Stop the calls with this X-Request-Id, and get what they answered and cost.
+
+    An id that no call of the caller has is 404, and a call that begins with it within a minute is stopped at once.
+    """
+    return _shown(call, call.services.stop_calls.by_request(_caller(call), call.body["request_id"]))
+
+
+def _caller(call: Call) -> Caller:
+    key = call.principal.key
+    return Caller(uid=call.uid, principal=EVERYBODY if key is None else call.principal.spender)
+
+
+def _shown(call: Call, stopped: Stopped) -> dict[str, Any]:
+    ends = [_end(each) for each in stopped.calls]
+    last = ends[0] if ends else _end(CallEnd(status="ended"))
+    balance = call.services.ledger.balance(call.uid)
+    shown = {"available": format_credits(balance.available), "held": format_credits(balance.held)}
+    return {**last, "status": stopped.status, "balance": shown, "calls": ends}
+
+
+def _end(end: CallEnd) -> dict[str, Any]:
+    usage = None
+    if end.usage is not None:
+        counts = {"input_tokens": end.usage.input_tokens, "output_tokens": end.usage.output_tokens}
+        usage = {**counts, "estimated": end.is_estimated}
+    return {"status": end.status, "message": end.said, "usage": usage, "cost": end.cost, "at_most": end.at_most}

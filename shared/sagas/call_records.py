@@ -1,0 +1,115 @@
+"""How one call ended: what its message or stored answer says, and what its hold cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from shared.ai.answers import AnswerNotKept, Answers
+from shared.ai.conversations import ConversationNotFound, Conversations, Message
+from shared.ai.tokens import Usage
+from shared.kernel.clock import Millis
+from shared.kernel.ids import Uid, derived_id
+from shared.kernel.money import Micro
+from shared.ledger.ledger import Ledger
+from shared.sagas.call_journal import JournalCall
+
+LAST_MESSAGES = 10
+"""The last answer of a conversation is looked for among so many messages."""
+
+Status = Literal["stopped", "settling", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a call has answered, as far as it was delivered."""
+
+    id: str
+    content: str
+    model: str
+    model_reason: str | None
+    finish_reason: str | None
+    created_at: Millis
+    role: str = "assistant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnd:
+    """How one call ended; µcr. `cost` is None while the call is settling: then it is no more than `at_most`.
+
+    `said` and `usage` are None for a call of which no record is kept.
+    """
+
+    status: Status
+    said: Said | None = None
+    usage: Usage | None = None
+    is_estimated: bool = False
+    cost: Micro | None = None
+    at_most: Micro | None = None
+
+
+class CallRecords:
+    """Reads how calls ended. Safe to share between threads."""
+
+    def __init__(self, ledger: Ledger, conversations: Conversations, answers: Answers) -> None:
+        self._ledger = ledger
+        self._conversations = conversations
+        self._answers = answers
+
+    def end_of(self, uid: Uid, call: JournalCall, status: Status) -> CallEnd:
+        """How this call ended, or that it is settling. Raises Unavailable."""
+        hold = self._ledger.hold(uid, call.hold)
+        is_settling = hold.status == "active"
+        told = self._by_message(uid, call) if call.conversation_id else self._by_answer(uid, call)
+        if is_settling:
+            return replace(told, status="settling", cost=None, at_most=Micro(hold.amount))
+        return replace(told, status=status, cost=Micro(hold.captured) if told.cost is None else told.cost)
+
+    def last_message(self, uid: Uid, conversation_id: str) -> CallEnd | None:
+        """The last answer of this conversation, None if there is none. Raises ConversationNotFound."""
+        page = self._conversations.messages(uid, conversation_id, limit=LAST_MESSAGES)
+        last = next((each for each in page.items if each.role == "assistant"), None)
+        return None if last is None else _of_message(last)
+
+    def _by_message(self, uid: Uid, call: JournalCall) -> CallEnd:
+        """As the call's message says. A deleted conversation, or a call that failed, has none."""
+        try:
+            message_id = derived_id("msg", call.run, "assistant")
+            return _of_message(self._conversations.message(uid, str(call.conversation_id), message_id))
+        except ConversationNotFound:
+            return CallEnd(status="ended")
+
+    def _by_answer(self, uid: Uid, call: JournalCall) -> CallEnd:
+        """As the stored answer says; what was charged, only the hold says."""
+        answer_id = derived_id("ans", call.run)
+        try:
+            stored = self._answers.get(uid, answer_id)
+        except AnswerNotKept:
+            return CallEnd(status="ended")
+        said = Said(
+            id=answer_id,
+            content=_text_of(stored.answer),
+            model=stored.model,
+            model_reason=stored.choice,
+            finish_reason=stored.finish_reason,
+            created_at=call.placed_at,
+        )
+        return CallEnd(status="ended", said=said, usage=stored.usage, is_estimated=stored.is_estimated)
+
+
+def _of_message(message: Message) -> CallEnd:
+    said = Said(
+        id=message.id,
+        content=message.content,
+        model=str(message.model),
+        model_reason=message.model_reason,
+        finish_reason=message.finish_reason,
+        created_at=message.created_at,
+    )
+    return CallEnd(status="ended", said=said, usage=message.usage, is_estimated=message.is_estimated, cost=message.cost)
+
+
+def _text_of(answer: Mapping[str, Any]) -> str:
+    """The text of a chat completion's choices, or of a response's items."""
+    choices = [choice.get("message", {}).get("content") for choice in answer.get("choices", ())]
+    parts = [part.get("text") for item in answer.get("output", ()) for part in item.get("content") or ()]
+    return "".join(text for text in (*choices, *parts) if isinstance(text, str))

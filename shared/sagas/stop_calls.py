@@ -1,0 +1,192 @@
+"""Stopping calls: the signal goes to whichever instance runs them; what they cost comes back from ledger and record.
+
+The instance that takes the request needs no word from the one that runs the call. The call's hold says whether it is
+settled and what it cost, and the hold's entry names the message or answer.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from shared.ai.answers import Answers
+from shared.ai.conversations import Conversations
+from shared.ai.stop_requests import EVERYBODY, CallName, StopRequest, StopRequests, request_tag
+from shared.kernel.clock import SECOND, Clock
+from shared.kernel.errors import DomainError, NotFound
+from shared.kernel.events import log
+from shared.kernel.ids import Uid
+from shared.kernel.money import Micro
+from shared.ledger.ledger import Ledger
+from shared.sagas.call_journal import CONVERSATION, REQUEST, CallJournal, JournalCall, Wanted
+from shared.sagas.call_records import CallEnd, CallRecords, Status
+from shared.sagas.running_calls import RunningCall, RunningCalls
+
+SETTLE_SECONDS_MAX = 5.0
+"""A caller waits so long for the report; then the answer says at most how much it will be."""
+LOOK_EVERY_SECONDS = 0.2
+LOOKS_MAX = 25
+WAITING_MAX = 20
+WAITING_PER_USER_MAX = 4
+"""So many requests of an instance, and of one user, wait for a report at once. Others are answered without waiting."""
+BY_URGENCY: tuple[Status, ...] = ("settling", "stopped", "ended")
+
+
+class CallNotFound(NotFound):
+    """No call of the caller has this id, or it is another's. One that begins within a minute is stopped at once."""
+
+    code = "call_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No call of yours has this id. One that begins within a minute is stopped as it begins.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: a user, or an API key by its principal. A user's requests count for all of their calls."""
+
+    uid: Uid
+    principal: str = EVERYBODY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What became of a request to stop: the calls that it named, the last begun first."""
+
+    calls: tuple[CallEnd, ...]
+
+    @property
+    def status(self) -> Status:
+        """`settling` if a cost is not known yet, else `stopped`; `ended` if nothing ran."""
+        found = {call.status for call in self.calls}
+        return next((status for status in BY_URGENCY if status in found), "ended")
+
+
+class StopCalls:
+    """The use case. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        calls: RunningCalls,
+        requests: StopRequests,
+        ledger: Ledger,
+        conversations: Conversations,
+        answers: Answers,
+        clock: Clock,
+    ) -> None:
+        self._calls = calls
+        self._requests = requests
+        self._ledger = ledger
+        self._journal = CallJournal(ledger)
+        self._conversations = conversations
+        self._records = CallRecords(ledger, conversations, answers)
+        self._clock = clock
+        self._room = _Room()
+
+    def in_conversation(self, caller: Caller, conversation_id: str, request_id: str | None = None) -> Stopped:
+        """Stop the turns of a conversation, or the one with this X-Request-Id; if none runs, return the last message.
+
+        Raises ConversationNotFound, TooManyStops, Unavailable.
+        """
+        self._conversations.get(caller.uid, conversation_id)
+        if request_id is not None:
+            name, wanted = CallName.of_request(request_id), _wanted(caller, REQUEST, request_tag(request_id))
+        else:
+            name = CallName.of_conversation(conversation_id)
+            wanted = _wanted(caller, CONVERSATION, conversation_id)
+        stopped = self._stop(caller, name, wanted)
+        if stopped is not None:
+            return stopped
+        last = self._records.last_message(caller.uid, conversation_id)
+        return Stopped(calls=() if last is None else (last,))
+
+    def by_request(self, caller: Caller, request_id: str) -> Stopped:
+        """Stop the calls with this X-Request-Id; if none runs, return the last one that did.
+
+        Raises CallNotFound, TooManyStops, Unavailable.
+        """
+        wanted = _wanted(caller, REQUEST, request_tag(request_id))
+        stopped = self._stop(caller, CallName.of_request(request_id), wanted)
+        if stopped is not None:
+            return stopped
+        last = self._journal.last(wanted)
+        if last is None:
+            raise CallNotFound
+        return Stopped(calls=(self._records.end_of(caller.uid, last, "ended"),))
+
+    def _stop(self, caller: Caller, name: CallName, wanted: Wanted) -> Stopped | None:
+        """Stop what runs, here and elsewhere, and wait for the cost. None if nothing runs."""
+        request = self._requests.new(caller.uid, name, caller.principal)
+        here = self._calls.stop(request)
+        running = self._journal.running(wanted)
+        self._tell_others(request, here, running)
+        if not here and not running:
+            return None
+        with self._room.taken(caller.uid) as is_waiting:
+            self._wait(caller.uid, here, running, looks=LOOKS_MAX if is_waiting else 1)
+        calls = running
+        if len(here) > len(running):
+            since = min(call.begun_at for call in here)
+            calls = [call for call in self._journal.since(wanted, since) if call not in running] + running
+        ends = tuple(self._records.end_of(caller.uid, call, "stopped") for call in calls)
+        return Stopped(calls=ends or (self._without_hold(here),))
+
+    def _without_hold(self, here: Sequence[RunningCall]) -> CallEnd:
+        """How calls end that were stopped before anything was held for them."""
+        is_over = self._calls.wait_for_end(here, 0)
+        return CallEnd(status="stopped", cost=Micro(0)) if is_over else CallEnd(status="settling")
+
+    def _tell_others(self, request: StopRequest, here: Sequence[RunningCall], running: Sequence[JournalCall]) -> None:
+        """Store the request for all instances. What runs here is stopped already, whatever the store says."""
+        since = max((call.placed_at for call in running), default=request.at - SECOND)
+        try:
+            self._requests.store(request, since=since)
+        except DomainError as error:
+            if not here:
+                raise
+            log("stop_not_told", "WARNING", uid=request.uid, code=error.code)
+
+    def _wait(self, uid: Uid, here: Sequence[RunningCall], running: Sequence[JournalCall], *, looks: int) -> None:
+        """Wait until the calls are over and their holds are settled, for SETTLE_SECONDS_MAX at most."""
+        deadline, holds = self._clock.monotonic() + SETTLE_SECONDS_MAX, {call.hold for call in running}
+        for _ in range(looks):
+            is_over = self._calls.wait_for_end(here, LOOK_EVERY_SECONDS)
+            if is_over and holds.isdisjoint(hold.id for hold in self._ledger.open_holds(uid).holds):
+                return
+            if self._clock.monotonic() >= deadline:
+                return
+            if is_over:
+                self._clock.wait(LOOK_EVERY_SECONDS)
+
+
+class _Room:
+    """Room for callers who wait: a few of each user, and of all no more than the instance can spare threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting = Counter[Uid]()
+
+    @contextmanager
+    def taken(self, uid: Uid) -> Iterator[bool]:
+        """Inside the block the caller may wait, if that is True."""
+        with self._lock:
+            is_free = self._waiting.total() < WAITING_MAX and self._waiting[uid] < WAITING_PER_USER_MAX
+            if is_free:
+                self._waiting[uid] += 1
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                self._leave(uid)
+
+    def _leave(self, uid: Uid) -> None:
+        with self._lock:
+            self._waiting[uid] -= 1
+            if not self._waiting[uid]:
+                del self._waiting[uid]
+
+
+def _wanted(caller: Caller, tag: str, value: str) -> Wanted:
+    return Wanted(uid=caller.uid, caller=caller.principal, tag=tag, value=value)

@@ -1,0 +1,49 @@
+"""Two instances over one store, and calls that end when they are told to stop."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.ai.answers import Answers
+from shared.ai.conversations import Conversations
+from shared.ai.stop_requests import StopRequests
+from shared.kernel.watching import Unwatched, Watches
+from shared.sagas.chat_turn import ChatTurn
+from shared.sagas.running_calls import RunningCalls
+from shared.sagas.stop_calls import StopCalls
+from shared.sagas.stop_news import StopNews
+from tests.support.chat import World
+
+
+@dataclass
+class StopInstance:
+    """One instance of a world: turns that run on it, and the use case that stops calls anywhere."""
+
+    world: World
+    turn: ChatTurn = field(init=False)
+    calls: RunningCalls = field(init=False)
+    stops: StopCalls = field(init=False)
+
+    def __post_init__(self) -> None:
+        world = self.world
+        requests = StopRequests(world.documents, world.clock)
+        watches = world.documents if isinstance(world.documents, Watches) else Unwatched()
+        self.calls = RunningCalls(world.clock, StopNews(watches, requests, world.clock))
+        self.turn = world.chat_turn(world.documents, calls=self.calls)
+        self.stops = StopCalls(
+            calls=self.calls,
+            requests=requests,
+            ledger=world.ledger,
+            conversations=Conversations(world.documents, world.clock),
+            answers=Answers(world.documents, world.clock),
+            clock=world.clock,
+        )
+
+    def begun(self, conversation: Any, *, is_deaf: bool = False, **fields: Any) -> Generator[Any, None, None]:
+        """A turn that has delivered its first piece. It ends where it stands when it is stopped, unless `is_deaf`."""
+        request = self.world.request(conversation, **fields)
+        events = self.turn.run(request)
+        next(events)
+        if not is_deaf:
+            request.stop.when_given(events.close)
+        return events
