@@ -100,7 +100,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One task as stored; amounts are µcr. `trail` names each step so far, such as `act calculator`."""
+    """One task as stored; amounts are µcr. `trail` names each step so far, such as `act calculator`.
+
+    `has_read_private`: a tool has answered with the user's own data, so that pages are asked of named hosts only.
+    """
 
     id: str
     uid: Uid
@@ -124,6 +127,7 @@ class Task:
     sources: tuple[str, ...]
     images: tuple[str, ...]
     files: tuple[Mapping[str, Any], ...]
+    has_read_private: bool
     answer: str | None
     answer_step: int
     is_cancel_asked: bool

@@ -55,6 +55,7 @@ def new_task(task_id: str, wanted: Wanted, files: Sequence[StoredFile], *, at: M
         "sources": [],
         "images": [],
         "files": [file_fact(file) for file in files],
+        "has_read_private": False,
         "answer": None,
         "answer_step": 0,
         "is_cancel_asked": False,
@@ -147,6 +148,7 @@ def task_of(document: Document) -> Task:
         sources=tuple(data["sources"]),
         images=tuple(data["images"]),
         files=tuple(data["files"]),
+        has_read_private=data.get("has_read_private", _has_read_own_file(data)),
         answer=data["answer"],
         answer_step=data["answer_step"],
         is_cancel_asked=data["is_cancel_asked"],
@@ -160,6 +162,11 @@ def task_of(document: Document) -> Task:
         updated_at=from_datetime(data["updated_at"]),
         due_at=from_datetime(data["due_at"]) if isinstance(data["due_at"], datetime) else None,
     )
+
+
+def _has_read_own_file(data: Mapping[str, Any]) -> bool:
+    """Tell for a task stored before this was remembered: its sources name the user's files that it has read."""
+    return any(not file["is_artifact"] and file["name"] in data["sources"] for file in data["files"])
 
 
 def _owed_of(data: Mapping[str, Any]) -> Owed:

@@ -112,8 +112,11 @@ class Page:
 class Web(Protocol):
     """Whatever reads pages of the public web."""
 
-    def fetch(self, url: str) -> Page:
-        """The page at `url`, in bounded time and size. Raises FetchFailed."""
+    def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
+        """The page at `url`, in bounded time and size. Raises FetchFailed.
+
+        No host but these `hosts` is asked, redirects included; None allows every public host.
+        """
         ...
 
 
@@ -137,6 +140,17 @@ def checked_url(url: str) -> Target:
         f"?{quote(parts.query, safe=SAFE_IN_URL)}" if parts.query else ""
     )
     return Target(scheme=cast("Scheme", parts.scheme), host=host, port=PORTS[parts.scheme], path=path)
+
+
+def require_named(target: Target, hosts: frozenset[str] | None) -> None:
+    """Raise FetchFailed if the target's host is none of `hosts`, in the form of `Target.host`; None allows all."""
+    if hosts is not None and target.host not in hosts:
+        named = ", ".join(sorted(hosts)) or "none"
+        raise FetchFailed(
+            "host_not_named",
+            "This task has read a document of its user. From then on only hosts that the user named in the goal can be "
+            f"fetched: {named}. Tell the user which page you need.",
+        )
 
 
 def is_public(text: str) -> bool:

@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 
 from shared.ai.agent_task import Step, StoredFile
+from shared.ai.named_hosts import named_hosts
 from shared.kernel.clock import Clock
 from shared.kernel.errors import DomainError, Rejected, Unavailable
 from shared.kernel.events import log
@@ -39,6 +40,7 @@ class Use:
     name: str
     purse: Purse
     files: Mapping[str, StoredFile]
+    hosts: frozenset[str] | None
     held: OperationId | None = field(default=None, init=False)
 
     @property
@@ -166,6 +168,7 @@ class Acts:
             name=act_name(act.number),
             purse=purse,
             files=dict(desk.files),
+            hosts=named_hosts(task.goal, list(desk.files)) if task.has_read_private else None,
         )
 
     def _used(self, act: Step, use: Use, allowed: Sequence[str]) -> Observation:

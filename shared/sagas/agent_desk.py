@@ -127,6 +127,8 @@ class Desk:
             "files": list(known.values()),
             "attempts": 0,
         }
+        if seen.is_private:
+            changes["has_read_private"] = True
         if seen.plan is not None:
             changes["plan"] = [dict(step) for step in seen.plan]
         if operation is not None:

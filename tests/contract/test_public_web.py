@@ -213,6 +213,26 @@ def test_a_redirect_is_followed_and_named(internet):
     assert (page.url, page.text) == ("http://www.example.org/new", "moved here")
 
 
+def test_a_redirect_to_a_host_that_was_not_named_is_not_asked(internet):
+    internet.names["www.example.org"] = [[OTHER]]
+    with serving(internet, says(b"moved here")) as there, serving(internet, redirects("//www.example.org/new")) as here:
+        internet.hosts.update({PUBLIC: here, OTHER: there})
+        named = frozenset({"example.com", "www.example.org"})
+        page = internet.web().fetch("http://example.com/", named)
+        with pytest.raises(FetchFailed) as refused:
+            internet.web().fetch("http://EXAMPLE.com./", frozenset({"example.com"}))
+
+    assert (page.text, refused.value.code) == ("moved here", "host_not_named")
+    assert internet.connected == [PUBLIC, OTHER, PUBLIC]
+
+
+def test_a_host_that_was_not_named_is_not_even_looked_up(internet):
+    with pytest.raises(FetchFailed) as refused:
+        internet.web().fetch("http://secret.example.com/", frozenset({"example.com"}))
+
+    assert (refused.value.code, internet.connected) == ("host_not_named", [])
+
+
 # ── nothing private is reached ───────────────────────────────────────────────────────────────────────────────────────
 
 

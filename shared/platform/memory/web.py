@@ -3,20 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.ai.web import FetchFailed, Page, checked_url
+from shared.ai.web import FetchFailed, Page, checked_url, require_named
 
 
 @dataclass(slots=True)
 class MemoryWeb:
-    """Knows these pages and no other; URLs are checked as everywhere."""
+    """Knows these pages and no other; URLs are checked as everywhere. `moved` maps a URL to where it redirects."""
 
     pages: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    def fetch(self, url: str) -> Page:
+    def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
         """See `Web.fetch`."""
-        found = checked_url(url).url
+        target = checked_url(url)
+        require_named(target, hosts)
+        found = target.url
         self.asked.append(found)
+        if found in self.moved:
+            return self.fetch(self.moved[found], hosts)
         if found not in self.pages:
             raise FetchFailed("unreachable", "The host could not be reached.")
         return Page(url=found, title="", text=self.pages[found], content_type="text/plain", is_truncated=False)

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import httpcore2
 
-from shared.ai.web import FetchFailed, Page, Target, checked_url
+from shared.ai.web import FetchFailed, Page, Target, checked_url, require_named
 from shared.kernel.events import log
 from shared.platform.web.connecting import (
     CheckedBackend,
@@ -57,11 +57,12 @@ class PublicWeb:
         self._trust = trust
         self._limits = limits or Limits()
 
-    def fetch(self, url: str) -> Page:
+    def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
         """See `Web.fetch`."""
         deadline = Deadline(self._limits.seconds)
         target = checked_url(url)
         for _ in range(REDIRECTS_MAX + 1):
+            require_named(target, hosts)
             found = self._asked(target, deadline)
             if isinstance(found, Page):
                 return found

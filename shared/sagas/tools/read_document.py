@@ -35,4 +35,5 @@ class ReadDocument:
         window = file.content[offset : offset + WINDOW_CHARACTERS]
         left = len(file.content) - offset - len(window)
         more = f"\n---\n{left} characters follow: ask with offset {offset + len(window)}." if left > 0 else ""
-        return Observation(text=f"{window}{more}", sources=() if file.is_artifact else (file.name,))
+        sources = () if file.is_artifact else (file.name,)
+        return Observation(text=f"{window}{more}", sources=sources, is_private=not file.is_artifact)

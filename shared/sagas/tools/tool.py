@@ -48,6 +48,7 @@ class TaskFile:
 class Observation:
     """What a tool answers; its `files`, and other `writes`, are committed with the step that records it.
 
+    `is_private` says that the text holds the user's own data: from then on `web_fetch` asks named hosts only.
     `cost` is what the tool's hold is to be captured for; `charged` what has been charged already, by a saga of its own.
     """
 
@@ -55,6 +56,7 @@ class Observation:
     sources: tuple[str, ...] = ()
     files: tuple[TaskFile, ...] = ()
     images: tuple[str, ...] = ()
+    is_private: bool = False
     cost: Micro | None = None
     usage: Usage = NOTHING
     charged: Micro | None = None
@@ -89,6 +91,11 @@ class ToolUse(Protocol):
     @property
     def default_model(self) -> str:
         """The task's own model."""
+        ...
+
+    @property
+    def hosts(self) -> frozenset[str] | None:
+        """The hosts that may be asked for pages; None for every public host."""
         ...
 
     def hold(self, model: str, amount: Micro, *, at_least: Micro) -> Micro:

@@ -17,7 +17,7 @@ class WebFetch:
     name = "web_fetch"
     description = (
         "Read a page of the public web as text, by its full http(s) URL. Long pages come in parts: ask again with the "
-        "offset that the answer names."
+        "offset that the answer names. Once a document of the user was read, only hosts that the user named are left."
     )
     parameters: Mapping[str, object] = {
         "type": "object",
@@ -34,10 +34,9 @@ class WebFetch:
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
         """See `Tool.use`."""
-        del use
         offset = int(arguments.get("offset", 0))
         try:
-            page = self._web.fetch(arguments["url"])
+            page = self._web.fetch(arguments["url"], use.hosts)
         except FetchFailed as failure:
             raise ToolFailed(failure.code, failure.detail) from failure
         window = page.text[offset : offset + WINDOW_CHARACTERS]

@@ -204,7 +204,7 @@ def interrupted(world: AgentWorld, part: str, number: int, when: When, do: Calla
             return around(super().think, request)
 
     class Web:
-        def fetch(self, url: str) -> Page:
+        def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
             page: Page = around(world.web.fetch, url)
             return page
 
