@@ -19,6 +19,11 @@ SUSPENSION = "dispute"
 """The purpose of a hold that has no principal: nobody can capture, release or see it as a reservation."""
 LOTS_MAX = 1_000
 BUDGETS_MAX = 256
+"""Beyond this number, budgets of which nothing is used or held are forgotten: a new one would say the same."""
+BUDGETS_KEPT_MAX = 2_048
+"""So many budgets an account remembers that something was used of, so that no cap is ever filled up again."""
+ABSORBED_KEYS_MAX = 64
+"""So many principals have a sum of their own; beyond it the smallest is forgotten. The user's own sum includes it."""
 TAKES_MAX = 4_096
 """Open holds together may name this many lots, so that the state stays far below a document's size."""
 
@@ -68,6 +73,10 @@ class Hold:
     budgets: tuple[str, ...] = ()
     model: str | None = None
     """The model that this hold's call asks; None if the hold is for no call of a model."""
+    input_at_most: int | None = None
+    """What the call's input can cost at most (µcr); None if the hold is for no call, or older than this field."""
+    input_held: int | None = None
+    """The part of the hold that was set aside for the input (µcr); None where `input_at_most` is."""
     accrued: int = 0
     placed: int = 0
     captured: int = 0
@@ -77,6 +86,11 @@ class Hold:
     def amount(self) -> int:
         """What is set aside now."""
         return sum(amount for _, amount in self.takes)
+
+    @property
+    def exposure(self) -> int:
+        """What the call's input may cost beyond what is set aside for it (µcr)."""
+        return max(0, (self.input_at_most or 0) - (self.input_held or 0))
 
     @property
     def released(self) -> int:
@@ -101,6 +115,21 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Absorbed:
+    """What was absorbed for a user or an API key: `amount` (µcr) in its latest `window`, and the `most` in any."""
+
+    principal: str
+    window: int = 0
+    amount: int = 0
+    most: int = 0
+
+    def plus(self, amount: int, window: int) -> "Absorbed":
+        """Return the sum after one more amount; a new window begins at nothing, and what was the most stays."""
+        total = amount + (self.amount if window == self.window else 0)
+        return Absorbed(principal=self.principal, window=window, amount=total, most=max(self.most, total))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """The state after entry `seq`, whose hash is `head` and whose time is `at`. `tat` (µs) is the rate limit's GCRA."""
 
@@ -115,6 +144,8 @@ class Account:
     lots: Mapping[LotId, Lot] = field(default_factory=dict)
     holds: Mapping[HoldId, Hold] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    absorbed: Mapping[str, Absorbed] = field(default_factory=dict)
+    """By principal; the user's own name stands for all of the account's calls."""
 
     @property
     def available(self) -> int:
@@ -159,6 +190,7 @@ def check(account: Account) -> None:
     held_by_lot: dict[LotId, int] = {}
     for hold in account.holds.values():
         assert hold.status == "active", "a resolved hold leaves the state"
+        assert min(hold.input_at_most or 0, hold.input_held or 0) >= 0, "bounds are amounts"
         for lot_id, amount in hold.takes:
             assert amount > 0, "a hold takes something from each lot it names"
             held_by_lot[lot_id] = held_by_lot.get(lot_id, 0) + amount
@@ -169,6 +201,8 @@ def check(account: Account) -> None:
     for budget in account.budgets.values():
         assert budget.used >= 0, "a budget is used, not filled"
         assert budget.held >= 0, "a budget holds what its holds hold"
+    for absorbed in account.absorbed.values():
+        assert 0 < absorbed.amount <= absorbed.most, "what was absorbed is an amount"
 
 
 def _check_lot(lot: Lot) -> None:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from shared.kernel.canonical import Json, canonical, parse_canonical
 from shared.kernel.ids import Uid
-from shared.ledger.account import Account, Budget, Hold, Lot
+from shared.ledger.account import Absorbed, Account, Budget, Hold, Lot
 
 STATE_VERSION = 1
 T = TypeVar("T")
@@ -27,6 +27,8 @@ def encode_account(account: Account) -> str:
         "holds": [_fields(hold, Hold) for hold in account.holds.values()],
         "budgets": [_fields(budget, Budget) for budget in account.budgets.values()],
     }
+    if account.absorbed:
+        body["absorbed"] = [_fields(absorbed, Absorbed) for absorbed in account.absorbed.values()]
     return canonical(body).decode()
 
 
@@ -38,6 +40,7 @@ def decode_account(text: str) -> Account:
     lots = [decode_lot(fields) for fields in body["lots"]]
     holds = [decode_hold(fields) for fields in body["holds"]]
     budgets = [Budget(**fields) for fields in body["budgets"]]
+    absorbed = [Absorbed(**fields) for fields in body.get("absorbed", ())]
     return Account(
         ledger=body["ledger"],
         uid=Uid(body["uid"]),
@@ -50,6 +53,7 @@ def decode_account(text: str) -> Account:
         lots={lot.id: lot for lot in lots},
         holds={hold.id: hold for hold in holds},
         budgets={budget.id: budget for budget in budgets},
+        absorbed={each.principal: each for each in absorbed},
     )
 
 

@@ -33,6 +33,19 @@ class BudgetClaim:
 
 
 @asked
+class CallBound:
+    """What a call of a model may cost beyond its hold's `amount`; µcr at the price snapshot.
+
+    `input_held` is the input's part of the amount, `input_at_most` all that the input can cost; `at_most` is the whole
+    call's ceiling, output included.
+    """
+
+    input_held: Micro
+    input_at_most: Micro
+    at_most: Micro
+
+
+@asked
 class RateLimit:
     """At most `burst` spending calls at once, and `per_minute` of them in the long run (GCRA)."""
 
@@ -67,7 +80,11 @@ class Grant(Asked):
 
 @asked
 class PlaceHold(Asked):
-    """Set credits aside for `lifetime`, or refuse. `purpose` names the revenue that a capture goes to."""
+    """Set credits aside for `lifetime`, or refuse. `purpose` names the revenue that a capture goes to.
+
+    With `call` the hold is for a call of a model: more than `amount` is set aside where its bound does not fit what is
+    free; see `shared.ledger.exposure`.
+    """
 
     amount: Micro
     hold: HoldId
@@ -75,6 +92,7 @@ class PlaceHold(Asked):
     lifetime: Millis
     principal: str
     is_reservation: bool = False
+    call: CallBound | None = None
     budgets: tuple[BudgetClaim, ...] = ()
     rate: RateLimit | None = None
     note: str = ""

@@ -10,6 +10,7 @@ from shared.ledger.commands import Adjust, Charge, Grant
 from shared.ledger.entries import ADJUSTMENT, AVAILABLE, DEBT, Kind, Posting
 from shared.ledger.errors import LimitReached, LotExists
 from shared.ledger.expiry import settle_due
+from shared.ledger.exposure import refusal, spendable
 from shared.ledger.limits import budget_facts, may_spend, rate_limited, told_facts, within_budgets
 from shared.ledger.suspensions import set_aside
 
@@ -65,6 +66,8 @@ def charge(books: Books, command: Charge) -> Result:
     may_spend(books.account)
     tat = rate_limited(books, command.rate)
     within_budgets(books.account, command.budgets, command.amount, books.now)
+    if command.amount > spendable(books.account, books.now):
+        raise refusal(books.account, books.now, required=command.amount)
     taken = consumed(books.account, command.amount)
     postings = [Posting(AVAILABLE, f"revenue:{command.purpose}", amount, lot) for lot, amount in taken]
     told = told_facts(tags=command.tags, usage=command.usage)

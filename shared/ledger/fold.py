@@ -7,7 +7,20 @@ from typing import Any, cast
 from shared.kernel.canonical import Json, canonical
 from shared.kernel.clock import Millis
 from shared.kernel.ids import HoldId, LotId
-from shared.ledger.account import NOTHING, Account, Archive, Budget, Hold, HoldStatus, Lot, Status, changed
+from shared.ledger.account import (
+    ABSORBED_KEYS_MAX,
+    BUDGETS_MAX,
+    NOTHING,
+    Absorbed,
+    Account,
+    Archive,
+    Budget,
+    Hold,
+    HoldStatus,
+    Lot,
+    Status,
+    changed,
+)
 from shared.ledger.entries import (
     AVAILABLE,
     BREAKAGE,
@@ -35,6 +48,8 @@ class _Fold:
     holds: dict[HoldId, Hold]
     budgets: dict[str, Budget]
     archive: Archive
+    absorbed: Mapping[str, Absorbed]
+    uid: str
     hold_id: HoldId | None = None
 
 
@@ -50,6 +65,8 @@ def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Ar
         holds=dict(account.holds),
         budgets=live_budgets(account.budgets, account.holds, draft.at),
         archive=archive,
+        absorbed=account.absorbed,
+        uid=account.uid,
     )
     _take_facts(fold, account.seq + 1)
     for posting in draft.postings:
@@ -67,6 +84,7 @@ def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Ar
         lots=fold.lots,
         holds=fold.holds,
         budgets=fold.budgets,
+        absorbed=fold.absorbed,
     )
     return after, left
 
@@ -103,6 +121,11 @@ def live_budgets(budgets: Mapping[str, Budget], holds: Mapping[HoldId, Hold], at
     return {name: budget for name, budget in budgets.items() if name in named or not _is_past(budget, at)}
 
 
+def is_unused(budget: Budget) -> bool:
+    """Return True if nothing was used of the budget and nothing is held of it: a new one would say the same."""
+    return budget.used == 0 and budget.held == 0
+
+
 def _is_past(budget: Budget, at: Millis) -> bool:
     return budget.expires_at is not None and budget.expires_at <= at
 
@@ -114,8 +137,16 @@ def _take_facts(fold: _Fold, seq: int) -> None:
     for claim in facts.get("budgets", ()):
         known = fold.budgets.get(claim["id"], Budget(id=claim["id"], limit=0))
         fold.budgets[known.id] = changed(known, limit=claim["limit"], expires_at=claim.get("expires_at"))
+    if len(fold.budgets) > BUDGETS_MAX:
+        _forget_unused(fold, {claim["id"] for claim in facts.get("budgets", ())})
     if "hold" in facts:
         _take_hold_facts(fold, facts["hold"], [claim["id"] for claim in facts.get("budgets", ())])
+
+
+def _forget_unused(fold: _Fold, claimed: set[str]) -> None:
+    """Make room among the budgets: only those stay that are claimed now, named by an open hold, or used."""
+    named = claimed.union(*(hold.budgets for hold in fold.holds.values()))
+    fold.budgets = {name: each for name, each in fold.budgets.items() if name in named or not is_unused(each)}
 
 
 def _open_lot(fold: _Fold, fact: Mapping[str, Any], seq: int) -> None:
@@ -147,6 +178,8 @@ def _take_hold_facts(fold: _Fold, fact: Mapping[str, Any], budgets: list[str]) -
             takes=(),
             budgets=tuple(budgets),
             model=fact.get("model"),
+            input_at_most=fact.get("input_at_most"),
+            input_held=fact.get("input_held"),
         )
         return
     hold = _hold(fold)
@@ -189,6 +222,21 @@ def _post(fold: _Fold, posting: Posting) -> None:
             fold.lots[lot.id] = changed(lot, owed=lot.owed - posting.amount)
     elif fold.hold_id is not None:
         _count_captured(fold, posting.amount, is_user_s=False)
+        _count_absorbed(fold, posting.amount)
+
+
+def _count_absorbed(fold: _Fold, amount: int) -> None:
+    """Add to the sums of the user and of the principal; entries older than these sums name no window."""
+    fact = cast("Mapping[str, Any]", fold.draft.facts["hold"])
+    if "window" not in fact:
+        return
+    sums = dict(fold.absorbed)
+    for name in dict.fromkeys((fold.uid, str(fact["principal"]))):
+        sums[name] = sums.get(name, Absorbed(principal=name)).plus(amount, fact["window"])
+    if len(sums) > ABSORBED_KEYS_MAX:
+        least = min((each for each in sums.values() if each.principal != fold.uid), key=lambda each: each.most)
+        del sums[least.principal]
+    fold.absorbed = sums
 
 
 def _post_to_available(fold: _Fold, posting: Posting) -> None:

@@ -4,12 +4,22 @@ from collections.abc import Iterator
 
 from shared.kernel.canonical import Json
 from shared.kernel.ids import HoldId, LotId
+from shared.kernel.money import AMOUNT_MAX
 from shared.ledger.account import HOLDS_MAX, Account, Hold
 from shared.ledger.books import Books, Result, consumed, drawn
 from shared.ledger.commands import Accrue, Capture, ExtendHold, PlaceHold, Release
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, HELD, Kind, Posting
-from shared.ledger.errors import HoldExists, HoldNotFound, HoldResolved, InsufficientCredits, LimitReached
-from shared.ledger.limits import budget_facts, may_spend, rate_limited, told_facts, within_budgets, within_takes
+from shared.ledger.errors import HoldExists, HoldNotFound, HoldResolved, LimitReached
+from shared.ledger.exposure import admitted, bound_of, refusal, spendable, window_of
+from shared.ledger.limits import (
+    budget_facts,
+    may_spend,
+    rate_limited,
+    room_within,
+    told_facts,
+    within_budgets,
+    within_takes,
+)
 
 
 def place_hold(books: Books, command: PlaceHold) -> Result:
@@ -19,8 +29,9 @@ def place_hold(books: Books, command: PlaceHold) -> Result:
     if len(books.account.holds) >= HOLDS_MAX:
         raise LimitReached("open reservations", HOLDS_MAX)
     tat = rate_limited(books, command.rate)
-    within_budgets(books.account, command.budgets, command.amount, books.now)
-    taken = consumed(books.account, command.amount)
+    within_budgets(books.account, command.budgets, bound_of(books.account, command), books.now)
+    amount = admitted(books.account, command, books.now)
+    taken = consumed(books.account, amount)
     within_takes(books.account, len(taken))
     hold: dict[str, Json] = {
         "id": command.hold,
@@ -31,21 +42,23 @@ def place_hold(books: Books, command: PlaceHold) -> Result:
     }
     if model := dict(command.tags).get("model"):
         hold["model"] = model
-    postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
+    if call := command.call:
+        hold["input_at_most"] = call.input_at_most
+        hold["input_held"] = min(call.input_at_most, call.input_held + amount - command.amount)
+    postings = [Posting(AVAILABLE, HELD, part, lot) for lot, part in taken]
     facts = {**tat, **budget_facts(books.account, command.budgets, books.now), **told_facts(tags=command.tags)}
     books.post("hold", command.operation, postings, hold=hold, **facts)
-    return {"hold": command.hold, "amount": command.amount, "expires_at": books.now + command.lifetime}
+    return {"hold": command.hold, "amount": amount, "expires_at": books.now + command.lifetime}
 
 
 def extend_hold(books: Books, command: ExtendHold) -> Result:
     may_spend(books.account)
     hold = _open_hold(books, command.hold, None)
-    room = min([books.account.budgets[name].room for name in hold.budgets], default=command.amount)
-    taken = list(drawn(books.account, min(command.amount, room)))
+    room, free = room_within(books.account, hold), spendable(books.account, books.now)
+    taken = list(drawn(books.account, min(command.amount, free, free if room is None else room)))
     added = sum(amount for _, amount in taken)
     if added < command.at_least:
-        account = books.account
-        raise InsufficientCredits(available=account.available, held=account.held, required=command.at_least)
+        raise refusal(books.account, books.now, required=command.at_least, own=hold)
     within_takes(books.account, len(taken))
     expires_at = max(hold.expires_at, books.now + command.lifetime)
     fact: dict[str, Json] = {
@@ -77,10 +90,11 @@ def capture(books: Books, command: Capture) -> Result:
     facts = told_facts(usage=command.usage)
     if command.is_final:
         return end_hold(books, hold, command.amount, operation=command.operation, end="captured", **facts)
-    charged = _captured(books.account, hold, command.amount)
-    fact: dict[str, Json] = {"id": hold.id, **_borne(hold, charged)}
+    charged = _captured(books, hold, command.amount)
+    beyond = _beyond_cap(books.account, hold, charged)
+    fact: dict[str, Json] = {"id": hold.id, **_borne(books, hold, charged), **beyond}
     books.post("charge", command.operation, charged, hold=fact, **facts)
-    return {"hold": hold.id, **_totals(charged), "released": 0}
+    return {"hold": hold.id, **_totals(charged), **beyond, "released": 0}
 
 
 def release(books: Books, command: Release) -> Result:
@@ -100,7 +114,7 @@ def _open_hold(books: Books, hold_id: HoldId, principal: str | None) -> Hold:
 
 def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, **facts: Json) -> Result:
     """Charge `cost`, give back the rest, end the hold: one entry, so that a hold resolves once."""
-    charged = _captured(books.account, hold, cost)
+    charged = _captured(books, hold, cost)
     spent: dict[LotId | None, int] = {}
     for posting in charged:
         if posting.source == HELD:
@@ -108,10 +122,11 @@ def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, *
     returned = [(lot, amount - spent.get(lot, 0)) for lot, amount in hold.takes]
     postings = [*charged, *_returned(books, [(lot, amount) for lot, amount in returned if amount])]
     kind: Kind = "charge" if charged else ("expiry" if _has_breakage(postings) else "release")
-    fact: dict[str, Json] = {"id": hold.id, "end": end, **_borne(hold, charged, end)}
+    beyond = _beyond_cap(books.account, hold, charged)
+    fact: dict[str, Json] = {"id": hold.id, "end": end, **_borne(books, hold, charged, end), **beyond}
     books.post(kind, operation, postings, hold=fact, **facts)
     released = sum(amount for _, amount in returned)
-    return {"hold": hold.id, **_totals(charged), "released": released}
+    return {"hold": hold.id, **_totals(charged), **beyond, "released": released}
 
 
 def give_back(books: Books, hold: Hold, parts: list[tuple[LotId, int]], *, operation: str) -> None:
@@ -126,40 +141,61 @@ def _totals(charged: list[Posting]) -> Result:
     return {"captured": sum(posting.amount for posting in charged) - absorbed, "absorbed": absorbed}
 
 
-def _borne(hold: Hold, charged: list[Posting], end: str | None = None) -> dict[str, Json]:
-    """Say whose call this was where the platform bore some of it, or may have: `Losses` counts it by that."""
+def _borne(books: Books, hold: Hold, charged: list[Posting], end: str | None = None) -> dict[str, Json]:
+    """Say whose call this was where the platform bore some of it, or may have: `Losses` counts it by that.
+
+    With an absorbed amount the window is told, too: the account's own sums are by that.
+    """
     is_absorbed = any(posting.source == ABSORBED for posting in charged)
     if not is_absorbed and (end != "expired" or hold.model is None):
         return {}
-    whose: dict[str, Json] = {"principal": hold.principal}
-    return whose if hold.model is None else {**whose, "model": hold.model}
+    fact: dict[str, Json] = {"principal": hold.principal}
+    if hold.model is not None:
+        fact["model"] = hold.model
+    return {**fact, "window": window_of(books.now)} if is_absorbed else fact
+
+
+def _beyond_cap(account: Account, hold: Hold, charged: list[Posting]) -> dict[str, Json]:
+    """Say how much (µcr) of what was drawn from the balance no longer fits a cap: the call's bound was not true."""
+    room = min([account.budgets[name].room for name in hold.budgets], default=AMOUNT_MAX)
+    beyond = sum(posting.amount for posting in charged if posting.source == AVAILABLE) - room
+    return {"beyond_cap": beyond} if beyond > 0 else {}
 
 
 def _has_breakage(postings: list[Posting]) -> bool:
     return any(posting.destination == BREAKAGE for posting in postings)
 
 
-def _captured(account: Account, hold: Hold, cost: int) -> list[Posting]:
-    """Postings that charge `cost`: from the hold, then from what is available; what nobody has is ours to bear.
-
-    A reservation's capture is named by the user, and nothing of ours was used for it: it takes what there is, and on a
-    frozen account no more than it had set aside.
-    """
+def _captured(books: Books, hold: Hold, cost: int) -> list[Posting]:
+    """Postings that charge `cost`: from the hold, then from what is available; what nobody has is ours to bear."""
     revenue = f"revenue:{hold.purpose}"
     postings, missing = [], cost
     for lot, amount in hold.takes:
         if part := min(amount, missing):
             postings.append(Posting(HELD, revenue, part, lot))
             missing -= part
-    room = min([account.budgets[name].room for name in hold.budgets], default=missing)
-    if hold.is_reservation and account.status == "frozen":
-        room = 0
-    for lot, part in drawn(account, min(missing, room)):
+    for lot, part in drawn(books.account, min(missing, _drawable(books, hold))):
         postings.append(Posting(AVAILABLE, revenue, part, lot))
         missing -= part
     if missing and not hold.is_reservation:
         postings.append(Posting(ABSORBED, revenue, missing))
     return postings
+
+
+def _drawable(books: Books, hold: Hold) -> int:
+    """Return how much (µcr) a capture may take from the balance beyond what the hold had set aside.
+
+    A call was admitted with its bound, which fits its caps. More than that costs more than anybody said it could, and
+    is the account's to pay. Calls without a bound stay within their caps. A reservation's capture is named by the user,
+    and nothing of ours was used for it: it leaves what open calls may cost, and takes nothing from a frozen account.
+    """
+    account = books.account
+    if hold.is_reservation and account.status == "frozen":
+        return 0
+    if hold.input_at_most is not None:
+        return AMOUNT_MAX
+    room = min([account.budgets[name].room for name in hold.budgets], default=AMOUNT_MAX)
+    return min(room, spendable(account, books.now)) if hold.is_reservation else room
 
 
 def _returned(books: Books, parts: list[tuple[LotId, int]]) -> Iterator[Posting]:

@@ -13,7 +13,7 @@ from shared.kernel.events import Alerts
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, random_token
 from shared.kernel.money import Micro
 from shared.ledger.account import Account, Budget, Hold
-from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit, Tags
+from shared.ledger.commands import BudgetClaim, CallBound, Command, Expire, PlaceHold, RateLimit, Tags
 from shared.ledger.committer import Committer
 from shared.ledger.decide import settled
 from shared.ledger.entries import POSTED_KINDS
@@ -99,7 +99,7 @@ class Ledger:
         account = settled(self._account(uid), now)
         return live_budgets(account.budgets, account.holds, now)
 
-    def holding(
+    def holding(  # noqa: PLR0913  # a hold says what it is for
         self,
         uid: Uid,
         amount: Micro,
@@ -108,11 +108,13 @@ class Ledger:
         purpose: str = "chat",
         expected_step: Micro,
         principal: str = "",
+        call: CallBound | None = None,
         budgets: tuple[BudgetClaim, ...] = (),
         tags: Tags = (),
     ) -> Holding:
         """A hold of `amount` that grows by about `expected_step` at a time; use it in a `with` block.
 
+        With `call` more is held where the call's bound does not fit what is free; see `shared.ledger.exposure`.
         Counts against the rate limit. Raises InsufficientCredits, BudgetExceeded, RateLimited, AccountFrozen, …
         """
         command = PlaceHold(
@@ -123,6 +125,7 @@ class Ledger:
             purpose=purpose,
             lifetime=self._hold_lifetime,
             principal=principal or uid,
+            call=call,
             budgets=budgets,
             rate=self._rate,
             tags=tags,

@@ -8,11 +8,12 @@ from shared.kernel.clock import Millis
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import is_safe_id
 from shared.kernel.money import AMOUNT_MAX
-from shared.ledger.account import BUDGETS_MAX, TAKES_MAX, Account, Budget
+from shared.ledger.account import BUDGETS_KEPT_MAX, TAKES_MAX, Account, Budget, Hold
 from shared.ledger.books import Books
 from shared.ledger.commands import Adjust, BudgetClaim, Command, Grant, RateLimit, Tags
 from shared.ledger.errors import AccountFrozen, BudgetExceeded, LimitReached, RateLimited
-from shared.ledger.fold import live_budgets
+from shared.ledger.exposure import exposure
+from shared.ledger.fold import is_unused, live_budgets
 
 T = TypeVar("T")
 
@@ -66,12 +67,18 @@ def rate_limited(books: Books, rate: RateLimit | None) -> dict[str, Json]:
 
 
 def within_budgets(account: Account, claims: tuple[BudgetClaim, ...], amount: int, now: Millis) -> None:
+    """Check that `amount` (µcr) fits every cap, beside all that the open holds which name it may cost.
+
+    Raises BudgetExceeded, and LimitReached if the account cannot remember one more used budget.
+    """
     budgets = live_budgets(account.budgets, account.holds, now)
-    if len(budgets.keys() | {claim.id for claim in claims}) > BUDGETS_MAX:
-        raise LimitReached("budgets", BUDGETS_MAX)
+    kept = {name for name, budget in budgets.items() if not is_unused(budget)}
+    if len(kept.union(claim.id for claim in claims)) > BUDGETS_KEPT_MAX:
+        raise LimitReached("budgets", BUDGETS_KEPT_MAX)
     for claim in claims:
         known = budgets.get(claim.id)
         used, held = (known.used, known.held) if known else (0, 0)
+        held += exposure(account.holds.values(), claim.id)
         if used + held + amount > claim.limit:
             raise BudgetExceeded(budget=claim.id, limit=claim.limit, used=used, held=held, required=amount)
 
@@ -88,6 +95,12 @@ def _budget_fact(claim: BudgetClaim, known: Budget | None) -> dict[str, Json]:
     fact: dict[str, Json] = {"id": claim.id, "limit": claim.limit}
     expires_at = known.expires_at if claim.expires_at is None and known else claim.expires_at
     return fact if expires_at is None else {**fact, "expires_at": expires_at}
+
+
+def room_within(account: Account, hold: Hold) -> int | None:
+    """Return how much the hold may grow under its caps (µcr), the exposures of their holds kept; None without caps."""
+    holds = account.holds.values()
+    return min((max(0, account.budgets[name].room - exposure(holds, name)) for name in hold.budgets), default=None)
 
 
 def within_takes(account: Account, more: int) -> None:

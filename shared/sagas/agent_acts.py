@@ -15,6 +15,7 @@ from shared.ledger.commands import BudgetClaim
 from shared.sagas.agent_desk import Desk
 from shared.sagas.agent_purse import CreditsHeld, Purse
 from shared.sagas.authority import Authority, usable_tools
+from shared.sagas.call_cost import CallCost
 from shared.sagas.leases import LeaseLost
 from shared.sagas.tools.tool import (
     OBSERVATION_CHARACTERS_MAX,
@@ -48,10 +49,10 @@ class Use:
         """See `ToolUse`."""
         return self.purse.budgets
 
-    def hold(self, model: str, amount: Micro, *, at_least: Micro) -> Micro:
+    def hold(self, model: str, cost: CallCost) -> Micro:
         """See `ToolUse`."""
         assert self.held is None, "a use holds once"
-        held = self.purse.hold(self.name, model, amount, at_least)
+        held = self.purse.hold(self.name, model, cost)
         self.held = held.operation
         return held.amount
 

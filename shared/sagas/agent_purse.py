@@ -20,6 +20,7 @@ from shared.ledger.commands import BudgetClaim, Capture, Release
 from shared.ledger.errors import AccountClosed, BudgetExceeded, HoldNotFound, HoldResolved, InsufficientCredits
 from shared.ledger.ledger import Ledger
 from shared.sagas import key_budgets
+from shared.sagas.call_cost import CallCost
 from shared.users.principal import KeyUse
 from shared.users.spend_cap import SpendCap
 
@@ -61,13 +62,14 @@ class Purse:
         own = BudgetClaim(id=self._budget_id, limit=self._limit, expires_at=now + BUDGET_LIFETIME)
         return (own, *key_budgets.claims(self._key, now))
 
-    def hold(self, name: str, model: str, amount: Micro, at_least: Micro) -> "Held":
-        """Hold `amount` for the work of this name, or what budget and balance leave of it, but `at_least`.
+    def hold(self, name: str, model: str, cost: CallCost) -> "Held":
+        """Hold all that a call may cost, or what budget and balance leave of it, but the least that is of use.
 
-        Raises BudgetExceeded, InsufficientCredits and the ledger's other refusals, and CreditsHeld.
+        Under a budget that is all of the input's bound; of a balance that runs short it is what the input is expected
+        to cost. Raises BudgetExceeded, InsufficientCredits and the ledger's other refusals, and CreditsHeld.
         """
         operation = self.operation(name, self._fence)
-        wanted, limited_by = amount, ""
+        wanted, limited_by = cost.at_most, ""
         for attempt in range(1, HOLD_ATTEMPTS_MAX + 1):
             try:
                 self._ledger.holding(
@@ -77,16 +79,18 @@ class Purse:
                     purpose=PURPOSE,
                     expected_step=Micro(max(1, wanted)),
                     principal=self._spender,
+                    call=cost.bound_for(wanted),
                     budgets=self.budgets,
                     tags=(("model", model),),
                 )
                 return Held(operation=operation, amount=wanted, limited_by=limited_by)
             except (BudgetExceeded, InsufficientCredits) as refusal:
                 room, limited_by = _room(refusal), refusal.code
+                at_least = cost.least_bound if isinstance(refusal, BudgetExceeded) else cost.least
                 if room < at_least or attempt == HOLD_ATTEMPTS_MAX:
                     if _within(refusal) >= at_least:
                         raise CreditsHeld(refusal) from refusal
-                    raise
+                    raise _least_refused(refusal, at_least) from refusal
                 wanted = Micro(min(room, wanted))
         raise AssertionError("the last attempt returns or raises")
 
@@ -155,6 +159,21 @@ def _room(refusal: BudgetExceeded | InsufficientCredits) -> int:
     if isinstance(refusal, InsufficientCredits):
         return int(params["available"])
     return int(params["limit"]) - int(params["used"]) - int(params["held"])
+
+
+def _least_refused(refusal: BudgetExceeded | InsufficientCredits, least: int) -> BudgetExceeded | InsufficientCredits:
+    """Return the refusal as it is for the least that would have been of use, not for all that was wanted."""
+    params = refusal.params
+    required = max(least, _room(refusal) + 1)
+    if isinstance(refusal, InsufficientCredits):
+        return InsufficientCredits(available=int(params["available"]), held=int(params["held"]), required=required)
+    return BudgetExceeded(
+        budget=str(params["budget"]),
+        limit=int(params["limit"]),
+        used=int(params["used"]),
+        held=int(params["held"]),
+        required=required,
+    )
 
 
 def _within(refusal: BudgetExceeded | InsufficientCredits) -> int:

@@ -18,7 +18,6 @@ from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Documents
 from shared.kernel.errors import DomainError, NotFound, Rejected
 from shared.kernel.events import Alerts, Message, Publisher, log
-from shared.kernel.money import Micro
 from shared.ledger.errors import AccountClosed, RateLimited
 from shared.ledger.ledger import Ledger
 from shared.sagas.agent_acts import Acts, act_name
@@ -26,6 +25,7 @@ from shared.sagas.agent_desk import LEASE_SECONDS, Desk
 from shared.sagas.agent_prompt import OUTPUT_TOKENS_LEAST, AgentPrompt, build
 from shared.sagas.agent_purse import CreditsHeld, Held, Purse, is_epoch_over
 from shared.sagas.authority import Authority, usable_tools
+from shared.sagas.call_cost import CallCost
 from shared.sagas.leases import LeaseLost, Leases
 from shared.sagas.tools.tool import Tool
 from shared.users.ports import IdentityUnavailable
@@ -203,9 +203,10 @@ class AgentSlice:
         rate = self._tariff.rate(model)
         specs = [_spec(self._tools[name]) for name in allowed if name in self._tools]
         prompt = build(task, desk.steps, sorted(desk.files), specs, model)
-        held = purse.hold(think_name(task), model.id, _ceiling(rate, prompt), _least(rate, prompt))
+        cost = _cost(rate, prompt)
+        held = purse.hold(think_name(task), model.id, cost)
         try:
-            cap = _affordable(rate, prompt, held)
+            cap = _affordable(rate, prompt, held, cost)
             thought = self._thinking.think(_request(model, prompt, specs, cap))
             usage = thought.usage or _estimated(prompt, thought)
             is_cut = thought.finish_reason == "length" and cap < prompt.output_at_most
@@ -301,17 +302,20 @@ def _spec(tool: Tool) -> ToolSpec:
     return ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
 
 
-def _ceiling(rate: Rate, prompt: AgentPrompt) -> Micro:
-    return rate.price(Usage(input_tokens=prompt.input_at_most, output_tokens=prompt.output_at_most))
+def _cost(rate: Rate, prompt: AgentPrompt) -> CallCost:
+    return CallCost.of(
+        rate,
+        input_expected=prompt.input_expected,
+        input_at_most=prompt.input_at_most,
+        output_least=OUTPUT_TOKENS_LEAST,
+        output_at_most=prompt.output_at_most,
+    )
 
 
-def _least(rate: Rate, prompt: AgentPrompt) -> Micro:
-    output = min(OUTPUT_TOKENS_LEAST, prompt.output_at_most)
-    return rate.price(Usage(input_tokens=prompt.input_expected, output_tokens=output))
-
-
-def _affordable(rate: Rate, prompt: AgentPrompt, held: Held) -> int:
-    paid_for = rate.affordable_output(held.amount, prompt.input_expected)
+def _affordable(rate: Rate, prompt: AgentPrompt, held: Held, cost: CallCost) -> int:
+    """Return the most output tokens that the hold pays for, behind the input as it is held."""
+    input_tokens = prompt.input_at_most if held.amount >= cost.least_bound else prompt.input_expected
+    paid_for = rate.affordable_output(held.amount, input_tokens)
     return prompt.output_at_most if paid_for is None else max(1, min(paid_for, prompt.output_at_most))
 
 

@@ -72,6 +72,7 @@ class Admission:
             purpose=plan.purpose,
             expected_step=plan.step,
             principal=request.principal,
+            call=plan.call,
             budgets=request.budgets,
             tags=(("model", plan.model.id), *names),
         )
@@ -83,4 +84,5 @@ def _may_help(refusal: InsufficientCredits | BudgetExceeded, plan: Metered) -> b
     within = (
         told["available"] + told["held"] if isinstance(refusal, InsufficientCredits) else told["limit"] - told["used"]
     )
-    return told["held"] > 0 and within >= plan.hold
+    needed = told["required"] - (plan.cautious_hold - plan.hold)
+    return told["held"] > 0 and within >= needed

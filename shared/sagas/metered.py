@@ -13,7 +13,7 @@ from shared.ai.tokens import Usage
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
 from shared.kernel.stopping import StopSignal
-from shared.ledger.commands import BudgetClaim
+from shared.ledger.commands import BudgetClaim, CallBound
 
 STEP_TOKENS_MIN = 16
 STEPS_PER_ANSWER = 4
@@ -122,6 +122,19 @@ class Metered:
             return self.hold
         tokens = min(GUESS_CAUTION * self.forecast.output_tokens, self.prompt.output_at_most)
         return self.rate.price(replace(self.expected, output_tokens=tokens))
+
+    @property
+    def call(self) -> CallBound:
+        """What the ledger keeps for this call beside its hold: the input's bound, at the price snapshot."""
+        tokens = self.prompt.input_at_most if self.is_held_whole else self.prompt.input_expected
+        return CallBound(
+            input_held=self._input_price(tokens),
+            input_at_most=self._input_price(self.prompt.input_at_most),
+            at_most=self.ceiling,
+        )
+
+    def _input_price(self, tokens: int) -> Micro:
+        return self.rate.price(Usage(input_tokens=tokens, output_tokens=0))
 
     @property
     def step(self) -> Micro:

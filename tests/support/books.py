@@ -15,6 +15,7 @@ from shared.ledger.commands import (
     Accrue,
     Adjust,
     Annul,
+    CallBound,
     Capture,
     Charge,
     Close,
@@ -178,6 +179,13 @@ def charge(amount: int, *, operation: str | None = None, **more: Any) -> Charge:
 def hold(name: str, amount: int, *, operation: str | None = None, **more: Any) -> PlaceHold:
     more = {"purpose": "chat", "lifetime": 15 * MINUTE, "principal": "me", **more}
     return PlaceHold(**asked(operation), amount=Micro(amount), hold=HoldId(name), **more)
+
+
+def call(amount: int, *, expected: int, at_most: int, ceiling: int | None = None) -> dict[str, Any]:
+    """The amount and bound of a call's hold, of which `expected` is for its input."""
+    most = amount - expected + at_most if ceiling is None else ceiling
+    bound = CallBound(input_held=Micro(expected), input_at_most=Micro(at_most), at_most=Micro(most))
+    return {"amount": amount, "call": bound}
 
 
 def extend(name: str, amount: int, *, at_least: int = 0, accrued: int = 0, operation: str | None = None) -> ExtendHold:

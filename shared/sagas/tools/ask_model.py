@@ -17,6 +17,7 @@ from shared.ai.prompt import ContextTooLong, build_prompt
 from shared.ai.tariff import Tariff
 from shared.ai.tokens import Usage, expected_tokens
 from shared.kernel.clock import Clock
+from shared.sagas.call_cost import CallCost
 from shared.sagas.tools.tool import (
     OBSERVATION_CHARACTERS_MAX,
     Observation,
@@ -71,10 +72,16 @@ class AskModel:
         except ContextTooLong as error:
             raise ToolFailed(error.code, error.detail) from error
         rate = self._tariff.rate(model)
-        least = min(OUTPUT_TOKENS_LEAST, prompt.output_at_most)
-        at_least = rate.price(Usage(input_tokens=prompt.input_expected, output_tokens=least))
-        held = use.hold(model.id, prompt.ceiling(rate), at_least=at_least)
-        paid_for = rate.affordable_output(held, prompt.input_expected)
+        cost = CallCost.of(
+            rate,
+            input_expected=prompt.input_expected,
+            input_at_most=prompt.input_at_most,
+            output_least=OUTPUT_TOKENS_LEAST,
+            output_at_most=prompt.output_at_most,
+        )
+        held = use.hold(model.id, cost)
+        input_tokens = prompt.input_at_most if held >= cost.least_bound else prompt.input_expected
+        paid_for = rate.affordable_output(held, input_tokens)
         cap = prompt.output_at_most if paid_for is None else max(1, min(paid_for, prompt.output_at_most))
         request = ChatRequest(
             model=model.upstream_model,

@@ -18,6 +18,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.ids import derived_id
 from shared.kernel.money import Micro
 from shared.kernel.objects import ObjectNotFound, Objects
+from shared.sagas.call_cost import CallCost
 from shared.sagas.tools.tool import Observation, ToolFailed, ToolUse, text_field
 
 PROMPT_CHARACTERS_MAX = 4_000
@@ -68,7 +69,7 @@ class GenerateImage:
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
         """See `Tool.use`."""
         model, size, price = self._chosen(arguments, use)
-        held = use.hold(model.id, price, at_least=price)
+        held = use.hold(model.id, CallCost.exactly(price))
         assert held == price, "all of a price is held, or nothing"
         image_id = _image_id(use)
         name = object_name(use.uid, image_id)

@@ -14,6 +14,7 @@ from shared.kernel.documents import Write
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim
+from shared.sagas.call_cost import CallCost
 
 OBSERVATION_CHARACTERS_MAX = 16_000
 """What a model reads of one answer; a tool that has more says how to go on."""
@@ -98,8 +99,8 @@ class ToolUse(Protocol):
         """The hosts that may be asked for pages; None for every public host."""
         ...
 
-    def hold(self, model: str, amount: Micro, *, at_least: Micro) -> Micro:
-        """Set credits aside for this model under the task's budget: `amount`, or what there is, but `at_least`.
+    def hold(self, model: str, cost: CallCost) -> Micro:
+        """Set credits aside for this model under the task's budget: all it may cost, or what there is of that.
 
         The amount held. Once per use. Raises the ledger's refusals: whoever called the tool pauses the task for them.
         """

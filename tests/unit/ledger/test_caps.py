@@ -1,9 +1,11 @@
 """Caps inside an account: budgets, and the rate of spending calls."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.kernel.money import Micro
-from shared.ledger.account import BUDGETS_MAX, Budget
+from shared.ledger.account import BUDGETS_KEPT_MAX, BUDGETS_MAX, Budget
 from shared.ledger.commands import BudgetClaim, RateLimit
 from shared.ledger.errors import BudgetExceeded, LimitReached, RateLimited
 from tests.support.books import MINUTE, NOW, Books, capture, charge, extend, grant, hold, release
@@ -126,12 +128,49 @@ def test_a_cap_whose_end_is_past_begins_anew_and_without_end(books):
     assert books.account.budgets["key"] == Budget(id="key", limit=100, used=100)
 
 
-def test_an_account_has_a_limited_number_of_caps(books):
+def test_unused_caps_make_room_for_one_more(books):
     for number in range(BUDGETS_MAX):
-        books.do(charge(0, budgets=cap(1, f"key{number}")))
+        books.rush(charge(0, budgets=cap(1, f"key{number}")))
 
+    books.do(charge(0, budgets=cap(1, "one_more")))
+
+    assert books.account.budgets == {"one_more": Budget(id="one_more", limit=1)}
+
+
+def test_caps_that_are_used_held_or_named_stay_when_room_is_made(books):
+    books.do(charge(1, budgets=cap(1, "used")))
+    books.do(hold("h", 1, budgets=cap(1, "held")))
+    books.do(hold("empty", 0, budgets=cap(1, "named")))
+    for number in range(BUDGETS_MAX):
+        books.rush(charge(0, budgets=cap(1, f"key{number}")))
+
+    books.do(charge(1, budgets=cap(1, "one_more")))
+    books.do(release("empty"))
+
+    assert {"used", "held", "named", "one_more"} <= books.account.budgets.keys()
+    assert len(books.account.budgets) < BUDGETS_MAX
+    with pytest.raises(BudgetExceeded):
+        books.do(charge(1, budgets=cap(1, "used")))
+
+
+def test_the_257th_used_cap_is_served_and_no_cap_is_filled_again(books):
+    for number in range(BUDGETS_MAX + 10):
+        books.rush(charge(1, budgets=cap(1, f"key{number}")))
+
+    for number in range(BUDGETS_MAX + 10):
+        with pytest.raises(BudgetExceeded):
+            books.rush(charge(1, budgets=cap(1, f"key{number}")))
+
+
+def test_the_used_caps_of_an_account_are_limited():
+    books = Books()
+    books.do(grant("gift", 10_000))
+    used = {f"key{n}": Budget(id=f"key{n}", limit=1, used=1) for n in range(BUDGETS_KEPT_MAX)}
+    books.account = replace(books.account, budgets=used)
+
+    books.rush(charge(0, budgets=cap(1, "key0")))
     with pytest.raises(LimitReached, match="budgets"):
-        books.do(charge(0, budgets=cap(1, "one_more")))
+        books.rush(charge(1, budgets=cap(1, "one_more")))
 
 
 def test_a_hold_refused_by_a_cap_leaves_no_trace_of_it(books):

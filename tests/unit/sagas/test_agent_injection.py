@@ -53,7 +53,8 @@ class Attack:
         self.world.web.pages = {PAGE: json.dumps(orders)}
         self.world.thinker = Obedient()
         self.world.services = self.world.on(self.world.documents)
-        self.task = self.world.run(self.world.begin(budget=CREDIT, goal="read the page", **more))
+        self.budget = more.pop("budget", CREDIT)
+        self.task = self.world.run(self.world.begin(budget=self.budget, goal="read the page", **more))
         self.seen = [step.body for step in self.world.steps(self.task) if step.kind == "observe"][1:]
 
     @property
@@ -71,7 +72,7 @@ class Attack:
         assert self._stored() == self.before
         assert "the secret of" not in str(self.world.thinker.requests)
         assert "hidden goal" not in str(self.world.thinker.requests)
-        assert self.task.budget == CREDIT
+        assert self.task.budget == self.budget
         assert self.task.spent <= CREDIT
         assert self.world.services.ledger.balance(EVE).available == 100 * CREDIT
 
@@ -190,7 +191,7 @@ def test_a_page_cannot_make_a_task_cost_more_than_its_budget():
 def test_more_calls_than_one_step_takes_are_not_made():
     attack = Attack()
 
-    attack.run([("calculator", {"expression": "1"})] * 200)
+    attack.run([("calculator", {"expression": "1"})] * 200, budget=10 * CREDIT)
 
     assert len(attack.seen) == 64
     attack.check()

@@ -202,23 +202,29 @@ def answered(capped: Capped, cap: int):
     return key, answer_of(asked(capped, key))
 
 
-def test_a_cap_with_room_for_what_is_expected_serves_a_model_that_nobody_knows_yet():
-    capped = Capped()
-    expected = capped.world.turn.estimate(ANN, content="Hello?").expected
+def bound_of(capped: Capped) -> int:
+    """What a cap has to have room for: the input's bound, and the answer as it is expected."""
+    plan = capped.world.turn._plan(capped.world.request(capped.world.conversation(), "Hello?"), ())
+    return plan.hold + plan.call.input_at_most - plan.call.input_held
 
-    key, answer = answered(capped, expected)
+
+def test_a_cap_with_room_for_the_bound_serves_a_model_that_nobody_knows_yet():
+    capped = Capped()
+
+    key, answer = answered(capped, bound_of(capped))
 
     assert answer.message.finish_reason == "stop"
-    assert capped.budgets.used(ANN, [key])[key.id] == answer.cost <= expected
+    assert capped.budgets.used(ANN, [key])[key.id] == answer.cost
 
 
-def test_a_cap_with_less_room_than_is_expected_refuses_before_the_model_is_asked():
+def test_a_cap_with_less_room_than_the_bound_refuses_and_says_it():
     capped = Capped()
-    expected = capped.world.turn.estimate(ANN, content="Hello?").expected
+    bound = bound_of(capped)
 
-    with pytest.raises(BudgetExceeded):
-        answered(capped, expected - 1)
+    with pytest.raises(BudgetExceeded) as refusal:
+        answered(capped, bound - 1)
 
+    assert refusal.value.params["required"] == bound
     assert capped.world.upstream.requests == []
     assert capped.world.charges() == []
 
