@@ -14,6 +14,7 @@ help:
 	@echo "make bench-gateways  a call through ours, LiteLLM's proxy and the Portkey gateway, in the same run"
 	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
 	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"
+	@echo "make survive   the laptop: 12 MB to every route, a hundred hang-ups, and each part of 'make run' killed"
 	@echo "make fire      real servers left and killed in the middle of a chat turn"
 	@echo "make hostile  bodies made to cost a server more than their sender, and what each costs"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
@@ -84,6 +85,12 @@ mutate: setup
 # Real servers that are left and killed in the middle of a chat turn, two hundred callers at once among it.
 fire: setup
 	@FIRE=1 exec $(PYTHON) -m pytest tests/fire
+
+.PHONY: survive
+
+# The laptop itself: large bodies to every route, clients that hang up, and each part of a whole run killed in turn.
+survive: setup
+	@SURVIVE=1 exec $(PYTHON) -m pytest tests/e2e/test_laptop_survives.py
 
 .PHONY: payments
 PAYMENTS ?= 300

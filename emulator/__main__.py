@@ -16,8 +16,9 @@ import requests
 
 from emulator.clock import Clock
 from emulator.payment_providers import payment_providers
-from emulator.ports import free_ports, require_free
+from emulator.ports import binding, free_ports, require_free
 from emulator.problems import LaptopProblem
+from emulator.runs import only_run_in, suite_home
 from emulator.screen import Screen
 from emulator.seed import seed
 from emulator.settings import laptop_settings
@@ -38,9 +39,11 @@ PORTS = {
     "stripe": 4011,
     "paypal": 4012,
 }
+ENDPOINTS = "endpoints.json"
 STAND_IN_DELAY_MS = 25
 STAND_IN_PROFILE = "laptop"
 POLL_SECONDS = 1.0
+AGAIN = "everything else has been ended. Start again with `make run`."
 
 
 def main() -> int:
@@ -48,21 +51,19 @@ def main() -> int:
     screen = Screen()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    is_walked = False
+    is_walked, maker = False, os.getppid()
     try:
         with backend(chosen, screen) as (suite, addresses, shops):
             is_walked = walk(suite, screen, shops)
-            write_endpoints(chosen.home, addresses)
+            write_endpoints(chosen.home / ENDPOINTS, addresses)
             screen.addresses(addresses, is_walked=is_walked)
             if not chosen.once:
-                stay_up(suite)
+                stay_up(suite, maker)
     except LaptopProblem as problem:
         screen.problem(str(problem))
         return 1
     except KeyboardInterrupt:
         screen.line("Ended; no process is left.")
-    finally:
-        (chosen.home / "endpoints.json").unlink(missing_ok=True)
     return 0 if is_walked else 1
 
 
@@ -87,18 +88,20 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
     The suite, all addresses, and those of the payment providers that are stood in for.
     """
     ports = chosen_ports(os.environ.get("EMULATOR_PORTS", ""))
-    require_free(ports)
-    chosen.home.mkdir(parents=True, exist_ok=True)
     settings = laptop_settings()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(only_run_in(chosen.home))
+        (chosen.home / ENDPOINTS).unlink(missing_ok=True)
+        require_free(ports)
         settings |= provider(stack, settings, ports["ai"], screen)
         payments = payment_providers(stack, settings, ports, chosen.home.resolve())
         settings |= payments.settings
         emulator_ports = {name: ports[name] for name in (*EMULATORS, STORAGE)}
-        home = chosen.home / "suite"
+        home = suite_home(chosen.home)
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
-        suite = Suite(home=home, project=PROJECT, ports=emulator_ports, settings=settings)
+        announcement = chosen.home.resolve() / ENDPOINTS
+        suite = Suite(home=home, project=PROJECT, ports=emulator_ports, settings=settings, announcement=announcement)
         with screen.waiting("starting the Firebase emulators and the functions"):
             stack.enter_context(suite)
         os.environ.update(suite.environment())
@@ -138,7 +141,8 @@ def provider(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int
     if profile not in PROFILES:
         raise LaptopProblem(f"AI_PLATFORM_PROFILE must be one of {', '.join(PROFILES)}.")
     ends = PROFILES[profile].abort_ends_billing
-    url = stack.enter_context(Upstream(port=port, delay_ms=STAND_IN_DELAY_MS, ends=ends)).url
+    with binding("ai", port):
+        url = stack.enter_context(Upstream(port=port, delay_ms=STAND_IN_DELAY_MS, ends=ends)).url
     kept = "ends the bill" if ends else "is billed to the end of the answer"
     screen.line(f"  model provider: a stand-in with profile {profile}; a call that is aborted {kept}")
     return {"AI_PLATFORM_BASE_URL": url, "AI_PLATFORM_API_KEY": key, "AI_PLATFORM_PROFILE": profile}
@@ -168,25 +172,23 @@ def addresses_of(suite: Suite) -> dict[str, str]:
     }
 
 
-def write_endpoints(home: Path, addresses: Mapping[str, Any]) -> None:
-    """Written whole or not at all: who waits for it may read it at once."""
-    draft = home / "endpoints.json.new"
+def write_endpoints(file: Path, addresses: Mapping[str, Any]) -> None:
+    """Write the file whole or not at all: who waits for it may read it at once."""
+    draft = file.with_suffix(".new")
     draft.write_text(json.dumps(addresses, indent=2) + "\n")
-    draft.replace(home / "endpoints.json")
+    draft.replace(file)
 
 
-def stay_up(suite: Suite) -> None:
-    """Until a signal comes, the emulators end, or the `make` that started this is gone."""
+def stay_up(suite: Suite, maker: int) -> None:
+    """Raise when an emulator ends (LaptopProblem), or when `maker`, the `make` that started this, is gone."""
     pause = threading.Event()
-    parent = os.getppid()
     while not pause.wait(POLL_SECONDS):
-        if "MAKELEVEL" in os.environ and os.getppid() != parent:
+        if "MAKELEVEL" in os.environ and os.getppid() != maker:
             raise KeyboardInterrupt
         if not suite.is_running():
-            message = (
-                f"The Firebase emulators ended by themselves (their log: {suite.log}); start again with `make run`."
-            )
-            raise LaptopProblem(message)
+            raise LaptopProblem(f"The Firebase emulators ended by themselves (their log: {suite.log}); {AGAIN}")
+        if silent := suite.silent():
+            raise LaptopProblem(f"The {silent[0]} emulator ended by itself (the log: {suite.log}); {AGAIN}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emulator.ports import binding
 from emulator.stand_ins.paypal import PayPalStandIn
 from emulator.stand_ins.stand_in import StandIn
 from emulator.stand_ins.stripe import StripeStandIn
@@ -38,13 +39,14 @@ def payment_providers(
     if named := _named(settings, "STRIPE_API_BASE"):
         found.addresses["stripe"] = named
     else:
-        _stand_in_for_stripe(
-            found, stack.enter_context(StripeStandIn(port=ports["stripe"], later_seconds=LATER_SECONDS))
-        )
+        with binding("stripe", ports["stripe"]):
+            stripe = stack.enter_context(StripeStandIn(port=ports["stripe"], later_seconds=LATER_SECONDS))
+        _stand_in_for_stripe(found, stripe)
     if named := _named(settings, "PAYPAL_API_BASE"):
         found.addresses["paypal"] = named
     else:
-        paypal = stack.enter_context(PayPalStandIn(port=ports["paypal"], later_seconds=LATER_SECONDS))
+        with binding("paypal", ports["paypal"]):
+            paypal = stack.enter_context(PayPalStandIn(port=ports["paypal"], later_seconds=LATER_SECONDS))
         _stand_in_for_paypal(found, paypal, home / "paypal-roots.pem")
     return found
 

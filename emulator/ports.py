@@ -1,10 +1,14 @@
 """Ports: which are free, which are taken."""
 
 import contextlib
+import errno
 import random
 import socket
-from collections.abc import Iterable, Mapping
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from emulator.listeners import listeners, named
 from emulator.problems import LaptopProblem
 
 LOOPBACK = "127.0.0.1"
@@ -12,6 +16,9 @@ CHOSEN_FROM = range(20_000, 32_000)
 """Below the ports that systems give to connections and to listeners that name none: until whoever a port was chosen for
 listens there, nobody else comes to have it by chance."""
 TRIES_MAX = 500
+CONNECT_SECONDS_MAX = 2
+GONE_SECONDS_MAX = 3
+POLL_SECONDS = 0.1
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:
@@ -40,11 +47,45 @@ def is_taken(port: int) -> bool:
     return False
 
 
+def is_answering(port: int) -> bool:
+    """Return False if a connection to this port of this machine is refused: nobody listens there."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=CONNECT_SECONDS_MAX):
+            return True
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+
+
 def require_free(ports: Mapping[str, int]) -> None:
-    taken = [f"{port} ({name})" for name, port in ports.items() if is_taken(port)]
-    if taken:
-        message = (
-            f"Taken already: port {', '.join(taken)}. Stop what listens there (`lsof -i :PORT` names it; an earlier "
-            "`make run` perhaps), or choose others with EMULATOR_PORTS, e.g. EMULATOR_PORTS=firestore=8180,auth=9199."
-        )
-        raise LaptopProblem(message)
+    """Raise LaptopProblem if somebody listens on one of these ports.
+
+    A killed process keeps its ports for a moment, and no process is seen there: only then wait, up to GONE_SECONDS_MAX.
+    """
+    pause, deadline = threading.Event(), time.monotonic() + GONE_SECONDS_MAX
+    while taken := {name: port for name, port in ports.items() if is_taken(port)}:
+        found = listeners(taken.values())
+        if any(found.values()) or time.monotonic() > deadline:
+            raise LaptopProblem(taken_ports(taken, {name: found.get(port, set()) for name, port in taken.items()}))
+        pause.wait(POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def binding(name: str, port: int) -> Iterator[None]:
+    """If a server that binds this port inside finds it taken, raise LaptopProblem naming the port and its owner."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise LaptopProblem(taken_ports({name: port}, {name: listeners([port]).get(port, set())})) from error
+
+
+def taken_ports(ports: Mapping[str, int], owners: Mapping[str, Collection[int]]) -> str:
+    """Return the sentence that names these ports, and the processes that listen there, where they are known."""
+    taken = ", ".join(f"{port} ({name}){named(owners.get(name, ()))}" for name, port in ports.items())
+    return (
+        f"Taken already: port {taken}. Stop what listens there (`lsof -i :PORT` names it; an earlier "
+        "`make run` perhaps), or choose others with EMULATOR_PORTS, e.g. EMULATOR_PORTS=firestore=8180,auth=9199."
+    )

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -22,8 +21,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from emulator import tools
-from emulator.ports import LOOPBACK, free_ports, require_free
+from emulator.guard import ORDERLY_END_SECONDS_MAX
+from emulator.listeners import named, strangers
+from emulator.ports import LOOPBACK, binding, free_ports, is_answering, require_free, taken_ports
 from emulator.problems import LaptopProblem
+from emulator.processes import KILL_SECONDS_MAX, MARK, end_marked, mark_of, marked
 from emulator.storage import StorageEmulator
 
 EMULATORS = ("auth", "firestore", "functions", "pubsub")
@@ -31,9 +33,9 @@ HELPERS = ("hub", "logging", "eventarc", "tasks")  # the CLI starts these by its
 STORAGE = "storage"
 REGION = "us-central1"
 START_SECONDS_MAX = 180
-STOP_SECONDS_MAX = 20
-KILL_SECONDS_MAX = 10
+STOP_SECONDS_MAX = ORDERLY_END_SECONDS_MAX + KILL_SECONDS_MAX
 POLL_SECONDS = 0.1
+PORTS_POLL_SECONDS = 1.0
 WORKERS_MAX = 24  # each is a process of its own here; in production they are threads
 LOAD_ALL = "import main\nfor name in main.MODULES: getattr(main, name)"
 LOADED = "Loaded functions definitions"
@@ -75,11 +77,12 @@ class Endpoints:
 
 
 class Suite:
-    """Emulators of a `demo-` project, run by the Firebase CLI in a session of its own.
+    """Emulators of a `demo-` project, run by the Firebase CLI under a guard (`emulator/guard.py`).
 
     `home` is a directory for its files. Its `project/` holds links to the source and a `firebase.json` with the ports
     of this run. `settings` are seen by the functions as their process environment; PUBLIC_URL is the API's own address
-    unless they say another.
+    unless they say another. `announcement` is a file that the owner may write while the suite runs; it is removed
+    when the suite ends, also when this process is killed.
     """
 
     def __init__(
@@ -91,16 +94,19 @@ class Suite:
         source: Path = tools.ROOT,
         ports: Mapping[str, int] | None = None,
         settings: Mapping[str, str] | None = None,
+        announcement: Path | None = None,
     ) -> None:
         assert project.startswith("demo-"), "only a demo- project is certain never to reach Google"
         self.home = home
         self.only = [name for name in EMULATORS if name in only]
         self.project = project
         self.log = home / "suite.log"
+        self._announcement = announcement or home / "announcement"
         self._source = source
         self._ports = {**free_ports((*EMULATORS, *HELPERS, STORAGE, "websocket")), **(ports or {})}
         self._settings = dict(settings or {})
         self._wanted = dict(ports or {})
+        self._mark = mark_of(home)
         self._process: subprocess.Popen[bytes] | None = None
         self._storage: StorageEmulator | None = None
 
@@ -139,8 +145,7 @@ class Suite:
         require_free({name: port for name, port in self._wanted.items() if name in {*self.only, STORAGE}})
         project = self._assemble()
         command = [
-            *tools.emulator_node(),
-            str(tools.FIREBASE_CLI),
+            *tools.firebase_cli(),
             "emulators:start",
             "--non-interactive",
             "--project",
@@ -152,17 +157,18 @@ class Suite:
         ]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                command,
-                cwd=project,
+                [sys.executable, "-m", "emulator.guard", str(project), str(self._announcement), *command],
+                cwd=tools.ROOT,
                 env=self._environment(),
                 start_new_session=True,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         try:
             if "functions" in self.only:
-                self._storage = StorageEmulator(port=self._ports[STORAGE])
+                with binding(STORAGE, self._ports[STORAGE]):
+                    self._storage = StorageEmulator(port=self._ports[STORAGE])
                 self._storage.start()
                 self._require_loadable(project)
             self._await_ready()
@@ -202,6 +208,7 @@ class Suite:
             "FUNCTIONS_EMULATOR_PARALLEL": str(WORKERS_MAX),
             **tools.emulator_binaries(self.home),
             **self._settings,
+            MARK: self._mark,
             "STORAGE_EMULATOR_HOST": self.endpoints.storage,
             "METADATA_SERVER_DETECTION": "none",
             "NO_GCE_CHECK": "true",
@@ -239,15 +246,41 @@ class Suite:
 
     def _log_as_it_grows(self, deadline: float) -> Iterator[str]:
         assert self._process is not None, "started first"
-        pause = threading.Event()
+        pause, ports_seen_at = threading.Event(), time.monotonic()
         while time.monotonic() < deadline:
             ended = self._process.poll() is not None
             text = _plain(self.log.read_text(errors="replace"))
             yield text
+            if ended or time.monotonic() - ports_seen_at > PORTS_POLL_SECONDS:
+                self._require_own_ports()
+                ports_seen_at = time.monotonic()
             if ended:
+                require_free(self._used())
                 raise LaptopProblem(_why_it_ended(text))
             pause.wait(POLL_SECONDS)
         raise LaptopProblem(f"The emulators were not ready after {START_SECONDS_MAX} s; their log: {self.log}")
+
+    def _require_own_ports(self) -> None:
+        """Raise LaptopProblem if a process that is not of this run listens on one of its ports.
+
+        Looks twice, since a process of this run may have come or gone between the two listings.
+        """
+        others = self._strangers() and self._strangers()
+        if others:
+            ports = {name: self._ports[name] for name in others}
+            if ports.keys() <= self._wanted.keys():
+                raise LaptopProblem(taken_ports(ports, others))
+            taken = ", ".join(f"{port} ({name}){named(others[name])}" for name, port in ports.items())
+            raise LaptopProblem(
+                f"Taken while the emulators started: port {taken}. Start again; other ports are chosen."
+            )
+
+    def _strangers(self) -> dict[str, set[int]]:
+        return strangers(self._used(), marked(self._mark) | {os.getpid()})
+
+    def _used(self) -> dict[str, int]:
+        """Return the ports on which the CLI and its emulators listen."""
+        return {name: self._ports[name] for name in (*self.only, *HELPERS, "websocket")}
 
     def _await_answers(self, deadline: float) -> None:
         pause = threading.Event()
@@ -260,25 +293,30 @@ class Suite:
     # ── stop ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stop(self) -> None:
-        """Ask the CLI to end, then end whatever it left: functions workers outlive it."""
+        """Ask the guard for an orderly end, then end whatever is left: the guard may have been killed."""
         storage, self._storage = self._storage, None
         if storage is not None:
             storage.stop()
         process, self._process = self._process, None
         if process is None:
             return
-        family = _descendants(process.pid)
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
+        assert process.stdin is not None, "it is a pipe"
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(b".")
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS_MAX)
-        _end(process.pid, family)
+        end_marked(self._mark)
         process.wait()
+        self._announcement.unlink(missing_ok=True)
 
     # ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def silent(self) -> list[str]:
+        """Return the emulators that no longer listen: the CLI stays up when one of them is killed."""
+        return [name for name in self.only if not is_answering(self._ports[name])]
 
     def fire_schedule(self, name: str, *, timeout_seconds: float = 300) -> int:
         """Run a scheduled function once, as Cloud Scheduler would; its HTTP status."""
@@ -325,50 +363,3 @@ def _answers(url: str) -> bool:
         return True
     except OSError:
         return False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Running:
-    parent: int
-    group: int
-    started: str  # so that a pid used again is never taken for the old one
-
-
-def _processes() -> dict[int, _Running]:
-    """Every process of this machine that still runs; the dead that wait for their parent to notice do not count."""
-    listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat=,lstart="], capture_output=True, text=True, timeout=10, check=False
-    )
-    rows = (line.split(None, 4) for line in listing.stdout.splitlines())
-    return {
-        int(pid): _Running(parent=int(parent), group=int(group), started=started.strip())
-        for pid, parent, group, state, started in rows
-        if not state.startswith("Z")
-    }
-
-
-def _descendants(pid: int) -> dict[int, str]:
-    everyone = _processes()
-    family: dict[int, str] = {}
-    grew = {pid}
-    while grew:
-        grew = {child for child, process in everyone.items() if process.parent in grew}
-        family |= {child: everyone[child].started for child in grew}
-    return family
-
-
-def _left(group: int, family: Mapping[int, str]) -> list[int]:
-    return [
-        pid for pid, process in _processes().items() if process.group == group or family.get(pid) == process.started
-    ]
-
-
-def _end(group: int, family: Mapping[int, str]) -> None:
-    """Kill what is left of a process group and its family, and return when it is gone."""
-    pause = threading.Event()
-    deadline = time.monotonic() + KILL_SECONDS_MAX
-    while (left := _left(group, family)) and time.monotonic() < deadline:
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        pause.wait(POLL_SECONDS)

@@ -12,6 +12,7 @@ from emulator.problems import LaptopProblem
 ROOT = Path(__file__).resolve().parent.parent
 FIREBASE_CLI = ROOT / "emulator" / "node_modules" / "firebase-tools" / "lib" / "bin" / "firebase.js"
 FRESH_CONNECTIONS = ROOT / "emulator" / "fresh-connections.cjs"
+STEADY_CLI = ROOT / "emulator" / "steady-cli.cjs"
 JAVA_VERSION_MIN = 21
 NODE_VERSION_MIN = 20
 PROBE_TIMEOUT_SECONDS = 30
@@ -31,6 +32,11 @@ def node() -> str:
 def emulator_node() -> list[str]:
     """The same, for a program that sends requests to functions: none goes over a connection used before."""
     return [node(), "--require", str(FRESH_CONNECTIONS)]
+
+
+def firebase_cli() -> list[str]:
+    """Return the command of the Firebase CLI, which no request can end. It ends when its standard input does."""
+    return [*emulator_node(), "--require", str(STEADY_CLI), str(FIREBASE_CLI)]
 
 
 def java_home() -> Path | None:

@@ -1,7 +1,7 @@
 """Providers' webhooks: verify the raw bytes, remember what they announce, acknowledge only what is remembered."""
 
 from flask import Request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
@@ -10,6 +10,7 @@ from shared.kernel.events import log
 from shared.payments.ports import WebhookRefused, Webhooks
 
 BODY_BYTES_MAX = 512 * 1024
+PIECE_BYTES = 64 * 1024
 Answer = tuple[dict[str, str], int, dict[str, str]]
 
 
@@ -30,8 +31,7 @@ def receive(provider: str, request: Request, services: Services, webhooks: Webho
     if request.method != "POST":
         return _answer("method_not_allowed", 405, Allow="POST")
     try:
-        request.max_content_length = BODY_BYTES_MAX
-        raw = request.get_data(cache=False)
+        raw = _read(request)
     except HTTPException as error:  # too large, or cut off on its way
         return _answer("body_not_read", error.code or 400)
     try:
@@ -44,6 +44,21 @@ def receive(provider: str, request: Request, services: Services, webhooks: Webho
         log("webhook_not_stored", "ERROR", provider=provider, code=error.code)
         return _answer(error.code, 503)
     return _answer("stored", 200)
+
+
+def _read(request: Request) -> bytes:
+    """Return the body. Reads a larger one to its end, keeping BODY_BYTES_MAX: an answer sent earlier would be lost.
+
+    Raises RequestEntityTooLarge.
+    """
+    pieces, size = list[bytes](), 0
+    while piece := request.stream.read(PIECE_BYTES):
+        size += len(piece)
+        if size <= BODY_BYTES_MAX:
+            pieces.append(piece)
+    if size > BODY_BYTES_MAX:
+        raise RequestEntityTooLarge
+    return b"".join(pieces)
 
 
 def _answer(code: str, status: int, **headers: str) -> Answer:

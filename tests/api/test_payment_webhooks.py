@@ -3,10 +3,12 @@
 import json
 import zlib
 from base64 import b64encode
+from io import BytesIO
 
 import pytest
 import stripe
 from flask import Flask, request
+from functions_framework import read_request
 
 from emulator.stand_ins.paypal.certificates import authority
 from functions.payment_webhooks import BODY_BYTES_MAX, receive
@@ -42,6 +44,7 @@ class Site:
         self.webhooks = self.services.stripe_webhooks
         app = Flask("framework")
         app.add_url_rule("/", "run", self.run, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+        app.after_request(read_request)
         self.client = app.test_client()
 
     def run(self):
@@ -126,12 +129,22 @@ def test_odd_bytes_are_refused_and_break_nothing(raw):
     assert (site.post(raw, header).status_code, site.stored) == (400, None)
 
 
-def test_a_body_without_end_is_not_read():
+@pytest.mark.parametrize("size", [BODY_BYTES_MAX + 1, 12_000_000])
+def test_webhook_refuses_a_body_that_is_too_large(size):
     site = Site()
 
-    answer = site.post(b" " * (BODY_BYTES_MAX + 1))
+    answer = site.post(b" " * size)
 
-    assert (answer.status_code, site.stored) == (413, None)
+    assert (answer.status_code, answer.json["code"], site.stored) == (413, "body_not_read", None)
+
+
+def test_webhook_refuses_a_chunked_body_that_is_too_large():
+    body = BytesIO(b" " * 12_000_000)
+    site = Site()
+
+    answer = site.client.post("/", input_stream=body, environ_overrides={"wsgi.input_terminated": True})
+
+    assert (answer.status_code, body.read(), site.stored) == (413, b"", None)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])

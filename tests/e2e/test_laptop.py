@@ -1,7 +1,6 @@
 """`make run` and its parts, as a person meets them: what it says, what it leaves, what it says when it cannot."""
 
 import json
-import os
 import re
 import resource
 import signal
@@ -16,6 +15,7 @@ import requests
 from emulator.problems import LaptopProblem
 from emulator.suite import Suite
 from tests.support.emulators import TEST_SEED
+from tests.support.laptops import laptop, told
 from tests.support.processes import descendants, running, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -24,24 +24,6 @@ END_SECONDS_MAX = 180
 SECONDS_MAX = 180
 SETTINGS = {"LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}"}
 ADDRESSES = {"project", "api", "functions", "auth", "firestore", "pubsub", "storage", "ai", "stripe", "paypal"}
-
-
-def laptop(home: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
-    """`python -m emulator`, which is what `make run` runs after set-up."""
-    output = (home / "screen.txt").open("w")
-    with output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "emulator", "--home", str(home), *options],
-            cwd=ROOT,
-            env={**os.environ, "EMULATOR_PORTS": "free", **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-
-def told(home: Path) -> str:
-    return (home / "screen.txt").read_text()
 
 
 @pytest.mark.slow
