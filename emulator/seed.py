@@ -14,7 +14,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "context_window": 128_000,
         "max_output_tokens": 16_384,
         "expected_output_tokens": 40,
-        "capabilities": ["chat", "streaming", "tools"],
+        "capabilities": ["chat", "streaming", "tools", "vision"],
+        "image_tokens": {"base": 2_833, "tile": 5_667},
     },
     "gpt-4o": {
         "display_name": "GPT-4o",
@@ -26,6 +27,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "max_output_tokens": 16_384,
         "expected_output_tokens": 40,
         "capabilities": ["chat", "streaming", "tools", "vision"],
+        "image_tokens": {"base": 85, "tile": 170},
     },
     "gpt-4.1-nano": {
         "display_name": "GPT-4.1 nano",
@@ -36,7 +38,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "context_window": 1_000_000,
         "max_output_tokens": 32_768,
         "expected_output_tokens": 40,
-        "capabilities": ["chat", "streaming"],
+        "capabilities": ["chat", "streaming", "vision"],
+        "image_tokens": {"patch_percent": 246, "patches": 1_536},
     },
     "text-embedding-3-small": {
         "kind": "embedding",

@@ -22,6 +22,7 @@ from functions.http.fields import (
     encode_cursor,
 )
 from functions.http.routes import ACT, READ_AUDIT, READ_USERS, Call, Routes
+from shared.ai.image_tokens import NUMBER_MAX
 from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, RANK_MAX, SIZES_MAX, TOKENS_MAX, ModelNotFound
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
@@ -112,6 +113,16 @@ class ModelIn(Request):
     max_output_tokens = Whole(0, TOKENS_MAX)
     expected_output_tokens = Whole(0, TOKENS_MAX)
     capabilities = Items(Text(length_min=1, length_max=NAME_CHARACTERS_MAX), length_max=CAPABILITIES_MAX)
+    image_tokens = Table(
+        keys=Text(length_max=16),
+        values=Whole(0, NUMBER_MAX),
+        length_max=2,
+        metadata={
+            "description": "What an image in a prompt takes, as numbers of one formula: `base` and `tile`, "
+            "`patch_percent` and `patches`, `pixels_per_token` and `most`, `square`, or `tokens` and `tokens_most`. "
+            "Without them the upstream's name of the model decides."
+        },
+    )
     is_enabled = Flag()
     upstream = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
     upstream_model = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
@@ -134,6 +145,7 @@ class ModelAdminOut(Answer):
     max_output_tokens = fields.Raw()
     expected_output_tokens = fields.Raw()
     capabilities = fields.Raw()
+    image_tokens = fields.Raw()
     is_enabled = fields.Raw()
     upstream = fields.Raw()
     upstream_model = fields.Raw()

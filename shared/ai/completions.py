@@ -9,17 +9,20 @@ from typing import Any
 
 from shared.ai.dialect import (
     CHOICES_MAX,
-    IMAGES_MAX,
     Demand,
     as_text,
+    bounded_images,
     count,
     function_tools,
     items,
     known_usage,
+    prompt_image,
     refuse,
     refuse_other_prices,
+    refuse_uncounted,
     told_usage,
 )
+from shared.ai.image_tokens import PromptImage
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UsageReport
@@ -151,34 +154,35 @@ class Completion:
 NOT_OF_THE_HEAD = frozenset({"object", "choices", "usage"})
 
 
-def _prompt(messages: Sequence[Any]) -> tuple[list[str], int]:
-    """The texts of messages, and how many images are among them. Raises InvalidValue."""
+def _prompt(messages: Sequence[Any]) -> tuple[list[str], tuple[PromptImage, ...]]:
+    """Return the texts of messages, and the images among them. Raises InvalidValue."""
     if not messages:
         raise InvalidValue("messages", "must have at least one message")
-    texts, images = list[str](), 0
+    texts, images = list[str](), list[PromptImage]()
     for at, message in enumerate(messages):
         if not isinstance(message, Mapping):
             raise InvalidValue(f"messages.{at}", "must be an object")
+        refuse_uncounted(message, f"messages.{at}")
         content = message.get("content")
         parts = content if isinstance(content, list) else []
         found = [_part(part, f"messages.{at}.content.{number}") for number, part in enumerate(parts)]
-        images += sum(text is None for text in found)
+        images += [part for part in found if isinstance(part, PromptImage)]
         rest = {name: value for name, value in message.items() if name not in {"role", "content"} and value is not None}
         is_whole = content is not None and not isinstance(content, list)
-        said = [as_text(content)] if is_whole else [text for text in found if text is not None]
+        said = [as_text(content)] if is_whole else [part for part in found if isinstance(part, str)]
         texts.append("\n".join([*said, *([as_text(rest)] if rest else [])]))
-    if images > IMAGES_MAX:
-        raise InvalidValue("messages", f"may have at most {IMAGES_MAX} images")
-    return texts, images
+    return texts, bounded_images(images, "messages")
 
 
-def _part(part: Any, field: str) -> str | None:
-    """The text of a part of a message; None for an image."""
+def _part(part: Any, field: str) -> str | PromptImage:
+    """Return the text of a part of a message, or its image. Raises InvalidValue."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind in {"text", "refusal"} and isinstance(part.get(kind), str):
         return str(part[kind])
     if kind == "image_url":
-        return None
+        image = part.get("image_url")
+        named = image if isinstance(image, Mapping) else {"url": image}
+        return prompt_image(named.get("url"), named.get("detail"), field)
     raise InvalidValue(field, "must be a text or an image_url: nothing else has a price in tokens here")
 
 

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.ai.choice import Needs
-from shared.ai.models import TOKENS_MAX, Kind, Model
+from shared.ai.image_sizes import is_other_than_image, size_in
+from shared.ai.image_tokens import UNKNOWN_EXPECTED, PromptImage
+from shared.ai.models import TOKENS_MAX, VISION, Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent
 from shared.ai.prompt import ContextTooLong, Prompt
 from shared.ai.tokens import Usage, at_most_tokens, expected_tokens, prompt_at_most, prompt_expected
-from shared.kernel.errors import InvalidValue
+from shared.kernel.errors import InvalidValue, Rejected
 
-IMAGE_TOKENS_EXPECTED = 1_000
-IMAGE_TOKENS_AT_MOST = 50_000
-"""More than any model of today takes for one image: GPT-4o mini counts 2 833 and 5 667 for each of at most 8 tiles."""
+IMAGE_WINDOW_TOKENS = UNKNOWN_EXPECTED
+"""What an image takes of a model's window at most: multiples by which cheap models bill images take none of it."""
 IMAGES_MAX = 100
+DETAIL_CHARACTERS_MAX = 16
 CHOICES_MAX = 16
 TOOLS = frozenset({"function", "custom"})
 SEARCH = "is not offered here: searches have no price in tokens"
@@ -33,6 +35,19 @@ OTHER_PRICES = {
     "plugins": "is not offered here: plugins have no price in tokens",
 }
 """Fields by which providers are told to search, and gateways before them to ask another model, or more than one."""
+UNCOUNTED = ("audio", "images", "videos", "video", "files", "file_ids", "attachments", "input_audio")
+"""Members of a message by which some providers take more than its text."""
+
+
+class ModelWithoutVision(Rejected):
+    """The model takes no images, so none is sent to it."""
+
+    code = "model_without_vision"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"The model {model} cannot see images: choose one whose capabilities name vision.", model=model
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +55,7 @@ class Demand:
     """What a request asks for: the texts that become tokens, images, answers side by side, and a limit for each."""
 
     texts: tuple[str, ...]
-    images: int = 0
+    images: tuple[PromptImage, ...] = ()
     choices: int = 1
     limit: int | None = None
     uses_tools: bool = False
@@ -50,16 +65,22 @@ class Demand:
     @property
     def needs(self) -> Needs:
         """What this needs of a model; all of it has to fit, as nothing is cut here."""
-        tokens = prompt_expected(self.texts) + self.images * IMAGE_TOKENS_EXPECTED
-        wanted = {"vision": self.images > 0, "tools": self.uses_tools}
+        tokens = prompt_expected(self.texts) + len(self.images) * IMAGE_WINDOW_TOKENS
+        wanted = {VISION: bool(self.images), "tools": self.uses_tools}
         capabilities = frozenset(name for name, is_wanted in wanted.items() if is_wanted)
         return Needs(least_tokens=tokens, whole_tokens=tokens, capabilities=capabilities)
 
     def prompt(self, model: Model) -> Prompt:
-        """How many tokens it and its answers may be. Raises ContextTooLong."""
-        expected = prompt_expected(self.texts) + self.images * IMAGE_TOKENS_EXPECTED
-        at_most = prompt_at_most(self.texts) + self.images * IMAGE_TOKENS_AT_MOST
-        windows, fullest, room = 1, expected, model.context_window - 1
+        """Return how many tokens it and its answers may be. Raises ContextTooLong, ModelWithoutVision.
+
+        What images are billed as is not what they take of the window, so the window does not bound it.
+        """
+        if self.images and not model.sees:
+            raise ModelWithoutVision(model.id)
+        expected, at_most = prompt_expected(self.texts), prompt_at_most(self.texts)
+        images = [model.image_formula.expected(image) for image in self.images]
+        windows, room = 1, model.context_window - 1
+        fullest = expected + sum(min(tokens, IMAGE_WINDOW_TOKENS) for tokens in images)
         if self.is_apart:
             longest = max(self.texts, key=at_most_tokens)
             windows, fullest, room = len(self.texts), expected_tokens(longest), model.context_window
@@ -68,8 +89,9 @@ class Demand:
         asked = min(self.limit or model.max_output_tokens, model.max_output_tokens)
         return Prompt(
             messages=(),
-            input_expected=expected,
-            input_at_most=min(at_most, windows * model.context_window),
+            input_expected=expected + sum(images),
+            input_at_most=min(at_most, windows * model.context_window)
+            + sum(map(model.image_formula.at_most, self.images)),
             output_at_most=self.choices * min(asked, model.context_window - fullest),
         )
 
@@ -160,6 +182,30 @@ def function_tools(body: Json) -> list[Any]:
         if not isinstance(tool, Mapping) or tool.get("type", "function") not in TOOLS:
             raise InvalidValue(f"tools.{at}", "must be a function: hosted tools have no price in tokens here")
     return tools
+
+
+def prompt_image(url: object, detail: object, field: str) -> PromptImage:
+    """Return the image that a part names by an address or a data URL. Raises InvalidValue."""
+    if not isinstance(url, str) or not url:
+        raise InvalidValue(field, "must name an image by its address or as a data URL")
+    if is_other_than_image(url):
+        raise InvalidValue(field, "must be an image: files of other types have no price in tokens here")
+    is_named = isinstance(detail, str) and len(detail) <= DETAIL_CHARACTERS_MAX
+    return PromptImage(size=size_in(url), detail=str(detail) if is_named else "auto")
+
+
+def bounded_images(images: Sequence[PromptImage], field: str) -> tuple[PromptImage, ...]:
+    """Return the images of a request. Raises InvalidValue if they are too many."""
+    if len(images) > IMAGES_MAX:
+        raise InvalidValue(field, f"may have at most {IMAGES_MAX} images")
+    return tuple(images)
+
+
+def refuse_uncounted(message: Mapping[str, Any], field: str) -> None:
+    """Raise InvalidValue for a member that brings images, sound or files in beside the content."""
+    for name in UNCOUNTED:
+        if message.get(name) not in (None, [], {}, ""):
+            raise InvalidValue(f"{field}.{name}", "has no price in tokens here: send images as parts of the content")
 
 
 def as_text(value: object) -> str:

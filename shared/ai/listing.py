@@ -10,12 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 from typing import Any, cast
 
+from shared.ai.image_tokens import NUMBER_MAX, is_known
 from shared.ai.models import (
     AUTO,
     DEFAULT_UPSTREAM,
     FIELDS,
+    IMAGE_TOKENS,
     NAME_CHARACTERS_MAX,
     REASONING,
     TOKENS_MAX,
@@ -143,7 +146,17 @@ def _told(item: Mapping[str, Any], *, is_free_wanted: bool) -> Mapping[str, obje
         "context_window": window,
         "max_output_tokens": min(most or OUTPUT_DEFAULT, window),
         "capabilities": _capabilities(item),
+        **_image_tokens(item, pricing, prices[0]),
     }
+
+
+def _image_tokens(item: Mapping[str, Any], pricing: Mapping[str, Any], per_million: str) -> Mapping[str, object]:
+    """Return the tokens that a listed price per image is worth, unless the model's name says its formula."""
+    image = pricing.get("image")
+    if image is None or is_known(str(item.get("id", ""))) or not Fraction(per_million):
+        return {}
+    tokens = ceil(Fraction(_per_million(image)) / Fraction(per_million))
+    return {IMAGE_TOKENS: {"tokens": tokens, "tokens_most": tokens}} if 0 < tokens <= NUMBER_MAX else {}
 
 
 def _capabilities(item: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias, cast
 
+from shared.ai.image_tokens import ImageFormula, formula_named, formula_of
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Put, Query, Value
 from shared.kernel.errors import InvalidValue, NotFound, Rejected
@@ -28,12 +29,15 @@ PUT_ATTEMPTS_MAX = 5
 
 REASONING = "reasoning"
 """The capability of models that think in tokens which nobody sees but everybody pays for."""
+VISION = "vision"
+"""The capability of models that take images in a prompt."""
 ASKED_FOR_BASE64 = "b64_json"
 """The capability of image models that send an address unless asked for the picture itself."""
 
 PRICES = ("input_usd_per_mtok", "output_usd_per_mtok", "image_usd")
 PRICES_NEEDED: Mapping[str, tuple[str, ...]] = {"chat": PRICES[:2], "image": PRICES[2:], "embedding": PRICES[:1]}
 BY_SIZE = "image_usd_by_size"
+IMAGE_TOKENS = "image_tokens"
 SIZE = re.compile(r"[1-9]\d{1,4}x[1-9]\d{1,4}|auto", re.ASCII)
 SIZE_DEFAULT = "1024x1024"
 SIZES_MAX = 32
@@ -47,6 +51,7 @@ FIELDS = frozenset(
         "max_output_tokens",
         "expected_output_tokens",
         "capabilities",
+        IMAGE_TOKENS,
         "is_enabled",
         "upstream",
         "upstream_model",
@@ -96,6 +101,8 @@ class Model:
     max_output_tokens: int
     expected_output_tokens: int
     capabilities: tuple[str, ...]
+    image_formula: ImageFormula
+    """How many tokens an image in a prompt is: as the document says, else as `upstream_model` is known for."""
     is_enabled: bool
     upstream: str
     """Which of the upstreams in the settings has it."""
@@ -118,6 +125,11 @@ class Model:
     def is_reasoning(self) -> bool:
         """Whether it generates tokens that are never shown."""
         return REASONING in self.capabilities
+
+    @property
+    def sees(self) -> bool:
+        """Whether the model takes images in a prompt."""
+        return VISION in self.capabilities
 
     def as_wire(self) -> dict[str, object]:
         """The model as clients see it in lists."""
@@ -159,6 +171,7 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
         max_output_tokens=most,
         expected_output_tokens=min(_count(fields, "expected_output_tokens", default=EXPECTED_OUTPUT_TOKENS), most),
         capabilities=_capabilities(fields),
+        image_formula=_image_formula(fields, model_id),
         is_enabled=_flag(fields, "is_enabled", default=True),
         upstream=_upstream(fields, kind),
         upstream_model=_text(fields, "upstream_model", default=model_id),
@@ -229,6 +242,20 @@ def _flag(fields: ModelFields, name: str, *, default: bool) -> bool:
     if not isinstance(value, bool):
         raise InvalidValue(name, "must be true or false")
     return value
+
+
+def _image_formula(fields: ModelFields, model_id: str) -> ImageFormula:
+    numbers = fields.get(IMAGE_TOKENS)
+    if numbers is None:
+        return formula_named(_text(fields, "upstream_model", default=model_id))
+    formula = formula_of(numbers) if isinstance(numbers, Mapping) else None
+    if formula is None:
+        raise InvalidValue(
+            IMAGE_TOKENS,
+            "must have the numbers of one formula: base and tile; patch_percent and patches; "
+            "pixels_per_token and most; square; or tokens and tokens_most",
+        )
+    return formula
 
 
 def _capabilities(fields: ModelFields) -> tuple[str, ...]:

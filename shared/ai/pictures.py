@@ -17,6 +17,8 @@ PNG_HEAD, PNG_TAIL = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 JPEG_HEAD, JPEG_TAIL = b"\xff\xd8\xff", b"\xff\xd9"
 JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """Markers that begin a frame and tell its size (SOF0…SOF15, without DHT, JPG and DAC)."""
+WEBP_BODY = 10
+"""Bytes of the first chunk in which each kind of WebP says its size."""
 JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length of their own (TEM, RST0…RST7, SOI)."""
 
@@ -70,24 +72,38 @@ def _png(content: bytes) -> Dimensions | None:
 
 
 def _jpeg(content: bytes) -> Dimensions | None:
-    """Walk the segments to the first frame. Behind the end there may be nothing but padding."""
-    if not content.rstrip(b"\0").endswith(JPEG_TAIL):
-        return None
+    """Return the size of a whole file. Behind the end there may be nothing but padding."""
+    return jpeg_dimensions(content) if content.rstrip(b"\0").endswith(JPEG_TAIL) else None
+
+
+def jpeg_dimensions(content: bytes) -> Dimensions | None:
+    """Walk the segments to the first frame. Raises IndexError if the bytes end before it."""
     at = 2
     while content[at] == 0xFF:  # noqa: PLR2004  # every marker begins with it
         marker = content[at + 1]
         if marker in JPEG_FRAMES:
-            return int.from_bytes(content[at + 7 : at + 9]), int.from_bytes(content[at + 5 : at + 7])
+            return _long(content, at + 7), _long(content, at + 5)
         fills, alone = marker == 0xFF, marker in JPEG_ALONE  # noqa: PLR2004  # a fill byte
         at += 1 if fills else 2 if alone else 2 + int.from_bytes(content[at + 2 : at + 4])
     return None
 
 
+def _long(content: bytes, at: int) -> int:
+    return content[at] << 8 | content[at + 1]
+
+
 def _webp(content: bytes) -> Dimensions | None:
     size = int.from_bytes(content[4:8], "little")
-    if content[8:12] != b"WEBP" or not len(content) - 1 <= size + 8 <= len(content):
+    return webp_dimensions(content) if len(content) - 1 <= size + 8 <= len(content) else None
+
+
+def webp_dimensions(content: bytes) -> Dimensions | None:
+    """Read the size from the first chunk. Raises IndexError if the bytes end before it."""
+    if content[8:12] != b"WEBP":
         return None
-    kind, body = content[12:16], content[20:]
+    kind, body = content[12:16], content[20:30]
+    if len(body) < WEBP_BODY:
+        return None
     if kind == b"VP8X":
         return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
     if kind == b"VP8L" and body[0] == 0x2F:  # noqa: PLR2004  # its signature

@@ -8,16 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.ai.dialect import (
-    IMAGES_MAX,
     Demand,
     as_text,
+    bounded_images,
     count,
     function_tools,
     known_usage,
+    prompt_image,
     refuse,
     refuse_other_prices,
+    refuse_uncounted,
     told_usage,
 )
+from shared.ai.image_tokens import PromptImage
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
@@ -35,6 +38,10 @@ REFUSED = {
 }
 ABOUT_THE_PROMPT = ("instructions", "tools", "text", "tool_choice")
 PARTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text", "reasoning_text"})
+ITEMS = frozenset(
+    {"message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
+)
+"""Items that are no more than their text; those of hosted tools bring images and files with a price of their own."""
 NOT_TEXT = frozenset({"type", "role", "status"})
 USAGE = ("input_tokens", "output_tokens")
 ENDED_AS = {"completed": "response.completed", "incomplete": "response.incomplete"}
@@ -180,34 +187,35 @@ def _end_of(response: Json) -> Iterator[ChatEvent]:
         yield UsageReport(usage)
 
 
-def _input(given: Any) -> tuple[list[str], int]:
-    """The texts of an input, and how many images are among them. Raises InvalidValue."""
+def _input(given: Any) -> tuple[list[str], tuple[PromptImage, ...]]:
+    """Return the texts of an input, and the images among them. Raises InvalidValue."""
     if isinstance(given, str) and given:
-        return [given], 0
+        return [given], ()
     if not isinstance(given, list) or not given:
         raise InvalidValue("input", "must be a text, or a list of items")
-    texts, images = list[str](), 0
+    texts, images = list[str](), list[PromptImage]()
     for at, item in enumerate(given):
         field = f"input.{at}"
         if not isinstance(item, Mapping) or item.get("type") == "item_reference":
             raise InvalidValue(field, "must be an item: nothing is kept here that could be referred to")
+        if item.get("type", "message") not in ITEMS:
+            raise InvalidValue(field, "must be a message, a call of a function, its output, or reasoning")
+        refuse_uncounted(item, field)
         parts: list[Any] = next((item[name] for name in ("content", "output") if isinstance(item.get(name), list)), [])
         found = [_part(part, f"{field}.content.{number}") for number, part in enumerate(parts)]
-        images += sum(text is None for text in found)
+        images += [part for part in found if isinstance(part, PromptImage)]
         rest = {n: v for n, v in item.items() if n not in NOT_TEXT and v is not None and not (v is parts and parts)}
-        texts.append("\n".join([*(text for text in found if text is not None), as_text(rest)]))
-    if images > IMAGES_MAX:
-        raise InvalidValue("input", f"may have at most {IMAGES_MAX} images")
-    return texts, images
+        texts.append("\n".join([*(part for part in found if isinstance(part, str)), as_text(rest)]))
+    return texts, bounded_images(images, "input")
 
 
-def _part(part: Any, field: str) -> str | None:
-    """The text of a part; None for an image."""
+def _part(part: Any, field: str) -> str | PromptImage:
+    """Return the text of a part, or its image. Raises InvalidValue."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind in PARTS:
         return as_text(part.get("text") or part.get("refusal") or "")
-    if kind == "input_image" and isinstance(part.get("image_url"), str) and not part.get("file_id"):
-        return None
+    if kind == "input_image" and not part.get("file_id"):
+        return prompt_image(part.get("image_url"), part.get("detail"), field)
     raise InvalidValue(field, "must be a text or an image_url: nothing else has a price in tokens here")
 
 

@@ -8,7 +8,7 @@ from shared.ai.passthrough import RequestRefused
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
 from shared.kernel.clock import DAY
 from shared.platform.memory.passthrough import ScriptedPassthrough, chunk, completion, embeddings, response, usage_chunk
-from tests.api.world import Person, World
+from tests.api.world import MODEL, Person, World
 
 CHAT = "/openai/chat/completions"
 QUESTION = [{"role": "user", "content": "Hello"}]
@@ -23,6 +23,9 @@ def offered(**options) -> World:
     """A world that offers embeddings too."""
     world = World(**options)
     world.services.catalogue.put("embedder", EMBEDDER)
+    world.services.catalogue.put(
+        "seeing", {**MODEL, "capabilities": ["chat", "vision"], "upstream_model": "gpt-4o-mini"}
+    )
     return world
 
 
@@ -295,18 +298,49 @@ def test_an_image_in_a_message_is_not_taken_for_its_text():
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 20_000}}
     messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]}]
 
-    answered = ask(world.person(credits_=1), messages=messages)
+    answered = ask(world.person(credits_=1), model="seeing", messages=messages)
 
     assert answered.status_code == 200
     assert sent(world)["messages"] == messages
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            CHAT,
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.org/a"}}]}
+                ]
+            },
+        ),
+        (
+            "/openai/responses",
+            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://x.org/a"}]}]},
+        ),
+    ],
+    ids=["chat", "responses"],
+)
+def test_an_image_is_refused_when_the_model_has_no_vision(world, path, body):
+    alice = world.person(credits_=1)
+
+    refused = alice.post(path, {"model": "gpt-4o-mini", **body})
+
+    assert failed(refused)[:2] == (400, "model_without_vision")
+    assert "gpt-4o-mini" in refused.get_json()["error"]["message"]
+    assert world.passthrough.requests == []
 
 
 def test_a_larger_body_is_read_here_and_a_too_large_one_is_refused():
     alice = offered().person(credits_=1)
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 2_000_000}}
 
-    assert ask(alice, messages=[{"role": "user", "content": [picture]}]).status_code == 200
-    assert failed(ask(alice, messages=[{"role": "user", "content": [picture] * 3}])) == (413, "body_too_large")
+    assert ask(alice, model="seeing", messages=[{"role": "user", "content": [picture]}]).status_code == 200
+    assert failed(ask(alice, model="seeing", messages=[{"role": "user", "content": [picture] * 3}])) == (
+        413,
+        "body_too_large",
+    )
 
 
 # Embeddings, responses, models -----------------------------------------------------------------------------------
@@ -489,7 +523,7 @@ def test_models_are_listed_as_openai_lists_them(world, alice):
     one = alice.key("chat").get("/openai/models/gpt-4o-mini").json
 
     assert listed["object"] == "list"
-    assert [model["id"] for model in listed["data"]] == ["embedder", "gpt-4o-mini"]
+    assert [model["id"] for model in listed["data"]] == ["embedder", "gpt-4o-mini", "seeing"]
     assert one in listed["data"]
     assert one["object"] == "model"
     assert failed(alice.get("/openai/models/none")) == (404, "model_not_found")

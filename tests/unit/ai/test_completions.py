@@ -1,11 +1,15 @@
 """Chunks of a chat completion, as providers really send them: merged into one answer, whatever their shape."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.ai.completions import ChatCompletions
+from shared.ai.dialect import ModelWithoutVision
+from shared.ai.image_tokens import UNKNOWN_AT_MOST, UNKNOWN_EXPECTED, PromptImage, Tiles
 from shared.ai.models import parse_model
 from shared.ai.ports import Finished, Passed, RawDelta, UsageReport
-from shared.ai.tokens import Usage
+from shared.ai.tokens import Usage, prompt_at_most, prompt_expected
 from shared.kernel.errors import InvalidValue
 
 DIALECT = ChatCompletions()
@@ -19,6 +23,8 @@ MODEL = parse_model(
         "max_output_tokens": 1_000,
     },
 )
+
+SEEING = replace(MODEL, capabilities=("vision",))
 
 
 def merged(*chunks, reason="stop", counted=None):
@@ -172,9 +178,58 @@ def test_images_are_counted_as_images():
 
     asked = demand({"role": "user", "content": [picture, picture]})
 
-    assert (asked.images, asked.needs.capabilities) == (2, frozenset({"vision"}))
-    assert 2_000 <= asked.prompt(MODEL).input_expected < 2_100
-    assert asked.prompt(MODEL).input_at_most >= 100_000
+    assert (asked.images, asked.needs.capabilities) == ((PromptImage(),) * 2, frozenset({"vision"}))
+    assert asked.prompt(SEEING).input_expected == 2 * UNKNOWN_EXPECTED + prompt_expected([""])
+    assert asked.prompt(SEEING).input_at_most == 2 * UNKNOWN_AT_MOST + prompt_at_most([""])
+
+
+def test_images_are_refused_when_the_model_has_no_vision():
+    asked = demand(
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}
+    )
+
+    with pytest.raises(ModelWithoutVision) as refusal:
+        asked.prompt(MODEL)
+
+    assert refusal.value.params == {"model": "m"}
+
+
+def test_billed_multiples_of_images_do_not_take_the_window():
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    small = replace(SEEING, image_formula=Tiles(base=2_833, tile=5_667), context_window=8_000)
+
+    prompt = demand({"role": "user", "content": [picture] * 4}).prompt(small)
+
+    assert prompt.input_expected > 4 * 48_169
+    assert prompt.input_at_most >= prompt.input_expected
+    assert 0 < prompt.output_at_most <= 1_000
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url"},
+        {"type": "image_url", "image_url": {}},
+        {"type": "image_url", "image_url": {"url": 5}},
+        {"type": "image_url", "image_url": {"url": "data:application/pdf;base64,JVBERi0="}},
+        {"type": "image_url", "image_url": {"url": "DATA:video/mp4;base64,AAAA"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+        {"type": "file", "file": {"file_id": "file_1"}},
+        {"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}},
+    ],
+    ids=lambda part: str(part)[:50],
+)
+def test_a_part_without_a_price_in_tokens_is_refused(part):
+    with pytest.raises(InvalidValue):
+        demand({"role": "user", "content": [part]})
+
+
+@pytest.mark.parametrize("name", ["audio", "images", "files", "video"])
+def test_a_message_with_uncounted_media_beside_its_content_is_refused(name):
+    with pytest.raises(InvalidValue) as refusal:
+        demand({"role": "assistant", "content": "Hi", name: [{"id": "audio_1"}]})
+
+    assert refusal.value.params["field"] == f"messages.0.{name}"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,23 @@ def test_a_new_model_is_read_with_its_exact_price():
     assert (change.model_id, change.before, change.after) == ("gpt-x", None, MODEL)
 
 
+@pytest.mark.parametrize(
+    ("name", "image", "numbers"),
+    [
+        ("gpt-x", "0.0015", {"tokens": 10_000, "tokens_most": 10_000}),
+        ("openai/gpt-4o-mini", "0.0015", None),
+        ("gpt-x", "0", None),
+    ],
+    ids=["priced", "known by name", "free"],
+)
+def test_a_price_for_an_image_becomes_its_tokens(name, image, numbers):
+    pricing = {"prompt": "0.00000015", "completion": "0.0000006", "image": image}
+
+    (change,) = compared([listed(name, pricing=pricing)], {}, "default").changes
+
+    assert change.after.get("image_tokens") == numbers
+
+
 def test_what_is_here_already_is_left_as_it_is():
     found = compared([listed()], {"gpt-x": {**MODEL, "v": 1, "price_version": 3}}, "default")
 
