@@ -183,10 +183,14 @@ class Restore(Asked):
 
 @asked
 class Suspend(Asked):
-    """Set all that is left of these lots aside as `hold`, for nobody to spend; what other holds took of them too."""
+    """Set what is left of these lots aside as `hold`, for nobody to spend; also what other holds took of them.
+
+    `limits` says how much of each lot at most, in µcr and in the order of `lots`. None: all that is left.
+    """
 
     lots: tuple[LotId, ...]
     hold: HoldId
+    limits: tuple[Micro, ...] | None = None
 
 
 @asked

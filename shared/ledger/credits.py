@@ -19,7 +19,7 @@ def grant(books: Books, command: Grant) -> Result:
     kind: Kind = "refund" if command.source.startswith("refund:") else "grant"
     _add_lot(books, command, kind, expires_at=command.expires_at, lot_fact=_lot_fact(command))
     if command.suspension is not None:
-        set_aside(books, command.suspension, (command.lot,), f"{command.operation}:suspend")
+        set_aside(books, command.suspension, {command.lot: None}, f"{command.operation}:suspend")
     return {"lot": command.lot, "amount": command.amount}
 
 

@@ -4,7 +4,7 @@ from shared.kernel.canonical import Json
 from shared.kernel.ids import LotId
 from shared.kernel.money import AMOUNT_MAX
 from shared.ledger.account import LOTS_MAX, Lot
-from shared.ledger.books import Books, Result
+from shared.ledger.books import Books, Result, drawn
 from shared.ledger.commands import Annul, Restore, Reverse
 from shared.ledger.entries import AVAILABLE, DEBT, HELD, Posting
 from shared.ledger.errors import LimitReached, LotNotFound, ReversalTooLarge
@@ -29,7 +29,15 @@ def reverse(books: Books, command: Reverse) -> Result:
         postings = [Posting(source, lot.source, amount, lot.id) for source, amount in parts if amount]
         facts: dict[str, Json] = {"hold": {"id": suspension.id}} if suspension and suspended else {}
         books.post("reversal", command.operation, postings, **facts)
+        _pay_from_other_lots(books, owed, command.operation)
     return {"lot": lot.id, "reversed": clawed + suspended, "owed": owed}
+
+
+def _pay_from_other_lots(books: Books, owed: int, operation: str) -> None:
+    """Pay what is owed with the user's other credits: only what they do not have becomes debt."""
+    paid = [Posting(AVAILABLE, DEBT, amount, lot) for lot, amount in drawn(books.account, owed)]
+    if paid:
+        books.post("adjustment", f"{operation}:paid", paid)
 
 
 def restore(books: Books, command: Restore) -> Result:

@@ -1,6 +1,6 @@
 """Credits out of reach while somebody argues about their money: held by nobody, until it is decided."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from shared.kernel.canonical import Json
 from shared.kernel.ids import HoldId, LotId
@@ -14,24 +14,37 @@ from shared.ledger.limits import TIME_MAX
 
 
 def suspend(books: Books, command: Suspend) -> Result:
-    """What other holds took of the lots goes back first: a reservation ends, a hold in use keeps its other lots."""
+    """Set lots aside. Where too little of a lot is available, other holds give back what they took of it first.
+
+    A reservation ends then, a hold in use keeps its other lots.
+    """
     holds = books.account.holds
     if command.hold in holds or command.hold in books.archive.holds:
         raise HoldExists
+    limits = dict(zip(command.lots, command.limits or [None] * len(command.lots), strict=True))
+    short = [lot for lot, limit in limits.items() if not _has(books, lot, limit)]
     for hold in list(holds.values()):
-        _strip(books, hold, command.lots, operation=f"{command.operation}:{hold.id}")
-    return {"hold": command.hold, "amount": set_aside(books, command.hold, command.lots, command.operation)}
+        _strip(books, hold, short, operation=f"{command.operation}:{hold.id}")
+    return {"hold": command.hold, "amount": set_aside(books, command.hold, limits, command.operation)}
 
 
-def set_aside(books: Books, hold: HoldId, lots: Iterable[LotId], operation: str) -> int:
-    """Move all that is available in these lots into a suspension, one that is open or a new one; how much that is."""
+def _has(books: Books, lot: LotId, limit: int | None) -> bool:
+    known = books.account.lots.get(lot)
+    return limit is not None and known is not None and known.available >= limit
+
+
+def set_aside(books: Books, hold: HoldId, lots: Mapping[LotId, int | None], operation: str) -> int:
+    """Move what is available in these lots into a suspension, one that is open or a new one; return how much that is.
+
+    `lots` says how much of each at most, in µcr; None: all.
+    """
     account = books.account
     known = account.holds.get(hold)
     if hold in books.archive.holds or (known is not None and known.purpose != SUSPENSION):
         raise HoldExists
     if known is None and sum(hold.purpose == SUSPENSION for hold in account.holds.values()) >= SUSPENSIONS_MAX:
         raise LimitReached("suspensions", SUSPENSIONS_MAX)
-    taken = [(lot, account.lots[lot].available) for lot in lots if lot in account.lots]
+    taken = [(lot, _within(account.lots[lot].available, limit)) for lot, limit in lots.items() if lot in account.lots]
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken if amount]
     if known is not None:
         books.post("extension", operation, postings, hold={"id": hold})
@@ -45,6 +58,10 @@ def set_aside(books: Books, hold: HoldId, lots: Iterable[LotId], operation: str)
         }
         books.post("hold", operation, postings, hold=fact)
     return sum(posting.amount for posting in postings)
+
+
+def _within(available: int, limit: int | None) -> int:
+    return available if limit is None else min(available, limit)
 
 
 def suspension_of(books: Books, lot: LotId) -> Hold | None:

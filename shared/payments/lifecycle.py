@@ -17,6 +17,8 @@ ACCOUNT_CLOSED = "account_closed"
 """The problem of a payment whose user left before it was credited: its money goes back by itself."""
 NOT_RETURNED = "not_returned"
 """The problem of one whose money did not go back so: an operator's to mend."""
+OTHER_CURRENCY = "other_currency"
+"""The problem of a payment whose money moves in another currency: all of it is set aside until an operator acts."""
 LATE_MONEY: Millis = 7 * DAY
 """Events may be lost and money may be late: for so long after its end a checkout is still asked about."""
 
@@ -49,19 +51,29 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = N
     if truth.stage == "approved":
         return Plan(action="capture")
     seen = seen_in(truth)
-    if truth.stage != "paid" or truth.paid is None or seen.gone >= truth.paid.minor:
+    if truth.stage != "paid" or truth.paid is None or seen.leaving >= truth.paid.minor:
         return WAIT
     if payment.problem in {ACCOUNT_CLOSED, NOT_RETURNED}:
         return _plan_return(payment, truth)
-    return Plan(action="top_up", args={"money": truth.money, "is_disputed": seen.is_disputed})
+    return Plan(action="top_up", args={"money": truth.money, "is_disputed": seen.undecided > 0})
 
 
 def _plan_after(payment: Payment, truth: Truth) -> Plan:
-    """Once it was credited, the account is to have what the provider says is left."""
-    seen, applied = seen_in(truth), payment.applied
-    if (applied.taken, bool(applied.suspension)) == (seen.gone, seen.is_disputed):
+    """Plan for a payment that was credited: the account is to have the part that is left and undisputed.
+
+    What was taken for a refund that is still on its way stays taken: it was taken first, so that nobody spends it.
+    """
+    seen, applied = seen_in(truth, payment), payment.applied
+    taken = max(seen.gone, min(applied.taken, seen.gone + seen.undecided))
+    aside = max(0, seen.undecided - (taken - seen.gone))
+    if (applied.taken, applied.aside) != (taken, aside):
+        return Plan(
+            action="follow", args={"taken": taken, "aside": aside}, problem=payment.problem if seen.is_foreign else ""
+        )
+    if not seen.is_foreign:
         return WAIT
-    return Plan(action="follow", args={"taken": seen.gone, "is_disputed": seen.is_disputed})
+    is_known = payment.problem == OTHER_CURRENCY
+    return Plan(action="wait" if is_known else "park", problem=OTHER_CURRENCY)
 
 
 def _plan_return(payment: Payment, truth: Truth) -> Plan:
@@ -82,7 +94,7 @@ def problem_of(payment: Payment, truth: Truth, *, is_live: bool, owner: str | No
         return "wrong_mode"
     if truth.payment != payment.id:
         return "wrong_payment"
-    has_all_gone = truth.paid is not None and seen_in(truth).gone >= truth.paid.minor
+    has_all_gone = truth.paid is not None and seen_in(truth).leaving >= truth.paid.minor
     return "" if truth.stage != "paid" or has_all_gone else _problem_of_money(payment, truth, owner)
 
 

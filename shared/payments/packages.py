@@ -10,6 +10,7 @@ from shared.kernel.errors import InvalidValue, NotFound
 from shared.kernel.ids import is_safe_id
 from shared.kernel.money import AMOUNT_MAX, Micro
 from shared.payments.fiat import MINOR_MAX, Fiat
+from shared.payments.prices import require_payable
 
 COLLECTION = "packages"
 PACKAGES_MAX = 100
@@ -101,13 +102,17 @@ class Packages:
         return package
 
     def put(self, package_id: str, fields: Mapping[str, Any]) -> Package:
-        """Create or replace one; what was bought before keeps its own terms. Raises InvalidValue."""
+        """Create or replace one; what was bought before keeps its own terms.
+
+        Raises InvalidValue, also for a price that a payment provider cannot take.
+        """
         if not is_safe_id(package_id):
             raise InvalidValue("id", "must be 1 to 128 letters, digits or _~.:@=+-")
         for _ in range(PUT_ATTEMPTS_MAX):
             known = self._documents.get(f"{COLLECTION}/{package_id}")
             version = 1 if known is None else cast("int", known.data.get("version", 0)) + 1
             package = package_of(package_id, {**fields, "version": version})
+            require_payable(package.price)
             data = {**_data(package), "updated_at": to_datetime(self._clock.now())}
             path = f"{COLLECTION}/{package_id}"
             try:

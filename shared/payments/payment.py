@@ -9,6 +9,7 @@ from shared.kernel.documents import Data, Value
 from shared.kernel.ids import LotId, Uid, derived_id
 from shared.kernel.money import Micro
 from shared.payments.fiat import Fiat
+from shared.payments.movements import Movement, Movements, State, is_foreign, merged, movements_of, total, unexplained
 from shared.payments.ports import Flow, ProviderName, Refs, Stage, Truth
 
 SCHEMA = 1
@@ -45,10 +46,17 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the provider said last, in sums. `gone` is money that went back or is lost, in minor units."""
+    """What the provider has said, in sums of minor units.
+
+    `paid` stays once it was told. `movements` are all refunds and disputes that were ever told; None: the payment was
+    stored before they were remembered, or nothing was asked yet.
+    """
 
     stage: Stage | Literal[""] = ""
     paid: Fiat | None = None
+    movements: Movements | None = None
+    withdrawn: Literal["", "open", "lost"] = ""
+    """See `Truth.withdrawn`."""
     refunded: int = 0
     lost: int = 0
     is_disputed: bool = False
@@ -60,19 +68,49 @@ class Seen:
     @property
     def gone(self) -> int:
         """How much of what was paid is not ours any more; never more than was paid."""
-        return min(self.refunded + self.lost, 0 if self.paid is None else self.paid.minor)
+        if self.paid is None:
+            return 0
+        if self.withdrawn == "lost":
+            return self.paid.minor
+        known = self.refunded + self.lost if self.movements is None else self._total("gone")
+        return min(known, self.paid.minor)
+
+    @property
+    def leaving(self) -> int:
+        """How much is gone or on its way back in a refund; never more than was paid."""
+        refunds = 0 if self.paid is None else total(self.movements or {}, ["open"], self.paid.currency, ["refund"])
+        return min(self.gone + refunds, 0 if self.paid is None else self.paid.minor)
+
+    @property
+    def undecided(self) -> int:
+        """How much of what is still ours may go: in disputes, in refunds on their way; never more than is left."""
+        if self.paid is None:
+            return 0
+        left = self.paid.minor - self.gone
+        is_whole = self.withdrawn == "open" or self.is_foreign
+        return left if is_whole else min(self._total("open"), left)
+
+    @property
+    def is_foreign(self) -> bool:
+        """True if money moved in another currency than the payment's: a person has to say how much that is."""
+        return self.paid is not None and is_foreign(self.movements or {}, self.paid.currency)
+
+    def _total(self, state: State) -> int:
+        return 0 if self.paid is None else total(self.movements or {}, [state], self.paid.currency)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """What the account has had of it. `taken` is how much of the money, in minor units, was taken back in credits.
 
-    `suspension` names the open suspension's hold, `revision` counts what was applied, so that each has its own name.
+    `suspension` names the open suspension's hold, `aside` is how much of the money it is for, in minor units.
+    `revision` counts what was applied, so that each has its own name.
     """
 
     is_granted: bool = False
     taken: int = 0
     suspension: str = ""
+    aside: int = 0
     revision: int = 0
 
 
@@ -122,7 +160,13 @@ class Payment:
     @property
     def returned_minor(self) -> int:
         """How much of the price has gone back, in minor units: of the credits, or of money that never became any."""
-        return self.applied.taken if self.applied.is_granted else self.seen.gone
+        return self.applied.taken if self.applied.is_granted else self.seen.leaving
+
+    @property
+    def disputes(self) -> tuple[str, ...]:
+        """The ids of the disputes that its provider has told of."""
+        known = self.seen.movements or {}
+        return tuple(name.partition(":")[2] for name, each in known.items() if each.kind == "dispute")
 
     @property
     def due_shard(self) -> int:
@@ -151,7 +195,7 @@ def _status_before(payment: Payment) -> Status:
     if seen.stage == "paid":
         if seen.is_disputed:
             return "disputed"
-        is_back = seen.paid is not None and 0 < seen.paid.minor <= seen.gone
+        is_back = seen.paid is not None and 0 < seen.paid.minor <= seen.leaving
         return ("lost" if seen.lost else "refunded") if is_back else "confirming"
     if seen.stage == "approved" and seen.failure:
         return "pending"  # its taking was declined: the user may approve it again, with other means
@@ -162,21 +206,57 @@ def _status_before(payment: Payment) -> Status:
     return "pending" if payment.is_opened else "created"
 
 
-def seen_in(truth: Truth) -> Seen:
-    """The sums of what a provider says."""
-    refunded = sum(refund.amount.minor for refund in truth.refunds if refund.status != "failed")
-    lost = sum(dispute.amount.minor for dispute in truth.disputes if dispute.status == "lost")
+def seen_in(truth: Truth, payment: Payment | None = None) -> Seen:
+    """Return what is known of a payment once its provider has said `truth`. Without `payment`, of a new one.
+
+    Money that was seen stays seen: a capture that now reads as pending or declined, and a movement that is no longer
+    listed, change nothing by that. Only another state of the same movement does.
+    """
+    is_granted = payment is not None and payment.applied.is_granted
+    paid = truth.paid or (payment.terms.price if payment is not None and is_granted else None)
+    told = movements_of(truth)
+    known = merged(_remembered(payment, told), told)
+    currency = "" if paid is None else paid.currency
+    withdrawn = _withdrawn(truth, is_granted=is_granted)
+    refunded = max(0, total(known, ["gone", "open"], currency, ["refund", "earlier"]) - _lost_as_refunds(truth))
+    lost = total(known, ["gone"], currency, ["dispute"]) + _lost_as_refunds(truth)
+    is_argued = any(each.kind == "dispute" and each.state == "open" for each in known.values())
     return Seen(
-        stage=truth.stage,
-        paid=truth.paid,
+        stage="paid" if is_granted else truth.stage,
+        paid=paid,
+        movements=known,
+        withdrawn=withdrawn,
         refunded=refunded,
-        lost=lost,
-        is_disputed=any(dispute.status == "open" for dispute in truth.disputes),
+        lost=max(lost, paid.minor - refunded) if paid is not None and withdrawn == "lost" else lost,
+        is_disputed=is_argued or withdrawn == "open",
         was_won=any(dispute.status in {"won", "withdrawn"} for dispute in truth.disputes),
         warnings=len(truth.warnings),
         receipt_url=truth.receipt_url,
         failure=truth.failure,
     )
+
+
+def _remembered(payment: Payment | None, told: Movements) -> Movements:
+    if payment is None:
+        return {}
+    if payment.seen.movements is not None:
+        return payment.seen.movements
+    return unexplained(payment.applied.taken, told, payment.terms.price.currency)
+
+
+def _withdrawn(truth: Truth, *, is_granted: bool) -> Literal["", "open", "lost"]:
+    """Once it was credited, a payment whose stage is no longer `paid` was taken back whole, or is held."""
+    if truth.withdrawn or not is_granted:
+        return truth.withdrawn
+    if truth.stage == "pending":
+        return "open"
+    return "lost" if truth.stage == "failed" else ""
+
+
+def _lost_as_refunds(truth: Truth) -> int:
+    """Return how much was lost in disputes and is told as refunds: it is shown as lost, and counted once."""
+    told = {dispute.refund for dispute in truth.disputes if dispute.status == "lost"}
+    return sum(refund.amount.minor for refund in truth.refunds if refund.id in told and refund.status != "failed")
 
 
 def share(credits_: Micro, taken: int, paid: int) -> Micro:
@@ -203,7 +283,7 @@ def to_data(payment: Payment) -> dict[str, Value]:
         "client_secret": payment.client_secret,
         "success_url": payment.success_url,
         "cancel_url": payment.cancel_url,
-        "seen": {**asdict(payment.seen), "paid": _fiat_data(payment.seen.paid)},
+        "seen": _seen_data(payment.seen),
         "applied": asdict(payment.applied),
         "problem": payment.problem,
         "settled_at": None if payment.settled_at is None else to_datetime(payment.settled_at),
@@ -233,8 +313,8 @@ def from_data(payment_id: str, data: Data) -> Payment:
         client_secret=stored["client_secret"],
         success_url=stored["success_url"],
         cancel_url=stored["cancel_url"],
-        seen=Seen(**{**stored["seen"], "paid": _fiat(stored["seen"]["paid"])}),
-        applied=Applied(**stored["applied"]),
+        seen=_seen_of(stored["seen"]),
+        applied=_applied_of(stored["applied"], terms["price"]["minor"]),
         problem=stored["problem"],
         settled_at=None if settled_at is None else from_datetime(settled_at),
         is_opened=stored["is_opened"],
@@ -273,6 +353,22 @@ def view_data(payment: Payment, now: Millis) -> dict[str, Value]:
 def with_applied(payment: Payment, **changes: Any) -> Payment:
     """The payment after something was applied to its account."""
     return replace(payment, applied=replace(payment.applied, **changes))
+
+
+def _seen_data(seen: Seen) -> dict[str, Value]:
+    return {**asdict(seen), "paid": _fiat_data(seen.paid)}
+
+
+def _seen_of(stored: Mapping[str, Any]) -> Seen:
+    known = stored.get("movements")
+    movements = None if known is None else {name: Movement(**each) for name, each in known.items()}
+    return Seen(**{**stored, "paid": _fiat(stored["paid"]), "movements": movements})
+
+
+def _applied_of(stored: Mapping[str, Any], price_minor: int) -> Applied:
+    """Suspensions that were stored without their amount set all aside."""
+    aside = price_minor if stored["suspension"] else 0
+    return Applied(**{"aside": aside, **stored})
 
 
 def _terms_data(terms: Terms) -> dict[str, Value]:

@@ -58,11 +58,15 @@ class Refund:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
-    """The payer's bank or the provider took sides, or is about to. `withdrawn` ends it as `won` does."""
+    """An argument about the payment. `lost`: its money moved away. `won` and `withdrawn`: none moved, or it came back.
+
+    `refund` is the id of the refund by which the provider tells the same money once more, None if there is none.
+    """
 
     id: str
     amount: Fiat
     status: Literal["open", "won", "lost", "withdrawn"]
+    refund: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,8 @@ class Truth:
     warnings: tuple[str, ...] = ()
     receipt_url: str | None = None
     failure: str | None = None
+    withdrawn: Literal["", "open", "lost"] = ""
+    """What the provider says of money that was ours already: `lost`, it took all of it back; `open`, it holds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +134,11 @@ class PaymentProvider(Protocol):
         """Open a checkout; the same payment always gets the same one. Raises ProviderRefused, ProviderUnavailable."""
         ...
 
-    def truth(self, refs: Refs) -> Truth:
+    def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
         """What is true now, of the payment that these objects belong to. Raises UnknownAtProvider, ProviderUnavailable.
 
-        Paginated to its end: no refund and no dispute is left out. `refs` of the answer hold all that is known now.
+        Paginated to its end: no refund and no dispute is left out. `disputes` are ids that were told before: where the
+        list no longer has them, they are asked for by id. `refs` of the answer hold all that is known now.
         """
         ...
 

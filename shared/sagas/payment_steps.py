@@ -9,6 +9,7 @@ a step, soon or as a late zombie, is told the first result.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
@@ -105,11 +106,11 @@ class PaymentSteps:
         if 0 <= now - cast("int", turn.args.get("asked_at", 0)) < FRESH:
             return Done(result={"at": now, "is_disputed": turn.args["is_disputed"]})
         provider = self._providers[payment.provider]
-        truth = provider.truth(payment.refs)
+        truth = provider.truth(payment.refs, payment.disputes)
         problem = problem_of(payment, truth, is_live=provider.is_live)
         if problem or truth.stage != "paid" or truth.money != turn.args["money"]:
             raise NotAsAgreed(problem or truth.stage)
-        return Done(result={"at": now, "is_disputed": seen_in(truth).is_disputed})
+        return Done(result={"at": now, "is_disputed": seen_in(truth).undecided > 0})
 
     def _record(self, turn: Turn) -> Done:
         """This money is this payment's, for ever. A claim that came first lets the commit fail."""
@@ -131,21 +132,29 @@ class PaymentSteps:
             self._ledger.execute_all(payment.uid, [_grant(payment, *lot, at, suspension) for lot in payment.lots])
         except AccountClosed:
             return self._done(replace(payment, problem=ACCOUNT_CLOSED))
-        granted = with_applied(payment, is_granted=True, suspension=suspension or "")
+        aside = _paid(payment) if is_disputed else 0
+        granted = with_applied(payment, is_granted=True, suspension=suspension or "", aside=aside)
         settled = replace(granted, settled_at=at)
         return self._done(settled)
 
     # Brought to the provider's truth --------------------------------------------------------------------------------
 
     def _suspend(self, turn: Turn) -> Done:
+        """Set more aside than before. To set less aside waits until what is gone was taken out of it."""
         payment = payment_in(turn.leased.document)
-        if not turn.args["is_disputed"] or payment.applied.suspension:
-            return Done()
-        hold = HoldId(derived_id("hold", "dispute", payment.id, turn.saga))
-        lots = tuple(lot for lot, _ in payment.lots)
-        command = Suspend(operation=turn.key("suspend"), fingerprint="", lots=lots, hold=hold)
-        self._execute(payment, command)
-        return self._done(with_applied(payment, suspension=hold))
+        return self._set_aside(turn, payment, "suspend") if _aside(turn) > payment.applied.aside else Done()
+
+    def _set_aside(self, turn: Turn, payment: Payment, step: str) -> Done:
+        """End the suspension that is there and begin one of the wanted amount, in one commit; 0 begins none."""
+        aside, before = _aside(turn), payment.applied.suspension
+        commands: list[Command] = []
+        if before:
+            commands.append(Reinstate(operation=turn.key(f"{step}:end"), fingerprint="", hold=HoldId(before)))
+        hold = HoldId(derived_id("hold", "dispute", payment.id, turn.saga, step)) if aside else None
+        if hold is not None:
+            commands.append(_suspension(payment, turn.key(step), hold, aside))
+        self._execute(payment, *commands)
+        return self._done(with_applied(payment, suspension=hold or "", aside=aside))
 
     def _take_back(self, turn: Turn) -> Done:
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
@@ -164,12 +173,9 @@ class PaymentSteps:
         return self._done(with_applied(payment, taken=target))
 
     def _reinstate(self, turn: Turn) -> Done:
+        """Set less aside than before."""
         payment = payment_in(turn.leased.document)
-        if turn.args["is_disputed"] or not payment.applied.suspension:
-            return Done()
-        hold = HoldId(payment.applied.suspension)
-        self._execute(payment, Reinstate(operation=turn.key("reinstate"), fingerprint="", hold=hold))
-        return self._done(with_applied(payment, suspension=""))
+        return self._set_aside(turn, payment, "reinstate") if _aside(turn) < payment.applied.aside else Done()
 
     # Refunded by us --------------------------------------------------------------------------------------------------
 
@@ -200,10 +206,11 @@ class PaymentSteps:
         provider = self._providers[payment.provider]
         amount = Fiat(cast("int", turn.args["amount"]), payment.terms.price.currency)
         made = provider.refund(payment.refs, amount, turn.key("refund"))
-        try:
-            told = replace(payment, seen=seen_in(provider.truth(payment.refs)))
-        except UnknownAtProvider:
-            told = payment
+        told = payment
+        with suppress(UnknownAtProvider):
+            truth = provider.truth(payment.refs, payment.disputes)
+            if made.id in {refund.id for refund in truth.refunds}:
+                told = replace(payment, seen=seen_in(truth, payment))
         return Done(
             result={"id": made.id, "status": made.status},
             changes=fields_of(told),
@@ -242,6 +249,21 @@ def refund_begun(
         "at": to_datetime(now),
     }
     return args, Create(refund_path(operation), data)
+
+
+def _aside(turn: Turn) -> int:
+    """How much of the money is to be set aside, in minor units. A saga that began earlier says only whether all is."""
+    if "aside" in turn.args:
+        return cast("int", turn.args["aside"])
+    return _paid(payment_in(turn.leased.document)) if turn.args["is_disputed"] else 0
+
+
+def _suspension(payment: Payment, operation: OperationId, hold: HoldId, aside: int) -> Suspend:
+    """Set aside the share of each lot; all that a lot has if all of the money is meant."""
+    is_whole = aside + payment.applied.taken >= _paid(payment)
+    limits = None if is_whole else tuple(share(amount, aside, _paid(payment)) for _, amount in payment.lots)
+    lots = tuple(lot for lot, _ in payment.lots)
+    return Suspend(operation=operation, fingerprint=str(aside), lots=lots, limits=limits, hold=hold)
 
 
 def _grant(payment: Payment, lot: LotId, amount: Micro, at: Millis, suspension: HoldId | None) -> Grant:

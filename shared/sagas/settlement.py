@@ -249,7 +249,7 @@ class Settlement:
 
     def _seen(self, payment: Payment, truth: Truth) -> Seen:
         """What the provider says. That it declined to take what was approved is known to us alone."""
-        seen, before = seen_in(truth), payment.seen
+        seen, before = seen_in(truth, payment), payment.seen
         return replace(seen, failure=before.failure) if seen.stage == before.stage == "approved" else seen
 
     def _carry_out(self, leased: Leased, payment: Payment, plan: lifecycle.Plan, asked_at: Millis) -> bool:
@@ -302,7 +302,7 @@ class Settlement:
         """No truth: the provider does not know it any more. That is no news about money it once had."""
         provider, now = self.provider(payment.provider), self._clock.now()
         try:
-            return _Answer(truth=provider.truth(refs), at=now)
+            return _Answer(truth=provider.truth(refs, payment.disputes), at=now)
         except UnknownAtProvider:
             log("payment_unknown_at_provider", "WARNING", payment=payment.id, provider=payment.provider)
             return _Answer(truth=None, at=now)

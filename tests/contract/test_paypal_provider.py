@@ -9,6 +9,7 @@ from emulator.stand_ins.wire import Answer, Server, json_answer
 from shared.kernel.clock import HOUR, SystemClock
 from shared.kernel.ids import Uid
 from shared.payments.fiat import Fiat
+from shared.payments.payment import seen_in
 from shared.payments.ports import (
     Checkout,
     Dispute,
@@ -369,7 +370,9 @@ def test_a_part_of_a_payment_may_be_disputed(paypal, provider):
 
     paypal.close_dispute(dispute=dispute, outcome="lost")
 
-    assert provider.truth(truth.refs).disputes == (Dispute(id=dispute, amount=Fiat(500, "USD"), status="lost"),)
+    now = provider.truth(truth.refs)
+    assert now.disputes == (Dispute(id=dispute, amount=Fiat(500, "USD"), status="lost", refund=now.refunds[0].id),)
+    assert seen_in(now).gone == 500
 
 
 @pytest.mark.parametrize(

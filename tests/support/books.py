@@ -220,8 +220,9 @@ def restore(lot: str, target: int, *, into: str | None = None, operation: str | 
     return Restore(**asked(operation), lot=LotId(lot), target=Micro(target), suspension=suspension)
 
 
-def suspend(name: str, *lots: str, operation: str | None = None) -> Suspend:
-    return Suspend(**asked(operation), hold=HoldId(name), lots=tuple(LotId(lot) for lot in lots))
+def suspend(name: str, *lots: str, operation: str | None = None, limits: tuple[int, ...] | None = None) -> Suspend:
+    most = None if limits is None else tuple(map(Micro, limits))
+    return Suspend(**asked(operation), hold=HoldId(name), lots=tuple(LotId(lot) for lot in lots), limits=most)
 
 
 def reinstate(name: str, *, operation: str | None = None) -> Reinstate:

@@ -21,6 +21,7 @@ from emulator.stand_ins.stand_in import Pause, token
 from emulator.stand_ins.wire import Answer, Json, Request, json_answer
 
 TOKEN_SECONDS = 32_400
+DISPUTE_LISTED_SECONDS = 180 * 86_400
 EVENT_SECONDS = 30 * 86_400
 PAGE_SIZE = 10
 PAGE_SIZE_MAX = 300
@@ -206,6 +207,7 @@ class Api:
             each
             for each in reversed(self._money.disputes.values())
             if asked.get("disputed_transaction_id", "") in json.dumps(each["disputed_transactions"])
+            and datetime.fromisoformat(each["create_time"]).timestamp() >= self._now() - DISPUTE_LISTED_SECONDS
             and each["update_time"] >= asked.get("update_time_after", asked.get("start_time", ""))
         ]
         size = _page_size(asked, PAGE_SIZE)

@@ -269,10 +269,17 @@ class Money:
         )
         self.tell("CUSTOMER.DISPUTE.RESOLVED", dispute)
         if is_lost and is_reversal_told:
-            capture = self.captures[_disputed(dispute)]
-            reversal = objects.refund(capture, dispute["dispute_amount"], "COMPLETED", self._now(), self._url, {})
-            self.tell("PAYMENT.CAPTURE.REVERSED", reversal)
+            self._reverse(self.captures[_disputed(dispute)], dispute["dispute_amount"])
         return dispute
+
+    def _reverse(self, capture: Json, amount: Json) -> None:
+        """Money lost in a dispute is listed as a refund too, as PayPal does."""
+        reversal = objects.refund(capture, amount, "COMPLETED", self._now(), self._url, {})
+        self.refunds[reversal["id"]] = reversal
+        self._refunded_by.setdefault(capture["id"], []).append(reversal)
+        self.order_of(capture)["purchase_units"][0]["payments"].setdefault("refunds", []).append(reversal)
+        self._count(capture)
+        self.tell("PAYMENT.CAPTURE.REVERSED", reversal)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -132,10 +132,10 @@ class PayPalStandIn(StandIn):
         with self.lock:
             return copied(self._money.review_dispute(self._known(self._money.disputes, dispute)))
 
-    def close_dispute(self, *, dispute: str, outcome: str, is_reversal_told: bool = False) -> Json:
+    def close_dispute(self, *, dispute: str, outcome: str, is_reversal_told: bool = True) -> Json:
         """The seller has `won`, the buyer has (`lost`), or the buyer has `withdrawn` it.
 
-        `is_reversal_told`: a loss is announced a second time, as PAYMENT.CAPTURE.REVERSED.
+        `is_reversal_told`: a loss is told a second time, as PAYMENT.CAPTURE.REVERSED and as a refund of the order.
         """
         with self.lock:
             found = self._known(self._money.disputes, dispute)

@@ -379,11 +379,17 @@ def balance_transaction(kind: str, amount: int, fee: int, source: Json, now: int
         "fee": fee,
         "fee_details": [{**each, "type": "stripe_fee"} for each in details] if fee else [],
         "net": amount - fee,
-        "reporting_category": {"adjustment": "dispute", "payment": "charge"}.get(kind, kind),
+        "reporting_category": _category(kind, amount),
         "source": source["id"],
         "status": "pending",
         "type": kind,
     }
+
+
+def _category(kind: str, amount: int) -> str:
+    if kind == "adjustment":
+        return "dispute" if amount < 0 else "dispute_reversal"
+    return {"payment": "charge"}.get(kind, kind)
 
 
 def event(kind: str, thing: Any, now: int, asked: Json, before: Json | None) -> Json:

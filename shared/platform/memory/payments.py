@@ -1,7 +1,7 @@
 """A payment provider in memory, with Stripe's rules or PayPal's; its `ProviderHands` are everybody else's."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
@@ -61,7 +61,7 @@ class MemoryProvider(ProviderHands):
             self._opened[checkout.payment] = (checkout, opened)
             return opened
 
-    def truth(self, refs: Refs) -> Truth:
+    def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
         """See `PaymentProvider.truth`."""
         with self._call("truth"):
             held = self._find(refs)

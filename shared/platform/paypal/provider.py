@@ -4,7 +4,7 @@
 our name of the payment as `custom_id`. For an app, the order's id is what its SDK needs to let the payer approve.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -84,12 +84,14 @@ class PayPalProvider:
 
     # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def truth(self, refs: Refs) -> Truth:
+    def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
         """See `PaymentProvider.truth`. What happens while it asks is in the next event, and so in the next truth."""
         with calling("truth", self._lockout):
             order, capture = self._find(refs)
-            disputes = [] if capture is None else self._disputes(str(capture["id"]))
-            return truth_of(order, capture, disputes, is_live=self._is_live)
+            listed = [] if capture is None else self._disputes(str(capture["id"]))
+            known = {each["dispute_id"] for each in listed}
+            vanished = [gone for each in disputes if each not in known and (gone := self._dispute(each))]
+            return truth_of(order, capture, [*listed, *vanished], is_live=self._is_live)
 
     def locate(self, refs: Refs) -> str | None:
         """See `PaymentProvider.locate`."""
@@ -158,6 +160,13 @@ class PayPalProvider:
                 return found
             query = following
         raise ValueError("PayPal lists without an end")
+
+    def _dispute(self, dispute: str) -> Thing | None:
+        """One dispute by its id, as lists end after 180 days; None if PayPal does not know it any more."""
+        try:
+            return self._get(DISPUTES, dispute)
+        except exceptions.ResourceNotFound:
+            return None
 
     def _next_query(self, page: Thing, path: str) -> str | None:
         """See `next_query`. Operators hear of a link that cannot be followed: without it, pages are missed."""

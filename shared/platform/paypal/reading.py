@@ -1,8 +1,10 @@
 """What PayPal's objects say of a payment: its stage, what was received, what went back. Pure, over dictionaries."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
+from shared.kernel.clock import SECOND, Millis, parse_rfc3339
 from shared.payments.fiat import Fiat
 from shared.payments.ports import Dispute, Refund, Stage, Truth
 from shared.platform.paypal.events import payment_in, refs_of
@@ -22,10 +24,12 @@ CAPTURE_STAGE: Mapping[str, Stage] = {
     "PARTIALLY_REFUNDED": "paid",
     "REFUNDED": "paid",
     "PENDING": "pending",
-    "DECLINED": "failed",
+    "DECLINED": "failed",  # see WITHDRAWN_REASONS
     "DENIED": "failed",
     "FAILED": "failed",
 }
+WITHDRAWN_REASONS = frozenset({"BUYER_COMPLAINT", "CHARGEBACK", "REFUNDED"})
+"""Why a capture that had been completed reads as pending or declined: our money is held, or was taken back."""
 STAGE_ORDER: Sequence[Stage] = ("paid", "pending", "failed")
 REFUND_STATUS: Mapping[str, Literal["pending", "succeeded", "failed"]] = {
     "COMPLETED": "succeeded",
@@ -58,6 +62,7 @@ def truth_of(order: Thing | None, capture: Thing | None, disputes: Iterable[Thin
         stage = "approved"  # one attempt failed, and the payer has agreed to another
     paid = capture if stage == "paid" else None
     capture_refs = refs_of("capture", capture or {})
+    told = disputes_of(disputes, _foreign_refunds(order, capture))
     return Truth(
         stage=stage,
         refs={**capture_refs, **refs_of("checkout-order", order or {})},
@@ -65,8 +70,9 @@ def truth_of(order: Thing | None, capture: Thing | None, disputes: Iterable[Thin
         payment=payment_in(capture or {}) or payment_in(order or {}),
         money=None if paid is None else str(paid["id"]),
         paid=None if paid is None else amount_of(paid["amount"]),
-        refunds=_refunds(order, capture),
-        disputes=tuple(_dispute_of(each) for each in disputes),
+        refunds=_refunds(order, capture, told),
+        disputes=told,
+        withdrawn=_withdrawn(capture, told),
         failure=_failure(capture) if stage == "failed" else None,
     )
 
@@ -83,7 +89,15 @@ def payments_in(order: Thing | None, kind: str) -> list[Thing]:
     return [each for unit in units for each in (unit.get("payments") or {}).get(kind) or []]
 
 
-def _refunds(order: Thing | None, capture: Thing | None) -> tuple[Refund, ...]:
+def _refunds(order: Thing | None, capture: Thing | None, disputes: Iterable[Dispute]) -> tuple[Refund, ...]:
+    """All refunds. A reversal whose dispute was won has come back: it is told as a refund that failed."""
+    came_back = {dispute.refund for dispute in disputes if dispute.status == "won"}
+    return tuple(
+        replace(refund, status="failed") if refund.id in came_back else refund for refund in _listed(order, capture)
+    )
+
+
+def _listed(order: Thing | None, capture: Thing | None) -> tuple[Refund, ...]:
     status = None if order is not None or capture is None else str(capture["status"])
     if capture is not None and status == "REFUNDED":
         return (Refund(id=str(capture["id"]), amount=amount_of(capture["amount"]), status="succeeded"),)
@@ -113,16 +127,82 @@ def written(amount: Fiat) -> dict[str, str]:
 
 
 def _capture_stage(capture: Thing) -> Stage:
-    return CAPTURE_STAGE.get(str(capture["status"]), "pending")
+    stage = CAPTURE_STAGE.get(str(capture["status"]), "pending")
+    return "paid" if stage in {"pending", "failed"} and _reason(capture) in WITHDRAWN_REASONS else stage
+
+
+def _reason(capture: Thing) -> str:
+    return str((capture.get("status_details") or {}).get("reason") or "")
+
+
+def _withdrawn(capture: Thing | None, disputes: Iterable[Dispute]) -> Literal["", "open", "lost"]:
+    """What a capture says of money that was ours, where no dispute says more about it."""
+    if capture is None or _capture_stage(capture) != "paid" or any(disputes):
+        return ""
+    stage = CAPTURE_STAGE.get(str(capture["status"]), "pending")
+    return "open" if stage == "pending" else "lost" if stage == "failed" else ""
+
+
+def _foreign_refunds(order: Thing | None, capture: Thing | None) -> list[Thing]:
+    """Refunds that we did not make: ours have an invoice id of their own, PayPal's have the capture's or none."""
+    of_capture = None if capture is None else capture.get("invoice_id")
+    return [each for each in payments_in(order, "refunds") if each.get("invoice_id") in {None, of_capture}]
+
+
+def disputes_of(disputes: Iterable[Thing], refunds: Iterable[Thing]) -> tuple[Dispute, ...]:
+    """All disputes. PayPal tells money that it took in a dispute as a refund too; such a refund belongs to one dispute.
+
+    A refund matches if it was made after the dispute began, and has its amount, or is in another currency.
+    """
+    left, found = list(refunds), []
+    for thing in sorted(disputes, key=lambda each: str(each.get("create_time") or "")):
+        dispute = _dispute_of(thing)
+        refund = None if dispute.status == "withdrawn" else next((r for r in left if _belongs(r, dispute, thing)), None)
+        if refund is not None:
+            left.remove(refund)
+        found.append(replace(dispute, refund=None if refund is None else str(refund["id"])))
+    return tuple(found)
+
+
+def _belongs(refund: Thing, dispute: Dispute, thing: Thing) -> bool:
+    began, made = _time(thing.get("create_time")), _time(refund.get("create_time"))
+    if began is not None and made is not None and made < began - SECOND:
+        return False
+    amount = amount_of(refund["amount"])
+    return amount == dispute.amount or (amount.currency != dispute.amount.currency and made is not None)
+
+
+def _time(text: Any) -> Millis | None:
+    try:
+        return parse_rfc3339(str(text))
+    except ValueError:
+        return None
 
 
 def _dispute_of(thing: Thing) -> Dispute:
+    """One dispute. Its money movements say whether money is gone; without them the refunded amount of its outcome does.
+
+    https://developer.paypal.com/docs/api/customer-disputes/v1/#disputes_get
+    """
     outcome = thing.get("dispute_outcome") or {}
     status: Literal["open", "won", "lost", "withdrawn"] = "open"
     if thing["status"] == "RESOLVED":
         status = DISPUTE_END.get(str(outcome.get("outcome_code")), "open")
+        if (net := _net_debits(thing)) is not None and status != "open":
+            status = "lost" if net > 0 else "withdrawn" if status == "lost" else status
     amount = outcome.get("amount_refunded") if status == "lost" else None
     return Dispute(id=str(thing["dispute_id"]), amount=amount_of(amount or thing["dispute_amount"]), status=status)
+
+
+def _net_debits(dispute: Thing) -> int | None:
+    """How much more often the seller was debited than credited; None if no movement is told. Fees do not count."""
+    signs = {"DEBIT": 1, "CREDIT": -1}
+    moved = [
+        signs.get(str(each.get("type")), 0)
+        for each in dispute.get("money_movements") or []
+        if each.get("affected_party") == "SELLER" and each.get("reason") in {None, "DISPUTE_SETTLEMENT"}
+    ]
+    return sum(moved) if moved else None
 
 
 def _failure(capture: Thing | None) -> str | None:

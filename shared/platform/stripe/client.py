@@ -54,8 +54,10 @@ class Reading:
         for _ in range(PAGES_MAX):
             page = self._get(f"/v1/{collection}", {**asked, **after})
             found += page["data"]
-            if not (page["has_more"] and page["data"]):
+            if not page["has_more"]:
                 return found
+            if not page["data"]:
+                raise ValueError("Stripe says that there is more after an empty page")
             after = {"starting_after": page["data"][-1]["id"]}
         raise ValueError("Stripe lists without an end")
 

@@ -4,7 +4,7 @@
 intent. All of Stripe's objects of a payment carry our name of it in their metadata.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import stripe
@@ -112,7 +112,7 @@ class StripeProvider:
 
     # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def truth(self, refs: Refs) -> Truth:
+    def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
         """See `PaymentProvider.truth`. What happens while it asks is in the next event, and so in the next truth."""
         with calling("truth", self._lockout):
             found = self._find(refs)
@@ -122,9 +122,11 @@ class StripeProvider:
             if charge is None:
                 return truth_of(found, [], [], [])
             of_charge = {"charge": charge["id"], "limit": PAGE}
-            disputes = self._read.every("disputes", of_charge) if charge["disputed"] else []
+            listed = self._read.every("disputes", of_charge) if charge["disputed"] else []
+            known = {each["id"] for each in listed}
+            vanished = [gone for each in disputes if each not in known and (gone := self._dispute(each))]
             warnings = self._read.every("radar/early_fraud_warnings", of_charge) if charge["paid"] else []
-            return truth_of(found, self._refunds(charge), disputes, warnings)
+            return truth_of(found, self._refunds(charge), [*listed, *vanished], warnings)
 
     def locate(self, refs: Refs) -> str | None:
         """See `PaymentProvider.locate`."""
@@ -165,6 +167,15 @@ class StripeProvider:
 
     def _intent(self, intent: str) -> Thing:
         return self._read.one("payment_intents", intent, CHARGE)
+
+    def _dispute(self, dispute: str) -> Thing | None:
+        """One dispute by its id; None if Stripe does not know it any more."""
+        try:
+            return self._read.one("disputes", dispute)
+        except stripe.InvalidRequestError as error:
+            if error.code != "resource_missing":
+                raise
+            return None
 
     def _refunds(self, charge: Thing) -> Iterable[Thing]:
         """All refunds of a charge: the newest came with it, and lead to the rest."""

@@ -17,13 +17,13 @@ REFUND_STATUS: Mapping[str, Literal["pending", "succeeded", "failed"]] = {
     "failed": "failed",
     "canceled": "failed",
 }
-DISPUTE_STATUS: Mapping[str, Literal["open", "won", "lost", "withdrawn"]] = {
+DISPUTE_CLOSED: Mapping[str, Literal["won", "lost", "withdrawn"]] = {
     "won": "won",
-    "lost": "lost",
+    "lost": "withdrawn",
     "warning_closed": "withdrawn",
     "prevented": "withdrawn",
 }
-"""Any other status, inquiries (`warning_…`) included, is a dispute that is still open."""
+"""How a dispute ended in which no money is gone. Any other status, inquiries included, is a dispute that is open."""
 AWAITED = frozenset({"requires_action", "requires_confirmation"})
 INTENT_STAGE: Mapping[str, Stage] = {"succeeded": "paid", "processing": "pending", "requires_capture": "approved"}
 
@@ -70,8 +70,21 @@ def refund_of(thing: Thing) -> Refund:
 
 
 def _dispute_of(thing: Thing) -> Dispute:
-    status = DISPUTE_STATUS.get(str(thing["status"]), "open")
+    """One dispute. Its balance transactions say whether money is gone; its status only says whether it is closed.
+
+    https://docs.stripe.com/api/disputes/object#dispute_object-balance_transactions
+    """
+    status: Literal["open", "won", "lost", "withdrawn"] = DISPUTE_CLOSED.get(str(thing["status"]), "open")
+    if status != "open" and _is_withdrawn(thing):
+        # A dispute that was won stays open until its money has come back.
+        status = "open" if status == "won" else "lost"
     return Dispute(id=str(thing["id"]), amount=_amount(thing["amount"], thing), status=status)
+
+
+def _is_withdrawn(dispute: Thing) -> bool:
+    """True if the dispute's money was withdrawn more often than reinstated. Each moves the whole, less or with fees."""
+    moved = [int(each["amount"]) for each in dispute.get("balance_transactions") or []]
+    return sum(amount < 0 for amount in moved) > sum(amount > 0 for amount in moved)
 
 
 def _stage(found: Found) -> Stage:

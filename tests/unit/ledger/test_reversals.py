@@ -350,3 +350,56 @@ def test_an_archived_lot_is_found_by_an_instance_that_never_saw_it():
 
     assert world.ledger.balance(UID).available == 3
     assert world.ledger.verify(UID) == []
+
+
+# A part of it -----------------------------------------------------------------------------------------------------
+
+
+def test_suspension_of_a_part_leaves_the_rest_to_spend():
+    books = bought()
+
+    books.do(suspend("s", "bought", limits=(30,)))
+    assert money(books) == (70, 30, 0)
+    books.do(reinstate("s"))
+
+    assert money(books) == (100, 0, 0)
+
+
+def test_suspension_of_a_part_leaves_other_holds_where_enough_is_available():
+    books = bought()
+    books.do(hold("h", 60))
+
+    books.do(suspend("s", "bought", limits=(40,)))
+
+    assert (money(books), books.account.holds[HoldId("h")].amount) == ((0, 100, 0), 60)
+
+
+def test_suspension_of_a_part_takes_from_other_holds_what_is_missing():
+    books = bought()
+    books.do(hold("h", 80))
+
+    books.do(suspend("s", "bought", limits=(40,)))
+
+    assert (money(books), books.account.holds[HoldId("h")].amount) == ((60, 40, 0), 0)
+
+
+def test_reversal_takes_other_credits_before_it_makes_debt():
+    books = bought()
+    books.do(charge(90))
+    books.do(grant("gift", 50))
+
+    books.do(reverse("bought", 100))
+
+    assert money(books) == (0, 0, 40)
+
+
+def test_reversal_paid_with_other_credits_comes_back_when_undone():
+    books = bought()
+    books.do(charge(90))
+    books.do(grant("gift", 200))
+    books.do(reverse("bought", 100))
+    assert money(books) == (110, 0, 0)
+
+    books.do(restore("bought", 0))
+
+    assert money(books) == (210, 0, 0)

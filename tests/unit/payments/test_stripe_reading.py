@@ -85,13 +85,35 @@ def test_a_refund_that_is_on_its_way_counts_as_gone(said, status):
         ("warning_under_review", "open"),
         ("something_new", "open"),
         ("won", "won"),
-        ("lost", "lost"),
+        ("lost", "withdrawn"),
         ("warning_closed", "withdrawn"),
         ("prevented", "withdrawn"),
     ],
 )
-def test_a_dispute_is_open_until_stripe_says_how_it_ended(said, status):
+def test_dispute_without_movements_takes_nothing(said, status):
     dispute = {"id": "du_1", "status": said, "amount": 5, "currency": "usd"}
+
+    [found] = truth_of(Found(session=None, intent=intent("succeeded")), [], [dispute], []).disputes
+
+    assert (found.status, found.amount) == (status, Fiat(5, "USD"))
+
+
+@pytest.mark.parametrize(
+    ("said", "moved", "status"),
+    [
+        ("needs_response", [-5], "open"),
+        ("lost", [-5], "lost"),
+        ("prevented", [-5], "lost"),
+        ("won", [-5, 5], "won"),
+        ("won", [-5], "open"),
+        ("lost", [-5, 5, -5], "lost"),
+        ("lost", [-4], "lost"),
+        ("warning_closed", [], "withdrawn"),
+    ],
+)
+def test_balance_transactions_say_whether_disputed_money_is_gone(said, moved, status):
+    movements = [{"amount": amount, "currency": "eur"} for amount in moved]
+    dispute = {"id": "du_1", "status": said, "amount": 5, "currency": "usd", "balance_transactions": movements}
 
     [found] = truth_of(Found(session=None, intent=intent("succeeded")), [], [dispute], []).disputes
 

@@ -35,11 +35,11 @@ class Manner(MemoryProvider):
             self.where = "truth"
         return made
 
-    def truth(self, refs):
+    def truth(self, refs, disputes=()):
         if self.trouble is not None and self.where == "truth":
             self.where = ""
             raise self.trouble
-        return super().truth(refs)
+        return super().truth(refs, disputes)
 
 
 @pytest.fixture

@@ -157,13 +157,14 @@ class Histories(RuleBasedStateMachine):
         """What the provider's truth leaves of a payment's credits; the payment says the same."""
         found = self.shop.instance().payments.get(payment.id)
         truth = self.shop.providers[payment.provider].truth(found.refs)
-        seen = seen_in(truth)
-        if not found.applied.is_granted:
-            assert truth.stage != "paid" or seen.gone == PRICE.minor
+        seen, applied = seen_in(truth, found), found.applied
+        if not applied.is_granted:
+            assert truth.stage != "paid" or seen.leaving == PRICE.minor
             return 0
-        assert (found.applied.taken, bool(found.applied.suspension)) == (seen.gone, seen.is_disputed)
+        assert seen.gone <= applied.taken <= seen.leaving
+        assert applied.taken + applied.aside == seen.gone + seen.undecided
         assert self.shop.providers[payment.provider].captures[payment.id] == 1
-        return sum(amount - share(amount, seen.gone, PRICE.minor) for _, amount in found.lots)
+        return sum(amount - share(amount, applied.taken, PRICE.minor) for _, amount in found.lots)
 
     def gone_for_good(self) -> int:
         """What was spent, and what time ended, as the journal says."""

@@ -67,6 +67,10 @@ def half_refunded(teller: Teller) -> None:
 
 
 def refunded(teller: Teller) -> None:
+    teller.refund = teller.provider.refund_by_hand(teller.payment)
+
+
+def refund_begun(teller: Teller) -> None:
     teller.refund = teller.provider.refund_by_hand(teller.payment, status="pending")
 
 
@@ -99,7 +103,7 @@ LIFECYCLES = {
     "refunded in part": Lifecycle([approved, captured, half_refunded], "partially_refunded", (ALL // 2, 0, 0)),
     "refunded twice": Lifecycle([approved, captured, half_refunded, half_refunded], "refunded", (0, 0, 0)),
     "refunded": Lifecycle([approved, captured, refunded, refund_arrived], "refunded", (0, 0, 0)),
-    "refund failed": Lifecycle([approved, captured, refunded, refund_failed], "settled", (ALL, 0, 0)),
+    "refund failed": Lifecycle([approved, captured, refund_begun, refund_failed], "settled", (ALL, 0, 0)),
     "refund failed and made again": Lifecycle(
         [approved, captured, refunded, refund_failed, half_refunded], "partially_refunded", (ALL // 2, 0, 0)
     ),

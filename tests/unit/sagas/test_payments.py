@@ -191,8 +191,8 @@ def test_an_answer_that_took_too_long_is_confirmed_before_anything_is_credited(s
     """Meanwhile the payer has complained: what is bought is credited out of reach, not spent and owed."""
 
     class Slow(MemoryProvider):
-        def truth(self, refs):
-            truth = super().truth(refs)
+        def truth(self, refs, disputes=()):
+            truth = super().truth(refs, disputes)
             if truth.stage == "paid" and not truth.disputes:
                 self.dispute(str(truth.payment))
                 shop.clock.advance(FRESH)
@@ -523,7 +523,7 @@ def test_a_refund_after_the_gift_expired_takes_what_is_left_and_the_rest_is_owed
 @BOTH
 def test_a_refund_that_failed_after_all_gives_the_credits_back(shop, provider):
     payment = shop.bought(provider)
-    refund = shop.providers[provider].refund_by_hand(payment.id, status="pending")
+    refund = shop.providers[provider].refund_by_hand(payment.id)
     shop.instance().settlement.settle(payment.id)
     assert shop.money() == (0, 0, 0)
 
@@ -531,6 +531,20 @@ def test_a_refund_that_failed_after_all_gives_the_credits_back(shop, provider):
     shop.instance().settlement.settle(payment.id)
 
     assert (shop.status(payment), shop.money()) == ("settled", (ALL, 0, 0))
+
+
+@BOTH
+@pytest.mark.parametrize(("end", "left"), [("failed", (ALL, 0, 0)), ("succeeded", (0, 0, 0))])
+def test_a_pending_refund_sets_credits_aside_until_it_ends(shop, provider, end, left):
+    payment = shop.bought(provider)
+    refund = shop.providers[provider].refund_by_hand(payment.id, status="pending")
+    shop.instance().settlement.settle(payment.id)
+    assert shop.money() == (0, ALL, 0)
+
+    shop.providers[provider].end_refund(refund, end)
+    shop.instance().settlement.settle(payment.id)
+
+    assert shop.money() == left
 
 
 @BOTH
