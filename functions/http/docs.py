@@ -29,6 +29,7 @@ OUR_FILES = frozenset(
         "playground-payments.css",
         "playground-images.js",
         "playground-payments.js",
+        "playground-stop.js",
         "charts.js",
         "theme.js",
         "icon.svg",

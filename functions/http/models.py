@@ -1,5 +1,6 @@
 """`/v1/models`: what can be asked, what it costs, and what a caller prefers."""
 
+from dataclasses import asdict
 from typing import Any, cast
 
 from marshmallow import fields
@@ -99,6 +100,10 @@ class EstimateOut(Answer):
     output_tokens_at_most = fields.Integer(required=True)
     input_tokens_expected = fields.Integer(required=True)
     output_tokens_expected = fields.Integer(required=True)
+    stop_saves = fields.Boolean(
+        required=True,
+        metadata={"description": "Whether stopping a streamed answer ends its cost; if not, all of it is charged."},
+    )
 
 
 @routes.get("/models", scopes=ANY_SCOPE, answer=Models)
@@ -141,4 +146,6 @@ def set_preferences(call: Call) -> Any:
 def estimate_cost(call: Call) -> Any:
     """What a message would cost, at most and probably; nothing is called and nothing is charged."""
     wanted = {name: value for name, value in call.body.items() if name != "content"}
-    return call.services.chat_turn.estimate(call.uid, content=call.body["content"], **wanted)
+    estimate = call.services.chat_turn.estimate(call.uid, content=call.body["content"], **wanted)
+    model = call.services.catalogue.get(estimate.model)
+    return {**asdict(estimate), "stop_saves": call.services.upstream_profiles.is_stop_saving(model)}

@@ -57,7 +57,7 @@ class CallEndOut(Answer):
 
 
 class StoppedOut(CallEndOut):
-    """The last call that was named, and all of them. `ended`: none ran any more, and this is the last that did."""
+    """The last call that was named, and all of them; without any, the last message. `ended`: none ran any more."""
 
     balance = fields.Nested(BalanceAfter, required=True)
     calls = fields.List(fields.Nested(CallEndOut), required=True)
@@ -106,11 +106,10 @@ def _caller(call: Call) -> Caller:
 
 
 def _shown(call: Call, stopped: Stopped) -> dict[str, Any]:
-    ends = [_end(each) for each in stopped.calls]
-    last = ends[0] if ends else _end(CallEnd(status="ended"))
     balance = call.services.ledger.balance(call.uid)
     shown = {"available": format_credits(balance.available), "held": format_credits(balance.held)}
-    return {**last, "status": stopped.status, "balance": shown, "calls": ends}
+    calls = [_end(each) for each in stopped.calls]
+    return {**_end(stopped.shown), "status": stopped.status, "balance": shown, "calls": calls}
 
 
 def _end(end: CallEnd) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.ai.models import DEFAULT_UPSTREAM
+from shared.ai.models import DEFAULT_UPSTREAM, Model
 from shared.kernel.settings import UPSTREAM_PROFILES, Settings
 
 ABORT_ENDS_BILLING = frozenset({"openai", "azure"})
@@ -36,6 +36,13 @@ class UpstreamProfiles:
     def of(self, upstream: str) -> UpstreamProfile:
         """Return the profile of this upstream. An upstream without one has the unknown profile."""
         return self._by_upstream.get(upstream, UNKNOWN_PROFILE)
+
+    def is_stop_saving(self, model: Model) -> bool:
+        """True if stopping a streamed answer of this model ends what it costs.
+
+        A model that also generates what nobody sees is charged to the end: what was used until then is unknown.
+        """
+        return self.of(model.upstream).abort_ends_billing and not model.is_reasoning
 
 
 def upstream_profiles_of(settings: Settings) -> UpstreamProfiles:

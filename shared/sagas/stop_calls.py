@@ -52,9 +52,18 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """What became of a request to stop: the calls that it named, the last begun first."""
+    """What became of a request to stop: the calls that it named, the last begun first.
 
-    calls: tuple[CallEnd, ...]
+    `last` is the last message of the conversation, where the request named no call of it.
+    """
+
+    calls: tuple[CallEnd, ...] = ()
+    last: CallEnd | None = None
+
+    @property
+    def shown(self) -> CallEnd:
+        """The end that the answer is about."""
+        return self.calls[0] if self.calls else self.last or CallEnd(status="ended")
 
     @property
     def status(self) -> Status:
@@ -91,33 +100,34 @@ class StopCalls:
         Raises ConversationNotFound, TooManyStops, Unavailable.
         """
         self._conversations.get(caller.uid, conversation_id)
-        if request_id is not None:
-            name, wanted = CallName.of_request(request_id), _wanted(caller, REQUEST, request_tag(request_id))
-        else:
-            name = CallName.of_conversation(conversation_id)
-            wanted = _wanted(caller, CONVERSATION, conversation_id)
-        stopped = self._stop(caller, name, wanted)
-        if stopped is not None:
-            return stopped
-        last = self._records.last_message(caller.uid, conversation_id)
-        return Stopped(calls=() if last is None else (last,))
+        found = (
+            self._by_name(caller, CallName.of_conversation(conversation_id), CONVERSATION, conversation_id)
+            if request_id is None
+            else self._by_request(caller, request_id)
+        )
+        return found or Stopped(last=self._records.last_message(caller.uid, conversation_id))
 
     def by_request(self, caller: Caller, request_id: str) -> Stopped:
         """Stop the calls with this X-Request-Id; if none runs, return the last one that did.
 
         Raises CallNotFound, TooManyStops, Unavailable.
         """
-        wanted = _wanted(caller, REQUEST, request_tag(request_id))
-        stopped = self._stop(caller, CallName.of_request(request_id), wanted)
+        found = self._by_request(caller, request_id)
+        if found is None:
+            raise CallNotFound
+        return found
+
+    def _by_request(self, caller: Caller, request_id: str) -> Stopped | None:
+        tag = request_tag(request_id)
+        stopped = self._by_name(caller, CallName.of_request(request_id), REQUEST, tag)
         if stopped is not None:
             return stopped
-        last = self._journal.last(wanted)
-        if last is None:
-            raise CallNotFound
-        return Stopped(calls=(self._records.end_of(caller.uid, last, "ended"),))
+        last = self._journal.last(_wanted(caller, REQUEST, tag))
+        return None if last is None else Stopped(calls=(self._records.end_of(caller.uid, last, "ended"),))
 
-    def _stop(self, caller: Caller, name: CallName, wanted: Wanted) -> Stopped | None:
+    def _by_name(self, caller: Caller, name: CallName, tag: str, value: str) -> Stopped | None:
         """Stop what runs, here and elsewhere, and wait for the cost. None if nothing runs."""
+        wanted = _wanted(caller, tag, value)
         request = self._requests.new(caller.uid, name, caller.principal)
         here = self._calls.stop(request)
         running = self._journal.running(wanted)
@@ -127,16 +137,17 @@ class StopCalls:
         with self._room.taken(caller.uid) as is_waiting:
             self._wait(caller.uid, here, running, looks=LOOKS_MAX if is_waiting else 1)
         calls = running
-        if len(here) > len(running):
+        if here:
             since = min(call.begun_at for call in here)
             calls = [call for call in self._journal.since(wanted, since) if call not in running] + running
         ends = tuple(self._records.end_of(caller.uid, call, "stopped") for call in calls)
-        return Stopped(calls=ends or (self._without_hold(here),))
+        return Stopped(calls=ends or (self._without_hold(caller.uid, here),))
 
-    def _without_hold(self, here: Sequence[RunningCall]) -> CallEnd:
-        """How calls end that were stopped before anything was held for them."""
-        is_over = self._calls.wait_for_end(here, 0)
-        return CallEnd(status="stopped", cost=Micro(0)) if is_over else CallEnd(status="settling")
+    def _without_hold(self, uid: Uid, here: Sequence[RunningCall]) -> CallEnd:
+        """How calls end that were stopped before anything was held for them: they cost no more than there is."""
+        if self._calls.wait_for_end(here, 0):
+            return CallEnd(status="stopped", cost=Micro(0))
+        return CallEnd(status="settling", at_most=Micro(self._ledger.balance(uid).available))
 
     def _tell_others(self, request: StopRequest, here: Sequence[RunningCall], running: Sequence[JournalCall]) -> None:
         """Store the request for all instances. What runs here is stopped already, whatever the store says."""

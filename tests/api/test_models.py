@@ -130,3 +130,16 @@ def _put(path, data):
     from shared.kernel.documents import Put
 
     return Put(path, data)
+
+
+@pytest.mark.parametrize(
+    ("profile", "capabilities", "is_saving"),
+    [("openai", ["chat"], True), ("openai", ["chat", "reasoning"], False), ("groq", ["chat"], False)],
+)
+def test_an_estimate_says_whether_stopping_saves(profile, capabilities, is_saving):
+    world = World({"AI_PLATFORM_PROFILE": profile})
+    world.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": capabilities})
+
+    estimate = world.person(credits_=1).post("/models/estimate-cost", {"content": "Hello"})
+
+    assert estimate.json["stop_saves"] is is_saving

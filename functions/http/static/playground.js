@@ -86,10 +86,11 @@ function unreachable(error) {
   throw new Problem({ code: "unreachable", detail: "The API cannot be reached. Check the connection, then try again." }, 0);
 }
 
-async function request(method, path, { body, key, signal } = {}) {
+async function request(method, path, { body, key, signal, id } = {}) {
   const headers = { Authorization: `Bearer ${await state.user.getIdToken().catch(unreachable)}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
+  if (id) headers["X-Request-Id"] = id;
   const began = performance.now();
   const response = await fetch(new URL(path, api), { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) }).catch(unreachable);
   remember(method, path, response, performance.now() - began);
@@ -503,6 +504,7 @@ async function send(again = null) {
   const content = again?.content ?? $("prompt").value.trim();
   if (!content || state.running) return;
   const turn = again ?? { content, key: crypto.randomUUID(), model: $("model").value || null };
+  turn.request = crypto.randomUUID(); // names this attempt, so that it can be stopped
   if (!again) {
     $("prompt").value = "";
     grow();
@@ -512,13 +514,15 @@ async function send(again = null) {
   const text = el("div", { class: "text" });
   const node = el("div", { class: "message assistant is-running", "aria-busy": "true" }, text); // read out once, when it is whole
   $("messages").append(node);
-  busy(new AbortController());
+  const running = Object.assign(new AbortController(), { turn, text, node });
+  busy(running);
   try {
-    await stream(turn, text, node);
+    await stream(running);
   } catch (error) {
-    node.append(el("div", { class: "facts" }, ...failed(error, turn, node)));
-    explain(error);
+    if (!running.isStopped) node.append(el("div", { class: "facts" }, ...failed(error, turn, node)));
+    if (!running.isStopped) explain(error);
   } finally {
+    await running.stopping;
     node.classList.remove("is-running");
     node.removeAttribute("aria-busy");
     if (!text.textContent) text.remove();
@@ -528,16 +532,18 @@ async function send(again = null) {
   }
 }
 
-async function stream(turn, text, node) {
+async function stream(running) {
+  const { turn, text } = running;
   turn.conversation ??= state.conversation ?? (await call("POST", "chat/conversations", { body: {}, key: `${turn.key}-conversation` }));
   if (state.conversation?.id !== turn.conversation.id) state.conversation = turn.conversation;
+  running.signal.throwIfAborted();
   const body = { content: turn.content, stream: true, ...(turn.model ? { model: turn.model } : {}) };
-  const response = await request("POST", `chat/conversations/${turn.conversation.id}/messages`, { body, key: turn.key, signal: state.running.signal });
+  const path = `chat/conversations/${turn.conversation.id}/messages`;
+  const response = await request("POST", path, { body, key: turn.key, id: turn.request, signal: running.signal });
   for await (const event of events(response)) {
     if (event.name === "error") throw new Problem(event.data, event.data.status);
     if (event.name === "done") {
-      text.textContent = event.data.message.content;
-      node.append(facts(event.data.message, event.data.usage, event.data.cost));
+      drawEnd(running, event.data);
       if ($("title").textContent === "New conversation") drawTitle(turn.content.split("\n")[0].slice(0, 80));
     } else if (event.data.delta) {
       text.textContent += event.data.delta;
@@ -547,7 +553,7 @@ async function stream(turn, text, node) {
 }
 
 function failed(error, turn, node) {
-  if (error.name === "AbortError") return [el("span", {}, "Stopped. What was delivered is charged, the rest is not.")];
+  if (error.name === "AbortError") return [el("span", {}, "You left this answer before it ended.")];
   const retry = el("button", { type: "button", onclick: () => { node.remove(); send(turn); } }, "Try again");
   return [el("span", { class: "is-bad" }, error.code ? error.code.replaceAll("_", " ") : "connection lost"), retry];
 }
@@ -556,6 +562,8 @@ function busy(controller) {
   state.running = controller;
   $("send").hidden = controller !== null;
   $("stop").hidden = controller === null;
+  $("stop").disabled = false;
+  noteStop(controller).catch(() => {});
 }
 
 function follow() {
@@ -612,7 +620,7 @@ $("more-entries").addEventListener("click", () => loadEntries(true).catch(explai
 for (const name of ["history", "holds", "calls"]) $(`tab-${name}`).addEventListener("click", () => chooseEntries(name));
 for (const button of document.querySelectorAll(".dock button")) button.addEventListener("click", () => pane(button.dataset.pane));
 $("composer").addEventListener("submit", (event) => { event.preventDefault(); send(); });
-$("stop").addEventListener("click", () => state.running?.abort());
+$("stop").addEventListener("click", () => stopRunning());
 $("prompt").addEventListener("input", () => { grow(); estimateSoon(); });
 $("prompt").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }

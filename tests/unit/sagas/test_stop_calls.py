@@ -92,7 +92,7 @@ def test_an_early_stop_of_a_turn_answers_the_last_message(world, here, runner):
 
     stopped = here.stops.in_conversation(OWNER, conversation.id, "r-1")
 
-    assert (stopped.status, stopped.calls[0].said.id) == ("ended", before.message.id)
+    assert (stopped.status, stopped.calls, stopped.shown.said.id) == ("ended", (), before.message.id)
     request = world.request(conversation, request_id="r-1")
     events = runner.turn.run(request)
     next(events)
@@ -102,13 +102,13 @@ def test_an_early_stop_of_a_turn_answers_the_last_message(world, here, runner):
 
 def test_a_conversation_where_nothing_runs_answers_its_last_message(world, here):
     conversation = world.conversation()
-    assert here.stops.in_conversation(OWNER, conversation.id).calls == ()
+    assert here.stops.in_conversation(OWNER, conversation.id).shown.said is None
     answer = world.ask(conversation)
 
     stopped = here.stops.in_conversation(OWNER, conversation.id)
 
     assert stopped.status == "ended"
-    assert (stopped.calls[0].said.id, stopped.calls[0].cost) == (answer.message.id, answer.cost)
+    assert (stopped.shown.said.id, stopped.shown.cost) == (answer.message.id, answer.cost)
 
 
 def test_a_message_after_a_stop_is_answered(world, here, runner):
