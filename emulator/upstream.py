@@ -31,6 +31,7 @@ the call ended, whether the bill was reported. `GET /__/bill` adds all bills up.
 import argparse
 import contextlib
 import json
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -141,6 +142,11 @@ def _listed(name: str) -> Json:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up between two requests."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class Upstream:
