@@ -340,6 +340,7 @@ def title(call: Call) -> Any:
         operation=call.asked.operation,
         principal=call.principal.spender,
         budgets=call.budgets,
+        end_user=call.end_user,
     )
     available = call.services.ledger.balance(call.uid).available
     return Reply(value=made, cost=made.cost, available=available)
@@ -380,6 +381,7 @@ def _turn(call: Call, conversation_id: str, content: str, operation: OperationId
         is_streamed=call.body.get("stream", False),
         principal=call.principal.spender,
         budgets=call.budgets,
+        end_user=call.end_user,
         request_id=call.request_id,
     )
 

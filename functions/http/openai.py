@@ -194,6 +194,7 @@ def _request(call: Call, dialect: Dialect) -> CallRequest:
         is_streamed=bool(call.body.get("stream")),
         principal=call.principal.spender,
         budgets=call.budgets,
+        end_user=call.end_user,
         request_id=call.request_id,
         dialect=dialect,
         model=call.body["model"],

@@ -83,6 +83,11 @@ class Call:
         return key_budgets.claims(self.principal.key, self.services.clock.now())
 
     @property
+    def end_user(self) -> str:
+        """The caller's pseudonym for model providers."""
+        return self.services.end_users.of(self.uid)
+
+    @property
     def asked(self) -> Intention:
         """What the caller wants to happen once; only on POST."""
         assert self.intention is not None, "only a POST is an intention"

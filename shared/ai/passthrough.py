@@ -29,8 +29,11 @@ class RawStream(Protocol):
 class Passthrough(Protocol):
     """An upstream that speaks OpenAI's protocol."""
 
-    def ask(self, path: str, body: Json) -> RawStream:
-        """What `POST {path}` answers to this body. Nothing is sent before the first `next`, and nothing twice."""
+    def ask(self, path: str, body: Json, end_user: str = "") -> RawStream:
+        """What `POST {path}` answers to this body. Nothing is sent before the first `next`, and nothing twice.
+
+        `end_user` is the pseudonym of the user who asks, for an upstream that wants one; empty tells none.
+        """
         ...
 
 

@@ -26,7 +26,7 @@ class PromptMessage:
 class ChatRequest:
     """What a model is asked. `max_output_tokens` bounds everything it generates, hidden reasoning included.
 
-    `is_whole`: the answer is to come in one piece.
+    `is_whole`: the answer is to come in one piece. `end_user` is the pseudonym of the user who asks; empty tells none.
     """
 
     model: str
@@ -35,6 +35,7 @@ class ChatRequest:
     is_reasoning: bool = False
     upstream: str = DEFAULT_UPSTREAM
     is_whole: bool = False
+    end_user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,15 @@ class ChatModel(Protocol):
 class ImageRequest:
     """What a model is asked to paint: one picture. `size` is as its price names it, `1024x1024` or `auto`.
 
-    `wants_base64`: the upstream has to be told to send the picture itself, not an address.
+    `wants_base64`: the upstream has to be told to send the picture itself, not an address. `end_user` is the pseudonym
+    of the user who asks; empty tells none.
     """
 
     model: str
     prompt: str
     size: str
     wants_base64: bool = False
+    end_user: str = ""
 
 
 class ImageModel(Protocol):

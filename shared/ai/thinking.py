@@ -42,7 +42,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThinkRequest:
-    """What a model is asked. `max_output_tokens` bounds everything it generates, hidden reasoning included."""
+    """What a model is asked. `max_output_tokens` bounds everything it generates, hidden reasoning included.
+
+    `end_user` is the pseudonym of the user who asks; empty tells none.
+    """
 
     model: str
     messages: tuple[Said, ...]
@@ -50,6 +53,7 @@ class ThinkRequest:
     max_output_tokens: int
     is_reasoning: bool = False
     upstream: str = DEFAULT_UPSTREAM
+    end_user: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,7 @@ class AgentParts(ImageParts):
             tariff=self.tariff,
             thinking=self.thinking_model,
             authority=self.authority,
+            end_users=self.end_users,
             tools={tool.name: tool for tool in tools},
             publisher=self.publisher,
             alerts=self.alerts,

@@ -1,7 +1,7 @@
 """The adapters of Firebase and Google Cloud, and of the providers we call."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from shared.bootstrap.ports import LatePublisher
 from shared.kernel.clock import Clock
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from shared.ai.web import Web
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import Identity
+
+
+class UpstreamParts(TypedDict):
+    """What the adapter of an upstream is built from."""
+
+    base_url: str
+    api_key: str
+    end_user_fields: tuple[str, ...]
 
 
 class Cloud:
@@ -37,16 +45,10 @@ class Cloud:
         return FirebaseIdentity(self._settings.project, self._clock, tenants=self._settings.identity_tenants)
 
     def chat_model(self) -> "ChatModel":
-        from shared.ai.models import DEFAULT_UPSTREAM
         from shared.ai.upstreams import Upstreams
         from shared.platform.openai.chat import OpenAIChatModel
 
-        settings = self._settings
-        default = OpenAIChatModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
-        others = {
-            each.name: OpenAIChatModel(base_url=each.base_url, api_key=each.api_key) for each in settings.ai_upstreams
-        }
-        return Upstreams({DEFAULT_UPSTREAM: default, **others})
+        return Upstreams({name: OpenAIChatModel(**where) for name, where in self._upstreams().items()})
 
     def model_listing(self) -> "ModelListing":
         from shared.ai.models import DEFAULT_UPSTREAM
@@ -58,29 +60,16 @@ class Cloud:
         return OpenAIListings({DEFAULT_UPSTREAM: default, **others})
 
     def passthroughs(self) -> "Passthroughs":
-        from shared.ai.models import DEFAULT_UPSTREAM
         from shared.ai.passthrough import Passthroughs
         from shared.platform.openai.passthrough import OpenAIPassthrough
 
-        settings = self._settings
-        default = OpenAIPassthrough(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
-        others = {
-            each.name: OpenAIPassthrough(base_url=each.base_url, api_key=each.api_key) for each in settings.ai_upstreams
-        }
-        return Passthroughs({DEFAULT_UPSTREAM: default, **others})
+        return Passthroughs({name: OpenAIPassthrough(**where) for name, where in self._upstreams().items()})
 
     def thinking_model(self) -> "ThinkingModel":
-        from shared.ai.models import DEFAULT_UPSTREAM
         from shared.ai.thinking import Thinkers
         from shared.platform.openai.thinking import OpenAIThinkingModel
 
-        settings = self._settings
-        default = OpenAIThinkingModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
-        others = {
-            each.name: OpenAIThinkingModel(base_url=each.base_url, api_key=each.api_key)
-            for each in settings.ai_upstreams
-        }
-        return Thinkers({DEFAULT_UPSTREAM: default, **others})
+        return Thinkers({name: OpenAIThinkingModel(**where) for name, where in self._upstreams().items()})
 
     def web(self) -> "Web":
         from shared.platform.web.fetching import PublicWeb
@@ -88,10 +77,24 @@ class Cloud:
         return PublicWeb()
 
     def image_model(self) -> "ImageModel":
+        from shared.ai.models import DEFAULT_UPSTREAM
         from shared.platform.openai.images import OpenAIImageModel
 
+        return OpenAIImageModel(**self._upstreams()[DEFAULT_UPSTREAM])
+
+    def _upstreams(self) -> "Mapping[str, UpstreamParts]":
+        """Each upstream's address, key, and the fields by which it is told the end user, by its name."""
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.profiles import PROFILES
+
         settings = self._settings
-        return OpenAIImageModel(base_url=settings.ai_platform_base_url, api_key=settings.ai_platform_api_key)
+        default = (DEFAULT_UPSTREAM, settings.ai_platform_base_url, settings.ai_platform_api_key)
+        named = [(*default, settings.ai_platform_profile)]
+        named += [(each.name, each.base_url, each.api_key, each.profile) for each in settings.ai_upstreams]
+        return {
+            name: {"base_url": url, "api_key": key, "end_user_fields": PROFILES[profile].end_user_fields}
+            for name, url, key, profile in named
+        }
 
     def objects(self) -> Objects:
         from shared.platform.storage.objects import CloudObjects

@@ -51,6 +51,7 @@ class ImageParts(ModelParts):
             image_model=self.image_model,
             calls=self.image_start,
             authority=self.authority,
+            end_users=self.end_users,
             alerts=self.alerts,
             clock=self.clock,
             hold_lifetime=max(self.settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared.sagas.welcome_bonus import WelcomeBonus
     from shared.users.api_keys import ApiKeys
     from shared.users.audit import AuditTrail
+    from shared.users.end_users import EndUsers
     from shared.users.key_lookup import KeyLookup
     from shared.users.logins import Logins
     from shared.users.profiles import Profiles
@@ -62,6 +63,13 @@ class UserParts(LedgerParts):
         from shared.users.key_lookup import KeyLookup
 
         return KeyLookup(self.api_keys, self.clock)
+
+    @part
+    def end_users(self) -> "EndUsers":
+        """Users' pseudonyms for model providers."""
+        from shared.users.end_users import EndUsers
+
+        return EndUsers(self.settings.ledger_signing_keys[0].seed)
 
     @part
     def logins(self) -> "Logins":

@@ -26,6 +26,7 @@ from shared.sagas.tools.tool import (
     ToolFailed,
     parse_arguments,
 )
+from shared.users.end_users import EndUsers
 
 AT_ONCE_MAX = 8
 
@@ -41,6 +42,7 @@ class Use:
     name: str
     purse: Purse
     files: Mapping[str, StoredFile]
+    end_user: str
     hosts: frozenset[str] | None
     held: OperationId | None = field(default=None, init=False)
 
@@ -75,8 +77,9 @@ class Use:
 class Acts:
     """Uses the tools that a task's last thought asked for."""
 
-    def __init__(self, tools: Mapping[str, Tool], authority: Authority, clock: Clock) -> None:
+    def __init__(self, tools: Mapping[str, Tool], authority: Authority, end_users: EndUsers, clock: Clock) -> None:
         self._tools = tools
+        self._end_users = end_users
         self._authority = authority
         self._clock = clock
 
@@ -169,6 +172,7 @@ class Acts:
             name=act_name(act.number),
             purse=purse,
             files=dict(desk.files),
+            end_user=self._end_users.of(task.uid),
             hosts=named_hosts(task.goal, list(desk.files)) if task.has_read_private else None,
         )
 

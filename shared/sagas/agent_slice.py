@@ -28,6 +28,7 @@ from shared.sagas.authority import Authority, usable_tools
 from shared.sagas.call_cost import CallCost
 from shared.sagas.leases import LeaseLost, Leases
 from shared.sagas.tools.tool import Tool
+from shared.users.end_users import EndUsers
 from shared.users.ports import IdentityUnavailable
 
 TOPIC = "agent-steps"
@@ -56,6 +57,7 @@ class AgentSlice:
         thinking: ThinkingModel,
         tools: Mapping[str, Tool],
         authority: Authority,
+        end_users: EndUsers,
         publisher: Publisher,
         alerts: Alerts,
         clock: Clock,
@@ -69,7 +71,8 @@ class AgentSlice:
         self._thinking = thinking
         self._tools = tools
         self._authority = authority
-        self._acts = Acts(tools, authority, clock)
+        self._end_users = end_users
+        self._acts = Acts(tools, authority, end_users, clock)
         self._publisher = publisher
         self._alerts = alerts
         self._clock = clock
@@ -207,7 +210,7 @@ class AgentSlice:
         held = purse.hold(think_name(task), model.id, cost)
         try:
             cap = _affordable(rate, prompt, held, cost)
-            thought = self._thinking.think(_request(model, prompt, specs, cap))
+            thought = self._thinking.think(_request(model, prompt, specs, cap, self._end_users.of(task.uid)))
             usage = thought.usage or _estimated(prompt, thought)
             is_cut = thought.finish_reason == "length" and cap < prompt.output_at_most
             body = {
@@ -319,7 +322,7 @@ def _affordable(rate: Rate, prompt: AgentPrompt, held: Held, cost: CallCost) -> 
     return prompt.output_at_most if paid_for is None else max(1, min(paid_for, prompt.output_at_most))
 
 
-def _request(model: Model, prompt: AgentPrompt, specs: Sequence[ToolSpec], cap: int) -> ThinkRequest:
+def _request(model: Model, prompt: AgentPrompt, specs: Sequence[ToolSpec], cap: int, end_user: str) -> ThinkRequest:
     return ThinkRequest(
         model=model.upstream_model,
         messages=prompt.messages,
@@ -327,6 +330,7 @@ def _request(model: Model, prompt: AgentPrompt, specs: Sequence[ToolSpec], cap: 
         max_output_tokens=cap,
         is_reasoning=model.is_reasoning,
         upstream=model.upstream,
+        end_user=end_user,
     )
 
 

@@ -97,6 +97,7 @@ class ChatMemory:
             is_streamed=False,
             principal=asked.principal,
             budgets=asked.budgets,
+            end_user=asked.end_user,
             model=plan.model,
             instructions=instructions,
             content=content,
@@ -113,6 +114,7 @@ class ChatMemory:
         operation: OperationId,
         principal: str = "",
         budgets: tuple[BudgetClaim, ...] = (),
+        end_user: str = "",
     ) -> Titled:
         """Give the conversation a title by the cheapest model, or by its own first line where that cannot be paid for.
 
@@ -135,6 +137,7 @@ class ChatMemory:
                     is_streamed=False,
                     principal=principal,
                     budgets=budgets,
+                    end_user=end_user,
                     model=self._cheapest(),
                     instructions=TITLE_INSTRUCTIONS,
                     content=_beginning(said),

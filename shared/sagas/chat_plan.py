@@ -49,6 +49,7 @@ class Plan(Metered):
             is_reasoning=self.model.is_reasoning,
             upstream=self.model.upstream,
             is_whole=is_whole,
+            end_user=self.request.end_user,
         )
 
 

@@ -25,6 +25,7 @@ from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved
 from shared.ledger.ledger import Ledger
 from shared.sagas.authority import Authority
 from shared.sagas.leases import Leased, LeaseLost, Leases
+from shared.users.end_users import EndUsers
 
 LEASE_SECONDS = 300
 """Longer than the longest call of a model, with its storing and recording."""
@@ -63,6 +64,7 @@ class ImageJob:
         image_model: ImageModel,
         calls: Calls,
         authority: Authority,
+        end_users: EndUsers,
         alerts: Alerts,
         clock: Clock,
         hold_lifetime: Millis,
@@ -73,6 +75,7 @@ class ImageJob:
         self._image_model = image_model
         self._calls = calls
         self._authority = authority
+        self._end_users = end_users
         self._alerts = alerts
         self._clock = clock
         self._hold_lifetime = hold_lifetime
@@ -176,7 +179,11 @@ class ImageJob:
     def _painted(self, task: ImageTask) -> Picture:
         """A new picture, stored. If somebody else's is there by now, it is that one."""
         request = ImageRequest(
-            model=task.upstream_model, prompt=task.prompt, size=task.size, wants_base64=task.wants_base64
+            model=task.upstream_model,
+            prompt=task.prompt,
+            size=task.size,
+            wants_base64=task.wants_base64,
+            end_user=self._end_users.of(task.uid),
         )
         picture = self._image_model.generate(request)
         if self._objects.put(_name(task, task.decided), picture.content, picture.content_type):

@@ -37,6 +37,8 @@ class Asked:
     is_streamed: bool = True
     principal: str = ""
     budgets: tuple[BudgetClaim, ...] = ()
+    end_user: str = ""
+    """The user's pseudonym for the model's provider; empty tells none."""
     request_id: str = ""
     """The call's X-Request-Id; empty for a call that nobody can name."""
     stop: StopSignal = field(default_factory=StopSignal, compare=False, repr=False)

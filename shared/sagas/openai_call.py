@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from shared.ai.answers import AnswerNotKept, Answers, StoredAnswer
 from shared.ai.dialect import Demand, Dialect, Transcript
+from shared.ai.end_user import replaced
 from shared.ai.expectation import Expectation
 from shared.ai.health import Health
 from shared.ai.models import Catalogue
@@ -154,9 +155,9 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         )
 
     def _asked(self, plan: CallPlan, output_cap: int, *, is_whole: bool) -> ChatStream:
-        dialect = plan.request.dialect
-        body = dialect.sent(plan.request.body, plan.model, output_cap, is_whole=is_whole)
-        return _Understood(self._passthroughs.of(plan.model).ask(dialect.path, body), dialect)
+        dialect, end_user = plan.request.dialect, plan.request.end_user
+        body = dialect.sent(replaced(plan.request.body, end_user), plan.model, output_cap, is_whole=is_whole)
+        return _Understood(self._passthroughs.of(plan.model).ask(dialect.path, body, end_user), dialect)
 
     def _delivered(self, run: Run[CallPlan], event: TextDelta, text: str) -> Iterable[CallEvent]:
         assert isinstance(event, RawDelta), "every piece of text comes with what it came in"

@@ -91,6 +91,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
                 is_reasoning=plan.model.is_reasoning,
                 upstream=plan.model.upstream,
                 is_whole=is_whole,
+                end_user=plan.request.end_user,
             )
         )
 

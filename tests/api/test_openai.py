@@ -126,13 +126,12 @@ def test_what_is_not_ours_passes_through(is_streamed):
         "logprobs": True,
     }
 
-    ask(world.person(credits_=1), **beside, user="u", max_tokens=20, stream=is_streamed)
+    ask(world.person(credits_=1), **beside, max_tokens=20, stream=is_streamed)
 
     assert sent(world) == {
         "model": "gpt-4o-mini",
         "messages": QUESTION,
         **beside,
-        "user": "u",
         "max_tokens": 20,
         **({"stream": True, "stream_options": {"include_usage": True}} if is_streamed else {}),
     }

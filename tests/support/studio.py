@@ -31,6 +31,7 @@ from shared.sagas.image_job import LEASE_SECONDS, ImageJob
 from shared.sagas.image_start import TOPIC, ImageAsked, ImageStart, Started
 from shared.sagas.image_sweep import ImageSweep
 from shared.sagas.jobs import Turn
+from shared.users.end_users import EndUsers
 from tests.support.indexes import stored
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class Studio:
             image_model=self.model,
             calls=self.start,
             authority=self.authority,
+            end_users=EndUsers(b"1" * 32),
             alerts=self.alerts,
             clock=self.clock,
             hold_lifetime=15 * MINUTE,

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator
 from typing import Any
 
+from shared.ai.end_user import named_by
 from shared.ai.models import TOKENS_MAX
 from shared.ai.ports import (
     WHOLE_SECONDS_MAX,
@@ -18,14 +19,15 @@ from shared.platform.openai.exchange import Exchange
 
 
 class OpenAIChatModel:
-    """Asks for chat completions, streamed or in one piece."""
+    """Asks for chat completions, streamed or in one piece. `end_user_fields` tell the provider who the end user is."""
 
-    def __init__(self, *, base_url: str, api_key: str) -> None:
+    def __init__(self, *, base_url: str, api_key: str, end_user_fields: tuple[str, ...] = ()) -> None:
         self._provider = Provider(base_url=base_url, api_key=api_key)
+        self._end_user_fields = end_user_fields
 
     def stream(self, request: ChatRequest) -> "OpenAIStream":
         """See `ChatModel.stream`."""
-        return OpenAIStream(self._provider, request)
+        return OpenAIStream(self._provider, request, self._end_user_fields)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -35,9 +37,10 @@ class OpenAIChatModel:
 class OpenAIStream(Exchange[ChatEvent]):
     """See `ChatStream`."""
 
-    def __init__(self, provider: Provider, request: ChatRequest) -> None:
+    def __init__(self, provider: Provider, request: ChatRequest, end_user_fields: tuple[str, ...]) -> None:
         self._provider = provider
         self._request = request
+        self._end_user_fields = end_user_fields
         super().__init__(self._read)
 
     def _read(self) -> Generator[ChatEvent, None, None]:
@@ -47,7 +50,8 @@ class OpenAIStream(Exchange[ChatEvent]):
             from shared.platform.openai.chunks import Chunks
             from shared.platform.openai.network import hurry
 
-            client, body = self._provider.client(), _body(self._request)
+            client = self._provider.client()
+            body = {**_body(self._request), **named_by(self._end_user_fields, self._request.end_user)}
             if self._request.is_whole:
                 hurry(WHOLE_SECONDS_MAX)
                 yield from _events(client.post("/chat/completions", cast_to=object, body=body))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.ai.end_user import named_by
 from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture, Picture, picture_of
 from shared.ai.ports import ImageRequest
 from shared.platform.openai.client import Provider, failure
@@ -21,10 +22,13 @@ PLAIN = {"Accept-Encoding": "identity"}
 
 
 class OpenAIImageModel:
-    """Paints. See `ImageModel`."""
+    """Paints. See `ImageModel`. `end_user_fields` tell the provider who the end user is."""
 
-    def __init__(self, *, base_url: str, api_key: str, seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self, *, base_url: str, api_key: str, seconds: float = CALL_SECONDS, end_user_fields: tuple[str, ...] = ()
+    ) -> None:
         self._provider = Provider(base_url=base_url, api_key=api_key)
+        self._end_user_fields = end_user_fields[:1]
         self._seconds = seconds
 
     def generate(self, request: ImageRequest) -> Picture:
@@ -47,7 +51,8 @@ class OpenAIImageModel:
     def _answer(self, request: ImageRequest) -> Any:
         """The JSON of the answer, read up to its limit only."""
         images = self._provider.client().images
-        with images.with_streaming_response.generate(**_body(request), extra_headers=PLAIN) as response:
+        body = {**_body(request), **named_by(self._end_user_fields, request.end_user)}
+        with images.with_streaming_response.generate(**body, extra_headers=PLAIN) as response:
             return json.loads(_bounded(response.iter_bytes(CHUNK_BYTES), ANSWER_BYTES_MAX))
 
     def _content(self, item: Mapping[str, Any]) -> bytes:

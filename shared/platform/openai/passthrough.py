@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from shared.ai.end_user import told
 from shared.ai.passthrough import Json, RequestRefused
 from shared.ai.ports import WHOLE_SECONDS_MAX, UpstreamRejected, UpstreamUnavailable
 from shared.kernel.errors import DomainError
@@ -24,20 +25,27 @@ STATUS_OF_THE_REQUEST = frozenset({400, 413, 415, 422})
 """Refusals that are about the request, and so for whoever made it to read; others are between us and the provider."""
 STATUS_RETRY = frozenset({408, 409, 425, 429})
 END = b"[DONE]"
+EMBEDDINGS = "/embeddings"
+"""The path whose requests know the older field for an end user only."""
 
 
 class OpenAIPassthrough:
-    """Any OpenAI-compatible upstream, without its SDK: what it says is handed on, not understood."""
+    """Any OpenAI-compatible upstream, without its SDK: what it says is handed on, not understood.
 
-    def __init__(self, *, base_url: str, api_key: str) -> None:
+    `end_user_fields` tell the provider who the end user is.
+    """
+
+    def __init__(self, *, base_url: str, api_key: str, end_user_fields: tuple[str, ...] = ()) -> None:
+        self._end_user_fields = end_user_fields
         self._base_url = base_url
         self._api_key = api_key
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
 
-    def ask(self, path: str, body: Json) -> Exchange[Json]:
+    def ask(self, path: str, body: Json, end_user: str = "") -> Exchange[Json]:
         """See `Passthrough.ask`."""
-        return Exchange(lambda: self._read(path, body))
+        sent = told(body, self._end_user_fields if path != EMBEDDINGS else self._end_user_fields[:1], end_user)
+        return Exchange(lambda: self._read(path, sent))
 
     def close(self) -> None:
         """Close idle connections."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shared.ai.end_user import named_by
 from shared.ai.models import TOKENS_MAX
 from shared.ai.ports import UpstreamUnavailable
 from shared.ai.thinking import Said, ThinkRequest, Thought, ToolCall
@@ -16,10 +17,18 @@ NAME_CHARACTERS_MAX = 64
 
 
 class OpenAIThinkingModel:
-    """See `ThinkingModel`."""
+    """See `ThinkingModel`. `end_user_fields` tell the provider who the end user is."""
 
-    def __init__(self, *, base_url: str, api_key: str, seconds: float = THINK_SECONDS_MAX) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        seconds: float = THINK_SECONDS_MAX,
+        end_user_fields: tuple[str, ...] = (),
+    ) -> None:
         self._provider = Provider(base_url=base_url, api_key=api_key)
+        self._end_user_fields = end_user_fields
         self._seconds = seconds
 
     def think(self, request: ThinkRequest) -> Thought:
@@ -29,8 +38,9 @@ class OpenAIThinkingModel:
         from shared.platform.openai.network import ending_after
 
         try:
+            body = {**_body(request), **named_by(self._end_user_fields, request.end_user)}
             with ending_after(self._seconds):
-                answer: Any = self._provider.client().chat.completions.create(**_body(request))
+                answer: Any = self._provider.client().chat.completions.create(**body)
             return _thought(answer)
         except (openai.OpenAIError, ValueError, AttributeError, TypeError, RecursionError) as error:
             # Refused, not reached, cut off, or an answer that is none.

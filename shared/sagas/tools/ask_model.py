@@ -89,6 +89,7 @@ class AskModel:
             max_output_tokens=cap,
             is_reasoning=model.is_reasoning,
             upstream=model.upstream,
+            end_user=use.end_user,
         )
         text, usage = self._answer(request, prompt.input_expected)
         return Observation(text=text[:OBSERVATION_CHARACTERS_MAX], cost=rate.price(usage.within(cap)), usage=usage)

@@ -73,7 +73,7 @@ class GenerateImage:
         assert held == price, "all of a price is held, or nothing"
         image_id = _image_id(use)
         name = object_name(use.uid, image_id)
-        picture = self._stored(name) or self._painted(name, model, arguments["prompt"], size)
+        picture = self._stored(name) or self._painted(use, model, arguments["prompt"], size)
         at = self._clock.now()
         image = Image(
             id=image_id,
@@ -118,13 +118,15 @@ class GenerateImage:
         except (ObjectNotFound, NoPicture):
             return None
 
-    def _painted(self, name: str, model: Model, prompt: str, size: str) -> Picture:
+    def _painted(self, use: ToolUse, model: Model, prompt: str, size: str) -> Picture:
         """A new picture, stored. If another worker's is there by now, it is that one."""
+        name = object_name(use.uid, _image_id(use))
         request = ImageRequest(
             model=model.upstream_model,
             prompt=prompt,
             size=size,
             wants_base64=ASKED_FOR_BASE64 in model.capabilities,
+            end_user=use.end_user,
         )
         try:
             picture = self._image_model.generate(request)

@@ -95,6 +95,11 @@ class ToolUse(Protocol):
         ...
 
     @property
+    def end_user(self) -> str:
+        """The user's pseudonym for model providers."""
+        ...
+
+    @property
     def hosts(self) -> frozenset[str] | None:
         """The hosts that may be asked for pages; None for every public host."""
         ...

@@ -1,0 +1,26 @@
+"""Pseudonyms of users for model providers: providers tell our users apart, and learn nothing about who they are."""
+
+import hashlib
+import hmac
+
+from shared.kernel.ids import Uid
+from shared.users.mailbox import derived_key
+
+INFO = b"integrated-credit-system/end-users/v1"
+PREFIX = "user_"
+DIGITS = 40
+"""Hex digits of a pseudonym: with the prefix fewer than the 64 characters that providers take."""
+
+
+class EndUsers:
+    """Pseudonyms under the ledger's signing key: the same for a user on every route and instance.
+
+    A new signing key makes new pseudonyms.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = derived_key(seed, INFO)
+
+    def of(self, uid: Uid) -> str:
+        """Return the pseudonym of this user. Without the key nobody finds the uid from it, or it from the uid."""
+        return PREFIX + hmac.new(self._key, uid.encode(), hashlib.sha256).hexdigest()[:DIGITS]
