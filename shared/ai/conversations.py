@@ -93,6 +93,8 @@ class Message:
     usage: Usage | None = None
     is_estimated: bool = False
     cost: Micro | None = None
+    settles_by: Millis | None = None
+    """Until then `cost` is the most that the provider may still report; None if it is final."""
     price: Mapping[str, str] | None = None
     """The snapshot the cost was worked out with: version, USD per million tokens, credits per USD, markup."""
     covers: str | None = None
@@ -306,6 +308,17 @@ class Conversations:
         except DomainError as error:
             log("cost_not_corrected", "WARNING", message_id=message.id, code=error.code)
 
+    def settled_cost(self, message: Message, cost: Micro, usage: Usage, *, is_estimated: bool) -> Write:
+        """Build the write that says what a message did cost, once its provider has reported."""
+        settled: Data = {
+            "cost": cost,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "estimated": is_estimated,
+            "settles_by": None,
+        }
+        return Patch(_message_path(message.conversation_id, message.id), settled)
+
     def erase(self, uid: Uid) -> None:
         """Remove all of a user's conversations, and what we remember of their turns: the user leaves."""
         for document in self._owned("conversations", uid):
@@ -453,6 +466,7 @@ def _message_data(message: Message) -> Data:
         "estimated": message.is_estimated,
         "cost": message.cost,
         "price": message.price,
+        **({} if message.settles_by is None else {"settles_by": message.settles_by}),
         **({"covers": message.covers, "settled": message.is_settled} if message.covers is not None else {}),
     }
 
@@ -483,6 +497,7 @@ def _answered(message: Message, data: Mapping[str, str], counts: Mapping[str, in
         is_estimated=bool(counts["estimated"]),
         cost=Micro(counts["cost"]),
         price=cast("Mapping[str, str]", data["price"]),
+        settles_by=counts.get("settles_by"),
         covers=data.get("covers"),
         is_settled=bool(data.get("settled", True)),
     )

@@ -79,6 +79,7 @@ class Demand:
             raise ModelWithoutVision(model.id)
         expected, at_most = prompt_expected(self.texts), prompt_at_most(self.texts)
         images = [model.image_formula.expected(image) for image in self.images]
+        images_at_most = [model.image_formula.at_most(image) for image in self.images]
         windows, room = 1, model.context_window - 1
         fullest = expected + sum(min(tokens, IMAGE_WINDOW_TOKENS) for tokens in images)
         if self.is_apart:
@@ -90,8 +91,8 @@ class Demand:
         return Prompt(
             messages=(),
             input_expected=expected + sum(images),
-            input_at_most=min(at_most, windows * model.context_window)
-            + sum(map(model.image_formula.at_most, self.images)),
+            input_at_most=min(at_most, windows * model.context_window) + sum(images_at_most),
+            is_input_counted=images == images_at_most,
             output_at_most=self.choices * min(asked, model.context_window - fullest),
         )
 

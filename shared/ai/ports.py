@@ -142,8 +142,19 @@ class UpstreamUnavailable(Unavailable):
 
     code = "upstream_unavailable"
 
-    def __init__(self, detail: str = "The model provider is unavailable; try again.") -> None:
+    def __init__(
+        self, detail: str = "The model provider is unavailable; try again.", *, has_begun: bool = False
+    ) -> None:
         super().__init__(detail)
+        self.has_begun = has_begun
+        """True if the provider had begun to answer, so that it may bill the call."""
+
+
+class UpstreamTimedOut(UpstreamUnavailable):
+    """The answer took longer than we wait for, so that we cut the call; the provider may bill it."""
+
+    def __init__(self) -> None:
+        super().__init__("The model took too long to answer.", has_begun=True)
 
 
 class UpstreamRejected(Rejected):

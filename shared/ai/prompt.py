@@ -29,6 +29,8 @@ class Prompt:
     input_at_most: int
     output_at_most: int
     """The most the model may generate: what was asked for, what it can, what the window has left."""
+    is_input_counted: bool = True
+    """False if the input has parts that we cannot count as the provider does, so that only its bound is known."""
 
     def ceiling(self, rate: Rate) -> Micro:
         """The most this can cost; `estimate-cost` says it.

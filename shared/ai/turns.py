@@ -48,11 +48,15 @@ UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What a finished turn told its caller beside the message: amounts in µcr."""
+    """What a finished turn told its caller beside the message: amounts in µcr.
+
+    `at_most`: the provider has not reported yet, and the turn will cost this much at most; None once it is settled.
+    """
 
     cost: Micro
     available: int
     held: int
+    at_most: Micro | None = None
 
 
 Settling = Callable[[Settled], Sequence[Write]]

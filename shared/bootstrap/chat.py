@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shared.ai.turns import Turns
     from shared.sagas.chat_turn import ChatTurn
     from shared.sagas.openai_call import OpenAICall
+    from shared.sagas.reading_on import ReadingOn
     from shared.sagas.running_calls import RunningCalls
     from shared.sagas.stop_calls import StopCalls
 
@@ -51,6 +52,13 @@ class ChatParts(ModelParts):
         return Turns(self.documents, self.clock)
 
     @part
+    def reading_on(self) -> "ReadingOn":
+        """The room for calls that are read on."""
+        from shared.sagas.reading_on import ReadingOn
+
+        return ReadingOn()
+
+    @part
     def chat_turn(self) -> "ChatTurn":
         """One message to a model, and what it costs."""
         from shared.sagas.chat_turn import ChatTurn
@@ -67,6 +75,9 @@ class ChatParts(ModelParts):
             default_model=self.settings.default_model,
             health=self.health,
             calls=self.running_calls,
+            profiles=self.upstream_profiles,
+            reading_on=self.reading_on,
+            losses=self.losses,
         )
 
     @part
@@ -95,6 +106,9 @@ class ChatParts(ModelParts):
             default_model=self.settings.default_model,
             health=self.health,
             calls=self.running_calls,
+            profiles=self.upstream_profiles,
+            reading_on=self.reading_on,
+            losses=self.losses,
         )
 
     @part

@@ -54,6 +54,14 @@ class Captured:
     balance: Balance
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenDown:
+    """Credits (µcr) that have accrued on a hold, and the balance then."""
+
+    amount: Micro
+    balance: Balance
+
+
 class Executes(Protocol):
     """The one thing a holding needs of the ledger."""
 
@@ -180,10 +188,10 @@ class Holding:
             log("capture_absorbed", "ERROR", hold_id=self.id, absorbed=absorbed)
         return Captured(amount=_number(outcome.result, "captured"), absorbed=absorbed, balance=outcome.balance)
 
-    def write_down(self, bound: Micro) -> Micro:
+    def write_down(self, bound: Micro) -> WrittenDown:
         """Let `bound` accrue in the ledger, as far as it is held, so that the hold's expiry charges that much.
 
-        Return the µcr that accrued. Works on a frozen account; the hold lives on for its whole lifetime. Later growth
+        Works on a frozen account; the hold lives on for its whole lifetime. Later growth
         raises what accrued up to `bound`. Raises HoldResolved, HoldNotFound, AccountClosed, Unavailable.
         """
         with self._lock:
@@ -195,10 +203,10 @@ class Holding:
             accrued=bound,
             lifetime=self._command.lifetime,
         )
-        accrued = _number(self._ledger.execute(self._uid, command).result, "accrued")
+        outcome = self._ledger.execute(self._uid, command)
         with self._lock:
             self._renew_at = self._clock.now() + self._command.lifetime // 2
-        return Micro(accrued)
+        return WrittenDown(amount=Micro(_number(outcome.result, "accrued")), balance=outcome.balance)
 
     def release(self) -> Balance:
         """Give all of it back: nothing is owed."""

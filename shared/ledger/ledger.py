@@ -146,6 +146,10 @@ class Ledger:
         open_ = [hold for hold in account.holds.values() if hold.expires_at > now]
         return OpenHolds(seq=account.seq, holds=tuple(map(hold_view, open_)))
 
+    def is_done(self, uid: Uid, operation: OperationId) -> bool:
+        """Return True if this operation has been carried out."""
+        return self._store.is_done(uid, operation)
+
     def history(self, uid: Uid, *, before: int | None, limit: int, kinds: frozenset[str] | None = None) -> HistoryPage:
         """Entries below seq `before`, newest first, of these kinds (by default those that moved posted credits).
 

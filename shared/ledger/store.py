@@ -180,6 +180,10 @@ class AccountStore:
         above = Query(collection=collection, limit=limit, id_from=_entry_id(last + 1))
         return [_stored_entry(document) for query in (below, above) for document in self._documents.query(query)]
 
+    def is_done(self, uid: Uid, operation: OperationId) -> bool:
+        """Return True if this operation is remembered."""
+        return self._documents.get(operation_path(uid, operation)) is not None
+
     def notes(self, uid: Uid, operations: Iterable[str]) -> Mapping[str, str]:
         """The notes that go with operations: free text, kept beside the journal so that it can be erased."""
         paths = [f"{account_path(uid)}/notes/{operation}" for operation in operations]

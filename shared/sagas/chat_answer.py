@@ -9,6 +9,9 @@ from shared.kernel.clock import rfc3339
 from shared.kernel.money import Micro, format_credits
 from shared.sagas.metered import Asked
 
+SETTLING = "settling"
+"""The status of an answer whose provider has not reported yet what was used."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest(Asked):
@@ -40,10 +43,13 @@ class Answer:
     cost: Micro
     available: int
     held: int
+    at_most: Micro | None = None
+    """The most it may cost, while the provider has not reported yet; None if `cost` is final."""
 
     def as_wire(self) -> dict[str, object]:
         """What a message answers; equal for equal answers, so that a replay is identical."""
         message = self.message
+        settling = {} if self.at_most is None else {"status": SETTLING, "at_most": format_credits(self.at_most)}
         return {
             "message": {
                 "id": message.id,
@@ -61,6 +67,7 @@ class Answer:
             },
             "cost": format_credits(self.cost),
             "balance": {"available": format_credits(self.available), "held": format_credits(self.held)},
+            **settling,
         }
 
 

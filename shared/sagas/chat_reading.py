@@ -44,6 +44,12 @@ class Reading:
         self._is_waited_for = False
         self._is_stopped = False
         self._is_over = False
+        self._is_woken = False
+        self._is_handed_over = False
+        self.is_open = True
+        """False once the answer has ended."""
+        self.is_behind = False
+        """True if the upstream was made to wait for a slow reader, so that it may have generated more than arrived."""
 
     def __enter__(self) -> Self:
         """Start the call."""
@@ -53,23 +59,49 @@ class Reading:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it, if it has not ended by itself."""
+        """End it, if it has not ended by itself, and nobody else goes on reading."""
+        if not self._is_handed_over:
+            self.close()
+
+    def hand_over(self) -> None:
+        """Leave the reading open at the end of the `with` block: another thread goes on, and closes it."""
+        self._is_handed_over = True
+
+    def close(self) -> None:
+        """End the call, if it has not ended by itself; closing twice is fine."""
         with self._change:
             self._is_stopped = True
             self._change.notify_all()
         if not self._is_over:
             self._stream.close()
 
+    def wake(self) -> None:
+        """Let whoever waits in `next` go on at once, from whichever thread."""
+        with self._change:
+            self._is_woken = True
+            self._change.notify_all()
+
+    def rest(self) -> list[ChatEvent]:
+        """Close the reading, and return the events that came and were not taken."""
+        self.close()
+        with self._change:
+            left = [*self._taken, *self._arrived]
+            self._taken.clear()
+            self._arrived.clear()
+        return [event for event in left if not isinstance(event, Ended)]
+
     def next(self, seconds: float) -> ChatEvent | Ended | Silence:
         """The next event, or what there is instead of one after so many seconds."""
-        return self._taken.popleft() if self._taken or self._take(seconds) else Silence()
+        event = self._taken.popleft() if self._taken or self._take(seconds) else Silence()
+        self.is_open = self.is_open and not isinstance(event, Ended)
+        return event
 
     def _take(self, seconds: float) -> bool:
         """All that has arrived, or arrives in so many seconds; whether that is anything."""
         with self._change:
             self._is_waited_for = True
-            self._change.wait_for(lambda: self._arrived, seconds)
-            self._is_waited_for = False
+            self._change.wait_for(lambda: self._arrived or self._is_woken, seconds)
+            self._is_waited_for = self._is_woken = False
             self._taken, self._arrived = self._arrived, self._taken
             self._change.notify_all()
         return bool(self._taken)
@@ -86,6 +118,7 @@ class Reading:
     def _put(self, event: ChatEvent | Ended) -> bool:
         """Hand over; False once nobody wants it."""
         with self._change:
+            self.is_behind = len(self._arrived) >= AHEAD_MAX
             self._change.wait_for(lambda: self._is_stopped or len(self._arrived) < AHEAD_MAX)
             if self._is_stopped:
                 return False
@@ -98,8 +131,32 @@ class Reading:
 class ReadingWhole:
     """An answer that comes in one piece, read by whoever waits for it: it is there, or it has failed."""
 
+    is_open = False
+    """No other thread can go on reading it."""
+    is_behind = False
+
     def __init__(self, stream: ChatStream) -> None:
         self._stream = stream
+        self._has_begun = False
+
+    def hand_over(self) -> None:
+        """See `Reading.hand_over`; there is nobody to hand over to."""
+        raise AssertionError("an answer of one piece is read by whoever waits for it")
+
+    def close(self) -> None:
+        """End the call."""
+        self._stream.close()
+
+    def wake(self) -> None:
+        """See `Reading.wake`: the whole answer is waited for."""
+
+    def rest(self) -> list[ChatEvent]:
+        """See `Reading.rest`. Once anything came, all of the answer is there."""
+        left: list[ChatEvent] = []
+        while self._has_begun and not isinstance(event := _next(self._stream), Ended):
+            left.append(event)
+        self.close()
+        return left
 
     def __enter__(self) -> Self:
         """Nothing is sent yet."""
@@ -114,7 +171,9 @@ class ReadingWhole:
     def next(self, seconds: float) -> ChatEvent | Ended:
         """The next of what the answer says, however long that takes: its upstream's reader has its own limit."""
         del seconds
-        return _next(self._stream)
+        event = _next(self._stream)
+        self._has_begun = not isinstance(event, Ended)
+        return event
 
 
 def _next(stream: ChatStream, is_stopped: Callable[[], bool] = lambda: False) -> ChatEvent | Ended:

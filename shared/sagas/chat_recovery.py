@@ -11,7 +11,7 @@ from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import Capture, Release
 from shared.ledger.errors import HoldNotFound, HoldResolved
-from shared.ledger.holding import Captured
+from shared.ledger.holding import Captured, bound_operation
 from shared.ledger.ledger import Ledger
 from shared.sagas.chat_answer import Answer, Delta, Done, TurnEvent
 from shared.sagas.chat_reply import FAILED
@@ -24,8 +24,10 @@ class TurnRecovery:
         self._ledger = ledger
 
     def given_up(self, turn: Turn) -> Micro:
-        """End what earlier attempts still hold, charging what had accrued: they crashed, or will find that they may
-        not append. Return what they had cost (µcr), now or when their hold's time was up.
+        """End what earlier attempts still hold, charging what had accrued. Return what is not to be paid again (µcr).
+
+        That is what attempts had cost that crashed, or that will find that they may not append. An attempt whose caller
+        had ended it is another call of the model, and is paid for beside this one: its bound was written down.
         """
         paid = 0
         for token in turn.runs[:-1]:
@@ -35,11 +37,12 @@ class TurnRecovery:
             try:
                 captured = self._ledger.execute(turn.uid, release).result["captured"]
                 assert isinstance(captured, int), "a release says what it took"
-                paid += captured
             except HoldNotFound:
                 continue
             except HoldResolved:
-                paid += self._ledger.hold(turn.uid, hold).captured
+                captured = self._ledger.hold(turn.uid, hold).captured
+            if captured and not self._ledger.is_done(turn.uid, bound_operation(operation)):
+                paid += captured
         return Micro(paid)
 
     def finished(self, turn: Turn, claim: Claim) -> Turn:
@@ -131,4 +134,5 @@ def answered(message: Message, settled: Settled) -> Answer:
         cost=settled.cost,
         available=settled.available,
         held=settled.held,
+        at_most=settled.at_most,
     )

@@ -5,7 +5,9 @@ from math import ceil
 
 from shared.ai.ports import ChatEvent, Finished, TextDelta, UsageReport
 from shared.ai.tokens import RunningCount, Usage
+from shared.kernel.clock import Millis
 from shared.kernel.money import Micro
+from shared.sagas.ending import COUNTING_ERROR
 from shared.sagas.metered import Metered
 
 FINISH_REASONS = frozenset({"stop", "length", "content_filter", "tool_calls"})
@@ -13,6 +15,7 @@ CREDIT_LIMIT = "credit_limit"
 DISCONNECTED = "disconnected"
 FAILED = "error"
 TIMED_OUT = "timeout"
+STOPPED = "stopped"
 OVERRUN_FACTOR, OVERRUN_TOKENS = 2, 16
 """Output beyond what was asked for is ours to bear. Our count may run high; what is so far beyond is beyond doubt."""
 
@@ -30,6 +33,16 @@ class Reply:
         self._pending = 0
         self._reported: Usage | None = None
         self._is_stale = True
+        self._charge: Micro | None = None
+        self._is_cautious = False
+        self.is_touched = False
+        """Whether anything has come from the upstream."""
+        self.is_finished = False
+        """Whether the upstream has said why it ended the answer."""
+        self.is_cut = False
+        """Whether the answer was cut, as no more of it may be delivered."""
+        self.settles_by: Millis | None = None
+        """When what is charged is final at the latest, if that is the most it can be; None if it is final."""
         self.is_begun = False
         """Whether anything has been delivered, text or not."""
         self.counted = 0
@@ -58,15 +71,38 @@ class Reply:
 
     @property
     def usage(self) -> Usage:
-        """What was reported, or else counted: never less than what was reported on the way."""
+        """What was reported, or else counted: never less than what was reported on the way.
+
+        At the end of an answer without a report, it is what was counted with the error of counting.
+        """
+        if self._is_cautious and self._is_stale:
+            return self._cautious_usage()
         if self._reported is not None and not self._is_stale:
             return self._reported
         return self._counted_usage(self.counted, len(self._pieces))
 
     @property
     def cost(self) -> Micro:
-        """What this has cost so far."""
-        return self._price(self.usage)
+        """What this has cost so far (µcr), or what is charged for it in the end."""
+        return self._price(self.usage) if self._charge is None else self._charge
+
+    def charge(self, amount: Micro | None) -> None:
+        """Decide what is charged (µcr), whatever was counted; None: not decided yet."""
+        self._charge, self._is_cautious = amount, amount is not None
+
+    def charge_counted(self, *, at_most: Micro) -> None:
+        """Charge what was counted, with the error of counting, but no more than `at_most` µcr."""
+        self._is_cautious = True
+        self._charge = min(at_most, self._price(self.usage))
+
+    def overhear(self, event: ChatEvent) -> None:
+        """Count an event that came and is not delivered: it was generated."""
+        if isinstance(event, TextDelta):
+            self.counted, self._is_stale = self._count.add(event.text), True
+        elif isinstance(event, UsageReport):
+            self._reported, self._is_stale = event.usage, False
+        elif isinstance(event, Finished):
+            self.is_finished = True
 
     def cost_with(self, text: str) -> Micro:
         """What it will have cost once `text` is delivered. To be followed by `deliver`, or by nothing."""
@@ -81,7 +117,7 @@ class Reply:
 
     def deliver(self, text: str) -> None:
         """`text` goes to the client."""
-        self.is_begun = True
+        self.is_begun = self.is_touched = True
         self._pieces.append(text)
         self.counted = self._pending
         self._is_stale = True
@@ -89,11 +125,13 @@ class Reply:
 
     def note(self, event: ChatEvent) -> None:
         """Take in what else the upstream says."""
+        self.is_touched = True
         match event:
             case UsageReport(usage):
                 self._reported, self._is_stale = usage, False
             case Finished(reason):
                 self.finish_reason = reason if reason in FINISH_REASONS else "stop"
+                self.is_finished = True
             case TextDelta():
                 raise AssertionError("text is delivered, not noted")
 
@@ -101,6 +139,14 @@ class Reply:
         """An answer cut at what the balance pays for ended for want of credits, not for its length."""
         reason = self.finish_reason or "stop"
         self.finish_reason = CREDIT_LIMIT if reason == "length" and is_short_of_credits else reason
+
+    def _cautious_usage(self) -> Usage:
+        """What the provider can have counted at most, our error considered. What was reported needs no caution."""
+        prompt, counted = self._plan.prompt, _with_error(max(self.counted, self._pending))
+        reported = self._reported or Usage(
+            input_tokens=min(prompt.input_at_most, _with_error(prompt.input_expected)), output_tokens=0
+        )
+        return replace(reported, output_tokens=max(reported.output_tokens, counted))
 
     def _price(self, usage: Usage) -> Micro:
         return self._plan.rate.price(usage.within(self._plan.prompt.output_at_most))
@@ -121,6 +167,10 @@ class Reply:
         if self._plan.is_whole:
             return counted
         return _cautious(counted, pieces)
+
+
+def _with_error(counted: int) -> int:
+    return ceil(counted * (1 + COUNTING_ERROR))
 
 
 def _cautious(counted: int, pieces: int) -> int:

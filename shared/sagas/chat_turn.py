@@ -9,6 +9,7 @@ from shared.ai.health import Health
 from shared.ai.models import Catalogue
 from shared.ai.ports import ChatModel, ChatStream, TextDelta
 from shared.ai.preferences import Preferences
+from shared.ai.profiles import UpstreamProfiles
 from shared.ai.tariff import Tariff
 from shared.ai.turns import Settled, Turn
 from shared.kernel.clock import Clock
@@ -16,6 +17,7 @@ from shared.kernel.documents import Documents, Write
 from shared.kernel.ids import Uid, derived_id
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
 from shared.sagas.chat_answer import Answer, Delta, Done, Estimate, Ping, TurnEvent, TurnRequest
 from shared.sagas.chat_memory import ChatMemory
 from shared.sagas.chat_plan import Plan, Planner
@@ -23,6 +25,7 @@ from shared.sagas.chat_recovery import Recovery, TurnRecovery, answered
 from shared.sagas.chat_reply import Reply
 from shared.sagas.metered_turn import PING_SECONDS, Kept, MeteredTurn, Run
 from shared.sagas.model_choice import Chooser
+from shared.sagas.reading_on import ReadingOn
 from shared.sagas.running_calls import RunningCalls
 from shared.sagas.side_turn import SideTurn
 
@@ -51,6 +54,9 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         health: Health | None = None,
         calls: RunningCalls | None = None,
         ping_seconds: float = PING_SECONDS,
+        profiles: UpstreamProfiles | None = None,
+        reading_on: ReadingOn | None = None,
+        losses: Losses | None = None,
     ) -> None:
         expectation, health = Expectation(documents, clock), health or Health(clock)
         recovery = Recovery(ledger, conversations)
@@ -62,6 +68,9 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
             documents=documents,
             clock=clock,
             ping_seconds=ping_seconds,
+            profiles=profiles,
+            reading_on=reading_on,
+            losses=losses,
         )
         chooser = Chooser(catalogue, tariff, expectation, health, default_model=default_model)
         self._planner = Planner(chooser, tariff, conversations, preferences, expectation, clock)
@@ -75,6 +84,9 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
             documents=documents,
             clock=clock,
             ping_seconds=ping_seconds,
+            profiles=profiles,
+            reading_on=reading_on,
+            losses=losses,
         )
         self.memory = ChatMemory(side, conversations, chooser, clock)
         self._conversations = conversations
@@ -146,6 +158,9 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
     def _costed(self, record: Message, cost: Micro) -> Message:
         return self._messages_of.costed(record, cost)
 
+    def _corrected(self, record: Message, cost: Micro, reply: Reply) -> Sequence[Write]:
+        return [self._conversations.settled_cost(record, cost, reply.usage, is_estimated=reply.is_estimated)]
+
     def _ended(self, run: Run[Plan], record: Message, settled: Settled) -> Iterable[TurnEvent]:
         yield Done(answered(record, settled))
 
@@ -178,6 +193,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
             usage=reply.usage,
             is_estimated=reply.is_estimated,
             cost=reply.cost,
+            settles_by=reply.settles_by,
             price=plan.price,
         )
         return [said, answer]

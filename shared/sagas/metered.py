@@ -96,6 +96,10 @@ class Metered:
         """The most it can cost."""
         return self.prompt.ceiling(self.rate)
 
+    def bound(self, output_cap: int) -> Micro:
+        """The most it can have cost, if at most `output_cap` tokens were generated."""
+        return self.rate.price(Usage(input_tokens=self.prompt.input_at_most, output_tokens=output_cap))
+
     @property
     def is_held_whole(self) -> bool:
         """Whether all that it can cost is set aside at first: it was limited, or what it uses is seen by nobody."""

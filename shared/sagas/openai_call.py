@@ -14,6 +14,7 @@ from shared.ai.models import Catalogue
 from shared.ai.passthrough import Json, Passthroughs, RawStream
 from shared.ai.ports import ChatEvent, ChatStream, Passed, RawDelta, TextDelta, UpstreamUnavailable
 from shared.ai.preferences import Preferences
+from shared.ai.profiles import UpstreamProfiles
 from shared.ai.tariff import Tariff
 from shared.ai.turns import Settled, Turn
 from shared.kernel.clock import Clock
@@ -21,14 +22,17 @@ from shared.kernel.documents import Documents
 from shared.kernel.ids import derived_id
 from shared.kernel.money import format_credits
 from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
+from shared.sagas.chat_answer import SETTLING
 from shared.sagas.chat_recovery import TurnRecovery
-from shared.sagas.chat_reply import CREDIT_LIMIT, DISCONNECTED, FAILED, TIMED_OUT, Reply
+from shared.sagas.chat_reply import CREDIT_LIMIT, DISCONNECTED, FAILED, STOPPED, TIMED_OUT, Reply
 from shared.sagas.metered import Asked, Metered, forecast
 from shared.sagas.metered_turn import PING_SECONDS, Kept, MeteredTurn, Run
 from shared.sagas.model_choice import Chooser, Chosen
+from shared.sagas.reading_on import ReadingOn
 from shared.sagas.running_calls import RunningCalls
 
-OUR_ENDS = frozenset({CREDIT_LIMIT, DISCONNECTED, TIMED_OUT})
+OUR_ENDS = frozenset({CREDIT_LIMIT, DISCONNECTED, STOPPED, TIMED_OUT})
 """Reasons that OpenAI has no word for: to its clients the answer is cut at its length, and `credits` says why."""
 
 
@@ -93,6 +97,9 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         health: Health | None = None,
         calls: RunningCalls | None = None,
         ping_seconds: float = PING_SECONDS,
+        profiles: UpstreamProfiles | None = None,
+        reading_on: ReadingOn | None = None,
+        losses: Losses | None = None,
     ) -> None:
         health = health or Health(clock)
         super().__init__(
@@ -103,6 +110,9 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
             documents=documents,
             clock=clock,
             ping_seconds=ping_seconds,
+            profiles=profiles,
+            reading_on=reading_on,
+            losses=losses,
         )
         self._catalogue = catalogue
         self._tariff = tariff
@@ -246,6 +256,8 @@ def _answered(request: CallRequest, stored: StoredAnswer, settled: Settled, piec
         "available": format_credits(settled.available),
         "estimated": stored.is_estimated,
     }
+    if settled.at_most is not None:
+        told |= {"status": SETTLING, "at_most": format_credits(settled.at_most)}
     if stored.choice is not None:
         told |= {"model": stored.model, "choice": stored.choice}
     if stored.finish_reason in OUR_ENDS:

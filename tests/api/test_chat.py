@@ -98,8 +98,11 @@ def test_the_same_key_answers_the_same_message_without_a_second_call():
     assert len(world.chat_model.requests) == 1
 
 
+ABORTED = {"AI_PLATFORM_PROFILE": "openai"}
+
+
 def test_a_client_that_leaves_ends_the_call_and_pays_for_what_it_got():
-    world = World(chat_model=ScriptedChatModel(scripts=[[*says("Hi", "!", usage=USAGE)[:2], 30.0]]))
+    world = World(env=ABORTED, chat_model=ScriptedChatModel(scripts=[[*says("Hi", "!", usage=USAGE)[:2], 30.0]]))
     alice = world.person(credits_=1)
     path = f"/chat/conversations/{conversation_of(alice)}/messages"
 
@@ -116,7 +119,7 @@ def test_a_client_that_leaves_ends_the_call_and_pays_for_what_it_got():
 
 
 def test_a_client_that_leaves_before_reading_anything_holds_nothing_back():
-    world = World(chat_model=ScriptedChatModel(scripts=[[*says("Hi")[:1], 30.0]]))
+    world = World(env=ABORTED, chat_model=ScriptedChatModel(scripts=[[*says("Hi")[:1], 30.0]]))
     alice = world.person(credits_=1)
     path = f"/chat/conversations/{conversation_of(alice)}/messages"
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from shared.ai.conversations import Conversation, Conversations
 from shared.ai.models import Catalogue
 from shared.ai.ports import ChatModel
 from shared.ai.preferences import Preferences
+from shared.ai.profiles import PROFILES, UpstreamProfiles
 from shared.ai.tariff import Tariff
 from shared.kernel.documents import Documents
 from shared.kernel.ids import LotId, OperationId, Uid, fingerprint, new_id, operation_id
@@ -16,11 +18,16 @@ from shared.kernel.settings import SigningKey
 from shared.ledger.commands import Grant
 from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
+from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.chat_model import HELLO, ScriptedChatModel
 from shared.platform.memory.clock import ManualClock
 from shared.sagas.chat_turn import Answer, ChatTurn, Delta, Done, TurnEvent, TurnRequest
+from shared.sagas.ending import COUNTING_ERROR
+from shared.sagas.reading_on import ReadingOn
 from shared.sagas.running_calls import RunningCalls
 from tests.support.indexes import stored
+from tests.support.processes import wait_for
 
 ANN = Uid("ann")
 KEYS = KeyRing((SigningKey(kid="k1", seed=b"1" * 32),))
@@ -47,8 +54,12 @@ class World:
     tariff: Tariff = field(default_factory=lambda: Tariff(credits_per_usd=100))
     ping_seconds: float = 5.0
     chat_model: ChatModel | None = None
+    profile: str = "openai"
 
     def __post_init__(self) -> None:
+        self.alerts = MemoryAlerts()
+        self.reading_on = ReadingOn()
+        self.profiles = UpstreamProfiles({"default": PROFILES[self.profile]})
         self.upstream = ScriptedChatModel(self.scripts)
         self.catalogue = Catalogue(self.documents, self.clock)
         if self.catalogue.read("cheap") is None:
@@ -56,6 +67,7 @@ class World:
         self.conversations = Conversations(self.documents, self.clock)
         self.preferences = Preferences(self.documents)
         self.ledger = Ledger(self.documents, self.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900)
+        self.losses = Losses(self.documents, self.alerts, self.clock)
         self.turn = self.chat_turn(self.documents)
 
     def chat_turn(
@@ -74,6 +86,9 @@ class World:
             default_model="cheap",
             calls=calls,
             ping_seconds=self.ping_seconds,
+            profiles=self.profiles,
+            reading_on=self.reading_on,
+            losses=Losses(documents, self.alerts, self.clock),
         )
 
     def on(self, documents: Documents, **options: Any) -> ChatTurn:
@@ -121,6 +136,10 @@ class World:
         """A turn to its end."""
         return answer_of(self.run(conversation, content, **fields))
 
+    def read_on(self) -> None:
+        """Wait until no call is read on any more."""
+        wait_for(lambda: not self.reading_on.taken, what="the calls that are read on")
+
     def spent(self, before: int, uid: Uid = ANN) -> int:
         """How much less than `before` there is now, held credits included."""
         return before - self.ledger.balance(uid).total
@@ -129,6 +148,11 @@ class World:
         """What the journal says was charged, oldest first."""
         entries = self.ledger.history(uid, before=None, limit=100, kinds=frozenset({"charge"})).items
         return [-entry.amount for entry in reversed(entries)]
+
+
+def cautious(tokens: int) -> int:
+    """A count with the error of counting, as a charge without a report has it."""
+    return ceil(tokens * (1 + COUNTING_ERROR))
 
 
 def answer_of(events: Generator[TurnEvent, None, None]) -> Answer:

@@ -12,6 +12,7 @@ from shared.ai.passthrough import Passthroughs
 from shared.kernel.documents import Documents
 from shared.kernel.ids import OperationId, Uid, fingerprint, new_id, operation_id
 from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
 from shared.platform.memory.passthrough import ScriptedPassthrough
 from shared.sagas.openai_call import Answered, CallEvent, CallRequest, OpenAICall
 from tests.support.chat import ANN, KEYS, World
@@ -42,6 +43,9 @@ class Door:
             clock=world.clock,
             default_model="cheap",
             ping_seconds=world.ping_seconds,
+            profiles=world.profiles,
+            reading_on=world.reading_on,
+            losses=Losses(documents, world.alerts, world.clock),
         )
 
     def request(

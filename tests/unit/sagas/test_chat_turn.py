@@ -24,7 +24,7 @@ from shared.ledger.commands import Freeze
 from shared.ledger.errors import AccountFrozen, InsufficientCredits
 from shared.platform.memory.chat_model import says
 from shared.sagas.chat_turn import Delta, Done, Ping, TurnEvent
-from tests.support.chat import ANN, CHEAP, CREDIT, World, answer_of, end_of, text_of
+from tests.support.chat import ANN, CHEAP, CREDIT, World, answer_of, cautious, end_of, text_of
 
 WORDS = [" one", " two", " three", " four", " five"]
 INPUT = prompt_expected(["Hello?"])
@@ -231,17 +231,17 @@ def test_the_price_is_the_one_when_the_hold_was_placed(world):
     }
 
 
-def test_before_anything_is_known_a_piece_is_taken_for_a_token():
+def test_missing_usage_is_counted_alike_however_the_text_was_cut():
     pieces = ["zigzagging", " - ", "vowelless"]
     one_by_one, all_at_once = World(scripts=[says(*pieces)]), World(scripts=[says("".join(pieces))])
 
     answers = [world.ask(world.conversation(world.user())) for world in (one_by_one, all_at_once)]
 
     assert counted(pieces) == 6
-    assert [answer.usage.output_tokens for answer in answers] == [3, 3]
+    assert [answer.usage.output_tokens for answer in answers] == [cautious(6), cautious(6)]
 
 
-def test_later_it_is_counted_as_the_upstream_counts():
+def test_no_charge_follows_what_was_learned_of_other_answers():
     words = ["improbability "] * 8
     script = says(*words, usage=usage(9, 12))
     world = World(scripts=[script, says(*words)])
@@ -249,7 +249,10 @@ def test_later_it_is_counted_as_the_upstream_counts():
 
     answers = [world.ask(conversation) for _ in range(2)]
 
-    assert [(answer.usage.output_tokens, answer.is_estimated) for answer in answers] == [(12, False), (12, True)]
+    assert [(answer.usage.output_tokens, answer.is_estimated) for answer in answers] == [
+        (12, False),
+        (cautious(counted(words)), True),
+    ]
 
 
 def test_missing_usage_is_counted_here_and_says_so():
@@ -257,8 +260,8 @@ def test_missing_usage_is_counted_here_and_says_so():
 
     answer = world.ask(world.conversation(world.user()))
 
-    assert (answer.usage, answer.is_estimated) == (usage(INPUT, counted(WORDS)), True)
-    assert answer.cost == world.spent(CREDIT) == price(INPUT, counted(WORDS))
+    assert (answer.usage, answer.is_estimated) == (usage(cautious(INPUT), cautious(counted(WORDS))), True)
+    assert answer.cost == world.spent(CREDIT) == price(cautious(INPUT), cautious(counted(WORDS)))
 
 
 def test_a_reported_zero_is_honoured():
@@ -282,7 +285,7 @@ def test_an_early_report_does_not_hide_what_came_after_it():
 
     answer = world.ask(world.conversation(world.user()))
 
-    assert (answer.usage, answer.is_estimated) == (usage(9, counted(WORDS)), True)
+    assert (answer.usage, answer.is_estimated) == (usage(9, cautious(counted(WORDS))), True)
 
 
 def test_a_free_model_costs_nothing_also_those_who_have_nothing():
@@ -410,7 +413,7 @@ def test_a_failure_in_the_middle_is_told_and_what_was_delivered_is_kept_and_char
     kept = world.conversations.messages(ANN, conversation.id).items[0]
 
     assert (kept.content, kept.finish_reason, kept.is_estimated) == (" one two", "error", True)
-    assert world.spent(CREDIT) == kept.cost == price(INPUT, counted([" one two"]))
+    assert world.spent(CREDIT) == kept.cost == price(cautious(INPUT), cautious(counted([" one two"])))
     assert world.ledger.balance(ANN).held == 0
 
 
@@ -560,7 +563,8 @@ def test_silence_is_filled_with_pings():
 
 @pytest.mark.parametrize("delivered", range(1, len(WORDS) + 1))
 def test_a_client_that_leaves_pays_for_what_it_got(delivered):
-    world = World(scripts=[[*map(TextDelta, WORDS), 30.0, Finished("stop"), UsageReport(usage(12, 5))]])
+    said = [*map(TextDelta, WORDS)]
+    world = World(scripts=[[*said[:delivered], 30.0, *said[delivered:], Finished("stop"), UsageReport(usage(12, 5))]])
     conversation = world.conversation(world.user())
     events = world.run(conversation)
     for _ in range(delivered):
@@ -570,7 +574,7 @@ def test_a_client_that_leaves_pays_for_what_it_got(delivered):
 
     kept = world.conversations.messages(ANN, conversation.id).items[0]
     assert (kept.content, kept.finish_reason) == ("".join(WORDS[:delivered]), "disconnected")
-    assert world.spent(CREDIT) == kept.cost == price(INPUT, counted(WORDS[:delivered]))
+    assert world.spent(CREDIT) == kept.cost == price(cautious(INPUT), cautious(counted(WORDS[:delivered])))
     assert world.ledger.balance(ANN).held == 0
     assert world.upstream.streams[0].is_aborted
     assert world.ledger.verify(ANN) == []
@@ -584,7 +588,7 @@ def test_a_client_that_leaves_before_the_first_word_pays_for_what_it_asked():
 
     events.close()
 
-    assert world.spent(CREDIT) == price(INPUT, 0)
+    assert world.spent(CREDIT) == price(cautious(INPUT), 0)
     assert world.conversations.messages(ANN, conversation.id).items[0].content == ""
 
 

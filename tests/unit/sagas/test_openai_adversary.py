@@ -46,6 +46,7 @@ def test_whatever_happens_meanwhile_the_books_are_right_and_the_same_key_says_th
         events.close()
     with suppress(DomainError):
         list(events)
+    door.world.read_on()
     charges = door.world.charges()
 
     again = [told(door, choices) for _ in range(2)]

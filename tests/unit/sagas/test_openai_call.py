@@ -21,7 +21,7 @@ from shared.ledger.commands import BudgetClaim
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.platform.memory.passthrough import Scripted, chunk, completion, embeddings, response, usage_chunk
 from shared.sagas.openai_call import Answered, Piece
-from tests.support.chat import ANN, CHEAP, CREDIT
+from tests.support.chat import ANN, CHEAP, CREDIT, cautious
 from tests.support.faults import Crash, Dying, FaultyDocuments
 from tests.support.openai import Door, answer_of, content_of
 
@@ -128,8 +128,8 @@ def test_an_upstream_that_does_not_know_the_limit_gives_no_answers_away(name, pi
     assert len((content_of(answered) or "").split()) < 3 * 10 + 20
     assert answered.answer["choices"][0]["finish_reason"] == "length"
     assert "ended_by" not in answered.answer["credits"]
-    assert answered.cost <= 100 * INPUT + 200 * 10
-    assert door.upstream.streams[0].is_aborted or pieces == 1
+    assert answered.cost <= 100 * cautious(INPUT) + 200 * 10
+    assert door.upstream.streams[0].is_aborted or pieces == 1 or not is_streamed
     check_books(door)
 
 
@@ -250,7 +250,7 @@ def test_a_reported_zero_is_honoured_and_nonsense_is_no_report():
     assert free.ask().cost == 0
     answered = bad.ask()
     assert answered.answer["credits"]["estimated"] is True
-    assert answered.cost == 100 * INPUT + 200
+    assert answered.cost == 100 * cautious(INPUT) + 200 * cautious(1)
     check_books(bad)
 
 
@@ -331,7 +331,7 @@ def test_a_cap_is_counted_and_never_crossed():
 
 
 def test_a_client_that_leaves_pays_for_what_it_got():
-    door = Door(*completion(" one", " two")[:2], 30.0)
+    door = Door(*completion(" one")[:2], 30.0)
     door.world.user()
     events = door.run()
     told = [next(events), next(events)]
@@ -340,12 +340,12 @@ def test_a_client_that_leaves_pays_for_what_it_got():
 
     assert [isinstance(each, Piece) for each in told] == [True, True]
     assert door.upstream.streams[0].is_aborted
-    assert door.world.charges() == [100 * INPUT + 200]
+    assert door.world.charges() == [100 * cautious(INPUT) + 200 * cautious(1)]
     check_books(door)
 
 
 def test_a_client_that_left_finds_what_it_had_got_with_the_same_key():
-    door = Door(*completion(" one", " two")[:2], 30.0)
+    door = Door(*completion(" one")[:2], 30.0)
     door.world.user()
     events = door.run(key="k")
     next(events), next(events)
@@ -371,7 +371,7 @@ def test_who_left_before_the_first_word_finds_an_answer_that_says_nothing(is_str
 
     assert [choice["finish_reason"] for choice in again.answer["choices"]] == ["length"]
     assert (content_of(again), again.answer["credits"]["ended_by"]) == ("None", "disconnected")
-    assert [again.cost] == door.world.charges() == [100 * INPUT]
+    assert [again.cost] == door.world.charges() == [100 * cautious(INPUT)]
     assert len(door.upstream.requests) == 1
     check_books(door)
 

@@ -1,0 +1,68 @@
+"""Reading on: answers that nobody waits for any more are read to their report, on threads of their own."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
+from shared.kernel.ids import Uid
+
+READING_ON_MAX = 64
+"""An instance reads on at most this many calls at once; each takes up to two threads and one connection."""
+READING_ON_PER_USER_MAX = 16
+
+
+class ReadingOn:
+    """The room for calls that are read on. Safe to share between threads."""
+
+    def __init__(self, most: int = READING_ON_MAX, most_per_user: int = READING_ON_PER_USER_MAX) -> None:
+        self._most = most
+        self._most_per_user = most_per_user
+        self._lock = threading.Lock()
+        self._by_user = Counter[Uid]()
+
+    def take(self, uid: Uid) -> "Place | None":
+        """Return a place for one call of this user, or None if the instance or the user has no room left."""
+        with self._lock:
+            if self._by_user.total() >= self._most or self._by_user[uid] >= self._most_per_user:
+                return None
+            self._by_user[uid] += 1
+        return Place(lambda: self._leave(uid))
+
+    @property
+    def taken(self) -> int:
+        """How many places are taken."""
+        with self._lock:
+            return self._by_user.total()
+
+    def _leave(self, uid: Uid) -> None:
+        with self._lock:
+            self._by_user[uid] -= 1
+            if not self._by_user[uid]:
+                del self._by_user[uid]
+
+
+class Place:
+    """Room for one call: begin the reading, or give the room back."""
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave = leave
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Run `work` on a thread of its own. A failure is logged: the call's hold then ends by its time."""
+        threading.Thread(target=self._run, args=(work,), name="reading on", daemon=True).start()
+
+    def give_back(self) -> None:
+        """Leave without reading."""
+        self._leave()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except DomainError as error:
+            log("not_read_on", "WARNING", code=error.code)
+        except Exception as error:  # noqa: BLE001  # nobody else hears of it
+            log("not_read_on", "ERROR", error=type(error).__name__)
+        finally:
+            self._leave()

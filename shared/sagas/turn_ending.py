@@ -1,0 +1,272 @@
+"""Ending a metered turn before its answer is over, or without a report: what is charged, and who reads on.
+
+See `shared.sagas.ending` for the law. Before a call is read on, what it can cost at most is written down in its hold:
+the instance may stop running once its caller has left, and then the hold's time charges that much.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from typing import Any
+
+from shared.ai.conversations import CONTENT_BYTES_MAX
+from shared.ai.ports import ChatEvent, TextDelta, UpstreamTimedOut, UpstreamUnavailable
+from shared.ai.profiles import UpstreamProfiles
+from shared.ai.turns import Settled
+from shared.kernel.clock import SECOND
+from shared.kernel.documents import PreconditionFailed
+from shared.kernel.errors import DomainError, StillRunning
+from shared.kernel.events import log
+from shared.kernel.money import Micro
+from shared.ledger.errors import HoldResolved
+from shared.ledger.holding import Holding, WrittenDown
+from shared.sagas.chat_reading import Ended, Reading, ReadingWhole, Silence
+from shared.sagas.chat_reply import CREDIT_LIMIT, DISCONNECTED, FAILED, Reply
+from shared.sagas.ending import Ending, Sight, ending_of
+from shared.sagas.reading_on import Place, ReadingOn
+from shared.sagas.turn_keeping import PlanT, RecordT, Run, TurnKeeping, owing
+
+ANSWER_BYTES_MAX = CONTENT_BYTES_MAX
+READ_ON_PART_OF_LIFETIME = 2
+"""A call is read on for half of its hold's lifetime at most, so that the hold is there to be charged."""
+
+
+class TurnEnding(TurnKeeping[PlanT, RecordT]):
+    """See the module."""
+
+    def __init__(self, *, profiles: UpstreamProfiles, reading_on: ReadingOn, ping_seconds: float, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._profiles = profiles
+        self._reading_on = reading_on
+        self._ping_seconds = ping_seconds
+
+    @abstractmethod
+    def _delivered(self, run: Run[PlanT], event: TextDelta, text: str) -> Iterable[object]:
+        """What the client gets of a piece that is paid for."""
+
+    def _passed(self, run: Run[PlanT], event: ChatEvent) -> Iterable[object]:
+        """What the client gets of an event that is no text."""
+        return ()
+
+    def _end(
+        self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, *, is_over: bool
+    ) -> tuple[RecordT, Settled]:
+        """End a call whose caller waits for its end. What the provider reports later corrects the record's cost."""
+        ending = self._ending(run, reply, reading, is_over=is_over)
+        if ending is Ending.READ_ON and (told := self._settling(run, reply, reading)) is not None:
+            return told
+        self._charge(run, reply, reading, ending)
+        return self._keep(run, reply)
+
+    def _end_unheard(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> None:
+        """End a call whose caller has left. What is read on is kept as the answer, as it is paid for.
+
+        Nobody hears of a failure here; what is held then ends by itself.
+        """
+        try:
+            ending = self._ending(run, reply, reading, is_over=False)
+            if ending is Ending.READ_ON and self._is_read_for_the_record(run, reply, reading):
+                return
+            reply.finish_reason = DISCONNECTED
+            self._charge(run, reply, reading, ending)
+            self._keep(run, reply)
+        except DomainError as error:
+            log("turn_not_kept", "WARNING", hold_id=run.hold.id, code=error.code)
+
+    def _end_failed(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, error: DomainError) -> None:
+        """End a call that its provider, or our time limit, has cut.
+
+        If nothing was delivered, a failure of the provider costs the user nothing, unless too many of this user's calls
+        have failed. Otherwise the call is charged, and what was delivered is kept.
+        """
+        is_undelivered = reply.is_empty or not run.plan.request.is_streamed
+        ending = self._ending(run, reply, reading, is_over=False, is_readable=False)
+        self._charge(run, reply, reading, ending)
+        if not is_undelivered:
+            reply.finish_reason = FAILED
+            self._keep(run, reply)
+        elif isinstance(error, UpstreamTimedOut) or self._is_failure_charged(run, reply, error):
+            run.hold.capture(reply.cost, reply.usage.counts)
+        else:
+            run.hold.release()
+
+    def _is_failure_charged(self, run: Run[PlanT], reply: Reply, error: DomainError) -> bool:
+        """True if a provider's failure is charged to this user; otherwise it is counted, if anything was generated."""
+        if not isinstance(error, UpstreamUnavailable) or not (reply.is_touched or error.has_begun):
+            return False
+        if self._losses is not None and self._losses.are_failures_charged(run.uid):
+            return True
+        self._bear(run, "provider_failed", reply.cost)
+        return False
+
+    # Deciding ------------------------------------------------------------------------------------------------------
+
+    def _ending(
+        self,
+        run: Run[PlanT],
+        reply: Reply,
+        reading: Reading | ReadingWhole,
+        *,
+        is_over: bool,
+        is_readable: bool = True,
+    ) -> Ending:
+        """Decide by what was seen. A call that has met its bound is not read on."""
+        plan = run.plan
+        sight = Sight(
+            is_over=is_over or reply.is_finished,
+            is_readable=is_readable and reading.is_open and not reply.is_cut,
+            is_reported=not reply.is_estimated,
+            is_streamed=not run.is_whole,
+            has_hidden_output=plan.model.is_reasoning,
+            is_input_bounded=plan.prompt.is_input_counted,
+            is_output_counted=plan.choices == 1,
+            is_behind=reading.is_behind and not reply.is_overrun,
+        )
+        return ending_of(sight, self._profiles.of(plan.model.upstream))
+
+    def _charge(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, ending: Ending) -> None:
+        """End the reading, and decide what is charged. What came and was not delivered was generated, too."""
+        for event in reading.rest():
+            reply.overhear(event)
+        if reply.is_finished and not reply.is_estimated:
+            ending = Ending.REPORTED
+        if ending is Ending.REPORTED:
+            reply.charge(None)
+        elif ending is Ending.COUNTED:
+            reply.charge_counted(at_most=run.hold.held)
+        else:
+            reply.charge(run.bound)
+
+    # Reading on ----------------------------------------------------------------------------------------------------
+
+    def _settling(
+        self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole
+    ) -> tuple[RecordT, Settled] | None:
+        """Store the record at once, with the most that it can cost, and read on. None if there is no room for that."""
+        place = self._reading_on.take(run.uid)
+        written = self._written_down(run, place)
+        if place is None or written is None:
+            return None
+        reply.charge(written.amount)
+        reply.settles_by = self._clock.now() + int(run.hold.lifetime_seconds * SECOND)
+        try:
+            kept = self._kept(run, reply)
+            with owing(run):
+                self._store(run, kept, written.amount)
+        except BaseException:
+            place.give_back()
+            raise
+        self._begin(run, reading, place, lambda: self._settle_later(run, reply, reading, kept.record))
+        cost = Micro(written.amount + run.paid_before)
+        balance = written.balance
+        return kept.record, Settled(cost=cost, available=balance.available, held=balance.held, at_most=cost)
+
+    def _settle_later(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, record: RecordT) -> None:
+        """Read to the report, charge it, and correct the record that was stored before."""
+        reply.charge(None)
+        self._read_and_charge(run, reply, reading)
+        charge = Micro(max(0, reply.cost - run.paid_before))
+        try:
+            captured = run.hold.capture(
+                charge,
+                reply.usage.counts,
+                lambda charged: self._corrected(record, Micro(charged.amount + run.paid_before), reply),
+            )
+        except (PreconditionFailed, HoldResolved):
+            captured = self._captured(run, charge, reply.usage)
+        cost = Micro(captured.amount + run.paid_before)
+        run.claim.finish(Settled(cost=cost, available=captured.balance.available, held=captured.balance.held))
+        self._note_end(run, reply, cost)
+
+    def _is_read_for_the_record(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
+        """Begin to read the rest of an answer that nobody waits for. False if there is no room for that."""
+        place = self._reading_on.take(run.uid)
+        if place is None or self._written_down(run, place) is None:
+            return False
+
+        def work() -> None:
+            if self._read_and_charge(run, reply, reading):
+                reply.name_the_end(is_short_of_credits=run.output_cap < run.plan.prompt.output_at_most)
+            else:
+                reply.finish_reason = DISCONNECTED
+            self._keep(run, reply)
+
+        self._begin(run, reading, place, work)
+        return True
+
+    def _written_down(self, run: Run[PlanT], place: Place | None) -> WrittenDown | None:
+        """Write down what the call can cost. None if there is no place, or if the hold cannot say so."""
+        if place is None:
+            log("not_read_on", "WARNING", hold_id=run.hold.id, code="no_room")
+            return None
+        try:
+            return run.hold.write_down(run.plan.bound(run.output_cap))
+        except DomainError as error:
+            log("not_read_on", "WARNING", hold_id=run.hold.id, code=error.code)
+            place.give_back()
+            return None
+
+    def _begin(self, run: Run[PlanT], reading: Reading | ReadingWhole, place: Place, work: Callable[[], None]) -> None:
+        """Go on with this call on a thread of its own, which owns the reading, the hold and the claim from now on."""
+        reading.hand_over()
+        run.unowed.pop_all()
+        owned = run.owned.pop_all()
+
+        def all_of_it() -> None:
+            with owned, closing(reading):
+                work()
+
+        place.begin(all_of_it)
+
+    def _read_and_charge(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
+        """Read to the report or to the bound, and let the reply say what is charged. True if the answer is over."""
+        is_over = self._is_read_to_its_end(run, reply, reading)
+        self._charge(run, reply, reading, self._ending(run, reply, reading, is_over=is_over, is_readable=False))
+        return is_over
+
+    def _is_read_to_its_end(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
+        """Read without delivering, bounded by what is held and by its time. True if the provider ended the answer.
+
+        Raises StillRunning if another attempt has taken over.
+        """
+        deadline = self._clock.monotonic() + run.hold.lifetime_seconds / READ_ON_PART_OF_LIFETIME
+        silence_seconds = min(self._ping_seconds, run.hold.silence_seconds_max)
+        while not isinstance(event := reading.next(silence_seconds), Ended):
+            if run.claim.is_lost:
+                raise StillRunning
+            if self._clock.monotonic() >= deadline:
+                return reply.is_finished
+            if isinstance(event, Silence):
+                run.hold.accrue(reply.cost)
+            elif not isinstance(event, TextDelta):
+                reply.note(event)
+                _exhaust(self._passed(run, event))
+            elif cut_by(text := clean(event.text), run.hold, reply):
+                return False
+            else:
+                reply.deliver(text)
+                _exhaust(self._delivered(run, event, text))
+        return reply.is_finished or (event.error is None and not reply.is_estimated)
+
+
+def cut_by(text: str, hold: Holding, reply: Reply) -> str | None:
+    """Return a finish reason if `text` must not be delivered, else None.
+
+    `credit_limit`: the balance does not cover this text. `length`: the text exceeds the requested or storable size.
+    """
+    if not hold.accrue(reply.cost_with(text)):
+        reply.is_cut = True
+        return CREDIT_LIMIT
+    reply.is_cut = reply.is_overrun or reply.size_bytes + len(text.encode()) > ANSWER_BYTES_MAX
+    return "length" if reply.is_cut else None
+
+
+def clean(text: str) -> str:
+    """Return the text as it can be stored: some upstreams cut a surrogate pair in two."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _exhaust(events: Iterable[object]) -> None:
+    """Take in what nobody is told of."""
+    for _ in events:
+        pass

@@ -1,0 +1,215 @@
+"""Keeping what came of a metered turn: store the record, charge for it, remember what was told.
+
+Where that can be, it is one commit. Otherwise the record is stored first and paid for then, so that a crash between the
+two is finished by the next call with the same key.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from shared.ai.expectation import Expectation
+from shared.ai.tokens import Usage
+from shared.ai.turns import Claim, Settled
+from shared.kernel.clock import Clock
+from shared.kernel.documents import PreconditionFailed, Write
+from shared.kernel.errors import DomainError, StillRunning
+from shared.kernel.events import log
+from shared.kernel.ids import Uid, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.errors import HoldResolved
+from shared.ledger.holding import Captured, Holding
+from shared.ledger.losses import Cause, Losses
+from shared.sagas.chat_recovery import TurnRecovery
+from shared.sagas.chat_reply import Reply
+from shared.sagas.metered import Metered
+
+APPEND_ATTEMPTS_MAX = 3
+
+PlanT = TypeVar("PlanT", bound=Metered)
+RecordT = TypeVar("RecordT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept(Generic[RecordT]):
+    """What is kept of an answer: its record, the id by which it is found again, and the writes that store it."""
+
+    id: str
+    record: RecordT
+    writes: Sequence[Write] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Generic[PlanT]):
+    """One attempt at a turn: its plan, the credits it holds, its right to finish.
+
+    `paid_before`: what crashed attempts have cost (µcr), which is not to be paid again. `output_cap`: the most output
+    tokens that the provider may generate. `is_whole`: the answer comes in one piece. `unowed` ends the hold, and
+    `owned` the claim; both are emptied when somebody else goes on with them.
+    """
+
+    plan: PlanT
+    hold: Holding
+    claim: Claim
+    paid_before: Micro
+    output_cap: int
+    is_whole: bool
+    unowed: ExitStack
+    owned: ExitStack
+
+    @property
+    def uid(self) -> Uid:
+        """Whose turn it is."""
+        return self.plan.request.uid
+
+    @property
+    def bound(self) -> Micro:
+        """The most that the call can have cost, as far as it is held."""
+        return Micro(min(self.hold.held, self.plan.bound(self.output_cap)))
+
+
+class TurnKeeping(ABC, Generic[PlanT, RecordT]):
+    """See the module. A kind of turn says what is kept."""
+
+    def __init__(
+        self, *, recovery: TurnRecovery, expectation: Expectation, losses: Losses | None, clock: Clock
+    ) -> None:
+        self._recovery = recovery
+        self._expectation = expectation
+        self._losses = losses
+        self._clock = clock
+
+    @abstractmethod
+    def _kept(self, run: Run[PlanT], reply: Reply) -> Kept[RecordT]:
+        """What is kept of the answer."""
+
+    def _still_wanted(self, run: Run[PlanT], writes: Sequence[Write]) -> Sequence[Write]:
+        """What to write after a precondition of `writes` failed."""
+        return writes
+
+    def _costed(self, record: RecordT, cost: Micro) -> RecordT:
+        """The record, once it is known what was charged for it."""
+        return record
+
+    def _corrected(self, record: RecordT, cost: Micro, reply: Reply) -> Sequence[Write]:
+        """What corrects a stored record, once the provider has reported what the turn used."""
+        return ()
+
+    def _learned(self, run: Run[PlanT], reply: Reply) -> None:
+        """The answer ended by itself, and its length is known."""
+        self._expectation.learn(run.plan.model, reported=reply.usage.output_tokens, counted=reply.counted)
+
+    def _keep(self, run: Run[PlanT], reply: Reply) -> tuple[RecordT, Settled]:
+        """Store the record and charge for it, in one commit.
+
+        Where that cannot be, the record is stored and then paid for: a crash between the two is finished by whoever
+        takes over. What a crashed attempt at this turn had cost is not charged again.
+        """
+        charge = Micro(max(0, reply.cost - run.paid_before))
+        kept = self._kept(run, reply)
+        with owing(run):
+            captured = self._stored_and_captured(run, kept, charge, reply.usage)
+            if captured is None:
+                self._store(run, kept, charge)
+        if captured is None:
+            captured = self._captured(run, charge, reply.usage)
+        cost = Micro(captured.amount + run.paid_before)
+        record = self._costed(kept.record, cost)
+        settled = Settled(cost=cost, available=captured.balance.available, held=captured.balance.held)
+        settled = run.claim.finish(settled)
+        self._note_end(run, reply, settled.cost)
+        if reply.finish_reason == "stop" and not reply.is_estimated and run.plan.is_telling:
+            self._learned(run, reply)
+        return record, settled
+
+    def _stored_and_captured(
+        self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro, usage: Usage
+    ) -> Captured | None:
+        """Both in one commit, the turn with them. None: nothing was done, as the hold or what it builds on changed."""
+        try:
+            with run.claim.settling(
+                kept.writes, message_id=kept.id, charge=charge, paid_before=run.paid_before
+            ) as settle:
+                return run.hold.capture(
+                    charge,
+                    usage.counts,
+                    lambda charged: settle(
+                        Settled(
+                            cost=Micro(charged.amount + run.paid_before),
+                            available=charged.available,
+                            held=charged.held,
+                        )
+                    ),
+                )
+        except (PreconditionFailed, HoldResolved):
+            return None
+
+    def _store(self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro) -> None:
+        """In one commit with the turn."""
+        writes = kept.writes
+        for attempt in range(APPEND_ATTEMPTS_MAX):
+            try:
+                run.claim.append(writes, message_id=kept.id, charge=charge, paid_before=run.paid_before)
+                return
+            except PreconditionFailed:
+                if attempt == APPEND_ATTEMPTS_MAX - 1:
+                    raise
+                writes = self._still_wanted(run, writes)
+
+    def _captured(self, run: Run[PlanT], charge: Micro, usage: Usage) -> Captured:
+        """Charge. A hold that ended before (its time was up) took what had accrued, and that is all there will be."""
+        try:
+            return run.hold.capture(charge, usage.counts)
+        except HoldResolved:
+            return self._recovery.captured_before(run.uid, run.hold.id)
+
+    def _note_end(self, run: Run[PlanT], reply: Reply, cost: Micro) -> None:
+        limit, usage = run.plan.prompt.output_at_most, reply.usage
+        if usage.output_tokens > limit and not reply.is_estimated:
+            # Ours to bear, and for an operator to know: the model's document, or its provider, is wrong about limits.
+            log("limit_not_kept", "ERROR", model=run.plan.model.id, limit=limit)
+            beyond = run.plan.rate.price(usage) - run.plan.rate.price(usage.within(limit))
+            self._bear(run, "limit_not_kept", beyond)
+        log(
+            "chat_turn_captured",
+            uid=run.uid,
+            hold_id=run.hold.id,
+            model=run.plan.model.id,
+            finish_reason=reply.finish_reason,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            estimated=reply.is_estimated,
+            cost=cost,
+        )
+
+    def _bear(self, run: Run[PlanT], cause: Cause, amount: int) -> None:
+        """Count what the platform bears of this call. Failing to count it fails nothing."""
+        if self._losses is None:
+            return
+        operation = operation_id("call", run.hold.id)
+        try:
+            self._losses.bear(
+                run.uid,
+                operation=operation,
+                cause=cause,
+                amount=amount,
+                model=run.plan.model.id,
+                principal=run.plan.request.principal,
+            )
+        except DomainError as error:
+            log("loss_not_counted", "ERROR", hold_id=run.hold.id, cause=cause, amount=amount, code=error.code)
+
+
+@contextmanager
+def owing(run: Run[PlanT]) -> Iterator[None]:
+    """Once a record is stored, or may be, the hold is left to be captured: by us, by who takes over, or by time."""
+    try:
+        yield
+    except (StillRunning, PreconditionFailed):
+        raise
+    except BaseException:
+        run.unowed.pop_all()
+        raise
+    run.unowed.pop_all()
