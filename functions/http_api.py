@@ -7,6 +7,8 @@ import threading
 from flask import Flask, Request, Response
 from flask.typing import ResponseReturnValue
 
+from functions.serving import serve_patiently
+
 COLLECT_AFTER_ALLOCATIONS = 50_000
 
 _lock = threading.Lock()
@@ -45,5 +47,6 @@ def _collect_rarely() -> None:
 
 
 if os.environ.get("FUNCTION_TARGET") == "api":
+    serve_patiently()
     # An instance that is this function says at start, not at the first request, which of its settings is wrong.
     _application()

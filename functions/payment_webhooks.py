@@ -1,8 +1,16 @@
 """Providers' webhooks: verify the raw bytes, remember what they announce, acknowledge only what is remembered."""
 
-from flask import Request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+import json
+import os
+from collections.abc import Iterator
 
+from flask import Request
+from werkzeug.exceptions import HTTPException
+
+from functions.http.addresses import client_address
+from functions.http.errors import TooManyRequests
+from functions.http.uploads import BodyTooSlow, InstanceBusy, Uploads
+from functions.serving import serve_patiently
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
 from shared.kernel.errors import DomainError
@@ -10,8 +18,12 @@ from shared.kernel.events import log
 from shared.payments.ports import WebhookRefused, Webhooks
 
 BODY_BYTES_MAX = 512 * 1024
-PIECE_BYTES = 64 * 1024
-Answer = tuple[dict[str, str], int, dict[str, str]]
+THREADS_DEFAULT = "16"
+STATUS_BY_ERROR = {BodyTooSlow: 408, TooManyRequests: 429, InstanceBusy: 503}
+Answer = tuple[dict[str, str] | Iterator[str], int, dict[str, str]]
+
+
+_uploads = Uploads(int(os.environ.get("THREADS", THREADS_DEFAULT)))
 
 
 def stripe_webhook(request: Request) -> Answer:
@@ -29,11 +41,13 @@ def paypal_webhook(request: Request) -> Answer:
 def receive(provider: str, request: Request, services: Services, webhooks: Webhooks) -> Answer:
     """2xx says that the event is stored, and nothing else is said with it; whatever is in doubt is to come again."""
     if request.method != "POST":
-        return _answer("method_not_allowed", 405, Allow="POST")
+        return _unread(request, "method_not_allowed", 405, Allow="POST")
     try:
-        raw = _read(request)
+        raw = _read(request, services)
     except HTTPException as error:  # too large, or cut off on its way
-        return _answer("body_not_read", error.code or 400)
+        return _unread(request, "body_not_read", error.code or 400)
+    except (BodyTooSlow, TooManyRequests, InstanceBusy) as error:
+        return _unread(request, error.code, STATUS_BY_ERROR[type(error)])
     try:
         notice = webhooks.verify(raw, dict(request.headers))
         services.inbox.store(notice)
@@ -46,20 +60,25 @@ def receive(provider: str, request: Request, services: Services, webhooks: Webho
     return _answer("stored", 200)
 
 
-def _read(request: Request) -> bytes:
-    """Return the body. Reads a larger one to its end, keeping BODY_BYTES_MAX: an answer sent earlier would be lost.
+def _read(request: Request, services: Services) -> bytes:
+    """Return the body. Raises what `Uploads.receive` raises."""
+    return _uploads.receive(request, BODY_BYTES_MAX, client_address(request, services.settings.client_address_from))
 
-    Raises RequestEntityTooLarge.
+
+def _unread(request: Request, code: str, status: int, **headers: str) -> Answer:
+    """Answer a request whose body was not read. Most of what still comes is read first: proxies fail otherwise.
+
+    The answer is a stream: before any other, the framework would wait for the rest of the body, without a limit.
     """
-    pieces, size = list[bytes](), 0
-    while piece := request.stream.read(PIECE_BYTES):
-        size += len(piece)
-        if size <= BODY_BYTES_MAX:
-            pieces.append(piece)
-    if size > BODY_BYTES_MAX:
-        raise RequestEntityTooLarge
-    return b"".join(pieces)
+    if not _uploads.drain(request):
+        headers["Connection"] = "close"
+    told = {"code": code}
+    return iter([json.dumps(told)]), status, {"Content-Type": "application/json", **headers}
 
 
 def _answer(code: str, status: int, **headers: str) -> Answer:
     return {"code": code}, status, headers
+
+
+if os.environ.get("FUNCTION_TARGET") in {"stripe_webhook", "paypal_webhook"}:
+    serve_patiently()

@@ -3,31 +3,28 @@
 import json
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask, Response, g, request
 from marshmallow import Schema
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
-from werkzeug.wsgi import LimitedStream
 
 from functions.http import auth, bodies, idempotency, limits, means
+from functions.http.addresses import client_address
 from functions.http.cors import Origins
 from functions.http.errors import NoSuchPath
 from functions.http.openai_errors import OPENAI_PREFIX, error_response
 from functions.http.problems import problem_response
 from functions.http.routes import PREFIX, Call, Reply, Route
 from functions.http.table import ROUTES
+from functions.http.uploads import Uploads, limit_writing
 from shared.bootstrap import Services
-from shared.kernel.ids import is_safe_id, new_id
+from shared.kernel.ids import fingerprint, is_safe_id, new_id
 from shared.kernel.money import format_credits
+from shared.users.ports import Unauthenticated
 from shared.users.principal import Principal
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-DRAIN_BYTES_MAX = 4 * bodies.MAX_BODY_BYTES
-"""How much of an unread body is read before answering, so that a client that still sends hears the answer."""
-DRAIN_CHUNK_BYTES = 64 * 1024
 ALIASES = {PREFIX: ("/", f"{PREFIX}/")}
 """Who opens the bare address of the API is shown the same as at its first path."""
 REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -66,10 +63,12 @@ class Gate:
         per_minute = max(limits.CALLS_PER_MINUTE, settings.rate_limit_per_minute)
         burst = max(limits.CALLS_BURST, settings.rate_limit_burst)
         self._calls = limits.Limiter(clock, per_minute=per_minute, burst=burst)
-        self._refusals = limits.Limiter(clock, per_minute=limits.REFUSALS_PER_MINUTE, burst=limits.REFUSALS_BURST)
+        self.uploads = Uploads(settings.threads)
+        self._refusals = limits.Refusals(clock)
 
     def open(self) -> Response | None:
         """Name the request; answer it here if it is a preflight."""
+        limit_writing(request)
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
@@ -82,10 +81,10 @@ class Gate:
     def admit(self, route: Route) -> Principal | None:
         """Who is calling, if the route asks; limited, authorised, and known from now on."""
         if route.access.is_public:
-            self._calls.admit(_address())
+            self._calls.admit(self.address)
             return None
-        self._refusals.check(_address())
-        principal = auth.authenticate(self._services, request, route.access)
+        self._refusals.check(_credential(), self.address)
+        principal = self._authenticated(route)
         login = self._services.logins.ask(principal.uid) if principal.key is not None else None
         self._calls.admit(principal.uid)
         auth.authorise(route, principal)
@@ -95,16 +94,30 @@ class Gate:
             login.confirm()
         return principal
 
+    def _authenticated(self, route: Route) -> Principal:
+        try:
+            return auth.authenticate(self._services, request, route.access)
+        except Unauthenticated:
+            self._refusals.check_address(self.address)
+            raise
+
+    @property
+    def address(self) -> str:
+        """Where the current request comes from."""
+        return client_address(request, self._services.settings.client_address_from)
+
     def close(self, response: Response) -> Response:
         """Finish the headers; read what the client still sends."""
         if response.status_code in REFUSED:
-            self._refusals.count(_address())
+            is_valid = response.status_code == HTTPStatus.FORBIDDEN
+            self._refusals.count(_credential(), self.address, is_valid=is_valid)
         self._origins.allow(response.headers, request.headers.get("Origin"))
         response.headers["X-Request-Id"] = g.request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
         if "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "no-store"
-        _drain()
+        if not self.uploads.drain(request):
+            response.headers["Connection"] = "close"
         return response
 
 
@@ -118,7 +131,7 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
         if not all(is_safe_id(value) for value in path.values()):
             raise NoSuchPath
         asked = bodies.load_query(query, request) if query is not None else {}
-        value, text = _told(services, route, caller, path) if body is not None else ({}, "{}")
+        value, text = _told(services, gate, route, caller, path) if body is not None else ({}, "{}")
         call = Call(
             services=services,
             caller=caller,
@@ -133,10 +146,12 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
     return view
 
 
-def _told(services: Services, route: Route, caller: Principal | None, path: dict[str, str]) -> tuple[Any, str]:
+def _told(
+    services: Services, gate: Gate, route: Route, caller: Principal | None, path: dict[str, str]
+) -> tuple[Any, str]:
     """What the body says. A large one of a caller who could not pay for its answer is not parsed."""
     asked = means.look(services, route, caller, request, _intention(route, caller, path, ""))
-    raw = bodies.receive(request, route.body_bytes_max)
+    raw = gate.uploads.receive(request, route.body_bytes_max, gate.address if caller is None else caller.uid)
     asked.require(len(raw))
     return bodies.read_json(request, raw, route.body_values_max)
 
@@ -161,23 +176,7 @@ def _respond(route: Route, answer: Schema | None, result: Any) -> Response:
     return response
 
 
-def _address() -> str:
-    """The client's address as Google's front end saw it: the last of X-Forwarded-For, which it appends itself."""
-    return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or request.remote_addr or "unknown"
-
-
-def _drain() -> None:
-    with suppress(ClientDisconnected, RequestEntityTooLarge):
-        source = _rest_of_body()
-        left = DRAIN_BYTES_MAX
-        while left > 0 and (chunk := source.read(min(left, DRAIN_CHUNK_BYTES))):
-            left -= len(chunk)
-
-
-def _rest_of_body() -> Any:
-    """What was not read yet. A server that ends the stream by itself may be read to the end, others to the length."""
-    raw = cast("Any", request.environ["wsgi.input"])
-    if "wsgi.input_terminated" in request.environ:
-        return raw
-    length = request.content_length or 0
-    return LimitedStream(raw, length) if length > (request.max_content_length or 0) else request.stream
+def _credential() -> str | None:
+    """A name for what the caller shows; None for a caller who shows nothing."""
+    shown = request.headers.get("Authorization")
+    return fingerprint(shown) if shown else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Request
 from marshmallow import Schema, ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import UnsupportedMediaType
 
 from functions.http.errors import FieldErrors, InvalidRequest, MalformedRequest
 from functions.http.fields import ERRORS_MAX
@@ -19,16 +19,6 @@ WHOLE_BODY = "body"
 NAME_CHARACTERS_MAX = 100
 MESSAGE_CHARACTERS_MAX = 200
 """Names and messages may quote the client, so that an answer is only as long as what it quotes."""
-
-
-def receive(request: Request, bytes_max: int) -> bytes:
-    """Return the body as it came. Raises RequestEntityTooLarge."""
-    # One more than a body may have: a chunked one is cut there, and seen to be too large.
-    request.max_content_length = bytes_max + 1
-    raw = request.get_data(cache=False)
-    if len(raw) > bytes_max:
-        raise RequestEntityTooLarge
-    return raw
 
 
 def read_json(request: Request, raw: bytes, values_max: int = JSON_VALUES_MAX) -> tuple[Any, str]:

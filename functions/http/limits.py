@@ -1,4 +1,4 @@
-"""How much one caller may ask of one instance: reads by user, public pages and refusals by address.
+"""How much one caller may ask of one instance: reads by user, public pages by address, refusals by both.
 
 Generous, and only a guard: spending calls are limited exactly, in the commit that places their hold.
 """
@@ -56,3 +56,32 @@ class Limiter:
         self._due.move_to_end(caller)
         if len(self._due) > CALLERS_MAX:
             self._due.popitem(last=False)
+
+
+class Refusals:
+    """Counts failed sign-ins by credential and by address. A credential that is valid is never refused for others."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._by_credential = Limiter(clock, per_minute=REFUSALS_PER_MINUTE, burst=REFUSALS_BURST)
+        self._by_address = Limiter(clock, per_minute=REFUSALS_PER_MINUTE, burst=REFUSALS_BURST)
+
+    def check(self, credential: str | None, address: str) -> None:
+        """Before a credential is looked at: raise TooManyRequests if this one was refused too often.
+
+        Without a credential the address stands for the caller.
+        """
+        if credential is None:
+            self._by_address.check(address)
+        else:
+            self._by_credential.check(credential)
+
+    def check_address(self, address: str) -> None:
+        """Once a credential was refused: raise TooManyRequests if too many were from this address."""
+        self._by_address.check(address)
+
+    def count(self, credential: str | None, address: str, *, is_valid: bool) -> None:
+        """Count a refusal: of a valid credential, which may not do this, for itself only."""
+        if credential is not None:
+            self._by_credential.count(credential)
+        if not is_valid:
+            self._by_address.count(address)

@@ -12,6 +12,7 @@ from functions.http.openai_errors import openai_code, openai_status
 from functions.http.problems import CODE_BY_STATUS, PROBLEM_JSON, TYPE_PREFIX, status_of
 from functions.http.root import NAME, VERSION
 from functions.http.routes import Route
+from functions.http.uploads import BodyTooSlow, InstanceBusy
 from shared.kernel.documents import OutcomeUnknown, StoreUnavailable
 from shared.kernel.errors import DomainError, Forbidden, IdempotencyMismatch, StillRunning
 from shared.ledger.errors import AccountClosed, Contended, IntegrityFailed, UnknownKey
@@ -102,7 +103,7 @@ def errors_of(route: Route) -> tuple[type[DomainError], ...]:
     if route.path_names:
         found.append(NoSuchPath)
     if route.body is not None:
-        found += [MalformedRequest, InvalidRequest]
+        found += [MalformedRequest, InvalidRequest, BodyTooSlow, InstanceBusy]
     if route.query is not None:
         found.append(InvalidRequest)
     if route.is_remembered:

@@ -38,6 +38,7 @@ STATUS_BY_CODE = {
     "account_frozen": 403,
     "account_closed": 403,
     "rate_limited": 429,
+    "body_too_slow": 408,
     "upstream_unavailable": 502,
     "upstream_rejected": 502,
     "request_refused": 400,

@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 SEED_BYTES = 32
 SLASHES_OF_A_BARE_HOST = 2
+CLIENT_ADDRESSES = ("direct", "function", "load_balancer", "hosting", "proxy")
 LAPTOP_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 UNKNOWN_UPSTREAM = "auto"
 """The profile of an upstream of which nothing is known."""
@@ -80,6 +81,8 @@ class Settings:
     welcome_bonus_requires: str
     rate_limit_per_minute: int
     rate_limit_burst: int
+    threads: int
+    client_address_from: str
     hold_lifetime_seconds: int
     cors_origins: tuple[str, ...]
     app_check: str
@@ -137,6 +140,8 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         ),
         rate_limit_per_minute=read("RATE_LIMIT_PER_MINUTE", "600", _between(1, 60_000)),
         rate_limit_burst=read("RATE_LIMIT_BURST", "300", _between(1, 60_000)),
+        threads=read("THREADS", "80", _between(1, 1_000)),
+        client_address_from=read("CLIENT_ADDRESS_FROM", "function", _one_of(*CLIENT_ADDRESSES)),
         hold_lifetime_seconds=read("HOLD_LIFETIME_SECONDS", "900", _between(1, 86_400)),
         cors_origins=read("CORS_ORIGINS", ",".join(LAPTOP_ORIGINS) if is_laptop else " ", _origins),
         app_check=read("APP_CHECK", "off", _one_of("off", "monitor", "enforce")),

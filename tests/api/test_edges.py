@@ -1,14 +1,18 @@
 """What every response has in common: its id, its caching, its origin, its limits, and how it fails."""
 
 import pytest
+from flask import request
 
+from functions.http.addresses import client_address
 from functions.http.errors import TooManyRequests
-from functions.http.limits import CALLERS_MAX, CALLS_BURST, REFUSALS_BURST, Limiter
+from functions.http.limits import CALLERS_MAX, CALLS_BURST, REFUSALS_BURST, Limiter, Refusals
 from shared.kernel.clock import SECOND
 from shared.kernel.documents import StoreUnavailable
 from shared.ledger.errors import IntegrityFailed
 from shared.platform.memory.clock import ManualClock
 from tests.api.world import World, problem
+
+PEER = {"REMOTE_ADDR": "127.0.0.1"}
 
 
 def test_every_response_has_an_id(world, alice):
@@ -179,15 +183,89 @@ def test_who_may_spend_more_often_may_call_more_often():
     assert answers == [200] * 2 * CALLS_BURST + [429]
 
 
-def test_who_guesses_tokens_is_stopped_and_others_are_not(world, alice):
-    def guess():
-        headers = {"Authorization": "Bearer guess", "X-Forwarded-For": "6.6.6.6, 7.7.7.7"}
-        return world.call("GET", "/me", headers=headers).status_code
+def guess(world, token, forwarded="6.6.6.6, 7.7.7.7", path="/me"):
+    headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": forwarded}
+    return world.call("GET", path, headers=headers).status_code
 
-    answers = [guess() for _ in range(REFUSALS_BURST + 1)]
+
+def test_one_bad_credential_is_stopped_wherever_it_comes_from(world):
+    answers = [guess(world, "guess", forwarded=f"7.7.{number}.7") for number in range(REFUSALS_BURST + 1)]
 
     assert answers == [401] * REFUSALS_BURST + [429]
-    assert alice.get("/me", headers={"X-Forwarded-For": "6.6.6.6"}).status_code == 200
+
+
+def test_many_bad_credentials_of_one_address_are_stopped(world):
+    answers = [guess(world, f"guess-{number}") for number in range(REFUSALS_BURST + 1)]
+
+    assert answers == [401] * REFUSALS_BURST + [429]
+    assert guess(world, "guess-new", forwarded="8.8.8.8") == 401
+
+
+def test_valid_credentials_are_served_behind_an_address_that_guesses(world, alice):
+    key = alice.key("read")
+    for number in range(2 * REFUSALS_BURST):
+        guess(world, f"guess-{number}")
+        world.call("GET", "/me", headers={"X-Forwarded-For": "7.7.7.7"})
+
+    assert guess(world, "one-more") == 429
+    assert guess(world, alice.token) == 200
+    assert guess(world, key.token, path="/credits/balance") == 200
+    assert guess(world, world.person().token) == 200
+
+
+def test_forbidden_calls_count_for_their_own_credential_only(world, alice):
+    bob = world.person()
+
+    answers = [guess(world, alice.token, path="/admin/audit") for _ in range(REFUSALS_BURST + 1)]
+
+    assert answers == [403] * REFUSALS_BURST + [429]
+    assert guess(world, bob.token) == 200
+    assert guess(world, "guess") == 401
+
+
+@pytest.mark.parametrize(
+    ("source", "forwarded", "expected"),
+    [
+        ("direct", "1.1.1.1, 2.2.2.2", "127.0.0.1"),
+        ("function", "1.1.1.1, 2.2.2.2", "2.2.2.2"),
+        ("function", "2.2.2.2", "2.2.2.2"),
+        ("function", "1.1.1.1, nonsense", "127.0.0.1"),
+        ("function", "", "127.0.0.1"),
+        ("load_balancer", "9.9.9.9, 1.1.1.1, 2.2.2.2", "1.1.1.1"),
+        ("load_balancer", "2.2.2.2", "2.2.2.2"),
+        ("load_balancer", "9.9.9.9, nonsense, 2.2.2.2", "2.2.2.2"),
+        ("hosting", "9.9.9.9, 1.1.1.1, 2.2.2.2", "1.1.1.1"),
+        ("proxy", "9.9.9.9, 1.1.1.1, 2.2.2.2", "1.1.1.1"),
+        ("function", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("function", "::ffff:2.2.2.2", "2.2.2.2"),
+    ],
+)
+def test_client_address_stands_where_the_setting_says(world, source, forwarded, expected):
+    with world.app.test_request_context(headers={"X-Forwarded-For": forwarded}, environ_base=PEER):
+        assert client_address(request, source) == expected
+
+
+@pytest.mark.parametrize("source", ["direct", "function", "load_balancer", "hosting", "proxy"])
+def test_forged_entries_do_not_choose_the_address(source):
+    world = World(env={"CLIENT_ADDRESS_FROM": source})
+    appended = ["5.5.5.5", "6.6.6.6"][-{"direct": 0, "function": 1}.get(source, 2) :]
+
+    def forged(number):
+        return guess(world, f"guess-{number}", forwarded=", ".join([f"9.9.{number}.9", *appended]))
+
+    answers = [forged(number) for number in range(REFUSALS_BURST + 1)]
+
+    assert answers == [401] * REFUSALS_BURST + [429]
+
+
+def test_counters_of_refusals_forget_the_least_recent(world):
+    refusals = Refusals(world.clock)
+    for number in range(CALLERS_MAX + 10):
+        refusals.count(str(number), str(number), is_valid=False)
+
+    kept = [len(each._due) for each in (refusals._by_credential, refusals._by_address)]
+
+    assert kept == [CALLERS_MAX, CALLERS_MAX]
 
 
 def test_a_limiter_forgets_the_least_recent_caller():

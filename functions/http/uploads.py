@@ -1,0 +1,241 @@
+"""Reading bodies from real connections: within a time, at a least rate, and never in more than some of the threads.
+
+A thread that reads a body waits for its sender. Each read of a chunk has a deadline; a watch ends the connection's
+reading side when the deadline has passed, which wakes the thread however the server reads.
+"""
+
+import heapq
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from functions.http.errors import TooManyRequests
+from shared.kernel.errors import Rejected, Unavailable
+
+SOCKET = "gunicorn.socket"
+"""Where the server leaves the connection; absent where no real one is (tests, other servers)."""
+WHOLE = "credits.body_is_read"
+"""Set where a body was read to its end."""
+CHUNK_BYTES = 16 * 1024
+CHUNK_SECONDS_MAX = 5.0
+"""A silent sender is waited for this long. With the chunk it makes a least rate of 3.2 KB/s."""
+BODY_SECONDS_MAX = 60.0
+PATIENCE_SECONDS = 1.0
+"""Where every place is taken, the slowest body that has been waited for longer than this gives up its place."""
+DRAIN_SECONDS_MAX = 2.0
+DRAIN_BYTES_MAX = 32 * 1024 * 1024
+"""How much of a refused body is read before answering: proxies fail that are answered while they still send."""
+WRITE_SECONDS_MAX = 60.0
+"""How long a client may take to read one piece of an answer."""
+RETRY_AFTER_MS = 1_000
+
+
+class BodyTooSlow(Rejected):
+    """The body did not come fast enough."""
+
+    code = "body_too_slow"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The body came too slowly: send at least {CHUNK_BYTES} bytes every {CHUNK_SECONDS_MAX:.0f} seconds,"
+            f" and all of it within {BODY_SECONDS_MAX:.0f}."
+        )
+
+
+class InstanceBusy(Unavailable):
+    """Every place of this instance for reading bodies is taken."""
+
+    code = "instance_busy"
+
+    def __init__(self) -> None:
+        super().__init__("Too many requests are being received right now; send yours again.")
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """One body being read. `since` is when its current chunk began; seconds of a monotonic clock."""
+
+    connection: socket.socket | None
+    caller: str
+    ends_at: float
+    since: float
+    due: float = 0.0
+    is_cut: bool = False
+    is_over: bool = False
+
+    def cut(self) -> None:
+        """End reading: a thread that is blocked in a read wakes, and later reads find the end."""
+        self.is_cut = True
+        if self.connection is not None:
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RD)
+
+
+@dataclass(slots=True)
+class Watch:
+    """Ends each body that is not read by its deadline. One thread for all; it runs while there is a deadline."""
+
+    monotonic: Callable[[], float]
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _deadlines: list[tuple[float, int, Place]] = field(default_factory=list)
+    _is_running: bool = False
+
+    def expect(self, place: Place, due: float) -> None:
+        """The place's read is to end by then. A later call moves the deadline."""
+        is_first = place.due == 0.0
+        place.due = due
+        if is_first:
+            with self._changed:
+                self._push(place)
+
+    def _push(self, place: Place) -> None:
+        heapq.heappush(self._deadlines, (place.due, id(place), place))
+        if not self._is_running:
+            self._is_running = True
+            threading.Thread(target=self._run, name="slow bodies", daemon=True).start()
+        elif self._deadlines[0][2] is place:
+            self._changed.notify()
+
+    def _run(self) -> None:
+        with self._changed:
+            while self._deadlines:
+                due, _, place = self._deadlines[0]
+                if (wait := due - self.monotonic()) > 0:
+                    self._changed.wait(wait)
+                    continue
+                heapq.heappop(self._deadlines)
+                if place.is_over:
+                    continue
+                if place.due > due:
+                    heapq.heappush(self._deadlines, (place.due, id(place), place))
+                else:
+                    place.cut()
+            self._is_running = False
+
+
+class Uploads:
+    """Places for bodies that are being read: as many as a part of the threads, and half of those for one caller."""
+
+    def __init__(self, threads: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._places_max = max(1, threads * 3 // 8)
+        self._caller_max = max(1, self._places_max // 2)
+        self._drains = threading.BoundedSemaphore(max(1, threads // 16))
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._taken: set[Place] = set()
+        self._watch = Watch(monotonic)
+
+    def receive(self, request: Request, bytes_max: int, caller: str) -> bytes:
+        """Return the body as it came.
+
+        Raises RequestEntityTooLarge, BodyTooSlow, TooManyRequests, InstanceBusy, and ClientDisconnected for a body
+        that ends before its length.
+        """
+        # One more than a body may have: a chunked one is cut there, and seen to be too large.
+        request.max_content_length = bytes_max + 1
+        if (request.content_length or 0) > bytes_max:
+            raise RequestEntityTooLarge
+        if not has_body(request):
+            return b""
+        with self._place(request, caller) as place:
+            raw = self._read(request.stream, place, bytes_max + 1)
+        if len(raw) > bytes_max:
+            raise RequestEntityTooLarge
+        if place.is_cut:
+            raise BodyTooSlow
+        if len(raw) < (request.content_length or 0):
+            raise ClientDisconnected
+        request.environ[WHOLE] = True
+        return raw
+
+    def drain(self, request: Request) -> bool:
+        """Read what is left of the body, for a short while; True if nothing is left."""
+        if not has_body(request) or WHOLE in request.environ:
+            return True
+        connection = request.environ.get(SOCKET)
+        if not self._drains.acquire(blocking=False):
+            return False
+        now = self._monotonic()
+        place = Place(connection, "", now + DRAIN_SECONDS_MAX, now)
+        try:
+            self._watch_over(place)
+            return _drained(request) and not place.is_cut
+        finally:
+            place.is_over = True
+            self._drains.release()
+
+    def _read(self, stream: Any, place: Place, bytes_max: int) -> bytes:
+        chunks, left = list[bytes](), bytes_max
+        with suppress(OSError, ClientDisconnected):
+            while left > 0 and (chunk := stream.read(min(left, CHUNK_BYTES))):
+                chunks.append(chunk)
+                left -= len(chunk)
+                place.since = self._monotonic()
+                self._watch_over(place)
+        return b"".join(chunks)
+
+    @contextmanager
+    def _place(self, request: Request, caller: str) -> Iterator[Place]:
+        now = self._monotonic()
+        place = Place(request.environ.get(SOCKET), caller, now + BODY_SECONDS_MAX, now)
+        self._take(place)
+        try:
+            self._watch_over(place)
+            yield place
+        finally:
+            place.is_over = True
+            with self._lock:
+                self._taken.discard(place)
+
+    def _take(self, place: Place) -> None:
+        """Take a place, or the place of the slowest. A caller with many bodies under way gives up one of those."""
+        with self._lock:
+            own = [taken for taken in self._taken if taken.caller == place.caller]
+            if len(own) >= self._caller_max and not self._make_room(own):
+                raise TooManyRequests(retry_after_ms=RETRY_AFTER_MS)
+            if len(self._taken) >= self._places_max and not self._make_room(self._taken):
+                raise InstanceBusy
+            self._taken.add(place)
+
+    def _make_room(self, among: "set[Place] | list[Place]") -> bool:
+        slowest = min(among, key=lambda taken: taken.since)
+        if self._monotonic() - slowest.since <= PATIENCE_SECONDS:
+            return False
+        slowest.cut()
+        self._taken.discard(slowest)
+        return True
+
+    def _watch_over(self, place: Place) -> None:
+        if place.connection is not None:
+            self._watch.expect(place, min(place.ends_at, self._monotonic() + CHUNK_SECONDS_MAX))
+
+
+def has_body(request: Request) -> bool:
+    """True if the client announced a body: by its length, or in chunks."""
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+
+
+def limit_writing(request: Request) -> None:
+    """A client that does not read its answer is left after a time."""
+    if (connection := request.environ.get(SOCKET)) is not None:
+        connection.settimeout(WRITE_SECONDS_MAX)
+
+
+def _drained(request: Request) -> bool:
+    """Read to the end of the body; False if it did not come, or was longer than is read of it."""
+    raw = cast("Any", request.environ["wsgi.input"])
+    is_terminated = "wsgi.input_terminated" in request.environ
+    left = DRAIN_BYTES_MAX if is_terminated else min(DRAIN_BYTES_MAX, request.content_length or 0)
+    try:
+        while left > 0 and (chunk := raw.read(min(left, CHUNK_BYTES))):
+            left -= len(chunk)
+    except (OSError, ClientDisconnected):
+        return False
+    return left > 0 or not is_terminated
