@@ -1,15 +1,19 @@
-"""What to expect of a model's answers: what its document says at first, refined by use, shared by all instances.
+"""How long a model's answers are expected to be: what its document says, refined by the last answers of all users.
 
 `expectations/{model}` remembers the last answers, so that a new instance begins with what the others know. It is a hint
-and nothing depends on it: written with every answer while it is young, then now and then. That one turn waits for the
-write, for two seconds at most; others that end meanwhile do not.
+for admission, never a charge: written with every answer while it is young, then now and then. That one turn waits for
+the write, for two seconds at most; others that end meanwhile do not.
+
+Nobody steers what others hold: of each user only a few answers are remembered, all of them are one vote, the document
+has `DOCUMENT_VOTES`, and the result stays within `SHARED_FACTOR_MAX` of the document. A user's own answers count one by
+one, for that user alone.
 """
 
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import chain
+from statistics import median_low
 from typing import cast
 
 from shared.ai.models import Model
@@ -17,13 +21,16 @@ from shared.kernel.clock import Clock
 from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Put, Version
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
+from shared.kernel.ids import Uid, derived_id
 
 ANSWERS_REMEMBERED = 32
+ANSWERS_PER_USER = 4
 ANSWERS_FEW = 3
+USERS_FEW = 3
+DOCUMENT_VOTES = 3
+SHARED_FACTOR_MAX = 4
 QUARTERS = 3
 """Three answers in four are no longer than the expectation: a hold by the mean would run out in half of them."""
-COUNTED_MIN = 8
-"""Shorter answers say little about how the model's tokens compare with ours."""
 COLLECTION = "expectations"
 FRESH_SECONDS = 60.0
 FRESH_SECONDS_YOUNG = 1.0
@@ -33,10 +40,13 @@ STORE_TIMEOUT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Length:
-    """One answer: as long as the upstream `reported`, and as we `counted`; zero if that says nothing."""
+    """One answer: its length in tokens as the upstream reported it, and the mark of the user who asked.
+
+    The mark is empty for answers of users that nobody remembered.
+    """
 
     reported: int
-    counted: int
+    mark: str
 
 
 @dataclass(slots=True)
@@ -44,6 +54,8 @@ class _Seen:
     """One model's last answers: those that are stored, and our own that are not yet."""
 
     stored: tuple[_Length, ...] = ()
+    stored_count: int = 0
+    """How many answers were ever stored, up to ANSWERS_REMEMBERED: not all of them are remembered."""
     version: Version | None = None
     own: deque[_Length] = field(default_factory=lambda: deque(maxlen=ANSWERS_REMEMBERED))
     read_at: float = float("-inf")
@@ -52,11 +64,11 @@ class _Seen:
 
     @property
     def lengths(self) -> tuple[_Length, ...]:
-        return (*self.stored, *self.own)[-ANSWERS_REMEMBERED:]
+        return _remembered((*self.stored, *self.own))
 
     @property
     def is_young(self) -> bool:
-        return len(self.stored) < ANSWERS_REMEMBERED
+        return self.stored_count < ANSWERS_REMEMBERED
 
 
 class Expectation:
@@ -68,37 +80,33 @@ class Expectation:
         self._lock = threading.Lock()
         self._seen: dict[str, _Seen] = {}
 
-    def output_tokens(self, model: Model) -> int:
-        """About how long an answer is, at least one token: the upper quartile of what was seen.
+    def output_tokens(self, model: Model, uid: Uid) -> int:
+        """Return how many tokens an answer to this user is expected to have, at least one.
 
-        What the model's document says counts as one answer, so a few real ones outweigh a bad guess.
+        This is the upper quartile of the user's own answers and of what all users' answers say, as one answer: so a few
+        of their own outweigh a bad guess.
         """
-        return _quartile(model, self._lengths(model))
+        lengths, mark = self._lengths(model), _mark(uid)
+        own = [length.reported for length in lengths if length.mark == mark]
+        return _within(model, _quartile([_shared(model, lengths), *own]))
 
     def known_output_tokens(self, model: Model) -> int:
-        """The same by what this instance knows without asking: good enough to compare many models by."""
+        """Return what all users' answers say, as this instance knows it without asking: enough to compare models by."""
         with self._lock:
             seen = self._seen.get(model.id)
-            return _quartile(model, seen.lengths if seen else ())
+            return _shared(model, seen.lengths if seen else ())
 
-    def is_guess(self, model: Model) -> bool:
-        """Whether too little was seen to outweigh what the model's document says."""
-        return len(self._lengths(model)) < ANSWERS_FEW
+    def is_guess(self, model: Model, uid: Uid) -> bool:
+        """Return True if neither this user's answers nor those of enough users outweigh the model's document."""
+        lengths, mark = self._lengths(model), _mark(uid)
+        own = sum(length.mark == mark for length in lengths)
+        return own < ANSWERS_FEW and len({length.mark for length in lengths}) < USERS_FEW
 
-    def scale(self, model: Model) -> Fraction | None:
-        """How many of the model's tokens make one of those we count ourselves; None before anything was seen."""
-        telling = [each for each in self._lengths(model) if each.counted]
-        if not telling:
-            return None
-        median = sorted(telling, key=lambda each: each.reported / each.counted)[(len(telling) - 1) // 2]
-        return Fraction(median.reported, median.counted)
-
-    def learn(self, model: Model, *, reported: int, counted: int) -> None:
-        """An answer was this long, as the upstream counts and as we do. Never raises."""
-        is_telling = counted >= COUNTED_MIN and not model.is_reasoning
+    def learn(self, model: Model, uid: Uid, *, reported: int) -> None:
+        """Remember that the upstream reported an answer to this user as so many tokens. Never raises."""
         with self._lock:
             seen = self._seen.setdefault(model.id, _Seen())
-            seen.own.append(_Length(reported, counted if is_telling else 0))
+            seen.own.append(_Length(reported, _mark(uid)))
             is_due = seen.is_young or self._clock.monotonic() >= seen.store_at
         if is_due and seen.storing.acquire(blocking=False):
             try:
@@ -128,12 +136,14 @@ class Expectation:
             seen.store_at = min(seen.store_at, seen.read_at + STORE_SECONDS)
             if found is not None:
                 seen.stored, seen.version = _parsed(found), found.version
+                seen.stored_count = _count(found)
 
     def _store(self, model_id: str, seen: _Seen) -> None:
         """Tell the others, unless one of them was faster: then again with the next answer."""
         with self._lock:
             own, lengths, version = len(seen.own), seen.lengths, seen.version
-        path, data = f"{COLLECTION}/{model_id}", _data(lengths)
+            count = min(seen.stored_count + own, ANSWERS_REMEMBERED)
+        path, data = f"{COLLECTION}/{model_id}", _data(lengths, count)
         write = Create(path, data) if version is None else Put(path, data, version)
         try:
             written = self._documents.commit([write], timeout_seconds=STORE_TIMEOUT_SECONDS)[0]
@@ -143,25 +153,62 @@ class Expectation:
             self._read(model_id, seen)
             return
         with self._lock:
-            seen.stored, seen.version = lengths, written
+            seen.stored, seen.stored_count, seen.version = lengths, count, written
             for _ in range(own):
                 seen.own.popleft()
             seen.read_at = self._clock.monotonic()
             seen.store_at = seen.read_at + STORE_SECONDS
 
 
-def _quartile(model: Model, seen: tuple[_Length, ...]) -> int:
-    lengths = sorted([model.expected_output_tokens, *(each.reported for each in seen)])
-    rank = -(-len(lengths) * QUARTERS // 4)
-    return max(1, min(lengths[rank - 1], model.max_output_tokens))
+def _shared(model: Model, lengths: tuple[_Length, ...]) -> int:
+    """Return the upper quartile of one vote for each user, the median of their answers, and those of the document."""
+    answers: dict[str, list[int]] = {}
+    for length in lengths:
+        answers.setdefault(length.mark, []).append(length.reported)
+    document = max(1, model.expected_output_tokens)
+    voted = _quartile([*[document] * DOCUMENT_VOTES, *map(median_low, answers.values())])
+    return _within(model, min(max(voted, -(-document // SHARED_FACTOR_MAX)), document * SHARED_FACTOR_MAX))
 
 
-def _data(lengths: tuple[_Length, ...]) -> Data:
-    pairs = chain.from_iterable((each.reported, each.counted) for each in lengths)
-    return {"v": 1, "lengths": list(pairs)}
+def _quartile(lengths: list[int]) -> int:
+    return sorted(lengths)[-(-len(lengths) * QUARTERS // 4) - 1]
+
+
+def _within(model: Model, tokens: int) -> int:
+    return max(1, min(tokens, model.max_output_tokens))
+
+
+def _remembered(lengths: tuple[_Length, ...]) -> tuple[_Length, ...]:
+    """Return the newest answers, of each user only the newest few: so that nobody's answers displace all others'."""
+    kept: list[_Length] = []
+    of_user: dict[str, int] = {}
+    for length in reversed(lengths):
+        of_user[length.mark] = of_user.get(length.mark, 0) + 1
+        if of_user[length.mark] <= ANSWERS_PER_USER:
+            kept.append(length)
+    return tuple(reversed(kept[:ANSWERS_REMEMBERED]))
+
+
+def _mark(uid: Uid) -> str:
+    """Return what tells one user's answers from another's, and does not name the user."""
+    return derived_id("user", uid)
+
+
+def _data(lengths: tuple[_Length, ...], count: int) -> Data:
+    # `lengths` are pairs, as they were when each answer had our own count beside the reported one.
+    pairs = chain.from_iterable((length.reported, 0) for length in lengths)
+    return {"v": 1, "lengths": list(pairs), "marks": [length.mark for length in lengths], "count": count}
+
+
+def _count(document: Document) -> int:
+    # What was stored before there was a count remembers every answer, two numbers each.
+    return cast("int", document.data.get("count", len(cast("list[int]", document.data["lengths"])) // 2))
 
 
 def _parsed(document: Document) -> tuple[_Length, ...]:
-    # Written by us alone: reported and counted in turn.
-    numbers = cast("list[int]", document.data["lengths"])
-    return tuple(_Length(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True))
+    # Written by us alone; what was stored before answers had marks is one unknown user's.
+    reported = cast("list[int]", document.data["lengths"])[::2]
+    marks = cast("list[str]", document.data.get("marks") or [])
+    if len(marks) != len(reported):
+        marks = [""] * len(reported)
+    return _remembered(tuple(_Length(tokens, mark) for tokens, mark in zip(reported, marks, strict=True)))

@@ -117,7 +117,7 @@ class Planner:
             model=model,
             rate=self._tariff.rate(model),
             prompt=prompt,
-            forecast=forecast(self._expectation, model, prompt, limit),
+            forecast=forecast(self._expectation, model, prompt, limit, uid=request.uid),
             reason=chosen.reason,
             others=chosen.others,
             cost_max=chosen.cost_max,
@@ -160,7 +160,7 @@ class Planner:
         chosen = self._chooser.choose(model, preferred, told.needs, limit=max_output_tokens)
         prompt = told.prompt(chosen.model, max_output_tokens)
         rate = self._tariff.rate(chosen.model)
-        expected = forecast(self._expectation, chosen.model, prompt, max_output_tokens).output_tokens
+        expected = forecast(self._expectation, chosen.model, prompt, max_output_tokens, uid=uid).output_tokens
         return Estimate(
             model=chosen.model.id,
             model_reason=chosen.reason,

@@ -153,20 +153,15 @@ class Reply:
 
     def _counted_usage(self, counted: int, pieces: int) -> Usage:
         usage = self._reported or Usage(input_tokens=self._plan.prompt.input_expected, output_tokens=0)
-        return replace(usage, output_tokens=max(usage.output_tokens, self._scaled(counted, pieces)))
+        return replace(usage, output_tokens=max(usage.output_tokens, self._output_so_far(counted, pieces)))
 
-    def _scaled(self, counted: int, pieces: int) -> int:
-        """Our count as the model's tokens.
+    def _output_so_far(self, counted: int, pieces: int) -> int:
+        """Return the output tokens of an answer that goes on.
 
-        Before anything is known of the model, a piece is taken for a token, as most upstreams send them, within half
-        and all of what we count: a count that runs high would end answers that the balance pays for. Not so one that
-        comes in one piece.
+        Most upstreams send a token a piece, so that this is the number of pieces, within half and all of the count: a
+        count that runs high would end answers that the balance pays for. An answer of one piece is what was counted.
         """
-        if self._plan.forecast.scale is not None:
-            return ceil(counted * self._plan.forecast.scale)
-        if self._plan.is_whole:
-            return counted
-        return _cautious(counted, pieces)
+        return counted if self._plan.is_whole else _cautious(counted, pieces)
 
 
 def _with_error(counted: int) -> int:

@@ -1,7 +1,6 @@
 """A metered call, as decided before anything happens: what is asked, at what price, and how much to hold for it."""
 
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import TypeVar
 
 from shared.ai.expectation import Expectation
@@ -53,14 +52,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What to expect of the answer. `is_guess`: it is what the model's document says, and not what was seen.
-
-    `scale`: how many of the model's tokens make one of those we count; None if nobody knows yet.
-    """
+    """The expected length of the answer. `is_guess`: it is what the model's document says, and not what was seen."""
 
     output_tokens: int
     is_guess: bool
-    scale: Fraction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,21 +156,22 @@ AnyMetered = TypeVar("AnyMetered", bound=Metered)
 
 
 def forecast(
-    expectation: Expectation, model: Model, prompt: Prompt, limit: int | None, *, choices: int = 1
+    expectation: Expectation, model: Model, prompt: Prompt, limit: int | None, *, uid: Uid, choices: int = 1
 ) -> Forecast:
     """What is known of the model's answers by now, as far as this one may go. Who generates nothing is not asked."""
     most = prompt.output_at_most if limit is None else min(limit, prompt.output_at_most)
     if most == 0:
-        return Forecast(output_tokens=0, is_guess=False, scale=None)
+        return Forecast(output_tokens=0, is_guess=False)
     return Forecast(
-        output_tokens=min(expectation.output_tokens(model) * choices, most),
-        is_guess=expectation.is_guess(model),
-        scale=expectation.scale(model),
+        output_tokens=min(expectation.output_tokens(model, uid) * choices, most),
+        is_guess=expectation.is_guess(model, uid),
     )
 
 
 def expecting_anew(expectation: Expectation, plan: AnyMetered) -> AnyMetered:
-    """The same call, with what is known of the model's answers by now; how they are counted stays as it was."""
-    limit = plan.request.max_output_tokens
-    anew = forecast(expectation, plan.model, plan.prompt, limit, choices=plan.choices)
-    return replace(plan, forecast=replace(anew, scale=plan.forecast.scale))
+    """Return the same call with what is known of the model's answers by now."""
+    request = plan.request
+    anew = forecast(
+        expectation, plan.model, plan.prompt, request.max_output_tokens, uid=request.uid, choices=plan.choices
+    )
+    return replace(plan, forecast=anew)

@@ -144,7 +144,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
             model=model,
             rate=self._tariff.rate(model),
             prompt=prompt,
-            forecast=forecast(self._expectation, model, prompt, limit, choices=demand.choices),
+            forecast=forecast(self._expectation, model, prompt, limit, uid=request.uid, choices=demand.choices),
             choices=demand.choices,
             reason=chosen.reason,
             others=chosen.others,

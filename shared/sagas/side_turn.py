@@ -79,7 +79,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
             model=model,
             rate=self._tariff.rate(model),
             prompt=prompt,
-            forecast=forecast(self._expectation, model, prompt, limit),
+            forecast=forecast(self._expectation, model, prompt, limit, uid=request.uid),
         )
 
     def _asked(self, plan: SidePlan, output_cap: int, *, is_whole: bool) -> ChatStream:

@@ -98,8 +98,8 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         return ()
 
     def _learned(self, run: Run[PlanT], reply: Reply) -> None:
-        """The answer ended by itself, and its length is known."""
-        self._expectation.learn(run.plan.model, reported=reply.usage.output_tokens, counted=reply.counted)
+        """Remember the length of an answer that ended by itself."""
+        self._expectation.learn(run.plan.model, run.plan.request.uid, reported=reply.usage.output_tokens)
 
     def _keep(self, run: Run[PlanT], reply: Reply) -> tuple[RecordT, Settled]:
         """Store the record and charge for it, in one commit.

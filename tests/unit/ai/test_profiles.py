@@ -1,6 +1,6 @@
 import pytest
 
-from shared.ai.profiles import PROFILES, UpstreamProfile, upstream_profiles_of
+from shared.ai.profiles import PROFILES, upstream_profiles_of
 from shared.bootstrap import MEMORY_ENVIRONMENT
 from shared.kernel.settings import SettingsError, parse_settings
 
@@ -27,7 +27,7 @@ def test_each_upstream_has_the_profile_that_its_setting_names():
 
 
 def test_abort_ends_the_bill_of_openai_and_azure_alone():
-    ending = {name for name, profile in PROFILES.items() if profile == UpstreamProfile(abort_ends_billing=True)}
+    ending = {name for name, profile in PROFILES.items() if profile.abort_ends_billing}
 
     assert ending == {"openai", "azure"}
 
