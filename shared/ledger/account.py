@@ -77,6 +77,8 @@ class Hold:
     """What the call's input can cost at most (µcr); None if the hold is for no call, or older than this field."""
     input_held: int | None = None
     """The part of the hold that was set aside for the input (µcr); None where `input_at_most` is."""
+    output_at_most: int | None = None
+    """What the call's output can cost at most (µcr); None if the call can be ended when its hold is used up."""
     accrued: int = 0
     placed: int = 0
     captured: int = 0
@@ -89,8 +91,13 @@ class Hold:
 
     @property
     def exposure(self) -> int:
-        """What the call's input may cost beyond what is set aside for it (µcr)."""
-        return max(0, (self.input_at_most or 0) - (self.input_held or 0))
+        """What the call may cost beyond what is set aside for it (µcr)."""
+        return max(0, (self.input_at_most or 0) - (self.input_held or 0)) + self.output_exposure
+
+    @property
+    def output_exposure(self) -> int:
+        """What the call's output may cost beyond what is set aside for it (µcr): the hold grows into that."""
+        return max(0, (self.output_at_most or 0) - max(0, self.amount - (self.input_held or 0)))
 
     @property
     def released(self) -> int:

@@ -37,12 +37,14 @@ class CallBound:
     """What a call of a model may cost beyond its hold's `amount`; µcr at the price snapshot.
 
     `input_held` is the input's part of the amount, `input_at_most` all that the input can cost; `at_most` is the whole
-    call's ceiling, output included.
+    call's ceiling, output included. `output_at_most` is what the output can cost, and None where ending the call ends
+    what its provider bills: such output never costs more than is held.
     """
 
     input_held: Micro
     input_at_most: Micro
     at_most: Micro
+    output_at_most: Micro | None = None
 
 
 @asked

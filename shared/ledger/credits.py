@@ -66,8 +66,8 @@ def charge(books: Books, command: Charge) -> Result:
     may_spend(books.account)
     tat = rate_limited(books, command.rate)
     within_budgets(books.account, command.budgets, command.amount, books.now)
-    if command.amount > spendable(books.account, books.now):
-        raise refusal(books.account, books.now, required=command.amount)
+    if command.amount > spendable(books.account):
+        raise refusal(books.account, required=command.amount)
     taken = consumed(books.account, command.amount)
     postings = [Posting(AVAILABLE, f"revenue:{command.purpose}", amount, lot) for lot, amount in taken]
     told = told_facts(tags=command.tags, usage=command.usage)

@@ -180,6 +180,7 @@ def _take_hold_facts(fold: _Fold, fact: Mapping[str, Any], budgets: list[str]) -
             model=fact.get("model"),
             input_at_most=fact.get("input_at_most"),
             input_held=fact.get("input_held"),
+            output_at_most=fact.get("output_at_most"),
         )
         return
     hold = _hold(fold)

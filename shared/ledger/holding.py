@@ -89,7 +89,9 @@ class Holding:
         self.is_replay = placed.is_replay
         self._held: int = _number(placed.result, "amount")
         self._first, self._last_growth = self._held, 0
-        self.affordable = Micro(placed.balance.total)
+        self.affordable = Micro(
+            _number(placed.result, "affordable") if "affordable" in placed.result else placed.balance.total
+        )
         self._ledger, self._clock, self._uid, self._command = ledger, clock, uid, command
         self._step = step
         self._spawn = spawn

@@ -10,7 +10,7 @@ from shared.ledger.books import Books, Result, consumed, drawn
 from shared.ledger.commands import Accrue, Capture, ExtendHold, PlaceHold, Release
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, HELD, Kind, Posting
 from shared.ledger.errors import HoldExists, HoldNotFound, HoldResolved, LimitReached
-from shared.ledger.exposure import admitted, bound_of, refusal, spendable, window_of
+from shared.ledger.exposure import admitted, bound_of, growth_risk, output_asked, refusal, spendable, window_of
 from shared.ledger.limits import (
     budget_facts,
     may_spend,
@@ -33,6 +33,7 @@ def place_hold(books: Books, command: PlaceHold) -> Result:
     amount = admitted(books.account, command, books.now)
     taken = consumed(books.account, amount)
     within_takes(books.account, len(taken))
+    output = output_asked(books.account, command, books.now)
     hold: dict[str, Json] = {
         "id": command.hold,
         "purpose": command.purpose,
@@ -45,20 +46,25 @@ def place_hold(books: Books, command: PlaceHold) -> Result:
     if call := command.call:
         hold["input_at_most"] = call.input_at_most
         hold["input_held"] = min(call.input_at_most, call.input_held + amount - command.amount)
+    if output is not None:
+        hold["output_at_most"] = output
     postings = [Posting(AVAILABLE, HELD, part, lot) for lot, part in taken]
     facts = {**tat, **budget_facts(books.account, command.budgets, books.now), **told_facts(tags=command.tags)}
     books.post("hold", command.operation, postings, hold=hold, **facts)
-    return {"hold": command.hold, "amount": amount, "expires_at": books.now + command.lifetime}
+    asked: dict[str, Json] = {} if output is None or call is None else {"affordable": call.input_held + output}
+    return {"hold": command.hold, "amount": amount, "expires_at": books.now + command.lifetime, **asked}
 
 
 def extend_hold(books: Books, command: ExtendHold) -> Result:
     may_spend(books.account)
     hold = _open_hold(books, command.hold, None)
-    room, free = room_within(books.account, hold), spendable(books.account, books.now)
+    room = room_within(books.account, hold)
+    risk = growth_risk(books.account, books.now)
+    free = spendable(books.account, risk) + hold.output_exposure
     taken = list(drawn(books.account, min(command.amount, free, free if room is None else room)))
     added = sum(amount for _, amount in taken)
     if added < command.at_least:
-        raise refusal(books.account, books.now, required=command.at_least, own=hold)
+        raise refusal(books.account, risk=risk, required=command.at_least, own=hold)
     within_takes(books.account, len(taken))
     expires_at = max(hold.expires_at, books.now + command.lifetime)
     fact: dict[str, Json] = {
@@ -195,7 +201,7 @@ def _drawable(books: Books, hold: Hold) -> int:
     if hold.input_at_most is not None:
         return AMOUNT_MAX
     room = min([account.budgets[name].room for name in hold.budgets], default=AMOUNT_MAX)
-    return min(room, spendable(account, books.now)) if hold.is_reservation else room
+    return min(room, spendable(account)) if hold.is_reservation else room
 
 
 def _returned(books: Books, parts: list[tuple[LotId, int]]) -> Iterator[Posting]:

@@ -98,9 +98,13 @@ def _budget_fact(claim: BudgetClaim, known: Budget | None) -> dict[str, Json]:
 
 
 def room_within(account: Account, hold: Hold) -> int | None:
-    """Return how much the hold may grow under its caps (µcr), the exposures of their holds kept; None without caps."""
+    """Return how much the hold may grow under its caps (µcr); None without caps.
+
+    The exposures of all holds under a cap are kept, but what the hold's own output is exposed to is there to grow into.
+    """
     holds = account.holds.values()
-    return min((max(0, account.budgets[name].room - exposure(holds, name)) for name in hold.budgets), default=None)
+    rooms = [max(0, account.budgets[name].room - exposure(holds, name)) for name in hold.budgets]
+    return min(rooms) + hold.output_exposure if rooms else None
 
 
 def within_takes(account: Account, more: int) -> None:

@@ -7,6 +7,7 @@ none complete.
 import threading
 
 from shared.ai.expectation import Expectation
+from shared.ai.profiles import UpstreamProfiles
 from shared.kernel.clock import Clock
 from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
@@ -21,14 +22,19 @@ PAUSE_SECONDS = 0.1
 WAITING_MAX = 40
 """So many turns of an instance may wait at once: the others need its threads."""
 
+NO_PROFILES = UpstreamProfiles({})
+
 
 class Admission:
     """Places the holds of turns."""
 
-    def __init__(self, ledger: Ledger, expectation: Expectation, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, expectation: Expectation, clock: Clock, profiles: UpstreamProfiles = NO_PROFILES
+    ) -> None:
         self._ledger = ledger
         self._expectation = expectation
         self._clock = clock
+        self._profiles = profiles
         self._room = threading.Semaphore(WAITING_MAX)
 
     def holding(self, plan: Metered, operation: OperationId, names: Tags = ()) -> Holding:
@@ -72,7 +78,7 @@ class Admission:
             purpose=plan.purpose,
             expected_step=plan.step,
             principal=request.principal,
-            call=plan.call,
+            call=plan.call(is_billed_to_its_end=not self._profiles.of(plan.model.upstream).abort_ends_billing),
             budgets=request.budgets,
             tags=(("model", plan.model.id), *names),
         )

@@ -124,18 +124,22 @@ class Metered:
         tokens = min(GUESS_CAUTION * self.forecast.output_tokens, self.prompt.output_at_most)
         return self.rate.price(replace(self.expected, output_tokens=tokens))
 
-    @property
-    def call(self) -> CallBound:
-        """What the ledger keeps for this call beside its hold: the input's bound, at the price snapshot."""
+    def call(self, *, is_billed_to_its_end: bool) -> CallBound:
+        """Return what the ledger keeps for this call beside its hold, at the price snapshot.
+
+        That is the input's bound; and the output's, where the provider bills an answer that nobody reads to its end.
+        """
         tokens = self.prompt.input_at_most if self.is_held_whole else self.prompt.input_expected
+        is_output_bounded = is_billed_to_its_end and not self.is_held_whole
         return CallBound(
-            input_held=self._input_price(tokens),
-            input_at_most=self._input_price(self.prompt.input_at_most),
+            input_held=self._price(tokens, 0),
+            input_at_most=self._price(self.prompt.input_at_most, 0),
             at_most=self.ceiling,
+            output_at_most=self._price(0, self.prompt.output_at_most) if is_output_bounded else None,
         )
 
-    def _input_price(self, tokens: int) -> Micro:
-        return self.rate.price(Usage(input_tokens=tokens, output_tokens=0))
+    def _price(self, input_tokens: int, output_tokens: int) -> Micro:
+        return self.rate.price(Usage(input_tokens=input_tokens, output_tokens=output_tokens))
 
     @property
     def step(self) -> Micro:

@@ -16,7 +16,7 @@ from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.account import Hold
 from shared.ledger.commands import BudgetClaim, CallBound, Capture
-from shared.ledger.exposure import ABSORBED_MAX
+from shared.ledger.exposure import ABSORBED_AT_ONCE_MAX, ABSORBED_MAX
 from tests.support.books import Books, call, capture, charge, extend, grant, hold, release
 from tests.support.ledgers import UID, World
 from tests.support.ledgers import grant as granted
@@ -110,7 +110,7 @@ class HostileWithoutRisk(Hostile):
     risk = 0
 
     def prepare(self):
-        self.ask(hold("risky", **call(0, expected=0, at_most=ABSORBED_MAX)))
+        self.ask(hold("risky", **call(0, expected=0, at_most=ABSORBED_AT_ONCE_MAX)))
 
     def names(self, kind):
         return [name for name in super().names(kind) if name != "risky"]

@@ -7,10 +7,11 @@ from shared.kernel.ids import HoldId, LotId
 from shared.kernel.money import Micro
 from shared.ledger.account import ABSORBED_KEYS_MAX, Absorbed
 from shared.ledger.codec import decode_account, encode_account
-from shared.ledger.commands import BudgetClaim
+from shared.ledger.commands import BudgetClaim, CallBound
 from shared.ledger.entries import Draft, Posting
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.exposure import (
+    ABSORBED_AT_ONCE_MAX,
     ABSORBED_MAX,
     ABSORBED_WINDOW,
     KEY_CEILINGS_FROM,
@@ -29,7 +30,7 @@ KEY = "key:k1"
 def books() -> Books:
     """An account of 1,000 µcr that may take no risk: another call of the user takes all that is allowed."""
     books = Books()
-    books.do(hold("risky", **call(0, expected=0, at_most=ABSORBED_MAX)))
+    books.do(hold("risky", **call(0, expected=0, at_most=ABSORBED_AT_ONCE_MAX)))
     books.do(grant("gift", 1_000))
     return books
 
@@ -70,7 +71,8 @@ def test_a_call_that_ended_exposes_nothing_any_more(books):
     assert books.said(hold("b", **call(100, expected=100, at_most=900)))["amount"] == 100
 
 
-def test_what_open_calls_are_exposed_to_cannot_be_spent(books):
+def test_what_open_calls_are_exposed_to_cannot_be_spent():
+    books = rich_in_risk(1_000)
     books.do(hold("a", **call(100, expected=100, at_most=600)))
 
     for spend in (charge(401), hold("reserved", 401, is_reservation=True), hold("plain", 401)):
@@ -83,7 +85,8 @@ def test_what_open_calls_are_exposed_to_cannot_be_spent(books):
     assert books.balance()["available"] == 0
 
 
-def test_a_reservation_captures_no_more_than_open_calls_leave(books):
+def test_a_reservation_captures_no_more_than_open_calls_leave():
+    books = rich_in_risk(1_000)
     books.do(hold("reserved", 10, is_reservation=True))
     books.do(hold("a", **call(100, expected=100, at_most=600)))
 
@@ -189,7 +192,8 @@ def test_what_the_balance_cannot_pay_is_absorbed_when_a_bound_is_false(books):
     assert (said["captured"], said["absorbed"], said["beyond_cap"]) == (1_000, 200, 900)
 
 
-def test_a_hold_without_a_bound_stays_within_its_cap(books):
+def test_a_hold_without_a_bound_stays_within_its_cap():
+    books = rich_in_risk(1_000)
     books.do(hold("h", 50, budgets=cap(100)))
 
     said = books.said(capture("h", 130))
@@ -251,24 +255,43 @@ def test_the_risk_is_what_the_platform_can_lose_and_no_more():
 
     assert refusal.value.params["required"] == 101
     assert said["absorbed"] == ABSORBED_MAX
-    assert risk_allowed(books.account, books.now) == 0
+    assert risk_allowed(books.account, books.now, is_alone=True) == 0
+
+
+def test_calls_at_once_may_risk_less_than_one_alone():
+    books = rich_in_risk(100)
+    books.do(hold("a", **call(0, expected=0, at_most=100)))
+
+    with pytest.raises(InsufficientCredits):
+        books.do(hold("b", **call(0, expected=0, at_most=ABSORBED_AT_ONCE_MAX + 1)))
+    books.do(hold("b", **call(0, expected=0, at_most=ABSORBED_AT_ONCE_MAX)))
 
 
 def test_a_risk_taken_by_one_call_is_not_there_for_the_next():
     books = rich_in_risk(100)
-    books.do(hold("a", **call(0, expected=0, at_most=100 + ABSORBED_MAX - 10)))
+    books.do(hold("a", **call(0, expected=0, at_most=100 + ABSORBED_AT_ONCE_MAX - 10)))
+    books.do(grant("more", 100))
 
     with pytest.raises(InsufficientCredits):
-        books.do(hold("b", **call(0, expected=0, at_most=11)))
-    books.do(hold("b", **call(0, expected=0, at_most=10)))
+        books.do(hold("b", **call(0, expected=0, at_most=111)))
+    books.do(hold("b", **call(0, expected=0, at_most=110)))
 
 
-def test_a_charge_may_take_the_risk_too_but_not_twice(books):
+def test_reservations_and_charges_take_no_risk():
+    books = rich_in_risk(1_000)
     books.do(hold("a", **call(0, expected=0, at_most=10)))
 
-    with pytest.raises(InsufficientCredits):
-        books.do(charge(991))
+    for spend in (charge(991), hold("reserved", 991, is_reservation=True)):
+        with pytest.raises(InsufficientCredits):
+            books.do(spend)
     books.do(charge(990))
+
+
+def test_a_hold_may_grow_into_the_risk():
+    books = rich_in_risk(1_000)
+    books.do(hold("a", **call(10, expected=10, at_most=500)))
+
+    assert books.said(extend("a", 10_000))["added"] == 990
 
 
 def test_what_was_absorbed_lowers_the_risk_until_the_window_ends():
@@ -276,8 +299,109 @@ def test_what_was_absorbed_lowers_the_risk_until_the_window_ends():
     books.do(hold("a", 0))
     books.do(capture("a", 150))
 
-    assert risk_allowed(books.account, books.now) == ABSORBED_MAX - 50
-    assert risk_allowed(books.account, books.now + ABSORBED_WINDOW) == ABSORBED_MAX
+    assert risk_allowed(books.account, books.now, is_alone=True) == ABSORBED_MAX - 50
+    assert risk_allowed(books.account, books.now + ABSORBED_WINDOW, is_alone=True) == ABSORBED_MAX
+
+
+# Output that is billed to its end ----------------------------------------------------------------------------------
+
+
+def endless(amount: int, *, output: int, expected: int = 0, at_most: int | None = None):
+    """A call whose provider bills all the output that was asked for, whoever reads it."""
+    asked = call(amount, expected=expected, at_most=expected if at_most is None else at_most)
+    bound = asked["call"]
+    endless = CallBound(
+        input_held=bound.input_held,
+        input_at_most=bound.input_at_most,
+        at_most=Micro(bound.input_at_most + output),
+        output_at_most=Micro(output),
+    )
+    return {"amount": amount, "call": endless}
+
+
+def test_output_that_is_billed_to_its_end_is_kept_free_and_no_more_is_asked_for():
+    books = rich_in_risk(1_000)
+    said = books.said(hold("h", **endless(50, expected=20, at_most=70, output=100)))
+
+    assert said["affordable"] == 20 + 100
+    assert books.account.holds[HoldId("h")].output_at_most == 100
+    with pytest.raises(InsufficientCredits):
+        books.do(charge(1_000 - 70 - 100 + 1))
+    books.do(charge(1_000 - 70 - 100))
+    assert books.said(capture("h", 170))["absorbed"] == 0
+
+
+def test_output_that_ends_with_its_call_is_not_bounded(books):
+    said = books.said(hold("h", **call(50, expected=20, at_most=70)))
+
+    assert "affordable" not in said
+    assert books.account.holds[HoldId("h")].output_at_most is None
+
+
+def test_the_only_call_asks_for_half_of_what_is_free_and_others_for_a_quarter():
+    books = rich_in_risk(1_000)
+
+    first = books.said(hold("a", **endless(100, output=10_000)))
+    second = books.said(hold("b", **endless(100, output=10_000)))
+
+    assert first["affordable"] == 100 + 900 // 2
+    assert second["affordable"] == 100 + 300
+    assert books.balance()["held"] == 200
+
+
+def test_little_that_is_free_allows_some_times_the_expected_output():
+    books = rich_in_risk(1_000)
+
+    said = books.said(hold("a", **endless(240, output=10_000)))
+
+    assert said["affordable"] == min(4 * 240, 240 + 760)
+
+
+def test_no_output_is_asked_for_that_the_whole_balance_cannot_pay():
+    books = rich_in_risk(1_000)
+
+    said = books.said(hold("a", **endless(900, output=10_000)))
+
+    assert said["affordable"] == 1_000
+
+
+def test_a_hold_grows_into_what_its_own_output_keeps_free():
+    books = rich_in_risk(1_000)
+    books.do(hold("h", **endless(50, output=550)))
+    books.do(charge(450))
+
+    assert books.said(extend("h", 10_000))["added"] == 500
+
+
+def test_output_under_a_cap_keeps_it_for_itself():
+    books = rich_in_risk(10_000)
+    said = books.said(hold("a", **endless(10, expected=5, at_most=15, output=1_000), budgets=cap(100)))
+
+    with pytest.raises(BudgetExceeded) as refusal:
+        books.do(hold("b", **call(41, expected=41, at_most=41), budgets=cap(100)))
+    books.do(hold("b", **call(40, expected=40, at_most=40), budgets=cap(100)))
+    grown = books.said(extend("a", 1_000))["added"]
+    paid = books.said(capture("a", 15 + 45))
+
+    assert said["affordable"] == 5 + 5 + 80 // 2
+    assert refusal.value.params["held"] == 60
+    assert grown == 40
+    assert (paid["captured"], "beyond_cap" in paid) == (60, False)
+
+
+def test_an_output_that_a_cap_cannot_pay_is_asked_for_as_expected(books):
+    said = books.said(hold("a", **endless(100, output=1_000), budgets=cap(100)))
+
+    assert said["affordable"] == 100
+
+
+def test_output_at_ceilings_is_held_whole():
+    books = absorbing(USER_CEILINGS_FROM + 1)
+
+    said = books.said(hold("next", **endless(10, expected=5, output=900)))
+
+    assert (said["amount"], said["affordable"]) == (905, 905)
+    assert books.account.holds[HoldId("next")].exposure == 0
 
 
 # Ceilings ----------------------------------------------------------------------------------------------------------
@@ -331,7 +455,7 @@ def test_a_user_beyond_the_limit_is_held_at_ceilings(amount, at_ceilings):
     assert is_held_at_ceilings(books.account, UID) is at_ceilings
     assert is_held_at_ceilings(books.account, KEY) is at_ceilings
     assert said["amount"] == (900 if at_ceilings else 10)
-    assert (risk_allowed(books.account, books.now) == 0) is at_ceilings
+    assert (risk_allowed(books.account, books.now, is_alone=True) == 0) is at_ceilings
 
 
 @pytest.mark.parametrize(("amount", "at_ceilings"), [(KEY_CEILINGS_FROM, False), (KEY_CEILINGS_FROM + 1, True)])
@@ -352,7 +476,7 @@ def test_ceilings_stay_when_the_window_is_over():
     books.do(expire())
 
     assert is_held_at_ceilings(books.account, UID)
-    assert risk_allowed(books.account, books.now) == 0
+    assert risk_allowed(books.account, books.now, is_alone=True) == 0
 
 
 def test_a_ceiling_that_is_not_there_is_refused_and_said():
@@ -406,7 +530,8 @@ def test_a_state_without_the_new_facts_reads_and_writes_as_before(books):
     assert decode_account(text) == books.account
 
 
-def test_an_absorbed_entry_older_than_the_sums_adds_nothing(books):
+def test_an_absorbed_entry_older_than_the_sums_adds_nothing():
+    books = rich_in_risk(1_000)
     books.do(hold("h", 10))
     postings = (Posting("held", "revenue:chat", 10, LotId("gift")), Posting("absorbed", "revenue:chat", 5))
     facts = {"hold": {"id": "h", "end": "captured", "principal": "me"}}

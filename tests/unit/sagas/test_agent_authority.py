@@ -11,7 +11,7 @@ from shared.sagas.agents import ResumeRequest, ToolNeedsScope
 from shared.users.key_lookup import ApiKeyExpired
 from tests.support.agents import ANN, CREDIT, JOB_COST, THOUGHT, AgentWorld, thinks
 
-CAP = 200_000
+CAP = 700_000
 """Cap of a key in µcr: enough for a thought or two, not for the job."""
 QUICK = (thinks("", ("calculator", {"expression": "1+1"})), thinks("two"))
 

@@ -205,7 +205,8 @@ def answered(capped: Capped, cap: int):
 def bound_of(capped: Capped) -> int:
     """What a cap has to have room for: the input's bound, and the answer as it is expected."""
     plan = capped.world.turn._plan(capped.world.request(capped.world.conversation(), "Hello?"), ())
-    return plan.hold + plan.call.input_at_most - plan.call.input_held
+    call = plan.call(is_billed_to_its_end=True)
+    return plan.hold + call.input_at_most - call.input_held
 
 
 def test_a_cap_with_room_for_the_bound_serves_a_model_that_nobody_knows_yet():
