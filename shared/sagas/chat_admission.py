@@ -22,15 +22,11 @@ PAUSE_SECONDS = 0.1
 WAITING_MAX = 40
 """So many turns of an instance may wait at once: the others need its threads."""
 
-NO_PROFILES = UpstreamProfiles({})
-
 
 class Admission:
     """Places the holds of turns."""
 
-    def __init__(
-        self, ledger: Ledger, expectation: Expectation, clock: Clock, profiles: UpstreamProfiles = NO_PROFILES
-    ) -> None:
+    def __init__(self, ledger: Ledger, expectation: Expectation, clock: Clock, profiles: UpstreamProfiles) -> None:
         self._ledger = ledger
         self._expectation = expectation
         self._clock = clock
@@ -78,10 +74,15 @@ class Admission:
             purpose=plan.purpose,
             expected_step=plan.step,
             principal=request.principal,
-            call=plan.call(is_billed_to_its_end=not self._profiles.of(plan.model.upstream).abort_ends_billing),
+            call=plan.call(is_billed_to_its_end=self._is_billed_to_its_end(plan)),
             budgets=request.budgets,
             tags=(("model", plan.model.id), *names),
         )
+
+    def _is_billed_to_its_end(self, plan: Metered) -> bool:
+        """Return True unless ending the call ends its bill, and what it used until then is seen."""
+        is_seen = plan.choices == 1 and plan.prompt.is_input_counted
+        return not (is_seen and self._profiles.of(plan.model.upstream).abort_ends_billing)
 
 
 def _may_help(refusal: InsufficientCredits | BudgetExceeded, plan: Metered) -> bool:

@@ -66,16 +66,17 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         reading_on: ReadingOn | None = None,
         losses: Losses | None = None,
     ) -> None:
+        profiles = profiles or UpstreamProfiles({})
         super().__init__(
             recovery=recovery,
             expectation=expectation,
             losses=losses,
             clock=clock,
-            profiles=profiles or UpstreamProfiles({}),
+            profiles=profiles,
             reading_on=reading_on or ReadingOn(),
             ping_seconds=ping_seconds,
         )
-        self._admission = Admission(ledger, expectation, clock)
+        self._admission = Admission(ledger, expectation, clock, profiles)
         self._health = health
         self._turns = Turns(documents, clock)
 

@@ -446,7 +446,7 @@ def test_only_what_is_ours_to_bear_is_told_to_an_operator(scene, capsys):
 def test_a_bound_that_was_written_down_is_charged_when_its_holder_is_gone(scene):
     hold = scene.holding(100)
 
-    assert hold.write_down(Micro(70)) == 70
+    assert hold.write_down(Micro(70)).amount == 70
     scene.clock.advance(16 * MINUTE)
     scene.ledger.expire_due(UID)
 
@@ -456,7 +456,7 @@ def test_a_bound_that_was_written_down_is_charged_when_its_holder_is_gone(scene)
 def test_a_bound_is_no_more_than_what_is_held_until_the_hold_grows(scene):
     hold = scene.holding(100)
 
-    assert hold.write_down(Micro(400)) == 100
+    assert hold.write_down(Micro(400)).amount == 100
     hold.accrue(Micro(120))
     scene.clock.advance(16 * MINUTE)
     scene.ledger.expire_due(UID)

@@ -86,7 +86,7 @@ def test_an_upstream_that_honours_the_cap_ends_by_length_and_so_does_the_credit(
     answered = door.ask()
 
     asked = door.upstream.requests[0][1]["max_tokens"]
-    assert 1_000 < asked < 1_500
+    assert 2_000 < asked < 2_500
     assert answered.answer["credits"]["ended_by"] == "credit_limit"
     check_books(door)
 
