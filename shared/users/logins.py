@@ -21,6 +21,8 @@ TRUSTED_SECONDS = 900.0
 """Age up to which the last answer counts while the provider cannot be reached; calls are refused after it."""
 WAIT_SECONDS = 5.0
 """Longest time that calls wait for one answer; the provider counts as out of reach from then on."""
+QUESTION_SECONDS = 60.0
+"""Age from which a question under way is given up, and another may be asked."""
 RETRY_SECONDS = 5.0
 """Time after a failed question in which the provider is not asked again."""
 LOGINS_MAX = 10_000
@@ -86,10 +88,14 @@ class Logins:
             if self._is_younger(uid, KNOWN_SECONDS, now) or self._is_out_of_reach(now):
                 return Asking(self, uid, None)
             question = self._questions.get(uid)
-            if question is not None:
+            if question is not None and now - question.asked_at < QUESTION_SECONDS:
                 return Asking(self, uid, question)
             question = self._questions[uid] = _Question(now)
-        _thread.start_new_thread(self._answer, (uid, question))
+        try:
+            _thread.start_new_thread(self._answer, (uid, question))
+        except RuntimeError:
+            # There is no thread left: ask on this one.
+            self._answer(uid, question)
         return Asking(self, uid, question)
 
     def confirm(self, uid: Uid, question: _Question | None) -> None:
@@ -120,7 +126,8 @@ class Logins:
                 self._failed_at = failed_at
                 if answer is not None:
                     self._remember(uid, answer)
-                self._questions.pop(uid, None)
+                if self._questions.get(uid) is question:
+                    del self._questions[uid]
             question.ended.set()
 
     def _stands(self, uid: Uid) -> bool:

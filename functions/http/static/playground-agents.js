@@ -16,6 +16,9 @@ const REASONS = {
   step_limit: "The step limit is reached. Resume for 25 more.",
   upstream_unavailable: "The model does not answer. Resume later.",
   upstream_rejected: "The model refused this. Another goal may help.",
+  api_key_revoked: "Its API key was revoked. Resume it as yourself.",
+  api_key_expired: "Its API key has expired. Resume it as yourself.",
+  login_disabled: "The login of this account is disabled or deleted.",
   account_frozen: "This account is frozen until an operator has looked.",
   model_not_found: "This model is not offered any more. Begin anew with another.",
   stuck: "This task failed again and again; an operator was told. It may be resumed.",
@@ -24,6 +27,7 @@ const REASONS = {
 const WAITS = {
   upstream_unavailable: "The model does not answer.", rate_limited: "Too many calls at once.",
   insufficient_credits: "Other calls hold the credits.", budget_exceeded: "Other steps hold the budget.",
+  identity_unavailable: "The identity provider does not answer.",
 };
 
 const desk = { uid: null, task: null, stops: [], known: null, steps: new Map(), cursor: null };

@@ -7,7 +7,7 @@ import pytest
 from shared.kernel.ids import Uid
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.identity import MemoryIdentity
-from shared.users.logins import KNOWN_SECONDS, RETRY_SECONDS, TRUSTED_SECONDS, LoginDisabled, Logins
+from shared.users.logins import KNOWN_SECONDS, QUESTION_SECONDS, RETRY_SECONDS, TRUSTED_SECONDS, LoginDisabled, Logins
 from shared.users.ports import AuthUser, IdentityUnavailable
 
 ANN = Uid("ann")
@@ -125,6 +125,29 @@ def test_calls_at_once_share_one_question(world: World):
 
     for each in asking:
         each.confirm()
+
+    assert world.asked == 1
+
+
+def test_a_question_that_never_ends_is_asked_again(world: World):
+    world.provider.gate.clear()
+    world.logins.ask(ANN)
+    world.later(QUESTION_SECONDS)
+    world.provider.gate.set()
+
+    world.logins.check(ANN)
+
+    world.later(KNOWN_SECONDS)
+    world.logins.check(ANN)
+
+
+def test_a_login_is_asked_for_where_no_thread_is_left(world: World, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("shared.users.logins._thread.start_new_thread", refuse)
+
+    world.logins.check(ANN)
 
     assert world.asked == 1
 
