@@ -1,7 +1,6 @@
 """`POST /chat/completions`, OpenAI's protocol: measured, read chunk by chunk, put together again.
 
-Shapes: https://platform.openai.com/docs/api-reference/chat. Chunks are merged as OpenAI's SDKs do: texts are joined,
-lists are merged by `index` where their items have one, everything else is replaced.
+Shapes: https://platform.openai.com/docs/api-reference/chat.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from shared.ai.dialect import (
     refuse_uncounted,
     told_usage,
 )
+from shared.ai.growing import GrowingObject
 from shared.ai.image_tokens import PromptImage
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
@@ -35,8 +35,6 @@ ABOUT_THE_PROMPT = ("tools", "functions", "response_format", "tool_choice", "pre
 REFUSED = {
     "audio": "is not offered here: audio has no price in text tokens",
 }
-REPLACED = frozenset({"id", "type", "role", "index"})
-"""Texts that are said again, not continued."""
 TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 USAGE = ("prompt_tokens", "completion_tokens")
 FINISHED = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call"})
@@ -125,7 +123,7 @@ class Completion:
 
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
-        self._choices: dict[int, dict[str, Any]] = {}
+        self._choices: dict[int, GrowingChoice] = {}
         self._usage: Json | None = None
 
     def take(self, raw: Json) -> Json | None:
@@ -135,9 +133,8 @@ class Completion:
             self._usage = raw["usage"]
         shown = []
         for index, choice, delta in _choices(raw):
-            known = self._choices.setdefault(index, _choice())
-            _merge(known["message"], delta)
-            _take_beside(known, choice)
+            known = self._choices.setdefault(index, GrowingChoice())
+            known.add(choice, delta)
             if any(value is not None for value in delta.values()):
                 beside = {name: value for name, value in choice.items() if name != "message"}
                 shown.append({**beside, "index": index, "delta": delta, "finish_reason": None})
@@ -146,7 +143,8 @@ class Completion:
     def end(self, reason: str, counted: Usage | None) -> Json:
         """See `Transcript.end`. Who got nothing is told so by a choice that says nothing: clients look at the first."""
         ended = reason if reason in FINISHED else "length"
-        choices = [_told(index, choice, ended) for index, choice in sorted((self._choices or {0: _choice()}).items())]
+        grown = self._choices or {0: GrowingChoice()}
+        choices = [_told(index, grown[index].whole, ended) for index in sorted(grown)]
         usage = told_usage(USAGE, counted) if counted else self._usage
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": usage}
 
@@ -226,52 +224,29 @@ def _text_of(delta: Json) -> str:
     return "".join(part for part in parts if isinstance(part, str))
 
 
-def _merge(known: dict[str, Any], delta: Json) -> None:
-    for name, value in delta.items():
-        before = known.get(name)
-        if isinstance(before, str) and isinstance(value, str) and name not in REPLACED:
-            known[name] = before + value
-        elif isinstance(value, Mapping):
-            own = before if isinstance(before, dict) else {}
-            _merge(own, value)
-            known[name] = own
-        elif isinstance(value, list):
-            known[name] = _merged(before if isinstance(before, list) else [], value)
-        elif value is not None or name not in known:
-            known[name] = value
+class GrowingChoice:
+    """One choice while its chunks come: its message and log probabilities grow, the rest is replaced."""
 
+    def __init__(self) -> None:
+        self._message = GrowingObject()
+        self._logprobs: GrowingObject | None = None
+        self._beside: dict[str, Any] = {"finish_reason": None}
 
-def _merged(known: list[Any], more: Sequence[Any]) -> list[Any]:
-    """Items with an `index` go where the earlier ones of that index are; the others come behind."""
-    merged = list(known)
-    by_index = {item["index"]: item for item in merged if isinstance(item, dict) and "index" in item}
-    for item in more:
-        if isinstance(item, Mapping) and item.get("index") in by_index:
-            _merge(by_index[item["index"]], item)
-        elif isinstance(item, Mapping):
-            own: dict[str, Any] = {}
-            _merge(own, item)
-            merged.append(own)
-            if "index" in own:
-                by_index[own["index"]] = own
-        else:
-            merged.append(item)
-    return merged
+    def add(self, choice: Json, delta: Json) -> None:
+        """Take in a chunk's choice; `delta` is what it adds to the message."""
+        self._message.add(delta)
+        for name, value in choice.items():
+            if name == "logprobs" and isinstance(value, Mapping):
+                self._logprobs = self._logprobs or GrowingObject()
+                self._logprobs.add(value)
+            elif name not in {"index", "delta", "message", "logprobs"} and value is not None:
+                self._beside[name] = value
 
-
-def _choice() -> dict[str, Any]:
-    """One that has not begun."""
-    return {"message": {}, "logprobs": None, "finish_reason": None}
-
-
-def _take_beside(known: dict[str, Any], choice: Json) -> None:
-    """What stands beside the delta: log probabilities grow, the rest is replaced."""
-    for name, value in choice.items():
-        if name == "logprobs" and isinstance(value, Mapping):
-            known["logprobs"] = known["logprobs"] or {}
-            _merge(known["logprobs"], value)
-        elif name not in {"index", "delta", "message", "logprobs"} and value is not None:
-            known[name] = value
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The choice as plain values."""
+        logprobs = self._logprobs.whole if self._logprobs is not None else None
+        return {"message": self._message.whole, "logprobs": logprobs, **self._beside}
 
 
 def _told(index: int, choice: Json, ended: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from shared.ai.dialect import (
     refuse_uncounted,
     told_usage,
 )
+from shared.ai.growing import GrowingText
 from shared.ai.image_tokens import PromptImage
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
@@ -28,6 +29,8 @@ from shared.ai.tokens import Usage
 from shared.kernel.errors import InvalidValue
 
 LIMIT = "max_output_tokens"
+PARTS_MAX = 1_000
+"""Parts of an item; one that names a later part is not believed."""
 LIMIT_MIN = 16
 """The provider's own least limit."""
 REFUSED = {
@@ -121,7 +124,7 @@ class Response:
 
     def __init__(self) -> None:
         self._begun: dict[str, Any] = {}
-        self._items: dict[int, dict[str, Any]] = {}
+        self._items: dict[int, GrowingItem] = {}
         self._whole: Json | None = None
         self.told = 0
 
@@ -144,26 +147,58 @@ class Response:
         usage = told_usage(USAGE, counted) if counted else None
         if self._whole is not None:
             return self._whole if usage is None else {**self._whole, "usage": usage}
-        output = [{**item, "status": "incomplete"} for _, item in sorted(self._items.items())]
+        output = [{**self._items[at].whole, "status": "incomplete"} for at in sorted(self._items)]
         details = {"reason": "max_output_tokens"}
         end = {"status": "incomplete", "incomplete_details": details, "output": output, "usage": usage}
         return {"object": "response", **self._begun, **end}
 
     def _take_item(self, at: int, raw: Json) -> None:
         if isinstance(raw.get("item"), Mapping):
-            self._items[at] = dict(raw["item"])
-        item = self._items.setdefault(at, {"type": "message", "role": "assistant", "content": []})
+            self._items[at] = GrowingItem(raw["item"])
+        item = self._items.setdefault(at, GrowingItem({"type": "message", "role": "assistant", "content": []}))
         if raw.get("type") == "response.output_text.delta":
-            _append_text(item, int(raw.get("content_index") or 0), str(raw.get("delta") or ""))
+            item.add_text(raw.get("content_index"), str(raw.get("delta") or ""))
         elif raw.get("type") == "response.function_call_arguments.delta":
-            item["arguments"] = f"{item.get('arguments') or ''}{raw.get('delta') or ''}"
+            item.add_arguments(str(raw.get("delta") or ""))
 
 
-def _append_text(item: dict[str, Any], at: int, text: str) -> None:
-    content = item["content"] = [dict(part) for part in item.get("content") or ()]
-    while len(content) <= at:
-        content.append({"type": "output_text", "text": "", "annotations": []})
-    content[at]["text"] = f"{content[at].get('text') or ''}{text}"
+class GrowingItem:
+    """An item of the output while its deltas come, each taken in time in proportion to itself."""
+
+    def __init__(self, begun: Json) -> None:
+        self._begun = dict(begun)
+        self._texts: dict[int, GrowingText] = {}
+        self._arguments: GrowingText | None = None
+
+    def add_text(self, at: object, text: str) -> None:
+        """Continue a part of the content; what names none of a few parts continues the first."""
+        number = at if isinstance(at, int) and 0 <= at < PARTS_MAX else 0
+        if number not in self._texts:
+            parts = _listed(self._begun.get("content"))
+            self._texts[number] = GrowingText(str(parts[number].get("text") or "") if number < len(parts) else "")
+        self._texts[number].add(text)
+
+    def add_arguments(self, text: str) -> None:
+        """Continue the arguments of a function call."""
+        if self._arguments is None:
+            self._arguments = GrowingText(str(self._begun.get("arguments") or ""))
+        self._arguments.add(text)
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The item as plain values."""
+        item = dict(self._begun)
+        if self._texts:
+            content = [dict(part) for part in _listed(item.get("content"))]
+            for number in range(max(self._texts) + 1):
+                if number == len(content):
+                    content.append({"type": "output_text", "text": "", "annotations": []})
+                if number in self._texts:
+                    content[number]["text"] = self._texts[number].whole
+            item["content"] = content
+        if self._arguments is not None:
+            item["arguments"] = self._arguments.whole
+        return item
 
 
 def _text_of(response: Json) -> str:

@@ -115,10 +115,17 @@ def _streamed(parts: Iterable[bytes], model: str) -> Iterator[Json]:
 
 def event_data(parts: Iterable[bytes]) -> Iterator[bytes]:
     """The data of each server-sent event (WHATWG HTML, 9.2.6), however its bytes were cut. Raises ValueError."""
-    rest, lines = b"", list[bytes]()
+    begun, size, lines = list[bytes](), 0, list[bytes]()
     for part in parts:
-        *whole, rest = (rest + part).split(b"\n")
-        if len(rest) > EVENT_BYTES_MAX:
+        first, *others = part.split(b"\n")
+        begun.append(first)
+        size += len(first)
+        if others:
+            whole = [b"".join(begun), *others[:-1]]
+            begun, size = [others[-1]], len(others[-1])
+        else:
+            whole = []
+        if size > EVENT_BYTES_MAX:
             raise ValueError("an event is too large")
         for line in (each.removesuffix(b"\r") for each in whole):
             if line.startswith(b"data:"):

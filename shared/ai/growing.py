@@ -1,0 +1,97 @@
+"""An object put together from pieces, each in time in proportion to itself, however much there is already.
+
+The merge is that of OpenAI's SDKs: texts are joined, lists are merged by `index` where their items have one, everything
+else is replaced.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.ai.passthrough import Json
+
+REPLACED = frozenset({"id", "type", "role", "index"})
+"""Texts that are said again, not continued."""
+
+
+class GrowingText:
+    """A text in pieces."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, begun: str = "") -> None:
+        self._pieces = [begun]
+
+    def add(self, piece: str) -> None:
+        """Join a piece to the end."""
+        self._pieces.append(piece)
+
+    @property
+    def whole(self) -> str:
+        """All pieces as one text."""
+        self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
+
+
+class GrowingList:
+    """A list: items with the `index` of an earlier item are merged with that item, others come behind."""
+
+    __slots__ = ("_by_index", "_items")
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._by_index: dict[Any, GrowingObject] = {}
+
+    def add(self, items: Sequence[Any]) -> None:
+        """Take in the items of a piece."""
+        for item in items:
+            if not isinstance(item, Mapping) or not isinstance(index := item.get("index", False), int | str | None):
+                self._items.append(item)
+            elif index in self._by_index:
+                self._by_index[index].add(item)
+            elif "index" in item:
+                self._by_index[index] = own = GrowingObject()
+                own.add(item)
+                self._items.append(own)
+            else:
+                self._items.append(item)
+
+    @property
+    def whole(self) -> list[Any]:
+        """The list as plain values."""
+        return [item.whole if isinstance(item, GrowingObject) else item for item in self._items]
+
+
+class GrowingObject:
+    """An object whose members grow."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self) -> None:
+        self._members: dict[str, Any] = {}
+
+    def add(self, delta: Json) -> None:
+        """Take in a piece."""
+        for name, value in delta.items():
+            if isinstance(value, str) and name not in REPLACED:
+                self._grown(name, GrowingText).add(value)
+            elif isinstance(value, Mapping):
+                self._grown(name, GrowingObject).add(value)
+            elif isinstance(value, list):
+                self._grown(name, GrowingList).add(value)
+            elif value is not None or name not in self._members:
+                self._members[name] = value
+
+    def _grown(self, name: str, kind: type[Any]) -> Any:
+        """The member of this name, made anew if there is none of its kind."""
+        if not isinstance(self._members.get(name), kind):
+            self._members[name] = kind()
+        return self._members[name]
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The object as plain values."""
+        return {name: _whole(value) for name, value in self._members.items()}
+
+
+def _whole(value: Any) -> Any:
+    return value.whole if isinstance(value, GrowingText | GrowingList | GrowingObject) else value
