@@ -11,6 +11,7 @@ help:
 	@echo "make check     ruff, mypy, import-linter"
 	@echo "make coverage  the tests, with what they cover"
 	@echo "make bench     speed and memory as ratios; PART=starts|ledger|chat|agents|payments for one of them"
+	@echo "make bench AGAINST=REF  this tree and another in turn, CPU time first; PART=chat|gateways|starts|ledger|agents|payments"
 	@echo "make bench-gateways  a call through ours, LiteLLM's proxy and the Portkey gateway, in the same run"
 	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
 	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"
@@ -45,7 +46,7 @@ coverage: setup
 	@exec $(PYTHON) -m pytest --cov --cov-report=term --cov-report=html
 
 bench: setup
-	@$(PYTHON) -m emulator.bench $(PART)
+	@$(PYTHON) -m emulator.bench $(if $(AGAINST),--against $(AGAINST)) $(PART)
 
 logs: setup
 	@exec $(PYTHON) -m emulator.logs

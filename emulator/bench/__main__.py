@@ -1,8 +1,10 @@
-"""`make bench`: everything, or the parts that are named: `starts`, `ledger`, `chat`, `agents`, `payments`."""
+"""`make bench`: everything, or the parts that are named; with `--against REF`, this tree beside another."""
 
+import argparse
 import sys
 
-from emulator.bench import agents, chat, ledger, payments, starts
+from emulator.bench import against, agents, chat, ledger, payments, starts
+from emulator.problems import LaptopProblem
 
 PARTS = {
     "starts": starts.main,
@@ -13,11 +15,23 @@ PARTS = {
 }
 
 
-def main(names: list[str]) -> int:
-    """Run the parts, in order."""
-    for name in names or PARTS:
-        print(f"\n## {name}\n", flush=True)
-        PARTS[name]()
+def main(arguments: list[str]) -> int:
+    """Run the parts, in order, or compare them."""
+    parser = argparse.ArgumentParser(prog="python -m emulator.bench", description="Speed and memory as ratios.")
+    parser.add_argument("--against", metavar="REF", help="a commit, branch or tag to compare with")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.against:
+            return against.main(chosen.against, chosen.parts)
+        if unknown := [name for name in chosen.parts if name not in PARTS]:
+            raise LaptopProblem(f"PART names {', '.join(unknown)}; there are {', '.join(PARTS)}.")
+        for name in chosen.parts or PARTS:
+            print(f"\n## {name}\n", flush=True)
+            PARTS[name]()
+    except LaptopProblem as problem:
+        print(problem, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -40,13 +40,13 @@ class Person:
 
     def conversation(self) -> str:
         """A new one."""
-        identifier: str = _post(f"{self.api}/v1/chat/conversations", {}, self.token)["id"]
+        identifier: str = posted(f"{self.api}/v1/chat/conversations", {}, self.token)["id"]
         return identifier
 
     def say(self, conversation: str, *, is_streamed: bool = False) -> None:
         """One turn, to its end."""
         body = {"content": "Hello!", "max_output_tokens": 60, "stream": is_streamed}
-        _asked(f"{self.api}/v1/chat/conversations/{conversation}/messages", body, self.token)
+        asked(f"{self.api}/v1/chat/conversations/{conversation}/messages", body, self.token)
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _rows(api: str, suite: Suite, upstream: str) -> Iterator[Row]:
-    people = [_signed_up(api, suite) for _ in range(USERS_MAX)]
+    people = [signed_up(api, suite) for _ in range(USERS_MAX)]
     _one_by_one(people[0], upstream, WARM_UP)
     yield from _pair("1 client", *_one_by_one(people[0], upstream, SAMPLES))
     yield from _pair("1 client, streamed", *_one_by_one(people[0], upstream, SAMPLES, is_streamed=True))
@@ -136,17 +136,17 @@ def _bare(upstream: str, *, is_streamed: bool = False) -> None:
     """What the turn asks of the provider, read to its end."""
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 60}
     streamed = {"stream": True, "stream_options": {"include_usage": True}} if is_streamed else {}
-    _asked(f"{upstream}/v1/chat/completions", {**body, **streamed}, "sk-laptop")
+    asked(f"{upstream}/v1/chat/completions", {**body, **streamed}, "sk-laptop")
 
 
 _local = threading.local()
 
 
-def _post(url: str, body: Any, token: str) -> Any:
-    return json.loads(_asked(url, body, token) or b"{}")
+def posted(url: str, body: Any, token: str) -> Any:
+    return json.loads(asked(url, body, token) or b"{}")
 
 
-def _asked(url: str, body: Any, token: str) -> bytes:
+def asked(url: str, body: Any, token: str) -> bytes:
     """One POST on this thread's own connection, kept open as clients do, and opened again if the server closed it."""
     parts = urlsplit(url)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -167,12 +167,12 @@ def _asked(url: str, body: Any, token: str) -> bytes:
     raise ConnectionError(url)
 
 
-def _signed_up(api: str, suite: Suite) -> Person:
+def signed_up(api: str, suite: Suite) -> Person:
     """A new user with the welcome bonus."""
     address = {"email": f"{time.time_ns()}@example.com", "password": "a long password", "returnSecureToken": True}
     path = "/identitytoolkit.googleapis.com/v1/accounts:signUp?key=bench"
-    token = _post(f"{suite.endpoints.auth}{path}", address, "")["idToken"]
-    _post(f"{api}/v1/credits/welcome-bonus", {}, token)
+    token = posted(f"{suite.endpoints.auth}{path}", address, "")["idToken"]
+    posted(f"{api}/v1/credits/welcome-bonus", {}, token)
     return Person(api, token)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.ports import LOOPBACK, free_ports
@@ -27,12 +29,48 @@ def upstream() -> Iterator[str]:
         yield f"http://{LOOPBACK}:{port}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server in a process of its own: its address, and the process that started its workers."""
+
+    url: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the process and its descendants have taken until now."""
+        listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,time="], capture_output=True, text=True, check=True)
+        rows = [line.split() for line in listing.stdout.splitlines()]
+        parents = {int(pid): int(parent) for pid, parent, _ in rows}
+        family, grew = {self.pid}, {self.pid}
+        while grew:
+            grew = {pid for pid, parent in parents.items() if parent in grew}
+            family |= grew
+        told = {int(pid): taken for pid, _, taken in rows}
+        return sum(_cpu_seconds(pid, told[pid]) for pid in family if pid in told)
+
+
+def _cpu_seconds(pid: int, told: str) -> float:
+    """Return a process's CPU time: from /proc in ticks, else from `ps`, whose hundredths only macOS prints."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return sum(float(part) * 60.0**power for power, part in enumerate(reversed(re.split("[:-]", told))))
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextlib.contextmanager
 def api(upstream_url: str) -> Iterator[str]:
     """The function as production starts it, functions-framework and its gunicorn: its address."""
+    with server(upstream_url, root=ROOT, environment=os.environ) as started:
+        yield started.url
+
+
+@contextlib.contextmanager
+def server(upstream_url: str, *, root: Path, environment: Mapping[str, str]) -> Iterator[Server]:
+    """The same for the source in `root`."""
     port = free_ports(["api"])["api"]
-    environment = {
-        **os.environ,
+    whole = {
+        **environment,
         **laptop_settings(),
         "AI_PLATFORM_API_KEY": "sk-laptop",
         "AI_PLATFORM_BASE_URL": upstream_url,
@@ -44,18 +82,18 @@ def api(upstream_url: str) -> Iterator[str]:
     }
     program = str(Path(sys.executable).parent / "functions-framework")
     url = f"http://{LOOPBACK}:{port}"
-    with running([program], environment, f"{url}/v1/monitoring/health"):
-        yield url
+    with running([program], whole, f"{url}/v1/monitoring/health", root=root) as pid:
+        yield Server(url=url, pid=pid)
 
 
 @contextlib.contextmanager
-def running(command: list[str], environment: Mapping[str, str], health: str) -> Iterator[None]:
-    """A server of its own, once it answers; it is ended behind the block."""
+def running(command: list[str], environment: Mapping[str, str], health: str, *, root: Path = ROOT) -> Iterator[int]:
+    """A server of its own, once it answers: its process. It is ended behind the block."""
     quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=ROOT, env=dict(environment), stdout=quiet, stderr=quiet)
+    process = subprocess.Popen(command, cwd=root, env=dict(environment), stdout=quiet, stderr=quiet)
     try:
         _await(health, process)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()
