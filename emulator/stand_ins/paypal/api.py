@@ -217,7 +217,7 @@ class Api:
         if start + size < len(found):
             query = urlencode({**asked, "page_size": size, "next_page_token": start + size})
             links.append({"href": f"{LINKS_HOST}{request.path}?{query}", "rel": "next", "method": "GET"})
-        return _told({"items": items, "links": links})
+        return _told({"items": items, "links": links} if items else {"links": links})
 
     def _get_dispute(self, dispute_id: str, request: Request) -> Answer:
         return _told(_known(self._money.disputes, dispute_id))

@@ -204,7 +204,6 @@ def dispute(of: Json, amount: Json, reason: str, now: float, url: str, merchant:
                     "merchant_id": merchant["merchant_id"],
                     "name": "Integrated Credits",
                 },
-                **({"invoice_number": of["invoice_id"]} if "invoice_id" in of else {}),
                 **({"custom": of["custom_id"]} if "custom_id" in of else {}),
             }
         ],
