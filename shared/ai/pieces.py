@@ -12,7 +12,8 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Final
 
-from shared.ai.letter_pairs import pairs_cost
+from shared.ai import alphabets
+from shared.ai.letter_pairs import Alphabet
 
 TOKEN = 100
 """One token, in the unit of costs."""
@@ -25,30 +26,28 @@ WORDS_REMEMBERED = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Letters that are counted alike: a piece costs `word`, and `letter` for each of them.
-
-    `rare` are letters that the script's main language does not have: each costs `RARE_LETTER` more.
-    """
+    """Letters that are counted alike: a piece costs `word`, and `letter` for each of them."""
 
     letters: str
     word: int
     letter: int
-    rare: re.Pattern[str] | None = None
 
 
-RARE_LETTER = 60
+ALPHABETS: Final[Mapping[str, tuple[str, Alphabet]]] = {
+    "cyrillic": ("\u0400-\u052f", alphabets.CYRILLIC),
+    "devanagari": ("\u0900-\u097f", alphabets.DEVANAGARI),
+    "hangul": ("\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff", alphabets.HANGUL),
+}
+"""Scripts whose pieces are counted by their pairs of letters, as Latin words are."""
 SCRIPTS: Final[Mapping[str, Script]] = {
-    "cyrillic": Script("\u0400-\u052f", 83, 14, re.compile("[^ Ёёа-яА-Я]")),
     "han": Script("\u2e80-\u2fdf\u3005-\u3007\u3400-\u9fff\uf900-\ufaff", 25, 77),
     "hiragana": Script("\u3041-\u309f", 50, 53),
     "katakana": Script("\u30a0-\u30ff\u31f0-\u31ff\uff66-\uff9f", 120, 40),
-    "hangul": Script("\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff", 40, 61),
-    "devanagari": Script("\u0900-\u097f", 64, 24),
-    "arabic": Script("\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc", 67, 21),
-    "hebrew": Script("\u0590-\u05ff\ufb1d-\ufb4f", 8, 43),
-    "greek": Script("\u0370-\u03ff", 79, 25),
+    "arabic": Script("\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc", 67, 22),
+    "hebrew": Script("\u0590-\u05ff\ufb1d-\ufb4f", 9, 43),
+    "greek": Script("\u0370-\u03ff", 82, 26),
+    "thai": Script("\u0e00-\u0e7f", 85, 38),
     "greek_polytonic": Script("\u1f00-\u1fff", 0, 180),
-    "thai": Script("\u0e00-\u0e7f", 85, 37),
     "bengali": Script("\u0980-\u09ff", 76, 23),
     "gurmukhi": Script("\u0a00-\u0a7f", 69, 45),
     "gujarati": Script("\u0a80-\u0aff", 66, 29),
@@ -72,7 +71,11 @@ CAPITALS: Final = "A-ZÀ-ÖØ-ÞĂĆČĐĘĚĞİŁŃŇŐŘŚŞŠŤŮŰŹŻŽƠƯ
 SMALL: Final = (
     "a-zªºß-öø-ÿĀāăĄąćĈ-ċčĎďđĒ-ėęěĜĝğĠ-įıĲ-ŀłńŅņňŉŊŋŌ-ŏőŒœŔŕŖŗřśŜŝşšŢţťŦ-ŭůűŲ-Ÿźżžſƀ-ƟơƢ-ƮưƱ-ȗșțȜ-ʯ\u0300-\u036fḀ-ỿ"
 )
-LETTER: Final = CAPITALS + SMALL + "".join(script.letters for script in SCRIPTS.values())
+LETTERS_OF: Final = {
+    **{kind: letters for kind, (letters, _) in ALPHABETS.items()},
+    **{kind: script.letters for kind, script in SCRIPTS.items()},
+}
+LETTER: Final = CAPITALS + SMALL + "".join(LETTERS_OF.values())
 FREQUENT_EMOJI: Final = "★☆☎☺♀♂♡♥♦♪♫✅✓✔✨❤➡🏻🏼🏽👇👉👌👍👏💕🔥😀😁😂😉😊😍😘😭🙂🙏🤣"
 ASCII_SIGN: Final = "!-/:-@[-`{-~"
 
@@ -87,7 +90,7 @@ PIECE: Final = re.compile(
             ),
             "number": rf"[0-9]{{1,{DIGITS_PER_TOKEN * DIGIT_GROUPS_MAX}}}",
             "signs": rf" ?[{ASCII_SIGN}]{{1,{RUN_MAX}}}[\r\n/]{{0,{RUN_MAX}}}",
-            **{kind: rf" ?[{script.letters}]{{1,{RUN_MAX}}}" for kind, script in SCRIPTS.items()},
+            **{kind: rf" ?[{letters}]{{1,{RUN_MAX}}}" for kind, letters in LETTERS_OF.items()},
             "mark": " ?[\u00a1-\u00bf\u00d7\u00f7\u2010-\u2027\u2030-\u205e\u3001-\u3004\u3008-\u303f\uff01-\uff65]",
             "frequent_emoji": f" ?[{FREQUENT_EMOJI}]",
             "emoji": " ?[\u2600-\u27bf\U0001f1e6-\U0001faff]",
@@ -136,7 +139,7 @@ def _word_cost(piece: str) -> int:
     lead = "" if piece[0].isalpha() else piece[0]
     word = piece[len(lead) :]
     led_by = LEADS.get(lead, LEAD_OTHER) if lead else NO_LEAD
-    more = pairs_cost(word) + led_by + _capitals_cost(word)
+    more = alphabets.LATIN.word_cost(word) + led_by + _capitals_cost(word)
     return min(TOKEN + max(0, more), TOKEN * len(piece.encode()))
 
 
@@ -171,9 +174,16 @@ def _other_cost(piece: str) -> int:
 
 
 def _script_costs(script: Script) -> Callable[[str], int]:
+    return lambda piece: script.word + script.letter * len(piece.strip(" "))
+
+
+def _alphabet_costs(alphabet: Alphabet) -> Callable[[str], int]:
+    @lru_cache(maxsize=WORDS_REMEMBERED)
     def cost(piece: str) -> int:
-        rare = len(script.rare.findall(piece)) if script.rare else 0
-        return script.word + script.letter * len(piece.strip(" ")) + RARE_LETTER * rare
+        word = piece.removeprefix(" ")
+        unled = alphabet.unled if len(word) == len(piece) else 0
+        capital = alphabet.capital if word[0].isupper() else 0
+        return TOKEN + max(0, alphabet.word_cost(word) + unled + capital)
 
     return cost
 
@@ -184,4 +194,5 @@ _COSTS: Final[Mapping[str, Callable[[str], int]]] = {
     "space": _space_cost,
     "other": _other_cost,
     **{kind: _script_costs(script) for kind, script in SCRIPTS.items()},
+    **{kind: _alphabet_costs(alphabet) for kind, (_, alphabet) in ALPHABETS.items()},
 }

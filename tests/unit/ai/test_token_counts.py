@@ -62,3 +62,12 @@ def test_counting_is_linear_in_the_length(unit):
     few, many = expected_tokens(unit * 1_000), expected_tokens(unit * 10_000)
 
     assert 9 * few <= many <= 11 * few
+
+
+def test_one_formal_sentence_many_times_is_within_a_quarter():
+    sentence = (
+        "Вчера вечером мы долго обсуждали результаты исследования и пришли к выводу, что необходимо провести "
+        "дополнительный анализ. "
+    )
+
+    assert off(sentence * 200, 4_601) <= OFF_AT_MOST
