@@ -92,7 +92,12 @@ class Hold:
     @property
     def exposure(self) -> int:
         """What the call may cost beyond what is set aside for it (µcr)."""
-        return max(0, (self.input_at_most or 0) - (self.input_held or 0)) + self.output_exposure
+        return self.input_exposure + self.output_exposure
+
+    @property
+    def input_exposure(self) -> int:
+        """What the call's input may cost beyond what is set aside for it (µcr)."""
+        return max(0, (self.input_at_most or 0) - (self.input_held or 0))
 
     @property
     def output_exposure(self) -> int:

@@ -116,7 +116,8 @@ class ExtendHold(Asked):
 class Accrue(Asked):
     """Write down that up to `accrued` of a hold may be used, so that an ending without a charge charges that much.
 
-    Nothing more is set aside, so that a frozen account allows it. The hold lives on for `lifetime`.
+    Where that is more than is held, what was kept free for the call's input is set aside, and nothing else: a frozen
+    account allows it. The hold lives on for `lifetime`.
     """
 
     hold: HoldId

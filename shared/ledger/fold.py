@@ -185,7 +185,10 @@ def _take_hold_facts(fold: _Fold, fact: Mapping[str, Any], budgets: list[str]) -
         return
     hold = _hold(fold)
     fold.holds[hold.id] = changed(
-        hold, expires_at=fact.get("expires_at", hold.expires_at), accrued=fact.get("accrued", hold.accrued)
+        hold,
+        expires_at=fact.get("expires_at", hold.expires_at),
+        accrued=fact.get("accrued", hold.accrued),
+        input_held=fact.get("input_held", hold.input_held),
     )
 
 

@@ -98,6 +98,7 @@ class Holding:
         self._lock = threading.Condition()
         self._used: int = 0
         self._bound: int = 0
+        self._is_written_down = False
         self._renew_at: Millis = clock.now() + command.lifetime // 2
         self._extensions = 0
         self._in_vain = 0
@@ -191,8 +192,9 @@ class Holding:
         return Captured(amount=_number(outcome.result, "captured"), absorbed=absorbed, balance=outcome.balance)
 
     def write_down(self, bound: Micro) -> WrittenDown:
-        """Let `bound` accrue in the ledger, as far as it is held, so that the hold's expiry charges that much.
+        """Let `bound` accrue in the ledger, so that the hold's expiry charges that much.
 
+        It accrues as far as it is held. What was kept free for the input is held from now on. Once for each hold.
         Works on a frozen account; the hold lives on for its whole lifetime. Later growth
         raises what accrued up to `bound`. Raises HoldResolved, HoldNotFound, AccountClosed, Unavailable.
         """
@@ -208,6 +210,8 @@ class Holding:
         outcome = self._ledger.execute(self._uid, command)
         with self._lock:
             self._renew_at = self._clock.now() + self._command.lifetime // 2
+            self._held += 0 if self._is_written_down else _number({"added": 0, **outcome.result}, "added")
+            self._is_written_down = True
         return WrittenDown(amount=Micro(_number(outcome.result, "accrued")), balance=outcome.balance)
 
     def release(self) -> Balance:

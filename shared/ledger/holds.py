@@ -78,12 +78,19 @@ def extend_hold(books: Books, command: ExtendHold) -> Result:
 
 
 def accrue(books: Books, command: Accrue) -> Result:
+    """Write down what may be used, on a frozen account too. What was kept free for the input is set aside for that."""
     hold = _open_hold(books, command.hold, None)
-    accrued = _accrued(hold, command.accrued, hold.amount)
+    taken = list(drawn(books.account, min(max(0, command.accrued - hold.amount), hold.input_exposure)))
+    within_takes(books.account, len(taken))
+    added = sum(amount for _, amount in taken)
+    accrued = _accrued(hold, command.accrued, hold.amount + added)
     expires_at = max(hold.expires_at, books.now + command.lifetime)
     fact: dict[str, Json] = {"id": hold.id, "expires_at": expires_at, "accrued": accrued}
-    books.post("extension", command.operation, (), hold=fact)
-    return {"hold": hold.id, "accrued": accrued, "expires_at": expires_at}
+    if added and hold.input_held is not None:
+        fact["input_held"] = hold.input_held + added
+    postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
+    books.post("extension", command.operation, postings, hold=fact)
+    return {"hold": hold.id, "accrued": accrued, "added": added, "expires_at": expires_at}
 
 
 def _accrued(hold: Hold, used: int, amount: int) -> int:

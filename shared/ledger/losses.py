@@ -280,9 +280,14 @@ def _borne(entry: EntryView) -> Mapping[Cause, int]:
         if posting["from"] == ABSORBED:
             cause: Cause = "debt_written_off" if posting["to"] == DEBT else "absorbed"
             borne[cause] = borne.get(cause, 0) + posting["amount"]
-    if entry.end == "expired" and entry.model is not None and entry.operation.startswith("expire:"):
+    if entry.end == "expired" and entry.model is not None and not _is_closing(entry):
         borne["crashed"] = 0
     return borne
+
+
+def _is_closing(entry: EntryView) -> bool:
+    """Return True if the hold ended because its user left, not because nobody captured it in time."""
+    return entry.operation.endswith(f":{entry.hold}") and not entry.operation.startswith("expire:")
 
 
 def _told(loss: Loss) -> dict[str, str | int]:

@@ -133,9 +133,10 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         if ending is Ending.REPORTED:
             reply.charge(None)
         elif ending is Ending.COUNTED:
-            reply.charge_counted(at_most=run.hold.held)
+            reply.charge_counted(at_most=run.plan.bound(run.output_cap))
+            reply.charge_counted(at_most=_held_for(run, reply.cost))
         else:
-            reply.charge(run.bound)
+            reply.charge(_held_for(run, run.plan.bound(run.output_cap)))
 
     # Reading on ----------------------------------------------------------------------------------------------------
 
@@ -247,6 +248,16 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
                 reply.deliver(text)
                 _exhaust(self._delivered(run, event, text))
         return reply.is_finished or (event.error is None and not reply.is_estimated)
+
+
+def _held_for(run: Run[PlanT], cost: Micro) -> Micro:
+    """Hold as much as `cost` (µcr), as far as that was kept free for the input. Return how much of it is held."""
+    if cost > run.hold.held:
+        try:
+            run.hold.write_down(cost)
+        except DomainError as error:
+            log("bound_not_held", "WARNING", hold_id=run.hold.id, code=error.code)
+    return Micro(min(cost, run.hold.held))
 
 
 def cut_by(text: str, hold: Holding, reply: Reply) -> str | None:

@@ -64,11 +64,6 @@ class Run(Generic[PlanT]):
         """Whose turn it is."""
         return self.plan.request.uid
 
-    @property
-    def bound(self) -> Micro:
-        """The most that the call can have cost, as far as it is held."""
-        return Micro(min(self.hold.held, self.plan.bound(self.output_cap)))
-
 
 class TurnKeeping(ABC, Generic[PlanT, RecordT]):
     """See the module. A kind of turn says what is kept."""

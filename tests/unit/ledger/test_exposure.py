@@ -7,7 +7,7 @@ from shared.kernel.ids import HoldId, LotId
 from shared.kernel.money import Micro
 from shared.ledger.account import ABSORBED_KEYS_MAX, Absorbed
 from shared.ledger.codec import decode_account, encode_account
-from shared.ledger.commands import BudgetClaim, CallBound
+from shared.ledger.commands import Accrue, BudgetClaim, CallBound
 from shared.ledger.entries import Draft, Posting
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.exposure import (
@@ -21,7 +21,22 @@ from shared.ledger.exposure import (
     window_of,
 )
 from shared.ledger.fold import apply
-from tests.support.books import UID, Books, adjust, call, capture, charge, expire, extend, grant, hold, release
+from tests.support.books import (
+    MINUTE,
+    UID,
+    Books,
+    adjust,
+    asked,
+    call,
+    capture,
+    charge,
+    expire,
+    extend,
+    freeze,
+    grant,
+    hold,
+    release,
+)
 
 KEY = "key:k1"
 
@@ -308,8 +323,8 @@ def test_what_was_absorbed_lowers_the_risk_until_the_window_ends():
 
 def endless(amount: int, *, output: int, expected: int = 0, at_most: int | None = None):
     """A call whose provider bills all the output that was asked for, whoever reads it."""
-    asked = call(amount, expected=expected, at_most=expected if at_most is None else at_most)
-    bound = asked["call"]
+    bounded = call(amount, expected=expected, at_most=expected if at_most is None else at_most)
+    bound = bounded["call"]
     endless = CallBound(
         input_held=bound.input_held,
         input_at_most=bound.input_at_most,
@@ -548,3 +563,53 @@ def test_a_correction_by_an_operator_may_take_what_calls_are_exposed_to(books):
     books.do(adjust(-900))
 
     assert books.balance()["available"] == 0
+
+
+# What is written down ----------------------------------------------------------------------------------------------
+
+
+def accrue(name: str, accrued: int) -> Accrue:
+    return Accrue(**asked(), hold=HoldId(name), accrued=Micro(accrued), lifetime=15 * MINUTE)
+
+
+def test_an_input_s_bound_that_is_written_down_is_held_from_what_was_kept_free():
+    books = rich_in_risk(1_000)
+    books.do(hold("h", **endless(50, expected=20, at_most=70, output=100)))
+
+    said = books.said(accrue("h", 170))
+
+    assert (said["accrued"], said["added"]) == (100, 50)
+    held = books.account.holds[HoldId("h")]
+    assert (held.amount, held.input_held, held.exposure, held.output_exposure) == (100, 70, 70, 70)
+
+
+def test_no_more_is_held_than_is_written_down():
+    books = rich_in_risk(1_000)
+    books.do(hold("h", **endless(50, expected=20, at_most=70, output=100)))
+
+    books.do(accrue("h", 90))
+
+    held = books.account.holds[HoldId("h")]
+    assert (held.amount, held.input_held, held.exposure, held.output_exposure) == (90, 60, 80, 70)
+
+
+def test_nothing_beyond_the_bound_is_held_when_more_is_written_down():
+    books = rich_in_risk(1_000)
+    books.do(hold("h", **call(50, expected=20, at_most=70)))
+
+    said = books.said(accrue("h", 900))
+
+    assert (said["accrued"], said["added"]) == (100, 50)
+
+
+def test_a_frozen_account_lets_what_was_kept_free_be_held():
+    books = rich_in_risk(1_000)
+    books.do(hold("h", **call(50, expected=20, at_most=70), budgets=cap(100)))
+    books.do(freeze())
+
+    assert books.said(accrue("h", 100))["added"] == 50
+    books.now += 16 * MINUTE
+    books.do(expire())
+
+    assert books.postings() == [("held", "revenue:chat", 100, "gift")]
+    assert books.account.budgets["cap"].used == 100
