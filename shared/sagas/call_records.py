@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from shared.ai.answers import AnswerNotKept, Answers
 from shared.ai.conversations import ConversationNotFound, Conversations, Message
+from shared.ai.stop_requests import EVERYBODY
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Millis
 from shared.kernel.ids import Uid, derived_id
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
-from shared.sagas.call_journal import JournalCall
+from shared.sagas.call_journal import CONVERSATION, CallJournal, JournalCall, Wanted
 
 LAST_MESSAGES = 10
 """The last answer of a conversation is looked for among so many messages."""
@@ -52,29 +53,34 @@ class CallRecords:
 
     def __init__(self, ledger: Ledger, conversations: Conversations, answers: Answers) -> None:
         self._ledger = ledger
+        self._journal = CallJournal(ledger)
         self._conversations = conversations
         self._answers = answers
 
     def end_of(self, uid: Uid, call: JournalCall, status: Status) -> CallEnd:
         """How this call ended, or that it is settling. Raises Unavailable."""
         hold = self._ledger.hold(uid, call.hold)
-        is_settling = hold.status == "active"
         told = self._by_message(uid, call) if call.conversation_id else self._by_answer(uid, call)
-        if is_settling:
+        if hold.status == "active":
             return replace(told, status="settling", cost=None, at_most=Micro(hold.amount))
-        return replace(told, status=status, cost=Micro(hold.captured) if told.cost is None else told.cost)
+        cost = Micro(hold.captured) if told.cost is None else told.cost
+        return replace(told, status=status, cost=cost, at_most=None)
 
     def last_message(self, uid: Uid, conversation_id: str) -> CallEnd | None:
         """The last answer of this conversation, None if there is none. Raises ConversationNotFound."""
         page = self._conversations.messages(uid, conversation_id, limit=LAST_MESSAGES)
         last = next((each for each in page.items if each.role == "assistant"), None)
-        return None if last is None else _of_message(last)
+        if last is None or last.settles_by is None:
+            return None if last is None else _of_message(last)
+        # Its cost is corrected a moment after the charge, and not at all by an instance that has died.
+        call = self._journal.last(Wanted(uid=uid, caller=EVERYBODY, tag=CONVERSATION, value=conversation_id))
+        is_its = call is not None and _message_id(call) == last.id
+        return self.end_of(uid, call, "ended") if call is not None and is_its else _of_message(last)
 
     def _by_message(self, uid: Uid, call: JournalCall) -> CallEnd:
         """As the call's message says. A deleted conversation, or a call that failed, has none."""
         try:
-            message_id = derived_id("msg", call.run, "assistant")
-            return _of_message(self._conversations.message(uid, str(call.conversation_id), message_id))
+            return _of_message(self._conversations.message(uid, str(call.conversation_id), _message_id(call)))
         except ConversationNotFound:
             return CallEnd(status="ended")
 
@@ -96,7 +102,12 @@ class CallRecords:
         return CallEnd(status="ended", said=said, usage=stored.usage, is_estimated=stored.is_estimated)
 
 
+def _message_id(call: JournalCall) -> str:
+    return derived_id("msg", call.run, "assistant")
+
+
 def _of_message(message: Message) -> CallEnd:
+    """As the message says. While it is settling, what it says as its cost is the most it can be."""
     said = Said(
         id=message.id,
         content=message.content,
@@ -105,7 +116,10 @@ def _of_message(message: Message) -> CallEnd:
         finish_reason=message.finish_reason,
         created_at=message.created_at,
     )
-    return CallEnd(status="ended", said=said, usage=message.usage, is_estimated=message.is_estimated, cost=message.cost)
+    end = CallEnd(status="ended", said=said, usage=message.usage, is_estimated=message.is_estimated)
+    if message.settles_by is None:
+        return replace(end, cost=message.cost)
+    return replace(end, status="settling", at_most=message.cost)
 
 
 def _text_of(answer: Mapping[str, Any]) -> str:

@@ -191,7 +191,8 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
             choice=run.plan.reason,
         )
         request, answer_id = run.plan.request, derived_id("ans", run.claim.run)
-        writes = [self._answers.kept(request.uid, answer_id, stored)] if request.has_key else []
+        is_asked_for = request.has_key or request.stop.is_given  # by the same key, or by who stopped it
+        writes = [self._answers.kept(request.uid, answer_id, stored)] if is_asked_for else []
         return Kept(id=answer_id, record=stored, writes=writes)
 
     def _ended(self, run: Run[CallPlan], record: StoredAnswer, settled: Settled) -> Iterable[CallEvent]:
