@@ -123,7 +123,8 @@ class AgentResult(Answer):
 
 
 class AgentTaskOut(Answer):
-    """An agent task. `reason` says why it paused, failed or is queued again: an error's code, `step_limit`, `stuck`.
+    """An agent task. `reason` says why it paused, failed or is queued again: an error's code, `step_limit`, `stuck`,
+    `charged_without_result`.
 
     After `api_key_revoked`, `api_key_expired` or `login_disabled`, resume it with a credential that stands.
     """

@@ -72,7 +72,10 @@ class ImageOut(Answer):
 
 
 class FailureOut(Answer):
-    """An image that was not made, and why: a code of `Errors`, or `timed_out`, `given_up`. It costs nothing."""
+    """An image that was not made, and why: a code of `Errors`, or `timed_out`, `given_up`.
+
+    It costs nothing, unless our time limit has cut the call, so that the provider may bill it: see the task's cost.
+    """
 
     index = fields.Integer(required=True)
     code = fields.String(required=True)

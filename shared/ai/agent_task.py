@@ -132,6 +132,8 @@ class Task:
     answer_step: int
     is_cancel_asked: bool
     attempts: int
+    unanswered: int
+    """How many thoughts in a row were charged and came to nothing."""
     clean_fence: int
     epoch: int
     epoch_spent: Micro

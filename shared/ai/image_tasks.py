@@ -38,10 +38,14 @@ class ImageTaskNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An image that was not made, and the code that says why."""
+    """An image that was not made, and the code that says why.
+
+    `is_charged`: it is paid for all the same, as the provider can have billed it.
+    """
 
     index: int
     code: str
+    is_charged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,12 @@ class ImageTask:
     def decided(self) -> int:
         """How many images were made or given up; also the index of the next one."""
         return len(self.images) + len(self.failures)
+
+    @property
+    def due(self) -> Micro:
+        """What is to be paid so far, in µcr: images that were made, and those that the provider can have billed."""
+        charged = sum(failure.is_charged for failure in self.failures)
+        return Micro(self.price * (len(self.images) + charged))
 
     @property
     def is_open(self) -> bool:
@@ -173,7 +183,10 @@ def task_data(task: ImageTask, *, due_at: Millis) -> dict[str, Value]:
 
 def failures_data(failures: Sequence[Failure]) -> list[Data]:
     """Failures as they are stored."""
-    return [{"index": failure.index, "code": failure.code} for failure in failures]
+    return [
+        {"index": failure.index, "code": failure.code, **({"charged": True} if failure.is_charged else {})}
+        for failure in failures
+    ]
 
 
 def task_of(document: Document) -> ImageTask:
@@ -198,7 +211,7 @@ def task_of(document: Document) -> ImageTask:
         hold_until=numbers["hold_until"],
         fingerprint=data["fingerprint"],
         images=tuple(cast("Sequence[str]", document.data["images"])),
-        failures=tuple(Failure(index=cast("int", failure["index"]), code=str(failure["code"])) for failure in failures),
+        failures=tuple(map(_failure_of, failures)),
         tries=numbers["tries"],
         wakes=numbers["wakes"],
         cost=Micro(numbers["cost"]),
@@ -206,4 +219,10 @@ def task_of(document: Document) -> ImageTask:
         updated_at=numbers["updated_at"],
         deadline_at=numbers["deadline_at"],
         finished_at=cast("int | None", document.data["finished_at"]),
+    )
+
+
+def _failure_of(data: Mapping[str, Value]) -> Failure:
+    return Failure(
+        index=cast("int", data["index"]), code=str(data["code"]), is_charged=bool(data.get("charged", False))
     )

@@ -85,11 +85,11 @@ class Responses:
             raw, text = {"type": ENDED_AS.get(str(raw.get("status")), "error"), "response": raw}, _text_of(raw)
         kind, delta = str(raw.get("type")), raw.get("delta")
         if kind in FAILED:
-            raise UpstreamUnavailable
+            raise UpstreamUnavailable(has_begun=True)
         if kind in LAST:
             response = raw.get("response")
             if not isinstance(response, Mapping):
-                raise UpstreamUnavailable
+                raise UpstreamUnavailable(has_begun=True)
             yield RawDelta(text, raw) if text else Passed(raw)
             yield from _end_of(response)
         elif kind.endswith(".delta") and isinstance(delta, str) and delta:

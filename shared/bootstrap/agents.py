@@ -31,7 +31,14 @@ class AgentParts(ImageParts):
             WebFetch(self.web),
             ReadDocument(),
             WriteArtifact(),
-            AskModel(self.catalogue, self.tariff, self.chat_model, self.clock),
+            AskModel(
+                self.catalogue,
+                self.tariff,
+                self.chat_model,
+                self.clock,
+                profiles=self.upstream_profiles,
+                losses=self.losses,
+            ),
             GenerateImage(
                 catalogue=self.catalogue,
                 tariff=self.tariff,
@@ -41,6 +48,7 @@ class AgentParts(ImageParts):
                 objects=self.objects,
                 clock=self.clock,
                 default_model=self.settings.default_image_model,
+                losses=self.losses,
             ),
         )
         return AgentSlice(
@@ -55,6 +63,7 @@ class AgentParts(ImageParts):
             publisher=self.publisher,
             alerts=self.alerts,
             clock=self.clock,
+            losses=self.losses,
         )
 
     @part

@@ -55,6 +55,7 @@ class ImageParts(ModelParts):
             alerts=self.alerts,
             clock=self.clock,
             hold_lifetime=max(self.settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),
+            losses=self.losses,
         )
 
     @part

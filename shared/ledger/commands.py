@@ -144,7 +144,7 @@ class Release(Asked):
     """End a hold without a charge of its own: what has accrued is charged, the rest given back.
 
     With `principal`, only that principal's hold. `is_unused`: the caller knows that nothing of the hold is owed, so
-    that all of it is given back.
+    that all of it is given back. Otherwise a model's call has lost its holder: its hold ends as if its time were up.
     """
 
     hold: HoldId

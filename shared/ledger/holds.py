@@ -112,8 +112,10 @@ def capture(books: Books, command: Capture) -> Result:
 
 def release(books: Books, command: Release) -> Result:
     hold = _open_hold(books, command.hold, command.principal)
-    cost = 0 if command.is_unused else hold.accrued
-    return end_hold(books, hold, cost, operation=command.operation, end="released")
+    if command.is_unused:
+        return end_hold(books, hold, 0, operation=command.operation, end="released")
+    end = "released" if hold.model is None else "expired"
+    return end_hold(books, hold, hold.accrued, operation=command.operation, end=end)
 
 
 def _open_hold(books: Books, hold_id: HoldId, principal: str | None) -> Hold:

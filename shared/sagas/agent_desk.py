@@ -70,7 +70,7 @@ class Desk:
             task = self.task
             self.note(
                 owed=owed_data([each for each in task.owed if each.step != owed.step]),
-                charges={**task.charges, step_id(owed.step): charged},
+                charges={**task.charges, step_id(owed.step): task.charges.get(step_id(owed.step), 0) + charged},
                 spent=task.spent + charged,
             )
 
@@ -98,10 +98,16 @@ class Desk:
                 "answer": thought.text if is_answer else None,
                 "answer_step": first if is_answer else 0,
                 "attempts": 0,
+                "unanswered": 0,
             },
             *(step_write(task, step) for step in steps),
         )
         self.steps += steps
+
+    def record_unanswered(self, owed: Owed) -> None:
+        """Keep that a thought is to be charged which came to nothing; the next one takes its number."""
+        task = self.task
+        self.save({"owed": owed_data([*task.owed, owed]), "unanswered": task.unanswered + 1})
 
     def record_observation(self, act: int, tool: str, seen: Observation, operation: OperationId | None) -> None:
         """What a tool answered, with all that it wrote."""

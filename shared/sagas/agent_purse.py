@@ -111,20 +111,25 @@ class Purse:
         except (HoldNotFound, AccountClosed):
             return Micro(0)
 
-    def give_back(self, operation: OperationId) -> None:
-        """Release a hold whose work was not recorded, if there is one."""
-        command = Release(operation=operation_id(operation, "release"), fingerprint="", hold=_hold_id(operation))
+    def give_back(self, operation: OperationId, *, is_unused: bool = True) -> None:
+        """Release a hold whose work was not recorded, if there is one. See `Release` for `is_unused`."""
+        command = Release(
+            operation=operation_id(operation, "release"),
+            fingerprint="",
+            hold=_hold_id(operation),
+            is_unused=is_unused,
+        )
         try:
             self._ledger.execute(self._uid, command)
         except (HoldNotFound, HoldResolved, AccountClosed):
             return
 
     def give_back_of(self, names: Iterable[str], fences: range) -> None:
-        """Release what overtaken workers may still hold for this work."""
+        """End what overtaken workers may still hold for this work; what had accrued of it is charged."""
         wanted = list(names)
         for fence in fences:
             for name in wanted:
-                self.give_back(self.operation(name, fence))
+                self.give_back(self.operation(name, fence), is_unused=False)
 
     def operation(self, name: str, fence: int) -> OperationId:
         """The operation that places the hold for this work, by the worker with this fence."""

@@ -11,22 +11,26 @@ from shared.ai.agent_task import ENDED, LIVE, Owed, Step, Task
 from shared.ai.agent_task_documents import task_of, task_path
 from shared.ai.agent_tasks import AgentTasks
 from shared.ai.models import Catalogue, Model
+from shared.ai.ports import UpstreamTimedOut
 from shared.ai.tariff import Rate, Tariff
-from shared.ai.thinking import ThinkingModel, ThinkRequest, Thought, ToolSpec
-from shared.ai.tokens import Usage, expected_tokens
+from shared.ai.thinking import ThinkingModel, ThinkRequest, ToolSpec
+from shared.ai.tokens import Usage
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Documents
 from shared.kernel.errors import DomainError, NotFound, Rejected
 from shared.kernel.events import Alerts, Message, Publisher, log
 from shared.ledger.errors import AccountClosed, RateLimited
 from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
 from shared.sagas.agent_acts import Acts, act_name
 from shared.sagas.agent_desk import LEASE_SECONDS, Desk
 from shared.sagas.agent_prompt import OUTPUT_TOKENS_LEAST, AgentPrompt, build
 from shared.sagas.agent_purse import CreditsHeld, Held, Purse, is_epoch_over
 from shared.sagas.authority import Authority, usable_tools
 from shared.sagas.call_cost import CallCost
+from shared.sagas.call_losses import CallLosses
 from shared.sagas.leases import LeaseLost, Leases
+from shared.sagas.thought_cost import NOTHING, ThoughtCost
 from shared.sagas.tools.tool import Tool
 from shared.users.end_users import EndUsers
 from shared.users.ports import IdentityUnavailable
@@ -38,6 +42,8 @@ ROUNDS_MAX = 8
 STEPS_MAX = 1_000
 ATTEMPTS_MAX = 5
 """So often in a row a task may be taken up without getting any further."""
+UNANSWERED_MAX = 1
+"""So many thoughts in a row may be charged without a result before another is tried."""
 BACKOFF: Millis = 15 * SECOND
 BACKOFF_MAX: Millis = 10 * MINUTE
 GRACE: Millis = 30 * SECOND
@@ -61,6 +67,7 @@ class AgentSlice:
         publisher: Publisher,
         alerts: Alerts,
         clock: Clock,
+        losses: Losses | None = None,
     ) -> None:
         self._documents = documents
         self._tasks = AgentTasks(documents)
@@ -76,6 +83,7 @@ class AgentSlice:
         self._publisher = publisher
         self._alerts = alerts
         self._clock = clock
+        self._losses = CallLosses(losses)
 
     def run(self, task_id: str) -> None:
         """Go on with this task, if it is to be gone on with and no other worker has it.
@@ -208,10 +216,11 @@ class AgentSlice:
         prompt = build(task, desk.steps, sorted(desk.files), specs, model)
         cost = _cost(rate, prompt)
         held = purse.hold(think_name(task), model.id, cost)
+        cap = _affordable(rate, prompt, held, cost)
+        price = ThoughtCost(rate=rate, prompt=prompt, held=held.amount, cap=cap, is_reasoning=model.is_reasoning)
         try:
-            cap = _affordable(rate, prompt, held, cost)
             thought = self._thinking.think(_request(model, prompt, specs, cap, self._end_users.of(task.uid)))
-            usage = thought.usage or _estimated(prompt, thought)
+            usage = price.usage(thought)
             is_cut = thought.finish_reason == "length" and cap < prompt.output_at_most
             body = {
                 "model": model.id,
@@ -224,7 +233,7 @@ class AgentSlice:
             desk.record_thought(
                 thought,
                 body,
-                Owed(step=task.steps + 1, operation=held.operation, cost=rate.price(usage.within(cap)), usage=usage),
+                Owed(step=task.steps + 1, operation=held.operation, cost=price.price(thought), usage=usage),
                 is_cut=is_cut,
             )
         except (LeaseLost, Rejected):
@@ -232,11 +241,26 @@ class AgentSlice:
             raise
         except DomainError as error:
             if error.code in UNSAID:
-                purse.give_back(held.operation)
+                self._end_unsaid(desk, purse, model, held, price, error)
             raise
         desk.settle(purse)
         _log_step(desk, model, usage, held)
         return held.limited_by if is_cut and not thought.calls else None
+
+    def _end_unsaid(
+        self, desk: Desk, purse: Purse, model: Model, held: Held, price: ThoughtCost, error: DomainError
+    ) -> None:
+        """Charge a thought that our time limit has cut. What its provider failed at is given back, up to a limit."""
+        task = desk.task
+        cost = price.bound if isinstance(error, UpstreamTimedOut) else price.unsaid
+        if not isinstance(error, UpstreamTimedOut) and not self._losses.is_failure_charged(
+            task.uid, error, call=held.operation, model=model.id, principal=task.spender, amount=cost
+        ):
+            purse.give_back(held.operation)
+            return
+        desk.note(claimed_at=purse.claimed_at)
+        desk.record_unanswered(Owed(step=task.steps + 1, operation=held.operation, cost=cost, usage=NOTHING))
+        desk.settle(purse)
 
     # Ending -----------------------------------------------------------------------------------------------------
 
@@ -267,7 +291,10 @@ class AgentSlice:
         kind = type(error).__name__
         log("agent_slice_failed", "ERROR", task_id=task.id, code=code, error=kind, attempt=task.attempts)
         try:
-            if task.attempts < ATTEMPTS_MAX:
+            if task.unanswered > UNANSWERED_MAX:
+                desk.note(unanswered=0)
+                self._pause(desk, UNANSWERED)
+            elif task.attempts < ATTEMPTS_MAX:
                 delay = min(BACKOFF << task.attempts, BACKOFF_MAX)
                 self._put_off(desk, code, delay, attempts=task.attempts, is_clean=is_harmless)
             elif is_harmless:
@@ -280,6 +307,10 @@ class AgentSlice:
 
 UNSAID = frozenset({"upstream_unavailable", "upstream_rejected"})
 """What a model fails with that has said nothing: no step was or will be recorded, so nothing needs to be held."""
+
+
+UNANSWERED = "charged_without_result"
+"""The reason of a task that has paused as its thoughts were charged and came to nothing."""
 
 
 INTERNAL = "internal_error"
@@ -332,11 +363,6 @@ def _request(model: Model, prompt: AgentPrompt, specs: Sequence[ToolSpec], cap: 
         upstream=model.upstream,
         end_user=end_user,
     )
-
-
-def _estimated(prompt: AgentPrompt, thought: Thought) -> Usage:
-    told = thought.text + "".join(f" {call.name} {call.arguments}" for call in thought.calls)
-    return Usage(input_tokens=prompt.input_expected, output_tokens=expected_tokens(told))
 
 
 def _log_step(desk: Desk, model: Model, usage: Usage, held: Held) -> None:

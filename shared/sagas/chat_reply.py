@@ -1,13 +1,12 @@
 """The reply of a turn while it grows: what was delivered, what the upstream reported, what it costs so far."""
 
 from dataclasses import replace
-from math import ceil
 
 from shared.ai.ports import ChatEvent, Finished, TextDelta, UsageReport
 from shared.ai.tokens import RunningCount, Usage
 from shared.kernel.clock import Millis
 from shared.kernel.money import Micro
-from shared.sagas.ending import COUNTING_ERROR
+from shared.sagas.ending import with_error
 from shared.sagas.metered import Metered
 
 FINISH_REASONS = frozenset({"stop", "length", "content_filter", "tool_calls"})
@@ -142,9 +141,9 @@ class Reply:
 
     def _cautious_usage(self) -> Usage:
         """What the provider can have counted at most, our error considered. What was reported needs no caution."""
-        prompt, counted = self._plan.prompt, _with_error(max(self.counted, self._pending))
+        prompt, counted = self._plan.prompt, with_error(max(self.counted, self._pending))
         reported = self._reported or Usage(
-            input_tokens=min(prompt.input_at_most, _with_error(prompt.input_expected)), output_tokens=0
+            input_tokens=min(prompt.input_at_most, with_error(prompt.input_expected)), output_tokens=0
         )
         return replace(reported, output_tokens=max(reported.output_tokens, counted))
 
@@ -162,10 +161,6 @@ class Reply:
         count that runs high would end answers that the balance pays for. An answer of one piece is what was counted.
         """
         return counted if self._plan.is_whole else _cautious(counted, pieces)
-
-
-def _with_error(counted: int) -> int:
-    return ceil(counted * (1 + COUNTING_ERROR))
 
 
 def _cautious(counted: int, pieces: int) -> int:

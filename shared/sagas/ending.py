@@ -7,11 +7,17 @@ above what was held.
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from math import ceil
 
 from shared.ai.profiles import UpstreamProfile
 
 COUNTING_ERROR = Fraction(1, 4)
 """Our count of tokens may be a quarter too low, so that a charge without a report is a quarter above the count."""
+
+
+def with_error(tokens: int) -> int:
+    """Return the most tokens that a text can be which we count as `tokens`."""
+    return ceil(tokens * (1 + COUNTING_ERROR))
 
 
 class Ending(Enum):

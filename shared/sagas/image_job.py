@@ -12,7 +12,7 @@ from shared.ai.image_tasks import Failure, ImageTask, failures_data, path_of, ta
 from shared.ai.images import image_id_of, image_of, object_name, recorded
 from shared.ai.images import path_of as image_path
 from shared.ai.pictures import NoPicture, Picture, picture_of
-from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.documents import Documents, Value, Write
 from shared.kernel.errors import DomainError, Rejected
@@ -23,7 +23,9 @@ from shared.kernel.objects import ObjectNotFound, Objects
 from shared.ledger.commands import Capture, ExtendHold, Release
 from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved
 from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
 from shared.sagas.authority import Authority
+from shared.sagas.call_losses import CallLosses
 from shared.sagas.leases import Leased, LeaseLost, Leases
 from shared.users.end_users import EndUsers
 
@@ -68,6 +70,7 @@ class ImageJob:
         alerts: Alerts,
         clock: Clock,
         hold_lifetime: Millis,
+        losses: Losses | None = None,
     ) -> None:
         self._documents = documents
         self._objects = objects
@@ -79,6 +82,7 @@ class ImageJob:
         self._alerts = alerts
         self._clock = clock
         self._hold_lifetime = hold_lifetime
+        self._losses = CallLosses(losses)
         self._leases = Leases(documents, clock)
 
     def run(self, task_id: str) -> ImageTask | None:
@@ -145,11 +149,26 @@ class ImageJob:
             self._fail_rest(worker, task, refusal.code)  # the same prompt is refused again
         except (UpstreamUnavailable, NoPicture) as failure:
             log("image_failed", "WARNING", task_id=task.id, index=task.decided, code=failure.code)
-            self._fail(worker, task, [Failure(index=task.decided, code=failure.code)])
+            is_charged = self._is_charged(task, failure)
+            self._fail(worker, task, [Failure(index=task.decided, code=failure.code, is_charged=is_charged)])
         except (Rejected, *GONE) as refusal:
             self._fail_rest(worker, task, refusal.code)  # the account was frozen, closed, or its hold ended
         else:
             self._record(worker, task, picture)
+
+    def _is_charged(self, task: ImageTask, failure: UpstreamUnavailable | NoPicture) -> bool:
+        """True if a picture that did not come is paid for: our time limit has cut it, or too many have failed."""
+        if isinstance(failure, UpstreamTimedOut):
+            return True
+        told = failure if isinstance(failure, UpstreamUnavailable) else UpstreamUnavailable(has_begun=True)
+        return self._losses.is_failure_charged(
+            task.uid,
+            told,
+            call=f"{task.id}:{task.decided}",
+            model=task.model,
+            principal=task.spender,
+            amount=task.price,
+        )
 
     def _keep_hold(self, worker: Leased, task: ImageTask) -> None:
         """Renew the hold before it could end during a call, and note what it has to pay for by now."""
@@ -161,7 +180,7 @@ class ImageJob:
             hold=task.hold,
             amount=Micro(0),
             at_least=Micro(0),
-            accrued=Micro(task.price * len(task.images)),
+            accrued=task.due,
             lifetime=self._hold_lifetime,
         )
         until = self._ledger.execute(task.uid, command).result["expires_at"]
@@ -218,7 +237,7 @@ class ImageJob:
 
     def _charged(self, task: ImageTask) -> int:
         """What the user pays. For a hold that has ended before, that is what it had charged then; the rest is ours."""
-        cost = Micro(task.price * len(task.images))
+        cost = task.due
         try:
             if not cost:
                 self._ledger.execute(

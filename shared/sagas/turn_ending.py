@@ -76,28 +76,33 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
     def _end_failed(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, error: DomainError) -> None:
         """End a call that its provider, or our time limit, has cut.
 
-        If nothing was delivered, a failure of the provider costs the user nothing, unless too many of this user's calls
-        have failed. Otherwise the call is charged, and what was delivered is kept.
+        If nothing was delivered, a failure of the provider costs the user nothing. Once too many calls of this user
+        have failed, it costs what is known to have been generated. Otherwise the call is charged, and what was
+        delivered is kept.
         """
+        is_ours = isinstance(error, UpstreamTimedOut)
         is_undelivered = reply.is_empty or not run.plan.request.is_streamed
         ending = self._ending(run, reply, reading, is_over=False, is_readable=False)
-        self._charge(run, reply, reading, ending)
+        self._charge(run, reply, reading, Ending.COUNTED if is_undelivered and not is_ours else ending)
         if not is_undelivered:
             reply.finish_reason = FAILED
             self._keep(run, reply)
-        elif isinstance(error, UpstreamTimedOut) or self._is_failure_charged(run, reply, error):
+        elif is_ours or self._is_failure_charged(run, reply, error):
             run.hold.capture(reply.cost, reply.usage.counts)
         else:
             run.hold.release()
 
     def _is_failure_charged(self, run: Run[PlanT], reply: Reply, error: DomainError) -> bool:
-        """True if a provider's failure is charged to this user; otherwise it is counted, if anything was generated."""
-        if not isinstance(error, UpstreamUnavailable) or not (reply.is_touched or error.has_begun):
-            return False
-        if self._losses is not None and self._losses.are_failures_charged(run.uid):
-            return True
-        self._bear(run, "provider_failed", reply.cost)
-        return False
+        if isinstance(error, UpstreamUnavailable) and reply.is_touched:
+            error.has_begun = True
+        return self._losses.is_failure_charged(
+            run.uid,
+            error,
+            call=run.hold.id,
+            model=run.plan.model.id,
+            principal=run.plan.request.principal,
+            amount=reply.cost,
+        )
 
     # Deciding ------------------------------------------------------------------------------------------------------
 

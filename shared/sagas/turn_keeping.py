@@ -15,13 +15,14 @@ from shared.ai.tokens import Usage
 from shared.ai.turns import Claim, Settled
 from shared.kernel.clock import Clock
 from shared.kernel.documents import PreconditionFailed, Write
-from shared.kernel.errors import DomainError, StillRunning
+from shared.kernel.errors import StillRunning
 from shared.kernel.events import log
-from shared.kernel.ids import Uid, operation_id
+from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.ledger.errors import HoldResolved
 from shared.ledger.holding import Captured, Holding
-from shared.ledger.losses import Cause, Losses
+from shared.ledger.losses import Losses
+from shared.sagas.call_losses import CallLosses
 from shared.sagas.chat_recovery import TurnRecovery
 from shared.sagas.chat_reply import Reply
 from shared.sagas.metered import Metered
@@ -73,7 +74,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
     ) -> None:
         self._recovery = recovery
         self._expectation = expectation
-        self._losses = losses
+        self._losses = CallLosses(losses)
         self._clock = clock
 
     @abstractmethod
@@ -166,7 +167,14 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
             # Ours to bear, and for an operator to know: the model's document, or its provider, is wrong about limits.
             log("limit_not_kept", "ERROR", model=run.plan.model.id, limit=limit)
             beyond = run.plan.rate.price(usage) - run.plan.rate.price(usage.within(limit))
-            self._bear(run, "limit_not_kept", beyond)
+            self._losses.bear(
+                run.uid,
+                "limit_not_kept",
+                call=run.hold.id,
+                model=run.plan.model.id,
+                principal=run.plan.request.principal,
+                amount=beyond,
+            )
         log(
             "chat_turn_captured",
             uid=run.uid,
@@ -178,23 +186,6 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
             estimated=reply.is_estimated,
             cost=cost,
         )
-
-    def _bear(self, run: Run[PlanT], cause: Cause, amount: int) -> None:
-        """Count what the platform bears of this call. Failing to count it fails nothing."""
-        if self._losses is None:
-            return
-        operation = operation_id("call", run.hold.id)
-        try:
-            self._losses.bear(
-                run.uid,
-                operation=operation,
-                cause=cause,
-                amount=amount,
-                model=run.plan.model.id,
-                principal=run.plan.request.principal,
-            )
-        except DomainError as error:
-            log("loss_not_counted", "ERROR", hold_id=run.hold.id, cause=cause, amount=amount, code=error.code)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from shared.ai.ports import (
     PromptMessage,
     TextDelta,
     UpstreamRejected,
+    UpstreamTimedOut,
     UpstreamUnavailable,
     UsageReport,
 )
@@ -123,7 +124,7 @@ def test_an_answer_of_one_piece_has_its_limit_in_time(upstream, model, monkeypat
     monkeypatch.setattr(chat, "WHOLE_SECONDS_MAX", 0.2)
     upstream.script(delay_ms=60_000)
 
-    with pytest.raises(UpstreamUnavailable):
+    with pytest.raises(UpstreamTimedOut):
         list(model.stream(replace(ASK, is_whole=True)))
 
 
@@ -166,20 +167,22 @@ def test_a_stream_that_breaks_is_unavailable_after_what_it_said(upstream, model,
     upstream.script(reply="one two three", fail_after=2, **{"as": how})
     stream, got = model.stream(ASK), list[ChatEvent]()
 
-    with pytest.raises(UpstreamUnavailable):
+    with pytest.raises(UpstreamUnavailable) as failure:
         got.extend(event for event in stream)
 
     assert got == [TextDelta("one"), TextDelta(" two")]
+    assert failure.value.has_begun
 
 
-def test_nobody_there_is_unavailable():
+def test_nobody_there_has_not_begun_to_answer_and_is_unavailable():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = OpenAIChatModel(base_url=f"http://127.0.0.1:{free.getsockname()[1]}/v1", api_key="")
 
-        with pytest.raises(UpstreamUnavailable):
+        with pytest.raises(UpstreamUnavailable) as failure:
             list(nobody.stream(ASK))
         nobody.close()
+        assert not failure.value.has_begun
 
 
 def test_closing_in_the_middle_aborts_the_upstream(upstream, model):

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture
-from shared.ai.ports import ImageRequest, UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import ImageRequest, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.platform.memory.image_model import ScriptedImageModel, png
 from shared.platform.openai.images import OpenAIImageModel
 
@@ -227,7 +227,7 @@ def test_an_answer_that_drips_ends_when_its_time_is_up(painter_at):
 
     with serving(answer) as url:
         began = time.monotonic()
-        with pytest.raises(UpstreamUnavailable):
+        with pytest.raises(UpstreamTimedOut):
             painter_at(url, seconds=0.5).generate(ASK)
 
         assert time.monotonic() - began < 120
@@ -236,7 +236,7 @@ def test_an_answer_that_drips_ends_when_its_time_is_up(painter_at):
 def test_an_upstream_that_is_silent_ends_when_its_time_is_up(upstream, painter_at):
     upstream.script(delay_ms=600_000)
 
-    with pytest.raises(UpstreamUnavailable):
+    with pytest.raises(UpstreamTimedOut):
         painter_at(f"{upstream.url}/v1", seconds=0.3).generate(ASK)
 
 

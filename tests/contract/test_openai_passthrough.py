@@ -7,7 +7,7 @@ import pytest
 
 from shared.ai.completions import ChatCompletions
 from shared.ai.passthrough import RequestRefused
-from shared.ai.ports import Passed, RawDelta, UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import Passed, RawDelta, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.responses import Responses
 from shared.platform.openai import passthrough
 from shared.platform.openai.passthrough import OpenAIPassthrough, event_data
@@ -207,7 +207,7 @@ def test_an_answer_of_one_piece_has_its_limit_in_time(upstream, model, monkeypat
     monkeypatch.setattr(passthrough, "WHOLE_SECONDS_MAX", 0.2)
     upstream.script(delay_ms=60_000)
 
-    with pytest.raises(UpstreamUnavailable):
+    with pytest.raises(UpstreamTimedOut):
         list(model.ask(CHAT, QUESTION))
 
 

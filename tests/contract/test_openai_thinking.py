@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.thinking import Said, Thinkers, ThinkRequest, Thought, ToolCall, ToolSpec
 from shared.ai.tokens import Usage
 from shared.platform.openai.thinking import OpenAIThinkingModel
@@ -118,7 +118,7 @@ def test_an_answer_that_never_comes_is_given_up(upstream):
     upstream.script(reply="late", delay_ms=600_000)
     model = OpenAIThinkingModel(base_url=f"{upstream.url}/v1", api_key="sk-test", seconds=0.3)
 
-    with pytest.raises(UpstreamUnavailable):
+    with pytest.raises(UpstreamTimedOut):
         model.think(request())
     model.close()
 

@@ -21,6 +21,7 @@ from shared.kernel.settings import SigningKey
 from shared.ledger.commands import Grant
 from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.image_model import ScriptedImageModel
@@ -84,6 +85,7 @@ class Studio:
             default_model="painter",
             hold_lifetime=15 * MINUTE,
         )
+        self.losses = Losses(self.documents, self.alerts, self.clock)
         self.job = ImageJob(
             documents=self.documents,
             objects=self.objects,
@@ -95,6 +97,7 @@ class Studio:
             alerts=self.alerts,
             clock=self.clock,
             hold_lifetime=15 * MINUTE,
+            losses=self.losses,
         )
         self.sweep = ImageSweep(
             documents=self.documents, tasks=self.tasks, start=self.start, job=self.job, clock=self.clock

@@ -3,7 +3,7 @@
 import threading
 from typing import TYPE_CHECKING
 
-from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.kernel.events import log
 
 if TYPE_CHECKING:
@@ -49,12 +49,20 @@ class Provider:
 
 
 def failure(error: Exception, model: str) -> UpstreamUnavailable | UpstreamRejected:
-    """What a failure of the SDK means: a refusal for good, or anything else, from no answer to nonsense."""
+    """What a failure of the SDK means: a refusal for good, or anything else, from no answer to nonsense.
+
+    To be called where the call still is this thread's.
+    """
     import openai
 
+    from shared.platform.openai.network import is_late, is_sent
+
+    if is_late() and not isinstance(error, openai.APIStatusError):
+        log("upstream_too_slow", "WARNING", model=model)
+        return UpstreamTimedOut()
     if not isinstance(error, openai.APIStatusError):
         log("upstream_failed", "WARNING", kind=type(error).__name__, model=model)
-        return UpstreamUnavailable()
+        return UpstreamUnavailable(has_begun=is_sent())
     log("upstream_refused", "WARNING", status=error.status_code, model=model)
     is_refused = error.status_code in STATUS_REFUSED and error.status_code not in STATUS_RETRY
     return UpstreamRejected() if is_refused else UpstreamUnavailable()

@@ -38,11 +38,11 @@ class OpenAIImageModel:
 
         from shared.platform.openai.network import ending_after
 
-        try:
-            with ending_after(self._seconds):
+        with ending_after(self._seconds):
+            try:
                 return picture_of(self._content(_first(self._answer(request))))
-        except (openai.OpenAIError, httpx2.HTTPError, ValueError, RecursionError) as error:
-            raise failure(error, request.model) from None
+            except (openai.OpenAIError, httpx2.HTTPError, ValueError, RecursionError) as error:
+                raise failure(error, request.model) from None
 
     def close(self) -> None:
         """Close idle connections."""

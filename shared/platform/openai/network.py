@@ -37,6 +37,8 @@ class Call:
         self._stream: AbortableStream | None = None
         self._is_aborted = False
         self._read_until = float("inf")
+        self.is_sent = False
+        """True once anything was sent, so that the provider may have begun to answer."""
 
     def __enter__(self) -> Self:
         """This thread works on this call now."""
@@ -69,6 +71,11 @@ class Call:
         """From now on it reads for so long at most, whatever comes."""
         self._read_until = time.monotonic() + seconds
 
+    @property
+    def is_late(self) -> bool:
+        """True once the time is up that `hurry` gave."""
+        return time.monotonic() >= self._read_until
+
     def read_seconds(self, seconds: float | None) -> float | None:
         """How long one read may take that was given so many seconds. Raises ReadTimeout once there are none left."""
         if self._read_until == float("inf"):
@@ -97,7 +104,9 @@ class AbortableStream(httpcore2.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """See `NetworkStream.write`."""
-        self._attach()
+        call = self._attach()
+        if call is not None:
+            call.is_sent = True
         self._inner.write(buffer, timeout)
 
     def close(self) -> None:
@@ -133,6 +142,18 @@ def hurry(seconds: float) -> None:
     call: Call | None = getattr(_CURRENT, "call", None)
     if call is not None:
         call.hurry(seconds)
+
+
+def is_late() -> bool:
+    """Return True if this thread's call has used up the time that `hurry` gave it: then we cut it ourselves."""
+    call: Call | None = getattr(_CURRENT, "call", None)
+    return call is not None and call.is_late
+
+
+def is_sent() -> bool:
+    """Return True if anything was sent of this thread's call."""
+    call: Call | None = getattr(_CURRENT, "call", None)
+    return call is not None and call.is_sent
 
 
 class AbortableBackend(httpcore2.SyncBackend):
@@ -222,8 +243,9 @@ def http_client() -> httpx2.Client:
 
 @contextlib.contextmanager
 def ending_after(seconds: float) -> Iterator[None]:
-    """What this thread reads from is shut down when the time is up, however slowly it drips."""
+    """Shut down what this thread reads from when the time is up, however slowly it drips; see `is_late`."""
     call = Call()
+    call.hurry(seconds)
     timer = threading.Timer(seconds, call.abort)
     timer.daemon = True
     timer.start()

@@ -10,7 +10,7 @@ import orjson
 
 from shared.ai.end_user import told
 from shared.ai.passthrough import Json, RequestRefused
-from shared.ai.ports import WHOLE_SECONDS_MAX, UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import WHOLE_SECONDS_MAX, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.platform.openai.exchange import Exchange
@@ -57,7 +57,7 @@ class OpenAIPassthrough:
     def _read(self, path: str, body: Json) -> Generator[Json, None, None]:
         import httpx2
 
-        from shared.platform.openai.network import hurry
+        from shared.platform.openai.network import hurry, is_late, is_sent
 
         model = str(body.get("model"))
         if not body.get("stream"):
@@ -77,7 +77,7 @@ class OpenAIPassthrough:
         except (httpx2.HTTPError, httpx2.StreamError, ValueError) as error:
             # Not reached, cut off, or something that is not JSON.
             log("upstream_failed", "WARNING", kind=type(error).__name__, model=model)
-            raise UpstreamUnavailable from None
+            raise (UpstreamTimedOut() if is_late() else UpstreamUnavailable(has_begun=is_sent())) from None
 
     def _connected(self) -> "httpx2.Client":
         """One client for all calls, so that connections are kept alive between them."""
@@ -109,7 +109,7 @@ def _streamed(parts: Iterable[bytes], model: str) -> Iterator[Json]:
         event = _object(data)
         if event.get("error") and "choices" not in event and "type" not in event:
             log("upstream_failed", "WARNING", kind="error_event", model=model)
-            raise UpstreamUnavailable
+            raise UpstreamUnavailable(has_begun=True)
         yield event
 
 

@@ -37,14 +37,13 @@ class OpenAIThinkingModel:
 
         from shared.platform.openai.network import ending_after
 
-        try:
-            body = {**_body(request), **named_by(self._end_user_fields, request.end_user)}
-            with ending_after(self._seconds):
-                answer: Any = self._provider.client().chat.completions.create(**body)
-            return _thought(answer)
-        except (openai.OpenAIError, ValueError, AttributeError, TypeError, RecursionError) as error:
-            # Refused, not reached, cut off, or an answer that is none.
-            raise failure(error, request.model) from None
+        body = {**_body(request), **named_by(self._end_user_fields, request.end_user)}
+        with ending_after(self._seconds):
+            try:
+                return _thought(self._provider.client().chat.completions.create(**body))
+            except (openai.OpenAIError, ValueError, AttributeError, TypeError, RecursionError) as error:
+                # Refused, not reached, cut off, or an answer that is none.
+                raise failure(error, request.model) from None
 
     def close(self) -> None:
         """Close idle connections."""
@@ -83,7 +82,7 @@ def _message(said: Said) -> Mapping[str, object]:
 
 def _thought(answer: Any) -> Thought:
     if not answer.choices:
-        raise UpstreamUnavailable
+        raise UpstreamUnavailable(has_begun=True)
     choice = answer.choices[0]
     text = choice.message.content or getattr(choice.message, "refusal", None) or ""
     return Thought(

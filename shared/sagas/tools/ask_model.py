@@ -1,6 +1,7 @@
 """`ask_model`: another model for a sub-question, held for before it is asked and charged for what it used."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.ai.models import Catalogue, Model, ModelNotFound, ModelUnpriced
@@ -13,11 +14,17 @@ from shared.ai.ports import (
     UpstreamUnavailable,
     UsageReport,
 )
-from shared.ai.prompt import ContextTooLong, build_prompt
-from shared.ai.tariff import Tariff
+from shared.ai.profiles import UpstreamProfile, UpstreamProfiles
+from shared.ai.prompt import ContextTooLong, Prompt, build_prompt
+from shared.ai.tariff import Rate, Tariff
 from shared.ai.tokens import Usage, expected_tokens
 from shared.kernel.clock import Clock
+from shared.kernel.errors import DomainError
+from shared.kernel.money import Micro
+from shared.ledger.losses import Losses
 from shared.sagas.call_cost import CallCost
+from shared.sagas.call_losses import CallLosses
+from shared.sagas.ending import Ending, Sight, ending_of, with_error
 from shared.sagas.tools.tool import (
     OBSERVATION_CHARACTERS_MAX,
     Observation,
@@ -55,11 +62,22 @@ class AskModel:
         "additionalProperties": False,
     }
 
-    def __init__(self, catalogue: Catalogue, tariff: Tariff, chat_model: ChatModel, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        tariff: Tariff,
+        chat_model: ChatModel,
+        clock: Clock,
+        *,
+        profiles: UpstreamProfiles | None = None,
+        losses: Losses | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._tariff = tariff
         self._chat_model = chat_model
         self._clock = clock
+        self._profiles = profiles or UpstreamProfiles({})
+        self._losses = CallLosses(losses)
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
         """See `Tool.use`."""
@@ -91,8 +109,25 @@ class AskModel:
             upstream=model.upstream,
             end_user=use.end_user,
         )
-        text, usage = self._answer(request, prompt.input_expected)
-        return Observation(text=text[:OBSERVATION_CHARACTERS_MAX], cost=rate.price(usage.within(cap)), usage=usage)
+        heard = self._heard(request)
+        bill = _Bill(rate=rate, prompt=prompt, held=held, cap=cap)
+        if heard.error is not None:
+            return self._failed(use, model, bill, heard.error)
+        charge, usage = bill.of(heard, model, self._profiles.of(model.upstream))
+        return Observation(text=heard.text[:OBSERVATION_CHARACTERS_MAX], cost=charge, usage=usage)
+
+    def _failed(self, use: ToolUse, model: Model, bill: "_Bill", error: DomainError) -> Observation:
+        """Tell of a provider that failed: free, unless the calls of this user have failed too often.
+
+        Raises ToolFailed.
+        """
+        usage = bill.unsaid
+        cost = bill.price(usage)
+        if not self._losses.is_failure_charged(
+            use.uid, error, call=use.operation, model=model.id, principal=use.uid, amount=cost
+        ):
+            raise ToolFailed(error.code, error.detail) from error
+        return Observation(text=f"{error.code}: {error.detail}", cost=cost, usage=usage, failure=error.code)
 
     def _model(self, model_id: str) -> Model:
         try:
@@ -101,25 +136,79 @@ class AskModel:
             names = ", ".join(model.id for model in self._catalogue.enabled() if model.kind == "chat")
             raise ToolFailed(error.code, f"{error.detail} There are: {names}.") from error
 
-    def _answer(self, request: ChatRequest, input_expected: int) -> tuple[str, Usage]:
-        """What it says, and what that used; counted here if it is not reported. What fails on the way costs nothing."""
-        pieces: list[str] = []
-        usage: Usage | None = None
+    def _heard(self, request: ChatRequest) -> "_Heard":
+        """Ask, and listen for ANSWER_SECONDS_MAX at most."""
+        heard = _Heard()
         stream, until = self._chat_model.stream(request), self._clock.monotonic() + ANSWER_SECONDS_MAX
         try:
             for event in stream:
-                usage = _noted(event, pieces) or usage
+                heard.note(event)
                 if self._clock.monotonic() >= until:
-                    break
+                    return heard
+            heard.is_over = True
         except (UpstreamRejected, UpstreamUnavailable) as error:
-            raise ToolFailed(error.code, error.detail) from error
+            heard.error = error
         finally:
             stream.close()
-        text = "".join(pieces)
-        return text, usage or Usage(input_tokens=input_expected, output_tokens=expected_tokens(text))
+        return heard
 
 
-def _noted(event: ChatEvent, pieces: list[str]) -> Usage | None:
-    if isinstance(event, TextDelta):
-        pieces.append(event.text.encode("utf-8", "replace").decode())
-    return event.usage if isinstance(event, UsageReport) else None
+class _Heard:
+    """What came of a question."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self.usage: Usage | None = None
+        self.error: UpstreamRejected | UpstreamUnavailable | None = None
+        self.is_over = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def note(self, event: ChatEvent) -> None:
+        """Take in an event. Text after a report makes that report stale."""
+        if isinstance(event, TextDelta):
+            self._pieces.append(event.text.encode("utf-8", "replace").decode())
+            self.usage = None
+        elif isinstance(event, UsageReport):
+            self.usage = event.usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bill:
+    """What a question costs. `held` µcr are set aside for it, and its answer has at most `cap` tokens."""
+
+    rate: Rate
+    prompt: Prompt
+    held: Micro
+    cap: int
+
+    def of(self, heard: _Heard, model: Model, profile: UpstreamProfile) -> tuple[Micro, Usage]:
+        """Return what is charged (µcr), and for which usage; see `shared.sagas.ending`. Nobody reads on."""
+        sight = Sight(
+            is_over=heard.is_over,
+            is_readable=False,
+            is_reported=heard.usage is not None,
+            has_hidden_output=model.is_reasoning,
+        )
+        counted = replace(self.unsaid, output_tokens=with_error(expected_tokens(heard.text)))
+        match ending_of(sight, profile):
+            case Ending.REPORTED if heard.usage is not None:
+                return self.rate.price(heard.usage.within(self.cap)), heard.usage
+            case Ending.COUNTED:
+                usage = heard.usage or counted
+                return self.price(usage), usage
+            case _:
+                most = Usage(input_tokens=self.prompt.input_at_most, output_tokens=self.cap)
+                return self.price(most), counted
+
+    def price(self, usage: Usage) -> Micro:
+        """Return what this usage costs (µcr), as far as it is held."""
+        return min(self.held, self.rate.price(usage.within(self.cap)))
+
+    @property
+    def unsaid(self) -> Usage:
+        """What was used of which nothing came: the input."""
+        counted = with_error(self.prompt.input_expected)
+        return Usage(input_tokens=min(self.prompt.input_at_most, counted), output_tokens=0)

@@ -11,14 +11,17 @@ from typing import Any
 from shared.ai.images import Image, ImageNotFound, Images, object_name, recorded
 from shared.ai.models import ASKED_FOR_BASE64, Catalogue, Model, ModelNotFound, ModelUnpriced
 from shared.ai.pictures import NoPicture, Picture, picture_of
-from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.preferences import Preferences
 from shared.ai.tariff import SizeNotOffered, Tariff
 from shared.kernel.clock import Clock
+from shared.kernel.errors import DomainError
 from shared.kernel.ids import derived_id
 from shared.kernel.money import Micro
 from shared.kernel.objects import ObjectNotFound, Objects
+from shared.ledger.losses import Losses
 from shared.sagas.call_cost import CallCost
+from shared.sagas.call_losses import CallLosses
 from shared.sagas.tools.tool import Observation, ToolFailed, ToolUse, text_field
 
 PROMPT_CHARACTERS_MAX = 4_000
@@ -45,7 +48,7 @@ class GenerateImage:
         "additionalProperties": False,
     }
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # a tool asks for its parts by name
         self,
         *,
         catalogue: Catalogue,
@@ -56,6 +59,7 @@ class GenerateImage:
         objects: Objects,
         clock: Clock,
         default_model: str,
+        losses: Losses | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._tariff = tariff
@@ -65,6 +69,7 @@ class GenerateImage:
         self._objects = objects
         self._clock = clock
         self._default_model = default_model
+        self._losses = CallLosses(losses)
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
         """See `Tool.use`."""
@@ -73,7 +78,12 @@ class GenerateImage:
         assert held == price, "all of a price is held, or nothing"
         image_id = _image_id(use)
         name = object_name(use.uid, image_id)
-        picture = self._stored(name) or self._painted(use, model, arguments["prompt"], size)
+        try:
+            picture = self._stored(name) or self._painted(use, model, arguments["prompt"], size)
+        except (UpstreamRejected, UpstreamUnavailable, NoPicture) as error:
+            if not self._is_charged(use, model, price, error):
+                raise ToolFailed(error.code, error.detail) from error
+            return Observation(text=f"{error.code}: {error.detail}", cost=price, failure=error.code)
         at = self._clock.now()
         image = Image(
             id=image_id,
@@ -118,6 +128,15 @@ class GenerateImage:
         except (ObjectNotFound, NoPicture):
             return None
 
+    def _is_charged(self, use: ToolUse, model: Model, price: Micro, error: DomainError) -> bool:
+        """True if a picture that did not come is paid for: our time limit has cut it, or too many have failed."""
+        if isinstance(error, UpstreamTimedOut):
+            return True
+        told = UpstreamUnavailable(has_begun=True) if isinstance(error, NoPicture) else error
+        return self._losses.is_failure_charged(
+            use.uid, told, call=use.operation, model=model.id, principal=use.uid, amount=price
+        )
+
     def _painted(self, use: ToolUse, model: Model, prompt: str, size: str) -> Picture:
         """A new picture, stored. If another worker's is there by now, it is that one."""
         name = object_name(use.uid, _image_id(use))
@@ -128,10 +147,7 @@ class GenerateImage:
             wants_base64=ASKED_FOR_BASE64 in model.capabilities,
             end_user=use.end_user,
         )
-        try:
-            picture = self._image_model.generate(request)
-        except (UpstreamRejected, UpstreamUnavailable, NoPicture) as error:
-            raise ToolFailed(error.code, error.detail) from error
+        picture = self._image_model.generate(request)
         if self._objects.put(name, picture.content, picture.content_type):
             return picture
         return picture_of(self._objects.read(name))

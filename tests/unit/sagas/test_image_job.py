@@ -9,7 +9,7 @@ from shared.ai.image_tasks import IMAGES_MAX, TASK_LIFETIME, Failure, ImageTaskN
 from shared.ai.images import ImageNotFound
 from shared.ai.models import ModelNotFound
 from shared.ai.pictures import NoPicture
-from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from shared.ai.ports import UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.tariff import SizeNotOffered
 from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue, Unavailable
@@ -18,6 +18,7 @@ from shared.kernel.money import Micro
 from shared.kernel.objects import StorageUnavailable
 from shared.ledger.commands import BudgetClaim, Close, Freeze
 from shared.ledger.errors import AccountFrozen, BudgetExceeded, InsufficientCredits
+from shared.ledger.losses import LossSum
 from shared.platform.memory.image_model import ScriptedImageModel, png
 from shared.sagas.image_job import RETRY_AFTER, SLICE_SECONDS, TRIES_MAX
 from shared.sagas.image_start import WAKE_AFTER
@@ -104,6 +105,25 @@ def test_a_failed_image_costs_nothing():
 
     assert (failed.status, failed.failures) == ("failed", (Failure(index=0, code="upstream_unavailable"),))
     studio.assert_sound(failed, made=0)
+    assert studio.ledger.balance(ANN).available == 10 * PRICE
+
+
+def test_an_image_cut_by_our_time_limit_is_paid_for_and_says_so():
+    studio = studio_of(None, UpstreamTimedOut())
+
+    done = studio.job.run(studio.begin(2).id)
+
+    assert done.failures == (Failure(index=1, code="upstream_unavailable", is_charged=True),)
+    assert studio.tasks.get(ANN, done.id) == done
+    assert (done.cost, studio.ledger.balance(ANN).available) == (2 * PRICE, 8 * PRICE)
+
+
+def test_an_image_that_its_provider_failed_is_counted_as_ours():
+    studio = studio_of(UpstreamUnavailable(has_begun=True))
+
+    studio.job.run(studio.begin().id)
+
+    assert studio.losses.window(ANN).of("provider_failed") == LossSum(1, PRICE)
     assert studio.ledger.balance(ANN).available == 10 * PRICE
 
 

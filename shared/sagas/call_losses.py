@@ -1,0 +1,41 @@
+"""Calls that their provider failed before anything was delivered: borne by the platform, up to a limit of each user."""
+
+from shared.ai.ports import UpstreamUnavailable
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
+from shared.kernel.ids import OperationId, Uid, operation_id
+from shared.ledger.losses import Cause, Losses
+
+
+class CallLosses:
+    """Counts what the platform bears of calls. Failing to count it fails nothing."""
+
+    def __init__(self, losses: Losses | None) -> None:
+        self._losses = losses
+
+    def is_failure_charged(
+        self, uid: Uid, error: DomainError, *, call: str, model: str, principal: str, amount: int
+    ) -> bool:
+        """Return True if this user's failed calls are charged. Otherwise count the failure: `amount` µcr are borne.
+
+        A call that never reached its provider is no loss, and is never charged. `call` names the call for ever.
+        """
+        if self._losses is None or not isinstance(error, UpstreamUnavailable) or not error.has_begun:
+            return False
+        try:
+            if self._losses.are_failures_charged(uid):
+                return True
+        except DomainError as failure:
+            log("losses_not_read", "WARNING", code=failure.code)
+        self.bear(uid, "provider_failed", call=call, model=model, principal=principal, amount=amount)
+        return False
+
+    def bear(self, uid: Uid, cause: Cause, *, call: str, model: str, principal: str, amount: int) -> None:
+        """Count that the platform bears `amount` µcr of this call."""
+        if self._losses is None:
+            return
+        operation: OperationId = operation_id("call", call)
+        try:
+            self._losses.bear(uid, operation=operation, cause=cause, amount=amount, model=model, principal=principal)
+        except DomainError as error:
+            log("loss_not_counted", "ERROR", call=call, cause=cause, amount=amount, code=error.code)

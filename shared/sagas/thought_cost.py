@@ -1,0 +1,52 @@
+"""What a thought of an agent costs: the reported usage, or else at least what the provider can have billed."""
+
+from dataclasses import dataclass
+
+from shared.ai.tariff import Rate
+from shared.ai.thinking import Thought
+from shared.ai.tokens import Usage, expected_tokens
+from shared.kernel.money import Micro
+from shared.sagas.agent_prompt import AgentPrompt
+from shared.sagas.ending import with_error
+
+NOTHING = Usage(input_tokens=0, output_tokens=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThoughtCost:
+    """The price of one thought. `held` µcr are set aside for it; `cap` is the most output it may be."""
+
+    rate: Rate
+    prompt: AgentPrompt
+    held: Micro
+    cap: int
+    is_reasoning: bool
+
+    def usage(self, thought: Thought) -> Usage:
+        """Return what a thought used: as reported, or as counted with the error of counting."""
+        if thought.usage is not None:
+            return thought.usage
+        told = thought.text + "".join(f" {call.name} {call.arguments}" for call in thought.calls)
+        return Usage(input_tokens=self._input, output_tokens=with_error(expected_tokens(told)))
+
+    def price(self, thought: Thought) -> Micro:
+        """Return what a thought costs (µcr). Hidden reasoning that was not reported costs the bound."""
+        if thought.usage is None and self.is_reasoning:
+            return self.bound
+        cost = self.rate.price(self.usage(thought).within(self.cap))
+        return cost if thought.usage is not None else min(self.held, cost)
+
+    @property
+    def bound(self) -> Micro:
+        """The most that a thought can have cost (µcr), as far as it is held."""
+        most = Usage(input_tokens=self.prompt.input_at_most, output_tokens=self.cap)
+        return min(self.held, self.rate.price(most))
+
+    @property
+    def unsaid(self) -> Micro:
+        """What a thought has cost of which nothing came (µcr): its input."""
+        return min(self.held, self.rate.price(Usage(input_tokens=self._input, output_tokens=0)))
+
+    @property
+    def _input(self) -> int:
+        return min(self.prompt.input_at_most, with_error(self.prompt.input_expected))
