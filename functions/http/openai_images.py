@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from flask import Response
@@ -113,16 +114,20 @@ def _check(body: Mapping[str, Any]) -> None:
 
 
 def _finished(call: Call, task: ImageTask) -> ImageTask:
-    """Run it here; if another worker has it, wait for that one."""
-    clock = call.services.clock
+    """Run it here; if another worker has it, wait for that one, where there is room to wait. Raises StillRunning."""
+    clock, has_place = call.services.clock, False
     deadline = clock.monotonic() + WAIT_SECONDS_MAX
-    while task.is_open:
-        if clock.monotonic() >= deadline:
-            call.services.image_start.publish(task)
-            raise StillRunning
-        if call.services.image_job.run(task.id) is None:
-            clock.wait(PAUSE_SECONDS)
-        task = call.services.image_tasks.get(call.uid, task.id)
+    with ExitStack() as waiting:
+        while task.is_open:
+            if clock.monotonic() >= deadline:
+                call.services.image_start.publish(task)
+                raise StillRunning
+            if call.services.image_job.run(task.id) is None:
+                has_place = has_place or waiting.enter_context(call.services.waiting_room.place(call.uid))
+                if not has_place:
+                    raise StillRunning
+                clock.wait(PAUSE_SECONDS)
+            task = call.services.image_tasks.get(call.uid, task.id)
     return task
 
 

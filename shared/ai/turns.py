@@ -30,6 +30,7 @@ from shared.kernel.errors import DomainError, IdempotencyMismatch, StillRunning
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, new_id
 from shared.kernel.money import Micro
+from shared.kernel.waiting import WaitingRoom
 
 Status = Literal["running", "appended", "done"]
 
@@ -137,9 +138,10 @@ class Claim(Protocol):
 class Turns:
     """The repository, and the way to become the one who runs a turn."""
 
-    def __init__(self, documents: Documents, clock: Clock) -> None:
+    def __init__(self, documents: Documents, clock: Clock, room: WaitingRoom | None = None) -> None:
         self._documents = documents
         self._clock = clock
+        self._room = room or WaitingRoom()
 
     def is_known(self, operation: OperationId) -> bool:
         """True if a turn of this operation has begun."""
@@ -154,31 +156,42 @@ class Turns:
     ) -> tuple[Turn, Claim | None]:
         """The turn, and the right to run or finish it; without that right it is done.
 
-        Waits for another call that is running it. What crashed is taken over once its lease has ended. Raises
-        IdempotencyMismatch, StillRunning.
+        Waits for another call that is running it, where there is room to wait. What crashed is taken over once its
+        lease has ended. Raises IdempotencyMismatch, StillRunning.
         """
         token, path = new_id("run"), f"{COLLECTION}/{operation}"
         asked: Data = {"v": 1, "uid": uid, "conversation_id": conversation_id, "fingerprint": fingerprint}
-        deadline, pause = self._clock.monotonic() + WAIT_SECONDS_MAX, POLL_SECONDS_MIN
-        found = self._created(path, asked, token)
-        while True:
-            found = found or self._documents.get(path) or self._created(path, asked, token)
-            turn = _turn(found) if found else None
-            if found and turn:
-                if turn.uid != uid or turn.fingerprint != fingerprint:
-                    raise IdempotencyMismatch
-                if turn.status == "done":
-                    return turn, None
-                if turn.holder == token:
-                    return turn, Remembered(self._documents, self._clock, turn, found.version)
-                if turn.lease_until <= self._clock.now():
-                    self._take_over(found, turn, token)
-                    found = None
-                    continue
-            if self._clock.monotonic() >= deadline:
-                raise StillRunning
-            self._clock.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads callers, guards nothing
-            pause, found = min(pause * 2, POLL_SECONDS_MAX), None
+        begun = self._looked(path, self._created(path, asked, token), asked, token)
+        if begun is not None:
+            return begun
+        with self._room.place(uid) as has_place:
+            deadline = self._clock.monotonic() + (WAIT_SECONDS_MAX if has_place else 0.0)
+            pause = POLL_SECONDS_MIN
+            while self._clock.monotonic() < deadline:
+                self._clock.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311  # spreads callers, guards nothing
+                pause = min(pause * 2, POLL_SECONDS_MAX)
+                if (begun := self._looked(path, None, asked, token)) is not None:
+                    return begun
+        raise StillRunning
+
+    def _looked(self, path: str, found: Document | None, asked: Data, token: str) -> tuple[Turn, Claim | None] | None:
+        """Return the turn once it is done, or ours to run; None while another call runs it.
+
+        Raises IdempotencyMismatch.
+        """
+        while (found := found or self._documents.get(path) or self._created(path, asked, token)) is not None:
+            turn = _turn(found)
+            if turn.uid != asked["uid"] or turn.fingerprint != asked["fingerprint"]:
+                raise IdempotencyMismatch
+            if turn.status == "done":
+                return turn, None
+            if turn.holder == token:
+                return turn, Remembered(self._documents, self._clock, turn, found.version)
+            if turn.lease_until > self._clock.now():
+                break
+            self._take_over(found, turn, token)
+            found = None
+        return None
 
     def _created(self, path: str, asked: Data, token: str) -> Document | None:
         """The turn, if this call is the first. Anything but a clear yes is settled by reading: the token is ours."""

@@ -49,7 +49,7 @@ class ChatParts(ModelParts):
         """Turns that may be asked for again."""
         from shared.ai.turns import Turns
 
-        return Turns(self.documents, self.clock)
+        return Turns(self.documents, self.clock, self.waiting_room)
 
     @part
     def reading_on(self) -> "ReadingOn":
@@ -78,6 +78,7 @@ class ChatParts(ModelParts):
             profiles=self.upstream_profiles,
             reading_on=self.reading_on,
             losses=self.losses,
+            room=self.waiting_room,
         )
 
     @part
@@ -109,6 +110,7 @@ class ChatParts(ModelParts):
             profiles=self.upstream_profiles,
             reading_on=self.reading_on,
             losses=self.losses,
+            room=self.waiting_room,
         )
 
     @part
@@ -123,4 +125,5 @@ class ChatParts(ModelParts):
             conversations=self.conversations,
             answers=self.answers,
             clock=self.clock,
+            waiting_room=self.waiting_room,
         )

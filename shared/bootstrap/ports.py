@@ -10,6 +10,7 @@ from shared.kernel.documents import Documents
 from shared.kernel.events import Alerts, Message, Publisher
 from shared.kernel.objects import Objects
 from shared.kernel.settings import Settings
+from shared.kernel.waiting import WaitingRoom
 
 if TYPE_CHECKING:
     from shared.ai.passthrough import Passthroughs
@@ -32,6 +33,11 @@ class Ports:
         unknown = [name for name in parts if not isinstance(getattr(type(self), name, None), part)]
         assert not unknown, f"there are no parts {unknown}"
         self.__dict__.update(parts)
+
+    @part
+    def waiting_room(self) -> WaitingRoom:
+        """Room for callers who wait, one for all of an instance."""
+        return WaitingRoom(self.settings.threads)
 
     @part
     def documents(self) -> Documents:

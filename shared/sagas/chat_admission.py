@@ -4,13 +4,12 @@ Who waits here holds nothing, so nobody starves anybody: many that each hold a l
 none complete.
 """
 
-import threading
-
 from shared.ai.expectation import Expectation
 from shared.ai.profiles import UpstreamProfiles
 from shared.kernel.clock import Clock
 from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
+from shared.kernel.waiting import WaitingRoom
 from shared.ledger.commands import Tags
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.holding import Holding
@@ -19,19 +18,24 @@ from shared.sagas.metered import Metered, expecting_anew
 
 PATIENCE_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
-WAITING_MAX = 40
-"""So many turns of an instance may wait at once: the others need its threads."""
 
 
 class Admission:
     """Places the holds of turns."""
 
-    def __init__(self, ledger: Ledger, expectation: Expectation, clock: Clock, profiles: UpstreamProfiles) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        expectation: Expectation,
+        clock: Clock,
+        profiles: UpstreamProfiles,
+        room: WaitingRoom | None = None,
+    ) -> None:
         self._ledger = ledger
         self._expectation = expectation
         self._clock = clock
         self._profiles = profiles
-        self._room = threading.Semaphore(WAITING_MAX)
+        self._room = room or WaitingRoom()
 
     def holding(self, plan: Metered, operation: OperationId, names: Tags = ()) -> Holding:
         """The hold of this turn. Raises InsufficientCredits and the ledger's other refusals.
@@ -45,11 +49,9 @@ class Admission:
         except (InsufficientCredits, BudgetExceeded) as refusal:
             if plan.is_held_whole:
                 raise
-            if _may_help(refusal, plan) and self._room.acquire(blocking=False):
-                try:
+            with self._room.place(plan.request.uid) as has_place:
+                if has_place and _may_help(refusal, plan):
                     return self._patiently_placed(plan, operation, names)
-                finally:
-                    self._room.release()
         return self._placed(plan, operation, names, plan.hold)
 
     def _patiently_placed(self, plan: Metered, operation: OperationId, names: Tags) -> Holding:

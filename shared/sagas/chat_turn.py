@@ -16,6 +16,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents, Write
 from shared.kernel.ids import Uid, derived_id
 from shared.kernel.money import Micro
+from shared.kernel.waiting import WaitingRoom
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.sagas.chat_answer import Answer, Delta, Done, Estimate, Ping, TurnEvent, TurnRequest
@@ -57,7 +58,9 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         profiles: UpstreamProfiles | None = None,
         reading_on: ReadingOn | None = None,
         losses: Losses | None = None,
+        room: WaitingRoom | None = None,
     ) -> None:
+        room = room or WaitingRoom()
         expectation, health = Expectation(documents, clock), health or Health(clock)
         recovery = Recovery(ledger, conversations)
         super().__init__(
@@ -71,6 +74,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
             profiles=profiles,
             reading_on=reading_on,
             losses=losses,
+            room=room,
         )
         chooser = Chooser(catalogue, tariff, expectation, health, default_model=default_model)
         self._planner = Planner(chooser, tariff, conversations, preferences, expectation, clock)
@@ -87,6 +91,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
             profiles=profiles,
             reading_on=reading_on,
             losses=losses,
+            room=room,
         )
         self.memory = ChatMemory(side, conversations, chooser, clock)
         self._conversations = conversations

@@ -26,6 +26,7 @@ from shared.kernel.documents import Documents, OutcomeUnknown
 from shared.kernel.errors import DomainError, NotFound, Rejected, StillRunning
 from shared.kernel.events import log
 from shared.kernel.money import Micro
+from shared.kernel.waiting import WaitingRoom
 from shared.ledger.holding import Holding
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
@@ -65,7 +66,9 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         profiles: UpstreamProfiles | None = None,
         reading_on: ReadingOn | None = None,
         losses: Losses | None = None,
+        room: WaitingRoom | None = None,
     ) -> None:
+        room = room or WaitingRoom()
         profiles = profiles or UpstreamProfiles({})
         super().__init__(
             recovery=recovery,
@@ -76,9 +79,9 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             reading_on=reading_on or ReadingOn(),
             ping_seconds=ping_seconds,
         )
-        self._admission = Admission(ledger, expectation, clock, profiles)
+        self._admission = Admission(ledger, expectation, clock, profiles, room)
         self._health = health
-        self._turns = Turns(documents, clock)
+        self._turns = Turns(documents, clock, room)
 
     # What a kind of turn says of itself ----------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.kernel.ids import derived_id
 from shared.kernel.money import format_credits
+from shared.kernel.waiting import WaitingRoom
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.sagas.chat_answer import SETTLING
@@ -100,6 +101,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         profiles: UpstreamProfiles | None = None,
         reading_on: ReadingOn | None = None,
         losses: Losses | None = None,
+        room: WaitingRoom | None = None,
     ) -> None:
         health = health or Health(clock)
         super().__init__(
@@ -113,6 +115,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
             profiles=profiles,
             reading_on=reading_on,
             losses=losses,
+            room=room,
         )
         self._catalogue = catalogue
         self._tariff = tariff

@@ -18,6 +18,7 @@ from shared.kernel.errors import DomainError, NotFound
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
+from shared.kernel.waiting import WaitingRoom
 from shared.ledger.ledger import Ledger
 from shared.sagas.call_journal import CONVERSATION, REQUEST, CallJournal, JournalCall, Wanted
 from shared.sagas.call_records import CallEnd, CallRecords, Status
@@ -84,6 +85,7 @@ class StopCalls:
         conversations: Conversations,
         answers: Answers,
         clock: Clock,
+        waiting_room: WaitingRoom | None = None,
     ) -> None:
         self._calls = calls
         self._requests = requests
@@ -93,6 +95,7 @@ class StopCalls:
         self._records = CallRecords(ledger, conversations, answers)
         self._clock = clock
         self._room = _Room()
+        self._waiting_room = waiting_room or WaitingRoom()
 
     def in_conversation(self, caller: Caller, conversation_id: str, request_id: str | None = None) -> Stopped:
         """Stop the turns of a conversation, or the one with this X-Request-Id; if none runs, return the last message.
@@ -134,8 +137,8 @@ class StopCalls:
         self._tell_others(request, here, running)
         if not here and not running:
             return None
-        with self._room.taken(caller.uid) as is_waiting:
-            self._wait(caller.uid, here, running, looks=LOOKS_MAX if is_waiting else 1)
+        with self._room.taken(caller.uid) as is_waiting, self._waiting_room.place(caller.uid) as has_place:
+            self._wait(caller.uid, here, running, looks=LOOKS_MAX if is_waiting and has_place else 1)
         calls = running
         if here:
             since = min(call.begun_at for call in here)
