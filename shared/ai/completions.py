@@ -64,6 +64,7 @@ class ChatCompletions:
             choices=choices,
             limit=min(limits, default=None),
             uses_tools=bool(function_tools(body) or items(body, "functions")),
+            has_hidden_output=body.get("prediction") is not None,
         )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:

@@ -61,6 +61,8 @@ class Demand:
     uses_tools: bool = False
     is_apart: bool = False
     """Whether each text has the model's window to itself."""
+    has_hidden_output: bool = False
+    """See `Prompt.has_hidden_output`."""
 
     @property
     def needs(self) -> Needs:
@@ -93,6 +95,7 @@ class Demand:
             input_expected=expected + sum(images),
             input_at_most=min(at_most, windows * model.context_window) + sum(images_at_most),
             is_input_counted=images == images_at_most,
+            has_hidden_output=self.has_hidden_output,
             output_at_most=self.choices * min(asked, model.context_window - fullest),
         )
 

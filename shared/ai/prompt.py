@@ -31,6 +31,8 @@ class Prompt:
     """The most the model may generate: what was asked for, what it can, what the window has left."""
     is_input_counted: bool = True
     """False if the input has parts that we cannot count as the provider does, so that only its bound is known."""
+    has_hidden_output: bool = False
+    """True if the provider bills output that never comes: what of a predicted answer was predicted wrongly."""
 
     def ceiling(self, rate: Rate) -> Micro:
         """The most this can cost; `estimate-cost` says it.

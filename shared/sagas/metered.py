@@ -98,7 +98,12 @@ class Metered:
     @property
     def is_held_whole(self) -> bool:
         """Whether all that it can cost is set aside at first: it was limited, or what it uses is seen by nobody."""
-        return self.request.max_output_tokens is not None or self.model.is_reasoning
+        return self.request.max_output_tokens is not None or self.has_hidden_output
+
+    @property
+    def has_hidden_output(self) -> bool:
+        """Whether the provider bills output that nobody sees."""
+        return self.model.is_reasoning or self.prompt.has_hidden_output
 
     @property
     def is_whole(self) -> bool:

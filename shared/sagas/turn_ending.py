@@ -122,7 +122,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             is_readable=is_readable and reading.is_open and not reply.is_cut,
             is_reported=not reply.is_estimated,
             is_streamed=not run.is_whole,
-            has_hidden_output=plan.model.is_reasoning,
+            has_hidden_output=plan.has_hidden_output,
             is_input_bounded=plan.prompt.is_input_counted,
             is_output_counted=plan.choices == 1,
             is_behind=reading.is_behind and not reply.is_overrun,

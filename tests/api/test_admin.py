@@ -125,6 +125,13 @@ def test_a_model_is_created_and_replaced(admin, alice):
     assert [model["id"] for model in alice.get("/models").json["items"]] == ["gpt-4o-mini"]
 
 
+def test_a_model_says_what_an_image_takes(admin):
+    said = admin.call("PUT", "/admin/models/new", body={**MODEL, "image_tokens": {"base": 85, "tile": 170}})
+
+    assert (said.status_code, said.json["image_tokens"]) == (200, {"base": 85, "tile": 170})
+    assert admin.get("/admin/models/new").json == said.json
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -135,6 +142,9 @@ def test_a_model_is_created_and_replaced(admin, alice):
         ({"max_output_tokens": 9_000}, "invalid_value"),
         ({"kind": "poem"}, "invalid_request"),
         ({"free": True}, "invalid_request"),
+        ({"image_tokens": {"base": 85}}, "invalid_value"),
+        ({"image_tokens": {"base": 85, "tile": "170"}}, "invalid_request"),
+        ({"image_tokens": {"base": 1, "tile": 1, "square": 1}}, "invalid_request"),
     ],
 )
 def test_a_model_that_makes_no_sense_is_refused(admin, change, code):

@@ -183,6 +183,13 @@ def test_images_are_counted_as_images():
     assert asked.prompt(SEEING).input_at_most == 2 * UNKNOWN_AT_MOST + prompt_at_most([""])
 
 
+def test_a_predicted_answer_has_output_that_nobody_sees():
+    predicted = {"type": "content", "content": "The same text again."}
+    plain, asked = ({"role": "user", "content": "Fix it."},), {"prediction": predicted}
+
+    assert [demand(*plain, **body).prompt(MODEL).has_hidden_output for body in ({}, asked)] == [False, True]
+
+
 def test_images_are_refused_when_the_model_has_no_vision():
     asked = demand(
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}
