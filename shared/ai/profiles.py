@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from shared.ai.end_user import END_USER_FIELDS
 from shared.ai.models import DEFAULT_UPSTREAM, Model
-from shared.kernel.settings import UPSTREAM_PROFILES, Settings
+from shared.kernel.settings import UNKNOWN_UPSTREAM, UPSTREAM_PROFILES, Settings
 
 ABORT_ENDS_BILLING = frozenset({"openai", "azure"})
 """UpstreamProfiles of providers that stop generating, and billing, when the connection is closed."""
@@ -15,6 +16,12 @@ END_USER_KNOWN = frozenset({"openai", "laptop"})
 """Profiles of providers that know both fields for an end user; the newer one is refused by several others."""
 END_USER_UNKNOWN = frozenset({"mistral", "google"})
 """Profiles of providers that refuse a request that names an end user."""
+END_USER_BY_HOST = {
+    "api.openai.com": "openai",
+    "api.mistral.ai": "mistral",
+    "generativelanguage.googleapis.com": "google",
+}
+"""Profiles that decide about the end user alone where the settings name none, so that no request is refused for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +30,9 @@ class UpstreamProfile:
 
     `abort_ends_billing`: closing the connection of a streamed call ends what the provider bills. If False, the
     provider generates, and bills, to the end of the answer.
-    `end_user_fields`: the fields by which the provider is told the pseudonym of the end user.
     """
 
     abort_ends_billing: bool = False
-    end_user_fields: tuple[str, ...] = END_USER_FIELDS[:1]
 
 
 def _end_user_fields(profile: str) -> tuple[str, ...]:
@@ -36,10 +41,15 @@ def _end_user_fields(profile: str) -> tuple[str, ...]:
     return () if profile in END_USER_UNKNOWN else END_USER_FIELDS[:1]
 
 
+def end_user_fields_of(profile: str, base_url: str) -> tuple[str, ...]:
+    """Return the fields that name the end user to the upstream of this profile and address."""
+    host = urlsplit(base_url).hostname or ""
+    return _end_user_fields(END_USER_BY_HOST.get(host, profile) if profile == UNKNOWN_UPSTREAM else profile)
+
+
 UNKNOWN_PROFILE = UpstreamProfile()
 PROFILES: Mapping[str, UpstreamProfile] = {
-    name: UpstreamProfile(abort_ends_billing=name in ABORT_ENDS_BILLING, end_user_fields=_end_user_fields(name))
-    for name in UPSTREAM_PROFILES
+    name: UpstreamProfile(abort_ends_billing=name in ABORT_ENDS_BILLING) for name in UPSTREAM_PROFILES
 }
 
 

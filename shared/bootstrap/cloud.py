@@ -85,14 +85,14 @@ class Cloud:
     def _upstreams(self) -> "Mapping[str, UpstreamParts]":
         """Each upstream's address, key, and the fields by which it is told the end user, by its name."""
         from shared.ai.models import DEFAULT_UPSTREAM
-        from shared.ai.profiles import PROFILES
+        from shared.ai.profiles import end_user_fields_of
 
         settings = self._settings
         default = (DEFAULT_UPSTREAM, settings.ai_platform_base_url, settings.ai_platform_api_key)
         named = [(*default, settings.ai_platform_profile)]
         named += [(each.name, each.base_url, each.api_key, each.profile) for each in settings.ai_upstreams]
         return {
-            name: {"base_url": url, "api_key": key, "end_user_fields": PROFILES[profile].end_user_fields}
+            name: {"base_url": url, "api_key": key, "end_user_fields": end_user_fields_of(profile, url)}
             for name, url, key, profile in named
         }
 

@@ -42,6 +42,8 @@ BACKOFF: Millis = MINUTE
 BACKOFF_MAX: Millis = HOUR
 ALERT_EVERY_ATTEMPTS = 5
 RECONCILE_PAGE = 100
+GONE_MAX = 20
+"""Most logins of one page that may be gone at once; more of them, if they are most of the page, a person looks at."""
 
 State = Literal["leaving", "done"]
 
@@ -121,15 +123,19 @@ class Leaving:
     def reconcile(self, *, after: Uid | None) -> Uid | None:
         """Let everybody leave whose login is gone, a page of users at a time: where to continue, or None at the end.
 
-        Events of deleted logins may be lost; this finds them.
+        Events of deleted logins may be lost; this finds them. Where most logins of a page are gone, nobody leaves: a
+        tenant may have been taken out of the settings, or another project is asked.
         """
         page = self._profiles.page(after=after, limit=RECONCILE_PAGE)
         active = [profile.uid for profile in page if not profile.is_closed]
         existing = self._identity.existing(active)
-        for uid in active:
-            if uid not in existing:
-                log("login_found_gone", uid=uid)
-                self.leave(uid)
+        gone = [uid for uid in active if uid not in existing]
+        if len(gone) > GONE_MAX and len(gone) > len(active) // 2:
+            self._alerts.alert("logins_gone_at_once", gone=len(gone), active=len(active), after=after or "")
+            gone = []
+        for uid in gone:
+            log("login_found_gone", uid=uid)
+            self.leave(uid)
         return page[-1].uid if len(page) == RECONCILE_PAGE else None
 
     def _begin(self, uid: Uid) -> _Leaving | None:

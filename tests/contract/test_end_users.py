@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.ai.ports import ChatRequest, ImageRequest, PromptMessage
+from shared.ai.profiles import end_user_fields_of
 from shared.ai.thinking import Said, ThinkRequest
 from shared.bootstrap.cloud import Cloud
 from shared.kernel.settings import parse_settings
@@ -72,6 +73,20 @@ def test_the_profile_says_which_fields_name_the_end_user(upstream, ask, profile,
     ask(parts_of(upstream, profile))
 
     assert named(upstream.requests[0]["body"]) == dict.fromkeys(fields, "user_1")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "fields"),
+    [
+        ("https://api.openai.com/v1", NAMED),
+        ("https://api.mistral.ai/v1", ()),
+        ("https://generativelanguage.googleapis.com/v1beta/openai", ()),
+        ("https://models.example.com/v1", ("user",)),
+    ],
+)
+def test_a_known_host_decides_where_no_profile_is_set(base_url, fields):
+    assert end_user_fields_of("auto", base_url) == fields
+    assert end_user_fields_of("openai", base_url) == NAMED
 
 
 @pytest.mark.parametrize("ask", [embed, paint])

@@ -9,7 +9,7 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import Adjust, ExtendHold, Grant, PlaceHold, Reverse
 from shared.ledger.errors import AccountClosed
 from shared.platform.memory.alerts import Alert
-from shared.sagas.leaving import ALERT_EVERY_ATTEMPTS, BACKOFF_MAX, LEASE, SWEEP_DELAY
+from shared.sagas.leaving import ALERT_EVERY_ATTEMPTS, BACKOFF_MAX, GONE_MAX, LEASE, SWEEP_DELAY
 from shared.users.ports import IdentityUnavailable, UserNotFound
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.people import CREDIT, People, op
@@ -326,6 +326,33 @@ def test_resuming_takes_what_is_due_longest_first_and_no_more_than_asked():
 
     states = ["done_at" in people.stored(f"leavings/{uid}") for uid in uids]
     assert (taken, states) == (2, [True, True, False])
+
+
+def test_nobody_leaves_when_most_logins_are_gone_at_once():
+    people = People()
+    gone = [people.user(f"{number}@example.com").uid for number in range(GONE_MAX + 1)]
+    stays = people.user("bob@example.com").uid
+    for uid in gone:
+        people.identity.delete_user(uid)
+
+    people.leaving.reconcile(after=None)
+
+    assert {people.profile(uid).status for uid in (*gone, stays)} == {"active"}
+    assert [alert.event for alert in people.alerts.raised] == ["logins_gone_at_once"]
+
+
+def test_many_users_leave_when_they_are_few_of_all():
+    people = People()
+    gone = [people.user(f"{number}@example.com").uid for number in range(GONE_MAX + 1)]
+    for number in range(2 * GONE_MAX):
+        people.user(f"stays{number}@example.com")
+    for uid in gone:
+        people.identity.delete_user(uid)
+
+    people.leaving.reconcile(after=None)
+
+    assert {people.profile(uid).status for uid in gone} == {"closed"}
+    assert people.alerts.raised == []
 
 
 def test_a_login_that_vanished_unheard_is_found():
