@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from shared.ai.image_tokens import WINDOW_TOKENS, PromptImage
 from shared.ai.models import RANK_MAX, Model
 from shared.kernel.errors import Rejected
 from shared.kernel.money import Micro
@@ -53,6 +54,13 @@ class Needs:
     least_tokens: int
     whole_tokens: int
     capabilities: frozenset[str] = frozenset()
+    images: tuple[PromptImage, ...] = ()
+    """Those among the tokens, each with WINDOW_TOKENS."""
+
+    def input_tokens(self, model: Model) -> int:
+        """Return how many tokens this model is expected to bill for the input."""
+        more = sum(model.image_formula.expected(image) - WINDOW_TOKENS for image in self.images)
+        return max(0, min(self.whole_tokens, model.context_window) + more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from shared.ai.choice import Needs
 from shared.ai.image_sizes import is_other_than_image, size_in
-from shared.ai.image_tokens import UNKNOWN_EXPECTED, PromptImage
+from shared.ai.image_tokens import WINDOW_TOKENS, PromptImage
 from shared.ai.models import TOKENS_MAX, VISION, Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent
@@ -18,8 +18,6 @@ from shared.ai.prompt import ContextTooLong, Prompt
 from shared.ai.tokens import Usage, at_most_tokens, expected_tokens, prompt_at_most, prompt_expected
 from shared.kernel.errors import InvalidValue, Rejected
 
-IMAGE_WINDOW_TOKENS = UNKNOWN_EXPECTED
-"""What an image takes of a model's window at most: multiples by which cheap models bill images take none of it."""
 IMAGES_MAX = 100
 DETAIL_CHARACTERS_MAX = 16
 CHOICES_MAX = 16
@@ -67,10 +65,10 @@ class Demand:
     @property
     def needs(self) -> Needs:
         """What this needs of a model; all of it has to fit, as nothing is cut here."""
-        tokens = prompt_expected(self.texts) + len(self.images) * IMAGE_WINDOW_TOKENS
+        tokens = prompt_expected(self.texts) + len(self.images) * WINDOW_TOKENS
         wanted = {VISION: bool(self.images), "tools": self.uses_tools}
         capabilities = frozenset(name for name, is_wanted in wanted.items() if is_wanted)
-        return Needs(least_tokens=tokens, whole_tokens=tokens, capabilities=capabilities)
+        return Needs(least_tokens=tokens, whole_tokens=tokens, capabilities=capabilities, images=self.images)
 
     def prompt(self, model: Model) -> Prompt:
         """Return how many tokens it and its answers may be. Raises ContextTooLong, ModelWithoutVision.
@@ -83,7 +81,7 @@ class Demand:
         images = [model.image_formula.expected(image) for image in self.images]
         images_at_most = [model.image_formula.at_most(image) for image in self.images]
         windows, room = 1, model.context_window - 1
-        fullest = expected + sum(min(tokens, IMAGE_WINDOW_TOKENS) for tokens in images)
+        fullest = expected + sum(min(tokens, WINDOW_TOKENS) for tokens in images)
         if self.is_apart:
             longest = max(self.texts, key=at_most_tokens)
             windows, fullest, room = len(self.texts), expected_tokens(longest), model.context_window

@@ -24,6 +24,8 @@ PATCH_SIDE, ORIGINAL_PATCHES_MAX = 32, 10_000
 SQUARE_SMALL, SQUARE_SIDE, SQUARES_MAX = 384, 768, 16
 UNKNOWN_EXPECTED, UNKNOWN_AT_MOST = 1_600, 50_000
 """The bound is more than any model of today takes for one image: GPT-4o mini counts 2,833 and 5,667 for each tile."""
+WINDOW_TOKENS = UNKNOWN_EXPECTED
+"""What an image takes of a model's window at most: multiples by which cheap models bill images take none of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,7 @@ def _word_cost(piece: str) -> int:
     word = piece[len(lead) :]
     led_by = LEADS.get(lead, LEAD_OTHER) if lead else NO_LEAD
     more = alphabets.LATIN.word_cost(word) + led_by + _capitals_cost(word)
-    return min(TOKEN + max(0, more), TOKEN * len(piece.encode()))
+    return min(TOKEN + max(0, more), TOKEN * len(piece.encode("utf-8", "replace")))
 
 
 def _capitals_cost(word: str) -> int:

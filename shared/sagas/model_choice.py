@@ -80,7 +80,7 @@ class Chooser:
             held_whole = limit is not None or model.is_reasoning
             expected = model.max_output_tokens if held_whole else self._expectation.known_output_tokens(model)
             usage = Usage(
-                input_tokens=min(needs.whole_tokens, model.context_window),
+                input_tokens=needs.input_tokens(model),
                 output_tokens=expected if limit is None else min(expected, limit),
             )
             try:

@@ -522,6 +522,22 @@ def test_auto_takes_a_model_that_can_what_the_request_needs():
     assert door.upstream.requests[0][1]["model"] == "cheap"
 
 
+def test_auto_prices_an_image_by_each_models_formula():
+    door = choosing(*completion(" one", usage=(12, 1)))
+    sees = {"capabilities": ["vision"], "context_window": 100_000}
+    door.world.catalogue.put("cheap", {**CHEAP, **sees, "image_tokens": {"base": 2_833, "tile": 5_667}})
+    door.world.catalogue.put(
+        "better", {**CHEAP, **sees, "input_usd_per_mtok": "9", "image_tokens": {"base": 85, "tile": 170}}
+    )
+    door.world.user(amount=50 * CREDIT)
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    asked = door.request(messages=[{"role": "user", "content": [picture]}])
+
+    answered = answer_of(list(door.call.run(replace(asked, model="auto"))))
+
+    assert answered.answer["credits"]["model"] == "better"
+
+
 @pytest.mark.parametrize("is_streamed", [True, False])
 @pytest.mark.parametrize("key", ["", "k"])
 def test_auto_asks_the_next_model_when_one_fails_before_the_first_token_and_charges_once(is_streamed, key):
