@@ -18,7 +18,7 @@ from shared.payments.packages import PackageNotFound
 from shared.payments.payment import Status, view_data
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound, PaymentPage
-from shared.sagas.checkout import PackageLimitReached, Wanted
+from shared.sagas.checkout import PackageLimitReached, TooManyCheckouts, Wanted
 from shared.sagas.settlement import PaymentBusy, ProviderNotConfigured
 
 PACKAGE_ID_CHARACTERS_MAX = 128
@@ -186,6 +186,7 @@ def options(call: Call) -> Any:
     errors=(
         PackageNotFound,
         PackageLimitReached,
+        TooManyCheckouts,
         ProviderNotConfigured,
         ProviderRefused,
         ProviderUnavailable,

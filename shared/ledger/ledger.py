@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HISTORY_WINDOW = 100
-"""Entries are read back from the head in windows of so many ids; no index is needed for that."""
+"""Entries are read back from the head in windows of so many ids, in each only those of the kinds asked for."""
 HISTORY_WINDOWS_MAX = 20
 
 
@@ -162,7 +162,7 @@ class Ledger:
             if last < 1 or len(found) > limit:
                 break
             first = max(1, last - HISTORY_WINDOW + 1)
-            stored = [entry for entry in self._store.entries(uid, first, last) if entry.kind in wanted]
+            stored = self._store.entries(uid, first, last, wanted)
             found += [entry_view(entry, None) for entry in reversed(stored)]
             last = first - 1
         page = self._with_notes(uid, found[:limit])

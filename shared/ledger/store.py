@@ -163,11 +163,15 @@ class AccountStore:
             return None
         return next((seq for seq, entry in zip(seqs, entries, strict=True) if entry is not None), None)
 
-    def entries(self, uid: Uid, first: int, last: int) -> list[StoredEntry]:
-        """The stored entries `first` to `last`, in order; a missing one is simply not among them."""
+    def entries(self, uid: Uid, first: int, last: int, kinds: frozenset[str] | None = None) -> list[StoredEntry]:
+        """Return the stored entries `first` to `last`, in order; a missing one is simply not among them.
+
+        With `kinds`, only those of these kinds are read.
+        """
         query = Query(
             collection=f"{account_path(uid)}/entries",
             limit=last - first + 1,
+            where=() if kinds is None else (Where("kind", "in", sorted(kinds)),),
             id_from=_entry_id(first),
             id_to=_entry_id(last),
         )

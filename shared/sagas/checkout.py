@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 from shared.kernel.clock import MINUTE, Clock, Millis, to_datetime
 from shared.kernel.documents import Create, Documents, PreconditionFailed, Put, Value, Write
@@ -25,6 +26,23 @@ from shared.sagas.settlement import (
 CHECKOUT_LIFETIME: Millis = 60 * MINUTE
 POLL_FIRST: Millis = MINUTE
 CREATE_ATTEMPTS_MAX = 5
+
+
+OPEN_CHECKOUTS_MAX = 20
+"""Checkouts that one user may begin within their lifetime. Each is an order at the provider, and polled that long."""
+
+
+class TooManyCheckouts(Conflict):
+    """This user has begun too many checkouts within the lifetime of one."""
+
+    code = "too_many_checkouts"
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(
+            f"You have begun {OPEN_CHECKOUTS_MAX} checkouts within an hour; pay one of those, or come back later.",
+            limit=OPEN_CHECKOUTS_MAX,
+            retry_after_ms=retry_after_ms,
+        )
 
 
 class PackageLimitReached(Conflict):
@@ -68,8 +86,8 @@ class Checkouts:
     def begin(self, wanted: Wanted, operation: OperationId, fingerprint: str) -> Payment:
         """The payment, open at its provider.
 
-        Raises PackageNotFound, PackageLimitReached, ProviderNotConfigured, IdempotencyMismatch, ProviderRefused (the
-        payment has failed), ProviderUnavailable and PaymentBusy (ask again with the same key).
+        Raises PackageNotFound, PackageLimitReached, TooManyCheckouts, ProviderNotConfigured, IdempotencyMismatch,
+        ProviderRefused (the payment has failed), ProviderUnavailable and PaymentBusy (ask again with the same key).
         """
         payment_id = derived_id("pay", operation)
         known = self._payments.find(payment_id)
@@ -82,7 +100,7 @@ class Checkouts:
         for _ in range(CREATE_ATTEMPTS_MAX):
             try:
                 payment = replace(payment, slot=self._slot(package, payment))
-                leased = self._create(payment)
+                leased = self._create(payment, self._counter_place(payment))
             except PreconditionFailed:
                 known = self._payments.find(payment_id)
                 if known is not None:
@@ -137,13 +155,31 @@ class Checkouts:
         leased.free({})
         return _answer(payment)
 
-    def _create(self, payment: Payment) -> Leased:
+    def _create(self, payment: Payment, place: Write) -> Leased:
         due_at = to_datetime(self._clock.now() + RETRY)
-        also: list[Write] = [view_of(payment, self._clock.now())]
+        also: list[Write] = [view_of(payment, self._clock.now()), place]
         if payment.slot:
             also.append(Create(payment.slot, {"uid": payment.uid, "payment": payment.id}))
         data: dict[str, Value] = {**fields_of(payment), "saga": None, "due_at": due_at}
         return self._leases.create(saga_path(payment.id), data, LEASE_SECONDS, *also)
+
+    def _counter_place(self, payment: Payment) -> Write:
+        """Build the write that takes one of a user's places for checkouts: an unused one, or one whose time is up.
+
+        Raises TooManyCheckouts. Two checkouts cannot take the same place: the write needs the place as it was read.
+        """
+        now, start = self._clock.now(), crc32(payment.id.encode())  # so that few try the same place at once
+        paths = [counter_path(payment.uid, (start + n) % OPEN_CHECKOUTS_MAX) for n in range(OPEN_CHECKOUTS_MAX)]
+        data: dict[str, Value] = {"payment": payment.id, "ends_at": payment.expires_at}
+        ends = list[Millis]()
+        for path, place in zip(paths, self._documents.get_all(paths), strict=True):
+            if place is None:
+                return Create(path, data)
+            ends_at = place.data.get("ends_at")
+            ends.append(ends_at if isinstance(ends_at, int) else 0)
+            if ends[-1] <= now:
+                return Put(path, data, place.version)
+        raise TooManyCheckouts(retry_after_ms=min(ends) - now)
 
     def _slot(self, package: Package, payment: Payment) -> str:
         """A free place among this user's purchases of a limited package; exact, as its document is created once."""
@@ -214,6 +250,11 @@ def _answer(payment: Payment) -> Payment:
 def slot_path(package: str, uid: Uid, number: int) -> str:
     """A user's n-th place among the purchases of a limited package."""
     return f"package_slots/{derived_id('slot', package, uid, str(number))}"
+
+
+def counter_path(uid: Uid, number: int) -> str:
+    """Return the path of a user's n-th place for checkouts; it names nobody."""
+    return f"checkout_places/{derived_id('place', uid, str(number))}"
 
 
 def customer_path(provider: ProviderName, uid: Uid) -> str:

@@ -118,6 +118,7 @@ SERVER_ONLY = tuple(
         "loss_events/{id}",
         "losses/{id}",
         "package_slots/{id}",
+        "checkout_places/{id}",
         "payment_refunds/{id}",
         "payment_sagas/{id}",
         "stops/{id}",

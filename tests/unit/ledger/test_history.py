@@ -2,6 +2,7 @@ from shared.kernel.ids import HoldId, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import PlaceHold, Release
 from shared.ledger.ledger import HISTORY_WINDOW, HISTORY_WINDOWS_MAX
+from shared.platform.memory.documents import MemoryDocuments
 from tests.support.ledgers import UID, World, charge, grant
 
 
@@ -43,6 +44,33 @@ def test_a_rare_kind_far_back_is_found_in_bounded_steps():
     assert first.items == ()
     assert [entry.kind for entry in second.items] == ["grant"]
     assert second.before is None
+
+
+class Counting(MemoryDocuments):
+    """A store that counts the documents that queries have read."""
+
+    read = 0
+
+    def query(self, query):
+        found = super().query(query)
+        self.read += len(found)
+        return found
+
+
+def test_history_reads_no_entry_of_a_kind_that_is_not_wanted():
+    documents = Counting()
+    ledger = World(documents=documents).ledger
+    ledger.execute(UID, grant("g", 1_000))
+    for number in range(150):
+        ledger.execute(UID, charge(f"c{number}", 1))
+    documents.read = 0
+
+    empty = ledger.history(UID, before=None, limit=10, kinds=frozenset({"refund"}))
+    grants = ledger.history(UID, before=None, limit=10, kinds=frozenset({"grant"}))
+
+    assert empty.items == ()
+    assert [entry.kind for entry in grants.items] == ["grant"]
+    assert documents.read == 1
 
 
 def test_an_account_that_is_not_open_has_no_history():

@@ -16,7 +16,7 @@ from shared.payments.ports import Notice, ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.payments import MemoryProvider
-from shared.sagas.checkout import PackageLimitReached
+from shared.sagas.checkout import CHECKOUT_LIFETIME, OPEN_CHECKOUTS_MAX, PackageLimitReached, TooManyCheckouts
 from shared.sagas.payment_steps import FRESH
 from shared.sagas.refunds import NotRefundable
 from shared.sagas.settlement import PaymentBusy, ProviderNotConfigured
@@ -155,6 +155,21 @@ def test_a_limited_package_is_sold_so_often_and_a_purchase_that_came_to_nothing_
     shop.instance().settlement.settle(first.id)
 
     assert shop.status(shop.begin(key="4", package="once")) == "pending"
+
+
+def test_checkouts_of_one_user_are_limited_until_their_time_is_up(shop):
+    for number in range(OPEN_CHECKOUTS_MAX):
+        shop.begin(key=str(number))
+
+    with pytest.raises(TooManyCheckouts) as refused:
+        shop.begin(key="one more")
+    shop.begin(key="of another", uid=Uid("grace"))
+    again = shop.begin(key="0")
+    shop.clock.advance(CHECKOUT_LIFETIME)
+
+    assert 0 < int(refused.value.params["retry_after_ms"]) <= CHECKOUT_LIFETIME
+    assert shop.status(again) == "pending"
+    assert shop.status(shop.begin(key="later")) == "pending"
 
 
 # Paid ---------------------------------------------------------------------------------------------------------
