@@ -14,6 +14,7 @@ from typing import Final
 
 from shared.ai import alphabets
 from shared.ai.letter_pairs import Alphabet
+from shared.ai.random_letters import latin_cost, long_word_cost
 
 TOKEN = 100
 """One token, in the unit of costs."""
@@ -139,7 +140,7 @@ def _word_cost(piece: str) -> int:
     lead = "" if piece[0].isalpha() else piece[0]
     word = piece[len(lead) :]
     led_by = LEADS.get(lead, LEAD_OTHER) if lead else NO_LEAD
-    more = alphabets.LATIN.word_cost(word) + led_by + _capitals_cost(word)
+    more = latin_cost(word, alphabets.LATIN.word_cost(word)) + led_by + _capitals_cost(word)
     return min(TOKEN + max(0, more), TOKEN * len(piece.encode("utf-8", "replace")))
 
 
@@ -173,17 +174,21 @@ def _other_cost(piece: str) -> int:
     return OTHER_BYTE * len(piece.encode("utf-8", "replace"))
 
 
-def _script_costs(script: Script) -> Callable[[str], int]:
-    return lambda piece: script.word + script.letter * len(piece.strip(" "))
+def _script_costs(kind: str, script: Script) -> Callable[[str], int]:
+    def cost(piece: str) -> int:
+        letters = len(piece.strip(" "))
+        return script.word + script.letter * letters + long_word_cost(kind, letters)
+
+    return cost
 
 
-def _alphabet_costs(alphabet: Alphabet) -> Callable[[str], int]:
+def _alphabet_costs(kind: str, alphabet: Alphabet) -> Callable[[str], int]:
     @lru_cache(maxsize=WORDS_REMEMBERED)
     def cost(piece: str) -> int:
         word = piece.removeprefix(" ")
         unled = alphabet.unled if len(word) == len(piece) else 0
         capital = alphabet.capital if word[0].isupper() else 0
-        return TOKEN + max(0, alphabet.word_cost(word) + unled + capital)
+        return TOKEN + max(0, alphabet.word_cost(word) + unled + capital + long_word_cost(kind, len(word)))
 
     return cost
 
@@ -193,6 +198,6 @@ _COSTS: Final[Mapping[str, Callable[[str], int]]] = {
     "signs": _signs_cost,
     "space": _space_cost,
     "other": _other_cost,
-    **{kind: _script_costs(script) for kind, script in SCRIPTS.items()},
-    **{kind: _alphabet_costs(alphabet) for kind, (_, alphabet) in ALPHABETS.items()},
+    **{kind: _script_costs(kind, script) for kind, script in SCRIPTS.items()},
+    **{kind: _alphabet_costs(kind, alphabet) for kind, (_, alphabet) in ALPHABETS.items()},
 }
