@@ -14,28 +14,30 @@ Json = dict[str, Any]
 
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_PROMPT = 3
-WORD_LETTERS = 7
+WORD_LETTERS = 9
 """A word that looks like language is one token per so many letters."""
-SPACES_PER_TOKEN = 16
+SPACES_PER_TOKEN = 64
 DIGITS_PER_TOKEN = 3
 SIGNS_PER_TOKEN = 2
+LETTERS_OF_A_LONG_WORD = 24
 
 PIECE = re.compile(
     r"(?P<word> ?(?:[A-Z]?[a-z]+|[A-Z]+(?![a-z])))|(?P<digits>[0-9]{1,3})|(?P<sign> ?[!-/:-@\[-`{-~]+)"
-    r"|(?P<wide> ?[^\x00-\x7f]+)|(?P<blank>(?P<one>[ \t\n\r\f\v])(?P=one)*)|(?P<control>[\x00-\x1f\x7f])",
+    r"|(?P<wide> ?[^\x00-\x7f]+)|(?P<blank>[ \t\n\r\f\v]+)|(?P<control>[\x00-\x1f\x7f])",
     re.ASCII,
 )
+SAME = re.compile(r"(.)\1*", re.DOTALL)
 UNSPEAKABLE = re.compile(r"[^aeiouy]{4}|[aeiouy]{4}|^[^aeiouy]{3}|[jqxz][^aeiou]", re.IGNORECASE)
 COMMON_SCRIPTS = (
     (0x00A0, 0x024F, 3),
     (0x0370, 0x03FF, 3),
     (0x0400, 0x052F, 4),
     (0x0590, 0x06FF, 3),
-    (0x0900, 0x097F, 4),
+    (0x0900, 0x0DFF, 4),
 )
-"""First and last code point, and how many characters make a token: Latin, Greek, Cyrillic, Hebrew and Arabic, Hindi."""
-IDEOGRAPHS = (0x3040, 0x9FFF)
-HANGUL = (0xAC00, 0xD7A3)
+"""First and last code point, and how many characters make a token: Latin, Greek, Cyrillic, Hebrew, Arabic, India's."""
+DEARER_SCRIPTS = ((0x3040, 0x9FFF, 45), (0xAC00, 0xD7A3, 40), (0x1200, 0x137F, 130), (0x1F000, 0x1FAFF, 150))
+"""First and last code point, and sixtieths of a token each: Chinese and Japanese, Korean, Ethiopic, emoji."""
 
 
 def text_tokens(text: str) -> int:
@@ -70,18 +72,25 @@ def _compact(value: Any) -> str:
 def _piece_tokens(match: re.Match[str]) -> int:
     kind, piece = match.lastgroup, match.group()
     if kind == "word":
-        return _word_tokens(piece.strip())
+        return _word_tokens(piece.removeprefix(" "))
     if kind == "blank":
-        return -(-len(piece) // (SPACES_PER_TOKEN if piece[0] in " \t\n" else 1))
+        changes = sum(-(-len(run.group()) // SPACES_PER_TOKEN) for run in SAME.finditer(piece))
+        return -(-changes * 3 // 4)
     if kind == "wide":
-        return min(len(piece.encode()), -(-sum(map(_sixtieths, piece.strip())) // 60))
-    return -(-len(piece.strip()) // {"digits": DIGITS_PER_TOKEN, "sign": SIGNS_PER_TOKEN, "control": 1}[str(kind)])
+        return _wide_tokens(piece.removeprefix(" "))
+    return -(-len(piece.strip()) // {"digits": DIGITS_PER_TOKEN, "sign": SIGNS_PER_TOKEN}.get(str(kind), 1)) or 1
 
 
 def _word_tokens(word: str) -> int:
     if len(word) <= 3 or not UNSPEAKABLE.search(word):  # noqa: PLR2004  # every vocabulary knows the short ones
         return -(-len(word) // WORD_LETTERS)
-    return -(-len(word) // 2)
+    return -(-len(word) * 3 // 5)
+
+
+def _wide_tokens(word: str) -> int:
+    """A word of another script; no language has words of such a length that these are not letters at random."""
+    tokens = -(-sum(map(_sixtieths, word)) // 60)
+    return min(len(word.encode()), max(tokens, len(word) if len(word) > LETTERS_OF_A_LONG_WORD else 0))
 
 
 def _sixtieths(character: str) -> int:
@@ -90,8 +99,7 @@ def _sixtieths(character: str) -> int:
     for first, last, per_token in COMMON_SCRIPTS:
         if first <= point <= last:
             return 60 // per_token
-    if IDEOGRAPHS[0] <= point <= IDEOGRAPHS[1]:
-        return 45
-    if HANGUL[0] <= point <= HANGUL[1]:
-        return 40
-    return 60 * len(character.encode("utf-8", "replace")) * 2 // 3
+    for first, last, sixtieths in DEARER_SCRIPTS:
+        if first <= point <= last:
+            return sixtieths
+    return 60 * len(character.encode("utf-8", "replace"))
