@@ -18,6 +18,7 @@ help:
 	@echo "make survive   the laptop: 12 MB to every route, a hundred hang-ups, and each part of 'make run' killed"
 	@echo "make fire      real servers left and killed in the middle of a chat turn"
 	@echo "make hostile  bodies made to cost a server more than their sender, and what each costs"
+	@echo "make leak      500 hostile callers against a provider that bills the truth; SEED=… CALLERS=…"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1"
 	@echo "make payments  300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…"
@@ -92,6 +93,13 @@ fire: setup
 # The laptop itself: large bodies to every route, clients that hang up, and each part of a whole run killed in turn.
 survive: setup
 	@SURVIVE=1 exec $(PYTHON) -m pytest tests/e2e/test_laptop_survives.py
+
+.PHONY: leak
+CALLERS ?= 500
+
+# Who pays when callers do their worst: where the platform's losses came from, and whether they are within bounds.
+leak: setup
+	@exec $(PYTHON) -m tests.leak $(SEED) $(CALLERS)
 
 .PHONY: payments
 PAYMENTS ?= 300

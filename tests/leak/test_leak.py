@@ -1,0 +1,33 @@
+"""Hostile callers against a provider that bills the truth: the platform loses next to nothing.
+
+`make leak` is the long form.
+"""
+
+import pytest
+
+from emulator.upstream import Upstream
+from shared.ledger.exposure import ABSORBED_MAX
+from tests.leak.crowd import rush
+from tests.leak.report import Leak
+
+SEED = 1
+CALLERS = 40
+
+
+@pytest.fixture(scope="module")
+def leak() -> Leak:
+    with Upstream() as upstream:
+        return Leak(rush(upstream, SEED, CALLERS))
+
+
+def test_the_platform_loses_at_most_a_hundredth_of_what_it_delivers(leak):
+    assert leak.is_tight, "\n".join(leak.lines())
+
+
+def test_no_user_costs_the_platform_more_than_the_limit(leak):
+    assert leak.worst_user <= ABSORBED_MAX
+
+
+def test_callers_get_much_and_pay_for_it(leak):
+    assert leak.delivered > 0
+    assert len(leak.bursts) > CALLERS
