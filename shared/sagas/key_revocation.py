@@ -49,16 +49,21 @@ class KeyRevocation:
         """Forget the key, pause its agent tasks, end its image tasks. Raises KeyNotFound, also for another user's."""
         key = self._keys.revoke(uid, key_id)
         self._lookup.forget(key.id)
+        self._budgets.forget(key)
         spender = key_spender(key.id)
         self._stop(lambda: self._agent_tasks.live_of(spender, STOPPED_MAX), self._run_agent)
         self._stop(lambda: self._image_tasks.open_of(spender, STOPPED_MAX), self._run_image)
-        self._budgets.forget(key)
         return key
 
     def _stop(self, find: Callable[[], Sequence[str]], run: Run) -> None:
         """Let each task be taken up: the worker finds that the key is gone. One under way elsewhere is left alone."""
         try:
-            for task_id in find():
-                run(task_id)
+            found = find()
         except DomainError as error:
-            log("work_of_key_not_stopped", "WARNING", code=error.code)
+            log("work_of_key_not_found", "WARNING", code=error.code)
+            return
+        for task_id in found:
+            try:
+                run(task_id)
+            except DomainError as error:
+                log("work_of_key_not_stopped", "WARNING", task_id=task_id, code=error.code)
