@@ -73,14 +73,14 @@ class UserParts(LedgerParts):
 
     @part
     def logins(self) -> "Logins":
-        """Whether users' logins still stand."""
+        """Users' logins as the identity provider has them."""
         from shared.users.logins import Logins
 
         return Logins(self.identity, self.clock)
 
     @part
     def authority(self) -> "Authority":
-        """Whether work behind a request may go on."""
+        """Authority of work that goes on behind a request."""
         from shared.sagas.authority import StandingAuthority
 
         return StandingAuthority(self.logins, self.api_keys, self.clock)

@@ -1,4 +1,4 @@
-"""Whether a user's login still stands: asked of the identity provider once a minute, beside the call that needs it.
+"""Users' logins as the identity provider has them: asked for once a minute, beside the call that needs to know.
 
 A token states for up to an hour what was true when it was issued, and an API key states nothing of its owner's login.
 So each instance asks the provider for the user, believes the answer for a minute, and asks again.

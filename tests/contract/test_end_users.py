@@ -96,7 +96,7 @@ def test_embeddings_and_images_name_the_end_user_by_the_older_field(upstream, as
     assert named(upstream.requests[0]["body"]) == {"user": "user_1"}
 
 
-def test_a_provider_that_knows_no_end_user_gets_none_of_the_client_either(upstream):
+def test_a_provider_that_refuses_end_users_gets_none_of_the_client(upstream):
     door(parts_of(upstream, "mistral"), body={**ASKED, "user": "x", "safety_identifier": "y"})
 
     assert named(upstream.requests[0]["body"]) == {}

@@ -52,7 +52,7 @@ def test_a_resumed_task_spends_within_the_cap_of_the_resuming_key(world):
     assert 0 < task.spent == used(world, key) <= CAP
 
 
-def test_a_task_resumed_by_its_user_leaves_the_cap_of_the_first_key_alone(world):
+def test_a_task_resumed_by_its_user_leaves_the_first_cap_alone(world):
     key = world.key("chat", "images", cap=CAP)
     paused = world.run(world.begin(**world.by(key)))
     assert (paused.reason, used(world, key)) == ("budget_exceeded", paused.spent)
@@ -98,7 +98,7 @@ def test_a_waiting_task_pauses_at_once_when_its_key_is_revoked(world):
     assert world.thinker.requests == []
 
 
-def test_a_running_task_pauses_at_its_next_step_when_its_key_is_revoked(world):
+def test_a_running_task_pauses_at_its_next_step_after_a_revocation(world):
     key = world.key("chat", "images")
     task = world.begin(**world.by(key))
     world.thinker.before = lambda request: world.services.api_keys.revoke(ANN, key.id)
@@ -120,7 +120,7 @@ def test_tasks_of_others_and_of_other_keys_go_on_after_a_revocation(world):
     assert {world.run(task).status for task in kept} == {"completed"}
 
 
-def test_a_task_of_a_revoked_key_goes_on_once_its_user_resumes_it(world):
+def test_a_task_of_a_revoked_key_goes_on_once_resumed(world):
     key = world.key("chat", "images")
     task = world.begin(**world.by(key))
     world.services.key_revocation.revoke(ANN, key.id)
@@ -171,7 +171,7 @@ def test_a_task_waits_while_identity_never_answered(world):
 
 
 @pytest.mark.parametrize(("tool", "scope"), [("ask_model", "chat"), ("generate_image", "images")])
-def test_a_tool_that_the_key_has_no_scope_for_is_refused_by_name(world, tool, scope):
+def test_a_tool_beyond_the_scopes_is_refused_by_name(world, tool, scope):
     with pytest.raises(ToolNeedsScope) as refused:
         world.begin(tools=("calculator", tool), **world.by(world.key()))
 

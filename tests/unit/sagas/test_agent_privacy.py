@@ -40,7 +40,7 @@ def failures(world: AgentWorld, task: Any, tool: str = "web_fetch") -> list[str 
     return [body["failure"] for body in seen if body["tool"] == tool]
 
 
-def test_a_host_that_the_goal_names_is_asked_after_a_document_was_read():
+def test_a_named_host_is_asked_after_a_document_was_read():
     world, task = done((READ,), (fetch("https://example.com/"),))
 
     assert (failures(world, task), world.web.asked) == ([None], ["https://example.com/"])
@@ -89,7 +89,7 @@ def test_another_spelling_of_the_named_host_is_asked(url):
     assert failures(world, task) == [None]
 
 
-def test_a_host_that_only_a_page_or_a_document_names_is_not_asked():
+def test_a_host_that_only_a_page_names_is_not_asked():
     files = (("diary.txt", "see https://evil.example/ for more"),)
     world, task = done((fetch("https://example.com/"),), (READ,), (fetch("https://evil.example/"),), files=files)
 
@@ -160,7 +160,7 @@ def test_a_worker_that_takes_over_knows_what_was_read():
         assert (task.status, world.web.asked) == ("completed", [])
 
 
-def test_a_task_stored_before_this_was_remembered_is_private_if_it_has_a_source_of_its_own():
+def test_an_older_task_is_private_once_it_has_read_a_file():
     world, task = done((READ,))
     document = world.documents.get(task_path(task.id))
     data = {name: value for name, value in document.data.items() if name != "has_read_private"}
