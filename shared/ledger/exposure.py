@@ -19,20 +19,20 @@ from shared.ledger.fold import live_budgets
 
 ABSORBED_WINDOW: Millis = 7 * DAY
 """Absorbed amounts are added up over windows of this length, as losses are; an entry says which window is its own."""
-ABSORBED_MAX = 5 * MICRO_PER_CREDIT
+ABSORBED_MAX = MICRO_PER_CREDIT
 """In one window a user can make the platform absorb no more than this (µcr) while the bounds of calls are true.
 
 So much may the only open call of a user exceed the balance by.
 """
-ABSORBED_AT_ONCE_MAX = MICRO_PER_CREDIT // 2
+ABSORBED_AT_ONCE_MAX = ABSORBED_MAX // 4
 """The same while several calls are open (µcr): short prompts may be asked at once until the credits are used up."""
 OUTPUT_SHARE_ALONE, OUTPUT_SHARE = 2, 4
 """The output asked for takes at most a half of what is free, beside other calls a quarter: more calls will come."""
 OUTPUT_EXPECTED_TIMES = 4
 """So many times the expected output may be asked for where little is free."""
-USER_CEILINGS_FROM = 2 * MICRO_PER_CREDIT
+USER_CEILINGS_FROM = ABSORBED_MAX // 2
 """A user for whom more (µcr) was absorbed within one window is held at ceilings from then on, and allowed no risk."""
-KEY_CEILINGS_FROM = MICRO_PER_CREDIT
+KEY_CEILINGS_FROM = ABSORBED_MAX // 4
 """The same for one API key: a user hands out many, so that one comes under it sooner than all together."""
 
 

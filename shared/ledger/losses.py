@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias, cast
 import orjson
 
 from shared.kernel.canonical import Json, canonical
-from shared.kernel.clock import DAY, Clock, Millis, to_datetime
+from shared.kernel.clock import Clock, Millis, to_datetime
 from shared.kernel.documents import (
     Create,
     Data,
@@ -32,6 +32,7 @@ from shared.kernel.events import Alerts, log
 from shared.kernel.ids import OperationId, Uid, derived_id
 from shared.kernel.money import MICRO_PER_CREDIT
 from shared.ledger.entries import ABSORBED, DEBT
+from shared.ledger.exposure import ABSORBED_WINDOW, KEY_CEILINGS_FROM, USER_CEILINGS_FROM
 from shared.ledger.views import EntryView
 
 Cause: TypeAlias = Literal["absorbed", "crashed", "debt_written_off", "limit_not_kept", "provider_failed"]
@@ -42,7 +43,7 @@ that was is not known, so the amount is 0. `debt_written_off`: a user left who o
 billed output beyond the limit. `provider_failed`: the provider failed before anything was delivered.
 """
 
-LOSS_WINDOW: Millis = 7 * DAY
+LOSS_WINDOW: Millis = ABSORBED_WINDOW
 """Losses are added up over windows of this length, which begin at the same time for everybody."""
 ROWS_MAX = 500
 """A user's window tells so many keys, models and causes apart; further ones are added up under `OTHERS`."""
@@ -73,7 +74,7 @@ class LossSum:
 
 ANY_COUNT, ANY_AMOUNT = 2**53, 2**53
 ALERT_LIMITS: Mapping[Cause, LossSum] = {
-    "absorbed": LossSum(ANY_COUNT, MICRO_PER_CREDIT),
+    "absorbed": LossSum(ANY_COUNT, KEY_CEILINGS_FROM),
     "crashed": LossSum(3, ANY_AMOUNT),
     "debt_written_off": LossSum(ANY_COUNT, ANY_AMOUNT),
     "limit_not_kept": LossSum(ANY_COUNT, MICRO_PER_CREDIT),
@@ -81,7 +82,7 @@ ALERT_LIMITS: Mapping[Cause, LossSum] = {
 }
 """The first limits: an alert is raised once the losses of one user, or of one key, in one window are beyond them."""
 SECOND_LIMITS: Mapping[Cause, LossSum] = {
-    "absorbed": LossSum(ANY_COUNT, 2 * MICRO_PER_CREDIT),
+    "absorbed": LossSum(ANY_COUNT, USER_CEILINGS_FROM),
     "crashed": LossSum(10, ANY_AMOUNT),
     "debt_written_off": LossSum(ANY_COUNT, ANY_AMOUNT),
     "limit_not_kept": LossSum(ANY_COUNT, 10 * MICRO_PER_CREDIT),

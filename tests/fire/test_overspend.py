@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shared.ai.expectation import DOCUMENT_VOTES
 from shared.ai.ports import TextDelta
 from shared.ai.tokens import Usage, prompt_expected
 from shared.kernel.clock import SystemClock
@@ -21,6 +22,7 @@ from tests.support.chat import ANN, CHEAP, World, answer_of
 TOKENS = 40
 INPUT = prompt_expected(["Hello?"])
 COST = 100 * INPUT + 200 * TOKENS
+TEACHERS = 3 * DOCUMENT_VOTES
 BALANCE = 13
 """So many such calls the balance pays for."""
 
@@ -42,11 +44,9 @@ def world_of(expected: int, *, credits_for: int = BALANCE, chunk_seconds: float 
 
 
 def taught(world: World) -> World:
-    """After a short learning, which somebody else paid for."""
-    uid = world.user(10**9, uid=Uid("teacher"))
-    conversation = world.conversation(uid)
-    for _ in range(4):
-        world.ask(conversation)
+    """After a short learning, which others paid for: enough users to outvote the model's document."""
+    for number in range(TEACHERS):
+        world.ask(world.conversation(world.user(10**9, uid=Uid(f"teacher{number}"))))
     return world
 
 
@@ -166,7 +166,7 @@ def test_a_refusal_waits_for_nobody_who_could_not_help():
 
 
 def test_a_stream_that_needs_more_waits_for_what_others_give_back():
-    world = world_of(40, credits_for=0)
+    world = world_of(40, credits_for=0, chunk_seconds=0.05)
     world.user(2 * COST + 100)
     short = world.on(world.documents)
     first = short.run(world.request(world.conversation()))

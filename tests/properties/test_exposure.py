@@ -21,7 +21,7 @@ from tests.support.books import Books, call, capture, charge, extend, grant, hol
 from tests.support.ledgers import UID, World
 from tests.support.ledgers import grant as granted
 
-UNIT = 100_000
+UNIT = ABSORBED_MAX // 50
 """So that amounts of a few hundred are as large as what the platform may lose, and larger."""
 AMOUNTS = st.integers(0, 150).map(lambda amount: amount * UNIT)
 CAPS = st.sets(st.sampled_from(["key", "task"]))
