@@ -103,15 +103,20 @@ class Logins:
 
         Raises LoginDisabled, IdentityUnavailable.
         """
-        if question is not None:
-            left = question.asked_at + WAIT_SECONDS - self._clock.monotonic()
-            question.ended.wait(max(0.0, left))
+        is_late = question is not None and not self._has_ended(question)
         with self._lock:
+            if is_late:
+                # Nobody else is to wait so long for a provider that hangs.
+                self._failed_at = self._clock.monotonic()
             answer = self._answers.get(uid)
             if answer is None or not self._is_younger(uid, TRUSTED_SECONDS, self._clock.monotonic()):
                 raise IdentityUnavailable
         if not answer.stands:
             raise LoginDisabled
+
+    def _has_ended(self, question: _Question) -> bool:
+        left = question.asked_at + WAIT_SECONDS - self._clock.monotonic()
+        return question.ended.wait(max(0.0, left))
 
     def _answer(self, uid: Uid, question: _Question) -> None:
         failed_at: float | None = None

@@ -10,7 +10,7 @@ from shared.platform.memory.identity import MemoryIdentity
 from shared.users.logins import KNOWN_SECONDS, QUESTION_SECONDS, RETRY_SECONDS, TRUSTED_SECONDS, LoginDisabled, Logins
 from shared.users.ports import AuthUser, IdentityUnavailable
 
-ANN = Uid("ann")
+ANN, EVE = Uid("ann"), Uid("eve")
 
 
 class Provider(MemoryIdentity):
@@ -162,3 +162,17 @@ def test_a_call_waits_only_so_long_for_a_provider_that_hangs(world: World):
     asking.confirm()
 
     world.provider.gate.set()
+
+
+def test_a_provider_that_hangs_keeps_nobody_else_waiting(world: World):
+    world.provider.gate.clear()
+    asking = world.logins.ask(ANN)
+    world.later(60)
+    with pytest.raises(IdentityUnavailable):
+        asking.confirm()
+
+    with pytest.raises(IdentityUnavailable):
+        world.logins.check(EVE)
+    world.provider.gate.set()
+
+    assert EVE not in world.provider.looked_up
