@@ -32,6 +32,7 @@ from shared.ai.agent_task import (
     TaskRunning,
     TooManyTasks,
 )
+from shared.ai.keeping import TooManyTasksToday
 from shared.ai.models import ModelNotFound, ModelUnpriced
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
 from shared.ledger.errors import InsufficientCredits
@@ -53,6 +54,7 @@ BEGIN_ERRORS = (
     ModelWithoutTools,
     ToolNeedsScope,
     TooManyTasks,
+    TooManyTasksToday,
     InsufficientCredits,
     InvalidValue,
     IdempotencyMismatch,

@@ -34,10 +34,12 @@ from shared.ai.conversations import (
     Page,
     title_of,
 )
+from shared.ai.keeping import StorageFull
 from shared.ai.models import AUTO, TOKENS_MAX, ModelNotFound, ModelUnpriced
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
 from shared.ai.preferences import MODEL_ID_CHARACTERS_MAX
 from shared.ai.prompt import ContextTooLong
+from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import OperationId, operation_id
 from shared.ledger.errors import BudgetExceeded
@@ -232,7 +234,7 @@ class PageQuery(Request):
     body=ConversationIn,
     answer=StartedOut,
     spends=True,
-    errors=TURN_ERRORS,
+    errors=(*TURN_ERRORS, StorageFull, PreconditionFailed),
 )
 def start(call: Call) -> Any:
     """Begin a conversation; with `message` the model answers it at once."""
@@ -283,15 +285,15 @@ def messages(call: Call) -> Any:
     scopes=CHAT,
     body=ConversationPatch,
     answer=ConversationOut,
-    errors=(ConversationNotFound, ModelNotFound, ModelUnpriced),
+    errors=(ConversationNotFound, ModelNotFound, ModelUnpriced, StorageFull, PreconditionFailed),
 )
 def change(call: Call) -> Any:
     """Change a conversation's title, model or system prompt."""
     check_chat_model(call, call.body.get("model"))
-    return call.services.conversations.patch(call.uid, call.path["id"], call.body)
+    return call.services.conversations.patch(call.uid, call.path["id"], call.body, is_paying=lambda: _is_paying(call))
 
 
-@routes.delete("/chat/conversations/{id}", scopes=CHAT, errors=(ConversationNotFound,))
+@routes.delete("/chat/conversations/{id}", scopes=CHAT, errors=(ConversationNotFound, PreconditionFailed))
 def delete(call: Call) -> None:
     """Delete a conversation with its messages."""
     call.services.conversations.delete(call.uid, call.path["id"])
@@ -415,7 +417,13 @@ def _created(call: Call) -> Conversation:
         title=call.body["title"],
         model=call.body["model"],
         system_prompt=call.body["system_prompt"],
+        is_paying=lambda: _is_paying(call),
     )
+
+
+def _is_paying(call: Call) -> bool:
+    """True if the caller has credits, free or held."""
+    return call.services.ledger.balance(call.uid).total > 0
 
 
 def _first_answer(call: Call, conversation: Conversation) -> TurnAnswer:

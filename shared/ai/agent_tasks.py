@@ -35,12 +35,16 @@ class AgentTasks:
         self._documents = documents
 
     def create(self, task_id: str, data: Data, files: Sequence[Write]) -> bool:
-        """Create the task with its files; False if it exists already."""
+        """Create the task with its files and what else is written; False if it exists already, or that cannot be."""
         try:
             self._documents.commit([Create(task_path(task_id), data), *files])
         except PreconditionFailed:
             return False
         return True
+
+    def exists(self, task_id: str) -> bool:
+        """True if there is a task of this id, whoever owns it."""
+        return self._documents.get(task_path(task_id)) is not None
 
     def read(self, task_id: str) -> tuple[Task, Version]:
         """The task and its version. Raises TaskNotFound."""

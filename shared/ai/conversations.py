@@ -1,9 +1,11 @@
 """Conversations and their messages: `conversations/{id}` with `messages/{id}`, each carrying its owner's `uid`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar, cast
 
+from shared.ai.keeping import Kept, StorageFull, conversation_size, kept_in, storage_path
 from shared.ai.ports import Role
 from shared.ai.recollection import Recollection
 from shared.ai.tokens import Usage
@@ -41,7 +43,7 @@ DELETE_BATCH = 200
 EXPORT_PAGE = 100
 FIRST_MESSAGES = 2
 ERASE_BATCH = 50
-CREATE_ATTEMPTS_MAX = 5
+CREATE_ATTEMPTS_MAX = 12
 CREATE_PAUSE_SECONDS = 0.05
 EDITABLE = frozenset({"title", "model", "system_prompt"})
 
@@ -128,24 +130,35 @@ class Conversations:
         title: str | None = None,
         model: str | None = None,
         system_prompt: str | None = None,
+        is_paying: Callable[[], bool] = lambda: True,
     ) -> Conversation:
-        """A new conversation; the same operation finds the one it made. Raises IdempotencyMismatch."""
+        """A new conversation; the same operation finds the one it made. Raises IdempotencyMismatch, StorageFull.
+
+        `is_paying` says whether the user has credits: without any, only a few conversations are kept.
+        """
         conversation = self._new(uid, operation, title=title, model=model, system_prompt=system_prompt)
         path = _path(conversation.id)
         data = {**_conversation_data(conversation), "fingerprint": fingerprint}
+        size = conversation_size(system_prompt)
         failure: DomainError = PreconditionFailed()
         for _ in range(CREATE_ATTEMPTS_MAX):
             try:
-                self._documents.commit([Create(path, data)])
+                kept = self._kept(uid).with_conversation(size, is_paying)
+                self._documents.commit([Create(path, data), kept.write])
                 return conversation
-            except (PreconditionFailed, OutcomeUnknown, StoreUnavailable) as error:
+            except (PreconditionFailed, OutcomeUnknown, StoreUnavailable, StorageFull) as error:
                 failure = error
             if (found := self._documents.get(path)) is not None:
                 if found.data["fingerprint"] != fingerprint or found.data["uid"] != uid:
                     raise IdempotencyMismatch
                 return _conversation(found)
-            self._clock.wait(CREATE_PAUSE_SECONDS)
+            if isinstance(failure, StorageFull):
+                break
+            self._clock.wait(CREATE_PAUSE_SECONDS * random.uniform(0.2, 1.8))  # noqa: S311  # spreads, guards nothing
         raise failure
+
+    def _kept(self, uid: Uid) -> Kept:
+        return kept_in(uid, self._documents.get(storage_path(uid)))
 
     def get(self, uid: Uid, conversation_id: str) -> Conversation:
         """The user's conversation. Raises ConversationNotFound, for others' too."""
@@ -175,17 +188,38 @@ class Conversations:
         items = [_conversation(document) for document in self._documents.query(query)]
         return Page(items=items[:limit], next_cursor=items[limit - 1].recency if len(items) > limit else None)
 
-    def patch(self, uid: Uid, conversation_id: str, changes: Mapping[str, str | None]) -> Conversation:
-        """Change title, model or system prompt. Raises ConversationNotFound, InvalidValue."""
+    def patch(
+        self,
+        uid: Uid,
+        conversation_id: str,
+        changes: Mapping[str, str | None],
+        is_paying: Callable[[], bool] = lambda: True,
+    ) -> Conversation:
+        """Change title, model or system prompt.
+
+        Raises ConversationNotFound, InvalidValue, StorageFull, PreconditionFailed.
+        """
         if unknown := sorted(changes.keys() - EDITABLE):
             raise InvalidValue(unknown[0], "cannot be changed")
-        conversation = self.get(uid, conversation_id)
-        at = max(self._clock.now(), conversation.updated_at)
-        try:
-            self._documents.commit([Patch(_path(conversation_id), {**changes, **_touched(conversation.id, at)})])
-        except PreconditionFailed:
-            raise ConversationNotFound from None
-        return self.get(uid, conversation_id)
+        for _ in range(CREATE_ATTEMPTS_MAX):
+            conversation = self.get(uid, conversation_id)
+            at = max(self._clock.now(), conversation.updated_at)
+            changed = Patch(_path(conversation_id), {**changes, **_touched(conversation.id, at)}, conversation.version)
+            try:
+                self._documents.commit([changed, *self._resized(conversation, changes, is_paying)])
+            except PreconditionFailed:
+                continue
+            return self.get(uid, conversation_id)
+        self.get(uid, conversation_id)
+        raise PreconditionFailed
+
+    def _resized(
+        self, conversation: Conversation, changes: Mapping[str, str | None], is_paying: Callable[[], bool]
+    ) -> Sequence[Write]:
+        """Build the write that counts a change of the system prompt. Raises StorageFull."""
+        before = conversation.system_prompt
+        more = conversation_size(changes.get("system_prompt", before)) - conversation_size(before)
+        return [self._kept(conversation.uid).with_bytes(more, is_paying).write] if more else []
 
     def delete(self, uid: Uid, conversation_id: str) -> None:
         """Remove the conversation with its messages: for up to DELETE_BATCH of them in one commit.
@@ -197,9 +231,24 @@ class Conversations:
         self._recollection.forget(conversation_id)
         while len(messages := self._message_paths(conversation_id)) == DELETE_BATCH:
             self._documents.commit([Delete(path) for path in messages])
-        self._documents.commit([Delete(_path(conversation_id)), *map(Delete, messages)])
+        self._delete_with(uid, conversation_id, messages)
         while messages := self._message_paths(conversation_id):
             self._documents.commit([Delete(path) for path in messages])
+
+    def _delete_with(self, uid: Uid, conversation_id: str, messages: Sequence[str]) -> None:
+        """Delete the conversation with these messages, and count it no more: both once, however often it is asked."""
+        for attempt in range(1, CREATE_ATTEMPTS_MAX + 1):
+            conversation, storage = self.get_beside(uid, conversation_id, [storage_path(uid)])
+            size = conversation_size(conversation.system_prompt)
+            writes: list[Write] = [Delete(_path(conversation_id), conversation.version), *map(Delete, messages)]
+            if storage[0] is not None:
+                writes.append(kept_in(uid, storage[0]).without_conversation(size).write)
+            try:
+                self._documents.commit(writes)
+                return
+            except PreconditionFailed:
+                if attempt == CREATE_ATTEMPTS_MAX:
+                    raise
 
     def messages(self, uid: Uid, conversation_id: str, *, cursor: str | None = None, limit: int = 20) -> Page[Message]:
         """The conversation's messages, newest first. Raises ConversationNotFound."""
@@ -328,6 +377,7 @@ class Conversations:
                 continue
         for document in self._owned("turns", uid):
             self._documents.commit([Delete(document.path)])
+        self._documents.commit([Delete(storage_path(uid))])
 
     def _owned(self, collection: str, uid: Uid) -> Iterator[Document]:
         query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)

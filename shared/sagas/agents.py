@@ -19,10 +19,11 @@ from shared.ai.agent_task import (
 )
 from shared.ai.agent_task_documents import file_write, new_task
 from shared.ai.agent_tasks import AgentTasks
+from shared.ai.keeping import kept_in, storage_path
 from shared.ai.models import AUTO, Catalogue
 from shared.ai.preferences import Preferences
 from shared.kernel.clock import Clock, to_datetime
-from shared.kernel.documents import Documents, PreconditionFailed, Value, Version
+from shared.kernel.documents import Data, Documents, PreconditionFailed, Value, Version, Write
 from shared.kernel.errors import Forbidden, IdempotencyMismatch, InvalidValue
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id
@@ -103,6 +104,7 @@ class Agents:
         clock: Clock,
         default_model: str,
     ) -> None:
+        self._documents = documents
         self._tasks = AgentTasks(documents)
         self._catalogue = catalogue
         self._preferences = preferences
@@ -113,8 +115,8 @@ class Agents:
     def begin(self, request: TaskRequest) -> Task:
         """Create the task and say that it may begin; the same operation is the same task.
 
-        Raises ModelNotFound, ModelUnpriced, ModelWithoutTools, ToolNeedsScope, TooManyTasks, InvalidValue,
-        IdempotencyMismatch.
+        Raises ModelNotFound, ModelUnpriced, ModelWithoutTools, ToolNeedsScope, TooManyTasks,
+        TooManyTasksToday, InvalidValue, IdempotencyMismatch.
         """
         task_id = derived_id("task", request.operation)
         try:
@@ -137,7 +139,8 @@ class Agents:
             key_cap=_key_cap(request.key),
         )
         data = new_task(task_id, wanted, files, at=now, due_at=now + GRACE)
-        self._tasks.create(task_id, data, [file_write(task_id, request.uid, file, now) for file in files])
+        written = [file_write(task_id, request.uid, file, now) for file in files]
+        self._create(request.uid, task_id, data, written)
         log("agent_task_begun", task_id=task_id, uid=request.uid, model=model, budget=request.budget)
         return self._begun(request, task_id)
 
@@ -231,6 +234,16 @@ class Agents:
         if task.status == "queued":
             self._slices.tell(task_id)
         return task
+
+    def _create(self, uid: Uid, task_id: str, data: Data, files: Sequence[Write]) -> None:
+        """Create the task, unless it is there, and count it. Raises TooManyTasksToday, PreconditionFailed."""
+        for _ in range(PATCH_ATTEMPTS_MAX):
+            kept = kept_in(uid, self._documents.get(storage_path(uid)))
+            if self._tasks.create(task_id, data, [*files, kept.with_task(self._clock.now()).write]):
+                return
+            if self._tasks.exists(task_id):
+                return
+        raise PreconditionFailed
 
     def _require_room(self, uid: Uid) -> None:
         if self._tasks.live(uid, TASKS_LIVE_MAX) >= TASKS_LIVE_MAX:

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from shared.ai.keeping import FREE_BYTES_MAX
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
 from shared.ai.tokens import Usage
 from shared.platform.memory.chat_model import ScriptedChatModel, says
@@ -399,3 +400,20 @@ def test_a_summary_is_a_message_with_its_own_cost():
     assert sorted(entry["amount"] for entry in charged) == sorted(
         f"-{message['cost']}" for message in listed if message["cost"]
     )
+
+
+def test_user_without_credits_is_told_when_enough_is_kept(world):
+    poor, rich = world.person(), world.person(credits_=1)
+    longer = {"system_prompt": "x" * (FREE_BYTES_MAX // 2)}
+
+    def prompted(person):
+        begun = [person.post("/chat/conversations", {}).json["id"] for _ in range(2)]
+        return begun, [person.call("PATCH", f"/chat/conversations/{each}", body=longer) for each in begun]
+
+    (first, second), told = prompted(poor)
+
+    assert [each.status_code for each in told] == [200, 409]
+    assert problem(told[1]) == (409, "storage_full")
+    assert [each.status_code for each in prompted(rich)[1]] == [200, 200]
+    assert poor.call("DELETE", f"/chat/conversations/{first}").status_code == 204
+    assert poor.call("PATCH", f"/chat/conversations/{second}", body=longer).status_code == 200
