@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from emulator.suite import Suite
 from emulator.upstream import Upstream
 
+ENDING = "ending"
+"""The stand-in provider once more, as one whose bill ends with an aborted call."""
 TEST_SEED = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -16,6 +18,9 @@ def laptop_settings(*, upstream: Upstream) -> dict[str, str]:
     return {
         "AI_PLATFORM_API_KEY": "sk-laptop",
         "AI_PLATFORM_BASE_URL": upstream.url,
+        "AI_UPSTREAMS": f"{ENDING}={upstream.url}",
+        "AI_UPSTREAM_ENDING_API_KEY": "sk-laptop",
+        "AI_UPSTREAM_ENDING_PROFILE": "openai",
         "LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}",
         "WELCOME_BONUS_REQUIRES": "any",
     }

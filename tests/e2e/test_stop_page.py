@@ -1,0 +1,108 @@
+"""Stopping an answer on the playground, through the emulator: page, message, entry and balance say one number."""
+
+import os
+import uuid
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from emulator.seed import seed_models
+from shared.bootstrap import production
+from shared.kernel.settings import parse_settings
+from shared.sagas.ending import COUNTING_ERROR
+from tests.support.emulators import ENDING, TEST_SEED
+from tests.support.node import run_script
+
+SCRIPT = Path(__file__).parent / "js" / "stop.mjs"
+SECONDS_MAX = 600
+READ, WORDS = 20, 225
+DELAY_MS = 60
+BONUS = 1_000
+HEARD_CHUNKS_MAX = 2_000 // DELAY_MS + 4
+"""Chunks that come while the button is pressed, the request is on its way, and the connection is closed."""
+MODEL = {
+    "kind": "chat",
+    "display_name": "Ends with a stop",
+    "input_usd_per_mtok": "1",
+    "output_usd_per_mtok": "2",
+    "context_window": 8_000,
+    "max_output_tokens": 1_000,
+    "expected_output_tokens": 40,
+    "capabilities": ["chat", "streaming"],
+}
+"""A token costs 0.0001 credits going in and 0.0002 coming out."""
+SAVES, SAVES_NOTHING = "stop-saves", "stop-saves-nothing"
+
+
+@pytest.fixture(scope="module")
+def stopped(suite, suite_upstream, browser):
+    """What the page said of two stopped turns, and what the provider billed for each."""
+    seed_models(suite.project)
+    settings = {"GCLOUD_PROJECT": suite.project, "LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}"}
+    catalogue = production(parse_settings({**os.environ, **settings})).catalogue
+    catalogue.put(SAVES, {**MODEL, "upstream": ENDING})
+    catalogue.put(SAVES_NOTHING, MODEL)
+    questions = {model: f"Stop me, {uuid.uuid4().hex}" for model in (SAVES, SAVES_NOTHING)}
+    for model, question in questions.items():
+        reply = " word" * WORDS
+        suite_upstream.script(contains=question, reply=reply, delay_ms=DELAY_MS, ends=model == SAVES)
+    seen = run_script(
+        SCRIPT,
+        {
+            "chromium": browser,
+            "docsUrl": f"{suite.endpoints.api}/v1/docs",
+            "email": f"stop-{uuid.uuid4().hex[:8]}@example.com",
+            "words": READ,
+            "turns": [{"model": model, "question": question} for model, question in questions.items()],
+            "screenshots": os.environ.get("SCREENSHOTS"),
+        },
+        timeout_seconds=SECONDS_MAX,
+    )
+    assert seen["errors"] == []
+    bills = [_bill(suite_upstream, question) for question in questions.values()]
+    return dict(zip(questions, zip(seen["turns"], bills, strict=True), strict=True))
+
+
+def _bill(upstream, question):
+    (asked,) = [each for each in upstream.requests if each["body"]["messages"][-1]["content"] == question]
+    return asked["bill"]
+
+
+def _cost(bill):
+    return Decimal(bill["input_tokens"]) / 10_000 + Decimal(bill["output_tokens"]) / 5_000
+
+
+def _said(turn):
+    return Decimal(turn["told"].removesuffix(" credits"))
+
+
+def test_where_a_stop_ends_the_bill_what_was_read_is_charged(stopped):
+    turn, bill = stopped[SAVES]
+
+    assert READ <= bill["output_tokens"] <= READ + HEARD_CHUNKS_MAX
+    assert _cost(bill) <= _said(turn) <= _cost(bill) * Decimal(1 + 2 * float(COUNTING_ERROR))
+    assert turn["note"] is False
+
+
+def test_where_a_stop_saves_nothing_the_page_says_so_and_all_is_charged(stopped):
+    turn, bill = stopped[SAVES_NOTHING]
+
+    assert bill["output_tokens"] == WORDS
+    assert _said(turn) == _cost(bill)
+    assert turn["note"] is True
+    assert turn["atMost"].startswith("At most ")
+
+
+@pytest.mark.parametrize("model", [SAVES, SAVES_NOTHING])
+def test_page_message_entry_and_balance_say_the_same_number(stopped, model):
+    turn, _ = stopped[model]
+
+    said = _said(turn)
+    assert Decimal(turn["message"]["cost"]) == said
+    assert Decimal(turn["entry"]["amount"]) == -said
+    assert turn["message"]["content"].strip() == turn["text"].strip()
+    assert turn["message"]["finish_reason"] == "stopped"
+    before = Decimal(BONUS) - (Decimal(0) if model == SAVES else _said(stopped[SAVES][0]))
+    assert (Decimal(turn["available"]), turn["held"]) == (before - said, "0")
+    assert Decimal(turn["shownAvailable"].replace("\u202f", "")) == Decimal(turn["available"])
