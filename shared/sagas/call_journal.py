@@ -11,12 +11,13 @@ from typing import Any
 from shared.ai.stop_requests import EVERYBODY, request_tag
 from shared.kernel.clock import Millis
 from shared.kernel.ids import HoldId, Uid
+from shared.kernel.money import AMOUNT_MAX, Micro
 from shared.ledger.commands import Tags
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import HoldView
-from shared.sagas.metered import Asked
+from shared.sagas.metered import Metered
 
-RUN, CONVERSATION, REQUEST = "run", "conversation", "request"
+RUN, CONVERSATION, REQUEST, CEILING = "run", "conversation", "request", "ceiling"
 WINDOWS = (10, 40, 100, 100, 100, 100, 100, 100, 100, 100)
 """So many entries are read at a time, back from the head: most calls began a few entries ago."""
 ENDED_WINDOWS = WINDOWS[:3]
@@ -25,12 +26,16 @@ ENDED_WINDOWS = WINDOWS[:3]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalCall:
-    """One attempt at a call. `run` names its message or answer; `conversation_id` is None for a call without one."""
+    """One attempt at a call. `run` names its message or answer; `conversation_id` is None for a call without one.
+
+    `ceiling` is the most that the provider can bill for it (µcr).
+    """
 
     hold: HoldId
     run: str
     conversation_id: str | None
     model: str
+    ceiling: Micro
     placed_at: Millis
 
 
@@ -48,11 +53,12 @@ class Wanted:
         return self.caller in {EVERYBODY, principal}
 
 
-def names_of(request: Asked, run: str) -> Tags:
+def names_of(plan: Metered, run: str) -> Tags:
     """The tags by which a call's hold is found again. Side calls of ours have no name."""
+    request = plan.request
     if not request.request_id:
         return ()
-    named = ((RUN, run), (REQUEST, request_tag(request.request_id)))
+    named = ((RUN, run), (REQUEST, request_tag(request.request_id)), (CEILING, str(plan.ceiling)))
     return (*named, (CONVERSATION, request.conversation_id)) if request.conversation_id else named
 
 
@@ -117,5 +123,6 @@ def _call(body: Mapping[str, Any]) -> JournalCall:
         run=tags[RUN],
         conversation_id=tags.get(CONVERSATION),
         model=tags.get("model", ""),
+        ceiling=Micro(int(tags.get(CEILING, AMOUNT_MAX))),
         placed_at=body["at"],
     )

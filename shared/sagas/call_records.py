@@ -12,6 +12,7 @@ from shared.kernel.clock import Millis
 from shared.kernel.ids import Uid, derived_id
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
+from shared.ledger.views import HoldView
 from shared.sagas.call_journal import CONVERSATION, CallJournal, JournalCall, Wanted
 
 LAST_MESSAGES = 10
@@ -62,9 +63,13 @@ class CallRecords:
         hold = self._ledger.hold(uid, call.hold)
         told = self._by_message(uid, call) if call.conversation_id else self._by_answer(uid, call)
         if hold.status == "active":
-            return replace(told, status="settling", cost=None, at_most=Micro(hold.amount))
+            return replace(told, status="settling", cost=None, at_most=self._at_most(uid, call, hold))
         cost = Micro(hold.captured) if told.cost is None else told.cost
         return replace(told, status=status, cost=cost, at_most=None)
+
+    def _at_most(self, uid: Uid, call: JournalCall, hold: HoldView) -> Micro:
+        """The most that a call can cost: the hold grows while its provider generates, as far as there are credits."""
+        return Micro(min(call.ceiling, hold.amount + self._ledger.balance(uid).available))
 
     def last_message(self, uid: Uid, conversation_id: str) -> CallEnd | None:
         """The last answer of this conversation, None if there is none. Raises ConversationNotFound."""

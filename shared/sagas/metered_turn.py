@@ -179,7 +179,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         try:
             plan = self._plan(request, failed)
             operation = hold_operation(request.operation, claim.run)
-            return plan, self._admission.holding(plan, operation, names_of(request, claim.run))
+            return plan, self._admission.holding(plan, operation, names_of(plan, claim.run))
         except (Rejected, NotFound) as refusal:
             if failure is None:
                 raise

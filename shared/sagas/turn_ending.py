@@ -163,9 +163,16 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             place.give_back()
             raise
         self._begin(run, reading, place, lambda: self._settle_later(run, reply, reading, kept.record))
-        cost = Micro(written.amount + run.paid_before)
-        balance = written.balance
-        return kept.record, Settled(cost=cost, available=balance.available, held=balance.held, at_most=cost)
+        balance, cost = written.balance, Micro(written.amount + run.paid_before)
+        # The hold grows while it is read on: the most is what the call can use, as far as there are credits for it.
+        at_most = min(run.plan.bound(run.output_cap), max(run.hold.held, written.amount) + balance.available)
+        settled = Settled(
+            cost=cost,
+            available=balance.available,
+            held=balance.held,
+            at_most=Micro(max(at_most, written.amount) + run.paid_before),
+        )
+        return kept.record, settled
 
     def _settle_later(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, record: RecordT) -> None:
         """Read to the report, charge it, and correct the record that was stored before."""

@@ -4,6 +4,7 @@ import pytest
 
 from shared.ai.conversations import ConversationNotFound
 from shared.ai.stop_requests import CALLER_REQUESTS_MAX, TooManyStops
+from shared.ai.tokens import prompt_at_most
 from shared.kernel.documents import StoreUnavailable
 from shared.kernel.ids import Uid
 from shared.sagas.stop_calls import SETTLE_SECONDS_MAX, Caller, CallNotFound
@@ -13,6 +14,7 @@ from tests.support.stops import StopInstance
 
 BOB = Uid("bob")
 OWNER = Caller(uid=ANN)
+CEILING = 100 * prompt_at_most(["Hello?"]) + 200 * 1_000
 
 
 @pytest.fixture
@@ -176,7 +178,7 @@ def test_a_user_stops_the_calls_of_all_their_keys(world, here, runner):
     assert len(here.stops.by_request(OWNER, "r-1").calls) == 2
 
 
-def test_a_call_that_does_not_settle_costs_at_most_its_hold(world, here, runner):
+def test_a_call_that_does_not_settle_costs_at_most_its_ceiling(world, here, runner):
     conversation = world.conversation()
     events = runner.begun(conversation, is_deaf=True, request_id="r-1")
     began = world.clock.monotonic()
@@ -185,10 +187,21 @@ def test_a_call_that_does_not_settle_costs_at_most_its_hold(world, here, runner)
 
     assert stopped.status == "settling"
     (end,) = stopped.calls
-    assert (end.cost, end.at_most) == (None, world.ledger.balance(ANN).held)
+    assert (end.cost, end.at_most) == (None, CEILING)
     assert world.clock.monotonic() - began <= SETTLE_SECONDS_MAX + 1
     events.close()
     assert here.stops.by_request(OWNER, "r-1").calls[0].cost == world.charges()[-1]
+
+
+def test_a_call_that_does_not_settle_costs_no_more_than_there_is(world):
+    poor = StopInstance(world)
+    there_is = world.ledger.balance(world.user(30_000, uid=BOB)).total
+    events = poor.begun(world.conversation(BOB), is_deaf=True, request_id="r-1")
+
+    (end,) = StopInstance(world).stops.by_request(Caller(uid=BOB), "r-1").calls
+
+    assert end.at_most == there_is
+    events.close()
 
 
 def test_a_call_of_a_dead_instance_settles_when_its_hold_expires(world, here):

@@ -271,6 +271,26 @@ def test_a_stop_tells_the_bound_at_once_and_the_report_later():
     assert (message.content, message.usage) == (" one", Usage(input_tokens=12, output_tokens=HIDDEN))
 
 
+def test_a_stop_without_a_limit_tells_what_the_report_does_not_exceed():
+    gate = Gate(*REST)
+    world = World(scripts=[cast("Any", gate)], profile="auto", ping_seconds=5.0)
+    conversation = world.conversation(world.user())
+    request = world.request(conversation)
+    events = world.turn.run(request)
+    next(events)
+    held = world.ledger.balance(ANN).held
+
+    request.stop.give()
+    answer = end_of(list(events))
+
+    gate.open()
+    wait_for(lambda: last(world, conversation).settles_by is None)
+    (charge,) = world.charges()
+    assert held < charge == last(world, conversation).cost
+    assert answer.at_most is not None
+    assert charge <= answer.at_most <= CREDIT
+
+
 def test_a_stop_where_an_abort_ends_the_bill_is_final_at_once():
     world = World(scripts=[cast("Any", Gate(*REST))], profile="openai", ping_seconds=5.0)
     request = world.request(world.conversation(world.user()))
