@@ -124,7 +124,6 @@ class Agents:
         except TaskNotFound:
             pass
         model = self._model(request)
-        self._require_room(request.uid)
         files = _files(request.files)
         now = self._clock.now()
         wanted = Wanted(
@@ -236,9 +235,15 @@ class Agents:
         return task
 
     def _create(self, uid: Uid, task_id: str, data: Data, files: Sequence[Write]) -> None:
-        """Create the task, unless it is there, and count it. Raises TooManyTasksToday, PreconditionFailed."""
+        """Create the task, unless it is there, and count it.
+
+        Raises TooManyTasks, TooManyTasksToday, PreconditionFailed.
+
+        Tasks under way are counted behind the reading of what the commit builds on: no other can begin in between.
+        """
         for _ in range(PATCH_ATTEMPTS_MAX):
             kept = kept_in(uid, self._documents.get(storage_path(uid)))
+            self._require_room(uid)
             if self._tasks.create(task_id, data, [*files, kept.with_task(self._clock.now()).write]):
                 return
             if self._tasks.exists(task_id):
