@@ -14,7 +14,6 @@ from shared.ai.dialect import (
     count,
     function_tools,
     items,
-    known_usage,
     prompt_image,
     refuse,
     refuse_other_prices,
@@ -27,6 +26,7 @@ from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UsageReport
 from shared.ai.tokens import Usage
+from shared.ai.usage_report import usage_in
 from shared.kernel.errors import InvalidValue
 
 LIMITS = ("max_completion_tokens", "max_tokens")
@@ -87,7 +87,7 @@ class ChatCompletions:
         for _, choice, _ in choices:
             if choice.get("finish_reason"):
                 yield Finished(str(choice["finish_reason"]))
-        if (usage := known_usage(raw.get("usage"), USAGE)) is not None:
+        if (usage := usage_in(raw)) is not None:
             yield UsageReport(usage)
 
     def transcript(self, body: Json) -> "Completion":
@@ -130,7 +130,7 @@ class Completion:
     def take(self, raw: Json) -> Json | None:
         """See `Transcript.take`. How it ends, and what it used, is told when it is paid for."""
         self._head |= {name: value for name, value in raw.items() if name not in NOT_OF_THE_HEAD and value is not None}
-        if known_usage(raw.get("usage"), USAGE) is not None:
+        if usage_in({"usage": raw.get("usage")}) is not None:
             self._usage = raw["usage"]
         shown = []
         for index, choice, delta in _choices(raw):

@@ -215,16 +215,6 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def known_usage(told: object, names: tuple[str, str]) -> Usage | None:
-    """What the upstream says it used; nonsense is no report."""
-    if not isinstance(told, Mapping):
-        return None
-    tokens = [told.get(names[0]), told.get(names[1], 0)]
-    if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= TOKENS_MAX for n in tokens):
-        return None
-    return Usage(input_tokens=tokens[0] or 0, output_tokens=tokens[1] or 0)
-
-
 def told_usage(names: tuple[str, str], usage: Usage) -> Json:
     """What was used, in the upstream's words."""
     total = usage.input_tokens + usage.output_tokens

@@ -3,18 +3,18 @@
 Shapes: https://platform.openai.com/docs/api-reference/embeddings.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shared.ai.dialect import Demand, known_usage
+from shared.ai.dialect import Demand
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, UsageReport
 from shared.ai.tokens import Usage
+from shared.ai.usage_report import read_usage
 from shared.kernel.errors import InvalidValue
 
 INPUTS_MAX = 2_048
-USAGE = ("prompt_tokens", "no_output_tokens")
 AS_ONE = " a"
 """Stands for a token that was sent as its number: counted as one, and of more bytes than one."""
 
@@ -37,8 +37,9 @@ class Embeddings:
         """See `Dialect.events`."""
         yield Passed(raw)
         yield Finished("stop")
-        if (usage := known_usage(raw.get("usage"), USAGE)) is not None:
-            yield UsageReport(usage)
+        told = raw.get("usage")
+        if isinstance(told, Mapping) and (usage := read_usage({"completion_tokens": 0, **told})) is not None:
+            yield UsageReport(Usage(input_tokens=usage.input_tokens, output_tokens=0))
 
     def transcript(self, body: Json) -> "Embedded":
         """See `Dialect.transcript`."""

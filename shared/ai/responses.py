@@ -13,7 +13,6 @@ from shared.ai.dialect import (
     bounded_images,
     count,
     function_tools,
-    known_usage,
     prompt_image,
     refuse,
     refuse_other_prices,
@@ -26,6 +25,7 @@ from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
 from shared.ai.tokens import Usage
+from shared.ai.usage_report import read_usage
 from shared.kernel.errors import InvalidValue
 
 LIMIT = "max_output_tokens"
@@ -218,7 +218,7 @@ def _end_of(response: Json) -> Iterator[ChatEvent]:
     details = response.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, Mapping) else None
     yield Finished("stop" if reason is None else "content_filter" if reason == "content_filter" else "length")
-    if (usage := known_usage(response.get("usage"), USAGE)) is not None:
+    if (usage := read_usage(response.get("usage"))) is not None:
         yield UsageReport(usage)
 
 

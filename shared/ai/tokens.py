@@ -26,10 +26,17 @@ EXPECTED_PROMPT_OVERHEAD = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens that a call took in and gave out; hidden reasoning counts as output."""
+    """Tokens that a call took in and gave out; hidden reasoning counts as output.
+
+    `cached_input_tokens` and `cache_write_tokens` are the parts of the input that the provider read from a cache, and
+    wrote to one; `reasoning_tokens` are the part of the output that nobody sees. Zero if the provider reports none.
+    """
 
     input_tokens: int
     output_tokens: int
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def counts(self) -> tuple[tuple[str, int], ...]:
@@ -38,7 +45,10 @@ class Usage:
 
     def within(self, output_at_most: int) -> "Usage":
         """As much of it as is the user's to pay: output beyond what was asked for is not."""
-        return self if self.output_tokens <= output_at_most else replace(self, output_tokens=output_at_most)
+        if self.output_tokens <= output_at_most:
+            return self
+        reasoning = min(self.reasoning_tokens, output_at_most)
+        return replace(self, output_tokens=output_at_most, reasoning_tokens=reasoning)
 
 
 def at_most_tokens(text: str) -> int:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from shared.ai.ports import ChatEvent, Finished, TextDelta, UsageReport
 from shared.ai.tokens import RunningCount, Usage
+from shared.ai.usage_report import later_usage
 from shared.kernel.clock import Millis
 from shared.kernel.money import Micro
 from shared.sagas.ending import with_error
@@ -99,7 +100,7 @@ class Reply:
         if isinstance(event, TextDelta):
             self.counted, self._is_stale = self._count.add(event.text), True
         elif isinstance(event, UsageReport):
-            self._reported, self._is_stale = event.usage, False
+            self._reported, self._is_stale = later_usage(self._reported, event.usage), False
         elif isinstance(event, Finished):
             self.is_finished = True
 
@@ -127,7 +128,7 @@ class Reply:
         self.is_touched = True
         match event:
             case UsageReport(usage):
-                self._reported, self._is_stale = usage, False
+                self._reported, self._is_stale = later_usage(self._reported, usage), False
             case Finished(reason):
                 self.finish_reason = reason if reason in FINISH_REASONS else "stop"
                 self.is_finished = True

@@ -4,7 +4,6 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from shared.ai.end_user import named_by
-from shared.ai.models import TOKENS_MAX
 from shared.ai.ports import (
     WHOLE_SECONDS_MAX,
     ChatEvent,
@@ -13,7 +12,7 @@ from shared.ai.ports import (
     TextDelta,
     UsageReport,
 )
-from shared.ai.tokens import Usage
+from shared.ai.usage_report import usage_in
 from shared.platform.openai.client import Provider, failure
 from shared.platform.openai.exchange import Exchange
 
@@ -92,19 +91,9 @@ def _events(chunk: Any) -> Iterator[ChatEvent]:
                 yield TextDelta(text)
         if choice.get("finish_reason"):
             yield Finished(str(choice["finish_reason"]))
-    if (usage := _usage(chunk.get("usage"))) is not None:
+    if (usage := usage_in(chunk)) is not None:
         yield UsageReport(usage)
 
 
 def _listed(choices: Any) -> list[dict[str, Any]]:
     return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
-
-
-def _usage(reported: Any) -> Usage | None:
-    """What the upstream says it used; nonsense is no report."""
-    if not isinstance(reported, dict):
-        return None
-    tokens = [reported.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    if not all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= TOKENS_MAX for count in tokens):
-        return None
-    return Usage(input_tokens=tokens[0] or 0, output_tokens=tokens[1] or 0)

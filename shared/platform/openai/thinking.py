@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.ai.end_user import named_by
-from shared.ai.models import TOKENS_MAX
 from shared.ai.ports import UpstreamUnavailable
 from shared.ai.thinking import Said, ThinkRequest, Thought, ToolCall
-from shared.ai.tokens import Usage
+from shared.ai.usage_report import usage_in
 from shared.platform.openai.client import Provider, failure
 
 THINK_SECONDS_MAX = 150.0
@@ -88,7 +87,7 @@ def _thought(answer: Any) -> Thought:
     return Thought(
         text=_clean(str(text)),
         calls=tuple(_call(call) for call in choice.message.tool_calls or () if getattr(call, "function", None)),
-        usage=_usage(answer.usage),
+        usage=usage_in(answer.model_dump()),
         finish_reason=str(choice.finish_reason or "stop"),
     )
 
@@ -99,14 +98,6 @@ def _call(call: Any) -> ToolCall:
         name=_clean(str(call.function.name or ""))[:NAME_CHARACTERS_MAX],
         arguments=_clean(str(call.function.arguments or "{}")),
     )
-
-
-def _usage(reported: Any) -> Usage | None:
-    """What the upstream says it used; nonsense is no report."""
-    tokens = [getattr(reported, name, None) for name in ("prompt_tokens", "completion_tokens")]
-    if not all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= TOKENS_MAX for count in tokens):
-        return None
-    return Usage(input_tokens=tokens[0] or 0, output_tokens=tokens[1] or 0)
 
 
 def _clean(text: str) -> str:
