@@ -63,6 +63,11 @@ class Gate:
         per_minute = max(limits.CALLS_PER_MINUTE, settings.rate_limit_per_minute)
         burst = max(limits.CALLS_BURST, settings.rate_limit_burst)
         self._calls = limits.Limiter(clock, per_minute=per_minute, burst=burst)
+        self._rare = {
+            route.name: limits.Limiter(clock, per_minute=route.calls_per_minute, burst=route.calls_per_minute)
+            for route in ROUTES
+            if route.calls_per_minute is not None
+        }
         self.uploads = Uploads(settings.threads)
         self._refusals = limits.Refusals(clock)
 
@@ -87,6 +92,8 @@ class Gate:
         principal = self._authenticated(route)
         login = self._services.logins.ask(principal.uid) if principal.key is not None else None
         self._calls.admit(principal.uid)
+        if route.name in self._rare:
+            self._rare[route.name].admit(principal.spender)
         auth.authorise(route, principal)
         if not route.access.is_leaving:
             self._services.first_sight.see(principal)

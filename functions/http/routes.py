@@ -129,6 +129,8 @@ class Route:
     is_hidden: bool
     is_openai: bool
     body_bytes_max: int
+    calls_per_minute: int | None
+    """So many calls one caller may make on an instance; None: only the limit of all routes together."""
     body_values_max: int
 
     @property
@@ -214,6 +216,7 @@ class Routes:
         streams: bool = False,
         is_hidden: bool = False,
         body_bytes_max: int = MAX_BODY_BYTES,
+        calls_per_minute: int | None = None,
         body_values_max: int = JSON_VALUES_MAX,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
@@ -234,6 +237,7 @@ class Routes:
                 is_hidden=is_hidden,
                 is_openai=self._is_openai,
                 body_bytes_max=body_bytes_max,
+                calls_per_minute=calls_per_minute,
                 body_values_max=body_values_max,
             )
             self._routes.append(route)

@@ -17,6 +17,8 @@ from shared.sagas.call_records import CallEnd
 from shared.sagas.stop_calls import Caller, CallNotFound, Stopped
 
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
+CALLS_PER_MINUTE = 60
+"""A stop reads some of the account's journal, and may write."""
 STATUSES = ("stopped", "settling", "ended")
 
 routes = Routes("chat")
@@ -71,6 +73,7 @@ class StoppedOut(CallEndOut):
     body=StopTurnIn,
     answer=StoppedOut,
     errors=(ConversationNotFound, TooManyStops),
+    calls_per_minute=CALLS_PER_MINUTE,
 )
 def stop(call: Call) -> Any:
     """Stop the turn that runs in this conversation, and get its message and its cost.
@@ -91,6 +94,7 @@ def stop(call: Call) -> Any:
     query=None,
     answer=StoppedOut,
     errors=(CallNotFound, TooManyStops),
+    calls_per_minute=CALLS_PER_MINUTE,
 )
 def stop_call(call: Call) -> Any:
     """Stop the calls with this X-Request-Id, and get what they answered and cost.

@@ -1,5 +1,6 @@
 import pytest
 
+from functions.http.stops import CALLS_PER_MINUTE
 from shared.ai.tokens import Usage
 from shared.platform.memory.chat_model import ScriptedChatModel, says
 from shared.platform.memory.passthrough import ScriptedPassthrough, completion
@@ -112,3 +113,14 @@ def test_made_up_ids_are_refused_after_a_while(alice):
 
     assert {answer.status_code for answer in answers} == {404, 429}
     assert int(answers[-1].headers["Retry-After"]) > 0
+
+
+def test_a_caller_who_stops_too_often_stops_no_other_callers_stops(alice):
+    path = f"/chat/conversations/{conversation_of(alice)}/stop"
+    key = alice.key("chat")
+
+    answers = [key.post(path) for _ in range(CALLS_PER_MINUTE + 1)]
+
+    assert [answer.status_code for answer in answers] == [200] * CALLS_PER_MINUTE + [429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert alice.post(path).status_code == 200
