@@ -84,7 +84,10 @@ class Posted(Answer):
 
 
 class EntryOut(Answer):
-    """One entry of the journal. `amount` is the change of what the user owns: available + held − debt."""
+    """One entry of the journal. `amount` is the change of what the user owns: available + held − debt.
+
+    `beyond_cap` says how much a call took beyond a cap, as it cost more than anybody could say before.
+    """
 
     seq = fields.Integer(required=True)
     kind = fields.String(required=True)
@@ -97,6 +100,7 @@ class EntryOut(Answer):
     lot = fields.String(required=True, allow_none=True)
     hash = fields.String(required=True)
     note = fields.String(required=True, allow_none=True)
+    beyond_cap = Credits(required=True, allow_none=True)
 
 
 class History(Answer):

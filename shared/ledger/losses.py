@@ -165,8 +165,10 @@ class Losses:
         )
 
     def see(self, uid: Uid, entries: Sequence[EntryView]) -> None:
-        """Record the losses that these entries of the journal tell; see `Witness`."""
+        """Record the losses that these entries of the journal tell, and alert for bounds that proved false."""
         for entry in entries:
+            if entry.beyond_cap is not None:
+                self._alerts.alert("bound_not_kept", uid=uid, seq=entry.seq, beyond_cap=entry.beyond_cap)
             for loss in _losses_told(uid, entry):
                 self._record(loss)
 

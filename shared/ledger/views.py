@@ -89,6 +89,8 @@ class EntryView:
     """Who placed the hold; told where a hold begins, and where the platform bore some of a call."""
     model: str | None = None
     """The model that the hold's call asks; told where the principal is."""
+    beyond_cap: int | None = None
+    """How much (µcr) a call took beyond a cap, as it cost more than its bound; None if it kept to its caps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,7 @@ def entry_view(stored: StoredEntry, note: str | None) -> EntryView:
         end=hold.get("end"),
         principal=hold.get("principal"),
         model=hold.get("model"),
+        beyond_cap=hold.get("beyond_cap"),
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from shared.kernel.documents import OutcomeUnknown, Put, Query, StoreUnavailable
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
-from shared.ledger.commands import Capture, Close, PlaceHold
+from shared.ledger.commands import BudgetClaim, CallBound, Capture, Close, PlaceHold
 from shared.ledger.losses import (
     ALERT_LIMITS,
     COUNTED_MAX,
@@ -92,6 +92,29 @@ def test_what_a_part_of_a_hold_absorbs_is_counted(world):
     world.relay.relay(UID)
 
     assert rows(world) == {Row(KEY, "m1", "absorbed"): LossSum(2, 37)}
+
+
+def test_a_call_that_was_paid_beyond_its_cap_alerts_and_shows_in_the_history(world):
+    command = PlaceHold(
+        operation=operation_id("hold", "h"),
+        fingerprint="",
+        amount=Micro(10),
+        hold=HoldId("h"),
+        purpose="chat",
+        lifetime=1_000,
+        principal=KEY,
+        call=CallBound(input_held=Micro(5), input_at_most=Micro(15), at_most=Micro(20)),
+        budgets=(BudgetClaim(id="cap", limit=Micro(20)),),
+    )
+    world.ledger.execute(UID, command)
+    capture(world, "h", 50)
+
+    world.relay.relay(UID)
+
+    assert [dict(alert.fields) for alert in alerts(world, "bound_not_kept")] == [
+        {"uid": UID, "seq": 3, "beyond_cap": 30}
+    ]
+    assert [entry.beyond_cap for entry in world.ledger.history(UID, before=None, limit=9).items] == [30, None]
 
 
 def test_a_call_that_costs_us_nothing_writes_no_document(world):
