@@ -74,6 +74,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             recovery=recovery,
             expectation=expectation,
             losses=losses,
+            documents=documents,
             clock=clock,
             profiles=profiles,
             reading_on=reading_on or ReadingOn(),
@@ -267,7 +268,12 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         return True
 
     def _reason_to_end(self, run: Run[PlanT], deadline: float) -> str | None:
-        """Return why a call is ended that its upstream has not ended, or None."""
+        """Return why a call is ended that its upstream has not ended, or None.
+
+        Once anything came of an answer of one piece, all of it is there.
+        """
+        if run.is_whole:
+            return None
         if run.plan.request.stop.is_given:
             return STOPPED
         return TIMED_OUT if self._clock.monotonic() >= deadline else None

@@ -187,6 +187,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             )
         except (PreconditionFailed, HoldResolved):
             captured = self._captured(run, charge, reply.usage)
+            self._correct(record, Micro(captured.amount + run.paid_before), reply)
         cost = Micro(captured.amount + run.paid_before)
         run.claim.finish(Settled(cost=cost, available=captured.balance.available, held=captured.balance.held))
         self._note_end(run, reply, cost)

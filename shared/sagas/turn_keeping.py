@@ -14,8 +14,8 @@ from shared.ai.expectation import Expectation
 from shared.ai.tokens import Usage
 from shared.ai.turns import Claim, Settled
 from shared.kernel.clock import Clock
-from shared.kernel.documents import PreconditionFailed, Write
-from shared.kernel.errors import StillRunning
+from shared.kernel.documents import Documents, PreconditionFailed, Write
+from shared.kernel.errors import DomainError, StillRunning
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
@@ -70,8 +70,15 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
     """See the module. A kind of turn says what is kept."""
 
     def __init__(
-        self, *, recovery: TurnRecovery, expectation: Expectation, losses: Losses | None, clock: Clock
+        self,
+        *,
+        recovery: TurnRecovery,
+        expectation: Expectation,
+        losses: Losses | None,
+        documents: Documents,
+        clock: Clock,
     ) -> None:
+        self._documents = documents
         self._recovery = recovery
         self._expectation = expectation
         self._losses = CallLosses(losses)
@@ -92,6 +99,13 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
     def _corrected(self, record: RecordT, cost: Micro, reply: Reply) -> Sequence[Write]:
         """What corrects a stored record, once the provider has reported what the turn used."""
         return ()
+
+    def _correct(self, record: RecordT, cost: Micro, reply: Reply) -> None:
+        """Correct a stored record whose charge is done. A record that is gone stays gone."""
+        try:
+            self._documents.commit(self._corrected(record, cost, reply))
+        except DomainError as error:
+            log("cost_not_corrected", "WARNING", code=error.code)
 
     def _learned(self, run: Run[PlanT], reply: Reply) -> None:
         """Remember the length of an answer that ended by itself."""

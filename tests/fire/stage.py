@@ -124,6 +124,14 @@ class Server:
         self._process.wait(60)
         self._log.close()
 
+    def pause(self) -> None:
+        """Its processor is taken away: nothing runs until `go_on`."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """It has its processor back, and knows nothing of the pause."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def __enter__(self) -> Self:
         try:
             return self.ready()
