@@ -4,6 +4,7 @@ Each proxy appends the address of its own client to `X-Forwarded-For`. What stan
 are known to be there was written by the client, and may be anything.
 """
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from flask import Request
@@ -13,6 +14,7 @@ FROM_THE_RIGHT = {"function": 1, "load_balancer": 2, "hosting": 2, "proxy": 2}
 IPV6_NETWORK_BITS = 64
 """One customer of a network has at least so many of its addresses."""
 UNKNOWN = "unknown"
+ADDRESSES_REMEMBERED = 4_096
 
 
 def client_address(request: Request, source: str) -> str:
@@ -30,6 +32,7 @@ def client_address(request: Request, source: str) -> str:
     return _network(peer) or UNKNOWN
 
 
+@lru_cache(maxsize=ADDRESSES_REMEMBERED)
 def _network(text: str) -> str | None:
     try:
         address = ip_address(text)

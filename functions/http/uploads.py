@@ -140,9 +140,10 @@ class Uploads:
         """
         # One more than a body may have: a chunked one is cut there, and seen to be too large.
         request.max_content_length = bytes_max + 1
-        if (request.content_length or 0) > bytes_max:
+        length = request.content_length or 0
+        if length > bytes_max:
             raise RequestEntityTooLarge
-        if not has_body(request):
+        if not length and not has_body(request):
             return b""
         with self._place(request, caller) as place:
             raw = self._read(request.stream, place, bytes_max + 1)
@@ -150,7 +151,7 @@ class Uploads:
             raise RequestEntityTooLarge
         if place.is_cut:
             raise BodyTooSlow
-        if len(raw) < (request.content_length or 0):
+        if len(raw) < length:
             raise ClientDisconnected
         request.environ[WHOLE] = True
         return raw

@@ -176,6 +176,16 @@ def test_a_query_bounds_ids_inclusively(documents):
     assert [document.id for document in found] == ["b", "c", "d"]
 
 
+def test_query_bounds_ids_among_documents_of_some_kinds(documents):
+    kinds = dict(zip("abcdef", ("x", "y", "x", "z", "y", "x"), strict=True))
+    documents.commit([Create(f"things/{name}", {"kind": kind}) for name, kind in kinds.items()])
+    wanted = (Where("kind", "in", ["x", "y"]),)
+
+    found = documents.query(Query(collection="things", limit=9, where=wanted, id_from="b", id_to="e"))
+
+    assert [document.id for document in found] == ["b", "c", "e"]
+
+
 def test_a_query_filters_sorts_and_pages_by_fields(documents):
     documents.commit([Create(f"things/{n}", {"n": n, "even": n % 2 == 0}) for n in range(10)])
     query = Query(
