@@ -17,7 +17,7 @@ from shared.sagas.call_records import CallEnd
 from shared.sagas.stop_calls import Caller, CallNotFound, Stopped
 
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
-CALLS_PER_MINUTE = 60
+CALLS_PER_MINUTE = 300
 """A stop reads some of the account's journal, and may write."""
 STATUSES = ("stopped", "settling", "ended")
 

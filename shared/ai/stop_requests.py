@@ -32,8 +32,8 @@ VERSION = 1
 COLLECTION = "stops"
 REMEMBERED_FOR: Millis = MINUTE
 """A call that begins later than this after the request runs on."""
-CALLER_REQUESTS_MAX = 30
-"""So many ids one caller may name within a minute, on all instances together."""
+EARLY_REQUESTS_MAX = 30
+"""So many ids under which nothing runs one caller may name within a minute, on all instances together."""
 USER_REQUESTS_MAX = 300
 """So many of all callers of one user: more are forgotten, the oldest first."""
 STORE_ATTEMPTS_MAX = 8
@@ -44,12 +44,14 @@ UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
 
 
 class TooManyStops(Rejected):
-    """One caller named too many different calls within a minute; `retry_after_ms` says when the next is welcome."""
+    """One caller named too many ids without a call within a minute; `retry_after_ms` says when the next is welcome."""
 
     code = "rate_limited"
 
     def __init__(self, *, retry_after_ms: Millis) -> None:
-        super().__init__("Too many calls were named to be stopped; please slow down.", retry_after_ms=retry_after_ms)
+        super().__init__(
+            "Too many ids were named under which nothing runs; please slow down.", retry_after_ms=retry_after_ms
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,17 @@ def request_tag(request_id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequest:
-    """One request as stored. `caller` is the principal whose calls it names, or EVERYBODY for all of the user's."""
+    """One request as stored. `caller` is the principal whose calls it names, or EVERYBODY for all of the user's.
+
+    `is_early`: nothing ran under the name when it was asked for.
+    """
 
     id: str
     uid: Uid
     name: CallName
     caller: str
     at: Millis
+    is_early: bool = False
 
     def covers(self, principal: str) -> bool:
         """True if the calls of `principal` are this caller's to stop."""
@@ -118,7 +124,8 @@ class StopRequests:
             if any(each.at > since or each.id == request.id for each in same):
                 return
             kept = [each for each in known if each not in same]
-            self._check_room(kept, request.caller)
+            if request.is_early:
+                self._check_room(kept, request.caller)
             try:
                 self._documents.commit([_write(found, [*kept, request][-USER_REQUESTS_MAX:])])
                 return
@@ -147,9 +154,9 @@ class StopRequests:
         return [] if document is None else [each for each in requests_in(document) if not each.is_over(now)]
 
     def _check_room(self, kept: Sequence[StopRequest], caller: str) -> None:
-        """Raise TooManyStops if this caller has named as many calls as one may."""
-        own = [each.at for each in kept if each.caller == caller]
-        if len(own) >= CALLER_REQUESTS_MAX:
+        """Raise TooManyStops if this caller has named as many ids without a call as one may."""
+        own = [each.at for each in kept if each.caller == caller and each.is_early]
+        if len(own) >= EARLY_REQUESTS_MAX:
             raise TooManyStops(retry_after_ms=max(SECOND, min(own) + REMEMBERED_FOR - self._clock.now()))
 
 
@@ -181,6 +188,7 @@ def _data(request: StopRequest) -> Data:
         "early": request.name.is_early,
         "caller": request.caller,
         "at": request.at,
+        "nothing_ran": request.is_early,
     }
 
 
@@ -192,4 +200,5 @@ def _request(uid: Uid, data: Mapping[str, object]) -> StopRequest:
         name=CallName(str(data["name"]), is_early=bool(data["early"])),
         caller=str(data["caller"]),
         at=cast("int", data["at"]),
+        is_early=bool(data.get("nothing_ran", False)),
     )

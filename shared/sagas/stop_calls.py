@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.ai.answers import Answers
 from shared.ai.conversations import Conversations
@@ -104,7 +104,7 @@ class StopCalls:
         """
         self._conversations.get(caller.uid, conversation_id)
         found = (
-            self._by_name(caller, CallName.of_conversation(conversation_id), CONVERSATION, conversation_id)
+            self._stop(caller, CallName.of_conversation(conversation_id), CONVERSATION, conversation_id)
             if request_id is None
             else self._by_request(caller, request_id)
         )
@@ -121,30 +121,34 @@ class StopCalls:
         return found
 
     def _by_request(self, caller: Caller, request_id: str) -> Stopped | None:
-        tag = request_tag(request_id)
-        stopped = self._by_name(caller, CallName.of_request(request_id), REQUEST, tag)
-        if stopped is not None:
-            return stopped
-        last = self._journal.last(_wanted(caller, REQUEST, tag))
-        return None if last is None else Stopped(calls=(self._records.end_of(caller.uid, last, "ended"),))
+        return self._stop(caller, CallName.of_request(request_id), REQUEST, request_tag(request_id))
 
-    def _by_name(self, caller: Caller, name: CallName, tag: str, value: str) -> Stopped | None:
-        """Stop what runs, here and elsewhere, and wait for the cost. None if nothing runs."""
-        wanted = _wanted(caller, tag, value)
+    def _stop(self, caller: Caller, name: CallName, tag: str, value: str) -> Stopped | None:
+        """Stop what runs, here and elsewhere, and wait for the cost. If nothing does, the call that ended, or None."""
+        wanted = Wanted(uid=caller.uid, caller=caller.principal, tag=tag, value=value)
         request = self._requests.new(caller.uid, name, caller.principal)
         here = self._calls.stop(request)
         running = self._journal.running(wanted)
-        self._tell_others(request, here, running)
-        if not here and not running:
-            return None
-        with self._room.taken(caller.uid) as is_waiting, self._waiting_room.place(caller.uid) as has_place:
-            self._wait(caller.uid, here, running, looks=LOOKS_MAX if is_waiting and has_place else 1)
-        calls = running
+        if here or running:
+            self._tell_others(request, here, running)
+            return self._stopped(caller.uid, wanted, here, running)
+        ended = self._journal.last(wanted) if name.is_early else None
+        is_early = name.is_early and ended is None
+        self._requests.store(replace(request, is_early=is_early), since=request.at - SECOND)
+        return None if ended is None else Stopped(calls=(self._records.end_of(caller.uid, ended, "ended"),))
+
+    def _stopped(
+        self, uid: Uid, wanted: Wanted, here: Sequence[RunningCall], running: Sequence[JournalCall]
+    ) -> Stopped:
+        """Wait for the calls that were told to stop, and return how they ended."""
+        with self._room.taken(uid) as is_waiting, self._waiting_room.place(uid) as has_place:
+            self._wait(uid, here, running, looks=LOOKS_MAX if is_waiting and has_place else 1)
+        calls = list(running)
         if here:
             since = min(call.begun_at for call in here)
-            calls = [call for call in self._journal.since(wanted, since) if call not in running] + running
-        ends = tuple(self._records.end_of(caller.uid, call, "stopped") for call in calls)
-        return Stopped(calls=ends or (self._without_hold(caller.uid, here),))
+            calls = [call for call in self._journal.since(wanted, since) if call not in running] + calls
+        ends = tuple(self._records.end_of(uid, call, "stopped") for call in calls)
+        return Stopped(calls=ends or (self._without_hold(uid, here),))
 
     def _without_hold(self, uid: Uid, here: Sequence[RunningCall]) -> CallEnd:
         """How calls end that were stopped before anything was held for them: they cost no more than there is."""
@@ -200,7 +204,3 @@ class _Room:
             self._waiting[uid] -= 1
             if not self._waiting[uid]:
                 del self._waiting[uid]
-
-
-def _wanted(caller: Caller, tag: str, value: str) -> Wanted:
-    return Wanted(uid=caller.uid, caller=caller.principal, tag=tag, value=value)

@@ -1,9 +1,11 @@
 """Requests to stop: one document per user, a minute long, bounded for each caller, the client's text never stored."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.ai.stop_requests import (
-    CALLER_REQUESTS_MAX,
+    EARLY_REQUESTS_MAX,
     EVERYBODY,
     REMEMBERED_FOR,
     USER_REQUESTS_MAX,
@@ -36,8 +38,8 @@ def requests(documents, clock):
     return StopRequests(documents, clock)
 
 
-def ask(requests, name=FIRST, *, uid=ANN, caller=EVERYBODY, since=0):
-    request = requests.new(uid, name, caller)
+def ask(requests, name=FIRST, *, uid=ANN, caller=EVERYBODY, since=0, is_early=True):
+    request = replace(requests.new(uid, name, caller), is_early=is_early)
     requests.store(request, since=since)
     return request
 
@@ -69,7 +71,7 @@ def test_the_same_request_is_stored_once_more_only_when_it_is_newer(requests, cl
 
 
 def test_a_caller_who_names_too_many_calls_is_refused_for_a_while(requests, clock):
-    for number in range(CALLER_REQUESTS_MAX):
+    for number in range(EARLY_REQUESTS_MAX):
         ask(requests, CallName.of_request(str(number)))
 
     with pytest.raises(TooManyStops) as refusal:
@@ -77,6 +79,7 @@ def test_a_caller_who_names_too_many_calls_is_refused_for_a_while(requests, cloc
 
     assert refusal.value.params["retry_after_ms"] == REMEMBERED_FOR
     ask(requests, CallName.of_request("one more"), caller="key:a")
+    ask(requests, CallName.of_request("it runs"), is_early=False)
     clock.advance(REMEMBERED_FOR)
     ask(requests, CallName.of_request("one more"))
 

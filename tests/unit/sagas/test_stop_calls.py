@@ -3,7 +3,7 @@
 import pytest
 
 from shared.ai.conversations import ConversationNotFound
-from shared.ai.stop_requests import CALLER_REQUESTS_MAX, TooManyStops
+from shared.ai.stop_requests import EARLY_REQUESTS_MAX, TooManyStops
 from shared.ai.tokens import prompt_at_most
 from shared.kernel.documents import StoreUnavailable
 from shared.kernel.ids import Uid
@@ -218,7 +218,7 @@ def test_a_call_of_a_dead_instance_settles_when_its_hold_expires(world, here):
 
 
 def test_many_made_up_ids_are_refused_after_a_while(world, here):
-    for number in range(CALLER_REQUESTS_MAX):
+    for number in range(EARLY_REQUESTS_MAX):
         with pytest.raises(CallNotFound):
             here.stops.by_request(OWNER, f"r-{number}")
 
