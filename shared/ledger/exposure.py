@@ -94,13 +94,13 @@ def bound_of(account: Account, command: PlaceHold) -> int:
 def admitted(account: Account, command: PlaceHold, now: Millis) -> int:
     """Return what the hold sets aside (µcr): what is expected if its bound fits what is free, else all that is free.
 
-    Raises InsufficientCredits if not even the expectation is there, or if more risk would be taken than is allowed.
+    Raises InsufficientCredits if more risk would be taken than is allowed. Whether the amount is there, is not asked.
     """
     bound = bound_of(account, command)
     amount = bound if is_held_at_ceilings(account, command.principal) and command.call else command.amount
     kept, risk = exposure(account.holds.values()), _risk_of(account, command, now)
     free = account.available - kept
-    if amount > account.available or bound > max(0, free + risk):
+    if bound > max(0, free + risk):
         raise refusal(account, risk=risk, required=max(amount, bound - max(0, risk - kept)))
     return amount if bound <= free else max(amount, free)
 

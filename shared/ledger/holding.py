@@ -74,8 +74,9 @@ class Holding:
     """An open hold in the hands of whoever uses it. As a context manager it ends a hold that nobody captured: what had
     accrued in the ledger is charged, the rest given back.
 
-    `is_replay`: an earlier run with the same operation had placed it. `affordable`: all that there was when it was
-    placed, what other holds may give back included: the most that this could ever cost.
+    `is_replay`: an earlier run with the same operation had placed it. `affordable`: the most that this could ever
+    cost: all that there was when it was placed, what other holds may give back included, or as much as is kept free for
+    a call that its provider bills to the end.
 
     Use that stays within what was held at first asks for nothing more. Beyond it every growth is as large as all before
     it together, so that a long use grows a few times and a short one keeps little from others.

@@ -7,8 +7,9 @@ import pytest
 from shared.kernel.money import Micro
 from shared.ledger.account import BUDGETS_KEPT_MAX, BUDGETS_MAX, Budget
 from shared.ledger.commands import BudgetClaim, RateLimit
+from shared.ledger.decide import decide
 from shared.ledger.errors import BudgetExceeded, LimitReached, RateLimited
-from tests.support.books import MINUTE, NOW, Books, capture, charge, extend, grant, hold, release
+from tests.support.books import KID, MINUTE, NOW, Books, capture, charge, extend, grant, hold, release
 
 
 @pytest.fixture
@@ -169,6 +170,9 @@ def test_the_used_caps_of_an_account_are_limited():
     books.account = replace(books.account, budgets=used)
 
     books.rush(charge(0, budgets=cap(1, "key0")))
+    unused = {"key0": Budget(id="key0", limit=1)}
+    room = replace(books.account, budgets={**used, **unused})
+    decide(room, charge(1, budgets=cap(1, "one_more")), books.now, kid=KID)
     with pytest.raises(LimitReached, match="budgets"):
         books.rush(charge(1, budgets=cap(1, "one_more")))
 

@@ -292,6 +292,14 @@ def test_a_risk_taken_by_one_call_is_not_there_for_the_next():
     books.do(hold("b", **call(0, expected=0, at_most=110)))
 
 
+def test_what_costs_nothing_is_admitted_though_more_is_exposed_than_there_is():
+    books = rich_in_risk(100)
+    books.do(hold("a", **call(0, expected=0, at_most=100 + ABSORBED_MAX)))
+
+    books.do(hold("free", **call(0, expected=0, at_most=0)))
+    books.do(hold("empty", 0))
+
+
 def test_reservations_and_charges_take_no_risk():
     books = rich_in_risk(1_000)
     books.do(hold("a", **call(0, expected=0, at_most=10)))
@@ -364,6 +372,20 @@ def test_the_only_call_asks_for_half_of_what_is_free_and_others_for_a_quarter():
     assert books.balance()["held"] == 200
 
 
+def test_a_share_is_of_what_other_calls_leave():
+    books = rich_in_risk(1_000)
+
+    first = books.said(hold("a", **endless(1, output=10_000)))
+    second = books.said(hold("b", **endless(1, output=10_000)))
+
+    assert first["affordable"] == 1 + 999 // 2
+    assert second["affordable"] == 1 + (1_000 - 500 - 1) // 4
+
+
+def test_the_risk_bounds_what_is_asked_beyond_a_share(books):
+    assert books.said(hold("h", **endless(240, output=10_000)))["affordable"] == 240 + 760 // 2
+
+
 def test_little_that_is_free_allows_some_times_the_expected_output():
     books = rich_in_risk(1_000)
 
@@ -386,6 +408,23 @@ def test_a_hold_grows_into_what_its_own_output_keeps_free():
     books.do(charge(450))
 
     assert books.said(extend("h", 10_000))["added"] == 500
+
+
+def test_a_hold_grows_into_its_own_output_where_nothing_else_is_free(books):
+    books.do(hold("a", **endless(50, output=550)))
+    books.do(hold("b", **call(800, expected=800, at_most=800)))
+
+    assert books.said(extend("a", 10_000))["added"] == 150
+
+
+def test_output_under_a_cap_leaves_what_is_used_held_and_exposed():
+    books = rich_in_risk(10_000)
+    books.do(charge(20, budgets=cap(100)))
+    books.do(hold("a", **call(10, expected=10, at_most=30), budgets=cap(100)))
+
+    said = books.said(hold("b", **endless(20, output=1_000), budgets=cap(100)))
+
+    assert said["affordable"] == 100 - 20 - 10 - 20
 
 
 def test_output_under_a_cap_keeps_it_for_itself():
@@ -528,6 +567,16 @@ def test_sums_of_keys_are_limited_and_the_smallest_goes_first():
     assert len(sums) == ABSORBED_KEYS_MAX
     assert UID in sums
     assert "key:7" not in sums
+
+
+def test_the_user_s_own_sum_is_never_forgotten():
+    books = rich_in_risk(1)
+    for number in range(ABSORBED_KEYS_MAX + 2):
+        books.do(hold(f"h{number}", 0, principal=f"key:{number}"))
+        books.do(capture(f"h{number}", 10 + (number == 0)))
+        books.now += ABSORBED_WINDOW
+
+    assert UID in books.account.absorbed
 
 
 # What was stored before --------------------------------------------------------------------------------------------
