@@ -154,7 +154,9 @@ class UpstreamTimedOut(UpstreamUnavailable):
     """The answer took longer than we wait for, so that we cut the call; the provider may bill it."""
 
     def __init__(self) -> None:
-        super().__init__("The model took too long to answer.", has_begun=True)
+        super().__init__(
+            "The model took too long to answer; its provider may bill the call, so it is charged.", has_begun=True
+        )
 
 
 class UpstreamRejected(Rejected):

@@ -236,8 +236,8 @@ class AgentSlice:
                 Owed(step=task.steps + 1, operation=held.operation, cost=price.price(thought), usage=usage),
                 is_cut=is_cut,
             )
-        except (LeaseLost, Rejected):
-            purse.give_back(held.operation)
+        except (LeaseLost, Rejected) as error:
+            purse.give_back(held.operation, is_unused=isinstance(error, Rejected))
             raise
         except DomainError as error:
             if error.code in UNSAID:

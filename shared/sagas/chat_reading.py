@@ -122,6 +122,7 @@ class Reading:
             self._change.wait_for(lambda: self._is_stopped or len(self._arrived) < AHEAD_MAX)
             if self._is_stopped:
                 return False
+            self.is_behind = False
             self._arrived.append(event)
             if self._is_waited_for:
                 self._change.notify_all()

@@ -50,8 +50,15 @@ class Place:
         self._leave = leave
 
     def begin(self, work: Callable[[], None]) -> None:
-        """Run `work` on a thread of its own. A failure is logged: the call's hold then ends by its time."""
-        threading.Thread(target=self._run, args=(work,), name="reading on", daemon=True).start()
+        """Run `work` on a thread of its own. A failure is logged: the call's hold then ends by its time.
+
+        Raises RuntimeError if no thread can be started; the place is free again.
+        """
+        try:
+            threading.Thread(target=self._run, args=(work,), name="reading on", daemon=True).start()
+        except RuntimeError:
+            self._leave()
+            raise
 
     def give_back(self) -> None:
         """Leave without reading."""

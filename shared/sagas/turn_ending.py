@@ -230,7 +230,13 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             with owned, closing(reading):
                 work()
 
-        place.begin(all_of_it)
+        try:
+            place.begin(all_of_it)
+        except RuntimeError:
+            log("not_read_on", "ERROR", hold_id=run.hold.id, code="no_thread")
+            # The hold's time charges the bound.
+            reading.close()
+            owned.close()
 
     def _read_and_charge(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
         """Read to the report or to the bound, and let the reply say what is charged. True if the answer is over."""

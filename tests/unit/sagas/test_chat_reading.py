@@ -6,6 +6,7 @@ import pytest
 
 from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
 from shared.sagas.chat_reading import AHEAD_MAX, Ended, Reading, ReadingWhole, Silence
+from tests.support.processes import wait_for
 
 SECONDS = 60.0
 
@@ -126,3 +127,50 @@ def test_an_answer_of_one_piece_fails_typed(failure):
         _, error = everything(reading)
 
     assert isinstance(error, UpstreamUnavailable)
+
+
+def test_a_reader_is_behind_while_the_upstream_waits_for_it():
+    with Reading(Script([TextDelta("x")] * (3 * AHEAD_MAX))) as reading:
+        wait_for(lambda: reading.is_behind, what="the upstream is made to wait")
+        everything(reading)
+
+        assert not reading.is_behind
+
+
+def test_a_reader_who_waits_is_woken_from_another_thread():
+    gate = threading.Event()
+    with Reading(Script([TextDelta("late")], gate=gate)) as reading:
+        reading.wake()
+
+        assert isinstance(reading.next(SECONDS), Silence)
+
+
+def test_what_came_and_was_not_taken_is_the_rest_of_a_reading():
+    said = [TextDelta(str(number)) for number in range(3)]
+    script = Script(said)
+    with Reading(script) as reading:
+        first = reading.next(SECONDS)
+        wait_for(script.closed.is_set, what="the script is read to its end")
+
+        assert [first, *reading.rest()] == said
+        assert reading.rest() == []
+
+
+def test_a_reading_that_was_handed_over_stays_open_behind_its_block():
+    gate = threading.Event()
+    with Reading(script := Script([TextDelta("late")], gate=gate)) as reading:
+        reading.hand_over()
+    gate.set()
+
+    assert reading.next(SECONDS) == TextDelta("late")
+    reading.close()
+    assert script.closed.wait(SECONDS)
+
+
+def test_a_whole_answer_that_has_begun_is_there_to_its_end():
+    said = [TextDelta("a"), TextDelta("b"), Finished("stop")]
+    with ReadingWhole(Script(said)) as reading:
+        assert reading.rest() == []
+
+    with ReadingWhole(Script(said)) as reading:
+        assert [reading.next(SECONDS), *reading.rest()] == said

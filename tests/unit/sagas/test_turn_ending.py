@@ -8,6 +8,7 @@ import pytest
 from shared.ai.ports import Finished, TextDelta, UpstreamTimedOut, UpstreamUnavailable, UsageReport
 from shared.ai.tokens import Usage, expected_tokens, prompt_expected
 from shared.kernel.clock import SystemClock
+from shared.kernel.errors import StillRunning
 from shared.kernel.ids import OperationId
 from shared.ledger.commands import Freeze
 from shared.ledger.losses import SECOND_LIMITS
@@ -242,6 +243,24 @@ def test_a_paused_call_that_was_left_is_paid_beside_the_next_one_with_its_key(is
     assert world.charges()[0] == held
     assert world.ledger.balance(ANN).held == 0
     assert world.ledger.verify(ANN) == []
+
+
+def test_a_call_that_lost_its_instance_counts_as_one_that_nobody_captured():
+    world = World(scripts=[cast("Any", Gate()), says(*WORDS, usage=REPORT.usage)], profile="auto", ping_seconds=0.02)
+    request = world.request(world.conversation(world.user()), key="k")
+    lost = world.turn.run(request)
+    next(event for event in lost if event != Ping())
+
+    world.clock.advance(PAST_THE_LEASE)
+    answer_of(world.on(world.documents).run(request))
+
+    entries = world.ledger.entries(ANN, 1, world.ledger.balance(ANN).seq)
+    assert [entry.end for entry in entries if entry.end] == ["expired", "captured"]
+    assert world.charges() == [REPORTED]
+    world.losses.see(ANN, entries)
+    assert world.losses.window(ANN).of("crashed").count == 1
+    with pytest.raises(StillRunning):
+        list(lost)
 
 
 # A stop, and our time limit --------------------------------------------------------------------------------------
