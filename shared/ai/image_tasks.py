@@ -89,7 +89,7 @@ class ImageTask:
 
     @property
     def due(self) -> Micro:
-        """What is to be paid so far, in µcr: images that were made, and those that the provider can have billed."""
+        """The price so far (µcr): of images that were made, and of those that the provider can have billed."""
         charged = sum(failure.is_charged for failure in self.failures)
         return Micro(self.price * (len(self.images) + charged))
 

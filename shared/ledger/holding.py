@@ -123,7 +123,7 @@ class Holding:
 
     @property
     def lifetime_seconds(self) -> float:
-        """How long the hold lives after it was placed or renewed."""
+        """Seconds that the hold lives after it was placed or renewed."""
         return self._command.lifetime / SECOND
 
     def __enter__(self) -> Self:

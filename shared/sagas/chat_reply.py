@@ -36,42 +36,42 @@ class Reply:
         self._charge: Micro | None = None
         self._is_cautious = False
         self.is_touched = False
-        """Whether anything has come from the upstream."""
+        """True once anything has come from the upstream."""
         self.is_finished = False
-        """Whether the upstream has said why it ended the answer."""
+        """True once the upstream has said why it ended the answer."""
         self.is_cut = False
-        """Whether the answer was cut, as no more of it may be delivered."""
+        """True once the answer was cut, as no more of it may be delivered."""
         self.settles_by: Millis | None = None
-        """When what is charged is final at the latest, if that is the most it can be; None if it is final."""
+        """Time by which the charge is final, while it is the most it can be; None if it is final."""
         self.is_begun = False
-        """Whether anything has been delivered, text or not."""
+        """True once anything has been delivered, text or not."""
         self.counted = 0
         self.size_bytes = 0
         self.finish_reason: str | None = None
 
     @property
     def text(self) -> str:
-        """What was delivered."""
+        """The text that was delivered."""
         return "".join(self._pieces)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was delivered."""
+        """True if no text was delivered."""
         return not self._pieces
 
     @property
     def is_estimated(self) -> bool:
-        """Whether the upstream did not say what it used in the end."""
+        """True if the upstream did not report its usage at the end."""
         return self._is_stale
 
     @property
     def is_ended(self) -> bool:
-        """Whether the upstream said that this was all."""
+        """True if the upstream said that the answer is complete."""
         return self.finish_reason is not None or not self._is_stale
 
     @property
     def usage(self) -> Usage:
-        """What was reported, or else counted: never less than what was reported on the way.
+        """The reported usage, or else the counted: never less than what was reported on the way.
 
         At the end of an answer without a report, it is what was counted with the error of counting.
         """
@@ -83,7 +83,7 @@ class Reply:
 
     @property
     def cost(self) -> Micro:
-        """What this has cost so far (µcr), or what is charged for it in the end."""
+        """The cost so far (µcr), or the charge once it is decided."""
         return self._price(self.usage) if self._charge is None else self._charge
 
     def charge(self, amount: Micro | None) -> None:
@@ -105,13 +105,13 @@ class Reply:
             self.is_finished = True
 
     def cost_with(self, text: str) -> Micro:
-        """What it will have cost once `text` is delivered. To be followed by `deliver`, or by nothing."""
+        """Return the cost once `text` is delivered. Call `deliver` next, or nothing."""
         self._pending = self._count.add(text)
         return self._price(self._counted_usage(self._pending, len(self._pieces) + 1))
 
     @property
     def is_overrun(self) -> bool:
-        """Whether this is, with the text that was counted last, far more than was asked for."""
+        """True if the answer, with the text counted last, is far longer than the request allowed."""
         tokens = _cautious(self._pending, len(self._pieces) + 1)
         return tokens > OVERRUN_FACTOR * self._plan.prompt.output_at_most + OVERRUN_TOKENS
 
@@ -141,7 +141,7 @@ class Reply:
         self.finish_reason = CREDIT_LIMIT if reason == "length" and is_short_of_credits else reason
 
     def _cautious_usage(self) -> Usage:
-        """What the provider can have counted at most, our error considered. What was reported needs no caution."""
+        """Return the most that the provider can have counted: our count with its error, or a report as it is."""
         prompt, counted = self._plan.prompt, with_error(max(self.counted, self._pending))
         reported = self._reported or Usage(
             input_tokens=min(prompt.input_at_most, with_error(prompt.input_expected)), output_tokens=0

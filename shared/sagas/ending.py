@@ -1,4 +1,4 @@
-"""How a call's money ends: by the provider's report, by what was counted, by reading on, or by what was held.
+"""Endings of a call's money: by the provider's report, by what was counted, by reading on, or by what was held.
 
 The law: the charge is the reported usage. Without a report it is at least what the provider can have billed, and never
 above what was held.
@@ -21,7 +21,7 @@ def with_error(tokens: int) -> int:
 
 
 class Ending(Enum):
-    """What becomes of the money of a call."""
+    """A way in which a call is charged."""
 
     REPORTED = "reported"
     """Charge the usage that the provider reported."""
@@ -35,7 +35,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What was seen of a call when it ends.
+    """Facts of a call at its end.
 
     `is_over`: the provider has said that this was all. `is_readable`: the stream can still be read. `is_reported`: the
     provider reported its usage, and nothing came after that. `is_streamed`: the answer came as it was generated.

@@ -96,22 +96,22 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
 
     @abstractmethod
     def _delivered(self, run: Run[PlanT], event: TextDelta, text: str) -> Iterable[EventT]:
-        """What the client gets of a piece that is paid for."""
+        """Yield the events that tell the client of a paid piece of text."""
 
     @abstractmethod
     def _silent(self) -> EventT:
-        """What the client gets while the model is silent."""
+        """Return the event that tells the client that the model is silent."""
 
     @abstractmethod
     def _ended(self, run: Run[PlanT], record: RecordT, settled: Settled) -> Iterable[EventT]:
-        """What the client gets at the end."""
+        """Yield the events that end the answer."""
 
     @abstractmethod
     def _replay(self, turn: Turn, request: RequestT) -> Iterator[EventT]:
         """The same answer again, from what is stored; a failure is the same failure."""
 
     def _passed(self, run: Run[PlanT], event: ChatEvent) -> Iterable[EventT]:
-        """What the client gets of an event that is no text."""
+        """Yield the events that tell the client of an upstream event without text."""
         return ()
 
     # The saga ------------------------------------------------------------------------------------------------------
@@ -281,7 +281,10 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
 
 @contextmanager
 def _forgetting(claim: Claim) -> Iterator[None]:
-    """What fails inside leaves no trace of the turn; what may have left one is for the next call to find."""
+    """If the error says that nothing was written, delete the turn.
+
+    After any other error only end its lease, so that the next call takes over.
+    """
     try:
         yield
     except BaseException as error:

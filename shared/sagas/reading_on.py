@@ -32,7 +32,7 @@ class ReadingOn:
 
     @property
     def taken(self) -> int:
-        """How many places are taken."""
+        """The number of places that are taken."""
         with self._lock:
             return self._by_user.total()
 

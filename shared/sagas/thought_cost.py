@@ -1,4 +1,4 @@
-"""What a thought of an agent costs: the reported usage, or else at least what the provider can have billed."""
+"""The cost of an agent's thought: the reported usage, or else at least what the provider can have billed."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class ThoughtCost:
 
     @property
     def unsaid(self) -> Micro:
-        """What a thought has cost of which nothing came (µcr): its input."""
+        """The cost of a thought of which nothing came (µcr): its input."""
         return min(self.held, self.rate.price(Usage(input_tokens=self._input, output_tokens=0)))
 
     @property

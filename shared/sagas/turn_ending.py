@@ -42,10 +42,10 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
 
     @abstractmethod
     def _delivered(self, run: Run[PlanT], event: TextDelta, text: str) -> Iterable[object]:
-        """What the client gets of a piece that is paid for."""
+        """Yield the events that tell the client of a paid piece of text."""
 
     def _passed(self, run: Run[PlanT], event: ChatEvent) -> Iterable[object]:
-        """What the client gets of an event that is no text."""
+        """Yield the events that tell the client of an upstream event without text."""
         return ()
 
     def _end(

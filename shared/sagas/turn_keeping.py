@@ -35,7 +35,7 @@ RecordT = TypeVar("RecordT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept(Generic[RecordT]):
-    """What is kept of an answer: its record, the id by which it is found again, and the writes that store it."""
+    """A record of an answer, the id by which it is found again, and the writes that store it."""
 
     id: str
     record: RecordT
@@ -62,7 +62,7 @@ class Run(Generic[PlanT]):
 
     @property
     def uid(self) -> Uid:
-        """Whose turn it is."""
+        """The user who pays for the turn."""
         return self.plan.request.uid
 
 
@@ -86,18 +86,18 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
 
     @abstractmethod
     def _kept(self, run: Run[PlanT], reply: Reply) -> Kept[RecordT]:
-        """What is kept of the answer."""
+        """Build the record of the answer."""
 
     def _still_wanted(self, run: Run[PlanT], writes: Sequence[Write]) -> Sequence[Write]:
-        """What to write after a precondition of `writes` failed."""
+        """Return the writes to try next, after a precondition of `writes` failed."""
         return writes
 
     def _costed(self, record: RecordT, cost: Micro) -> RecordT:
-        """The record, once it is known what was charged for it."""
+        """Return the record with its charge."""
         return record
 
     def _corrected(self, record: RecordT, cost: Micro, reply: Reply) -> Sequence[Write]:
-        """What corrects a stored record, once the provider has reported what the turn used."""
+        """Build the writes that correct a stored record, once the provider has reported the usage."""
         return ()
 
     def _correct(self, record: RecordT, cost: Micro, reply: Reply) -> None:
@@ -137,7 +137,10 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
     def _stored_and_captured(
         self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro, usage: Usage
     ) -> Captured | None:
-        """Both in one commit, the turn with them. None: nothing was done, as the hold or what it builds on changed."""
+        """Store the record, charge the hold and end the turn in one commit.
+
+        Return None if nothing was done, as the hold or a document of the record had changed.
+        """
         try:
             with run.claim.settling(
                 kept.writes, message_id=kept.id, charge=charge, paid_before=run.paid_before
@@ -157,7 +160,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
             return None
 
     def _store(self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro) -> None:
-        """In one commit with the turn."""
+        """Store the record in one commit with the turn."""
         writes = kept.writes
         for attempt in range(APPEND_ATTEMPTS_MAX):
             try:
@@ -169,7 +172,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
                 writes = self._still_wanted(run, writes)
 
     def _captured(self, run: Run[PlanT], charge: Micro, usage: Usage) -> Captured:
-        """Charge. A hold that ended before (its time was up) took what had accrued, and that is all there will be."""
+        """Charge the hold. If its time was up, it has taken what had accrued, and nothing more is charged."""
         try:
             return run.hold.capture(charge, usage.counts)
         except HoldResolved:
@@ -204,7 +207,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
 
 @contextmanager
 def owing(run: Run[PlanT]) -> Iterator[None]:
-    """Once a record is stored, or may be, the hold is left to be captured: by us, by who takes over, or by time."""
+    """Keep the hold open once the block may have stored a record: we, another attempt, or time will charge it."""
     try:
         yield
     except (StillRunning, PreconditionFailed):

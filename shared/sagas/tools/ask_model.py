@@ -154,7 +154,7 @@ class AskModel:
 
 
 class _Heard:
-    """What came of a question."""
+    """An answer as far as it came."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -177,7 +177,7 @@ class _Heard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bill:
-    """What a question costs. `held` µcr are set aside for it, and its answer has at most `cap` tokens."""
+    """The cost of a question. `held` µcr are set aside for it, and its answer has at most `cap` tokens."""
 
     rate: Rate
     prompt: Prompt
@@ -209,6 +209,6 @@ class _Bill:
 
     @property
     def unsaid(self) -> Usage:
-        """What was used of which nothing came: the input."""
+        """The usage of a question of which nothing came: its input."""
         counted = with_error(self.prompt.input_expected)
         return Usage(input_tokens=min(self.prompt.input_at_most, counted), output_tokens=0)
