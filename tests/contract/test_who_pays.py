@@ -10,36 +10,21 @@ import base64
 import itertools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from decimal import Decimal
-from functools import cached_property
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from emulator.provider.painting import painted
 from emulator.upstream import Upstream
-from tests.support.payers import CREDIT, Instance, Json, Killed, Listening, Paid, Payer, Profile, Stage, until
+from tests.support.asking import WORDS, Asking, Kind, asking, dying, micro, read_to_death, reading
+from tests.support.payers import Instance, Json, Killed, Listening, Profile, Stage, until
 
-WORDS = "One two three four"
 CHUNKS = len(WORDS.split())
 TURN_MS = 501_000
 """Just longer than a turn may take."""
 THINK_SECONDS = 0.3
-READING_ON = "reading on"
-"""The name of threads that read on."""
 PICTURE = base64.b64encode(painted("a cat", "1024x1024")).decode()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """A kind of call: its model and its question. `is_hidden`: it uses tokens that nobody sees."""
-
-    model: str
-    text: str
-    picture: str = ""
-    is_hidden: bool = False
 
 
 KINDS = {
@@ -56,7 +41,6 @@ CELLS = [cell for cell in itertools.product(KINDS, LIMITS) if cell not in NOT_OF
 STREAMED = [cell for cell in CELLS if cell[1] != "agent budget"]
 BY_AGENTS = [kind for kind, limit in CELLS if limit == "agent budget"]
 PROFILES: tuple[Profile, ...] = ("laptop", "openai")
-NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -84,80 +68,6 @@ def doomed(stages: dict[Profile, Stage]) -> dict[Profile, Instance]:
     return {profile: stage.instance() for profile, stage in stages.items()}
 
 
-@dataclass
-class Asking:
-    """One call of one payer. `asked` is read to some chunk, where the provider waits until it may go on."""
-
-    stage: Stage
-    kind: Kind
-    limit: str
-    payer: Payer
-    marker: str
-
-    def ask(self, at: int, instance: Instance | None = None, **script: Any) -> Listening:
-        """The call, read to its chunk `at`."""
-        self.stage.upstream.script(contains=self.marker, reply=WORDS, **script)
-        headers = {"X-Request-Id": self._request_id}
-        return self.payer.stream(self._path, self._body, instance=instance, headers=headers).read(at)
-
-    def stop(self, instance: Instance | None = None) -> Json:
-        """Ask to stop the call, and hear what it costs."""
-        stopping = self._path.replace("/messages", "/stop") if self.limit == "conversation" else "/openai/stop"
-        told = self.payer.call("POST", stopping, {"request_id": self._request_id}, instance=instance)
-        assert told.status_code == 200, told.text
-        return dict(told.json)
-
-    @property
-    def _request_id(self) -> str:
-        return f"r-{self.marker.strip('[]').replace(' ', '-')}"
-
-    def go(self) -> None:
-        """Let the provider go on to its end."""
-        self.stage.upstream.go(self.marker, 10)
-
-    def check(self, paid: Paid) -> None:
-        """The law, for a call that our own process outlived."""
-        (seen,) = self.stage.billed(self.marker)
-        owed = self.stage.cost(seen)
-        assert paid.absorbed == 0
-        if seen["bill"]["is_reported"]:
-            assert paid.charged == owed
-        elif self.is_visible:
-            assert min(owed, paid.held) <= paid.charged <= paid.held
-        else:
-            assert paid.charged == paid.held
-
-    @property
-    def is_visible(self) -> bool:
-        """True if the provider's bill ends with the connection and everything it counts can be seen."""
-        return self.stage.ends and not self.kind.is_hidden
-
-    @cached_property
-    def _path(self) -> str:
-        if self.limit != "conversation":
-            return "/openai/chat/completions"
-        made = self.payer.call("POST", "/chat/conversations", {"model": self.kind.model})
-        return f"/chat/conversations/{made.json['id']}/messages"
-
-    @property
-    def _body(self) -> Json:
-        content = f"{self.kind.text} {self.marker}"
-        if self.limit == "conversation":
-            return {"content": content}
-        picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{self.kind.picture}"}}
-        parts = [{"type": "text", "text": content}, picture] if self.kind.picture else content
-        body: Json = {"model": self.kind.model, "messages": [{"role": "user", "content": parts}]}
-        limit = {"max_completion_tokens": 200} if self.limit == "limit" else {}
-        return {**body, **limit}
-
-
-def asking(stage: Stage, cell: tuple[str, str]) -> Asking:
-    """Somebody new who makes this kind of call within this limit."""
-    kind, limit = cell
-    payer = stage.payer(amount="50") if limit == "capped key" else stage.payer()
-    return Asking(stage=stage, kind=KINDS[kind], limit=limit, payer=payer, marker=f"[cell {next(NUMBERS)}]")
-
-
 def first_chunk(limit: str) -> int:
     """A conversation's stream begins with the first piece of text, the others before it."""
     return 1 if limit == "conversation" else 0
@@ -173,7 +83,7 @@ both_profiles = pytest.mark.parametrize("profile", PROFILES)
 @both_profiles
 @every(STREAMED)
 def test_who_reads_to_the_end_pays_what_is_reported(stages, profile, cell):
-    call = asking(stages[profile], cell)
+    call = asking(stages[profile], KINDS[cell[0]], cell[1])
 
     call.ask(CHUNKS).drain()
 
@@ -185,7 +95,7 @@ def test_who_reads_to_the_end_pays_what_is_reported(stages, profile, cell):
 @every(STREAMED)
 def test_who_leaves_at_any_chunk_pays_what_the_provider_bills(stages, profile, cell):
     for chunk in range(first_chunk(cell[1]), CHUNKS + 1):
-        call = asking(stages[profile], cell)
+        call = asking(stages[profile], KINDS[cell[0]], cell[1])
 
         call.ask(chunk, pause_at=chunk).leave()
         call.go()
@@ -197,7 +107,7 @@ def test_who_leaves_at_any_chunk_pays_what_the_provider_bills(stages, profile, c
 @every(STREAMED)
 def test_a_time_limit_ends_like_leaving(stages, profile, cell):
     for chunk in (first_chunk(cell[1]), CHUNKS - 1):
-        call = asking(stages[profile], cell)
+        call = asking(stages[profile], KINDS[cell[0]], cell[1])
 
         listening = call.ask(chunk, pause_at=[chunk, chunk + 1])
         stages[profile].clock.advance(TURN_MS)
@@ -212,7 +122,7 @@ def test_a_time_limit_ends_like_leaving(stages, profile, cell):
 @every(STREAMED)
 def test_a_stop_ends_like_leaving_and_tells_the_cost(stages, profile, cell):
     for chunk in (first_chunk(cell[1]), CHUNKS - 1):
-        call = asking(stages[profile], cell)
+        call = asking(stages[profile], KINDS[cell[0]], cell[1])
 
         with reading(call.ask(chunk, pause_at=chunk)):
             told = call.stop()
@@ -232,7 +142,7 @@ def test_a_stop_ends_like_leaving_and_tells_the_cost(stages, profile, cell):
 def test_a_failure_after_the_first_word_is_charged_by_the_law(stages, profile, cell, how):
     script: Json = {"as": "event"} if how == "error" else {}
     for chunk in range(1, CHUNKS + 1):
-        call = asking(stages[profile], cell)
+        call = asking(stages[profile], KINDS[cell[0]], cell[1])
 
         call.ask(CHUNKS, fail_after=chunk, **script).drain()
 
@@ -245,7 +155,7 @@ def test_a_failure_after_the_first_word_is_charged_by_the_law(stages, profile, c
 def test_a_failure_before_the_first_word_costs_the_user_nothing(stages, profile, cell, how):
     """The provider may bill the input and hidden tokens: where it delivers nothing, that is ours to bear."""
     script: Json = {"as": "event"} if how == "error" else {}
-    call = asking(stages[profile], cell)
+    call = asking(stages[profile], KINDS[cell[0]], cell[1])
 
     call.ask(CHUNKS, fail_after=0, **script).drain()
 
@@ -256,7 +166,7 @@ def test_a_failure_before_the_first_word_costs_the_user_nothing(stages, profile,
 @every(STREAMED)
 def test_a_process_killed_while_its_caller_reads_leaves_what_was_written_down(stages, doomed, profile, cell):
     """Nothing was, for a call that its first hold covers: the rest is ours."""
-    call = asking(stages[profile], cell)
+    call = asking(stages[profile], KINDS[cell[0]], cell[1])
 
     with dying(doomed[profile]) as instance:
         listening = call.ask(2, instance, pause_at=2)
@@ -273,7 +183,7 @@ def test_a_process_killed_while_its_caller_reads_leaves_what_was_written_down(st
 @every(STREAMED)
 @pytest.mark.parametrize("how", ["left", "timed out", "stopped"])
 def test_a_process_killed_while_it_reads_on_leaves_the_bound(stages, doomed, profile, cell, how):
-    call = asking(stages[profile], cell)
+    call = asking(stages[profile], KINDS[cell[0]], cell[1])
 
     with dying(doomed[profile]) as instance:
         listening = call.ask(2, instance, pause_at=[2, 3])
@@ -310,7 +220,7 @@ def end_by_stop(call: Asking, listening: Listening, instance: Instance) -> None:
 
 @pytest.mark.parametrize("kind", BY_AGENTS)
 def test_an_agents_step_costs_what_is_reported(stages, kind):
-    call = asking(stages["laptop"], (kind, "agent budget"))
+    call = asking(stages["laptop"], KINDS[kind], "agent budget")
 
     work(call)
 
@@ -319,7 +229,7 @@ def test_an_agents_step_costs_what_is_reported(stages, kind):
 
 @pytest.mark.parametrize("kind", BY_AGENTS)
 def test_a_task_cancelled_in_a_step_pays_what_is_reported(stages, kind):
-    call = asking(stages["laptop"], (kind, "agent budget"))
+    call = asking(stages["laptop"], KINDS[kind], "agent budget")
     task = begin(call, pause_at=0)
     working = threading.Thread(target=stages["laptop"].first.services.agent_slice.run, args=(task,))
     working.start()
@@ -334,7 +244,7 @@ def test_a_task_cancelled_in_a_step_pays_what_is_reported(stages, kind):
 
 @pytest.mark.parametrize("kind", BY_AGENTS)
 def test_a_step_cut_by_its_time_limit_is_charged_its_hold_at_most_twice(hasty, kind):
-    call = asking(hasty, (kind, "agent budget"))
+    call = asking(hasty, KINDS[kind], "agent budget")
     task = begin(call, pause_at=0, times=0)
 
     for _ in range(4):
@@ -351,7 +261,7 @@ def test_a_step_cut_by_its_time_limit_is_charged_its_hold_at_most_twice(hasty, k
 def test_a_step_whose_provider_fails_costs_nothing(stages, kind):
     """A step's answer comes whole, so that nothing of it was delivered: what the provider bills is ours."""
     for script in ({"fail_after": 0}, {"error": {"status": 500, "message": "broken"}}):
-        call = asking(stages["laptop"], (kind, "agent budget"))
+        call = asking(stages["laptop"], KINDS[kind], "agent budget")
 
         work(call, **script)
 
@@ -360,7 +270,7 @@ def test_a_step_whose_provider_fails_costs_nothing(stages, kind):
 
 @pytest.mark.parametrize("kind", BY_AGENTS)
 def test_a_worker_killed_in_a_step_leaves_nothing_to_pay(stages, doomed, kind):
-    call = asking(stages["laptop"], (kind, "agent budget"))
+    call = asking(stages["laptop"], KINDS[kind], "agent budget")
     task = begin(call, pause_at=0)
 
     with dying(doomed["laptop"]) as instance:
@@ -391,32 +301,3 @@ def begin(call: Asking, **script: Any) -> str:
 
 def work(call: Asking, **script: Any) -> None:
     call.stage.first.services.agent_slice.run(begin(call, **script))
-
-
-@contextmanager
-def dying(instance: Instance) -> Iterator[Instance]:
-    """An instance that may be killed inside, and lives again behind the block for the next test's users."""
-    before = set(threading.enumerate())
-    try:
-        yield instance
-        until(lambda: not [each for each in threading.enumerate() if each not in before and each.name == READING_ON])
-    finally:
-        instance.documents.is_dead = False
-
-
-@contextmanager
-def reading(listening: Listening) -> Iterator[None]:
-    """The call's client reads on meanwhile, to the end."""
-    thread = threading.Thread(target=listening.drain)
-    thread.start()
-    yield
-    thread.join()
-
-
-def read_to_death(listening: Listening) -> None:
-    with suppress(Killed):
-        listening.drain()
-
-
-def micro(credits_: str) -> int:
-    return int(Decimal(credits_) * CREDIT)
