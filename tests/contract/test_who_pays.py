@@ -24,6 +24,8 @@ CHUNKS = len(WORDS.split())
 TURN_MS = 501_000
 """Just longer than a turn may take."""
 THINK_SECONDS = 0.3
+EARLY, LATE = 5, 280
+LONG = " ".join(["word"] * 300)
 PICTURE = base64.b64encode(painted("a cat", "1024x1024")).decode()
 
 
@@ -213,6 +215,51 @@ def end_by_stop(call: Asking, listening: Listening, instance: Instance) -> None:
     """A stop on the instance that runs the call, heard while its caller reads."""
     threading.Thread(target=read_to_death, args=(listening,), daemon=True).start()
     call.stop(instance)
+
+
+# Answers longer than what is held at first ----------------------------------------------------------------------
+
+
+@both_profiles
+@every(STREAMED)
+def test_a_long_answer_is_charged_by_the_law_when_left_early(stages, profile, cell):
+    call = asking(stages[profile], KINDS[cell[0]], cell[1])
+
+    call.ask(EARLY, reply=LONG, pause_at=EARLY).leave()
+    call.go()
+
+    call.check(call.payer.settled())
+
+
+@both_profiles
+@every(STREAMED)
+def test_a_long_answer_is_charged_by_the_law_when_stopped_early(stages, profile, cell):
+    call = asking(stages[profile], KINDS[cell[0]], cell[1])
+
+    with reading(call.ask(EARLY, reply=LONG, pause_at=EARLY)):
+        told = call.stop()
+        call.go()
+
+    paid = call.payer.settled()
+    call.check(paid)
+    assert paid.charged <= micro(told["at_most"] or told["cost"])
+
+
+@both_profiles
+@pytest.mark.parametrize("limit", ["no limit", "capped key", "conversation"])
+def test_a_process_killed_far_into_a_long_answer_leaves_what_was_written_down(stages, doomed, profile, limit):
+    call = asking(stages[profile], KINDS["plain"], limit)
+
+    with dying(doomed[profile]) as instance:
+        listening = call.ask(LATE, instance, reply=LONG, pause_at=LATE)
+        written = call.payer.accrued
+        instance.documents.is_dead = True
+        listening.leave()
+        call.go()
+        paid = call.payer.swept()
+
+    assert (paid.charged, paid.absorbed) == (written, 0)
+    assert 0 < written <= stages[profile].price("gpt-4o-mini", *call.read_so_far(LATE))
 
 
 # Agents ----------------------------------------------------------------------------------------------------------

@@ -37,10 +37,10 @@ class Asking:
     payer: Payer
     marker: str
 
-    def ask(self, at: int, instance: Instance | None = None, **script: Any) -> Listening:
+    def ask(self, at: int, instance: Instance | None = None, key: str = "", **script: Any) -> Listening:
         """The call, read to its chunk `at`."""
-        self.stage.upstream.script(contains=self.marker, reply=WORDS, **script)
-        headers = {"X-Request-Id": self._request_id}
+        self.stage.upstream.script(**{"contains": self.marker, "reply": WORDS, **script})
+        headers = {"X-Request-Id": self._request_id, **({"Idempotency-Key": key} if key else {})}
         return self.payer.stream(self._path, self._body, instance=instance, headers=headers).read(at)
 
     def stop(self, instance: Instance | None = None) -> Json:
@@ -53,6 +53,11 @@ class Asking:
     @property
     def _request_id(self) -> str:
         return f"r-{self.marker.strip('[]').replace(' ', '-')}"
+
+    def read_so_far(self, chunks: int) -> tuple[int, int]:
+        """The call's tokens up to this chunk: input and output."""
+        (seen,) = self.stage.billed(self.marker)
+        return seen["bill"]["input_tokens"], seen["bill"]["reasoning_tokens"] + chunks
 
     def go(self) -> None:
         """Let the provider go on to its end."""

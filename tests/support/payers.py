@@ -213,6 +213,12 @@ class Payer:
         """What is set aside now; µcr."""
         return self.stage.first.services.ledger.balance(self.uid).held
 
+    @property
+    def accrued(self) -> int:
+        """What the open holds would charge if their time were up; µcr."""
+        account = self.stage.first.services.ledger._account(self.uid)
+        return sum(hold.accrued for hold in account.holds.values())
+
     def settled(self) -> Paid:
         """What was paid, after waiting until nothing is held."""
         until(lambda: self.held == 0)
