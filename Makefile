@@ -18,7 +18,7 @@ help:
 	@echo "make survive   the laptop: 12 MB to every route, a hundred hang-ups, and each part of 'make run' killed"
 	@echo "make fire      real servers left and killed in the middle of a chat turn"
 	@echo "make hostile  bodies made to cost a server more than their sender, and what each costs"
-	@echo "make leak      500 hostile callers against a provider that bills the truth; SEED=… CALLERS=…"
+	@echo "make leak      500 hostile callers against providers that bill the truth; SEED=… CALLERS=…"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1"
 	@echo "make payments  300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…"

@@ -11,7 +11,7 @@ from typing import Any
 
 from emulator.upstream import Upstream
 from tests.leak.plan import Ask, Caller, caller, picture
-from tests.support.payers import Json, Payer, Stage, until
+from tests.support.payers import Json, Payer, Profile, Stage, until
 
 CONCURRENCY = 16
 SETTLED_SECONDS_MAX = 60.0
@@ -37,9 +37,13 @@ class Burst:
         return max(0, self.billed - self.charged)
 
 
-def rush(upstream: Upstream, seed: int, callers: int) -> list[Burst]:
-    """Let so many callers loose, some at a time, and add up who paid."""
-    with Stage(upstream, env=ENVIRONMENT, is_live=True) as stage, ThreadPoolExecutor(CONCURRENCY) as pool:
+def rush(seed: int, callers: int, profile: Profile = "laptop") -> list[Burst]:
+    """Let so many callers loose on a provider of this profile, some at a time, and add up who paid."""
+    with (
+        Upstream(ends=profile == "openai") as upstream,
+        Stage(upstream, profile=profile, env=ENVIRONMENT, is_live=True) as stage,
+        ThreadPoolExecutor(CONCURRENCY) as pool,
+    ):
         played = list(pool.map(lambda number: _play(stage, number, caller(seed, number)), range(callers)))
     bills = _bills(stage)
     return [_burst(number, asks, charged, bills) for number, each in enumerate(played) for asks, charged in each]

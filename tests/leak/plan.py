@@ -48,7 +48,9 @@ ALPHABETS = {
 }
 SYLLABLES = ("the", "and", "ing", "tion", "er", "est")
 PROSE = "The ship sailed slowly into the harbour before the evening storm. "
-BURST_MAX, BURSTS_MAX, WORDS_MAX = 4, 4, 80
+BURST_MAX, BURSTS_MAX, WORDS_MAX = 4, 4, 1_500
+SECONDS_MAX = 0.3
+"""No answer takes longer to generate."""
 SIZE_LEAST, SIZE_MOST = 10, 20_000
 CREDITS_LEAST, CREDITS_MOST = 0.002, 20.0
 
@@ -100,7 +102,7 @@ def _ask(random: Random, marker: str) -> Ask:
     pictures: tuple[str, ...] = ()
     if route == "door" and random.random() < 0.25:
         model, pictures = SEES, tuple(random.choice(SIZES) for _ in range(random.choice((1, 1, 4))))
-    words = random.randint(1, WORDS_MAX)
+    words = int(_between(random, 1, WORDS_MAX))
     return Ask(
         route=route,
         model=model if route != "agent" else random.choice(("gpt-4o-mini", THINKS)),
@@ -109,7 +111,7 @@ def _ask(random: Random, marker: str) -> Ask:
         pictures=pictures,
         limit=random.choice(LIMITS),
         ending=random.choices(list(ENDINGS), list(ENDINGS.values()))[0],
-        at=random.randint(1, words),
+        at=int(_between(random, 1, words)),
         script=_script(random, words),
         marker=marker,
     )
@@ -117,7 +119,7 @@ def _ask(random: Random, marker: str) -> Ask:
 
 def _script(random: Random, words: int) -> Json:
     script: Json = {"reply": " ".join(random.choice(("ab", "word", "xq", "harbour")) for _ in range(words))}
-    script["delay_ms"] = random.choice(DELAYS_MS)
+    script["delay_ms"] = min(random.choice(DELAYS_MS), 1_000 * SECONDS_MAX / words)
     if random.random() < 0.2:
         script["chunk_tokens"] = random.choice((2, 3))
         script["reply"] = " ".join("harbourevening" for _ in range(words))

@@ -5,7 +5,6 @@
 
 import pytest
 
-from emulator.upstream import Upstream
 from shared.ledger.exposure import ABSORBED_MAX
 from tests.leak.crowd import rush
 from tests.leak.report import Leak
@@ -14,10 +13,9 @@ SEED = 1
 CALLERS = 40
 
 
-@pytest.fixture(scope="module")
-def leak() -> Leak:
-    with Upstream() as upstream:
-        return Leak(rush(upstream, SEED, CALLERS))
+@pytest.fixture(scope="module", params=["laptop", "openai"])
+def leak(request: pytest.FixtureRequest) -> Leak:
+    return Leak(rush(SEED, CALLERS, request.param))
 
 
 def test_the_platform_loses_at_most_a_hundredth_of_what_it_delivers(leak):
