@@ -7,7 +7,7 @@ from shared.ai.tokens import RunningCount, Usage
 from shared.ai.usage_report import later_usage
 from shared.kernel.clock import Millis
 from shared.kernel.money import Micro
-from shared.sagas.ending import with_error
+from shared.sagas.ending import with_error, without_error
 from shared.sagas.metered import Metered
 
 FINISH_REASONS = frozenset({"stop", "length", "content_filter", "tool_calls"})
@@ -158,10 +158,11 @@ class Reply:
     def _output_so_far(self, counted: int, pieces: int) -> int:
         """Return the output tokens of an answer that goes on.
 
-        Most upstreams send a token a piece, so that this is the number of pieces, within half and all of the count: a
-        count that runs high would end answers that the balance pays for. An answer of one piece is what was counted.
+        Most upstreams send a token a piece, so that this is the number of pieces, if that is within the error of our
+        count: a count that runs high would end answers that the balance pays for. An answer of one piece is what was
+        counted.
         """
-        return counted if self._plan.is_whole else _cautious(counted, pieces)
+        return counted if self._plan.is_whole else min(counted, max(pieces, without_error(counted)))
 
 
 def _cautious(counted: int, pieces: int) -> int:

@@ -20,6 +20,11 @@ def with_error(tokens: int) -> int:
     return ceil(tokens * (1 + COUNTING_ERROR))
 
 
+def without_error(tokens: int) -> int:
+    """Return the fewest tokens that a text can be which we count as `tokens`."""
+    return int(tokens / (1 + COUNTING_ERROR))
+
+
 class Ending(Enum):
     """A way in which a call is charged."""
 
