@@ -141,7 +141,7 @@ def _call(payer: Payer, ask: Ask) -> tuple[str, Json]:
 
 def _set_to_work(stage: Stage, payer: Payer, ask: Ask) -> None:
     """An agent's task with a small budget, resumed with a larger one, or cancelled on the way."""
-    budget = {"goal": f"{ask.text} {ask.marker}", "model": ask.model, "budget": f"{ask.at / 1000:.3f}"}
+    budget = {"goal": f"{ask.text} {ask.marker}", "model": ask.model, "budget": f"{max(5, ask.at) / 100:.2f}"}
     made = payer.call("POST", "/chat/agent-tasks", budget)
     if made.status_code != 202:
         return
