@@ -29,7 +29,8 @@ ENDINGS: Mapping[Ending, int] = {
 }
 """How often callers do so. The last two are the provider's doing, and so are rare."""
 LIMITS = (None, None, 1, 16, 200, 2_000)
-DELAYS_MS = (0, 0, 1, 4)
+DELAYS_MS = (0.5, 1, 4)
+"""A provider that generates faster is ahead of its client by what fits into sockets."""
 SIZES = ("64x64", "512x512", "1024x1024", "1024x1536", "2048x768")
 ALPHABETS = {
     "random letters": "abcdefghijklmnopqrstuvwxyz  ",
@@ -49,7 +50,7 @@ ALPHABETS = {
 SYLLABLES = ("the", "and", "ing", "tion", "er", "est")
 PROSE = "The ship sailed slowly into the harbour before the evening storm. "
 BURST_MAX, BURSTS_MAX, WORDS_MAX = 4, 4, 1_500
-SECONDS_MAX = 0.3
+SECONDS_MAX = 0.75
 """No answer takes longer to generate."""
 SIZE_LEAST, SIZE_MOST = 10, 20_000
 CREDITS_LEAST, CREDITS_MOST = 0.002, 20.0

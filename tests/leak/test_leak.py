@@ -9,8 +9,8 @@ from shared.ledger.exposure import ABSORBED_MAX
 from tests.leak.crowd import rush
 from tests.leak.report import Leak
 
-SEED = 1
-CALLERS = 40
+SEED = 3
+CALLERS = 24
 
 
 @pytest.fixture(scope="module", params=["laptop", "openai"])
