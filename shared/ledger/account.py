@@ -102,7 +102,9 @@ class Hold:
     @property
     def output_exposure(self) -> int:
         """What the call's output may cost beyond what is set aside for it (µcr): the hold grows into that."""
-        return max(0, (self.output_at_most or 0) - max(0, self.amount - (self.input_held or 0)))
+        if self.output_at_most is None:
+            return 0
+        return max(0, self.output_at_most - max(0, self.amount - (self.input_held or 0)))
 
     @property
     def released(self) -> int:
