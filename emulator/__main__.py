@@ -26,6 +26,7 @@ from emulator.suite import EMULATORS, STORAGE, Suite
 from emulator.tools import ROOT
 from emulator.upstream import Upstream
 from emulator.walk import Walk, WalkError
+from emulator.warming import warmed
 from shared.ai.profiles import PROFILES
 
 PROJECT = "demo-laptop"
@@ -105,7 +106,7 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         with screen.waiting("starting the Firebase emulators and the functions"):
             stack.enter_context(suite)
         os.environ.update(suite.environment())
-        with screen.waiting("seeding models, packages and topics"):
+        with screen.waiting("seeding models, packages and topics"), warmed(suite.endpoints.api):
             seed(PROJECT)
         payments.deliver_to(suite.endpoints.functions)
         stack.enter_context(Clock(lambda: suite.fire_schedule("every_minute"), on_failure=screen.warning))
