@@ -17,7 +17,7 @@ FIRST_BYTES_SECONDS = 0.05
 """A thread waits this long for the first bytes of a connection; later ones are waited for without a thread."""
 HEADERS_SECONDS_MAX = 5.0
 HEADERS_BYTES_MAX = 64 * 1024
-UNFINISHED_MAX = 8
+UNFINISHED_MAX = 4
 """Threads that wait for the rest of somebody's headers. Further clients whose headers come in pieces are left."""
 LINGER_SECONDS_MAX = 10.0
 """How long what an answered client still sends is read, and thrown away, before the connection is closed."""

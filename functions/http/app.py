@@ -12,12 +12,13 @@ from marshmallow import Schema
 from functions.http import auth, bodies, idempotency, limits, means
 from functions.http.addresses import client_address
 from functions.http.cors import Origins
+from functions.http.downloads import Downloads
 from functions.http.errors import NoSuchPath
 from functions.http.openai_errors import OPENAI_PREFIX, error_response
 from functions.http.problems import problem_response
 from functions.http.routes import PREFIX, Call, Reply, Route
 from functions.http.table import ROUTES
-from functions.http.uploads import Uploads, limit_writing
+from functions.http.uploads import Uploads
 from shared.bootstrap import Services
 from shared.kernel.ids import fingerprint, is_safe_id, new_id
 from shared.kernel.money import format_credits
@@ -37,6 +38,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     gate = Gate(services)
+    app.wsgi_app = Downloads(app.wsgi_app, services.settings.threads)  # type: ignore[method-assign]  # as Flask says
     for route in ROUTES:
         view = _view(services, gate, route)
         for rule in (route.rule, *ALIASES.get(route.path, ())):
@@ -73,7 +75,6 @@ class Gate:
 
     def open(self) -> Response | None:
         """Name the request; answer it here if it is a preflight."""
-        limit_writing(request)
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:

@@ -4,23 +4,20 @@ A thread that reads a body waits for its sender. Each read of a chunk has a dead
 reading side when the deadline has passed, which wakes the thread however the server reads.
 """
 
-import heapq
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from socket import SHUT_RD
 from typing import Any, cast
 
 from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from functions.http.errors import TooManyRequests
+from functions.http.slow import SOCKET, Place, Watch
 from shared.kernel.errors import Rejected, Unavailable
 
-SOCKET = "gunicorn.socket"
-"""Where the server leaves the connection; absent where no real one is (tests, other servers)."""
 WHOLE = "credits.body_is_read"
 """Set where a body was read to its end."""
 CHUNK_BYTES = 16 * 1024
@@ -32,8 +29,6 @@ PATIENCE_SECONDS = 1.0
 DRAIN_SECONDS_MAX = 2.0
 DRAIN_BYTES_MAX = 32 * 1024 * 1024
 """How much of a refused body is read before answering: proxies fail that are answered while they still send."""
-WRITE_SECONDS_MAX = 60.0
-"""How long a client may take to read one piece of an answer."""
 RETRY_AFTER_MS = 1_000
 
 
@@ -58,73 +53,11 @@ class InstanceBusy(Unavailable):
         super().__init__("Too many requests are being received right now; send yours again.")
 
 
-@dataclass(eq=False, slots=True)
-class Place:
-    """One body being read. `since` is when its current chunk began; seconds of a monotonic clock."""
-
-    connection: socket.socket | None
-    caller: str
-    ends_at: float
-    since: float
-    due: float = 0.0
-    is_cut: bool = False
-    is_over: bool = False
-
-    def cut(self) -> None:
-        """End reading: a thread that is blocked in a read wakes, and later reads find the end."""
-        self.is_cut = True
-        if self.connection is not None:
-            with suppress(OSError):
-                self.connection.shutdown(socket.SHUT_RD)
-
-
-@dataclass(slots=True)
-class Watch:
-    """Ends each body that is not read by its deadline. One thread for all; it runs while there is a deadline."""
-
-    monotonic: Callable[[], float]
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-    _deadlines: list[tuple[float, int, Place]] = field(default_factory=list)
-    _is_running: bool = False
-
-    def expect(self, place: Place, due: float) -> None:
-        """The place's read is to end by then. A later call moves the deadline."""
-        is_first = place.due == 0.0
-        place.due = due
-        if is_first:
-            with self._changed:
-                self._push(place)
-
-    def _push(self, place: Place) -> None:
-        heapq.heappush(self._deadlines, (place.due, id(place), place))
-        if not self._is_running:
-            self._is_running = True
-            threading.Thread(target=self._run, name="slow bodies", daemon=True).start()
-        elif self._deadlines[0][2] is place:
-            self._changed.notify()
-
-    def _run(self) -> None:
-        with self._changed:
-            while self._deadlines:
-                due, _, place = self._deadlines[0]
-                if (wait := due - self.monotonic()) > 0:
-                    self._changed.wait(wait)
-                    continue
-                heapq.heappop(self._deadlines)
-                if place.is_over:
-                    continue
-                if place.due > due:
-                    heapq.heappush(self._deadlines, (place.due, id(place), place))
-                else:
-                    place.cut()
-            self._is_running = False
-
-
 class Uploads:
     """Places for bodies that are being read: as many as a part of the threads, and half of those for one caller."""
 
     def __init__(self, threads: int, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._places_max = max(1, threads * 3 // 8)
+        self._places_max = max(1, threads // 4)
         self._caller_max = max(1, self._places_max // 2)
         self._drains = threading.BoundedSemaphore(max(1, threads // 16))
         self._monotonic = monotonic
@@ -164,7 +97,7 @@ class Uploads:
         if not self._drains.acquire(blocking=False):
             return False
         now = self._monotonic()
-        place = Place(connection, "", now + DRAIN_SECONDS_MAX, now)
+        place = Place(connection, "", now + DRAIN_SECONDS_MAX, now, direction=SHUT_RD)
         try:
             self._watch_over(place)
             return _drained(request) and not place.is_cut
@@ -185,7 +118,7 @@ class Uploads:
     @contextmanager
     def _place(self, request: Request, caller: str) -> Iterator[Place]:
         now = self._monotonic()
-        place = Place(request.environ.get(SOCKET), caller, now + BODY_SECONDS_MAX, now)
+        place = Place(request.environ.get(SOCKET), caller, now + BODY_SECONDS_MAX, now, direction=SHUT_RD)
         self._take(place)
         try:
             self._watch_over(place)
@@ -221,12 +154,6 @@ class Uploads:
 def has_body(request: Request) -> bool:
     """True if the client announced a body: by its length, or in chunks."""
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
-
-
-def limit_writing(request: Request) -> None:
-    """A client that does not read its answer is left after a time."""
-    if (connection := request.environ.get(SOCKET)) is not None:
-        connection.settimeout(WRITE_SECONDS_MAX)
 
 
 def _drained(request: Request) -> bool:

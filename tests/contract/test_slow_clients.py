@@ -19,6 +19,8 @@ from tests.support.slow_clients import QuickServer, dripping
 CLIENTS = 200
 LONG_SECONDS = 60.0 if os.environ.get("SLOW") == "1" else 0.0
 HEALTH_SECONDS_MAX = 1.0
+UNREAD_HEALTH_SECONDS_MAX = 5.0
+"""Clients that do not read are left in waves, as threads take them up; each has been sent a megabyte before."""
 PAUSE_SECONDS = 0.2
 CHAT, CONVERSATIONS = "/openai/chat/completions", "/chat/conversations"
 CHUNK = b"1\r\n \r\n"
@@ -93,6 +95,29 @@ def test_health_is_answered_while_connections_say_little(server, begun):
 
     with connected(open_one, sends=b"x" if begun else b""):
         assert slowest_health(server, HEADERS_SECONDS_MAX) < HEALTH_SECONDS_MAX
+
+
+@pytest.mark.slow
+def test_health_is_answered_while_answers_are_not_read(server):
+    def open_one(_):
+        client = server.connected(receives_bytes=2_048)
+        client.sendall(b"GET /v1/docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        return client
+
+    with connected(open_one):
+        assert slowest_health(server, DRAIN_SECONDS_MAX) < UNREAD_HEALTH_SECONDS_MAX
+
+
+def test_slow_reader_gets_the_whole_answer(server):
+    with server.connected(receives_bytes=2_048) as client:
+        client.sendall(b"GET /v1/docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        with client.makefile("rb") as answer:
+            head, _, begun = answer.read(64 * 1024).partition(b"\r\n\r\n")
+            threading.Event().wait(1.0)
+            rest = answer.read()
+
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    assert len(begun) + len(rest) == int(length.partition(b":")[2])
 
 
 @pytest.mark.slow

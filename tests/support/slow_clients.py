@@ -67,8 +67,13 @@ class QuickServer:
         client.sendall("\r\n".join([*headers, "", ""]).encode())
         return client
 
-    def connected(self) -> socket.socket:
-        return socket.create_connection((LOOPBACK, self.port), timeout=HEALTH_SECONDS_MAX)
+    def connected(self, *, receives_bytes: int | None = None) -> socket.socket:
+        client = socket.socket()
+        client.settimeout(HEALTH_SECONDS_MAX)
+        if receives_bytes is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives_bytes)
+        client.connect((LOOPBACK, self.port))
+        return client
 
     def _is_up(self) -> bool:
         assert self._process.poll() is None, self.log

@@ -1,0 +1,86 @@
+"""Clients that are waited for: each wait has a deadline, behind which its connection is shut down."""
+
+import heapq
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+SOCKET = "gunicorn.socket"
+"""Where the server leaves the connection; absent where no real one is (tests, other servers)."""
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """One body being read, or answer being written. `since` is when its current piece began; monotonic seconds."""
+
+    connection: socket.socket | None
+    caller: str
+    ends_at: float
+    since: float
+    due: float = 0.0
+    is_cut: bool = False
+    is_over: bool = False
+    direction: int = socket.SHUT_RDWR
+
+    def cut(self) -> None:
+        """End it: a thread that is blocked in reading or writing wakes."""
+        self.is_cut = True
+        if self.connection is not None:
+            with suppress(OSError):
+                self.connection.shutdown(self.direction)
+
+
+def never_later(_place: Place, _now: float) -> float | None:
+    """Give no more time."""
+    return None
+
+
+@dataclass(slots=True)
+class Watch:
+    """Ends what is not over by its deadline. One thread for all; it runs while there is a deadline.
+
+    `look` may give a late one more time: it returns the next deadline, or None to end it.
+    """
+
+    monotonic: Callable[[], float]
+    look: Callable[[Place, float], float | None] = never_later
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _deadlines: list[tuple[float, int, Place]] = field(default_factory=list)
+    _is_running: bool = False
+
+    def expect(self, place: Place, due: float) -> None:
+        """It is to be over by then. A later call moves the deadline."""
+        is_first = place.due == 0.0
+        place.due = due
+        if is_first:
+            with self._changed:
+                self._push(place)
+
+    def _push(self, place: Place) -> None:
+        heapq.heappush(self._deadlines, (place.due, id(place), place))
+        if not self._is_running:
+            self._is_running = True
+            threading.Thread(target=self._run, name="slow clients", daemon=True).start()
+        elif self._deadlines[0][2] is place:
+            self._changed.notify()
+
+    def _run(self) -> None:
+        with self._changed:
+            while self._deadlines:
+                due, _, place = self._deadlines[0]
+                if (wait := due - self.monotonic()) > 0:
+                    self._changed.wait(wait)
+                    continue
+                heapq.heappop(self._deadlines)
+                if place.is_over:
+                    continue
+                if place.due > due:
+                    heapq.heappush(self._deadlines, (place.due, id(place), place))
+                elif (later := self.look(place, self.monotonic())) is not None:
+                    place.due = later
+                    heapq.heappush(self._deadlines, (later, id(place), place))
+                else:
+                    place.cut()
+            self._is_running = False
