@@ -17,9 +17,10 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 @pytest.fixture
 def world():
     return World(
+        env={"AI_PLATFORM_PROFILE": "openai"},  # its abort ends the billing
         chat_model=ScriptedChatModel(
             scripts=[[*says("Hi")[:1], 30.0, *says("!", usage=Usage(input_tokens=1, output_tokens=1))]]
-        )
+        ),
     )
 
 
