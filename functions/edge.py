@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote
 
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
@@ -19,7 +20,7 @@ from shared.kernel.clock import HOUR, Millis, parse_rfc3339, to_datetime
 from shared.kernel.documents import Create, Data, PreconditionFailed, Value
 from shared.kernel.errors import DomainError, NotFound, Rejected
 from shared.kernel.events import log
-from shared.kernel.ids import Uid, derived_id, is_safe_id
+from shared.kernel.ids import Uid, derived_id, is_uid
 
 EVENT_AGE_MAX: Millis = 12 * HOUR
 """Eventarc and Pub/Sub retry a failed event for 24 hours."""
@@ -30,6 +31,10 @@ Decoded = TypeVar("Decoded")
 
 class MalformedEvent(ValueError):
     """Not the event that this function is registered for; it will not become one."""
+
+
+class UidNeverServed(MalformedEvent):
+    """The event is of a user whose uid the API refuses: nothing of that user is stored."""
 
 
 class CloudEvent(Protocol):
@@ -115,6 +120,8 @@ def deliver(
     told = {"function": getattr(handle, "__name__", "?"), "event_id": str(event.get("id"))}
     try:
         handle(decode(event), services)
+    except UidNeverServed:
+        log("event_dropped", "WARNING", **told, code="uid_not_supported")
     except MalformedEvent as error:
         log("event_malformed", "ERROR", **told, problem=str(error))
         _bury(event, services, code="malformed", **told)
@@ -133,11 +140,11 @@ def decode_document(event: CloudEvent, pattern: str) -> DocumentEvent:
     from google.events.cloud.firestore_v1.types import DocumentEventData
     from google.protobuf.message import DecodeError
 
-    path = str(event.get("document", ""))
     try:
         data = DocumentEventData.pb(DocumentEventData.deserialize(event.data))
     except (DecodeError, TypeError) as error:
         raise MalformedEvent("its data is not a DocumentEventData") from error
+    path = _document_path(str(event.get("document", "")), data.value.name or data.old_value.name)
     return DocumentEvent(
         path=path,
         params=_params(pattern, path),
@@ -147,15 +154,23 @@ def decode_document(event: CloudEvent, pattern: str) -> DocumentEvent:
     )
 
 
+def _document_path(told: str, name: str) -> str:
+    """Return the document's path. If the attribute `told` percent-encodes the resource `name`, the name is right."""
+    named = name.partition("/documents/")[2]
+    return named if named and named == unquote(told) else told
+
+
 def decode_user(event: CloudEvent) -> UserEvent:
-    """An event of Firebase Auth. Raises MalformedEvent."""
+    """An event of Firebase Auth. Raises MalformedEvent, and UidNeverServed for a user who never had an account."""
     data = _json(event.data)
     user = data.get("oldValue") or data.get("value") or data
     uid = user.get("uid") if isinstance(user, Mapping) else None
     named = str(event.get("subject", "")).removeprefix("users/")
-    found = uid if isinstance(uid, str) else named
-    if not is_safe_id(found) or (named and found != named):
+    found = uid if isinstance(uid, str) else unquote(named)
+    if not found or (named and found not in {named, unquote(named)}):
         raise MalformedEvent("it does not name one user")
+    if not is_uid(found):
+        raise UidNeverServed("its user cannot have an account here")
     return UserEvent(uid=Uid(found), at=_time(event))
 
 

@@ -20,7 +20,7 @@ from functions.http.routes import PREFIX, Call, Reply, Route
 from functions.http.table import ROUTES
 from functions.http.uploads import Uploads
 from shared.bootstrap import Services
-from shared.kernel.ids import fingerprint, is_safe_id, new_id
+from shared.kernel.ids import fingerprint, is_safe_id, is_uid, new_id
 from shared.kernel.money import format_credits
 from shared.users.ports import Unauthenticated
 from shared.users.principal import Principal
@@ -136,7 +136,7 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
 
     def view(**path: str) -> Response:
         caller = gate.admit(route)
-        if not all(is_safe_id(value) for value in path.values()):
+        if not all(is_uid(value) if name == "uid" else is_safe_id(value) for name, value in path.items()):
             raise NoSuchPath
         asked = bodies.load_query(query, request) if query is not None else {}
         value, text = _told(services, gate, route, caller, path) if body is not None else ({}, "{}")

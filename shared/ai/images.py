@@ -10,7 +10,7 @@ from shared.ai.pictures import Picture
 from shared.kernel.clock import Millis
 from shared.kernel.documents import Create, Data, Delete, Document, Documents, Order, Query, Where, Write
 from shared.kernel.errors import NotFound
-from shared.kernel.ids import Uid, derived_id, is_safe_id
+from shared.kernel.ids import Uid, derived_id, is_safe_id, name_of
 from shared.kernel.money import Micro
 from shared.kernel.objects import ObjectNotFound, Objects
 
@@ -125,8 +125,8 @@ def path_of(image_id: str) -> str:
 
 
 def object_name(uid: Uid, image_id: str) -> str:
-    """Where an image's bytes are."""
-    return f"images/{uid}/{image_id}"
+    """Where an image's bytes are: below the uid's encoded name, as object names take fewer characters than uids."""
+    return f"images/{name_of(uid)}/{image_id}"
 
 
 def image_id_of(task_id: str, index: int) -> str:

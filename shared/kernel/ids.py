@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from typing import NewType
+from urllib.parse import quote
 
 Uid = NewType("Uid", str)
 """A user, as Firebase Auth names them; also the name of their account."""
@@ -15,6 +16,13 @@ HoldId = NewType("HoldId", str)
 LotId = NewType("LotId", str)
 
 SAFE_ID = re.compile(r"[A-Za-z0-9_~.:@=+-]{1,128}", re.ASCII)
+SAFE_PUNCTUATION = "_~.:@=+-"
+UID_CHARS_MAX = 128
+"""Most characters of a uid, as Firebase Auth counts them."""
+RESERVED_ID = re.compile(r"__.*__", re.DOTALL)
+"""Ids that Firestore keeps for itself."""
+NAME_CHARS_MAX = 512
+"""Most characters of a uid's encoded name, so that an object's whole name fits 1,024 bytes."""
 
 
 def random_token(size_bytes: int = 8) -> str:
@@ -41,6 +49,22 @@ def operation_id(*parts: str) -> OperationId:
 def fingerprint(text: str) -> str:
     """What a request said, as 256 bits of hex: the same key with another fingerprint is a conflict."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_uid(text: str) -> bool:
+    """True if `text` is a uid that Firestore can name a document by, in any script: 1-128 characters, taken as sent."""
+    if not 1 <= len(text) <= UID_CHARS_MAX or "/" in text or text in {".", ".."} or RESERVED_ID.fullmatch(text):
+        return False
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def name_of(uid: Uid) -> str:
+    """Return the uid in the characters of a safe id and `%`: percent-encoded UTF-8. No two uids have the same name.
+
+    A uid that is a safe id is its own name. If the name were longer than NAME_CHARS_MAX, it is a hash of the uid.
+    """
+    encoded = quote(uid, safe=SAFE_PUNCTUATION)
+    return encoded if len(encoded) <= NAME_CHARS_MAX else f"%sha256-{hashlib.sha256(uid.encode()).hexdigest()}"
 
 
 def is_safe_id(text: str) -> bool:

@@ -8,7 +8,7 @@ from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
 from shared.kernel.documents import Data, Value
 from shared.kernel.errors import Conflict, Forbidden, InvalidValue
-from shared.kernel.ids import OperationId, Uid, fingerprint, is_safe_id, new_id, operation_id
+from shared.kernel.ids import OperationId, Uid, fingerprint, is_uid, new_id, operation_id
 from shared.ledger.commands import Adjust, Freeze, Unfreeze
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import Balance
@@ -93,7 +93,7 @@ class Operators:
 
     def user(self, uid: Uid) -> UserView:
         """One user, also one who has left. Raises UserNotFound."""
-        if not is_safe_id(uid):
+        if not is_uid(uid):
             raise UserNotFound
         profile, login = self._profiles.get(uid), self._login(uid)
         if profile is None and login is None:
@@ -206,7 +206,7 @@ class Operators:
             return None
 
     def _existing_login(self, uid: Uid) -> AuthUser:
-        login = self._login(uid) if is_safe_id(uid) else None
+        login = self._login(uid) if is_uid(uid) else None
         if login is None:
             raise UserNotFound
         return login

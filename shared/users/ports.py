@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.kernel.clock import Millis
-from shared.kernel.errors import NotFound, Rejected, Unavailable
-from shared.kernel.ids import Uid
+from shared.kernel.errors import Forbidden, NotFound, Rejected, Unavailable
+from shared.kernel.ids import UID_CHARS_MAX, Uid, is_uid
 from shared.users.principal import Principal
 
 TOKEN_BYTES_MAX = 8 * 1024
@@ -53,6 +53,18 @@ class TenantRefused(TokenInvalid):
         super().__init__("Tokens of this tenant are not accepted here.")
 
 
+class UidNotSupported(Forbidden):
+    """The token is valid, and Firestore cannot name a document by its uid: `a/b`, `.`, `..`, `__x__`."""
+
+    code = "uid_not_supported"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This user id cannot be used here: it holds a slash, or is '.', '..' or of the form '__id__'. "
+            "Sign in with an account that has another id."
+        )
+
+
 class AppCheckFailed(Unauthenticated):
     """The request does not prove that it comes from our app."""
 
@@ -94,11 +106,22 @@ class AuthUser:
     created_at: Millis | None = None
 
 
+def check_uid(subject: object) -> Uid:
+    """Return the uid that a verified token names. Raises TokenInvalid for no uid at all, UidNotSupported."""
+    if not isinstance(subject, str) or not 1 <= len(subject) <= UID_CHARS_MAX:
+        raise TokenInvalid
+    if not is_uid(subject):
+        raise UidNotSupported
+    return Uid(subject)
+
+
 class Identity(Protocol):
     """Firebase Auth as our code sees it. Every call may raise IdentityUnavailable."""
 
     def verify(self, token: str, *, is_fresh: bool = False) -> Principal:
         """Whose ID token this is. Raises TokenInvalid (TenantRefused for a tenant that is not set), TokenExpired.
+
+        Raises UidNotSupported for a valid token whose uid no document can be named by.
 
         With `is_fresh` it also asks the provider whether the token still stands, one round trip. Raises TokenRevoked.
         """

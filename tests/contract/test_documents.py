@@ -21,6 +21,7 @@ from shared.kernel.documents import (
 )
 from shared.platform.firestore.documents import connect
 from shared.platform.memory.documents import MemoryDocuments
+from tests.support.uids import SUPPORTED
 
 
 @pytest.fixture(params=["memory", "firestore"])
@@ -49,6 +50,17 @@ def test_every_kind_of_value_comes_back_as_it_was(documents):
     assert read is not None
     assert read.data == data
     assert read.id == "a"
+
+
+@pytest.mark.parametrize("uid", SUPPORTED)
+def test_a_document_is_found_under_any_uid(documents, uid):
+    documents.commit([Create(f"things/{uid}", {"uid": uid}), Create(f"things/{uid}/parts/1", {"n": 1})])
+
+    read = documents.get(f"things/{uid}")
+    assert (read.id, read.data) == (uid, {"uid": uid})
+    assert [each.path for each in documents.get_all([f"things/{uid}"])] == [f"things/{uid}"]
+    assert [each.id for each in documents.query(Query(collection="things", limit=2))] == [uid]
+    assert [each.data for each in documents.query(Query(collection=f"things/{uid}/parts", limit=2))] == [{"n": 1}]
 
 
 @pytest.mark.parametrize(

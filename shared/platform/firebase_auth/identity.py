@@ -18,7 +18,7 @@ from google.auth.exceptions import GoogleAuthError
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.events import log
-from shared.kernel.ids import Uid, is_safe_id
+from shared.kernel.ids import Uid
 from shared.platform.firebase_auth.app import firebase_app
 from shared.users.ports import (
     TOKEN_BYTES_MAX,
@@ -30,6 +30,7 @@ from shared.users.ports import (
     TokenInvalid,
     TokenRevoked,
     UserNotFound,
+    check_uid,
 )
 from shared.users.principal import Principal
 from shared.users.roles import known_roles
@@ -177,12 +178,11 @@ class FirebaseIdentity:
         is_ours = claims.get("aud") == self._project and claims.get("iss") == f"{ISSUER}{self._project}"
         if not is_ours or type(expires_at) is not int or type(issued_at) is not int:
             raise TokenInvalid
-        if not isinstance(claims.get("sub"), str) or not is_safe_id(claims["sub"]):
-            raise TokenInvalid
         if issued_at * SECOND > now + CLOCK_SKEW_SECONDS * SECOND:
             raise TokenInvalid
         if expires_at * SECOND <= now - CLOCK_SKEW_SECONDS * SECOND:
             raise TokenExpired
+        check_uid(claims.get("sub"))
         return expires_at * SECOND
 
     def _known(self, key: bytes) -> Principal | None:

@@ -16,6 +16,7 @@ from shared.users.ports import (
     TokenInvalid,
     TokenRevoked,
     UserNotFound,
+    check_uid,
 )
 from shared.users.principal import Principal
 from shared.users.roles import known_roles
@@ -133,6 +134,7 @@ class MemoryIdentity:
             raise TokenExpired
         if is_fresh and not self._still_stands(issued):
             raise TokenRevoked
+        check_uid(issued.principal.uid)
         return issued.principal
 
     def _still_stands(self, issued: _Issued) -> bool:
