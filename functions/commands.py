@@ -9,6 +9,7 @@ from shared.bootstrap import services as production
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import Uid
 from shared.payments.payment import status_of
+from shared.users.mailbox import derived_key
 
 
 def main(arguments: Sequence[str], services: Services | None = None) -> int:
@@ -67,6 +68,13 @@ def replay_notice(asked: argparse.Namespace, services: Services) -> None:
     print(f"{asked.notice} is {status}.")
 
 
+def mark_keys(asked: argparse.Namespace, services: Services) -> None:
+    """Print the mark keys that the signing keys make, for MARKS_SECRET: a signing key may be removed then."""
+    del asked
+    for key in services.settings.ledger_signing_keys:
+        print(f"{key.kid}: hex:{derived_key(key.seed).hex()}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m functions.commands", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -90,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     notice = commands.add_parser("replay-notice", help="deal anew with what a provider announced")
     notice.add_argument("notice", metavar="ID", help="{provider}:{event id}, as in alerts and in inbox/{id}")
     notice.set_defaults(run=replay_notice)
+    marks = commands.add_parser("mark-keys", help="print the mark keys of the signing keys: secrets, as those are")
+    marks.set_defaults(run=mark_keys)
     return parser
 
 

@@ -148,6 +148,7 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
             body=bodies.load(body, value) if body is not None else {},
             intention=_intention(route, caller, path, text),
             request_id=g.request_id,
+            app_check_token=request.headers.get(auth.APP_CHECK_HEADER, ""),
         )
         return _respond(route, answer, route.handler(call))
 

@@ -34,7 +34,9 @@ from shared.ledger.errors import (
     LimitReached,
     RateLimited,
 )
+from shared.sagas.bonus_caps import BonusCapReached
 from shared.sagas.welcome_bonus import AlreadyClaimed, BonusNotAllowed
+from shared.users.ports import AppCheckFailed
 
 TTL_SECONDS_DEFAULT = 900
 TTL_SECONDS_MAX = 86_400
@@ -245,12 +247,18 @@ def release(call: Call) -> Any:
     "/credits/welcome-bonus",
     access=MEMBER,
     answer=BonusOut,
-    errors=(AlreadyClaimed, BonusNotAllowed),
+    errors=(AlreadyClaimed, BonusNotAllowed, BonusCapReached),
 )
 def welcome_bonus(call: Call) -> Any:
-    """Claim the welcome bonus, once per user and mailbox."""
+    """Claim the welcome bonus, once per user and mailbox.
+
+    Of the addresses of one domain that is no public mail provider's, so many may claim on a day, and so many in all
+    until one of its users has paid; who comes later is told when to try again.
+    """
     asked = call.asked
-    granted = call.services.welcome_bonus.claim(call.principal, asked.operation, asked.fingerprint)
+    granted = call.services.welcome_bonus.claim(
+        call.principal, asked.operation, asked.fingerprint, is_app_verified=_is_app_verified(call)
+    )
     return {"amount": granted["amount"], "balance": granted}
 
 
@@ -262,6 +270,17 @@ def export(call: Call) -> Response:
     response = Response(_newline_ended(chain([first], lines)), mimetype=NDJSON)
     response.headers["Content-Disposition"] = 'attachment; filename="journal.ndjson"'
     return response
+
+
+def _is_app_verified(call: Call) -> bool:
+    """True if the bonus needs an App Check token and the call has a valid one."""
+    if "app_check" not in call.services.settings.welcome_bonus_requires:
+        return False
+    try:
+        call.services.identity.verify_app_check(call.app_check_token)
+    except AppCheckFailed:
+        return False
+    return True
 
 
 def _principal(call: Call) -> str:

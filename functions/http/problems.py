@@ -40,6 +40,7 @@ STATUS_BY_CODE = {
     "rate_limited": 429,
     "body_too_slow": 408,
     "too_many_checkouts": 429,
+    "bonus_cap_reached": 429,
     "too_many_tasks_today": 429,
     "upstream_unavailable": 502,
     "upstream_rejected": 502,

@@ -65,6 +65,7 @@ class Call:
     body: Mapping[str, Any]
     intention: Intention | None
     request_id: str
+    app_check_token: str = ""
 
     @property
     def principal(self) -> Principal:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shared.ai.thinking import ThinkingModel
     from shared.ai.web import Web
     from shared.payments.ports import PaymentProvider, ProviderName
-    from shared.users.ports import Identity
+    from shared.users.ports import DomainLists, Identity
 
 
 class Adapters(Protocol):
@@ -25,6 +25,10 @@ class Adapters(Protocol):
 
     def identity(self) -> "Identity":
         """Who signs in."""
+        ...
+
+    def domain_lists(self) -> "DomainLists":
+        """What is known of mail domains."""
         ...
 
     def chat_model(self) -> "ChatModel":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shared.ai.thinking import ThinkingModel
     from shared.ai.web import Web
     from shared.payments.ports import PaymentProvider, ProviderName
-    from shared.users.ports import Identity
+    from shared.users.ports import DomainLists, Identity
 
 
 class UpstreamParts(TypedDict):
@@ -43,6 +43,11 @@ class Cloud:
         from shared.platform.firebase_auth.identity import FirebaseIdentity
 
         return FirebaseIdentity(self._settings.project, self._clock, tenants=self._settings.identity_tenants)
+
+    def domain_lists(self) -> "DomainLists":
+        from shared.platform.domain_lists.lists import PackagedDomainLists
+
+        return PackagedDomainLists()
 
     def chat_model(self) -> "ChatModel":
         from shared.ai.upstreams import Upstreams

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shared.ai.thinking import ThinkingModel
     from shared.ai.web import Web
     from shared.payments.ports import PaymentProvider, ProviderName
-    from shared.users.ports import Identity
+    from shared.users.ports import DomainLists, Identity
 
 
 class Memory:
@@ -34,6 +34,11 @@ class Memory:
         from shared.platform.memory.identity import MemoryIdentity
 
         return MemoryIdentity(self._clock, self._settings.identity_tenants)
+
+    def domain_lists(self) -> "DomainLists":
+        from shared.platform.domain_lists.lists import PackagedDomainLists
+
+        return PackagedDomainLists()
 
     def chat_model(self) -> "ChatModel":
         from shared.platform.memory.chat_model import ScriptedChatModel

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.ai.web import Web
     from shared.bootstrap.adapters import Adapters
     from shared.payments.ports import PaymentProvider, ProviderName
-    from shared.users.ports import Identity
+    from shared.users.ports import DomainLists, Identity
 
 
 class Ports:
@@ -48,6 +48,11 @@ class Ports:
     def identity(self) -> "Identity":
         """Firebase Auth."""
         return self._adapters.identity()
+
+    @part
+    def domain_lists(self) -> "DomainLists":
+        """What is known of mail domains."""
+        return self._adapters.domain_lists()
 
     @part
     def chat_model(self) -> "ChatModel":

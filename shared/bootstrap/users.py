@@ -48,7 +48,7 @@ class UserParts(LedgerParts):
         """The welcome bonus."""
         from shared.sagas.welcome_bonus import WelcomeBonus
 
-        return WelcomeBonus(self.documents, self.ledger, self.profiles, self.clock, self.settings)
+        return WelcomeBonus(self.documents, self.ledger, self.profiles, self.clock, self.settings, self.domain_lists)
 
     @part
     def api_keys(self) -> "ApiKeys":

@@ -78,7 +78,9 @@ class Settings:
     credits_per_usd: int
     markup_percent: int
     welcome_bonus_amount: Micro
-    welcome_bonus_requires: str
+    welcome_bonus_requires: frozenset[str]
+    welcome_bonus_uncapped_domains: frozenset[str]
+    marks_secrets: tuple[str, ...] = field(repr=False)
     rate_limit_per_minute: int
     rate_limit_burst: int
     threads: int
@@ -136,8 +138,12 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         markup_percent=read("MARKUP_PERCENT", "0", _between(0, 10_000)),
         welcome_bonus_amount=read("WELCOME_BONUS_AMOUNT", "1000", _credits),
         welcome_bonus_requires=read(
-            "WELCOME_BONUS_REQUIRES", "any" if is_laptop else "verified", _one_of("any", "verified")
+            "WELCOME_BONUS_REQUIRES", "any" if is_laptop else "verified", _conditions_of_the_bonus
         ),
+        welcome_bonus_uncapped_domains=read(
+            "WELCOME_BONUS_UNCAPPED_DOMAINS", "example.com" if is_laptop else " ", _domains
+        ),
+        marks_secrets=read("MARKS_SECRET", " ", _marks_secrets(0 if is_laptop else MARKS_SECRET_CHARS_MIN)),
         rate_limit_per_minute=read("RATE_LIMIT_PER_MINUTE", "600", _between(1, 60_000)),
         rate_limit_burst=read("RATE_LIMIT_BURST", "300", _between(1, 60_000)),
         threads=read("THREADS", "80", _between(1, 1_000)),
@@ -249,6 +255,42 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
         if text not in allowed:
             raise ValueError(f"must be one of {', '.join(allowed)}")
         return text
+
+    return parse
+
+
+BONUS_CONDITIONS = ("verified", "app_check", "card")
+"""What the welcome bonus may need: a verified address or phone, an App Check token, a settled payment."""
+
+
+def _conditions_of_the_bonus(text: str) -> frozenset[str]:
+    conditions = frozenset(part.strip() for part in text.split(",") if part.strip())
+    if conditions == {"any"}:
+        return frozenset()
+    if not conditions or not conditions <= set(BONUS_CONDITIONS):
+        raise ValueError(f"must be any, or some of {', '.join(BONUS_CONDITIONS)}, comma-separated")
+    return conditions
+
+
+MAIL_DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
+
+
+def _domains(text: str) -> frozenset[str]:
+    domains = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all(MAIL_DOMAIN.fullmatch(domain) for domain in domains):
+        raise ValueError("must be domains such as example.com, comma-separated")
+    return domains
+
+
+MARKS_SECRET_CHARS_MIN = 16
+
+
+def _marks_secrets(chars_min: int) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        secrets = tuple(part.strip() for part in text.split(",") if part.strip())
+        if any(len(secret) < chars_min for secret in secrets) or len(set(secrets)) != len(secrets):
+            raise ValueError(f"must be different secrets of at least {chars_min} characters, comma-separated")
+        return secrets
 
     return parse
 

@@ -2,40 +2,87 @@
 
 import hashlib
 import hmac
+import re
 import unicodedata
 from collections.abc import Sequence
 
-from shared.kernel.settings import SigningKey
+from shared.users.mail_providers import OTHERS, provider_at, subdomain_user
 
 MARK_INFO = b"integrated-credit-system/bonus-claims/v1"
-DOTLESS = frozenset({"gmail.com"})
-"""Providers that ignore dots in the local part."""
-SAME_AS = {"googlemail.com": "gmail.com"}
+KEY_ITSELF = re.compile(r"hex:([0-9a-f]{64})", re.ASCII)
+ACE = "xn--"
+FULL_STOPS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
+"""The dots of IDNA 2003 (RFC 3490, 3.1)."""
+DOTLESS_V1 = frozenset({"gmail.com"})
+SAME_AS_V1 = {"googlemail.com": "gmail.com"}
 
 
 def normalised(email: str) -> str:
-    """The mailbox that an address delivers to, in one spelling: `A.b+c@GoogleMail.com` → `ab@gmail.com`.
+    """Return the one spelling of the mailbox that an address delivers to: `A.b+c@GoogleMail.com` → `ab@gmail.com`.
 
-    NFKC and case folding (Unicode's NFKC_Casefold: what is invisible goes), no `+tag`, no dots where the provider
-    ignores them, provider aliases, internationalised domains in their ASCII form.
+    NFKC and case folding (Unicode's NFKC_Casefold, which drops invisible characters), the domain in ASCII, and what
+    the provider of the domain says of tags, dots and other domains.
     """
-    local, _, domain = _folded(email).rpartition("@")
-    domain = _ascii_domain(domain.rstrip("."))
-    domain = SAME_AS.get(domain, domain)
-    untagged = local.partition("+")[0] or local
-    mailbox = untagged.replace(".", "") if domain in DOTLESS else untagged
-    return f"{mailbox or untagged}@{domain}"
+    local, domain = _parts(email)
+    return (provider_at(domain) or OTHERS).mailbox(local, domain)
 
 
-def marks(keys: Sequence[SigningKey], name: str) -> list[str]:
-    """One keyed hash of `name` per signing key, 64 hex digits each: whoever lacks the keys cannot tell whose it is."""
-    return [hmac.new(derived_key(key.seed), name.encode(), hashlib.sha256).hexdigest() for key in keys]
+def spellings(email: str) -> list[str]:
+    """Return the mailbox's spelling, then those under which an earlier version may have remembered the same mailbox."""
+    local, domain = _parts(email)
+    provider = provider_at(domain)
+    family = provider.domains if provider is not None and provider.is_one_mailbox else (domain,)
+    name = (provider or OTHERS).mailbox(local, domain).rpartition("@")[0]
+    untagged = OTHERS.mailbox(local, domain).rpartition("@")[0]
+    earlier = [f"{each}@{at}" for each in (untagged, name) for at in family]
+    return list(dict.fromkeys([normalised(email), normalised_v1(email), *earlier]))
+
+
+def domain_of(email: str) -> str:
+    """Return the domain of the mailbox, in lower-case ASCII."""
+    return normalised(email).rpartition("@")[2]
+
+
+def marks(keys: Sequence[bytes], name: str) -> list[str]:
+    """Return one keyed hash of `name` per mark key, 64 hex digits each; nobody without a key can tell the name."""
+    return [hmac.new(key, name.encode(), hashlib.sha256).hexdigest() for key in keys]
+
+
+def mark_keys(secrets: Sequence[str], seeds: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the keys that marks are made with: of each secret, then the one that each signing seed made before.
+
+    A secret of the form `hex:` and 64 digits is a key itself, such as that of a seed which is gone.
+    """
+    keys = [*map(_key_of, secrets), *(derived_key(seed) for seed in seeds)]
+    return tuple(dict.fromkeys(keys))
+
+
+def _key_of(secret: str) -> bytes:
+    found = KEY_ITSELF.fullmatch(secret)
+    return bytes.fromhex(found[1]) if found else derived_key(secret.encode())
 
 
 def derived_key(seed: bytes, info: bytes = MARK_INFO, salt: bytes = b"") -> bytes:
     """32 bytes for one purpose, from a key that has another (HKDF-SHA-256, RFC 5869; one block)."""
     extracted = hmac.new(salt or bytes(32), seed, hashlib.sha256).digest()
     return hmac.new(extracted, info + b"\x01", hashlib.sha256).digest()
+
+
+def normalised_v1(email: str) -> str:
+    """Return the spelling that claims were marked by before providers' rules were known; only Gmail's dots were."""
+    local, _, domain = _folded(email).rpartition("@")
+    domain = _ascii_domain_v1(domain.rstrip("."))
+    domain = SAME_AS_V1.get(domain, domain)
+    untagged = local.partition("+")[0] or local
+    mailbox = untagged.replace(".", "") if domain in DOTLESS_V1 else untagged
+    return f"{mailbox or untagged}@{domain}"
+
+
+def _parts(email: str) -> tuple[str, str]:
+    """Return the folded local part and the domain in ASCII, once a provider's subdomain is read as its user's name."""
+    local, _, written = _folded(email).rpartition("@")
+    domain = _ascii_domain(written)
+    return subdomain_user(domain) or (local, domain)
 
 
 def _folded(text: str) -> str:
@@ -46,6 +93,27 @@ def _folded(text: str) -> str:
 
 
 def _ascii_domain(domain: str) -> str:
+    """Return one ASCII spelling of a domain, in which IDNA 2003 and 2008 agree: `ß` and `ss` are the same there."""
+    labels = domain.translate(FULL_STOPS).rstrip(".").split(".")
+    return ".".join(map(_ascii_label, labels))
+
+
+def _ascii_label(label: str) -> str:
+    """Return the label folded once it is decoded, so that an `xn--` form is spelt as its letters are."""
+    letters = _folded(_decoded(label))
+    return letters if letters.isascii() else ACE + letters.encode("punycode").decode()
+
+
+def _decoded(label: str) -> str:
+    if not label.startswith(ACE):
+        return label
+    try:
+        return label.removeprefix(ACE).encode("ascii").decode("punycode")
+    except (UnicodeError, ValueError, OverflowError):
+        return label
+
+
+def _ascii_domain_v1(domain: str) -> str:
     try:
         return domain.encode("idna").decode()
     except UnicodeError:

@@ -106,6 +106,21 @@ class AuthUser:
     created_at: Millis | None = None
 
 
+class DomainLists(Protocol):
+    """What is publicly known of mail domains, which are lower-case ASCII. Asks nobody."""
+
+    def registrable(self, domain: str) -> str:
+        """Return the part of `domain` that somebody registered: `a.b.example.co.uk` → `example.co.uk`.
+
+        A domain without such a part comes back as it is.
+        """
+        ...
+
+    def is_disposable(self, domain: str) -> bool:
+        """True if `domain`, or a domain above it, gives out throw-away addresses."""
+        ...
+
+
 def check_uid(subject: object) -> Uid:
     """Return the uid that a verified token names. Raises TokenInvalid for no uid at all, UidNotSupported."""
     if not isinstance(subject, str) or not 1 <= len(subject) <= UID_CHARS_MAX:

@@ -158,7 +158,7 @@ def _live(services):
     admin = services.identity.verify(services.identity.token(root.uid))
     services.operators.put_model(admin, "m1", _model())
 
-    user = services.identity.verify(services.identity.token(services.identity.sign_up("ann@example.com")))
+    user = services.identity.verify(services.identity.token(services.identity.sign_up("ann@shop.example")))
     services.first_sight.see(user)
     services.greeting.greet(user.uid)
     services.welcome_bonus.claim(user, operation_id("life", "bonus"), "f")

@@ -108,6 +108,7 @@ SERVER_ONLY = tuple(
         "api_keys/{id}",
         "audit/{id}",
         "bonus_claims/{id}",
+        "bonus_domains/{id}",
         "customers/{id}",
         "dead_events/{id}",
         "effects/{id}",

@@ -13,9 +13,11 @@ from shared.kernel.settings import Settings, parse_settings
 from shared.ledger.commands import Grant
 from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
+from shared.platform.domain_lists.lists import PackagedDomainLists
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.identity import MemoryIdentity
+from shared.sagas.bonus_caps import BonusCaps
 from shared.sagas.first_sight import FirstSight
 from shared.sagas.greeting import Greeting
 from shared.sagas.leaving import Leaving
@@ -23,6 +25,7 @@ from shared.sagas.operators import Operators
 from shared.sagas.welcome_bonus import WelcomeBonus
 from shared.users.audit import AuditTrail
 from shared.users.erasing import Below, Erasable
+from shared.users.mailbox import mark_keys
 from shared.users.principal import Principal
 from shared.users.profiles import Profile, Profiles
 from tests.support.indexes import stored
@@ -59,7 +62,11 @@ class People:
         self.profiles = Profiles(self.documents, self.clock)
         self.first_sight = FirstSight(self.profiles, self.ledger, self.clock)
         self.greeting = Greeting(self.profiles, self.ledger, bonus=self.settings.welcome_bonus_amount)
-        self.bonus = WelcomeBonus(self.documents, self.ledger, self.profiles, self.clock, self.settings)
+        self.bonus = WelcomeBonus(
+            self.documents, self.ledger, self.profiles, self.clock, self.settings, PackagedDomainLists()
+        )
+        mark_keys_ = mark_keys(self.settings.marks_secrets, [key.seed for key in self.settings.ledger_signing_keys])
+        self.caps = BonusCaps(self.documents, PackagedDomainLists(), self.clock, mark_keys_)
         if self.parts is None:
             self.parts = (
                 Conversations(self.documents, self.clock),

@@ -1,7 +1,6 @@
 import pytest
 
-from shared.users.mailbox import derived_key, marks, normalised
-from tests.support.people import settings, signing_key
+from shared.users.mailbox import derived_key, mark_keys, marks, normalised, normalised_v1, spellings
 
 
 @pytest.mark.parametrize(
@@ -18,6 +17,35 @@ from tests.support.people import settings, signing_key
         ("A.N.N+x@GoogleMail.com", "ann@gmail.com"),
         ("...@gmail.com", "...@gmail.com"),
         ("ann@example.com.", "ann@example.com"),
+        ("Ann.B-c_d+x@PM.me", "annbcd@proton.me"),
+        ("annbcd@protonmail.com", "annbcd@proton.me"),
+        ("annbcd@protonmail.ch", "annbcd@proton.me"),
+        ("ann+x@me.com", "ann@icloud.com"),
+        ("ann@mac.com", "ann@icloud.com"),
+        ("an.n@icloud.com", "an.n@icloud.com"),
+        ("a.nn@ya.ru", "a-nn@yandex.ru"),
+        ("a-nn+x@yandex.com.tr", "a-nn@yandex.ru"),
+        ("a.nn@narod.ru", "a-nn@yandex.ru"),
+        ("shop@ann.fastmail.com", "ann@fastmail.com"),
+        ("ann+x@fastmail.com", "ann@fastmail.com"),
+        ("x@ann.fastmail.fm", "ann@fastmail.fm"),
+        ("x@ann.sent.com", "ann@sent.com"),
+        ("ann-shop@yahoo.com", "ann@yahoo.com"),
+        ("ann-a-b@yahoo.co.jp", "ann@yahoo.co.jp"),
+        ("ann-shop@ymail.com", "ann@ymail.com"),
+        ("ann+x@outlook.com", "ann@outlook.com"),
+        ("ann+x@hotmail.co.uk", "ann@hotmail.co.uk"),
+        ("an-n@outlook.com", "an-n@outlook.com"),
+        ("ann+x@tuta.com", "ann+x@tuta.com"),
+        ("ann@hanmail.net", "ann@daum.net"),
+        ("ann@fa\u00df.example", "ann@fass.example"),
+        ("ann@FASS.example", "ann@fass.example"),
+        ("ann@xn--fa-hia.example", "ann@fass.example"),
+        ("ann@b\u00fccher\u3002example", "ann@xn--bcher-kva.example"),
+        ("ann@\u03b2\u03cc\u03bb\u03bf\u03c2.example", "ann@xn--nxasmq6b.example"),
+        ("ann@xn--nxasmm1c.example", "ann@xn--nxasmq6b.example"),
+        ("ann@\U0001f98a.example", "ann@xn--9s9h.example"),
+        ("ann@xn--9s9h.example", "ann@xn--9s9h.example"),
         ("ａｎｎ@ｅｘａｍｐｌｅ．ｃｏｍ", "ann@example.com"),
         ("ann＋x@example.com", "ann@example.com"),
         ("ann@ｇｍａｉｌ.com", "ann@gmail.com"),
@@ -69,8 +97,7 @@ def test_the_key_is_derived_as_rfc_5869_says():
 
 
 def test_a_mark_tells_nobody_the_mailbox_without_the_key():
-    one = settings().ledger_signing_keys
-    other = settings(LEDGER_SIGNING_KEY=signing_key("k1", 2)).ledger_signing_keys
+    one, other = mark_keys(["one"], []), mark_keys(["other"], [])
 
     mine, theirs = marks(one, "mailto:ann@example.com"), marks(other, "mailto:ann@example.com")
 
@@ -79,9 +106,22 @@ def test_a_mark_tells_nobody_the_mailbox_without_the_key():
 
 
 def test_every_key_makes_its_own_mark():
-    keys = settings(LEDGER_SIGNING_KEY=f"{signing_key('k2', 2)},{signing_key('k1', 1)}").ledger_signing_keys
+    keys = mark_keys(["secret"], [bytes([1]) * 32])
 
     both = marks(keys, "mailto:ann@example.com")
 
     assert both == [*marks(keys[:1], "mailto:ann@example.com"), *marks(keys[1:], "mailto:ann@example.com")]
     assert len(set(both)) == 2
+
+
+def test_a_derived_key_can_be_named_itself_when_its_seed_is_gone():
+    seed = bytes([1]) * 32
+
+    assert mark_keys([f"hex:{derived_key(seed).hex()}"], []) == mark_keys([], [seed])
+
+
+def test_earlier_spellings_are_looked_up_beside_the_one_spelling():
+    found = spellings("Ann.B@me.com")
+
+    assert found[0] == normalised("Ann.B@me.com") == "ann.b@icloud.com"
+    assert {normalised_v1("Ann.B@me.com"), "ann.b@mac.com", "ann.b@me.com"} <= set(found)
