@@ -13,7 +13,7 @@ from typing import Any, cast
 from shared.ai.passthrough import Json
 from shared.ai.tokens import Usage
 from shared.kernel.clock import DAY, Clock, Millis, from_datetime, to_datetime
-from shared.kernel.documents import Create, Data, Delete, Documents, Query, Where
+from shared.kernel.documents import Create, Data, Delete, Documents, Patch, Query, Where
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import Uid
 
@@ -63,14 +63,17 @@ class Answers:
 
     def kept(self, uid: Uid, answer_id: str, stored: StoredAnswer) -> Create:
         """The write that keeps it. `expires_at` is what the database's own time to live goes by."""
-        content = zlib.compress(json.dumps(asdict(stored)).encode())
         data: Data = {
             "v": ANSWER_VERSION,
             "uid": uid,
             "expires_at": to_datetime(self._clock.now() + KEPT_FOR),
-            "content": content if len(content) <= CONTENT_BYTES_MAX else None,
+            "content": _packed(stored),
         }
         return Create(f"{COLLECTION}/{answer_id}", data)
+
+    def corrected(self, answer_id: str, stored: StoredAnswer) -> Patch:
+        """The write that replaces a kept answer, which must be there; its time goes on."""
+        return Patch(f"{COLLECTION}/{answer_id}", {"content": _packed(stored)})
 
     def get(self, uid: Uid, answer_id: str) -> StoredAnswer:
         """The answer. Raises AnswerNotKept."""
@@ -87,3 +90,9 @@ class Answers:
         query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
         while found := self._documents.query(query):
             self._documents.commit([Delete(document.path) for document in found])
+
+
+def _packed(stored: StoredAnswer) -> bytes | None:
+    """The answer as it is stored, or None if it is too large."""
+    content = zlib.compress(json.dumps(asdict(stored)).encode())
+    return content if len(content) <= CONTENT_BYTES_MAX else None

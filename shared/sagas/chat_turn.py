@@ -163,7 +163,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
     def _costed(self, record: Message, cost: Micro) -> Message:
         return self._messages_of.costed(record, cost)
 
-    def _corrected(self, record: Message, cost: Micro, reply: Reply) -> Sequence[Write]:
+    def _corrected(self, run: Run[Plan], record: Message, cost: Micro, reply: Reply) -> Sequence[Write]:
         return [self._conversations.settled_cost(record, cost, reply.usage, is_estimated=reply.is_estimated)]
 
     def _ended(self, run: Run[Plan], record: Message, settled: Settled) -> Iterable[TurnEvent]:

@@ -18,9 +18,9 @@ from shared.ai.profiles import UpstreamProfiles
 from shared.ai.tariff import Tariff
 from shared.ai.turns import Settled, Turn
 from shared.kernel.clock import Clock
-from shared.kernel.documents import Documents
+from shared.kernel.documents import Documents, Write
 from shared.kernel.ids import derived_id
-from shared.kernel.money import format_credits
+from shared.kernel.money import Micro, format_credits
 from shared.kernel.waiting import WaitingRoom
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
@@ -193,10 +193,24 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
             model=run.plan.model.id,
             choice=run.plan.reason,
         )
-        request, answer_id = run.plan.request, derived_id("ans", run.claim.run)
-        is_asked_for = request.has_key or request.stop.is_given  # by the same key, or by who stopped it
-        writes = [self._answers.kept(request.uid, answer_id, stored)] if is_asked_for else []
+        answer_id = derived_id("ans", run.claim.run)
+        writes = [self._answers.kept(run.uid, answer_id, stored)] if _is_asked_for(run) else []
         return Kept(id=answer_id, record=stored, writes=writes)
+
+    def _corrected(self, run: Run[CallPlan], record: StoredAnswer, cost: Micro, reply: Reply) -> Sequence[Write]:
+        """What was delivered stays as it is; what was used is told as the provider has reported it."""
+        if not _is_asked_for(run):
+            return ()
+        counted = reply.usage if reply.is_estimated else None
+        told = run.plan.transcript.end(record.finish_reason, counted).get("usage")
+        corrected = replace(
+            record,
+            answer={**record.answer, "usage": told},
+            is_estimated=reply.is_estimated,
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+        )
+        return [self._answers.corrected(derived_id("ans", run.claim.run), corrected)]
 
     def _ended(self, run: Run[CallPlan], record: StoredAnswer, settled: Settled) -> Iterable[CallEvent]:
         yield _answered(run.plan.request, record, settled, run.plan.transcript.told)
@@ -251,6 +265,11 @@ class _Recovery(TurnRecovery):
             return self._answers.get(turn.uid, str(turn.message_id)).usage.counts
         except AnswerNotKept:
             return ()
+
+
+def _is_asked_for(run: Run[CallPlan]) -> bool:
+    """True if the answer may be asked for again: by the same key, or by who stopped the call."""
+    return run.plan.request.has_key or run.plan.request.stop.is_given
 
 
 def _answered(request: CallRequest, stored: StoredAnswer, settled: Settled, pieces: int) -> Answered:

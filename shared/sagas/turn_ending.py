@@ -183,11 +183,11 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             captured = run.hold.capture(
                 charge,
                 reply.usage.counts,
-                lambda charged: self._corrected(record, Micro(charged.amount + run.paid_before), reply),
+                lambda charged: self._corrected(run, record, Micro(charged.amount + run.paid_before), reply),
             )
         except (PreconditionFailed, HoldResolved):
             captured = self._captured(run, charge, reply.usage)
-            self._correct(record, Micro(captured.amount + run.paid_before), reply)
+            self._correct(run, record, Micro(captured.amount + run.paid_before), reply)
         cost = Micro(captured.amount + run.paid_before)
         run.claim.finish(Settled(cost=cost, available=captured.balance.available, held=captured.balance.held))
         self._note_end(run, reply, cost)

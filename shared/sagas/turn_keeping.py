@@ -96,14 +96,14 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         """Return the record with its charge."""
         return record
 
-    def _corrected(self, record: RecordT, cost: Micro, reply: Reply) -> Sequence[Write]:
+    def _corrected(self, run: Run[PlanT], record: RecordT, cost: Micro, reply: Reply) -> Sequence[Write]:
         """Build the writes that correct a stored record, once the provider has reported the usage."""
         return ()
 
-    def _correct(self, record: RecordT, cost: Micro, reply: Reply) -> None:
+    def _correct(self, run: Run[PlanT], record: RecordT, cost: Micro, reply: Reply) -> None:
         """Correct a stored record whose charge is done. A record that is gone stays gone."""
         try:
-            self._documents.commit(self._corrected(record, cost, reply))
+            self._documents.commit(self._corrected(run, record, cost, reply))
         except DomainError as error:
             log("cost_not_corrected", "WARNING", code=error.code)
 

@@ -1,0 +1,84 @@
+"""A stopped call through the OpenAI routes keeps what it answered, and tells what was used once that is known."""
+
+from dataclasses import replace
+from itertools import islice
+
+from shared.ai.answers import Answers
+from shared.ai.tokens import Usage
+from shared.kernel.clock import SystemClock
+from shared.kernel.ids import derived_id
+from shared.platform.memory.passthrough import completion
+from shared.sagas.openai_call import Piece
+from tests.support.chat import ANN
+from tests.support.openai import Door, answer_of
+from tests.support.processes import wait_for
+
+USED = Usage(input_tokens=12, output_tokens=300)
+HEAD, ONE, *REST = completion(" one", " two", " three", usage=(USED.input_tokens, USED.output_tokens))
+BEGUN = (HEAD, ONE)
+COST = 100 * 12 + 200 * 300
+PAUSE_SECONDS = 0.3
+
+
+def opened(profile):
+    """A door whose provider has said one word when it is stopped, and says more later."""
+    door = Door(*BEGUN, PAUSE_SECONDS, *REST, profile=profile, clock=SystemClock())
+    door.world.user(10**9)
+    return door
+
+
+def stopped(door, **fields):
+    """A call that is stopped after its first word; the names of its record."""
+    request = replace(door.request(**fields), request_id="r-1")
+    events = door.call.run(request)
+    assert len(list(islice((event for event in events if isinstance(event, Piece)), len(BEGUN)))) == len(BEGUN)
+    body = door.world.ledger.bodies(ANN, 1, 100)[-1]
+    request.stop.give()
+    return answer_of(list(events)), derived_id("ans", body["tags"]["run"])
+
+
+def kept(door, answer_id):
+    return Answers(door.world.documents, door.world.clock).get(ANN, answer_id)
+
+
+def test_a_stopped_call_without_a_key_keeps_its_answer():
+    door = opened("openai")
+
+    answered, answer_id = stopped(door)
+
+    assert answered.answer["credits"]["ended_by"] == "stopped"
+    assert kept(door, answer_id).finish_reason == "stopped"
+    assert kept(door, answer_id).answer["choices"][0]["message"]["content"] == " one"
+    assert door.world.charges() == [answered.cost]
+
+
+def test_a_call_that_ends_by_itself_without_a_key_keeps_nothing():
+    door = opened("openai")
+
+    list(door.run())
+
+    assert door.world.documents.fields.get("answers") is None
+
+
+def test_a_settling_call_tells_later_what_was_used():
+    door = opened("auto")
+
+    answered, answer_id = stopped(door)
+
+    assert answered.answer["credits"]["status"] == "settling"
+    wait_for(lambda: door.world.charges() == [COST], seconds=30, what="the report was charged")
+    stored = kept(door, answer_id)
+    assert (stored.usage, stored.is_estimated) == (USED, False)
+    assert stored.answer["usage"]["completion_tokens"] == USED.output_tokens
+    assert stored.answer["choices"][0]["message"]["content"] == " one"
+
+
+def test_the_same_key_answers_a_settled_call_with_its_cost():
+    door = opened("auto")
+    stopped(door, key="k")
+    wait_for(lambda: door.world.charges() == [COST], seconds=30, what="the report was charged")
+
+    again = door.ask(key="k")
+
+    assert (again.cost, again.answer["credits"]["ended_by"]) == (COST, "stopped")
+    assert "status" not in again.answer["credits"]
