@@ -35,12 +35,15 @@ from shared.ledger.entries import ABSORBED, DEBT
 from shared.ledger.exposure import ABSORBED_WINDOW, KEY_CEILINGS_FROM, USER_CEILINGS_FROM
 from shared.ledger.views import EntryView
 
-Cause: TypeAlias = Literal["absorbed", "crashed", "debt_written_off", "limit_not_kept", "provider_failed"]
+Cause: TypeAlias = Literal[
+    "absorbed", "crashed", "debt_written_off", "limit_not_kept", "not_read_on", "provider_failed"
+]
 """Why the platform bore it.
 
 `absorbed`: a call cost more than its user could pay. `crashed`: an instance ended before it charged the call; how much
 that was is not known, so the amount is 0. `debt_written_off`: a user left who owed. `limit_not_kept`: the provider
-billed output beyond the limit. `provider_failed`: the provider failed before anything was delivered.
+billed output beyond the limit. `not_read_on`: there was no room to read a call to its report, and the provider may
+have billed more than its hold. `provider_failed`: the provider failed before anything was delivered.
 """
 
 LOSS_WINDOW: Millis = ABSORBED_WINDOW
@@ -78,6 +81,7 @@ ALERT_LIMITS: Mapping[Cause, LossSum] = {
     "crashed": LossSum(3, ANY_AMOUNT),
     "debt_written_off": LossSum(ANY_COUNT, ANY_AMOUNT),
     "limit_not_kept": LossSum(ANY_COUNT, MICRO_PER_CREDIT),
+    "not_read_on": LossSum(10, ANY_AMOUNT),
     "provider_failed": LossSum(20, MICRO_PER_CREDIT),
 }
 """The first limits: an alert is raised once the losses of one user, or of one key, in one window are beyond them."""
@@ -86,9 +90,14 @@ SECOND_LIMITS: Mapping[Cause, LossSum] = {
     "crashed": LossSum(10, ANY_AMOUNT),
     "debt_written_off": LossSum(ANY_COUNT, ANY_AMOUNT),
     "limit_not_kept": LossSum(ANY_COUNT, 10 * MICRO_PER_CREDIT),
+    "not_read_on": LossSum(50, 10 * MICRO_PER_CREDIT),
     "provider_failed": LossSum(100, 5 * MICRO_PER_CREDIT),
 }
-"""The second limits: beyond them a user's failed calls are charged, and calls of who made us absorb are held whole."""
+"""The second limits: beyond them the platform stops paying.
+
+A user's failed calls are then charged, calls that find no room to be read on are charged all that they may have used,
+and calls of who made us absorb are held whole.
+"""
 
 
 class Row(NamedTuple):
@@ -178,6 +187,14 @@ class Losses:
         That is so once the window's failures of this user alone are beyond the second limit. Reads one document.
         """
         return self.window(uid).of("provider_failed").is_beyond(SECOND_LIMITS["provider_failed"])
+
+    def are_unread_calls_charged(self, uid: Uid) -> bool:
+        """Return True if this user's calls that find no room to be read on cost all that they may have used.
+
+        That is so once the window's calls of this user that were not read on are beyond the second limit. Reads one
+        document.
+        """
+        return self.window(uid).of("not_read_on").is_beyond(SECOND_LIMITS["not_read_on"])
 
     def window(self, uid: Uid, at: Millis | None = None) -> LossWindow:
         """Return the user's losses of the window that `at` (default: now) falls into."""

@@ -1,4 +1,7 @@
-"""Calls that their provider failed before anything was delivered: borne by the platform, up to a limit of each user."""
+"""Calls that the platform pays for in a user's place, up to a limit of each user.
+
+Their provider failed before anything was delivered, or there was no room to read them to their report.
+"""
 
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.errors import DomainError
@@ -28,6 +31,21 @@ class CallLosses:
         except DomainError as failure:
             log("losses_not_read", "WARNING", code=failure.code)
         self.bear(uid, "provider_failed", call=call, model=model, principal=principal, amount=amount)
+        return False
+
+    def is_unread_charged(self, uid: Uid, *, call: str, model: str, principal: str, amount: int) -> bool:
+        """Return True if this user pays for calls that find no room to be read on. Otherwise count this one.
+
+        `amount` (µcr): what the provider can have billed beyond the call's hold.
+        """
+        if self._losses is None or amount <= 0:
+            return False
+        try:
+            if self._losses.are_unread_calls_charged(uid):
+                return True
+        except DomainError as failure:
+            log("losses_not_read", "WARNING", code=failure.code)
+        self.bear(uid, "not_read_on", call=call, model=model, principal=principal, amount=amount)
         return False
 
     def bear(self, uid: Uid, cause: Cause, *, call: str, model: str, principal: str, amount: int) -> None:

@@ -8,9 +8,10 @@ from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
 
-READING_ON_MAX = 64
+READING_ON_MAX = 80
 """An instance reads on at most this many calls at once; each takes up to two threads and one connection."""
-READING_ON_PER_USER_MAX = 16
+READING_ON_PER_USER_MAX = 48
+"""A server of a customer that restarts leaves all its calls at once."""
 
 
 class ReadingOn:

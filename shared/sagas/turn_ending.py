@@ -141,7 +141,23 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             reply.charge_counted(at_most=run.plan.bound(run.output_cap))
             reply.charge_counted(at_most=_held_for(run, reply.cost))
         else:
-            reply.charge(_held_for(run, run.plan.bound(run.output_cap)))
+            reply.charge(self._bound_charged(run, ending))
+
+    def _bound_charged(self, run: Run[PlanT], ending: Ending) -> Micro:
+        """Return what a call without a report costs: its bound, as far as it is held (µcr).
+
+        A call that found no room to be read on costs all of its bound, once too many of this user's calls found none.
+        """
+        bound = run.plan.bound(run.output_cap)
+        held = _held_for(run, bound)
+        is_all_charged = ending is Ending.READ_ON and self._losses.is_unread_charged(
+            run.uid,
+            call=run.hold.id,
+            model=run.plan.model.id,
+            principal=run.plan.request.principal,
+            amount=bound - held,
+        )
+        return bound if is_all_charged else held
 
     # Reading on ----------------------------------------------------------------------------------------------------
 

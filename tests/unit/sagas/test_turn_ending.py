@@ -195,6 +195,22 @@ def test_a_call_beyond_the_room_for_reading_on_is_aborted_and_charged_its_bound(
     assert world.upstream.streams[0].is_aborted
 
 
+def test_calls_beyond_the_room_cost_all_of_their_bound_once_there_are_too_many():
+    world = World(scripts=[cast("Any", Gate(*REST))], profile="auto", ping_seconds=0.02, clock=SystemClock())
+    world.turn = crowded(world)
+    world.user(1_000 * CREDIT)
+    free = SECOND_LIMITS["not_read_on"].count + 1
+
+    for _ in range(free + 2):
+        events = world.run(world.conversation())
+        next(event for event in events if event != Ping())
+        events.close()
+
+    charges, borne = world.charges(), world.losses.window(ANN).of("not_read_on")
+    assert (borne.count, len(set(charges[:free])), len(set(charges[free:]))) == (free, 1, 1)
+    assert charges[-1] == charges[0] + borne.amount // free
+
+
 def crowded(world: World) -> ChatTurn:
     return ChatTurn(
         ledger=world.ledger,
@@ -209,6 +225,7 @@ def crowded(world: World) -> ChatTurn:
         ping_seconds=0.02,
         profiles=world.profiles,
         reading_on=ReadingOn(most=0),
+        losses=world.losses,
     )
 
 
