@@ -36,7 +36,14 @@ from shared.ai.conversations import (
 )
 from shared.ai.keeping import StorageFull
 from shared.ai.models import AUTO, TOKENS_MAX, ModelNotFound, ModelUnpriced
-from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from shared.ai.passthrough import RequestRefused
+from shared.ai.ports import (
+    UpstreamBusy,
+    UpstreamMisconfigured,
+    UpstreamOverloaded,
+    UpstreamRejected,
+    UpstreamUnavailable,
+)
 from shared.ai.preferences import MODEL_ID_CHARACTERS_MAX
 from shared.ai.prompt import ContextTooLong
 from shared.kernel.documents import PreconditionFailed
@@ -56,7 +63,11 @@ TURN_ERRORS = (
     ContextTooLong,
     InvalidValue,
     UpstreamUnavailable,
+    UpstreamBusy,
+    UpstreamOverloaded,
+    UpstreamMisconfigured,
     UpstreamRejected,
+    RequestRefused,
 )
 
 routes = Routes("chat")

@@ -24,7 +24,6 @@ from shared.ai.conversations import ConversationNotFound
 from shared.ai.dialect import Dialect
 from shared.ai.embeddings import INPUTS_MAX, Embeddings
 from shared.ai.models import Model, ModelNotFound
-from shared.ai.passthrough import RequestRefused
 from shared.ai.responses import Responses
 from shared.kernel.money import format_credits
 from shared.sagas.openai_call import Answered, CallEvent, CallRequest, Piece, Quiet
@@ -41,7 +40,7 @@ EMBEDDED_VALUES_MAX = TOKENS_AT_ONCE_MAX + 2 * INPUTS_MAX
 JSON = "application/json"
 DONE = "data: [DONE]\n\n"
 OWNER = "credits"
-ERRORS = (*(error for error in TURN_ERRORS if error is not ConversationNotFound), RequestRefused, AnswerNotKept)
+ERRORS = (*(error for error in TURN_ERRORS if error is not ConversationNotFound), AnswerNotKept)
 
 CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS = ChatCompletions(), Responses(), Embeddings()
 

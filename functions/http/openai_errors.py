@@ -23,6 +23,7 @@ CODES = {
     "token_invalid": "invalid_api_key",
     "context_too_long": "context_length_exceeded",
     "rate_limited": "rate_limit_exceeded",
+    "upstream_busy": "rate_limit_exceeded",
 }
 """Codes for which OpenAI's clients have words of their own; all others are ours."""
 STATUSES = {422: 400}

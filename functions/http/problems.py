@@ -44,6 +44,7 @@ STATUS_BY_CODE = {
     "too_many_tasks_today": 429,
     "upstream_unavailable": 502,
     "upstream_rejected": 502,
+    "upstream_busy": 429,
     "request_refused": 400,
     "no_picture": 502,
     "provider_refused": 502,
@@ -101,7 +102,8 @@ def headers_of(error: Exception, problem: dict[str, Any]) -> dict[str, str]:
     headers: dict[str, str] = {}
     if problem["status"] == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="credits"'
-    if problem["status"] in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+    is_to_wait = problem["status"] in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+    if is_to_wait or "retry_after_ms" in problem["params"]:
         headers["Retry-After"] = str(_retry_after_seconds(problem["params"]))
     if isinstance(error, HTTPException) and (allow := dict(error.get_headers()).get("Allow")):
         headers["Allow"] = allow

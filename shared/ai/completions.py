@@ -6,6 +6,7 @@ Shapes: https://platform.openai.com/docs/api-reference/chat.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from shared.ai.completion_reader import CompletionReader, Heard, openai_usage
 from shared.ai.dialect import (
     CHOICES_MAX,
     Demand,
@@ -18,7 +19,6 @@ from shared.ai.dialect import (
     refuse,
     refuse_other_prices,
     refuse_uncounted,
-    told_usage,
 )
 from shared.ai.growing import GrowingObject
 from shared.ai.image_tokens import PromptImage
@@ -26,7 +26,7 @@ from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UsageReport
 from shared.ai.tokens import Usage
-from shared.ai.usage_report import usage_in
+from shared.ai.usage_report import UsageForm
 from shared.kernel.errors import InvalidValue
 
 LIMITS = ("max_completion_tokens", "max_tokens")
@@ -35,8 +35,6 @@ ABOUT_THE_PROMPT = ("tools", "functions", "response_format", "tool_choice", "pre
 REFUSED = {
     "audio": "is not offered here: audio has no price in text tokens",
 }
-TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
-USAGE = ("prompt_tokens", "completion_tokens")
 FINISHED = frozenset({"stop", "length", "content_filter", "tool_calls", "function_call"})
 
 
@@ -79,16 +77,9 @@ class ChatCompletions:
         options = {**(body.get("stream_options") or {}), "include_usage": True}
         return {**sent, "stream": True, "stream_options": options}
 
-    def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `Dialect.events`."""
-        choices = list(_choices(raw))
-        text = "".join(_text_of(delta) for _, _, delta in choices)
-        yield RawDelta(text, raw) if text else Passed(raw)
-        for _, choice, _ in choices:
-            if choice.get("finish_reason"):
-                yield Finished(str(choice["finish_reason"]))
-        if (usage := usage_in(raw)) is not None:
-            yield UsageReport(usage)
+    def reader(self, body: Json, form: UsageForm) -> "CompletionEvents":
+        """See `Dialect.reader`."""
+        return CompletionEvents(CompletionReader(count(body, "n", most=CHOICES_MAX) or 1, form))
 
     def transcript(self, body: Json) -> "Completion":
         """See `Dialect.transcript`."""
@@ -117,6 +108,29 @@ class ChatCompletions:
         return tail
 
 
+class CompletionEvents:
+    """See `AnswerReader`."""
+
+    def __init__(self, reader: CompletionReader) -> None:
+        self._reader = reader
+
+    def events(self, raw: Json) -> Iterator[ChatEvent]:
+        """See `AnswerReader.events`. Raises RequestRefused for what the provider refuses at once."""
+        return self._told(self._reader.read(raw))
+
+    def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
+        """See `AnswerReader.end`."""
+        return self._told(self._reader.end(is_done=is_done))
+
+    def _told(self, heard: Heard) -> Iterator[ChatEvent]:
+        if heard.chunk is not None:
+            yield RawDelta(heard.metered, heard.chunk) if heard.metered else Passed(heard.chunk)
+        if heard.finish is not None:
+            yield Finished(heard.finish)
+        if heard.usage is not None:
+            yield UsageReport(heard.usage)
+
+
 class Completion:
     """See `Transcript`. One choice or several, put together from chunks."""
 
@@ -130,15 +144,14 @@ class Completion:
     def take(self, raw: Json) -> Json | None:
         """See `Transcript.take`. How it ends, and what it used, is told when it is paid for."""
         self._head |= {name: value for name, value in raw.items() if name not in NOT_OF_THE_HEAD and value is not None}
-        if usage_in({"usage": raw.get("usage")}) is not None:
-            self._usage = raw["usage"]
+        self._usage = raw.get("usage") or self._usage
         shown = []
-        for index, choice, delta in _choices(raw):
-            known = self._choices.setdefault(index, GrowingChoice())
-            known.add(choice, delta)
+        for choice in raw["choices"]:
+            delta = choice["delta"]
+            self._choices.setdefault(choice["index"], GrowingChoice()).add(choice, delta)
             if any(value is not None for value in delta.values()):
                 beside = {name: value for name, value in choice.items() if name != "message"}
-                shown.append({**beside, "index": index, "delta": delta, "finish_reason": None})
+                shown.append({**beside, "finish_reason": None})
         return {**{n: v for n, v in raw.items() if n != "usage"}, "choices": shown} if shown else None
 
     def end(self, reason: str, counted: Usage | None) -> Json:
@@ -146,7 +159,7 @@ class Completion:
         ended = reason if reason in FINISHED else "length"
         grown = self._choices or {0: GrowingChoice()}
         choices = [_told(index, grown[index].whole, ended) for index in sorted(grown)]
-        usage = told_usage(USAGE, counted) if counted else self._usage
+        usage = openai_usage(counted) if counted else self._usage
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": usage}
 
 
@@ -185,44 +198,8 @@ def _part(part: Any, field: str) -> str | PromptImage:
     raise InvalidValue(field, "must be a text or an image_url: nothing else has a price in tokens here")
 
 
-def _choices(raw: Json) -> Iterator[tuple[int, Json, Json]]:
-    """Each choice of a chunk: its index, itself, its delta, which in an answer of one piece is the whole message.
-
-    Providers differ: what is absent, null or of another shape says nothing.
-    """
-    choices = raw.get("choices")
-    for choice in choices if isinstance(choices, list) else []:
-        if not isinstance(choice, Mapping):
-            continue
-        index, delta = choice.get("index"), choice.get("delta")
-        if not isinstance(delta, Mapping):
-            message = choice.get("message")
-            delta = _as_delta(message) if isinstance(message, Mapping) else {}
-        yield index if isinstance(index, int) and index >= 0 else 0, choice, delta
-
-
-def _as_delta(message: Json) -> Json:
-    calls = message.get("tool_calls")
-    if not isinstance(calls, list):
-        return message
-    return {
-        **message,
-        "tool_calls": [{"index": at, **call} for at, call in enumerate(calls) if isinstance(call, Mapping)],
-    }
-
-
 def _listed(value: Any) -> list[Json]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-
-
-def _text_of(delta: Json) -> str:
-    """What of a delta are tokens of the answer."""
-    parts = [delta.get(name) for name in TEXTS]
-    calls = _listed(delta.get("tool_calls"))
-    for function in [delta.get("function_call"), *(call.get("function") or call.get("custom") for call in calls)]:
-        if isinstance(function, Mapping):
-            parts += [function.get("name"), function.get("arguments"), function.get("input")]
-    return "".join(part for part in parts if isinstance(part, str))
 
 
 class GrowingChoice:
@@ -235,7 +212,9 @@ class GrowingChoice:
 
     def add(self, choice: Json, delta: Json) -> None:
         """Take in a chunk's choice; `delta` is what it adds to the message."""
-        self._message.add(delta)
+        if isinstance(whole := choice.get("message"), Mapping):
+            self._message = GrowingObject()
+        self._message.add(whole if isinstance(whole, Mapping) else delta)
         for name, value in choice.items():
             if name == "logprobs" and isinstance(value, Mapping):
                 self._logprobs = self._logprobs or GrowingObject()

@@ -16,6 +16,7 @@ from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent
 from shared.ai.prompt import ContextTooLong, Prompt
 from shared.ai.tokens import Usage, at_most_tokens, expected_tokens, prompt_at_most, prompt_expected
+from shared.ai.usage_report import UsageForm
 from shared.kernel.errors import InvalidValue, Rejected
 
 IMAGES_MAX = 100
@@ -112,6 +113,18 @@ class Transcript(Protocol):
         ...
 
 
+class AnswerReader(Protocol):
+    """Reads one answer, object by object."""
+
+    def events(self, raw: Json) -> Iterator[ChatEvent]:
+        """Yield what one object of the answer means. Raises UpstreamUnavailable for an answer that failed."""
+        ...
+
+    def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
+        """Yield what the end of the answer means. `is_done`: the upstream has said that this was all."""
+        ...
+
+
 class Dialect(Protocol):
     """One of OpenAI's endpoints."""
 
@@ -126,8 +139,8 @@ class Dialect(Protocol):
         """What the upstream is sent: the same, for its own model, within the cap; streamed, or to come in one piece."""
         ...
 
-    def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """What one object of the answer means."""
+    def reader(self, body: Json, form: UsageForm) -> AnswerReader:
+        """Return who reads the answer to this body; `form` says where its provider counts reasoning."""
         ...
 
     def transcript(self, body: Json) -> Transcript:

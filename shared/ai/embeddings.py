@@ -4,14 +4,14 @@ Shapes: https://platform.openai.com/docs/api-reference/embeddings.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from shared.ai.dialect import Demand
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, UsageReport
 from shared.ai.tokens import Usage
-from shared.ai.usage_report import read_usage
+from shared.ai.usage_report import UsageForm, read_usage
 from shared.kernel.errors import InvalidValue
 
 INPUTS_MAX = 2_048
@@ -34,12 +34,20 @@ class Embeddings:
         return {**body, "model": model.upstream_model}
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `Dialect.events`."""
+        """See `AnswerReader.events`."""
         yield Passed(raw)
         yield Finished("stop")
         told = raw.get("usage")
         if isinstance(told, Mapping) and (usage := read_usage({"completion_tokens": 0, **told})) is not None:
             yield UsageReport(Usage(input_tokens=usage.input_tokens, output_tokens=0))
+
+    def reader(self, body: Json, form: UsageForm) -> Self:
+        """See `Dialect.reader`: each event says all of itself."""
+        return self
+
+    def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
+        """See `AnswerReader.end`: the last event has said all."""
+        return iter(())
 
     def transcript(self, body: Json) -> "Embedded":
         """See `Dialect.transcript`."""

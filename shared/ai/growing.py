@@ -1,7 +1,7 @@
 """An object put together from pieces, each in time in proportion to itself, however much there is already.
 
-The merge is that of OpenAI's SDKs: texts are joined, lists are merged by `index` where their items have one, everything
-else is replaced.
+The merge is that of OpenAI's SDKs, but for texts that are said again in each piece: texts are joined, lists are merged
+by `index` where their items have one, everything else is replaced. Null and an empty text replace nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,14 @@ from typing import Any
 
 from shared.ai.passthrough import Json
 
-REPLACED = frozenset({"id", "type", "role", "index"})
+GROWING = frozenset(
+    {
+        *("content", "refusal", "reasoning_content", "reasoning", "thinking", "text", "summary"),
+        *("arguments", "input", "partial_json", "transcript"),
+    }
+)
+"""Texts that come in pieces."""
+REPLACED = frozenset({"id", "type", "role", "index", "name", "format", "status"})
 """Texts that are said again, not continued."""
 
 
@@ -30,6 +37,27 @@ class GrowingText:
         """All pieces as one text."""
         self._pieces = ["".join(self._pieces)]
         return self._pieces[0]
+
+
+class RepeatedText(GrowingText):
+    """A text of which nobody here knows whether it grows: pieces that are all the same are one text, said again."""
+
+    __slots__ = ("_is_repeated",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[str] = []
+        self._is_repeated = True
+
+    def add(self, piece: str) -> None:
+        """Join a piece to the end, or notice that it says the first again."""
+        self._is_repeated = self._is_repeated and piece == (self._pieces or [piece])[0]
+        self._pieces.append(piece)
+
+    @property
+    def whole(self) -> str:
+        """The text."""
+        return self._pieces[0] if self._is_repeated else "".join(self._pieces)
 
 
 class GrowingList:
@@ -72,13 +100,15 @@ class GrowingObject:
     def add(self, delta: Json) -> None:
         """Take in a piece."""
         for name, value in delta.items():
-            if isinstance(value, str) and name not in REPLACED:
+            if isinstance(value, str) and name in GROWING:
                 self._grown(name, GrowingText).add(value)
+            elif isinstance(value, str) and value and name not in REPLACED:
+                self._grown(name, RepeatedText).add(value)
             elif isinstance(value, Mapping):
                 self._grown(name, GrowingObject).add(value)
             elif isinstance(value, list):
                 self._grown(name, GrowingList).add(value)
-            elif value is not None or name not in self._members:
+            elif value not in (None, "") or name not in self._members:
                 self._members[name] = value
 
     def _grown(self, name: str, kind: type[Any]) -> Any:

@@ -13,6 +13,11 @@ Json: TypeAlias = Mapping[str, Any]
 class RawStream(Protocol):
     """An answer in the making: its events as JSON objects; of one that is not streamed, the whole as the only one."""
 
+    @property
+    def is_done(self) -> bool:
+        """True once the upstream has said that this was all, by its protocol's last event or by a whole answer."""
+        ...
+
     def __iter__(self) -> Iterator[Json]:
         """Itself."""
         ...

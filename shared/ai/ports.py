@@ -47,9 +47,19 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class RawDelta(TextDelta):
-    """The same, with what it came in, for who passes that on."""
+    """A piece of an answer with the object that it came in, which is passed on.
+
+    `text` is all that was generated with the piece, reasoning and tool calls too.
+    """
 
     raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenDelta:
+    """A piece of what a model generates that its caller does not get, such as reasoning; it is billed as output."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class Finished:
     reason: str
 
 
-ChatEvent: TypeAlias = TextDelta | UsageReport | Finished | Passed
+ChatEvent: TypeAlias = TextDelta | HiddenDelta | UsageReport | Finished | Passed
 
 
 class ChatStream(Protocol):
@@ -143,9 +153,13 @@ class UpstreamUnavailable(Unavailable):
     code = "upstream_unavailable"
 
     def __init__(
-        self, detail: str = "The model provider is unavailable; try again.", *, has_begun: bool = False
+        self,
+        detail: str = "The model provider is unavailable; try again.",
+        *,
+        has_begun: bool = False,
+        retry_after_ms: int | None = None,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(detail, **({} if retry_after_ms is None else {"retry_after_ms": retry_after_ms}))
         self.has_begun = has_begun
         """True if the provider had begun to answer, so that it may bill the call."""
 
@@ -157,6 +171,35 @@ class UpstreamTimedOut(UpstreamUnavailable):
         super().__init__(
             "The model took too long to answer; its provider may bill the call, so it is charged.", has_begun=True
         )
+
+
+class UpstreamBusy(UpstreamUnavailable):
+    """The model provider takes no more requests for now; it may say for how long."""
+
+    code = "upstream_busy"
+
+    def __init__(self, *, retry_after_ms: int | None = None, has_begun: bool = False) -> None:
+        super().__init__(
+            "The model provider is busy; try again later.", has_begun=has_begun, retry_after_ms=retry_after_ms
+        )
+
+
+class UpstreamOverloaded(UpstreamUnavailable):
+    """The model provider is out of service for a time that it names."""
+
+    code = "upstream_overloaded"
+
+    def __init__(self, *, retry_after_ms: int) -> None:
+        super().__init__("The model provider is overloaded; try again later.", retry_after_ms=retry_after_ms)
+
+
+class UpstreamMisconfigured(UpstreamUnavailable):
+    """The model provider refuses our key, our account or our model's name: an operator has to act."""
+
+    code = "upstream_misconfigured"
+
+    def __init__(self) -> None:
+        super().__init__("This model cannot be used at the moment; its operator has been told.")
 
 
 class UpstreamRejected(Rejected):

@@ -1,20 +1,17 @@
 """UpstreamProfiles of upstreams: how a provider behaves where OpenAI-compatible providers differ."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from shared.ai.end_user import END_USER_FIELDS
 from shared.ai.models import DEFAULT_UPSTREAM, Model
+from shared.ai.usage_report import UsageForm
 from shared.kernel.settings import UNKNOWN_UPSTREAM, UPSTREAM_PROFILES, Settings
-
-ABORT_ENDS_BILLING = frozenset({"openai", "azure"})
-"""UpstreamProfiles of providers that stop generating, and billing, when the connection is closed."""
-
 
 END_USER_KNOWN = frozenset({"openai", "laptop"})
 """Profiles of providers that know both fields for an end user; the newer one is refused by several others."""
-END_USER_UNKNOWN = frozenset({"mistral", "google"})
+END_USER_UNKNOWN = frozenset({"mistral", "google", "gemini"})
 """Profiles of providers that refuse a request that names an end user."""
 END_USER_BY_HOST = {
     "api.openai.com": "openai",
@@ -24,15 +21,24 @@ END_USER_BY_HOST = {
 """Profiles that decide about the end user alone where the settings name none, so that no request is refused for it."""
 
 
+LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
+"""OpenAI's names for the limit of an answer: the older one, and the newer one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamProfile:
     """Behaviour of one upstream.
 
     `abort_ends_billing`: closing the connection of a streamed call ends what the provider bills. If False, the
-    provider generates, and bills, to the end of the answer.
+    provider generates, and bills, to the end of the answer. `limit_field`: the one name of an answer's limit that the
+    provider keeps to; None if it keeps to the name that a request uses. `knows_stream_options`: the provider takes
+    `stream_options`; others report usage by themselves. `usage_form`: where the provider counts hidden reasoning.
     """
 
     abort_ends_billing: bool = False
+    limit_field: str | None = None
+    knows_stream_options: bool = True
+    usage_form: UsageForm = "auto"
 
 
 def _end_user_fields(profile: str) -> tuple[str, ...]:
@@ -47,10 +53,64 @@ def end_user_fields_of(profile: str, base_url: str) -> tuple[str, ...]:
     return _end_user_fields(END_USER_BY_HOST.get(host, profile) if profile == UNKNOWN_UPSTREAM else profile)
 
 
-UNKNOWN_PROFILE = UpstreamProfile()
+OLDER, NEWER = LIMIT_FIELDS
+UNKNOWN_PROFILE = UpstreamProfile(limit_field=OLDER)
+"""An upstream of which nothing is known. Every provider keeps to the older limit, or refuses it by name."""
 PROFILES: Mapping[str, UpstreamProfile] = {
-    name: UpstreamProfile(abort_ends_billing=name in ABORT_ENDS_BILLING) for name in UPSTREAM_PROFILES
+    "auto": UNKNOWN_PROFILE,
+    "azure": UpstreamProfile(abort_ends_billing=True),
+    "bedrock": UpstreamProfile(limit_field=OLDER),
+    "deepseek": UpstreamProfile(limit_field=OLDER),
+    "gemini": UpstreamProfile(limit_field=OLDER),
+    "google": UpstreamProfile(limit_field=OLDER),
+    "groq": UpstreamProfile(),
+    "laptop": UpstreamProfile(),
+    "minimax": UpstreamProfile(limit_field=OLDER),
+    "mistral": UpstreamProfile(limit_field=OLDER, knows_stream_options=False),
+    "moonshot": UpstreamProfile(limit_field=OLDER),
+    "nebius": UpstreamProfile(limit_field=OLDER),
+    "ollama": UpstreamProfile(limit_field=OLDER),
+    "openai": UpstreamProfile(abort_ends_billing=True),
+    "openrouter": UpstreamProfile(limit_field=OLDER),
+    "together": UpstreamProfile(limit_field=OLDER),
+    "vllm": UpstreamProfile(limit_field=OLDER),
+    "xai": UpstreamProfile(usage_form="beside"),
 }
+assert PROFILES.keys() == set(UPSTREAM_PROFILES), "every profile that a setting may name is described"
+PROFILE_BY_HOST: Mapping[str, str] = {
+    "api.openai.com": "openai",
+    "openai.azure.com": "azure",
+    "api.mistral.ai": "mistral",
+    "generativelanguage.googleapis.com": "gemini",
+    "aiplatform.googleapis.com": "gemini",
+    "api.deepseek.com": "deepseek",
+    "api.x.ai": "xai",
+    "openrouter.ai": "openrouter",
+    "api.together.xyz": "together",
+    "api.together.ai": "together",
+    "api.studio.nebius.ai": "nebius",
+    "api.studio.nebius.com": "nebius",
+    "api.tokenfactory.nebius.com": "nebius",
+    "api.groq.com": "groq",
+    "api.minimax.io": "minimax",
+    "api.minimaxi.com": "minimax",
+    "api.moonshot.ai": "moonshot",
+    "api.moonshot.cn": "moonshot",
+}
+"""Profiles of providers that an address gives away. A host stands for its own subdomains, too."""
+
+
+def profile_named(name: str, base_url: str) -> UpstreamProfile:
+    """Return the profile that a setting names.
+
+    `auto` takes how to ask, and how to read, from the address, but never that an abort ends the billing: that saves
+    an operator money only where the operator has said so.
+    """
+    if name != UNKNOWN_UPSTREAM:
+        return PROFILES[name]
+    host = urlsplit(base_url).hostname or ""
+    found = next((each for known, each in PROFILE_BY_HOST.items() if host == known or host.endswith(f".{known}")), name)
+    return replace(PROFILES[found], abort_ends_billing=False)
 
 
 class UpstreamProfiles:
@@ -73,5 +133,6 @@ class UpstreamProfiles:
 
 def upstream_profiles_of(settings: Settings) -> UpstreamProfiles:
     """Build the profiles that the settings name."""
-    others = {each.name: PROFILES[each.profile] for each in settings.ai_upstreams}
-    return UpstreamProfiles({DEFAULT_UPSTREAM: PROFILES[settings.ai_platform_profile], **others})
+    others = {each.name: profile_named(each.profile, each.base_url) for each in settings.ai_upstreams}
+    default = profile_named(settings.ai_platform_profile, settings.ai_platform_base_url)
+    return UpstreamProfiles({DEFAULT_UPSTREAM: default, **others})

@@ -5,7 +5,7 @@ shared by all users: what would name something kept there is refused, or one use
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from shared.ai.dialect import (
     Demand,
@@ -25,7 +25,7 @@ from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
 from shared.ai.tokens import Usage
-from shared.ai.usage_report import read_usage
+from shared.ai.usage_report import UsageForm, read_usage
 from shared.kernel.errors import InvalidValue
 
 LIMIT = "max_output_tokens"
@@ -79,12 +79,12 @@ class Responses:
         }
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `Dialect.events`. Raises UpstreamUnavailable for an answer that failed."""
+        """See `AnswerReader.events`. Raises UpstreamUnavailable for an answer that failed."""
         text = ""
         if raw.get("object") == "response":
             raw, text = {"type": ENDED_AS.get(str(raw.get("status")), "error"), "response": raw}, _text_of(raw)
         kind, delta = str(raw.get("type")), raw.get("delta")
-        if kind in FAILED:
+        if kind in FAILED or (raw.get("error") and "type" not in raw):
             raise UpstreamUnavailable(has_begun=True)
         if kind in LAST:
             response = raw.get("response")
@@ -96,6 +96,14 @@ class Responses:
             yield RawDelta(delta, raw)
         else:
             yield Passed(raw)
+
+    def reader(self, body: Json, form: UsageForm) -> Self:
+        """See `Dialect.reader`: each event says all of itself."""
+        return self
+
+    def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
+        """See `AnswerReader.end`: the last event has said all."""
+        return iter(())
 
     def transcript(self, body: Json) -> "Response":
         """See `Dialect.transcript`."""

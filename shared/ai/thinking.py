@@ -1,8 +1,8 @@
 """A model that may call tools: what it is asked, what it answers, and the port that it is asked through."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from shared.ai.models import DEFAULT_UPSTREAM
 from shared.ai.ports import UpstreamUnavailable
@@ -38,6 +38,8 @@ class Said:
     content: str
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
+    raw: Mapping[str, Any] | None = None
+    """What the model said, as its provider sent it and wants it back; None for any other message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class Thought:
     calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
     finish_reason: str = "stop"
+    raw: Mapping[str, Any] | None = field(default=None, compare=False)
+    """The message as the provider sent it, which wants it back unchanged."""
 
 
 class ThinkingModel(Protocol):

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from shared.ai.models import TOKENS_MAX
 from shared.ai.tokens import Usage
 
-UsageForm = Literal["auto", "inside", "beside"]
-"""Where hidden reasoning is counted: inside the output, beside it, or (`auto`) as the numbers tell."""
+UsageForm = Literal["auto", "beside"]
+"""Where hidden reasoning is counted: as the numbers tell, or beside the output where the numbers do not tell."""
 
 INPUT = (
     "prompt_tokens",
@@ -66,7 +66,8 @@ def usage_in(raw: Mapping[str, Any], form: UsageForm = "auto") -> Usage | None:
     for report in _reports(raw):
         if (usage := read_usage(report, form)) is not None:
             return usage
-    return _together(usage for choice in _listed(raw.get("choices")) if (usage := _of_choice(choice, form)) is not None)
+    own = [usage for choice in _listed(raw.get("choices")) if (usage := _of_choice(choice, form)) is not None]
+    return summed_usage(own) if own else None
 
 
 def read_usage(report: object, form: UsageForm = "auto") -> Usage | None:
@@ -106,6 +107,16 @@ def later_usage(before: Usage | None, now: Usage) -> Usage:
     )
 
 
+def summed_usage(usages: Iterable[Usage]) -> Usage:
+    """Return the usage of answers side by side: their outputs are summed, their input is the same."""
+    found = list(usages)
+    return replace(
+        max(found, key=lambda usage: usage.input_tokens),
+        output_tokens=sum(usage.output_tokens for usage in found),
+        reasoning_tokens=sum(usage.reasoning_tokens for usage in found),
+    )
+
+
 def _output(
     report: Mapping[str, Any], prompt: int, completion: int, total: int | None, reasoning: int, form: UsageForm
 ) -> tuple[int, int]:
@@ -116,15 +127,15 @@ def _output(
     """
     beyond = (prompt + completion if total is None else total) - prompt - completion
     is_apart = reasoning > completion or (total is None and _stands_apart(report, completion, reasoning, form))
-    least = completion + reasoning if is_apart and form != "inside" else completion
+    least = completion + reasoning if is_apart else completion
     if beyond <= 0:
         return least, 0
     inputs = _inputs_beside(report, prompt)
     for thought in (reasoning, 0):
         if _is_sum_of(inputs, beyond - thought):
-            return max(least, completion + (thought if form != "inside" else 0)), beyond - thought
+            return max(least, completion + thought), beyond - thought
     beside = min(beyond, sum(size for size, is_surely_beside in inputs if is_surely_beside))
-    return (completion if form == "inside" else max(least, completion + beyond - beside)), beside
+    return max(least, completion + beyond - beside), beside
 
 
 def _stands_apart(report: Mapping[str, Any], completion: int, reasoning: int, form: UsageForm) -> bool:
@@ -197,17 +208,6 @@ def _of_choice(choice: Mapping[str, Any], form: UsageForm) -> Usage | None:
             if (usage := read_usage(report, form)) is not None:
                 return usage
     return None
-
-
-def _together(found: Iterable[Usage]) -> Usage | None:
-    usages = list(found)
-    if not usages:
-        return None
-    return replace(
-        max(usages, key=lambda usage: usage.input_tokens),
-        output_tokens=sum(usage.output_tokens for usage in usages),
-        reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
-    )
 
 
 def _listed(value: object) -> list[Mapping[str, Any]]:

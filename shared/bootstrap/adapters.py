@@ -31,15 +31,15 @@ class Adapters(Protocol):
         """What is known of mail domains."""
         ...
 
-    def chat_model(self) -> "ChatModel":
+    def chat_model(self, alerts: Alerts) -> "ChatModel":
         """The models' upstream."""
         ...
 
-    def passthroughs(self) -> "Passthroughs":
+    def passthroughs(self, alerts: Alerts) -> "Passthroughs":
         """The same upstreams, with their own shapes."""
         ...
 
-    def thinking_model(self) -> "ThinkingModel":
+    def thinking_model(self, alerts: Alerts) -> "ThinkingModel":
         """The upstream of agents."""
         ...
 
@@ -47,7 +47,7 @@ class Adapters(Protocol):
         """The public web."""
         ...
 
-    def image_model(self) -> "ImageModel":
+    def image_model(self, alerts: Alerts) -> "ImageModel":
         """The upstream that paints."""
         ...
 

@@ -1,7 +1,7 @@
 """The adapters of Firebase and Google Cloud, and of the providers we call."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from shared.bootstrap.ports import LatePublisher
 from shared.kernel.clock import Clock
@@ -16,15 +16,8 @@ if TYPE_CHECKING:
     from shared.ai.thinking import ThinkingModel
     from shared.ai.web import Web
     from shared.payments.ports import PaymentProvider, ProviderName
+    from shared.platform.openai.upstream import OpenAIUpstream
     from shared.users.ports import DomainLists, Identity
-
-
-class UpstreamParts(TypedDict):
-    """What the adapter of an upstream is built from."""
-
-    base_url: str
-    api_key: str
-    end_user_fields: tuple[str, ...]
 
 
 class Cloud:
@@ -33,6 +26,7 @@ class Cloud:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+        self._upstreams: dict[str, OpenAIUpstream] = {}
 
     def documents(self) -> Documents:
         from shared.platform.firestore.documents import connect
@@ -49,11 +43,11 @@ class Cloud:
 
         return PackagedDomainLists()
 
-    def chat_model(self) -> "ChatModel":
+    def chat_model(self, alerts: Alerts) -> "ChatModel":
         from shared.ai.upstreams import Upstreams
         from shared.platform.openai.chat import OpenAIChatModel
 
-        return Upstreams({name: OpenAIChatModel(**where) for name, where in self._upstreams().items()})
+        return Upstreams({name: OpenAIChatModel(each) for name, each in self._all(alerts).items()})
 
     def model_listing(self) -> "ModelListing":
         from shared.ai.models import DEFAULT_UPSTREAM
@@ -64,42 +58,51 @@ class Cloud:
         others = {each.name: (each.base_url, each.api_key) for each in settings.ai_upstreams}
         return OpenAIListings({DEFAULT_UPSTREAM: default, **others})
 
-    def passthroughs(self) -> "Passthroughs":
+    def passthroughs(self, alerts: Alerts) -> "Passthroughs":
         from shared.ai.passthrough import Passthroughs
         from shared.platform.openai.passthrough import OpenAIPassthrough
 
-        return Passthroughs({name: OpenAIPassthrough(**where) for name, where in self._upstreams().items()})
+        return Passthroughs({name: OpenAIPassthrough(each) for name, each in self._all(alerts).items()})
 
-    def thinking_model(self) -> "ThinkingModel":
+    def thinking_model(self, alerts: Alerts) -> "ThinkingModel":
         from shared.ai.thinking import Thinkers
         from shared.platform.openai.thinking import OpenAIThinkingModel
 
-        return Thinkers({name: OpenAIThinkingModel(**where) for name, where in self._upstreams().items()})
+        return Thinkers({name: OpenAIThinkingModel(each) for name, each in self._all(alerts).items()})
 
     def web(self) -> "Web":
         from shared.platform.web.fetching import PublicWeb
 
         return PublicWeb()
 
-    def image_model(self) -> "ImageModel":
+    def image_model(self, alerts: Alerts) -> "ImageModel":
         from shared.ai.models import DEFAULT_UPSTREAM
         from shared.platform.openai.images import OpenAIImageModel
 
-        return OpenAIImageModel(**self._upstreams()[DEFAULT_UPSTREAM])
+        return OpenAIImageModel(self._all(alerts)[DEFAULT_UPSTREAM])
 
-    def _upstreams(self) -> "Mapping[str, UpstreamParts]":
-        """Each upstream's address, key, and the fields by which it is told the end user, by its name."""
-        from shared.ai.models import DEFAULT_UPSTREAM
-        from shared.ai.profiles import end_user_fields_of
+    def _all(self, alerts: Alerts) -> "Mapping[str, OpenAIUpstream]":
+        """Return the upstreams by their names. Chat, routes, agents and pictures share what is learned of each."""
+        if not self._upstreams:
+            from shared.ai.models import DEFAULT_UPSTREAM
+            from shared.ai.profiles import end_user_fields_of, profile_named
+            from shared.platform.openai.upstream import OpenAIUpstream
 
-        settings = self._settings
-        default = (DEFAULT_UPSTREAM, settings.ai_platform_base_url, settings.ai_platform_api_key)
-        named = [(*default, settings.ai_platform_profile)]
-        named += [(each.name, each.base_url, each.api_key, each.profile) for each in settings.ai_upstreams]
-        return {
-            name: {"base_url": url, "api_key": key, "end_user_fields": end_user_fields_of(profile, url)}
-            for name, url, key, profile in named
-        }
+            settings = self._settings
+            default = (DEFAULT_UPSTREAM, settings.ai_platform_base_url, settings.ai_platform_api_key)
+            named = [(*default, settings.ai_platform_profile)]
+            named += [(each.name, each.base_url, each.api_key, each.profile) for each in settings.ai_upstreams]
+            self._upstreams = {
+                name: OpenAIUpstream(
+                    base_url=url,
+                    api_key=key,
+                    end_user_fields=end_user_fields_of(profile, url),
+                    profile=profile_named(profile, url),
+                    alerts=alerts,
+                )
+                for name, url, key, profile in named
+            }
+        return self._upstreams
 
     def objects(self) -> Objects:
         from shared.platform.storage.objects import CloudObjects

@@ -40,7 +40,7 @@ class Memory:
 
         return PackagedDomainLists()
 
-    def chat_model(self) -> "ChatModel":
+    def chat_model(self, alerts: Alerts) -> "ChatModel":
         from shared.platform.memory.chat_model import ScriptedChatModel
 
         return ScriptedChatModel()
@@ -50,14 +50,14 @@ class Memory:
 
         return MemoryListing()
 
-    def passthroughs(self) -> "Passthroughs":
+    def passthroughs(self, alerts: Alerts) -> "Passthroughs":
         from shared.ai.models import DEFAULT_UPSTREAM
         from shared.ai.passthrough import Passthroughs
         from shared.platform.memory.passthrough import ScriptedPassthrough
 
         return Passthroughs({DEFAULT_UPSTREAM: ScriptedPassthrough()})
 
-    def thinking_model(self) -> "ThinkingModel":
+    def thinking_model(self, alerts: Alerts) -> "ThinkingModel":
         from shared.platform.memory.thinking import ScriptedThinkingModel
 
         return ScriptedThinkingModel()
@@ -67,7 +67,7 @@ class Memory:
 
         return MemoryWeb()
 
-    def image_model(self) -> "ImageModel":
+    def image_model(self, alerts: Alerts) -> "ImageModel":
         from shared.platform.memory.image_model import ScriptedImageModel
 
         return ScriptedImageModel()

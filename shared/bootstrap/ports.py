@@ -57,17 +57,17 @@ class Ports:
     @part
     def chat_model(self) -> "ChatModel":
         """The models' upstream."""
-        return self._adapters.chat_model()
+        return self._adapters.chat_model(self.alerts)
 
     @part
     def passthroughs(self) -> "Passthroughs":
         """The same upstreams, with their own shapes."""
-        return self._adapters.passthroughs()
+        return self._adapters.passthroughs(self.alerts)
 
     @part
     def thinking_model(self) -> "ThinkingModel":
         """The upstream of agents."""
-        return self._adapters.thinking_model()
+        return self._adapters.thinking_model(self.alerts)
 
     @part
     def web(self) -> "Web":
@@ -77,7 +77,7 @@ class Ports:
     @part
     def image_model(self) -> "ImageModel":
         """The upstream that paints."""
-        return self._adapters.image_model()
+        return self._adapters.image_model(self.alerts)
 
     @part
     def model_listing(self) -> "ModelListing":

@@ -21,6 +21,7 @@ UPSTREAM_PROFILES = (
     "azure",
     "bedrock",
     "deepseek",
+    "gemini",
     "google",
     "groq",
     "laptop",

@@ -305,7 +305,12 @@ class AgentSlice:
             log("agent_task_left_to_its_lease", "WARNING", task_id=task.id, code=failure.code)
 
 
-UNSAID = frozenset({"upstream_unavailable", "upstream_rejected"})
+UNSAID = frozenset(
+    {
+        *("upstream_unavailable", "upstream_busy", "upstream_overloaded", "upstream_misconfigured"),
+        *("upstream_rejected", "request_refused"),
+    }
+)
 """What a model fails with that has said nothing: no step was or will be recorded, so nothing needs to be held."""
 
 

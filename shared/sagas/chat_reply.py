@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from shared.ai.ports import ChatEvent, Finished, TextDelta, UsageReport
+from shared.ai.ports import ChatEvent, Finished, HiddenDelta, TextDelta, UsageReport
 from shared.ai.tokens import RunningCount, Usage
 from shared.ai.usage_report import later_usage
 from shared.kernel.clock import Millis
@@ -29,6 +29,7 @@ class Reply:
     def __init__(self, plan: Metered) -> None:
         self._plan = plan
         self._pieces: list[str] = []
+        self._hidden_pieces = 0
         self._count = RunningCount()
         self._pending = 0
         self._reported: Usage | None = None
@@ -60,14 +61,19 @@ class Reply:
         return not self._pieces
 
     @property
+    def _arrived(self) -> int:
+        """How many pieces have arrived, delivered or not."""
+        return len(self._pieces) + self._hidden_pieces
+
+    @property
     def is_estimated(self) -> bool:
         """True if the upstream did not report its usage at the end."""
         return self._is_stale
 
     @property
     def is_ended(self) -> bool:
-        """True if the upstream said that the answer is complete."""
-        return self.finish_reason is not None or not self._is_stale
+        """True if the upstream said that the answer is complete. A report of usage alone does not say so."""
+        return self.finish_reason is not None
 
     @property
     def usage(self) -> Usage:
@@ -79,7 +85,7 @@ class Reply:
             return self._cautious_usage()
         if self._reported is not None and not self._is_stale:
             return self._reported
-        return self._counted_usage(self.counted, len(self._pieces))
+        return self._counted_usage(self.counted, self._arrived)
 
     @property
     def cost(self) -> Micro:
@@ -97,7 +103,7 @@ class Reply:
 
     def overhear(self, event: ChatEvent) -> None:
         """Count an event that came and is not delivered: it was generated."""
-        if isinstance(event, TextDelta):
+        if isinstance(event, TextDelta | HiddenDelta):
             self.counted, self._is_stale = self._count.add(event.text), True
         elif isinstance(event, UsageReport):
             self._reported, self._is_stale = later_usage(self._reported, event.usage), False
@@ -107,12 +113,12 @@ class Reply:
     def cost_with(self, text: str) -> Micro:
         """Return the cost once `text` is delivered. Call `deliver` next, or nothing."""
         self._pending = self._count.add(text)
-        return self._price(self._counted_usage(self._pending, len(self._pieces) + 1))
+        return self._price(self._counted_usage(self._pending, self._arrived + 1))
 
     @property
     def is_overrun(self) -> bool:
         """True if the answer, with the text counted last, is far longer than the request allowed."""
-        tokens = _cautious(self._pending, len(self._pieces) + 1)
+        tokens = _cautious(self._pending, self._arrived + 1)
         return tokens > OVERRUN_FACTOR * self._plan.prompt.output_at_most + OVERRUN_TOKENS
 
     def deliver(self, text: str) -> None:
@@ -123,6 +129,12 @@ class Reply:
         self._is_stale = True
         self.size_bytes += len(text.encode())
 
+    def pass_over(self) -> None:
+        """Take in what was generated and counted last, and is not delivered."""
+        self.is_touched = self._is_stale = True
+        self._hidden_pieces += 1
+        self.counted = self._pending
+
     def note(self, event: ChatEvent) -> None:
         """Take in what else the upstream says."""
         self.is_touched = True
@@ -132,8 +144,8 @@ class Reply:
             case Finished(reason):
                 self.finish_reason = reason if reason in FINISH_REASONS else "stop"
                 self.is_finished = True
-            case TextDelta():
-                raise AssertionError("text is delivered, not noted")
+            case TextDelta() | HiddenDelta():
+                raise AssertionError("text is counted, not noted")
 
     def name_the_end(self, *, is_short_of_credits: bool) -> None:
         """An answer cut at what the balance pays for ended for want of credits, not for its length."""

@@ -15,6 +15,7 @@ from shared.ai.ports import (
     WHOLE_SECONDS_MAX,
     ChatEvent,
     ChatStream,
+    HiddenDelta,
     TextDelta,
     UpstreamRejected,
     UpstreamUnavailable,
@@ -248,17 +249,13 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             if isinstance(event, Silence):
                 run.hold.accrue(reply.cost)
                 yield self._silent()
-            elif not isinstance(event, TextDelta):
-                reply.note(event)
-                for passed in self._passed(run, event):
-                    reply.is_begun = True
-                    yield passed
+            elif not isinstance(event, TextDelta | HiddenDelta):
+                yield from self._noted(run, reply, event)
             elif cut := cut_by(text := clean(event.text), run.hold, reply):
                 reply.finish_reason = cut
                 return False
             else:
-                reply.deliver(text)
-                yield from self._delivered(run, event, text)
+                yield from self._taken(run, reply, event, text)
         if event.error is not None:
             raise event.error
         if not reply.is_ended:
@@ -266,6 +263,21 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         self._health.answered(run.plan.model.id)
         reply.name_the_end(is_short_of_credits=run.output_cap < run.plan.prompt.output_at_most)
         return True
+
+    def _noted(self, run: Run[PlanT], reply: Reply, event: ChatEvent) -> Iterator[EventT]:
+        """Take in what is no text, and yield what the client gets of it."""
+        reply.note(event)
+        for passed in self._passed(run, event):
+            reply.is_begun = True
+            yield passed
+
+    def _taken(self, run: Run[PlanT], reply: Reply, event: TextDelta | HiddenDelta, text: str) -> Iterator[EventT]:
+        """Take in a text that is paid for, and yield what the client gets of it."""
+        if isinstance(event, HiddenDelta):
+            reply.pass_over()
+            return
+        reply.deliver(text)
+        yield from self._delivered(run, event, text)
 
     def _reason_to_end(self, run: Run[PlanT], deadline: float) -> str | None:
         """Return why a call is ended that its upstream has not ended, or None.

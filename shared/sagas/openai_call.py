@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from shared.ai.answers import AnswerNotKept, Answers, StoredAnswer
-from shared.ai.dialect import Demand, Dialect, Transcript
+from shared.ai.dialect import AnswerReader, Demand, Dialect, Transcript
 from shared.ai.end_user import replaced
 from shared.ai.expectation import Expectation
 from shared.ai.health import Health
@@ -170,7 +170,9 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
     def _asked(self, plan: CallPlan, output_cap: int, *, is_whole: bool) -> ChatStream:
         dialect, end_user = plan.request.dialect, plan.request.end_user
         body = dialect.sent(replaced(plan.request.body, end_user), plan.model, output_cap, is_whole=is_whole)
-        return _Understood(self._passthroughs.of(plan.model).ask(dialect.path, body, end_user), dialect)
+        stream = self._passthroughs.of(plan.model).ask(dialect.path, body, end_user)
+        form = self._profiles.of(plan.model.upstream).usage_form
+        return _Understood(stream, dialect.reader(plan.request.body, form))
 
     def _delivered(self, run: Run[CallPlan], event: TextDelta, text: str) -> Iterable[CallEvent]:
         assert isinstance(event, RawDelta), "every piece of text comes with what it came in"
@@ -233,10 +235,11 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
 class _Understood:
     """The upstream's objects, as what they mean."""
 
-    def __init__(self, stream: RawStream, dialect: Dialect) -> None:
+    def __init__(self, stream: RawStream, reader: AnswerReader) -> None:
         self._stream = stream
-        self._dialect = dialect
+        self._reader = reader
         self._ahead: deque[ChatEvent] = deque()
+        self._is_over = False
 
     def __iter__(self) -> Iterator[ChatEvent]:
         """See `ChatStream`."""
@@ -245,7 +248,14 @@ class _Understood:
     def __next__(self) -> ChatEvent:
         """See `ChatStream`."""
         while not self._ahead:
-            self._ahead.extend(self._dialect.events(next(self._stream)))
+            raw = next(self._stream, None)
+            if raw is not None:
+                self._ahead.extend(self._reader.events(raw))
+            elif self._is_over:
+                raise StopIteration
+            else:
+                self._is_over = True
+                self._ahead.extend(self._reader.end(is_done=self._stream.is_done))
         return self._ahead.popleft()
 
     def close(self) -> None:

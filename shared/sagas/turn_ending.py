@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from shared.ai.conversations import CONTENT_BYTES_MAX
-from shared.ai.ports import ChatEvent, TextDelta, UpstreamTimedOut, UpstreamUnavailable
+from shared.ai.ports import ChatEvent, HiddenDelta, TextDelta, UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.profiles import UpstreamProfiles
 from shared.ai.turns import Settled
 from shared.kernel.clock import SECOND
@@ -274,6 +274,10 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
                 return reply.is_finished
             if isinstance(event, Silence):
                 run.hold.accrue(reply.cost)
+            elif isinstance(event, HiddenDelta):
+                if cut_by(clean(event.text), run.hold, reply):
+                    return False
+                reply.pass_over()
             elif not isinstance(event, TextDelta):
                 reply.note(event)
                 _exhaust(self._passed(run, event))

@@ -11,6 +11,7 @@ from shared.ai.profiles import end_user_fields_of
 from shared.ai.thinking import Said, ThinkRequest
 from shared.bootstrap.cloud import Cloud
 from shared.kernel.settings import parse_settings
+from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.openai.chat import OpenAIChatModel
 from shared.platform.openai.images import OpenAIImageModel
@@ -24,7 +25,7 @@ NAMED = ("user", "safety_identifier")
 
 
 def parts_of(upstream: Any, profile: str) -> Any:
-    """What the adapters of the default upstream are built from, under these settings."""
+    """The default upstream, under these settings."""
     env = {
         "GCLOUD_PROJECT": "demo-test",
         "LEDGER_SIGNING_KEY": signing_key("k1", 1),
@@ -32,7 +33,7 @@ def parts_of(upstream: Any, profile: str) -> Any:
         "AI_PLATFORM_API_KEY": "sk-test",
         "AI_PLATFORM_PROFILE": profile,
     }
-    return Cloud(parse_settings(env), ManualClock())._upstreams()["default"]
+    return Cloud(parse_settings(env), ManualClock())._all(MemoryAlerts())["default"]
 
 
 def named(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,18 +41,18 @@ def named(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chat(parts: Any) -> None:
-    with closing(OpenAIChatModel(**parts)) as model:
+    with closing(OpenAIChatModel(parts)) as model:
         list(model.stream(ChatRequest(model="m", messages=SAID, max_output_tokens=9, end_user="user_1")))
 
 
 def think(parts: Any) -> None:
     asked = (Said(role="user", content="Hello"),)
-    with closing(OpenAIThinkingModel(**parts)) as model:
+    with closing(OpenAIThinkingModel(parts)) as model:
         model.think(ThinkRequest(model="m", messages=asked, tools=(), max_output_tokens=9, end_user="user_1"))
 
 
 def door(parts: Any, path: str = "/chat/completions", body: Mapping[str, Any] = ASKED) -> None:
-    with closing(OpenAIPassthrough(**parts)) as passthrough:
+    with closing(OpenAIPassthrough(parts)) as passthrough:
         list(passthrough.ask(path, body, "user_1"))
 
 
@@ -60,7 +61,7 @@ def embed(parts: Any) -> None:
 
 
 def paint(parts: Any) -> None:
-    with closing(OpenAIImageModel(**parts)) as model:
+    with closing(OpenAIImageModel(parts)) as model:
         model.generate(ImageRequest(model="m", prompt="A fox", size="96x64", end_user="user_1"))
 
 

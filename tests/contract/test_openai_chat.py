@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,14 +16,17 @@ from shared.ai.ports import (
     Finished,
     PromptMessage,
     TextDelta,
+    UpstreamMisconfigured,
     UpstreamRejected,
     UpstreamTimedOut,
     UpstreamUnavailable,
     UsageReport,
 )
+from shared.ai.profiles import LIMIT_FIELDS, PROFILES
 from shared.ai.tokens import Usage
-from shared.platform.openai import chat
+from shared.platform.openai import upstream as transport
 from shared.platform.openai.chat import OpenAIChatModel
+from shared.platform.openai.upstream import OpenAIUpstream
 from shared.sagas.chat_turn import Delta
 from tests.support.chat import ANN, CREDIT, World, answer_of, text_of
 from tests.support.processes import wait_for
@@ -34,7 +38,7 @@ ASK = ChatRequest(
 
 @pytest.fixture
 def model(upstream):
-    model = OpenAIChatModel(base_url=f"{upstream.url}/v1", api_key="sk-test")
+    model = OpenAIChatModel(OpenAIUpstream(base_url=f"{upstream.url}/v1", api_key="sk-test"))
     yield model
     model.close()
 
@@ -81,13 +85,24 @@ def test_what_is_asked_reaches_the_upstream(upstream, model):
     }
 
 
-def test_models_that_reason_are_limited_by_the_newer_name(upstream, model):
-    request = ChatRequest(model="o9", messages=ASK.messages, max_output_tokens=50, is_reasoning=True)
+@pytest.mark.parametrize(
+    ("profile", "is_reasoning", "name"),
+    [
+        ("openai", True, "max_completion_tokens"),
+        ("openai", False, "max_tokens"),
+        ("deepseek", True, "max_tokens"),
+        ("auto", True, "max_tokens"),
+    ],
+)
+def test_limit_goes_by_the_name_that_the_profile_says(upstream, profile, is_reasoning, name):
+    request = ChatRequest(model="o9", messages=ASK.messages, max_output_tokens=50, is_reasoning=is_reasoning)
+    asked = OpenAIUpstream(base_url=f"{upstream.url}/v1", api_key="sk-test", profile=PROFILES[profile])
 
-    list(model.stream(request))
+    with closing(OpenAIChatModel(asked)) as model:
+        list(model.stream(request))
 
     body = upstream.requests[0]["body"]
-    assert (body["max_completion_tokens"], "max_tokens" in body) == (50, False)
+    assert {each: body[each] for each in LIMIT_FIELDS if each in body} == {name: 50}
 
 
 def test_an_answer_of_one_piece_says_the_same(upstream, model):
@@ -121,7 +136,7 @@ def test_an_answer_of_one_piece_fails_typed_and_is_never_asked_for_twice(upstrea
 
 
 def test_an_answer_of_one_piece_has_its_limit_in_time(upstream, model, monkeypatch):
-    monkeypatch.setattr(chat, "WHOLE_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(transport, "WHOLE_SECONDS_MAX", 0.2)
     upstream.script(delay_ms=60_000)
 
     with pytest.raises(UpstreamTimedOut):
@@ -145,8 +160,8 @@ def test_a_reported_zero_is_a_report(upstream, model):
     ("status", "error"),
     [
         (400, UpstreamRejected),
-        (401, UpstreamRejected),
-        (404, UpstreamRejected),
+        (401, UpstreamMisconfigured),
+        (404, UpstreamMisconfigured),
         (408, UpstreamUnavailable),
         (429, UpstreamUnavailable),
         (500, UpstreamUnavailable),
@@ -177,7 +192,7 @@ def test_a_stream_that_breaks_is_unavailable_after_what_it_said(upstream, model,
 def test_nobody_there_has_not_begun_to_answer_and_is_unavailable():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        nobody = OpenAIChatModel(base_url=f"http://127.0.0.1:{free.getsockname()[1]}/v1", api_key="")
+        nobody = OpenAIChatModel(OpenAIUpstream(base_url=f"http://127.0.0.1:{free.getsockname()[1]}/v1", api_key=""))
 
         with pytest.raises(UpstreamUnavailable) as failure:
             list(nobody.stream(ASK))
@@ -283,7 +298,8 @@ class Provider:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.model = OpenAIChatModel(base_url=f"http://127.0.0.1:{self._server.server_port}/v1", api_key="sk-test")
+        address = f"http://127.0.0.1:{self._server.server_port}/v1"
+        self.model = OpenAIChatModel(OpenAIUpstream(base_url=address, api_key="sk-test"))
 
     def __enter__(self):
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -351,10 +367,11 @@ def test_nonsense_and_a_failure_told_in_the_stream_are_unavailable(line):
     assert [type(error) for error in errors] == [UpstreamUnavailable]
 
 
-def test_the_sdk_is_imported_by_the_first_call_only():
+def test_http_client_is_imported_by_the_first_call_only():
     code = (
         "import sys; from shared.platform.openai.chat import OpenAIChatModel as M;"
-        "M(base_url='http://x/v1', api_key='k').stream(None);"
+        "from shared.platform.openai.upstream import OpenAIUpstream as U;"
+        "M(U(base_url='http://x/v1', api_key='k')).stream(None);"
         "print([name for name in ('openai', 'httpx2', 'pydantic') if name in sys.modules])"
     )
 

@@ -12,9 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture
-from shared.ai.ports import ImageRequest, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
+from shared.ai.ports import ImageRequest, UpstreamMisconfigured, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.platform.memory.image_model import ScriptedImageModel, png
 from shared.platform.openai.images import OpenAIImageModel
+from shared.platform.openai.upstream import OpenAIUpstream
 
 ASK = ImageRequest(model="gpt-image-1", prompt="A fox in the snow", size="96x64")
 SMALL = base64.b64encode(png(8, 8)).decode()
@@ -26,7 +27,7 @@ def painter_at():
     made = []
 
     def make(url, **options):
-        made.append(OpenAIImageModel(base_url=url, api_key="sk-test", **options))
+        made.append(OpenAIImageModel(OpenAIUpstream(base_url=url, api_key="sk-test"), **options))
         return made[-1]
 
     yield make
@@ -120,7 +121,7 @@ def test_models_that_answer_with_addresses_are_asked_for_the_picture(upstream, m
     [
         (302, UpstreamUnavailable),
         (400, UpstreamRejected),
-        (403, UpstreamRejected),
+        (403, UpstreamMisconfigured),
         (408, UpstreamUnavailable),
         (429, UpstreamUnavailable),
         (500, UpstreamUnavailable),
@@ -256,10 +257,11 @@ def test_nobody_there_is_unavailable(painter_at):
             painter_at(f"http://127.0.0.1:{free.getsockname()[1]}/v1").generate(ASK)
 
 
-def test_the_sdk_is_imported_by_the_first_call_only():
+def test_http_client_is_imported_by_the_first_call_only():
     code = (
         "import sys; from shared.platform.openai.images import OpenAIImageModel as M;"
-        "M(base_url='http://x/v1', api_key='k');"
+        "from shared.platform.openai.upstream import OpenAIUpstream as U;"
+        "M(U(base_url='http://x/v1', api_key='k'));"
         "print([name for name in ('openai', 'httpx2', 'pydantic') if name in sys.modules])"
     )
 

@@ -7,10 +7,21 @@ import pytest
 
 from shared.ai.completions import ChatCompletions
 from shared.ai.passthrough import RequestRefused
-from shared.ai.ports import Passed, RawDelta, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
+from shared.ai.ports import (
+    ChatEvent,
+    Passed,
+    RawDelta,
+    UpstreamBusy,
+    UpstreamMisconfigured,
+    UpstreamRejected,
+    UpstreamTimedOut,
+    UpstreamUnavailable,
+)
 from shared.ai.responses import Responses
-from shared.platform.openai import passthrough
-from shared.platform.openai.passthrough import OpenAIPassthrough, event_data
+from shared.platform.openai import upstream as transport
+from shared.platform.openai.event_stream import events
+from shared.platform.openai.passthrough import OpenAIPassthrough
+from shared.platform.openai.upstream import OpenAIUpstream
 from tests.support.processes import wait_for
 
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say two words"}]}
@@ -20,7 +31,7 @@ CHAT = "/chat/completions"
 
 @pytest.fixture
 def model(upstream):
-    model = OpenAIPassthrough(base_url=f"{upstream.url}/v1", api_key="sk-test")
+    model = OpenAIPassthrough(OpenAIUpstream(base_url=f"{upstream.url}/v1", api_key="sk-test"))
     yield model
     model.close()
 
@@ -64,13 +75,14 @@ def test_responses_and_embeddings_come_through(model):
     ("status", "error"),
     [
         (400, RequestRefused),
-        (401, UpstreamRejected),
-        (403, UpstreamRejected),
-        (404, UpstreamRejected),
+        (401, UpstreamMisconfigured),
+        (403, UpstreamMisconfigured),
+        (404, UpstreamMisconfigured),
+        (405, UpstreamRejected),
         (408, UpstreamUnavailable),
         (413, RequestRefused),
         (422, RequestRefused),
-        (429, UpstreamUnavailable),
+        (429, UpstreamBusy),
         (500, UpstreamUnavailable),
         (503, UpstreamUnavailable),
     ],
@@ -95,10 +107,10 @@ def test_refusals_are_told_apart(upstream, model, status, error):
 @pytest.mark.parametrize("how", [{}, {"as": "event"}])
 def test_a_stream_that_breaks_is_unavailable_behind_what_came(upstream, model, how):
     upstream.script(fail_after=2, **how)
-    got = []
+    reader, got = ChatCompletions().reader(STREAMED, "auto"), list[ChatEvent]()
 
     with pytest.raises(UpstreamUnavailable):
-        got.extend(model.ask(CHAT, STREAMED))
+        got.extend(event for raw in model.ask(CHAT, STREAMED) for event in reader.events(raw))
 
     assert len(got) == 3
 
@@ -108,8 +120,9 @@ def test_an_upstream_that_is_not_there_is_unavailable():
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         port = nobody.getsockname()[1]
 
+        nobody_there = OpenAIUpstream(base_url=f"http://127.0.0.1:{port}/v1", api_key="")
         with pytest.raises(UpstreamUnavailable):
-            list(OpenAIPassthrough(base_url=f"http://127.0.0.1:{port}/v1", api_key="").ask(CHAT, QUESTION))
+            list(OpenAIPassthrough(nobody_there).ask(CHAT, QUESTION))
 
 
 def test_closing_from_another_thread_ends_a_read_that_waits(upstream, model):
@@ -160,7 +173,12 @@ def test_events_are_read_however_their_bytes_were_cut():
     for size in (1, 2, 3, 5, 7, len(whole)):
         parts = [whole[at : at + size] for at in range(0, len(whole), size)]
 
-        assert list(event_data(parts)) == ['{"a": "ü\u2028"}'.encode(), b"1\n2", b"[DONE]"]
+        assert [(event.name, event.data, event.is_cut) for event in events(parts)] == [
+            ("", '{"a": "ü\u2028"}'.encode(), False),
+            ("x", b"1\n2", False),
+            ("", b"[DONE]", False),
+            ("", b"never ended", True),
+        ]
 
 
 def test_the_stand_in_answers_in_the_shape_that_is_asked(model):
@@ -188,7 +206,7 @@ def test_a_whole_response_means_what_a_streamed_one_does(model):
     def told(*, stream):
         transcript, text, ends = dialect.transcript(body), "", []
         for raw in model.ask("/responses", {**body, "stream": stream}):
-            for event in dialect.events(raw):
+            for event in dialect.reader(body, "auto").events(raw):
                 if isinstance(event, RawDelta | Passed):
                     transcript.take(event.raw)
                     text += getattr(event, "text", "")
@@ -204,7 +222,7 @@ def test_a_whole_response_means_what_a_streamed_one_does(model):
 
 
 def test_an_answer_of_one_piece_has_its_limit_in_time(upstream, model, monkeypatch):
-    monkeypatch.setattr(passthrough, "WHOLE_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(transport, "WHOLE_SECONDS_MAX", 0.2)
     upstream.script(delay_ms=60_000)
 
     with pytest.raises(UpstreamTimedOut):
@@ -212,9 +230,9 @@ def test_an_answer_of_one_piece_has_its_limit_in_time(upstream, model, monkeypat
 
 
 def test_a_dialect_understands_what_the_stand_in_says(upstream, model):
-    dialect = ChatCompletions()
-    events = [event for raw in model.ask(CHAT, STREAMED) for event in dialect.events(raw)]
+    reader = ChatCompletions().reader(STREAMED, "auto")
+    heard = [event for raw in model.ask(CHAT, STREAMED) for event in reader.events(raw)]
 
     assert upstream.requests[0]["usage"]["prompt_tokens"] in {
-        getattr(getattr(e, "usage", None), "input_tokens", 0) for e in events
+        getattr(getattr(e, "usage", None), "input_tokens", 0) for e in heard
     }

@@ -2,10 +2,11 @@
 
 import pytest
 
-from shared.ai.ports import UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
+from shared.ai.ports import UpstreamMisconfigured, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.thinking import Said, Thinkers, ThinkRequest, Thought, ToolCall, ToolSpec
 from shared.ai.tokens import Usage
 from shared.platform.openai.thinking import OpenAIThinkingModel
+from shared.platform.openai.upstream import OpenAIUpstream
 
 TOOL = ToolSpec(
     name="calculator",
@@ -32,7 +33,7 @@ def request(**fields):
 
 @pytest.fixture
 def model(upstream):
-    made = OpenAIThinkingModel(base_url=f"{upstream.url}/v1", api_key="sk-test")
+    made = OpenAIThinkingModel(OpenAIUpstream(base_url=f"{upstream.url}/v1", api_key="sk-test"))
     yield made
     made.close()
 
@@ -95,16 +96,16 @@ def test_usage_that_is_not_reported_is_none(model, upstream):
     assert model.think(request()).usage is None
 
 
-def test_a_model_that_reasons_is_limited_by_the_newer_name(model, upstream):
+def test_limit_of_an_unknown_upstream_has_the_older_name(model, upstream):
     model.think(request(is_reasoning=True, tools=()))
 
-    assert upstream.requests[0]["body"]["max_completion_tokens"] == 50
+    assert upstream.requests[0]["body"]["max_tokens"] == 50
     assert "tools" not in upstream.requests[0]["body"]
 
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(400, UpstreamRejected), (401, UpstreamRejected), (429, UpstreamUnavailable), (500, UpstreamUnavailable)],
+    [(400, UpstreamRejected), (401, UpstreamMisconfigured), (429, UpstreamUnavailable), (500, UpstreamUnavailable)],
 )
 def test_a_failure_is_told_by_its_kind_and_never_tried_twice(model, upstream, status, error):
     upstream.script(error={"status": status, "message": "no"})
@@ -116,7 +117,7 @@ def test_a_failure_is_told_by_its_kind_and_never_tried_twice(model, upstream, st
 
 def test_an_answer_that_never_comes_is_given_up(upstream):
     upstream.script(reply="late", delay_ms=600_000)
-    model = OpenAIThinkingModel(base_url=f"{upstream.url}/v1", api_key="sk-test", seconds=0.3)
+    model = OpenAIThinkingModel(OpenAIUpstream(base_url=f"{upstream.url}/v1", api_key="sk-test"), seconds=0.3)
 
     with pytest.raises(UpstreamTimedOut):
         model.think(request())
@@ -124,7 +125,8 @@ def test_an_answer_that_never_comes_is_given_up(upstream):
 
 
 def test_a_model_is_asked_where_it_is_and_nowhere_else(model, upstream):
-    thinkers = Thinkers({"default": model, "other": OpenAIThinkingModel(base_url="http://127.0.0.1:1/v1", api_key="k")})
+    other = OpenAIThinkingModel(OpenAIUpstream(base_url="http://127.0.0.1:1/v1", api_key="k"))
+    thinkers = Thinkers({"default": model, "other": other})
 
     assert thinkers.think(request()).text
     for name in ("other", "none"):

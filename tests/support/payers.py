@@ -31,6 +31,7 @@ from shared.platform.openai.chat import OpenAIChatModel
 from shared.platform.openai.images import OpenAIImageModel
 from shared.platform.openai.passthrough import OpenAIPassthrough
 from shared.platform.openai.thinking import OpenAIThinkingModel
+from shared.platform.openai.upstream import OpenAIUpstream
 
 Json = dict[str, Any]
 Profile = Literal["laptop", "openai"]
@@ -105,11 +106,11 @@ class Stage:
         self._identity, self._publisher = MemoryIdentity(self.clock), MemoryPublisher()
         self._env = {"AI_PLATFORM_PROFILE": profile, **(env or {})}
         asked: Json = {"base_url": f"{upstream.url}/v1", "api_key": "sk-laptop"}
-        self._passthrough = OpenAIPassthrough(**asked)
+        self._passthrough = OpenAIPassthrough(OpenAIUpstream(**asked))
         self._models: dict[str, Any] = {
-            "chat_model": OpenAIChatModel(**asked),
-            "thinking_model": OpenAIThinkingModel(**asked, seconds=think_seconds),
-            "image_model": OpenAIImageModel(**asked),
+            "chat_model": OpenAIChatModel(OpenAIUpstream(**asked)),
+            "thinking_model": OpenAIThinkingModel(OpenAIUpstream(**asked), seconds=think_seconds),
+            "image_model": OpenAIImageModel(OpenAIUpstream(**asked)),
         }
         self.first = self.instance()
         for name, fields in OFFERED.items():

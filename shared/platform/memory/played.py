@@ -12,6 +12,9 @@ T = TypeVar("T")
 class Played(Generic[T]):
     """One answer being played: items, failures, silence for so many seconds. `is_aborted`: closed before its end."""
 
+    is_done = False
+    """A script says its end itself, or is cut."""
+
     def __init__(self, script: Sequence[T | Exception | float]) -> None:
         self._script = iter(script)
         self._closed = threading.Event()

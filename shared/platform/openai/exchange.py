@@ -8,6 +8,7 @@ from shared.ai.ports import UpstreamUnavailable
 
 if TYPE_CHECKING:
     from shared.platform.openai.network import Call
+    from shared.platform.openai.upstream import StreamEnd
 
 T = TypeVar("T")
 
@@ -15,12 +16,18 @@ T = TypeVar("T")
 class Exchange(Generic[T]):
     """See `ChatStream` and `RawStream`. Nothing is sent before the first `next`."""
 
-    def __init__(self, read: Callable[[], Generator[T, None, None]]) -> None:
+    def __init__(self, read: Callable[[], Generator[T, None, None]], end: "StreamEnd") -> None:
+        self._end = end
         self._lock = threading.Lock()
         self._events = read()
         self._reader: int | None = None
         self._call: Call | None = None
         self._is_closed = False
+
+    @property
+    def is_done(self) -> bool:
+        """See `RawStream.is_done`."""
+        return self._end.is_done
 
     def __iter__(self) -> Iterator[T]:
         """Itself."""

@@ -1,17 +1,16 @@
-"""An image model behind an OpenAI-compatible API, through OpenAI's SDK: one picture per call, every byte bounded."""
+"""An image model behind an OpenAI-compatible API: one picture per call, every byte bounded."""
 
 import base64
 import binascii
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.ai.end_user import named_by
 from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture, Picture, picture_of
 from shared.ai.ports import ImageRequest
-from shared.platform.openai.client import Provider, failure
+from shared.platform.openai.upstream import AnswerTooLarge, OpenAIUpstream
 
+PATH = "/images/generations"
 CALL_SECONDS = 150.0
 """For the whole call, the picture's bytes included; the largest models take a minute."""
 ANSWER_BYTES_MAX = PICTURE_BYTES_MAX * 4 // 3 + 64 * 1024
@@ -22,38 +21,26 @@ PLAIN = {"Accept-Encoding": "identity"}
 
 
 class OpenAIImageModel:
-    """Paints. See `ImageModel`. `end_user_fields` tell the provider who the end user is."""
+    """Paints. See `ImageModel`."""
 
-    def __init__(
-        self, *, base_url: str, api_key: str, seconds: float = CALL_SECONDS, end_user_fields: tuple[str, ...] = ()
-    ) -> None:
-        self._provider = Provider(base_url=base_url, api_key=api_key)
-        self._end_user_fields = end_user_fields[:1]
+    def __init__(self, upstream: OpenAIUpstream, *, seconds: float = CALL_SECONDS) -> None:
+        self._upstream = upstream
         self._seconds = seconds
 
     def generate(self, request: ImageRequest) -> Picture:
         """See `ImageModel.generate`."""
-        import httpx2
-        import openai
-
         from shared.platform.openai.network import ending_after
 
         with ending_after(self._seconds):
             try:
-                return picture_of(self._content(_first(self._answer(request))))
-            except (openai.OpenAIError, httpx2.HTTPError, ValueError, RecursionError) as error:
-                raise failure(error, request.model) from None
+                answer = next(self._upstream.read(PATH, _body(request), request.end_user, most=ANSWER_BYTES_MAX), None)
+            except AnswerTooLarge as error:
+                raise NoPicture(error.detail) from None
+            return picture_of(self._content(_first(answer)))
 
     def close(self) -> None:
         """Close idle connections."""
-        self._provider.close()
-
-    def _answer(self, request: ImageRequest) -> Any:
-        """The JSON of the answer, read up to its limit only."""
-        images = self._provider.client().images
-        body = {**_body(request), **named_by(self._end_user_fields, request.end_user)}
-        with images.with_streaming_response.generate(**body, extra_headers=PLAIN) as response:
-            return json.loads(_bounded(response.iter_bytes(CHUNK_BYTES), ANSWER_BYTES_MAX))
+        self._upstream.close()
 
     def _content(self, item: Mapping[str, Any]) -> bytes:
         encoded, address = item.get("b64_json"), item.get("url")
@@ -62,7 +49,7 @@ class OpenAIImageModel:
                 return base64.b64decode(encoded, validate=True)
             except (ValueError, binascii.Error):
                 raise NoPicture("it is not base64") from None
-        if isinstance(address, str) and _origin(address) == _origin(self._provider.base_url):
+        if isinstance(address, str) and _origin(address) == _origin(self._upstream.base_url):
             return self._fetched(address)
         raise NoPicture("the answer holds none, or only an address elsewhere")
 

@@ -69,7 +69,7 @@ class Call:
 
     def hurry(self, seconds: float) -> None:
         """From now on it reads for so long at most, whatever comes."""
-        self._read_until = time.monotonic() + seconds
+        self._read_until = min(self._read_until, time.monotonic() + seconds)
 
     @property
     def is_late(self) -> bool:

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.ai.end_user import named_by
+from shared.ai.completion_reader import CompletionReader
+from shared.ai.completions import Completion
+from shared.ai.ends import STOP
+from shared.ai.passthrough import Json
 from shared.ai.ports import UpstreamUnavailable
 from shared.ai.thinking import Said, ThinkRequest, Thought, ToolCall
-from shared.ai.usage_report import usage_in
-from shared.platform.openai.client import Provider, failure
+from shared.ai.tokens import Usage
+from shared.platform.openai.chat import PATH
+from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd
 
 THINK_SECONDS_MAX = 150.0
 """For the whole call: a step ends itself well before the function that runs it (540 s) would be ended."""
@@ -16,37 +20,42 @@ NAME_CHARACTERS_MAX = 64
 
 
 class OpenAIThinkingModel:
-    """See `ThinkingModel`. `end_user_fields` tell the provider who the end user is."""
+    """See `ThinkingModel`."""
 
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        api_key: str,
-        seconds: float = THINK_SECONDS_MAX,
-        end_user_fields: tuple[str, ...] = (),
-    ) -> None:
-        self._provider = Provider(base_url=base_url, api_key=api_key)
-        self._end_user_fields = end_user_fields
+    def __init__(self, upstream: OpenAIUpstream, *, seconds: float = THINK_SECONDS_MAX) -> None:
+        self._upstream = upstream
         self._seconds = seconds
 
     def think(self, request: ThinkRequest) -> Thought:
         """See `ThinkingModel.think`."""
-        import openai
-
         from shared.platform.openai.network import ending_after
 
-        body = {**_body(request), **named_by(self._end_user_fields, request.end_user)}
         with ending_after(self._seconds):
-            try:
-                return _thought(self._provider.client().chat.completions.create(**body))
-            except (openai.OpenAIError, ValueError, AttributeError, TypeError, RecursionError) as error:
-                # Refused, not reached, cut off, or an answer that is none.
-                raise failure(error, request.model) from None
+            return self._thought(request)
 
     def close(self) -> None:
         """Close idle connections."""
-        self._provider.close()
+        self._upstream.close()
+
+    def _thought(self, request: ThinkRequest) -> Thought:
+        reader, answer, end = CompletionReader(form=self._upstream.profile.usage_form), Completion(), StreamEnd()
+        usage: Usage | None = None
+        finish: str | None = None
+        sent: Json | None = None
+        for raw in self._upstream.read(PATH, _body(request), request.end_user, end):
+            heard = reader.read(raw)
+            sent = _message_in(raw) or sent
+            if heard.chunk is not None:
+                answer.take(heard.chunk)
+            usage, finish = heard.usage or usage, heard.finish or finish
+        heard = reader.end(is_done=end.is_done)
+        if heard.chunk is not None:
+            answer.take(heard.chunk)
+        finish = finish or heard.finish
+        if finish is None:
+            raise UpstreamUnavailable(has_begun=True)
+        message = answer.end(STOP, None)["choices"][0]["message"]
+        return _thought_of(message, sent or message, usage, finish)
 
 
 def _body(request: ThinkRequest) -> dict[str, Any]:
@@ -68,6 +77,9 @@ def _body(request: ThinkRequest) -> dict[str, Any]:
 
 
 def _message(said: Said) -> Mapping[str, object]:
+    """Return a message as the provider gets it. What the provider itself said goes back unchanged."""
+    if said.raw is not None:
+        return said.raw
     message: dict[str, object] = {"role": said.role, "content": said.content}
     if said.calls:
         message["tool_calls"] = [
@@ -79,27 +91,34 @@ def _message(said: Said) -> Mapping[str, object]:
     return message
 
 
-def _thought(answer: Any) -> Thought:
-    if not answer.choices:
-        raise UpstreamUnavailable(has_begun=True)
-    choice = answer.choices[0]
-    text = choice.message.content or getattr(choice.message, "refusal", None) or ""
+def _message_in(raw: Json) -> Json | None:
+    """Return the whole message of an answer as the provider sent it; None for a piece of a stream."""
+    choices = raw.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, Mapping) else None
+    return message if isinstance(message, Mapping) else None
+
+
+def _thought_of(message: Json, sent: Json, usage: Usage | None, finish: str) -> Thought:
+    calls = message.get("tool_calls") or ()
     return Thought(
-        text=_clean(str(text)),
-        calls=tuple(_call(call) for call in choice.message.tool_calls or () if getattr(call, "function", None)),
-        usage=usage_in(answer.model_dump()),
-        finish_reason=str(choice.finish_reason or "stop"),
+        text=_clean(str(message.get("content") or message.get("refusal") or "")),
+        calls=tuple(_call(call) for call in calls if isinstance(call.get("function"), Mapping)),
+        usage=usage,
+        finish_reason=finish,
+        raw=sent,
     )
 
 
-def _call(call: Any) -> ToolCall:
+def _call(call: Json) -> ToolCall:
+    function = call["function"]
     return ToolCall(
-        id=_clean(str(call.id or ""))[:CALL_ID_CHARACTERS_MAX],
-        name=_clean(str(call.function.name or ""))[:NAME_CHARACTERS_MAX],
-        arguments=_clean(str(call.function.arguments or "{}")),
+        id=_clean(str(call.get("id") or ""))[:CALL_ID_CHARACTERS_MAX],
+        name=_clean(str(function.get("name") or ""))[:NAME_CHARACTERS_MAX],
+        arguments=_clean(str(function.get("arguments") or "{}")),
     )
 
 
 def _clean(text: str) -> str:
-    """Half a character, or a NUL, cannot be stored everywhere."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    """Replace a NUL, which cannot be stored everywhere."""
+    return text.replace("\0", "\ufffd")

@@ -123,10 +123,10 @@ def test_usage_is_found_wherever_the_provider_puts_it(raw):
     assert tokens(usage_in(raw)) == (20, 5)
 
 
-def test_form_decides_where_a_profile_knows_the_reasoning():
+def test_form_decides_where_the_numbers_do_not_tell():
     report = {"prompt_tokens": 20, "completion_tokens": 50, "completion_tokens_details": {"reasoning_tokens": 10}}
 
-    assert tokens(read_usage(report, "inside")) == (20, 50)
+    assert tokens(read_usage(report)) == (20, 50)
     assert tokens(read_usage(report, "beside")) == (20, 60)
 
 

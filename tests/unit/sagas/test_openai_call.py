@@ -377,14 +377,14 @@ def test_who_left_before_the_first_word_finds_an_answer_that_says_nothing(is_str
 
 
 @pytest.mark.parametrize("is_streamed", [True, False], ids=["streamed", "plain"])
-def test_an_upstream_that_only_reports_is_charged_and_told(is_streamed):
+def test_an_upstream_that_only_reports_has_failed_and_costs_nothing(is_streamed):
     door = Door(usage_chunk(5, 0))
     door.world.user()
 
-    answered = door.ask(is_streamed=is_streamed)
+    with pytest.raises(UpstreamUnavailable):
+        door.ask(is_streamed=is_streamed)
 
-    assert [choice["finish_reason"] for choice in answered.answer["choices"]] == ["stop"]
-    assert [answered.cost] == door.world.charges() == [500]
+    assert door.world.charges() == []
 
 
 def test_a_stream_that_broke_is_the_same_broken_stream_again():
