@@ -46,10 +46,12 @@ from shared.ai.ports import (
 )
 from shared.ai.preferences import MODEL_ID_CHARACTERS_MAX
 from shared.ai.prompt import ContextTooLong
+from shared.kernel.clock import Millis
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import OperationId, operation_id
 from shared.ledger.errors import BudgetExceeded
+from shared.sagas.chat_answer import SETTLING
 from shared.sagas.chat_turn import Answer as TurnAnswer
 from shared.sagas.chat_turn import Delta, Done, Ping, TurnEvent, TurnRequest
 
@@ -193,7 +195,10 @@ class Conversations(Answer):
 
 
 class MessageOut(Answer):
-    """One message; usage and cost are of the model's only."""
+    """One message; usage and cost are of the model's only.
+
+    While the provider still has to say what was used, `status` is `settling`, `cost` is null, and `at_most` bounds it.
+    """
 
     id = fields.String(required=True)
     role = Choice("user", "assistant", "system", required=True)
@@ -202,20 +207,13 @@ class MessageOut(Answer):
     model_reason = fields.String(required=True, allow_none=True, metadata={"description": "Why, if it was `auto`."})
     finish_reason = fields.String(required=True, allow_none=True)
     created_at = Time(required=True)
-    usage = fields.Method("usage_of", required=True, metadata={"type": ["object", "null"]})
+    usage = fields.Nested(UsageOut, required=True, allow_none=True)
     cost = Credits(required=True, allow_none=True)
-    is_summary = fields.Function(
-        lambda message: message.covers is not None,
-        required=True,
-        metadata={"type": "boolean", "description": "Whether it stands for older messages, which no longer fit."},
+    status = Choice(SETTLING)
+    at_most = Credits()
+    is_summary = fields.Boolean(
+        required=True, metadata={"description": "Whether it stands for older messages, which no longer fit."}
     )
-
-    def usage_of(self, message: Any) -> dict[str, Any] | None:
-        """The usage of a model's message."""
-        if message.usage is None:
-            return None
-        counts = {"input_tokens": message.usage.input_tokens, "output_tokens": message.usage.output_tokens}
-        return {**counts, "estimated": message.is_estimated}
 
 
 class Messages(Answer):
@@ -288,7 +286,9 @@ def conversation(call: Call) -> Any:
 def messages(call: Call) -> Any:
     """The messages of a conversation, newest first."""
     cursor, limit = call.query["cursor"], call.query["limit"]
-    return _page(call.services.conversations.messages(call.uid, call.path["id"], cursor=cursor, limit=limit))
+    page = call.services.conversations.messages(call.uid, call.path["id"], cursor=cursor, limit=limit)
+    now = call.services.clock.now()
+    return _page(page) | {"items": [_told(message, now) for message in page.items]}
 
 
 @routes.patch(
@@ -364,15 +364,28 @@ def export(call: Call) -> Response:
     """The conversation and all its messages as NDJSON, oldest first, summaries and costs included."""
     found = call.services.conversations.get(call.uid, call.path["id"])
     said = call.services.conversations.export(call.uid, found.id)
-    response = Response(_lines(found, said), mimetype=NDJSON)
+    response = Response(_lines(found, said, call.services.clock.now()), mimetype=NDJSON)
     response.headers["Content-Disposition"] = 'attachment; filename="conversation.ndjson"'
     return response
 
 
-def _lines(found: Conversation, said: Iterator[Message]) -> Iterator[str]:
+def _lines(found: Conversation, said: Iterator[Message], now: Millis) -> Iterator[str]:
     yield json.dumps({"type": "conversation", **dict(ConversationOut().dump(_shown(found)))}) + "\n"
     for message in said:
-        yield json.dumps({"type": "message", **dict(MessageOut().dump(message))}) + "\n"
+        yield json.dumps({"type": "message", **dict(MessageOut().dump(_told(message, now)))}) + "\n"
+
+
+def _told(message: Message, now: Millis) -> dict[str, Any]:
+    """A message as `MessageOut` tells it."""
+    usage = None
+    if message.usage is not None:
+        counts = {"input_tokens": message.usage.input_tokens, "output_tokens": message.usage.output_tokens}
+        usage = {**counts, "estimated": message.is_estimated}
+    names = ("id", "role", "content", "model", "model_reason", "finish_reason", "created_at", "cost")
+    told = {name: getattr(message, name) for name in names}
+    if message.is_settling(now):
+        told |= {"status": SETTLING, "cost": None, "at_most": message.cost}
+    return {**told, "usage": usage, "is_summary": message.covers is not None}
 
 
 def check_chat_model(call: Call, model: str | None) -> None:

@@ -104,6 +104,10 @@ class Message:
     is_settled: bool = True
     """Of a summary: whether it is known to be paid for."""
 
+    def is_settling(self, now: Millis) -> bool:
+        """True while the provider may still report what the message cost. Later the cost is what was written down."""
+        return self.settles_by is not None and self.settles_by > now
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[T]):

@@ -8,7 +8,7 @@ from shared.ai.answers import AnswerNotKept, Answers
 from shared.ai.conversations import ConversationNotFound, Conversations, Message
 from shared.ai.stop_requests import EVERYBODY
 from shared.ai.tokens import Usage
-from shared.kernel.clock import Millis
+from shared.kernel.clock import Clock, Millis
 from shared.kernel.ids import Uid, derived_id
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
@@ -52,7 +52,8 @@ class CallEnd:
 class CallRecords:
     """Reads how calls ended. Safe to share between threads."""
 
-    def __init__(self, ledger: Ledger, conversations: Conversations, answers: Answers) -> None:
+    def __init__(self, ledger: Ledger, conversations: Conversations, answers: Answers, clock: Clock) -> None:
+        self._clock = clock
         self._ledger = ledger
         self._journal = CallJournal(ledger)
         self._conversations = conversations
@@ -79,8 +80,11 @@ class CallRecords:
             return None if last is None else _of_message(last)
         # Its cost is corrected a moment after the charge, and not at all by an instance that has died.
         call = self._journal.last(Wanted(uid=uid, caller=EVERYBODY, tag=CONVERSATION, value=conversation_id))
-        is_its = call is not None and _message_id(call) == last.id
-        return self.end_of(uid, call, "ended") if call is not None and is_its else _of_message(last)
+        if call is not None and _message_id(call) == last.id:
+            return self.end_of(uid, call, "ended")
+        if last.is_settling(self._clock.now()):
+            return replace(_of_message(last), status="settling")
+        return replace(_of_message(last), cost=last.cost, at_most=None)
 
     def _by_message(self, uid: Uid, call: JournalCall) -> CallEnd:
         """As the call's message says. A deleted conversation, or a call that failed, has none."""
@@ -112,7 +116,7 @@ def _message_id(call: JournalCall) -> str:
 
 
 def _of_message(message: Message) -> CallEnd:
-    """As the message says. While it is settling, what it says as its cost is the most it can be."""
+    """As the message says. Until the provider has reported, what it says as its cost is the most it can be."""
     said = Said(
         id=message.id,
         content=message.content,
@@ -124,7 +128,7 @@ def _of_message(message: Message) -> CallEnd:
     end = CallEnd(status="ended", said=said, usage=message.usage, is_estimated=message.is_estimated)
     if message.settles_by is None:
         return replace(end, cost=message.cost)
-    return replace(end, status="settling", at_most=message.cost)
+    return replace(end, at_most=message.cost)
 
 
 def _text_of(answer: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ class Stopped:
     @property
     def status(self) -> Status:
         """`settling` if a cost is not known yet, else `stopped`; `ended` if nothing ran."""
-        found = {call.status for call in self.calls}
+        found = {call.status for call in self.calls} or {self.shown.status}
         return next((status for status in BY_URGENCY if status in found), "ended")
 
 
@@ -92,7 +92,7 @@ class StopCalls:
         self._ledger = ledger
         self._journal = CallJournal(ledger)
         self._conversations = conversations
-        self._records = CallRecords(ledger, conversations, answers)
+        self._records = CallRecords(ledger, conversations, answers, clock)
         self._clock = clock
         self._room = _Room()
         self._waiting_room = waiting_room or WaitingRoom()

@@ -2,6 +2,7 @@ import pytest
 
 from functions.http.stops import CALLS_PER_MINUTE
 from shared.ai.tokens import Usage
+from shared.kernel.documents import Patch
 from shared.platform.memory.chat_model import ScriptedChatModel, says
 from shared.platform.memory.passthrough import ScriptedPassthrough, completion
 from tests.api.world import World, problem
@@ -124,3 +125,17 @@ def test_a_caller_who_stops_too_often_stops_no_other_callers_stops(alice):
     assert (answers[0].status_code, answers[-1].status_code) == (200, 429)
     assert int(answers[-1].headers["Retry-After"]) > 0
     assert alice.post(path).status_code == 200
+
+
+def test_a_settling_message_shows_at_most_what_it_costs_and_later_its_cost(world, alice):
+    path = f"/chat/conversations/{conversation_of(alice)}"
+    said = alice.post(f"{path}/messages", {"content": "Hello"}).json["message"]["id"]
+    until = world.clock.now() + 1_000
+    world.services.documents.commit([Patch(f"{path.removeprefix('/chat/')}/messages/{said}", {"settles_by": until})])
+
+    settling = alice.get(f"{path}/messages").json["items"][0]
+    world.clock.advance(1_000)
+    settled = alice.get(f"{path}/messages").json["items"][0]
+
+    assert (settling["status"], settling["cost"], settling["at_most"]) == ("settling", None, COST)
+    assert (settled["cost"], settled.keys() & {"status", "at_most"}) == (COST, set())

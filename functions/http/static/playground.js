@@ -486,6 +486,7 @@ function messageNode(message) {
   const node = el("div", { class: `message ${message.role}` },
     message.is_summary ? el("small", {}, "Summary of what came before, for a model whose window it no longer fitted") : null,
     el("div", { class: "text" }, message.content));
+  if (message.status === "settling") node.append(el("div", { class: "facts" }, el("b", {}, `At most ${shown(message.at_most)} credits`), el("span", {}, "settling")));
   if (message.cost !== null && message.cost !== undefined) node.append(facts(message, message.usage, message.cost));
   return node;
 }
