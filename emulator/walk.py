@@ -1,6 +1,8 @@
 """The main job, once, over real HTTP: sign up, bonus, a streamed answer, what it cost, buying credits, verifying."""
 
+import base64
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from shared.ledger.keys import PublicKey, Verifier
 from shared.ledger.verify import verify_account
 
 TIMEOUT_SECONDS = 60
+TOKEN_SECONDS = 3_600
 QUESTION = "What happens when I ask you something?"
 PRESSED: Mapping[str, str] = {"stripe": "paid", "paypal": "completed"}
 """The button of each stand-in's page that pays."""
@@ -38,11 +41,15 @@ class Walk:
     type_out: Callable[[str], None]
     shops: Mapping[str, str] = field(default_factory=dict)
     token: str = ""
+    email: str = ""
+    refresh_token: str = ""
 
     def run(self) -> None:
         """Raises WalkError naming the step that failed."""
         self._sign_up()
-        self._claim_bonus()
+        if not self._claim_bonus():
+            self._buy(next(iter(self.shops)))
+            self._claim_bonus()
         before = self._balance()
         done = self._converse()
         self._settle(before, done)
@@ -51,17 +58,43 @@ class Walk:
         self._verify()
 
     def _sign_up(self) -> None:
-        email = f"ada-{uuid.uuid4().hex[:6]}@example.com"
-        url = f"{self.endpoints.auth}/identitytoolkit.googleapis.com/v1/accounts:signUp?key=laptop"
-        body = {"email": email, "password": FRESH_ACCOUNT_PASSWORD, "returnSecureToken": True}
-        answer = _checked(requests.post(url, json=body, timeout=TIMEOUT_SECONDS), "sign up")
-        self.token = answer["idToken"]
+        self.email = f"ada-{uuid.uuid4().hex[:6]}@example.com"
+        body = {"email": self.email, "password": FRESH_ACCOUNT_PASSWORD, "returnSecureToken": True}
+        answer = self._auth("accounts:signUp", body)
+        self.token, self.refresh_token = answer["idToken"], answer["refreshToken"]
         me = self._call("GET", "/v1/me")
-        self.show("sign up", f"{email} is user {me.get('uid', answer['localId'])}")
+        self.show("sign up", f"{self.email} is user {me.get('uid', answer['localId'])}")
 
-    def _claim_bonus(self) -> None:
-        self._call("POST", "/v1/credits/welcome-bonus")
+    def _claim_bonus(self) -> bool:
+        """Claim it, once the address is verified if that is asked for. False if a first payment is asked for."""
+        answer = self._request("POST", "/v1/credits/welcome-bonus")
+        reason = _reason(answer)
+        if reason == "unverified":
+            self._verify_address()
+            answer = self._request("POST", "/v1/credits/welcome-bonus")
+            reason = _reason(answer)
+        if reason == "card" and self.shops:
+            self.show("welcome bonus", "waits for a first payment")
+            return False
+        _checked(answer, "welcome bonus")
         self.show("welcome bonus", f"{self._balance()['available']} credits to spend")
+        return True
+
+    def _verify_address(self) -> None:
+        """Follow the link of the verification mail, which the Auth emulator keeps, and refresh the token."""
+        self._auth("accounts:sendOobCode", {"requestType": "VERIFY_EMAIL", "idToken": self.token})
+        mails = f"{self.endpoints.auth}/emulator/v1/projects/{self.endpoints.project}/oobCodes"
+        sent = _checked(requests.get(mails, timeout=TIMEOUT_SECONDS), "the verification mail")["oobCodes"]
+        code = next(mail["oobCode"] for mail in reversed(sent) if mail["email"] == self.email)
+        self._auth("accounts:update", {"oobCode": code})
+        url = f"{self.endpoints.auth}/securetoken.googleapis.com/v1/token?key=laptop"
+        body = {"grant_type": "refresh_token", "refresh_token": self.refresh_token}
+        self.token = _checked(requests.post(url, json=body, timeout=TIMEOUT_SECONDS), "a fresh token")["id_token"]
+        self.show("verify", f"{self.email} is verified")
+
+    def _auth(self, act: str, body: Json) -> Json:
+        url = f"{self.endpoints.auth}/identitytoolkit.googleapis.com/v1/{act}?key=laptop"
+        return _checked(requests.post(url, json=body, timeout=TIMEOUT_SECONDS), act)
 
     def _balance(self) -> Json:
         return self._call("GET", "/v1/credits/balance")
@@ -143,10 +176,22 @@ class Walk:
 
     def _request(self, method: str, path: str, body: Json | None = None, *, stream: bool = False) -> requests.Response:
         url = f"{self.endpoints.api}{path}"
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "X-Firebase-AppCheck": app_check_token(self.endpoints.project),
+        }
         if method == "POST":
             headers["Idempotency-Key"] = uuid.uuid4().hex
         return requests.request(method, url, json=body, headers=headers, stream=stream, timeout=TIMEOUT_SECONDS)
+
+
+def app_check_token(project: str) -> str:
+    """Return an unsigned App Check token, as a laptop takes it: no emulator issues any."""
+    now = int(time.time())
+    claims = {"sub": "walk", "aud": [f"projects/{project}"], "iat": now, "exp": now + TOKEN_SECONDS}
+    parts = ({"alg": "none", "typ": "JWT"}, claims)
+    encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    return ".".join((*encoded, ""))
 
 
 def events(lines: Iterator[bytes]) -> Iterator[tuple[str, Json]]:
@@ -167,6 +212,11 @@ def _checked(answer: requests.Response, step: str) -> Json:
         raise WalkError(_told(step, answer))
     body: Json = answer.json()
     return body
+
+
+def _reason(answer: requests.Response) -> str:
+    """Return why the bonus was not given; empty if it was, or for any other refusal."""
+    return "" if answer.ok else str(answer.json().get("params", {}).get("reason", ""))
 
 
 def _told(step: str, answer: requests.Response) -> str:

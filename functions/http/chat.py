@@ -451,10 +451,17 @@ def _is_paying(call: Call) -> bool:
 
 
 def _first_answer(call: Call, conversation: Conversation) -> TurnAnswer:
-    """The answer to the first message. If there is none, and nobody can ask again, the conversation goes too."""
+    """Return the answer to the first message.
+
+    If it was refused before anything was written, the new conversation goes; asking again creates it again. After any
+    other error it goes if nobody can ask again under the same key.
+    """
     operation = operation_id(call.asked.operation, "message")
     try:
         return _finished(call.services.chat_turn.run(_turn(call, conversation.id, call.body["message"], operation)))
+    except (*SPENDING_ERRORS, BudgetExceeded):
+        call.services.conversations.discard_empty(call.uid, conversation.id)
+        raise
     except DomainError:
         if not call.asked.has_key:
             call.services.conversations.delete(call.uid, conversation.id)

@@ -1,12 +1,13 @@
 """`/v1/me`: the caller's own profile, and how they leave."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from marshmallow import fields
 
 from functions.http.fields import Answer, Choice, Credits, Time
 from functions.http.routes import LEAVING, Call, Routes
+from shared.kernel.money import Micro
 from shared.ledger.views import Balance
 from shared.users.principal import Principal
 from shared.users.profiles import Profile
@@ -24,7 +25,10 @@ class AccountOut(Answer):
 
 
 class WelcomeOut(Answer):
-    """The welcome bonus: what is offered, and when it was claimed."""
+    """The welcome bonus: the credits that this user may claim or has claimed, and when it was claimed.
+
+    No offer is made to guests: they may claim once they have added an e-mail address.
+    """
 
     offer = Credits(required=True, allow_none=True, attribute="welcome_offer")
     claimed_at = Time(required=True, allow_none=True, attribute="welcome_claimed_at")
@@ -63,7 +67,15 @@ class Me:
 def profile(call: Call) -> Any:
     """The caller's profile, roles and account."""
     known = call.services.profiles.get(call.uid) or call.services.first_sight.see(call.principal)
-    return Me(principal=call.principal, profile=known, balance=call.services.ledger.balance(call.uid))
+    offered = replace(known, welcome_offer=_offer(call, known))
+    return Me(principal=call.principal, profile=offered, balance=call.services.ledger.balance(call.uid))
+
+
+def _offer(call: Call, known: Profile) -> Micro | None:
+    """Return what the bonus is for this user; what was offered, once it is claimed; None for a guest."""
+    if known.welcome_claimed_at is not None and known.welcome_offer is not None:
+        return known.welcome_offer
+    return None if call.principal.is_anonymous else call.services.settings.welcome_bonus_amount
 
 
 @routes.delete("/me", access=LEAVING)

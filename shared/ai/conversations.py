@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar, cast
 
@@ -238,6 +239,12 @@ class Conversations:
         self._delete_with(uid, conversation_id, messages)
         while messages := self._message_paths(conversation_id):
             self._documents.commit([Delete(path) for path in messages])
+
+    def discard_empty(self, uid: Uid, conversation_id: str) -> None:
+        """Remove the conversation if it has no messages and is there at all: nothing was ever said in it."""
+        with suppress(ConversationNotFound, PreconditionFailed):
+            if not self._message_paths(conversation_id):
+                self._delete_with(uid, conversation_id, ())
 
     def _delete_with(self, uid: Uid, conversation_id: str, messages: Sequence[str]) -> None:
         """Delete the conversation with these messages, and count it no more: both once, however often it is asked."""

@@ -417,3 +417,24 @@ def test_user_without_credits_is_told_when_enough_is_kept(world):
     assert [each.status_code for each in prompted(rich)[1]] == [200, 200]
     assert poor.call("DELETE", f"/chat/conversations/{first}").status_code == 204
     assert poor.call("PATCH", f"/chat/conversations/{second}", body=longer).status_code == 200
+
+
+@pytest.mark.parametrize("key", [None, "begin"])
+def test_a_refused_first_message_leaves_no_conversation(world, key):
+    poor = world.person()
+
+    refused = poor.post("/chat/conversations", {"message": "Hello"}, key=key)
+
+    assert problem(refused) == (402, "insufficient_credits")
+    assert poor.get("/chat/conversations").json["items"] == []
+
+
+def test_a_refused_first_message_is_answered_under_its_key_once_it_can_be_paid(world, admin):
+    poor = world.person()
+    poor.post("/chat/conversations", {"message": "Hello"}, key="begin")
+    admin.post(f"/admin/users/{poor.uid}/credits", {"amount": "5", "reason": "a gift"})
+
+    begun = poor.post("/chat/conversations", {"message": "Hello"}, key="begin")
+
+    assert begun.status_code == 201
+    assert [each["id"] for each in poor.get("/chat/conversations").json["items"]] == [begun.json["id"]]

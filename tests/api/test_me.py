@@ -13,7 +13,7 @@ def test_me_says_who_is_calling(world, alice):
         "is_anonymous": False,
         "roles": [],
         "status": "active",
-        "welcome_bonus": {"offer": None, "claimed_at": None},
+        "welcome_bonus": {"offer": "1000", "claimed_at": None},
         "account": {"status": "open", "available": "10", "held": "0", "debt": "0"},
     }
 
@@ -33,6 +33,18 @@ def test_a_guest_is_a_user_too(world):
     me = world.guest().get("/me").json
 
     assert (me["is_anonymous"], me["email"]) == (True, None)
+    assert me["welcome_bonus"] == {"offer": None, "claimed_at": None}
+
+
+def test_a_guest_is_offered_the_bonus_once_an_address_is_added(world):
+    guest = world.guest()
+    guest.get("/me")
+    world.services.greeting.greet(guest.uid)
+
+    world.identity.link_email(guest.uid, "ann@example.com", is_email_verified=False)
+
+    linked = Person(world=world, uid=guest.uid, token=world.identity.token(guest.uid))
+    assert linked.get("/me").json["welcome_bonus"] == {"offer": "1000", "claimed_at": None}
 
 
 def test_operators_see_their_roles(admin):

@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from firebase_admin import auth, tenant_mgt
 from requests.adapters import BaseAdapter
 
+from emulator.walk import app_check_token
 from shared.kernel.clock import HOUR
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import Uid, new_id
-from shared.platform.firebase_auth.app import firebase_app
+from shared.platform.firebase_auth.app import EMULATOR_VARIABLE, firebase_app
 from shared.platform.firebase_auth.identity import FirebaseIdentity
 from shared.platform.memory.clock import ManualClock
 from shared.users.ports import (
@@ -32,6 +33,7 @@ from shared.users.ports import (
 )
 from shared.users.principal import Principal
 from tests.contract.test_identity import unsigned
+from tests.support.emulators import environment
 from tests.support.uids import SUPPORTED, UNSUPPORTED
 
 
@@ -277,3 +279,19 @@ def test_a_token_names_its_user_in_any_script(google: Google, uid: str):
 def test_a_valid_token_is_refused_when_no_document_has_its_uid(google: Google, uid: str):
     with pytest.raises(UidNotSupported):
         google.identity.verify(google.token(sub=uid))
+
+
+def test_a_laptop_takes_an_unsigned_app_check_token(google: Google):
+    token = app_check_token(google.project)
+
+    with environment({EMULATOR_VARIABLE: "127.0.0.1:1"}):
+        assert google.identity.verify_app_check(token) == "walk"
+        with pytest.raises(AppCheckFailed):
+            FirebaseIdentity("another-project", google.clock).verify_app_check(token)
+
+
+def test_production_takes_no_unsigned_app_check_token(google: Google):
+    with_app_check(google)
+
+    with pytest.raises(AppCheckFailed):
+        google.identity.verify_app_check(app_check_token(google.project))

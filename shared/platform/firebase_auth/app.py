@@ -20,13 +20,17 @@ class _Nobody(credentials.Base):  # type: ignore[misc]  # firebase_admin ships n
         return AnonymousCredentials()  # type: ignore[no-untyped-call]
 
 
+def is_emulated() -> bool:
+    """True if users are the Auth emulator's, as on a laptop."""
+    return bool(os.environ.get(EMULATOR_VARIABLE))
+
+
 def firebase_app(project: str) -> firebase_admin.App:
     """The app for `project`: built when it is first needed, shared from then on."""
     with _LOCK:
         try:
             return firebase_admin.get_app(project)
         except ValueError:
-            is_emulated = bool(os.environ.get(EMULATOR_VARIABLE))
-            credential = _Nobody() if is_emulated else credentials.ApplicationDefault()
+            credential = _Nobody() if is_emulated() else credentials.ApplicationDefault()
             options = {"projectId": project, "httpTimeout": IDENTITY_TIMEOUT_SECONDS}
             return firebase_admin.initialize_app(credential, options, name=project)
