@@ -11,6 +11,7 @@ from shared.ai.dialect import (
     CHOICES_MAX,
     Demand,
     as_text,
+    asks_to_think,
     bounded_images,
     count,
     function_tools,
@@ -62,7 +63,7 @@ class ChatCompletions:
             choices=choices,
             limit=min(limits, default=None),
             uses_tools=bool(function_tools(body) or items(body, "functions")),
-            has_hidden_output=body.get("prediction") is not None,
+            has_hidden_output=body.get("prediction") is not None or asks_to_think(body),
         )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:

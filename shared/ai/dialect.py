@@ -34,6 +34,9 @@ OTHER_PRICES = {
     "plugins": "is not offered here: plugins have no price in tokens",
 }
 """Fields by which providers are told to search, and gateways before them to ask another model, or more than one."""
+THINKING: Mapping[str, tuple[str, ...]] = {"reasoning": ("effort", "max_tokens", "enabled"), "thinking": ("type",)}
+"""Objects by which providers are told to reason, and the members that say so."""
+NOT_THINKING = (None, False, "none", "disabled")
 UNCOUNTED = ("audio", "images", "videos", "video", "files", "file_ids", "attachments", "input_audio")
 """Members of a message by which some providers take more than its text."""
 
@@ -188,6 +191,15 @@ def refuse_other_prices(body: Json) -> None:
     refuse(body, OTHER_PRICES)
     if body.get("service_tier") not in {None, "auto", "default", "flex"}:
         raise InvalidValue("service_tier", "is not offered here")
+
+
+def asks_to_think(body: Json) -> bool:
+    """Return True if the body asks for reasoning, whose tokens nobody sees, in one of the spellings of providers."""
+    asked: list[object] = [body.get(name) for name in ("reasoning_effort", "enable_thinking")]
+    for name, told in THINKING.items():
+        given = body.get(name)
+        asked += [given.get(each) for each in told] if isinstance(given, Mapping) else []
+    return any(each not in NOT_THINKING for each in asked)
 
 
 def function_tools(body: Json) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any, Self
 from shared.ai.dialect import (
     Demand,
     as_text,
+    asks_to_think,
     bounded_images,
     count,
     function_tools,
@@ -66,7 +67,13 @@ class Responses:
         tools = function_tools(body)
         texts, images = _input(body.get("input"))
         texts += [as_text(body[name]) for name in ABOUT_THE_PROMPT if body.get(name) is not None]
-        return Demand(texts=tuple(texts), images=images, limit=count(body, LIMIT), uses_tools=bool(tools))
+        return Demand(
+            texts=tuple(texts),
+            images=images,
+            limit=count(body, LIMIT),
+            uses_tools=bool(tools),
+            has_hidden_output=asks_to_think(body),
+        )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
         """See `Dialect.sent`."""

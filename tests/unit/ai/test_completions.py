@@ -9,6 +9,7 @@ from shared.ai.dialect import ModelWithoutVision
 from shared.ai.image_tokens import UNKNOWN_AT_MOST, UNKNOWN_EXPECTED, PromptImage, Tiles
 from shared.ai.models import parse_model
 from shared.ai.ports import Finished, Passed, RawDelta, UsageReport
+from shared.ai.responses import Responses
 from shared.ai.tokens import Usage, prompt_at_most, prompt_expected
 from shared.kernel.errors import InvalidValue
 
@@ -194,6 +195,27 @@ def test_a_predicted_answer_has_output_that_nobody_sees():
     plain, asked = ({"role": "user", "content": "Fix it."},), {"prediction": predicted}
 
     assert [demand(*plain, **body).prompt(MODEL).has_hidden_output for body in ({}, asked)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("body", "thinks"),
+    [
+        ({"reasoning_effort": "high"}, True),
+        ({"reasoning_effort": "none"}, False),
+        ({"reasoning": {"effort": "low"}}, True),
+        ({"reasoning": {"max_tokens": 2_000}}, True),
+        ({"reasoning": {"summary": "auto"}}, False),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1_024}}, True),
+        ({"thinking": {"type": "disabled"}}, False),
+        ({"enable_thinking": True}, True),
+        ({"enable_thinking": False}, False),
+    ],
+)
+def test_a_body_that_asks_for_reasoning_has_output_that_nobody_sees(body, thinks):
+    chat = demand({"role": "user", "content": "Prove it."}, **body)
+    response = Responses().demand({"input": "Prove it.", **body})
+
+    assert [each.prompt(MODEL).has_hidden_output for each in (chat, response)] == [thinks, thinks]
 
 
 def test_images_are_refused_when_the_model_has_no_vision():
