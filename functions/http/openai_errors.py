@@ -16,6 +16,8 @@ from shared.ai.passthrough import RequestRefused
 
 OPENAI_PREFIX = "/v1/openai/"
 JSON = "application/json"
+WORD_CHARACTERS_MAX = 200
+"""Of a field's name or a code that a provider says."""
 CODES = {
     "unauthenticated": "invalid_api_key",
     "api_key_invalid": "invalid_api_key",
@@ -69,4 +71,4 @@ def _message(problem: Mapping[str, Any]) -> str:
 
 
 def _is_word(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
+    return isinstance(value, str) and 0 < len(value) <= WORD_CHARACTERS_MAX

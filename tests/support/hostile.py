@@ -146,11 +146,12 @@ def cost_of(client: Any, hostile: Hostile, headers: dict[str, str]) -> Cost:
 
 
 def _cost(client: Any, hostile: Hostile, headers: dict[str, str]) -> dict[str, Any]:
+    body = hostile.body
     before = resource.getrusage(resource.RUSAGE_SELF)
     answer = client.open(
         f"/v1{hostile.path}",
         method=hostile.route.method,
-        data=hostile.body,
+        data=body,
         headers=headers,
         content_type="application/json",
     )
