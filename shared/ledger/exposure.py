@@ -22,10 +22,17 @@ ABSORBED_WINDOW: Millis = 7 * DAY
 ABSORBED_MAX = MICRO_PER_CREDIT
 """In one window a user can make the platform absorb no more than this (µcr) while the bounds of calls are true.
 
-So much may the only open call of a user exceed the balance by.
+So much may the output of a user's only open call exceed the balance by; see `INPUT_RISK_ALONE_MAX` for the input.
 """
 ABSORBED_AT_ONCE_MAX = ABSORBED_MAX // 4
 """The same while several calls are open (µcr): short prompts may be asked at once until the credits are used up."""
+INPUT_RISK_ALONE_MAX = 25 * MICRO_PER_CREDIT
+"""So much (µcr) may the input's bound of a user's only open call exceed the balance by.
+
+The bound of a text is its bytes: of Russian or Hindi prose five times what a provider counts. Whoever can pay what is
+expected is served, and all that is free is held. A user who makes this cost more than `USER_CEILINGS_FROM` is held at
+ceilings from then on.
+"""
 OUTPUT_SHARE_ALONE, OUTPUT_SHARE = 2, 4
 """The output asked for takes at most a half of what is free, beside other calls a quarter: more calls will come."""
 OUTPUT_EXPECTED_TIMES = 4
@@ -98,7 +105,7 @@ def admitted(account: Account, command: PlaceHold, now: Millis) -> int:
     """
     bound = bound_of(account, command)
     amount = bound if is_held_at_ceilings(account, command.principal) and command.call else command.amount
-    kept, risk = exposure(account.holds.values()), _risk_of(account, command, now)
+    kept, risk = exposure(account.holds.values()), _input_risk_of(account, command, now)
     free = account.available - kept
     if bound > max(0, free + risk):
         raise refusal(account, risk=risk, required=max(amount, bound - max(0, risk - kept)))
@@ -129,6 +136,12 @@ def _claimed_room(account: Account, claim: BudgetClaim, now: Millis) -> int:
     budgets = live_budgets(account.budgets, account.holds, now)
     known = budgets.get(claim.id, Budget(id=claim.id, limit=claim.limit))
     return claim.limit - known.used - known.held - exposure(account.holds.values(), claim.id)
+
+
+def _input_risk_of(account: Account, command: PlaceHold, now: Millis) -> int:
+    """Return how much (µcr) the bound of this command may exceed the balance by."""
+    risk = _risk_of(account, command, now)
+    return INPUT_RISK_ALONE_MAX if risk and _open_calls(account) == 0 else risk
 
 
 def _risk_of(account: Account, command: PlaceHold, now: Millis) -> int:

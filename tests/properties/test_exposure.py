@@ -16,7 +16,7 @@ from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.account import Hold
 from shared.ledger.commands import BudgetClaim, CallBound, Capture
-from shared.ledger.exposure import ABSORBED_AT_ONCE_MAX, ABSORBED_MAX
+from shared.ledger.exposure import ABSORBED_AT_ONCE_MAX, ABSORBED_MAX, INPUT_RISK_ALONE_MAX
 from tests.support.books import Books, call, capture, charge, extend, grant, hold, release
 from tests.support.ledgers import UID, World
 from tests.support.ledgers import grant as granted
@@ -31,7 +31,7 @@ LIMITS = {"key": 100 * UNIT, "task": 60 * UNIT}
 class Hostile(RuleBasedStateMachine):
     """One account of hostile callers; `risk` is all that they may make the platform absorb."""
 
-    risk = ABSORBED_MAX
+    risk = INPUT_RISK_ALONE_MAX + ABSORBED_MAX
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,5 +163,5 @@ def test_hostile_callers_at_once_make_the_platform_absorb_no_more_than_its_risk(
         delivered = sum(pool.map(attack, range(16)))
 
     paid = balance - ledger.balance(UID).total
-    assert delivered - paid <= ABSORBED_MAX
+    assert delivered - paid <= INPUT_RISK_ALONE_MAX
     assert ledger.verify(UID) == []

@@ -14,6 +14,7 @@ from shared.ledger.exposure import (
     ABSORBED_AT_ONCE_MAX,
     ABSORBED_MAX,
     ABSORBED_WINDOW,
+    INPUT_RISK_ALONE_MAX,
     KEY_CEILINGS_FROM,
     USER_CEILINGS_FROM,
     is_held_at_ceilings,
@@ -261,7 +262,7 @@ def test_an_expectation_that_is_not_there_is_refused():
 
 def test_the_risk_is_what_the_platform_can_lose_and_no_more():
     books = rich_in_risk(100)
-    most = 100 + ABSORBED_MAX
+    most = 100 + INPUT_RISK_ALONE_MAX
 
     with pytest.raises(InsufficientCredits) as refusal:
         books.do(hold("h", **call(100, expected=100, at_most=most + 1)))
@@ -269,8 +270,17 @@ def test_the_risk_is_what_the_platform_can_lose_and_no_more():
     said = books.said(capture("h", most))
 
     assert refusal.value.params["required"] == 101
-    assert said["absorbed"] == ABSORBED_MAX
+    assert said["absorbed"] == INPUT_RISK_ALONE_MAX
     assert risk_allowed(books.account, books.now, is_alone=True) == 0
+
+
+def test_only_call_is_admitted_on_its_expectation_with_all_that_is_free():
+    """A Russian question whose bytes are five times its tokens, asked with little more than it costs."""
+    books = rich_in_risk(1_500)
+
+    books.do(hold("h", **call(1_160, expected=1_160, at_most=6_462)))
+
+    assert books.account.holds[HoldId("h")].amount == 1_500
 
 
 def test_calls_at_once_may_risk_less_than_one_alone():
