@@ -23,7 +23,8 @@ from functions.http.fields import (
 )
 from functions.http.routes import ACT, READ_AUDIT, READ_USERS, Call, Routes
 from shared.ai.image_tokens import NUMBER_MAX
-from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, RANK_MAX, SIZES_MAX, TOKENS_MAX, ModelNotFound
+from shared.ai.model_prices import QUALITIES_MAX, QUALITY_CHARACTERS_MAX, SIZES_MAX, TIERS_MAX
+from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, RANK_MAX, TOKENS_MAX, ModelNotFound
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits, LimitReached
@@ -96,8 +97,19 @@ class ReasonIn(Request):
 class Price(Text):
     """An exact price in USD as a decimal string."""
 
-    def __init__(self) -> None:
-        super().__init__(length_max=28, load_default=None, allow_none=True, metadata={"pattern": PRICE_PATTERN})
+    def __init__(self, *, is_required: bool = False) -> None:
+        told: dict[str, Any] = {"required": True} if is_required else {"load_default": None, "allow_none": True}
+        super().__init__(length_max=28, metadata={"pattern": PRICE_PATTERN}, **told)
+
+
+class ContextTierIn(Request):
+    """The prices of all tokens of a call whose input is longer than `above_input_tokens`."""
+
+    above_input_tokens = Whole(1, TOKENS_MAX, required=True)
+    input_usd_per_mtok = Price(is_required=True)
+    output_usd_per_mtok = Price()
+    cached_input_usd_per_mtok = Price()
+    cache_write_usd_per_mtok = Price()
 
 
 class ModelIn(Request):
@@ -109,6 +121,20 @@ class ModelIn(Request):
     output_usd_per_mtok = Price()
     image_usd = Price()
     image_usd_by_size = Table(keys=Text(length_max=16), values=Price(), length_max=SIZES_MAX)
+    image_usd_by_quality = Table(
+        keys=Text(length_max=QUALITY_CHARACTERS_MAX),
+        values=Table(keys=Text(length_max=16), values=Price(), length_max=SIZES_MAX),
+        length_max=QUALITIES_MAX,
+        metadata={"description": "The price of each size by quality; what is not named cannot be asked for."},
+    )
+    cached_input_usd_per_mtok = Price()
+    cache_write_usd_per_mtok = Price()
+    request_usd = Price()
+    context_tiers = Items(
+        fields.Nested(ContextTierIn),
+        length_max=TIERS_MAX,
+        metadata={"description": "Prices of each call whose input is longer than `above_input_tokens`, ascending."},
+    )
     context_window = Whole(0, TOKENS_MAX)
     max_output_tokens = Whole(0, TOKENS_MAX)
     expected_output_tokens = Whole(0, TOKENS_MAX)
@@ -141,6 +167,11 @@ class ModelAdminOut(Answer):
     output_usd_per_mtok = fields.Raw()
     image_usd = fields.Raw()
     image_usd_by_size = fields.Raw()
+    image_usd_by_quality = fields.Raw()
+    cached_input_usd_per_mtok = fields.Raw()
+    cache_write_usd_per_mtok = fields.Raw()
+    request_usd = fields.Raw()
+    context_tiers = fields.Raw()
     context_window = fields.Raw()
     max_output_tokens = fields.Raw()
     expected_output_tokens = fields.Raw()

@@ -15,8 +15,9 @@ from functions.http.routes import ANYBODY, IMAGES, IMAGES_OR_READ, MEMBER, PREFI
 from shared.ai.image_links import LinkInvalid
 from shared.ai.image_tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask, ImageTaskNotFound
 from shared.ai.images import Image, ImageNotFound
+from shared.ai.model_prices import QUALITY_CHARACTERS_MAX
 from shared.ai.models import ModelNotFound, ModelUnpriced
-from shared.ai.tariff import SizeNotOffered
+from shared.ai.tariff import QualityNotOffered, SizeNotOffered
 from shared.kernel.clock import SECOND
 from shared.kernel.objects import StorageUnavailable
 from shared.sagas.image_start import ImageAsked
@@ -35,6 +36,7 @@ class GenerateIn(Request):
     prompt = Text(required=True, length_min=1, bytes_max=PROMPT_BYTES_MAX)
     model = ModelId(load_default=None, allow_none=True)
     size = Text(length_min=1, length_max=SIZE_CHARACTERS_MAX, load_default=None, allow_none=True)
+    quality = Text(length_min=1, length_max=QUALITY_CHARACTERS_MAX, load_default=None, allow_none=True)
     n = Whole(1, IMAGES_MAX, load_default=1)
 
 
@@ -120,7 +122,7 @@ class PageQuery(Request):
     body=GenerateIn,
     answer=TaskBegun,
     spends=True,
-    errors=(*SPENDING_ERRORS, ModelNotFound, ModelUnpriced, SizeNotOffered),
+    errors=(*SPENDING_ERRORS, ModelNotFound, ModelUnpriced, SizeNotOffered, QualityNotOffered),
 )
 def generate(call: Call) -> Any:
     """Have images made: their price is set aside at once, and they are made one after the other.

@@ -16,9 +16,10 @@ from functions.http.routes import IMAGES, MEMBER, Call, Routes
 from shared.ai.dialect import refuse
 from shared.ai.image_tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask
 from shared.ai.images import ImageNotFound
+from shared.ai.model_prices import QUALITY_CHARACTERS_MAX
 from shared.ai.models import ModelNotFound, ModelUnpriced
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
-from shared.ai.tariff import SizeNotOffered
+from shared.ai.tariff import QualityNotOffered, SizeNotOffered
 from shared.kernel.clock import SECOND
 from shared.kernel.errors import InvalidValue, StillRunning
 from shared.kernel.money import format_credits
@@ -33,12 +34,13 @@ SIZE_CHARACTERS_MAX = 16
 WORD_CHARACTERS_MAX = 256
 ONLY = {
     "response_format": frozenset({"b64_json"}),
-    "quality": frozenset({"auto", "standard"}),
     "background": frozenset({"auto"}),
     "output_format": frozenset({"png"}),
     "moderation": frozenset({"auto"}),
 }
 """What may be said of these, as anything else would have another price or another answer."""
+UNPRICED_QUALITIES = frozenset({None, "auto", "standard"})
+"""What leaves the quality to the model; the size's own price is for that."""
 REFUSED = {"stream": "is not offered here", "partial_images": "is not offered here", "style": "is not offered here"}
 
 routes = Routes("openai", is_openai=True)
@@ -53,7 +55,7 @@ class ImagesIn(Request):
     n = Whole(1, IMAGES_MAX, load_default=1, allow_none=True)
     user = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
     response_format = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
-    quality = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
+    quality = Text(length_min=1, length_max=QUALITY_CHARACTERS_MAX, load_default=None, allow_none=True)
     background = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
     output_format = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
     moderation = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)
@@ -78,6 +80,7 @@ class ImagesIn(Request):
         ModelNotFound,
         ModelUnpriced,
         SizeNotOffered,
+        QualityNotOffered,
         InvalidValue,
         ImageNotFound,
         StorageUnavailable,
@@ -96,6 +99,7 @@ def generations(call: Call) -> Any:
         fingerprint=call.asked.fingerprint,
         model=call.body["model"],
         size=None if call.body["size"] == "auto" else call.body["size"],
+        quality=None if call.body["quality"] in UNPRICED_QUALITIES else call.body["quality"],
         n=call.body["n"] or 1,
         principal=call.principal.spender,
         budgets=call.budgets,

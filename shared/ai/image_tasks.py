@@ -81,6 +81,8 @@ class ImageTask:
     updated_at: Millis
     deadline_at: Millis
     finished_at: Millis | None
+    quality: str | None = None
+    """As it is asked for and priced; None leaves it to the provider."""
 
     @property
     def decided(self) -> int:
@@ -176,6 +178,7 @@ def task_data(task: ImageTask, *, due_at: Millis) -> dict[str, Value]:
         "updated_at": task.updated_at,
         "deadline_at": task.deadline_at,
         "finished_at": task.finished_at,
+        **({"quality": task.quality} if task.quality else {}),
         "due_shard": shard_of(task.id),
         "due_at": due_at,
     }
@@ -219,6 +222,7 @@ def task_of(document: Document) -> ImageTask:
         updated_at=numbers["updated_at"],
         deadline_at=numbers["deadline_at"],
         finished_at=cast("int | None", document.data["finished_at"]),
+        quality=cast("str | None", document.data.get("quality")),
     )
 
 

@@ -14,6 +14,7 @@ from math import ceil
 from typing import Any, cast
 
 from shared.ai.image_tokens import NUMBER_MAX, is_known
+from shared.ai.model_prices import ModelFields
 from shared.ai.models import (
     AUTO,
     DEFAULT_UPSTREAM,
@@ -22,7 +23,6 @@ from shared.ai.models import (
     NAME_CHARACTERS_MAX,
     REASONING,
     TOKENS_MAX,
-    ModelFields,
     parse_model,
 )
 from shared.kernel.errors import InvalidValue

@@ -5,18 +5,31 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, TypeAlias, cast
+from typing import Literal, cast
 
 from shared.ai.image_tokens import ImageFormula, formula_named, formula_of
+from shared.ai.model_prices import (
+    BY_QUALITY,
+    BY_SIZE,
+    PRICE_RULE,
+    REQUEST,
+    SIZE_DEFAULT,
+    TIERS,
+    TOKEN_PRICES,
+    ContextTier,
+    ModelFields,
+    context_tiers,
+    price_in,
+    quality_prices,
+    size_prices,
+)
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Put, Query, Value
 from shared.kernel.errors import InvalidValue, NotFound, Rejected
 from shared.kernel.events import log
 from shared.kernel.ids import is_safe_id
-from shared.kernel.prices import parse_price
 
 Kind = Literal["chat", "image", "embedding"]
-ModelFields: TypeAlias = Mapping[str, object]
 
 COLLECTION = "models"
 CATALOGUE_SECONDS = 30.0
@@ -36,17 +49,14 @@ ASKED_FOR_BASE64 = "b64_json"
 
 PRICES = ("input_usd_per_mtok", "output_usd_per_mtok", "image_usd")
 PRICES_NEEDED: Mapping[str, tuple[str, ...]] = {"chat": PRICES[:2], "image": PRICES[2:], "embedding": PRICES[:1]}
-BY_SIZE = "image_usd_by_size"
 IMAGE_TOKENS = "image_tokens"
-SIZE = re.compile(r"[1-9]\d{1,4}x[1-9]\d{1,4}|auto", re.ASCII)
-SIZE_DEFAULT = "1024x1024"
-SIZES_MAX = 32
+PRICE_FIELDS = (*PRICES, BY_SIZE, BY_QUALITY, *TOKEN_PRICES[2:], REQUEST, TIERS)
+"""All that may make a call dearer: a change of one is a new `price_version`."""
 FIELDS = frozenset(
     {
         "kind",
         "display_name",
-        *PRICES,
-        BY_SIZE,
+        *PRICE_FIELDS,
         "context_window",
         "max_output_tokens",
         "expected_output_tokens",
@@ -97,6 +107,12 @@ class Model:
     image_usd: Fraction | None
     image_usd_by_size: Mapping[str, Fraction]
     """What can be painted: no other size has a price. Without prices by size `image_usd` is for SIZE_DEFAULT."""
+    image_usd_by_quality: Mapping[str, Mapping[str, Fraction]]
+    """The price of each size by quality. Where it is empty, no quality can be asked for."""
+    context_tiers: tuple[ContextTier, ...]
+    """The prices of tokens by context length, the shortest first; empty without a price for input."""
+    request_usd: Fraction
+    """The price of each call beside its tokens."""
     context_window: int
     max_output_tokens: int
     expected_output_tokens: int
@@ -156,7 +172,8 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
         raise InvalidValue("kind", "must be chat, image or embedding")
     kind = cast("Kind", kind)
     prices = {name: _price(fields, name, is_needed=name in PRICES_NEEDED[kind]) for name in PRICES}
-    sizes = _size_prices(fields) if kind == "image" else {}
+    sizes = size_prices(fields) if kind == "image" else {}
+    by_size = {size: Fraction(text) for size, text in sizes.items()}
     window = _count(fields, "context_window", default=0 if kind == "image" else None)
     most = _count(fields, "max_output_tokens", default=None if kind == "chat" else 0)
     if kind == "chat" and not 1 <= most <= window:
@@ -166,7 +183,10 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
         kind=kind,
         display_name=_text(fields, "display_name", default=model_id),
         **prices,
-        image_usd_by_size={size: Fraction(text) for size, text in sizes.items()},
+        image_usd_by_size=by_size,
+        image_usd_by_quality=quality_prices(fields, by_size) if kind == "image" else {},
+        context_tiers=context_tiers(fields),
+        request_usd=price_in(fields, REQUEST) or Fraction(0),
         context_window=window,
         max_output_tokens=most,
         expected_output_tokens=min(_count(fields, "expected_output_tokens", default=EXPECTED_OUTPUT_TOKENS), most),
@@ -184,27 +204,10 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
 
 
 def _price(fields: ModelFields, name: str, *, is_needed: bool) -> Fraction | None:
-    text = fields.get(name)
-    if text is None and not is_needed:
-        return None
-    try:
-        return parse_price(text)
-    except ValueError as error:
-        raise InvalidValue(name, "must be a decimal string of USD, zero or more") from error
-
-
-def _size_prices(fields: ModelFields) -> Mapping[str, str]:
-    """Each size with its price, as written."""
-    by_size = fields.get(BY_SIZE)
-    if by_size is None:
-        return {SIZE_DEFAULT: cast("str", fields["image_usd"])}
-    if not isinstance(by_size, Mapping) or not 1 <= len(by_size) <= SIZES_MAX:
-        raise InvalidValue(BY_SIZE, f"must give 1 to {SIZES_MAX} sizes their price")
-    for size, text in by_size.items():
-        if not isinstance(size, str) or not SIZE.fullmatch(size):
-            raise InvalidValue(BY_SIZE, "must name sizes such as 1024x1024, or auto")
-        _price({BY_SIZE: text}, BY_SIZE, is_needed=True)
-    return dict(by_size)
+    price = price_in(fields, name)
+    if price is None and is_needed:
+        raise InvalidValue(name, PRICE_RULE)
+    return price
 
 
 def _count(fields: ModelFields, name: str, *, default: int | None) -> int:
@@ -284,7 +287,7 @@ class Catalogue:
     def get(self, model_id: str) -> Model:
         """The model, if it can be used. Raises ModelNotFound, ModelUnpriced."""
         model = self._all().get(model_id)
-        if isinstance(model, InvalidValue) and model.params["field"] in {*PRICES, BY_SIZE}:
+        if isinstance(model, InvalidValue) and model.params["field"] in PRICE_FIELDS:
             raise ModelUnpriced(model_id)
         if not isinstance(model, Model) or not model.is_enabled:
             raise ModelNotFound(model_id)
@@ -371,7 +374,7 @@ def _price_version(before: Document | None, fields: ModelFields) -> int:
         return 1
     version = before.data.get("price_version")
     version = version if isinstance(version, int) and version > 0 else 1
-    return version + any(before.data.get(name) != fields.get(name) for name in (*PRICES, BY_SIZE))
+    return version + any(before.data.get(name) != fields.get(name) for name in PRICE_FIELDS)
 
 
 def _storable(fields: ModelFields) -> Mapping[str, Value]:

@@ -114,6 +114,8 @@ class ChatModel(Protocol):
 class ImageRequest:
     """What a model is asked to paint: one picture. `size` is as its price names it, `1024x1024` or `auto`.
 
+    `quality` is as its price names it, too; None lets the upstream choose.
+
     `wants_base64`: the upstream has to be told to send the picture itself, not an address. `end_user` is the pseudonym
     of the user who asks; empty tells none.
     """
@@ -121,6 +123,7 @@ class ImageRequest:
     model: str
     prompt: str
     size: str
+    quality: str | None = None
     wants_base64: bool = False
     end_user: str = ""
 

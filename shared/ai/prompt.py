@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.ai.models import Model
 from shared.ai.ports import PromptMessage
 from shared.ai.tariff import Rate
-from shared.ai.tokens import Usage, message_expected, prompt_at_most, prompt_expected
+from shared.ai.tokens import message_expected, prompt_at_most, prompt_expected
 from shared.kernel.errors import Rejected
 from shared.kernel.money import Micro
 
@@ -39,7 +39,7 @@ class Prompt:
 
         Output is bounded by what is charged, input by what the text can be: no byte-level tokenizer makes more of it.
         """
-        return rate.price(Usage(input_tokens=self.input_at_most, output_tokens=self.output_at_most))
+        return rate.bound(self.input_at_most, self.output_at_most)
 
 
 def build_prompt(

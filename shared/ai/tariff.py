@@ -1,19 +1,24 @@
 """The tariff: usage → credits, as exact fractions, rounded up once per call.
 
 `usd_per_mtok` is USD per million tokens, and a credit is a million µcr, so the two millions cancel: one token costs
-`usd_per_mtok × credits_per_usd × (100 + markup_percent) / 100` µcr. An image costs a million times as much per USD.
+`usd_per_mtok × credits_per_usd × (100 + markup_percent) / 100` µcr. An image, and a request's own price, costs a
+million times as much per USD.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, zip_longest
 from math import lcm
 
+from shared.ai.model_prices import ContextTier
 from shared.ai.models import Model, ModelUnpriced
-from shared.ai.tokens import Usage
+from shared.ai.tokens import Usage, expected_tokens
 from shared.kernel.errors import Rejected
 from shared.kernel.money import MICRO_PER_CREDIT, Micro
-from shared.kernel.prices import round_up
+from shared.kernel.prices import decimal_text, round_up
+
+TOKENS_PER_PRICE = 1_000_000
 
 
 class SizeNotOffered(Rejected):
@@ -26,28 +31,91 @@ class SizeNotOffered(Rejected):
         super().__init__(f"This model paints {names}.", model=model, size=size, offered=names)
 
 
+class QualityNotOffered(Rejected):
+    """The image model has no price for this quality in this size, so it is not painted."""
+
+    code = "quality_not_offered"
+
+    def __init__(self, model: str, quality: str, offered: Iterable[str]) -> None:
+        names = ", ".join(sorted(offered))
+        detail = f"In this size the model paints {names}." if names else "This model has no qualities to choose from."
+        super().__init__(detail, model=model, quality=quality, offered=names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierRate:
+    """The numerators of µcr per token, for each call whose input is longer than `above` tokens."""
+
+    above: int
+    input: int
+    cached_input: int
+    cache_write: int
+    output: int
+
+    @property
+    def input_most(self) -> int:
+        """The price of an input token, if each token is of the dearest kind."""
+        return max(self.input, self.cached_input, self.cache_write)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What one model's tokens cost: µcr per token, over a common denominator so that a price is integer arithmetic.
+    """The prices of one model in µcr, over a common denominator so that a price is integer arithmetic.
 
-    This is the price snapshot of a turn: taken when its hold is placed, used to its end.
+    A rate is the price snapshot of a turn: taken when its hold is placed, used to its end. `price` is the exact price
+    of a usage. What ends in `bound` is the most that a call can cost, in each tier that it can come to be in.
     """
 
-    input_numerator: int
-    output_numerator: int
+    tiers: tuple[TierRate, ...]
+    request: int
     denominator: int
 
     def price(self, usage: Usage) -> Micro:
-        """What `usage` costs: the exact sum, rounded up once to 1 µcr."""
-        total = usage.input_tokens * self.input_numerator + usage.output_tokens * self.output_numerator
-        return Micro(-(-total // self.denominator))
+        """Return the price of one call with this usage: the exact sum, rounded up once to 1 µcr."""
+        tier = self._tier(usage.input_tokens)
+        cached = min(usage.cached_input_tokens, usage.input_tokens)
+        written = min(usage.cache_write_tokens, usage.input_tokens - cached)
+        plain = usage.input_tokens - cached - written
+        total = plain * tier.input + cached * tier.cached_input + written * tier.cache_write
+        return self._micro(self.request + total + usage.output_tokens * tier.output)
+
+    def bound(self, input_tokens: int, output_tokens: int) -> Micro:
+        """Return the most that one call with at most these tokens can cost (µcr), whatever of it is cached."""
+        most = max(
+            tokens * tier.input_most + output_tokens * tier.output for tier, tokens in self._reachable(input_tokens)
+        )
+        return self._micro(self.request + most)
+
+    def output_price(self, output_tokens: int, *, input_tokens: int) -> Micro:
+        """Return what output costs (µcr) behind so much input, without the input and the call itself."""
+        return self._micro(output_tokens * self._tier(input_tokens).output)
+
+    def output_bound(self, output_tokens: int, *, input_tokens: int) -> Micro:
+        """Return the most that output can cost (µcr) behind input of at most so many tokens."""
+        return self._micro(output_tokens * max(tier.output for tier, _ in self._reachable(input_tokens)))
 
     def affordable_output(self, amount: int, input_tokens: int) -> int | None:
-        """The most output tokens that `amount` µcr pays for behind this much input; None if output costs nothing."""
-        if not self.output_numerator:
-            return None
-        left = amount * self.denominator - input_tokens * self.input_numerator
-        return max(0, left // self.output_numerator)
+        """Return the most output tokens that `amount` µcr pays for behind this much input; None if output is free."""
+        left = amount * self.denominator - self.request
+        paid_for = [
+            max(0, (left - tokens * tier.input_most) // tier.output)
+            for tier, tokens in self._reachable(input_tokens)
+            if tier.output
+        ]
+        return min(paid_for, default=None)
+
+    def _tier(self, input_tokens: int) -> TierRate:
+        return next((tier for tier in reversed(self.tiers) if tier.above < input_tokens), self.tiers[0])
+
+    def _reachable(self, input_tokens: int) -> Iterator[tuple[TierRate, int]]:
+        """Yield the tiers that a call with at most this input can be in, each with the most input it takes there."""
+        for tier, after in zip_longest(self.tiers, self.tiers[1:]):
+            yield tier, input_tokens if after is None else min(input_tokens, after.above)
+            if after is None or after.above >= input_tokens:
+                return
+
+    def _micro(self, numerator: int) -> Micro:
+        return Micro(-(-numerator // self.denominator))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,29 +126,50 @@ class Tariff:
     markup_percent: int = 0
 
     def rate(self, model: Model) -> Rate:
-        """The model's prices as of now, per token. Raises ModelUnpriced for one that is not priced by tokens.
+        """Return the model's prices as of now. Raises ModelUnpriced for a model that is not priced by tokens.
 
         What a model never gives out needs no price.
         """
-        output_usd_per_mtok = Fraction(0) if model.kind == "embedding" else model.output_usd_per_mtok
-        if model.input_usd_per_mtok is None or output_usd_per_mtok is None:
+        is_output_priced = model.kind == "embedding" or model.output_usd_per_mtok is not None
+        if not model.context_tiers or not is_output_priced:
             raise ModelUnpriced(model.id)
-        credits_per_usd = Fraction(self.credits_per_usd * (100 + self.markup_percent), 100)
-        per_input = model.input_usd_per_mtok * credits_per_usd
-        per_output = output_usd_per_mtok * credits_per_usd
-        denominator = lcm(per_input.denominator, per_output.denominator)
+        usd = [_per_million(tier, model.kind) for tier in model.context_tiers]
+        request = model.request_usd * TOKENS_PER_PRICE
+        denominator = lcm(*(self._credits(price).denominator for price in chain(*usd, [request])))
+        numbers = [[int(self._credits(price) * denominator) for price in prices] for prices in usd]
         return Rate(
-            input_numerator=int(per_input * denominator),
-            output_numerator=int(per_output * denominator),
+            tiers=tuple(
+                TierRate(above=tier.above, input=plain, cached_input=cached, cache_write=written, output=output)
+                for tier, (plain, cached, written, output) in zip(model.context_tiers, numbers, strict=True)
+            ),
+            request=int(self._credits(request) * denominator),
             denominator=denominator,
         )
 
-    def image_price(self, model: Model, size: str) -> Micro:
-        """What one image of this size costs. Raises SizeNotOffered."""
+    def image_price(self, model: Model, size: str, quality: str | None = None, *, prompt: str = "") -> Micro:
+        """Return what one image costs (µcr), the request for it included. Raises SizeNotOffered, QualityNotOffered.
+
+        Without a quality the provider chooses, so the price is that of the size. A model with a price for input takes
+        that for the tokens of its prompt, as we count them: answers with pictures tell no usage.
+        """
         usd = model.image_usd_by_size.get(size)
         if usd is None:
             raise SizeNotOffered(model.id, size, model.image_usd_by_size)
-        return round_up(usd * self.credits_per_usd * (100 + self.markup_percent) / 100 * MICRO_PER_CREDIT)
+        if quality is not None:
+            priced = {name: sizes[size] for name, sizes in model.image_usd_by_quality.items() if size in sizes}
+            if quality not in priced:
+                raise QualityNotOffered(model.id, quality, priced)
+            usd = priced[quality]
+        tokens = expected_tokens(prompt) if model.context_tiers else 0
+        input_usd = tokens * (model.input_usd_per_mtok or 0) / Fraction(TOKENS_PER_PRICE)
+        return round_up(self._credits(usd + model.request_usd + input_usd) * MICRO_PER_CREDIT)
+
+    def credits_of(self, usd: Fraction) -> str:
+        """Return what a user pays for so many USD of a model's price: exact credits, as a decimal string."""
+        return decimal_text(self._credits(usd))
+
+    def _credits(self, usd: Fraction) -> Fraction:
+        return usd * self.credits_per_usd * (100 + self.markup_percent) / 100
 
     def price(self, model: Model, usage: Usage) -> Micro:
         """What `usage` of this model costs."""
@@ -88,4 +177,9 @@ class Tariff:
 
     def ceiling(self, model: Model, input_tokens: int, output_tokens: int) -> Micro:
         """The most that a call with at most these tokens can cost."""
-        return self.price(model, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
+        return self.rate(model).bound(input_tokens, output_tokens)
+
+
+def _per_million(tier: ContextTier, kind: str) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+    output = Fraction(0) if kind == "embedding" else tier.output
+    return tier.input, tier.cached_input, tier.cache_write, output

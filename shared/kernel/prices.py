@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from shared.kernel.money import Micro
 
+DIGITS_MAX = 40
 PRICE = re.compile(r"(0|[1-9]\d{0,8})(\.\d{1,18})?", re.ASCII)
 
 
@@ -18,3 +19,14 @@ def parse_price(text: object) -> Fraction:
 def round_up(amount: Fraction) -> Micro:
     """The exact sum, rounded up once to a whole µcr, so that a price is never below what it sums."""
     return Micro(-((-amount.numerator) // amount.denominator))
+
+
+def decimal_text(amount: Fraction) -> str:
+    """Return an exact, non-negative decimal without trailing zeros. Raises ValueError for a fraction without end."""
+    digits = 0
+    while (amount * 10**digits).denominator != 1:
+        digits += 1
+        if digits > DIGITS_MAX:
+            raise ValueError(amount)
+    whole, rest = divmod(int(amount * 10**digits), 10**digits)
+    return f"{whole}.{rest:0{digits}d}" if digits else str(whole)

@@ -23,9 +23,9 @@ class CallCost:
         """Return what so many tokens cost at this rate."""
         return cls(
             input_expected=rate.price(Usage(input_tokens=input_expected, output_tokens=0)),
-            input_at_most=rate.price(Usage(input_tokens=input_at_most, output_tokens=0)),
-            output_least=rate.price(Usage(input_tokens=0, output_tokens=min(output_least, output_at_most))),
-            at_most=rate.price(Usage(input_tokens=input_at_most, output_tokens=output_at_most)),
+            input_at_most=rate.bound(input_at_most, 0),
+            output_least=rate.output_bound(min(output_least, output_at_most), input_tokens=input_at_most),
+            at_most=rate.bound(input_at_most, output_at_most),
         )
 
     @classmethod

@@ -201,6 +201,7 @@ class ImageJob:
             model=task.upstream_model,
             prompt=task.prompt,
             size=task.size,
+            quality=task.quality,
             wants_base64=task.wants_base64,
             end_user=self._end_users.of(task.uid),
         )

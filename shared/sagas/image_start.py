@@ -42,6 +42,8 @@ class ImageAsked:
     fingerprint: str
     model: str | None = None
     size: str | None = None
+    quality: str | None = None
+    """How well the model shall paint; None lets the provider choose, at the size's own price."""
     n: int = 1
     principal: str = ""
     budgets: tuple[BudgetClaim, ...] = ()
@@ -94,8 +96,8 @@ class ImageStart:
     def start(self, asked: ImageAsked, *, is_queued: bool = True) -> Started:
         """Set the credits aside and queue the task, once per operation. Without `is_queued` the caller runs it itself.
 
-        Raises ModelNotFound, ModelUnpriced, SizeNotOffered, IdempotencyMismatch, InsufficientCredits, BudgetExceeded,
-        RateLimited, AccountFrozen, …; then nothing is queued and nothing held.
+        Raises ModelNotFound, ModelUnpriced, SizeNotOffered, QualityNotOffered, IdempotencyMismatch, RateLimited,
+        InsufficientCredits, BudgetExceeded, AccountFrozen, …; then nothing is queued and nothing held.
         """
         if not 1 <= asked.n <= IMAGES_MAX:
             raise InvalidValue("n", f"must be from 1 to {IMAGES_MAX}")
@@ -104,7 +106,7 @@ class ImageStart:
             return Started(task=begun, available=None)
         model = self._catalogue.image(asked.model or self._preferred(asked.uid))
         size = asked.size or model.default_size
-        held = self._hold(asked, model, self._tariff.image_price(model, size))
+        held = self._hold(asked, model, self._tariff.image_price(model, size, asked.quality, prompt=asked.prompt))
         task = self._created(asked, self._task(asked, model, size, held))
         if is_queued:
             self.publish(task)
@@ -163,6 +165,7 @@ class ImageStart:
             upstream_model=model.upstream_model,
             wants_base64=ASKED_FOR_BASE64 in model.capabilities,
             size=size,
+            quality=asked.quality,
             n=asked.n,
             price=Micro(held.amount // asked.n),
             price_snapshot=snapshot,

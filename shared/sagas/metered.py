@@ -93,7 +93,7 @@ class Metered:
 
     def bound(self, output_cap: int) -> Micro:
         """The most it can have cost, if at most `output_cap` tokens were generated."""
-        return self.rate.price(Usage(input_tokens=self.prompt.input_at_most, output_tokens=output_cap))
+        return self.rate.bound(self.prompt.input_at_most, output_cap)
 
     @property
     def is_held_whole(self) -> bool:
@@ -134,23 +134,24 @@ class Metered:
 
         That is the input's bound; and the output's, where the provider bills an answer that nobody reads to its end.
         """
-        tokens = self.prompt.input_at_most if self.is_held_whole else self.prompt.input_expected
+        prompt, rate = self.prompt, self.rate
+        input_at_most = rate.bound(prompt.input_at_most, 0)
+        expected = rate.price(Usage(input_tokens=prompt.input_expected, output_tokens=0))
         is_output_bounded = is_billed_to_its_end and not self.is_held_whole
         return CallBound(
-            input_held=self._price(tokens, 0),
-            input_at_most=self._price(self.prompt.input_at_most, 0),
+            input_held=input_at_most if self.is_held_whole else expected,
+            input_at_most=input_at_most,
             at_most=self.ceiling,
-            output_at_most=self._price(0, self.prompt.output_at_most) if is_output_bounded else None,
+            output_at_most=rate.output_bound(prompt.output_at_most, input_tokens=prompt.input_at_most)
+            if is_output_bounded
+            else None,
         )
-
-    def _price(self, input_tokens: int, output_tokens: int) -> Micro:
-        return self.rate.price(Usage(input_tokens=input_tokens, output_tokens=output_tokens))
 
     @property
     def step(self) -> Micro:
         """By how much the hold grows at a time."""
         tokens = max(STEP_TOKENS_MIN, self.forecast.output_tokens // STEPS_PER_ANSWER)
-        return max(Micro(1), self.rate.price(Usage(input_tokens=0, output_tokens=tokens)))
+        return max(Micro(1), self.rate.output_price(tokens, input_tokens=self.prompt.input_expected))
 
     def output_cap(self, affordable: int) -> int:
         """What the upstream may generate: all that was asked for, as far as the balance pays for it."""

@@ -39,8 +39,7 @@ class ThoughtCost:
     @property
     def bound(self) -> Micro:
         """The most that a thought can have cost (µcr), as far as it is held."""
-        most = Usage(input_tokens=self.prompt.input_at_most, output_tokens=self.cap)
-        return min(self.held, self.rate.price(most))
+        return min(self.held, self.rate.bound(self.prompt.input_at_most, self.cap))
 
     @property
     def unsaid(self) -> Micro:

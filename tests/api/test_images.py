@@ -159,7 +159,7 @@ def test_who_cannot_pay_is_told_at_once_and_nothing_is_queued(world):
         ({"prompt": "A fox", "n": 0}, (422, "invalid_request")),
         ({"prompt": "A fox", "n": 11}, (422, "invalid_request")),
         ({"prompt": "A fox", "n": "2"}, (422, "invalid_request")),
-        ({"prompt": "A fox", "quality": "high"}, (422, "invalid_request")),
+        ({"prompt": "A fox", "quality": "high"}, (422, "quality_not_offered")),
         ({"prompt": "A fox", "size": "64x64"}, (422, "size_not_offered")),
         ({"prompt": "A fox", "model": "gpt-4o-mini"}, (404, "model_not_found")),
         ({"prompt": "A fox", "model": "nobody"}, (404, "model_not_found")),

@@ -1,6 +1,7 @@
 """`/v1/openai/images/generations`: our own image tasks, in OpenAI's shapes, while the caller waits."""
 
 import base64
+from decimal import Decimal
 
 import pytest
 
@@ -40,6 +41,28 @@ def test_images_are_made_told_kept_and_charged(world, alice):
     assert (answered.headers["X-Credits-Cost"], answered.headers["X-Credits-Available"]) == ("5", "5")
     assert len(alice.get("/images").json["items"]) == 2
     assert alice.get("/credits/balance").json["held"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("quality", "sent", "cost"),
+    [(None, None, "1"), ("auto", None, "1"), ("standard", None, "1"), ("high", "high", "16.7"), ("low", "low", "0.3")],
+)
+@pytest.mark.parametrize("path", [PATH, "/images/generate"])
+def test_a_quality_is_sent_and_costs_its_price(world, path, quality, sent, cost):
+    by_quality = {"high": {"1024x1024": "0.167"}, "low": {"1024x1024": "0.003"}}
+    world.services.catalogue.put("gpt-image-1", {**PAINTER, "image_usd_by_quality": by_quality})
+    alice = world.person(credits_=100)
+    before = Decimal(alice.available)
+
+    asked = alice.post(path, {"prompt": "A fox", "model": "gpt-image-1", "quality": quality})
+    if path != PATH and quality in {"auto", "standard"}:
+        assert (asked.status_code, asked.json["code"]) == (422, "quality_not_offered")
+        return
+    if path != PATH:
+        world.services.image_job.run(asked.json["task_id"])
+
+    assert [request.quality for request in world.services.image_model.requests] == [sent]
+    assert before - Decimal(alice.available) == Decimal(cost)
 
 
 @pytest.mark.parametrize("size", [None, "auto"])

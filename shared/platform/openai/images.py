@@ -67,6 +67,8 @@ class OpenAIImageModel:
 
 def _body(request: ImageRequest) -> dict[str, Any]:
     asked: dict[str, Any] = {"model": request.model, "prompt": request.prompt, "size": request.size, "n": 1}
+    if request.quality is not None:
+        asked["quality"] = request.quality
     return {**asked, "response_format": "b64_json"} if request.wants_base64 else asked
 
 

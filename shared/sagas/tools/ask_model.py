@@ -200,8 +200,7 @@ class _Bill:
                 usage = heard.usage or counted
                 return self.price(usage), usage
             case _:
-                most = Usage(input_tokens=self.prompt.input_at_most, output_tokens=self.cap)
-                return self.price(most), counted
+                return min(self.held, self.rate.bound(self.prompt.input_at_most, self.cap)), counted
 
     def price(self, usage: Usage) -> Micro:
         """Return what this usage costs (µcr), as far as it is held."""

@@ -116,7 +116,7 @@ class GenerateImage:
         try:
             model = self._catalogue.image(wanted)
             size = arguments.get("size", model.default_size)
-            return model, size, self._tariff.image_price(model, size)
+            return model, size, self._tariff.image_price(model, size, prompt=arguments["prompt"])
         except (ModelNotFound, ModelUnpriced, SizeNotOffered) as error:
             names = ", ".join(model.id for model in self._catalogue.enabled() if model.kind == "image") or "none"
             raise ToolFailed(error.code, f"{error.detail} Image models: {names}.") from error

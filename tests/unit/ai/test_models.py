@@ -291,3 +291,55 @@ def test_operators_cannot_write_a_wrong_model(documents, catalogue, change):
 def test_a_model_needs_an_id_that_can_stand_in_a_path(catalogue, name):
     with pytest.raises(InvalidValue):
         catalogue.put(name, CHAT)
+
+
+TIER = {"above_input_tokens": 10, "input_usd_per_mtok": "1"}
+
+
+@pytest.mark.parametrize(
+    "tiers",
+    [
+        "dear",
+        [1],
+        [{"input_usd_per_mtok": "1"}],
+        [{"above_input_tokens": 10}],
+        [{**TIER, "above_input_tokens": 0}],
+        [{**TIER, "above_input_tokens": True}],
+        [TIER, TIER],
+        [{**TIER, "output_usd_per_mtok": 5}],
+        [{**TIER, "web_search": "1"}],
+        [{**TIER, "above_input_tokens": at} for at in range(1, 10)],
+    ],
+)
+def test_tiers_that_are_no_tiers_leave_a_model_unpriced(documents, catalogue, tiers):
+    store(documents, "chat", {**CHAT, "context_tiers": tiers})
+
+    with pytest.raises(ModelUnpriced):
+        catalogue.get("chat")
+
+
+@pytest.mark.parametrize(
+    "qualities", ["high", {}, {"": {"1024x1024": "1"}}, {"high": {"64x64": "1"}}, {"high": {"1024x1024": None}}]
+)
+def test_qualities_without_prices_leave_a_painter_unpriced(documents, catalogue, qualities):
+    store(documents, "painter", {**PAINTER, "image_usd_by_quality": qualities})
+
+    with pytest.raises(ModelUnpriced):
+        catalogue.image("painter")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"cached_input_usd_per_mtok": "0.1"},
+        {"cache_write_usd_per_mtok": "0.1"},
+        {"request_usd": "0.1"},
+        {"context_tiers": [TIER]},
+    ],
+)
+def test_each_newer_price_is_a_new_price_version(catalogue, changed):
+    catalogue.put("chat", CHAT)
+
+    _, stored = catalogue.put("chat", {**CHAT, **changed})
+
+    assert stored["price_version"] == 2
