@@ -8,6 +8,7 @@ estimate is too low. A text never has more tokens than UTF-8 bytes.
 import json
 import re
 from collections.abc import Iterable
+from math import ceil
 from typing import Any
 
 Json = dict[str, Any]
@@ -20,6 +21,8 @@ SPACES_PER_TOKEN = 64
 DIGITS_PER_TOKEN = 3
 SIGNS_PER_TOKEN = 2
 LETTERS_OF_A_LONG_WORD = 24
+RUN_ON_LETTERS = 4
+"""Words without spaces between them are one token per so many letters."""
 
 PIECE = re.compile(
     r"(?P<word> ?(?:[A-Z]?[a-z]+|[A-Z]+(?![a-z])))|(?P<digits>[0-9]{1,3})|(?P<sign> ?[!-/:-@\[-`{-~]+)"
@@ -82,9 +85,12 @@ def _piece_tokens(match: re.Match[str]) -> int:
 
 
 def _word_tokens(word: str) -> int:
-    if len(word) <= 3 or not UNSPEAKABLE.search(word):  # noqa: PLR2004  # every vocabulary knows the short ones
-        return -(-len(word) // WORD_LETTERS)
-    return -(-len(word) * 3 // 5)
+    """A word that looks like language is few tokens, each part that no language has is more, up to 3 for 5 letters."""
+    if len(word) <= 3:  # noqa: PLR2004  # every vocabulary knows the short ones
+        return 1
+    letters = WORD_LETTERS if len(word) <= LETTERS_OF_A_LONG_WORD else RUN_ON_LETTERS
+    odd = len(UNSPEAKABLE.findall(word))
+    return ceil(max(len(word) / letters, min(len(word) / letters + 2.5 * odd, len(word) * 0.6)))
 
 
 def _wide_tokens(word: str) -> int:
