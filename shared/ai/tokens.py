@@ -11,6 +11,7 @@ of the kinds that we know it is within a quarter of the real count. Admission, t
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from shared.ai.pieces import PIECE, TOKEN, cost_of
 
@@ -19,6 +20,10 @@ MESSAGE_OVERHEAD_TOKENS = 8
 
 PROMPT_OVERHEAD_TOKENS = 64
 """More than what templates add once: the start of the answer (3), or a preamble with dates (about 40)."""
+
+COUNTED_CHARACTERS_MAX = 100_000
+"""So many characters of a prompt are looked at: each takes a microsecond, and a prompt may have millions."""
+SAMPLE_CHARACTERS, SAMPLE_CHARACTERS_MIN = 2_000, 100
 
 EXPECTED_MESSAGE_OVERHEAD = 4
 EXPECTED_PROMPT_OVERHEAD = 3
@@ -56,8 +61,35 @@ def at_most_tokens(text: str) -> int:
     return len(text.encode())
 
 
-def expected_tokens(text: str) -> int:
-    """Return about how many tokens `text` is: never more than `at_most_tokens`."""
+def expected_tokens(text: str, counted_characters: int = COUNTED_CHARACTERS_MAX) -> int:
+    """Return about how many tokens `text` is: never more than `at_most_tokens`.
+
+    A text of more than `counted_characters` is counted by samples of that length in all.
+    """
+    if len(text) <= counted_characters:
+        return _cost(text)
+    sampled = _samples(text, counted_characters)
+    counted = sum(map(_cost, sampled))
+    return min(at_most_tokens(text), -(-counted * len(text) // sum(map(len, sampled))))
+
+
+def _samples(text: str, characters: int) -> list[str]:
+    """Return samples of the text, one out of each part of equal length.
+
+    Where in its part a sample lies follows from the whole text's digest, so that nobody can write a text that is cheap
+    where it is sampled and dense elsewhere.
+    """
+    samples = -(-characters // SAMPLE_CHARACTERS)
+    length, part = characters // samples, len(text) // samples
+    digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
+    offsets = (sha256(digest + number.to_bytes(4, "big")).digest() for number in range(samples))
+    starts = (
+        number * part + int.from_bytes(offset[:8], "big") % (part - length + 1) for number, offset in enumerate(offsets)
+    )
+    return [text[start : start + length] for start in starts]
+
+
+def _cost(text: str) -> int:
     return _tokens(sum(map(cost_of, PIECE.finditer(text))))
 
 
@@ -68,7 +100,10 @@ def prompt_at_most(contents: Iterable[str]) -> int:
 
 def prompt_expected(contents: Iterable[str]) -> int:
     """About how many tokens a prompt of these messages is, template included."""
-    return EXPECTED_PROMPT_OVERHEAD + sum(map(message_expected, contents))
+    texts = list(contents)
+    share = min(1.0, COUNTED_CHARACTERS_MAX / max(1, sum(map(len, texts))))
+    counts = (expected_tokens(text, max(SAMPLE_CHARACTERS_MIN, int(len(text) * share))) for text in texts)
+    return EXPECTED_PROMPT_OVERHEAD + sum(EXPECTED_MESSAGE_OVERHEAD + count for count in counts)
 
 
 def message_expected(content: str) -> int:
