@@ -24,7 +24,7 @@ help:
 	@echo "make payments  300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…"
 	@echo "make logs      follow the log of a running 'make run'"
 	@echo "make admin     EMAIL=… makes the first administrator"
-	@echo "make models-sync  models and prices from the provider's listing; UPSTREAM=… APPLY=1 FREE=1"
+	@echo "make models-sync  models and prices from the provider's listing; UPSTREAM=… APPLY=1 FREE=1 LISTING=FILE"
 	@echo "make rebuild-analytics  usage by day from the journals anew, everybody's; USERS=… for some"
 	@echo "make clean     remove what set-up and tools made"
 
@@ -119,7 +119,7 @@ rebuild-analytics: setup
 
 # What a provider's listing would change of the laptop's models; in the cloud: python -m functions.commands models-sync
 models-sync: setup
-	@exec $(PYTHON) -m emulator.command models-sync $(or $(UPSTREAM),default) $(if $(APPLY),--apply) $(if $(FREE),--free)
+	@exec $(PYTHON) -m emulator.command models-sync $(or $(UPSTREAM),default) $(if $(APPLY),--apply) $(if $(FREE),--free) $(if $(LISTING),--listing $(LISTING))
 
 .PHONY: bench-gateways
 

@@ -1,12 +1,17 @@
 """Commands for whoever runs the project: `python -m functions.commands first-admin EMAIL`, and others."""
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
+from shared.ai.listing import listed_models
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
-from shared.kernel.errors import DomainError
+from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import Uid
 from shared.payments.payment import status_of
 from shared.users.mailbox import derived_key
@@ -39,7 +44,8 @@ def rebuild_analytics(asked: argparse.Namespace, services: Services) -> None:
 
 def models_sync(asked: argparse.Namespace, services: Services) -> None:
     """Show what a provider's listing would change of our models; write it if that is wanted."""
-    found = services.models_sync.compare(asked.upstream, is_free_wanted=asked.free)
+    listing = None if asked.listing is None else _listing_in(asked.listing)
+    found = services.models_sync.compare(asked.upstream, is_free_wanted=asked.free, listing=listing)
     for name, reason in sorted(found.left_out.items()):
         print(f"  left out   {name}: {reason}")
     for model_id in found.gone:
@@ -54,6 +60,16 @@ def models_sync(asked: argparse.Namespace, services: Services) -> None:
         f"{len(found.changes)} to write, {len(found.unchanged)} as they are, {len(found.left_out)} left out.", end=" "
     )
     print("Written." if asked.apply else "Nothing is written without --apply.")
+
+
+def _listing_in(path: Path) -> Mapping[str, Any]:
+    """Return the listing in a file: an object with `data`, or LiteLLM's of models by name. Raises InvalidValue."""
+    try:
+        found = json.loads(path.read_bytes(), parse_float=Decimal)
+        listed_models(found)
+    except (OSError, ValueError) as error:
+        raise InvalidValue("listing", "must be a file with a JSON listing of models") from error
+    return found if isinstance(found, Mapping) else {"data": found}
 
 
 def replay_payment(asked: argparse.Namespace, services: Services) -> None:
@@ -90,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     sync = commands.add_parser("models-sync", help="bring models and prices from a provider's listing")
     sync.add_argument("upstream", nargs="?", default="default", help="one of the providers in the settings")
     sync.add_argument("--apply", action="store_true", help="write what is shown")
+    sync.add_argument(
+        "--listing", type=Path, metavar="FILE", help="not the provider's own, but this one, such as LiteLLM's"
+    )
     sync.add_argument("--free", action="store_true", help="models whose price is zero, too")
     sync.set_defaults(run=models_sync)
     payment = commands.add_parser("replay-payment", help="settle a payment anew that stuck or waits for a look")

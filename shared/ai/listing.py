@@ -1,20 +1,21 @@
 """A provider's listing of models, as ours would be: what is new, what changed, what is left out and why. Pure.
 
-The shape is OpenAI's (`{"data": [{"id": …}]}`), with what OpenRouter and others of its kind add: `pricing` in USD per
-token as decimal strings (`prompt`, `completion`), `context_length`, `top_provider.max_completion_tokens`,
-`architecture.input_modalities`, `supported_parameters`, `name`. A model without a price is left out, never free.
+The shape is OpenAI's (`{"data": [{"id": …}]}`), with what OpenRouter and others of its kind add: `pricing`,
+`context_length`, `top_provider.max_completion_tokens`, `architecture.input_modalities`, `supported_parameters`, `name`.
+LiteLLM's is an object of models by name: `mode`, `max_input_tokens`, `max_output_tokens`, `supports_vision`, and costs.
+A model without a price is left out, never free; so is a model with a price that is not charged here.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 from typing import Any, cast
 
 from shared.ai.image_tokens import NUMBER_MAX, is_known
-from shared.ai.model_prices import ModelFields
+from shared.ai.listing_prices import TOKENS_PER_PRICE, LeftOut, exact, is_litellm, is_priced, prices_of
+from shared.ai.model_prices import INPUT, OUTPUT, REQUEST, TIERS, TOKEN_PRICES, ModelFields
 from shared.ai.models import (
     AUTO,
     DEFAULT_UPSTREAM,
@@ -28,10 +29,13 @@ from shared.ai.models import (
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import is_safe_id
 
-NUMBER = re.compile(r"-?\d{1,12}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
-TOKENS_PER_PRICE = 1_000_000
-DIGITS_MAX = 18
-SYNCED = ("input_usd_per_mtok", "output_usd_per_mtok", "context_window", "max_output_tokens")
+CHATTING = frozenset({"chat", "language", "text", "multimodal", "model", "base", "llm", "text-generation"})
+"""What listings call models that chat, where they name a kind at all."""
+NOT_CHATTING = re.compile(
+    r"embed|rerank|moderation|whisper|transcri|dall-e|gpt-image|imagen|stable-?diffusion|(^|[^a-z])(tts|flux|sora|veo)([^a-z]|$)",
+    re.ASCII | re.IGNORECASE,
+)
+SYNCED = (*TOKEN_PRICES, REQUEST, TIERS, "context_window", "max_output_tokens")
 """What a listing knows better than we do; the rest of a model that we have is its operators' to say."""
 OUTPUT_DEFAULT = 4_096
 
@@ -56,12 +60,8 @@ class Comparison:
     gone: Sequence[str] = ()
 
 
-class _LeftOut(Exception):  # named for the event
-    """This model is not imported; the message says why."""
-
-
 def compared(
-    listing: Iterable[Mapping[str, Any]],
+    listing: Iterable[Mapping[str, Any]] | Mapping[str, Any],
     known: Mapping[str, ModelFields],
     upstream: str,
     *,
@@ -77,12 +77,12 @@ def compared(
     unchanged: list[str] = []
     left_out: dict[str, str] = {}
     listed: set[str] = set()
-    for item in listing:
+    for item in listed_models(listing if isinstance(listing, Mapping) else list(listing)):
         name = str(item.get("id", ""))
         listed.add(name)
         try:
             change = _change(item, name, ours.get(name), known, upstream, is_free_wanted=is_free_wanted)
-        except _LeftOut as reason:
+        except LeftOut as reason:
             left_out[name[:NAME_CHARACTERS_MAX]] = str(reason)
             continue
         if change.differences:
@@ -105,88 +105,123 @@ def _change(
     model_id = our_id or _id_of(name, upstream)
     before = known.get(model_id)
     if before is not None and our_id is None:
-        raise _LeftOut(f"{model_id} is another model here")
+        raise LeftOut(f"{model_id} is another model here")
     told = {**_told(item, is_free_wanted=is_free_wanted)}
     if before is not None:
-        after = {**{key: before[key] for key in FIELDS & before.keys()}, **{key: told[key] for key in SYNCED}}
+        kept = (FIELDS & before.keys()) - set(SYNCED)
+        after = {**{key: before[key] for key in kept}, **{key: told[key] for key in SYNCED if key in told}}
     else:
         after = {"kind": "chat", **told, "upstream": upstream, "upstream_model": name}
     try:
         parse_model(model_id, after)
     except InvalidValue as error:
-        raise _LeftOut(error.detail) from error
-    differences = {key: ((before or {}).get(key), after[key]) for key in after if (before or {}).get(key) != after[key]}
+        raise LeftOut(error.detail) from error
+    changed = [*after, *(key for key in SYNCED if key in (before or {}) and key not in after)]
+    both = {key: ((before or {}).get(key), after.get(key)) for key in changed}
+    differences = {key: (was, now) for key, (was, now) in both.items() if was != now}
     return Change(model_id=model_id, before=before, after=after, differences=differences)
+
+
+def other_use(item: Mapping[str, Any]) -> str | None:
+    """Return what a listed model is for, if it gives out anything but text in a chat; None if it chats."""
+    for name in ("mode", "type", "model_type"):
+        kind = item.get(name)
+        if isinstance(kind, str) and kind.lower() not in CHATTING:
+            return kind[:NAME_CHARACTERS_MAX]
+    if is_litellm(item) and item.get("mode") is None:
+        return "its mode is not told"
+    architecture = item.get("architecture")
+    gives = architecture.get("output_modalities") if isinstance(architecture, Mapping) else None
+    if gives is None and isinstance(architecture, Mapping) and isinstance(told := architecture.get("modality"), str):
+        gives = told.partition("->")[2].split("+")
+    if isinstance(gives, list) and set(gives) != {"text"}:
+        return f"it gives {', '.join(map(str, gives))}"[:NAME_CHARACTERS_MAX]
+    found = NOT_CHATTING.search(str(item.get("id", "")))
+    return found and f"its name says {found.group().strip('-/:. ')}"
+
+
+def listed_models(found: object) -> list[Mapping[str, Any]]:
+    """Return the models of a listing: a list, a list under `data`, or LiteLLM's object of models by name.
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(found, Mapping):
+        found = found["data"] if "data" in found else [_named(name, each) for name, each in found.items()]
+    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+        raise ValueError("no list of models")
+    return [_flat(item) for item in found]
+
+
+def _named(name: str, item: object) -> object:
+    return {**item, "id": name} if isinstance(item, Mapping) else item
+
+
+def _flat(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a model of a LiteLLM proxy with its prices beside its name."""
+    info = item.get("model_info")
+    return {**info, "id": item.get("model_name", item.get("id"))} if isinstance(info, Mapping) else item
 
 
 def _id_of(name: str, upstream: str) -> str:
     """The id that a new model gets: its name, behind the provider's own unless that is the default one."""
     model_id = name.replace("/", ":") if upstream == DEFAULT_UPSTREAM else f"{upstream}:{name.replace('/', ':')}"
     if not is_safe_id(model_id) or model_id == AUTO:
-        raise _LeftOut("its name cannot be an id")
+        raise LeftOut("its name cannot be an id")
     return model_id
 
 
 def _told(item: Mapping[str, Any], *, is_free_wanted: bool) -> Mapping[str, object]:
-    pricing = item.get("pricing")
-    if not isinstance(pricing, Mapping):
-        raise _LeftOut("it has no price")
-    prices = [_per_million(pricing.get(name)) for name in ("prompt", "completion")]
-    if prices == ["0", "0"] and not is_free_wanted:
-        raise _LeftOut("it is free; say so if that is right")
-    window = _count(item.get("context_length"))
+    if is_priced(item) and (other := other_use(item)) is not None:
+        raise LeftOut(f"it is no chat model: {other}")
+    prices = prices_of(item)
+    if prices[OUTPUT] == "0" and not is_free_wanted:
+        raise LeftOut(
+            "it is free; say so if that is right"
+            if prices[INPUT] == "0"
+            else "its output is free, as that of a model that does not chat"
+        )
+    window = _count(item.get("max_input_tokens" if is_litellm(item) else "context_length"))
     if window is None:
-        raise _LeftOut("its context length is not told")
+        raise LeftOut("its context length is not told")
     top = item.get("top_provider")
-    most = _count(top.get("max_completion_tokens")) if isinstance(top, Mapping) else None
+    most = item.get("max_output_tokens")
+    most = _count(top.get("max_completion_tokens") if isinstance(top, Mapping) else most)
     return {
         "display_name": str(item.get("name") or item.get("id"))[:NAME_CHARACTERS_MAX],
-        "input_usd_per_mtok": prices[0],
-        "output_usd_per_mtok": prices[1],
+        **prices,
         "context_window": window,
         "max_output_tokens": min(most or OUTPUT_DEFAULT, window),
         "capabilities": _capabilities(item),
-        **_image_tokens(item, pricing, prices[0]),
+        **_image_tokens(item, prices[INPUT]),
     }
 
 
-def _image_tokens(item: Mapping[str, Any], pricing: Mapping[str, Any], per_million: str) -> Mapping[str, object]:
-    """Return the tokens that a listed price per image is worth, unless the model's name says its formula."""
-    image = pricing.get("image")
-    if image is None or is_known(str(item.get("id", ""))) or not Fraction(per_million):
+def _picture_price(item: Mapping[str, Any]) -> Fraction:
+    """Return the USD that a picture in a prompt costs beside its tokens. Zero if the model's name says its tokens."""
+    pricing = item.get("pricing")
+    image = pricing.get("image") if isinstance(pricing, Mapping) else None
+    return Fraction(0) if image is None or is_known(str(item.get("id", ""))) else exact(image)
+
+
+def _image_tokens(item: Mapping[str, Any], per_million: str) -> Mapping[str, object]:
+    """Return the tokens that a listed price per picture is worth, unless the model's name says its formula."""
+    price = _picture_price(item)
+    if not price or not Fraction(per_million):
         return {}
-    tokens = ceil(Fraction(_per_million(image)) / Fraction(per_million))
+    tokens = ceil(price * TOKENS_PER_PRICE / Fraction(per_million))
     return {IMAGE_TOKENS: {"tokens": tokens, "tokens_most": tokens}} if 0 < tokens <= NUMBER_MAX else {}
 
 
 def _capabilities(item: Mapping[str, Any]) -> list[str]:
+    """Return what a model can do. Pictures with a price of their own cannot be charged, so the model gets none."""
     architecture, parameters = item.get("architecture"), item.get("supported_parameters")
     takes = architecture.get("input_modalities") if isinstance(architecture, Mapping) else None
+    is_seeing = (isinstance(takes, list) and "image" in takes) or item.get("supports_vision") is True
+    able = {"tools": item.get("supports_function_calling"), REASONING: item.get("supports_reasoning")}
+    told = set(map(str, parameters)) if isinstance(parameters, list) else set()
     found = ["chat", "streaming"]
-    found += ["vision"] if isinstance(takes, list) and "image" in takes else []
-    found += [
-        ours
-        for theirs, ours in (("tools", "tools"), ("reasoning", REASONING))
-        if isinstance(parameters, list) and theirs in parameters
-    ]
-    return found
-
-
-def _per_million(price: object) -> str:
-    """USD per token as USD per million: exact, and a decimal string. A number is read as it was written."""
-    try:
-        if isinstance(price, bool) or not isinstance(price, str | int | Decimal) or not NUMBER.fullmatch(str(price)):
-            raise ValueError(price)
-        exact = Fraction(str(price)) * TOKENS_PER_PRICE
-    except ValueError as error:
-        raise _LeftOut("it has no price") from error
-    if exact < 0:
-        raise _LeftOut("its price is negative")
-    scaled = exact * 10**DIGITS_MAX
-    if scaled.denominator != 1:
-        raise _LeftOut("its price has too many digits")
-    whole, rest = divmod(int(scaled), 10**DIGITS_MAX)
-    return f"{whole}.{rest:0{DIGITS_MAX}d}".rstrip("0").rstrip(".")
+    found += ["vision"] if is_seeing and not _picture_price(item) else []
+    return found + [name for name, says in able.items() if says is True or name in told]
 
 
 def _count(value: object) -> int | None:

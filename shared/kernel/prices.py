@@ -21,12 +21,12 @@ def round_up(amount: Fraction) -> Micro:
     return Micro(-((-amount.numerator) // amount.denominator))
 
 
-def decimal_text(amount: Fraction) -> str:
-    """Return an exact, non-negative decimal without trailing zeros. Raises ValueError for a fraction without end."""
+def decimal_text(amount: Fraction, *, digits_max: int = DIGITS_MAX) -> str:
+    """Return an exact, non-negative decimal without trailing zeros. Raises ValueError for more than `digits_max`."""
     digits = 0
     while (amount * 10**digits).denominator != 1:
         digits += 1
-        if digits > DIGITS_MAX:
+        if digits > digits_max:
             raise ValueError(amount)
     whole, rest = divmod(int(amount * 10**digits), 10**digits)
     return f"{whole}.{rest:0{digits}d}" if digits else str(whole)

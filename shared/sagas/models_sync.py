@@ -1,5 +1,8 @@
 """Bringing models and prices from a provider's listing: compared first, then written, each write recorded."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from shared.ai.listing import Change, Comparison, compared
 from shared.ai.models import Catalogue
 from shared.ai.ports import ModelListing
@@ -16,9 +19,14 @@ class ModelsSync:
         self._listing = listing
         self._audit = audit
 
-    def compare(self, upstream: str, *, is_free_wanted: bool = False) -> Comparison:
-        """The provider's listing beside our models; nothing is written. Raises UpstreamUnavailable, NotFound."""
-        listed = self._listing.fetch(upstream)
+    def compare(
+        self, upstream: str, *, is_free_wanted: bool = False, listing: Mapping[str, Any] | None = None
+    ) -> Comparison:
+        """Compare a listing with our models, the provider's own unless one is given; nothing is written.
+
+        Raises UpstreamUnavailable, NotFound.
+        """
+        listed = self._listing.fetch(upstream) if listing is None else listing
         return compared(listed, self._catalogue.stored(), upstream, is_free_wanted=is_free_wanted)
 
     def apply(self, change: Change) -> None:

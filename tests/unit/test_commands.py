@@ -179,3 +179,21 @@ def test_what_was_never_heard_of_is_not_replayed(command: str, problem: str, cap
     assert code == 1
     assert problem in capsys.readouterr().err
     assert services.operators.audit(None, 5).items == ()
+
+
+def test_models_sync_reads_another_listing_from_a_file(tmp_path, capsys):
+    listed = tmp_path / "prices.json"
+    listed.write_text('{"vectors": {"mode": "embedding", "input_cost_per_token": 2e-08, "output_cost_per_token": 0.0}}')
+
+    assert main(["models-sync", "--listing", str(listed)], in_memory()) == 0
+
+    assert "left out   vectors: it is no chat model: embedding" in capsys.readouterr().out
+
+
+def test_models_sync_says_that_a_file_holds_no_listing(tmp_path, capsys):
+    listed = tmp_path / "prices.json"
+    listed.write_text("[1]")
+
+    assert main(["models-sync", "--listing", str(listed)], in_memory()) == 1
+
+    assert "a JSON listing of models" in capsys.readouterr().err

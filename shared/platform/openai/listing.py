@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from shared.ai.listing import listed_models
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.errors import InvalidValue
 
@@ -29,9 +30,6 @@ class OpenAIListings:
         try:
             answer = httpx2.get(f"{base_url}/models", headers=headers, timeout=TIMEOUT_SECONDS)
             answer.raise_for_status()
-            found = json.loads(answer.content[:BYTES_MAX], parse_float=Decimal)["data"]
+            return listed_models(json.loads(answer.content[:BYTES_MAX], parse_float=Decimal))
         except (httpx2.HTTPError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UpstreamUnavailable(f"The provider's listing cannot be read ({type(error).__name__}).") from error
-        if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
-            raise UpstreamUnavailable("The provider's listing is no list of models.")
-        return found
