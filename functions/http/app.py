@@ -14,6 +14,7 @@ from functions.http.addresses import client_address
 from functions.http.cors import Origins
 from functions.http.downloads import Downloads
 from functions.http.errors import NoSuchPath
+from functions.http.model_ids import model_id
 from functions.http.openai_errors import OPENAI_PREFIX, error_response
 from functions.http.problems import problem_response
 from functions.http.routes import PREFIX, Call, Reply, Route
@@ -28,6 +29,8 @@ from shared.users.principal import Principal
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 ALIASES = {PREFIX: ("/", f"{PREFIX}/")}
 """Who opens the bare address of the API is shown the same as at its first path."""
+MODEL_PATH = "/openai/models/{id}"
+"""The path of which a part may have slashes: clients name models as their makers do."""
 REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
@@ -41,12 +44,20 @@ def create_app(services: Services) -> Flask:
     app.wsgi_app = Downloads(app.wsgi_app, services.settings.threads)  # type: ignore[method-assign]  # as Flask says
     for route in ROUTES:
         view = _view(services, gate, route)
-        for rule in (route.rule, *ALIASES.get(route.path, ())):
+        for rule in (route.rule, *ALIASES.get(route.path, ()), *_spellings(route)):
             app.add_url_rule(rule, route.name, view, methods=[route.method])
     app.before_request(gate.open)
     app.after_request(gate.close)
     app.register_error_handler(Exception, _failed)
     return app
+
+
+def _spellings(route: Route) -> tuple[str, ...]:
+    """Return the paths that OpenAI's clients make of a route if a slash ends the base URL or the path."""
+    if not route.is_openai:
+        return ()
+    with_slashes = [route.rule.replace("<id>", "<path:id>")] if route.path.endswith(MODEL_PATH) else []
+    return (f"{route.rule}/", route.rule.replace(OPENAI_PREFIX, f"{OPENAI_PREFIX}/", 1), *with_slashes)
 
 
 def _failed(error: Exception) -> Response:
@@ -136,6 +147,7 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
 
     def view(**path: str) -> Response:
         caller = gate.admit(route)
+        path = {name: model_id(value) for name, value in path.items()} if route.path.endswith(MODEL_PATH) else path
         if not all(is_uid(value) if name == "uid" else is_safe_id(value) for name, value in path.items()):
             raise NoSuchPath
         asked = bodies.load_query(query, request) if query is not None else {}
@@ -187,5 +199,5 @@ def _respond(route: Route, answer: Schema | None, result: Any) -> Response:
 
 def _credential() -> str | None:
     """A name for what the caller shows; None for a caller who shows nothing."""
-    shown = request.headers.get("Authorization")
+    shown = auth.credential(request)
     return fingerprint(shown) if shown else None

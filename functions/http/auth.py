@@ -11,6 +11,7 @@ from shared.users.ports import AppCheckFailed, Unauthenticated
 from shared.users.principal import Principal
 
 APP_CHECK_HEADER = "X-Firebase-AppCheck"
+API_KEY_HEADER = "Api-Key"
 
 
 def authenticate(services: Services, request: Request, access: Access) -> Principal:
@@ -18,12 +19,19 @@ def authenticate(services: Services, request: Request, access: Access) -> Princi
 
     An API key is a server's, and no app can prove itself there: App Check is not asked of it.
     """
-    header = request.headers.get("Authorization", "")
+    header = credential(request)
     if header and services.key_lookup.looks_like_one(token := bearer_token(header)):
         return services.key_lookup.verify(token)
     _check_app(services, request.headers.get(APP_CHECK_HEADER, ""))
     token = bearer_token(header)
     return services.identity.verify(token, is_fresh=bool(access.roles))
+
+
+def credential(request: Request) -> str:
+    """Return what the caller shows, as an Authorization header; "" if nothing. Some clients send `api-key` instead."""
+    shown = request.headers.get("Authorization", "")
+    key = request.headers.get(API_KEY_HEADER, "").strip()
+    return f"Bearer {key}" if key and not shown else shown
 
 
 def bearer_token(header: str) -> str:

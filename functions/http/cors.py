@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from werkzeug.datastructures import Headers
 
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
-REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Firebase-AppCheck, X-Request-Id"
-OF_CLIENTS = re.compile(r"(x-stainless|openai)-[a-z-]{1,40}", re.ASCII)
-"""What OpenAI's own SDK says of itself; each of its versions has names of its own."""
+REQUEST_HEADERS = (
+    "Authorization, Api-Key, Content-Type, Idempotency-Key, User-Agent, X-Client-Request-Id, X-Firebase-AppCheck, "
+    "X-Request-Id"
+)
+OF_CLIENTS = re.compile(r"(x-stainless|openai|ai-sdk|x-ai-sdk)-[a-z0-9-]{1,40}|http-referer|x-title", re.ASCII)
+"""Headers by which SDKs of OpenAI, Vercel and OpenRouter describe themselves; their names differ between versions."""
 CLIENT_HEADERS_MAX = 20
-EXPOSED_HEADERS = "X-Request-Id, X-Credits-Cost, X-Credits-Available, Retry-After"
+EXPOSED_HEADERS = "X-Request-Id, X-Credits-Cost, X-Credits-Available, Retry-After, X-Should-Retry"
 PREFLIGHT_SECONDS = 3_600
 
 

@@ -13,8 +13,9 @@ from flask import Response
 from marshmallow import INCLUDE, fields
 
 from functions.http import sse
-from functions.http.chat import TURN_ERRORS, ModelId
+from functions.http.chat import TURN_ERRORS
 from functions.http.fields import Answer, Flag, Items, Passing, Request, Table
+from functions.http.model_ids import NamedModel
 from functions.http.openai_errors import error_of
 from functions.http.problems import problem_of
 from functions.http.routes import ANY_SCOPE, CHAT, MEMBER, Call, Routes
@@ -53,7 +54,7 @@ class Passed(Request):
     class Meta:
         unknown = INCLUDE
 
-    model = ModelId(required=True)
+    model = NamedModel(required=True)
 
 
 class ChatCompletionIn(Passed):

@@ -11,8 +11,12 @@ from typing import Any
 
 from flask import Response
 
-from functions.http.problems import headers_of, problem_of
+from functions.http.errors import TooManyRequests
+from functions.http.problems import RETRY_AFTER_SECONDS, headers_of, problem_of
 from shared.ai.passthrough import RequestRefused
+from shared.ai.pictures import NoPicture
+from shared.ai.ports import UpstreamMisconfigured, UpstreamTimedOut
+from shared.kernel.errors import DomainError, StillRunning, Unavailable
 
 OPENAI_PREFIX = "/v1/openai/"
 JSON = "application/json"
@@ -29,12 +33,20 @@ CODES = {
 }
 """Codes for which OpenAI's clients have words of their own; all others are ours."""
 STATUSES = {422: 400}
+STATUSES_BY_CODE = {"no_picture": HTTPStatus.BAD_REQUEST.value}
+"""Codes with another status than elsewhere: clients ask again after any 5xx, and each try is painted and billed."""
+SHOULD_RETRY = "X-Should-Retry"
+"""OpenAI's own header: its SDKs do not ask again if it says `false`, whatever the status."""
+HELPLESS: tuple[type[Exception], ...] = (NoPicture, UpstreamTimedOut, UpstreamMisconfigured)
+"""Failures of a provider that the next try meets again, or pays for again."""
+PASSING: tuple[type[Exception], ...] = (Unavailable, StillRunning, TooManyRequests)
+"""Failures that pass with time."""
 TYPES = {401: "authentication_error", 402: "insufficient_quota", 403: "permission_error", 429: "rate_limit_error"}
 
 
 def error_of(error: Exception, problem: Mapping[str, Any]) -> dict[str, Any]:
     """The error object of a failure. What the provider says of a wrong request is told in its own words."""
-    status = openai_status(problem["status"])
+    status = openai_status(problem["status"], problem["code"])
     kind = TYPES.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error")
     told: dict[str, Any] = {
         "message": _message(problem),
@@ -48,9 +60,22 @@ def error_of(error: Exception, problem: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def openai_status(status: int) -> int:
+def openai_status(status: int, code: str = "") -> int:
     """The status that OpenAI's clients expect for what is elsewhere told by this one."""
-    return STATUSES.get(status, status)
+    return STATUSES_BY_CODE.get(code, STATUSES.get(status, status))
+
+
+def is_worth_another_try(error: Exception, status: int) -> bool:
+    """True if the same request may succeed later."""
+    if isinstance(error, HELPLESS):
+        return False
+    is_ours = not isinstance(error, DomainError) and status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_ours or isinstance(error, PASSING) or status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+def retry_headers(error: Exception, status: int) -> dict[str, str]:
+    """Return the headers that say when to ask again, or that asking again is of no use."""
+    return {"Retry-After": str(RETRY_AFTER_SECONDS)} if is_worth_another_try(error, status) else {SHOULD_RETRY: "false"}
 
 
 def openai_code(code: str) -> str:
@@ -62,7 +87,9 @@ def error_response(error: Exception, request_id: str) -> Response:
     """The response that tells this failure."""
     problem = problem_of(error, request_id)
     told = json.dumps({"error": error_of(error, problem)})
-    return Response(told, openai_status(problem["status"]), headers_of(error, problem), mimetype=JSON)
+    status = openai_status(problem["status"], problem["code"])
+    headers = {**retry_headers(error, status), **headers_of(error, problem)}
+    return Response(told, status, headers, mimetype=JSON)
 
 
 def _message(problem: Mapping[str, Any]) -> str:

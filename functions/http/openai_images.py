@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import Response
 
-from functions.http.chat import ModelId
 from functions.http.credits import SPENDING_ERRORS
 from functions.http.fields import Passing, Request, Text, Whole
+from functions.http.model_ids import NamedModel
 from functions.http.openai import BODY_BYTES_MAX, JSON, PassedOut
 from functions.http.routes import IMAGES, MEMBER, Call, Routes
 from shared.ai.dialect import refuse
@@ -50,7 +50,7 @@ class ImagesIn(Request):
     """Images as OpenAI's clients ask for them. They are also kept, and stand in `/v1/images`."""
 
     prompt = Text(required=True, length_min=1, bytes_max=PROMPT_BYTES_MAX)
-    model = ModelId(load_default=None, allow_none=True)
+    model = NamedModel(load_default=None, allow_none=True)
     size = Text(length_min=1, length_max=SIZE_CHARACTERS_MAX, load_default=None, allow_none=True)
     n = Whole(1, IMAGES_MAX, load_default=1, allow_none=True)
     user = Passing(load_default=None, length_max=WORD_CHARACTERS_MAX)

@@ -9,7 +9,8 @@ from flask import Response
 from functions.http.problems import problem_of
 
 MEDIA_TYPE = "text/event-stream"
-PING = ": ping\n\n"
+PING = ": ping\n"
+"""A comment. It ends with one line feed: some clients take a blank line behind a comment for an empty event."""
 
 
 def frame(data: Mapping[str, Any], event: str = "", event_id: str = "") -> str:

@@ -99,7 +99,10 @@ def test_a_laptop_lets_every_local_page_in(world):
 
 
 def test_openais_sdk_may_say_in_a_browser_what_it_is(world):
-    wanted = "authorization,content-type,x-stainless-arch,x-stainless-retry-count,openai-organization,x-other"
+    wanted = (
+        "authorization,api-key,content-type,idempotency-key,user-agent,x-stainless-arch,x-stainless-retry-count,"
+        "x-stainless-helper-method,openai-organization,openai-project,openai-beta,x-other"
+    )
     preflight = {
         "Origin": "http://localhost:5173",
         "Access-Control-Request-Method": "POST",
