@@ -23,6 +23,7 @@ OUR_FILES = frozenset(
         "swagger.js",
         "playground.css",
         "playground.js",
+        "playground-account.js",
         "playground-agents.css",
         "playground-agents.js",
         "playground-images.css",

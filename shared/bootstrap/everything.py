@@ -19,6 +19,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
     @part
     def leaving(self) -> "Leaving":
         """A user leaves."""
+        from shared.sagas.account_closing import AccountClosing
         from shared.sagas.customers import Customers
         from shared.sagas.leaving import Leaving
         from shared.users.erasing import Below
@@ -28,7 +29,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
         notes = Below(self.documents, "accounts/{uid}/notes")
         return Leaving(
             self.documents,
-            self.ledger,
+            AccountClosing(self.ledger, self.mailbox_debts),
             self.identity,
             self.profiles,
             self.first_sight,

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from shared.bootstrap.ledger import LedgerParts
 from shared.bootstrap.parts import part
+from shared.bootstrap.users import UserParts
 
 if TYPE_CHECKING:
     from shared.payments.inbox import Inbox
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shared.sagas.settlement import Settlement
 
 
-class PaymentParts(LedgerParts):
+class PaymentParts(UserParts):
     """What is sold, what was paid, what providers tell us of it."""
 
     @part
@@ -47,7 +47,7 @@ class PaymentParts(LedgerParts):
         from shared.sagas.payment_steps import PaymentSteps
         from shared.sagas.settlement import Settlement
 
-        steps = PaymentSteps(self.documents, self.ledger, self.payment_providers, self.clock)
+        steps = PaymentSteps(self.documents, self.ledger, self.payment_providers, self.clock, self.mailbox_debts)
         return Settlement(self.documents, self.payment_providers, steps, self.alerts, self.clock)
 
     @part

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from shared.sagas.first_sight import FirstSight
     from shared.sagas.greeting import Greeting
     from shared.sagas.key_budgets import KeyBudgets
+    from shared.sagas.mailbox_debts import MailboxDebts
     from shared.sagas.welcome_bonus import WelcomeBonus
     from shared.users.api_keys import ApiKeys
     from shared.users.audit import AuditTrail
@@ -49,6 +50,25 @@ class UserParts(LedgerParts):
         from shared.sagas.welcome_bonus import WelcomeBonus
 
         return WelcomeBonus(self.documents, self.ledger, self.profiles, self.clock, self.settings, self.domain_lists)
+
+    @part
+    def mailbox_debts(self) -> "MailboxDebts":
+        """What users owed who left."""
+        from shared.sagas.bonus_caps import BonusCaps
+        from shared.sagas.mailbox_debts import MailboxDebts
+        from shared.users.mailbox import mark_keys
+
+        settings = self.settings
+        keys = mark_keys(settings.marks_secrets, [key.seed for key in settings.ledger_signing_keys])
+        uncapped = settings.welcome_bonus_uncapped_domains
+        return MailboxDebts(
+            self.documents,
+            self.ledger,
+            self.profiles,
+            BonusCaps(self.documents, self.domain_lists, self.clock, keys, uncapped),
+            keys,
+            is_verification_needed="verified" in settings.welcome_bonus_requires,
+        )
 
     @part
     def api_keys(self) -> "ApiKeys":

@@ -217,6 +217,14 @@ class Adjust(Asked):
 
 
 @asked
+class Recover(Asked):
+    """Pay up to `amount` that the user owed under an account which is closed, with what is left of these lots."""
+
+    amount: Micro
+    lots: tuple[LotId, ...]
+
+
+@asked
 class Freeze(Asked):
     """Stop spending; what is held may still be captured or released."""
 
@@ -250,6 +258,7 @@ Command: TypeAlias = (
     | Reinstate
     | Annul
     | Adjust
+    | Recover
     | Freeze
     | Unfreeze
     | Close

@@ -3,11 +3,11 @@
 from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
 from shared.kernel.ids import LotId
-from shared.kernel.money import AMOUNT_MAX
+from shared.kernel.money import AMOUNT_MAX, Micro
 from shared.ledger.account import LOTS_MAX
 from shared.ledger.books import Books, Result, consumed
-from shared.ledger.commands import Adjust, Charge, Grant
-from shared.ledger.entries import ADJUSTMENT, AVAILABLE, DEBT, Kind, Posting
+from shared.ledger.commands import Adjust, Charge, Grant, Recover
+from shared.ledger.entries import ADJUSTMENT, AVAILABLE, DEBT, RECOVERED, Kind, Posting
 from shared.ledger.errors import LimitReached, LotExists
 from shared.ledger.expiry import settle_due
 from shared.ledger.exposure import refusal, spendable
@@ -60,6 +60,20 @@ def adjust(books: Books, command: Adjust) -> Result:
         taken = consumed(books.account, -command.amount)
         books.post("adjustment", command.operation, [Posting(AVAILABLE, ADJUSTMENT, n, lot) for lot, n in taken])
     return {"amount": command.amount}
+
+
+def recover(books: Books, command: Recover) -> Result:
+    """Take what is left of the named lots, in their order, up to the amount. Nothing left is nothing paid."""
+    left, postings = command.amount, []
+    for name in command.lots:
+        lot = books.account.lots.get(name)
+        part = 0 if lot is None else min(lot.available, left)
+        if part:
+            postings.append(Posting(AVAILABLE, RECOVERED, part, name))
+            left = Micro(left - part)
+    if postings:
+        books.post("adjustment", command.operation, postings)
+    return {"recovered": command.amount - left}
 
 
 def charge(books: Books, command: Charge) -> Result:

@@ -20,6 +20,7 @@ from shared.ledger.commands import (
     Freeze,
     Grant,
     PlaceHold,
+    Recover,
     Reinstate,
     Release,
     Restore,
@@ -27,7 +28,7 @@ from shared.ledger.commands import (
     Suspend,
     Unfreeze,
 )
-from shared.ledger.credits import adjust, charge, grant
+from shared.ledger.credits import adjust, charge, grant, recover
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, Entry, Posting
 from shared.ledger.errors import AccountClosed
 from shared.ledger.expiry import settle_due
@@ -96,7 +97,7 @@ def _set_status(books: Books, operation: str, status: str) -> Result:
 
 
 def _close(books: Books, command: Close) -> Result:
-    """Nothing stays open: holds end as if expired, credits are forfeited, debt is ours to bear."""
+    """End holds as if expired, forfeit the credits, and bear the debt; `owed` is what that was."""
     for hold in list(books.account.holds.values()):
         end_hold(books, hold, hold.accrued, operation=f"{command.operation}:{hold.id}", end="expired")
     account = books.account
@@ -104,7 +105,7 @@ def _close(books: Books, command: Close) -> Result:
     if account.debt:
         postings.append(Posting(ABSORBED, DEBT, account.debt))
     books.post("status", command.operation, postings, status="closed")
-    return {"status": "closed"}
+    return {"status": "closed", "owed": account.debt}
 
 
 def _expire(books: Books, command: Expire) -> Result:
@@ -126,6 +127,7 @@ HANDLERS: Mapping[type, Callable[[Books, Any], Result]] = {
     Reinstate: reinstate,
     Annul: annul,
     Adjust: adjust,
+    Recover: recover,
     Freeze: _freeze,
     Unfreeze: _unfreeze,
     Close: _close,

@@ -20,6 +20,8 @@ POSTED_KINDS: frozenset[Kind] = frozenset({"grant", "refund", "charge", "expiry"
 AVAILABLE, HELD, DEBT = "available", "held", "debt"
 OWN = frozenset({AVAILABLE, HELD, DEBT})
 BREAKAGE, ABSORBED, ADJUSTMENT = "breakage", "absorbed", "adjustment"
+RECOVERED = "recovered"
+"""Where credits go that pay the debt of a closed account, which was written off when it closed."""
 
 Facts = Mapping[str, Json]
 

@@ -24,10 +24,8 @@ from shared.kernel.documents import (
 )
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
-from shared.kernel.ids import Uid, fingerprint, operation_id
-from shared.ledger.commands import Close
-from shared.ledger.errors import AccountClosed
-from shared.ledger.ledger import Ledger
+from shared.kernel.ids import Uid
+from shared.sagas.account_closing import AccountClosing
 from shared.sagas.first_sight import FirstSight
 from shared.users.erasing import Erasable
 from shared.users.ports import Identity
@@ -79,7 +77,7 @@ class Leaving:
     def __init__(
         self,
         documents: Documents,
-        ledger: Ledger,
+        closing: AccountClosing,
         identity: Identity,
         profiles: Profiles,
         first_sight: FirstSight,
@@ -88,7 +86,7 @@ class Leaving:
         clock: Clock,
     ) -> None:
         self._documents = documents
-        self._ledger = ledger
+        self._closing = closing
         self._identity = identity
         self._profiles = profiles
         self._first_sight = first_sight
@@ -150,6 +148,7 @@ class Leaving:
         }
         document = self._documents.get(path)
         if document is None:
+            data = {**data, "mailbox": self._closing.mailbox_mark(uid)}
             try:
                 version = self._documents.commit([Create(path, data)])[0]
                 log("leaving_begun", uid=uid)
@@ -228,12 +227,9 @@ class Leaving:
         self._first_sight.forget(uid)
 
     def _close_account(self, uid: Uid) -> None:
-        self._ledger.open(uid)
-        command = Close(operation=operation_id("leaving", uid), fingerprint=fingerprint("leaving"))
-        try:
-            self._ledger.execute(uid, command)
-        except AccountClosed:
-            log("account_was_closed", uid=uid)
+        leaving = self._documents.get(f"leavings/{uid}")
+        mailbox = None if leaving is None else leaving.data.get("mailbox")
+        self._closing.close(uid, mailbox if isinstance(mailbox, str) else None)
 
     def _erase(self, uid: Uid) -> None:
         for part in self._parts:

@@ -36,6 +36,7 @@ from shared.payments.lifecycle import ACCOUNT_CLOSED, problem_of
 from shared.payments.payment import Payment, seen_in, share, with_applied
 from shared.payments.ports import PaymentProvider, ProviderName, UnknownAtProvider
 from shared.payments.store import Payments, effect, fields_of, payment_in, refund_path, view_of
+from shared.sagas.mailbox_debts import MailboxDebts
 from shared.sagas.saga import Done, Saga, Step, Turn, progress_of
 
 FRESH: Millis = 5 * SECOND
@@ -62,11 +63,13 @@ class PaymentSteps:
         ledger: Ledger,
         providers: Mapping[ProviderName, PaymentProvider],
         clock: Clock,
+        debts: MailboxDebts | None = None,
     ) -> None:
         self._payments = Payments(documents)
         self._ledger = ledger
         self._providers = providers
         self._clock = clock
+        self._debts = debts
         self.sagas = (
             Saga(
                 name="top_up",
@@ -132,6 +135,8 @@ class PaymentSteps:
             self._ledger.execute_all(payment.uid, [_grant(payment, *lot, at, suspension) for lot in payment.lots])
         except AccountClosed:
             return self._done(replace(payment, problem=ACCOUNT_CLOSED))
+        if self._debts is not None:
+            self._debts.purchased(payment.uid, payment.id, payment.lots)
         aside = _paid(payment) if is_disputed else 0
         granted = with_applied(payment, is_granted=True, suspension=suspension or "", aside=aside)
         settled = replace(granted, settled_at=at)

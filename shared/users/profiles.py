@@ -24,6 +24,7 @@ class Profile:
     uid: Uid
     status: ProfileStatus
     email: str | None = None
+    is_email_verified: bool = False
     display_name: str | None = None
     is_anonymous: bool = False
     created_at: Millis | None = None
@@ -96,6 +97,7 @@ class Profiles:
             "v": PROFILE_VERSION,
             "uid": principal.uid,
             "email": principal.email,
+            "email_verified": principal.is_email_verified,
             "display_name": principal.name,
             "is_anonymous": principal.is_anonymous,
             "status": "active",
@@ -143,7 +145,9 @@ def _news(profile: Profile, principal: Principal) -> dict[str, Value]:
     """What the token knows better. An older token knows less, so nothing is ever taken back to empty."""
     news: dict[str, Value] = {}
     if principal.email is not None and principal.email != profile.email:
-        news["email"] = principal.email
+        news |= {"email": principal.email, "email_verified": principal.is_email_verified}
+    elif principal.is_email_verified and not profile.is_email_verified:
+        news["email_verified"] = True
     if principal.name is not None and principal.name != profile.display_name:
         news["display_name"] = principal.name
     if profile.is_anonymous and not principal.is_anonymous:
@@ -158,6 +162,7 @@ def _profile(document: Document) -> Profile:
         uid=Uid(document.id),
         status="closed" if data["status"] == "closed" else "active",
         email=data.get("email"),
+        is_email_verified=document.data.get("email_verified") is True,
         display_name=data.get("display_name"),
         is_anonymous=document.data.get("is_anonymous") is True,
         created_at=_millis(document.data.get("created_at")),

@@ -341,3 +341,19 @@ def test_who_leaves_is_forgotten_by_the_provider_too(shop, alice, stripe):
 
     assert not stripe.customers
     assert shop.services.payments.view(payment, alice.uid)["status"] == "settled"
+
+
+def test_who_left_in_debt_pays_it_with_the_next_purchase_of_the_mailbox(shop, admin, stripe):
+    ann = shop.person(email="ann@shop.example")
+    payment = bought(ann, stripe)
+    held = ann.post("/credits/reserve", {"amount": ann.available}).json
+    ann.post(f"/credits/reservations/{held['id']}/capture", {"amount": held["amount"]})
+    admin.post(f"/admin/payments/{payment}/refund", {"reason": "asked for"})
+    owed = ann.get("/credits/balance").json["debt"]
+    ann.call("DELETE", "/me")
+
+    again = shop.person(email="ANN+again@shop.example")
+    bought(again, stripe)
+
+    assert owed == "1050"
+    assert (again.available, again.get("/credits/balance").json["debt"]) == ("0", "0")

@@ -326,12 +326,25 @@ def _bury(services):
 
 
 def _leave(services, uid):
+    _owe(services, uid)
     services.jobs.run("every_minute")
     services.jobs.run("every_day")
     services.ledger_watch.found(uid, 1, "hash")
     services.leaving.leave(uid)
     services.clock.advance(2 * DAY)
     services.jobs.run("every_minute")
+
+
+def _owe(services, uid):
+    def asked(name):
+        return {"operation": OperationId(f"op_owed_{name}"), "fingerprint": ""}
+
+    lot, amount = LotId("lot_owed"), Micro(10**6)
+    services.ledger.execute(uid, Grant(**asked("grant"), amount=amount, lot=lot, source="promo:x"))
+    spent = services.ledger.balance(uid).available
+    services.ledger.execute(uid, Charge(**asked("charge"), amount=Micro(spent), purpose="chat"))
+    services.ledger.execute(uid, Reverse(**asked("reverse"), lot=lot, target=amount))
+    assert services.ledger.balance(uid).debt > 0
 
 
 def _model():

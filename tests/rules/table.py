@@ -116,6 +116,7 @@ SERVER_ONLY = tuple(
         "inbox/{id}",
         "jobs/{id}",
         "leavings/{id}",
+        "mailbox_debts/{id}",
         "loss_events/{id}",
         "losses/{id}",
         "package_slots/{id}",

@@ -17,10 +17,12 @@ from shared.platform.domain_lists.lists import PackagedDomainLists
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.identity import MemoryIdentity
+from shared.sagas.account_closing import AccountClosing
 from shared.sagas.bonus_caps import BonusCaps
 from shared.sagas.first_sight import FirstSight
 from shared.sagas.greeting import Greeting
 from shared.sagas.leaving import Leaving
+from shared.sagas.mailbox_debts import MailboxDebts
 from shared.sagas.operators import Operators
 from shared.sagas.welcome_bonus import WelcomeBonus
 from shared.users.audit import AuditTrail
@@ -67,6 +69,14 @@ class People:
         )
         mark_keys_ = mark_keys(self.settings.marks_secrets, [key.seed for key in self.settings.ledger_signing_keys])
         self.caps = BonusCaps(self.documents, PackagedDomainLists(), self.clock, mark_keys_)
+        self.debts = MailboxDebts(
+            self.documents,
+            self.ledger,
+            self.profiles,
+            self.caps,
+            mark_keys_,
+            is_verification_needed="verified" in self.settings.welcome_bonus_requires,
+        )
         if self.parts is None:
             self.parts = (
                 Conversations(self.documents, self.clock),
@@ -75,7 +85,7 @@ class People:
             )
         self.leaving = Leaving(
             self.documents,
-            self.ledger,
+            AccountClosing(self.ledger, self.debts),
             self.identity,
             self.profiles,
             self.first_sight,

@@ -5,6 +5,7 @@
 const PAYMENTS_PAGE = 5;
 const PROVIDERS = { stripe: "Card", paypal: "PayPal" };
 const RETURNED = "payment_id";
+const CANCELLED = "cancelled";
 // What a person is told about each status, and how it looks: good, bad, or under way.
 const PAYMENT_WORDS = {
   created: ["Opening the payment page", "is-open"], pending: ["Waiting to be paid", "is-open"],
@@ -53,7 +54,8 @@ async function comeBack() {
   const here = new URL(window.location.href);
   const id = here.searchParams.get(RETURNED);
   if (!id) return;
-  for (const name of [RETURNED, "session_id", "token", "PayerID"]) here.searchParams.delete(name);
+  if (here.searchParams.has(CANCELLED)) toast("You came back without paying, and nothing was taken. Choose again, or go on paying.");
+  for (const name of [RETURNED, CANCELLED, "session_id", "token", "PayerID"]) here.searchParams.delete(name);
   window.history.replaceState(null, "", here);
   pane("money");
   watchPayment(id);
@@ -106,7 +108,7 @@ async function buy(provider) {
   shop.key = shop.key?.startsWith(`${provider}-`) ? shop.key : `${provider}-${crypto.randomUUID()}`;
   try {
     const back = new URL("playground", here).href;
-    const body = { package_id: shop.chosen.id, provider, success_url: back, cancel_url: back };
+    const body = { package_id: shop.chosen.id, provider, success_url: back, cancel_url: `${back}?${CANCELLED}=1` };
     const begun = await call("POST", "payments/traditional", { body, key: shop.key });
     window.location.assign(begun.checkout_url);
   } catch (error) {

@@ -86,8 +86,8 @@ function unreachable(error) {
   throw new Problem({ code: "unreachable", detail: "The API cannot be reached. Check the connection, then try again." }, 0);
 }
 
-async function request(method, path, { body, key, signal, id } = {}) {
-  const headers = { Authorization: `Bearer ${await state.user.getIdToken().catch(unreachable)}` };
+async function request(method, path, { body, key, signal, id, isAgain = false } = {}) {
+  const headers = { ...appCheckHeaders(), Authorization: `Bearer ${await state.user.getIdToken().catch(unreachable)}` };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
   if (id) headers["X-Request-Id"] = id;
@@ -95,7 +95,9 @@ async function request(method, path, { body, key, signal, id } = {}) {
   const response = await fetch(new URL(path, api), { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) }).catch(unreachable);
   remember(method, path, response, performance.now() - began);
   if (response.ok) return response;
-  throw new Problem(await response.json().catch(() => ({})), response.status);
+  const problem = new Problem(await response.json().catch(() => ({})), response.status);
+  if (!isAgain && await renewed(problem)) return request(method, path, { body, key, signal, id, isAgain: true });
+  throw problem;
 }
 
 async function call(method, path, options) {
@@ -137,9 +139,8 @@ function explain(error) {
     upstream_unavailable: "The model does not answer. Try again in a while.",
     rate_limited: "That was too much at once. Try again in a moment.",
     forbidden: state.user?.isAnonymous ? "Guests can look, not spend. Add an email under Credits to keep this account." : error.message,
-    bonus_not_allowed: "The bonus needs a verified email address.",
   };
-  toast(hints[error.code] || error.message || "That did not work.", true);
+  toast(hints[error.code] || accountHint(error) || error.message || "That did not work.", true);
 }
 
 // --- signing in -----------------------------------------------------------------------------------------------------
@@ -180,7 +181,7 @@ const SIGN_IN_PROBLEMS = {
 async function start() {
   $("theme").addEventListener("click", window.toggleTheme);
   if (!window.firebase) return refuse("The Firebase SDK is missing: run the set-up once, then reload this page.");
-  const config = await (await fetch(new URL("playground/config.json", here))).json();
+  const config = state.config = await (await fetch(new URL("playground/config.json", here))).json();
   $("where").textContent = config.auth_emulator ? `${config.project} · laptop` : config.project;
   if (!config.api_key) return refuse("Set FIREBASE_WEB_API_KEY to use this page.");
   firebase.initializeApp({ projectId: config.project, apiKey: config.api_key, authDomain: config.auth_domain });
@@ -242,6 +243,7 @@ function live(isLive, text) {
 }
 
 function drawBalance(account) {
+  advise(account);
   $("available").textContent = $("pill-amount").textContent = credits(account.available);
   $("held").textContent = credits(account.held);
   $("debt").textContent = credits(account.debt);
@@ -264,10 +266,12 @@ async function drawMe() {
   $("bonus").hidden = me.is_anonymous || state.hasClaimed;
   $("bonus").textContent = me.welcome_bonus.offer ? `Claim ${shown(me.welcome_bonus.offer)} credits` : "Claim welcome bonus";
   drawBalanceOnce(me.account);
+  advise();
 }
 
 function drawBalanceOnce(account) {
   if (state.lastSeq !== null) return;
+  advise(account);
   $("available").textContent = $("pill-amount").textContent = shown(account.available);
   $("held").textContent = shown(account.held);
   $("debt").textContent = shown(account.debt);
@@ -281,8 +285,8 @@ async function claim() {
     $("bonus").hidden = true;
   } catch (error) {
     if (error.code === "already_claimed") $("bonus").hidden = true;
-    explain(error);
-    if (error.code === "bonus_not_allowed" && !state.user.emailVerified) await state.user.sendEmailVerification().catch(() => {});
+    if (error.params?.reason === "unverified") await verifyAddress();
+    else explain(error);
   } finally {
     $("bonus").disabled = false;
   }
@@ -520,6 +524,7 @@ async function send(again = null) {
   try {
     await stream(running);
   } catch (error) {
+    await takeBack(turn, error);
     if (!running.isStopped) node.append(el("div", { class: "facts" }, ...failed(error, turn, node)));
     if (!running.isStopped) explain(error);
   } finally {
@@ -535,7 +540,11 @@ async function send(again = null) {
 
 async function stream(running) {
   const { turn, text } = running;
-  turn.conversation ??= state.conversation ?? (await call("POST", "chat/conversations", { body: {}, key: `${turn.key}-conversation` }));
+  if (!turn.conversation && !state.conversation) {
+    turn.conversation = await call("POST", "chat/conversations", { body: {}, key: `${turn.key}-conversation` });
+    turn.isNew = true;
+  }
+  turn.conversation ??= state.conversation;
   if (state.conversation?.id !== turn.conversation.id) state.conversation = turn.conversation;
   running.signal.throwIfAborted();
   const body = { content: turn.content, stream: true, ...(turn.model ? { model: turn.model } : {}) };

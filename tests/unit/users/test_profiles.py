@@ -19,6 +19,7 @@ def test_a_profile_says_who_was_seen_and_when():
         uid=Uid("ann"),
         status="active",
         email="ann@example.com",
+        is_email_verified=True,
         display_name="Ann",
         created_at=people.clock.now(),
     )
@@ -36,7 +37,8 @@ def test_a_linked_anonymous_user_keeps_the_profile_and_gains_an_address():
 
     linked = people.profiles.ensure(ANN)
 
-    assert linked == replace(created, email="ann@example.com", display_name="Ann", is_anonymous=False)
+    named = replace(created, email="ann@example.com", is_email_verified=True, display_name="Ann")
+    assert linked == replace(named, is_anonymous=False)
 
 
 def test_an_older_token_takes_nothing_back():

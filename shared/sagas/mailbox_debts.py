@@ -1,0 +1,175 @@
+"""Debts of users who left: remembered under the mark of their mailbox, and paid by its next purchase.
+
+`mailbox_debts/{mark}` holds what is owed. A purchase first takes a part of the debt for itself, then pays that part
+from its own credits under an operation of its own, then gives back the rest. So a debt is paid once, by any number of
+purchases at once and through any crash.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Put
+from shared.kernel.events import log
+from shared.kernel.ids import LotId, Uid, derived_id, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.commands import Recover
+from shared.ledger.errors import AccountClosed
+from shared.ledger.ledger import Ledger
+from shared.sagas.bonus_caps import BonusCaps
+from shared.users.mailbox import marks, normalised
+from shared.users.profiles import Profiles
+
+DEBT_VERSION = 1
+WRITE_ATTEMPTS_MAX = 10
+
+Amounts = Mapping[str, int]
+Change = Callable[["MailboxDebt"], "MailboxDebt"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxDebt:
+    """What a mailbox owes in µcr, beyond the parts that purchases took to pay.
+
+    `departed`: the debt of each account that left. `taken`: parts that are being paid, by payment. `paid`: what each
+    payment has paid.
+    """
+
+    owed: int = 0
+    departed: Amounts
+    taken: Amounts
+    paid: Amounts
+
+    def with_departed(self, name: str, amount: int) -> "MailboxDebt":
+        """Return the debt with one more account's; an account is added once."""
+        if name in self.departed:
+            return self
+        return replace(self, owed=self.owed + amount, departed={**self.departed, name: amount})
+
+    def with_part_taken(self, payment: str, amount: int) -> "MailboxDebt":
+        """Return the debt once this payment has taken up to `amount` of it to pay; a payment takes once."""
+        part = min(self.owed, amount)
+        if payment in self.taken or payment in self.paid or not part:
+            return self
+        return replace(self, owed=self.owed - part, taken={**self.taken, payment: part})
+
+    def with_part_paid(self, payment: str, amount: int) -> "MailboxDebt":
+        """Return the debt once this payment has paid `amount` of its part; what is left of the part is owed again."""
+        if payment not in self.taken:
+            return self
+        left = {name: part for name, part in self.taken.items() if name != payment}
+        unpaid = self.taken[payment] - amount
+        return replace(self, owed=self.owed + unpaid, taken=left, paid={**self.paid, payment: amount})
+
+
+NONE_OWED = MailboxDebt(departed={}, taken={}, paid={})
+
+
+class MailboxDebts:
+    """Remembers debts, and lets purchases pay them."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        ledger: Ledger,
+        profiles: Profiles,
+        caps: BonusCaps,
+        keys: Sequence[bytes],
+        *,
+        is_verification_needed: bool,
+    ) -> None:
+        self._documents = documents
+        self._ledger = ledger
+        self._profiles = profiles
+        self._caps = caps
+        self._keys = keys
+        self._is_verification_needed = is_verification_needed
+
+    def mark(self, uid: Uid) -> str | None:
+        """Return the mark of the user's mailbox; None without an address that counts as theirs."""
+        email = self._email(uid)
+        return None if email is None else self._marks(email)[0]
+
+    def remember(self, uid: Uid, mark: str, amount: int) -> None:
+        """Remember what a user owed who left; once per user."""
+        departed = derived_id("left", uid)
+        self._change(_path(mark), lambda debt: debt.with_departed(departed, amount))
+        log("mailbox_debt_remembered", amount=amount)
+
+    def purchased(self, uid: Uid, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
+        """Note that a user has paid, and pay what the mailbox owes with the credits of this payment.
+
+        Repeated with the same payment it changes nothing more.
+        """
+        email = self._email(uid)
+        if email is None:
+            return
+        self._caps.paid(email)
+        for mark in self._marks(email):
+            self._pay(uid, _path(mark), payment, lots)
+
+    def _pay(self, uid: Uid, path: str, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
+        total = sum(amount for _, amount in lots)
+        debt = self._change(path, lambda debt: debt.with_part_taken(payment, total))
+        if payment not in debt.taken:
+            return
+        command = Recover(
+            operation=operation_id("mailbox_debt", path, payment),
+            fingerprint=payment,
+            amount=Micro(debt.taken[payment]),
+            lots=tuple(lot for lot, _ in lots),
+        )
+        try:
+            recovered = cast("int", self._ledger.execute(uid, command).result["recovered"])
+        except AccountClosed:
+            recovered = 0
+        self._change(path, lambda debt: debt.with_part_paid(payment, recovered))
+        log("mailbox_debt_paid", uid=uid, payment=payment, recovered=recovered)
+
+    def _change(self, path: str, change: Change) -> MailboxDebt:
+        """Apply `change` to what is stored; the debt after it. A debt that does not change is not written."""
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            document = self._documents.get(path)
+            before = NONE_OWED if document is None else _debt(document.data)
+            after = change(before)
+            if after == before:
+                return after
+            try:
+                self._documents.commit([_written(path, document, after)])
+                return after
+            except PreconditionFailed:
+                continue
+        raise PreconditionFailed
+
+    def _email(self, uid: Uid) -> str | None:
+        profile = self._profiles.get(uid)
+        if profile is None or profile.email is None:
+            return None
+        return profile.email if profile.is_email_verified or not self._is_verification_needed else None
+
+    def _marks(self, email: str) -> list[str]:
+        return marks(self._keys, f"mailto:{normalised(email)}")
+
+
+def _path(mark: str) -> str:
+    return f"mailbox_debts/{mark}"
+
+
+def _debt(data: Data) -> MailboxDebt:
+    return MailboxDebt(
+        owed=cast("int", data["owed"]),
+        departed=dict(cast("Amounts", data["departed"])),
+        taken=dict(cast("Amounts", data["taken"])),
+        paid=dict(cast("Amounts", data["paid"])),
+    )
+
+
+def _written(path: str, document: Document | None, debt: MailboxDebt) -> Create | Put:
+    data: Data = {
+        "v": DEBT_VERSION,
+        "owed": debt.owed,
+        "departed": dict(debt.departed),
+        "taken": dict(debt.taken),
+        "paid": dict(debt.paid),
+    }
+    return Create(path, data) if document is None else Put(path, data, document.version)
