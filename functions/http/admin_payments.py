@@ -1,12 +1,14 @@
 """`/v1/admin/payments` and `/v1/admin/packages`: what operators see of payments, refund, replay, and put on sale."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
-from functions.http.fields import Amount, Choice, Credits, Cursor, Flag, Limit, Request, Text, Whole
+from functions.http.fields import Amount, Answer, Choice, Credits, Cursor, Flag, Limit, Moment, Request, Text, Whole
 from functions.http.payments import (
     STATUSES,
+    Money,
     PackageOut,
     PaymentOut,
     PaymentsOut,
@@ -17,6 +19,7 @@ from functions.http.payments import (
 from functions.http.routes import ACT, READ_USERS, Call, Routes
 from shared.kernel.errors import InvalidValue
 from shared.payments.fiat import MINOR_MAX, Fiat
+from shared.payments.movements import Kind, State
 from shared.payments.packages import (
     BONUS_DAYS_MAX,
     DESCRIPTION_CHARACTERS_MAX,
@@ -24,23 +27,55 @@ from shared.payments.packages import (
     TITLE_CHARACTERS_MAX,
     PackageNotFound,
 )
+from shared.payments.payment import Payment
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
-from shared.payments.store import PaymentNotFound
+from shared.payments.problems import PROBLEMS, problem_sentence
+from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.sagas.operators import OwnAccount
 from shared.sagas.refunds import NotRefundable
 from shared.sagas.settlement import PaymentBusy
 from shared.users.audit import REASON_MAX
 
 MONEY_CHARACTERS_MAX = 16
+UID_CHARACTERS_MAX = 1_500
+PROVIDER_ID_CHARACTERS_MAX = 255
 POSITION_MAX = 1_000_000
 
 routes = Routes("admin_payments")
 
 
+class ProblemOut(Answer):
+    """Why a payment waits for an operator."""
+
+    code = fields.String(required=True, validate=validate.OneOf(sorted(PROBLEMS)))
+    message = fields.String(required=True, metadata={"description": "A sentence: the cause, and how to act."})
+
+
+class MovementOut(Answer):
+    """One refund or dispute that the provider told of."""
+
+    id = fields.String(required=True, metadata={"description": "The provider's id; empty for money of earlier times."})
+    kind = Choice(*get_args(Kind), required=True)
+    state = Choice(
+        *get_args(State),
+        required=True,
+        metadata={"description": "`open`: undecided. `gone`: not ours any more. `back`: never left, or came back."},
+    )
+    amount = Money(required=True)
+
+
 class AdminPaymentOut(PaymentOut):
-    """A payment as operators see it."""
+    """A payment as operators see it.
+
+    `received` is what the provider says was paid, null while nothing was. `problem` says why the payment waits for an
+    operator.
+    """
 
     uid = fields.String(required=True)
+    problem = fields.Nested(ProblemOut, required=True, allow_none=True)
+    received = Money(required=True, allow_none=True)
+    movements = fields.List(fields.Nested(MovementOut), required=True)
+    provider_ids = fields.List(fields.String(), required=True)
 
 
 class AdminPaymentsOut(PaymentsOut):
@@ -50,12 +85,22 @@ class AdminPaymentsOut(PaymentsOut):
 
 
 class AdminPaymentsQuery(Request):
-    """Which payments: of one status, or those that wait for a look."""
+    """Which payments: all conditions hold at once. `from` is inclusive, `to` is exclusive."""
 
     limit = Limit()
     cursor = Cursor(str)
+    uid = Text(length_min=1, length_max=UID_CHARACTERS_MAX, load_default=None)
+    provider = Choice("stripe", "paypal", load_default=None)
+    provider_id = Text(
+        length_min=1,
+        length_max=PROVIDER_ID_CHARACTERS_MAX,
+        load_default=None,
+        metadata={"description": "The provider's id of the checkout, the money, a refund or a dispute."},
+    )
     status = Choice(*STATUSES, load_default=None)
-    under_review = Choice("true", load_default=None)
+    under_review = Choice("true", "false", load_default=None)
+    first = Moment(data_key="from")
+    last = Moment(data_key="to")
 
 
 class RefundIn(Request):
@@ -100,10 +145,22 @@ class AdminPackageOut(PackageOut):
 def payments(call: Call) -> Any:
     """Everybody's payments, newest first."""
     query, stored = call.query, call.services.payments
-    limit, after = query["limit"], position_of(query["cursor"])
-    if query["under_review"]:
-        return page_out(stored.under_review(limit=limit, after=after))
-    return page_out(stored.listed(query["status"], limit=limit, after=after))
+    names = ("uid", "provider", "status", "first", "last")
+    is_under_review = None if query["under_review"] is None else query["under_review"] == "true"
+    wanted = PaymentFilter(is_under_review=is_under_review, **{name: query[name] for name in names})
+    if query["provider_id"] is not None:
+        page = stored.with_provider_id(query["provider_id"], wanted)
+    else:
+        page = stored.listed(wanted, limit=query["limit"], after=position_of(query["cursor"]))
+    known = stored.among([document.id for document in page.items])
+    told = page_out(page)
+    return {**told, "items": [{**item, **_for_operators(known[item["id"]])} for item in told["items"]]}
+
+
+@routes.get("/admin/payments/{id}", access=READ_USERS, answer=AdminPaymentOut, errors=(PaymentNotFound,))
+def payment(call: Call) -> Any:
+    """One payment, with what was received and what is wrong with it."""
+    return _told(call, call.path["id"])
 
 
 @routes.post(
@@ -123,12 +180,12 @@ def payments(call: Call) -> Any:
 )
 def refund(call: Call) -> Any:
     """Give money back to another user: the credits are withdrawn first, and return if the provider will not pay."""
-    payment, services = call.path["id"], call.services
+    payment_id, services = call.path["id"], call.services
     minor = None
     if call.body["amount"] is not None:
-        minor = Fiat.parse(call.body["amount"], services.payments.get(payment).terms.price.currency).minor
-    services.payment_operators.refund(call.principal, payment, minor, call.body["reason"], call.asked.operation)
-    return payment_out(payment, services.payments.view(payment, None))
+        minor = Fiat.parse(call.body["amount"], services.payments.get(payment_id).terms.price.currency).minor
+    services.payment_operators.refund(call.principal, payment_id, minor, call.body["reason"], call.asked.operation)
+    return _told(call, payment_id)
 
 
 @routes.post(
@@ -142,7 +199,7 @@ def refund(call: Call) -> Any:
 def replay(call: Call) -> Any:
     """Let a payment that stuck, or waits for a look, be settled anew."""
     call.services.payment_operators.replay(call.principal, call.path["id"], call.body["reason"])
-    return payment_out(call.path["id"], call.services.payments.view(call.path["id"], None))
+    return _told(call, call.path["id"])
 
 
 @routes.get("/admin/packages/{id}", access=READ_USERS, answer=AdminPackageOut, errors=(PackageNotFound,))
@@ -163,3 +220,28 @@ def put_package(call: Call) -> Any:
     wanted |= {"position": body["position"], "is_enabled": body["enabled"]}
     wanted |= {"price_minor": price.minor, "currency": currency}
     return call.services.payment_operators.put_package(call.principal, call.path["id"], wanted, body["reason"])
+
+
+def _told(call: Call, payment_id: str) -> Mapping[str, Any]:
+    stored = call.services.payments
+    return {**payment_out(payment_id, stored.view(payment_id, None)), **_for_operators(stored.get(payment_id))}
+
+
+def _for_operators(known: Payment) -> Mapping[str, Any]:
+    """Return what operators see of a payment beyond its owner's view."""
+    moved = known.seen.movements or {}
+    problem = {"code": known.problem, "message": problem_sentence(known)} if known.problem else None
+    return {
+        "problem": problem,
+        "received": known.seen.paid,
+        "movements": [
+            {
+                "id": name.partition(":")[2],
+                "kind": each.kind,
+                "state": each.state,
+                "amount": Fiat(each.minor, each.currency),
+            }
+            for name, each in sorted(moved.items())
+        ],
+        "provider_ids": known.provider_ids,
+    }

@@ -21,6 +21,10 @@ POSITION_MAX = 2**53 - 1
 AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$"
 SIGNED_PATTERN = r"^-?(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$"
 NO_NUL = "^[^\\u0000]*$"
+MOMENT_CHARACTERS_MAX = 40
+MOMENT_MAX = 253_370_764_800_000
+"""The first moment of the year 9999: later ones leave what a datetime holds in another time zone."""
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 WHOLE = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
 FIELDS_MAX = 200
 """Fields of one object. Each that nobody knows would be an error of its own."""
@@ -177,6 +181,31 @@ class Time(fields.String):
         if value is None or isinstance(value, str):
             return value
         return rfc3339(from_datetime(value) if isinstance(value, datetime) else value)
+
+
+class Moment(fields.String):
+    """An instant in a query string: RFC 3339 with an offset, or a date (its first moment in UTC). Milliseconds inside.
+
+    None if the query names no instant.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        text = "An instant such as 2026-11-30T08:00:00Z, or a date such as 2026-11-30 (its first moment in UTC)."
+        super().__init__(
+            load_default=None, metadata={"description": text, "maxLength": MOMENT_CHARACTERS_MAX}, **kwargs
+        )
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        text = str(super()._deserialize(value, attr, data, **kwargs))
+        is_date = DATE.fullmatch(text) is not None
+        try:
+            moment = datetime.fromisoformat(f"{text}T00:00:00Z" if is_date else text)
+            at = from_datetime(moment) if moment.tzinfo is not None else -1
+            if not 0 <= at <= MOMENT_MAX or len(text) > MOMENT_CHARACTERS_MAX:
+                raise ValueError(text)
+            return at
+        except (ValueError, OverflowError) as error:
+            raise ValidationError("Must be an instant such as 2026-11-30T08:00:00Z, or a date.") from error
 
 
 class Flag(fields.Boolean):

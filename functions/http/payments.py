@@ -12,6 +12,7 @@ from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, Reques
 from functions.http.routes import MEMBER, READ_USERS, Call, Routes
 from shared.kernel.clock import DAY, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Data, Document, Value
+from shared.ledger.errors import AccountFrozen
 from shared.payments.analytics import takings
 from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
@@ -184,6 +185,7 @@ def options(call: Call) -> Any:
     body=PayIn,
     answer=PayOut,
     errors=(
+        AccountFrozen,
         PackageNotFound,
         PackageLimitReached,
         TooManyCheckouts,

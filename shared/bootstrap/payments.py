@@ -39,7 +39,7 @@ class PaymentParts(UserParts):
         """Buying a package."""
         from shared.sagas.checkout import Checkouts
 
-        return Checkouts(self.documents, self.packages, self.payment_providers, self.clock)
+        return Checkouts(self.documents, self.packages, self.payment_providers, self.clock, self.ledger)
 
     @part
     def settlement(self) -> "Settlement":

@@ -26,7 +26,7 @@ class Fiat:
     def __post_init__(self) -> None:
         """Refuse what is no amount of money."""
         if not 0 <= self.minor <= MINOR_MAX:
-            raise InvalidValue("amount", f"must be from 0 to {MINOR_MAX} minor units")
+            raise InvalidValue("amount", "is more than one payment can have")
         is_code = len(self.currency) == CURRENCY_LETTERS and self.currency.isascii() and self.currency.isalpha()
         if not is_code or not self.currency.isupper():
             raise InvalidValue("currency", "must be an upper-case ISO 4217 code")

@@ -169,6 +169,12 @@ class Payment:
         return tuple(name.partition(":")[2] for name, each in known.items() if each.kind == "dispute")
 
     @property
+    def provider_ids(self) -> tuple[str, ...]:
+        """The provider's ids of everything that belongs to this payment: checkout, money, refunds, disputes."""
+        moved = (name.partition(":")[2] for name in self.seen.movements or {})
+        return tuple(sorted({*self.refs.values(), *moved} - {""}))
+
+    @property
     def due_shard(self) -> int:
         """The shard of sweeps that it belongs to."""
         return int(derived_id("shard", self.id)[-2:], 16) % DUE_SHARDS
@@ -291,6 +297,7 @@ def to_data(payment: Payment) -> dict[str, Value]:
         "polls": payment.polls,
         "slot": payment.slot,
         "due_shard": payment.due_shard,
+        "provider_ids": list(payment.provider_ids),
     }
 
 

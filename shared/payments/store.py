@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import cast, get_args
 
-from shared.kernel.clock import Millis, to_datetime
+from shared.kernel.clock import Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Delete, Document, Documents, Order, Put, Query, Value, Where, Write
 from shared.kernel.errors import NotFound
-from shared.kernel.ids import Uid
+from shared.kernel.ids import Uid, is_safe_id
 from shared.payments.payment import Payment, from_data, to_data, view_data
 from shared.payments.ports import ProviderName
 
 EFFECT_SCHEMA = 1
+SAME_ID_MAX = 20
+"""Payments that may share one id of their provider; more than one is a fault that operators should see."""
 
 
 class PaymentNotFound(NotFound):
@@ -28,6 +32,43 @@ class PaymentPage:
 
     items: tuple[Document, ...]
     after: tuple[Value, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFilter:
+    """Which payments an operator looks for: all conditions hold at once; None: any.
+
+    `first` and `last` bound the time when the payment was begun, inclusive and exclusive.
+    """
+
+    uid: str | None = None
+    provider: str | None = None
+    status: str | None = None
+    is_under_review: bool | None = None
+    first: Millis | None = None
+    last: Millis | None = None
+
+    @property
+    def conditions(self) -> tuple[Where, ...]:
+        """The conditions of a query over `payments`."""
+        equal: Mapping[str, Value] = {
+            "uid": self.uid,
+            "provider": self.provider,
+            "status": self.status,
+            "is_under_review": self.is_under_review,
+        }
+        bounds: list[Where] = [Where(name, "==", value) for name, value in equal.items() if value is not None]
+        if self.first is not None:
+            bounds.append(Where("created_at", ">=", to_datetime(self.first)))
+        if self.last is not None:
+            bounds.append(Where("created_at", "<", to_datetime(self.last)))
+        return tuple(bounds)
+
+    def fits(self, view: Data) -> bool:
+        """Return True if a payment's document meets all conditions."""
+        equal = all(view.get(each.field) == each.value for each in self.conditions if each.operator == "==")
+        at = from_datetime(cast("datetime", view["created_at"]))
+        return equal and (self.first is None or at >= self.first) and (self.last is None or at < self.last)
 
 
 class Payments:
@@ -63,17 +104,35 @@ class Payments:
         """A user's payments, newest first."""
         return self._page((Where("uid", "==", uid),), limit, after)
 
-    def listed(self, status: str | None, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
-        """Everybody's payments, newest first, perhaps of one status only."""
-        return self._page(() if status is None else (Where("status", "==", status),), limit, after)
+    def listed(self, wanted: PaymentFilter, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
+        """Return everybody's payments that meet all conditions, newest first."""
+        return self._page(wanted.conditions, limit, after)
+
+    def with_provider_id(self, provider_id: str, wanted: PaymentFilter) -> PaymentPage:
+        """Return the payments that a provider knows by this id: of a checkout, of money, a refund or a dispute.
+
+        A payment that was stored before its ids were is found by the id of its money.
+        """
+        query = Query(
+            collection="payment_sagas",
+            where=(Where("provider_ids", "array_contains", provider_id),),
+            limit=SAME_ID_MAX,
+        )
+        ids = {document.id for document in self._documents.query(query)}
+        paths = [effect_path(name, provider_id) for name in get_args(ProviderName)] if is_safe_id(provider_id) else []
+        ids |= {str(each.data["payment"]) for each in self._documents.get_all(paths) if each is not None}
+        views = [each for each in self._documents.get_all([view_path(one) for one in sorted(ids)]) if each is not None]
+        found = [each for each in views if wanted.fits(each.data)]
+        return PaymentPage(items=tuple(sorted(found, key=_age, reverse=True)), after=None)
+
+    def among(self, payment_ids: Sequence[str]) -> Mapping[str, Payment]:
+        """Return these payments by id; one that does not exist is left out."""
+        documents = self._documents.get_all([saga_path(each) for each in payment_ids]) if payment_ids else []
+        return {each.id: payment_in(each) for each in documents if each is not None}
 
     def since(self, first: Millis, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
         """Everybody's payments that were begun since then, newest first."""
         return self._page((Where("created_at", ">=", to_datetime(first)),), limit, after)
-
-    def under_review(self, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
-        """Payments that wait for an operator, newest first."""
-        return self._page((Where("is_under_review", "==", True),), limit, after)
 
     def due(self, shard: int, now: Millis, limit: int) -> Sequence[str]:
         """Payments of a shard that somebody should look at by now, the most overdue first."""
@@ -102,6 +161,10 @@ class Payments:
         items = tuple(found[:limit])
         more = (items[-1].data["created_at"], items[-1].data["id"]) if len(found) > limit else None
         return PaymentPage(items=items, after=more)
+
+
+def _age(document: Document) -> tuple[Millis, str]:
+    return from_datetime(cast("datetime", document.data["created_at"])), document.id
 
 
 def saga_path(payment_id: str) -> str:

@@ -9,6 +9,8 @@ from shared.kernel.documents import Create, Documents, PreconditionFailed, Put, 
 from shared.kernel.errors import Conflict, DomainError, IdempotencyMismatch
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id
+from shared.ledger.errors import AccountClosed, AccountFrozen
+from shared.ledger.ledger import Ledger
 from shared.payments.packages import Package, Packages
 from shared.payments.payment import Payment, Seen, Terms
 from shared.payments.ports import Checkout, Flow, Opened, PaymentProvider, ProviderName, ProviderRefused
@@ -75,8 +77,10 @@ class Checkouts:
         packages: Packages,
         providers: Mapping[ProviderName, PaymentProvider],
         clock: Clock,
+        ledger: Ledger,
     ) -> None:
         self._documents = documents
+        self._ledger = ledger
         self._payments = Payments(documents)
         self._packages = packages
         self._providers = providers
@@ -86,8 +90,9 @@ class Checkouts:
     def begin(self, wanted: Wanted, operation: OperationId, fingerprint: str) -> Payment:
         """The payment, open at its provider.
 
-        Raises PackageNotFound, PackageLimitReached, TooManyCheckouts, ProviderNotConfigured, IdempotencyMismatch,
-        ProviderRefused (the payment has failed), ProviderUnavailable and PaymentBusy (ask again with the same key).
+        Raises AccountFrozen, AccountClosed, PackageNotFound, PackageLimitReached, TooManyCheckouts,
+        ProviderNotConfigured, IdempotencyMismatch, ProviderRefused (the payment has failed), ProviderUnavailable and
+        PaymentBusy (ask again with the same key).
         """
         payment_id = derived_id("pay", operation)
         known = self._payments.find(payment_id)
@@ -95,6 +100,7 @@ class Checkouts:
             return self._resume(known, fingerprint)
         if wanted.provider not in self._providers:
             raise ProviderNotConfigured(wanted.provider)
+        self._require_open(wanted.uid)
         package = self._packages.get(wanted.package)
         payment = self._agreed(payment_id, wanted, package, fingerprint)
         for _ in range(CREATE_ATTEMPTS_MAX):
@@ -108,6 +114,14 @@ class Checkouts:
                 continue  # somebody took the place among a user's purchases that we had chosen
             return self._open(leased, payment)
         raise PaymentBusy
+
+    def _require_open(self, uid: Uid) -> None:
+        """Raise AccountFrozen or AccountClosed for a user who may not buy: the credits could not be spent."""
+        status = self._ledger.balance(uid).status
+        if status == "frozen":
+            raise AccountFrozen
+        if status == "closed":
+            raise AccountClosed
 
     def _agreed(self, payment_id: str, wanted: Wanted, package: Package, fingerprint: str) -> Payment:
         now = self._clock.now()

@@ -5,8 +5,11 @@ from typing import Any
 
 from shared.kernel.documents import Data
 from shared.kernel.ids import OperationId, fingerprint
+from shared.kernel.money import format_credits
+from shared.payments.fiat import Fiat
 from shared.payments.packages import Package, PackageNotFound, Packages
 from shared.payments.payment import Payment, status_of
+from shared.payments.problems import money_text
 from shared.payments.store import Payments
 from shared.sagas.operators import Operators, require_another
 from shared.sagas.refunds import RefundAsked, Refunds
@@ -49,7 +52,7 @@ class PaymentOperators:
         """Give money back to another user. Raises OwnAccount, and what `Refunds.refund` raises."""
         self._operators.require_admin(actor)
         payment = self._payments.get(payment_id)
-        before = {"status": status_of(payment), "refunded_minor": payment.seen.refunded}
+        before = _state(payment)
         asked = RefundAsked(
             payment=payment_id,
             minor=minor,
@@ -61,7 +64,7 @@ class PaymentOperators:
         ) as act:
             require_another(actor, payment.uid)
             refunded = self._refunds.refund(asked)
-            act.after = {"status": status_of(refunded), "refunded_minor": refunded.seen.refunded}
+            act.after = _state(refunded)
         return refunded
 
     def replay(self, actor: Principal, payment_id: str, reason: str) -> Payment:
@@ -80,11 +83,16 @@ class PaymentOperators:
             return None
 
 
+def _state(payment: Payment) -> Data:
+    refunded = Fiat(payment.seen.refunded, payment.terms.price.currency)
+    return {"status": status_of(payment), "refunded": money_text(refunded)}
+
+
 def _told(package: Package) -> Data:
     return {
-        "price": f"{package.price.decimal} {package.price.currency}",
-        "credits": package.credits,
-        "bonus": package.bonus,
+        "price": money_text(package.price),
+        "credits": format_credits(package.credits),
+        "bonus": format_credits(package.bonus),
         "is_enabled": package.is_enabled,
         "version": package.version,
     }

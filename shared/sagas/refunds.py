@@ -6,6 +6,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.kernel.errors import Conflict, IdempotencyMismatch, InvalidValue
 from shared.kernel.ids import OperationId
+from shared.payments.fiat import Fiat
 from shared.payments.lifecycle import NOT_RETURNED
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import ProviderRefused
@@ -80,7 +81,8 @@ class Refunds:
         left = payment.terms.price.minor - payment.returned_minor
         minor = left if asked.minor is None else asked.minor
         if not 0 < minor <= left:
-            raise InvalidValue("amount", f"must be from 1 to {left} minor units")
+            least, most = (Fiat(each, payment.terms.price.currency).decimal for each in (1, left))
+            raise InvalidValue("amount", f"must be from {least} to {most} {payment.terms.price.currency}")
         args, known = refund_begun(payment, minor, asked.operation, asked.fingerprint, self._clock.now())
         runner.begin(leased, "refund", args, {}, known)
 

@@ -24,6 +24,7 @@ from shared.kernel.money import Micro
 from shared.kernel.watching import Listener
 from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Release, Reverse, Unfreeze
 from shared.payments.ports import Notice
+from shared.payments.store import PaymentFilter
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.paypal.certificates import Certificates, source_of
@@ -275,9 +276,10 @@ def _buy(services, admin, uid):
         if then == "paid":
             services.payment_operators.refund(admin, payment, 40, "sorry", operation_id("life", "refund"))
     services.payments.history(uid, limit=20, after=None)
-    services.payments.listed(None, limit=20, after=None)
-    services.payments.listed("settled", limit=20, after=None)
-    services.payments.under_review(limit=20, after=None)
+    everything = PaymentFilter(uid=uid, provider="stripe", status="settled", is_under_review=False, first=0, last=1)
+    services.payments.listed(PaymentFilter(), limit=20, after=None)
+    services.payments.listed(everything, limit=20, after=None)
+    services.payments.with_provider_id("pi_1", everything)
     services.payments.since(0, limit=20, after=None)
 
 

@@ -48,7 +48,7 @@ class Instance:
         self.payments = Payments(stored)
         steps = PaymentSteps(stored, self.ledger, shop.providers, shop.clock)
         self.settlement = Settlement(stored, shop.providers, steps, shop.alerts, shop.clock)
-        self.checkouts = Checkouts(stored, self.packages, shop.providers, shop.clock)
+        self.checkouts = Checkouts(stored, self.packages, shop.providers, shop.clock, self.ledger)
         self.refunds = Refunds(stored, self.settlement, shop.clock)
         self.inbox = Inbox(stored, shop.clock, shop.alerts, dict.fromkeys(shop.providers, False))
         self.handler = PaymentInbox(stored, self.settlement, shop.providers, shop.alerts, shop.clock)

@@ -10,7 +10,7 @@ from shared.ledger.commands import Reverse
 from shared.payments.fiat import Fiat
 from shared.payments.payment import status_of
 from shared.payments.ports import Notice, ProviderRefused, UnknownAtProvider
-from shared.payments.store import saga_path
+from shared.payments.store import PaymentFilter, saga_path
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.settlement import LEASE_SECONDS, PaymentBusy, ProviderNotConfigured
 from tests.support.faults import Crash, FaultyDocuments
@@ -324,7 +324,7 @@ def test_what_was_under_review_and_went_back_waits_for_nobody(shop, provider):
         shop.instance().receive(notice)
 
     assert (shop.status(payment), shop.money()) == ("refunded", (0, 0, 0))
-    assert shop.instance().payments.under_review(limit=5, after=None).items == ()
+    assert shop.instance().payments.listed(PaymentFilter(is_under_review=True), limit=5, after=None).items == ()
 
 
 # Notices ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from shared.ledger.commands import PRIORITY_PAID, Close, Grant, PlaceHold
 from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
 from shared.payments.ports import Notice, ProviderRefused, ProviderUnavailable
-from shared.payments.store import PaymentNotFound
+from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.checkout import CHECKOUT_LIFETIME, OPEN_CHECKOUTS_MAX, PackageLimitReached, TooManyCheckouts
@@ -306,7 +306,9 @@ def test_money_that_is_not_what_was_asked_for_waits_for_an_operator(shop, provid
 
     assert (shop.status(payment), shop.money()) == ("confirming", (0, 0, 0))
     assert [(a.event, a.fields["problem"]) for a in shop.alerts.raised] == [("payment_parked", problem)]
-    assert [d.id for d in shop.instance().payments.under_review(limit=5, after=None).items] == [payment.id]
+    assert [
+        d.id for d in shop.instance().payments.listed(PaymentFilter(is_under_review=True), limit=5, after=None).items
+    ] == [payment.id]
 
 
 @BOTH
@@ -319,7 +321,7 @@ def test_odd_money_that_has_gone_back_is_nobody_s_problem_any_more(shop, provide
     shop.instance().settlement.settle(payment.id)
 
     assert (shop.status(payment), shop.money()) == ("refunded", (0, 0, 0))
-    assert shop.instance().payments.under_review(limit=5, after=None).items == ()
+    assert shop.instance().payments.listed(PaymentFilter(is_under_review=True), limit=5, after=None).items == ()
 
 
 def test_a_refund_that_still_runs_is_not_joined_by_another(shop):

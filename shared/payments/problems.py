@@ -1,0 +1,49 @@
+"""Why a payment waits for an operator: each problem's code as a sentence that says how to act."""
+
+from collections.abc import Mapping
+
+from shared.payments.fiat import Fiat
+from shared.payments.payment import Payment
+
+PROBLEMS: Mapping[str, str] = {
+    "wrong_mode": "The provider says test mode where this project is live, or live where it tests. "
+    "Check the provider's keys, then replay.",
+    "wrong_payment": "The provider says that this money belongs to another payment. Look it up at the provider.",
+    "no_amount": "The provider says that {price} was paid, and does not say how much was received. "
+    "Look it up at the provider, then replay.",
+    "wrong_currency": "The price is {price}, but {received} was received. Refund the money at the provider.",
+    "wrong_amount": "The price is {price}, but {received} was received. Refund the money at the provider, "
+    "or correct the user's balance by hand.",
+    "money_of_another": "This money was already credited for another payment. Look both up at the provider.",
+    "account_closed": "The user left before the credits were granted. The money is on its way back to the payer.",
+    "not_returned": "The user left before the credits were granted, and the money did not go back to the payer. "
+    "Refund this payment again, or pay it back outside the provider.",
+    "other_currency": "A refund or dispute moved {moved}, but the price is {price}. All credits of this payment are "
+    "set aside. Refund or correct the balance by hand, then replay.",
+}
+"""Every problem that `shared.payments.lifecycle` may park a payment with, as a sentence with places for amounts."""
+
+
+def problem_sentence(payment: Payment) -> str:
+    """Return what is wrong with a parked payment, and how to act. Empty if nothing is wrong."""
+    if not payment.problem:
+        return ""
+    template = PROBLEMS.get(payment.problem, "This payment waits for an operator. Look it up at the provider.")
+    received = "an unknown amount" if payment.seen.paid is None else money_text(payment.seen.paid)
+    return template.format(price=money_text(payment.terms.price), received=received, moved=_foreign(payment))
+
+
+def money_text(amount: Fiat) -> str:
+    """Return the amount for people: `12.50 USD`."""
+    return f"{amount.decimal} {amount.currency}"
+
+
+def _foreign(payment: Payment) -> str:
+    """Return all amounts that moved in another currency than the price's."""
+    currency = payment.terms.price.currency
+    moved = [
+        Fiat(each.minor, each.currency)
+        for each in (payment.seen.movements or {}).values()
+        if each.currency != currency and each.state != "back"
+    ]
+    return " and ".join(map(money_text, moved)) or "another currency"
