@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,13 +12,15 @@ from functions.http.credits import SPENDING_ERRORS
 from functions.http.fields import Passing, Request, Text, Whole
 from functions.http.model_ids import NamedModel
 from functions.http.openai import BODY_BYTES_MAX, JSON, PassedOut
-from functions.http.routes import IMAGES, MEMBER, Call, Routes
+from functions.http.routes import IMAGES, MEMBER, PREFIX, Call, Routes
 from shared.ai.dialect import refuse
 from shared.ai.image_tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask
-from shared.ai.images import ImageNotFound
+from shared.ai.images import Image, ImageNotFound
 from shared.ai.model_prices import QUALITY_CHARACTERS_MAX
 from shared.ai.models import ModelNotFound, ModelUnpriced
-from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from shared.ai.passthrough import RequestRefused
+from shared.ai.pictures import NoPicture
+from shared.ai.ports import UpstreamBusy, UpstreamMisconfigured, UpstreamRejected, UpstreamUnavailable
 from shared.ai.tariff import QualityNotOffered, SizeNotOffered
 from shared.kernel.clock import SECOND
 from shared.kernel.errors import InvalidValue, StillRunning
@@ -30,6 +32,8 @@ from shared.sagas.image_start import ImageAsked
 WAIT_SECONDS_MAX = 480.0
 """The function that waits is ended at 540 s; a task that is not finished by then goes on, and the same key finds it."""
 PAUSE_SECONDS = 1.0
+PICTURES_BYTES_MAX = 28 * 1024 * 1024
+"""Base64 in one answer: Cloud Run sends at most 32 MB."""
 SIZE_CHARACTERS_MAX = 16
 WORD_CHARACTERS_MAX = 256
 ONLY = {
@@ -85,7 +89,11 @@ class ImagesIn(Request):
         ImageNotFound,
         StorageUnavailable,
         UpstreamUnavailable,
+        UpstreamBusy,
+        UpstreamMisconfigured,
         UpstreamRejected,
+        RequestRefused,
+        NoPicture,
         StillRunning,
     ),
 )
@@ -135,17 +143,35 @@ def _finished(call: Call, task: ImageTask) -> ImageTask:
     return task
 
 
-def _failure(task: ImageTask) -> UpstreamUnavailable | UpstreamRejected:
-    """Why none was made; it has cost nothing."""
-    is_refused = any(failure.code == UpstreamRejected.code for failure in task.failures)
-    return UpstreamRejected() if is_refused else UpstreamUnavailable()
+def _failure(task: ImageTask) -> UpstreamUnavailable | UpstreamRejected | NoPicture:
+    """Return why none was made; that has cost nothing. What the provider says of the prompt is told in its words."""
+    codes = {failure.code: failure.words for failure in task.failures}
+    if RequestRefused.code in codes:
+        return RequestRefused({"message": codes[RequestRefused.code]})
+    if NoPicture.code in codes:
+        return NoPicture("it cannot be read, and asking again would paint another")
+    kinds = (UpstreamBusy, UpstreamMisconfigured)
+    known = next((kind() for kind in kinds if kind.code in codes), None)
+    return known or (UpstreamRejected() if UpstreamRejected.code in codes else UpstreamUnavailable())
+
+
+def _pictures(call: Call, made: Sequence[Image]) -> Iterator[Mapping[str, str]]:
+    """Yield each picture in base64; those that an answer has no room for by a link that shows them for a while."""
+    room = PICTURES_BYTES_MAX
+    for image in made:
+        room -= image.bytes * 4 // 3
+        if room >= 0:
+            yield {"b64_json": base64.b64encode(call.services.images.content(image)).decode()}
+        else:
+            link = call.services.image_links.to(image.id, call.services.clock.now())
+            yield {"url": f"{PREFIX}/images/links/{link.text}"}
 
 
 def _answered(call: Call, task: ImageTask) -> Response:
     made = call.services.images.of(task.images)
-    pictures = [{"b64_json": base64.b64encode(call.services.images.content(image)).decode()} for image in made]
-    if not pictures:
+    if not made:
         raise ImageNotFound
+    pictures = list(_pictures(call, made))
     available = call.services.ledger.balance(call.uid).available
     cost, left = format_credits(task.cost), format_credits(available)
     told = {"cost": cost, "available": left, "estimated": False}

@@ -40,12 +40,14 @@ class ImageTaskNotFound(NotFound):
 class Failure:
     """An image that was not made, and the code that says why.
 
-    `is_charged`: it is paid for all the same, as the provider can have billed it.
+    `is_charged`: it is paid for all the same, as the provider can have billed it. `words` are the provider's own, for
+    a prompt that it refuses; empty for any other failure.
     """
 
     index: int
     code: str
     is_charged: bool = False
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +189,12 @@ def task_data(task: ImageTask, *, due_at: Millis) -> dict[str, Value]:
 def failures_data(failures: Sequence[Failure]) -> list[Data]:
     """Failures as they are stored."""
     return [
-        {"index": failure.index, "code": failure.code, **({"charged": True} if failure.is_charged else {})}
+        {
+            "index": failure.index,
+            "code": failure.code,
+            **({"charged": True} if failure.is_charged else {}),
+            **({"words": failure.words} if failure.words else {}),
+        }
         for failure in failures
     ]
 
@@ -228,5 +235,8 @@ def task_of(document: Document) -> ImageTask:
 
 def _failure_of(data: Mapping[str, Value]) -> Failure:
     return Failure(
-        index=cast("int", data["index"]), code=str(data["code"]), is_charged=bool(data.get("charged", False))
+        index=cast("int", data["index"]),
+        code=str(data["code"]),
+        is_charged=bool(data.get("charged", False)),
+        words=str(data.get("words", "")),
     )

@@ -120,6 +120,14 @@ class Web(Protocol):
         ...
 
 
+class PublicFiles(Protocol):
+    """Whatever fetches files of the public web, as they are."""
+
+    def fetch_file(self, url: str, bytes_max: int) -> bytes:
+        """Return the bytes at `url`, in bounded time. Raises FetchFailed, also for a file of more than `bytes_max`."""
+        ...
+
+
 def checked_url(url: str) -> Target:
     """The target that `url` names. Raises FetchFailed for everything that is not plainly a public page's address."""
     if len(url) > URL_CHARACTERS_MAX or UNPRINTABLE.search(url):

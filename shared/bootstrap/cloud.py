@@ -78,8 +78,9 @@ class Cloud:
     def image_model(self, alerts: Alerts) -> "ImageModel":
         from shared.ai.models import DEFAULT_UPSTREAM
         from shared.platform.openai.images import OpenAIImageModel
+        from shared.platform.web.fetching import PublicWeb
 
-        return OpenAIImageModel(self._all(alerts)[DEFAULT_UPSTREAM])
+        return OpenAIImageModel(self._all(alerts)[DEFAULT_UPSTREAM], files=PublicWeb())
 
     def _all(self, alerts: Alerts) -> "Mapping[str, OpenAIUpstream]":
         """Return the upstreams by their names. Chat, routes, agents and pictures share what is learned of each."""

@@ -5,6 +5,7 @@ overtaken worker records nothing. A user's cancelling changes the document too, 
 again and goes on.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ LEASE_SECONDS = 300
 """Longer than any stretch without a save: a model's answer, a tool's, and the store's retries."""
 CALLS_MAX = 64
 CALLS_BYTES_MAX = 400_000
+HISTORY_BYTES_MAX = 400_000
 SOURCES_MAX = 100
 IMAGES_MAX = 50
 FILES_BYTES_MAX = 2_000_000
@@ -84,7 +86,7 @@ class Desk:
         is_answer = not calls and not is_cut
         kind: StepKind = "answer" if is_answer else "think"
         told = [{"id": f"call_{first + 1 + n}", "name": c.name, "arguments": c.arguments} for n, c in enumerate(calls)]
-        whole = {**body, "text": thought.text, "calls": told, "cost": owed.cost}
+        whole = {**body, "text": thought.text, "calls": told, "cost": owed.cost, **_history(thought, len(calls))}
         steps = [Step(number=first, kind=kind, at=now, body=whole)]
         for offset, call in enumerate(calls, start=1):
             act = {"tool": call.name, "arguments": call.arguments, "thought": first}
@@ -196,6 +198,17 @@ def _bounded(thought: Thought) -> tuple[Any, ...]:
             break
         kept.append(call)
     return tuple(kept)
+
+
+def _history(thought: Thought, kept: int) -> Mapping[str, Any]:
+    """Return the message as its provider wants it back, for a step; nothing for one that is too long to keep.
+
+    It is kept as a text: a document holds no lists in lists.
+    """
+    if thought.raw is None or not kept or kept != len(thought.calls):
+        return {}
+    told = json.dumps(thought.raw)
+    return {"message": told} if len(told) <= HISTORY_BYTES_MAX else {}
 
 
 def _stored(file: TaskFile) -> StoredFile:

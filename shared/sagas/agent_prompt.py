@@ -1,8 +1,9 @@
 """What a model is told at each step of a task: its goal, its plan, and what was done and observed so far. Pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from shared.ai.agent_task import Step, Task
 from shared.ai.models import Model
@@ -66,31 +67,56 @@ def _system(task: Task, file_names: Sequence[str]) -> str:
 
 
 def _rounds(steps: Iterable[Step]) -> list[list[Said]]:
-    """Each thought that called tools, with what they answered; ids are ours, as upstreams repeat theirs."""
+    """Return each thought that called tools, with what they answered."""
     observed = {step.body["act"]: step for step in steps if step.kind == "observe"}
-    rounds: list[list[Said]] = []
-    thought: Step | None = None
-    acts: list[Step] = []
+    thoughts: list[tuple[Step, list[Step]]] = []
     for step in steps:
         if step.kind == "think":
-            thought, acts = step, []
-            rounds.append([])
-        elif step.kind == "act" and thought is not None:
-            acts.append(step)
-            rounds[-1] = [_assistant(thought, acts), *(_answered(act, observed.get(act.number)) for act in acts)]
-    return [each for each in rounds if each]
+            thoughts.append((step, []))
+        elif step.kind == "act" and thoughts:
+            thoughts[-1][1].append(step)
+    used: set[str] = set()
+    return [_round(thought, acts, observed, used) for thought, acts in thoughts if acts]
 
 
-def _assistant(thought: Step, acts: Sequence[Step]) -> Said:
+def _round(thought: Step, acts: Sequence[Step], observed: Mapping[int, Step], used: set[str]) -> list[Said]:
+    """Return a thought with what its tools answered. `used` are the ids of calls in earlier rounds."""
+    raw = _sent_back(thought, acts, used)
+    ids = [call["id"] for call in raw["tool_calls"]] if raw is not None else [_own_id(act) for act in acts]
     calls = tuple(
-        ToolCall(id=f"call_{act.number}", name=act.body["tool"], arguments=act.body["arguments"]) for act in acts
+        ToolCall(id=own_id, name=act.body["tool"], arguments=act.body["arguments"])
+        for own_id, act in zip(ids, acts, strict=True)
     )
-    return Said(role="assistant", content=thought.body["text"], calls=calls)
+    said = Said(role="assistant", content=thought.body["text"], calls=calls, raw=raw)
+    answers = [_answered(own_id, observed.get(act.number)) for own_id, act in zip(ids, acts, strict=True)]
+    return [said, *answers]
 
 
-def _answered(act: Step, observation: Step | None) -> Said:
+def _sent_back(thought: Step, acts: Sequence[Step], used: set[str]) -> dict[str, Any] | None:
+    """Return the message that goes back to its provider: as it came, each call with an id that no other has.
+
+    None for a thought that was stored without its message.
+    """
+    raw = json.loads(thought.body.get("message") or "null")
+    calls = raw.get("tool_calls") if isinstance(raw, dict) else None
+    if not isinstance(calls, list) or len(calls) != len(acts) or not all(isinstance(call, dict) for call in calls):
+        return None
+    named = []
+    for call, act in zip(calls, acts, strict=True):
+        own_id = call.get("id")
+        is_usable = isinstance(own_id, str) and own_id and own_id not in used
+        named.append(call if is_usable else {**call, "id": _own_id(act)})
+        used.add(named[-1]["id"])
+    return {**raw, "tool_calls": named}
+
+
+def _own_id(act: Step) -> str:
+    return f"call_{act.number}"
+
+
+def _answered(call_id: str, observation: Step | None) -> Said:
     text = observation.body["text"] if observation is not None else "No answer."
-    return Said(role="tool", content=text or "(empty)", call_id=f"call_{act.number}")
+    return Said(role="tool", content=text or "(empty)", call_id=call_id)
 
 
 def _fitting(rounds: Sequence[list[Said]], room: int) -> list[Said]:
@@ -113,6 +139,7 @@ def _cut(messages: Sequence[Said], room: int) -> list[Said]:
         replace(
             message,
             content=_shortened(message.content, share),
+            raw=message.raw if len(_text(message)) <= share else None,
             calls=tuple(replace(call, arguments=_shortened_json(call.arguments, share)) for call in message.calls),
         )
         for message in messages
@@ -128,5 +155,7 @@ def _shortened_json(text: str, characters: int) -> str:
 
 
 def _text(message: Said) -> str:
-    """Everything of a message that a model reads."""
+    """Return everything of a message that a model reads."""
+    if message.raw is not None:
+        return json.dumps(message.raw, ensure_ascii=False)
     return message.content + "".join(f" {call.id} {call.name} {call.arguments}" for call in message.calls)

@@ -11,6 +11,7 @@ from typing import Protocol
 from shared.ai.image_tasks import Failure, ImageTask, failures_data, path_of, task_of
 from shared.ai.images import image_id_of, image_of, object_name, recorded
 from shared.ai.images import path_of as image_path
+from shared.ai.passthrough import RequestRefused
 from shared.ai.pictures import NoPicture, Picture, picture_of
 from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.kernel.clock import SECOND, Clock, Millis
@@ -31,6 +32,8 @@ from shared.users.end_users import EndUsers
 
 LEASE_SECONDS = 300
 """Longer than the longest call of a model, with its storing and recording."""
+WORDS_MAX = 1_000
+"""Characters that are kept of a provider's refusal."""
 SLICE_SECONDS = 200.0
 """No image is begun later than this: one run, its last call included, stays below an event function's 540 seconds."""
 TRIES_MAX = 5
@@ -146,7 +149,8 @@ class ImageJob:
                 self._keep_hold(worker, task)
                 picture = self._painted(task)
         except UpstreamRejected as refusal:
-            self._fail_rest(worker, task, refusal.code)  # the same prompt is refused again
+            words = refusal.detail[:WORDS_MAX] if isinstance(refusal, RequestRefused) else ""
+            self._fail_rest(worker, task, refusal.code, words)  # the same prompt is refused again
         except (UpstreamUnavailable, NoPicture) as failure:
             log("image_failed", "WARNING", task_id=task.id, index=task.decided, code=failure.code)
             is_charged = self._is_charged(task, failure)
@@ -218,9 +222,11 @@ class ImageJob:
     def _fail(self, worker: Leased, task: ImageTask, failures: list[Failure]) -> None:
         self._save(worker, {"failures": failures_data([*task.failures, *failures]), "tries": 0, "wakes": 0})
 
-    def _fail_rest(self, worker: Leased, task: ImageTask, code: str) -> None:
+    def _fail_rest(self, worker: Leased, task: ImageTask, code: str, words: str = "") -> None:
         log("image_task_stopped", "WARNING", task_id=task.id, decided=task.decided, code=code)
-        self._fail(worker, task, [Failure(index=index, code=code) for index in range(task.decided, task.n)])
+        self._fail(
+            worker, task, [Failure(index=index, code=code, words=words) for index in range(task.decided, task.n)]
+        )
 
     # ── the end of a run ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
+from functions.http import openai_images
+from shared.ai.passthrough import RequestRefused
+from shared.ai.ports import UpstreamBusy, UpstreamMisconfigured, UpstreamRejected, UpstreamUnavailable
 from shared.platform.memory.image_model import png
 from shared.platform.memory.publisher import MemoryPublisher
 from tests.api.test_openai import failed
@@ -65,6 +67,23 @@ def test_a_quality_is_sent_and_costs_its_price(world, path, quality, sent, cost)
     assert before - Decimal(alice.available) == Decimal(cost)
 
 
+def test_prompt_that_is_refused_is_told_in_the_providers_words(world, alice):
+    words = "Your request was rejected by the safety system."
+    world.services.image_model.script = [RequestRefused({"message": words})]
+
+    assert painted(alice, n=2).json["error"]["message"] == words
+    assert (alice.available, len(world.services.image_model.requests)) == ("10", 1)
+
+
+def test_pictures_without_room_in_the_answer_come_as_links(world, alice, monkeypatch):
+    monkeypatch.setattr(openai_images, "PICTURES_BYTES_MAX", len(png(4)) * 4 // 3 + 1)
+
+    first, second = painted(alice, n=2).json["data"]
+
+    assert base64.b64decode(first["b64_json"]) == png(4)
+    assert world.call("GET", second["url"].removeprefix("/v1")).data == png(5)
+
+
 @pytest.mark.parametrize("size", [None, "auto"])
 def test_without_a_size_it_is_the_models_own(alice, size):
     assert painted(alice, size=size).json["size"] == "1024x1024"
@@ -83,7 +102,10 @@ def test_the_same_key_answers_the_same_without_painting_again(world, alice):
     [
         (UpstreamUnavailable(), (502, "upstream_unavailable")),
         (UpstreamRejected(), (502, "upstream_rejected")),
-        (b"no picture", (502, "upstream_unavailable")),
+        (b"no picture", (502, "no_picture")),
+        (RequestRefused({"message": "Your request was rejected by the safety system."}), (400, "request_refused")),
+        (UpstreamBusy(), (429, "rate_limit_exceeded")),
+        (UpstreamMisconfigured(), (503, "upstream_misconfigured")),
     ],
 )
 def test_what_fails_costs_nothing(world, alice, failure, told):

@@ -13,6 +13,7 @@ import pytest
 
 from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture
 from shared.ai.ports import ImageRequest, UpstreamMisconfigured, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
+from shared.ai.web import FetchFailed
 from shared.platform.memory.image_model import ScriptedImageModel, png
 from shared.platform.openai.images import OpenAIImageModel
 from shared.platform.openai.upstream import OpenAIUpstream
@@ -144,6 +145,58 @@ def test_what_is_no_picture_in_base64_is_refused(upstream, model, text):
         model.generate(ASK)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        SMALL[:30] + "\n" + SMALL[30:] + "\r\n",
+        "data:image/png;base64," + SMALL,
+        "data:image/png;charset=utf-8;base64," + SMALL,
+    ],
+)
+def test_picture_is_read_from_broken_lines_and_data_urls(upstream, model, text):
+    upstream.script(b64_json=text)
+
+    picture = model.generate(ASK)
+
+    assert (picture.width, picture.height) == (8, 8)
+
+
+def test_picture_is_read_from_a_data_url_in_place_of_an_address(upstream, model):
+    upstream.script(url="data:image/png;base64," + SMALL)
+
+    assert model.generate(ASK).width == 8
+
+
+class FileHost:
+    """A public host with one picture."""
+
+    def __init__(self):
+        self.asked: list[str] = []
+
+    def fetch_file(self, url, bytes_max):
+        self.asked.append(url)
+        if "gone" in url:
+            raise FetchFailed("http_status", "The host answered with status 404.")
+        return png(8, 8)
+
+
+def test_picture_is_fetched_from_the_providers_file_host(upstream, painter_at):
+    files = FileHost()
+    upstream.script(url="https://files.example.com/private/p.png?sig=x")
+
+    picture = painter_at(f"{upstream.url}/v1", files=files).generate(ASK)
+
+    assert (picture.width, files.asked) == (8, ["https://files.example.com/private/p.png?sig=x"])
+
+
+@pytest.mark.parametrize("address", ["https://files.example.com/gone.png", "http://files.example.com/p.png"])
+def test_picture_that_cannot_be_fetched_is_none(upstream, painter_at, address):
+    upstream.script(url=address)
+
+    with pytest.raises(NoPicture):
+        painter_at(f"{upstream.url}/v1", files=FileHost()).generate(ASK)
+
+
 def test_an_address_of_the_upstreams_own_is_fetched(upstream, model):
     upstream.script(url="own")
 
@@ -168,7 +221,6 @@ def test_an_address_of_the_upstreams_own_is_fetched(upstream, model):
         "https://{host}/__/pictures/1.png",
         "http://{host}.evil.example/p.png",
         "http://evil.example#{host}",
-        "data:image/png;base64," + SMALL,
         "",
     ],
 )

@@ -2,12 +2,14 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture, Picture, picture_of
-from shared.ai.ports import ImageRequest
+from shared.ai.ports import ImageRequest, UpstreamTimedOut
+from shared.ai.web import FetchFailed, PublicFiles
 from shared.platform.openai.upstream import AnswerTooLarge, OpenAIUpstream
 
 PATH = "/images/generations"
@@ -16,15 +18,19 @@ CALL_SECONDS = 150.0
 ANSWER_BYTES_MAX = PICTURE_BYTES_MAX * 4 // 3 + 64 * 1024
 """A picture in base64, and what stands around it."""
 CHUNK_BYTES = 64 * 1024
+DATA_URL = re.compile(r"data:[\w.+-]*/[\w.+-]*(?:;[\w=.+-]*)*,", re.ASCII | re.IGNORECASE)
 PLAIN = {"Accept-Encoding": "identity"}
 """Nothing that grows when it is unpacked."""
 
 
 class OpenAIImageModel:
-    """Paints. See `ImageModel`."""
+    """Paints. See `ImageModel`. `files` fetches pictures that a provider keeps on another host."""
 
-    def __init__(self, upstream: OpenAIUpstream, *, seconds: float = CALL_SECONDS) -> None:
+    def __init__(
+        self, upstream: OpenAIUpstream, *, files: PublicFiles | None = None, seconds: float = CALL_SECONDS
+    ) -> None:
         self._upstream = upstream
+        self._files = files
         self._seconds = seconds
 
     def generate(self, request: ImageRequest) -> Picture:
@@ -43,26 +49,49 @@ class OpenAIImageModel:
         self._upstream.close()
 
     def _content(self, item: Mapping[str, Any]) -> bytes:
-        encoded, address = item.get("b64_json"), item.get("url")
-        if isinstance(encoded, str) and encoded:
-            try:
-                return base64.b64decode(encoded, validate=True)
-            except (ValueError, binascii.Error):
-                raise NoPicture("it is not base64") from None
-        if isinstance(address, str) and _origin(address) == _origin(self._upstream.base_url):
-            return self._fetched(address)
-        raise NoPicture("the answer holds none, or only an address elsewhere")
+        """Return the bytes of a picture: from the answer, or from where the answer says that they are."""
+        for member in ("b64_json", "url"):
+            if isinstance(text := item.get(member), str) and text:
+                address = DATA_URL.match(text)
+                if member == "b64_json" or address is not None:
+                    return _decoded(text[address.end() :] if address is not None else text)
+                return self._fetched(text)
+        raise NoPicture("the answer holds none")
 
     def _fetched(self, address: str) -> bytes:
-        """What is at an address of the provider's own: the host that was asked, nowhere else, no redirects, no key."""
+        """Return what is at an address: on the provider's own host, or else on a public one over TLS."""
+        if _host(address) == _host(self._upstream.base_url) is not None:
+            return self._fetched_from_the_provider(address)
+        if self._files is None or not address.startswith("https://"):
+            raise NoPicture("the answer holds only an address elsewhere")
+        try:
+            return self._files.fetch_file(address, PICTURE_BYTES_MAX)
+        except FetchFailed as failure:
+            raise NoPicture(f"it cannot be fetched: {failure.detail}") from None
+
+    def _fetched_from_the_provider(self, address: str) -> bytes:
+        """Return what is at an address of the host that was asked. No redirect is followed, and no key is sent."""
         import httpx2
 
-        from shared.platform.openai.network import http_client
+        from shared.platform.openai.network import http_client, is_late
 
-        with http_client() as http, http.stream("GET", address, headers=PLAIN) as response:
-            if response.status_code != httpx2.codes.OK:
-                raise NoPicture("there is none at its address")
-            return _bounded(response.iter_raw(CHUNK_BYTES), PICTURE_BYTES_MAX)
+        try:
+            with http_client() as http, http.stream("GET", address, headers=PLAIN) as response:
+                if response.status_code != httpx2.codes.OK:
+                    raise NoPicture("there is none at its address")
+                return _bounded(response.iter_raw(CHUNK_BYTES), PICTURE_BYTES_MAX)
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            if is_late():
+                raise UpstreamTimedOut from None
+            raise NoPicture(f"it cannot be fetched ({type(error).__name__})") from None
+
+
+def _decoded(text: str) -> bytes:
+    """Return the bytes of a text in base64, whose lines may be broken."""
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (ValueError, binascii.Error):
+        raise NoPicture("it is not base64") from None
 
 
 def _body(request: ImageRequest) -> dict[str, Any]:
@@ -89,13 +118,11 @@ def _bounded(chunks: Iterator[bytes], limit: int) -> bytes:
     return bytes(content)
 
 
-def _origin(address: str) -> tuple[str, str | None, int | None] | None:
-    """Scheme, host and port; None for what is no plain web address, or carries a user's name."""
+def _host(address: str) -> str | None:
+    """Return the host of a plain web address; None for any other, and for one that carries a user's name."""
     try:
         parts = urlsplit(address)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        _ = parts.port
     except ValueError:
         return None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
-        return None
-    return parts.scheme, parts.hostname, port
+    return parts.hostname if parts.scheme in {"http", "https"} and "@" not in parts.netloc else None

@@ -10,6 +10,7 @@ from shared.ai.passthrough import Json
 from shared.ai.ports import UpstreamUnavailable
 from shared.ai.thinking import Said, ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
+from shared.ai.wire_texts import Ragged, cleaned
 from shared.platform.openai.chat import PATH
 from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd
 
@@ -44,7 +45,7 @@ class OpenAIThinkingModel:
         sent: Json | None = None
         for raw in self._upstream.read(PATH, _body(request), request.end_user, end):
             heard = reader.read(raw)
-            sent = _message_in(raw) or sent
+            sent = _message_in(cleaned(raw) if isinstance(raw, Ragged) else raw) or sent
             if heard.chunk is not None:
                 answer.take(heard.chunk)
             usage, finish = heard.usage or usage, heard.finish or finish

@@ -1,10 +1,11 @@
 """Reading one page of the public web: every redirect is a new decision, and everything has a limit."""
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TypeAlias, TypeVar
 from urllib.parse import urljoin
 
 import httpcore2
@@ -22,6 +23,9 @@ from shared.platform.web.connecting import (
 from shared.platform.web.decoding import checked_encoding, read_bounded
 from shared.platform.web.text import media_type, text_of
 
+T = TypeVar("T")
+Read: TypeAlias = Callable[[Target, httpcore2.Response], T | Target]
+"""Makes something of an answer, or says where the answer redirects to."""
 REDIRECTS_MAX = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HEADERS = (
@@ -59,18 +63,26 @@ class PublicWeb:
 
     def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
         """See `Web.fetch`."""
+        return self._found(url, hosts, self._read)
+
+    def fetch_file(self, url: str, bytes_max: int) -> bytes:
+        """See `PublicFiles.fetch_file`."""
+        return self._found(url, None, lambda target, response: _file(target, response, bytes_max))
+
+    def _found(self, url: str, hosts: frozenset[str] | None, read: "Read[T]") -> T:
+        """Return what `read` makes of the answer behind all redirects."""
         deadline = Deadline(self._limits.seconds)
         target = checked_url(url)
         for _ in range(REDIRECTS_MAX + 1):
             require_named(target, hosts)
-            found = self._asked(target, deadline)
-            if isinstance(found, Page):
+            found = self._asked(target, deadline, read)
+            if not isinstance(found, Target):
                 return found
             target = found
         raise FetchFailed("too_many_redirects", f"The page redirects more than {REDIRECTS_MAX} times.")
 
-    def _asked(self, target: Target, deadline: Deadline) -> Page | Target:
-        """The page, or where it redirects to."""
+    def _asked(self, target: Target, deadline: Deadline, read: "Read[T]") -> T | Target:
+        """Return what `read` makes of the answer, or where the answer redirects to."""
         backend = CheckedBackend(self._resolve, self._connect, deadline)
         url = httpcore2.URL(
             scheme=target.scheme.encode(),
@@ -84,7 +96,7 @@ class PublicWeb:
             httpcore2.ConnectionPool(ssl_context=self._trust, network_backend=backend) as pool,
             pool.stream("GET", url, headers=headers) as response,
         ):
-            return self._read(target, response)
+            return read(target, response)
 
     def _read(self, target: Target, response: httpcore2.Response) -> Page | Target:
         headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
@@ -100,6 +112,19 @@ class PublicWeb:
         )
         title, text = text_of(body, kind)
         return Page(url=target.url, title=title, text=text, content_type=name, is_truncated=is_cut)
+
+
+def _file(target: Target, response: httpcore2.Response, bytes_max: int) -> bytes | Target:
+    headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
+    if response.status in REDIRECTS:
+        return _redirected(target, headers)
+    if response.status != HTTPStatus.OK:
+        raise FetchFailed("http_status", f"The host answered with status {response.status}.")
+    encoding = checked_encoding(headers.get("content-encoding", ""))
+    body, is_cut = read_bounded(response.iter_stream(), encoding, packed_max=bytes_max, unpacked_max=bytes_max)
+    if is_cut:
+        raise FetchFailed("too_large", f"The file has more than {bytes_max} bytes.")
+    return body
 
 
 def _redirected(target: Target, headers: Mapping[str, str]) -> Target:
