@@ -18,6 +18,7 @@ help:
 	@echo "make survive   the laptop: 12 MB to every route, a hundred hang-ups, and each part of 'make run' killed"
 	@echo "make fire      real servers left and killed in the middle of a chat turn"
 	@echo "make hostile  bodies made to cost a server more than their sender, and what each costs"
+	@echo "make streams   20,000 random answers of providers, over every profile; SEED=… STREAMS=…"
 	@echo "make leak      500 hostile callers against providers that bill the truth; SEED=… CALLERS=…"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1"
@@ -93,6 +94,13 @@ fire: setup
 # The laptop itself: large bodies to every route, clients that hang up, and each part of a whole run killed in turn.
 survive: setup
 	@SURVIVE=1 exec $(PYTHON) -m pytest tests/e2e/test_laptop_survives.py
+
+.PHONY: streams
+STREAMS ?= 20000
+
+# Random streams as providers might send them, over every profile: what is charged is true, or has failed for nothing.
+streams: setup
+	@exec $(PYTHON) -m tests.streams $(SEED) $(STREAMS)
 
 .PHONY: leak
 CALLERS ?= 500

@@ -63,6 +63,7 @@ class CompletionReader:
         self._head: dict[str, Any] = {}
         self._beside: dict[str, str] = {}
         self._usage: Usage | None = None
+        self._zero: Usage | None = None
         self._usage_by_choice: dict[int, Usage] = {}
         self._finish: str | None = None
         self._last: str | None = None
@@ -99,14 +100,15 @@ class CompletionReader:
 
         An answer without a reason has ended if the provider said so, by its protocol or by a last report of its usage.
         """
+        usage = self._zero if is_done and self._usage is None else None
         if not self._is_begun or self._finish is not None or not (is_done or self._is_closed):
-            return Heard()
+            return Heard(usage=usage)
         endings = {index: choice.ending() for index, choice in self._choices.items()}
         told = [{"index": index, "delta": said.delta} for index, said in endings.items() if said.delta]
         text = "".join(text for said in endings.values() for text in said.shown)
         has_calls = any(choice.has_calls for choice in self._choices.values())
         chunk = {**self._head, "object": "chat.completion.chunk", "choices": told} if told else None
-        return Heard(chunk=chunk, shown=text, metered=text, finish=CALLS if has_calls else STOP)
+        return Heard(chunk=chunk, shown=text, metered=text, finish=CALLS if has_calls else STOP, usage=usage)
 
     @property
     def _is_begun(self) -> bool:
@@ -164,9 +166,20 @@ class CompletionReader:
         found = usage_in({n: v for n, v in raw.items() if n != "choices"}, self._form)
         if found is None:
             found = self._of_choices(raw)
+        if found is not None and self._is_on_the_way(raw, found):
+            self._zero, found = found, None
         if found is not None:
             self._usage = found = later_usage(self._usage, found)
         return found
+
+    def _is_on_the_way(self, raw: Json, usage: Usage) -> bool:
+        """True for zeros that come with a piece of a stream: some providers report them until the end.
+
+        Such zeros are the report once the provider has said that this was all, and reported nothing else.
+        """
+        choices = raw.get("choices")
+        is_piece = isinstance(choices, list) and any(isinstance(each, Mapping) and "delta" in each for each in choices)
+        return is_piece and not usage.input_tokens and not usage.output_tokens
 
     def _of_choices(self, raw: Json) -> Usage | None:
         """Return the usage of all choices that have reported their own; None if this object reports none."""

@@ -173,7 +173,7 @@ class OpenAIUpstream:
         head = b""
         for part in parts:
             head += part
-            if head.removeprefix(BOM).strip() or len(head) > CHUNK_BYTES:
+            if not BOM.startswith(head) and (head.removeprefix(BOM).strip() or len(head) > CHUNK_BYTES):
                 break
         if head.removeprefix(BOM).lstrip()[:1] in FIRST_OF_A_STREAM:
             yield from _streamed(_chained(head, parts), end)

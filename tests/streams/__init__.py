@@ -1,0 +1,1 @@
+"""Random streams as providers might send them, and what each has to come to."""
