@@ -28,6 +28,7 @@ from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UsageReport
 from shared.ai.tokens import Usage
 from shared.ai.usage_report import UsageForm
+from shared.ai.wire_texts import THINKING_PARTS
 from shared.kernel.errors import InvalidValue
 
 LIMITS = ("max_completion_tokens", "max_tokens")
@@ -192,6 +193,8 @@ def _part(part: Any, field: str) -> str | PromptImage:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind in {"text", "refusal"} and isinstance(part.get(kind), str):
         return str(part[kind])
+    if kind in THINKING_PARTS:
+        return as_text(part)
     if kind == "image_url":
         image = part.get("image_url")
         named = image if isinstance(image, Mapping) else {"url": image}

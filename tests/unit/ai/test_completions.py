@@ -172,6 +172,14 @@ def test_every_text_that_a_model_sees_is_counted():
     assert (more.uses_tools, plain.uses_tools) == (True, False)
 
 
+def test_thinking_that_a_client_sends_back_is_counted():
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm" * 500}]}
+
+    asked = demand({"role": "assistant", "content": [thinking, {"type": "text", "text": "Hello"}]})
+
+    assert "hm" * 500 in asked.texts[0]
+
+
 def test_the_ceiling_of_a_prompt_is_never_below_its_bytes():
     content = "नमस्ते " * 100
 
