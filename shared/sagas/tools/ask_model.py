@@ -9,6 +9,8 @@ from shared.ai.ports import (
     ChatEvent,
     ChatModel,
     ChatRequest,
+    Finished,
+    HiddenDelta,
     TextDelta,
     UpstreamRejected,
     UpstreamUnavailable,
@@ -18,6 +20,7 @@ from shared.ai.profiles import UpstreamProfile, UpstreamProfiles
 from shared.ai.prompt import ContextTooLong, Prompt, build_prompt
 from shared.ai.tariff import Rate, Tariff
 from shared.ai.tokens import Usage, expected_tokens
+from shared.ai.usage_report import later_usage
 from shared.kernel.clock import Clock
 from shared.kernel.errors import DomainError
 from shared.kernel.money import Micro
@@ -145,7 +148,8 @@ class AskModel:
                 heard.note(event)
                 if self._clock.monotonic() >= until:
                     return heard
-            heard.is_over = True
+            if not heard.is_over:
+                heard.error = UpstreamUnavailable(has_begun=True)
         except (UpstreamRejected, UpstreamUnavailable) as error:
             heard.error = error
         finally:
@@ -158,6 +162,8 @@ class _Heard:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self._hidden: list[str] = []
+        self._reported: Usage | None = None
         self.usage: Usage | None = None
         self.error: UpstreamRejected | UpstreamUnavailable | None = None
         self.is_over = False
@@ -166,13 +172,23 @@ class _Heard:
     def text(self) -> str:
         return "".join(self._pieces)
 
+    @property
+    def generated(self) -> str:
+        """All that was generated: the text, and what nobody is shown."""
+        return "".join([*self._pieces, *self._hidden])
+
     def note(self, event: ChatEvent) -> None:
         """Take in an event. Text after a report makes that report stale."""
         if isinstance(event, TextDelta):
             self._pieces.append(event.text.encode("utf-8", "replace").decode())
             self.usage = None
+        elif isinstance(event, HiddenDelta):
+            self._hidden.append(event.text)
+            self.usage = None
         elif isinstance(event, UsageReport):
-            self.usage = event.usage
+            self.usage = self._reported = later_usage(self._reported, event.usage)
+        elif isinstance(event, Finished):
+            self.is_over = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +208,7 @@ class _Bill:
             is_reported=heard.usage is not None,
             has_hidden_output=model.is_reasoning,
         )
-        counted = replace(self.unsaid, output_tokens=with_error(expected_tokens(heard.text)))
+        counted = replace(self.unsaid, output_tokens=with_error(expected_tokens(heard.generated)))
         match ending_of(sight, profile):
             case Ending.REPORTED if heard.usage is not None:
                 return self.rate.price(heard.usage.within(self.cap)), heard.usage
