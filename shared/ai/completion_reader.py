@@ -178,7 +178,8 @@ class CompletionReader:
         Such zeros are the report once the provider has said that this was all, and reported nothing else.
         """
         choices = raw.get("choices")
-        is_piece = isinstance(choices, list) and any(isinstance(each, Mapping) and "delta" in each for each in choices)
+        listed = [each for each in choices if isinstance(each, Mapping)] if isinstance(choices, list) else []
+        is_piece = any("delta" in each or self._is_begun for each in listed)
         return is_piece and not usage.input_tokens and not usage.output_tokens
 
     def _of_choices(self, raw: Json) -> Usage | None:

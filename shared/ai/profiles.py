@@ -79,7 +79,7 @@ PROFILES: Mapping[str, UpstreamProfile] = {
 assert PROFILES.keys() == set(UPSTREAM_PROFILES), "every profile that a setting may name is described"
 PROFILE_BY_HOST: Mapping[str, str] = {
     "api.openai.com": "openai",
-    "openai.azure.com": "azure",
+    "azure.com": "azure",
     "api.mistral.ai": "mistral",
     "generativelanguage.googleapis.com": "gemini",
     "aiplatform.googleapis.com": "gemini",

@@ -27,6 +27,7 @@ from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
 from shared.ai.tokens import Usage
 from shared.ai.usage_report import UsageForm, read_usage
+from shared.ai.wire_texts import Ragged, cleaned
 from shared.kernel.errors import InvalidValue
 
 LIMIT = "max_output_tokens"
@@ -87,7 +88,7 @@ class Responses:
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
         """See `AnswerReader.events`. Raises UpstreamUnavailable for an answer that failed."""
-        text = ""
+        raw, text = cleaned(raw) if isinstance(raw, Ragged) else raw, ""
         if raw.get("object") == "response":
             raw, text = {"type": ENDED_AS.get(str(raw.get("status")), "error"), "response": raw}, _text_of(raw)
         kind, delta = str(raw.get("type")), raw.get("delta")

@@ -69,7 +69,7 @@ def _other(limit: str) -> str:
 
 def _is_named(name: str, words: object) -> bool:
     """True if a refusal names this field: as `param`, as a place, or in its words."""
-    quoted = re.compile(rf"""['"`\[(]{name}\b""")
+    quoted = re.compile(rf"""(?:['"`\[(]|: ){name}\b""")
     is_word = re.compile(rf"\b{name}\b") if "_" in name else quoted
     return any(text == name if key in {"param", "loc"} else is_word.search(text) for key, text in _texts(words))
 
