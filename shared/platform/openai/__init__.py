@@ -1,1 +1,1 @@
-"""OpenAI-compatible model providers, through OpenAI's SDK."""
+"""OpenAI-compatible model providers over HTTP."""

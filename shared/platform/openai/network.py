@@ -203,7 +203,7 @@ class AbortableTransport(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """See `BaseTransport.handle_request`."""
-        assert isinstance(request.stream, httpx2.SyncByteStream), "requests of the SDK have a body that can be read"
+        assert isinstance(request.stream, httpx2.SyncByteStream), "requests have a body that can be read"
         url = request.url
         core = httpcore2.Request(
             method=request.method,
@@ -226,7 +226,7 @@ class AbortableTransport(httpx2.BaseTransport):
 
 @contextlib.contextmanager
 def _as_httpx() -> Iterator[None]:
-    """The SDK knows httpx's errors, not those below."""
+    """Raise the errors of the pool as httpx's."""
     try:
         yield
     except httpcore2.TimeoutException as error:
@@ -236,7 +236,7 @@ def _as_httpx() -> Iterator[None]:
 
 
 def http_client() -> httpx2.Client:
-    """The client that the SDK is given. Every wait has its limit."""
+    """Build a client whose calls can be aborted. Every wait has its limit."""
     timeout = httpx2.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS, write=WRITE_SECONDS, pool=POOL_SECONDS)
     return httpx2.Client(transport=AbortableTransport(), timeout=timeout, follow_redirects=False)
 
