@@ -68,11 +68,13 @@ class CompletionReader:
         self._finish: str | None = None
         self._last: str | None = None
         self._is_closed = False
+        self._is_ragged = False
 
     def read(self, raw: Json) -> Heard:
         """Return what an object means. Raises UpstreamUnavailable and its kinds, RequestRefused."""
         if (failure := failure_in(raw, is_first=not self._is_begun)) is not None:
             raise failure
+        self._is_ragged = isinstance(raw, Ragged)
         usage = self._reported(raw)
         choices = raw.get("choices")
         if not isinstance(choices, list) and usage is None and not str(raw.get("object")).startswith("chat.completion"):
@@ -134,7 +136,7 @@ class CompletionReader:
             said.delta |= {n: str(said.delta.get(n) or "") + text for n, text in left.delta.items()}
             _join(said, left)
         rest = {n: v for n, v in raw.items() if n not in {"index", "delta", "message", "finish_reason", "usage"}}
-        rest = cleaned(rest) if rest else rest
+        rest = cleaned(rest) if self._is_ragged else rest
         said.meter(*(as_text(v) for n, v in rest.items() if n not in FREE_AT_CHOICE and v not in (None, "", [], {})))
         return said, {"index": index, "delta": said.delta, **rest, **told, "finish_reason": finish}
 
@@ -152,7 +154,7 @@ class CompletionReader:
             if name not in self._head and raw.get(name):
                 self._head[name] = raw[name]
         rest = {n: v for n, v in raw.items() if n not in {"choices", "usage", *HEAD}}
-        rest = cleaned(rest) if isinstance(raw, Ragged) else rest
+        rest = cleaned(rest) if self._is_ragged else rest
         for name, value in rest.items():
             if name in FREE_AT_TOP or value in (None, "", [], {}):
                 continue

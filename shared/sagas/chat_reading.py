@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from shared.ai.ports import ChatEvent, ChatStream, UpstreamUnavailable
+from shared.kernel.clock import Clock
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.meanwhile import Meanwhile
@@ -28,6 +29,23 @@ class Silence:
     """Nothing came for as long as the reader was willing to wait."""
 
     __slots__ = ()
+
+
+class Pulse:
+    """Says when a client that gets nothing should hear that the call goes on: once in so many seconds."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._last = clock.monotonic()
+
+    def is_due(self) -> bool:
+        """Return True if it is time; the next time is counted from now."""
+        now = self._clock.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
 
 
 class Reading:

@@ -33,7 +33,7 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.sagas.call_journal import names_of
 from shared.sagas.chat_admission import Admission
-from shared.sagas.chat_reading import Ended, Reading, ReadingWhole, Silence
+from shared.sagas.chat_reading import Ended, Pulse, Reading, ReadingWhole, Silence
 from shared.sagas.chat_recovery import TurnRecovery, hold_operation
 from shared.sagas.chat_reply import STOPPED, TIMED_OUT, Reply
 from shared.sagas.metered import Asked
@@ -239,6 +239,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         """Deliver what comes. True if the upstream has ended the answer; otherwise the reply says why it ends."""
         deadline = self._clock.monotonic() + TURN_SECONDS_MAX
         silence_seconds = min(self._ping_seconds, run.hold.silence_seconds_max)
+        pulse = Pulse(self._clock, self._ping_seconds)
         while not isinstance(event := reading.next(silence_seconds), Ended):
             if run.claim.is_lost:
                 raise StillRunning
@@ -255,7 +256,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
                 reply.finish_reason = cut
                 return False
             else:
-                yield from self._taken(run, reply, event, text)
+                yield from self._taken(run, reply, event, text, pulse)
         if event.error is not None:
             raise event.error
         if not reply.is_ended:
@@ -271,10 +272,17 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             reply.is_begun = True
             yield passed
 
-    def _taken(self, run: Run[PlanT], reply: Reply, event: TextDelta | HiddenDelta, text: str) -> Iterator[EventT]:
-        """Take in a text that is paid for, and yield what the client gets of it."""
+    def _taken(
+        self, run: Run[PlanT], reply: Reply, event: TextDelta | HiddenDelta, text: str, pulse: Pulse
+    ) -> Iterator[EventT]:
+        """Take in a text that is paid for, and yield what the client gets of it.
+
+        To the client, a model that only thinks is silent.
+        """
         if isinstance(event, HiddenDelta):
             reply.pass_over()
+            if pulse.is_due():
+                yield self._silent()
             return
         reply.deliver(text)
         yield from self._delivered(run, event, text)

@@ -102,7 +102,7 @@ def test_the_same_key_answers_the_same_without_painting_again(world, alice):
     [
         (UpstreamUnavailable(), (502, "upstream_unavailable")),
         (UpstreamRejected(), (502, "upstream_rejected")),
-        (b"no picture", (502, "no_picture")),
+        (b"no picture", (400, "no_picture")),
         (RequestRefused({"message": "Your request was rejected by the safety system."}), (400, "request_refused")),
         (UpstreamBusy(), (429, "rate_limit_exceeded")),
         (UpstreamMisconfigured(), (503, "upstream_misconfigured")),

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
-from shared.sagas.chat_reading import AHEAD_MAX, Ended, Reading, ReadingWhole, Silence
+from shared.platform.memory.clock import ManualClock
+from shared.sagas.chat_reading import AHEAD_MAX, Ended, Pulse, Reading, ReadingWhole, Silence
 from tests.support.processes import wait_for
 
 SECONDS = 60.0
@@ -174,3 +175,15 @@ def test_a_whole_answer_that_has_begun_is_there_to_its_end():
 
     with ReadingWhole(Script(said)) as reading:
         assert [reading.next(SECONDS), *reading.rest()] == said
+
+
+def test_pulse_is_due_once_in_its_time():
+    clock = ManualClock()
+    pulse = Pulse(clock, 5.0)
+
+    told = []
+    for _ in range(4):
+        clock.advance(3_000)
+        told.append(pulse.is_due())
+
+    assert told == [False, True, False, True]

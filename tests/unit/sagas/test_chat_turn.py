@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.ai.conversations import ConversationNotFound
 from shared.ai.models import ModelNotFound, ModelUnpriced
-from shared.ai.ports import Finished, TextDelta, UpstreamRejected, UpstreamUnavailable, UsageReport
+from shared.ai.ports import Finished, HiddenDelta, TextDelta, UpstreamRejected, UpstreamUnavailable, UsageReport
 from shared.ai.prompt import ContextTooLong
 from shared.ai.tariff import Tariff
 from shared.ai.tokens import Usage, expected_tokens, prompt_expected
@@ -655,3 +655,22 @@ def test_a_hold_whose_time_was_up_charged_what_had_accrued(world):
 
     assert answer.cost == answer.message.cost == world.spent(CREDIT) == 0
     assert world.conversations.messages(ANN, conversation.id).items[0].cost == 0
+
+
+def test_reasoning_is_charged_and_neither_delivered_nor_kept():
+    script = [HiddenDelta("word " * 40), TextDelta("Hello"), Finished("stop")]
+    world = World([script])
+
+    events = list(world.run(world.conversation(world.user())))
+
+    answer = answer_of(event for event in events)
+    assert (text_of(events), answer.message.content) == ("Hello", "Hello")
+    assert answer.usage.output_tokens >= 40
+
+
+def test_reasoning_beyond_the_balance_ends_the_answer():
+    world = World([[HiddenDelta("word " * 40)] * 100])
+
+    answer = answer_of(event for event in world.run(world.conversation(world.user(100 * 9 + 200 * 60))))
+
+    assert answer.message.finish_reason == "credit_limit"
