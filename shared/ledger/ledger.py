@@ -10,10 +10,10 @@ import orjson
 from shared.kernel.clock import SECOND, Clock
 from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.events import Alerts
-from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, random_token
+from shared.kernel.ids import HoldId, LotId, OperationId, Uid, derived_id, random_token
 from shared.kernel.money import Micro
 from shared.ledger.account import Account, Budget, Hold
-from shared.ledger.commands import BudgetClaim, CallBound, Command, Expire, PlaceHold, RateLimit, Tags
+from shared.ledger.commands import BudgetClaim, CallBound, Command, Expire, PlaceHold, RateLimit, Reverse, Tags
 from shared.ledger.committer import Committer
 from shared.ledger.decide import settled
 from shared.ledger.entries import POSTED_KINDS
@@ -202,6 +202,16 @@ class Ledger:
     def expire_due(self, uid: Uid) -> None:
         """Let what is due by now happen: holds and lots whose time is up."""
         self.execute(uid, Expire(operation=OperationId(""), fingerprint=""))
+
+    def covered(self, uid: Uid, lots: Sequence[LotId]) -> Mapping[LotId, int]:
+        """Return how much of each lot was forfeited, taken back or owed, in µcr: all that its user did not gain.
+
+        Archived lots are found too. A lot that there is none of covers nothing.
+        """
+        named = [Reverse(operation=OperationId(""), fingerprint="", lot=lot, target=Micro(0)) for lot in lots]
+        snapshot = self._store.read(uid, named)
+        known = {**snapshot.archive.lots, **snapshot.head.account.lots}
+        return {lot: known[lot].granted - known[lot].spent + known[lot].owed for lot in lots if lot in known}
 
     def due(self, shard: int, limit: int) -> list[Uid]:
         """Accounts of a shard that `expire_due` has something to do for."""

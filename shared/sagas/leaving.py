@@ -207,7 +207,7 @@ class Leaving:
     def _remember(self, leaving: _Leaving, progress: _Progress) -> State:
         path, now = leaving.document.path, self._clock.now()
         if {step.name for step in (*self._steps, self._sweep)} <= set(progress.done):
-            kept = {name: leaving.document.data[name] for name in ("v", "uid", "asked_at")}
+            kept = {name: leaving.document.data.get(name) for name in ("v", "uid", "asked_at", "mailbox")}
             self._documents.commit([Put(path, {**kept, "done": progress.done, "done_at": to_datetime(now)})])
             log("user_left", uid=leaving.uid)
             return "done"

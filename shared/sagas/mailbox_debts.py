@@ -31,8 +31,8 @@ Change = Callable[["MailboxDebt"], "MailboxDebt"]
 class MailboxDebt:
     """What a mailbox owes in µcr, beyond the parts that purchases took to pay.
 
-    `departed`: the debt of each account that left. `taken`: parts that are being paid, by payment. `paid`: what each
-    payment has paid.
+    `departed`: the debt of each account that left, and of each payment whose money went back after that. `taken`:
+    parts that are being paid, by payment. `paid`: the part that each payment has paid.
     """
 
     owed: int = 0
@@ -41,10 +41,11 @@ class MailboxDebt:
     paid: Amounts
 
     def with_departed(self, name: str, amount: int) -> "MailboxDebt":
-        """Return the debt with one more account's; an account is added once."""
-        if name in self.departed:
+        """Return the debt when `name` owes `amount` in all: said again it adds nothing, and less of it is forgiven."""
+        more = amount - self.departed.get(name, 0)
+        if not more:
             return self
-        return replace(self, owed=self.owed + amount, departed={**self.departed, name: amount})
+        return replace(self, owed=max(0, self.owed + more), departed={**self.departed, name: amount})
 
     def with_part_taken(self, payment: str, amount: int) -> "MailboxDebt":
         """Return the debt once this payment has taken up to `amount` of it to pay; a payment takes once."""
@@ -95,6 +96,15 @@ class MailboxDebts:
         departed = derived_id("left", uid)
         self._change(_path(mark), lambda debt: debt.with_departed(departed, amount))
         log("mailbox_debt_remembered", amount=amount)
+
+    def remember_late(self, uid: Uid, payment: str, amount: int) -> None:
+        """Remember what a user who left owes for a payment whose money went back since: `amount` in all, in µcr."""
+        leaving = self._documents.get(f"leavings/{uid}")
+        mark = None if leaving is None else leaving.data.get("mailbox")
+        if isinstance(mark, str):
+            owed_for = derived_id("late", payment)
+            self._change(_path(mark), lambda debt: debt.with_departed(owed_for, amount))
+            log("mailbox_debt_came_late", payment=payment, amount=amount)
 
     def purchased(self, uid: Uid, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
         """Note that a user has paid, and pay what the mailbox owes with the credits of this payment.

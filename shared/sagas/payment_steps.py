@@ -165,7 +165,8 @@ class PaymentSteps:
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
         if target <= payment.applied.taken:
             return Done()
-        self._execute(payment, *(_reverse(payment, turn, "take_back", *lot, target) for lot in payment.lots))
+        if not self._execute(payment, *(_reverse(payment, turn, "take_back", *lot, target) for lot in payment.lots)):
+            self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
     def _give_back(self, turn: Turn) -> Done:
@@ -174,7 +175,8 @@ class PaymentSteps:
             return Done()
         keys = (turn.key(f"give_back:{lot}") for lot, _ in payment.lots)
         lots = zip(keys, payment.lots, strict=True)
-        self._execute(payment, *(_restore(payment, key, *lot, target) for key, lot in lots))
+        if not self._execute(payment, *(_restore(payment, key, *lot, target) for key, lot in lots)):
+            self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
     def _reinstate(self, turn: Turn) -> Done:
@@ -187,7 +189,8 @@ class PaymentSteps:
     def _withdraw(self, turn: Turn) -> Done:
         """The credits first, so that nobody spends what is about to be paid back."""
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
-        self._execute(payment, *(_reverse(payment, turn, "withdraw", *lot, target) for lot in payment.lots))
+        if not self._execute(payment, *(_reverse(payment, turn, "withdraw", *lot, target) for lot in payment.lots)):
+            self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
     def _undo_withdraw(self, turn: Turn) -> Done:
@@ -224,12 +227,22 @@ class PaymentSteps:
 
     # What all of them do ----------------------------------------------------------------------------------------------
 
-    def _execute(self, payment: Payment, *commands: Command) -> None:
-        """Whoever has left has nothing to take back, and gets nothing back."""
+    def _execute(self, payment: Payment, *commands: Command) -> bool:
+        """Execute all; False if the user has left: there is nothing to take back, and nobody to give back to."""
         try:
             self._ledger.execute_all(payment.uid, commands)
         except AccountClosed:
+            return False
+        return True
+
+    def _owe(self, payment: Payment, target: int) -> None:
+        """Remember what a user who left had used of credits whose money is gone: all of it in all, so once."""
+        if self._debts is None:
             return
+        covered = self._ledger.covered(payment.uid, [lot for lot, _ in payment.lots])
+        gone = ((lot, share(amount, target, _paid(payment))) for lot, amount in payment.lots)
+        owed = sum(max(0, amount - covered.get(lot, amount)) for lot, amount in gone)
+        self._debts.remember_late(payment.uid, payment.id, owed)
 
     def _done(self, payment: Payment) -> Done:
         return Done(changes=fields_of(payment), writes=(view_of(payment, self._clock.now()),))

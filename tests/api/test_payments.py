@@ -357,3 +357,17 @@ def test_who_left_in_debt_pays_it_with_the_next_purchase_of_the_mailbox(shop, ad
 
     assert owed == "1050"
     assert (again.available, again.get("/credits/balance").json["debt"]) == ("0", "0")
+
+
+def test_who_left_before_the_money_went_back_pays_what_was_used_of_it(shop, admin, stripe):
+    ann = shop.person(email="ann@shop.example")
+    payment = bought(ann, stripe)
+    held = ann.post("/credits/reserve", {"amount": "400"}).json
+    ann.post(f"/credits/reservations/{held['id']}/capture", {"amount": "400"})
+    ann.call("DELETE", "/me")
+    admin.post(f"/admin/payments/{payment}/refund", {"reason": "asked for"})
+
+    again = shop.person(email="ANN+again@shop.example")
+    bought(again, stripe)
+
+    assert again.available == "650"

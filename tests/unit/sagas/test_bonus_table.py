@@ -1,11 +1,17 @@
 """Who gets the welcome bonus: rows of addresses, each row's addresses claimed one after the other."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import pytest
 
 from shared.kernel.clock import DAY
+from shared.kernel.documents import Create
 from shared.kernel.errors import DomainError
 from shared.sagas.bonus_caps import DOMAIN_BONUSES_A_DAY, DOMAIN_BONUSES_UNPAID, BonusCapReached
 from shared.sagas.welcome_bonus import AlreadyClaimed, BonusNotAllowed
+from shared.users.mailbox import derived_key, marks, normalised_v1
+from shared.users.principal import Principal
 from tests.support.people import CREDIT, People, op, settings
 
 BONUS = 1000 * CREDIT
@@ -183,3 +189,38 @@ def test_a_bonus_that_needs_app_check_waits_for_its_token():
 
     assert refused.value.params == {"reason": "app_check"}
     assert people.bonus.claim(ann, op("one"), "body", is_app_verified=True)["amount"] == BONUS
+
+
+@pytest.mark.parametrize(
+    ("claimed_as", "address"),
+    [
+        ("ann-shop@yahoo.com", "ann-shop@yahoo.com"),
+        ("a.nn@pm.me", "a.nn@pm.me"),
+        ("ann@me.com", "ann@icloud.com"),
+        ("ann@ya.ru", "ann+2@yandex.com"),
+        ("ann@xn--fa-hia.de", "ann@xn--fa-hia.de"),
+        ("x@ann.fastmail.com", "x@ann.fastmail.com"),
+    ],
+)
+def test_a_claim_under_an_earlier_spelling_and_key_still_counts(claimed_as, address):
+    people = People()
+    seed = people.settings.ledger_signing_keys[0].seed
+    (mark,) = marks([derived_key(seed)], f"mailto:{normalised_v1(claimed_as)}")
+    people.documents.commit([Create(f"bonus_claims/{mark}", {"v": 1, "uid": "long ago", "at": None})])
+    later = people.again(settings=settings(MARKS_SECRET="a secret of its own"))
+
+    assert claimed(later, address) == ONE
+
+
+def test_claims_at_once_stop_at_the_cap():
+    people = People()
+    users = [people.user(f"u{n}@farm.example") for n in range(4 * DOMAIN_BONUSES_A_DAY)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda user: claim_quietly(people.again(), user), users))
+
+    assert sum(people.ledger.balance(user.uid).total for user in users) == DOMAIN_BONUSES_A_DAY * BONUS
+
+
+def claim_quietly(people: People, user: Principal) -> None:
+    with suppress(BonusCapReached):
+        people.bonus.claim(user, op(user.uid), "body")
