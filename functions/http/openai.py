@@ -1,11 +1,12 @@
 """`/v1/openai`: OpenAI's own protocol, so that whatever speaks it runs on a user's credits by changing a base URL.
 
-Fields that are not named here pass through to the model's provider; failures have OpenAI's form. What a call cost
-stands in the headers of a plain answer and, as `credits`, in every answer and in the last object of a stream.
+OpenAI's own fields pass through to the model's provider, and those that an operator named; all others are refused by
+name. Failures have OpenAI's form. What a call cost stands in the headers of a plain answer and, as `credits`, in every
+answer and in the last object of a stream.
 """
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -17,6 +18,7 @@ from functions.http.chat import TURN_ERRORS
 from functions.http.fields import Answer, Flag, Items, Passing, Request, Table
 from functions.http.model_ids import NamedModel
 from functions.http.openai_errors import error_of
+from functions.http.openai_fields import sifted, warn
 from functions.http.problems import problem_of
 from functions.http.routes import ANY_SCOPE, CHAT, MEMBER, Call, Routes
 from shared.ai.answers import AnswerNotKept
@@ -49,7 +51,7 @@ routes = Routes("openai", is_openai=True)
 
 
 class Passed(Request):
-    """What is named here is checked; everything else goes to the provider as it is."""
+    """What is named here is checked; which other fields pass is decided by the table of the endpoint."""
 
     class Meta:
         unknown = INCLUDE
@@ -172,21 +174,24 @@ def model(call: Call) -> Any:
 
 
 def _answer(call: Call, dialect: Dialect, framed: Callable[[Mapping[str, Any]], str], *, last: str) -> Response:
-    request = _request(call, dialect)
+    request, dropped = _request(call, dialect)
     events = call.services.openai_call.run(request)
     if request.is_streamed:
         frames = _frames(events, framed, last)
-        return sse.stream(frames, call.request_id, tell=lambda error: framed(_broken(error, call.request_id)))
+        streamed = sse.stream(frames, call.request_id, tell=lambda error: framed(_broken(error, call.request_id)))
+        return warn(streamed, dropped)
     with closing(events):
         answered = next(event for event in events if isinstance(event, Answered))
     response = Response(json.dumps(answered.answer), mimetype=JSON)
     response.headers["X-Credits-Cost"] = format_credits(answered.cost)
     response.headers["X-Credits-Available"] = format_credits(answered.available)
-    return response
+    return warn(response, dropped)
 
 
-def _request(call: Call, dialect: Dialect) -> CallRequest:
-    return CallRequest(
+def _request(call: Call, dialect: Dialect) -> tuple[CallRequest, Sequence[str]]:
+    """Return the request, and the names of fields that are not sent on. Raises InvalidValue."""
+    passing = sifted(call, dialect.path)
+    request = CallRequest(
         uid=call.uid,
         operation=call.asked.operation,
         fingerprint=call.asked.fingerprint,
@@ -198,8 +203,11 @@ def _request(call: Call, dialect: Dialect) -> CallRequest:
         request_id=call.request_id,
         dialect=dialect,
         model=call.body["model"],
-        body=call.body,
+        body=passing.body,
+        extras=passing.extras,
+        extra_texts=passing.texts,
     )
+    return request, passing.dropped
 
 
 def _frames(

@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from typing import Any
 
 from flask import Response
+from marshmallow import INCLUDE
 
 from functions.http.credits import SPENDING_ERRORS
 from functions.http.fields import Passing, Request, Text, Whole
 from functions.http.model_ids import NamedModel
 from functions.http.openai import BODY_BYTES_MAX, JSON, PassedOut
+from functions.http.openai_fields import IMAGES_PATH, sifted, warn
 from functions.http.routes import IMAGES, MEMBER, PREFIX, Call, Routes
 from shared.ai.dialect import refuse
 from shared.ai.image_tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask
@@ -52,6 +54,9 @@ routes = Routes("openai", is_openai=True)
 
 class ImagesIn(Request):
     """Images as OpenAI's clients ask for them. They are also kept, and stand in `/v1/images`."""
+
+    class Meta:
+        unknown = INCLUDE
 
     prompt = Text(required=True, length_min=1, bytes_max=PROMPT_BYTES_MAX)
     model = NamedModel(load_default=None, allow_none=True)
@@ -99,6 +104,7 @@ class ImagesIn(Request):
 )
 def generations(call: Call) -> Any:
     """Images, in OpenAI's own shapes: made while the caller waits, and kept like all others."""
+    dropped = sifted(call, IMAGES_PATH).dropped
     _check(call.body)
     asked = ImageAsked(
         uid=call.uid,
@@ -115,7 +121,7 @@ def generations(call: Call) -> Any:
     task = _finished(call, call.services.image_start.start(asked, is_queued=False).task)
     if not task.images:
         raise _failure(task)
-    return _answered(call, task)
+    return warn(_answered(call, task), dropped)
 
 
 def _check(body: Mapping[str, Any]) -> None:

@@ -137,6 +137,12 @@ SPENDING_HEADERS: Mapping[str, Any] = {
     "X-Credits-Cost": {"schema": {"type": "string"}, "description": "What this call cost, in credits."},
     "X-Credits-Available": {"schema": {"type": "string"}, "description": "What is left to spend, in credits."},
 }
+DROPPING_HEADERS: Mapping[str, Any] = {
+    "X-Dropped-Fields": {
+        "schema": {"type": "string"},
+        "description": "Fields of the request that were taken and not sent to the provider.",
+    },
+}
 
 
 def _operation(route: Route) -> dict[str, Any]:
@@ -179,6 +185,7 @@ def _parameters(route: Route) -> list[Any]:
 def _successes(route: Route) -> dict[str, Any]:
     headers: dict[str, Any] = {"X-Request-Id": {"schema": {"type": "string"}, "required": True}}
     headers |= SPENDING_HEADERS if route.is_spending else {}
+    headers |= DROPPING_HEADERS if route.is_spending and route.is_openai else {}
     success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, "headers": headers}
     if isinstance(route.answer, str):
         kind = "object" if route.answer == "application/json" else "string"

@@ -8,6 +8,7 @@ from shared.bootstrap.parts import part
 if TYPE_CHECKING:
     from shared.ai.answers import Answers
     from shared.ai.conversations import Conversations
+    from shared.ai.request_fields import RequestFields
     from shared.ai.stop_requests import StopRequests
     from shared.ai.turns import Turns
     from shared.sagas.chat_turn import ChatTurn
@@ -87,6 +88,19 @@ class ChatParts(ModelParts):
         from shared.ai.answers import Answers
 
         return Answers(self.documents, self.clock)
+
+    @part
+    def request_fields(self) -> "RequestFields":
+        """Which fields of a request in OpenAI's protocol pass to each upstream."""
+        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.request_fields import RequestFields
+
+        settings = self.settings
+        named = {each.name: each.fields for each in settings.ai_upstreams}
+        return RequestFields(
+            {DEFAULT_UPSTREAM: settings.ai_platform_fields, **named},
+            drops_unknown=settings.upstream_unknown_fields == "drop",
+        )
 
     @part
     def openai_call(self) -> "OpenAICall":

@@ -59,6 +59,8 @@ class UpstreamSettings:
     base_url: str
     api_key: str = field(repr=False)
     profile: str = UNKNOWN_UPSTREAM
+    fields: frozenset[str] = frozenset()
+    """Request fields that pass beside OpenAI's own, such as `messages.content.cache_control`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,9 @@ class Settings:
     ai_platform_api_key: str = field(repr=False)
     ai_platform_base_url: str
     ai_platform_profile: str
+    ai_platform_fields: frozenset[str]
     ai_upstreams: tuple[UpstreamSettings, ...]
+    upstream_unknown_fields: str
     default_model: str
     default_image_model: str
     images_bucket: str
@@ -131,7 +135,9 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         ai_platform_api_key=env.get("AI_PLATFORM_API_KEY") or "",
         ai_platform_base_url=read("AI_PLATFORM_BASE_URL", "https://api.openai.com/v1", _base_url),
         ai_platform_profile=read("AI_PLATFORM_PROFILE", UNKNOWN_UPSTREAM, _profile),
+        ai_platform_fields=read("AI_PLATFORM_FIELDS", " ", _field_names),
         ai_upstreams=read("AI_UPSTREAMS", " ", lambda text: parse_upstreams(text, env)),
+        upstream_unknown_fields=read("UPSTREAM_UNKNOWN_FIELDS", "refuse", _one_of("refuse", "drop")),
         default_model=env.get("DEFAULT_MODEL") or "gpt-4o-mini",
         default_image_model=env.get("DEFAULT_IMAGE_MODEL") or "gpt-image-1",
         images_bucket=env.get("IMAGES_BUCKET") or f"{project}-images",
@@ -190,14 +196,14 @@ def _signing_key(part: str) -> SigningKey:
 
 
 UPSTREAM_NAME = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
-UPSTREAM_SETTING = re.compile(r"AI_UPSTREAM_.+_(API_KEY|PROFILE)")
+UPSTREAM_SETTING = re.compile(r"AI_UPSTREAM_.+_(API_KEY|PROFILE|FIELDS)")
 
 
 def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings, ...]:
-    """Parse `name=url[,name=url…]`; `AI_UPSTREAM_<NAME>_API_KEY` and `AI_UPSTREAM_<NAME>_PROFILE` belong to each name.
+    """Parse `name=url[,name=url…]`; `AI_UPSTREAM_<NAME>_API_KEY`, `_PROFILE` and `_FIELDS` belong to each name.
 
-    Raises ValueError for a name twice or reserved, for an unknown profile, and for a key or profile that belongs to
-    none of the names: that may be a slip of the pen.
+    Raises ValueError for a name twice or reserved, for an unknown profile, and for a key, profile or fields that
+    belong to none of the names: that may be a slip of the pen.
     """
     pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
     names = [name for name, _, _ in pairs]
@@ -208,7 +214,7 @@ def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings
     if len(set(names)) != len(names):
         raise ValueError("names the same upstream twice")
     prefixes = {name: f"AI_UPSTREAM_{name.upper().replace('-', '_')}" for name in names}
-    known = {f"{prefix}_{last}" for prefix in prefixes.values() for last in ("API_KEY", "PROFILE")}
+    known = {f"{prefix}_{last}" for prefix in prefixes.values() for last in ("API_KEY", "PROFILE", "FIELDS")}
     if strays := sorted(name for name in env if UPSTREAM_SETTING.fullmatch(name) and name not in known):
         raise ValueError(f"has no upstream for {strays[0]}")
     return tuple(
@@ -217,6 +223,7 @@ def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings
             base_url=_base_url(url),
             api_key=env.get(f"{prefixes[name]}_API_KEY") or "",
             profile=_profile(env.get(f"{prefixes[name]}_PROFILE") or UNKNOWN_UPSTREAM),
+            fields=_field_names(env.get(f"{prefixes[name]}_FIELDS") or ""),
         )
         for name, _, url in pairs
     )
@@ -226,6 +233,16 @@ def _profile(text: str) -> str:
     if text not in UPSTREAM_PROFILES:
         raise ValueError(f"names no known profile; known are {', '.join(UPSTREAM_PROFILES)}")
     return text
+
+
+FIELD_NAME = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*", re.ASCII)
+
+
+def _field_names(text: str) -> frozenset[str]:
+    names = frozenset(part.strip() for part in text.split(",") if part.strip())
+    if not all(FIELD_NAME.fullmatch(name) for name in names):
+        raise ValueError("must be names of request fields such as thinking or messages.speed, comma-separated")
+    return names
 
 
 def _base_url(text: str) -> str:

@@ -3,10 +3,10 @@
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from shared.ai.answers import AnswerNotKept, Answers, StoredAnswer
-from shared.ai.dialect import AnswerReader, Demand, Dialect, Transcript
+from shared.ai.dialect import AnswerReader, Demand, Dialect, Transcript, as_text, asks_to_think
 from shared.ai.end_user import replaced
 from shared.ai.expectation import Expectation
 from shared.ai.health import Health
@@ -44,6 +44,21 @@ class CallRequest(Asked):
     dialect: Dialect
     model: str
     body: Json
+    extras: frozenset[str] = frozenset()
+    """Top-level fields that an operator named beside OpenAI's own."""
+    extra_texts: tuple[Any, ...] = ()
+    """Values of all fields that an operator named. They count as input."""
+
+    @property
+    def demand(self) -> Demand:
+        """What is asked for. Raises InvalidValue for what has no price in tokens."""
+        own = {name: value for name, value in self.body.items() if name not in self.extras}
+        demand = self.dialect.demand(own)
+        return replace(
+            demand,
+            texts=(*demand.texts, *map(as_text, self.extra_texts)),
+            has_hidden_output=demand.has_hidden_output or asks_to_think(self.body),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +153,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
 
     def _plan(self, request: CallRequest, failed: Sequence[str]) -> CallPlan:
         dialect = request.dialect
-        demand = dialect.demand(request.body)
+        demand = request.demand
         chosen = self._chosen(request, demand, failed)
         model, prompt = chosen.model, demand.prompt(chosen.model)
         limit = None if demand.limit is None else demand.limit * demand.choices

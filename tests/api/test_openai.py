@@ -114,7 +114,7 @@ def test_a_stream_is_chunks_then_its_cost_then_done(options):
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-def test_what_is_not_ours_passes_through(is_streamed):
+def test_openais_own_fields_pass_through(is_streamed):
     world = world_of(completion("Hi", usage=(10, 1)))
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
     beside = {
@@ -122,7 +122,6 @@ def test_what_is_not_ours_passes_through(is_streamed):
         "seed": 7,
         "tools": tools,
         "tool_choice": "auto",
-        "x_new": {"deep": [1]},
         "logprobs": True,
     }
 

@@ -1,0 +1,41 @@
+"""Which fields of a request in OpenAI's shapes go on to the provider, and how a client is told of those that do not."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from flask import Response
+
+from functions.http.routes import Call
+from shared.ai.models import ModelNotFound, ModelUnpriced
+from shared.ai.offered_fields import OFFERED
+from shared.ai.request_fields import NAMED_MAX, Sifted
+
+IMAGES_PATH = "/images/generations"
+DROPPED = "X-Dropped-Fields"
+"""The header that names fields which were taken and not sent on."""
+HEADER_NAME_CHARACTERS_MAX = 120
+
+
+def sifted(call: Call, path: str) -> Sifted:
+    """Return the body as it may be sent. Raises InvalidValue naming the fields that are not offered.
+
+    A picture is made by a task of ours, which sends named fields only, so that operators cannot name more.
+    """
+    upstream = "" if path == IMAGES_PATH else _upstream(call)
+    return call.services.request_fields.sifted(OFFERED[path], call.body, upstream)
+
+
+def warn(response: Response, dropped: Sequence[str]) -> Response:
+    """Name the fields that were not sent on, in a header."""
+    if dropped:
+        names = [quote(name[:HEADER_NAME_CHARACTERS_MAX], safe="$@") for name in dropped[:NAMED_MAX]]
+        response.headers[DROPPED] = ", ".join(names)
+    return response
+
+
+def _upstream(call: Call) -> str | None:
+    """Return the name of the upstream that has the model; None if the model is chosen later, or is not there."""
+    try:
+        return call.services.catalogue.get(str(call.body["model"])).upstream
+    except (ModelNotFound, ModelUnpriced):
+        return None
