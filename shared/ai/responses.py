@@ -5,7 +5,7 @@ shared by all users: what would name something kept there is refused, or one use
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from shared.ai.dialect import (
     Demand,
@@ -25,6 +25,7 @@ from shared.ai.image_tokens import PromptImage
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
+from shared.ai.response_events import ResponseEvents
 from shared.ai.tokens import Usage
 from shared.ai.usage_report import UsageForm, read_usage
 from shared.ai.wire_texts import Ragged, cleaned
@@ -105,13 +106,9 @@ class Responses:
         else:
             yield Passed(raw)
 
-    def reader(self, body: Json, form: UsageForm) -> Self:
-        """See `Dialect.reader`: each event says all of itself."""
-        return self
-
-    def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """See `AnswerReader.end`: the last event has said all."""
-        return iter(())
+    def reader(self, body: Json, form: UsageForm) -> ResponseEvents:
+        """See `Dialect.reader`."""
+        return ResponseEvents(self.events, _text_of)
 
     def transcript(self, body: Json) -> "Response":
         """See `Dialect.transcript`."""

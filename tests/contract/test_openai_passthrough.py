@@ -204,9 +204,9 @@ def test_a_whole_response_means_what_a_streamed_one_does(model):
     dialect, body = Responses(), {"model": "gpt-4o-mini", "input": "Hi", "max_output_tokens": 60}
 
     def told(*, stream):
-        transcript, text, ends = dialect.transcript(body), "", []
+        transcript, reader, text, ends = dialect.transcript(body), dialect.reader(body, "auto"), "", []
         for raw in model.ask("/responses", {**body, "stream": stream}):
-            for event in dialect.reader(body, "auto").events(raw):
+            for event in reader.events(raw):
                 if isinstance(event, RawDelta | Passed):
                     transcript.take(event.raw)
                     text += getattr(event, "text", "")
