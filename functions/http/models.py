@@ -1,38 +1,77 @@
 """`/v1/models`: what can be asked, what it costs, and what a caller prefers."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, cast
 
 from marshmallow import fields
 
 from functions.http.chat import Content, ModelId, check_chat_model
-from functions.http.fields import Amount, Answer, Choice, Credits, Items, Request, Whole
+from functions.http.fields import Amount, Answer, Choice, Credits, Items, Request, Text, Whole
+from functions.http.images import SIZE_CHARACTERS_MAX
 from functions.http.routes import ANY_SCOPE, CHAT_OR_READ, READ, Call, Routes
+from shared.ai.agent_task import ModelWithoutTools
 from shared.ai.choice import WEIGHT_MAX, NoModelFits
 from shared.ai.conversations import ConversationNotFound
+from shared.ai.image_tasks import IMAGES_MAX
+from shared.ai.model_prices import QUALITY_CHARACTERS_MAX
 from shared.ai.models import TOKENS_MAX, ModelNotFound, ModelUnpriced
+from shared.ai.offer import price_tag
 from shared.ai.preferences import ALLOWED_MAX, Preferred
 from shared.ai.prompt import ContextTooLong
+from shared.ai.tariff import QualityNotOffered, SizeNotOffered
 from shared.kernel.errors import InvalidValue
+from shared.sagas.chat_answer import Estimate
 
 routes = Routes("models")
 
 
+class ContextTierOut(Answer):
+    """The prices of each call whose input is longer than `above_input_tokens`."""
+
+    above_input_tokens = fields.Integer(required=True)
+    input_credits_per_mtok = fields.String(required=True)
+    output_credits_per_mtok = fields.String(required=True, allow_none=True)
+    cached_input_credits_per_mtok = fields.String(required=True)
+    cache_write_credits_per_mtok = fields.String(required=True)
+
+
 class ModelOut(Answer):
-    """A model; prices in USD as decimal strings, per million tokens or per image."""
+    """A model, and what its user pays: credits as decimal strings, for a million tokens, a request or an image."""
 
     id = fields.String(required=True)
     kind = Choice("chat", "image", "embedding", required=True)
     display_name = fields.String(required=True)
-    input_usd_per_mtok = fields.String(required=True, allow_none=True)
-    output_usd_per_mtok = fields.String(required=True, allow_none=True)
-    image_usd = fields.String(required=True, allow_none=True)
-    image_usd_by_size = fields.Dict(
+    input_credits_per_mtok = fields.String(required=True, allow_none=True)
+    output_credits_per_mtok = fields.String(required=True, allow_none=True)
+    cached_input_credits_per_mtok = fields.String(
+        required=True, allow_none=True, metadata={"description": "Input that the provider read from a cache."}
+    )
+    cache_write_credits_per_mtok = fields.String(
+        required=True, allow_none=True, metadata={"description": "Input that the provider wrote to a cache."}
+    )
+    context_tiers = fields.List(
+        fields.Nested(ContextTierOut),
+        required=True,
+        metadata={"description": "Other prices of all tokens of a call with a longer input."},
+    )
+    request_credits = fields.String(required=True, metadata={"description": "For each call, beside its tokens."})
+    image_credits = fields.String(
+        required=True, allow_none=True, metadata={"description": "An image of the model's own size."}
+    )
+    image_credits_by_size = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
         required=True,
         allow_none=True,
-        metadata={"description": "What an image model paints: each size with its price in USD."},
+        metadata={"description": "What an image model paints: each size with its price in credits."},
+    )
+    image_credits_by_quality = fields.Dict(
+        keys=fields.String(),
+        values=fields.Dict(keys=fields.String(), values=fields.String()),
+        required=True,
+        allow_none=True,
+        metadata={"description": "The qualities that can be asked for: each with its price by size."},
     )
     context_window = fields.Integer(required=True)
     max_output_tokens = fields.Integer(required=True)
@@ -79,17 +118,29 @@ class PreferencesOut(Answer):
 
 
 class EstimateIn(Request):
-    """A message as it would be sent, to a conversation or to a new one."""
+    """A message as it would be sent, to a conversation or to a new one; or images, or an agent task, by `kind`.
 
+    For images `content` is the prompt, and `size`, `quality` and `n` are as they would be sent. For an agent task it is
+    the goal, and `budget` what the task may cost at most.
+    """
+
+    kind = Choice("message", "images", "agent_task", load_default="message")
     content = Content(required=True)
     model = ModelId(load_default=None, allow_none=True)
     conversation_id = ModelId(load_default=None, allow_none=True)
     system_prompt = Content(load_default=None, allow_none=True)
     max_output_tokens = Whole(1, TOKENS_MAX, load_default=None, allow_none=True)
+    size = Text(length_min=1, length_max=SIZE_CHARACTERS_MAX, load_default=None, allow_none=True)
+    quality = Text(length_min=1, length_max=QUALITY_CHARACTERS_MAX, load_default=None, allow_none=True)
+    n = Whole(1, IMAGES_MAX, load_default=1)
+    budget = Amount(load_default=None, allow_none=True)
 
 
 class EstimateOut(Answer):
-    """What the message costs: never more than `ceiling`, probably `expected`."""
+    """What it costs: never more than `ceiling`, probably `expected`. Images tell no tokens.
+
+    The ceiling of an agent task is its budget; `expected` is what its first thought costs, and the rest is up to it.
+    """
 
     model = fields.String(required=True)
     model_reason = fields.String(required=True, allow_none=True, metadata={"description": "Why, if it was `auto`."})
@@ -108,8 +159,10 @@ class EstimateOut(Answer):
 
 @routes.get("/models", scopes=ANY_SCOPE, answer=Models)
 def models(call: Call) -> Any:
-    """All models that can be used, and their prices."""
-    return {"items": [model.as_wire() for model in call.services.catalogue.enabled()], "next_cursor": None}
+    """All models that can be used, and what their users pay."""
+    tariff = call.services.tariff
+    items = [{**model.as_wire(), **price_tag(model, tariff)} for model in call.services.catalogue.enabled()]
+    return {"items": items, "next_cursor": None}
 
 
 @routes.get("/models/preferences", scopes=READ, answer=PreferencesOut)
@@ -141,11 +194,45 @@ def set_preferences(call: Call) -> Any:
     scopes=CHAT_OR_READ,
     body=EstimateIn,
     answer=EstimateOut,
-    errors=(ModelNotFound, ModelUnpriced, NoModelFits, ConversationNotFound, ContextTooLong, InvalidValue),
+    errors=(
+        ModelNotFound,
+        ModelUnpriced,
+        ModelWithoutTools,
+        NoModelFits,
+        SizeNotOffered,
+        QualityNotOffered,
+        ConversationNotFound,
+        ContextTooLong,
+        InvalidValue,
+    ),
 )
 def estimate_cost(call: Call) -> Any:
-    """What a message would cost, at most and probably; nothing is called and nothing is charged."""
-    wanted = {name: value for name, value in call.body.items() if name != "content"}
-    estimate = call.services.chat_turn.estimate(call.uid, content=call.body["content"], **wanted)
+    """What a message, images or an agent task would cost, at most and probably; nothing is called or charged."""
+    estimate = _ESTIMATES[call.body["kind"]](call)
     model = call.services.catalogue.get(estimate.model)
     return {**asdict(estimate), "stop_saves": call.services.upstream_profiles.is_stop_saving(model)}
+
+
+def _of_message(call: Call) -> Estimate:
+    names = ("content", "model", "conversation_id", "system_prompt", "max_output_tokens")
+    return call.services.chat_turn.estimate(call.uid, **{name: call.body[name] for name in names})
+
+
+def _of_images(call: Call) -> Estimate:
+    names = ("model", "size", "quality", "n")
+    wanted = {name: call.body[name] for name in names}
+    return call.services.estimates.images(call.uid, prompt=call.body["content"], **wanted)
+
+
+def _of_agent_task(call: Call) -> Estimate:
+    if call.body["budget"] is None:
+        raise InvalidValue("budget", "is needed for an agent task: the most that it may cost")
+    model = call.services.agents.model_for(call.uid, call.body["model"])
+    return call.services.estimates.agent_task(model, goal=call.body["content"], budget=call.body["budget"])
+
+
+_ESTIMATES: Mapping[str, Callable[[Call], Estimate]] = {
+    "message": _of_message,
+    "images": _of_images,
+    "agent_task": _of_agent_task,
+}

@@ -99,7 +99,7 @@ class Message:
     settles_by: Millis | None = None
     """Until then `cost` is the most that the provider may still report; None if it is final."""
     price: Mapping[str, str] | None = None
-    """The snapshot the cost was worked out with: version, USD per million tokens, credits per USD, markup."""
+    """The snapshot the cost was worked out with: version, and credits per million tokens."""
     covers: str | None = None
     """Of a summary: up to this position it stands for the messages before it."""
     is_settled: bool = True

@@ -127,10 +127,6 @@ class Model:
     """From 1 to RANK_MAX, as operators judge it; so is `speed`. Choosing by itself weighs them."""
     speed: int
     price_version: int
-    price_texts: tuple[str | None, str | None, str | None]
-    """The three prices as they were written, for showing: a decimal string stays what it was."""
-    size_price_texts: Mapping[str, str]
-    """The same for prices by size."""
 
     @property
     def default_size(self) -> str:
@@ -148,13 +144,11 @@ class Model:
         return VISION in self.capabilities
 
     def as_wire(self) -> dict[str, object]:
-        """The model as clients see it in lists."""
+        """The model as clients see it in lists, without its prices: see `shared.ai.offer`."""
         return {
             "id": self.id,
             "kind": self.kind,
             "display_name": self.display_name,
-            **dict(zip(PRICES, self.price_texts, strict=True)),
-            BY_SIZE: dict(self.size_price_texts) or None,
             "context_window": self.context_window,
             "max_output_tokens": self.max_output_tokens,
             "expected_output_tokens": self.expected_output_tokens,
@@ -198,8 +192,6 @@ def parse_model(model_id: str, fields: ModelFields) -> Model:
         quality=_rank(fields, "quality"),
         speed=_rank(fields, "speed"),
         price_version=_count(fields, "price_version", default=1),
-        price_texts=cast("tuple[str | None, str | None, str | None]", tuple(fields.get(name) for name in PRICES)),
-        size_price_texts=sizes,
     )
 
 

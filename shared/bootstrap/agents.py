@@ -8,6 +8,7 @@ from shared.bootstrap.parts import part
 if TYPE_CHECKING:
     from shared.sagas.agent_slice import AgentSlice
     from shared.sagas.agents import Agents
+    from shared.sagas.estimates import Estimates
 
 
 class AgentParts(ImageParts):
@@ -64,6 +65,15 @@ class AgentParts(ImageParts):
             alerts=self.alerts,
             clock=self.clock,
             losses=self.losses,
+        )
+
+    @part
+    def estimates(self) -> "Estimates":
+        """What pictures and agent tasks would cost."""
+        from shared.sagas.estimates import Estimates
+
+        return Estimates(
+            self.catalogue, self.tariff, self.preferences, default_painter=self.settings.default_image_model
         )
 
     @part

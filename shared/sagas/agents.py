@@ -20,7 +20,7 @@ from shared.ai.agent_task import (
 from shared.ai.agent_task_documents import file_write, new_task
 from shared.ai.agent_tasks import AgentTasks
 from shared.ai.keeping import kept_in, storage_path
-from shared.ai.models import AUTO, Catalogue
+from shared.ai.models import AUTO, Catalogue, Model
 from shared.ai.preferences import Preferences
 from shared.kernel.clock import Clock, to_datetime
 from shared.kernel.documents import Data, Documents, PreconditionFailed, Value, Version, Write
@@ -123,7 +123,7 @@ class Agents:
             return self._begun(request, task_id)
         except TaskNotFound:
             pass
-        model = self._model(request)
+        model = self.model_for(request.uid, request.model).id
         files = _files(request.files)
         now = self._clock.now()
         wanted = Wanted(
@@ -260,13 +260,16 @@ class Agents:
             raise TaskNotFound
         return task, version
 
-    def _model(self, request: TaskRequest) -> str:
-        """The task's model, for all of it: whoever leaves the choice to us has the platform's."""
-        chosen = request.model or self._preferences.get(request.uid)["chat_model"] or AUTO
+    def model_for(self, uid: Uid, asked: str | None) -> Model:
+        """Return the model of a task, for all of the task. A user who names none, or `auto`, gets the platform's.
+
+        Raises ModelNotFound, ModelUnpriced, ModelWithoutTools.
+        """
+        chosen = asked or self._preferences.get(uid)["chat_model"] or AUTO
         model = self._catalogue.chat(self._default_model if chosen == AUTO else chosen)
         if TOOLS_CAPABILITY not in model.capabilities:
             raise ModelWithoutTools(model.id)
-        return model.id
+        return model
 
     def _resumed(self, task: Task, asked: ResumeRequest) -> dict[str, Value]:
         """Return what the resume changes. Raises TaskEnded, TaskRunning, InvalidValue."""

@@ -8,6 +8,7 @@ from shared.ai.conversations import CONTENT_BYTES_MAX, Conversation, Conversatio
 from shared.ai.expectation import Expectation
 from shared.ai.memory import Due, Memory, due, recalled
 from shared.ai.models import AUTO, Model
+from shared.ai.offer import price_tag
 from shared.ai.ports import ChatRequest
 from shared.ai.preferences import Preferences, Preferred, preferences_path, preferred_of
 from shared.ai.prompt import Prompt, build_prompt
@@ -179,13 +180,9 @@ def _told(said: Sequence[Message], system: str | None, content: str) -> _Told:
 
 
 def _price_snapshot(model: Model, tariff: Tariff) -> dict[str, str]:
-    return {
-        "version": str(model.price_version),
-        "input_usd_per_mtok": str(model.price_texts[0]),
-        "output_usd_per_mtok": str(model.price_texts[1]),
-        "credits_per_usd": str(tariff.credits_per_usd),
-        "markup_percent": str(tariff.markup_percent),
-    }
+    """Return the prices that a turn is charged at, in credits as its user sees them."""
+    tag = price_tag(model, tariff)
+    return {"version": str(model.price_version), **{name: text for name, text in tag.items() if isinstance(text, str)}}
 
 
 def _check_asked(content: str, limit: int | None) -> None:

@@ -15,7 +15,7 @@ from shared.kernel.documents import Create, Documents, OutcomeUnknown, Precondit
 from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, StillRunning
 from shared.kernel.events import Message, Publisher, log
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, operation_id
-from shared.kernel.money import Micro
+from shared.kernel.money import Micro, format_credits
 from shared.ledger.commands import BudgetClaim, PlaceHold, RateLimit
 from shared.ledger.ledger import Ledger
 from shared.sagas.leases import FREE
@@ -151,9 +151,7 @@ class ImageStart:
         now = self._clock.now()
         snapshot = {
             "version": str(model.price_version),
-            "image_usd": str(model.size_price_texts[size]),
-            "credits_per_usd": str(self._tariff.credits_per_usd),
-            "markup_percent": str(self._tariff.markup_percent),
+            "image_credits": format_credits(held.amount // asked.n),
         }
         return ImageTask(
             id=task_id_of(asked.operation),

@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import pytest
 
 from tests.api.world import MODEL, World, problem
@@ -13,23 +15,127 @@ NONE_PREFERRED: dict[str, object] = {
 }
 
 
-def test_models_are_listed_with_their_prices(alice):
-    listed = alice.get("/models").json
+def test_models_are_listed_with_what_their_users_pay():
+    world = World({"MARKUP_PERCENT": "40"})
+
+    listed = world.person().get("/models").json
 
     assert listed == {
         "items": [
             {
                 "id": "gpt-4o-mini",
-                "image_usd": None,
-                "image_usd_by_size": None,
                 "quality": 5,
                 "speed": 5,
                 "price_version": 1,
-                **MODEL,
+                **{name: value for name, value in MODEL.items() if "usd" not in name},
+                "input_credits_per_mtok": "21",
+                "output_credits_per_mtok": "84",
+                "cached_input_credits_per_mtok": "21",
+                "cache_write_credits_per_mtok": "21",
+                "context_tiers": [],
+                "request_credits": "0",
+                "image_credits": None,
+                "image_credits_by_size": None,
+                "image_credits_by_quality": None,
             }
         ],
         "next_cursor": None,
     }
+
+
+TIER = {"above_input_tokens": 4_000, "input_usd_per_mtok": "0.3", "cached_input_usd_per_mtok": "0.03"}
+DETAILED = {
+    **MODEL,
+    "cached_input_usd_per_mtok": "0.075",
+    "cache_write_usd_per_mtok": "0.1875",
+    "request_usd": "0.001",
+    "context_tiers": [TIER],
+    "upstream_model": "secret-name",
+}
+
+
+def test_tiers_caches_and_requests_are_listed_in_credits():
+    world = World({"MARKUP_PERCENT": "40"})
+    world.services.catalogue.put("gpt-4o-mini", DETAILED)
+
+    answered = world.person().get("/models")
+    (listed,) = answered.json["items"]
+
+    assert (listed["cached_input_credits_per_mtok"], listed["cache_write_credits_per_mtok"]) == ("10.5", "26.25")
+    assert listed["request_credits"] == "0.14"
+    assert listed["context_tiers"] == [
+        {
+            "above_input_tokens": 4_000,
+            "input_credits_per_mtok": "42",
+            "output_credits_per_mtok": "84",
+            "cached_input_credits_per_mtok": "4.2",
+            "cache_write_credits_per_mtok": "42",
+        }
+    ]
+    assert "usd" not in answered.text
+    assert "secret-name" not in answered.text
+
+
+PAINTER = {
+    "kind": "image",
+    "image_usd": "0.042",
+    "image_usd_by_size": {"1024x1024": "0.042", "1536x1024": "0.063"},
+    "image_usd_by_quality": {"high": {"1024x1024": "0.167"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "listed_as", "cost"),
+    [
+        ({}, ("image_credits",), "5.88"),
+        ({"size": "1536x1024"}, ("image_credits_by_size", "1536x1024"), "8.82"),
+        ({"quality": "high", "size": "1024x1024"}, ("image_credits_by_quality", "high", "1024x1024"), "23.38"),
+    ],
+)
+def test_a_picture_costs_what_the_list_and_the_estimate_say(wanted, listed_as, cost):
+    world = World({"MARKUP_PERCENT": "40"})
+    world.services.catalogue.put("painter", PAINTER)
+    alice = world.person(credits_=200)
+
+    told = next(item for item in alice.get("/models").json["items"] if item["id"] == "painter")
+    for name in listed_as:
+        told = told[name]
+    asked = {"model": "painter", "n": 2, **wanted}
+    estimate = alice.post("/models/estimate-cost", {"kind": "images", "content": "A fox", **asked}).json
+    begun = alice.post("/images/generate", {"prompt": "A fox", **asked}).json
+    world.services.image_job.run(begun["task_id"])
+
+    twice = f"{2 * Decimal(cost):f}".rstrip("0").rstrip(".")
+    assert told == cost
+    assert (estimate["ceiling"], estimate["expected"], begun["ceiling"]) == (twice, twice, twice)
+    assert 200 - Decimal(alice.available) == 2 * Decimal(cost)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        ({"kind": "images", "model": "painter", "size": "64x64"}, "size_not_offered"),
+        ({"kind": "images", "model": "painter", "quality": "low"}, "quality_not_offered"),
+        ({"kind": "agent_task"}, "invalid_value"),
+        ({"kind": "agent_task", "budget": "5"}, "model_without_tools"),
+        ({"kind": "film"}, "invalid_request"),
+    ],
+)
+def test_what_cannot_be_done_is_not_estimated(world, alice, wanted, code):
+    world.services.catalogue.put("painter", PAINTER)
+
+    assert problem(alice.post("/models/estimate-cost", {"content": "A fox", **wanted})) == (422, code)
+
+
+@pytest.mark.parametrize("budget", ["5", "0.000001"])
+def test_an_agent_task_is_estimated_within_its_budget(world, alice, budget):
+    world.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["tools"]})
+
+    estimate = alice.post("/models/estimate-cost", {"kind": "agent_task", "content": "Find it", "budget": budget}).json
+
+    assert estimate["ceiling"] == budget
+    assert 0 < Decimal(estimate["expected"]) <= Decimal(budget)
+    assert estimate["output_tokens_expected"] == 64
 
 
 def test_preferences_are_kept_and_replaced(world, alice):

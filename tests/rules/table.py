@@ -84,7 +84,6 @@ READERS = (
     _by_path("accounts/{uid}/entries/{id}", seq=1),
     _by_path("accounts/{uid}/lots/{id}", granted=1),
     _by_path("accounts/{uid}/holds/{id}", amount=1),
-    _by_path("accounts/{uid}/operations/{id}", state="{}"),
     _by_path("accounts/{uid}/notes/{id}", text="t"),
     _by_uid("conversations/{id}", title="t"),
     _by_parent("conversations/{id}/messages/{id}", content="c", uid="{uid}"),
@@ -94,13 +93,13 @@ READERS = (
     _by_parent("agent_tasks/{id}/files/{id}", name="n", uid="{uid}"),
     _by_uid("image_tasks/{id}", status="running"),
     _by_uid("images/{id}", prompt="p"),
-    _on_offer("models/{id}", input_usd_per_mtok="1"),
     _on_offer("packages/{id}", credits=1),
 )
 
 SERVER_ONLY = tuple(
     Row(path=path, filter=("uid", "{uid}"), seed={"uid": "{uid}"})
     for path in (
+        "accounts/{uid}/operations/{id}",
         "accounts/{uid}/outbox/{id}",
         "accounts/{uid}/relay/{id}",
         "accounts/{uid}/usage/{id}",
@@ -119,6 +118,7 @@ SERVER_ONLY = tuple(
         "mailbox_debts/{id}",
         "loss_events/{id}",
         "losses/{id}",
+        "models/{id}",
         "package_slots/{id}",
         "checkout_places/{id}",
         "payment_refunds/{id}",
@@ -136,10 +136,7 @@ UNKNOWN = (
     Row(path="conversations/{id}/anything/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),
 )
 
-DISABLED = (
-    Row(path="models/{id}", filter=("is_enabled", False), seed={"is_enabled": False}),
-    Row(path="packages/{id}", filter=("is_enabled", False), seed={"is_enabled": False}),
-)
+DISABLED = (Row(path="packages/{id}", filter=("is_enabled", False), seed={"is_enabled": False}),)
 
 ROWS = (*READERS, *SERVER_ONLY, *UNKNOWN, *DISABLED)
 

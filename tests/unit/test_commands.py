@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import pytest
 
 from functions.commands import main
@@ -95,7 +97,7 @@ def test_a_providers_models_are_shown_and_written_only_when_asked(capsys: pytest
     again = main(["models-sync"], services)
 
     assert (shown, applied, again, before) == (0, 0, 0, [])
-    assert [(model.id, model.price_texts[:2]) for model in services.catalogue.enabled()] == [("a", ("1", "2"))]
+    assert [(model.id, model.input_usd_per_mtok) for model in services.catalogue.enabled()] == [("a", Fraction(1))]
     assert [record.actor for record in services.operators.audit(None, 5).items] == ["command:models-sync"]
     told = capsys.readouterr().out
     assert "left out   unpriced: it has no price" in told

@@ -51,15 +51,15 @@ async function loadPainters() {
 const painter = () => studio.models.find((model) => model.id === $("painter").value);
 
 function drawSizes() {
-  const sizes = Object.keys(painter()?.image_usd_by_size || {}).sort();
+  const sizes = Object.keys(painter()?.image_credits_by_size || {}).sort();
   $("image-size").replaceChildren(...sizes.map((size) => el("option", { value: size, selected: size === "1024x1024" }, size.replace("x", " × "))));
   drawPrice();
 }
 
 function drawPrice() {
-  const usd = painter()?.image_usd_by_size[$("image-size").value];
+  const credits = painter()?.image_credits_by_size[$("image-size").value];
   const count = Number($("image-count").value);
-  $("paint-price").textContent = usd ? `${count} × $${usd}; an image that is not made costs nothing` : "";
+  $("paint-price").textContent = credits ? `${count} × ${credits} credits; an image that is not made costs nothing` : "";
 }
 
 // --- painting -------------------------------------------------------------------------------------------------------

@@ -224,10 +224,11 @@ def test_the_price_is_the_one_when_the_hold_was_placed(world):
     assert second.cost == 50 * 100 * (12 + 5)
     assert first.message.price == {
         "version": "1",
-        "input_usd_per_mtok": "1",
-        "output_usd_per_mtok": "2",
-        "credits_per_usd": "100",
-        "markup_percent": "0",
+        "input_credits_per_mtok": "100",
+        "output_credits_per_mtok": "200",
+        "cached_input_credits_per_mtok": "100",
+        "cache_write_credits_per_mtok": "100",
+        "request_credits": "0",
     }
 
 

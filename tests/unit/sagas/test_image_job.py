@@ -175,9 +175,7 @@ def test_the_price_is_the_one_that_was_held(studio):
     assert done.cost == 2 * PRICE
     assert done.price_snapshot == {
         "version": "1",
-        "image_usd": "0.01",
-        "credits_per_usd": "100",
-        "markup_percent": "0",
+        "image_credits": "1",
     }
 
 

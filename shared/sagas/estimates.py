@@ -1,0 +1,63 @@
+"""What pictures and agent tasks would cost, before anything is held or asked."""
+
+from shared.ai.models import Catalogue, Model
+from shared.ai.preferences import Preferences
+from shared.ai.tariff import Tariff
+from shared.ai.tokens import Usage, expected_tokens, prompt_at_most, prompt_expected
+from shared.kernel.ids import Uid
+from shared.kernel.money import Micro
+from shared.sagas.agent_prompt import INSTRUCTIONS
+from shared.sagas.chat_answer import Estimate
+
+
+class Estimates:
+    """Estimates; nothing is called and nothing is charged. Safe to share between threads."""
+
+    def __init__(self, catalogue: Catalogue, tariff: Tariff, preferences: Preferences, *, default_painter: str) -> None:
+        self._catalogue = catalogue
+        self._tariff = tariff
+        self._preferences = preferences
+        self._default_painter = default_painter
+
+    def images(
+        self, uid: Uid, *, prompt: str, model: str | None, size: str | None, quality: str | None, n: int
+    ) -> Estimate:
+        """Return the cost of `n` pictures: what is held for them, and charged if all are made.
+
+        Raises ModelNotFound, ModelUnpriced, SizeNotOffered, QualityNotOffered.
+        """
+        painter = self._catalogue.image(model or self._preferences.get(uid)["image_model"] or self._default_painter)
+        price = self._tariff.image_price(painter, size or painter.default_size, quality, prompt=prompt)
+        cost = Micro(price * n)
+        return _estimate(painter, ceiling=cost, expected=cost, tokens=n * expected_tokens(prompt))
+
+    def agent_task(self, model: Model, *, goal: str, budget: Micro) -> Estimate:
+        """Return the cost of a task: its budget at most, its first thought at least. Raises ModelUnpriced."""
+        told = [INSTRUCTIONS, goal]
+        tokens = prompt_expected(told)
+        thought = self._tariff.price(model, Usage(input_tokens=tokens, output_tokens=model.expected_output_tokens))
+        return Estimate(
+            model=model.id,
+            model_reason=None,
+            price_version=model.price_version,
+            input_tokens_at_most=prompt_at_most(told),
+            output_tokens_at_most=model.max_output_tokens,
+            ceiling=budget,
+            input_tokens_expected=tokens,
+            output_tokens_expected=model.expected_output_tokens,
+            expected=min(budget, thought),
+        )
+
+
+def _estimate(painter: Model, *, ceiling: Micro, expected: Micro, tokens: int) -> Estimate:
+    return Estimate(
+        model=painter.id,
+        model_reason=None,
+        price_version=painter.price_version,
+        input_tokens_at_most=tokens,
+        output_tokens_at_most=0,
+        ceiling=ceiling,
+        input_tokens_expected=tokens,
+        output_tokens_expected=0,
+        expected=expected,
+    )
