@@ -26,6 +26,9 @@ help:
 	@echo "make logs      follow the log of a running 'make run'"
 	@echo "make admin     EMAIL=… makes the first administrator"
 	@echo "make models-sync  models and prices from the provider's listing; UPSTREAM=… APPLY=1 FREE=1 LISTING=FILE"
+	@echo "make replay-payment  ID=… settles a payment anew that stuck or waits for a look"
+	@echo "make replay-notice  ID=PROVIDER:EVENT deals anew with a provider's notice"
+	@echo "make verify    FILE=journal.ndjson checks an export offline; KEYS=FILE names the keys to trust"
 	@echo "make rebuild-analytics  usage by day from the journals anew, everybody's; USERS=… for some"
 	@echo "make clean     remove what set-up and tools made"
 
@@ -128,6 +131,23 @@ rebuild-analytics: setup
 # What a provider's listing would change of the laptop's models; in the cloud: python -m functions.commands models-sync
 models-sync: setup
 	@exec $(PYTHON) -m emulator.command models-sync $(or $(UPSTREAM),default) $(if $(APPLY),--apply) $(if $(FREE),--free) $(if $(LISTING),--listing $(LISTING))
+
+.PHONY: replay-payment replay-notice verify
+ID ?=
+FILE ?= -
+
+# A payment that stuck or was set aside, settled anew from what its provider says now; in the cloud:
+# python -m functions.commands replay-payment ID
+replay-payment: setup
+	@exec $(PYTHON) -m emulator.command replay-payment "$(ID)"
+
+# A provider's notice dealt with anew, by its name in alerts: {provider}:{event id}
+replay-notice: setup
+	@exec $(PYTHON) -m emulator.command replay-notice "$(ID)"
+
+# The chain, the signatures and the balance of an export: FILE=journal.ndjson, or standard input.
+verify: setup
+	@exec $(PYTHON) -m shared.ledger.verify $(if $(KEYS),--keys $(KEYS)) "$(FILE)"
 
 .PHONY: bench-gateways
 

@@ -21,7 +21,7 @@ from emulator.problems import LaptopProblem
 from emulator.runs import only_run_in, suite_home
 from emulator.screen import Screen
 from emulator.seed import seed
-from emulator.settings import laptop_settings
+from emulator.settings import announce_settings, laptop_settings
 from emulator.suite import EMULATORS, STORAGE, Suite
 from emulator.tools import ROOT
 from emulator.upstream import Upstream
@@ -98,6 +98,8 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         payments = payment_providers(stack, settings, ports, chosen.home.resolve())
         settings |= payments.settings
         emulator_ports = {name: ports[name] for name in (*EMULATORS, STORAGE)}
+        announced = announce_settings(chosen.home, settings)
+        stack.callback(announced.unlink, missing_ok=True)
         home = suite_home(chosen.home)
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()

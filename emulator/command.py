@@ -5,21 +5,29 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
 
-from emulator.settings import laptop_settings
-from emulator.suite import Endpoints
+from emulator.settings import settings_file
+from emulator.suite import EMULATORS, Endpoints
 from emulator.tools import ROOT
 
 ENDPOINTS = ROOT / "emulator" / ".run" / "endpoints.json"
+PLACES = tuple(each.name for each in fields(Endpoints))
+
+
+def environment_of(endpoints: Path = ENDPOINTS) -> dict[str, str]:
+    """Return the environment of the running laptop's functions: its settings, its providers, its emulators."""
+    known = json.loads(endpoints.read_text())
+    places = Endpoints(**{name: known[name] for name in PLACES})
+    settings = json.loads(settings_file(endpoints.parent).read_text())
+    return {**os.environ, "PUBLIC_URL": places.api, **settings, **places.environment(EMULATORS)}
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run it there; its exit code."""
-    known = json.loads(ENDPOINTS.read_text())
-    places = Endpoints(**{name: known[name] for name in ("project", "functions", "auth", "firestore", "pubsub")})
-    environment = {**os.environ, **laptop_settings(), **places.environment(("auth", "firestore", "pubsub"))}
+    """Run the command there. Returns its exit code."""
     command = [sys.executable, "-m", "functions.commands", *arguments]
-    return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
+    return subprocess.run(command, env=environment_of(), cwd=ROOT, check=False).returncode
 
 
 def main() -> int:

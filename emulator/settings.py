@@ -1,6 +1,7 @@
 """A laptop's settings: the shell's, then emulator/.env, then what fits a laptop."""
 
 import base64
+import json
 import os
 import secrets
 import shutil
@@ -23,6 +24,20 @@ def laptop_settings(environment: Mapping[str, str] = os.environ, file: Path = EN
     if not (environment.get("LEDGER_SIGNING_KEY") or settings.get("LEDGER_SIGNING_KEY")):
         settings["LEDGER_SIGNING_KEY"] = _remember_new_key(file)
     return {name: environment.get(name) or value for name, value in settings.items()}
+
+
+def settings_file(home: Path) -> Path:
+    """The file of a run's settings: all that its functions were given, stand-ins' addresses and keys among them."""
+    return home / "settings.json"
+
+
+def announce_settings(home: Path, settings: Mapping[str, str]) -> Path:
+    """Write a run's settings for commands to read. They hold keys: only this user may read the file."""
+    file = settings_file(home)
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
+        json.dump(dict(settings), written)
+    return file
 
 
 def parse(text: str) -> dict[str, str]:

@@ -67,6 +67,8 @@ def verify_account(lines: Iterable[str], verifier: Verifier) -> list[Finding]:
             kind = record["type"]
             if number == 0:
                 _start(audit, record)
+            elif has_account:
+                audit.report("format", f"line {number + 1} stands behind the account", 0)
             elif kind == "entry":
                 _follow(audit, record)
             elif kind == "account":
@@ -235,3 +237,11 @@ def _check_plain(audit: _Audit, plain: Mapping[str, Any], stored: Account) -> No
         told, true = plain.get(name), expected.get(name)
         if (name in plain, type(told), told) != (name in expected, type(true), true):
             audit.report("plain_balance", f"{name} says {told}, the state {true}", 0)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from shared.ledger.verify_command import main
+
+    sys.exit(main())
