@@ -1,5 +1,6 @@
 """`/v1/admin/payments` and `/v1/admin/packages`: what operators see of payments, refund, replay, and put on sale."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from functions.http.payments import (
 )
 from functions.http.routes import ACT, READ_USERS, Call, Routes
 from shared.kernel.errors import InvalidValue
+from shared.kernel.events import log
 from shared.payments.fiat import MINOR_MAX, Fiat
 from shared.payments.movements import Kind, State
 from shared.payments.packages import (
@@ -25,12 +27,14 @@ from shared.payments.packages import (
     DESCRIPTION_CHARACTERS_MAX,
     LIMIT_MAX,
     TITLE_CHARACTERS_MAX,
+    Package,
     PackageNotFound,
 )
 from shared.payments.payment import Payment
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.problems import PROBLEMS, problem_sentence
 from shared.payments.store import PaymentFilter, PaymentNotFound
+from shared.payments.worth import Worth
 from shared.sagas.operators import OwnAccount
 from shared.sagas.refunds import NotRefundable
 from shared.sagas.settlement import PaymentBusy
@@ -133,8 +137,14 @@ class PackageIn(Request):
 
 
 class AdminPackageOut(PackageOut):
-    """A package as operators see it, disabled ones too."""
+    """A package as operators see it, disabled ones too.
 
+    `cost_usd` is what providers charge if all its credits are spent, bonus included. `warning` says that a price in
+    dollars is below that; providers of payments take their fees besides.
+    """
+
+    cost_usd = fields.String(required=True)
+    warning = fields.String(required=True, allow_none=True)
     position = fields.Integer(required=True)
     enabled = fields.Boolean(required=True, attribute="is_enabled")
     version = fields.Integer(required=True)
@@ -205,7 +215,7 @@ def replay(call: Call) -> Any:
 @routes.get("/admin/packages/{id}", access=READ_USERS, answer=AdminPackageOut, errors=(PackageNotFound,))
 def package(call: Call) -> Any:
     """One package, disabled ones too."""
-    return call.services.packages.look(call.path["id"])
+    return _weighed(call, call.services.packages.look(call.path["id"]))
 
 
 @routes.put("/admin/packages/{id}", access=ACT, body=PackageIn, answer=AdminPackageOut, errors=(InvalidValue,))
@@ -219,7 +229,12 @@ def put_package(call: Call) -> Any:
     wanted = {name: body[name] for name in ("title", "description", "credits", "bonus", "bonus_days", "per_user_limit")}
     wanted |= {"position": body["position"], "is_enabled": body["enabled"]}
     wanted |= {"price_minor": price.minor, "currency": currency}
-    return call.services.payment_operators.put_package(call.principal, call.path["id"], wanted, body["reason"])
+    stored = call.services.payment_operators.put_package(call.principal, call.path["id"], wanted, body["reason"])
+    weighed = _weighed(call, stored)
+    if weighed["warning"] is not None and stored.is_enabled:
+        told = f"{stored.price.decimal} {stored.price.currency}"
+        log("package_below_cost", "WARNING", package=stored.id, price=told, cost_usd=weighed["cost_usd"])
+    return weighed
 
 
 def _told(call: Call, payment_id: str) -> Mapping[str, Any]:
@@ -245,3 +260,11 @@ def _for_operators(known: Payment) -> Mapping[str, Any]:
         ],
         "provider_ids": known.provider_ids,
     }
+
+
+def _weighed(call: Call, package: Package) -> dict[str, Any]:
+    """Return a package beside what its credits cost."""
+    settings = call.services.settings
+    worth = Worth(credits_per_usd=settings.credits_per_usd, markup_percent=settings.markup_percent)
+    told = {field.name: getattr(package, field.name) for field in dataclasses.fields(package)}
+    return {**told, "cost_usd": worth.cost_text(package), "warning": worth.warning(package)}

@@ -1,5 +1,7 @@
 """Payments over HTTP: what is sold, buying it, the receipt, and what operators do."""
 
+import json
+
 import pytest
 
 from shared.payments.fiat import Fiat
@@ -299,6 +301,20 @@ def test_only_admins_act_on_payments(shop, role):
 )
 def test_a_package_is_a_whole_package(admin, change, status):
     assert admin.call("PUT", "/admin/packages/p", body={**PACKAGE, **change}).status_code == status
+
+
+def test_an_operator_who_prices_below_cost_is_warned_in_answer_and_log(admin, capsys):
+    plain = {name: value for name, value in PACKAGE.items() if not name.startswith("bonus")} | {"credits": "500"}
+
+    below = admin.call("PUT", "/admin/packages/p", body={**plain, "price": "1.99"})
+    logged = [line for line in capsys.readouterr().out.splitlines() if "package_below_cost" in line]
+    fair = admin.call("PUT", "/admin/packages/p", body={**plain, "price": "9.99"})
+
+    assert (below.status_code, below.json["cost_usd"]) == (200, "5.00")
+    assert below.json["warning"].startswith("Priced below cost: 1.99 USD")
+    assert admin.get("/admin/packages/p").json["warning"] is None
+    assert (len(logged), json.loads(logged[0])["cost_usd"]) == (1, "5.00")
+    assert (fair.json["warning"], "package_below_cost" in capsys.readouterr().out) == (None, False)
 
 
 def test_a_package_that_is_not_enabled_is_not_on_offer(shop, admin, alice):
