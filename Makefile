@@ -21,6 +21,7 @@ help:
 	@echo "make streams   20,000 random answers of providers, over every profile; SEED=… STREAMS=…"
 	@echo "make leak      500 hostile callers against providers that bill the truth; SEED=… CALLERS=…"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
+	@echo "make history   rebuild random accounts from the pages of their history alone; ACCOUNTS=…"
 	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1"
 	@echo "make payments  300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…"
 	@echo "make logs      follow the log of a running 'make run'"
@@ -70,7 +71,8 @@ OPERATIONS ?= 20000
 chaos: setup
 	@exec $(PYTHON) -m tests.chaos $(SEED) $(OPERATIONS)
 
-.PHONY: faults simulate mutate
+.PHONY: faults simulate mutate history
+ACCOUNTS ?= 1000
 FIRST ?= 0
 SEEDS ?= 1000
 COMMANDS ?= 500
@@ -82,6 +84,9 @@ faults: setup
 
 simulate: setup
 	@exec $(PYTHON) -m tests.simulation $(PLAY) $(FIRST) $(SEEDS) $(COMMANDS)
+
+history: setup
+	@ACCOUNTS=$(ACCOUNTS) exec $(PYTHON) -m pytest tests/api/test_history_pages.py
 
 mutate: setup
 	@exec $(PYTHON) -m tests.mutation $(MODULES)

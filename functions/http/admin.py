@@ -74,11 +74,20 @@ class RolesIn(Request):
     reason = Text(length_max=REASON_MAX, load_default=None)
 
 
+class NoteToUser(Text):
+    """What the user reads beside the entry of an act; the act's `reason` is for operators alone."""
+
+    def __init__(self) -> None:
+        metadata = {"description": "What the user reads beside the entry; `reason` is what operators read."}
+        super().__init__(length_max=REASON_MAX, load_default="", metadata=metadata)
+
+
 class AdjustIn(Request):
     """A correction."""
 
     amount = SignedAmount(required=True)
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
+    note_to_user = NoteToUser()
 
 
 class AdjustedOut(Answer):
@@ -89,9 +98,10 @@ class AdjustedOut(Answer):
 
 
 class ReasonIn(Request):
-    """Why."""
+    """Why, for operators, and what the user is told."""
 
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
+    note_to_user = NoteToUser()
 
 
 class Price(Text):
@@ -251,7 +261,8 @@ def set_roles(call: Call) -> Any:
 def adjust(call: Call) -> Any:
     """Correct a balance: add credits or, with a minus, take some away. An admin's own credits need another admin."""
     amount, reason, uid = call.body["amount"], call.body["reason"], Uid(call.path["uid"])
-    done = call.services.operators.adjust(call.principal, uid, amount, reason, call.asked.operation)
+    note, operation = call.body["note_to_user"], call.asked.operation
+    done = call.services.operators.adjust(call.principal, uid, amount, reason, operation, note_to_user=note)
     return {"amount": done["amount"], "balance": done}
 
 
@@ -265,7 +276,8 @@ def adjust(call: Call) -> Any:
 )
 def freeze(call: Call) -> Any:
     """Stop a user's spending."""
-    return call.services.operators.freeze(call.principal, Uid(call.path["uid"]), call.body["reason"])
+    reason, note = call.body["reason"], call.body["note_to_user"]
+    return call.services.operators.freeze(call.principal, Uid(call.path["uid"]), reason, note_to_user=note)
 
 
 @routes.post(
@@ -278,7 +290,8 @@ def freeze(call: Call) -> Any:
 )
 def unfreeze(call: Call) -> Any:
     """Let another user spend again."""
-    return call.services.operators.unfreeze(call.principal, Uid(call.path["uid"]), call.body["reason"])
+    reason, note = call.body["reason"], call.body["note_to_user"]
+    return call.services.operators.unfreeze(call.principal, Uid(call.path["uid"]), reason, note_to_user=note)
 
 
 @routes.get("/admin/models/{id}", access=READ_USERS, answer=ModelAdminOut, errors=(ModelNotFound,))

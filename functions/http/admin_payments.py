@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from marshmallow import fields, validate
 
+from functions.http.admin import NoteToUser
 from functions.http.fields import Amount, Answer, Choice, Credits, Cursor, Flag, Limit, Moment, Request, Text, Whole
 from functions.http.payments import (
     STATUSES,
@@ -112,6 +113,7 @@ class RefundIn(Request):
 
     amount = Text(length_min=1, length_max=MONEY_CHARACTERS_MAX, load_default=None)
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
+    note_to_user = NoteToUser()
 
 
 class ReplayIn(Request):
@@ -194,7 +196,8 @@ def refund(call: Call) -> Any:
     minor = None
     if call.body["amount"] is not None:
         minor = Fiat.parse(call.body["amount"], services.payments.get(payment_id).terms.price.currency).minor
-    services.payment_operators.refund(call.principal, payment_id, minor, call.body["reason"], call.asked.operation)
+    reason, note, operation = call.body["reason"], call.body["note_to_user"], call.asked.operation
+    services.payment_operators.refund(call.principal, payment_id, minor, reason, operation, note_to_user=note)
     return _told(call, payment_id)
 
 

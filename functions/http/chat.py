@@ -9,7 +9,8 @@ from flask import Response
 from marshmallow import fields
 
 from functions.http import sse
-from functions.http.credits import NDJSON, SPENDING_ERRORS
+from functions.http.credit_history import NDJSON
+from functions.http.credits import SPENDING_ERRORS
 from functions.http.fields import (
     Answer,
     Choice,

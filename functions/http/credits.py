@@ -1,10 +1,8 @@
 """`/v1/credits`: what a user has, where it came from and went, and what they set aside themselves."""
 
-from collections.abc import Iterator, Mapping
-from itertools import chain
+from collections.abc import Mapping
 from typing import Any
 
-from flask import Response
 from marshmallow import fields
 
 from functions.http.fields import (
@@ -12,18 +10,16 @@ from functions.http.fields import (
     Answer,
     Choice,
     Credits,
-    Cursor,
     Flag,
-    Limit,
     Request,
     Text,
     Time,
     Whole,
-    encode_cursor,
 )
 from functions.http.routes import MEMBER, READ, Call, Reply, Routes
 from shared.kernel.clock import SECOND
 from shared.kernel.ids import HoldId, derived_id
+from shared.ledger.about import about
 from shared.ledger.commands import Capture, PlaceHold, RateLimit, Release
 from shared.ledger.errors import (
     AccountFrozen,
@@ -41,12 +37,9 @@ from shared.users.ports import AppCheckFailed
 TTL_SECONDS_DEFAULT = 900
 TTL_SECONDS_MAX = 86_400
 DESCRIPTION_CHARS_MAX = 200
+NAME_CHARS_MAX = 200
 NDJSON = "application/x-ndjson"
 PURPOSE = "reservation"
-
-KINDS = ("grant", "charge", "refund", "expiry", "reversal", "adjustment")
-"""Entries that moved posted credits; `hold` stands for all the others."""
-OTHER_KINDS = frozenset({"hold", "extension", "release", "status"})
 
 SPENDING_ERRORS = (InsufficientCredits, AccountFrozen, LimitReached, RateLimited)
 
@@ -83,41 +76,6 @@ class Posted(Answer):
 
     available = Credits(required=True)
     held = Credits(required=True)
-
-
-class EntryOut(Answer):
-    """One entry of the journal. `amount` is the change of what the user owns: available + held − debt.
-
-    `beyond_cap` says how much a call took beyond a cap, as it cost more than anybody could say before.
-    """
-
-    seq = fields.Integer(required=True)
-    kind = fields.String(required=True)
-    at = Time(required=True)
-    operation = fields.String(required=True)
-    amount = Credits(required=True)
-    balance_after = Credits(required=True)
-    held_after = Credits(required=True)
-    hold = fields.String(required=True, allow_none=True)
-    lot = fields.String(required=True, allow_none=True)
-    hash = fields.String(required=True)
-    note = fields.String(required=True, allow_none=True)
-    beyond_cap = Credits(required=True, allow_none=True)
-
-
-class History(Answer):
-    """A page of entries, newest first."""
-
-    items = fields.List(fields.Nested(EntryOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
-
-
-class HistoryQuery(Request):
-    """Which entries."""
-
-    limit = Limit()
-    cursor = Cursor(int)
-    kind = Choice(*KINDS, "hold", load_default=None)
 
 
 class ReserveIn(Request):
@@ -167,19 +125,6 @@ class BonusOut(Answer):
 def balance(call: Call) -> Any:
     """What the caller has, and in which lots."""
     return call.services.ledger.balance(call.uid)
-
-
-@routes.get("/credits/history", scopes=READ, answer=History, query=HistoryQuery)
-def history(call: Call) -> Any:
-    """The caller's entries, newest first.
-
-    Without `kind`, all that moved posted credits; `kind=hold` shows holds, extensions, releases and changes of status.
-    """
-    kind, limit = call.query["kind"], call.query["limit"]
-    kinds = OTHER_KINDS if kind == "hold" else frozenset({kind} if kind else KINDS)
-    page = call.services.ledger.history(call.uid, before=call.query["cursor"], limit=limit, kinds=kinds)
-    more = None if page.before is None else encode_cursor(page.before)
-    return {"items": page.items, "next_cursor": more}
 
 
 @routes.post(
@@ -262,16 +207,6 @@ def welcome_bonus(call: Call) -> Any:
     return {"amount": granted["amount"], "balance": granted}
 
 
-@routes.get("/credits/export", scopes=READ, answer=NDJSON)
-def export(call: Call) -> Response:
-    """The caller's whole journal as NDJSON, with everything that its offline verification needs."""
-    lines = iter(call.services.ledger.export(call.uid))
-    first = next(lines)
-    response = Response(_newline_ended(chain([first], lines)), mimetype=NDJSON)
-    response.headers["Content-Disposition"] = 'attachment; filename="journal.ndjson"'
-    return response
-
-
 def _is_app_verified(call: Call) -> bool:
     """True if the bonus needs an App Check token and the call has a valid one."""
     if "app_check" not in call.services.settings.welcome_bonus_requires:
@@ -290,17 +225,19 @@ def _principal(call: Call) -> str:
 
 def _place_hold(call: Call) -> PlaceHold:
     settings, asked, wanted = call.services.settings, call.asked, call.body
+    hold = HoldId(derived_id("hold", asked.operation))
     return PlaceHold(
         operation=asked.operation,
         fingerprint=asked.fingerprint,
         amount=wanted["amount"],
-        hold=HoldId(derived_id("hold", asked.operation)),
+        hold=hold,
         purpose=PURPOSE,
         lifetime=wanted["ttl_seconds"] * SECOND,
         principal=_principal(call),
         is_reservation=True,
         rate=RateLimit(per_minute=settings.rate_limit_per_minute, burst=settings.rate_limit_burst),
         note=wanted["description"],
+        about=about("reservation", ref=("reservation", hold)),
     )
 
 
@@ -333,7 +270,3 @@ def _resolved(done: Mapping[str, Any], status: str) -> Reply:
         "balance": done,
     }
     return Reply(value=resolved, cost=done["captured"], available=done["available"])
-
-
-def _newline_ended(lines: Iterator[str]) -> Iterator[str]:
-    return (line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
 
-from shared.kernel.clock import from_datetime, rfc3339
+from shared.kernel.clock import DAY, from_datetime, rfc3339
 from shared.kernel.errors import InvalidValue
 from shared.kernel.money import format_credits, parse_credits
 
@@ -206,6 +206,14 @@ class Moment(fields.String):
             return at
         except (ValueError, OverflowError) as error:
             raise ValidationError("Must be an instant such as 2026-11-30T08:00:00Z, or a date.") from error
+
+
+class LastMoment(Moment):
+    """An instant in a query string that is the last one wanted: a date means its last moment in UTC."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        at = super()._deserialize(value, attr, data, **kwargs)
+        return at + DAY - 1 if DATE.fullmatch(str(value)) else at
 
 
 class Flag(fields.Boolean):

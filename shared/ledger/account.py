@@ -77,6 +77,8 @@ class Hold:
     """What the call's input can cost at most (µcr); None if the hold is for no call, or older than this field."""
     input_held: int | None = None
     """The part of the hold that was set aside for the input (µcr); None where `input_at_most` is."""
+    about: tuple[tuple[str, str], ...] | None = None
+    """What the hold is for, as `shared.ledger.about` says, by name; None if the hold is older than this field."""
     output_at_most: int | None = None
     """What the call's output can cost at most (µcr); None if the call can be ended when its hold is used up."""
     accrued: int = 0

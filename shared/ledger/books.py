@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
@@ -24,11 +25,23 @@ class Books:
     archive: Archive
     now: Millis
     kid: str
+    about: tuple[tuple[str, str], ...] = ()
+    """What the command says of itself; see `shared.ledger.about`."""
     entries: list[Entry] = field(default_factory=list)
     left: Archive = NOTHING
 
-    def post(self, kind: Kind, operation: str, postings: Iterable[Posting], **facts: Json) -> None:
-        """Append an entry, and move on to the state after it."""
+    def post(
+        self,
+        kind: Kind,
+        operation: str,
+        postings: Iterable[Posting],
+        about: tuple[tuple[str, str], ...] | None = None,
+        /,
+        **facts: Json,
+    ) -> None:
+        """Append an entry, and move on to the state after it. Without `about` it tells what the command says."""
+        if told := dict(self.about if about is None else about):
+            facts["about"] = cast("Json", told)
         draft = Draft(kind=kind, operation=operation, at=self.now, postings=tuple(postings), facts=facts)
         after, left = apply(self.account, draft, self.archive)
         self.account, entry = seal_entry(self.account, after, draft, self.kid)

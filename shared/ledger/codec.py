@@ -75,7 +75,8 @@ def decode_lot(fields: Mapping[str, Any]) -> Lot:
 def decode_hold(fields: Mapping[str, Any]) -> Hold:
     """A hold from its fields."""
     takes = tuple((lot, amount) for lot, amount in fields["takes"])
-    return Hold(**{**fields, "takes": takes, "budgets": tuple(fields["budgets"])})
+    about = tuple((name, text) for name, text in fields["about"]) if "about" in fields else None
+    return Hold(**{**fields, "takes": takes, "budgets": tuple(fields["budgets"]), "about": about})
 
 
 def _fields(value: object, of: type) -> dict[str, Json]:

@@ -61,6 +61,8 @@ class Asked:
 
     operation: OperationId
     fingerprint: str
+    about: Tags = ()
+    """What the entries tell of their purpose; see `shared.ledger.about`. Entries of a hold tell the hold's."""
 
 
 @asked
@@ -170,6 +172,7 @@ class Reverse(Asked):
 
     lot: LotId
     target: Micro
+    note: str = ""
 
 
 @asked
@@ -210,7 +213,7 @@ class Annul(Asked):
 
 @asked
 class Adjust(Asked):
-    """An operator's correction: a lot more, or, below zero, so much less. The reason is a note, never an entry's."""
+    """An operator's correction: a lot more, or, below zero, so much less. The user reads the note."""
 
     amount: int
     note: str = ""
@@ -228,10 +231,14 @@ class Recover(Asked):
 class Freeze(Asked):
     """Stop spending; what is held may still be captured or released."""
 
+    note: str = ""
+
 
 @asked
 class Unfreeze(Asked):
     """Allow spending again."""
+
+    note: str = ""
 
 
 @asked

@@ -55,7 +55,7 @@ def decide(account: Account, command: Command, now: Millis, *, kid: str, archive
     `shared.ledger.errors`; then nothing is to be written.
     """
     check_bounds(command)
-    books = Books(account=account, archive=archive or NOTHING, now=max(now, account.at), kid=kid)
+    books = Books(account=account, archive=archive or NOTHING, now=max(now, account.at), kid=kid, about=command.about)
     settle_due(books)
     if books.account.status == "closed" and not isinstance(command, Expire):
         raise AccountClosed

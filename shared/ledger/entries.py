@@ -78,7 +78,7 @@ def draft_of(body: Mapping[str, Any]) -> Draft:
         Posting(source=item["from"], destination=item["to"], amount=item["amount"], lot=item.get("lot"))
         for item in body["postings"]
     )
-    facts = {name: body[name] for name in ("lot", "hold", "budgets", "tat", "status") if name in body}
+    facts = {name: body[name] for name in ("lot", "hold", "budgets", "tat", "status", "about") if name in body}
     return Draft(kind=body["kind"], operation=body["op"], at=body["at"], postings=postings, facts=facts)
 
 

@@ -57,6 +57,15 @@ class AccountClosed(Rejected):
         super().__init__("This account is closed.")
 
 
+class EntryNotFound(NotFound):
+    """The account has no entry of this number."""
+
+    code = "entry_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such entry in this account.")
+
+
 class HoldNotFound(NotFound):
     """There is no such hold, or it is another principal's."""
 

@@ -1,6 +1,7 @@
 """What time alone does to an account: lots and holds end when they are due."""
 
 from shared.kernel.clock import Millis
+from shared.ledger.about import EXPIRY
 from shared.ledger.account import Account, Hold, Lot
 from shared.ledger.books import Books
 from shared.ledger.entries import AVAILABLE, BREAKAGE, Posting
@@ -13,7 +14,8 @@ def settle_due(books: Books) -> None:
         if isinstance(due, Hold):
             end_hold(books, due, due.accrued, operation=f"expire:{due.id}", end="expired")
         else:
-            books.post("expiry", f"expire:{due.id}", [Posting(AVAILABLE, BREAKAGE, due.available, due.id)])
+            postings = [Posting(AVAILABLE, BREAKAGE, due.available, due.id)]
+            books.post("expiry", f"expire:{due.id}", postings, EXPIRY)
 
 
 def _next_due(account: Account, now: Millis) -> Lot | Hold | None:

@@ -178,6 +178,7 @@ def _take_hold_facts(fold: _Fold, fact: Mapping[str, Any], budgets: list[str]) -
             takes=(),
             budgets=tuple(budgets),
             model=fact.get("model"),
+            about=_about(fold.draft),
             input_at_most=fact.get("input_at_most"),
             input_held=fact.get("input_held"),
             output_at_most=fact.get("output_at_most"),
@@ -190,6 +191,11 @@ def _take_hold_facts(fold: _Fold, fact: Mapping[str, Any], budgets: list[str]) -
         accrued=fact.get("accrued", hold.accrued),
         input_held=fact.get("input_held", hold.input_held),
     )
+
+
+def _about(draft: Draft) -> tuple[tuple[str, str], ...] | None:
+    told = cast("Mapping[str, str]", draft.facts.get("about", {}))
+    return tuple(sorted(told.items())) or None
 
 
 def _hold(fold: _Fold) -> Hold:

@@ -73,7 +73,7 @@ def extend_hold(books: Books, command: ExtendHold) -> Result:
         "accrued": _accrued(hold, command.accrued, hold.amount + added),
     }
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
-    books.post("extension", command.operation, postings, hold=fact)
+    books.post("extension", command.operation, postings, _about(hold), hold=fact)
     return {"hold": hold.id, "added": added, "amount": hold.amount + added, "expires_at": expires_at}
 
 
@@ -89,7 +89,7 @@ def accrue(books: Books, command: Accrue) -> Result:
     if added and hold.input_held is not None:
         fact["input_held"] = hold.input_held + added
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
-    books.post("extension", command.operation, postings, hold=fact)
+    books.post("extension", command.operation, postings, _about(hold), hold=fact)
     return {"hold": hold.id, "accrued": accrued, "added": added, "expires_at": expires_at}
 
 
@@ -106,7 +106,7 @@ def capture(books: Books, command: Capture) -> Result:
     charged = _captured(books, hold, command.amount)
     beyond = _beyond_cap(books.account, hold, charged)
     fact: dict[str, Json] = {"id": hold.id, **_borne(books, hold, charged), **beyond}
-    books.post("charge", command.operation, charged, hold=fact, **facts)
+    books.post("charge", command.operation, charged, _about(hold), hold=fact, **facts)
     return {"hold": hold.id, **_totals(charged), **beyond, "released": 0}
 
 
@@ -116,6 +116,11 @@ def release(books: Books, command: Release) -> Result:
         return end_hold(books, hold, 0, operation=command.operation, end="released")
     end = "released" if hold.model is None else "expired"
     return end_hold(books, hold, hold.accrued, operation=command.operation, end=end)
+
+
+def _about(hold: Hold) -> tuple[tuple[str, str], ...]:
+    """Return what the entries of a hold tell: what the hold was placed for, whoever ends it."""
+    return hold.about or ()
 
 
 def _open_hold(books: Books, hold_id: HoldId, principal: str | None) -> Hold:
@@ -139,7 +144,7 @@ def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, *
     kind: Kind = "charge" if charged else ("expiry" if _has_breakage(postings) else "release")
     beyond = _beyond_cap(books.account, hold, charged)
     fact: dict[str, Json] = {"id": hold.id, "end": end, **_borne(books, hold, charged, end), **beyond}
-    books.post(kind, operation, postings, hold=fact, **facts)
+    books.post(kind, operation, postings, _about(hold), hold=fact, **facts)
     released = sum(amount for _, amount in returned)
     return {"hold": hold.id, **_totals(charged), **beyond, "released": released}
 
@@ -147,7 +152,8 @@ def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, *
 def give_back(books: Books, hold: Hold, parts: list[tuple[LotId, int]], *, operation: str) -> None:
     """Give back some of what an open hold took; it stays open with the rest."""
     postings = list(_returned(books, parts))
-    books.post("expiry" if _has_breakage(postings) else "release", operation, postings, hold={"id": hold.id})
+    kind: Kind = "expiry" if _has_breakage(postings) else "release"
+    books.post(kind, operation, postings, _about(hold), hold={"id": hold.id})
 
 
 def _totals(charged: list[Posting]) -> Result:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -19,6 +18,7 @@ from shared.ledger.decide import settled
 from shared.ledger.entries import POSTED_KINDS
 from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.fold import live_budgets
+from shared.ledger.history import History, Wanted
 from shared.ledger.holding import Holding, Outcome
 from shared.ledger.keys import KeyRing
 from shared.ledger.lanes import Beside, Committed
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from shared.ledger.verify import Finding
 
 T = TypeVar("T")
-
-HISTORY_WINDOW = 100
-"""Entries are read back from the head in windows of so many ids, in each only those of the kinds asked for."""
-HISTORY_WINDOWS_MAX = 20
 
 
 class Ledger:
@@ -51,6 +47,7 @@ class Ledger:
         spawn: Callable[..., None] | None = None,
     ) -> None:
         self._store = AccountStore(documents, keys, ledger_id)
+        self._history = History(self._store)
         self._committer = Committer(self._store, clock, keys.kid)
         self._clock = clock
         self._keys = keys
@@ -111,6 +108,7 @@ class Ledger:
         call: CallBound | None = None,
         budgets: tuple[BudgetClaim, ...] = (),
         tags: Tags = (),
+        about: Tags = (),
     ) -> Holding:
         """A hold of `amount` that grows by about `expected_step` at a time; use it in a `with` block.
 
@@ -129,6 +127,7 @@ class Ledger:
             budgets=budgets,
             rate=self._rate,
             tags=tags,
+            about=about,
         )
         return Holding(self, self._clock, uid, command, step=expected_step, spawn=self._spawn)
 
@@ -150,28 +149,29 @@ class Ledger:
         """Return True if this operation has been carried out."""
         return self._store.is_done(uid, operation)
 
-    def history(self, uid: Uid, *, before: int | None, limit: int, kinds: frozenset[str] | None = None) -> HistoryPage:
-        """Entries below seq `before`, newest first, of these kinds (by default those that moved posted credits).
+    def history(
+        self,
+        uid: Uid,
+        *,
+        before: int | None,
+        limit: int,
+        kinds: frozenset[str] | None = None,
+        wanted: Wanted | None = None,
+    ) -> HistoryPage:
+        """Wanted entries below seq `before`, newest first (by default those of `kinds`, or that moved posted credits).
 
         One call looks back a bounded way, so a page may be short, or empty, and still have a `before` to go on from.
         """
-        wanted = POSTED_KINDS if kinds is None else kinds
-        last = (self._account(uid).seq + 1 if before is None else before) - 1
-        found: list[EntryView] = []
-        for _ in range(HISTORY_WINDOWS_MAX):
-            if last < 1 or len(found) > limit:
-                break
-            first = max(1, last - HISTORY_WINDOW + 1)
-            stored = self._store.entries(uid, first, last, wanted)
-            found += [entry_view(entry, None) for entry in reversed(stored)]
-            last = first - 1
-        page = self._with_notes(uid, found[:limit])
-        before = page[-1].seq if len(found) > limit else last + 1
-        return HistoryPage(items=tuple(page), before=before if before > 1 else None)
+        asked = wanted or Wanted(kinds=POSTED_KINDS if kinds is None else kinds)
+        return self._history.page(self._account(uid), asked, before=before, limit=limit)
+
+    def entry(self, uid: Uid, seq: int) -> EntryView:
+        """One entry of any kind. Raises EntryNotFound."""
+        return self._history.entry(self._account(uid), seq)
 
     def entries(self, uid: Uid, first: int, last: int) -> list[EntryView]:
         """The entries `first` to `last`, oldest first, as a relay tells them."""
-        return [entry_view(entry, None) for entry in self._store.entries(uid, first, last)]
+        return [entry_view(entry) for entry in self._store.entries(uid, first, last)]
 
     def bodies(self, uid: Uid, first: int, last: int) -> list[Mapping[str, Any]]:
         """What the entries `first` to `last` say, oldest first: for whoever folds the journal."""
@@ -230,16 +230,9 @@ class Ledger:
             raise HoldNotFound
         return hold
 
-    def _with_notes(self, uid: Uid, entries: list[EntryView]) -> list[EntryView]:
-        return entries if not entries else _noted(entries, self._store.notes(uid, {e.operation for e in entries}))
-
     def _alarm(self, failure: IntegrityFailed) -> None:
         if self._alerts is not None:
             self._alerts.alert("integrity_failed", **failure.params)
-
-
-def _noted(entries: list[EntryView], notes: Mapping[str, str]) -> list[EntryView]:
-    return [replace(entry, note=notes.get(entry.operation)) for entry in entries]
 
 
 def _balance_told(result: Mapping[str, Any], clock: Clock) -> Balance:

@@ -199,6 +199,11 @@ class AccountStore:
         document = self._documents.get(hold_path(uid, hold))
         return None if document is None else self._archive(uid, [document]).holds[hold]
 
+    def archived_holds(self, uid: Uid, holds: Sequence[HoldId]) -> Mapping[HoldId, Hold]:
+        """Return those of these holds that are resolved. Raises IntegrityFailed for one that we did not write."""
+        found = self._all([hold_path(uid, hold) for hold in holds])
+        return self._archive(uid, [document for document in found if document is not None]).holds
+
     def due(self, shard: int, now: Millis, limit: int) -> list[Uid]:
         """Accounts of a shard that time has something to do for, the most overdue first."""
         query = Query(

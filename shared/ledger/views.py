@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from shared.kernel.clock import Millis
 from shared.kernel.ids import HoldId, LotId
+from shared.ledger.about import About, about_entry, about_hold
 from shared.ledger.account import Account, Hold, HoldStatus, Lot, Status
 from shared.ledger.entries import draft_of, net_change
+from shared.ledger.limits import TIME_MAX
 from shared.ledger.store import StoredEntry
 
 
@@ -57,6 +59,14 @@ class HoldView:
     expires_at: Millis
     principal: str
     is_reservation: bool
+    about: About
+    held: int
+    """What is set aside now."""
+
+    @property
+    def ends_at(self) -> Millis | None:
+        """When the hold ends by itself; None for credits of a disputed payment, which no time ends."""
+        return None if self.expires_at >= TIME_MAX else self.expires_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +79,10 @@ class OpenHolds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryView:
-    """One entry as history tells it; `amount` is the change of available + held − debt, in µcr."""
+    """One entry as history tells it; `amount` is the change of available + held − debt, in µcr.
+
+    `balance_after` is what was available after the entry; `usage` what was used, None where nothing is counted.
+    """
 
     seq: int
     kind: str
@@ -78,6 +91,9 @@ class EntryView:
     amount: int
     balance_after: int
     held_after: int
+    debt_after: int
+    about: About
+    usage: Mapping[str, int] | None
     postings: tuple[Mapping[str, Any], ...]
     hash: str
     hold: str | None = None
@@ -126,11 +142,13 @@ def hold_view(hold: Hold) -> HoldView:
         expires_at=hold.expires_at,
         principal=hold.principal,
         is_reservation=hold.is_reservation,
+        about=about_hold(hold),
+        held=hold.amount,
     )
 
 
-def entry_view(stored: StoredEntry, note: str | None) -> EntryView:
-    """An entry as history tells it."""
+def entry_view(stored: StoredEntry, known: Hold | None = None) -> EntryView:
+    """An entry as history tells it. `known` is the hold that it names: an older entry does not tell its purpose."""
     body = orjson.loads(stored.body)
     hold = body.get("hold", {})
     return EntryView(
@@ -141,16 +159,25 @@ def entry_view(stored: StoredEntry, note: str | None) -> EntryView:
         amount=net_change(draft_of(body)),
         balance_after=body["posted"] - body["held"],
         held_after=body["held"],
+        debt_after=body["debt"],
+        about=about_entry(body, known),
+        usage=body.get("usage"),
         postings=tuple(body["postings"]),
         hash=stored.hash,
         hold=hold.get("id"),
         lot=body.get("lot", {}).get("id"),
-        note=note,
         end=hold.get("end"),
         principal=hold.get("principal"),
         model=hold.get("model"),
         beyond_cap=hold.get("beyond_cap"),
     )
+
+
+def hold_needed(stored: StoredEntry) -> HoldId | None:
+    """Return the hold that must be known to say what an entry was for; None if the entry tells it."""
+    if '"about":' in stored.body:
+        return None
+    return cast("HoldId | None", orjson.loads(stored.body).get("hold", {}).get("id"))
 
 
 def _lot_view(lot: Lot) -> LotView:

@@ -2,6 +2,7 @@
 
 from shared.kernel.events import log
 from shared.kernel.ids import Uid, fingerprint, operation_id
+from shared.ledger.about import about
 from shared.ledger.commands import Close
 from shared.ledger.errors import AccountClosed
 from shared.ledger.ledger import Ledger
@@ -22,7 +23,9 @@ class AccountClosing:
     def close(self, uid: Uid, mailbox: str | None) -> None:
         """Close the account, once. `mailbox` is the mark; None: what is owed is remembered nowhere."""
         self._ledger.open(uid)
-        command = Close(operation=operation_id("leaving", uid), fingerprint=fingerprint("leaving"))
+        command = Close(
+            operation=operation_id("leaving", uid), fingerprint=fingerprint("leaving"), about=about("expiry")
+        )
         try:
             owed = self._ledger.execute(uid, command).result.get("owed", 0)
         except AccountClosed:

@@ -54,7 +54,7 @@ class Use:
     def hold(self, model: str, cost: CallCost) -> Micro:
         """See `ToolUse`."""
         assert self.held is None, "a use holds once"
-        held = self.purse.hold(self.name, model, cost)
+        held = self.purse.hold(self.name, model, cost, "tool")
         self.held = held.operation
         return held.amount
 

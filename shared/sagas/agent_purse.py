@@ -16,6 +16,7 @@ from shared.ai.agent_task import Owed, Task
 from shared.kernel.clock import MINUTE, Clock, Millis
 from shared.kernel.ids import HoldId, OperationId, derived_id, operation_id
 from shared.kernel.money import Micro
+from shared.ledger.about import Purpose, about
 from shared.ledger.commands import BudgetClaim, Capture, Release
 from shared.ledger.errors import AccountClosed, BudgetExceeded, HoldNotFound, HoldResolved, InsufficientCredits
 from shared.ledger.ledger import Ledger
@@ -62,11 +63,12 @@ class Purse:
         own = BudgetClaim(id=self._budget_id, limit=self._limit, expires_at=now + BUDGET_LIFETIME)
         return (own, *key_budgets.claims(self._key, now))
 
-    def hold(self, name: str, model: str, cost: CallCost) -> "Held":
+    def hold(self, name: str, model: str, cost: CallCost, purpose: Purpose = "agent") -> "Held":
         """Hold all that a call may cost, or what budget and balance leave of it, but the least that is of use.
 
         Under a budget that is all of the input's bound; of a balance that runs short it is what the input is expected
-        to cost. Raises BudgetExceeded, InsufficientCredits and the ledger's other refusals, and CreditsHeld.
+        to cost. `purpose`: a thought (`agent`) or the use of a tool (`tool`).
+        Raises BudgetExceeded, InsufficientCredits and the ledger's other refusals, and CreditsHeld.
         """
         operation = self.operation(name, self._fence)
         wanted, limited_by = cost.at_most, ""
@@ -82,6 +84,7 @@ class Purse:
                     call=cost.bound_for(wanted),
                     budgets=self.budgets,
                     tags=(("model", model),),
+                    about=about(purpose, ref=("agent_task", self._task_id), model=model, principal=self._spender),
                 )
                 return Held(operation=operation, amount=wanted, limited_by=limited_by)
             except (BudgetExceeded, InsufficientCredits) as refusal:

@@ -10,8 +10,9 @@ from typing import Any
 
 from shared.ai.stop_requests import EVERYBODY, request_tag
 from shared.kernel.clock import Millis
-from shared.kernel.ids import HoldId, Uid
+from shared.kernel.ids import HoldId, Uid, derived_id
 from shared.kernel.money import AMOUNT_MAX, Micro
+from shared.ledger.about import Purpose, RefType, about
 from shared.ledger.commands import Tags
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import HoldView
@@ -60,6 +61,20 @@ def names_of(plan: Metered, run: str) -> Tags:
         return ()
     named = ((RUN, run), (REQUEST, request_tag(request.request_id)), (CEILING, str(plan.ceiling)))
     return (*named, (CONVERSATION, request.conversation_id)) if request.conversation_id else named
+
+
+def about_call(plan: Metered, run: str) -> Tags:
+    """Return what the entries of a call tell: an answer in a conversation, or a call of the OpenAI-shaped API.
+
+    A side call of ours (a title, a summary) is about no answer.
+    """
+    request = plan.request
+    model = plan.model.id
+    if request.conversation_id:
+        answer: tuple[RefType, str] = ("message", derived_id("msg", run, "assistant"))
+        return about("chat", ref=answer if request.request_id else None, model=model, principal=request.principal)
+    purpose: Purpose = "embedding" if plan.model.kind == "embedding" else "openai"
+    return about(purpose, ref=("call", derived_id("ans", run)), model=model, principal=request.principal)
 
 
 class CallJournal:

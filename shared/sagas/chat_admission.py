@@ -37,37 +37,38 @@ class Admission:
         self._profiles = profiles
         self._room = room or WaitingRoom()
 
-    def holding(self, plan: Metered, operation: OperationId, names: Tags = ()) -> Holding:
+    def holding(self, plan: Metered, operation: OperationId, names: Tags = (), about: Tags = ()) -> Holding:
         """The hold of this turn. Raises InsufficientCredits and the ledger's other refusals.
 
         The entry that places the hold carries `names`, so that the call is found while it runs.
+        The hold's entries tell `about`.
         With a ceiling there is nothing to wait for: it is there, or it is not. Without, a refusal is told once the
         other holds of the account are gone, or could not help, or have been waited for.
         """
         try:
-            return self._placed(plan, operation, names, plan.cautious_hold)
+            return self._placed(plan, operation, names, about, plan.cautious_hold)
         except (InsufficientCredits, BudgetExceeded) as refusal:
             if plan.is_held_whole:
                 raise
             with self._room.place(plan.request.uid) as has_place:
                 if has_place and _may_help(refusal, plan):
-                    return self._patiently_placed(plan, operation, names)
-        return self._placed(plan, operation, names, plan.hold)
+                    return self._patiently_placed(plan, operation, names, about)
+        return self._placed(plan, operation, names, about, plan.hold)
 
-    def _patiently_placed(self, plan: Metered, operation: OperationId, names: Tags) -> Holding:
+    def _patiently_placed(self, plan: Metered, operation: OperationId, names: Tags, about: Tags) -> Holding:
         """Ask again and again, each time for what is expected by then."""
         deadline = self._clock.monotonic() + PATIENCE_SECONDS
         while self._clock.monotonic() < deadline:
             self._clock.wait(PAUSE_SECONDS)
             plan = expecting_anew(self._expectation, plan)
             try:
-                return self._placed(plan, operation, names, plan.cautious_hold)
+                return self._placed(plan, operation, names, about, plan.cautious_hold)
             except (InsufficientCredits, BudgetExceeded) as refusal:
                 if not _may_help(refusal, plan):
                     break
-        return self._placed(plan, operation, names, plan.hold)
+        return self._placed(plan, operation, names, about, plan.hold)
 
-    def _placed(self, plan: Metered, operation: OperationId, names: Tags, amount: Micro) -> Holding:
+    def _placed(self, plan: Metered, operation: OperationId, names: Tags, about: Tags, amount: Micro) -> Holding:
         request = plan.request
         return self._ledger.holding(
             request.uid,
@@ -79,6 +80,7 @@ class Admission:
             call=plan.call(is_billed_to_its_end=self._is_billed_to_its_end(plan)),
             budgets=request.budgets,
             tags=(("model", plan.model.id), *names),
+            about=about,
         )
 
     def _is_billed_to_its_end(self, plan: Metered) -> bool:

@@ -16,6 +16,7 @@ from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue,
 from shared.kernel.events import Message, Publisher, log
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, operation_id
 from shared.kernel.money import Micro, format_credits
+from shared.ledger.about import AboutTags, about
 from shared.ledger.commands import BudgetClaim, PlaceHold, RateLimit
 from shared.ledger.ledger import Ledger
 from shared.sagas.leases import FREE
@@ -137,6 +138,7 @@ class ImageStart:
                 budgets=asked.budgets,
                 rate=self._rate,
                 tags=(("model", model.id),),
+                about=_about(asked, model),
             )
             outcome = self._ledger.execute(asked.uid, command)
             if not outcome.is_replay or self._ledger.hold(asked.uid, command.hold).status == "active":
@@ -204,3 +206,8 @@ class ImageStart:
         if task.uid != asked.uid or task.fingerprint != asked.fingerprint:
             raise IdempotencyMismatch
         return task
+
+
+def _about(asked: ImageAsked, model: Model) -> AboutTags:
+    """Return what the entries of these images tell. Asked through the OpenAI-shaped API, it is an image, too."""
+    return about("image", ref=("image_task", task_id_of(asked.operation)), model=model.id, principal=asked.principal)

@@ -7,6 +7,7 @@ from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.ids import HoldId, Uid, derived_id, operation_id
 from shared.kernel.money import Micro
+from shared.ledger.about import about
 from shared.ledger.commands import BudgetClaim, PlaceHold, Release
 from shared.ledger.ledger import Ledger
 from shared.users.api_keys import ApiKey
@@ -66,6 +67,7 @@ class KeyBudgets:
             lifetime=GRACE,
             principal=f"key:{key.id}",
             budgets=(ending,),
+            about=about("adjustment", principal=f"key:{key.id}"),
         )
         release = Release(operation=operation_id("forgotten_budget", key.id), fingerprint="", hold=hold)
         try:

@@ -5,6 +5,7 @@ from shared.kernel.documents import Create, Documents, PreconditionFailed, Put
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import Uid, operation_id
+from shared.ledger.about import about
 from shared.ledger.commands import Freeze
 from shared.ledger.ledger import Ledger
 from shared.ledger.relay import Relay
@@ -43,7 +44,7 @@ class LedgerWatch:
     def _freeze(self, uid: Uid, seq: int, rule: str) -> bool:
         operation = operation_id("watch", uid, str(seq), rule)
         try:
-            self._ledger.execute(uid, Freeze(operation=operation, fingerprint=""))
+            self._ledger.execute(uid, Freeze(operation=operation, fingerprint="", about=about("adjustment")))
         except DomainError as error:
             log("account_not_frozen", "ERROR", uid=uid, seq=seq, rule=rule, code=error.code)
             return False

@@ -31,7 +31,7 @@ from shared.kernel.waiting import WaitingRoom
 from shared.ledger.holding import Holding
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
-from shared.sagas.call_journal import names_of
+from shared.sagas.call_journal import about_call, names_of
 from shared.sagas.chat_admission import Admission
 from shared.sagas.chat_reading import Ended, Pulse, Reading, ReadingWhole, Silence
 from shared.sagas.chat_recovery import TurnRecovery, hold_operation
@@ -181,7 +181,9 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         try:
             plan = self._plan(request, failed)
             operation = hold_operation(request.operation, claim.run)
-            return plan, self._admission.holding(plan, operation, names_of(plan, claim.run))
+            return plan, self._admission.holding(
+                plan, operation, names_of(plan, claim.run), about_call(plan, claim.run)
+            )
         except (Rejected, NotFound) as refusal:
             if failure is None:
                 raise

@@ -9,6 +9,7 @@ from shared.kernel.clock import Millis
 from shared.kernel.documents import Data, Value
 from shared.kernel.errors import Conflict, Forbidden, InvalidValue
 from shared.kernel.ids import OperationId, Uid, fingerprint, is_uid, new_id, operation_id
+from shared.ledger.about import about
 from shared.ledger.commands import Adjust, Freeze, Unfreeze
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import Balance
@@ -119,10 +120,19 @@ class Operators:
             act.after = {"roles": sorted(wanted)}
         return self.user(uid)
 
-    def adjust(
-        self, actor: Principal, uid: Uid, amount: int, reason: str, operation: OperationId
+    def adjust(  # an act says who, whom, how much, and why to whom
+        self,
+        actor: Principal,
+        uid: Uid,
+        amount: int,
+        reason: str,
+        operation: OperationId,
+        *,
+        note_to_user: str = "",
     ) -> Mapping[str, Json]:
         """Correct a balance by `amount` µcr, below zero takes away. The same `operation` corrects once.
+
+        The `reason` stands in the audit for operators; `note_to_user` stands with the entry for the user.
 
         Raises OwnAccount for credits to the actor, InvalidValue without an amount or a reason, UserNotFound, and what
         the ledger raises. The refusal of the actor's own account is on record, too.
@@ -133,7 +143,11 @@ class Operators:
             raise InvalidValue("amount", "must not be zero")
         before = self._balances(self.user(uid).balance)
         command = Adjust(
-            operation=operation, fingerprint=fingerprint(f"adjust\n{uid}\n{amount}\n{why}"), amount=amount, note=why
+            operation=operation,
+            fingerprint=fingerprint(f"adjust\n{uid}\n{amount}\n{why}{told(note_to_user)}"),
+            amount=amount,
+            note=note_to_user.strip(),
+            about=about("adjustment"),
         )
         with self._audit.recording(actor.uid, "adjust", uid, reason=why, before=before, operation=operation) as act:
             if amount > 0:
@@ -143,19 +157,23 @@ class Operators:
             act.after = {**self._balances(outcome.balance), "amount": amount, **replayed}
         return outcome.result
 
-    def freeze(self, actor: Principal, uid: Uid, reason: str) -> UserView:
+    def freeze(self, actor: Principal, uid: Uid, reason: str, *, note_to_user: str = "") -> UserView:
         """Stop the user's spending. Raises UserNotFound, AccountClosed."""
         self.require_admin(actor)
         why = _required(reason)
         operation = operation_id("freeze", new_id("act"))
-        return self._set_status(actor, uid, Freeze(operation=operation, fingerprint="freeze"), why)
+        note, told = note_to_user.strip(), about("adjustment")
+        command = Freeze(operation=operation, fingerprint="freeze", note=note, about=told)
+        return self._set_status(actor, uid, command, why)
 
-    def unfreeze(self, actor: Principal, uid: Uid, reason: str) -> UserView:
+    def unfreeze(self, actor: Principal, uid: Uid, reason: str, *, note_to_user: str = "") -> UserView:
         """Let another user spend again. Raises OwnAccount, UserNotFound, AccountClosed."""
         self.require_admin(actor)
         why = _required(reason)
         operation = operation_id("unfreeze", new_id("act"))
-        return self._set_status(actor, uid, Unfreeze(operation=operation, fingerprint="unfreeze"), why)
+        note, told = note_to_user.strip(), about("adjustment")
+        command = Unfreeze(operation=operation, fingerprint="unfreeze", note=note, about=told)
+        return self._set_status(actor, uid, command, why)
 
     def put_model(self, actor: Principal, model_id: str, fields: Mapping[str, Any], reason: str | None = None) -> Data:
         """Create or change a model; what it is now. Raises what the catalogue raises."""
@@ -182,7 +200,7 @@ class Operators:
         return user.uid
 
     def _set_status(self, actor: Principal, uid: Uid, command: Freeze | Unfreeze, why: str) -> UserView:
-        """The reason stands in the audit only: what is noted with an entry is its owner's to read."""
+        """The reason stands in the audit only: what is noted with an entry is for its owner to read."""
         name = type(command).__name__.lower()
         before = {"status": self.user(uid).balance.status}
         with self._audit.recording(actor.uid, name, uid, reason=why, before=before, operation=command.operation) as act:
@@ -233,6 +251,11 @@ def require_another(actor: Principal, uid: Uid) -> None:
     """Raise OwnAccount if the actor would act on their own account."""
     if actor.uid == uid:
         raise OwnAccount
+
+
+def told(note: str) -> str:
+    """Return a note's part of a fingerprint; an act without a note has the fingerprint that it always had."""
+    return f"\n{note.strip()}" if note.strip() else ""
 
 
 def _required(reason: str) -> str:

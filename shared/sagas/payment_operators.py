@@ -11,7 +11,7 @@ from shared.payments.packages import Package, PackageNotFound, Packages
 from shared.payments.payment import Payment, status_of
 from shared.payments.problems import money_text
 from shared.payments.store import Payments
-from shared.sagas.operators import Operators, require_another
+from shared.sagas.operators import Operators, require_another, told
 from shared.sagas.refunds import RefundAsked, Refunds
 from shared.sagas.settlement import Settlement
 from shared.users.audit import AuditTrail
@@ -46,8 +46,15 @@ class PaymentOperators:
             act.after = _told(package)
         return package
 
-    def refund(
-        self, actor: Principal, payment_id: str, minor: int | None, reason: str, operation: OperationId
+    def refund(  # an act says who, which payment, how much, and why to whom
+        self,
+        actor: Principal,
+        payment_id: str,
+        minor: int | None,
+        reason: str,
+        operation: OperationId,
+        *,
+        note_to_user: str = "",
     ) -> Payment:
         """Give money back to another user. Raises OwnAccount, and what `Refunds.refund` raises."""
         self._operators.require_admin(actor)
@@ -57,7 +64,8 @@ class PaymentOperators:
             payment=payment_id,
             minor=minor,
             operation=operation,
-            fingerprint=fingerprint(f"refund\n{payment_id}\n{minor}"),
+            fingerprint=fingerprint(f"refund\n{payment_id}\n{minor}{told(note_to_user)}"),
+            note_to_user=note_to_user.strip(),
         )
         with self._audit.recording(
             actor.uid, "refund", payment_id, reason=reason, before=before, operation=operation

@@ -18,6 +18,7 @@ from shared.kernel.documents import Create, Documents, Patch, Value
 from shared.kernel.errors import IdempotencyMismatch, Rejected
 from shared.kernel.ids import HoldId, LotId, OperationId, derived_id, operation_id
 from shared.kernel.money import Micro
+from shared.ledger.about import AboutTags, Purpose, about
 from shared.ledger.commands import (
     PRIORITY_PAID,
     PRIORITY_PROMOTIONAL,
@@ -154,7 +155,10 @@ class PaymentSteps:
         aside, before = _aside(turn), payment.applied.suspension
         commands: list[Command] = []
         if before:
-            commands.append(Reinstate(operation=turn.key(f"{step}:end"), fingerprint="", hold=HoldId(before)))
+            operation = turn.key(f"{step}:end")
+            commands.append(
+                Reinstate(operation=operation, fingerprint="", hold=HoldId(before), about=_about(payment, "dispute"))
+            )
         hold = HoldId(derived_id("hold", "dispute", payment.id, turn.saga, step)) if aside else None
         if hold is not None:
             commands.append(_suspension(payment, turn.key(step), hold, aside))
@@ -281,7 +285,8 @@ def _suspension(payment: Payment, operation: OperationId, hold: HoldId, aside: i
     is_whole = aside + payment.applied.taken >= _paid(payment)
     limits = None if is_whole else tuple(share(amount, aside, _paid(payment)) for _, amount in payment.lots)
     lots = tuple(lot for lot, _ in payment.lots)
-    return Suspend(operation=operation, fingerprint=str(aside), lots=lots, limits=limits, hold=hold)
+    told = _about(payment, "dispute" if payment.seen.is_disputed else "refund")
+    return Suspend(operation=operation, fingerprint=str(aside), lots=lots, limits=limits, hold=hold, about=told)
 
 
 def _grant(payment: Payment, lot: LotId, amount: Micro, at: Millis, suspension: HoldId | None) -> Grant:
@@ -297,7 +302,18 @@ def _grant(payment: Payment, lot: LotId, amount: Micro, at: Millis, suspension: 
         expires_at=None if days is None else at + days * DAY,
         is_paid=is_paid,
         suspension=suspension,
+        about=_about(payment, "purchase" if is_paid else "bonus"),
     )
+
+
+def _about(payment: Payment, purpose: Purpose) -> AboutTags:
+    return about(purpose, ref=("payment", payment.id))
+
+
+def _taken_back(payment: Payment, step: str) -> AboutTags:
+    """Say why credits are taken back or return: a dispute that was lost or turned, or a refund."""
+    is_disputed = step != "withdraw" and (payment.seen.lost > 0 or bool(payment.disputes))
+    return _about(payment, "dispute" if is_disputed else "refund")
 
 
 def _source(payment: Payment, lot: LotId) -> str:
@@ -311,10 +327,19 @@ def _paid(payment: Payment) -> int:
 
 def _reverse(payment: Payment, turn: Turn, step: str, lot: LotId, amount: Micro, target: int) -> Reverse:
     wanted = share(amount, target, _paid(payment))
-    return Reverse(operation=turn.key(f"{step}:{lot}"), fingerprint=str(wanted), lot=lot, target=wanted)
+    operation, told = turn.key(f"{step}:{lot}"), _taken_back(payment, step)
+    note = str(turn.args.get("note", "")) if step == "withdraw" else ""
+    return Reverse(operation=operation, fingerprint=str(wanted), lot=lot, target=wanted, about=told, note=note)
 
 
 def _restore(payment: Payment, operation: OperationId, lot: LotId, amount: Micro, target: int) -> Restore:
     wanted = share(amount, target, _paid(payment))
     suspension = HoldId(payment.applied.suspension) if payment.applied.suspension else None
-    return Restore(operation=operation, fingerprint=str(wanted), lot=lot, target=wanted, suspension=suspension)
+    return Restore(
+        operation=operation,
+        fingerprint=str(wanted),
+        lot=lot,
+        target=wanted,
+        suspension=suspension,
+        about=_taken_back(payment, "restore"),
+    )

@@ -36,6 +36,8 @@ class RefundAsked:
     minor: int | None
     operation: OperationId
     fingerprint: str
+    note_to_user: str = ""
+    """What the user reads beside the entries that withdraw the credits."""
 
 
 class Refunds:
@@ -84,7 +86,8 @@ class Refunds:
             least, most = (Fiat(each, payment.terms.price.currency).decimal for each in (1, left))
             raise InvalidValue("amount", f"must be from {least} to {most} {payment.terms.price.currency}")
         args, known = refund_begun(payment, minor, asked.operation, asked.fingerprint, self._clock.now())
-        runner.begin(leased, "refund", args, {}, known)
+        noted = {**args, "note": asked.note_to_user} if asked.note_to_user else args
+        runner.begin(leased, "refund", noted, {}, known)
 
     def _refusal(self, asked: RefundAsked) -> str:
         """Why this refund was undone, if it was."""

@@ -14,6 +14,7 @@ from shared.kernel.ids import LotId, OperationId, Uid, derived_id, operation_id
 from shared.kernel.ids import fingerprint as fingerprint_of
 from shared.kernel.money import Micro
 from shared.kernel.settings import Settings
+from shared.ledger.about import about
 from shared.ledger.commands import Grant
 from shared.ledger.ledger import Ledger
 from shared.payments.store import Payments
@@ -106,6 +107,7 @@ class WelcomeBonus:
             amount=self._amount,
             lot=LotId(derived_id("lot", "welcome_bonus", uid)),
             source=SOURCE,
+            about=about("bonus"),
         )
 
     def _check(self, principal: Principal, *, is_app_verified: bool) -> None:

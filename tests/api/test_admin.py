@@ -77,8 +77,9 @@ def test_roles_are_a_list_of_roles(admin, alice, roles):
 
 @pytest.mark.parametrize(("amount", "available"), [("5", "15"), ("-2.5", "7.5")])
 def test_a_balance_is_corrected_with_a_reason(admin, alice, amount, available):
-    done = admin.post(f"/admin/users/{alice.uid}/credits", {"amount": amount, "reason": "sorry"}, key="k")
-    again = admin.post(f"/admin/users/{alice.uid}/credits", {"amount": amount, "reason": "sorry"}, key="k")
+    body = {"amount": amount, "reason": "angry", "note_to_user": "sorry"}
+    done = admin.post(f"/admin/users/{alice.uid}/credits", body, key="k")
+    again = admin.post(f"/admin/users/{alice.uid}/credits", body, key="k")
 
     assert (done.status_code, done.json["amount"], done.json["balance"]["available"]) == (201, amount, available)
     assert again.json == done.json

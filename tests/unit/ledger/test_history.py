@@ -1,7 +1,7 @@
 from shared.kernel.ids import HoldId, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import PlaceHold, Release
-from shared.ledger.ledger import HISTORY_WINDOW, HISTORY_WINDOWS_MAX
+from shared.ledger.history import HISTORY_WINDOW, HISTORY_WINDOWS_MAX
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.ledgers import UID, World, charge, grant
 

@@ -5,6 +5,7 @@ import pytest
 
 from shared.kernel.ids import HoldId, LotId
 from shared.kernel.settings import SigningKey
+from shared.ledger.about import About
 from shared.ledger.entries import POSTED_KINDS
 from shared.ledger.errors import HoldNotFound
 from shared.ledger.keys import KeyRing, Verifier
@@ -76,6 +77,8 @@ def test_a_hold_can_be_looked_at_open_and_resolved(world, end, status, captured,
         expires_at=NOW + 15 * MINUTE,
         principal="me",
         is_reservation=False,
+        about=About(purpose="chat"),
+        held=40 if end is None else 0,
     )
 
 
@@ -121,8 +124,8 @@ def test_a_page_says_where_the_next_begins_and_the_last_one_that_there_is_none(w
 
 def test_one_call_looks_back_a_bounded_way_and_says_where_it_stopped(world, monkeypatch):
     """Its windows are small here: 2 of 3 entries, with nothing but holds in them."""
-    monkeypatch.setattr("shared.ledger.ledger.HISTORY_WINDOW", 3)
-    monkeypatch.setattr("shared.ledger.ledger.HISTORY_WINDOWS_MAX", 2)
+    monkeypatch.setattr("shared.ledger.history.HISTORY_WINDOW", 3)
+    monkeypatch.setattr("shared.ledger.history.HISTORY_WINDOWS_MAX", 2)
     world.ledger.execute(UID, grant("gift", 10))
     for number in range(7):
         world.ledger.execute(UID, hold(f"h{number}", 1))

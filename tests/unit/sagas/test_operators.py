@@ -111,11 +111,13 @@ def test_a_disabled_admin_does_not_act():
         people.operators.freeze(root, ann.uid, "why")
 
 
-def test_a_correction_has_its_reason_beside_the_entry():
+def test_a_correction_tells_operators_why_and_the_user_a_note():
     people = People()
     root, ann = people.operator("admin"), people.user()
 
-    result = people.operators.adjust(root, ann.uid, 5 * CREDIT, " lost in transit ", op("a"))
+    result = people.operators.adjust(
+        root, ann.uid, 5 * CREDIT, " angry caller ", op("a"), note_to_user=" lost in transit "
+    )
 
     (entry,) = people.ledger.history(ann.uid, before=None, limit=5, kinds=None).items
     (record,) = trail(people)
@@ -125,6 +127,8 @@ def test_a_correction_has_its_reason_beside_the_entry():
         {"available": 0, "held": 0, "debt": 0},
         {"available": 5 * CREDIT, "held": 0, "debt": 0, "amount": 5 * CREDIT},
     )
+    assert record.reason == "angry caller"
+    assert "angry" not in "".join(people.ledger.export(ann.uid))
     assert "transit" not in "".join(people.ledger.export(ann.uid))
 
 

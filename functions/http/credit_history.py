@@ -1,0 +1,183 @@
+"""`/v1/credits/history` and the entries, open holds and export beside it: why a balance is what it is."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from flask import Response
+from marshmallow import fields
+
+from functions.http.fields import (
+    WHOLE,
+    Answer,
+    Choice,
+    Credits,
+    Cursor,
+    LastMoment,
+    Limit,
+    Moment,
+    Request,
+    Text,
+    Time,
+    encode_cursor,
+)
+from functions.http.routes import READ, Call, Routes
+from shared.kernel.ids import Uid
+from shared.ledger.about import PURPOSES, REF_TYPES
+from shared.ledger.errors import EntryNotFound
+from shared.ledger.history import Wanted
+
+NAME_CHARS_MAX = 200
+NDJSON = "application/x-ndjson"
+
+KINDS = ("grant", "charge", "refund", "expiry", "reversal", "adjustment")
+"""Entries that moved posted credits; `hold` stands for all the others."""
+OTHER_KINDS = frozenset({"hold", "extension", "release", "status"})
+
+routes = Routes("credits")
+
+
+class RefOut(Answer):
+    """The object that an entry or hold is about."""
+
+    type = Choice(*REF_TYPES, required=True)
+    id = fields.String(required=True)
+
+
+class EntryOut(Answer):
+    """One entry of the journal. `amount` is the change of what the user owns: available + held − debt.
+
+    After each entry `balance_after` is available, `held_after` is set aside and `debt_after` is owed, so that
+    `balance_after` + `held_after` − `debt_after` of one entry and the next one's `amount` explain each other.
+    `purpose`, `model`, `key_id` and `ref` say what it was for, `usage` what was counted, `label` all of it in words.
+    `beyond_cap` says how much a call took beyond a cap, as it cost more than anybody could say before.
+    """
+
+    seq = fields.Integer(required=True)
+    kind = fields.String(required=True)
+    at = Time(required=True)
+    operation = fields.String(required=True)
+    amount = Credits(required=True)
+    balance_after = Credits(required=True)
+    held_after = Credits(required=True)
+    debt_after = Credits(required=True)
+    purpose = Choice(*PURPOSES, required=True, attribute="about.purpose")
+    model = fields.String(required=True, allow_none=True, attribute="about.model")
+    key_id = fields.String(required=True, allow_none=True, attribute="about.key_id")
+    ref = fields.Nested(RefOut, required=True, allow_none=True, attribute="about.ref")
+    label = fields.String(required=True, attribute="about.label")
+    usage = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True, allow_none=True)
+    hold = fields.String(required=True, allow_none=True)
+    lot = fields.String(required=True, allow_none=True)
+    hash = fields.String(required=True)
+    note = fields.String(required=True, allow_none=True)
+    beyond_cap = Credits(required=True, allow_none=True)
+
+
+class History(Answer):
+    """A page of entries, newest first."""
+
+    items = fields.List(fields.Nested(EntryOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class HistoryQuery(Request):
+    """Which entries."""
+
+    limit = Limit()
+    cursor = Cursor(int)
+    kind = Choice(*KINDS, "hold", load_default=None)
+    since = Moment(data_key="from")
+    until = LastMoment(data_key="to")
+    ref = Text(
+        length_min=1,
+        length_max=NAME_CHARS_MAX,
+        load_default=None,
+        metadata={"description": "Entries about this object: `payment:pay_…`, or its id alone."},
+    )
+    key = Text(
+        length_min=1,
+        length_max=NAME_CHARS_MAX,
+        load_default=None,
+        metadata={"description": "Entries of what this API key was used for, by its id."},
+    )
+
+
+class OpenHoldOut(Answer):
+    """Credits that are set aside now, and for what. A disputed payment's have no end."""
+
+    id = fields.String(required=True)
+    amount = Credits(required=True, attribute="held")
+    captured = Credits(required=True)
+    purpose = Choice(*PURPOSES, required=True, attribute="about.purpose")
+    model = fields.String(required=True, allow_none=True, attribute="about.model")
+    key_id = fields.String(required=True, allow_none=True, attribute="about.key_id")
+    ref = fields.Nested(RefOut, required=True, allow_none=True, attribute="about.ref")
+    label = fields.String(required=True, attribute="about.label")
+    placed_at = Time(required=True)
+    expires_at = Time(required=True, allow_none=True, attribute="ends_at")
+
+
+class OpenHoldsOut(Answer):
+    """All that is set aside, the last placed first; `seq` is the entry that this is the state after."""
+
+    items = fields.List(fields.Nested(OpenHoldOut), required=True)
+    seq = fields.Integer(required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+@routes.get("/credits/history", scopes=READ, answer=History, query=HistoryQuery)
+def history(call: Call) -> Any:
+    """The caller's entries, newest first.
+
+    Without `kind`, all that moved posted credits; `kind=hold` shows holds, extensions, releases and changes of status.
+    A page may be short, or empty, and still have a `next_cursor`: one call looks back a bounded way.
+    """
+    return history_page(call, call.uid)
+
+
+def history_page(call: Call, uid: Uid) -> Any:
+    """A page of this account's history, as the query of the call asks."""
+    query = call.query
+    kind = query["kind"]
+    wanted = Wanted(
+        kinds=OTHER_KINDS if kind == "hold" else frozenset({kind} if kind else KINDS),
+        since=query["since"],
+        until=query["until"],
+        ref=query["ref"],
+        key=query["key"],
+    )
+    page = call.services.ledger.history(uid, before=query["cursor"], limit=query["limit"], wanted=wanted)
+    more = None if page.before is None else encode_cursor(page.before)
+    return {"items": page.items, "next_cursor": more}
+
+
+@routes.get("/credits/entries/{seq}", scopes=READ, answer=EntryOut, errors=(EntryNotFound,))
+def entry(call: Call) -> Any:
+    """One of the caller's entries, of any kind, by its number."""
+    seq = call.path["seq"]
+    if not WHOLE.fullmatch(seq):
+        raise EntryNotFound
+    return call.services.ledger.entry(call.uid, int(seq))
+
+
+@routes.get("/credits/holds", scopes=READ, answer=OpenHoldsOut)
+def holds(call: Call) -> Any:
+    """All that is set aside of the caller's credits now: by calls, images, agents, reservations and disputes."""
+    open_ = call.services.ledger.open_holds(call.uid)
+    newest_first = sorted(open_.holds, key=lambda hold: (hold.placed_at, hold.id), reverse=True)
+    return {"items": newest_first, "seq": open_.seq, "next_cursor": None}
+
+
+@routes.get("/credits/export", scopes=READ, answer=NDJSON)
+def export(call: Call) -> Response:
+    """The caller's whole journal as NDJSON, with everything that its offline verification needs."""
+    lines = iter(call.services.ledger.export(call.uid))
+    first = next(lines)
+    response = Response(_newline_ended(chain([first], lines)), mimetype=NDJSON)
+    response.headers["Content-Disposition"] = 'attachment; filename="journal.ndjson"'
+    return response
+
+
+def _newline_ended(lines: Iterator[str]) -> Iterator[str]:
+    return (line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -1,0 +1,165 @@
+"""What an entry was for, in the user's words: a purpose, and the model, API key and object that it refers to.
+
+An entry tells this in its body (`about`). An entry older than that is read by its postings and by its hold. Nothing
+here is free text: names and ids of our own only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shared.ledger.account import SUSPENSION, Hold
+from shared.ledger.entries import BREAKAGE, Kind
+
+Purpose = Literal[
+    "chat",
+    "openai",
+    "image",
+    "agent",
+    "tool",
+    "embedding",
+    "purchase",
+    "bonus",
+    "refund",
+    "dispute",
+    "adjustment",
+    "expiry",
+    "reservation",
+]
+RefType = Literal["message", "call", "image_task", "agent_task", "payment", "reservation"]
+
+LABELS: Mapping[str, str] = {
+    "chat": "Chat",
+    "openai": "API call",
+    "image": "Image",
+    "agent": "Agent",
+    "tool": "Agent's tool",
+    "embedding": "Embedding",
+    "purchase": "Purchase",
+    "bonus": "Bonus",
+    "refund": "Refund",
+    "dispute": "Disputed payment",
+    "adjustment": "Adjustment",
+    "expiry": "Expired credits",
+    "reservation": "Reservation",
+}
+"""The label of each purpose; a model's name follows it."""
+PURPOSES = tuple(LABELS)
+REF_TYPES = ("message", "call", "image_task", "agent_task", "payment", "reservation")
+
+REVENUE, WORLD, KEY = "revenue:", "world:", "key:"
+SOURCES: Mapping[str, Purpose] = {WORLD: "purchase", "promo:": "bonus", "refund:": "refund"}
+BY_KIND: Mapping[Kind, Purpose] = {
+    "grant": "bonus",
+    "refund": "refund",
+    "charge": "reservation",
+    "expiry": "expiry",
+    "reversal": "refund",
+    "adjustment": "adjustment",
+    "hold": "reservation",
+    "extension": "reservation",
+    "release": "reservation",
+    "status": "adjustment",
+}
+
+AboutTags = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The object that an entry is about."""
+
+    type: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What an entry or hold was for; None for a model, key or object that it has nothing to do with."""
+
+    purpose: str
+    model: str | None = None
+    key_id: str | None = None
+    ref: Reference | None = None
+
+    @property
+    def label(self) -> str:
+        """The purpose as a person reads it, with the model."""
+        name = LABELS.get(self.purpose, self.purpose)
+        return name if self.model is None else f"{name} · {self.model}"
+
+    def is_named(self, ref: str) -> bool:
+        """Return True if `ref` names the object that this is about, as `type:id` or by its id."""
+        return self.ref is not None and ref in {self.ref.id, f"{self.ref.type}:{self.ref.id}"}
+
+
+def about(
+    purpose: Purpose, *, ref: tuple[RefType, str] | None = None, model: str = "", principal: str = ""
+) -> AboutTags:
+    """Return what a command says of itself, for its entries. A `principal` that is an API key is named."""
+    told = {
+        "key": principal.removeprefix(KEY) if principal.startswith(KEY) else "",
+        "model": model,
+        "purpose": purpose,
+        "ref": "" if ref is None else f"{ref[0]}:{ref[1]}",
+    }
+    return tuple((name, text) for name, text in told.items() if text)
+
+
+EXPIRY: AboutTags = about("expiry")
+
+
+def about_hold(hold: Hold) -> About:
+    """Return what a hold is for."""
+    return _told(dict(hold.about)) if hold.about else _by_hold(hold)
+
+
+def about_entry(body: Mapping[str, Any], hold: Hold | None = None) -> About:
+    """Return what an entry was for: as it tells itself, else by the hold that it names, else by its postings."""
+    if "about" in body:
+        return _told(body["about"])
+    if hold is not None:
+        return about_hold(hold)
+    purpose = _purpose_posted(body)
+    model = body.get("tags", {}).get("model") or body.get("hold", {}).get("model")
+    return About(purpose=purpose, model=model, key_id=body.get("tags", {}).get("key"))
+
+
+def _told(tags: Mapping[str, str]) -> About:
+    kind, colon, name = tags.get("ref", "").partition(":")
+    return About(
+        purpose=tags["purpose"],
+        model=tags.get("model"),
+        key_id=tags.get("key"),
+        ref=Reference(type=kind, id=name) if colon else None,
+    )
+
+
+def _by_hold(hold: Hold) -> About:
+    if hold.purpose == SUSPENSION:
+        return About(purpose="dispute")
+    is_key = hold.principal.startswith(KEY)
+    return About(
+        purpose="reservation" if hold.is_reservation else _known(hold.purpose),
+        model=hold.model,
+        key_id=hold.principal.removeprefix(KEY) if is_key else None,
+        ref=Reference(type="reservation", id=hold.id) if hold.is_reservation else None,
+    )
+
+
+def _known(purpose: str) -> str:
+    """A hold of no known purpose renews a cap, and charges nothing."""
+    return purpose if purpose in LABELS else "adjustment"
+
+
+def _purpose_posted(body: Mapping[str, Any]) -> str:
+    """Read the purpose off where credits went or came from."""
+    if body["kind"] == "expiry" and any(item["to"] == BREAKAGE for item in body["postings"]):
+        return "expiry"
+    for item in body["postings"]:
+        if item["to"].startswith(REVENUE):
+            return _known(item["to"].removeprefix(REVENUE))
+        for start, purpose in SOURCES.items():
+            if item["from"].startswith(start) and body["kind"] != "reversal":
+                return purpose
+    return BY_KIND[body["kind"]]
