@@ -1,6 +1,6 @@
 """`/v1/payments`: what is sold, buying it, and what became of a payment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from shared.payments.packages import PackageNotFound
 from shared.payments.payment import Status, view_data
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound, PaymentPage
-from shared.sagas.checkout import PackageLimitReached, TooManyCheckouts, Wanted
+from shared.sagas.checkout import AppCustomer, PackageLimitReached, TooManyCheckouts, Wanted
 from shared.sagas.settlement import PaymentBusy, ProviderNotConfigured
 
 PACKAGE_ID_CHARACTERS_MAX = 128
@@ -30,6 +30,8 @@ ANALYTICS_DAYS_MAX = 92
 ANALYTICS_DAYS_DEFAULT = 30
 ANALYTICS_PAYMENTS_MAX = 20_000
 ANALYTICS_PAGE = 500
+
+NO_RETURN = "Must be an address of this API, of a configured origin (CORS_ORIGINS) or app (APP_RETURN_URLS)."
 
 routes = Routes("payments")
 
@@ -68,14 +70,16 @@ class MethodOut(Answer):
 
 
 class Options(Answer):
-    """What is sold, and how it can be paid."""
+    """What is sold, and how it can be paid. With the publishable key or client id an app shows the provider's form."""
 
     packages = fields.List(fields.Nested(PackageOut), required=True)
     methods = fields.List(fields.Nested(MethodOut), required=True)
+    stripe_publishable_key = fields.String(required=True, allow_none=True)
+    paypal_client_id = fields.String(required=True, allow_none=True)
 
 
 class PayIn(Request):
-    """What to buy, and how. Addresses must be of this API or of a configured origin."""
+    """What to buy, and how. Addresses must be of this API, of a configured origin, or of a configured app."""
 
     package_id = Text(length_min=1, length_max=PACKAGE_ID_CHARACTERS_MAX, required=True)
     provider = Choice("stripe", "paypal", required=True)
@@ -96,6 +100,8 @@ class PayOut(Answer):
     bonus = Credits(required=True)
     checkout_url = fields.String(required=True, allow_none=True)
     client_secret = fields.String(required=True, allow_none=True)
+    customer_id = fields.String(required=True, allow_none=True)
+    customer_session_client_secret = fields.String(required=True, allow_none=True)
     expires_at = Time(required=True)
 
 
@@ -171,12 +177,17 @@ class AnalyticsQuery(Request):
 @routes.get("/payments/options", answer=Options)
 def options(call: Call) -> Any:
     """What is sold, and the ways of paying that are set up here."""
-    providers = call.services.payment_providers
+    providers, settings = call.services.payment_providers, call.services.settings
     methods = [
         {"provider": name, "flows": ["redirect", "intent"], "is_test": not provider.is_live}
         for name, provider in providers.items()
     ]
-    return {"packages": call.services.packages.on_offer(), "methods": methods}
+    return {
+        "packages": call.services.packages.on_offer(),
+        "methods": methods,
+        "stripe_publishable_key": (settings.stripe_publishable_key or None) if "stripe" in providers else None,
+        "paypal_client_id": (settings.paypal_client_id or None) if "paypal" in providers else None,
+    }
 
 
 @routes.post(
@@ -206,6 +217,8 @@ def pay(call: Call) -> Any:
         cancel_url=_address(call, "cancel_url"),
     )
     payment = call.services.checkouts.begin(wanted, call.asked.operation, call.asked.fingerprint)
+    is_in_app = payment.flow == "intent"
+    customer = call.services.checkouts.app_customer(payment) if is_in_app else AppCustomer()
     return {
         "payment_id": payment.id,
         "status": view_data(payment, call.services.clock.now())["status"],
@@ -216,6 +229,8 @@ def pay(call: Call) -> Any:
         "bonus": payment.terms.bonus,
         "checkout_url": payment.checkout_url,
         "client_secret": payment.client_secret,
+        "customer_id": customer.id,
+        "customer_session_client_secret": customer.session_secret,
         "expires_at": payment.expires_at,
     }
 
@@ -307,7 +322,7 @@ def _cursor(after: tuple[Value, ...] | None) -> str | None:
 
 
 def _address(call: Call, name: str) -> str:
-    """Where the user goes afterwards: to a configured origin, or, if nothing is said, to our own playground."""
+    """Where the user goes afterwards: to a configured origin or app; if nothing is said, to our own playground."""
     own = call.services.settings.public_url
     wanted = call.body[name]
     if wanted is None:
@@ -316,9 +331,18 @@ def _address(call: Call, name: str) -> str:
     is_ours = wanted == own or wanted.startswith(f"{own}/")
     is_plain = parts.username is None and parts.password is None and wanted.isascii() and wanted.isprintable()
     origin = f"{parts.scheme}://{parts.netloc}"
-    if not is_plain or not (is_ours or Origins(call.services.settings.cors_origins).is_welcome(origin)):
-        raise InvalidRequest({name: ["Must be an address of this API or of a configured origin (CORS_ORIGINS)."]})
+    settings = call.services.settings
+    is_welcome = (
+        is_ours or _is_app(wanted, settings.app_return_urls) or Origins(settings.cors_origins).is_welcome(origin)
+    )
+    if not is_plain or not is_welcome:
+        raise InvalidRequest({name: [NO_RETURN]})
     return str(wanted)
+
+
+def _is_app(wanted: str, app_urls: Sequence[str]) -> bool:
+    """True for an address of an app, or one below it: with more path, a query or a fragment."""
+    return any(wanted == url or wanted.startswith((f"{url}/", f"{url}?", f"{url}#")) for url in app_urls)
 
 
 def _since(call: Call, first: Millis) -> tuple[list[Data], bool]:

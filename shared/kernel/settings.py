@@ -92,10 +92,12 @@ class Settings:
     client_address_from: str
     hold_lifetime_seconds: int
     cors_origins: tuple[str, ...]
+    app_return_urls: tuple[str, ...]
     app_check: str
     identity_tenants: tuple[str, ...]
     firebase_web_api_key: str
     stripe_secret_key: str = field(repr=False)
+    stripe_publishable_key: str
     stripe_webhook_secret: str = field(repr=False)
     stripe_api_base: str
     paypal_client_id: str
@@ -157,10 +159,12 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         client_address_from=read("CLIENT_ADDRESS_FROM", "function", _one_of(*CLIENT_ADDRESSES)),
         hold_lifetime_seconds=read("HOLD_LIFETIME_SECONDS", "900", _between(1, 86_400)),
         cors_origins=read("CORS_ORIGINS", ",".join(LAPTOP_ORIGINS) if is_laptop else " ", _origins),
+        app_return_urls=read("APP_RETURN_URLS", " ", _return_urls),
         app_check=read("APP_CHECK", "off", _one_of("off", "monitor", "enforce")),
         identity_tenants=read("IDENTITY_TENANTS", " ", _tenants),
         firebase_web_api_key=env.get("FIREBASE_WEB_API_KEY") or ("laptop" if is_laptop else ""),
         stripe_secret_key=env.get("STRIPE_SECRET_KEY") or "",
+        stripe_publishable_key=read("STRIPE_PUBLISHABLE_KEY", " ", _publishable_key),
         stripe_webhook_secret=env.get("STRIPE_WEBHOOK_SECRET") or "",
         stripe_api_base=read("STRIPE_API_BASE", "https://api.stripe.com", _address),
         paypal_client_id=env.get("PAYPAL_CLIENT_ID") or "",
@@ -328,6 +332,26 @@ def _tenants(text: str) -> tuple[str, ...]:
     if not all(TENANT.fullmatch(tenant) for tenant in tenants):
         raise ValueError("must be ids of Identity Platform tenants such as acme-x1y2z, comma-separated")
     return tenants
+
+
+APP_URL = re.compile(r"[a-z][a-z0-9+.-]*://[\x21-\x7e]+")
+SCHEMES_OF_NO_APP = frozenset({"http", "javascript", "data", "file", "blob", "about", "vbscript", "ftp", "ws", "wss"})
+
+
+def _return_urls(text: str) -> tuple[str, ...]:
+    """Parse addresses of apps: a custom scheme (`myapp://paid`), or an app link (`https://app.example.com/paid`)."""
+    urls = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for url in urls:
+        scheme, _, rest = url.partition("://")
+        if not APP_URL.fullmatch(url) or scheme in SCHEMES_OF_NO_APP or "@" in rest.partition("/")[0]:
+            raise ValueError("must be addresses such as myapp://paid or https://app.example.com/paid, comma-separated")
+    return urls
+
+
+def _publishable_key(text: str) -> str:
+    if text.strip() and not text.strip().startswith("pk_"):
+        raise ValueError("must be a publishable key (pk_…): every client reads it")
+    return text.strip()
 
 
 def _origins(text: str) -> tuple[str, ...]:

@@ -168,6 +168,13 @@ class PaymentProvider(Protocol):
         """Events since then, oldest or newest first as the provider lists them. Raises ProviderUnavailable."""
         ...
 
+    def customer_session(self, customer: str) -> str | None:
+        """Return a new secret with which an app's form shows this customer's saved means; None without such a thing.
+
+        Raises ProviderRefused, ProviderUnavailable.
+        """
+        ...
+
     def forget_customer(self, customer: str) -> None:
         """Delete what the provider keeps of a user who left; gone already is gone. Raises ProviderUnavailable."""
         ...

@@ -68,6 +68,18 @@ class Wanted:
     cancel_url: str
 
 
+CANCELLED = "&cancelled=true"
+"""What the address says to which a user turns back without paying."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppCustomer:
+    """A payer as the provider knows them: the customer's id, and a secret that shows the saved means once."""
+
+    id: str | None = None
+    session_secret: str | None = None
+
+
 class Checkouts:
     """Begins payments. The same operation is the same payment, however often it is asked for."""
 
@@ -142,7 +154,7 @@ class Checkouts:
             created_at=now,
             expires_at=now + CHECKOUT_LIFETIME,
             success_url=_naming(wanted.success_url, payment_id),
-            cancel_url=_naming(wanted.cancel_url, payment_id),
+            cancel_url=_naming(wanted.cancel_url, payment_id, CANCELLED),
         )
 
     def _resume(self, known: Payment, fingerprint: str) -> Payment:
@@ -205,6 +217,22 @@ class Checkouts:
         if free is None:
             raise PackageLimitReached(package.id, package.per_user_limit)
         return free
+
+    def app_customer(self, payment: Payment) -> AppCustomer:
+        """Return the payer as the provider knows them, for an app's own form; nothing where it cannot be had now.
+
+        The form takes the payment without, too: a failure is no reason to refuse what is open.
+        """
+        known = self._documents.get(customer_path(payment.provider, payment.uid))
+        if known is None:
+            return AppCustomer()
+        customer = str(known.data["customer"])
+        try:
+            session = self._providers[payment.provider].customer_session(customer)
+        except DomainError as error:
+            log("customer_session_not_made", "WARNING", payment=payment.id, code=error.code)
+            session = None
+        return AppCustomer(id=customer, session_secret=session)
 
     def _open(self, leased: Leased, payment: Payment) -> Payment:
         provider = self._providers[payment.provider]
@@ -276,7 +304,10 @@ def customer_path(provider: ProviderName, uid: Uid) -> str:
     return f"customers/{provider}:{uid}"
 
 
-def _naming(url: str, payment_id: str) -> str:
-    """The address with the payment's id, so that the page the user comes back to knows what to ask about."""
+def _naming(url: str, payment_id: str, more: str = "") -> str:
+    """The address with the payment's id, so that the page the user comes back to knows what to ask about.
+
+    `more` says that the user turned back.
+    """
     head, mark, tail = url.partition("#")
-    return f"{head}{'&' if '?' in head else '?'}payment_id={payment_id}{mark}{tail}"
+    return f"{head}{'&' if '?' in head else '?'}payment_id={payment_id}{more}{mark}{tail}"

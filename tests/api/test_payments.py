@@ -64,6 +64,8 @@ def test_what_is_sold_and_how_it_is_paid_is_told_to_any_user(shop):
             {"provider": "stripe", "flows": ["redirect", "intent"], "is_test": True},
             {"provider": "paypal", "flows": ["redirect", "intent"], "is_test": True},
         ],
+        "stripe_publishable_key": None,
+        "paypal_client_id": None,
     }
 
 
@@ -121,6 +123,67 @@ def test_users_are_sent_to_configured_origins_only(shop, alice, name, url):
 
     assert problem(refused) == (422, "invalid_request")
     assert list(refused.json["errors"]) == [name]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_welcome"),
+    [
+        ("myapp://paid", True),
+        ("myapp://paid?a=1", True),
+        ("myapp://paid/thanks", True),
+        ("myapp://paidx", False),
+        ("otherapp://paid", False),
+        ("https://link.example/paid/x", True),
+        ("https://link.example/", False),
+        ("javascript://paid", False),
+    ],
+)
+def test_apps_are_come_back_to_at_configured_addresses_only(url, is_welcome):
+    world = World({"APP_RETURN_URLS": "myapp://paid, https://link.example/paid"})
+    world.person("admin").call("PUT", "/admin/packages/small", body=PACKAGE)
+
+    answer = world.person().post("/payments/traditional", {**PAY, "success_url": url, "cancel_url": url})
+
+    assert answer.status_code == (201 if is_welcome else 422)
+
+
+def test_an_app_is_given_what_its_form_needs(shop, alice, stripe):
+    begun = alice.post("/payments/traditional", {**PAY, "flow": "intent"}, key="k").json
+    again = alice.post("/payments/traditional", {**PAY, "flow": "intent"}, key="k").json
+
+    assert begun["customer_id"] in stripe.customers
+    assert again == begun
+    assert all(begun[name] for name in ("client_secret", "customer_session_client_secret"))
+
+
+def test_an_app_s_form_works_without_saved_means(shop, alice, stripe):
+    stripe.fail_next("customer_session")
+
+    begun = alice.post("/payments/traditional", {**PAY, "flow": "intent"}).json
+
+    assert (begun["customer_session_client_secret"], bool(begun["client_secret"])) == (None, True)
+
+
+def test_a_payer_on_a_page_needs_no_customer(shop, alice):
+    begun = alice.post("/payments/traditional", PAY).json
+
+    assert (begun["customer_id"], begun["customer_session_client_secret"]) == (None, None)
+
+
+def test_a_cancelled_checkout_comes_back_cancelled(shop, alice):
+    begun = alice.post("/payments/traditional", {**PAY, "cancel_url": "https://app.example/shop?a=1#b"}).json
+
+    stored = shop.services.payments.get(begun["payment_id"])
+    assert stored.cancel_url == f"https://app.example/shop?a=1&payment_id={begun['payment_id']}&cancelled=true#b"
+    assert "cancelled" not in stored.success_url
+
+
+def test_apps_read_the_keys_that_their_forms_need():
+    world = World({"STRIPE_PUBLISHABLE_KEY": "pk_test_1", "PAYPAL_CLIENT_ID": "paypal_1"})
+
+    told = world.person().get("/payments/options").json
+
+    assert (told["stripe_publishable_key"], told["paypal_client_id"]) == ("pk_test_1", "paypal_1")
 
 
 @pytest.mark.parametrize("url", ["https://app.example/thanks?a=1#b", "https://api.example/api/v1/docs/playground"])

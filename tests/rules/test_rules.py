@@ -67,7 +67,6 @@ SORTED = {
     "conversations, last used first": Query(
         collection="conversations", limit=20, where=(Where("uid", "==", "u"),), order_by=(Order("recency", True),)
     ),
-    "messages, in order": Query(collection="conversations/c/messages", limit=20, order_by=(Order("position"),)),
 }
 
 

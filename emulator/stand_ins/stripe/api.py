@@ -34,6 +34,7 @@ LISTED = {
 PUBLISHED = {
     ("POST", "customers"): "_customer_create_params.CustomerCreateParams",
     ("POST", "customers/*"): "_customer_update_params.CustomerUpdateParams",
+    ("POST", "customer_sessions"): "_customer_session_create_params.CustomerSessionCreateParams",
     ("GET", "customers"): "_customer_list_params.CustomerListParams",
     ("POST", "checkout/sessions"): "checkout._session_create_params.SessionCreateParams",
     ("GET", "checkout/sessions"): "checkout._session_list_params.SessionListParams",
@@ -169,6 +170,7 @@ class Api:
         self._route("POST", "customers", self._creating(payments.create_customer))
         self._route("POST", "customers/*", act("customer", payments.update_customer))
         self._route("DELETE", "customers/*", act("customer", lambda it, _: payments.delete_customer(it)))
+        self._route("POST", "customer_sessions", payments.create_customer_session)
         self._route("POST", "checkout/sessions", self._creating(payments.create_session))
         self._route(
             "POST", "checkout/sessions/*/expire", act("checkout.session", lambda it, _: payments.expire_session(it))

@@ -22,6 +22,7 @@ EVIDENCE = (
     "shipping_address shipping_carrier shipping_date shipping_documentation shipping_tracking_number "
     "uncategorized_file uncategorized_text"
 )
+CUSTOMER_SESSION_SECONDS = 1_800
 
 
 def new_id(prefix: str, length: int = ID_LENGTH) -> str:
@@ -44,6 +45,22 @@ def _address() -> Json:
 def fee_of(amount: int) -> int:
     """2.9 % and 30, as published for cards; in the currency's smallest unit."""
     return amount * FEE_PERCENT_TENTHS // 1000 + FEE_FIXED
+
+
+def customer_session(given: Json, now: int) -> Json:
+    """Made for half an hour, and shown once: no call lists or retrieves it."""
+    component = {"enabled": False, "features": None}
+    names = ("buy_button", "customer_sheet", "mobile_payment_element", "payment_element", "pricing_table")
+    return {
+        "object": "customer_session",
+        "client_secret": f"cuss_secret_{token(40)}",
+        "components": {name: {**component, **given.get("components", {}).get(name, {})} for name in names},
+        "created": now,
+        "customer": given["customer"],
+        "customer_account": None,
+        "expires_at": now + CUSTOMER_SESSION_SECONDS,
+        "livemode": False,
+    }
 
 
 def customer(given: Json, now: int) -> Json:

@@ -43,6 +43,12 @@ class Payments:
         self._store.deleted.add(customer["id"])
         return {"id": customer["id"], "object": "customer", "deleted": True}
 
+    def create_customer_session(self, given: Json) -> Json:
+        if not given.get("customer"):
+            raise invalid("Missing required param: customer.", param="customer", code="parameter_missing")
+        self._require_customer(given)
+        return objects.customer_session(given, self._store.now())
+
     def _require_customer(self, given: Json) -> None:
         if given.get("customer"):
             customer = self._store.get("customer", given["customer"], param="customer")

@@ -23,7 +23,9 @@ from shared.payments.ports import (
 )
 from shared.platform.memory.payment_hands import Held, ProviderHands
 
-Call = Literal["open", "truth", "capture", "refund", "cancel", "locate", "notices", "forget_customer"]
+Call = Literal[
+    "open", "truth", "capture", "refund", "cancel", "locate", "notices", "customer_session", "forget_customer"
+]
 
 PAGE_NOTICES = 3
 
@@ -122,6 +124,11 @@ class MemoryProvider(ProviderHands):
             first = next((at + 1 for at, event in enumerate(found) if event.id == cursor), 0)
             page = found[first : first + PAGE_NOTICES]
             return Notices(items=page, cursor=page[-1].id if first + PAGE_NOTICES < len(found) else None)
+
+    def customer_session(self, customer: str) -> str | None:
+        """See `PaymentProvider.customer_session`."""
+        with self._call("customer_session"):
+            return f"{customer}_session_secret" if customer in self.customers else None
 
     def forget_customer(self, customer: str) -> None:
         """See `PaymentProvider.forget_customer`."""

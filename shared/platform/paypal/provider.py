@@ -220,6 +220,10 @@ class PayPalProvider:
     def cancel(self, refs: Refs) -> None:
         """See `PaymentProvider.cancel`. PayPal has no such call and needs none: what we do not capture is not paid."""
 
+    def customer_session(self, customer: str) -> str | None:
+        """See `PaymentProvider.customer_session`. PayPal has none: payers have accounts of their own."""
+        return None
+
     def forget_customer(self, customer: str) -> None:
         """See `PaymentProvider.forget_customer`. We keep none at PayPal: payers have accounts of their own."""
 

@@ -240,6 +240,12 @@ class StripeProvider:
             except stripe.InvalidRequestError:
                 return
 
+    def customer_session(self, customer: str) -> str | None:
+        """See `PaymentProvider.customer_session`. The payment element is what an app's form is made of."""
+        with calling("customer_session", self._lockout):
+            params: Any = {"customer": customer, "components": {"payment_element": {"enabled": True}}}
+            return self._stripe.v1.customer_sessions.create(params).client_secret
+
     def forget_customer(self, customer: str) -> None:
         """See `PaymentProvider.forget_customer`."""
         with calling("forget_customer", self._lockout):

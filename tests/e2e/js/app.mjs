@@ -88,7 +88,7 @@ const mine = store.query(
   store.where('uid', '==', user.uid),
   store.orderBy('recency', 'desc'),
 );
-const said = await store.getDocsFromServer(store.query(messages, store.orderBy('position')));
+const said = await call('GET', `/v1/chat/conversations/${conversation.id}/messages`);
 const talks = await store.getDocsFromServer(mine);
 const offered = await store.getDocsFromServer(
   store.query(store.collection(database, 'models'), store.where('is_enabled', '==', true)),
@@ -96,6 +96,7 @@ const offered = await store.getDocsFromServer(
 const seen = [...account.seen]; // the SDK shows an attempt of our own at once, and takes it back when it is refused
 const refused = {
   minting: await codeOf(store.updateDoc(store.doc(database, `accounts/${user.uid}`), { available: 1e12 })),
+  messages: await codeOf(store.getDocsFromServer(store.query(messages, store.orderBy('position')))),
   everybody: await codeOf(store.getDocsFromServer(store.collection(database, 'accounts'))),
 };
 
@@ -108,7 +109,7 @@ const story = {
   spent: micro(before.available) - micro(after.available),
   cost: micro(answer.cost),
   seen,
-  messages: said.docs.map((each) => each.get('role')),
+  messages: said.items.map((each) => each.role).reverse(),
   conversations: talks.docs.map((each) => each.id === conversation.id),
   models: offered.size,
   refused,
