@@ -19,15 +19,20 @@ from functions.http.fields import Answer, Flag, Items, Passing, Request, Table
 from functions.http.model_ids import NamedModel
 from functions.http.openai_errors import error_of
 from functions.http.openai_fields import sifted, warn
+from functions.http.openai_prepared import (
+    Prepared,
+    prepared_chat,
+    prepared_completion,
+    prepared_plainly,
+    prepared_response,
+)
 from functions.http.problems import problem_of
 from functions.http.routes import ANY_SCOPE, CHAT, MEMBER, Call, Routes
 from shared.ai.answers import AnswerNotKept
-from shared.ai.completions import ChatCompletions
 from shared.ai.conversations import ConversationNotFound
-from shared.ai.dialect import Dialect
 from shared.ai.embeddings import INPUTS_MAX, Embeddings
+from shared.ai.kept_responses import ItemNotFound, PreviousResponseNotFound
 from shared.ai.models import Model, ModelNotFound
-from shared.ai.responses import Responses
 from shared.kernel.money import format_credits
 from shared.sagas.openai_call import Answered, CallEvent, CallRequest, Piece, Quiet
 
@@ -45,7 +50,7 @@ DONE = "data: [DONE]\n\n"
 OWNER = "credits"
 ERRORS = (*(error for error in TURN_ERRORS if error is not ConversationNotFound), AnswerNotKept)
 
-CHAT_COMPLETIONS, RESPONSES, EMBEDDINGS = ChatCompletions(), Responses(), Embeddings()
+EMBEDDINGS = Embeddings()
 
 routes = Routes("openai", is_openai=True)
 
@@ -67,13 +72,25 @@ class ChatCompletionIn(Passed):
 
 
 class ResponseIn(Passed):
-    """A response as OpenAI's clients ask for it; nothing is kept that another could refer to."""
+    """A response as OpenAI's clients ask for it."""
 
     input = Passing(
         required=True,
         length_max=MESSAGES_MAX,
         text_max=BODY_BYTES_MAX,
         metadata={"description": "A text, or a list of items."},
+    )
+    stream = Flag(load_default=False, allow_none=True)
+
+
+class CompletionIn(Passed):
+    """A text completion as OpenAI's clients ask for it."""
+
+    prompt = Passing(
+        required=True,
+        length_max=MESSAGES_MAX,
+        text_max=BODY_BYTES_MAX,
+        metadata={"description": "A text, or a list of one text."},
     )
     stream = Flag(load_default=False, allow_none=True)
 
@@ -137,6 +154,7 @@ SPENDING: Mapping[str, Any] = {
     "errors": ERRORS,
     "body_bytes_max": BODY_BYTES_MAX,
 }
+RESPONDING: Mapping[str, Any] = {**SPENDING, "errors": (*ERRORS, PreviousResponseNotFound, ItemNotFound)}
 
 
 @routes.post("/openai/chat/completions", scopes=CHAT, body=ChatCompletionIn, streams=True, **SPENDING)
@@ -146,19 +164,31 @@ def chat_completions(call: Call) -> Any:
     With `stream`, chunks as they come and last `[DONE]`; the last chunk before it says what it cost. Without a limit
     the answer is as long as the balance pays for.
     """
-    return _answer(call, CHAT_COMPLETIONS, _chunk, last=DONE)
+    return _answer(call, prepared_chat(call), _chunk, last=DONE)
 
 
-@routes.post("/openai/responses", scopes=CHAT, body=ResponseIn, streams=True, **SPENDING)
+@routes.post("/openai/completions", scopes=CHAT, body=CompletionIn, streams=True, **SPENDING)
+def completions(call: Call) -> Any:
+    """A text completion, in OpenAI's own shapes: the continuation of one text.
+
+    A provider that knows no text completions is asked for a chat completion. Without a limit it is 16 tokens.
+    """
+    return _answer(call, prepared_completion(call), _chunk, last=DONE)
+
+
+@routes.post("/openai/responses", scopes=CHAT, body=ResponseIn, streams=True, **RESPONDING)
 def responses(call: Call) -> Any:
-    """A response, in OpenAI's own shapes; function tools, and nothing that is kept between calls."""
-    return _answer(call, RESPONSES, _event, last="")
+    """A response, in OpenAI's own shapes, with function tools.
+
+    Unless `store` is false, it is kept for 30 days, so that `previous_response_id` and `item_reference` find it.
+    """
+    return _answer(call, prepared_response(call), _event, last="")
 
 
 @routes.post("/openai/embeddings", scopes=CHAT, body=EmbeddingsIn, body_values_max=EMBEDDED_VALUES_MAX, **SPENDING)
 def embeddings(call: Call) -> Any:
     """Embeddings, in OpenAI's own shapes."""
-    return _answer(call, EMBEDDINGS, _chunk, last="")
+    return _answer(call, prepared_plainly(call, EMBEDDINGS), _chunk, last="")
 
 
 @routes.get("/openai/models", scopes=ANY_SCOPE, query=None, answer=OpenAIModels)
@@ -173,8 +203,8 @@ def model(call: Call) -> Any:
     return _model(call.services.catalogue.get(call.path["id"]))
 
 
-def _answer(call: Call, dialect: Dialect, framed: Callable[[Mapping[str, Any]], str], *, last: str) -> Response:
-    request, dropped = _request(call, dialect)
+def _answer(call: Call, prepared: Prepared, framed: Callable[[Mapping[str, Any]], str], *, last: str) -> Response:
+    request, dropped = _request(call, prepared)
     events = call.services.openai_call.run(request)
     if request.is_streamed:
         frames = _frames(events, framed, last)
@@ -188,9 +218,9 @@ def _answer(call: Call, dialect: Dialect, framed: Callable[[Mapping[str, Any]], 
     return warn(response, dropped)
 
 
-def _request(call: Call, dialect: Dialect) -> tuple[CallRequest, Sequence[str]]:
+def _request(call: Call, prepared: Prepared) -> tuple[CallRequest, Sequence[str]]:
     """Return the request, and the names of fields that are not sent on. Raises InvalidValue."""
-    passing = sifted(call, dialect.path)
+    passing = sifted(call, prepared.path, prepared.body)
     request = CallRequest(
         uid=call.uid,
         operation=call.asked.operation,
@@ -201,13 +231,14 @@ def _request(call: Call, dialect: Dialect) -> tuple[CallRequest, Sequence[str]]:
         budgets=call.budgets,
         end_user=call.end_user,
         request_id=call.request_id,
-        dialect=dialect,
+        dialect=prepared.dialect,
         model=call.body["model"],
         body=passing.body,
         extras=passing.extras,
         extra_texts=passing.texts,
+        keeping=prepared.keeping,
     )
-    return request, passing.dropped
+    return request, (*prepared.left_out, *passing.dropped)
 
 
 def _frames(

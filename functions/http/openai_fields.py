@@ -8,6 +8,7 @@ from flask import Response
 from functions.http.routes import Call
 from shared.ai.models import ModelNotFound, ModelUnpriced
 from shared.ai.offered_fields import OFFERED
+from shared.ai.passthrough import Json
 from shared.ai.request_fields import NAMED_MAX, Sifted
 
 IMAGES_PATH = "/images/generations"
@@ -16,13 +17,13 @@ DROPPED = "X-Dropped-Fields"
 HEADER_NAME_CHARACTERS_MAX = 120
 
 
-def sifted(call: Call, path: str) -> Sifted:
-    """Return the body as it may be sent. Raises InvalidValue naming the fields that are not offered.
+def sifted(call: Call, path: str, body: Json | None = None) -> Sifted:
+    """Return a body, or the call's own, as it may be sent. Raises InvalidValue naming the fields that are not offered.
 
     A picture is made by a task of ours, which sends named fields only, so that operators cannot name more.
     """
-    upstream = "" if path == IMAGES_PATH else _upstream(call)
-    return call.services.request_fields.sifted(OFFERED[path], call.body, upstream)
+    upstream = "" if path == IMAGES_PATH else upstream_of(call)
+    return call.services.request_fields.sifted(OFFERED[path], call.body if body is None else body, upstream)
 
 
 def warn(response: Response, dropped: Sequence[str]) -> Response:
@@ -33,7 +34,7 @@ def warn(response: Response, dropped: Sequence[str]) -> Response:
     return response
 
 
-def _upstream(call: Call) -> str | None:
+def upstream_of(call: Call) -> str | None:
     """Return the name of the upstream that has the model; None if the model is chosen later, or is not there."""
     try:
         return call.services.catalogue.get(str(call.body["model"])).upstream

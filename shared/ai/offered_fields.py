@@ -200,7 +200,7 @@ RESPONSES = Members(
     {
         **SHARED,
         **plain("instructions", "max_output_tokens", "max_tool_calls", "truncation", "include"),
-        "previous_response_id": Refused(NOT_KEPT),
+        "previous_response_id": PLAIN,
         "conversation": Refused(NOT_KEPT),
         "prompt": Refused("is not offered here: nothing is kept, send the prompt"),
         "background": Refused("is not offered here"),
@@ -244,8 +244,21 @@ IMAGES = Members(
     }
 )
 
+COMPLETIONS = Members(
+    {
+        **plain(
+            "model", "prompt", "suffix", "max_tokens", "temperature", "top_p", "n", "stream", "stop", "seed", "user"
+        ),
+        **plain("presence_penalty", "frequency_penalty", "echo", "best_of", "logprobs"),
+        "logit_bias": PAIRS,
+        "stream_options": members("include_usage", "include_obfuscation"),
+    }
+)
+"""Text completions. Some of these are refused beyond their defaults by the dialect."""
+
 OFFERED: Mapping[str, Members] = {
     "/chat/completions": CHAT,
+    "/completions": COMPLETIONS,
     "/responses": RESPONSES,
     "/embeddings": EMBEDDINGS,
     "/images/generations": IMAGES,

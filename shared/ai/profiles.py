@@ -32,13 +32,15 @@ class UpstreamProfile:
     `abort_ends_billing`: closing the connection of a streamed call ends what the provider bills. If False, the
     provider generates, and bills, to the end of the answer. `limit_field`: the one name of an answer's limit that the
     provider keeps to; None if it keeps to the name that a request uses. `knows_stream_options`: the provider takes
-    `stream_options`; others report usage by themselves. `usage_form`: where the provider counts hidden reasoning.
+    `stream_options`; others report usage by themselves. `knows_completions`: the provider takes text completions, with
+    a suffix, for the models that it has for chat. `usage_form`: where the provider counts hidden reasoning.
     """
 
     abort_ends_billing: bool = False
     limit_field: str | None = None
     knows_stream_options: bool = True
     usage_form: UsageForm = "auto"
+    knows_completions: bool = False
 
 
 def _end_user_fields(profile: str) -> tuple[str, ...]:
@@ -69,11 +71,11 @@ PROFILES: Mapping[str, UpstreamProfile] = {
     "mistral": UpstreamProfile(limit_field=OLDER, knows_stream_options=False),
     "moonshot": UpstreamProfile(limit_field=OLDER),
     "nebius": UpstreamProfile(limit_field=OLDER),
-    "ollama": UpstreamProfile(limit_field=OLDER),
+    "ollama": UpstreamProfile(limit_field=OLDER, knows_completions=True),
     "openai": UpstreamProfile(abort_ends_billing=True),
     "openrouter": UpstreamProfile(limit_field=OLDER),
-    "together": UpstreamProfile(limit_field=OLDER),
-    "vllm": UpstreamProfile(limit_field=OLDER),
+    "together": UpstreamProfile(limit_field=OLDER, knows_completions=True),
+    "vllm": UpstreamProfile(limit_field=OLDER, knows_completions=True),
     "xai": UpstreamProfile(usage_form="beside"),
 }
 assert PROFILES.keys() == set(UPSTREAM_PROFILES), "every profile that a setting may name is described"

@@ -1,7 +1,8 @@
 """`POST /responses`, OpenAI's protocol: measured, read event by event, put together again.
 
 Shapes: https://platform.openai.com/docs/api-reference/responses. Nothing is kept with the provider, whose key is
-shared by all users: what would name something kept there is refused, or one user could read on in another's.
+shared by all users: what would name something kept there is refused, or one user could read on in another's. What a
+request refers to is kept here (`kept_responses`), and stands in the request by the time it comes here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +23,12 @@ from shared.ai.dialect import (
 )
 from shared.ai.growing import GrowingText
 from shared.ai.image_tokens import PromptImage
+from shared.ai.kept_responses import ENCRYPTED
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
 from shared.ai.response_events import ResponseEvents
+from shared.ai.response_tools import ToolNames
 from shared.ai.tokens import Usage
 from shared.ai.usage_report import UsageForm, read_usage
 from shared.ai.wire_texts import Ragged, cleaned
@@ -37,7 +40,7 @@ PARTS_MAX = 1_000
 LIMIT_MIN = 16
 """The provider's own least limit."""
 REFUSED = {
-    "previous_response_id": "is not offered here: nothing is kept, send the conversation",
+    "previous_response_id": "must be resolved before the provider is asked",
     "conversation": "is not offered here: nothing is kept, send the conversation",
     "prompt": "is not offered here: nothing is kept, send the prompt",
     "background": "is not offered here",
@@ -57,10 +60,21 @@ FAILED = frozenset({"response.failed", "error"})
 
 
 class Responses:
-    """See `Dialect`."""
+    """See `Dialect`. One for each request.
+
+    `names` are those of functions in namespaces. `is_kept`: the response is kept here for its user. `previous_id` is
+    the response that the request continues, None if there is none.
+    """
 
     path = "/responses"
     kind: Kind = "chat"
+
+    def __init__(
+        self, *, names: ToolNames | None = None, is_kept: bool = False, previous_id: str | None = None
+    ) -> None:
+        self._names = names or ToolNames()
+        self._is_kept = is_kept
+        self._previous_id = previous_id
 
     def demand(self, body: Json) -> Demand:
         """See `Dialect.demand`."""
@@ -78,9 +92,13 @@ class Responses:
         )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """See `Dialect.sent`."""
+        """See `Dialect.sent`. Nothing is kept with the provider: reasoning that is kept here comes encrypted."""
+        include = body.get("include")
+        asked = include if isinstance(include, list) else []
+        wants_reasoning = self._is_kept and model.is_reasoning and ENCRYPTED not in asked
         return {
             **body,
+            **({"include": [*asked, ENCRYPTED]} if wants_reasoning else {}),
             "model": model.upstream_model,
             LIMIT: output_cap if body.get(LIMIT) else max(LIMIT_MIN, output_cap),
             "stream": not is_whole,
@@ -90,6 +108,7 @@ class Responses:
     def events(self, raw: Json) -> Iterator[ChatEvent]:
         """See `AnswerReader.events`. Raises UpstreamUnavailable for an answer that failed."""
         raw, text = cleaned(raw) if isinstance(raw, Ragged) else raw, ""
+        raw = self._told_as_kept(self._names.named_back(raw))
         if raw.get("object") == "response":
             raw, text = {"type": ENDED_AS.get(str(raw.get("status")), "error"), "response": raw}, _text_of(raw)
         kind, delta = str(raw.get("type")), raw.get("delta")
@@ -105,6 +124,15 @@ class Responses:
             yield RawDelta(delta, raw)
         else:
             yield Passed(raw)
+
+    def _told_as_kept(self, raw: Json) -> Json:
+        """Return an object of the answer that says of keeping what is true here, not with the provider."""
+        if isinstance(response := raw.get("response"), Mapping):
+            return {**raw, "response": self._told_as_kept(response)}
+        if not self._is_kept and self._previous_id is None:
+            return raw
+        told = {"store": self._is_kept, "previous_response_id": self._previous_id}
+        return {**raw, **{name: value for name, value in told.items() if name in raw}}
 
     def reader(self, body: Json, form: UsageForm) -> ResponseEvents:
         """See `Dialect.reader`."""

@@ -8,6 +8,7 @@ from shared.bootstrap.parts import part
 if TYPE_CHECKING:
     from shared.ai.answers import Answers
     from shared.ai.conversations import Conversations
+    from shared.ai.kept_responses import KeptResponses
     from shared.ai.request_fields import RequestFields
     from shared.ai.stop_requests import StopRequests
     from shared.ai.turns import Turns
@@ -101,6 +102,13 @@ class ChatParts(ModelParts):
             {DEFAULT_UPSTREAM: settings.ai_platform_fields, **named},
             drops_unknown=settings.upstream_unknown_fields == "drop",
         )
+
+    @part
+    def kept_responses(self) -> "KeptResponses":
+        """Responses that later requests may refer to."""
+        from shared.ai.kept_responses import KeptResponses
+
+        return KeptResponses(self.documents, self.clock)
 
     @part
     def openai_call(self) -> "OpenAICall":

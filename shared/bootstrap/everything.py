@@ -38,6 +38,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
                 self.preferences,
                 self.api_keys,
                 self.answers,
+                self.kept_responses,
                 self.stop_requests,
                 notes,
                 self.image_tasks,

@@ -77,6 +77,7 @@ class Settings:
     ai_platform_fields: frozenset[str]
     ai_upstreams: tuple[UpstreamSettings, ...]
     upstream_unknown_fields: str
+    upstream_hosted_tools: str
     default_model: str
     default_image_model: str
     images_bucket: str
@@ -139,6 +140,7 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         ai_platform_profile=read("AI_PLATFORM_PROFILE", UNKNOWN_UPSTREAM, _profile),
         ai_platform_fields=read("AI_PLATFORM_FIELDS", " ", _field_names),
         ai_upstreams=read("AI_UPSTREAMS", " ", lambda text: parse_upstreams(text, env)),
+        upstream_hosted_tools=read("UPSTREAM_HOSTED_TOOLS", "drop", _one_of("refuse", "drop")),
         upstream_unknown_fields=read("UPSTREAM_UNKNOWN_FIELDS", "refuse", _one_of("refuse", "drop")),
         default_model=env.get("DEFAULT_MODEL") or "gpt-4o-mini",
         default_image_model=env.get("DEFAULT_IMAGE_MODEL") or "gpt-image-1",

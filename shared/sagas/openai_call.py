@@ -10,6 +10,7 @@ from shared.ai.dialect import AnswerReader, Demand, Dialect, Transcript, as_text
 from shared.ai.end_user import replaced
 from shared.ai.expectation import Expectation
 from shared.ai.health import Health
+from shared.ai.kept_responses import KeptResponse, KeptResponses
 from shared.ai.models import Catalogue
 from shared.ai.passthrough import Json, Passthroughs, RawStream
 from shared.ai.ports import ChatEvent, ChatStream, Passed, RawDelta, TextDelta, UpstreamUnavailable
@@ -38,6 +39,14 @@ OUR_ENDS = frozenset({CREDIT_LIMIT, DISCONNECTED, STOPPED, TIMED_OUT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """A call whose answer later calls may refer to: its own input, and OpenAI's id of the response before, or None."""
+
+    input: Sequence[Any]
+    previous_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest(Asked):
     """What is asked, in one of OpenAI's dialects."""
 
@@ -48,6 +57,8 @@ class CallRequest(Asked):
     """Top-level fields that an operator named beside OpenAI's own."""
     extra_texts: tuple[Any, ...] = ()
     """Values of all fields that an operator named. They count as input."""
+    keeping: Keeping | None = None
+    """None if no later call may refer to the answer."""
 
     @property
     def demand(self) -> Demand:
@@ -117,6 +128,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         reading_on: ReadingOn | None = None,
         losses: Losses | None = None,
         room: WaitingRoom | None = None,
+        responses: KeptResponses | None = None,
     ) -> None:
         health = health or Health(clock)
         super().__init__(
@@ -139,6 +151,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         self._preferences = preferences
         self._chooser = Chooser(catalogue, tariff, expectation, health, default_model=default_model)
         self._calls = calls or RunningCalls(clock)
+        self._responses = responses or KeptResponses(documents, clock)
 
     def run(self, request: CallRequest) -> Generator[CallEvent, None, None]:
         """The answer as it comes, then `Answered`; see `MeteredTurn.run`.
@@ -212,7 +225,15 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         )
         answer_id = derived_id("ans", run.claim.run)
         writes = [self._answers.kept(run.uid, answer_id, stored)] if _is_asked_for(run) else []
-        return Kept(id=answer_id, record=stored, writes=writes)
+        return Kept(id=answer_id, record=stored, writes=[*writes, *self._referable(run, stored)])
+
+    def _referable(self, run: Run[CallPlan], stored: StoredAnswer) -> Sequence[Write]:
+        """Return the writes that keep the answer for later calls to refer to. A failed answer is not kept."""
+        keeping = run.plan.request.keeping
+        if keeping is None or stored.finish_reason == FAILED:
+            return ()
+        kept = KeptResponse(input=keeping.input, answer=stored.answer, previous_id=keeping.previous_id)
+        return self._responses.kept(run.uid, kept)
 
     def _corrected(self, run: Run[CallPlan], record: StoredAnswer, cost: Micro, reply: Reply) -> Sequence[Write]:
         """What was delivered stays as it is; what was used is told as the provider has reported it."""

@@ -1,5 +1,7 @@
 """`/v1/openai` as real clients use it: headers, paths and names of their making, and answers that end their retries."""
 
+import json
+
 import pytest
 
 from functions.http import sse
@@ -125,3 +127,161 @@ def test_empty_balance_unknown_model_and_wrong_field_end_retries():
 
     assert [each.status_code for each in failed] == [402, 404, 400, 401]
     assert {each.headers.get("X-Should-Retry") for each in failed} == {"false"}
+
+
+# Text completions -------------------------------------------------------------------------------------------------
+
+COMPLETIONS = "/openai/completions"
+PROMPT = {"model": "gpt-4o-mini", "prompt": "def add(a, b):", "max_tokens": 20}
+
+
+def datas(answer):
+    lines = answer.get_data(as_text=True).splitlines()
+    return [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+
+
+def text(raw, index=0, finish=None, usage=None):
+    choice = {"index": index, "text": raw, "logprobs": None, "finish_reason": finish}
+    head = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m"}
+    return {**head, "choices": [choice], **({"usage": usage} if usage else {})}
+
+
+@pytest.mark.parametrize("prompt", ["def add(a, b):", ["def add(a, b):"]])
+def test_text_completion_is_told_in_its_shape_and_charged(prompt):
+    world = world_of(completion("re", "turn", usage=(30, 2)))
+    alice = world.person(credits_=1)
+
+    answer = alice.post(COMPLETIONS, {**PROMPT, "prompt": prompt, "stop": ["\n"], "temperature": 0})
+
+    told = answer.json
+    assert (told["object"], told["choices"]) == (
+        "text_completion",
+        [{"index": 0, "text": "return", "logprobs": None, "finish_reason": "stop"}],
+    )
+    assert told["usage"] == {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32}
+    assert told["credits"]["cost"] == answer.headers["X-Credits-Cost"] == "0.00057"
+    path, asked = world.passthrough.requests[-1]
+    assert (path, asked["messages"][-1]["content"], asked["max_tokens"]) == (
+        "/chat/completions",
+        "def add(a, b):",
+        20,
+    )
+    assert (asked["stop"], "prompt" in asked) == (["\n"], False)
+
+
+def test_text_completion_streams_texts_usage_and_done():
+    alice = world_of(completion("re", "turn", usage=(30, 2))).person(credits_=1)
+
+    streamed = datas(alice.post(COMPLETIONS, {**PROMPT, "stream": True, "stream_options": {"include_usage": True}}))
+
+    chunks = [json.loads(data) for data in streamed[:-1]]
+    assert streamed[-1] == "[DONE]"
+    assert {chunk["object"] for chunk in chunks} == {"text_completion"}
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks if chunk["choices"]) == "return"
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks if chunk["choices"]][-1] == "stop"
+    assert chunks[-1]["usage"]["completion_tokens"] == 2
+    assert chunks[-1]["credits"]["cost"] == "0.00057"
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_text_completion_goes_to_a_provider_that_knows_them_with_its_suffix(is_streamed):
+    usage = {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32}
+    script = [text("re"), text("turn"), text("", finish="stop"), {**text("", usage=usage), "choices": []}]
+    world = World(
+        env={"AI_PLATFORM_PROFILE": "vllm"}, passthrough=ScriptedPassthrough(scripts={"/completions": [script]})
+    )
+    alice = world.person(credits_=1)
+
+    answer = alice.post(COMPLETIONS, {**PROMPT, "suffix": "\n\n", "stream": is_streamed})
+
+    path, asked = world.passthrough.requests[-1]
+    assert (path, asked["prompt"], asked["suffix"], asked["max_tokens"]) == (
+        "/completions",
+        "def add(a, b):",
+        "\n\n",
+        20,
+    )
+    assert "messages" not in asked
+    if not is_streamed:
+        assert answer.json["choices"][0]["text"] == "return"
+    assert answer.status_code == 200
+    assert len(datas(answer)) == (4 if is_streamed else 0)
+    assert alice.available == "0.99943"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"prompt": ["a", "b"]},
+        {"prompt": [1, 2]},
+        {"prompt": ""},
+        {"suffix": "x"},
+        {"echo": True},
+        {"best_of": 3},
+        {"logprobs": 2},
+        {"speed": "fast"},
+        {"max_tokens": 0},
+    ],
+    ids=str,
+)
+def test_text_completion_refuses_what_it_does_not_offer_by_name(more):
+    world = world_of(completion("Hi"))
+
+    refused = world.person(credits_=1).post(COMPLETIONS, {**PROMPT, **more})
+
+    assert (refused.status_code, refused.json["error"]["param"]) == (400, next(iter(more)))
+    assert world.passthrough.requests == []
+
+
+def test_text_completion_without_a_limit_has_openais_own():
+    world = world_of(completion("Hi"))
+
+    world.person(credits_=1).post(COMPLETIONS, {"model": "gpt-4o-mini", "prompt": "Hi"})
+
+    assert world.passthrough.requests[-1][1]["max_tokens"] == 16
+
+
+# Anthropic's parts ------------------------------------------------------------------------------------------------
+
+
+def test_tool_calls_and_results_in_anthropics_parts_become_openais():
+    world = world_of(completion("Done"))
+    messages = [
+        {"role": "user", "content": "hi"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "Reading."},
+                {"type": "tool_use", "id": "t1", "name": "read", "input": {"path": "a"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "file"}]},
+                {"type": "text", "text": "go on"},
+            ],
+        },
+    ]
+    tools = [{"name": "read", "description": "Reads.", "input_schema": {"type": "object", "properties": {}}}]
+    choice = {"type": "auto"}
+
+    answer = world.person(credits_=1).post(CHAT, {**BODY, "messages": messages, "tools": tools, "tool_choice": choice})
+
+    assert answer.status_code == 200, answer.json
+    asked = world.passthrough.requests[-1][1]
+    assert asked["messages"] == [
+        {"role": "user", "content": "hi"},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "Reading."}],
+            "tool_calls": [
+                {"id": "t1", "type": "function", "function": {"name": "read", "arguments": '{"path": "a"}'}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "t1", "content": [{"type": "text", "text": "file"}]},
+        {"role": "user", "content": [{"type": "text", "text": "go on"}]},
+    ]
+    function = {"name": "read", "description": "Reads.", "parameters": {"type": "object", "properties": {}}}
+    assert asked["tools"] == [{"type": "function", "function": function}]
+    assert asked["tool_choice"] == "auto"

@@ -7,7 +7,7 @@ cannot be held to anything, so a query of ours that it never makes is a failure 
 import ast
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
@@ -16,6 +16,7 @@ import pytest
 from emulator.stand_ins.paypal.certificates import authority
 from functions.edge import MalformedEvent, deliver
 from shared.ai.completions import ChatCompletions
+from shared.ai.responses import Responses
 from shared.ai.stop_requests import EVERYBODY, CallName
 from shared.bootstrap import in_memory
 from shared.kernel.documents import Query
@@ -32,7 +33,7 @@ from shared.sagas.agents import TaskRequest
 from shared.sagas.chat_answer import TurnRequest
 from shared.sagas.checkout import Wanted
 from shared.sagas.image_start import ImageAsked
-from shared.sagas.openai_call import CallRequest
+from shared.sagas.openai_call import CallRequest, Keeping
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of, unused
@@ -232,6 +233,14 @@ def _talk(services, uid):
         body={"messages": [{"role": "user", "content": "hello"}]},
     )
     list(services.openai_call.run(asked))
+    responding = replace(
+        asked,
+        operation=OperationId("op_response"),
+        dialect=Responses(is_kept=True),
+        body={"input": "hello"},
+        keeping=Keeping(input=[]),
+    )
+    list(services.openai_call.run(responding))
     key, _ = services.api_keys.create(uid, KeyWanted(name="k", scopes=frozenset()), operation_id("life", "key"), "f")
     services.api_keys.create(uid, KeyWanted(name="l", scopes=frozenset()), operation_id("life", "key", "2"), "f")
     services.key_revocation.revoke(uid, key.id)

@@ -123,6 +123,8 @@ SERVER_ONLY = tuple(
         "conversations/{id}/messages/{id}",
         "payment_refunds/{id}",
         "payment_sagas/{id}",
+        "response_items/{id}",
+        "responses/{id}",
         "stops/{id}",
         "turns/{id}",
         "webhook_certificates/{id}",

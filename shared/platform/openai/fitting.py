@@ -8,7 +8,7 @@ from typing import Any
 from shared.ai.passthrough import Json
 from shared.ai.profiles import LIMIT_FIELDS, UpstreamProfile
 
-ADDED_HERE = ("stream_options", "user", "safety_identifier", "store", "response_format")
+ADDED_HERE = ("stream_options", "user", "safety_identifier", "store", "response_format", "include")
 """Fields that this backend adds, and that an answer does not depend on. Only these are ever left out."""
 CHAT = "/chat/completions"
 IMAGES = "/images/generations"

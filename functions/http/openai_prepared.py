@@ -1,0 +1,62 @@
+"""Requests as real clients send them, made ready for a dialect: references resolved, foreign shapes rewritten."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from functions.http.openai_fields import upstream_of
+from functions.http.routes import Call
+from shared.ai.anthropic_parts import in_openais_shapes
+from shared.ai.completions import ChatCompletions
+from shared.ai.dialect import Dialect
+from shared.ai.kept_responses import request_items
+from shared.ai.passthrough import Json
+from shared.ai.response_tools import adapted_tools
+from shared.ai.responses import Responses
+from shared.ai.text_completions import PATH as COMPLETIONS_PATH
+from shared.ai.text_completions import TextCompletions
+from shared.sagas.openai_call import Keeping
+
+CHAT_COMPLETIONS = ChatCompletions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A request for a dialect. `path` names the table of its fields; `left_out` names parts that are not sent on."""
+
+    dialect: Dialect
+    path: str
+    body: Json
+    left_out: Sequence[str] = ()
+    keeping: Keeping | None = None
+
+
+def prepared_plainly(call: Call, dialect: Dialect) -> Prepared:
+    """Prepare a request that needs no rewriting."""
+    return Prepared(dialect=dialect, path=dialect.path, body=call.body)
+
+
+def prepared_chat(call: Call) -> Prepared:
+    """Prepare a chat completion. Tool calls and results in Anthropic's parts become OpenAI's."""
+    return Prepared(dialect=CHAT_COMPLETIONS, path=CHAT_COMPLETIONS.path, body=in_openais_shapes(call.body))
+
+
+def prepared_completion(call: Call) -> Prepared:
+    """Prepare a text completion. A provider that knows no text completions is asked for a chat completion."""
+    upstream = upstream_of(call)
+    is_direct = upstream is not None and call.services.upstream_profiles.of(upstream).knows_completions
+    return Prepared(dialect=TextCompletions(is_direct=is_direct), path=COMPLETIONS_PATH, body=call.body)
+
+
+def prepared_response(call: Call) -> Prepared:
+    """Prepare a response: what is referred to is read from what is kept of the caller, and counts as input.
+
+    Raises PreviousResponseNotFound, ItemNotFound, InvalidValue.
+    """
+    resolved = call.services.kept_responses.resolved(call.uid, call.body)
+    drops_hosted = call.services.settings.upstream_hosted_tools == "drop"
+    adapted = adapted_tools(resolved, drops_hosted=drops_hosted)
+    is_kept = call.body.get("store") is not False
+    previous = call.body.get("previous_response_id") or None
+    keeping = Keeping(input=request_items(call.body), previous_id=previous) if is_kept else None
+    dialect = Responses(names=adapted.names, is_kept=is_kept, previous_id=previous)
+    return Prepared(dialect=dialect, path=dialect.path, body=adapted.body, left_out=adapted.left_out, keeping=keeping)

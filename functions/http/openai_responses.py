@@ -1,0 +1,76 @@
+"""`/v1/openai/responses/{id}`: responses that are kept for their user, read and forgotten in OpenAI's own shapes."""
+
+import json
+from typing import Any
+
+from flask import Response
+from marshmallow import INCLUDE, fields
+
+from functions.http.fields import Answer
+from functions.http.openai import JSON
+from functions.http.routes import CHAT, CHAT_OR_READ, MEMBER, Call, Routes
+from shared.ai.kept_responses import ResponseNotCancellable, ResponseNotFound
+
+routes = Routes("openai", is_openai=True)
+
+
+class KeptResponseOut(Answer):
+    """A response as the provider answered it."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    id = fields.String(required=True)
+    object = fields.String(required=True)
+
+
+class ResponseDeleted(Answer):
+    """A response that was forgotten."""
+
+    id = fields.String(required=True)
+    object = fields.String(required=True)
+    deleted = fields.Boolean(required=True)
+
+
+@routes.get(
+    "/openai/responses/{id}",
+    access=MEMBER,
+    scopes=CHAT_OR_READ,
+    query=None,
+    answer=KeptResponseOut,
+    errors=(ResponseNotFound,),
+)
+def response(call: Call) -> Any:
+    """A response of the caller's, as it was answered, for 30 days."""
+    kept = call.services.kept_responses.get(call.uid, call.path["id"])
+    return Response(json.dumps(kept.answer), mimetype=JSON)
+
+
+@routes.delete(
+    "/openai/responses/{id}",
+    access=MEMBER,
+    scopes=CHAT,
+    status=200,
+    query=None,
+    answer=ResponseDeleted,
+    errors=(ResponseNotFound,),
+)
+def delete_response(call: Call) -> Any:
+    """Forget a response of the caller's, and its items."""
+    call.services.kept_responses.delete(call.uid, call.path["id"])
+    return {"id": call.path["id"], "object": "response", "deleted": True}
+
+
+@routes.post(
+    "/openai/responses/{id}/cancel",
+    access=MEMBER,
+    scopes=CHAT,
+    status=200,
+    query=None,
+    answer=KeptResponseOut,
+    errors=(ResponseNotFound, ResponseNotCancellable),
+)
+def cancel_response(call: Call) -> Any:
+    """Refuse to cancel: no response is begun in the background."""
+    call.services.kept_responses.get(call.uid, call.path["id"])
+    raise ResponseNotCancellable
