@@ -5,7 +5,7 @@ still to come. Its owner listens to the document, so everything here may be seen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from shared.kernel.clock import MINUTE, Millis
@@ -15,6 +15,7 @@ from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, is_safe_id
 from shared.kernel.money import Micro
 
 COLLECTION = "image_tasks"
+ASKS = "image_asks"
 DUE_SHARDS = 8
 """Due tasks are found by time, and times grow: shards keep one index from taking every write."""
 ERASE_BATCH = 50
@@ -66,6 +67,7 @@ class ImageTask:
     prompt: str
     model: str
     upstream_model: str
+    """The upstream's name of the model. Only `image_asks/{id}` holds it, so a task as read by itself has it empty."""
     wants_base64: bool
     size: str
     n: int
@@ -133,14 +135,20 @@ class ImageTasks:
 
     def erase(self, uid: Uid) -> None:
         """Remove all of a user's tasks; a run under way can record nothing any more. The user leaves."""
-        query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
-        while found := self._documents.query(query):
-            self._documents.commit([Delete(document.path) for document in found])
+        for collection in (COLLECTION, ASKS):
+            query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
+            while found := self._documents.query(query):
+                self._documents.commit([Delete(document.path) for document in found])
 
 
 def path_of(task_id: str) -> str:
     """Where a task's document is."""
     return f"{COLLECTION}/{task_id}"
+
+
+def ask_path_of(task_id: str) -> str:
+    """Where the part of a task is that its owner does not read."""
+    return f"{ASKS}/{task_id}"
 
 
 def task_id_of(operation: OperationId) -> str:
@@ -162,15 +170,12 @@ def task_data(task: ImageTask, *, due_at: Millis) -> dict[str, Value]:
         "status": task.status,
         "prompt": task.prompt,
         "model": task.model,
-        "upstream_model": task.upstream_model,
-        "wants_base64": task.wants_base64,
         "size": task.size,
         "n": task.n,
         "price": task.price,
         "price_snapshot": task.price_snapshot,
         "hold": task.hold,
         "hold_until": task.hold_until,
-        "fingerprint": task.fingerprint,
         "images": list(task.images),
         "failures": failures_data(task.failures),
         "tries": task.tries,
@@ -184,6 +189,30 @@ def task_data(task: ImageTask, *, due_at: Millis) -> dict[str, Value]:
         "due_shard": shard_of(task.id),
         "due_at": due_at,
     }
+
+
+def ask_data(task: ImageTask) -> dict[str, Value]:
+    """`image_asks/{id}`: what of a task is for the server alone."""
+    return {
+        "v": 1,
+        "uid": task.uid,
+        "upstream_model": task.upstream_model,
+        "wants_base64": task.wants_base64,
+        "fingerprint": task.fingerprint,
+    }
+
+
+def with_ask(task: ImageTask, ask: Document | None) -> ImageTask:
+    """Return a task with what is kept apart from it. Tasks that were stored before have all of it themselves."""
+    if ask is None:
+        return task
+    data = cast("Mapping[str, str]", ask.data)
+    return replace(
+        task,
+        upstream_model=data["upstream_model"],
+        wants_base64=bool(data["wants_base64"]),
+        fingerprint=data["fingerprint"],
+    )
 
 
 def failures_data(failures: Sequence[Failure]) -> list[Data]:
@@ -211,15 +240,15 @@ def task_of(document: Document) -> ImageTask:
         status=cast("Status", data["status"]),
         prompt=data["prompt"],
         model=data["model"],
-        upstream_model=data["upstream_model"],
-        wants_base64=bool(data["wants_base64"]),
+        upstream_model=data.get("upstream_model", ""),
+        wants_base64=bool(data.get("wants_base64", False)),
         size=data["size"],
         n=numbers["n"],
         price=Micro(numbers["price"]),
         price_snapshot=cast("Mapping[str, str]", document.data["price_snapshot"]),
         hold=HoldId(data["hold"]),
         hold_until=numbers["hold_until"],
-        fingerprint=data["fingerprint"],
+        fingerprint=data.get("fingerprint", ""),
         images=tuple(cast("Sequence[str]", document.data["images"])),
         failures=tuple(map(_failure_of, failures)),
         tries=numbers["tries"],

@@ -8,7 +8,7 @@ the image's own document in one commit. The charge follows from the recorded tas
 from collections.abc import Mapping
 from typing import Protocol
 
-from shared.ai.image_tasks import Failure, ImageTask, failures_data, path_of, task_of
+from shared.ai.image_tasks import Failure, ImageTask, ask_path_of, failures_data, path_of, task_of, with_ask
 from shared.ai.images import image_id_of, image_of, object_name, recorded
 from shared.ai.images import path_of as image_path
 from shared.ai.passthrough import RequestRefused
@@ -201,12 +201,13 @@ class ImageJob:
 
     def _painted(self, task: ImageTask) -> Picture:
         """A new picture, stored. If somebody else's is there by now, it is that one."""
+        asked = with_ask(task, self._documents.get(ask_path_of(task.id)))
         request = ImageRequest(
-            model=task.upstream_model,
+            model=asked.upstream_model,
             prompt=task.prompt,
             size=task.size,
             quality=task.quality,
-            wants_base64=task.wants_base64,
+            wants_base64=asked.wants_base64,
             end_user=self._end_users.of(task.uid),
         )
         picture = self._image_model.generate(request)

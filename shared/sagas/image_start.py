@@ -6,7 +6,18 @@ whose message the sweep sends again. The same operation finds what it began, whe
 
 from dataclasses import dataclass
 
-from shared.ai.image_tasks import IMAGES_MAX, TASK_LIFETIME, ImageTask, path_of, task_data, task_id_of, task_of
+from shared.ai.image_tasks import (
+    IMAGES_MAX,
+    TASK_LIFETIME,
+    ImageTask,
+    ask_data,
+    ask_path_of,
+    path_of,
+    task_data,
+    task_id_of,
+    task_of,
+    with_ask,
+)
 from shared.ai.models import ASKED_FOR_BASE64, Catalogue, Model
 from shared.ai.preferences import Preferences
 from shared.ai.tariff import Tariff
@@ -189,7 +200,7 @@ class ImageStart:
         failure: DomainError = PreconditionFailed()
         for _ in range(CREATE_ATTEMPTS_MAX):
             try:
-                self._documents.commit([Create(path_of(task.id), data)])
+                self._documents.commit([Create(path_of(task.id), data), Create(ask_path_of(task.id), ask_data(task))])
                 return task
             except (PreconditionFailed, OutcomeUnknown, StoreUnavailable) as error:
                 failure = error
@@ -199,10 +210,11 @@ class ImageStart:
         raise failure
 
     def _found(self, asked: ImageAsked) -> ImageTask | None:
-        document = self._documents.get(path_of(task_id_of(asked.operation)))
+        task_id = task_id_of(asked.operation)
+        document, ask = self._documents.get_all([path_of(task_id), ask_path_of(task_id)])
         if document is None:
             return None
-        task = task_of(document)
+        task = with_ask(task_of(document), ask)
         if task.uid != asked.uid or task.fingerprint != asked.fingerprint:
             raise IdempotencyMismatch
         return task

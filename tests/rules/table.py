@@ -111,6 +111,7 @@ SERVER_ONLY = tuple(
         "dead_events/{id}",
         "effects/{id}",
         "expectations/{id}",
+        "image_asks/{id}",
         "inbox/{id}",
         "jobs/{id}",
         "leavings/{id}",

@@ -12,6 +12,7 @@ from shared.ai.pictures import NoPicture
 from shared.ai.ports import UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.tariff import SizeNotOffered
 from shared.kernel.clock import MINUTE, SECOND
+from shared.kernel.documents import Delete, Patch
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue, Unavailable
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
@@ -84,6 +85,27 @@ def test_what_the_model_is_asked(studio):
     assert [(one.model, one.prompt, one.size, one.wants_base64) for one in asked] == [
         ("up/other", "A fox in the snow", "1024x1024", True)
     ] * 2
+
+
+def test_a_task_tells_its_owner_no_upstream_and_no_fingerprint(studio):
+    studio.catalogue.put("other", {**PAINTER, "upstream_model": "up/other"})
+
+    task = studio.begin(model="other")
+    studio.job.run(task.id)
+
+    document = studio.documents.get(f"image_tasks/{task.id}")
+    assert not {"upstream_model", "wants_base64", "fingerprint"} & document.data.keys()
+    assert "up/other" not in str(document.data)
+
+
+def test_a_task_that_was_stored_with_its_upstream_is_still_painted(studio):
+    task = studio.begin()
+    own = {"upstream_model": "up/old", "wants_base64": True, "fingerprint": task.fingerprint}
+    studio.documents.commit([Delete(f"image_asks/{task.id}"), Patch(f"image_tasks/{task.id}", own)])
+
+    studio.job.run(task.id)
+
+    assert [(one.model, one.wants_base64) for one in studio.model.requests] == [("up/old", True)]
 
 
 def test_the_model_is_the_requests_else_the_users_else_the_default(studio):
