@@ -18,7 +18,6 @@ from shared.ai.request_fields import (
     Shape,
     Words,
 )
-from shared.ai.wire_texts import THINKING_PARTS
 
 AUDIO = "is not offered here: audio has no price in text tokens"
 NOT_KEPT = "is not offered here: nothing is kept, send the conversation"
@@ -68,11 +67,7 @@ MARKS: Mapping[str, Shape] = {"prompt_cache_breakpoint": Refused(CACHE_WRITES), 
 TEXT_PART = Members({"text": PLAIN, **MARKS})
 IMAGE_PART = Members({"image_url": members("url", "detail"), **MARKS})
 TEXTS = Each(typed(NOT_PRICED, text=TEXT_PART))
-THOUGHTS: Mapping[str, Members] = dict.fromkeys(
-    THINKING_PARTS, members("text", "signature", "closed", "id", thinking=Each(typed(NOT_PRICED, text=TEXT_PART)))
-)
-"""Parts of an answer in which a provider thought. They come back as history, and count as input."""
-SEEN = Each(typed(NOT_PRICED, text=TEXT_PART, image_url=IMAGE_PART, refusal=members("refusal"), **THOUGHTS))
+SEEN = Each(typed(NOT_PRICED, text=TEXT_PART, image_url=IMAGE_PART, refusal=members("refusal")))
 """Parts of a message. Some providers take images from tools, too."""
 CALLED = typed(
     "must be a call of a function or of a custom tool",
@@ -101,7 +96,6 @@ MESSAGE = Kinds(
                 **OF_ALL,
                 **plain("refusal", "reasoning_content", "reasoning"),
                 "reasoning_details": Each(THOUGHT),
-                "thinking_blocks": Each(members("type", "thinking", "signature", "data")),
                 "annotations": FREE,
                 "audio": Refused(AUDIO),
                 "function_call": members("name", "arguments"),

@@ -28,10 +28,10 @@ from shared.kernel.documents import (
     Write,
 )
 from shared.kernel.ids import Uid
+from shared.ledger.account_documents import account_path
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.series import DAYS_MAX
-from shared.ledger.store import account_path
 from shared.ledger.usage import Amounts, Body, Day, Usage, Use, day_of, folded
 
 VERSION = 1

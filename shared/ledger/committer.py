@@ -249,7 +249,7 @@ class Committer:
         """Win the precondition of an unclear commit with one that changes nothing, so that a refusal can be final."""
         account, rejected = plan.head.account, [job for job, _ in plan.rejected]
         try:
-            version = self._write([self._store.account_write(plan.head, account, self._new_nonce())])
+            version = self._write(self._store.account_writes(plan.head, account, self._new_nonce()))
         except PreconditionFailed:
             self._linger()
             return rejected

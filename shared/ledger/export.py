@@ -13,10 +13,11 @@ from datetime import datetime
 import orjson
 
 from shared.kernel.clock import from_datetime, rfc3339
-from shared.kernel.documents import Document, Value
+from shared.kernel.documents import Value
 from shared.kernel.ids import Uid
+from shared.ledger.account_documents import Stored
 from shared.ledger.keys import KeyRing
-from shared.ledger.store import SEALED_FIELDS, AccountStore, StoredEntry
+from shared.ledger.store import AccountStore, StoredEntry
 
 FORMAT = "ics-export"
 FORMAT_VERSION = 1
@@ -29,8 +30,8 @@ def export_lines(store: AccountStore, keys: KeyRing, ledger: str, uid: Uid) -> I
 
     What lies beside the journal and is none of ours is exported too, so that the verifier sees it.
     """
-    document = store.document(uid)
-    seq = document.data.get("seq") if document is not None else 0
+    stored = store.stored(uid)
+    seq = stored.plain.get("seq", 0)
     yield _line(
         {
             "type": "header",
@@ -47,8 +48,8 @@ def export_lines(store: AccountStore, keys: KeyRing, ledger: str, uid: Uid) -> I
             yield _line(_entry(entry))
     for entry in _strangers(store, uid, last):
         yield _line(_entry(entry))
-    if document is not None:
-        yield _line(_account(document))
+    if stored.state is not None:
+        yield _line(_account(stored))
 
 
 def _strangers(store: AccountStore, uid: Uid, last: int) -> list[StoredEntry]:
@@ -56,8 +57,7 @@ def _strangers(store: AccountStore, uid: Uid, last: int) -> list[StoredEntry]:
     found = store.strangers(uid, last, STRANGERS_MAX)
     if not found:
         return []
-    document = store.document(uid)
-    seq = document.data.get("seq") if document is not None else 0
+    seq = store.stored(uid).plain.get("seq", 0)
     now = seq if isinstance(seq, int) else 0
     return [entry for entry in found if not last < entry.seq <= now]
 
@@ -74,9 +74,10 @@ def _entry(entry: StoredEntry) -> Mapping[str, object]:
     }
 
 
-def _account(document: Document) -> Mapping[str, object]:
-    plain = {name: exported(value) for name, value in document.data.items() if name not in SEALED_FIELDS}
-    sealed = {name: document.data.get(name) for name in ("version", "nonce", "state", "seal")}
+def _account(stored: Stored) -> Mapping[str, object]:
+    data = {} if stored.state is None else stored.state.data
+    plain = {name: exported(value) for name, value in {**stored.plain, **stored.beside_the_seal}.items()}
+    sealed = {name: data.get(name) for name in ("version", "nonce", "state", "seal")}
     return {"type": "account", **sealed, "plain": plain}
 
 

@@ -31,7 +31,7 @@ class Plan:
     kept: list[Job] = field(default_factory=list)
     rejected: list[tuple[Job, DomainError]] = field(default_factory=list)
     beside: list[Write] = field(default_factory=list)
-    writes: int = 2
+    writes: int = 3
     bytes: int = 0
 
     @property

@@ -12,9 +12,9 @@ from shared.kernel.documents import Create, Data, Delete, Document, Documents, P
 from shared.kernel.events import Message, Publisher
 from shared.kernel.ids import Uid
 from shared.kernel.money import format_credits
+from shared.ledger.account_documents import account_path
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
-from shared.ledger.store import account_path
 from shared.ledger.views import EntryView
 
 CREDIT_EVENTS = "credit-events"

@@ -8,10 +8,24 @@ from typing import Any, cast
 
 from shared.kernel.canonical import INTEGER_MAX, NotCanonical, canonical, parse_canonical
 from shared.kernel.clock import Millis, to_datetime
-from shared.kernel.documents import Create, Data, Document, Documents, Put, Query, Value, Version, Where, Write
+from shared.kernel.documents import Create, Data, Document, Documents, Put, Query, Version, Where, Write
 from shared.kernel.documents import Order as OrderBy
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot, check
+from shared.ledger.account_documents import (
+    SCHEMA,
+    Stored,
+    account_path,
+    account_writes,
+    committed_version,
+    is_told,
+    plain_fields,
+    read_steady,
+    read_stored,
+    sweep_fields,
+    uid_of,
+    unique,
+)
 from shared.ledger.books import Result
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
 from shared.ledger.commands import (
@@ -32,19 +46,15 @@ from shared.ledger.entries import Entry, genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
 
-SCHEMA = 1
 SEQ_DIGITS = 12
 ENTRY_ID = re.compile(rf"\d{{{SEQ_DIGITS}}}", re.ASCII)
-SEALED_FIELDS = frozenset({"state", "seal", "version", "nonce"})
-DUE_SHARDS = 16
-"""Sweeps find accounts by time; one index range per shard keeps that from being a hotspot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Head:
     """An account as last known: its state, how often it was committed, and the version that the next commit builds on.
 
-    `version` is None while the account has no document.
+    `version` is None while the account has no document, else that of both its documents.
     """
 
     account: Account
@@ -107,11 +117,11 @@ class AccountStore:
         named = [command.operation for command in commands if command.operation]
         operations = {operation: operation_path(uid, operation) for operation in named}
         archived = {path for command in commands for path in _archived_paths(uid, command)}
-        account = self._documents.get(account_path(uid))
+        head = self._head(uid, read_stored(self._documents, uid))
         paths = [*operations.values(), *sorted(archived)]
         found = {document.path: document for document in self._all(paths) if document is not None}
         return Snapshot(
-            head=self._head(uid, account),
+            head=head,
             is_fresh=True,
             operations={id_: self._remembered(uid, found[path]) for id_, path in operations.items() if path in found},
             archive=self._archive(uid, [found[path] for path in archived if path in found]),
@@ -121,7 +131,7 @@ class AccountStore:
     def create(self, uid: Uid, nonce: str, now: Millis) -> None:
         """Open the account: a document that says nothing has happened yet. Raises PreconditionFailed if it is open."""
         account = replace(self.blank(uid).account, at=now)
-        self._documents.commit([Create(account_path(uid), self._account_data(account, 1, nonce))])
+        self._documents.commit(self.account_writes(self.blank(uid), account, nonce))
 
     def writes(
         self,
@@ -140,26 +150,25 @@ class AccountStore:
         for command, decision in decisions:
             for write in self._decision_writes(uid, command, decision, snapshot, nonce):
                 writes[write.path] = write
-        account = self.account_write(head, last, nonce)
+        account = self.account_writes(head, last, nonce)
         marker = Put(f"{account_path(uid)}/outbox/log", {"uid": uid, "seq": last.seq, "at": to_datetime(last.at)})
-        return [account, *writes.values(), *beside, marker]
+        return [*account, *writes.values(), *beside, marker]
 
-    def account_write(self, head: Head, account: Account, nonce: str) -> Write:
-        """The account's document, on condition that nothing was committed since `head`."""
-        data = self._account_data(account, head.number + 1, nonce)
-        path = account_path(account.uid)
-        return Create(path, data) if head.version is None else Put(path, data, head.version)
+    def account_writes(self, head: Head, account: Account, nonce: str) -> list[Write]:
+        """The account's documents, on condition that nothing was committed since `head`; the sealed one first."""
+        sealed = self._sealed_data(account, head.number + 1, nonce)
+        return account_writes(account.uid, sealed, plain_fields(account), head.version)
 
     def commit(self, writes: Sequence[Write]) -> Version:
         """Write it all, or nothing; the account's new version. Raises what `Documents.commit` raises."""
-        return self._documents.commit(writes)[0]
+        return committed_version(self._documents.commit(writes))
 
     def entry_above(self, head: Head, last: int) -> int | None:
         """The first entry stored behind `head`, up to `last`, while that is still the head: none of ours wrote it."""
         uid, seqs = head.account.uid, range(head.account.seq + 1, last + 1)
         entries = self._all([entry_path(uid, seq) for seq in seqs])
-        account = self._documents.get(account_path(uid))  # afterwards: what was above it before is none of ours
-        if (None if account is None else account.version) != head.version:
+        stored = read_stored(self._documents, uid)  # afterwards: what was above it before is none of ours
+        if stored.version != head.version:
             return None
         return next((seq for seq, entry in zip(seqs, entries, strict=True) if entry is not None), None)
 
@@ -206,17 +215,16 @@ class AccountStore:
 
     def due(self, shard: int, now: Millis, limit: int) -> list[Uid]:
         """Accounts of a shard that time has something to do for, the most overdue first."""
-        query = Query(
-            collection="accounts",
-            where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now))),
-            order_by=(OrderBy("due_at"),),
-            limit=limit,
-        )
-        return [Uid(document.id) for document in self._documents.query(query)]
+        where = (Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now)))
+        order = (OrderBy("due_at"),)
+        sealed = Query(collection="sealed", group=True, where=where, order_by=order, limit=limit)
+        old = Query(collection="accounts", where=where, order_by=order, limit=limit)
+        found = [document for query in (sealed, old) for document in self._documents.query(query)]
+        return unique([uid_of(document.path) for document in found])[:limit]
 
-    def document(self, uid: Uid) -> Document | None:
-        """The account's document as it stands, not verified: for audits and exports."""
-        return self._documents.get(account_path(uid))
+    def stored(self, uid: Uid) -> Stored:
+        """The account's documents as one commit has written them, not verified: for audits and exports."""
+        return read_steady(self._documents, uid)
 
     def seal_message(self, uid: Uid, number: int, nonce: str, state: str) -> bytes:
         """What the seal signs: whose state it is, which commit wrote it, and the state's SHA-256."""
@@ -227,11 +235,11 @@ class AccountStore:
         asked = list(dict.fromkeys(paths))
         return self._documents.get_all(asked) if asked else []
 
-    def _account_data(self, account: Account, number: int, nonce: str) -> Data:
+    def _sealed_data(self, account: Account, number: int, nonce: str) -> Data:
         state = encode_account(account)
         seal = self._keys.sign(SEAL_CONTEXT, self.seal_message(account.uid, number, nonce, state))
         return {
-            **plain_fields(account),
+            **sweep_fields(account),
             "state": state,
             "seal": f"{self._keys.kid}:{seal}",
             "version": number,
@@ -268,21 +276,29 @@ class AccountStore:
     def _sealed(self, path: str, state: str) -> Data:
         return {"schema": SCHEMA, "state": state, "seal": self._keys.mark(self._record(path, state))}
 
-    def _head(self, uid: Uid, document: Document | None) -> Head:
-        if document is None:
+    def _head(self, uid: Uid, stored: Stored) -> Head:
+        """Return the verified head. Where the two documents differ, they are read again as one commit wrote them."""
+        if stored.version is None:
             return self.blank(uid)
-        rule = self.broken_rule(uid, document)
+        rule = self.broken_rule(uid, stored)
         if rule is not None:
-            raise IntegrityFailed(uid=uid, seq=_int(document.data.get("seq")), rule=rule)
-        account = decode_account(str(document.data["state"]))
-        return Head(account=account, number=_int(document.data["version"]), version=document.version)
+            stored = read_steady(self._documents, uid)
+            rule = self.broken_rule(uid, stored)
+        if rule is not None or stored.state is None:
+            raise IntegrityFailed(uid=uid, seq=_seq_told(stored), rule=rule or "seal")
+        data = stored.state.data
+        return Head(
+            account=decode_account(str(data["state"])),
+            number=_int(data["version"]),
+            version=stored.version,
+        )
 
-    def broken_rule(self, uid: Uid, document: Document) -> str | None:
-        """Which law an account's document breaks: `seal`, `state`, `identity`, `plain_balance`; None if none does.
+    def broken_rule(self, uid: Uid, stored: Stored) -> str | None:
+        """Which law an account's documents break: `seal`, `state`, `identity`, `plain_balance`; None if none does.
 
         Raises UnknownKey when it is signed with a key that is not known here yet.
         """
-        data = document.data
+        data = {} if stored.state is None else stored.state.data
         number, nonce, state = _int(data.get("version")), str(data.get("nonce")), str(data.get("state"))
         if abs(number) > INTEGER_MAX or not self._is_sealed(self.seal_message(uid, number, nonce, state), data):
             return "seal"
@@ -293,8 +309,7 @@ class AccountStore:
             return "state"
         if (account.ledger, account.uid) != (self._ledger, uid):
             return "identity"
-        plain = {name: value for name, value in data.items() if name not in SEALED_FIELDS}
-        return None if _typed(plain) == _typed(plain_fields(account)) else "plain_balance"
+        return None if is_told(stored, account) else "plain_balance"
 
     def _is_sealed(self, message: bytes, data: Data) -> bool:
         kid, colon, signature = str(data.get("seal")).partition(":")
@@ -338,11 +353,6 @@ class AccountStore:
         return Archive(lots=lots, holds=holds)
 
 
-def account_path(uid: Uid) -> str:
-    """`accounts/{uid}`."""
-    return f"accounts/{uid}"
-
-
 def entry_path(uid: Uid, seq: int) -> str:
     """`accounts/{uid}/entries/{seq}`, zero-padded, so that a fork cannot be created and ids sort as numbers."""
     return f"{account_path(uid)}/entries/{_entry_id(seq)}"
@@ -361,30 +371,6 @@ def lot_path(uid: Uid, lot: LotId) -> str:
 def hold_path(uid: Uid, hold: HoldId) -> str:
     """`accounts/{uid}/holds/{id}`, once it is resolved."""
     return f"{account_path(uid)}/holds/{hold}"
-
-
-def due_shard(uid: Uid) -> int:
-    """The shard of sweeps that an account belongs to."""
-    return hashlib.sha256(uid.encode()).digest()[0] % DUE_SHARDS
-
-
-def plain_fields(account: Account) -> dict[str, Value]:
-    """What others read of an account without knowing our state: listeners (µcr, status, seq), sweeps (when it is due).
-
-    They must equal the state; one that does not is refused by the next operation.
-    """
-    due_at = account.due_at
-    return {
-        "schema": SCHEMA,
-        "available": account.available,
-        "held": account.held,
-        "debt": account.debt,
-        "status": account.status,
-        "seq": account.seq,
-        "updated_at": to_datetime(account.at),
-        "due_shard": due_shard(account.uid),
-        "due_at": None if due_at is None else to_datetime(due_at),
-    }
 
 
 def _entry_id(seq: int) -> str:
@@ -419,10 +405,9 @@ def _stored_entry(document: Document) -> StoredEntry:
     )
 
 
-def _typed(data: Mapping[str, object]) -> Mapping[str, tuple[type, object]]:
-    """With the types, as False is not 0 here."""
-    return {name: (type(value), value) for name, value in data.items()}
-
-
 def _int(value: object) -> int:
     return value if isinstance(value, int) else -1
+
+
+def _seq_told(stored: Stored) -> int:
+    return -1 if stored.shown is None else _int(stored.shown.data.get("seq"))

@@ -10,6 +10,7 @@ import orjson
 from shared.kernel.canonical import NotCanonical, canonical, parse_canonical
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account, Archive, check
+from shared.ledger.account_documents import SCHEMA, old_plain_fields, plain_fields, sweep_fields
 from shared.ledger.books import merged
 from shared.ledger.codec import decode_account
 from shared.ledger.entries import body_hash, draft_of, genesis
@@ -17,7 +18,7 @@ from shared.ledger.errors import UnknownKey
 from shared.ledger.export import exported
 from shared.ledger.fold import NotApplicable, apply
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, Verifier
-from shared.ledger.store import SCHEMA, StoredEntry, plain_fields
+from shared.ledger.store import StoredEntry
 
 FINDINGS_MAX = 100
 
@@ -232,7 +233,9 @@ def _check_seal(audit: _Audit, record: Mapping[str, Any]) -> None:
 
 
 def _check_plain(audit: _Audit, plain: Mapping[str, Any], stored: Account) -> None:
-    expected = {name: exported(value) for name, value in plain_fields(stored).items()}
+    is_old = "total" not in plain
+    fields = old_plain_fields(stored) if is_old else {**plain_fields(stored), **sweep_fields(stored)}
+    expected = {name: exported(value) for name, value in fields.items()}
     for name in sorted(expected.keys() | plain.keys()):
         told, true = plain.get(name), expected.get(name)
         if (name in plain, type(told), told) != (name in expected, type(true), true):

@@ -2,11 +2,11 @@
 
 from shared.kernel.documents import Documents, Query
 from shared.kernel.ids import Uid
+from shared.ledger.account_documents import DUE_SHARDS
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay
-from shared.ledger.store import DUE_SHARDS
 from shared.sagas.jobs import Job, Turn
 from shared.sagas.ledger_watch import LedgerWatch
 

@@ -12,9 +12,10 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.documents import Create, Delete
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
+from shared.ledger.account_documents import account_path, due_shard
 from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.ledger import Ledger
-from shared.ledger.store import account_path, due_shard, entry_path
+from shared.ledger.store import entry_path
 from shared.platform.firestore.documents import FirestoreDocuments, connect
 from tests.support.books import capture, charge, grant, hold, release
 from tests.support.ledgers import KEYS, UID

@@ -7,7 +7,7 @@ import pytest
 
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import LotId, OperationId
-from shared.kernel.money import Micro
+from shared.kernel.money import Micro, format_credits
 from shared.kernel.settings import SigningKey
 from shared.ledger.commands import Charge, Grant
 from shared.ledger.keys import KeyRing
@@ -50,13 +50,13 @@ def test_a_listener_shows_each_of_200_changes_at_once(ledger, listener, record_p
     grant = Grant(
         operation=OperationId("op_grant"), fingerprint="g", amount=Micro(10**6), lot=LotId("lot_1"), source="promo:x"
     )
-    balances = {ledger.execute(uid, grant).balance.seq: 10**6}
+    balances = {ledger.execute(uid, grant).balance.seq: "1"}
     delays = []
 
     for number in range(CHANGES):
         started = time.time()
         balance = ledger.execute(uid, _charge(number)).balance
-        balances[balance.seq] = balance.available
+        balances[balance.seq] = format_credits(balance.available)
         shown = _shown(listener, balance.seq)
         delays.append(1000 * -(started - shown["at"] / 1000))
         assert shown["available"] == balances[shown["seq"]]

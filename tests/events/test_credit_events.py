@@ -7,10 +7,11 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.documents import Delete, Patch
 from shared.kernel.ids import Uid, new_id
 from shared.kernel.settings import SigningKey
+from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.ledger.relay import marker_path, position_path
-from shared.ledger.store import account_path, entry_path
+from shared.ledger.store import entry_path
 from shared.platform.firestore.documents import FirestoreDocuments, connect
 from tests.support.emulators import TEST_SEED
 from tests.support.ledgers import charge, grant
@@ -65,8 +66,9 @@ def test_every_minute_settles_what_is_due_and_leaves_no_news_behind(suite: Suite
 
     assert suite.fire_schedule("every_minute") == 200
 
-    account = documents.get(account_path(uid))
-    assert account is not None
-    assert (account.data["available"], account.data["due_at"]) == (100, None)
+    shown, sealed = documents.get_all([account_path(uid), state_path(uid)])
+    assert shown is not None
+    assert sealed is not None
+    assert (shown.data["available"], sealed.data["due_at"]) == ("0.0001", None)
     wait_for(lambda: documents.get(marker_path(uid)) is None, seconds=120, what="the marker is gone")
     assert suite.fire_schedule("every_day") == 200

@@ -80,7 +80,7 @@ def _on_offer(path: str, **seed: object) -> Row:
 READERS = (
     _by_path("users/{uid}", is_listed=False, email="o@example.com"),
     _by_path("users/{uid}/settings/{id}", model="m"),
-    _by_path("accounts/{uid}", is_listed=False, available=1, held=0, debt=0, seq=1, status="open"),
+    _by_path("accounts/{uid}", is_listed=False, available="1", held="0", debt="0", seq=1, status="open"),
     _by_path("accounts/{uid}/entries/{id}", seq=1),
     _by_path("accounts/{uid}/lots/{id}", granted=1),
     _by_path("accounts/{uid}/holds/{id}", amount=1),
@@ -101,6 +101,7 @@ SERVER_ONLY = tuple(
         "accounts/{uid}/operations/{id}",
         "accounts/{uid}/outbox/{id}",
         "accounts/{uid}/relay/{id}",
+        "accounts/{uid}/sealed/{id}",
         "accounts/{uid}/usage/{id}",
         "answers/{id}",
         "api_keys/{id}",

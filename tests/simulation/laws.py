@@ -23,12 +23,13 @@ from shared.kernel.documents import (
 )
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account, Archive, check
+from shared.ledger.account_documents import account_path, plain_fields, state_path, sweep_fields
 from shared.ledger.books import merged
 from shared.ledger.codec import encode_account, encode_hold, encode_lot
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
-from shared.ledger.store import account_path, entry_path, hold_path, lot_path, plain_fields
+from shared.ledger.store import entry_path, hold_path, lot_path
 
 
 class Lawful:
@@ -70,12 +71,12 @@ class Laws:
     def landed(self, writes: Sequence[Write]) -> None:
         """One commit has been applied, whoever asked for it and whenever."""
         by_path = {write.path: write for write in writes}
-        own = by_path.pop(account_path(self.uid))
+        own, shown = by_path.pop(state_path(self.uid)), by_path.pop(account_path(self.uid))
         assert all(isinstance(write, Create | Put) for write in writes), "nothing is deleted or patched"
         left = Archive()
         while (path := entry_path(self.uid, self.account.seq + 1)) in by_path:
             left = merged(left, self._follow(by_path.pop(path)))
-        self._check_account(own)
+        self._check_account(own, shown)
         expected = self._archived(left)
         for path, write in by_path.items():
             self._check_other(path, write, expected)
@@ -123,11 +124,12 @@ class Laws:
 
     # The account, and what stands beside it ----------------------------------------------------------------------
 
-    def _check_account(self, write: Write) -> None:
+    def _check_account(self, write: Write, shown: Write) -> None:
         """State = fold of the chain; nothing below zero; every commit is one further, and says whose it is."""
         assert isinstance(write, Create | Put)
+        assert isinstance(shown, Create | Put)
         data, account = write.data, self.account
-        assert isinstance(write, Create) is (self.commits == 0)
+        assert isinstance(write, Create) is isinstance(shown, Create) is (self.commits == 0)
         self.commits += 1
         state, nonce = str(data["state"]), str(data["nonce"])
         assert state == encode_account(account), "the state is the fold of its chain"
@@ -141,7 +143,8 @@ class Laws:
         kid, _, seal = str(data["seal"]).partition(":")
         assert self._is_signed(SEAL_CONTEXT, message, kid, seal)
         plain = {name: value for name, value in data.items() if name not in {"state", "seal", "version", "nonce"}}
-        assert plain == plain_fields(account), "what listeners see is the state"
+        assert plain == sweep_fields(account), "sweeps find the account when time has something to do"
+        assert shown.data == plain_fields(account), "what listeners see is the state"
         self._check_laws()
 
     def _check_laws(self) -> None:

@@ -20,13 +20,14 @@ from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import SigningKey
+from shared.ledger.account_documents import account_path
 from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit
 from shared.ledger.committer import Committer
 from shared.ledger.decide import decide
 from shared.ledger.keys import KeyRing
 from shared.ledger.lanes import Committed
 from shared.ledger.ledger import Ledger
-from shared.ledger.store import AccountStore, account_path, operation_path
+from shared.ledger.store import AccountStore, operation_path
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from tests.simulation.laws import Lawful, Laws
@@ -43,7 +44,7 @@ SKEWS = (0, 0, -3_000, 700, 45_000)
 """Clocks are this far off, in ms; an instance's may change whenever it is started again."""
 PAUSES = (30_000, 240_000, 1_000_000)
 UNDELIVERED_MAX = 6
-COLLECTIONS = ("entries", "operations", "notes", "lots", "holds", "outbox")
+COLLECTIONS = ("sealed", "entries", "operations", "notes", "lots", "holds", "outbox")
 
 
 class PlayKeys(KeyRing):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -53,7 +54,7 @@ def read_book(documents: Documents, keys: KeyRing, ledger: str, uid: Uid) -> Boo
         ledger=ledger,
         entries=tuple(orjson.loads(record["body"]) for record in records if record["type"] == "entry"),
         operations={name: kept for page in _operations(documents, uid) for name, kept in _kept(store, uid, page)},
-        balance=(plain["available"], plain["held"], plain["debt"]),
+        balance=(_micro(plain["available"]), _micro(plain["held"]), _micro(plain["debt"])),
         findings=tuple(verify_account(lines, keys)),
     )
 
@@ -70,3 +71,8 @@ def _kept(store: AccountStore, uid: Uid, page: Sequence[OperationId]) -> Iterato
     asked = [Expire(operation=operation, fingerprint="") for operation in page]
     for operation, remembered in store.read(uid, asked).operations.items():
         yield operation, Kept(fingerprint=remembered.fingerprint, result=remembered.result)
+
+
+def _micro(credits_: str) -> int:
+    """What a listener reads as credits, in µcr."""
+    return int(Decimal(credits_) * 1_000_000)

@@ -13,16 +13,19 @@ from typing import Literal, TypeAlias
 
 from shared.kernel.documents import (
     COMMIT_TIMEOUT_SECONDS,
+    Create,
     Data,
     Delete,
     Document,
     Documents,
+    Put,
     Query,
     Version,
     Write,
 )
 from shared.kernel.watching import Listener, Watch, Watches
 from shared.platform.memory.documents import MemoryDocuments
+from tests.support.live import check_live
 
 INDEXES_FILE = Path(__file__).resolve().parents[2] / "firestore.indexes.json"
 DISJUNCTIONS_MAX = 30
@@ -244,6 +247,8 @@ class IndexCheckedDocuments:
         for write in writes:
             if not isinstance(write, Delete):
                 self._remember(collection_of(write.path), write.data)
+            if isinstance(write, Create | Put):
+                check_live(collection_of(write.path), write.data)
         return self.inner.commit(writes, timeout_seconds=timeout_seconds)
 
     def watch(self, query: Query, listener: Listener) -> Watch:

@@ -244,9 +244,9 @@ function live(isLive, text) {
 
 function drawBalance(account) {
   advise(account);
-  $("available").textContent = $("pill-amount").textContent = credits(account.available);
-  $("held").textContent = credits(account.held);
-  $("debt").textContent = credits(account.debt);
+  $("available").textContent = $("pill-amount").textContent = shown(account.available);
+  $("held").textContent = shown(account.held);
+  $("debt").textContent = shown(account.debt);
   $("seq").textContent = `#${account.seq}`;
   if (state.lastSeq !== null && account.seq !== state.lastSeq) {
     const amount = document.querySelector(".amount");

@@ -75,12 +75,12 @@ await account.until('the absent account', (last) => last.exists === false && !la
 
 const bonus = await call('POST', '/v1/credits/welcome-bonus');
 const before = await call('GET', '/v1/credits/balance');
-await account.until('the bonus', (last) => last.available === micro(before.available));
+await account.until('the bonus', (last) => last.available === before.available);
 
 const conversation = await call('POST', '/v1/chat/conversations', { title: 'From an app' });
 const answer = await call('POST', `/v1/chat/conversations/${conversation.id}/messages`, { content: given.question });
 const after = await call('GET', '/v1/credits/balance');
-await account.until('the charge', (last) => last.available === micro(after.available) && last.held === 0);
+await account.until('the charge', (last) => last.available === after.available && last.held === '0');
 
 const messages = store.collection(database, `conversations/${conversation.id}/messages`);
 const mine = store.query(
@@ -95,7 +95,7 @@ const offered = await store.getDocsFromServer(
 );
 const seen = [...account.seen]; // the SDK shows an attempt of our own at once, and takes it back when it is refused
 const refused = {
-  minting: await codeOf(store.updateDoc(store.doc(database, `accounts/${user.uid}`), { available: 1e12 })),
+  minting: await codeOf(store.updateDoc(store.doc(database, `accounts/${user.uid}`), { available: '1000000' })),
   messages: await codeOf(store.getDocsFromServer(store.query(messages, store.orderBy('position')))),
   everybody: await codeOf(store.getDocsFromServer(store.collection(database, 'accounts'))),
 };

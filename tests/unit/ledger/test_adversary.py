@@ -12,10 +12,11 @@ from shared.kernel.documents import Create, Put
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import HoldId, OperationId
 from shared.kernel.money import AMOUNT_MAX
+from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.errors import AccountFrozen, HoldResolved, IntegrityFailed, UnknownKey
 from shared.ledger.lanes import BATCH_COMMANDS_MAX, Committed, Job, Lanes
 from shared.ledger.ledger import Ledger
-from shared.ledger.store import account_path, entry_path, operation_path
+from shared.ledger.store import entry_path, operation_path
 from shared.ledger.verify import verify_account
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -335,7 +336,7 @@ def test_another_user_s_records_fit_nowhere_here():
     other = type(UID)("eve")
     for uid, amount in ((UID, 1), (other, 1_000)):
         ledger.execute(uid, grant("gift", amount, operation="grant"))
-    theirs = documents.get(account_path(other))
+    theirs = documents.get(state_path(other))
     operation = documents.get(operation_path(other, OperationId("grant")))
     assert theirs is not None
     assert operation is not None
@@ -343,7 +344,7 @@ def test_another_user_s_records_fit_nowhere_here():
     documents.commit([Put(operation_path(UID, OperationId("stolen")), operation.data)])
     with pytest.raises(IntegrityFailed) as replayed:
         ledger_on(documents).execute(UID, charge(1, operation="stolen"))
-    documents.commit([Put(account_path(UID), theirs.data)])
+    documents.commit([Put(state_path(UID), theirs.data)])
     with pytest.raises(IntegrityFailed) as swapped:
         ledger_on(documents).balance(UID)
 
@@ -355,11 +356,10 @@ def test_an_older_state_put_back_spends_nothing_twice():
     documents = MemoryDocuments()
     ledger = ledger_on(documents)
     ledger.execute(UID, grant("gift", 100))
-    old = documents.get(account_path(UID))
-    assert old is not None
+    old = documents.get_all([state_path(UID), account_path(UID)])
     ledger.execute(UID, charge(100))
 
-    documents.commit([Put(account_path(UID), old.data)])
+    documents.commit([Put(each.path, each.data) for each in old if each is not None])
     with pytest.raises(IntegrityFailed) as failure:
         ledger_on(documents).execute(UID, charge(100))
 

@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from shared.kernel.documents import Create
+from shared.ledger.account_documents import account_path
 from shared.ledger.export import WINDOW
-from shared.ledger.store import account_path
 from tests.support.ledgers import UID, World, charge, grant
 
 

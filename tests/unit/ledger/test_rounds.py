@@ -16,6 +16,7 @@ from shared.kernel.documents import (
     Write,
 )
 from shared.kernel.errors import DomainError
+from shared.ledger.account_documents import state_path
 from shared.ledger.commands import Command
 from shared.ledger.committer import (
     CONTENDED_SECONDS,
@@ -67,9 +68,9 @@ class Store(Weather):
         self._clock.advance(int(self.seconds * 1000))
         return super().commit(writes, timeout_seconds=timeout_seconds)
 
-    def get(self, path: str) -> Document | None:
-        self.accounts_read += 1
-        return super().get(path)
+    def get_all(self, paths: Sequence[str]) -> list[Document | None]:
+        self.accounts_read += state_path(UID) in paths
+        return super().get_all(paths)
 
     def _next(self, call: Call) -> Fault | None:
         if call.kind == "read" or not self.faults:
@@ -498,10 +499,10 @@ def test_a_fence_is_a_commit_and_counted_as_one(stage):
     stage.said("lost", *["unavailable"] * 9)
     stage.do(charge(10), deadline=stage.clock.monotonic() + 1)
     stage.said()
-    before = stage.documents.get(f"accounts/{UID}").data["version"]
+    before = stage.documents.get(f"accounts/{UID}/sealed/state").data["version"]
 
     stage.do(charge(5_000))
-    fenced = stage.documents.get(f"accounts/{UID}").data["version"]
+    fenced = stage.documents.get(f"accounts/{UID}/sealed/state").data["version"]
     stage.do(charge(1))
 
-    assert (fenced, stage.documents.get(f"accounts/{UID}").data["version"]) == (before + 1, before + 2)
+    assert (fenced, stage.documents.get(f"accounts/{UID}/sealed/state").data["version"]) == (before + 1, before + 2)

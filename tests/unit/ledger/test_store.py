@@ -7,18 +7,10 @@ import pytest
 from shared.kernel.canonical import INTEGER_MAX
 from shared.kernel.documents import Create, Document, Put
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
+from shared.ledger.account_documents import DUE_SHARDS, account_path, due_shard, state_path
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
-from shared.ledger.store import (
-    DUE_SHARDS,
-    AccountStore,
-    account_path,
-    due_shard,
-    entry_path,
-    hold_path,
-    lot_path,
-    operation_path,
-)
+from shared.ledger.store import AccountStore, entry_path, hold_path, lot_path, operation_path
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.books import capture, charge, grant, hold, reverse
@@ -43,7 +35,7 @@ def ledger(documents) -> Ledger:
 
 
 def version_of(documents: MemoryDocuments) -> object:
-    document = documents.get(account_path(UID))
+    document = documents.get(state_path(UID))
     assert document is not None
     return document.data["version"]
 
@@ -66,7 +58,7 @@ def test_opening_an_account_is_its_first_commit(documents, ledger):
 
 def test_a_state_that_breaks_a_law_is_refused_though_we_sealed_it(documents, store):
     account = replace(store.blank(UID).account, debt=-1)
-    documents.commit([Create(account_path(UID), store._account_data(account, 1, "n"))])
+    documents.commit(store.account_writes(store.blank(UID), account, "n"))
 
     with pytest.raises(IntegrityFailed) as failure:
         store.read(UID)
@@ -76,14 +68,15 @@ def test_a_state_that_breaks_a_law_is_refused_though_we_sealed_it(documents, sto
 
 @pytest.mark.parametrize("number", [INTEGER_MAX, -INTEGER_MAX])
 def test_a_number_as_large_as_can_be_written_is_read(documents, store, number):
-    documents.commit([Create(account_path(UID), store._account_data(store.blank(UID).account, number, "n"))])
+    head = replace(store.blank(UID), number=number - 1)
+    documents.commit(store.account_writes(head, head.account, "n"))
 
     assert store.read(UID).head.number == number
 
 
 def test_a_number_larger_than_can_be_written_is_not_ours(documents, store):
-    data = store._account_data(store.blank(UID).account, 1, "n")
-    documents.commit([Create(account_path(UID), {**data, "version": INTEGER_MAX + 1})])
+    sealed, shown = store.account_writes(store.blank(UID), store.blank(UID).account, "n")
+    documents.commit([Create(sealed.path, {**sealed.data, "version": INTEGER_MAX + 1}), shown])
 
     with pytest.raises(IntegrityFailed):
         store.read(UID)

@@ -3,21 +3,23 @@
 import base64
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
 import pytest
 
+from shared.kernel.clock import from_datetime, rfc3339
 from shared.kernel.documents import Create, Delete, Put
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.kernel.settings import SigningKey
+from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.codec import encode_account
 from shared.ledger.entries import body_hash
 from shared.ledger.errors import IntegrityFailed, UnknownKey
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
 from shared.ledger.ledger import Ledger
-from shared.ledger.store import AccountStore, account_path, entry_path, hold_path, lot_path, operation_path
+from shared.ledger.store import AccountStore, entry_path, hold_path, lot_path, operation_path
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -41,7 +43,7 @@ class Scene:
             self.warm.execute(uid, hold("h", 60, operation=f"{uid}2"))
             self.warm.execute(uid, capture("h", 20, operation=f"{uid}3"))
             self.warm.execute(uid, charge(5, operation=f"{uid}4"))
-        self.honest = self.data(account_path(UID))
+        self.honest = {path: self.data(path) for path in (state_path(UID), account_path(UID))}
 
     def instance(self) -> Ledger:
         return Ledger(
@@ -186,31 +188,38 @@ def test_an_operation_that_has_an_effect_twice_is_found(scene):
 
 
 def edits() -> list[Any]:
-    """Every field of the account's document, edited in every way that comes to mind."""
-    values: dict[str, list[Any]] = {
-        "available": [10**9, 74, "75", True, None],
-        "held": [1, False],
-        "debt": [1, False],
-        "status": ["frozen", ""],
-        "seq": [3, 5, False],
-        "schema": [2, True],
-        "due_shard": [99],
-        "state": ["{}", "", 7],
-        "seal": [f"{KEYS.kid}:AAAA", f"{KEYS.kid}:", "none", None],
-        "version": [99, -1, 2**60, "4"],
-        "nonce": ["", 7],
-        "extra": [1],
-        "updated_at": [None],
-        "due_at": [None, 0],
+    """Every field of the account's two documents, edited in every way that comes to mind."""
+    values: dict[str, dict[str, list[Any]]] = {
+        account_path(UID): {
+            "available": ["1000000", "0.000074", "0.0000750", 75, True, None],
+            "held": ["1", 0, False],
+            "total": ["1", 75, None],
+            "debt": ["1", 0, False],
+            "status": ["frozen", ""],
+            "seq": [3, 5, False, "4"],
+            "updated_at": [None, "2026-01-01T00:00:00.000Z"],
+            "state": ["{}"],
+            "extra": [1],
+        },
+        state_path(UID): {
+            "schema": [2, True],
+            "due_shard": [99],
+            "due_at": [None, 0],
+            "state": ["{}", "", 7],
+            "seal": [f"{KEYS.kid}:AAAA", f"{KEYS.kid}:", "none", None],
+            "version": [99, -1, 2**60, "4"],
+            "nonce": ["", 7],
+            "extra": [1],
+        },
     }
     honest = Scene().honest
-    every = [(field, value) for field, tries in values.items() for value in tries]
-    return [(f, v) for f, v in every if (type(honest.get(f)), honest.get(f)) != (type(v), v)]
+    every = [(path, field, value) for path, fields in values.items() for field in fields for value in fields[field]]
+    return [(p, f, v) for p, f, v in every if (type(honest[p].get(f)), honest[p].get(f)) != (type(v), v)]
 
 
-@pytest.mark.parametrize(("field", "value"), edits())
-def test_an_edited_field_of_the_account_is_found_and_refused_by_the_next_operation(scene, field, value):
-    scene.put(account_path(UID), **{field: value})
+@pytest.mark.parametrize(("path", "field", "value"), edits())
+def test_an_edited_field_of_the_account_is_found_and_refused_by_the_next_operation(scene, path, field, value):
+    scene.put(path, **{field: value})
 
     for ledger in (scene.instance(), scene.warm):
         with pytest.raises(IntegrityFailed) as failure:
@@ -224,7 +233,11 @@ def test_an_edited_field_of_the_account_is_found_and_refused_by_the_next_operati
 
 
 def test_a_time_moved_by_a_moment_is_found(scene):
-    scene.put(account_path(UID), updated_at=scene.honest["updated_at"] + timedelta(milliseconds=1))
+    told = scene.honest[account_path(UID)]["updated_at"]
+    scene.put(
+        account_path(UID),
+        updated_at=rfc3339(from_datetime(datetime.fromisoformat(told)) + 1),
+    )
 
     assert scene.findings() == {(UID, 0, "plain_balance")}
     with pytest.raises(IntegrityFailed):
@@ -232,7 +245,7 @@ def test_a_time_moved_by_a_moment_is_found(scene):
 
 
 def test_an_edited_balance_changes_nothing_that_is_stored_afterwards(scene):
-    scene.put(account_path(UID), available=10**9)
+    scene.put(account_path(UID), available="1000")
 
     with pytest.raises(IntegrityFailed):
         scene.warm.execute(UID, charge(10**6))
@@ -244,8 +257,8 @@ def test_a_state_sealed_with_another_s_key_is_refused(scene):
     store = AccountStore(scene.documents, THIEF, "demo-test")
     account = AccountStore(scene.documents, KEYS, "demo-test").read(UID).head.account
     richer = replace(account, tat=1)
-    write = store.account_write(AccountStore(scene.documents, KEYS, "demo-test").read(UID).head, richer, "n")
-    scene.documents.commit([write])
+    head = AccountStore(scene.documents, KEYS, "demo-test").read(UID).head
+    scene.documents.commit(store.account_writes(head, richer, "n"))
 
     with pytest.raises(IntegrityFailed) as failure:
         scene.warm.execute(UID, charge(1))
@@ -259,13 +272,13 @@ def test_a_state_sealed_with_our_own_key_is_still_not_the_fold_of_its_chain(scen
     state = encode_account(replace(account, tat=1))
     store = AccountStore(scene.documents, KEYS, "demo-test")
     seal = f"{KEYS.kid}:{KEYS.sign(SEAL_CONTEXT, store.seal_message(UID, 9, 'n', state))}"
-    scene.put(account_path(UID), state=state, seal=seal, version=9, nonce="n")
+    scene.put(state_path(UID), state=state, seal=seal, version=9, nonce="n")
 
     assert scene.findings() == {(UID, 0, "state")}
 
 
 def test_another_account_s_document_does_not_fit_here(scene):
-    scene.documents.commit([Put(account_path(UID), scene.data(account_path(BOB)))])
+    scene.documents.commit([Put(state_path(UID), scene.data(state_path(BOB)))])
 
     with pytest.raises(IntegrityFailed):
         scene.warm.execute(UID, charge(1))
@@ -274,7 +287,7 @@ def test_another_account_s_document_does_not_fit_here(scene):
 
 def test_an_account_rolled_back_collides_with_its_own_next_entry(scene):
     scene.warm.execute(UID, charge(70, operation="all"))
-    scene.documents.commit([Put(account_path(UID), scene.honest)])
+    scene.documents.commit([Put(path, data) for path, data in scene.honest.items()])
 
     found = scene.findings()
     for ledger in (scene.instance(), scene.warm):
@@ -286,7 +299,7 @@ def test_an_account_rolled_back_collides_with_its_own_next_entry(scene):
 
 
 def test_a_deleted_account_is_found_and_not_begun_anew(scene):
-    scene.documents.commit([Delete(account_path(UID))])
+    scene.documents.commit([Delete(account_path(UID)), Delete(state_path(UID))])
 
     for ledger in (scene.instance(), scene.warm):
         with pytest.raises(IntegrityFailed) as failure:
@@ -296,8 +309,8 @@ def test_a_deleted_account_is_found_and_not_begun_anew(scene):
 
 
 def test_a_seal_by_a_key_we_have_not_heard_of_is_retried_and_not_called_tampering(scene):
-    _, _, signature = scene.honest["seal"].partition(":")
-    scene.put(account_path(UID), seal=f"next-year:{signature}")
+    _, _, signature = scene.honest[state_path(UID)]["seal"].partition(":")
+    scene.put(state_path(UID), seal=f"next-year:{signature}")
 
     with pytest.raises(UnknownKey):
         scene.warm.execute(UID, charge(1))
@@ -307,9 +320,20 @@ def test_a_seal_by_a_key_we_have_not_heard_of_is_retried_and_not_called_tamperin
 
 
 def test_what_the_account_is_not_can_be_exported_all_the_same(scene):
-    scene.put(account_path(UID), available=b"bytes", state=b"\xff")
+    scene.put(account_path(UID), available=b"bytes")
+    scene.put(state_path(UID), state=b"\xff")
 
     assert {rule for _, _, rule in scene.findings()} != set()
+
+
+@pytest.mark.parametrize("path", [account_path(UID), state_path(UID)])
+def test_half_an_account_is_refused(scene, path):
+    scene.documents.commit([Delete(path)])
+
+    for ledger in (scene.instance(), scene.warm):
+        with pytest.raises(IntegrityFailed):
+            ledger.execute(UID, charge(1))
+    assert scene.findings()
 
 
 # Beside the account ------------------------------------------------------------------------------------------------

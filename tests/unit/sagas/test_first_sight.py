@@ -17,7 +17,7 @@ def test_the_first_sight_of_a_caller_opens_their_account():
     profile = people.first_sight.see(ann)
 
     assert profile == people.profiles.get(ann.uid)
-    assert people.stored(f"accounts/{ann.uid}")["available"] == 0
+    assert people.stored(f"accounts/{ann.uid}")["available"] == "0"
 
 
 def test_a_known_caller_costs_nothing():

@@ -5,9 +5,9 @@ from shared.kernel.documents import Patch
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
+from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.commands import PlaceHold
 from shared.ledger.relay import CREDIT_EVENTS
-from shared.ledger.store import account_path
 from shared.sagas.jobs import LEASE_SECONDS, RUN_SECONDS, Job, Jobs, Turn
 from shared.sagas.ledger_jobs import LedgerJobs
 from shared.sagas.ledger_watch import LedgerWatch
@@ -122,7 +122,7 @@ def test_every_minute_expires_holds_and_lots_even_if_one_account_is_broken():
         uid = Uid(f"user-{number}")
         world.ledger.execute(uid, grant("g", 5, expires_at=soon))
         world.ledger.execute(uid, place_hold("h", 2))
-    world.documents.commit([Patch(account_path(Uid("user-7")), {"held": 1})])
+    world.documents.commit([Patch(account_path(Uid("user-7")), {"held": "1"})])
     world.clock.advance(3_600 * SECOND)
 
     done = jobs_of(world, *ledger_jobs(world).every_minute()).run("every_minute")
@@ -130,7 +130,7 @@ def test_every_minute_expires_holds_and_lots_even_if_one_account_is_broken():
     assert done["expire"] == 39
     balance = world.ledger.balance(Uid("user-8"))
     assert (balance.available, balance.held) == (0, 0)
-    document = world.documents.get(account_path(Uid("user-8")))
+    document = world.documents.get(state_path(Uid("user-8")))
     assert document is not None
     assert document.data["due_at"] is None
 

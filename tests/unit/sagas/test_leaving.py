@@ -173,7 +173,7 @@ def test_a_login_that_is_gone_already_does_not_matter():
 
 
 def tamper(people: People, uid: Uid) -> None:
-    people.documents.commit([Put(f"accounts/{uid}", {**people.stored(f"accounts/{uid}"), "available": 1})])
+    people.documents.commit([Put(f"accounts/{uid}", {**people.stored(f"accounts/{uid}"), "available": "1000000"})])
 
 
 def commits_of_a_leaving() -> int:

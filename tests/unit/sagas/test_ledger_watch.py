@@ -3,9 +3,10 @@ import pytest
 from shared.kernel.clock import HOUR
 from shared.kernel.documents import Delete, Patch, Put
 from shared.kernel.ids import Uid
+from shared.ledger.account_documents import account_path
 from shared.ledger.errors import AccountFrozen
 from shared.ledger.relay import CREDIT_EVENTS
-from shared.ledger.store import account_path, entry_path
+from shared.ledger.store import entry_path
 from shared.platform.memory.alerts import Alert
 from shared.sagas.ledger_watch import FREEZES_PER_HOUR_MAX, LedgerWatch
 from tests.support.ledgers import UID, World, charge, grant

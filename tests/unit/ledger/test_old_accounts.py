@@ -1,0 +1,95 @@
+"""Accounts stored when state and balance stood in one document: read, verified, and moved by their next commit."""
+
+import pytest
+
+from shared.kernel.documents import Delete, PreconditionFailed, Put
+from shared.ledger.account_documents import account_path, old_plain_fields, state_path
+from shared.ledger.ledger import Ledger
+from shared.ledger.store import AccountStore
+from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
+from tests.support.books import capture, charge, grant, hold
+from tests.support.ledgers import KEYS, UID
+
+LEDGER = "demo-test"
+
+
+def ledger_on(documents: MemoryDocuments) -> Ledger:
+    return Ledger(documents, ManualClock(), KEYS, ledger_id=LEDGER, hold_lifetime_seconds=900)
+
+
+@pytest.fixture
+def documents() -> MemoryDocuments:
+    """An account of the old form, with an open hold."""
+    documents = MemoryDocuments()
+    ledger = ledger_on(documents)
+    ledger.execute(UID, grant("gift", 100))
+    ledger.execute(UID, hold("h", 40))
+    account = AccountStore(documents, KEYS, LEDGER).read(UID).head.account
+    sealed = documents.get(state_path(UID))
+    assert sealed is not None
+    documents.commit([Put(account_path(UID), {**sealed.data, **old_plain_fields(account)}), Delete(state_path(UID))])
+    return documents
+
+
+def test_an_old_account_is_read_verified_and_exported(documents):
+    ledger = ledger_on(documents)
+
+    assert (ledger.balance(UID).available, ledger.balance(UID).held) == (60, 40)
+    assert ledger.verify(UID) == []
+
+
+def test_an_old_account_is_moved_by_its_next_commit(documents):
+    ledger_on(documents).execute(UID, capture("h", 15))
+
+    shown, sealed = documents.get(account_path(UID)), documents.get(state_path(UID))
+    assert shown is not None
+    assert sealed is not None
+    assert {name: shown.data[name] for name in ("available", "held", "total", "debt", "status", "seq")} == {
+        "available": "0.000085",
+        "held": "0",
+        "total": "0.000085",
+        "debt": "0",
+        "status": "open",
+        "seq": 3,
+    }
+    assert "state" not in shown.data
+    assert sealed.data["version"] == 3
+    assert ledger_on(documents).verify(UID) == []
+
+
+def test_an_instance_of_before_cannot_commit_over_a_moved_account(documents):
+    before = documents.get(account_path(UID))
+    assert before is not None
+    ledger_on(documents).execute(UID, charge(10))
+
+    with pytest.raises(PreconditionFailed):
+        documents.commit([Put(account_path(UID), before.data, before.version)])
+
+
+def test_two_that_move_the_same_account_spend_once_each(documents):
+    one, two = ledger_on(documents), ledger_on(documents)
+    before = one.balance(UID).available, two.balance(UID).available
+
+    one.execute(UID, charge(10))
+    two.execute(UID, charge(20))
+
+    assert (before, one.balance(UID).available) == ((60, 60), 30)
+    assert one.verify(UID) == []
+
+
+def test_an_old_account_that_was_edited_is_refused(documents):
+    document = documents.get(account_path(UID))
+    assert document is not None
+    documents.commit([Put(account_path(UID), {**document.data, "available": 10**9})])
+
+    assert {finding.rule for finding in ledger_on(documents).verify(UID)} == {"plain_balance"}
+
+
+def test_an_old_account_is_found_when_it_is_due(documents):
+    store = AccountStore(documents, KEYS, LEDGER)
+    late = 2**46
+
+    due = [uid for shard in range(16) for uid in store.due(shard, late, 10)]
+
+    assert due == [UID]
