@@ -20,7 +20,7 @@ from shared.kernel.clock import HOUR, Millis, parse_rfc3339, to_datetime
 from shared.kernel.documents import Create, Data, PreconditionFailed, Value
 from shared.kernel.errors import DomainError, NotFound, Rejected
 from shared.kernel.events import log
-from shared.kernel.ids import Uid, derived_id, is_uid
+from shared.kernel.ids import Uid, derived_id, is_safe_id, is_uid
 
 EVENT_AGE_MAX: Millis = 12 * HOUR
 """Eventarc and Pub/Sub retry a failed event for 24 hours."""
@@ -155,9 +155,13 @@ def decode_document(event: CloudEvent, pattern: str) -> DocumentEvent:
 
 
 def _document_path(told: str, name: str) -> str:
-    """Return the document's path. If the attribute `told` percent-encodes the resource `name`, the name is right."""
+    """Return the document's path: the attribute `told`, if that is plain, else the resource `name` of the data.
+
+    An attribute is a header, and characters that headers cannot hold come encoded, or mangled on the way.
+    """
+    is_plain = all(is_safe_id(part) for part in told.split("/"))
     named = name.partition("/documents/")[2]
-    return named if named and named == unquote(told) else told
+    return told if is_plain or not told or not named else named
 
 
 def decode_user(event: CloudEvent) -> UserEvent:

@@ -1,3 +1,4 @@
+import re
 from urllib.parse import quote
 
 import pytest
@@ -87,8 +88,9 @@ def test_an_event_of_a_document_is_read_with_any_uid(uid):
     name = f"projects/p/databases/(default)/documents/accounts/{uid}/entries/1"
     data = DocumentEventData.serialize(DocumentEventData(value=Document(name=name)))
 
-    for told in (f"accounts/{uid}/entries/1", f"accounts/{quote(uid, safe='')}/entries/1"):
-        event = Event({"time": "2026-11-30T10:00:00Z", "document": told}, data)
+    mangled = uid.encode().decode("latin-1")
+    for told in (uid, quote(uid, safe=""), mangled, re.sub(r"[^ -~]", "?", uid)):
+        event = Event({"time": "2026-11-30T10:00:00Z", "document": f"accounts/{told}/entries/1"}, data)
         assert decode_document(event, "accounts/{uid}/entries/{seq}").params == {"uid": uid, "seq": "1"}
 
 
