@@ -30,10 +30,12 @@ def pseudonym(world, person) -> str:
 
 @pytest.mark.parametrize(("path", "body"), DOORS)
 def test_what_a_client_says_of_its_user_is_replaced(world, alice, path, body):
-    assert alice.post(path, {**body, **CLAIMED}).status_code == 200
+    # OpenAI's embeddings know the older name only, so the door takes no other there.
+    claimed = {"user": "victim"} if path == "/openai/embeddings" else CLAIMED
+    assert alice.post(path, {**body, **claimed}).status_code == 200
 
     (_, sent), (end_user,) = world.passthrough.requests[0], world.passthrough.end_users
-    assert {sent["user"], sent["safety_identifier"], end_user} == {pseudonym(world, alice)}
+    assert {*(sent[name] for name in claimed), end_user} == {pseudonym(world, alice)}
     assert "victim" not in str(sent)
 
 
