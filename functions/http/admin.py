@@ -1,5 +1,6 @@
 """`/v1/admin`: what operators see and do. Every act is on record before it happens."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import fields
@@ -13,6 +14,7 @@ from functions.http.fields import (
     Flag,
     Items,
     Limit,
+    ReadOnly,
     Request,
     SignedAmount,
     Table,
@@ -21,11 +23,13 @@ from functions.http.fields import (
     Whole,
     encode_cursor,
 )
-from functions.http.routes import ACT, READ_AUDIT, READ_USERS, Call, Routes
+from functions.http.routes import ACT, READ_AUDIT, READ_USERS, Call, Reply, Routes, require_own_id
 from shared.ai.image_tokens import NUMBER_MAX
 from shared.ai.model_prices import QUALITIES_MAX, QUALITY_CHARACTERS_MAX, SIZES_MAX, TIERS_MAX
 from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, RANK_MAX, TOKENS_MAX, ModelNotFound
+from shared.kernel.documents import Data
 from shared.kernel.errors import InvalidValue
+from shared.kernel.expected import VersionChanged, tag_of
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits, LimitReached
 from shared.sagas.operators import OwnAccount, OwnRole
@@ -35,6 +39,8 @@ from shared.users.roles import ROLES
 
 EMAIL_CHARS_MAX = 320
 PRICE_PATTERN = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,18})?$"
+
+MODEL_NOT_STORED = frozenset({"reason", "id", "price_version", "etag"})
 
 routes = Routes("admin")
 
@@ -165,6 +171,9 @@ class ModelIn(Request):
     quality = Whole(1, RANK_MAX)
     speed = Whole(1, RANK_MAX)
     reason = Text(length_max=REASON_MAX, load_default=None)
+    id = ReadOnly()
+    price_version = ReadOnly()
+    etag = ReadOnly()
 
 
 class ModelAdminOut(Answer):
@@ -193,6 +202,14 @@ class ModelAdminOut(Answer):
     quality = fields.Raw()
     speed = fields.Raw()
     price_version = fields.Raw()
+    etag = fields.String(required=True, metadata={"description": "The name of this version, for `If-Match`."})
+
+
+class ModelsAdminOut(Answer):
+    """All models by id, broken or disabled ones too."""
+
+    items = fields.List(fields.Nested(ModelAdminOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
 
 
 class RecordOut(Answer):
@@ -294,21 +311,41 @@ def unfreeze(call: Call) -> Any:
     return call.services.operators.unfreeze(call.principal, Uid(call.path["uid"]), reason, note_to_user=note)
 
 
-@routes.get("/admin/models/{id}", access=READ_USERS, answer=ModelAdminOut, errors=(ModelNotFound,))
+@routes.get("/admin/models", access=READ_USERS, answer=ModelsAdminOut)
+def models(call: Call) -> Any:
+    """All models with their prices in dollars and their upstreams, broken or disabled ones too."""
+    stored = call.services.catalogue.stored()
+    return {"items": [_model_out(name, data) for name, data in sorted(stored.items())], "next_cursor": None}
+
+
+@routes.get("/admin/models/{id}", access=READ_USERS, answer=ModelAdminOut, errors=(ModelNotFound,), is_versioned=True)
 def model(call: Call) -> Any:
     """One model, broken or disabled ones too."""
     found = call.services.catalogue.read(call.path["id"])
     if found is None:
         raise ModelNotFound(call.path["id"])
-    return {**found, "id": call.path["id"]}
+    return _versioned_model(call.path["id"], found)
 
 
-@routes.put("/admin/models/{id}", access=ACT, body=ModelIn, answer=ModelAdminOut, errors=(InvalidValue,))
+@routes.put(
+    "/admin/models/{id}",
+    access=ACT,
+    body=ModelIn,
+    answer=ModelAdminOut,
+    errors=(InvalidValue, VersionChanged),
+    is_versioned=True,
+)
 def put_model(call: Call) -> Any:
-    """Create a model, or replace one; a changed price is a new `price_version`."""
-    wanted = {name: value for name, value in call.body.items() if name != "reason" and value is not None}
-    stored = call.services.operators.put_model(call.principal, call.path["id"], wanted, call.body["reason"])
-    return {**stored, "id": call.path["id"]}
+    """Create a model, or replace one; a changed price is a new `price_version`.
+
+    An answer of GET may be sent back as it is. With `If-Match`, only that version is replaced.
+    """
+    require_own_id(call)
+    wanted = {name: value for name, value in call.body.items() if name not in MODEL_NOT_STORED and value is not None}
+    stored = call.services.operators.put_model(
+        call.principal, call.path["id"], wanted, call.body["reason"], call.expected
+    )
+    return _versioned_model(call.path["id"], stored)
 
 
 @routes.get("/admin/audit", access=READ_AUDIT, query=AuditQuery, answer=Audit, errors=(InvalidValue,))
@@ -317,3 +354,12 @@ def audit(call: Call) -> Any:
     page = call.services.operators.audit(call.query["cursor"], call.query["limit"])
     more = encode_cursor(page.next_cursor) if page.next_cursor else None
     return {"items": page.items, "next_cursor": more}
+
+
+def _model_out(model_id: str, stored: Data) -> Mapping[str, Any]:
+    told = {name: value for name, value in stored.items() if value is not None}
+    return {**told, "id": model_id, "etag": tag_of(stored)}
+
+
+def _versioned_model(model_id: str, stored: Data) -> Reply:
+    return Reply(value=_model_out(model_id, stored), tag=tag_of(stored))

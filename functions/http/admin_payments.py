@@ -4,10 +4,25 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from functions.http.admin import NoteToUser
-from functions.http.fields import Amount, Answer, Choice, Credits, Cursor, Flag, Limit, Moment, Request, Text, Whole
+from functions.http.errors import InvalidRequest
+from functions.http.fields import (
+    Amount,
+    AmountOrZero,
+    Answer,
+    Choice,
+    Credits,
+    Cursor,
+    Flag,
+    Limit,
+    Moment,
+    ReadOnly,
+    Request,
+    Text,
+    Whole,
+)
 from functions.http.payments import (
     STATUSES,
     Money,
@@ -18,10 +33,11 @@ from functions.http.payments import (
     payment_out,
     position_of,
 )
-from functions.http.routes import ACT, READ_USERS, Call, Routes
+from functions.http.routes import ACT, READ_USERS, Call, Reply, Routes, require_own_id
 from shared.kernel.errors import InvalidValue
 from shared.kernel.events import log
-from shared.payments.fiat import MINOR_MAX, Fiat
+from shared.kernel.expected import VersionChanged
+from shared.payments.fiat import CURRENCY_LETTERS, MINOR_MAX, Fiat
 from shared.payments.movements import Kind, State
 from shared.payments.packages import (
     BONUS_DAYS_MAX,
@@ -30,6 +46,7 @@ from shared.payments.packages import (
     TITLE_CHARACTERS_MAX,
     Package,
     PackageNotFound,
+    version_tag,
 )
 from shared.payments.payment import Payment
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
@@ -122,20 +139,49 @@ class ReplayIn(Request):
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
 
 
+class Price(fields.Field[Any]):
+    """A price: a decimal of the body's `currency`, or `{"amount", "currency"}` as answers have it."""
+
+    def __init__(self) -> None:
+        amount = {"type": "string", "minLength": 1, "maxLength": MONEY_CHARACTERS_MAX}
+        both = {"amount": amount, "currency": {"type": "string", "minLength": 3, "maxLength": 3}}
+        money = {"type": "object", "properties": both, "required": sorted(both), "additionalProperties": False}
+        super().__init__(required=True, metadata={"oneOf": [amount, money]})
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        told = {"amount": value, "currency": None} if isinstance(value, str) else value
+        if not isinstance(told, dict) or told.keys() != {"amount", "currency"}:
+            raise ValidationError("Must be a decimal string, or an object of amount and currency.")
+        amount, currency = told["amount"], told["currency"]
+        if not isinstance(amount, str) or not 1 <= len(amount) <= MONEY_CHARACTERS_MAX:
+            raise ValidationError(f"The amount must be a decimal string of 1 to {MONEY_CHARACTERS_MAX} characters.")
+        if currency is not None and (not isinstance(currency, str) or len(currency) != CURRENCY_LETTERS):
+            raise ValidationError("The currency must be a code of three letters.")
+        return told
+
+
 class PackageIn(Request):
-    """The whole package. `price` is a decimal of `currency`; `bonus` is a gift that ends after `bonus_days`."""
+    """The whole package. `price` is a decimal of `currency`; `bonus` is a gift that ends after `bonus_days`.
+
+    An answer of GET may be sent back as it is: its `price` has the currency.
+    """
 
     title = Text(length_min=1, length_max=TITLE_CHARACTERS_MAX, required=True)
     description = Text(length_max=DESCRIPTION_CHARACTERS_MAX, load_default="")
-    price = Text(length_min=1, length_max=MONEY_CHARACTERS_MAX, required=True)
-    currency = Text(length_min=3, length_max=3, required=True)
+    price = Price()
+    currency = Text(length_min=CURRENCY_LETTERS, length_max=CURRENCY_LETTERS, load_default=None)
     credits = Amount(required=True)
-    bonus = Amount(load_default=0)
+    bonus = AmountOrZero(load_default=0)
     bonus_days = Whole(1, BONUS_DAYS_MAX, load_default=None, allow_none=True)
     per_user_limit = Whole(1, LIMIT_MAX, load_default=None, allow_none=True)
     position = Whole(0, POSITION_MAX, load_default=0)
     enabled = Flag(load_default=True)
     reason = Text(length_max=REASON_MAX, load_default=None)
+    id = ReadOnly()
+    version = ReadOnly()
+    cost_usd = ReadOnly()
+    warning = ReadOnly()
+    etag = ReadOnly()
 
 
 class AdminPackageOut(PackageOut):
@@ -151,6 +197,14 @@ class AdminPackageOut(PackageOut):
     enabled = fields.Boolean(required=True, attribute="is_enabled")
     version = fields.Integer(required=True)
     credits = Credits(required=True)
+    etag = fields.String(required=True, metadata={"description": "The name of this version, for `If-Match`."})
+
+
+class AdminPackagesOut(Answer):
+    """All packages in the order of their places, disabled ones too."""
+
+    items = fields.List(fields.Nested(AdminPackageOut), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
 
 
 @routes.get("/admin/payments", access=READ_USERS, query=AdminPaymentsQuery, answer=AdminPaymentsOut)
@@ -215,29 +269,63 @@ def replay(call: Call) -> Any:
     return _told(call, call.path["id"])
 
 
-@routes.get("/admin/packages/{id}", access=READ_USERS, answer=AdminPackageOut, errors=(PackageNotFound,))
+@routes.get("/admin/packages", access=READ_USERS, answer=AdminPackagesOut)
+def packages(call: Call) -> Any:
+    """All packages in the order of their places, disabled ones too."""
+    return {"items": [_weighed(call, each) for each in call.services.packages.everything()], "next_cursor": None}
+
+
+@routes.get(
+    "/admin/packages/{id}",
+    access=READ_USERS,
+    answer=AdminPackageOut,
+    errors=(PackageNotFound,),
+    is_versioned=True,
+)
 def package(call: Call) -> Any:
     """One package, disabled ones too."""
-    return _weighed(call, call.services.packages.look(call.path["id"]))
+    found = call.services.packages.look(call.path["id"])
+    return Reply(value=_weighed(call, found), tag=version_tag(found))
 
 
-@routes.put("/admin/packages/{id}", access=ACT, body=PackageIn, answer=AdminPackageOut, errors=(InvalidValue,))
+@routes.put(
+    "/admin/packages/{id}",
+    access=ACT,
+    body=PackageIn,
+    answer=AdminPackageOut,
+    errors=(InvalidValue, VersionChanged),
+    is_versioned=True,
+)
 def put_package(call: Call) -> Any:
-    """Put a package on sale, or change one; what was bought before keeps its own terms."""
+    """Put a package on sale, or change one; what was bought before keeps its own terms.
+
+    An answer of GET may be sent back as it is. With `If-Match`, only that version is replaced.
+    """
+    require_own_id(call)
     body = call.body
-    currency = body["currency"].upper()
-    price = Fiat.parse(body["price"], currency)
+    currency = _currency(body["currency"], body["price"]["currency"])
+    price = Fiat.parse(body["price"]["amount"], currency)
     if not 0 < price.minor <= MINOR_MAX:
         raise InvalidValue("price", "must be more than nothing")
     wanted = {name: body[name] for name in ("title", "description", "credits", "bonus", "bonus_days", "per_user_limit")}
     wanted |= {"position": body["position"], "is_enabled": body["enabled"]}
     wanted |= {"price_minor": price.minor, "currency": currency}
-    stored = call.services.payment_operators.put_package(call.principal, call.path["id"], wanted, body["reason"])
+    stored = call.services.payment_operators.put_package(
+        call.principal, call.path["id"], wanted, body["reason"], call.expected
+    )
     weighed = _weighed(call, stored)
     if weighed["warning"] is not None and stored.is_enabled:
         told = f"{stored.price.decimal} {stored.price.currency}"
         log("package_below_cost", "WARNING", package=stored.id, price=told, cost_usd=weighed["cost_usd"])
-    return weighed
+    return Reply(value=weighed, tag=version_tag(stored))
+
+
+def _currency(named: str | None, of_price: str | None) -> str:
+    """Return the currency that a body names, once or twice. Raises InvalidRequest if it names none, or two."""
+    codes = {code.upper() for code in (named, of_price) if code is not None}
+    if len(codes) != 1:
+        raise InvalidRequest({"currency": ["Must be named once: here, or in `price`."]})
+    return codes.pop()
 
 
 def _told(call: Call, payment_id: str) -> Mapping[str, Any]:
@@ -270,4 +358,9 @@ def _weighed(call: Call, package: Package) -> dict[str, Any]:
     settings = call.services.settings
     worth = Worth(credits_per_usd=settings.credits_per_usd, markup_percent=settings.markup_percent)
     told = {field.name: getattr(package, field.name) for field in dataclasses.fields(package)}
-    return {**told, "cost_usd": worth.cost_text(package), "warning": worth.warning(package)}
+    return {
+        **told,
+        "cost_usd": worth.cost_text(package),
+        "warning": worth.warning(package),
+        "etag": version_tag(package),
+    }

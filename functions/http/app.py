@@ -21,6 +21,7 @@ from functions.http.routes import PREFIX, Call, Reply, Route
 from functions.http.table import ROUTES
 from functions.http.uploads import Uploads
 from shared.bootstrap import Services
+from shared.kernel.expected import Expected
 from shared.kernel.ids import fingerprint, is_safe_id, is_uid, new_id
 from shared.kernel.money import format_credits
 from shared.users.ports import Unauthenticated
@@ -161,6 +162,7 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
             intention=_intention(route, caller, path, text),
             request_id=g.request_id,
             app_check_token=request.headers.get(auth.APP_CHECK_HEADER, ""),
+            expected=_expected() if route.is_versioned else None,
         )
         return _respond(route, answer, route.handler(call))
 
@@ -194,7 +196,16 @@ def _respond(route: Route, answer: Schema | None, result: Any) -> Response:
         response.headers["X-Credits-Cost"] = format_credits(reply.cost)
     if reply.available is not None:
         response.headers["X-Credits-Available"] = format_credits(reply.available)
+    if reply.tag is not None:
+        response.set_etag(reply.tag)
     return response
+
+
+def _expected() -> Expected | None:
+    """Return the versions that `If-Match` names, None without that header. One that cannot be read matches none."""
+    if "If-Match" not in request.headers:
+        return None
+    return Expected(tags=frozenset(request.if_match.as_set()), is_any=request.if_match.star_tag)
 
 
 def _credential() -> str | None:

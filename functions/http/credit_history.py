@@ -172,7 +172,12 @@ def holds(call: Call) -> Any:
 @routes.get("/credits/export", scopes=READ, answer=NDJSON)
 def export(call: Call) -> Response:
     """The caller's whole journal as NDJSON, with everything that its offline verification needs."""
-    lines = iter(call.services.ledger.export(call.uid))
+    return journal_file(call.services.ledger.export(call.uid))
+
+
+def journal_file(exported: Iterator[str]) -> Response:
+    """The lines of an export as a file to save. What cannot be read fails before the answer begins."""
+    lines = iter(exported)
     first = next(lines)
     response = Response(_newline_ended(chain([first], lines)), mimetype=NDJSON)
     response.headers["Content-Disposition"] = 'attachment; filename="journal.ndjson"'

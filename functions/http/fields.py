@@ -25,6 +25,7 @@ MOMENT_CHARACTERS_MAX = 40
 MOMENT_MAX = 253_370_764_800_000
 """The first moment of the year 9999: later ones leave what a datetime holds in another time zone."""
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+READ_ONLY_CHARACTERS_MAX = 500
 WHOLE = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
 FIELDS_MAX = 200
 """Fields of one object. Each that nobody knows would be an error of its own."""
@@ -76,6 +77,19 @@ class Text(fields.String):
         if self._bytes_max is not None and len(text.encode()) > self._bytes_max:
             raise ValidationError(f"Must be at most {self._bytes_max} bytes of UTF-8.")
         return text
+
+
+class ReadOnly(Text):
+    """A member that answers have and requests may repeat: it changes nothing."""
+
+    def __init__(self) -> None:
+        text = "May be sent back as an answer had it; changes nothing."
+        super().__init__(
+            length_max=READ_ONLY_CHARACTERS_MAX, load_default=None, allow_none=True, metadata={"description": text}
+        )
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        return super()._deserialize(str(value) if isinstance(value, int) else value, attr, data, **kwargs)
 
 
 class Items(fields.List[Any]):
@@ -148,6 +162,13 @@ class Amount(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         return _micro(super()._deserialize(value, attr, data, **kwargs))
+
+
+class AmountOrZero(Amount):
+    """Credits that a client names: a decimal string from zero up. µcr inside."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        return 0 if value == "0" else super()._deserialize(value, attr, data, **kwargs)
 
 
 class SignedAmount(Amount):

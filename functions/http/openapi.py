@@ -145,6 +145,11 @@ DROPPING_HEADERS: Mapping[str, Any] = {
 }
 
 
+VERSION_HEADERS: Mapping[str, Any] = {
+    "ETag": {"schema": {"type": "string"}, "description": "The name of this version, for `If-Match`.", "required": True}
+}
+
+
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
@@ -179,6 +184,9 @@ def _parameters(route: Route) -> list[Any]:
         key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": KEY_PATTERN}
         text = "Your name for this one intention; the same key and body have one effect and one answer."
         found.append({"in": "header", "name": "Idempotency-Key", "schema": key, "description": text})
+    if route.is_versioned and route.method == "PUT":
+        text = "The `ETag` of the version that you change; another one answers 412, and nothing is changed."
+        found.append({"in": "header", "name": "If-Match", "schema": {"type": "string"}, "description": text})
     return found
 
 
@@ -186,6 +194,7 @@ def _successes(route: Route) -> dict[str, Any]:
     headers: dict[str, Any] = {"X-Request-Id": {"schema": {"type": "string"}, "required": True}}
     headers |= SPENDING_HEADERS if route.is_spending else {}
     headers |= DROPPING_HEADERS if route.is_spending and route.is_openai else {}
+    headers |= VERSION_HEADERS if route.is_versioned else {}
     success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase, "headers": headers}
     if isinstance(route.answer, str):
         kind = "object" if route.answer == "application/json" else "string"

@@ -50,6 +50,7 @@ STATUS_BY_CODE = {
     "provider_refused": 502,
     "provider_unavailable": 502,
     "range_not_satisfiable": 416,
+    "version_changed": 412,
 }
 CODE_BY_STATUS = {
     400: "malformed_request",

@@ -7,11 +7,13 @@ from typing import Any
 from marshmallow import Schema
 
 from functions.http.bodies import MAX_BODY_BYTES
+from functions.http.errors import InvalidRequest
 from functions.http.fields import Nothing
 from functions.http.idempotency import Intention
 from functions.http.json_text import JSON_VALUES_MAX
 from shared.bootstrap import Services
 from shared.kernel.errors import DomainError
+from shared.kernel.expected import Expected
 from shared.kernel.ids import Uid
 from shared.ledger.commands import BudgetClaim
 from shared.sagas import key_budgets
@@ -66,6 +68,8 @@ class Call:
     intention: Intention | None
     request_id: str
     app_check_token: str = ""
+    expected: Expected | None = None
+    """The versions that `If-Match` names; None: the caller did not say."""
 
     @property
     def principal(self) -> Principal:
@@ -95,13 +99,21 @@ class Call:
         return self.intention
 
 
+def require_own_id(call: Call) -> None:
+    """Raise InvalidRequest if the body names another thing than the path."""
+    if call.body["id"] not in {None, call.path["id"]}:
+        raise InvalidRequest({"id": ["Must be the id in the path."]})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer of a spending call: what it cost, and what is left."""
+    """An answer with headers: of a spending call, what it cost and what is left; of a versioned thing, its version."""
 
     value: Any
     cost: int | None = None
     available: int | None = None
+    tag: str | None = None
+    """The version's name, for `ETag`."""
 
 
 Handler = Callable[[Call], Any]
@@ -133,6 +145,8 @@ class Route:
     calls_per_minute: int | None
     """So many calls one caller may make on an instance; None: only the limit of all routes together."""
     body_values_max: int
+    is_versioned: bool
+    """Its answers name their version in `ETag`, which `If-Match` of a change may ask for."""
 
     @property
     def name(self) -> str:
@@ -219,6 +233,7 @@ class Routes:
         body_bytes_max: int = MAX_BODY_BYTES,
         calls_per_minute: int | None = None,
         body_values_max: int = JSON_VALUES_MAX,
+        is_versioned: bool = False,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             route = Route(
@@ -240,6 +255,7 @@ class Routes:
                 body_bytes_max=body_bytes_max,
                 calls_per_minute=calls_per_minute,
                 body_values_max=body_values_max,
+                is_versioned=is_versioned,
             )
             self._routes.append(route)
             return handler

@@ -2,6 +2,7 @@
 
 from functions.http import (
     admin,
+    admin_journals,
     admin_payments,
     agent_tasks,
     analytics,
@@ -43,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *analytics.routes,
     *payments.routes,
     *admin.routes,
+    *admin_journals.routes,
     *admin_payments.routes,
     *monitoring.routes,
     *docs.routes,

@@ -27,6 +27,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Put, Query, Value
 from shared.kernel.errors import InvalidValue, NotFound, Rejected
 from shared.kernel.events import log
+from shared.kernel.expected import Expected
 from shared.kernel.ids import is_safe_id
 
 Kind = Literal["chat", "image", "embedding"]
@@ -312,10 +313,10 @@ class Catalogue:
         """Every model's document by its id, broken or disabled ones too."""
         return {document.id: document.data for document in self._query()}
 
-    def put(self, model_id: str, fields: ModelFields) -> tuple[Data | None, Data]:
+    def put(self, model_id: str, fields: ModelFields, expected: Expected | None = None) -> tuple[Data | None, Data]:
         """Write the whole model; what it was and what it is now. A changed price is a new `price_version`.
 
-        Raises InvalidValue naming the field that is wrong.
+        Raises InvalidValue naming the field that is wrong, and VersionChanged if the model is not as `expected`.
         """
         path = f"{COLLECTION}/{_checked_id(model_id)}"
         if unknown := sorted(fields.keys() - FIELDS):
@@ -323,6 +324,8 @@ class Catalogue:
         parse_model(model_id, fields)
         for attempt in range(PUT_ATTEMPTS_MAX):
             before = self._documents.get(path)
+            if expected is not None:
+                expected.require(before.data if before else None)
             after: dict[str, Value] = {
                 "is_enabled": True,
                 **_storable(fields),

@@ -7,6 +7,7 @@ from typing import Any, cast
 from shared.kernel.clock import Clock, to_datetime
 from shared.kernel.documents import Create, Document, Documents, PreconditionFailed, Put, Query, Value
 from shared.kernel.errors import InvalidValue, NotFound
+from shared.kernel.expected import Expected, tag_of
 from shared.kernel.ids import is_safe_id
 from shared.kernel.money import AMOUNT_MAX, Micro
 from shared.payments.fiat import MINOR_MAX, Fiat
@@ -78,13 +79,7 @@ class Packages:
 
     def on_offer(self) -> list[Package]:
         """What can be bought, in the order to show it. A document that is no package is not on offer."""
-        found = [
-            _stored(document) for document in self._documents.query(Query(collection=COLLECTION, limit=PACKAGES_MAX))
-        ]
-        return sorted(
-            (package for package in found if package is not None and package.is_enabled),
-            key=lambda package: (package.position, package.price.minor, package.id),
-        )
+        return [package for package in self.everything() if package.is_enabled]
 
     def get(self, package_id: str) -> Package:
         """A package on offer. Raises PackageNotFound."""
@@ -101,15 +96,24 @@ class Packages:
             raise PackageNotFound(package_id)
         return package
 
-    def put(self, package_id: str, fields: Mapping[str, Any]) -> Package:
+    def everything(self) -> list[Package]:
+        """Return all packages, also those not on offer, in the order of `on_offer`."""
+        found = map(_stored, self._documents.query(Query(collection=COLLECTION, limit=PACKAGES_MAX)))
+        return sorted((package for package in found if package is not None), key=_place)
+
+    def put(self, package_id: str, fields: Mapping[str, Any], expected: Expected | None = None) -> Package:
         """Create or replace one; what was bought before keeps its own terms.
 
-        Raises InvalidValue, also for a price that a payment provider cannot take.
+        Raises InvalidValue, also for a price that a payment provider cannot take, and VersionChanged if the package
+        is not as `expected`.
         """
         if not is_safe_id(package_id):
             raise InvalidValue("id", "must be 1 to 128 letters, digits or _~.:@=+-")
         for _ in range(PUT_ATTEMPTS_MAX):
             known = self._documents.get(f"{COLLECTION}/{package_id}")
+            if expected is not None:
+                stored = None if known is None else _stored(known)
+                expected.require(None if stored is None else _data(stored))
             version = 1 if known is None else cast("int", known.data.get("version", 0)) + 1
             package = package_of(package_id, {**fields, "version": version})
             require_payable(package.price)
@@ -121,6 +125,15 @@ class Packages:
                 continue
             return package
         raise PreconditionFailed
+
+
+def version_tag(package: Package) -> str:
+    """Return the name of this version of the package, as `Expected` compares it."""
+    return tag_of(_data(package))
+
+
+def _place(package: Package) -> tuple[int, int, str]:
+    return package.position, package.price.minor, package.id
 
 
 def _stored(document: Document) -> Package | None:

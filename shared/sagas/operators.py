@@ -1,6 +1,6 @@
 """Operators: what support, auditors and admins can see and do; every act is on record before it happens."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
 from shared.kernel.documents import Data, Value
 from shared.kernel.errors import Conflict, Forbidden, InvalidValue
+from shared.kernel.expected import Expected
 from shared.kernel.ids import OperationId, Uid, fingerprint, is_uid, new_id, operation_id
 from shared.ledger.about import about
 from shared.ledger.commands import Adjust, Freeze, Unfreeze
@@ -19,8 +20,8 @@ from shared.users.principal import Principal
 from shared.users.profiles import Profile, Profiles
 from shared.users.roles import ACT, ADMIN, parse_roles, require
 
-PutModel = Callable[[str, Mapping[str, Any]], tuple[Data | None, Data]]
-"""Stores a model: its id and fields → the model before, if there was one, and after."""
+PutModel = Callable[[str, Mapping[str, Any], Expected | None], tuple[Data | None, Data]]
+"""Stores a model: id, fields and expected version → the model before, if there was one, and after."""
 
 COMMAND = "command:first-admin"
 
@@ -157,6 +158,12 @@ class Operators:
             act.after = {**self._balances(outcome.balance), "amount": amount, **replayed}
         return outcome.result
 
+    def export(self, actor: Principal, uid: Uid) -> Iterator[str]:
+        """Export a user's whole journal, line by line; the export is on record. Raises UserNotFound."""
+        self.user(uid)
+        with self._audit.recording(actor.uid, "export_journal", uid, reason=None):
+            return self._ledger.export(uid)
+
     def freeze(self, actor: Principal, uid: Uid, reason: str, *, note_to_user: str = "") -> UserView:
         """Stop the user's spending. Raises UserNotFound, AccountClosed."""
         self.require_admin(actor)
@@ -175,11 +182,18 @@ class Operators:
         command = Unfreeze(operation=operation, fingerprint="unfreeze", note=note, about=told)
         return self._set_status(actor, uid, command, why)
 
-    def put_model(self, actor: Principal, model_id: str, fields: Mapping[str, Any], reason: str | None = None) -> Data:
+    def put_model(
+        self,
+        actor: Principal,
+        model_id: str,
+        fields: Mapping[str, Any],
+        reason: str | None = None,
+        expected: Expected | None = None,
+    ) -> Data:
         """Create or change a model; what it is now. Raises what the catalogue raises."""
         self.require_admin(actor)
         with self._audit.recording(actor.uid, "put_model", model_id, reason=reason) as act:
-            before, after = self._put_model(model_id, fields)
+            before, after = self._put_model(model_id, fields, expected)
             act.before, act.after = before, after
         return after
 

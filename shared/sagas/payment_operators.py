@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.kernel.documents import Data
+from shared.kernel.expected import Expected
 from shared.kernel.ids import OperationId, fingerprint
 from shared.kernel.money import format_credits
 from shared.payments.fiat import Fiat
@@ -37,12 +38,19 @@ class PaymentOperators:
         self._refunds = refunds
         self._settlement = settlement
 
-    def put_package(self, actor: Principal, package_id: str, fields: Mapping[str, Any], reason: str | None) -> Package:
-        """Create or replace a package. Raises InvalidValue."""
+    def put_package(
+        self,
+        actor: Principal,
+        package_id: str,
+        fields: Mapping[str, Any],
+        reason: str | None,
+        expected: Expected | None = None,
+    ) -> Package:
+        """Create or replace a package. Raises InvalidValue, VersionChanged."""
         self._operators.require_admin(actor)
         with self._audit.recording(actor.uid, "put_package", package_id, reason=reason) as act:
             act.before = self._known(package_id)
-            package = self._packages.put(package_id, fields)
+            package = self._packages.put(package_id, fields, expected)
             act.after = _told(package)
         return package
 

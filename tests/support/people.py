@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.ai.conversations import Conversations
 from shared.kernel.documents import Data, Documents
+from shared.kernel.expected import Expected
 from shared.kernel.ids import LotId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import Settings, parse_settings
@@ -97,8 +98,12 @@ class People:
         self.operators = Operators(self.identity, self.profiles, self.ledger, self.audit, self.put_model)
         self.models: dict[str, Data] = {}
 
-    def put_model(self, model_id: str, fields: Mapping[str, Any]) -> tuple[Data | None, Data]:
+    def put_model(
+        self, model_id: str, fields: Mapping[str, Any], expected: Expected | None = None
+    ) -> tuple[Data | None, Data]:
         before = self.models.get(model_id)
+        if expected is not None:
+            expected.require(before)
         self.models[model_id] = dict(fields)
         return before, dict(fields)
 

@@ -272,7 +272,7 @@ def test_an_unclear_outcome_leaves_the_record_open():
     people = People()
     root = people.operator("admin")
 
-    def unclear(model_id: str, fields: object) -> NoReturn:
+    def unclear(model_id: str, fields: object, expected: object) -> NoReturn:
         raise OutcomeUnknown
 
     people.operators._put_model = unclear
