@@ -14,7 +14,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "context_window": 128_000,
         "max_output_tokens": 16_384,
         "expected_output_tokens": 40,
-        "capabilities": ["chat", "streaming", "tools", "vision"],
+        "capabilities": ["chat", "streaming", "tools", "vision", "files"],
         "image_tokens": {"base": 2_833, "tile": 5_667},
     },
     "gpt-4o": {

@@ -9,7 +9,9 @@ from shared.ai.anthropic_parts import in_openais_shapes
 from shared.ai.completions import ChatCompletions
 from shared.ai.dialect import Dialect
 from shared.ai.kept_responses import request_items
+from shared.ai.models import ModelNotFound, ModelUnpriced
 from shared.ai.passthrough import Json
+from shared.ai.prompt_files import FILES, without_earlier_files
 from shared.ai.response_tools import adapted_tools
 from shared.ai.responses import Responses
 from shared.ai.text_completions import PATH as COMPLETIONS_PATH
@@ -37,7 +39,20 @@ def prepared_plainly(call: Call, dialect: Dialect) -> Prepared:
 
 def prepared_chat(call: Call) -> Prepared:
     """Prepare a chat completion. Tool calls and results in Anthropic's parts become OpenAI's."""
-    return Prepared(dialect=CHAT_COMPLETIONS, path=CHAT_COMPLETIONS.path, body=in_openais_shapes(call.body))
+    body, left_out = _with_files_it_takes(call, in_openais_shapes(call.body), "messages")
+    return Prepared(dialect=CHAT_COMPLETIONS, path=CHAT_COMPLETIONS.path, body=body, left_out=left_out)
+
+
+def _with_files_it_takes(call: Call, body: Json, name: str) -> tuple[Json, Sequence[str]]:
+    """Return the body without files of earlier messages if the model takes none, and the places of those files."""
+    try:
+        model = call.services.catalogue.get(str(call.body["model"]))
+    except (ModelNotFound, ModelUnpriced):
+        return body, ()
+    if FILES in model.capabilities:
+        return body, ()
+    messages, places = without_earlier_files(body.get(name))
+    return ({**body, name: messages} if places else body), [f"{name}.{place}" for place in places]
 
 
 def prepared_completion(call: Call) -> Prepared:
@@ -53,10 +68,13 @@ def prepared_response(call: Call) -> Prepared:
     Raises PreviousResponseNotFound, ItemNotFound, InvalidValue.
     """
     resolved = call.services.kept_responses.resolved(call.uid, call.body)
+    resolved, left_out = _with_files_it_takes(call, resolved, "input")
     drops_hosted = call.services.settings.upstream_hosted_tools == "drop"
     adapted = adapted_tools(resolved, drops_hosted=drops_hosted)
     is_kept = call.body.get("store") is not False
     previous = call.body.get("previous_response_id") or None
     keeping = Keeping(input=request_items(call.body), previous_id=previous) if is_kept else None
     dialect = Responses(names=adapted.names, is_kept=is_kept, previous_id=previous)
-    return Prepared(dialect=dialect, path=dialect.path, body=adapted.body, left_out=adapted.left_out, keeping=keeping)
+    return Prepared(
+        dialect=dialect, path=dialect.path, body=adapted.body, left_out=(*left_out, *adapted.left_out), keeping=keeping
+    )

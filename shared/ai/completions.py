@@ -26,6 +26,7 @@ from shared.ai.image_tokens import PromptImage
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UsageReport
+from shared.ai.prompt_files import files_of, is_file
 from shared.ai.tokens import Usage
 from shared.ai.usage_report import UsageForm
 from shared.ai.wire_texts import THINKING_PARTS
@@ -61,6 +62,7 @@ class ChatCompletions:
         return Demand(
             texts=tuple(texts),
             images=images,
+            files=files_of(body.get("messages")),
             choices=choices,
             limit=min(limits, default=None),
             uses_tools=bool(function_tools(body) or items(body, "functions")),
@@ -195,6 +197,8 @@ def _part(part: Any, field: str) -> str | PromptImage:
         return str(part[kind])
     if kind in THINKING_PARTS:
         return as_text(part)
+    if is_file(part):
+        return ""
     if kind == "image_url":
         image = part.get("image_url")
         named = image if isinstance(image, Mapping) else {"url": image}

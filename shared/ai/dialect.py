@@ -15,6 +15,7 @@ from shared.ai.models import TOKENS_MAX, VISION, Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent
 from shared.ai.prompt import ContextTooLong, Prompt
+from shared.ai.prompt_files import FILES, PAGE_TEXT_TOKENS, ModelWithoutFiles, PromptFile
 from shared.ai.tokens import Usage, at_most_tokens, expected_tokens, prompt_at_most, prompt_expected
 from shared.ai.usage_report import UsageForm
 from shared.kernel.errors import InvalidValue, Rejected
@@ -22,6 +23,8 @@ from shared.kernel.errors import InvalidValue, Rejected
 IMAGES_MAX = 100
 DETAIL_CHARACTERS_MAX = 16
 CHOICES_MAX = 16
+PAGE_IMAGE = PromptImage(size=None, detail="high")
+"""The picture of a page of a file."""
 TOOLS = frozenset({"function", "custom"})
 SEARCH = "is not offered here: searches have no price in tokens"
 OTHER_PRICES = {
@@ -60,6 +63,7 @@ class Demand:
     images: tuple[PromptImage, ...] = ()
     choices: int = 1
     limit: int | None = None
+    files: tuple[PromptFile, ...] = ()
     uses_tools: bool = False
     is_apart: bool = False
     """Whether each text has the model's window to itself."""
@@ -70,21 +74,32 @@ class Demand:
     def needs(self) -> Needs:
         """What this needs of a model; all of it has to fit, as nothing is cut here."""
         tokens = prompt_expected(self.texts) + len(self.images) * WINDOW_TOKENS
-        wanted = {VISION: bool(self.images), "tools": self.uses_tools}
+        wanted = {VISION: bool(self.images), "tools": self.uses_tools, FILES: bool(self.files)}
         capabilities = frozenset(name for name, is_wanted in wanted.items() if is_wanted)
         return Needs(least_tokens=tokens, whole_tokens=tokens, capabilities=capabilities, images=self.images)
 
     def prompt(self, model: Model) -> Prompt:
-        """Return how many tokens it and its answers may be. Raises ContextTooLong, ModelWithoutVision.
+        """Return how many tokens it and its answers may be.
+
+        Raises ContextTooLong, ModelWithoutVision, ModelWithoutFiles.
 
         What images are billed as is not what they take of the window, so the window does not bound it.
         """
         if self.images and not model.sees:
             raise ModelWithoutVision(model.id)
+        if self.files and FILES not in model.capabilities:
+            raise ModelWithoutFiles(model.id)
         expected, at_most = prompt_expected(self.texts), prompt_at_most(self.texts)
         images = [model.image_formula.expected(image) for image in self.images]
         images_at_most = [model.image_formula.at_most(image) for image in self.images]
         windows, room = 1, model.context_window - 1
+        if self.files:
+            pages = sum(each.pages for each in self.files)
+            pages_at_most = sum(each.pages_at_most for each in self.files)
+            expected += pages * PAGE_TEXT_TOKENS
+            at_most = model.context_window
+            images += [model.image_formula.expected(PAGE_IMAGE)] * pages
+            images_at_most += [model.image_formula.at_most(PAGE_IMAGE)] * pages_at_most
         fullest = expected + sum(min(tokens, WINDOW_TOKENS) for tokens in images)
         if self.is_apart:
             longest = max(self.texts, key=at_most_tokens)
@@ -96,7 +111,7 @@ class Demand:
             messages=(),
             input_expected=expected + sum(images),
             input_at_most=min(at_most, windows * model.context_window) + sum(images_at_most),
-            is_input_counted=images == images_at_most,
+            is_input_counted=images == images_at_most and not self.files,
             has_hidden_output=self.has_hidden_output,
             output_at_most=self.choices * min(asked, model.context_window - fullest),
         )

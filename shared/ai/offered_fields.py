@@ -67,7 +67,10 @@ MARKS: Mapping[str, Shape] = {"prompt_cache_breakpoint": Refused(CACHE_WRITES), 
 TEXT_PART = Members({"text": PLAIN, **MARKS})
 IMAGE_PART = Members({"image_url": members("url", "detail"), **MARKS})
 TEXTS = Each(typed(NOT_PRICED, text=TEXT_PART))
-SEEN = Each(typed(NOT_PRICED, text=TEXT_PART, image_url=IMAGE_PART, refusal=members("refusal")))
+NO_FILE_ID = Refused("is not offered here: no files are kept, send file_data")
+FILE_PART = Members({"file": members("filename", "file_data", file_id=NO_FILE_ID), **MARKS})
+REFUSAL = members("refusal")
+SEEN = Each(typed(NOT_PRICED, text=TEXT_PART, image_url=IMAGE_PART, refusal=REFUSAL, file=FILE_PART))
 """Parts of a message. Some providers take images from tools, too."""
 CALLED = typed(
     "must be a call of a function or of a custom tool",
@@ -162,6 +165,7 @@ PART = typed(
     refusal=members("refusal"),
     summary_text=members("text"),
     reasoning_text=members("text"),
+    input_file=members("filename", "file_data", file_id=NO_FILE_ID, **BREAK),
     input_image=Members(
         {**plain("image_url", "detail"), "file_id": Refused("is not offered here: no files are kept"), **BREAK}
     ),

@@ -27,6 +27,7 @@ from shared.ai.kept_responses import ENCRYPTED
 from shared.ai.models import Kind, Model
 from shared.ai.passthrough import Json
 from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
+from shared.ai.prompt_files import files_of, is_file
 from shared.ai.response_events import ResponseEvents
 from shared.ai.response_tools import ToolNames
 from shared.ai.tokens import Usage
@@ -86,6 +87,7 @@ class Responses:
         return Demand(
             texts=tuple(texts),
             images=images,
+            files=files_of(body.get("input")),
             limit=count(body, LIMIT),
             uses_tools=bool(tools),
             has_hidden_output=asks_to_think(body),
@@ -290,6 +292,8 @@ def _part(part: Any, field: str) -> str | PromptImage:
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind in PARTS:
         return as_text(part.get("text") or part.get("refusal") or "")
+    if is_file(part):
+        return ""
     if kind == "input_image" and not part.get("file_id"):
         return prompt_image(part.get("image_url"), part.get("detail"), field)
     raise InvalidValue(field, "must be a text or an image_url: nothing else has a price in tokens here")

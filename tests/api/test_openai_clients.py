@@ -1,5 +1,6 @@
 """`/v1/openai` as real clients use it: headers, paths and names of their making, and answers that end their retries."""
 
+import base64
 import json
 
 import pytest
@@ -285,3 +286,85 @@ def test_tool_calls_and_results_in_anthropics_parts_become_openais():
     function = {"name": "read", "description": "Reads.", "parameters": {"type": "object", "properties": {}}}
     assert asked["tools"] == [{"type": "function", "function": function}]
     assert asked["tool_choice"] == "auto"
+
+
+# PDF files --------------------------------------------------------------------------------------------------------
+
+PDF = "data:application/pdf;base64," + base64.b64encode(b"%PDF-1.4\n1 0 obj <</Type /Page>> endobj\n2 0 R").decode()
+CHAT_FILE = {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}}
+RESPONSE_FILE = {"type": "input_file", "filename": "a.pdf", "file_data": PDF}
+
+
+def reading_world() -> World:
+    world = world_of(completion("A summary", usage=(2_000, 5)))
+    world.services.catalogue.put("reader", {**MODEL, "capabilities": ["chat", "files"]})
+    return world
+
+
+def said(part, kind="text"):
+    return [{"role": "user", "content": [{"type": kind, "text": "sum up"}, part]}]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "messages"),
+    [
+        (CHAT, "messages", said(CHAT_FILE)),
+        ("/openai/responses", "input", said(RESPONSE_FILE, "input_text")),
+    ],
+)
+def test_pdf_goes_to_a_model_that_takes_files_and_is_refused_by_others(path, name, messages):
+    world = reading_world()
+    alice = world.person(credits_=5)
+
+    taken = alice.post(path, {"model": "reader", name: messages})
+    refused = alice.post(path, {"model": "gpt-4o-mini", name: messages})
+
+    assert taken.status_code == 200, taken.json
+    assert world.passthrough.requests[0][1][name] == messages
+    assert (refused.status_code, refused.json["error"]["code"]) == (400, "model_without_files")
+    assert len(world.passthrough.requests) == 1
+
+
+def test_pdf_is_held_for_at_its_bound_and_charged_as_reported():
+    world = reading_world()
+    poor, rich = world.person(), world.person(credits_=5)
+
+    failed = poor.post(CHAT, {"model": "reader", "messages": said(CHAT_FILE)})
+    answer = rich.post(CHAT, {"model": "reader", "messages": said(CHAT_FILE)})
+
+    assert failed.status_code == 402
+    assert answer.json["credits"]["cost"] == "0.0303"
+
+
+def test_pdf_of_an_earlier_turn_does_not_lock_the_conversation():
+    world = reading_world()
+    answered = [{"role": "assistant", "content": "It says so."}, {"role": "user", "content": "go on"}]
+
+    answer = world.person(credits_=5).post(CHAT, {**BODY, "messages": [*said(CHAT_FILE), *answered]})
+
+    assert (answer.status_code, answer.headers["X-Dropped-Fields"]) == (200, "messages.0.content.1")
+    asked = world.passthrough.requests[-1][1]["messages"]
+    assert asked[0]["content"][1] == {
+        "type": "text",
+        "text": "[The file a.pdf was left out: this model takes no files.]",
+    }
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"file_id": "file_1"},
+        {"file_data": "data:text/plain;base64,aGk="},
+        {"file_data": "data:application/pdf;base64,aGk="},
+        {"file_data": "https://x.org/a.pdf"},
+        {},
+    ],
+    ids=str,
+)
+def test_other_files_are_refused_before_they_cost(file):
+    world = reading_world()
+
+    refused = world.person(credits_=5).post(CHAT, {"model": "reader", "messages": said({"type": "file", "file": file})})
+
+    assert refused.status_code == 400
+    assert world.passthrough.requests == []
