@@ -156,7 +156,8 @@ class Completion:
             if any(value is not None for value in delta.values()):
                 beside = {name: value for name, value in choice.items() if name != "message"}
                 shown.append({**beside, "finish_reason": None})
-        return {**{n: v for n, v in raw.items() if n != "usage"}, "choices": shown} if shown else None
+        beside = {name: value for name, value in raw.items() if name != "usage"}
+        return {**beside, **_head(self._head), "object": CHUNK, "choices": shown} if shown else None
 
     def end(self, reason: str, counted: Usage | None) -> Json:
         """See `Transcript.end`. Who got nothing is told so by a choice that says nothing: clients look at the first."""
@@ -164,10 +165,25 @@ class Completion:
         grown = self._choices or {0: GrowingChoice()}
         choices = [_told(index, grown[index].whole, ended) for index in sorted(grown)]
         usage = openai_usage(counted) if counted else self._usage
-        return {**self._head, "object": "chat.completion", "choices": choices, "usage": usage}
+        head = {**self._head, **_head(self._head)}
+        return {**head, "object": "chat.completion", "choices": choices, "usage": usage}
 
 
 NOT_OF_THE_HEAD = frozenset({"object", "choices", "usage"})
+CHUNK = "chat.completion.chunk"
+UNNAMED = "chatcmpl-unnamed"
+"""Id of an answer to which its provider gives none. OpenAI's shapes require one."""
+
+
+def _head(told: Json) -> Json:
+    """Return the members that every answer has, for a provider that leaves one out or gives it another type."""
+    created = told.get("created")
+    is_time = isinstance(created, int | float) and not isinstance(created, bool)
+    return {
+        "id": str(told.get("id") or UNNAMED),
+        "created": int(created) if is_time and created is not None else 0,
+        "model": str(told.get("model") or ""),
+    }
 
 
 def _prompt(messages: Sequence[Any]) -> tuple[list[str], tuple[PromptImage, ...]]:
@@ -248,7 +264,7 @@ def _told(index: int, choice: Json, ended: str) -> dict[str, Any]:
 
 def _chunk(answer: Json, choices: list[Any]) -> dict[str, Any]:
     head = {name: value for name, value in answer.items() if name not in {*NOT_OF_THE_HEAD, "credits"}}
-    return {**head, "object": "chat.completion.chunk", "choices": choices}
+    return {**head, "object": CHUNK, "choices": choices}
 
 
 def _ending(choice: Json) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from shared.ai.request_fields import (
     Shape,
     Words,
 )
+from shared.ai.wire_texts import THINKING_PARTS
 
 AUDIO = "is not offered here: audio has no price in text tokens"
 NOT_KEPT = "is not offered here: nothing is kept, send the conversation"
@@ -67,10 +68,14 @@ MARKS: Mapping[str, Shape] = {"prompt_cache_breakpoint": Refused(CACHE_WRITES), 
 TEXT_PART = Members({"text": PLAIN, **MARKS})
 IMAGE_PART = Members({"image_url": members("url", "detail"), **MARKS})
 TEXTS = Each(typed(NOT_PRICED, text=TEXT_PART))
+THOUGHTS: Mapping[str, Members] = dict.fromkeys(
+    THINKING_PARTS, members("text", "signature", "closed", "id", thinking=Each(typed(NOT_PRICED, text=TEXT_PART)))
+)
+"""Parts of an answer in which a provider thought. They come back as history, and count as input."""
 NO_FILE_ID = Refused("is not offered here: no files are kept, send file_data")
 FILE_PART = Members({"file": members("filename", "file_data", file_id=NO_FILE_ID), **MARKS})
 REFUSAL = members("refusal")
-SEEN = Each(typed(NOT_PRICED, text=TEXT_PART, image_url=IMAGE_PART, refusal=REFUSAL, file=FILE_PART))
+SEEN = Each(typed(NOT_PRICED, text=TEXT_PART, image_url=IMAGE_PART, refusal=REFUSAL, file=FILE_PART, **THOUGHTS))
 """Parts of a message. Some providers take images from tools, too."""
 CALLED = typed(
     "must be a call of a function or of a custom tool",
@@ -99,6 +104,7 @@ MESSAGE = Kinds(
                 **OF_ALL,
                 **plain("refusal", "reasoning_content", "reasoning"),
                 "reasoning_details": Each(THOUGHT),
+                "thinking_blocks": Each(members("type", "thinking", "signature", "data")),
                 "annotations": FREE,
                 "audio": Refused(AUDIO),
                 "function_call": members("name", "arguments"),

@@ -88,7 +88,8 @@ def test_text_and_end_in_one_chunk_are_told_apart():
     _, shown = merged(raw)
 
     assert (delta.text, ends) == ("a", [Finished("stop"), UsageReport(Usage(input_tokens=1, output_tokens=1))])
-    assert shown == [piece({"content": "a"}, finish_reason=None)]
+    head = {"object": "chat.completion.chunk", "created": 0, "model": ""}
+    assert shown == [piece({"content": "a"}, finish_reason=None) | head]
 
 
 def test_a_whole_answer_of_an_upstream_that_does_not_stream_is_taken_as_one_piece():

@@ -191,6 +191,7 @@ def test_history_of_providers_goes_back_unchanged():
     details = [{"type": "reasoning.encrypted", "data": "x", "id": None, "format": "f", "index": 0}]
     answer: dict[str, object] = {"role": "assistant", "content": None, "refusal": None, "annotations": []}
     answer["reasoning_content"] = "hm"
+    answer["content"] = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]
     body = {"messages": [{**answer, "reasoning_details": details, "tool_calls": [call]}]}
 
     sifted = RequestFields({"default": frozenset()}).sifted(CHAT, body, "default")
