@@ -60,6 +60,14 @@ class Settled:
     at_most: Micro | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """What a stored answer costs `at_most` (µcr) until its provider has reported, which is waited for until `until`."""
+
+    at_most: Micro
+    until: Millis
+
+
 Settling = Callable[[Settled], Sequence[Write]]
 """What is written once it is known what the caller is told."""
 
@@ -68,7 +76,8 @@ Settling = Callable[[Settled], Sequence[Write]]
 class Turn:
     """One turn as stored. `runs` are all attempts at it, the last being the current one.
 
-    Once appended: `charge` is to be captured, and `paid_before` is what earlier attempts cost; µcr.
+    Once appended: `charge` is to be captured, and `paid_before` is what earlier attempts cost; µcr. `pending` says what
+    the turn costs at most while the attempt that appended still waits for the report; None if it does not.
     """
 
     operation: OperationId
@@ -83,6 +92,11 @@ class Turn:
     paid_before: Micro
     message_id: str | None
     settled: Settled | None
+    pending: Pending | None = None
+
+    def is_settling(self, now: Millis) -> bool:
+        """Return True if the attempt that appended may still charge what its provider reports."""
+        return self.status == "appended" and self.pending is not None and self.pending.until > now
 
 
 class Claim(Protocol):
@@ -98,7 +112,15 @@ class Claim(Protocol):
         """Whether somebody else has taken over."""
         ...
 
-    def append(self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro) -> None:
+    def append(
+        self,
+        writes: Sequence[Write],
+        *,
+        message_id: str,
+        charge: Micro,
+        paid_before: Micro,
+        pending: Pending | None = None,
+    ) -> None:
         """Commit these writes, once, if the turn is still ours.
 
         Raises StillRunning if it is not, PreconditionFailed if the writes are refused, Unavailable if nobody knows.
@@ -154,10 +176,11 @@ class Turns:
     def begin(
         self, operation: OperationId, *, uid: Uid, conversation_id: str, fingerprint: str
     ) -> tuple[Turn, Claim | None]:
-        """The turn, and the right to run or finish it; without that right it is done.
+        """The turn, and the right to run or finish it; without that right it is done or settling.
 
         Waits for another call that is running it, where there is room to wait. What crashed is taken over once its
-        lease has ended. Raises IdempotencyMismatch, StillRunning.
+        lease has ended. An attempt that waits for its provider's report keeps its turn until `Pending.until`.
+        Raises IdempotencyMismatch, StillRunning.
         """
         token, path = new_id("run"), f"{COLLECTION}/{operation}"
         asked: Data = {"v": 1, "uid": uid, "conversation_id": conversation_id, "fingerprint": fingerprint}
@@ -189,6 +212,8 @@ class Turns:
                 return turn, Remembered(self._documents, self._clock, turn, found.version)
             if turn.lease_until > self._clock.now():
                 break
+            if turn.is_settling(self._clock.now()):
+                return turn, None
             self._take_over(found, turn, token)
             found = None
         return None
@@ -238,9 +263,18 @@ class Remembered:
         """See `Claim.is_lost`."""
         return self._is_lost
 
-    def append(self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro) -> None:
+    def append(
+        self,
+        writes: Sequence[Write],
+        *,
+        message_id: str,
+        charge: Micro,
+        paid_before: Micro,
+        pending: Pending | None = None,
+    ) -> None:
         """See `Claim.append`."""
-        self._commit({"status": "appended", **_appended(message_id, charge, paid_before)}, writes)
+        waited = {} if pending is None else {"at_most": pending.at_most, "settles_by": pending.until}
+        self._commit({"status": "appended", **_appended(message_id, charge, paid_before), **waited}, writes)
 
     @contextmanager
     def settling(
@@ -350,7 +384,15 @@ class Unremembered:
         self._clock = clock
         self.run = new_id("run")
 
-    def append(self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro) -> None:
+    def append(
+        self,
+        writes: Sequence[Write],
+        *,
+        message_id: str,
+        charge: Micro,
+        paid_before: Micro,
+        pending: Pending | None = None,
+    ) -> None:
         """See `Claim.append`. An ambiguous commit is repeated: what it creates can be created once only."""
         created = [write.path for write in writes if isinstance(write, Create)]
         deadline = self._clock.monotonic() + SETTLE_SECONDS_MAX
@@ -419,4 +461,5 @@ def _turn(document: Document) -> Turn:
         settled=Settled(cost=Micro(counts["cost"]), available=counts["available"], held=counts["held"])
         if is_done
         else None,
+        pending=Pending(at_most=Micro(counts["at_most"]), until=counts["settles_by"]) if "at_most" in counts else None,
     )

@@ -69,6 +69,20 @@ class TurnRecovery:
         settled = Settled(cost=cost, available=balance.available, held=balance.held)
         return replace(turn, status="done", settled=claim.finish(settled))
 
+    def settling(self, turn: Turn) -> Turn:
+        """Its messages are there, and its attempt may still charge what the provider reports: say how far that is."""
+        assert turn.pending is not None, "a turn that settles says what it costs at most"
+        view = self._ledger.hold(turn.uid, hold_id(hold_operation(turn.operation, turn.runs[-1])))
+        balance = self._ledger.balance(turn.uid)
+        is_open = view.status == "active"
+        settled = Settled(
+            cost=Micro((turn.charge if is_open else view.captured) + turn.paid_before),
+            available=balance.available,
+            held=balance.held,
+            at_most=turn.pending.at_most if is_open else None,
+        )
+        return replace(turn, settled=settled)
+
     def _counts(self, turn: Turn) -> tuple[tuple[str, int], ...]:
         """What was used, as the record of the turn says, if it is still there."""
         return ()
@@ -104,7 +118,9 @@ class Recovery(TurnRecovery):
             yield Delta(message.content)
         if message.finish_reason == FAILED:
             raise UpstreamUnavailable
-        yield Done(answered(self.costed(message, turn.settled.cost), turn.settled))
+        if turn.settled.at_most is None:
+            message = self.costed(message, turn.settled.cost)
+        yield Done(answered(message, turn.settled))
 
     def costed(self, message: Message, cost: Micro) -> Message:
         """The message with what was charged for it, where that is not its price."""

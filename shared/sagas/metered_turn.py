@@ -133,8 +133,8 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             conversation_id=request.conversation_id,
             fingerprint=request.fingerprint,
         )
-        if turn.status == "appended" and claim is not None:
-            turn = self._recovery.finished(turn, claim)
+        if turn.status == "appended":
+            turn = self._recovery.settling(turn) if claim is None else self._recovery.finished(turn, claim)
         if turn.status != "running" or claim is None:
             yield from self._replay(turn, request)
             return

@@ -12,7 +12,7 @@ from typing import Any
 from shared.ai.conversations import CONTENT_BYTES_MAX
 from shared.ai.ports import ChatEvent, HiddenDelta, TextDelta, UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.profiles import UpstreamProfiles
-from shared.ai.turns import Settled
+from shared.ai.turns import Pending, Settled
 from shared.kernel.clock import SECOND
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import DomainError, StillRunning
@@ -171,23 +171,19 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             return None
         reply.charge(written.amount)
         reply.settles_by = self._clock.now() + int(run.hold.lifetime_seconds * SECOND)
+        balance, cost = written.balance, Micro(written.amount + run.paid_before)
+        # The hold grows while it is read on: the most is what the call can use, as far as there are credits for it.
+        at_most = min(run.plan.bound(run.output_cap), max(run.hold.held, written.amount) + balance.available)
+        pending = Pending(at_most=Micro(max(at_most, written.amount) + run.paid_before), until=reply.settles_by)
         try:
             kept = self._kept(run, reply)
             with owing(run):
-                self._store(run, kept, written.amount)
+                self._store(run, kept, written.amount, pending)
         except BaseException:
             place.give_back()
             raise
         self._begin(run, reading, place, lambda: self._settle_later(run, reply, reading, kept.record))
-        balance, cost = written.balance, Micro(written.amount + run.paid_before)
-        # The hold grows while it is read on: the most is what the call can use, as far as there are credits for it.
-        at_most = min(run.plan.bound(run.output_cap), max(run.hold.held, written.amount) + balance.available)
-        settled = Settled(
-            cost=cost,
-            available=balance.available,
-            held=balance.held,
-            at_most=Micro(max(at_most, written.amount) + run.paid_before),
-        )
+        settled = Settled(cost=cost, available=balance.available, held=balance.held, at_most=pending.at_most)
         return kept.record, settled
 
     def _settle_later(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, record: RecordT) -> None:

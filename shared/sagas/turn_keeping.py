@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from shared.ai.expectation import Expectation
 from shared.ai.tokens import Usage
-from shared.ai.turns import Claim, Settled
+from shared.ai.turns import Claim, Pending, Settled
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents, PreconditionFailed, Write
 from shared.kernel.errors import DomainError, StillRunning
@@ -159,12 +159,14 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         except (PreconditionFailed, HoldResolved):
             return None
 
-    def _store(self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro) -> None:
+    def _store(self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro, pending: Pending | None = None) -> None:
         """Store the record in one commit with the turn."""
         writes = kept.writes
         for attempt in range(APPEND_ATTEMPTS_MAX):
             try:
-                run.claim.append(writes, message_id=kept.id, charge=charge, paid_before=run.paid_before)
+                run.claim.append(
+                    writes, message_id=kept.id, charge=charge, paid_before=run.paid_before, pending=pending
+                )
                 return
             except PreconditionFailed:
                 if attempt == APPEND_ATTEMPTS_MAX - 1:

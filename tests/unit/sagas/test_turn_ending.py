@@ -379,6 +379,50 @@ def test_a_settling_message_whose_reader_died_costs_what_it_told():
     gate.open()
 
 
+def test_a_paused_reader_keeps_its_stopped_turn_when_asked_again():
+    gate = Gate(*REST)
+    world = World(scripts=[cast("Any", gate)], profile="auto", ping_seconds=5.0, prices=REASONING)
+    conversation = world.conversation(world.user())
+    request = world.request(conversation, key="k")
+    events = world.turn.run(request)
+    assert next(events) == Delta(" one")
+    request.stop.give()
+    told = end_of(list(events))
+
+    world.clock.advance(PAST_THE_LEASE)
+    again = answer_of(world.on(world.documents).run(world.request(conversation, key="k")))
+
+    assert (again.cost, again.at_most, world.charges()) == (told.cost, told.at_most, [])
+    assert again.as_wire()["status"] == "settling"
+    gate.open()
+    wait_for(lambda: last(world, conversation).settles_by is None)
+    world.read_on()
+    final = answer_of(world.on(world.documents).run(world.request(conversation, key="k")))
+    assert (final.cost, final.at_most) == (REPORTED, None)
+    assert world.charges() == [last(world, conversation).cost] == [REPORTED]
+    assert world.ledger.verify(ANN) == []
+
+
+@pytest.mark.parametrize("minutes", [16, 30])
+def test_a_stopped_turn_is_taken_over_once_its_reader_is_given_up(minutes):
+    gate = Gate(*REST)
+    world = World(scripts=[cast("Any", gate)], profile="auto", ping_seconds=5.0)
+    conversation = world.conversation(world.user())
+    request = world.request(conversation, key="k", max_output_tokens=400)
+    events = world.turn.run(request)
+    next(events)
+    request.stop.give()
+    told = end_of(list(events))
+
+    world.clock.advance(minutes * 60_000)
+    again = answer_of(world.on(world.documents).run(world.request(conversation, key="k", max_output_tokens=400)))
+
+    assert (again.cost, again.at_most, world.charges()) == (told.cost, None, [told.cost])
+    gate.open()
+    world.read_on()
+    assert world.charges() == [told.cost]
+
+
 # Providers that fail ---------------------------------------------------------------------------------------------
 
 
