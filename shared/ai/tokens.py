@@ -23,7 +23,8 @@ PROMPT_OVERHEAD_TOKENS = 64
 
 COUNTED_CHARACTERS_MAX = 100_000
 """So many characters of a prompt are looked at: each takes a microsecond, and a prompt may have millions."""
-SAMPLE_CHARACTERS, SAMPLE_CHARACTERS_MIN = 2_000, 100
+SAMPLE_CHARACTERS, SAMPLE_CHARACTERS_MIN = 200, 100
+"""Samples are short, so that there are many: a text of several kinds is then counted within a quarter of the whole."""
 
 EXPECTED_MESSAGE_OVERHEAD = 4
 EXPECTED_PROMPT_OVERHEAD = 3

@@ -1,5 +1,7 @@
 """Long texts are counted by samples: as close as when counted whole, in bounded work."""
 
+from random import Random
+
 import pytest
 
 from shared.ai import tokens
@@ -39,6 +41,17 @@ def test_text_that_is_dense_between_even_distances_is_not_counted_low():
     counted = expected_tokens(text)
 
     assert counted >= 0.75 * 10 * expected_tokens(part)
+
+
+@pytest.mark.parametrize("seed", [18, 38, 42, 60, 78])
+def test_long_text_of_two_kinds_counts_close_to_the_whole(seed):
+    random, size = Random(seed), 1_500
+    dense, plain = "\u1234\u4e5f\u0b83" * (size // 3), KINDS["prose"] * (size // len(KINDS["prose"]))
+    parts = [dense if random.random() < 0.1 else plain for _ in range(400)]
+
+    counted = expected_tokens("".join(parts))
+
+    assert abs(counted / sum(map(expected_tokens, parts)) - 1) <= 0.15
 
 
 def test_long_text_never_counts_above_its_bytes():
