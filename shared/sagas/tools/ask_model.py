@@ -27,6 +27,7 @@ from shared.kernel.money import Micro
 from shared.ledger.losses import Losses
 from shared.sagas.call_cost import CallCost
 from shared.sagas.call_losses import CallLosses
+from shared.sagas.chat_reading import Ended, Reading, Silence
 from shared.sagas.ending import Ending, Sight, ending_of, with_error
 from shared.sagas.tools.tool import (
     OBSERVATION_CHARACTERS_MAX,
@@ -42,6 +43,8 @@ OUTPUT_TOKENS_MAX = 2_000
 OUTPUT_TOKENS_LEAST = 32
 MODEL_ID_CHARACTERS_MAX = 200
 ANSWER_SECONDS_MAX = 100.0
+LOOK_SECONDS = 0.5
+"""How often a model that says nothing is looked at: the time is up for silence, too."""
 
 
 class AskModel:
@@ -140,20 +143,22 @@ class AskModel:
             raise ToolFailed(error.code, f"{error.detail} There are: {names}.") from error
 
     def _heard(self, request: ChatRequest) -> "_Heard":
-        """Ask, and listen for ANSWER_SECONDS_MAX at most."""
-        heard = _Heard()
-        stream, until = self._chat_model.stream(request), self._clock.monotonic() + ANSWER_SECONDS_MAX
-        try:
-            for event in stream:
-                heard.note(event)
+        """Ask, and listen for ANSWER_SECONDS_MAX at most, also to a model that says nothing."""
+        heard, until = _Heard(), self._clock.monotonic() + ANSWER_SECONDS_MAX
+        with Reading(self._chat_model.stream(request)) as reading:
+            while not isinstance(event := reading.next(LOOK_SECONDS), Ended):
+                if not isinstance(event, Silence):
+                    heard.note(event)
                 if self._clock.monotonic() >= until:
+                    for late in reading.rest():
+                        heard.note(late)
                     return heard
-            if not heard.is_over:
-                heard.error = UpstreamUnavailable(has_begun=True)
-        except (UpstreamRejected, UpstreamUnavailable) as error:
-            heard.error = error
-        finally:
-            stream.close()
+        if isinstance(event.error, UpstreamRejected | UpstreamUnavailable):
+            heard.error = event.error
+        elif event.error is not None:
+            raise event.error
+        elif not heard.is_over:
+            heard.error = UpstreamUnavailable(has_begun=True)
         return heard
 
 

@@ -1,5 +1,6 @@
 """What an agent's calls cost that came to nothing: cut by our time limit, failed by their provider, not reported."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -141,6 +142,37 @@ def test_a_question_that_is_cut_costs_what_its_provider_may_bill(profile, is_bou
     counted = 200 * cautious(expected_tokens("Four thousand"))
     assert task.status == "completed"
     assert world.charges() == sorted([2_000, 2_000, 40 * 200 if is_bound else counted])
+
+
+class Silent:
+    """Says nothing at all until the test is over."""
+
+    def __init__(self, world: AgentWorld) -> None:
+        self._world = world
+        self.is_over = threading.Event()
+
+    def __iter__(self):
+        self._world.clock.advance(101_000)
+        self.is_over.wait(30)
+        yield from ()
+
+
+@pytest.mark.parametrize(("profile", "output"), [("openai", 0), ("google", 40 * 200)])
+def test_a_question_that_is_met_by_silence_ends_by_its_time(profile, output):
+    job = (thinks("", ("ask_model", {"question": "How many?", "max_output_tokens": 40})), thinks("done"))
+    world = AgentWorld(job=job, prices=BY_OUTPUT, env={"AI_PLATFORM_PROFILE": profile})
+    silent = Silent(world)
+    world.chat_model = ScriptedChatModel([silent])  # type: ignore[list-item]  # a script that acts
+    world.services = world.on(world.documents)
+    world.user()
+
+    task = world.run(world.begin())
+    is_still_silent = not silent.is_over.is_set()
+    silent.is_over.set()
+
+    assert (task.status, is_still_silent) == ("completed", True)
+    assert sum(world.charges()) == 4_000 + output
+    assert world.services.losses.window(ANN).of("provider_failed").count == 0
 
 
 def test_a_question_whose_provider_failed_is_free_and_counted():
