@@ -46,6 +46,8 @@ __all__ = ["PING_SECONDS", "TURN_SECONDS_MAX", "Kept", "MeteredTurn", "Run"]
 PING_SECONDS = 15.0
 TURN_SECONDS_MAX = 500.0
 """A turn ends itself before the function that runs it (540 s) would be ended."""
+SILENCE_SECONDS_MAX = 300.0
+"""A provider that is silent for longer has failed, unless the model may be thinking."""
 
 RequestT = TypeVar("RequestT", bound=Asked)
 EventT = TypeVar("EventT")
@@ -241,7 +243,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         """Deliver what comes. True if the upstream has ended the answer; otherwise the reply says why it ends."""
         deadline = self._clock.monotonic() + TURN_SECONDS_MAX
         silence_seconds = min(self._ping_seconds, run.hold.silence_seconds_max)
-        pulse = Pulse(self._clock, self._ping_seconds)
+        pulse, heard_at = Pulse(self._clock, self._ping_seconds), self._clock.monotonic()
         while not isinstance(event := reading.next(silence_seconds), Ended):
             if run.claim.is_lost:
                 raise StillRunning
@@ -249,6 +251,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
                 reply.finish_reason = reason
                 reply.overhear(event) if not isinstance(event, Silence) else None
                 return False
+            heard_at = self._heard_at(run, event, heard_at)
             if isinstance(event, Silence):
                 run.hold.accrue(reply.cost)
                 yield self._silent()
@@ -266,6 +269,19 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         self._health.answered(run.plan.model.id)
         reply.name_the_end(is_short_of_credits=run.output_cap < run.plan.prompt.output_at_most)
         return True
+
+    def _heard_at(self, run: Run[PlanT], event: ChatEvent | Silence, before: float) -> float:
+        """Return when the provider was heard last (monotonic seconds).
+
+        Raises UpstreamUnavailable if that is too long ago. A model with hidden output may be thinking, which is billed:
+        the turn's own time ends such a call.
+        """
+        now = self._clock.monotonic()
+        if not isinstance(event, Silence):
+            return now
+        if now - before >= SILENCE_SECONDS_MAX and not run.plan.has_hidden_output:
+            raise UpstreamUnavailable(has_begun=True)
+        return before
 
     def _noted(self, run: Run[PlanT], reply: Reply, event: ChatEvent) -> Iterator[EventT]:
         """Take in what is no text, and yield what the client gets of it."""

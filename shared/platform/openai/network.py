@@ -17,8 +17,8 @@ import httpcore2
 import httpx2
 
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 300.0
-"""Models that reason may be silent for minutes; our own clients hear pings meanwhile."""
+READ_SECONDS = 1_000.0
+"""Models that reason may be silent for minutes. Longer than a turn, so that a turn's own limits end a silent call."""
 WRITE_SECONDS = 10.0
 POOL_SECONDS = 5.0
 CONNECTIONS_MAX = 200

@@ -13,7 +13,9 @@ from shared.kernel.ids import OperationId
 from shared.ledger.commands import Freeze
 from shared.ledger.losses import SECOND_LIMITS
 from shared.platform.memory.chat_model import says
+from shared.platform.openai.network import READ_SECONDS
 from shared.sagas.chat_turn import ChatTurn, Delta, Done, Ping
+from shared.sagas.metered_turn import TURN_SECONDS_MAX
 from shared.sagas.reading_on import ReadingOn
 from tests.support.chat import ANN, CREDIT, World, answer_of, cautious, end_of
 from tests.support.processes import wait_for
@@ -401,6 +403,35 @@ def test_a_paused_reader_keeps_its_stopped_turn_when_asked_again():
     assert (final.cost, final.at_most) == (REPORTED, None)
     assert world.charges() == [last(world, conversation).cost] == [REPORTED]
     assert world.ledger.verify(ANN) == []
+
+
+def test_the_time_of_a_turn_is_up_before_a_read_is_given_up():
+    assert READ_SECONDS > TURN_SECONDS_MAX
+
+
+@pytest.mark.parametrize(("prices", "is_thinking"), [({}, False), (REASONING, True)])
+def test_a_silent_provider_has_failed_unless_its_model_may_think(prices, is_thinking):
+    gate = threading.Event()
+
+    class Silent:
+        def __iter__(self):
+            world.clock.advance(301_000)
+            gate.wait(30)
+            yield from REST
+
+    world = World(scripts=[cast("Any", Silent())], profile="auto", ping_seconds=0.02, prices=prices)
+    conversation = world.conversation(world.user())
+    events = world.run(conversation, max_output_tokens=400)
+
+    if is_thinking:
+        assert next(events) == next(events) == Ping()
+        gate.set()
+        assert end_of(list(events)).cost == REPORTED
+    else:
+        with pytest.raises(UpstreamUnavailable):
+            list(events)
+        gate.set()
+        assert (world.charges(), world.losses.window(ANN).of("provider_failed").count) == ([], 1)
 
 
 @pytest.mark.parametrize("minutes", [16, 30])
