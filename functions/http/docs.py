@@ -21,6 +21,7 @@ OUR_FILES = frozenset(
     {
         "swagger.css",
         "swagger.js",
+        "swagger-sign-in.js",
         "playground.css",
         "playground.js",
         "playground-account.js",
@@ -77,7 +78,8 @@ def openapi(call: Call) -> Response:
 def swagger(call: Call) -> Response:
     """This API to read and to try, in a browser."""
     del call
-    return _page("swagger.html", ["'self'"])
+    host = _host(AUTH_EMULATOR)
+    return _page("swagger.html", ["'self'", *([f"http://{host}"] if host else GOOGLE[:2])])
 
 
 @routes.get("/docs/playground", access=ANYBODY, answer=HTML, query=None)

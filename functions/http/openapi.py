@@ -6,7 +6,9 @@ from typing import Any
 
 from marshmallow import fields
 
+from functions.http.descriptions import PARAMETERS, description_of
 from functions.http.errors import InvalidRequest, MalformedRequest, NoSuchPath, ScopeMissing, TooManyRequests
+from functions.http.examples import bodies_of, parameter_of
 from functions.http.fields import Answer, Nothing
 from functions.http.openai_errors import openai_code, openai_status
 from functions.http.problems import CODE_BY_STATUS, PROBLEM_JSON, TYPE_PREFIX, status_of
@@ -92,7 +94,30 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     for path, methods in operations.items():
         spec.path(path=path, operations=methods)
     built: dict[str, Any] = spec.to_dict()
+    _describe(built)
     return built
+
+
+def _describe(built: dict[str, Any]) -> None:
+    """Give every field a description, and every parameter a description and an example."""
+    for schema, each in built["components"]["schemas"].items():
+        for name, told in each.get("properties", {}).items():
+            if (text := description_of(schema, name)) is not None:
+                told.setdefault("description", text)
+    for path in built["paths"].values():
+        for operation in path.values():
+            for parameter in operation["parameters"]:
+                _exemplify(operation["operationId"], parameter)
+
+
+def _exemplify(operation: str, parameter: dict[str, Any]) -> None:
+    name = parameter["name"]
+    text = parameter["schema"].pop("description", None) or PARAMETERS.get(name) or description_of("", name)
+    if text is not None:
+        parameter.setdefault("description", text)
+    example = parameter_of(operation, name)
+    if example is not None:
+        parameter["example"] = example
 
 
 def errors_of(route: Route) -> tuple[type[DomainError], ...]:
@@ -164,8 +189,10 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["description"] = " ".join(note for note in notes if note)
     if route.body is not None:
         is_optional = not any(field.required for field in route.body().fields.values())
-        content = {"application/json": {"schema": route.body}}
-        operation["requestBody"] = {"required": not is_optional, "content": content}
+        content: dict[str, Any] = {"schema": route.body}
+        if (examples := bodies_of(route.name)) is not None:
+            content["examples"] = {form: {"value": value} for form, value in examples.items()}
+        operation["requestBody"] = {"required": not is_optional, "content": {"application/json": content}}
     return operation
 
 

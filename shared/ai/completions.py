@@ -54,7 +54,7 @@ class ChatCompletions:
         if not isinstance(body.get("stream_options") or {}, Mapping):
             raise InvalidValue("stream_options", "must be an object")
         if any(each != "text" for each in items(body, "modalities")):
-            raise InvalidValue("modalities", "only text is offered here")
+            raise InvalidValue("modalities", "must be text; nothing else is offered here")
         texts, images = _prompt(items(body, "messages"))
         texts += [as_text(body[name]) for name in ABOUT_THE_PROMPT if body.get(name) is not None]
         limits = [limit for name in LIMITS if (limit := count(body, name)) is not None]

@@ -145,7 +145,7 @@ class KeptResponses:
         before = self._before(uid, previous) if previous else []
         items = [*before, *self._with_items(uid, given)]
         if len(json.dumps(items)) > RESOLVED_BYTES_MAX:
-            raise InvalidValue("input", f"refers to more than {RESOLVED_BYTES_MAX} bytes: send a part of them")
+            raise InvalidValue("input", f"must refer to at most {RESOLVED_BYTES_MAX} bytes; send a part of them")
         return {**{name: value for name, value in body.items() if name != "previous_response_id"}, "input": items}
 
     def _before(self, uid: Uid, response_id: object) -> list[Json]:
@@ -159,7 +159,7 @@ class KeptResponses:
             response = self._previous(uid, response_id)
             size += sum(len(json.dumps(item)) for item in (*response.input, *response.output))
             if size > RESOLVED_BYTES_MAX:
-                raise InvalidValue("previous_response_id", f"leads back to more than {RESOLVED_BYTES_MAX} bytes")
+                raise InvalidValue("previous_response_id", f"must lead back to at most {RESOLVED_BYTES_MAX} bytes")
             chain.append(response)
             response_id = response.previous_id
         return [

@@ -54,12 +54,12 @@ class Forbidden(Rejected):
 
 
 class InvalidValue(Rejected):
-    """One named value is not what it must be."""
+    """One named value is not what it must be. `problem` goes on after the name: `must be more than zero`."""
 
     code = "invalid_value"
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}", field=field, problem=problem)
+        super().__init__(f'The value of "{field}" {problem.removesuffix(".")}.', field=field, problem=problem)
 
 
 class IdempotencyMismatch(Conflict):

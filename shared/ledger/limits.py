@@ -7,7 +7,7 @@ from shared.kernel.canonical import INTEGER_MAX, Json
 from shared.kernel.clock import Millis
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import is_safe_id
-from shared.kernel.money import AMOUNT_MAX
+from shared.kernel.money import AMOUNT_MAX, format_credits
 from shared.ledger.account import BUDGETS_KEPT_MAX, TAKES_MAX, Account, Budget, Hold
 from shared.ledger.books import Books
 from shared.ledger.commands import Adjust, BudgetClaim, Command, Grant, RateLimit, Tags
@@ -30,7 +30,7 @@ def check_bounds(command: Command) -> None:
     for name in ("amount", "at_least", "accrued", "target"):
         amount = getattr(command, name, least)
         if not least <= (abs(amount) if isinstance(command, Adjust) else amount) <= AMOUNT_MAX:
-            raise InvalidValue(name, f"must be an amount from {least} to {AMOUNT_MAX} µcr")
+            raise InvalidValue(name, f"must be from {format_credits(least)} to {format_credits(AMOUNT_MAX)} credits")
     for name in ("expires_at", "lifetime"):
         if not 0 <= (getattr(command, name, 0) or 0) <= TIME_MAX:
             raise InvalidValue(name, "is too far away")

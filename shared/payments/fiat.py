@@ -47,7 +47,7 @@ class Fiat:
         whole, _, part = decimal.partition(".")
         kept, beyond = part[:digits].ljust(digits, "0"), part[digits:]
         if not (f"{whole}{part}".isascii() and whole.isdigit() and f"0{part}".isdigit()) or beyond.strip("0"):
-            raise InvalidValue("amount", f"{decimal!r} is not an amount of {currency}")
+            raise InvalidValue("amount", f"must be an amount of {currency}, not {decimal!r}")
         return cls(int(f"{whole}{kept}"), currency)
 
 

@@ -302,7 +302,7 @@ def _tools(chosen: Sequence[str] | None, key: KeyUse | None) -> list[str]:
     scopes = None if key is None else key.scopes
     wanted = usable_tools(TOOLS, scopes) if chosen is None else chosen
     if unknown := [name for name in wanted if name not in TOOLS]:
-        raise InvalidValue("tools", f"{unknown[0]} is none of {', '.join(TOOLS)}")
+        raise InvalidValue("tools", f"must be of {', '.join(TOOLS)}; {unknown[0]} is not one")
     for name in wanted:
         if (scope := missing_scope(name, scopes)) is not None:
             raise ToolNeedsScope(name, scope)

@@ -26,7 +26,7 @@ def parse_roles(names: Iterable[str]) -> frozenset[str]:
     """The roles of these names. Raises InvalidValue for one that does not exist."""
     roles = frozenset(names)
     if unknown := sorted(roles - ROLES):
-        raise InvalidValue("roles", f"{unknown[0]!r} is not a role; there are {', '.join(sorted(ROLES))}")
+        raise InvalidValue("roles", f"must be of {', '.join(sorted(ROLES))}; {unknown[0]!r} is not one")
     return roles
 
 

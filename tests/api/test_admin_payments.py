@@ -154,7 +154,7 @@ def test_a_refused_refund_names_the_amounts_in_decimals(shop, admin, alice, stri
 
     refused = admin.post(f"/admin/payments/{paid}/refund", {"amount": "10.00", "reason": "r"}).json
 
-    assert refused["detail"] == "amount: must be from 0.01 to 9.99 USD"
+    assert refused["detail"] == 'The value of "amount" must be from 0.01 to 9.99 USD.'
 
 
 def test_the_record_of_a_refund_is_in_decimals(shop, admin, alice, stripe):

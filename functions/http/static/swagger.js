@@ -26,7 +26,9 @@ window.addEventListener("load", async () => {
     persistAuthorization: true,
     tryItOutEnabled: true,
     validatorUrl: null,
-    requestInterceptor: (request) => {
+    requestInterceptor: async (request) => {
+      const token = request.headers.Authorization ? null : await window.signedInToken();
+      if (token) request.headers.Authorization = `Bearer ${token}`;
       if (appCheck) request.headers["X-Firebase-AppCheck"] ??= appCheck;
       return request;
     },

@@ -121,7 +121,7 @@ class FirebaseIdentity:
         with _translated():
             directory, record = self._found(uid)
         claims = dict(record.custom_claims or {})
-        too_many = InvalidValue("roles", "do not fit beside the user's other custom claims")
+        too_many = InvalidValue("roles", "must fit beside the user's other custom claims")
         with _translated(malformed=too_many):
             directory.set_custom_user_claims(uid, {**claims, "roles": sorted(roles)})
 

@@ -1,0 +1,230 @@
+"""Examples for the OpenAPI document: bodies by operation, in full and in short, and values of parameters.
+
+Each body answers 2xx on a fresh laptop. An id that ends in `_example` stands for something that the user makes first.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from functions.http.fields import encode_cursor
+
+MODEL = "gpt-4o-mini"
+PAINTER = "gpt-image-1"
+PACKAGE = "standard"
+MESSAGES = [{"role": "user", "content": "Name three colours."}]
+
+BODIES: Mapping[str, Mapping[str, Any]] = {
+    "api_keys_create": {
+        "full": {
+            "name": "my server",
+            "scopes": ["chat", "images", "read"],
+            "spend_cap": {"amount": "100", "period": "month"},
+            "expires_at": "2030-01-01T00:00:00Z",
+        },
+        "short": {"name": "my server", "scopes": ["chat"]},
+    },
+    "credits_reserve": {
+        "full": {"amount": "12.5", "ttl_seconds": 600, "description": "A print job"},
+        "short": {"amount": "1"},
+    },
+    "credits_capture": {"full": {"amount": "0.5", "final": True}, "short": {"amount": "0.5"}},
+    "credits_release": {"short": {}},
+    "credits_welcome_bonus": {"short": {}},
+    "chat_start": {
+        "full": {
+            "title": "Colours",
+            "model": MODEL,
+            "system_prompt": "Answer in one sentence.",
+            "message": "Name three colours.",
+        },
+        "short": {},
+    },
+    "chat_change": {
+        "full": {"title": "Colours", "model": MODEL, "system_prompt": "Answer in one sentence."},
+        "short": {"title": None},
+    },
+    "chat_say": {
+        "full": {"content": "Name three colours.", "model": MODEL, "stream": False, "max_output_tokens": 200},
+        "short": {"content": "Name three colours."},
+    },
+    "chat_title": {"short": {}},
+    "chat_stop": {"full": {"request_id": "my-request-1"}, "short": {}},
+    "images_generate": {
+        "full": {"prompt": "A fox in the snow", "model": PAINTER, "size": "1024x1024", "n": 1},
+        "short": {"prompt": "A fox in the snow"},
+    },
+    "agents_begin": {
+        "full": {
+            "goal": "Add up the numbers in the document.",
+            "budget": "5",
+            "model": MODEL,
+            "tools": ["calculator"],
+            "max_steps": 5,
+            "documents": [{"name": "numbers.txt", "content": "1, 2, 3"}],
+        },
+        "short": {"goal": "What is a quarter of 10?", "budget": "5"},
+    },
+    "agents_cancel": {"short": {}},
+    "agents_resume": {"full": {"budget": "10", "max_steps": 10}, "short": {}},
+    "models_set_preferences": {
+        "full": {
+            "chat_model": MODEL,
+            "image_model": PAINTER,
+            "quality": 2,
+            "speed": 1,
+            "price": 3,
+            "allowed_models": [MODEL],
+            "max_cost_per_message": "1",
+        },
+        "short": {},
+    },
+    "models_estimate_cost": {
+        "full": {
+            "content": "Name three colours.",
+            "model": MODEL,
+            "system_prompt": "Answer in one sentence.",
+            "max_output_tokens": 200,
+        },
+        "short": {"content": "Name three colours."},
+    },
+    "openai_chat_completions": {
+        "full": {"model": MODEL, "messages": MESSAGES, "max_completion_tokens": 200, "temperature": 0.5},
+        "short": {"model": MODEL, "messages": MESSAGES},
+    },
+    "openai_completions": {
+        "full": {"model": MODEL, "prompt": "Three colours are", "max_tokens": 50},
+        "short": {"model": MODEL, "prompt": "Three colours are"},
+    },
+    "openai_cancel_response": {"short": {}},
+    "openai_responses": {
+        "full": {"model": MODEL, "input": "Name three colours.", "max_output_tokens": 200},
+        "short": {"model": MODEL, "input": "Name three colours."},
+    },
+    "openai_embeddings": {
+        "full": {"model": "text-embedding-3-small", "input": ["red", "green"], "dimensions": 256},
+        "short": {"model": "text-embedding-3-small", "input": "red"},
+    },
+    "openai_stop_call": {"short": {"request_id": "my-request-1"}},
+    "openai_generations": {
+        "full": {
+            "prompt": "A fox in the snow",
+            "model": PAINTER,
+            "size": "1024x1024",
+            "n": 1,
+            "response_format": "b64_json",
+        },
+        "short": {"prompt": "A fox in the snow"},
+    },
+    "payments_pay": {
+        "full": {"package_id": PACKAGE, "provider": "stripe", "flow": "redirect"},
+        "short": {"package_id": PACKAGE, "provider": "paypal"},
+    },
+    "admin_set_roles": {
+        "full": {"roles": ["support"], "reason": "Joined the support team."},
+        "short": {"roles": []},
+    },
+    "admin_adjust": {"short": {"amount": "5", "reason": "Sorry for the broken answer."}},
+    "admin_freeze": {"short": {"reason": "A stolen card."}},
+    "admin_unfreeze": {"short": {"reason": "The card was not stolen."}},
+    "admin_put_model": {
+        "full": {
+            "kind": "chat",
+            "display_name": "GPT-4o mini",
+            "input_usd_per_mtok": "0.15",
+            "output_usd_per_mtok": "0.60",
+            "context_window": 128_000,
+            "max_output_tokens": 16_384,
+            "expected_output_tokens": 40,
+            "capabilities": ["chat", "streaming", "tools", "vision"],
+            "is_enabled": True,
+            "upstream": "default",
+            "upstream_model": MODEL,
+            "quality": 5,
+            "speed": 8,
+            "reason": "The provider's new price.",
+        },
+        "short": {
+            "kind": "chat",
+            "input_usd_per_mtok": "0.15",
+            "output_usd_per_mtok": "0.60",
+            "context_window": 128_000,
+            "max_output_tokens": 16_384,
+        },
+    },
+    "admin_payments_refund": {
+        "full": {"amount": "1.00", "reason": "The user was not content."},
+        "short": {"reason": "The user was not content."},
+    },
+    "admin_payments_replay": {"short": {"reason": "The cause was removed."}},
+    "admin_payments_put_package": {
+        "full": {
+            "title": "Standard",
+            "description": "1,000 credits for everyday work.",
+            "price": "14.99",
+            "currency": "USD",
+            "credits": "1000",
+            "bonus": "50",
+            "bonus_days": 30,
+            "per_user_limit": 10,
+            "position": 2,
+            "enabled": True,
+            "reason": "A gift for summer.",
+        },
+        "short": {"title": "Standard", "price": {"amount": "14.99", "currency": "USD"}, "credits": "1000"},
+    },
+}
+"""Bodies by operation and form; `full` has what may be said, `short` what must be."""
+
+OF_OPERATION: Mapping[str, Any] = {
+    "openai_model.id": MODEL,
+    "admin_model.id": MODEL,
+    "admin_put_model.id": MODEL,
+    "admin_payments_package.id": PACKAGE,
+    "admin_payments_put_package.id": PACKAGE,
+    "admin_put_model.If-Match": "*",
+    "admin_payments_put_package.If-Match": "*",
+    "admin_users.email": "ann@example.com",
+    "admin_payments_payments.cursor": encode_cursor("1764489600000:pay_example"),
+    "payments_history.cursor": encode_cursor("1764489600000:pay_example"),
+    "payments_analytics.days": 30,
+    "credits_history.cursor": encode_cursor(100),
+    "admin_journals_entries.cursor": encode_cursor(100),
+    "admin_journals_entries.ref": "message:msg_example",
+    "agents_steps.cursor": encode_cursor(100),
+    "credits_history.kind": "charge",
+    "credits_history.ref": "message:msg_example",
+    "agents_artifact.name": "result.txt",
+}
+"""Values of parameters by operation and name; they win over those by name."""
+
+OF_NAME: Mapping[str, Any] = {
+    "Idempotency-Key": "7f3c1f0e-5a55-4c3e-9d0b-1f0f8a3d2b11",
+    "limit": 20,
+    "cursor": encode_cursor("0000000000000-example"),
+    "id": "id_example",
+    "uid": "uid_example",
+    "task_id": "task_example",
+    "link": "link_example",
+    "seq": 1,
+    "from": "2026-11-01",
+    "to": "2026-11-30",
+    "bucket": "day",
+    "kind": "charge",
+    "key": "key_example",
+    "provider": "stripe",
+    "provider_id": "pi_example",
+    "status": "settled",
+    "under_review": "true",
+    "email": "ann@example.com",
+}
+"""Values of parameters by name."""
+
+
+def bodies_of(operation: str) -> Mapping[str, Any] | None:
+    """Return the examples of an operation's body by form, None if nobody wrote any."""
+    return BODIES.get(operation)
+
+
+def parameter_of(operation: str, name: str) -> Any:
+    """Return an example of a parameter, None if nobody wrote one."""
+    return OF_OPERATION.get(f"{operation}.{name}", OF_NAME.get(name))
