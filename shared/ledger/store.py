@@ -410,4 +410,4 @@ def _int(value: object) -> int:
 
 
 def _seq_told(stored: Stored) -> int:
-    return -1 if stored.shown is None else _int(stored.shown.data.get("seq"))
+    return 0 if stored.shown is None else _int(stored.shown.data.get("seq"))

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from shared.kernel.clock import SystemClock
-from shared.kernel.documents import Create, Delete
+from shared.kernel.documents import Create, Delete, Put
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
-from shared.ledger.account_documents import account_path, due_shard
+from shared.ledger.account_documents import account_path, due_shard, old_plain_fields, state_path
 from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.ledger import Ledger
-from shared.ledger.store import entry_path
+from shared.ledger.store import AccountStore, entry_path
 from shared.platform.firestore.documents import FirestoreDocuments, connect
 from tests.support.books import capture, charge, grant, hold, release
 from tests.support.ledgers import KEYS, UID
@@ -169,10 +169,14 @@ def test_an_entry_above_the_head_and_a_lost_account_are_found(documents, ledger)
     with pytest.raises(IntegrityFailed) as planted:
         ledger.execute(UID, charge(1))
     documents.commit([Delete(account_path(UID))])
+    with pytest.raises(IntegrityFailed) as half:
+        instance(documents).execute(UID, charge(0))
+    documents.commit([Delete(state_path(UID))])
     with pytest.raises(IntegrityFailed) as lost:
         instance(documents).execute(UID, charge(0))
 
     assert planted.value.params == {"uid": UID, "seq": 2, "rule": "entry_above_head"}
+    assert half.value.params == {"uid": UID, "seq": 0, "rule": "plain_balance"}
     assert lost.value.params == {"uid": UID, "seq": 1, "rule": "entry_above_head"}
     assert {finding.rule for finding in ledger.verify(UID)} >= {"format"}
 
@@ -211,4 +215,20 @@ def test_of_many_at_once_only_those_are_refused_whose_own_document_beside_is_in_
     assert kinds(outcomes[32:]) == {"PreconditionFailed": 4}
     assert ledger.balance(UID).available == 1_000 - 32
     assert all(documents.get(f"receipts/kept{n}") for n in range(16))
+    assert ledger.verify(UID) == []
+
+
+def test_an_account_of_the_old_form_is_moved_by_its_next_commit(documents, ledger):
+    ledger.execute(UID, grant("gift", 100))
+    account = AccountStore(documents, KEYS, "demo-test").read(UID).head.account
+    sealed = documents.get(state_path(UID))
+    assert sealed is not None
+    documents.commit([Put(account_path(UID), {**sealed.data, **old_plain_fields(account)}), Delete(state_path(UID))])
+
+    late = [instance(documents) for _ in range(4)]
+    at_once([spend(each, UID, charge(10, operation=f"c{number}")) for number, each in enumerate(late)], threads=4)
+
+    shown = documents.get(account_path(UID))
+    assert shown is not None
+    assert (shown.data["available"], shown.data["seq"]) == ("0.00006", 5)
     assert ledger.verify(UID) == []
