@@ -133,8 +133,10 @@ class Responses:
             return {**raw, "response": self._told_as_kept(response)}
         if not self._is_kept and self._previous_id is None:
             return raw
-        told = {"store": self._is_kept, "previous_response_id": self._previous_id}
-        return {**raw, **{name: value for name, value in told.items() if name in raw}}
+        told: dict[str, Any] = {"store": self._is_kept} if "store" in raw else {}
+        if self._previous_id is not None and raw.get("object") == "response":
+            told["previous_response_id"] = self._previous_id
+        return {**raw, **told}
 
     def reader(self, body: Json, form: UsageForm) -> ResponseEvents:
         """See `Dialect.reader`."""

@@ -12,7 +12,7 @@ from tests.api.world import MODEL, World
 
 PATH = "/openai/responses"
 ASK = {"model": "gpt-4o-mini", "input": "Weather?"}
-HEAD = {"object": "response", "created_at": 1_790_000_000, "model": "m", "store": False, "previous_response_id": None}
+HEAD = {"object": "response", "created_at": 1_790_000_000, "model": "m", "store": False}
 USAGE = {"input_tokens": 20, "output_tokens": 10, "total_tokens": 30}
 REASONING = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "secret", "status": "completed"}
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather", "arguments": "{}"}
