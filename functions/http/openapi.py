@@ -231,7 +231,9 @@ def _successes(route: Route) -> dict[str, Any]:
     found = {str(route.status): success}
     if route.is_streaming:
         text = 'With `stream`: `data: {"delta"}` as it comes, `event: error` with a problem, last `event: done`.'
-        found["200"] = {"description": text, "content": {"text/event-stream": {"schema": SERVER_SENT_EVENT}}}
+        whole = found.get("200", {})
+        content = {**whole.get("content", {}), "text/event-stream": {"schema": SERVER_SENT_EVENT}}
+        found["200"] = {**whole, "description": text, "content": content}
     return found
 
 

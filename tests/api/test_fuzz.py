@@ -36,7 +36,7 @@ CHECKS = [
 ]
 
 WORLD = World(env={"RATE_LIMIT_PER_MINUTE": "60000", "RATE_LIMIT_BURST": "60000"})
-REFUSALS = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429"]
+REFUSALS = ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422", "429"]
 
 
 def described(*, with_boundaries):
