@@ -47,6 +47,11 @@ def test_the_reference_shows_every_operation_and_asks_no_other_host(pages, suite
     assert _hosts(pages["swagger"]) == {_host(suite.endpoints.api)}
 
 
+def test_who_signs_in_on_the_reference_tries_calls_as_that_user(pages, suite):
+    assert (pages["reference"]["status"], pages["reference"]["isOut"]) == ("200", True)
+    assert _hosts(pages["reference"]) == {_host(suite.endpoints.api), _host(suite.endpoints.auth)}
+
+
 def test_the_playground_talks_to_this_backend_only(pages, suite):
     endpoints = suite.endpoints
     assert _hosts(pages["playground"]) == {_host(url) for url in (endpoints.api, endpoints.auth, endpoints.firestore)}
@@ -55,7 +60,7 @@ def test_the_playground_talks_to_this_backend_only(pages, suite):
 def test_no_page_has_an_error_in_its_console(pages):
     errors = {name: page["errors"] for name, page in pages.items()}
 
-    assert errors == {"swagger": [], "playground": [], "phone": [], "guest": [], "painter": []}
+    assert errors == {"swagger": [], "reference": [], "playground": [], "phone": [], "guest": [], "painter": []}
 
 
 def test_the_playground_shows_the_balance_live(pages):

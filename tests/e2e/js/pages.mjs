@@ -1,7 +1,7 @@
 // What a person sees: the API reference and the playground, in a real browser.
 //
 // in:  {chromium, docsUrl, email, question, picture, screenshots: directory or null}
-// out: {swagger: {…}, playground: {…}, phone: {…}, guest: {…}, painter: {…}}, each with every request it made and every error of its console
+// out: {swagger: {…}, reference: {…}, playground: {…}, phone: {…}, guest: {…}, painter: {…}}, each with every request it made and every error of its console
 import { createRequire } from 'node:module';
 
 import { readInput } from '../../support/firebase.mjs';
@@ -186,10 +186,24 @@ async function watchGrowth(page) {
   });
 }
 
+// Signs up on the reference, then sends the example of one operation: the token goes with it.
+async function signInOnReference(page) {
+  await page.fill('#sign-in [name=email]', `reference-${given.email}`);
+  await page.fill('#sign-in [name=password]', 'a long password');
+  await page.click('#sign-in [value=up]');
+  await page.waitForSelector('#signed-in:not([hidden])');
+  await page.click('#operations-me-me_profile .opblock-summary-control');
+  await page.click('#operations-me-me_profile .execute');
+  const status = await page.textContent('#operations-me-me_profile .live-responses-table tr.response .response-col_status');
+  await page.click('#signed-in button');
+  return { status: status.trim().slice(0, 3), isOut: (await page.evaluate(() => window.signedInToken())) === null };
+}
+
 const swagger = await onPage('swagger', readReference);
+const reference = await onPage('swagger', signInOnReference, 'reference');
 const playground = await onPage('playground', useApp);
 const phone = await onPage('playground', useOnAPhone, 'phone', PHONE);
 const guest = await onPage('playground', lookAround, 'guest');
 const painter = await onPage('playground', paint, 'painter');
 await browser.close();
-process.stdout.write(JSON.stringify({ swagger, playground, phone, guest, painter }), () => process.exit(0));
+process.stdout.write(JSON.stringify({ swagger, reference, playground, phone, guest, painter }), () => process.exit(0));
