@@ -74,5 +74,5 @@ def test_the_app_reads_its_conversation_and_what_is_on_offer(story):
 
 
 def test_the_app_writes_nothing(story):
-    assert set(story["refused"]) == {"minting", "messages", "everybody"}
+    assert set(story["refused"]) == {"minting", "messages", "models", "everybody"}
     assert set(story["refused"].values()) == {"permission-denied"}

@@ -90,13 +90,13 @@ const mine = store.query(
 );
 const said = await call('GET', `/v1/chat/conversations/${conversation.id}/messages`);
 const talks = await store.getDocsFromServer(mine);
-const offered = await store.getDocsFromServer(
-  store.query(store.collection(database, 'models'), store.where('is_enabled', '==', true)),
-);
+const offered = await call('GET', '/v1/models');
+const models = store.query(store.collection(database, 'models'), store.where('is_enabled', '==', true));
 const seen = [...account.seen]; // the SDK shows an attempt of our own at once, and takes it back when it is refused
 const refused = {
   minting: await codeOf(store.updateDoc(store.doc(database, `accounts/${user.uid}`), { available: '1000000' })),
   messages: await codeOf(store.getDocsFromServer(store.query(messages, store.orderBy('position')))),
+  models: await codeOf(store.getDocsFromServer(models)),
   everybody: await codeOf(store.getDocsFromServer(store.collection(database, 'accounts'))),
 };
 
@@ -111,7 +111,7 @@ const story = {
   seen,
   messages: said.items.map((each) => each.role).reverse(),
   conversations: talks.docs.map((each) => each.id === conversation.id),
-  models: offered.size,
+  models: offered.items.length,
   refused,
 };
 process.stdout.write(JSON.stringify(story), () => process.exit(0));
