@@ -65,7 +65,7 @@ def adjust(books: Books, command: Adjust) -> Result:
 def recover(books: Books, command: Recover) -> Result:
     """Take what is left of the named lots, in their order, up to the amount. Nothing left is nothing paid."""
     left, postings = command.amount, []
-    for name in command.lots:
+    for name in dict.fromkeys(command.lots):
         lot = books.account.lots.get(name)
         part = 0 if lot is None else min(lot.available, left)
         if part:

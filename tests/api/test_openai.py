@@ -385,7 +385,7 @@ def test_each_of_many_texts_may_be_as_long_as_the_model_takes_and_all_of_them_ar
     answered = alice.post("/openai/embeddings", {"model": "embedder", "input": [text] * 50})
 
     assert answered.status_code == 200, answered.json
-    assert 50 * 2_500 <= answered.json["usage"]["prompt_tokens"] <= 50 * 2_520
+    assert 50 * 2_500 <= answered.json["usage"]["prompt_tokens"] <= 50 * 2_580  # counted by samples
     assert answered.json["credits"]["cost"] == answered.headers["X-Credits-Cost"] >= "0.2"
 
 

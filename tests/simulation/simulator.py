@@ -243,6 +243,7 @@ class Simulation:
             lambda: books.reinstate(dispute, operation=op),
             lambda: books.grant(lot, amount + 1, operation=op, suspension=HoldId(dispute)),
             lambda: books.annul(operation=dice.choice(asked or [op])),
+            lambda: books.recover(amount, lot, disputed, operation=op),
             lambda: books.adjust(dice.choice([-20, -1, 1, 20]), operation=op),
             lambda: Expire(operation=OperationId(""), fingerprint=""),
         ]

@@ -21,7 +21,7 @@ def test_exactly_as_many_reserves_succeed_as_are_paid_for(seed):
 
 def test_histories_are_of_all_that_can_be_asked_but_what_stops_an_account():
     done: set[type] = set()
-    for seed in range(4):
+    for seed in range(6):
         simulation = Simulation(seed, 200)
         simulation.run()
         done |= {type(told.command) for told in simulation.told if isinstance(told.answer, Committed)}

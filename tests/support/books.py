@@ -25,6 +25,7 @@ from shared.ledger.commands import (
     Freeze,
     Grant,
     PlaceHold,
+    Recover,
     Reinstate,
     Release,
     Restore,
@@ -235,6 +236,10 @@ def annul(*, operation: str | None = None) -> Annul:
 
 def adjust(amount: int, *, operation: str | None = None) -> Adjust:
     return Adjust(**asked(operation), amount=amount, note="why")
+
+
+def recover(amount: int, *lots: str, operation: str | None = None) -> Recover:
+    return Recover(**asked(operation), amount=Micro(amount), lots=tuple(LotId(lot) for lot in lots))
 
 
 def freeze() -> Freeze:

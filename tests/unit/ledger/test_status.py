@@ -95,5 +95,5 @@ def test_a_closed_account_has_nothing_left_to_expire(books):
 def test_a_frozen_account_can_be_closed(books):
     books.do(freeze())
 
-    assert books.said(close()) == {}
+    assert books.said(close()) == {"owed": 0}
     assert books.balance()["status"] == "closed"
