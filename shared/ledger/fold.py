@@ -272,7 +272,7 @@ def _post_from_available(fold: _Fold, posting: Posting) -> None:
         _take(fold, lot.id, amount)
     elif posting.destination == BREAKAGE:
         fold.lots[lot.id] = changed(lot, expired=lot.expired + amount)
-    elif fold.draft.kind == "reversal":
+    elif fold.draft.kind == "reversal" and posting.destination != DEBT:
         _check_reversible(lot, amount)
         fold.lots[lot.id] = changed(lot, reversed=lot.reversed + amount)
     else:

@@ -1,5 +1,7 @@
 """Bought credits whose money went back: taken back, given back, and what is used up before it was done."""
 
+from collections.abc import Iterable, Iterator
+
 from shared.kernel.canonical import Json
 from shared.kernel.ids import LotId
 from shared.kernel.money import AMOUNT_MAX
@@ -28,16 +30,27 @@ def reverse(books: Books, command: Reverse) -> Result:
         parts = [(AVAILABLE, clawed), (HELD, suspended), (DEBT, owed)]
         postings = [Posting(source, lot.source, amount, lot.id) for source, amount in parts if amount]
         facts: dict[str, Json] = {"hold": {"id": suspension.id}} if suspension and suspended else {}
+        postings += _paid_from_other_lots(books, lot, owed)
         books.post("reversal", command.operation, postings, **facts)
-        _pay_from_other_lots(books, owed, command.operation)
     return {"lot": lot.id, "reversed": clawed + suspended, "owed": owed}
 
 
-def _pay_from_other_lots(books: Books, owed: int, operation: str) -> None:
-    """Pay what is owed with the user's other credits: only what they do not have becomes debt."""
-    paid = [Posting(AVAILABLE, DEBT, amount, lot) for lot, amount in drawn(books.account, owed)]
-    if paid:
-        books.post("adjustment", f"{operation}:paid", paid)
+def _paid_from_other_lots(books: Books, lot: Lot, owed: int) -> list[Posting]:
+    """Pay what is owed with the user's other credits: only what they do not have stays debt.
+
+    Where something is owed, the reversed lot has nothing left.
+    """
+    clawed = lot.available if owed else 0
+    taken = [(name, amount) for name, amount in drawn(books.account, owed + clawed) if name != lot.id]
+    return [Posting(AVAILABLE, DEBT, amount, name) for name, amount in _first(taken, owed)]
+
+
+def _first(parts: Iterable[tuple[LotId, int]], amount: int) -> Iterator[tuple[LotId, int]]:
+    """Yield parts up to `amount` in all."""
+    for name, part in parts:
+        if taken := min(part, amount):
+            amount -= taken
+            yield name, taken
 
 
 def restore(books: Books, command: Restore) -> Result:

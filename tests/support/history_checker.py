@@ -36,7 +36,7 @@ FLOWS_ALLOWED: Mapping[str, set[tuple[str, str]]] = {
     "extend": {("available", "held")},
     "capture": {("held", "revenue"), ("available", "revenue"), ("absorbed", "revenue"), *HOLD_OUT},
     "release": HOLD_OUT,
-    "reverse": {("available", "promo"), ("debt", "promo")},
+    "reverse": {("available", "promo"), ("debt", "promo"), ("available", "debt")},  # other credits pay what is owed
     "adjust": {("adjustment", "available"), ("available", "adjustment"), ("available", "debt")},
 }
 
