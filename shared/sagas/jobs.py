@@ -1,4 +1,4 @@
-"""Periodic work: each job with a lease of its own, a cursor that survives it, and a budget of time."""
+"""Periodic work: each job has a lease, a cursor that outlives the run, and a time budget."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from shared.kernel.events import log
 from shared.kernel.ids import Uid, random_token
 
 RUN_SECONDS = 240.0
-"""What all jobs of one run may take together: the function has 300 s, and the last item of a job may take long."""
+"""Most seconds that all jobs of one run take together. The function has 300 s, and a job's last item may take long."""
 LEASE_SECONDS = 330
-"""A lease outlives the function that took it (300 s), and no job waits for it: it is skipped until then."""
+"""Seconds of a job's lease, longer than the function that took the lease (300 s). Until then the job is skipped."""
 
 
 class Turn:
-    """One turn of a job: where it goes on, and when it has to stop."""
+    """One turn of a job: the cursor where the work continues, and the time when the work must stop."""
 
     def __init__(self, cursor: str, clock: Clock, seconds: float) -> None:
         self.cursor = cursor
@@ -25,11 +25,14 @@ class Turn:
         self._until = clock.monotonic() + seconds
 
     def is_over(self) -> bool:
-        """Whether the time is up."""
+        """Return True if the time is up."""
         return self._clock.monotonic() >= self._until
 
     def attempt(self, job: str, uid: Uid, work: Callable[[Uid], object]) -> bool:
-        """Do one account's work. A failure is logged and does not stop the others; whether it succeeded."""
+        """Do the work of one account, and return True if the work succeeded.
+
+        A DomainError is logged and does not stop the other accounts.
+        """
         try:
             work(uid)
         except DomainError as error:
@@ -41,7 +44,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Something to do now and then. `run` works from the turn's cursor until it is over, and moves the cursor."""
+    """A periodic task. `run` works from the turn's cursor until the turn is over, and moves the cursor."""
 
     name: str
     seconds: float
@@ -49,7 +52,7 @@ class Job:
 
 
 class Jobs:
-    """Runs jobs, each at most once at a time over all instances."""
+    """The runner of jobs. Each job runs at most once at a time over all instances."""
 
     def __init__(self, documents: Documents, clock: Clock, jobs: Mapping[str, tuple[Job, ...]]) -> None:
         self._documents = documents
@@ -57,9 +60,10 @@ class Jobs:
         self._jobs = jobs
 
     def run(self, schedule: str) -> dict[str, int]:
-        """Run the jobs of a schedule, one after the other; how much each has done. One that fails stops no other.
+        """Run the jobs of a schedule one after the other, and return the number of items each has done.
 
-        Each minute another one comes first, so that where there is more to do than one run has time for, all get on.
+        A failing job stops no other job. The first job changes every minute, so that all jobs advance even when one run
+        is too short for all of them.
         """
         jobs, until = self._jobs[schedule], self._clock.monotonic() + RUN_SECONDS
         first = self._clock.now() // MINUTE % len(jobs)
@@ -103,7 +107,7 @@ class Jobs:
         return Document(path=path, data=data, version=version[0])
 
     def _free(self, lease: Document, cursor: str) -> None:
-        """Leave the cursor for the next turn, unless somebody else holds the lease by now."""
+        """Store the cursor for the next turn, unless another worker holds the lease."""
         data: dict[str, Value] = {"cursor": cursor, "token": "", "lease_until": to_datetime(0)}
         try:
             self._documents.commit([Put(lease.path, data, lease.version)])

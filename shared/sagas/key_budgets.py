@@ -1,4 +1,4 @@
-"""Spend caps of API keys as budgets of their owner's account: exact, since every hold is checked against them."""
+"""Spend caps of API keys as budgets of the owner's account: exact, since every hold is checked against the caps."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,11 +15,11 @@ from shared.users.principal import KeyUse
 from shared.users.spend_cap import window
 
 GRACE: Millis = HOUR
-"""A budget outlives its window, so that what was asked for at its last moment still counts against it."""
+"""Time for which a budget outlives the window, so that a call of the last moment still counts against the budget."""
 
 
 def claims(key: KeyUse | None, now: Millis) -> tuple[BudgetClaim, ...]:
-    """What a hold in this key's name counts against, besides the balance."""
+    """Return the budgets that a hold in this key's name counts against, besides the balance. Empty without a cap."""
     if key is None or key.cap is None:
         return ()
     current = window(key.cap.period, now)
@@ -28,14 +28,14 @@ def claims(key: KeyUse | None, now: Millis) -> tuple[BudgetClaim, ...]:
 
 
 class KeyBudgets:
-    """What keys have used of their caps."""
+    """The use of keys' caps."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     def used(self, uid: Uid, keys: Sequence[ApiKey]) -> Mapping[str, Micro]:
-        """µcr that each capped key has spent or set aside in its current window."""
+        """Return the µcr that each capped key has spent or set aside in the current window."""
         capped = [key for key in keys if key.cap is not None]
         budgets = self._ledger.budgets(uid) if capped else {}
         now, used = self._clock.now(), dict[str, Micro]()
@@ -46,10 +46,10 @@ class KeyBudgets:
         return used
 
     def forget(self, key: ApiKey) -> None:
-        """Let the budget of a key that was revoked end in an hour, unless time ends it: an account has only so many.
+        """Let the budget of a revoked key end in an hour, unless the window has an end of its own.
 
-        An empty hold renews the claim with an end. It keeps counting until then, for instances that have not heard of
-        the revocation. If this fails, a budget is left that nobody uses.
+        An account holds a limited number of budgets. An empty hold renews the claim with an end. Until then the budget
+        counts, for instances that do not know of the revocation. If this fails, an unused budget remains.
         """
         if key.cap is None or key.cap.period != "total":
             return

@@ -1,7 +1,7 @@
-"""Revoking an API key: the key is refused from now on, and what was asked for with it stops.
+"""Revoking an API key: the key is refused from now on, and the work in the key's name stops.
 
-The deleted key is the law: whoever works on the key's tasks looks for it before each step. To stop the waiting ones
-here only makes that happen at once, so that what fails here is made up for by the next worker.
+The deleted key decides: each worker on the key's tasks looks for the key before each step. Stopping the waiting tasks
+here only speeds that up. If stopping fails here, the next worker ends the task.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from shared.users.key_lookup import KeyLookup
 from shared.users.principal import key_spender
 
 STOPPED_MAX = 100
-"""Most tasks of a kind that one revocation ends at once; a worker ends the others when it takes them up."""
+"""Most tasks of a kind that one revocation ends at once. A worker ends the others when the worker takes them up."""
 
 Run = Callable[[str], object]
-"""Takes up the task with this id."""
+"""Function that runs the task with this id."""
 
 
 class KeyRevocation:
-    """See the module."""
+    """The saga that revokes an API key."""
 
     def __init__(  # a saga asks for its parts by name
         self,
@@ -46,7 +46,10 @@ class KeyRevocation:
         self._run_image = run_image
 
     def revoke(self, uid: Uid, key_id: str) -> ApiKey:
-        """Forget the key, pause its agent tasks, end its image tasks. Raises KeyNotFound, also for another user's."""
+        """Delete the key, pause the key's agent tasks, and end the key's image tasks.
+
+        Raises KeyNotFound, also for another user's key.
+        """
         key = self._keys.revoke(uid, key_id)
         self._lookup.forget(key.id)
         self._budgets.forget(key)
@@ -56,7 +59,7 @@ class KeyRevocation:
         return key
 
     def _stop(self, find: Callable[[], Sequence[str]], run: Run) -> None:
-        """Let each task be taken up: the worker finds that the key is gone. One under way elsewhere is left alone."""
+        """Run each task, so that the worker finds the key gone. A task that runs elsewhere is left alone."""
         try:
             found = find()
         except DomainError as error:

@@ -1,8 +1,8 @@
-"""A document that one worker at a time may change: claimed with a token, and fenced by its version.
+"""A document that one worker at a time may change: claimed with a token, and fenced by the document's version.
 
-The lease is a matter of politeness: it keeps two workers from doing the same work. What keeps them right is that every
-`save` is conditional on the version that this worker wrote last, so a worker who was paused and overtaken writes
-nothing any more. `fence` counts the claims; whoever acts outside can name it.
+The lease only keeps two workers from doing the same work. Correctness comes from the version: every `save` requires the
+version that this worker wrote last. So a worker that was paused and overtaken writes nothing any more. `fence` counts
+the claims; a worker that acts outside can name the fence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from shared.kernel.ids import random_token
 SAVE_ATTEMPTS_MAX = 4
 SAVE_PAUSE_SECONDS = 0.05
 FREE: Mapping[str, Value] = {"token": "", "until": to_datetime(0), "fence": 0}
-"""The field `lease` of a document that nobody has claimed yet."""
+"""Value of the field `lease` of a document that nobody has claimed yet."""
 
 
 class LeaseLost(Conflict):
@@ -43,19 +43,19 @@ class LeaseLost(Conflict):
 
 
 class Leases:
-    """Claims documents whose field `lease` is as `FREE` or as we left it. Safe to share between threads."""
+    """The claims of documents whose field `lease` is `FREE` or from a claim. Safe to share between threads."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
 
     def claim(self, path: str, seconds: int) -> "Leased | None":
-        """The document, ours for `seconds`; None if there is none or another worker has it."""
+        """Claim the document for `seconds`. Return None if there is no document or another worker holds the lease."""
         document = self._documents.get(path)
         return None if document is None else self.claim_read(document, seconds)
 
     def claim_read(self, document: Document, seconds: int, changes: Data | None = None) -> "Leased | None":
-        """See `claim`, for a document just read; with `changes` made by the same commit."""
+        """Claim a document just read, and make `changes` in the same commit. See `claim`."""
         lease = _lease_of(document.data)
         if lease.until > to_datetime(self._clock.now()):
             return None
@@ -73,7 +73,10 @@ class Leases:
         return leased
 
     def create(self, path: str, data: Data, seconds: int, *also: Write) -> "Leased":
-        """Create the document, ours from the start. Raises PreconditionFailed if it (or what `also` creates) exists."""
+        """Create the document, claimed from the start.
+
+        Raises PreconditionFailed if the document (or a document that `also` creates) exists.
+        """
         leased = Leased(
             documents=self._documents,
             clock=self._clock,
@@ -87,7 +90,7 @@ class Leases:
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Leased:
-    """A claimed document in the hands of its worker: what it holds, and the only way to change it."""
+    """A claimed document in the hands of a worker: the content, and the only way to change the content."""
 
     documents: Documents
     clock: Clock
@@ -100,40 +103,43 @@ class Leased:
 
     @property
     def path(self) -> str:
-        """Where the document is."""
+        """The path of the document."""
         return self.document.path
 
     @property
     def data(self) -> Data:
-        """What the document holds, as this worker wrote, noted or read it last."""
+        """The document's content, as this worker wrote, noted or read the content last."""
         return self.document.data
 
     @property
     def is_over(self) -> bool:
-        """Whether the time is up: another worker may take over now."""
+        """True if the lease has ended, so that another worker may take over."""
         return _lease_of(self.data).until <= to_datetime(self.clock.now())
 
     def save(self, changes: Data, *also: Write) -> None:
-        """Replace these fields, with `also` in the same commit, and keep the lease for its time from now.
+        """Replace these fields, with `also` in the same commit, and renew the lease from now.
 
-        Raises LeaseLost if another worker has claimed the document, or if what `also` requires does not hold: then
-        nothing was written. OutcomeUnknown or StoreUnavailable leave it to whoever claims it next.
+        Raises LeaseLost if another worker has claimed the document, or if a precondition in `also` fails. Then nothing
+        was written. After OutcomeUnknown or StoreUnavailable the next worker that claims the document continues.
         """
         self._write({**changes, "lease": self._lease(held=True)}, also)
 
     def note(self, changes: Data, *also: Write) -> None:
-        """Know this from now on; it is written with the next save, or never was. Of two to a path the last counts."""
+        """Change these fields in memory. The next save writes them; a crash before then loses them.
+
+        Of two writes to one path the last counts.
+        """
         self.noted |= changes
         self.noted_also |= {write.path: write for write in also}
         self.document = replace(self.document, data={**self.data, **changes})
 
     def flush(self) -> None:
-        """Save what was noted, if anything was. Raises what `save` raises."""
+        """Save the noted changes, if there are any. Raises the errors of `save`."""
         if self.noted or self.noted_also:
             self.save({})
 
     def rejoin(self) -> bool:
-        """Read the document again, as others may change it without claiming it: whether it is still ours."""
+        """Read the document again, since others may change fields without a claim. True if the lease is still ours."""
         found = self.documents.get(self.path)
         if found is None or _lease_of(found.data).holder != (self.token, self.fence):
             return False
@@ -141,7 +147,7 @@ class Leased:
         return True
 
     def free(self, changes: Data, *also: Write) -> None:
-        """Save for the last time, and let the next worker in at once."""
+        """Save for the last time, and free the lease, so that the next worker can claim at once."""
         self._write({**changes, "lease": self._lease(held=False)}, also)
 
     def open(self, data: Data, also: Sequence[Write]) -> None:
@@ -163,8 +169,10 @@ class Leased:
         self.document = Document(path=self.path, data={**self.data, **fields}, version=version)
 
     def _committed(self, writes: Sequence[Write], lease: Mapping[str, Value]) -> Version | None:
-        """The new version, or None if another commit has won. Asked again after an unclear answer: both have the same
-        precondition, so one of them at most is applied, and the stamp says whether it was ours.
+        """Commit, and return the new version, or None if another commit has won.
+
+        After an unclear answer, commit again. Both commits have the same precondition, so at most one of them is
+        applied. The stamp says whether the applied commit was ours.
         """
         for attempt in range(1, SAVE_ATTEMPTS_MAX + 1):
             try:
@@ -180,7 +188,7 @@ class Leased:
         raise AssertionError("the last attempt returns or raises")
 
     def _lease(self, *, held: bool) -> dict[str, Value]:
-        """`stamp` is new with every commit, so that its own trace can be found again."""
+        """Return the lease field. `stamp` is new with every commit, so that the commit can be recognised later."""
         until = self.clock.now() + self.seconds * SECOND if held else 0
         return {"token": self.token, "until": to_datetime(until), "fence": self.fence, "stamp": random_token()}
 

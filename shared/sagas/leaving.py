@@ -1,7 +1,7 @@
 """A user leaves: barred at once, account closed, personal data erased, login deleted; the journal stays.
 
-Every step can be repeated, and each is remembered once done, so that a crash anywhere is finished by the next
-`resume`. What a request that was under way still writes is swept up by erasing once more when none can be left.
+Every step can be repeated, and each finished step is recorded, so that the next `resume` continues after a crash. A
+request that was under way may still write data. A second erasure removes that data, once no such request can be left.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,22 +33,22 @@ from shared.users.profiles import Profiles
 
 LEAVING_VERSION = 1
 LEASE: Millis = 10 * MINUTE
-"""Longer than any function may run, so that two never work on one leaving unless the first has died."""
+"""Lease on one leaving, longer than any function may run. So two workers overlap only if the first has died."""
 SWEEP_DELAY: Millis = 15 * MINUTE
-"""No request that began before the bar can still run: ten seconds of memory, nine minutes of the longest call."""
+"""Delay of the sweep. No request from before the bar still runs: ten seconds of memory, nine minutes of call."""
 BACKOFF: Millis = MINUTE
 BACKOFF_MAX: Millis = HOUR
 ALERT_EVERY_ATTEMPTS = 5
 RECONCILE_PAGE = 100
 GONE_MAX = 20
-"""Most logins of one page that may be gone at once; more of them, if they are most of the page, a person looks at."""
+"""Most logins of one page that may be gone at once. If more are gone, and most of the page, a person must look."""
 
 State = Literal["leaving", "done"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to be done, under the name by which it is remembered."""
+    """One step of leaving, under the name by which the finished step is recorded."""
 
     name: str
     do: Callable[[Uid], None]
@@ -72,7 +72,10 @@ class _Progress:
 
 
 class Leaving:
-    """The saga, one document `leavings/{uid}` per user who left. Those not done carry `due_at`; done ones do not."""
+    """The saga, one document `leavings/{uid}` per user who left.
+
+    Unfinished documents carry `due_at`; finished ones do not.
+    """
 
     def __init__(
         self,
@@ -102,15 +105,18 @@ class Leaving:
         self._sweep = Step("sweep", self._erase)
 
     def leave(self, uid: Uid) -> State:
-        """Begin, and go as far as possible now. Once this returns, the user is gone or will be, whatever fails.
+        """Begin the leaving, and do as many steps as possible now. After the return the user is gone or will be.
 
-        Raises Unavailable if not even the intention could be stored. Asked twice at once, one of them works.
+        Raises Unavailable if the intention could not be stored. Of two calls at once, one does the work.
         """
         leaving = self._begin(uid)
         return "done" if leaving is None else self._advance(leaving) or "leaving"
 
     def resume(self, limit: int) -> int:
-        """Take up what is due: crashed, failed before, or waiting for its sweep. The number taken up."""
+        """Continue leavings that are due: crashed, failed before, or waiting for the sweep.
+
+        Return how many were taken up.
+        """
         now = to_datetime(self._clock.now())
         query = Query(
             collection="leavings", limit=limit, where=(Where("due_at", "<=", now),), order_by=(Order("due_at"),)
@@ -119,10 +125,12 @@ class Leaving:
         return sum(self._advance(leaving) is not None for leaving in due)
 
     def reconcile(self, *, after: Uid | None) -> Uid | None:
-        """Let everybody leave whose login is gone, a page of users at a time: where to continue, or None at the end.
+        """Let users leave whose login is gone, one page at a time.
 
-        Events of deleted logins may be lost; this finds them. Where most logins of a page are gone, nobody leaves: a
-        tenant may have been taken out of the settings, or another project is asked.
+        Return the user to continue after, or None at the end.
+
+        Events of deleted logins may be lost; this job finds such users. If most logins of a page are gone, nobody
+        leaves. Then a tenant may be missing from the settings, or the wrong project is asked.
         """
         page = self._profiles.page(after=after, limit=RECONCILE_PAGE)
         active = [profile.uid for profile in page if not profile.is_closed]
@@ -158,9 +166,9 @@ class Leaving:
         return _leaving(document) if document is not None and "due_at" in document.data else None
 
     def _advance(self, leaving: _Leaving) -> State | None:
-        """Do what is left to do, under a lease; None if it is another's or not due.
+        """Do the remaining steps under a lease. Return None if another worker has the lease or nothing is due.
 
-        Failures are remembered and tried again later, never raised.
+        Failures are recorded and tried again later, never raised.
         """
         if leaving.due_at > self._clock.now() or not self._lease(leaving):
             return None
@@ -181,7 +189,7 @@ class Leaving:
         return True
 
     def _run(self, leaving: _Leaving) -> _Progress:
-        """Do each step that is not done yet. Only the bar must stand before all others, and the sweep behind them."""
+        """Do each step that is not done yet. Only the bar must come before all others, and the sweep after them."""
         progress = _Progress(done=list(leaving.done), barred_at=leaving.barred_at)
         for step in self._steps:
             self._do(step, leaving.uid, progress)
@@ -222,7 +230,7 @@ class Leaving:
         return "leaving"
 
     def _bar(self, uid: Uid) -> None:
-        """From here on nobody enters with a token of this user's, and the profile is a tombstone."""
+        """Bar the user: tokens of this user are refused from now on, and the profile is a tombstone."""
         self._profiles.erase(uid)
         self._first_sight.forget(uid)
 

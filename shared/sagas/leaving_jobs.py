@@ -1,4 +1,4 @@
-"""The periodic side of leaving: finish what crashed, and find the users whose login is gone without an event."""
+"""The periodic jobs of leaving: finish crashed leavings, and find users whose login is gone without an event."""
 
 from shared.kernel.ids import Uid
 from shared.sagas.jobs import Job, Turn
@@ -10,21 +10,21 @@ RECONCILE_SECONDS = 100.0
 
 
 class LeavingJobs:
-    """What `every_minute` and `every_day` do for users who leave."""
+    """The jobs for users who leave, for `every_minute` and `every_day`."""
 
     def __init__(self, leaving: Leaving) -> None:
         self._leaving = leaving
 
     def every_minute(self) -> tuple[Job, ...]:
-        """Take up leavings that are due."""
+        """Return the job that continues leavings that are due."""
         return (Job(name="leavings", seconds=RESUME_SECONDS, run=self.resume),)
 
     def every_day(self) -> tuple[Job, ...]:
-        """Compare profiles with logins."""
+        """Return the job that compares profiles with logins."""
         return (Job(name="reconcile_users", seconds=RECONCILE_SECONDS, run=self.reconcile),)
 
     def resume(self, turn: Turn) -> None:
-        """Page by page until nothing is due or the time is up."""
+        """Resume leavings page by page, until nothing is due or the time is up."""
         while not turn.is_over():
             taken = self._leaving.resume(RESUME_PAGE)
             turn.done += taken
@@ -32,7 +32,7 @@ class LeavingJobs:
                 return
 
     def reconcile(self, turn: Turn) -> None:
-        """From the cursor on, until all users were seen or the time is up."""
+        """Compare users from the cursor on, until all users were seen or the time is up."""
         while not turn.is_over():
             after = self._leaving.reconcile(after=Uid(turn.cursor) if turn.cursor else None)
             turn.cursor = after or ""

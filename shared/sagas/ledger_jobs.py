@@ -1,4 +1,4 @@
-"""The ledger's periodic work: relay its news, let time do its part, audit every chain."""
+"""The ledger's periodic jobs: relay news, expire holds and lots that are due, audit every chain."""
 
 from shared.kernel.documents import Documents, Query
 from shared.kernel.ids import Uid
@@ -18,7 +18,7 @@ LOSSES_SECONDS = 30.0
 
 
 class LedgerJobs:
-    """What `every_minute` and `every_day` do for the ledger."""
+    """The jobs of the ledger, for `every_minute` and `every_day`."""
 
     def __init__(self, documents: Documents, ledger: Ledger, relay: Relay, watch: LedgerWatch, losses: Losses) -> None:
         self._documents = documents
@@ -28,21 +28,24 @@ class LedgerJobs:
         self._losses = losses
 
     def every_minute(self) -> tuple[Job, ...]:
-        """Publish what the triggers lost; expire what is due."""
+        """Return the jobs that publish news that the triggers lost, and expire due items."""
         return (
             Job(name="relay", seconds=RELAY_SECONDS, run=self.relay),
             Job(name="expire", seconds=EXPIRE_SECONDS, run=self.expire),
         )
 
     def every_day(self) -> tuple[Job, ...]:
-        """Verify chains, as many as a turn has time for; the next turn goes on behind them. Report losses."""
+        """Return the jobs that verify chains and report losses.
+
+        One turn verifies as many chains as the time allows; the next turn continues after them.
+        """
         return (
             Job(name="audit", seconds=AUDIT_SECONDS, run=self.audit),
             Job(name="losses", seconds=LOSSES_SECONDS, run=self.report_losses),
         )
 
     def relay(self, turn: Turn) -> None:
-        """Relay all accounts with news, from the cursor on; a marker that moves meanwhile comes again."""
+        """Relay all accounts with news, from the cursor on. A marker that moves meanwhile is relayed again."""
         while not turn.is_over():
             pending = self._relay.pending(turn.cursor or None, PAGE)
             for path, uid in pending:
@@ -53,7 +56,7 @@ class LedgerJobs:
                 return
 
     def expire(self, turn: Turn) -> None:
-        """Settle what is due, shard by shard."""
+        """Settle due items, shard by shard."""
         first = int(turn.cursor or 0)
         for shard in range(first, first + DUE_SHARDS):
             if turn.is_over():
@@ -63,7 +66,7 @@ class LedgerJobs:
         turn.cursor = "0"
 
     def audit(self, turn: Turn) -> None:
-        """Verify every account's chain against its documents, and act on what is found."""
+        """Verify every account's chain against the account's documents, and act on the findings."""
         while not turn.is_over():
             after = (turn.cursor,) if turn.cursor else None
             accounts = self._documents.query(Query(collection="accounts", limit=PAGE, after=after))
@@ -77,7 +80,7 @@ class LedgerJobs:
                 return
 
     def report_losses(self, turn: Turn) -> None:
-        """Log what each model has cost the platform."""
+        """Log the platform's losses on each model."""
         turn.done += len(self._losses.report())
 
     def _relay_one(self, uid: Uid) -> None:
@@ -87,7 +90,7 @@ class LedgerJobs:
             self._watch.found(uid, int(failure.params["seq"]), str(failure.params["rule"]))
 
     def _expire_shard(self, turn: Turn, shard: int) -> None:
-        """Page by page, as long as a page brings something new: an account that fails is not tried again this turn."""
+        """Expire page by page, as long as a page has new accounts. A failed account is not tried again in this turn."""
         seen: set[Uid] = set()
         while not turn.is_over():
             due = [uid for uid in self._ledger.due(shard, PAGE + len(seen)) if uid not in seen]

@@ -1,4 +1,4 @@
-"""The watch over the journal: what was changed behind the ledger's back raises an alarm and stops the account."""
+"""The watch over the journal: a change behind the ledger's back raises an alarm and freezes the account."""
 
 from shared.kernel.clock import HOUR, Clock
 from shared.kernel.documents import Create, Documents, PreconditionFailed, Put
@@ -11,12 +11,15 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.relay import Relay
 
 FREEZES_PER_HOUR_MAX = 20
-"""More than this is a fault of ours or an attack on everyone; freezing all users would finish its work."""
+"""Most freezes in one hour. More freezes point to a fault in our code or an attack on all users.
+
+Freezing all users would complete such an attack.
+"""
 BREAKER_PATH = "jobs/freeze_breaker"
 
 
 class LedgerWatch:
-    """Reacts to what happened to documents of the journal, and to what audits find."""
+    """The reaction to changed journal documents, and to the findings of audits."""
 
     def __init__(self, documents: Documents, ledger: Ledger, relay: Relay, alerts: Alerts, clock: Clock) -> None:
         self._documents = documents
@@ -26,7 +29,10 @@ class LedgerWatch:
         self._clock = clock
 
     def entry_written(self, uid: Uid, seq: int, *, is_new: bool) -> None:
-        """An entry's document was written. A new one is verified and relayed; a changed or deleted one is tampering."""
+        """Handle a written entry document.
+
+        A new entry is verified and relayed; a changed or deleted entry is tampering.
+        """
         if not is_new:
             self.found(uid, seq, "entry_changed")
             return
@@ -37,7 +43,7 @@ class LedgerWatch:
             self._relay.relay(uid)
 
     def found(self, uid: Uid, seq: int, rule: str) -> None:
-        """Tell operators, and freeze the account unless too many were frozen lately. Telling twice changes nothing."""
+        """Alert operators, and freeze the account unless too many were frozen lately. A repeated call freezes once."""
         is_frozen = self._may_freeze() and self._freeze(uid, seq, rule)
         self._alerts.alert("ledger_tampered", uid=uid, seq=seq, rule=rule, is_frozen=is_frozen)
 
@@ -51,7 +57,7 @@ class LedgerWatch:
         return True
 
     def _may_freeze(self) -> bool:
-        """The circuit breaker: counts this freeze, and says no once an hour has seen too many."""
+        """Count this freeze, and return False once the hour has seen too many (the circuit breaker)."""
         hour = self._clock.now() // HOUR
         while True:
             known = self._documents.get(BREAKER_PATH)

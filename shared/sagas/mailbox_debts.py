@@ -1,7 +1,7 @@
-"""Debts of users who left: remembered under the mark of their mailbox, and paid by its next purchase.
+"""Debts of users who left: stored under the mark of the mailbox, and paid by the mailbox's next purchase.
 
-`mailbox_debts/{mark}` holds what is owed. A purchase first takes a part of the debt for itself, then pays that part
-from its own credits under an operation of its own, then gives back the rest. So a debt is paid once, by any number of
+`mailbox_debts/{mark}` holds the debt. A purchase first takes a part of the debt. Then the purchase pays that part from
+the purchased credits under a separate operation, and gives back the rest. So a debt is paid once, by any number of
 purchases at once and through any crash.
 """
 
@@ -29,10 +29,10 @@ Change = Callable[["MailboxDebt"], "MailboxDebt"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxDebt:
-    """What a mailbox owes in µcr, beyond the parts that purchases took to pay.
+    """The debt of a mailbox in µcr, beyond the parts that purchases took to pay.
 
-    `departed`: the debt of each account that left, and of each payment whose money went back after that. `taken`:
-    parts that are being paid, by payment. `paid`: the part that each payment has paid.
+    `departed`: the debt of each account that left, and of each payment whose money went back after that. `taken`: parts
+    that are being paid, by payment. `paid`: the part that each payment has paid.
     """
 
     owed: int = 0
@@ -41,21 +41,27 @@ class MailboxDebt:
     paid: Amounts
 
     def with_departed(self, name: str, amount: int) -> "MailboxDebt":
-        """Return the debt when `name` owes `amount` in all: said again it adds nothing, and less of it is forgiven."""
+        """Return the debt when `name` owes `amount` in all.
+
+        A repeated amount adds nothing, and a lower amount is forgiven.
+        """
         more = amount - self.departed.get(name, 0)
         if not more:
             return self
         return replace(self, owed=max(0, self.owed + more), departed={**self.departed, name: amount})
 
     def with_part_taken(self, payment: str, amount: int) -> "MailboxDebt":
-        """Return the debt once this payment has taken up to `amount` of it to pay; a payment takes once."""
+        """Return the debt once this payment has taken up to `amount` of the debt to pay. A payment takes once."""
         part = min(self.owed, amount)
         if payment in self.taken or payment in self.paid or not part:
             return self
         return replace(self, owed=self.owed - part, taken={**self.taken, payment: part})
 
     def with_part_paid(self, payment: str, amount: int) -> "MailboxDebt":
-        """Return the debt once this payment has paid `amount` of its part; what is left of the part is owed again."""
+        """Return the debt once this payment has paid `amount` of the payment's part.
+
+        The rest of the part is owed again.
+        """
         if payment not in self.taken:
             return self
         left = {name: part for name, part in self.taken.items() if name != payment}
@@ -67,7 +73,7 @@ NONE_OWED = MailboxDebt(departed={}, taken={}, paid={})
 
 
 class MailboxDebts:
-    """Remembers debts, and lets purchases pay them."""
+    """The store of mailbox debts, from which purchases pay."""
 
     def __init__(
         self,
@@ -87,18 +93,18 @@ class MailboxDebts:
         self._is_verification_needed = is_verification_needed
 
     def mark(self, uid: Uid) -> str | None:
-        """Return the mark of the user's mailbox; None without an address that counts as theirs."""
+        """Return the mark of the user's mailbox; None if the user has no address that counts."""
         email = self._email(uid)
         return None if email is None else self._marks(email)[0]
 
     def remember(self, uid: Uid, mark: str, amount: int) -> None:
-        """Remember what a user owed who left; once per user."""
+        """Record the debt of a user who left, once per user (µcr)."""
         departed = derived_id("left", uid)
         self._change(_path(mark), lambda debt: debt.with_departed(departed, amount))
         log("mailbox_debt_remembered", amount=amount)
 
     def remember_late(self, uid: Uid, payment: str, amount: int) -> None:
-        """Remember what a user who left owes for a payment whose money went back since: `amount` in all, in µcr."""
+        """Record the debt of a user who left for a payment whose money went back since: `amount` in all, in µcr."""
         leaving = self._documents.get(f"leavings/{uid}")
         mark = None if leaving is None else leaving.data.get("mailbox")
         if isinstance(mark, str):
@@ -107,9 +113,9 @@ class MailboxDebts:
             log("mailbox_debt_came_late", payment=payment, amount=amount)
 
     def purchased(self, uid: Uid, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
-        """Note that a user has paid, and pay what the mailbox owes with the credits of this payment.
+        """Note that a user has paid, and pay the mailbox's debt with the credits of this payment.
 
-        Repeated with the same payment it changes nothing more.
+        A repeated call with the same payment changes nothing more.
         """
         email = self._email(uid)
         if email is None:
@@ -137,7 +143,7 @@ class MailboxDebts:
         log("mailbox_debt_paid", uid=uid, payment=payment, recovered=recovered)
 
     def _change(self, path: str, change: Change) -> MailboxDebt:
-        """Apply `change` to what is stored; the debt after it. A debt that does not change is not written."""
+        """Apply `change` to the stored debt, and return the new debt. An unchanged debt is not written."""
         for _ in range(WRITE_ATTEMPTS_MAX):
             document = self._documents.get(path)
             before = NONE_OWED if document is None else _debt(document.data)

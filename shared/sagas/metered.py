@@ -1,4 +1,4 @@
-"""A metered call, as decided before anything happens: what is asked, at what price, and how much to hold for it."""
+"""A metered call, as decided before anything happens: the request, the price, and the size of the hold."""
 
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -16,16 +16,19 @@ from shared.ledger.commands import BudgetClaim, CallBound
 
 STEP_TOKENS_MIN = 16
 STEPS_PER_ANSWER = 4
-"""What grows by large steps keeps credits from others that need them now; what grows by small ones commits often."""
+"""Number of hold steps per answer. Large steps keep credits from other calls; small steps commit often."""
 WHOLE_TOKENS_MAX = 1_024
-"""An answer of more tokens is read as it comes, whoever waits for it: by then a hold wants to be renewed."""
+"""Most output tokens of an answer in one piece. A longer answer is streamed, so that the hold can be renewed."""
 GUESS_CAUTION = 2
-"""So many times the guess is set aside for an answer of a model that nobody knows yet."""
+"""Factor by which the hold exceeds the guess, for an answer of a model that has no known lengths yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Who asks, in whose name, and how. Without `is_streamed` nothing is delivered before the end, nor charged."""
+    """The request: the user, the principal and the form.
+
+    Without `is_streamed` nothing is delivered or charged before the end.
+    """
 
     uid: Uid
     operation: OperationId
@@ -37,22 +40,22 @@ class Asked:
     principal: str = ""
     budgets: tuple[BudgetClaim, ...] = ()
     end_user: str = ""
-    """The user's pseudonym for the model's provider; empty tells none."""
+    """The user's pseudonym for the model's provider; empty if the provider gets none."""
     request_id: str = ""
-    """The call's X-Request-Id; empty for a call that nobody can name."""
+    """The call's X-Request-Id; empty for a call without a name."""
     stop: StopSignal = field(default_factory=StopSignal, compare=False, repr=False)
-    """Given once somebody asks this call to end."""
+    """Signal that is given once a user asks this call to end."""
 
     @property
     def names(self) -> tuple[CallName, ...]:
-        """What the call can be stopped by."""
+        """The names by which the call can be stopped."""
         named = [CallName.of_conversation(self.conversation_id)] if self.conversation_id else []
         return (*named, CallName.of_request(self.request_id)) if self.request_id else tuple(named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """The expected length of the answer. `is_guess`: it is what the model's document says, and not what was seen."""
+    """The expected length of the answer. `is_guess`: the length is from the model's document, not from answers."""
 
     output_tokens: int
     is_guess: bool
@@ -60,7 +63,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metered:
-    """A call and its price. `rate` is the price snapshot: taken now, used to the end."""
+    """A call and the price. `rate` is the price snapshot: taken now, used to the end."""
 
     request: Asked
     model: Model
@@ -68,71 +71,75 @@ class Metered:
     prompt: Prompt
     forecast: Forecast
     reason: str | None = None
-    """Why this model, where it was ours to choose."""
+    """Reason for this model; None if the model was named."""
     others: int = 0
-    """So many other models could be asked in its place, should its upstream fail before the first token."""
+    """Number of other models that could be asked instead, should the upstream fail before the first token."""
     cost_max: Micro | None = None
-    """What the user wants to pay for it at most, where the model was ours to choose."""
+    """Most µcr that the user wants to pay for the call, if the model was ours to choose; None for no limit."""
     choices: int = 1
-    """So many answers side by side: forecast, ceiling and limit are of all of them together."""
+    """Number of answers side by side. Forecast, ceiling and limit count all answers together."""
 
     @property
     def purpose(self) -> str:
-        """What the revenue is for."""
+        """The purpose of the revenue: the kind of the model."""
         return self.model.kind
 
     @property
     def is_telling(self) -> bool:
-        """Whether the length of the answer says something of the next one's."""
+        """True if the length of the answer helps to forecast the next answer's."""
         return self.choices == 1 and self.prompt.output_at_most > 0
 
     @property
     def ceiling(self) -> Micro:
-        """The most it can cost."""
+        """The most that the call can cost (µcr)."""
         return self.prompt.ceiling(self.rate)
 
     def bound(self, output_cap: int) -> Micro:
-        """The most it can have cost, if at most `output_cap` tokens were generated."""
+        """Return the most that the call can have cost (µcr), if at most `output_cap` tokens were generated."""
         return self.rate.bound(self.prompt.input_at_most, output_cap)
 
     @property
     def is_held_whole(self) -> bool:
-        """Whether all that it can cost is set aside at first: it was limited, or what it uses is seen by nobody."""
+        """True if the whole ceiling is held at first: the output is limited, or part of the usage is hidden."""
         return self.request.max_output_tokens is not None or self.has_hidden_output
 
     @property
     def has_hidden_output(self) -> bool:
-        """Whether the provider bills output that nobody sees."""
+        """True if the provider bills output that nobody sees."""
         return self.model.is_reasoning or self.prompt.has_hidden_output
 
     @property
     def is_whole(self) -> bool:
-        """Whether the answer may come in one piece: nobody reads along, and all that it can cost is held already."""
+        """True if the answer may come in one piece: nobody reads along, and the whole ceiling is held already."""
         is_short = self.prompt.output_at_most <= WHOLE_TOKENS_MAX
         return is_short and self.is_held_whole and not self.request.is_streamed
 
     @property
     def expected(self) -> Usage:
-        """About what it will use."""
+        """The expected usage."""
         return Usage(input_tokens=self.prompt.input_expected, output_tokens=self.forecast.output_tokens)
 
     @property
     def hold(self) -> Micro:
-        """What is set aside at first; of a free model nothing, and yet there is a hold."""
+        """The amount of the first hold (µcr). A free model has a hold of nothing."""
         return self.ceiling if self.is_held_whole else self.rate.price(self.expected)
 
     @property
     def cautious_hold(self) -> Micro:
-        """What is better set aside at first, if it is there: what is too little for many leaves all half-way."""
+        """The amount of the first hold that is better if the balance allows (µcr).
+
+        If many calls hold too little, all of them may stop half-way.
+        """
         if self.is_held_whole or not self.forecast.is_guess:
             return self.hold
         tokens = min(GUESS_CAUTION * self.forecast.output_tokens, self.prompt.output_at_most)
         return self.rate.price(replace(self.expected, output_tokens=tokens))
 
     def call(self, *, is_billed_to_its_end: bool) -> CallBound:
-        """Return what the ledger keeps for this call beside its hold, at the price snapshot.
+        """Return the bounds that the ledger stores for this call beside the hold, at the price snapshot.
 
-        That is the input's bound; and the output's, where the provider bills an answer that nobody reads to its end.
+        The input always has a bound. The output has a bound if the provider bills an answer that nobody reads to the
+        end.
         """
         prompt, rate = self.prompt, self.rate
         input_at_most = rate.bound(prompt.input_at_most, 0)
@@ -149,12 +156,12 @@ class Metered:
 
     @property
     def step(self) -> Micro:
-        """By how much the hold grows at a time."""
+        """The amount by which the hold grows at a time (µcr)."""
         tokens = max(STEP_TOKENS_MIN, self.forecast.output_tokens // STEPS_PER_ANSWER)
         return max(Micro(1), self.rate.output_price(tokens, input_tokens=self.prompt.input_expected))
 
     def output_cap(self, affordable: int) -> int:
-        """What the upstream may generate: all that was asked for, as far as the balance pays for it."""
+        """Return the output tokens that the upstream may generate: the requested number, as far as the balance pays."""
         limits = [] if self.is_held_whole else [affordable]
         if self.cost_max is not None:
             limits.append(self.cost_max)
@@ -168,7 +175,7 @@ AnyMetered = TypeVar("AnyMetered", bound=Metered)
 def forecast(
     expectation: Expectation, model: Model, prompt: Prompt, limit: int | None, *, uid: Uid, choices: int = 1
 ) -> Forecast:
-    """What is known of the model's answers by now, as far as this one may go. Who generates nothing is not asked."""
+    """Return the expected length of the answer, at most `limit`. If no output is possible, expect none."""
     most = prompt.output_at_most if limit is None else min(limit, prompt.output_at_most)
     if most == 0:
         return Forecast(output_tokens=0, is_guess=False)
@@ -179,7 +186,7 @@ def forecast(
 
 
 def expecting_anew(expectation: Expectation, plan: AnyMetered) -> AnyMetered:
-    """Return the same call with what is known of the model's answers by now."""
+    """Return the same call with a new forecast from the answers seen meanwhile."""
     request = plan.request
     anew = forecast(
         expectation, plan.model, plan.prompt, request.max_output_tokens, uid=request.uid, choices=plan.choices

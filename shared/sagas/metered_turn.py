@@ -1,7 +1,7 @@
-"""The saga of a metered turn: hold credits, ask a model, deliver what comes, charge what it used.
+"""The saga of a metered turn: hold credits, ask a model, deliver the answer, charge the usage.
 
-Its steps: claim, plan, hold, ask, end. What is asked, how it is delivered and what is kept of it are a kind of turn's
-own to say; what becomes of the money is the same for all: see `turn_ending` and `turn_keeping`.
+The steps are claim, plan, hold, ask, end. Each kind of turn defines the request, the delivery and the record. The
+charge follows the same rules for all kinds: see `turn_ending` and `turn_keeping`.
 """
 
 from abc import abstractmethod
@@ -45,16 +45,16 @@ __all__ = ["PING_SECONDS", "TURN_SECONDS_MAX", "Kept", "MeteredTurn", "Run"]
 
 PING_SECONDS = 15.0
 TURN_SECONDS_MAX = 500.0
-"""A turn ends itself before the function that runs it (540 s) would be ended."""
+"""Most seconds of a turn. The turn ends before the function that runs the turn (540 s) would be ended."""
 SILENCE_SECONDS_MAX = 300.0
-"""A provider that is silent for longer has failed, unless the model may be thinking."""
+"""Most seconds of silence of a provider. After that the provider has failed, unless the model may be thinking."""
 
 RequestT = TypeVar("RequestT", bound=Asked)
 EventT = TypeVar("EventT")
 
 
 class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, RecordT]):
-    """The saga; see the module. Safe to share between threads."""
+    """The saga of a metered turn. Safe to share between threads."""
 
     def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
         self,
@@ -91,11 +91,11 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
 
     @abstractmethod
     def _plan(self, request: RequestT, failed: Sequence[str]) -> PlanT:
-        """The turn as decided before anything happens; it changes nothing. `failed` models were asked already."""
+        """Return the plan of the turn, and change nothing. `failed` models were asked already."""
 
     @abstractmethod
     def _asked(self, plan: PlanT, output_cap: int, *, is_whole: bool) -> ChatStream:
-        """The upstream's answer in the making, of at most so many tokens; `is_whole`: in one piece."""
+        """Return the upstream's growing answer, of at most `output_cap` tokens; `is_whole`: in one piece."""
 
     @abstractmethod
     def _delivered(self, run: Run[PlanT], event: TextDelta, text: str) -> Iterable[EventT]:
@@ -111,7 +111,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
 
     @abstractmethod
     def _replay(self, turn: Turn, request: RequestT) -> Iterator[EventT]:
-        """The same answer again, from what is stored; a failure is the same failure."""
+        """Yield the stored answer again. A stored failure is raised again."""
 
     def _passed(self, run: Run[PlanT], event: ChatEvent) -> Iterable[EventT]:
         """Yield the events that tell the client of an upstream event without text."""
@@ -120,10 +120,10 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
     # The saga ------------------------------------------------------------------------------------------------------
 
     def run(self, request: RequestT) -> Generator[EventT, None, None]:
-        """The answer as it comes, then its end. Closing this generator is the client leaving.
+        """Yield the answer as it comes, then the end. Closing this generator means that the client has left.
 
-        Nothing is yielded before the hold is placed, so every refusal is raised by the first `next`. Raises what the
-        plan raises, InsufficientCredits and the ledger's other refusals, UpstreamUnavailable, UpstreamRejected,
+        The hold is placed before the first event, so every refusal is raised by the first `next`. Raises the errors of
+        the plan, InsufficientCredits and the ledger's other refusals, UpstreamUnavailable, UpstreamRejected,
         IdempotencyMismatch, StillRunning.
         """
         if not request.has_key:
@@ -145,10 +145,10 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         yield from self._take(request, claim, paid_before)
 
     def _take(self, request: RequestT, claim: Claim, paid_before: Micro) -> Generator[EventT, None, None]:
-        """Plan, hold, answer. What fails before its record was to be stored leaves nothing behind.
+        """Plan, hold and answer. A failure before the record was to be stored leaves nothing behind.
 
-        Where the model was ours to choose and its upstream fails before the client has got anything, what was held is
-        given back, and the next model is asked by another attempt at the same turn.
+        If the model was ours to choose and the upstream fails before the client has got anything, the hold is released.
+        Then another attempt at the same turn asks the next model.
         """
         failed: list[str] = []
         failure: DomainError | None = None
@@ -179,7 +179,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
     def _admitted(
         self, request: RequestT, claim: Claim, failed: Sequence[str], failure: DomainError | None
     ) -> tuple[PlanT, Holding]:
-        """The plan and its hold. Where no other model will do, it is the first one's failure that is told."""
+        """Return the plan and the hold. If no other model fits, raise the first model's failure."""
         try:
             plan = self._plan(request, failed)
             operation = hold_operation(request.operation, claim.run)
@@ -192,9 +192,11 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             raise failure from refusal
 
     def _answer(self, run: Run[PlanT]) -> Generator[EventT, None, DomainError | None]:
-        """Stream, then end. The client leaving, the upstream failing, the credits ending: all are ways to end.
+        """Stream the answer, then end the turn.
 
-        What it returns is the failure after which another model is to be asked.
+        The turn also ends when the client leaves, the upstream fails or credits run out.
+
+        Return the failure after which another model is to be asked, or None.
         """
         reply = Reply(run.plan)
         if run.plan.request.stop.is_given:
@@ -217,7 +219,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         return None
 
     def _not_asked(self, run: Run[PlanT], reply: Reply) -> Iterator[EventT]:
-        """End a call that was stopped before its upstream was asked: it costs nothing."""
+        """End a call that was stopped before the upstream was asked. The call costs nothing."""
         reply.finish_reason = STOPPED
         reply.charge(Micro(0))
         record, settled = self._keep(run, reply)
@@ -226,7 +228,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
     def _failed(
         self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, error: DomainError
     ) -> DomainError:
-        """Settle a call that was cut. Return the error if another model is to be asked; otherwise it is raised."""
+        """Settle a call that was cut. If another model is to be asked, return the error, else raise the error."""
         if isinstance(error, UpstreamUnavailable):
             self._health.failed(run.plan.model.id)
         is_begun = reply.is_begun
@@ -240,7 +242,10 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         raise error
 
     def _stream(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> Generator[EventT, None, bool]:
-        """Deliver what comes. True if the upstream has ended the answer; otherwise the reply says why it ends."""
+        """Deliver the upstream's events.
+
+        Return True if the upstream ended the answer; else the reply names the finish reason.
+        """
         deadline = self._clock.monotonic() + TURN_SECONDS_MAX
         silence_seconds = min(self._ping_seconds, run.hold.silence_seconds_max)
         pulse, heard_at = Pulse(self._clock, self._ping_seconds), self._clock.monotonic()
@@ -273,8 +278,8 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
     def _heard_at(self, run: Run[PlanT], event: ChatEvent | Silence, before: float) -> float:
         """Return when the provider was heard last (monotonic seconds).
 
-        Raises UpstreamUnavailable if that is too long ago. A model with hidden output may be thinking, which is billed:
-        the turn's own time ends such a call.
+        Raises UpstreamUnavailable if the last event is too long ago. A model with hidden output may be thinking, which
+        is billed. The turn's own time limit ends such a call.
         """
         now = self._clock.monotonic()
         if not isinstance(event, Silence):
@@ -284,7 +289,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         return before
 
     def _noted(self, run: Run[PlanT], reply: Reply, event: ChatEvent) -> Iterator[EventT]:
-        """Take in what is no text, and yield what the client gets of it."""
+        """Record an event without text, and yield the client's events for that event."""
         reply.note(event)
         for passed in self._passed(run, event):
             reply.is_begun = True
@@ -293,7 +298,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
     def _taken(
         self, run: Run[PlanT], reply: Reply, event: TextDelta | HiddenDelta, text: str, pulse: Pulse
     ) -> Iterator[EventT]:
-        """Take in a text that is paid for, and yield what the client gets of it.
+        """Record a text that is paid for, and yield the client's events for that text.
 
         To the client, a model that only thinks is silent.
         """
@@ -306,9 +311,9 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         yield from self._delivered(run, event, text)
 
     def _reason_to_end(self, run: Run[PlanT], deadline: float) -> str | None:
-        """Return why a call is ended that its upstream has not ended, or None.
+        """Return the reason to end a call that the upstream has not ended, or None.
 
-        Once anything came of an answer of one piece, all of it is there.
+        An answer in one piece is never ended here: once a part is there, all of the answer is.
         """
         if run.is_whole:
             return None
@@ -321,7 +326,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
 def _forgetting(claim: Claim) -> Iterator[None]:
     """If the error says that nothing was written, delete the turn.
 
-    After any other error only end its lease, so that the next call takes over.
+    After any other error only end the turn's lease, so that the next call takes over.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which model a call asks: the one that is named, or the best for `auto`, from what is stored and what was seen."""
+"""The choice of the model for a call: the named model, or the best for `auto`, from stored and observed data."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,10 @@ from shared.kernel.money import Micro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The model to ask. What follows is of `auto` only: why this one, how many others could be asked in its place, and
-    how much the user wants to pay for a message at most (µcr).
+    """The model to ask. The other fields are set for `auto` only.
+
+    `reason`: why this model. `others`: how many other models could be asked instead. `cost_max`: the most that the user
+    wants to pay for a message (µcr), or None.
     """
 
     model: Model
@@ -26,7 +28,7 @@ class Chosen:
 
 
 class Chooser:
-    """Chooses; it changes nothing. Safe to share between threads."""
+    """The chooser of models, which changes nothing. Safe to share between threads."""
 
     def __init__(
         self,
@@ -52,10 +54,10 @@ class Chooser:
         limit: int | None = None,
         failed: Sequence[str] = (),
     ) -> Chosen:
-        """The model named, else the user's, else the setting's; any of them may be `auto`.
+        """Return the model named, else the user's, else the setting's. Each of these may be `auto`.
 
-        What nobody needs to know is not asked for. `limit` are the output tokens asked for at most; `failed` are models
-        that this call has asked before. Raises ModelNotFound, ModelUnpriced, NoModelFits.
+        `preferred_of` and `needs_of` are called only if needed. `limit` is the most output tokens of the request;
+        `failed` are models that this call has asked before. Raises ModelNotFound, ModelUnpriced, NoModelFits.
         """
         preferred = None if named and named != AUTO else preferred_of()
         name = named or (preferred["chat_model"] if preferred else None) or self._default_model
@@ -72,7 +74,10 @@ class Chooser:
         )
 
     def offers(self, needs: Needs, limit: int | None) -> list[Offer]:
-        """What the call would cost on each model: its ceiling, where that is held, or what is expected."""
+        """Return the cost of the call on each enabled chat model.
+
+        If the ceiling is held, the cost is the ceiling; otherwise the cost is the expected cost.
+        """
         found = []
         for model in self._catalogue.enabled():
             if model.kind != "chat":

@@ -1,4 +1,4 @@
-"""Bringing models and prices from a provider's listing: compared first, then written, each write recorded."""
+"""Import of models and prices from a provider's listing: compared first, then written, each write recorded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ ACTOR = "command:models-sync"
 
 
 class ModelsSync:
-    """What `make models-sync` does."""
+    """The work of `make models-sync`."""
 
     def __init__(self, catalogue: Catalogue, listing: ModelListing, audit: AuditTrail) -> None:
         self._catalogue = catalogue
@@ -22,7 +22,7 @@ class ModelsSync:
     def compare(
         self, upstream: str, *, is_free_wanted: bool = False, listing: Mapping[str, Any] | None = None
     ) -> Comparison:
-        """Compare a listing with our models, the provider's own unless one is given; nothing is written.
+        """Compare a listing with our models, and write nothing. Without `listing`, fetch the provider's own.
 
         Raises UpstreamUnavailable, NotFound.
         """
@@ -30,6 +30,6 @@ class ModelsSync:
         return compared(listed, self._catalogue.stored(), upstream, is_free_wanted=is_free_wanted)
 
     def apply(self, change: Change) -> None:
-        """Write one model as compared. Raises what `Catalogue.put` raises."""
+        """Write one model as compared. Raises the errors of `Catalogue.put`."""
         with self._audit.recording(ACTOR, "put_model", change.model_id, reason=None) as act:
             act.before, act.after = self._catalogue.put(change.model_id, change.after)

@@ -1,4 +1,4 @@
-"""A call through the OpenAI routes: the same money as a turn of a conversation, with the upstream's own shapes."""
+"""A call through the OpenAI routes: charged like a turn of a conversation, with the upstream's own JSON objects."""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -35,12 +35,12 @@ from shared.sagas.reading_on import ReadingOn
 from shared.sagas.running_calls import RunningCalls
 
 OUR_ENDS = frozenset({CREDIT_LIMIT, DISCONNECTED, STOPPED, TIMED_OUT})
-"""Reasons that OpenAI has no word for: to its clients the answer is cut at its length, and `credits` says why."""
+"""Finish reasons that OpenAI has no word for. OpenAI clients see a cut at the length; `credits` gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
-    """A call whose answer later calls may refer to: its own input, and OpenAI's id of the response before, or None."""
+    """The input of a call whose answer later calls may refer to, and OpenAI's id of the response before, or None."""
 
     input: Sequence[Any]
     previous_id: str | None = None
@@ -48,7 +48,7 @@ class Keeping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest(Asked):
-    """What is asked, in one of OpenAI's dialects."""
+    """A request in one of OpenAI's dialects."""
 
     dialect: Dialect
     model: str
@@ -56,13 +56,13 @@ class CallRequest(Asked):
     extras: frozenset[str] = frozenset()
     """Top-level fields that an operator named beside OpenAI's own."""
     extra_texts: tuple[Any, ...] = ()
-    """Values of all fields that an operator named. They count as input."""
+    """Values of all fields that an operator named. These values count as input."""
     keeping: Keeping | None = None
-    """None if no later call may refer to the answer."""
+    """Input to store for later calls; None if no later call may refer to the answer."""
 
     @property
     def demand(self) -> Demand:
-        """What is asked for. Raises InvalidValue for what has no price in tokens."""
+        """The demand of the request. Raises InvalidValue for content that has no price in tokens."""
         own = {name: value for name, value in self.body.items() if name not in self.extras}
         demand = self.dialect.demand(own)
         return replace(
@@ -74,7 +74,7 @@ class CallRequest(Asked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlan(Metered):
-    """The call as decided before anything happens, and its answer as it will grow."""
+    """The call as decided before anything happens, and the transcript of the growing answer."""
 
     request: CallRequest
     transcript: Transcript
@@ -89,12 +89,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """The model is silent; the client should know that we are not."""
+    """A sign to the client that the model is silent but the connection is alive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The end: the whole answer, what ends its stream, and the money; µcr."""
+    """The end of a call: the whole answer, the objects that end the stream, and the cost and balance in µcr."""
 
     answer: Json
     tail: Sequence[Json]
@@ -106,7 +106,7 @@ CallEvent: TypeAlias = Piece | Quiet | Answered
 
 
 class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
-    """The saga; see `MeteredTurn`."""
+    """The saga of an OpenAI call; see `MeteredTurn`."""
 
     def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
         self,
@@ -154,9 +154,9 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         self._responses = responses or KeptResponses(documents, clock)
 
     def run(self, request: CallRequest) -> Generator[CallEvent, None, None]:
-        """The answer as it comes, then `Answered`; see `MeteredTurn.run`.
+        """Yield the answer as it comes, then `Answered`; see `MeteredTurn.run`.
 
-        Before anything is yielded it may also raise ModelNotFound, ModelUnpriced, NoModelFits, ContextTooLong,
+        Before the first event this may also raise ModelNotFound, ModelUnpriced, NoModelFits, ContextTooLong,
         InvalidValue, AnswerNotKept, and RequestRefused with the upstream's own words.
         """
         with self._calls.running(request.uid, request.principal, request.names, request.stop):
@@ -184,7 +184,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         )
 
     def _chosen(self, request: CallRequest, demand: Demand, failed: Sequence[str]) -> Chosen:
-        """The model that is named, or, for one that chats, the best for `auto`."""
+        """Return the named model, or, for a chat dialect, the choice for `auto`."""
         if request.dialect.kind != "chat":
             return Chosen(model=self._catalogue.of_kind(request.dialect.kind, request.model))
         return self._chooser.choose(
@@ -228,7 +228,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         return Kept(id=answer_id, record=stored, writes=[*writes, *self._referable(run, stored)])
 
     def _referable(self, run: Run[CallPlan], stored: StoredAnswer) -> Sequence[Write]:
-        """Return the writes that keep the answer for later calls to refer to. A failed answer is not kept."""
+        """Return the writes that store the answer for later calls to refer to. A failed answer is not stored."""
         keeping = run.plan.request.keeping
         if keeping is None or stored.finish_reason == FAILED:
             return ()
@@ -236,7 +236,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         return self._responses.kept(run.uid, kept)
 
     def _corrected(self, run: Run[CallPlan], record: StoredAnswer, cost: Micro, reply: Reply) -> Sequence[Write]:
-        """What was delivered stays as it is; what was used is told as the provider has reported it."""
+        """Build the writes that correct the usage of the stored answer. The delivered content stays unchanged."""
         if not _is_asked_for(run):
             return ()
         counted = reply.usage if reply.is_estimated else None
@@ -269,7 +269,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
 
 
 class _Understood:
-    """The upstream's objects, as what they mean."""
+    """The stream of the upstream's objects, translated into events."""
 
     def __init__(self, stream: RawStream, reader: AnswerReader) -> None:
         self._stream = stream
@@ -300,7 +300,7 @@ class _Understood:
 
 
 class _Recovery(TurnRecovery):
-    """See `TurnRecovery`: what was used stands with the answer."""
+    """The recovery of an OpenAI call; see `TurnRecovery`. The usage stands with the stored answer."""
 
     def __init__(self, ledger: Ledger, answers: Answers) -> None:
         super().__init__(ledger)
@@ -314,12 +314,12 @@ class _Recovery(TurnRecovery):
 
 
 def _is_asked_for(run: Run[CallPlan]) -> bool:
-    """True if the answer may be asked for again: by the same key, or by who stopped the call."""
+    """Return True if the answer may be requested again: by the same key, or by the user who stopped the call."""
     return run.plan.request.has_key or run.plan.request.stop.is_given
 
 
 def _answered(request: CallRequest, stored: StoredAnswer, settled: Settled, pieces: int) -> Answered:
-    """The answer with its cost in it, the same however often it is told."""
+    """Return the answer with the cost in the field `credits`, the same for every replay."""
     told: dict[str, object] = {
         "cost": format_credits(settled.cost),
         "available": format_credits(settled.available),

@@ -1,4 +1,4 @@
-"""Operators: what support, auditors and admins can see and do; every act is on record before it happens."""
+"""Acts of operators (support, auditors, admins) on users and models; every act is recorded before the act happens."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from shared.users.profiles import Profile, Profiles
 from shared.users.roles import ACT, ADMIN, parse_roles, require
 
 PutModel = Callable[[str, Mapping[str, Any], Expected | None], tuple[Data | None, Data]]
-"""Stores a model: id, fields and expected version → the model before, if there was one, and after."""
+"""Function that stores a model: id, fields and expected version → the model before, if there was one, and after."""
 
 COMMAND = "command:first-admin"
 
 
 class OwnRole(Forbidden):
-    """Nobody changes their own roles: a second person has to agree."""
+    """An operator may not change their own roles: a second person has to agree."""
 
     code = "own_role"
 
@@ -36,7 +36,7 @@ class OwnRole(Forbidden):
 
 
 class OwnAccount(Forbidden):
-    """The act gives something to the operator who performs it."""
+    """The act gives something to the operator who performs the act."""
 
     code = "own_account"
 
@@ -45,7 +45,7 @@ class OwnAccount(Forbidden):
 
 
 class AdminExists(Conflict):
-    """There is an admin already, who can make others."""
+    """An admin exists already, who can make others."""
 
     code = "admin_exists"
 
@@ -54,7 +54,7 @@ class AdminExists(Conflict):
 
 
 class EmailNotVerified(Forbidden):
-    """Whoever signed up with this address has not shown that it is theirs."""
+    """The e-mail address of this account is not verified."""
 
     code = "email_not_verified"
 
@@ -64,7 +64,7 @@ class EmailNotVerified(Forbidden):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserView:
-    """What operators see of a user: the login, the profile and the balance, as far as they exist."""
+    """The operators' view of a user: the login, the profile and the balance, as far as they exist."""
 
     uid: Uid
     email: str | None
@@ -77,7 +77,7 @@ class UserView:
 
 
 class Operators:
-    """Reads are for whoever the edge let in; acts check again that the actor is an admin now, and are recorded."""
+    """The acts of operators. The edge checks who may read; each act checks the current admin role, and is recorded."""
 
     def __init__(
         self, identity: Identity, profiles: Profiles, ledger: Ledger, audit: AuditTrail, put_model: PutModel
@@ -89,12 +89,12 @@ class Operators:
         self._put_model = put_model
 
     def users(self, email: str) -> list[UserView]:
-        """Who signs in with this address: nobody or one."""
+        """Return the user who signs in with this address: none or one."""
         found = self._identity.find_by_email(email)
         return [] if found is None else [self._view(found.uid, found, self._profiles.get(found.uid))]
 
     def user(self, uid: Uid) -> UserView:
-        """One user, also one who has left. Raises UserNotFound."""
+        """Return one user, also a user who has left. Raises UserNotFound."""
         if not is_uid(uid):
             raise UserNotFound
         profile, login = self._profiles.get(uid), self._login(uid)
@@ -103,11 +103,11 @@ class Operators:
         return self._view(uid, login, profile)
 
     def audit(self, cursor: str | None, limit: int) -> AuditPage:
-        """What operators did, newest first."""
+        """Return the operators' acts, newest first."""
         return self._audit.page(cursor=cursor, limit=limit)
 
     def set_roles(self, actor: Principal, uid: Uid, roles: frozenset[str], reason: str | None = None) -> UserView:
-        """Replace the roles of another user; they count once that user's token is refreshed.
+        """Replace the roles of another user. The new roles count once that user's token is refreshed.
 
         Raises OwnRole, InvalidValue for an unknown role, UserNotFound.
         """
@@ -131,12 +131,12 @@ class Operators:
         *,
         note_to_user: str = "",
     ) -> Mapping[str, Json]:
-        """Correct a balance by `amount` µcr, below zero takes away. The same `operation` corrects once.
+        """Correct a balance by `amount` µcr; an amount below zero takes away. The same `operation` corrects once.
 
         The `reason` stands in the audit for operators; `note_to_user` stands with the entry for the user.
 
-        Raises OwnAccount for credits to the actor, InvalidValue without an amount or a reason, UserNotFound, and what
-        the ledger raises. The refusal of the actor's own account is on record, too.
+        Raises OwnAccount for credits to the actor, InvalidValue without an amount or a reason, UserNotFound, and the
+        ledger's errors. The refusal of the actor's own account is recorded, too.
         """
         self.require_admin(actor)
         why = _required(reason)
@@ -159,7 +159,7 @@ class Operators:
         return outcome.result
 
     def export(self, actor: Principal, uid: Uid) -> Iterator[str]:
-        """Export a user's whole journal, line by line; the export is on record. Raises UserNotFound."""
+        """Export a user's whole journal, line by line. The export is recorded. Raises UserNotFound."""
         self.user(uid)
         with self._audit.recording(actor.uid, "export_journal", uid, reason=None):
             return self._ledger.export(uid)
@@ -190,7 +190,7 @@ class Operators:
         reason: str | None = None,
         expected: Expected | None = None,
     ) -> Data:
-        """Create or change a model; what it is now. Raises what the catalogue raises."""
+        """Create or change a model, and return the new model. Raises the catalogue's errors."""
         self.require_admin(actor)
         with self._audit.recording(actor.uid, "put_model", model_id, reason=reason) as act:
             before, after = self._put_model(model_id, fields, expected)
@@ -214,7 +214,7 @@ class Operators:
         return user.uid
 
     def _set_status(self, actor: Principal, uid: Uid, command: Freeze | Unfreeze, why: str) -> UserView:
-        """The reason stands in the audit only: what is noted with an entry is for its owner to read."""
+        """Freeze or unfreeze an account. The reason stands in the audit only, since the owner reads the note."""
         name = type(command).__name__.lower()
         before = {"status": self.user(uid).balance.status}
         with self._audit.recording(actor.uid, name, uid, reason=why, before=before, operation=command.operation) as act:
@@ -225,7 +225,7 @@ class Operators:
         return self.user(uid)
 
     def require_admin(self, actor: Principal) -> None:
-        """A token states roles for up to an hour after they were taken away; who acts must hold them now."""
+        """Raise Forbidden unless the actor is an admin now. A token states removed roles for up to an hour."""
         require(actor, ACT)
         login = self._login(actor.uid)
         if login is None or login.is_disabled or ADMIN not in login.roles:
@@ -268,7 +268,7 @@ def require_another(actor: Principal, uid: Uid) -> None:
 
 
 def told(note: str) -> str:
-    """Return a note's part of a fingerprint; an act without a note has the fingerprint that it always had."""
+    """Return a note's part of a fingerprint; an act without a note has the fingerprint from before notes existed."""
     return f"\n{note.strip()}" if note.strip() else ""
 
 

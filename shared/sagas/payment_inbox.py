@@ -1,4 +1,4 @@
-"""What a provider's notice leads to: find the payment that it is about, and settle that from the provider's truth."""
+"""The handling of a provider's notice: find the payment, and settle the payment from the provider's truth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from shared.sagas.settlement import ProviderNotConfigured, Settlement
 
 END_ATTEMPTS_MAX = 3
 OBJECTS = ("session", "intent", "charge", "order", "capture")
-"""The provider's objects that a payment is known by; refunds and disputes belong to one of these."""
+"""Kinds of provider objects by which a payment is known. Refunds and disputes belong to one of these objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """What became of a notice; `payment` is the name of one that nobody knows."""
+    """The outcome of a notice. `payment` is the name of an unknown payment, if the notice is parked for that."""
 
     status: Status
     reason: str = ""
@@ -28,9 +28,9 @@ class _Ending:
 
 
 class PaymentInbox:
-    """Deals with notices. The same notice twice, late, or out of order asks the same question again, nothing more.
+    """The handler of notices. A notice that comes twice, late or out of order only asks the same question again.
 
-    So nobody has to claim one: whoever settles its payment claims that.
+    So a notice needs no claim: the settlement claims the payment.
     """
 
     def __init__(
@@ -49,9 +49,10 @@ class PaymentInbox:
         self._clock = clock
 
     def handle(self, notice_id: str) -> None:
-        """Deal with a stored notice, `{provider}:{event id}`, unless that was done.
+        """Handle a stored notice, `{provider}:{event id}`, unless the notice was handled.
 
-        What cannot be done now is left for the sweep. Raises only if not even that could be written down.
+        A failed notice is left for the sweep. Raises only if the failure could not be recorded, or is not a
+        DomainError.
         """
         document = self._documents.get(f"{COLLECTION}/{notice_id}")
         if document is None or document.data["status"] != "new":
@@ -67,7 +68,10 @@ class PaymentInbox:
             self._end(document, ending)
 
     def replay(self, notice_id: str) -> bool:
-        """An operator's: deal with it anew, whatever became of it. Whether there is such a notice, and nobody at it."""
+        """Handle a notice again for an operator.
+
+        Return False if there is no such notice, or a worker is handling the notice.
+        """
         document = self._documents.get(f"{COLLECTION}/{notice_id}")
         if document is None or not self._write(document, revived(self._clock.now())):
             return False
@@ -88,9 +92,9 @@ class PaymentInbox:
         return _Ending("done")
 
     def _payment(self, notice: Notice, refs: Refs) -> tuple[str | None, Document | None]:
-        """Our name of the payment, and its document, as far as there are any.
+        """Return our name of the payment, and the payment's document, each None if unknown.
 
-        As the event says, as we remember the money, or as the provider tells when asked.
+        The event names the payment, or the money is known, or the provider is asked.
         """
         named = None if notice.payment is None else self._payments.read(notice.payment)
         if named is not None:
@@ -123,7 +127,7 @@ class PaymentInbox:
         self._write(document, changes)
 
     def _write(self, document: Document, changes: Data) -> bool:
-        """Whether it was written; not, if another has written meanwhile."""
+        """Write the changes. Return False if another worker has written meanwhile."""
         try:
             self._documents.commit([Patch(document.path, changes, document.version)])
         except PreconditionFailed:

@@ -1,4 +1,4 @@
-"""The payments' periodic work: resume what stalled, look after unhandled notices, list what no webhook brought."""
+"""The payments' periodic jobs: resume stalled payments, handle waiting notices, list events that no webhook brought."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -21,12 +21,12 @@ INBOX_SECONDS = 40.0
 LISTING_SECONDS = 30.0
 LISTING_EVERY: Millis = 5 * MINUTE
 LISTING_OVERLAP: Millis = 15 * MINUTE
-"""A provider may list an event a little after its time."""
+"""Overlap of two listings, since a provider may list an event a little after the event's time."""
 LISTING_FIRST: Millis = DAY
 
 
 class PaymentJobs:
-    """What `every_minute` does for payments."""
+    """The jobs for payments, for `every_minute`."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class PaymentJobs:
         self._clock = clock
 
     def every_minute(self) -> tuple[Job, ...]:
-        """Settle what is due, deal with notices that a trigger lost, ask providers for events that never came."""
+        """Return the jobs that handle lost notices, settle due payments, and list providers' missed events."""
         return (
             Job(name="notices", seconds=INBOX_SECONDS, run=self.notices),
             Job(name="payments", seconds=RESUME_SECONDS, run=self.resume),
@@ -57,13 +57,13 @@ class PaymentJobs:
         self._by_shard(turn, payment_.DUE_SHARDS, self._resume_shard)
 
     def notices(self, turn: Turn) -> None:
-        """Deal with notices that are due, shard by shard."""
+        """Handle notices that are due, shard by shard."""
         self._by_shard(turn, inbox_.DUE_SHARDS, self._notices_shard)
 
     def listing(self, turn: Turn) -> None:
-        """Every few minutes, list each provider's events since the last time; those we have are known by their ids.
+        """List each provider's events since the last listing, every few minutes. Known events are recognised by id.
 
-        Each for itself: one that is down hides nothing of the others.
+        Each provider is listed for itself, so that a provider that is down hides no events of the others.
         """
         now, providers = self._clock.now(), self._providers()
         listed = _times_in(turn.cursor, providers)
@@ -77,7 +77,7 @@ class PaymentJobs:
         turn.cursor = ",".join(f"{name}:{at}" for name, at in sorted(listed.items()))
 
     def _list(self, provider: PaymentProvider, since: Millis, turn: Turn) -> bool:
-        """Whether all was listed; what was not is listed next time."""
+        """List a provider's events. Return True if all were listed; the rest is listed next time."""
         cursor: str | None = None
         handle = self._sparing_others("provider_events", self._handler.handle)
         try:
@@ -120,7 +120,7 @@ class PaymentJobs:
             turn.attempt("notices", Uid(document.id), self._sparing_others("notices", self._handler.handle))
 
     def _sparing_others(self, job: str, work: Callable[[str], None]) -> Callable[[str], None]:
-        """A fault of ours about one of them is told, and keeps none of those behind it waiting."""
+        """Wrap `work` so that an unexpected error about one item is logged, and the next items are still worked on."""
 
         def attempt(name: str) -> None:
             try:
@@ -134,7 +134,7 @@ class PaymentJobs:
 
 
 def _times_in(cursor: str, providers: Iterable[ProviderName]) -> dict[str, Millis]:
-    """When each provider was last listed to its end. A cursor that is one time is all of theirs."""
+    """Return when each provider was last listed to the end. An old cursor is one time for all providers."""
     if cursor.isdigit():
         return dict.fromkeys(providers, int(cursor))
     return {name: int(at) for name, _, at in (part.partition(":") for part in cursor.split(",") if part)}

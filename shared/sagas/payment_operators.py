@@ -1,4 +1,4 @@
-"""What operators do about payments: change what is sold, give money back, let what stuck go on; each act on record."""
+"""Operators' acts on payments: change packages, refund money, replay stuck payments; each act is recorded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from shared.users.principal import Principal
 
 
 class PaymentOperators:
-    """Acts check that the actor is an admin now, and are recorded before and after."""
+    """The operators' acts on payments. Each act checks the current admin role, and is recorded before and after."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class PaymentOperators:
         reason: str | None,
         expected: Expected | None = None,
     ) -> Package:
-        """Create or replace a package. Raises InvalidValue, VersionChanged."""
+        """Create or replace a package. Raises InvalidValue, VersionChanged, Forbidden."""
         self._operators.require_admin(actor)
         with self._audit.recording(actor.uid, "put_package", package_id, reason=reason) as act:
             act.before = self._known(package_id)
@@ -64,7 +64,7 @@ class PaymentOperators:
         *,
         note_to_user: str = "",
     ) -> Payment:
-        """Give money back to another user. Raises OwnAccount, and what `Refunds.refund` raises."""
+        """Refund money to another user. Raises OwnAccount, and the errors of `Refunds.refund`."""
         self._operators.require_admin(actor)
         payment = self._payments.get(payment_id)
         before = _state(payment)
@@ -84,7 +84,7 @@ class PaymentOperators:
         return refunded
 
     def replay(self, actor: Principal, payment_id: str, reason: str) -> Payment:
-        """Let a payment that stuck, or waits for a look, be settled anew. Raises what `Settlement.revive` raises."""
+        """Settle a payment again that is stuck or parked. Raises the errors of `Settlement.revive`."""
         self._operators.require_admin(actor)
         before = {"status": status_of(self._payments.get(payment_id))}
         with self._audit.recording(actor.uid, "replay_payment", payment_id, reason=reason, before=before) as act:

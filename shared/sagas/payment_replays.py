@@ -1,4 +1,4 @@
-"""What whoever runs the project does from the command line about payments that wait for a person."""
+"""Command-line replays of payments and notices that wait for a person."""
 
 from shared.kernel.errors import NotFound
 from shared.payments.inbox import Inbox
@@ -13,7 +13,7 @@ NOTICE_COMMAND = "command:replay-notice"
 
 
 class NoticeNotFound(NotFound):
-    """No provider told us anything of this name."""
+    """No provider has sent a notice of this name."""
 
     code = "notice_not_found"
 
@@ -22,7 +22,7 @@ class NoticeNotFound(NotFound):
 
 
 class PaymentReplays:
-    """Each replay is on record, before and after. Nothing is believed: the provider is asked anew."""
+    """The replays. Each replay is recorded, before and after. The provider is always asked again."""
 
     def __init__(
         self, audit: AuditTrail, payments: Payments, settlement: Settlement, inbox: Inbox, handler: PaymentInbox
@@ -34,7 +34,7 @@ class PaymentReplays:
         self._handler = handler
 
     def payment(self, payment_id: str) -> Payment:
-        """Settle it anew, dead letter or parked. Raises PaymentNotFound and what `Settlement.revive` raises."""
+        """Settle a dead or parked payment again. Raises PaymentNotFound and the errors of `Settlement.revive`."""
         before = {"status": status_of(self._payments.get(payment_id))}
         with self._audit.recording(PAYMENT_COMMAND, "replay_payment", payment_id, reason=None, before=before) as act:
             payment = self._settlement.revive(payment_id)
@@ -42,7 +42,7 @@ class PaymentReplays:
         return payment
 
     def notice(self, notice_id: str) -> str:
-        """Deal with it anew, whatever became of it; what became of it now. Raises NoticeNotFound, PaymentBusy."""
+        """Handle a notice again in any status, and return the new status. Raises NoticeNotFound, PaymentBusy."""
         before = {"status": self._status(notice_id)}
         with self._audit.recording(NOTICE_COMMAND, "replay_notice", notice_id, reason=None, before=before) as act:
             if not self._handler.replay(notice_id):

@@ -1,11 +1,11 @@
-"""What can happen to an account because of a payment: credited, brought to its provider's truth, refunded by us.
+"""The sagas of a payment on an account: credit, follow the provider's truth, refund by us.
 
     top_up    confirm · record (pivot) · grant
     follow    suspend · take back · give back · reinstate      only forward
     refund    withdraw · refund (pivot)
 
-Every effect on the account has an operation of its own, so that effect and result are one commit and whoever repeats
-a step, soon or as a late zombie, is told the first result.
+Every effect on the account has an operation of its own, so effect and result are one commit. A worker that repeats a
+step, soon or late, gets the first result.
 """
 
 from collections.abc import Mapping
@@ -41,13 +41,13 @@ from shared.sagas.mailbox_debts import MailboxDebts
 from shared.sagas.saga import Done, Saga, Step, Turn, progress_of
 
 FRESH: Millis = 5 * SECOND
-"""What a provider said counts for so long, if nothing was done there since: a payment takes less than that."""
+"""Time for which a provider's answer counts, if nothing was done there since. Settling a payment takes less."""
 GIFT = "promo:package"
 ANNULLED = "annulled"
 
 
 class NotAsAgreed(Rejected):
-    """What was received is not what was agreed, or not this payment's."""
+    """The received money is not the agreed money, or belongs to another payment."""
 
     code = "not_as_agreed"
 
@@ -56,7 +56,7 @@ class NotAsAgreed(Rejected):
 
 
 class PaymentSteps:
-    """The sagas of a payment. Every step works on the payment's own leased document."""
+    """The steps of a payment's sagas. Every step works on the payment's own leased document."""
 
     def __init__(
         self,
@@ -105,7 +105,10 @@ class PaymentSteps:
     # Credited ----------------------------------------------------------------------------------------------------
 
     def _confirm(self, turn: Turn) -> Done:
-        """Ask again, unless that was just done: what was decided may be minutes old by now."""
+        """Ask the provider again, unless the answer is fresh, since the decision may be minutes old.
+
+        Raises NotAsAgreed.
+        """
         payment, now = payment_in(turn.leased.document), self._clock.now()
         if 0 <= now - cast("int", turn.args.get("asked_at", 0)) < FRESH:
             return Done(result={"at": now, "is_disputed": turn.args["is_disputed"]})
@@ -117,7 +120,10 @@ class PaymentSteps:
         return Done(result={"at": now, "is_disputed": seen_in(truth).undecided > 0})
 
     def _record(self, turn: Turn) -> Done:
-        """This money is this payment's, for ever. A claim that came first lets the commit fail."""
+        """Record that this money belongs to this payment, for ever. If another claim came first, the commit fails.
+
+        Raises NotAsAgreed if the money is known to be another payment's.
+        """
         payment, money = payment_in(turn.leased.document), str(turn.args["money"])
         owner = self._payments.payment_with_money(payment.provider, money)
         if owner is not None and owner != payment.id:
@@ -125,9 +131,12 @@ class PaymentSteps:
         return Done(writes=() if owner else (effect(payment, money, self._clock.now()),))
 
     def _grant(self, turn: Turn) -> Done:
-        """One lot for what was bought, one for the gift. The operations are the payment's: granted once, ever.
+        """Grant one lot for the purchase and one for the gift.
 
-        What is disputed already is credited out of reach. Whoever has left gets nothing any more: it is to go back.
+        The operations are the payment's, so each lot is granted once.
+
+        If the money is already disputed, the credits are suspended at once. If the user has left, nothing is granted,
+        and the payment's problem says that the money is to go back.
         """
         payment, at = payment_in(turn.leased.document), cast("int", turn.results["confirm"]["at"])
         is_disputed = turn.results["confirm"]["is_disputed"]
@@ -146,12 +155,12 @@ class PaymentSteps:
     # Brought to the provider's truth --------------------------------------------------------------------------------
 
     def _suspend(self, turn: Turn) -> Done:
-        """Set more aside than before. To set less aside waits until what is gone was taken out of it."""
+        """Set more credits aside than before. Setting less aside waits until lost money was taken out."""
         payment = payment_in(turn.leased.document)
         return self._set_aside(turn, payment, "suspend") if _aside(turn) > payment.applied.aside else Done()
 
     def _set_aside(self, turn: Turn, payment: Payment, step: str) -> Done:
-        """End the suspension that is there and begin one of the wanted amount, in one commit; 0 begins none."""
+        """End the present suspension and begin one of the wanted amount, in one commit; 0 begins none."""
         aside, before = _aside(turn), payment.applied.suspension
         commands: list[Command] = []
         if before:
@@ -191,14 +200,14 @@ class PaymentSteps:
     # Refunded by us --------------------------------------------------------------------------------------------------
 
     def _withdraw(self, turn: Turn) -> Done:
-        """The credits first, so that nobody spends what is about to be paid back."""
+        """Take the credits back first, so that nobody spends credits whose money is about to be paid back."""
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
         if not self._execute(payment, *(_reverse(payment, turn, "withdraw", *lot, target) for lot in payment.lots)):
             self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
     def _undo_withdraw(self, turn: Turn) -> Done:
-        """Use up the operations first, so that a late withdrawal is refused; where it was earlier, give back."""
+        """Annul the operations first, so that a late withdrawal is refused. If a withdrawal came earlier, give back."""
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken_before"])
         for lot, amount in payment.lots:
             try:
@@ -210,9 +219,9 @@ class PaymentSteps:
         return replace(back, writes=(*back.writes, refused))
 
     def _refund(self, turn: Turn) -> Done:
-        """At the provider, under a key of its own; the adapter finds what was made under it, keys forgotten or not.
+        """Refund at the provider, under a key of this step. The adapter finds an earlier refund under that key.
 
-        Once it is made, no answer to another question may look like a refusal of it.
+        Once the refund is made, no failure of a later question may look like a refusal of the refund.
         """
         payment = payment_in(turn.leased.document)
         provider = self._providers[payment.provider]
@@ -232,7 +241,7 @@ class PaymentSteps:
     # What all of them do ----------------------------------------------------------------------------------------------
 
     def _execute(self, payment: Payment, *commands: Command) -> bool:
-        """Execute all; False if the user has left: there is nothing to take back, and nobody to give back to."""
+        """Execute all commands. Return False if the user has left: then there is no account to take from or give to."""
         try:
             self._ledger.execute_all(payment.uid, commands)
         except AccountClosed:
@@ -240,7 +249,10 @@ class PaymentSteps:
         return True
 
     def _owe(self, payment: Payment, target: int) -> None:
-        """Remember what a user who left had used of credits whose money is gone: all of it in all, so once."""
+        """Record the debt of a user who left and had used credits whose money is gone.
+
+        The amount is a total, so counts once.
+        """
         if self._debts is None:
             return
         covered = self._ledger.covered(payment.uid, [lot for lot, _ in payment.lots])
@@ -255,7 +267,7 @@ class PaymentSteps:
 def refund_begun(
     payment: Payment, minor: int, operation: OperationId, fingerprint: str, now: Millis
 ) -> tuple[Mapping[str, Value], Create]:
-    """The arguments of the saga that gives so much back, and the document by which that refund is known."""
+    """Return the arguments of the saga that refunds `minor` units, and the document that records this refund."""
     taken = payment.returned_minor
     args: Mapping[str, Value] = {
         "amount": minor,
@@ -274,14 +286,14 @@ def refund_begun(
 
 
 def _aside(turn: Turn) -> int:
-    """How much of the money is to be set aside, in minor units. A saga that began earlier says only whether all is."""
+    """Return how much of the money is to be set aside, in minor units. An older saga only says whether all is."""
     if "aside" in turn.args:
         return cast("int", turn.args["aside"])
     return _paid(payment_in(turn.leased.document)) if turn.args["is_disputed"] else 0
 
 
 def _suspension(payment: Payment, operation: OperationId, hold: HoldId, aside: int) -> Suspend:
-    """Set aside the share of each lot; all that a lot has if all of the money is meant."""
+    """Build the command that suspends the share of each lot, or whole lots if all of the money is meant."""
     is_whole = aside + payment.applied.taken >= _paid(payment)
     limits = None if is_whole else tuple(share(amount, aside, _paid(payment)) for _, amount in payment.lots)
     lots = tuple(lot for lot, _ in payment.lots)
@@ -311,7 +323,7 @@ def _about(payment: Payment, purpose: Purpose) -> AboutTags:
 
 
 def _taken_back(payment: Payment, step: str) -> AboutTags:
-    """Say why credits are taken back or return: a dispute that was lost or turned, or a refund."""
+    """Return the tags that say why credits are taken back or return: a lost or turned dispute, or a refund."""
     is_disputed = step != "withdraw" and (payment.seen.lost > 0 or bool(payment.disputes))
     return _about(payment, "dispute" if is_disputed else "refund")
 
@@ -321,7 +333,7 @@ def _source(payment: Payment, lot: LotId) -> str:
 
 
 def _paid(payment: Payment) -> int:
-    """What the payment was for, in minor units: what was credited was exactly this."""
+    """Return the price of the payment in minor units; the credits were granted for exactly this price."""
     return payment.terms.price.minor
 
 

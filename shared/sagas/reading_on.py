@@ -1,4 +1,4 @@
-"""Reading on: answers that nobody waits for any more are read to their report, on threads of their own."""
+"""Reading on: answers whose caller has left are read to their report, on separate threads."""
 
 import threading
 from collections import Counter
@@ -9,9 +9,9 @@ from shared.kernel.events import log
 from shared.kernel.ids import Uid
 
 READING_ON_MAX = 80
-"""An instance reads on at most this many calls at once; each takes up to two threads and one connection."""
+"""Most calls that an instance reads on at once. Each call takes up to two threads and one connection."""
 READING_ON_PER_USER_MAX = 48
-"""A server of a customer that restarts leaves all its calls at once."""
+"""Most calls of one user that are read on at once. A customer's server that restarts leaves all calls at once."""
 
 
 class ReadingOn:
@@ -45,13 +45,13 @@ class ReadingOn:
 
 
 class Place:
-    """Room for one call: begin the reading, or give the room back."""
+    """The room for one call: begin the reading, or give the room back."""
 
     def __init__(self, leave: Callable[[], None]) -> None:
         self._leave = leave
 
     def begin(self, work: Callable[[], None]) -> None:
-        """Run `work` on a thread of its own. A failure is logged: the call's hold then ends by its time.
+        """Run `work` on a thread of its own. A failure is logged; the call's hold then expires.
 
         Raises RuntimeError if no thread can be started; the place is free again.
         """
@@ -62,7 +62,7 @@ class Place:
             raise
 
     def give_back(self) -> None:
-        """Leave without reading."""
+        """Give the room back without reading."""
         self._leave()
 
     def _run(self, work: Callable[[], None]) -> None:

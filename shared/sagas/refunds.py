@@ -1,4 +1,4 @@
-"""An operator gives money back: the credits are withdrawn first, then the provider pays, or the credits return."""
+"""A refund by an operator: the credits are withdrawn first, then the provider pays, or the credits return."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ REFUNDABLE = frozenset({"settled", "partially_refunded", "won"})
 
 
 class NotRefundable(Conflict):
-    """This payment has nothing to give back, or not now: `status` says where it is."""
+    """The payment has nothing to refund, or not now: `status` is the payment's status."""
 
     code = "not_refundable"
 
@@ -30,18 +30,18 @@ class NotRefundable(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundAsked:
-    """A refund of `minor` units, or of all that is left (None). The same operation is the same refund."""
+    """A refund of `minor` units, or of the whole rest (None). The same operation is the same refund."""
 
     payment: str
     minor: int | None
     operation: OperationId
     fingerprint: str
     note_to_user: str = ""
-    """What the user reads beside the entries that withdraw the credits."""
+    """Text that the user reads beside the entries that withdraw the credits."""
 
 
 class Refunds:
-    """Refunds by us. Those that others make in the provider's dashboard come in as news (`Settlement`)."""
+    """The refunds by us. Refunds made in the provider's dashboard come in as notices (`Settlement`)."""
 
     def __init__(self, documents: Documents, settlement: Settlement, clock: Clock) -> None:
         self._documents = documents
@@ -49,10 +49,10 @@ class Refunds:
         self._clock = clock
 
     def refund(self, asked: RefundAsked) -> Payment:
-        """Give back, and say where the payment is then.
+        """Refund the money, and return the payment after the refund.
 
         Raises PaymentNotFound, NotRefundable, InvalidValue for more than is left, IdempotencyMismatch, ProviderRefused
-        when the provider would not (the credits are back), PaymentBusy, ProviderUnavailable.
+        if the provider refused (the credits are back), PaymentBusy, ProviderUnavailable.
         """
         if self._is_begun(asked):
             payment = self._settlement.settle(asked.payment)
@@ -70,7 +70,10 @@ class Refunds:
         return before is not None
 
     def _begin(self, leased: Leased, runner: Runner, asked: RefundAsked) -> None:
-        """Whoever asked the same at the same time may have begun it while we waited for the payment."""
+        """Begin the saga of the refund, unless the same refund was begun while we waited for the payment.
+
+        Raises PaymentBusy, NotRefundable, InvalidValue, IdempotencyMismatch.
+        """
         if self._is_begun(asked):
             return
         payment = payment_in(leased.document)
@@ -90,6 +93,6 @@ class Refunds:
         runner.begin(leased, "refund", noted, {}, known)
 
     def _refusal(self, asked: RefundAsked) -> str:
-        """Why this refund was undone, if it was."""
+        """Return the reason why this refund was undone, or an empty text."""
         known = self._documents.get(refund_path(asked.operation))
         return "" if known is None else str(known.data.get("refused", ""))

@@ -1,4 +1,4 @@
-"""The calls that run on this instance, each with the signal that ends it, and what was asked of them lately."""
+"""The registry of the calls that run on this instance, each with a stop signal, and of recent requests to stop."""
 
 import threading
 from collections import OrderedDict
@@ -14,14 +14,14 @@ from shared.kernel.ids import Uid
 from shared.kernel.stopping import StopSignal
 
 REMEMBERED_USERS_MAX = 5_000
-"""An instance remembers the requests of so many users, those who asked last."""
+"""Most users whose stop requests an instance remembers; the latest requests stay."""
 CLOCKS_APART: Millis = 250
-"""So far the clocks of two instances may be apart: a turn this much younger than a request may have run before it."""
+"""Most time by which two instances' clocks differ. A turn this much younger than a request may have run before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RunningCall:
-    """One call while it runs: whose it is, what it is called, how to end it."""
+    """A call while the call runs: the owner, the names, and the signal that ends the call."""
 
     uid: Uid
     principal: str
@@ -30,33 +30,36 @@ class RunningCall:
     signal: StopSignal = field(repr=False)
 
     def is_meant(self, request: StopRequest) -> bool:
-        """True if the request names this call, came from who may stop it, and counts for a call begun then."""
+        """Return True if the request names this call, comes from an allowed caller, and came in time.
+
+        An early request applies to later calls, too; any other request only to calls that had begun.
+        """
         is_named = self.uid == request.uid and request.name in self.names and request.covers(self.principal)
         return is_named and (request.name.is_early or self.begun_at <= request.at + CLOCKS_APART)
 
 
 class Hearer(Protocol):
-    """Who wants to know of requests to stop."""
+    """A listener for requests to stop."""
 
     def hear(self, requests: Iterable[StopRequest]) -> None:
-        """Take requests in, new or told before."""
+        """Take in requests, new or known."""
         ...
 
     def users(self) -> Sequence[Uid]:
-        """The users whose calls run here."""
+        """Return the users whose calls run here."""
         ...
 
 
 class News(Protocol):
-    """Where requests come from that other instances took."""
+    """The source of stop requests that other instances took."""
 
     def listen(self, hearer: Hearer) -> None:
-        """Have `hearer` told of requests from now on, until it has been without calls for a while. Never blocks."""
+        """Pass requests to `hearer` from now on, until `hearer` has been without calls for a while. Never blocks."""
         ...
 
 
 class NoNews:
-    """No other instance."""
+    """The source of news when there is no other instance."""
 
     def listen(self, hearer: Hearer) -> None:
         """See `News.listen`."""
@@ -74,7 +77,7 @@ class RunningCalls:
 
     @contextmanager
     def running(self, uid: Uid, principal: str, names: Iterable[CallName], signal: StopSignal) -> Iterator[None]:
-        """Inside the block the call can be stopped: `signal` is given, at once if that was asked before."""
+        """Make the call stoppable inside the block. If a stop was requested before, `signal` is given at once."""
         call = RunningCall(
             uid=uid, principal=principal, names=frozenset(names), begun_at=self._clock.now(), signal=signal
         )
@@ -91,14 +94,14 @@ class RunningCalls:
             self._end(call)
 
     def stop(self, request: StopRequest) -> list[RunningCall]:
-        """Stop the calls of this instance that the request means, and return them. Others may begin later."""
+        """Stop the calls of this instance that the request means, and return the calls. Others may begin later."""
         with self._change:
             meant = self._meant(request)
         self.hear([request])
         return meant
 
     def hear(self, requests: Iterable[StopRequest]) -> None:
-        """Stop what is meant by requests not heard before. What was over already stops nothing."""
+        """Stop the calls that new requests mean. A request that has expired stops nothing."""
         now = self._clock.now()
         for request in requests:
             with self._change:
@@ -116,7 +119,7 @@ class RunningCalls:
             return tuple(self._running)
 
     def wait_for_end(self, calls: Sequence[RunningCall], seconds: float) -> bool:
-        """Wait until none of these calls runs any more, at most so long. False if one still does."""
+        """Wait until none of these calls runs any more, for `seconds` at most. Return False if a call still runs."""
         with self._change:
             return self._change.wait_for(lambda: not any(self._is_running(call) for call in calls), seconds)
 

@@ -1,9 +1,10 @@
-"""A saga: steps on a leased document, each recorded before another acts, undone in reverse or driven to their end.
+"""A saga: steps on a leased document, each recorded before the next one acts, undone in reverse or driven to the end.
 
-What a step does outside must bear being done twice: a worker may die between doing and recording, and then another
-does it again, under the same key. Records wait for each other and are one commit; before a step acts, they are made.
-Up to its pivot a saga that cannot go on is undone; from the pivot on it only goes
-forward. What can do neither is a dead letter: an operator is told, and can let it go on once the cause is gone.
+A step's outside effect must bear being done twice. A worker may die between doing and recording; then another worker
+does the step again, under the same key. Several records may share one commit, which is made before a step acts.
+
+Before the pivot, a saga that cannot continue is undone. From the pivot on, the saga only goes forward. A saga that can
+do neither is a dead letter: an operator is alerted, and can revive the saga once the cause is gone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ SAGA_SECONDS = 24 * 3_600
 BACKOFF: Millis = 2 * SECOND
 BACKOFF_MAX: Millis = 30 * MINUTE
 UNDO = "undo:"
-"""Before the name of the step that failed, where a saga died undoing."""
+"""Prefix of the failed step's name, if the saga died while undoing."""
 
 Phase = Literal["doing", "undoing", "completed", "compensated", "dead"]
 Outcome = Literal["completed", "compensated", "waiting", "dead"]
@@ -30,9 +31,9 @@ Outcome = Literal["completed", "compensated", "waiting", "dead"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a step found or did, kept for the steps after it.
+    """The result of a step, recorded for the steps after it.
 
-    `changes` are other fields of the same document, `writes` other documents: all in one commit with that record.
+    `changes` are other fields of the same document, `writes` other documents: all in one commit with the record.
     """
 
     result: Data = field(default_factory=dict)
@@ -42,7 +43,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What a step may look at: the saga's arguments, earlier steps' results, and the document it works on."""
+    """The input of a step: the saga's arguments, earlier steps' results, and the leased document."""
 
     leased: Leased
     args: Data
@@ -50,17 +51,17 @@ class Turn:
     saga: str
 
     def key(self, step: str) -> OperationId:
-        """The name of a step's effect, the same whoever does it: for the ledger's operations and providers' keys."""
+        """Return the key of a step's effect, for the ledger and for providers. The key is the same for every worker."""
         return operation_id("saga", self.leased.path, self.saga, step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing to do. `undo` must bear that it was done, half done, or not done at all, and that `do` comes late.
+    """One step of a saga. `undo` must bear that `do` was done, half done or not done at all, and that `do` comes late.
 
-    One that does not act only looks, or does all that it does in the commit that records it.
-    `seconds` is how long it may go on failing for want of something. A pivot refuses (`Rejected`) only when it is
-    certain that it has not happened; anything else about it leaves the saga going forward.
+    If `acts` is False, the step only reads, or does everything in the commit that records the step. `seconds` is how
+    long the step may keep failing while something is missing. A pivot may raise `Rejected` only if the effect has
+    certainly not happened; any other error of a pivot leaves the saga going forward.
     """
 
     name: str
@@ -73,9 +74,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saga:
-    """A definition. What was begun under one version ends under it: a changed list is a new version beside the old.
+    """The definition of a saga. A saga that began under one version ends under that version.
 
-    Without a pivot all of it can be undone, or, if `is_forward_only`, nothing.
+    A changed list of steps is a new version beside the old. Without a pivot all steps can be undone, or, if
+    `is_forward_only`, none.
     """
 
     name: str
@@ -85,14 +87,14 @@ class Saga:
     is_forward_only: bool = False
 
     def __post_init__(self) -> None:
-        """One pivot at most, and each name once."""
+        """Assert that there is at most one pivot, and that step names are unique."""
         assert sum(step.is_pivot for step in self.steps) <= 1, "a saga turns once"
         assert len({step.name for step in self.steps}) == len(self.steps), "steps are known by their names"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a saga has come, as its document's field `saga` says."""
+    """The progress of a saga, as stored in the document's field `saga`."""
 
     name: str
     version: int
@@ -109,29 +111,29 @@ class Progress:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to do, or nobody may go on but an operator."""
+        """True if nothing is left to do, or only an operator may continue."""
         return self.phase not in {"doing", "undoing"}
 
     @property
     def id(self) -> str:
-        """Its name on this document: the definition, and which run of it."""
+        """The name of this run on the document: the definition, and the number of the run."""
         return f"{self.name}:{self.number}"
 
     def to_data(self) -> Data:
-        """The field's value."""
+        """Return the value of the field `saga`."""
         names = cast("tuple[str, ...]", tuple(type(self).__slots__))
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
         return {**values, "undone": list(self.undone)}
 
 
 def progress_of(data: Data) -> Progress | None:
-    """The saga of a document; None if there never was one."""
+    """Return the progress of a document's saga; None if there never was a saga."""
     stored = cast("Mapping[str, Any] | None", data.get("saga"))
     return None if stored is None else Progress(**{**stored, "undone": tuple(stored["undone"])})
 
 
 class Runner:
-    """Runs sagas on leased documents. Safe to share between threads."""
+    """The runner of sagas on leased documents. Safe to share between threads."""
 
     def __init__(self, sagas: Sequence[Saga], clock: Clock, alerts: Alerts) -> None:
         self._sagas = {(saga.name, saga.version): saga for saga in sagas}
@@ -140,7 +142,7 @@ class Runner:
         self._alerts = alerts
 
     def begin(self, leased: Leased, name: str, args: Data, changes: Data | None = None, *also: Write) -> None:
-        """Note that the current version of this saga is to be done. The one before it must be over."""
+        """Note that the current version of this saga is to run. The saga before must be over."""
         before, saga, now = progress_of(leased.data), self._current[name], self._clock.now()
         assert before is None or before.is_over, "one saga at a time"
         progress = Progress(
@@ -156,10 +158,11 @@ class Runner:
         log("saga_begun", path=leased.path, saga=progress.id)
 
     def run(self, leased: Leased) -> Outcome:
-        """Go on as far as possible now. `waiting`: something is missing; the document's `due_at` says when to ask.
+        """Run the saga as far as possible now, and return the outcome.
 
-        What came last may be noted only: whoever runs it saves or frees the document. Raises LeaseLost, OutcomeUnknown
-        or StoreUnavailable when progress could not be recorded: another will go on.
+        `waiting`: something is missing, and the document's `due_at` says when to try again. The last progress may be
+        noted only, so the caller saves or frees the document. Raises LeaseLost, OutcomeUnknown or StoreUnavailable if
+        progress could not be recorded; then another worker continues.
         """
         progress = progress_of(leased.data)
         assert progress is not None, "a saga was begun"
@@ -175,7 +178,7 @@ class Runner:
         return cast("Outcome", progress.phase)
 
     def revive(self, leased: Leased) -> None:
-        """Let a dead letter go on where it stuck, with all its time before it again."""
+        """Let a dead letter continue at the step where the saga stuck, with the full time limits again."""
         progress, now = progress_of(leased.data), self._clock.now()
         if progress is None or progress.phase != "dead":
             return
@@ -228,7 +231,7 @@ class Runner:
         return cast("Progress", progress_of(leased.data))
 
     def _turn_back(self, leased: Leased, progress: Progress, step: Step, code: str) -> Progress:
-        """From here on what was done is undone, the step that failed first: it may have done half of it."""
+        """Begin to undo. The step that failed is undone first, since half of the step may be done."""
         now = self._clock.now()
         back = replace(progress, phase="undoing", code=code, attempts=0, step_begun_at=now, stuck_in=step.name)
         return self._noted(leased, back)
@@ -291,7 +294,7 @@ class Runner:
 
 
 class _Waiting(Exception):  # not an error: a turn that ends here
-    """What was recorded waits for its time."""
+    """The saga waits for a time that was recorded."""
 
 
 def _next_of(saga: Saga, progress: Progress) -> Step | None:

@@ -1,7 +1,7 @@
-"""The one saga of a payment: ask its provider what is true, and bring the user's account to it, step by step.
+"""The one saga of a payment: ask the provider for the truth, and bring the user's account in step with the truth.
 
-Many events nudge it, at once and in any order; a lease lets one worker at a time ask and act. What is to be done is
-decided from the whole truth (`shared.payments.lifecycle`), recorded, done under a key of its own, and recorded as done.
+Many events start a settlement, at once and in any order; a lease lets one worker at a time ask and act. The next action
+is decided from the whole truth (`shared.payments.lifecycle`), recorded, done under a key, and recorded as done.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,17 +38,17 @@ from shared.sagas.payment_steps import FRESH, PaymentSteps, refund_begun
 from shared.sagas.saga import Progress, Runner, progress_of
 
 Begin = Callable[[Leased, Runner], None]
-"""Checks a payment that is in step with its provider, and begins a saga on it."""
+"""Function that checks a payment that is in step with the provider, and begins a saga on that payment."""
 
 LEASE_SECONDS = 90
-"""Longer than what happens between two saves: a few calls of the provider, each with its timeout."""
+"""Seconds of the lease, longer than the work between two saves: a few provider calls, each with a timeout."""
 PATIENCE_SECONDS = 20.0
 PATIENCE_PAUSE_SECONDS = 0.05
 LOOK_PATIENCE_SECONDS = 5.0
 ROUNDS_MAX = 12
 RETRY: Millis = 15 * SECOND
 OPENED_WITHIN: Millis = 15 * MINUTE
-"""A checkout that was not opened by then never reached its user."""
+"""Time within which a checkout must be opened. A checkout that was not opened by then never reached the user."""
 
 
 class PaymentBusy(Unavailable):
@@ -61,7 +61,7 @@ class PaymentBusy(Unavailable):
 
 
 class ProviderNotConfigured(Conflict):
-    """This way of paying is not set up here."""
+    """The provider is not set up here."""
 
     code = "method_not_configured"
 
@@ -71,7 +71,7 @@ class ProviderNotConfigured(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """What a provider said, and when. Whoever acts at the provider has to ask anew."""
+    """The provider's truth at the time `at`; None if the payment is unknown there. After an act, ask again."""
 
     truth: Truth | None
     at: Millis
@@ -79,14 +79,14 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What was known of a payment's lease when somebody began to wait for it."""
+    """The state of a payment's lease when a worker began to wait for the lease."""
 
     fence: int
     is_free: bool
 
 
 class Settlement:
-    """Settles payments. Safe to call from many places at once: that is the normal case."""
+    """The settlement of payments. Safe to call from many places at once: that is the normal case."""
 
     def __init__(
         self,
@@ -112,12 +112,12 @@ class Settlement:
         patience: float = PATIENCE_SECONDS,
         read: Document | None = None,
     ) -> Payment:
-        """Bring account and payment to what the provider says now; the payment then.
+        """Bring account and payment in step with the provider, and return the payment.
 
-        `refs` are the provider's objects as a notice named them, for a payment whose own we never heard; `read` is
-        the payment's document, if it was just read. Who finds
-        another worker at it waits; if one begins meanwhile and ends, it has seen what we would have.
-        Raises PaymentNotFound, PaymentBusy, ProviderUnavailable and what the ledger raises; all is tried again later.
+        `refs` are the provider's objects from a notice, for a payment that has no refs yet. `read` is the payment's
+        document, if just read. If another worker has the lease, wait. If a settlement begins and ends during the wait,
+        return the payment from that settlement. Raises PaymentNotFound, PaymentBusy, ProviderUnavailable and the
+        ledger's errors; the settlement is tried again later.
         """
         claimed = self._claim(payment_id, patience, read, joins=lambda payment: bool(payment.refs or not refs))
         if isinstance(claimed, Payment):
@@ -126,16 +126,16 @@ class Settlement:
             return self._work(claimed, refs or {})
 
     def look(self, payment_id: str) -> None:
-        """Settle if that can be done now. Whoever only wants to see where a payment is sees what was known before."""
+        """Settle if that is possible now. Log a failure, so that a reader sees the last known state."""
         try:
             self.settle(payment_id, patience=LOOK_PATIENCE_SECONDS)
         except DomainError as error:
             log("payment_not_settled", "WARNING", payment=payment_id, code=error.code)
 
     def refund(self, payment_id: str, begin: Begin) -> Payment:
-        """Begin a refund of ours on a payment that is in step with its provider, and go as far as possible.
+        """Begin our own refund on a payment that is in step with the provider, and do as many steps as possible.
 
-        Raises what `begin` refuses with, PaymentNotFound, PaymentBusy, ProviderUnavailable.
+        Raises the refusals of `begin`, PaymentNotFound, PaymentBusy, ProviderUnavailable.
         """
         leased = self._claim(payment_id, PATIENCE_SECONDS)
         assert isinstance(leased, Leased), "nobody else's work is ours"
@@ -145,7 +145,7 @@ class Settlement:
             return self._work(leased, {})
 
     def revive(self, payment_id: str) -> Payment:
-        """Let a dead letter go on, or a parked payment be looked at again, once its cause is gone."""
+        """Let a dead letter continue, or check a parked payment again, once the cause is gone."""
         leased = self._claim(payment_id, PATIENCE_SECONDS)
         assert isinstance(leased, Leased), "nobody else's work is ours"
         with _freed(leased, self._clock):
@@ -156,14 +156,14 @@ class Settlement:
             return self._work(leased, {})
 
     def progress(self, payment_id: str) -> Progress | None:
-        """The saga that ran last, or runs. Raises PaymentNotFound."""
+        """Return the progress of the saga that ran last or runs now, or None. Raises PaymentNotFound."""
         document = self._documents.get(saga_path(payment_id))
         if document is None:
             raise PaymentNotFound
         return progress_of(document.data)
 
     def provider(self, name: ProviderName) -> PaymentProvider:
-        """The adapter. Raises ProviderNotConfigured."""
+        """Return the provider's adapter. Raises ProviderNotConfigured."""
         if name not in self._providers:
             raise ProviderNotConfigured(name)
         return self._providers[name]
@@ -196,7 +196,10 @@ class Settlement:
             self._clock.wait(PATIENCE_PAUSE_SECONDS)
 
     def _heir(self) -> Mapping[str, Value]:
-        """Should this worker die, nobody may speak of the payment any more: a sweep takes it up when the lease ends."""
+        """Return the due time to write with the claim.
+
+        If this worker dies, a sweep settles the payment after the lease.
+        """
         return {"due_at": to_datetime(self._clock.now() + LEASE_SECONDS * SECOND)}
 
     # The work --------------------------------------------------------------------------------------------------------
@@ -207,7 +210,7 @@ class Settlement:
         return payment
 
     def _follow(self, leased: Leased, refs: Refs) -> Payment:
-        """Do one thing after the other until nothing is left to do now. What came last is noted, to be saved."""
+        """Do one thing after the other until nothing is left to do now. The last change is noted, to be saved."""
         answer: _Answer | None = None
         for _ in range(ROUNDS_MAX):
             progress = progress_of(leased.data)
@@ -229,7 +232,7 @@ class Settlement:
         raise ProviderUnavailable(payment_in(leased.document).provider)
 
     def _next(self, leased: Leased, payment: Payment, refs: Refs, progress: Progress | None, answer: _Answer) -> bool:
-        """Decide, begin the next thing; whether there was one."""
+        """Decide on the next action and begin this action. Return True if there was an action."""
         truth = answer.truth
         if truth is None:
             gone = replace(payment.seen, stage="expired") if payment.seen.stage != "paid" else payment.seen
@@ -248,7 +251,7 @@ class Settlement:
         return self._carry_out(leased, replace(told, problem=plan.problem), plan, answer.at)
 
     def _seen(self, payment: Payment, truth: Truth) -> Seen:
-        """What the provider says. That it declined to take what was approved is known to us alone."""
+        """Return the provider's state, and keep our own record that the provider declined to capture."""
         seen, before = seen_in(truth, payment), payment.seen
         return replace(seen, failure=before.failure) if seen.stage == before.stage == "approved" else seen
 
@@ -270,7 +273,7 @@ class Settlement:
         return True
 
     def _give_back(self, leased: Leased, payment: Payment) -> bool:
-        """All that is left of money that can never become credits, as its user has left."""
+        """Begin a refund of the whole rest, since the user has left and the money can never become credits."""
         progress, now = progress_of(leased.data), self._clock.now()
         operation = operation_id("payment", payment.id, "give_back", str(progress.number if progress else 0))
         left = payment.terms.price.minor - payment.returned_minor
@@ -279,7 +282,10 @@ class Settlement:
         return True
 
     def _capture(self, leased: Leased, payment: Payment) -> bool:
-        """Take what the user approved. A refusal may leave the order as it was, so that the user can try again."""
+        """Capture the money that the user approved. Return False if the provider refused.
+
+        A refusal may leave the order unchanged, so that the user can try again.
+        """
         self._note(leased, payment)
         leased.flush()  # its listener sees that it is being confirmed
         try:
@@ -299,7 +305,10 @@ class Settlement:
         return expired
 
     def _asked(self, payment: Payment, refs: Refs) -> _Answer:
-        """No truth: the provider does not know it any more. That is no news about money it once had."""
+        """Return the provider's truth, or no truth if the payment is unknown to the provider.
+
+        No truth is no news about money that the provider once had.
+        """
         provider, now = self.provider(payment.provider), self._clock.now()
         try:
             return _Answer(truth=provider.truth(refs, payment.disputes), at=now)
@@ -319,7 +328,10 @@ class Settlement:
             self._alerts.alert("payment_disputed", payment=after.id, provider=after.provider)
 
     def _note(self, leased: Leased, payment: Payment) -> None:
-        """Its place among a user's purchases of a limited package goes with what comes to nothing."""
+        """Note the payment.
+
+        A failed or expired payment gives up its slot among the user's purchases of a limited package.
+        """
         freed, also = without_slot(payment) if status_of(payment) in {"failed", "expired"} else (payment, ())
         leased.note(fields_of(freed), view_of(freed, self._clock.now()), *also)
 
@@ -330,17 +342,17 @@ class Settlement:
 
 
 class _freed:  # noqa: N801  # used like a function
-    """Lets go of a payment in whatever way the block ends, to be taken up again soon if it failed."""
+    """Context manager that frees a payment at the end of the block. After an error the payment is due again soon."""
 
     def __init__(self, leased: Leased, clock: Clock) -> None:
         self._leased = leased
         self._clock = clock
 
     def __enter__(self) -> None:
-        """Nothing to do: it is held already."""
+        """Do nothing: the lease is held already."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """A worker that dies, or lost its lease, writes nothing; the lease ends by itself."""
+        """Free the lease after an ordinary error. A worker that dies writes nothing, and the lease ends by time."""
         if not isinstance(error, Exception):
             return
         try:
@@ -350,7 +362,10 @@ class _freed:  # noqa: N801  # used like a function
 
 
 def _require_news_of(progress: Progress | None, truth: Truth, provider: ProviderName) -> None:
-    """A refund of ours that the provider does not list yet: its answer is older than what we did. Ask again later."""
+    """Raise ProviderUnavailable if the provider does not list our completed refund yet, so that we ask again later.
+
+    Such an answer is older than our refund.
+    """
     if progress is None or progress.name != "refund" or progress.phase != "completed":
         return
     ours = str(cast("Mapping[str, object]", progress.done["refund"])["id"])
@@ -363,7 +378,10 @@ def _was_refused(progress: Progress | None) -> bool:
 
 
 def _due_at(leased: Leased, payment: Payment, now: Millis) -> Value:
-    """A saga that waits says when; one that is dead waits for an operator; all else is polled."""
+    """Return when the payment is due next.
+
+    A waiting saga says when, a dead saga is never due (None), others are polled.
+    """
     progress = progress_of(leased.data)
     if progress is not None and not progress.is_over:
         return leased.data["due_at"]

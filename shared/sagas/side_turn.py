@@ -1,4 +1,4 @@
-"""A side turn: a small metered call of ours on a user's behalf, a summary or a title. Kept, and paid for, once."""
+"""A side turn: a small metered call by the platform for a user, for a summary or a title; stored and charged once."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -20,7 +20,7 @@ from shared.sagas.metered_turn import Kept, MeteredTurn, Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideAnswer:
-    """What came of it: the text, and what it uses and costs (µcr). `token` names the attempt."""
+    """The outcome of a side turn: the text, the usage, and the cost (µcr). `token` names the attempt."""
 
     text: str
     token: str
@@ -32,7 +32,7 @@ class SideAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
-    """What was charged for an answer in the end (µcr), and which attempt had kept it. A replay says the same."""
+    """The final charge for an answer (µcr), and the attempt that stored the answer. A replay returns the same."""
 
     token: str
     cost: Micro
@@ -40,7 +40,7 @@ class Paid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideRequest(Asked):
-    """What is asked of which model. `keep` are the writes that store the answer, in one commit with the turn."""
+    """A request to one model. `keep` returns the writes that store the answer, in one commit with the turn."""
 
     model: Model
     instructions: str
@@ -56,7 +56,7 @@ class SidePlan(Metered):
 
 
 class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
-    """See `MeteredTurn`. What was kept is there to be read; what is told is what was paid for it."""
+    """The saga of a side turn; see `MeteredTurn`. The event that ends the answer is the charge; the text is stored."""
 
     def __init__(self, tariff: Tariff, chat_model: ChatModel, **parts: Any) -> None:
         super().__init__(**parts)
@@ -64,7 +64,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
         self._chat_model = chat_model
 
     def pay(self, request: SideRequest) -> Paid:
-        """Run it, or finish what another attempt has kept. Raises what `MeteredTurn.run` raises."""
+        """Run the turn, or finish an answer that another attempt has stored. Raises the errors of `MeteredTurn.run`."""
         with closing(self.run(request)) as events:
             return next(event for event in events if event is not None)
 
@@ -113,11 +113,11 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
         return Kept(id=answer.token, record=answer, writes=run.plan.request.keep(answer))
 
     def _still_wanted(self, run: Run[SidePlan], writes: Sequence[Write]) -> Sequence[Write]:
-        """A conversation that was deleted meanwhile stays deleted; what was used is charged."""
+        """Return no writes: a conversation that was deleted meanwhile stays deleted. The usage is still charged."""
         return ()
 
     def _learned(self, run: Run[SidePlan], reply: Reply) -> None:
-        """Such an answer says nothing about how long others are."""
+        """Learn nothing: the length of a side answer says nothing about other answers."""
 
     def _ended(self, run: Run[SidePlan], record: SideAnswer, settled: Settled) -> Iterable[Paid | None]:
         yield Paid(token=record.token, cost=settled.cost)

@@ -1,7 +1,7 @@
-"""Stopping calls: the signal goes to whichever instance runs them; what they cost comes back from ledger and record.
+"""Stopping calls: the signal goes to the instance that runs the calls; the cost comes from ledger and record.
 
-The instance that takes the request needs no word from the one that runs the call. The call's hold says whether it is
-settled and what it cost, and the hold's entry names the message or answer.
+The instance that takes the request needs no answer from the instance that runs the call. The call's hold says whether
+the call is settled and how much was charged, and the hold's entry names the message or answer.
 """
 
 import threading
@@ -25,17 +25,17 @@ from shared.sagas.call_records import CallEnd, CallRecords, Status
 from shared.sagas.running_calls import RunningCall, RunningCalls
 
 SETTLE_SECONDS_MAX = 5.0
-"""A caller waits so long for the report; then the answer says at most how much it will be."""
+"""Most seconds that a caller waits for the report. After that the answer gives the most that the call will cost."""
 LOOK_EVERY_SECONDS = 0.2
 LOOKS_MAX = 25
 WAITING_MAX = 20
 WAITING_PER_USER_MAX = 4
-"""So many requests of an instance, and of one user, wait for a report at once. Others are answered without waiting."""
+"""Most requests of an instance, and of one user, that wait for a report at once. Others get an answer at once."""
 BY_URGENCY: tuple[Status, ...] = ("settling", "stopped", "ended")
 
 
 class CallNotFound(NotFound):
-    """No call of the caller has this id, or it is another's. One that begins within a minute is stopped at once."""
+    """The caller has no call with this id. A call that begins with this id within a minute is stopped at once."""
 
     code = "call_not_found"
 
@@ -45,7 +45,7 @@ class CallNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: a user, or an API key by its principal. A user's requests count for all of their calls."""
+    """The caller: a user, or an API key by the key's principal. A user's requests count for all calls of that user."""
 
     uid: Uid
     principal: str = EVERYBODY
@@ -53,9 +53,9 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """What became of a request to stop: the calls that it named, the last begun first.
+    """The outcome of a request to stop: the calls that the request named, the last begun first.
 
-    `last` is the last message of the conversation, where the request named no call of it.
+    `last` is the last message of the conversation, if the request named no call of the conversation; else None.
     """
 
     calls: tuple[CallEnd, ...] = ()
@@ -63,7 +63,7 @@ class Stopped:
 
     @property
     def shown(self) -> CallEnd:
-        """The end that the answer is about."""
+        """The end that the answer describes."""
         return self.calls[0] if self.calls else self.last or CallEnd(status="ended")
 
     @property
@@ -74,7 +74,7 @@ class Stopped:
 
 
 class StopCalls:
-    """The use case. Safe to share between threads."""
+    """The use case of stopping calls. Safe to share between threads."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class StopCalls:
         self._waiting_room = waiting_room or WaitingRoom()
 
     def in_conversation(self, caller: Caller, conversation_id: str, request_id: str | None = None) -> Stopped:
-        """Stop the turns of a conversation, or the one with this X-Request-Id; if none runs, return the last message.
+        """Stop the turns of a conversation, or the turn with this X-Request-Id. If none runs, return the last message.
 
         Raises ConversationNotFound, TooManyStops, Unavailable.
         """
@@ -111,7 +111,7 @@ class StopCalls:
         return found or Stopped(last=self._records.last_message(caller.uid, conversation_id))
 
     def by_request(self, caller: Caller, request_id: str) -> Stopped:
-        """Stop the calls with this X-Request-Id; if none runs, return the last one that did.
+        """Stop the calls with this X-Request-Id; if none runs, return the last call that ran.
 
         Raises CallNotFound, TooManyStops, Unavailable.
         """
@@ -124,7 +124,10 @@ class StopCalls:
         return self._stop(caller, CallName.of_request(request_id), REQUEST, request_tag(request_id))
 
     def _stop(self, caller: Caller, name: CallName, tag: str, value: str) -> Stopped | None:
-        """Stop what runs, here and elsewhere, and wait for the cost. If nothing does, the call that ended, or None."""
+        """Stop the running calls, here and elsewhere, and wait for the cost.
+
+        If no call runs, return the call that ended, or None if there is no such call.
+        """
         wanted = Wanted(uid=caller.uid, caller=caller.principal, tag=tag, value=value)
         request = self._requests.new(caller.uid, name, caller.principal)
         here = self._calls.stop(request)
@@ -140,7 +143,7 @@ class StopCalls:
     def _stopped(
         self, uid: Uid, wanted: Wanted, here: Sequence[RunningCall], running: Sequence[JournalCall]
     ) -> Stopped:
-        """Wait for the calls that were told to stop, and return how they ended."""
+        """Wait for the stopping calls, and return their ends."""
         with self._room.taken(uid) as is_waiting, self._waiting_room.place(uid) as has_place:
             self._wait(uid, here, running, looks=LOOKS_MAX if is_waiting and has_place else 1)
         calls = list(running)
@@ -151,13 +154,16 @@ class StopCalls:
         return Stopped(calls=ends or (self._without_hold(uid, here),))
 
     def _without_hold(self, uid: Uid, here: Sequence[RunningCall]) -> CallEnd:
-        """How calls end that were stopped before anything was held for them: they cost no more than there is."""
+        """Return the end of calls that were stopped before any hold. Such calls cost at most the available balance."""
         if self._calls.wait_for_end(here, 0):
             return CallEnd(status="stopped", cost=Micro(0))
         return CallEnd(status="settling", at_most=Micro(self._ledger.balance(uid).available))
 
     def _tell_others(self, request: StopRequest, here: Sequence[RunningCall], running: Sequence[JournalCall]) -> None:
-        """Store the request for all instances. What runs here is stopped already, whatever the store says."""
+        """Store the request for all instances.
+
+        If calls run here, a failed write is only logged, since these calls are stopped already.
+        """
         since = max((call.placed_at for call in running), default=request.at - SECOND)
         try:
             self._requests.store(request, since=since)
@@ -180,7 +186,7 @@ class StopCalls:
 
 
 class _Room:
-    """Room for callers who wait: a few of each user, and of all no more than the instance can spare threads."""
+    """The room for waiting callers: a few per user, and in all no more than the instance can spare threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -188,7 +194,7 @@ class _Room:
 
     @contextmanager
     def taken(self, uid: Uid) -> Iterator[bool]:
-        """Inside the block the caller may wait, if that is True."""
+        """Take a place for the block, if one is free. Yield True if the caller may wait."""
         with self._lock:
             is_free = self._waiting.total() < WAITING_MAX and self._waiting[uid] < WAITING_PER_USER_MAX
             if is_free:

@@ -1,7 +1,7 @@
-"""How requests to stop reach the instance that runs the call: one watch per instance, and looking by name without it.
+"""The delivery of stop requests to the instance that runs the call, by one watch per instance, or else by polling.
 
-The watch opens when the first call begins. While it is not up to date (it opens, or it broke), the documents of those
-users are read whose calls run here, once a second.
+The watch opens when the first call begins. While the watch is opening or broken, the stop requests of all users with
+calls on this instance are read once a second.
 """
 
 import threading
@@ -17,9 +17,12 @@ from shared.sagas.running_calls import Hearer
 
 LOOK_EVERY_SECONDS = 1.0
 REOPEN_AFTER_LOOKS = (1, 2, 5, 10, 30)
-"""A broken watch is opened again after so many looks; the last one for every further time."""
+"""Numbers of looks after which a broken watch is opened again. The last number counts for every further time."""
 STALE_AFTER_SECONDS = 300.0
-"""An instance without calls may be frozen, and its connection dead: after so long, its watch is opened anew."""
+"""Seconds without calls after which a watch is opened again.
+
+An instance without calls may be frozen, and the connection dead.
+"""
 
 
 class StopNews:
@@ -70,7 +73,7 @@ class StopNews:
         return ear
 
     def _bridge(self, hearer: Hearer) -> None:
-        """Look by name, on a thread of its own, until the watch is up to date. One such thread at a time."""
+        """Look by name on a new thread until the watch is up to date. Only one such thread runs at a time."""
         with self._lock:
             if self._is_bridging:
                 return
@@ -88,7 +91,7 @@ class StopNews:
                 self._opened(hearer, ear)
 
     def _is_bridged(self, hearer: Hearer) -> bool:
-        """True if there is nothing to look for by name any more; another call may then begin to."""
+        """Return True if there is nothing to look for by name any more. Another call may then begin to look."""
         with self._lock:
             is_told = self._ear is not None and self._ear.is_caught_up
             self._is_bridging = bool(hearer.users()) and not is_told
@@ -102,7 +105,7 @@ class StopNews:
 
 
 class _Ear:
-    """What one watch has told so far; see `Listener`."""
+    """The state of one watch; see `Listener`."""
 
     def __init__(self, hearer: Hearer, when_broken: Callable[[], None]) -> None:
         self._hearer = hearer
@@ -112,7 +115,7 @@ class _Ear:
         self.is_broken = False
 
     def open(self, watch: Watch) -> None:
-        """Keep the watch, so that it can be closed."""
+        """Store the watch, so that the watch can be closed."""
         self._watch = watch
 
     def close(self) -> None:

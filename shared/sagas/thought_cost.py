@@ -1,4 +1,4 @@
-"""The cost of an agent's thought: the reported usage, or else at least what the provider can have billed."""
+"""The cost of an agent's thought: by the reported usage, or else by the usage that the provider can have billed."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ NOTHING = Usage(input_tokens=0, output_tokens=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThoughtCost:
-    """The price of one thought. `held` µcr are set aside for it; `cap` is the most output it may be."""
+    """The price of one thought. `held` µcr are set aside for the thought; `cap` is the most output tokens."""
 
     rate: Rate
     prompt: AgentPrompt
@@ -23,14 +23,14 @@ class ThoughtCost:
     is_reasoning: bool
 
     def usage(self, thought: Thought) -> Usage:
-        """Return what a thought used: as reported, or as counted with the error of counting."""
+        """Return the usage of a thought: as reported, or else as counted plus the error of counting."""
         if thought.usage is not None:
             return thought.usage
         told = thought.text + "".join(f" {call.name} {call.arguments}" for call in thought.calls)
         return Usage(input_tokens=self._input, output_tokens=with_error(expected_tokens(told)))
 
     def price(self, thought: Thought) -> Micro:
-        """Return what a thought costs (µcr). Hidden reasoning that was not reported costs the bound."""
+        """Return the charge for a thought (µcr). Hidden reasoning without a report costs the bound."""
         if thought.usage is None and self.is_reasoning:
             return self.bound
         cost = self.rate.price(self.usage(thought).within(self.cap))
@@ -38,12 +38,12 @@ class ThoughtCost:
 
     @property
     def bound(self) -> Micro:
-        """The most that a thought can have cost (µcr), as far as it is held."""
+        """The most that a thought can have cost (µcr), at most the held amount."""
         return min(self.held, self.rate.bound(self.prompt.input_at_most, self.cap))
 
     @property
     def unsaid(self) -> Micro:
-        """The cost of a thought of which nothing came (µcr): its input."""
+        """The cost of a thought that got no output (µcr): the input only."""
         return min(self.held, self.rate.price(Usage(input_tokens=self._input, output_tokens=0)))
 
     @property

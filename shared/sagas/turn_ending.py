@@ -1,7 +1,7 @@
-"""Ending a metered turn before its answer is over, or without a report: what is charged, and who reads on.
+"""The ending of a metered turn before the answer is over, or without a report: the charge, and the reading on.
 
-See `shared.sagas.ending` for the law. Before a call is read on, what it can cost at most is written down in its hold:
-the instance may stop running once its caller has left, and then the hold's time charges that much.
+See `shared.sagas.ending` for the law. Before a call is read on, the most that the call can cost is recorded in the
+hold. The instance may stop once the caller has left; then the hold expires and charges that amount.
 """
 
 from abc import abstractmethod
@@ -28,11 +28,11 @@ from shared.sagas.turn_keeping import PlanT, RecordT, Run, TurnKeeping, owing
 
 ANSWER_BYTES_MAX = CONTENT_BYTES_MAX
 READ_ON_PART_OF_LIFETIME = 2
-"""A call is read on for half of its hold's lifetime at most, so that the hold is there to be charged."""
+"""Divisor of the hold's lifetime. A call is read on for half of the lifetime at most, so the hold can be charged."""
 
 
 class TurnEnding(TurnKeeping[PlanT, RecordT]):
-    """See the module."""
+    """The part of a metered turn's saga that ends a call early."""
 
     def __init__(self, *, profiles: UpstreamProfiles, reading_on: ReadingOn, ping_seconds: float, **parts: Any) -> None:
         super().__init__(**parts)
@@ -51,7 +51,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
     def _end(
         self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, *, is_over: bool
     ) -> tuple[RecordT, Settled]:
-        """End a call whose caller waits for its end. What the provider reports later corrects the record's cost."""
+        """End a call whose caller waits for the end. A later report by the provider corrects the record's cost."""
         ending = self._ending(run, reply, reading, is_over=is_over)
         if ending is Ending.READ_ON and (told := self._settling(run, reply, reading)) is not None:
             return told
@@ -59,9 +59,11 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         return self._keep(run, reply)
 
     def _end_unheard(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> None:
-        """End a call whose caller has left. What is read on is kept as the answer, as it is paid for.
+        """End a call whose caller has left.
 
-        Nobody hears of a failure here; what is held then ends by itself.
+        If the call is read on, the rest is stored as the answer, since the user pays.
+
+        A failure is only logged; the hold then expires.
         """
         try:
             ending = self._ending(run, reply, reading, is_over=False)
@@ -74,11 +76,11 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             log("turn_not_kept", "WARNING", hold_id=run.hold.id, code=error.code)
 
     def _end_failed(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, error: DomainError) -> None:
-        """End a call that its provider, or our time limit, has cut.
+        """End a call that the provider, or our time limit, has cut.
 
         If nothing was delivered, a failure of the provider costs the user nothing. Once too many calls of this user
-        have failed, it costs what is known to have been generated. Otherwise the call is charged, and what was
-        delivered is kept.
+        have failed, the user pays for the output that is known to have been generated. Otherwise the call is charged,
+        and the delivered text is stored.
         """
         is_ours = isinstance(error, UpstreamTimedOut)
         is_undelivered = reply.is_empty or not run.plan.request.is_streamed
@@ -115,7 +117,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         is_over: bool,
         is_readable: bool = True,
     ) -> Ending:
-        """Decide by what was seen. A call that has met its bound is not read on."""
+        """Decide the ending from the state of the call. A call that has met the bound is not read on."""
         plan = run.plan
         sight = Sight(
             is_over=is_over or reply.is_finished,
@@ -130,7 +132,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         return ending_of(sight, self._profiles.of(plan.model.upstream))
 
     def _charge(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, ending: Ending) -> None:
-        """End the reading, and decide what is charged. What came and was not delivered was generated, too."""
+        """End the reading, and decide the charge. Output that came but was not delivered was generated, too."""
         for event in reading.rest():
             reply.overhear(event)
         if reply.is_finished and not reply.is_estimated:
@@ -144,9 +146,10 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             reply.charge(self._bound_charged(run, ending))
 
     def _bound_charged(self, run: Run[PlanT], ending: Ending) -> Micro:
-        """Return what a call without a report costs: its bound, as far as it is held (µcr).
+        """Return the charge for a call without a report (µcr): the bound, at most the held amount.
 
-        A call that found no room to be read on costs all of its bound, once too many of this user's calls found none.
+        If there is no room to read the call on, and that has happened too often to this user, the whole bound is
+        charged.
         """
         bound = run.plan.bound(run.output_cap)
         held = _held_for(run, bound)
@@ -164,7 +167,10 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
     def _settling(
         self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole
     ) -> tuple[RecordT, Settled] | None:
-        """Store the record at once, with the most that it can cost, and read on. None if there is no room for that."""
+        """Store the record at once, with the most that the call can cost, and read on.
+
+        None if there is no room for that.
+        """
         place = self._reading_on.take(run.uid)
         written = self._written_down(run, place)
         if place is None or written is None:
@@ -187,7 +193,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         return kept.record, settled
 
     def _settle_later(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, record: RecordT) -> None:
-        """Read to the report, charge it, and correct the record that was stored before."""
+        """Read to the report, charge the reported usage, and correct the stored record."""
         reply.charge(None)
         self._read_and_charge(run, reply, reading)
         charge = Micro(max(0, reply.cost - run.paid_before))
@@ -205,7 +211,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         self._note_end(run, reply, cost)
 
     def _is_read_for_the_record(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
-        """Begin to read the rest of an answer that nobody waits for. False if there is no room for that."""
+        """Begin to read the rest of an answer whose caller has left. False if there is no room for that."""
         place = self._reading_on.take(run.uid)
         if place is None or self._written_down(run, place) is None:
             return False
@@ -221,7 +227,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         return True
 
     def _written_down(self, run: Run[PlanT], place: Place | None) -> WrittenDown | None:
-        """Write down what the call can cost. None if there is no place, or if the hold cannot say so."""
+        """Record the most that the call can cost. None if there is no place, or if the hold refuses."""
         if place is None:
             log("not_read_on", "WARNING", hold_id=run.hold.id, code="no_room")
             return None
@@ -233,7 +239,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             return None
 
     def _begin(self, run: Run[PlanT], reading: Reading | ReadingWhole, place: Place, work: Callable[[], None]) -> None:
-        """Go on with this call on a thread of its own, which owns the reading, the hold and the claim from now on."""
+        """Continue this call on a new thread, which owns the reading, the hold and the claim from now on."""
         reading.hand_over()
         run.unowed.pop_all()
         owned = run.owned.pop_all()
@@ -251,13 +257,15 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             owned.close()
 
     def _read_and_charge(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
-        """Read to the report or to the bound, and let the reply say what is charged. True if the answer is over."""
+        """Read to the report or to the bound, and let the reply decide the charge. True if the answer is over."""
         is_over = self._is_read_to_its_end(run, reply, reading)
         self._charge(run, reply, reading, self._ending(run, reply, reading, is_over=is_over, is_readable=False))
         return is_over
 
     def _is_read_to_its_end(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
-        """Read without delivering, bounded by what is held and by its time. True if the provider ended the answer.
+        """Read without delivering, within the credits and the lifetime of the hold.
+
+        True if the provider ended the answer.
 
         Raises StillRunning if another attempt has taken over.
         """
@@ -286,7 +294,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
 
 
 def _held_for(run: Run[PlanT], cost: Micro) -> Micro:
-    """Hold as much as `cost` (µcr), as far as that was kept free for the input. Return how much of it is held."""
+    """Hold as much as `cost` (µcr), as far as credits were kept free for the input. Return the part that is held."""
     if cost > run.hold.held:
         try:
             run.hold.write_down(cost)
@@ -308,11 +316,11 @@ def cut_by(text: str, hold: Holding, reply: Reply) -> str | None:
 
 
 def clean(text: str) -> str:
-    """Return the text as it can be stored: some upstreams cut a surrogate pair in two."""
+    """Return the text in a form that can be stored: some upstreams cut a surrogate pair in two."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _exhaust(events: Iterable[object]) -> None:
-    """Take in what nobody is told of."""
+    """Run through the events and drop them, since no client listens."""
     for _ in events:
         pass

@@ -1,7 +1,7 @@
-"""Keeping what came of a metered turn: store the record, charge for it, remember what was told.
+"""The record and the charge of a metered turn: store the record, charge the hold, remember the result.
 
-Where that can be, it is one commit. Otherwise the record is stored first and paid for then, so that a crash between the
-two is finished by the next call with the same key.
+If possible, all is one commit. Otherwise the record is stored first and charged then. A crash between the
+two is repaired by the next call with the same key.
 """
 
 from abc import ABC, abstractmethod
@@ -35,7 +35,7 @@ RecordT = TypeVar("RecordT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept(Generic[RecordT]):
-    """A record of an answer, the id by which it is found again, and the writes that store it."""
+    """A record of an answer, the record's id, and the writes that store the record."""
 
     id: str
     record: RecordT
@@ -44,11 +44,11 @@ class Kept(Generic[RecordT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Generic[PlanT]):
-    """One attempt at a turn: its plan, the credits it holds, its right to finish.
+    """One attempt at a turn: the plan, the held credits, and the right to finish the turn.
 
-    `paid_before`: what crashed attempts have cost (µcr), which is not to be paid again. `output_cap`: the most output
+    `paid_before`: the cost of crashed attempts (µcr), which is not charged again. `output_cap`: the most output
     tokens that the provider may generate. `is_whole`: the answer comes in one piece. `unowed` ends the hold, and
-    `owned` the claim; both are emptied when somebody else goes on with them.
+    `owned` the claim. Both are emptied when another thread takes over.
     """
 
     plan: PlanT
@@ -67,7 +67,7 @@ class Run(Generic[PlanT]):
 
 
 class TurnKeeping(ABC, Generic[PlanT, RecordT]):
-    """See the module. A kind of turn says what is kept."""
+    """The part of a metered turn's saga that stores the answer. Each kind of turn defines the record."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         return writes
 
     def _costed(self, record: RecordT, cost: Micro) -> RecordT:
-        """Return the record with its charge."""
+        """Return the record with the charge added."""
         return record
 
     def _corrected(self, run: Run[PlanT], record: RecordT, cost: Micro, reply: Reply) -> Sequence[Write]:
@@ -112,10 +112,10 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         self._expectation.learn(run.plan.model, run.plan.request.uid, reported=reply.usage.output_tokens)
 
     def _keep(self, run: Run[PlanT], reply: Reply) -> tuple[RecordT, Settled]:
-        """Store the record and charge for it, in one commit.
+        """Store the record and charge the hold, in one commit.
 
-        Where that cannot be, the record is stored and then paid for: a crash between the two is finished by whoever
-        takes over. What a crashed attempt at this turn had cost is not charged again.
+        If that is not possible, the record is stored and then charged. After a crash between the two, the next attempt
+        finishes the charge. The cost of a crashed attempt at this turn is not charged again.
         """
         charge = Micro(max(0, reply.cost - run.paid_before))
         kept = self._kept(run, reply)
@@ -174,7 +174,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
                 writes = self._still_wanted(run, writes)
 
     def _captured(self, run: Run[PlanT], charge: Micro, usage: Usage) -> Captured:
-        """Charge the hold. If its time was up, it has taken what had accrued, and nothing more is charged."""
+        """Charge the hold. If the hold has expired, the accrued amount was charged, and nothing more is charged."""
         try:
             return run.hold.capture(charge, usage.counts)
         except HoldResolved:
@@ -209,7 +209,10 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
 
 @contextmanager
 def owing(run: Run[PlanT]) -> Iterator[None]:
-    """Keep the hold open once the block may have stored a record: we, another attempt, or time will charge it."""
+    """Keep the hold open after the block, unless the block certainly stored no record.
+
+    The hold is then charged by this attempt, by another attempt, or by expiry.
+    """
     try:
         yield
     except (StillRunning, PreconditionFailed):

@@ -1,7 +1,8 @@
 """The welcome bonus: once per user and once per mailbox, through any crash.
 
-A claim document per mailbox (and phone number) and mark key names the user it belongs to, so it is a lock that its
-owner can pick up again: claim first, grant last, and a crash between the two is finished by asking again.
+A claim document per mailbox (and phone number) and mark key names the owner. So the claim is a lock that the owner can
+take again. The claim comes first and the grant last. After a crash between the two, the user's next call finishes the
+grant.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ from shared.users.profiles import Profiles
 
 CLAIM_VERSION = 1
 CLAIM_ATTEMPTS_MAX = DOMAIN_BONUSES_A_DAY + 5
-"""Each attempt that fails means that another claim was counted, until the domain's cap refuses."""
+"""Most attempts to claim. Each failed attempt means that another claim was counted, until the domain's cap refuses."""
 PAYMENTS_LOOKED_AT_MAX = 100
 PAID: frozenset[str] = frozenset({"settled", "partially_refunded", "won"})
 """Statuses of a payment whose money stays."""
@@ -43,7 +44,7 @@ REFUSALS = {
 
 
 class AlreadyClaimed(Conflict):
-    """This user, or somebody with the same mailbox or phone number, has had the bonus."""
+    """This user, or a user with the same mailbox or phone number, has had the bonus."""
 
     code = "already_claimed"
 
@@ -52,7 +53,7 @@ class AlreadyClaimed(Conflict):
 
 
 class BonusNotAllowed(Forbidden):
-    """Not for this caller, or not yet: `reason` is a key of `REFUSALS`."""
+    """The caller may not have the bonus, or not yet: `reason` is a key of `REFUSALS`."""
 
     code = "bonus_not_allowed"
 
@@ -61,7 +62,7 @@ class BonusNotAllowed(Forbidden):
 
 
 class WelcomeBonus:
-    """Claims and grants the bonus."""
+    """The claim and the grant of the bonus."""
 
     def __init__(
         self,
@@ -85,10 +86,10 @@ class WelcomeBonus:
     def claim(
         self, principal: Principal, operation: OperationId, fingerprint: str, *, is_app_verified: bool = False
     ) -> Mapping[str, Json]:
-        """Grant the bonus; the same `operation` gets the same answer again, amounts in µcr.
+        """Grant the bonus. The same `operation` gets the same answer again, amounts in µcr.
 
         Raises BonusNotAllowed; AlreadyClaimed for another operation, user or spelling of the same mailbox;
-        BonusCapReached if the address's domain has been given its bonuses.
+        BonusCapReached if the address's domain has been given all of the domain's bonuses.
         """
         self._check(principal, is_app_verified=is_app_verified)
         self._lock_in(principal)
@@ -100,7 +101,10 @@ class WelcomeBonus:
         return outcome.result
 
     def _grant(self, uid: Uid, operation: OperationId, fingerprint: str) -> Grant:
-        """One operation per user, for ever; the fingerprint is who asked, so only they are told the answer again."""
+        """Build the grant, under one operation per user for ever.
+
+        The fingerprint identifies the request, so only a repeated request gets the same answer again.
+        """
         return Grant(
             operation=operation_id("welcome_bonus", uid),
             fingerprint=fingerprint_of(f"{operation}\n{fingerprint}"),
@@ -127,7 +131,7 @@ class WelcomeBonus:
             raise BonusNotAllowed("card")
 
     def _email(self, principal: Principal) -> str | None:
-        """Return the address that counts: only one that was verified, unless the setting does not ask for that."""
+        """Return the address that counts, or None: only a verified address, unless the settings allow others."""
         counts = principal.is_email_verified or "verified" not in self._conditions
         return principal.email if counts else None
 
@@ -136,7 +140,7 @@ class WelcomeBonus:
         return any(payment.data["status"] in PAID for payment in page.items)
 
     def _lock_in(self, principal: Principal) -> None:
-        """Create the claims that are missing and count them at their domain, all or none.
+        """Create the missing claims and count them at the domain, all or none.
 
         Raises AlreadyClaimed if a claim under any spelling or mark is another user's; BonusCapReached.
         """
@@ -156,7 +160,7 @@ class WelcomeBonus:
         raise PreconditionFailed
 
     def _claim_paths(self, phone: str | None, email: str | None) -> tuple[list[str], list[str]]:
-        """Return where claims are written, and where else the same mailbox may have been claimed earlier."""
+        """Return the paths where claims are written, and the paths of earlier claims on the same mailbox."""
         names = [] if phone is None else [f"tel:{phone}"]
         earlier: list[str] = []
         if email is not None:
@@ -173,7 +177,7 @@ class WelcomeBonus:
         return {document.path: document for document in found if document is not None}
 
     def _create(self, uid: Uid, missing: Sequence[str], domain: CappedDomain | None) -> None:
-        """Write the missing claims; a user's first ones are counted at their domain. Raises BonusCapReached."""
+        """Write the missing claims. A user's first claims are counted at the domain. Raises BonusCapReached."""
         if not missing:
             return
         data: Data = {"v": CLAIM_VERSION, "uid": uid, "at": to_datetime(self._clock.now())}

@@ -1,1 +1,1 @@
-"""What an agent may use: one small class each, with a schema for its arguments."""
+"""Tools of an agent: one small class per tool, with a schema for the arguments."""

@@ -1,4 +1,4 @@
-"""`ask_model`: another model for a sub-question, held for before it is asked and charged for what it used."""
+"""`ask_model`: put a sub-question to another model, with a hold before the call and a charge for the usage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -44,11 +44,11 @@ OUTPUT_TOKENS_LEAST = 32
 MODEL_ID_CHARACTERS_MAX = 200
 ANSWER_SECONDS_MAX = 100.0
 LOOK_SECONDS = 0.5
-"""How often a model that says nothing is looked at: the time is up for silence, too."""
+"""Seconds between two looks at the clock while a model is silent, so that silence ends at the time limit, too."""
 
 
 class AskModel:
-    """See the module. The other model has no tools, and sees the question only."""
+    """The tool `ask_model`. The other model has no tools, and sees the question only."""
 
     name = "ask_model"
     description = (
@@ -123,10 +123,7 @@ class AskModel:
         return Observation(text=heard.text[:OBSERVATION_CHARACTERS_MAX], cost=charge, usage=usage)
 
     def _failed(self, use: ToolUse, model: Model, bill: "_Bill", error: DomainError) -> Observation:
-        """Tell of a provider that failed: free, unless the calls of this user have failed too often.
-
-        Raises ToolFailed.
-        """
+        """Answer for a provider that failed: free, unless too many calls of this user have failed."""
         usage = bill.unsaid
         cost = bill.price(usage)
         if not self._losses.is_failure_charged(
@@ -143,7 +140,7 @@ class AskModel:
             raise ToolFailed(error.code, f"{error.detail} There are: {names}.") from error
 
     def _heard(self, request: ChatRequest) -> "_Heard":
-        """Ask, and listen for ANSWER_SECONDS_MAX at most, also to a model that says nothing."""
+        """Ask the model and collect the answer for ANSWER_SECONDS_MAX at most, also if the model is silent."""
         heard, until = _Heard(), self._clock.monotonic() + ANSWER_SECONDS_MAX
         with Reading(self._chat_model.stream(request)) as reading:
             while not isinstance(event := reading.next(LOOK_SECONDS), Ended):
@@ -163,7 +160,7 @@ class AskModel:
 
 
 class _Heard:
-    """An answer as far as it came."""
+    """An answer as far as received."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -179,11 +176,11 @@ class _Heard:
 
     @property
     def generated(self) -> str:
-        """All that was generated: the text, and what nobody is shown."""
+        """The whole generated output: the text and the hidden parts."""
         return "".join([*self._pieces, *self._hidden])
 
     def note(self, event: ChatEvent) -> None:
-        """Take in an event. Text after a report makes that report stale."""
+        """Record an event. Text after a usage report makes that report stale."""
         if isinstance(event, TextDelta):
             self._pieces.append(event.text.encode("utf-8", "replace").decode())
             self.usage = None
@@ -198,7 +195,7 @@ class _Heard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bill:
-    """The cost of a question. `held` µcr are set aside for it, and its answer has at most `cap` tokens."""
+    """The cost of a question. `held` µcr are set aside for the question, and the answer has at most `cap` tokens."""
 
     rate: Rate
     prompt: Prompt
@@ -206,7 +203,7 @@ class _Bill:
     cap: int
 
     def of(self, heard: _Heard, model: Model, profile: UpstreamProfile) -> tuple[Micro, Usage]:
-        """Return what is charged (µcr), and for which usage; see `shared.sagas.ending`. Nobody reads on."""
+        """Return the charge (µcr) and the usage that is charged; see `shared.sagas.ending`. Nobody reads on."""
         sight = Sight(
             is_over=heard.is_over,
             is_readable=False,
@@ -224,11 +221,11 @@ class _Bill:
                 return min(self.held, self.rate.bound(self.prompt.input_at_most, self.cap)), counted
 
     def price(self, usage: Usage) -> Micro:
-        """Return what this usage costs (µcr), as far as it is held."""
+        """Return the price of this usage (µcr), at most the held amount."""
         return min(self.held, self.rate.price(usage.within(self.cap)))
 
     @property
     def unsaid(self) -> Usage:
-        """The usage of a question of which nothing came: its input."""
+        """The usage of a question that got no output: the input only."""
         counted = with_error(self.prompt.input_expected)
         return Usage(input_tokens=min(self.prompt.input_at_most, counted), output_tokens=0)

@@ -1,4 +1,4 @@
-"""`calculator`: exact arithmetic on fractions, in bounded size; nothing is evaluated but numbers and operators."""
+"""`calculator`: exact arithmetic on fractions, in bounded size. Only numbers, operators and a few functions work."""
 
 import math
 import re
@@ -13,7 +13,7 @@ EXPRESSION_CHARACTERS_MAX = 1_000
 NESTING_MAX = 50
 EXPONENT_MAX = 10_000
 BITS_MAX = 12_000
-"""No numerator or denominator on the way is longer: about 3 600 digits."""
+"""Most bits of a numerator or denominator in any step: about 3 600 digits."""
 DIGITS_SHOWN = 50
 NUMBER_DIGITS_MAX = 300
 NUMBER_BEGINS = frozenset("0123456789.")
@@ -27,7 +27,7 @@ PRECEDENCE: Mapping[str, int] = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2
 
 
 class Calculator:
-    """See the module. `10 / 4`, `2^64 - 1`, `max(1/3, 0.3)`, `round(2/3, 4)`."""
+    """The tool `calculator`: `10 / 4`, `2^64 - 1`, `max(1/3, 0.3)`, `round(2/3, 4)`."""
 
     name = "calculator"
     description = (
@@ -50,7 +50,7 @@ class Calculator:
 
 
 def evaluate(expression: str) -> Fraction:
-    """The exact value. Raises ToolFailed for what is no arithmetic, or too large."""
+    """Return the exact value. Raises ToolFailed if the expression is not arithmetic, or is too large."""
     if len(expression) > EXPRESSION_CHARACTERS_MAX:
         raise ToolFailed("too_large", f"An expression has at most {EXPRESSION_CHARACTERS_MAX} characters.")
     parser = _Parser(_tokens(expression))
@@ -60,7 +60,7 @@ def evaluate(expression: str) -> Fraction:
 
 
 def shown(value: Fraction) -> str:
-    """The value as text: exact, and as a decimal as well where it is a fraction."""
+    """Return the value as exact text. If the exact text is a fraction, add an approximate decimal."""
     if value.denominator == 1:
         return str(value.numerator)
     with localcontext() as context:
@@ -71,7 +71,7 @@ def shown(value: Fraction) -> str:
 
 
 class _Parser:
-    """Precedence climbing over the tokens; powers bind tighter than a sign, and to the right."""
+    """A parser by precedence climbing. Powers bind tighter than a sign, and group to the right."""
 
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = tokens
@@ -93,7 +93,7 @@ class _Parser:
         self._at += 1
 
     def sum_of_terms(self, above: int) -> Fraction:
-        """Everything that binds tighter than `above`."""
+        """Parse and return the value of all operators that bind tighter than `above`."""
         self._depth += 1
         if self._depth > NESTING_MAX:
             raise ToolFailed("too_large", f"An expression is nested at most {NESTING_MAX} deep.")
@@ -148,7 +148,7 @@ class _Parser:
 
 
 def power(base: Fraction, exponent: Fraction) -> Fraction:
-    """`base` to a whole exponent, whose size is known before it is computed. Raises ToolFailed."""
+    """Return `base` to a whole exponent. Check the size before computing. Raises ToolFailed."""
     if exponent.denominator != 1 or abs(exponent) > EXPONENT_MAX:
         raise ToolFailed("too_large", f"An exponent is a whole number of at most {EXPONENT_MAX}.")
     if base == 0 and exponent < 0:
@@ -200,7 +200,7 @@ def _whole(value: Fraction) -> int:
 
 
 def _rounded(value: Fraction, digits: Fraction = Fraction(0)) -> Fraction:
-    """Half away from zero, as people round."""
+    """Round half away from zero, as people round."""
     places = _whole(digits)
     if abs(places) > SCALE_MAX:
         raise ToolFailed("too_large", f"Rounding goes to at most {SCALE_MAX} digits.")

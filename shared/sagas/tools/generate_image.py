@@ -1,7 +1,7 @@
-"""`generate_image`: one picture, held for before it is painted, kept among its user's images with the step that tells.
+"""`generate_image`: paint one picture under a hold, and record the picture among the user's images with the step.
 
-Its bytes are stored under a name that this call always has. So a worker that comes after a crash finds what was painted
-before, records it, and asks no model a second time.
+The bytes are stored under a name that is fixed for this call. So a worker after a crash finds the picture that was
+painted before. The worker records that picture, and asks no model a second time.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ SIZE_CHARACTERS_MAX = 20
 
 
 class GenerateImage:
-    """See the module."""
+    """The tool `generate_image`."""
 
     name = "generate_image"
     description = (
@@ -122,14 +122,14 @@ class GenerateImage:
             raise ToolFailed(error.code, f"{error.detail} Image models: {names}.") from error
 
     def _stored(self, name: str) -> Picture | None:
-        """What an earlier worker has painted for this very call, and not recorded."""
+        """Return the picture that an earlier worker painted for this call but did not record. None if there is none."""
         try:
             return picture_of(self._objects.read(name))
         except (ObjectNotFound, NoPicture):
             return None
 
     def _is_charged(self, use: ToolUse, model: Model, price: Micro, error: DomainError) -> bool:
-        """True if a picture that did not come is paid for: our time limit has cut it, or too many have failed."""
+        """Return True if a missing picture is charged: our time limit cut the call, or too many calls failed."""
         if isinstance(error, UpstreamTimedOut):
             return True
         told = UpstreamUnavailable(has_begun=True) if isinstance(error, NoPicture) else error
@@ -138,7 +138,7 @@ class GenerateImage:
         )
 
     def _painted(self, use: ToolUse, model: Model, prompt: str, size: str) -> Picture:
-        """A new picture, stored. If another worker's is there by now, it is that one."""
+        """Paint and store a new picture. If another worker has stored a picture meanwhile, return that picture."""
         name = object_name(use.uid, _image_id(use))
         request = ImageRequest(
             model=model.upstream_model,
@@ -154,5 +154,5 @@ class GenerateImage:
 
 
 def _image_id(use: ToolUse) -> str:
-    """The same for this use, however often it is tried."""
+    """Return the image id, the same for every attempt at this use."""
     return derived_id("img", use.operation)

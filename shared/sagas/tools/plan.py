@@ -1,4 +1,4 @@
-"""`plan`: what the agent means to do, shown to its user, and revised as it goes."""
+"""`plan`: record the agent's plan, which the user sees and the agent revises."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ TITLE_CHARACTERS_MAX = 200
 
 
 class Plan:
-    """See the module. The whole plan each time: the last one counts."""
+    """The tool `plan`. Each call states the whole plan; the last call counts."""
 
     name = "plan"
     description = "Say or revise your plan for this task: all its steps, in order, each with how far it is."

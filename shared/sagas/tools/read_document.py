@@ -1,4 +1,4 @@
-"""`read_document`: a file of this task, given with it or written by it; no other file has a name here."""
+"""`read_document`: read a file that was given with this task or written by this task. No other file has a name here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ OFFSET_MAX = 1_000_000
 
 
 class ReadDocument:
-    """See the module."""
+    """The tool `read_document`."""
 
     name = "read_document"
     description = "Read a file of this task by its name. Long files come in parts: ask again with a greater offset."

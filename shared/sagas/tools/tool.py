@@ -1,7 +1,7 @@
-"""What a tool is: a name, a schema, and one method; what it is handed, and what it answers.
+"""The contract of a tool: a name, a schema and one method, and the values that go in and come out.
 
-A tool is called by a model, which may do what a page told it to: its arguments are hostile. So a tool sees the task it
-works for through `ToolUse` and nothing else: no user, no other task, no budget but the task's own.
+A model calls a tool, and a web page may have instructed the model: the arguments are hostile. So a tool sees the task
+only through `ToolUse`: no user, no other task, no budget but the task's own.
 """
 
 import json
@@ -17,7 +17,7 @@ from shared.ledger.commands import BudgetClaim
 from shared.sagas.call_cost import CallCost
 
 OBSERVATION_CHARACTERS_MAX = 16_000
-"""What a model reads of one answer; a tool that has more says how to go on."""
+"""Most characters of one answer that a model reads. A tool with a longer answer says how to get the rest."""
 ARGUMENTS_BYTES_MAX = 200_000
 ARGUMENTS_DEPTH_MAX = 8
 TYPES: Mapping[str, type] = {"string": str, "integer": int, "array": list, "object": dict}
@@ -27,7 +27,7 @@ NOTHING = Usage(input_tokens=0, output_tokens=0)
 
 
 class ToolFailed(Exception):
-    """It did not work, and the model should hear why: the task goes on."""
+    """A tool did not work. The model reads the reason, and the task continues."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -47,10 +47,10 @@ class TaskFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What a tool answers; its `files`, and other `writes`, are committed with the step that records it.
+    """The answer of a tool. `files` and other `writes` are committed with the step that records the answer.
 
-    `is_private` says that the text holds the user's own data: from then on `web_fetch` asks named hosts only.
-    `cost` is what the tool's hold is to be captured for; `charged` what has been charged already, by a saga of its own.
+    `is_private`: the text holds the user's own data, so from then on `web_fetch` asks named hosts only. `cost`: the
+    amount to capture from the tool's hold. `charged`: the amount that the tool's own saga has already charged.
     """
 
     text: str
@@ -67,26 +67,26 @@ class Observation:
 
 
 class ToolUse(Protocol):
-    """One call of a tool, from its side: the task's own files, its budget, its name for this one intention."""
+    """One call of a tool, as the tool sees the call: the task's own files, budget, and operation id."""
 
     @property
     def uid(self) -> Uid:
-        """Whose task it is: who pays."""
+        """The user who owns the task and pays."""
         ...
 
     @property
     def task_id(self) -> str:
-        """The task itself."""
+        """The id of the task."""
         ...
 
     @property
     def operation(self) -> OperationId:
-        """The same for this call however often it is tried: what a saga of its own is keyed by."""
+        """The operation id, the same for every attempt at this call. A tool's own saga uses this id as the key."""
         ...
 
     @property
     def budgets(self) -> tuple[BudgetClaim, ...]:
-        """The caps that what it spends counts against."""
+        """The caps that the tool's spending counts against."""
         ...
 
     @property
@@ -105,65 +105,69 @@ class ToolUse(Protocol):
         ...
 
     def hold(self, model: str, cost: CallCost) -> Micro:
-        """Set credits aside for this model under the task's budget: all it may cost, or what there is of that.
+        """Set credits aside for this model under the task's budget, and return the held amount.
 
-        The amount held. Once per use. Raises the ledger's refusals: whoever called the tool pauses the task for them.
+        The amount is the most the call may cost, or as much as is available. Call once per use. Raises the ledger's
+        refusals; the caller of the tool then pauses the task.
         """
         ...
 
     def file(self, name: str) -> TaskFile | None:
-        """A file of this task."""
+        """Return the file of this task with this name, or None."""
         ...
 
     def file_names(self) -> Sequence[str]:
-        """The names of this task's files."""
+        """Return the names of this task's files."""
         ...
 
 
 class Tool(Protocol):
-    """Something a model may use."""
+    """An action that a model may use."""
 
     @property
     def name(self) -> str:
-        """What a model calls it by."""
+        """The name by which a model calls the tool."""
         ...
 
     @property
     def description(self) -> str:
-        """What a model is told about it."""
+        """The description of the tool for the model."""
         ...
 
     @property
     def parameters(self) -> Mapping[str, object]:
-        """The JSON Schema of its arguments: an object of strings, integers and lists, nothing beyond it allowed."""
+        """The JSON Schema of the arguments: an object of strings, integers and lists. No other field is allowed."""
         ...
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
-        """Do it, in bounded time. `arguments` fit the schema. Raises ToolFailed, and the ledger's refusals."""
+        """Run the tool, in bounded time. `arguments` fit the schema. Raises ToolFailed, and the ledger's refusals."""
         ...
 
 
 @runtime_checkable
 class LeavesThings(Protocol):
-    """A tool that stores something before its use is recorded."""
+    """A tool that stores data before the use is recorded."""
 
     def forget(self, use: ToolUse) -> None:
-        """Remove what this use has stored, if no step tells of it. Only for a use that nobody will go on with."""
+        """Remove the data that this use has stored, unless a step records the use. Call only for an abandoned use."""
         ...
 
 
 def text_field(description: str, length_max: int) -> Mapping[str, object]:
-    """The schema of a text that is not empty."""
+    """Return the schema of a text that is not empty."""
     return {"type": "string", "minLength": 1, "maxLength": length_max, "description": description}
 
 
 def whole_field(description: str, low: int, high: int) -> Mapping[str, object]:
-    """The schema of a whole number."""
+    """Return the schema of a whole number."""
     return {"type": "integer", "minimum": low, "maximum": high, "description": description}
 
 
 def parse_arguments(schema: Mapping[str, object], text: str) -> Mapping[str, Any]:
-    """What a model said, if it fits the schema. Raises ToolFailed naming what does not, for the model to correct."""
+    """Return the model's arguments if they fit the schema.
+
+    Raises ToolFailed with the first misfit, so the model can correct.
+    """
     if len(text.encode("utf-8", "replace")) > ARGUMENTS_BYTES_MAX:
         raise ToolFailed("bad_arguments", "The arguments are too long.")
     try:

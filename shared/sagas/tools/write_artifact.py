@@ -1,4 +1,4 @@
-"""`write_artifact`: a file of this task that its user can download; written again, it is replaced."""
+"""`write_artifact`: write a file of this task for the user to download. A second write replaces the file."""
 
 import re
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ NAME_CHARACTERS_MAX = 100
 CONTENT_CHARACTERS_MAX = 150_000
 CONTENT_BYTES_MAX = 150_000
 FILES_MAX = 20
-"""All files of a task together stay below what one slice can read at once."""
+"""Most files of a task, so that all files together stay below the size that one slice can read at once."""
 KINDS = {
     "md": "text/markdown",
     "csv": "text/csv",
     "json": "application/json",
     "txt": "text/plain",
 }
-"""Everything else is handed out as plain text: no browser runs what a model wrote."""
+"""Media types by file ending. Every other file is served as plain text, so that no browser runs a model's output."""
 
 
 class WriteArtifact:
-    """See the module. It only says what is to be written; the step that records it does, or neither is."""
+    """The tool `write_artifact`. The tool only returns the file; the commit that records the step writes the file."""
 
     name = "write_artifact"
     description = "Write a text file for the user to download, such as report.md or data.csv; replaces one of its name."
@@ -53,10 +53,10 @@ class WriteArtifact:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether this can be the name of a task's file: no path, nothing hidden."""
+    """Return True if the name can be the name of a task's file: no path, nothing hidden."""
     return NAME.fullmatch(name) is not None and ".." not in name
 
 
 def content_type(name: str) -> str:
-    """The media type that a file of this name is handed out with."""
+    """Return the media type with which a file of this name is served."""
     return KINDS.get(name.rpartition(".")[2].lower(), "text/plain")
