@@ -1,7 +1,7 @@
-"""What a conversation remembers: the newest messages as they were said, and a summary of what came before them. Pure.
+"""Memory of a conversation: the newest messages unchanged, and a summary of the messages before them. Pure.
 
-A summary is a message of its own (role `system`) that says up to which position it `covers` the conversation. Nothing
-is cut in silence: what does not fit into a model's window, or is too many messages, is summarised before it goes.
+A summary is a message with the role `system`; `covers` names the last position that the summary replaces. No message is
+dropped in silence. If messages exceed a model's window or the count limit, a summary replaces them first.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from shared.ai.tokens import expected_tokens, message_expected
 SUMMARY_TOKENS_MAX = 600
 SUMMARY_PART = 8
 KEPT_PART = 4
-"""A quarter of the window stays as it was said, an eighth of it is for the summary at most."""
+"""Divisors of the window: a quarter holds unchanged messages, and at most an eighth is for the summary."""
 RECENT_MAX = 90
-"""So many messages are sent as they were said; they, their summary and a turn are read together."""
+"""Largest number of messages sent unchanged. One read takes these messages, their summary and a turn together."""
 OVERHEAD_TOKENS = 200
 
 INSTRUCTIONS = (
@@ -30,18 +30,18 @@ REMEMBERED = "Summary of the conversation so far:\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """The newest summary, and what was said behind it, newest first."""
+    """Newest summary of a conversation, and the messages behind the summary, newest first."""
 
     summary: Message | None
     recent: tuple[Message, ...]
 
     @property
     def unsettled(self) -> Message | None:
-        """The summary, if it is not known to be paid for."""
+        """Return the summary if no payment for the summary is known, else None."""
         return None if self.summary is None or self.summary.is_settled else self.summary
 
     def history(self) -> tuple[PromptMessage, ...]:
-        """What a model is told of it, newest first."""
+        """Return the messages that a model gets for this memory, newest first."""
         told = [PromptMessage(role=message.role, content=message.content) for message in self.recent]
         if self.summary is not None:
             told.append(PromptMessage(role="system", content=REMEMBERED + self.summary.content))
@@ -50,7 +50,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """What is to be summarised now: the text for the model, the position that it then covers, and its size at most."""
+    """Next summary to make: the text for the model, the position that the summary covers, and the most tokens."""
 
     instructions: str
     content: str
@@ -59,7 +59,7 @@ class Due:
 
 
 def recalled(said: Sequence[Message]) -> Memory:
-    """The memory that these messages are, which come newest first."""
+    """Build the memory from these messages, which come newest first."""
     summary = next((message for message in said if message.covers is not None), None)
     recent = [message for message in said if message.covers is None and message.content]
     if summary is not None and summary.covers is not None:
@@ -68,7 +68,7 @@ def recalled(said: Sequence[Message]) -> Memory:
 
 
 def due(memory: Memory, model: Model, *, needed: int) -> Due | None:
-    """What must be summarised before this model is told `needed` tokens more; None if all of the memory fits.
+    """Return the next summary to make before this model gets `needed` more tokens; None if all of the memory fits.
 
     One summary covers as much as fits into one call, so that a very long conversation takes several.
     """
@@ -94,7 +94,7 @@ def clipped(text: str, tokens: int) -> str:
 
 
 def _older(memory: Memory, room: int) -> list[Message]:
-    """What is not kept as it was said, oldest first."""
+    """Return the messages that a summary must replace, oldest first."""
     kept = 0
     for message in memory.recent[: RECENT_MAX // 2]:
         room -= message_expected(message.content)
@@ -105,7 +105,7 @@ def _older(memory: Memory, room: int) -> list[Message]:
 
 
 def _transcript(memory: Memory, older: Sequence[Message], tokens: int) -> tuple[str, str]:
-    """The text to summarise, the summary before it first, and the position of the last message in it."""
+    """Return the text to summarise, the previous summary first, and the position of the last message in the text."""
     parts: list[str] = []
     if memory.summary is not None:
         parts.append(f"[summary of what came before]\n{memory.summary.content}")

@@ -1,7 +1,8 @@
-"""The prices of a model as operators write them: per token, by context length, per request and per picture.
+"""Prices of a model as operators write them: per token, by context length, per request and per picture.
 
-All are exact USD from decimal strings; prices of tokens are per million. A price that a document does not name is the
-price of what it is a part of: cached and written input cost what input costs, and a picture of any quality its size.
+All are exact USD from decimal strings; token prices are per million. If a document omits a price, the price of the
+larger group applies. Cached and written input cost as much as input. A picture of any quality costs the price of the
+size.
 """
 
 import re
@@ -45,7 +46,7 @@ class ContextTier:
 
 
 def price_in(fields: ModelFields, name: str, *, shown_as: str | None = None) -> Fraction | None:
-    """Return a price of a document; None if the document does not name it. Raises InvalidValue."""
+    """Return a price of a document; None if the document omits the price. Raises InvalidValue."""
     text = fields.get(name)
     if text is None:
         return None
@@ -58,8 +59,8 @@ def price_in(fields: ModelFields, name: str, *, shown_as: str | None = None) -> 
 def context_tiers(fields: ModelFields) -> tuple[ContextTier, ...]:
     """Return the prices of tokens by context length, shortest first; none for a model without a price for input.
 
-    A tier holds for all tokens of a call. What a tier does not name costs there what its own input costs, its output
-    what output costs below. Raises InvalidValue.
+    A tier holds for all tokens of a call. If a tier omits a cache price, the tier's own input price applies. If a tier
+    omits the output price, the output price of the tier below applies. Raises InvalidValue.
     """
     tokens_in = price_in(fields, INPUT)
     if tokens_in is None:
@@ -102,7 +103,7 @@ def _listed(value: object) -> Sequence[ModelFields]:
 
 
 def size_prices(fields: ModelFields) -> Mapping[str, str]:
-    """Return each size with its price, as written. Raises InvalidValue."""
+    """Return the price of each size, as written in the document. Raises InvalidValue."""
     by_size = fields.get(BY_SIZE)
     if by_size is None:
         return {SIZE_DEFAULT: cast("str", fields["image_usd"])}
@@ -117,9 +118,9 @@ def size_prices(fields: ModelFields) -> Mapping[str, str]:
 
 
 def quality_prices(fields: ModelFields, sizes: Mapping[str, Fraction]) -> Mapping[str, Mapping[str, Fraction]]:
-    """Return the price of each picture by quality and size. A priced size may lack a quality: it is not painted so.
+    """Return the price of each picture by quality and size.
 
-    Raises InvalidValue.
+    If a quality has no price for a size, the model does not paint that combination. Raises InvalidValue.
     """
     told = fields.get(BY_QUALITY)
     if told is None:

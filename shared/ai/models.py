@@ -1,4 +1,4 @@
-"""Models: what can be asked, what it costs upstream, and the catalogue that operators edit."""
+"""Models, their upstream prices, and the catalogue that operators edit."""
 
 import re
 import threading
@@ -42,17 +42,17 @@ EXPECTED_OUTPUT_TOKENS = 400
 PUT_ATTEMPTS_MAX = 5
 
 REASONING = "reasoning"
-"""The capability of models that think in tokens which nobody sees but everybody pays for."""
+"""Capability of models that think in hidden tokens, for which the caller pays."""
 VISION = "vision"
-"""The capability of models that take images in a prompt."""
+"""Capability of models that take images in a prompt."""
 ASKED_FOR_BASE64 = "b64_json"
-"""The capability of image models that send an address unless asked for the picture itself."""
+"""Capability of image models that send an address unless the request demands the picture itself."""
 
 PRICES = ("input_usd_per_mtok", "output_usd_per_mtok", "image_usd")
 PRICES_NEEDED: Mapping[str, tuple[str, ...]] = {"chat": PRICES[:2], "image": PRICES[2:], "embedding": PRICES[:1]}
 IMAGE_TOKENS = "image_tokens"
 PRICE_FIELDS = (*PRICES, BY_SIZE, BY_QUALITY, *TOKEN_PRICES[2:], REQUEST, TIERS)
-"""All that may make a call dearer: a change of one is a new `price_version`."""
+"""Fields that may make a call dearer. A change of any field here gives the model a new `price_version`."""
 FIELDS = frozenset(
     {
         "kind",
@@ -71,7 +71,7 @@ FIELDS = frozenset(
     }
 )
 AUTO = "auto"
-"""What a request may say instead of a model's id; no model has it."""
+"""Value that a request may give instead of a model's id. No model has this id."""
 DEFAULT_UPSTREAM = "default"
 UPSTREAM = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 RANK_MAX = 10
@@ -88,7 +88,7 @@ class ModelNotFound(NotFound):
 
 
 class ModelUnpriced(Rejected):
-    """The model's price is absent or not a decimal string of USD from zero up: it is refused, not given away."""
+    """The model's price is absent, or is not a decimal string of zero or more USD. The call is refused."""
 
     code = "model_unpriced"
 
@@ -98,7 +98,10 @@ class ModelUnpriced(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One model. Prices are exact USD: per million tokens, or per image; a kind's own prices are always there."""
+    """Catalogue entry of one model. Prices are exact USD: per million tokens, or per image.
+
+    The prices that the model's kind needs are never None.
+    """
 
     id: str
     kind: Kind
@@ -107,45 +110,51 @@ class Model:
     output_usd_per_mtok: Fraction | None
     image_usd: Fraction | None
     image_usd_by_size: Mapping[str, Fraction]
-    """What can be painted: no other size has a price. Without prices by size `image_usd` is for SIZE_DEFAULT."""
+    """Price of each size that the model paints.
+
+    Without prices by size in the document, `image_usd` is for SIZE_DEFAULT.
+    """
     image_usd_by_quality: Mapping[str, Mapping[str, Fraction]]
-    """The price of each size by quality. Where it is empty, no quality can be asked for."""
+    """Price of each size by quality. If empty, a request cannot choose a quality."""
     context_tiers: tuple[ContextTier, ...]
-    """The prices of tokens by context length, the shortest first; empty without a price for input."""
+    """Prices of tokens by context length, the shortest first; empty without a price for input."""
     request_usd: Fraction
-    """The price of each call beside its tokens."""
+    """Price of each call beside the price of the tokens."""
     context_window: int
     max_output_tokens: int
     expected_output_tokens: int
     capabilities: tuple[str, ...]
     image_formula: ImageFormula
-    """How many tokens an image in a prompt is: as the document says, else as `upstream_model` is known for."""
+    """Formula for the tokens of an image in a prompt.
+
+    If the document has none, the formula of `upstream_model` applies.
+    """
     is_enabled: bool
     upstream: str
-    """Which of the upstreams in the settings has it."""
+    """Name, in the settings, of the upstream that has the model."""
     upstream_model: str
     quality: int
-    """From 1 to RANK_MAX, as operators judge it; so is `speed`. Choosing by itself weighs them."""
+    """Rank from 1 to RANK_MAX, as operators judge the model, like `speed`. The choice by `auto` weighs both."""
     speed: int
     price_version: int
 
     @property
     def default_size(self) -> str:
-        """What is painted when nobody says how large."""
+        """Return the size to paint if a request names none."""
         return SIZE_DEFAULT if SIZE_DEFAULT in self.image_usd_by_size else min(self.image_usd_by_size)
 
     @property
     def is_reasoning(self) -> bool:
-        """Whether it generates tokens that are never shown."""
+        """Return True if the model generates tokens that the caller never sees."""
         return REASONING in self.capabilities
 
     @property
     def sees(self) -> bool:
-        """Whether the model takes images in a prompt."""
+        """Return True if the model takes images in a prompt."""
         return VISION in self.capabilities
 
     def as_wire(self) -> dict[str, object]:
-        """The model as clients see it in lists, without its prices: see `shared.ai.offer`."""
+        """Return the model as clients see the model in lists, without prices: see `shared.ai.offer`."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -161,7 +170,7 @@ class Model:
 
 
 def parse_model(model_id: str, fields: ModelFields) -> Model:
-    """The model that a document describes. Raises InvalidValue naming the field that is not what it must be."""
+    """Parse the model that a document describes. Raises InvalidValue naming the first wrong field."""
     kind = fields.get("kind")
     if kind not in PRICES_NEEDED:
         raise InvalidValue("kind", "must be chat, image or embedding")
@@ -264,7 +273,10 @@ def _capabilities(fields: ModelFields) -> tuple[str, ...]:
 
 
 class Catalogue:
-    """The models, remembered for up to CATALOGUE_SECONDS: a changed price or switch is seen everywhere by then."""
+    """Cache of the models, for up to CATALOGUE_SECONDS.
+
+    After that time a changed price or switch holds on every instance.
+    """
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
@@ -274,11 +286,11 @@ class Catalogue:
         self._known_until = float("-inf")
 
     def enabled(self) -> list[Model]:
-        """All models that can be used, by id."""
+        """Return all models that can be used, by id."""
         return [model for model in self._all().values() if isinstance(model, Model) and model.is_enabled]
 
     def get(self, model_id: str) -> Model:
-        """The model, if it can be used. Raises ModelNotFound, ModelUnpriced."""
+        """Return the model if enabled and valid. Raises ModelNotFound, ModelUnpriced."""
         model = self._all().get(model_id)
         if isinstance(model, InvalidValue) and model.params["field"] in PRICE_FIELDS:
             raise ModelUnpriced(model_id)
@@ -287,36 +299,37 @@ class Catalogue:
         return model
 
     def of_kind(self, kind: Kind, model_id: str) -> Model:
-        """The model, if it is of this kind. Raises ModelNotFound, ModelUnpriced."""
+        """Return the model if the model is of this kind. Raises ModelNotFound, ModelUnpriced."""
         model = self.get(model_id)
         if model.kind != kind:
             raise ModelNotFound(model_id)
         return model
 
     def chat(self, model_id: str) -> Model:
-        """The model, if it can be chatted with. Raises ModelNotFound, ModelUnpriced."""
+        """Return the model if the model is for chat. Raises ModelNotFound, ModelUnpriced."""
         return self.of_kind("chat", model_id)
 
     def image(self, model_id: str) -> Model:
-        """The model, if it paints. Raises ModelNotFound, ModelUnpriced."""
+        """Return the model if the model paints. Raises ModelNotFound, ModelUnpriced."""
         model = self.get(model_id)
         if model.kind != "image":
             raise ModelNotFound(model_id)
         return model
 
     def read(self, model_id: str) -> Data | None:
-        """The model's document as operators see it, broken or disabled ones too."""
+        """Return the model's document as operators see documents, also if broken or disabled; None if absent."""
         document = self._documents.get(f"{COLLECTION}/{_checked_id(model_id)}")
         return document.data if document else None
 
     def stored(self) -> Mapping[str, Data]:
-        """Every model's document by its id, broken or disabled ones too."""
+        """Return every model's document by id, broken and disabled models included."""
         return {document.id: document.data for document in self._query()}
 
     def put(self, model_id: str, fields: ModelFields, expected: Expected | None = None) -> tuple[Data | None, Data]:
-        """Write the whole model; what it was and what it is now. A changed price is a new `price_version`.
+        """Write the whole model. Return the documents before and after; the first is None for a new model.
 
-        Raises InvalidValue naming the field that is wrong, and VersionChanged if the model is not as `expected`.
+        A changed price gives a new `price_version`. Raises InvalidValue naming the wrong field. Raises VersionChanged
+        if the stored model is not as `expected`.
         """
         path = f"{COLLECTION}/{_checked_id(model_id)}"
         if unknown := sorted(fields.keys() - FIELDS):

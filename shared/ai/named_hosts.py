@@ -1,7 +1,7 @@
 """Hosts that a user's text names, as addresses (`https://example.com/a`) or bare (`example.com`). Pure.
 
-The hosts decide where a task may ask for pages once it has read a document of the user's. So a doubtful word names
-nothing: an e-mail address, a file name, a host behind a user name (`https://good.example@evil.example`).
+Once a task has read a document of the user's, the task may fetch pages from these hosts only. So a doubtful word names
+no host: an e-mail address, a file name, a host behind a user name (`https://good.example@evil.example`).
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Collection
 from shared.ai.web import FetchFailed, checked_url
 
 ENDS = r"\s\"'<>(){}\[\]|,;`“”‘’«»„、。，；：！？「」『』（）【】《》"
-"""Characters that no address goes on behind, as a class of a regular expression."""
+"""Characters that end an address, as a class of a regular expression."""
 ADDRESS = re.compile(rf"(?<![A-Za-z0-9])https?://(\[[0-9a-f:.]+\][^{ENDS}]*|[^{ENDS}]+)", re.IGNORECASE)
 END_OF_HOST = re.compile(r"[/?#\\]")
 PORT = re.compile(r":\d*$", re.ASCII)
@@ -18,7 +18,7 @@ BARE = re.compile(r"(?<![\w@/=&?%.:+~#\\-])[\w-]+(?:\.[\w-]+)+(?![\w@])")
 AFTER_A_SENTENCE = ".:!?*_~…"
 QUAD = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
 FILE_ENDINGS = frozenset({"cc", "md", "mk", "mov", "ps", "py", "rs", "sh", "zip"})
-"""Endings of files that are top-level domains, too: bare, such a name means the file."""
+"""File endings that are top-level domains, too. A bare name with such an ending means the file."""
 TOP_LEVEL_CHARACTERS_MIN = 2
 
 
@@ -32,7 +32,7 @@ def named_hosts(text: str, files: Collection[str] = ()) -> frozenset[str]:
 
 
 def _host_of(address: str) -> str | None:
-    """Return the host of an address without its scheme; None if there is a user name before the host, or no host."""
+    """Return the host of an address without a scheme; None if the address has no host, or a user name before."""
     authority = END_OF_HOST.split(address, maxsplit=1)[0].rstrip(AFTER_A_SENTENCE)
     return None if "@" in authority else _normal(PORT.sub("", authority))
 

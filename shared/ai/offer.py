@@ -1,4 +1,4 @@
-"""A model's prices as its user pays them: exact credits, the markup included. No dollars, no upstream."""
+"""Prices of a model as the user pays them: exact credits with the markup, without dollars and without the upstream."""
 
 from collections.abc import Mapping
 from fractions import Fraction

@@ -1,6 +1,6 @@
-"""Which of OpenAI's request fields pass to a provider: those that change no price that is not charged here.
+"""Table of OpenAI's request fields that may reach a provider: fields that change no price beyond our prices.
 
-Shapes: https://platform.openai.com/docs/api-reference. A field that is new there is refused until it is decided here.
+Shapes: https://platform.openai.com/docs/api-reference. A new field of OpenAI's is refused until this table decides.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ NOT_PRICED = "must be a text or an image_url: nothing else has a price in tokens
 HOSTED = "must be a function: hosted tools have no price in tokens here"
 CACHE_WRITES = "is not offered here: what it writes to a cache has a price of its own"
 CACHE_HINT = Hint({"type": "ephemeral"})
-"""Anthropic's mark for caching, which several clients send to all models. Longer times have another price."""
+"""Mark of Anthropic's for caching, which several clients send to all models. Longer times have another price."""
 
 
 def plain(*names: str) -> dict[str, Shape]:
@@ -71,7 +71,7 @@ TEXTS = Each(typed(NOT_PRICED, text=TEXT_PART))
 THOUGHTS: Mapping[str, Members] = dict.fromkeys(
     THINKING_PARTS, members("text", "signature", "closed", "id", thinking=Each(typed(NOT_PRICED, text=TEXT_PART)))
 )
-"""Parts of an answer in which a provider thought. They come back as history, and count as input."""
+"""Parts of an answer in which a provider thought. Clients send these parts back as history, and they count as input."""
 NO_FILE_ID = Refused("is not offered here: no files are kept, send file_data")
 FILE_PART = Members({"file": members("filename", "file_data", file_id=NO_FILE_ID), **MARKS})
 REFUSAL = members("refusal")
@@ -88,7 +88,7 @@ CALLED = typed(
     ),
     custom=members("id", "index", custom=members("name", "input")),
 )
-"""A call of a tool, with what Gemini wants to have back of it."""
+"""Call of a tool, with the thought signature that Gemini wants back."""
 THOUGHT = members("id", "type", "text", "summary", "data", "signature", "format", "index")
 OF_ALL: Mapping[str, Shape] = {**plain("role", "name"), "content": SEEN, "cache_control": CACHE_HINT}
 MESSAGE = Kinds(
@@ -115,7 +115,7 @@ MESSAGE = Kinds(
     "user",
     "must have the role of a user, system, developer, assistant or tool",
 )
-"""A message. An assistant's may bring back what a provider answered: its reasoning is text, and counts as input."""
+"""Shape of a message. An assistant's message may bring back the provider's reasoning, which counts as input text."""
 FUNCTION = members("name", "description", "strict", parameters=FREE)
 NAMED = members("name")
 CHAT_TOOL = typed(
@@ -258,7 +258,7 @@ COMPLETIONS = Members(
         "stream_options": members("include_usage", "include_obfuscation"),
     }
 )
-"""Text completions. Some of these are refused beyond their defaults by the dialect."""
+"""Fields of text completions. The dialect refuses some of these fields unless they have their defaults."""
 
 OFFERED: Mapping[str, Members] = {
     "/chat/completions": CHAT,
@@ -267,4 +267,4 @@ OFFERED: Mapping[str, Members] = {
     "/embeddings": EMBEDDINGS,
     "/images/generations": IMAGES,
 }
-"""The table of each endpoint, by OpenAI's path."""
+"""Table of the offered fields of each endpoint, by OpenAI's path."""

@@ -1,4 +1,4 @@
-"""What the OpenAI routes need of an upstream: its endpoints, with the shapes as they are."""
+"""Port through which the OpenAI routes reach an upstream's endpoints, with the provider's shapes unchanged."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, TypeAlias
@@ -11,19 +11,19 @@ Json: TypeAlias = Mapping[str, Any]
 
 
 class RawStream(Protocol):
-    """An answer in the making: its events as JSON objects; of one that is not streamed, the whole as the only one."""
+    """Answer in progress, as JSON objects: one per event, or a single object if the answer is not streamed."""
 
     @property
     def is_done(self) -> bool:
-        """True once the upstream has said that this was all, by its protocol's last event or by a whole answer."""
+        """Return True once the upstream has ended the answer, by the protocol's last event or by a whole answer."""
         ...
 
     def __iter__(self) -> Iterator[Json]:
-        """Itself."""
+        """Return the stream."""
         ...
 
     def __next__(self) -> Json:
-        """The next object. Raises UpstreamUnavailable, UpstreamRejected, RequestRefused."""
+        """Return the next object. Raises UpstreamUnavailable, UpstreamRejected, RequestRefused."""
         ...
 
     def close(self) -> None:
@@ -32,24 +32,25 @@ class RawStream(Protocol):
 
 
 class Passthrough(Protocol):
-    """An upstream that speaks OpenAI's protocol."""
+    """Upstream that speaks OpenAI's protocol."""
 
     def ask(self, path: str, body: Json, end_user: str = "") -> RawStream:
-        """What `POST {path}` answers to this body. Nothing is sent before the first `next`, and nothing twice.
+        """Return the answer to `POST {path}` with this body. The first `next` sends the request, once only.
 
-        `end_user` is the pseudonym of the user who asks, for an upstream that wants one; empty tells none.
+        `end_user` is the pseudonym of the user who asks, for an upstream that wants a pseudonym. If empty, none is
+        sent.
         """
         ...
 
 
 class Passthroughs:
-    """Several upstreams by their names in the settings: a model's document says which of them has it."""
+    """Upstreams by their names in the settings. A model's document names the upstream that has the model."""
 
     def __init__(self, by_name: Mapping[str, Passthrough]) -> None:
         self._by_name = by_name
 
     def of(self, model: Model) -> Passthrough:
-        """The upstream of this model. Raises UpstreamUnavailable for one that is not set up here."""
+        """Return the upstream of this model. Raises UpstreamUnavailable if the settings have no such upstream."""
         found = self._by_name.get(model.upstream)
         if found is None:
             log("upstream_not_set_up", "ERROR", upstream=model.upstream, model=model.id)
@@ -58,7 +59,7 @@ class Passthroughs:
 
 
 class RequestRefused(UpstreamRejected):
-    """The model provider says that the request itself is wrong; it says so in its own words."""
+    """The model provider says that the request itself is wrong. The message is the provider's own."""
 
     code = "request_refused"
 

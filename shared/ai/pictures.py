@@ -1,7 +1,7 @@
-"""Pictures: what a file says it is, by its own bytes. PNG, JPEG and WebP, whole, with their size in pixels.
+"""Picture files, recognised by their own bytes: whole PNG, JPEG and WebP, with their size in pixels.
 
 Shapes from the PNG specification (W3C, 5.2 and 11.2.1), ITU-T T.81 (B.1 and B.2.2) and the WebP container
-specification. A picture is not decoded here: this tells files that are none, are cut, or are something else.
+specification. No picture is decoded here. The checks find files that are cut, or that are no picture of these formats.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from shared.kernel.errors import Unavailable
 
 PICTURE_BYTES_MAX = 8 * 1024 * 1024
 PIXELS_MAX = 16_384
-"""Per side: what a WebP can have, and more than any model paints."""
+"""Pixels per side: the limit of WebP, and more than any model paints."""
 
 PNG_HEAD, PNG_TAIL = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 JPEG_HEAD, JPEG_TAIL = b"\xff\xd8\xff", b"\xff\xd9"
 JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""Markers that begin a frame and tell its size (SOF0…SOF15, without DHT, JPG and DAC)."""
+"""Markers that begin a frame and give the frame's size (SOF0…SOF15, without DHT, JPG and DAC)."""
 WEBP_BODY = 10
-"""Bytes of the first chunk in which each kind of WebP says its size."""
+"""Bytes of the first chunk in which each kind of WebP gives the size."""
 JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length of their own (TEM, RST0…RST7, SOI)."""
 
@@ -26,7 +26,7 @@ Dimensions = tuple[int, int]
 
 
 class NoPicture(Unavailable):
-    """What the model returned is no PNG, JPEG or WebP that we keep: another format, cut, or too large."""
+    """The model returned no PNG, JPEG or WebP that we keep: another format, a cut file, or a file that is too large."""
 
     code = "no_picture"
 
@@ -36,7 +36,7 @@ class NoPicture(Unavailable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture's bytes, and what they say they are; sizes in pixels."""
+    """Bytes of a picture, with the content type and the size in pixels that the bytes give."""
 
     content: bytes
     content_type: str
@@ -45,7 +45,7 @@ class Picture:
 
 
 def picture_of(content: bytes) -> Picture:
-    """The picture that these bytes are. Raises NoPicture."""
+    """Recognise the picture in these bytes. Raises NoPicture."""
     if len(content) > PICTURE_BYTES_MAX:
         raise NoPicture(f"it is larger than {PICTURE_BYTES_MAX} bytes")
     for content_type, head, dimensions in FORMATS:
@@ -72,12 +72,15 @@ def _png(content: bytes) -> Dimensions | None:
 
 
 def _jpeg(content: bytes) -> Dimensions | None:
-    """Return the size of a whole file. Behind the end there may be nothing but padding."""
+    """Return the size of a whole JPEG; None if the file is cut. Only padding may follow the end marker."""
     return jpeg_dimensions(content) if content.rstrip(b"\0").endswith(JPEG_TAIL) else None
 
 
 def jpeg_dimensions(content: bytes) -> Dimensions | None:
-    """Walk the segments to the first frame. Raises IndexError if the bytes end before it."""
+    """Return the size from the first frame of a JPEG; None if no frame is found.
+
+    Raises IndexError if the bytes end before the frame.
+    """
     at = 2
     while content[at] == 0xFF:  # noqa: PLR2004  # every marker begins with it
         marker = content[at + 1]
@@ -98,7 +101,10 @@ def _webp(content: bytes) -> Dimensions | None:
 
 
 def webp_dimensions(content: bytes) -> Dimensions | None:
-    """Read the size from the first chunk. Raises IndexError if the bytes end before it."""
+    """Return the size from the first chunk of a WebP; None for another kind of file or chunk.
+
+    Raises IndexError if the bytes end before the size.
+    """
     if content[8:12] != b"WEBP":
         return None
     kind, body = content[12:16], content[20:30]

@@ -1,8 +1,9 @@
-"""A text as the pieces that today's tokenizers cut it into, and about how many tokens each piece is.
+"""Cut of a text into the pieces of today's tokenizers, with the approximate number of tokens of each piece.
 
-The cut follows `o200k_base`: a word takes one sign before it, three digits are one token, signs go together with the
-line breaks after them, white space goes together. The costs were fitted to its counts (decision 0022) and are in
-hundredths of a token, so that small errors do not add up. No piece costs more than its bytes.
+The cut follows `o200k_base`. A word takes the sign before the word, and three digits are one token. Signs join the line
+breaks behind them, and white space joins white space. The costs were fitted to the counts of `o200k_base` (decision
+0022). Costs are in hundredths of a token, so that small errors do not add up. No piece costs more than the piece's
+bytes.
 """
 
 import re
@@ -17,9 +18,9 @@ from shared.ai.letter_pairs import Alphabet
 from shared.ai.random_letters import latin_cost, long_word_cost
 
 TOKEN = 100
-"""One token, in the unit of costs."""
+"""Cost of one token, in hundredths of a token."""
 RUN_MAX = 64
-"""The most letters or signs in one piece: a text without any break is counted in linear time."""
+"""Largest number of letters or signs in one piece, so that counting a text without any break takes linear time."""
 SPACES_MAX = 512
 DIGITS_PER_TOKEN, DIGIT_GROUPS_MAX = 3, 20
 WORDS_REMEMBERED = 8_192
@@ -27,7 +28,7 @@ WORDS_REMEMBERED = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Letters that are counted alike: a piece costs `word`, and `letter` for each of them."""
+    """Cost of a script's letters: a piece costs `word`, and `letter` for each letter."""
 
     letters: str
     word: int
@@ -39,7 +40,7 @@ ALPHABETS: Final[Mapping[str, tuple[str, Alphabet]]] = {
     "devanagari": ("\u0900-\u097f", alphabets.DEVANAGARI),
     "hangul": ("\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff", alphabets.HANGUL),
 }
-"""Scripts whose pieces are counted by their pairs of letters, as Latin words are."""
+"""Scripts whose pieces are counted by their pairs of letters, like Latin words."""
 SCRIPTS: Final[Mapping[str, Script]] = {
     "han": Script("\u2e80-\u2fdf\u3005-\u3007\u3400-\u9fff\uf900-\ufaff", 25, 77),
     "hiragana": Script("\u3041-\u309f", 50, 53),
@@ -104,13 +105,13 @@ PIECE: Final = re.compile(
 )
 
 SAME_FEW, SAME_MANY_MORE = 5, 80
-"""Up to five equal signs in a row are one token; more are nearly two."""
+"""Limits for equal signs in a row: up to five are one token, and more are nearly two tokens."""
 RUNS_FEW, THIRD_RUN, RUN_MORE = 3, 12, 62
-"""Two different signs side by side are one token; each one beyond the third is more than half a token."""
+"""Costs of different signs side by side: two are one token. Each sign beyond the third is more than half a token."""
 LEADS: Final[Mapping[str, int]] = dict(
     zip("	 ._<(&/=-[',)’\"", (37, -3, -22, -85, -29, -33, -9, 11, 23, 40, 41, 51, 78, 86, 99, 103), strict=True)
 )
-"""What the sign before a word adds to the word; any other sign adds `LEAD_OTHER`, and no sign `NO_LEAD`."""
+"""Cost that the sign before a word adds to the word. Any other sign adds `LEAD_OTHER`, and no sign adds `NO_LEAD`."""
 NO_LEAD, LEAD_OTHER = -8, 115
 CONTRACTIONS: Final[Mapping[str, int]] = {"'s": 80, "'t": 36, "'m": 60, "'d": 75, "'re": 43, "'ve": 51, "'ll": 57}
 CAPITALISED, CAPITAL_MORE, ALL_CAPITALS, ALL_CAPITALS_MORE = 6, 35, -49, 23
@@ -118,13 +119,13 @@ BLANKS: Final = re.compile(
     r"(?: {1,24}|\t{1,6}| \t{1,3}|\t{1,3} )?(?:\r?\n){1,3}(?!\n)(?:(?: {4}){0,2} {0,2}\n(?!\n))?|(?:\r?\n){1,16}"
     r"| \t{1,3}|\t{1,5} (?! )| {1,128}|\t{1,16}|\u3000{1,8}|\s"
 )
-"""White space of which a tokenizer makes one token."""
+"""Pattern of white space that a tokenizer makes into one token."""
 FLAT: Final[Mapping[str, int]] = {"mark": 90, "frequent_emoji": 115, "emoji": 205, "joiner": 50, "symbol": 140}
 OTHER_BYTE = 90
 
 
 def cost_of(match: re.Match[str]) -> int:
-    """Return about how many hundredths of a token a match of PIECE is."""
+    """Return the approximate cost of a match of PIECE, in hundredths of a token."""
     kind, piece = str(match.lastgroup), match.group()
     if kind == "word":
         return _word_cost(piece)

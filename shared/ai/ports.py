@@ -1,4 +1,4 @@
-"""What the AI domain needs from outside: a model that streams its answer, a model that paints."""
+"""Ports of the AI domain: a model that streams an answer, a model that paints, and a provider's list of models."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from shared.kernel.errors import Rejected, Unavailable
 
 Role = Literal["system", "user", "assistant"]
 WHOLE_SECONDS_MAX = 200.0
-"""An answer that comes in one piece has to be there by then: nobody could end it, or hold on for it, meanwhile."""
+"""Longest wait for an answer in one piece. Meanwhile nobody can end the call or enlarge the hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptMessage:
-    """One message of a prompt."""
+    """Role and text of one message in a prompt."""
 
     role: Role
     content: str
@@ -24,9 +24,10 @@ class PromptMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """What a model is asked. `max_output_tokens` bounds everything it generates, hidden reasoning included.
+    """Question to a chat model. `max_output_tokens` bounds all generated tokens, hidden reasoning included.
 
-    `is_whole`: the answer is to come in one piece. `end_user` is the pseudonym of the user who asks; empty tells none.
+    `is_whole`: the answer must come in one piece. `end_user` is the pseudonym of the user who asks. If empty, none is
+    sent.
     """
 
     model: str
@@ -40,14 +41,14 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the answer; never empty."""
+    """Next piece of the answer's text; never empty."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class RawDelta(TextDelta):
-    """A piece of an answer with the object that it came in, which is passed on.
+    """Piece of an answer with the JSON object that brought the piece, to be passed on.
 
     `text` is all that was generated with the piece, reasoning and tool calls too.
     """
@@ -57,14 +58,14 @@ class RawDelta(TextDelta):
 
 @dataclass(frozen=True, slots=True)
 class HiddenDelta:
-    """A piece of what a model generates that its caller does not get, such as reasoning; it is billed as output."""
+    """Piece of generated text that the caller does not get, such as reasoning. The provider bills the text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Something of the upstream's that is no text, for who passes it on."""
+    """Upstream event that brings no text, to be passed on to the client."""
 
     raw: Mapping[str, Any]
 
@@ -78,7 +79,7 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The upstream ended the answer, and why: `stop`, `length`, `content_filter`, …"""
+    """End of the answer, with the upstream's reason: `stop`, `length`, `content_filter`, …"""
 
     reason: str
 
@@ -87,14 +88,14 @@ ChatEvent: TypeAlias = TextDelta | HiddenDelta | UsageReport | Finished | Passed
 
 
 class ChatStream(Protocol):
-    """An answer in the making. Nothing is sent before the first `next`."""
+    """Answer in progress. The first `next` sends the request."""
 
     def __iter__(self) -> Iterator[ChatEvent]:
-        """Itself."""
+        """Return the stream."""
         ...
 
     def __next__(self) -> ChatEvent:
-        """The next event. Raises UpstreamUnavailable, UpstreamRejected."""
+        """Return the next event. Raises UpstreamUnavailable, UpstreamRejected."""
         ...
 
     def close(self) -> None:
@@ -103,21 +104,19 @@ class ChatStream(Protocol):
 
 
 class ChatModel(Protocol):
-    """An upstream that answers prompts."""
+    """Upstream that answers prompts."""
 
     def stream(self, request: ChatRequest) -> ChatStream:
-        """The answer to `request`. Never retried behind the caller's back: every call costs."""
+        """Return the answer to `request`. Never retries, since every call costs."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
-    """What a model is asked to paint: one picture. `size` is as its price names it, `1024x1024` or `auto`.
+    """Order for one picture. `size` and `quality` are as the model's price names them, such as `1024x1024` or `auto`.
 
-    `quality` is as its price names it, too; None lets the upstream choose.
-
-    `wants_base64`: the upstream has to be told to send the picture itself, not an address. `end_user` is the pseudonym
-    of the user who asks; empty tells none.
+    If `quality` is None, the upstream chooses. `wants_base64`: the request must demand the picture itself, not an
+    address. `end_user` is the pseudonym of the user who asks. If empty, none is sent.
     """
 
     model: str
@@ -129,10 +128,10 @@ class ImageRequest:
 
 
 class ImageModel(Protocol):
-    """An upstream that paints."""
+    """Upstream that paints."""
 
     def generate(self, request: ImageRequest) -> Picture:
-        """One picture, whole and of a kind we keep. Never retried behind the caller's back: every call costs.
+        """Paint one picture, whole and of a kind that we keep. Never retries, since every call costs.
 
         Raises UpstreamUnavailable, UpstreamRejected, NoPicture.
         """
@@ -140,12 +139,12 @@ class ImageModel(Protocol):
 
 
 class ModelListing(Protocol):
-    """What providers list of their models."""
+    """Lists of models that providers publish."""
 
     def fetch(self, upstream: str) -> Sequence[Mapping[str, Any]]:
-        """Each model as the provider says it; numbers with a point come as `Decimal`.
+        """Return each model as the provider describes the model; numbers with a point come as `Decimal`.
 
-        Raises UpstreamUnavailable, and InvalidValue for an upstream that is not set up.
+        Raises UpstreamUnavailable. Raises InvalidValue for an upstream that is not set up.
         """
         ...
 
@@ -164,11 +163,11 @@ class UpstreamUnavailable(Unavailable):
     ) -> None:
         super().__init__(detail, **({} if retry_after_ms is None else {"retry_after_ms": retry_after_ms}))
         self.has_begun = has_begun
-        """True if the provider had begun to answer, so that it may bill the call."""
+        """True if the provider had begun to answer, and therefore may bill the call."""
 
 
 class UpstreamTimedOut(UpstreamUnavailable):
-    """The answer took longer than we wait for, so that we cut the call; the provider may bill it."""
+    """The answer exceeded the time limit, so we cut the call. The provider may bill the call."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -177,7 +176,7 @@ class UpstreamTimedOut(UpstreamUnavailable):
 
 
 class UpstreamBusy(UpstreamUnavailable):
-    """The model provider takes no more requests for now; it may say for how long."""
+    """The model provider takes no more requests for now. `retry_after_ms` is the provider's wait; None if unknown."""
 
     code = "upstream_busy"
 
@@ -188,7 +187,7 @@ class UpstreamBusy(UpstreamUnavailable):
 
 
 class UpstreamOverloaded(UpstreamUnavailable):
-    """The model provider is out of service for a time that it names."""
+    """The model provider is out of service for the time in `retry_after_ms`."""
 
     code = "upstream_overloaded"
 

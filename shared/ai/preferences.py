@@ -1,4 +1,4 @@
-"""What a user prefers when a request does not say: stored beside their profile."""
+"""Preferences of a user for requests that leave a choice open, stored beside the user's profile."""
 
 from typing import Any, TypedDict, cast
 
@@ -14,10 +14,10 @@ ALLOWED_MAX = 100
 
 
 class Preferred(TypedDict, total=False):
-    """The models to chat and to paint with, either may be unset; the rest is what `auto` goes by.
+    """Models for chat and for pictures, each None if unset, and the criteria of `auto`.
 
-    It weighs `quality`, `speed` and `price`, chooses among `allowed_models` (all, if there are none) and keeps a
-    message below `max_cost_per_message` µcr.
+    `auto` weighs `quality`, `speed` and `price`, and chooses among `allowed_models`. If the list is empty, all models
+    are allowed. `max_cost_per_message` is the most that a message may cost, in µcr; None for no limit.
     """
 
     chat_model: str | None
@@ -35,29 +35,29 @@ DEFAULTS = Preferred(
 
 
 class Preferences:
-    """`users/{uid}/settings/models`."""
+    """Repository of the documents `users/{uid}/settings/models`."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
     def get(self, uid: Uid) -> Preferred:
-        """Every preference; the default where there is none."""
+        """Return every preference of the user. If a preference is not stored, the default applies."""
         return preferred_of(self._documents.get(preferences_path(uid)))
 
     def put(self, uid: Uid, preferences: Preferred) -> Preferred:
-        """Replace them all. Whether such models exist is the caller's to ask. Raises InvalidValue."""
+        """Replace all preferences of the user. The caller checks that the models exist. Raises InvalidValue."""
         chosen = _known(cast("Data", preferences))
         _check(preferences, chosen)
         self._documents.commit([Put(preferences_path(uid), {"uid": uid, "v": 1, **cast("Data", chosen)})])
         return chosen
 
     def erase(self, uid: Uid) -> None:
-        """Forget them: the user leaves."""
+        """Delete the preferences of a user who leaves."""
         self._documents.commit([Delete(preferences_path(uid))])
 
 
 def wish_of(preferred: Preferred) -> Wish:
-    """What is wanted of `auto`."""
+    """Return the user's criteria for `auto`."""
     cost_max = preferred["max_cost_per_message"]
     return Wish(
         quality=preferred["quality"],
@@ -69,12 +69,12 @@ def wish_of(preferred: Preferred) -> Wish:
 
 
 def preferences_path(uid: Uid) -> str:
-    """Where the preferences of this user are."""
+    """Return the path of the user's preferences document."""
     return f"users/{uid}/settings/models"
 
 
 def preferred_of(document: Document | None) -> Preferred:
-    """What a document read there says; what was stored before there was more to prefer says less."""
+    """Return the preferences in a document. If an older document lacks a preference, the default applies."""
     return _known(document.data if document else {})
 
 

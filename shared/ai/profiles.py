@@ -1,4 +1,4 @@
-"""UpstreamProfiles of upstreams: how a provider behaves where OpenAI-compatible providers differ."""
+"""Profiles of upstreams: the behaviour in which OpenAI-compatible providers differ."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from shared.ai.usage_report import UsageForm
 from shared.kernel.settings import UNKNOWN_UPSTREAM, UPSTREAM_PROFILES, Settings
 
 END_USER_KNOWN = frozenset({"openai", "laptop"})
-"""Profiles of providers that know both fields for an end user; the newer one is refused by several others."""
+"""Profiles of providers that know both fields for an end user. Several other providers refuse the newer field."""
 END_USER_UNKNOWN = frozenset({"mistral", "google", "gemini"})
 """Profiles of providers that refuse a request that names an end user."""
 END_USER_BY_HOST = {
@@ -18,22 +18,22 @@ END_USER_BY_HOST = {
     "api.mistral.ai": "mistral",
     "generativelanguage.googleapis.com": "google",
 }
-"""Profiles that decide about the end user alone where the settings name none, so that no request is refused for it."""
+"""Profiles for the end-user fields only, by host. They apply if the settings name no profile, to avoid refusals."""
 
 
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
-"""OpenAI's names for the limit of an answer: the older one, and the newer one."""
+"""Names of OpenAI's for the limit of an answer: the older name, then the newer name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamProfile:
     """Behaviour of one upstream.
 
-    `abort_ends_billing`: closing the connection of a streamed call ends what the provider bills. If False, the
-    provider generates, and bills, to the end of the answer. `limit_field`: the one name of an answer's limit that the
-    provider keeps to; None if it keeps to the name that a request uses. `knows_stream_options`: the provider takes
-    `stream_options`; others report usage by themselves. `knows_completions`: the provider takes text completions, with
-    a suffix, for the models that it has for chat. `usage_form`: where the provider counts hidden reasoning.
+    `abort_ends_billing`: closing the connection of a streamed call ends the billing. If False, the provider generates,
+    and bills, to the end of the answer. `limit_field`: the one name of an answer's limit that the provider keeps to;
+    None if the provider keeps to the name that a request uses. `knows_stream_options`: the provider takes
+    `stream_options`. Other providers report usage without the field. `knows_completions`: the provider takes text
+    completions, with a suffix, for the chat models. `usage_form`: where the provider counts hidden reasoning.
     """
 
     abort_ends_billing: bool = False
@@ -57,7 +57,7 @@ def end_user_fields_of(profile: str, base_url: str) -> tuple[str, ...]:
 
 OLDER, NEWER = LIMIT_FIELDS
 UNKNOWN_PROFILE = UpstreamProfile(limit_field=OLDER)
-"""An upstream of which nothing is known. Every provider keeps to the older limit, or refuses it by name."""
+"""Profile of an unknown upstream. Every provider keeps to the older limit, or refuses the field by name."""
 PROFILES: Mapping[str, UpstreamProfile] = {
     "auto": UNKNOWN_PROFILE,
     "azure": UpstreamProfile(abort_ends_billing=True),
@@ -99,14 +99,14 @@ PROFILE_BY_HOST: Mapping[str, str] = {
     "api.moonshot.ai": "moonshot",
     "api.moonshot.cn": "moonshot",
 }
-"""Profiles of providers that an address gives away. A host stands for its own subdomains, too."""
+"""Profiles of providers, by the host in an address. A host stands for all subdomains, too."""
 
 
 def profile_named(name: str, base_url: str) -> UpstreamProfile:
     """Return the profile that a setting names.
 
-    `auto` takes how to ask, and how to read, from the address, but never that an abort ends the billing: that saves
-    an operator money only where the operator has said so.
+    For `auto`, the address decides how to ask and how to read. `auto` never assumes that an abort ends the billing.
+    That assumption saves an operator money, so the operator must state the profile.
     """
     if name != UNKNOWN_UPSTREAM:
         return PROFILES[name]
@@ -116,7 +116,7 @@ def profile_named(name: str, base_url: str) -> UpstreamProfile:
 
 
 class UpstreamProfiles:
-    """The profile of each upstream, by the upstream's name in the settings."""
+    """Profiles by the upstream's name in the settings."""
 
     def __init__(self, by_upstream: Mapping[str, UpstreamProfile]) -> None:
         self._by_upstream = by_upstream
@@ -126,9 +126,9 @@ class UpstreamProfiles:
         return self._by_upstream.get(upstream, UNKNOWN_PROFILE)
 
     def is_stop_saving(self, model: Model) -> bool:
-        """True if stopping a streamed answer of this model ends what it costs.
+        """Return True if stopping a streamed answer of this model ends the cost.
 
-        A model that also generates what nobody sees is charged to the end: what was used until then is unknown.
+        A model with hidden output is charged to the end, since the usage up to the stop is unknown.
         """
         return self.of(model.upstream).abort_ends_billing and not model.is_reasoning
 

@@ -1,4 +1,4 @@
-"""The prompt of a turn: what a model is told, trimmed to its window, and what that may cost at most."""
+"""Prompt of a turn: the messages for a model, trimmed to the window, and the most that the turn may cost."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,22 +22,23 @@ class ContextTooLong(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What is sent, and how many tokens it and its answer may be."""
+    """Messages to send, and the bounds in tokens of the input and of the answer."""
 
     messages: tuple[PromptMessage, ...]
     input_expected: int
     input_at_most: int
     output_at_most: int
-    """The most the model may generate: what was asked for, what it can, what the window has left."""
+    """Most tokens the model may generate: the least of the requested limit, the model's limit and the free window."""
     is_input_counted: bool = True
-    """False if the input has parts that we cannot count as the provider does, so that only its bound is known."""
+    """False if only a bound of the input is known, since we cannot count some parts as the provider does."""
     has_hidden_output: bool = False
-    """True if the provider bills output that never comes: what of a predicted answer was predicted wrongly."""
+    """True if the provider bills output that never arrives: the wrongly predicted part of a predicted answer."""
 
     def ceiling(self, rate: Rate) -> Micro:
-        """The most this can cost; `estimate-cost` says it.
+        """Return the most that this prompt can cost (µcr). `estimate-cost` shows this amount.
 
-        Output is bounded by what is charged, input by what the text can be: no byte-level tokenizer makes more of it.
+        The output limit bounds the output. The text bounds the input: no byte-level tokenizer makes more tokens of the
+        text.
         """
         return rate.bound(self.input_at_most, self.output_at_most)
 
@@ -50,10 +51,10 @@ def build_prompt(
     content: str,
     max_output_tokens: int | None,
 ) -> Prompt:
-    """The system prompt, as much history as fits, the new message. `history` comes newest first.
+    """Build the prompt: system prompt, as much history as fits, new message. `history` comes newest first.
 
-    What the answer is expected to need is kept free of history, but not of the new message: that one goes as long as it
-    leaves room for one token. Raises ContextTooLong.
+    History leaves room for the expected answer. The new message may use that room, as long as one token remains. Raises
+    ContextTooLong.
     """
     wanted = min(max_output_tokens or model.expected_output_tokens, model.max_output_tokens)
     fixed = [*([PromptMessage(role="system", content=system)] if system else [])]
@@ -67,7 +68,7 @@ def build_prompt(
 
 
 def _fitting(history: Iterable[PromptMessage], room: int) -> tuple[list[PromptMessage], int]:
-    """The newest messages that fit, without a gap, oldest first; and the room that they leave."""
+    """Return the newest messages that fit, without a gap, oldest first; and the room that they leave, in tokens."""
     kept: list[PromptMessage] = []
     for message in history:
         tokens = message_expected(message.content)

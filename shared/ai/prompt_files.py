@@ -1,7 +1,7 @@
-"""PDF files in a request: what they may cost, and how a conversation goes on with a model that takes none. Pure.
+"""PDF files in a request: their cost bounds, and their removal for a model that takes none. Pure.
 
-A provider reads a PDF as the text and the picture of each page (https://platform.openai.com/docs/guides/pdf-files). Its
-text fits the model's window; its pictures are counted by the model's formula for images.
+A provider reads a PDF as the text and the picture of each page (https://platform.openai.com/docs/guides/pdf-files). The
+text fits the model's window. The model's formula for images counts the pictures.
 """
 
 import binascii
@@ -14,25 +14,25 @@ from shared.ai.passthrough import Json
 from shared.kernel.errors import InvalidValue, Rejected
 
 FILES = "files"
-"""The capability of models that take PDF files in a prompt."""
+"""Capability of models that take PDF files in a prompt."""
 PART_KINDS = frozenset({"file", "input_file"})
 PDF_URL = re.compile(r"data:application/pdf;base64,", re.ASCII | re.IGNORECASE)
 PDF_HEAD = b"%PDF-"
 PAGES_MAX = 100
-"""Pages of one request that providers take."""
+"""Largest number of PDF pages that providers take in one request."""
 FILES_MAX = 20
 NAME_CHARACTERS_MAX = 200
 PAGE = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
 REFERENCE = re.compile(rb"\d\s+\d+\s+R\b")
 PACKED = b"/ObjStm"
-"""Objects that are compressed: pages may be among them, so that nothing bounds their number."""
+"""Mark of compressed objects. Pages may be among such objects, so that nothing bounds their number."""
 PAGE_TEXT_TOKENS = 800
 LEFT_OUT = "[The file {name} was left out: this model takes no files.]"
 WRONG = "must be a PDF as file_data: data:application/pdf;base64,… (other files have no price in tokens here)"
 
 
 class ModelWithoutFiles(Rejected):
-    """The model takes no PDF files, so none is sent to it."""
+    """The model takes no PDF files, so no file is sent to the model."""
 
     code = "model_without_files"
 
@@ -46,7 +46,7 @@ class ModelWithoutFiles(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptFile:
-    """A PDF: how many pages it seems to have, and how many it may have at most."""
+    """Page count of a PDF: the apparent number, and an upper bound."""
 
     pages: int
     pages_at_most: int
@@ -61,14 +61,15 @@ def files_of(messages: object) -> tuple[PromptFile, ...]:
 
 
 def is_file(part: Any) -> bool:
-    """True for a part that is a file."""
+    """Return True for a part that is a file."""
     return isinstance(part, Mapping) and part.get("type") in PART_KINDS
 
 
 def without_earlier_files(messages: Any) -> tuple[Any, list[str]]:
-    """Return messages with a note for each file before the last message with one of the user's, and the files' places.
+    """Return messages with a note for each earlier file, and the places of these files.
 
-    A model that takes no files would refuse every later turn of a conversation that has one.
+    Files before the user's last message are earlier files. Without the notes, a model that takes no files would refuse
+    every later turn of the conversation.
     """
     last = max((at for at, message in enumerate(_listed(messages)) if _is_of_user(message)), default=-1)
     if not isinstance(messages, list) or not any(is_file(part) for each in messages[:last] for part in _parts(each)):
@@ -113,7 +114,7 @@ def _file(part: Json) -> PromptFile:
 
 
 def pages_of(content: bytes) -> PromptFile:
-    """Count the pages of a PDF. Without compressed objects, each page is referred to in the open."""
+    """Count the pages of a PDF. Without compressed objects, every page has a readable reference."""
     seen = sum(1 for _ in PAGE.finditer(content))
     if PACKED in content:
         return PromptFile(pages=min(max(seen, 1), PAGES_MAX), pages_at_most=PAGES_MAX)

@@ -1,9 +1,9 @@
-"""What words cost beyond their pairs of letters if no language writes them, so that no vocabulary knows their parts.
+"""Extra cost of words that no language writes, beyond the cost of their pairs of letters.
 
-The costs by script were fitted to prose. Letters at random cost several times as much, which callers may know.
-Three things tell them apart: a word longer than those of languages that put spaces between words, several accented
-letters in a row, and Latin letters that hardly any language uses. Values are in hundredths of a token, measured with
-`o200k_base`.
+No vocabulary knows the parts of such words. The costs by script were fitted to prose. Letters at random cost several
+times as much, which callers may know. Three signs tell random letters from prose. The first is a word longer than words
+of languages with spaces between words. The second is several accented letters in a row. The third is Latin letters that
+hardly any language uses. Values are in hundredths of a token, measured with `o200k_base`.
 """
 
 import re
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Final
 
 LONG_WORD: Final = 24
-"""Prose has hardly any word of more letters."""
+"""Letters of the longest words that prose has; hardly any word of prose has more."""
 LATIN_LONG, FIRST_LETTERS = 27, 4
-"""A long Latin word adds at least this for each letter behind the first few, however familiar its pairs are."""
+"""Least cost that a long Latin word adds for each letter behind the first few, however familiar the pairs are."""
 LONG_MORE: Final[Mapping[str, int]] = {
     "cyrillic": 50,
     "greek": 52,
@@ -31,18 +31,18 @@ LONG_MORE: Final[Mapping[str, int]] = {
     "armenian": 50,
     "hangul": 75,
 }
-"""What each letter of a long word adds, in scripts that put spaces between words."""
+"""Cost that each letter of a long word adds, in scripts that put spaces between words."""
 ACCENTED: Final = re.compile("[\u00aa-\u036f\u1e00-\u1eff]{3,}")
 ACCENTS_IN_A_ROW: Final = 2
 ACCENT_MORE: Final = 85
-"""What each accented letter behind the second in a row adds."""
+"""Cost that each accented letter behind the second in a row adds."""
 RARE: Final = re.compile("[\u0180-\u018e\u0190-\u019f\u01a2-\u01ae\u01b1-\u0217\u021c-\u0258\u025a-\u02af]")
-"""Latin letters of phonetics and of few alphabets; Azerbaijani, Romanian and Vietnamese ones are not among them."""
+"""Latin letters of phonetics and of few alphabets. Azerbaijani, Romanian and Vietnamese letters are not among them."""
 RARE_MORE: Final = 150
 
 
 def latin_cost(word: str, pairs: int) -> int:
-    """Return what a Latin word adds to its first token; `pairs` is what its pairs of letters add."""
+    """Return the cost that a Latin word adds to the word's first token. `pairs` is the cost of the pairs of letters."""
     if len(word) > LONG_WORD:
         pairs = max(pairs, LATIN_LONG * (len(word) - FIRST_LETTERS))
     if word.isascii():
@@ -52,5 +52,5 @@ def latin_cost(word: str, pairs: int) -> int:
 
 
 def long_word_cost(script: str, letters: int) -> int:
-    """Return what a word of so many letters adds in this script."""
+    """Return the cost that a word with this number of letters adds in this script; 0 for a short word."""
     return LONG_MORE.get(script, 0) * letters if letters > LONG_WORD else 0

@@ -1,7 +1,7 @@
-"""What an instance recalls of the conversations it answered last, so that a next turn need not read them again.
+"""Cache of the conversations that an instance answered last, so that the next turn need not read the messages again.
 
-A conversation's document names its `last` message, and every append writes another name there. What is recalled is kept
-under the name it ends with, and is good while that is the one that stands in the store: then nothing came after it.
+A conversation's document names the `last` message, and every append changes that name. A cached conversation is stored
+under the name of the last message. If the stored document still has the same name, no message came later.
 """
 
 import sys
@@ -12,15 +12,15 @@ from typing import Generic, Protocol, TypeVar
 
 RECALLED_BYTES_MAX = 32_000_000
 MESSAGE_BYTES = 1_000
-"""About what a message takes in memory beside its text."""
+"""Approximate bytes of memory that a message takes beside the text."""
 
 
 class Said(Protocol):
-    """As much of a message as matters here."""
+    """Protocol of a cached message."""
 
     @property
     def content(self) -> str:
-        """Its text."""
+        """Return the message's text."""
         ...
 
 
@@ -28,7 +28,7 @@ SaidT = TypeVar("SaidT", bound=Said)
 
 
 class Recollection(Generic[SaidT]):
-    """The conversations used last, newest messages first, within a bound of bytes. Safe to share between threads."""
+    """Conversations used last, newest messages first, within a bound of bytes. Safe to share between threads."""
 
     def __init__(self, bytes_max: int = RECALLED_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
@@ -37,11 +37,11 @@ class Recollection(Generic[SaidT]):
         self._bytes = 0
 
     def __contains__(self, conversation_id: str) -> bool:
-        """Whether anything is recalled of it, good or not."""
+        """Return True if the cache has this conversation, even if outdated."""
         return conversation_id in self._kept
 
     def of(self, conversation_id: str, last: str | None) -> Sequence[SaidT] | None:
-        """What was said, if it ends with `last`."""
+        """Return the cached messages if the last message is `last`; None if they are absent or outdated."""
         with self._lock:
             kept = self._kept.get(conversation_id)
             if kept is None or kept[0] != last:
@@ -50,7 +50,7 @@ class Recollection(Generic[SaidT]):
             return kept[1]
 
     def keep(self, conversation_id: str, last: str, said: Sequence[SaidT]) -> None:
-        """Recall this from now on; what was used longest ago makes room for it."""
+        """Cache the messages of a conversation. The conversations used longest ago make room."""
         size = sum(sys.getsizeof(each.content) + MESSAGE_BYTES for each in said)
         with self._lock:
             self._drop(conversation_id)
@@ -60,7 +60,7 @@ class Recollection(Generic[SaidT]):
                 self._drop(next(iter(self._kept)))
 
     def forget(self, conversation_id: str) -> None:
-        """Read it next time."""
+        """Drop a conversation from the cache, so that the next turn reads the store."""
         with self._lock:
             self._drop(conversation_id)
 

@@ -1,7 +1,7 @@
-"""Fields of requests to model providers: a request is walked along a table of what is offered. Pure.
+"""Fields of requests to model providers: a walk of a request along a table of offered fields. Pure.
 
-A field that may change what a provider bills must not reach the provider unseen. So a table names what passes, by
-OpenAI's names, and operators name more for each upstream. Every other field is refused by name, or dropped.
+A field that may change a provider's bill must not reach the provider unseen. So a table names the fields that pass, by
+OpenAI's names. Operators name more fields for each upstream. Every other field is refused by name, or dropped.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ DEARER = "has a price of its own, unless it is left at its default"
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A text, a number, a truth value, or lists of them: nothing that has fields."""
+    """Text, number, truth value, or a list of such values: no value with fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,47 +32,50 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """An object with names of the client's choice and plain values, such as metadata."""
+    """Object with names of the client's choice and plain values, such as metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One of these words. Others are refused, since they have another price."""
+    """Fixed set of allowed words. Other values are refused, since they have another price."""
 
     words: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A field that is known and not offered, with the reason."""
+    """Known field that is not offered, with the reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A field that is taken and not sent on: no answer depends on it. With `only`, other values are refused."""
+    """Field that is accepted and not sent on, since no answer depends on the field.
+
+    With `only`, other values are refused.
+    """
 
     only: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """An object with these fields."""
+    """Object with these fields."""
 
     fields: Mapping[str, "Shape"]
 
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list of objects of this shape. A plain value in place of the list passes."""
+    """List of objects of this shape. A plain value in place of the list passes."""
 
     of: "Members | Kinds"
 
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """An object whose fields depend on the value of one field. `default` is the kind of an object without it."""
+    """Object whose fields depend on the value of one field. `default` is the kind of an object without that field."""
 
     by: str
     kinds: Mapping[str, Members]
@@ -83,13 +86,13 @@ class Kinds:
 Shape: TypeAlias = Plain | Free | Pairs | Words | Refused | Hint | Members | Each | Kinds
 PLAIN, FREE, PAIRS = Plain(), Free(), Pairs()
 TAKES_SCALARS = frozenset({Plain, Free, Pairs, Members, Each, Kinds})
-"""Shapes that a plain value passes: it has no fields, and its type is for the provider to judge."""
+"""Shapes that a plain value passes: a plain value has no fields, and the provider judges the type."""
 Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A value that does not pass. `is_unknown`: its name says nothing here, so that it may be dropped."""
+    """Value that does not pass. `is_unknown`: the table does not know the name, so that the value may be dropped."""
 
     path: Path
     problem: str
@@ -97,13 +100,13 @@ class Finding:
 
     @property
     def name(self) -> str:
-        """The value's place in the request, such as `messages.0.speed`."""
+        """Return the value's place in the request, such as `messages.0.speed`."""
         return shown(self.path)
 
 
 @dataclass(slots=True)
 class Walk:
-    """One walk through a request: what an operator named beside the table, and all that was found."""
+    """Single walk through a request: the fields that an operator named beside the table, and all findings."""
 
     named: frozenset[str]
     findings: list[Finding] = field(default_factory=list)
@@ -111,7 +114,7 @@ class Walk:
     extras: list[tuple[Path, Any]] = field(default_factory=list)
 
     def sift(self, shape: Shape, value: Any, path: Path) -> Any:
-        """Return the value as it may be sent on; note what was taken out of it."""
+        """Return the value without the parts that must not be sent; note each removed part."""
         if value.__class__ in SCALARS and shape.__class__ in TAKES_SCALARS:
             return value
         return SIFTERS[type(shape)](self, shape, value, path)
@@ -135,14 +138,14 @@ class Walk:
         return kept
 
     def each(self, shape: Each, value: Any, path: Path) -> Any:
-        """Return a list with the elements that pass, without those of which nothing is left."""
+        """Return a list of the elements that pass, without elements that became empty."""
         if not isinstance(value, list):
             return self._wrong(value, path, "must be a list")
         sifted = [self.sift(shape.of, element, (*path, at)) for at, element in enumerate(value)]
         return [after for before, after in zip(value, sifted, strict=True) if after != {} or before == {}]
 
     def kinds(self, shape: Kinds, value: Any, path: Path) -> Any:
-        """Return an object with the fields that pass for its kind."""
+        """Return an object with the fields that pass for the object's kind."""
         if not isinstance(value, Mapping):
             return self._wrong(value, path, "must be an object")
         kind = value.get(shape.by)
@@ -166,7 +169,7 @@ class Walk:
         return value
 
     def free(self, shape: Shape, value: Any, path: Path) -> Any:
-        """Return any value as it is."""
+        """Return any value unchanged."""
         return value
 
     def words(self, shape: Words, value: Any, path: Path) -> Any:
@@ -204,7 +207,7 @@ SIFTERS: Mapping[type[Any], Callable[[Walk, Any, Any, Path], Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sifted:
-    """A request of which only named fields are left.
+    """Request with the named fields only.
 
     `dropped`: names of fields that are not sent on. `extras`: top-level fields that an operator named. `texts`: the
     values of all fields that an operator named, which count as input.
@@ -217,7 +220,7 @@ class Sifted:
 
 
 class RequestFields:
-    """What passes to each upstream beside OpenAI's own fields, and whether other fields are refused or dropped."""
+    """Rules for fields beyond OpenAI's: the extra fields of each upstream, and whether to refuse or drop others."""
 
     def __init__(self, by_upstream: Mapping[str, frozenset[str]], *, drops_unknown: bool = False) -> None:
         self._by_upstream = by_upstream
@@ -225,9 +228,9 @@ class RequestFields:
         self._everywhere = frozenset.intersection(*by_upstream.values()) if by_upstream else frozenset()
 
     def sifted(self, table: Members, body: Json, upstream: str | None) -> Sifted:
-        """Return the request as it may be sent. Raises InvalidValue naming what is not offered.
+        """Return the request with the fields that may be sent. Raises InvalidValue naming the refused fields.
 
-        `upstream` None: the upstream is chosen later, so that a field must be named for all of them.
+        `upstream` None: the upstream is chosen later, so that a field must be named for all upstreams.
         """
         named = self._everywhere if upstream is None else self._by_upstream.get(upstream, frozenset())
         walk = Walk(named)
@@ -246,7 +249,7 @@ class RequestFields:
 
 
 def refusal(findings: list[Finding]) -> InvalidValue:
-    """Build the error that names each of these findings; its field is the first of them."""
+    """Build the error that names these findings, up to NAMED_MAX, and counts the rest. The first gives the field."""
     first, *others = findings[:NAMED_MAX]
     beside = "".join(f"; {each.name} {each.problem}" for each in others)
     more = len(findings) - NAMED_MAX
@@ -254,17 +257,17 @@ def refusal(findings: list[Finding]) -> InvalidValue:
 
 
 def shown(path: Path) -> str:
-    """Return a place in a request as errors name it."""
+    """Return a place in a request in the form that errors use."""
     return ".".join(map(str, path))[:NAME_CHARACTERS_MAX]
 
 
 def dotted(path: Path) -> str:
-    """Return a place in a request as operators name it: without places in lists."""
+    """Return a place in a request as operators write places: without positions in lists."""
     return ".".join(part for part in path if isinstance(part, str))
 
 
 def is_plain(value: Any) -> bool:
-    """True for plain values and lists of them, nested at will."""
+    """Return True for plain values and lists of them, nested at will."""
     todo = [value]
     while todo:
         each = todo.pop()

@@ -1,4 +1,4 @@
-"""Events of a response, metered: whatever an event brings beyond what was said before is counted by its size. Pure."""
+"""Metering of the events of a response: content beyond the earlier events is counted by size. Pure."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -20,12 +20,12 @@ QUIET = frozenset(
         *("response.reasoning_summary_text.done", "response.reasoning_text.done"),
     }
 )
-"""Events that announce, or say again, what other events bring."""
+"""Events that announce or repeat the content of other events."""
 NOT_CONTENT = frozenset({"type", "sequence_number", "output_index", "content_index", "item_id", "obfuscation"})
 
 
 class ResponseEvents:
-    """See `AnswerReader`. `understood` says what one event means by itself."""
+    """See `AnswerReader`. `understood` reads the meaning of one event alone."""
 
     def __init__(self, understood: Callable[[Json], Iterator[ChatEvent]], text_of: Callable[[Json], str]) -> None:
         self._understood = understood
@@ -42,11 +42,11 @@ class ResponseEvents:
                 yield self._metered(event.raw) if isinstance(event, Passed) else event
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """See `AnswerReader.end`: the last event has said all."""
+        """See `AnswerReader.end`: nothing is left after the last event."""
         return iter(())
 
     def _metered(self, raw: Json) -> ChatEvent:
-        """Return an event with what it brings, if that was not said before."""
+        """Return an event with the text that no earlier event brought, if there is any."""
         text = self._beyond(raw)
         return RawDelta(text, raw) if text else Passed(raw)
 

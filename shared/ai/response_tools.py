@@ -1,7 +1,8 @@
-"""Tools of a Responses request as any provider takes them: functions, and custom tools. Pure.
+"""Tools of a Responses request in the form that any provider takes: functions, and custom tools. Pure.
 
-Codex sends namespaces, which group functions, and hosted tools, which the provider itself would run at a price of its
-own. A namespace is flattened: its functions get the namespace in their names, and calls of them are named back.
+Codex sends namespaces, which group functions. Codex also sends hosted tools, which the provider would run at a price of
+the provider's own. A namespace is flattened: the functions' names get the namespace as a prefix. In the answer, calls
+get their own names back.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ NAMESPACE = "namespace"
 OWN_TOOLS = frozenset({"function", "custom"})
 TOOLS_MAX = 1_024
 NAME_CHARACTERS_MAX = 64
-"""Characters of a function's name, as OpenAI limits them."""
+"""Longest name of a function in characters, as OpenAI limits names."""
 HASH_CHARACTERS = 8
 CALLS = frozenset({"function_call", "custom_tool_call"})
 OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output"})
@@ -26,7 +27,7 @@ FORCED = "asks for a hosted tool, which has no price here: leave the choice to t
 
 @dataclass(frozen=True, slots=True)
 class ToolNames:
-    """The flat names of functions in namespaces: each with its namespace and its own name."""
+    """Flat names of functions in namespaces: each with the namespace and the function's own name."""
 
     by_flat_name: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -35,7 +36,7 @@ class ToolNames:
         return next((flat for flat, pair in self.by_flat_name.items() if pair == (namespace, name)), None)
 
     def named_back(self, raw: Json) -> Json:
-        """Return an object of an answer with the namespace of each call in a member of its own."""
+        """Return an object of an answer with each call's own name, and the namespace in a separate member."""
         if not self.by_flat_name:
             return raw
         changed = dict[str, Any]()
@@ -59,7 +60,7 @@ class ToolNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptedTools:
-    """A request with functions and custom tools only. `left_out` names the hosted tools that it had."""
+    """Request with functions and custom tools only. `left_out` names the hosted tools of the original request."""
 
     body: Json
     names: ToolNames = ToolNames()
@@ -88,7 +89,7 @@ def adapted_tools(body: Json, *, drops_hosted: bool) -> AdaptedTools:
 
 
 class _Tools:
-    """The tools of a request as they are taken in: those that are kept, flat names, and those that are left out."""
+    """Collector of a request's tools: kept tools, flat names, and tools that are left out."""
 
     def __init__(self, taken: set[str]) -> None:
         self.kept: list[Any] = []
@@ -97,7 +98,7 @@ class _Tools:
         self._taken = taken
 
     def take(self, tool: Any, place: str) -> None:
-        """Take in a tool. A tool without a type is for the table of fields to judge."""
+        """Take in a tool. If a tool has no type, the table of fields judges the tool. Raises InvalidValue."""
         if len(self.kept) > TOOLS_MAX:
             raise InvalidValue("tools", f"must have at most {TOOLS_MAX} tools")
         kind = tool.get("type") if isinstance(tool, Mapping) else None
@@ -122,7 +123,7 @@ class _Tools:
                 self.left_out.append(f"{place}.tools.{at}.{kind}")
 
     def _flat_name(self, namespace: str, name: str) -> str:
-        """Return a name that no other tool of the request has, and that is short enough."""
+        """Return a short enough name that no other tool of the request has."""
         flat = f"{namespace}__{name}"
         if len(flat) > NAME_CHARACTERS_MAX or flat in self._taken:
             flat = f"{flat[: NAME_CHARACTERS_MAX - HASH_CHARACTERS - 1]}_{fingerprint(flat)[:HASH_CHARACTERS]}"
@@ -135,13 +136,13 @@ def _is_own(tool: Any) -> bool:
 
 
 def _described(namespace: Json, tool: Json) -> str:
-    """Return what a function does, behind what its namespace is for."""
+    """Return the function's description behind the namespace's description."""
     texts = [namespace.get("description"), tool.get("description")]
     return "\n\n".join(text for text in texts if isinstance(text, str) and text)
 
 
 def _with_choice(body: dict[str, Any], listed: _Tools, names: ToolNames) -> dict[str, Any]:
-    """Return the body with its choice of a tool among those that are left. Raises InvalidValue."""
+    """Return the body with the choice of a tool limited to the tools that are left. Raises InvalidValue."""
     choice = body.get("tool_choice")
     if isinstance(choice, Mapping):
         kind = choice.get("type")
@@ -171,7 +172,7 @@ def _chosen(tool: Json, names: ToolNames) -> Json:
 
 
 def _flat_calls(body: Json, names: ToolNames) -> Json:
-    """Return the body with the calls of its history under flat names, as the provider was told them."""
+    """Return the body with the history's calls under flat names, which are the names that the provider knows."""
     given = body.get("input")
     if not isinstance(given, list) or not any(isinstance(item, Mapping) and item.get("namespace") for item in given):
         return body

@@ -1,8 +1,9 @@
-"""`POST /responses`, OpenAI's protocol: measured, read event by event, put together again.
+"""Dialect of `POST /responses`, OpenAI's protocol: requests are measured, answers are read and assembled.
 
-Shapes: https://platform.openai.com/docs/api-reference/responses. Nothing is kept with the provider, whose key is
-shared by all users: what would name something kept there is refused, or one user could read on in another's. What a
-request refers to is kept here (`kept_responses`), and stands in the request by the time it comes here.
+Shapes: https://platform.openai.com/docs/api-reference/responses. Nothing is kept with the provider, since all users
+share the provider's key. A request that names something kept there is refused. Otherwise one user could continue
+another user's conversation. Responses that a request refers to are kept here (`kept_responses`). Their content stands
+in the request before the request reaches this module.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,9 +38,9 @@ from shared.kernel.errors import InvalidValue
 
 LIMIT = "max_output_tokens"
 PARTS_MAX = 1_000
-"""Parts of an item; one that names a later part is not believed."""
+"""Most parts of an item. A part with a higher number is not believed."""
 LIMIT_MIN = 16
-"""The provider's own least limit."""
+"""Least limit that the provider accepts, in tokens."""
 REFUSED = {
     "previous_response_id": "must be resolved before the provider is asked",
     "conversation": "is not offered here: nothing is kept, send the conversation",
@@ -51,20 +52,20 @@ PARTS = frozenset({"input_text", "output_text", "text", "refusal", "summary_text
 ITEMS = frozenset(
     {"message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output", "reasoning"}
 )
-"""Items that are no more than their text; those of hosted tools bring images and files with a price of their own."""
+"""Items that consist of their text only. Items of hosted tools bring images and files with a price of their own."""
 NOT_TEXT = frozenset({"type", "role", "status"})
 USAGE = ("input_tokens", "output_tokens")
 ENDED_AS = {"completed": "response.completed", "incomplete": "response.incomplete"}
-"""An answer of one piece is what the last event of a stream brings."""
+"""Type of the last stream event, by the status of the answer. An answer in one piece is read as that event."""
 LAST = frozenset(ENDED_AS.values())
 FAILED = frozenset({"response.failed", "error"})
 
 
 class Responses:
-    """See `Dialect`. One for each request.
+    """See `Dialect`. Each request has an instance.
 
-    `names` are those of functions in namespaces. `is_kept`: the response is kept here for its user. `previous_id` is
-    the response that the request continues, None if there is none.
+    `names` are the names of functions in namespaces. `is_kept`: the response is kept here for the user. `previous_id`
+    is the response that the request continues, None if there is none.
     """
 
     path = "/responses"
@@ -94,7 +95,7 @@ class Responses:
         )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """See `Dialect.sent`. Nothing is kept with the provider: reasoning that is kept here comes encrypted."""
+        """See `Dialect.sent`. The provider keeps nothing. If the response is kept here, reasoning comes encrypted."""
         include = body.get("include")
         asked = include if isinstance(include, list) else []
         wants_reasoning = self._is_kept and model.is_reasoning and ENCRYPTED not in asked
@@ -128,7 +129,7 @@ class Responses:
             yield Passed(raw)
 
     def _told_as_kept(self, raw: Json) -> Json:
-        """Return an object of the answer that says of keeping what is true here, not with the provider."""
+        """Return an object of the answer that describes the keeping here, not at the provider."""
         if isinstance(response := raw.get("response"), Mapping):
             return {**raw, "response": self._told_as_kept(response)}
         if not self._is_kept and self._previous_id is None:
@@ -147,7 +148,7 @@ class Responses:
         return Response()
 
     def pieces(self, answer: Json) -> Iterator[Json]:
-        """See `Dialect.pieces`: each item in one piece, with the events that clients listen for."""
+        """See `Dialect.pieces`: each item in one piece, with the events that clients expect."""
         begun = {**answer, "status": "in_progress", "output": [], "usage": None}
         events: list[Json] = [
             {"type": "response.created", "response": begun},
@@ -165,7 +166,7 @@ class Responses:
 
 
 class Response:
-    """See `Transcript`. The last event brings it whole; one that is ended before is put together from its pieces."""
+    """See `Transcript`. The last event brings the whole answer. If the answer ends early, the pieces are joined."""
 
     def __init__(self) -> None:
         self._begun: dict[str, Any] = {}
@@ -208,7 +209,7 @@ class Response:
 
 
 class GrowingItem:
-    """An item of the output while its deltas come, each taken in time in proportion to itself."""
+    """Output item that grows with each delta, in time proportional to the delta."""
 
     def __init__(self, begun: Json) -> None:
         self._begun = dict(begun)
@@ -216,7 +217,7 @@ class GrowingItem:
         self._arguments: GrowingText | None = None
 
     def add_text(self, at: object, text: str) -> None:
-        """Continue a part of the content; what names none of a few parts continues the first."""
+        """Append text to a part of the content. If `at` names no part below PARTS_MAX, append to the first part."""
         number = at if isinstance(at, int) and 0 <= at < PARTS_MAX else 0
         if number not in self._texts:
             parts = _listed(self._begun.get("content"))
@@ -224,14 +225,14 @@ class GrowingItem:
         self._texts[number].add(text)
 
     def add_arguments(self, text: str) -> None:
-        """Continue the arguments of a function call."""
+        """Append text to the arguments of a function call."""
         if self._arguments is None:
             self._arguments = GrowingText(str(self._begun.get("arguments") or ""))
         self._arguments.add(text)
 
     @property
     def whole(self) -> dict[str, Any]:
-        """The item as plain values."""
+        """Return the item as plain values."""
         item = dict(self._begun)
         if self._texts:
             content = [dict(part) for part in _listed(item.get("content"))]
@@ -247,7 +248,7 @@ class GrowingItem:
 
 
 def _text_of(response: Json) -> str:
-    """What of an answer of one piece are tokens, for an upstream that does not report its usage."""
+    """Return the text of an answer in one piece that counts as tokens, for an upstream that reports no usage."""
     found = list[Any]()
     for item in _listed(response.get("output")):
         found += [item.get("name"), item.get("arguments"), item.get("input")]
@@ -268,7 +269,7 @@ def _end_of(response: Json) -> Iterator[ChatEvent]:
 
 
 def _input(given: Any) -> tuple[list[str], tuple[PromptImage, ...]]:
-    """Return the texts of an input, and the images among them. Raises InvalidValue."""
+    """Return the texts of an input, and the images in the input. Raises InvalidValue."""
     if isinstance(given, str) and given:
         return [given], ()
     if not isinstance(given, list) or not given:
@@ -290,7 +291,7 @@ def _input(given: Any) -> tuple[list[str], tuple[PromptImage, ...]]:
 
 
 def _part(part: Any, field: str) -> str | PromptImage:
-    """Return the text of a part, or its image. Raises InvalidValue."""
+    """Return the text or the image of a part. Raises InvalidValue."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind in PARTS:
         return as_text(part.get("text") or part.get("refusal") or "")

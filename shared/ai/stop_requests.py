@@ -1,8 +1,8 @@
-"""Requests to stop calls that run: `stops/{uid}` holds the requests of a user's last minute, in one document.
+"""Requests to stop running calls: `stops/{uid}` holds the requests of a user's last minute, in one document.
 
-A call has names: its conversation, and its X-Request-Id. A request names one of them and says for whom it counts: an
-API key stops its own calls only, its user stops all of theirs. One document per user bounds documents and memory,
-however many ids somebody makes up.
+A call has two names: the conversation, and the X-Request-Id. A request gives one name and the caller for whom the
+request counts. An API key stops only the key's own calls, and a user stops all calls of the user. One document per user
+bounds documents and memory, however many ids a caller makes up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,20 +31,23 @@ from shared.kernel.watching import Listener, Watch, Watches
 VERSION = 1
 COLLECTION = "stops"
 REMEMBERED_FOR: Millis = MINUTE
-"""A call that begins later than this after the request runs on."""
+"""Life of a request. A call that begins later than this time after the request runs on."""
 EARLY_REQUESTS_MAX = 30
-"""So many ids under which nothing runs one caller may name within a minute, on all instances together."""
+"""Most ids without a running call that one caller may name within a minute, on all instances together."""
 USER_REQUESTS_MAX = 300
-"""So many of all callers of one user: more are forgotten, the oldest first."""
+"""Most requests of all callers of one user. If there are more, the oldest are dropped first."""
 STORE_ATTEMPTS_MAX = 8
 STORE_PAUSE_SECONDS = 0.05
 EVERYBODY = ""
-"""The caller of a request that counts for every call of its user."""
+"""Caller of a request that counts for every call of the user."""
 UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
 
 
 class TooManyStops(Rejected):
-    """One caller named too many ids without a call within a minute; `retry_after_ms` says when the next is welcome."""
+    """One caller named too many ids without a call within a minute.
+
+    `retry_after_ms` is the wait before the next request.
+    """
 
     code = "rate_limited"
 
@@ -56,32 +59,32 @@ class TooManyStops(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class CallName:
-    """One name of a call. `is_early`: a call that begins within a minute of the request is stopped, too."""
+    """Name of a call. `is_early`: a call that begins within a minute of the request is stopped, too."""
 
     text: str
     is_early: bool
 
     @classmethod
     def of_conversation(cls, conversation_id: str) -> "CallName":
-        """The turn that runs in this conversation. A message sent after the request is another intention."""
+        """Name the turn that runs in this conversation. A message sent after the request is another intention."""
         return cls(f"conversation:{conversation_id}", is_early=False)
 
     @classmethod
     def of_request(cls, request_id: str) -> "CallName":
-        """The call with this X-Request-Id. The id is the client's own text, so that only its hash is stored."""
+        """Name the call with this X-Request-Id. The id is the client's own text, so that only a hash is stored."""
         return cls(f"request:{request_tag(request_id)}", is_early=True)
 
 
 def request_tag(request_id: str) -> str:
-    """The hash by which a call with this X-Request-Id is known."""
+    """Return the hash that stands for a call with this X-Request-Id."""
     return derived_id("call", request_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequest:
-    """One request as stored. `caller` is the principal whose calls it names, or EVERYBODY for all of the user's.
+    """Request as stored. `caller` is the principal whose calls are named, or EVERYBODY for all calls of the user.
 
-    `is_early`: nothing ran under the name when it was asked for.
+    `is_early`: no call ran under the name at the time of the request.
     """
 
     id: str
@@ -92,27 +95,27 @@ class StopRequest:
     is_early: bool = False
 
     def covers(self, principal: str) -> bool:
-        """True if the calls of `principal` are this caller's to stop."""
+        """Return True if this request covers the calls of `principal`."""
         return self.caller in {EVERYBODY, principal}
 
     def is_over(self, now: Millis) -> bool:
-        """True once it is too old to stop anything."""
+        """Return True once the request is too old to stop a call."""
         return self.at + REMEMBERED_FOR <= now
 
 
 class StopRequests:
-    """The repository."""
+    """Repository of the stop requests."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
 
     def new(self, uid: Uid, name: CallName, caller: str) -> StopRequest:
-        """A request of now, not stored yet."""
+        """Build a request with the current time, without storing the request."""
         return StopRequest(id=new_id("stop"), uid=uid, name=name, caller=caller, at=self._clock.now())
 
     def store(self, request: StopRequest, *, since: Millis) -> None:
-        """Tell every instance. Nothing is written if the same caller named the same call after `since` already.
+        """Store the request for every instance. If the same caller named the same call after `since`, write nothing.
 
         Raises TooManyStops, Unavailable.
         """
@@ -135,18 +138,21 @@ class StopRequests:
         raise failure
 
     def of_users(self, uids: Sequence[Uid]) -> list[StopRequest]:
-        """What was asked of these users' calls within the last minute. Raises StoreUnavailable."""
+        """Return the requests for these users' calls within the last minute. Raises StoreUnavailable."""
         found = self._documents.get_all([_path(uid) for uid in uids]) if uids else []
         return [each for document in found for each in self._live(document)]
 
     def watch(self, watches: Watches, listener: Listener) -> Watch:
-        """Tell `listener` of every document with requests of the last minute, now and from now on."""
+        """Watch all documents with requests of the last minute.
+
+        `listener` gets the present documents and each later change.
+        """
         now = to_datetime(self._clock.now())
         recent = Query(collection=COLLECTION, where=(Where("expires_at", ">", now),), limit=1)
         return watches.watch(recent, listener)
 
     def erase(self, uid: Uid) -> None:
-        """Forget what this user asked: the user leaves."""
+        """Delete the requests of a user who leaves."""
         self._documents.commit([Delete(_path(uid))])
 
     def _live(self, document: Document | None) -> list[StopRequest]:
@@ -154,14 +160,14 @@ class StopRequests:
         return [] if document is None else [each for each in requests_in(document) if not each.is_over(now)]
 
     def _check_room(self, kept: Sequence[StopRequest], caller: str) -> None:
-        """Raise TooManyStops if this caller has named as many ids without a call as one may."""
+        """Raise TooManyStops if this caller has reached EARLY_REQUESTS_MAX."""
         own = [each.at for each in kept if each.caller == caller and each.is_early]
         if len(own) >= EARLY_REQUESTS_MAX:
             raise TooManyStops(retry_after_ms=max(SECOND, min(own) + REMEMBERED_FOR - self._clock.now()))
 
 
 def requests_in(document: Document) -> list[StopRequest]:
-    """The requests that a stored document holds, oldest first, those that are over included."""
+    """Return the requests in a stored document, oldest first. Requests that are over are included."""
     stored = cast("Sequence[Mapping[str, object]]", document.data["requests"])
     return [_request(Uid(document.id), each) for each in stored]
 

@@ -1,8 +1,8 @@
-"""The tariff: usage → credits, as exact fractions, rounded up once per call.
+"""Tariff from usage to credits, as exact fractions, rounded up once per call.
 
-`usd_per_mtok` is USD per million tokens, and a credit is a million µcr, so the two millions cancel: one token costs
-`usd_per_mtok × credits_per_usd × (100 + markup_percent) / 100` µcr. An image, and a request's own price, costs a
-million times as much per USD.
+`usd_per_mtok` is USD per million tokens, and a credit is a million µcr, so the two millions cancel. One token costs
+`usd_per_mtok × credits_per_usd × (100 + markup_percent) / 100` µcr. An image, and the price per request, cost a million
+times as much per USD.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ TOKENS_PER_PRICE = 1_000_000
 
 
 class SizeNotOffered(Rejected):
-    """The image model has no price for this size, so it is not painted."""
+    """The image model has no price for this size, so no picture is painted."""
 
     code = "size_not_offered"
 
@@ -32,7 +32,7 @@ class SizeNotOffered(Rejected):
 
 
 class QualityNotOffered(Rejected):
-    """The image model has no price for this quality in this size, so it is not painted."""
+    """The image model has no price for this quality in this size, so no picture is painted."""
 
     code = "quality_not_offered"
 
@@ -44,7 +44,7 @@ class QualityNotOffered(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierRate:
-    """The numerators of µcr per token, for each call whose input is longer than `above` tokens."""
+    """Numerators of µcr per token, for each call whose input is longer than `above` tokens."""
 
     above: int
     input: int
@@ -54,16 +54,16 @@ class TierRate:
 
     @property
     def input_most(self) -> int:
-        """The price of an input token, if each token is of the dearest kind."""
+        """Return the price of an input token of the dearest kind: plain, cached or written to a cache."""
         return max(self.input, self.cached_input, self.cache_write)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """The prices of one model in µcr, over a common denominator so that a price is integer arithmetic.
+    """Prices of one model in µcr, over a common denominator, so that a price is integer arithmetic.
 
-    A rate is the price snapshot of a turn: taken when its hold is placed, used to its end. `price` is the exact price
-    of a usage. What ends in `bound` is the most that a call can cost, in each tier that it can come to be in.
+    A rate is the price snapshot of a turn: taken with the hold, and used to the end of the turn. `price` is the exact
+    price of a usage. The methods with `bound` give the most that a call can cost, in each tier that the call may reach.
     """
 
     tiers: tuple[TierRate, ...]
@@ -80,18 +80,18 @@ class Rate:
         return self._micro(self.request + total + usage.output_tokens * tier.output)
 
     def bound(self, input_tokens: int, output_tokens: int) -> Micro:
-        """Return the most that one call with at most these tokens can cost (µcr), whatever of it is cached."""
+        """Return the most that one call with at most these tokens can cost (µcr), with or without cached input."""
         most = max(
             tokens * tier.input_most + output_tokens * tier.output for tier, tokens in self._reachable(input_tokens)
         )
         return self._micro(self.request + most)
 
     def output_price(self, output_tokens: int, *, input_tokens: int) -> Micro:
-        """Return what output costs (µcr) behind so much input, without the input and the call itself."""
+        """Return the price of the output (µcr) behind this much input, without the input and the call itself."""
         return self._micro(output_tokens * self._tier(input_tokens).output)
 
     def output_bound(self, output_tokens: int, *, input_tokens: int) -> Micro:
-        """Return the most that output can cost (µcr) behind input of at most so many tokens."""
+        """Return the most that the output can cost (µcr) behind at most this much input."""
         return self._micro(output_tokens * max(tier.output for tier, _ in self._reachable(input_tokens)))
 
     def affordable_output(self, amount: int, input_tokens: int) -> int | None:
@@ -108,7 +108,7 @@ class Rate:
         return next((tier for tier in reversed(self.tiers) if tier.above < input_tokens), self.tiers[0])
 
     def _reachable(self, input_tokens: int) -> Iterator[tuple[TierRate, int]]:
-        """Yield the tiers that a call with at most this input can be in, each with the most input it takes there."""
+        """Yield the tiers that a call with at most this input can reach, each with the most input in that tier."""
         for tier, after in zip_longest(self.tiers, self.tiers[1:]):
             yield tier, input_tokens if after is None else min(input_tokens, after.above)
             if after is None or after.above >= input_tokens:
@@ -120,15 +120,15 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tariff:
-    """How USD become credits: `credits_per_usd` for a dollar, and `markup_percent` on top of the model's price."""
+    """Conversion of USD into credits: `credits_per_usd` per dollar, plus `markup_percent` on the model's price."""
 
     credits_per_usd: int
     markup_percent: int = 0
 
     def rate(self, model: Model) -> Rate:
-        """Return the model's prices as of now. Raises ModelUnpriced for a model that is not priced by tokens.
+        """Return the model's current prices. Raises ModelUnpriced for a model that is not priced by tokens.
 
-        What a model never gives out needs no price.
+        An embedding model needs no price for output.
         """
         is_output_priced = model.kind == "embedding" or model.output_usd_per_mtok is not None
         if not model.context_tiers or not is_output_priced:
@@ -147,10 +147,10 @@ class Tariff:
         )
 
     def image_price(self, model: Model, size: str, quality: str | None = None, *, prompt: str = "") -> Micro:
-        """Return what one image costs (µcr), the request for it included. Raises SizeNotOffered, QualityNotOffered.
+        """Return the price of one image (µcr), the request's price included. Raises SizeNotOffered, QualityNotOffered.
 
-        Without a quality the provider chooses, so the price is that of the size. A model with a price for input takes
-        that for the tokens of its prompt, as we count them: answers with pictures tell no usage.
+        Without a quality the provider chooses, so the price is the price of the size. If a model has a price for input,
+        the prompt's tokens cost that price, as we count tokens. Answers with pictures report no usage.
         """
         usd = model.image_usd_by_size.get(size)
         if usd is None:
@@ -165,18 +165,18 @@ class Tariff:
         return round_up(self._credits(usd + model.request_usd + input_usd) * MICRO_PER_CREDIT)
 
     def credits_of(self, usd: Fraction) -> str:
-        """Return what a user pays for so many USD of a model's price: exact credits, as a decimal string."""
+        """Return the user's price for this USD amount of a model's price: exact credits, as a decimal string."""
         return decimal_text(self._credits(usd))
 
     def _credits(self, usd: Fraction) -> Fraction:
         return usd * self.credits_per_usd * (100 + self.markup_percent) / 100
 
     def price(self, model: Model, usage: Usage) -> Micro:
-        """What `usage` of this model costs."""
+        """Return the price of `usage` of this model (µcr). Raises ModelUnpriced."""
         return self.rate(model).price(usage)
 
     def ceiling(self, model: Model, input_tokens: int, output_tokens: int) -> Micro:
-        """The most that a call with at most these tokens can cost."""
+        """Return the most that a call with at most these tokens can cost (µcr). Raises ModelUnpriced."""
         return self.rate(model).bound(input_tokens, output_tokens)
 
 

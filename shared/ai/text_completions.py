@@ -1,8 +1,8 @@
-"""`POST /completions`, OpenAI's older protocol, by which editors complete code: one text in, its continuation out.
+"""Dialect of `POST /completions`, OpenAI's older protocol, by which editors complete code: one text and a continuation.
 
-Shapes: https://platform.openai.com/docs/api-reference/completions. Most providers have chat completions only, so a text
-is continued by a chat completion, unless the provider's profile says that it knows `/completions`. Either answer is
-read by the one reader of chat completions.
+Shapes: https://platform.openai.com/docs/api-reference/completions. Most providers have chat completions only. So a chat
+completion continues the text, unless the provider's profile says that the provider knows `/completions`. The reader of
+chat completions reads both kinds of answers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,15 +22,15 @@ PATH = "/completions"
 CHAT = ChatCompletions()
 LIMIT = "max_tokens"
 LIMIT_DEFAULT = 16
-"""OpenAI's own limit of a completion whose request names none."""
+"""Limit of OpenAI's for a completion whose request names no limit."""
 CONTINUE = "Continue the text exactly where it ends. Answer with the continuation only."
-"""The instruction to a chat model. It counts as input."""
+"""Instruction to a chat model. The text counts as input."""
 ONLY_HERE = frozenset({"prompt", "suffix", "echo", "best_of", "logprobs"})
 OBJECT = "text_completion"
 
 
 class TextCompletions:
-    """See `Dialect`. `is_direct`: the provider is asked at `/completions`, which also takes a suffix."""
+    """See `Dialect`. `is_direct`: requests go to the provider's `/completions`, which also takes a suffix."""
 
     kind: Kind = "chat"
 
@@ -69,7 +69,7 @@ class TextCompletions:
             yield {**_head(answer), "choices": [{**choice, "finish_reason": None}]}
 
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
-        """See `Dialect.tail`: how each choice ended, and the usage if it was asked for."""
+        """See `Dialect.tail`: the end of each choice, and the usage if the request includes usage."""
         tail: list[dict[str, Any]] = [
             {**_head(answer), "choices": [{**choice, "text": ""}]} for choice in answer["choices"]
         ]
@@ -120,7 +120,7 @@ class TextTranscript:
         self._chat = Completion()
 
     def take(self, raw: Json) -> Json | None:
-        """See `Transcript.take`. Only text is told: a completion has no other members."""
+        """See `Transcript.take`. Only text is passed on: a completion has no other members."""
         shown = self._chat.take(raw)
         if shown is None:
             return None
@@ -139,7 +139,7 @@ class TextTranscript:
 
 
 def prompt_of(body: Json) -> str:
-    """Return the one text of a request. Raises InvalidValue for several texts, and for tokens."""
+    """Return the only text of a request. Raises InvalidValue for several texts, and for tokens."""
     prompt = body.get("prompt")
     if isinstance(prompt, list) and len(prompt) == 1:
         prompt = prompt[0]
@@ -149,7 +149,7 @@ def prompt_of(body: Json) -> str:
 
 
 def _as_chunk(raw: Json) -> Json:
-    """Return an object of a text completion as one of a chat completion; any other object is returned as it is."""
+    """Return an object of a text completion in the shape of a chat completion; any other object unchanged."""
     choices = raw.get("choices")
     if not isinstance(choices, list) or not any(isinstance(each, Mapping) and "text" in each for each in choices):
         return raw

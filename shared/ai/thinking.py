@@ -1,4 +1,4 @@
-"""A model that may call tools: what it is asked, what it answers, and the port that it is asked through."""
+"""Port to a model that may call tools, with the shapes of questions and answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Speaker = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSpec:
-    """A tool as a model is told about it; `parameters` is a JSON Schema."""
+    """Description of a tool for a model. `parameters` is a JSON Schema."""
 
     name: str
     description: str
@@ -23,7 +23,7 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A tool that a model wants used. `arguments` is what it wrote, JSON or not."""
+    """Call of a tool that a model wants. `arguments` is the model's own text, which may not be JSON."""
 
     id: str
     name: str
@@ -32,21 +32,21 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """One message of such a conversation. `call_id` says which call a tool's message answers."""
+    """Message of a conversation with tools. `call_id` names the call that a tool's message answers."""
 
     role: Speaker
     content: str
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     raw: Mapping[str, Any] | None = None
-    """What the model said, as its provider sent it and wants it back; None for any other message."""
+    """Message as the model's provider sent the object and wants the object back; None for any other message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThinkRequest:
-    """What a model is asked. `max_output_tokens` bounds everything it generates, hidden reasoning included.
+    """Question to a model. `max_output_tokens` bounds all generated tokens, hidden reasoning included.
 
-    `end_user` is the pseudonym of the user who asks; empty tells none.
+    `end_user` is the pseudonym of the user who asks. If empty, none is sent.
     """
 
     model: str
@@ -60,21 +60,21 @@ class ThinkRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thought:
-    """What it answered: text, or tools to be used, or both. `usage` is None if it was not reported."""
+    """Answer of a model: text, calls of tools, or both. `usage` is None if the provider reported none."""
 
     text: str
     calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
     finish_reason: str = "stop"
     raw: Mapping[str, Any] | None = field(default=None, compare=False)
-    """The message as the provider sent it, which wants it back unchanged."""
+    """Message as the provider sent the object. The provider wants the object back unchanged."""
 
 
 class ThinkingModel(Protocol):
-    """An upstream that thinks one step at a time."""
+    """Upstream that thinks one step at a time."""
 
     def think(self, request: ThinkRequest) -> Thought:
-        """The whole answer, in bounded time; never retried behind the caller's back, as every call costs.
+        """Return the whole answer, in bounded time. Never retries, since every call costs.
 
         Raises UpstreamUnavailable, UpstreamRejected.
         """
@@ -82,7 +82,10 @@ class ThinkingModel(Protocol):
 
 
 class Thinkers:
-    """Several upstreams as one, by their names in the settings: a model's document says which of them has it."""
+    """Several upstreams as one, by their names in the settings.
+
+    A model's document names the upstream that has the model.
+    """
 
     def __init__(self, by_name: Mapping[str, ThinkingModel]) -> None:
         self._by_name = by_name

@@ -1,11 +1,11 @@
-"""Counting tokens without any model's vocabulary: a bound that holds, and an expectation that is close.
+"""Token counts without any model's vocabulary: a bound that holds, and an expectation that is close.
 
-*The bound.* Every tokenizer we sell is a byte-level BPE: it starts from the bytes of the UTF-8 text and only ever
-merges them, so a text has at most as many tokens as it has bytes. What a chat template adds is bounded by named
-constants. Ceilings use this.
+*The bound.* Every tokenizer we sell is a byte-level BPE, which starts from the bytes of the UTF-8 text and only merges
+bytes. So a text has at most as many tokens as bytes. Named constants bound the tokens that a chat template adds.
+Ceilings use the bound.
 
-*The expectation.* Each piece of a text costs what such a piece costs on average in `o200k_base`: see `pieces`. On texts
-of the kinds that we know it is within a quarter of the real count. Admission, trimming and accrual use this.
+*The expectation.* Each piece of a text costs the average of such pieces in `o200k_base`: see `pieces`. On texts of
+known kinds the expectation is within a quarter of the real count. Admission, trimming and accrual use the expectation.
 """
 
 import re
@@ -16,15 +16,18 @@ from hashlib import sha256
 from shared.ai.pieces import PIECE, TOKEN, cost_of
 
 MESSAGE_OVERHEAD_TOKENS = 8
-"""More than the role and delimiters that the templates of today's models put around one message (3 to 6)."""
+"""Bound of the tokens that templates put around one message; today's templates use 3 to 6."""
 
 PROMPT_OVERHEAD_TOKENS = 64
-"""More than what templates add once: the start of the answer (3), or a preamble with dates (about 40)."""
+"""Bound of the tokens that templates add once: the start of the answer (3), or a preamble with dates (about 40)."""
 
 COUNTED_CHARACTERS_MAX = 100_000
-"""So many characters of a prompt are looked at: each takes a microsecond, and a prompt may have millions."""
+"""Most characters of a prompt that are counted. Each character takes a microsecond, and a prompt may have millions."""
 SAMPLE_CHARACTERS, SAMPLE_CHARACTERS_MIN = 200, 100
-"""Samples are short, so that there are many: a text of several kinds is then counted within a quarter of the whole."""
+"""Lengths of samples in characters.
+
+Short samples are many, so that a mixed text is counted within a quarter of the whole.
+"""
 
 EXPECTED_MESSAGE_OVERHEAD = 4
 EXPECTED_PROMPT_OVERHEAD = 3
@@ -35,7 +38,7 @@ class Usage:
     """Tokens that a call took in and gave out; hidden reasoning counts as output.
 
     `cached_input_tokens` and `cache_write_tokens` are the parts of the input that the provider read from a cache, and
-    wrote to one; `reasoning_tokens` are the part of the output that nobody sees. Zero if the provider reports none.
+    wrote to a cache. `reasoning_tokens` is the hidden part of the output. Each is zero if the provider reports none.
     """
 
     input_tokens: int
@@ -46,11 +49,11 @@ class Usage:
 
     @property
     def counts(self) -> tuple[tuple[str, int], ...]:
-        """The same as names and numbers, for the journal."""
+        """Return input and output tokens as names and numbers, for the journal."""
         return (("input_tokens", self.input_tokens), ("output_tokens", self.output_tokens))
 
     def within(self, output_at_most: int) -> "Usage":
-        """As much of it as is the user's to pay: output beyond what was asked for is not."""
+        """Return the part of the usage that the user pays: output beyond `output_at_most` is left out."""
         if self.output_tokens <= output_at_most:
             return self
         reasoning = min(self.reasoning_tokens, output_at_most)
@@ -58,14 +61,14 @@ class Usage:
 
 
 def at_most_tokens(text: str) -> int:
-    """No byte-level tokenizer makes more of `text` than this: its bytes."""
+    """Return the number of UTF-8 bytes of `text`, which is the most tokens that any byte-level tokenizer makes."""
     return len(text.encode())
 
 
 def expected_tokens(text: str, counted_characters: int = COUNTED_CHARACTERS_MAX) -> int:
-    """Return about how many tokens `text` is: never more than `at_most_tokens`.
+    """Return the expected tokens of `text`, never more than `at_most_tokens`.
 
-    A text of more than `counted_characters` is counted by samples of that length in all.
+    A text of more than `counted_characters` is counted by samples of that total length.
     """
     if len(text) <= counted_characters:
         return _cost(text)
@@ -75,10 +78,10 @@ def expected_tokens(text: str, counted_characters: int = COUNTED_CHARACTERS_MAX)
 
 
 def _samples(text: str, characters: int) -> list[str]:
-    """Return samples of the text, one out of each part of equal length.
+    """Return samples of the text, one sample from each part of equal length.
 
-    Where in its part a sample lies follows from the whole text's digest, so that nobody can write a text that is cheap
-    where it is sampled and dense elsewhere.
+    The whole text's digest decides the place of each sample in a part. So nobody can write a text that is cheap in the
+    samples and dense elsewhere.
     """
     samples = -(-characters // SAMPLE_CHARACTERS)
     length, part = characters // samples, len(text) // samples
@@ -95,12 +98,12 @@ def _cost(text: str) -> int:
 
 
 def prompt_at_most(contents: Iterable[str]) -> int:
-    """No prompt of these messages is longer than this, template included."""
+    """Return the most tokens that a prompt of these messages can have, template included."""
     return PROMPT_OVERHEAD_TOKENS + sum(MESSAGE_OVERHEAD_TOKENS + at_most_tokens(content) for content in contents)
 
 
 def prompt_expected(contents: Iterable[str]) -> int:
-    """About how many tokens a prompt of these messages is, template included."""
+    """Return the expected tokens of a prompt of these messages, template included."""
     texts = list(contents)
     share = min(1.0, COUNTED_CHARACTERS_MAX / max(1, sum(map(len, texts))))
     counts = (expected_tokens(text, max(SAMPLE_CHARACTERS_MIN, int(len(text) * share))) for text in texts)
@@ -108,12 +111,12 @@ def prompt_expected(contents: Iterable[str]) -> int:
 
 
 def message_expected(content: str) -> int:
-    """About how many tokens one message adds to a prompt."""
+    """Return the expected tokens that one message adds to a prompt."""
     return EXPECTED_MESSAGE_OVERHEAD + expected_tokens(content)
 
 
 class RunningCount:
-    """The count of a text that arrives in pieces: `expected_tokens` of the whole, however the text was cut."""
+    """Token count of a text that arrives in pieces: equals `expected_tokens` of the whole, however the text was cut."""
 
     __slots__ = ("_closed", "_open")
 

@@ -1,8 +1,8 @@
-"""Tool calls as their pieces come: which call a piece belongs to, and what it adds. Pure.
+"""Tool calls assembled from pieces: the call that a piece belongs to, and the addition that a piece brings. Pure.
 
-OpenAI numbers calls by `index`. Others send no index, a null one, or zero for every call; an id only in the first
-piece, or `""` and null later; all arguments at once, or as an object. So an id decides first, then the index, then the
-order. A name that is said again with arguments behind whole arguments begins another call.
+OpenAI numbers calls by `index`. Other providers send no index, a null index, or zero for every call. They send an id
+only in the first piece, or `""` and null later. They send all arguments at once, or as an object. So an id decides
+first, then the index, then the order. If a name is repeated with arguments behind whole arguments, another call begins.
 """
 
 import json
@@ -21,7 +21,7 @@ ARGUMENTS = {"function": "arguments", "custom": "input"}
 
 
 class GrowingCall:
-    """One call. `index` is what the provider numbers the call by, None if it does not."""
+    """Tool call that grows with each piece. `index` is the provider's number of the call, None if there is none."""
 
     __slots__ = ("arguments", "id", "index", "name", "size")
 
@@ -33,17 +33,17 @@ class GrowingCall:
         self.size = 0
 
     def add(self, arguments: str) -> None:
-        """Continue the arguments."""
+        """Append text to the arguments."""
         self.arguments.append(arguments)
         self.size += len(arguments)
 
     def says(self, arguments: str) -> bool:
-        """True if these are the arguments so far."""
+        """Return True if `arguments` equals the arguments so far."""
         return self.size == len(arguments) and "".join(self.arguments) == arguments
 
     @property
     def is_whole(self) -> bool:
-        """True if the arguments so far are JSON. Those of many characters are not looked at."""
+        """Return True if the arguments so far are JSON. If they exceed WHOLE_CHARACTERS_MAX, return False unparsed."""
         if self.size > WHOLE_CHARACTERS_MAX or not self.arguments or self.arguments[-1].rstrip()[-1:] not in ENDS:
             return False
         try:
@@ -54,22 +54,22 @@ class GrowingCall:
 
 
 class ToolCalls:
-    """The calls of one choice, numbered in the order in which they began."""
+    """Calls of one choice, numbered in the order of their beginnings."""
 
     def __init__(self) -> None:
         self._calls: list[GrowingCall] = []
 
     def __len__(self) -> int:
-        """How many calls there are."""
+        """Return the number of calls."""
         return len(self._calls)
 
     def take(self, pieces: Sequence[Any], made_up_id: str) -> list[Json]:
-        """Return what these pieces add, in OpenAI's shape. `made_up_id` begins the ids of calls without one."""
+        """Return the additions of these pieces, in OpenAI's shape. `made_up_id` begins the ids of calls without any."""
         taken = [self._taken(piece, made_up_id) for piece in pieces if isinstance(piece, Mapping)]
         return [each for each in taken if each is not None]
 
     def take_whole(self, calls: Sequence[Any], made_up_id: str) -> list[Json]:
-        """Return the calls of a whole message: each is a call of its own, whatever its id."""
+        """Return the calls of a whole message: each is a separate call, even if ids repeat."""
         return [self._begun(call, made_up_id) for call in calls if isinstance(call, Mapping)]
 
     def _taken(self, piece: Json, made_up_id: str) -> Json | None:
@@ -106,7 +106,7 @@ class ToolCalls:
         return {"index": at, "id": own_id or f"{made_up_id}_{at}", "type": kind, kind: told, **more}
 
     def _call_of(self, piece: Json, arguments: str) -> GrowingCall | None:
-        """Return the call that a piece goes on with; None if the piece begins another."""
+        """Return the call that a piece continues; None if the piece begins another call."""
         if not self._calls:
             return None
         _, inner = _inner(piece)
@@ -128,14 +128,14 @@ class ToolCalls:
 
 
 def arguments_text(value: object) -> str:
-    """Return arguments as the text that OpenAI sends: some providers send an object."""
+    """Return arguments as text, in the form that OpenAI sends. Some providers send an object."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _inner(piece: Json) -> tuple[str, Json]:
-    """Return the kind of a call, and the member that holds its name and arguments."""
+    """Return the kind of a call, and the member that holds the name and the arguments."""
     for kind in KINDS:
         if isinstance(inner := piece.get(kind), Mapping):
             return kind, inner

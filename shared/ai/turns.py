@@ -1,8 +1,8 @@
-"""Turns that a client can ask for twice: `turns/{operation}` says who runs one, how far it is, what it answered.
+"""Turns that a client can request twice: `turns/{operation}` holds the holder, the progress and the result of a turn.
 
-One instance holds the lease of a turn and renews it while it works. Everything the holder writes is conditional on the
-document it last saw, so that whoever lost the lease (a process that was paused, say) cannot append any more. The text
-itself stands in the conversation only: a deleted conversation is deleted.
+One instance holds the lease of a turn and renews the lease while working. Every write of the holder is conditional on
+the document version that the holder last saw. So an instance that lost the lease, such as a paused process, cannot
+append any more. The text itself stands in the conversation only: a deleted conversation is deleted.
 """
 
 import random
@@ -44,14 +44,14 @@ SETTLE_PAUSE_SECONDS = 0.2
 RUNS_MAX = 20
 COLLECTION = "turns"
 UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
-"""A store that many callers press at once refuses some for now; who reads next finds what became of it."""
+"""Errors after which the outcome of a commit must be read. Under load the store refuses some commits for a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What a finished turn told its caller beside the message: amounts in µcr.
+    """Receipt of a finished turn, sent to the caller beside the message: amounts in µcr.
 
-    `at_most`: the provider has not reported yet, and the turn will cost this much at most; None once it is settled.
+    `at_most`: the most that the turn will cost, if the provider has not reported yet; None once the cost is settled.
     """
 
     cost: Micro
@@ -62,22 +62,25 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """What a stored answer costs `at_most` (µcr) until its provider has reported, which is waited for until `until`."""
+    """Bound (µcr) of the cost of a stored answer whose provider has not reported.
+
+    The wait for the report ends at `until`.
+    """
 
     at_most: Micro
     until: Millis
 
 
 Settling = Callable[[Settled], Sequence[Write]]
-"""What is written once it is known what the caller is told."""
+"""Function that builds the writes of a turn from the receipt for the caller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One turn as stored. `runs` are all attempts at it, the last being the current one.
+    """Record of a turn as stored. `runs` are the attempts at the turn, the current attempt last.
 
-    Once appended: `charge` is to be captured, and `paid_before` is what earlier attempts cost; µcr. `pending` says what
-    the turn costs at most while the attempt that appended still waits for the report; None if it does not.
+    Once appended, `charge` is the amount to capture, and `paid_before` is the cost of earlier attempts, both in µcr.
+    `pending` bounds the cost while the attempt that appended waits for the report; None without such a wait.
     """
 
     operation: OperationId
@@ -95,21 +98,21 @@ class Turn:
     pending: Pending | None = None
 
     def is_settling(self, now: Millis) -> bool:
-        """Return True if the attempt that appended may still charge what its provider reports."""
+        """Return True if the attempt that appended may still charge the usage that the provider reports."""
         return self.status == "appended" and self.pending is not None and self.pending.until > now
 
 
 class Claim(Protocol):
-    """The right to finish one turn."""
+    """Right to finish one turn."""
 
     @property
     def run(self) -> str:
-        """The attempt this is: what names its hold and its messages."""
+        """Return the name of the current attempt, which names the attempt's hold and messages."""
         ...
 
     @property
     def is_lost(self) -> bool:
-        """Whether somebody else has taken over."""
+        """Return True if another instance has taken over the turn."""
         ...
 
     def append(
@@ -121,44 +124,52 @@ class Claim(Protocol):
         paid_before: Micro,
         pending: Pending | None = None,
     ) -> None:
-        """Commit these writes, once, if the turn is still ours.
+        """Commit these writes exactly once, if this claim still holds the turn.
 
-        Raises StillRunning if it is not, PreconditionFailed if the writes are refused, Unavailable if nobody knows.
+        Raises StillRunning if another instance holds the turn. Raises PreconditionFailed if the writes are refused.
+        Raises Unavailable if the outcome is unknown.
         """
         ...
 
     def settling(
         self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro
     ) -> AbstractContextManager[Settling]:
-        """The same and `finish` in one, for who commits what it gives in the block, with the charge itself.
+        """Append and finish in one commit, which the caller makes in the block together with the charge.
 
-        Leaving the block without an error means that it was committed.
+        The context gives a function that builds the writes to commit. Leaving the block without an error means that the
+        commit succeeded.
         """
         ...
 
     def try_again(self) -> None:
-        """From now on `run` is another attempt. Raises StillRunning if the turn is not ours, Unavailable."""
+        """Begin another attempt, so that `run` changes.
+
+        Raises StillRunning if another instance holds the turn, Unavailable.
+        """
         ...
 
     def finish(self, settled: Settled) -> Settled:
-        """Remember what the caller is told; what was remembered before wins."""
+        """Store the receipt, and return the receipt that counts: a receipt that was stored before wins."""
         ...
 
     def forget(self) -> None:
-        """Nothing came of it: the key is free again. Never raises."""
+        """Delete the turn, which had no effect, so that the key is free again. Never raises."""
         ...
 
     def give_up(self) -> None:
-        """Something may have come of it: the next call with this key takes over at once. Never raises."""
+        """End the lease of a turn that may have had an effect. The next call with this key takes over at once.
+
+        Never raises.
+        """
         ...
 
     def stop(self) -> None:
-        """Renew no longer."""
+        """Stop the renewal of the lease."""
         ...
 
 
 class Turns:
-    """The repository, and the way to become the one who runs a turn."""
+    """Repository of turns, which also gives the right to run a turn."""
 
     def __init__(self, documents: Documents, clock: Clock, room: WaitingRoom | None = None) -> None:
         self._documents = documents
@@ -166,21 +177,21 @@ class Turns:
         self._room = room or WaitingRoom()
 
     def is_known(self, operation: OperationId) -> bool:
-        """True if a turn of this operation has begun."""
+        """Return True if a turn of this operation has begun."""
         return self._documents.get(f"{COLLECTION}/{operation}") is not None
 
     def once(self) -> Claim:
-        """The right to run a turn that nobody can ask for again."""
+        """Return the right to run a turn that no call can request again."""
         return Unremembered(self._documents, self._clock)
 
     def begin(
         self, operation: OperationId, *, uid: Uid, conversation_id: str, fingerprint: str
     ) -> tuple[Turn, Claim | None]:
-        """The turn, and the right to run or finish it; without that right it is done or settling.
+        """Return the turn, and the right to run or finish the turn. If the right is None, the turn is done or settling.
 
-        Waits for another call that is running it, where there is room to wait. What crashed is taken over once its
-        lease has ended. An attempt that waits for its provider's report keeps its turn until `Pending.until`.
-        Raises IdempotencyMismatch, StillRunning.
+        If another call runs the turn and the waiting room has a place, wait for that call. If a call crashed, take the
+        turn over once the lease has ended. An attempt that waits for the provider's report keeps the turn until
+        `Pending.until`. Raises IdempotencyMismatch, StillRunning.
         """
         token, path = new_id("run"), f"{COLLECTION}/{operation}"
         asked: Data = {"v": 1, "uid": uid, "conversation_id": conversation_id, "fingerprint": fingerprint}
@@ -198,7 +209,7 @@ class Turns:
         raise StillRunning
 
     def _looked(self, path: str, found: Document | None, asked: Data, token: str) -> tuple[Turn, Claim | None] | None:
-        """Return the turn once it is done, or ours to run; None while another call runs it.
+        """Return the turn if the turn is done, settling, or this call's to run; None while another call runs the turn.
 
         Raises IdempotencyMismatch.
         """
@@ -219,7 +230,10 @@ class Turns:
         return None
 
     def _created(self, path: str, asked: Data, token: str) -> Document | None:
-        """The turn, if this call is the first. Anything but a clear yes is settled by reading: the token is ours."""
+        """Create the turn, and return the document if this call is certainly the first, else None.
+
+        After None the caller reads the turn: the stored token shows if this call created the turn.
+        """
         data: Data = {**asked, "status": "running", "runs": [token], **self._held_by(token)}
         try:
             version = self._documents.commit([Create(path, data)])[0]
@@ -228,7 +242,10 @@ class Turns:
         return Document(path=path, data=data, version=version)
 
     def _take_over(self, found: Document, turn: Turn, token: str) -> None:
-        """Hold the lease that has ended: a run that had not appended gives way to a new one, another is finished."""
+        """Take over a lease that has ended.
+
+        If the earlier run had not appended, a new run begins; else the earlier run is to be finished.
+        """
         runs = turn.runs if turn.status == "appended" else (*turn.runs, token)[-RUNS_MAX:]
         try:
             self._documents.commit([Patch(found.path, {"runs": list(runs), **self._held_by(token)}, found.version)])
@@ -241,7 +258,7 @@ class Turns:
 
 
 class Remembered:
-    """The claim on a turn that is remembered: renewed by a thread of its own until `stop`."""
+    """Claim on a stored turn. A separate thread renews the lease until `stop`."""
 
     def __init__(self, documents: Documents, clock: Clock, turn: Turn, version: Version) -> None:
         self._documents = documents
@@ -280,7 +297,10 @@ class Remembered:
     def settling(
         self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro
     ) -> Iterator[Settling]:
-        """See `Claim.settling`. It is not renewed meanwhile: who takes over then has its precondition."""
+        """See `Claim.settling`. The lease is not renewed in the block.
+
+        If another instance takes over, the commit is refused.
+        """
         appended = _appended(message_id, charge, paid_before)
         with self._lock:
             yield lambda settled: [Patch(self._path, {**appended, **_done(settled)}, self._version), *writes]
@@ -288,13 +308,16 @@ class Remembered:
             self._stopped.set()
 
     def try_again(self) -> None:
-        """See `Claim.try_again`. Told to whoever may take over, before anything is held in its name."""
+        """See `Claim.try_again`.
+
+        The new attempt is stored before a hold in the attempt's name, for instances that take over.
+        """
         runs = (*self._runs, new_id("run"))[-RUNS_MAX:]
         self._commit({"runs": list(runs)}, ())
         self._runs, self.run, self._is_first = runs, runs[-1], False
 
     def finish(self, settled: Settled) -> Settled:
-        """See `Claim.finish`. The money has moved by now, so that failing to note the balance fails nothing."""
+        """See `Claim.finish`. The money has already moved, so a failed write of the receipt raises nothing."""
         if self._is_settled:
             return settled
         try:
@@ -305,7 +328,7 @@ class Remembered:
         return settled
 
     def forget(self) -> None:
-        """See `Claim.forget`. What earlier attempts may have cost is not forgotten: then it is only given up."""
+        """See `Claim.forget`. If there were earlier attempts, which may have cost credits, only end the lease."""
         if self._is_first:
             self._let_go(Delete(self._path, self._version))
         else:
@@ -341,9 +364,10 @@ class Remembered:
                 log("turn_not_renewed", "WARNING", path=self._path, code=error.code)
 
     def _commit(self, fields: Data, writes: Sequence[Write]) -> None:
-        """Change the turn, and with it what `writes` say: exactly once, or not at all, whatever the store answers.
+        """Change the turn and commit `writes` exactly once, or not at all, for any answer of the store.
 
-        An ambiguous commit is repeated: it and its repetition have the same precondition, so that only one can apply.
+        An ambiguous commit is repeated. Both commits have the same precondition, so that only one commit can apply.
+        Raises StillRunning, PreconditionFailed, OutcomeUnknown, StoreUnavailable.
         """
         deadline = self._clock.monotonic() + SETTLE_SECONDS_MAX
         with self._lock:
@@ -360,9 +384,10 @@ class Remembered:
                     self._clock.wait(SETTLE_PAUSE_SECONDS)
 
     def _is_applied(self, fields: Data) -> bool:
-        """Whether an earlier try was applied after all; if another one of ours was, the next try builds on that.
+        """Return True if an earlier try was applied.
 
-        Raises StillRunning if the turn is no longer ours, PreconditionFailed if it was not the turn that objected.
+        If another write of this claim was applied, the next try builds on that write. Raises StillRunning if another
+        instance holds the turn. Raises PreconditionFailed if the turn itself is unchanged.
         """
         document = self._documents.get(self._path)
         if document is None or document.data["holder"] != self._holder:
@@ -375,7 +400,7 @@ class Remembered:
 
 
 class Unremembered:
-    """The claim on a turn that nobody can ask for again: there is nothing to renew, lose or remember."""
+    """Claim on a turn that no call can request again: there is nothing to renew, lose or store."""
 
     is_lost = False
 
@@ -393,7 +418,7 @@ class Unremembered:
         paid_before: Micro,
         pending: Pending | None = None,
     ) -> None:
-        """See `Claim.append`. An ambiguous commit is repeated: what it creates can be created once only."""
+        """See `Claim.append`. An ambiguous commit is repeated, since the documents can be created only once."""
         created = [write.path for write in writes if isinstance(write, Create)]
         deadline = self._clock.monotonic() + SETTLE_SECONDS_MAX
         while created:

@@ -1,4 +1,4 @@
-"""Several upstreams as one: a model's document says which of them has it."""
+"""Several upstreams as one. A model's document names the upstream that has the model."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from shared.kernel.events import log
 
 
 class Upstreams:
-    """See `ChatModel`. Each upstream is one itself, by its name in the settings."""
+    """See `ChatModel`. Each upstream is a `ChatModel`, by the upstream's name in the settings."""
 
     def __init__(self, by_name: Mapping[str, ChatModel]) -> None:
         self._by_name = by_name

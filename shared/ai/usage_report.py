@@ -1,8 +1,9 @@
-"""Reports of usage as providers send them: where a report stands, and how many tokens it says. Pure.
+"""Reports of usage as providers send them: the place of a report, and the tokens in a report. Pure.
 
-OpenAI counts hidden reasoning inside `completion_tokens`. Gemini reports it in `total_tokens` alone, xAI beside
-`completion_tokens`. So output is the largest of three numbers: what is called output, what the total leaves for output
-behind all input, and output with reasoning where reasoning cannot be inside.
+OpenAI counts hidden reasoning inside `completion_tokens`. Gemini reports reasoning in `total_tokens` alone, and xAI
+reports reasoning beside `completion_tokens`. So output is the largest of three numbers. The first is the reported
+output. The second is the rest of the total behind all input. The third is output plus reasoning, if reasoning cannot be
+inside the output.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from shared.ai.models import TOKENS_MAX
 from shared.ai.tokens import Usage
 
 UsageForm = Literal["auto", "beside"]
-"""Where hidden reasoning is counted: as the numbers tell, or beside the output where the numbers do not tell."""
+"""Place of hidden reasoning: as the numbers tell, or beside the output where the numbers do not tell."""
 
 INPUT = (
     "prompt_tokens",
@@ -59,9 +60,9 @@ NESTED = ("usage", "tokens", "billed_units")
 
 
 def usage_in(raw: Mapping[str, Any], form: UsageForm = "auto") -> Usage | None:
-    """Return the usage that an object of an answer reports, wherever the report stands; None for none.
+    """Return the usage that an object of an answer reports, at any known place; None for no report.
 
-    Reports of several choices add up to one: their outputs are summed, their input is the same.
+    Reports of several choices add up: their outputs are summed, and their input is the same.
     """
     for report in _reports(raw):
         if (usage := read_usage(report, form)) is not None:
@@ -71,7 +72,7 @@ def usage_in(raw: Mapping[str, Any], form: UsageForm = "auto") -> Usage | None:
 
 
 def read_usage(report: object, form: UsageForm = "auto") -> Usage | None:
-    """Return the usage that a report says; None if it says none, or nonsense."""
+    """Return the usage in a report; None if the report has no valid numbers."""
     if not isinstance(report, Mapping) or any(_is_nonsense(report.get(name)) for name in INPUT + OUTPUT + TOTAL):
         return None
     prompt, completion, total = (_number(report, names) for names in (INPUT, OUTPUT, TOTAL))
@@ -93,7 +94,7 @@ def read_usage(report: object, form: UsageForm = "auto") -> Usage | None:
 
 
 def later_usage(before: Usage | None, now: Usage) -> Usage:
-    """Return what two reports of one answer say together: the later counts, but zero never replaces a number."""
+    """Return the combined usage of two reports of one answer: the later counts, but zero never replaces a number."""
     if before is None:
         return now
     known = now if now.input_tokens else before
@@ -122,8 +123,8 @@ def _output(
 ) -> tuple[int, int]:
     """Return the output, and the input that the report counts beside the prompt.
 
-    What the total leaves beyond prompt and output is reasoning or named input if these add up to it. Otherwise it is
-    output, less the input that cannot stand inside the prompt.
+    The total may exceed prompt plus output. If reasoning or named inputs add up to the excess, the excess is reasoning
+    or input. Otherwise the excess is output, less the input that cannot stand inside the prompt.
     """
     beyond = (prompt + completion if total is None else total) - prompt - completion
     is_apart = reasoning > completion or (total is None and _stands_apart(report, completion, reasoning, form))
@@ -139,7 +140,7 @@ def _output(
 
 
 def _stands_apart(report: Mapping[str, Any], completion: int, reasoning: int, form: UsageForm) -> bool:
-    """True if a report without a total counts its reasoning beside its output: the text alone is all the output."""
+    """Return True if a report without a total counts reasoning beside the output: the text alone is all the output."""
     return form == "beside" or (reasoning > 0 and 0 < completion == _detail(report, OUTPUT_DETAILS, TEXT_OUTPUT))
 
 
@@ -152,13 +153,13 @@ def _inputs_beside(report: Mapping[str, Any], prompt: int) -> list[tuple[int, bo
 
 
 def _is_sum_of(inputs: list[tuple[int, bool]], wanted: int) -> bool:
-    """True if some of these inputs, or none, add up to `wanted`."""
+    """Return True if some of these inputs, or none, add up to `wanted`."""
     sizes = [size for size, _ in inputs]
     return any(wanted == sum(some) for count in range(len(sizes) + 1) for some in combinations(sizes, count))
 
 
 def _detail(report: Mapping[str, Any], details: Iterable[str], names: tuple[str, ...]) -> int:
-    """Return a number of the details of a report, or of the report itself; 0 if neither says one."""
+    """Return a number from the details of a report, or from the report itself; 0 if neither has the number."""
     for each in (*(report.get(name) for name in details), report):
         if isinstance(each, Mapping) and (found := _number(each, names)) is not None:
             return found
@@ -166,7 +167,7 @@ def _detail(report: Mapping[str, Any], details: Iterable[str], names: tuple[str,
 
 
 def _number(report: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """Return the first count of tokens under one of these names; floats are rounded up, nonsense is none."""
+    """Return the first count of tokens under these names. Floats are rounded up. None if there is no valid number."""
     for name in names:
         value = report.get(name)
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < len(str(TOKENS_MAX)) + 1:
@@ -177,7 +178,7 @@ def _number(report: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
 
 
 def _is_nonsense(value: object) -> bool:
-    """True for a number that counts no tokens. Null, and a text, is no number."""
+    """Return True for a number that counts no tokens. Null, and a text, is no number."""
     if not isinstance(value, int | float):
         return False
     return isinstance(value, bool) or not isfinite(value) or not 0 <= value <= TOKENS_MAX

@@ -1,7 +1,7 @@
-"""The public web as an agent may read it: which addresses are public, and what a page is.
+"""Public web for an agent: the check of addresses, and the shape of a page.
 
-A model chooses the URL, and a page that it read may have told it which: both are hostile. So a URL is taken apart here
-once, strictly, and whoever fetches connects to an address that was checked by `is_public`, never to a name.
+A model chooses the URL, and a page that the model read may have suggested the URL: both are hostile. So a URL is parsed
+here once, strictly. The adapter that fetches must connect to an address that passed `is_public`, never to a name.
 """
 
 import ipaddress
@@ -24,10 +24,10 @@ DOTTED_QUAD = re.compile(r"(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}", re.ASCII)
 SAFE_IN_URL = "/:?#[]@!$&'()*+,;=%-._~"
 
 LOCAL_DOMAINS = frozenset({"arpa", "corp", "home", "internal", "lan", "local", "localdomain", "localhost"})
-"""Names that only ever mean something inside a network, such as that of a cloud's metadata server."""
+"""Domains with a meaning only inside a network, such as the domain of a cloud's metadata server."""
 
 PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
-"""What has been given out for the public IPv6 internet (RFC 4291)."""
+"""Range that is allocated for the public IPv6 internet (RFC 4291)."""
 NOT_PUBLIC_V4 = tuple(
     map(
         ipaddress.IPv4Network,
@@ -65,12 +65,14 @@ NOT_PUBLIC_V6 = tuple(
         ),
     )
 )
-"""The special-purpose registries of IANA, within what could be public at all; mapped, compatible and translated IPv4
-addresses (`::ffff:…`, `::…`, `64:ff9b::…`) are outside of it anyway."""
+"""Special-purpose ranges of IANA's registries, within PUBLIC_V6.
+
+Mapped, compatible and translated IPv4 addresses (`::ffff:…`, `::…`, `64:ff9b::…`) are outside of PUBLIC_V6 anyway.
+"""
 
 
 class FetchFailed(Exception):
-    """A page could not be read; `code` says why, for a model to go on with, and holds nothing of the answer."""
+    """A page could not be read. `code` gives a model the reason to continue with, and holds nothing of the answer."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -80,7 +82,7 @@ class FetchFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A URL that may be asked for, taken apart: `host` is lower-case ASCII or an address in its usual form."""
+    """Parsed URL that may be fetched. `host` is lower-case ASCII, or an address in the usual form."""
 
     scheme: Scheme
     host: str
@@ -89,18 +91,18 @@ class Target:
 
     @property
     def url(self) -> str:
-        """The URL as it is asked for; the port is its scheme's own."""
+        """Return the URL to fetch. The port is the default port of the scheme."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
     @property
     def authority(self) -> str:
-        """The host as a URL writes it."""
+        """Return the host in the form that a URL needs, with brackets around an IPv6 address."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What was read: text only. `url` is where it was found in the end."""
+    """Text of a page. `url` is the final address, after redirects."""
 
     url: str
     title: str
@@ -110,18 +112,18 @@ class Page:
 
 
 class Web(Protocol):
-    """Whatever reads pages of the public web."""
+    """Reader of pages of the public web."""
 
     def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
-        """The page at `url`, in bounded time and size. Raises FetchFailed.
+        """Fetch the page at `url`, in bounded time and size. Raises FetchFailed.
 
-        No host but these `hosts` is asked, redirects included; None allows every public host.
+        Only these `hosts` are contacted, redirects included. None allows every public host.
         """
         ...
 
 
 class PublicFiles(Protocol):
-    """Whatever fetches files of the public web, as they are."""
+    """Reader of files of the public web, which returns their bytes unchanged."""
 
     def fetch_file(self, url: str, bytes_max: int) -> bytes:
         """Return the bytes at `url`, in bounded time. Raises FetchFailed, also for a file of more than `bytes_max`."""
@@ -129,7 +131,7 @@ class PublicFiles(Protocol):
 
 
 def checked_url(url: str) -> Target:
-    """The target that `url` names. Raises FetchFailed for everything that is not plainly a public page's address."""
+    """Parse the target that `url` names. Raises FetchFailed if `url` is not plainly a public page's address."""
     if len(url) > URL_CHARACTERS_MAX or UNPRINTABLE.search(url):
         raise _bad_url("It is too long, or holds spaces, control characters or backslashes.")
     try:
@@ -151,7 +153,7 @@ def checked_url(url: str) -> Target:
 
 
 def require_named(target: Target, hosts: frozenset[str] | None) -> None:
-    """Raise FetchFailed if the target's host is none of `hosts`, in the form of `Target.host`; None allows all."""
+    """Raise FetchFailed if `hosts` lacks the target's host, in the form of `Target.host`; None allows all."""
     if hosts is not None and target.host not in hosts:
         named = ", ".join(sorted(hosts)) or "none"
         raise FetchFailed(
@@ -162,7 +164,7 @@ def require_named(target: Target, hosts: frozenset[str] | None) -> None:
 
 
 def is_public(text: str) -> bool:
-    """Whether this is an address of a host on the public internet; what cannot be read is not."""
+    """Return True if `text` is an address of a host on the public internet. False for text that is not an address."""
     if "%" in text:
         return False
     try:
@@ -175,7 +177,10 @@ def is_public(text: str) -> bool:
 
 
 def _host(name: str) -> str:
-    """The host in its one usual form. Numbers in any other notation are refused: resolvers disagree about them."""
+    """Return the host in the usual form. Raises FetchFailed.
+
+    Numbers in any other notation are refused, since resolvers disagree about them.
+    """
     if ":" in name:
         return _public_address(name)
     try:

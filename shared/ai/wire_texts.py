@@ -10,18 +10,18 @@ from shared.ai.passthrough import Json
 HIGH_HALF = ("\ud800", "\udbff")
 BAD_CHARACTER = "\ufffd"
 LEAST_LOG_PROBABILITY = -9999.0
-"""OpenAI's number for a token that cannot be; JSON knows no infinity."""
+"""Number that OpenAI gives for an impossible token, since JSON knows no infinity."""
 TEXT_PARTS = frozenset({"text", "output_text", "input_text"})
 THINKING_PARTS = frozenset({"thinking", "reasoning", "reasoning_text", "thought"})
 
 
 class Ragged(dict[str, Any]):
-    """An object whose texts may hold halves of characters, as its JSON did."""
+    """JSON object whose texts may hold halves of characters, like the JSON that was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """The content of a message: its text, its thinking, and the parts that are neither."""
+    """Message content in groups: text, thinking, refusal and other parts."""
 
     text: str = ""
     thinking: str = ""
@@ -30,7 +30,7 @@ class Content:
 
 
 def content_of(value: object) -> Content:
-    """Return what a content says, be it a text, one part or a list of parts."""
+    """Return the groups of a content, which may be a text, one part or a list of parts."""
     if isinstance(value, str):
         return Content(text=value)
     parts = value if isinstance(value, list) else [value] if isinstance(value, Mapping) else []
@@ -52,7 +52,7 @@ def content_of(value: object) -> Content:
 
 
 def _inner_text(part: Json, names: tuple[str, ...]) -> str:
-    """Return the first text under one of these names: itself, in an object, or in a list of parts."""
+    """Return the first text under these names: a plain text, a text in an object, or the joined texts of a list."""
     value = next((part[name] for name in names if part.get(name)), "")
     if isinstance(value, str):
         return value
@@ -67,7 +67,7 @@ def _inner_text(part: Json, names: tuple[str, ...]) -> str:
 
 
 class HalfCharacters:
-    """Joins texts that come in pieces, so that a character cut in two is one again."""
+    """Joiner of texts that come in pieces, so that a character cut in two is whole again."""
 
     __slots__ = ("_pending",)
 
@@ -75,7 +75,7 @@ class HalfCharacters:
         self._pending: dict[str, str] = {}
 
     def join(self, name: str, piece: str) -> str:
-        """Return the piece of the text of this name, less a half character at its end, behind the half before it."""
+        """Join the piece to the half character left of this text before. Keep back a half character at the end."""
         if piece.isascii() and not self._pending:
             return piece
         text = self._pending.pop(name, "") + piece
@@ -84,7 +84,7 @@ class HalfCharacters:
         return whole_characters(text)
 
     def rest(self) -> dict[str, str]:
-        """Return, for each text that ended with half a character, what stands for that character."""
+        """Return a replacement character for each text that ended with half a character."""
         left, self._pending = dict.fromkeys(self._pending, BAD_CHARACTER), {}
         return left
 
