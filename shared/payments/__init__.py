@@ -1,1 +1,1 @@
-"""Payments: what is sold, what was paid, what the providers say."""
+"""Payments: packages on sale, payments of users, and the port to payment providers."""

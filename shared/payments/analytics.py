@@ -1,4 +1,4 @@
-"""What payments came to: counts and sums by day, provider and currency. Pure."""
+"""Takings: counts and sums of payments by day, provider and currency. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ PAID = frozenset({"settled", "partially_refunded", "refunded", "disputed", "won"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Takings:
-    """One day, provider and currency: payments begun that day, those paid, and their sums in minor units and µcr."""
+    """Sums of one day, provider and currency: payments begun that day, and those paid, in minor units and µcr."""
 
     day: str
     provider: str
@@ -25,7 +25,7 @@ class Takings:
 
 
 def takings(payments: Iterable[Data]) -> list[Takings]:
-    """The takings of these payments (`payments/{id}`), the latest day first."""
+    """Return the takings of these payments (`payments/{id}`), the latest day first."""
     sums: dict[tuple[str, str, str], Takings] = {}
     for payment in payments:
         day = rfc3339(from_datetime(payment["created_at"]))[:10]  # type: ignore[arg-type]  # a time

@@ -18,13 +18,13 @@ CURRENCY_LETTERS = 3
 
 @dataclass(frozen=True, slots=True, order=False)
 class Fiat:
-    """`minor` units (cents, yen) of `currency`, an upper-case ISO 4217 code."""
+    """Amount of `minor` units (cents, yen) of `currency`, an upper-case ISO 4217 code."""
 
     minor: int
     currency: str
 
     def __post_init__(self) -> None:
-        """Refuse what is no amount of money."""
+        """Raise InvalidValue if the amount is negative or too large, or the currency is no upper-case ISO 4217 code."""
         if not 0 <= self.minor <= MINOR_MAX:
             raise InvalidValue("amount", "is more than one payment can have")
         is_code = len(self.currency) == CURRENCY_LETTERS and self.currency.isascii() and self.currency.isalpha()
@@ -33,7 +33,7 @@ class Fiat:
 
     @property
     def decimal(self) -> str:
-        """The amount as people and PayPal write it: `12.50`, `1250` for yen."""
+        """Return the amount as people and PayPal write amounts: `12.50`, `1250` for yen."""
         digits = minor_digits(self.currency)
         if digits == 0:
             return str(self.minor)
@@ -42,7 +42,7 @@ class Fiat:
 
     @classmethod
     def parse(cls, decimal: str, currency: str) -> Self:
-        """The amount that `decimal` writes, exactly. Raises InvalidValue if the currency has no such amount."""
+        """Return the exact amount that `decimal` writes. Raises InvalidValue if the currency has no such amount."""
         digits = minor_digits(currency)
         whole, _, part = decimal.partition(".")
         kept, beyond = part[:digits].ljust(digits, "0"), part[digits:]
@@ -52,5 +52,5 @@ class Fiat:
 
 
 def minor_digits(currency: str) -> int:
-    """How many decimal digits the currency's minor unit stands for."""
+    """Return the number of decimal digits of the currency's minor unit."""
     return MINOR_DIGITS.get(currency, MINOR_DIGITS_USUAL)

@@ -1,8 +1,8 @@
-"""What providers told us, kept until it is dealt with: `inbox/{provider}:{event id}`, each event once.
+"""Notices from payment providers, stored until a worker has handled them: `inbox/{provider}:{event id}`.
 
-An event is a nudge: it says which payment to ask about, nothing more, so that only a notice's fields are stored, no
-personal data among them. A document is `new` until a worker makes it `done` or `ignored`; `parked` and `dead` ones wait
-for a person.
+Each event is stored once. An event only says which payment to look up at the provider. So only the notice's own fields
+are stored, no personal data among them. A document is `new` until a worker makes it `done` or `ignored`. `parked` and
+`dead` documents wait for a person.
 """
 
 import hashlib
@@ -21,16 +21,19 @@ COLLECTION = "inbox"
 SCHEMA = 1
 DUE_SHARDS = 8
 GRACE: Millis = MINUTE
-"""How long the trigger has, before a sweep looks after an event."""
+"""Time that the trigger has before a sweep handles an event."""
 BACKOFF: Millis = 15 * SECOND
 BACKOFF_MAX: Millis = 60 * MINUTE
 ATTEMPTS_MAX = 40
 KEPT: Millis = 90 * DAY
-"""How long what is dealt with is kept; providers repeat themselves for days, not for months."""
+"""Time for which a handled document is kept. Providers repeat events for days, not for months."""
 
 
 class Inbox:
-    """Every event of every provider. `modes` says whose money is real here, as far as a provider is configured."""
+    """Collection of all events of all providers.
+
+    `modes` maps each configured provider to True if live money counts here, to False if test money does.
+    """
 
     def __init__(self, documents: Documents, clock: Clock, alerts: Alerts, modes: Mapping[ProviderName, bool]) -> None:
         self._documents = documents
@@ -39,10 +42,11 @@ class Inbox:
         self._modes = modes
 
     def store(self, notice: Notice) -> bool:
-        """Store a notice; whether it is new. Returns only if it is stored, by this call or one before it.
+        """Store a notice and return True if the notice is new.
 
-        One that is for another mode or account is stored as parked, with an alert: it is never credited. Raises
-        OutcomeUnknown or StoreUnavailable, and then the provider has to come again.
+        The call returns only if the notice is stored, by this call or by an earlier one. A notice for another mode or
+        account is stored as `parked`, with an alert, and is never credited. Raises OutcomeUnknown or StoreUnavailable;
+        then the provider has to send the notice again.
         """
         reason = self._mismatch(notice)
         if reason:
@@ -59,11 +63,11 @@ class Inbox:
         return True
 
     def get(self, notice_id: str) -> Document | None:
-        """The document of this id, `{provider}:{event id}`."""
+        """Return the document with the id `{provider}:{event id}`, or None."""
         return self._documents.get(f"{COLLECTION}/{notice_id}")
 
     def due(self, shard: int, limit: int) -> list[Document]:
-        """What a sweep has to look after in this shard, the most overdue first."""
+        """Return the documents of this shard that are due for a sweep, the most overdue first, at most `limit`."""
         query = Query(
             collection=COLLECTION,
             where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(self._clock.now()))),
@@ -79,12 +83,12 @@ class Inbox:
 
 
 def path_of(notice: Notice) -> str:
-    """`inbox/{provider}:{event id}`."""
+    """Return the notice's document path, `inbox/{provider}:{event id}`."""
     return f"{COLLECTION}/{notice.provider}:{notice.id}"
 
 
 def notice_in(data: Data) -> Notice:
-    """The notice of a stored document."""
+    """Return the notice of a stored document."""
     text = {name: cast("str | None", data[name]) for name in ("account", "payment")}
     return Notice(
         provider=cast("ProviderName", data["provider"]),
@@ -99,14 +103,18 @@ def notice_in(data: Data) -> Notice:
 
 
 def ended(status: Status, now: Millis, reason: str = "") -> Data:
-    """The changes to a document that is dealt with, or that waits for a person. Only what is dealt with is deleted."""
+    """Return the changes that end a document with `status`. `parked` and `dead` documents are never deleted."""
     is_kept = status in {"parked", "dead"}
     deleted_at = None if is_kept else to_datetime(now + KEPT)
     return {"status": status, "reason": reason, "due_at": None, "ended_at": to_datetime(now), "delete_at": deleted_at}
 
 
 def postponed(data: Data, now: Millis, reason: str) -> Data:
-    """The changes to a document that could not be dealt with now: later, with growing pauses, and `dead` in the end."""
+    """Return the changes to a document that could not be handled now.
+
+    The document is due again after a pause that grows with each attempt. After ATTEMPTS_MAX attempts the document is
+    `dead`.
+    """
     attempts = int(cast("int", data["attempts"])) + 1
     if attempts >= ATTEMPTS_MAX:
         return {**ended("dead", now, reason), "attempts": attempts}
@@ -115,7 +123,7 @@ def postponed(data: Data, now: Millis, reason: str) -> Data:
 
 
 def revived(now: Millis) -> Data:
-    """The changes that let an operator's replay begin: as if it had just come."""
+    """Return the changes that let an operator's replay begin, as if the document had just arrived."""
     return {
         "status": "new",
         "reason": "",
@@ -127,7 +135,7 @@ def revived(now: Millis) -> Data:
 
 
 def due_shard(notice: Notice) -> int:
-    """The shard of sweeps that an event belongs to."""
+    """Return the shard of sweeps that an event belongs to."""
     return hashlib.sha256(f"{notice.provider}:{notice.id}".encode()).digest()[0] % DUE_SHARDS
 
 

@@ -1,4 +1,4 @@
-"""What is to be done about a payment, once its provider has said what is true. Pure."""
+"""Next step of a payment, decided from the stored payment and the provider's present state. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,20 +14,22 @@ Action = Literal["wait", "capture", "park", "top_up", "follow", "refund"]
 POLL_FIRST: Millis = MINUTE
 POLL_MAX: Millis = HOUR
 ACCOUNT_CLOSED = "account_closed"
-"""The problem of a payment whose user left before it was credited: its money goes back by itself."""
+"""Problem of a payment whose user left before the credits were granted. The money is refunded automatically."""
 NOT_RETURNED = "not_returned"
-"""The problem of one whose money did not go back so: an operator's to mend."""
+"""Problem of a payment whose automatic refund failed. An operator must return the money."""
 OTHER_CURRENCY = "other_currency"
-"""The problem of a payment whose money moves in another currency: all of it is set aside until an operator acts."""
+"""Problem of a payment whose money moves in another currency. All credits are set aside until an operator acts."""
 LATE_MONEY: Millis = 7 * DAY
-"""Events may be lost and money may be late: for so long after its end a checkout is still asked about."""
+"""Time after a checkout's end during which the provider is still polled: events may be lost, money may be late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`capture` at the provider; `park` for an operator, `problem` says why; or run the saga of that name.
+    """Next step of a payment.
 
-    `refund` gives back all that is left of money that can never become credits.
+    `wait`: do nothing. `capture`: capture the money at the provider. `park`: wait for an operator, for the reason in
+    `problem`. Any other action is the name of the saga to run with `args`. The saga `refund` gives back all that is
+    left of money that can never become credits.
     """
 
     action: Action
@@ -39,9 +41,9 @@ WAIT = Plan(action="wait")
 
 
 def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = None) -> Plan:
-    """The next thing to do, one at a time: ask again afterwards. `wait`: nothing, until something changes.
+    """Return the next single step; after that step, plan again. `wait` means no step until something changes.
 
-    `owner` is the payment that the money became credits for, if it has.
+    `owner` is the payment that the money already became credits for, None if there is none.
     """
     if payment.applied.is_granted:
         return _plan_after(payment, truth)
@@ -59,9 +61,9 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = N
 
 
 def _plan_after(payment: Payment, truth: Truth) -> Plan:
-    """Plan for a payment that was credited: the account is to have the part that is left and undisputed.
+    """Plan for a credited payment: the account keeps the credits of the part that is left and undisputed.
 
-    What was taken for a refund that is still on its way stays taken: it was taken first, so that nobody spends it.
+    Credits that were taken for a pending refund stay taken, so that nobody spends them.
     """
     seen, applied = seen_in(truth, payment), payment.applied
     taken = max(seen.gone, min(applied.taken, seen.gone + seen.undecided))
@@ -77,7 +79,11 @@ def _plan_after(payment: Payment, truth: Truth) -> Plan:
 
 
 def _plan_return(payment: Payment, truth: Truth) -> Plan:
-    """What is disputed is not given back as well. What once came back to us is not sent again without an operator."""
+    """Plan the refund of money that cannot become credits.
+
+    If the money is disputed, wait: disputed money is not refunded as well. If a refund failed before, park the payment
+    for an operator.
+    """
     if payment.problem == NOT_RETURNED or seen_in(truth).is_disputed:
         return Plan(action="wait", problem=payment.problem)
     if any(refund.status == "failed" for refund in truth.refunds):
@@ -86,9 +92,9 @@ def _plan_return(payment: Payment, truth: Truth) -> Plan:
 
 
 def problem_of(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = None) -> str:
-    """Why this money must not become credits without an operator; empty if nothing speaks against it.
+    """Return the reason why this money must not become credits without an operator; empty if there is none.
 
-    Money that has all gone back is nobody's problem any more.
+    Money that has all gone back is no longer a problem.
     """
     if truth.is_live != is_live:
         return "wrong_mode"
@@ -109,7 +115,7 @@ def _problem_of_money(payment: Payment, truth: Truth, owner: str | None) -> str:
 
 
 def next_poll(payment: Payment, now: Millis) -> Millis | None:
-    """When to ask the provider again although nobody nudged; None: only when somebody does."""
+    """Return the time of the next poll of the provider without a notice; None if only a notice causes a poll."""
     if payment.applied.is_granted or payment.problem:
         return None
     if now >= payment.expires_at + LATE_MONEY:

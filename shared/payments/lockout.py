@@ -1,4 +1,4 @@
-"""Alerts of a fault that lasts: told at first, then now and then, not with every call."""
+"""Alerts of a lasting fault: one at the start, then one after each quiet time, not one for each call."""
 
 import threading
 
@@ -10,7 +10,7 @@ QUIET: Millis = 5 * MINUTE
 
 
 class Reminder:
-    """Raises one alert at first and again after each quiet time. Safe to share between threads."""
+    """Sender of one alert at first and one after each quiet time. Safe to share between threads."""
 
     def __init__(self, event: str, alerts: Alerts, clock: Clock, quiet: Millis) -> None:
         self._event = event
@@ -31,12 +31,12 @@ class Reminder:
 
 
 class Lockout:
-    """A provider that does not accept our credentials: an operator's to mend."""
+    """Alerts about a provider that rejects our credentials, which an operator must correct."""
 
     def __init__(self, provider: ProviderName, alerts: Alerts, clock: Clock) -> None:
         self._provider = provider
         self._reminder = Reminder("provider_locked_out", alerts, clock, QUIET)
 
     def tell(self, call: str) -> None:
-        """Say that this call was refused for want of good credentials."""
+        """Alert operators that the provider refused this call for bad credentials, once per quiet time."""
         self._reminder.tell(provider=self._provider, call=call)

@@ -1,7 +1,7 @@
-"""Money that moved after a payment: refunds and disputes, each counted once and remembered by its name. Pure.
+"""Money that moved after a payment: refunds and disputes, each counted once and remembered by name. Pure.
 
-The provider's lists end (PayPal drops disputes after 180 days) and its status words change. So every movement that was
-told once keeps its last state until the provider tells another state of the same name.
+The lists of providers end (PayPal drops disputes after 180 days) and their status words change. So every reported
+movement keeps its last state until the provider reports another state under the same name.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,17 +12,21 @@ from shared.payments.fiat import Fiat
 from shared.payments.ports import Dispute, Refund, Truth
 
 State: TypeAlias = Literal["open", "gone", "back"]
-"""`open`: nobody knows yet, the credits are set aside. `gone`: not ours any more. `back`: never left, or came back."""
+"""Condition of a movement.
+
+`open`: undecided, and the credits are set aside. `gone`: the money is lost to the platform. `back`: the money never
+left, or came back.
+"""
 Kind: TypeAlias = Literal["refund", "dispute", "earlier"]
 EARLIER = "earlier"
-"""The movement that stands for all that was taken back before movements were remembered."""
+"""Name of the movement that stands for all credits taken back before movements were remembered."""
 STATE_OF_REFUND: Mapping[str, State] = {"pending": "open", "succeeded": "gone", "failed": "back"}
 STATE_OF_DISPUTE: Mapping[str, State] = {"open": "open", "lost": "gone", "won": "back", "withdrawn": "back"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """One refund or dispute. `minor` is its amount in minor units of `currency`."""
+    """Refund or dispute. `minor` is the amount in minor units of `currency`."""
 
     kind: Kind
     minor: int
@@ -31,18 +35,21 @@ class Movement:
 
 
 Movements: TypeAlias = Mapping[str, Movement]
-"""Movements by name: `refund:{id}`, `dispute:{id}`."""
+"""Mapping of names to movements: `refund:{id}`, `dispute:{id}`."""
 
 
 def movements_of(truth: Truth) -> Movements:
-    """Return all movements that a provider tells now. A dispute that is told as a refund too counts as that refund."""
+    """Return all movements that a provider lists now.
+
+    A lost dispute that is also listed as a refund counts as the refund.
+    """
     return dict([*map(_of_refund, truth.refunds), *_of_disputes(truth.disputes)])
 
 
 def merged(before: Movements, told: Movements) -> Movements:
-    """Return what is known after `told`: the movements of before, in their newest states.
+    """Return all known movements after the provider listed `told`: earlier and new ones, each in the newest state.
 
-    A refund that failed stays failed: providers make a new one instead.
+    A failed refund stays failed, since providers make a new refund instead.
     """
     kept = {
         name: movement
@@ -53,16 +60,20 @@ def merged(before: Movements, told: Movements) -> Movements:
 
 
 def unexplained(taken: int, told: Movements, currency: str) -> Movements:
-    """Return one movement for the part of `taken` that no told movement explains, or none.
+    """Return one movement for the part of `taken` that no listed movement explains, or none.
 
-    For payments that were taken back before movements were remembered. `taken` in minor units of `currency`.
+    Serves payments whose credits were taken back before movements were remembered. `taken` is in minor units of
+    `currency`.
     """
     rest = taken - sum(movement.minor for movement in told.values() if movement.currency == currency)
     return {EARLIER: Movement(kind="earlier", minor=rest, currency=currency, state="gone")} if rest > 0 else {}
 
 
 def total(movements: Movements, states: Iterable[State], currency: str, kinds: Iterable[Kind] | None = None) -> int:
-    """Return the sum in minor units of the movements in these states, in this currency."""
+    """Return the sum in minor units of the movements in these states, this currency and these kinds.
+
+    If `kinds` is None, all kinds count.
+    """
     wanted, of_kinds = set(states), None if kinds is None else set(kinds)
     return sum(
         movement.minor
@@ -74,7 +85,7 @@ def total(movements: Movements, states: Iterable[State], currency: str, kinds: I
 
 
 def is_foreign(movements: Movements, currency: str) -> bool:
-    """Return True if money moves, or may move, in another currency than the payment's."""
+    """Return True if money moved, or may move, in another currency than the payment's."""
     return any(movement.currency != currency and movement.state != "back" for movement in movements.values())
 
 

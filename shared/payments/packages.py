@@ -1,4 +1,4 @@
-"""Packages: what is sold, for how much, and the credits that come with it."""
+"""Packages: the goods on sale, their prices, and the credits that come with each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ PUT_ATTEMPTS_MAX = 5
 
 
 class PackageNotFound(NotFound):
-    """No package that can be bought has this id."""
+    """Error for an id that names no package on sale."""
 
     code = "package_not_found"
 
@@ -33,9 +33,10 @@ class PackageNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """One package. `bonus` credits are a gift that ends `bonus_days` after the purchase; None: never.
+    """Goods on sale: credits for a price.
 
-    `per_user_limit` is how often one user may buy it; None: as often as they like. Smaller `position` comes first.
+    `bonus` credits are a gift that ends `bonus_days` after the purchase; None: the gift never ends. `per_user_limit` is
+    the number of purchases by one user; None: no limit. Packages with a smaller `position` come first.
     """
 
     id: str
@@ -52,7 +53,7 @@ class Package:
 
 
 def package_of(package_id: str, fields: Mapping[str, Any]) -> Package:
-    """The package that these fields describe. Raises InvalidValue naming the field that is not what it must be."""
+    """Return the package that these fields describe. Raises InvalidValue with the name of the first invalid field."""
     price = Fiat(_whole(fields, "price_minor", 1, MINOR_MAX), _text(fields, "currency", 3, is_needed=True).upper())
     bonus = _whole(fields, "bonus", 0, AMOUNT_MAX, default=0)
     return Package(
@@ -71,25 +72,25 @@ def package_of(package_id: str, fields: Mapping[str, Any]) -> Package:
 
 
 class Packages:
-    """The catalogue, in `packages/{id}`. Few documents, read whole."""
+    """Catalogue, in `packages/{id}`. The documents are few and are read all at once."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
 
     def on_offer(self) -> list[Package]:
-        """What can be bought, in the order to show it. A document that is no package is not on offer."""
+        """Return the packages on sale, in the order of display. A document that is no valid package is left out."""
         return [package for package in self.everything() if package.is_enabled]
 
     def get(self, package_id: str) -> Package:
-        """A package on offer. Raises PackageNotFound."""
+        """Return a package on sale. Raises PackageNotFound."""
         package = self.look(package_id)
         if not package.is_enabled:
             raise PackageNotFound(package_id)
         return package
 
     def look(self, package_id: str) -> Package:
-        """A package, on offer or not. Raises PackageNotFound."""
+        """Return a package, on sale or not. Raises PackageNotFound."""
         document = self._documents.get(f"{COLLECTION}/{package_id}") if is_safe_id(package_id) else None
         package = None if document is None else _stored(document)
         if package is None:
@@ -97,15 +98,15 @@ class Packages:
         return package
 
     def everything(self) -> list[Package]:
-        """Return all packages, also those not on offer, in the order of `on_offer`."""
+        """Return all packages, on sale or not, in the order of `on_offer`."""
         found = map(_stored, self._documents.query(Query(collection=COLLECTION, limit=PACKAGES_MAX)))
         return sorted((package for package in found if package is not None), key=_place)
 
     def put(self, package_id: str, fields: Mapping[str, Any], expected: Expected | None = None) -> Package:
-        """Create or replace one; what was bought before keeps its own terms.
+        """Create or replace a package. Earlier purchases keep their own terms.
 
-        Raises InvalidValue, also for a price that a payment provider cannot take, and VersionChanged if the package
-        is not as `expected`.
+        Raises InvalidValue, also for a price that a payment provider cannot take. Raises VersionChanged if the stored
+        package is not as `expected`.
         """
         if not is_safe_id(package_id):
             raise InvalidValue("id", "must be 1 to 128 letters, digits or _~.:@=+-")
@@ -128,7 +129,7 @@ class Packages:
 
 
 def version_tag(package: Package) -> str:
-    """Return the name of this version of the package, as `Expected` compares it."""
+    """Return the tag of this version of the package, for comparison with `Expected`."""
     return tag_of(_data(package))
 
 

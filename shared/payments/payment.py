@@ -1,4 +1,4 @@
-"""One payment: what was agreed, what the provider says of it, what the user's account has had of it."""
+"""Payment as stored: the agreed terms, the provider's last report, and the changes applied to the user's account."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -15,7 +15,7 @@ from shared.payments.ports import Flow, ProviderName, Refs, Stage, Truth
 SCHEMA = 1
 DUE_SHARDS = 8
 MONEY: Mapping[ProviderName, str] = {"stripe": "intent", "paypal": "capture"}
-"""The provider's object that money is known by, once it was received."""
+"""Kind of the provider's object that identifies received money."""
 
 Status = Literal[
     "created",
@@ -34,7 +34,7 @@ Status = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What was agreed when the payment was made: later changes of the package change nothing."""
+    """Conditions agreed when the payment was made. Later changes of the package do not affect them."""
 
     package: str
     title: str
@@ -46,17 +46,17 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the provider has said, in sums of minor units.
+    """Last known report of the provider, as sums in minor units.
 
-    `paid` stays once it was told. `movements` are all refunds and disputes that were ever told; None: the payment was
-    stored before they were remembered, or nothing was asked yet.
+    `paid` stays once the provider has reported it. `movements` are all refunds and disputes ever reported. None: the
+    payment was stored before movements were remembered, or the provider was never asked.
     """
 
     stage: Stage | Literal[""] = ""
     paid: Fiat | None = None
     movements: Movements | None = None
     withdrawn: Literal["", "open", "lost"] = ""
-    """See `Truth.withdrawn`."""
+    """Same meaning as `Truth.withdrawn`."""
     refunded: int = 0
     lost: int = 0
     is_disputed: bool = False
@@ -67,7 +67,7 @@ class Seen:
 
     @property
     def gone(self) -> int:
-        """How much of what was paid is not ours any more; never more than was paid."""
+        """Return the minor units lost to the platform by refunds and disputes; never more than was paid."""
         if self.paid is None:
             return 0
         if self.withdrawn == "lost":
@@ -77,13 +77,13 @@ class Seen:
 
     @property
     def leaving(self) -> int:
-        """How much is gone or on its way back in a refund; never more than was paid."""
+        """Return the minor units that are gone or on their way back in a refund; never more than was paid."""
         refunds = 0 if self.paid is None else total(self.movements or {}, ["open"], self.paid.currency, ["refund"])
         return min(self.gone + refunds, 0 if self.paid is None else self.paid.minor)
 
     @property
     def undecided(self) -> int:
-        """How much of what is still ours may go: in disputes, in refunds on their way; never more than is left."""
+        """Return the minor units that open disputes and pending refunds may still take; never more than is left."""
         if self.paid is None:
             return 0
         left = self.paid.minor - self.gone
@@ -92,7 +92,7 @@ class Seen:
 
     @property
     def is_foreign(self) -> bool:
-        """True if money moved in another currency than the payment's: a person has to say how much that is."""
+        """Return True if money moved in another currency than the payment's: an operator must decide the amount."""
         return self.paid is not None and is_foreign(self.movements or {}, self.paid.currency)
 
     def _total(self, state: State) -> int:
@@ -101,10 +101,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What the account has had of it. `taken` is how much of the money, in minor units, was taken back in credits.
+    """Changes that the payment has made to the user's account.
 
-    `suspension` names the open suspension's hold, `aside` is how much of the money it is for, in minor units.
-    `revision` counts what was applied, so that each has its own name.
+    `taken` is the part of the money, in minor units, whose credits were taken back. `suspension` is the hold of the
+    open suspension, and `aside` the part of the money, in minor units, that the suspension covers. `revision` counts
+    the changes, so that each has a unique name.
     """
 
     is_granted: bool = False
@@ -116,7 +117,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """All that we know of one payment. It is stored in `payment_sagas/{id}`; its owner sees `payments/{id}`."""
+    """Stored facts of a payment, in `payment_sagas/{id}`. The owner sees `payments/{id}`."""
 
     id: str
     uid: Uid
@@ -134,54 +135,57 @@ class Payment:
     seen: Seen = Seen()
     applied: Applied = Applied()
     problem: str = ""
-    """Why it is nobody's to credit until an operator has looked: `wrong_amount`, `wrong_currency`, `wrong_mode`, …"""
+    """Reason why an operator must act before credits are granted: `wrong_amount`, `wrong_currency`, `wrong_mode`, …"""
     settled_at: Millis | None = None
     is_opened: bool = False
     polls: int = 0
     slot: str = ""
-    """Its place among its user's purchases of a limited package."""
+    """Document path of this purchase's place under the user's limit for the package; empty if there is none."""
 
     @property
     def paid_lot(self) -> LotId:
-        """The lot of what was bought."""
+        """Return the lot of the paid credits."""
         return LotId(derived_id("lot", "payment", self.id))
 
     @property
     def bonus_lot(self) -> LotId:
-        """The lot of the gift that came with it."""
+        """Return the lot of the bonus credits."""
         return LotId(derived_id("lot", "payment_bonus", self.id))
 
     @property
     def lots(self) -> tuple[tuple[LotId, Micro], ...]:
-        """The lots it brings, each with its credits."""
+        """Return the lots that the payment grants, each with its credits in µcr."""
         paid = (self.paid_lot, self.terms.credits)
         return (paid,) if not self.terms.bonus else (paid, (self.bonus_lot, self.terms.bonus))
 
     @property
     def returned_minor(self) -> int:
-        """How much of the price has gone back, in minor units: of the credits, or of money that never became any."""
+        """Return the part of the price that has gone back, in minor units.
+
+        If credits were granted, count the money whose credits were taken back; else count all money on its way back.
+        """
         return self.applied.taken if self.applied.is_granted else self.seen.leaving
 
     @property
     def disputes(self) -> tuple[str, ...]:
-        """The ids of the disputes that its provider has told of."""
+        """Return the ids of all disputes that the provider has reported."""
         known = self.seen.movements or {}
         return tuple(name.partition(":")[2] for name, each in known.items() if each.kind == "dispute")
 
     @property
     def provider_ids(self) -> tuple[str, ...]:
-        """The provider's ids of everything that belongs to this payment: checkout, money, refunds, disputes."""
+        """Return the provider's ids of everything that belongs to this payment: checkout, money, refunds, disputes."""
         moved = (name.partition(":")[2] for name in self.seen.movements or {})
         return tuple(sorted({*self.refs.values(), *moved} - {""}))
 
     @property
     def due_shard(self) -> int:
-        """The shard of sweeps that it belongs to."""
+        """Return the shard of sweeps that the payment belongs to."""
         return int(derived_id("shard", self.id)[-2:], 16) % DUE_SHARDS
 
 
 def status_of(payment: Payment) -> Status:
-    """The one word for where a payment is."""
+    """Return the payment's status as its owner sees it."""
     seen, applied = payment.seen, payment.applied
     if not applied.is_granted:
         return _status_before(payment)
@@ -196,7 +200,7 @@ def status_of(payment: Payment) -> Status:
 
 
 def _status_before(payment: Payment) -> Status:
-    """Before anything was credited: `refunded` if nothing ever will be, as all of it went back first."""
+    """Return the status of a payment without granted credits: `refunded` if all of the money went back first."""
     seen = payment.seen
     if seen.stage == "paid":
         if seen.is_disputed:
@@ -213,10 +217,10 @@ def _status_before(payment: Payment) -> Status:
 
 
 def seen_in(truth: Truth, payment: Payment | None = None) -> Seen:
-    """Return what is known of a payment once its provider has said `truth`. Without `payment`, of a new one.
+    """Return the known report on a payment after the provider reported `truth`. Without `payment`, the payment is new.
 
-    Money that was seen stays seen: a capture that now reads as pending or declined, and a movement that is no longer
-    listed, change nothing by that. Only another state of the same movement does.
+    Money stays seen. If a capture now reads as pending or declined, or a movement is no longer listed, the known
+    movements stay as they are. Only another state of the same movement changes a movement.
     """
     is_granted = payment is not None and payment.applied.is_granted
     paid = truth.paid or (payment.terms.price if payment is not None and is_granted else None)
@@ -251,7 +255,10 @@ def _remembered(payment: Payment | None, told: Movements) -> Movements:
 
 
 def _withdrawn(truth: Truth, *, is_granted: bool) -> Literal["", "open", "lost"]:
-    """Once it was credited, a payment whose stage is no longer `paid` was taken back whole, or is held."""
+    """Return the `withdrawn` state.
+
+    If a credited payment is no longer `paid`, the provider took or holds all of its money.
+    """
     if truth.withdrawn or not is_granted:
         return truth.withdrawn
     if truth.stage == "pending":
@@ -260,13 +267,13 @@ def _withdrawn(truth: Truth, *, is_granted: bool) -> Literal["", "open", "lost"]
 
 
 def _lost_as_refunds(truth: Truth) -> int:
-    """Return how much was lost in disputes and is told as refunds: it is shown as lost, and counted once."""
+    """Return the minor units lost in disputes that are also listed as refunds. They count once, as lost."""
     told = {dispute.refund for dispute in truth.disputes if dispute.status == "lost"}
     return sum(refund.amount.minor for refund in truth.refunds if refund.id in told and refund.status != "failed")
 
 
 def share(credits_: Micro, taken: int, paid: int) -> Micro:
-    """How many of these credits `taken` of `paid` minor units were worth: all for all, else rounded down."""
+    """Return the µcr that `taken` of `paid` minor units are worth: all credits for all money, else rounded down."""
     return Micro(credits_ if taken >= paid else credits_ * taken // paid)
 
 
@@ -274,7 +281,7 @@ def share(credits_: Micro, taken: int, paid: int) -> Micro:
 
 
 def to_data(payment: Payment) -> dict[str, Value]:
-    """The fields of `payment_sagas/{id}` that are the payment's own; lease, saga and due time stand beside them."""
+    """Return the payment's own fields of `payment_sagas/{id}`. Lease, saga and due time stand beside them."""
     return {
         "schema": SCHEMA,
         "uid": payment.uid,
@@ -302,7 +309,7 @@ def to_data(payment: Payment) -> dict[str, Value]:
 
 
 def from_data(payment_id: str, data: Data) -> Payment:
-    """The payment that a stored document says."""
+    """Return the payment that a stored document describes."""
     stored = cast("Mapping[str, Any]", data)
     terms = stored["terms"]
     settled_at = stored["settled_at"]
@@ -331,7 +338,7 @@ def from_data(payment_id: str, data: Data) -> Payment:
 
 
 def view_data(payment: Payment, now: Millis) -> dict[str, Value]:
-    """`payments/{id}`: what its owner's listener shows. Amounts in minor units and µcr."""
+    """Return the fields of `payments/{id}`, which the owner's app listens to. Amounts are in minor units and µcr."""
     seen, terms = payment.seen, payment.terms
     return {
         "schema": SCHEMA,
@@ -358,7 +365,7 @@ def view_data(payment: Payment, now: Millis) -> dict[str, Value]:
 
 
 def with_applied(payment: Payment, **changes: Any) -> Payment:
-    """The payment after something was applied to its account."""
+    """Return the payment after something was applied to the account."""
     return replace(payment, applied=replace(payment.applied, **changes))
 
 
@@ -373,7 +380,7 @@ def _seen_of(stored: Mapping[str, Any]) -> Seen:
 
 
 def _applied_of(stored: Mapping[str, Any], price_minor: int) -> Applied:
-    """Suspensions that were stored without their amount set all aside."""
+    """Return the stored `Applied`. A suspension that was stored without an amount sets all money aside."""
     aside = price_minor if stored["suspension"] else 0
     return Applied(**{"aside": aside, **stored})
 

@@ -1,4 +1,4 @@
-"""What payments need of the outside: a provider that can be asked what is true, and its notices, verified."""
+"""Port to payment providers: checkouts, refunds, the present state of a payment, and verified notices."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,19 +11,25 @@ from shared.payments.fiat import Fiat
 
 ProviderName = Literal["stripe", "paypal"]
 Flow = Literal["redirect", "intent"]
-"""How the user pays: on the provider's own page, or inside an app with a secret of this one payment."""
+"""Way of paying: on the provider's own page, or inside an app with a secret of this one payment."""
 
 Refs = Mapping[str, str]
-"""The provider's own objects of one payment, by kind: Stripe `session, intent, charge`, PayPal `order, capture`."""
+"""Provider's own objects of a payment, by kind: Stripe `session, intent, charge`, PayPal `order, capture`."""
 
 Stage = Literal["open", "approved", "pending", "paid", "failed", "expired"]
-"""`open`: the user has still to pay. `approved`: it is ours to capture. `pending`: the provider still works on it.
-`failed` (declined, denied, cancelled) and `expired` can still become `paid` when money comes late."""
+"""Progress of a payment at its provider.
+
+`open`: the user has still to pay. `approved`: the money is ready to capture. `pending`: the provider is still working.
+`failed` (declined, denied, cancelled) and `expired` can still become `paid` when money comes late.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """What is to be paid, and where the user goes afterwards. `payment` names it at the provider for ever."""
+    """Amount to be paid, and the pages to which the user returns.
+
+    `payment` identifies the checkout at the provider for ever.
+    """
 
     payment: str
     uid: Uid
@@ -34,12 +40,12 @@ class Checkout:
     cancel_url: str
     expires_at: Millis
     customer: str | None = None
-    """The provider's name for this user, if they have paid there before."""
+    """Provider's name for this user; None if the user has never paid there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A checkout as the provider opened it. One of `checkout_url` and `client_secret` is there, as the flow asks."""
+    """Checkout as the provider opened it. Depending on the flow, `checkout_url` or `client_secret` is set."""
 
     refs: Refs
     checkout_url: str | None = None
@@ -49,7 +55,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """Money that went back, or is on its way (`pending`: as good as gone), or did not arrive after all (`failed`)."""
+    """Money that went back, is on its way (`pending`: as good as gone), or did not arrive after all (`failed`)."""
 
     id: str
     amount: Fiat
@@ -58,9 +64,10 @@ class Refund:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
-    """An argument about the payment. `lost`: its money moved away. `won` and `withdrawn`: none moved, or it came back.
+    """Claim of a payer against the payment.
 
-    `refund` is the id of the refund by which the provider tells the same money once more, None if there is none.
+    `lost`: the money moved away. `won` and `withdrawn`: no money moved, or the money came back. `refund` is the id of
+    the refund by which the provider lists the same money again, None if there is none.
     """
 
     id: str
@@ -71,10 +78,10 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """All that the provider says of one payment now.
+    """Present state of a payment at its provider.
 
-    `money` is its name for the money received (Stripe: the PaymentIntent; PayPal: the capture), once there is any;
-    `payment` what its own object says it was for. `warnings` are early warnings of fraud, by id.
+    `money` is the provider's name for the money received (Stripe: the PaymentIntent; PayPal: the capture), None before.
+    `payment` is our payment id as the provider's object states it. `warnings` are ids of early fraud warnings.
     """
 
     stage: Stage
@@ -89,14 +96,15 @@ class Truth:
     receipt_url: str | None = None
     failure: str | None = None
     withdrawn: Literal["", "open", "lost"] = ""
-    """What the provider says of money that was ours already: `lost`, it took all of it back; `open`, it holds it."""
+    """State of received money. `lost`: the provider took all of the money back. `open`: the provider holds all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """An event of the provider's, verified or listed: a nudge to ask for the truth, never the truth itself.
+    """Verified or listed event of the provider: a hint to ask for the truth, never the truth itself.
 
-    `payment` is our own name if the event carries it, `account` the foreign account it is for, if it names one.
+    `payment` is our payment id if the event carries one. `account` is the foreign account that the event is for, else
+    None.
     """
 
     provider: ProviderName
@@ -111,89 +119,96 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notices:
-    """A page of notices, and where the next begins; None at the end."""
+    """Page of notices. `cursor` names the start of the next page; None at the end."""
 
     items: Sequence[Notice]
     cursor: str | None
 
 
 class PaymentProvider(Protocol):
-    """One provider, as our account with it. Calls have timeouts; each may be repeated with the same arguments."""
+    """Provider of payments, through our account there. Calls have timeouts.
+
+    Each may be repeated with the same arguments.
+    """
 
     @property
     def name(self) -> ProviderName:
-        """Which one."""
+        """Return the provider's name."""
         ...
 
     @property
     def is_live(self) -> bool:
-        """Whether its money is real: what any other mode says is never credited."""
+        """Return True for real money. Payments of the other mode are never credited."""
         ...
 
     def open(self, checkout: Checkout) -> Opened:
-        """Open a checkout; the same payment always gets the same one. Raises ProviderRefused, ProviderUnavailable."""
+        """Open a checkout, always the same one for the same payment. Raises ProviderRefused, ProviderUnavailable."""
         ...
 
     def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
-        """What is true now, of the payment that these objects belong to. Raises UnknownAtProvider, ProviderUnavailable.
+        """Return the present state of the payment that `refs` belong to. Raises UnknownAtProvider, ProviderUnavailable.
 
-        Paginated to its end: no refund and no dispute is left out. `disputes` are ids that were told before: where the
-        list no longer has them, they are asked for by id. `refs` of the answer hold all that is known now.
+        All pages are read, so that no refund and no dispute is left out. `disputes` are ids of disputes reported
+        before. If the list no longer has such a dispute, the provider is asked for it by id. The answer's `refs` hold
+        all objects known now.
         """
         ...
 
     def capture(self, refs: Refs, key: str) -> None:
-        """Take what was approved, once: done before is done. Raises ProviderRefused, ProviderUnavailable."""
+        """Capture the approved money once; a repeated call changes nothing.
+
+        Raises ProviderRefused, ProviderUnavailable.
+        """
         ...
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
         """Give money back; the same `key` gives the same refund. Raises ProviderRefused, ProviderUnavailable.
 
-        Providers forget keys after hours or days, so a refund carries its key as a mark, and is looked for first.
+        Providers forget keys after hours or days. So a refund carries its key as a mark, and is searched for first.
         """
         ...
 
     def cancel(self, refs: Refs) -> None:
-        """Let nobody pay this any more; what is paid already stays paid. Raises ProviderUnavailable."""
+        """Close the checkout so that nobody can pay any more; a paid one stays paid. Raises ProviderUnavailable."""
         ...
 
     def locate(self, refs: Refs) -> str | None:
-        """Our name for the payment that these objects belong to, as the provider has it; None if it is none of ours.
+        """Return our payment id that the provider stores with these objects; None if they belong to another system.
 
         Raises UnknownAtProvider, ProviderUnavailable.
         """
         ...
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """Events since then, oldest or newest first as the provider lists them. Raises ProviderUnavailable."""
+        """Return events since `since`, in the provider's order, oldest or newest first. Raises ProviderUnavailable."""
         ...
 
     def customer_session(self, customer: str) -> str | None:
-        """Return a new secret with which an app's form shows this customer's saved means; None without such a thing.
+        """Return a new secret that lets an app's form show this customer's saved means of payment; None if unsupported.
 
         Raises ProviderRefused, ProviderUnavailable.
         """
         ...
 
     def forget_customer(self, customer: str) -> None:
-        """Delete what the provider keeps of a user who left; gone already is gone. Raises ProviderUnavailable."""
+        """Delete the provider's data of a user who left, if there is any. Raises ProviderUnavailable."""
         ...
 
 
 class Webhooks(Protocol):
-    """Verifies what is said to come from a provider."""
+    """Verifier of notices that claim to come from a provider."""
 
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> Notice:
-        """The notice in these raw bytes. `headers` by lower-case name.
+        """Return the notice in these raw bytes. `headers` are by lower-case name.
 
-        Raises WebhookRefused for what is not provably the provider's, WebhookNotConfigured while there is no secret to
-        prove it with, ProviderUnavailable when a certificate could not be fetched.
+        Raises WebhookRefused for a notice that is not provably the provider's. Raises WebhookNotConfigured while there
+        is no secret to verify notices with. Raises ProviderUnavailable if a certificate could not be fetched.
         """
         ...
 
 
 class ProviderRefused(Rejected):
-    """The payment provider will not do this; asking again will not help."""
+    """Final refusal by the payment provider; a repeated request will not help."""
 
     code = "provider_refused"
 
@@ -202,7 +217,7 @@ class ProviderRefused(Rejected):
 
 
 class UnknownAtProvider(Rejected):
-    """The payment provider knows no such object."""
+    """Error for an object that the payment provider does not know."""
 
     code = "unknown_at_provider"
 
@@ -211,7 +226,7 @@ class UnknownAtProvider(Rejected):
 
 
 class ProviderUnavailable(Unavailable):
-    """The payment provider could not be reached, failed, or is too busy; whether it acted is not known."""
+    """Failure to reach the payment provider, or an overloaded or failing one. The outcome of the call is unknown."""
 
     code = "provider_unavailable"
 
@@ -220,7 +235,7 @@ class ProviderUnavailable(Unavailable):
 
 
 class WebhookRefused(Rejected):
-    """Not provably from the provider: forged, stale, from the future, or altered on its way."""
+    """Error for a notice that is not provably the provider's: forged, stale, from the future, or altered."""
 
     code = "webhook_refused"
 
@@ -229,7 +244,7 @@ class WebhookRefused(Rejected):
 
 
 class WebhookNotConfigured(Unavailable):
-    """There is no secret to verify this provider's notices with; none is accepted."""
+    """Error for a provider whose webhook secret is not set. None of its notices is accepted."""
 
     code = "webhook_not_configured"
 

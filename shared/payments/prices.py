@@ -1,6 +1,7 @@
-"""Prices that a payment provider can take: its currencies, its smallest steps, its least and largest amounts. Pure.
+"""Prices that payment providers accept: currencies, smallest steps, least and largest amounts. Pure.
 
 Stripe: https://docs.stripe.com/currencies (presentment currencies, special cases, minimum amounts).
+
 PayPal: https://developer.paypal.com/api/rest/reference/currency-codes/
 """
 
@@ -53,13 +54,13 @@ STRIPE_MINIMUMS: Mapping[str, str] = {
 }
 STRIPE_MINOR_MAX = 99_999_999
 STRIPE_STEPS: Mapping[str, int] = {**dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10), "ISK": 100, "UGX": 100}
-"""The least step of an amount in minor units, where it is not one."""
+"""Least step of an amount in minor units, for currencies whose step is not 1."""
 PAYPAL_STEPS: Mapping[str, int] = {"HUF": 100, "TWD": 100}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one provider takes. `minimums` are decimals by currency, `steps` minor units by currency."""
+    """Prices that a provider accepts. `minimums` are decimals by currency, `steps` minor units by currency."""
 
     title: str
     currencies: frozenset[str]
@@ -81,12 +82,12 @@ LIMITS: Mapping[ProviderName, Limits] = {
 
 
 def takers(currency: str) -> Sequence[ProviderName]:
-    """Return the providers that take this currency at all."""
+    """Return the providers that accept this currency at all."""
     return [name for name, limits in LIMITS.items() if currency in limits.currencies]
 
 
 def require_payable(price: Fiat) -> None:
-    """Raise InvalidValue if a provider that takes the currency cannot take this amount, or none takes the currency."""
+    """Raise InvalidValue if no provider accepts the currency, or if one that does cannot take this amount."""
     names = takers(price.currency)
     if not names:
         raise InvalidValue("currency", f"must be a currency that Stripe or PayPal takes; {price.currency} is none")

@@ -1,4 +1,4 @@
-"""Why a payment waits for an operator: each problem's code as a sentence that says how to act."""
+"""Problems that make a payment wait for an operator: each code as a sentence that says how to act."""
 
 from collections.abc import Mapping
 
@@ -21,11 +21,11 @@ PROBLEMS: Mapping[str, str] = {
     "other_currency": "A refund or dispute moved {moved}, but the price is {price}. All credits of this payment are "
     "set aside. Refund or correct the balance by hand, then replay.",
 }
-"""Every problem that `shared.payments.lifecycle` may park a payment with, as a sentence with places for amounts."""
+"""Sentences for every problem that `shared.payments.lifecycle` may park a payment with, with places for amounts."""
 
 
 def problem_sentence(payment: Payment) -> str:
-    """Return what is wrong with a parked payment, and how to act. Empty if nothing is wrong."""
+    """Return the problem of a parked payment and the action to take, as a sentence; empty without a problem."""
     if not payment.problem:
         return ""
     template = PROBLEMS.get(payment.problem, "This payment waits for an operator. Look it up at the provider.")

@@ -1,4 +1,4 @@
-"""The bytes of an event as its provider signed them, read without a surprise."""
+"""Raw events of providers: the signed bytes, parsed and checked strictly."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ EVENT_ID_MAX = 100
 
 
 def event_in(raw: bytes) -> Mapping[str, Any]:
-    """The JSON object in these bytes. Raises WebhookRefused for anything else."""
+    """Return the JSON object in these bytes. Raises WebhookRefused for anything else."""
     try:
         event = json.loads(raw)
     except (ValueError, RecursionError):
@@ -22,12 +22,12 @@ def event_in(raw: bytes) -> Mapping[str, Any]:
 
 
 def checked(notice: Notice) -> Notice:
-    """The notice, if its id can name a document of ours. Raises WebhookRefused."""
+    """Return the notice if its id can name a stored document. Raises WebhookRefused."""
     if len(notice.id) > EVENT_ID_MAX or not is_safe_id(notice.id):
         raise WebhookRefused("not_an_event")
     return notice
 
 
 def lower_case(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Headers by lower-case name, whoever handed them over."""
+    """Return the headers by lower-case name."""
     return {name.lower(): value for name, value in headers.items()}

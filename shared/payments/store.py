@@ -1,4 +1,4 @@
-"""Payments as documents: `payment_sagas/{id}` is ours alone, `payments/{id}` its owner's, one commit writes both."""
+"""Payments as documents: `payment_sagas/{id}` is internal, `payments/{id}` the owner's, and one commit writes both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +14,11 @@ from shared.payments.ports import ProviderName
 
 EFFECT_SCHEMA = 1
 SAME_ID_MAX = 20
-"""Payments that may share one id of their provider; more than one is a fault that operators should see."""
+"""Most payments that may share one id of their provider. More than one is a fault that operators should see."""
 
 
 class PaymentNotFound(NotFound):
-    """There is no such payment, or it is another user's."""
+    """Error for a payment that does not exist or belongs to another user."""
 
     code = "payment_not_found"
 
@@ -28,7 +28,7 @@ class PaymentNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentPage:
-    """Payments as their owners see them, newest first; `after` continues behind the last."""
+    """Page of payments as their owners see them, newest first. `after` continues behind the last; None at the end."""
 
     items: tuple[Document, ...]
     after: tuple[Value, ...] | None
@@ -36,9 +36,9 @@ class PaymentPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentFilter:
-    """Which payments an operator looks for: all conditions hold at once; None: any.
+    """Conditions of an operator's search for payments. All conditions hold at once; None: any value.
 
-    `first` and `last` bound the time when the payment was begun, inclusive and exclusive.
+    `first` and `last` bound the time at which the payment was begun, inclusive and exclusive.
     """
 
     uid: str | None = None
@@ -50,7 +50,7 @@ class PaymentFilter:
 
     @property
     def conditions(self) -> tuple[Where, ...]:
-        """The conditions of a query over `payments`."""
+        """Return the conditions as parts of a query over `payments`."""
         equal: Mapping[str, Value] = {
             "uid": self.uid,
             "provider": self.provider,
@@ -72,46 +72,49 @@ class PaymentFilter:
 
 
 class Payments:
-    """Reads payments; what writes them is a lease (`shared.sagas.settlement`)."""
+    """Reader of payments. Only a lease (`shared.sagas.settlement`) writes them."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
     def read(self, payment_id: str) -> Document | None:
-        """The saga's document, or None."""
+        """Return the saga's document, or None."""
         return self._documents.get(saga_path(payment_id))
 
     def find(self, payment_id: str) -> Payment | None:
-        """The payment, or None."""
+        """Return the payment, or None."""
         document = self.read(payment_id)
         return None if document is None else from_data(payment_id, document.data)
 
     def get(self, payment_id: str) -> Payment:
-        """The payment. Raises PaymentNotFound."""
+        """Return the payment. Raises PaymentNotFound."""
         payment = self.find(payment_id)
         if payment is None:
             raise PaymentNotFound
         return payment
 
     def view(self, payment_id: str, uid: Uid | None) -> Data:
-        """What its owner sees; with `uid`, only that owner's. Raises PaymentNotFound."""
+        """Return the payment's document for its owner.
+
+        Raises PaymentNotFound, also if `uid` is set and not the owner's.
+        """
         document = self._documents.get(view_path(payment_id))
         if document is None or (uid is not None and document.data["uid"] != uid):
             raise PaymentNotFound
         return document.data
 
     def history(self, uid: Uid, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
-        """A user's payments, newest first."""
+        """Return a user's payments, newest first."""
         return self._page((Where("uid", "==", uid),), limit, after)
 
     def listed(self, wanted: PaymentFilter, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
-        """Return everybody's payments that meet all conditions, newest first."""
+        """Return the payments of all users that meet all conditions, newest first."""
         return self._page(wanted.conditions, limit, after)
 
     def with_provider_id(self, provider_id: str, wanted: PaymentFilter) -> PaymentPage:
         """Return the payments that a provider knows by this id: of a checkout, of money, a refund or a dispute.
 
-        A payment that was stored before its ids were is found by the id of its money.
+        A payment that was stored before `provider_ids` existed is found by the id of its money only.
         """
         query = Query(
             collection="payment_sagas",
@@ -126,16 +129,16 @@ class Payments:
         return PaymentPage(items=tuple(sorted(found, key=_age, reverse=True)), after=None)
 
     def among(self, payment_ids: Sequence[str]) -> Mapping[str, Payment]:
-        """Return these payments by id; one that does not exist is left out."""
+        """Return the payments with these ids, by id; an id without a payment is left out."""
         documents = self._documents.get_all([saga_path(each) for each in payment_ids]) if payment_ids else []
         return {each.id: payment_in(each) for each in documents if each is not None}
 
     def since(self, first: Millis, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
-        """Everybody's payments that were begun since then, newest first."""
+        """Return the payments of all users that were begun at `first` or later, newest first."""
         return self._page((Where("created_at", ">=", to_datetime(first)),), limit, after)
 
     def due(self, shard: int, now: Millis, limit: int) -> Sequence[str]:
-        """Payments of a shard that somebody should look at by now, the most overdue first."""
+        """Return the ids of a shard's payments that are due at `now`, the most overdue first."""
         query = Query(
             collection="payment_sagas",
             where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now))),
@@ -145,7 +148,7 @@ class Payments:
         return [document.id for document in self._documents.query(query)]
 
     def payment_with_money(self, provider: ProviderName, money: str) -> str | None:
-        """The payment that this money became credits for, if it has."""
+        """Return the payment that this money became credits for, None if there is none."""
         document = self._documents.get(effect_path(provider, money))
         return None if document is None else str(document.data["payment"])
 
@@ -168,27 +171,30 @@ def _age(document: Document) -> tuple[Millis, str]:
 
 
 def saga_path(payment_id: str) -> str:
-    """Where the payment's saga is."""
+    """Return the path of the payment's internal document."""
     return f"payment_sagas/{payment_id}"
 
 
 def view_path(payment_id: str) -> str:
-    """Where its owner's listener looks."""
+    """Return the path of the payment's document for its owner."""
     return f"payments/{payment_id}"
 
 
 def effect_path(provider: ProviderName, money: str) -> str:
-    """Money received, by the provider's name for it: created once, it names its payment and user for ever."""
+    """Return the path of received money, by the provider's name for that money.
+
+    The document is created once and names the payment and user for ever.
+    """
     return f"effects/{provider}:{money}"
 
 
 def refund_path(operation: str) -> str:
-    """A refund of ours, by the intention it was asked with: what was asked, and, once it is, that it was refused."""
+    """Return the path of a refund made here, by its operation. The document holds the request and any later refusal."""
     return f"payment_refunds/{operation}"
 
 
 def effect(payment: Payment, money: str, now: Millis) -> Create:
-    """This money is that payment's."""
+    """Return the write that assigns this money to the payment."""
     data: Mapping[str, Value] = {
         "schema": EFFECT_SCHEMA,
         "payment": payment.id,
@@ -199,20 +205,20 @@ def effect(payment: Payment, money: str, now: Millis) -> Create:
 
 
 def fields_of(payment: Payment) -> dict[str, Value]:
-    """The payment's own fields of its saga's document."""
+    """Return the payment's own fields of the saga's document."""
     return to_data(payment)
 
 
 def view_of(payment: Payment, now: Millis) -> Write:
-    """What its owner sees, to be committed with every change of the saga's document."""
+    """Return the write of the owner's document, for every commit that changes the saga's document."""
     return Put(view_path(payment.id), {**view_data(payment, now), "id": payment.id})
 
 
 def without_slot(payment: Payment) -> tuple[Payment, tuple[Write, ...]]:
-    """The payment once it gives up its place among its user's purchases, and the write that frees it."""
+    """Return the payment without its place under the user's limit, and the writes that free the place."""
     return (replace(payment, slot=""), (Delete(payment.slot),)) if payment.slot else (payment, ())
 
 
 def payment_in(document: Document) -> Payment:
-    """The payment that a saga's document holds."""
+    """Return the payment that a saga's document holds."""
     return from_data(document.id, document.data)

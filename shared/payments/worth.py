@@ -1,4 +1,4 @@
-"""What the credits of a package cost the platform, beside what the package sells for. Pure."""
+"""Cost of a package's credits to the platform, compared with the package's price. Pure."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,13 +12,13 @@ DOLLARS = "USD"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worth:
-    """The price of a credit: `credits_per_usd` for a dollar of a provider's price, and `markup_percent` on top."""
+    """Price of a credit: `credits_per_usd` for a dollar of a provider's price, and `markup_percent` on top."""
 
     credits_per_usd: int
     markup_percent: int
 
     def cost_usd(self, package: Package) -> Fraction:
-        """Return what providers charge (USD) if all credits of a package are spent, its bonus included."""
+        """Return the USD that model providers charge if all credits of a package, bonus included, are spent."""
         credits_ = Fraction(package.credits + package.bonus, MICRO_PER_CREDIT)
         return credits_ / self.credits_per_usd * 100 / (100 + self.markup_percent)
 
@@ -28,9 +28,9 @@ class Worth:
         return f"{cents // 100}.{cents % 100:02d}"
 
     def warning(self, package: Package) -> str | None:
-        """Return what is wrong with a price in dollars that is below cost; None for other prices.
+        """Return a warning if a price in dollars is below cost, else None.
 
-        What another currency is worth is not known here.
+        Prices in other currencies give None, since their exchange rate is not known here.
         """
         price = package.price
         if price.currency != DOLLARS or Fraction(price.minor, 10 ** minor_digits(DOLLARS)) >= self.cost_usd(package):

@@ -1,1 +1,1 @@
-"""Who people are: principals, profiles, roles, and the record of what operators did."""
+"""Users: principals, profiles, roles, API keys, and the record of operators' acts."""

@@ -1,8 +1,8 @@
-"""API keys: made once and shown once, stored as a hash, found by it in one read.
+"""API keys: made once, shown once, stored as a hash, and found by that hash in one read.
 
-A key is `ics_` and 48 hex digits: 160 random bits and a checksum of 32, so that a typing error is refused without a
-look, and a scanner for secrets can tell a key from noise. Its id is derived from its hash, so that whoever presents it
-names its document; `users/{uid}/settings/api_keys` lists the ids of one user's, and bounds them.
+A key is `ics_` and 48 hex digits: 160 random bits and a checksum of 32. So a typing error is refused without a read,
+and a scanner for secrets can tell a key from noise. The id of a key is derived from its hash, so that the key alone
+leads to its document. `users/{uid}/settings/api_keys` lists the ids of a user's keys and bounds their number.
 """
 
 import binascii
@@ -40,14 +40,14 @@ KEY = re.compile(r"ics_[0-9a-f]{48}", re.ASCII)
 CHECKSUM_DIGITS = 8
 SHOWN_DIGITS = 4
 KEYS_MAX = 50
-"""So many keys a user may have at a time."""
+"""Most API keys that a user may have at a time."""
 NAME_CHARACTERS_MAX = 100
 WRITE_ATTEMPTS_MAX = 5
 COLLECTION = "api_keys"
 
 
 class KeyNotFound(NotFound):
-    """There is no such API key, or it is another user's."""
+    """Error for an API key that does not exist or belongs to another user."""
 
     code = "key_not_found"
 
@@ -56,7 +56,7 @@ class KeyNotFound(NotFound):
 
 
 class KeyShownBefore(Conflict):
-    """The first request with this idempotency key made the API key `id` and showed it; it is shown once."""
+    """Error for a repeated request: the first one made and showed the API key `id`, and a key is shown once only."""
 
     code = "key_shown_before"
 
@@ -65,7 +65,7 @@ class KeyShownBefore(Conflict):
 
 
 class TooManyKeys(Rejected):
-    """A user has only so many API keys at a time; revoke one first."""
+    """Error for a user who has KEYS_MAX API keys already and must revoke one first."""
 
     code = "too_many_keys"
 
@@ -75,7 +75,7 @@ class TooManyKeys(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyWanted:
-    """What a new key shall be."""
+    """Properties of a new key."""
 
     name: str
     scopes: frozenset[Scope]
@@ -85,7 +85,7 @@ class KeyWanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """One key as it is stored: `hash` is the SHA-256 of its text, of which the last digits are kept for its owner."""
+    """Stored API key. `hash` is the SHA-256 of the key's text. The last digits are stored for the owner."""
 
     id: str
     uid: Uid
@@ -99,37 +99,37 @@ class ApiKey:
     last_used_at: Millis | None
 
     def is_of(self, text: str) -> bool:
-        """Whether `text` is this key, told in constant time."""
+        """Return True if `text` is this key. The comparison takes constant time."""
         return hmac.compare_digest(self.hash, hash_of(text))
 
     @property
     def principal(self) -> Principal:
-        """Who calls with it."""
+        """Return the principal that calls with this key."""
         return Principal(
             uid=self.uid, auth="api_key", key=KeyUse(id=self.id, scopes=self.scopes, cap=self.cap), is_anonymous=False
         )
 
 
 def new_key() -> str:
-    """A fresh key."""
+    """Return the text of a new random key."""
     secret = random_token(SECRET_BYTES)
     return f"{PREFIX}{secret}{_checksum(secret)}"
 
 
 def is_key(text: str) -> bool:
-    """Whether `text` can be a key: of the right form, with the checksum that belongs to it."""
+    """Return True if `text` has the form of a key and the matching checksum."""
     return (
         KEY.fullmatch(text) is not None and _checksum(text[len(PREFIX) : -CHECKSUM_DIGITS]) == text[-CHECKSUM_DIGITS:]
     )
 
 
 def hash_of(text: str) -> str:
-    """What is stored of a key. One that is random needs no slow hash: there is nothing to guess."""
+    """Return the stored hash of a key. A random key needs no slow hash, since nobody can guess the key."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def id_of(text: str) -> str:
-    """The id of a key, which says nothing of it."""
+    """Return the id of a key, which reveals nothing of the key."""
     return derived_id("key", hash_of(text))
 
 
@@ -139,32 +139,33 @@ def _checksum(secret: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Roster:
-    """The ids of a user's keys, oldest first, as one document that every new or revoked key changes."""
+    """List of the ids of a user's keys, oldest first, as one document that every new or revoked key changes."""
 
     ids: tuple[str, ...]
     version: Version | None
 
 
 class ApiKeys:
-    """The collection `api_keys`, and the roster of each user's."""
+    """Collection `api_keys`, with the roster of each user's keys."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
 
     def find(self, key_id: str) -> ApiKey | None:
-        """The key of this id, expired or not: one read."""
+        """Return the key with this id, expired or not, in one read; None if there is none."""
         document = self._documents.get(_path(key_id))
         return None if document is None else _key(document)
 
     def of(self, uid: Uid) -> list[ApiKey]:
-        """All of a user's keys, newest first."""
+        """Return all of a user's keys, newest first."""
         return self._keys(self._roster(uid))[::-1]
 
     def create(self, uid: Uid, wanted: KeyWanted, operation: OperationId, fingerprint: str) -> tuple[ApiKey, str]:
-        """A new key, and its text, which nobody can say again.
+        """Create a key and return it with its text, which cannot be shown again.
 
-        Raises TooManyKeys; for an operation that made one already KeyShownBefore, or IdempotencyMismatch.
+        Raises TooManyKeys. If the operation made a key before, raises KeyShownBefore, or IdempotencyMismatch for
+        another `fingerprint`.
         """
         text = new_key()
         for attempt in range(WRITE_ATTEMPTS_MAX):
@@ -183,9 +184,9 @@ class ApiKeys:
         raise AssertionError("the loop returns or raises")
 
     def revoke(self, uid: Uid, key_id: str) -> ApiKey:
-        """Forget the key: whoever presents it is nobody, here at once and everywhere within seconds.
+        """Delete the key. Callers with this key are refused here at once, and everywhere within seconds.
 
-        Raises KeyNotFound, also for another user's.
+        Raises KeyNotFound, also for another user's key.
         """
         for attempt in range(WRITE_ATTEMPTS_MAX):
             roster, key = self._roster(uid), self.find(key_id)
@@ -201,11 +202,11 @@ class ApiKeys:
         raise AssertionError("the loop returns or raises")
 
     def used(self, key_id: str) -> None:
-        """Remember that it was used now. Raises PreconditionFailed if it was revoked meanwhile."""
+        """Store now as the last use of the key. Raises PreconditionFailed if the key was revoked meanwhile."""
         self._documents.commit([Patch(_path(key_id), {"last_used_at": to_datetime(self._clock.now())})])
 
     def erase(self, uid: Uid) -> None:
-        """Forget all of them: the user leaves."""
+        """Delete all keys of a user who leaves."""
         while (roster := self._roster(uid)).version is not None:
             gone = [Delete(_path(key_id)) for key_id in roster.ids]
             try:

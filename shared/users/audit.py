@@ -1,4 +1,4 @@
-"""The audit trail: who did what to whom, why, and what it changed; written before the act and completed after it."""
+"""Audit trail: actor, act, target, reason and changes, written before the act and completed after it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ State = Literal["begun", "done", "refused"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """One act of an operator. `begun` and never completed means: the outcome is not known, somebody should look."""
+    """Act of an operator. If a record stays `begun`, the outcome is unknown and a person should look."""
 
     id: str
     at: Millis
@@ -39,7 +39,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPage:
-    """Records, newest first; `next_cursor` continues behind the last one."""
+    """Page of records, newest first. `next_cursor` continues behind the last; None at the end."""
 
     items: tuple[AuditRecord, ...]
     next_cursor: str | None
@@ -47,14 +47,14 @@ class AuditPage:
 
 @dataclass(slots=True)
 class Act:
-    """An act under way: the actor fills in what it changed."""
+    """Operator's act under way. The actor fills in the changes."""
 
     before: Data | None = None
     after: Data | None = field(default=None)
 
 
 class AuditTrail:
-    """The collection `audit`. Ids sort newest first, so that listing needs no index."""
+    """Collection `audit`. Ids sort newest first, so that listing needs no index."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
@@ -71,9 +71,10 @@ class AuditTrail:
         before: Data | None = None,
         operation: str | None = None,
     ) -> Iterator[Act]:
-        """Record the act around the block: before it, and how it ended.
+        """Record the act around the block: its start before the block, its end after the block.
 
-        A refusal is recorded as such. Any other failure leaves the record begun: nobody knows what happened.
+        If the block raises a refusal, the record says so. After any other failure the record stays `begun`, since the
+        outcome is unknown.
         """
         path = self._begin(actor, act, target, _reason(reason), before, operation)
         doing = Act(before=before)
@@ -87,7 +88,7 @@ class AuditTrail:
         self._end(path, {"state": "done", "before": doing.before, "after": doing.after})
 
     def page(self, *, cursor: str | None, limit: int) -> AuditPage:
-        """At most `limit` records, newest first. Raises InvalidValue for a cursor that we never gave."""
+        """Return at most `limit` records, newest first. Raises InvalidValue for a cursor that no page gave."""
         if cursor is not None and not is_safe_id(cursor):
             raise InvalidValue("cursor", "is not one of ours")
         size = max(1, min(limit, AUDIT_PAGE_MAX))

@@ -1,4 +1,4 @@
-"""Pseudonyms of users for model providers: providers tell our users apart, and learn nothing about who they are."""
+"""Pseudonyms of users for model providers: providers can tell users apart, but not identify them."""
 
 import hashlib
 import hmac
@@ -9,7 +9,10 @@ from shared.users.mailbox import derived_key
 INFO = b"integrated-credit-system/end-users/v1"
 PREFIX = "user_"
 DIGITS = 40
-"""Hex digits of a pseudonym: with the prefix fewer than the 64 characters that providers take."""
+"""Number of hex digits of a pseudonym.
+
+With the prefix, a pseudonym stays below the 64 characters that providers accept.
+"""
 
 
 class EndUsers:
@@ -22,5 +25,8 @@ class EndUsers:
         self._key = derived_key(seed, INFO)
 
     def of(self, uid: Uid) -> str:
-        """Return the pseudonym of this user. Without the key nobody finds the uid from it, or it from the uid."""
+        """Return the pseudonym of this user.
+
+        Without the key nobody can derive the uid from the pseudonym, or the reverse.
+        """
         return PREFIX + hmac.new(self._key, uid.encode(), hashlib.sha256).hexdigest()[:DIGITS]

@@ -1,4 +1,4 @@
-"""Erasing: what every part that keeps personal data offers, so that a user can leave."""
+"""Erasure: the interface of every part that stores personal data, so that a user can leave."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,16 +10,16 @@ ERASE_BATCH = 200
 
 
 class Erasable(Protocol):
-    """A part that keeps something of a user's."""
+    """Part that stores personal data of users."""
 
     def erase(self, uid: Uid) -> None:
-        """Remove all of it. Asked again, or after a crash in the middle, it removes what is left."""
+        """Remove all data of the user. A repeated call, or one after a crash, removes the rest."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """All documents of a collection below something that is named by the user, such as `accounts/{uid}/notes`."""
+    """Documents of a collection below a path that contains the uid, such as `accounts/{uid}/notes`."""
 
     documents: Documents
     collection: str

@@ -1,4 +1,4 @@
-"""Whose API key this is: usually from memory, at most one read, and never more than seconds behind a revocation."""
+"""Verification of API keys: usually from memory, at most one read, and never more than seconds behind a revocation."""
 
 import threading
 from collections import OrderedDict
@@ -13,16 +13,16 @@ from shared.users.ports import Unauthenticated
 from shared.users.principal import Principal
 
 KNOWN_SECONDS = 4.0
-"""A revoked key stops within five seconds everywhere: what was read is believed for less than that."""
+"""Time for which a read key is trusted. The limit of five seconds for a revoked key to stop everywhere is longer."""
 UNKNOWN_SECONDS = 4.0
 KNOWN_MAX = 10_000
 UNKNOWN_MAX = 10_000
-"""Remembered apart, so that whoever guesses keys pushes no real one out."""
+"""Most unknown ids in memory. They have their own limit, so that guessed keys push out no real key."""
 USED_EVERY: Millis = MINUTE
 
 
 class ApiKeyInvalid(Unauthenticated):
-    """Not an API key of ours, or one that was revoked."""
+    """Error for a text that is no API key, or is a revoked API key."""
 
     code = "api_key_invalid"
 
@@ -31,7 +31,7 @@ class ApiKeyInvalid(Unauthenticated):
 
 
 class ApiKeyExpired(Unauthenticated):
-    """The API key was made to end, and has."""
+    """Error for an API key whose `expires_at` has passed."""
 
     code = "api_key_expired"
 
@@ -46,7 +46,7 @@ class _Known:
 
 
 class KeyLookup:
-    """Verifies API keys. Safe to share between threads."""
+    """Verifier of API keys. Safe to share between threads."""
 
     def __init__(self, keys: ApiKeys, clock: Clock, spawn: Callable[[Callable[[], None]], None] | None = None) -> None:
         self._keys = keys
@@ -59,11 +59,11 @@ class KeyLookup:
 
     @staticmethod
     def looks_like_one(token: str) -> bool:
-        """Whether a bearer token is meant to be an API key."""
+        """Return True if a bearer token has the prefix of an API key."""
         return token.startswith(PREFIX)
 
     def verify(self, text: str) -> Principal:
-        """Whose key this is. Raises ApiKeyInvalid, ApiKeyExpired."""
+        """Return the principal of this key. Raises ApiKeyInvalid, ApiKeyExpired."""
         if not is_key(text):
             raise ApiKeyInvalid
         key = self._remembered(key_id := id_of(text)) or self._read(key_id)
@@ -75,7 +75,7 @@ class KeyLookup:
         return key.principal
 
     def forget(self, key_id: str) -> None:
-        """Look again next time: it was revoked here."""
+        """Drop a key that was revoked here from memory, so that the next call reads the store."""
         with self._lock:
             self._known.pop(key_id, None)
 
@@ -88,7 +88,10 @@ class KeyLookup:
             return known.key if known is not None and known.until > now else None
 
     def _read(self, key_id: str) -> ApiKey:
-        """From the store. What it says holds from before it was asked: it may have changed while it answered."""
+        """Read the key from the store. Raises ApiKeyInvalid.
+
+        The answer counts from the moment of the question, since the key may change while the store answers.
+        """
         asked_at = self._clock.monotonic()
         key = self._keys.find(key_id)
         with self._lock:
@@ -100,7 +103,10 @@ class KeyLookup:
         return key
 
     def _note_use(self, key: ApiKey) -> None:
-        """Write down, now and then, that it is used: off the path, and without the key if that fails."""
+        """Store the use of the key at most once per USED_EVERY, on another thread.
+
+        A failure is logged and does not affect the call.
+        """
         now = self._clock.now()
         with self._lock:
             last = max(self._noted.get(key.id, 0), key.last_used_at or 0)

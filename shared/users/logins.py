@@ -1,7 +1,7 @@
-"""Users' logins as the identity provider has them: asked for once a minute, beside the call that needs to know.
+"""Logins of users at the identity provider: asked for at most once a minute, beside the call that needs the answer.
 
-A token states for up to an hour what was true when it was issued, and an API key states nothing of its owner's login.
-So each instance asks the provider for the user, believes the answer for a minute, and asks again.
+A token states for up to an hour the facts at its issue, and an API key states nothing about the owner's login. So each
+instance asks the provider for the user, trusts the answer for a minute, and asks again.
 """
 
 import _thread
@@ -18,18 +18,18 @@ from shared.users.ports import Identity, IdentityUnavailable, Unauthenticated, U
 KNOWN_SECONDS = 60.0
 """Age up to which an answer counts, so that a disabled or deleted login stops its keys within a minute."""
 TRUSTED_SECONDS = 900.0
-"""Age up to which the last answer counts while the provider cannot be reached; calls are refused after it."""
+"""Age up to which the last answer counts while the provider is unreachable. After this age, calls are refused."""
 WAIT_SECONDS = 5.0
-"""Longest time that calls wait for one answer; the provider counts as out of reach from then on."""
+"""Longest wait of a call for an answer. After this wait, the provider counts as unreachable."""
 QUESTION_SECONDS = 60.0
-"""Age from which a question under way is given up, and another may be asked."""
+"""Age from which an unanswered question is given up, so that another may be asked."""
 RETRY_SECONDS = 5.0
 """Time after a failed question in which the provider is not asked again."""
 LOGINS_MAX = 10_000
 
 
 class LoginDisabled(Unauthenticated):
-    """The login of the user whom this API key or this work belongs to is disabled or deleted."""
+    """Error for an API key or for work whose owner's login is disabled or deleted."""
 
     code = "login_disabled"
 
@@ -39,7 +39,7 @@ class LoginDisabled(Unauthenticated):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """`asked_at` is the moment of the question, in monotonic seconds: the answer may have aged on its way."""
+    """Answer of the provider. The age counts from `asked_at`, the moment of the question in monotonic seconds."""
 
     stands: bool
     asked_at: float
@@ -47,14 +47,14 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A question under way; `ended` is set once it is answered or has failed."""
+    """Request to the provider under way. `ended` is set once the request is answered or has failed."""
 
     asked_at: float
     ended: threading.Event = field(default_factory=threading.Event)
 
 
 class Asking:
-    """A question that goes on beside a call."""
+    """Question to the provider that runs beside a call."""
 
     def __init__(self, logins: "Logins", uid: Uid, question: _Question | None) -> None:
         self._logins = logins
@@ -67,7 +67,7 @@ class Asking:
 
 
 class Logins:
-    """The answers of this instance. Safe to share between threads."""
+    """Cache of this instance's answers. Safe to share between threads."""
 
     def __init__(self, identity: Identity, clock: Clock) -> None:
         self._identity = identity
@@ -82,7 +82,7 @@ class Logins:
         self.ask(uid).confirm()
 
     def ask(self, uid: Uid) -> Asking:
-        """Begin to ask, unless an answer of the last minute is known. `confirm` says what came of it."""
+        """Start a question unless an answer of the last minute is known. `confirm` of the result gives the outcome."""
         now = self._clock.monotonic()
         with self._lock:
             if self._is_younger(uid, KNOWN_SECONDS, now) or self._is_out_of_reach(now):
@@ -99,7 +99,7 @@ class Logins:
         return Asking(self, uid, question)
 
     def confirm(self, uid: Uid, question: _Question | None) -> None:
-        """Wait for this question, if there is one; then the last answer decides, if it counts still.
+        """Wait for this question, if there is one. Then decide by the last answer, if that is recent enough.
 
         Raises LoginDisabled, IdentityUnavailable.
         """

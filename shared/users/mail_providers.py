@@ -1,6 +1,7 @@
-"""Public mail providers: the spellings that each delivers to one mailbox, with the provider's page about them.
+"""Public mail providers: the spellings that reach the same mailbox, with the provider's page about them.
 
-A provider without a rule of its own is here because it is large: the cap of a domain does not apply to its users.
+A provider without a special rule is listed because of the provider's size. The cap of a domain does not apply to users
+of a listed provider.
 """
 
 from dataclasses import dataclass
@@ -11,10 +12,10 @@ PLUS = "+"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailProvider:
-    """One provider and its domains.
+    """Provider of public mailboxes, with its domains.
 
     `tag_marks`: characters that begin a tag behind the user's name. `ignored`: characters of a name that make no
-    difference. `same`: pairs of characters that are one. `is_one_mailbox`: the same name is one mailbox in all
+    difference. `same`: pairs of characters that are equal. `is_one_mailbox`: the same name is one mailbox in all
     domains. `has_user_subdomains`: `tag@name.domain` is delivered to `name@domain`.
     """
 
@@ -27,7 +28,7 @@ class MailProvider:
     has_user_subdomains: bool = False
 
     def mailbox(self, local: str, domain: str) -> str:
-        """Return the one spelling of `local` at `domain`, one of the provider's domains."""
+        """Return the canonical spelling of `local` at `domain`, which is one of the provider's domains."""
         name = _untagged(local, self.tag_marks)
         for written, read in self.same:
             name = name.replace(written, read)
@@ -36,14 +37,14 @@ class MailProvider:
 
 
 def _untagged(local: str, tag_marks: str) -> str:
-    """Return the name before the first tag mark; a name that begins with one has no tag."""
+    """Return the name before the first tag mark. A name that begins with a mark has no tag."""
     for mark in tag_marks:
         local = local.partition(mark)[0] or local
     return local
 
 
 OTHERS = MailProvider(domains=())
-"""Every domain that is no public provider's: `+` begins a tag at nearly all mail servers (RFC 5233)."""
+"""Rule for every domain of no public provider: `+` begins a tag at nearly all mail servers (RFC 5233)."""
 
 
 def _named(*names: str, under: str) -> tuple[str, ...]:
@@ -293,7 +294,7 @@ def provider_at(domain: str) -> MailProvider | None:
 
 
 def subdomain_user(domain: str) -> tuple[str, str] | None:
-    """Return the name and the provider's domain of `name.domain`, where the provider delivers that to `name@domain`."""
+    """Return `name` and the provider's domain if mail to `name.domain` is delivered to `name@domain`, else None."""
     parts = domain.split(".")
     for first in range(1, len(parts) - 1):
         parent = ".".join(parts[first:])

@@ -1,4 +1,4 @@
-"""Mailboxes: many spellings, one person; and keyed marks that name a mailbox without revealing it."""
+"""Mailboxes: one canonical spelling for each, and keyed marks that identify a mailbox without revealing the address."""
 
 import hashlib
 import hmac
@@ -12,23 +12,23 @@ MARK_INFO = b"integrated-credit-system/bonus-claims/v1"
 KEY_ITSELF = re.compile(r"hex:([0-9a-f]{64})", re.ASCII)
 ACE = "xn--"
 FULL_STOPS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
-"""The dots of IDNA 2003 (RFC 3490, 3.1)."""
+"""Full stops of IDNA 2003 (RFC 3490, 3.1)."""
 DOTLESS_V1 = frozenset({"gmail.com"})
 SAME_AS_V1 = {"googlemail.com": "gmail.com"}
 
 
 def normalised(email: str) -> str:
-    """Return the one spelling of the mailbox that an address delivers to: `A.b+c@GoogleMail.com` → `ab@gmail.com`.
+    """Return the canonical spelling of an address's mailbox. `A.b+c@GoogleMail.com` gives `ab@gmail.com`.
 
-    NFKC and case folding (Unicode's NFKC_Casefold, which drops invisible characters), the domain in ASCII, and what
-    the provider of the domain says of tags, dots and other domains.
+    The address is folded by NFKC and case (Unicode's NFKC_Casefold, which drops invisible characters). The domain is
+    written in ASCII. Then the provider's rules for tags, dots and other domains apply.
     """
     local, domain = _parts(email)
     return (provider_at(domain) or OTHERS).mailbox(local, domain)
 
 
 def spellings(email: str) -> list[str]:
-    """Return the mailbox's spelling, then those under which an earlier version may have remembered the same mailbox."""
+    """Return the mailbox's spelling, then all spellings under which an earlier version may have stored the mailbox."""
     local, domain = _parts(email)
     provider = provider_at(domain)
     family = provider.domains if provider is not None and provider.is_one_mailbox else (domain,)
@@ -44,14 +44,14 @@ def domain_of(email: str) -> str:
 
 
 def marks(keys: Sequence[bytes], name: str) -> list[str]:
-    """Return one keyed hash of `name` per mark key, 64 hex digits each; nobody without a key can tell the name."""
+    """Return one keyed hash of `name` per mark key, 64 hex digits each. Without a key nobody can tell the name."""
     return [hmac.new(key, name.encode(), hashlib.sha256).hexdigest() for key in keys]
 
 
 def mark_keys(secrets: Sequence[str], seeds: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return the keys that marks are made with: of each secret, then the one that each signing seed made before.
+    """Return the keys for marks: one of each secret, then the key that each signing seed gave in earlier versions.
 
-    A secret of the form `hex:` and 64 digits is a key itself, such as that of a seed which is gone.
+    A secret of the form `hex:` and 64 digits is a key itself, such as the key of a seed that is gone.
     """
     keys = [*map(_key_of, secrets), *(derived_key(seed) for seed in seeds)]
     return tuple(dict.fromkeys(keys))
@@ -63,13 +63,13 @@ def _key_of(secret: str) -> bytes:
 
 
 def derived_key(seed: bytes, info: bytes = MARK_INFO, salt: bytes = b"") -> bytes:
-    """32 bytes for one purpose, from a key that has another (HKDF-SHA-256, RFC 5869; one block)."""
+    """Return 32 bytes for one purpose, from a key of another purpose (HKDF-SHA-256, RFC 5869; one block)."""
     extracted = hmac.new(salt or bytes(32), seed, hashlib.sha256).digest()
     return hmac.new(extracted, info + b"\x01", hashlib.sha256).digest()
 
 
 def normalised_v1(email: str) -> str:
-    """Return the spelling that claims were marked by before providers' rules were known; only Gmail's dots were."""
+    """Return the spelling used for marks before providers' rules were known. Only Gmail's dots were known then."""
     local, _, domain = _folded(email).rpartition("@")
     domain = _ascii_domain_v1(domain.rstrip("."))
     domain = SAME_AS_V1.get(domain, domain)
@@ -79,27 +79,30 @@ def normalised_v1(email: str) -> str:
 
 
 def _parts(email: str) -> tuple[str, str]:
-    """Return the folded local part and the domain in ASCII, once a provider's subdomain is read as its user's name."""
+    """Return the folded local part and the domain in ASCII. A provider's subdomain is read as the user's name."""
     local, _, written = _folded(email).rpartition("@")
     domain = _ascii_domain(written)
     return subdomain_user(domain) or (local, domain)
 
 
 def _folded(text: str) -> str:
-    """NFKC_Casefold (Unicode 3.13, D147): folding can undo normalisation, so it is done until nothing changes."""
+    """Return the text in NFKC_Casefold (Unicode 3.13, D147).
+
+    Folding can undo normalisation, so both are repeated until nothing changes.
+    """
     visible = "".join(char for char in text.strip() if unicodedata.category(char) not in {"Cf", "Cc"})
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).casefold())
     return folded if folded == text else _folded(folded)
 
 
 def _ascii_domain(domain: str) -> str:
-    """Return one ASCII spelling of a domain, in which IDNA 2003 and 2008 agree: `ß` and `ss` are the same there."""
+    """Return the ASCII spelling of a domain on which IDNA 2003 and 2008 agree: `ß` and `ss` are the same."""
     labels = domain.translate(FULL_STOPS).rstrip(".").split(".")
     return ".".join(map(_ascii_label, labels))
 
 
 def _ascii_label(label: str) -> str:
-    """Return the label folded once it is decoded, so that an `xn--` form is spelt as its letters are."""
+    """Return the label decoded and then folded, so that an `xn--` form equals the form in letters."""
     letters = _folded(_decoded(label))
     return letters if letters.isascii() else ACE + letters.encode("punycode").decode()
 

@@ -1,4 +1,4 @@
-"""What the domain asks of an identity provider, and what can go wrong with a credential."""
+"""Port to an identity provider: verified tokens, users, roles, and the errors of a credential."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ IDENTITY_TIMEOUT_SECONDS = 10
 
 
 class Unauthenticated(Rejected):
-    """The caller did not show who they are."""
+    """Error for a caller without a valid credential."""
 
     code = "unauthenticated"
 
 
 class TokenInvalid(Unauthenticated):
-    """Not a token of this project: malformed, forged, or another project's."""
+    """Error for a token that is not of this project: malformed, forged, or another project's."""
 
     code = "token_invalid"
 
@@ -29,7 +29,7 @@ class TokenInvalid(Unauthenticated):
 
 
 class TokenExpired(Unauthenticated):
-    """It was good once; sign in or refresh."""
+    """Error for a token that was valid but has expired. The user must sign in or refresh."""
 
     code = "token_expired"
 
@@ -38,7 +38,7 @@ class TokenExpired(Unauthenticated):
 
 
 class TokenRevoked(Unauthenticated):
-    """The user signed out everywhere, was disabled, or is gone."""
+    """Error for a token whose user signed out everywhere, was disabled, or is gone."""
 
     code = "token_revoked"
 
@@ -47,14 +47,14 @@ class TokenRevoked(Unauthenticated):
 
 
 class TenantRefused(TokenInvalid):
-    """The token is of an Identity Platform tenant that the settings do not name."""
+    """Error for a token of an Identity Platform tenant that the settings do not name."""
 
     def __init__(self) -> None:
         super().__init__("Tokens of this tenant are not accepted here.")
 
 
 class UidNotSupported(Forbidden):
-    """The token is valid, and Firestore cannot name a document by its uid: `a/b`, `.`, `..`, `__x__`."""
+    """Error for a valid token whose uid cannot name a document in Firestore: `a/b`, `.`, `..`, `__x__`."""
 
     code = "uid_not_supported"
 
@@ -66,7 +66,7 @@ class UidNotSupported(Forbidden):
 
 
 class AppCheckFailed(Unauthenticated):
-    """The request does not prove that it comes from our app."""
+    """Error for a request that does not prove to come from our app."""
 
     code = "app_check_failed"
 
@@ -75,7 +75,7 @@ class AppCheckFailed(Unauthenticated):
 
 
 class UserNotFound(NotFound):
-    """The identity provider knows no such user."""
+    """Error for a user that the identity provider does not know."""
 
     code = "user_not_found"
 
@@ -84,7 +84,7 @@ class UserNotFound(NotFound):
 
 
 class IdentityUnavailable(Unavailable):
-    """The identity provider, or its certificates, could not be reached."""
+    """Error for an identity provider, or certificates of the provider, that could not be reached."""
 
     code = "identity_unavailable"
 
@@ -94,7 +94,7 @@ class IdentityUnavailable(Unavailable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthUser:
-    """A user as the identity provider has them now, not as some token once said."""
+    """User as the identity provider has them now, not as an earlier token stated."""
 
     uid: Uid
     email: str | None = None
@@ -107,22 +107,22 @@ class AuthUser:
 
 
 class DomainLists(Protocol):
-    """What is publicly known of mail domains, which are lower-case ASCII. Asks nobody."""
+    """Public lists of mail domains. Domains are lower-case ASCII. No call leaves the process."""
 
     def registrable(self, domain: str) -> str:
         """Return the part of `domain` that somebody registered: `a.b.example.co.uk` → `example.co.uk`.
 
-        A domain without such a part comes back as it is.
+        A domain without such a part is returned unchanged.
         """
         ...
 
     def is_disposable(self, domain: str) -> bool:
-        """True if `domain`, or a domain above it, gives out throw-away addresses."""
+        """Return True if `domain`, or a domain above it, gives out throw-away addresses."""
         ...
 
 
 def check_uid(subject: object) -> Uid:
-    """Return the uid that a verified token names. Raises TokenInvalid for no uid at all, UidNotSupported."""
+    """Return the uid that a verified token names. Raises TokenInvalid if there is no uid, and UidNotSupported."""
     if not isinstance(subject, str) or not 1 <= len(subject) <= UID_CHARS_MAX:
         raise TokenInvalid
     if not is_uid(subject):
@@ -131,41 +131,43 @@ def check_uid(subject: object) -> Uid:
 
 
 class Identity(Protocol):
-    """Firebase Auth as our code sees it. Every call may raise IdentityUnavailable."""
+    """Firebase Auth as seen from this code. Every call may raise IdentityUnavailable."""
 
     def verify(self, token: str, *, is_fresh: bool = False) -> Principal:
-        """Whose ID token this is. Raises TokenInvalid (TenantRefused for a tenant that is not set), TokenExpired.
+        """Return the principal of an ID token. Raises TokenInvalid, TenantRefused, TokenExpired.
 
-        Raises UidNotSupported for a valid token whose uid no document can be named by.
+        Raises TenantRefused, a TokenInvalid, for a tenant that is not set. Raises UidNotSupported for a valid token
+        whose uid cannot name a document.
 
-        With `is_fresh` it also asks the provider whether the token still stands, one round trip. Raises TokenRevoked.
+        With `is_fresh`, the provider is also asked whether the token is still valid, in one round trip. Raises
+        TokenRevoked.
         """
         ...
 
     def verify_app_check(self, token: str) -> str:
-        """The id of the app that the App Check token was issued to. Raises AppCheckFailed."""
+        """Return the id of the app that the App Check token was issued to. Raises AppCheckFailed."""
         ...
 
     def get_user(self, uid: Uid) -> AuthUser:
-        """Raises UserNotFound."""
+        """Return the user. Raises UserNotFound."""
         ...
 
     def find_by_email(self, email: str) -> AuthUser | None:
-        """The user who signs in with exactly this address."""
+        """Return the user who signs in with exactly this address, or None."""
         ...
 
     def existing(self, uids: Collection[Uid]) -> frozenset[Uid]:
-        """Which of these users (at most 100) there are."""
+        """Return the uids among these (at most 100) whose users exist."""
         ...
 
     def with_role(self, role: str) -> Iterator[AuthUser]:
-        """Everybody who holds `role`. Walks all users: for commands, not for requests."""
+        """Yield all users who hold `role`. The call walks all users: for commands, not for requests."""
         ...
 
     def set_roles(self, uid: Uid, roles: frozenset[str]) -> None:
-        """Replace the `roles` claim and keep the others; tokens say so once refreshed. Raises UserNotFound."""
+        """Replace the `roles` claim and keep the other claims. Tokens change once refreshed. Raises UserNotFound."""
         ...
 
     def delete_user(self, uid: Uid) -> None:
-        """Remove the user; one who is gone already counts as removed."""
+        """Remove the user. If the user is gone already, do nothing."""
         ...

@@ -1,4 +1,4 @@
-"""Who is asking: what a verified token or API key says about its bearer."""
+"""Principal: the caller's identity and rights, as a verified token or API key states them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ SCOPES: tuple[Scope, ...] = ("chat", "images", "agents", "read")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyUse:
-    """The API key that a caller came with: what it may be used for, and how much it may spend."""
+    """API key of a caller: the permitted scopes and the spend cap; None: no cap."""
 
     id: str
     scopes: frozenset[Scope]
@@ -22,13 +22,13 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """A caller whose credential was verified. `roles` are operator roles as the credential states them."""
+    """Caller whose credential was verified. `roles` are operator roles as the credential states them."""
 
     uid: Uid
     email: str | None = None
     is_email_verified: bool = False
     phone: str | None = None
-    """In E.164; Firebase only states a number that was verified."""
+    """Phone number in E.164. Firebase states verified numbers only."""
     is_anonymous: bool = False
     roles: frozenset[str] = frozenset()
     auth: Literal["firebase", "api_key"] = "firebase"
@@ -37,15 +37,15 @@ class Principal:
 
     @property
     def spender(self) -> str:
-        """Who a hold belongs to: the user, or one of their keys."""
+        """Return the owner of the caller's holds: the user, or the user's API key."""
         return self.uid if self.key is None else key_spender(self.key.id)
 
 
 def key_spender(key_id: str) -> str:
-    """Return the spender that an API key is."""
+    """Return the spender name of an API key."""
     return f"{KEY_SPENDER}{key_id}"
 
 
 def key_id_of(spender: str, uid: Uid) -> str | None:
-    """Return the id of the API key that a spender is; None if the spender is the user `uid` in person."""
+    """Return the id of the API key that a spender names; None if the spender is the user `uid` in person."""
     return None if spender == uid or not spender.startswith(KEY_SPENDER) else spender.removeprefix(KEY_SPENDER)

@@ -1,4 +1,4 @@
-"""Profiles: what we keep about a person, at `users/{uid}`, and the tombstone that stays when they leave."""
+"""Profiles: the stored facts of a person, at `users/{uid}`, and the tombstone that stays after the person leaves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ProfileStatus = Literal["active", "closed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One user. A closed one is a tombstone: only `uid`, `status` and `closed_at` are left."""
+    """User as stored. A closed profile is a tombstone: only `uid`, `status` and `closed_at` are left."""
 
     uid: Uid
     status: ProfileStatus
@@ -35,24 +35,27 @@ class Profile:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the user has left, for ever."""
+        """Return True if the user has left, for ever."""
         return self.status == "closed"
 
 
 class Profiles:
-    """The collection `users`. Times are stored as timestamps, as the owner's app reads these documents itself."""
+    """Collection `users`. Times are stored as timestamps, since the owner's app reads these documents directly."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
 
     def get(self, uid: Uid) -> Profile | None:
-        """The profile or tombstone, or None for somebody never seen."""
+        """Return the profile or tombstone; None for a user who never called."""
         document = self._documents.get(_path(uid))
         return None if document is None else _profile(document)
 
     def ensure(self, principal: Principal) -> Profile:
-        """The profile of a verified caller: created at first sight, brought up to date when the token says more."""
+        """Return the profile of a verified caller.
+
+        Create the profile at the first call, and update it from newer tokens.
+        """
         for _ in range(WRITE_ATTEMPTS_MAX):
             document = self._documents.get(_path(principal.uid))
             try:
@@ -64,15 +67,15 @@ class Profiles:
         raise PreconditionFailed
 
     def greeted(self, uid: Uid, offer: Micro | None) -> bool:
-        """Remember that the user was greeted, with the bonus they may claim. False: somebody did, or the user left."""
+        """Store that the user was greeted, with the bonus on offer. Return False if known already, or the user left."""
         return self._change(uid, "greeted_at", {} if offer is None else {"welcome_offer": offer})
 
     def claimed(self, uid: Uid) -> bool:
-        """Remember that the welcome offer was taken. False: known already, or the user left."""
+        """Store that the welcome offer was claimed. Return False if claimed before, or the user left."""
         return self._change(uid, "welcome_claimed_at", {})
 
     def erase(self, uid: Uid) -> None:
-        """Leave a tombstone, whether or not there was a profile; a later one changes nothing."""
+        """Leave a tombstone, with or without an earlier profile. A second call changes nothing."""
         for _ in range(WRITE_ATTEMPTS_MAX):
             document = self._documents.get(_path(uid))
             if document is not None and _profile(document).is_closed:
@@ -85,7 +88,7 @@ class Profiles:
         raise PreconditionFailed
 
     def page(self, *, after: Uid | None, limit: int) -> list[Profile]:
-        """Profiles and tombstones in the order of their ids."""
+        """Return profiles and tombstones in the order of their ids."""
         start = None if after is None else (_path(after),)
         return [
             _profile(document)
@@ -114,7 +117,7 @@ class Profiles:
         return _profile(Document(path=document.path, data={**document.data, **news}, version=document.version))
 
     def _change(self, uid: Uid, stamp: str, fields: Data) -> bool:
-        """Set the time `stamp` once, and `fields` with it; never on a tombstone."""
+        """Set the time `stamp` once, together with `fields`; never on a tombstone. Return True if set."""
         for _ in range(WRITE_ATTEMPTS_MAX):
             document = self._documents.get(_path(uid))
             if document is None or document.data["status"] == "closed" or document.data.get(stamp) is not None:
@@ -142,7 +145,7 @@ def _path(uid: Uid) -> str:
 
 
 def _news(profile: Profile, principal: Principal) -> dict[str, Value]:
-    """What the token knows better. An older token knows less, so nothing is ever taken back to empty."""
+    """Return the fields that the token knows better. An older token may know less, so no field becomes empty again."""
     news: dict[str, Value] = {}
     if principal.email is not None and principal.email != profile.email:
         news |= {"email": principal.email, "email_verified": principal.is_email_verified}

@@ -1,4 +1,4 @@
-"""Roles, and what each of them may do."""
+"""Roles, and the permissions of each."""
 
 from collections.abc import Iterable
 
@@ -17,13 +17,13 @@ ACT = frozenset({ADMIN})
 
 
 def require(principal: Principal, allowed: frozenset[str]) -> None:
-    """Raise Forbidden unless the principal holds one of the `allowed` roles, as a person and not through an API key."""
+    """Raise Forbidden unless the principal holds an `allowed` role, as a person and not through an API key."""
     if principal.auth != "firebase" or principal.is_anonymous or not principal.roles & allowed:
         raise Forbidden("This needs a role that you do not have.")
 
 
 def parse_roles(names: Iterable[str]) -> frozenset[str]:
-    """The roles of these names. Raises InvalidValue for one that does not exist."""
+    """Return the roles with these names. Raises InvalidValue for a name that does not exist."""
     roles = frozenset(names)
     if unknown := sorted(roles - ROLES):
         raise InvalidValue("roles", f"must be of {', '.join(sorted(ROLES))}; {unknown[0]!r} is not one")
@@ -31,5 +31,5 @@ def parse_roles(names: Iterable[str]) -> frozenset[str]:
 
 
 def known_roles(claim: object) -> frozenset[str]:
-    """The roles in a token's `roles` claim; anything else in it means nothing."""
+    """Return the known roles in a token's `roles` claim. Anything else in the claim is ignored."""
     return frozenset(role for role in claim if role in ROLES) if isinstance(claim, list | tuple) else frozenset()

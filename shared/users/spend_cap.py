@@ -1,4 +1,4 @@
-"""A spend cap: how much may be spent in a day, a week, a month, or ever; which of those it is now, in UTC."""
+"""Spend caps: the most that may be spent in a day, week, month or in total, and the present window in UTC."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ PERIODS: tuple[Period, ...] = ("day", "week", "month", "total")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpendCap:
-    """At most `amount` µcr in each `period`."""
+    """Limit of `amount` µcr in each `period`."""
 
     amount: Micro
     period: Period
@@ -21,14 +21,14 @@ class SpendCap:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One day, week or month: its name, and when the next begins. What counts in total has no end."""
+    """Day, week or month of a cap: its name, and the start of the next. None: a total has no end."""
 
     name: str
     ends_at: Millis | None
 
 
 def window(period: Period, now: Millis) -> Window:
-    """The window that `now` is in: `2026-11-24`, `2026-W48` (ISO 8601, from Monday), `2026-11`, or `total`."""
+    """Return the window of `now`: `2026-11-24`, `2026-W48` (ISO 8601, from Monday), `2026-11`, or `total`."""
     today = to_datetime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     match period:
         case "day":
