@@ -1,8 +1,8 @@
-"""The composition root: which adapter fills which port, and what each part is built from.
+"""Composition root: the choice of an adapter for each port, and the construction of every part.
 
-Parts are built when they are first asked for, and imported then, so that a function that never talks to a model never
-loads its SDK. Everything else asks for its parts in its constructor. One file per domain says how its parts are built;
-`Services` is all of them.
+A part is built, and its modules imported, at its first use. So a function that never talks to a model never loads the
+model's SDK. All other code receives its parts in constructors. One file per domain builds the parts of that domain;
+`Services` holds all parts.
 """
 
 import os
@@ -21,11 +21,11 @@ MEMORY_ENVIRONMENT = {
     "LEDGER_SIGNING_KEY": "memory-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
     "FIRESTORE_EMULATOR_HOST": "nowhere.invalid:1",
 }
-"""What `in_memory` runs with unless told otherwise: a laptop's defaults, and a key that everybody knows."""
+"""Default environment of `in_memory`: a laptop's defaults, and a signing key that is public."""
 
 
 def production(settings: Settings, **parts: object) -> Services:
-    """The services on Firebase and Google Cloud, or on their emulators. `parts` replace parts by name."""
+    """Build the services on Firebase and Google Cloud, or on their emulators. `parts` replace parts by name."""
     from shared.bootstrap.cloud import Cloud
 
     clock = SystemClock()
@@ -33,7 +33,7 @@ def production(settings: Settings, **parts: object) -> Services:
 
 
 def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = None, **parts: object) -> Services:
-    """The same services over memory adapters. `env` overrides settings by name, `parts` replace parts by name."""
+    """Build the same services over memory adapters. `env` overrides settings by name, `parts` replace parts by name."""
     from shared.bootstrap.memory import Memory
 
     moving = clock or SystemClock()
@@ -46,7 +46,7 @@ _process: Services | None = None
 
 
 def services() -> Services:
-    """The services of this process, from its environment. Raises SettingsError naming what is wrong with it."""
+    """Return the services of this process, built once from its environment. Raises SettingsError naming all errors."""
     global _process  # noqa: PLW0603  # one process, one set of clients: that is what this remembers
     with _process_lock:
         if _process is None:

@@ -1,4 +1,4 @@
-"""What the composition root asks of a set of adapters: one for each port."""
+"""Interface between the composition root and a set of adapters: one method for each port."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -17,56 +17,56 @@ if TYPE_CHECKING:
 
 
 class Adapters(Protocol):
-    """What fills the ports."""
+    """Set of adapters, one for each port."""
 
     def documents(self) -> Documents:
-        """The database."""
+        """Return the adapter of the database."""
         ...
 
     def identity(self) -> "Identity":
-        """Who signs in."""
+        """Return the adapter of the identity provider, where users sign in."""
         ...
 
     def domain_lists(self) -> "DomainLists":
-        """What is known of mail domains."""
+        """Return the adapter of the public lists of mail domains."""
         ...
 
     def chat_model(self, alerts: Alerts) -> "ChatModel":
-        """The models' upstream."""
+        """Return the adapter of the upstreams for chat."""
         ...
 
     def passthroughs(self, alerts: Alerts) -> "Passthroughs":
-        """The same upstreams, with their own shapes."""
+        """Return the adapters of the same upstreams for the OpenAI routes, with the upstreams' own shapes."""
         ...
 
     def thinking_model(self, alerts: Alerts) -> "ThinkingModel":
-        """The upstream of agents."""
+        """Return the adapter of the upstream for agents."""
         ...
 
     def web(self) -> "Web":
-        """The public web."""
+        """Return the adapter of the public web."""
         ...
 
     def image_model(self, alerts: Alerts) -> "ImageModel":
-        """The upstream that paints."""
+        """Return the adapter of the upstream for images."""
         ...
 
     def model_listing(self) -> "ModelListing":
-        """What providers list of their models."""
+        """Return the adapter of the providers' listings of their models."""
         ...
 
     def objects(self) -> Objects:
-        """Users' files."""
+        """Return the adapter of the storage for users' files."""
         ...
 
     def publisher(self) -> Publisher:
-        """The message broker."""
+        """Return the adapter of the message broker."""
         ...
 
     def payment_providers(self, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
-        """Who takes money for us: those that are configured."""
+        """Return the adapters of the configured payment providers, by name."""
         ...
 
     def alerts(self) -> Alerts:
-        """How operators are told."""
+        """Return the adapter that alerts operators."""
         ...

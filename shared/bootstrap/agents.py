@@ -1,4 +1,4 @@
-"""The parts that do agents' work."""
+"""Parts for agent tasks."""
 
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class AgentParts(ImageParts):
-    """Agent tasks and their tools."""
+    """Parts for agent tasks and the agents' tools."""
 
     @part
     def agent_slice(self) -> "AgentSlice":
-        """One bounded slice of an agent's work."""
+        """Build the worker that runs one bounded slice of an agent task."""
         from shared.sagas.agent_slice import AgentSlice
         from shared.sagas.tools.ask_model import AskModel
         from shared.sagas.tools.calculator import Calculator
@@ -69,7 +69,7 @@ class AgentParts(ImageParts):
 
     @part
     def estimates(self) -> "Estimates":
-        """What pictures and agent tasks would cost."""
+        """Build the estimates of costs of pictures and agent tasks."""
         from shared.sagas.estimates import Estimates
 
         return Estimates(
@@ -78,7 +78,7 @@ class AgentParts(ImageParts):
 
     @part
     def agents(self) -> "Agents":
-        """Agent tasks."""
+        """Build the service for users' agent tasks."""
         from shared.sagas.agents import Agents
 
         return Agents(

@@ -1,4 +1,4 @@
-"""The parts that chat: a conversation's turn, a call in OpenAI's protocol."""
+"""Parts for chat: turns of conversations, and calls in OpenAI's protocol."""
 
 from typing import TYPE_CHECKING
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 
 class ChatParts(ModelParts):
-    """Calls of models that answer with text."""
+    """Parts for calls of models that answer with text."""
 
     @part
     def conversations(self) -> "Conversations":
-        """Conversations and their messages."""
+        """Build the store of conversations and their messages."""
         from shared.ai.conversations import Conversations
 
         return Conversations(self.documents, self.clock)
 
     @part
     def stop_requests(self) -> "StopRequests":
-        """What callers asked to stop."""
+        """Build the store of callers' requests to stop a call."""
         from shared.ai.stop_requests import StopRequests
 
         return StopRequests(self.documents, self.clock)
 
     @part
     def running_calls(self) -> "RunningCalls":
-        """The calls that run on this instance."""
+        """Build the list of calls that run on this instance."""
         from shared.kernel.watching import Unwatched, Watches
         from shared.sagas.running_calls import RunningCalls
         from shared.sagas.stop_news import StopNews
@@ -48,21 +48,21 @@ class ChatParts(ModelParts):
 
     @part
     def turns(self) -> "Turns":
-        """Turns that may be asked for again."""
+        """Build the store of turns, which clients may ask for again."""
         from shared.ai.turns import Turns
 
         return Turns(self.documents, self.clock, self.waiting_room)
 
     @part
     def reading_on(self) -> "ReadingOn":
-        """The room for calls that are read on."""
+        """Build the room for answers that are read to the end without a waiting caller."""
         from shared.sagas.reading_on import ReadingOn
 
         return ReadingOn()
 
     @part
     def chat_turn(self) -> "ChatTurn":
-        """One message to a model, and what it costs."""
+        """Build the saga that sends one message to a model and charges the cost."""
         from shared.sagas.chat_turn import ChatTurn
 
         return ChatTurn(
@@ -85,14 +85,14 @@ class ChatParts(ModelParts):
 
     @part
     def answers(self) -> "Answers":
-        """Answers that may be asked for again."""
+        """Build the store of answers, which clients may ask for again."""
         from shared.ai.answers import Answers
 
         return Answers(self.documents, self.clock)
 
     @part
     def request_fields(self) -> "RequestFields":
-        """Which fields of a request in OpenAI's protocol pass to each upstream."""
+        """Build the table of request fields, in OpenAI's protocol, that pass to each upstream."""
         from shared.ai.models import DEFAULT_UPSTREAM
         from shared.ai.request_fields import RequestFields
 
@@ -105,14 +105,14 @@ class ChatParts(ModelParts):
 
     @part
     def kept_responses(self) -> "KeptResponses":
-        """Responses that later requests may refer to."""
+        """Build the store of responses that later requests may refer to."""
         from shared.ai.kept_responses import KeptResponses
 
         return KeptResponses(self.documents, self.clock)
 
     @part
     def openai_call(self) -> "OpenAICall":
-        """One call in OpenAI's protocol, and what it costs."""
+        """Build the saga that runs one call in OpenAI's protocol and charges the cost."""
         from shared.ai.expectation import Expectation
         from shared.sagas.openai_call import OpenAICall
 
@@ -137,7 +137,7 @@ class ChatParts(ModelParts):
 
     @part
     def stop_calls(self) -> "StopCalls":
-        """Ending calls on request."""
+        """Build the service that ends calls on request."""
         from shared.sagas.stop_calls import StopCalls
 
         return StopCalls(

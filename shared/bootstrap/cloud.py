@@ -1,4 +1,4 @@
-"""The adapters of Firebase and Google Cloud, and of the providers we call."""
+"""Adapters of Firebase and Google Cloud, and of the providers that this backend calls."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Cloud:
-    """Firebase and Google Cloud, or their emulators where the environment names them."""
+    """Adapters of Firebase and Google Cloud, or of their emulators where the environment names them."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
@@ -83,7 +83,7 @@ class Cloud:
         return OpenAIImageModel(self._all(alerts)[DEFAULT_UPSTREAM], files=PublicWeb())
 
     def _all(self, alerts: Alerts) -> "Mapping[str, OpenAIUpstream]":
-        """Return the upstreams by their names. Chat, routes, agents and pictures share what is learned of each."""
+        """Return the upstreams by their names. Chat, routes, agents and images share the knowledge gained of each."""
         if not self._upstreams:
             from shared.ai.models import DEFAULT_UPSTREAM
             from shared.ai.profiles import end_user_fields_of, profile_named

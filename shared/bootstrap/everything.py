@@ -1,4 +1,4 @@
-"""Every part of the backend, and those that touch all the others."""
+"""Services: all parts of the backend, with the parts that depend on all others."""
 
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class Services(AgentParts, ChatParts, OperatorParts):
-    """Every part of the backend, wired. Safe to share between threads."""
+    """Parts of the whole backend, connected. Safe to share between threads."""
 
     @part
     def leaving(self) -> "Leaving":
-        """A user leaves."""
+        """Build the saga by which a user leaves and all personal data is erased."""
         from shared.sagas.account_closing import AccountClosing
         from shared.sagas.customers import Customers
         from shared.sagas.leaving import Leaving
@@ -53,7 +53,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
 
     @part
     def key_revocation(self) -> "KeyRevocation":
-        """An API key is revoked."""
+        """Build the saga that revokes an API key and stops the key's tasks."""
         from shared.ai.agent_tasks import AgentTasks
         from shared.sagas.key_revocation import KeyRevocation
 
@@ -69,7 +69,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
 
     @part
     def jobs(self) -> "Jobs":
-        """Periodic work."""
+        """Build the periodic work, by schedule."""
         from shared.sagas.agent_jobs import AgentJobs
         from shared.sagas.image_sweep import ImageSweep
         from shared.sagas.jobs import Jobs

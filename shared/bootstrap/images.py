@@ -1,4 +1,4 @@
-"""The parts that make images."""
+"""Parts for images."""
 
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class ImageParts(ModelParts):
-    """Images: begun, made, kept, shown."""
+    """Parts that start, make, store and show images."""
 
     @part
     def image_start(self) -> "ImageStart":
-        """An image task begins."""
+        """Build the saga that starts an image task."""
         from shared.kernel.clock import SECOND
         from shared.ledger.commands import RateLimit
         from shared.sagas.image_start import HOLD_LIFETIME_MIN, ImageStart
@@ -39,7 +39,7 @@ class ImageParts(ModelParts):
 
     @part
     def image_job(self) -> "ImageJob":
-        """An image task goes on."""
+        """Build the worker that runs an image task."""
         from shared.kernel.clock import SECOND
         from shared.sagas.image_job import ImageJob
         from shared.sagas.image_start import HOLD_LIFETIME_MIN
@@ -60,21 +60,21 @@ class ImageParts(ModelParts):
 
     @part
     def image_tasks(self) -> "ImageTasks":
-        """Images that are being made."""
+        """Build the store of image tasks."""
         from shared.ai.image_tasks import ImageTasks
 
         return ImageTasks(self.documents)
 
     @part
     def images(self) -> "Images":
-        """Images that were made."""
+        """Build the store of finished images."""
         from shared.ai.images import Images
 
         return Images(self.documents, self.objects)
 
     @part
     def image_links(self) -> "Links":
-        """Links that show one image for a while."""
+        """Build the links that each show one image for a short time."""
         from shared.ai.image_links import KEY_INFO, Links
         from shared.users.mailbox import derived_key
 

@@ -1,4 +1,4 @@
-"""The parts that keep credits."""
+"""Parts for credits."""
 
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class LedgerParts(Ports):
-    """The ledger, and who follows it."""
+    """Ledger, with the parts that follow the journal."""
 
     @part
     def ledger(self) -> "Ledger":
-        """Credits."""
+        """Build the ledger of credits."""
         from shared.ledger.commands import RateLimit
         from shared.ledger.keys import KeyRing
         from shared.ledger.ledger import Ledger
@@ -36,28 +36,28 @@ class LedgerParts(Ports):
 
     @part
     def relay(self) -> "Relay":
-        """The ledger's news."""
+        """Build the relay that publishes the ledger's entries."""
         from shared.ledger.relay import Relay
 
         return Relay(self.documents, self.ledger, self.publisher, [self.analytics], [self.losses])
 
     @part
     def analytics(self) -> "Analytics":
-        """What was used, by day."""
+        """Build the analytics of usage by day."""
         from shared.ledger.analytics import Analytics
 
         return Analytics(self.documents, self.ledger, self.clock)
 
     @part
     def losses(self) -> "Losses":
-        """What the platform bore."""
+        """Build the store of the costs of users' calls that the platform bore."""
         from shared.ledger.losses import Losses
 
         return Losses(self.documents, self.alerts, self.clock)
 
     @part
     def ledger_watch(self) -> "LedgerWatch":
-        """The watch over the journal."""
+        """Build the watch over the journal."""
         from shared.sagas.ledger_watch import LedgerWatch
 
         return LedgerWatch(self.documents, self.ledger, self.relay, self.alerts, self.clock)

@@ -1,4 +1,4 @@
-"""The adapters that keep everything in this process."""
+"""Adapters that store all data in the memory of this process."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Memory:
-    """Everything in this process; gone with it."""
+    """Adapters in this process. All data is lost when the process ends."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings

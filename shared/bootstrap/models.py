@@ -1,4 +1,4 @@
-"""The parts that know models and their prices."""
+"""Parts for models and their prices."""
 
 from typing import TYPE_CHECKING
 
@@ -15,46 +15,46 @@ if TYPE_CHECKING:
 
 
 class ModelParts(UserParts):
-    """Which models there are, what they cost, who prefers which."""
+    """Parts for the models on offer, their prices, and users' preferences."""
 
     @part
     def catalogue(self) -> "Catalogue":
-        """The models."""
+        """Build the catalogue of models."""
         from shared.ai.models import Catalogue
 
         return Catalogue(self.documents, self.clock)
 
     @part
     def models_sync(self) -> "ModelsSync":
-        """Models and prices from a provider's listing."""
+        """Build the update of models and prices from a provider's listing."""
         from shared.sagas.models_sync import ModelsSync
 
         return ModelsSync(self.catalogue, self.model_listing, self.audit)
 
     @part
     def tariff(self) -> "Tariff":
-        """What usage costs."""
+        """Build the tariff that turns usage into credits."""
         from shared.ai.tariff import Tariff
 
         return Tariff(credits_per_usd=self.settings.credits_per_usd, markup_percent=self.settings.markup_percent)
 
     @part
     def preferences(self) -> "Preferences":
-        """What a user chose."""
+        """Build the store of users' preferences."""
         from shared.ai.preferences import Preferences
 
         return Preferences(self.documents)
 
     @part
     def health(self) -> "Health":
-        """Which models failed just now."""
+        """Build the record of upstreams that failed recently on this instance, by model."""
         from shared.ai.health import Health
 
         return Health(self.clock)
 
     @part
     def upstream_profiles(self) -> "UpstreamProfiles":
-        """How each upstream behaves."""
+        """Build the profiles of the upstreams' behaviour."""
         from shared.ai.profiles import upstream_profiles_of
 
         return upstream_profiles_of(self.settings)

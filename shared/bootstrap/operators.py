@@ -1,4 +1,4 @@
-"""The parts that operators work with."""
+"""Parts for operators."""
 
 from typing import TYPE_CHECKING
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 class OperatorParts(ModelParts, PaymentParts):
-    """What operators may do, about accounts and about payments."""
+    """Parts for operators' acts on accounts and payments."""
 
     @part
     def operators(self) -> "Operators":
-        """What operators may do."""
+        """Build the service for operators' acts on users and accounts."""
         from shared.sagas.operators import Operators
 
         return Operators(self.identity, self.profiles, self.ledger, self.audit, self.catalogue.put)
 
     @part
     def payment_operators(self) -> "PaymentOperators":
-        """What operators do about payments."""
+        """Build the service for operators' acts on payments."""
         from shared.sagas.payment_operators import PaymentOperators
 
         return PaymentOperators(self.operators, self.audit, self.packages, self.payments, self.refunds, self.settlement)
 
     @part
     def payment_replays(self) -> "PaymentReplays":
-        """What waits for a person, tried anew."""
+        """Build the command-line service that retries payments and notices that wait for a person."""
         from shared.sagas.payment_replays import PaymentReplays
 
         return PaymentReplays(self.audit, self.payments, self.settlement, self.inbox, self.payment_inbox)

@@ -1,4 +1,4 @@
-"""A part of the services: built once, by whoever asks first, and kept."""
+"""Decorator for a part of the services, which is built at its first use and then reused."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class part(Generic[T]):  # noqa: N801  # used as a decorator, like `property`
-    """A part of the services: built once, by whoever asks first, and kept for the life of the services."""
+    """Decorator for a part of the services: built at its first use, and reused for the life of the services."""
 
     def __init__(self, build: Callable[[Any], T]) -> None:
         self._build = build
@@ -26,7 +26,10 @@ class part(Generic[T]):  # noqa: N801  # used as a decorator, like `property`
     def __get__(self, services: "Ports", owner: type) -> T: ...
 
     def __get__(self, services: "Ports | None", owner: type) -> Self | T:
-        """The part. It then stands in the instance's own dictionary, where it is found without this lock."""
+        """Return the part, built if needed.
+
+        The part is stored in the instance's own dictionary. Later uses find the part there, without this lock.
+        """
         if services is None:
             return self
         with services.lock:

@@ -1,4 +1,4 @@
-"""The parts that take money in and give it back."""
+"""Parts for payments and refunds."""
 
 from typing import TYPE_CHECKING
 
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
 
 class PaymentParts(UserParts):
-    """What is sold, what was paid, what providers tell us of it."""
+    """Parts for packages, payments, and the notices of payment providers."""
 
     @part
     def packages(self) -> "Packages":
-        """What is sold."""
+        """Build the catalogue of packages."""
         from shared.payments.packages import Packages
 
         return Packages(self.documents, self.clock)
 
     @part
     def payments(self) -> "Payments":
-        """What was paid."""
+        """Build the reader of payments."""
         from shared.payments.store import Payments
 
         return Payments(self.documents)
 
     @part
     def checkouts(self) -> "Checkouts":
-        """Buying a package."""
+        """Build the saga by which a user buys a package."""
         from shared.sagas.checkout import Checkouts
 
         return Checkouts(self.documents, self.packages, self.payment_providers, self.clock, self.ledger)
 
     @part
     def settlement(self) -> "Settlement":
-        """Accounts brought to what providers say."""
+        """Build the saga that brings users' accounts in line with the payment providers' state."""
         from shared.sagas.payment_steps import PaymentSteps
         from shared.sagas.settlement import Settlement
 
@@ -52,21 +52,21 @@ class PaymentParts(UserParts):
 
     @part
     def refunds(self) -> "Refunds":
-        """Money given back by us."""
+        """Build the service by which operators give money back."""
         from shared.sagas.refunds import Refunds
 
         return Refunds(self.documents, self.settlement, self.clock)
 
     @part
     def stripe_webhooks(self) -> "Webhooks":
-        """Whether an event is Stripe's."""
+        """Build the verifier of Stripe's events."""
         from shared.platform.stripe.webhooks import StripeWebhooks
 
         return StripeWebhooks(self.settings.stripe_webhook_secret, self.clock)
 
     @part
     def paypal_webhooks(self) -> "Webhooks":
-        """Whether an event is PayPal's."""
+        """Build the verifier of PayPal's events."""
         from shared.platform.paypal.webhooks import PayPalWebhooks
 
         return PayPalWebhooks(
@@ -81,7 +81,7 @@ class PaymentParts(UserParts):
 
     @part
     def paypal_vouching(self) -> "PayPalVouching":
-        """PayPal's own check of signatures. Its SDK is loaded only when it is asked."""
+        """Build PayPal's own check of signatures. PayPal's SDK is loaded at the first check only."""
         from shared.platform.paypal.vouching import PayPalVouching
 
         settings = self.settings
@@ -96,7 +96,7 @@ class PaymentParts(UserParts):
 
     @part
     def inbox(self) -> "Inbox":
-        """What payment providers told us."""
+        """Build the store of payment providers' notices."""
         from shared.payments.inbox import Inbox
         from shared.platform.paypal.addresses import is_live_address
         from shared.platform.stripe.events import is_live_key
@@ -109,7 +109,7 @@ class PaymentParts(UserParts):
 
     @part
     def payment_inbox(self) -> "PaymentInbox":
-        """What providers' notices lead to."""
+        """Build the worker that settles the payment named in a notice."""
         from shared.sagas.payment_inbox import PaymentInbox
 
         return PaymentInbox(self.documents, self.settlement, self.payment_providers, self.alerts, self.clock)

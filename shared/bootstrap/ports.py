@@ -1,4 +1,4 @@
-"""The parts that are nothing but an adapter: what all the others stand on."""
+"""Parts that are adapters of a port only, as the base of all other parts."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Ports:
-    """The ports, filled; and what every part is built from."""
+    """Adapters of all ports, with the settings and the clock that every part is built from."""
 
     def __init__(self, settings: Settings, clock: Clock, adapters: "Adapters", **parts: object) -> None:
         self.lock = threading.RLock()
@@ -36,77 +36,77 @@ class Ports:
 
     @part
     def waiting_room(self) -> WaitingRoom:
-        """Room for callers who wait, one for all of an instance."""
+        """Build the limit on waiting callers, one for the whole instance."""
         return WaitingRoom(self.settings.threads)
 
     @part
     def documents(self) -> Documents:
-        """The database."""
+        """Build the database."""
         return self._adapters.documents()
 
     @part
     def identity(self) -> "Identity":
-        """Firebase Auth."""
+        """Build the port to Firebase Auth."""
         return self._adapters.identity()
 
     @part
     def domain_lists(self) -> "DomainLists":
-        """What is known of mail domains."""
+        """Build the public lists of mail domains."""
         return self._adapters.domain_lists()
 
     @part
     def chat_model(self) -> "ChatModel":
-        """The models' upstream."""
+        """Build the upstreams for chat."""
         return self._adapters.chat_model(self.alerts)
 
     @part
     def passthroughs(self) -> "Passthroughs":
-        """The same upstreams, with their own shapes."""
+        """Build the same upstreams for the OpenAI routes, with the upstreams' own shapes."""
         return self._adapters.passthroughs(self.alerts)
 
     @part
     def thinking_model(self) -> "ThinkingModel":
-        """The upstream of agents."""
+        """Build the upstream for agents."""
         return self._adapters.thinking_model(self.alerts)
 
     @part
     def web(self) -> "Web":
-        """The public web."""
+        """Build the port to the public web."""
         return self._adapters.web()
 
     @part
     def image_model(self) -> "ImageModel":
-        """The upstream that paints."""
+        """Build the upstream for images."""
         return self._adapters.image_model(self.alerts)
 
     @part
     def model_listing(self) -> "ModelListing":
-        """What providers list of their models."""
+        """Build the port to the providers' listings of their models."""
         return self._adapters.model_listing()
 
     @part
     def objects(self) -> Objects:
-        """Users' files."""
+        """Build the storage for users' files."""
         return self._adapters.objects()
 
     @part
     def publisher(self) -> Publisher:
-        """Pub/Sub; its SDK is loaded when something is first published."""
+        """Build the port to Pub/Sub. The SDK is loaded at the first message only."""
         return LatePublisher(self._adapters.publisher)
 
     @part
     def payment_providers(self) -> "Mapping[ProviderName, PaymentProvider]":
-        """Stripe and PayPal, as far as their keys are set."""
+        """Build the ports to Stripe and PayPal, each only if its keys are set."""
         return self._adapters.payment_providers(self.alerts)
 
     @part
     def alerts(self) -> Alerts:
-        """How operators are told."""
+        """Build the port that alerts operators."""
         return self._adapters.alerts()
 
 
 class LatePublisher:
-    """A publisher that is built when something is first published."""
+    """Publisher that is built at the first message."""
 
     def __init__(self, build: Callable[[], Publisher]) -> None:
         self._build = build

@@ -1,4 +1,4 @@
-"""The parts that know users."""
+"""Parts for users."""
 
 from typing import TYPE_CHECKING
 
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
 
 
 class UserParts(LedgerParts):
-    """Who users are, their keys, their greeting."""
+    """Parts for users: profiles, logins, API keys, greeting and welcome bonus."""
 
     @part
     def profiles(self) -> "Profiles":
-        """What is known about users."""
+        """Build the store of users' profiles."""
         from shared.users.profiles import Profiles
 
         return Profiles(self.documents, self.clock)
 
     @part
     def first_sight(self) -> "FirstSight":
-        """The first call of a user."""
+        """Build the saga that opens profile and account at a user's first call."""
         from shared.sagas.first_sight import FirstSight
 
         return FirstSight(self.profiles, self.ledger, self.clock)
 
     @part
     def greeting(self) -> "Greeting":
-        """What a new user is offered."""
+        """Build the saga that greets a new user and offers the welcome bonus."""
         from shared.sagas.greeting import Greeting
 
         return Greeting(self.profiles, self.ledger, bonus=self.settings.welcome_bonus_amount)
 
     @part
     def welcome_bonus(self) -> "WelcomeBonus":
-        """The welcome bonus."""
+        """Build the saga that grants the welcome bonus."""
         from shared.sagas.welcome_bonus import WelcomeBonus
 
         return WelcomeBonus(self.documents, self.ledger, self.profiles, self.clock, self.settings, self.domain_lists)
 
     @part
     def mailbox_debts(self) -> "MailboxDebts":
-        """What users owed who left."""
+        """Build the store of debts of users who left, by mailbox."""
         from shared.sagas.bonus_caps import BonusCaps
         from shared.sagas.mailbox_debts import MailboxDebts
         from shared.users.mailbox import mark_keys
@@ -72,49 +72,49 @@ class UserParts(LedgerParts):
 
     @part
     def api_keys(self) -> "ApiKeys":
-        """API keys."""
+        """Build the store of API keys."""
         from shared.users.api_keys import ApiKeys
 
         return ApiKeys(self.documents, self.clock)
 
     @part
     def key_lookup(self) -> "KeyLookup":
-        """Whose API key this is."""
+        """Build the verifier of API keys."""
         from shared.users.key_lookup import KeyLookup
 
         return KeyLookup(self.api_keys, self.clock)
 
     @part
     def end_users(self) -> "EndUsers":
-        """Users' pseudonyms for model providers."""
+        """Build the pseudonyms of users for model providers."""
         from shared.users.end_users import EndUsers
 
         return EndUsers(self.settings.ledger_signing_keys[0].seed)
 
     @part
     def logins(self) -> "Logins":
-        """Users' logins as the identity provider has them."""
+        """Build the cache of users' logins at the identity provider."""
         from shared.users.logins import Logins
 
         return Logins(self.identity, self.clock)
 
     @part
     def authority(self) -> "Authority":
-        """Authority of work that goes on behind a request."""
+        """Build the check that work behind a request still has authority."""
         from shared.sagas.authority import StandingAuthority
 
         return StandingAuthority(self.logins, self.api_keys, self.clock)
 
     @part
     def key_budgets(self) -> "KeyBudgets":
-        """What API keys may spend."""
+        """Build the spend caps of API keys, as budgets of the owner's account."""
         from shared.sagas.key_budgets import KeyBudgets
 
         return KeyBudgets(self.ledger, self.clock)
 
     @part
     def audit(self) -> "AuditTrail":
-        """What operators did."""
+        """Build the audit trail of operators' acts."""
         from shared.users.audit import AuditTrail
 
         return AuditTrail(self.documents, self.clock)

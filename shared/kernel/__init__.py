@@ -1,1 +1,4 @@
-"""What every domain speaks: errors, time, identifiers, money, documents, events, settings. Imports nothing of ours."""
+"""Kernel: errors, time, identifiers, money, documents, events and settings for every domain.
+
+Imports no other package here.
+"""

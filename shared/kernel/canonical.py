@@ -1,7 +1,7 @@
-"""One text for one value: the canonical JSON (RFC 8785, restricted) that we hash and sign.
+"""Canonical JSON (RFC 8785, restricted): exactly one text for each value, for hashes and signatures.
 
-Restricted: objects with ASCII keys, arrays, strings, booleans and integers up to 2^53; no floats, no nulls. On that
-profile sorted compact JSON is exactly RFC 8785, which `tests/properties` proves against an implementation of it.
+Restricted: objects with ASCII keys, arrays, strings, booleans and integers up to 2^53; no floats, no nulls. Within
+these limits sorted compact JSON is exactly RFC 8785. `tests/properties` proves this against an implementation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,14 @@ INTEGER_MAX = 2**53 - 1
 
 
 class NotCanonical(ValueError):
-    """A value outside the restricted profile, or a text that is not its value's canonical form."""
+    """Error for a value outside the restricted profile, or a text that is not the canonical form of its value."""
 
 
 def canonical(value: Json) -> bytes:
-    """The canonical form. Raises NotCanonical for floats, nulls, large integers, non-ASCII keys, broken Unicode.
+    """Return the canonical form of a value.
 
-    So it does for what is nested deeper than anybody's code follows.
+    Raises NotCanonical for floats, nulls, large integers, non-ASCII keys, broken Unicode, and for values that are
+    nested too deeply.
     """
     try:
         _check(value)
@@ -31,7 +32,7 @@ def canonical(value: Json) -> bytes:
 
 
 def parse_canonical(text: str | bytes) -> Json:
-    """The value of a canonical text. Raises NotCanonical if the text is not the canonical form of its value."""
+    """Return the value of a canonical text. Raises NotCanonical if the text is not the canonical form of its value."""
     try:
         value: Json = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -42,7 +43,7 @@ def parse_canonical(text: str | bytes) -> Json:
 
 
 def _check(value: object) -> None:
-    """Refuse what is outside the profile. Exact types come first: they are what nearly everything here is."""
+    """Raise NotCanonical for a value outside the profile. Exact types come first, since nearly all values have them."""
     kind = type(value)
     if kind is str or kind is bool:
         return
@@ -72,7 +73,7 @@ def _check_array(value: Sequence[object]) -> None:
 
 
 def _check_kin(value: object) -> None:
-    """What is no exact type of the profile, and yet may be of one."""
+    """Check a value of no exact type of the profile, such as a subclass. Raises NotCanonical."""
     if isinstance(value, int):
         _check(int(value))
     elif isinstance(value, Mapping):

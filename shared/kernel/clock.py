@@ -18,23 +18,23 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
-    """The only source of time; tests pass one that they move themselves."""
+    """Source of time, and the only one. Tests pass a clock that they move themselves."""
 
     def now(self) -> Millis:
-        """Wall time, in milliseconds since the epoch."""
+        """Return the wall time, in milliseconds since the epoch."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow, for deadlines."""
+        """Return seconds that never decrease, for deadlines."""
         ...
 
     def wait(self, seconds: float) -> None:
-        """Let this thread rest, off the CPU."""
+        """Let this thread sleep, off the CPU."""
         ...
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """Clock of the machine."""
 
     def now(self) -> Millis:
         """See `Clock.now`."""
@@ -50,17 +50,17 @@ class SystemClock:
 
 
 def to_datetime(at: Millis) -> datetime:
-    """The same instant as an aware datetime."""
+    """Return the same instant as an aware datetime."""
     return EPOCH + timedelta(milliseconds=at)
 
 
 def from_datetime(at: datetime) -> Millis:
-    """The same instant in milliseconds; `at` must be aware."""
+    """Return the same instant in milliseconds; `at` must be aware."""
     return (at - EPOCH) // timedelta(milliseconds=1)
 
 
 def rfc3339(at: Millis) -> str:
-    """`2026-11-22T14:43:00.125Z` (RFC 3339, UTC, milliseconds)."""
+    """Return the instant as `2026-11-22T14:43:00.125Z` (RFC 3339, UTC, milliseconds)."""
     return to_datetime(at).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z"
 
 
@@ -68,7 +68,7 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\
 
 
 def parse_rfc3339(text: str) -> Millis:
-    """The instant `text` names. Raises ValueError for anything but RFC 3339 with an offset."""
+    """Return the instant that `text` names. Raises ValueError for anything but RFC 3339 with an offset."""
     if not RFC3339.fullmatch(text):
         raise ValueError(text)
     return from_datetime(datetime.fromisoformat(text))

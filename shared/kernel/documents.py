@@ -1,7 +1,7 @@
-"""The database as our code sees it: documents by path, atomic commits with preconditions, bounded queries.
+"""Port to the database: documents by path, atomic commits with preconditions, bounded queries.
 
-The semantics are Firestore's (native mode). Everything of ours that is stored goes through this port, so that one
-set of repositories runs on Firestore and on the memory adapter, and one contract test holds both to the same rules.
+The semantics are Firestore's (native mode). All stored data goes through this port. So the same repositories run on
+Firestore and on the memory adapter, and one contract test holds both to the same rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,13 @@ from shared.kernel.errors import Conflict, Rejected, Unavailable
 Value: TypeAlias = "bool | int | str | bytes | datetime | Sequence[Value] | Mapping[str, Value] | None"
 Data: TypeAlias = Mapping[str, Value]
 Version: TypeAlias = object
-"""When a document was last changed. Opaque: hand it back as a precondition, compare it for equality only."""
+"""Moment of a document's last change. Opaque: pass the value as a precondition, and compare for equality only."""
 
 COMMIT_WRITES_MAX = 2_500
-"""Firestore bounds a commit by its bytes (10 MiB) only; an account whose holds and lots all end at once needs 2 100."""
+"""Most writes in a commit. Firestore only limits a commit's bytes (10 MiB).
+
+An account whose holds and lots all end at once needs 2 100.
+"""
 DOCUMENT_BYTES_MAX = 1_000_000
 READ_TIMEOUT_SECONDS = 10.0
 COMMIT_TIMEOUT_SECONDS = 10.0
@@ -25,7 +28,7 @@ COMMIT_TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One stored document, as read."""
+    """Stored document, as read."""
 
     path: str
     data: Data
@@ -33,13 +36,13 @@ class Document:
 
     @property
     def id(self) -> str:
-        """The last segment of the path."""
+        """Return the last segment of the path."""
         return self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Create:
-    """Write a document that must not exist yet."""
+    """Write of a document that must not exist yet."""
 
     path: str
     data: Data
@@ -47,7 +50,7 @@ class Create:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Put:
-    """Write a whole document; with `version`, only if it has not changed since."""
+    """Write of a whole document; with `version`, only if the document has not changed since."""
 
     path: str
     data: Data
@@ -56,7 +59,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Patch:
-    """Replace some top-level fields of a document that must exist; with `version`, only if it has not changed since."""
+    """Write of some top-level fields. The document must exist and, with `version`, must not have changed since."""
 
     path: str
     data: Data
@@ -65,7 +68,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Delete:
-    """Remove a document, existing or not; with `version`, only if it has not changed since."""
+    """Removal of a document, existing or not; with `version`, only if the document has not changed since."""
 
     path: str
     version: Version | None = None
@@ -77,7 +80,7 @@ Operator: TypeAlias = Literal["==", "<", "<=", ">", ">=", "in", "array_contains"
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Where:
-    """One condition of a query."""
+    """Condition of a query."""
 
     field: str
     operator: Operator
@@ -86,7 +89,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Order:
-    """One sort field of a query."""
+    """Sort field of a query."""
 
     field: str
     descending: bool = False
@@ -94,11 +97,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A bounded query over one collection (`accounts/u1/entries`) or, with `group`, all collections of that name.
+    """Bounded query over one collection (`accounts/u1/entries`) or, with `group`, all collections of that name.
 
     Without `order_by` documents come by path, ascending. `after` continues behind the given values of the `order_by`
     fields, or, without `order_by`, behind the given document path. `id_from` and `id_to` bound document ids, inclusive,
-    and go without `order_by` and `group`.
+    and cannot be combined with `order_by` or `group`.
     """
 
     collection: str
@@ -112,25 +115,26 @@ class Query:
 
 
 class Documents(Protocol):
-    """The store. Every call has its own timeout; none retries a commit behind the caller's back."""
+    """Database of documents. Every call has its own timeout. No call repeats a commit unknown to the caller."""
 
     def get(self, path: str) -> Document | None:
-        """The document, strongly consistent, or None. Raises StoreUnavailable."""
+        """Return the document, strongly consistent, or None. Raises StoreUnavailable."""
         ...
 
     def get_all(self, paths: Sequence[str]) -> list[Document | None]:
-        """The documents, in the order asked for, in one round trip. Raises StoreUnavailable.
+        """Return the documents in the order of `paths`, in one round trip. Raises StoreUnavailable.
 
-        Each is strongly consistent, but they are not one snapshot: a commit may fall between two of them.
+        A missing document is None. Each document is strongly consistent, but they are not one snapshot: a commit may
+        fall between two of them.
         """
         ...
 
     def query(self, query: Query) -> list[Document]:
-        """The matching documents, at most `query.limit`. Raises StoreUnavailable."""
+        """Return the matching documents, at most `query.limit`. Raises StoreUnavailable."""
         ...
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
-        """Apply all writes or none; the new version of each, in order. A path may stand in one write only.
+        """Apply all writes or none, and return the new version of each, in order. A path may occur in one write only.
 
         Raises PreconditionFailed (nothing applied; read again), OutcomeUnknown (perhaps applied, perhaps later),
         StoreUnavailable (nothing applied), InvalidWrite (nothing applied, and never will be).
@@ -139,7 +143,7 @@ class Documents(Protocol):
 
 
 class PreconditionFailed(Conflict):
-    """A document was there already, was gone, or had changed; nothing was applied."""
+    """Error for a document that existed already, was gone, or had changed. Nothing was applied."""
 
     code = "contention"
 
@@ -148,7 +152,7 @@ class PreconditionFailed(Conflict):
 
 
 class OutcomeUnknown(Unavailable):
-    """The store did not say whether the commit was applied. Ask again with the same idempotency key."""
+    """Error for a commit without a clear answer from the store. Repeat the call with the same idempotency key."""
 
     code = "outcome_unknown"
 
@@ -157,7 +161,7 @@ class OutcomeUnknown(Unavailable):
 
 
 class StoreUnavailable(Unavailable):
-    """The store could not be reached or refused for now; nothing was applied."""
+    """Error for a store that could not be reached or refused for now. Nothing was applied."""
 
     code = "store_unavailable"
 
@@ -166,13 +170,13 @@ class StoreUnavailable(Unavailable):
 
 
 class InvalidWrite(Rejected):
-    """The store will never accept this write: too large, a wrong type, or a path used twice."""
+    """Error for a write that the store will never accept: too large, a wrong type, or a path used twice."""
 
     code = "invalid_write"
 
 
 def check_writes(writes: Sequence[Write]) -> None:
-    """Raise InvalidWrite for a commit that no store of ours takes: too many writes, a path twice, not a path."""
+    """Raise InvalidWrite for a commit that no store accepts: too many writes, a path twice, an invalid path."""
     if len(writes) > COMMIT_WRITES_MAX:
         raise InvalidWrite(f"A commit holds at most {COMMIT_WRITES_MAX} writes.")
     if len({write.path for write in writes}) != len(writes):
@@ -183,6 +187,6 @@ def check_writes(writes: Sequence[Write]) -> None:
 
 
 def is_document_path(path: str) -> bool:
-    """Whether `path` alternates collections and ids, and ends with an id."""
+    """Return True if `path` alternates collections and ids, and ends with an id."""
     parts = path.split("/")
     return len(parts) % 2 == 0 and all(part and part not in {".", ".."} for part in parts)

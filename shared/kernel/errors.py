@@ -1,4 +1,4 @@
-"""Errors name what happened; their kind says what the caller may do about it."""
+"""Errors of the domains: the class name says the cause, and the base class says how the caller may react."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -8,10 +8,10 @@ Params = Mapping[str, Param]
 
 
 class DomainError(Exception):
-    """Something a caller must hear about, with a stable `code` and machine-readable `params`.
+    """Base of all errors for callers, with a stable `code` and machine-readable `params`.
 
-    `code` is part of the wire: clients translate by it. `params` values are strings, integers or booleans;
-    amounts are µcr integers under names in `amounts`, and the edge writes those as decimal credits.
+    `code` is part of the wire: clients translate by it. `params` values are strings, integers or booleans. Amounts are
+    µcr integers under the names in `amounts`, and the edge writes them as decimal credits.
     """
 
     code: ClassVar[str] = "error"
@@ -24,37 +24,40 @@ class DomainError(Exception):
 
 
 class Rejected(DomainError):
-    """Asking again the same way won't help."""
+    """Error that the same request will always cause."""
 
     code = "rejected"
 
 
 class NotFound(DomainError):
-    """There is no such thing, or it is not this caller's."""
+    """Error for a thing that does not exist or belongs to another caller."""
 
     code = "not_found"
 
 
 class Conflict(DomainError):
-    """The world moved, or disagrees; read again before asking again."""
+    """Error for a request that disagrees with the present state. Read again before repeating the request."""
 
     code = "conflict"
 
 
 class Unavailable(DomainError):
-    """Nobody is at fault; retry."""
+    """Error without anybody's fault. Repeat the request."""
 
     code = "unavailable"
 
 
 class Forbidden(Rejected):
-    """The caller is known, and may not do this."""
+    """Error for a known caller without the permission."""
 
     code = "forbidden"
 
 
 class InvalidValue(Rejected):
-    """One named value is not what it must be. `problem` goes on after the name: `must be more than zero`."""
+    """Error for one named value that is invalid.
+
+    `problem` continues the sentence after the name: `must be more than zero`.
+    """
 
     code = "invalid_value"
 
@@ -63,7 +66,7 @@ class InvalidValue(Rejected):
 
 
 class IdempotencyMismatch(Conflict):
-    """The same idempotency key came with another request."""
+    """Error for an idempotency key that was used before with another request."""
 
     code = "idempotency_mismatch"
 
@@ -72,7 +75,7 @@ class IdempotencyMismatch(Conflict):
 
 
 class StillRunning(Conflict):
-    """The first request with this idempotency key has not finished yet."""
+    """Error for a repeated request while the first with this idempotency key is still running."""
 
     code = "still_running"
 

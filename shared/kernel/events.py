@@ -1,4 +1,4 @@
-"""What we tell the outside: messages for subscribers, alerts for operators, log lines for both."""
+"""Outgoing news: messages for subscribers, alerts for operators, and log lines."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ Field = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message for a topic. Messages with the same `ordering_key` arrive in the order they were published."""
+    """Data for a topic. Messages with the same `ordering_key` arrive in the order of publishing."""
 
     topic: str
     data: Mapping[str, object]
@@ -20,23 +20,23 @@ class Message:
 
 
 class Publisher(Protocol):
-    """Pub/Sub as our code sees it: at least once, in order per key."""
+    """Port to Pub/Sub: delivery at least once, in order per key."""
 
     def publish(self, messages: Sequence[Message]) -> None:
-        """Return once every message is stored by the broker. Raises Unavailable; any prefix may have been stored."""
+        """Return once the broker has stored every message. Raises Unavailable; then any first part may be stored."""
         ...
 
 
 class Alerts(Protocol):
-    """How an operator hears that a person has to look."""
+    """Port to the operators, for events that a person must look at."""
 
     def alert(self, event: str, **fields: Field) -> None:
-        """Tell operators now. Never raises: an alert must not break what it reports on."""
+        """Alert operators now. Never raises, since an alert must not break the work that reports a fault."""
         ...
 
 
 def log(event: str, severity: Severity = "INFO", **fields: Field) -> None:
-    """One JSON line on standard output, as Cloud Logging reads it. Never prompts, secrets or personal data."""
+    """Write one JSON line to standard output for Cloud Logging. Never log prompts, secrets or personal data."""
     line = {"severity": severity, "event": event, "message": event, **fields}
     sys.stdout.write(json.dumps(line, default=str) + "\n")
     sys.stdout.flush()

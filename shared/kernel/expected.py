@@ -1,4 +1,4 @@
-"""Versions that a caller expects a stored document to have: who changes another one is refused, and changes nothing."""
+"""Expected versions: a caller's change is refused if the stored document is not a version that the caller has read."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ TAG_CHARACTERS = 32
 
 
 class VersionChanged(Conflict):
-    """The document is not the version that the caller has read."""
+    """Error for a document that is not the version the caller has read."""
 
     code = "version_changed"
 
@@ -23,19 +23,25 @@ class VersionChanged(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """The tags of the versions that the caller accepts. `is_any`: each version, but the document must exist."""
+    """Tags of the versions that the caller accepts.
+
+    With `is_any`, every version is accepted, but the document must exist.
+    """
 
     tags: frozenset[str] = frozenset()
     is_any: bool = False
 
     def require(self, data: Data | None) -> None:
-        """Raise VersionChanged unless the stored document has one of the expected versions."""
+        """Raise VersionChanged unless the stored document has an expected version.
+
+        If `data` is None, there is no document.
+        """
         if data is None or not (self.is_any or tag_of(data) in self.tags):
             raise VersionChanged
 
 
 def tag_of(data: Data) -> str:
-    """Return the name of a stored document's version: the same fields and values have the same tag."""
+    """Return the tag of a stored document's version. The same fields and values have the same tag."""
     return fingerprint(json.dumps(data, default=_plain, sort_keys=True))[:TAG_CHARACTERS]
 
 

@@ -1,4 +1,4 @@
-"""Work that goes on on a thread of its own meanwhile: two reads take as long as the longer one."""
+"""Parallel work on a separate thread, so that two reads take only as long as the longer one."""
 
 import _thread
 from collections.abc import Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Meanwhile(Generic[T]):
-    """Starts `work` at once. Whoever never asks for its result leaves it to end by itself."""
+    """Running `work`, started at once on a thread. If nobody calls `result`, the work ends unobserved."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._failure: BaseException | None = None
@@ -18,7 +18,7 @@ class Meanwhile(Generic[T]):
         _thread.start_new_thread(self._run, (work,))
 
     def result(self) -> T:
-        """What came of it, once it has ended. Raises what it raised."""
+        """Wait until the work ends, and return its result. Raises any error of the work."""
         with self._running:
             if self._failure is not None:
                 raise self._failure

@@ -10,15 +10,16 @@ Micro = NewType("Micro", int)
 
 MICRO_PER_CREDIT = 1_000_000
 AMOUNT_MAX = Micro(9_000_000_000 * MICRO_PER_CREDIT)
-"""The most one amount or one balance may be: below 2^53, so that every JSON reader reads it exactly."""
+"""Largest amount or balance in µcr: below 2^53, so that every JSON reader reads the number exactly."""
 
 AMOUNT = re.compile(r"(0|[1-9]\d{0,9})(\.\d{1,6})?", re.ASCII)
 
 
 def parse_credits(text: str, field: str = "amount") -> Micro:
-    r"""The µcr that a decimal string of credits names, e.g. `"12.5"` → 12 500 000.
+    r"""Return the µcr of a decimal string of credits, e.g. `"12.5"` → 12 500 000.
 
-    Raises InvalidValue unless it matches `^(0|[1-9]\\d{0,9})(\\.\\d{1,6})?$`, is above zero and at most AMOUNT_MAX.
+    Raises InvalidValue unless the text matches `^(0|[1-9]\\d{0,9})(\\.\\d{1,6})?$`, and the amount is above zero and at
+    most AMOUNT_MAX.
     """
     if not AMOUNT.fullmatch(text):
         raise InvalidValue(field, "must be a decimal string with at most 10 digits before and 6 after the point")
@@ -32,7 +33,7 @@ def parse_credits(text: str, field: str = "amount") -> Micro:
 
 
 def format_credits(amount: int) -> str:
-    """Credits as a decimal string without trailing zeros or exponent: 12 500 000 → `"12.5"`."""
+    """Return credits as a decimal string without trailing zeros or exponent: 12 500 000 → `"12.5"`."""
     whole, rest = divmod(abs(amount), MICRO_PER_CREDIT)
     sign = "-" if amount < 0 else ""
     return f"{sign}{whole}" + (f".{rest:06d}".rstrip("0") if rest else "")

@@ -1,7 +1,7 @@
-"""Files of users as our code sees them: whole objects by name in one private bucket, never changed once written.
+"""Port to users' files: whole objects by name in one private bucket, never changed once written.
 
-Names are paths such as `images/{uid}/{id}`, so that everything of one user stands below one prefix. Nothing here is
-public: who may see an object is decided by whoever serves it.
+Names are paths such as `images/{uid}/{id}`, so that all objects of one user are below one prefix. No object is public:
+the code that serves an object decides who may see it.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,17 @@ from typing import Protocol
 from shared.kernel.errors import NotFound, Unavailable
 
 OBJECT_BYTES_MAX = 8 * 1024 * 1024
-"""What Cloud Storage takes in one request: an object is uploaded whole, so that its absence is a precondition of it."""
+"""Most bytes of an object, as Cloud Storage accepts in one request.
+
+An object is uploaded whole, so that its absence can be a precondition.
+"""
 NAMES_MAX = 500
-"""How many names one listing answers at most."""
+"""Most names in one listing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """What is known of an object without reading it. `sha256` is of its bytes, in hex."""
+    """Metadata of an object. `sha256` is the hash of the object's bytes, in hex."""
 
     name: str
     size: int
@@ -26,35 +29,38 @@ class ObjectInfo:
 
 
 class Objects(Protocol):
-    """The bucket. Every call has its own timeout, and may be made again after any failure."""
+    """Bucket of users' files. Every call has its own timeout, and may be repeated after any failure."""
 
     def put(self, name: str, content: bytes, content_type: str) -> bool:
-        """Write an object that must not exist yet, whole or not at all. False: there is one, and it stays as it is.
+        """Write an object that must not exist yet, whole or not at all. Return False if the name is taken.
 
-        After an unclear answer that was a yes, asking again says False: `find` tells whose bytes they are. Raises
-        StorageUnavailable.
+        An existing object stays as it is. If the answer to a successful write is lost, a second call returns False.
+        Then `find` shows whose bytes are stored. Raises StorageUnavailable.
         """
         ...
 
     def find(self, name: str) -> ObjectInfo | None:
-        """What is there under this name, or None. Raises StorageUnavailable."""
+        """Return the metadata of the object with this name, or None. Raises StorageUnavailable."""
         ...
 
     def read(self, name: str, first: int = 0, last: int | None = None) -> bytes:
-        """The bytes from `first` to `last`, both included, or to the end. Raises ObjectNotFound, StorageUnavailable."""
+        """Return the bytes from `first` to `last`, both included; None: to the end.
+
+        Raises ObjectNotFound, StorageUnavailable.
+        """
         ...
 
     def delete(self, name: str) -> None:
-        """Remove an object, there or not. Raises StorageUnavailable."""
+        """Remove an object if there is one. Raises StorageUnavailable."""
         ...
 
     def names(self, prefix: str, limit: int = NAMES_MAX) -> list[str]:
-        """The names that begin with `prefix`, in order, at most `limit`. Raises StorageUnavailable."""
+        """Return the names that begin with `prefix`, in order, at most `limit`. Raises StorageUnavailable."""
         ...
 
 
 class ObjectNotFound(NotFound):
-    """There is no file of this name."""
+    """Error for a name without a file."""
 
     code = "object_not_found"
 
@@ -63,7 +69,7 @@ class ObjectNotFound(NotFound):
 
 
 class StorageUnavailable(Unavailable):
-    """The file storage could not be reached or refused for now."""
+    """Error for a file storage that could not be reached or refused for now."""
 
     code = "storage_unavailable"
 

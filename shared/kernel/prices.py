@@ -10,14 +10,14 @@ PRICE = re.compile(r"(0|[1-9]\d{0,8})(\.\d{1,18})?", re.ASCII)
 
 
 def parse_price(text: object) -> Fraction:
-    """An exact, non-negative price in USD from its decimal string. Raises ValueError for anything else."""
+    """Return the exact, non-negative price in USD of a decimal string. Raises ValueError for anything else."""
     if not isinstance(text, str) or not PRICE.fullmatch(text):
         raise ValueError(text)
     return Fraction(text)
 
 
 def round_up(amount: Fraction) -> Micro:
-    """The exact sum, rounded up once to a whole µcr, so that a price is never below what it sums."""
+    """Return the sum rounded up once to a whole µcr, so that a price is never below the exact sum."""
     return Micro(-((-amount.numerator) // amount.denominator))
 
 

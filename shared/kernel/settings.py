@@ -1,4 +1,4 @@
-"""Settings: parsed once from the environment into a frozen object; what is wrong is named at start."""
+"""Settings: parsed once from the environment into a frozen object; all invalid settings are named at start."""
 
 import binascii
 import re
@@ -15,7 +15,7 @@ SLASHES_OF_A_BARE_HOST = 2
 CLIENT_ADDRESSES = ("direct", "function", "load_balancer", "hosting", "proxy")
 LAPTOP_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 UNKNOWN_UPSTREAM = "auto"
-"""The profile of an upstream of which nothing is known."""
+"""Profile of an upstream without known properties."""
 UPSTREAM_PROFILES = (
     UNKNOWN_UPSTREAM,
     "azure",
@@ -40,12 +40,12 @@ UPSTREAM_PROFILES = (
 
 
 class SettingsError(Exception):
-    """A setting is missing or not what it must be; the message names every one of them."""
+    """Error for missing or invalid settings. The message names all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """One Ed25519 key of the ledger: an id that entries name, and its 32-byte seed."""
+    """Ed25519 key of the ledger: the id that entries name, and the 32-byte seed."""
 
     kid: str
     seed: bytes = field(repr=False)
@@ -53,7 +53,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
-    """One OpenAI-compatible provider beside the default one: the name that models know it by, address, key, profile."""
+    """OpenAI-compatible provider beside the default one: the name for a model's `upstream`, address, key, profile."""
 
     name: str
     base_url: str
@@ -65,7 +65,7 @@ class UpstreamSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything the environment decides. Amounts are µcr; names are the environment's, in lower case."""
+    """Values of all settings from the environment. Amounts are µcr. Names are the environment's, in lower case."""
 
     project: str
     is_laptop: bool
@@ -111,7 +111,7 @@ class Settings:
 
 
 def parse_settings(env: Mapping[str, str]) -> Settings:
-    """The settings that `env` describes. Raises SettingsError naming all that is wrong, never a secret's value."""
+    """Return the settings in `env`. Raises SettingsError with all that is wrong, but never with a secret's value."""
     problems: list[str] = []
 
     def read(name: str, default: str | None, parse: Callable[[str], T]) -> T:
@@ -183,7 +183,10 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
 
 
 def parse_signing_keys(text: str) -> tuple[SigningKey, ...]:
-    """`kid:base64seed[,kid:base64seed…]`: the first signs, the rest verify. Raises ValueError without the secret."""
+    """Parse `kid:base64seed[,kid:base64seed…]`: the first key signs, the rest verify.
+
+    Raises ValueError, without the secret in the message.
+    """
     keys = tuple(_signing_key(part) for part in text.split(","))
     if len({key.kid for key in keys}) != len(keys):
         raise ValueError("names the same key id twice")
@@ -208,8 +211,8 @@ UPSTREAM_SETTING = re.compile(r"AI_UPSTREAM_.+_(API_KEY|PROFILE|FIELDS)")
 def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings, ...]:
     """Parse `name=url[,name=url…]`; `AI_UPSTREAM_<NAME>_API_KEY`, `_PROFILE` and `_FIELDS` belong to each name.
 
-    Raises ValueError for a name twice or reserved, for an unknown profile, and for a key, profile or fields that
-    belong to none of the names: that may be a slip of the pen.
+    Raises ValueError for a name that is used twice or reserved, and for an unknown profile. Raises ValueError also for
+    a key, profile or fields of an unlisted name, which may be a typing error.
     """
     pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
     names = [name for name, _, _ in pairs]
@@ -284,7 +287,7 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 
 BONUS_CONDITIONS = ("verified", "app_check", "card")
-"""What the welcome bonus may need: a verified address or phone, an App Check token, a settled payment."""
+"""Possible conditions of the welcome bonus: a verified address or phone, an App Check token, a settled payment."""
 
 
 def _conditions_of_the_bonus(text: str) -> frozenset[str]:

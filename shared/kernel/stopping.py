@@ -1,11 +1,11 @@
-"""A request to stop, heard by the call that runs, on whichever thread waits for it."""
+"""Stop signals: a request to end a running call, delivered on any thread."""
 
 import threading
 from collections.abc import Callable
 
 
 class StopSignal:
-    """Tells one running call to end. A signal that was given stays given. Safe to share between threads."""
+    """Request to end one running call. A given signal stays given. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -14,7 +14,7 @@ class StopSignal:
 
     @property
     def is_given(self) -> bool:
-        """True once somebody asked the call to end."""
+        """Return True once somebody asked the call to end."""
         return self._is_given
 
     def give(self) -> None:

@@ -1,4 +1,4 @@
-"""Room for callers who wait: fewer than half of an instance's threads, so that the others can serve."""
+"""Waiting rooms: a limit on waiting callers, below half of an instance's threads, so that the rest can serve."""
 
 import threading
 from collections import Counter
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 THREADS_DEFAULT = 1_000
-"""Where nobody says how many threads there are, waiting is hardly bounded."""
+"""Number of threads if none is configured, so large that waiting is hardly limited."""
 
 
 class WaitingRoom:
-    """Places for callers who wait for somebody else's work, half of them for one caller. Safe between threads."""
+    """Places for callers who wait for another caller's work. One caller gets at most half. Safe between threads."""
 
     def __init__(self, threads: int = THREADS_DEFAULT) -> None:
         self.places = max(1, threads * 3 // 8)
@@ -20,7 +20,10 @@ class WaitingRoom:
 
     @contextmanager
     def place(self, caller: str) -> Iterator[bool]:
-        """Take a place for the block, if that is True. False: the caller has to go on without waiting."""
+        """Yield True and hold a place for the block if one is free.
+
+        Yield False if the caller must continue without waiting.
+        """
         with self._lock:
             is_free = self._waiting.total() < self.places and self._waiting[caller] < self.places_per_caller
             if is_free:

@@ -1,4 +1,4 @@
-"""Documents as they change: a standing query that tells a listener, for stores that can do that."""
+"""Watches of documents: a standing query that reports changes to a listener, for stores that support this."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -7,40 +7,40 @@ from shared.kernel.documents import Document, Query
 
 
 class Listener(Protocol):
-    """Hears a watch, on a thread of the watch. No method may block or raise."""
+    """Receiver of a watch's reports, on a thread of the watch. No method may block or raise."""
 
     def changed(self, documents: Sequence[Document]) -> None:
-        """Take documents that match the query, as they are now. A document may come twice."""
+        """Take documents that match the query, in their present state. A document may come twice."""
         ...
 
     def caught_up(self) -> None:
-        """Note that every document that matched when the watch began has been told."""
+        """Note that every document that matched when the watch began has been reported."""
         ...
 
     def broken(self) -> None:
-        """Note that the watch ended, and not by `close`. Nothing more is told."""
+        """Note that the watch ended without `close`. No more reports follow."""
         ...
 
 
 class Watch(Protocol):
-    """A standing query."""
+    """Standing query that reports to a listener."""
 
     def close(self) -> None:
-        """End it. Closing twice is fine."""
+        """End the watch. Closing twice is fine."""
         ...
 
 
 @runtime_checkable
 class Watches(Protocol):
-    """A store that tells of changes. Documents that stop matching, or are deleted, are not told."""
+    """Store that reports changes. Documents that stop matching, or are deleted, are not reported."""
 
     def watch(self, query: Query, listener: Listener) -> Watch:
-        """Begin to tell `listener` of every match of `query`, without its limit. Never blocks or raises."""
+        """Start to report every match of `query`, without its limit, to `listener`. Never blocks or raises."""
         ...
 
 
 class Unwatched:
-    """The watch of a store that tells nothing: broken from the start, so that its listener looks for itself."""
+    """Watch of a store that reports nothing: broken from the start, so that the listener reads for itself."""
 
     def watch(self, query: Query, listener: Listener) -> "Unwatched":
         """See `Watches.watch`."""
