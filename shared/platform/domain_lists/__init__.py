@@ -1,1 +1,1 @@
-"""Lists of domains that packages keep: public suffixes, and providers of throw-away addresses."""
+"""Domain lists from packages: public suffixes, and providers of throw-away addresses."""

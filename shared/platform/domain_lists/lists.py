@@ -5,7 +5,7 @@ from typing import Any
 
 
 class PackagedDomainLists:
-    """The lists as the pinned packages ship them: no network. Each is loaded when first asked for."""
+    """Domain lists as the pinned packages ship them, without network. Each list is loaded at its first use."""
 
     def registrable(self, domain: str) -> str:
         """See `DomainLists.registrable`."""
@@ -19,7 +19,10 @@ class PackagedDomainLists:
 
     @cached_property
     def _suffixes(self) -> Any:
-        """Return the suffixes of registries alone: the names below a hoster's domain are free to make, so are one."""
+        """Return the suffixes of registries only.
+
+        Names below a hoster's domain are free, so that domain counts as one.
+        """
         from publicsuffixlist import PublicSuffixList
 
         return PublicSuffixList(only_icann=True)

@@ -1,4 +1,4 @@
-"""The one firebase_admin app of this process."""
+"""Single firebase_admin app of this process."""
 
 import os
 import threading
@@ -14,19 +14,19 @@ _LOCK = threading.Lock()
 
 
 class _Nobody(credentials.Base):  # type: ignore[misc]  # firebase_admin ships no types
-    """The emulator asks for no credentials, and a laptop has none."""
+    """Anonymous credentials: the emulator needs no credentials, and a laptop has none."""
 
     def get_credential(self) -> Credentials:
         return AnonymousCredentials()  # type: ignore[no-untyped-call]
 
 
 def is_emulated() -> bool:
-    """True if users are the Auth emulator's, as on a laptop."""
+    """Return True if users are the Auth emulator's, as on a laptop."""
     return bool(os.environ.get(EMULATOR_VARIABLE))
 
 
 def firebase_app(project: str) -> firebase_admin.App:
-    """The app for `project`: built when it is first needed, shared from then on."""
+    """Return the app for `project`: built at its first use, then shared."""
     with _LOCK:
         try:
             return firebase_admin.get_app(project)

@@ -42,10 +42,10 @@ SEGMENTS = 3
 
 
 class FirebaseIdentity:
-    """Verified tokens are remembered until they expire, so that a busy caller costs one hash per request.
+    """Firebase Auth as `Identity`. A verified token is cached until its expiry, so that a repetition costs one hash.
 
-    Users are those of the project and of the `tenants` that the settings name. A uid is one account, whichever of
-    them it stands in.
+    Users are those of the project and of the `tenants` that the settings name. A uid is one account, whichever of these
+    directories the account is in.
     """
 
     def __init__(self, project: str, clock: Clock, tenants: Collection[str] = ()) -> None:
@@ -135,7 +135,7 @@ class FirebaseIdentity:
 
     @cached_property
     def _directories(self) -> tuple[Any, ...]:
-        """The project's users, then those of each tenant."""
+        """Return the directories: the project's users, then the users of each tenant."""
         app = firebase_app(self._project)
         return (auth.Client(app), *(self._of_tenant(tenant) for tenant in sorted(self._tenants)))
 
@@ -174,7 +174,10 @@ class FirebaseIdentity:
         return claims
 
     def _checked(self, claims: Mapping[str, Any]) -> Millis:
-        """When the token expires. The emulator's are unsigned and taken as they come, so all is checked here."""
+        """Check the claims, and return the token's expiry in ms. Raises TokenInvalid, TokenExpired.
+
+        All claims are checked here, since the emulator's tokens are unsigned and accepted unverified.
+        """
         now = self._clock.now()
         expires_at, issued_at = claims.get("exp"), claims.get("iat")
         is_ours = claims.get("aud") == self._project and claims.get("iss") == f"{ISSUER}{self._project}"
@@ -200,7 +203,7 @@ class FirebaseIdentity:
 
 
 def check_shape(token: str) -> Mapping[str, Any]:
-    """Return the claims, not verified. Raise TokenInvalid for what cannot be a JWT, as the library expects one."""
+    """Return the unverified claims. Raises TokenInvalid if the token is not a JWT that the library can read."""
     if len(token) > TOKEN_BYTES_MAX or not token.isascii():
         raise TokenInvalid
     segments = token.split(".")
@@ -237,7 +240,7 @@ def tenant_of(claims: Mapping[str, Any]) -> str | None:
 
 
 def principal_of(claims: Mapping[str, Any]) -> Principal:
-    """The caller that verified claims describe."""
+    """Return the caller that verified claims describe."""
     firebase = claims.get("firebase")
     provider = firebase.get("sign_in_provider") if isinstance(firebase, Mapping) else None
     email = _text(claims.get("email"))
@@ -281,7 +284,10 @@ def _user(record: Any) -> AuthUser:
 
 @contextmanager
 def _translated(malformed: DomainError | None = None) -> Iterator[None]:
-    """Firebase's errors in our words. By default what is malformed is a uid or an address: one that nobody has."""
+    """Raise Firebase's errors as errors of our port.
+
+    A malformed argument raises `malformed`. The default is UserNotFound, as nobody has a malformed uid or address.
+    """
     try:
         yield
     except auth.UserNotFoundError as error:

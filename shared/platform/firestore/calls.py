@@ -1,7 +1,7 @@
-"""The five calls of Firestore that we make, straight to gRPC: the generated client around them costs more than they do.
+"""Five calls of Firestore over plain gRPC, as the generated client costs more CPU than the calls.
 
-The wrappers of the generated client are used to find out how messages look and how production is reached (credentials,
-endpoint, mTLS). A call then takes a raw message and gives one; per commit that is 0.1 ms of CPU, per query 1 ms.
+The generated client's wrappers only tell how messages look and how production is reached (credentials, endpoint, mTLS).
+A call takes and returns raw messages; that saves 0.1 ms of CPU per commit and 1 ms per query.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ Metadata = Sequence[tuple[str, str]]
 
 
 def raw(wrapper: Any) -> Any:
-    """The message class that a wrapper of the generated client wraps."""
+    """Return the message class that a wrapper of the generated client wraps."""
     return type(wrapper.pb(wrapper()))
 
 
@@ -47,7 +47,7 @@ RawRunQuery, RawListen = raw(RunQueryRequest), raw(ListenRequest)
 
 
 class Calls:
-    """The calls, each once, on raw messages. Raises grpc.RpcError. Safe to share between threads."""
+    """Firestore's calls on raw messages, without retries. Raises grpc.RpcError. Safe to share between threads."""
 
     def __init__(self, channel: grpc.Channel, database: str, metadata: Metadata = ()) -> None:
         self._metadata = (("google-cloud-resource-prefix", database), *metadata)
@@ -61,38 +61,41 @@ class Calls:
         self._run_query = channel.unary_stream(f"{SERVICE}/RunQuery", *_codec(RawRunQuery, raw(RunQueryResponse)))
 
     def commit(self, request: Any, timeout_seconds: float) -> Any:
-        """`Commit`."""
+        """Call `Commit`."""
         return self._commit(request, timeout=timeout_seconds, metadata=self._of_database)
 
     def get(self, request: Any, timeout_seconds: float) -> Any:
-        """`GetDocument`."""
+        """Call `GetDocument`."""
         return self._get(request, timeout=timeout_seconds, metadata=self._routed("name", request.name))
 
     def batch_get(self, request: Any, timeout_seconds: float) -> Any:
-        """`BatchGetDocuments`, an answer for each document."""
+        """Call `BatchGetDocuments`, which answers once for each document."""
         return self._batch_get(request, timeout=timeout_seconds, metadata=self._of_database)
 
     def run_query(self, request: Any, timeout_seconds: float) -> Any:
-        """`RunQuery`, an answer for each document, and perhaps some without."""
+        """Call `RunQuery`, which answers once for each document, and perhaps without a document."""
         return self._run_query(request, timeout=timeout_seconds, metadata=self._routed("parent", request.parent))
 
     def listen(self, requests: Iterator[Any]) -> Any:
-        """`Listen`, open until it is cancelled or `requests` end: what changes, and which targets are up to date."""
+        """Call `Listen`, which is open until it is cancelled or `requests` end.
+
+        The answers are changes of documents, and the targets that are up to date.
+        """
         return self._listen(requests, metadata=self._of_database)
 
     def _routed(self, name: str, value: str) -> Metadata:
-        """With what Google's front end routes by."""
+        """Add the header by which Google's front end routes a call."""
         return (*self._metadata, ("x-goog-request-params", f"{name}={quote(value, safe='')}"))
 
 
 def production_channel() -> grpc.Channel:
-    """A channel to Firestore with the environment's credentials."""
+    """Open a channel to Firestore with the environment's credentials."""
     client = FirestoreClient(transport=partial(FirestoreGrpcTransport, channel=_channel))
     return cast("FirestoreGrpcTransport", client.transport).grpc_channel
 
 
 def emulator_channel(address: str) -> grpc.Channel:
-    """A channel to the emulator."""
+    """Open a channel to the emulator."""
     return grpc.insecure_channel(address, options=OPTIONS)
 
 

@@ -41,7 +41,7 @@ REFUSED_FOR_NOW = frozenset(
 
 
 class FirestoreDocuments:
-    """One database, as `connect` finds it; safe to share between threads."""
+    """Firestore database; see `connect`. Safe to share between threads."""
 
     def __init__(self, calls: Calls, database: str) -> None:
         self._calls = calls
@@ -77,7 +77,7 @@ class FirestoreDocuments:
         return [decode_version(result.update_time) for result in response.write_results]
 
     def watch(self, query: Query, listener: Listener) -> FirestoreWatch:
-        """See `Watches.watch`: told on a thread of its own."""
+        """See `Watches.watch`. The listener is called on the watch's own thread."""
         watch = FirestoreWatch(self._calls, self._database, run_query_request(self._root, query), self._decoded)
         watch.begin(listener)
         return watch
@@ -125,7 +125,7 @@ class FirestoreDocuments:
 
 
 def connect(project: str) -> FirestoreDocuments:
-    """The default database of `project`, or of the emulator that FIRESTORE_EMULATOR_HOST names."""
+    """Open the default database of `project`, or of the emulator that FIRESTORE_EMULATOR_HOST names."""
     database = f"projects/{project}/databases/(default)"
     emulator = os.environ.get("FIRESTORE_EMULATOR_HOST")
     if not emulator:
@@ -135,14 +135,14 @@ def connect(project: str) -> FirestoreDocuments:
 
 
 def _status(error: BaseException) -> Any:
-    """The status that a failed call ended with; None if it did not end with one."""
+    """Return the gRPC status of a failed call; None if the error carries no status."""
     return error.code() if isinstance(error, grpc.Call) else None
 
 
 READ_RETRY = Retry(
     predicate=lambda error: _status(error) in READ_AGAIN, initial=0.05, maximum=1.0, timeout=READ_TIMEOUT_SECONDS
 )
-"""Reads have no effect, so they may be repeated; a commit is never repeated behind the caller's back."""
+"""Retry for reads, which have no effect. A commit is never repeated behind the caller's back."""
 
 
 def _read(call: Callable[[], T]) -> T:
@@ -153,7 +153,11 @@ def _read(call: Callable[[], T]) -> T:
 
 
 def _what_became_of_it(error: grpc.RpcError) -> Exception:
-    """Whether the commit that failed like this happened: no, never, not now, or nobody knows."""
+    """Return our error for a failed commit.
+
+    PreconditionFailed and InvalidWrite: the commit was refused. StoreUnavailable: the commit was refused for now.
+    OutcomeUnknown: nobody knows if the commit happened.
+    """
     status = _status(error)
     name = status.name if isinstance(status, Status) else type(error).__name__
     if status in NOT_APPLIED:

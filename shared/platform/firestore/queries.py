@@ -1,4 +1,4 @@
-"""Our bounded queries as Firestore's structured queries, in raw messages."""
+"""Conversion of our bounded queries to Firestore's structured queries, in raw messages."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ ASCENDING, DESCENDING = int(StructuredQuery.Direction.ASCENDING), int(Structured
 
 
 def run_query_request(root: str, query: Query) -> Any:
-    """The request for `query`; `root` is `projects/…/databases/…/documents`."""
+    """Build the request for `query`; `root` is `projects/…/databases/…/documents`."""
     parent, _, collection = query.collection.rpartition("/")
     request = RawRunQuery(parent=f"{root}/{parent}" if parent else root)
     structured = request.structured_query
@@ -48,7 +48,7 @@ def _id_bounds(parent: str, collection: str, query: Query) -> Iterable[tuple[str
 
 
 def _add_filters(structured: Any, conditions: Sequence[Where], bounds: Sequence[tuple[str, str]]) -> None:
-    """One condition stands by itself; several are a conjunction."""
+    """Add the conditions: a single condition as such, several as a conjunction."""
     is_one = len(conditions) + len(bounds) == 1
     if not is_one and (conditions or bounds):
         structured.where.composite_filter.op = ALL_OF

@@ -1,4 +1,4 @@
-"""Our values as Firestore's protobuf messages, and back. Raw messages: the wrappers cost most of a commit's time."""
+"""Conversion between our values and Firestore's raw messages. Wrappers would take most of a commit's time."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,13 +12,13 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def encode_fields(fields: Any, data: Data) -> None:
-    """Fill a message's field map from `data`. Raises InvalidWrite for what must not be stored."""
+    """Fill a message's field map from `data`. Raises InvalidWrite for a value that must not be stored."""
     for name, value in data.items():
         encode_value(fields[name], value)
 
 
 def encode_value(message: Any, value: Value) -> None:
-    """Fill one value message. Floats are refused: money would be stored inexactly and nobody would notice."""
+    """Fill one value message. Raises InvalidWrite, also for a float, since money would silently become inexact."""
     if value is None:
         message.null_value = 0
     elif isinstance(value, bool):
@@ -66,12 +66,12 @@ def _encode_compound(message: Any, value: object) -> None:
 
 
 def decode_fields(fields: Any) -> dict[str, Value]:
-    """The data that a message's field map says."""
+    """Return the data of a message's field map."""
     return {name: decode_value(value) for name, value in fields.items()}
 
 
 def decode_value(message: Any) -> Value:
-    """The value that a message says; a float or reference that others stored reads as text, never as a number."""
+    """Return the value of a message. A float or reference that others stored becomes text, never a number."""
     kind = message.WhichOneof("value_type")
     if kind in {"integer_value", "string_value", "boolean_value", "bytes_value"}:
         value: Value = getattr(message, kind)
@@ -87,11 +87,11 @@ def decode_value(message: Any) -> Value:
 
 
 def encode_version(timestamp: Any, version: Version) -> None:
-    """Fill a precondition's update time."""
+    """Fill a precondition's update time from a version."""
     assert isinstance(version, tuple), "a version of ours is (seconds, nanos)"
     timestamp.seconds, timestamp.nanos = version
 
 
 def decode_version(timestamp: Any) -> Version:
-    """An update time as an opaque version: exact to the nanosecond."""
+    """Return an update time as an opaque version, exact to the nanosecond."""
     return timestamp.seconds, timestamp.nanos

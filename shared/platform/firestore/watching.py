@@ -1,4 +1,4 @@
-"""A standing query on Firestore: one `Listen` stream, read on a thread of its own."""
+"""Standing query on Firestore: one `Listen` stream, read on a thread of its own."""
 
 import queue
 import threading
@@ -19,7 +19,7 @@ REMOVED = int(TargetChange.TargetChangeType.REMOVE)
 
 
 class FirestoreWatch:
-    """One `Listen` stream with one target; see `Watch`."""
+    """Standing query as one `Listen` stream with one target; see `Watch`."""
 
     def __init__(self, calls: Calls, database: str, run_query: Any, decode: Callable[[Any], Document]) -> None:
         self._calls = calls
@@ -35,7 +35,7 @@ class FirestoreWatch:
         self._stream: Any = None
 
     def begin(self, listener: Listener) -> None:
-        """Open the stream, and read it until it ends or is closed."""
+        """Open the stream, and read on a new thread until the stream ends or is closed."""
         threading.Thread(target=self._read, args=(listener,), name="watch", daemon=True).start()
 
     def close(self) -> None:
@@ -66,7 +66,10 @@ class FirestoreWatch:
         return iter(self._requests.get, None)
 
     def _pass_on(self, answer: Any, listener: Listener) -> bool:
-        """Tell what one answer says. False if the store has removed the target, so that nothing more will come."""
+        """Pass one answer on to the listener.
+
+        Return False if the store removed the target, so that no answer follows.
+        """
         if answer.HasField("document_change") and TARGET in answer.document_change.target_ids:
             listener.changed([self._decode(answer.document_change.document)])
         elif answer.HasField("target_change"):

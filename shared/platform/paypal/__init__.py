@@ -1,1 +1,1 @@
-"""PayPal: Orders v2 through its SDK's transport, hardened, and its webhook signatures verified offline."""
+"""PayPal adapter: Orders v2 over a hardened SDK transport, and webhook signatures that are verified offline."""

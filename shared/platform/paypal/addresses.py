@@ -1,4 +1,4 @@
-"""Where PayPal is, for real money and for none."""
+"""PayPal's host names, for live money, for the sandbox and for a stand-in on this machine."""
 
 from urllib.parse import urlsplit
 
@@ -8,10 +8,10 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def is_live_address(api_base: str) -> bool:
-    """Whether money is real there; the sandbox and a laptop's stand-in are not."""
+    """Return True if `api_base` is PayPal's live host, where money is real. The sandbox and a stand-in are not live."""
     return urlsplit(api_base).hostname in LIVE_HOSTS
 
 
 def is_loopback(api_base: str) -> bool:
-    """Whether this is a stand-in on this machine."""
+    """Return True if `api_base` is a stand-in on this machine."""
     return urlsplit(api_base).hostname in LOOPBACK_HOSTS

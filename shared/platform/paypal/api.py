@@ -1,7 +1,8 @@
-"""PayPal's SDK as a transport: OAuth and JSON over HTTP, with what it lacks.
+"""PayPal's SDK as a transport: OAuth and JSON over HTTP, without the defects of the SDK's own `Api`.
 
-The SDK's own `Api` waits for ever, asks for a new token without end while the old one is refused, returns some errors
-instead of raising them, sends a body with GET, and tells the token endpoint the headers of the call it is for.
+The SDK's own `Api` waits without a limit. While a token is refused, the SDK requests new tokens without end. The SDK
+returns some errors instead of raising them, and sends a body with GET. The SDK also sends a call's headers to the token
+endpoint.
 """
 
 import json
@@ -27,7 +28,10 @@ STATUS_RETRY = frozenset({408, 409, 425, 429})
 
 
 class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
-    """See the module. Safe to share between threads: each has its own connection, all share one token."""
+    """Hardened transport; see the module.
+
+    Safe to share between threads: each thread has a connection, all share one token.
+    """
 
     def __init__(self, *, api_base: str, client_id: str, client_secret: str) -> None:
         # In the mode `sandbox` the SDK writes whole requests, tokens included, to its log.
@@ -40,11 +44,14 @@ class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """What PayPal answers to this; `path` begins with a slash. Raises the SDK's errors, and requests' own."""
+        """Send one request and return PayPal's answer; `path` begins with a slash.
+
+        Raises errors of the SDK and of requests.
+        """
         return _object(self.request(f"{self.endpoint}{path}", method, body, dict(headers or {})))
 
     def post_bytes(self, path: str, body: bytes) -> dict[str, Any]:
-        """Send a body of JSON as it is. Raises as `call` does."""
+        """Send a body of JSON unchanged, and return PayPal's answer. Raises as `call` does."""
         return _object(self.request(f"{self.endpoint}{path}", "POST", body))
 
     def request(
@@ -64,7 +71,10 @@ class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
         return self._send(url, method, body, headers, token)
 
     def http_call(self, url: str, method: str, **kwargs: Any) -> Any:
-        """See `Api.http_call`. Every wait has its limit, and nobody is followed elsewhere with our token."""
+        """See `Api.http_call`.
+
+        Every wait has a limit. No redirect is followed, so that no other host gets our token.
+        """
         response = self._session().request(
             method, url, timeout=(CONNECT_SECONDS, READ_SECONDS), allow_redirects=False, **kwargs
         )
@@ -86,7 +96,10 @@ class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
         return self.http_call(url, method, data=data, headers={**typed, **(headers or {})})
 
     def _token_now(self, *, refused: str) -> str:
-        """A token that is good, and not the one that was just refused. Threads wait for one to ask."""
+        """Return a valid token other than the one that was `refused`.
+
+        One thread requests a token while the others wait.
+        """
         with self._lock:
             if self._token and self._token != refused and time.monotonic() < self._token_until:
                 return self._token
@@ -120,9 +133,10 @@ def _object(answer: Any) -> dict[str, Any]:
 
 @contextmanager
 def calling(call: str, lockout: Lockout) -> Iterator[None]:
-    """Raise what happened in our words; PayPal's own go to the log.
+    """Log PayPal's errors, and raise them as errors of our port.
 
-    Credentials that are not accepted are our fault, and mended by an operator: they must not fail a payment for good.
+    Raises ProviderUnavailable, ProviderRefused and UnknownAtProvider. If PayPal refuses our credentials, an operator
+    must correct them: ProviderUnavailable is raised, so that no payment fails for good.
     """
     try:
         yield
@@ -145,7 +159,7 @@ def calling(call: str, lockout: Lockout) -> Iterator[None]:
 
 
 def issue_of(error: exceptions.ConnectionError) -> str:
-    """PayPal's own word for what is wrong, in lower case: the issue, or the name of the error."""
+    """Return PayPal's code of the error in lower case: the issue, or else the error's name, or else `status_…`."""
     try:
         told = json.loads(error.content or "{}")
         details = told.get("details") or [{}]

@@ -1,4 +1,4 @@
-"""The certificates that PayPal signs its webhooks with: where they come from, and which authorities vouch for them."""
+"""Certificates that PayPal signs webhooks with: their addresses, their chains, and the authorities that are trusted."""
 
 import re
 import threading
@@ -33,16 +33,19 @@ KEY_BITS_MIN = 2_048
 CHAIN_MAX = 6
 CACHED_MAX = 16
 FETCHES_PER_MINUTE = 30
-"""For addresses that no verified notice has named yet. Verified addresses are stored, and take none of these."""
+"""Limit for addresses that no verified notice has named yet. Verified chains are stored and need no fetch."""
 COLLECTION = "webhook_certificates"
 
 Fetch = Callable[[str], bytes]
-"""Fetch the bytes at this address. Raises WebhookRefused for none or too many, ProviderUnavailable if unreachable."""
+"""Function that fetches a certificate from an address.
+
+Raises WebhookRefused if there are no bytes or too many, ProviderUnavailable if the address is not reached.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An address that a certificate may be fetched from, and whose money it speaks of."""
+    """Certificate address, and True in `is_live` if its certificate signs notices about real money."""
 
     url: str
     is_live: bool
@@ -55,16 +58,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """A certificate, and those between it and a root, as they were served."""
+    """Served certificates: the signer's own, and the intermediates on the way to a root."""
 
     leaf: x509.Certificate
     between: Sequence[x509.Certificate]
 
 
 def source_of(url: str, api_base: str) -> Source:
-    """Where to fetch what the header names. Raises WebhookRefused unless that is PayPal, to the letter.
+    """Return the source of the certificate that the header names.
 
-    With a stand-in on this machine, the stand-in has PayPal's certificates; then nobody else is asked.
+    Raises WebhookRefused unless the address is exactly one of PayPal's. If `api_base` is a stand-in on this machine,
+    the certificate is fetched from the stand-in only.
     """
     try:
         parts = urlsplit(url)
@@ -79,7 +83,7 @@ def source_of(url: str, api_base: str) -> Source:
 
 
 def parse_chain(pem: bytes) -> Chain:
-    """Raises WebhookRefused for what is no chain of certificates."""
+    """Parse a PEM bundle, the leaf first. Raises WebhookRefused if the bytes are no chain or the chain is too long."""
     try:
         leaf, *between = x509.load_pem_x509_certificates(pem)
     except ValueError:
@@ -90,9 +94,9 @@ def parse_chain(pem: bytes) -> Chain:
 
 
 def leaf_key(leaf: x509.Certificate, name: str, times: Sequence[datetime]) -> rsa.RSAPublicKey:
-    """Return the key of a certificate that bears `name` and is valid at each of `times`, whoever issued it.
+    """Return the key of a certificate that bears `name` and is valid at each of `times`.
 
-    Raises WebhookRefused.
+    The issuer is not checked. Raises WebhookRefused.
     """
     key = leaf.public_key()
     is_valid = all(leaf.not_valid_before_utc <= time <= leaf.not_valid_after_utc for time in times)
@@ -112,7 +116,7 @@ def _names(leaf: x509.Certificate) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorities:
-    """Roots that are trusted, and intermediates for chains that are served without them."""
+    """Trusted roots, and intermediates for chains that are served without intermediates."""
 
     roots: verification.Store
     between: Sequence[x509.Certificate]
@@ -130,9 +134,10 @@ class Authorities:
 
 
 def load_authorities(path: str) -> Authorities:
-    """Read the authorities in this file; without a path, the public roots and those that PayPal has used.
+    """Read the authorities in the file at `path`; if `path` is empty, the public roots and PayPal's known authorities.
 
-    Self-issued certificates are roots, the others intermediates. Raises OSError, ValueError for a file without a root.
+    Self-issued certificates are roots, the others intermediates. Raises OSError, and ValueError for a file without a
+    root.
     """
     if path:
         found = list(_readable(Path(path).read_bytes()))
@@ -147,7 +152,10 @@ def load_authorities(path: str) -> Authorities:
 
 
 def _readable(bundle: bytes) -> Iterator[x509.Certificate]:
-    """Yield every certificate that can be read: public bundles carry old ones that break the rules of today."""
+    """Yield every certificate that can be read.
+
+    Others are skipped: public bundles carry old certificates that are invalid today.
+    """
     for pem in PEM.findall(bundle):
         try:
             with warnings.catch_warnings():
@@ -159,7 +167,10 @@ def _readable(bundle: bytes) -> Iterator[x509.Certificate]:
 
 
 class Certificates:
-    """Chains by address, fetched once; those of verified notices are stored. Safe to share between threads."""
+    """Cache of chains by address.
+
+    Chains of verified notices are stored, others are fetched. Safe to share between threads.
+    """
 
     def __init__(self, fetch: Fetch, authorities: str, clock: Clock, documents: Documents) -> None:
         self._fetch = fetch
@@ -187,7 +198,7 @@ class Certificates:
         return fetched
 
     def are_vouched_for(self, chain: Chain, source: Source, times: Sequence[datetime]) -> bool:
-        """Return True if the chain leads to a root that is trusted. Raises WebhookNotConfigured without any root."""
+        """Return True if the chain leads to a trusted root. Raises WebhookNotConfigured if no roots can be read."""
         return self._trusted().vouch_for(chain, source.signer, times)
 
     def remember(self, source: Source, chain: Chain) -> None:

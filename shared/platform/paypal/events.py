@@ -1,4 +1,4 @@
-"""PayPal's events as notices: which objects each is about, and whose it says they are. Pure, without the SDK."""
+"""PayPal's events as notices: the objects and the payment that each event names. Pure, without the SDK."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +11,14 @@ KIND_BY_PATH = {"orders": "order", "captures": "capture"}
 
 
 class NotAnEvent(ValueError):
-    """This is not the shape of an event of PayPal's."""
+    """Event without the shape of a PayPal event."""
 
 
 def notice_of(event: Mapping[str, Any], *, is_live: bool) -> Notice:
-    """What an event says. Raises NotAnEvent. PayPal's events do not name their mode: that is who signed them."""
+    """Return the notice of an event. PayPal's events do not name their mode, so `is_live` comes from the signer.
+
+    Raises NotAnEvent.
+    """
     event_id, kind, created = event.get("id"), event.get("event_type"), event.get("create_time")
     if not (_is_name(event_id) and _is_name(kind) and isinstance(created, str)):
         raise NotAnEvent("an event has an id, a type and a time")
@@ -36,14 +39,14 @@ def notice_of(event: Mapping[str, Any], *, is_live: bool) -> Notice:
 
 
 def payment_in(thing: Mapping[str, Any]) -> str | None:
-    """Our name of the payment, if this order, capture, refund or dispute carries it."""
+    """Return our payment id if this order, capture, refund or dispute carries the id, else None."""
     unit, disputed = _first(thing.get("purchase_units")), _first(thing.get("disputed_transactions"))
     named = thing.get("custom_id") or unit.get("custom_id") or disputed.get("custom")
     return named if _is_name(named) else None
 
 
 def refs_of(resource_type: str, thing: Mapping[str, Any]) -> dict[str, str]:
-    """An object and those it names, by kind."""
+    """Return the ids of an object and of the objects that it names, by kind."""
     found: dict[str, Any] = {}
     if resource_type == "checkout-order":
         found["order"] = thing.get("order_id") or thing.get("id")
@@ -60,7 +63,10 @@ def refs_of(resource_type: str, thing: Mapping[str, Any]) -> dict[str, str]:
 
 
 def above(thing: Mapping[str, Any]) -> dict[str, str]:
-    """What an object belongs to, as its link `up` says: a capture's order, a refund's capture."""
+    """Return the parent that the link `up` names: a capture's order, or a refund's capture.
+
+    Empty without such a link.
+    """
     links = thing.get("links")
     for link in links if isinstance(links, list) else ():
         parts = str(_mapping(link).get("href")).split("?")[0].split("/")
@@ -78,5 +84,5 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _is_name(value: Any) -> bool:
-    """Custom ids are anybody's who sells on this account: what could not name a document of ours names nothing."""
+    """Return True if the value could be an id of ours. Other sellers on this account set custom ids too."""
     return isinstance(value, str) and is_safe_id(value)

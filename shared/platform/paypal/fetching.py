@@ -1,4 +1,4 @@
-"""One small file from one address: no redirect, no proxy, no cookie, and a limit to its size and time."""
+"""Download of one small file: no redirect, no proxy, no cookie, and a limit for size and time."""
 
 import ssl
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -15,7 +15,7 @@ TOO_MANY = 429
 
 
 def fetch(url: str) -> bytes:
-    """See `certificates.Fetch`. Whoever calls it has checked the address."""
+    """See `certificates.Fetch`. The caller must have checked the address."""
     parts = urlsplit(url)
     connection = _connection(parts.scheme, parts.netloc)
     try:

@@ -1,7 +1,7 @@
 """PayPal as our payment provider: Orders v2, approved by the payer and then captured by us.
 
-`refs` are `order`, and `capture` once there is one; money is named by its capture. Orders, captures and refunds carry
-our name of the payment as `custom_id`. For an app, the order's id is what its SDK needs to let the payer approve.
+`refs` holds `order`, and `capture` once a capture exists. The capture's id names the money. Orders, captures and
+refunds carry our payment id as `custom_id`. An app's SDK needs the order's id to let the payer approve.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ CAPTURED = "order_already_captured"
 
 
 class UnexpectedLink(ValueError):
-    """A `next` link leads to another path than the listing's, or has no query."""
+    """Link `next` that leads to another path than the listing's, or has no query."""
 
 
 class PayPalProvider:
@@ -72,7 +72,10 @@ class PayPalProvider:
     # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, checkout: Checkout) -> Opened:
-        """See `PaymentProvider.open`. Every parameter follows from the checkout, so that its key always fits."""
+        """See `PaymentProvider.open`.
+
+        Every parameter is derived from the checkout, so that the key fits each repetition.
+        """
         key = derived_id("order", checkout.payment, checkout.flow)
         with calling("open", self._lockout):
             order = self._api.call("POST", ORDERS, _order(checkout), {**WHOLE, "PayPal-Request-Id": key})
@@ -85,7 +88,10 @@ class PayPalProvider:
     # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
-        """See `PaymentProvider.truth`. What happens while it asks is in the next event, and so in the next truth."""
+        """See `PaymentProvider.truth`.
+
+        A change during the call causes another event, and the next call reads the change.
+        """
         with calling("truth", self._lockout):
             order, capture = self._find(refs)
             listed = [] if capture is None else self._disputes(str(capture["id"]))
@@ -113,7 +119,7 @@ class PayPalProvider:
             return Notices(items=items, cursor=self._next_query(page, EVENTS))
 
     def _find(self, refs: Refs) -> tuple[Thing | None, Thing | None]:
-        """A payment's order and the capture of it that counts, by any of its objects; one of them is there."""
+        """Find a payment's order and its best capture by the id of any of its objects. At least one is not None."""
         if "order" in refs:
             try:
                 order = self._get(ORDERS, refs["order"])
@@ -142,14 +148,17 @@ class PayPalProvider:
         return found["capture"]
 
     def _get(self, collection: str, thing: str) -> Thing:
-        """One object. Raises ValueError for an answer about something else."""
+        """Return the object with this id. Raises ValueError if PayPal answers with another object."""
         found = self._api.call("GET", f"{collection}/{quote(thing, safe='')}")
         if found["dispute_id" if collection == DISPUTES else "id"] != thing:
             raise ValueError("PayPal answered something else than it was asked")
         return found
 
     def _disputes(self, capture: str) -> list[Thing]:
-        """All disputes of a capture, whole: lists leave out how each ended. Raises ValueError for one without end."""
+        """Return all disputes of a capture in full, since lists omit the outcomes.
+
+        Raises ValueError for an endless list.
+        """
         query = urlencode({"disputed_transaction_id": capture, "page_size": DISPUTES_PAGE})
         found: list[Thing] = []
         for _ in range(DISPUTES_PAGES_MAX):
@@ -162,14 +171,14 @@ class PayPalProvider:
         raise ValueError("PayPal lists without an end")
 
     def _dispute(self, dispute: str) -> Thing | None:
-        """One dispute by its id, as lists end after 180 days; None if PayPal does not know it any more."""
+        """Return the dispute with this id, since lists end after 180 days; None if PayPal no longer knows the id."""
         try:
             return self._get(DISPUTES, dispute)
         except exceptions.ResourceNotFound:
             return None
 
     def _next_query(self, page: Thing, path: str) -> str | None:
-        """See `next_query`. Operators hear of a link that cannot be followed: without it, pages are missed."""
+        """See `next_query`. If the link cannot be followed, pages are missed, so operators are alerted."""
         try:
             return next_query(page, path)
         except UnexpectedLink:
@@ -179,7 +188,7 @@ class PayPalProvider:
     # ── act ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def capture(self, refs: Refs, key: str) -> None:
-        """See `PaymentProvider.capture`. The order is asked first: PayPal forgets keys, but not what it captured."""
+        """See `PaymentProvider.capture`. Reads the order first: PayPal forgets keys, but remembers captures."""
         with calling("capture", self._lockout):
             order, capture = self._find(refs)
             stage = truth_of(order, capture, [], is_live=self._is_live).stage
@@ -195,7 +204,10 @@ class PayPalProvider:
                     raise
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
-        """See `PaymentProvider.refund`. A refund's invoice id says which it is, so that it is found without a key."""
+        """See `PaymentProvider.refund`.
+
+        A refund carries `key` as its invoice id, so that a repetition finds the refund.
+        """
         with calling("refund", self._lockout):
             order, capture = self._find(refs)
             if capture is None:
@@ -218,14 +230,20 @@ class PayPalProvider:
         return self._api.call("POST", path, body, {**WHOLE, "PayPal-Request-Id": key})
 
     def cancel(self, refs: Refs) -> None:
-        """See `PaymentProvider.cancel`. PayPal has no such call and needs none: what we do not capture is not paid."""
+        """See `PaymentProvider.cancel`.
+
+        Does nothing: PayPal has no such call, and an order that we do not capture is not paid.
+        """
 
     def customer_session(self, customer: str) -> str | None:
         """See `PaymentProvider.customer_session`. PayPal has none: payers have accounts of their own."""
         return None
 
     def forget_customer(self, customer: str) -> None:
-        """See `PaymentProvider.forget_customer`. We keep none at PayPal: payers have accounts of their own."""
+        """See `PaymentProvider.forget_customer`.
+
+        Does nothing: payers have accounts of their own, so we store none at PayPal.
+        """
 
 
 def _order(checkout: Checkout) -> dict[str, Any]:

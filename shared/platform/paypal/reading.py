@@ -1,4 +1,4 @@
-"""What PayPal's objects say of a payment: its stage, what was received, what went back. Pure, over dictionaries."""
+"""PayPal's objects as the truth of a payment: stage, amount received, refunds, disputes. Pure, over dictionaries."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +29,10 @@ CAPTURE_STAGE: Mapping[str, Stage] = {
     "FAILED": "failed",
 }
 WITHDRAWN_REASONS = frozenset({"BUYER_COMPLAINT", "CHARGEBACK", "REFUNDED"})
-"""Why a capture that had been completed reads as pending or declined: our money is held, or was taken back."""
+"""Reasons of captures that had been completed, and now read as pending or declined.
+
+The money is held back, or was taken back.
+"""
 STAGE_ORDER: Sequence[Stage] = ("paid", "pending", "failed")
 REFUND_STATUS: Mapping[str, Literal["pending", "succeeded", "failed"]] = {
     "COMPLETED": "succeeded",
@@ -46,15 +49,16 @@ DISPUTE_END: Mapping[str, Literal["won", "lost", "withdrawn"]] = {
     "CANCELED_BY_BUYER": "withdrawn",
     "NONE": "withdrawn",
 }
-"""How a resolved dispute ended. With an outcome that is new to us it stays open, for a person to look at."""
+"""Status by the outcome of a resolved dispute. A dispute with an unknown outcome stays open, so that a person looks."""
 WHOLE_ONLY = frozenset({"HUF", "TWD"})
-"""Currencies with a minor unit that PayPal takes whole amounts of only."""
+"""Currencies with a minor unit of which PayPal takes only whole amounts."""
 
 
 def truth_of(order: Thing | None, capture: Thing | None, disputes: Iterable[Thing], *, is_live: bool) -> Truth:
-    """All that these objects say. Either is there: the order, or a capture whose order is gone.
+    """Return the truth of a payment. At least one of `order` and `capture` is given; the order may be gone.
 
-    Refunds are listed with the order. Raises ValueError for a capture that some of went back, nobody says how much.
+    Refunds are listed with the order. Raises ValueError if the order is gone and its capture was partly refunded, since
+    the amount is unknown.
     """
     of_order: Stage = "failed" if order is None else ORDER_STAGE.get(str(order["status"]), "open")
     stage = of_order if capture is None else _capture_stage(capture)
@@ -78,19 +82,19 @@ def truth_of(order: Thing | None, capture: Thing | None, disputes: Iterable[Thin
 
 
 def best_capture(order: Thing) -> Thing | None:
-    """The order's capture that came to most; there is one at most unless an attempt failed."""
+    """Return the order's most successful capture; None without captures. Several exist only if an attempt failed."""
     captures = payments_in(order, "captures")
     return min(captures, key=lambda each: STAGE_ORDER.index(_capture_stage(each)), default=None)
 
 
 def payments_in(order: Thing | None, kind: str) -> list[Thing]:
-    """All captures or refunds that an order lists: its whole history."""
+    """Return all captures or refunds that an order lists, its whole history."""
     units = (order or {}).get("purchase_units") or []
     return [each for unit in units for each in (unit.get("payments") or {}).get(kind) or []]
 
 
 def _refunds(order: Thing | None, capture: Thing | None, disputes: Iterable[Dispute]) -> tuple[Refund, ...]:
-    """All refunds. A reversal whose dispute was won has come back: it is told as a refund that failed."""
+    """Return all refunds. If a dispute was won, its reversal has come back and is listed as a failed refund."""
     came_back = {dispute.refund for dispute in disputes if dispute.status == "won"}
     return tuple(
         replace(refund, status="failed") if refund.id in came_back else refund for refund in _listed(order, capture)
@@ -107,19 +111,19 @@ def _listed(order: Thing | None, capture: Thing | None) -> tuple[Refund, ...]:
 
 
 def refund_of(thing: Thing) -> Refund:
-    """One refund."""
+    """Read one refund."""
     # A status that is new to us counts as money that went back: the safer of two mistakes.
     status = REFUND_STATUS.get(str(thing["status"]), "pending")
     return Refund(id=str(thing["id"]), amount=amount_of(thing["amount"]), status=status)
 
 
 def amount_of(amount: Thing) -> Fiat:
-    """An amount as PayPal writes it."""
+    """Parse an amount from PayPal's notation."""
     return Fiat.parse(str(amount["value"]), str(amount["currency_code"]))
 
 
 def written(amount: Fiat) -> dict[str, str]:
-    """An amount for PayPal to read."""
+    """Return an amount in PayPal's notation."""
     decimal = amount.decimal
     if amount.currency in WHOLE_ONLY:
         decimal = decimal.removesuffix(".00")
@@ -136,7 +140,10 @@ def _reason(capture: Thing) -> str:
 
 
 def _withdrawn(capture: Thing | None, disputes: Iterable[Dispute]) -> Literal["", "open", "lost"]:
-    """What a capture says of money that was ours, where no dispute says more about it."""
+    """Return "open" if a paid capture's money is held back, "lost" if the money was taken back, else "".
+
+    If the capture has a dispute, the dispute says more, and the answer is "".
+    """
     if capture is None or _capture_stage(capture) != "paid" or any(disputes):
         return ""
     stage = CAPTURE_STAGE.get(str(capture["status"]), "pending")
@@ -144,15 +151,16 @@ def _withdrawn(capture: Thing | None, disputes: Iterable[Dispute]) -> Literal[""
 
 
 def _foreign_refunds(order: Thing | None, capture: Thing | None) -> list[Thing]:
-    """Refunds that we did not make: ours have an invoice id of their own, PayPal's have the capture's or none."""
+    """Return the refunds that we did not make. Ours have their own invoice ids; PayPal's have the capture's or none."""
     of_capture = None if capture is None else capture.get("invoice_id")
     return [each for each in payments_in(order, "refunds") if each.get("invoice_id") in {None, of_capture}]
 
 
 def disputes_of(disputes: Iterable[Thing], refunds: Iterable[Thing]) -> tuple[Dispute, ...]:
-    """All disputes. PayPal tells money that it took in a dispute as a refund too; such a refund belongs to one dispute.
+    """Return all disputes, each with the refund that belongs to the dispute.
 
-    A refund matches if it was made after the dispute began, and has its amount, or is in another currency.
+    PayPal lists money that was taken in a dispute as a refund too. A refund matches if it was made after the dispute
+    began, and has the dispute's amount or another currency. Each refund belongs to one dispute.
     """
     left, found = list(refunds), []
     for thing in sorted(disputes, key=lambda each: str(each.get("create_time") or "")):
@@ -180,7 +188,7 @@ def _time(text: Any) -> Millis | None:
 
 
 def _dispute_of(thing: Thing) -> Dispute:
-    """One dispute. Its money movements say whether money is gone; without them the refunded amount of its outcome does.
+    """Read one dispute. Its money movements say if money is gone, or else the outcome's refunded amount.
 
     https://developer.paypal.com/docs/api/customer-disputes/v1/#disputes_get
     """
@@ -195,7 +203,7 @@ def _dispute_of(thing: Thing) -> Dispute:
 
 
 def _net_debits(dispute: Thing) -> int | None:
-    """How much more often the seller was debited than credited; None if no movement is told. Fees do not count."""
+    """Return the seller's debits minus credits, as a count; None if no movement is listed. Fees do not count."""
     signs = {"DEBIT": 1, "CREDIT": -1}
     moved = [
         signs.get(str(each.get("type")), 0)
@@ -206,7 +214,7 @@ def _net_debits(dispute: Thing) -> int | None:
 
 
 def _failure(capture: Thing | None) -> str | None:
-    """PayPal's own word for what went wrong."""
+    """Return PayPal's reason for a failure in lower case; None without a capture."""
     if capture is None:
         return None
     details = capture.get("status_details") or {}

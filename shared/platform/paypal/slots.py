@@ -1,4 +1,4 @@
-"""A limit of calls per minute, for calls that a stranger can make us make."""
+"""Limit of calls per minute, for calls that strangers can cause."""
 
 import threading
 
@@ -7,7 +7,7 @@ from shared.payments.ports import ProviderUnavailable
 
 
 class Slots:
-    """Counts calls of the last minute. Safe to share between threads."""
+    """Counter of the calls in the last minute. Safe to share between threads."""
 
     def __init__(self, clock: Clock, per_minute: int) -> None:
         self._clock = clock

@@ -1,7 +1,4 @@
-"""PayPal's own check of a signature, for notices whose certificate does not lead to a root that we know.
-
-https://developer.paypal.com/docs/api/webhooks/v1/#verify-webhook-signature_post
-"""
+"""PayPal's online check of a signature, for notices whose certificate leads to no known root."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +22,7 @@ FIELD_OF_HEADER: Mapping[str, str] = {
 
 
 class PayPalVouching:
-    """Asks PayPal whether a notice is its own. Safe to share between threads."""
+    """Client of PayPal's signature check. Safe to share between threads."""
 
     def __init__(
         self, *, api_base: str, client_id: str, client_secret: str, webhook_id: str, clock: Clock, alerts: Alerts
@@ -36,9 +33,9 @@ class PayPalVouching:
         self._lockout = Lockout("paypal", alerts, clock)
 
     def vouches_for(self, raw: bytes, headers: Mapping[str, str]) -> bool:
-        """Return True if PayPal says that it signed these bytes. `headers` by lower-case name.
+        """Return True if PayPal confirms that PayPal signed these bytes. `headers` have lower-case names.
 
-        Raises ProviderUnavailable if PayPal is not reached or too many notices were asked about in this minute.
+        Raises ProviderUnavailable if PayPal is not reached, or if this minute's limit of checks is used up.
         """
         self._slots.take()
         try:
@@ -50,9 +47,9 @@ class PayPalVouching:
 
 
 def question(raw: bytes, headers: Mapping[str, str], webhook_id: str) -> bytes:
-    """Return the request's body. The event stands in it as it came: a re-serialised event has another signature.
+    """Return the body of the check's request. `raw` must be one JSON object.
 
-    `raw` must be one JSON object.
+    The event is inserted byte for byte, since a re-serialised event has another signature.
     """
     fields = {field: headers[header] for header, field in FIELD_OF_HEADER.items()}
     return json.dumps({**fields, "webhook_id": webhook_id}).encode()[:-1] + b', "webhook_event": ' + raw + b"}"

@@ -33,14 +33,17 @@ HEADERS = (
 )
 HEADER_MAX = 2_048
 STALE_AFTER: Millis = 3 * DAY + 1 * HOUR
-"""PayPal tries for three days, and does not say whether it stamps each try anew. That a true event comes late or twice
-does no harm (it is stored once, and only nudges), so nothing is won by turning late ones away."""
+"""Age in ms from which a notice is refused.
+
+PayPal retries for three days. PayPal does not document if each retry gets a new time stamp. Late or repeated events do
+no harm: each is stored once and only triggers a read of the payment.
+"""
 FUTURE_AFTER: Millis = 300 * SECOND
 REMIND_AFTER: Millis = HOUR
 
 
 class Vouches(Protocol):
-    """Asks PayPal whether a notice is its own."""
+    """Online check of a notice's origin."""
 
     def vouches_for(self, raw: bytes, headers: Mapping[str, str]) -> bool:
         """See `PayPalVouching.vouches_for`."""
@@ -48,10 +51,10 @@ class Vouches(Protocol):
 
 
 class PayPalWebhooks:
-    """See `Webhooks`. The mode of a notice is that of the certificate it was signed with.
+    """See `Webhooks`. A notice has the mode of the certificate that signed the notice.
 
-    `vouching` makes the check that is asked about notices whose certificate leads to no known root. None: there are no
-    credentials to ask with.
+    `vouching` makes the online check for notices whose certificate leads to no known root. None: there are no
+    credentials for that check.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class PayPalWebhooks:
         return _notice_in(raw, source)
 
     def _check_signer(self, source: Source, sent_at: Millis, signed: "Signed") -> None:
-        """Raises WebhookRefused unless the certificate at `source` is PayPal's and signed the notice."""
+        """Check that PayPal's certificate from `source` signed the notice. Raises WebhookRefused."""
         chain = self._certificates.chain(source)
         times = [to_datetime(sent_at), to_datetime(self._clock.now())]
         try:
@@ -103,9 +106,9 @@ class PayPalWebhooks:
             raise
 
     def _ask_paypal(self, signed: "Signed") -> None:
-        """Raises WebhookRefused unless PayPal says that the notice is its own.
+        """Check with PayPal that the notice is PayPal's. Raises WebhookRefused.
 
-        The served certificate bears PayPal's name and signed the notice. Only its issuer is unknown here.
+        The served certificate bears PayPal's name and has signed the notice. Only the issuer is unknown here.
         """
         event_in(signed.raw)
         if self._vouching is None or not self._vouching().vouches_for(signed.raw, signed.headers):
@@ -124,7 +127,7 @@ class PayPalWebhooks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A transmission: the body and headers as they came, the text that PayPal signed, and the signature in base64."""
+    """Parts of a transmission: body and headers as received, the signed text, and the signature in base64."""
 
     raw: bytes
     headers: Mapping[str, str]
@@ -140,7 +143,7 @@ def _notice_in(raw: bytes, source: Source) -> Notice:
 
 
 def _parsed(headers: Mapping[str, str]) -> list[str]:
-    """The headers that prove a transmission, in the order of HEADERS. Raises WebhookRefused."""
+    """Return the headers that prove a transmission, in the order of HEADERS. Raises WebhookRefused."""
     values = [headers.get(name, "") for name in HEADERS]
     if not all(0 < len(value) <= HEADER_MAX and value.isascii() for value in values):
         raise WebhookRefused("header")

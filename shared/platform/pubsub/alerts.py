@@ -1,4 +1,4 @@
-"""Alerts over Pub/Sub: a CRITICAL log line for whoever reads logs, a message on `alerts` for whoever is paged."""
+"""Alerts over Pub/Sub: a CRITICAL log line, and a message on the topic `alerts` for paging."""
 
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Field, Message, Publisher, log
@@ -7,7 +7,7 @@ TOPIC = "alerts"
 
 
 class PublishedAlerts:
-    """The log line comes first, as it cannot fail."""
+    """Alerts as a log line and a message. The log line is written first, since logging cannot fail."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher

@@ -1,4 +1,4 @@
-"""Pub/Sub as the publisher: in order per key, and not before the broker has every message."""
+"""Pub/Sub as the publisher: in order per key, and done once the broker has every message."""
 
 import json
 import os
@@ -36,7 +36,7 @@ RETRIED = (
 
 
 class PublishFailed(Unavailable):
-    """The broker did not say that it has all the messages; publish them again."""
+    """Failure to confirm all messages; publish all of them again."""
 
     code = "publish_failed"
 
@@ -45,7 +45,7 @@ class PublishFailed(Unavailable):
 
 
 class MessageRejected(Rejected):
-    """The broker will never take this message."""
+    """Message that the broker will never accept."""
 
     code = "message_rejected"
 
@@ -54,7 +54,10 @@ class MessageRejected(Rejected):
 
 
 class PubSubPublisher:
-    """One connection per process, made when first needed. Publishing again after a failure may repeat messages."""
+    """Publisher with one connection per process, made at its first use.
+
+    If publishing failed, publishing again may repeat messages.
+    """
 
     def __init__(self, project: str) -> None:
         self._project = project
@@ -63,7 +66,7 @@ class PubSubPublisher:
         self._client: Any = None
 
     def publish(self, messages: Sequence[Message]) -> None:
-        """See `Publisher.publish`. Messages of one key go one request after the other; keys go side by side.
+        """See `Publisher.publish`. Requests of one key are sent in sequence, different keys in parallel.
 
         Raises PublishFailed, and MessageRejected before anything is sent.
         """
@@ -78,7 +81,7 @@ class PubSubPublisher:
             each.result()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         with self._lock:
             if self._client is not None:
                 self._client.transport.close()
@@ -107,7 +110,7 @@ class PubSubPublisher:
             raise PublishFailed from error
 
     def _create_topic(self, path: str) -> None:
-        """Deploying creates topics; on a laptop nobody does."""
+        """Create the topic on the emulator. In production the deployment creates topics. Raises PublishFailed."""
         try:
             self._connected().create_topic(name=path, retry=None, timeout=ATTEMPT_TIMEOUT_SECONDS)
         except exceptions.AlreadyExists:
@@ -134,7 +137,7 @@ def _wire(message: Message) -> PubsubMessage:
 
 
 def _requests(messages: list[PubsubMessage]) -> Iterator[list[PubsubMessage]]:
-    """The messages in order, cut into requests that the broker takes."""
+    """Cut the messages, in order, into requests within the broker's limits."""
     request: list[PubsubMessage] = []
     size = 0
     for message in messages:

@@ -1,5 +1,7 @@
-"""Connections to checked addresses only: a name is resolved once, every address it has must be public, and the one
-that is connected to is one of those. A second answer of a hostile name server is never asked for.
+"""Connections to checked addresses only.
+
+A name is resolved once, and each of its addresses must be public. The connection goes to an address from that answer. A
+second answer of a hostile name server is never requested.
 """
 
 import socket
@@ -21,13 +23,13 @@ ADDRESSES_TRIED_MAX = 3
 
 
 class Deadline:
-    """How much time a fetch has left in all: a host that sends a byte now and then gains nothing by it."""
+    """Remaining time of a fetch. A host that sends single bytes slowly does not extend the time."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
 
     def left(self, at_most: float | None = None) -> float:
-        """The seconds left, or `at_most`. Raises FetchFailed when there are none."""
+        """Return the seconds left, but not more than `at_most`. Raises FetchFailed when no time is left."""
         left = self._until - time.monotonic()
         if left <= 0:
             raise FetchFailed("too_slow", "The page took too long.")
@@ -35,7 +37,7 @@ class Deadline:
 
 
 class CheckedBackend(httpcore2.NetworkBackend):
-    """TCP for one fetch."""
+    """TCP connections for one fetch."""
 
     def __init__(self, resolve: Resolver, connect: Connector, deadline: Deadline) -> None:
         self._resolve = resolve
@@ -60,7 +62,11 @@ class CheckedBackend(httpcore2.NetworkBackend):
         raise FetchFailed("unreachable", "The host could not be reached.")
 
     def _checked(self, host: str, port: int) -> list[str]:
-        """All addresses of the host: one that is not public condemns the others, as it may be the next answer."""
+        """Return all addresses of the host.
+
+        Raises FetchFailed if one address is not public, as that address may be the next answer. Raises FetchFailed if
+        the host has no address.
+        """
         try:
             addresses = list(self._resolve(host.strip("[]"), port))
         except (OSError, UnicodeError) as error:
@@ -73,7 +79,7 @@ class CheckedBackend(httpcore2.NetworkBackend):
 
 
 class BoundedStream(httpcore2.NetworkStream):
-    """A connection whose every wait ends with the fetch's deadline."""
+    """Connection whose every wait ends with the fetch's deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
@@ -106,7 +112,11 @@ class BoundedStream(httpcore2.NetworkStream):
 
 
 def system_resolver(host: str, port: int) -> Sequence[str]:
-    """The addresses that this machine's resolver knows. It has no timeout of its own, so its thread is left behind."""
+    """Return the addresses that this machine's resolver knows.
+
+    The resolver has no timeout of its own, so a slow resolver's thread is left running. Raises FetchFailed after
+    RESOLVE_SECONDS, and the resolver's own errors.
+    """
     found: list[str] = []
     failed: list[OSError | UnicodeError] = []
 
@@ -127,7 +137,7 @@ def system_resolver(host: str, port: int) -> Sequence[str]:
 
 
 def system_connector(address: str, port: int, seconds: float) -> socket.socket:
-    """A connection to exactly this address; no name is resolved here."""
+    """Connect to exactly this address; no name is resolved here. Raises OSError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

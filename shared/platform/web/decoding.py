@@ -1,4 +1,4 @@
-"""A body as it came, unpacked within bounds: a small one that unpacks to gigabytes is stopped at its limit."""
+"""Bounded decompression of a body: a small body that unpacks to gigabytes is cut at the limit."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -8,11 +8,14 @@ from shared.ai.web import FetchFailed
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 CHUNK_BYTES = 64 * 1024
 ENCODINGS = {"gzip", "x-gzip", "deflate"}
-"""What is asked for and understood. Others, one upon another, or one that was not asked for are refused unread."""
+"""Encodings that we request and decode. A body with another encoding, or with several, is refused unread."""
 
 
 def checked_encoding(header: str) -> str:
-    """How the body is packed, or "" if it is not. Raises FetchFailed."""
+    """Return the encoding of the body; "" if the body is not encoded.
+
+    Raises FetchFailed for an unsupported encoding.
+    """
     encoding = header.strip().lower()
     if encoding in {"", "identity"}:
         return ""
@@ -22,7 +25,7 @@ def checked_encoding(header: str) -> str:
 
 
 def read_bounded(chunks: Iterable[bytes], encoding: str, *, packed_max: int, unpacked_max: int) -> tuple[bytes, bool]:
-    """The body, and whether it was cut off at a limit. Raises FetchFailed for one that cannot be unpacked."""
+    """Return the body, and True if the body was cut at a limit. Raises FetchFailed if the body cannot be unpacked."""
     body, packed = bytearray(), 0
     unpacker = _Unpacker(encoding) if encoding else None
     for chunk in chunks:
@@ -37,7 +40,7 @@ def read_bounded(chunks: Iterable[bytes], encoding: str, *, packed_max: int, unp
 
 
 class _Unpacker:
-    """Unpacks piece by piece, never more than CHUNK_BYTES at once."""
+    """Decompressor that works piece by piece, with at most CHUNK_BYTES at once."""
 
     def __init__(self, encoding: str) -> None:
         self._is_deflate = encoding == "deflate"
@@ -63,7 +66,7 @@ class _Unpacker:
         return piece
 
     def _raw(self, packed: bytes) -> bytes:
-        """Some servers mean deflate without its zlib header."""
+        """Unpack deflate without a zlib header, as some servers send. Raises FetchFailed."""
         self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
             return self._zlib.decompress(packed, CHUNK_BYTES)

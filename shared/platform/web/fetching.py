@@ -1,4 +1,4 @@
-"""Reading one page of the public web: every redirect is a new decision, and everything has a limit."""
+"""Fetching of one public page: each redirect is checked like a first address, and everything has a limit."""
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +25,7 @@ from shared.platform.web.text import media_type, text_of
 
 T = TypeVar("T")
 Read: TypeAlias = Callable[[Target, httpcore2.Response], T | Target]
-"""Makes something of an answer, or says where the answer redirects to."""
+"""Function that converts an answer to a result, or returns the target of a redirect."""
 REDIRECTS_MAX = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 HEADERS = (
@@ -38,7 +38,7 @@ HEADERS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The most a fetch may take, redirects included."""
+    """Limits of one fetch, redirects included."""
 
     seconds: float = 20.0
     packed_bytes: int = 2_000_000
@@ -46,7 +46,7 @@ class Limits:
 
 
 class PublicWeb:
-    """See `Web`. Nothing is kept between two fetches: no connection, no cookie, no answer of a name server."""
+    """See `Web`. Two fetches share nothing: no connection, no cookie, no answer of a name server."""
 
     def __init__(
         self,
@@ -70,7 +70,10 @@ class PublicWeb:
         return self._found(url, None, lambda target, response: _file(target, response, bytes_max))
 
     def _found(self, url: str, hosts: frozenset[str] | None, read: "Read[T]") -> T:
-        """Return what `read` makes of the answer behind all redirects."""
+        """Follow all redirects and return the result of `read` for the last answer.
+
+        Raises FetchFailed, also for a redirect that is not allowed, or for too many redirects.
+        """
         deadline = Deadline(self._limits.seconds)
         target = checked_url(url)
         for _ in range(REDIRECTS_MAX + 1):
@@ -82,7 +85,7 @@ class PublicWeb:
         raise FetchFailed("too_many_redirects", f"The page redirects more than {REDIRECTS_MAX} times.")
 
     def _asked(self, target: Target, deadline: Deadline, read: "Read[T]") -> T | Target:
-        """Return what `read` makes of the answer, or where the answer redirects to."""
+        """Send one request, and return the result of `read`, or the target of a redirect. Raises FetchFailed."""
         backend = CheckedBackend(self._resolve, self._connect, deadline)
         url = httpcore2.URL(
             scheme=target.scheme.encode(),

@@ -1,4 +1,4 @@
-"""The text of a page: what a reader would see of HTML, and other text as it is."""
+"""Text of a page: the visible text of HTML, and other text unchanged."""
 
 import re
 
@@ -27,11 +27,11 @@ CHARSETS = re.compile(
     r"|gb18030|gbk|gb2312|big5|shift_jis|euc-(jp|kr)",
     re.ASCII | re.IGNORECASE,
 )
-"""Character sets of real pages. Python knows more codecs by name, and some of those take quadratic time."""
+"""Character sets of real pages. Python knows further codecs by name, some of which take quadratic time."""
 
 
 def media_type(header: str) -> str:
-    """The media type that is read here. Raises FetchFailed for what holds no text."""
+    """Return the media type. Raises FetchFailed if content of this type has no text."""
     name = header.partition(";")[0].strip().lower()
     is_text = name.startswith("text/") or name in HTML | TEXT or name.endswith(("+json", "+xml"))
     if not is_text:
@@ -40,7 +40,7 @@ def media_type(header: str) -> str:
 
 
 def text_of(body: bytes, header: str) -> tuple[str, str]:
-    """The title, if there is one, and the text."""
+    """Return the title and the text; the title is "" if the page has none. Raises FetchFailed."""
     name = media_type(header)
     decoded = body.decode(_charset(header), "replace").replace("\0", "\ufffd")
     return _of_html(decoded) if name in HTML else ("", decoded)
@@ -53,7 +53,10 @@ def _charset(header: str) -> str:
 
 
 def _of_html(source: str) -> tuple[str, str]:
-    """Read as a stream of tags. A tree of it could be made to take quadratic time and memory by who wrote the page."""
+    """Read the page as a stream of tags.
+
+    A page's author could make a tree of tags take quadratic time and memory.
+    """
     from lxml import etree
 
     reader = _Reader()
@@ -70,7 +73,7 @@ def _of_html(source: str) -> tuple[str, str]:
 
 
 class _Reader:
-    """Hears the page as lxml reads it: keeps its title and what is visible, a line per block."""
+    """Parser target for lxml that keeps the title and the visible text, one line per block."""
 
     def __init__(self) -> None:
         self.title: list[str] = []
@@ -79,7 +82,7 @@ class _Reader:
         self._is_title = False
 
     def start(self, tag: str, attributes: object) -> None:
-        """A tag opens."""
+        """Open a tag."""
         del attributes
         if tag in INVISIBLE:
             self._hidden += 1
@@ -88,7 +91,7 @@ class _Reader:
             self.pieces.append("\n")
 
     def end(self, tag: str) -> None:
-        """A tag closes, or was never closed and ends here."""
+        """Close a tag, or end a tag that was never closed."""
         if tag in INVISIBLE:
             self._hidden -= 1
             self._is_title = False
@@ -96,11 +99,11 @@ class _Reader:
             self.pieces.append("\n")
 
     def data(self, text: str) -> None:
-        """Text. White space in it only separates words; lines come from blocks."""
+        """Add text. White space only separates words; lines come from blocks."""
         if self._is_title:
             self.title.append(text)
         elif not self._hidden:
             self.pieces.append(SPACE.sub(" ", text))
 
     def close(self) -> None:
-        """The end."""
+        """End the page; nothing is left to do."""
