@@ -1,4 +1,4 @@
-"""The Public Suffix List (`publicsuffixlist`) and a list of disposable domains (`disposable-email-domains`)."""
+"""Public Suffix List (`publicsuffixlist`) and a list of disposable domains (`disposable-email-domains`)."""
 
 from functools import cached_property
 from typing import Any

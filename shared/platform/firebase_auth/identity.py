@@ -44,8 +44,8 @@ SEGMENTS = 3
 class FirebaseIdentity:
     """Firebase Auth as `Identity`. A verified token is cached until its expiry, so that a repetition costs one hash.
 
-    Users are those of the project and of the `tenants` that the settings name. A uid is one account, whichever of these
-    directories the account is in.
+    Users are in the project's own directory, and in the directories of the `tenants` that the settings name. A uid
+    names one account across all directories.
     """
 
     def __init__(self, project: str, clock: Clock, tenants: Collection[str] = ()) -> None:
@@ -218,8 +218,8 @@ def check_shape(token: str) -> Mapping[str, Any]:
 def laptop_app(token: str, project: str, now: Millis) -> str:
     """Return the app of an unsigned App Check token for this project. Raises AppCheckFailed.
 
-    No emulator issues App Check tokens. Like a token of the Auth emulator, such a token proves nothing: it lets an
-    app's whole way be tried on a laptop.
+    No emulator issues App Check tokens. Like a token of the Auth emulator, such a token proves nothing. With such
+    tokens, an app can be tried on a laptop from end to end.
     """
     try:
         claims = check_shape(token)

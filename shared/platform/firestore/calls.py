@@ -1,7 +1,7 @@
 """Five calls of Firestore over plain gRPC, as the generated client costs more CPU than the calls.
 
 The generated client's wrappers only tell how messages look and how production is reached (credentials, endpoint, mTLS).
-A call takes and returns raw messages; that saves 0.1 ms of CPU per commit and 1 ms per query.
+A call takes and returns raw messages. This costs 0.1 ms of CPU per commit and 1 ms per query.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,1 +1,1 @@
-"""Every port, in memory, with the vendor's rules: for tests, simulation and design."""
+"""Every port in memory, with the vendor's rules: for tests, simulation and design."""

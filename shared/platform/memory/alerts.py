@@ -1,4 +1,4 @@
-"""Alerts in memory: what operators would have been told."""
+"""Alerts in memory, in place of messages to operators."""
 
 import threading
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from shared.kernel.events import Field
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert as it was raised."""
+    """Raised alert with its fields."""
 
     event: str
     fields: Mapping[str, Field]
 
 
 class MemoryAlerts:
-    """Keeps every alert."""
+    """Alerts that are all stored."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,6 +29,6 @@ class MemoryAlerts:
 
     @property
     def raised(self) -> list[Alert]:
-        """Every alert so far, oldest first."""
+        """Return all alerts, oldest first."""
         with self._lock:
             return list(self._raised)

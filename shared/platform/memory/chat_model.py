@@ -1,4 +1,4 @@
-"""A model that answers from a script: for tests, and for trying things without an upstream."""
+"""Chat model that answers from a script: for tests, and for trials without an upstream."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from shared.ai.tokens import Usage
 from shared.platform.memory.played import Played
 
 Scripted: TypeAlias = ChatEvent | Exception | float
-"""What happens next: an event, a failure, or silence for so many seconds."""
+"""Step of a script: an event, a failure, or a silence in seconds."""
 
 
 def says(*words: str, usage: Usage | None = None, reason: str = "stop") -> list[Scripted]:
-    """The script of an answer in these pieces; without `usage` it is never reported."""
+    """Return the script of an answer in these pieces. Without `usage`, the answer reports no usage."""
     reported = [UsageReport(usage)] if usage else []
     return [*map(TextDelta, words), Finished(reason), *reported]
 
@@ -23,7 +23,7 @@ HELLO = says("Hel", "lo", " there", ".", usage=Usage(input_tokens=12, output_tok
 
 @dataclass(slots=True)
 class ScriptedChatModel:
-    """Plays `scripts` one after the other, then the last again and again. It remembers what it was asked."""
+    """Chat model that plays `scripts` in order, then repeats the last. `requests` records every request."""
 
     scripts: Sequence[Sequence[Scripted]] = (HELLO,)
     requests: list[ChatRequest] = field(default_factory=list)

@@ -1,10 +1,10 @@
-"""Time that moves only when it is told to."""
+"""Clock for tests, with time that moves only on command."""
 
 from shared.kernel.clock import Millis
 
 
 class ManualClock:
-    """Starts at `now` and stands still until `advance`."""
+    """Clock that starts at `now` (ms) and stands still until `advance`."""
 
     def __init__(self, now: Millis = 1_790_000_000_000) -> None:
         self._now = now
@@ -18,9 +18,9 @@ class ManualClock:
         return self._now / 1000
 
     def advance(self, by: Millis) -> None:
-        """Let time pass."""
+        """Move the time forward by `by` ms."""
         self._now += by
 
     def wait(self, seconds: float) -> None:
-        """See `Clock.wait`: here waiting is what moves time."""
+        """See `Clock.wait`. Waiting moves the time forward at once."""
         self.advance(int(seconds * 1000))

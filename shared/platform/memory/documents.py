@@ -30,11 +30,11 @@ from shared.kernel.watching import Listener
 
 INT64_MAX = 2**63 - 1
 WATCHED_MAX = 1_000_000
-"""A watch has no limit; a query here wants one."""
+"""Limit of a watch's query. Watches have no limit, but queries here need one."""
 
 
 class MemoryDocuments:
-    """One database. Safe to share between threads; a commit is atomic, a read sees whole commits only."""
+    """Database in memory. A commit is atomic, a read sees whole commits only. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -78,7 +78,7 @@ class MemoryDocuments:
         return versions
 
     def watch(self, query: Query, listener: Listener) -> "MemoryWatch":
-        """See `Watches.watch`: told on the thread that commits."""
+        """See `Watches.watch`. The listener is called on the thread that commits."""
         watch = MemoryWatch(replace(query, limit=WATCHED_MAX), listener, self._watches)
         with self._lock:
             self._watches.append(watch)
@@ -129,7 +129,7 @@ class MemoryDocuments:
 
 
 class MemoryWatch:
-    """A standing query of this process; see `Watch`."""
+    """Standing query of this process; see `Watch`."""
 
     def __init__(self, query: Query, listener: Listener, watches: "list[MemoryWatch]") -> None:
         self.query = query
@@ -137,7 +137,7 @@ class MemoryWatch:
         self._watches = watches
 
     def tell(self, documents: Sequence[Document]) -> None:
-        """Pass on the documents, if there are any."""
+        """Pass the documents to the listener, if there are any."""
         if documents:
             self._listener.changed(documents)
 
@@ -158,7 +158,7 @@ def _collection(path: str) -> str:
 
 
 def _copied(document: Document) -> Document:
-    """What is handed out shares nothing that can be changed with what is stored."""
+    """Copy a document, so that a caller cannot change the stored data."""
     return Document(path=document.path, data=_data_of(document.data), version=document.version)
 
 
@@ -173,7 +173,10 @@ def _value_of(value: Value) -> Value:
 
 
 def _size(value: object) -> int:
-    """About what Firestore counts, and its rules for types: no floats of ours, integers within 64 bits."""
+    """Return the approximate size that Firestore counts, in bytes.
+
+    Raises InvalidWrite for a value that must not be stored: a float, or an integer beyond 64 bits.
+    """
     if value is None or isinstance(value, bool):
         return 1
     if isinstance(value, int):
@@ -225,7 +228,7 @@ def _holds(where: Where, data: Data) -> bool:
 
 
 def _rank(value: Value) -> int:
-    """Firestore's order between types."""
+    """Return the rank of a value's type in Firestore's order between types."""
     kinds: tuple[type, ...] = (type(None), bool, int, datetime, str, bytes, list, dict)
     return next(rank for rank, kind in enumerate(kinds) if isinstance(value, kind))
 

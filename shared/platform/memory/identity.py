@@ -31,7 +31,7 @@ class _Issued:
 
 
 class MemoryIdentity:
-    """Users and tokens of one project. A token states what was true when it was issued, as Firebase's do."""
+    """Users and tokens of one project. A token states the facts at its time of issue, as Firebase's tokens do."""
 
     def __init__(self, clock: Clock, tenants: Collection[str] = ()) -> None:
         self._clock = clock
@@ -58,7 +58,10 @@ class MemoryIdentity:
         claims: Mapping[str, object] | None = None,
         tenant: str | None = None,
     ) -> Uid:
-        """A new user; without email and phone an anonymous one. `tenant`: None for a user of the project itself."""
+        """Create a user, and return the uid. Without email and phone, the user is anonymous.
+
+        `tenant`: None for a user of the project itself.
+        """
         user = Uid(uid or secrets.token_urlsafe(21))
         with self._lock:
             if tenant is not None:
@@ -78,13 +81,13 @@ class MemoryIdentity:
         return user
 
     def link_email(self, uid: Uid, email: str, *, is_email_verified: bool = True) -> None:
-        """What linking a provider does: the same user, now with an address, no longer anonymous."""
+        """Link an address to a user, as linking a provider does. The uid stays; the user is no longer anonymous."""
         with self._lock:
             self._anonymous.discard(uid)
             self._users[uid] = replace(self._users[uid], email=email, is_email_verified=is_email_verified)
 
     def token(self, uid: Uid, *, lifetime: Millis = HOUR) -> str:
-        """An ID token as of now."""
+        """Issue an ID token with the user's present data. `lifetime` in ms."""
         with self._lock:
             user = self._users[uid]
             token = secrets.token_urlsafe(32)
@@ -105,22 +108,22 @@ class MemoryIdentity:
             return token
 
     def app_check_token(self, app_id: str = "app") -> str:
-        """An App Check token for `app_id`."""
+        """Issue an App Check token for `app_id`."""
         token = secrets.token_urlsafe(16)
         self._app_tokens[token] = app_id
         return token
 
     def revoke(self, uid: Uid) -> None:
-        """Sign out everywhere."""
+        """Revoke all earlier tokens of the user."""
         self._revoked[uid] = self._clock.now()
 
     def disable(self, uid: Uid, *, is_disabled: bool = True) -> None:
-        """Lock the user out of signing in, or let them in again."""
+        """Lock the user out of signing in, or let the user in again."""
         with self._lock:
             self._users[uid] = replace(self._users[uid], is_disabled=is_disabled)
 
     def claims(self, uid: Uid) -> Mapping[str, object]:
-        """The user's custom claims."""
+        """Return the user's custom claims."""
         return self._claims[uid]
 
     def verify(self, token: str, *, is_fresh: bool = False) -> Principal:
@@ -149,7 +152,7 @@ class MemoryIdentity:
         return self._app_tokens[token]
 
     def get_user(self, uid: Uid) -> AuthUser:
-        """See `Identity.get_user`. While `is_down`, nobody answers; `looked_up` lists who was asked for."""
+        """See `Identity.get_user`. `looked_up` records each uid. While `is_down`, raises IdentityUnavailable."""
         self.looked_up.append(uid)
         if self.is_down:
             raise IdentityUnavailable

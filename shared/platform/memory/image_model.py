@@ -1,4 +1,4 @@
-"""A model that paints from a script: for tests, and for trying things without an upstream."""
+"""Image model that answers from a script: for tests, and for trials without an upstream."""
 
 import struct
 import threading
@@ -11,7 +11,7 @@ from shared.ai.ports import ImageRequest
 
 
 def png(width: int = 4, height: int = 3, *, colour: tuple[int, int, int] = (90, 120, 200)) -> bytes:
-    """A real PNG of one colour (8-bit RGB, one filter byte per row)."""
+    """Build a real PNG of one colour (8-bit RGB, one filter byte per row)."""
     rows = (b"\0" + bytes(colour) * width) * height
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
@@ -22,9 +22,9 @@ def png(width: int = 4, height: int = 3, *, colour: tuple[int, int, int] = (90, 
 
 @dataclass(slots=True)
 class ScriptedImageModel:
-    """Plays `script` one after the other, then paints: a failure is raised, bytes are looked at as a picture.
+    """Image model that plays `script` in order, then paints. `requests` records every request.
 
-    It remembers what it was asked.
+    A failure in the script is raised, bytes are read as a picture, and None means a painted picture.
     """
 
     script: Sequence[bytes | BaseException | None] = ()

@@ -1,4 +1,4 @@
-"""A bucket in memory."""
+"""Object storage in memory."""
 
 import hashlib
 import threading
@@ -7,7 +7,7 @@ from shared.kernel.objects import NAMES_MAX, ObjectInfo, ObjectNotFound
 
 
 class MemoryObjects:
-    """Keeps every object until it is deleted. Safe to share between threads."""
+    """Objects that are stored until deleted. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""An upstream of OpenAI's protocol that answers from a script: for tests, and for trying things without one."""
+"""Upstream with OpenAI's protocol that answers from a script: for tests, and for trials without an upstream."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,38 +8,41 @@ from shared.ai.passthrough import Json
 from shared.platform.memory.played import Played
 
 Scripted: TypeAlias = Json | Exception | float
-"""What happens next: an object, a failure, or silence for so many seconds."""
+"""Step of a script: an object, a failure, or a silence in seconds."""
 
 HEAD = {"id": "chatcmpl-1", "created": 1_790_000_000, "model": "upstream-model"}
 
 
 def chunk(delta: Json, *, index: int = 0, finish_reason: str | None = None) -> dict[str, Any]:
-    """One chunk of a streamed chat completion."""
+    """Build one chunk of a streamed chat completion."""
     choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
     return {**HEAD, "object": "chat.completion.chunk", "choices": [choice]}
 
 
 def usage_chunk(prompt: int, completion: int) -> dict[str, Any]:
-    """The chunk that tells the usage."""
+    """Build the chunk that reports the usage."""
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     return {**HEAD, "object": "chat.completion.chunk", "choices": [], "usage": usage}
 
 
 def completion(*words: str, usage: tuple[int, int] | None = None, finish_reason: str = "stop") -> list[Scripted]:
-    """The script of a streamed chat completion in these pieces; without `usage` it is never reported."""
+    """Return the script of a streamed chat completion in these pieces.
+
+    Without `usage`, the answer reports no usage.
+    """
     deltas = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": word}) for word in words)]
     return [*deltas, chunk({}, finish_reason=finish_reason), *([usage_chunk(*usage)] if usage else [])]
 
 
 def embeddings(count: int = 1, *, tokens: int = 5) -> list[Scripted]:
-    """The script of an answer with so many embeddings."""
+    """Return the script of an answer with `count` embeddings."""
     rows = [{"object": "embedding", "index": at, "embedding": [0.25, -0.5]} for at in range(count)]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return [{"object": "list", "data": rows, "model": "upstream-model", "usage": usage}]
 
 
 def response(*words: str, usage: tuple[int, int] | None = (12, 4)) -> list[Scripted]:
-    """The script of a streamed response that says these words."""
+    """Return the script of a streamed response that says these words."""
     told = usage and {"input_tokens": usage[0], "output_tokens": usage[1], "total_tokens": sum(usage)}
     head = {"id": "resp_1", "object": "response", "created_at": 1_790_000_000, "model": "upstream-model"}
     part = {"type": "output_text", "text": "".join(words), "annotations": []}
@@ -61,12 +64,12 @@ DEFAULTS: dict[str, list[list[Scripted]]] = {
     "/responses": [response("Hel", "lo", " there", ".")],
     "/embeddings": [embeddings()],
 }
-"""What is answered where a test says nothing."""
+"""Default scripts by path, for tests that give no script."""
 
 
 @dataclass(slots=True)
 class ScriptedPassthrough:
-    """Plays the scripts of each path one after the other, then the last again and again; remembers what was asked."""
+    """Upstream that plays each path's scripts in order, then repeats the last. `requests` records every request."""
 
     scripts: dict[str, Sequence[Sequence[Scripted]]] = field(default_factory=dict)
     requests: list[tuple[str, Json]] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""The hands that move a provider's payments, in Stripe's manner or PayPal's, and what each leaves behind.
+"""Actions of everybody but us on a provider's payments, in Stripe's manner or PayPal's.
 
-They are everybody else's: the user on the provider's page (`approve`, `decline`), the bank (`pay`, `fail`,
-`dispute`, `warn`), the provider's clock (`expire`) and its dashboard (`refund_by_hand`). Each leaves events behind.
+The user acts on the provider's page (`approve`, `decline`), the bank by `pay`, `fail`, `dispute` and `warn`. The
+provider's clock acts by `expire`, its dashboard by `refund_by_hand`. Each action adds its events.
 """
 
 import threading
@@ -24,7 +24,7 @@ from shared.payments.ports import (
 )
 
 Outcome = Literal["paid", "pending", "failed", "declined"]
-"""What becomes of a payment that the user said yes to. `declined`: nothing, and they may try again."""
+"""Outcome of a payment that the user approved. `declined`: nothing is paid, and the user may try again."""
 
 EVENTS: Mapping[ProviderName, Mapping[str, str]] = {
     "stripe": {
@@ -53,14 +53,14 @@ EVENTS: Mapping[ProviderName, Mapping[str, str]] = {
         "dispute_ended": "CUSTOMER.DISPUTE.RESOLVED",
     },
 }
-"""The events that each manner has; where it has none, nothing is announced."""
+"""Event types by manner and happening. A happening without a type is not announced."""
 NAMELESS = frozenset({"refunded", "refund_changed", "disputed", "dispute_ended", "warned"})
-"""Events that do not carry our name of the payment: it has to be located."""
+"""Happenings whose events do not carry our payment id, so that the payment has to be located."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Held:
-    """One payment at the provider."""
+    """Payment at the provider, with its refunds, disputes and warnings."""
 
     payment: str | None
     amount: Fiat
@@ -77,9 +77,9 @@ class Held:
 
 
 class ProviderHands:
-    """The payments at one provider, and everybody who is not us. Safe to share between threads.
+    """Payments at one provider, and the actions of everybody but us. Safe to share between threads.
 
-    `captures` counts by payment how often money was taken, `events` is all that was announced, oldest first.
+    `captures` counts by payment the times that money was taken. `events` lists all announced events, oldest first.
     """
 
     def __init__(self, clock: Clock, name: ProviderName, *, is_live: bool) -> None:
@@ -93,12 +93,12 @@ class ProviderHands:
         self._by_ref: dict[str, Held] = {}
 
     def opened(self, payment: str, opened: Opened) -> None:
-        """A bench tells all hands what it has opened; these know."""
+        """Do nothing for an opened payment: these hands know their own payments. Other hands learn of payments here."""
 
     def approve(self, payment: str, then: Outcome = "paid", *, received: Fiat | None = None) -> None:
-        """The user says yes: in Stripe's manner that charges at once, in PayPal's it is then ours to capture.
+        """Approve the payment as the user. In Stripe's manner, that charges at once; in PayPal's, we capture later.
 
-        `received` is what comes instead of the amount that was asked for.
+        `received` replaces the requested amount. None: the requested amount arrives.
         """
         with self._lock:
             held = self._held[payment]
@@ -111,45 +111,51 @@ class ProviderHands:
                 self._tell(held, "approved")
 
     def decline(self, payment: str) -> None:
-        """The user's card or bank says no; they may try again."""
+        """Decline the payment as the user's card or bank. The user may try again."""
         with self._lock:
             self._decline(self._held[payment])
 
     def pay(self, payment: str, *, received: Fiat | None = None) -> None:
-        """Money arrives, whatever went before: in time, late, or for a payment long failed or expired."""
+        """Let money arrive, in time, late, or for a payment that failed or expired long ago.
+
+        `received` replaces the requested amount. None: the requested amount arrives.
+        """
         with self._lock:
             held = self._held[payment]
             held.amount = received or held.amount
             self._take(held, "cleared" if held.stage == "pending" else "paid")
 
     def fail(self, payment: str) -> None:
-        """What was pending comes to nothing."""
+        """Let a pending payment fail."""
         with self._lock:
             self._fail(self._held[payment])
 
     def expire(self, payment: str) -> None:
-        """The checkout's time is up. PayPal then knows nothing of the order any more, and says nothing of it."""
+        """Let the checkout expire. PayPal then no longer knows the order, and announces nothing."""
         with self._lock:
             self._expire(self._held[payment])
 
     def refund_by_hand(
         self, payment: str, amount: Fiat | None = None, status: Literal["pending", "succeeded"] = "succeeded"
     ) -> str:
-        """Somebody refunds in the provider's dashboard; the refund's id."""
+        """Refund in the provider's dashboard, and return the refund's id. `amount` None: the whole payment.
+
+        Raises ProviderRefused if the refunds exceed the payment.
+        """
         with self._lock:
             held = self._held[payment]
             assert held.paid is not None, f"{payment} has no money to give back"
             return self._refund(held, amount or held.paid, status).id
 
     def end_refund(self, refund: str, status: Literal["succeeded", "failed"]) -> None:
-        """A refund arrives, or comes back after all."""
+        """End a refund: the money arrives, or comes back after all."""
         with self._lock:
             held = self._by_ref[refund]
             held.refunds[refund] = replace(held.refunds[refund], status=status)
             self._tell(held, "refund_changed", refund=refund)
 
     def dispute(self, payment: str, amount: Fiat | None = None) -> str:
-        """The user's bank wants the money back; the dispute's id."""
+        """Open a dispute as the user's bank, and return the dispute's id. `amount` None: the whole payment."""
         with self._lock:
             held = self._held[payment]
             assert held.paid is not None, f"{payment} has no money to argue about"
@@ -160,14 +166,14 @@ class ProviderHands:
             return made.id
 
     def end_dispute(self, dispute: str, status: Literal["won", "lost", "withdrawn"]) -> None:
-        """A dispute is decided, or taken back."""
+        """End a dispute as decided or withdrawn."""
         with self._lock:
             held = self._by_ref[dispute]
             held.disputes[dispute] = replace(held.disputes[dispute], status=status)
             self._tell(held, "dispute_ended", dispute=dispute)
 
     def warn(self, payment: str) -> str:
-        """The card's issuer suspects fraud; the warning's id."""
+        """Add a fraud warning of the card's issuer, and return the warning's id."""
         with self._lock:
             held = self._held[payment]
             warning = self._id("warning", held)
@@ -177,12 +183,15 @@ class ProviderHands:
             return warning
 
     def switch_mode(self, payment: str) -> None:
-        """The payment turns out to be of the other mode: test money in live, or live money in test."""
+        """Switch the payment to the other mode: test money in live, or live money in test."""
         with self._lock:
             self._held[payment].is_live = not self._is_live
 
     def _charge(self, held: Held) -> None:
-        """What the user approved is charged, and becomes of it what was to become."""
+        """Charge the approved payment, with the outcome that was chosen at the approval.
+
+        If PayPal's manner declines, raises ProviderRefused; the payment stays approved.
+        """
         if held.outcome == "declined" and self._name == "paypal":
             raise ProviderRefused(self._name, "instrument_declined")  # it stays approved, and may be approved again
         if held.outcome == "declined":

@@ -1,4 +1,4 @@
-"""A payment provider in memory, with Stripe's rules or PayPal's; its `ProviderHands` are everybody else's."""
+"""Payment provider in memory, with Stripe's rules or PayPal's. `ProviderHands` act for everybody else."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ PAGE_NOTICES = 3
 
 
 class MemoryProvider(ProviderHands):
-    """One provider as our account with it. `calls` counts the calls of the port by name."""
+    """Provider as our account sees the provider. `calls` counts the port's calls by name."""
 
     def __init__(self, clock: Clock, name: ProviderName = "stripe", *, is_live: bool = False) -> None:
         super().__init__(clock, name, is_live=is_live)
@@ -82,7 +82,7 @@ class MemoryProvider(ProviderHands):
             )
 
     def capture(self, refs: Refs, key: str) -> None:
-        """See `PaymentProvider.capture`. In Stripe's manner there is never anything left to capture."""
+        """See `PaymentProvider.capture`. In Stripe's manner, nothing is ever left to capture."""
         with self._call("capture"):
             held = self._find(refs)
             if held.stage == "approved":
@@ -106,7 +106,7 @@ class MemoryProvider(ProviderHands):
             return made
 
     def cancel(self, refs: Refs) -> None:
-        """See `PaymentProvider.cancel`. PayPal's manner knows no such thing: what nobody captures is not paid."""
+        """See `PaymentProvider.cancel`. Does nothing in PayPal's manner: an order that nobody captures is not paid."""
         with self._call("cancel"):
             held = self._find(refs)
             if self._name == "stripe" and held.stage == "open":
@@ -118,7 +118,7 @@ class MemoryProvider(ProviderHands):
             return self._find(refs).payment
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """See `PaymentProvider.notices`. Newest first, a few at a time."""
+        """See `PaymentProvider.notices`. Newest first, PAGE_NOTICES at a time."""
         with self._call("notices"):
             found = [event for event in reversed(self.events) if event.at >= since]
             first = next((at + 1 for at, event in enumerate(found) if event.id == cursor), 0)
@@ -136,10 +136,16 @@ class MemoryProvider(ProviderHands):
             self.customers.discard(customer)
 
     def forget_keys(self) -> None:
-        """Hours pass, and nothing changes: what was made under a key is found by its own mark, as the adapters do."""
+        """Stand for hours in which a provider forgets its keys. Does nothing here.
+
+        Objects made under a key are found by their own marks, as the adapters find them.
+        """
 
     def fail_next(self, call: Call, times: int = 1, *, is_done: bool = False) -> None:
-        """The next calls of this name raise ProviderUnavailable: before anything happened, or after (`is_done`)."""
+        """Let the next `times` calls of this name raise ProviderUnavailable.
+
+        `is_done`: the call fails after its effect, not before.
+        """
         with self._lock:
             self._faults += [(call, is_done)] * times
 
@@ -173,7 +179,7 @@ class MemoryProvider(ProviderHands):
         return replace(opened, customer=self._customer(checkout)) if is_stripe else opened
 
     def _customer(self, checkout: Checkout) -> str:
-        """The customer who was named, or this user's own; one who was forgotten is made anew."""
+        """Return the customer of the checkout if that customer exists, else the user's own, created if missing."""
         named = checkout.customer if checkout.customer in self.customers else None
         customer = named or derived_id("cus", checkout.uid)
         self.customers.add(customer)

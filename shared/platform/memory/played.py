@@ -1,4 +1,4 @@
-"""A stream that plays what a script says, for upstreams that answer from one."""
+"""Stream that plays a script, for scripted upstreams."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,13 @@ T = TypeVar("T")
 
 
 class Played(Generic[T]):
-    """One answer being played: items, failures, silence for so many seconds. `is_aborted`: closed before its end."""
+    """Answer that is played from a script: items, failures, silences in seconds.
+
+    `is_aborted`: closed before its end.
+    """
 
     is_done = False
-    """A script says its end itself, or is cut."""
+    """Always False: a script states its end itself, or is cut."""
 
     def __init__(self, script: Sequence[T | Exception | float]) -> None:
         self._script = iter(script)
@@ -22,11 +25,14 @@ class Played(Generic[T]):
         self.is_aborted = False
 
     def __iter__(self) -> Iterator[T]:
-        """The answer, once."""
+        """Return the stream, which plays once."""
         return self
 
     def __next__(self) -> T:
-        """What the script says next."""
+        """Return the next item of the script.
+
+        Raises the script's failures, UpstreamUnavailable if the stream was closed, StopIteration at the end.
+        """
         for item in self._script:
             if isinstance(item, float):
                 self._closed.wait(item)
@@ -40,6 +46,6 @@ class Played(Generic[T]):
         raise StopIteration
 
     def close(self) -> None:
-        """End it, from whichever thread."""
+        """End the stream, from any thread."""
         self.is_aborted = self.is_aborted or not self.is_finished
         self._closed.set()

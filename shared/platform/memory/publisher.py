@@ -1,4 +1,4 @@
-"""Pub/Sub in memory: what was published, in order."""
+"""Pub/Sub in memory: published messages, in order."""
 
 import json
 import threading
@@ -8,7 +8,7 @@ from shared.kernel.events import Message
 
 
 class MemoryPublisher:
-    """Keeps every message; refuses what could not be sent as JSON."""
+    """Publisher that stores every message. A message that cannot be sent as JSON is refused."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,6 +22,6 @@ class MemoryPublisher:
             self._messages.extend(messages)
 
     def on(self, topic: str) -> list[Message]:
-        """What was published on `topic`, oldest first."""
+        """Return the messages on `topic`, oldest first."""
         with self._lock:
             return [message for message in self._messages if message.topic == topic]

@@ -1,4 +1,4 @@
-"""A model with tools that answers from a script: for tests, and for trying things without an upstream."""
+"""Model with tools that answers from a script: for tests, and for trials without an upstream."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ DONE = Thought(text="Done.", usage=Usage(input_tokens=10, output_tokens=2))
 
 @dataclass(slots=True)
 class ScriptedThinkingModel:
-    """Plays `steps` one after the other, then the last again and again. It remembers what it was asked."""
+    """Model with tools that plays `steps` in order, then repeats the last. `requests` records every request."""
 
     steps: Sequence[Step] = (DONE,)
     requests: list[ThinkRequest] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The public web in memory: pages by their URL."""
+"""Public web in memory: pages by their URL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,10 @@ from shared.ai.web import FetchFailed, Page, checked_url, require_named
 
 @dataclass(slots=True)
 class MemoryWeb:
-    """Knows these pages and no other; URLs are checked as everywhere. `moved` maps a URL to where it redirects."""
+    """Web with these pages only.
+
+    URLs are checked as in `PublicWeb`. `moved` maps a URL to the target of its redirect.
+    """
 
     pages: Mapping[str, str] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)

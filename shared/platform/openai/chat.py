@@ -1,4 +1,4 @@
-"""A chat model behind an OpenAI-compatible API."""
+"""Chat model behind an OpenAI-compatible API."""
 
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -12,7 +12,7 @@ PATH = "/chat/completions"
 
 
 class OpenAIChatModel:
-    """Asks for chat completions, streamed or in one piece."""
+    """Client for chat completions, streamed or in one piece."""
 
     def __init__(self, upstream: OpenAIUpstream) -> None:
         self._upstream = upstream
@@ -45,7 +45,7 @@ def _body(request: ChatRequest) -> dict[str, Any]:
 
 
 def _events(heard: Heard) -> Iterator[ChatEvent]:
-    """Yield what an object means to a conversation: text to deliver, and what was generated beside it."""
+    """Yield the chat events of a parsed object: hidden text, text to deliver, the finish reason, and the usage."""
     if heard.hidden:
         yield HiddenDelta(heard.hidden)
     if heard.shown:

@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, 9.2) as providers send them, and the JSON in them."""
+"""Parser of server-sent events (WHATWG HTML, 9.2) as providers send them, and of their JSON."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ FAILED = "error"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `is_cut`: the stream ended before the blank line that ends an event."""
+    """Server-sent event. `is_cut`: the stream ended before the blank line that ends an event."""
 
     name: str
     data: bytes
@@ -26,7 +26,7 @@ class Event:
 
 
 def events(parts: Iterable[bytes]) -> Iterator[Event]:
-    """Yield each event that has data, however its bytes were cut. Raises ValueError for one that is too large."""
+    """Yield each event that has data, wherever the bytes were split. Raises ValueError if an event is too large."""
     name, lines, size = "", list[bytes](), 0
     for line in _lines(parts):
         if not line:
@@ -48,7 +48,10 @@ def events(parts: Iterable[bytes]) -> Iterator[Event]:
 
 
 def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield each line without its end, which is LF, CR, or both; the last may have none."""
+    """Yield each line without its end (LF, CR or CRLF).
+
+    The last line may lack an end. Raises ValueError for too long a line.
+    """
     begun, size, ends_with_cr, is_first = list[bytes](), 0, False, True
     for part in _without_bom(parts):
         if ends_with_cr and part.startswith(b"\n"):
@@ -82,14 +85,15 @@ def _without_bom(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def is_end(data: bytes) -> bool:
-    """True if this is the last event of OpenAI's protocol."""
+    """Return True if this is the last event of OpenAI's protocol."""
     return data.strip().startswith(END)
 
 
 def told(event: Event) -> Json | None:
-    """Return the object of an event; None for an event that was cut. Raises ValueError for one without an object.
+    """Return the object of an event; None if the event was cut, or if its JSON is not an object.
 
-    An event that is named an error is one, whatever the object says.
+    An event named `error` is returned with that type, regardless of its data. Raises ValueError for any other event
+    without JSON.
     """
     try:
         value = parsed(event.data)
@@ -107,9 +111,10 @@ def told(event: Event) -> Json | None:
 
 
 def parsed(data: bytes) -> Any:
-    """Return what JSON says. Texts with half a character and numbers without an end are taken as providers send them.
+    """Parse JSON. Raises ValueError.
 
-    Raises ValueError.
+    Texts with a broken character (half a surrogate pair, invalid UTF-8) and non-finite numbers are accepted, as some
+    providers send them.
     """
     try:
         return orjson.loads(data)

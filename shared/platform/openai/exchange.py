@@ -1,4 +1,4 @@
-"""One answer of an upstream, read by one thread; any other may end it, wherever the reading is."""
+"""Answer of an upstream that one thread reads, and that any other thread may end at any point."""
 
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -30,16 +30,20 @@ class Exchange(Generic[T]):
         return self._end.is_done
 
     def __iter__(self) -> Iterator[T]:
-        """Itself."""
+        """Return the exchange, which is its own iterator."""
         return self
 
     def __next__(self) -> T:
-        """The next event."""
+        """Return the next event."""
         with self._started():
             return next(self._events)
 
     def close(self) -> None:
-        """Another thread's reading is woken, and ends itself; one's own is ended here."""
+        """End the exchange.
+
+        If another thread reads, its connection is shut down, so that the reading ends. If the reading thread itself
+        calls, the generator is closed at once.
+        """
         with self._lock:
             self._is_closed = True
             call = self._call

@@ -1,4 +1,4 @@
-"""Requests as one upstream takes them: fields that the profile, or a refusal, says the upstream does not know."""
+"""Adjustment of requests to one upstream: fields that the profile, or a refusal, marks as unknown there."""
 
 import re
 import threading
@@ -9,15 +9,15 @@ from shared.ai.passthrough import Json
 from shared.ai.profiles import LIMIT_FIELDS, UpstreamProfile
 
 ADDED_HERE = ("stream_options", "user", "safety_identifier", "store", "response_format", "include")
-"""Fields that this backend adds, and that an answer does not depend on. Only these are ever left out."""
+"""Fields that this backend adds, and that answers do not depend on. Only these fields are ever left out."""
 CHAT = "/chat/completions"
 IMAGES = "/images/generations"
 MODELS_MAX = 10_000
-"""Names of limits are remembered for so many models of an upstream."""
+"""Number of models of an upstream for which the name of the limit is remembered."""
 
 
 class Fitting:
-    """What one upstream takes, by its profile and by what it has refused. Safe to share between threads."""
+    """Request fields that one upstream accepts, by its profile and its refusals. Safe to share between threads."""
 
     def __init__(self, profile: UpstreamProfile) -> None:
         self._profile = profile
@@ -26,7 +26,7 @@ class Fitting:
         self._limits: dict[str, str] = {}
 
     def fitted(self, path: str, body: Json) -> dict[str, Any]:
-        """Return a request as this upstream takes it, as far as that is known."""
+        """Return a request as this upstream accepts requests, as far as known."""
         with self._lock:
             refused = {name for where, name in self._refused if where == path}
             limit = self._limits.get(str(body.get("model")))
@@ -36,7 +36,7 @@ class Fitting:
         return _limited(sent, limit or self._profile.limit_field) if path == CHAT else sent
 
     def without(self, path: str, sent: Json, words: object) -> dict[str, Any] | None:
-        """Return the request without the fields that a refusal names; None if the refusal names none of ours."""
+        """Return the request without the fields that a refusal names; None if the refusal names none of our fields."""
         named = {name for name in (*ADDED_HERE, *LIMIT_FIELDS) if name in sent and _is_named(name, words)}
         if path != IMAGES:
             named.discard("response_format")
@@ -47,7 +47,7 @@ class Fitting:
         return _limited(kept, _other(limits[0])) if limits and path == CHAT else (kept if kept != sent else None)
 
     def remember(self, path: str, sent: Json, taken: Json) -> None:
-        """Remember the difference between a request that was refused and one that was taken."""
+        """Remember the difference between a refused request and an accepted request."""
         with self._lock:
             self._refused |= {(path, name) for name in ADDED_HERE if name in sent and name not in taken}
             limit = next((name for name in LIMIT_FIELDS if name in taken), None)
@@ -56,7 +56,7 @@ class Fitting:
 
 
 def _limited(body: Json, name: str | None) -> dict[str, Any]:
-    """Return the body with its limit under this name; None leaves the body's own."""
+    """Return the body with its limit under this name; None keeps the names in the body."""
     limits = [body[each] for each in LIMIT_FIELDS if isinstance(body.get(each), int)]
     if name is None or not limits:
         return dict(body)
@@ -68,14 +68,14 @@ def _other(limit: str) -> str:
 
 
 def _is_named(name: str, words: object) -> bool:
-    """True if a refusal names this field: as `param`, as a place, or in its words."""
+    """Return True if a refusal names this field: as `param`, as `loc`, or in a text."""
     quoted = re.compile(rf"""(?:['"`\[(]|: ){name}\b""")
     is_word = re.compile(rf"\b{name}\b") if "_" in name else quoted
     return any(text == name if key in {"param", "loc"} else is_word.search(text) for key, text in _texts(words))
 
 
 def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each text in a JSON value, with the name of the member that it stands in."""
+    """Yield each text in a JSON value, with the name of the member that holds the text."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""An image model behind an OpenAI-compatible API: one picture per call, every byte bounded."""
+"""Image model behind an OpenAI-compatible API: one picture per call, every byte bounded."""
 
 import base64
 import binascii
@@ -14,17 +14,17 @@ from shared.platform.openai.upstream import AnswerTooLarge, OpenAIUpstream
 
 PATH = "/images/generations"
 CALL_SECONDS = 150.0
-"""For the whole call, the picture's bytes included; the largest models take a minute."""
+"""Time limit of the whole call, the picture's bytes included; the largest models take a minute."""
 ANSWER_BYTES_MAX = PICTURE_BYTES_MAX * 4 // 3 + 64 * 1024
-"""A picture in base64, and what stands around it."""
+"""Size limit of an answer: a picture in base64, and the JSON around the picture."""
 CHUNK_BYTES = 64 * 1024
 DATA_URL = re.compile(r"data:[\w.+-]*/[\w.+-]*(?:;[\w=.+-]*)*,", re.ASCII | re.IGNORECASE)
 PLAIN = {"Accept-Encoding": "identity"}
-"""Nothing that grows when it is unpacked."""
+"""Headers that request an uncompressed answer, so that no answer grows when decoded."""
 
 
 class OpenAIImageModel:
-    """Paints. See `ImageModel`. `files` fetches pictures that a provider keeps on another host."""
+    """See `ImageModel`. `files` fetches pictures that a provider stores on another host."""
 
     def __init__(
         self, upstream: OpenAIUpstream, *, files: PublicFiles | None = None, seconds: float = CALL_SECONDS
@@ -49,7 +49,7 @@ class OpenAIImageModel:
         self._upstream.close()
 
     def _content(self, item: Mapping[str, Any]) -> bytes:
-        """Return the bytes of a picture: from the answer, or from where the answer says that they are."""
+        """Return the bytes of a picture, from the answer or from the address in the answer. Raises NoPicture."""
         for member in ("b64_json", "url"):
             if isinstance(text := item.get(member), str) and text:
                 address = DATA_URL.match(text)
@@ -59,7 +59,7 @@ class OpenAIImageModel:
         raise NoPicture("the answer holds none")
 
     def _fetched(self, address: str) -> bytes:
-        """Return what is at an address: on the provider's own host, or else on a public one over TLS."""
+        """Fetch a picture from the provider's own host, or from another public host over TLS. Raises NoPicture."""
         if _host(address) == _host(self._upstream.base_url) is not None:
             return self._fetched_from_the_provider(address)
         if self._files is None or not address.startswith("https://"):
@@ -70,7 +70,10 @@ class OpenAIImageModel:
             raise NoPicture(f"it cannot be fetched: {failure.detail}") from None
 
     def _fetched_from_the_provider(self, address: str) -> bytes:
-        """Return what is at an address of the host that was asked. No redirect is followed, and no key is sent."""
+        """Fetch a picture from the provider's host. No redirect is followed, and no key is sent.
+
+        Raises NoPicture, UpstreamTimedOut.
+        """
         import httpx2
 
         from shared.platform.openai.network import http_client, is_late
@@ -87,7 +90,7 @@ class OpenAIImageModel:
 
 
 def _decoded(text: str) -> bytes:
-    """Return the bytes of a text in base64, whose lines may be broken."""
+    """Decode base64, whose lines may be broken. Raises NoPicture."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (ValueError, binascii.Error):
@@ -109,7 +112,7 @@ def _first(answer: Any) -> Mapping[str, Any]:
 
 
 def _bounded(chunks: Iterator[bytes], limit: int) -> bytes:
-    """All that comes, unless it is more than `limit`: then the rest is not waited for."""
+    """Return all bytes. If there are more than `limit`, stop reading. Raises NoPicture."""
     content = bytearray()
     for chunk in chunks:
         content += chunk
@@ -119,7 +122,7 @@ def _bounded(chunks: Iterator[bytes], limit: int) -> bytes:
 
 
 def _host(address: str) -> str | None:
-    """Return the host of a plain web address; None for any other, and for one that carries a user's name."""
+    """Return the host of a web address; None for other addresses, or if the address has a user name."""
     try:
         parts = urlsplit(address)
         _ = parts.port

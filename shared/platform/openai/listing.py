@@ -1,4 +1,4 @@
-"""Providers' listings of their models, as they say them."""
+"""Providers' own listings of their models."""
 
 import json
 from collections.abc import Mapping, Sequence

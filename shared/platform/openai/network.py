@@ -1,7 +1,7 @@
-"""HTTP that can be ended from another thread, wherever it is: connecting, waiting for an answer, reading it.
+"""HTTP calls that another thread can end while they connect, wait for an answer or read.
 
-Closing a socket does not wake a thread that is blocked in reading it; shutting it down does. So every call knows the
-connection that its thread reads from at the moment, and aborting shuts that one down.
+Closing a socket does not wake a thread that is blocked in reading; shutting the socket down does. So every call knows
+the connection that its thread uses, and aborting the call shuts that connection down.
 """
 
 import contextlib
@@ -18,19 +18,22 @@ import httpx2
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 1_000.0
-"""Models that reason may be silent for minutes. Longer than a turn, so that a turn's own limits end a silent call."""
+"""Time limit of one read.
+
+Models that reason may be silent for minutes. Longer than a turn, so that a turn's own limits end a silent call.
+"""
 WRITE_SECONDS = 10.0
 POOL_SECONDS = 5.0
 CONNECTIONS_MAX = 200
 KEEPALIVE_SECONDS = 5.0
 CONNECT_RETRIES = 1
-"""Only for establishing a connection: a request that was sent is never sent again, since every call costs."""
+"""Number of retries for connecting only. A request is never sent twice, since every call costs."""
 
 _CURRENT = threading.local()
 
 
 class Call:
-    """One HTTP exchange. While a thread works on it (`with call:`), what it reads from can be shut down by `abort`."""
+    """HTTP exchange of one thread (`with call:`), whose connection `abort` shuts down from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,25 +44,25 @@ class Call:
         """True once anything was sent, so that the provider may have begun to answer."""
 
     def __enter__(self) -> Self:
-        """This thread works on this call now."""
+        """Make this the current call of the thread."""
         _CURRENT.call = self
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """It does not any more."""
+        """Leave the thread without a current call."""
         _CURRENT.call = None
 
     def abort(self) -> None:
-        """End it. Afterwards nothing is sent or read for it."""
+        """End the call. Afterwards nothing is sent or read for this call."""
         with self._lock:
             self._is_aborted = True
             if self._stream is not None:
                 self._stream.shut_down()
 
     def attach(self, stream: "AbortableStream") -> None:
-        """The call goes on over this connection. Raises ReadError if it was aborted."""
+        """Attach the connection that the call uses from here. Raises ReadError if the call was aborted."""
         if self._stream is stream and not self._is_aborted:
             return
         with self._lock:
@@ -68,16 +71,19 @@ class Call:
             self._stream = stream
 
     def hurry(self, seconds: float) -> None:
-        """From now on it reads for so long at most, whatever comes."""
+        """Limit all further reading to `seconds` in total. An earlier limit is kept."""
         self._read_until = min(self._read_until, time.monotonic() + seconds)
 
     @property
     def is_late(self) -> bool:
-        """True once the time is up that `hurry` gave."""
+        """Return True once the time that `hurry` gave is over."""
         return time.monotonic() >= self._read_until
 
     def read_seconds(self, seconds: float | None) -> float | None:
-        """How long one read may take that was given so many seconds. Raises ReadTimeout once there are none left."""
+        """Return the limit of one read: `seconds`, or the call's remaining time if shorter; None for no limit.
+
+        Raises ReadTimeout if no time is left.
+        """
         if self._read_until == float("inf"):
             return seconds
         left = self._read_until - time.monotonic()
@@ -86,13 +92,13 @@ class Call:
         return left if seconds is None else min(left, seconds)
 
     def detach(self) -> None:
-        """The exchange is over, and its connection may serve another one."""
+        """Detach the connection at the end of the exchange, so that another call may use the connection."""
         with self._lock:
             self._stream = None
 
 
 class AbortableStream(httpcore2.NetworkStream):
-    """A connection that tells the current call that it is being used."""
+    """Connection that attaches itself to the current call whenever it is used."""
 
     def __init__(self, inner: httpcore2.NetworkStream) -> None:
         self._inner = inner
@@ -125,7 +131,7 @@ class AbortableStream(httpcore2.NetworkStream):
         return self._inner.get_extra_info(info)
 
     def shut_down(self) -> None:
-        """Wake whoever is blocked in it."""
+        """Wake the thread that is blocked in this connection."""
         with contextlib.suppress(OSError):
             # The plain socket's, also under TLS: an SSLSocket's own would pull the session from under its reader.
             socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
@@ -138,26 +144,26 @@ class AbortableStream(httpcore2.NetworkStream):
 
 
 def hurry(seconds: float) -> None:
-    """What this thread still reads for its call has so many seconds."""
+    """Limit the rest of this thread's current call to `seconds`."""
     call: Call | None = getattr(_CURRENT, "call", None)
     if call is not None:
         call.hurry(seconds)
 
 
 def is_late() -> bool:
-    """Return True if this thread's call has used up the time that `hurry` gave it: then we cut it ourselves."""
+    """Return True if this thread's call has used up the time from `hurry`, so that we end the call ourselves."""
     call: Call | None = getattr(_CURRENT, "call", None)
     return call is not None and call.is_late
 
 
 def is_sent() -> bool:
-    """Return True if anything was sent of this thread's call."""
+    """Return True if anything was sent for this thread's call."""
     call: Call | None = getattr(_CURRENT, "call", None)
     return call is not None and call.is_sent
 
 
 class AbortableBackend(httpcore2.SyncBackend):
-    """Connections over TCP, abortable."""
+    """TCP backend whose connections can be aborted."""
 
     def connect_tcp(
         self,
@@ -190,7 +196,7 @@ class _Body(httpx2.SyncByteStream):
 
 
 class AbortableTransport(httpx2.BaseTransport):
-    """httpx's own transport over connections that can be aborted. It keeps them alive between calls."""
+    """Transport for httpx over connections that can be aborted. Connections stay open between calls."""
 
     def __init__(self) -> None:
         self._pool = httpcore2.ConnectionPool(
@@ -236,14 +242,14 @@ def _as_httpx() -> Iterator[None]:
 
 
 def http_client() -> httpx2.Client:
-    """Build a client whose calls can be aborted. Every wait has its limit."""
+    """Build a client whose calls can be aborted. Every wait has a limit."""
     timeout = httpx2.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS, write=WRITE_SECONDS, pool=POOL_SECONDS)
     return httpx2.Client(transport=AbortableTransport(), timeout=timeout, follow_redirects=False)
 
 
 @contextlib.contextmanager
 def ending_after(seconds: float) -> Iterator[None]:
-    """Shut down what this thread reads from when the time is up, however slowly it drips; see `is_late`."""
+    """Shut down this thread's connection after `seconds`, even if bytes still arrive slowly; see `is_late`."""
     call = Call()
     call.hurry(seconds)
     timer = threading.Timer(seconds, call.abort)

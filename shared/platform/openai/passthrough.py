@@ -1,4 +1,4 @@
-"""OpenAI's protocol as it is: JSON in, JSON or server-sent events out, over connections that can be aborted."""
+"""OpenAI's protocol unchanged: JSON in, JSON or server-sent events out, over connections that can be aborted."""
 
 from shared.ai.passthrough import Json
 from shared.platform.openai.exchange import Exchange
@@ -6,7 +6,7 @@ from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd
 
 
 class OpenAIPassthrough:
-    """See `Passthrough`: objects of an answer as the upstream sends them; a dialect reads what they mean."""
+    """See `Passthrough`. Objects are passed on as the upstream sends them; a dialect interprets them."""
 
     def __init__(self, upstream: OpenAIUpstream) -> None:
         self._upstream = upstream

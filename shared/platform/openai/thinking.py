@@ -1,4 +1,4 @@
-"""Chat completions with tools, whole: one step of an agent."""
+"""Chat completions with tools, unstreamed: one step of an agent."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from shared.platform.openai.chat import PATH
 from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd
 
 THINK_SECONDS_MAX = 150.0
-"""For the whole call: a step ends itself well before the function that runs it (540 s) would be ended."""
+"""Time limit of the whole call. A step ends well before its function (540 s) would be ended."""
 CALL_ID_CHARACTERS_MAX = 200
 NAME_CHARACTERS_MAX = 64
 
@@ -78,7 +78,7 @@ def _body(request: ThinkRequest) -> dict[str, Any]:
 
 
 def _message(said: Said) -> Mapping[str, object]:
-    """Return a message as the provider gets it. What the provider itself said goes back unchanged."""
+    """Return a message in the provider's format. The provider's own messages are returned unchanged."""
     if said.raw is not None:
         return said.raw
     message: dict[str, object] = {"role": said.role, "content": said.content}
@@ -93,7 +93,7 @@ def _message(said: Said) -> Mapping[str, object]:
 
 
 def _message_in(raw: Json) -> Json | None:
-    """Return the whole message of an answer as the provider sent it; None for a piece of a stream."""
+    """Return the whole message of an answer as the provider sent it; None for a part of a stream."""
     choices = raw.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     message = first.get("message") if isinstance(first, Mapping) else None

@@ -1,7 +1,8 @@
-"""One OpenAI-compatible provider over HTTP: JSON in, objects out, over connections that can be aborted.
+"""Client of one OpenAI-compatible provider over HTTP, on connections that can be aborted.
 
-Chat, the OpenAI routes, agents and pictures ask through this. What a provider says of a wrong request is its caller's
-to read. What it says of our key, our account or a model's name is between us and the provider: operators hear of it.
+Requests are JSON, answers are objects. Chat, the OpenAI routes, agents and pictures use this client. A provider's words
+about a wrong request go to the caller. Refusals of our key, our account or a model's name stay internal, and operators
+are alerted.
 """
 
 import json
@@ -34,31 +35,31 @@ if TYPE_CHECKING:
     import httpx2
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
-"""An answer that is not streamed is read whole; the largest are embeddings of many texts."""
+"""Size limit of an answer that is read whole; the largest are embeddings of many texts."""
 REFUSAL_BYTES_MAX = 256 * 1024
 CHUNK_BYTES = 64 * 1024
 FIRST_OF_A_STREAM = frozenset({b":", b"d", b"e", b"i", b"r"})
 """First bytes of the lines of an event: a comment, `data`, `event`, `id`, `retry`."""
 STATUS_OF_THE_REQUEST = frozenset({400, 413, 415, 422})
-"""Refusals that are about the request, and so for whoever made it to read."""
+"""Refusals of the request itself, which the caller may read."""
 STATUS_OF_A_FIELD = frozenset({400, 422})
 STATUS_OURS = frozenset({401, 402, 403, 404})
-"""Refusals that are about the operator's key, account or model name."""
+"""Refusals of the operator's key, account or model name."""
 STATUS_OVERLOADED = frozenset({503, 529})
 STATUS_RETRY = frozenset({408, 409, 425, 429})
 NO_CREDIT_LEFT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-"""Codes by which a provider says 429 that no waiting mends."""
+"""Codes in an answer 429 that waiting does not solve."""
 RETRY_AFTER_SECONDS_MAX = 3_600
 DRAIN_SECONDS = 0.05
-"""For so long what follows the last event is waited for, so that the connection can serve the next call."""
+"""Time for reading the rest after the last event, so that the connection can serve the next call."""
 ALERT_EVERY_SECONDS = 600.0
 MILLIS = 1_000
 ONLY_OLDER_END_USER = frozenset({"/embeddings", "/images/generations"})
-"""Paths whose requests know the older field for an end user only."""
+"""Paths whose requests accept only the older field for an end user."""
 
 
 class AnswerTooLarge(UpstreamUnavailable):
-    """An answer holds more bytes than its caller takes; the rest was not read."""
+    """Answer with more bytes than its caller accepts; the rest was not read."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"The model provider's answer is larger than {most} bytes.", has_begun=True)
@@ -66,13 +67,16 @@ class AnswerTooLarge(UpstreamUnavailable):
 
 @dataclass(slots=True)
 class StreamEnd:
-    """Tells whether an upstream has said that its answer is complete."""
+    """End of an answer: `is_done` is True once the upstream has said that the answer is complete."""
 
     is_done: bool = False
 
 
 class OpenAIUpstream:
-    """One provider. `end_user_fields` tell it who the end user is. Safe to share between threads."""
+    """Client of one provider.
+
+    `end_user_fields` are the fields that name the end user. Safe to share between threads.
+    """
 
     def __init__(
         self,
@@ -95,10 +99,10 @@ class OpenAIUpstream:
     def read(
         self, path: str, body: Json, end_user: str = "", end: StreamEnd | None = None, most: int = ANSWER_BYTES_MAX
     ) -> Generator[Json, None, None]:
-        """Ask, and yield the objects of the answer: the events of a stream, or the whole as the only one.
+        """Send a request, and yield the objects of the answer: a stream's events, or one whole object.
 
-        A request that is refused for a field that was added here is asked once more without that field: a refusal
-        costs nothing. Raises UpstreamUnavailable and its kinds, RequestRefused, UpstreamRejected.
+        If the upstream refuses a field that this backend added, the request is sent once more without the field; a
+        refusal costs nothing. Raises UpstreamUnavailable and its subclasses, RequestRefused, UpstreamRejected.
         """
         import httpx2
 
@@ -149,7 +153,11 @@ class OpenAIUpstream:
         is_last: bool = True,
         refused: Json | None = None,
     ) -> Generator[Json, None, Json | None]:
-        """Ask once. Return another request if this one was refused for a field that it can do without."""
+        """Send one request and yield the answer's objects.
+
+        If the request is refused for a field that is not needed, and `is_last` is False, return a request without the
+        field. Else return None. Raises the refusal as an error of our port.
+        """
         headers = {"Content-Type": "application/json"}
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
@@ -168,7 +176,10 @@ class OpenAIUpstream:
             raise self._refusal(response, words, str(sent.get("model")))
 
     def _answer(self, response: "httpx2.Response", end: StreamEnd, most: int, model: str) -> Iterator[Json]:
-        """Yield the objects of an answer. Its first byte says whether it is one object or a stream, not its header."""
+        """Yield the objects of an answer.
+
+        The first byte, not the header, decides if the answer is one object or a stream.
+        """
         parts = response.iter_bytes(CHUNK_BYTES) if most < ANSWER_BYTES_MAX else response.iter_bytes()
         head = b""
         for part in parts:
@@ -201,7 +212,7 @@ class OpenAIUpstream:
 
 
 class _Trouble:
-    """Alerts operators of what only they can mend, once in a while for each kind."""
+    """Alerts about trouble that only operators can end, at most one per status in ALERT_EVERY_SECONDS."""
 
     def __init__(self, alerts: Alerts | None, base_url: str) -> None:
         self._alerts = alerts
@@ -223,7 +234,7 @@ class _Trouble:
 
 
 def _streamed(parts: Iterator[bytes], end: StreamEnd) -> Iterator[Json]:
-    """Yield the objects of a stream, and read past its last event, so that the connection can serve the next call."""
+    """Yield the objects of a stream, and read past its last event, so that the connection stays usable."""
     from shared.platform.openai.network import hurry
 
     for event in events(parts):
@@ -258,7 +269,10 @@ def _whole(head: bytes, parts: Iterator[bytes], most: int) -> bytes:
 
 
 def _object(data: bytes, model: str) -> Json:
-    """Return the one object of an answer. Raises UpstreamUnavailable for an error that is told with status 200."""
+    """Return the single object of an answer.
+
+    Raises ValueError if the answer is not an object, UpstreamUnavailable for an error with status 200.
+    """
     value: Any = parsed(data.removeprefix(BOM))
     if isinstance(value, list) and value and isinstance(value[0], dict) and value[0].get("error"):
         value = value[0]
@@ -271,7 +285,7 @@ def _object(data: bytes, model: str) -> Json:
 
 
 def _words(response: "httpx2.Response") -> object:
-    """Return what a refusal says, as JSON or as plain text; "" for a page, or for more than is read."""
+    """Return a refusal's body, as JSON or as plain text; "" for a page, or for too long a body."""
     try:
         text = _whole(b"", response.iter_bytes(), REFUSAL_BYTES_MAX)
     except AnswerTooLarge:
@@ -284,7 +298,7 @@ def _words(response: "httpx2.Response") -> object:
 
 
 def _retry_after_ms(headers: Any) -> int | None:
-    """Return how long a provider wants to be left alone; None if it does not say, or says nonsense."""
+    """Return the wait in ms that a provider requests; None if the header is missing or invalid."""
     for name, factor in (("retry-after-ms", 1), ("retry-after", MILLIS)):
         try:
             wait = float(headers.get(name, ""))

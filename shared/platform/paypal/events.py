@@ -84,5 +84,5 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _is_name(value: Any) -> bool:
-    """Return True if the value could be an id of ours. Other sellers on this account set custom ids too."""
+    """Return True if the value could be one of our ids. Other sellers on this account set custom ids too."""
     return isinstance(value, str) and is_safe_id(value)

@@ -17,17 +17,17 @@ from shared.kernel.objects import NAMES_MAX, OBJECT_BYTES_MAX, ObjectInfo, Objec
 T = TypeVar("T")
 
 TIMEOUT_SECONDS = 30.0
-"""For one attempt; a large object on a slow day."""
+"""Time limit of one attempt, enough for a large object on a slow day."""
 RETRY_SECONDS = 60.0
 RETRY = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
-"""Every call here can be repeated: an upload has a precondition, and nothing else changes what it finds."""
+"""Retry for every call. Uploads have a precondition and other calls are idempotent, so that each may be repeated."""
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
 SHA256 = "sha256"
 FAILED = (exceptions.GoogleAPIError, GoogleAuthError, requests.RequestException, OSError)
 
 
 class CloudObjects:
-    """One bucket. Safe to share between threads; the SDK's client is made when it is first needed."""
+    """Bucket on Cloud Storage, whose client is made at its first use. Safe to share between threads."""
 
     def __init__(self, project: str, bucket: str) -> None:
         self._project = project
@@ -38,7 +38,7 @@ class CloudObjects:
         self._bucket: Any = None
 
     def put(self, name: str, content: bytes, content_type: str) -> bool:
-        """See `Objects.put`. The object's absence is a precondition of the one request that uploads it."""
+        """See `Objects.put`. One request uploads the object, on the precondition that the object does not exist."""
         assert len(content) <= OBJECT_BYTES_MAX, "who makes an object bounds it"
         try:
             self._asked(lambda: self._upload(name, content, content_type))
@@ -88,7 +88,7 @@ class CloudObjects:
             return []
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         with self._lock:
             if self._client is not None:
                 self._client.close()
@@ -116,7 +116,7 @@ class CloudObjects:
         return sorted(blob.name for blob in blobs)[:limit]
 
     def _create_bucket(self) -> None:
-        """Deploying creates the bucket; on a laptop nobody does."""
+        """Create the bucket on the emulator. In production the deployment creates the bucket."""
         try:
             self._opened().create(timeout=TIMEOUT_SECONDS, retry=RETRY)
         except exceptions.Conflict:
@@ -130,7 +130,10 @@ class CloudObjects:
             return self._bucket
 
     def _asked(self, call: Callable[[], T]) -> T:
-        """What the call answers. What is not there, or there already, is told as the SDK tells it."""
+        """Run a call and return its result.
+
+        Raises the SDK's NotFound and PreconditionFailed as they are, and StorageUnavailable for every other failure.
+        """
         try:
             return call()
         except (exceptions.NotFound, exceptions.PreconditionFailed):

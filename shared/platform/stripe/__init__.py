@@ -1,1 +1,1 @@
-"""Stripe: Checkout and PaymentIntents through its SDK, and its webhook signatures without it."""
+"""Stripe adapter: Checkout and PaymentIntents through Stripe's SDK, and webhook signatures without the SDK."""

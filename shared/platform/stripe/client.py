@@ -1,4 +1,4 @@
-"""Stripe's SDK, with a limit to every wait and an error of ours for each of its own."""
+"""Client of Stripe's SDK: every wait has a limit, and every SDK error becomes an error of our port."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ T = TypeVar("T")
 CONNECT_SECONDS = 4.0
 READ_SECONDS = 15.0
 NETWORK_RETRIES = 1
-"""Repeated by the SDK itself, under the same idempotency key."""
+"""Number of retries by the SDK itself, under the same idempotency key."""
 KEY_GENERATIONS_MAX = 3
 FAILURES_FROM = 500
 PAGES_MAX = 100
@@ -25,7 +25,7 @@ MISSING = "resource_missing"
 
 
 def connect(secret_key: str, api_base: str) -> stripe.StripeClient:
-    """A client for one account. It keeps its connections alive, one for each thread."""
+    """Build a client for one account, with a lasting connection for each thread."""
     return stripe.StripeClient(
         secret_key,
         base_addresses={"api": api_base},
@@ -35,20 +35,29 @@ def connect(secret_key: str, api_base: str) -> stripe.StripeClient:
 
 
 class Reading:
-    """Objects and lists as plain dictionaries: the SDK's own objects take longer to make than an answer to read."""
+    """Reader of objects and lists as plain dictionaries.
+
+    Building the SDK's own objects takes longer than parsing an answer.
+    """
 
     def __init__(self, client: stripe.StripeClient) -> None:
         self._client = client
 
     def one(self, collection: str, thing: str, expand: Sequence[str] = ()) -> dict[str, Any]:
-        """One object. Raises the SDK's errors, and ValueError for an answer about something else."""
+        """Return the object with this id.
+
+        Raises the SDK's errors, and ValueError if Stripe answers with another object.
+        """
         found = self._get(f"/v1/{collection}/{quote(thing, safe='')}", {"expand": list(expand)} if expand else {})
         if found["id"] != thing:
             raise ValueError("Stripe answered something else than it was asked")
         return found
 
     def every(self, collection: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """All objects of a list, to the end of its pages. Raises ValueError for one without an end."""
+        """Return all objects of a list, from all its pages.
+
+        Raises the SDK's errors, and ValueError for an endless list.
+        """
         found: list[dict[str, Any]] = []
         after: Mapping[str, Any] = {}
         for _ in range(PAGES_MAX):
@@ -68,9 +77,10 @@ class Reading:
 
 @contextmanager
 def calling(call: str, lockout: Lockout) -> Iterator[None]:
-    """Raise what happened in our words; Stripe's own go to the log.
+    """Log Stripe's errors, and raise them as errors of our port.
 
-    A key that is not accepted is our fault, and mended by an operator: it must not fail a payment for good.
+    Raises ProviderUnavailable, ProviderRefused and UnknownAtProvider. If Stripe refuses our key, an operator must
+    correct the key: ProviderUnavailable is raised, so that no payment fails for good.
     """
     try:
         yield
@@ -96,15 +106,15 @@ def _refuse(call: str, error: stripe.StripeError) -> NoReturn:
 
 
 def is_missing(error: stripe.InvalidRequestError, param: str) -> bool:
-    """Whether what this parameter names is not there (any more)."""
+    """Return True if the object that this parameter names does not exist (any more)."""
     return error.code == MISSING and error.param == param
 
 
 def keyed(key: str, create: Callable[[str], T], find: Callable[[], T | None] = lambda: None) -> T:
-    """Create something once under this key, or `find` that it was.
+    """Return the object that `find` returns, else `create` the object once under this key.
 
-    Stripe remembers what it answered a key with, its own failures too. A failure that is only repeated from memory
-    would stay for a day, so the next try takes another key, once it is sure that nothing is there.
+    Stripe repeats the first answer to a key, also an answer about Stripe's own failure. Such a repeated failure would
+    last for a day. So the next try uses another key, after `find` has returned None again.
     """
     for generation in range(KEY_GENERATIONS_MAX):
         found = find()
@@ -125,6 +135,6 @@ def _is_remembered(error: stripe.APIError) -> bool:
 
 
 def plain(thing: Any) -> dict[str, Any]:
-    """An object of the SDK's as plain dictionaries."""
+    """Return an SDK object as plain dictionaries."""
     found: dict[str, Any] = thing.to_dict()
     return found

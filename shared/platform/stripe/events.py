@@ -1,4 +1,4 @@
-"""Stripe's events as notices: which objects each is about, and whose it says they are. Pure, without the SDK."""
+"""Stripe's events as notices: the objects and the payment that each event names. Pure, without the SDK."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from shared.kernel.ids import is_safe_id
 from shared.payments.ports import Notice
 
 PAYMENT = "payment_id"
-"""Where our name of a payment stands in the metadata of Stripe's objects."""
+"""Metadata field of Stripe's objects that holds our payment id."""
 KINDS = {
     "checkout.session": "session",
     "payment_intent": "intent",
@@ -17,7 +17,7 @@ KINDS = {
     "dispute": "dispute",
     "radar.early_fraud_warning": "warning",
 }
-"""What we call Stripe's objects."""
+"""Our kinds for Stripe's object types."""
 UNREADABLE = "unreadable"
 LINKS = {"payment_intent": "intent", "charge": "charge", "latest_charge": "charge"}
 EVENT_TYPES = (
@@ -40,20 +40,26 @@ EVENT_TYPES = (
     "charge.dispute.funds_reinstated",
     "radar.early_fraud_warning.created",
 )
-"""What an endpoint should be sent, and what is looked for when something was missed. Stripe takes twenty at most."""
+"""Event types that an endpoint must subscribe to, and that a search for missed events lists.
+
+Stripe takes at most twenty types.
+"""
 
 
 class NotAnEvent(ValueError):
-    """This is not the shape of an event of Stripe's."""
+    """Event without the shape of a Stripe event."""
 
 
 def is_live_key(secret_key: str) -> bool:
-    """Whether a key moves real money: `sk_live_…`, or a restricted `rk_live_…`."""
+    """Return True if the key moves real money: `sk_live_…`, or a restricted `rk_live_…`."""
     return secret_key.startswith(("sk_live_", "rk_live_"))
 
 
 def notice_of(event: Mapping[str, Any]) -> Notice:
-    """What an event says. Raises NotAnEvent. Types and objects we do not know are notices too, of nothing."""
+    """Return the notice of an event. Raises NotAnEvent.
+
+    An unknown event type or object gives a notice that names no objects.
+    """
     thing = _mapping(_mapping(event.get("data")).get("object"))
     event_id, kind, created = event.get("id"), event.get("type"), event.get("created")
     account, is_live = event.get("account"), event.get("livemode")
@@ -72,13 +78,16 @@ def notice_of(event: Mapping[str, Any]) -> Notice:
 
 
 def payment_in(thing: Mapping[str, Any]) -> str | None:
-    """Our name of the payment, if this object carries it."""
+    """Return our payment id if this object carries the id, else None."""
     named = _mapping(thing.get("metadata")).get(PAYMENT)
     return named if _is_name(named) else None
 
 
 def refs_of(thing: Mapping[str, Any]) -> dict[str, str]:
-    """An object and those it names, by kind; named by id, or expanded in place."""
+    """Return the ids of an object and of the objects that it names, by kind.
+
+    An object may be named by its id, or expanded in place.
+    """
     own = KINDS.get(str(thing.get("object")))
     named = [(own, thing.get("id"))] if own else []
     for name, kind in LINKS.items():
@@ -93,7 +102,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _is_name(value: Any) -> bool:
-    """Metadata are anybody's who works on this account: what could not name a document of ours names nothing."""
+    """Return True if the value could be one of our ids. Other users of this account set metadata too."""
     return isinstance(value, str) and is_safe_id(value)
 
 

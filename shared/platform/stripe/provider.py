@@ -1,7 +1,7 @@
 """Stripe as our payment provider: Checkout Sessions for pages, PaymentIntents for apps.
 
-`refs` are `session` (if the user pays on a page), `intent` and `charge` (once there are any); money is named by its
-intent. All of Stripe's objects of a payment carry our name of it in their metadata.
+`refs` holds `session` (if the user pays on a page), and `intent` and `charge` once each exists. The intent's id names
+the money. All of a payment's objects carry our payment id in their metadata.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ from shared.platform.stripe.reading import Found, Thing, refund_of, truth_of
 
 PAGE = 100
 REFUND_KEY = "refund_key"
-"""Where a refund of ours says which intention it was: keys are forgotten, metadata is not."""
+"""Metadata field of a refund that holds its idempotency key: Stripe forgets keys, but not metadata."""
 NOTHING = Found(session=None, intent=None)
 CHARGE = ("latest_charge", "latest_charge.refunds")
 COLLECTIONS = {
@@ -64,7 +64,10 @@ class StripeProvider:
     # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, checkout: Checkout) -> Opened:
-        """See `PaymentProvider.open`. Every parameter follows from the checkout, so that its key always fits."""
+        """See `PaymentProvider.open`.
+
+        Every parameter is derived from the checkout, so that the key fits each repetition.
+        """
         open_for = self._open_session if checkout.flow == "redirect" else self._open_intent
         with calling("open", self._lockout):
             customer = checkout.customer or self._customer(checkout, "")
@@ -76,7 +79,7 @@ class StripeProvider:
             return open_for(checkout, self._customer(checkout, customer))
 
     def _customer(self, checkout: Checkout, instead_of: str) -> str:
-        """This user's customer, made once; or another one, if the one they had was deleted."""
+        """Return the id of this user's customer, created once. If `instead_of` was deleted, create another customer."""
         params: Any = {"metadata": {"uid": checkout.uid}}
         key = derived_id("customer", checkout.uid, instead_of)
         made = keyed(key, lambda key: self._stripe.v1.customers.create(params, {"idempotency_key": key}))
@@ -113,7 +116,10 @@ class StripeProvider:
     # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
-        """See `PaymentProvider.truth`. What happens while it asks is in the next event, and so in the next truth."""
+        """See `PaymentProvider.truth`.
+
+        A change during the call causes another event, and the next call reads the change.
+        """
         with calling("truth", self._lockout):
             found = self._find(refs)
             charge = found.charge
@@ -147,7 +153,10 @@ class StripeProvider:
             return Notices(items=items, cursor=items[-1].id if page.has_more else None)
 
     def _find(self, refs: Refs) -> Found:
-        """A payment's objects, by any of them. Raises InvalidRequestError for what Stripe does not know."""
+        """Find a payment's objects by the id of any of them.
+
+        Raises InvalidRequestError if Stripe does not know the id, UnknownAtProvider without a known kind of id.
+        """
         if "session" in refs:
             within = ("payment_intent", *(f"payment_intent.{name}" for name in CHARGE))
             session = self._read.one("checkout/sessions", refs["session"], within)
@@ -169,7 +178,7 @@ class StripeProvider:
         return self._read.one("payment_intents", intent, CHARGE)
 
     def _dispute(self, dispute: str) -> Thing | None:
-        """One dispute by its id; None if Stripe does not know it any more."""
+        """Return the dispute with this id; None if Stripe no longer knows the id."""
         try:
             return self._read.one("disputes", dispute)
         except stripe.InvalidRequestError as error:
@@ -178,7 +187,7 @@ class StripeProvider:
             return None
 
     def _refunds(self, charge: Thing) -> Iterable[Thing]:
-        """All refunds of a charge: the newest came with it, and lead to the rest."""
+        """Return all refunds of a charge. The charge holds the newest; the others are listed if there are more."""
         listed = charge.get("refunds") or {}
         if not listed.get("has_more"):
             return list(listed.get("data", ()))
@@ -198,7 +207,10 @@ class StripeProvider:
             keyed(key, lambda key: intents.capture(intent_id, {}, {"idempotency_key": key}))
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
-        """See `PaymentProvider.refund`. A refund's metadata says which it is, so that it is found without a key."""
+        """See `PaymentProvider.refund`.
+
+        A refund carries `key` in its metadata, so that a repetition finds the refund.
+        """
         with calling("refund", self._lockout):
             found = self._find(refs)
             if found.intent is None or found.charge is None:
@@ -229,7 +241,7 @@ class StripeProvider:
         return next((each for each in refunds if (each.get("metadata") or {}).get(REFUND_KEY) == key), None)
 
     def cancel(self, refs: Refs) -> None:
-        """See `PaymentProvider.cancel`. What is over already is as cancelled as it can be."""
+        """See `PaymentProvider.cancel`. If the payment is over already, or unknown, nothing happens."""
         v1 = self._stripe.v1
         with calling("cancel", self._lockout):
             try:
@@ -241,7 +253,7 @@ class StripeProvider:
                 return
 
     def customer_session(self, customer: str) -> str | None:
-        """See `PaymentProvider.customer_session`. The payment element is what an app's form is made of."""
+        """See `PaymentProvider.customer_session`. The payment element is the form that apps show."""
         with calling("customer_session", self._lockout):
             params: Any = {"customer": customer, "components": {"payment_element": {"enabled": True}}}
             return self._stripe.v1.customer_sessions.create(params).client_secret

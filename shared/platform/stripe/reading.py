@@ -1,4 +1,4 @@
-"""What Stripe's objects say of a payment: its stage, what was received, what went back. Pure, over dictionaries."""
+"""Stripe's objects as the truth of a payment: stage, amount received, refunds, disputes. Pure, over dictionaries."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,27 +23,27 @@ DISPUTE_CLOSED: Mapping[str, Literal["won", "lost", "withdrawn"]] = {
     "warning_closed": "withdrawn",
     "prevented": "withdrawn",
 }
-"""How a dispute ended in which no money is gone. Any other status, inquiries included, is a dispute that is open."""
+"""Status by the end of a dispute in which no money is gone. Any other status, inquiries included, means open."""
 AWAITED = frozenset({"requires_action", "requires_confirmation"})
 INTENT_STAGE: Mapping[str, Stage] = {"succeeded": "paid", "processing": "pending", "requires_capture": "approved"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One payment's objects: its session if it has one, its intent (with its latest charge) once there is one."""
+    """Objects of one payment. `session` is None without a page, `intent` (with its latest charge) until created."""
 
     session: Thing | None
     intent: Thing | None
 
     @property
     def charge(self) -> Thing | None:
-        """The last attempt to take the money."""
+        """Return the last attempt to take the money; None if there was none."""
         charge = (self.intent or {}).get("latest_charge")
         return charge if isinstance(charge, Mapping) else None
 
 
 def truth_of(found: Found, refunds: Iterable[Thing], disputes: Iterable[Thing], warnings: Iterable[Thing]) -> Truth:
-    """All that these objects say."""
+    """Return the truth that these objects describe."""
     intent, charge = found.intent or {}, found.charge or {}
     stage = _stage(found)
     is_paid = stage == "paid"
@@ -63,14 +63,14 @@ def truth_of(found: Found, refunds: Iterable[Thing], disputes: Iterable[Thing], 
 
 
 def refund_of(thing: Thing) -> Refund:
-    """One refund."""
+    """Read one refund."""
     # A status that is new to us counts as money that went back: the safer of two mistakes.
     status = REFUND_STATUS.get(str(thing["status"]), "pending")
     return Refund(id=str(thing["id"]), amount=_amount(thing["amount"], thing), status=status)
 
 
 def _dispute_of(thing: Thing) -> Dispute:
-    """One dispute. Its balance transactions say whether money is gone; its status only says whether it is closed.
+    """Read one dispute. Its balance transactions say if money is gone, its status only if the dispute is closed.
 
     https://docs.stripe.com/api/disputes/object#dispute_object-balance_transactions
     """
@@ -82,7 +82,10 @@ def _dispute_of(thing: Thing) -> Dispute:
 
 
 def _is_withdrawn(dispute: Thing) -> bool:
-    """True if the dispute's money was withdrawn more often than reinstated. Each moves the whole, less or with fees."""
+    """Return True if the dispute's money was withdrawn more often than reinstated.
+
+    Each movement is the whole amount, less or with fees.
+    """
     moved = [int(each["amount"]) for each in dispute.get("balance_transactions") or []]
     return sum(amount < 0 for amount in moved) > sum(amount > 0 for amount in moved)
 
@@ -103,7 +106,7 @@ def _stage(found: Found) -> Stage:
 
 
 def _failure(intent: Thing) -> str | None:
-    """Stripe's own word for what went wrong last."""
+    """Return Stripe's code for the last failure; None if nothing failed."""
     error = intent.get("last_payment_error") or {}
     return error.get("decline_code") or error.get("code") or intent.get("cancellation_reason")
 

@@ -1,4 +1,6 @@
-"""Stripe's signatures: HMAC-SHA256 over the time and the raw body. Without the SDK, whose check lets the future pass.
+"""Check of Stripe's signatures: HMAC-SHA256 over the time and the raw body.
+
+The SDK is not used, since its check accepts time stamps in the future.
 
 https://docs.stripe.com/webhooks#verify-manually
 """
@@ -21,14 +23,20 @@ STAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
 class StripeWebhooks:
-    """See `Webhooks`. `secrets` are the endpoint's, several while one replaces another, comma-separated."""
+    """See `Webhooks`.
+
+    `secrets` are the endpoint's, comma-separated; several while a new secret replaces an old secret.
+    """
 
     def __init__(self, secrets: str, clock: Clock) -> None:
         self._secrets = tuple(secret.strip().encode() for secret in secrets.split(",") if secret.strip())
         self._clock = clock
 
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> Notice:
-        """See `Webhooks.verify`. Stripe signs each try anew, so that a stamp is never older than its way here."""
+        """See `Webhooks.verify`.
+
+        Stripe signs each retry with a new time stamp, so a stamp is only as old as the delivery.
+        """
         if not self._secrets:
             raise WebhookNotConfigured
         stamp, signatures = _parsed(lower_case(headers).get(HEADER, ""))
@@ -42,13 +50,16 @@ class StripeWebhooks:
             raise WebhookRefused("not_an_event") from None
 
     def _is_signed(self, message: bytes, signatures: Sequence[bytes]) -> bool:
-        """Whether one of the signatures is one of ours, compared in a time that does not tell how nearly."""
+        """Return True if a signature was made with one of our secrets.
+
+        The comparison's time does not reveal how much of a signature matches.
+        """
         made = [hmac.new(secret, message, hashlib.sha256).hexdigest().encode() for secret in self._secrets]
         return any(hmac.compare_digest(ours, theirs) for ours in made for theirs in signatures)
 
 
 def _parsed(header: str) -> tuple[str, list[bytes]]:
-    """The one time stamp and the signatures in `t=…,v1=…,v1=…`. Raises WebhookRefused."""
+    """Return the single time stamp and the signatures in `t=…,v1=…,v1=…`. Raises WebhookRefused."""
     pairs = [part.strip().partition("=") for part in header.split(",")]
     stamps = [value for name, _, value in pairs if name == "t"]
     signatures = [value.encode("utf-8", "replace") for name, _, value in pairs if name == SCHEME]

@@ -1,1 +1,1 @@
-"""The public web, read with care."""
+"""Public web pages, fetched within limits and from public addresses only."""
