@@ -1,7 +1,7 @@
-"""What an entry was for, in the user's words: a purpose, and the model, API key and object that it refers to.
+"""Purposes of entries, in the user's words: a purpose, and the model, API key and object that the entry refers to.
 
-An entry tells this in its body (`about`). An entry older than that is read by its postings and by its hold. Nothing
-here is free text: names and ids of our own only.
+An entry names its purpose in its body (`about`). For an entry older than this field, the purpose is read from its
+postings and its hold. No value here is free text: all are names and ids of our own.
 """
 
 from collections.abc import Mapping
@@ -75,7 +75,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What an entry or hold was for; None for a model, key or object that it has nothing to do with."""
+    """Purpose of an entry or hold.
+
+    `model`, `key_id` and `ref` are None where the entry concerns no model, key or object.
+    """
 
     purpose: str
     model: str | None = None
@@ -84,19 +87,19 @@ class About:
 
     @property
     def label(self) -> str:
-        """The purpose as a person reads it, with the model."""
+        """Label of the purpose for a person, with the model's name."""
         name = LABELS.get(self.purpose, self.purpose)
         return name if self.model is None else f"{name} · {self.model}"
 
     def is_named(self, ref: str) -> bool:
-        """Return True if `ref` names the object that this is about, as `type:id` or by its id."""
+        """Return True if `ref` names the object of this entry, as `type:id` or by id alone."""
         return self.ref is not None and ref in {self.ref.id, f"{self.ref.type}:{self.ref.id}"}
 
 
 def about(
     purpose: Purpose, *, ref: tuple[RefType, str] | None = None, model: str = "", principal: str = ""
 ) -> AboutTags:
-    """Return what a command says of itself, for its entries. A `principal` that is an API key is named."""
+    """Return the tags that a command gives to its entries. If `principal` is an API key, the tags name the key."""
     told = {
         "key": principal.removeprefix(KEY) if principal.startswith(KEY) else "",
         "model": model,
@@ -110,12 +113,15 @@ EXPIRY: AboutTags = about("expiry")
 
 
 def about_hold(hold: Hold) -> About:
-    """Return what a hold is for."""
+    """Return the purpose of a hold."""
     return _told(dict(hold.about)) if hold.about else _by_hold(hold)
 
 
 def about_entry(body: Mapping[str, Any], hold: Hold | None = None) -> About:
-    """Return what an entry was for: as it tells itself, else by the hold that it names, else by its postings."""
+    """Return the purpose of an entry.
+
+    The purpose comes from the entry's body, else from the hold that the entry names, else from the postings.
+    """
     if "about" in body:
         return _told(body["about"])
     if hold is not None:
@@ -148,12 +154,15 @@ def _by_hold(hold: Hold) -> About:
 
 
 def _known(purpose: str) -> str:
-    """A hold of no known purpose renews a cap, and charges nothing."""
+    """Return `purpose`, or `adjustment` if the purpose is unknown.
+
+    A hold of unknown purpose renews a cap and charges nothing.
+    """
     return purpose if purpose in LABELS else "adjustment"
 
 
 def _purpose_posted(body: Mapping[str, Any]) -> str:
-    """Read the purpose off where credits went or came from."""
+    """Return the purpose that the sources and destinations of an entry's postings imply."""
     if body["kind"] == "expiry" and any(item["to"] == BREAKAGE for item in body["postings"]):
         return "expiry"
     for item in body["postings"]:

@@ -14,25 +14,28 @@ HoldStatus = Literal["active", "captured", "released", "expired"]
 
 HOLDS_MAX = 512
 SUSPENSIONS_MAX = 64
-"""Disputes may set credits aside however many holds its user has placed."""
+"""Largest number of open suspensions. Disputes may set credits aside even if the user has `HOLDS_MAX` holds."""
 SUSPENSION = "dispute"
 """The purpose of a hold that has no principal: nobody can capture, release or see it as a reservation."""
 LOTS_MAX = 1_000
 BUDGETS_MAX = 256
-"""Beyond this number, budgets of which nothing is used or held are forgotten: a new one would say the same."""
+"""Number of budgets beyond which unused ones are forgotten. A new budget of the same name would be equal."""
 BUDGETS_KEPT_MAX = 2_048
-"""So many budgets an account remembers that something was used of, so that no cap is ever filled up again."""
+"""Largest number of budgets with use that an account remembers, so that no cap is refilled by forgetting."""
 ABSORBED_KEYS_MAX = 64
-"""So many principals have a sum of their own; beyond it the smallest is forgotten. The user's own sum includes it."""
+"""Largest number of principals with a sum of their own.
+
+Beyond this number the smallest sum is forgotten. The user's own sum is always kept and includes the forgotten amounts.
+"""
 TAKES_MAX = 4_096
-"""Open holds together may name this many lots, so that the state stays far below a document's size."""
+"""Largest number of lots that the open holds together may name, so that the state stays far below a document's size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
-    """Credits of one origin. What was granted is spent, expired, reversed, held or available; amounts are µcr.
+    """Credits of one origin, in µcr. Each granted credit is spent, expired, reversed, held or available.
 
-    `owed` is what a reversal asked back and could not find any more; it stands in the account's debt.
+    `owed` is the part of a reversal that the lot could not pay any more; the account's debt includes this part.
     """
 
     id: LotId
@@ -50,18 +53,18 @@ class Lot:
 
     @property
     def available(self) -> int:
-        """What can be spent or set aside."""
+        """Credits (µcr) of the lot that can be spent or set aside."""
         return self.granted - self.spent - self.expired - self.reversed - self.held
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of it is left."""
+        """True if the lot has no available and no held credits."""
         return self.held == 0 and self.available == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Credits set aside: `takes` says how much out of which lot, `accrued` how much is used and not captured yet."""
+    """Credits set aside. `takes` gives the amount from each lot; `accrued` is the amount used and not captured yet."""
 
     id: HoldId
     purpose: str
@@ -72,15 +75,15 @@ class Hold:
     takes: tuple[tuple[LotId, int], ...]
     budgets: tuple[str, ...] = ()
     model: str | None = None
-    """The model that this hold's call asks; None if the hold is for no call of a model."""
+    """Model that the hold's call asks; None if the hold is for no call of a model."""
     input_at_most: int | None = None
-    """What the call's input can cost at most (µcr); None if the hold is for no call, or older than this field."""
+    """Highest cost of the call's input (µcr); None if the hold is for no call, or older than this field."""
     input_held: int | None = None
-    """The part of the hold that was set aside for the input (µcr); None where `input_at_most` is."""
+    """Part of the hold that was set aside for the input (µcr); None where `input_at_most` is None."""
     about: tuple[tuple[str, str], ...] | None = None
-    """What the hold is for, as `shared.ledger.about` says, by name; None if the hold is older than this field."""
+    """Purpose of the hold as names and texts, see `shared.ledger.about`; None if the hold is older than this field."""
     output_at_most: int | None = None
-    """What the call's output can cost at most (µcr); None if the call can be ended when its hold is used up."""
+    """Highest cost of the call's output (µcr); None if the call can be ended when its hold is used up."""
     accrued: int = 0
     placed: int = 0
     captured: int = 0
@@ -88,29 +91,29 @@ class Hold:
 
     @property
     def amount(self) -> int:
-        """What is set aside now."""
+        """Credits (µcr) set aside now."""
         return sum(amount for _, amount in self.takes)
 
     @property
     def exposure(self) -> int:
-        """What the call may cost beyond what is set aside for it (µcr)."""
+        """Highest cost of the call beyond the amount set aside for the call (µcr)."""
         return self.input_exposure + self.output_exposure
 
     @property
     def input_exposure(self) -> int:
-        """What the call's input may cost beyond what is set aside for it (µcr)."""
+        """Highest cost of the call's input beyond the amount set aside for the input (µcr)."""
         return max(0, (self.input_at_most or 0) - (self.input_held or 0))
 
     @property
     def output_exposure(self) -> int:
-        """What the call's output may cost beyond what is set aside for it (µcr): the hold grows into that."""
+        """Highest cost of the call's output beyond the amount set aside (µcr). The hold may grow by this amount."""
         if self.output_at_most is None:
             return 0
         return max(0, self.output_at_most - max(0, self.amount - (self.input_held or 0)))
 
     @property
     def released(self) -> int:
-        """What was given back, once the hold is resolved; captures beyond the hold leave none."""
+        """Credits (µcr) given back when the hold was resolved; 0 for an open hold, or if captures exceeded the hold."""
         return 0 if self.status == "active" else max(0, self.placed - self.captured)
 
 
@@ -126,13 +129,16 @@ class Budget:
 
     @property
     def room(self) -> int:
-        """What may still be held or used under this cap."""
+        """Credits (µcr) that may still be held or used under this cap."""
         return max(0, self.limit - self.used - self.held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absorbed:
-    """What was absorbed for a user or an API key: `amount` (µcr) in its latest `window`, and the `most` in any."""
+    """Sum that the platform bore for a user or an API key:
+
+    `amount` (µcr) in the latest `window`, `most` in any window.
+    """
 
     principal: str
     window: int = 0
@@ -140,7 +146,7 @@ class Absorbed:
     most: int = 0
 
     def plus(self, amount: int, window: int) -> "Absorbed":
-        """Return the sum after one more amount; a new window begins at nothing, and what was the most stays."""
+        """Return the sum after one more amount. A new window starts at zero; `most` never falls."""
         total = amount + (self.amount if window == self.window else 0)
         return Absorbed(principal=self.principal, window=window, amount=total, most=max(self.most, total))
 
@@ -161,21 +167,21 @@ class Account:
     holds: Mapping[HoldId, Hold] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     absorbed: Mapping[str, Absorbed] = field(default_factory=dict)
-    """By principal; the user's own name stands for all of the account's calls."""
+    """Absorbed sums by principal. The sum under the user's id covers all calls of the account."""
 
     @property
     def available(self) -> int:
-        """What can be spent or set aside, as of the head."""
+        """Credits (µcr) that can be spent or set aside after the last entry."""
         return sum(lot.available for lot in self.lots.values())
 
     @property
     def held(self) -> int:
-        """What is set aside."""
+        """Credits (µcr) set aside by all open holds."""
         return sum(hold.amount for hold in self.holds.values())
 
     @property
     def due_at(self) -> Millis | None:
-        """When time alone will next change this account."""
+        """Time at which the next lot or hold ends; None if no lot or hold ends by time."""
         holds = [hold.expires_at for hold in self.holds.values()]
         lots = [lot.expires_at for lot in self.lots.values() if lot.expires_at is not None and lot.available > 0]
         return min(holds + lots, default=None)
@@ -183,7 +189,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """Lots that are empty and holds that are resolved: they left the state, and some commands ask for them again."""
+    """Lots that are empty and holds that are resolved. Both have left the state; some commands read them again."""
 
     lots: Mapping[LotId, Lot] = field(default_factory=dict)
     holds: Mapping[HoldId, Hold] = field(default_factory=dict)
@@ -193,14 +199,17 @@ NOTHING = Archive()
 
 
 def changed(value: T, **changes: Any) -> T:
-    """`dataclasses.replace` for the values above, in half its time: every command makes three or four of them anew."""
+    """Return a copy of `value` with `changes`, in half the time of `dataclasses.replace`.
+
+    Every command copies three or four values.
+    """
     fields = {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]  # slotted
     fields.update(changes)
     return type(value)(**fields)
 
 
 def check(account: Account) -> None:
-    """Assert what must be true of every state: before each write and after each read, in production too."""
+    """Assert the laws of every state: before each write and after each read, in production too."""
     assert account.debt >= 0, "debt is an amount owed"
     assert len(account.holds) <= HOLDS_MAX + SUSPENSIONS_MAX, "open holds are limited"
     held_by_lot: dict[LotId, int] = {}

@@ -1,9 +1,9 @@
-"""The two documents of an account: the sealed state, which is the truth, and what a listener shows of it.
+"""The two documents of an account: the sealed state, which is the truth, and the balance that a listener shows.
 
-One commit writes both, on the versions of both, so that an edit of either is found by the next operation.
-`accounts/{uid}/sealed/state` is read by the server alone. `accounts/{uid}` has the names, units and times of
-`GET /v1/credits/balance`, and is derived. An account stored in the old form has both in `accounts/{uid}`, with integer
-amounts; its next commit moves it.
+One commit writes both documents and requires the last read version of each, so that the next operation finds an edit of
+either. Only the server reads `accounts/{uid}/sealed/state`. `accounts/{uid}` is derived and has the names, units and
+times of `GET /v1/credits/balance`. An account stored in the old form has both in `accounts/{uid}`, with integer
+amounts; the account's next commit writes the new form.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from shared.ledger.account import Account
 SCHEMA = 1
 SEALED_FIELDS = frozenset({"state", "seal", "version", "nonce"})
 DUE_SHARDS = 16
-"""Sweeps find accounts by time; one index range per shard keeps that from being a hotspot."""
+"""Number of index ranges in which sweeps find accounts by time. A single range would be a hotspot."""
 STEADY_READS_MAX = 20
-"""So often the two documents are read until no commit fell between the reads."""
+"""Largest number of times that the two documents are read until no commit falls between the reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Stored:
-    """The documents of an account as read: `sealed` has the state, `shown` is what a listener sees.
+    """Documents of an account as read: `sealed` has the state, `shown` has the fields that a listener sees.
 
-    In the old form `sealed` is None, and `shown` has all of it.
+    In the old form `sealed` is None, and `shown` has all fields.
     """
 
     sealed: Document | None
@@ -42,24 +42,24 @@ class Stored:
 
     @property
     def version(self) -> Version | None:
-        """What the next commit builds on: the versions of both documents; None for an account that has none."""
+        """Versions of both documents, which the next commit requires; None for an account that has no document."""
         versions = (_version(self.sealed), _version(self.shown))
         return None if versions == (None, None) else versions
 
     @property
     def state(self) -> Document | None:
-        """The document that has the state; None for an account that has none."""
+        """Document that has the state; None for an account that has no document."""
         return self.shown if self.sealed is None else self.sealed
 
     @property
     def plain(self) -> dict[str, Value]:
-        """What is told beside the state, in both documents."""
+        """Fields outside the sealed state in `shown`."""
         shown = {} if self.shown is None else dict(self.shown.data)
         return {name: value for name, value in shown.items() if self.sealed is not None or name not in SEALED_FIELDS}
 
     @property
     def beside_the_seal(self) -> dict[str, Value]:
-        """What the sealed document says besides what is sealed."""
+        """Fields of the sealed document that the seal does not cover."""
         data = {} if self.sealed is None else self.sealed.data
         return {name: value for name, value in data.items() if name not in SEALED_FIELDS}
 
@@ -86,18 +86,18 @@ def _version(document: Document | None) -> Version | None:
 
 
 def account_writes(uid: Uid, sealed: Data, shown: Data, version: Version | None) -> list[Write]:
-    """Write both documents on condition that neither was changed since `version`; the sealed one comes first.
+    """Return the writes of both documents, the sealed one first. The commit fails if either changed since `version`.
 
-    `version` is what `Stored.version` or `committed_version` says. For an account of the old form it names
-    `accounts/{uid}` alone: an instance that knows only that form cannot commit afterwards, as its own precondition
-    fails, and two that move the same account at once collide.
+    `version` is the value of `Stored.version` or `committed_version`. For an account of the old form `version` names
+    `accounts/{uid}` alone. An instance that knows only the old form then cannot commit, since its precondition fails.
+    Two instances that move the same account at the same time collide.
     """
     of_sealed, of_shown = (None, None) if version is None else cast("tuple[Version | None, Version | None]", version)
     return [_written(state_path(uid), sealed, of_sealed), _written(account_path(uid), shown, of_shown)]
 
 
 def committed_version(versions: Sequence[Version]) -> Version:
-    """Return the version of an account whose documents a commit wrote first."""
+    """Return the version of an account from the versions of a commit that wrote the account's documents first."""
     return (versions[0], versions[1])
 
 
@@ -106,22 +106,22 @@ def _written(path: str, data: Data, version: Version | None) -> Write:
 
 
 def account_path(uid: Uid) -> str:
-    """`accounts/{uid}`: what a listener shows."""
+    """Return `accounts/{uid}`, the path of the document that a listener shows."""
     return f"accounts/{uid}"
 
 
 def state_path(uid: Uid) -> str:
-    """`accounts/{uid}/sealed/state`."""
+    """Return `accounts/{uid}/sealed/state`, the path of the sealed document."""
     return f"accounts/{uid}/sealed/state"
 
 
 def due_shard(uid: Uid) -> int:
-    """The shard of sweeps that an account belongs to."""
+    """Return the shard of the sweeps that covers the account."""
     return hashlib.sha256(uid.encode()).digest()[0] % DUE_SHARDS
 
 
 def plain_fields(account: Account) -> dict[str, Value]:
-    """What a listener sees: the balance as `GET /v1/credits/balance` says it, without the lots."""
+    """Return the fields that a listener sees: the balance as in `GET /v1/credits/balance`, without the lots."""
     available, held = account.available, account.held
     return {
         "available": format_credits(available),
@@ -135,7 +135,7 @@ def plain_fields(account: Account) -> dict[str, Value]:
 
 
 def sweep_fields(account: Account) -> dict[str, Value]:
-    """What the sealed document says besides what is sealed: when a sweep has something to do."""
+    """Return the unsealed fields of the sealed document: schema, sweep shard, and the time of the next sweep."""
     due_at = account.due_at
     return {
         "schema": SCHEMA,
@@ -145,7 +145,7 @@ def sweep_fields(account: Account) -> dict[str, Value]:
 
 
 def old_plain_fields(account: Account) -> dict[str, Value]:
-    """What an account of the old form says beside its state: amounts in µcr."""
+    """Return the unsealed fields of an account of the old form, with amounts in µcr."""
     return {
         "available": account.available,
         "held": account.held,
@@ -158,7 +158,7 @@ def old_plain_fields(account: Account) -> dict[str, Value]:
 
 
 def is_told(stored: Stored, account: Account) -> bool:
-    """Return True if both documents say beside the state what the state says."""
+    """Return True if the unsealed fields of both documents agree with the state."""
     if stored.is_old:
         return _typed(stored.plain) == _typed(old_plain_fields(account))
     is_shown = _typed(stored.plain) == _typed(plain_fields(account))
@@ -166,15 +166,15 @@ def is_told(stored: Stored, account: Account) -> bool:
 
 
 def uid_of(path: str) -> Uid:
-    """Return whose account a document below `accounts/` belongs to."""
+    """Return the user whose account contains the document at `path`, below `accounts/`."""
     return Uid(path.split("/")[1])
 
 
 def _typed(data: Mapping[str, object]) -> Mapping[str, tuple[type, object]]:
-    """With the types, as False is not 0 here."""
+    """Return each value with its type, since False equals 0 in Python but not in a document."""
     return {name: (type(value), value) for name, value in data.items()}
 
 
 def unique(uids: Sequence[Uid]) -> list[Uid]:
-    """Return each once, in order."""
+    """Return the users without repetition, in order."""
     return list(dict.fromkeys(uids))

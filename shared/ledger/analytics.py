@@ -1,8 +1,8 @@
-"""Analytics: each account's usage by day, projected from its journal: `accounts/{uid}/usage/{2026-11-24}`.
+"""Analytics: each account's usage by day, projected from its journal to `accounts/{uid}/usage/{2026-11-24}`.
 
-How far the projection is (`accounts/{uid}/relay/usage`) is committed together with the days that it changed, each on
-the version that was read. So whoever follows, in whatever order, twice, from two instances, or crashing anywhere,
-ends with the fold of the journal: only the next entries in order can be added, and only once.
+One commit writes the projection's position (`accounts/{uid}/relay/usage`) and the changed days, each on the version
+that was read. So only the next entries in order can be added, and only once. The projection ends as the fold of the
+journal even if several instances follow the same account, or one crashes at any point.
 """
 
 import random
@@ -36,9 +36,9 @@ from shared.ledger.usage import Amounts, Body, Day, Usage, Use, day_of, folded
 
 VERSION = 1
 WINDOW = 200
-"""Entries that one commit adds at most."""
+"""Largest number of entries that one commit adds."""
 STEPS_MAX = 200
-"""A call follows so many windows at most; the next goes on behind them."""
+"""Largest number of windows that one call follows; the next call continues behind them."""
 READ_STEPS_MAX = 10
 ATTEMPTS_MAX = 8
 PAUSE_SECONDS = 0.05
@@ -48,7 +48,7 @@ ACCOUNTS_PAGE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The days that something happened on, by their names, as of entry `seq`."""
+    """Usage by day up to entry `seq`. `days` has only days with usage, by ISO date."""
 
     days: Mapping[str, Day]
     seq: int
@@ -56,7 +56,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
-    """How far the projection is. `is_clearing`: what was projected before is being removed, to begin anew."""
+    """Position of the projection. If `is_clearing` is True, the projected days are being removed before a rebuild."""
 
     path: str
     usage: Usage
@@ -65,11 +65,11 @@ class _Head:
 
     @property
     def version(self) -> Version | None:
-        """The version of its document, if there is one."""
+        """Version of the position's document; None if there is no document."""
         return None if self.document is None else self.document.version
 
     def write(self, usage: Usage, *, is_clearing: bool = False) -> Write:
-        """The next head, if this is still the last one."""
+        """Return the write of the next position. The commit fails if the position has changed."""
         opened = {hold: list(use) for hold, use in usage.open.items()}
         data: Data = {
             "v": VERSION,
@@ -81,7 +81,7 @@ class _Head:
 
 
 class Analytics:
-    """Projects and reads. Safe to share between threads and instances."""
+    """Projection of usage by day, and its reader. Safe to share between threads and instances."""
 
     def __init__(self, documents: Documents, ledger: Ledger, clock: Clock) -> None:
         self._documents = documents
@@ -89,9 +89,10 @@ class Analytics:
         self._clock = clock
 
     def follow(self, uid: Uid, to: int | None = None, *, steps: int = STEPS_MAX) -> int:
-        """Project what is new, up to entry `to` at least or to the end; the entry that was reached.
+        """Project new entries, up to entry `to` at least or to the end, and return the last projected entry.
 
-        Raises IntegrityFailed when an entry is gone, PreconditionFailed when others were faster again and again.
+        Stops early after `steps` windows. Raises IntegrityFailed when an entry is missing; PreconditionFailed or
+        OutcomeUnknown after repeated failed commits.
         """
         failures = 0
         while True:
@@ -111,9 +112,12 @@ class Analytics:
                 return self._head(uid).usage.seq
 
     def report(self, uid: Uid, first: str, last: str) -> Report:
-        """The usage of the days `first` to `last`, both included, at most DAYS_MAX of them, news included.
+        """Return the usage of the days `first` to `last`, both included, at most DAYS_MAX.
 
-        All of them as of one entry. Raises PreconditionFailed where news come faster than they can be read.
+        New entries are projected first.
+
+        All days are read as of one entry. Raises PreconditionFailed if new entries come faster than the days can be
+        read.
         """
         self.follow(uid, steps=READ_STEPS_MAX)
         query = Query(collection=_collection(uid), limit=DAYS_MAX, id_from=first, id_to=last)
@@ -126,9 +130,10 @@ class Analytics:
         raise PreconditionFailed
 
     def rebuild(self, uid: Uid) -> int:
-        """Forget what was projected, and project the whole journal again; its last entry.
+        """Remove the projected days, project the whole journal again, and return the last projected entry.
 
-        What others project meanwhile is part of the same work: a crash in the middle is finished by whoever is next.
+        If a rebuild crashes, the next caller of `follow` finishes the rebuild. Raises PreconditionFailed or
+        OutcomeUnknown after repeated failed commits.
         """
         for attempt in range(ATTEMPTS_MAX):
             try:
@@ -144,14 +149,17 @@ class Analytics:
         return reached
 
     def accounts(self) -> Iterator[Uid]:
-        """Everybody who has an account."""
+        """Yield every user who has an account."""
         after: tuple[str] | None = None
         while found := self._documents.query(Query(collection="accounts", limit=ACCOUNTS_PAGE, after=after)):
             yield from (Uid(document.id) for document in found)
             after = (found[-1].path,)
 
     def _step(self, uid: Uid, head: _Head) -> bool:
-        """Add the next window; whether that was the last one. Raises IntegrityFailed when an entry is missing."""
+        """Add the next window of entries. Return True if this window was the last.
+
+        Raises IntegrityFailed when an entry is missing.
+        """
         first = head.usage.seq + 1
         bodies = self._ledger.bodies(uid, first, first + WINDOW - 1)
         if not bodies:
@@ -175,7 +183,10 @@ class Analytics:
         return writes
 
     def _clear(self, uid: Uid, head: _Head) -> bool:
-        """Remove some days, or begin anew if there are none. Never over: the journal is to be followed then."""
+        """Remove a batch of days.
+
+        After the last batch, end the clearing. Return False, since the journal must be followed next.
+        """
         days = self._documents.query(Query(collection=_collection(uid), limit=CLEAR_BATCH))
         head_write = head.write(Usage(), is_clearing=len(days) == CLEAR_BATCH)
         self._documents.commit([head_write, *(Delete(day.path, day.version) for day in days)])
@@ -193,7 +204,7 @@ class Analytics:
 
 
 def day_path(uid: Uid, date: str) -> str:
-    """`accounts/{uid}/usage/{2026-11-24}`."""
+    """Return `accounts/{uid}/usage/{2026-11-24}`, the path of a day's document."""
     return f"{_collection(uid)}/{date}"
 
 
@@ -202,7 +213,7 @@ def _collection(uid: Uid) -> str:
 
 
 def _day_data(uid: Uid, day: Day) -> Data:
-    """One compact string, as the account's state is one: a row for each use, and the moves."""
+    """Return the data of a day's document. The state is one compact string: a row for each use, and the moves."""
     rows: list[Json] = [
         [*use, amounts.count, amounts.cost, amounts.input_tokens, amounts.output_tokens]
         for use, amounts in day.uses.items()

@@ -1,4 +1,4 @@
-"""One account while a command is decided: what changes it is posted, and lots pay in their order."""
+"""Books of one account while a command is decided: postings change the account, and lots pay in their order."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ NO_LIFETIME_END: Millis = 2**53
 
 @dataclass(slots=True, eq=False, repr=False)
 class Books:
-    """One account while a command is decided: everything that changes it goes through `post`."""
+    """Books of one account while a command is decided. Every change of the account goes through `post`."""
 
     account: Account
     archive: Archive
     now: Millis
     kid: str
     about: tuple[tuple[str, str], ...] = ()
-    """What the command says of itself; see `shared.ledger.about`."""
+    """Tags that the command gives to its entries; see `shared.ledger.about`."""
     entries: list[Entry] = field(default_factory=list)
     left: Archive = NOTHING
 
@@ -39,7 +39,10 @@ class Books:
         /,
         **facts: Json,
     ) -> None:
-        """Append an entry, and move on to the state after it. Without `about` it tells what the command says."""
+        """Append an entry and move to the state after the entry.
+
+        Without `about`, the entry carries the command's tags.
+        """
         if told := dict(self.about if about is None else about):
             facts["about"] = cast("Json", told)
         draft = Draft(kind=kind, operation=operation, at=self.now, postings=tuple(postings), facts=facts)
@@ -51,14 +54,17 @@ class Books:
 
 
 def merged(first: Archive, second: Archive) -> Archive:
-    """Both archives as one; the second is the newer."""
+    """Return both archives as one. Where both have a name, the second archive wins, as the newer."""
     if not (second.lots or second.holds):
         return first
     return Archive(lots={**first.lots, **second.lots}, holds={**first.holds, **second.holds})
 
 
 def consumed(account: Account, amount: int) -> list[tuple[LotId, int]]:
-    """Which lots pay `amount`: by priority, then soonest expiry, then age. Raises InsufficientCredits."""
+    """Return the parts of lots that pay `amount`: by priority, then soonest expiry, then age.
+
+    Raises InsufficientCredits if the lots do not cover the amount.
+    """
     taken = list(drawn(account, amount))
     if sum(part for _, part in taken) < amount:
         raise InsufficientCredits(available=account.available, held=account.held, required=amount)
@@ -66,7 +72,7 @@ def consumed(account: Account, amount: int) -> list[tuple[LotId, int]]:
 
 
 def drawn(account: Account, amount: int) -> Iterator[tuple[LotId, int]]:
-    """As much of `amount` as the lots have, in the order of consumption."""
+    """Yield the parts of lots that pay up to `amount`, in the order of consumption."""
     for lot in sorted(account.lots.values(), key=_consumption_order):
         part = min(lot.available, amount)
         amount -= part

@@ -1,4 +1,4 @@
-"""The account's state as one canonical string, and back: compact, unindexed, sealed as a whole."""
+"""Codec of the account's state: one canonical string, compact, unindexed and sealed as a whole."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def encode_account(account: Account) -> str:
-    """The state as canonical JSON; lots, holds and budgets as maps of their fields, absent where they are None."""
+    """Return the state as canonical JSON. Lots, holds and budgets are maps of their fields without the None values."""
     body: dict[str, Json] = {
         "v": STATE_VERSION,
         "ledger": account.ledger,
@@ -33,7 +33,10 @@ def encode_account(account: Account) -> str:
 
 
 def decode_account(text: str) -> Account:
-    """The state that a canonical string says. Raises ValueError, KeyError or TypeError for anything else."""
+    """Return the state that a canonical string encodes.
+
+    Raises ValueError, KeyError or TypeError for any other string.
+    """
     body: Any = parse_canonical(text)
     if body["v"] != STATE_VERSION:
         raise ValueError(f"state version {body['v']} is not known")
@@ -58,22 +61,22 @@ def decode_account(text: str) -> Account:
 
 
 def encode_lot(lot: Lot) -> str:
-    """An archived lot as canonical JSON."""
+    """Return an archived lot as canonical JSON."""
     return canonical(_fields(lot, Lot)).decode()
 
 
 def encode_hold(hold: Hold) -> str:
-    """An archived hold as canonical JSON."""
+    """Return an archived hold as canonical JSON."""
     return canonical(_fields(hold, Hold)).decode()
 
 
 def decode_lot(fields: Mapping[str, Any]) -> Lot:
-    """A lot from its fields."""
+    """Build a lot from its fields."""
     return Lot(**{"expires_at": None, **fields})
 
 
 def decode_hold(fields: Mapping[str, Any]) -> Hold:
-    """A hold from its fields."""
+    """Build a hold from its fields."""
     takes = tuple((lot, amount) for lot, amount in fields["takes"])
     about = tuple((name, text) for name, text in fields["about"]) if "about" in fields else None
     return Hold(**{**fields, "takes": takes, "budgets": tuple(fields["budgets"]), "about": about})

@@ -1,4 +1,4 @@
-"""What can be asked of an account. Every command carries the operation it belongs to; amounts are µcr."""
+"""Commands on an account. Every command carries the operation that it belongs to; amounts are µcr."""
 
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, dataclass_transform
@@ -9,23 +9,29 @@ from shared.kernel.money import Micro
 
 PRIORITY_PROMOTIONAL = 10
 PRIORITY_PAID = 20
-"""Lots with the smaller priority are spent first: what expires or was a gift goes before what was paid for."""
+"""Priority of bought lots.
+
+Lots with a smaller priority are spent first: gifts and expiring credits before bought ones.
+"""
 
 T = TypeVar("T")
 
 Tags: TypeAlias = tuple[tuple[str, str], ...]
-"""What a use is of, by names and ids that are nobody's: `("model", "gpt-4o")`, `("key", "key_1f…")`; for analytics."""
+"""Names and ids of a use for analytics, none of which identify a person:
+
+`("model", "gpt-4o")`, `("key", "key_1f…")`.
+"""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def asked(cls: type[T]) -> type[T]:
-    """A frozen dataclass that is handed over, not compared or printed: what is not generated is a cold start's gain."""
+    """Make `cls` a frozen dataclass without generated comparison and printing, which shortens a cold start."""
     return dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
 
 
 @asked
 class BudgetClaim:
-    """A cap that a hold or charge counts against: created on first use, its limit follows the latest claim."""
+    """Cap that a hold or charge counts against. The first use creates the budget; the latest claim sets its limit."""
 
     id: str
     limit: Micro
@@ -34,11 +40,11 @@ class BudgetClaim:
 
 @asked
 class CallBound:
-    """What a call of a model may cost beyond its hold's `amount`; µcr at the price snapshot.
+    """Bounds of a model call's cost beyond its hold's `amount`; µcr at the price snapshot.
 
-    `input_held` is the input's part of the amount, `input_at_most` all that the input can cost; `at_most` is the whole
-    call's ceiling, output included. `output_at_most` is what the output can cost, and None where ending the call ends
-    what its provider bills: such output never costs more than is held.
+    `input_held` is the input's part of the amount. `input_at_most` is the highest cost of the input. `at_most` is the
+    highest cost of the whole call, output included. `output_at_most` is the highest cost of the output. None: ending
+    the call also ends the provider's billing, so the output never costs more than is held.
     """
 
     input_held: Micro
@@ -49,7 +55,7 @@ class CallBound:
 
 @asked
 class RateLimit:
-    """At most `burst` spending calls at once, and `per_minute` of them in the long run (GCRA)."""
+    """Limit on spending calls: at most `burst` at once, and `per_minute` in the long run (GCRA)."""
 
     per_minute: int
     burst: int
@@ -57,19 +63,25 @@ class RateLimit:
 
 @asked
 class Asked:
-    """One intention: the same `operation` has one effect, and with another `fingerprint` it is a conflict."""
+    """Base of all commands.
+
+    An operation takes effect once; the same operation with another `fingerprint` is a conflict.
+    """
 
     operation: OperationId
     fingerprint: str
     about: Tags = ()
-    """What the entries tell of their purpose; see `shared.ledger.about`. Entries of a hold tell the hold's."""
+    """Tags that the entries carry about their purpose, see `shared.ledger.about`.
+
+    Entries of a hold carry the hold's tags.
+    """
 
 
 @asked
 class Grant(Asked):
-    """Credits enter as a lot of their own; debt is paid from it first. `source` is a posting's: `promo:welcome`.
+    """Add credits as a new lot, which pays debt first. `source` is the source of the posting, such as `promo:welcome`.
 
-    With `suspension` what is left of it can only be spent once that ends.
+    With `suspension`, the rest of the lot cannot be spent until that suspension ends.
     """
 
     amount: Micro
@@ -86,8 +98,8 @@ class Grant(Asked):
 class PlaceHold(Asked):
     """Set credits aside for `lifetime`, or refuse. `purpose` names the revenue that a capture goes to.
 
-    With `call` the hold is for a call of a model: more than `amount` is set aside where its bound does not fit what is
-    free; see `shared.ledger.exposure`.
+    With `call`, the hold is for a call of a model. If the call's bound does not fit the free credits, more than
+    `amount` is set aside; see `shared.ledger.exposure`.
     """
 
     amount: Micro
@@ -105,7 +117,10 @@ class PlaceHold(Asked):
 
 @asked
 class ExtendHold(Asked):
-    """Set up to `amount` more aside, at least `at_least` or refuse; record what has accrued; live on for `lifetime`."""
+    """Set up to `amount` more aside, or refuse if fewer than `at_least` can be.
+
+    Records what has accrued, and renews the hold for `lifetime`.
+    """
 
     hold: HoldId
     amount: Micro
@@ -116,10 +131,10 @@ class ExtendHold(Asked):
 
 @asked
 class Accrue(Asked):
-    """Write down that up to `accrued` of a hold may be used, so that an ending without a charge charges that much.
+    """Record that up to `accrued` of a hold may be used, so that an ending without a charge charges this amount.
 
-    Where that is more than is held, what was kept free for the call's input is set aside, and nothing else: a frozen
-    account allows it. The hold lives on for `lifetime`.
+    If `accrued` exceeds the held amount, only the credits kept free for the call's input are added. A frozen account
+    allows this. The hold is renewed for `lifetime`.
     """
 
     hold: HoldId
@@ -129,9 +144,9 @@ class Accrue(Asked):
 
 @asked
 class Capture(Asked):
-    """Charge a hold for what was used, and give back the rest if this is final. With `principal`, only its own.
+    """Charge a hold for its use. If `is_final`, give back the rest. With `principal`, only a hold of that principal.
 
-    `usage` says what was used, where that is counted: `("input_tokens", 12)`.
+    `usage` gives the counts of the use, where there are counts: `("input_tokens", 12)`.
     """
 
     hold: HoldId
@@ -143,10 +158,11 @@ class Capture(Asked):
 
 @asked
 class Release(Asked):
-    """End a hold without a charge of its own: what has accrued is charged, the rest given back.
+    """End a hold without a charge of its own: charge the accrued amount and give back the rest.
 
-    With `principal`, only that principal's hold. `is_unused`: the caller knows that nothing of the hold is owed, so
-    that all of it is given back. Otherwise a model's call has lost its holder: its hold ends as if its time were up.
+    With `principal`, only a hold of that principal. If `is_unused`, the caller knows that nothing is owed, and all
+    credits are given back. Otherwise the hold of a model's call ends as if the hold had expired, since the call has
+    lost its holder.
     """
 
     hold: HoldId
@@ -168,7 +184,7 @@ class Charge(Asked):
 
 @asked
 class Reverse(Asked):
-    """Of this lot, `target` in all is to be taken back: what is left of it at once, the rest as debt."""
+    """Take back `target` of this lot in all: the rest of the lot at once, the missing part as debt."""
 
     lot: LotId
     target: Micro
@@ -177,9 +193,9 @@ class Reverse(Asked):
 
 @asked
 class Restore(Asked):
-    """Of this lot, only `target` in all is to stay taken back: what was owed is forgiven, the rest comes back.
+    """Reduce the part of this lot that is taken back to `target` in all: forgive the owed part, return the rest.
 
-    While `suspension` is open it comes back into that.
+    While `suspension` is open, the returned credits go into the suspension.
     """
 
     lot: LotId
@@ -189,9 +205,9 @@ class Restore(Asked):
 
 @asked
 class Suspend(Asked):
-    """Set what is left of these lots aside as `hold`, for nobody to spend; also what other holds took of them.
+    """Set the rest of these lots aside as `hold`, for nobody to spend, including the credits that other holds took.
 
-    `limits` says how much of each lot at most, in µcr and in the order of `lots`. None: all that is left.
+    `limits` gives the largest amount for each lot, in µcr and in the order of `lots`. None: the whole rest.
     """
 
     lots: tuple[LotId, ...]
@@ -201,19 +217,22 @@ class Suspend(Asked):
 
 @asked
 class Reinstate(Asked):
-    """End a suspension: what is left in it can be spent again. None of that name is nothing to end."""
+    """End a suspension, so that its remaining credits can be spent again. No effect if there is no such suspension."""
 
     hold: HoldId
 
 
 @asked
 class Annul(Asked):
-    """Use the operation up: whoever comes later with its real command is refused, unless it was done before."""
+    """Use the operation up without effect. A later command of the same operation is refused, unless done before."""
 
 
 @asked
 class Adjust(Asked):
-    """An operator's correction: a lot more, or, below zero, so much less. The user reads the note."""
+    """Correct an account as an operator: add a lot, or take credits if `amount` is below zero.
+
+    The user reads the note.
+    """
 
     amount: int
     note: str = ""
@@ -221,7 +240,7 @@ class Adjust(Asked):
 
 @asked
 class Recover(Asked):
-    """Pay up to `amount` that the user owed under an account which is closed, with what is left of these lots."""
+    """Pay up to `amount` of the user's debt under a closed account, with the rest of these lots."""
 
     amount: Micro
     lots: tuple[LotId, ...]
@@ -229,7 +248,7 @@ class Recover(Asked):
 
 @asked
 class Freeze(Asked):
-    """Stop spending; what is held may still be captured or released."""
+    """Stop spending. Holds may still be captured or released."""
 
     note: str = ""
 
@@ -243,12 +262,15 @@ class Unfreeze(Asked):
 
 @asked
 class Close(Asked):
-    """The user leaves: holds end as if expired, what remains is forfeited, debt is written off."""
+    """Close the account of a user who leaves: end holds as if expired, forfeit the rest, write off the debt."""
 
 
 @asked
 class Expire(Asked):
-    """Nothing but what is due by now; remembered by nobody, as it can be asked at any time."""
+    """Let due lots and holds expire, and do nothing else.
+
+    The operation is not remembered, so the command may be repeated.
+    """
 
 
 Command: TypeAlias = (

@@ -1,4 +1,4 @@
-"""One commit for many commands: coalesce, decide, write under preconditions, and find out what really happened."""
+"""Committer of commands: coalesce commands, decide, write under preconditions, and resolve unclear outcomes."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -21,17 +21,17 @@ from shared.ledger.plan import Plan, planned, replayed
 from shared.ledger.store import AccountStore, Head, Snapshot
 
 OPERATION_SECONDS_MAX = 25.0
-"""An operation is retried until then, not so many times: contention is a matter of time."""
+"""Seconds for which an operation is retried. The limit is a time and not a count, since contention depends on time."""
 WARM_SECONDS = 5.0
 CONTENDED_SECONDS = 5.0
 LINGER_SECONDS_MAX = 0.25
 LINGER_ROUND_TRIPS = 6.0
 ROUND_TRIP_SECONDS = 0.01
-"""What a commit takes, until we know better."""
+"""First estimate of a commit's duration in seconds, until commits are measured."""
 
 
 class Committer:
-    """Executes commands on accounts. Safe to share between threads; other instances are met in the store only."""
+    """Executor of commands on accounts. Safe to share between threads; several instances meet only in the store."""
 
     def __init__(
         self,
@@ -53,19 +53,20 @@ class Committer:
         self._round_trip = ROUND_TRIP_SECONDS
 
     def execute(self, uid: Uid, command: Command, beside: Beside | None = None) -> Committed:
-        """One command, and what its caller has written in the same commit; see `execute_all`.
+        """Execute one command and commit the writes of `beside` together with the command; see `execute_all`.
 
-        Raises PreconditionFailed, and has done nothing, if it is not the account that is not as `beside` needs it.
+        Raises PreconditionFailed, with nothing done, if a document of `beside`, and not the account, fails its
+        precondition.
         """
         [done] = self._lanes.answers(uid, [Job(command, self._deadline(), beside)])
         return done
 
     def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Committed]:
-        """Carry out each command once, however often it is sent, and say what it did; in their order.
+        """Execute each command once, however often the command is sent, and return the results in the same order.
 
-        Raises the first that cannot be, once all were tried: the refusals of `decide`, decided on a state read for it;
-        IdempotencyMismatch; IntegrityFailed; Contended or StoreUnavailable when it has not happened; OutcomeUnknown
-        when that could not be found out in time.
+        Raises the first error after all commands were tried. The error is a refusal of `decide`, decided on a freshly
+        read state, or IdempotencyMismatch, or IntegrityFailed. Contended and StoreUnavailable mean that the command was
+        not executed. OutcomeUnknown means that the outcome could not be found out in time.
         """
         deadline = self._deadline()
         return self._lanes.answers(uid, [Job(command, deadline) for command in commands])
@@ -74,13 +75,13 @@ class Committer:
         return self._clock.monotonic() + OPERATION_SECONDS_MAX
 
     def forget(self, uid: Uid) -> None:
-        """Read this account before it is next used."""
+        """Drop the known state of an account, so that the next use reads the account."""
         self._lanes.forget(uid)
 
     # One round: read if need be, decide, commit ------------------------------------------------------------------
 
     def _round(self, lane: Lane, jobs: list[Job]) -> list[Job]:
-        """Try to answer `jobs`; those that need another round."""
+        """Try to answer `jobs`. Return the jobs that need another round."""
         jobs = self._within_deadline(jobs)
         if not jobs:
             return []
@@ -117,13 +118,20 @@ class Committer:
         return snapshot
 
     def _settle(self, snapshot: Snapshot, jobs: list[Job]) -> None:
-        """Another commit has won the precondition of the unclear one: what it did is now there, or never will be."""
+        """Clear the doubt about jobs without a stored operation.
+
+        Another commit has won the precondition of the unclear commit. So the unclear commit's effect is stored now, or
+        never will be.
+        """
         for job in jobs:
             if job.command.operation not in snapshot.operations:
                 job.is_ambiguous = False
 
     def _store_is_down(self, jobs: list[Job], error: Unavailable) -> list[Job]:
-        """Wait for the store; anything else that is unavailable (a key not known yet) is the callers' to retry."""
+        """Wait for the store.
+
+        For any other unavailability (a key not known yet), answer the jobs, so that the callers retry.
+        """
         if not isinstance(error, StoreUnavailable):
             for job in jobs:
                 job.tell(OutcomeUnknown() if job.is_ambiguous else error)
@@ -151,7 +159,7 @@ class Committer:
     # Commits and what comes of them -------------------------------------------------------------------------------
 
     def _commit(self, lane: Lane, plan: Plan) -> list[Job]:
-        """Write the plan; the jobs that need another round because it was not, or perhaps not, written."""
+        """Write the plan. Return the jobs that need another round, because their commit failed or is unclear."""
         nonce = self._new_nonce()
         for job, _ in plan.accepted:
             job.nonces.add(nonce)
@@ -175,7 +183,10 @@ class Committer:
         return [job for job in plan.everyone() if job.answer is None]
 
     def _writes(self, plan: Plan, nonce: str) -> list[Write]:
-        """What cannot be written down is an invalid write like any other: its neighbours are spared."""
+        """Return the writes of the plan.
+
+        Raises InvalidWrite for unstorable values, so that other commands are spared.
+        """
         decisions = [(job.command, decision) for job, decision in plan.accepted]
         try:
             return self._store.writes(plan.snapshot, decisions, nonce, plan.beside)
@@ -202,7 +213,10 @@ class Committer:
         lane.warm, lane.warm_until = head, self._clock.monotonic() + self._warm_seconds
 
     def _lost(self, lane: Lane, plan: Plan) -> None:
-        """Somebody else committed first, or is not to be believed: read next, after a short and uneven pause."""
+        """Note that the precondition failed, so that the next round reads after a short and uneven pause.
+
+        If a fresh read fails again on the same version, look for the cause; see `_failed_on_unchanged`.
+        """
         lane.warm = None
         version = (plan.snapshot.head.version,)
         if plan.snapshot.is_fresh and lane.failed_on == version:
@@ -217,7 +231,7 @@ class Committer:
         self._clock.wait(self._jitter() * min(LINGER_SECONDS_MAX, LINGER_ROUND_TRIPS * self._round_trip))
 
     def _failed_on_unchanged(self, lane: Lane, plan: Plan) -> None:
-        """Nobody moved the head, and yet it fails again: find the entry, or the one command, that is to blame."""
+        """Find the entry or the single command that makes the commit fail, although the head has not moved."""
         try:
             above = self._store.entry_above(plan.head, plan.account.seq)
         except Unavailable:
@@ -246,7 +260,7 @@ class Committer:
             plan.accepted[0][0].tell(error)
 
     def _refused_behind_a_fence(self, lane: Lane, plan: Plan) -> list[Job]:
-        """Win the precondition of an unclear commit with one that changes nothing, so that a refusal can be final."""
+        """Commit the unchanged account on the precondition of an unclear commit, so that the refusals are final."""
         account, rejected = plan.head.account, [job for job, _ in plan.rejected]
         try:
             version = self._write(self._store.account_writes(plan.head, account, self._new_nonce()))

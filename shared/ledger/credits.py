@@ -1,4 +1,4 @@
-"""Credits in and out: granted, adjusted, charged at once."""
+"""Credits in and out: grants, adjustments, recoveries and direct charges."""
 
 from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
@@ -36,7 +36,10 @@ def _lot_fact(command: Grant) -> dict[str, Json]:
 def _add_lot(
     books: Books, command: Grant | Adjust, kind: Kind, *, expires_at: Millis | None, lot_fact: dict[str, Json]
 ) -> None:
-    """A new lot; what it grants pays debt first, so that explicit debt never outlives the next purchase."""
+    """Add a new lot. The granted credits pay debt first, so that no debt outlives the next purchase.
+
+    Raises LotExists, or LimitReached if the account has too many lots or credits.
+    """
     lot = LotId(str(lot_fact["id"]))
     if lot in books.account.lots or lot in books.archive.lots:
         raise LotExists
@@ -63,7 +66,7 @@ def adjust(books: Books, command: Adjust) -> Result:
 
 
 def recover(books: Books, command: Recover) -> Result:
-    """Take what is left of the named lots, in their order, up to the amount. Nothing left is nothing paid."""
+    """Take the rest of the named lots, in their order, up to the amount. Without a rest, nothing is taken."""
     left, postings = command.amount, []
     for name in dict.fromkeys(command.lots):
         lot = books.account.lots.get(name)

@@ -1,4 +1,4 @@
-"""Decide what a command makes of an account: entries, the state after them, and the answer. Pure."""
+"""Decisions on commands: the new entries, the state after them, and the answer. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ from shared.ledger.suspensions import reinstate, suspend
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Decision:
-    """The state after, the entries to write, what left the state for the archive, and what the caller is told."""
+    """State after a command, entries to write, lots and holds that left the state, and the caller's answer."""
 
     account: Account
     entries: tuple[Entry, ...]
@@ -49,10 +49,10 @@ class Decision:
 
 
 def decide(account: Account, command: Command, now: Millis, *, kid: str, archive: Archive | None = None) -> Decision:
-    """What `command` does to `account` at `now`, whatever is due by then first.
+    """Return the effect of `command` on `account` at `now`, after all due lots and holds have expired.
 
     `archive` holds the archived lot or hold that the command names, if there is one. Raises the errors of
-    `shared.ledger.errors`; then nothing is to be written.
+    `shared.ledger.errors`; the caller must then write nothing.
     """
     check_bounds(command)
     books = Books(account=account, archive=archive or NOTHING, now=max(now, account.at), kid=kid, about=command.about)
@@ -66,7 +66,7 @@ def decide(account: Account, command: Command, now: Millis, *, kid: str, archive
 
 
 def settled(account: Account, now: Millis) -> Account:
-    """The account as it is at `now`, when all that is due has happened: for reading, not for writing."""
+    """Return the account at `now`, after all due lots and holds have expired. For reading, not for writing."""
     books = Books(account=account, archive=NOTHING, now=max(now, account.at), kid="")
     settle_due(books)
     return books.account
@@ -97,7 +97,7 @@ def _set_status(books: Books, operation: str, status: str) -> Result:
 
 
 def _close(books: Books, command: Close) -> Result:
-    """End holds as if expired, forfeit the credits, and bear the debt; `owed` is what that was."""
+    """End holds as if expired, forfeit the credits and absorb the debt. `owed` in the result is that debt (µcr)."""
     for hold in list(books.account.holds.values()):
         end_hold(books, hold, hold.accrued, operation=f"{command.operation}:{hold.id}", end="expired")
     account = books.account

@@ -15,20 +15,20 @@ Kind = Literal[
     "grant", "refund", "charge", "expiry", "reversal", "adjustment", "hold", "extension", "release", "status"
 ]
 POSTED_KINDS: frozenset[Kind] = frozenset({"grant", "refund", "charge", "expiry", "reversal", "adjustment"})
-"""Entries that move posted credits (available + held − debt); history shows these unless asked otherwise."""
+"""Kinds of entries that move posted credits (available + held − debt). History shows only these by default."""
 
 AVAILABLE, HELD, DEBT = "available", "held", "debt"
 OWN = frozenset({AVAILABLE, HELD, DEBT})
 BREAKAGE, ABSORBED, ADJUSTMENT = "breakage", "absorbed", "adjustment"
 RECOVERED = "recovered"
-"""Where credits go that pay the debt of a closed account, which was written off when it closed."""
+"""Destination of credits that pay the debt of a closed account. This debt was written off at the closing."""
 
 Facts = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """`amount` µcr, above zero, from a source to a destination; `lot` where one of them is the account's."""
+    """Movement of `amount` µcr, above zero, from a source to a destination. `lot` is None if no lot is involved."""
 
     source: str
     destination: str
@@ -36,14 +36,14 @@ class Posting:
     lot: LotId | None = None
 
     def to_json(self) -> Facts:
-        """The posting as it stands in an entry's body."""
+        """Return the posting in the form of an entry's body."""
         body: dict[str, Json] = {"from": self.source, "to": self.destination, "amount": self.amount}
         return body if self.lot is None else {**body, "lot": self.lot}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A change as decided, before it has its place in the chain. `facts` hold what no posting says."""
+    """Change as decided, without a place in the chain. `facts` hold the values that no posting expresses."""
 
     kind: Kind
     operation: str
@@ -54,7 +54,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One link of the chain: `body` is the canonical text, `hash` its SHA-256 in hex."""
+    """Link of the chain: `body` is the canonical text, `hash` its SHA-256 in hex."""
 
     seq: int
     kind: Kind
@@ -63,17 +63,20 @@ class Entry:
 
 
 def genesis(ledger: str, uid: Uid) -> str:
-    """The hash before the first entry: of the account's own name, so that no chain fits another account."""
+    """Return the hash before the first entry.
+
+    The hash covers the account's name, so that no chain fits another account.
+    """
     return hashlib.sha256(canonical({"genesis": uid, "ledger": ledger, "v": ENTRY_VERSION})).hexdigest()
 
 
 def body_hash(body: str | bytes) -> str:
-    """SHA-256 of the canonical body, in hex."""
+    """Return the SHA-256 of the canonical body, in hex."""
     return hashlib.sha256(body.encode() if isinstance(body, str) else body).hexdigest()
 
 
 def draft_of(body: Mapping[str, Any]) -> Draft:
-    """The change that an entry's parsed body tells. Raises KeyError, TypeError or ValueError for a malformed body."""
+    """Return the change in an entry's parsed body. Raises KeyError, TypeError or ValueError for a malformed body."""
     postings = tuple(
         Posting(source=item["from"], destination=item["to"], amount=item["amount"], lot=item.get("lot"))
         for item in body["postings"]
@@ -83,7 +86,7 @@ def draft_of(body: Mapping[str, Any]) -> Draft:
 
 
 def net_change(draft: Draft) -> int:
-    """How much available + held − debt changed, in µcr."""
+    """Return the change of available + held − debt, in µcr."""
     gained = sum(posting.amount for posting in draft.postings if posting.destination in OWN)
     lost = sum(posting.amount for posting in draft.postings if posting.source in OWN)
     return gained - lost

@@ -1,4 +1,4 @@
-"""What can go wrong with an account's credits."""
+"""Errors of operations on an account's credits."""
 
 from shared.kernel.clock import Millis, rfc3339
 from shared.kernel.errors import Conflict, NotFound, Rejected, Unavailable
@@ -8,7 +8,7 @@ AMOUNTS = frozenset({"available", "held", "required", "limit", "used"})
 
 
 class InsufficientCredits(Rejected):
-    """The user does not have what this needs."""
+    """Too few available credits for the required amount."""
 
     code = "insufficient_credits"
     amounts = AMOUNTS
@@ -23,7 +23,7 @@ class InsufficientCredits(Rejected):
 
 
 class BudgetExceeded(Rejected):
-    """A cap that the user set themselves (an API key's, a task's) does not allow it."""
+    """Cap exceeded that the user has set (an API key's or a task's)."""
 
     code = "budget_exceeded"
     amounts = AMOUNTS
@@ -40,7 +40,7 @@ class BudgetExceeded(Rejected):
 
 
 class AccountFrozen(Rejected):
-    """Spending is stopped until an operator has looked."""
+    """Spending stopped until an operator has looked at the account."""
 
     code = "account_frozen"
 
@@ -49,7 +49,7 @@ class AccountFrozen(Rejected):
 
 
 class AccountClosed(Rejected):
-    """The user has left; the account takes nothing more."""
+    """Account closed, since the user has left; the account accepts no more commands."""
 
     code = "account_closed"
 
@@ -58,7 +58,7 @@ class AccountClosed(Rejected):
 
 
 class EntryNotFound(NotFound):
-    """The account has no entry of this number."""
+    """No entry of this number in the account."""
 
     code = "entry_not_found"
 
@@ -67,7 +67,7 @@ class EntryNotFound(NotFound):
 
 
 class HoldNotFound(NotFound):
-    """There is no such hold, or it is another principal's."""
+    """No such hold, or a hold of another principal."""
 
     code = "hold_not_found"
 
@@ -76,7 +76,7 @@ class HoldNotFound(NotFound):
 
 
 class HoldResolved(Conflict):
-    """The hold was captured, released or expired before."""
+    """Hold already captured, released or expired."""
 
     code = "hold_resolved"
 
@@ -85,7 +85,7 @@ class HoldResolved(Conflict):
 
 
 class HoldExists(Conflict):
-    """A hold of this name is open or was."""
+    """Open or resolved hold of the same name."""
 
     code = "hold_exists"
 
@@ -103,7 +103,7 @@ class LotNotFound(NotFound):
 
 
 class LotExists(Conflict):
-    """A lot of this name was granted before, by another operation."""
+    """Lot of the same name already granted by another operation."""
 
     code = "lot_exists"
 
@@ -112,7 +112,7 @@ class LotExists(Conflict):
 
 
 class ReversalTooLarge(Rejected):
-    """More would be taken back than was ever granted."""
+    """Reversal of more credits than were granted."""
 
     code = "reversal_too_large"
 
@@ -121,7 +121,7 @@ class ReversalTooLarge(Rejected):
 
 
 class LimitReached(Rejected):
-    """An account is at one of its named limits (open holds, lots, balance)."""
+    """Named limit of the account reached (open holds, lots, balance)."""
 
     code = "limit_reached"
 
@@ -130,7 +130,7 @@ class LimitReached(Rejected):
 
 
 class RateLimited(Rejected):
-    """Too many spending calls; `retry_after_ms` says when the next one is welcome."""
+    """Too many spending calls. The next call is allowed after `retry_after_ms`."""
 
     code = "rate_limited"
 
@@ -139,7 +139,10 @@ class RateLimited(Rejected):
 
 
 class IntegrityFailed(Conflict):
-    """What is stored is not what we wrote: `rule` says which law it breaks. Nothing is done on such an account."""
+    """Stored data differ from the data that the ledger wrote:
+
+    `rule` names the broken law. Commands on the account fail.
+    """
 
     code = "integrity_failed"
 
@@ -148,7 +151,7 @@ class IntegrityFailed(Conflict):
 
 
 class UnknownKey(Unavailable):
-    """Something is signed with a key that this instance has not heard of yet."""
+    """Signature by a key that this instance does not know yet."""
 
     code = "unknown_key"
 
@@ -157,7 +160,7 @@ class UnknownKey(Unavailable):
 
 
 class Contended(Unavailable):
-    """Others kept changing the account until this operation's time was up; it has not happened."""
+    """Account changed by others until this operation's time was up; the operation had no effect."""
 
     code = "contended"
 

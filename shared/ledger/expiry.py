@@ -1,4 +1,4 @@
-"""What time alone does to an account: lots and holds end when they are due."""
+"""Expiry: lots and holds of an account end when their time is up."""
 
 from shared.kernel.clock import Millis
 from shared.ledger.about import EXPIRY
@@ -9,7 +9,7 @@ from shared.ledger.holds import end_hold
 
 
 def settle_due(books: Books) -> None:
-    """Expire lots and holds in the order of their times, so that a late reader sees what a prompt one would."""
+    """Expire due lots and holds in the order of their times, so that a late reader sees the same as a prompt reader."""
     while (due := _next_due(books.account, books.now)) is not None:
         if isinstance(due, Hold):
             end_hold(books, due, due.accrued, operation=f"expire:{due.id}", end="expired")

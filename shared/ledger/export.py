@@ -1,10 +1,10 @@
-"""An account as one self-contained NDJSON: what a customer or an auditor takes away and verifies offline.
+"""Export of an account as one self-contained NDJSON, which a customer or an auditor can verify offline.
 
 Line 1, the header: `{"type": "header", "format": "ics-export", "version": 1, "ledger", "uid", "keys": […]}`; once there
-is a transparency log it also has `checkpoint`. Then each entry from the first: `{"type": "entry", "schema", "seq",
-"kind", "body", "hash", "signature"}`, where `body` is the canonical text (RFC 8785, restricted), `hash` its SHA-256 in
-hex and `signature` the Ed25519 signature of `ics-entry-v1:` and the hash. Last the account: `{"type": "account",
-"version", "nonce", "state", "seal", "plain": {…}}`, sealed as `AccountStore.seal_message` says.
+is a transparency log, the header also has `checkpoint`. Then each entry from the first: `{"type": "entry", "schema",
+"seq", "kind", "body", "hash", "signature"}`, where `body` is the canonical text (RFC 8785, restricted), `hash` its
+SHA-256 in hex and `signature` the Ed25519 signature of `ics-entry-v1:` and the hash. Last the account: `{"type":
+"account", "version", "nonce", "state", "seal", "plain": {…}}`, sealed as `AccountStore.seal_message` says.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,9 +26,9 @@ STRANGERS_MAX = 20
 
 
 def export_lines(store: AccountStore, keys: KeyRing, ledger: str, uid: Uid) -> Iterator[str]:
-    """The lines of the export. The account is read first, so that every entry it counts is there to be exported.
+    """Yield the lines of the export. The account is read first, so that every counted entry exists when read.
 
-    What lies beside the journal and is none of ours is exported too, so that the verifier sees it.
+    Entries in the journal's collection that the ledger did not write are exported too, so that the verifier finds them.
     """
     stored = store.stored(uid)
     seq = stored.plain.get("seq", 0)
@@ -53,7 +53,10 @@ def export_lines(store: AccountStore, keys: KeyRing, ledger: str, uid: Uid) -> I
 
 
 def _strangers(store: AccountStore, uid: Uid, last: int) -> list[StoredEntry]:
-    """Entries that the account does not count: younger ones are ours, if by now it does."""
+    """Return stored entries that the account does not count.
+
+    Entries that the account counts by a second read are left out.
+    """
     found = store.strangers(uid, last, STRANGERS_MAX)
     if not found:
         return []
@@ -82,7 +85,7 @@ def _account(stored: Stored) -> Mapping[str, object]:
 
 
 def exported(value: Value) -> object:
-    """A stored value as an export says it: times as RFC 3339."""
+    """Return a stored value in the form of an export: times as RFC 3339."""
     return rfc3339(from_datetime(value)) if isinstance(value, datetime) else value
 
 

@@ -1,11 +1,11 @@
-"""Exposure: what open calls may still cost beyond what they hold, and who is admitted on an expectation despite it.
+"""Exposure: the cost of open calls beyond their holds, and the admission of calls whose bound does not fit.
 
-A call holds what it is expected to cost; its provider may bill up to its bound: all that the input can cost, and, where
-ending the call ends no billing, all the output that was asked for. The gap between the two is the call's *exposure*.
-The exposures of all open holds together are to fit what is free, in the balance and in each budget: then every call can
-pay its bound, and nothing is absorbed while bounds are true. So nothing else may spend what open calls are exposed to.
-Caps know no exception. The balance may be exceeded by `risk_allowed`, so that a user whose credits run out can still
-ask something.
+A call holds its expected cost. Its provider may bill up to the call's bound: the highest cost of the input and, if
+ending the call does not end billing, of all the requested output. The gap between expected cost and bound is the call's
+*exposure*. The exposures of all open holds together must fit the free credits, in the balance and in each budget. Then
+every call can pay its bound, and nothing is absorbed while bounds are true. So no other command may spend the credits
+that open calls are exposed to. Caps have no exception. The exposures may exceed the balance by `risk_allowed`, so that
+a user with few credits left can still make a call.
 """
 
 from collections.abc import Iterable
@@ -18,38 +18,42 @@ from shared.ledger.errors import InsufficientCredits
 from shared.ledger.fold import live_budgets
 
 ABSORBED_WINDOW: Millis = 7 * DAY
-"""Absorbed amounts are added up over windows of this length, as losses are; an entry says which window is its own."""
+"""Length of the windows over which absorbed amounts are added up, the same as for losses. An entry names its window."""
 ABSORBED_MAX = MICRO_PER_CREDIT
-"""In one window a user can make the platform absorb no more than this (µcr) while the bounds of calls are true.
+"""Largest amount (µcr) that the platform absorbs for a user in one window, while the bounds of calls are true.
 
-So much may the output of a user's only open call exceed the balance by; see `INPUT_RISK_ALONE_MAX` for the input.
+The output of a user's only open call may exceed the balance by this amount. See `INPUT_RISK_ALONE_MAX` for the input.
 """
 ABSORBED_AT_ONCE_MAX = ABSORBED_MAX // 4
-"""The same while several calls are open (µcr): short prompts may be asked at once until the credits are used up."""
-INPUT_RISK_ALONE_MAX = 25 * MICRO_PER_CREDIT
-"""So much (µcr) may the input's bound of a user's only open call exceed the balance by.
+"""Value of `ABSORBED_MAX` (µcr) while several calls are open.
 
-The bound of a text is its bytes: of Russian or Hindi prose five times what a provider counts. Whoever can pay what is
-expected is served, and all that is free is held. A user who makes this cost more than `USER_CEILINGS_FROM` is held at
-ceilings from then on.
+Short prompts may run at once until the credits are used up.
+"""
+INPUT_RISK_ALONE_MAX = 25 * MICRO_PER_CREDIT
+"""Largest amount (µcr) by which the input's bound of a user's only open call may exceed the balance.
+
+The bound of a text is its bytes: five times a provider's count for Russian or Hindi prose. A user who can pay the
+expected cost is served, and all free credits are held. If this costs the platform more than `USER_CEILINGS_FROM`, the
+user's calls hold their ceilings from then on.
 """
 OUTPUT_SHARE_ALONE, OUTPUT_SHARE = 2, 4
-"""The output asked for takes at most a half of what is free, beside other calls a quarter: more calls will come."""
+"""Divisors of the free credits for a call's output: half for the only call, else a quarter, since more calls will come.
+"""
 OUTPUT_EXPECTED_TIMES = 4
-"""So many times the expected output may be asked for where little is free."""
+"""Largest multiple of the expected output that is requested where few credits are free."""
 USER_CEILINGS_FROM = ABSORBED_MAX // 2
-"""A user for whom more (µcr) was absorbed within one window is held at ceilings from then on, and allowed no risk."""
+"""Absorbed amount (µcr) in one window above which a user's calls hold their ceilings, and no risk is allowed."""
 KEY_CEILINGS_FROM = ABSORBED_MAX // 4
-"""The same for one API key: a user hands out many, so that one comes under it sooner than all together."""
+"""Value of `USER_CEILINGS_FROM` for one API key. A key's limit is lower, since a user hands out many keys."""
 
 
 def exposure(holds: Iterable[Hold], budget: str | None = None) -> int:
-    """Return what these holds may still cost beyond what they hold (µcr); of those that name `budget`, if given."""
+    """Return the exposure of these holds (µcr). With `budget`, count only the holds that name this budget."""
     return sum(hold.exposure for hold in holds if budget is None or budget in hold.budgets)
 
 
 def spendable(account: Account, risk: int = 0) -> int:
-    """Return what may be set aside or spent (µcr): all but what open calls are exposed to beyond the risk."""
+    """Return the credits (µcr) that may be set aside or spent: the available ones less the exposures beyond `risk`."""
     return max(0, min(account.available, account.available - exposure(account.holds.values()) + risk))
 
 
@@ -59,9 +63,9 @@ def growth_risk(account: Account, now: Millis) -> int:
 
 
 def risk_allowed(account: Account, now: Millis, *, is_alone: bool) -> int:
-    """Return how much (µcr) the exposures may exceed the balance by: more for the only call than for calls at once.
+    """Return the amount (µcr) by which the exposures may exceed the balance. A user's only call may exceed by more.
 
-    What was absorbed in this window lowers it. Zero for a user who is held at ceilings.
+    The amount absorbed in this window lowers the answer. Zero for a user whose calls hold their ceilings.
     """
     most = ABSORBED_MAX if is_alone else ABSORBED_AT_ONCE_MAX
     known = account.absorbed.get(account.uid)
@@ -77,19 +81,22 @@ def _open_calls(account: Account) -> int:
 
 
 def is_held_at_ceilings(account: Account, principal: str) -> bool:
-    """Return True if too much was absorbed for the user, or for this key: its calls then hold all they may cost."""
+    """Return True if too much was absorbed for the user or for this key. Calls then hold their highest cost."""
     of_user, of_key = account.absorbed.get(account.uid), account.absorbed.get(principal)
     is_user_over = of_user is not None and of_user.most > USER_CEILINGS_FROM
     return is_user_over or (of_key is not None and principal != account.uid and of_key.most > KEY_CEILINGS_FROM)
 
 
 def window_of(now: Millis) -> int:
-    """Return the number of the window that `now` falls into."""
+    """Return the number of the window that contains `now`."""
     return now // ABSORBED_WINDOW
 
 
 def bound_of(account: Account, command: PlaceHold) -> int:
-    """Return what has to fit each budget (µcr): the hold with the input at its bound, or at ceilings the whole call."""
+    """Return the amount (µcr) that must fit each budget: the hold with the input at its bound.
+
+    If the calls of this principal are held at ceilings, return the highest cost of the whole call.
+    """
     call = command.call
     if call is None:
         return command.amount
@@ -99,9 +106,11 @@ def bound_of(account: Account, command: PlaceHold) -> int:
 
 
 def admitted(account: Account, command: PlaceHold, now: Millis) -> int:
-    """Return what the hold sets aside (µcr): what is expected if its bound fits what is free, else all that is free.
+    """Return the credits (µcr) that the hold sets aside.
 
-    Raises InsufficientCredits if more risk would be taken than is allowed. Whether the amount is there, is not asked.
+    This is the expected cost if the bound fits the free credits, else all free credits, but at least the expected cost.
+    Raises InsufficientCredits if the call would take more risk than is allowed. Does not check that the amount is
+    available.
     """
     bound = bound_of(account, command)
     amount = bound if is_held_at_ceilings(account, command.principal) and command.call else command.amount
@@ -113,10 +122,11 @@ def admitted(account: Account, command: PlaceHold, now: Millis) -> int:
 
 
 def output_asked(account: Account, command: PlaceHold, now: Millis) -> int | None:
-    """Return what the output of an admitted call may cost (µcr); None if its hold is all that the output ever costs.
+    """Return the highest cost of an admitted call's output (µcr); None if the hold bounds the output's cost.
 
-    A provider that bills to the end is asked for as much as is kept free for it: a part of what is free, so that other
-    calls are admitted beside this one, but some times the expected output where the risk allows it.
+    If the provider bills to the end, the requested output costs no more than the credits kept free for this call. The
+    call gets a part of the free credits, so that other calls are admitted too. Where the risk allows, the call gets up
+    to `OUTPUT_EXPECTED_TIMES` the expected output.
     """
     call = command.call
     if call is None or call.output_at_most is None:
@@ -132,27 +142,30 @@ def output_asked(account: Account, command: PlaceHold, now: Millis) -> int | Non
 
 
 def _claimed_room(account: Account, claim: BudgetClaim, now: Millis) -> int:
-    """Return what may still be used under a cap (µcr), beside what the holds that name it may cost."""
+    """Return the room under a cap (µcr), less the highest cost of the open holds that name the cap."""
     budgets = live_budgets(account.budgets, account.holds, now)
     known = budgets.get(claim.id, Budget(id=claim.id, limit=claim.limit))
     return claim.limit - known.used - known.held - exposure(account.holds.values(), claim.id)
 
 
 def _input_risk_of(account: Account, command: PlaceHold, now: Millis) -> int:
-    """Return how much (µcr) the bound of this command may exceed the balance by."""
+    """Return the amount (µcr) by which the bound of this command may exceed the balance."""
     risk = _risk_of(account, command, now)
     return INPUT_RISK_ALONE_MAX if risk and _open_calls(account) == 0 else risk
 
 
 def _risk_of(account: Account, command: PlaceHold, now: Millis) -> int:
-    """Return the risk that is allowed for this command: none for what is no call."""
+    """Return the risk (µcr) that is allowed for this command: zero unless the command is for a call."""
     if command.call is None:
         return 0
     return risk_allowed(account, now, is_alone=_open_calls(account) == 0)
 
 
 def refusal(account: Account, *, required: int, risk: int = 0, own: Hold | None = None) -> InsufficientCredits:
-    """Build the refusal of an amount that is more than can be spent. What other calls are exposed to counts as held."""
+    """Build the refusal of an amount above the spendable credits.
+
+    Credits that other calls are exposed to count as held.
+    """
     free = spendable(account, risk)
     kept = account.available - free - (0 if own is None else own.exposure)
     return InsufficientCredits(available=free, held=account.held + max(0, kept), required=required)

@@ -19,17 +19,23 @@ from shared.ledger.lanes import Beside
 from shared.ledger.views import Balance
 
 GROWN_UNUSED_PART = 4
-"""A hold that has grown grows again when less than a quarter of its last growth is unused, so that nobody waits."""
+"""Divisor of the last growth.
+
+A grown hold grows again when less than this part of the growth is unused, ahead of need.
+"""
 EXTENSION_WAIT_SECONDS = 30.0
 PATIENCE_SECONDS = 5.0
-"""For so long, in all, a hold that needs more waits for what the account's other holds may give back."""
+"""Seconds in all that a hold waits for credits which the account's other holds may give back."""
 PATIENCE_PAUSE_SECONDS = 0.1
 GONE = (HoldResolved, HoldNotFound, AccountClosed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an operation did (`result`), whether an earlier call had done it, and the balance then; µcr."""
+    """Answer to a command:
+
+    `result`, whether an earlier call had done the operation, and the balance afterwards; µcr.
+    """
 
     result: Result
     is_replay: bool
@@ -38,7 +44,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charged:
-    """What a capture is about to take from the user, and what is left then; µcr."""
+    """Amount that a capture will take from the user, and the credits available and held afterwards; µcr."""
 
     amount: int
     available: int
@@ -47,7 +53,7 @@ class Charged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """What a capture took from the user, and what was ours to bear; µcr."""
+    """Amount captured from the user, amount absorbed by the platform, and balance afterwards; µcr."""
 
     amount: int
     absorbed: int
@@ -56,30 +62,31 @@ class Captured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenDown:
-    """Credits (µcr) that have accrued on a hold, and the balance then."""
+    """Credits (µcr) accrued on a hold, and the balance afterwards."""
 
     amount: Micro
     balance: Balance
 
 
 class Executes(Protocol):
-    """The one thing a holding needs of the ledger."""
+    """Part of the ledger that a holding needs."""
 
     def execute(self, uid: Uid, command: Command, beside: Beside | None = None) -> Outcome:
-        """See `Ledger.execute`."""
+        """Execute a command; see `Ledger.execute`."""
         ...
 
 
 class Holding:
-    """An open hold in the hands of whoever uses it. As a context manager it ends a hold that nobody captured: what had
-    accrued in the ledger is charged, the rest given back.
+    """Open hold and its growth during use. As a context manager, an uncaptured hold ends on leaving the block.
 
-    `is_replay`: an earlier run with the same operation had placed it. `affordable`: the most that this could ever
-    cost: all that there was when it was placed, what other holds may give back included, or as much as is kept free for
-    a call that its provider bills to the end.
+    Ending an uncaptured hold charges the amount accrued in the ledger and gives back the rest.
 
-    Use that stays within what was held at first asks for nothing more. Beyond it every growth is as large as all before
-    it together, so that a long use grows a few times and a short one keeps little from others.
+    `is_replay`: an earlier run with the same operation placed the hold. `affordable`: the highest cost that the use
+    could reach. This is the whole balance when the hold was placed, including credits that other holds may give back.
+    For a call that its provider bills to the end, this is the amount kept free for the call.
+
+    Use within the first held amount requests no more credits. Beyond that amount, every growth is as large as all
+    earlier growth together. So a long use grows a few times, and a short use keeps few credits from others.
     """
 
     def __init__(
@@ -113,27 +120,27 @@ class Holding:
 
     @property
     def silence_seconds_max(self) -> float:
-        """How often `accrue` is to be called at least, used or not, so that the hold is renewed before it ends."""
+        """Longest time in seconds between two calls of `accrue`, so that the hold is renewed before its end."""
         return self._command.lifetime / SECOND / 4
 
     @property
     def held(self) -> Micro:
-        """Credits that are set aside now, in µcr, as far as this hold has heard."""
+        """Credits set aside, in µcr, as far as this object knows."""
         return Micro(self._held)
 
     @property
     def lifetime_seconds(self) -> float:
-        """Seconds that the hold lives after it was placed or renewed."""
+        """Seconds that the hold lives after being placed or renewed."""
         return self._command.lifetime / SECOND
 
     def __enter__(self) -> Self:
-        """The hold is placed already; see `Ledger.holding`."""
+        """Return this holding; the hold is already placed, see `Ledger.holding`."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the hold if it was not captured. If that fails, its expiry will."""
+        """End the hold unless captured. If ending fails, the hold expires later."""
         if self._is_resolved:
             return
         try:
@@ -144,10 +151,11 @@ class Holding:
             log("hold_left_to_expire", "WARNING", hold_id=self.id, code=failure.code)
 
     def accrue(self, used: Micro) -> bool:
-        """Say what has been used so far, in all. False: the balance cannot cover it, stop now.
+        """Report the total use so far. Return False if the balance cannot cover the use; the caller must stop then.
 
-        Once it has grown, the hold grows and is renewed ahead of need on another thread. A caller waits when all that
-        is held is used up: for the extension, and then a while for the account's other holds to give something back.
+        Once the hold has grown, another thread grows and renews the hold ahead of need. If the use exceeds the held
+        amount, the caller waits for the extension. Then the caller waits a while for the account's other holds to give
+        credits back.
         """
         while not (is_covered := self._is_covered(used)) and self._is_worth_waiting():
             self._clock.wait(PATIENCE_PAUSE_SECONDS)
@@ -166,7 +174,7 @@ class Holding:
             return not self._missing
 
     def _is_worth_waiting(self) -> bool:
-        """Whether the account's other holds may still give back what is missing here, and patience lasts."""
+        """Return True if the account's other holds may still give back the missing credits, and patience lasts."""
         self._patience -= PATIENCE_PAUSE_SECONDS
         return self._is_dry and not self._is_exhausted and self._patience > 0
 
@@ -176,10 +184,11 @@ class Holding:
         usage: tuple[tuple[str, int], ...] = (),
         beside: Callable[[Charged], Sequence[Write]] | None = None,
     ) -> Captured:
-        """Charge `cost` and give back the rest; final. Beyond the hold it takes what is available, the rest is ours.
+        """Charge `cost` and give back the rest; final.
 
-        What `beside` makes of it is written in the same commit. Raises PreconditionFailed, with nothing done, if that
-        cannot be; HoldResolved.
+        If `cost` exceeds the hold, take the available credits; the platform absorbs the rest. The writes that `beside`
+        returns join the same commit. Raises PreconditionFailed, with nothing done, if those writes cannot be committed;
+        HoldResolved.
         """
         self._is_ending = True
         operation = operation_id(self._command.operation, "capture")
@@ -193,11 +202,11 @@ class Holding:
         return Captured(amount=_number(outcome.result, "captured"), absorbed=absorbed, balance=outcome.balance)
 
     def write_down(self, bound: Micro) -> WrittenDown:
-        """Let `bound` accrue in the ledger, so that the hold's expiry charges that much.
+        """Record `bound` as accrued in the ledger, so that the hold's expiry charges this amount.
 
-        It accrues as far as it is held. What was kept free for the input is held from now on. Once for each hold.
-        Works on a frozen account; the hold lives on for its whole lifetime. Later growth
-        raises what accrued up to `bound`. Raises HoldResolved, HoldNotFound, AccountClosed, Unavailable.
+        The accrued amount is at most the held amount. The credits kept free for the input are held from now on. Call
+        once for each hold. Works on a frozen account; the hold is renewed for its whole lifetime. Later growth raises
+        the accrued amount up to `bound`. Raises HoldResolved, HoldNotFound, AccountClosed, Unavailable.
         """
         with self._lock:
             self._bound = max(self._bound, bound)
@@ -216,7 +225,7 @@ class Holding:
         return WrittenDown(amount=Micro(_number(outcome.result, "accrued")), balance=outcome.balance)
 
     def release(self) -> Balance:
-        """Give all of it back: nothing is owed."""
+        """Give back the whole hold: nothing is owed."""
         return self._end(is_unused=True)
 
     def _end(self, *, is_unused: bool) -> Balance:
@@ -229,7 +238,7 @@ class Holding:
 
     @property
     def _missing(self) -> int:
-        """How much less is held than was used."""
+        """Amount (µcr) by which the use exceeds the held credits."""
         return max(0, self._used - self._held)
 
     @property
@@ -237,7 +246,10 @@ class Holding:
         return self._clock.now() >= self._renew_at
 
     def _growth(self) -> int:
-        """How much more to ask for: nothing while enough is unused. Who was refused asks for what is missing only."""
+        """Return the amount (µcr) to request: zero while enough is unused.
+
+        After a refusal, grow only if credits are missing.
+        """
         is_low = self._held - self._used < self._last_growth // GROWN_UNUSED_PART and not self._is_dry
         return max(self._step, self._held - self._first, self._missing) if is_low or self._missing else 0
 
@@ -247,7 +259,7 @@ class Holding:
             self._spawn(self._extend)
 
     def _extend(self) -> None:
-        """Ask for more, once. Whoever waits goes on, whatever comes of it."""
+        """Request an extension once, and wake all waiting callers, whatever the answer."""
         with self._lock:
             command, self._is_answered = self._extension(), False
         try:
@@ -260,7 +272,7 @@ class Holding:
                 self._lock.notify_all()
 
     def _extension(self) -> ExtendHold:
-        """What to ask for. Only a renewal is worth an entry that adds nothing."""
+        """Return the next extension command. An extension of zero credits is sent only to renew the hold."""
         return ExtendHold(
             operation=operation_id(self._command.operation, "extend", str(self._extensions + 1)),
             fingerprint="",
@@ -272,7 +284,7 @@ class Holding:
         )
 
     def _ask(self, command: ExtendHold) -> None:
-        """Extend, and note what the answer means. A hold that was captured meanwhile needs nothing any more."""
+        """Send the extension and note the answer. A hold captured in the meantime needs no more credits."""
         try:
             outcome = self._ledger.execute(self._uid, command)
             self._note_answer(_number(outcome.result, "added"))
@@ -290,7 +302,7 @@ class Holding:
             self._note_answer(0, is_exhausted=True)
 
     def _note_answer(self, added: int, *, is_dry: bool = False, is_exhausted: bool = False) -> None:
-        """What was not answered is asked again, as the same operation; what was answered is over."""
+        """Note an answer. An unanswered request is repeated as the same operation; an answered one is finished."""
         with self._lock:
             self._is_answered = True
             self._extensions += 1
@@ -301,7 +313,7 @@ class Holding:
 
 
 def bound_operation(operation: OperationId) -> OperationId:
-    """Return the operation that writes down what the hold of `operation` may cost; see `Holding.write_down`."""
+    """Return the operation that records the highest cost of the hold of `operation`; see `Holding.write_down`."""
     return operation_id(operation, "bound")
 
 
