@@ -1,1 +1,1 @@
-"""The only code that may change a balance."""
+"""Ledger of credits: the only code that may change a balance."""

@@ -1,7 +1,7 @@
 """Purposes of entries, in the user's words: a purpose, and the model, API key and object that the entry refers to.
 
-An entry names its purpose in its body (`about`). For an entry older than this field, the purpose is read from its
-postings and its hold. No value here is free text: all are names and ids of our own.
+An entry names its purpose in its body (`about`). If an entry is older than this field, its postings and its hold give
+the purpose. No value here is free text: all are the platform's own names and ids.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ LABELS: Mapping[str, str] = {
     "expiry": "Expired credits",
     "reservation": "Reservation",
 }
-"""The label of each purpose; a model's name follows it."""
+"""Label of each purpose. A model's name may follow the label."""
 PURPOSES = tuple(LABELS)
 REF_TYPES = ("message", "call", "image_task", "agent_task", "payment", "reservation")
 
@@ -67,7 +67,7 @@ AboutTags = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """The object that an entry is about."""
+    """Object that an entry is about."""
 
     type: str
     id: str

@@ -16,10 +16,10 @@ HOLDS_MAX = 512
 SUSPENSIONS_MAX = 64
 """Largest number of open suspensions. Disputes may set credits aside even if the user has `HOLDS_MAX` holds."""
 SUSPENSION = "dispute"
-"""The purpose of a hold that has no principal: nobody can capture, release or see it as a reservation."""
+"""Purpose of a hold without a principal. Nobody can capture, release or see such a hold as a reservation."""
 LOTS_MAX = 1_000
 BUDGETS_MAX = 256
-"""Number of budgets beyond which unused ones are forgotten. A new budget of the same name would be equal."""
+"""Number of budgets beyond which unused budgets are forgotten. A new budget of the same name would be equal."""
 BUDGETS_KEPT_MAX = 2_048
 """Largest number of budgets with use that an account remembers, so that no cap is refilled by forgetting."""
 ABSORBED_KEYS_MAX = 64
@@ -119,7 +119,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """A cap inside the account: at most `limit` may be `used` and `held` together. Forgotten after `expires_at`."""
+    """Cap inside the account: at most `limit` may be `used` and `held` together.
+
+    Forgotten after `expires_at`; None: no end.
+    """
 
     id: str
     limit: int
@@ -135,10 +138,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absorbed:
-    """Sum that the platform bore for a user or an API key:
-
-    `amount` (µcr) in the latest `window`, `most` in any window.
-    """
+    """Absorbed amounts of a user or an API key, in µcr: `amount` in the latest `window`, `most` in any window."""
 
     principal: str
     window: int = 0
@@ -153,7 +153,7 @@ class Absorbed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The state after entry `seq`, whose hash is `head` and whose time is `at`. `tat` (µs) is the rate limit's GCRA."""
+    """State after entry `seq`, with the hash `head` and the time `at`. `tat` (µs) is the rate limit's state (GCRA)."""
 
     ledger: str
     uid: Uid

@@ -9,17 +9,14 @@ from shared.kernel.money import Micro
 
 PRIORITY_PROMOTIONAL = 10
 PRIORITY_PAID = 20
-"""Priority of bought lots.
-
-Lots with a smaller priority are spent first: gifts and expiring credits before bought ones.
-"""
+"""Priority of bought lots. Lots with a smaller priority are spent first: promotional credits before bought credits."""
 
 T = TypeVar("T")
 
 Tags: TypeAlias = tuple[tuple[str, str], ...]
-"""Names and ids of a use for analytics, none of which identify a person:
+"""Names and ids of a use for analytics. No name or id identifies a person.
 
-`("model", "gpt-4o")`, `("key", "key_1f…")`.
+Examples are `("model", "gpt-4o")` and `("key", "key_1f…")`.
 """
 
 
@@ -172,7 +169,7 @@ class Release(Asked):
 
 @asked
 class Charge(Asked):
-    """Spend at once, or refuse."""
+    """Spend `amount` at once, or refuse."""
 
     amount: Micro
     purpose: str

@@ -49,7 +49,7 @@ class AccountFrozen(Rejected):
 
 
 class AccountClosed(Rejected):
-    """Account closed, since the user has left; the account accepts no more commands."""
+    """Closed account: the user has left, and the account accepts no more commands."""
 
     code = "account_closed"
 
@@ -94,7 +94,7 @@ class HoldExists(Conflict):
 
 
 class LotNotFound(NotFound):
-    """No lot of this name was ever granted to this account."""
+    """Name of a lot that was never granted to this account."""
 
     code = "lot_not_found"
 
@@ -139,9 +139,9 @@ class RateLimited(Rejected):
 
 
 class IntegrityFailed(Conflict):
-    """Stored data differ from the data that the ledger wrote:
+    """Stored data that the ledger did not write; `rule` names the broken law.
 
-    `rule` names the broken law. Commands on the account fail.
+    No command on such an account is executed.
     """
 
     code = "integrity_failed"

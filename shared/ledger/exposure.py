@@ -25,7 +25,7 @@ ABSORBED_MAX = MICRO_PER_CREDIT
 The output of a user's only open call may exceed the balance by this amount. See `INPUT_RISK_ALONE_MAX` for the input.
 """
 ABSORBED_AT_ONCE_MAX = ABSORBED_MAX // 4
-"""Value of `ABSORBED_MAX` (µcr) while several calls are open.
+"""Limit in place of `ABSORBED_MAX` (µcr) while several calls are open.
 
 Short prompts may run at once until the credits are used up.
 """
@@ -44,7 +44,7 @@ OUTPUT_EXPECTED_TIMES = 4
 USER_CEILINGS_FROM = ABSORBED_MAX // 2
 """Absorbed amount (µcr) in one window above which a user's calls hold their ceilings, and no risk is allowed."""
 KEY_CEILINGS_FROM = ABSORBED_MAX // 4
-"""Value of `USER_CEILINGS_FROM` for one API key. A key's limit is lower, since a user hands out many keys."""
+"""Limit like `USER_CEILINGS_FROM` (µcr) for one API key. A key's limit is lower, since a user hands out many keys."""
 
 
 def exposure(holds: Iterable[Hold], budget: str | None = None) -> int:
@@ -53,7 +53,7 @@ def exposure(holds: Iterable[Hold], budget: str | None = None) -> int:
 
 
 def spendable(account: Account, risk: int = 0) -> int:
-    """Return the credits (µcr) that may be set aside or spent: the available ones less the exposures beyond `risk`."""
+    """Return the credits (µcr) that may be set aside or spent: the available credits less exposures beyond `risk`."""
     return max(0, min(account.available, account.available - exposure(account.holds.values()) + risk))
 
 
@@ -122,7 +122,7 @@ def admitted(account: Account, command: PlaceHold, now: Millis) -> int:
 
 
 def output_asked(account: Account, command: PlaceHold, now: Millis) -> int | None:
-    """Return the highest cost of an admitted call's output (µcr); None if the hold bounds the output's cost.
+    """Return the highest cost of an admitted call's output (µcr); None if the output never costs more than the hold.
 
     If the provider bills to the end, the requested output costs no more than the credits kept free for this call. The
     call gets a part of the free credits, so that other calls are admitted too. Where the risk allows, the call gets up

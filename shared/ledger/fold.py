@@ -1,4 +1,4 @@
-"""The fold: what one entry makes of an account. Deciding and verifying both go through here, and nothing else."""
+"""The fold: the effect of one entry on an account. Deciding and verifying both use only this module for that."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,12 +35,12 @@ from shared.ledger.entries import (
 
 
 class NotApplicable(ValueError):
-    """An entry that cannot follow this state: it moves what is not there."""
+    """Entry that cannot follow this state, since the entry moves credits that are not there."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Fold:
-    """The parts of an account while one entry changes them."""
+    """Parts of an account while one entry changes them."""
 
     draft: Draft
     debt: int
@@ -54,9 +54,10 @@ class _Fold:
 
 
 def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Archive]:
-    """The state after `draft`, and what left it. `archive` holds the archived lots that `draft` may name.
+    """Return the state after `draft`, and the lots and holds that left the state.
 
-    Raises NotApplicable when the draft moves what is not there.
+    `archive` holds the archived lots and holds that `draft` may name. Raises NotApplicable when the draft moves credits
+    that are not there.
     """
     fold = _Fold(
         draft=draft,
@@ -90,7 +91,7 @@ def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Ar
 
 
 def seal_entry(before: Account, after: Account, draft: Draft, kid: str) -> tuple[Account, Entry]:
-    """The draft as the next link of the chain, and the state whose head it is."""
+    """Return the state with the new head, and the draft as the next link of the chain."""
     held = after.held
     body: dict[str, Json] = {
         "v": ENTRY_VERSION,
@@ -114,7 +115,7 @@ def seal_entry(before: Account, after: Account, draft: Draft, kid: str) -> tuple
 
 
 def live_budgets(budgets: Mapping[str, Budget], holds: Mapping[HoldId, Hold], at: Millis) -> dict[str, Budget]:
-    """The budgets that still count at `at`: not past their time, or named by an open hold."""
+    """Return the budgets that count at `at`: those before their end, or named by an open hold."""
     if not budgets:
         return {}
     named = {name for hold in holds.values() for name in hold.budgets}
@@ -122,7 +123,7 @@ def live_budgets(budgets: Mapping[str, Budget], holds: Mapping[HoldId, Hold], at
 
 
 def is_unused(budget: Budget) -> bool:
-    """Return True if nothing was used of the budget and nothing is held of it: a new one would say the same."""
+    """Return True if nothing of the budget is used or held, so that a new budget would be equal."""
     return budget.used == 0 and budget.held == 0
 
 
@@ -144,7 +145,7 @@ def _take_facts(fold: _Fold, seq: int) -> None:
 
 
 def _forget_unused(fold: _Fold, claimed: set[str]) -> None:
-    """Make room among the budgets: only those stay that are claimed now, named by an open hold, or used."""
+    """Forget unused budgets. Budgets that are claimed now, named by an open hold, or used stay."""
     named = claimed.union(*(hold.budgets for hold in fold.holds.values()))
     fold.budgets = {name: each for name, each in fold.budgets.items() if name in named or not is_unused(each)}
 
@@ -214,7 +215,10 @@ def _lot(fold: _Fold, lot_id: LotId | None) -> Lot:
 
 
 def _post(fold: _Fold, posting: Posting) -> None:
-    """Move one amount. Whatever is not the account's own needs no book here: platform totals are derived."""
+    """Move one amount between the parts of the account. Amounts outside the account are not booked: totals are derived.
+
+    Raises NotApplicable if the posting moves nothing, or credits that are not there.
+    """
     if posting.amount <= 0:
         raise NotApplicable("a posting moves more than nothing")
     if posting.source == DEBT:
@@ -236,7 +240,10 @@ def _post(fold: _Fold, posting: Posting) -> None:
 
 
 def _count_absorbed(fold: _Fold, amount: int) -> None:
-    """Add to the sums of the user and of the principal; entries older than these sums name no window."""
+    """Add to the absorbed sums of the user and of the principal.
+
+    Entries older than these sums name no window and add nothing.
+    """
     fact = cast("Mapping[str, Any]", fold.draft.facts["hold"])
     if "window" not in fact:
         return
@@ -250,7 +257,7 @@ def _count_absorbed(fold: _Fold, amount: int) -> None:
 
 
 def _post_to_available(fold: _Fold, posting: Posting) -> None:
-    """A grant, or the undoing of a reversal: what was owed and has been paid since comes back as granted anew."""
+    """Add a grant to its lot, or undo a reversal. Credits that were owed and have since been paid are granted again."""
     lot, amount = _lot(fold, posting.lot), posting.amount
     if fold.draft.kind != "reversal":
         fold.lots[lot.id] = changed(lot, granted=lot.granted + amount)
@@ -348,7 +355,10 @@ def _give_back(fold: _Fold, lot_id: LotId, amount: int) -> None:
 
 
 def _count_captured(fold: _Fold, amount: int, *, is_user_s: bool) -> None:
-    """What is charged counts as captured and no longer accrues; what we absorb is not the user's."""
+    """Count a charge: captured credits no longer accrue.
+
+    Absorbed credits do not count as captured, or as used of a budget.
+    """
     hold = _hold(fold)
     paid = amount if is_user_s else 0
     fold.holds[hold.id] = changed(hold, captured=hold.captured + paid, accrued=max(0, hold.accrued - amount))
@@ -362,7 +372,7 @@ def _change_budgets(fold: _Fold, names: tuple[str, ...], *, used: int, held: int
 
 
 def _archived(fold: _Fold) -> Archive:
-    """Take out of the state what is over: empty lots, and the hold that this entry ended."""
+    """Remove empty lots and the hold that this entry ended from the state, and return them."""
     empty = {lot.id: lot for lot in fold.lots.values() if lot.is_empty}
     for lot_id in empty:
         del fold.lots[lot_id]

@@ -1,4 +1,4 @@
-"""An account's history as readers page through it: newest first, by kind, time, API key and object."""
+"""History of an account, page by page: newest first, by kind, time, API key and object."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +14,15 @@ from shared.ledger.store import AccountStore, StoredEntry
 from shared.ledger.views import EntryView, HistoryPage, entry_view, hold_needed
 
 HISTORY_WINDOW = 100
-"""Entries are read back from the head in windows of so many ids, in each only those of the kinds asked for."""
+"""Number of entry ids in one window. Entries are read back from the head in windows, filtered by the wanted kinds."""
 HISTORY_WINDOWS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which entries: of these kinds, from `since` to `until` (both included), of this API key, about this object.
+    """Filter of entries: by kinds, from `since` to `until` (both included), by API key, by object.
 
-    `ref` is `type:id`, or an id. None asks for all.
+    `ref` is `type:id`, or an id. None matches all entries.
     """
 
     kinds: frozenset[str] = POSTED_KINDS
@@ -33,17 +33,17 @@ class Wanted:
 
     @property
     def is_about_any(self) -> bool:
-        """True if every entry of these kinds and times is wanted."""
+        """True if the filter accepts every entry of its kinds and times."""
         return self.ref is None and self.key is None
 
     def has(self, entry: EntryView) -> bool:
-        """Return True if the entry is of the key and about the object that are wanted."""
+        """Return True if the entry matches the wanted key and object."""
         is_of_key = self.key is None or entry.about.key_id == self.key
         return is_of_key and (self.ref is None or entry.about.is_named(self.ref))
 
 
 class History:
-    """Reads entries of accounts. Safe to share between threads."""
+    """Reader of the entries of accounts. Safe to share between threads."""
 
     def __init__(self, store: AccountStore) -> None:
         self._store = store
@@ -51,7 +51,8 @@ class History:
     def page(self, account: Account, wanted: Wanted, *, before: int | None, limit: int) -> HistoryPage:
         """Return wanted entries below seq `before`, newest first.
 
-        One call looks back a bounded way, so a page may be short, or empty, and still have a `before` to go on from.
+        One call reads a bounded number of entries. So a page may be short or empty and still have a `before` to
+        continue from.
         """
         uid = account.uid
         oldest, last = self._bounds(account, wanted, before)
@@ -76,7 +77,7 @@ class History:
         return view
 
     def _bounds(self, account: Account, wanted: Wanted, before: int | None) -> tuple[int, int]:
-        """Return the first and the last seq that are wanted by time."""
+        """Return the first and the last seq that match the wanted times."""
         last = min(account.seq, account.seq if before is None else before - 1)
         oldest = 1 if wanted.since is None else self._first_at(account.uid, wanted.since, last)
         if wanted.until is not None:
@@ -104,7 +105,7 @@ class History:
         return [entry for entry, view in zip(stored, views, strict=True) if wanted.has(view)]
 
     def _views(self, account: Account, stored: Sequence[StoredEntry]) -> list[EntryView]:
-        """Return the entries as history tells them. The holds that older ones name are read in one go."""
+        """Return the entries as views. The holds that older entries name are read together."""
         needed = [hold_needed(entry) for entry in stored]
         gone = {name for name in needed if name is not None and name not in account.holds}
         holds = {**account.holds, **self._store.archived_holds(account.uid, sorted(gone))}

@@ -19,9 +19,9 @@ from shared.ledger.lanes import Beside
 from shared.ledger.views import Balance
 
 GROWN_UNUSED_PART = 4
-"""Divisor of the last growth.
+"""Divisor of a hold's last growth.
 
-A grown hold grows again when less than this part of the growth is unused, ahead of need.
+If less than this share of that growth is unused, the hold grows again, ahead of need.
 """
 EXTENSION_WAIT_SECONDS = 30.0
 PATIENCE_SECONDS = 5.0
@@ -32,9 +32,9 @@ GONE = (HoldResolved, HoldNotFound, AccountClosed)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Answer to a command:
+    """Result of a command, with the balance afterwards (µcr).
 
-    `result`, whether an earlier call had done the operation, and the balance afterwards; µcr.
+    `is_replay`: an earlier call had already done the operation.
     """
 
     result: Result
@@ -77,9 +77,10 @@ class Executes(Protocol):
 
 
 class Holding:
-    """Open hold and its growth during use. As a context manager, an uncaptured hold ends on leaving the block.
+    """Open hold that grows during use, for a `with` block.
 
-    Ending an uncaptured hold charges the amount accrued in the ledger and gives back the rest.
+    If the hold was not captured, leaving the block ends the hold. Then the amount accrued in the ledger is charged, and
+    the rest is given back.
 
     `is_replay`: an earlier run with the same operation placed the hold. `affordable`: the highest cost that the use
     could reach. This is the whole balance when the hold was placed, including credits that other holds may give back.

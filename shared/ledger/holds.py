@@ -1,4 +1,4 @@
-"""Credits set aside: placed, extended, captured, given back."""
+"""Holds: credits set aside, extended, captured and given back."""
 
 from collections.abc import Iterator
 
@@ -78,7 +78,10 @@ def extend_hold(books: Books, command: ExtendHold) -> Result:
 
 
 def accrue(books: Books, command: Accrue) -> Result:
-    """Write down what may be used, on a frozen account too. What was kept free for the input is set aside for that."""
+    """Record the amount that may be used, on a frozen account too.
+
+    Credits kept free for the input are set aside for that.
+    """
     hold = _open_hold(books, command.hold, None)
     taken = list(drawn(books.account, min(max(0, command.accrued - hold.amount), hold.input_exposure)))
     within_takes(books.account, len(taken))
@@ -94,7 +97,10 @@ def accrue(books: Books, command: Accrue) -> Result:
 
 
 def _accrued(hold: Hold, used: int, amount: int) -> int:
-    """Return what has accrued, once `used` is reported on a hold of `amount`: never less than before, nor more."""
+    """Return the accrued amount after `used` is reported on a hold of `amount`.
+
+    The answer is never less than before, and never raised above `amount`.
+    """
     return max(hold.accrued, min(used, amount))
 
 
@@ -119,7 +125,7 @@ def release(books: Books, command: Release) -> Result:
 
 
 def _about(hold: Hold) -> tuple[tuple[str, str], ...]:
-    """Return what the entries of a hold tell: what the hold was placed for, whoever ends it."""
+    """Return the tags of a hold's entries: the purpose given when the hold was placed, however the hold ends."""
     return hold.about or ()
 
 
@@ -133,7 +139,7 @@ def _open_hold(books: Books, hold_id: HoldId, principal: str | None) -> Hold:
 
 
 def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, **facts: Json) -> Result:
-    """Charge `cost`, give back the rest, end the hold: one entry, so that a hold resolves once."""
+    """Charge `cost`, give back the rest and end the hold, all in one entry, so that a hold resolves once."""
     charged = _captured(books, hold, cost)
     spent: dict[LotId | None, int] = {}
     for posting in charged:
@@ -150,22 +156,22 @@ def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, *
 
 
 def give_back(books: Books, hold: Hold, parts: list[tuple[LotId, int]], *, operation: str) -> None:
-    """Give back some of what an open hold took; it stays open with the rest."""
+    """Give back parts of an open hold, which stays open with the rest."""
     postings = list(_returned(books, parts))
     kind: Kind = "expiry" if _has_breakage(postings) else "release"
     books.post(kind, operation, postings, _about(hold), hold={"id": hold.id})
 
 
 def _totals(charged: list[Posting]) -> Result:
-    """What the user paid, and what was ours to bear."""
+    """Return the amount that the user paid and the amount that the platform absorbed."""
     absorbed = sum(posting.amount for posting in charged if posting.source == ABSORBED)
     return {"captured": sum(posting.amount for posting in charged) - absorbed, "absorbed": absorbed}
 
 
 def _borne(books: Books, hold: Hold, charged: list[Posting], end: str | None = None) -> dict[str, Json]:
-    """Say whose call this was where the platform bore some of it, or may have: `Losses` counts it by that.
+    """Return the principal and model of a call where the platform bore a part of the cost, or may have, for `Losses`.
 
-    With an absorbed amount the window is told, too: the account's own sums are by that.
+    With an absorbed amount the facts also name the window, by which the account adds up its absorbed sums.
     """
     is_absorbed = any(posting.source == ABSORBED for posting in charged)
     if not is_absorbed and (end != "expired" or hold.model is None):
@@ -177,7 +183,7 @@ def _borne(books: Books, hold: Hold, charged: list[Posting], end: str | None = N
 
 
 def _beyond_cap(account: Account, hold: Hold, charged: list[Posting]) -> dict[str, Json]:
-    """Say how much (µcr) of what was drawn from the balance no longer fits a cap: the call's bound was not true."""
+    """Return the amount (µcr) drawn from the balance beyond a cap, if there is one: the call's bound was not true."""
     room = min([account.budgets[name].room for name in hold.budgets], default=AMOUNT_MAX)
     beyond = sum(posting.amount for posting in charged if posting.source == AVAILABLE) - room
     return {"beyond_cap": beyond} if beyond > 0 else {}
@@ -188,7 +194,7 @@ def _has_breakage(postings: list[Posting]) -> bool:
 
 
 def _captured(books: Books, hold: Hold, cost: int) -> list[Posting]:
-    """Postings that charge `cost`: from the hold, then from what is available; what nobody has is ours to bear."""
+    """Return postings that charge `cost`: from the hold, then from available credits. The platform absorbs the rest."""
     revenue = f"revenue:{hold.purpose}"
     postings, missing = [], cost
     for lot, amount in hold.takes:
@@ -204,11 +210,12 @@ def _captured(books: Books, hold: Hold, cost: int) -> list[Posting]:
 
 
 def _drawable(books: Books, hold: Hold) -> int:
-    """Return how much (µcr) a capture may take from the balance beyond what the hold had set aside.
+    """Return the largest amount (µcr) that a capture may take from the balance beyond the hold.
 
-    A call was admitted with its bound, which fits its caps. More than that costs more than anybody said it could, and
-    is the account's to pay. Calls without a bound stay within their caps. A reservation's capture is named by the user,
-    and nothing of ours was used for it: it leaves what open calls may cost, and takes nothing from a frozen account.
+    A call was admitted with its bound, which fits its caps. If the call costs more than this bound, the account pays
+    without regard to caps. Calls without a bound stay within their caps. The user chooses the amount of a reservation's
+    capture, and the platform spent nothing for it. So a reservation's capture leaves the exposure of open calls
+    untouched, and takes nothing from a frozen account.
     """
     account = books.account
     if hold.is_reservation and account.status == "frozen":
@@ -220,7 +227,10 @@ def _drawable(books: Books, hold: Hold) -> int:
 
 
 def _returned(books: Books, parts: list[tuple[LotId, int]]) -> Iterator[Posting]:
-    """Each part goes back where it came from: an expired lot breaks it, a reversed one settles its debt with it."""
+    """Yield postings that return each part to its lot.
+
+    A part of an expired lot is forfeited; a reversed lot pays debt first.
+    """
     debt = books.account.debt
     for lot_id, amount in parts:
         lot = books.account.lots[lot_id]

@@ -1,6 +1,6 @@
-"""Signing keys: each has an id that what it signed names; the first of the ring signs, all of them verify.
+"""Signing keys: each signature names its key's id. The first key of the ring signs, all keys verify.
 
-The library is imported when the first ring is made: deciding, folding and reading need none.
+The cryptography library is imported when the first ring is made. Deciding, folding and reading need no key.
 """
 
 import binascii
@@ -18,24 +18,27 @@ if TYPE_CHECKING:
 ENTRY_CONTEXT = b"ics-entry-v1:"
 SEAL_CONTEXT = b"ics-seal-v1:"
 MARK_CONTEXT = b"ics-mark-v1:"
-"""What a signature is for is signed with it, so that none can be passed off as another kind."""
+"""Contexts of signatures. The context is signed with the message, so that no signature passes for another kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:
-    """One key of the public registry (`GET /v1/ledger/keys`): raw Ed25519 public key, base64."""
+    """Key of the public registry (`GET /v1/ledger/keys`): raw Ed25519 public key, base64."""
 
     kid: str
     public_key: str
     status: str
 
     def to_json(self) -> Mapping[str, str]:
-        """The registry's line: `{"kid", "alg", "public_key", "status"}`; a retired key will add where it ended."""
+        """Return the registry's line. A retired key will also name its end.
+
+        The line is `{"kid", "alg", "public_key", "status"}`.
+        """
         return {"kid": self.kid, "alg": "Ed25519", "public_key": self.public_key, "status": self.status}
 
 
 class Verifier:
-    """Checks signatures with public keys only: what an auditor has."""
+    """Signature checks with public keys only, such as an auditor makes."""
 
     def __init__(self, keys: Iterable[PublicKey]) -> None:
         from cryptography.exceptions import InvalidSignature
@@ -45,7 +48,7 @@ class Verifier:
         self._keys = {key.kid: Ed25519PublicKey.from_public_bytes(from_base64(key.public_key)) for key in keys}
 
     def is_signed(self, context: bytes, message: bytes, *, kid: str, signature: str) -> bool:
-        """Whether key `kid` signed `message` (RFC 8032). Raises UnknownKey if this ring has no such key."""
+        """Return True if key `kid` signed `message` (RFC 8032). Raises UnknownKey if this ring has no such key."""
         key = self._keys.get(kid)
         if key is None:
             raise UnknownKey(kid)
@@ -57,7 +60,7 @@ class Verifier:
 
 
 class KeyRing(Verifier):
-    """The ledger's own keys. `kid` names the one that signs."""
+    """Signing and verifying keys of the ledger. `kid` names the signing key."""
 
     def __init__(self, keys: "tuple[SigningKey, ...]") -> None:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -69,18 +72,21 @@ class KeyRing(Verifier):
         super().__init__(self.registry)
 
     def sign(self, context: bytes, message: bytes) -> str:
-        """The Ed25519 signature (RFC 8032) of `message` in its context, base64."""
+        """Return the Ed25519 signature (RFC 8032) of `message` in its context, base64."""
         return to_base64(self._signing.sign(context + message))
 
     def mark(self, message: bytes) -> str:
-        """`kid:tag`, the tag an HMAC-SHA256 (RFC 2104): for what nobody but us has to be able to check.
+        """Return `kid:tag`, where the tag is an HMAC-SHA256 (RFC 2104). For messages that only the ledger must check.
 
-        It is as hard to forge as a signature for whoever has no key, and takes a twentieth of its time.
+        Without the key, a mark is as hard to forge as a signature. A mark takes a twentieth of a signature's time.
         """
         return f"{self.kid}:{_tag(self._marking[self.kid], message)}"
 
     def is_marked(self, message: bytes, mark: str) -> bool:
-        """Whether a key of this ring made this mark for `message`. Raises UnknownKey if it is none of the ring's."""
+        """Return True if a key of this ring made this mark for `message`.
+
+        Raises UnknownKey if the ring lacks the named key.
+        """
         kid, colon, tag = mark.partition(":")
         if not colon:
             return False
@@ -101,10 +107,10 @@ def _public(key: "SigningKey", status: str) -> PublicKey:
 
 
 def to_base64(raw: bytes) -> str:
-    """Standard base64 (RFC 4648), padded."""
+    """Return standard base64 (RFC 4648), padded."""
     return binascii.b2a_base64(raw, newline=False).decode()
 
 
 def from_base64(text: str) -> bytes:
-    """The bytes that strict, padded base64 says. Raises ValueError."""
+    """Return the bytes encoded in strict, padded base64. Raises ValueError for any other text."""
     return binascii.a2b_base64(text, strict_mode=True)

@@ -1,4 +1,4 @@
-"""Lanes: the callers of one account stand in line, and one of them works for all."""
+"""Lanes: queues of the callers of one account, of which one thread works for all."""
 
 import threading
 from collections import OrderedDict, deque
@@ -13,7 +13,10 @@ from shared.ledger.commands import Command, Grant, PlaceHold, Suspend
 from shared.ledger.store import Head
 
 Beside = Callable[[Result], Sequence[Write]]
-"""What a caller has written in the commit of its command, given what that does; none of it is the ledger's own."""
+"""Builder of a caller's own writes from its command's result.
+
+The writes join the commit and must not touch `accounts/`.
+"""
 
 BATCH_COMMANDS_MAX = 200
 WARM_ACCOUNTS_MAX = 1_000
@@ -21,14 +24,14 @@ WARM_ACCOUNTS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """What became of a command: its result, and whether an earlier call had done it."""
+    """Result of a command, and whether an earlier call had done the operation."""
 
     result: Result
     is_replay: bool
 
 
 class Job:
-    """One caller waiting for one command."""
+    """Caller that waits for one command."""
 
     __slots__ = (
         "_asleep",
@@ -55,23 +58,23 @@ class Job:
         self.nonces: set[str] = set()
 
     def tell(self, answer: Committed | BaseException) -> None:
-        """Answer it, and wake whoever waits for it."""
+        """Set the job's answer and wake the waiting thread."""
         self.answer = answer
         self.wake()
 
     def wake(self) -> None:
-        """Let the thread that waits, or will wait next, go on."""
+        """Wake the thread that waits, or will wait next."""
         with suppress(RuntimeError):  # it has been woken already
             self._asleep.release()
 
     def wait(self) -> None:
-        """Rest until somebody wakes this job. (A lock that others release is an Event at a tenth of its cost.)"""
+        """Sleep until another thread wakes this job. (A lock that others release costs a tenth of an Event.)"""
         self._asleep.acquire()
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Lane:
-    """What this instance knows and has under way for one account. One thread leads, the others wait."""
+    """State of one account in this instance, and its pending jobs. One thread leads, the others wait."""
 
     uid: Uid
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -83,11 +86,14 @@ class Lane:
     unsettled: tuple[Version | None] | None = None
     failed_on: tuple[Version | None] | None = None
     solo: int = 0
-    """So many commands are still to be committed one by one, because together they could not be."""
+    """Number of commands that are still committed one by one, because their common commit failed."""
 
 
 class Lanes:
-    """The lanes of one instance. `work` is given what is pending for an account, and returns what is not answered."""
+    """Queues of one instance, by account.
+
+    `work` receives the pending jobs of an account and returns the unanswered jobs.
+    """
 
     def __init__(self, work: Callable[[Lane, list[Job]], list[Job]]) -> None:
         self._work = work
@@ -95,13 +101,15 @@ class Lanes:
         self._lanes: OrderedDict[Uid, Lane] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many accounts this instance knows something about."""
+        """Return the number of accounts with a lane."""
         return len(self._lanes)
 
     def answers(self, uid: Uid, jobs: Sequence[Job]) -> list[Committed]:
-        """What becomes of these jobs: worked for by this thread, or by another that is at this account already.
+        """Return the results of these jobs.
 
-        Raises the first error among their answers, once each has one.
+        This thread does the work, or another thread that already leads the account's lane.
+
+        Raises the first error among the answers, once each job has an answer.
         """
         lanes = [self.enter(uid, job) for job in jobs]
         try:
@@ -120,7 +128,7 @@ class Lanes:
                 self.wait(lane, job)
 
     def _leave(self, lane: Lane, job: Job) -> None:
-        """A caller that was interrupted leaves the line with all that it came with, and nobody waits for its lead."""
+        """Remove an interrupted caller's job from the lane. If the caller had the lead, hand the lead over."""
         if job.answer is not None:
             return
         with lane.lock:
@@ -130,14 +138,14 @@ class Lanes:
             self._hand_over(lane, [])
 
     def forget(self, uid: Uid) -> None:
-        """Drop what is known of an account, so that it is read before it is next used."""
+        """Drop the known state of an account, so that the next use reads the account."""
         with self._lock:
             lane = self._lanes.get(uid)
         if lane is not None:
             lane.warm = None
 
     def enter(self, uid: Uid, job: Job) -> Lane:
-        """Stand in line; whoever finds nobody at work leads."""
+        """Add the job to the account's lane. If nobody leads the lane, this job must lead."""
         with self._lock:
             lane = self._lanes.setdefault(uid, Lane(uid=uid))
             self._lanes.move_to_end(uid)
@@ -149,7 +157,7 @@ class Lanes:
         return lane
 
     def _evict(self) -> None:
-        """Forget the accounts used longest ago; a lane that somebody leads stays."""
+        """Forget the accounts used longest ago. A lane stays while a thread leads the lane or a commit is unsettled."""
         if len(self._lanes) <= WARM_ACCOUNTS_MAX:
             return
         for uid in list(self._lanes)[: len(self._lanes) - WARM_ACCOUNTS_MAX]:
@@ -158,9 +166,9 @@ class Lanes:
                 del self._lanes[uid]
 
     def wait(self, lane: Lane, own: Job) -> None:
-        """Until it is answered or must lead. A caller interrupted here leaves nobody waiting for its lead.
+        """Wait until the job is answered or must lead. An interrupted caller hands a given lead over.
 
-        Under the lane's lock, so that it has either left the line or been given the lead, and knows which.
+        The lane's lock covers the interruption, so that the job has either left the lane or received the lead.
         """
         try:
             own.wait()
@@ -173,7 +181,7 @@ class Lanes:
             raise
 
     def lead(self, lane: Lane, own: Job) -> None:
-        """Work through what is pending until our own command is answered; then somebody else leads."""
+        """Work through the pending jobs until `own` is answered, then hand over the lead."""
         jobs: list[Job] = []
         try:
             while own.answer is None:
@@ -212,9 +220,9 @@ def _or_raise(answer: Committed | BaseException | None) -> Committed:
 
 
 def _names_something_new(command: Command) -> bool:
-    """Whether the name could be taken by something archived, which only a read tells.
+    """Return True if the command names a lot or hold that may be archived, so that the account must be read first.
 
-    A hold that is named by its operation is as new as the operation, which the commit itself makes sure of.
+    A hold named after its operation is as new as the operation, and the commit ensures that the operation is new.
     """
     if isinstance(command, PlaceHold):
         return command.hold != derived_id("hold", command.operation)

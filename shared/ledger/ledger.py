@@ -1,4 +1,4 @@
-"""The ledger, as everybody else uses it: balances, operations on accounts, holds, history, export."""
+"""The ledger's interface for all other packages: balances, operations on accounts, holds, history, export."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,20 +58,20 @@ class Ledger:
         self._spawn = spawn or _in_thread
 
     def open(self, uid: Uid) -> None:
-        """Open the account if it is not open yet; its document exists afterwards."""
+        """Open the account unless open. The account's document exists afterwards."""
         try:
             self._store.create(uid, random_token(), self._clock.now())
         except PreconditionFailed:
             return
 
     def execute(self, uid: Uid, command: Command, beside: Beside | None = None) -> Outcome:
-        """Carry out `command` exactly once for its operation; see `Committer.execute` for what it raises."""
+        """Execute `command` exactly once for its operation. Raises the errors of `Committer.execute`."""
         return self._told(self._watched(lambda: self._committer.execute(uid, command, beside)))
 
     def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Outcome]:
-        """Carry out each of them exactly once, in one commit if that can be. One that is refused keeps no other back.
+        """Execute each command exactly once, in one commit if possible. A refused command does not stop the others.
 
-        Raises the first refusal, once all were tried.
+        Raises the first refusal after all commands were tried.
         """
         return [self._told(each) for each in self._watched(lambda: self._committer.execute_all(uid, commands))]
 
@@ -79,7 +79,7 @@ class Ledger:
         return Outcome(result=done.result, is_replay=done.is_replay, balance=_balance_told(done.result, self._clock))
 
     def _watched(self, work: Callable[[], T]) -> T:
-        """Who finds an account broken says so to whoever is on watch."""
+        """Run `work`, and raise an alert if an account fails its integrity check."""
         try:
             return work()
         except IntegrityFailed as failure:
@@ -87,11 +87,11 @@ class Ledger:
             raise
 
     def balance(self, uid: Uid) -> Balance:
-        """The balance now, with all that is due by now. Zero for an account that is not open."""
+        """Return the balance after all due lots and holds have expired. Zero for an account that is not open."""
         return balance_of(settled(self._account(uid), self._clock.now()))
 
     def budgets(self, uid: Uid) -> Mapping[str, Budget]:
-        """The caps that count now, by their ids; µcr."""
+        """Return the caps that count now, by id; µcr."""
         now = self._clock.now()
         account = settled(self._account(uid), now)
         return live_budgets(account.budgets, account.holds, now)
@@ -110,9 +110,9 @@ class Ledger:
         tags: Tags = (),
         about: Tags = (),
     ) -> Holding:
-        """A hold of `amount` that grows by about `expected_step` at a time; use it in a `with` block.
+        """Place a hold of `amount` that grows by at least `expected_step` at a time. Use the result in a `with` block.
 
-        With `call` more is held where the call's bound does not fit what is free; see `shared.ledger.exposure`.
+        With `call`, more is held if the call's bound does not fit the free credits; see `shared.ledger.exposure`.
         Counts against the rate limit. Raises InsufficientCredits, BudgetExceeded, RateLimited, AccountFrozen, …
         """
         command = PlaceHold(
@@ -132,7 +132,7 @@ class Ledger:
         return Holding(self, self._clock, uid, command, step=expected_step, spawn=self._spawn)
 
     def hold(self, uid: Uid, hold_id: HoldId) -> HoldView:
-        """An open or resolved hold. Raises HoldNotFound."""
+        """Return an open or resolved hold. Raises HoldNotFound."""
         hold = self._hold(uid, hold_id)
         if hold.status == "active" and hold.expires_at <= self._clock.now():
             self.expire_due(uid)
@@ -140,13 +140,13 @@ class Ledger:
         return hold_view(hold)
 
     def open_holds(self, uid: Uid) -> OpenHolds:
-        """The holds whose time is not up, and the account's last entry."""
+        """Return the holds whose time is not up, and the seq of the account's last entry."""
         account, now = self._account(uid), self._clock.now()
         open_ = [hold for hold in account.holds.values() if hold.expires_at > now]
         return OpenHolds(seq=account.seq, holds=tuple(map(hold_view, open_)))
 
     def is_done(self, uid: Uid, operation: OperationId) -> bool:
-        """Return True if this operation has been carried out."""
+        """Return True if this operation was executed."""
         return self._store.is_done(uid, operation)
 
     def history(
@@ -158,55 +158,60 @@ class Ledger:
         kinds: frozenset[str] | None = None,
         wanted: Wanted | None = None,
     ) -> HistoryPage:
-        """Wanted entries below seq `before`, newest first (by default those of `kinds`, or that moved posted credits).
+        """Return entries below seq `before`, newest first.
 
-        One call looks back a bounded way, so a page may be short, or empty, and still have a `before` to go on from.
+        `wanted` selects the entries. Without `wanted`, `kinds` selects the entries. Without both, the entries are
+        limited to kinds that move posted credits. One call reads a bounded number of entries. So a page may be short or
+        empty and still have a `before` to continue from.
         """
         asked = wanted or Wanted(kinds=POSTED_KINDS if kinds is None else kinds)
         return self._history.page(self._account(uid), asked, before=before, limit=limit)
 
     def entry(self, uid: Uid, seq: int) -> EntryView:
-        """One entry of any kind. Raises EntryNotFound."""
+        """Return one entry of any kind. Raises EntryNotFound."""
         return self._history.entry(self._account(uid), seq)
 
     def entries(self, uid: Uid, first: int, last: int) -> list[EntryView]:
-        """The entries `first` to `last`, oldest first, as a relay tells them."""
+        """Return the entries `first` to `last` for a relay, oldest first."""
         return [entry_view(entry) for entry in self._store.entries(uid, first, last)]
 
     def bodies(self, uid: Uid, first: int, last: int) -> list[Mapping[str, Any]]:
-        """What the entries `first` to `last` say, oldest first: for whoever folds the journal."""
+        """Return the parsed bodies of the entries `first` to `last`, oldest first, for folds of the journal."""
         return [orjson.loads(entry.body) for entry in self._store.entries(uid, first, last)]
 
     def export(self, uid: Uid) -> Iterator[str]:
-        """The account as one self-contained NDJSON, line by line: all that an offline verifier needs."""
+        """Return the account as one self-contained NDJSON, line by line, with all that an offline verifier needs."""
         from shared.ledger.export import export_lines
 
         return export_lines(self._store, self._keys, self._ledger_id, uid)
 
     def keys(self) -> list[Mapping[str, Any]]:
-        """The public keys that entries and seals are signed with."""
+        """Return the public keys of the signatures of entries and seals."""
         return [key.to_json() for key in self._keys.registry]
 
     def verify(self, uid: Uid) -> "list[Finding]":
-        """Audit one account from its first entry: every law that its documents break. Nothing found: all is well."""
+        """Audit one account from its first entry, and return every law that its documents break.
+
+        Empty if none is broken.
+        """
         from shared.ledger.verify import verify_account
 
         return verify_account(self.export(uid), self._keys)
 
     def broken_rule(self, uid: Uid, seq: int) -> str | None:
-        """Which law a stored entry breaks by itself; see `entry_rule`."""
+        """Return the law that a stored entry breaks by itself, None if no law; see `entry_rule`."""
         from shared.ledger.verify import entry_rule
 
         return entry_rule(self._store.entries(uid, seq, seq), self._keys, ledger=self._ledger_id, uid=uid, seq=seq)
 
     def expire_due(self, uid: Uid) -> None:
-        """Let what is due by now happen: holds and lots whose time is up."""
+        """Expire all due holds and lots."""
         self.execute(uid, Expire(operation=OperationId(""), fingerprint=""))
 
     def covered(self, uid: Uid, lots: Sequence[LotId]) -> Mapping[LotId, int]:
-        """Return how much of each lot was forfeited, taken back or owed, in µcr: all that its user did not gain.
+        """Return the amount of each lot that its user did not gain: forfeited, taken back or owed, in µcr.
 
-        Archived lots are found too. A lot that there is none of covers nothing.
+        Archived lots are included. Unknown lots are missing in the answer.
         """
         named = [Reverse(operation=OperationId(""), fingerprint="", lot=lot, target=Micro(0)) for lot in lots]
         snapshot = self._store.read(uid, named)
@@ -214,7 +219,7 @@ class Ledger:
         return {lot: known[lot].granted - known[lot].spent + known[lot].owed for lot in lots if lot in known}
 
     def due(self, shard: int, limit: int) -> list[Uid]:
-        """Accounts of a shard that `expire_due` has something to do for."""
+        """Return accounts of a shard for which `expire_due` has work."""
         return self._store.due(shard, self._clock.now(), limit)
 
     def _account(self, uid: Uid) -> Account:
@@ -236,7 +241,7 @@ class Ledger:
 
 
 def _balance_told(result: Mapping[str, Any], clock: Clock) -> Balance:
-    """The balance that a result remembers: the same at every replay."""
+    """Return the balance recorded in a result, the same at every replay."""
     return Balance(
         available=result["available"],
         held=result["held"],

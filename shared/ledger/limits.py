@@ -1,4 +1,4 @@
-"""What a command may not go beyond: bounds of its values, rate, budgets, the size of the state."""
+"""Limits of commands: bounds of values, rate, budgets, size of the state."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,13 +19,16 @@ T = TypeVar("T")
 
 MICROS_PER_MINUTE = 60_000_000
 TOLD_MAX = 8
-"""So many tags, and so many counts of usage, an entry may carry."""
+"""Largest number of tags, and of usage counts, in an entry."""
 TIME_MAX: Millis = 2**47
-"""Nothing lives or ends beyond this (the year 6429): what is due has to be a time that the store can write."""
+"""Latest time (the year 6429) of an end. The store must be able to write every due time."""
 
 
 def check_bounds(command: Command) -> None:
-    """No amount is negative or beyond what one may be; only an adjustment has a sign. A grant grants something."""
+    """Check that every amount of a command lies within its bounds. Raises InvalidValue.
+
+    Only an adjustment may be negative. A grant must be at least 1 µcr.
+    """
     least = 1 if isinstance(command, Grant) else 0
     for name in ("amount", "at_least", "accrued", "target"):
         amount = getattr(command, name, least)
@@ -39,14 +42,17 @@ def check_bounds(command: Command) -> None:
 
 
 def _check_told(name: str, pairs: tuple[tuple[str, T], ...], is_valid: Callable[[T], bool]) -> None:
-    """Only ids and counts get into an entry this way, never text."""
+    """Check that tags or usage contain only ids and counts, never text. Raises InvalidValue."""
     is_short = len({key for key, _ in pairs}) == len(pairs) <= TOLD_MAX
     if pairs and not (is_short and all(is_safe_id(key) and is_valid(value) for key, value in pairs)):
         raise InvalidValue(name, f"must be at most {TOLD_MAX} names, each with an id or a count")
 
 
 def told_facts(*, tags: Tags = (), usage: tuple[tuple[str, int], ...] = ()) -> dict[str, Json]:
-    """What an entry tells beyond its postings: no balance depends on it, and an entry without it is as good."""
+    """Return tags and usage as facts of an entry.
+
+    No balance depends on these facts, and an entry is valid without them.
+    """
     return {name: dict(pairs) for name, pairs in (("tags", tags), ("usage", usage)) if pairs}
 
 
@@ -56,7 +62,7 @@ def may_spend(account: Account) -> None:
 
 
 def rate_limited(books: Books, rate: RateLimit | None) -> dict[str, Json]:
-    """The next theoretical arrival time (GCRA, ITU-T I.371), in µs. Raises RateLimited."""
+    """Return the next theoretical arrival time (GCRA, ITU-T I.371), in µs. Raises RateLimited."""
     if rate is None:
         return {}
     interval, now = MICROS_PER_MINUTE // rate.per_minute, books.now * 1000
@@ -67,9 +73,9 @@ def rate_limited(books: Books, rate: RateLimit | None) -> dict[str, Json]:
 
 
 def within_budgets(account: Account, claims: tuple[BudgetClaim, ...], amount: int, now: Millis) -> None:
-    """Check that `amount` (µcr) fits every cap, beside all that the open holds which name it may cost.
+    """Check that `amount` (µcr) fits every cap, beside the highest cost of the open holds that name the cap.
 
-    Raises BudgetExceeded, and LimitReached if the account cannot remember one more used budget.
+    Raises BudgetExceeded, and LimitReached if the account cannot remember another used budget.
     """
     budgets = live_budgets(account.budgets, account.holds, now)
     kept = {name for name, budget in budgets.items() if not is_unused(budget)}
@@ -84,7 +90,7 @@ def within_budgets(account: Account, claims: tuple[BudgetClaim, ...], amount: in
 
 
 def budget_facts(account: Account, claims: tuple[BudgetClaim, ...], now: Millis) -> dict[str, Json]:
-    """What an entry says of its budgets. One that was given an end keeps it: not every claim has heard of it."""
+    """Return the budget facts of an entry. A budget with an end keeps that end if a claim names none."""
     if not claims:
         return {}
     known = live_budgets(account.budgets, account.holds, now)
@@ -98,9 +104,9 @@ def _budget_fact(claim: BudgetClaim, known: Budget | None) -> dict[str, Json]:
 
 
 def room_within(account: Account, hold: Hold) -> int | None:
-    """Return how much the hold may grow under its caps (µcr); None without caps.
+    """Return the amount (µcr) by which the hold may grow under its caps; None without caps.
 
-    The exposures of all holds under a cap are kept, but what the hold's own output is exposed to is there to grow into.
+    The exposures of all holds under a cap are subtracted, except the exposure of the hold's own output.
     """
     holds = account.holds.values()
     rooms = [max(0, account.budgets[name].room - exposure(holds, name)) for name in hold.budgets]

@@ -1,9 +1,10 @@
-"""Losses: what the platform bore of its users' calls, counted by user, API key, model and cause.
+"""Losses: costs of users' calls that the platform bore, counted by user, API key, model and cause.
 
-There are two kinds of documents, and none for a call that cost us nothing. `loss_events/{id}` is one loss; its id
-follows from the operation, so that the same loss is counted once. `losses/{id}` adds up one user's losses of one
-window. Both are written in one commit. The relay, which forgets no entry, sees what the ledger absorbed and the calls
-that nobody captured. A loss without an entry (a provider that failed, output beyond the limit) is told by `bear`.
+There are two kinds of documents, and none for a call that cost the platform nothing. `loss_events/{id}` is one loss;
+its id follows from the operation, so that the same loss is counted once. `losses/{id}` adds up one user's losses of one
+window. One commit writes both. The relay, which skips no entry, reports the amounts that the ledger absorbed and the
+calls that nobody captured. A loss without an entry (a provider that failed, output beyond the limit) is reported by
+`bear`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,21 +39,21 @@ from shared.ledger.views import EntryView
 Cause: TypeAlias = Literal[
     "absorbed", "crashed", "debt_written_off", "limit_not_kept", "not_read_on", "provider_failed"
 ]
-"""Why the platform bore it.
+"""Cause of a loss.
 
-`absorbed`: a call cost more than its user could pay. `crashed`: an instance ended before it charged the call; how much
-that was is not known, so the amount is 0. `debt_written_off`: a user left who owed. `limit_not_kept`: the provider
-billed output beyond the limit. `not_read_on`: there was no room to read a call to its report, and the provider may
-have billed more than its hold. `provider_failed`: the provider failed before anything was delivered.
+`absorbed`: a call cost more than its user could pay. `crashed`: an instance ended before charging the call; the cost is
+unknown, so the amount is 0. `debt_written_off`: a user left with a debt. `limit_not_kept`: the provider billed output
+beyond the limit. `not_read_on`: there was no room to read a call to its report, and the provider may have billed more
+than its hold. `provider_failed`: the provider failed before anything was delivered.
 """
 
 LOSS_WINDOW: Millis = ABSORBED_WINDOW
-"""Losses are added up over windows of this length, which begin at the same time for everybody."""
+"""Length of the windows over which losses are added up. All users' windows begin at the same time."""
 ROWS_MAX = 500
-"""A user's window tells so many keys, models and causes apart; further ones are added up under `OTHERS`."""
+"""Largest number of rows (key, model and cause) in a user's window. Further losses are added up under `OTHERS`."""
 OTHERS = "(others)"
 COUNTED_MAX = 10_000
-"""Beyond this count, a window of one user records no further losses of that cause: all its limits are passed."""
+"""Number of losses of one cause and user in a window beyond which no loss is recorded: all limits are passed."""
 ATTEMPTS_MAX = 8
 PAUSE_SECONDS = 0.05
 PAGE = 100
@@ -61,17 +62,17 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class LossSum:
-    """How many losses there were, and what they come to in µcr."""
+    """Number of losses, and their total amount in µcr."""
 
     count: int = 0
     amount: int = 0
 
     def __add__(self, other: "LossSum") -> "LossSum":
-        """Return both together."""
+        """Return the sum of both counts and amounts."""
         return LossSum(self.count + other.count, self.amount + other.amount)
 
     def is_beyond(self, limit: "LossSum") -> bool:
-        """Return True if the count or the amount is larger than the limit's."""
+        """Return True if the count or the amount exceeds that of `limit`."""
         return self.count > limit.count or self.amount > limit.amount
 
 
@@ -84,7 +85,7 @@ ALERT_LIMITS: Mapping[Cause, LossSum] = {
     "not_read_on": LossSum(10, ANY_AMOUNT),
     "provider_failed": LossSum(20, MICRO_PER_CREDIT),
 }
-"""The first limits: an alert is raised once the losses of one user, or of one key, in one window are beyond them."""
+"""First limits. If the losses of one user or key in one window exceed the limit, an alert is raised."""
 SECOND_LIMITS: Mapping[Cause, LossSum] = {
     "absorbed": LossSum(ANY_COUNT, USER_CEILINGS_FROM),
     "crashed": LossSum(10, ANY_AMOUNT),
@@ -93,15 +94,15 @@ SECOND_LIMITS: Mapping[Cause, LossSum] = {
     "not_read_on": LossSum(50, 10 * MICRO_PER_CREDIT),
     "provider_failed": LossSum(100, 5 * MICRO_PER_CREDIT),
 }
-"""The second limits: beyond them the platform stops paying.
+"""Second limits, beyond which the platform stops paying.
 
-A user's failed calls are then charged, calls that find no room to be read on are charged all that they may have used,
-and calls of who made us absorb are held whole.
+A user's failed calls are then charged. Calls without room to be read on are charged their highest possible use. Calls
+of a user with too many absorbed costs are held whole.
 """
 
 
 class Row(NamedTuple):
-    """Whose losses are added up: those of one principal (a user or `key:{id}`), one model and one cause."""
+    """Group of losses in a window: one principal (a user or `key:{id}`), one model and one cause."""
 
     principal: str
     model: str
@@ -110,7 +111,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """One amount (µcr) that the platform bore at `at`; it counts once for its `operation` and `cause`."""
+    """Amount (µcr) that the platform bore at `at`. A loss counts once for its `operation` and `cause`."""
 
     uid: Uid
     principal: str
@@ -123,13 +124,13 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWindow:
-    """One user's losses of one window, row by row."""
+    """One user's losses of one window, by row."""
 
     rows: Mapping[Row, LossSum] = field(default_factory=dict)
     version: Version | None = None
 
     def of(self, cause: Cause, principal: str | None = None) -> LossSum:
-        """Return the sum of one cause: the whole user's, or that of one principal."""
+        """Return the sum of one cause, for the whole user or for one principal."""
         total = LossSum()
         for row, each in self.rows.items():
             if row.cause == cause and principal in (None, row.principal):
@@ -146,7 +147,7 @@ class LossWindow:
 
 
 class Losses:
-    """Records losses and answers what they come to. Safe to share between threads and instances."""
+    """Recorder of losses and their sums. Safe to share between threads and instances."""
 
     def __init__(self, documents: Documents, alerts: Alerts, clock: Clock) -> None:
         self._documents = documents
@@ -156,10 +157,10 @@ class Losses:
     def bear(
         self, uid: Uid, *, operation: OperationId, cause: Cause, amount: int, model: str, principal: str = ""
     ) -> None:
-        """Record that the platform bore `amount` (µcr) of a call; once per operation and cause, however often told.
+        """Record that the platform bore `amount` (µcr) of a call, once per operation and cause, however often called.
 
-        Tell it before the call's hold ends, so that no crash loses it. Without `principal` the call is the user's own.
-        Raises StoreUnavailable, OutcomeUnknown or PreconditionFailed if it may not be recorded.
+        Call before the call's hold ends, so that no crash loses the record. Without `principal`, the call is the user's
+        own. Raises StoreUnavailable, OutcomeUnknown or PreconditionFailed if the loss may not be recorded.
         """
         self._record(
             Loss(
@@ -174,7 +175,7 @@ class Losses:
         )
 
     def see(self, uid: Uid, entries: Sequence[EntryView]) -> None:
-        """Record the losses that these entries of the journal tell, and alert for bounds that proved false."""
+        """Record the losses in these entries of the journal, and alert if a bound was not kept."""
         for entry in entries:
             if entry.beyond_cap is not None:
                 self._alerts.alert("bound_not_kept", uid=uid, seq=entry.seq, beyond_cap=entry.beyond_cap)
@@ -182,27 +183,26 @@ class Losses:
                 self._record(loss)
 
     def are_failures_charged(self, uid: Uid) -> bool:
-        """Return True if this user's calls are charged for what was generated, also where the provider failed.
+        """Return True if this user's calls are charged for the generated output even if the provider failed.
 
-        That is so once the window's failures of this user alone are beyond the second limit. Reads one document.
+        This holds once this user's failures in the window exceed the second limit. Reads one document.
         """
         return self.window(uid).of("provider_failed").is_beyond(SECOND_LIMITS["provider_failed"])
 
     def are_unread_calls_charged(self, uid: Uid) -> bool:
-        """Return True if this user's calls that find no room to be read on cost all that they may have used.
+        """Return True if this user's calls without room to be read on are charged their highest possible use.
 
-        That is so once the window's calls of this user that were not read on are beyond the second limit. Reads one
-        document.
+        This holds once this user's calls without room in the window exceed the second limit. Reads one document.
         """
         return self.window(uid).of("not_read_on").is_beyond(SECOND_LIMITS["not_read_on"])
 
     def window(self, uid: Uid, at: Millis | None = None) -> LossWindow:
-        """Return the user's losses of the window that `at` (default: now) falls into."""
+        """Return the user's losses of the window that contains `at` (default: now)."""
         document = self._documents.get(window_path(uid, self._clock.now() if at is None else at))
         return LossWindow() if document is None else _window(document)
 
     def report(self) -> Mapping[tuple[str, Cause], LossSum]:
-        """Log and return what each model has cost the platform in this window, by cause, over all users."""
+        """Log and return the platform's losses in this window by model and cause, over all users."""
         totals: dict[tuple[str, Cause], LossSum] = {}
         for window in self._windows(_window_number(self._clock.now())):
             for row, each in window.rows.items():
@@ -212,14 +212,17 @@ class Losses:
         return totals
 
     def erase(self, uid: Uid) -> None:
-        """Forget all losses of a user who leaves; what the ledger absorbed stays in the journal."""
+        """Delete all losses of a user who leaves. Absorbed amounts stay in the journal."""
         for collection in ("loss_events", "losses"):
             query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=PAGE)
             while found := self._documents.query(query):
                 self._documents.commit([Delete(document.path) for document in found])
 
     def _record(self, loss: Loss) -> None:
-        """Alert, then store. A crash in between alerts twice, which is better than never."""
+        """Alert, then store. A crash in between leads to a second alert, which is better than none.
+
+        Raises PreconditionFailed or OutcomeUnknown after repeated failed commits.
+        """
         path = event_path(loss)
         if self._documents.get(path) is not None:
             return
@@ -267,12 +270,12 @@ class Losses:
 
 
 def event_path(loss: Loss) -> str:
-    """`loss_events/{id}`: the same for the same operation and cause."""
+    """Return `loss_events/{id}`, with the same id for the same operation and cause."""
     return f"loss_events/{derived_id('loss', loss.uid, loss.operation, loss.cause)}"
 
 
 def window_path(uid: Uid, at: Millis) -> str:
-    """`losses/{id}`: one for each user and window."""
+    """Return `losses/{id}`, the path for one user and window."""
     return f"losses/{derived_id('losses', uid, str(_window_number(at)))}"
 
 
@@ -281,7 +284,7 @@ def _window_number(at: Millis) -> int:
 
 
 def _losses_told(uid: Uid, entry: EntryView) -> Iterator[Loss]:
-    """Yield the losses that one entry tells: what was absorbed, and a call that time ended."""
+    """Yield the losses in one entry: absorbed amounts, and a call that expired."""
     for cause, amount in _borne(entry).items():
         yield Loss(
             uid=uid,
@@ -306,7 +309,7 @@ def _borne(entry: EntryView) -> Mapping[Cause, int]:
 
 
 def _is_closing(entry: EntryView) -> bool:
-    """Return True if the hold ended because its user left, not because nobody captured it in time."""
+    """Return True if the hold ended because its user left, and not because nobody captured the hold in time."""
     return entry.operation.endswith(f":{entry.hold}") and not entry.operation.startswith("expire:")
 
 
@@ -326,7 +329,7 @@ def _event_data(loss: Loss) -> Data:
 
 
 def _window_write(loss: Loss, window: LossWindow) -> Write:
-    """Write the window, if nobody has changed it since it was read."""
+    """Return the write of the window. The commit fails if the window has changed since the read."""
     rows: list[Json] = [[*row, total.count, total.amount] for row, total in window.rows.items()]
     path = window_path(loss.uid, loss.at)
     data: Data = {

@@ -1,4 +1,4 @@
-"""One batch as decided: which commands share the next commit, and what the others are told or wait for."""
+"""Plan of one batch: the commands that share the next commit, and the answers or waits of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ BATCH_BYTES_MAX = 4_000_000
 
 @dataclass(slots=True, eq=False, repr=False)
 class Plan:
-    """One batch as decided: who is in the commit, who waits for another round."""
+    """Decided batch of jobs: the jobs in the commit, and the jobs that wait for another round."""
 
     snapshot: Snapshot
     now: Millis
@@ -36,25 +36,25 @@ class Plan:
 
     @property
     def is_truth(self) -> bool:
-        """Whether what is decided next rests on a state just read, with nothing undecided before it."""
+        """True if the next decision rests on a freshly read state without accepted commands before."""
         return self.snapshot.is_fresh and not self.accepted
 
     def everyone(self) -> list[Job]:
-        """All who were decided upon; `kept` are not."""
+        """Return all decided jobs; `kept` jobs are undecided."""
         return [job for job, _ in (*self.accepted, *self.twins, *self.rejected)]
 
     @property
     def head(self) -> Head:
-        """What the commit builds on."""
+        """Head that the commit builds on."""
         return self.snapshot.head
 
     @property
     def account(self) -> Account:
-        """The account as it is after all that was accepted."""
+        """Account after all accepted commands."""
         return self.accepted[-1][1].account if self.accepted else self.head.account
 
     def add(self, job: Job) -> None:
-        """Decide on one more command: its job is answered, or stands in one of the lists."""
+        """Decide on one more command. Answers its job, or adds the job to one of the lists."""
         remembered = self.snapshot.operations.get(job.command.operation)
         twin = self.by_operation.get(job.command.operation)
         if remembered is not None:
@@ -79,7 +79,7 @@ class Plan:
             self._accept(job, decision, beside)
 
     def _reject(self, job: Job, error: DomainError) -> None:
-        """A refusal is told only on the truth."""
+        """Reject the job if the decision rests on a fresh state, else keep the job for a read."""
         if self.is_truth:
             self.rejected.append((job, error))
         else:
@@ -102,11 +102,14 @@ class Plan:
         self.bytes += sum(len(entry.body) for entry in decision.entries) + 1_000 + _size(beside)
 
     def _is_taken(self, beside: Sequence[Write]) -> bool:
-        """Whether the commit writes one of these documents already."""
+        """Return True if the commit already writes one of these documents."""
         return not {write.path for write in beside}.isdisjoint(write.path for write in self.beside)
 
     def _nothing_to_do(self, job: Job, decision: Decision) -> None:
-        """That all is done already is a claim as well: true once it is stored, and not only in this batch."""
+        """Answer a job without effect if the decision rests on a fresh state, else keep the job for a read.
+
+        "Nothing is due" is true only once the state is stored, and not only in this batch.
+        """
         if self.is_truth:
             job.tell(Committed(result=decision.result, is_replay=False))
         else:
@@ -118,7 +121,7 @@ class Plan:
 
 
 def planned(snapshot: Snapshot, jobs: Sequence[Job], now: Millis, kid: str) -> Plan:
-    """The batch that `jobs` make on `snapshot`."""
+    """Return the plan of the batch `jobs` on `snapshot`."""
     plan = Plan(snapshot=snapshot, now=now, kid=kid, archive=snapshot.archive)
     for job in jobs:
         plan.add(job)
@@ -126,13 +129,16 @@ def planned(snapshot: Snapshot, jobs: Sequence[Job], now: Millis, kid: str) -> P
 
 
 def _size(beside: Sequence[Write]) -> int:
-    """About how many bytes these are: texts are what is long in them."""
+    """Return the approximate size of the writes in bytes. Only texts are measured."""
     values = [value for write in beside if not isinstance(write, Delete) for value in write.data.values()]
     return sum(len(value) for value in values if isinstance(value, str)) + 1_000 * len(beside)
 
 
 def replayed(job: Job, fingerprint: str, result: Result, nonce: str) -> Committed | DomainError:
-    """What a job is told whose operation was done already; `nonce` is that of the commit that did it."""
+    """Return the answer to a job whose operation was already done, by the commit with this `nonce`.
+
+    The answer is IdempotencyMismatch if the fingerprints differ.
+    """
     if fingerprint != job.command.fingerprint:
         return IdempotencyMismatch()
     return Committed(result=result, is_replay=nonce not in job.nonces)

@@ -1,7 +1,7 @@
 """The relay: follows the outbox markers and publishes each account's entries, in order, at least once.
 
-A subscriber may see an entry twice, never out of its account's order: it stores the last `seq` it has seen, and fetches
-what is missing.
+A subscriber may see an entry twice, but never before an earlier entry of the account. The subscriber stores the last
+`seq` seen and fetches missing entries.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,24 +22,25 @@ RELAY_WINDOW = 100
 
 
 class Follower(Protocol):
-    """A projection of the journal, which remembers itself how far it is."""
+    """Projection of the journal that stores its own position."""
 
     def follow(self, uid: Uid, to: int | None = None) -> int:
-        """Project what is new, to entry `to` at least; the entry that was reached, which may be less for now."""
+        """Project new entries, to entry `to` at least. Return the last projected entry, which may be less for now."""
         ...
 
 
 class Witness(Protocol):
-    """Someone who acts on single entries and keeps no position: the relay's own is moved only once they have."""
+    """Observer of single entries without a position. The relay moves its position only after the observer has acted."""
 
     def see(self, uid: Uid, entries: Sequence[EntryView]) -> None:
-        """Act on these entries. They may come again, so acting twice must have one effect."""
+        """Act on these entries. The same entries may come again, so acting twice must have one effect."""
         ...
 
 
 class Relay:
-    """Publishes what the ledger wrote, then has it projected. Two relays at once repeat each other's messages, and
-    lose none.
+    """Publisher of the ledger's entries, followed by their projection.
+
+    Two relays at the same time repeat each other's messages, and lose none.
     """
 
     def __init__(
@@ -57,12 +58,18 @@ class Relay:
         self._witnesses = witnesses
 
     def pending(self, after: str | None, limit: int) -> list[tuple[str, Uid]]:
-        """Accounts with news, by the path of their marker; `after` continues behind that path."""
+        """Return accounts with new entries and the paths of their markers, by path.
+
+        `after` continues behind that path.
+        """
         query = Query(collection="outbox", group=True, limit=limit, after=None if after is None else (after,))
         return [(document.path, Uid(str(document.data["uid"]))) for document in self._documents.query(query)]
 
     def relay(self, uid: Uid) -> int:
-        """Publish this account's news; how many entries. Raises IntegrityFailed when one of them is gone."""
+        """Publish this account's new entries and return their number.
+
+        Raises IntegrityFailed when an entry is missing.
+        """
         marker, position = self._documents.get_all([marker_path(uid), position_path(uid)])
         if marker is None:
             return 0
@@ -88,7 +95,7 @@ class Relay:
             witness.see(uid, entries)
 
     def _advance(self, uid: Uid, position: Document | None, seq: int) -> Document | None:
-        """Remember how far we are; None if another relay was faster, whose turn it then is."""
+        """Store the relay's position. Return None if another relay was faster, which then continues."""
         path = position_path(uid)
         data: Data = {"uid": uid, "seq": seq}
         write: Write = Create(path, data) if position is None else Put(path, data, position.version)
@@ -99,7 +106,7 @@ class Relay:
         return Document(path=path, data=data, version=version)
 
     def _remove(self, marker: Document) -> None:
-        """Nothing is new any more, unless the marker has moved in the meantime."""
+        """Delete the marker, unless the marker has changed since the read."""
         try:
             self._documents.commit([Delete(marker.path, marker.version)])
         except PreconditionFailed:
@@ -107,12 +114,12 @@ class Relay:
 
 
 def marker_path(uid: Uid) -> str:
-    """`accounts/{uid}/outbox/log`: there is news up to its `seq`."""
+    """Return `accounts/{uid}/outbox/log`, the path of the marker. Entries up to the marker's `seq` exist."""
     return f"{account_path(uid)}/outbox/log"
 
 
 def position_path(uid: Uid) -> str:
-    """`accounts/{uid}/relay/position`: entries up to its `seq` are published."""
+    """Return `accounts/{uid}/relay/position`. Entries up to the position's `seq` are published."""
     return f"{account_path(uid)}/relay/position"
 
 

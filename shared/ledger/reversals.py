@@ -1,4 +1,4 @@
-"""Bought credits whose money went back: taken back, given back, and what is used up before it was done."""
+"""Reversals of bought credits: taking credits back, giving credits back, and annulling operations."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +15,10 @@ from shared.ledger.suspensions import suspension_of
 
 
 def reverse(books: Books, command: Reverse) -> Result:
-    """Take back up to the target: the delta is computed here, so that it cannot be posted twice."""
+    """Take back up to the target. The difference is computed here, so that no reversal is posted twice.
+
+    Raises LotNotFound, ReversalTooLarge, or LimitReached if the debt would grow too large.
+    """
     lot = _lot(books, command.lot)
     if command.target > lot.granted:
         raise ReversalTooLarge
@@ -36,9 +39,9 @@ def reverse(books: Books, command: Reverse) -> Result:
 
 
 def _paid_from_other_lots(books: Books, lot: Lot, owed: int) -> list[Posting]:
-    """Pay what is owed with the user's other credits: only what they do not have stays debt.
+    """Return postings that pay the owed amount with the user's other credits. Only the uncovered rest stays debt.
 
-    Where something is owed, the reversed lot has nothing left.
+    If credits are owed, the reversed lot has no available credits left.
     """
     clawed = lot.available if owed else 0
     taken = [(name, amount) for name, amount in drawn(books.account, owed + clawed) if name != lot.id]
@@ -54,7 +57,10 @@ def _first(parts: Iterable[tuple[LotId, int]], amount: int) -> Iterator[tuple[Lo
 
 
 def restore(books: Books, command: Restore) -> Result:
-    """Undo a reversal down to the target: forgive what is owed for it; what was paid comes back to the lot."""
+    """Undo a reversal down to the target: forgive the owed part, and return the paid part to the lot.
+
+    Raises LotNotFound, or LimitReached if the account would have too many lots or credits.
+    """
     lot, account = _lot(books, command.lot), books.account
     delta = max(0, lot.reversed + lot.owed - command.target)
     forgiven = min(delta, lot.owed, account.debt)
@@ -76,7 +82,7 @@ def restore(books: Books, command: Restore) -> Result:
 
 
 def annul(books: Books, command: Annul) -> Result:
-    """Nothing moves; that the operation is remembered is the effect."""
+    """Move no credits. The only effect is that the operation is remembered."""
     del books, command
     return {}
 

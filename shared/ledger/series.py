@@ -1,4 +1,4 @@
-"""Series: usage as a chart needs it: every bucket from the first to the last, those where nothing happened too."""
+"""Series: usage for a chart, with every bucket from the first to the last, empty buckets included."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +16,19 @@ DAYS_MAX = 366
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """Days `first` to `last` (UTC), both included."""
+    """Days from `first` to `last` (UTC), both included."""
 
     first: date
     last: date
 
 
 def period(first: date | None, last: date | None, today: date) -> Period:
-    """What was asked for; up to today, and DAYS_DEFAULT days, where it does not say. Raises InvalidValue."""
+    """Return the requested period.
+
+    Raises InvalidValue if the period ends before its first day or exceeds DAYS_MAX days.
+
+    If `last` is None, the period ends today. If `first` is None, the period has DAYS_DEFAULT days.
+    """
     last = last or today
     first = first or last - timedelta(days=min(DAYS_DEFAULT - 1, (last - date.min).days))
     if first > last:
@@ -34,7 +39,10 @@ def period(first: date | None, last: date | None, today: date) -> Period:
 
 
 def series(days: Mapping[str, Day], asked: Period, bucket: Bucket) -> list[tuple[str, Day]]:
-    """Each bucket by the day it begins on (a month by its first, even if that was not asked for), oldest first."""
+    """Return each bucket with the day on which the bucket begins, oldest first.
+
+    A month begins on its first day, even if that day is outside the period.
+    """
     buckets: dict[str, list[Day]] = {}
     for number in range((asked.last - asked.first).days + 1):
         each = asked.first + timedelta(days=number)
@@ -45,7 +53,7 @@ def series(days: Mapping[str, Day], asked: Period, bucket: Bucket) -> list[tuple
 
 
 def grouped(uses: Mapping[Use, Amounts], *names: str) -> dict[tuple[str, ...], Amounts]:
-    """The table added up by some of `kind`, `model` and `key`: the costliest first."""
+    """Return the table summed by some of `kind`, `model` and `key`, the costliest group first."""
     totals: dict[tuple[str, ...], Amounts] = {}
     for use, amounts in uses.items():
         group = tuple(str(getattr(use, name)) for name in names)

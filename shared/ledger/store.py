@@ -1,4 +1,4 @@
-"""Where an account stands in the database: documents read as verified state, decisions written as one commit."""
+"""Store of accounts: documents are read as verified state, and decisions are written as one commit."""
 
 import hashlib
 import re
@@ -52,9 +52,9 @@ ENTRY_ID = re.compile(rf"\d{{{SEQ_DIGITS}}}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Head:
-    """An account as last known: its state, how often it was committed, and the version that the next commit builds on.
+    """Last known state of an account, the number of its commits, and the version that the next commit builds on.
 
-    `version` is None while the account has no document, else that of both its documents.
+    `version` is None while the account has no document, else the versions of both its documents.
     """
 
     account: Account
@@ -64,7 +64,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Remembered:
-    """What an operation did: the request it was for, its result, and the nonce of the commit that wrote it."""
+    """Stored outcome of an operation: the request's fingerprint, the result, and the nonce of the commit."""
 
     fingerprint: str
     result: Result
@@ -73,7 +73,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Snapshot:
-    """What commands are decided on. `is_fresh`: just read, so that a refusal based on it is the truth."""
+    """State that commands are decided on. `is_fresh`: just read, so that a refusal based on this state is final."""
 
     head: Head
     is_fresh: bool
@@ -84,7 +84,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class StoredEntry:
-    """An entry as its document has it, not verified yet."""
+    """Entry as stored in its document, not verified yet."""
 
     seq: int
     body: str
@@ -95,7 +95,10 @@ class StoredEntry:
 
 
 class AccountStore:
-    """Reads and writes everything below `accounts/`. Nothing else of ours does."""
+    """Reader and writer of the ledger's documents below `accounts/`.
+
+    The documents are the state, entries, operations, notes, archived lots and holds, and the outbox marker.
+    """
 
     def __init__(self, documents: Documents, keys: KeyRing, ledger: str) -> None:
         self._documents = documents
@@ -103,16 +106,16 @@ class AccountStore:
         self._ledger = ledger
 
     def blank(self, uid: Uid) -> Head:
-        """The head of an account that has no document yet."""
+        """Return the head of an account without a document."""
         account = Account(ledger=self._ledger, uid=uid, head=genesis(self._ledger, uid))
         return Head(account=account, number=0, version=None)
 
     def read(self, uid: Uid, commands: Sequence[Command] = ()) -> Snapshot:
-        """The account, and then whatever the commands may refer to: what left the state by then is found there.
+        """Read the account, then the archived lots, holds and operations that the commands may refer to.
 
-        Documents asked for together are read at times of their own. Were the account the later one, a lot or hold just
-        archived would be in neither place, and an operation that has just been done would be refused.
-        Raises IntegrityFailed for what we did not write, UnknownKey, StoreUnavailable.
+        The account is read first. Documents of one request are read at different times. If the account were read last,
+        a lot or hold archived in between would be in neither place, and a finished operation would be refused. Raises
+        IntegrityFailed if stored data differ from the ledger's writes, UnknownKey, StoreUnavailable.
         """
         named = [command.operation for command in commands if command.operation]
         operations = {operation: operation_path(uid, operation) for operation in named}
@@ -129,7 +132,7 @@ class AccountStore:
         )
 
     def create(self, uid: Uid, nonce: str, now: Millis) -> None:
-        """Open the account: a document that says nothing has happened yet. Raises PreconditionFailed if it is open."""
+        """Open the account with a document of no entries. Raises PreconditionFailed if the account is open."""
         account = replace(self.blank(uid).account, at=now)
         self._documents.commit(self.account_writes(self.blank(uid), account, nonce))
 
@@ -140,9 +143,9 @@ class AccountStore:
         nonce: str,
         beside: Sequence[Write] = (),
     ) -> list[Write]:
-        """One commit: the account first, then entries, operations, notes, archived lots and holds, the marker last.
+        """Return the writes of one commit: account, entries, operations, notes, archived lots and holds, marker last.
 
-        What is written `beside` is the callers', and not about the account.
+        The writes in `beside` are the callers' own, and not about the account.
         """
         head, last = snapshot.head, decisions[-1][1].account
         uid = last.uid
@@ -155,16 +158,22 @@ class AccountStore:
         return [*account, *writes.values(), *beside, marker]
 
     def account_writes(self, head: Head, account: Account, nonce: str) -> list[Write]:
-        """The account's documents, on condition that nothing was committed since `head`; the sealed one first."""
+        """Return the writes of the account's documents, the sealed one first.
+
+        The commit fails if `head` is outdated.
+        """
         sealed = self._sealed_data(account, head.number + 1, nonce)
         return account_writes(account.uid, sealed, plain_fields(account), head.version)
 
     def commit(self, writes: Sequence[Write]) -> Version:
-        """Write it all, or nothing; the account's new version. Raises what `Documents.commit` raises."""
+        """Write all or nothing, and return the account's new version. Raises the errors of `Documents.commit`."""
         return committed_version(self._documents.commit(writes))
 
     def entry_above(self, head: Head, last: int) -> int | None:
-        """The first entry stored behind `head`, up to `last`, while that is still the head: none of ours wrote it."""
+        """Return the seq of the first entry stored above `head`, up to `last`. The ledger did not write such an entry.
+
+        None if there is no such entry, or if `head` is outdated.
+        """
         uid, seqs = head.account.uid, range(head.account.seq + 1, last + 1)
         entries = self._all([entry_path(uid, seq) for seq in seqs])
         stored = read_stored(self._documents, uid)  # afterwards: what was above it before is none of ours
@@ -173,9 +182,9 @@ class AccountStore:
         return next((seq for seq, entry in zip(seqs, entries, strict=True) if entry is not None), None)
 
     def entries(self, uid: Uid, first: int, last: int, kinds: frozenset[str] | None = None) -> list[StoredEntry]:
-        """Return the stored entries `first` to `last`, in order; a missing one is simply not among them.
+        """Return the stored entries `first` to `last`, in order. Missing entries are left out.
 
-        With `kinds`, only those of these kinds are read.
+        With `kinds`, only entries of these kinds are read.
         """
         query = Query(
             collection=f"{account_path(uid)}/entries",
@@ -187,7 +196,7 @@ class AccountStore:
         return [_stored_entry(document) for document in self._documents.query(query)]
 
     def strangers(self, uid: Uid, last: int, limit: int) -> list[StoredEntry]:
-        """Stored entries whose ids are outside 1 to `last`: younger than that, or none of ours."""
+        """Return stored entries with ids outside 1 to `last`: newer entries, or entries not written by the ledger."""
         collection = f"{account_path(uid)}/entries"
         below = Query(collection=collection, limit=limit, id_to=_entry_id(0))
         above = Query(collection=collection, limit=limit, id_from=_entry_id(last + 1))
@@ -198,23 +207,26 @@ class AccountStore:
         return self._documents.get(operation_path(uid, operation)) is not None
 
     def notes(self, uid: Uid, operations: Iterable[str]) -> Mapping[str, str]:
-        """The notes that go with operations: free text, kept beside the journal so that it can be erased."""
+        """Return the notes of operations: free text, stored beside the journal so that a note can be erased."""
         paths = [f"{account_path(uid)}/notes/{operation}" for operation in operations]
         found = self._documents.get_all(paths) if paths else []
         return {document.id: str(document.data["text"]) for document in found if document is not None}
 
     def archived_hold(self, uid: Uid, hold: HoldId) -> Hold | None:
-        """A resolved hold. Raises IntegrityFailed if it is not what we wrote."""
+        """Return a resolved hold; None if there is none.
+
+        Raises IntegrityFailed if the ledger did not write the document.
+        """
         document = self._documents.get(hold_path(uid, hold))
         return None if document is None else self._archive(uid, [document]).holds[hold]
 
     def archived_holds(self, uid: Uid, holds: Sequence[HoldId]) -> Mapping[HoldId, Hold]:
-        """Return those of these holds that are resolved. Raises IntegrityFailed for one that we did not write."""
+        """Return the resolved holds among `holds`. Raises IntegrityFailed if the ledger did not write a document."""
         found = self._all([hold_path(uid, hold) for hold in holds])
         return self._archive(uid, [document for document in found if document is not None]).holds
 
     def due(self, shard: int, now: Millis, limit: int) -> list[Uid]:
-        """Accounts of a shard that time has something to do for, the most overdue first."""
+        """Return accounts of a shard with due lots or holds, the most overdue first."""
         where = (Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now)))
         order = (OrderBy("due_at"),)
         sealed = Query(collection="sealed", group=True, where=where, order_by=order, limit=limit)
@@ -223,11 +235,11 @@ class AccountStore:
         return unique([uid_of(document.path) for document in found])[:limit]
 
     def stored(self, uid: Uid) -> Stored:
-        """The account's documents as one commit has written them, not verified: for audits and exports."""
+        """Return the account's documents as one commit wrote them, not verified, for audits and exports."""
         return read_steady(self._documents, uid)
 
     def seal_message(self, uid: Uid, number: int, nonce: str, state: str) -> bytes:
-        """What the seal signs: whose state it is, which commit wrote it, and the state's SHA-256."""
+        """Return the message that the seal signs: the account, the commit, and the state's SHA-256."""
         digest = hashlib.sha256(state.encode()).hexdigest()
         return canonical({"ledger": self._ledger, "uid": uid, "version": number, "nonce": nonce, "state": digest})
 
@@ -277,7 +289,10 @@ class AccountStore:
         return {"schema": SCHEMA, "state": state, "seal": self._keys.mark(self._record(path, state))}
 
     def _head(self, uid: Uid, stored: Stored) -> Head:
-        """Return the verified head. Where the two documents differ, they are read again as one commit wrote them."""
+        """Return the verified head. If the two documents disagree, read both again as one commit wrote them.
+
+        Raises IntegrityFailed if a law stays broken.
+        """
         if stored.version is None:
             return self.blank(uid)
         rule = self.broken_rule(uid, stored)
@@ -294,9 +309,9 @@ class AccountStore:
         )
 
     def broken_rule(self, uid: Uid, stored: Stored) -> str | None:
-        """Which law an account's documents break: `seal`, `state`, `identity`, `plain_balance`; None if none does.
+        """Return the law that an account's documents break: `seal`, `state`, `identity`, `plain_balance`; None if none.
 
-        Raises UnknownKey when it is signed with a key that is not known here yet.
+        Raises UnknownKey when the seal's key is not known here yet.
         """
         data = {} if stored.state is None else stored.state.data
         number, nonce, state = _int(data.get("version")), str(data.get("nonce")), str(data.get("state"))
@@ -316,7 +331,7 @@ class AccountStore:
         return bool(colon) and self._keys.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature)
 
     def _record(self, path: str, state: str) -> bytes:
-        """What the mark of an operation, or of an archived lot or hold, covers: which document it is, all it says."""
+        """Return the message that the mark of an operation, archived lot or archived hold covers: path and state."""
         return canonical({"ledger": self._ledger, "path": path, "state": state})
 
     def _is_ours(self, document: Document) -> bool:
@@ -328,7 +343,10 @@ class AccountStore:
         return self._keys.is_marked(record, str(data.get("seal")))
 
     def _remembered(self, uid: Uid, document: Document) -> Remembered:
-        """What an operation did. Raises IntegrityFailed if it is not what we wrote."""
+        """Return the stored outcome of an operation.
+
+        Raises IntegrityFailed if the ledger did not write the document.
+        """
         state = str(document.data.get("state"))
         try:
             if self._is_ours(document):
@@ -354,22 +372,22 @@ class AccountStore:
 
 
 def entry_path(uid: Uid, seq: int) -> str:
-    """`accounts/{uid}/entries/{seq}`, zero-padded, so that a fork cannot be created and ids sort as numbers."""
+    """Return `accounts/{uid}/entries/{seq}`, zero-padded, so that no fork can be created and ids sort as numbers."""
     return f"{account_path(uid)}/entries/{_entry_id(seq)}"
 
 
 def operation_path(uid: Uid, operation: OperationId) -> str:
-    """`accounts/{uid}/operations/{id}`."""
+    """Return `accounts/{uid}/operations/{id}`, the path of a remembered operation."""
     return f"{account_path(uid)}/operations/{operation}"
 
 
 def lot_path(uid: Uid, lot: LotId) -> str:
-    """`accounts/{uid}/lots/{id}`, once it is empty."""
+    """Return `accounts/{uid}/lots/{id}`, the path of an archived lot."""
     return f"{account_path(uid)}/lots/{lot}"
 
 
 def hold_path(uid: Uid, hold: HoldId) -> str:
-    """`accounts/{uid}/holds/{id}`, once it is resolved."""
+    """Return `accounts/{uid}/holds/{id}`, the path of an archived hold."""
     return f"{account_path(uid)}/holds/{hold}"
 
 

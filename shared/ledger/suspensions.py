@@ -1,4 +1,4 @@
-"""Credits out of reach while somebody argues about their money: held by nobody, until it is decided."""
+"""Suspensions: credits of disputed payments, set aside for nobody to spend until the dispute is decided."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,9 +14,9 @@ from shared.ledger.limits import TIME_MAX
 
 
 def suspend(books: Books, command: Suspend) -> Result:
-    """Set lots aside. Where too little of a lot is available, other holds give back what they took of it first.
+    """Set lots aside. If too little of a lot is available, other holds first give back the credits taken from the lot.
 
-    A reservation ends then, a hold in use keeps its other lots.
+    Reservations end then, holds in use keep their other lots. Raises HoldExists.
     """
     holds = books.account.holds
     if command.hold in holds or command.hold in books.archive.holds:
@@ -34,9 +34,10 @@ def _has(books: Books, lot: LotId, limit: int | None) -> bool:
 
 
 def set_aside(books: Books, hold: HoldId, lots: Mapping[LotId, int | None], operation: str) -> int:
-    """Move what is available in these lots into a suspension, one that is open or a new one; return how much that is.
+    """Move the available credits of these lots into an open or new suspension, and return their sum (µcr).
 
-    `lots` says how much of each at most, in µcr; None: all.
+    `lots` gives the largest amount for each lot, in µcr; None: all available credits. Raises HoldExists, or
+    LimitReached for too many suspensions.
     """
     account = books.account
     known = account.holds.get(hold)
@@ -65,13 +66,13 @@ def _within(available: int, limit: int | None) -> int:
 
 
 def suspension_of(books: Books, lot: LotId) -> Hold | None:
-    """The suspension that holds something of this lot."""
+    """Return the suspension that holds credits of this lot; None if there is none."""
     holds = books.account.holds.values()
     return next((hold for hold in holds if hold.purpose == SUSPENSION and lot in dict(hold.takes)), None)
 
 
 def reinstate(books: Books, command: Reinstate) -> Result:
-    """What is left goes back to its lots, and is over if their time is."""
+    """End a suspension and return its credits to their lots. Credits of an expired lot are forfeited."""
     hold = books.account.holds.get(command.hold)
     if hold is None or hold.purpose != SUSPENSION:
         return {"hold": command.hold, "released": 0}
@@ -80,7 +81,7 @@ def reinstate(books: Books, command: Reinstate) -> Result:
 
 
 def _strip(books: Books, hold: Hold, lots: Iterable[LotId], *, operation: str) -> None:
-    """Take the lots out of a hold. One that is a suspension itself stays: nobody can spend it."""
+    """Take the lots out of a hold. A suspension keeps its lots, since nobody can spend them."""
     parts = [(lot, amount) for lot, amount in hold.takes if lot in lots]
     if not parts or hold.purpose == SUSPENSION:
         return

@@ -1,7 +1,7 @@
-"""Usage: what the entries of one account add up to, day by day; a fold of the journal, and nothing else.
+"""Usage: sums of one account's entries, day by day; a fold of the journal, and nothing else.
 
-A day (UTC) says what every kind of use has cost, by model and by API key, and how the account's credits moved. Which
-model a charge was for, and with which key, is told by the entry that placed its hold, so open holds are remembered.
+A day (UTC) gives the cost of every kind of use, by model and API key, and the movements of the account's credits. The
+entry that placed a hold names the model and API key of the hold's charges, so the fold remembers open holds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from shared.ledger.entries import ABSORBED, BREAKAGE, OWN
 
 REVENUE, KEY = "revenue:", "key:"
 ROWS_MAX = 1_000
-"""So many kinds, models and keys a day are told apart; what comes behind them is added up under `OTHERS`."""
+"""Largest number of rows (kind, model and key) in a day. Further uses are added up under `OTHERS`."""
 OTHERS = "(others)"
 
 SPENT, EXPIRED, WRITTEN_OFF, OTHER = "spent", "expired", "written_off", "other"
@@ -24,13 +24,13 @@ MOVED_BY_KIND: Mapping[str, str] = {
     "adjustment": "adjusted",
 }
 MOVES = (SPENT, EXPIRED, *MOVED_BY_KIND.values(), WRITTEN_OFF, OTHER)
-"""How an account's own credits (available + held − debt) can change; each is a signed amount."""
+"""Reasons for changes of an account's own credits (available + held − debt). Each change is a signed amount."""
 
 Body = Mapping[str, Any]
 
 
 class Use(NamedTuple):
-    """What was used: the kind of it (`chat`, `image`, …), and the model and API key if the journal knows them."""
+    """Kind of use (`chat`, `image`, …), with the model and API key, each empty if the journal does not know them."""
 
     kind: str
     model: str = ""
@@ -39,7 +39,7 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
-    """How often something was used, what it cost the user (µcr), and the tokens that were told with it."""
+    """Number of uses, their cost to the user (µcr), and the reported tokens."""
 
     count: int = 0
     cost: int = 0
@@ -47,7 +47,7 @@ class Amounts:
     output_tokens: int = 0
 
     def __add__(self, other: "Amounts") -> "Amounts":
-        """Both together."""
+        """Return the sum of both."""
         return Amounts(
             count=self.count + other.count,
             cost=self.cost + other.cost,
@@ -58,7 +58,7 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """What happened on one day, or on several."""
+    """Uses and credit movements of one day, or of several."""
 
     uses: Mapping[Use, Amounts] = field(default_factory=dict)
     moved: Mapping[str, int] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """The fold up to entry `seq`. `days` are those it was given or has touched; `open` says what open holds are for."""
+    """Fold up to entry `seq`. `days` are the given and the touched days; `open` gives the uses of open holds."""
 
     seq: int = 0
     open: Mapping[str, Use] = field(default_factory=dict)
@@ -74,12 +74,12 @@ class Usage:
 
 
 def day_of(at: Millis) -> str:
-    """The day (UTC) of an instant, as `2026-11-24`."""
+    """Return the day (UTC) of an instant, such as `2026-11-24`."""
     return to_datetime(at).date().isoformat()
 
 
 def folded(usage: Usage, bodies: Iterable[Body]) -> Usage:
-    """The usage after these entries, which must be the next ones, in order. A day touched has to be given whole."""
+    """Return the usage after these entries, which must be the next entries in order. Touched days must be complete."""
     fold = _Fold(seq=usage.seq, open=dict(usage.open), days=dict(usage.days))
     for body in bodies:
         _follow(fold, body)
@@ -87,7 +87,7 @@ def folded(usage: Usage, bodies: Iterable[Body]) -> Usage:
 
 
 def summed(days: Iterable[Day]) -> Day:
-    """Several days as one."""
+    """Return several days as one."""
     total = Day()
     for day in days:
         total = Day(uses=added(total.uses, day.uses), moved=_added_moves(total.moved, day.moved))
@@ -95,7 +95,7 @@ def summed(days: Iterable[Day]) -> Day:
 
 
 def added(first: Mapping[Use, Amounts], second: Mapping[Use, Amounts]) -> Mapping[Use, Amounts]:
-    """Both tables as one."""
+    """Return the sum of both tables."""
     return {**first, **{use: first.get(use, Amounts()) + amounts for use, amounts in second.items()}}
 
 
@@ -105,7 +105,7 @@ def _added_moves(first: Mapping[str, int], second: Mapping[str, int]) -> Mapping
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Fold:
-    """A usage while entries change it."""
+    """Usage while entries change the sums."""
 
     seq: int
     open: dict[str, Use]
@@ -133,13 +133,13 @@ def _follow(fold: _Fold, body: Body) -> None:
 
 
 def _key(hold: Mapping[str, str]) -> str:
-    """The API key that placed a hold: then it is the hold's principal."""
+    """Return the API key that placed a hold, which is then the hold's principal; empty if no key did."""
     principal = hold.get("principal", "")
     return principal.removeprefix(KEY) if principal.startswith(KEY) else ""
 
 
 def _uses(body: Body, used_for: Use) -> Mapping[Use, Amounts]:
-    """One use, if this entry is one: it charges something, or ends a hold as captured, at no cost perhaps."""
+    """Return the use in this entry, if there is one: a charge, or a hold that ended as captured, even without cost."""
     paid = [item for item in body["postings"] if item["to"].startswith(REVENUE)]
     if not paid and body.get("hold", {}).get("end") != "captured":
         return {}
@@ -159,7 +159,7 @@ def _told_apart(uses: Mapping[Use, Amounts], use: Use) -> Use:
 
 
 def _moves(body: Body) -> Mapping[str, int]:
-    """How this entry moved what is the user's own, by the reason for it."""
+    """Return the changes of the user's own credits in this entry, by reason."""
     moved: dict[str, int] = {}
     for item in body["postings"]:
         change = item["amount"] * ((item["to"] in OWN) - (item["from"] in OWN))

@@ -1,4 +1,4 @@
-"""The verifier of one account's chain: pure, offline, and it names what is broken, where, and which law it breaks."""
+"""Verifier of one account's chain, pure and offline. A finding names the broken part, its place and the law."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ FINDINGS_MAX = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One broken law: whose account, at which entry (0: the account itself), which rule, and what is wrong."""
+    """Broken law: the account, the entry (0: the account itself), the rule, and the detail."""
 
     uid: str
     seq: int
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Audit:
-    """How far the chain has been followed. `account` is the fold so far, None once it could not go on."""
+    """Progress along the chain. `account` is the fold so far; None after an entry that could not be folded."""
 
     verifier: Verifier
     ledger: str = ""
@@ -55,7 +55,7 @@ class _Audit:
 
 
 def verify_account(lines: Iterable[str], verifier: Verifier) -> list[Finding]:
-    """All that is broken in an export (`shared.ledger.export`), by the keys that the caller trusts; [] if nothing is.
+    """Return all broken laws in an export (`shared.ledger.export`), by the keys that the caller trusts; [] if none.
 
     Rules: `format`, `identity`, `sequence`, `link`, `hash`, `canonical`, `signature`, `unknown_key`, `kind`, `time`,
     `operation`, `postings`, `balance_after`, `seal`, `state`, `plain_balance`.
@@ -86,9 +86,9 @@ def verify_account(lines: Iterable[str], verifier: Verifier) -> list[Finding]:
 
 
 def entry_rule(stored: Sequence[StoredEntry], verifier: Verifier, *, ledger: str, uid: Uid, seq: int) -> str | None:
-    """Which law one entry breaks by itself, without the chain before it; None if none. Raises UnknownKey.
+    """Return the law that one entry breaks by itself, without the chain before; None if none. Raises UnknownKey.
 
-    One of `sequence`, `hash`, `canonical`, `identity`, `signature`, `kind`.
+    The law is one of `sequence`, `hash`, `canonical`, `identity`, `signature`, `kind`.
     """
     if len(stored) != 1 or seq < 1:
         return "sequence"
@@ -116,7 +116,7 @@ def _start(audit: _Audit, header: Mapping[str, Any]) -> None:
 
 
 def _follow(audit: _Audit, record: Mapping[str, Any]) -> None:
-    """Check one entry against the chain so far, and go on from it."""
+    """Check one entry against the chain so far, and add the entry to the chain."""
     expected = audit.seq + 1
     seq = record["seq"]
     if seq < expected:
@@ -196,7 +196,7 @@ def _fold(audit: _Audit, body: Mapping[str, Any]) -> None:
 
 
 def _finish(audit: _Audit, record: Mapping[str, Any]) -> None:
-    """Check the account's own document against its seal, and against the fold of its whole journal."""
+    """Check the account's own document against its seal, and against the fold of the whole journal."""
     _check_seal(audit, record)
     try:
         stored = decode_account(record["state"])

@@ -1,4 +1,4 @@
-"""`python -m shared.ledger.verify FILE…`: verify exports offline, and name all that was and was not checked."""
+"""`python -m shared.ledger.verify FILE…`: verify exports offline, and print the checked and the unchecked parts."""
 
 import argparse
 import sys
@@ -18,12 +18,12 @@ STANDARD_INPUT = "-"
 
 
 class NotChecked(Exception):
-    """Nothing can be said about this file: it cannot be read, or holds no account."""
+    """Failure to check a file that cannot be read or holds no account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trusted:
-    """The keys that a verification goes by. `ledger` is the id of their ledger, None if the export names the keys."""
+    """Keys trusted in a verification. `ledger` is the id of their ledger; None if the export itself names the keys."""
 
     keys: tuple[PublicKey, ...]
     ledger: str | None
@@ -31,7 +31,7 @@ class Trusted:
 
 @dataclass(slots=True, eq=False)
 class Counted:
-    """The lines of an export, counted by type while they are read."""
+    """Lines of an export, counted by type while read."""
 
     lines: Iterator[str]
     entries: int = 0
@@ -96,7 +96,7 @@ def _checked(header: Any, counted: Counted, known: Trusted) -> str:
 
 
 def _trusted(name: str) -> Trusted:
-    """Return the keys in a saved answer of `GET /v1/ledger/keys`. Raises NotChecked."""
+    """Return the keys in a saved answer of `GET /v1/ledger/keys`. Raises NotChecked for any other file."""
     try:
         stored: Any = orjson.loads(Path(name).read_bytes())
         return Trusted(keys=_keys(stored["items"]), ledger=str(stored["ledger_id"]))
@@ -115,7 +115,7 @@ def _header(line: str) -> Any:
 
 
 def _keys(told: Any) -> tuple[PublicKey, ...]:
-    """Return the keys that JSON names. Raises NotChecked if there is none, or one cannot be read."""
+    """Return the keys that JSON names. Raises NotChecked if there is no key, or if a key cannot be read."""
     try:
         keys = tuple(
             PublicKey(kid=str(key["kid"]), public_key=str(key["public_key"]), status=str(key["status"])) for key in told

@@ -1,4 +1,4 @@
-"""What readers see of an account: balances, entries and holds, as values."""
+"""Views of an account for readers: balances, entries and holds, as values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from shared.ledger.store import StoredEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LotView:
-    """A lot that still has something; µcr."""
+    """Lot with available or held credits; µcr."""
 
     id: LotId
     source: str
@@ -30,7 +30,7 @@ class LotView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """An account at one moment; µcr. `available` is in lots and not held."""
+    """State of an account's credits at one moment; µcr. `available` counts the credits in lots that are not held."""
 
     available: int
     held: int
@@ -42,13 +42,13 @@ class Balance:
 
     @property
     def total(self) -> int:
-        """What is available and what is held."""
+        """Available and held credits together (µcr)."""
         return self.available + self.held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldView:
-    """A hold, open or resolved; µcr. `amount` is what was set aside in all."""
+    """Open or resolved hold; µcr. `amount` is the amount set aside in all."""
 
     id: HoldId
     amount: int
@@ -61,17 +61,17 @@ class HoldView:
     is_reservation: bool
     about: About
     held: int
-    """What is set aside now."""
+    """Credits (µcr) set aside now."""
 
     @property
     def ends_at(self) -> Millis | None:
-        """When the hold ends by itself; None for credits of a disputed payment, which no time ends."""
+        """Time at which the hold ends by itself; None for credits of a disputed payment, which never end by time."""
         return None if self.expires_at >= TIME_MAX else self.expires_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHolds:
-    """The open holds of an account as of its entry `seq`."""
+    """Holds open after the account's entry `seq`."""
 
     seq: int
     holds: tuple[HoldView, ...]
@@ -79,9 +79,10 @@ class OpenHolds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryView:
-    """One entry as history tells it; `amount` is the change of available + held − debt, in µcr.
+    """Entry in the history. `amount` is the change of available + held − debt, in µcr.
 
-    `balance_after` is what was available after the entry; `usage` what was used, None where nothing is counted.
+    `balance_after` is the amount available after the entry. `usage` has the counts of the use; None if nothing is
+    counted.
     """
 
     seq: int
@@ -100,25 +101,28 @@ class EntryView:
     lot: str | None = None
     note: str | None = None
     end: str | None = None
-    """How the hold ended that this entry ended; None if it ended none."""
+    """End of the hold that this entry ended, such as `captured`; None if the entry ended no hold."""
     principal: str | None = None
-    """Who placed the hold; told where a hold begins, and where the platform bore some of a call."""
+    """Principal that placed the hold; None for most entries.
+
+    The principal is recorded where a hold begins, and where the platform bore a part of a call or may have.
+    """
     model: str | None = None
-    """The model that the hold's call asks; told where the principal is."""
+    """Model of the hold's call, recorded in the same entries as `principal`; None otherwise, or if there is no call."""
     beyond_cap: int | None = None
-    """How much (µcr) a call took beyond a cap, as it cost more than its bound; None if it kept to its caps."""
+    """Amount (µcr) that a call took beyond a cap, since the call exceeded its bound; None if no cap was exceeded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPage:
-    """Some of an account's history, newest first; `before` continues behind it, None at the first entry."""
+    """Page of an account's history, newest first. `before` continues behind the page; None at the first entry."""
 
     items: tuple[EntryView, ...]
     before: int | None
 
 
 def balance_of(account: Account) -> Balance:
-    """The balance that an account's state says."""
+    """Return the balance of an account's state."""
     return Balance(
         available=account.available,
         held=account.held,
@@ -131,7 +135,7 @@ def balance_of(account: Account) -> Balance:
 
 
 def hold_view(hold: Hold) -> HoldView:
-    """A hold as its owner sees it."""
+    """Return a hold as seen by its owner."""
     return HoldView(
         id=hold.id,
         amount=hold.placed,
@@ -148,7 +152,7 @@ def hold_view(hold: Hold) -> HoldView:
 
 
 def entry_view(stored: StoredEntry, known: Hold | None = None) -> EntryView:
-    """An entry as history tells it. `known` is the hold that it names: an older entry does not tell its purpose."""
+    """Return an entry as seen in the history. `known` is the named hold, for an older entry without its own purpose."""
     body = orjson.loads(stored.body)
     hold = body.get("hold", {})
     return EntryView(
@@ -174,7 +178,10 @@ def entry_view(stored: StoredEntry, known: Hold | None = None) -> EntryView:
 
 
 def hold_needed(stored: StoredEntry) -> HoldId | None:
-    """Return the hold that must be known to say what an entry was for; None if the entry tells it."""
+    """Return the id of the hold that gives the entry's purpose; None if not needed.
+
+    The hold is needed only for an older entry that names a hold and has no purpose of its own.
+    """
     if '"about":' in stored.body:
         return None
     return cast("HoldId | None", orjson.loads(stored.body).get("hold", {}).get("id"))
