@@ -1,4 +1,4 @@
-"""Close the account of a user who leaves, and remember under their mailbox what they owe."""
+"""Closing the account of a user who leaves, with a record of the user's debt under their mailbox."""
 
 from shared.kernel.events import log
 from shared.kernel.ids import Uid, fingerprint, operation_id
@@ -10,18 +10,21 @@ from shared.sagas.mailbox_debts import MailboxDebts
 
 
 class AccountClosing:
-    """Closes accounts. The mailbox's mark is taken before the profile goes, so it is handed in."""
+    """Closes accounts. Read `mailbox_mark` before the profile is deleted, and hand the mark to `close`."""
 
     def __init__(self, ledger: Ledger, debts: MailboxDebts) -> None:
         self._ledger = ledger
         self._debts = debts
 
     def mailbox_mark(self, uid: Uid) -> str | None:
-        """Return the mark of the user's mailbox; None without an address that counts as theirs."""
+        """Return the mark of the user's mailbox; None if the user has no address that counts as their own."""
         return self._debts.mark(uid)
 
     def close(self, uid: Uid, mailbox: str | None) -> None:
-        """Close the account, once. `mailbox` is the mark; None: what is owed is remembered nowhere."""
+        """Close the account and remember the user's debt under the mark `mailbox`.
+
+        If `mailbox` is None, the debt is not remembered. If the account is closed already, do nothing.
+        """
         self._ledger.open(uid)
         command = Close(
             operation=operation_id("leaving", uid), fingerprint=fingerprint("leaving"), about=about("expiry")

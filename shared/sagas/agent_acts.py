@@ -1,4 +1,4 @@
-"""The tool calls of a task, side by side: each is used by itself, and recorded by the one worker as it ends."""
+"""Running the tool calls of a task side by side: each call runs alone, and the one worker records each as it ends."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -33,7 +33,7 @@ AT_ONCE_MAX = 8
 
 @dataclass(slots=True)
 class Use:
-    """One call of a tool; see `ToolUse`. It sees its own task's files and budget, and nothing else."""
+    """Call of a tool; see `ToolUse`. The call sees the files and the budget of its own task only."""
 
     uid: Uid
     task_id: str
@@ -59,7 +59,7 @@ class Use:
         return held.amount
 
     def give_back(self) -> None:
-        """Release what was held, if it was."""
+        """Release the hold of this call, if there is one."""
         if self.held is not None:
             self.purse.give_back(self.held)
             self.held = None
@@ -75,7 +75,7 @@ class Use:
 
 
 class Acts:
-    """Uses the tools that a task's last thought asked for."""
+    """Runs the tool calls of a task's last thought."""
 
     def __init__(self, tools: Mapping[str, Tool], authority: Authority, end_users: EndUsers, clock: Clock) -> None:
         self._tools = tools
@@ -84,11 +84,11 @@ class Acts:
         self._clock = clock
 
     def run(self, desk: Desk, purse: Purse, acts: Sequence[Step], until: float) -> Rejected | CreditsHeld | None:
-        """Use the tools of these steps, batch by batch, until all are observed or the time is up.
+        """Run the tool calls of these steps, batch by batch, until all are observed or the time is up.
 
-        What the ledger refuses is tried again after the others have given back what they did not need; if that helps
-        nobody, the refusal is returned, and the calls stay pending. Raises LeaseLost, Unavailable, and what
-        `Authority.check` raises, before each batch.
+        If the ledger refuses a call, retry the call after the other calls have released their unused credits. If all
+        remaining calls are refused, return the refusal; the calls stay pending. Otherwise return None.
+        Raises LeaseLost and Unavailable, and before each batch the errors of `Authority.check`.
         """
         todo = list(acts)
         while todo:
@@ -111,7 +111,10 @@ class Acts:
         return None
 
     def forget(self, desk: Desk, purse: Purse, acts: Sequence[Step]) -> None:
-        """Remove what uses of tools have stored that nobody will record; what cannot be removed goes with the user."""
+        """Remove the things that tool calls have stored and that no step will record.
+
+        If a tool cannot remove a thing now, the thing stays until the user is erased.
+        """
         for act in acts:
             tool: object = self._tools.get(act.body["tool"])
             if not isinstance(tool, LeavesThings):
@@ -122,9 +125,9 @@ class Acts:
                 log("tool_not_cleaned_up", "WARNING", task_id=desk.task.id, code=error.code)
 
     def _batch(self, desk: Desk, purse: Purse, acts: Sequence[Step]) -> Mapping[int, Rejected | CreditsHeld]:
-        """Use the tools of these steps side by side. Return what the ledger refused, by the number of the step.
+        """Run the tool calls of these steps side by side. Return the ledger's refusals, by the number of the step.
 
-        Raises what `Authority.check` raises, before any tool is used.
+        Before any tool runs, raises the errors of `Authority.check`. If a call fails, the others end first.
         """
         allowed = usable_tools(desk.task.tools, self._authority.check(desk.task.uid, desk.task.spender))
         refusals: dict[int, Rejected | CreditsHeld] = {}
@@ -177,7 +180,11 @@ class Acts:
         )
 
     def _used(self, act: Step, use: Use, allowed: Sequence[str]) -> Observation:
-        """What the tool answers. Its own failure is an answer; the ledger's refusals and the store's are not."""
+        """Return the tool's observation. A failure of the tool is an observation, too.
+
+        If the ledger refuses, raises Rejected or CreditsHeld. If the store fails, raises Unavailable. In each case the
+        hold is released first.
+        """
         name = act.body["tool"]
         try:
             tool = self._tools.get(name) if name in allowed else None
@@ -203,7 +210,7 @@ class Acts:
 
 
 def act_name(number: int) -> str:
-    """What an act's hold is named by."""
+    """Return the name of the hold for this act."""
     return f"act:{number}"
 
 

@@ -1,8 +1,8 @@
-"""A task in the hands of the worker that has its lease: what it is now, and the only ways to change it.
+"""State of a task for the worker that has its lease, and the only ways to change the task.
 
-Every change is one commit under the lease's fence, together with the steps it records, so steps are contiguous and an
-overtaken worker records nothing. A user's cancelling changes the document too, but not the lease: then the worker reads
-again and goes on.
+Every change is one commit under the lease's fence, together with the steps that the change records. So steps are
+contiguous, and an overtaken worker records nothing. If a user cancels, the document changes but the lease does not.
+Then the worker reads the task again and continues.
 """
 
 import json
@@ -21,7 +21,7 @@ from shared.sagas.leases import Leased, LeaseLost
 from shared.sagas.tools.tool import Observation, TaskFile
 
 LEASE_SECONDS = 300
-"""Longer than any stretch without a save: a model's answer, a tool's, and the store's retries."""
+"""Lifetime of the lease: longer than any time without a save (a model's or a tool's answer, the store's retries)."""
 CALLS_MAX = 64
 CALLS_BYTES_MAX = 400_000
 HISTORY_BYTES_MAX = 400_000
@@ -31,7 +31,7 @@ FILES_BYTES_MAX = 2_000_000
 
 
 class Desk:
-    """See the module."""
+    """A task with its steps and files, held under a lease."""
 
     def __init__(self, leased: Leased, clock: Clock, steps: Sequence[Step], files: Sequence[StoredFile]) -> None:
         self._leased = leased
@@ -43,22 +43,22 @@ class Desk:
 
     @property
     def fence(self) -> int:
-        """What names this worker's holds."""
+        """Fence of the worker's lease: part of the names of the worker's holds."""
         return self._leased.fence
 
     def refresh(self) -> None:
-        """Read the task again. Raises LeaseLost if it is another worker's by now, or gone."""
+        """Read the task again. Raises LeaseLost if another worker has the task, or if the task is deleted."""
         if not self._leased.rejoin():
             raise LeaseLost(self._leased.path)
         self._changed()
 
     def note(self, **changes: Value) -> None:
-        """What the next save is to say as well."""
+        """Add these changes to the next save. `task` shows them at once."""
         self._unsaved |= changes
         self._changed()
 
     def is_awaited(self, act: int) -> bool:
-        """Whether this use of a tool is still to be recorded, by whoever has the task by now."""
+        """Return True if this tool call is still to be recorded, by the worker that has the task now."""
         found = self._leased.documents.get(self._leased.path)
         if found is None:
             return False
@@ -66,7 +66,7 @@ class Desk:
         return act in task.pending and task.status not in ENDED
 
     def settle(self, purse: Purse) -> None:
-        """Charge for what was recorded; the next save says so."""
+        """Charge for the recorded steps of the task. The next save records the charges."""
         for owed in self.task.owed:
             charged = purse.captured(owed)
             task = self.task
@@ -79,7 +79,10 @@ class Desk:
     # Steps ------------------------------------------------------------------------------------------------------
 
     def record_thought(self, thought: Thought, body: Mapping[str, Any], owed: Owed, *, is_cut: bool) -> None:
-        """A thought, and the calls it asks for: without any it is the answer, unless it was cut short."""
+        """Record a thought and the tool calls that the thought asks for.
+
+        A thought without calls is the task's answer, unless the thought was cut short (`is_cut`).
+        """
         task, now = self.task, self._clock.now()
         calls = _bounded(thought)
         first = task.steps + 1
@@ -107,12 +110,15 @@ class Desk:
         self.steps += steps
 
     def record_unanswered(self, owed: Owed) -> None:
-        """Keep that a thought is to be charged which came to nothing; the next one takes its number."""
+        """Record that a thought without a result is to be charged. The next thought takes the same step number."""
         task = self.task
         self.save({"owed": owed_data([*task.owed, owed]), "unanswered": task.unanswered + 1})
 
     def record_observation(self, act: int, tool: str, seen: Observation, operation: OperationId | None) -> None:
-        """What a tool answered, with all that it wrote."""
+        """Record a tool's observation, with all that the tool wrote.
+
+        `operation` placed the hold that is to be captured for the tool; None if there is nothing to capture.
+        """
         task, now = self.task, self._clock.now()
         number = task.steps + 1
         kept = [_stored(file) for file in seen.files]
@@ -152,21 +158,21 @@ class Desk:
         self.files |= {file.name: file for file in kept}
 
     def has_room_for(self, files: Sequence[TaskFile]) -> bool:
-        """Whether the task's files stay within their bound with these."""
+        """Return True if the task's files stay within `FILES_BYTES_MAX` together with `files`."""
         after = {name: file.content for name, file in self.files.items()} | {file.name: file.content for file in files}
         return sum(len(content.encode()) for content in after.values()) <= FILES_BYTES_MAX
 
     # Saving -----------------------------------------------------------------------------------------------------
 
     def save(self, changes: Data, *also: Write) -> None:
-        """Change the task and keep it. Raises LeaseLost, OutcomeUnknown, StoreUnavailable."""
+        """Write these changes to the task and keep the lease. Raises LeaseLost, OutcomeUnknown, StoreUnavailable."""
         due_at = self._clock.now() + LEASE_SECONDS * SECOND
         self._write({**changes, "due_at": to_datetime(due_at)}, also, is_last=False)
 
     def close(self, changes: Data, *, due_at: Millis | None, is_clean: bool = True) -> None:
-        """Change the task and let go of it: to be gone on with from `due_at` on, or not by itself.
+        """Write these changes to the task and free the lease. The task is due from `due_at` on; None: never by itself.
 
-        Unless it `is_clean`, something may still be held that no step tells of: the next worker gives it back.
+        If `is_clean` is False, holds may be open that no step names: the next worker releases them.
         """
         due: Value = None if due_at is None else to_datetime(due_at)
         clean: Data = {"clean_fence": self.fence} if is_clean else {}
@@ -190,7 +196,7 @@ class Desk:
 
 
 def _bounded(thought: Thought) -> tuple[Any, ...]:
-    """As many of its calls as one step records."""
+    """Return the first calls of the thought, as many as one step can record."""
     kept, size = [], 0
     for call in thought.calls[:CALLS_MAX]:
         size += len(call.arguments.encode())
@@ -201,9 +207,10 @@ def _bounded(thought: Thought) -> tuple[Any, ...]:
 
 
 def _history(thought: Thought, kept: int) -> Mapping[str, Any]:
-    """Return the message as its provider wants it back, for a step; nothing for one that is too long to keep.
+    """Return the provider's own message as a field of a step, to send back to the provider later.
 
-    It is kept as a text: a document holds no lists in lists.
+    Empty if there is no message, if a call was left out, or if the message is too long to store. The message is stored
+    as a text, since a document holds no lists in lists.
     """
     if thought.raw is None or not kept or kept != len(thought.calls):
         return {}

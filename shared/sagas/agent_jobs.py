@@ -1,4 +1,4 @@
-"""The periodic side of agent tasks: tell again of those whose message was lost, or whose worker died."""
+"""Periodic job of agent tasks: publish the tasks again whose message was lost or whose worker died."""
 
 from functools import partial
 
@@ -11,17 +11,17 @@ SWEEP_SECONDS = 60.0
 
 
 class AgentJobs:
-    """What `every_minute` does for agent tasks."""
+    """Jobs of `every_minute` for agent tasks."""
 
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
 
     def every_minute(self) -> tuple[Job, ...]:
-        """Tell of what is due."""
+        """Return the job that publishes due tasks again."""
         return (Job(name=NAME, seconds=SWEEP_SECONDS, run=self.sweep),)
 
     def sweep(self, turn: Turn) -> None:
-        """Shard by shard, a page of each; what is left comes with the next minute."""
+        """Publish the due tasks again, shard by shard, one page of each shard. The next minute takes the rest."""
         first = int(turn.cursor or 0)
         for shard in range(first, first + SHARDS):
             if turn.is_over():

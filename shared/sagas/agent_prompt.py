@@ -1,4 +1,4 @@
-"""What a model is told at each step of a task: its goal, its plan, and what was done and observed so far. Pure."""
+"""Prompts of an agent task's steps: the goal, the plan, and the work and observations so far. Pure."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ OUTPUT_TOKENS_MAX = 4_096
 OUTPUT_TOKENS_LEAST = 64
 CUT_CHARACTERS_MIN = 200
 CHARACTERS_PER_TOKEN = 2
-"""A cut text is surely within its tokens then, whatever its language."""
+"""Characters per token for cutting a text: so few that the cut text surely fits, in any language."""
 
 INSTRUCTIONS = """\
 You work on a task for your user, step by step, with the tools you are given.
@@ -27,7 +27,7 @@ When the goal is reached, or cannot be, answer your user without calling a tool.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentPrompt:
-    """What is sent, and how many tokens it and its answer may be."""
+    """Messages of a prompt, with the number of tokens that they and the answer may have."""
 
     messages: tuple[Said, ...]
     input_expected: int
@@ -38,7 +38,7 @@ class AgentPrompt:
 def build(
     task: Task, steps: Sequence[Step], file_names: Sequence[str], tools: Sequence[ToolSpec], model: Model
 ) -> AgentPrompt:
-    """The prompt of the next step: the newest rounds that fit into the model's window. Raises ContextTooLong."""
+    """Build the prompt of the next step from the newest rounds that fit the model's window. Raises ContextTooLong."""
     told = json.dumps([[tool.name, tool.description, dict(tool.parameters)] for tool in tools])
     head = (Said(role="system", content=_system(task, file_names)), Said(role="user", content=task.goal))
     output = min(model.max_output_tokens, OUTPUT_TOKENS_MAX)
@@ -67,7 +67,7 @@ def _system(task: Task, file_names: Sequence[str]) -> str:
 
 
 def _rounds(steps: Iterable[Step]) -> list[list[Said]]:
-    """Return each thought that called tools, with what they answered."""
+    """Return each thought that called tools, with the tools' answers."""
     observed = {step.body["act"]: step for step in steps if step.kind == "observe"}
     thoughts: list[tuple[Step, list[Step]]] = []
     for step in steps:
@@ -80,7 +80,7 @@ def _rounds(steps: Iterable[Step]) -> list[list[Said]]:
 
 
 def _round(thought: Step, acts: Sequence[Step], observed: Mapping[int, Step], used: set[str]) -> list[Said]:
-    """Return a thought with what its tools answered. `used` are the ids of calls in earlier rounds."""
+    """Return a thought with the answers of its tools. `used` are the ids of calls in earlier rounds."""
     raw = _sent_back(thought, acts, used)
     ids = [call["id"] for call in raw["tool_calls"]] if raw is not None else [_own_id(act) for act in acts]
     calls = tuple(
@@ -93,7 +93,7 @@ def _round(thought: Step, acts: Sequence[Step], observed: Mapping[int, Step], us
 
 
 def _sent_back(thought: Step, acts: Sequence[Step], used: set[str]) -> dict[str, Any] | None:
-    """Return the message that goes back to its provider: as it came, each call with an id that no other has.
+    """Return the message that goes back to its provider, unchanged except that each call has a unique id.
 
     None for a thought that was stored without its message.
     """
@@ -120,7 +120,10 @@ def _answered(call_id: str, observation: Step | None) -> Said:
 
 
 def _fitting(rounds: Sequence[list[Said]], room: int) -> list[Said]:
-    """The newest rounds that fit, without a gap, oldest first; of the newest, if it is too long, as much as fits."""
+    """Return the newest rounds that fit into `room` tokens, without a gap, oldest first.
+
+    If the newest round alone is too long, return a cut version of that round.
+    """
     kept: list[list[Said]] = []
     for each in reversed(rounds):
         needed = sum(message_expected(_text(message)) for message in each)
@@ -155,7 +158,7 @@ def _shortened_json(text: str, characters: int) -> str:
 
 
 def _text(message: Said) -> str:
-    """Return everything of a message that a model reads."""
+    """Return all the text of a message that a model reads."""
     if message.raw is not None:
         return json.dumps(message.raw, ensure_ascii=False)
     return message.content + "".join(f" {call.id} {call.name} {call.arguments}" for call in message.calls)

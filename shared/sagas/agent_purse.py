@@ -1,12 +1,11 @@
-"""What a task may spend: holds under its budget, captured for recorded steps only, by operations that a redelivery
-repeats without effect.
+"""Spending of a task: holds under the task's budget, captured for recorded steps only, by repeatable operations.
 
-A hold is named by the task, the work it is for and the fence of the worker who placed it. So the next worker knows the
-names of all that an overtaken one may still hold, gives it back, and asks anew: a model's answer that was never
-recorded costs its user nothing.
+The task, the work and the fence of the placing worker name a hold. So the next worker knows the names of all holds that
+an overtaken worker may have left. The next worker releases them and asks the model again: a model's answer that was
+never recorded costs its user nothing.
 
-The budget is one in the account's state. States forget budgets after a while, so a task's has epochs: each begins when
-all before it is settled, with what is left.
+The task's budget is a budget in the account's state. States forget budgets after a while, so a task's budget has
+epochs. Each epoch begins when everything before is settled, with the remaining amount as the limit.
 """
 
 import threading
@@ -29,11 +28,11 @@ PURPOSE = "agent"
 HOLD_ATTEMPTS_MAX = 4
 BUDGET_LIFETIME: Millis = 20 * MINUTE
 EPOCH_FRESH: Millis = 8 * MINUTE
-"""An epoch is gone on with while its last claim is so young that the budget outlives this slice."""
+"""Age of an epoch's last claim up to which the epoch is continued, so that the budget outlives the running slice."""
 
 
 class CreditsHeld(Exception):
-    """What is missing is held by others of this account, who may give it back: ask again before giving up."""
+    """Refusal because other holds of the account have the missing credits: they may be released, so try again."""
 
     def __init__(self, refusal: BudgetExceeded | InsufficientCredits) -> None:
         super().__init__(refusal.detail)
@@ -41,7 +40,7 @@ class CreditsHeld(Exception):
 
 
 class Purse:
-    """The credits of one task in the hands of the worker with this fence."""
+    """The credits of one task, for the worker with this fence."""
 
     def __init__(self, ledger: Ledger, clock: Clock, task: Task, fence: int) -> None:
         self._ledger = ledger
@@ -56,7 +55,7 @@ class Purse:
 
     @property
     def budgets(self) -> tuple[BudgetClaim, ...]:
-        """The task's cap, and that of the key it was asked for with, as claims of now."""
+        """Claims on the task's budget and on the cap of the API key that the task spends for, as of now."""
         now = self._clock.now()
         with self._lock:
             self.claimed_at = max(self.claimed_at, now)
@@ -64,11 +63,13 @@ class Purse:
         return (own, *key_budgets.claims(self._key, now))
 
     def hold(self, name: str, model: str, cost: CallCost, purpose: Purpose = "agent") -> "Held":
-        """Hold all that a call may cost, or what budget and balance leave of it, but the least that is of use.
+        """Hold all that a call may cost, or less if the budget or the balance leaves less.
 
-        Under a budget that is all of the input's bound; of a balance that runs short it is what the input is expected
-        to cost. `purpose`: a thought (`agent`) or the use of a tool (`tool`).
-        Raises BudgetExceeded, InsufficientCredits and the ledger's other refusals, and CreditsHeld.
+        If the budget is too small, at least `cost.least_bound` is held. If the balance is too small, at least
+        `cost.least` is held. `purpose`: a thought (`agent`) or the call of a tool (`tool`).
+
+        Raises BudgetExceeded, InsufficientCredits and the ledger's other refusals. Raises CreditsHeld if the least
+        would fit once other holds were released.
         """
         operation = self.operation(name, self._fence)
         wanted, limited_by = cost.at_most, ""
@@ -98,7 +99,10 @@ class Purse:
         raise AssertionError("the last attempt returns or raises")
 
     def captured(self, owed: Owed) -> Micro:
-        """Charge for a recorded step; what was charged. Repeated, it is the same charge."""
+        """Charge for a recorded step and return the charged amount (µcr). A repeated call returns the first charge.
+
+        If the hold has ended, return the amount that was captured then; 0 if the hold or the account is gone.
+        """
         command = Capture(
             operation=operation_id(owed.operation, "capture"),
             fingerprint="",
@@ -115,7 +119,10 @@ class Purse:
             return Micro(0)
 
     def give_back(self, operation: OperationId, *, is_unused: bool = True) -> None:
-        """Release a hold whose work was not recorded, if there is one. See `Release` for `is_unused`."""
+        """Release a hold whose work was not recorded.
+
+        Do nothing if there is no such hold. See `Release` for `is_unused`.
+        """
         command = Release(
             operation=operation_id(operation, "release"),
             fingerprint="",
@@ -128,19 +135,25 @@ class Purse:
             return
 
     def give_back_of(self, names: Iterable[str], fences: range) -> None:
-        """End what overtaken workers may still hold for this work; what had accrued of it is charged."""
+        """End the holds that overtaken workers with these fences may have left for this work.
+
+        The accrued part of each hold is charged.
+        """
         wanted = list(names)
         for fence in fences:
             for name in wanted:
                 self.give_back(self.operation(name, fence), is_unused=False)
 
     def operation(self, name: str, fence: int) -> OperationId:
-        """The operation that places the hold for this work, by the worker with this fence."""
+        """Return the operation that places the hold for the work `name`, by the worker with this fence."""
         return operation_id("agent", self._task_id, name, str(fence))
 
 
 class Held:
-    """A hold as the work it was placed for sees it. `limited_by` says which refusal made it smaller than wanted."""
+    """A placed hold of `amount` µcr.
+
+    `limited_by` is the code of the refusal that made the hold smaller; empty if none did.
+    """
 
     __slots__ = ("amount", "limited_by", "operation")
 
@@ -151,7 +164,10 @@ class Held:
 
 
 def is_epoch_over(task: Task, now: Millis, *, is_takeover: bool) -> bool:
-    """Whether the task needs a budget of a new name: the old one may be forgotten, or hold what nobody captures."""
+    """Return True if the task needs a budget with a new name.
+
+    The old budget may be forgotten, or count a hold that nobody will capture.
+    """
     return is_takeover or task.epoch == 0 or now - task.claimed_at > EPOCH_FRESH
 
 
@@ -170,7 +186,7 @@ def _room(refusal: BudgetExceeded | InsufficientCredits) -> int:
 
 
 def _least_refused(refusal: BudgetExceeded | InsufficientCredits, least: int) -> BudgetExceeded | InsufficientCredits:
-    """Return the refusal as it is for the least that would have been of use, not for all that was wanted."""
+    """Return the refusal with `required` as the least useful amount, in place of the whole wanted amount."""
     params = refusal.params
     required = max(least, _room(refusal) + 1)
     if isinstance(refusal, InsufficientCredits):
@@ -185,7 +201,7 @@ def _least_refused(refusal: BudgetExceeded | InsufficientCredits, least: int) ->
 
 
 def _within(refusal: BudgetExceeded | InsufficientCredits) -> int:
-    """What there would be if all that is held came back."""
+    """Return the available amount (µcr) if all present holds were released."""
     return _room(refusal) + int(refusal.params["held"])
 
 

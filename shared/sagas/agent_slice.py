@@ -1,8 +1,8 @@
-"""One bounded slice of a task: think, act, observe, each step recorded before what it costs is charged.
+"""Bounded slice of a task: think, act, observe. Each step is recorded before the step's cost is charged.
 
-A message, or the sweep, says that a task may be gone on with; the lease decides who does. Whatever happens between two
-commits, the next worker finds in the task what is to be done: settle what is owed, give back what an overtaken worker
-held, use the tools that are pending, or think.
+A message, or the sweep, calls for a slice; the lease decides which worker runs the slice. A worker may die between any
+two commits. The next worker finds the remaining work in the task. That work is to charge for owed steps, release the
+holds of an overtaken worker, run the pending tools, or think.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,20 +38,23 @@ from shared.users.ports import IdentityUnavailable
 TOPIC = "agent-steps"
 SLICE_SECONDS_MAX = 120.0
 ROUNDS_MAX = 8
-"""A slice begins nothing new after this, so that it ends well before the function that runs it (540 s)."""
+"""Most rounds of a slice. After the last round, or after `SLICE_SECONDS_MAX`, nothing new begins.
+
+So the slice ends well before the time limit of its function (540 s).
+"""
 STEPS_MAX = 1_000
 ATTEMPTS_MAX = 5
-"""So often in a row a task may be taken up without getting any further."""
+"""Most claims of a task in a row without progress."""
 UNANSWERED_MAX = 1
-"""So many thoughts in a row may be charged without a result before another is tried."""
+"""Thoughts in a row that may be charged without a result and still be followed by another. One more pauses the task."""
 BACKOFF: Millis = 15 * SECOND
 BACKOFF_MAX: Millis = 10 * MINUTE
 GRACE: Millis = 30 * SECOND
-"""A message is given so long before the sweep sends another."""
+"""Time for a message to arrive before the sweep sends another one."""
 
 
 class AgentSlice:
-    """Goes on with tasks. Safe to share between threads and instances."""
+    """Runs slices of tasks. Safe to share between threads and instances."""
 
     def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
         self,
@@ -86,9 +89,9 @@ class AgentSlice:
         self._losses = CallLosses(losses)
 
     def run(self, task_id: str) -> None:
-        """Go on with this task, if it is to be gone on with and no other worker has it.
+        """Run one slice of this task, if the task is live and no other worker has the lease.
 
-        What fails is remembered in the task and tried again later; nothing of it is raised.
+        If the slice fails, the task records the failure for a later retry. No failure is raised.
         """
         desk = self._claimed(task_id)
         if desk is None:
@@ -102,7 +105,7 @@ class AgentSlice:
             self._set_aside(desk, error)
 
     def tell(self, task_id: str) -> None:
-        """Say that the task may be gone on with. If that fails, the sweep will."""
+        """Publish a message that calls for a slice of the task. If that fails, the sweep publishes the message."""
         try:
             self._publisher.publish([Message(topic=TOPIC, data={"task_id": task_id})])
         except DomainError as error:
@@ -128,7 +131,7 @@ class AgentSlice:
         return Desk(leased, self._clock, self._tasks.steps(task_id), files)
 
     def _taken_over(self, desk: Desk) -> Purse:
-        """The task's purse, once what earlier workers left is in order."""
+        """Settle the steps and holds of earlier workers, and return the task's purse."""
         task = desk.task
         is_takeover = desk.fence - 1 != task.clean_fence
         before = Purse(self._ledger, self._clock, task, desk.fence)
@@ -173,7 +176,10 @@ class AgentSlice:
             self.tell(desk.task.id)
 
     def _rounds(self, desk: Desk, purse: Purse) -> str | None:
-        """Until the task is over, or the slice is; the reason if it is to pause. Raises the ledger's refusals."""
+        """Run rounds until the task or the slice is over.
+
+        Return the reason for a pause, or None. Raises the ledger's refusals.
+        """
         until = self._clock.monotonic() + SLICE_SECONDS_MAX
         for _ in range(ROUNDS_MAX):
             if self._clock.monotonic() >= until or self._is_over(desk):
@@ -185,7 +191,7 @@ class AgentSlice:
         return None
 
     def _is_over(self, desk: Desk, *, conclude: bool = False) -> bool:
-        """Whether the task has come to an end, or to a pause; `conclude` writes it."""
+        """Return True if the task has ended or has to pause. If `conclude`, write the new status, too."""
         task = desk.task
         end: tuple[str, str | None] | None = None
         if task.is_cancel_asked:
@@ -199,7 +205,7 @@ class AgentSlice:
         return end is not None
 
     def _round(self, desk: Desk, purse: Purse, until: float) -> str | None:
-        """Use the tools that are pending, or think. The reason if that was cut short; raises the ledger's refusals."""
+        """Run the pending tools, or think. Return the reason for a pause, or None. Raises the ledger's refusals."""
         if not desk.task.pending:
             return self._think(desk, purse)
         refusal = self._acts.run(desk, purse, _pending(desk), until)
@@ -250,7 +256,11 @@ class AgentSlice:
     def _end_unsaid(
         self, desk: Desk, purse: Purse, model: Model, held: Held, price: ThoughtCost, error: DomainError
     ) -> None:
-        """Charge a thought that our time limit has cut. What its provider failed at is given back, up to a limit."""
+        """Charge a thought that our time limit has cut.
+
+        If the provider failed instead, release the hold and let the platform bear the loss. Beyond the limit of such
+        losses, charge the user.
+        """
         task = desk.task
         cost = price.bound if isinstance(error, UpstreamTimedOut) else price.unsaid
         if not isinstance(error, UpstreamTimedOut) and not self._losses.is_failure_charged(
@@ -270,21 +280,30 @@ class AgentSlice:
         log("agent_task_ended", task_id=task.id, uid=task.uid, status=status, reason=reason, spent=task.spent)
 
     def _pause(self, desk: Desk, code: str) -> None:
-        """The work is kept; `resume` goes on."""
+        """Pause the task with the reason `code`. The work so far stays, and `resume` continues the task.
+
+        If the user has asked to cancel, end the task as cancelled instead.
+        """
         self._end(desk, "cancelled" if desk.task.is_cancel_asked else "paused", code)
 
     def _put_off(self, desk: Desk, reason: str, delay: Millis, *, attempts: int, is_clean: bool = True) -> None:
-        """It waits to be tried again, and says why."""
+        """Queue the task again, due after `delay`, with `reason` for its user."""
         waits: Data = {"status": "queued", "reason": reason, "attempts": attempts}
         desk.close(waits, due_at=self._clock.now() + delay, is_clean=is_clean)
 
     def _bury(self, desk: Desk, reason: str) -> None:
-        """It fails again and again: a person has to look. Its user may still resume it."""
+        """End the task as failed and alert an operator, since the task fails again and again.
+
+        Its user may still resume the task.
+        """
         self._end(desk, "failed", reason, is_clean=False)
         self._alerts.alert("agent_task_dead", task_id=desk.task.id, uid=desk.task.uid, reason=reason)
 
     def _set_aside(self, desk: Desk, error: Exception) -> None:
-        """Try again later, each time later, and not for ever."""
+        """Put the task off after an error, each time for longer.
+
+        After `ATTEMPTS_MAX` attempts, pause or fail the task.
+        """
         code = error.code if isinstance(error, DomainError | CreditsHeld) else INTERNAL
         is_harmless = code in UNSAID or isinstance(error, CreditsHeld)
         task = desk.task
@@ -311,29 +330,29 @@ UNSAID = frozenset(
         *("upstream_rejected", "request_refused"),
     }
 )
-"""What a model fails with that has said nothing: no step was or will be recorded, so nothing needs to be held."""
+"""Codes of the errors of a model that has said nothing. No step was or will be recorded, so no hold has to stay."""
 
 
 UNANSWERED = "charged_without_result"
-"""The reason of a task that has paused as its thoughts were charged and came to nothing."""
+"""Reason of a task that has paused because its thoughts were charged without a result."""
 
 
 INTERNAL = "internal_error"
-"""The reason of a task that a fault of ours has stopped."""
+"""Reason of a task that our own fault has stopped."""
 
 
 def think_name(task: Task) -> str:
-    """What the next thought's hold is named by."""
+    """Return the name of the hold for the task's next thought."""
     return f"think:{task.steps + 1}"
 
 
 def _unrecorded(task: Task) -> list[str]:
-    """The names under which a worker may hold something that no step tells of."""
+    """Return the names under which a worker may have a hold that no step records."""
     return [act_name(number) for number in task.pending] or [think_name(task)]
 
 
 def _pending(desk: Desk) -> list[Step]:
-    """The uses of tools that are still to be made, or to be made again."""
+    """Return the tool calls that are still to be made, or to be repeated."""
     return [step for step in desk.steps if step.number in desk.task.pending]
 
 
@@ -352,7 +371,7 @@ def _cost(rate: Rate, prompt: AgentPrompt) -> CallCost:
 
 
 def _affordable(rate: Rate, prompt: AgentPrompt, held: Held, cost: CallCost) -> int:
-    """Return the most output tokens that the hold pays for, behind the input as it is held."""
+    """Return the most output tokens that the hold pays for, once the held part of the input is paid."""
     input_tokens = prompt.input_at_most if held.amount >= cost.least_bound else prompt.input_expected
     paid_for = rate.affordable_output(held.amount, input_tokens)
     return prompt.output_at_most if paid_for is None else max(1, min(paid_for, prompt.output_at_most))

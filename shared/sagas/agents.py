@@ -1,4 +1,4 @@
-"""Agent tasks, as their users see them: begin one, look, cancel, resume."""
+"""Agent tasks as their users see them: begin a task, read, cancel, resume."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class ToolNeedsScope(Forbidden):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeRequest:
-    """A wish to go on with a task. None keeps the `budget` (µcr, in all) or the `max_steps` that the task has.
+    """A request to continue a task. If `budget` (µcr, in all) or `max_steps` is None, the task's present value stays.
 
     `spender` is the caller of this request: from now on the task spends for them, within the cap of their `key`.
     """
@@ -73,9 +73,9 @@ class ResumeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """What a user wants done. `budget` is the most it may cost, in µcr; `files` are names and texts.
+    """A request to begin a task. `budget` is the most that the task may cost, in µcr; `files` are names and texts.
 
-    `spender` is the caller who pays: the user, or the API key `key` that they came with.
+    `spender` is the caller who pays: the user, or the API key `key` that the caller used.
     """
 
     uid: Uid
@@ -92,7 +92,7 @@ class TaskRequest:
 
 
 class Agents:
-    """See the module."""
+    """Agent tasks of users."""
 
     def __init__(
         self,
@@ -113,10 +113,10 @@ class Agents:
         self._default_model = default_model
 
     def begin(self, request: TaskRequest) -> Task:
-        """Create the task and say that it may begin; the same operation is the same task.
+        """Create the task and publish the first message for its workers. The same operation returns the same task.
 
-        Raises ModelNotFound, ModelUnpriced, ModelWithoutTools, ToolNeedsScope, TooManyTasks,
-        TooManyTasksToday, InvalidValue, IdempotencyMismatch.
+        Raises ModelNotFound, ModelUnpriced, ModelWithoutTools, ToolNeedsScope, TooManyTasks, TooManyTasksToday,
+        InvalidValue, IdempotencyMismatch.
         """
         task_id = derived_id("task", request.operation)
         try:
@@ -144,31 +144,34 @@ class Agents:
         return self._begun(request, task_id)
 
     def is_known(self, uid: Uid, operation: OperationId) -> bool:
-        """True if this operation has begun a task of the user."""
+        """Return True if this operation has begun a task of the user."""
         try:
             return self._tasks.get(uid, derived_id("task", operation)) is not None
         except TaskNotFound:
             return False
 
     def get(self, uid: Uid, task_id: str) -> Task:
-        """One task of the user. Raises TaskNotFound."""
+        """Return one task of the user. Raises TaskNotFound."""
         return self._tasks.get(uid, task_id)
 
     def page(self, uid: Uid, *, cursor: str | None, limit: int) -> TaskPage:
-        """The user's tasks, newest first."""
+        """Return a page of the user's tasks, newest first."""
         return self._tasks.page(uid, cursor=cursor, limit=limit)
 
     def steps(self, uid: Uid, task_id: str, *, after: int, limit: int) -> tuple[Task, list[Step]]:
-        """A task and its steps behind number `after`. Raises TaskNotFound."""
+        """Return a task and its steps after number `after`. Raises TaskNotFound."""
         return self._tasks.get(uid, task_id), self._tasks.steps(task_id, after=after, limit=limit)
 
     def file(self, uid: Uid, task_id: str, name: str) -> StoredFile:
-        """One file of a task of the user. Raises TaskNotFound, FileNotInTask."""
+        """Return one file of a task of the user. Raises TaskNotFound, FileNotInTask."""
         self._tasks.get(uid, task_id)
         return self._tasks.file(task_id, name)
 
     def cancel(self, uid: Uid, task_id: str) -> Task:
-        """No further step is begun; one that is under way is recorded and charged. Raises TaskNotFound, TaskEnded."""
+        """Cancel the task: no further step begins.
+
+        A running step is recorded and charged. Raises TaskNotFound, TaskEnded.
+        """
         for attempt in range(1, PATCH_ATTEMPTS_MAX + 1):
             task, version = self._read(uid, task_id)
             if task.status == "cancelled" or task.is_cancel_asked:
@@ -186,10 +189,11 @@ class Agents:
         return self._tasks.get(uid, task_id)
 
     def resume(self, asked: ResumeRequest) -> Task:
-        """Go on with a task that paused or failed, with a larger budget or more steps if they are given.
+        """Continue a task that has paused or failed, with the new budget or step limit if the request has one.
 
-        The caller pays from now on, whoever began the task. Tools that the caller's key has no scope for are out of
-        reach until somebody resumes the task who may use them.
+        From now on the caller pays, even if another caller began the task. If the caller's key lacks the scope for a
+        tool, the task cannot use the tool. A later resume by a caller with the scope makes the tool usable again.
+
         Raises TaskNotFound, TaskEnded, TaskRunning, TooManyTasks, InvalidValue.
         """
         uid, task_id = asked.uid, asked.task_id
@@ -214,16 +218,16 @@ class Agents:
         self._tasks.erase(uid)
 
     def due(self, shard: int) -> Sequence[tuple[str, Uid]]:
-        """Tasks of a shard that wait for a worker, with their users."""
+        """Return the tasks of a shard that wait for a worker, with their users."""
         return self._tasks.due(shard, self._clock.now(), PAGE)
 
     def tell(self, task_id: str, uid: Uid) -> None:
-        """Say once more that this task may be gone on with."""
+        """Publish the message for this task's workers again."""
         del uid
         self._slices.tell(task_id)
 
     def _begun(self, request: TaskRequest, task_id: str) -> Task:
-        """The task that this operation has created, told of once more while nobody has taken it up.
+        """Return the task that this operation has created. If no worker has begun, publish the task's message again.
 
         Raises TaskNotFound, IdempotencyMismatch.
         """
@@ -235,11 +239,11 @@ class Agents:
         return task
 
     def _create(self, uid: Uid, task_id: str, data: Data, files: Sequence[Write]) -> None:
-        """Create the task, unless it is there, and count it.
+        """Create the task and count it, unless the task exists.
 
         Raises TooManyTasks, TooManyTasksToday, PreconditionFailed.
 
-        Tasks under way are counted behind the reading of what the commit builds on: no other can begin in between.
+        Live tasks are counted after the read that the commit depends on. So no other task can begin in between.
         """
         for _ in range(PATCH_ATTEMPTS_MAX):
             kept = kept_in(uid, self._documents.get(storage_path(uid)))
@@ -261,7 +265,7 @@ class Agents:
         return task, version
 
     def model_for(self, uid: Uid, asked: str | None) -> Model:
-        """Return the model of a task, for all of the task. A user who names none, or `auto`, gets the platform's.
+        """Return the model for the whole of a task. If the user names none, or `auto`, return the platform's default.
 
         Raises ModelNotFound, ModelUnpriced, ModelWithoutTools.
         """
@@ -272,7 +276,7 @@ class Agents:
         return model
 
     def _resumed(self, task: Task, asked: ResumeRequest) -> dict[str, Value]:
-        """Return what the resume changes. Raises TaskEnded, TaskRunning, InvalidValue."""
+        """Return the fields that the resume changes. Raises TaskEnded, TaskRunning, InvalidValue."""
         if task.status in ENDED or task.is_cancel_asked:
             raise TaskEnded("cancelled" if task.is_cancel_asked else task.status)
         if task.status in LIVE:
@@ -295,7 +299,7 @@ class Agents:
 
 
 def _tools(chosen: Sequence[str] | None, key: KeyUse | None) -> list[str]:
-    """Return the tools of a task; planning is always part of them. None chooses all that the key has scopes for.
+    """Return the tools of a task, always with planning. If `chosen` is None, return all that the key has scopes for.
 
     Raises InvalidValue, ToolNeedsScope.
     """
@@ -310,7 +314,10 @@ def _tools(chosen: Sequence[str] | None, key: KeyUse | None) -> list[str]:
 
 
 def _key_cap(key: KeyUse | None) -> dict[str, Value] | None:
-    """What the key may spend, as of now: what is done in its name counts against its cap to the end."""
+    """Return the key's present spending cap, or None without a cap.
+
+    All spending of the task counts against this cap, until the task ends.
+    """
     if key is None or key.cap is None:
         return None
     return {"id": key.id, "amount": key.cap.amount, "period": key.cap.period}

@@ -1,7 +1,7 @@
-"""Authority of work that goes on behind a request: it ends with the login or the API key that asked for it.
+"""Authority of background work: the work ends with the login or the API key that requested it.
 
-An agent task and an image task name the principal that they spend for. A request is checked at the door; such work
-goes on for minutes or days after it, so it is checked again before each step that spends.
+An agent task and an image task name the principal that they spend for. A request is checked when it arrives. Background
+work lasts for minutes or days after its request, so each spending step is preceded by a new check.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from shared.users.logins import Logins
 from shared.users.principal import Scope, key_id_of
 
 Scopes = frozenset[Scope] | None
-"""Scopes of the API key that work was asked for with; None if its user asked in person, who may do everything."""
+"""Scopes of the API key that requested the work; None if a user requested the work in person and may do everything."""
 TOOL_SCOPES: Mapping[str, Scope] = {"ask_model": "chat", "generate_image": "images"}
 """The scope that a key needs beside `agents` for its tasks to use a tool."""
 
 
 class ApiKeyRevoked(Rejected):
-    """The API key that this work was asked for with was revoked."""
+    """The API key that requested this work was revoked."""
 
     code = "api_key_revoked"
 
@@ -34,7 +34,7 @@ class Authority(Protocol):
     """Decides whether background work may take its next step."""
 
     def check(self, uid: Uid, spender: str) -> Scopes:
-        """Return the scopes that the work may use. `spender` is the principal that it spends for.
+        """Return the scopes that the work may use. `spender` is the principal that the work spends for.
 
         Raises LoginDisabled, ApiKeyRevoked, ApiKeyExpired, IdentityUnavailable.
         """
@@ -42,7 +42,7 @@ class Authority(Protocol):
 
 
 class StandingAuthority:
-    """See `Authority`. The key is read anew each time, the login's answer is up to a minute old."""
+    """See `Authority`. Each check reads the key; the answer about the login is up to a minute old."""
 
     def __init__(self, logins: Logins, keys: ApiKeys, clock: Clock) -> None:
         self._logins = logins
@@ -67,7 +67,7 @@ class StandingAuthority:
 
 
 def usable_tools(tools: Sequence[str], scopes: Scopes) -> tuple[str, ...]:
-    """Return those of the tools that these scopes allow."""
+    """Return the tools that these scopes allow."""
     return tuple(name for name in tools if missing_scope(name, scopes) is None)
 
 

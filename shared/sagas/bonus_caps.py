@@ -1,6 +1,6 @@
-"""Caps of the welcome bonus per registered domain: whoever owns a domain has as many addresses there as they like.
+"""Caps of the welcome bonus per registered domain, since a domain's owner can create any number of addresses there.
 
-`bonus_domains/{mark}` counts a domain's bonuses; the mark is keyed, as many domains are a person's name. The count
+`bonus_domains/{mark}` counts a domain's bonuses. The mark is keyed, as many domains are a person's name. The count
 changes in the commit that creates the claims, so that no two claims are counted as one.
 """
 
@@ -18,14 +18,14 @@ from shared.users.ports import DomainLists
 
 DOMAIN_VERSION = 1
 DOMAIN_BONUSES_A_DAY = 10
-"""Most bonuses that the addresses of one domain are given on one day (UTC)."""
+"""Most bonuses for the addresses of one domain on one day (UTC)."""
 DOMAIN_BONUSES_UNPAID = 30
-"""Most bonuses that the addresses of one domain are given in all until one of its users has paid."""
+"""Most bonuses for the addresses of one domain in all, until one of its users has paid."""
 WRITE_ATTEMPTS_MAX = 5
 
 
 class BonusCapReached(Rejected):
-    """The domain of the address has been given its bonuses; nothing is claimed, and asking later may do.
+    """The domain of the address has received its bonuses. Nothing is claimed, and a later request may succeed.
 
     `reason` is `day`, or `unpaid` until a user of the domain has paid; `retry_after_ms` is the time until the next day.
     """
@@ -45,7 +45,10 @@ class BonusCapReached(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainCount:
-    """The bonuses of one domain: on `day` (UTC, `2026-11-30`), and in all. `paid_at` is None until a user has paid."""
+    """Bonuses of one domain: `today` on `day` (UTC, `2026-11-30`), `total` in all.
+
+    `paid_at` is None until a user has paid.
+    """
 
     day: str = ""
     today: int = 0
@@ -53,13 +56,13 @@ class DomainCount:
     paid_at: datetime | None = None
 
     def on(self, day: str) -> int:
-        """Return how many were given on that day."""
+        """Return the number of bonuses on that day."""
         return self.today if self.day == day else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CappedDomain:
-    """A domain that caps apply to, and where its count is: the first path is written, the others are read too."""
+    """A domain with caps, and the paths of its count: the first path is written, the others are only read."""
 
     name: str
     paths: tuple[str, ...]
@@ -83,12 +86,15 @@ class BonusCaps:
         self._uncapped = uncapped
 
     def is_disposable(self, email: str) -> bool:
-        """True if the address is of a provider of throw-away addresses."""
+        """Return True if the address belongs to a provider of throw-away addresses."""
         domain = domain_of(email)
         return provider_at(domain) is None and self._lists.is_disposable(domain)
 
     def domain(self, email: str) -> CappedDomain | None:
-        """Return the domain that caps apply to; None for a public provider's, and for one that the settings name."""
+        """Return the domain that caps apply to.
+
+        None for the domain of a public provider, and for a domain that the settings exempt.
+        """
         domain = domain_of(email)
         registered = self._lists.registrable(domain)
         if not domain or self._uncapped & {domain} or provider_at(domain) or provider_at(registered):
@@ -97,7 +103,7 @@ class BonusCaps:
         return CappedDomain(name=registered, paths=paths)
 
     def one_more(self, domain: CappedDomain, found: Sequence[Document | None]) -> Create | Put:
-        """Return the write that counts one more bonus; `found` is what stands at the domain's paths.
+        """Return the write that counts another bonus. `found` are the documents at the domain's paths.
 
         Raises BonusCapReached.
         """
@@ -112,7 +118,7 @@ class BonusCaps:
         return _written(domain, found[0], more)
 
     def paid(self, email: str) -> None:
-        """Remember that a user with this address has paid; once is enough."""
+        """Record that a user with this address has paid. A repeated call changes nothing. Raises PreconditionFailed."""
         domain = self.domain(email)
         if domain is None:
             return
@@ -133,7 +139,10 @@ class BonusCaps:
 
 
 def counted(found: Sequence[Document | None]) -> DomainCount:
-    """Return a domain's count from what stands under each of its marks: a later mark's count contains earlier ones."""
+    """Return a domain's count from the documents under the domain's marks.
+
+    A later mark's count contains the earlier ones.
+    """
     counts = [_count(document.data) for document in found if document is not None]
     last = max(counts, key=lambda count: (count.total, count.day), default=DomainCount())
     paid = next((count.paid_at for count in counts if count.paid_at is not None), None)

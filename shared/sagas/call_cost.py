@@ -1,4 +1,4 @@
-"""What one call of a model may cost, before it is made: its input as expected and at most, its output at least."""
+"""Cost of one model call before the call is made: the input as expected and at most, the output at least."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,7 +11,7 @@ from shared.ledger.commands import CallBound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallCost:
-    """µcr at the price snapshot. `output_least` pays for the shortest answer worth asking for."""
+    """Amounts in µcr at the price snapshot. `output_least` pays for the shortest answer that is worth a request."""
 
     input_expected: Micro
     input_at_most: Micro
@@ -20,7 +20,7 @@ class CallCost:
 
     @classmethod
     def of(cls, rate: Rate, *, input_expected: int, input_at_most: int, output_least: int, output_at_most: int) -> Self:
-        """Return what so many tokens cost at this rate."""
+        """Return the cost of these numbers of tokens at this rate."""
         return cls(
             input_expected=rate.price(Usage(input_tokens=input_expected, output_tokens=0)),
             input_at_most=rate.bound(input_at_most, 0),
@@ -35,15 +35,19 @@ class CallCost:
 
     @property
     def least(self) -> Micro:
-        """The expected input with the shortest answer (µcr)."""
+        """The cost of the expected input with the shortest answer (µcr)."""
         return Micro(self.input_expected + self.output_least)
 
     @property
     def least_bound(self) -> Micro:
-        """All that the input can cost, with the shortest answer (µcr)."""
+        """The most that the input can cost, with the shortest answer (µcr)."""
         return Micro(self.input_at_most + self.output_least)
 
     def bound_for(self, amount: Micro) -> CallBound:
-        """Return the bound of a hold of `amount`: the input is held at its bound where that is enough for it."""
+        """Return the bound of a hold of `amount` µcr.
+
+        If the amount is at least `least_bound`, the input is held at its bound. Otherwise the input is held as
+        expected.
+        """
         input_held = self.input_at_most if amount >= self.least_bound else self.input_expected
         return CallBound(input_held=input_held, input_at_most=self.input_at_most, at_most=self.at_most)

@@ -1,7 +1,7 @@
-"""Calls as the journal tells them: which of a user's holds were placed for the call that has a certain name.
+"""Calls in the journal: a user's holds that were placed for the call with a certain name.
 
-The entry that places a hold carries the call's names as tags. So whoever wants to know what runs elsewhere asks the
-account, and a call that nobody asks about costs no document more.
+The entry that places a hold has the call's names as tags. So a reader finds running calls in the account's journal, and
+a call that nobody looks up costs no additional document.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,16 +20,16 @@ from shared.sagas.metered import Metered
 
 RUN, CONVERSATION, REQUEST, CEILING = "run", "conversation", "request", "ceiling"
 WINDOWS = (10, 40, 100, 100, 100, 100, 100, 100, 100, 100)
-"""So many entries are read at a time, back from the head: most calls began a few entries ago."""
+"""Numbers of entries to read at a time, back from the head: most calls began a few entries ago."""
 ENDED_WINDOWS = WINDOWS[:3]
-"""A call that has ended is looked for no further back than this."""
+"""Windows for a call that has ended: the search goes no further back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalCall:
-    """One attempt at a call. `run` names its message or answer; `conversation_id` is None for a call without one.
+    """Attempt at a call. `run` names the call's message or answer.
 
-    `ceiling` is the most that the provider can bill for it (µcr).
+    `conversation_id` is None for a call outside a conversation. `ceiling` is the most that the provider can bill (µcr).
     """
 
     hold: HoldId
@@ -42,7 +42,7 @@ class JournalCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which calls are looked for: those whose `tag` has this value, of one principal or of EVERYBODY."""
+    """Search for the calls whose tag `tag` has this value, of one principal or of EVERYBODY."""
 
     uid: Uid
     caller: str
@@ -50,12 +50,12 @@ class Wanted:
     value: str
 
     def is_of(self, principal: str) -> bool:
-        """True if a call of `principal` may be shown to the caller."""
+        """Return True if the caller may see a call of `principal`."""
         return self.caller in {EVERYBODY, principal}
 
 
 def names_of(plan: Metered, run: str) -> Tags:
-    """The tags by which a call's hold is found again. Side calls of ours have no name."""
+    """Return the tags that name a call in the entry of its hold. The platform's own side calls have no name."""
     request = plan.request
     if not request.request_id:
         return ()
@@ -64,9 +64,9 @@ def names_of(plan: Metered, run: str) -> Tags:
 
 
 def about_call(plan: Metered, run: str) -> Tags:
-    """Return what the entries of a call tell: an answer in a conversation, or a call of the OpenAI-shaped API.
+    """Return the tags about a call's entries: an answer in a conversation, or a call of the OpenAI-shaped API.
 
-    A side call of ours (a title, a summary) is about no answer.
+    A side call of the platform (a title, a summary) refers to no answer.
     """
     request = plan.request
     model = plan.model.id
@@ -78,13 +78,13 @@ def about_call(plan: Metered, run: str) -> Tags:
 
 
 class CallJournal:
-    """Looks calls up in the journals of accounts."""
+    """Finds calls in the journals of accounts."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def running(self, wanted: Wanted) -> list[JournalCall]:
-        """The calls whose holds are open, the last begun first. Raises Unavailable."""
+        """Return the calls whose holds are open, the last begun first. Raises Unavailable."""
         open_ = self._ledger.open_holds(wanted.uid)
         candidates = {hold.id: hold for hold in open_.holds if _may_be(hold, wanted)}
         found: list[JournalCall] = []
@@ -96,7 +96,7 @@ class CallJournal:
         return found
 
     def since(self, wanted: Wanted, at: Millis) -> list[JournalCall]:
-        """The calls that began at `at` or later, running or not, the last begun first. Raises Unavailable."""
+        """Return the calls that began at `at` or later, running or not, the last begun first. Raises Unavailable."""
         found: list[JournalCall] = []
         for body in self._placings(wanted.uid, self._ledger.open_holds(wanted.uid).seq, WINDOWS):
             if body["at"] < at:
@@ -106,13 +106,16 @@ class CallJournal:
         return found
 
     def last(self, wanted: Wanted) -> JournalCall | None:
-        """The call that began last, running or not, if that was not too many entries ago. Raises Unavailable."""
+        """Return the call that began last, running or not; None if that was too many entries ago.
+
+        Raises Unavailable.
+        """
         seq = self._ledger.open_holds(wanted.uid).seq
         placings = self._placings(wanted.uid, seq, ENDED_WINDOWS)
         return next((_call(body) for body in placings if _is_named(body, wanted)), None)
 
     def _placings(self, uid: Uid, seq: int, windows: tuple[int, ...]) -> Iterator[Mapping[str, Any]]:
-        """The entries that placed holds, newest first."""
+        """Yield the bodies of the entries that placed holds, newest first."""
         for size in windows:
             if seq < 1:
                 return

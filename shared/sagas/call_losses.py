@@ -1,6 +1,6 @@
-"""Calls that the platform pays for in a user's place, up to a limit of each user.
+"""Calls that the platform pays for in a user's place, up to a limit per user.
 
-Their provider failed before anything was delivered, or there was no room to read them to their report.
+Either the provider failed before a delivery, or there was no room to read the answer up to its report.
 """
 
 from shared.ai.ports import UpstreamUnavailable
@@ -11,7 +11,7 @@ from shared.ledger.losses import Cause, Losses
 
 
 class CallLosses:
-    """Counts what the platform bears of calls. Failing to count it fails nothing."""
+    """Counts the losses that the platform bears for calls. If counting fails, the call does not fail."""
 
     def __init__(self, losses: Losses | None) -> None:
         self._losses = losses
@@ -19,9 +19,9 @@ class CallLosses:
     def is_failure_charged(
         self, uid: Uid, error: DomainError, *, call: str, model: str, principal: str, amount: int
     ) -> bool:
-        """Return True if this user's failed calls are charged. Otherwise count the failure: `amount` µcr are borne.
+        """Return True if this user's failed calls are charged. Otherwise count a loss of `amount` µcr for the platform.
 
-        A call that never reached its provider is no loss, and is never charged. `call` names the call for ever.
+        A call that never reached its provider is no loss, and is never charged. `call` is the call's permanent name.
         """
         if self._losses is None or not isinstance(error, UpstreamUnavailable) or not error.has_begun:
             return False
@@ -34,9 +34,9 @@ class CallLosses:
         return False
 
     def is_unread_charged(self, uid: Uid, *, call: str, model: str, principal: str, amount: int) -> bool:
-        """Return True if this user pays for calls that find no room to be read on. Otherwise count this one.
+        """Return True if this user pays for calls that find no room to be read to their end. Otherwise count this one.
 
-        `amount` (µcr): what the provider can have billed beyond the call's hold.
+        `amount` (µcr): the most that the provider can have billed beyond the call's hold.
         """
         if self._losses is None or amount <= 0:
             return False

@@ -1,4 +1,4 @@
-"""How one call ended: what its message or stored answer says, and what its hold cost."""
+"""Ends of calls: the message or the stored answer of a call, and the cost of its hold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ from shared.ledger.views import HoldView
 from shared.sagas.call_journal import CONVERSATION, CallJournal, JournalCall, Wanted
 
 LAST_MESSAGES = 10
-"""The last answer of a conversation is looked for among so many messages."""
+"""Messages to read, newest first, in search of a conversation's last answer."""
 
 Status = Literal["stopped", "settling", "ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a call has answered, as far as it was delivered."""
+    """Answer of a call, as far as the answer was delivered."""
 
     id: str
     content: str
@@ -36,9 +36,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnd:
-    """How one call ended; µcr. `cost` is None while the call is settling: then it is no more than `at_most`.
+    """The end of one call; amounts in µcr. `cost` is None while the call is settling, then `at_most` bounds the cost.
 
-    `said` and `usage` are None for a call of which no record is kept.
+    `said` and `usage` are None for a call without a record.
     """
 
     status: Status
@@ -50,7 +50,7 @@ class CallEnd:
 
 
 class CallRecords:
-    """Reads how calls ended. Safe to share between threads."""
+    """Reads the ends of calls. Safe to share between threads."""
 
     def __init__(self, ledger: Ledger, conversations: Conversations, answers: Answers, clock: Clock) -> None:
         self._clock = clock
@@ -60,7 +60,7 @@ class CallRecords:
         self._answers = answers
 
     def end_of(self, uid: Uid, call: JournalCall, status: Status) -> CallEnd:
-        """How this call ended, or that it is settling. Raises Unavailable."""
+        """Return the end of this call; its status is `settling` while the hold is open. Raises Unavailable."""
         hold = self._ledger.hold(uid, call.hold)
         told = self._by_message(uid, call) if call.conversation_id else self._by_answer(uid, call)
         if hold.status == "active":
@@ -69,11 +69,14 @@ class CallRecords:
         return replace(told, status=status, cost=cost, at_most=None)
 
     def _at_most(self, uid: Uid, call: JournalCall, hold: HoldView) -> Micro:
-        """The most that a call can cost: the hold grows while its provider generates, as far as there are credits."""
+        """Return the most that a call can cost (µcr).
+
+        The hold grows while the provider generates, as far as the account has credits.
+        """
         return Micro(min(call.ceiling, hold.amount + self._ledger.balance(uid).available))
 
     def last_message(self, uid: Uid, conversation_id: str) -> CallEnd | None:
-        """The last answer of this conversation, None if there is none. Raises ConversationNotFound."""
+        """Return the end of the conversation's last answer; None if there is no answer. Raises ConversationNotFound."""
         page = self._conversations.messages(uid, conversation_id, limit=LAST_MESSAGES)
         last = next((each for each in page.items if each.role == "assistant"), None)
         if last is None or last.settles_by is None:
@@ -87,14 +90,17 @@ class CallRecords:
         return replace(_of_message(last), cost=last.cost, at_most=None)
 
     def _by_message(self, uid: Uid, call: JournalCall) -> CallEnd:
-        """As the call's message says. A deleted conversation, or a call that failed, has none."""
+        """Return the end from the call's message.
+
+        If the conversation is deleted or the call has failed, there is no record.
+        """
         try:
             return _of_message(self._conversations.message(uid, str(call.conversation_id), _message_id(call)))
         except ConversationNotFound:
             return CallEnd(status="ended")
 
     def _by_answer(self, uid: Uid, call: JournalCall) -> CallEnd:
-        """As the stored answer says; what was charged, only the hold says."""
+        """Return the end from the stored answer. The answer does not record the charge; the hold does."""
         answer_id = derived_id("ans", call.run)
         try:
             stored = self._answers.get(uid, answer_id)
@@ -116,7 +122,10 @@ def _message_id(call: JournalCall) -> str:
 
 
 def _of_message(message: Message) -> CallEnd:
-    """As the message says. Until the provider has reported, what it says as its cost is the most it can be."""
+    """Return the end from a message.
+
+    Until the provider has reported, the message's cost is the most that the call can cost.
+    """
     said = Said(
         id=message.id,
         content=message.content,
@@ -132,7 +141,7 @@ def _of_message(message: Message) -> CallEnd:
 
 
 def _text_of(answer: Mapping[str, Any]) -> str:
-    """The text of a chat completion's choices, or of a response's items."""
+    """Return the text of a chat completion's choices, or of a response's items."""
     choices = [choice.get("message", {}).get("content") for choice in answer.get("choices", ())]
     parts = [part.get("text") for item in answer.get("output", ()) for part in item.get("content") or ()]
     return "".join(text for text in (*choices, *parts) if isinstance(text, str))

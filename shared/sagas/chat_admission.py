@@ -1,7 +1,7 @@
-"""Admission of a turn: the hold that it begins with, and how long it waits for others to give theirs back.
+"""Admission of a turn: place the turn's first hold, or wait until other turns release their holds.
 
-Who waits here holds nothing, so nobody starves anybody: many that each hold a little of what all need would end with
-none complete.
+A waiting turn holds no credits. If waiting turns held part of the credits that they need, they could block each other
+and none would finish.
 """
 
 from shared.ai.expectation import Expectation
@@ -38,12 +38,13 @@ class Admission:
         self._room = room or WaitingRoom()
 
     def holding(self, plan: Metered, operation: OperationId, names: Tags = (), about: Tags = ()) -> Holding:
-        """The hold of this turn. Raises InsufficientCredits and the ledger's other refusals.
+        """Place the hold of this turn. Raises InsufficientCredits and the ledger's other refusals.
 
-        The entry that places the hold carries `names`, so that the call is found while it runs.
-        The hold's entries tell `about`.
-        With a ceiling there is nothing to wait for: it is there, or it is not. Without, a refusal is told once the
-        other holds of the account are gone, or could not help, or have been waited for.
+        The entry that places the hold has the tags `names`, so that the call is found while the call runs. The hold's
+        entries have the tags `about`.
+
+        If the plan is held whole, a refusal is raised at once. Otherwise the turn waits for the account's other holds.
+        The refusal is raised once these holds have ended, could not help, or have taken too long.
         """
         try:
             return self._placed(plan, operation, names, about, plan.cautious_hold)
@@ -56,7 +57,7 @@ class Admission:
         return self._placed(plan, operation, names, about, plan.hold)
 
     def _patiently_placed(self, plan: Metered, operation: OperationId, names: Tags, about: Tags) -> Holding:
-        """Ask again and again, each time for what is expected by then."""
+        """Try again until the deadline, each time with a new forecast."""
         deadline = self._clock.monotonic() + PATIENCE_SECONDS
         while self._clock.monotonic() < deadline:
             self._clock.wait(PAUSE_SECONDS)
@@ -84,13 +85,16 @@ class Admission:
         )
 
     def _is_billed_to_its_end(self, plan: Metered) -> bool:
-        """Return True unless ending the call ends its bill, and what it used until then is seen."""
+        """Return True if the provider may bill more than we can see when we end the call.
+
+        False if an abort ends the bill at this upstream and we can count the usage up to the abort.
+        """
         is_seen = plan.choices == 1 and plan.prompt.is_input_counted
         return not (is_seen and self._profiles.of(plan.model.upstream).abort_ends_billing)
 
 
 def _may_help(refusal: InsufficientCredits | BudgetExceeded, plan: Metered) -> bool:
-    """Whether what others hold, of the balance or of the cap, once it is given back, may be enough for this turn."""
+    """Return True if the turn may fit once other holds on the balance or on the cap are released."""
     told = {name: int(value) for name, value in refusal.params.items() if name in refusal.amounts}
     within = (
         told["available"] + told["held"] if isinstance(refusal, InsufficientCredits) else told["limit"] - told["used"]

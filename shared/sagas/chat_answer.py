@@ -1,4 +1,4 @@
-"""What a turn is asked and what it answers, as values."""
+"""Values for the request and the answer of a turn."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,12 +10,12 @@ from shared.kernel.money import Micro, format_credits
 from shared.sagas.metered import Asked
 
 SETTLING = "settling"
-"""The status of an answer whose provider has not reported yet what was used."""
+"""Status of an answer whose provider has not reported its usage yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest(Asked):
-    """What a user says to a conversation."""
+    """A user's message to a conversation. `model` is None unless the user names a model."""
 
     content: str
     model: str | None = None
@@ -30,12 +30,12 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The model is silent; the client should know that we are not."""
+    """A sign of life for the client while the model is silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """How a turn ended: the model's message, what it cost, the balance then. Amounts are µcr."""
+    """The end of a turn: the model's message, its cost, and the balance at that time. Amounts are µcr."""
 
     message: Message
     usage: Usage
@@ -44,10 +44,10 @@ class Answer:
     available: int
     held: int
     at_most: Micro | None = None
-    """The most it may cost, while the provider has not reported yet; None if `cost` is final."""
+    """The most that the answer may cost, while the provider has not reported yet; None if `cost` is final."""
 
     def as_wire(self) -> dict[str, object]:
-        """What a message answers; equal for equal answers, so that a replay is identical."""
+        """Return the response body of a message. Equal answers have equal bodies, so that a replay is identical."""
         message = self.message
         settling = {} if self.at_most is None else {"status": SETTLING, "at_most": format_credits(self.at_most)}
         return {
@@ -83,7 +83,7 @@ TurnEvent: TypeAlias = Delta | Ping | Done
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a request would cost: `ceiling` at most, `expected` probably. Tokens as counted for each; amounts in µcr."""
+    """The cost of a request: `ceiling` at most, `expected` probably. Tokens as counted for each; amounts in µcr."""
 
     model: str
     model_reason: str | None

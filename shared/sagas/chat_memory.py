@@ -1,4 +1,4 @@
-"""What a conversation costs beside its answers: summaries of what no longer fits, and a title; ordinary charges."""
+"""Summaries and titles of conversations: a summary covers messages that no longer fit. Both are ordinary charges."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ Keep = Callable[[SideAnswer], Sequence[Write]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Titled:
-    """A conversation's title, and what it cost (µcr). `is_local`: no model was asked."""
+    """A conversation's title and the cost of the title (µcr). If `is_local`, no model was called."""
 
     title: str
     cost: Micro
@@ -40,7 +40,7 @@ class Titled:
 
 
 class ChatMemory:
-    """Keeps conversations short enough to be told whole, and findable."""
+    """Makes the summaries that let a conversation fit a model, and the titles by which users find a conversation."""
 
     def __init__(self, side: SideTurn, conversations: Conversations, chooser: Chooser, clock: Clock) -> None:
         self._side = side
@@ -49,9 +49,10 @@ class ChatMemory:
         self._clock = clock
 
     def summarise(self, plan: Plan, due: Due) -> None:
-        """Store a summary as a message of the conversation. Whoever needs the same one at the same time shares it.
+        """Store a summary as a message of the conversation.
 
-        Raises what a turn raises: without a summary there is no answer that knows what was said.
+        Turns that need the same summary at the same time share one. Raises the errors of a turn, since without a
+        summary no answer could take the earlier messages into account.
         """
         conversation = plan.conversation
 
@@ -79,7 +80,7 @@ class ChatMemory:
         self._pay_for_summary(plan, due.covers, due.instructions, due.content, due.tokens_max, keep)
 
     def settle(self, plan: Plan, summary: Message) -> None:
-        """A summary was stored and whoever made it has not said that it is paid for: a crash, perhaps. Finish that."""
+        """Finish the payment for a stored summary whose maker has not recorded a payment, perhaps after a crash."""
         assert summary.covers is not None, "only a summary covers anything"
         self._pay_for_summary(plan, summary.covers, "", summary.content, 1, lambda _: ())
 
@@ -116,7 +117,7 @@ class ChatMemory:
         budgets: tuple[BudgetClaim, ...] = (),
         end_user: str = "",
     ) -> Titled:
-        """Give the conversation a title by the cheapest model, or by its own first line where that cannot be paid for.
+        """Give the conversation a title from the cheapest model. If that fails or cannot be paid, use the first line.
 
         The same operation pays once. Raises ConversationNotFound.
         """
@@ -154,14 +155,14 @@ class ChatMemory:
         return Titled(title=now.title or local, cost=paid.cost, is_local=False)
 
     def _cheapest(self) -> Model:
-        """The model that charges least for a title."""
+        """Return the model that charges least for a title."""
         needs = Needs(least_tokens=TITLE_PROMPT_TOKENS, whole_tokens=TITLE_PROMPT_TOKENS)
         offers = self._chooser.offers(needs, TITLE_TOKENS_MAX)
         return ranked(offers, Wish(quality=0, speed=0, price=1), needs)[0].model
 
 
 def _beginning(said: Sequence[Message]) -> str:
-    """As much of the first message and its answer as a title needs."""
+    """Return the start of the conversation's first messages, long enough for a title."""
     return clipped("\n\n".join(f"[{message.role}]\n{message.content}" for message in said), TITLE_SOURCE_TOKENS)
 
 

@@ -1,4 +1,4 @@
-"""Planning a turn: which model, what prompt, at what price, and how much to hold."""
+"""Planning of a turn: the model, the prompt, the price, and the amount to hold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,21 +28,21 @@ Prefers = Callable[[], Preferred]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan(Metered):
-    """A turn as decided before anything happens."""
+    """The decisions about a turn, before anything happens."""
 
     request: TurnRequest
     conversation: Conversation
     said: Sequence[Message]
-    """What was said before, newest first."""
+    """Messages of the conversation before this turn, newest first."""
     asked_at: Millis
     price: Mapping[str, str]
     due: Due | None = None
-    """What has to be summarised first, for the model to know all that was said."""
+    """Summary to make before the turn, so that the model knows the whole conversation; None if no summary is due."""
     unsettled: Message | None = None
-    """A summary of which it is not known that it is paid for."""
+    """Stored summary that may not be paid for yet; None if all are paid."""
 
     def asked(self, output_cap: int, *, is_whole: bool) -> ChatRequest:
-        """What the upstream is asked."""
+        """Return the request to the upstream."""
         return ChatRequest(
             model=self.model.upstream_model,
             messages=self.prompt.messages,
@@ -56,14 +56,14 @@ class Plan(Metered):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """What a model is to be told, before it is known which."""
+    """Content for a model, before the model is chosen."""
 
     system: str | None
     memory: Memory
     content: str
 
     def needs(self) -> Needs:
-        """What that needs of a model."""
+        """Return the needs of this content, for the choice of a model."""
         whole = [*self._least, *(message.content for message in self.memory.history())]
         return Needs(least_tokens=prompt_expected(self._least), whole_tokens=prompt_expected(whole))
 
@@ -72,18 +72,18 @@ class _Told:
         return [*([self.system] if self.system else []), self.content]
 
     def due(self, model: Model) -> Due | None:
-        """What has to be summarised before this model is told it."""
+        """Return the summary to make before this model gets the content; None if everything fits."""
         return due(self.memory, model, needed=prompt_expected(self._least))
 
     def prompt(self, model: Model, limit: int | None) -> Prompt:
-        """As this model is told it."""
+        """Build the prompt of the content for this model."""
         return build_prompt(
             model, system=self.system, history=self.memory.history(), content=self.content, max_output_tokens=limit
         )
 
 
 class Planner:
-    """Decides a turn from what is stored. It changes nothing."""
+    """Decides a turn from stored data. A planner changes nothing."""
 
     def __init__(
         self,
@@ -102,7 +102,10 @@ class Planner:
         self._expectation = expectation
 
     def plan(self, request: TurnRequest, failed: Sequence[str] = ()) -> Plan:
-        """The turn that `request` asks for; `failed` models were asked already. Raises as `ChatTurn.run` does."""
+        """Return the plan of the turn for `request`; the models in `failed` were tried before.
+
+        Raises as `ChatTurn.run` does.
+        """
         _check_asked(request.content, request.max_output_tokens)
         limit = request.max_output_tokens
         conversation, history, preferred = self._read(request.uid, request.conversation_id, request.model)
@@ -129,7 +132,10 @@ class Planner:
         )
 
     def _read(self, uid: Uid, conversation_id: str, asked: str | None) -> tuple[Conversation, Said, Prefers]:
-        """The conversation and what the user prefers in one round trip; what was said is read meanwhile, if need be."""
+        """Read the conversation and the user's preferences in one round trip.
+
+        If this instance does not recall the messages, read them at the same time.
+        """
         is_recalled = self._conversations.is_recalled(conversation_id)
         said = None if is_recalled else Meanwhile(lambda: self._conversations.history(conversation_id))
         paths = [preferences_path(uid)] if asked in {None, AUTO} else []
@@ -150,7 +156,7 @@ class Planner:
         system_prompt: str | None = None,
         max_output_tokens: int | None = None,
     ) -> Estimate:
-        """What this message would cost, in this conversation or in a new one. Raises as `plan` does."""
+        """Return the estimated cost of this message, in this conversation or in a new one. Raises as `plan` does."""
         _check_asked(content, max_output_tokens)
         said: Sequence[Message] = ()
         preferred: Prefers = lambda: self._preferences.get(uid)  # noqa: E731  # what `_read` gives in its place

@@ -1,4 +1,4 @@
-"""Reading a model's answer: as it comes, so that silence can be heard and a call ended while it blocks, or at once."""
+"""Reading of a model's answer: in pieces, to notice silence and to end a call that blocks, or in one piece."""
 
 import threading
 from collections import deque
@@ -13,11 +13,11 @@ from shared.kernel.events import log
 from shared.kernel.meanwhile import Meanwhile
 
 AHEAD_MAX = 64
-"""Events read ahead of a slow client: more than that, and the upstream is made to wait."""
+"""Events to read ahead of a slow client. Beyond this number the upstream has to wait."""
 
 
 class Ended:
-    """There are no more events; `error` says why, if the upstream did not end it."""
+    """Marker after the last event. `error` is the reason if the upstream did not end the answer; otherwise None."""
 
     __slots__ = ("error",)
 
@@ -26,13 +26,13 @@ class Ended:
 
 
 class Silence:
-    """Nothing came for as long as the reader was willing to wait."""
+    """Marker for a wait in which no event came."""
 
     __slots__ = ()
 
 
 class Pulse:
-    """Says when a client that gets nothing should hear that the call goes on: once in so many seconds."""
+    """Timer for signs of life to a silent client, one every `seconds`."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
@@ -40,7 +40,7 @@ class Pulse:
         self._last = clock.monotonic()
 
     def is_due(self) -> bool:
-        """Return True if it is time; the next time is counted from now."""
+        """Return True if a sign of life is due. The next one is timed from now."""
         now = self._clock.monotonic()
         if now - self._last < self._seconds:
             return False
@@ -49,9 +49,9 @@ class Pulse:
 
 
 class Reading:
-    """One answer being read. Leaving the `with` block aborts the call, wherever it is.
+    """Reading of one answer. Leaving the `with` block aborts the call at any point.
 
-    The reader is woken once for all that has come meanwhile, and the upstream is made to wait for a slow one.
+    The reader is woken once for all events that have arrived. If the reader is slow, the upstream has to wait.
     """
 
     def __init__(self, stream: ChatStream) -> None:
@@ -67,7 +67,7 @@ class Reading:
         self.is_open = True
         """False once the answer has ended."""
         self.is_behind = False
-        """True if the upstream was made to wait for a slow reader, so that it may have generated more than arrived."""
+        """True if the upstream had to wait for a slow reader, and so may have generated more than arrived."""
 
     def __enter__(self) -> Self:
         """Start the call."""
@@ -77,16 +77,16 @@ class Reading:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it, if it has not ended by itself, and nobody else goes on reading."""
+        """End the call, unless the call has ended by itself or the reading was handed over to another thread."""
         if not self._is_handed_over:
             self.close()
 
     def hand_over(self) -> None:
-        """Leave the reading open at the end of the `with` block: another thread goes on, and closes it."""
+        """Leave the reading open at the end of the `with` block: another thread continues and closes the reading."""
         self._is_handed_over = True
 
     def close(self) -> None:
-        """End the call, if it has not ended by itself; closing twice is fine."""
+        """End the call, unless the call has ended by itself. A second `close` does nothing."""
         with self._change:
             self._is_stopped = True
             self._change.notify_all()
@@ -94,13 +94,13 @@ class Reading:
             self._stream.close()
 
     def wake(self) -> None:
-        """Let whoever waits in `next` go on at once, from whichever thread."""
+        """Make a waiting `next` return at once. May be called from any thread."""
         with self._change:
             self._is_woken = True
             self._change.notify_all()
 
     def rest(self) -> list[ChatEvent]:
-        """Close the reading, and return the events that came and were not taken."""
+        """Close the reading, and return the events that have arrived and were not taken."""
         self.close()
         with self._change:
             left = [*self._taken, *self._arrived]
@@ -109,13 +109,16 @@ class Reading:
         return [event for event in left if not isinstance(event, Ended)]
 
     def next(self, seconds: float) -> ChatEvent | Ended | Silence:
-        """The next event, or what there is instead of one after so many seconds."""
+        """Return the next event.
+
+        After `seconds` without an event return `Silence`; after the last event return `Ended`.
+        """
         event = self._taken.popleft() if self._taken or self._take(seconds) else Silence()
         self.is_open = self.is_open and not isinstance(event, Ended)
         return event
 
     def _take(self, seconds: float) -> bool:
-        """All that has arrived, or arrives in so many seconds; whether that is anything."""
+        """Take all events that have arrived, or that arrive within `seconds`. Return True if there are any."""
         with self._change:
             self._is_waited_for = True
             self._change.wait_for(lambda: self._arrived or self._is_woken, seconds)
@@ -134,7 +137,7 @@ class Reading:
             self._is_over = True
 
     def _put(self, event: ChatEvent | Ended) -> bool:
-        """Hand over; False once nobody wants it."""
+        """Hand an event over to the reader. Return False once the reading is closed."""
         with self._change:
             self.is_behind = len(self._arrived) >= AHEAD_MAX
             self._change.wait_for(lambda: self._is_stopped or len(self._arrived) < AHEAD_MAX)
@@ -148,10 +151,10 @@ class Reading:
 
 
 class ReadingWhole:
-    """An answer that comes in one piece, read by whoever waits for it: it is there, or it has failed."""
+    """Reading of an answer in one piece: the thread that waits for the answer reads the whole answer or its error."""
 
     is_open = False
-    """No other thread can go on reading it."""
+    """False: no other thread can continue reading the answer."""
     is_behind = False
 
     def __init__(self, stream: ChatStream) -> None:
@@ -159,7 +162,7 @@ class ReadingWhole:
         self._has_begun = False
 
     def hand_over(self) -> None:
-        """See `Reading.hand_over`; there is nobody to hand over to."""
+        """See `Reading.hand_over`. Raises AssertionError: no other thread can take over."""
         raise AssertionError("an answer of one piece is read by whoever waits for it")
 
     def close(self) -> None:
@@ -167,10 +170,10 @@ class ReadingWhole:
         self._stream.close()
 
     def wake(self) -> None:
-        """See `Reading.wake`: the whole answer is waited for."""
+        """See `Reading.wake`. Does nothing: the reader waits for the whole answer."""
 
     def rest(self) -> list[ChatEvent]:
-        """See `Reading.rest`. Once anything came, all of the answer is there."""
+        """See `Reading.rest`. Once an event has come, all of the answer is there."""
         left: list[ChatEvent] = []
         while self._has_begun and not isinstance(event := _next(self._stream), Ended):
             left.append(event)
@@ -178,17 +181,17 @@ class ReadingWhole:
         return left
 
     def __enter__(self) -> Self:
-        """Nothing is sent yet."""
+        """Return the reading. The request is sent by the first `next`."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Its connection may serve the next call."""
+        """Close the stream. Its connection may serve the next call."""
         self._stream.close()
 
     def next(self, seconds: float) -> ChatEvent | Ended:
-        """The next of what the answer says, however long that takes: its upstream's reader has its own limit."""
+        """Return the next event, after any time: the upstream's reader has a time limit of its own."""
         del seconds
         event = _next(self._stream)
         self._has_begun = not isinstance(event, Ended)
@@ -196,7 +199,10 @@ class ReadingWhole:
 
 
 def _next(stream: ChatStream, is_stopped: Callable[[], bool] = lambda: False) -> ChatEvent | Ended:
-    """The next event, or how it ended. An adapter's surprise must reach the caller, typed, not end a thread."""
+    """Return the next event, or `Ended`.
+
+    An adapter's unexpected error becomes a typed error, so that no thread ends.
+    """
     try:
         return next(stream)
     except StopIteration:

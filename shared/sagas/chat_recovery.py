@@ -1,4 +1,4 @@
-"""Turns that another attempt began: give up what it held, finish what it appended, replay what it answered."""
+"""Recovery of turns that another attempt began: release its holds, finish its charge, or replay its answer."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,16 +18,17 @@ from shared.sagas.chat_reply import FAILED
 
 
 class TurnRecovery:
-    """What can be done about a turn without its attempt: its hold is found by its name."""
+    """Completes or ends a turn without its attempt. The attempt's hold is found by name."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def given_up(self, turn: Turn) -> Micro:
-        """End what earlier attempts still hold, charging what had accrued. Return what is not to be paid again (µcr).
+        """End the holds of the turn's earlier attempts and charge the accrued part. Return the sum not to pay again.
 
-        That is what attempts had cost that crashed, or that will find that they may not append. An attempt whose caller
-        had ended it is another call of the model, and is paid for beside this one: its bound was written down.
+        The sum is in µcr. It covers attempts that crashed, and attempts that will find that they may not append. If the
+        caller had ended an attempt, the bound of that attempt was recorded. Such an attempt is a separate call of the
+        model, and the user pays for both.
         """
         paid = 0
         for token in turn.runs[:-1]:
@@ -46,7 +47,7 @@ class TurnRecovery:
         return Micro(paid)
 
     def finished(self, turn: Turn, claim: Claim) -> Turn:
-        """Its messages are there: charge for them, by the same operation as the attempt that appended them."""
+        """Charge for the turn's appended messages, by the same operation as the attempt that appended them."""
         operation = hold_operation(turn.operation, claim.run)
         hold = hold_id(operation)
         command = Capture(
@@ -70,7 +71,10 @@ class TurnRecovery:
         return replace(turn, status="done", settled=claim.finish(settled))
 
     def settling(self, turn: Turn) -> Turn:
-        """Its messages are there, and its attempt may still charge what the provider reports: say how far that is."""
+        """Return the turn with its charge so far.
+
+        The messages are appended; the attempt may still charge the reported usage.
+        """
         assert turn.pending is not None, "a turn that settles says what it costs at most"
         view = self._ledger.hold(turn.uid, hold_id(hold_operation(turn.operation, turn.runs[-1])))
         balance = self._ledger.balance(turn.uid)
@@ -84,25 +88,25 @@ class TurnRecovery:
         return replace(turn, settled=settled)
 
     def _counts(self, turn: Turn) -> tuple[tuple[str, int], ...]:
-        """What was used, as the record of the turn says, if it is still there."""
+        """Return the used tokens from the turn's record; empty if there is no record."""
         return ()
 
     def captured_before(self, uid: Uid, hold: HoldId) -> Captured:
-        """What a hold took that ended before it was captured: its time was up."""
+        """Return the capture of a hold that ended before its turn could capture, because the hold had expired."""
         view = self._ledger.hold(uid, hold)
         log("turn_hold_ended_before", "WARNING", hold_id=hold, status=view.status)
         return Captured(amount=view.captured, absorbed=0, balance=self._ledger.balance(uid))
 
 
 class Recovery(TurnRecovery):
-    """The same for a conversation's turn, whose messages are found by their names too."""
+    """Recovery of a conversation's turns. Their messages are found by name, too."""
 
     def __init__(self, ledger: Ledger, conversations: Conversations) -> None:
         super().__init__(ledger)
         self._conversations = conversations
 
     def _counts(self, turn: Turn) -> tuple[tuple[str, int], ...]:
-        """See `TurnRecovery._counts`: as the turn's message says."""
+        """See `TurnRecovery._counts`: read the tokens from the turn's message."""
         try:
             message = self._conversations.message(turn.uid, turn.conversation_id, str(turn.message_id))
         except ConversationNotFound:
@@ -110,7 +114,10 @@ class Recovery(TurnRecovery):
         return message.usage.counts if message.usage else ()
 
     def replay(self, turn: Turn) -> Iterator[TurnEvent]:
-        """The same answer again, from what is stored; a failure is the same failure."""
+        """Yield the same answer again, from the stored message.
+
+        If the turn failed, raises UpstreamUnavailable again.
+        """
         assert turn.message_id is not None, "a turn that is done has a message"
         assert turn.settled is not None, "a turn that is done was settled"
         message = self._conversations.message(turn.uid, turn.conversation_id, turn.message_id)
@@ -123,7 +130,10 @@ class Recovery(TurnRecovery):
         yield Done(answered(message, turn.settled))
 
     def costed(self, message: Message, cost: Micro) -> Message:
-        """The message with what was charged for it, where that is not its price."""
+        """Return the message with the charged amount `cost`.
+
+        If the stored cost differs, correct the stored message, too.
+        """
         if message.cost == cost:
             return message
         self._conversations.correct_cost(message, cost)
@@ -131,17 +141,17 @@ class Recovery(TurnRecovery):
 
 
 def hold_operation(operation: OperationId, run: str) -> OperationId:
-    """The operation that places the hold of one attempt."""
+    """Return the operation that places the hold of one attempt."""
     return operation_id("chat", operation, run, "hold")
 
 
 def hold_id(operation: OperationId) -> HoldId:
-    """The hold that this operation places."""
+    """Return the id of the hold that this operation places."""
     return HoldId(derived_id("hold", operation))
 
 
 def answered(message: Message, settled: Settled) -> Answer:
-    """What a turn answers that ended with this message."""
+    """Return the answer of a turn that ended with this message."""
     assert message.usage is not None, "a model's message says what it used"
     return Answer(
         message=message,

@@ -1,4 +1,4 @@
-"""The reply of a turn while it grows: what was delivered, what the upstream reported, what it costs so far."""
+"""The growing reply of a turn: the delivered text, the upstream's reports, and the cost so far."""
 
 from dataclasses import replace
 
@@ -17,13 +17,16 @@ FAILED = "error"
 TIMED_OUT = "timeout"
 STOPPED = "stopped"
 OVERRUN_FACTOR, OVERRUN_TOKENS = 2, 16
-"""Output beyond what was asked for is ours to bear. Our count may run high; what is so far beyond is beyond doubt."""
+"""Bounds for the length of an answer, over the requested tokens: a factor, and tokens on top.
+
+The platform pays for output beyond the request. Our count may be too high, but not by more than these bounds.
+"""
 
 
 class Reply:
-    """Counts delivered output locally until the upstream reports usage; a report, zero included, is honoured.
+    """Counts delivered output locally until the upstream reports usage. Any report counts, even a report of zero.
 
-    What is reported is what is charged, but for output beyond what was asked for: that is not for the user to pay.
+    The charge is the reported usage, except for output beyond the request, which the user does not pay.
     """
 
     def __init__(self, plan: Metered) -> None:
@@ -37,15 +40,15 @@ class Reply:
         self._charge: Micro | None = None
         self._is_cautious = False
         self.is_touched = False
-        """True once anything has come from the upstream."""
+        """True once any event has come from the upstream."""
         self.is_finished = False
-        """True once the upstream has said why it ended the answer."""
+        """True once the upstream has said why the answer ended."""
         self.is_cut = False
-        """True once the answer was cut, as no more of it may be delivered."""
+        """True once the answer was cut, because no more text may be delivered."""
         self.settles_by: Millis | None = None
-        """Time by which the charge is final, while it is the most it can be; None if it is final."""
+        """Time by which the charge is final, while the present charge is a maximum; None if the charge is final."""
         self.is_begun = False
-        """True once anything has been delivered, text or not."""
+        """True once a piece was delivered, even an empty one."""
         self.counted = 0
         self.size_bytes = 0
         self.finish_reason: str | None = None
@@ -62,7 +65,7 @@ class Reply:
 
     @property
     def _arrived(self) -> int:
-        """How many pieces have arrived, delivered or not."""
+        """The number of pieces that have arrived, delivered or not."""
         return len(self._pieces) + self._hidden_pieces
 
     @property
@@ -77,9 +80,9 @@ class Reply:
 
     @property
     def usage(self) -> Usage:
-        """The reported usage, or else the counted: never less than what was reported on the way.
+        """The reported usage, or else the counted usage, which is never less than the last report.
 
-        At the end of an answer without a report, it is what was counted with the error of counting.
+        At the end of an answer without a report, the usage is the count plus the error of counting.
         """
         if self._is_cautious and self._is_stale:
             return self._cautious_usage()
@@ -89,20 +92,20 @@ class Reply:
 
     @property
     def cost(self) -> Micro:
-        """The cost so far (µcr), or the charge once it is decided."""
+        """The cost so far (µcr), or the charge once the charge is fixed."""
         return self._price(self.usage) if self._charge is None else self._charge
 
     def charge(self, amount: Micro | None) -> None:
-        """Decide what is charged (µcr), whatever was counted; None: not decided yet."""
+        """Fix the charge (µcr) independently of the count. If `amount` is None, the charge is open again."""
         self._charge, self._is_cautious = amount, amount is not None
 
     def charge_counted(self, *, at_most: Micro) -> None:
-        """Charge what was counted, with the error of counting, but no more than `at_most` µcr."""
+        """Fix the charge at the count plus the error of counting, but at most at `at_most` µcr."""
         self._is_cautious = True
         self._charge = min(at_most, self._price(self.usage))
 
     def overhear(self, event: ChatEvent) -> None:
-        """Count an event that came and is not delivered: it was generated."""
+        """Count an event that arrived and is not delivered, since the provider has generated its text."""
         if isinstance(event, TextDelta | HiddenDelta):
             self.counted, self._is_stale = self._count.add(event.text), True
         elif isinstance(event, UsageReport):
@@ -111,7 +114,7 @@ class Reply:
             self.is_finished = True
 
     def cost_with(self, text: str) -> Micro:
-        """Return the cost once `text` is delivered. Call `deliver` next, or nothing."""
+        """Return the cost (µcr) once `text` is delivered. Call `deliver` or `pass_over` next, or neither."""
         self._pending = self._count.add(text)
         return self._price(self._counted_usage(self._pending, self._arrived + 1))
 
@@ -122,7 +125,7 @@ class Reply:
         return tokens > OVERRUN_FACTOR * self._plan.prompt.output_at_most + OVERRUN_TOKENS
 
     def deliver(self, text: str) -> None:
-        """`text` goes to the client."""
+        """Record that `text` goes to the client."""
         self.is_begun = self.is_touched = True
         self._pieces.append(text)
         self.counted = self._pending
@@ -130,13 +133,13 @@ class Reply:
         self.size_bytes += len(text.encode())
 
     def pass_over(self) -> None:
-        """Take in what was generated and counted last, and is not delivered."""
+        """Add the text that was counted last and is not delivered."""
         self.is_touched = self._is_stale = True
         self._hidden_pieces += 1
         self.counted = self._pending
 
     def note(self, event: ChatEvent) -> None:
-        """Take in what else the upstream says."""
+        """Record an event of the upstream other than text."""
         self.is_touched = True
         match event:
             case UsageReport(usage):
@@ -148,12 +151,15 @@ class Reply:
                 raise AssertionError("text is counted, not noted")
 
     def name_the_end(self, *, is_short_of_credits: bool) -> None:
-        """An answer cut at what the balance pays for ended for want of credits, not for its length."""
+        """Set the final finish reason, `stop` by default.
+
+        If the balance limited the answer, `length` becomes `credit_limit`.
+        """
         reason = self.finish_reason or "stop"
         self.finish_reason = CREDIT_LIMIT if reason == "length" and is_short_of_credits else reason
 
     def _cautious_usage(self) -> Usage:
-        """Return the most that the provider can have counted: our count with its error, or a report as it is."""
+        """Return the most that the provider can have counted: our count plus its error, or more if more is reported."""
         prompt, counted = self._plan.prompt, with_error(max(self.counted, self._pending))
         reported = self._reported or Usage(
             input_tokens=min(prompt.input_at_most, with_error(prompt.input_expected)), output_tokens=0
@@ -168,15 +174,15 @@ class Reply:
         return replace(usage, output_tokens=max(usage.output_tokens, self._output_so_far(counted, pieces)))
 
     def _output_so_far(self, counted: int, pieces: int) -> int:
-        """Return the output tokens of an answer that goes on.
+        """Return the output tokens of an answer that is still growing.
 
-        Most upstreams send a token a piece, so that this is the number of pieces, if that is within the error of our
-        count: a count that runs high would end answers that the balance pays for. An answer of one piece is what was
-        counted.
+        Most upstreams send one token per piece. So the number of pieces is used, as far as the error of our count
+        allows. A count that is too high would end answers that the balance pays for. For an answer in one piece, the
+        count is used.
         """
         return counted if self._plan.is_whole else min(counted, max(pieces, without_error(counted)))
 
 
 def _cautious(counted: int, pieces: int) -> int:
-    """Tokens of which there are hardly fewer: as many as pieces, within half and all of what we count."""
+    """Return a low estimate of tokens: the number of pieces, but at least half and at most all of the count."""
     return min(counted, max(pieces, counted // 2))

@@ -1,4 +1,4 @@
-"""One turn of a conversation: what was said and what the model answered, side by side at its end."""
+"""Turn of a conversation. At the end, the user's message and the model's answer are stored together."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ __all__ = ["Answer", "ChatTurn", "Delta", "Done", "Estimate", "Ping", "TurnEvent
 
 
 SUMMARIES_MAX = 8
-"""A turn waits for so many summaries at most; each covers as much as fits into the model's window."""
+"""Most summaries that a turn waits for. Each covers as many messages as fit into the model's window."""
 
 
 class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
@@ -100,9 +100,9 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         self._calls = calls or RunningCalls(clock)
 
     def run(self, request: TurnRequest) -> Generator[TurnEvent, None, None]:
-        """The answer as it comes, then `Done`; see `MeteredTurn.run`.
+        """Yield the answer piece by piece, then `Done`; see `MeteredTurn.run`.
 
-        Before anything is yielded it may also raise ConversationNotFound, ModelNotFound, ModelUnpriced, NoModelFits,
+        Before the first event, also raises ConversationNotFound, ModelNotFound, ModelUnpriced, NoModelFits,
         ContextTooLong, InvalidValue.
         """
         with self._calls.running(request.uid, request.principal, request.names, request.stop):
@@ -118,7 +118,10 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         system_prompt: str | None = None,
         max_output_tokens: int | None = None,
     ) -> Estimate:
-        """What this message would cost, in this conversation or in a new one. Raises as `run` does before its hold."""
+        """Return the estimated cost of this message, in this conversation or in a new one.
+
+        Raises as `run` does before its hold.
+        """
         return self._planner.estimate(
             uid,
             content=content,
@@ -131,7 +134,10 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
     # See `MeteredTurn` ---------------------------------------------------------------------------------------------
 
     def _plan(self, request: TurnRequest, failed: Sequence[str]) -> Plan:
-        """Planned anew behind each summary that is needed first; what takes too many of them is cut after all."""
+        """Plan the turn. If a summary is due first, make the summary and plan again, at most `SUMMARIES_MAX` times.
+
+        If still more summaries are due, the prompt is cut.
+        """
         plan = self._planner.plan(request, failed)
         if plan.unsettled is not None:
             self.memory.settle(plan, plan.unsettled)
@@ -157,7 +163,10 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         return Kept(id=messages[-1].id, record=messages[-1], writes=writes)
 
     def _still_wanted(self, run: Run[Plan], writes: Sequence[Write]) -> Sequence[Write]:
-        """A conversation that was deleted meanwhile stays deleted; what was used is charged."""
+        """Return the writes regardless of other writers; none if the conversation was deleted.
+
+        The used tokens are charged.
+        """
         return self._conversations.regardless(run.plan.conversation, writes)
 
     def _costed(self, record: Message, cost: Micro) -> Message:
@@ -173,7 +182,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         return self._messages_of.replay(turn)
 
     def _messages(self, run: Run[Plan], reply: Reply) -> list[Message]:
-        """What was said and what was answered."""
+        """Return the user's message and the model's answer."""
         plan, token = run.plan, run.claim.run
         at = max(self._clock.now(), plan.conversation.updated_at + 1)
         said = Message(

@@ -1,4 +1,4 @@
-"""A user buys a package: agree the terms, open a checkout at the provider, and tell the user where to pay."""
+"""Checkout of a package: agree the terms, open a checkout at the provider, and return the address for the payment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,11 +31,11 @@ CREATE_ATTEMPTS_MAX = 5
 
 
 OPEN_CHECKOUTS_MAX = 20
-"""Checkouts that one user may begin within their lifetime. Each is an order at the provider, and polled that long."""
+"""Most checkouts that one user may begin within a checkout's lifetime. Each is an order to poll for that long."""
 
 
 class TooManyCheckouts(Conflict):
-    """This user has begun too many checkouts within the lifetime of one."""
+    """The user has begun too many checkouts within the lifetime of a checkout."""
 
     code = "too_many_checkouts"
 
@@ -48,7 +48,7 @@ class TooManyCheckouts(Conflict):
 
 
 class PackageLimitReached(Conflict):
-    """This user has bought this package as often as one user may."""
+    """The user has bought this package as often as one user may."""
 
     code = "package_limit_reached"
 
@@ -58,7 +58,7 @@ class PackageLimitReached(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a user asks for. The addresses are allowed ones: whoever builds this has checked them."""
+    """A user's order of a package. The addresses must be checked against the allowed ones before."""
 
     uid: Uid
     package: str
@@ -69,19 +69,22 @@ class Wanted:
 
 
 CANCELLED = "&cancelled=true"
-"""What the address says to which a user turns back without paying."""
+"""Query parameter of the address to which a user returns without paying."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppCustomer:
-    """A payer as the provider knows them: the customer's id, and a secret that shows the saved means once."""
+    """A payer as the provider knows them. A field is None if unknown.
+
+    `id` is the customer's id; `session_secret` shows the saved means of payment once.
+    """
 
     id: str | None = None
     session_secret: str | None = None
 
 
 class Checkouts:
-    """Begins payments. The same operation is the same payment, however often it is asked for."""
+    """Begins payments. The same operation always returns the same payment."""
 
     def __init__(
         self,
@@ -100,11 +103,11 @@ class Checkouts:
         self._clock = clock
 
     def begin(self, wanted: Wanted, operation: OperationId, fingerprint: str) -> Payment:
-        """The payment, open at its provider.
+        """Return the payment, open at its provider.
 
         Raises AccountFrozen, AccountClosed, PackageNotFound, PackageLimitReached, TooManyCheckouts,
         ProviderNotConfigured, IdempotencyMismatch, ProviderRefused (the payment has failed), ProviderUnavailable and
-        PaymentBusy (ask again with the same key).
+        PaymentBusy (retry with the same key).
         """
         payment_id = derived_id("pay", operation)
         known = self._payments.find(payment_id)
@@ -158,7 +161,10 @@ class Checkouts:
         )
 
     def _resume(self, known: Payment, fingerprint: str) -> Payment:
-        """Asked again: the same answer, once there is one, or, if it never got so far, the rest of the work."""
+        """Return the payment of a repeated request, once it is open. If no worker has opened the payment, open it here.
+
+        Raises IdempotencyMismatch, ProviderNotConfigured, ProviderRefused, ProviderUnavailable, PaymentBusy.
+        """
         if known.fingerprint != fingerprint:
             raise IdempotencyMismatch
         until = self._clock.monotonic() + PATIENCE_SECONDS
@@ -190,9 +196,9 @@ class Checkouts:
         return self._leases.create(saga_path(payment.id), data, LEASE_SECONDS, *also)
 
     def _counter_place(self, payment: Payment) -> Write:
-        """Build the write that takes one of a user's places for checkouts: an unused one, or one whose time is up.
+        """Build the write that takes one of a user's places for checkouts: an unused or an expired place.
 
-        Raises TooManyCheckouts. Two checkouts cannot take the same place: the write needs the place as it was read.
+        Raises TooManyCheckouts. Two checkouts cannot take the same place: the write requires the version that was read.
         """
         now, start = self._clock.now(), crc32(payment.id.encode())  # so that few try the same place at once
         paths = [counter_path(payment.uid, (start + n) % OPEN_CHECKOUTS_MAX) for n in range(OPEN_CHECKOUTS_MAX)]
@@ -208,7 +214,10 @@ class Checkouts:
         raise TooManyCheckouts(retry_after_ms=min(ends) - now)
 
     def _slot(self, package: Package, payment: Payment) -> str:
-        """A free place among this user's purchases of a limited package; exact, as its document is created once."""
+        """Return a free place among this user's purchases of a package; empty for a package without a limit.
+
+        The limit is exact, since a place's document is created once. Raises PackageLimitReached.
+        """
         if package.per_user_limit is None:
             return ""
         paths = [slot_path(package.id, payment.uid, n) for n in range(package.per_user_limit)]
@@ -219,9 +228,9 @@ class Checkouts:
         return free
 
     def app_customer(self, payment: Payment) -> AppCustomer:
-        """Return the payer as the provider knows them, for an app's own form; nothing where it cannot be had now.
+        """Return the payer as the provider knows them, for an app's own form; empty if the provider cannot tell now.
 
-        The form takes the payment without, too: a failure is no reason to refuse what is open.
+        The form accepts payments without a customer. So a failure here is logged and does not refuse an open payment.
         """
         known = self._documents.get(customer_path(payment.provider, payment.uid))
         if known is None:
@@ -283,31 +292,31 @@ class Checkouts:
 
 
 def _answer(payment: Payment) -> Payment:
-    """What whoever asked first was told. Raises ProviderRefused."""
+    """Return the payment as the first caller got it. Raises ProviderRefused if the provider refused the payment."""
     if not payment.is_opened and payment.seen.stage == "failed":
         raise ProviderRefused(payment.provider, payment.seen.failure or "")
     return payment
 
 
 def slot_path(package: str, uid: Uid, number: int) -> str:
-    """A user's n-th place among the purchases of a limited package."""
+    """Return the path of a user's n-th place among the purchases of a limited package."""
     return f"package_slots/{derived_id('slot', package, uid, str(number))}"
 
 
 def counter_path(uid: Uid, number: int) -> str:
-    """Return the path of a user's n-th place for checkouts; it names nobody."""
+    """Return the path of a user's n-th place for checkouts. The path names no user."""
     return f"checkout_places/{derived_id('place', uid, str(number))}"
 
 
 def customer_path(provider: ProviderName, uid: Uid) -> str:
-    """What the provider calls this user."""
+    """Return the path of the document with the provider's name for this user."""
     return f"customers/{provider}:{uid}"
 
 
 def _naming(url: str, payment_id: str, more: str = "") -> str:
-    """The address with the payment's id, so that the page the user comes back to knows what to ask about.
+    """Return the address with the payment's id, so that the page there can look the payment up.
 
-    `more` says that the user turned back.
+    `more` is a further parameter: the user has turned back.
     """
     head, mark, tail = url.partition("#")
     return f"{head}{'&' if '?' in head else '?'}payment_id={payment_id}{more}{mark}{tail}"

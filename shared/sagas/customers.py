@@ -1,4 +1,4 @@
-"""What payment providers have of a user who leaves: nothing more to pay, nothing more to know."""
+"""Erasure of a user at payment providers: close the checkouts that could still be paid, and forget the customer."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ OPEN = frozenset({"created", "pending"})
 
 
 class Customers:
-    """Erases a user's customers. Payments stay: they are books, and their uid names nobody any more."""
+    """Erases a user's customers. Payments stay: they are financial records, and their uid no longer names a person."""
 
     def __init__(self, documents: Documents, providers: Mapping[ProviderName, PaymentProvider]) -> None:
         self._documents = documents
@@ -23,7 +23,7 @@ class Customers:
         self._providers = providers
 
     def erase(self, uid: Uid) -> None:
-        """At the provider first, so that a failure leaves what is needed to try again."""
+        """Erase the user's customers, first at the provider, so that a failure leaves the data for another try."""
         self._cancel_open(uid)
         for name, provider in self._providers.items():
             customer = self._documents.get(customer_path(name, uid))
@@ -32,7 +32,10 @@ class Customers:
                 self._documents.commit([Delete(customer.path)])
 
     def _cancel_open(self, uid: Uid) -> None:
-        """Close checkouts that could still be paid. One that cannot be closed ends by itself, within the hour."""
+        """Close checkouts that could still be paid.
+
+        If a checkout cannot be closed, it ends by itself within the hour.
+        """
         after: tuple[Value, ...] | None = None
         while True:
             page = self._payments.history(uid, limit=PAGE, after=after)

@@ -1,4 +1,4 @@
-"""What pictures and agent tasks would cost, before anything is held or asked."""
+"""Estimates of the cost of pictures and agent tasks, before any hold or model call."""
 
 from shared.ai.models import Catalogue, Model
 from shared.ai.preferences import Preferences
@@ -11,7 +11,7 @@ from shared.sagas.chat_answer import Estimate
 
 
 class Estimates:
-    """Estimates; nothing is called and nothing is charged. Safe to share between threads."""
+    """Estimates costs. No model is called and nothing is charged. Safe to share between threads."""
 
     def __init__(self, catalogue: Catalogue, tariff: Tariff, preferences: Preferences, *, default_painter: str) -> None:
         self._catalogue = catalogue
@@ -22,7 +22,7 @@ class Estimates:
     def images(
         self, uid: Uid, *, prompt: str, model: str | None, size: str | None, quality: str | None, n: int
     ) -> Estimate:
-        """Return the cost of `n` pictures: what is held for them, and charged if all are made.
+        """Return the cost of `n` pictures: the amount to hold, and to charge if all pictures are made.
 
         Raises ModelNotFound, ModelUnpriced, SizeNotOffered, QualityNotOffered.
         """

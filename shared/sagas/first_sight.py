@@ -1,4 +1,4 @@
-"""First sight of a verified caller: their profile and account exist from here on, and who has left stays out."""
+"""First sight of a verified caller: create their profile and account, and refuse a user who has left."""
 
 import threading
 from collections import OrderedDict
@@ -13,11 +13,11 @@ from shared.users.profiles import Profile, Profiles
 
 SEEN_MAX = 10_000
 SEEN_LIFETIME_SECONDS = 10.0
-"""How long an instance may take to hear that a user left elsewhere; `leaving` sweeps again after that."""
+"""Seconds until an instance notices that a user has left at another instance; `leaving` sweeps again after that."""
 
 
 CREDENTIALS = ("firebase", "api_key")
-"""Remembered apart: a token says who somebody is, a key only whose it is."""
+"""Kinds of credentials, remembered separately: a token says who the user is, a key only which user owns the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Seen:
 
 
 class FirstSight:
-    """Remembers whom it has seen, so that a known caller costs one lookup in memory, and later one read."""
+    """Remembers callers: a known caller costs one lookup in memory, and one read after `SEEN_LIFETIME_SECONDS`."""
 
     def __init__(self, profiles: Profiles, ledger: Ledger, clock: Clock) -> None:
         self._profiles = profiles
@@ -38,7 +38,7 @@ class FirstSight:
         self._seen: OrderedDict[tuple[Uid, str], _Seen] = OrderedDict()
 
     def see(self, principal: Principal) -> Profile:
-        """The caller's profile; their account is open. Raises AccountClosed for a user who has left, for ever."""
+        """Return the caller's profile, with an open account. If the user has left, always raises AccountClosed."""
         seen = self._last_seen(principal)
         if seen is not None and _says_the_same(seen.principal, principal) and self._clock.monotonic() < seen.until:
             return seen.profile
@@ -51,7 +51,7 @@ class FirstSight:
         return profile
 
     def forget(self, uid: Uid) -> None:
-        """Look again next time."""
+        """Forget the user, so that the next call reads the profile again."""
         with self._lock:
             for auth in CREDENTIALS:
                 self._seen.pop((uid, auth), None)
@@ -71,5 +71,8 @@ class FirstSight:
 
 
 def _says_the_same(seen: Principal, principal: Principal) -> bool:
-    """A token may say more than the last one did; all of a user's keys say the same."""
+    """Return True if the remembered profile still holds.
+
+    All keys of a user say the same; a token may say more than the last.
+    """
     return principal.key is not None or seen == principal

@@ -1,4 +1,4 @@
-"""Greeting a new user: their account is open, and the profile says which bonus waits for them."""
+"""Greeting of a new user: open their account, and note in the profile the bonus that waits for them."""
 
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
@@ -8,7 +8,7 @@ from shared.users.profiles import Profiles
 
 
 class Greeting:
-    """What `on_user_created` does; asked twice, or for a user who has left, it does nothing."""
+    """Action of `on_user_created`. A second call, or a call for a user who has left, does nothing."""
 
     def __init__(self, profiles: Profiles, ledger: Ledger, *, bonus: Micro) -> None:
         self._profiles = profiles
@@ -16,7 +16,10 @@ class Greeting:
         self._bonus = bonus
 
     def greet(self, uid: Uid) -> bool:
-        """Whether this call was the one that greeted. Anonymous users are offered no bonus: they could not claim it."""
+        """Greet the user, and return True if this call was the first.
+
+        An anonymous user could not claim a bonus and gets none.
+        """
         profile = self._profiles.get(uid)
         if profile is None or profile.is_closed or profile.greeted_at is not None:
             return False

@@ -1,8 +1,8 @@
-"""One run of an image task: paint, store, record, image by image; then charge what was made.
+"""Run of an image task: paint, store and record image by image, then charge the images that were made.
 
-A message may come twice, late or never, and a worker may die anywhere. So every image has one id and one object name
-for ever: what was stored before is found, not painted again. What is recorded, is recorded under the task's lease with
-the image's own document in one commit. The charge follows from the recorded task, under one operation for ever.
+A message may come twice, late or never, and a worker may die anywhere. So every image has one permanent id and object
+name: an image that was stored before is found, not painted again. An image is recorded under the task's lease, in one
+commit with the image's own document. The charge follows from the recorded task, under one permanent operation.
 """
 
 from collections.abc import Mapping
@@ -31,26 +31,29 @@ from shared.sagas.leases import Leased, LeaseLost, Leases
 from shared.users.end_users import EndUsers
 
 LEASE_SECONDS = 300
-"""Longer than the longest call of a model, with its storing and recording."""
+"""Lifetime of the lease: longer than the longest call of a model, including storing and recording."""
 WORDS_MAX = 1_000
-"""Characters that are kept of a provider's refusal."""
+"""Most characters to store of a provider's refusal."""
 SLICE_SECONDS = 200.0
-"""No image is begun later than this: one run, its last call included, stays below an event function's 540 seconds."""
+"""Time after which a run begins no image.
+
+So one run, with its last call, ends within an event function's 540 seconds.
+"""
 TRIES_MAX = 5
-"""Runs that decided nothing, one after the other; then the task is a dead letter, and a person hears of it."""
+"""Most runs in a row without a decided image. After these the task is a dead letter, and an operator is alerted."""
 RETRY_AFTER: Millis = 20 * SECOND
 HOLD_MARGIN: Millis = 400 * SECOND
-"""A hold lives longer than the call that it is for, and than the wait for another run if this one dies."""
+"""Remaining lifetime at which a hold is renewed. Longer than a call, and than the wait for a run after a crash."""
 GONE = (HoldResolved, HoldNotFound, AccountClosed)
 
 TIMED_OUT = "timed_out"
-"""The code of images that were not made within the task's time."""
+"""Code of images that were not made within the task's time."""
 GIVEN_UP = "given_up"
-"""The code of images that every run so far has failed at, for reasons of ours."""
+"""Code of images that have failed in every run so far through our own faults."""
 
 
 class Calls(Protocol):
-    """How a task that is not finished calls for its next run."""
+    """Publisher of messages that call for the next run of an unfinished task."""
 
     def publish(self, task: ImageTask) -> None:
         """See `ImageStart.publish`."""
@@ -58,7 +61,7 @@ class Calls(Protocol):
 
 
 class ImageJob:
-    """Runs tasks. Safe to share between threads and instances."""
+    """Runs image tasks. Safe to share between threads and instances."""
 
     def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
         self,
@@ -89,9 +92,9 @@ class ImageJob:
         self._leases = Leases(documents, clock)
 
     def run(self, task_id: str) -> ImageTask | None:
-        """Go as far as one slice goes; the task then, or None if there is none or it is another worker's now.
+        """Run one slice. Return the task then, or None if there is no open task or another worker has the lease.
 
-        What it raises is a reason to run again: an unreachable store, storage or ledger, or a fault of ours.
+        Any error that is raised is a reason to run again: an unreachable store, storage or ledger, or our own fault.
         """
         worker = self._claimed(task_id)
         if worker is None:
@@ -124,7 +127,7 @@ class ImageJob:
         return self._settle(worker, task)
 
     def _reason_to_stop(self, task: ImageTask) -> str | None:
-        """Return the code of the reason why nothing more is painted for this task; None to go on.
+        """Return the code of the reason to stop painting for this task; None to continue.
 
         Raises IdentityUnavailable.
         """
@@ -142,7 +145,7 @@ class ImageJob:
     # ── one image ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _decide_next(self, worker: Leased, task: ImageTask) -> None:
-        """Paint it, or find it painted; record it, or why it is not."""
+        """Paint the next image, or find the stored one. Record the image, or the reason of its failure."""
         try:
             picture = self._stored_before(worker, task)
             if picture is None:
@@ -161,7 +164,10 @@ class ImageJob:
             self._record(worker, task, picture)
 
     def _is_charged(self, task: ImageTask, failure: UpstreamUnavailable | NoPicture) -> bool:
-        """True if a picture that did not come is paid for: our time limit has cut it, or too many have failed."""
+        """Return True if the user pays for a failed picture.
+
+        That is so if our time limit has cut the call, or if too many of the user's calls have failed.
+        """
         if isinstance(failure, UpstreamTimedOut):
             return True
         told = failure if isinstance(failure, UpstreamUnavailable) else UpstreamUnavailable(has_begun=True)
@@ -175,7 +181,7 @@ class ImageJob:
         )
 
     def _keep_hold(self, worker: Leased, task: ImageTask) -> None:
-        """Renew the hold before it could end during a call, and note what it has to pay for by now."""
+        """Renew the hold if it could end during a call. Record in the hold the amount (µcr) that is due so far."""
         if task.hold_until - self._clock.now() > HOLD_MARGIN:
             return
         command = ExtendHold(
@@ -191,7 +197,10 @@ class ImageJob:
         self._save(worker, {"hold_until": until})
 
     def _stored_before(self, worker: Leased, task: ImageTask) -> Picture | None:
-        """What an earlier run has stored and not recorded; the first run of all need not look."""
+        """Return the picture that an earlier run has stored and not recorded; None if there is none.
+
+        The first run of a task need not look.
+        """
         if worker.fence == 1:
             return None
         try:
@@ -200,7 +209,10 @@ class ImageJob:
             return None
 
     def _painted(self, task: ImageTask) -> Picture:
-        """A new picture, stored. If somebody else's is there by now, it is that one."""
+        """Paint and store a picture.
+
+        If another worker has stored the same image meanwhile, return that picture instead.
+        """
         asked = with_ask(task, self._documents.get(ask_path_of(task.id)))
         request = ImageRequest(
             model=asked.upstream_model,
@@ -232,7 +244,7 @@ class ImageJob:
     # ── the end of a run ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _settle(self, worker: Leased, task: ImageTask) -> ImageTask:
-        """Every image is decided: charge those that were made, give back the rest, and say so."""
+        """Charge the images that were made, release the rest of the hold, and end the task. Every image is decided."""
         if worker.fence > 1:
             for failure in task.failures:
                 self._forget(task, failure.index)
@@ -244,7 +256,10 @@ class ImageJob:
         return task_of(worker.document)
 
     def _charged(self, task: ImageTask) -> int:
-        """What the user pays. For a hold that has ended before, that is what it had charged then; the rest is ours."""
+        """Return the amount that the user pays (µcr).
+
+        If the hold has ended before, return the amount that was captured then; the platform bears the rest.
+        """
         cost = task.due
         try:
             if not cost:
@@ -270,26 +285,29 @@ class ImageJob:
             return 0
 
     def _hand_on(self, worker: Leased) -> ImageTask:
-        """The slice is over, the task is not: the next run may begin at once."""
+        """Free the lease and call for the next run, which may begin at once. The task is not finished."""
         worker.free({"due_at": self._clock.now() + RETRY_AFTER, "updated_at": self._clock.now()})
         task = task_of(worker.document)
         self._calls.publish(task)
         return task
 
     def _save(self, worker: Leased, changes: Mapping[str, Value], *also: Write) -> None:
-        """Under the lease, which it renews; the sweep looks again when the lease has ended."""
+        """Save the changes and renew the lease. The sweep looks at the task again when the lease has ended."""
         now = self._clock.now()
         worker.save({**changes, "updated_at": now, "due_at": now + LEASE_SECONDS * SECOND}, *also)
 
     def _let_go(self, worker: Leased) -> None:
-        """The run has failed: the next one need not wait for the lease. If this fails too, it waits."""
+        """Free the lease after a failed run, so that the next run need not wait. If that fails, the next run waits."""
         try:
             worker.free({"due_at": self._clock.now() + RETRY_AFTER})
         except DomainError as error:
             log("image_task_not_let_go", "WARNING", path=worker.path, code=error.code)
 
     def _clean_up(self, task: ImageTask) -> None:
-        """Overtaken: what this worker may have stored is for whoever decides the image, or else for nobody."""
+        """Remove the image that this overtaken worker may have stored, unless the image is recorded or still undecided.
+
+        An undecided image is left for the worker that will decide the image.
+        """
         index = task.decided
         try:
             now, image = self._documents.get_all([path_of(task.id), image_path(image_id_of(task.id, index))])
@@ -301,7 +319,10 @@ class ImageJob:
             self._forget(task, index)
 
     def _forget(self, task: ImageTask, index: int) -> None:
-        """Remove what may be stored for an image that was not recorded. What cannot be removed goes with the user."""
+        """Remove the stored picture of an image that was not recorded.
+
+        If that fails, the picture is erased with the user.
+        """
         try:
             self._objects.delete(_name(task, index))
         except DomainError as error:

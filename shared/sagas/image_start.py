@@ -1,7 +1,7 @@
-"""An image task begins: its price and credits are settled before anything is queued, so that a refusal is immediate.
+"""Start of an image task. The price and the credits are settled before the task is queued, so a refusal is immediate.
 
-Hold, then the task's document, then the message. What a crash leaves behind each: a hold that expires by itself; a task
-whose message the sweep sends again. The same operation finds what it began, wherever the first call stopped.
+The order is: hold, task document, message. If a crash follows the hold, the hold expires by itself. If a crash follows
+the document, the sweep sends the message again. The same operation finds the task that it began, at any stage.
 """
 
 from dataclasses import dataclass
@@ -35,18 +35,24 @@ from shared.sagas.leases import FREE
 TOPIC = "image-jobs"
 PURPOSE = "image"
 HOLD_LIFETIME_MIN: Millis = 15 * MINUTE
-"""Whatever is set for holds in general, those of images outlive the longest call of a model by far."""
+"""Least lifetime of an image's hold, far longer than the longest model call.
+
+A shorter setting for holds is overridden.
+"""
 WAKE_AFTER: Millis = 90 * SECOND
-"""A queued task that nobody has taken up by then has lost its message."""
+"""Time after which a queued task without a worker counts as a task whose message was lost."""
 CREATE_ATTEMPTS_MAX = 5
 CREATE_PAUSE_SECONDS = 0.05
 HOLDS_MAX = 20
-"""How often one intention may come back after its hold has expired, and still be served."""
+"""Most times that one intention is served again after its hold has expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageAsked:
-    """What somebody wants painted. `budgets` are caps that it counts against, `principal` who spends (the user)."""
+    """A request for pictures.
+
+    `budgets` are the caps that the cost counts against; `principal` spends (empty: the user).
+    """
 
     uid: Uid
     prompt: str
@@ -55,7 +61,7 @@ class ImageAsked:
     model: str | None = None
     size: str | None = None
     quality: str | None = None
-    """How well the model shall paint; None lets the provider choose, at the size's own price."""
+    """Quality of the pictures; None lets the provider choose, at the size's own price."""
     n: int = 1
     principal: str = ""
     budgets: tuple[BudgetClaim, ...] = ()
@@ -63,7 +69,7 @@ class ImageAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The task, and what is left to spend now that its credits are set aside; None if it was begun before."""
+    """The task, and the remaining balance (µcr) once its credits are held; None if the task was begun before."""
 
     task: ImageTask
     available: int | None
@@ -78,7 +84,7 @@ class _Held:
 
 
 class ImageStart:
-    """Begins tasks."""
+    """Begins image tasks."""
 
     def __init__(  # noqa: PLR0913  # what beginning needs
         self,
@@ -106,7 +112,7 @@ class ImageStart:
         self._rate = rate
 
     def start(self, asked: ImageAsked, *, is_queued: bool = True) -> Started:
-        """Set the credits aside and queue the task, once per operation. Without `is_queued` the caller runs it itself.
+        """Hold the credits and queue the task, once per operation. Without `is_queued` the caller runs the task itself.
 
         Raises ModelNotFound, ModelUnpriced, SizeNotOffered, QualityNotOffered, IdempotencyMismatch, RateLimited,
         InsufficientCredits, BudgetExceeded, AccountFrozen, …; then nothing is queued and nothing held.
@@ -125,7 +131,7 @@ class ImageStart:
         return Started(task=task, available=held.available)
 
     def publish(self, task: ImageTask) -> None:
-        """Call for a worker. A message that cannot be sent now is sent by the sweep."""
+        """Publish the message that calls for a worker. If that fails, the sweep publishes the message."""
         try:
             self._publisher.publish([Message(topic=TOPIC, data={"task_id": task.id})])
         except DomainError as error:
@@ -135,7 +141,10 @@ class ImageStart:
         return self._preferences.get(uid)["image_model"] or self._default_model
 
     def _hold(self, asked: ImageAsked, model: Model, price: Micro) -> _Held:
-        """Credits for all images. A call that comes back after its hold has ended, without a task, has a new one."""
+        """Hold the credits for all images. If an earlier hold has ended without a task, place a new hold.
+
+        Raises StillRunning after `HOLDS_MAX` ended holds.
+        """
         for number in range(HOLDS_MAX):
             operation = operation_id(asked.operation, "hold", str(number))
             command = PlaceHold(
@@ -160,7 +169,7 @@ class ImageStart:
         raise StillRunning
 
     def _task(self, asked: ImageAsked, model: Model, size: str, held: _Held) -> ImageTask:
-        """The price is the one that was held, also if another holds by now."""
+        """Build the task at the price that was held, even if the price has changed since."""
         now = self._clock.now()
         snapshot = {
             "version": str(model.price_version),
@@ -195,7 +204,10 @@ class ImageStart:
         )
 
     def _created(self, asked: ImageAsked, task: ImageTask) -> ImageTask:
-        """The task, stored. An unclear answer is settled by reading: whoever stored it first, there is one."""
+        """Store the task and return it. If the outcome is unclear, read: there is one task, of this call or of another.
+
+        Raises IdempotencyMismatch, and the store's error if all attempts fail.
+        """
         data = {**task_data(task, due_at=task.created_at + WAKE_AFTER), "lease": FREE}
         failure: DomainError = PreconditionFailed()
         for _ in range(CREATE_ATTEMPTS_MAX):
@@ -221,5 +233,8 @@ class ImageStart:
 
 
 def _about(asked: ImageAsked, model: Model) -> AboutTags:
-    """Return what the entries of these images tell. Asked through the OpenAI-shaped API, it is an image, too."""
+    """Return the tags about the entries of these images.
+
+    A request of the OpenAI-shaped API is tagged as an image, too.
+    """
     return about("image", ref=("image_task", task_id_of(asked.operation)), model=model.id, principal=asked.principal)

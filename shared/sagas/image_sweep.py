@@ -1,4 +1,4 @@
-"""Image tasks that nobody works on: their message was lost, or their worker was. Each is called for again."""
+"""Sweep of image tasks whose message or worker was lost: call for a worker again."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ WAKES_COUNTED_MAX = 6
 
 
 class ImageSweep:
-    """What `every_minute` does for image tasks."""
+    """Jobs of `every_minute` for image tasks."""
 
     def __init__(
         self, *, documents: Documents, tasks: ImageTasks, start: ImageStart, job: ImageJob, clock: Clock
@@ -31,11 +31,14 @@ class ImageSweep:
         self._clock = clock
 
     def every_minute(self) -> tuple[Job, ...]:
-        """Wake what sleeps."""
+        """Return the job that calls for workers of due tasks."""
         return (Job(name="image_tasks", seconds=SWEEP_SECONDS, run=self.sweep),)
 
     def sweep(self, turn: Turn) -> None:
-        """Every due task once, shard by shard; the next turn goes on with the shard where this one had to stop."""
+        """Wake every due task once, shard by shard.
+
+        The next turn continues with the shard where this turn had to stop.
+        """
         first = int(turn.cursor or 0)
         for shard in range(first, first + DUE_SHARDS):
             turn.cursor = str(shard % DUE_SHARDS)
@@ -49,9 +52,9 @@ class ImageSweep:
         return lambda _: self._wake(document)
 
     def _wake(self, document: Document) -> None:
-        """Look again later, each time after a longer pause; then call for a worker.
+        """Postpone the next look, each time for longer, then call for a worker.
 
-        One whose time is up is ended here, where no message is needed: nothing is painted any more.
+        If the task's time is up, end the task here without a message: nothing more is painted.
         """
         task = task_of(document)
         now = self._clock.now()
