@@ -1,4 +1,4 @@
-"""An agent task, its steps and its files; and what can be wrong with one."""
+"""Agent tasks with their steps and files, and the errors of a task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ NUMBER_DIGITS = 6
 
 
 class TaskNotFound(NotFound):
-    """There is no such agent task, or it is another user's."""
+    """Refusal: the agent task does not exist or belongs to another user."""
 
     code = "task_not_found"
 
@@ -29,7 +29,7 @@ class TaskNotFound(NotFound):
 
 
 class FileNotInTask(NotFound):
-    """This task has no file of that name."""
+    """Refusal: the task has no file of that name."""
 
     code = "file_not_found"
 
@@ -38,7 +38,7 @@ class FileNotInTask(NotFound):
 
 
 class TaskEnded(Conflict):
-    """The agent task has come to its end and cannot go on."""
+    """Refusal: the agent task has ended and cannot continue."""
 
     code = "task_ended"
 
@@ -47,7 +47,7 @@ class TaskEnded(Conflict):
 
 
 class TaskRunning(Conflict):
-    """The agent task is under way: there is nothing to resume."""
+    """Refusal: the agent task is under way, so there is nothing to resume."""
 
     code = "task_running"
 
@@ -56,7 +56,7 @@ class TaskRunning(Conflict):
 
 
 class TooManyTasks(Rejected):
-    """This user has as many agent tasks under way as one may have."""
+    """Refusal: the user has reached the limit of agent tasks under way."""
 
     code = "too_many_tasks"
 
@@ -65,7 +65,7 @@ class TooManyTasks(Rejected):
 
 
 class ModelWithoutTools(Rejected):
-    """This model cannot call tools, so it cannot work on a task."""
+    """Refusal: the model cannot call tools, which a task needs."""
 
     code = "model_without_tools"
 
@@ -75,7 +75,7 @@ class ModelWithoutTools(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """A recorded step that is to be charged: the hold that `operation` placed, captured for `cost` of this `usage`."""
+    """Charge due for a recorded step: capture `cost` of the hold that `operation` placed, for this `usage`."""
 
     step: int
     operation: OperationId
@@ -85,7 +85,10 @@ class Owed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a new task is to be. `key_cap` is what the key it was asked for with may spend: `id, amount, period`."""
+    """Specification of a new task.
+
+    `key_cap` is the spending limit of the key that made the request: `id, amount, period`; None without a limit.
+    """
 
     uid: Uid
     goal: str
@@ -100,9 +103,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One task as stored; amounts are µcr. `trail` names each step so far, such as `act calculator`.
+    """Stored task; amounts are µcr. `trail` names each step so far, such as `act calculator`.
 
-    `has_read_private`: a tool has answered with the user's own data, so that pages are asked of named hosts only.
+    `has_read_private`: a tool has returned the user's own data, so pages may be requested from named hosts only.
     """
 
     id: str
@@ -133,7 +136,7 @@ class Task:
     is_cancel_asked: bool
     attempts: int
     unanswered: int
-    """How many thoughts in a row were charged and came to nothing."""
+    """Number of charged thoughts in a row without a result."""
     clean_fence: int
     epoch: int
     epoch_spent: Micro
@@ -145,17 +148,17 @@ class Task:
 
     @property
     def steps(self) -> int:
-        """How many steps there are."""
+        """Number of steps."""
         return len(self.trail)
 
     def charge_of(self, step: int) -> Micro:
-        """What this step was charged."""
+        """Return the charge for this step (µcr); zero if none is recorded."""
         return Micro(self.charges.get(step_id(step), 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step. `body` says what was thought, done or observed, by its kind."""
+    """Step of a task. `body` holds the thought, the action or the observation, by `kind`."""
 
     number: int
     kind: StepKind
@@ -165,7 +168,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file of a task: given with it, or written by it."""
+    """File of a task: given with the task, or written by the task (`is_artifact`)."""
 
     name: str
     content: str
@@ -175,12 +178,12 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPage:
-    """Tasks of a user, newest first."""
+    """Part of a user's tasks, newest first. `next_cursor` starts the next page; None on the last page."""
 
     items: tuple[Task, ...]
     next_cursor: str | None
 
 
 def step_id(number: int) -> str:
-    """The id of a step: its number, so that a second step of that number cannot be."""
+    """Return the id of a step: the number, so that no second step of that number can exist."""
     return f"{number:0{NUMBER_DIGITS}d}"

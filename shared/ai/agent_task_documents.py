@@ -1,8 +1,8 @@
-"""Agent tasks as documents: `agent_tasks/{id}`, below it `steps/{number}` and `files/{id}`.
+"""Agent tasks as documents: `agent_tasks/{id}`, with `steps/{number}` and `files/{id}` below.
 
-The task's document is small and changes; a step is written once and never again. What is to be done next stands in the
-task, so that any worker can go on from it: `pending` are tool calls without an observation, `owed` is what recorded
-steps are still to be charged for.
+The task's document is small and changes; a step is written once and never changes. The work to do next stands in the
+task's document, so that any worker can continue. `pending` holds tool calls without an observation, `owed` the recorded
+steps that are still to be charged.
 """
 
 import zlib
@@ -21,17 +21,17 @@ SHARDS = 8
 
 
 def task_path(task_id: str) -> str:
-    """Where a task is."""
+    """Return the path of a task's document."""
     return f"{COLLECTION}/{task_id}"
 
 
 def file_path(task_id: str, name: str) -> str:
-    """Where a file of a task is; its name never becomes part of a path."""
+    """Return the path of a task's file. The file's name never becomes part of a path."""
     return f"{task_path(task_id)}/files/{derived_id('file', name)}"
 
 
 def new_task(task_id: str, wanted: Wanted, files: Sequence[StoredFile], *, at: Millis, due_at: Millis) -> Data:
-    """The document of a task that nobody has worked on."""
+    """Return the document of a task without any work done."""
     return {
         "v": 1,
         "uid": wanted.uid,
@@ -75,7 +75,7 @@ def new_task(task_id: str, wanted: Wanted, files: Sequence[StoredFile], *, at: M
 
 
 def file_fact(file: StoredFile) -> Mapping[str, Value]:
-    """What the task's document says of a file."""
+    """Return the entry for a file in the task's document."""
     return {
         "name": file.name,
         "content_type": file.content_type,
@@ -85,12 +85,12 @@ def file_fact(file: StoredFile) -> Mapping[str, Value]:
 
 
 def shard_of(task_id: str) -> int:
-    """Which shard's index a task stands in, so that no index is a hotspot."""
+    """Return the shard of the index that holds a task, so that no index is a hotspot."""
     return zlib.crc32(task_id.encode()) % SHARDS
 
 
 def step_write(task: Task, step: Step) -> Write:
-    """The write that records a step, once."""
+    """Build the write that records a step, once."""
     data: Data = {
         "v": 1,
         "uid": task.uid,
@@ -103,7 +103,7 @@ def step_write(task: Task, step: Step) -> Write:
 
 
 def file_write(task_id: str, uid: Uid, file: StoredFile, at: Millis) -> Write:
-    """The write that keeps a file, or replaces one of its name."""
+    """Build the write that stores a file, or replaces a file of the same name."""
     data: Data = {
         "v": 1,
         "uid": uid,
@@ -117,14 +117,14 @@ def file_write(task_id: str, uid: Uid, file: StoredFile, at: Millis) -> Write:
 
 
 def owed_data(owed: Sequence[Owed]) -> Value:
-    """As the task's document keeps it."""
+    """Return the due charges as stored in the task's document."""
     return [
         {"step": each.step, "operation": each.operation, "cost": each.cost, **dict(each.usage.counts)} for each in owed
     ]
 
 
 def task_of(document: Document) -> Task:
-    """The task that a document is."""
+    """Return the task that a document holds."""
     data = cast("Mapping[str, Any]", document.data)
     return Task(
         id=document.id,
@@ -167,7 +167,10 @@ def task_of(document: Document) -> Task:
 
 
 def _has_read_own_file(data: Mapping[str, Any]) -> bool:
-    """Tell for a task stored before this was remembered: its sources name the user's files that it has read."""
+    """Return True if an older task's sources name a file of the user, so that the task has read private data.
+
+    Older tasks were stored before `has_read_private` was recorded.
+    """
     return any(not file["is_artifact"] and file["name"] in data["sources"] for file in data["files"])
 
 
@@ -177,13 +180,13 @@ def _owed_of(data: Mapping[str, Any]) -> Owed:
 
 
 def step_of(document: Document) -> Step:
-    """The step that a document is."""
+    """Return the step that a document holds."""
     data = cast("Mapping[str, Any]", document.data)
     return Step(number=data["number"], kind=data["kind"], at=from_datetime(data["at"]), body=data["body"])
 
 
 def file_of(document: Document) -> StoredFile:
-    """The file that a document is."""
+    """Return the file that a document holds."""
     data = cast("Mapping[str, Any]", document.data)
     return StoredFile(
         name=data["name"],

@@ -1,4 +1,4 @@
-"""Where agent tasks are kept, with their steps and files."""
+"""Repository of agent tasks, with steps and files."""
 
 from collections.abc import Sequence
 
@@ -25,17 +25,19 @@ from shared.kernel.ids import Uid, random_token
 STEPS_READ_MAX = 5_000
 ERASE_BATCH = 100
 FAR = 2**45
-"""A lease that nobody outlives (the year 3084): of a task that is being erased."""
+"""End of a lease beyond any worker's life (the year 3084), for a task that is being erased."""
 
 
 class AgentTasks:
-    """The repository. It decides nothing; only a worker with the lease writes steps."""
+    """Repository of agent tasks. Callers decide; only a worker with the lease writes steps."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
     def create(self, task_id: str, data: Data, files: Sequence[Write]) -> bool:
-        """Create the task with its files and what else is written; False if it exists already, or that cannot be."""
+        """Create the task with the writes of `files`, all or none. Return False if the task exists or another write is
+        refused.
+        """
         try:
             self._documents.commit([Create(task_path(task_id), data), *files])
         except PreconditionFailed:
@@ -43,29 +45,29 @@ class AgentTasks:
         return True
 
     def exists(self, task_id: str) -> bool:
-        """True if there is a task of this id, whoever owns it."""
+        """Return True if any user has a task of this id."""
         return self._documents.get(task_path(task_id)) is not None
 
     def read(self, task_id: str) -> tuple[Task, Version]:
-        """The task and its version. Raises TaskNotFound."""
+        """Return the task and the version of the document. Raises TaskNotFound."""
         document = self._documents.get(task_path(task_id))
         if document is None:
             raise TaskNotFound
         return task_of(document), document.version
 
     def get(self, uid: Uid, task_id: str) -> Task:
-        """The user's task. Raises TaskNotFound."""
+        """Return the user's task. Raises TaskNotFound, also for another user's task."""
         task, _ = self.read(task_id)
         if task.uid != uid:
             raise TaskNotFound
         return task
 
     def patch(self, task_id: str, changes: Data, version: Version) -> None:
-        """Change the task, if it is as it was read. Raises PreconditionFailed."""
+        """Change the task if the version is unchanged since the read. Raises PreconditionFailed."""
         self._documents.commit([Patch(task_path(task_id), changes, version)])
 
     def page(self, uid: Uid, *, cursor: str | None, limit: int) -> TaskPage:
-        """The user's tasks, newest first."""
+        """Return a page of the user's tasks, newest first."""
         query = Query(
             collection=COLLECTION,
             limit=limit + 1,
@@ -78,7 +80,7 @@ class AgentTasks:
         return TaskPage(items=tuple(map(task_of, found[:limit])), next_cursor=more)
 
     def live(self, uid: Uid, limit: int) -> int:
-        """How many tasks of the user are under way, counted up to `limit`."""
+        """Return the number of the user's tasks under way, counted up to `limit`."""
         where = (Where("uid", "==", uid), Where("status", "in", sorted(LIVE)))
         return len(self._documents.query(Query(collection=COLLECTION, limit=limit, where=where)))
 
@@ -88,24 +90,24 @@ class AgentTasks:
         return [found.id for found in self._documents.query(Query(collection=COLLECTION, limit=limit, where=where))]
 
     def steps(self, task_id: str, *, after: int = 0, limit: int = STEPS_READ_MAX) -> list[Step]:
-        """The steps behind number `after`, in their order."""
+        """Return the steps after number `after`, in order."""
         query = Query(collection=f"{task_path(task_id)}/steps", limit=limit, id_from=step_id(after + 1))
         return [step_of(document) for document in self._documents.query(query)]
 
     def files(self, task_id: str) -> list[StoredFile]:
-        """All files of the task."""
+        """Return all files of the task."""
         query = Query(collection=f"{task_path(task_id)}/files", limit=1_000)
         return [file_of(document) for document in self._documents.query(query)]
 
     def file(self, task_id: str, name: str) -> StoredFile:
-        """One file of the task. Raises FileNotInTask."""
+        """Return one file of the task. Raises FileNotInTask."""
         document = self._documents.get(file_path(task_id, name))
         if document is None:
             raise FileNotInTask
         return file_of(document)
 
     def due(self, shard: int, now: Millis, limit: int) -> list[tuple[str, Uid]]:
-        """Tasks of a shard that wait for a worker since before `now`, with their users."""
+        """Return the tasks of a shard that are due for a worker at `now`, each with the user."""
         query = Query(
             collection=COLLECTION,
             limit=limit,
@@ -115,7 +117,7 @@ class AgentTasks:
         return [(document.id, Uid(str(document.data["uid"]))) for document in self._documents.query(query)]
 
     def erase(self, uid: Uid) -> None:
-        """See `Erasable.erase`: each task is fenced first, so that its worker writes nothing behind the eraser."""
+        """See `Erasable.erase`. Each task is fenced first, so that a worker writes nothing after the eraser."""
         query = Query(collection=COLLECTION, limit=ERASE_BATCH, where=(Where("uid", "==", uid),))
         while found := self._documents.query(query):
             for document in found:

@@ -1,8 +1,8 @@
-"""The tables of `letter_pairs`: for each alphabet how easily tokenizers join two of its letters.
+"""Letter-pair tables for `letter_pairs`: how easily tokenizers join two letters of each alphabet.
 
-They were fitted to `o200k_base`; decision 0022 says how. A row is for a first letter: the first row for the start of a
-word, the last for any letter that the alphabet does not name. A column is for a second letter: behind those of the
-alphabet one for any other letter, and one for the end of the word.
+The tables were fitted to `o200k_base`; decision 0022 says how. Each row is for a first letter: the first row for the
+start of a word, the last for any letter that the alphabet does not name. Each column is for a second letter. The last
+two columns stand for any other letter and for the end of the word.
 """
 
 from typing import Final

@@ -1,6 +1,7 @@
-"""Answers that a client may ask for again: kept for a day, beside nothing, erased with the user.
+"""Answers for clients that repeat a request: stored for one day, and erased with the user.
 
-`answers/{id}` holds one answer, compressed; what is larger than a document is not kept, and only its record remains.
+`answers/{id}` holds one answer, compressed. If an answer is larger than a document, only the record without the answer
+remains.
 """
 
 import json
@@ -25,8 +26,9 @@ ERASE_BATCH = 200
 
 
 class AnswerNotKept(Conflict):
-    """The first request with this idempotency key was answered, and the answer is not kept any more: it was too large,
-    or a day has passed. It was charged once, and is not asked again.
+    """Refusal of a repeated request: the answer to this idempotency key is no longer stored.
+
+    The answer was too large, or a day has passed. The request was charged once and is not sent to a provider again.
     """
 
     code = "answer_not_kept"
@@ -37,7 +39,10 @@ class AnswerNotKept(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnswer:
-    """An answer with what the client is told beside it: why it ended, and whether its usage is our own count."""
+    """Record of an answer, with the finish reason and the token counts for the client.
+
+    `is_estimated`: the tokens are our own count, not the provider's report.
+    """
 
     answer: Json
     finish_reason: str
@@ -46,23 +51,26 @@ class StoredAnswer:
     output_tokens: int
     model: str
     choice: str | None = None
-    """Why this model, where it was ours to choose."""
+    """Reason for the model if this system chose the model, else None."""
 
     @property
     def usage(self) -> Usage:
-        """What was charged for."""
+        """Charged input and output tokens."""
         return Usage(input_tokens=self.input_tokens, output_tokens=self.output_tokens)
 
 
 class Answers:
-    """The repository."""
+    """Repository of the stored answers."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
 
     def kept(self, uid: Uid, answer_id: str, stored: StoredAnswer) -> Create:
-        """The write that keeps it. `expires_at` is what the database's own time to live goes by."""
+        """Build the write that stores the answer.
+
+        `expires_at` is the time to live that the database enforces.
+        """
         data: Data = {
             "v": ANSWER_VERSION,
             "uid": uid,
@@ -72,11 +80,13 @@ class Answers:
         return Create(f"{COLLECTION}/{answer_id}", data)
 
     def corrected(self, answer_id: str, stored: StoredAnswer) -> Patch:
-        """The write that replaces a kept answer, which must be there; its time goes on."""
+        """Build the write that replaces a stored answer. The document must exist, and the expiry does not change."""
         return Patch(f"{COLLECTION}/{answer_id}", {"content": _packed(stored)})
 
     def get(self, uid: Uid, answer_id: str) -> StoredAnswer:
-        """The answer. Raises AnswerNotKept."""
+        """Return the user's stored answer. Raises AnswerNotKept if the answer is absent, expired, too large or another
+        user's.
+        """
         document = self._documents.get(f"{COLLECTION}/{answer_id}")
         if document is None or document.data["uid"] != uid or document.data["content"] is None:
             raise AnswerNotKept
@@ -86,13 +96,13 @@ class Answers:
         return StoredAnswer(**told)
 
     def erase(self, uid: Uid) -> None:
-        """Forget them all: the user leaves."""
+        """Delete all stored answers of a user who leaves."""
         query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
         while found := self._documents.query(query):
             self._documents.commit([Delete(document.path) for document in found])
 
 
 def _packed(stored: StoredAnswer) -> bytes | None:
-    """The answer as it is stored, or None if it is too large."""
+    """Return the answer as compressed JSON; None if the result exceeds CONTENT_BYTES_MAX."""
     content = zlib.compress(json.dumps(asdict(stored)).encode())
     return content if len(content) <= CONTENT_BYTES_MAX else None

@@ -12,11 +12,14 @@ from shared.ai.passthrough import Json
 
 FOREIGN_PARTS = frozenset({"tool_use", "tool_result"})
 CHOICES: Mapping[str, str] = {"auto": "auto", "any": "required", "none": "none"}
-"""Anthropic's words for how tools are chosen, and OpenAI's."""
+"""OpenAI's word for each of Anthropic's words for the choice of tools."""
 
 
 def in_openais_shapes(body: Json) -> Json:
-    """Return the body with OpenAI's tool calls, tool results and tools. Others are returned as they are."""
+    """Return the body with tool calls, tool results and tools in OpenAI's shapes.
+
+    A body without Anthropic's parts and tools is returned unchanged.
+    """
     changed = dict[str, Any]()
     messages, tools, choice = body.get("messages"), body.get("tools"), body.get("tool_choice")
     if isinstance(messages, list) and any(map(_has_foreign_parts, messages)):
@@ -38,7 +41,7 @@ def _parts(message: Any) -> list[Json]:
 
 
 def _messages(message: Any) -> Iterator[Json]:
-    """Yield the messages that stand for one: each tool result first, then what else the message says."""
+    """Yield the messages that replace `message`: first each tool result, then the other content with the tool calls."""
     if not _has_foreign_parts(message):
         yield message
         return
@@ -66,7 +69,7 @@ def _call(part: Json) -> Json:
 
 
 def _result(content: Any) -> Any:
-    """Return the content of a tool result, its images in OpenAI's shape."""
+    """Return the content of a tool result, with the images in OpenAI's shape."""
     if not isinstance(content, list):
         return "" if content is None else content
     return [_image(part) if isinstance(part, Mapping) and _is_foreign_image(part) else part for part in content]
@@ -97,7 +100,7 @@ def _tool(tool: Json) -> Json:
 
 
 def _choice(choice: Json) -> Any:
-    """Return OpenAI's choice of a tool for Anthropic's; None if it is OpenAI's already."""
+    """Return OpenAI's tool choice for Anthropic's; None if the choice is OpenAI's already."""
     kind = choice.get("type")
     if kind == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}

@@ -1,13 +1,15 @@
-"""Choosing a model for whoever asks for `auto`. Pure: the policy is `ranked`, and its table of cases is a test.
+"""Choice of a model for requests for `auto`. Pure: `ranked` is the policy, and a test holds a table of cases.
 
-1. A model is out if the user does not allow it, if it lacks what the request needs (tools, vision), if the new message
-   does not fit into its window, or if the message would cost more on it than the user wants to pay for one.
+1. A model is out if the user does not allow the model, or if a capability that the request needs is missing (tools,
+   vision). A model is also out if the new message does not fit into the window, or would cost more than the user wants
+   to pay for one message.
 2. The rest is ordered by a score from 0 to 10: the mean of quality, speed and price, each weighted as the user says.
    Quality and speed stand in the model's document, from 1 to 10; price is 10 for the cheapest and falls as 1 ÷ price.
-3. A model whose window would cut the conversation comes behind all that take it whole, and one whose upstream has just
-   failed behind all others. Equal ones come by price, then by name.
+3. A model whose window would cut the conversation ranks behind all that take the whole conversation. A model whose
+   upstream has just failed ranks behind all others. Models with equal scores are ordered by price, then by name.
 
-The first is asked; if its upstream fails before the first token, the next, as the user has paid nothing by then.
+The first model is asked. If the upstream fails before the first token, the next model is asked, as the user has paid
+nothing yet.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +24,14 @@ from shared.kernel.money import Micro
 POINTS_MAX = RANK_MAX
 WEIGHT_MAX = 10
 ATTEMPTS_MAX = 3
-"""So many models a turn asks at most, one after the other."""
+"""Most models that a turn asks, one after the other."""
 
 
 class NoModelFits(Rejected):
-    """`auto` found no model that the user allows and that the request fits; `params` count why each was out."""
+    """Refusal of `auto`: no model that the user allows fits the request.
+
+    `params` count the excluded models by reason.
+    """
 
     code = "no_model_fits"
 
@@ -36,8 +41,10 @@ class NoModelFits(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a user wants of `auto`: weights of 0 to WEIGHT_MAX, not all 0; the models they allow (None: all of them);
-    and how much one message may cost (µcr).
+    """Preferences of a user for `auto`.
+
+    The weights are 0 to WEIGHT_MAX, not all 0. `allowed` names the models that may be chosen (None: all). `cost_max` is
+    the most that one message may cost (µcr; None: no limit).
     """
 
     quality: int = 1
@@ -49,23 +56,23 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a request needs: tokens that must fit, tokens of the whole conversation, capabilities by name."""
+    """Requirements of a request: tokens that must fit, tokens of the whole conversation, capabilities by name."""
 
     least_tokens: int
     whole_tokens: int
     capabilities: frozenset[str] = frozenset()
     images: tuple[PromptImage, ...] = ()
-    """Those among the tokens, each with WINDOW_TOKENS."""
+    """Images of the prompt. The token counts include WINDOW_TOKENS for each image."""
 
     def input_tokens(self, model: Model) -> int:
-        """Return how many tokens this model is expected to bill for the input."""
+        """Return the input tokens that `model` is expected to bill."""
         more = sum(model.image_formula.expected(image) - WINDOW_TOKENS for image in self.images)
         return max(0, min(self.whole_tokens, model.context_window) + more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """One model: what the message would cost on it (µcr), and whether its upstream has just failed."""
+    """Candidate model with the cost of the message (µcr). `is_ailing`: the model's upstream has just failed."""
 
     model: Model
     cost: Micro
@@ -74,7 +81,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A model to ask, and why it: a sentence for the user."""
+    """Model to ask, with the reason as a sentence for the user."""
 
     model: Model
     reason: str
@@ -94,7 +101,7 @@ class _Scored:
 
 
 def ranked(offers: Sequence[Offer], wish: Wish, needs: Needs) -> list[Choice]:
-    """The models to ask, the best first, and why each stands where it does. Raises NoModelFits."""
+    """Return the models to ask, best first, each with the reason for its rank. Raises NoModelFits."""
     out: dict[str, int] = {}
     left: list[Offer] = []
     for offer in offers:
@@ -110,7 +117,7 @@ def ranked(offers: Sequence[Offer], wish: Wish, needs: Needs) -> list[Choice]:
 
 
 def _why_out(offer: Offer, wish: Wish, needs: Needs) -> str | None:
-    """The first thing that speaks against a model, if anything does."""
+    """Return the first reason to exclude the model; None if there is no reason."""
     model = offer.model
     if wish.allowed is not None and model.id not in wish.allowed:
         return "not_allowed"

@@ -1,4 +1,4 @@
-"""One choice of a chat completion as its pieces come: each in OpenAI's shape, with the text that it adds. Pure."""
+"""Reader of one choice of a chat completion: returns each piece in OpenAI's shape with the added text. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +11,18 @@ from shared.ai.wire_texts import HalfCharacters, cleaned, content_of
 TEXT_NAMES = ("content", "refusal")
 THOUGHT_NAMES = ("reasoning_content", "reasoning")
 THOUGHT_COPIES = frozenset({"reasoning_details", "thinking_blocks", "reasoning_items"})
-"""Members that say the reasoning again, part by part."""
+"""Members that repeat the reasoning, part by part."""
 KNOWN = frozenset({"role", "tool_calls", "function_call", *TEXT_NAMES, *THOUGHT_NAMES})
 OTHER_PARTS = "content_parts"
-"""The member for parts of a content that are neither text nor thinking."""
+"""Name of the member for content parts that are neither text nor thinking."""
 
 
 class Said:
-    """What a piece adds: its delta, the text that is delivered, all that was generated, and what of it is not shown."""
+    """Addition of one piece to a choice.
+
+    `delta` is the piece in OpenAI's shape. `shown` is delivered text, `metered` is all generated text, and `hidden` is
+    the metered text that is not shown.
+    """
 
     __slots__ = ("delta", "hidden", "metered", "shown")
 
@@ -29,20 +33,20 @@ class Said:
         self.metered: list[str] = []
 
     def add(self, name: str, text: str, *, is_shown: bool) -> None:
-        """Add a text under a name."""
+        """Add a generated text to the member `name` of the delta."""
         self.delta[name] = self.delta.get(name) or ""
         self.delta[name] += text
         self.metered.append(text)
         (self.shown if is_shown else self.hidden).append(text)
 
     def meter(self, *texts: str) -> None:
-        """Count texts that were generated, or that are passed on, beside the text that is shown."""
+        """Count texts that were generated or passed on, but are not shown."""
         self.metered += texts
         self.hidden += texts
 
 
 class ChoiceReader:
-    """Reads the pieces of one choice. `is_ended` once the provider has said why it ended."""
+    """Reader of the pieces of one choice. `is_ended`: the provider has said why the choice ended."""
 
     def __init__(self) -> None:
         self._halves = HalfCharacters()
@@ -60,11 +64,11 @@ class ChoiceReader:
 
     @property
     def has_legacy_call(self) -> bool:
-        """True if the choice calls a function in the way before tools."""
+        """True if the choice calls a function by `function_call`, the way before tools."""
         return bool(self._legacy_name)
 
     def piece(self, delta: Json, made_up_id: str) -> Said:
-        """Return what a delta adds."""
+        """Return the addition of a streamed delta."""
         said = Said()
         self._role(delta, said)
         self._take_texts(delta, said)
@@ -76,9 +80,9 @@ class ChoiceReader:
         return self._remembered(said)
 
     def whole(self, message: Json, made_up_id: str) -> tuple[Said, Json]:
-        """Return what a whole message adds to the pieces before it, and the message in OpenAI's shape.
+        """Return the addition of a whole message to the pieces before, and the message in OpenAI's shape.
 
-        A closing message says again what the pieces said. Only what it has beyond them is added.
+        A closing message repeats the pieces. Only the content beyond the pieces is added.
         """
         if not self.is_begun:
             said = self.first(message, made_up_id)
@@ -94,14 +98,14 @@ class ChoiceReader:
         return self._remembered(said), as_message(again.delta)
 
     def ending(self) -> Said:
-        """Return what stands for half characters that no other half came for."""
+        """Return the replacement texts for half characters whose other half never came."""
         said = Said()
         for name, text in self._halves.rest().items():
             said.add(name, text, is_shown=name in TEXT_NAMES)
         return self._remembered(said)
 
     def first(self, message: Json, made_up_id: str) -> Said:
-        """Return what a whole message says that nothing came before."""
+        """Return the addition of a whole message that no piece precedes."""
         said = Said()
         self._role(message, said)
         self._take_texts(message, said)
@@ -137,7 +141,7 @@ class ChoiceReader:
             said.meter(as_text(said.delta[OTHER_PARTS]))
 
     def _take_thoughts(self, delta: Json, thinking: str, said: Said) -> None:
-        """Take in the reasoning. Some providers say the same under two names: that is generated once."""
+        """Take in the reasoning. If a provider sends the same text under two names, meter the text once."""
         if thinking:
             said.add("reasoning_content", self._halves.join("reasoning_content", thinking), is_shown=False)
         heard = set[str]()
@@ -162,7 +166,7 @@ class ChoiceReader:
         said.meter(*(_generated(call) for call in said.delta["tool_calls"]))
 
     def _whole_call(self, call: Json) -> Json:
-        """Return a call whose arguments hold no half of a character."""
+        """Return the call without half characters in the arguments."""
         kind = "custom" if "custom" in call else "function"
         inner = call.get(kind)
         if not isinstance(inner, Mapping):
@@ -185,7 +189,7 @@ class ChoiceReader:
             said.meter(*told.values())
 
     def _take_others(self, delta: Json, said: Said) -> None:
-        """Pass on the members that nobody here knows, counted by their size."""
+        """Pass on the members that are unknown here, metered by size."""
         has_thoughts = any(said.delta.get(name) for name in THOUGHT_NAMES)
         for name, value in delta.items():
             if name in KNOWN or (value is None and name in said.delta):
@@ -203,7 +207,7 @@ class ChoiceReader:
 
 
 def as_message(delta: Json) -> dict[str, Any]:
-    """Return a whole message as OpenAI's plain answers have it: its calls bear no index."""
+    """Return a whole message as OpenAI's plain answers have it: without an index in the calls."""
     calls = delta.get("tool_calls")
     if not calls:
         return {name: value for name, value in delta.items() if name != "tool_calls"}
@@ -211,7 +215,7 @@ def as_message(delta: Json) -> dict[str, Any]:
 
 
 def _generated(call: Json) -> str:
-    """Return all of a call that a model has generated, or that is passed on with the call."""
+    """Return all text of a call that the model has generated, or that is passed on with the call."""
     inner = call.get("custom") or call.get("function") or {}
     beside = {n: v for n, v in call.items() if n not in {"index", "id", "type", "function", "custom"}}
     told = [str(inner.get(name) or "") for name in ("name", "arguments", "input")]

@@ -1,8 +1,8 @@
-"""The one reader of chat completions: what any provider sends, streamed or whole, as chunks in OpenAI's shape.
+"""Reader of chat completions from any provider, streamed or whole: returns chunks in OpenAI's shape.
 
-Chat, the OpenAI routes and agents read through this. A chunk that comes out has numbered tool calls, text where the
-provider sent parts, OpenAI's reasons and OpenAI's meaning of usage. Whatever is passed on beside the text is metered by
-its size: the size steers the hold, the report decides the charge.
+Chat, the OpenAI routes and agents use this reader. A chunk has numbered tool calls, text in place of the provider's
+parts, OpenAI's finish reasons and OpenAI's meaning of usage. Members that are passed on beside the text are metered by
+size. The size steers the hold; the provider's report decides the charge.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from shared.ai.usage_report import INPUT, UsageForm, later_usage, summed_usage, 
 from shared.ai.wire_texts import Ragged, cleaned
 
 HEAD = ("id", "created", "model")
-"""Members that are said once: metadata that comes later does not replace them."""
+"""Members of which only the first value counts: later metadata does not replace the first."""
 FREE_AT_TOP = frozenset(
     {
         *HEAD,
@@ -33,16 +33,16 @@ FREE_AT_CHOICE = frozenset(
         *("content_filter_results", "content_filter_offsets", "logprobs", "usage", "token_ids", "error", "seed"),
     }
 )
-"""Members that say nothing a model has generated, or say it a second time."""
+"""Members that are not metered: without generated text, or with a repetition of such text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What one object of an answer means.
+    """Reading of one object of an answer.
 
-    `chunk` is the object in OpenAI's shape, None if nothing of it belongs to the answer. `shown` is text that is
-    delivered; `metered` is all that was generated, text and reasoning and calls; `hidden` is what of it is not shown.
-    `finish` is set once every choice has ended.
+    `chunk` is the object in OpenAI's shape, None if nothing of the object belongs to the answer. `shown` is delivered
+    text. `metered` is all generated text, reasoning and calls. `hidden` is the metered text that is not shown. `finish`
+    is None until every choice has ended. `usage` is None if the object reports none.
     """
 
     chunk: Json | None = None
@@ -54,7 +54,9 @@ class Heard:
 
 
 class CompletionReader:
-    """Reads one answer. `choices` are asked for side by side; `form` says where the provider counts reasoning."""
+    """Reader of one answer. `choices` is the requested number of choices. `form` says where the provider counts
+    reasoning.
+    """
 
     def __init__(self, choices: int = 1, form: UsageForm = "auto") -> None:
         self._wanted = choices
@@ -71,7 +73,7 @@ class CompletionReader:
         self._is_ragged = False
 
     def read(self, raw: Json) -> Heard:
-        """Return what an object means. Raises UpstreamUnavailable and its kinds, RequestRefused."""
+        """Return the reading of one object. Raises UpstreamUnavailable and its kinds, RequestRefused."""
         if (failure := failure_in(raw, is_first=not self._is_begun)) is not None:
             raise failure
         self._is_ragged = isinstance(raw, Ragged)
@@ -98,9 +100,10 @@ class CompletionReader:
         )
 
     def end(self, *, is_done: bool) -> Heard:
-        """Return what the end of the answer means. `is_done`: the provider has said that this was all.
+        """Return the reading of the end of the answer. `is_done`: the provider has said that the answer is complete.
 
-        An answer without a reason has ended if the provider said so, by its protocol or by a last report of its usage.
+        If no finish reason came, the answer has ended if the provider said so, by the protocol or by a last usage
+        report.
         """
         usage = self._zero if is_done and self._usage is None else None
         if not self._is_begun or self._finish is not None or not (is_done or self._is_closed):
@@ -117,7 +120,7 @@ class CompletionReader:
         return any(choice.is_begun for choice in self._choices.values())
 
     def _choice(self, raw: Json) -> tuple[Said, Json]:
-        """Return what a choice says, and the choice in OpenAI's shape."""
+        """Return the addition of a raw choice, and the choice in OpenAI's shape."""
         at = raw.get("index")
         index = at if isinstance(at, int) and not isinstance(at, bool) and at >= 0 else 0
         reader = self._choices.setdefault(index, ChoiceReader())
@@ -141,7 +144,7 @@ class CompletionReader:
         return said, {"index": index, "delta": said.delta, **rest, **told, "finish_reason": finish}
 
     def _ended(self) -> str | None:
-        """Return the reason once all choices have ended, and only then."""
+        """Return the finish reason once, when the last choice has ended; otherwise None."""
         ended = [choice for choice in self._choices.values() if choice.is_ended]
         if self._finish is not None or len(ended) < max(self._wanted, len(self._choices)):
             return None
@@ -149,7 +152,7 @@ class CompletionReader:
         return self._finish
 
     def _top(self, raw: Json, said: Said) -> dict[str, Any]:
-        """Return the members beside the choices; those that nobody knows are metered whenever they change."""
+        """Return the members beside the choices. Unknown members are metered whenever a value changes."""
         for name in HEAD:
             if name not in self._head and raw.get(name):
                 self._head[name] = raw[name]
@@ -164,7 +167,7 @@ class CompletionReader:
         return {**self._head, **rest}
 
     def _reported(self, raw: Json) -> Usage | None:
-        """Return the usage so far, if this object reports any."""
+        """Return the usage so far; None if this object reports none."""
         found = usage_in({n: v for n, v in raw.items() if n != "choices"}, self._form)
         if found is None:
             found = self._of_choices(raw)
@@ -175,9 +178,9 @@ class CompletionReader:
         return found
 
     def _is_on_the_way(self, raw: Json, usage: Usage) -> bool:
-        """True for zeros that come with a piece of a stream: some providers report them until the end.
+        """Return True for zero usage in a piece of a stream: some providers report zeros until the end.
 
-        Such zeros are the report once the provider has said that this was all, and reported nothing else.
+        If the provider completes the answer without another report, the zeros are the report.
         """
         choices = raw.get("choices")
         listed = [each for each in choices if isinstance(each, Mapping)] if isinstance(choices, list) else []
@@ -185,7 +188,7 @@ class CompletionReader:
         return is_piece and not usage.input_tokens and not usage.output_tokens
 
     def _of_choices(self, raw: Json) -> Usage | None:
-        """Return the usage of all choices that have reported their own; None if this object reports none."""
+        """Return the summed usage of the choices that have reported their own; None if this object reports none."""
         choices, is_reported = raw.get("choices"), False
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, Mapping) and (own := usage_in({"choices": [choice]}, self._form)) is not None:
@@ -195,7 +198,7 @@ class CompletionReader:
         return summed_usage(self._usage_by_choice.values()) if is_reported else None
 
     def _canonical(self, raw: Json) -> Json:
-        """Return the usage so far in OpenAI's meaning, with what else the report says."""
+        """Return the usage so far in OpenAI's meaning, with the other members of the provider's report."""
         assert self._usage is not None, "there was a report"
         return openai_usage(self._usage, raw.get("usage"))
 
@@ -217,7 +220,7 @@ def openai_usage(usage: Usage, report: object = None) -> Json:
 
 
 def _join(said: Said, more: Said) -> None:
-    """Add what another piece says to what one says, but for its delta."""
+    """Add the texts of `more` to `said`, but not the delta."""
     said.shown += more.shown
     said.hidden += more.hidden
     said.metered += more.metered

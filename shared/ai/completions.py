@@ -1,4 +1,5 @@
-"""`POST /chat/completions`, OpenAI's protocol: measured, read chunk by chunk, put together again.
+"""Chat completions in OpenAI's protocol (`POST /chat/completions`): measures, reads chunk by chunk, and assembles the
+answer.
 
 Shapes: https://platform.openai.com/docs/api-reference/chat.
 """
@@ -48,7 +49,7 @@ class ChatCompletions:
     kind: Kind = "chat"
 
     def demand(self, body: Json) -> Demand:
-        """See `Dialect.demand`. Answers side by side are held for one by one."""
+        """See `Dialect.demand`. Each of `n` answers counts towards the most output."""
         refuse(body, REFUSED)
         refuse_other_prices(body)
         if not isinstance(body.get("stream_options") or {}, Mapping):
@@ -70,7 +71,10 @@ class ChatCompletions:
         )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """See `Dialect.sent`. Nothing is kept with the provider, nor told what only what is kept may have."""
+        """See `Dialect.sent`. The provider is told to store nothing: `store` is left out.
+
+        If `store` is true, `metadata` is left out too, since only stored answers may have metadata.
+        """
         default = LIMITS[0] if model.is_reasoning else LIMITS[1]
         limit = next((name for name in LIMITS if body.get(name) is not None), default)
         left_out = {*LIMITS, *ABOUT_STREAMING, "store", *(["metadata"] if body.get("store") else [])}
@@ -104,7 +108,7 @@ class ChatCompletions:
             yield _chunk(answer, [shown])
 
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
-        """See `Dialect.tail`: how each choice ended, and the usage if it was asked for."""
+        """See `Dialect.tail`: the end of each choice, and the usage if the body requests the usage."""
         tail = [_chunk(answer, [_ending(choice)]) for choice in answer["choices"]]
         if (body.get("stream_options") or {}).get("include_usage"):
             tail.append({**_chunk(answer, []), "usage": answer["usage"]})
@@ -119,7 +123,7 @@ class CompletionEvents:
         self._reader = reader
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `AnswerReader.events`. Raises RequestRefused for what the provider refuses at once."""
+        """See `AnswerReader.events`. Raises RequestRefused if the provider refuses the request at once."""
         return self._told(self._reader.read(raw))
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
@@ -136,7 +140,7 @@ class CompletionEvents:
 
 
 class Completion:
-    """See `Transcript`. One choice or several, put together from chunks."""
+    """See `Transcript`. One or several choices, assembled from chunks."""
 
     told = 0
 
@@ -146,7 +150,7 @@ class Completion:
         self._usage: Json | None = None
 
     def take(self, raw: Json) -> Json | None:
-        """See `Transcript.take`. How it ends, and what it used, is told when it is paid for."""
+        """See `Transcript.take`. Finish reason and usage reach the client only after the payment."""
         self._head |= {name: value for name, value in raw.items() if name not in NOT_OF_THE_HEAD and value is not None}
         self._usage = raw.get("usage") or self._usage
         shown = []
@@ -160,7 +164,7 @@ class Completion:
         return {**beside, **_head(self._head), "object": CHUNK, "choices": shown} if shown else None
 
     def end(self, reason: str, counted: Usage | None) -> Json:
-        """See `Transcript.end`. Who got nothing is told so by a choice that says nothing: clients look at the first."""
+        """See `Transcript.end`. If no choice came, the answer gets one empty choice: clients look at the first."""
         ended = reason if reason in FINISHED else "length"
         grown = self._choices or {0: GrowingChoice()}
         choices = [_told(index, grown[index].whole, ended) for index in sorted(grown)]
@@ -172,11 +176,11 @@ class Completion:
 NOT_OF_THE_HEAD = frozenset({"object", "choices", "usage"})
 CHUNK = "chat.completion.chunk"
 UNNAMED = "chatcmpl-unnamed"
-"""Id of an answer to which its provider gives none. OpenAI's shapes require one."""
+"""Id of an answer without an id from the provider. OpenAI's shapes require an id."""
 
 
 def _head(told: Json) -> Json:
-    """Return the members that every answer has, for a provider that leaves one out or gives it another type."""
+    """Return the members that every answer has, with a default for a missing or mistyped member."""
     created = told.get("created")
     is_time = isinstance(created, int | float) and not isinstance(created, bool)
     return {
@@ -207,7 +211,7 @@ def _prompt(messages: Sequence[Any]) -> tuple[list[str], tuple[PromptImage, ...]
 
 
 def _part(part: Any, field: str) -> str | PromptImage:
-    """Return the text of a part of a message, or its image. Raises InvalidValue."""
+    """Return the text or the image of a part of a message; an empty text for a file. Raises InvalidValue."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind in {"text", "refusal"} and isinstance(part.get(kind), str):
         return str(part[kind])
@@ -227,7 +231,7 @@ def _listed(value: Any) -> list[Json]:
 
 
 class GrowingChoice:
-    """One choice while its chunks come: its message and log probabilities grow, the rest is replaced."""
+    """Choice under assembly from chunks. The message and the log probabilities grow; other members are replaced."""
 
     def __init__(self) -> None:
         self._message = GrowingObject()
@@ -235,7 +239,7 @@ class GrowingChoice:
         self._beside: dict[str, Any] = {"finish_reason": None}
 
     def add(self, choice: Json, delta: Json) -> None:
-        """Take in a chunk's choice; `delta` is what it adds to the message."""
+        """Add a chunk's choice. `delta` is the chunk's addition to the message."""
         if isinstance(whole := choice.get("message"), Mapping):
             self._message = GrowingObject()
         self._message.add(whole if isinstance(whole, Mapping) else delta)
@@ -248,7 +252,7 @@ class GrowingChoice:
 
     @property
     def whole(self) -> dict[str, Any]:
-        """The choice as plain values."""
+        """Assembled choice as plain values."""
         logprobs = self._logprobs.whole if self._logprobs is not None else None
         return {"message": self._message.whole, "logprobs": logprobs, **self._beside}
 

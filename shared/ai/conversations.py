@@ -1,4 +1,6 @@
-"""Conversations and their messages: `conversations/{id}` with `messages/{id}`, each carrying its owner's `uid`."""
+"""Repository of conversations (`conversations/{id}`) and messages (`messages/{id}` below). Each document carries the
+owner's `uid`.
+"""
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,9 +39,9 @@ T = TypeVar("T")
 
 TITLE_CHARACTERS_MAX = 80
 CONTENT_BYTES_MAX = 800_000
-"""A message must fit into a document, beside its other fields."""
+"""Most bytes of a message's content, so that the message fits into a document with the other fields."""
 HISTORY_MESSAGES_MAX = 100
-"""A prompt looks back this far, however large the model's window is."""
+"""Most earlier messages in a prompt, even if the model's window is larger."""
 DELETE_BATCH = 200
 EXPORT_PAGE = 100
 FIRST_MESSAGES = 2
@@ -50,7 +52,7 @@ EDITABLE = frozenset({"title", "model", "system_prompt"})
 
 
 class ConversationNotFound(NotFound):
-    """There is no such conversation, or it is another user's."""
+    """Refusal: the conversation does not exist or belongs to another user."""
 
     code = "conversation_not_found"
 
@@ -60,7 +62,7 @@ class ConversationNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """One conversation. `recency` sorts a user's conversations: newest last, never two alike."""
+    """Stored conversation. `recency` sorts a user's conversations, newest last; no two values are equal."""
 
     id: str
     uid: Uid
@@ -71,16 +73,19 @@ class Conversation:
     updated_at: Millis
     recency: str
     title_cost: Micro | None = None
-    """What a model charged for the title, where one was asked."""
+    """Charge for the title (µcr); None if no charge of a model is recorded."""
     last: str | None = None
-    """The position of the message that was appended last."""
+    """Position of the message that was appended last; None if none is recorded."""
     version: Version | None = field(default=None, compare=False, repr=False)
-    """As it was read: a precondition for what must follow on just this."""
+    """Version at the read: a precondition for writes that must follow on exactly this state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message. `position` sorts a conversation. What follows `created_at` is of the model's messages only."""
+    """Stored message. `position` sorts the messages of a conversation.
+
+    Fields after `created_at` are set in the model's messages only.
+    """
 
     id: str
     uid: Uid
@@ -91,35 +96,35 @@ class Message:
     created_at: Millis
     model: str | None = None
     model_reason: str | None = None
-    """Why this model, where it was ours to choose."""
+    """Reason for the model if this system chose the model, else None."""
     finish_reason: str | None = None
     usage: Usage | None = None
     is_estimated: bool = False
     cost: Micro | None = None
     settles_by: Millis | None = None
-    """Until then `cost` is the most that the provider may still report; None if it is final."""
+    """Time until which `cost` is the most that the provider may still report; None if `cost` is final."""
     price: Mapping[str, str] | None = None
-    """The snapshot the cost was worked out with: version, and credits per million tokens."""
+    """Price snapshot behind `cost`: version, and credits per million tokens."""
     covers: str | None = None
-    """Of a summary: up to this position it stands for the messages before it."""
+    """Position up to which a summary stands for the messages before; None if the message is no summary."""
     is_settled: bool = True
-    """Of a summary: whether it is known to be paid for."""
+    """False for a summary that is not known to be paid."""
 
     def is_settling(self, now: Millis) -> bool:
-        """True while the provider may still report what the message cost. Later the cost is what was written down."""
+        """Return True while the provider may still report the message's cost. Later the recorded cost is final."""
         return self.settles_by is not None and self.settles_by > now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[T]):
-    """One page of a list, newest first; `next_cursor` continues behind it."""
+    """Part of a list, newest first. `next_cursor` starts the next page; None on the last page."""
 
     items: list[T]
     next_cursor: str | None
 
 
 class Conversations:
-    """The repository of both."""
+    """Repository of conversations and messages."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
@@ -137,9 +142,11 @@ class Conversations:
         system_prompt: str | None = None,
         is_paying: Callable[[], bool] = lambda: True,
     ) -> Conversation:
-        """A new conversation; the same operation finds the one it made. Raises IdempotencyMismatch, StorageFull.
+        """Create a conversation. If the operation already made a conversation, return that conversation.
 
-        `is_paying` says whether the user has credits: without any, only a few conversations are kept.
+        `is_paying` says whether the user has credits: without credits, a user may keep only a few conversations.
+
+        Raises IdempotencyMismatch, StorageFull.
         """
         conversation = self._new(uid, operation, title=title, model=model, system_prompt=system_prompt)
         path = _path(conversation.id)
@@ -166,13 +173,15 @@ class Conversations:
         return kept_in(uid, self._documents.get(storage_path(uid)))
 
     def get(self, uid: Uid, conversation_id: str) -> Conversation:
-        """The user's conversation. Raises ConversationNotFound, for others' too."""
+        """Return the user's conversation. Raises ConversationNotFound, also for another user's conversation."""
         return self.get_beside(uid, conversation_id, ())[0]
 
     def get_beside(
         self, uid: Uid, conversation_id: str, paths: Sequence[str]
     ) -> tuple[Conversation, Sequence[Document | None]]:
-        """The user's conversation, and the documents at `paths` in the same round trip. Raises ConversationNotFound."""
+        """Return the user's conversation and the documents at `paths`, read in one round trip. Raises
+        ConversationNotFound.
+        """
         if not is_safe_id(conversation_id):
             raise ConversationNotFound
         path = _path(conversation_id)
@@ -182,7 +191,7 @@ class Conversations:
         return _conversation(found), beside
 
     def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> Page[Conversation]:
-        """The user's conversations, the last used first."""
+        """Return a page of the user's conversations, the last used first."""
         query = Query(
             collection="conversations",
             where=(Where("uid", "==", uid),),
@@ -221,16 +230,16 @@ class Conversations:
     def _resized(
         self, conversation: Conversation, changes: Mapping[str, str | None], is_paying: Callable[[], bool]
     ) -> Sequence[Write]:
-        """Build the write that counts a change of the system prompt. Raises StorageFull."""
+        """Build the write that counts a change of the system prompt; none if the size stays. Raises StorageFull."""
         before = conversation.system_prompt
         more = conversation_size(changes.get("system_prompt", before)) - conversation_size(before)
         return [self._kept(conversation.uid).with_bytes(more, is_paying).write] if more else []
 
     def delete(self, uid: Uid, conversation_id: str) -> None:
-        """Remove the conversation with its messages: for up to DELETE_BATCH of them in one commit.
+        """Delete the conversation with all messages: in one commit if there are fewer than DELETE_BATCH messages.
 
-        Messages go first where there are more, so that what a crash leaves can be deleted again. A turn that is running
-        cannot bring any back: its commit needs the conversation. Raises ConversationNotFound.
+        If there are more, the messages go first, so that the deletion can be repeated after a crash. A running turn
+        cannot restore messages, since the turn's commit needs the conversation. Raises ConversationNotFound.
         """
         self.get(uid, conversation_id)
         self._recollection.forget(conversation_id)
@@ -241,13 +250,16 @@ class Conversations:
             self._documents.commit([Delete(path) for path in messages])
 
     def discard_empty(self, uid: Uid, conversation_id: str) -> None:
-        """Remove the conversation if it has no messages and is there at all: nothing was ever said in it."""
+        """Delete the conversation if no messages exist. A missing conversation is ignored."""
         with suppress(ConversationNotFound, PreconditionFailed):
             if not self._message_paths(conversation_id):
                 self._delete_with(uid, conversation_id, ())
 
     def _delete_with(self, uid: Uid, conversation_id: str, messages: Sequence[str]) -> None:
-        """Delete the conversation with these messages, and count it no more: both once, however often it is asked."""
+        """Delete the conversation with these messages and reduce the user's storage count, in one commit.
+
+        A repeated deletion does not reduce the count again.
+        """
         for attempt in range(1, CREATE_ATTEMPTS_MAX + 1):
             conversation, storage = self.get_beside(uid, conversation_id, [storage_path(uid)])
             size = conversation_size(conversation.system_prompt)
@@ -262,30 +274,30 @@ class Conversations:
                     raise
 
     def messages(self, uid: Uid, conversation_id: str, *, cursor: str | None = None, limit: int = 20) -> Page[Message]:
-        """The conversation's messages, newest first. Raises ConversationNotFound."""
+        """Return a page of the conversation's messages, newest first. Raises ConversationNotFound."""
         self.get(uid, conversation_id)
         items = [*self._newest(conversation_id, cursor, limit + 1)]
         return Page(items=items[:limit], next_cursor=items[limit - 1].position if len(items) > limit else None)
 
     def message(self, uid: Uid, conversation_id: str, message_id: str) -> Message:
-        """One message. Raises ConversationNotFound when it, or its conversation, is gone."""
+        """Return one message. Raises ConversationNotFound if the message or the conversation is gone."""
         found = self._documents.get(_message_path(conversation_id, message_id))
         if found is None or found.data["uid"] != uid:
             raise ConversationNotFound
         return _message(found, conversation_id)
 
     def history(self, conversation_id: str) -> Sequence[Message]:
-        """What was said last, newest first. Whose conversation it is, `get` says."""
+        """Return the last messages, newest first. The owner is not checked here, but by `get`."""
         return self._newest(conversation_id, None, HISTORY_MESSAGES_MAX) if is_safe_id(conversation_id) else ()
 
     def is_recalled(self, conversation_id: str) -> bool:
-        """Whether this instance may know what was said last; `recalled` tells."""
+        """Return True if this instance may remember the last messages. `recalled` checks the memory."""
         return conversation_id in self._recollection
 
     def recalled(self, conversation: Conversation) -> Sequence[Message]:
-        """The same as `history`, without reading what this instance wrote itself and nobody has added to.
+        """Return the same messages as `history`, but from memory if this instance wrote the last message.
 
-        Costs may differ: that one was corrected, or noted, is not heard of here.
+        Costs may differ: a correction or a note of a charge is not noticed here.
         """
         known = self._recollection.of(conversation.id, conversation.last)
         return self.history(conversation.id) if known is None else known
@@ -293,9 +305,10 @@ class Conversations:
     def continued(
         self, conversation: Conversation, said: Sequence[Message], messages: Sequence[Message]
     ) -> Sequence[Write]:
-        """The writes that append these messages behind `said`, which is then recalled with them.
+        """Build the writes that append `messages` behind `said`.
 
-        Where `said` is whole they are refused once the conversation has changed in any way: then ask `regardless`.
+        If `said` is the whole history, remember the newest messages. Then the commit fails after any change of the
+        conversation, and the caller uses `regardless`.
         """
         if not _is_whole(conversation, said):
             return self.appended(conversation, messages)
@@ -306,7 +319,11 @@ class Conversations:
         return [Patch(touch.path, touch.data, conversation.version), *creates]
 
     def regardless(self, conversation: Conversation, writes: Sequence[Write]) -> Sequence[Write]:
-        """What `continued` writes, whoever else has appended or named it; nothing once the conversation is gone."""
+        """Build the writes of `continued` without the precondition, and without a title if the conversation has a
+        title.
+
+        The result is empty if the conversation is gone.
+        """
         self._recollection.forget(conversation.id)
         found = self._documents.get(_path(conversation.id))
         if found is None:
@@ -315,7 +332,7 @@ class Conversations:
         return [_unconditional(write, kept) if isinstance(write, Patch) else write for write in writes]
 
     def appended(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
-        """The writes that append these messages, all or none; refused once the conversation is gone."""
+        """Build the writes that append these messages, all or none. The commit fails if the conversation is gone."""
         changes = {**_touched(conversation.id, messages[-1].created_at), "last": messages[-1].position}
         said = next((message.content for message in messages if message.role == "user"), None)
         if conversation.title is None and said is not None:
@@ -324,15 +341,18 @@ class Conversations:
         return [Patch(_path(conversation.id), changes), *creates]
 
     def first(self, conversation_id: str) -> Sequence[Message]:
-        """What it began with: the first message, and the answer to it."""
+        """Return the first message and the answer to that message."""
         return self._oldest(conversation_id, None, FIRST_MESSAGES)
 
     def titled(self, conversation_id: str, title: str) -> Sequence[Write]:
-        """The writes that give it this title; refused once it is gone."""
+        """Build the write that sets the title. The commit fails if the conversation is gone."""
         return [Patch(_path(conversation_id), {"title": title})]
 
     def paid(self, conversation_id: str, cost: Micro, *, summary: str | None = None) -> None:
-        """Note what was charged for its title, or for a summary. Gone ones stay gone."""
+        """Record the charge for the title, or for the summary with the id `summary`.
+
+        A deleted conversation or summary stays deleted.
+        """
         write = (
             Patch(_path(conversation_id), {"title_cost": cost})
             if summary is None
@@ -344,7 +364,7 @@ class Conversations:
             log("gone_before_it_was_noted", conversation_id=conversation_id)
 
     def export(self, uid: Uid, conversation_id: str) -> Iterator[Message]:
-        """All messages, oldest first. Raises ConversationNotFound before the first."""
+        """Return all messages, oldest first. Raises ConversationNotFound before the first message."""
         self.get(uid, conversation_id)
         return self._all(conversation_id)
 
@@ -355,13 +375,13 @@ class Conversations:
             after = found[-1].position
 
     def exists(self, conversation_id: str) -> bool:
-        """Whether it was not deleted."""
+        """Return True if the conversation was not deleted."""
         return self._documents.get(_path(conversation_id)) is not None
 
     def correct_cost(self, message: Message, cost: Micro) -> None:
-        """What was charged is less than the price: the account had no more. Gone messages stay gone.
+        """Record a charge below the price, where the account had no more credits. A deleted message stays deleted.
 
-        The money has moved by now, so that failing to note it here fails nothing.
+        The money has already moved, so a failed write is only logged.
         """
         try:
             self._documents.commit([Patch(_message_path(message.conversation_id, message.id), {"cost": cost})])
@@ -369,7 +389,7 @@ class Conversations:
             log("cost_not_corrected", "WARNING", message_id=message.id, code=error.code)
 
     def settled_cost(self, message: Message, cost: Micro, usage: Usage, *, is_estimated: bool) -> Write:
-        """Build the write that says what a message did cost, once its provider has reported."""
+        """Build the write of a message's final cost and usage, after the provider's report."""
         settled: Data = {
             "cost": cost,
             "input_tokens": usage.input_tokens,
@@ -380,7 +400,7 @@ class Conversations:
         return Patch(_message_path(message.conversation_id, message.id), settled)
 
     def erase(self, uid: Uid) -> None:
-        """Remove all of a user's conversations, and what we remember of their turns: the user leaves."""
+        """Delete all conversations, turns and the storage count of a user who leaves."""
         for document in self._owned("conversations", uid):
             try:
                 self.delete(uid, document.id)
@@ -439,9 +459,10 @@ def _unconditional(write: Patch, kept: frozenset[str]) -> Patch:
 
 
 def _is_whole(conversation: Conversation, said: Sequence[Message]) -> bool:
-    """Whether `said`, read beside the conversation and perhaps before it, is all that was appended by then.
+    """Return True if `said` is all that was appended to the conversation when the conversation was read.
 
-    A summary of which it is not known that it is paid for may be noted as paid at any time, and is better read again.
+    `said` may have been read before the conversation. If a summary in `said` is not known to be paid, return False: the
+    payment may be noted at any time, so a new read is better.
     """
     if conversation.last is None:
         return not said
@@ -449,13 +470,13 @@ def _is_whole(conversation: Conversation, said: Sequence[Message]) -> bool:
 
 
 def title_of(content: str) -> str:
-    """A title for a conversation that has none: the first line of its first message, trimmed."""
+    """Return a title for an untitled conversation: the first line of the first message, trimmed."""
     line = next((line.strip() for line in content.splitlines() if line.strip()), "")
     return line if len(line) <= TITLE_CHARACTERS_MAX else line[: TITLE_CHARACTERS_MAX - 1].rstrip() + "…"
 
 
 def position(at: Millis, turn: str, index: int) -> str:
-    """Where the `index`-th message of a turn that ended at `at` stands in its conversation."""
+    """Return the position of message `index` of a turn that ended at `at`."""
     return f"{at:015d}:{turn}:{index}"
 
 

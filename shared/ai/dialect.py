@@ -1,6 +1,6 @@
-"""What the OpenAI routes differ in: how a request is measured and sent, how its answer is read, told and told again.
+"""Interface of the OpenAI routes: how a route measures and sends a request, and reads and streams the answer.
 
-A dialect is pure. It knows shapes and counts; money and storage are somebody else's.
+A dialect is pure: shapes and counts only. Other modules handle money and storage.
 """
 
 import json
@@ -24,7 +24,7 @@ IMAGES_MAX = 100
 DETAIL_CHARACTERS_MAX = 16
 CHOICES_MAX = 16
 PAGE_IMAGE = PromptImage(size=None, detail="high")
-"""The picture of a page of a file."""
+"""Image of one page of a file."""
 TOOLS = frozenset({"function", "custom"})
 SEARCH = "is not offered here: searches have no price in tokens"
 OTHER_PRICES = {
@@ -36,16 +36,16 @@ OTHER_PRICES = {
     "provider": "is not offered here: another provider has another price",
     "plugins": "is not offered here: plugins have no price in tokens",
 }
-"""Fields by which providers are told to search, and gateways before them to ask another model, or more than one."""
+"""Refused fields: each makes a provider search, or makes a gateway ask another model or several models."""
 THINKING: Mapping[str, tuple[str, ...]] = {"reasoning": ("effort", "max_tokens", "enabled"), "thinking": ("type",)}
-"""Objects by which providers are told to reason, and the members that say so."""
+"""Objects that make a provider reason, each with the members that say so."""
 NOT_THINKING = (None, False, "none", "disabled")
 UNCOUNTED = ("audio", "images", "videos", "video", "files", "file_ids", "attachments", "input_audio")
-"""Members of a message by which some providers take more than its text."""
+"""Members of a message by which some providers take more than the text."""
 
 
 class ModelWithoutVision(Rejected):
-    """The model takes no images, so none is sent to it."""
+    """Refusal: the model takes no images, so no image is sent."""
 
     code = "model_without_vision"
 
@@ -57,7 +57,10 @@ class ModelWithoutVision(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What a request asks for: the texts that become tokens, images, answers side by side, and a limit for each."""
+    """Measure of a request: texts that become tokens, images, files, and the number of answers.
+
+    `limit` is the most tokens of one answer; None if the request sets no limit.
+    """
 
     texts: tuple[str, ...]
     images: tuple[PromptImage, ...] = ()
@@ -66,24 +69,25 @@ class Demand:
     files: tuple[PromptFile, ...] = ()
     uses_tools: bool = False
     is_apart: bool = False
-    """Whether each text has the model's window to itself."""
+    """True if each text has the model's whole window."""
     has_hidden_output: bool = False
     """See `Prompt.has_hidden_output`."""
 
     @property
     def needs(self) -> Needs:
-        """What this needs of a model; all of it has to fit, as nothing is cut here."""
+        """Requirements on a model. The whole request has to fit, as nothing is cut here."""
         tokens = prompt_expected(self.texts) + len(self.images) * WINDOW_TOKENS
         wanted = {VISION: bool(self.images), "tools": self.uses_tools, FILES: bool(self.files)}
         capabilities = frozenset(name for name, is_wanted in wanted.items() if is_wanted)
         return Needs(least_tokens=tokens, whole_tokens=tokens, capabilities=capabilities, images=self.images)
 
     def prompt(self, model: Model) -> Prompt:
-        """Return how many tokens it and its answers may be.
+        """Return the expected and the largest token counts of the request and its answers on `model`.
 
         Raises ContextTooLong, ModelWithoutVision, ModelWithoutFiles.
 
-        What images are billed as is not what they take of the window, so the window does not bound it.
+        An image may be billed as more tokens than the image takes of the window. So the window does not bound the
+        billed tokens of images.
         """
         if self.images and not model.sees:
             raise ModelWithoutVision(model.id)
@@ -118,64 +122,75 @@ class Demand:
 
 
 class Transcript(Protocol):
-    """One answer as it grows; `told` is how many objects the client got of it."""
+    """Answer under assembly. `told` is the number of objects that the client got."""
 
     told: int
 
     def take(self, raw: Json) -> Json | None:
-        """Take in what is delivered; what the client gets of it now."""
+        """Add a delivered object. Return the object for the client; None if the client gets nothing now."""
         ...
 
     def end(self, reason: str, counted: Usage | None) -> Json:
-        """The whole answer. What the upstream did not say of its end is said here, and what was counted for it."""
+        """Return the whole answer.
+
+        `reason` is used if the upstream gave no finish reason. `counted` is the usage counted here; None if the
+        upstream's report stands.
+        """
         ...
 
 
 class AnswerReader(Protocol):
-    """Reads one answer, object by object."""
+    """Translator of one answer into events, object by object."""
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """Yield what one object of the answer means. Raises UpstreamUnavailable for an answer that failed."""
+        """Yield the events of one object of the answer. Raises UpstreamUnavailable if the answer failed."""
         ...
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """Yield what the end of the answer means. `is_done`: the upstream has said that this was all."""
+        """Yield the events of the end of the answer. `is_done`: the upstream has said that the answer is complete."""
         ...
 
 
 class Dialect(Protocol):
-    """One of OpenAI's endpoints."""
+    """Interface of one OpenAI endpoint."""
 
     path: str
     kind: Kind
 
     def demand(self, body: Json) -> Demand:
-        """What this body asks for. Raises InvalidValue for what has no price in tokens, or belongs to somebody else."""
+        """Return the measure of a body.
+
+        Raises InvalidValue for a field that has no price in tokens, or that could refer to another user's data at the
+        provider.
+        """
         ...
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """What the upstream is sent: the same, for its own model, within the cap; streamed, or to come in one piece."""
+        """Return the body for the upstream: the upstream's model name, and an output of at most `output_cap` tokens.
+
+        `is_whole`: the answer comes in one piece, else as a stream.
+        """
         ...
 
     def reader(self, body: Json, form: UsageForm) -> AnswerReader:
-        """Return who reads the answer to this body; `form` says where its provider counts reasoning."""
+        """Return a reader of the answer to `body`. `form` says where the provider counts reasoning."""
         ...
 
     def transcript(self, body: Json) -> Transcript:
-        """An answer that has not begun."""
+        """Return an empty transcript of the answer to `body`."""
         ...
 
     def pieces(self, answer: Json) -> Iterator[Json]:
-        """A whole answer as a stream, without its end."""
+        """Yield a whole answer as the objects of a stream, without the end."""
         ...
 
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
-        """The end of the stream of this answer, behind so many objects; its last says what it cost."""
+        """Return the last objects of the stream, after `told` objects. The very last says the cost."""
         ...
 
 
 def items(body: Json, name: str) -> list[Any]:
-    """A list in a body; absent or null is empty. Raises InvalidValue."""
+    """Return a list of the body; empty if absent or null. Raises InvalidValue."""
     value = body.get(name)
     if value is None:
         return []
@@ -185,7 +200,7 @@ def items(body: Json, name: str) -> list[Any]:
 
 
 def count(body: Json, name: str, *, most: int = TOKENS_MAX) -> int | None:
-    """A number of at least one in a body; None if it is absent or null. Raises InvalidValue."""
+    """Return a whole number from 1 to `most` of the body; None if absent or null. Raises InvalidValue."""
     value = body.get(name)
     if value is None:
         return None
@@ -195,21 +210,21 @@ def count(body: Json, name: str, *, most: int = TOKENS_MAX) -> int | None:
 
 
 def refuse(body: Json, reasons: Mapping[str, str]) -> None:
-    """Raise InvalidValue for the first of these fields that says anything, if only an object of defaults."""
+    """Raise InvalidValue for the first of these fields that is set. Even an object of defaults counts as set."""
     for name, reason in reasons.items():
         if body.get(name) not in (None, False, []):
             raise InvalidValue(name, reason)
 
 
 def refuse_other_prices(body: Json) -> None:
-    """Raise InvalidValue for what would cost more than the tariff says of the model that is named."""
+    """Raise InvalidValue for a field that would cost more than the named model's tariff."""
     refuse(body, OTHER_PRICES)
     if body.get("service_tier") not in {None, "auto", "default", "flex"}:
         raise InvalidValue("service_tier", "is not offered here")
 
 
 def asks_to_think(body: Json) -> bool:
-    """Return True if the body asks for reasoning, whose tokens nobody sees, in one of the spellings of providers."""
+    """Return True if the body requests reasoning in any provider's spelling. Clients do not see reasoning tokens."""
     asked: list[object] = [body.get(name) for name in ("reasoning_effort", "enable_thinking")]
     for name, told in THINKING.items():
         given = body.get(name)
@@ -218,7 +233,7 @@ def asks_to_think(body: Json) -> bool:
 
 
 def function_tools(body: Json) -> list[Any]:
-    """The tools of a body. Raises InvalidValue for one that the provider itself would run, at a price of its own."""
+    """Return the tools of the body. Raises InvalidValue for a tool that the provider would run at a separate price."""
     tools = items(body, "tools")
     for at, tool in enumerate(tools):
         if not isinstance(tool, Mapping) or tool.get("type", "function") not in TOOLS:
@@ -237,7 +252,7 @@ def prompt_image(url: object, detail: object, field: str) -> PromptImage:
 
 
 def bounded_images(images: Sequence[PromptImage], field: str) -> tuple[PromptImage, ...]:
-    """Return the images of a request. Raises InvalidValue if they are too many."""
+    """Return the images of a request. Raises InvalidValue if there are more than IMAGES_MAX."""
     if len(images) > IMAGES_MAX:
         raise InvalidValue(field, f"may have at most {IMAGES_MAX} images")
     return tuple(images)
@@ -251,11 +266,11 @@ def refuse_uncounted(message: Mapping[str, Any], field: str) -> None:
 
 
 def as_text(value: object) -> str:
-    """A value as the text of which a model sees at most this much."""
+    """Return the value as text. A model sees at most this text of the value."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def told_usage(names: tuple[str, str], usage: Usage) -> Json:
-    """What was used, in the upstream's words."""
+    """Return the usage under the upstream's field names."""
     total = usage.input_tokens + usage.output_tokens
     return {names[0]: usage.input_tokens, names[1]: usage.output_tokens, "total_tokens": total}

@@ -1,4 +1,4 @@
-"""`POST /embeddings`, OpenAI's protocol: priced by what goes in, answered whole.
+"""Embeddings in OpenAI's protocol (`POST /embeddings`): priced by the input, answered whole.
 
 Shapes: https://platform.openai.com/docs/api-reference/embeddings.
 """
@@ -16,21 +16,23 @@ from shared.kernel.errors import InvalidValue
 
 INPUTS_MAX = 2_048
 AS_ONE = " a"
-"""Stands for a token that was sent as its number: counted as one, and of more bytes than one."""
+"""Stand-in for a token that was sent as a number: counts as one token and has more than one byte."""
 
 
 class Embeddings:
-    """See `Dialect`. Nothing is generated, so the ceiling is what the input can be."""
+    """See `Dialect`. The model generates nothing, so the ceiling covers only the input."""
 
     path = "/embeddings"
     kind: Kind = "embedding"
 
     def demand(self, body: Json) -> Demand:
-        """See `Dialect.demand`. Tokens may be sent as their numbers: each is one, and no text has fewer bytes."""
+        """See `Dialect.demand`. Tokens may be sent as numbers: each counts as one token, and no text
+        has fewer bytes.
+        """
         return Demand(texts=tuple(_texts(body.get("input"))), limit=0, is_apart=True)
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """See `Dialect.sent`: it is never streamed."""
+        """See `Dialect.sent`. Embeddings are never streamed."""
         return {**body, "model": model.upstream_model}
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
@@ -42,11 +44,11 @@ class Embeddings:
             yield UsageReport(Usage(input_tokens=usage.input_tokens, output_tokens=0))
 
     def reader(self, body: Json, form: UsageForm) -> Self:
-        """See `Dialect.reader`: each event says all of itself."""
+        """See `Dialect.reader`. Each event is complete, so the reader has no state."""
         return self
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """See `AnswerReader.end`: the last event has said all."""
+        """See `AnswerReader.end`. The last event was complete, so nothing follows."""
         return iter(())
 
     def transcript(self, body: Json) -> "Embedded":
@@ -54,11 +56,11 @@ class Embeddings:
         return Embedded()
 
     def pieces(self, answer: Json) -> Iterator[Json]:
-        """See `Dialect.pieces`: it is never streamed."""
+        """See `Dialect.pieces`. Embeddings are never streamed."""
         return iter(())
 
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
-        """See `Dialect.tail`: it is never streamed."""
+        """See `Dialect.tail`. Embeddings are never streamed."""
         return []
 
 
@@ -84,7 +86,7 @@ class Embedded:
 
 
 def _texts(given: Any) -> list[str]:
-    """What is embedded, each as a text of as many tokens. Raises InvalidValue."""
+    """Return each input as a text with the same number of tokens. Raises InvalidValue."""
     inputs = given if isinstance(given, list) and not _is_tokens(given) else [given]
     if not 1 <= len(inputs) <= INPUTS_MAX:
         raise InvalidValue("input", f"must be 1 to {INPUTS_MAX} texts")

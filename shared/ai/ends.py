@@ -1,4 +1,4 @@
-"""How answers end in providers' words: reasons that are an end, reasons that are a failure, errors told with a 200."""
+"""Ends of answers in providers' words: finish reasons, reasons that mean a failure, and errors sent with status 200."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ REASONS: Mapping[str, str] = {
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use"), CALLS),
     "function_call": "function_call",
 }
-"""OpenAI's word for each reason; spelled in lower case. A reason that is not here is a failure."""
+"""OpenAI's finish reason for each provider's reason, spelled in lower case. Any other reason is a failure."""
 REFUSED = frozenset({400, 413, 415, 422})
 OURS = frozenset({401, 402, 403, 404})
 BUSY = 429
@@ -35,9 +35,9 @@ WORDS_MAX = 2_000
 
 
 def end_of(reason: object, *, has_calls: bool) -> str | None:
-    """Return OpenAI's word for a reason; None if there is none yet. Raises UpstreamUnavailable for a failure.
+    """Return OpenAI's finish reason; None if the provider has given none yet. Raises UpstreamUnavailable for a failure.
 
-    An answer that calls tools ends with the calls, though some providers call that a stop.
+    If an answer calls tools, the reason is `tool_calls`, even if the provider says stop.
     """
     if not isinstance(reason, str) or not reason:
         return None
@@ -48,9 +48,9 @@ def end_of(reason: object, *, has_calls: bool) -> str | None:
 
 
 def failure_in(raw: Json, *, is_first: bool) -> DomainError | None:
-    """Return the failure that an object of an answer tells, wherever the error stands; None for none.
+    """Return the failure that an object of an answer reports in any place; None if there is no failure.
 
-    A provider that fails before it has said anything may be busy, or refuse the request: then its code says so.
+    If the provider fails before the first word, the status in the error can mean a busy provider or a refused request.
     """
     told = _error_in(raw)
     if told is None:
@@ -64,9 +64,9 @@ def failure_in(raw: Json, *, is_first: bool) -> DomainError | None:
 
 
 def told_words(body: object) -> dict[str, Any]:
-    """Return `message`, `code`, `param` and `type` of a refusal, whichever server wrote it.
+    """Return `message`, `code`, `param` and `type` of a refusal in any server's shape.
 
-    OpenAI and Azure nest them under `error`, vLLM does not, Gemini answers a list, FastAPI says `detail`.
+    OpenAI and Azure nest these members under `error`, vLLM does not, Gemini answers a list, FastAPI says `detail`.
     """
     if isinstance(body, list) and body:
         return told_words(body[0])
@@ -83,7 +83,7 @@ def told_words(body: object) -> dict[str, Any]:
 
 
 def _as_words(message: object) -> str:
-    """Return a message as text: itself, or what each entry of a list of problems says of its field."""
+    """Return a message as text. For a list of problems, name the field of each entry before the words of the entry."""
     if isinstance(message, str):
         return message[:WORDS_MAX]
     if isinstance(message, Mapping):
@@ -97,7 +97,9 @@ def _as_words(message: object) -> str:
 
 
 def _error_in(raw: Json) -> Any:
-    """Return the error that an object tells: beside its choices, in a choice, or as the object itself."""
+    """Return the error in an object: beside the choices, in a choice, or the object as a whole. None if there is no
+    error.
+    """
     if raw.get("error"):
         return raw["error"]
     if raw.get("object") == "error" or raw.get("type") == "error":
@@ -111,7 +113,7 @@ def _error_in(raw: Json) -> Any:
 
 
 def _status_of(told: object) -> int:
-    """Return the HTTP status that an error names, or that its type stands for; 0 for none."""
+    """Return the HTTP status that an error names or implies by type; 0 if there is none."""
     if not isinstance(told, Mapping):
         return 0
     for name in ("code", "status", "status_code", "http_code"):

@@ -1,12 +1,12 @@
-"""How long a model's answers are expected to be: what its document says, refined by the last answers of all users.
+"""Expected length of a model's answers: the estimate of the model's document, refined by the last answers of all users.
 
-`expectations/{model}` remembers the last answers, so that a new instance begins with what the others know. It is a hint
-for admission, never a charge: written with every answer while it is young, then now and then. That one turn waits for
-the write, for two seconds at most; others that end meanwhile do not.
+`expectations/{model}` stores the last answers, so that a new instance starts with the knowledge of the others. The
+expectation is a hint for admission and never a charge. While the stored record is young, every answer is written, later
+only now and then. The turn that writes waits for two seconds at most; turns that end meanwhile do not wait.
 
-Nobody steers what others hold: of each user only a few answers are remembered, all of them are one vote, the document
-has `DOCUMENT_VOTES`, and the result stays within `SHARED_FACTOR_MAX` of the document. A user's own answers count one by
-one, for that user alone.
+No user can steer the holds of others. Only a few answers of each user are remembered, and all of a user's answers
+together are one vote. The model's document has `DOCUMENT_VOTES`, and the result stays within `SHARED_FACTOR_MAX` of the
+document. A user's own answers count one by one, for that user alone.
 """
 
 import threading
@@ -30,7 +30,9 @@ USERS_FEW = 3
 DOCUMENT_VOTES = 3
 SHARED_FACTOR_MAX = 4
 QUARTERS = 3
-"""Three answers in four are no longer than the expectation: a hold by the mean would run out in half of them."""
+"""Quarters of the answers that are no longer than the expectation. A hold by the mean would run out in half of the
+answers.
+"""
 COLLECTION = "expectations"
 FRESH_SECONDS = 60.0
 FRESH_SECONDS_YOUNG = 1.0
@@ -40,9 +42,9 @@ STORE_TIMEOUT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Length:
-    """One answer: its length in tokens as the upstream reported it, and the mark of the user who asked.
+    """Length of one answer: tokens as the upstream reported them, and the mark of the user.
 
-    The mark is empty for answers of users that nobody remembered.
+    `mark` is empty for answers that were stored before marks.
     """
 
     reported: int
@@ -51,11 +53,11 @@ class _Length:
 
 @dataclass(slots=True)
 class _Seen:
-    """One model's last answers: those that are stored, and our own that are not yet."""
+    """Last answers of one model: the stored answers, and this instance's own answers that are not yet stored."""
 
     stored: tuple[_Length, ...] = ()
     stored_count: int = 0
-    """How many answers were ever stored, up to ANSWERS_REMEMBERED: not all of them are remembered."""
+    """Number of answers ever stored, up to ANSWERS_REMEMBERED. Not all of these answers are remembered."""
     version: Version | None = None
     own: deque[_Length] = field(default_factory=lambda: deque(maxlen=ANSWERS_REMEMBERED))
     read_at: float = float("-inf")
@@ -72,7 +74,7 @@ class _Seen:
 
 
 class Expectation:
-    """What was seen of each model's last answers that ended by themselves."""
+    """Estimator of answer lengths from each model's last answers that ended by themselves."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
@@ -81,29 +83,29 @@ class Expectation:
         self._seen: dict[str, _Seen] = {}
 
     def output_tokens(self, model: Model, uid: Uid) -> int:
-        """Return how many tokens an answer to this user is expected to have, at least one.
+        """Return the expected tokens of an answer to this user, at least one.
 
-        This is the upper quartile of the user's own answers and of what all users' answers say, as one answer: so a few
-        of their own outweigh a bad guess.
+        The result is the upper quartile of the user's own answers and of the shared expectation, which counts as one
+        answer. So a few own answers outweigh a bad guess.
         """
         lengths, mark = self._lengths(model), _mark(uid)
         own = [length.reported for length in lengths if length.mark == mark]
         return _within(model, _quartile([_shared(model, lengths), *own]))
 
     def known_output_tokens(self, model: Model) -> int:
-        """Return what all users' answers say, as this instance knows it without asking: enough to compare models by."""
+        """Return the shared expectation as this instance remembers, without a read: good enough to compare models."""
         with self._lock:
             seen = self._seen.get(model.id)
             return _shared(model, seen.lengths if seen else ())
 
     def is_guess(self, model: Model, uid: Uid) -> bool:
-        """Return True if neither this user's answers nor those of enough users outweigh the model's document."""
+        """Return True if too few answers of this user and of other users are known to outweigh the model's document."""
         lengths, mark = self._lengths(model), _mark(uid)
         own = sum(length.mark == mark for length in lengths)
         return own < ANSWERS_FEW and len({length.mark for length in lengths}) < USERS_FEW
 
     def learn(self, model: Model, uid: Uid, *, reported: int) -> None:
-        """Remember that the upstream reported an answer to this user as so many tokens. Never raises."""
+        """Remember the tokens that the upstream reported for an answer to this user. Never raises."""
         with self._lock:
             seen = self._seen.setdefault(model.id, _Seen())
             seen.own.append(_Length(reported, _mark(uid)))
@@ -125,7 +127,7 @@ class Expectation:
             return seen.lengths
 
     def _read(self, model_id: str, seen: _Seen) -> None:
-        """What others learned meanwhile; if that cannot be read, what we know will do."""
+        """Read the answers that other instances stored. If the read fails, keep the known answers."""
         try:
             found = self._documents.get(f"{COLLECTION}/{model_id}")
         except DomainError as error:
@@ -139,7 +141,9 @@ class Expectation:
                 seen.stored_count = _count(found)
 
     def _store(self, model_id: str, seen: _Seen) -> None:
-        """Tell the others, unless one of them was faster: then again with the next answer."""
+        """Store the answers for other instances. If another instance was faster, read, and store after
+        the next answer.
+        """
         with self._lock:
             own, lengths, version = len(seen.own), seen.lengths, seen.version
             count = min(seen.stored_count + own, ANSWERS_REMEMBERED)
@@ -161,7 +165,10 @@ class Expectation:
 
 
 def _shared(model: Model, lengths: tuple[_Length, ...]) -> int:
-    """Return the upper quartile of one vote for each user, the median of their answers, and those of the document."""
+    """Return the upper quartile of the votes: the median of each user's answers, and DOCUMENT_VOTES for the document.
+
+    The result stays within SHARED_FACTOR_MAX of the document.
+    """
     answers: dict[str, list[int]] = {}
     for length in lengths:
         answers.setdefault(length.mark, []).append(length.reported)
@@ -179,7 +186,7 @@ def _within(model: Model, tokens: int) -> int:
 
 
 def _remembered(lengths: tuple[_Length, ...]) -> tuple[_Length, ...]:
-    """Return the newest answers, of each user only the newest few: so that nobody's answers displace all others'."""
+    """Return the newest answers, but only a few of each user, so that no user displaces all others."""
     kept: list[_Length] = []
     of_user: dict[str, int] = {}
     for length in reversed(lengths):
@@ -190,7 +197,7 @@ def _remembered(lengths: tuple[_Length, ...]) -> tuple[_Length, ...]:
 
 
 def _mark(uid: Uid) -> str:
-    """Return what tells one user's answers from another's, and does not name the user."""
+    """Return a pseudonym that distinguishes users without naming them."""
     return derived_id("user", uid)
 
 

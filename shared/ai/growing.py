@@ -1,7 +1,7 @@
-"""An object put together from pieces, each in time in proportion to itself, however much there is already.
+"""Objects assembled from pieces: the time for a piece depends on the piece's size only, not on the size so far.
 
-The merge is that of OpenAI's SDKs, but for texts that are said again in each piece: texts are joined, lists are merged
-by `index` where their items have one, everything else is replaced. Null and an empty text replace nothing.
+The merge is that of OpenAI's SDKs, except for texts that every piece repeats. Texts are joined, lists are merged by
+`index` where the items have one, everything else is replaced. Null and an empty text replace nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ GROWING = frozenset(
 )
 """Texts that come in pieces."""
 REPLACED = frozenset({"id", "type", "role", "index", "name", "format", "status"})
-"""Texts that are said again, not continued."""
+"""Texts that each piece repeats in full."""
 
 
 class GrowingText:
@@ -40,7 +40,7 @@ class GrowingText:
 
 
 class RepeatedText(GrowingText):
-    """A text of which nobody here knows whether it grows: pieces that are all the same are one text, said again."""
+    """Text that may grow or repeat. If all pieces are equal, the text is one piece, else the joined pieces."""
 
     __slots__ = ("_is_repeated",)
 
@@ -50,13 +50,13 @@ class RepeatedText(GrowingText):
         self._is_repeated = True
 
     def add(self, piece: str) -> None:
-        """Join a piece to the end, or notice that it says the first again."""
+        """Append a piece, and notice a piece that differs from the first."""
         self._is_repeated = self._is_repeated and piece == (self._pieces or [piece])[0]
         self._pieces.append(piece)
 
     @property
     def whole(self) -> str:
-        """The text."""
+        """Single piece if all pieces are equal, else all pieces joined."""
         return self._pieces[0] if self._is_repeated else "".join(self._pieces)
 
 
@@ -98,7 +98,7 @@ class GrowingObject:
         self._members: dict[str, Any] = {}
 
     def add(self, delta: Json) -> None:
-        """Take in a piece."""
+        """Merge a piece into the members."""
         for name, value in delta.items():
             if isinstance(value, str) and name in GROWING:
                 self._grown(name, GrowingText).add(value)
@@ -112,7 +112,7 @@ class GrowingObject:
                 self._members[name] = value
 
     def _grown(self, name: str, kind: type[Any]) -> Any:
-        """The member of this name, made anew if there is none of its kind."""
+        """Return the member of this name. If there is none of this kind, create the member."""
         if not isinstance(self._members.get(name), kind):
             self._members[name] = kind()
         return self._members[name]

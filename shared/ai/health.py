@@ -1,4 +1,4 @@
-"""Health: which models' upstreams have failed just now, as this instance saw it. A hint for choosing, nothing else."""
+"""Record of recent upstream failures by model, as this instance saw them: a hint for choosing a model, nothing else."""
 
 import threading
 from collections import OrderedDict
@@ -18,7 +18,10 @@ class _Ailing:
 
 
 class Health:
-    """A model that failed rests, longer each time; one that answers is well again. Safe to share between threads."""
+    """Tracker of failures, safe to share between threads.
+
+    A model that failed rests, longer after each failure. An answer ends the rest.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -26,13 +29,13 @@ class Health:
         self._ailing: OrderedDict[str, _Ailing] = OrderedDict()
 
     def is_ailing(self, model_id: str) -> bool:
-        """Whether it is better to ask another one."""
+        """Return True while the model rests after a failure, so that another model is the better choice."""
         with self._lock:
             known = self._ailing.get(model_id)
             return known is not None and self._clock.monotonic() < known.until
 
     def failed(self, model_id: str) -> None:
-        """Its upstream could not be reached, failed, or was too busy."""
+        """Record that the model's upstream was unreachable, failed, or was too busy."""
         with self._lock:
             failures = self._ailing[model_id].failures + 1 if model_id in self._ailing else 1
             rest = min(REST_SECONDS * 2 ** min(failures - 1, 10), REST_SECONDS_MAX)
@@ -42,7 +45,7 @@ class Health:
                 self._ailing.popitem(last=False)
 
     def answered(self, model_id: str) -> None:
-        """It is well."""
+        """Record that the model answered, so that the model rests no longer."""
         if model_id in self._ailing:
             with self._lock:
                 self._ailing.pop(model_id, None)

@@ -1,7 +1,8 @@
-"""Links that show one image to whoever has them, for a short time: for `<img>`, which cannot send a token.
+"""Short-lived links that show one image to every holder: for `<img>`, which cannot send a token.
 
-A link is the image's id, the second it ends, and a keyed hash of both (HMAC-SHA-256, its first 128 bits). It names no
-user, and it opens nothing else. Links made within the same few minutes are the same, so that a browser can cache.
+A link is the image's id, the second of the link's end, and a keyed hash of both (HMAC-SHA-256, the first 128 bits). A
+link names no user and opens nothing else. Links made within the same few minutes are the same, so that a browser can
+cache.
 """
 
 import hashlib
@@ -15,13 +16,13 @@ from shared.kernel.errors import NotFound
 KEY_INFO = b"integrated-credit-system/image-links/v1"
 STEP_SECONDS = 300
 STEPS = 3
-"""A link lives from ten to fifteen minutes."""
+"""Number of steps to the end of a link: a link lives from ten to fifteen minutes."""
 MARK_DIGITS = 32
 DIGITS_MAX = 12
 
 
 class LinkInvalid(NotFound):
-    """This link was not made here, or its time is up."""
+    """Refusal: the link was not made here, or the link's time is over."""
 
     code = "link_invalid"
 
@@ -31,7 +32,7 @@ class LinkInvalid(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One link, as it stands in an address, and when it ends."""
+    """Signed link to an image. `text` stands in the address."""
 
     text: str
     image_id: str
@@ -39,19 +40,19 @@ class Link:
 
 
 class Links:
-    """Makes links and checks them: the first key signs, all verify."""
+    """Maker and checker of links: the first key signs, all keys verify."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._keys = tuple(keys)
 
     def to(self, image_id: str, now: Millis) -> Link:
-        """A link to this image."""
+        """Return a link to this image."""
         seconds = (now // SECOND // STEP_SECONDS + STEPS) * STEP_SECONDS
         said = f"{image_id}.{seconds}"
         return Link(text=f"{said}.{_mark(self._keys[0], said)}", image_id=image_id, expires_at=seconds * SECOND)
 
     def read(self, text: str, now: Millis) -> Link:
-        """The link that this is. Raises LinkInvalid."""
+        """Return the link that `text` encodes. Raises LinkInvalid."""
         said, _, mark = text.rpartition(".")
         image_id, _, digits = said.rpartition(".")
         is_ours = any(hmac.compare_digest(_mark(key, said).encode(), mark.encode()) for key in self._keys)

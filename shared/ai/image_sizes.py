@@ -1,8 +1,8 @@
-"""The size in pixels of an image that stands in a data URL, read from the head of the file.
+"""Sizes in pixels of images in data URLs, read from the head of the file.
 
-Who sends the file may lie in it. So a size counts only where decoders take it from the same bytes; anything else (a
-format of which we know nothing, a head that is damaged, too long, or not plain base64) has no size, and is counted by
-the bound of the model's formula.
+The sender may forge the file. So a size counts only where decoders take the size from the same bytes. Any other image
+(an unknown format, a head that is damaged, too long, or not plain base64) has no size. The bound of the model's formula
+counts instead.
 """
 
 import binascii
@@ -16,14 +16,14 @@ DATA_URL = re.compile(
 )
 DATA = "data:"
 HEAD_CHARACTERS_MAX = 262_144
-"""A JPEG may have a profile and a thumbnail before its size."""
+"""Most characters that are read for a size: a JPEG may have a profile and a thumbnail before the size."""
 SIDE_MAX = 100_000
 GIF_HEADS = (b"GIF87a", b"GIF89a")
 GIF_EXTENSION, GIF_IMAGE = 0x21, 0x2C
 
 
 def size_in(url: str) -> Dimensions | None:
-    """Return width and height of the image in a data URL; None for an address, or if the head does not say."""
+    """Return width and height of the image in a data URL; None for an address, or if the head names no valid size."""
     start = DATA_URL.match(url)
     if start is None:
         return None
@@ -37,7 +37,10 @@ def size_in(url: str) -> Dimensions | None:
 
 
 def is_other_than_image(url: str) -> bool:
-    """Return True for a data URL of another type: a document or a film, which an image's formula does not bound."""
+    """Return True for a data URL of another type, such as a document or a film.
+
+    An image's formula does not bound the tokens of other types.
+    """
     return url[: len(DATA)].lower() == DATA and not url[:64].lower().startswith("data:image/")
 
 
@@ -52,7 +55,10 @@ def _png(head: bytes) -> Dimensions | None:
 
 
 def _gif(head: bytes) -> Dimensions | None:
-    """The screen and the first image on it, whichever reaches further: decoders enlarge the one to the other."""
+    """Return the larger width and height of the screen and of the first image; None for a damaged head.
+
+    Decoders enlarge the smaller to the larger.
+    """
     screen, flags = (_short(head, 6), _short(head, 8)), head[10]
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     while head[at] == GIF_EXTENSION:

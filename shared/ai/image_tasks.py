@@ -1,7 +1,7 @@
-"""Image tasks: `image_tasks/{id}`, what was asked for, what became of each image so far, and when to look again.
+"""Image tasks (`image_tasks/{id}`): the request, the outcome of each image so far, and the time of the next check.
 
-A task is decided image by image, in order: what is in `images` was made, what is in `failures` was not, and the rest is
-still to come. Its owner listens to the document, so everything here may be seen by them.
+A task is decided image by image, in order. `images` holds the images that were made, `failures` the images that were
+not; the rest is still to come. The owner listens to the document, so the owner may see every field.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,19 +17,19 @@ from shared.kernel.money import Micro
 COLLECTION = "image_tasks"
 ASKS = "image_asks"
 DUE_SHARDS = 8
-"""Due tasks are found by time, and times grow: shards keep one index from taking every write."""
+"""Number of shards of the due times. Due times grow, so that a single index would take every write."""
 ERASE_BATCH = 50
 IMAGES_MAX = 10
 PROMPT_BYTES_MAX = 32_000
 TASK_LIFETIME: Millis = 60 * MINUTE
-"""What is not made by then is not made any more."""
+"""Time after which no more images of a task are made."""
 
 Status = Literal["queued", "running", "done", "failed"]
 OPEN: frozenset[Status] = frozenset({"queued", "running"})
 
 
 class ImageTaskNotFound(NotFound):
-    """There is no such image task, or it is another user's."""
+    """Refusal: the image task does not exist or belongs to another user."""
 
     code = "image_task_not_found"
 
@@ -39,10 +39,10 @@ class ImageTaskNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An image that was not made, and the code that says why.
+    """Image that was not made, with the code of the reason.
 
-    `is_charged`: it is paid for all the same, as the provider can have billed it. `words` are the provider's own, for
-    a prompt that it refuses; empty for any other failure.
+    `is_charged`: the image is paid for all the same, as the provider can have billed the attempt. `words` are the
+    provider's own, for a refused prompt; empty for any other failure.
     """
 
     index: int
@@ -53,11 +53,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTask:
-    """One task as stored. `price` is of one image, `cost` what was charged in all; µcr.
+    """Stored task. `price` is the price of one image, `cost` the whole charge; both in µcr.
 
-    `spender` is the principal that asked for it: the user, or one of their API keys.
+    `spender` is the principal of the request: the user, or one of the user's API keys.
 
-    `tries` counts the runs since something was last decided, `wakes` how often the sweep has called for one.
+    `tries` counts the runs since the last decision, `wakes` how often the sweep has called for a run.
     """
 
     id: str
@@ -67,7 +67,9 @@ class ImageTask:
     prompt: str
     model: str
     upstream_model: str
-    """The upstream's name of the model. Only `image_asks/{id}` holds it, so a task as read by itself has it empty."""
+    """Upstream's name of the model. Only `image_asks/{id}` holds the name, so a task that is read alone has an empty
+    name.
+    """
     wants_base64: bool
     size: str
     n: int
@@ -86,45 +88,45 @@ class ImageTask:
     deadline_at: Millis
     finished_at: Millis | None
     quality: str | None = None
-    """As it is asked for and priced; None leaves it to the provider."""
+    """Requested and priced quality; None leaves the quality to the provider."""
 
     @property
     def decided(self) -> int:
-        """How many images were made or given up; also the index of the next one."""
+        """Number of images that were made or given up; also the index of the next image."""
         return len(self.images) + len(self.failures)
 
     @property
     def due(self) -> Micro:
-        """The price so far (µcr): of images that were made, and of those that the provider can have billed."""
+        """Price so far (µcr): of images that were made, and of failures that the provider can have billed."""
         charged = sum(failure.is_charged for failure in self.failures)
         return Micro(self.price * (len(self.images) + charged))
 
     @property
     def is_open(self) -> bool:
-        """Whether something is still to be done."""
+        """True if something is still to be done."""
         return self.status in OPEN
 
 
 class ImageTasks:
-    """The repository, for readers; what changes a task is its job."""
+    """Repository for readers. The job of a task makes all changes."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
     def get(self, uid: Uid, task_id: str) -> ImageTask:
-        """The user's task. Raises ImageTaskNotFound, for others' too."""
+        """Return the user's task. Raises ImageTaskNotFound, also for another user's task."""
         found = self._documents.get(path_of(task_id)) if is_safe_id(task_id) else None
         if found is None or found.data["uid"] != uid:
             raise ImageTaskNotFound
         return task_of(found)
 
     def open_of(self, spender: str, limit: int) -> list[str]:
-        """Return the ids of open tasks that this principal asked for, at most `limit`."""
+        """Return the ids of open tasks that this principal requested, at most `limit`."""
         where = (Where("spender", "==", spender), Where("status", "in", sorted(OPEN)))
         return [found.id for found in self._documents.query(Query(collection=COLLECTION, limit=limit, where=where))]
 
     def due(self, shard: int, now: Millis, limit: int) -> list[Document]:
-        """Open tasks of a shard that nobody has worked on in time, the longest waiting first."""
+        """Return the open tasks of a shard whose due time has come, the longest waiting first."""
         query = Query(
             collection=COLLECTION,
             where=(Where("due_shard", "==", shard), Where("due_at", "<=", now)),
@@ -134,7 +136,7 @@ class ImageTasks:
         return self._documents.query(query)
 
     def erase(self, uid: Uid) -> None:
-        """Remove all of a user's tasks; a run under way can record nothing any more. The user leaves."""
+        """Delete all tasks of a user who leaves. A run under way cannot record anything afterwards."""
         for collection in (COLLECTION, ASKS):
             query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
             while found := self._documents.query(query):
@@ -142,27 +144,27 @@ class ImageTasks:
 
 
 def path_of(task_id: str) -> str:
-    """Where a task's document is."""
+    """Return the path of a task's document."""
     return f"{COLLECTION}/{task_id}"
 
 
 def ask_path_of(task_id: str) -> str:
-    """Where the part of a task is that its owner does not read."""
+    """Return the path of the part of a task that the owner does not read."""
     return f"{ASKS}/{task_id}"
 
 
 def task_id_of(operation: OperationId) -> str:
-    """The task that this intention makes, however often it is asked."""
+    """Return the id of the task of this operation. A repeated request gives the same id."""
     return derived_id("imgtask", operation)
 
 
 def shard_of(task_id: str) -> int:
-    """Which shard a task's due time is in."""
+    """Return the shard of the task's due time."""
     return int(task_id[-4:], 16) % DUE_SHARDS
 
 
 def task_data(task: ImageTask, *, due_at: Millis) -> dict[str, Value]:
-    """A new task's document, without its lease."""
+    """Return the document of a new task, without the lease."""
     return {
         "v": 1,
         "uid": task.uid,
@@ -192,7 +194,7 @@ def task_data(task: ImageTask, *, due_at: Millis) -> dict[str, Value]:
 
 
 def ask_data(task: ImageTask) -> dict[str, Value]:
-    """`image_asks/{id}`: what of a task is for the server alone."""
+    """Return the document `image_asks/{id}`: the fields of a task for the server alone."""
     return {
         "v": 1,
         "uid": task.uid,
@@ -203,7 +205,9 @@ def ask_data(task: ImageTask) -> dict[str, Value]:
 
 
 def with_ask(task: ImageTask, ask: Document | None) -> ImageTask:
-    """Return a task with what is kept apart from it. Tasks that were stored before have all of it themselves."""
+    """Return the task with the fields of `ask`. An older task has these fields in the task's document, and `ask` is
+    None.
+    """
     if ask is None:
         return task
     data = cast("Mapping[str, str]", ask.data)
@@ -216,7 +220,7 @@ def with_ask(task: ImageTask, ask: Document | None) -> ImageTask:
 
 
 def failures_data(failures: Sequence[Failure]) -> list[Data]:
-    """Failures as they are stored."""
+    """Return the failures as stored."""
     return [
         {
             "index": failure.index,
@@ -229,7 +233,7 @@ def failures_data(failures: Sequence[Failure]) -> list[Data]:
 
 
 def task_of(document: Document) -> ImageTask:
-    """The task that a document holds."""
+    """Return the task that a document holds."""
     # Written by us alone: every field is there and of its type.
     data, numbers = cast("Mapping[str, str]", document.data), cast("Mapping[str, int]", document.data)
     failures = cast("Sequence[Mapping[str, Value]]", document.data["failures"])

@@ -1,8 +1,8 @@
-"""How many tokens a model takes for an image, by the formula that its provider publishes.
+"""Tokens that a model takes for an image, by the formula that the model's provider publishes.
 
 Sources: OpenAI, "Images and vision", costs; Google, "Understand and count tokens"; Anthropic, "Vision". A model's
-document says its formula as numbers (`image_tokens`); without them the model's name decides, and of a name that nobody
-knows only a bound is known.
+document may give the formula as numbers (`image_tokens`). Without numbers, the model's name decides. For an unknown
+name only a bound is known.
 """
 
 import re
@@ -23,34 +23,37 @@ FIT_SIDE, SHORT_SIDE, TILE_SIDE, TILES_MAX = 2_048, 768, 512, 8
 PATCH_SIDE, ORIGINAL_PATCHES_MAX = 32, 10_000
 SQUARE_SMALL, SQUARE_SIDE, SQUARES_MAX = 384, 768, 16
 UNKNOWN_EXPECTED, UNKNOWN_AT_MOST = 1_600, 50_000
-"""The bound is more than any model of today takes for one image: GPT-4o mini counts 2,833 and 5,667 for each tile."""
+"""Expected tokens of an image for an unknown model, and the bound.
+
+The bound is more than any model of today takes for one image: GPT-4o mini counts 2,833 and 5,667 for each tile.
+"""
 WINDOW_TOKENS = UNKNOWN_EXPECTED
-"""What an image takes of a model's window at most: multiples by which cheap models bill images take none of it."""
+"""Most tokens that an image takes of a model's window. Cheap models bill multiples, but the surplus takes no window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptImage:
-    """An image of a prompt. `size` is None if only the provider will know it: of an address, or a damaged file."""
+    """Image of a prompt. `size` is None if only the provider can know the size: for an address or a damaged file."""
 
     size: Size | None = None
     detail: str = "auto"
 
 
 class ImageFormula(Protocol):
-    """Tokens of one image."""
+    """Formula for the tokens of one image."""
 
     def expected(self, image: PromptImage) -> int:
-        """Return about how many tokens the image is: the bound, if its size is not known."""
+        """Return the expected tokens of the image: the bound, if the size is unknown."""
         ...
 
     def at_most(self, image: PromptImage) -> int:
-        """Return how many tokens the image is at most."""
+        """Return the most tokens of the image."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tiles:
-    """OpenAI's tiles: the image is fitted into 2,048 pixels, its short side into 768, and cut into tiles of 512."""
+    """OpenAI's tiles: the image is fitted into 2,048 pixels, the short side into 768, and cut into tiles of 512."""
 
     base: int
     tile: int
@@ -114,7 +117,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Squares:
-    """Google's squares: one for a small image; a larger one is cut into squares by its short side."""
+    """Google's squares: one for a small image; a larger image is cut into squares by the short side."""
 
     square: int
 
@@ -123,7 +126,7 @@ class Squares:
         return self.square * (SQUARES_MAX if image.size is None else min(SQUARES_MAX, _squares(image.size)))
 
     def at_most(self, image: PromptImage) -> int:
-        """See `ImageFormula.at_most`. Not every version cuts alike, so only one square is sure to be one."""
+        """See `ImageFormula.at_most`. Versions cut differently, so only a small image is sure to be one square."""
         is_small = image.size is not None and max(image.size) <= SQUARE_SMALL
         return self.square * (1 if is_small else SQUARES_MAX)
 
@@ -195,7 +198,7 @@ def _tiles(size: Size, *, enlarges: bool) -> int:
 
 
 def _patches(size: Size, most: int) -> int:
-    """Return the patches of an image that is scaled down until they are at most `most`, as OpenAI describes it."""
+    """Return the patches of an image, scaled down to at most `most` patches as OpenAI describes."""
     if (patches := _covering(size, PATCH_SIDE)) <= most:
         return patches
     width, height = size

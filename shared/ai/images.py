@@ -1,4 +1,6 @@
-"""Images that were made: `images/{id}`, each with its owner's `uid`, its bytes an object below `images/{uid}/`."""
+"""Repository of generated images: documents `images/{id}` with the owner's `uid`, and bytes as objects below
+`images/{uid}/`.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -19,7 +21,7 @@ ERASE_BATCH = 50
 
 
 class ImageNotFound(NotFound):
-    """There is no such image, or it is another user's."""
+    """Refusal: the image does not exist or belongs to another user."""
 
     code = "image_not_found"
 
@@ -29,7 +31,9 @@ class ImageNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One image. `recency` sorts a user's images, newest last; `cost` is its price in µcr; sizes in bytes, pixels."""
+    """Stored image. `recency` sorts a user's images, newest last. `cost` is the price in µcr; sizes are in bytes and
+    pixels.
+    """
 
     id: str
     uid: Uid
@@ -49,40 +53,40 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePage:
-    """One page of images, newest first; `next_cursor` continues behind it."""
+    """Part of a user's images, newest first. `next_cursor` starts the next page; None on the last page."""
 
     items: list[Image]
     next_cursor: str | None
 
 
 class Images:
-    """The repository: the documents, and the objects they name."""
+    """Repository of the documents, and of the objects with the bytes."""
 
     def __init__(self, documents: Documents, objects: Objects) -> None:
         self._documents = documents
         self._objects = objects
 
     def get(self, uid: Uid, image_id: str) -> Image:
-        """The user's image. Raises ImageNotFound, for others' too."""
+        """Return the user's image. Raises ImageNotFound, also for another user's image."""
         image = self.by_id(image_id)
         if image.uid != uid:
             raise ImageNotFound
         return image
 
     def by_id(self, image_id: str) -> Image:
-        """The image, whosever it is: for links that prove by themselves what they may see. Raises ImageNotFound."""
+        """Return the image of any user, for links that carry the proof of access. Raises ImageNotFound."""
         found = self._documents.get(path_of(image_id)) if is_safe_id(image_id) else None
         if found is None:
             raise ImageNotFound
         return _image(found)
 
     def of(self, image_ids: Sequence[str]) -> list[Image]:
-        """Those of the images that are there, in this order."""
+        """Return the images that still exist, in the order of `image_ids`."""
         found = self._documents.get_all([path_of(image_id) for image_id in image_ids]) if image_ids else []
         return [_image(document) for document in found if document is not None]
 
     def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> ImagePage:
-        """The user's images, newest first."""
+        """Return a page of the user's images, newest first."""
         query = Query(
             collection=COLLECTION,
             where=(Where("uid", "==", uid),),
@@ -94,14 +98,17 @@ class Images:
         return ImagePage(items=items[:limit], next_cursor=items[limit - 1].recency if len(items) > limit else None)
 
     def content(self, image: Image, first: int = 0, last: int | None = None) -> bytes:
-        """Its bytes, or some of them, both ends included. Raises ImageNotFound if it was deleted meanwhile."""
+        """Return the image's bytes from `first` to `last`, both included. `last` is None for the end.
+
+        Raises ImageNotFound if the image was deleted meanwhile.
+        """
         try:
             return self._objects.read(object_name(image.uid, image.id), first, last)
         except ObjectNotFound:
             raise ImageNotFound from None
 
     def delete(self, uid: Uid, image_id: str) -> None:
-        """Remove the image, its bytes first: what fails or crashes in between can be deleted again.
+        """Delete the image, the bytes first, so that the deletion can be repeated after a failure or crash.
 
         Raises ImageNotFound.
         """
@@ -110,7 +117,7 @@ class Images:
         self._documents.commit([Delete(path_of(image.id))])
 
     def erase(self, uid: Uid) -> None:
-        """Remove all of a user's images, the bytes that no document names included: the user leaves."""
+        """Delete all images of a user who leaves, including bytes that no document names."""
         query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
         while found := self._documents.query(query):
             self._documents.commit([Delete(document.path) for document in found])
@@ -120,22 +127,25 @@ class Images:
 
 
 def path_of(image_id: str) -> str:
-    """Where an image's document is."""
+    """Return the path of an image's document."""
     return f"{COLLECTION}/{image_id}"
 
 
 def object_name(uid: Uid, image_id: str) -> str:
-    """Where an image's bytes are: below the uid's encoded name, as object names take fewer characters than uids."""
+    """Return the name of the object with an image's bytes.
+
+    The name contains the encoded uid, as object names take fewer characters than uids.
+    """
     return f"images/{name_of(uid)}/{image_id}"
 
 
 def image_id_of(task_id: str, index: int) -> str:
-    """The `index`-th image of a task has this id, however often it is begun."""
+    """Return the id of a task's image number `index`. A repeated start gives the same id."""
     return derived_id("img", task_id, str(index))
 
 
 def image_of(picture: Picture, task: ImageTask, index: int, at: Millis) -> Image:
-    """The image that a picture becomes: its task's `index`-th."""
+    """Return the image for a picture: image number `index` of the task."""
     image_id = image_id_of(task.id, index)
     return Image(
         id=image_id,
@@ -156,7 +166,7 @@ def image_of(picture: Picture, task: ImageTask, index: int, at: Millis) -> Image
 
 
 def recorded(image: Image) -> Write:
-    """The write that records an image, once."""
+    """Build the write that records an image, once."""
     data: Data = {
         "v": 1,
         "uid": image.uid,

@@ -1,7 +1,7 @@
-"""What a user keeps without paying for it: conversations that were only begun, tasks that were only queued.
+"""Limits for free storage: conversations that a user only began, and tasks that a user only queued.
 
-`users/{uid}/settings/storage` counts both. It changes in the commit that creates or deletes what it counts, so that
-two creations at once cannot both take the last place.
+`users/{uid}/settings/storage` counts both. The count changes in the commit that creates or deletes a conversation or
+task, so that two creations at once cannot both take the last place.
 """
 
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from shared.kernel.errors import Conflict, Rejected
 from shared.kernel.ids import Uid
 
 CONVERSATION_BYTES = 1_024
-"""What a conversation takes beside its system prompt."""
+"""Bytes that a conversation counts for beside the system prompt."""
 CONVERSATIONS_MAX, CONVERSATION_BYTES_MAX = 20_000, 100_000_000
 FREE_CONVERSATIONS_MAX, FREE_BYTES_MAX = 100, 1_000_000
-"""For a user without credits. Messages are not counted: each answer is paid for."""
+"""Limits for a user without credits. Messages are not counted, as each answer is paid for."""
 TASKS_PER_DAY_MAX = 500
-"""Agent tasks that a user may begin on one day (UTC), each with up to half a megabyte of documents."""
+"""Most agent tasks that a user may begin on one day (UTC), each with up to half a megabyte of documents."""
 
 
 class StorageFull(Conflict):
-    """This user keeps as many conversations, or as much text in them, as one may."""
+    """Refusal: the user has reached the limit of conversations or of bytes in system prompts."""
 
     code = "storage_full"
 
@@ -37,7 +37,7 @@ class StorageFull(Conflict):
 
 
 class TooManyTasksToday(Rejected):
-    """This user has begun as many agent tasks today as one may."""
+    """Refusal: the user has begun the most agent tasks that one day allows."""
 
     code = "too_many_tasks_today"
 
@@ -51,7 +51,10 @@ class TooManyTasksToday(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What a user keeps: conversations, the bytes of their own texts, tasks begun on `day` (days since 1970)."""
+    """Storage count of a user: conversations, bytes of own texts, and tasks begun on `day` (days since 1970).
+
+    `version` is None if no count is stored.
+    """
 
     uid: Uid
     conversations: int = 0
@@ -61,11 +64,14 @@ class Kept:
     version: Version | None = None
 
     def with_conversation(self, size: int, is_paying: Callable[[], bool]) -> "Kept":
-        """Add a conversation. Raises StorageFull; whether the user has credits is asked only where that matters."""
+        """Return the count with one conversation more. Raises StorageFull.
+
+        `is_paying` is called only if the count exceeds the free limits.
+        """
         return replace(self, conversations=self.conversations + 1).with_bytes(size, is_paying)
 
     def with_bytes(self, more: int, is_paying: Callable[[], bool]) -> "Kept":
-        """Add text to what is kept, or take some away. Raises StorageFull."""
+        """Return the count with `more` bytes; a negative number takes bytes away. Raises StorageFull."""
         grown = replace(self, bytes=max(0, self.bytes + more))
         if more > 0 and not grown.fits(FREE_CONVERSATIONS_MAX, FREE_BYTES_MAX):
             most = (CONVERSATIONS_MAX, CONVERSATION_BYTES_MAX)
@@ -76,11 +82,11 @@ class Kept:
         return grown
 
     def without_conversation(self, size: int) -> "Kept":
-        """Take a conversation away."""
+        """Return the count without one conversation of `size` bytes."""
         return replace(self, conversations=max(0, self.conversations - 1), bytes=max(0, self.bytes - size))
 
     def with_task(self, now: Millis) -> "Kept":
-        """Add a task that is begun now. Raises TooManyTasksToday."""
+        """Return the count with a task that begins now. Raises TooManyTasksToday."""
         day = now // DAY
         begun = self.tasks if self.day == day else 0
         if begun >= TASKS_PER_DAY_MAX:
@@ -89,7 +95,7 @@ class Kept:
 
     @property
     def write(self) -> Create | Put:
-        """The write that stores this, if nobody has changed what it was made from."""
+        """Write that stores this count. The commit fails if the stored count has changed since the read."""
         data: Data = {
             "v": 1,
             "uid": self.uid,
@@ -102,17 +108,17 @@ class Kept:
         return Create(path, data) if self.version is None else Put(path, data, self.version)
 
     def fits(self, conversations: int, bytes_max: int) -> bool:
-        """True if no more is kept than this."""
+        """Return True if the count is within these limits."""
         return self.conversations <= conversations and self.bytes <= bytes_max
 
 
 def storage_path(uid: Uid) -> str:
-    """Return the path of what a user keeps."""
+    """Return the path of the user's storage count."""
     return f"users/{uid}/settings/storage"
 
 
 def kept_in(uid: Uid, document: Document | None) -> Kept:
-    """Return what the document says; nothing is kept where there is none."""
+    """Return the count in the document; zeros if there is no document."""
     if document is None:
         return Kept(uid=uid)
     data = cast("dict[str, int]", document.data)
@@ -121,5 +127,5 @@ def kept_in(uid: Uid, document: Document | None) -> Kept:
 
 
 def conversation_size(system_prompt: str | None) -> int:
-    """Return what a conversation counts for, bytes."""
+    """Return the bytes that a conversation with this system prompt counts for."""
     return CONVERSATION_BYTES + len((system_prompt or "").encode())

@@ -1,7 +1,7 @@
-"""Responses that later requests may refer to: kept for 30 days, each for its own user, and erased with the user.
+"""Stored responses that later requests may refer to: for 30 days, for one user each, and erased with the user.
 
-`responses/{id}` holds the input and the answer of a call, compressed. `response_items/{id}` says in which response an
-item stands. Both ids follow from the user and OpenAI's own id, so that nobody can name what another user has.
+`responses/{id}` holds the input and the answer of a call, compressed. `response_items/{id}` names the response that
+contains an item. Both ids derive from the user and OpenAI's own id, so that no user can name another user's documents.
 """
 
 import json
@@ -21,24 +21,24 @@ RESPONSE_VERSION = 1
 RESPONSES, ITEMS = "responses", "response_items"
 KEPT_FOR = 30 * DAY
 CONTENT_BYTES_MAX = 900_000
-"""Compressed; a document holds 1 MiB."""
+"""Most bytes of a compressed response; a document holds 1 MiB."""
 UNPACKED_BYTES_MAX = 16 * 1024 * 1024
 ITEMS_MAX = 100
-"""Items of one response that can be referred to."""
+"""Most items of one response that requests can refer to."""
 ID_CHARACTERS_MAX = 256
 CHAIN_MAX = 100
-"""Responses that one request leads back through."""
+"""Most earlier responses that one request leads back through."""
 REFERENCES_MAX = 1_000
-"""Items of one request that refer to kept ones."""
+"""Most items of one request that refer to stored items."""
 RESOLVED_BYTES_MAX = 4 * 1024 * 1024
-"""All that a request refers to, as JSON. A request itself may be as large."""
+"""Most bytes that a request may refer to in all, as JSON. A request itself may be as large."""
 READS_AT_ONCE = 100
 ERASE_BATCH = 200
 ENCRYPTED = "reasoning.encrypted_content"
 
 
 class ResponseNotFound(NotFound):
-    """No such response is kept for this user."""
+    """Refusal: no such response is stored for this user."""
 
     code = "response_not_found"
 
@@ -47,7 +47,7 @@ class ResponseNotFound(NotFound):
 
 
 class PreviousResponseNotFound(Rejected):
-    """A request continues a response that is not kept for this user."""
+    """Refusal of a request that continues a response that is not stored for this user."""
 
     code = "previous_response_not_found"
 
@@ -58,7 +58,7 @@ class PreviousResponseNotFound(Rejected):
 
 
 class ItemNotFound(NotFound):
-    """A request refers to an item that is not kept for this user."""
+    """Refusal of a request that refers to an item that is not stored for this user."""
 
     code = "item_not_found"
 
@@ -67,7 +67,7 @@ class ItemNotFound(NotFound):
 
 
 class ResponseNotCancellable(Rejected):
-    """A response that was not begun in the background cannot be cancelled."""
+    """Refusal to cancel a response that was not begun in the background."""
 
     code = "response_not_cancellable"
 
@@ -77,9 +77,9 @@ class ResponseNotCancellable(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptResponse:
-    """The input and the answer of a call. `previous_id` is OpenAI's id of the response before; None if there is none.
+    """Input and answer of a call. `previous_id` is OpenAI's id of the response before; None if there is none.
 
-    `input` holds the items of the request alone, not those of responses before.
+    `input` holds the items of the request alone, without the items of earlier responses.
     """
 
     input: Sequence[Any]
@@ -88,20 +88,20 @@ class KeptResponse:
 
     @property
     def output(self) -> Sequence[Json]:
-        """The items of the answer."""
+        """Items of the answer."""
         found = self.answer.get("output")
         return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
 
 
 class KeptResponses:
-    """The repository."""
+    """Repository of the stored responses."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
 
     def kept(self, uid: Uid, response: KeptResponse) -> Sequence[Write]:
-        """Return the writes that keep a response; none for one without an id, or too large for a document."""
+        """Build the writes that store a response; none if the response has no id or is too large for a document."""
         response_id = response.answer.get("id")
         content = _packed(response)
         if not _is_id(response_id) or content is None:
@@ -114,29 +114,29 @@ class KeptResponses:
         return [Put(path, {**head, "content": content}), *items]
 
     def get(self, uid: Uid, response_id: str) -> KeptResponse:
-        """Return a response. Raises ResponseNotFound."""
+        """Return the user's stored response. Raises ResponseNotFound."""
         document = self._documents.get(_path_of(uid, response_id))
         if document is None or not self._is_valid(uid, document):
             raise ResponseNotFound(response_id)
         return _unpacked(document)
 
     def delete(self, uid: Uid, response_id: str) -> None:
-        """Forget a response and its items. Raises ResponseNotFound."""
+        """Delete a response and the response's items. Raises ResponseNotFound."""
         response = self.get(uid, response_id)
         paths = {_item_path(uid, str(item["id"])) for _, item in _named_items(response)}
         self._documents.commit([Delete(_path_of(uid, response_id)), *map(Delete, sorted(paths))])
 
     def erase(self, uid: Uid) -> None:
-        """Forget all that is kept of a user."""
+        """Delete all stored responses and items of a user."""
         for collection in (RESPONSES, ITEMS):
             query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
             while found := self._documents.query(query):
                 self._documents.commit([Delete(document.path) for document in found])
 
     def resolved(self, uid: Uid, body: Json) -> Json:
-        """Return a request that says all that it refers to, and refers to nothing.
+        """Return the request with all references replaced by the stored items.
 
-        Raises PreviousResponseNotFound, ItemNotFound, InvalidValue for more than one request may refer to.
+        Raises PreviousResponseNotFound, ItemNotFound, and InvalidValue if the request refers to too much.
         """
         given = _items_of(body.get("input"))
         previous = body.get("previous_response_id")
@@ -149,7 +149,9 @@ class KeptResponses:
         return {**{name: value for name, value in body.items() if name != "previous_response_id"}, "input": items}
 
     def _before(self, uid: Uid, response_id: object) -> list[Json]:
-        """Return the items of a response and of all responses before, the oldest first."""
+        """Return the items of a response and of all responses before, the oldest first. Raises InvalidValue for too
+        many.
+        """
         chain = list[KeptResponse]()
         size = 0
         while response_id is not None:
@@ -178,7 +180,7 @@ class KeptResponses:
             raise PreviousResponseNotFound(str(response_id)) from None
 
     def _with_items(self, uid: Uid, given: Sequence[Any]) -> list[Any]:
-        """Return items with each reference replaced by the item that it names."""
+        """Return the items, with each reference replaced by the named item. Raises InvalidValue, ItemNotFound."""
         wanted = list(dict.fromkeys(str(item.get("id")) for item in given if _is_reference(item)))
         if not wanted:
             return list(given)
@@ -189,7 +191,7 @@ class KeptResponses:
         return [item for item in items if item is not None]
 
     def _items(self, uid: Uid, ids: Sequence[str]) -> Mapping[str, Json | None]:
-        """Return the items of these ids as input; None for an item of which no provider can be told."""
+        """Return the items of these ids as input; None for an item that no provider can read. Raises ItemNotFound."""
         places = dict[str, tuple[str, int]]()
         for item_id, document in zip(ids, self._read([_item_path(uid, each) for each in ids]), strict=True):
             if document is None or not self._is_valid(uid, document):
@@ -215,7 +217,7 @@ class KeptResponses:
         return [each for start in starts for each in self._documents.get_all(paths[start : start + READS_AT_ONCE])]
 
     def _is_valid(self, uid: Uid, document: Document) -> bool:
-        """True if a document is this user's, and its time has not run out."""
+        """Return True if the document belongs to this user and has not expired."""
         until = from_datetime(cast("datetime", document.data["expires_at"]))
         return document.data["uid"] == uid and until > self._clock.now()
 
@@ -226,15 +228,15 @@ INPUT_FIELDS: Mapping[str, tuple[str, ...]] = {
     "custom_tool_call": ("type", "call_id", "name", "namespace", "input"),
     "reasoning": ("type", "id", "summary", "content", "encrypted_content"),
 }
-"""Members of an answer's items that go back to a provider."""
+"""Members of an answer's items that go back to a provider, by type of item."""
 PART_FIELDS = ("type", "text", "refusal")
 
 
 def as_input(item: Json) -> Json | None:
-    """Return an item of an answer as a provider takes it back; None for an item that it could not read.
+    """Return an item of an answer as input for a provider; None for an item that a provider could not read.
 
-    Nothing is kept with the provider. So reasoning comes back in its encrypted form or not at all, and other items come
-    back without the ids by which the provider would look for them.
+    The provider stores nothing. So reasoning goes back in encrypted form or not at all. Other items go back without the
+    ids by which the provider would look for them.
     """
     names = INPUT_FIELDS.get(str(item.get("type")))
     if names is None or (item.get("type") == "reasoning" and not item.get("encrypted_content")):
@@ -259,7 +261,7 @@ def request_items(body: Json) -> list[Any]:
 
 
 def _is_reference(item: Any) -> bool:
-    """True for a reference. OpenAI's clients may leave out its type."""
+    """Return True for a reference to an item. OpenAI's clients may leave out the type."""
     if not isinstance(item, Mapping) or not _is_id(item.get("id")):
         return False
     return item.get("type") == "item_reference" or (item.get("type") is None and item.keys() <= {"id", "type"})

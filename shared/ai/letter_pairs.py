@@ -1,8 +1,8 @@
-"""How many tokens the pairs of letters of a word are worth.
+"""Token cost of a word by the pairs of its letters.
 
-A word costs one token, and what its pairs of letters add: pairs of frequent words add nothing, pairs that words seldom
-have add most of a token. So prose, compounds, identifiers, base64 and random letters are told apart by one table for
-each alphabet. Values are in hundredths of a token.
+A word costs one token and the sum of the values of its pairs. Pairs of frequent words add nothing; pairs that words
+seldom have add most of a token. So one table for each alphabet distinguishes prose, compounds, identifiers, base64 and
+random letters. Values are in hundredths of a token.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from typing import Final
 START, END, OTHER = "^", "$", "?"
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ZERO, STEP = 24, 5
-"""A digit's value is its place in DIGITS, less ZERO, times STEP."""
+"""Numbers in a digit's value: the digit's place in DIGITS, less ZERO, times STEP."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alphabet:
-    """The pairs of an alphabet, a row of digits for each first letter; see `alphabets`.
+    """Table of letter pairs, with a row of digits for each first letter; see `alphabets`.
 
-    `unled` is added to a word without the space before it, `capital` to a word that begins with a capital. `folds` are
-    letters that are counted alike, by the letter that stands for them.
+    `unled` is added to a word without a space before, `capital` to a word that begins with a capital. `folds` maps a
+    letter to the letters that are counted alike.
     """
 
     letters: str
@@ -32,7 +32,9 @@ class Alphabet:
     folds: Mapping[str, str] = field(default_factory=dict)
 
     def word_cost(self, word: str) -> int:
-        """Return what the pairs of a word add to its first token; below zero for the most frequent."""
+        """Return the addition of a word's pairs to the first token, in hundredths; below zero for the most frequent
+        words.
+        """
         letters = word.lower().translate(self._folded)
         pairs = self._pairs
         return sum([pairs[pair] for pair in pairwise(f"{START}{letters}{END}")])
@@ -54,7 +56,7 @@ class Alphabet:
 
 
 class _Folds(dict[int, str]):
-    """Each letter as its alphabet's table knows it."""
+    """Map from each letter to the letter in the alphabet's table; OTHER for an unknown letter."""
 
     def __missing__(self, code: int) -> str:
         return OTHER

@@ -1,6 +1,6 @@
-"""A provider's listing of models, as ours would be: what is new, what changed, what is left out and why. Pure.
+"""Comparison of a provider's model listing with our models: new, changed and left-out models, with reasons. Pure.
 
-The shape is OpenAI's (`{"data": [{"id": …}]}`), with what OpenRouter and others of its kind add: `pricing`,
+The shape is OpenAI's (`{"data": [{"id": …}]}`), with the additions of OpenRouter and similar providers: `pricing`,
 `context_length`, `top_provider.max_completion_tokens`, `architecture.input_modalities`, `supported_parameters`, `name`.
 LiteLLM's is an object of models by name: `mode`, `max_input_tokens`, `max_output_tokens`, `supports_vision`, and costs.
 A model without a price is left out, never free; so is a model with a price that is not charged here.
@@ -30,19 +30,21 @@ from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import is_safe_id
 
 CHATTING = frozenset({"chat", "language", "text", "multimodal", "model", "base", "llm", "text-generation"})
-"""What listings call models that chat, where they name a kind at all."""
+"""Names of listings for models that chat, if a listing names a kind."""
 NOT_CHATTING = re.compile(
     r"embed|rerank|moderation|whisper|transcri|dall-e|gpt-image|imagen|stable-?diffusion|(^|[^a-z])(tts|flux|sora|veo)([^a-z]|$)",
     re.ASCII | re.IGNORECASE,
 )
 SYNCED = (*TOKEN_PRICES, REQUEST, TIERS, "context_window", "max_output_tokens")
-"""What a listing knows better than we do; the rest of a model that we have is its operators' to say."""
+"""Fields in which a listing overrides our model. The operators decide the other fields."""
 OUTPUT_DEFAULT = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One model to write; `before` is None for a new one. `differences`: each field that changes, before and after."""
+    """Write of one model. `before` is None for a new model. `differences` maps each changed field to
+    before and after.
+    """
 
     model_id: str
     before: ModelFields | None
@@ -52,7 +54,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A listing beside our models. `left_out` says why, by the provider's name; `gone` are ours, listed no more."""
+    """Result of `compared`. `left_out` gives a reason by the provider's name; `gone` are our models that are listed no
+    more.
+    """
 
     changes: Sequence[Change]
     unchanged: Sequence[str]
@@ -67,7 +71,7 @@ def compared(
     *,
     is_free_wanted: bool = False,
 ) -> Comparison:
-    """The listing of `upstream` beside the models we have, whose documents are `known` by their ids."""
+    """Compare the listing of `upstream` with our models. `known` holds the documents of our models by id."""
     ours = {
         str(fields.get("upstream_model", model_id)): model_id
         for model_id, fields in known.items()
@@ -123,7 +127,7 @@ def _change(
 
 
 def other_use(item: Mapping[str, Any]) -> str | None:
-    """Return what a listed model is for, if it gives out anything but text in a chat; None if it chats."""
+    """Return the use of a listed model that gives out anything but text in a chat; None if the model chats."""
     for name in ("mode", "type", "model_type"):
         kind = item.get(name)
         if isinstance(kind, str) and kind.lower() not in CHATTING:
@@ -157,13 +161,16 @@ def _named(name: str, item: object) -> object:
 
 
 def _flat(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a model of a LiteLLM proxy with its prices beside its name."""
+    """Return the model of a LiteLLM proxy with the prices beside the name."""
     info = item.get("model_info")
     return {**info, "id": item.get("model_name", item.get("id"))} if isinstance(info, Mapping) else item
 
 
 def _id_of(name: str, upstream: str) -> str:
-    """The id that a new model gets: its name, behind the provider's own unless that is the default one."""
+    """Return the id of a new model: the name, behind the provider's name unless the provider is the default one.
+
+    Raises LeftOut if the name cannot be an id.
+    """
     model_id = name.replace("/", ":") if upstream == DEFAULT_UPSTREAM else f"{upstream}:{name.replace('/', ':')}"
     if not is_safe_id(model_id) or model_id == AUTO:
         raise LeftOut("its name cannot be an id")
@@ -197,14 +204,14 @@ def _told(item: Mapping[str, Any], *, is_free_wanted: bool) -> Mapping[str, obje
 
 
 def _picture_price(item: Mapping[str, Any]) -> Fraction:
-    """Return the USD that a picture in a prompt costs beside its tokens. Zero if the model's name says its tokens."""
+    """Return the price (USD) of a picture in a prompt; zero if the model's name gives the tokens. Raises LeftOut."""
     pricing = item.get("pricing")
     image = pricing.get("image") if isinstance(pricing, Mapping) else None
     return Fraction(0) if image is None or is_known(str(item.get("id", ""))) else exact(image)
 
 
 def _image_tokens(item: Mapping[str, Any], per_million: str) -> Mapping[str, object]:
-    """Return the tokens that a listed price per picture is worth, unless the model's name says its formula."""
+    """Return the tokens that equal a listed price per picture; empty if the model's name gives the formula."""
     price = _picture_price(item)
     if not price or not Fraction(per_million):
         return {}
@@ -213,7 +220,9 @@ def _image_tokens(item: Mapping[str, Any], per_million: str) -> Mapping[str, obj
 
 
 def _capabilities(item: Mapping[str, Any]) -> list[str]:
-    """Return what a model can do. Pictures with a price of their own cannot be charged, so the model gets none."""
+    """Return the capabilities of a model. A separate price for pictures cannot be charged, so the
+    model gets no vision.
+    """
     architecture, parameters = item.get("architecture"), item.get("supported_parameters")
     takes = architecture.get("input_modalities") if isinstance(architecture, Mapping) else None
     is_seeing = (isinstance(takes, list) and "image" in takes) or item.get("supports_vision") is True

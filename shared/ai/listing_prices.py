@@ -1,9 +1,9 @@
-"""The prices of a listed model, as ours would be: OpenRouter's and LiteLLM's names for them. Pure.
+"""Translation of a listed model's prices from OpenRouter's or LiteLLM's names into our fields. Pure.
 
 OpenRouter lists `pricing`: USD per token (`prompt`, `completion`, `input_cache_read`, `input_cache_write`), USD a call
 (`request`), and others. LiteLLM lists `input_cost_per_token`, `cache_read_input_token_cost`, … beside the rest of a
-model, and prices of long contexts as `…_above_128k_tokens`. Each name that this module does not know, and whose price
-is not zero, is a price that nobody would be charged: `LeftOut` says so.
+model, and prices of long contexts as `…_above_128k_tokens`. If a price is not zero and the name is unknown here, nobody
+would be charged for that use. Then the model is left out (`LeftOut`).
 """
 
 import re
@@ -38,15 +38,15 @@ LITELLM_REASONING = "output_cost_per_reasoning_token"
 COST = re.compile(r"cost|pric", re.IGNORECASE)
 ABOVE_TOKENS = re.compile(r"(?P<name>[a-z_]+?)_above_(?P<thousands>[1-9]\d{0,4})k_tokens", re.ASCII)
 CHEAPER = re.compile(r"(?P<name>[a-z_]+?)_(flex|batches)", re.ASCII)
-"""Prices of slower service. They are lower than those that we charge, or else the model is left out."""
+"""Names of prices of slower service. If such a price is higher than the price charged here, the model is left out."""
 
 
 class LeftOut(Exception):  # named for the event
-    """This model is not imported; the message says why."""
+    """Exclusion of a model from the import. The message gives the reason."""
 
 
 def prices_of(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of prices that a listed model gets. Raises LeftOut."""
+    """Return the price fields of a listed model. Raises LeftOut."""
     pricing = item.get("pricing")
     if isinstance(pricing, Mapping):
         return _openrouter(pricing)
@@ -56,12 +56,12 @@ def prices_of(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_priced(item: Mapping[str, Any]) -> bool:
-    """True if the model is listed with prices in a shape that is known here."""
+    """Return True if the model is listed with prices in a shape that is known here."""
     return isinstance(item.get("pricing"), Mapping) or is_litellm(item)
 
 
 def is_litellm(item: Mapping[str, Any]) -> bool:
-    """True if the model is listed in LiteLLM's shape."""
+    """Return True if the model is listed in LiteLLM's shape."""
     return not isinstance(item.get("pricing"), Mapping) and any(name in item for name in LITELLM)
 
 
@@ -103,12 +103,15 @@ def _other_costs(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _tier(above: int, told: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tier; input that the listing does not price there costs what shorter input costs."""
+    """Return a tier. If the listing gives no input price for the tier, the price of shorter input applies."""
     return {ABOVE: above, INPUT: found[INPUT], **told}
 
 
 def _per_token(listed: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the prices per token. Zero for cached or written input may mean that none is told: it costs as input."""
+    """Return the prices per token. Raises LeftOut if the input or the output has no price.
+
+    A zero price for cached or written input may stand for no price. Then such input costs the same as other input.
+    """
     found: dict[str, Any] = {
         ours: per_million(listed[name])
         for name, ours in names.items()
@@ -120,7 +123,7 @@ def _per_token(listed: Mapping[str, Any], names: Mapping[str, str]) -> dict[str,
 
 
 def _is_nothing(price: object) -> bool:
-    """True for a price of zero, and for a list or an object without another price."""
+    """Return True for a price of zero, and for a list or an object of nothing but such prices."""
     if price is None or price is False or price == "":
         return True
     if isinstance(price, Mapping):
@@ -142,7 +145,7 @@ def _uncharged(name: str) -> LeftOut:
 
 
 def exact(price: object) -> Fraction:
-    """Return a listed price, read as it was written. Raises LeftOut."""
+    """Return a listed price as written, without rounding. Raises LeftOut."""
     is_number = isinstance(price, str | int | float | Decimal) and not isinstance(price, bool)
     if not is_number or not NUMBER.fullmatch(str(price)):
         raise LeftOut("it has no price")
@@ -153,12 +156,12 @@ def exact(price: object) -> Fraction:
 
 
 def per_million(price: object) -> str:
-    """Return USD per token as USD per million: exact, and a decimal string. Raises LeftOut."""
+    """Return a price in USD per token as USD per million, an exact decimal string. Raises LeftOut."""
     return decimal_price(exact(price) * TOKENS_PER_PRICE)
 
 
 def decimal_price(price: Fraction) -> str:
-    """Return a price as a decimal string. Raises LeftOut if it has more digits than our prices."""
+    """Return a price as a decimal string. Raises LeftOut if the price has more digits than our prices."""
     try:
         return decimal_text(price, digits_max=DIGITS_MAX)
     except ValueError as error:
