@@ -180,7 +180,9 @@ class Case:
         services, uid = self.bazaar.first, self.payment.uid
         now = services.payments.get(self.payment.id)
         balance = services.ledger.balance(uid)
-        refunds = services.payment_providers[now.provider].truth(now.refs).refunds
+        truth = services.payment_providers[now.provider].truth(now.refs)
+        reversals = {dispute.refund for dispute in truth.disputes}
+        refunds = [refund for refund in truth.refunds if refund.id not in reversals]
         money = (balance.available, balance.held, balance.debt)
         return status_of(now), money, self.bazaar.captures(now), len(refunds), list(services.ledger.verify(uid))
 
