@@ -64,7 +64,8 @@ def stopped(suite, suite_upstream, browser):
 
 
 def _bill(upstream, question):
-    (asked,) = [each for each in upstream.requests if each["body"]["messages"][-1]["content"] == question]
+    chats = [each for each in upstream.requests if "messages" in each["body"]]
+    (asked,) = [each for each in chats if each["body"]["messages"][-1]["content"] == question]
     return asked["bill"]
 
 
