@@ -59,7 +59,9 @@ def test_exactly_as_many_are_answered_as_there_are_ceilings(stage, servers, call
     good, refused = asked.by_all_at_once(servers)
 
     assert good == [WORDS] * 4
-    assert refused == ["insufficient_credits"] * (callers - 4)
+    # Whoever finds no place to wait in is told to come again.
+    assert len(refused) == callers - 4
+    assert set(refused) <= {"insufficient_credits", "rate_limited"}
     assert asked.outcomes() == ["answered"] * 4
     assert person.held == 0
     person.check_books()
