@@ -20,7 +20,8 @@ optional:
     fail_after               the stream breaks after so many chunks: cut off or, with "as": "event", by an error
     ends                     true: a client that hangs up a stream ends the bill (default: what the stand-in does)
     ignores_limit            true: more is generated than was asked for
-    tool_calls               [{"name": …, "arguments": {…}}] instead of text
+    tool_calls               [{"name": …, "arguments": {…}}] instead of text; in a prompt: once, where they are offered
+    recall                   in a prompt: a regular expression; the reply is its first group in the latest message
     finish_reason            instead of "stop"
     b64_json, url            what an image is answered as, instead of a picture; "own": an address of this stand-in
 

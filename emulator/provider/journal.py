@@ -1,19 +1,14 @@
 """What the stand-in provider remembers: scripts that wait, requests that came, and what each call is billed."""
 
 import itertools
-import json
-import re
 import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.provider.shapes import response_input
+from emulator.provider.prompt_scripts import conversation, prompt_script
 from emulator.provider.tokens import content_text
 
 Json = dict[str, Any]
-
-IN_THE_PROMPT = re.compile(r"<<stand-in (\{.*?\})>>", re.DOTALL)
-"""A script in the last user message, for one who cannot reach this process: `<<stand-in {"fail_after": 3}>>`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,9 +69,7 @@ class State:
 
     def take(self, body: Json) -> Json:
         """The script for this request, used once more, and what the prompt scripts itself; empty if nothing fits."""
-        asked = asked_text(body)
-        own = IN_THE_PROMPT.search(asked)
-        return {**self._waiting(asked, body.get("model")), **(json.loads(own.group(1)) if own else {})}
+        return {**self._waiting(asked_text(body), body.get("model")), **prompt_script(body)}
 
     def _waiting(self, asked: str, model: Any) -> Json:
         with self.lock:
@@ -110,6 +103,6 @@ class State:
 
 def asked_text(body: Json) -> str:
     """The text of the last user message, or of the prompt."""
-    said = body.get("messages") or response_input(body)
-    asked = next((content_text(m.get("content")) for m in reversed(said) if m.get("role") == "user"), None)
+    said = reversed(conversation(body))
+    asked = next((content_text(message.get("content")) for message in said if message.get("role") == "user"), None)
     return str(body.get("prompt", "")) if asked is None else asked

@@ -127,6 +127,34 @@ def test_one_call_is_scripted_by_its_prompt_and_one_by_a_header(client, upstream
     assert [each["bill"]["output_tokens"] for each in upstream.requests] == [10, 8]
 
 
+LOOK_UP: Any = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+CALL_ONCE = '<<stand-in {"tool_calls": [{"name": "look_up"}], "recall": "it is (\\\\w+)"}>>'
+
+
+def test_prompt_calls_an_offered_tool_once_and_recalls_the_result(client, upstream):
+    asked: list[Any] = [{"role": "user", "content": CALL_ONCE}]
+    first = stream(client, stream=False, messages=asked, tools=[LOOK_UP]).choices[0].message
+    result = {"role": "tool", "tool_call_id": first.tool_calls[0].id, "content": "it is sunny"}
+
+    second = stream(client, stream=False, messages=[*asked, first, result], tools=[LOOK_UP]).choices[0].message
+    titled = stream(client, stream=False, messages=asked).choices[0].message
+
+    assert (first.tool_calls[0].function.name, first.content) == ("look_up", None)
+    assert (second.tool_calls, second.content) == (None, "sunny")
+    assert (titled.tool_calls, titled.content) == (None, "nothing")
+
+
+def test_prompt_of_a_response_calls_an_offered_tool_once(client, upstream):
+    asked: list[Any] = [{"role": "user", "content": CALL_ONCE}]
+    tools: Any = [{"type": "function", "name": "look_up", "parameters": {"type": "object"}}]
+    first = client.responses.create(model="gpt-4o-mini", input=asked, tools=tools).output[0]
+    result = {"type": "function_call_output", "call_id": first.call_id, "output": "it is sunny"}
+
+    second = client.responses.create(model="gpt-4o-mini", input=[*asked, first, result], tools=tools)
+
+    assert (first.name, second.output_text) == ("look_up", "sunny")
+
+
 def test_all_bills_add_up_over_http(client, upstream):
     list(stream(client))
     list(stream(client))
