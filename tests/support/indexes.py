@@ -18,6 +18,7 @@ from shared.kernel.documents import (
     Delete,
     Document,
     Documents,
+    Patch,
     Put,
     Query,
     Version,
@@ -25,7 +26,7 @@ from shared.kernel.documents import (
 )
 from shared.kernel.watching import Listener, Watch, Watches
 from shared.platform.memory.documents import MemoryDocuments
-from tests.support.live import check_live
+from tests.support.live import check_live, check_live_changes
 
 INDEXES_FILE = Path(__file__).resolve().parents[2] / "firestore.indexes.json"
 DISJUNCTIONS_MAX = 30
@@ -249,6 +250,8 @@ class IndexCheckedDocuments:
                 self._remember(collection_of(write.path), write.data)
             if isinstance(write, Create | Put):
                 check_live(collection_of(write.path), write.data)
+            if isinstance(write, Patch):
+                check_live_changes(collection_of(write.path), write.data)
         return self.inner.commit(writes, timeout_seconds=timeout_seconds)
 
     def watch(self, query: Query, listener: Listener) -> Watch:

@@ -1,5 +1,7 @@
 """What listeners read is what its schema publishes, and the schema refuses anything else."""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,9 +9,12 @@ import pytest
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account
 from shared.ledger.account_documents import plain_fields
-from tests.support.live import check_live
+from tests.rules.table import READERS
+from tests.support.indexes import collection_of
+from tests.support.live import SCHEMAS, check_live, check_live_changes
 
 HONEST = plain_fields(Account(ledger="l", uid=Uid("u"), head="h"))
+PUBLISHED = sorted(SCHEMAS.glob("*.schema.json"))
 
 
 def test_an_empty_account_is_what_its_schema_says():
@@ -23,9 +28,44 @@ def test_an_empty_account_is_what_its_schema_says():
 def test_a_schema_refuses_another_unit_type_or_field(field: str, value: Any):
     with pytest.raises(AssertionError):
         check_live("accounts", {**HONEST, field: value})
+    with pytest.raises(AssertionError):
+        check_live_changes("accounts", {field: value})
 
 
 @pytest.mark.parametrize("field", sorted(HONEST))
 def test_a_schema_refuses_a_document_without_one_of_its_fields(field: str):
     with pytest.raises(AssertionError):
         check_live("accounts", {name: value for name, value in HONEST.items() if name != field})
+
+
+@pytest.mark.parametrize("field", sorted(HONEST))
+def test_a_change_of_one_field_is_held_to_the_schema(field: str):
+    check_live_changes("accounts", {field: HONEST[field]})
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.name)
+def test_a_schema_describes_and_closes_every_object(path: Any):
+    schema = json.loads(path.read_text())
+
+    for each in _objects(schema):
+        assert each["additionalProperties"] is False
+        assert set(each["required"]) == set(each["properties"])
+    assert all("description" in each or "enum" in each for each in schema["properties"].values())
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.name)
+def test_a_schema_is_of_a_collection_that_clients_read(path: Any):
+    readable = {collection_of(row.path) for row in READERS}
+
+    assert path.name.removesuffix(".schema.json").replace(".", "/*/") in readable
+
+
+def _objects(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield schema
+        for each in schema.values():
+            yield from _objects(each)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from _objects(each)
