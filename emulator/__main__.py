@@ -27,7 +27,7 @@ from emulator.tools import ROOT
 from emulator.upstream import Upstream
 from emulator.walk import Walk, WalkError
 from emulator.warming import warmed
-from shared.ai.profiles import PROFILES
+from shared.ai.models.profiles import PROFILES
 
 PROJECT = "demo-laptop"
 PORTS = {

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from shared.ai.listing import listed_models
+from shared.ai.models.listing import listed_models
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
 from shared.kernel.errors import DomainError, InvalidValue

@@ -12,16 +12,16 @@ from emulator.seed import seed
 from emulator.settings import laptop_settings
 from emulator.suite import Suite
 from emulator.upstream import Upstream
-from shared.ai.thinking import Said, ThinkRequest
+from shared.ai.agents.thinking import Said, ThinkRequest
 from shared.bootstrap import Services, production
 from shared.kernel.ids import LotId, OperationId, Uid, new_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import parse_settings
 from shared.ledger.commands import Grant
-from shared.sagas.agent_jobs import SWEEP_SECONDS, AgentJobs
-from shared.sagas.agents import TaskRequest
-from shared.sagas.authority import Scopes
-from shared.sagas.jobs import Turn
+from shared.sagas.agents.sweep import SWEEP_SECONDS, AgentJobs
+from shared.sagas.agents.tasks import TaskRequest
+from shared.sagas.engine.jobs import Turn
+from shared.sagas.metering.authority import Scopes
 
 TASKS = 25
 THOUGHTS = 4

@@ -24,16 +24,17 @@ from functions.http.fields import (
     encode_cursor,
 )
 from functions.http.routes import ACT, READ_AUDIT, READ_USERS, Call, Reply, Routes, require_own_id
-from shared.ai.image_tokens import NUMBER_MAX
-from shared.ai.model_prices import QUALITIES_MAX, QUALITY_CHARACTERS_MAX, SIZES_MAX, TIERS_MAX
-from shared.ai.models import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, RANK_MAX, TOKENS_MAX, ModelNotFound
+from shared.ai.models.catalogue import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, RANK_MAX, TOKENS_MAX, ModelNotFound
+from shared.ai.models.image_tokens import NUMBER_MAX
+from shared.ai.models.prices import QUALITIES_MAX, QUALITY_CHARACTERS_MAX, SIZES_MAX, TIERS_MAX
 from shared.kernel.documents import Data
 from shared.kernel.errors import InvalidValue
 from shared.kernel.expected import VersionChanged, tag_of
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits, LimitReached
-from shared.sagas.operators import OwnAccount, OwnRole
+from shared.sagas.accounts.operators import OwnRole
 from shared.users.audit import REASON_MAX
+from shared.users.operator_acts import OwnAccount
 from shared.users.ports import UserNotFound
 from shared.users.roles import ROLES
 

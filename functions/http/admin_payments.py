@@ -53,10 +53,10 @@ from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.problems import PROBLEMS, problem_sentence
 from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.payments.worth import Worth
-from shared.sagas.operators import OwnAccount
-from shared.sagas.refunds import NotRefundable
-from shared.sagas.settlement import PaymentBusy
+from shared.sagas.payments.refunds import NotRefundable
+from shared.sagas.payments.settlement import PaymentBusy
 from shared.users.audit import REASON_MAX
+from shared.users.operator_acts import OwnAccount
 
 MONEY_CHARACTERS_MAX = 16
 UID_CHARACTERS_MAX = 1_500

@@ -22,7 +22,7 @@ from functions.http.fields import (
     encode_cursor,
 )
 from functions.http.routes import AGENTS, AGENTS_OR_READ, MEMBER, Call, Routes
-from shared.ai.agent_task import (
+from shared.ai.agents.task import (
     FileNotInTask,
     ModelWithoutTools,
     Step,
@@ -32,11 +32,11 @@ from shared.ai.agent_task import (
     TaskRunning,
     TooManyTasks,
 )
-from shared.ai.keeping import TooManyTasksToday
-from shared.ai.models import ModelNotFound, ModelUnpriced
+from shared.ai.chat.keeping import TooManyTasksToday
+from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
 from shared.ledger.errors import InsufficientCredits
-from shared.sagas.agents import (
+from shared.sagas.agents.tasks import (
     GIVEN_BYTES_MAX,
     STEPS_MAX_DEFAULT,
     TOOLS,
@@ -44,7 +44,7 @@ from shared.sagas.agents import (
     TaskRequest,
     ToolNeedsScope,
 )
-from shared.sagas.tools.write_artifact import FILES_MAX, NAME_CHARACTERS_MAX
+from shared.sagas.agents.tools.write_artifact import FILES_MAX, NAME_CHARACTERS_MAX
 
 GOAL_BYTES_MAX = 20_000
 STEPS_MAX = 100

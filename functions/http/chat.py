@@ -25,8 +25,7 @@ from functions.http.fields import (
     encode_cursor,
 )
 from functions.http.routes import CHAT, CHAT_OR_READ, MEMBER, Call, Reply, Routes
-from shared.ai.choice import NoModelFits
-from shared.ai.conversations import (
+from shared.ai.chat.conversations import (
     CONTENT_BYTES_MAX,
     TITLE_CHARACTERS_MAX,
     Conversation,
@@ -35,9 +34,12 @@ from shared.ai.conversations import (
     Page,
     title_of,
 )
-from shared.ai.keeping import StorageFull
-from shared.ai.models import AUTO, TOKENS_MAX, ModelNotFound, ModelUnpriced
-from shared.ai.passthrough import RequestRefused
+from shared.ai.chat.keeping import StorageFull
+from shared.ai.models.catalogue import AUTO, TOKENS_MAX, ModelNotFound, ModelUnpriced
+from shared.ai.models.choice import NoModelFits
+from shared.ai.models.preferences import MODEL_ID_CHARACTERS_MAX
+from shared.ai.models.prompt import ContextTooLong
+from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.ports import (
     UpstreamBusy,
     UpstreamMisconfigured,
@@ -45,16 +47,14 @@ from shared.ai.ports import (
     UpstreamRejected,
     UpstreamUnavailable,
 )
-from shared.ai.preferences import MODEL_ID_CHARACTERS_MAX
-from shared.ai.prompt import ContextTooLong
 from shared.kernel.clock import Millis
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import OperationId, operation_id
 from shared.ledger.errors import BudgetExceeded
-from shared.sagas.chat_answer import SETTLING
-from shared.sagas.chat_turn import Answer as TurnAnswer
-from shared.sagas.chat_turn import Delta, Done, Ping, TurnEvent, TurnRequest
+from shared.sagas.chat.turn import Answer as TurnAnswer
+from shared.sagas.chat.turn import Delta, Done, Ping, TurnEvent, TurnRequest
+from shared.sagas.metering.reply import SETTLING
 
 TURN_ERRORS = (
     *SPENDING_ERRORS,

@@ -30,8 +30,8 @@ from shared.ledger.errors import (
     LimitReached,
     RateLimited,
 )
-from shared.sagas.bonus_caps import BonusCapReached
-from shared.sagas.welcome_bonus import AlreadyClaimed, BonusNotAllowed
+from shared.sagas.accounts.bonus_caps import BonusCapReached
+from shared.sagas.accounts.welcome_bonus import AlreadyClaimed, BonusNotAllowed
 from shared.users.ports import AppCheckFailed
 
 TTL_SECONDS_DEFAULT = 900

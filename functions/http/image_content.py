@@ -7,7 +7,7 @@ from werkzeug.http import quote_etag
 
 from functions.http.problems import problem_response
 from functions.http.routes import Call
-from shared.ai.images import Image
+from shared.ai.images.store import Image
 from shared.kernel.errors import Rejected
 
 ETAG_DIGITS = 32

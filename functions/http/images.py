@@ -12,15 +12,15 @@ from functions.http.credits import SPENDING_ERRORS
 from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, Request, Text, Time, Whole, encode_cursor
 from functions.http.image_content import RangeNotSatisfiable
 from functions.http.routes import ANYBODY, IMAGES, IMAGES_OR_READ, MEMBER, PREFIX, Call, Reply, Routes
-from shared.ai.image_links import LinkInvalid
-from shared.ai.image_tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask, ImageTaskNotFound
-from shared.ai.images import Image, ImageNotFound
-from shared.ai.model_prices import QUALITY_CHARACTERS_MAX
-from shared.ai.models import ModelNotFound, ModelUnpriced
-from shared.ai.tariff import QualityNotOffered, SizeNotOffered
+from shared.ai.images.links import LinkInvalid
+from shared.ai.images.store import Image, ImageNotFound
+from shared.ai.images.tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask, ImageTaskNotFound
+from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
+from shared.ai.models.prices import QUALITY_CHARACTERS_MAX
+from shared.ai.models.tariff import QualityNotOffered, SizeNotOffered
 from shared.kernel.clock import SECOND
 from shared.kernel.objects import StorageUnavailable
-from shared.sagas.image_start import ImageAsked
+from shared.sagas.images.start import ImageAsked
 
 SIZE_CHARACTERS_MAX = 16
 FRESH_SECONDS = 3_600

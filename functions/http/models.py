@@ -10,18 +10,18 @@ from functions.http.chat import Content, ModelId, check_chat_model
 from functions.http.fields import Amount, Answer, Choice, Credits, Items, Request, Text, Whole
 from functions.http.images import SIZE_CHARACTERS_MAX
 from functions.http.routes import ANY_SCOPE, CHAT_OR_READ, READ, Call, Routes
-from shared.ai.agent_task import ModelWithoutTools
-from shared.ai.choice import WEIGHT_MAX, NoModelFits
-from shared.ai.conversations import ConversationNotFound
-from shared.ai.image_tasks import IMAGES_MAX
-from shared.ai.model_prices import QUALITY_CHARACTERS_MAX
-from shared.ai.models import TOKENS_MAX, ModelNotFound, ModelUnpriced
-from shared.ai.offer import price_tag
-from shared.ai.preferences import ALLOWED_MAX, Preferred
-from shared.ai.prompt import ContextTooLong
-from shared.ai.tariff import QualityNotOffered, SizeNotOffered
+from shared.ai.agents.task import ModelWithoutTools
+from shared.ai.chat.conversations import ConversationNotFound
+from shared.ai.images.tasks import IMAGES_MAX
+from shared.ai.models.catalogue import TOKENS_MAX, ModelNotFound, ModelUnpriced
+from shared.ai.models.choice import WEIGHT_MAX, NoModelFits
+from shared.ai.models.offer import price_tag
+from shared.ai.models.preferences import ALLOWED_MAX, Preferred
+from shared.ai.models.prices import QUALITY_CHARACTERS_MAX
+from shared.ai.models.prompt import ContextTooLong
+from shared.ai.models.tariff import QualityNotOffered, SizeNotOffered
 from shared.kernel.errors import InvalidValue
-from shared.sagas.chat_answer import Estimate
+from shared.sagas.metering.estimate import Estimate
 
 routes = Routes("models")
 
@@ -221,14 +221,14 @@ def _of_message(call: Call) -> Estimate:
 def _of_images(call: Call) -> Estimate:
     names = ("model", "size", "quality", "n")
     wanted = {name: call.body[name] for name in names}
-    return call.services.estimates.images(call.uid, prompt=call.body["content"], **wanted)
+    return call.services.picture_estimates.estimate(call.uid, prompt=call.body["content"], **wanted)
 
 
 def _of_agent_task(call: Call) -> Estimate:
     if call.body["budget"] is None:
         raise InvalidValue("budget", "is needed for an agent task: the most that it may cost")
     model = call.services.agents.model_for(call.uid, call.body["model"])
-    return call.services.estimates.agent_task(model, goal=call.body["content"], budget=call.body["budget"])
+    return call.services.task_estimates.estimate(model, goal=call.body["content"], budget=call.body["budget"])
 
 
 _ESTIMATES: Mapping[str, Callable[[Call], Estimate]] = {

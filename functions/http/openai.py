@@ -28,13 +28,13 @@ from functions.http.openai_prepared import (
 )
 from functions.http.problems import problem_of
 from functions.http.routes import ANY_SCOPE, CHAT, MEMBER, Call, Routes
-from shared.ai.answers import AnswerNotKept
-from shared.ai.conversations import ConversationNotFound
-from shared.ai.embeddings import INPUTS_MAX, Embeddings
-from shared.ai.kept_responses import ItemNotFound, PreviousResponseNotFound
-from shared.ai.models import Model, ModelNotFound
+from shared.ai.chat.conversations import ConversationNotFound
+from shared.ai.models.catalogue import Model, ModelNotFound
+from shared.ai.openai.answers import AnswerNotKept
+from shared.ai.openai.embeddings import INPUTS_MAX, Embeddings
+from shared.ai.openai.kept_responses import ItemNotFound, PreviousResponseNotFound
 from shared.kernel.money import format_credits
-from shared.sagas.openai_call import Answered, CallEvent, CallRequest, Piece, Quiet
+from shared.sagas.openai.call import Answered, CallEvent, CallRequest, Piece, Quiet
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
 """Images come as base64. All calls of an instance share its memory, so this is less than what providers take."""

@@ -13,7 +13,7 @@ from flask import Response
 
 from functions.http.errors import TooManyRequests
 from functions.http.problems import RETRY_AFTER_SECONDS, headers_of, problem_of
-from shared.ai.passthrough import RequestRefused
+from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.pictures import NoPicture
 from shared.ai.ports import UpstreamMisconfigured, UpstreamTimedOut
 from shared.kernel.errors import DomainError, StillRunning, Unavailable

@@ -6,10 +6,10 @@ from urllib.parse import quote
 from flask import Response
 
 from functions.http.routes import Call
-from shared.ai.models import ModelNotFound, ModelUnpriced
-from shared.ai.offered_fields import OFFERED
-from shared.ai.passthrough import Json
-from shared.ai.request_fields import NAMED_MAX, Sifted
+from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
+from shared.ai.openai.offered_fields import OFFERED
+from shared.ai.openai.passthrough import Json
+from shared.ai.openai.request_fields import NAMED_MAX, Sifted
 
 IMAGES_PATH = "/images/generations"
 DROPPED = "X-Dropped-Fields"

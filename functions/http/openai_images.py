@@ -15,21 +15,21 @@ from functions.http.model_ids import NamedModel
 from functions.http.openai import BODY_BYTES_MAX, JSON, PassedOut
 from functions.http.openai_fields import IMAGES_PATH, sifted, warn
 from functions.http.routes import IMAGES, MEMBER, PREFIX, Call, Routes
-from shared.ai.dialect import refuse
-from shared.ai.image_tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask
-from shared.ai.images import Image, ImageNotFound
-from shared.ai.model_prices import QUALITY_CHARACTERS_MAX
-from shared.ai.models import ModelNotFound, ModelUnpriced
-from shared.ai.passthrough import RequestRefused
+from shared.ai.images.store import Image, ImageNotFound
+from shared.ai.images.tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask
+from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
+from shared.ai.models.prices import QUALITY_CHARACTERS_MAX
+from shared.ai.models.tariff import QualityNotOffered, SizeNotOffered
+from shared.ai.openai.dialect import refuse
+from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.pictures import NoPicture
 from shared.ai.ports import UpstreamBusy, UpstreamMisconfigured, UpstreamRejected, UpstreamUnavailable
-from shared.ai.tariff import QualityNotOffered, SizeNotOffered
 from shared.kernel.clock import SECOND
 from shared.kernel.errors import InvalidValue, StillRunning
 from shared.kernel.money import format_credits
 from shared.kernel.objects import StorageUnavailable
 from shared.ledger.errors import BudgetExceeded
-from shared.sagas.image_start import ImageAsked
+from shared.sagas.images.start import ImageAsked
 
 WAIT_SECONDS_MAX = 480.0
 """The function that waits is ended at 540 s; a task that is not finished by then goes on, and the same key finds it."""

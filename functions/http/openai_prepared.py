@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 from functions.http.openai_fields import upstream_of
 from functions.http.routes import Call
-from shared.ai.anthropic_parts import in_openais_shapes
-from shared.ai.completions import ChatCompletions
-from shared.ai.dialect import Dialect
-from shared.ai.kept_responses import request_items
-from shared.ai.models import ModelNotFound, ModelUnpriced
-from shared.ai.passthrough import Json
-from shared.ai.prompt_files import FILES, without_earlier_files
-from shared.ai.response_tools import adapted_tools
-from shared.ai.responses import Responses
-from shared.ai.text_completions import PATH as COMPLETIONS_PATH
-from shared.ai.text_completions import TextCompletions
-from shared.sagas.openai_call import Keeping
+from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
+from shared.ai.openai.anthropic_parts import in_openais_shapes
+from shared.ai.openai.completions import ChatCompletions
+from shared.ai.openai.dialect import Dialect
+from shared.ai.openai.kept_responses import request_items
+from shared.ai.openai.passthrough import Json
+from shared.ai.openai.prompt_files import FILES, without_earlier_files
+from shared.ai.openai.response_tools import adapted_tools
+from shared.ai.openai.responses import Responses
+from shared.ai.openai.text_completions import PATH as COMPLETIONS_PATH
+from shared.ai.openai.text_completions import TextCompletions
+from shared.sagas.openai.call import Keeping
 
 CHAT_COMPLETIONS = ChatCompletions()
 

@@ -9,7 +9,7 @@ from marshmallow import INCLUDE, fields
 from functions.http.fields import Answer
 from functions.http.openai import JSON
 from functions.http.routes import CHAT, CHAT_OR_READ, MEMBER, Call, Routes
-from shared.ai.kept_responses import ResponseNotCancellable, ResponseNotFound
+from shared.ai.openai.kept_responses import ResponseNotCancellable, ResponseNotFound
 
 routes = Routes("openai", is_openai=True)
 

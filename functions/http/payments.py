@@ -19,8 +19,8 @@ from shared.payments.packages import PackageNotFound
 from shared.payments.payment import Status, view_data
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound, PaymentPage
-from shared.sagas.checkout import AppCustomer, PackageLimitReached, TooManyCheckouts, Wanted
-from shared.sagas.settlement import PaymentBusy, ProviderNotConfigured
+from shared.sagas.payments.checkout import AppCustomer, PackageLimitReached, TooManyCheckouts, Wanted
+from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
 
 PACKAGE_ID_CHARACTERS_MAX = 128
 URL_CHARACTERS_MAX = 2_000

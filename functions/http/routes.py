@@ -16,7 +16,7 @@ from shared.kernel.errors import DomainError
 from shared.kernel.expected import Expected
 from shared.kernel.ids import Uid
 from shared.ledger.commands import BudgetClaim
-from shared.sagas import key_budgets
+from shared.sagas.metering import key_budgets
 from shared.users import roles
 from shared.users.principal import SCOPES, Principal, Scope
 

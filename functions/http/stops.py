@@ -10,11 +10,11 @@ from marshmallow import fields, validate
 from functions.http.chat import AnswerMessage, BalanceAfter, UsageOut
 from functions.http.fields import Answer, Choice, Credits, Request, Text
 from functions.http.routes import CHAT, MEMBER, Call, Routes
-from shared.ai.conversations import ConversationNotFound
-from shared.ai.stop_requests import EVERYBODY, TooManyStops
+from shared.ai.chat.conversations import ConversationNotFound
 from shared.kernel.money import format_credits
-from shared.sagas.call_records import CallEnd
-from shared.sagas.stop_calls import Caller, CallNotFound, Stopped
+from shared.sagas.metering.call_records import CallEnd
+from shared.sagas.metering.stop_calls import Caller, CallNotFound, Stopped
+from shared.sagas.metering.stop_requests import EVERYBODY, TooManyStops
 
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
 CALLS_PER_MINUTE = 300

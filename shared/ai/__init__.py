@@ -1,1 +1,1 @@
-"""Models, their prices, and the conversations users have with them."""
+"""Models, their prices, and the work that users have models do: chats, OpenAI calls, images and agent tasks."""

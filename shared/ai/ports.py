@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
-from shared.ai.models import DEFAULT_UPSTREAM
 from shared.ai.pictures import Picture
 from shared.ai.tokens import Usage
 from shared.kernel.errors import Rejected, Unavailable
 
 Role = Literal["system", "user", "assistant"]
+DEFAULT_UPSTREAM = "default"
+"""Name of the upstream that a model has whose document names none."""
 WHOLE_SECONDS_MAX = 200.0
 """Longest wait for an answer in one piece. Meanwhile nobody can end the call or enlarge the hold."""
 

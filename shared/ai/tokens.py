@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from shared.ai.pieces import PIECE, TOKEN, cost_of
+from shared.ai.counting.pieces import PIECE, TOKEN, cost_of
 
 MESSAGE_OVERHEAD_TOKENS = 8
 """Bound of the tokens that templates put around one message; today's templates use 3 to 6."""

@@ -8,10 +8,10 @@ from shared.kernel.events import Alerts, Publisher
 from shared.kernel.objects import Objects
 
 if TYPE_CHECKING:
-    from shared.ai.passthrough import Passthroughs
+    from shared.ai.agents.thinking import ThinkingModel
+    from shared.ai.agents.web import Web
+    from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
-    from shared.ai.thinking import ThinkingModel
-    from shared.ai.web import Web
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import DomainLists, Identity
 

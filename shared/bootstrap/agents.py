@@ -6,9 +6,9 @@ from shared.bootstrap.images import ImageParts
 from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
-    from shared.sagas.agent_slice import AgentSlice
-    from shared.sagas.agents import Agents
-    from shared.sagas.estimates import Estimates
+    from shared.sagas.agents.estimates import TaskEstimates
+    from shared.sagas.agents.slice import AgentSlice
+    from shared.sagas.agents.tasks import Agents
 
 
 class AgentParts(ImageParts):
@@ -17,14 +17,14 @@ class AgentParts(ImageParts):
     @part
     def agent_slice(self) -> "AgentSlice":
         """Build the worker that runs one bounded slice of an agent task."""
-        from shared.sagas.agent_slice import AgentSlice
-        from shared.sagas.tools.ask_model import AskModel
-        from shared.sagas.tools.calculator import Calculator
-        from shared.sagas.tools.generate_image import GenerateImage
-        from shared.sagas.tools.plan import Plan
-        from shared.sagas.tools.read_document import ReadDocument
-        from shared.sagas.tools.web_fetch import WebFetch
-        from shared.sagas.tools.write_artifact import WriteArtifact
+        from shared.sagas.agents.slice import AgentSlice
+        from shared.sagas.agents.tools.ask_model import AskModel
+        from shared.sagas.agents.tools.calculator import Calculator
+        from shared.sagas.agents.tools.generate_image import GenerateImage
+        from shared.sagas.agents.tools.plan import Plan
+        from shared.sagas.agents.tools.read_document import ReadDocument
+        from shared.sagas.agents.tools.web_fetch import WebFetch
+        from shared.sagas.agents.tools.write_artifact import WriteArtifact
 
         tools = (
             Plan(),
@@ -68,18 +68,16 @@ class AgentParts(ImageParts):
         )
 
     @part
-    def estimates(self) -> "Estimates":
-        """Build the estimates of costs of pictures and agent tasks."""
-        from shared.sagas.estimates import Estimates
+    def task_estimates(self) -> "TaskEstimates":
+        """Build the estimates of costs of agent tasks."""
+        from shared.sagas.agents.estimates import TaskEstimates
 
-        return Estimates(
-            self.catalogue, self.tariff, self.preferences, default_painter=self.settings.default_image_model
-        )
+        return TaskEstimates(self.tariff)
 
     @part
     def agents(self) -> "Agents":
         """Build the service for users' agent tasks."""
-        from shared.sagas.agents import Agents
+        from shared.sagas.agents.tasks import Agents
 
         return Agents(
             documents=self.documents,

@@ -6,17 +6,17 @@ from shared.bootstrap.models import ModelParts
 from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
-    from shared.ai.answers import Answers
-    from shared.ai.conversations import Conversations
-    from shared.ai.kept_responses import KeptResponses
-    from shared.ai.request_fields import RequestFields
-    from shared.ai.stop_requests import StopRequests
-    from shared.ai.turns import Turns
-    from shared.sagas.chat_turn import ChatTurn
-    from shared.sagas.openai_call import OpenAICall
-    from shared.sagas.reading_on import ReadingOn
-    from shared.sagas.running_calls import RunningCalls
-    from shared.sagas.stop_calls import StopCalls
+    from shared.ai.chat.conversations import Conversations
+    from shared.ai.openai.answers import Answers
+    from shared.ai.openai.kept_responses import KeptResponses
+    from shared.ai.openai.request_fields import RequestFields
+    from shared.sagas.chat.turn import ChatTurn
+    from shared.sagas.metering.claims import Turns
+    from shared.sagas.metering.reading_on import ReadingOn
+    from shared.sagas.metering.running_calls import RunningCalls
+    from shared.sagas.metering.stop_calls import StopCalls
+    from shared.sagas.metering.stop_requests import StopRequests
+    from shared.sagas.openai.call import OpenAICall
 
 
 class ChatParts(ModelParts):
@@ -25,14 +25,14 @@ class ChatParts(ModelParts):
     @part
     def conversations(self) -> "Conversations":
         """Build the store of conversations and their messages."""
-        from shared.ai.conversations import Conversations
+        from shared.ai.chat.conversations import Conversations
 
         return Conversations(self.documents, self.clock)
 
     @part
     def stop_requests(self) -> "StopRequests":
         """Build the store of callers' requests to stop a call."""
-        from shared.ai.stop_requests import StopRequests
+        from shared.sagas.metering.stop_requests import StopRequests
 
         return StopRequests(self.documents, self.clock)
 
@@ -40,8 +40,8 @@ class ChatParts(ModelParts):
     def running_calls(self) -> "RunningCalls":
         """Build the list of calls that run on this instance."""
         from shared.kernel.watching import Unwatched, Watches
-        from shared.sagas.running_calls import RunningCalls
-        from shared.sagas.stop_news import StopNews
+        from shared.sagas.metering.running_calls import RunningCalls
+        from shared.sagas.metering.stop_news import StopNews
 
         watches = self.documents if isinstance(self.documents, Watches) else Unwatched()
         return RunningCalls(self.clock, StopNews(watches, self.stop_requests, self.clock))
@@ -49,21 +49,21 @@ class ChatParts(ModelParts):
     @part
     def turns(self) -> "Turns":
         """Build the store of turns, which clients may ask for again."""
-        from shared.ai.turns import Turns
+        from shared.sagas.metering.claims import Turns
 
         return Turns(self.documents, self.clock, self.waiting_room)
 
     @part
     def reading_on(self) -> "ReadingOn":
         """Build the room for answers that are read to the end without a waiting caller."""
-        from shared.sagas.reading_on import ReadingOn
+        from shared.sagas.metering.reading_on import ReadingOn
 
         return ReadingOn()
 
     @part
     def chat_turn(self) -> "ChatTurn":
         """Build the saga that sends one message to a model and charges the cost."""
-        from shared.sagas.chat_turn import ChatTurn
+        from shared.sagas.chat.turn import ChatTurn
 
         return ChatTurn(
             ledger=self.ledger,
@@ -86,15 +86,15 @@ class ChatParts(ModelParts):
     @part
     def answers(self) -> "Answers":
         """Build the store of answers, which clients may ask for again."""
-        from shared.ai.answers import Answers
+        from shared.ai.openai.answers import Answers
 
         return Answers(self.documents, self.clock)
 
     @part
     def request_fields(self) -> "RequestFields":
         """Build the table of request fields, in OpenAI's protocol, that pass to each upstream."""
-        from shared.ai.models import DEFAULT_UPSTREAM
-        from shared.ai.request_fields import RequestFields
+        from shared.ai.openai.request_fields import RequestFields
+        from shared.ai.ports import DEFAULT_UPSTREAM
 
         settings = self.settings
         named = {each.name: each.fields for each in settings.ai_upstreams}
@@ -106,15 +106,15 @@ class ChatParts(ModelParts):
     @part
     def kept_responses(self) -> "KeptResponses":
         """Build the store of responses that later requests may refer to."""
-        from shared.ai.kept_responses import KeptResponses
+        from shared.ai.openai.kept_responses import KeptResponses
 
         return KeptResponses(self.documents, self.clock)
 
     @part
     def openai_call(self) -> "OpenAICall":
         """Build the saga that runs one call in OpenAI's protocol and charges the cost."""
-        from shared.ai.expectation import Expectation
-        from shared.sagas.openai_call import OpenAICall
+        from shared.ai.models.expectation import Expectation
+        from shared.sagas.openai.call import OpenAICall
 
         return OpenAICall(
             ledger=self.ledger,
@@ -138,7 +138,7 @@ class ChatParts(ModelParts):
     @part
     def stop_calls(self) -> "StopCalls":
         """Build the service that ends calls on request."""
-        from shared.sagas.stop_calls import StopCalls
+        from shared.sagas.metering.stop_calls import StopCalls
 
         return StopCalls(
             calls=self.running_calls,

@@ -11,10 +11,10 @@ from shared.kernel.objects import Objects
 from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.ai.passthrough import Passthroughs
+    from shared.ai.agents.thinking import ThinkingModel
+    from shared.ai.agents.web import Web
+    from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
-    from shared.ai.thinking import ThinkingModel
-    from shared.ai.web import Web
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.platform.openai.upstream import OpenAIUpstream
     from shared.users.ports import DomainLists, Identity
@@ -44,13 +44,13 @@ class Cloud:
         return PackagedDomainLists()
 
     def chat_model(self, alerts: Alerts) -> "ChatModel":
-        from shared.ai.upstreams import Upstreams
+        from shared.ai.models.upstreams import Upstreams
         from shared.platform.openai.chat import OpenAIChatModel
 
         return Upstreams({name: OpenAIChatModel(each) for name, each in self._all(alerts).items()})
 
     def model_listing(self) -> "ModelListing":
-        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.ports import DEFAULT_UPSTREAM
         from shared.platform.openai.listing import OpenAIListings
 
         settings = self._settings
@@ -59,13 +59,13 @@ class Cloud:
         return OpenAIListings({DEFAULT_UPSTREAM: default, **others})
 
     def passthroughs(self, alerts: Alerts) -> "Passthroughs":
-        from shared.ai.passthrough import Passthroughs
+        from shared.ai.openai.passthrough import Passthroughs
         from shared.platform.openai.passthrough import OpenAIPassthrough
 
         return Passthroughs({name: OpenAIPassthrough(each) for name, each in self._all(alerts).items()})
 
     def thinking_model(self, alerts: Alerts) -> "ThinkingModel":
-        from shared.ai.thinking import Thinkers
+        from shared.ai.agents.thinking import Thinkers
         from shared.platform.openai.thinking import OpenAIThinkingModel
 
         return Thinkers({name: OpenAIThinkingModel(each) for name, each in self._all(alerts).items()})
@@ -76,7 +76,7 @@ class Cloud:
         return PublicWeb()
 
     def image_model(self, alerts: Alerts) -> "ImageModel":
-        from shared.ai.models import DEFAULT_UPSTREAM
+        from shared.ai.ports import DEFAULT_UPSTREAM
         from shared.platform.openai.images import OpenAIImageModel
         from shared.platform.web.fetching import PublicWeb
 
@@ -85,8 +85,8 @@ class Cloud:
     def _all(self, alerts: Alerts) -> "Mapping[str, OpenAIUpstream]":
         """Return the upstreams by their names. Chat, routes, agents and images share the knowledge gained of each."""
         if not self._upstreams:
-            from shared.ai.models import DEFAULT_UPSTREAM
-            from shared.ai.profiles import end_user_fields_of, profile_named
+            from shared.ai.models.profiles import end_user_fields_of, profile_named
+            from shared.ai.ports import DEFAULT_UPSTREAM
             from shared.platform.openai.upstream import OpenAIUpstream
 
             settings = self._settings

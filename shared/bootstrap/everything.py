@@ -8,9 +8,9 @@ from shared.bootstrap.operators import OperatorParts
 from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
-    from shared.sagas.jobs import Jobs
-    from shared.sagas.key_revocation import KeyRevocation
-    from shared.sagas.leaving import Leaving
+    from shared.sagas.accounts.key_revocation import KeyRevocation
+    from shared.sagas.accounts.leaving import Leaving
+    from shared.sagas.engine.jobs import Jobs
 
 
 class Services(AgentParts, ChatParts, OperatorParts):
@@ -19,9 +19,9 @@ class Services(AgentParts, ChatParts, OperatorParts):
     @part
     def leaving(self) -> "Leaving":
         """Build the saga by which a user leaves and all personal data is erased."""
-        from shared.sagas.account_closing import AccountClosing
-        from shared.sagas.customers import Customers
-        from shared.sagas.leaving import Leaving
+        from shared.sagas.accounts.account_closing import AccountClosing
+        from shared.sagas.accounts.leaving import Leaving
+        from shared.sagas.payments.customers import Customers
         from shared.users.erasing import Below
 
         customers = Customers(self.documents, self.payment_providers)
@@ -54,8 +54,8 @@ class Services(AgentParts, ChatParts, OperatorParts):
     @part
     def key_revocation(self) -> "KeyRevocation":
         """Build the saga that revokes an API key and stops the key's tasks."""
-        from shared.ai.agent_tasks import AgentTasks
-        from shared.sagas.key_revocation import KeyRevocation
+        from shared.ai.agents.store import AgentTasks
+        from shared.sagas.accounts.key_revocation import KeyRevocation
 
         return KeyRevocation(
             keys=self.api_keys,
@@ -70,12 +70,12 @@ class Services(AgentParts, ChatParts, OperatorParts):
     @part
     def jobs(self) -> "Jobs":
         """Build the periodic work, by schedule."""
-        from shared.sagas.agent_jobs import AgentJobs
-        from shared.sagas.image_sweep import ImageSweep
-        from shared.sagas.jobs import Jobs
-        from shared.sagas.leaving_jobs import LeavingJobs
-        from shared.sagas.ledger_jobs import LedgerJobs
-        from shared.sagas.payment_jobs import PaymentJobs
+        from shared.sagas.accounts.leaving_sweep import LeavingJobs
+        from shared.sagas.accounts.ledger_sweep import LedgerJobs
+        from shared.sagas.agents.sweep import AgentJobs
+        from shared.sagas.engine.jobs import Jobs
+        from shared.sagas.images.sweep import ImageSweep
+        from shared.sagas.payments.sweep import PaymentJobs
 
         images = ImageSweep(
             documents=self.documents,

@@ -6,11 +6,12 @@ from shared.bootstrap.models import ModelParts
 from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
-    from shared.ai.image_links import Links
-    from shared.ai.image_tasks import ImageTasks
-    from shared.ai.images import Images
-    from shared.sagas.image_job import ImageJob
-    from shared.sagas.image_start import ImageStart
+    from shared.ai.images.links import Links
+    from shared.ai.images.store import Images
+    from shared.ai.images.tasks import ImageTasks
+    from shared.sagas.images.estimates import PictureEstimates
+    from shared.sagas.images.job import ImageJob
+    from shared.sagas.images.start import ImageStart
 
 
 class ImageParts(ModelParts):
@@ -21,7 +22,7 @@ class ImageParts(ModelParts):
         """Build the saga that starts an image task."""
         from shared.kernel.clock import SECOND
         from shared.ledger.commands import RateLimit
-        from shared.sagas.image_start import HOLD_LIFETIME_MIN, ImageStart
+        from shared.sagas.images.start import HOLD_LIFETIME_MIN, ImageStart
 
         settings = self.settings
         return ImageStart(
@@ -41,8 +42,8 @@ class ImageParts(ModelParts):
     def image_job(self) -> "ImageJob":
         """Build the worker that runs an image task."""
         from shared.kernel.clock import SECOND
-        from shared.sagas.image_job import ImageJob
-        from shared.sagas.image_start import HOLD_LIFETIME_MIN
+        from shared.sagas.images.job import ImageJob
+        from shared.sagas.images.start import HOLD_LIFETIME_MIN
 
         return ImageJob(
             documents=self.documents,
@@ -61,21 +62,30 @@ class ImageParts(ModelParts):
     @part
     def image_tasks(self) -> "ImageTasks":
         """Build the store of image tasks."""
-        from shared.ai.image_tasks import ImageTasks
+        from shared.ai.images.tasks import ImageTasks
 
         return ImageTasks(self.documents)
 
     @part
     def images(self) -> "Images":
         """Build the store of finished images."""
-        from shared.ai.images import Images
+        from shared.ai.images.store import Images
 
         return Images(self.documents, self.objects)
 
     @part
     def image_links(self) -> "Links":
         """Build the links that each show one image for a short time."""
-        from shared.ai.image_links import KEY_INFO, Links
+        from shared.ai.images.links import KEY_INFO, Links
         from shared.users.mailbox import derived_key
 
         return Links([derived_key(key.seed, KEY_INFO) for key in self.settings.ledger_signing_keys])
+
+    @part
+    def picture_estimates(self) -> "PictureEstimates":
+        """Build the estimates of costs of pictures."""
+        from shared.sagas.images.estimates import PictureEstimates
+
+        return PictureEstimates(
+            self.catalogue, self.tariff, self.preferences, default_painter=self.settings.default_image_model
+        )

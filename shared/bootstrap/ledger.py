@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from shared.ledger.ledger import Ledger
     from shared.ledger.losses import Losses
     from shared.ledger.relay import Relay
-    from shared.sagas.ledger_watch import LedgerWatch
+    from shared.sagas.accounts.ledger_watch import LedgerWatch
 
 
 class LedgerParts(Ports):
@@ -58,6 +58,6 @@ class LedgerParts(Ports):
     @part
     def ledger_watch(self) -> "LedgerWatch":
         """Build the watch over the journal."""
-        from shared.sagas.ledger_watch import LedgerWatch
+        from shared.sagas.accounts.ledger_watch import LedgerWatch
 
         return LedgerWatch(self.documents, self.ledger, self.relay, self.alerts, self.clock)

@@ -10,10 +10,10 @@ from shared.kernel.objects import Objects
 from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.ai.passthrough import Passthroughs
+    from shared.ai.agents.thinking import ThinkingModel
+    from shared.ai.agents.web import Web
+    from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
-    from shared.ai.thinking import ThinkingModel
-    from shared.ai.web import Web
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import DomainLists, Identity
 
@@ -51,8 +51,8 @@ class Memory:
         return MemoryListing()
 
     def passthroughs(self, alerts: Alerts) -> "Passthroughs":
-        from shared.ai.models import DEFAULT_UPSTREAM
-        from shared.ai.passthrough import Passthroughs
+        from shared.ai.openai.passthrough import Passthroughs
+        from shared.ai.ports import DEFAULT_UPSTREAM
         from shared.platform.memory.passthrough import ScriptedPassthrough
 
         return Passthroughs({DEFAULT_UPSTREAM: ScriptedPassthrough()})

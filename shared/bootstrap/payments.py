@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from shared.payments.ports import ProviderName, Webhooks
     from shared.payments.store import Payments
     from shared.platform.paypal.vouching import PayPalVouching
-    from shared.sagas.checkout import Checkouts
-    from shared.sagas.payment_inbox import PaymentInbox
-    from shared.sagas.refunds import Refunds
-    from shared.sagas.settlement import Settlement
+    from shared.sagas.payments.checkout import Checkouts
+    from shared.sagas.payments.notices import PaymentInbox
+    from shared.sagas.payments.refunds import Refunds
+    from shared.sagas.payments.settlement import Settlement
 
 
 class PaymentParts(UserParts):
@@ -37,15 +37,15 @@ class PaymentParts(UserParts):
     @part
     def checkouts(self) -> "Checkouts":
         """Build the saga by which a user buys a package."""
-        from shared.sagas.checkout import Checkouts
+        from shared.sagas.payments.checkout import Checkouts
 
         return Checkouts(self.documents, self.packages, self.payment_providers, self.clock, self.ledger)
 
     @part
     def settlement(self) -> "Settlement":
         """Build the saga that brings users' accounts in line with the payment providers' state."""
-        from shared.sagas.payment_steps import PaymentSteps
-        from shared.sagas.settlement import Settlement
+        from shared.sagas.payments.settlement import Settlement
+        from shared.sagas.payments.steps import PaymentSteps
 
         steps = PaymentSteps(self.documents, self.ledger, self.payment_providers, self.clock, self.mailbox_debts)
         return Settlement(self.documents, self.payment_providers, steps, self.alerts, self.clock)
@@ -53,7 +53,7 @@ class PaymentParts(UserParts):
     @part
     def refunds(self) -> "Refunds":
         """Build the service by which operators give money back."""
-        from shared.sagas.refunds import Refunds
+        from shared.sagas.payments.refunds import Refunds
 
         return Refunds(self.documents, self.settlement, self.clock)
 
@@ -110,6 +110,6 @@ class PaymentParts(UserParts):
     @part
     def payment_inbox(self) -> "PaymentInbox":
         """Build the worker that settles the payment named in a notice."""
-        from shared.sagas.payment_inbox import PaymentInbox
+        from shared.sagas.payments.notices import PaymentInbox
 
         return PaymentInbox(self.documents, self.settlement, self.payment_providers, self.alerts, self.clock)

@@ -13,10 +13,10 @@ from shared.kernel.settings import Settings
 from shared.kernel.waiting import WaitingRoom
 
 if TYPE_CHECKING:
-    from shared.ai.passthrough import Passthroughs
+    from shared.ai.agents.thinking import ThinkingModel
+    from shared.ai.agents.web import Web
+    from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
-    from shared.ai.thinking import ThinkingModel
-    from shared.ai.web import Web
     from shared.bootstrap.adapters import Adapters
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import DomainLists, Identity

@@ -6,12 +6,12 @@ from shared.bootstrap.ledger import LedgerParts
 from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
-    from shared.sagas.authority import Authority
-    from shared.sagas.first_sight import FirstSight
-    from shared.sagas.greeting import Greeting
-    from shared.sagas.key_budgets import KeyBudgets
-    from shared.sagas.mailbox_debts import MailboxDebts
-    from shared.sagas.welcome_bonus import WelcomeBonus
+    from shared.sagas.accounts.first_sight import FirstSight
+    from shared.sagas.accounts.greeting import Greeting
+    from shared.sagas.accounts.mailbox_debts import MailboxDebts
+    from shared.sagas.accounts.welcome_bonus import WelcomeBonus
+    from shared.sagas.metering.authority import Authority
+    from shared.sagas.metering.key_budgets import KeyBudgets
     from shared.users.api_keys import ApiKeys
     from shared.users.audit import AuditTrail
     from shared.users.end_users import EndUsers
@@ -33,29 +33,29 @@ class UserParts(LedgerParts):
     @part
     def first_sight(self) -> "FirstSight":
         """Build the saga that opens profile and account at a user's first call."""
-        from shared.sagas.first_sight import FirstSight
+        from shared.sagas.accounts.first_sight import FirstSight
 
         return FirstSight(self.profiles, self.ledger, self.clock)
 
     @part
     def greeting(self) -> "Greeting":
         """Build the saga that greets a new user and offers the welcome bonus."""
-        from shared.sagas.greeting import Greeting
+        from shared.sagas.accounts.greeting import Greeting
 
         return Greeting(self.profiles, self.ledger, bonus=self.settings.welcome_bonus_amount)
 
     @part
     def welcome_bonus(self) -> "WelcomeBonus":
         """Build the saga that grants the welcome bonus."""
-        from shared.sagas.welcome_bonus import WelcomeBonus
+        from shared.sagas.accounts.welcome_bonus import WelcomeBonus
 
         return WelcomeBonus(self.documents, self.ledger, self.profiles, self.clock, self.settings, self.domain_lists)
 
     @part
     def mailbox_debts(self) -> "MailboxDebts":
         """Build the store of debts of users who left, by mailbox."""
-        from shared.sagas.bonus_caps import BonusCaps
-        from shared.sagas.mailbox_debts import MailboxDebts
+        from shared.sagas.accounts.bonus_caps import BonusCaps
+        from shared.sagas.accounts.mailbox_debts import MailboxDebts
         from shared.users.mailbox import mark_keys
 
         settings = self.settings
@@ -101,14 +101,14 @@ class UserParts(LedgerParts):
     @part
     def authority(self) -> "Authority":
         """Build the check that work behind a request still has authority."""
-        from shared.sagas.authority import StandingAuthority
+        from shared.sagas.metering.authority import StandingAuthority
 
         return StandingAuthority(self.logins, self.api_keys, self.clock)
 
     @part
     def key_budgets(self) -> "KeyBudgets":
         """Build the spend caps of API keys, as budgets of the owner's account."""
-        from shared.sagas.key_budgets import KeyBudgets
+        from shared.sagas.metering.key_budgets import KeyBudgets
 
         return KeyBudgets(self.ledger, self.clock)
 

@@ -72,7 +72,7 @@ class PaymentFilter:
 
 
 class Payments:
-    """Reader of payments. Only a lease (`shared.sagas.settlement`) writes them."""
+    """Reader of payments. Only a lease (`shared.sagas.payments.settlement`) writes them."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents

@@ -1,1 +1,1 @@
-"""Whatever touches two domains: each saga reads as the list of what it does."""
+"""Sagas: use cases that touch two domains, one package per flow."""

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from shared.ai.keeping import FREE_BYTES_MAX
+from shared.ai.chat.keeping import FREE_BYTES_MAX
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
 from shared.ai.tokens import Usage
 from shared.platform.memory.chat_model import ScriptedChatModel, says

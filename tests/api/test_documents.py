@@ -8,7 +8,7 @@ import pytest
 from emulator.seed import MODELS, PACKAGES, document
 from functions.http.openapi import document as openapi
 from functions.http.table import ROUTES
-from shared.ai.thinking import Thought, ToolCall
+from shared.ai.agents.thinking import Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.kernel.documents import Put
 from shared.kernel.ids import is_safe_id

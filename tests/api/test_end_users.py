@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ai.thinking import Thought, ToolCall
+from shared.ai.agents.thinking import Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.thinking import ScriptedThinkingModel

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared.ai.passthrough import RequestRefused
+from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
 from shared.kernel.clock import DAY
 from shared.platform.memory.passthrough import ScriptedPassthrough, chunk, completion, embeddings, response, usage_chunk
@@ -737,7 +737,7 @@ def test_an_answer_is_kept_for_a_day_and_then_neither_told_nor_asked_again(world
 
 
 def test_an_answer_that_is_too_large_to_keep_is_told_once(monkeypatch):
-    monkeypatch.setattr("shared.ai.answers.CONTENT_BYTES_MAX", 10)
+    monkeypatch.setattr("shared.ai.openai.answers.CONTENT_BYTES_MAX", 10)
     world = offered()
     alice = world.person(credits_=1)
 

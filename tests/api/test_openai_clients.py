@@ -6,7 +6,7 @@ import json
 import pytest
 
 from functions.http import sse
-from shared.ai.passthrough import RequestRefused
+from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.pictures import NoPicture
 from shared.ai.ports import (
     UpstreamBusy,

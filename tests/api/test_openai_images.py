@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from functions.http import openai_images
-from shared.ai.passthrough import RequestRefused
+from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.ports import UpstreamBusy, UpstreamMisconfigured, UpstreamRejected, UpstreamUnavailable
 from shared.platform.memory.image_model import png
 from shared.platform.memory.publisher import MemoryPublisher

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.ai.passthrough import RequestRefused
+from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.ports import UpstreamUnavailable
 from shared.platform.memory.passthrough import chunk, completion, embeddings, usage_chunk
 from shared.platform.openai.event_stream import events as sent_events

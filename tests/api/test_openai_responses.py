@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shared.ai.kept_responses import CHAIN_MAX, KEPT_FOR
+from shared.ai.openai.kept_responses import CHAIN_MAX, KEPT_FOR
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.documents import Query
 from shared.platform.memory.passthrough import ScriptedPassthrough

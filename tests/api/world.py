@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from functions.http.app import create_app
-from shared.ai.models import DEFAULT_UPSTREAM
-from shared.ai.passthrough import Passthroughs
+from shared.ai.openai.passthrough import Passthroughs
+from shared.ai.ports import DEFAULT_UPSTREAM
 from shared.bootstrap import Services, in_memory
 from shared.kernel.ids import LotId, Uid, new_id, operation_id
 from shared.kernel.money import Micro

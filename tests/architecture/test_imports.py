@@ -29,7 +29,7 @@ LOADED = "import sys; before = set(sys.modules); import {module}; print(*(set(sy
         "shared.ledger.ledger",
         "shared.ledger.verify",
         "shared.ledger.relay",
-        "shared.sagas.chat_turn",
+        "shared.sagas.chat.turn",
         "shared.bootstrap",
         "shared.payments.inbox",
         "shared.platform.stripe.webhooks",

@@ -15,9 +15,8 @@ import pytest
 
 from emulator.stand_ins.paypal.certificates import authority
 from functions.edge import MalformedEvent, deliver
-from shared.ai.completions import ChatCompletions
-from shared.ai.responses import Responses
-from shared.ai.stop_requests import EVERYBODY, CallName
+from shared.ai.openai.completions import ChatCompletions
+from shared.ai.openai.responses import Responses
 from shared.bootstrap import in_memory
 from shared.kernel.documents import Query
 from shared.kernel.ids import HoldId, LotId, OperationId, operation_id
@@ -29,11 +28,12 @@ from shared.payments.store import PaymentFilter
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.paypal.certificates import Certificates, source_of
-from shared.sagas.agents import TaskRequest
-from shared.sagas.chat_answer import TurnRequest
-from shared.sagas.checkout import Wanted
-from shared.sagas.image_start import ImageAsked
-from shared.sagas.openai_call import CallRequest, Keeping
+from shared.sagas.agents.tasks import TaskRequest
+from shared.sagas.chat.answer import TurnRequest
+from shared.sagas.images.start import ImageAsked
+from shared.sagas.metering.stop_requests import EVERYBODY, CallName
+from shared.sagas.openai.call import CallRequest, Keeping
+from shared.sagas.payments.checkout import Wanted
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of, unused

@@ -6,7 +6,7 @@ import pytest
 
 from shared.kernel.clock import SECOND
 from shared.platform.firestore.documents import connect
-from shared.sagas.agent_desk import LEASE_SECONDS
+from shared.sagas.agents.task_record import LEASE_SECONDS
 from tests.support.agents import ANN, SAID, TOLD, AgentWorld, as_if_undisturbed, asking, crashed, undisturbed
 from tests.support.faults import FaultyDocuments
 

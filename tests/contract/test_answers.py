@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ai.answers import AnswerNotKept, Answers, StoredAnswer
+from shared.ai.openai.answers import AnswerNotKept, Answers, StoredAnswer
 from shared.kernel.clock import DAY
 from shared.kernel.ids import Uid
 from shared.platform.firestore.documents import connect
@@ -56,7 +56,7 @@ def test_a_day_later_it_is_not_told_whether_or_not_it_is_still_stored(documents)
 
 
 def test_what_is_larger_than_a_document_is_not_kept(documents, monkeypatch):
-    monkeypatch.setattr("shared.ai.answers.CONTENT_BYTES_MAX", 50)
+    monkeypatch.setattr("shared.ai.openai.answers.CONTENT_BYTES_MAX", 50)
     answers = Answers(documents, ManualClock())
     documents.commit([answers.kept(ANN, "ans_1", ANSWER)])
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from shared.ai.conversations import ConversationNotFound
+from shared.ai.chat.conversations import ConversationNotFound
 from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
 from shared.kernel.documents import OutcomeUnknown, Query

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared.ai.agents.thinking import Said, ThinkRequest
+from shared.ai.models.profiles import end_user_fields_of
 from shared.ai.ports import ChatRequest, ImageRequest, PromptMessage
-from shared.ai.profiles import end_user_fields_of
-from shared.ai.thinking import Said, ThinkRequest
 from shared.bootstrap.cloud import Cloud
 from shared.kernel.settings import parse_settings
 from shared.platform.memory.alerts import MemoryAlerts

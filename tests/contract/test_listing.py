@@ -3,7 +3,7 @@
 import pytest
 
 from emulator.upstream import Upstream
-from shared.ai.listing import compared
+from shared.ai.models.listing import compared
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.errors import InvalidValue
 from shared.platform.openai.listing import OpenAIListings

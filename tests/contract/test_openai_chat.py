@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from shared.ai.models.profiles import LIMIT_FIELDS, PROFILES
 from shared.ai.ports import (
     ChatEvent,
     ChatRequest,
@@ -22,12 +23,11 @@ from shared.ai.ports import (
     UpstreamUnavailable,
     UsageReport,
 )
-from shared.ai.profiles import LIMIT_FIELDS, PROFILES
 from shared.ai.tokens import Usage
 from shared.platform.openai import upstream as transport
 from shared.platform.openai.chat import OpenAIChatModel
 from shared.platform.openai.upstream import OpenAIUpstream
-from shared.sagas.chat_turn import Delta
+from shared.sagas.chat.turn import Delta
 from tests.support.chat import ANN, CREDIT, World, answer_of, text_of
 from tests.support.processes import wait_for
 

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from shared.ai.passthrough import RequestRefused
+from shared.ai.models.profiles import PROFILES
+from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.ports import UpstreamBusy, UpstreamMisconfigured, UpstreamOverloaded
-from shared.ai.profiles import PROFILES
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.openai.upstream import OpenAIUpstream
 

@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from shared.ai.agents.web import FetchFailed
 from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture
 from shared.ai.ports import ImageRequest, UpstreamMisconfigured, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
-from shared.ai.web import FetchFailed
 from shared.platform.memory.image_model import ScriptedImageModel, png
 from shared.platform.openai.images import OpenAIImageModel
 from shared.platform.openai.upstream import OpenAIUpstream

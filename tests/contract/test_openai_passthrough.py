@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
-from shared.ai.completions import ChatCompletions
-from shared.ai.passthrough import RequestRefused
+from shared.ai.openai.completions import ChatCompletions
+from shared.ai.openai.passthrough import RequestRefused
+from shared.ai.openai.responses import Responses
 from shared.ai.ports import (
     ChatEvent,
     Passed,
@@ -17,7 +18,6 @@ from shared.ai.ports import (
     UpstreamTimedOut,
     UpstreamUnavailable,
 )
-from shared.ai.responses import Responses
 from shared.platform.openai import upstream as transport
 from shared.platform.openai.event_stream import events
 from shared.platform.openai.passthrough import OpenAIPassthrough

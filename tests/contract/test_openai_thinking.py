@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared.ai.agents.thinking import Said, Thinkers, ThinkRequest, Thought, ToolCall, ToolSpec
 from shared.ai.ports import UpstreamMisconfigured, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
-from shared.ai.thinking import Said, Thinkers, ThinkRequest, Thought, ToolCall, ToolSpec
 from shared.ai.tokens import Usage
 from shared.platform.openai.thinking import OpenAIThinkingModel
 from shared.platform.openai.upstream import OpenAIUpstream

@@ -28,7 +28,7 @@ from shared.payments.fiat import Fiat
 from shared.payments.payment import Payment, share, status_of
 from shared.payments.ports import ProviderName
 from shared.payments.store import saga_path
-from shared.sagas.leases import Leased, LeaseLost, Leases
+from shared.sagas.engine.leases import Leased, LeaseLost, Leases
 from tests.support.bazaar import BOUGHT, ROUNDS_MAX, Bazaar, opened
 from tests.support.settler import Fate, Settler, refund, settle
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shared.ai.web import FetchFailed, Page
+from shared.ai.agents.web import FetchFailed, Page
 from shared.platform.web.fetching import Limits, PublicWeb
 
 PUBLIC = "93.184.216.34"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from functions.http.problems import status_of
-from shared.ai.thinking import Said, ThinkRequest
+from shared.ai.agents.thinking import Said, ThinkRequest
 from shared.kernel.errors import DomainError
 from shared.platform.openai.chat import OpenAIChatModel
 from shared.platform.openai.passthrough import OpenAIPassthrough

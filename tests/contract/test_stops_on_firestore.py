@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from shared.ai.stop_requests import EVERYBODY, CallName, StopRequests
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import Uid, new_id
 from shared.kernel.stopping import StopSignal
 from shared.kernel.watching import Unwatched
 from shared.platform.firestore.documents import connect
-from shared.sagas.running_calls import RunningCalls
-from shared.sagas.stop_news import LOOK_EVERY_SECONDS, StopNews
+from shared.sagas.metering.running_calls import RunningCalls
+from shared.sagas.metering.stop_news import LOOK_EVERY_SECONDS, StopNews
+from shared.sagas.metering.stop_requests import EVERYBODY, CallName, StopRequests
 
 SECONDS_MAX = 30.0
 CALL = CallName.of_request("r-1")

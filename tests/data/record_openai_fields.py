@@ -4,8 +4,8 @@ After a new version of the `openai` package, or with OpenAI's OpenAPI document a
 
     venv/bin/python -m tests.data.record_openai_fields [openai.json]
 
-The difference to what was recorded shows fields that are new. They are refused until `shared/ai/offered_fields.py`
-names them.
+The difference to what was recorded shows fields that are new. They are refused until
+`shared/ai/openai/offered_fields.py` names them.
 """
 
 import json

@@ -10,7 +10,7 @@ import pytest
 from emulator.seed import seed_models
 from shared.bootstrap import production
 from shared.kernel.settings import parse_settings
-from shared.sagas.ending import COUNTING_ERROR
+from shared.sagas.metering.ending import COUNTING_ERROR
 from tests.support.emulators import ENDING, TEST_SEED
 from tests.support.node import run_script
 

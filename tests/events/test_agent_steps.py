@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import pytest
 
 from emulator.seed import seed_models
-from shared.ai.agent_task import Task
-from shared.ai.agent_task_documents import task_path
-from shared.ai.agent_tasks import AgentTasks
+from shared.ai.agents.documents import task_path
+from shared.ai.agents.store import AgentTasks
+from shared.ai.agents.task import Task
 from shared.kernel.clock import to_datetime
 from shared.kernel.documents import Patch, PreconditionFailed
 from shared.kernel.events import Message
 from shared.platform.firestore.documents import connect
 from shared.platform.pubsub.publisher import PubSubPublisher
-from shared.sagas.leases import FREE
+from shared.sagas.engine.leases import FREE
 from tests.support.processes import wait_for
 from tests.support.served import SECONDS_MAX, Person, kill, ledger_of
 

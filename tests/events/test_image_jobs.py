@@ -11,7 +11,7 @@ import requests
 from emulator.seed import seed_models
 from emulator.suite import Suite
 from emulator.upstream import Upstream
-from shared.ai.image_tasks import ImageTask, ImageTasks, path_of
+from shared.ai.images.tasks import ImageTask, ImageTasks, path_of
 from shared.kernel.clock import to_datetime
 from shared.kernel.documents import Patch, Query, Where
 from shared.kernel.events import Message

@@ -18,7 +18,7 @@ from shared.platform.firestore.documents import connect
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.paypal.provider import PayPalProvider
 from shared.platform.stripe.provider import StripeProvider
-from shared.sagas.checkout import Wanted
+from shared.sagas.payments.checkout import Wanted
 from tests.support.emulators import TEST_SEED
 from tests.support.processes import wait_for
 

@@ -34,7 +34,7 @@ from shared.platform.firestore.documents import connect
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.identity import MemoryIdentity
-from shared.sagas.first_sight import SEEN_LIFETIME_SECONDS
+from shared.sagas.accounts.first_sight import SEEN_LIFETIME_SECONDS
 from tests.support.emulators import environment
 from tests.support.processes import wait_for
 

@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 import requests
 
-from shared.sagas.ending import COUNTING_ERROR
+from shared.sagas.metering.ending import COUNTING_ERROR
 from tests.fire.stage import Person, Server, Stage, deltas
 from tests.support.processes import wait_for
 

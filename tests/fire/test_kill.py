@@ -16,8 +16,8 @@ import requests
 from shared.ai.tokens import prompt_expected
 from shared.kernel.documents import Patch, Query, Where
 from shared.kernel.ids import new_id
-from shared.sagas.jobs import Jobs
-from shared.sagas.ledger_jobs import LedgerJobs
+from shared.sagas.accounts.ledger_sweep import LedgerJobs
+from shared.sagas.engine.jobs import Jobs
 from tests.fire.stage import Gate, Person, Server, Stage, deltas
 from tests.support.processes import wait_for
 

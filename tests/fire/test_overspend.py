@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.ai.expectation import DOCUMENT_VOTES
+from shared.ai.models.expectation import DOCUMENT_VOTES
 from shared.ai.ports import TextDelta
 from shared.ai.tokens import Usage, prompt_expected
 from shared.kernel.clock import SystemClock
@@ -16,7 +16,7 @@ from shared.kernel.ids import Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.errors import InsufficientCredits
 from shared.platform.memory.chat_model import Scripted, says
-from shared.sagas.chat_turn import Answer, ChatTurn
+from shared.sagas.chat.turn import Answer, ChatTurn
 from tests.support.chat import ANN, CHEAP, World, answer_of
 
 TOKENS = 40

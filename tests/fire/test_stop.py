@@ -10,7 +10,7 @@ import requests
 
 from shared.kernel.ids import new_id
 from shared.kernel.money import parse_credits
-from shared.sagas.ending import COUNTING_ERROR
+from shared.sagas.metering.ending import COUNTING_ERROR
 from tests.fire.stage import CALL_SECONDS_MAX, Person, Server, Stage
 from tests.support.processes import wait_for
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx2
 
-from shared.ai.profiles import PROFILES
+from shared.ai.models.profiles import PROFILES
 from shared.kernel.errors import DomainError
 from shared.platform.openai.passthrough import OpenAIPassthrough
 from shared.platform.openai.upstream import OpenAIUpstream
-from shared.sagas.openai_call import Answered, CallEvent, Piece
+from shared.sagas.openai.call import Answered, CallEvent, Piece
 from tests.streams.forms import Played, Truth, played
 from tests.support.chat import ANN
 from tests.support.openai import Door

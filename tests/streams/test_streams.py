@@ -1,6 +1,6 @@
 """Streams at random, over every profile: what is charged is true, or the call has failed and costs nothing."""
 
-from shared.ai.profiles import PROFILES
+from shared.ai.models.profiles import PROFILES
 from tests.streams import playing
 
 

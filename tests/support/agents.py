@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from shared.ai.agent_task import Step, Task
-from shared.ai.thinking import ThinkRequest, Thought, ToolCall
+from shared.ai.agents.task import Step, Task
+from shared.ai.agents.thinking import ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.bootstrap import Services, in_memory
 from shared.kernel.clock import MINUTE
@@ -24,7 +24,7 @@ from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.objects import MemoryObjects
 from shared.platform.memory.publisher import MemoryPublisher
 from shared.platform.memory.web import MemoryWeb
-from shared.sagas.agents import TaskRequest
+from shared.sagas.agents.tasks import TaskRequest
 from shared.users.api_keys import KeyWanted
 from shared.users.principal import KeyUse, Scope, key_spender
 from shared.users.spend_cap import SpendCap

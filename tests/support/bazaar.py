@@ -23,9 +23,9 @@ from shared.kernel.settings import parse_settings
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import Opened, ProviderName
 from shared.platform.memory.alerts import MemoryAlerts
-from shared.sagas.checkout import Wanted
-from shared.sagas.jobs import Turn
-from shared.sagas.payment_jobs import PaymentJobs
+from shared.sagas.engine.jobs import Turn
+from shared.sagas.payments.checkout import Wanted
+from shared.sagas.payments.sweep import PaymentJobs
 from tests.contract.test_webhooks_on_stand_ins import served
 from tests.support.emulators import TEST_SEED
 from tests.support.payment_benches import PayPalHands, StripeHands

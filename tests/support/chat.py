@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from shared.ai.conversations import Conversation, Conversations
-from shared.ai.models import Catalogue
+from shared.ai.chat.conversations import Conversation, Conversations
+from shared.ai.models.catalogue import Catalogue
+from shared.ai.models.preferences import Preferences
+from shared.ai.models.profiles import PROFILES, UpstreamProfiles
+from shared.ai.models.tariff import Tariff
 from shared.ai.ports import ChatModel
-from shared.ai.preferences import Preferences
-from shared.ai.profiles import PROFILES, UpstreamProfiles
-from shared.ai.tariff import Tariff
 from shared.kernel.documents import Documents
 from shared.kernel.ids import LotId, OperationId, Uid, fingerprint, new_id, operation_id
 from shared.kernel.money import Micro
@@ -22,10 +22,10 @@ from shared.ledger.losses import Losses
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.chat_model import HELLO, ScriptedChatModel
 from shared.platform.memory.clock import ManualClock
-from shared.sagas.chat_turn import Answer, ChatTurn, Delta, Done, TurnEvent, TurnRequest
-from shared.sagas.ending import COUNTING_ERROR
-from shared.sagas.reading_on import ReadingOn
-from shared.sagas.running_calls import RunningCalls
+from shared.sagas.chat.turn import Answer, ChatTurn, Delta, Done, TurnEvent, TurnRequest
+from shared.sagas.metering.ending import COUNTING_ERROR
+from shared.sagas.metering.reading_on import ReadingOn
+from shared.sagas.metering.running_calls import RunningCalls
 from tests.support.indexes import stored
 from tests.support.processes import wait_for
 

@@ -1,7 +1,7 @@
 """What becomes of a request field at the OpenAI routes: `passes`, `refused` by name, or `left out` of what is sent."""
 
-from shared.ai.offered_fields import OFFERED
-from shared.ai.request_fields import RequestFields
+from shared.ai.openai.offered_fields import OFFERED
+from shared.ai.openai.request_fields import RequestFields
 from shared.kernel.errors import InvalidValue
 from tests.support.openai_fields import body_with
 

@@ -3,18 +3,18 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from shared.ai.answers import Answers
-from shared.ai.completions import ChatCompletions
-from shared.ai.dialect import Dialect
-from shared.ai.expectation import Expectation
-from shared.ai.models import DEFAULT_UPSTREAM
-from shared.ai.passthrough import Passthroughs
+from shared.ai.models.expectation import Expectation
+from shared.ai.openai.answers import Answers
+from shared.ai.openai.completions import ChatCompletions
+from shared.ai.openai.dialect import Dialect
+from shared.ai.openai.passthrough import Passthroughs
+from shared.ai.ports import DEFAULT_UPSTREAM
 from shared.kernel.documents import Documents
 from shared.kernel.ids import OperationId, Uid, fingerprint, new_id, operation_id
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.platform.memory.passthrough import ScriptedPassthrough
-from shared.sagas.openai_call import Answered, CallEvent, CallRequest, OpenAICall
+from shared.sagas.openai.call import Answered, CallEvent, CallRequest, OpenAICall
 from tests.support.chat import ANN, KEYS, World
 
 QUESTION = [{"role": "user", "content": "Hello?"}]

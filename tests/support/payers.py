@@ -15,8 +15,8 @@ from flask import Flask
 from emulator.seed import MODELS
 from emulator.upstream import Upstream
 from functions.http.app import create_app
-from shared.ai.models import DEFAULT_UPSTREAM
-from shared.ai.passthrough import Passthroughs
+from shared.ai.openai.passthrough import Passthroughs
+from shared.ai.ports import DEFAULT_UPSTREAM
 from shared.bootstrap import Services, in_memory
 from shared.kernel.clock import SystemClock
 from shared.kernel.documents import Documents

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.ai.conversations import Conversations
+from shared.ai.chat.conversations import Conversations
 from shared.kernel.documents import Data, Documents
 from shared.kernel.expected import Expected
 from shared.kernel.ids import LotId, OperationId, Uid, operation_id
@@ -18,14 +18,14 @@ from shared.platform.domain_lists.lists import PackagedDomainLists
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.identity import MemoryIdentity
-from shared.sagas.account_closing import AccountClosing
-from shared.sagas.bonus_caps import BonusCaps
-from shared.sagas.first_sight import FirstSight
-from shared.sagas.greeting import Greeting
-from shared.sagas.leaving import Leaving
-from shared.sagas.mailbox_debts import MailboxDebts
-from shared.sagas.operators import Operators
-from shared.sagas.welcome_bonus import WelcomeBonus
+from shared.sagas.accounts.account_closing import AccountClosing
+from shared.sagas.accounts.bonus_caps import BonusCaps
+from shared.sagas.accounts.first_sight import FirstSight
+from shared.sagas.accounts.greeting import Greeting
+from shared.sagas.accounts.leaving import Leaving
+from shared.sagas.accounts.mailbox_debts import MailboxDebts
+from shared.sagas.accounts.operators import Operators
+from shared.sagas.accounts.welcome_bonus import WelcomeBonus
 from shared.users.audit import AuditTrail
 from shared.users.erasing import Below, Erasable
 from shared.users.mailbox import mark_keys

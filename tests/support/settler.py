@@ -19,7 +19,7 @@ from shared.kernel.errors import DomainError
 from shared.kernel.ids import OperationId
 from shared.kernel.settings import parse_settings
 from shared.platform.memory.alerts import MemoryAlerts
-from shared.sagas.refunds import RefundAsked
+from shared.sagas.payments.refunds import RefundAsked
 
 PORT = frozenset({"open", "truth", "capture", "refund", "cancel", "locate", "notices"})
 LOADED = (
@@ -27,7 +27,7 @@ LOADED = (
     "shared.platform.firestore.documents",
     "shared.platform.paypal.provider",
     "shared.platform.stripe.provider",
-    "shared.sagas.refunds",
+    "shared.sagas.payments.refunds",
 )
 """What a process finds loaded when it begins. None of them opens a connection by being loaded."""
 SECONDS_MAX = 120.0

@@ -17,13 +17,13 @@ from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.memory.payments import MemoryProvider
-from shared.sagas.checkout import Checkouts, Wanted
-from shared.sagas.jobs import Turn
-from shared.sagas.payment_inbox import PaymentInbox
-from shared.sagas.payment_jobs import PaymentJobs
-from shared.sagas.payment_steps import PaymentSteps
-from shared.sagas.refunds import RefundAsked, Refunds
-from shared.sagas.settlement import Settlement
+from shared.sagas.engine.jobs import Turn
+from shared.sagas.payments.checkout import Checkouts, Wanted
+from shared.sagas.payments.notices import PaymentInbox
+from shared.sagas.payments.refunds import RefundAsked, Refunds
+from shared.sagas.payments.settlement import Settlement
+from shared.sagas.payments.steps import PaymentSteps
+from shared.sagas.payments.sweep import PaymentJobs
 from tests.support.ledgers import UID, ledger_on
 
 PRICE = Fiat(1_000, "USD")

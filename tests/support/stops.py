@@ -4,14 +4,14 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.ai.answers import Answers
-from shared.ai.conversations import Conversations
-from shared.ai.stop_requests import StopRequests
+from shared.ai.chat.conversations import Conversations
+from shared.ai.openai.answers import Answers
 from shared.kernel.watching import Unwatched, Watches
-from shared.sagas.chat_turn import ChatTurn
-from shared.sagas.running_calls import RunningCalls
-from shared.sagas.stop_calls import StopCalls
-from shared.sagas.stop_news import StopNews
+from shared.sagas.chat.turn import ChatTurn
+from shared.sagas.metering.running_calls import RunningCalls
+from shared.sagas.metering.stop_calls import StopCalls
+from shared.sagas.metering.stop_news import StopNews
+from shared.sagas.metering.stop_requests import StopRequests
 from tests.support.chat import World
 
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from shared.ai.image_tasks import ImageTask, ImageTasks
-from shared.ai.images import Images
-from shared.ai.models import Catalogue
+from shared.ai.images.store import Images
+from shared.ai.images.tasks import ImageTask, ImageTasks
+from shared.ai.models.catalogue import Catalogue
+from shared.ai.models.preferences import Preferences
+from shared.ai.models.tariff import Tariff
 from shared.ai.pictures import Picture
 from shared.ai.ports import ImageModel, ImageRequest
-from shared.ai.preferences import Preferences
-from shared.ai.tariff import Tariff
 from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Document, Documents, Query, Version, Write
 from shared.kernel.ids import LotId, OperationId, Uid, fingerprint, new_id, operation_id
@@ -27,11 +27,11 @@ from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.objects import MemoryObjects
 from shared.platform.memory.publisher import MemoryPublisher
-from shared.sagas.authority import Scopes
-from shared.sagas.image_job import LEASE_SECONDS, ImageJob
-from shared.sagas.image_start import TOPIC, ImageAsked, ImageStart, Started
-from shared.sagas.image_sweep import ImageSweep
-from shared.sagas.jobs import Turn
+from shared.sagas.engine.jobs import Turn
+from shared.sagas.images.job import LEASE_SECONDS, ImageJob
+from shared.sagas.images.start import TOPIC, ImageAsked, ImageStart, Started
+from shared.sagas.images.sweep import ImageSweep
+from shared.sagas.metering.authority import Scopes
 from shared.users.end_users import EndUsers
 from tests.support.indexes import stored
 

@@ -11,7 +11,7 @@ from shared.payments.ports import Notice
 from shared.platform.memory.identity import MemoryIdentity
 from shared.platform.memory.listing import MemoryListing
 from shared.platform.memory.payments import MemoryProvider
-from shared.sagas.checkout import Wanted
+from shared.sagas.payments.checkout import Wanted
 from tests.support.ledgers import grant
 from tests.support.shop import BONUS, CREDITS, PACKAGE
 

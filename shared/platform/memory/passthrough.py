@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from shared.ai.passthrough import Json
+from shared.ai.openai.passthrough import Json
 from shared.platform.memory.played import Played
 
 Scripted: TypeAlias = Json | Exception | float

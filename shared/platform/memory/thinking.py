@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from shared.ai.thinking import ThinkRequest, Thought
+from shared.ai.agents.thinking import ThinkRequest, Thought
 from shared.ai.tokens import Usage
 
 Step: TypeAlias = Thought | Exception | Callable[[ThinkRequest], Thought]

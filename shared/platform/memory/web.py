@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.ai.web import FetchFailed, Page, checked_url, require_named
+from shared.ai.agents.web import FetchFailed, Page, checked_url, require_named
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from shared.ai.completion_reader import CompletionReader, Heard
+from shared.ai.openai.completion_reader import CompletionReader, Heard
 from shared.ai.ports import ChatEvent, ChatRequest, Finished, HiddenDelta, TextDelta, UsageReport
 from shared.platform.openai.exchange import Exchange
 from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd

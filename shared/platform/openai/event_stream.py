@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from shared.ai.passthrough import Json
-from shared.ai.wire_texts import Ragged
+from shared.ai.openai.passthrough import Json
+from shared.ai.openai.wire_texts import Ragged
 
 EVENT_BYTES_MAX = 8 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"

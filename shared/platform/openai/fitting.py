@@ -5,8 +5,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.ai.passthrough import Json
-from shared.ai.profiles import LIMIT_FIELDS, UpstreamProfile
+from shared.ai.models.profiles import LIMIT_FIELDS, UpstreamProfile
+from shared.ai.openai.passthrough import Json
 
 ADDED_HERE = ("stream_options", "user", "safety_identifier", "store", "response_format", "include")
 """Fields that this backend adds, and that answers do not depend on. Only these fields are ever left out."""

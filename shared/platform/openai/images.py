@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.ai.agents.web import FetchFailed, PublicFiles
 from shared.ai.pictures import PICTURE_BYTES_MAX, NoPicture, Picture, picture_of
 from shared.ai.ports import ImageRequest, UpstreamTimedOut
-from shared.ai.web import FetchFailed, PublicFiles
 from shared.platform.openai.upstream import AnswerTooLarge, OpenAIUpstream
 
 PATH = "/images/generations"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from shared.ai.listing import listed_models
+from shared.ai.models.listing import listed_models
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.errors import InvalidValue
 

@@ -1,6 +1,6 @@
 """OpenAI's protocol unchanged: JSON in, JSON or server-sent events out, over connections that can be aborted."""
 
-from shared.ai.passthrough import Json
+from shared.ai.openai.passthrough import Json
 from shared.platform.openai.exchange import Exchange
 from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.ai.completion_reader import CompletionReader
-from shared.ai.completions import Completion
-from shared.ai.ends import STOP
-from shared.ai.passthrough import Json
+from shared.ai.agents.thinking import Said, ThinkRequest, Thought, ToolCall
+from shared.ai.openai.completion_reader import CompletionReader
+from shared.ai.openai.completions import Completion
+from shared.ai.openai.ends import STOP
+from shared.ai.openai.passthrough import Json
+from shared.ai.openai.wire_texts import Ragged, cleaned
 from shared.ai.ports import UpstreamUnavailable
-from shared.ai.thinking import Said, ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
-from shared.ai.wire_texts import Ragged, cleaned
 from shared.platform.openai.chat import PATH
 from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd
 

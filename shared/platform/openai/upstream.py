@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from shared.ai.end_user import told as told_end_user
-from shared.ai.ends import told_words
-from shared.ai.passthrough import Json, RequestRefused
+from shared.ai.models.end_user import told as told_end_user
+from shared.ai.models.profiles import UNKNOWN_PROFILE, UpstreamProfile
+from shared.ai.openai.ends import told_words
+from shared.ai.openai.passthrough import Json, RequestRefused
 from shared.ai.ports import (
     WHOLE_SECONDS_MAX,
     UpstreamBusy,
@@ -25,7 +26,6 @@ from shared.ai.ports import (
     UpstreamTimedOut,
     UpstreamUnavailable,
 )
-from shared.ai.profiles import UNKNOWN_PROFILE, UpstreamProfile
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
 from shared.platform.openai.event_stream import BOM, events, is_end, parsed, told

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import httpcore2
 
-from shared.ai.web import FetchFailed, is_public
+from shared.ai.agents.web import FetchFailed, is_public
 
 Resolver = Callable[[str, int], Sequence[str]]
 Connector = Callable[[str, int, float], socket.socket]

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterable, Iterator
 
-from shared.ai.web import FetchFailed
+from shared.ai.agents.web import FetchFailed
 
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 CHUNK_BYTES = 64 * 1024

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 import httpcore2
 
-from shared.ai.web import FetchFailed, Page, Target, checked_url, require_named
+from shared.ai.agents.web import FetchFailed, Page, Target, checked_url, require_named
 from shared.kernel.events import log
 from shared.platform.web.connecting import (
     CheckedBackend,

@@ -2,7 +2,7 @@
 
 import re
 
-from shared.ai.web import FetchFailed
+from shared.ai.agents.web import FetchFailed
 
 TITLE_CHARACTERS_MAX = 200
 HTML = {"text/html", "application/xhtml+xml"}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ai.choice import Needs, NoModelFits, Offer, Wish, ranked
-from shared.ai.models import parse_model
+from shared.ai.models.catalogue import parse_model
+from shared.ai.models.choice import Needs, NoModelFits, Offer, Wish, ranked
 from shared.kernel.money import Micro
 
 SMALL = Needs(least_tokens=100, whole_tokens=500)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from shared.ai.completion_reader import CompletionReader
-from shared.ai.completions import ChatCompletions
-from shared.ai.passthrough import RequestRefused
+from shared.ai.openai.completion_reader import CompletionReader
+from shared.ai.openai.completions import ChatCompletions
+from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.ports import Passed, RawDelta, UpstreamBusy, UpstreamMisconfigured, UpstreamUnavailable
 from shared.ai.tokens import expected_tokens
 

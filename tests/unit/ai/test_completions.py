@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ai.completions import ChatCompletions
-from shared.ai.dialect import ModelWithoutVision
-from shared.ai.image_tokens import UNKNOWN_AT_MOST, UNKNOWN_EXPECTED, PromptImage, Tiles
-from shared.ai.models import parse_model
+from shared.ai.models.catalogue import parse_model
+from shared.ai.models.image_tokens import UNKNOWN_AT_MOST, UNKNOWN_EXPECTED, PromptImage, Tiles
+from shared.ai.openai.completions import ChatCompletions
+from shared.ai.openai.dialect import ModelWithoutVision
+from shared.ai.openai.responses import Responses
 from shared.ai.ports import Finished, Passed, RawDelta, UsageReport
-from shared.ai.responses import Responses
 from shared.ai.tokens import Usage, prompt_at_most, prompt_expected
 from shared.kernel.errors import InvalidValue
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ai.conversations import ConversationNotFound, Conversations, Message, position, title_of
+from shared.ai.chat.conversations import ConversationNotFound, Conversations, Message, position, title_of
 from shared.ai.tokens import Usage
 from shared.kernel.documents import Create, OutcomeUnknown, PreconditionFailed, Query, StoreUnavailable
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ai.expectation import SHARED_FACTOR_MAX, Expectation
-from shared.ai.models import parse_model
+from shared.ai.models.catalogue import parse_model
+from shared.ai.models.expectation import SHARED_FACTOR_MAX, Expectation
 from shared.kernel.documents import Create
 from shared.kernel.ids import Uid
 from shared.platform.memory.clock import ManualClock

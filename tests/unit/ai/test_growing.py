@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from shared.ai.completions import ChatCompletions
-from shared.ai.growing import GrowingObject
-from shared.ai.responses import Responses
+from shared.ai.openai.completions import ChatCompletions
+from shared.ai.openai.growing import GrowingObject
+from shared.ai.openai.responses import Responses
 from shared.platform.memory.passthrough import chunk
 
 FEW, MANY = 4_000, 16_000

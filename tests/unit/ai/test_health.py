@@ -1,4 +1,4 @@
-from shared.ai.health import MODELS_MAX, REST_SECONDS, REST_SECONDS_MAX, Health
+from shared.ai.models.health import MODELS_MAX, REST_SECONDS, REST_SECONDS_MAX, Health
 from shared.platform.memory.clock import ManualClock
 
 

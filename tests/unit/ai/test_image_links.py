@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ai.image_links import LinkInvalid, Links
+from shared.ai.images.links import LinkInvalid, Links
 from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.ids import is_safe_id
 

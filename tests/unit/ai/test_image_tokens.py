@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.provider.painting import painted
-from shared.ai.image_sizes import HEAD_CHARACTERS_MAX, is_other_than_image, size_in
-from shared.ai.image_tokens import FORMULAS, KNOWN, UNKNOWN, PromptImage, formula_named, formula_of
-from shared.ai.models import parse_model
+from shared.ai.models.catalogue import parse_model
+from shared.ai.models.image_tokens import FORMULAS, KNOWN, UNKNOWN, PromptImage, formula_named, formula_of
+from shared.ai.openai.image_sizes import HEAD_CHARACTERS_MAX, is_other_than_image, size_in
 from shared.kernel.errors import InvalidValue
 from shared.platform.memory.image_model import png
 from tests.unit.ai.test_pictures import EXTENDED, JPEG, LOSSLESS, LOSSY, frame, jpeg, segment

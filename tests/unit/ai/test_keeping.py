@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.ai.conversations import Conversations
-from shared.ai.keeping import (
+from shared.ai.chat.conversations import Conversations
+from shared.ai.chat.keeping import (
     CONVERSATION_BYTES,
     FREE_BYTES_MAX,
     FREE_CONVERSATIONS_MAX,

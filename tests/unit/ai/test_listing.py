@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from shared.ai.listing import compared
+from shared.ai.models.listing import compared
 
 
 def listed(name="gpt-x", **more):

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.ai.listing import compared, listed_models
-from shared.ai.models import parse_model
-from shared.ai.tariff import Tariff
+from shared.ai.models.catalogue import parse_model
+from shared.ai.models.listing import compared, listed_models
+from shared.ai.models.tariff import Tariff
 from shared.ai.tokens import Usage
 
 

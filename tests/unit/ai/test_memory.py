@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ai.conversations import Message
-from shared.ai.memory import RECENT_MAX, REMEMBERED, clipped, due, recalled
-from shared.ai.models import parse_model
+from shared.ai.chat.conversations import Message
+from shared.ai.chat.memory import RECENT_MAX, REMEMBERED, clipped, due, recalled
+from shared.ai.models.catalogue import parse_model
 from shared.ai.ports import Role
 from shared.ai.tokens import expected_tokens, message_expected
 from shared.kernel.ids import Uid

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from shared.ai.models import Catalogue, ModelNotFound, ModelUnpriced, parse_model
+from shared.ai.models.catalogue import Catalogue, ModelNotFound, ModelUnpriced, parse_model
 from shared.kernel.documents import Documents, Put
 from shared.kernel.errors import InvalidValue
 from shared.platform.memory.clock import ManualClock

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ai.named_hosts import named_hosts
+from shared.ai.agents.named_hosts import named_hosts
 
 
 @pytest.mark.parametrize(

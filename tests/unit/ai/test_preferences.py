@@ -1,7 +1,7 @@
 import pytest
 
-from shared.ai.choice import Wish
-from shared.ai.preferences import Preferences, wish_of
+from shared.ai.models.choice import Wish
+from shared.ai.models.preferences import Preferences, wish_of
 from shared.kernel.documents import Put
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid

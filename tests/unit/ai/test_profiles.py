@@ -1,6 +1,6 @@
 import pytest
 
-from shared.ai.profiles import PROFILES, upstream_profiles_of
+from shared.ai.models.profiles import PROFILES, upstream_profiles_of
 from shared.bootstrap import MEMORY_ENVIRONMENT
 from shared.kernel.settings import SettingsError, parse_settings
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ai.models import parse_model
+from shared.ai.models.catalogue import parse_model
+from shared.ai.models.prompt import ContextTooLong, build_prompt
 from shared.ai.ports import PromptMessage
-from shared.ai.prompt import ContextTooLong, build_prompt
 from shared.ai.tokens import prompt_expected
 
 WORD = " word"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ai.prompt_files import PAGES_MAX, PromptFile, pages_of
+from shared.ai.openai.prompt_files import PAGES_MAX, PromptFile, pages_of
 
 PAGES = b"<</Type /Pages /Kids [3 0 R 4 0 R]>> <</Type /Page>> <</Type/Page /Parent 2 0 R>>"
 

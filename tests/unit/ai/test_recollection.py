@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from shared.ai.recollection import MESSAGE_BYTES, Recollection
+from shared.ai.chat.recollection import MESSAGE_BYTES, Recollection
 
 
 @dataclass(frozen=True)

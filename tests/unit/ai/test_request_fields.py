@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.ai.offered_fields import OFFERED
-from shared.ai.request_fields import RequestFields
+from shared.ai.openai.offered_fields import OFFERED
+from shared.ai.openai.request_fields import RequestFields
 from shared.kernel.errors import InvalidValue
 from tests.support.offered import verdict
 from tests.support.openai_fields import SDK, sdk_fields, spec_fields

@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared.ai.openai.responses import Responses
 from shared.ai.ports import RawDelta
-from shared.ai.responses import Responses
 from shared.ai.tokens import expected_tokens
 
 WORDS = "word " * 50

@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ai.stop_requests import (
+from shared.kernel.documents import OutcomeUnknown
+from shared.kernel.ids import Uid
+from shared.platform.memory.clock import ManualClock
+from shared.sagas.metering.stop_requests import (
     EARLY_REQUESTS_MAX,
     EVERYBODY,
     REMEMBERED_FOR,
@@ -13,9 +16,6 @@ from shared.ai.stop_requests import (
     StopRequests,
     TooManyStops,
 )
-from shared.kernel.documents import OutcomeUnknown
-from shared.kernel.ids import Uid
-from shared.platform.memory.clock import ManualClock
 from tests.support.faults import FaultyDocuments
 from tests.support.indexes import stored
 

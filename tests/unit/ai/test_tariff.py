@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ai.models import ModelUnpriced, parse_model
-from shared.ai.tariff import QualityNotOffered, SizeNotOffered, Tariff
+from shared.ai.models.catalogue import ModelUnpriced, parse_model
+from shared.ai.models.tariff import QualityNotOffered, SizeNotOffered, Tariff
 from shared.ai.tokens import Usage, expected_tokens
 
 PRICES = st.decimals(min_value=0, max_value=100_000, places=12).map(lambda price: f"{price:f}")

@@ -1,7 +1,7 @@
 import pytest
 
+from shared.ai.models.upstreams import Upstreams
 from shared.ai.ports import ChatRequest, UpstreamUnavailable
-from shared.ai.upstreams import Upstreams
 from shared.bootstrap import MEMORY_ENVIRONMENT
 from shared.kernel.settings import SettingsError, UpstreamSettings, parse_settings
 from shared.platform.memory.chat_model import ScriptedChatModel

@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared.ai.models.usage_report import later_usage, read_usage, usage_in
 from shared.ai.tokens import Usage
-from shared.ai.usage_report import later_usage, read_usage, usage_in
 
 STANDARD = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
 

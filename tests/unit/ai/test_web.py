@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ai.web import FetchFailed, checked_url, is_public
+from shared.ai.agents.web import FetchFailed, checked_url, is_public
 
 FINE = {
     "http://example.com": "http://example.com/",

@@ -7,7 +7,7 @@ import pytest
 from shared.kernel.clock import HOUR, MINUTE, SECOND
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
-from shared.sagas.agents import ResumeRequest, ToolNeedsScope
+from shared.sagas.agents.tasks import ResumeRequest, ToolNeedsScope
 from shared.users.key_lookup import ApiKeyExpired
 from tests.support.agents import ANN, CREDIT, JOB_COST, THOUGHT, AgentWorld, thinks
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pytest
 
-from shared.ai.web import Page
+from shared.ai.agents.web import Page
 from shared.bootstrap import Services
 from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Documents, Version
@@ -22,8 +22,8 @@ from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
 from shared.platform.memory.chat_model import ScriptedChatModel
 from shared.platform.memory.image_model import ScriptedImageModel
-from shared.sagas.agent_desk import LEASE_SECONDS
-from shared.sagas.agents import TaskRequest
+from shared.sagas.agents.task_record import LEASE_SECONDS
+from shared.sagas.agents.tasks import TaskRequest
 from tests.support.agents import (
     ANN,
     ASKED,

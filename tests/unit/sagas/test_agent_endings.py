@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from shared.ai.agents.thinking import Thought
 from shared.ai.ports import TextDelta, UpstreamTimedOut, UpstreamUnavailable
-from shared.ai.thinking import Thought
 from shared.ai.tokens import expected_tokens
 from shared.kernel.ids import OperationId
 from shared.ledger.losses import SECOND_LIMITS
 from shared.platform.memory.chat_model import ScriptedChatModel
-from shared.sagas.agents import ResumeRequest
+from shared.sagas.agents.tasks import ResumeRequest
 from tests.support.agents import ANN, BY_OUTPUT, CREDIT, PAINTED, THOUGHT, AgentWorld, thinks
 from tests.support.chat import cautious
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agent_task import Step
-from shared.ai.thinking import Said
-from shared.sagas.agent_prompt import _cut, _rounds
+from shared.ai.agents.task import Step
+from shared.ai.agents.thinking import Said
+from shared.sagas.agents.prompt import _cut, _rounds
 
 
 def signed(own_id: object) -> dict[str, Any]:

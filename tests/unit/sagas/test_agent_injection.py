@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agent_task_documents import file_path
-from shared.ai.thinking import ThinkRequest, Thought, ToolCall
+from shared.ai.agents.documents import file_path
+from shared.ai.agents.thinking import ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.kernel.ids import Uid
 from tests.support.agents import ANN, CREDIT, AgentWorld, Thinker, thinks

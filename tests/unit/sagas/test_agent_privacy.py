@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agent_task_documents import task_of, task_path
+from shared.ai.agents.documents import task_of, task_path
 from shared.kernel.clock import SECOND
 from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
-from shared.sagas.agent_desk import LEASE_SECONDS
-from shared.sagas.agents import ResumeRequest
+from shared.sagas.agents.task_record import LEASE_SECONDS
+from shared.sagas.agents.tasks import ResumeRequest
 from tests.support.agents import ANN, CREDIT, AgentWorld, thinks
 from tests.support.faults import FaultyDocuments
 

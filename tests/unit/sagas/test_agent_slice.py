@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agent_task import ModelWithoutTools, TaskEnded, TaskNotFound, TaskRunning, TooManyTasks
-from shared.ai.models import ModelNotFound
+from shared.ai.agents.task import ModelWithoutTools, TaskEnded, TaskNotFound, TaskRunning, TooManyTasks
+from shared.ai.agents.thinking import Thought
+from shared.ai.models.catalogue import ModelNotFound
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
-from shared.ai.thinking import Thought
 from shared.ai.tokens import Usage
 from shared.kernel.clock import MINUTE
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
@@ -17,9 +17,9 @@ from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
 from shared.ledger.commands import Close, Freeze
 from shared.platform.memory.chat_model import says
-from shared.sagas.agent_slice import ATTEMPTS_MAX
-from shared.sagas.agents import TASKS_LIVE_MAX, ResumeRequest, TaskRequest
-from shared.sagas.jobs import Turn
+from shared.sagas.agents.slice import ATTEMPTS_MAX
+from shared.sagas.agents.tasks import TASKS_LIVE_MAX, ResumeRequest, TaskRequest
+from shared.sagas.engine.jobs import Turn
 from tests.support.agents import (
     ANN,
     BY_OUTPUT,
@@ -575,7 +575,7 @@ def test_an_idle_task_costs_nothing(world):
 
 
 def test_a_sweep_stops_when_its_time_is_up(world):
-    from shared.sagas.agent_jobs import AgentJobs
+    from shared.sagas.agents.sweep import AgentJobs
 
     turn = Turn("3", world.clock, 0)
     AgentJobs(world.services.agents).sweep(turn)

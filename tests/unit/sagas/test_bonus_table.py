@@ -8,8 +8,8 @@ import pytest
 from shared.kernel.clock import DAY
 from shared.kernel.documents import Create
 from shared.kernel.errors import DomainError
-from shared.sagas.bonus_caps import DOMAIN_BONUSES_A_DAY, DOMAIN_BONUSES_UNPAID, BonusCapReached
-from shared.sagas.welcome_bonus import AlreadyClaimed, BonusNotAllowed
+from shared.sagas.accounts.bonus_caps import DOMAIN_BONUSES_A_DAY, DOMAIN_BONUSES_UNPAID, BonusCapReached
+from shared.sagas.accounts.welcome_bonus import AlreadyClaimed, BonusNotAllowed
 from shared.users.mailbox import derived_key, marks, normalised_v1
 from shared.users.principal import Principal
 from tests.support.people import CREDIT, People, op, settings

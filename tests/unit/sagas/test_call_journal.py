@@ -4,9 +4,9 @@ from contextlib import closing
 
 import pytest
 
-from shared.ai.stop_requests import EVERYBODY, request_tag
 from shared.kernel.ids import Uid
-from shared.sagas.call_journal import CONVERSATION, REQUEST, CallJournal, Wanted
+from shared.sagas.metering.call_journal import CONVERSATION, REQUEST, CallJournal, Wanted
+from shared.sagas.metering.stop_requests import EVERYBODY, request_tag
 from tests.support.chat import ANN, World
 
 BOB = Uid("bob")

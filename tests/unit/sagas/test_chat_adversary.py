@@ -8,7 +8,7 @@ from shared.ai.ports import Finished, TextDelta, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import OperationId
-from shared.sagas.chat_turn import Done
+from shared.sagas.chat.turn import Done
 from tests.support.chat import ANN, CREDIT, World
 from tests.support.meanwhile import MEANWHILE, settled
 

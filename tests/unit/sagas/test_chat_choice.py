@@ -2,14 +2,14 @@
 
 import pytest
 
-from shared.ai.choice import NoModelFits
+from shared.ai.models.choice import NoModelFits
+from shared.ai.models.preferences import Preferred
 from shared.ai.ports import TextDelta, UpstreamRejected, UpstreamUnavailable, UsageReport
-from shared.ai.preferences import Preferred
 from shared.ai.tokens import Usage
 from shared.kernel.money import Micro
 from shared.ledger.errors import InsufficientCredits
 from shared.platform.memory.chat_model import says
-from shared.sagas.chat_turn import Delta
+from shared.sagas.chat.turn import Delta
 from tests.support.chat import ANN, CHEAP, CREDIT, World, answer_of, end_of, text_of
 from tests.support.faults import Crash, Dying
 from tests.support.indexes import stored

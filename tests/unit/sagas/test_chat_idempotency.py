@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.ai.expectation import ANSWERS_REMEMBERED
+from shared.ai.models.expectation import ANSWERS_REMEMBERED
 from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
 from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
@@ -16,7 +16,7 @@ from shared.kernel.ids import HoldId, Uid, derived_id, operation_id
 from shared.ledger.errors import Contended, InsufficientCredits
 from shared.platform.memory.chat_model import says
 from shared.platform.memory.clock import ManualClock
-from shared.sagas.chat_turn import Delta, Done, TurnEvent
+from shared.sagas.chat.turn import Delta, Done, TurnEvent
 from tests.support.chat import ANN, CREDIT, World, answer_of, end_of, text_of
 from tests.support.faults import Crash, Dying, FaultyDocuments
 

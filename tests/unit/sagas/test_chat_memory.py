@@ -10,7 +10,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.ids import operation_id
 from shared.kernel.money import Micro
 from shared.platform.memory.chat_model import HELLO, says
-from shared.sagas.chat_memory import Titled
+from shared.sagas.chat.summaries import Titled
 from tests.support.chat import ANN, CREDIT, World, answer_of
 from tests.support.faults import Crash, Dying
 from tests.unit.sagas.test_chat_idempotency import PAST_THE_LEASE

@@ -6,7 +6,7 @@ import pytest
 
 from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
 from shared.platform.memory.clock import ManualClock
-from shared.sagas.chat_reading import AHEAD_MAX, Ended, Pulse, Reading, ReadingWhole, Silence
+from shared.sagas.metering.reading import AHEAD_MAX, Ended, Pulse, Reading, ReadingWhole, Silence
 from tests.support.processes import wait_for
 
 SECONDS = 60.0

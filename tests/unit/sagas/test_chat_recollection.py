@@ -1,6 +1,6 @@
 """A turn that recalls what was said tells the model just what one tells it that reads, whatever others do meanwhile."""
 
-from shared.ai.conversations import HISTORY_MESSAGES_MAX, Conversations
+from shared.ai.chat.conversations import HISTORY_MESSAGES_MAX, Conversations
 from tests.support.chat import ANN, World, answer_of
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.ai.conversations import ConversationNotFound
-from shared.ai.models import ModelNotFound, ModelUnpriced
+from shared.ai.chat.conversations import ConversationNotFound
+from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
+from shared.ai.models.prompt import ContextTooLong
+from shared.ai.models.tariff import Tariff
 from shared.ai.ports import Finished, HiddenDelta, TextDelta, UpstreamRejected, UpstreamUnavailable, UsageReport
-from shared.ai.prompt import ContextTooLong
-from shared.ai.tariff import Tariff
 from shared.ai.tokens import Usage, expected_tokens, prompt_expected
 from shared.kernel.documents import Put
 from shared.kernel.errors import InvalidValue
@@ -23,7 +23,7 @@ from shared.kernel.money import format_credits
 from shared.ledger.commands import Freeze
 from shared.ledger.errors import AccountFrozen, InsufficientCredits
 from shared.platform.memory.chat_model import says
-from shared.sagas.chat_turn import Delta, Done, Ping, TurnEvent
+from shared.sagas.chat.turn import Delta, Done, Ping, TurnEvent
 from tests.support.chat import ANN, CHEAP, CREDIT, World, answer_of, cautious, end_of, text_of
 
 WORDS = [" one", " two", " three", " four", " five"]

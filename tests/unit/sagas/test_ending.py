@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.ai.profiles import UpstreamProfile
-from shared.sagas.ending import Ending, Sight, ending_of
+from shared.ai.models.profiles import UpstreamProfile
+from shared.sagas.metering.ending import Ending, Sight, ending_of
 
 ENDS, GOES_ON = UpstreamProfile(abort_ends_billing=True), UpstreamProfile(abort_ends_billing=False)
 

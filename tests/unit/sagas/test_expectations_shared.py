@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.ai.expectation import Expectation
+from shared.ai.models.expectation import Expectation
 from shared.ai.ports import Finished, TextDelta, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.ids import Uid
-from shared.sagas.metered import GUESS_CAUTION
+from shared.sagas.metering.plan import GUESS_CAUTION
 from tests.support.chat import ANN, CREDIT, World, end_of
 
 MALLORY = Uid("mallory")

@@ -13,8 +13,8 @@ from shared.ledger.commands import BudgetClaim
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.exposure import ABSORBED_AT_ONCE_MAX, USER_CEILINGS_FROM
 from shared.platform.memory.chat_model import says
-from shared.sagas.agent_purse import CreditsHeld, Purse
-from shared.sagas.call_cost import CallCost
+from shared.sagas.agents.budget import CreditsHeld, Purse
+from shared.sagas.metering.call_cost import CallCost
 from tests.support.agents import AgentWorld
 from tests.support.chat import ANN, CREDIT, World, answer_of, end_of
 

@@ -5,7 +5,7 @@ import pytest
 
 from shared.ledger.errors import AccountClosed
 from shared.platform.memory.documents import MemoryDocuments
-from shared.sagas import first_sight
+from shared.sagas.accounts import first_sight
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.people import People
 

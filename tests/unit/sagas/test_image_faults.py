@@ -9,14 +9,14 @@ from contextlib import suppress
 
 import pytest
 
-from shared.ai.image_tasks import TASK_LIFETIME, task_of
-from shared.ai.images import image_id_of, object_name
+from shared.ai.images.store import image_id_of, object_name
+from shared.ai.images.tasks import TASK_LIFETIME, task_of
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.clock import SECOND
 from shared.kernel.errors import DomainError
 from shared.kernel.objects import StorageUnavailable
 from shared.platform.memory.image_model import ScriptedImageModel, png
-from shared.sagas.image_start import WAKE_AFTER
+from shared.sagas.images.start import WAKE_AFTER
 from tests.support.faults import Crash
 from tests.support.ledger_faults import COMMIT_FAULTS, Weather, fair, once
 from tests.support.studio import ANN, PAINTER, PRICE, Studio, Trap

@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from shared.ai.image_tasks import IMAGES_MAX, TASK_LIFETIME, Failure, ImageTaskNotFound
-from shared.ai.images import ImageNotFound
-from shared.ai.models import ModelNotFound
+from shared.ai.images.store import ImageNotFound
+from shared.ai.images.tasks import IMAGES_MAX, TASK_LIFETIME, Failure, ImageTaskNotFound
+from shared.ai.models.catalogue import ModelNotFound
+from shared.ai.models.tariff import SizeNotOffered
 from shared.ai.pictures import NoPicture
 from shared.ai.ports import UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
-from shared.ai.tariff import SizeNotOffered
 from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.documents import Delete, Patch
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue, Unavailable
@@ -21,8 +21,8 @@ from shared.ledger.commands import BudgetClaim, Close, Freeze
 from shared.ledger.errors import AccountFrozen, BudgetExceeded, InsufficientCredits
 from shared.ledger.losses import LossSum
 from shared.platform.memory.image_model import ScriptedImageModel, png
-from shared.sagas.image_job import RETRY_AFTER, SLICE_SECONDS, TRIES_MAX
-from shared.sagas.image_start import WAKE_AFTER
+from shared.sagas.images.job import RETRY_AFTER, SLICE_SECONDS, TRIES_MAX
+from shared.sagas.images.start import WAKE_AFTER
 from tests.support.faults import Crash
 from tests.support.studio import ANN, PAINTER, PRICE, Studio, Trap
 

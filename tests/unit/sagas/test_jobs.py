@@ -8,9 +8,9 @@ from shared.kernel.money import Micro
 from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.commands import PlaceHold
 from shared.ledger.relay import CREDIT_EVENTS
-from shared.sagas.jobs import LEASE_SECONDS, RUN_SECONDS, Job, Jobs, Turn
-from shared.sagas.ledger_jobs import LedgerJobs
-from shared.sagas.ledger_watch import LedgerWatch
+from shared.sagas.accounts.ledger_sweep import LedgerJobs
+from shared.sagas.accounts.ledger_watch import LedgerWatch
+from shared.sagas.engine.jobs import LEASE_SECONDS, RUN_SECONDS, Job, Jobs, Turn
 from tests.support.ledgers import UID, World, grant
 
 

@@ -12,7 +12,7 @@ from shared.ledger.account import BUDGETS_MAX
 from shared.ledger.commands import Charge
 from shared.ledger.errors import BudgetExceeded
 from shared.platform.memory.chat_model import says
-from shared.sagas.key_budgets import KeyBudgets, claims
+from shared.sagas.metering.key_budgets import KeyBudgets, claims
 from shared.users.api_keys import ApiKey, ApiKeys, KeyWanted
 from shared.users.spend_cap import Period, SpendCap
 from tests.support.chat import ANN, World, answer_of

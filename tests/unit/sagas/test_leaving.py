@@ -9,7 +9,7 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import Adjust, ExtendHold, Grant, PlaceHold, Reverse
 from shared.ledger.errors import AccountClosed
 from shared.platform.memory.alerts import Alert
-from shared.sagas.leaving import ALERT_EVERY_ATTEMPTS, BACKOFF_MAX, GONE_MAX, LEASE, SWEEP_DELAY
+from shared.sagas.accounts.leaving import ALERT_EVERY_ATTEMPTS, BACKOFF_MAX, GONE_MAX, LEASE, SWEEP_DELAY
 from shared.users.ports import IdentityUnavailable, UserNotFound
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.people import CREDIT, People, op

@@ -8,7 +8,7 @@ from shared.ledger.errors import AccountFrozen
 from shared.ledger.relay import CREDIT_EVENTS
 from shared.ledger.store import entry_path
 from shared.platform.memory.alerts import Alert
-from shared.sagas.ledger_watch import FREEZES_PER_HOUR_MAX, LedgerWatch
+from shared.sagas.accounts.ledger_watch import FREEZES_PER_HOUR_MAX, LedgerWatch
 from tests.support.ledgers import UID, World, charge, grant
 
 

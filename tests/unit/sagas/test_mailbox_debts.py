@@ -6,7 +6,7 @@ import pytest
 from shared.kernel.ids import LotId, Uid
 from shared.kernel.money import Micro
 from shared.ledger.commands import Charge, Grant, Reverse
-from shared.sagas.mailbox_debts import NONE_OWED
+from shared.sagas.accounts.mailbox_debts import NONE_OWED
 from shared.users.principal import Principal
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.people import CREDIT, People, op, settings

@@ -7,7 +7,7 @@ import pytest
 
 from shared.kernel.errors import DomainError
 from shared.platform.memory.passthrough import chunk, usage_chunk
-from shared.sagas.openai_call import Answered, CallEvent
+from shared.sagas.openai.call import Answered, CallEvent
 from tests.support.chat import CREDIT
 from tests.support.meanwhile import MEANWHILE, settled
 from tests.support.openai import Door

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ai.embeddings import Embeddings
-from shared.ai.models import ModelUnpriced
-from shared.ai.passthrough import RequestRefused
+from shared.ai.models.catalogue import ModelUnpriced
+from shared.ai.openai.embeddings import Embeddings
+from shared.ai.openai.passthrough import RequestRefused
+from shared.ai.openai.responses import Responses
 from shared.ai.ports import UpstreamRejected, UpstreamUnavailable
-from shared.ai.responses import Responses
 from shared.ai.tokens import prompt_at_most, prompt_expected
 from shared.kernel.clock import SystemClock
 from shared.kernel.documents import OutcomeUnknown, Patch
@@ -20,7 +20,7 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.platform.memory.passthrough import Scripted, chunk, completion, embeddings, response, usage_chunk
-from shared.sagas.openai_call import Answered, Piece
+from shared.sagas.openai.call import Answered, Piece
 from tests.support.chat import ANN, CHEAP, CREDIT, cautious
 from tests.support.faults import Crash, Dying, FaultyDocuments
 from tests.support.openai import Door, answer_of, content_of

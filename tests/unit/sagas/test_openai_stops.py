@@ -3,12 +3,12 @@
 from dataclasses import replace
 from itertools import islice
 
-from shared.ai.answers import Answers
+from shared.ai.openai.answers import Answers
 from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import derived_id
 from shared.platform.memory.passthrough import completion
-from shared.sagas.openai_call import Piece
+from shared.sagas.openai.call import Piece
 from tests.support.chat import ANN
 from tests.support.openai import Door, answer_of
 from tests.support.processes import wait_for

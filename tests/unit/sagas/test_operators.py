@@ -7,8 +7,9 @@ from shared.kernel.documents import OutcomeUnknown
 from shared.kernel.errors import Forbidden, InvalidValue
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits
-from shared.sagas.operators import AdminExists, EmailNotVerified, OwnAccount, OwnRole
+from shared.sagas.accounts.operators import AdminExists, EmailNotVerified, OwnRole
 from shared.users.audit import AuditRecord
+from shared.users.operator_acts import OwnAccount
 from shared.users.ports import UserNotFound
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.people import CREDIT, People, op

@@ -12,7 +12,7 @@ from shared.payments.payment import status_of
 from shared.payments.ports import Notice, ProviderRefused, UnknownAtProvider
 from shared.payments.store import PaymentFilter, saga_path
 from shared.platform.memory.payments import MemoryProvider
-from shared.sagas.settlement import LEASE_SECONDS, PaymentBusy, ProviderNotConfigured
+from shared.sagas.payments.settlement import LEASE_SECONDS, PaymentBusy, ProviderNotConfigured
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.shop import BONUS, CREDITS, Shop
 

@@ -16,10 +16,10 @@ from shared.payments.ports import Notice, ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.payments import MemoryProvider
-from shared.sagas.checkout import CHECKOUT_LIFETIME, OPEN_CHECKOUTS_MAX, PackageLimitReached, TooManyCheckouts
-from shared.sagas.payment_steps import FRESH
-from shared.sagas.refunds import NotRefundable
-from shared.sagas.settlement import PaymentBusy, ProviderNotConfigured
+from shared.sagas.payments.checkout import CHECKOUT_LIFETIME, OPEN_CHECKOUTS_MAX, PackageLimitReached, TooManyCheckouts
+from shared.sagas.payments.refunds import NotRefundable
+from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
+from shared.sagas.payments.steps import FRESH
 from tests.support.faults import FaultyDocuments, Interrupted
 from tests.support.ledgers import UID, charge
 from tests.support.shop import BONUS, CREDITS, PACKAGE, Shop

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from shared.ai.thinking import Thought
+from shared.ai.agents.thinking import Thought
 from shared.ai.tokens import Usage
 from shared.platform.memory.chat_model import says
 from shared.platform.memory.passthrough import chunk
-from shared.sagas.tools.ask_model import AskModel
+from shared.sagas.agents.tools.ask_model import AskModel
 from tests.support.agents import AgentWorld, thinks
 from tests.support.chat import ANN, CREDIT, World
 from tests.support.openai import Door

@@ -6,7 +6,7 @@ import pytest
 
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.ids import Uid
-from shared.sagas.reading_on import ReadingOn
+from shared.sagas.metering.reading_on import ReadingOn
 from tests.support.processes import wait_for
 
 ANN, BOB = Uid("ann"), Uid("bob")

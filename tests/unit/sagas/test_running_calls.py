@@ -5,11 +5,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from shared.ai.stop_requests import EVERYBODY, REMEMBERED_FOR, CallName, StopRequest
 from shared.kernel.ids import Uid, new_id
 from shared.kernel.stopping import StopSignal
 from shared.platform.memory.clock import ManualClock
-from shared.sagas.running_calls import CLOCKS_APART, REMEMBERED_USERS_MAX, RunningCalls
+from shared.sagas.metering.running_calls import CLOCKS_APART, REMEMBERED_USERS_MAX, RunningCalls
+from shared.sagas.metering.stop_requests import EVERYBODY, REMEMBERED_FOR, CallName, StopRequest
 
 ANN, BOB = Uid("ann"), Uid("bob")
 CALL, TALK = CallName.of_request("r-1"), CallName.of_conversation("conv_1")

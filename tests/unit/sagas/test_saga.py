@@ -11,8 +11,8 @@ from shared.kernel.errors import Rejected, Unavailable
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
-from shared.sagas.leases import LeaseLost, Leases
-from shared.sagas.saga import Done, Runner, Saga, Step, progress_of
+from shared.sagas.engine.leases import LeaseLost, Leases
+from shared.sagas.engine.saga import Done, Runner, Saga, Step, progress_of
 from tests.support.faults import Crash, FaultyDocuments
 
 PATH = "orders/o1"

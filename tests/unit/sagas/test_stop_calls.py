@@ -2,12 +2,12 @@
 
 import pytest
 
-from shared.ai.conversations import ConversationNotFound
-from shared.ai.stop_requests import EARLY_REQUESTS_MAX, TooManyStops
+from shared.ai.chat.conversations import ConversationNotFound
 from shared.ai.tokens import prompt_at_most
 from shared.kernel.documents import Patch, StoreUnavailable
 from shared.kernel.ids import Uid
-from shared.sagas.stop_calls import SETTLE_SECONDS_MAX, Caller, CallNotFound
+from shared.sagas.metering.stop_calls import SETTLE_SECONDS_MAX, Caller, CallNotFound
+from shared.sagas.metering.stop_requests import EARLY_REQUESTS_MAX, TooManyStops
 from tests.support.chat import ANN, World
 from tests.support.faults import FaultyDocuments
 from tests.support.stops import StopInstance

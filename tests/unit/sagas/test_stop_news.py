@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from shared.ai.stop_requests import EVERYBODY, CallName, StopRequests
 from shared.kernel.documents import StoreUnavailable
 from shared.kernel.ids import Uid
 from shared.kernel.stopping import StopSignal
 from shared.kernel.watching import Unwatched
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
-from shared.sagas.running_calls import RunningCalls
-from shared.sagas.stop_news import REOPEN_AFTER_LOOKS, STALE_AFTER_SECONDS, StopNews
+from shared.sagas.metering.running_calls import RunningCalls
+from shared.sagas.metering.stop_news import REOPEN_AFTER_LOOKS, STALE_AFTER_SECONDS, StopNews
+from shared.sagas.metering.stop_requests import EVERYBODY, CallName, StopRequests
 
 ANN = Uid("ann")
 CALL = CallName.of_request("r-1")

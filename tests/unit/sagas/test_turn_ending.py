@@ -14,9 +14,9 @@ from shared.ledger.commands import Freeze
 from shared.ledger.losses import SECOND_LIMITS
 from shared.platform.memory.chat_model import says
 from shared.platform.openai.network import READ_SECONDS
-from shared.sagas.chat_turn import ChatTurn, Delta, Done, Ping
-from shared.sagas.metered_turn import TURN_SECONDS_MAX
-from shared.sagas.reading_on import ReadingOn
+from shared.sagas.chat.turn import ChatTurn, Delta, Done, Ping
+from shared.sagas.metering.reading_on import ReadingOn
+from shared.sagas.metering.turn import TURN_SECONDS_MAX
 from tests.support.chat import ANN, CREDIT, World, answer_of, cautious, end_of
 from tests.support.processes import wait_for
 

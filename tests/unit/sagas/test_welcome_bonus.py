@@ -9,7 +9,7 @@ import pytest
 from shared.kernel.documents import OutcomeUnknown
 from shared.kernel.errors import DomainError
 from shared.ledger.commands import Freeze
-from shared.sagas.welcome_bonus import AlreadyClaimed, BonusNotAllowed
+from shared.sagas.accounts.welcome_bonus import AlreadyClaimed, BonusNotAllowed
 from shared.users.principal import Principal
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.people import CREDIT, People, op, settings, signing_key

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sagas.tools.calculator import BITS_MAX, Calculator, evaluate, shown
-from shared.sagas.tools.tool import ToolFailed, parse_arguments
+from shared.sagas.agents.tools.calculator import BITS_MAX, Calculator, evaluate, shown
+from shared.sagas.agents.tools.tool import ToolFailed, parse_arguments
 
 EXACT = {
     "1 + 2 * 3": "7",

@@ -1,0 +1,1 @@
+"""Agent tasks as documents, and the ports to a thinking model and the web."""

@@ -1,0 +1,196 @@
+"""Agent tasks as documents: `agent_tasks/{id}`, with `steps/{number}` and `files/{id}` below.
+
+The task's document is small and changes; a step is written once and never changes. The work to do next stands in the
+task's document, so that any worker can continue. `pending` holds tool calls without an observation, `owed` the recorded
+steps that are still to be charged.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from shared.ai.agents.task import Owed, Step, StoredFile, Task, Wanted, step_id
+from shared.ai.tokens import Usage
+from shared.kernel.clock import Millis, from_datetime, to_datetime
+from shared.kernel.documents import Create, Data, Document, Put, Value, Write
+from shared.kernel.ids import Uid, derived_id
+
+COLLECTION = "agent_tasks"
+SHARDS = 8
+
+
+def task_path(task_id: str) -> str:
+    """Return the path of a task's document."""
+    return f"{COLLECTION}/{task_id}"
+
+
+def file_path(task_id: str, name: str) -> str:
+    """Return the path of a task's file. The file's name never becomes part of a path."""
+    return f"{task_path(task_id)}/files/{derived_id('file', name)}"
+
+
+def new_task(task_id: str, wanted: Wanted, files: Sequence[StoredFile], *, at: Millis, due_at: Millis) -> Data:
+    """Return the document of a task without any work done."""
+    return {
+        "v": 1,
+        "uid": wanted.uid,
+        "goal": wanted.goal,
+        "model": wanted.model,
+        "tools": list(wanted.tools),
+        "spender": wanted.spender,
+        "key_cap": wanted.key_cap,
+        "budget": wanted.budget,
+        "max_steps": wanted.max_steps,
+        "fingerprint": wanted.fingerprint,
+        "status": "queued",
+        "reason": None,
+        "plan": [],
+        "trail": [],
+        "thoughts": 0,
+        "spent": 0,
+        "charges": {},
+        "pending": [],
+        "owed": [],
+        "sources": [],
+        "images": [],
+        "files": [file_fact(file) for file in files],
+        "has_read_private": False,
+        "answer": None,
+        "answer_step": 0,
+        "is_cancel_asked": False,
+        "attempts": 0,
+        "unanswered": 0,
+        "clean_fence": 0,
+        "epoch": 0,
+        "epoch_spent": 0,
+        "claimed_at": 0,
+        "resumed_by": [],
+        "position": f"{at:015d}_{task_id}",
+        "created_at": to_datetime(at),
+        "updated_at": to_datetime(at),
+        "due_at": to_datetime(due_at),
+        "due_shard": shard_of(task_id),
+    }
+
+
+def file_fact(file: StoredFile) -> Mapping[str, Value]:
+    """Return the entry for a file in the task's document."""
+    return {
+        "name": file.name,
+        "content_type": file.content_type,
+        "bytes": len(file.content.encode()),
+        "is_artifact": file.is_artifact,
+    }
+
+
+def shard_of(task_id: str) -> int:
+    """Return the shard of the index that holds a task, so that no index is a hotspot."""
+    return zlib.crc32(task_id.encode()) % SHARDS
+
+
+def step_write(task: Task, step: Step) -> Write:
+    """Build the write that records a step, once."""
+    data: Data = {
+        "v": 1,
+        "uid": task.uid,
+        "number": step.number,
+        "kind": step.kind,
+        "at": to_datetime(step.at),
+        "body": dict(step.body),
+    }
+    return Create(f"{task_path(task.id)}/steps/{step_id(step.number)}", data)
+
+
+def file_write(task_id: str, uid: Uid, file: StoredFile, at: Millis) -> Write:
+    """Build the write that stores a file, or replaces a file of the same name."""
+    data: Data = {
+        "v": 1,
+        "uid": uid,
+        "name": file.name,
+        "content": file.content,
+        "content_type": file.content_type,
+        "is_artifact": file.is_artifact,
+        "at": to_datetime(at),
+    }
+    return Put(file_path(task_id, file.name), data)
+
+
+def owed_data(owed: Sequence[Owed]) -> Value:
+    """Return the due charges as stored in the task's document."""
+    return [
+        {"step": each.step, "operation": each.operation, "cost": each.cost, **dict(each.usage.counts)} for each in owed
+    ]
+
+
+def task_of(document: Document) -> Task:
+    """Return the task that a document holds."""
+    data = cast("Mapping[str, Any]", document.data)
+    return Task(
+        id=document.id,
+        uid=data["uid"],
+        goal=data["goal"],
+        model=data["model"],
+        tools=tuple(data["tools"]),
+        budget=data["budget"],
+        max_steps=data["max_steps"],
+        fingerprint=data["fingerprint"],
+        spender=data["spender"],
+        key_cap=data["key_cap"],
+        status=data["status"],
+        reason=data["reason"],
+        plan=tuple(data["plan"]),
+        trail=tuple(data["trail"]),
+        thoughts=data["thoughts"],
+        spent=data["spent"],
+        charges=data["charges"],
+        pending=tuple(data["pending"]),
+        owed=tuple(map(_owed_of, data["owed"])),
+        sources=tuple(data["sources"]),
+        images=tuple(data["images"]),
+        files=tuple(data["files"]),
+        has_read_private=data.get("has_read_private", _has_read_own_file(data)),
+        answer=data["answer"],
+        answer_step=data["answer_step"],
+        is_cancel_asked=data["is_cancel_asked"],
+        attempts=data["attempts"],
+        unanswered=data.get("unanswered", 0),
+        clean_fence=data["clean_fence"],
+        epoch=data["epoch"],
+        epoch_spent=data["epoch_spent"],
+        claimed_at=data["claimed_at"],
+        resumed_by=tuple(data["resumed_by"]),
+        created_at=from_datetime(data["created_at"]),
+        updated_at=from_datetime(data["updated_at"]),
+        due_at=from_datetime(data["due_at"]) if isinstance(data["due_at"], datetime) else None,
+    )
+
+
+def _has_read_own_file(data: Mapping[str, Any]) -> bool:
+    """Return True if an older task's sources name a file of the user, so that the task has read private data.
+
+    Older tasks were stored before `has_read_private` was recorded.
+    """
+    return any(not file["is_artifact"] and file["name"] in data["sources"] for file in data["files"])
+
+
+def _owed_of(data: Mapping[str, Any]) -> Owed:
+    usage = Usage(input_tokens=data["input_tokens"], output_tokens=data["output_tokens"])
+    return Owed(step=data["step"], operation=data["operation"], cost=data["cost"], usage=usage)
+
+
+def step_of(document: Document) -> Step:
+    """Return the step that a document holds."""
+    data = cast("Mapping[str, Any]", document.data)
+    return Step(number=data["number"], kind=data["kind"], at=from_datetime(data["at"]), body=data["body"])
+
+
+def file_of(document: Document) -> StoredFile:
+    """Return the file that a document holds."""
+    data = cast("Mapping[str, Any]", document.data)
+    return StoredFile(
+        name=data["name"],
+        content=data["content"],
+        content_type=data["content_type"],
+        is_artifact=data["is_artifact"],
+    )

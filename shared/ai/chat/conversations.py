@@ -1,0 +1,585 @@
+"""Repository of conversations (`conversations/{id}`) and messages (`messages/{id}` below). Each document carries the
+owner's `uid`.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar, cast
+
+from shared.ai.chat.keeping import Kept, StorageFull, conversation_size, kept_in, storage_path
+from shared.ai.chat.recollection import Recollection
+from shared.ai.ports import Role
+from shared.ai.tokens import Usage
+from shared.kernel.clock import Clock, Millis
+from shared.kernel.documents import (
+    Create,
+    Data,
+    Delete,
+    Document,
+    Documents,
+    Order,
+    OutcomeUnknown,
+    Patch,
+    PreconditionFailed,
+    Query,
+    StoreUnavailable,
+    Value,
+    Version,
+    Where,
+    Write,
+)
+from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, NotFound
+from shared.kernel.events import log
+from shared.kernel.ids import OperationId, Uid, derived_id, is_safe_id
+from shared.kernel.money import Micro
+
+T = TypeVar("T")
+
+TITLE_CHARACTERS_MAX = 80
+CONTENT_BYTES_MAX = 800_000
+"""Most bytes of a message's content, so that the message fits into a document with the other fields."""
+HISTORY_MESSAGES_MAX = 100
+"""Most earlier messages in a prompt, even if the model's window is larger."""
+DELETE_BATCH = 200
+EXPORT_PAGE = 100
+FIRST_MESSAGES = 2
+ERASE_BATCH = 50
+CREATE_ATTEMPTS_MAX = 12
+CREATE_PAUSE_SECONDS = 0.05
+EDITABLE = frozenset({"title", "model", "system_prompt"})
+
+
+class ConversationNotFound(NotFound):
+    """Refusal: the conversation does not exist or belongs to another user."""
+
+    code = "conversation_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such conversation.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """Stored conversation. `recency` sorts a user's conversations, newest last; no two values are equal."""
+
+    id: str
+    uid: Uid
+    title: str | None
+    model: str | None
+    system_prompt: str | None
+    created_at: Millis
+    updated_at: Millis
+    recency: str
+    title_cost: Micro | None = None
+    """Charge for the title (µcr); None if no charge of a model is recorded."""
+    last: str | None = None
+    """Position of the message that was appended last; None if none is recorded."""
+    version: Version | None = field(default=None, compare=False, repr=False)
+    """Version at the read: a precondition for writes that must follow on exactly this state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Stored message. `position` sorts the messages of a conversation.
+
+    Fields after `created_at` are set in the model's messages only.
+    """
+
+    id: str
+    uid: Uid
+    conversation_id: str
+    role: Role
+    content: str
+    position: str
+    created_at: Millis
+    model: str | None = None
+    model_reason: str | None = None
+    """Reason for the model if this system chose the model, else None."""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    is_estimated: bool = False
+    cost: Micro | None = None
+    settles_by: Millis | None = None
+    """Time until which `cost` is the most that the provider may still report; None if `cost` is final."""
+    price: Mapping[str, str] | None = None
+    """Price snapshot behind `cost`: version, and credits per million tokens."""
+    covers: str | None = None
+    """Position up to which a summary stands for the messages before; None if the message is no summary."""
+    is_settled: bool = True
+    """False for a summary that is not known to be paid."""
+
+    def is_settling(self, now: Millis) -> bool:
+        """Return True while the provider may still report the message's cost. Later the recorded cost is final."""
+        return self.settles_by is not None and self.settles_by > now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """Part of a list, newest first. `next_cursor` starts the next page; None on the last page."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class Conversations:
+    """Repository of conversations and messages."""
+
+    def __init__(self, documents: Documents, clock: Clock) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._recollection = Recollection[Message]()
+
+    def create(
+        self,
+        uid: Uid,
+        *,
+        operation: OperationId,
+        fingerprint: str,
+        title: str | None = None,
+        model: str | None = None,
+        system_prompt: str | None = None,
+        is_paying: Callable[[], bool] = lambda: True,
+    ) -> Conversation:
+        """Create a conversation. If the operation already made a conversation, return that conversation.
+
+        `is_paying` says whether the user has credits: without credits, a user may keep only a few conversations.
+
+        Raises IdempotencyMismatch, StorageFull.
+        """
+        conversation = self._new(uid, operation, title=title, model=model, system_prompt=system_prompt)
+        path = _path(conversation.id)
+        data = {**_conversation_data(conversation), "fingerprint": fingerprint}
+        size = conversation_size(system_prompt)
+        failure: DomainError = PreconditionFailed()
+        for _ in range(CREATE_ATTEMPTS_MAX):
+            try:
+                kept = self._kept(uid).with_conversation(size, is_paying)
+                self._documents.commit([Create(path, data), kept.write])
+                return conversation
+            except (PreconditionFailed, OutcomeUnknown, StoreUnavailable, StorageFull) as error:
+                failure = error
+            if (found := self._documents.get(path)) is not None:
+                if found.data["fingerprint"] != fingerprint or found.data["uid"] != uid:
+                    raise IdempotencyMismatch
+                return _conversation(found)
+            if isinstance(failure, StorageFull):
+                break
+            self._clock.wait(CREATE_PAUSE_SECONDS * random.uniform(0.2, 1.8))  # noqa: S311  # spreads, guards nothing
+        raise failure
+
+    def _kept(self, uid: Uid) -> Kept:
+        return kept_in(uid, self._documents.get(storage_path(uid)))
+
+    def get(self, uid: Uid, conversation_id: str) -> Conversation:
+        """Return the user's conversation. Raises ConversationNotFound, also for another user's conversation."""
+        return self.get_beside(uid, conversation_id, ())[0]
+
+    def get_beside(
+        self, uid: Uid, conversation_id: str, paths: Sequence[str]
+    ) -> tuple[Conversation, Sequence[Document | None]]:
+        """Return the user's conversation and the documents at `paths`, read in one round trip. Raises
+        ConversationNotFound.
+        """
+        if not is_safe_id(conversation_id):
+            raise ConversationNotFound
+        path = _path(conversation_id)
+        found, *beside = self._documents.get_all([path, *paths]) if paths else [self._documents.get(path)]
+        if found is None or found.data["uid"] != uid:
+            raise ConversationNotFound
+        return _conversation(found), beside
+
+    def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> Page[Conversation]:
+        """Return a page of the user's conversations, the last used first."""
+        query = Query(
+            collection="conversations",
+            where=(Where("uid", "==", uid),),
+            order_by=(Order("recency", descending=True),),
+            after=(cursor,) if cursor else None,
+            limit=limit + 1,
+        )
+        items = [_conversation(document) for document in self._documents.query(query)]
+        return Page(items=items[:limit], next_cursor=items[limit - 1].recency if len(items) > limit else None)
+
+    def patch(
+        self,
+        uid: Uid,
+        conversation_id: str,
+        changes: Mapping[str, str | None],
+        is_paying: Callable[[], bool] = lambda: True,
+    ) -> Conversation:
+        """Change title, model or system prompt.
+
+        Raises ConversationNotFound, InvalidValue, StorageFull, PreconditionFailed.
+        """
+        if unknown := sorted(changes.keys() - EDITABLE):
+            raise InvalidValue(unknown[0], "cannot be changed")
+        for _ in range(CREATE_ATTEMPTS_MAX):
+            conversation = self.get(uid, conversation_id)
+            at = max(self._clock.now(), conversation.updated_at)
+            changed = Patch(_path(conversation_id), {**changes, **_touched(conversation.id, at)}, conversation.version)
+            try:
+                self._documents.commit([changed, *self._resized(conversation, changes, is_paying)])
+            except PreconditionFailed:
+                continue
+            return self.get(uid, conversation_id)
+        self.get(uid, conversation_id)
+        raise PreconditionFailed
+
+    def _resized(
+        self, conversation: Conversation, changes: Mapping[str, str | None], is_paying: Callable[[], bool]
+    ) -> Sequence[Write]:
+        """Build the write that counts a change of the system prompt; none if the size stays. Raises StorageFull."""
+        before = conversation.system_prompt
+        more = conversation_size(changes.get("system_prompt", before)) - conversation_size(before)
+        return [self._kept(conversation.uid).with_bytes(more, is_paying).write] if more else []
+
+    def delete(self, uid: Uid, conversation_id: str) -> None:
+        """Delete the conversation with all messages: in one commit if there are fewer than DELETE_BATCH messages.
+
+        If there are more, the messages go first, so that the deletion can be repeated after a crash. A running turn
+        cannot restore messages, since the turn's commit needs the conversation. Raises ConversationNotFound.
+        """
+        self.get(uid, conversation_id)
+        self._recollection.forget(conversation_id)
+        while len(messages := self._message_paths(conversation_id)) == DELETE_BATCH:
+            self._documents.commit([Delete(path) for path in messages])
+        self._delete_with(uid, conversation_id, messages)
+        while messages := self._message_paths(conversation_id):
+            self._documents.commit([Delete(path) for path in messages])
+
+    def discard_empty(self, uid: Uid, conversation_id: str) -> None:
+        """Delete the conversation if no messages exist. A missing conversation is ignored."""
+        with suppress(ConversationNotFound, PreconditionFailed):
+            if not self._message_paths(conversation_id):
+                self._delete_with(uid, conversation_id, ())
+
+    def _delete_with(self, uid: Uid, conversation_id: str, messages: Sequence[str]) -> None:
+        """Delete the conversation with these messages and reduce the user's storage count, in one commit.
+
+        A repeated deletion does not reduce the count again.
+        """
+        for attempt in range(1, CREATE_ATTEMPTS_MAX + 1):
+            conversation, storage = self.get_beside(uid, conversation_id, [storage_path(uid)])
+            size = conversation_size(conversation.system_prompt)
+            writes: list[Write] = [Delete(_path(conversation_id), conversation.version), *map(Delete, messages)]
+            if storage[0] is not None:
+                writes.append(kept_in(uid, storage[0]).without_conversation(size).write)
+            try:
+                self._documents.commit(writes)
+                return
+            except PreconditionFailed:
+                if attempt == CREATE_ATTEMPTS_MAX:
+                    raise
+
+    def messages(self, uid: Uid, conversation_id: str, *, cursor: str | None = None, limit: int = 20) -> Page[Message]:
+        """Return a page of the conversation's messages, newest first. Raises ConversationNotFound."""
+        self.get(uid, conversation_id)
+        items = [*self._newest(conversation_id, cursor, limit + 1)]
+        return Page(items=items[:limit], next_cursor=items[limit - 1].position if len(items) > limit else None)
+
+    def message(self, uid: Uid, conversation_id: str, message_id: str) -> Message:
+        """Return one message. Raises ConversationNotFound if the message or the conversation is gone."""
+        found = self._documents.get(_message_path(conversation_id, message_id))
+        if found is None or found.data["uid"] != uid:
+            raise ConversationNotFound
+        return _message(found, conversation_id)
+
+    def history(self, conversation_id: str) -> Sequence[Message]:
+        """Return the last messages, newest first. The owner is not checked here, but by `get`."""
+        return self._newest(conversation_id, None, HISTORY_MESSAGES_MAX) if is_safe_id(conversation_id) else ()
+
+    def is_recalled(self, conversation_id: str) -> bool:
+        """Return True if this instance may remember the last messages. `recalled` checks the memory."""
+        return conversation_id in self._recollection
+
+    def recalled(self, conversation: Conversation) -> Sequence[Message]:
+        """Return the same messages as `history`, but from memory if this instance wrote the last message.
+
+        Costs may differ: a correction or a note of a charge is not noticed here.
+        """
+        known = self._recollection.of(conversation.id, conversation.last)
+        return self.history(conversation.id) if known is None else known
+
+    def continued(
+        self, conversation: Conversation, said: Sequence[Message], messages: Sequence[Message]
+    ) -> Sequence[Write]:
+        """Build the writes that append `messages` behind `said`.
+
+        If `said` is the whole history, remember the newest messages. Then the commit fails after any change of the
+        conversation, and the caller uses `regardless`.
+        """
+        if not _is_whole(conversation, said):
+            return self.appended(conversation, messages)
+        newest = sorted([*messages, *said], key=lambda message: message.position, reverse=True)
+        self._recollection.keep(conversation.id, messages[-1].position, newest[:HISTORY_MESSAGES_MAX])
+        touch, *creates = self.appended(conversation, messages)
+        assert isinstance(touch, Patch), "first the conversation is touched"
+        return [Patch(touch.path, touch.data, conversation.version), *creates]
+
+    def regardless(self, conversation: Conversation, writes: Sequence[Write]) -> Sequence[Write]:
+        """Build the writes of `continued` without the precondition, and without a title if the conversation has a
+        title.
+
+        The result is empty if the conversation is gone.
+        """
+        self._recollection.forget(conversation.id)
+        found = self._documents.get(_path(conversation.id))
+        if found is None:
+            return ()
+        kept = frozenset({"title"} if found.data["title"] is not None else ())
+        return [_unconditional(write, kept) if isinstance(write, Patch) else write for write in writes]
+
+    def appended(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
+        """Build the writes that append these messages, all or none. The commit fails if the conversation is gone."""
+        changes = {**_touched(conversation.id, messages[-1].created_at), "last": messages[-1].position}
+        said = next((message.content for message in messages if message.role == "user"), None)
+        if conversation.title is None and said is not None:
+            changes["title"] = title_of(said)
+        creates = [Create(_message_path(conversation.id, message.id), _message_data(message)) for message in messages]
+        return [Patch(_path(conversation.id), changes), *creates]
+
+    def first(self, conversation_id: str) -> Sequence[Message]:
+        """Return the first message and the answer to that message."""
+        return self._oldest(conversation_id, None, FIRST_MESSAGES)
+
+    def titled(self, conversation_id: str, title: str) -> Sequence[Write]:
+        """Build the write that sets the title. The commit fails if the conversation is gone."""
+        return [Patch(_path(conversation_id), {"title": title})]
+
+    def paid(self, conversation_id: str, cost: Micro, *, summary: str | None = None) -> None:
+        """Record the charge for the title, or for the summary with the id `summary`.
+
+        A deleted conversation or summary stays deleted.
+        """
+        write = (
+            Patch(_path(conversation_id), {"title_cost": cost})
+            if summary is None
+            else Patch(_message_path(conversation_id, summary), {"cost": cost, "settled": True})
+        )
+        try:
+            self._documents.commit([write])
+        except PreconditionFailed:
+            log("gone_before_it_was_noted", conversation_id=conversation_id)
+
+    def export(self, uid: Uid, conversation_id: str) -> Iterator[Message]:
+        """Return all messages, oldest first. Raises ConversationNotFound before the first message."""
+        self.get(uid, conversation_id)
+        return self._all(conversation_id)
+
+    def _all(self, conversation_id: str) -> Iterator[Message]:
+        after: str | None = None
+        while found := self._oldest(conversation_id, after, EXPORT_PAGE):
+            yield from found
+            after = found[-1].position
+
+    def exists(self, conversation_id: str) -> bool:
+        """Return True if the conversation was not deleted."""
+        return self._documents.get(_path(conversation_id)) is not None
+
+    def correct_cost(self, message: Message, cost: Micro) -> None:
+        """Record a charge below the price, where the account had no more credits. A deleted message stays deleted.
+
+        The money has already moved, so a failed write is only logged.
+        """
+        try:
+            self._documents.commit([Patch(_message_path(message.conversation_id, message.id), {"cost": cost})])
+        except DomainError as error:
+            log("cost_not_corrected", "WARNING", message_id=message.id, code=error.code)
+
+    def settled_cost(self, message: Message, cost: Micro, usage: Usage, *, is_estimated: bool) -> Write:
+        """Build the write of a message's final cost and usage, after the provider's report."""
+        settled: Data = {
+            "cost": cost,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "estimated": is_estimated,
+            "settles_by": None,
+        }
+        return Patch(_message_path(message.conversation_id, message.id), settled)
+
+    def erase(self, uid: Uid) -> None:
+        """Delete all conversations, turns and the storage count of a user who leaves."""
+        for document in self._owned("conversations", uid):
+            try:
+                self.delete(uid, document.id)
+            except ConversationNotFound:
+                continue
+        for document in self._owned("turns", uid):
+            self._documents.commit([Delete(document.path)])
+        self._documents.commit([Delete(storage_path(uid))])
+
+    def _owned(self, collection: str, uid: Uid) -> Iterator[Document]:
+        query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
+        while found := self._documents.query(query):
+            yield from found
+
+    def _new(
+        self, uid: Uid, operation: OperationId, *, title: str | None, model: str | None, system_prompt: str | None
+    ) -> Conversation:
+        conversation_id = derived_id("conv", operation)
+        at = self._clock.now()
+        return Conversation(
+            id=conversation_id,
+            uid=uid,
+            title=title,
+            model=model,
+            system_prompt=system_prompt,
+            created_at=at,
+            updated_at=at,
+            recency=_recency(conversation_id, at),
+        )
+
+    def _newest(self, conversation_id: str, cursor: str | None, limit: int) -> Sequence[Message]:
+        query = Query(
+            collection=f"{_path(conversation_id)}/messages",
+            order_by=(Order("position", descending=True),),
+            after=(cursor,) if cursor else None,
+            limit=limit,
+        )
+        return [_message(document, conversation_id) for document in self._documents.query(query)]
+
+    def _oldest(self, conversation_id: str, after: str | None, limit: int) -> Sequence[Message]:
+        query = Query(
+            collection=f"{_path(conversation_id)}/messages",
+            order_by=(Order("position"),),
+            after=(after,) if after else None,
+            limit=limit,
+        )
+        return [_message(document, conversation_id) for document in self._documents.query(query)]
+
+    def _message_paths(self, conversation_id: str) -> Sequence[str]:
+        query = Query(collection=f"{_path(conversation_id)}/messages", limit=DELETE_BATCH)
+        return [document.path for document in self._documents.query(query)]
+
+
+def _unconditional(write: Patch, kept: frozenset[str]) -> Patch:
+    return Patch(write.path, {name: value for name, value in write.data.items() if name not in kept})
+
+
+def _is_whole(conversation: Conversation, said: Sequence[Message]) -> bool:
+    """Return True if `said` is all that was appended to the conversation when the conversation was read.
+
+    `said` may have been read before the conversation. If a summary in `said` is not known to be paid, return False: the
+    payment may be noted at any time, so a new read is better.
+    """
+    if conversation.last is None:
+        return not said
+    return any(each.position == conversation.last for each in said) and all(each.is_settled for each in said)
+
+
+def title_of(content: str) -> str:
+    """Return a title for an untitled conversation: the first line of the first message, trimmed."""
+    line = next((line.strip() for line in content.splitlines() if line.strip()), "")
+    return line if len(line) <= TITLE_CHARACTERS_MAX else line[: TITLE_CHARACTERS_MAX - 1].rstrip() + "…"
+
+
+def position(at: Millis, turn: str, index: int) -> str:
+    """Return the position of message `index` of a turn that ended at `at`."""
+    return f"{at:015d}:{turn}:{index}"
+
+
+def _recency(conversation_id: str, at: Millis) -> str:
+    return f"{at:015d}:{conversation_id}"
+
+
+def _touched(conversation_id: str, at: Millis) -> dict[str, Value]:
+    return {"updated_at": at, "recency": _recency(conversation_id, at)}
+
+
+def _path(conversation_id: str) -> str:
+    return f"conversations/{conversation_id}"
+
+
+def _message_path(conversation_id: str, message_id: str) -> str:
+    return f"{_path(conversation_id)}/messages/{message_id}"
+
+
+def _conversation_data(conversation: Conversation) -> Data:
+    return {
+        "v": 1,
+        "uid": conversation.uid,
+        "title": conversation.title,
+        "model": conversation.model,
+        "system_prompt": conversation.system_prompt,
+        "created_at": conversation.created_at,
+        "updated_at": conversation.updated_at,
+        "recency": conversation.recency,
+    }
+
+
+def _conversation(document: Document) -> Conversation:
+    # Written by us alone: every field is there and of its type.
+    data = cast("Mapping[str, str]", document.data)
+    return Conversation(
+        id=document.id,
+        uid=Uid(data["uid"]),
+        title=data["title"],
+        model=data["model"],
+        system_prompt=data["system_prompt"],
+        created_at=cast("int", data["created_at"]),
+        updated_at=cast("int", data["updated_at"]),
+        title_cost=cast("Micro | None", data.get("title_cost")),
+        recency=data["recency"],
+        last=data.get("last"),
+        version=document.version,
+    )
+
+
+def _message_data(message: Message) -> Data:
+    data: dict[str, Value] = {
+        "v": 1,
+        "uid": message.uid,
+        "role": message.role,
+        "content": message.content,
+        "position": message.position,
+        "created_at": message.created_at,
+    }
+    if message.usage is None:
+        return data
+    return {
+        **data,
+        "model": message.model,
+        "model_reason": message.model_reason,
+        "finish_reason": message.finish_reason,
+        "input_tokens": message.usage.input_tokens,
+        "output_tokens": message.usage.output_tokens,
+        "estimated": message.is_estimated,
+        "cost": message.cost,
+        "price": message.price,
+        **({} if message.settles_by is None else {"settles_by": message.settles_by}),
+        **({"covers": message.covers, "settled": message.is_settled} if message.covers is not None else {}),
+    }
+
+
+def _message(document: Document, conversation_id: str) -> Message:
+    # As above: written by us alone.
+    data = cast("Mapping[str, str]", document.data)
+    counts = cast("Mapping[str, int]", document.data)
+    message = Message(
+        id=document.id,
+        uid=Uid(data["uid"]),
+        conversation_id=conversation_id,
+        role=cast("Role", data["role"]),
+        content=data["content"],
+        position=data["position"],
+        created_at=counts["created_at"],
+    )
+    return _answered(message, data, counts) if "cost" in data else message
+
+
+def _answered(message: Message, data: Mapping[str, str], counts: Mapping[str, int]) -> Message:
+    return replace(
+        message,
+        model=data["model"],
+        model_reason=data.get("model_reason"),
+        finish_reason=data["finish_reason"],
+        usage=Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]),
+        is_estimated=bool(counts["estimated"]),
+        cost=Micro(counts["cost"]),
+        price=cast("Mapping[str, str]", data["price"]),
+        settles_by=counts.get("settles_by"),
+        covers=data.get("covers"),
+        is_settled=bool(data.get("settled", True)),
+    )

@@ -1,0 +1,1 @@
+"""Image tasks, generated images and links to images."""

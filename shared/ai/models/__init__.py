@@ -1,0 +1,1 @@
+"""Models: catalogue, prices, choice of a model, and profiles of upstreams."""

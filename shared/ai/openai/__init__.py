@@ -1,0 +1,1 @@
+"""OpenAI's protocol: dialects of the routes, readers of answers, and stored answers."""

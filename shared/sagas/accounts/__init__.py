@@ -1,0 +1,1 @@
+"""Accounts of users: greeting, welcome bonus, operators' acts and leaving."""

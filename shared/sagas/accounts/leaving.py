@@ -1,0 +1,262 @@
+"""A user leaves: barred at once, account closed, personal data erased, login deleted; the journal stays.
+
+Every step can be repeated, and each finished step is recorded, so that the next `resume` continues after a crash. A
+request that was under way may still write data. A second erasure removes that data, once no such request can be left.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, cast
+
+from shared.kernel.clock import HOUR, MINUTE, Clock, Millis, from_datetime, to_datetime
+from shared.kernel.documents import (
+    Create,
+    Document,
+    Documents,
+    Order,
+    Patch,
+    PreconditionFailed,
+    Put,
+    Query,
+    Value,
+    Where,
+)
+from shared.kernel.errors import DomainError
+from shared.kernel.events import Alerts, log
+from shared.kernel.ids import Uid
+from shared.sagas.accounts.account_closing import AccountClosing
+from shared.sagas.accounts.first_sight import FirstSight
+from shared.users.erasing import Erasable
+from shared.users.ports import Identity
+from shared.users.profiles import Profiles
+
+LEAVING_VERSION = 1
+LEASE: Millis = 10 * MINUTE
+"""Lease on one leaving, longer than any function may run. So two workers overlap only if the first has died."""
+SWEEP_DELAY: Millis = 15 * MINUTE
+"""Delay of the sweep. No request from before the bar still runs: ten seconds of memory, nine minutes of call."""
+BACKOFF: Millis = MINUTE
+BACKOFF_MAX: Millis = HOUR
+ALERT_EVERY_ATTEMPTS = 5
+RECONCILE_PAGE = 100
+GONE_MAX = 20
+"""Most logins of one page that may be gone at once. If more are gone, and most of the page, a person must look."""
+
+State = Literal["leaving", "done"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of leaving, under the name by which the finished step is recorded."""
+
+    name: str
+    do: Callable[[Uid], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Leaving:
+    document: Document
+    uid: Uid
+    done: tuple[str, ...]
+    attempts: int
+    due_at: Millis
+    barred_at: Millis | None
+
+
+@dataclass(slots=True)
+class _Progress:
+    done: list[str]
+    barred_at: Millis | None
+    failed: str | None = None
+
+
+class Leaving:
+    """The saga, one document `leavings/{uid}` per user who left.
+
+    Unfinished documents carry `due_at`; finished ones do not.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        closing: AccountClosing,
+        identity: Identity,
+        profiles: Profiles,
+        first_sight: FirstSight,
+        parts: Sequence[Erasable],
+        alerts: Alerts,
+        clock: Clock,
+    ) -> None:
+        self._documents = documents
+        self._closing = closing
+        self._identity = identity
+        self._profiles = profiles
+        self._first_sight = first_sight
+        self._parts = parts
+        self._alerts = alerts
+        self._clock = clock
+        self._steps = (
+            Step("bar", self._bar),
+            Step("close_account", self._close_account),
+            Step("erase", self._erase),
+            Step("delete_login", identity.delete_user),
+        )
+        self._sweep = Step("sweep", self._erase)
+
+    def leave(self, uid: Uid) -> State:
+        """Begin the leaving, and do as many steps as possible now. After the return the user is gone or will be.
+
+        Raises Unavailable if the intention could not be stored. Of two calls at once, one does the work.
+        """
+        leaving = self._begin(uid)
+        return "done" if leaving is None else self._advance(leaving) or "leaving"
+
+    def resume(self, limit: int) -> int:
+        """Continue leavings that are due: crashed, failed before, or waiting for the sweep.
+
+        Return how many were taken up.
+        """
+        now = to_datetime(self._clock.now())
+        query = Query(
+            collection="leavings", limit=limit, where=(Where("due_at", "<=", now),), order_by=(Order("due_at"),)
+        )
+        due = [_leaving(document) for document in self._documents.query(query)]
+        return sum(self._advance(leaving) is not None for leaving in due)
+
+    def reconcile(self, *, after: Uid | None) -> Uid | None:
+        """Let users leave whose login is gone, one page at a time.
+
+        Return the user to continue after, or None at the end.
+
+        Events of deleted logins may be lost; this job finds such users. If most logins of a page are gone, nobody
+        leaves. Then a tenant may be missing from the settings, or the wrong project is asked.
+        """
+        page = self._profiles.page(after=after, limit=RECONCILE_PAGE)
+        active = [profile.uid for profile in page if not profile.is_closed]
+        existing = self._identity.existing(active)
+        gone = [uid for uid in active if uid not in existing]
+        if len(gone) > GONE_MAX and len(gone) > len(active) // 2:
+            self._alerts.alert("logins_gone_at_once", gone=len(gone), active=len(active), after=after or "")
+            gone = []
+        for uid in gone:
+            log("login_found_gone", uid=uid)
+            self.leave(uid)
+        return page[-1].uid if len(page) == RECONCILE_PAGE else None
+
+    def _begin(self, uid: Uid) -> _Leaving | None:
+        path, now = f"leavings/{uid}", self._clock.now()
+        data: Mapping[str, Value] = {
+            "v": LEAVING_VERSION,
+            "uid": uid,
+            "asked_at": to_datetime(now),
+            "due_at": to_datetime(now),
+            "done": [],
+            "attempts": 0,
+        }
+        document = self._documents.get(path)
+        if document is None:
+            data = {**data, "mailbox": self._closing.mailbox_mark(uid)}
+            try:
+                version = self._documents.commit([Create(path, data)])[0]
+                log("leaving_begun", uid=uid)
+                return _leaving(Document(path=path, data=data, version=version))
+            except PreconditionFailed:
+                document = self._documents.get(path)
+        return _leaving(document) if document is not None and "due_at" in document.data else None
+
+    def _advance(self, leaving: _Leaving) -> State | None:
+        """Do the remaining steps under a lease. Return None if another worker has the lease or nothing is due.
+
+        Failures are recorded and tried again later, never raised.
+        """
+        if leaving.due_at > self._clock.now() or not self._lease(leaving):
+            return None
+        progress = self._run(leaving)
+        try:
+            return self._remember(leaving, progress)
+        except DomainError as error:
+            log("leaving_not_remembered", "WARNING", uid=leaving.uid, code=error.code)
+            return "leaving"
+
+    def _lease(self, leaving: _Leaving) -> bool:
+        until = to_datetime(self._clock.now() + LEASE)
+        try:
+            self._documents.commit([Patch(leaving.document.path, {"due_at": until}, leaving.document.version)])
+        except DomainError as error:
+            log("leaving_not_leased", uid=leaving.uid, code=error.code)
+            return False
+        return True
+
+    def _run(self, leaving: _Leaving) -> _Progress:
+        """Do each step that is not done yet. Only the bar must come before all others, and the sweep after them."""
+        progress = _Progress(done=list(leaving.done), barred_at=leaving.barred_at)
+        for step in self._steps:
+            self._do(step, leaving.uid, progress)
+            if progress.barred_at is None:
+                if step.name not in progress.done:
+                    return progress
+                progress.barred_at = self._clock.now()
+        if self._clock.now() >= _sweep_at(progress):
+            self._do(self._sweep, leaving.uid, progress)
+        return progress
+
+    def _do(self, step: Step, uid: Uid, progress: _Progress) -> None:
+        if step.name in progress.done:
+            return
+        try:
+            step.do(uid)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other data must go all the same
+            progress.failed = error.code if isinstance(error, DomainError) else type(error).__name__
+            log("leaving_step_failed", "ERROR", uid=uid, step=step.name, code=progress.failed)
+        else:
+            progress.done.append(step.name)
+
+    def _remember(self, leaving: _Leaving, progress: _Progress) -> State:
+        path, now = leaving.document.path, self._clock.now()
+        if {step.name for step in (*self._steps, self._sweep)} <= set(progress.done):
+            kept = {name: leaving.document.data.get(name) for name in ("v", "uid", "asked_at", "mailbox")}
+            self._documents.commit([Put(path, {**kept, "done": progress.done, "done_at": to_datetime(now)})])
+            log("user_left", uid=leaving.uid)
+            return "done"
+        attempts = 0 if progress.failed is None else leaving.attempts + 1
+        if progress.failed is not None and attempts % ALERT_EVERY_ATTEMPTS == 0:
+            self._alerts.alert("leaving_stuck", uid=leaving.uid, attempts=attempts, code=progress.failed)
+        due_at = now + min(BACKOFF << min(attempts, 10), BACKOFF_MAX) if progress.failed else _sweep_at(progress)
+        fields: dict[str, Value] = {"done": progress.done, "attempts": attempts, "due_at": to_datetime(due_at)}
+        if progress.barred_at is not None:
+            fields["barred_at"] = to_datetime(progress.barred_at)
+        self._documents.commit([Patch(path, fields)])
+        return "leaving"
+
+    def _bar(self, uid: Uid) -> None:
+        """Bar the user: tokens of this user are refused from now on, and the profile is a tombstone."""
+        self._profiles.erase(uid)
+        self._first_sight.forget(uid)
+
+    def _close_account(self, uid: Uid) -> None:
+        leaving = self._documents.get(f"leavings/{uid}")
+        mailbox = None if leaving is None else leaving.data.get("mailbox")
+        self._closing.close(uid, mailbox if isinstance(mailbox, str) else None)
+
+    def _erase(self, uid: Uid) -> None:
+        for part in self._parts:
+            part.erase(uid)
+
+
+def _leaving(document: Document) -> _Leaving:
+    data = document.data
+    barred_at = data.get("barred_at")
+    return _Leaving(
+        document=document,
+        uid=Uid(document.id),
+        done=tuple(cast("Sequence[str]", data["done"])),
+        attempts=cast("int", data["attempts"]),
+        due_at=from_datetime(cast("datetime", data["due_at"])),
+        barred_at=from_datetime(barred_at) if isinstance(barred_at, datetime) else None,
+    )
+
+
+def _sweep_at(progress: _Progress) -> Millis:
+    assert progress.barred_at is not None, "nothing is swept before the user is barred"
+    return progress.barred_at + SWEEP_DELAY

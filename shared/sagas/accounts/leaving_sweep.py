@@ -1,0 +1,41 @@
+"""The periodic jobs of leaving: finish crashed leavings, and find users whose login is gone without an event."""
+
+from shared.kernel.ids import Uid
+from shared.sagas.accounts.leaving import Leaving
+from shared.sagas.engine.jobs import Job, Turn
+
+RESUME_PAGE = 20
+RESUME_SECONDS = 60.0
+RECONCILE_SECONDS = 100.0
+
+
+class LeavingJobs:
+    """The jobs for users who leave, for `every_minute` and `every_day`."""
+
+    def __init__(self, leaving: Leaving) -> None:
+        self._leaving = leaving
+
+    def every_minute(self) -> tuple[Job, ...]:
+        """Return the job that continues leavings that are due."""
+        return (Job(name="leavings", seconds=RESUME_SECONDS, run=self.resume),)
+
+    def every_day(self) -> tuple[Job, ...]:
+        """Return the job that compares profiles with logins."""
+        return (Job(name="reconcile_users", seconds=RECONCILE_SECONDS, run=self.reconcile),)
+
+    def resume(self, turn: Turn) -> None:
+        """Resume leavings page by page, until nothing is due or the time is up."""
+        while not turn.is_over():
+            taken = self._leaving.resume(RESUME_PAGE)
+            turn.done += taken
+            if taken < RESUME_PAGE:
+                return
+
+    def reconcile(self, turn: Turn) -> None:
+        """Compare users from the cursor on, until all users were seen or the time is up."""
+        while not turn.is_over():
+            after = self._leaving.reconcile(after=Uid(turn.cursor) if turn.cursor else None)
+            turn.cursor = after or ""
+            turn.done += 1
+            if after is None:
+                return

@@ -1,0 +1,1 @@
+"""Agent tasks: start, slices, tool calls, budget and sweep."""

@@ -1,0 +1,209 @@
+"""Spending of a task: holds under the task's budget, captured for recorded steps only, by repeatable operations.
+
+The task, the work and the fence of the placing worker name a hold. So the next worker knows the names of all holds that
+an overtaken worker may have left. The next worker releases them and asks the model again: a model's answer that was
+never recorded costs its user nothing.
+
+The task's budget is a budget in the account's state. States forget budgets after a while, so a task's budget has
+epochs. Each epoch begins when everything before is settled, with the remaining amount as the limit.
+"""
+
+import threading
+from collections.abc import Iterable
+
+from shared.ai.agents.task import Owed, Task
+from shared.kernel.clock import MINUTE, Clock, Millis
+from shared.kernel.ids import HoldId, OperationId, derived_id, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.about import Purpose, about
+from shared.ledger.commands import BudgetClaim, Capture, Release
+from shared.ledger.errors import AccountClosed, BudgetExceeded, HoldNotFound, HoldResolved, InsufficientCredits
+from shared.ledger.ledger import Ledger
+from shared.sagas.metering import key_budgets
+from shared.sagas.metering.call_cost import CallCost
+from shared.users.principal import KeyUse
+from shared.users.spend_cap import SpendCap
+
+PURPOSE = "agent"
+HOLD_ATTEMPTS_MAX = 4
+BUDGET_LIFETIME: Millis = 20 * MINUTE
+EPOCH_FRESH: Millis = 8 * MINUTE
+"""Age of an epoch's last claim up to which the epoch is continued, so that the budget outlives the running slice."""
+
+
+class CreditsHeld(Exception):
+    """Refusal because other holds of the account have the missing credits: they may be released, so try again."""
+
+    def __init__(self, refusal: BudgetExceeded | InsufficientCredits) -> None:
+        super().__init__(refusal.detail)
+        self.code = refusal.code
+
+
+class Purse:
+    """The credits of one task, for the worker with this fence."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, task: Task, fence: int) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._task_id, self._uid = task.id, task.uid
+        self._fence = fence
+        self._limit = Micro(task.budget - task.epoch_spent)
+        self._budget_id = f"task:{task.id}:{task.epoch}"
+        self._spender, self._key = task.spender, _key_of(task)
+        self._lock = threading.Lock()
+        self.claimed_at: Millis = task.claimed_at
+
+    @property
+    def budgets(self) -> tuple[BudgetClaim, ...]:
+        """Claims on the task's budget and on the cap of the API key that the task spends for, as of now."""
+        now = self._clock.now()
+        with self._lock:
+            self.claimed_at = max(self.claimed_at, now)
+        own = BudgetClaim(id=self._budget_id, limit=self._limit, expires_at=now + BUDGET_LIFETIME)
+        return (own, *key_budgets.claims(self._key, now))
+
+    def hold(self, name: str, model: str, cost: CallCost, purpose: Purpose = "agent") -> "Held":
+        """Hold all that a call may cost, or less if the budget or the balance leaves less.
+
+        If the budget is too small, at least `cost.least_bound` is held. If the balance is too small, at least
+        `cost.least` is held. `purpose`: a thought (`agent`) or the call of a tool (`tool`).
+
+        Raises BudgetExceeded, InsufficientCredits and the ledger's other refusals. Raises CreditsHeld if the least
+        would fit once other holds were released.
+        """
+        operation = self.operation(name, self._fence)
+        wanted, limited_by = cost.at_most, ""
+        for attempt in range(1, HOLD_ATTEMPTS_MAX + 1):
+            try:
+                self._ledger.holding(
+                    self._uid,
+                    wanted,
+                    operation=operation,
+                    purpose=PURPOSE,
+                    expected_step=Micro(max(1, wanted)),
+                    principal=self._spender,
+                    call=cost.bound_for(wanted),
+                    budgets=self.budgets,
+                    tags=(("model", model),),
+                    about=about(purpose, ref=("agent_task", self._task_id), model=model, principal=self._spender),
+                )
+                return Held(operation=operation, amount=wanted, limited_by=limited_by)
+            except (BudgetExceeded, InsufficientCredits) as refusal:
+                room, limited_by = _room(refusal), refusal.code
+                at_least = cost.least_bound if isinstance(refusal, BudgetExceeded) else cost.least
+                if room < at_least or attempt == HOLD_ATTEMPTS_MAX:
+                    if _within(refusal) >= at_least:
+                        raise CreditsHeld(refusal) from refusal
+                    raise _least_refused(refusal, at_least) from refusal
+                wanted = Micro(min(room, wanted))
+        raise AssertionError("the last attempt returns or raises")
+
+    def captured(self, owed: Owed) -> Micro:
+        """Charge for a recorded step and return the charged amount (µcr). A repeated call returns the first charge.
+
+        If the hold has ended, return the amount that was captured then; 0 if the hold or the account is gone.
+        """
+        command = Capture(
+            operation=operation_id(owed.operation, "capture"),
+            fingerprint="",
+            hold=_hold_id(owed.operation),
+            amount=owed.cost,
+            usage=owed.usage.counts,
+        )
+        try:
+            outcome = self._ledger.execute(self._uid, command)
+            return Micro(int(str(outcome.result["captured"])))
+        except HoldResolved:
+            return Micro(self._ledger.hold(self._uid, _hold_id(owed.operation)).captured)
+        except (HoldNotFound, AccountClosed):
+            return Micro(0)
+
+    def give_back(self, operation: OperationId, *, is_unused: bool = True) -> None:
+        """Release a hold whose work was not recorded.
+
+        Do nothing if there is no such hold. See `Release` for `is_unused`.
+        """
+        command = Release(
+            operation=operation_id(operation, "release"),
+            fingerprint="",
+            hold=_hold_id(operation),
+            is_unused=is_unused,
+        )
+        try:
+            self._ledger.execute(self._uid, command)
+        except (HoldNotFound, HoldResolved, AccountClosed):
+            return
+
+    def give_back_of(self, names: Iterable[str], fences: range) -> None:
+        """End the holds that overtaken workers with these fences may have left for this work.
+
+        The accrued part of each hold is charged.
+        """
+        wanted = list(names)
+        for fence in fences:
+            for name in wanted:
+                self.give_back(self.operation(name, fence), is_unused=False)
+
+    def operation(self, name: str, fence: int) -> OperationId:
+        """Return the operation that places the hold for the work `name`, by the worker with this fence."""
+        return operation_id("agent", self._task_id, name, str(fence))
+
+
+class Held:
+    """A placed hold of `amount` µcr.
+
+    `limited_by` is the code of the refusal that made the hold smaller; empty if none did.
+    """
+
+    __slots__ = ("amount", "limited_by", "operation")
+
+    def __init__(self, *, operation: OperationId, amount: Micro, limited_by: str) -> None:
+        self.operation = operation
+        self.amount = amount
+        self.limited_by = limited_by
+
+
+def is_epoch_over(task: Task, now: Millis, *, is_takeover: bool) -> bool:
+    """Return True if the task needs a budget with a new name.
+
+    The old budget may be forgotten, or count a hold that nobody will capture.
+    """
+    return is_takeover or task.epoch == 0 or now - task.claimed_at > EPOCH_FRESH
+
+
+def _key_of(task: Task) -> KeyUse | None:
+    if task.key_cap is None:
+        return None
+    cap = SpendCap(amount=task.key_cap["amount"], period=task.key_cap["period"])
+    return KeyUse(id=task.key_cap["id"], scopes=frozenset(), cap=cap)
+
+
+def _room(refusal: BudgetExceeded | InsufficientCredits) -> int:
+    params = refusal.params
+    if isinstance(refusal, InsufficientCredits):
+        return int(params["available"])
+    return int(params["limit"]) - int(params["used"]) - int(params["held"])
+
+
+def _least_refused(refusal: BudgetExceeded | InsufficientCredits, least: int) -> BudgetExceeded | InsufficientCredits:
+    """Return the refusal with `required` as the least useful amount, in place of the whole wanted amount."""
+    params = refusal.params
+    required = max(least, _room(refusal) + 1)
+    if isinstance(refusal, InsufficientCredits):
+        return InsufficientCredits(available=int(params["available"]), held=int(params["held"]), required=required)
+    return BudgetExceeded(
+        budget=str(params["budget"]),
+        limit=int(params["limit"]),
+        used=int(params["used"]),
+        held=int(params["held"]),
+        required=required,
+    )
+
+
+def _within(refusal: BudgetExceeded | InsufficientCredits) -> int:
+    """Return the available amount (µcr) if all present holds were released."""
+    return _room(refusal) + int(refusal.params["held"])
+
+
+def _hold_id(operation: OperationId) -> HoldId:
+    return HoldId(derived_id("hold", operation))

@@ -1,0 +1,32 @@
+"""Estimates of the cost of agent tasks, before any hold or model call."""
+
+from shared.ai.models.catalogue import Model
+from shared.ai.models.tariff import Tariff
+from shared.ai.tokens import Usage, prompt_at_most, prompt_expected
+from shared.kernel.money import Micro
+from shared.sagas.agents.prompt import INSTRUCTIONS
+from shared.sagas.metering.estimate import Estimate
+
+
+class TaskEstimates:
+    """Estimates costs of agent tasks. No model is called and nothing is charged. Safe to share between threads."""
+
+    def __init__(self, tariff: Tariff) -> None:
+        self._tariff = tariff
+
+    def estimate(self, model: Model, *, goal: str, budget: Micro) -> Estimate:
+        """Return the cost of a task: its budget at most, its first thought at least. Raises ModelUnpriced."""
+        told = [INSTRUCTIONS, goal]
+        tokens = prompt_expected(told)
+        thought = self._tariff.price(model, Usage(input_tokens=tokens, output_tokens=model.expected_output_tokens))
+        return Estimate(
+            model=model.id,
+            model_reason=None,
+            price_version=model.price_version,
+            input_tokens_at_most=prompt_at_most(told),
+            output_tokens_at_most=model.max_output_tokens,
+            ceiling=budget,
+            input_tokens_expected=tokens,
+            output_tokens_expected=model.expected_output_tokens,
+            expected=min(budget, thought),
+        )

@@ -1,0 +1,404 @@
+"""Bounded slice of a task: think, act, observe. Each step is recorded before the step's cost is charged.
+
+A message, or the sweep, calls for a slice; the lease decides which worker runs the slice. A worker may die between any
+two commits. The next worker finds the remaining work in the task. That work is to charge for owed steps, release the
+holds of an overtaken worker, run the pending tools, or think.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from shared.ai.agents.documents import task_of, task_path
+from shared.ai.agents.store import AgentTasks
+from shared.ai.agents.task import ENDED, LIVE, Owed, Step, Task
+from shared.ai.agents.thinking import ThinkingModel, ThinkRequest, ToolSpec
+from shared.ai.models.catalogue import Catalogue, Model
+from shared.ai.models.tariff import Rate, Tariff
+from shared.ai.ports import UpstreamTimedOut
+from shared.ai.tokens import Usage
+from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
+from shared.kernel.documents import Data, Documents
+from shared.kernel.errors import DomainError, NotFound, Rejected
+from shared.kernel.events import Alerts, Message, Publisher, log
+from shared.ledger.errors import AccountClosed, RateLimited
+from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
+from shared.sagas.agents.budget import CreditsHeld, Held, Purse, is_epoch_over
+from shared.sagas.agents.prompt import OUTPUT_TOKENS_LEAST, AgentPrompt, build
+from shared.sagas.agents.task_record import LEASE_SECONDS, Desk
+from shared.sagas.agents.thought_cost import NOTHING, ThoughtCost
+from shared.sagas.agents.tool_calls import Acts, act_name
+from shared.sagas.agents.tools.tool import Tool
+from shared.sagas.engine.leases import LeaseLost, Leases
+from shared.sagas.metering.authority import Authority, usable_tools
+from shared.sagas.metering.call_cost import CallCost
+from shared.sagas.metering.call_losses import CallLosses
+from shared.users.end_users import EndUsers
+from shared.users.ports import IdentityUnavailable
+
+TOPIC = "agent-steps"
+SLICE_SECONDS_MAX = 120.0
+ROUNDS_MAX = 8
+"""Most rounds of a slice. After the last round, or after `SLICE_SECONDS_MAX`, nothing new begins.
+
+So the slice ends well before the time limit of its function (540 s).
+"""
+STEPS_MAX = 1_000
+ATTEMPTS_MAX = 5
+"""Most claims of a task in a row without progress."""
+UNANSWERED_MAX = 1
+"""Thoughts in a row that may be charged without a result and still be followed by another. One more pauses the task."""
+BACKOFF: Millis = 15 * SECOND
+BACKOFF_MAX: Millis = 10 * MINUTE
+GRACE: Millis = 30 * SECOND
+"""Time for a message to arrive before the sweep sends another one."""
+
+
+class AgentSlice:
+    """Runs slices of tasks. Safe to share between threads and instances."""
+
+    def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
+        self,
+        *,
+        documents: Documents,
+        ledger: Ledger,
+        catalogue: Catalogue,
+        tariff: Tariff,
+        thinking: ThinkingModel,
+        tools: Mapping[str, Tool],
+        authority: Authority,
+        end_users: EndUsers,
+        publisher: Publisher,
+        alerts: Alerts,
+        clock: Clock,
+        losses: Losses | None = None,
+    ) -> None:
+        self._documents = documents
+        self._tasks = AgentTasks(documents)
+        self._leases = Leases(documents, clock)
+        self._ledger = ledger
+        self._catalogue = catalogue
+        self._tariff = tariff
+        self._thinking = thinking
+        self._tools = tools
+        self._authority = authority
+        self._end_users = end_users
+        self._acts = Acts(tools, authority, end_users, clock)
+        self._publisher = publisher
+        self._alerts = alerts
+        self._clock = clock
+        self._losses = CallLosses(losses)
+
+    def run(self, task_id: str) -> None:
+        """Run one slice of this task, if the task is live and no other worker has the lease.
+
+        If the slice fails, the task records the failure for a later retry. No failure is raised.
+        """
+        desk = self._claimed(task_id)
+        if desk is None:
+            log("agent_task_not_taken", task_id=task_id)
+            return
+        try:
+            self._work(desk)
+        except LeaseLost:
+            log("agent_task_overtaken", "WARNING", task_id=task_id)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not be tried for ever
+            self._set_aside(desk, error)
+
+    def tell(self, task_id: str) -> None:
+        """Publish a message that calls for a slice of the task. If that fails, the sweep publishes the message."""
+        try:
+            self._publisher.publish([Message(topic=TOPIC, data={"task_id": task_id})])
+        except DomainError as error:
+            log("agent_step_not_published", "WARNING", task_id=task_id, code=error.code)
+
+    # Claiming ---------------------------------------------------------------------------------------------------
+
+    def _claimed(self, task_id: str) -> Desk | None:
+        document = self._documents.get(task_path(task_id))
+        if document is None:
+            return None
+        task = task_of(document)
+        if task.status in ENDED or (task.status not in LIVE and not task.is_cancel_asked):
+            return None
+        due_at = to_datetime(self._clock.now() + LEASE_SECONDS * SECOND)
+        status = "running" if task.status in LIVE else task.status
+        reason = None if task.status in LIVE else task.reason
+        changes: Data = {"attempts": task.attempts + 1, "status": status, "reason": reason, "due_at": due_at}
+        leased = self._leases.claim_read(document, LEASE_SECONDS, changes)
+        if leased is None:
+            return None
+        files = self._tasks.files(task_id) if task.files else ()
+        return Desk(leased, self._clock, self._tasks.steps(task_id), files)
+
+    def _taken_over(self, desk: Desk) -> Purse:
+        """Settle the steps and holds of earlier workers, and return the task's purse."""
+        task = desk.task
+        is_takeover = desk.fence - 1 != task.clean_fence
+        before = Purse(self._ledger, self._clock, task, desk.fence)
+        desk.settle(before)
+        if is_takeover:
+            log("agent_task_taken_over", "WARNING", task_id=task.id, fence=desk.fence)
+            before.give_back_of(_unrecorded(task), range(task.clean_fence + 1, desk.fence))
+        if not is_epoch_over(task, self._clock.now(), is_takeover=is_takeover):
+            return before
+        desk.note(epoch=desk.fence, epoch_spent=desk.task.spent)
+        return Purse(self._ledger, self._clock, desk.task, desk.fence)
+
+    # Working ----------------------------------------------------------------------------------------------------
+
+    def _work(self, desk: Desk) -> None:
+        purse = self._taken_over(desk)
+        if desk.task.is_cancel_asked:
+            self._acts.forget(desk, purse, _pending(desk))
+            self._end(desk, "cancelled", None)
+            return
+        if desk.task.attempts > ATTEMPTS_MAX:
+            self._bury(desk, "stuck")
+            return
+        try:
+            pause = self._rounds(desk, purse)
+        except AccountClosed:
+            self._end(desk, "cancelled", AccountClosed.code)
+            return
+        except RateLimited as refusal:
+            self._put_off(desk, refusal.code, int(refusal.params["retry_after_ms"]), attempts=0)
+            return
+        except IdentityUnavailable as failure:
+            self._put_off(desk, failure.code, BACKOFF, attempts=0)
+            return
+        except (Rejected, NotFound) as refusal:
+            self._pause(desk, refusal.code)
+            return
+        if pause is not None:
+            self._pause(desk, pause)
+        elif not self._is_over(desk, conclude=True):
+            desk.close({"claimed_at": purse.claimed_at}, due_at=self._clock.now() + GRACE)
+            self.tell(desk.task.id)
+
+    def _rounds(self, desk: Desk, purse: Purse) -> str | None:
+        """Run rounds until the task or the slice is over.
+
+        Return the reason for a pause, or None. Raises the ledger's refusals.
+        """
+        until = self._clock.monotonic() + SLICE_SECONDS_MAX
+        for _ in range(ROUNDS_MAX):
+            if self._clock.monotonic() >= until or self._is_over(desk):
+                return None
+            pause = self._round(desk, purse, until)
+            desk.refresh()
+            if pause is not None:
+                return pause
+        return None
+
+    def _is_over(self, desk: Desk, *, conclude: bool = False) -> bool:
+        """Return True if the task has ended or has to pause. If `conclude`, write the new status, too."""
+        task = desk.task
+        end: tuple[str, str | None] | None = None
+        if task.is_cancel_asked:
+            end = ("cancelled", None)
+        elif task.answer is not None:
+            end = ("completed", None)
+        elif not task.pending and (task.thoughts >= task.max_steps or task.steps >= STEPS_MAX):
+            end = ("paused", "step_limit")
+        if end is not None and conclude:
+            self._end(desk, *end)
+        return end is not None
+
+    def _round(self, desk: Desk, purse: Purse, until: float) -> str | None:
+        """Run the pending tools, or think. Return the reason for a pause, or None. Raises the ledger's refusals."""
+        if not desk.task.pending:
+            return self._think(desk, purse)
+        refusal = self._acts.run(desk, purse, _pending(desk), until)
+        if refusal is not None:
+            raise refusal
+        return None
+
+    def _think(self, desk: Desk, purse: Purse) -> str | None:
+        task = desk.task
+        allowed = usable_tools(task.tools, self._authority.check(task.uid, task.spender))
+        model = self._catalogue.chat(task.model)
+        rate = self._tariff.rate(model)
+        specs = [_spec(self._tools[name]) for name in allowed if name in self._tools]
+        prompt = build(task, desk.steps, sorted(desk.files), specs, model)
+        cost = _cost(rate, prompt)
+        held = purse.hold(think_name(task), model.id, cost)
+        cap = _affordable(rate, prompt, held, cost)
+        price = ThoughtCost(rate=rate, prompt=prompt, held=held.amount, cap=cap, is_reasoning=model.is_reasoning)
+        try:
+            thought = self._thinking.think(_request(model, prompt, specs, cap, self._end_users.of(task.uid)))
+            usage = price.usage(thought)
+            is_cut = thought.finish_reason == "length" and cap < prompt.output_at_most
+            body = {
+                "model": model.id,
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "estimated": thought.usage is None,
+                "finish_reason": thought.finish_reason,
+            }
+            desk.note(claimed_at=purse.claimed_at)
+            desk.record_thought(
+                thought,
+                body,
+                Owed(step=task.steps + 1, operation=held.operation, cost=price.price(thought), usage=usage),
+                is_cut=is_cut,
+            )
+        except (LeaseLost, Rejected) as error:
+            purse.give_back(held.operation, is_unused=isinstance(error, Rejected))
+            raise
+        except DomainError as error:
+            if error.code in UNSAID:
+                self._end_unsaid(desk, purse, model, held, price, error)
+            raise
+        desk.settle(purse)
+        _log_step(desk, model, usage, held)
+        return held.limited_by if is_cut and not thought.calls else None
+
+    def _end_unsaid(
+        self, desk: Desk, purse: Purse, model: Model, held: Held, price: ThoughtCost, error: DomainError
+    ) -> None:
+        """Charge a thought that our time limit has cut.
+
+        If the provider failed instead, release the hold and let the platform bear the loss. Beyond the limit of such
+        losses, charge the user.
+        """
+        task = desk.task
+        cost = price.bound if isinstance(error, UpstreamTimedOut) else price.unsaid
+        if not isinstance(error, UpstreamTimedOut) and not self._losses.is_failure_charged(
+            task.uid, error, call=held.operation, model=model.id, principal=task.spender, amount=cost
+        ):
+            purse.give_back(held.operation)
+            return
+        desk.note(claimed_at=purse.claimed_at)
+        desk.record_unanswered(Owed(step=task.steps + 1, operation=held.operation, cost=cost, usage=NOTHING))
+        desk.settle(purse)
+
+    # Ending -----------------------------------------------------------------------------------------------------
+
+    def _end(self, desk: Desk, status: str, reason: str | None, *, is_clean: bool = True) -> None:
+        desk.close({"status": status, "reason": reason, "attempts": 0}, due_at=None, is_clean=is_clean)
+        task = desk.task
+        log("agent_task_ended", task_id=task.id, uid=task.uid, status=status, reason=reason, spent=task.spent)
+
+    def _pause(self, desk: Desk, code: str) -> None:
+        """Pause the task with the reason `code`. The work so far stays, and `resume` continues the task.
+
+        If the user has asked to cancel, end the task as cancelled instead.
+        """
+        self._end(desk, "cancelled" if desk.task.is_cancel_asked else "paused", code)
+
+    def _put_off(self, desk: Desk, reason: str, delay: Millis, *, attempts: int, is_clean: bool = True) -> None:
+        """Queue the task again, due after `delay`, with `reason` for its user."""
+        waits: Data = {"status": "queued", "reason": reason, "attempts": attempts}
+        desk.close(waits, due_at=self._clock.now() + delay, is_clean=is_clean)
+
+    def _bury(self, desk: Desk, reason: str) -> None:
+        """End the task as failed and alert an operator, since the task fails again and again.
+
+        Its user may still resume the task.
+        """
+        self._end(desk, "failed", reason, is_clean=False)
+        self._alerts.alert("agent_task_dead", task_id=desk.task.id, uid=desk.task.uid, reason=reason)
+
+    def _set_aside(self, desk: Desk, error: Exception) -> None:
+        """Put the task off after an error, each time for longer.
+
+        After `ATTEMPTS_MAX` attempts, pause or fail the task.
+        """
+        code = error.code if isinstance(error, DomainError | CreditsHeld) else INTERNAL
+        is_harmless = code in UNSAID or isinstance(error, CreditsHeld)
+        task = desk.task
+        kind = type(error).__name__
+        log("agent_slice_failed", "ERROR", task_id=task.id, code=code, error=kind, attempt=task.attempts)
+        try:
+            if task.unanswered > UNANSWERED_MAX:
+                desk.note(unanswered=0)
+                self._pause(desk, UNANSWERED)
+            elif task.attempts < ATTEMPTS_MAX:
+                delay = min(BACKOFF << task.attempts, BACKOFF_MAX)
+                self._put_off(desk, code, delay, attempts=task.attempts, is_clean=is_harmless)
+            elif is_harmless:
+                self._pause(desk, code)
+            else:
+                self._bury(desk, code)
+        except DomainError as failure:
+            log("agent_task_left_to_its_lease", "WARNING", task_id=task.id, code=failure.code)
+
+
+UNSAID = frozenset(
+    {
+        *("upstream_unavailable", "upstream_busy", "upstream_overloaded", "upstream_misconfigured"),
+        *("upstream_rejected", "request_refused"),
+    }
+)
+"""Codes of the errors of a model that has said nothing. No step was or will be recorded, so no hold has to stay."""
+
+
+UNANSWERED = "charged_without_result"
+"""Reason of a task that has paused because its thoughts were charged without a result."""
+
+
+INTERNAL = "internal_error"
+"""Reason of a task that our own fault has stopped."""
+
+
+def think_name(task: Task) -> str:
+    """Return the name of the hold for the task's next thought."""
+    return f"think:{task.steps + 1}"
+
+
+def _unrecorded(task: Task) -> list[str]:
+    """Return the names under which a worker may have a hold that no step records."""
+    return [act_name(number) for number in task.pending] or [think_name(task)]
+
+
+def _pending(desk: Desk) -> list[Step]:
+    """Return the tool calls that are still to be made, or to be repeated."""
+    return [step for step in desk.steps if step.number in desk.task.pending]
+
+
+def _spec(tool: Tool) -> ToolSpec:
+    return ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
+
+
+def _cost(rate: Rate, prompt: AgentPrompt) -> CallCost:
+    return CallCost.of(
+        rate,
+        input_expected=prompt.input_expected,
+        input_at_most=prompt.input_at_most,
+        output_least=OUTPUT_TOKENS_LEAST,
+        output_at_most=prompt.output_at_most,
+    )
+
+
+def _affordable(rate: Rate, prompt: AgentPrompt, held: Held, cost: CallCost) -> int:
+    """Return the most output tokens that the hold pays for, once the held part of the input is paid."""
+    input_tokens = prompt.input_at_most if held.amount >= cost.least_bound else prompt.input_expected
+    paid_for = rate.affordable_output(held.amount, input_tokens)
+    return prompt.output_at_most if paid_for is None else max(1, min(paid_for, prompt.output_at_most))
+
+
+def _request(model: Model, prompt: AgentPrompt, specs: Sequence[ToolSpec], cap: int, end_user: str) -> ThinkRequest:
+    return ThinkRequest(
+        model=model.upstream_model,
+        messages=prompt.messages,
+        tools=tuple(specs),
+        max_output_tokens=cap,
+        is_reasoning=model.is_reasoning,
+        upstream=model.upstream,
+        end_user=end_user,
+    )
+
+
+def _log_step(desk: Desk, model: Model, usage: Usage, held: Held) -> None:
+    task = desk.task
+    log(
+        "agent_thought",
+        task_id=task.id,
+        uid=task.uid,
+        step=task.steps,
+        model=model.id,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        held=held.amount,
+        spent=task.spent,
+    )

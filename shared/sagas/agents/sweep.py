@@ -1,0 +1,32 @@
+"""Periodic job of agent tasks: publish the tasks again whose message was lost or whose worker died."""
+
+from functools import partial
+
+from shared.ai.agents.documents import SHARDS
+from shared.sagas.agents.tasks import Agents
+from shared.sagas.engine.jobs import Job, Turn
+
+NAME = "agent_tasks"
+SWEEP_SECONDS = 60.0
+
+
+class AgentJobs:
+    """Jobs of `every_minute` for agent tasks."""
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    def every_minute(self) -> tuple[Job, ...]:
+        """Return the job that publishes due tasks again."""
+        return (Job(name=NAME, seconds=SWEEP_SECONDS, run=self.sweep),)
+
+    def sweep(self, turn: Turn) -> None:
+        """Publish the due tasks again, shard by shard, one page of each shard. The next minute takes the rest."""
+        first = int(turn.cursor or 0)
+        for shard in range(first, first + SHARDS):
+            if turn.is_over():
+                return
+            turn.cursor = str(shard % SHARDS)
+            for task_id, uid in self._agents.due(shard % SHARDS):
+                turn.attempt(NAME, uid, partial(self._agents.tell, task_id))
+        turn.cursor = "0"

@@ -1,0 +1,203 @@
+"""Planning of a turn: the model, the prompt, the price, and the amount to hold."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.ai.chat.conversations import CONTENT_BYTES_MAX, Conversation, Conversations, Message
+from shared.ai.chat.memory import Due, Memory, due, recalled
+from shared.ai.models.catalogue import AUTO, Model
+from shared.ai.models.choice import Needs
+from shared.ai.models.expectation import Expectation
+from shared.ai.models.offer import price_tag
+from shared.ai.models.preferences import Preferences, Preferred, preferences_path, preferred_of
+from shared.ai.models.prompt import Prompt, build_prompt
+from shared.ai.models.tariff import Tariff
+from shared.ai.ports import ChatRequest
+from shared.ai.tokens import Usage, prompt_expected
+from shared.kernel.clock import Clock, Millis
+from shared.kernel.errors import InvalidValue
+from shared.kernel.ids import Uid
+from shared.kernel.meanwhile import Meanwhile
+from shared.sagas.chat.answer import TurnRequest
+from shared.sagas.metering.estimate import Estimate
+from shared.sagas.metering.model_choice import Chooser
+from shared.sagas.metering.plan import Metered, forecast
+
+Said = Callable[[], Sequence[Message]]
+Prefers = Callable[[], Preferred]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Metered):
+    """The decisions about a turn, before anything happens."""
+
+    request: TurnRequest
+    conversation: Conversation
+    said: Sequence[Message]
+    """Messages of the conversation before this turn, newest first."""
+    asked_at: Millis
+    price: Mapping[str, str]
+    due: Due | None = None
+    """Summary to make before the turn, so that the model knows the whole conversation; None if no summary is due."""
+    unsettled: Message | None = None
+    """Stored summary that may not be paid for yet; None if all are paid."""
+
+    def asked(self, output_cap: int, *, is_whole: bool) -> ChatRequest:
+        """Return the request to the upstream."""
+        return ChatRequest(
+            model=self.model.upstream_model,
+            messages=self.prompt.messages,
+            max_output_tokens=output_cap,
+            is_reasoning=self.model.is_reasoning,
+            upstream=self.model.upstream,
+            is_whole=is_whole,
+            end_user=self.request.end_user,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """Content for a model, before the model is chosen."""
+
+    system: str | None
+    memory: Memory
+    content: str
+
+    def needs(self) -> Needs:
+        """Return the needs of this content, for the choice of a model."""
+        whole = [*self._least, *(message.content for message in self.memory.history())]
+        return Needs(least_tokens=prompt_expected(self._least), whole_tokens=prompt_expected(whole))
+
+    @property
+    def _least(self) -> list[str]:
+        return [*([self.system] if self.system else []), self.content]
+
+    def due(self, model: Model) -> Due | None:
+        """Return the summary to make before this model gets the content; None if everything fits."""
+        return due(self.memory, model, needed=prompt_expected(self._least))
+
+    def prompt(self, model: Model, limit: int | None) -> Prompt:
+        """Build the prompt of the content for this model."""
+        return build_prompt(
+            model, system=self.system, history=self.memory.history(), content=self.content, max_output_tokens=limit
+        )
+
+
+class Planner:
+    """Decides a turn from stored data. A planner changes nothing."""
+
+    def __init__(
+        self,
+        chooser: Chooser,
+        tariff: Tariff,
+        conversations: Conversations,
+        preferences: Preferences,
+        expectation: Expectation,
+        clock: Clock,
+    ) -> None:
+        self._chooser = chooser
+        self._tariff = tariff
+        self._conversations = conversations
+        self._preferences = preferences
+        self._clock = clock
+        self._expectation = expectation
+
+    def plan(self, request: TurnRequest, failed: Sequence[str] = ()) -> Plan:
+        """Return the plan of the turn for `request`; the models in `failed` were tried before.
+
+        Raises as `ChatTurn.run` does.
+        """
+        _check_asked(request.content, request.max_output_tokens)
+        limit = request.max_output_tokens
+        conversation, history, preferred = self._read(request.uid, request.conversation_id, request.model)
+        said = history()
+        told = _told(said, conversation.system_prompt, request.content)
+        named = request.model or conversation.model
+        chosen = self._chooser.choose(named, preferred, told.needs, limit=limit, failed=failed)
+        model, prompt = chosen.model, told.prompt(chosen.model, limit)
+        return Plan(
+            request=request,
+            conversation=conversation,
+            said=said,
+            model=model,
+            rate=self._tariff.rate(model),
+            prompt=prompt,
+            forecast=forecast(self._expectation, model, prompt, limit, uid=request.uid),
+            reason=chosen.reason,
+            others=chosen.others,
+            cost_max=chosen.cost_max,
+            due=told.due(model),
+            unsettled=told.memory.unsettled,
+            asked_at=self._clock.now(),
+            price=_price_snapshot(model, self._tariff),
+        )
+
+    def _read(self, uid: Uid, conversation_id: str, asked: str | None) -> tuple[Conversation, Said, Prefers]:
+        """Read the conversation and the user's preferences in one round trip.
+
+        If this instance does not recall the messages, read them at the same time.
+        """
+        is_recalled = self._conversations.is_recalled(conversation_id)
+        said = None if is_recalled else Meanwhile(lambda: self._conversations.history(conversation_id))
+        paths = [preferences_path(uid)] if asked in {None, AUTO} else []
+        conversation, beside = self._conversations.get_beside(uid, conversation_id, paths)
+        return (
+            conversation,
+            said.result if said else lambda: self._conversations.recalled(conversation),
+            lambda: preferred_of(beside[0]) if beside else self._preferences.get(uid),
+        )
+
+    def estimate(
+        self,
+        uid: Uid,
+        *,
+        content: str,
+        model: str | None = None,
+        conversation_id: str | None = None,
+        system_prompt: str | None = None,
+        max_output_tokens: int | None = None,
+    ) -> Estimate:
+        """Return the estimated cost of this message, in this conversation or in a new one. Raises as `plan` does."""
+        _check_asked(content, max_output_tokens)
+        said: Sequence[Message] = ()
+        preferred: Prefers = lambda: self._preferences.get(uid)  # noqa: E731  # what `_read` gives in its place
+        if conversation_id:
+            conversation, history, preferred = self._read(uid, conversation_id, model)
+            model, said, system_prompt = model or conversation.model, history(), conversation.system_prompt
+        told = _told(said, system_prompt, content)
+        chosen = self._chooser.choose(model, preferred, told.needs, limit=max_output_tokens)
+        prompt = told.prompt(chosen.model, max_output_tokens)
+        rate = self._tariff.rate(chosen.model)
+        expected = forecast(self._expectation, chosen.model, prompt, max_output_tokens, uid=uid).output_tokens
+        return Estimate(
+            model=chosen.model.id,
+            model_reason=chosen.reason,
+            price_version=chosen.model.price_version,
+            input_tokens_at_most=prompt.input_at_most,
+            output_tokens_at_most=prompt.output_at_most,
+            ceiling=prompt.ceiling(rate),
+            input_tokens_expected=prompt.input_expected,
+            output_tokens_expected=expected,
+            expected=rate.price(Usage(input_tokens=prompt.input_expected, output_tokens=expected)),
+        )
+
+
+def _told(said: Sequence[Message], system: str | None, content: str) -> _Told:
+    return _Told(system=system, memory=recalled(said), content=content)
+
+
+def _price_snapshot(model: Model, tariff: Tariff) -> dict[str, str]:
+    """Return the prices that a turn is charged at, in credits as its user sees them."""
+    tag = price_tag(model, tariff)
+    return {"version": str(model.price_version), **{name: text for name, text in tag.items() if isinstance(text, str)}}
+
+
+def _check_asked(content: str, limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise InvalidValue("max_output_tokens", "must be at least 1")
+    try:
+        size = len(content.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidValue("content", "must be valid Unicode") from error
+    if not content.strip() or size > CONTENT_BYTES_MAX:
+        raise InvalidValue("content", f"must be text of at most {CONTENT_BYTES_MAX} bytes")

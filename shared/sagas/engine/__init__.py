@@ -1,0 +1,1 @@
+"""Engine of the sagas: recorded steps, leases on documents, and periodic jobs."""

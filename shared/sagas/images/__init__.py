@@ -1,0 +1,1 @@
+"""Image tasks: start, job and sweep."""

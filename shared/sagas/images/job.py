@@ -1,0 +1,333 @@
+"""Run of an image task: paint, store and record image by image, then charge the images that were made.
+
+A message may come twice, late or never, and a worker may die anywhere. So every image has one permanent id and object
+name: an image that was stored before is found, not painted again. An image is recorded under the task's lease, in one
+commit with the image's own document. The charge follows from the recorded task, under one permanent operation.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from shared.ai.images.store import image_id_of, image_of, object_name, recorded
+from shared.ai.images.store import path_of as image_path
+from shared.ai.images.tasks import Failure, ImageTask, ask_path_of, failures_data, path_of, task_of, with_ask
+from shared.ai.openai.passthrough import RequestRefused
+from shared.ai.pictures import NoPicture, Picture, picture_of
+from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
+from shared.kernel.clock import SECOND, Clock, Millis
+from shared.kernel.documents import Documents, Value, Write
+from shared.kernel.errors import DomainError, Rejected
+from shared.kernel.events import Alerts, log
+from shared.kernel.ids import operation_id
+from shared.kernel.money import Micro
+from shared.kernel.objects import ObjectNotFound, Objects
+from shared.ledger.commands import Capture, ExtendHold, Release
+from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved
+from shared.ledger.ledger import Ledger
+from shared.ledger.losses import Losses
+from shared.sagas.engine.leases import Leased, LeaseLost, Leases
+from shared.sagas.metering.authority import Authority
+from shared.sagas.metering.call_losses import CallLosses
+from shared.users.end_users import EndUsers
+
+LEASE_SECONDS = 300
+"""Lifetime of the lease: longer than the longest call of a model, including storing and recording."""
+WORDS_MAX = 1_000
+"""Most characters to store of a provider's refusal."""
+SLICE_SECONDS = 200.0
+"""Time after which a run begins no image.
+
+So one run, with its last call, ends within an event function's 540 seconds.
+"""
+TRIES_MAX = 5
+"""Most runs in a row without a decided image. After these the task is a dead letter, and an operator is alerted."""
+RETRY_AFTER: Millis = 20 * SECOND
+HOLD_MARGIN: Millis = 400 * SECOND
+"""Remaining lifetime at which a hold is renewed. Longer than a call, and than the wait for a run after a crash."""
+GONE = (HoldResolved, HoldNotFound, AccountClosed)
+
+TIMED_OUT = "timed_out"
+"""Code of images that were not made within the task's time."""
+GIVEN_UP = "given_up"
+"""Code of images that have failed in every run so far through our own faults."""
+
+
+class Calls(Protocol):
+    """Publisher of messages that call for the next run of an unfinished task."""
+
+    def publish(self, task: ImageTask) -> None:
+        """See `ImageStart.publish`."""
+        ...
+
+
+class ImageJob:
+    """Runs image tasks. Safe to share between threads and instances."""
+
+    def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
+        self,
+        *,
+        documents: Documents,
+        objects: Objects,
+        ledger: Ledger,
+        image_model: ImageModel,
+        calls: Calls,
+        authority: Authority,
+        end_users: EndUsers,
+        alerts: Alerts,
+        clock: Clock,
+        hold_lifetime: Millis,
+        losses: Losses | None = None,
+    ) -> None:
+        self._documents = documents
+        self._objects = objects
+        self._ledger = ledger
+        self._image_model = image_model
+        self._calls = calls
+        self._authority = authority
+        self._end_users = end_users
+        self._alerts = alerts
+        self._clock = clock
+        self._hold_lifetime = hold_lifetime
+        self._losses = CallLosses(losses)
+        self._leases = Leases(documents, clock)
+
+    def run(self, task_id: str) -> ImageTask | None:
+        """Run one slice. Return the task then, or None if there is no open task or another worker has the lease.
+
+        Any error that is raised is a reason to run again: an unreachable store, storage or ledger, or our own fault.
+        """
+        worker = self._claimed(task_id)
+        if worker is None:
+            return None
+        try:
+            return self._go_on(worker)
+        except LeaseLost:
+            self._clean_up(task_of(worker.document))
+            return None
+        except Exception:
+            self._let_go(worker)
+            raise
+
+    def _claimed(self, task_id: str) -> Leased | None:
+        document = self._documents.get(path_of(task_id))
+        if document is None or not task_of(document).is_open:
+            return None
+        return self._leases.claim_read(document, LEASE_SECONDS)
+
+    def _go_on(self, worker: Leased) -> ImageTask:
+        until = self._clock.monotonic() + SLICE_SECONDS
+        self._save(worker, {"status": "running", "tries": task_of(worker.document).tries + 1})
+        while (task := task_of(worker.document)).decided < task.n:
+            if self._clock.monotonic() >= until:
+                return self._hand_on(worker)
+            if (code := self._reason_to_stop(task)) is not None:
+                self._fail_rest(worker, task, code)
+            else:
+                self._decide_next(worker, task)
+        return self._settle(worker, task)
+
+    def _reason_to_stop(self, task: ImageTask) -> str | None:
+        """Return the code of the reason to stop painting for this task; None to continue.
+
+        Raises IdentityUnavailable.
+        """
+        if self._clock.now() >= task.deadline_at:
+            return TIMED_OUT
+        try:
+            self._authority.check(task.uid, task.spender)
+        except Rejected as refusal:
+            return refusal.code
+        if task.tries <= TRIES_MAX:
+            return None
+        self._alerts.alert("image_task_given_up", task_id=task.id, uid=task.uid, tries=task.tries)
+        return GIVEN_UP
+
+    # ── one image ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _decide_next(self, worker: Leased, task: ImageTask) -> None:
+        """Paint the next image, or find the stored one. Record the image, or the reason of its failure."""
+        try:
+            picture = self._stored_before(worker, task)
+            if picture is None:
+                self._keep_hold(worker, task)
+                picture = self._painted(task)
+        except UpstreamRejected as refusal:
+            words = refusal.detail[:WORDS_MAX] if isinstance(refusal, RequestRefused) else ""
+            self._fail_rest(worker, task, refusal.code, words)  # the same prompt is refused again
+        except (UpstreamUnavailable, NoPicture) as failure:
+            log("image_failed", "WARNING", task_id=task.id, index=task.decided, code=failure.code)
+            is_charged = self._is_charged(task, failure)
+            self._fail(worker, task, [Failure(index=task.decided, code=failure.code, is_charged=is_charged)])
+        except (Rejected, *GONE) as refusal:
+            self._fail_rest(worker, task, refusal.code)  # the account was frozen, closed, or its hold ended
+        else:
+            self._record(worker, task, picture)
+
+    def _is_charged(self, task: ImageTask, failure: UpstreamUnavailable | NoPicture) -> bool:
+        """Return True if the user pays for a failed picture.
+
+        That is so if our time limit has cut the call, or if too many of the user's calls have failed.
+        """
+        if isinstance(failure, UpstreamTimedOut):
+            return True
+        told = failure if isinstance(failure, UpstreamUnavailable) else UpstreamUnavailable(has_begun=True)
+        return self._losses.is_failure_charged(
+            task.uid,
+            told,
+            call=f"{task.id}:{task.decided}",
+            model=task.model,
+            principal=task.spender,
+            amount=task.price,
+        )
+
+    def _keep_hold(self, worker: Leased, task: ImageTask) -> None:
+        """Renew the hold if it could end during a call. Record in the hold the amount (µcr) that is due so far."""
+        if task.hold_until - self._clock.now() > HOLD_MARGIN:
+            return
+        command = ExtendHold(
+            operation=operation_id(task.id, "renew", str(worker.fence), str(task.decided)),
+            fingerprint="",
+            hold=task.hold,
+            amount=Micro(0),
+            at_least=Micro(0),
+            accrued=task.due,
+            lifetime=self._hold_lifetime,
+        )
+        until = self._ledger.execute(task.uid, command).result["expires_at"]
+        self._save(worker, {"hold_until": until})
+
+    def _stored_before(self, worker: Leased, task: ImageTask) -> Picture | None:
+        """Return the picture that an earlier run has stored and not recorded; None if there is none.
+
+        The first run of a task need not look.
+        """
+        if worker.fence == 1:
+            return None
+        try:
+            return picture_of(self._objects.read(_name(task, task.decided)))
+        except ObjectNotFound:
+            return None
+
+    def _painted(self, task: ImageTask) -> Picture:
+        """Paint and store a picture.
+
+        If another worker has stored the same image meanwhile, return that picture instead.
+        """
+        asked = with_ask(task, self._documents.get(ask_path_of(task.id)))
+        request = ImageRequest(
+            model=asked.upstream_model,
+            prompt=task.prompt,
+            size=task.size,
+            quality=task.quality,
+            wants_base64=asked.wants_base64,
+            end_user=self._end_users.of(task.uid),
+        )
+        picture = self._image_model.generate(request)
+        if self._objects.put(_name(task, task.decided), picture.content, picture.content_type):
+            return picture
+        return picture_of(self._objects.read(_name(task, task.decided)))
+
+    def _record(self, worker: Leased, task: ImageTask, picture: Picture) -> None:
+        image = image_of(picture, task, task.decided, self._clock.now())
+        self._save(worker, {"images": [*task.images, image.id], "tries": 0, "wakes": 0}, recorded(image))
+        log("image_recorded", task_id=task.id, image_id=image.id, bytes=image.bytes)
+
+    def _fail(self, worker: Leased, task: ImageTask, failures: list[Failure]) -> None:
+        self._save(worker, {"failures": failures_data([*task.failures, *failures]), "tries": 0, "wakes": 0})
+
+    def _fail_rest(self, worker: Leased, task: ImageTask, code: str, words: str = "") -> None:
+        log("image_task_stopped", "WARNING", task_id=task.id, decided=task.decided, code=code)
+        self._fail(
+            worker, task, [Failure(index=index, code=code, words=words) for index in range(task.decided, task.n)]
+        )
+
+    # ── the end of a run ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _settle(self, worker: Leased, task: ImageTask) -> ImageTask:
+        """Charge the images that were made, release the rest of the hold, and end the task. Every image is decided."""
+        if worker.fence > 1:
+            for failure in task.failures:
+                self._forget(task, failure.index)
+        cost = self._charged(task)
+        status = "done" if task.images else "failed"
+        now = self._clock.now()
+        worker.free({"status": status, "cost": cost, "due_at": None, "updated_at": now, "finished_at": now})
+        log("image_task_finished", task_id=task.id, status=status, images=len(task.images), cost=cost)
+        return task_of(worker.document)
+
+    def _charged(self, task: ImageTask) -> int:
+        """Return the amount that the user pays (µcr).
+
+        If the hold has ended before, return the amount that was captured then; the platform bears the rest.
+        """
+        cost = task.due
+        try:
+            if not cost:
+                self._ledger.execute(
+                    task.uid,
+                    Release(operation=operation_id(task.id, "release"), fingerprint="", hold=task.hold, is_unused=True),
+                )
+                return 0
+            capture = Capture(operation=operation_id(task.id, "capture"), fingerprint="", hold=task.hold, amount=cost)
+            captured = self._ledger.execute(task.uid, capture).result["captured"]
+            assert isinstance(captured, int), "an amount"
+            return captured
+        except GONE as failure:
+            if not cost:
+                return 0
+            log("image_hold_ended_early", "ERROR", task_id=task.id, cost=cost, code=failure.code)
+            return self._captured_before(task)
+
+    def _captured_before(self, task: ImageTask) -> int:
+        try:
+            return self._ledger.hold(task.uid, task.hold).captured
+        except HoldNotFound:
+            return 0
+
+    def _hand_on(self, worker: Leased) -> ImageTask:
+        """Free the lease and call for the next run, which may begin at once. The task is not finished."""
+        worker.free({"due_at": self._clock.now() + RETRY_AFTER, "updated_at": self._clock.now()})
+        task = task_of(worker.document)
+        self._calls.publish(task)
+        return task
+
+    def _save(self, worker: Leased, changes: Mapping[str, Value], *also: Write) -> None:
+        """Save the changes and renew the lease. The sweep looks at the task again when the lease has ended."""
+        now = self._clock.now()
+        worker.save({**changes, "updated_at": now, "due_at": now + LEASE_SECONDS * SECOND}, *also)
+
+    def _let_go(self, worker: Leased) -> None:
+        """Free the lease after a failed run, so that the next run need not wait. If that fails, the next run waits."""
+        try:
+            worker.free({"due_at": self._clock.now() + RETRY_AFTER})
+        except DomainError as error:
+            log("image_task_not_let_go", "WARNING", path=worker.path, code=error.code)
+
+    def _clean_up(self, task: ImageTask) -> None:
+        """Remove the image that this overtaken worker may have stored, unless the image is recorded or still undecided.
+
+        An undecided image is left for the worker that will decide the image.
+        """
+        index = task.decided
+        try:
+            now, image = self._documents.get_all([path_of(task.id), image_path(image_id_of(task.id, index))])
+        except DomainError as error:
+            log("image_not_cleaned_up", "WARNING", task_id=task.id, code=error.code)
+            return
+        is_undecided = now is not None and task_of(now).decided <= index
+        if image is None and not is_undecided:
+            self._forget(task, index)
+
+    def _forget(self, task: ImageTask, index: int) -> None:
+        """Remove the stored picture of an image that was not recorded.
+
+        If that fails, the picture is erased with the user.
+        """
+        try:
+            self._objects.delete(_name(task, index))
+        except DomainError as error:
+            log("image_not_cleaned_up", "WARNING", task_id=task.id, code=error.code)
+
+
+def _name(task: ImageTask, index: int) -> str:
+    return object_name(task.uid, image_id_of(task.id, index))

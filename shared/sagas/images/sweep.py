@@ -1,0 +1,75 @@
+"""Sweep of image tasks whose message or worker was lost: call for a worker again."""
+
+from collections.abc import Callable
+
+from shared.ai.images.tasks import DUE_SHARDS, ImageTask, ImageTasks, task_of
+from shared.kernel.clock import HOUR, MINUTE, Clock, Millis
+from shared.kernel.documents import Data, Document, Documents, Patch, PreconditionFailed
+from shared.kernel.events import log
+from shared.kernel.ids import Uid
+from shared.sagas.engine.jobs import Job, Turn
+from shared.sagas.images.job import ImageJob
+from shared.sagas.images.start import ImageStart
+
+SWEEP_SECONDS = 30.0
+PAGE = 50
+WAKE_PAUSE: Millis = MINUTE
+WAKE_PAUSE_MAX: Millis = HOUR
+WAKES_COUNTED_MAX = 6
+
+
+class ImageSweep:
+    """Jobs of `every_minute` for image tasks."""
+
+    def __init__(
+        self, *, documents: Documents, tasks: ImageTasks, start: ImageStart, job: ImageJob, clock: Clock
+    ) -> None:
+        self._documents = documents
+        self._tasks = tasks
+        self._start = start
+        self._job = job
+        self._clock = clock
+
+    def every_minute(self) -> tuple[Job, ...]:
+        """Return the job that calls for workers of due tasks."""
+        return (Job(name="image_tasks", seconds=SWEEP_SECONDS, run=self.sweep),)
+
+    def sweep(self, turn: Turn) -> None:
+        """Wake every due task once, shard by shard.
+
+        The next turn continues with the shard where this turn had to stop.
+        """
+        first = int(turn.cursor or 0)
+        for shard in range(first, first + DUE_SHARDS):
+            turn.cursor = str(shard % DUE_SHARDS)
+            for document in self._tasks.due(shard % DUE_SHARDS, self._clock.now(), PAGE):
+                if turn.is_over():
+                    return
+                turn.attempt("image_tasks", task_of(document).uid, self._waking(document))
+        turn.cursor = "0"
+
+    def _waking(self, document: Document) -> Callable[[Uid], None]:
+        return lambda _: self._wake(document)
+
+    def _wake(self, document: Document) -> None:
+        """Postpone the next look, each time for longer, then call for a worker.
+
+        If the task's time is up, end the task here without a message: nothing more is painted.
+        """
+        task = task_of(document)
+        now = self._clock.now()
+        pause = min(WAKE_PAUSE << min(task.wakes, WAKES_COUNTED_MAX), WAKE_PAUSE_MAX)
+        due_at = min(now + pause, max(task.deadline_at, now + WAKE_PAUSE))
+        changes: Data = {"wakes": task.wakes + 1, "due_at": due_at}
+        try:
+            self._documents.commit([Patch(document.path, changes, document.version)])
+        except PreconditionFailed:
+            return  # somebody works on it after all
+        log("image_task_woken", "WARNING", task_id=task.id, status=task.status, wakes=task.wakes + 1)
+        self._end_or_call(task)
+
+    def _end_or_call(self, task: ImageTask) -> None:
+        if self._clock.now() >= task.deadline_at:
+            self._job.run(task.id)
+        else:
+            self._start.publish(task)

@@ -1,0 +1,1 @@
+"""Metered calls of models: admission, hold, reading, charge and recovery."""

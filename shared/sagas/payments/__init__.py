@@ -1,0 +1,1 @@
+"""Payments: checkout, settlement, refunds and providers' notices."""

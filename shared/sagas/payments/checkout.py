@@ -1,0 +1,322 @@
+"""Checkout of a package: agree the terms, open a checkout at the provider, and return the address for the payment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+from shared.kernel.clock import MINUTE, Clock, Millis, to_datetime
+from shared.kernel.documents import Create, Documents, PreconditionFailed, Put, Value, Write
+from shared.kernel.errors import Conflict, DomainError, IdempotencyMismatch
+from shared.kernel.events import log
+from shared.kernel.ids import OperationId, Uid, derived_id
+from shared.ledger.errors import AccountClosed, AccountFrozen
+from shared.ledger.ledger import Ledger
+from shared.payments.packages import Package, Packages
+from shared.payments.payment import Payment, Seen, Terms
+from shared.payments.ports import Checkout, Flow, Opened, PaymentProvider, ProviderName, ProviderRefused
+from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, without_slot
+from shared.sagas.engine.leases import Leased, Leases
+from shared.sagas.payments.settlement import (
+    LEASE_SECONDS,
+    PATIENCE_PAUSE_SECONDS,
+    PATIENCE_SECONDS,
+    RETRY,
+    PaymentBusy,
+    ProviderNotConfigured,
+)
+
+CHECKOUT_LIFETIME: Millis = 60 * MINUTE
+POLL_FIRST: Millis = MINUTE
+CREATE_ATTEMPTS_MAX = 5
+
+
+OPEN_CHECKOUTS_MAX = 20
+"""Most checkouts that one user may begin within a checkout's lifetime. Each is an order to poll for that long."""
+
+
+class TooManyCheckouts(Conflict):
+    """The user has begun too many checkouts within the lifetime of a checkout."""
+
+    code = "too_many_checkouts"
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(
+            f"You have begun {OPEN_CHECKOUTS_MAX} checkouts within an hour; pay one of those, or come back later.",
+            limit=OPEN_CHECKOUTS_MAX,
+            retry_after_ms=retry_after_ms,
+        )
+
+
+class PackageLimitReached(Conflict):
+    """The user has bought this package as often as one user may."""
+
+    code = "package_limit_reached"
+
+    def __init__(self, package: str, limit: int) -> None:
+        super().__init__("You have bought this package as often as is allowed.", package=package, limit=limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A user's order of a package. The addresses must be checked against the allowed ones before."""
+
+    uid: Uid
+    package: str
+    provider: ProviderName
+    flow: Flow
+    success_url: str
+    cancel_url: str
+
+
+CANCELLED = "&cancelled=true"
+"""Query parameter of the address to which a user returns without paying."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppCustomer:
+    """A payer as the provider knows them. A field is None if unknown.
+
+    `id` is the customer's id; `session_secret` shows the saved means of payment once.
+    """
+
+    id: str | None = None
+    session_secret: str | None = None
+
+
+class Checkouts:
+    """Begins payments. The same operation always returns the same payment."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        packages: Packages,
+        providers: Mapping[ProviderName, PaymentProvider],
+        clock: Clock,
+        ledger: Ledger,
+    ) -> None:
+        self._documents = documents
+        self._ledger = ledger
+        self._payments = Payments(documents)
+        self._packages = packages
+        self._providers = providers
+        self._leases = Leases(documents, clock)
+        self._clock = clock
+
+    def begin(self, wanted: Wanted, operation: OperationId, fingerprint: str) -> Payment:
+        """Return the payment, open at its provider.
+
+        Raises AccountFrozen, AccountClosed, PackageNotFound, PackageLimitReached, TooManyCheckouts,
+        ProviderNotConfigured, IdempotencyMismatch, ProviderRefused (the payment has failed), ProviderUnavailable and
+        PaymentBusy (retry with the same key).
+        """
+        payment_id = derived_id("pay", operation)
+        known = self._payments.find(payment_id)
+        if known is not None:
+            return self._resume(known, fingerprint)
+        if wanted.provider not in self._providers:
+            raise ProviderNotConfigured(wanted.provider)
+        self._require_open(wanted.uid)
+        package = self._packages.get(wanted.package)
+        payment = self._agreed(payment_id, wanted, package, fingerprint)
+        for _ in range(CREATE_ATTEMPTS_MAX):
+            try:
+                payment = replace(payment, slot=self._slot(package, payment))
+                leased = self._create(payment, self._counter_place(payment))
+            except PreconditionFailed:
+                known = self._payments.find(payment_id)
+                if known is not None:
+                    return self._resume(known, fingerprint)
+                continue  # somebody took the place among a user's purchases that we had chosen
+            return self._open(leased, payment)
+        raise PaymentBusy
+
+    def _require_open(self, uid: Uid) -> None:
+        """Raise AccountFrozen or AccountClosed for a user who may not buy: the credits could not be spent."""
+        status = self._ledger.balance(uid).status
+        if status == "frozen":
+            raise AccountFrozen
+        if status == "closed":
+            raise AccountClosed
+
+    def _agreed(self, payment_id: str, wanted: Wanted, package: Package, fingerprint: str) -> Payment:
+        now = self._clock.now()
+        return Payment(
+            id=payment_id,
+            uid=wanted.uid,
+            provider=wanted.provider,
+            flow=wanted.flow,
+            terms=Terms(
+                package=package.id,
+                title=package.title,
+                price=package.price,
+                credits=package.credits,
+                bonus=package.bonus,
+                bonus_days=package.bonus_days,
+            ),
+            fingerprint=fingerprint,
+            created_at=now,
+            expires_at=now + CHECKOUT_LIFETIME,
+            success_url=_naming(wanted.success_url, payment_id),
+            cancel_url=_naming(wanted.cancel_url, payment_id, CANCELLED),
+        )
+
+    def _resume(self, known: Payment, fingerprint: str) -> Payment:
+        """Return the payment of a repeated request, once it is open. If no worker has opened the payment, open it here.
+
+        Raises IdempotencyMismatch, ProviderNotConfigured, ProviderRefused, ProviderUnavailable, PaymentBusy.
+        """
+        if known.fingerprint != fingerprint:
+            raise IdempotencyMismatch
+        until = self._clock.monotonic() + PATIENCE_SECONDS
+        while not (known.is_opened or known.seen.stage):
+            if known.provider not in self._providers:
+                raise ProviderNotConfigured(known.provider)
+            leased = self._leases.claim(saga_path(known.id), LEASE_SECONDS)
+            if leased is not None:
+                return self._opened_once(leased)
+            if self._clock.monotonic() >= until:
+                raise PaymentBusy
+            self._clock.wait(PATIENCE_PAUSE_SECONDS)
+            known = self._payments.get(known.id)
+        return _answer(known)
+
+    def _opened_once(self, leased: Leased) -> Payment:
+        payment = payment_in(leased.document)
+        if not (payment.is_opened or payment.seen.stage):
+            return self._open(leased, payment)
+        leased.free({})
+        return _answer(payment)
+
+    def _create(self, payment: Payment, place: Write) -> Leased:
+        due_at = to_datetime(self._clock.now() + RETRY)
+        also: list[Write] = [view_of(payment, self._clock.now()), place]
+        if payment.slot:
+            also.append(Create(payment.slot, {"uid": payment.uid, "payment": payment.id}))
+        data: dict[str, Value] = {**fields_of(payment), "saga": None, "due_at": due_at}
+        return self._leases.create(saga_path(payment.id), data, LEASE_SECONDS, *also)
+
+    def _counter_place(self, payment: Payment) -> Write:
+        """Build the write that takes one of a user's places for checkouts: an unused or an expired place.
+
+        Raises TooManyCheckouts. Two checkouts cannot take the same place: the write requires the version that was read.
+        """
+        now, start = self._clock.now(), crc32(payment.id.encode())  # so that few try the same place at once
+        paths = [counter_path(payment.uid, (start + n) % OPEN_CHECKOUTS_MAX) for n in range(OPEN_CHECKOUTS_MAX)]
+        data: dict[str, Value] = {"payment": payment.id, "ends_at": payment.expires_at}
+        ends = list[Millis]()
+        for path, place in zip(paths, self._documents.get_all(paths), strict=True):
+            if place is None:
+                return Create(path, data)
+            ends_at = place.data.get("ends_at")
+            ends.append(ends_at if isinstance(ends_at, int) else 0)
+            if ends[-1] <= now:
+                return Put(path, data, place.version)
+        raise TooManyCheckouts(retry_after_ms=min(ends) - now)
+
+    def _slot(self, package: Package, payment: Payment) -> str:
+        """Return a free place among this user's purchases of a package; empty for a package without a limit.
+
+        The limit is exact, since a place's document is created once. Raises PackageLimitReached.
+        """
+        if package.per_user_limit is None:
+            return ""
+        paths = [slot_path(package.id, payment.uid, n) for n in range(package.per_user_limit)]
+        found = self._documents.get_all(paths)
+        free = next((path for path, slot in zip(paths, found, strict=True) if slot is None), None)
+        if free is None:
+            raise PackageLimitReached(package.id, package.per_user_limit)
+        return free
+
+    def app_customer(self, payment: Payment) -> AppCustomer:
+        """Return the payer as the provider knows them, for an app's own form; empty if the provider cannot tell now.
+
+        The form accepts payments without a customer. So a failure here is logged and does not refuse an open payment.
+        """
+        known = self._documents.get(customer_path(payment.provider, payment.uid))
+        if known is None:
+            return AppCustomer()
+        customer = str(known.data["customer"])
+        try:
+            session = self._providers[payment.provider].customer_session(customer)
+        except DomainError as error:
+            log("customer_session_not_made", "WARNING", payment=payment.id, code=error.code)
+            session = None
+        return AppCustomer(id=customer, session_secret=session)
+
+    def _open(self, leased: Leased, payment: Payment) -> Payment:
+        provider = self._providers[payment.provider]
+        customer = self._documents.get(customer_path(payment.provider, payment.uid))
+        try:
+            opened = provider.open(
+                Checkout(
+                    payment=payment.id,
+                    uid=payment.uid,
+                    amount=payment.terms.price,
+                    title=payment.terms.title,
+                    flow=payment.flow,
+                    success_url=payment.success_url,
+                    cancel_url=payment.cancel_url,
+                    expires_at=payment.expires_at,
+                    customer=None if customer is None else str(customer.data["customer"]),
+                )
+            )
+        except ProviderRefused as refusal:
+            self._refused(leased, payment, str(refusal.params["reason"]))
+            raise
+        except DomainError:
+            leased.free({"due_at": to_datetime(self._clock.now() + RETRY)})
+            raise
+        return self._opened(leased, payment, opened)
+
+    def _opened(self, leased: Leased, payment: Payment, opened: Opened) -> Payment:
+        now = self._clock.now()
+        open_ = replace(
+            payment,
+            refs={**payment.refs, **opened.refs},
+            checkout_url=opened.checkout_url,
+            client_secret=opened.client_secret,
+            is_opened=True,
+        )
+        also: list[Write] = [view_of(open_, now)]
+        if opened.customer is not None:
+            data: dict[str, Value] = {"uid": payment.uid, "customer": opened.customer}
+            also.append(Put(customer_path(payment.provider, payment.uid), data))
+        leased.free({**fields_of(open_), "due_at": to_datetime(now + POLL_FIRST)}, *also)
+        log("checkout_opened", payment=payment.id, provider=payment.provider, package=payment.terms.package)
+        return open_
+
+    def _refused(self, leased: Leased, payment: Payment, reason: str) -> None:
+        failed, freed = without_slot(replace(payment, seen=Seen(stage="failed", failure=reason)))
+        leased.free({**fields_of(failed), "due_at": None}, view_of(failed, self._clock.now()), *freed)
+        log("checkout_refused", "WARNING", payment=payment.id, provider=payment.provider, reason=reason)
+
+
+def _answer(payment: Payment) -> Payment:
+    """Return the payment as the first caller got it. Raises ProviderRefused if the provider refused the payment."""
+    if not payment.is_opened and payment.seen.stage == "failed":
+        raise ProviderRefused(payment.provider, payment.seen.failure or "")
+    return payment
+
+
+def slot_path(package: str, uid: Uid, number: int) -> str:
+    """Return the path of a user's n-th place among the purchases of a limited package."""
+    return f"package_slots/{derived_id('slot', package, uid, str(number))}"
+
+
+def counter_path(uid: Uid, number: int) -> str:
+    """Return the path of a user's n-th place for checkouts. The path names no user."""
+    return f"checkout_places/{derived_id('place', uid, str(number))}"
+
+
+def customer_path(provider: ProviderName, uid: Uid) -> str:
+    """Return the path of the document with the provider's name for this user."""
+    return f"customers/{provider}:{uid}"
+
+
+def _naming(url: str, payment_id: str, more: str = "") -> str:
+    """Return the address with the payment's id, so that the page there can look the payment up.
+
+    `more` is a further parameter: the user has turned back.
+    """
+    head, mark, tail = url.partition("#")
+    return f"{head}{'&' if '?' in head else '?'}payment_id={payment_id}{more}{mark}{tail}"

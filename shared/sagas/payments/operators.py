@@ -1,0 +1,114 @@
+"""Operators' acts on payments: change packages, refund money, replay stuck payments; each act is recorded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.kernel.documents import Data
+from shared.kernel.expected import Expected
+from shared.kernel.ids import OperationId, fingerprint
+from shared.kernel.money import format_credits
+from shared.payments.fiat import Fiat
+from shared.payments.packages import Package, PackageNotFound, Packages
+from shared.payments.payment import Payment, status_of
+from shared.payments.problems import money_text
+from shared.payments.store import Payments
+from shared.sagas.payments.refunds import RefundAsked, Refunds
+from shared.sagas.payments.settlement import Settlement
+from shared.users.audit import AuditTrail
+from shared.users.operator_acts import AdminCheck, require_another, told
+from shared.users.principal import Principal
+
+
+class PaymentOperators:
+    """The operators' acts on payments. Each act checks the current admin role, and is recorded before and after."""
+
+    def __init__(
+        self,
+        check: AdminCheck,
+        audit: AuditTrail,
+        packages: Packages,
+        payments: Payments,
+        refunds: Refunds,
+        settlement: Settlement,
+    ) -> None:
+        self._check = check
+        self._audit = audit
+        self._packages = packages
+        self._payments = payments
+        self._refunds = refunds
+        self._settlement = settlement
+
+    def put_package(
+        self,
+        actor: Principal,
+        package_id: str,
+        fields: Mapping[str, Any],
+        reason: str | None,
+        expected: Expected | None = None,
+    ) -> Package:
+        """Create or replace a package. Raises InvalidValue, VersionChanged, Forbidden."""
+        self._check.require_admin(actor)
+        with self._audit.recording(actor.uid, "put_package", package_id, reason=reason) as act:
+            act.before = self._known(package_id)
+            package = self._packages.put(package_id, fields, expected)
+            act.after = _told(package)
+        return package
+
+    def refund(  # an act says who, which payment, how much, and why to whom
+        self,
+        actor: Principal,
+        payment_id: str,
+        minor: int | None,
+        reason: str,
+        operation: OperationId,
+        *,
+        note_to_user: str = "",
+    ) -> Payment:
+        """Refund money to another user. Raises OwnAccount, and the errors of `Refunds.refund`."""
+        self._check.require_admin(actor)
+        payment = self._payments.get(payment_id)
+        before = _state(payment)
+        asked = RefundAsked(
+            payment=payment_id,
+            minor=minor,
+            operation=operation,
+            fingerprint=fingerprint(f"refund\n{payment_id}\n{minor}{told(note_to_user)}"),
+            note_to_user=note_to_user.strip(),
+        )
+        with self._audit.recording(
+            actor.uid, "refund", payment_id, reason=reason, before=before, operation=operation
+        ) as act:
+            require_another(actor, payment.uid)
+            refunded = self._refunds.refund(asked)
+            act.after = _state(refunded)
+        return refunded
+
+    def replay(self, actor: Principal, payment_id: str, reason: str) -> Payment:
+        """Settle a payment again that is stuck or parked. Raises the errors of `Settlement.revive`."""
+        self._check.require_admin(actor)
+        before = {"status": status_of(self._payments.get(payment_id))}
+        with self._audit.recording(actor.uid, "replay_payment", payment_id, reason=reason, before=before) as act:
+            payment = self._settlement.revive(payment_id)
+            act.after = {"status": status_of(payment)}
+        return payment
+
+    def _known(self, package_id: str) -> Data | None:
+        try:
+            return _told(self._packages.look(package_id))
+        except PackageNotFound:
+            return None
+
+
+def _state(payment: Payment) -> Data:
+    refunded = Fiat(payment.seen.refunded, payment.terms.price.currency)
+    return {"status": status_of(payment), "refunded": money_text(refunded)}
+
+
+def _told(package: Package) -> Data:
+    return {
+        "price": money_text(package.price),
+        "credits": format_credits(package.credits),
+        "bonus": format_credits(package.bonus),
+        "is_enabled": package.is_enabled,
+        "version": package.version,
+    }

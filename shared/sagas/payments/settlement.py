@@ -1,0 +1,394 @@
+"""The one saga of a payment: ask the provider for the truth, and bring the user's account in step with the truth.
+
+Many events start a settlement, at once and in any order; a lease lets one worker at a time ask and act. The next action
+is decided from the whole truth (`shared.payments.lifecycle`), recorded, done under a key, and recorded as done.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
+from shared.kernel.documents import Document, Documents, Value
+from shared.kernel.errors import Conflict, DomainError, Unavailable
+from shared.kernel.events import Alerts, log
+from shared.kernel.ids import operation_id
+from shared.payments import lifecycle
+from shared.payments.payment import Payment, Seen, seen_in, status_of
+from shared.payments.ports import (
+    PaymentProvider,
+    ProviderName,
+    ProviderRefused,
+    ProviderUnavailable,
+    Refs,
+    Truth,
+    UnknownAtProvider,
+)
+from shared.payments.store import (
+    PaymentNotFound,
+    Payments,
+    fields_of,
+    payment_in,
+    saga_path,
+    view_of,
+    without_slot,
+)
+from shared.sagas.engine.leases import Leased, Leases
+from shared.sagas.engine.saga import Progress, Runner, progress_of
+from shared.sagas.payments.steps import FRESH, PaymentSteps, refund_begun
+
+Begin = Callable[[Leased, Runner], None]
+"""Function that checks a payment that is in step with the provider, and begins a saga on that payment."""
+
+LEASE_SECONDS = 90
+"""Seconds of the lease, longer than the work between two saves: a few provider calls, each with a timeout."""
+PATIENCE_SECONDS = 20.0
+PATIENCE_PAUSE_SECONDS = 0.05
+LOOK_PATIENCE_SECONDS = 5.0
+ROUNDS_MAX = 12
+RETRY: Millis = 15 * SECOND
+OPENED_WITHIN: Millis = 15 * MINUTE
+"""Time within which a checkout must be opened. A checkout that was not opened by then never reached the user."""
+
+
+class PaymentBusy(Unavailable):
+    """Another worker is settling this payment right now."""
+
+    code = "payment_busy"
+
+    def __init__(self) -> None:
+        super().__init__("This payment is being worked on; ask again shortly.")
+
+
+class ProviderNotConfigured(Conflict):
+    """The provider is not set up here."""
+
+    code = "method_not_configured"
+
+    def __init__(self, provider: str) -> None:
+        super().__init__("This way of paying is not available.", provider=provider)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """The provider's truth at the time `at`; None if the payment is unknown there. After an act, ask again."""
+
+    truth: Truth | None
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The state of a payment's lease when a worker began to wait for the lease."""
+
+    fence: int
+    is_free: bool
+
+
+class Settlement:
+    """The settlement of payments. Safe to call from many places at once: that is the normal case."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        providers: Mapping[ProviderName, PaymentProvider],
+        steps: PaymentSteps,
+        alerts: Alerts,
+        clock: Clock,
+    ) -> None:
+        self._documents = documents
+        self._payments = Payments(documents)
+        self._providers = providers
+        self._leases = Leases(documents, clock)
+        self._runner = Runner(steps.sagas, clock, alerts)
+        self._alerts = alerts
+        self._clock = clock
+
+    def settle(
+        self,
+        payment_id: str,
+        refs: Refs | None = None,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        read: Document | None = None,
+    ) -> Payment:
+        """Bring account and payment in step with the provider, and return the payment.
+
+        `refs` are the provider's objects from a notice, for a payment that has no refs yet. `read` is the payment's
+        document, if just read. If another worker has the lease, wait. If a settlement begins and ends during the wait,
+        return the payment from that settlement. Raises PaymentNotFound, PaymentBusy, ProviderUnavailable and the
+        ledger's errors; the settlement is tried again later.
+        """
+        claimed = self._claim(payment_id, patience, read, joins=lambda payment: bool(payment.refs or not refs))
+        if isinstance(claimed, Payment):
+            return claimed
+        with _freed(claimed, self._clock):
+            return self._work(claimed, refs or {})
+
+    def look(self, payment_id: str) -> None:
+        """Settle if that is possible now. Log a failure, so that a reader sees the last known state."""
+        try:
+            self.settle(payment_id, patience=LOOK_PATIENCE_SECONDS)
+        except DomainError as error:
+            log("payment_not_settled", "WARNING", payment=payment_id, code=error.code)
+
+    def refund(self, payment_id: str, begin: Begin) -> Payment:
+        """Begin our own refund on a payment that is in step with the provider, and do as many steps as possible.
+
+        Raises the refusals of `begin`, PaymentNotFound, PaymentBusy, ProviderUnavailable.
+        """
+        leased = self._claim(payment_id, PATIENCE_SECONDS)
+        assert isinstance(leased, Leased), "nobody else's work is ours"
+        with _freed(leased, self._clock):
+            self._follow(leased, {})
+            begin(leased, self._runner)
+            return self._work(leased, {})
+
+    def revive(self, payment_id: str) -> Payment:
+        """Let a dead letter continue, or check a parked payment again, once the cause is gone."""
+        leased = self._claim(payment_id, PATIENCE_SECONDS)
+        assert isinstance(leased, Leased), "nobody else's work is ours"
+        with _freed(leased, self._clock):
+            self._runner.revive(leased)
+            payment = payment_in(leased.document)
+            if payment.problem:
+                self._note(leased, replace(payment, problem=""))
+            return self._work(leased, {})
+
+    def progress(self, payment_id: str) -> Progress | None:
+        """Return the progress of the saga that ran last or runs now, or None. Raises PaymentNotFound."""
+        document = self._documents.get(saga_path(payment_id))
+        if document is None:
+            raise PaymentNotFound
+        return progress_of(document.data)
+
+    def provider(self, name: ProviderName) -> PaymentProvider:
+        """Return the provider's adapter. Raises ProviderNotConfigured."""
+        if name not in self._providers:
+            raise ProviderNotConfigured(name)
+        return self._providers[name]
+
+    # The lease -------------------------------------------------------------------------------------------------------
+
+    def _claim(
+        self,
+        payment_id: str,
+        patience: float,
+        read: Document | None = None,
+        *,
+        joins: Callable[[Payment], bool] = lambda _payment: False,
+    ) -> Leased | Payment:
+        path, first = saga_path(payment_id), None
+        until = self._clock.monotonic() + patience
+        while True:
+            document, read = read or self._documents.get(path), None
+            if document is None:
+                raise PaymentNotFound
+            look = _look(document, self._clock.now())
+            if first is not None and look.is_free and look.fence > first.fence and joins(payment_in(document)):
+                return payment_in(document)
+            first = first or look
+            leased = self._leases.claim_read(document, LEASE_SECONDS, self._heir()) if look.is_free else None
+            if leased is not None:
+                return leased
+            if self._clock.monotonic() >= until:
+                raise PaymentBusy
+            self._clock.wait(PATIENCE_PAUSE_SECONDS)
+
+    def _heir(self) -> Mapping[str, Value]:
+        """Return the due time to write with the claim.
+
+        If this worker dies, a sweep settles the payment after the lease.
+        """
+        return {"due_at": to_datetime(self._clock.now() + LEASE_SECONDS * SECOND)}
+
+    # The work --------------------------------------------------------------------------------------------------------
+
+    def _work(self, leased: Leased, refs: Refs) -> Payment:
+        payment = self._follow(leased, refs)
+        self._free(leased, payment, _due_at(leased, payment, self._clock.now()))
+        return payment
+
+    def _follow(self, leased: Leased, refs: Refs) -> Payment:
+        """Do one thing after the other until nothing is left to do now. The last change is noted, to be saved."""
+        answer: _Answer | None = None
+        for _ in range(ROUNDS_MAX):
+            progress = progress_of(leased.data)
+            if progress is not None and not progress.is_over:
+                self._runner.run(leased)
+                progress = progress_of(leased.data)
+                answer = None if progress is not None and progress.name == "refund" else answer
+            payment = payment_in(leased.document)
+            if progress is not None and (not progress.is_over or progress.phase == "dead"):
+                return payment
+            if not (payment.is_opened or payment.refs or refs):
+                return self._unopened(leased, payment)
+            if answer is None or self._clock.now() >= answer.at + FRESH:
+                answer = self._asked(payment, payment.refs or refs)
+            if not self._next(leased, payment, payment.refs or refs, progress, answer):
+                return payment_in(leased.document)
+            if answer.truth is not None and answer.truth.stage == "approved":
+                answer = None  # it has just been taken
+        raise ProviderUnavailable(payment_in(leased.document).provider)
+
+    def _next(self, leased: Leased, payment: Payment, refs: Refs, progress: Progress | None, answer: _Answer) -> bool:
+        """Decide on the next action and begin this action. Return True if there was an action."""
+        truth = answer.truth
+        if truth is None:
+            gone = replace(payment.seen, stage="expired") if payment.seen.stage != "paid" else payment.seen
+            self._note(leased, replace(payment, seen=gone, polls=payment.polls + 1))
+            return False
+        if not payment.refs and truth.payment != payment.id:
+            log("notice_of_another_payment", "WARNING", payment=payment.id, provider=payment.provider)
+            return False
+        _require_news_of(progress, truth, payment.provider)
+        told = replace(payment, seen=self._seen(payment, truth), refs={**refs, **truth.refs}, is_opened=True)
+        self._warn(payment, told)
+        owner = self._owner(told, truth)
+        plan = lifecycle.plan(told, truth, is_live=self.provider(payment.provider).is_live, owner=owner)
+        if plan.action == "refund" and _was_refused(progress):
+            plan = lifecycle.Plan(action="park", problem=lifecycle.NOT_RETURNED)
+        return self._carry_out(leased, replace(told, problem=plan.problem), plan, answer.at)
+
+    def _seen(self, payment: Payment, truth: Truth) -> Seen:
+        """Return the provider's state, and keep our own record that the provider declined to capture."""
+        seen, before = seen_in(truth, payment), payment.seen
+        return replace(seen, failure=before.failure) if seen.stage == before.stage == "approved" else seen
+
+    def _carry_out(self, leased: Leased, payment: Payment, plan: lifecycle.Plan, asked_at: Millis) -> bool:
+        if plan.action == "wait":
+            self._note(leased, replace(payment, polls=payment.polls + 1))
+            return False
+        if plan.action == "park":
+            self._note(leased, payment)
+            # Told before it is saved: a worker that dies in between is followed, and an alert may be heard twice.
+            self._alerts.alert("payment_parked", payment=payment.id, provider=payment.provider, problem=plan.problem)
+            return False
+        if plan.action == "capture":
+            return self._capture(leased, payment)
+        if plan.action == "refund":
+            return self._give_back(leased, payment)
+        args: Mapping[str, Value] = {**plan.args, "asked_at": asked_at}
+        self._runner.begin(leased, plan.action, args, fields_of(payment), view_of(payment, self._clock.now()))
+        return True
+
+    def _give_back(self, leased: Leased, payment: Payment) -> bool:
+        """Begin a refund of the whole rest, since the user has left and the money can never become credits."""
+        progress, now = progress_of(leased.data), self._clock.now()
+        operation = operation_id("payment", payment.id, "give_back", str(progress.number if progress else 0))
+        left = payment.terms.price.minor - payment.returned_minor
+        args, known = refund_begun(payment, left, operation, payment.id, now)
+        self._runner.begin(leased, "refund", args, fields_of(payment), view_of(payment, now), known)
+        return True
+
+    def _capture(self, leased: Leased, payment: Payment) -> bool:
+        """Capture the money that the user approved. Return False if the provider refused.
+
+        A refusal may leave the order unchanged, so that the user can try again.
+        """
+        self._note(leased, payment)
+        leased.flush()  # its listener sees that it is being confirmed
+        try:
+            self.provider(payment.provider).capture(payment.refs, f"capture:{payment.id}")
+        except ProviderRefused as refusal:
+            seen = replace(payment.seen, failure=str(refusal.params["reason"]))
+            self._note(leased, replace(payment, seen=seen, polls=payment.polls + 1))
+            log("capture_refused", "WARNING", payment=payment.id, reason=refusal.params["reason"])
+            return False
+        return True
+
+    def _unopened(self, leased: Leased, payment: Payment) -> Payment:
+        if self._clock.now() < payment.created_at + OPENED_WITHIN:
+            return payment
+        expired = replace(payment, seen=Seen(stage="expired"), polls=payment.polls + 1)
+        self._note(leased, expired)
+        return expired
+
+    def _asked(self, payment: Payment, refs: Refs) -> _Answer:
+        """Return the provider's truth, or no truth if the payment is unknown to the provider.
+
+        No truth is no news about money that the provider once had.
+        """
+        provider, now = self.provider(payment.provider), self._clock.now()
+        try:
+            return _Answer(truth=provider.truth(refs, payment.disputes), at=now)
+        except UnknownAtProvider:
+            log("payment_unknown_at_provider", "WARNING", payment=payment.id, provider=payment.provider)
+            return _Answer(truth=None, at=now)
+
+    def _owner(self, payment: Payment, truth: Truth) -> str | None:
+        if payment.applied.is_granted or truth.money is None:
+            return None
+        return self._payments.payment_with_money(payment.provider, truth.money)
+
+    def _warn(self, before: Payment, after: Payment) -> None:
+        if after.seen.warnings > before.seen.warnings:
+            self._alerts.alert("early_fraud_warning", payment=after.id, provider=after.provider)
+        if after.seen.is_disputed and not before.seen.is_disputed:
+            self._alerts.alert("payment_disputed", payment=after.id, provider=after.provider)
+
+    def _note(self, leased: Leased, payment: Payment) -> None:
+        """Note the payment.
+
+        A failed or expired payment gives up its slot among the user's purchases of a limited package.
+        """
+        freed, also = without_slot(payment) if status_of(payment) in {"failed", "expired"} else (payment, ())
+        leased.note(fields_of(freed), view_of(freed, self._clock.now()), *also)
+
+    def _free(self, leased: Leased, payment: Payment, due_at: "Value") -> None:
+        at = to_datetime(due_at) if isinstance(due_at, int) else due_at
+        leased.free({"due_at": at})
+        log("payment_settled", payment=payment.id, status=status_of(payment))
+
+
+class _freed:  # noqa: N801  # used like a function
+    """Context manager that frees a payment at the end of the block. After an error the payment is due again soon."""
+
+    def __init__(self, leased: Leased, clock: Clock) -> None:
+        self._leased = leased
+        self._clock = clock
+
+    def __enter__(self) -> None:
+        """Do nothing: the lease is held already."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Free the lease after an ordinary error. A worker that dies writes nothing, and the lease ends by time."""
+        if not isinstance(error, Exception):
+            return
+        try:
+            self._leased.free({"due_at": to_datetime(self._clock.now() + RETRY)})
+        except DomainError as failure:
+            log("payment_not_freed", "WARNING", path=self._leased.path, code=failure.code)
+
+
+def _require_news_of(progress: Progress | None, truth: Truth, provider: ProviderName) -> None:
+    """Raise ProviderUnavailable if the provider does not list our completed refund yet, so that we ask again later.
+
+    Such an answer is older than our refund.
+    """
+    if progress is None or progress.name != "refund" or progress.phase != "completed":
+        return
+    ours = str(cast("Mapping[str, object]", progress.done["refund"])["id"])
+    if ours not in {refund.id for refund in truth.refunds}:
+        raise ProviderUnavailable(provider)
+
+
+def _was_refused(progress: Progress | None) -> bool:
+    return progress is not None and progress.name == "refund" and progress.phase == "compensated"
+
+
+def _due_at(leased: Leased, payment: Payment, now: Millis) -> Value:
+    """Return when the payment is due next.
+
+    A waiting saga says when, a dead saga is never due (None), others are polled.
+    """
+    progress = progress_of(leased.data)
+    if progress is not None and not progress.is_over:
+        return leased.data["due_at"]
+    return None if progress is not None and progress.phase == "dead" else lifecycle.next_poll(payment, now)
+
+
+def _look(document: Document, now: Millis) -> _Look:
+    lease = cast("Mapping[str, object]", document.data["lease"])
+    until = from_datetime(lease["until"])  # type: ignore[arg-type]  # a lease ends at a time
+    return _Look(fence=cast("int", lease["fence"]), is_free=until <= now)

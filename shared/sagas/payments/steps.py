@@ -1,0 +1,368 @@
+"""The sagas of a payment on an account: credit, follow the provider's truth, refund by us.
+
+    top_up    confirm · record (pivot) · grant
+    follow    suspend · take back · give back · reinstate      only forward
+    refund    withdraw · refund (pivot)
+
+Every effect on the account has an operation of its own, so effect and result are one commit. A worker that repeats a
+step, soon or late, gets the first result.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Protocol, cast
+
+from shared.kernel.clock import DAY, SECOND, Clock, Millis, to_datetime
+from shared.kernel.documents import Create, Documents, Patch, Value
+from shared.kernel.errors import IdempotencyMismatch, Rejected
+from shared.kernel.ids import HoldId, LotId, OperationId, Uid, derived_id, operation_id
+from shared.kernel.money import Micro
+from shared.ledger.about import AboutTags, Purpose, about
+from shared.ledger.commands import (
+    PRIORITY_PAID,
+    PRIORITY_PROMOTIONAL,
+    Annul,
+    Command,
+    Grant,
+    Reinstate,
+    Restore,
+    Reverse,
+    Suspend,
+)
+from shared.ledger.errors import AccountClosed
+from shared.ledger.ledger import Ledger
+from shared.payments.fiat import Fiat
+from shared.payments.lifecycle import ACCOUNT_CLOSED, problem_of
+from shared.payments.payment import Payment, seen_in, share, with_applied
+from shared.payments.ports import PaymentProvider, ProviderName, UnknownAtProvider
+from shared.payments.store import Payments, effect, fields_of, payment_in, refund_path, view_of
+from shared.sagas.engine.saga import Done, Saga, Step, Turn, progress_of
+
+FRESH: Millis = 5 * SECOND
+"""Time for which a provider's answer counts, if nothing was done there since. Settling a payment takes less."""
+GIFT = "promo:package"
+ANNULLED = "annulled"
+
+
+class NotAsAgreed(Rejected):
+    """The received money is not the agreed money, or belongs to another payment."""
+
+    code = "not_as_agreed"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("The payment is not as it was agreed.", problem=problem)
+
+
+class DebtsOfLeavers(Protocol):
+    """Debts of users who left, which the next purchase from the same mailbox pays."""
+
+    def purchased(self, uid: Uid, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
+        """Note that a user has paid, and pay the mailbox's debt with the credits of this payment."""
+        ...
+
+    def remember_late(self, uid: Uid, payment: str, amount: int) -> None:
+        """Record the debt of a user who left for a payment whose money went back since: `amount` in all, in µcr."""
+        ...
+
+
+class PaymentSteps:
+    """The steps of a payment's sagas. Every step works on the payment's own leased document."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        ledger: Ledger,
+        providers: Mapping[ProviderName, PaymentProvider],
+        clock: Clock,
+        debts: DebtsOfLeavers | None = None,
+    ) -> None:
+        self._payments = Payments(documents)
+        self._ledger = ledger
+        self._providers = providers
+        self._clock = clock
+        self._debts = debts
+        self.sagas = (
+            Saga(
+                name="top_up",
+                version=1,
+                steps=(
+                    Step(name="confirm", do=self._confirm, acts=False),
+                    Step(name="record", do=self._record, is_pivot=True, acts=False),
+                    Step(name="grant", do=self._grant),
+                ),
+            ),
+            Saga(
+                name="follow",
+                version=1,
+                is_forward_only=True,
+                steps=(
+                    Step(name="suspend", do=self._suspend),
+                    Step(name="take_back", do=self._take_back),
+                    Step(name="give_back", do=self._give_back),
+                    Step(name="reinstate", do=self._reinstate),
+                ),
+            ),
+            Saga(
+                name="refund",
+                version=1,
+                steps=(
+                    Step(name="withdraw", do=self._withdraw, undo=self._undo_withdraw),
+                    Step(name="refund", do=self._refund, is_pivot=True),
+                ),
+            ),
+        )
+
+    # Credited ----------------------------------------------------------------------------------------------------
+
+    def _confirm(self, turn: Turn) -> Done:
+        """Ask the provider again, unless the answer is fresh, since the decision may be minutes old.
+
+        Raises NotAsAgreed.
+        """
+        payment, now = payment_in(turn.leased.document), self._clock.now()
+        if 0 <= now - cast("int", turn.args.get("asked_at", 0)) < FRESH:
+            return Done(result={"at": now, "is_disputed": turn.args["is_disputed"]})
+        provider = self._providers[payment.provider]
+        truth = provider.truth(payment.refs, payment.disputes)
+        problem = problem_of(payment, truth, is_live=provider.is_live)
+        if problem or truth.stage != "paid" or truth.money != turn.args["money"]:
+            raise NotAsAgreed(problem or truth.stage)
+        return Done(result={"at": now, "is_disputed": seen_in(truth).undecided > 0})
+
+    def _record(self, turn: Turn) -> Done:
+        """Record that this money belongs to this payment, for ever. If another claim came first, the commit fails.
+
+        Raises NotAsAgreed if the money is known to be another payment's.
+        """
+        payment, money = payment_in(turn.leased.document), str(turn.args["money"])
+        owner = self._payments.payment_with_money(payment.provider, money)
+        if owner is not None and owner != payment.id:
+            raise NotAsAgreed("money_of_another")
+        return Done(writes=() if owner else (effect(payment, money, self._clock.now()),))
+
+    def _grant(self, turn: Turn) -> Done:
+        """Grant one lot for the purchase and one for the gift.
+
+        The operations are the payment's, so each lot is granted once.
+
+        If the money is already disputed, the credits are suspended at once. If the user has left, nothing is granted,
+        and the payment's problem says that the money is to go back.
+        """
+        payment, at = payment_in(turn.leased.document), cast("int", turn.results["confirm"]["at"])
+        is_disputed = turn.results["confirm"]["is_disputed"]
+        suspension = HoldId(derived_id("hold", "dispute", payment.id, "grant")) if is_disputed else None
+        try:
+            self._ledger.execute_all(payment.uid, [_grant(payment, *lot, at, suspension) for lot in payment.lots])
+        except AccountClosed:
+            return self._done(replace(payment, problem=ACCOUNT_CLOSED))
+        if self._debts is not None:
+            self._debts.purchased(payment.uid, payment.id, payment.lots)
+        aside = _paid(payment) if is_disputed else 0
+        granted = with_applied(payment, is_granted=True, suspension=suspension or "", aside=aside)
+        settled = replace(granted, settled_at=at)
+        return self._done(settled)
+
+    # Brought to the provider's truth --------------------------------------------------------------------------------
+
+    def _suspend(self, turn: Turn) -> Done:
+        """Set more credits aside than before. Setting less aside waits until lost money was taken out."""
+        payment = payment_in(turn.leased.document)
+        return self._set_aside(turn, payment, "suspend") if _aside(turn) > payment.applied.aside else Done()
+
+    def _set_aside(self, turn: Turn, payment: Payment, step: str) -> Done:
+        """End the present suspension and begin one of the wanted amount, in one commit; 0 begins none."""
+        aside, before = _aside(turn), payment.applied.suspension
+        commands: list[Command] = []
+        if before:
+            operation = turn.key(f"{step}:end")
+            commands.append(
+                Reinstate(operation=operation, fingerprint="", hold=HoldId(before), about=_about(payment, "dispute"))
+            )
+        hold = HoldId(derived_id("hold", "dispute", payment.id, turn.saga, step)) if aside else None
+        if hold is not None:
+            commands.append(_suspension(payment, turn.key(step), hold, aside))
+        self._execute(payment, *commands)
+        return self._done(with_applied(payment, suspension=hold or "", aside=aside))
+
+    def _take_back(self, turn: Turn) -> Done:
+        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
+        if target <= payment.applied.taken:
+            return Done()
+        if not self._execute(payment, *(_reverse(payment, turn, "take_back", *lot, target) for lot in payment.lots)):
+            self._owe(payment, target)
+        return self._done(with_applied(payment, taken=target))
+
+    def _give_back(self, turn: Turn) -> Done:
+        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
+        if target >= payment.applied.taken:
+            return Done()
+        keys = (turn.key(f"give_back:{lot}") for lot, _ in payment.lots)
+        lots = zip(keys, payment.lots, strict=True)
+        if not self._execute(payment, *(_restore(payment, key, *lot, target) for key, lot in lots)):
+            self._owe(payment, target)
+        return self._done(with_applied(payment, taken=target))
+
+    def _reinstate(self, turn: Turn) -> Done:
+        """Set less aside than before."""
+        payment = payment_in(turn.leased.document)
+        return self._set_aside(turn, payment, "reinstate") if _aside(turn) < payment.applied.aside else Done()
+
+    # Refunded by us --------------------------------------------------------------------------------------------------
+
+    def _withdraw(self, turn: Turn) -> Done:
+        """Take the credits back first, so that nobody spends credits whose money is about to be paid back."""
+        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
+        if not self._execute(payment, *(_reverse(payment, turn, "withdraw", *lot, target) for lot in payment.lots)):
+            self._owe(payment, target)
+        return self._done(with_applied(payment, taken=target))
+
+    def _undo_withdraw(self, turn: Turn) -> Done:
+        """Annul the operations first, so that a late withdrawal is refused. If a withdrawal came earlier, give back."""
+        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken_before"])
+        for lot, amount in payment.lots:
+            try:
+                self._execute(payment, Annul(operation=turn.key(f"withdraw:{lot}"), fingerprint=ANNULLED))
+            except IdempotencyMismatch:
+                self._execute(payment, _restore(payment, turn.key(f"undo:withdraw:{lot}"), lot, amount, target))
+        back, progress = self._done(with_applied(payment, taken=target)), progress_of(turn.leased.data)
+        refused = Patch(refund_path(str(turn.args["operation"])), {"refused": progress.code if progress else ""})
+        return replace(back, writes=(*back.writes, refused))
+
+    def _refund(self, turn: Turn) -> Done:
+        """Refund at the provider, under a key of this step. The adapter finds an earlier refund under that key.
+
+        Once the refund is made, no failure of a later question may look like a refusal of the refund.
+        """
+        payment = payment_in(turn.leased.document)
+        provider = self._providers[payment.provider]
+        amount = Fiat(cast("int", turn.args["amount"]), payment.terms.price.currency)
+        made = provider.refund(payment.refs, amount, turn.key("refund"))
+        told = payment
+        with suppress(UnknownAtProvider):
+            truth = provider.truth(payment.refs, payment.disputes)
+            if made.id in {refund.id for refund in truth.refunds}:
+                told = replace(payment, seen=seen_in(truth, payment))
+        return Done(
+            result={"id": made.id, "status": made.status},
+            changes=fields_of(told),
+            writes=(view_of(told, self._clock.now()),),
+        )
+
+    # What all of them do ----------------------------------------------------------------------------------------------
+
+    def _execute(self, payment: Payment, *commands: Command) -> bool:
+        """Execute all commands. Return False if the user has left: then there is no account to take from or give to."""
+        try:
+            self._ledger.execute_all(payment.uid, commands)
+        except AccountClosed:
+            return False
+        return True
+
+    def _owe(self, payment: Payment, target: int) -> None:
+        """Record the debt of a user who left and had used credits whose money is gone.
+
+        The amount is a total, so counts once.
+        """
+        if self._debts is None:
+            return
+        covered = self._ledger.covered(payment.uid, [lot for lot, _ in payment.lots])
+        gone = ((lot, share(amount, target, _paid(payment))) for lot, amount in payment.lots)
+        owed = sum(max(0, amount - covered.get(lot, amount)) for lot, amount in gone)
+        self._debts.remember_late(payment.uid, payment.id, owed)
+
+    def _done(self, payment: Payment) -> Done:
+        return Done(changes=fields_of(payment), writes=(view_of(payment, self._clock.now()),))
+
+
+def refund_begun(
+    payment: Payment, minor: int, operation: OperationId, fingerprint: str, now: Millis
+) -> tuple[Mapping[str, Value], Create]:
+    """Return the arguments of the saga that refunds `minor` units, and the document that records this refund."""
+    taken = payment.returned_minor
+    args: Mapping[str, Value] = {
+        "amount": minor,
+        "taken": taken + minor,
+        "taken_before": taken,
+        "operation": operation,
+    }
+    data: Mapping[str, Value] = {
+        "payment": payment.id,
+        "uid": payment.uid,
+        "minor": minor,
+        "fingerprint": fingerprint,
+        "at": to_datetime(now),
+    }
+    return args, Create(refund_path(operation), data)
+
+
+def _aside(turn: Turn) -> int:
+    """Return how much of the money is to be set aside, in minor units. An older saga only says whether all is."""
+    if "aside" in turn.args:
+        return cast("int", turn.args["aside"])
+    return _paid(payment_in(turn.leased.document)) if turn.args["is_disputed"] else 0
+
+
+def _suspension(payment: Payment, operation: OperationId, hold: HoldId, aside: int) -> Suspend:
+    """Build the command that suspends the share of each lot, or whole lots if all of the money is meant."""
+    is_whole = aside + payment.applied.taken >= _paid(payment)
+    limits = None if is_whole else tuple(share(amount, aside, _paid(payment)) for _, amount in payment.lots)
+    lots = tuple(lot for lot, _ in payment.lots)
+    told = _about(payment, "dispute" if payment.seen.is_disputed else "refund")
+    return Suspend(operation=operation, fingerprint=str(aside), lots=lots, limits=limits, hold=hold, about=told)
+
+
+def _grant(payment: Payment, lot: LotId, amount: Micro, at: Millis, suspension: HoldId | None) -> Grant:
+    is_paid = lot == payment.paid_lot
+    days = None if is_paid else payment.terms.bonus_days
+    return Grant(
+        operation=operation_id("payment", payment.id, "grant", lot),
+        fingerprint=payment.id,
+        amount=amount,
+        lot=lot,
+        source=_source(payment, lot),
+        priority=PRIORITY_PAID if is_paid else PRIORITY_PROMOTIONAL,
+        expires_at=None if days is None else at + days * DAY,
+        is_paid=is_paid,
+        suspension=suspension,
+        about=_about(payment, "purchase" if is_paid else "bonus"),
+    )
+
+
+def _about(payment: Payment, purpose: Purpose) -> AboutTags:
+    return about(purpose, ref=("payment", payment.id))
+
+
+def _taken_back(payment: Payment, step: str) -> AboutTags:
+    """Return the tags that say why credits are taken back or return: a lost or turned dispute, or a refund."""
+    is_disputed = step != "withdraw" and (payment.seen.lost > 0 or bool(payment.disputes))
+    return _about(payment, "dispute" if is_disputed else "refund")
+
+
+def _source(payment: Payment, lot: LotId) -> str:
+    return f"world:{payment.provider}" if lot == payment.paid_lot else GIFT
+
+
+def _paid(payment: Payment) -> int:
+    """Return the price of the payment in minor units; the credits were granted for exactly this price."""
+    return payment.terms.price.minor
+
+
+def _reverse(payment: Payment, turn: Turn, step: str, lot: LotId, amount: Micro, target: int) -> Reverse:
+    wanted = share(amount, target, _paid(payment))
+    operation, told = turn.key(f"{step}:{lot}"), _taken_back(payment, step)
+    note = str(turn.args.get("note", "")) if step == "withdraw" else ""
+    return Reverse(operation=operation, fingerprint=str(wanted), lot=lot, target=wanted, about=told, note=note)
+
+
+def _restore(payment: Payment, operation: OperationId, lot: LotId, amount: Micro, target: int) -> Restore:
+    wanted = share(amount, target, _paid(payment))
+    suspension = HoldId(payment.applied.suspension) if payment.applied.suspension else None
+    return Restore(
+        operation=operation,
+        fingerprint=str(wanted),
+        lot=lot,
+        target=wanted,
+        suspension=suspension,
+        about=_taken_back(payment, "restore"),
+    )

@@ -1,0 +1,140 @@
+"""The payments' periodic jobs: resume stalled payments, handle waiting notices, list events that no webhook brought."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from shared.kernel.clock import DAY, MINUTE, Clock, Millis
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
+from shared.kernel.ids import Uid
+from shared.payments import inbox as inbox_
+from shared.payments import payment as payment_
+from shared.payments.inbox import Inbox
+from shared.payments.ports import PaymentProvider, ProviderName
+from shared.payments.store import Payments
+from shared.sagas.engine.jobs import Job, Turn
+from shared.sagas.payments.notices import PaymentInbox
+from shared.sagas.payments.settlement import Settlement
+
+PAGE = 50
+RESUME_SECONDS = 60.0
+INBOX_SECONDS = 40.0
+LISTING_SECONDS = 30.0
+LISTING_EVERY: Millis = 5 * MINUTE
+LISTING_OVERLAP: Millis = 15 * MINUTE
+"""Overlap of two listings, since a provider may list an event a little after the event's time."""
+LISTING_FIRST: Millis = DAY
+
+
+class PaymentJobs:
+    """The jobs for payments, for `every_minute`."""
+
+    def __init__(
+        self,
+        payments: Payments,
+        settlement: Settlement,
+        inbox: Inbox,
+        handler: PaymentInbox,
+        providers: Callable[[], Mapping[ProviderName, PaymentProvider]],
+        clock: Clock,
+    ) -> None:
+        self._payments = payments
+        self._settlement = settlement
+        self._inbox = inbox
+        self._handler = handler
+        self._providers = providers
+        self._clock = clock
+
+    def every_minute(self) -> tuple[Job, ...]:
+        """Return the jobs that handle lost notices, settle due payments, and list providers' missed events."""
+        return (
+            Job(name="notices", seconds=INBOX_SECONDS, run=self.notices),
+            Job(name="payments", seconds=RESUME_SECONDS, run=self.resume),
+            Job(name="provider_events", seconds=LISTING_SECONDS, run=self.listing),
+        )
+
+    def resume(self, turn: Turn) -> None:
+        """Settle payments that are due, shard by shard."""
+        self._by_shard(turn, payment_.DUE_SHARDS, self._resume_shard)
+
+    def notices(self, turn: Turn) -> None:
+        """Handle notices that are due, shard by shard."""
+        self._by_shard(turn, inbox_.DUE_SHARDS, self._notices_shard)
+
+    def listing(self, turn: Turn) -> None:
+        """List each provider's events since the last listing, every few minutes. Known events are recognised by id.
+
+        Each provider is listed for itself, so that a provider that is down hides no events of the others.
+        """
+        now, providers = self._clock.now(), self._providers()
+        listed = _times_in(turn.cursor, providers)
+        for name, provider in providers.items():
+            last = listed.get(name, 0)
+            if now - last < LISTING_EVERY:
+                continue
+            since = last - LISTING_OVERLAP if last else now - LISTING_FIRST
+            if self._list(provider, since, turn):
+                listed[name] = now
+        turn.cursor = ",".join(f"{name}:{at}" for name, at in sorted(listed.items()))
+
+    def _list(self, provider: PaymentProvider, since: Millis, turn: Turn) -> bool:
+        """List a provider's events. Return True if all were listed; the rest is listed next time."""
+        cursor: str | None = None
+        handle = self._sparing_others("provider_events", self._handler.handle)
+        try:
+            while not turn.is_over():
+                page = provider.notices(since, cursor)
+                for notice in page.items:
+                    if self._inbox.store(notice):
+                        log("notice_was_missed", "WARNING", provider=notice.provider, event_id=notice.id)
+                        handle(f"{notice.provider}:{notice.id}")
+                        turn.done += 1
+                cursor = page.cursor
+                if cursor is None:
+                    return True
+        except DomainError as error:
+            log("provider_events_not_listed", "ERROR", provider=provider.name, code=error.code)
+        return False
+
+    def _by_shard(self, turn: Turn, shards: int, work: Callable[[Turn, int], None]) -> None:
+        first = int(turn.cursor or 0)
+        for shard in range(first, first + shards):
+            if turn.is_over():
+                return
+            turn.cursor = str(shard % shards)
+            work(turn, shard % shards)
+        turn.cursor = "0"
+
+    def _resume_shard(self, turn: Turn, shard: int) -> None:
+        for payment in self._payments.due(shard, self._clock.now(), PAGE):
+            if turn.is_over():
+                return
+            turn.attempt("payments", Uid(payment), self._sparing_others("payments", self._resume_one))
+
+    def _resume_one(self, payment: str) -> None:
+        self._settlement.settle(payment, patience=0)
+
+    def _notices_shard(self, turn: Turn, shard: int) -> None:
+        for document in self._inbox.due(shard, PAGE):
+            if turn.is_over():
+                return
+            turn.attempt("notices", Uid(document.id), self._sparing_others("notices", self._handler.handle))
+
+    def _sparing_others(self, job: str, work: Callable[[str], None]) -> Callable[[str], None]:
+        """Wrap `work` so that an unexpected error about one item is logged, and the next items are still worked on."""
+
+        def attempt(name: str) -> None:
+            try:
+                work(name)
+            except DomainError:
+                raise
+            except Exception as error:  # noqa: BLE001  # whatever it is, the next one is none of its business
+                log("payment_job_broken", "ERROR", job=job, item=name, code=type(error).__name__)
+
+        return attempt
+
+
+def _times_in(cursor: str, providers: Iterable[ProviderName]) -> dict[str, Millis]:
+    """Return when each provider was last listed to the end. An old cursor is one time for all providers."""
+    if cursor.isdigit():
+        return dict.fromkeys(providers, int(cursor))
+    return {name: int(at) for name, _, at in (part.partition(":") for part in cursor.split(",") if part)}
