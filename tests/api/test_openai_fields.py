@@ -66,6 +66,18 @@ def test_mark_for_caching_is_named_and_not_sent():
     assert sent(world)["messages"] == [{"role": "system", "content": [{"type": "text", "text": "Hi"}]}]
 
 
+def test_text_part_that_repeats_its_message_is_sent_without_the_repetition():
+    """OpenAI's Agents SDK for Node sends an answer back with the message's members inside the text part."""
+    world = world_with()
+    repeated = {"role": "assistant", "refusal": None, "annotations": [], "tool_calls": [{"id": "call_1"}]}
+    said = {"role": "assistant", "content": [{"type": "text", "text": "Hi", **repeated}]}
+
+    answer = ask(world.person(credits_=1), messages=[said])
+
+    assert answer.status_code == 200
+    assert sent(world)["messages"] == [{"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}]
+
+
 def test_field_that_an_operator_names_is_sent_and_held_for():
     world = world_with(AI_PLATFORM_FIELDS="thinking, messages.prefix")
     alice = world.person(credits_=1)

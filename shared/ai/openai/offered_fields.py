@@ -63,8 +63,13 @@ THOUGHTS: Mapping[str, Members] = dict.fromkeys(
 """Parts of an answer in which a provider thought. Clients send these parts back as history, and they count as input."""
 NO_FILE_ID = Refused("is not offered here: no files are kept, send file_data")
 FILE_PART = Members({"file": members("filename", "file_data", file_id=NO_FILE_ID), **MARKS})
-REFUSAL = members("refusal")
-SEEN = Each(typed(NOT_PRICED, text=TEXT_PART, image_url=IMAGE_PART, refusal=REFUSAL, file=FILE_PART, **THOUGHTS))
+ECHOED = ("role", "content", "refusal", "annotations", "audio", "function_call", "tool_calls")
+THOUGHT_ALOUD = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
+ECHOES: Mapping[str, Shape] = dict.fromkeys((*ECHOED, *THOUGHT_ALOUD), Hint())
+"""Members of an assistant's message, which OpenAI's Agents SDK for Node repeats in the message's text part."""
+SAID = Members({**ECHOES, **TEXT_PART.fields})
+REFUSAL = Members({**ECHOES, "refusal": PLAIN})
+SEEN = Each(typed(NOT_PRICED, text=SAID, image_url=IMAGE_PART, refusal=REFUSAL, file=FILE_PART, **THOUGHTS))
 """Parts of a message. Some providers take images from tools, too."""
 CALLED = typed(
     "must be a call of a function or of a custom tool",
