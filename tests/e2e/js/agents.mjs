@@ -4,6 +4,7 @@
 // out: {counts, whole, file, cancelled, paused, resumed, waiting, played, left, refused, offline, overflow, errors}
 import { createRequire } from 'node:module';
 
+import { watch } from '../../support/complaints.mjs';
 import { readInput } from '../../support/firebase.mjs';
 
 const require = createRequire(new URL('../../../emulator/package.json', import.meta.url));
@@ -14,9 +15,7 @@ const given = await readInput();
 const browser = await chromium.launch({ executablePath: given.chromium, args: ['--no-sandbox'] });
 const page = await browser.newPage({ viewport: { width: given.width, height: given.height }, acceptDownloads: true });
 page.setDefaultTimeout(APPEARS_MS);
-const errors = [];
-page.on('pageerror', (error) => errors.push(String(error)));
-page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+const { errors, told } = watch(page);
 
 async function picture(name) {
   if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/agents-${given.name}-${name}.png` });
@@ -138,5 +137,5 @@ try {
   process.stdout.write(JSON.stringify(found), () => process.exit(0));
 } catch (error) {
   await picture('failed');
-  throw new Error(`${error.message}\nconsole: ${errors.join('\n')}`);
+  throw new Error(`${error.message}\n${told()}`);
 }

@@ -4,6 +4,7 @@
 // out: {name: {before, page, refused, back, status, after, row, overflow, errors}}
 import { createRequire } from 'node:module';
 
+import { watch } from '../../support/complaints.mjs';
 import { readInput } from '../../support/firebase.mjs';
 
 const require = createRequire(new URL('../../../emulator/package.json', import.meta.url));
@@ -15,9 +16,7 @@ const browser = await chromium.launch({ executablePath: given.chromium, args: ['
 const context = await browser.newContext();
 context.setDefaultTimeout(APPEARS_MS);
 const page = await context.newPage();
-const errors = [];
-page.on('pageerror', (error) => errors.push(String(error)));
-page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+const { errors, told } = watch(page);
 
 const balance = () => page.locator('#pill-amount').innerText();
 
@@ -94,7 +93,7 @@ try {
   for (const each of given.purchases) seen[each.name] = await buy(each);
 } catch (error) {
   await photograph('failed');
-  throw new Error(`${error.message}\nat ${page.url()}\nconsole: ${errors.join('\n')}`);
+  throw new Error(`${error.message}\nat ${page.url()}\n${told()}`);
 }
 await browser.close();
 process.stdout.write(JSON.stringify({ seen, errors }), () => process.exit(0));

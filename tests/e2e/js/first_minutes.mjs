@@ -5,6 +5,7 @@
 // out: {[step]: what was seen}
 import { createRequire } from 'node:module';
 
+import { watch } from '../../support/complaints.mjs';
 import { readInput } from '../../support/firebase.mjs';
 
 const require = createRequire(new URL('../../../emulator/package.json', import.meta.url));
@@ -18,6 +19,7 @@ const context = await browser.newContext({ viewport: { width: 1280, height: 900 
 context.setDefaultTimeout(APPEARS_MS);
 const page = await context.newPage();
 const errors = [];
+const { told } = watch(page);
 page.on('pageerror', (error) => errors.push(String(error)));
 const seen = {};
 
@@ -208,7 +210,7 @@ try {
   await step('ended', ended);
 } catch (error) {
   await photograph('failed');
-  throw new Error(`${error.message}\nat ${page.url()}\nseen: ${JSON.stringify(seen)}\nerrors: ${errors.join('\n')}`);
+  throw new Error(`${error.message}\nat ${page.url()}\nseen: ${JSON.stringify(seen)}\n${told()}`);
 }
 await browser.close();
 process.stdout.write(JSON.stringify({ ...seen, errors }), () => process.exit(0));

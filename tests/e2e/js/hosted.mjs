@@ -4,6 +4,7 @@
 // out: {name: {first, last: {url, title, text, buttons, overflow, smallest}, requests, errors}}
 import { createRequire } from 'node:module';
 
+import { watch } from '../../support/complaints.mjs';
 import { readInput } from '../../support/firebase.mjs';
 
 const require = createRequire(new URL('../../../emulator/package.json', import.meta.url));
@@ -17,10 +18,8 @@ async function visit({ name, url, width, height, email, presses }) {
   const page = await browser.newPage({ viewport: { width, height }, isMobile: width < 600, deviceScaleFactor: 2 });
   page.setDefaultTimeout(APPEARS_MS);
   const requests = [];
-  const errors = [];
+  const { errors } = watch(page);
   page.on('request', (request) => requests.push(request.url()));
-  page.on('pageerror', (error) => errors.push(String(error)));
-  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   await page.goto(url, { waitUntil: 'load' });
   const first = await look(page);
   await photograph(page, name);

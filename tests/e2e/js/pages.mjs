@@ -4,6 +4,7 @@
 // out: {swagger: {…}, reference: {…}, playground: {…}, phone: {…}, guest: {…}, painter: {…}}, each with every request it made and every error of its console
 import { createRequire } from 'node:module';
 
+import { watch } from '../../support/complaints.mjs';
 import { readInput } from '../../support/firebase.mjs';
 
 const require = createRequire(new URL('../../../emulator/package.json', import.meta.url));
@@ -20,10 +21,8 @@ async function onPage(path, visit, name = path, viewport = DESK) {
   const page = await browser.newPage({ viewport });
   page.setDefaultTimeout(APPEARS_MS);
   const requests = [];
-  const errors = [];
+  const { errors, told } = watch(page);
   page.on('request', (request) => requests.push(request.url()));
-  page.on('pageerror', (error) => errors.push(String(error)));
-  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
   try {
     await page.goto(`${given.docsUrl}/${path}`, { waitUntil: 'load' });
     const seen = await visit(page);
@@ -31,7 +30,7 @@ async function onPage(path, visit, name = path, viewport = DESK) {
     return { ...seen, requests, errors };
   } catch (error) {
     if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/${name}.png` });
-    throw new Error(`${path}: ${error.message}\nconsole: ${errors.join('\n')}`);
+    throw new Error(`${path}: ${error.message}\n${told()}`);
   } finally {
     await page.close();
   }

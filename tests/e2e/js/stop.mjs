@@ -4,6 +4,7 @@
 // out: {turns: [{note, lengthAtStop, atMost, told, text, message, entry, available, held, shownAvailable}], errors}
 import { createRequire } from 'node:module';
 
+import { watch } from '../../support/complaints.mjs';
 import { readInput } from '../../support/firebase.mjs';
 
 const require = createRequire(new URL('../../../emulator/package.json', import.meta.url));
@@ -14,9 +15,7 @@ const given = await readInput();
 const browser = await chromium.launch({ executablePath: given.chromium, args: ['--no-sandbox'] });
 const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
 page.setDefaultTimeout(APPEARS_MS);
-const errors = [];
-page.on('pageerror', (error) => errors.push(String(error)));
-page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+const { errors, told } = watch(page);
 
 async function signUp() {
   await page.goto(`${given.docsUrl}/playground`, { waitUntil: 'load' });
@@ -79,7 +78,7 @@ try {
   process.stdout.write(JSON.stringify({ turns, errors }), () => process.exit(0));
 } catch (error) {
   if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/stop-failed.png` });
-  throw new Error(`${error.message}\nconsole: ${errors.join('\n')}`);
+  throw new Error(`${error.message}\n${told()}`);
 } finally {
   await browser.close();
 }
