@@ -119,6 +119,10 @@ def test_the_playground_shows_images_as_they_are_made(pages):
     assert (seen["isWide"], seen["isChatShown"]) == (False, True)
 
 
+def test_no_image_can_be_asked_for_before_the_models_are_listed(pages):
+    assert pages["painter"]["isOfferedEarly"] is False
+
+
 def _host(url):
     return urlsplit(url).netloc
 

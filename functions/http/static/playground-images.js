@@ -35,6 +35,8 @@ function leaveStudio() {
   forgetStudio();
   studio.uid = null;
   $("paint").reset();
+  studio.models = [];
+  offerToPaint();
   $("image-dialog").close();
 }
 
@@ -46,9 +48,15 @@ async function loadPainters() {
   $("paint").hidden = !chosen;
   $("no-painter").hidden = Boolean(chosen);
   drawSizes();
+  offerToPaint();
 }
 
 const painter = () => studio.models.find((model) => model.id === $("painter").value);
+
+// Until the models are here, a request could name none.
+function offerToPaint() {
+  $("paint-send").disabled = !painter();
+}
 
 function drawSizes() {
   const sizes = Object.keys(painter()?.image_credits_by_size || {}).sort();
@@ -77,7 +85,7 @@ async function paint(event) {
   } catch (error) {
     explain(error);
   } finally {
-    $("paint-send").disabled = false;
+    offerToPaint();
   }
 }
 

@@ -30,7 +30,7 @@ async function onPage(path, visit, name = path, viewport = DESK) {
     return { ...seen, requests, errors };
   } catch (error) {
     if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/${name}.png` });
-    throw new Error(`${path}: ${error.message}\n${told()}`);
+    throw new Error(`${name}: ${error.message}\n${told()}`);
   } finally {
     await page.close();
   }
@@ -126,9 +126,12 @@ async function paint(page) {
   await page.click('#enter');
   await page.click('#bonus');
   await page.locator('#bonus').waitFor({ state: 'hidden' });
+  const answerModels = await holdBack(page, /\/v1\/models$/);
   await page.click('#side [data-open="images"]');
   await page.selectOption('#image-count', '3');
   await page.fill('#image-prompt', given.picture);
+  const isOfferedEarly = await page.locator('#paint-send').isEnabled();
+  answerModels();
   await watchStatus(page);
   await page.click('#paint-send');
   await page.waitForFunction(() => document.querySelector('.task-status')?.innerText.startsWith('2 of'));
@@ -149,7 +152,18 @@ async function paint(page) {
   const isWide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
   await page.click('.dock [data-pane="chat"]');
   const isChatShown = await page.locator('#composer').isVisible();
-  return { statuses: await page.evaluate(() => window.statusesSeen), tiles, inGallery, facts, isWide, isChatShown };
+  return { isOfferedEarly, statuses: await page.evaluate(() => window.statusesSeen), tiles, inGallery, facts, isWide, isChatShown };
+}
+
+/** Keep the answers to these requests from the page; return the function that lets them through. */
+async function holdBack(page, address) {
+  let release;
+  const released = new Promise((resolve) => { release = resolve; });
+  await page.route(address, async (route) => {
+    await released;
+    await route.continue();
+  });
+  return release;
 }
 
 /** What the task said of itself, each time that it said something else. */
