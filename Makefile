@@ -19,6 +19,7 @@ help:
 	@echo "make fire      real servers left and killed in the middle of a chat turn"
 	@echo "make hostile  bodies made to cost a server more than their sender, and what each costs"
 	@echo "make streams   20,000 random answers of providers, over every profile; SEED=… STREAMS=…"
+	@echo "make clients   clients that others wrote, pinned, against the served functions; CLIENT=… for some"
 	@echo "make leak      500 hostile callers against providers that bill the truth; SEED=… CALLERS=…"
 	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
 	@echo "make history   rebuild random accounts from the pages of their history alone; ACCOUNTS=…"
@@ -165,3 +166,10 @@ bench-gateways: setup
 # Bodies made to cost a server more than their sender: processor time, memory and answer of each, the dearest first.
 hostile: setup
 	@HOSTILE=1 exec $(PYTHON) -m pytest -s tests/api/test_hostile_bodies.py
+
+.PHONY: clients
+CLIENT ?=
+
+# Clients that others wrote, unchanged, against the served functions. Installs them, pinned, into emulator/.run first.
+clients: setup
+	@$(PYTHON) -m tests.clients $(CLIENT)

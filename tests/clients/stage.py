@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import requests
 
 from emulator.seed import MODELS, document
 from shared.kernel.ids import new_id
+from tests.clients.cases import told
 from tests.fire.stage import Person, Server, Stage
 from tests.support.node import run_script
 
@@ -66,18 +69,23 @@ class Counter:
 
     def python(self, interpreter: Path | str, script: str, **more: object) -> Any:
         """What a Python script of this directory says, run by another interpreter, without our own modules."""
+        return self.run([str(interpreter), "-I", str(SCRIPTS / script)], more)
+
+    def run(self, command: Sequence[str], more: Mapping[str, object]) -> Any:
+        """Run a program that takes JSON and prints JSON, with an empty folder as its home and its working folder."""
+        home = tempfile.mkdtemp(dir=self._stage.home)
         done = subprocess.run(
-            [str(interpreter), "-I", str(SCRIPTS / script)],
-            input=json.dumps({**self._told(), **more}),
+            command,
+            input=json.dumps({**self._told(), **more, "home": home}),
             capture_output=True,
             text=True,
             timeout=RUN_SECONDS_MAX,
             check=False,
-            cwd=self._stage.home,
-            env={**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **WITHOUT_NETWORK},
+            cwd=home,
+            env={"PATH": os.environ["PATH"], "HOME": home, **WITHOUT_NETWORK},
         )
-        assert done.returncode == 0, f"{script} ended with {done.returncode}:\n{done.stderr[-4_000:]}"
+        assert done.returncode == 0, f"{command[-1]} ended with {done.returncode}:\n{done.stderr[-4_000:]}"
         return json.loads(done.stdout.splitlines()[-1])
 
-    def _told(self) -> dict[str, str]:
-        return {"base_url": self.base_url, "api_key": self.api_key}
+    def _told(self) -> dict[str, Any]:
+        return told(self.base_url, self.api_key)

@@ -52,15 +52,6 @@ def test_openais_sdk_for_python(counter):
 
 
 @pytest.mark.slow
-def test_an_older_sdk_for_python_that_others_bring_along(counter, clients_python):
-    told = counter.python(clients_python, "openai_sdk.py")
-
-    assert told["version"].startswith("2.")
-    check_openai_for_python(told)
-    counter.check_books()
-
-
-@pytest.mark.slow
 def test_openais_sdk_for_node(counter):
     told = counter.node("openai_sdk.mjs")
 
@@ -69,47 +60,5 @@ def test_openais_sdk_for_node(counter):
     assert (told["response"]["text"], told["response"]["streamed"]) == (REPLY, REPLY)
     assert told["response"]["last"] == "response.completed"
     assert is_paid(told["response"]["credits"])
-    assert counter.spent > 0
-    counter.check_books()
-
-
-@pytest.mark.slow
-def test_langchain(counter, clients_python):
-    told = counter.python(clients_python, "langchain_chat.py")
-
-    assert told == {
-        "plain": REPLY,
-        "usage": told["usage"],
-        "streamed": REPLY,
-        "streamed_usage": told["usage"],
-        "arguments": TRIP,
-        "after_tool": REPLY,
-        "schema": TRIP,
-        "schema_by_tool": TRIP,
-        "response": REPLY,
-        "embeddings": [8, 8],
-    }
-    assert told["usage"] > 0
-    assert counter.spent > 0
-    counter.check_books()
-
-
-@pytest.mark.slow
-def test_litellm(counter, clients_python):
-    told = counter.python(clients_python, "litellm_client.py")
-
-    assert told == {
-        "plain": REPLY,
-        "usage": told["usage"],
-        "streamed": REPLY,
-        "streamed_usage": [told["usage"]],
-        "arguments": TRIP,
-        "schema": TRIP,
-        "embeddings": [8, 8],
-        "response": REPLY,
-        "refused": told["refused"],
-    }
-    assert told["refused"]["nobody"] == ["AuthenticationError", 401]
-    assert told["refused"]["too_dear"][1] == 402
     assert counter.spent > 0
     counter.check_books()

@@ -1,0 +1,68 @@
+"""The clients that run against `/v1/openai` unchanged, and what each of them lacks.
+
+`docs/clients/README.md` shows this table, `make clients` plays it. A client's version is the one that its environment
+pins: `requirements/{environment}.txt` for Python, `packages/{environment}/package-lock.json` for Node, and the
+project's own requirements where the environment is PROJECT.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tests.clients.cases import CASES
+
+PROJECT = "project"
+"""The environment that the project's own tests run in: nothing is installed for its clients."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """One row: a client's package, the script that plays the cases with it, and where the script runs."""
+
+    name: str
+    package: str
+    script: str
+    """Its file in `scripts/`."""
+    environment: str
+    runtime: Literal["python", "node"] = "python"
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Given to the script beside what every script is told."""
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """Cases that the client itself does not offer, each with the reason. They are not played."""
+    fails: Mapping[str, str] = field(default_factory=dict)
+    """Cases that are played and fail by the client's own fault, each with the reason."""
+    beside: Mapping[str, object] = field(default_factory=dict)
+    """What the script plays beside the five cases, each with the value that it must give."""
+    note: str = ""
+    is_short: bool = False
+    """True if `make test` plays it too."""
+
+    @property
+    def cases(self) -> list[str]:
+        """The cases that are played."""
+        return [case for case in (*CASES, *self.beside) if case not in self.lacks]
+
+
+BY_API = {"chat": "chat completions", "responses": "responses"}
+
+CLIENTS: tuple[Client, ...] = (
+    *(
+        Client(
+            name=f"`openai` (Python), {words}",
+            package="openai",
+            script="openai_sdk.py",
+            environment=PROJECT,
+            options={"api": api},
+            is_short=True,
+        )
+        for api, words in BY_API.items()
+    ),
+)
+
+
+def chosen(name: str) -> list[Client]:
+    """Return the clients whose name or script contains `name`; all if it is empty. Raises LookupError if none does."""
+    found = [client for client in CLIENTS if name in client.name or name in client.script]
+    if not found:
+        raise LookupError(f"No client is named {name!r}.")
+    return found
