@@ -127,7 +127,6 @@ def _rich(services: Services) -> Uid:
     services.ledger.open(uid)
     grant = Grant(
         operation=OperationId("op_bench"),
-        fingerprint="",
         amount=Micro(10**12),
         lot=LotId("lot_bench"),
         source="promo:bench",

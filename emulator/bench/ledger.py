@@ -256,13 +256,13 @@ def _ledger(documents: Any) -> Ledger:
 def _funded(documents: Any) -> Uid:
     uid = Uid(new_id("user"))
     operation = operation_id("fund", uid)
-    command = Grant(operation=operation, fingerprint="", amount=Micro(10**12), lot=LotId("lot"), source="promo:bench")
+    command = Grant(operation=operation, amount=Micro(10**12), lot=LotId("lot"), source="promo:bench")
     _ledger(documents).execute(uid, command)
     return uid
 
 
 def _charge(key: str) -> Charge:
-    return Charge(operation=operation_id(key), fingerprint="", amount=Micro(1), purpose="bench")
+    return Charge(operation=operation_id(key), amount=Micro(1), purpose="bench")
 
 
 def _ratio(what: str, ours: float, floor: float, which: str) -> Row:

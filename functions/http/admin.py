@@ -281,7 +281,7 @@ def adjust(call: Call) -> Any:
     amount, reason, uid = call.body["amount"], call.body["reason"], Uid(call.path["uid"])
     note, operation = call.body["note_to_user"], call.asked.operation
     done = call.services.operators.adjust(call.principal, uid, amount, reason, operation, note_to_user=note)
-    return {"amount": done["amount"], "balance": done}
+    return {"amount": done.amount, "balance": done.after}
 
 
 @routes.post(

@@ -1,6 +1,5 @@
 """`/v1/credits`: what a user has, where it came from and went, and what they set aside themselves."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import fields
@@ -30,6 +29,7 @@ from shared.ledger.errors import (
     LimitReached,
     RateLimited,
 )
+from shared.ledger.receipts import CaptureReceipt
 from shared.sagas.accounts.bonus_caps import BonusCapReached
 from shared.sagas.accounts.welcome_bonus import AlreadyClaimed, BonusNotAllowed
 from shared.users.ports import AppCheckFailed
@@ -137,16 +137,16 @@ def balance(call: Call) -> Any:
 )
 def reserve(call: Call) -> Any:
     """Set credits aside, to capture or release later; what is left when the time is up comes back by itself."""
-    placed: Mapping[str, Any] = call.services.ledger.execute(call.uid, _place_hold(call)).result
+    placed = call.services.ledger.execute(call.uid, _place_hold(call)).receipt
     reservation = {
-        "id": placed["hold"],
-        "amount": placed["amount"],
+        "id": placed.hold,
+        "amount": placed.amount,
         "captured": 0,
         "released": 0,
         "status": "active",
-        "expires_at": placed["expires_at"],
+        "expires_at": placed.expires_at,
     }
-    return Reply(value=reservation, cost=0, available=placed["available"])
+    return Reply(value=reservation, cost=0, available=placed.after.available)
 
 
 @routes.get("/credits/reservations/{id}", access=MEMBER, answer=ReservationOut, errors=(HoldNotFound,))
@@ -169,7 +169,7 @@ def reservation(call: Call) -> Any:
 )
 def capture(call: Call) -> Any:
     """Charge a reservation for what was used; the rest comes back, unless more is to follow (`final: false`)."""
-    done = call.services.ledger.execute(call.uid, _capture(call)).result
+    done = call.services.ledger.execute(call.uid, _capture(call)).receipt
     status = "captured" if call.body["final"] else "active"
     return _resolved(done, status)
 
@@ -184,7 +184,7 @@ def capture(call: Call) -> Any:
 )
 def release(call: Call) -> Any:
     """Give a reservation back."""
-    done = call.services.ledger.execute(call.uid, _release(call)).result
+    done = call.services.ledger.execute(call.uid, _release(call)).receipt
     return _resolved(done, "released")
 
 
@@ -204,7 +204,7 @@ def welcome_bonus(call: Call) -> Any:
     granted = call.services.welcome_bonus.claim(
         call.principal, asked.operation, asked.fingerprint, is_app_verified=_is_app_verified(call)
     )
-    return {"amount": granted["amount"], "balance": granted}
+    return {"amount": granted.amount, "balance": granted.after}
 
 
 def _is_app_verified(call: Call) -> bool:
@@ -261,12 +261,12 @@ def _release(call: Call) -> Release:
     )
 
 
-def _resolved(done: Mapping[str, Any], status: str) -> Reply:
+def _resolved(done: CaptureReceipt, status: str) -> Reply:
     resolved = {
-        "id": done["hold"],
+        "id": done.hold,
         "status": status,
-        "captured": done["captured"],
-        "released": done["released"],
-        "balance": done,
+        "captured": done.captured,
+        "released": done.released,
+        "balance": done.after,
     }
-    return Reply(value=resolved, cost=done["captured"], available=done["available"])
+    return Reply(value=resolved, cost=done.captured, available=done.after.available)

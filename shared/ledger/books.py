@@ -1,6 +1,6 @@
 """Books of one account while a command is decided: postings change the account, and lots pay in their order."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -11,8 +11,7 @@ from shared.ledger.account import NOTHING, Account, Archive, Lot
 from shared.ledger.entries import Draft, Entry, Kind, Posting
 from shared.ledger.errors import InsufficientCredits
 from shared.ledger.fold import apply, seal_entry
-
-Result = Mapping[str, Json]
+from shared.ledger.receipts import AccountTotals, totals_of
 
 NO_LIFETIME_END: Millis = 2**53
 
@@ -29,6 +28,11 @@ class Books:
     """Tags that the command gives to its entries; see `shared.ledger.about`."""
     entries: list[Entry] = field(default_factory=list)
     left: Archive = NOTHING
+
+    @property
+    def totals(self) -> AccountTotals:
+        """Totals of the account after the entries so far."""
+        return totals_of(self.account)
 
     def post(
         self,

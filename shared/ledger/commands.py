@@ -1,17 +1,35 @@
 """Commands on an account. Every command carries the operation that it belongs to; amounts are µcr."""
 
-from dataclasses import dataclass
-from typing import TypeAlias, TypeVar, dataclass_transform
+from typing import Generic, TypeAlias, TypeVar
 
 from shared.kernel.clock import Millis
 from shared.kernel.ids import HoldId, LotId, OperationId
 from shared.kernel.money import Micro
+from shared.ledger.receipts import (
+    AccrualReceipt,
+    AmountReceipt,
+    CaptureReceipt,
+    ClosingReceipt,
+    ExtensionReceipt,
+    GrantReceipt,
+    HoldReceipt,
+    Receipt,
+    RecoveryReceipt,
+    ReinstatementReceipt,
+    RestorationReceipt,
+    ReversalReceipt,
+    SuspensionReceipt,
+    lean_dataclass,
+)
 
 PRIORITY_PROMOTIONAL = 10
 PRIORITY_PAID = 20
 """Priority of bought lots. Lots with a smaller priority are spent first: promotional credits before bought credits."""
 
-T = TypeVar("T")
+R_co = TypeVar("R_co", bound=Receipt, covariant=True)
+
+NOT_REMEMBERED = OperationId("")
+"""Operation of a command that leaves no record, so that each repetition is decided again."""
 
 Tags: TypeAlias = tuple[tuple[str, str], ...]
 """Names and ids of a use for analytics. No name or id identifies a person.
@@ -20,13 +38,7 @@ Examples are `("model", "gpt-4o")` and `("key", "key_1f…")`.
 """
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True)
-def asked(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen dataclass without generated comparison and printing, which shortens a cold start."""
-    return dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
-
-
-@asked
+@lean_dataclass
 class BudgetClaim:
     """Cap that a hold or charge counts against. The first use creates the budget; the latest claim sets its limit."""
 
@@ -35,7 +47,7 @@ class BudgetClaim:
     expires_at: Millis | None = None
 
 
-@asked
+@lean_dataclass
 class CallBound:
     """Bounds of a model call's cost beyond its hold's `amount`; µcr at the price snapshot.
 
@@ -50,7 +62,7 @@ class CallBound:
     output_at_most: Micro | None = None
 
 
-@asked
+@lean_dataclass
 class RateLimit:
     """Limit on spending calls: at most `burst` at once, and `per_minute` in the long run (GCRA)."""
 
@@ -58,15 +70,17 @@ class RateLimit:
     burst: int
 
 
-@asked
-class Asked:
-    """Base of all commands.
+@lean_dataclass
+class AccountCommand(Generic[R_co]):
+    """Base of all commands, by the class of their receipts.
 
-    An operation takes effect once; the same operation with another `fingerprint` is a conflict.
+    An operation takes effect once. The same operation with another `fingerprint`, or for a command of another kind, is
+    a conflict.
     """
 
     operation: OperationId
-    fingerprint: str
+    fingerprint: str = ""
+    """Hash of the caller's request. Empty for an operation whose name belongs to one command alone."""
     about: Tags = ()
     """Tags that the entries carry about their purpose, see `shared.ledger.about`.
 
@@ -74,8 +88,8 @@ class Asked:
     """
 
 
-@asked
-class Grant(Asked):
+@lean_dataclass
+class Grant(AccountCommand[GrantReceipt]):
     """Add credits as a new lot, which pays debt first. `source` is the source of the posting, such as `promo:welcome`.
 
     With `suspension`, the rest of the lot cannot be spent until that suspension ends.
@@ -91,8 +105,8 @@ class Grant(Asked):
     note: str = ""
 
 
-@asked
-class PlaceHold(Asked):
+@lean_dataclass
+class PlaceHold(AccountCommand[HoldReceipt]):
     """Set credits aside for `lifetime`, or refuse. `purpose` names the revenue that a capture goes to.
 
     With `call`, the hold is for a call of a model. If the call's bound does not fit the free credits, more than
@@ -112,8 +126,8 @@ class PlaceHold(Asked):
     tags: Tags = ()
 
 
-@asked
-class ExtendHold(Asked):
+@lean_dataclass
+class ExtendHold(AccountCommand[ExtensionReceipt]):
     """Set up to `amount` more aside, or refuse if fewer than `at_least` can be.
 
     Records what has accrued, and renews the hold for `lifetime`.
@@ -126,8 +140,8 @@ class ExtendHold(Asked):
     lifetime: Millis
 
 
-@asked
-class Accrue(Asked):
+@lean_dataclass
+class Accrue(AccountCommand[AccrualReceipt]):
     """Record that up to `accrued` of a hold may be used, so that an ending without a charge charges this amount.
 
     If `accrued` exceeds the held amount, only the credits kept free for the call's input are added. A frozen account
@@ -139,8 +153,8 @@ class Accrue(Asked):
     lifetime: Millis
 
 
-@asked
-class Capture(Asked):
+@lean_dataclass
+class Capture(AccountCommand[CaptureReceipt]):
     """Charge a hold for its use. If `is_final`, give back the rest. With `principal`, only a hold of that principal.
 
     `usage` gives the counts of the use, where there are counts: `("input_tokens", 12)`.
@@ -153,8 +167,8 @@ class Capture(Asked):
     usage: tuple[tuple[str, int], ...] = ()
 
 
-@asked
-class Release(Asked):
+@lean_dataclass
+class Release(AccountCommand[CaptureReceipt]):
     """End a hold without a charge of its own: charge the accrued amount and give back the rest.
 
     With `principal`, only a hold of that principal. If `is_unused`, the caller knows that nothing is owed, and all
@@ -167,8 +181,8 @@ class Release(Asked):
     is_unused: bool = False
 
 
-@asked
-class Charge(Asked):
+@lean_dataclass
+class Charge(AccountCommand[AmountReceipt]):
     """Spend `amount` at once, or refuse."""
 
     amount: Micro
@@ -179,8 +193,8 @@ class Charge(Asked):
     usage: tuple[tuple[str, int], ...] = ()
 
 
-@asked
-class Reverse(Asked):
+@lean_dataclass
+class Reverse(AccountCommand[ReversalReceipt]):
     """Take back `target` of this lot in all: the rest of the lot at once, the missing part as debt."""
 
     lot: LotId
@@ -188,8 +202,8 @@ class Reverse(Asked):
     note: str = ""
 
 
-@asked
-class Restore(Asked):
+@lean_dataclass
+class Restore(AccountCommand[RestorationReceipt]):
     """Reduce the part of this lot that is taken back to `target` in all: forgive the owed part, return the rest.
 
     While `suspension` is open, the returned credits go into the suspension.
@@ -200,8 +214,8 @@ class Restore(Asked):
     suspension: HoldId | None = None
 
 
-@asked
-class Suspend(Asked):
+@lean_dataclass
+class Suspend(AccountCommand[SuspensionReceipt]):
     """Set the rest of these lots aside as `hold`, for nobody to spend, including the credits that other holds took.
 
     `limits` gives the largest amount for each lot, in µcr and in the order of `lots`. None: the whole rest.
@@ -212,20 +226,20 @@ class Suspend(Asked):
     limits: tuple[Micro, ...] | None = None
 
 
-@asked
-class Reinstate(Asked):
+@lean_dataclass
+class Reinstate(AccountCommand[ReinstatementReceipt]):
     """End a suspension, so that its remaining credits can be spent again. No effect if there is no such suspension."""
 
     hold: HoldId
 
 
-@asked
-class Annul(Asked):
+@lean_dataclass
+class Annul(AccountCommand[Receipt]):
     """Use the operation up without effect. A later command of the same operation is refused, unless done before."""
 
 
-@asked
-class Adjust(Asked):
+@lean_dataclass
+class Adjust(AccountCommand[AmountReceipt]):
     """Correct an account as an operator: add a lot, or take credits if `amount` is below zero.
 
     The user reads the note.
@@ -235,58 +249,42 @@ class Adjust(Asked):
     note: str = ""
 
 
-@asked
-class Recover(Asked):
+@lean_dataclass
+class Recover(AccountCommand[RecoveryReceipt]):
     """Pay up to `amount` of the user's debt under a closed account, with the rest of these lots."""
 
     amount: Micro
     lots: tuple[LotId, ...]
 
 
-@asked
-class Freeze(Asked):
+@lean_dataclass
+class Freeze(AccountCommand[Receipt]):
     """Stop spending. Holds may still be captured or released."""
 
     note: str = ""
 
 
-@asked
-class Unfreeze(Asked):
+@lean_dataclass
+class Unfreeze(AccountCommand[Receipt]):
     """Allow spending again."""
 
     note: str = ""
 
 
-@asked
-class Close(Asked):
+@lean_dataclass
+class Close(AccountCommand[ClosingReceipt]):
     """Close the account of a user who leaves: end holds as if expired, forfeit the rest, write off the debt."""
 
 
-@asked
-class Expire(Asked):
+@lean_dataclass
+class Expire(AccountCommand[Receipt]):
     """Let due lots and holds expire, and do nothing else.
 
     The operation is not remembered, so the command may be repeated.
     """
 
+    operation: OperationId = NOT_REMEMBERED
 
-Command: TypeAlias = (
-    Grant
-    | PlaceHold
-    | ExtendHold
-    | Accrue
-    | Capture
-    | Release
-    | Charge
-    | Reverse
-    | Restore
-    | Suspend
-    | Reinstate
-    | Annul
-    | Adjust
-    | Recover
-    | Freeze
-    | Unfreeze
-    | Close
-    | Expire
-)
+
+Command: TypeAlias = AccountCommand[Receipt]
+"""Any command."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
 from shared.kernel.clock import Clock
 from shared.kernel.documents import (
@@ -14,11 +15,14 @@ from shared.kernel.documents import (
 )
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.ids import Uid, random_token
-from shared.ledger.commands import Command
+from shared.ledger.batch import Batch, decide_batch, replayed, twin_record
+from shared.ledger.commands import AccountCommand, Command
 from shared.ledger.errors import Contended, IntegrityFailed
-from shared.ledger.lanes import Beside, Committed, Job, Lane, Lanes
-from shared.ledger.plan import Plan, planned, replayed
+from shared.ledger.lanes import CommandAnswer, ExtraWrites, Job, Lane, Lanes
+from shared.ledger.receipts import Receipt
 from shared.ledger.store import AccountStore, Head, Snapshot
+
+R = TypeVar("R", bound=Receipt)
 
 OPERATION_SECONDS_MAX = 25.0
 """Seconds for which an operation is retried. The limit is a time and not a count, since contention depends on time."""
@@ -52,17 +56,19 @@ class Committer:
         self._lanes = Lanes(self._round)
         self._round_trip = ROUND_TRIP_SECONDS
 
-    def execute(self, uid: Uid, command: Command, beside: Beside | None = None) -> Committed:
-        """Execute one command and commit the writes of `beside` together with the command; see `execute_all`.
+    def execute(
+        self, uid: Uid, command: AccountCommand[R], extra_writes: ExtraWrites[R] | None = None
+    ) -> CommandAnswer[R]:
+        """Execute one command and commit the extra writes together with the command; see `execute_all`.
 
-        Raises PreconditionFailed, with nothing done, if a document of `beside`, and not the account, fails its
-        precondition.
+        Raises PreconditionFailed, with nothing done, if a document of the extra writes, and not the account, fails
+        its precondition.
         """
-        [done] = self._lanes.answers(uid, [Job(command, self._deadline(), beside)])
-        return done
+        [done] = self._lanes.answers(uid, [Job(command, self._deadline(), extra_writes)])
+        return cast("CommandAnswer[R]", done)
 
-    def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Committed]:
-        """Execute each command once, however often the command is sent, and return the results in the same order.
+    def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[CommandAnswer[Receipt]]:
+        """Execute each command once, however often the command is sent, and return the answers in the same order.
 
         Raises the first error after all commands were tried. The error is a refusal of `decide`, decided on a freshly
         read state, or IdempotencyMismatch, or IntegrityFailed. Contended and StoreUnavailable mean that the command was
@@ -144,52 +150,52 @@ class Committer:
         return jobs
 
     def _decide_and_commit(self, lane: Lane, snapshot: Snapshot, jobs: list[Job]) -> list[Job]:
-        plan = planned(snapshot, jobs, self._clock.now(), self._kid)
-        if plan.accepted:
-            return plan.kept + self._commit(lane, plan)
-        if plan.rejected and lane.unsettled is not None:
-            return plan.kept + self._refused_behind_a_fence(lane, plan)
-        return plan.kept + self._refused(plan)
+        batch = decide_batch(snapshot, jobs, self._clock.now(), self._kid)
+        if batch.accepted:
+            return batch.kept + self._commit(lane, batch)
+        if batch.rejected and lane.unsettled is not None:
+            return batch.kept + self._refused_behind_a_fence(lane, batch)
+        return batch.kept + self._refused(batch)
 
-    def _refused(self, plan: Plan) -> list[Job]:
-        for job, error in plan.rejected:
+    def _refused(self, batch: Batch) -> list[Job]:
+        for job, error in batch.rejected:
             job.tell(error)
         return []
 
     # Commits and what comes of them -------------------------------------------------------------------------------
 
-    def _commit(self, lane: Lane, plan: Plan) -> list[Job]:
-        """Write the plan. Return the jobs that need another round, because their commit failed or is unclear."""
+    def _commit(self, lane: Lane, batch: Batch) -> list[Job]:
+        """Write the batch. Return the jobs that need another round, because their commit failed or is unclear."""
         nonce = self._new_nonce()
-        for job, _ in plan.accepted:
+        for job, _ in batch.accepted:
             job.nonces.add(nonce)
         try:
-            version = self._write(self._writes(plan, nonce))
+            version = self._write(self._writes(batch, nonce))
         except PreconditionFailed:
-            self._lost(lane, plan)
+            self._lost(lane, batch)
         except OutcomeUnknown:
-            self._is_unclear(lane, plan)
+            self._is_unclear(lane, batch)
             self._linger()
         except StoreUnavailable as error:
-            return self._store_is_down(plan.everyone(), error)
+            return self._store_is_down(batch.everyone(), error)
         except InvalidWrite as error:
-            self._is_invalid(lane, plan, error)
+            self._is_invalid(lane, batch, error)
         except BaseException:
-            self._is_unclear(lane, plan)
+            self._is_unclear(lane, batch)
             raise
         else:
-            self._won(lane, plan, version)
-            return self._refused(plan)
-        return [job for job in plan.everyone() if job.answer is None]
+            self._won(lane, batch, version)
+            return self._refused(batch)
+        return [job for job in batch.everyone() if job.answer is None]
 
-    def _writes(self, plan: Plan, nonce: str) -> list[Write]:
-        """Return the writes of the plan.
+    def _writes(self, batch: Batch, nonce: str) -> list[Write]:
+        """Return the writes of the batch.
 
         Raises InvalidWrite for unstorable values, so that other commands are spared.
         """
-        decisions = [(job.command, decision) for job, decision in plan.accepted]
+        decisions = [(job.command, decision) for job, decision in batch.accepted]
         try:
-            return self._store.writes(plan.snapshot, decisions, nonce, plan.beside)
+            return self._store.writes(batch.snapshot, decisions, nonce, batch.extra_writes)
         except (ValueError, OverflowError) as error:
             raise InvalidWrite(f"This cannot be stored: {error}") from error
 
@@ -199,79 +205,79 @@ class Committer:
         self._round_trip = 0.8 * self._round_trip + 0.2 * (self._clock.monotonic() - started)
         return version
 
-    def _won(self, lane: Lane, plan: Plan, version: Version) -> None:
+    def _won(self, lane: Lane, batch: Batch, version: Version) -> None:
         lane.unsettled = lane.failed_on = None
-        account = plan.account
-        self._warm(lane, Head(account=account, number=plan.head.number + 1, version=version))
-        results = {id(job): decision.result for job, decision in plan.accepted}
-        for job, decision in plan.accepted:
-            job.tell(Committed(result=decision.result, is_replay=False))
-        for job, twin in plan.twins:
-            job.tell(replayed(job, twin.command.fingerprint, results[id(twin)], ""))
+        account = batch.account
+        self._warm(lane, Head(account=account, number=batch.head.number + 1, version=version))
+        decisions = {id(job): decision for job, decision in batch.accepted}
+        for job, decision in batch.accepted:
+            job.tell(CommandAnswer(receipt=decision.receipt, is_replay=False))
+        for job, twin in batch.twins:
+            job.tell(replayed(job, twin_record(twin, decisions[id(twin)])))
 
     def _warm(self, lane: Lane, head: Head) -> None:
         lane.warm, lane.warm_until = head, self._clock.monotonic() + self._warm_seconds
 
-    def _lost(self, lane: Lane, plan: Plan) -> None:
+    def _lost(self, lane: Lane, batch: Batch) -> None:
         """Note that the precondition failed, so that the next round reads after a short and uneven pause.
 
         If a fresh read fails again on the same version, look for the cause; see `_failed_on_unchanged`.
         """
         lane.warm = None
-        version = (plan.snapshot.head.version,)
-        if plan.snapshot.is_fresh and lane.failed_on == version:
-            self._failed_on_unchanged(lane, plan)
-        lane.failed_on = version if plan.snapshot.is_fresh else None
+        version = (batch.snapshot.head.version,)
+        if batch.snapshot.is_fresh and lane.failed_on == version:
+            self._failed_on_unchanged(lane, batch)
+        lane.failed_on = version if batch.snapshot.is_fresh else None
         now = self._clock.monotonic()
-        if plan.snapshot.is_fresh or now < lane.contended_until:
+        if batch.snapshot.is_fresh or now < lane.contended_until:
             self._linger()
         lane.contended_until = now + CONTENDED_SECONDS
 
     def _linger(self) -> None:
         self._clock.wait(self._jitter() * min(LINGER_SECONDS_MAX, LINGER_ROUND_TRIPS * self._round_trip))
 
-    def _failed_on_unchanged(self, lane: Lane, plan: Plan) -> None:
+    def _failed_on_unchanged(self, lane: Lane, batch: Batch) -> None:
         """Find the entry or the single command that makes the commit fail, although the head has not moved."""
         try:
-            above = self._store.entry_above(plan.head, plan.account.seq)
+            above = self._store.entry_above(batch.head, batch.account.seq)
         except Unavailable:
             return
         if above is not None:
-            for job, _ in plan.accepted:
+            for job, _ in batch.accepted:
                 job.tell(IntegrityFailed(uid=lane.uid, seq=above, rule="entry_above_head"))
-        elif len(plan.accepted) > 1:
-            lane.solo = len(plan.everyone())
-        elif plan.beside:
-            job, _ = plan.accepted[0]
+        elif len(batch.accepted) > 1:
+            lane.solo = len(batch.everyone())
+        elif batch.extra_writes:
+            job, _ = batch.accepted[0]
             told = PreconditionFailed("What would be written beside was changed by somebody else.")
             job.tell(OutcomeUnknown() if job.is_ambiguous else told)
 
-    def _is_unclear(self, lane: Lane, plan: Plan) -> None:
+    def _is_unclear(self, lane: Lane, batch: Batch) -> None:
         lane.warm = None
-        lane.unsettled = (plan.head.version,)
-        for job, _ in plan.accepted:
+        lane.unsettled = (batch.head.version,)
+        for job, _ in batch.accepted:
             job.is_ambiguous = True
 
-    def _is_invalid(self, lane: Lane, plan: Plan, error: InvalidWrite) -> None:
+    def _is_invalid(self, lane: Lane, batch: Batch, error: InvalidWrite) -> None:
         lane.warm = None
-        if len(plan.accepted) > 1:
-            lane.solo = len(plan.everyone())
+        if len(batch.accepted) > 1:
+            lane.solo = len(batch.everyone())
         else:
-            plan.accepted[0][0].tell(error)
+            batch.accepted[0][0].tell(error)
 
-    def _refused_behind_a_fence(self, lane: Lane, plan: Plan) -> list[Job]:
+    def _refused_behind_a_fence(self, lane: Lane, batch: Batch) -> list[Job]:
         """Commit the unchanged account on the precondition of an unclear commit, so that the refusals are final."""
-        account, rejected = plan.head.account, [job for job, _ in plan.rejected]
+        account, rejected = batch.head.account, [job for job, _ in batch.rejected]
         try:
-            version = self._write(self._store.account_writes(plan.head, account, self._new_nonce()))
+            version = self._write(self._store.account_writes(batch.head, account, self._new_nonce()))
         except PreconditionFailed:
             self._linger()
             return rejected
         except Unavailable:
             return self._after_a_pause(rejected)
         lane.unsettled = None
-        self._warm(lane, Head(account=account, number=plan.head.number + 1, version=version))
-        return self._refused(plan)
+        self._warm(lane, Head(account=account, number=batch.head.number + 1, version=version))
+        return self._refused(batch)
 
 
 def _told(jobs: Sequence[Job], error: DomainError) -> list[Job]:

@@ -5,22 +5,23 @@ from shared.kernel.clock import Millis
 from shared.kernel.ids import LotId
 from shared.kernel.money import AMOUNT_MAX, Micro
 from shared.ledger.account import LOTS_MAX
-from shared.ledger.books import Books, Result, consumed
+from shared.ledger.books import Books, consumed
 from shared.ledger.commands import Adjust, Charge, Grant, Recover
 from shared.ledger.entries import ADJUSTMENT, AVAILABLE, DEBT, RECOVERED, Kind, Posting
 from shared.ledger.errors import LimitReached, LotExists
 from shared.ledger.expiry import settle_due
 from shared.ledger.exposure import refusal, spendable
 from shared.ledger.limits import budget_facts, may_spend, rate_limited, told_facts, within_budgets
+from shared.ledger.receipts import AmountReceipt, GrantReceipt, RecoveryReceipt
 from shared.ledger.suspensions import set_aside
 
 
-def grant(books: Books, command: Grant) -> Result:
+def grant(books: Books, command: Grant) -> GrantReceipt:
     kind: Kind = "refund" if command.source.startswith("refund:") else "grant"
     _add_lot(books, command, kind, expires_at=command.expires_at, lot_fact=_lot_fact(command))
     if command.suspension is not None:
         set_aside(books, command.suspension, {command.lot: None}, f"{command.operation}:suspend")
-    return {"lot": command.lot, "amount": command.amount}
+    return GrantReceipt(after=books.totals, lot=command.lot, amount=command.amount)
 
 
 def _lot_fact(command: Grant) -> dict[str, Json]:
@@ -55,17 +56,17 @@ def _add_lot(
         settle_due(books)
 
 
-def adjust(books: Books, command: Adjust) -> Result:
+def adjust(books: Books, command: Adjust) -> AmountReceipt:
     if command.amount > 0:
         fact: dict[str, Json] = {"id": f"lot_{command.operation}", "source": ADJUSTMENT, "priority": 10, "paid": False}
         _add_lot(books, command, "adjustment", expires_at=None, lot_fact=fact)
     else:
         taken = consumed(books.account, -command.amount)
         books.post("adjustment", command.operation, [Posting(AVAILABLE, ADJUSTMENT, n, lot) for lot, n in taken])
-    return {"amount": command.amount}
+    return AmountReceipt(after=books.totals, amount=command.amount)
 
 
-def recover(books: Books, command: Recover) -> Result:
+def recover(books: Books, command: Recover) -> RecoveryReceipt:
     """Take the rest of the named lots, in their order, up to the amount. Without a rest, nothing is taken."""
     left, postings = command.amount, []
     for name in dict.fromkeys(command.lots):
@@ -76,10 +77,10 @@ def recover(books: Books, command: Recover) -> Result:
             left = Micro(left - part)
     if postings:
         books.post("adjustment", command.operation, postings)
-    return {"recovered": command.amount - left}
+    return RecoveryReceipt(after=books.totals, recovered=command.amount - left)
 
 
-def charge(books: Books, command: Charge) -> Result:
+def charge(books: Books, command: Charge) -> AmountReceipt:
     may_spend(books.account)
     tat = rate_limited(books, command.rate)
     within_budgets(books.account, command.budgets, command.amount, books.now)
@@ -91,4 +92,4 @@ def charge(books: Books, command: Charge) -> Result:
     books.post(
         "charge", command.operation, postings, **tat, **budget_facts(books.account, command.budgets, books.now), **told
     )
-    return {"amount": command.amount}
+    return AmountReceipt(after=books.totals, amount=command.amount)

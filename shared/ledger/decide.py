@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from shared.kernel.clock import Millis
 from shared.ledger.account import NOTHING, Account, Archive, check
-from shared.ledger.books import Books, Result
+from shared.ledger.books import Books
 from shared.ledger.commands import (
+    AccountCommand,
     Accrue,
     Adjust,
     Annul,
     Capture,
     Charge,
     Close,
-    Command,
     Expire,
     ExtendHold,
     Freeze,
@@ -34,21 +34,27 @@ from shared.ledger.errors import AccountClosed
 from shared.ledger.expiry import settle_due
 from shared.ledger.holds import accrue, capture, end_hold, extend_hold, place_hold, release
 from shared.ledger.limits import check_bounds
+from shared.ledger.receipts import ClosingReceipt, Receipt
 from shared.ledger.reversals import annul, restore, reverse
 from shared.ledger.suspensions import reinstate, suspend
 
+R = TypeVar("R", bound=Receipt)
+R_co = TypeVar("R_co", bound=Receipt, covariant=True)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Decision:
-    """State after a command, entries to write, lots and holds that left the state, and the caller's answer."""
+class Decision(Generic[R_co]):
+    """State after a command, entries to write, lots and holds that left the state, and the caller's receipt."""
 
     account: Account
     entries: tuple[Entry, ...]
     archive: Archive
-    result: Result
+    receipt: R_co
 
 
-def decide(account: Account, command: Command, now: Millis, *, kid: str, archive: Archive | None = None) -> Decision:
+def decide(
+    account: Account, command: AccountCommand[R], now: Millis, *, kid: str, archive: Archive | None = None
+) -> Decision[R]:
     """Return the effect of `command` on `account` at `now`, after all due lots and holds have expired.
 
     `archive` holds the archived lot or hold that the command names, if there is one. Raises the errors of
@@ -59,10 +65,9 @@ def decide(account: Account, command: Command, now: Millis, *, kid: str, archive
     settle_due(books)
     if books.account.status == "closed" and not isinstance(command, Expire):
         raise AccountClosed
-    result = HANDLERS[type(command)](books, command)
+    receipt = cast("R", HANDLERS[type(command)](books, command))
     check(books.account)
-    told = {**result, **_balance(books.account)}
-    return Decision(account=books.account, entries=tuple(books.entries), archive=books.left, result=told)
+    return Decision(account=books.account, entries=tuple(books.entries), archive=books.left, receipt=receipt)
 
 
 def settled(account: Account, now: Millis) -> Account:
@@ -72,32 +77,22 @@ def settled(account: Account, now: Millis) -> Account:
     return books.account
 
 
-def _balance(account: Account) -> Result:
-    return {
-        "available": account.available,
-        "held": account.held,
-        "debt": account.debt,
-        "status": account.status,
-        "seq": account.seq,
-    }
-
-
-def _freeze(books: Books, command: Freeze) -> Result:
+def _freeze(books: Books, command: Freeze) -> Receipt:
     return _set_status(books, command.operation, "frozen")
 
 
-def _unfreeze(books: Books, command: Unfreeze) -> Result:
+def _unfreeze(books: Books, command: Unfreeze) -> Receipt:
     return _set_status(books, command.operation, "open")
 
 
-def _set_status(books: Books, operation: str, status: str) -> Result:
+def _set_status(books: Books, operation: str, status: str) -> Receipt:
     if books.account.status != status:
         books.post("status", operation, (), status=status)
-    return {"status": status}
+    return Receipt(after=books.totals)
 
 
-def _close(books: Books, command: Close) -> Result:
-    """End holds as if expired, forfeit the credits and absorb the debt. `owed` in the result is that debt (µcr)."""
+def _close(books: Books, command: Close) -> ClosingReceipt:
+    """End holds as if expired, forfeit the credits and absorb the debt."""
     for hold in list(books.account.holds.values()):
         end_hold(books, hold, hold.accrued, operation=f"{command.operation}:{hold.id}", end="expired")
     account = books.account
@@ -105,15 +100,15 @@ def _close(books: Books, command: Close) -> Result:
     if account.debt:
         postings.append(Posting(ABSORBED, DEBT, account.debt))
     books.post("status", command.operation, postings, status="closed")
-    return {"status": "closed", "owed": account.debt}
+    return ClosingReceipt(after=books.totals, owed=account.debt)
 
 
-def _expire(books: Books, command: Expire) -> Result:
-    del books, command
-    return {}
+def _expire(books: Books, command: Expire) -> Receipt:
+    del command
+    return Receipt(after=books.totals)
 
 
-HANDLERS: Mapping[type, Callable[[Books, Any], Result]] = {
+HANDLERS: Mapping[type, Callable[[Books, Any], Receipt]] = {
     Grant: grant,
     PlaceHold: place_hold,
     ExtendHold: extend_hold,

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Generic, Protocol, Self, TypeVar
 
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.documents import Write
@@ -12,10 +12,10 @@ from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.events import log
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
-from shared.ledger.books import Result
-from shared.ledger.commands import Accrue, Capture, Command, ExtendHold, PlaceHold, Release
+from shared.ledger.commands import AccountCommand, Accrue, Capture, ExtendHold, PlaceHold, Release
 from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved, InsufficientCredits
-from shared.ledger.lanes import Beside
+from shared.ledger.lanes import ExtraWrites
+from shared.ledger.receipts import AccrualReceipt, CaptureReceipt, Receipt
 from shared.ledger.views import Balance
 
 GROWN_UNUSED_PART = 4
@@ -27,51 +27,39 @@ EXTENSION_WAIT_SECONDS = 30.0
 PATIENCE_SECONDS = 5.0
 """Seconds in all that a hold waits for credits which the account's other holds may give back."""
 PATIENCE_PAUSE_SECONDS = 0.1
+R = TypeVar("R", bound=Receipt)
+R_co = TypeVar("R_co", bound=Receipt, covariant=True)
+
 GONE = (HoldResolved, HoldNotFound, AccountClosed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """Result of a command, with the balance afterwards (µcr).
+class Outcome(Generic[R_co]):
+    """Receipt of a command, with the balance afterwards (µcr).
 
     `is_replay`: an earlier call had already done the operation.
     """
 
-    result: Result
+    receipt: R_co
     is_replay: bool
     balance: Balance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Charged:
-    """Amount that a capture will take from the user, and the credits available and held afterwards; µcr."""
-
-    amount: int
-    available: int
-    held: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Captured:
-    """Amount captured from the user, amount absorbed by the platform, and balance afterwards; µcr."""
+class HoldCharge:
+    """Amount that the end of a hold took from the user, and the credits available and held afterwards; µcr."""
 
     amount: int
     absorbed: int
-    balance: Balance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenDown:
-    """Credits (µcr) accrued on a hold, and the balance afterwards."""
-
-    amount: Micro
-    balance: Balance
+    """Part of the cost that the platform bears."""
+    available: int
+    held: int
 
 
 class Executes(Protocol):
     """Part of the ledger that a holding needs."""
 
-    def execute(self, uid: Uid, command: Command, beside: Beside | None = None) -> Outcome:
+    def execute(self, uid: Uid, command: AccountCommand[R], extra_writes: ExtraWrites[R] | None = None) -> Outcome[R]:
         """Execute a command; see `Ledger.execute`."""
         ...
 
@@ -96,11 +84,10 @@ class Holding:
         placed = ledger.execute(uid, command)
         self.id: HoldId = command.hold
         self.is_replay = placed.is_replay
-        self._held: int = _number(placed.result, "amount")
+        self._held: int = placed.receipt.amount
         self._first, self._last_growth = self._held, 0
-        self.affordable = Micro(
-            _number(placed.result, "affordable") if "affordable" in placed.result else placed.balance.total
-        )
+        affordable = placed.receipt.affordable
+        self.affordable = Micro(placed.balance.total if affordable is None else affordable)
         self._ledger, self._clock, self._uid, self._command = ledger, clock, uid, command
         self._step = step
         self._spawn = spawn
@@ -183,26 +170,25 @@ class Holding:
         self,
         cost: Micro,
         usage: tuple[tuple[str, int], ...] = (),
-        beside: Callable[[Charged], Sequence[Write]] | None = None,
-    ) -> Captured:
+        extra_writes: Callable[[HoldCharge], Sequence[Write]] | None = None,
+    ) -> HoldCharge:
         """Charge `cost` and give back the rest; final.
 
-        If `cost` exceeds the hold, take the available credits; the platform absorbs the rest. The writes that `beside`
-        returns join the same commit. Raises PreconditionFailed, with nothing done, if those writes cannot be committed;
+        If `cost` exceeds the hold, take the available credits; the platform absorbs the rest. The extra writes join
+        the same commit. Raises PreconditionFailed, with nothing done, if the extra writes cannot be committed;
         HoldResolved.
         """
         self._is_ending = True
         operation = operation_id(self._command.operation, "capture")
-        command = Capture(operation=operation, fingerprint="", hold=self.id, amount=cost, usage=usage)
-        written = None if beside is None else lambda result: beside(_charged(result))
-        outcome = self._ledger.execute(self._uid, command, written)
+        command = Capture(operation=operation, hold=self.id, amount=cost, usage=usage)
+        writes = None if extra_writes is None else lambda receipt: extra_writes(charge_of(receipt))
+        receipt = self._ledger.execute(self._uid, command, writes).receipt
         self._is_resolved = True
-        absorbed = _number(outcome.result, "absorbed")
-        if absorbed:
-            log("capture_absorbed", "ERROR", hold_id=self.id, absorbed=absorbed)
-        return Captured(amount=_number(outcome.result, "captured"), absorbed=absorbed, balance=outcome.balance)
+        if receipt.absorbed:
+            log("capture_absorbed", "ERROR", hold_id=self.id, absorbed=receipt.absorbed)
+        return charge_of(receipt)
 
-    def write_down(self, bound: Micro) -> WrittenDown:
+    def write_down(self, bound: Micro) -> AccrualReceipt:
         """Record `bound` as accrued in the ledger, so that the hold's expiry charges this amount.
 
         The accrued amount is at most the held amount. The credits kept free for the input are held from now on. Call
@@ -213,17 +199,16 @@ class Holding:
             self._bound = max(self._bound, bound)
         command = Accrue(
             operation=bound_operation(self._command.operation),
-            fingerprint="",
             hold=self.id,
             accrued=bound,
             lifetime=self._command.lifetime,
         )
-        outcome = self._ledger.execute(self._uid, command)
+        receipt = self._ledger.execute(self._uid, command).receipt
         with self._lock:
             self._renew_at = self._clock.now() + self._command.lifetime // 2
-            self._held += 0 if self._is_written_down else _number({"added": 0, **outcome.result}, "added")
+            self._held += 0 if self._is_written_down else receipt.added
             self._is_written_down = True
-        return WrittenDown(amount=Micro(_number(outcome.result, "accrued")), balance=outcome.balance)
+        return receipt
 
     def release(self) -> Balance:
         """Give back the whole hold: nothing is owed."""
@@ -232,7 +217,7 @@ class Holding:
     def _end(self, *, is_unused: bool) -> Balance:
         self._is_ending = True
         operation = operation_id(self._command.operation, "release")
-        command = Release(operation=operation, fingerprint="", hold=self.id, is_unused=is_unused)
+        command = Release(operation=operation, hold=self.id, is_unused=is_unused)
         outcome = self._ledger.execute(self._uid, command)
         self._is_resolved = True
         return outcome.balance
@@ -276,7 +261,6 @@ class Holding:
         """Return the next extension command. An extension of zero credits is sent only to renew the hold."""
         return ExtendHold(
             operation=operation_id(self._command.operation, "extend", str(self._extensions + 1)),
-            fingerprint="",
             hold=self.id,
             amount=Micro(self._growth()),
             at_least=Micro(self._missing or (0 if self._is_aging else 1)),
@@ -288,7 +272,7 @@ class Holding:
         """Send the extension and note the answer. A hold captured in the meantime needs no more credits."""
         try:
             outcome = self._ledger.execute(self._uid, command)
-            self._note_answer(_number(outcome.result, "added"))
+            self._note_answer(outcome.receipt.added)
         except Unavailable as failure:
             log("hold_not_extended", "WARNING", hold_id=self.id, code=failure.code)
         except InsufficientCredits as refusal:
@@ -318,12 +302,11 @@ def bound_operation(operation: OperationId) -> OperationId:
     return operation_id(operation, "bound")
 
 
-def _charged(result: Result) -> Charged:
-    amount, available, held = (_number(result, name) for name in ("captured", "available", "held"))
-    return Charged(amount=amount, available=available, held=held)
-
-
-def _number(result: Result, name: str) -> int:
-    value = result[name]
-    assert isinstance(value, int), f"{name} is an amount"
-    return value
+def charge_of(receipt: CaptureReceipt) -> HoldCharge:
+    """Return the charge that this receipt records."""
+    return HoldCharge(
+        amount=receipt.captured,
+        absorbed=receipt.absorbed,
+        available=receipt.after.available,
+        held=receipt.after.held,
+    )

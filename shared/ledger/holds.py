@@ -6,7 +6,7 @@ from shared.kernel.canonical import Json
 from shared.kernel.ids import HoldId, LotId
 from shared.kernel.money import AMOUNT_MAX
 from shared.ledger.account import HOLDS_MAX, Account, Hold
-from shared.ledger.books import Books, Result, consumed, drawn
+from shared.ledger.books import Books, consumed, drawn
 from shared.ledger.commands import Accrue, Capture, ExtendHold, PlaceHold, Release
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, HELD, Kind, Posting
 from shared.ledger.errors import HoldExists, HoldNotFound, HoldResolved, LimitReached
@@ -20,9 +20,10 @@ from shared.ledger.limits import (
     within_budgets,
     within_takes,
 )
+from shared.ledger.receipts import AccrualReceipt, CaptureReceipt, ExtensionReceipt, HoldReceipt
 
 
-def place_hold(books: Books, command: PlaceHold) -> Result:
+def place_hold(books: Books, command: PlaceHold) -> HoldReceipt:
     may_spend(books.account)
     if command.hold in books.account.holds or command.hold in books.archive.holds:
         raise HoldExists
@@ -51,11 +52,16 @@ def place_hold(books: Books, command: PlaceHold) -> Result:
     postings = [Posting(AVAILABLE, HELD, part, lot) for lot, part in taken]
     facts = {**tat, **budget_facts(books.account, command.budgets, books.now), **told_facts(tags=command.tags)}
     books.post("hold", command.operation, postings, hold=hold, **facts)
-    asked: dict[str, Json] = {} if output is None or call is None else {"affordable": call.input_held + output}
-    return {"hold": command.hold, "amount": amount, "expires_at": books.now + command.lifetime, **asked}
+    return HoldReceipt(
+        after=books.totals,
+        hold=command.hold,
+        amount=amount,
+        expires_at=books.now + command.lifetime,
+        affordable=None if output is None or call is None else call.input_held + output,
+    )
 
 
-def extend_hold(books: Books, command: ExtendHold) -> Result:
+def extend_hold(books: Books, command: ExtendHold) -> ExtensionReceipt:
     may_spend(books.account)
     hold = _open_hold(books, command.hold, None)
     room = room_within(books.account, hold)
@@ -74,10 +80,12 @@ def extend_hold(books: Books, command: ExtendHold) -> Result:
     }
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
     books.post("extension", command.operation, postings, _about(hold), hold=fact)
-    return {"hold": hold.id, "added": added, "amount": hold.amount + added, "expires_at": expires_at}
+    return ExtensionReceipt(
+        after=books.totals, hold=hold.id, added=added, amount=hold.amount + added, expires_at=expires_at
+    )
 
 
-def accrue(books: Books, command: Accrue) -> Result:
+def accrue(books: Books, command: Accrue) -> AccrualReceipt:
     """Record the amount that may be used, on a frozen account too.
 
     Credits kept free for the input are set aside for that.
@@ -93,7 +101,7 @@ def accrue(books: Books, command: Accrue) -> Result:
         fact["input_held"] = hold.input_held + added
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken]
     books.post("extension", command.operation, postings, _about(hold), hold=fact)
-    return {"hold": hold.id, "accrued": accrued, "added": added, "expires_at": expires_at}
+    return AccrualReceipt(after=books.totals, hold=hold.id, accrued=accrued, added=added, expires_at=expires_at)
 
 
 def _accrued(hold: Hold, used: int, amount: int) -> int:
@@ -104,19 +112,19 @@ def _accrued(hold: Hold, used: int, amount: int) -> int:
     return max(hold.accrued, min(used, amount))
 
 
-def capture(books: Books, command: Capture) -> Result:
+def capture(books: Books, command: Capture) -> CaptureReceipt:
     hold = _open_hold(books, command.hold, command.principal)
     facts = told_facts(usage=command.usage)
     if command.is_final:
         return end_hold(books, hold, command.amount, operation=command.operation, end="captured", **facts)
     charged = _captured(books, hold, command.amount)
     beyond = _beyond_cap(books.account, hold, charged)
-    fact: dict[str, Json] = {"id": hold.id, **_borne(books, hold, charged), **beyond}
+    fact: dict[str, Json] = {"id": hold.id, **_borne(books, hold, charged), **_beyond_fact(beyond)}
     books.post("charge", command.operation, charged, _about(hold), hold=fact, **facts)
-    return {"hold": hold.id, **_totals(charged), **beyond, "released": 0}
+    return _receipt(books, hold, charged, beyond=beyond, released=0)
 
 
-def release(books: Books, command: Release) -> Result:
+def release(books: Books, command: Release) -> CaptureReceipt:
     hold = _open_hold(books, command.hold, command.principal)
     if command.is_unused:
         return end_hold(books, hold, 0, operation=command.operation, end="released")
@@ -138,7 +146,7 @@ def _open_hold(books: Books, hold_id: HoldId, principal: str | None) -> Hold:
     return hold
 
 
-def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, **facts: Json) -> Result:
+def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, **facts: Json) -> CaptureReceipt:
     """Charge `cost`, give back the rest and end the hold, all in one entry, so that a hold resolves once."""
     charged = _captured(books, hold, cost)
     spent: dict[LotId | None, int] = {}
@@ -149,10 +157,15 @@ def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, *
     postings = [*charged, *_returned(books, [(lot, amount) for lot, amount in returned if amount])]
     kind: Kind = "charge" if charged else ("expiry" if _has_breakage(postings) else "release")
     beyond = _beyond_cap(books.account, hold, charged)
-    fact: dict[str, Json] = {"id": hold.id, "end": end, **_borne(books, hold, charged, end), **beyond}
+    fact: dict[str, Json] = {
+        "id": hold.id,
+        "end": end,
+        **_borne(books, hold, charged, end),
+        **_beyond_fact(beyond),
+    }
     books.post(kind, operation, postings, _about(hold), hold=fact, **facts)
     released = sum(amount for _, amount in returned)
-    return {"hold": hold.id, **_totals(charged), **beyond, "released": released}
+    return _receipt(books, hold, charged, beyond=beyond, released=released)
 
 
 def give_back(books: Books, hold: Hold, parts: list[tuple[LotId, int]], *, operation: str) -> None:
@@ -162,10 +175,17 @@ def give_back(books: Books, hold: Hold, parts: list[tuple[LotId, int]], *, opera
     books.post(kind, operation, postings, _about(hold), hold={"id": hold.id})
 
 
-def _totals(charged: list[Posting]) -> Result:
-    """Return the amount that the user paid and the amount that the platform absorbed."""
+def _receipt(books: Books, hold: Hold, charged: list[Posting], *, beyond: int | None, released: int) -> CaptureReceipt:
+    """Build the receipt of a charge. The user paid the charged amount without the part that the platform absorbed."""
     absorbed = sum(posting.amount for posting in charged if posting.source == ABSORBED)
-    return {"captured": sum(posting.amount for posting in charged) - absorbed, "absorbed": absorbed}
+    return CaptureReceipt(
+        after=books.totals,
+        hold=hold.id,
+        captured=sum(posting.amount for posting in charged) - absorbed,
+        absorbed=absorbed,
+        beyond_cap=beyond,
+        released=released,
+    )
 
 
 def _borne(books: Books, hold: Hold, charged: list[Posting], end: str | None = None) -> dict[str, Json]:
@@ -182,11 +202,15 @@ def _borne(books: Books, hold: Hold, charged: list[Posting], end: str | None = N
     return {**fact, "window": window_of(books.now)} if is_absorbed else fact
 
 
-def _beyond_cap(account: Account, hold: Hold, charged: list[Posting]) -> dict[str, Json]:
-    """Return the amount (µcr) drawn from the balance beyond a cap, if there is one: the call's bound was not true."""
+def _beyond_cap(account: Account, hold: Hold, charged: list[Posting]) -> int | None:
+    """Return the amount (µcr) drawn from the balance beyond a cap; None if the call's bound was true."""
     room = min([account.budgets[name].room for name in hold.budgets], default=AMOUNT_MAX)
     beyond = sum(posting.amount for posting in charged if posting.source == AVAILABLE) - room
-    return {"beyond_cap": beyond} if beyond > 0 else {}
+    return beyond if beyond > 0 else None
+
+
+def _beyond_fact(beyond: int | None) -> dict[str, Json]:
+    return {} if beyond is None else {"beyond_cap": beyond}
 
 
 def _has_breakage(postings: list[Posting]) -> bool:

@@ -5,15 +5,19 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from shared.kernel.documents import OutcomeUnknown, Version, Write
 from shared.kernel.ids import Uid, derived_id
-from shared.ledger.books import Result
 from shared.ledger.commands import Command, Grant, PlaceHold, Suspend
+from shared.ledger.receipts import Receipt
 from shared.ledger.store import Head
 
-Beside = Callable[[Result], Sequence[Write]]
-"""Builder of a caller's own writes from its command's result.
+R = TypeVar("R", bound=Receipt)
+R_co = TypeVar("R_co", bound=Receipt, covariant=True)
+
+ExtraWrites: TypeAlias = Callable[[R], Sequence[Write]]
+"""Builder of a caller's own writes from its command's receipt.
 
 The writes join the commit and must not touch `accounts/`.
 """
@@ -23,10 +27,10 @@ WARM_ACCOUNTS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """Result of a command, and whether an earlier call had done the operation."""
+class CommandAnswer(Generic[R_co]):
+    """Receipt of a done command. `is_replay`: an earlier call had done the operation."""
 
-    result: Result
+    receipt: R_co
     is_replay: bool
 
 
@@ -36,28 +40,28 @@ class Job:
     __slots__ = (
         "_asleep",
         "answer",
-        "beside",
         "command",
         "deadline",
+        "extra_writes",
         "is_ambiguous",
         "must_lead",
         "needs_read",
         "nonces",
     )
 
-    def __init__(self, command: Command, deadline: float, beside: Beside | None = None) -> None:
+    def __init__(self, command: Command, deadline: float, extra_writes: ExtraWrites[Any] | None = None) -> None:
         self.command = command
         self.deadline = deadline
-        self.beside = beside
+        self.extra_writes = extra_writes
         self._asleep = threading.Lock()
         self._asleep.acquire()
-        self.answer: Committed | BaseException | None = None
+        self.answer: CommandAnswer[Receipt] | BaseException | None = None
         self.needs_read = _names_something_new(command)
         self.is_ambiguous = False
         self.must_lead = False
         self.nonces: set[str] = set()
 
-    def tell(self, answer: Committed | BaseException) -> None:
+    def tell(self, answer: CommandAnswer[Receipt] | BaseException) -> None:
         """Set the job's answer and wake the waiting thread."""
         self.answer = answer
         self.wake()
@@ -104,7 +108,7 @@ class Lanes:
         """Return the number of accounts with a lane."""
         return len(self._lanes)
 
-    def answers(self, uid: Uid, jobs: Sequence[Job]) -> list[Committed]:
+    def answers(self, uid: Uid, jobs: Sequence[Job]) -> list[CommandAnswer[Receipt]]:
         """Return the results of these jobs.
 
         This thread does the work, or another thread that already leads the account's lane.
@@ -212,7 +216,7 @@ class Lanes:
                 lane.pending[0].wake()
 
 
-def _or_raise(answer: Committed | BaseException | None) -> Committed:
+def _or_raise(answer: CommandAnswer[Receipt] | BaseException | None) -> CommandAnswer[Receipt]:
     assert answer is not None, "nobody leaves the line without an answer"
     if isinstance(answer, BaseException):
         raise answer

@@ -12,7 +12,7 @@ from shared.kernel.events import Alerts
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid, derived_id, random_token
 from shared.kernel.money import Micro
 from shared.ledger.account import Account, Budget, Hold
-from shared.ledger.commands import BudgetClaim, CallBound, Command, Expire, PlaceHold, RateLimit, Reverse, Tags
+from shared.ledger.commands import AccountCommand, BudgetClaim, CallBound, Command, Expire, PlaceHold, RateLimit, Tags
 from shared.ledger.committer import Committer
 from shared.ledger.decide import settled
 from shared.ledger.entries import POSTED_KINDS
@@ -21,7 +21,8 @@ from shared.ledger.fold import live_budgets
 from shared.ledger.history import History, Wanted
 from shared.ledger.holding import Holding, Outcome
 from shared.ledger.keys import KeyRing
-from shared.ledger.lanes import Beside, Committed
+from shared.ledger.lanes import CommandAnswer, ExtraWrites
+from shared.ledger.receipts import AccountTotals, Receipt
 from shared.ledger.store import AccountStore
 from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, OpenHolds, balance_of, entry_view, hold_view
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from shared.ledger.verify import Finding
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Receipt)
 
 
 class Ledger:
@@ -64,19 +66,21 @@ class Ledger:
         except PreconditionFailed:
             return
 
-    def execute(self, uid: Uid, command: Command, beside: Beside | None = None) -> Outcome:
+    def execute(self, uid: Uid, command: AccountCommand[R], extra_writes: ExtraWrites[R] | None = None) -> Outcome[R]:
         """Execute `command` exactly once for its operation. Raises the errors of `Committer.execute`."""
-        return self._told(self._watched(lambda: self._committer.execute(uid, command, beside)))
+        return self._outcome(self._watched(lambda: self._committer.execute(uid, command, extra_writes)))
 
-    def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Outcome]:
+    def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Outcome[Receipt]]:
         """Execute each command exactly once, in one commit if possible. A refused command does not stop the others.
 
         Raises the first refusal after all commands were tried.
         """
-        return [self._told(each) for each in self._watched(lambda: self._committer.execute_all(uid, commands))]
+        return [self._outcome(each) for each in self._watched(lambda: self._committer.execute_all(uid, commands))]
 
-    def _told(self, done: Committed) -> Outcome:
-        return Outcome(result=done.result, is_replay=done.is_replay, balance=_balance_told(done.result, self._clock))
+    def _outcome(self, answer: CommandAnswer[R]) -> Outcome[R]:
+        """Return the answer with the balance recorded in its receipt, the same at every replay."""
+        balance = _balance(answer.receipt.after, self._clock)
+        return Outcome(receipt=answer.receipt, is_replay=answer.is_replay, balance=balance)
 
     def _watched(self, work: Callable[[], T]) -> T:
         """Run `work`, and raise an alert if an account fails its integrity check."""
@@ -117,7 +121,6 @@ class Ledger:
         """
         command = PlaceHold(
             operation=operation,
-            fingerprint="",
             amount=amount,
             hold=HoldId(derived_id("hold", operation)),
             purpose=purpose,
@@ -206,16 +209,15 @@ class Ledger:
 
     def expire_due(self, uid: Uid) -> None:
         """Expire all due holds and lots."""
-        self.execute(uid, Expire(operation=OperationId(""), fingerprint=""))
+        self.execute(uid, Expire())
 
     def covered(self, uid: Uid, lots: Sequence[LotId]) -> Mapping[LotId, int]:
         """Return the amount of each lot that its user did not gain: forfeited, taken back or owed, in µcr.
 
         Archived lots are included. Unknown lots are missing in the answer.
         """
-        named = [Reverse(operation=OperationId(""), fingerprint="", lot=lot, target=Micro(0)) for lot in lots]
-        snapshot = self._store.read(uid, named)
-        known = {**snapshot.archive.lots, **snapshot.head.account.lots}
+        account = self._store.read(uid).head.account
+        known = {**self._store.archived_lots(uid, lots), **account.lots}
         return {lot: known[lot].granted - known[lot].spent + known[lot].owed for lot in lots if lot in known}
 
     def due(self, shard: int, limit: int) -> list[Uid]:
@@ -240,14 +242,13 @@ class Ledger:
             self._alerts.alert("integrity_failed", **failure.params)
 
 
-def _balance_told(result: Mapping[str, Any], clock: Clock) -> Balance:
-    """Return the balance recorded in a result, the same at every replay."""
+def _balance(totals: AccountTotals, clock: Clock) -> Balance:
     return Balance(
-        available=result["available"],
-        held=result["held"],
-        debt=result["debt"],
-        status=result["status"],
-        seq=result["seq"],
+        available=totals.available,
+        held=totals.held,
+        debt=totals.debt,
+        status=totals.status,
+        seq=totals.seq,
         updated_at=clock.now(),
     )
 

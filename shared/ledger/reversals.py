@@ -6,15 +6,16 @@ from shared.kernel.canonical import Json
 from shared.kernel.ids import LotId
 from shared.kernel.money import AMOUNT_MAX
 from shared.ledger.account import LOTS_MAX, Lot
-from shared.ledger.books import Books, Result, drawn
+from shared.ledger.books import Books, drawn
 from shared.ledger.commands import Annul, Restore, Reverse
 from shared.ledger.entries import AVAILABLE, DEBT, HELD, Posting
 from shared.ledger.errors import LimitReached, LotNotFound, ReversalTooLarge
 from shared.ledger.expiry import settle_due
+from shared.ledger.receipts import Receipt, RestorationReceipt, ReversalReceipt
 from shared.ledger.suspensions import suspension_of
 
 
-def reverse(books: Books, command: Reverse) -> Result:
+def reverse(books: Books, command: Reverse) -> ReversalReceipt:
     """Take back up to the target. The difference is computed here, so that no reversal is posted twice.
 
     Raises LotNotFound, ReversalTooLarge, or LimitReached if the debt would grow too large.
@@ -35,7 +36,7 @@ def reverse(books: Books, command: Reverse) -> Result:
         facts: dict[str, Json] = {"hold": {"id": suspension.id}} if suspension and suspended else {}
         postings += _paid_from_other_lots(books, lot, owed)
         books.post("reversal", command.operation, postings, **facts)
-    return {"lot": lot.id, "reversed": clawed + suspended, "owed": owed}
+    return ReversalReceipt(after=books.totals, lot=lot.id, reversed=clawed + suspended, owed=owed)
 
 
 def _paid_from_other_lots(books: Books, lot: Lot, owed: int) -> list[Posting]:
@@ -56,7 +57,7 @@ def _first(parts: Iterable[tuple[LotId, int]], amount: int) -> Iterator[tuple[Lo
             yield name, taken
 
 
-def restore(books: Books, command: Restore) -> Result:
+def restore(books: Books, command: Restore) -> RestorationReceipt:
     """Undo a reversal down to the target: forgive the owed part, and return the paid part to the lot.
 
     Raises LotNotFound, or LimitReached if the account would have too many lots or credits.
@@ -78,13 +79,13 @@ def restore(books: Books, command: Restore) -> Result:
             facts["hold"] = {"id": command.suspension}
         books.post("reversal", command.operation, postings, **facts)
         settle_due(books)
-    return {"lot": lot.id, "restored": back, "forgiven": forgiven}
+    return RestorationReceipt(after=books.totals, lot=lot.id, restored=back, forgiven=forgiven)
 
 
-def annul(books: Books, command: Annul) -> Result:
+def annul(books: Books, command: Annul) -> Receipt:
     """Move no credits. The only effect is that the operation is remembered."""
-    del books, command
-    return {}
+    del command
+    return Receipt(after=books.totals)
 
 
 def _lot(books: Books, name: LotId) -> Lot:

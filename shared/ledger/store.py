@@ -26,7 +26,6 @@ from shared.ledger.account_documents import (
     uid_of,
     unique,
 )
-from shared.ledger.books import Result
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
 from shared.ledger.commands import (
     Accrue,
@@ -45,6 +44,8 @@ from shared.ledger.decide import Decision
 from shared.ledger.entries import Entry, genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
+from shared.ledger.operation_records import OperationRecord, decode_operation, encode_operation
+from shared.ledger.receipts import Receipt
 
 SEQ_DIGITS = 12
 ENTRY_ID = re.compile(rf"\d{{{SEQ_DIGITS}}}", re.ASCII)
@@ -63,21 +64,12 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Remembered:
-    """Stored outcome of an operation: the request's fingerprint, the result, and the nonce of the commit."""
-
-    fingerprint: str
-    result: Result
-    nonce: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Snapshot:
     """State that commands are decided on. `is_fresh`: just read, so that a refusal based on this state is final."""
 
     head: Head
     is_fresh: bool
-    operations: Mapping[OperationId, Remembered] = field(default_factory=dict)
+    operations: Mapping[OperationId, OperationRecord] = field(default_factory=dict)
     archive: Archive = NOTHING
     versions: Mapping[str, Version] = field(default_factory=dict)
 
@@ -126,7 +118,7 @@ class AccountStore:
         return Snapshot(
             head=head,
             is_fresh=True,
-            operations={id_: self._remembered(uid, found[path]) for id_, path in operations.items() if path in found},
+            operations={id_: self._operation(uid, found[path]) for id_, path in operations.items() if path in found},
             archive=self._archive(uid, [found[path] for path in archived if path in found]),
             versions={path: found[path].version for path in archived if path in found},
         )
@@ -139,13 +131,13 @@ class AccountStore:
     def writes(
         self,
         snapshot: Snapshot,
-        decisions: Sequence[tuple[Command, Decision]],
+        decisions: Sequence[tuple[Command, Decision[Receipt]]],
         nonce: str,
-        beside: Sequence[Write] = (),
+        extra_writes: Sequence[Write] = (),
     ) -> list[Write]:
         """Return the writes of one commit: account, entries, operations, notes, archived lots and holds, marker last.
 
-        The writes in `beside` are the callers' own, and not about the account.
+        The extra writes are the callers' own, and not about the account.
         """
         head, last = snapshot.head, decisions[-1][1].account
         uid = last.uid
@@ -155,7 +147,7 @@ class AccountStore:
                 writes[write.path] = write
         account = self.account_writes(head, last, nonce)
         marker = Put(f"{account_path(uid)}/outbox/log", {"uid": uid, "seq": last.seq, "at": to_datetime(last.at)})
-        return [*account, *writes.values(), *beside, marker]
+        return [*account, *writes.values(), *extra_writes, marker]
 
     def account_writes(self, head: Head, account: Account, nonce: str) -> list[Write]:
         """Return the writes of the account's documents, the sealed one first.
@@ -212,6 +204,18 @@ class AccountStore:
         found = self._documents.get_all(paths) if paths else []
         return {document.id: str(document.data["text"]) for document in found if document is not None}
 
+    def operations(self, uid: Uid, operations: Iterable[OperationId]) -> Mapping[OperationId, OperationRecord]:
+        """Return the records of the done ones among `operations`. Raises IntegrityFailed like `read`."""
+        documents = self._all([operation_path(uid, operation) for operation in operations])
+        return {
+            OperationId(document.id): self._operation(uid, document) for document in documents if document is not None
+        }
+
+    def archived_lots(self, uid: Uid, lots: Iterable[LotId]) -> Mapping[LotId, Lot]:
+        """Return the archived lots among `lots`. Raises IntegrityFailed if the ledger did not write a document."""
+        documents = self._all([lot_path(uid, lot) for lot in lots])
+        return self._archive(uid, [document for document in documents if document is not None]).lots
+
     def archived_hold(self, uid: Uid, hold: HoldId) -> Hold | None:
         """Return a resolved hold; None if there is none.
 
@@ -259,13 +263,13 @@ class AccountStore:
         }
 
     def _decision_writes(
-        self, uid: Uid, command: Command, decision: Decision, snapshot: Snapshot, nonce: str
+        self, uid: Uid, command: Command, decision: Decision[Receipt], snapshot: Snapshot, nonce: str
     ) -> Iterable[Write]:
         for entry in decision.entries:
             yield Create(entry_path(uid, entry.seq), self._entry_data(entry))
         if command.operation:
             path = operation_path(uid, command.operation)
-            yield Create(path, self._sealed(path, _operation_state(command, decision, nonce)))
+            yield Create(path, self._sealed(path, encode_operation(command, decision.receipt, nonce)))
         if note := getattr(command, "note", ""):
             yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note, "schema": SCHEMA})
         for lot in decision.archive.lots.values():
@@ -342,16 +346,11 @@ class AccountStore:
             return False
         return self._keys.is_marked(record, str(data.get("seal")))
 
-    def _remembered(self, uid: Uid, document: Document) -> Remembered:
-        """Return the stored outcome of an operation.
-
-        Raises IntegrityFailed if the ledger did not write the document.
-        """
-        state = str(document.data.get("state"))
+    def _operation(self, uid: Uid, document: Document) -> OperationRecord:
+        """Return the record of an operation. Raises IntegrityFailed if the ledger did not write the document."""
         try:
             if self._is_ours(document):
-                told: Any = parse_canonical(state)
-                return Remembered(fingerprint=told["fingerprint"], result=told["result"], nonce=told["nonce"])
+                return decode_operation(str(document.data.get("state")))
         except (NotCanonical, KeyError, TypeError):
             pass
         raise IntegrityFailed(uid=uid, seq=0, rule="operation_seal")
@@ -402,13 +401,6 @@ def _archived_paths(uid: Uid, command: Command) -> Iterable[str]:
             yield hold_path(uid, command.suspension)
     elif isinstance(command, PlaceHold | ExtendHold | Accrue | Capture | Release | Suspend | Reinstate):
         yield hold_path(uid, command.hold)
-
-
-def _operation_state(command: Command, decision: Decision, nonce: str) -> str:
-    seq = decision.account.seq
-    return canonical(
-        {"fingerprint": command.fingerprint, "result": decision.result, "seq": seq, "nonce": nonce}
-    ).decode()
 
 
 def _stored_entry(document: Document) -> StoredEntry:

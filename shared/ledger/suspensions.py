@@ -5,15 +5,16 @@ from collections.abc import Iterable, Mapping
 from shared.kernel.canonical import Json
 from shared.kernel.ids import HoldId, LotId
 from shared.ledger.account import SUSPENSION, SUSPENSIONS_MAX, Hold
-from shared.ledger.books import Books, Result
+from shared.ledger.books import Books
 from shared.ledger.commands import Reinstate, Suspend
 from shared.ledger.entries import AVAILABLE, HELD, Posting
 from shared.ledger.errors import HoldExists, LimitReached
 from shared.ledger.holds import end_hold, give_back
 from shared.ledger.limits import TIME_MAX
+from shared.ledger.receipts import ReinstatementReceipt, SuspensionReceipt
 
 
-def suspend(books: Books, command: Suspend) -> Result:
+def suspend(books: Books, command: Suspend) -> SuspensionReceipt:
     """Set lots aside. If too little of a lot is available, other holds first give back the credits taken from the lot.
 
     Reservations end then, holds in use keep their other lots. Raises HoldExists.
@@ -25,7 +26,8 @@ def suspend(books: Books, command: Suspend) -> Result:
     short = [lot for lot, limit in limits.items() if not _has(books, lot, limit)]
     for hold in list(holds.values()):
         _strip(books, hold, short, operation=f"{command.operation}:{hold.id}")
-    return {"hold": command.hold, "amount": set_aside(books, command.hold, limits, command.operation)}
+    amount = set_aside(books, command.hold, limits, command.operation)
+    return SuspensionReceipt(after=books.totals, hold=command.hold, amount=amount)
 
 
 def _has(books: Books, lot: LotId, limit: int | None) -> bool:
@@ -71,13 +73,13 @@ def suspension_of(books: Books, lot: LotId) -> Hold | None:
     return next((hold for hold in holds if hold.purpose == SUSPENSION and lot in dict(hold.takes)), None)
 
 
-def reinstate(books: Books, command: Reinstate) -> Result:
+def reinstate(books: Books, command: Reinstate) -> ReinstatementReceipt:
     """End a suspension and return its credits to their lots. Credits of an expired lot are forfeited."""
     hold = books.account.holds.get(command.hold)
     if hold is None or hold.purpose != SUSPENSION:
-        return {"hold": command.hold, "released": 0}
+        return ReinstatementReceipt(after=books.totals, hold=command.hold, released=0)
     ended = end_hold(books, hold, 0, operation=command.operation, end="released")
-    return {"hold": command.hold, "released": ended["released"]}
+    return ReinstatementReceipt(after=books.totals, hold=command.hold, released=ended.released)
 
 
 def _strip(books: Books, hold: Hold, lots: Iterable[LotId], *, operation: str) -> None:

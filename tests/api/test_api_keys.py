@@ -252,7 +252,7 @@ def test_who_guesses_keys_is_stopped(world):
 
 def test_a_frozen_owner_spends_through_no_key(world, alice):
     server = alice.key("chat", "read")
-    world.services.ledger.execute(alice.uid, Freeze(operation=operation_id("freeze"), fingerprint=""))
+    world.services.ledger.execute(alice.uid, Freeze(operation=operation_id("freeze")))
 
     assert problem(said(server)) == (403, "account_frozen")
     assert server.get("/credits/balance").json["status"] == "frozen"

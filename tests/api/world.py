@@ -94,9 +94,7 @@ class World:
             operation = operation_id("test", new_id("grant"))
             amount = Micro(credits_ * CREDIT)
             lot = LotId(new_id("lot"))
-            self.services.ledger.execute(
-                person.uid, Grant(operation=operation, fingerprint="", amount=amount, lot=lot, source="test")
-            )
+            self.services.ledger.execute(person.uid, Grant(operation=operation, amount=amount, lot=lot, source="test"))
         return person
 
 

@@ -93,7 +93,7 @@ def both(instances: Sequence[Ledger], command: Command) -> None:
     """A worker and the zombie that it replaced do the same thing at once."""
     with ThreadPoolExecutor(len(instances)) as pool:
         outcomes = [pool.submit(ledger.execute, UID, command) for ledger in instances]
-        results = [outcome.result(SECONDS_MAX).result for outcome in outcomes]
+        results = [outcome.result(SECONDS_MAX).receipt for outcome in outcomes]
     assert results == results[:1] * len(results)
 
 

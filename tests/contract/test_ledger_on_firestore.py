@@ -74,7 +74,7 @@ def test_the_same_key_fifty_times_at_once_and_after_a_restart_has_one_effect(doc
     later = instance(documents).execute(UID, same)
 
     assert Counter(outcome.is_replay for outcome in outcomes) == {True: 49, False: 1}
-    assert [outcome.result for outcome in [*outcomes, later]] == [outcomes[0].result] * 51
+    assert [outcome.receipt for outcome in [*outcomes, later]] == [outcomes[0].receipt] * 51
     assert kinds(at_once([spend(instance(documents), UID, other)])) == {"IdempotencyMismatch": 1}
     assert ledger.balance(UID).available == 93
 
@@ -91,9 +91,7 @@ def test_credits_are_conserved_under_16_threads_on_several_accounts(documents):
         def act() -> int:
             ledger.execute(uid, hold(name, amount, operation=f"place{number}"))
             end = capture(name, amount // 2) if ends else release(name)
-            captured = ledger.execute(uid, end).result["captured"]
-            assert isinstance(captured, int)
-            return captured
+            return ledger.execute(uid, end).receipt.captured
 
         return act
 
@@ -189,7 +187,7 @@ def test_a_turn_is_held_grown_and_captured(documents, ledger):
         captured = held.capture(480)
 
     assert all(grown)
-    assert (captured.amount, captured.balance.available) == (480, 520)
+    assert (captured.amount, captured.available) == (480, 520)
     assert ledger.execute(UID, charge(520, operation=OperationId("rest"))).balance.available == 0
 
 
@@ -204,7 +202,7 @@ def test_of_many_at_once_only_those_are_refused_whose_own_document_beside_is_in_
         ]
 
     def receipt(kind):
-        return lambda n: lambda result: [Create(f"receipts/{kind}{n}", {"available": result["available"]})]
+        return lambda n: lambda done: [Create(f"receipts/{kind}{n}", {"available": done.after.available})]
 
     outcomes = at_once(
         [*calls("plain", 16, None), *calls("kept", 16, receipt("kept")), *calls("taken", 4, receipt("taken"))],

@@ -71,7 +71,7 @@ def settled(bazaar: Bazaar, payment: Payment) -> None:
 
 def left(bazaar: Bazaar, payment: Payment) -> None:
     bazaar.pay(payment)
-    bazaar.first.ledger.execute(payment.uid, Close(operation=OperationId("bye"), fingerprint=""))
+    bazaar.first.ledger.execute(payment.uid, Close(operation=OperationId("bye")))
 
 
 def refunded_by_hand(bazaar: Bazaar, payment: Payment) -> None:

@@ -168,7 +168,6 @@ class Person:
         lot = new_id("lot")
         grant = Grant(
             operation=operation_id("fire", lot),
-            fingerprint="",
             amount=Micro(amount),
             lot=LotId(lot),
             source="promo:test",

@@ -58,7 +58,7 @@ def test_each_call_is_paid_once_when_its_instance_pauses_and_its_caller_asks_aga
     try:
         end_the_lease(stage, person)
         if is_frozen:
-            freeze = Freeze(operation=operation_id("fire", person.uid, "freeze"), fingerprint="")
+            freeze = Freeze(operation=operation_id("fire", person.uid, "freeze"))
             stage.services.ledger.execute(person.uid, freeze)
         again = person.say(other, content, key=key, stream=True, max_output_tokens=CEILING)
         told = again.text

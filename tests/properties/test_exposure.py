@@ -152,9 +152,7 @@ def test_hostile_callers_at_once_make_the_platform_absorb_no_more_than_its_risk(
             except DomainError:
                 continue
             cost = chance.randrange(expected, at_most + 1)
-            command = Capture(
-                operation=operation_id(operation, "end"), fingerprint="", hold=held.id, amount=Micro(cost)
-            )
+            command = Capture(operation=operation_id(operation, "end"), hold=held.id, amount=Micro(cost))
             ledger.execute(Uid(UID), command)
             delivered += cost
         return delivered

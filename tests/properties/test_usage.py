@@ -105,7 +105,6 @@ class Projections(RuleBasedStateMachine):
         self.execute(
             PlaceHold(
                 operation=operation_id("hold", name),
-                fingerprint="",
                 amount=Micro(50),
                 hold=HoldId(name),
                 purpose="chat",
@@ -122,8 +121,8 @@ class Projections(RuleBasedStateMachine):
         name = self.open.pop()
         operation, hold = operation_id("end", name), HoldId(name)
         used = (("input_tokens", cost), ("output_tokens", 1))
-        keep = Capture(operation=operation, fingerprint="", hold=hold, amount=Micro(cost), usage=used)
-        self.execute(keep if is_kept else Release(operation=operation, fingerprint="", hold=hold))
+        keep = Capture(operation=operation, hold=hold, amount=Micro(cost), usage=used)
+        self.execute(keep if is_kept else Release(operation=operation, hold=hold))
 
     @rule()
     def follows(self):

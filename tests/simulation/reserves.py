@@ -34,7 +34,7 @@ class Reserves(Simulation):
             self._act(self.dice.randrange(INSTANCES))
         self.clear()
         told = Counter(type(each.answer).__name__ for each in self.told)
-        assert told == Counter(Committed=paid_for, InsufficientCredits=CALLERS - paid_for), (paid_for, told)
+        assert told == Counter(CommandAnswer=paid_for, InsufficientCredits=CALLERS - paid_for), (paid_for, told)
         ledger = Ledger(self.documents, self.clock, self.keys, ledger_id=LEDGER, hold_lifetime_seconds=900)
         assert (ledger.balance(UID).available, ledger.balance(UID).held) == (rest, paid_for * amount)
         self.told = given + self.told

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import orjson
 
 from shared.kernel.documents import Documents, OutcomeUnknown, Query
-from shared.kernel.errors import DomainError, Unavailable
+from shared.kernel.errors import DomainError, IdempotencyMismatch, Unavailable
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import SigningKey
@@ -25,8 +25,10 @@ from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, Rate
 from shared.ledger.committer import Committer
 from shared.ledger.decide import decide
 from shared.ledger.keys import KeyRing
-from shared.ledger.lanes import Committed
+from shared.ledger.lanes import CommandAnswer
 from shared.ledger.ledger import Ledger
+from shared.ledger.operation_records import facts_of
+from shared.ledger.receipts import Receipt
 from shared.ledger.store import AccountStore, operation_path
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -83,7 +85,7 @@ class Told:
 
     instance: int
     command: Command
-    answer: Committed | BaseException
+    answer: CommandAnswer[Receipt] | BaseException
     nonces: frozenset[str]
     """Of the commits that were tried for it."""
 
@@ -195,10 +197,10 @@ class Simulation:
         """Whoever is told that it is done can look, and find it done so."""
         self.told.append(told)
         answer, operation = told.answer, told.command.operation
-        assert isinstance(answer, Committed | DomainError), answer
-        if isinstance(answer, Committed) and operation:
+        assert isinstance(answer, CommandAnswer | DomainError), answer
+        if isinstance(answer, CommandAnswer) and operation:
             assert operation in self.laws.operations, (told, "told done, and it is not")
-            assert self.laws.operations[operation]["result"] == answer.result, (told, "one key, one result")
+            assert self.laws.operations[operation]["result"] == facts_of(answer.receipt), (told, "one key, one result")
 
     # Commands ----------------------------------------------------------------------------------------------------
 
@@ -245,7 +247,7 @@ class Simulation:
             lambda: books.annul(operation=dice.choice(asked or [op])),
             lambda: books.recover(amount, lot, disputed, operation=op),
             lambda: books.adjust(dice.choice([-20, -1, 1, 20]), operation=op),
-            lambda: Expire(operation=OperationId(""), fingerprint=""),
+            Expire,
         ]
         return dice.choice(makers)()
 
@@ -253,10 +255,15 @@ class Simulation:
 
     def _judge_refusal(self, told: Told) -> None:
         """Nobody else was there: what is stored now is what the refusal was decided on."""
-        if isinstance(told.answer, Committed | Unavailable):
+        if isinstance(told.answer, CommandAnswer | Unavailable):
             return
         snapshot = AccountStore(self.documents, self.keys, LEDGER).read(UID, [told.command])
-        assert told.command.operation not in snapshot.operations, (told, "refused, and it is done")
+        record = snapshot.operations.get(told.command.operation)
+        if isinstance(told.answer, IdempotencyMismatch):
+            assert record is not None, (told, "another command has this key, and none is stored")
+            assert record.receipt_for(told.command) is None, (told, "told that the key is another's, and it is not")
+            return
+        assert record is None, (told, "refused, and it is done")
         now = self.clocks[told.instance].now()
         try:
             decide(snapshot.head.account, told.command, now, kid="", archive=snapshot.archive)
@@ -279,16 +286,19 @@ class Simulation:
         document = self.documents.get(operation_path(UID, OperationId(operation)))
         is_stored = document is not None
         landed = {orjson.loads(str(document.data["state"]))["nonce"]} if document is not None else set()
-        done = [told.answer for told in all_told if isinstance(told.answer, Committed)]
+        done = [told.answer for told in all_told if isinstance(told.answer, CommandAnswer)]
         unknown = any(isinstance(told.answer, OutcomeUnknown) for told in all_told)
-        failed = [told.answer for told in all_told if not isinstance(told.answer, Committed)]
+        failed = [told.answer for told in all_told if not isinstance(told.answer, CommandAnswer)]
         assert all(isinstance(answer, DomainError) for answer in failed), failed
-        assert all(answer.result == done[0].result for answer in done), (operation, "one key, one result")
+        assert all(facts_of(answer.receipt) == facts_of(done[0].receipt) for answer in done), (
+            operation,
+            "one key, one result",
+        )
         assert sum(not answer.is_replay for answer in done) <= 1, (operation, "one key, one effect")
         assert not done or is_stored, (operation, "told done, and it is not")
         assert done or unknown or not is_stored, (operation, "told failed, and it landed")
         for told in all_told:
-            if not isinstance(told.answer, Committed | OutcomeUnknown):
+            if not isinstance(told.answer, CommandAnswer | OutcomeUnknown):
                 assert not landed & told.nonces, (operation, told.answer, "refused, and that very try landed")
 
     def tally(self) -> dict[str, int]:
@@ -313,7 +323,7 @@ class Simulation:
                 yield document.path, document.data
 
 
-def _said(answer: Committed | BaseException) -> str:
-    if isinstance(answer, Committed):
-        return orjson.dumps([dict(answer.result), answer.is_replay], option=orjson.OPT_SORT_KEYS).decode()
+def _said(answer: CommandAnswer[Receipt] | BaseException) -> str:
+    if isinstance(answer, CommandAnswer):
+        return orjson.dumps([facts_of(answer.receipt), answer.is_replay], option=orjson.OPT_SORT_KEYS).decode()
     return f"{type(answer).__name__} {answer}"

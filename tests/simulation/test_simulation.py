@@ -32,7 +32,7 @@ def test_after_every_step_every_law_holds_and_every_caller_was_told_the_truth():
     told = played("histories", 0, SEEDS, COMMANDS)
 
     assert f"histories: {SEEDS} seeds from 0, 0 failed" in told
-    assert {"Committed", "InsufficientCredits", "OutcomeUnknown", "Contended"} <= set(told.split())
+    assert {"CommandAnswer", "InsufficientCredits", "OutcomeUnknown", "Contended"} <= set(told.split())
 
 
 @pytest.mark.slow

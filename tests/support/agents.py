@@ -155,9 +155,7 @@ class AgentWorld:
         lot = new_id("lot")
         self.services.ledger.execute(
             uid,
-            Grant(
-                operation=OperationId(lot), fingerprint="", amount=Micro(amount), lot=LotId(lot), source="promo:test"
-            ),
+            Grant(operation=OperationId(lot), amount=Micro(amount), lot=LotId(lot), source="promo:test"),
         )
         return uid
 

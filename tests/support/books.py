@@ -1,7 +1,7 @@
 """One account without a store: commands decided one after the other, every law checked after each."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
@@ -36,6 +36,8 @@ from shared.ledger.commands import (
 from shared.ledger.decide import Decision, decide
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
+from shared.ledger.operation_records import facts_of
+from shared.ledger.receipts import Receipt
 
 LEDGER = "demo-test"
 UID = Uid("ada")
@@ -55,17 +57,16 @@ class Books:
         self.totals: Counter[str] = Counter()
         self.flows: dict[str, Counter[str]] = {}
 
-    def do(self, command: Command) -> Decision:
+    def do(self, command: Command) -> Decision[Receipt]:
         """Decide and go on from there. A refusal changes nothing."""
         decision = decide(self.account, command, self.now, kid=KID, archive=self.archive)
         self._follow(decision)
         assert self.account == decision.account, "the state is the fold of its chain"
         self._check_laws()
-        told = {name: decision.result[name] for name in ("available", "held", "debt", "status", "seq")}
-        assert told == self.balance(), "a result tells the balance after it"
+        assert asdict(decision.receipt.after) == self.balance(), "a receipt tells the balance after it"
         return decision
 
-    def rush(self, command: Command) -> Decision:
+    def rush(self, command: Command) -> Decision[Receipt]:
         """Decide and go on, unchecked: for the many steps before the one that matters."""
         decision = decide(self.account, command, self.now, kid=KID, archive=self.archive)
         self.account, self.archive = decision.account, merged(self.archive, decision.archive)
@@ -83,7 +84,7 @@ class Books:
 
     def said(self, command: Command) -> dict[str, Any]:
         """What the command says beyond the balance."""
-        return {k: v for k, v in self.do(command).result.items() if k not in self.balance()}
+        return {k: v for k, v in facts_of(self.do(command).receipt).items() if k not in self.balance()}
 
     def postings(self) -> list[tuple[Any, ...]]:
         """The postings of the last entry, as (from, to, amount, lot)."""
@@ -96,7 +97,7 @@ class Books:
         lot = LotId(name)
         return self.account.lots.get(lot) or self.archive.lots[lot]
 
-    def _follow(self, decision: Decision) -> None:
+    def _follow(self, decision: Decision[Receipt]) -> None:
         """The chain, entry by entry, from its own words only."""
         left = Archive()
         for entry in decision.entries:
@@ -251,7 +252,7 @@ def unfreeze() -> Unfreeze:
 
 
 def expire() -> Expire:
-    return Expire(operation=OperationId(""), fingerprint="")
+    return Expire()
 
 
 def close(*, operation: str | None = None) -> Close:

@@ -101,9 +101,7 @@ class World:
         self.ledger.open(uid)
         if amount:
             lot = new_id("lot")
-            grant = Grant(
-                operation=OperationId(lot), fingerprint="", amount=Micro(amount), lot=LotId(lot), source="promo:test"
-            )
+            grant = Grant(operation=OperationId(lot), amount=Micro(amount), lot=LotId(lot), source="promo:test")
             self.ledger.execute(uid, grant)
         return uid
 

@@ -21,6 +21,7 @@ from shared.kernel.ids import HoldId, LotId, OperationId, Uid, fingerprint
 from shared.kernel.money import Micro
 from shared.ledger.commands import Adjust, Capture, Charge, Command, ExtendHold, Grant, PlaceHold, Release, Reverse
 from shared.ledger.ledger import Ledger
+from shared.ledger.operation_records import facts_of
 
 Record = Mapping[str, Any]
 Kind = Literal["grant", "charge", "hold", "extend", "capture", "release", "reverse", "adjust", "read"]
@@ -141,7 +142,7 @@ class Recorder:
             told = {"available": balance.available, "held": balance.held, "debt": balance.debt}
             return {"verdict": "ok", "told": told}
         outcome = self._ledger.execute(ask.uid, ask.command())
-        return {"verdict": "ok", "told": dict(outcome.result), "is_replay": outcome.is_replay}
+        return {"verdict": "ok", "told": facts_of(outcome.receipt), "is_replay": outcome.is_replay}
 
     def _write(self, record: dict[str, Any]) -> None:
         times = {"ns": time.monotonic_ns(), "at": time.time_ns() // 1_000_000}

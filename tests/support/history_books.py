@@ -9,7 +9,6 @@ import orjson
 
 from shared.kernel.documents import Documents, Query
 from shared.kernel.ids import OperationId, Uid
-from shared.ledger.commands import Expire
 from shared.ledger.export import export_lines
 from shared.ledger.keys import KeyRing
 from shared.ledger.store import AccountStore
@@ -68,9 +67,8 @@ def _operations(documents: Documents, uid: Uid) -> Iterator[list[OperationId]]:
 
 def _kept(store: AccountStore, uid: Uid, page: Sequence[OperationId]) -> Iterator[tuple[OperationId, Kept]]:
     """As the next replay would have it: whoever reads it so has checked its seal."""
-    asked = [Expire(operation=operation, fingerprint="") for operation in page]
-    for operation, remembered in store.read(uid, asked).operations.items():
-        yield operation, Kept(fingerprint=remembered.fingerprint, result=remembered.result)
+    for operation, record in store.operations(uid, page).items():
+        yield operation, Kept(fingerprint=record.fingerprint, result=record.facts)
 
 
 def _micro(credits_: str) -> int:

@@ -23,7 +23,7 @@ from shared.kernel.errors import DomainError
 from shared.kernel.ids import HoldId, OperationId
 from shared.ledger.committer import Committer
 from shared.ledger.errors import Contended, HoldResolved, InsufficientCredits
-from shared.ledger.lanes import Committed
+from shared.ledger.lanes import CommandAnswer
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import AccountStore, entry_path, operation_path
 from tests.support import books
@@ -87,7 +87,7 @@ class Ours:
         committer = Committer(AccountStore(self._documents, KEYS, LEDGER), self._clock, KEYS.kid)
         batch = [books.charge(amount, operation=key) for key, amount in charges]
         jobs = together(committer, UID, batch, deadline=self._clock.monotonic() + PATIENCE_SECONDS)
-        return [None if isinstance(job.answer, Committed) else job.answer for job in jobs]  # type: ignore[misc]
+        return [None if isinstance(job.answer, CommandAnswer) else job.answer for job in jobs]  # type: ignore[misc]
 
     def balance(self) -> int:
         assert self._ledger.verify(UID) == []

@@ -140,7 +140,7 @@ class Stage:
         ledger.open(uid)
         operation, lot = operation_id("test", new_id("grant")), LotId(new_id("lot"))
         amount = Micro(int(credits_ * CREDIT))
-        ledger.execute(uid, Grant(operation=operation, fingerprint="", amount=amount, lot=lot, source="test"))
+        ledger.execute(uid, Grant(operation=operation, amount=amount, lot=lot, source="test"))
         payer = Payer(stage=self, uid=uid, token=self._identity.token(uid), granted=amount)
         return payer.with_key(**cap) if cap else payer
 

@@ -126,7 +126,7 @@ class People:
     def grant(self, uid: Uid, whole: int, lot: str = "lot_test") -> None:
         """So many whole credits."""
         operation, amount = operation_id("test", uid, lot), Micro(whole * CREDIT)
-        grant = Grant(operation=operation, fingerprint="", amount=amount, lot=LotId(lot), source="promo:test")
+        grant = Grant(operation=operation, amount=amount, lot=LotId(lot), source="promo:test")
         self.ledger.execute(uid, grant)
 
     def profile(self, uid: Uid) -> Profile:

@@ -120,7 +120,7 @@ class Studio:
             amount = Micro(images * PRICE)
             self.ledger.execute(
                 uid,
-                Grant(operation=OperationId(lot), fingerprint="", amount=amount, lot=LotId(lot), source="promo:test"),
+                Grant(operation=OperationId(lot), amount=amount, lot=LotId(lot), source="promo:test"),
             )
         return self
 

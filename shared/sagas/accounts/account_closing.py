@@ -30,9 +30,9 @@ class AccountClosing:
             operation=operation_id("leaving", uid), fingerprint=fingerprint("leaving"), about=about("expiry")
         )
         try:
-            owed = self._ledger.execute(uid, command).result.get("owed", 0)
+            owed = self._ledger.execute(uid, command).receipt.owed
         except AccountClosed:
             log("account_was_closed", uid=uid)
             return
-        if mailbox is not None and isinstance(owed, int) and owed:
+        if mailbox is not None and owed:
             self._debts.remember(uid, mailbox, owed)

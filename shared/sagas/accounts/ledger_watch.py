@@ -50,7 +50,7 @@ class LedgerWatch:
     def _freeze(self, uid: Uid, seq: int, rule: str) -> bool:
         operation = operation_id("watch", uid, str(seq), rule)
         try:
-            self._ledger.execute(uid, Freeze(operation=operation, fingerprint="", about=about("adjustment")))
+            self._ledger.execute(uid, Freeze(operation=operation, about=about("adjustment")))
         except DomainError as error:
             log("account_not_frozen", "ERROR", uid=uid, seq=seq, rule=rule, code=error.code)
             return False

@@ -136,7 +136,7 @@ class MailboxDebts:
             lots=tuple(lot for lot, _ in lots),
         )
         try:
-            recovered = cast("int", self._ledger.execute(uid, command).result["recovered"])
+            recovered = self._ledger.execute(uid, command).receipt.recovered
         except AccountClosed:
             recovered = 0
         self._change(path, lambda debt: debt.with_part_paid(payment, recovered))

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
 from shared.kernel.documents import Data, Value
 from shared.kernel.errors import Conflict, Forbidden, InvalidValue
@@ -13,6 +12,7 @@ from shared.kernel.ids import OperationId, Uid, fingerprint, is_uid, new_id, ope
 from shared.ledger.about import about
 from shared.ledger.commands import Adjust, Freeze, Unfreeze
 from shared.ledger.ledger import Ledger
+from shared.ledger.receipts import AmountReceipt
 from shared.ledger.views import Balance
 from shared.users.audit import AuditPage, AuditTrail
 from shared.users.operator_acts import AdminCheck, require_another, told
@@ -123,7 +123,7 @@ class Operators:
         operation: OperationId,
         *,
         note_to_user: str = "",
-    ) -> Mapping[str, Json]:
+    ) -> AmountReceipt:
         """Correct a balance by `amount` µcr; an amount below zero takes away. The same `operation` corrects once.
 
         The `reason` stands in the audit for operators; `note_to_user` stands with the entry for the user.
@@ -149,7 +149,7 @@ class Operators:
             outcome = self._ledger.execute(uid, command)
             replayed = {"is_replay": True} if outcome.is_replay else {}
             act.after = {**self._balances(outcome.balance), "amount": amount, **replayed}
-        return outcome.result
+        return outcome.receipt
 
     def export(self, actor: Principal, uid: Uid) -> Iterator[str]:
         """Export a user's whole journal, line by line. The export is recorded. Raises UserNotFound."""
@@ -214,7 +214,7 @@ class Operators:
             if isinstance(command, Unfreeze):
                 require_another(actor, uid)
             outcome = self._ledger.execute(uid, command)
-            act.after = {"status": outcome.result["status"]}
+            act.after = {"status": outcome.receipt.after.status}
         return self.user(uid)
 
     def _login(self, uid: Uid) -> AuthUser | None:

@@ -5,9 +5,8 @@ take again. The claim comes first and the grant last. After a crash between the 
 grant.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from shared.kernel.canonical import Json
 from shared.kernel.clock import Clock, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Write
 from shared.kernel.errors import Conflict, Forbidden, IdempotencyMismatch
@@ -18,6 +17,7 @@ from shared.kernel.settings import Settings
 from shared.ledger.about import about
 from shared.ledger.commands import Grant
 from shared.ledger.ledger import Ledger
+from shared.ledger.receipts import GrantReceipt
 from shared.payments.store import Payments
 from shared.sagas.accounts.bonus_caps import DOMAIN_BONUSES_A_DAY, BonusCaps, CappedDomain
 from shared.users.mailbox import mark_keys, marks, spellings
@@ -85,7 +85,7 @@ class WelcomeBonus:
 
     def claim(
         self, principal: Principal, operation: OperationId, fingerprint: str, *, is_app_verified: bool = False
-    ) -> Mapping[str, Json]:
+    ) -> GrantReceipt:
         """Grant the bonus. The same `operation` gets the same answer again, amounts in µcr.
 
         Raises BonusNotAllowed; AlreadyClaimed for another operation, user or spelling of the same mailbox;
@@ -98,7 +98,7 @@ class WelcomeBonus:
         except IdempotencyMismatch as error:
             raise AlreadyClaimed from error
         self._profiles.claimed(principal.uid)
-        return outcome.result
+        return outcome.receipt
 
     def _grant(self, uid: Uid, operation: OperationId, fingerprint: str) -> Grant:
         """Build the grant, under one operation per user for ever.

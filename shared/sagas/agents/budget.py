@@ -105,14 +105,12 @@ class Purse:
         """
         command = Capture(
             operation=operation_id(owed.operation, "capture"),
-            fingerprint="",
             hold=_hold_id(owed.operation),
             amount=owed.cost,
             usage=owed.usage.counts,
         )
         try:
-            outcome = self._ledger.execute(self._uid, command)
-            return Micro(int(str(outcome.result["captured"])))
+            return Micro(self._ledger.execute(self._uid, command).receipt.captured)
         except HoldResolved:
             return Micro(self._ledger.hold(self._uid, _hold_id(owed.operation)).captured)
         except (HoldNotFound, AccountClosed):
@@ -125,7 +123,6 @@ class Purse:
         """
         command = Release(
             operation=operation_id(operation, "release"),
-            fingerprint="",
             hold=_hold_id(operation),
             is_unused=is_unused,
         )

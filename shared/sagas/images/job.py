@@ -186,14 +186,13 @@ class ImageJob:
             return
         command = ExtendHold(
             operation=operation_id(task.id, "renew", str(worker.fence), str(task.decided)),
-            fingerprint="",
             hold=task.hold,
             amount=Micro(0),
             at_least=Micro(0),
             accrued=task.due,
             lifetime=self._hold_lifetime,
         )
-        until = self._ledger.execute(task.uid, command).result["expires_at"]
+        until = self._ledger.execute(task.uid, command).receipt.expires_at
         self._save(worker, {"hold_until": until})
 
     def _stored_before(self, worker: Leased, task: ImageTask) -> Picture | None:
@@ -265,13 +264,11 @@ class ImageJob:
             if not cost:
                 self._ledger.execute(
                     task.uid,
-                    Release(operation=operation_id(task.id, "release"), fingerprint="", hold=task.hold, is_unused=True),
+                    Release(operation=operation_id(task.id, "release"), hold=task.hold, is_unused=True),
                 )
                 return 0
-            capture = Capture(operation=operation_id(task.id, "capture"), fingerprint="", hold=task.hold, amount=cost)
-            captured = self._ledger.execute(task.uid, capture).result["captured"]
-            assert isinstance(captured, int), "an amount"
-            return captured
+            capture = Capture(operation=operation_id(task.id, "capture"), hold=task.hold, amount=cost)
+            return self._ledger.execute(task.uid, capture).receipt.captured
         except GONE as failure:
             if not cost:
                 return 0

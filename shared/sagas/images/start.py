@@ -162,10 +162,13 @@ class ImageStart:
             )
             outcome = self._ledger.execute(asked.uid, command)
             if not outcome.is_replay or self._ledger.hold(asked.uid, command.hold).status == "active":
-                amount, until = outcome.result["amount"], outcome.result["expires_at"]
-                assert isinstance(amount, int), "an amount"
-                assert isinstance(until, int), "a time"
-                return _Held(hold=command.hold, amount=Micro(amount), until=until, available=outcome.balance.available)
+                placed = outcome.receipt
+                return _Held(
+                    hold=command.hold,
+                    amount=Micro(placed.amount),
+                    until=placed.expires_at,
+                    available=placed.after.available,
+                )
         raise StillRunning
 
     def _task(self, asked: ImageAsked, model: Model, size: str, held: _Held) -> ImageTask:

@@ -60,7 +60,6 @@ class KeyBudgets:
         hold = HoldId(derived_id("hold", operation))
         place = PlaceHold(
             operation=operation,
-            fingerprint="",
             amount=Micro(0),
             hold=hold,
             purpose="none",
@@ -69,7 +68,7 @@ class KeyBudgets:
             budgets=(ending,),
             about=about("adjustment", principal=f"key:{key.id}"),
         )
-        release = Release(operation=operation_id("forgotten_budget", key.id), fingerprint="", hold=hold)
+        release = Release(operation=operation_id("forgotten_budget", key.id), hold=hold)
         try:
             if claim.id in self._ledger.budgets(key.uid):
                 self._ledger.execute(key.uid, place)

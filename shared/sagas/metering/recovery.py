@@ -7,7 +7,7 @@ from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import Capture, Release
 from shared.ledger.errors import HoldNotFound, HoldResolved
-from shared.ledger.holding import Captured, bound_operation
+from shared.ledger.holding import HoldCharge, bound_operation, charge_of
 from shared.ledger.ledger import Ledger
 from shared.sagas.metering.claims import Claim, Settled, Turn
 
@@ -29,10 +29,9 @@ class TurnRecovery:
         for token in turn.runs[:-1]:
             operation = hold_operation(turn.operation, token)
             hold = hold_id(operation)
-            release = Release(operation=operation_id(operation, "release"), fingerprint="", hold=hold)
+            release = Release(operation=operation_id(operation, "release"), hold=hold)
             try:
-                captured = self._ledger.execute(turn.uid, release).result["captured"]
-                assert isinstance(captured, int), "a release says what it took"
+                captured = self._ledger.execute(turn.uid, release).receipt.captured
             except HoldNotFound:
                 continue
             except HoldResolved:
@@ -47,22 +46,18 @@ class TurnRecovery:
         hold = hold_id(operation)
         command = Capture(
             operation=operation_id(operation, "capture"),
-            fingerprint="",
             hold=hold,
             amount=turn.charge,
             usage=self._counts(turn),
         )
         try:
-            outcome = self._ledger.execute(turn.uid, command)
-            captured, balance = outcome.result["captured"], outcome.balance
+            charge = charge_of(self._ledger.execute(turn.uid, command).receipt)
         except HoldResolved:
-            before = self.captured_before(turn.uid, hold)
-            captured, balance = before.amount, before.balance
+            charge = self.captured_before(turn.uid, hold)
         finally:
             claim.stop()
-        assert isinstance(captured, int), "a capture says what it took"
-        cost = Micro(captured + turn.paid_before)
-        settled = Settled(cost=cost, available=balance.available, held=balance.held)
+        cost = Micro(charge.amount + turn.paid_before)
+        settled = Settled(cost=cost, available=charge.available, held=charge.held)
         return replace(turn, status="done", settled=claim.finish(settled))
 
     def settling(self, turn: Turn) -> Turn:
@@ -86,11 +81,12 @@ class TurnRecovery:
         """Return the used tokens from the turn's record; empty if there is no record."""
         return ()
 
-    def captured_before(self, uid: Uid, hold: HoldId) -> Captured:
+    def captured_before(self, uid: Uid, hold: HoldId) -> HoldCharge:
         """Return the capture of a hold that ended before its turn could capture, because the hold had expired."""
         view = self._ledger.hold(uid, hold)
         log("turn_hold_ended_before", "WARNING", hold_id=hold, status=view.status)
-        return Captured(amount=view.captured, absorbed=0, balance=self._ledger.balance(uid))
+        balance = self._ledger.balance(uid)
+        return HoldCharge(amount=view.captured, absorbed=0, available=balance.available, held=balance.held)
 
 
 def hold_operation(operation: OperationId, run: str) -> OperationId:

@@ -18,7 +18,8 @@ from shared.kernel.errors import DomainError, StillRunning
 from shared.kernel.events import log
 from shared.kernel.money import Micro
 from shared.ledger.errors import HoldResolved
-from shared.ledger.holding import Holding, WrittenDown
+from shared.ledger.holding import Holding
+from shared.ledger.receipts import AccrualReceipt
 from shared.sagas.metering.claims import Pending, Settled
 from shared.sagas.metering.ending import Ending, Sight, ending_of
 from shared.sagas.metering.reading import Ended, Reading, ReadingWhole, Silence
@@ -175,21 +176,24 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         written = self._written_down(run, place)
         if place is None or written is None:
             return None
-        reply.charge(written.amount)
+        accrued = Micro(written.accrued)
+        reply.charge(accrued)
         reply.settles_by = self._clock.now() + int(run.hold.lifetime_seconds * SECOND)
-        balance, cost = written.balance, Micro(written.amount + run.paid_before)
+        cost = Micro(accrued + run.paid_before)
         # The hold grows while it is read on: the most is what the call can use, as far as there are credits for it.
-        at_most = min(run.plan.bound(run.output_cap), max(run.hold.held, written.amount) + balance.available)
-        pending = Pending(at_most=Micro(max(at_most, written.amount) + run.paid_before), until=reply.settles_by)
+        at_most = min(run.plan.bound(run.output_cap), max(run.hold.held, accrued) + written.after.available)
+        pending = Pending(at_most=Micro(max(at_most, accrued) + run.paid_before), until=reply.settles_by)
         try:
             kept = self._kept(run, reply)
             with owing(run):
-                self._store(run, kept, written.amount, pending)
+                self._store(run, kept, accrued, pending)
         except BaseException:
             place.give_back()
             raise
         self._begin(run, reading, place, lambda: self._settle_later(run, reply, reading, kept.record))
-        settled = Settled(cost=cost, available=balance.available, held=balance.held, at_most=pending.at_most)
+        settled = Settled(
+            cost=cost, available=written.after.available, held=written.after.held, at_most=pending.at_most
+        )
         return kept.record, settled
 
     def _settle_later(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, record: RecordT) -> None:
@@ -207,7 +211,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             captured = self._captured(run, charge, reply.usage)
             self._correct(run, record, Micro(captured.amount + run.paid_before), reply)
         cost = Micro(captured.amount + run.paid_before)
-        run.claim.finish(Settled(cost=cost, available=captured.balance.available, held=captured.balance.held))
+        run.claim.finish(Settled(cost=cost, available=captured.available, held=captured.held))
         self._note_end(run, reply, cost)
 
     def _is_read_for_the_record(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
@@ -226,7 +230,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         self._begin(run, reading, place, work)
         return True
 
-    def _written_down(self, run: Run[PlanT], place: Place | None) -> WrittenDown | None:
+    def _written_down(self, run: Run[PlanT], place: Place | None) -> AccrualReceipt | None:
         """Record the most that the call can cost. None if there is no place, or if the hold refuses."""
         if place is None:
             log("not_read_on", "WARNING", hold_id=run.hold.id, code="no_room")

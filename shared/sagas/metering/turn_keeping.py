@@ -19,7 +19,7 @@ from shared.kernel.events import log
 from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.ledger.errors import HoldResolved
-from shared.ledger.holding import Captured, Holding
+from shared.ledger.holding import HoldCharge, Holding
 from shared.ledger.losses import Losses
 from shared.sagas.metering.call_losses import CallLosses
 from shared.sagas.metering.claims import Claim, Pending, Settled
@@ -127,7 +127,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
             captured = self._captured(run, charge, reply.usage)
         cost = Micro(captured.amount + run.paid_before)
         record = self._costed(kept.record, cost)
-        settled = Settled(cost=cost, available=captured.balance.available, held=captured.balance.held)
+        settled = Settled(cost=cost, available=captured.available, held=captured.held)
         settled = run.claim.finish(settled)
         self._note_end(run, reply, settled.cost)
         if reply.finish_reason == "stop" and not reply.is_estimated and run.plan.is_telling:
@@ -136,7 +136,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
 
     def _stored_and_captured(
         self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro, usage: Usage
-    ) -> Captured | None:
+    ) -> HoldCharge | None:
         """Store the record, charge the hold and end the turn in one commit.
 
         Return None if nothing was done, as the hold or a document of the record had changed.
@@ -173,7 +173,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
                     raise
                 writes = self._still_wanted(run, writes)
 
-    def _captured(self, run: Run[PlanT], charge: Micro, usage: Usage) -> Captured:
+    def _captured(self, run: Run[PlanT], charge: Micro, usage: Usage) -> HoldCharge:
         """Charge the hold. If the hold has expired, the accrued amount was charged, and nothing more is charged."""
         try:
             return run.hold.capture(charge, usage.counts)

@@ -176,9 +176,7 @@ class PaymentSteps:
         commands: list[Command] = []
         if before:
             operation = turn.key(f"{step}:end")
-            commands.append(
-                Reinstate(operation=operation, fingerprint="", hold=HoldId(before), about=_about(payment, "dispute"))
-            )
+            commands.append(Reinstate(operation=operation, hold=HoldId(before), about=_about(payment, "dispute")))
         hold = HoldId(derived_id("hold", "dispute", payment.id, turn.saga, step)) if aside else None
         if hold is not None:
             commands.append(_suspension(payment, turn.key(step), hold, aside))

@@ -14,8 +14,9 @@ from shared.kernel.ids import HoldId, OperationId
 from shared.kernel.money import AMOUNT_MAX
 from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.errors import AccountFrozen, HoldResolved, IntegrityFailed, UnknownKey
-from shared.ledger.lanes import BATCH_COMMANDS_MAX, Committed, Job, Lanes
+from shared.ledger.lanes import BATCH_COMMANDS_MAX, CommandAnswer, Job, Lanes
 from shared.ledger.ledger import Ledger
+from shared.ledger.receipts import AccountTotals, Receipt
 from shared.ledger.store import entry_path, operation_path
 from shared.ledger.verify import verify_account
 from shared.platform.memory.clock import ManualClock
@@ -36,7 +37,8 @@ from tests.support.books import (
 )
 from tests.support.ledgers import KEYS, UID
 
-DONE = Committed(result={}, is_replay=False)
+TOTALS = AccountTotals(available=0, held=0, debt=0, status="open", seq=0)
+DONE = CommandAnswer(receipt=Receipt(after=TOTALS), is_replay=False)
 
 
 @pytest.fixture
@@ -210,7 +212,7 @@ def test_more_callers_than_a_batch_takes_are_all_answered():
     while any(job.answer is None for job in jobs):
         committer._lanes.lead(lanes[0], next(job for job in jobs if job.answer is None and job.must_lead))
 
-    assert all(isinstance(job.answer, Committed) for job in jobs)
+    assert all(isinstance(job.answer, CommandAnswer) for job in jobs)
     assert ledger.balance(UID).available == 50
 
 

@@ -26,7 +26,7 @@ def stored(documents, name):
 
 def receipt(name):
     """Makes a document of what a command did."""
-    return lambda result: [Create(f"receipts/{name}", {"available": result["available"]})]
+    return lambda receipt: [Create(f"receipts/{name}", {"available": receipt.after.available})]
 
 
 def test_it_is_there_with_what_the_command_did():
@@ -60,7 +60,7 @@ def test_the_same_command_again_is_answered_and_writes_nothing_again():
 
     again = ledger_on(documents, ManualClock()).execute(UID, charge("c", 1), receipt("other"))
 
-    assert (again.result, again.is_replay) == (first.result, True)
+    assert (again.receipt, again.is_replay) == (first.receipt, True)
     assert documents.get("receipts/other") is None
 
 

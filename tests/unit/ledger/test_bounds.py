@@ -194,7 +194,7 @@ def test_in_an_account_full_of_lots_one_of_them_still_gets_back_what_was_taken(b
 
     decision = decide(full, restore("back", 0), NOW, kid=KID)
 
-    assert decision.result["restored"] == 1
+    assert decision.receipt.restored == 1
 
 
 @pytest.mark.parametrize(("more", "is_refused"), [(0, False), (1, True)])

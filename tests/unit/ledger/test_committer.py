@@ -115,7 +115,7 @@ def test_the_same_key_fifty_times_at_once_has_one_effect_and_one_result(ledger):
 
     outcomes = at_once([spend(ledger, UID, charge(7, operation="same")) for _ in range(50)])
 
-    assert [outcome.result for outcome in outcomes] == [outcomes[0].result] * 50
+    assert [outcome.receipt for outcome in outcomes] == [outcomes[0].receipt] * 50
     assert Counter(outcome.is_replay for outcome in outcomes) == {True: 49, False: 1}
     assert ledger.balance(UID).available == 93
 
@@ -128,7 +128,7 @@ def test_the_same_key_after_a_restart_is_a_replay_with_the_balance_of_then(docum
     again = instance(documents).execute(UID, charge(7, operation="same"))
 
     assert (first.is_replay, again.is_replay) == (False, True)
-    assert again.result == first.result
+    assert again.receipt == first.receipt
     assert again.balance.available == 93
 
 
@@ -251,7 +251,7 @@ def test_an_archived_lot_is_reversed_on_a_warm_head(ledger):
     ledger.execute(UID, charge(10))
     ledger.execute(UID, reverse("gift", 4))
 
-    assert ledger.execute(UID, reverse("gift", 10)).result["owed"] == 6
+    assert ledger.execute(UID, reverse("gift", 10)).receipt.owed == 6
     assert ledger.balance(UID).debt == 10
 
 
@@ -475,7 +475,7 @@ def test_nothing_to_do_is_no_commit(documents, ledger):
     ledger.execute(UID, grant("gift", 100))
     documents.commits = 0
 
-    ledger.execute(UID, Expire(operation=OperationId(""), fingerprint=""))
+    ledger.execute(UID, Expire())
 
     assert documents.commits == 0
 

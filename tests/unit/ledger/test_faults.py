@@ -11,6 +11,7 @@ from shared.kernel.ids import OperationId
 from shared.ledger.committer import OPERATION_SECONDS_MAX
 from shared.ledger.errors import Contended, InsufficientCredits
 from shared.ledger.ledger import Ledger
+from shared.ledger.operation_records import facts_of
 from shared.ledger.store import operation_path
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -47,7 +48,7 @@ def _told(step: Callable[[], Any]) -> Any:
         outcome = step()
     except DomainError as refusal:
         return type(refusal).__name__, refusal.params
-    return {name: value for name, value in outcome.result.items() if name != "expires_at"}, outcome.is_replay
+    return {name: value for name, value in facts_of(outcome.receipt).items() if name != "expires_at"}, outcome.is_replay
 
 
 FAIR = life(instance(MemoryDocuments(), ManualClock()))

@@ -28,7 +28,6 @@ def test_a_rare_kind_far_back_is_found_in_bounded_steps():
         hold = HoldId(f"hold_{number}")
         place = PlaceHold(
             operation=operation_id("place", hold),
-            fingerprint="",
             amount=Micro(1),
             hold=hold,
             purpose="chat",
@@ -36,7 +35,7 @@ def test_a_rare_kind_far_back_is_found_in_bounded_steps():
             principal=UID,
         )
         ledger.execute(UID, place)
-        ledger.execute(UID, Release(operation=operation_id("release", hold), fingerprint="", hold=hold))
+        ledger.execute(UID, Release(operation=operation_id("release", hold), hold=hold))
 
     first = ledger.history(UID, before=None, limit=10)
     second = ledger.history(UID, before=first.before, limit=10)

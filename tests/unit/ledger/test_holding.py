@@ -53,7 +53,7 @@ def test_what_is_captured_is_charged_and_the_rest_given_back(scene):
     with scene.holding(100) as hold:
         captured = hold.capture(Micro(30))
 
-    assert (captured.amount, captured.absorbed, captured.balance.available) == (30, 0, 970)
+    assert (captured.amount, captured.absorbed, captured.available) == (30, 0, 970)
     assert scene.balance() == (970, 0)
 
 
@@ -446,7 +446,7 @@ def test_only_what_is_ours_to_bear_is_told_to_an_operator(scene, capsys):
 def test_a_bound_that_was_written_down_is_charged_when_its_holder_is_gone(scene):
     hold = scene.holding(100)
 
-    assert hold.write_down(Micro(70)).amount == 70
+    assert hold.write_down(Micro(70)).accrued == 70
     scene.clock.advance(16 * MINUTE)
     scene.ledger.expire_due(UID)
 
@@ -456,7 +456,7 @@ def test_a_bound_that_was_written_down_is_charged_when_its_holder_is_gone(scene)
 def test_a_bound_is_no_more_than_what_is_held_until_the_hold_grows(scene):
     hold = scene.holding(100)
 
-    assert hold.write_down(Micro(400)).amount == 100
+    assert hold.write_down(Micro(400)).accrued == 100
     hold.accrue(Micro(120))
     scene.clock.advance(16 * MINUTE)
     scene.ledger.expire_due(UID)

@@ -6,11 +6,13 @@ import pytest
 
 from shared.kernel.documents import OutcomeUnknown
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id
-from shared.ledger.lanes import BATCH_COMMANDS_MAX, WARM_ACCOUNTS_MAX, Committed, Job, Lane, Lanes
+from shared.ledger.lanes import BATCH_COMMANDS_MAX, WARM_ACCOUNTS_MAX, CommandAnswer, Job, Lane, Lanes
+from shared.ledger.receipts import AccountTotals, Receipt
 from tests.support.books import charge, grant, hold
 from tests.support.ledgers import UID
 
-DONE = Committed(result={}, is_replay=False)
+TOTALS = AccountTotals(available=0, held=0, debt=0, status="open", seq=0)
+DONE = CommandAnswer(receipt=Receipt(after=TOTALS), is_replay=False)
 
 
 def job() -> Job:

@@ -41,7 +41,6 @@ def bear(losses: Losses, name: str, amount: int = 5, *, uid: Uid = UID, **more) 
 def place(world: World, name: str, *, model: str | None = "m1") -> None:
     command = PlaceHold(
         operation=operation_id("hold", name),
-        fingerprint="",
         amount=Micro(10),
         hold=HoldId(name),
         purpose="chat",
@@ -54,7 +53,7 @@ def place(world: World, name: str, *, model: str | None = "m1") -> None:
 
 def capture(world: World, name: str, amount: int, *, is_final: bool = True) -> None:
     operation = operation_id("capture", name, str(amount))
-    command = Capture(operation=operation, fingerprint="", hold=HoldId(name), amount=Micro(amount), is_final=is_final)
+    command = Capture(operation=operation, hold=HoldId(name), amount=Micro(amount), is_final=is_final)
     world.ledger.execute(UID, command)
 
 
@@ -97,7 +96,6 @@ def test_what_a_part_of_a_hold_absorbs_is_counted(world):
 def test_a_call_that_was_paid_beyond_its_cap_alerts_and_shows_in_the_history(world):
     command = PlaceHold(
         operation=operation_id("hold", "h"),
-        fingerprint="",
         amount=Micro(10),
         hold=HoldId("h"),
         purpose="chat",
@@ -139,7 +137,7 @@ def test_a_call_that_nobody_captured_counts_as_a_crash(world):
 
 def test_a_hold_that_leaving_ends_is_no_crash(world):
     place(world, "h")
-    world.ledger.execute(UID, Close(operation=OperationId("op_close"), fingerprint=""))
+    world.ledger.execute(UID, Close(operation=OperationId("op_close")))
 
     world.relay.relay(UID)
 

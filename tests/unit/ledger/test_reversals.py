@@ -344,9 +344,9 @@ def test_what_was_done_before_cannot_be_annulled():
 def test_an_archived_lot_is_found_by_an_instance_that_never_saw_it():
     world = World()
     world.ledger.execute(UID, ledger_grant("k", 5))
-    world.ledger.execute(UID, Reverse(operation=OperationId("r"), fingerprint="", lot=LotId("lot_k"), target=Micro(5)))
+    world.ledger.execute(UID, Reverse(operation=OperationId("r"), lot=LotId("lot_k"), target=Micro(5)))
 
-    world.ledger.execute(UID, Restore(operation=OperationId("u"), fingerprint="", lot=LotId("lot_k"), target=Micro(2)))
+    world.ledger.execute(UID, Restore(operation=OperationId("u"), lot=LotId("lot_k"), target=Micro(2)))
 
     assert world.ledger.balance(UID).available == 3
     assert world.ledger.verify(UID) == []

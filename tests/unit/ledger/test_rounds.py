@@ -28,7 +28,7 @@ from shared.ledger.committer import (
     Committer,
 )
 from shared.ledger.errors import Contended, InsufficientCredits, LotExists, UnknownKey
-from shared.ledger.lanes import Committed
+from shared.ledger.lanes import CommandAnswer
 from shared.ledger.store import AccountStore
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -178,7 +178,7 @@ def test_one_command_that_needs_a_read_makes_the_whole_batch_read(stage):
 
     done, refused = stage.do(charge(1), grant("spent", 5))
 
-    assert isinstance(done, Committed)
+    assert isinstance(done, CommandAnswer)
     assert isinstance(refused, LotExists)
 
 
@@ -229,7 +229,7 @@ def test_a_store_that_is_away_is_given_a_pause(jitter, pause):
 
     (answer,) = stage.do(charge(1))
 
-    assert isinstance(answer, Committed)
+    assert isinstance(answer, CommandAnswer)
     assert stage.clock.waits == [LINGER_SECONDS_MAX * pause] * 2
 
 
@@ -288,7 +288,7 @@ def test_one_that_cannot_be_stored_is_found_one_by_one_and_then_they_share_again
     answers = stage.do(charge(1), poison, charge(1), charge(1))
     stage.do(charge(1), charge(1), charge(1))
 
-    assert [type(answer) for answer in answers] == [Committed, InvalidWrite, Committed, Committed]
+    assert [type(answer) for answer in answers] == [CommandAnswer, InvalidWrite, CommandAnswer, CommandAnswer]
     assert stage.store.entries == [1, 1, 1, 3]
 
 
@@ -307,7 +307,7 @@ def test_a_batch_that_fails_twice_on_an_unchanged_head_is_committed_one_by_one(s
     answers = stage.do(charge(1), charge(1), charge(1))
     stage.do(charge(1), charge(1))
 
-    assert {type(answer) for answer in answers} == {Committed}
+    assert {type(answer) for answer in answers} == {CommandAnswer}
     assert stage.store.entries == [3, 3, 1, 1, 1, 2]
 
 
@@ -347,7 +347,7 @@ def test_a_head_that_cannot_be_looked_behind_is_tried_again(stage):
 
     (answer,) = stage.do(charge(1))
 
-    assert isinstance(answer, Committed)
+    assert isinstance(answer, CommandAnswer)
 
 
 def test_an_interrupted_commit_is_unclear_to_whoever_comes_next():
@@ -436,7 +436,7 @@ def test_a_fence_that_fails_is_put_up_again_and_warms_the_head(stage):
 
     assert isinstance(refused, InsufficientCredits)
     assert fences == [0] * 4
-    assert isinstance(done, Committed)
+    assert isinstance(done, CommandAnswer)
     assert stage.store.accounts_read == reads
 
 
@@ -474,7 +474,7 @@ def test_of_two_the_one_that_can_be_stored_is_not_told_of_the_other(stage):
 
     answers = stage.do(charge(1), poison)
 
-    assert [type(answer) for answer in answers] == [Committed, InvalidWrite]
+    assert [type(answer) for answer in answers] == [CommandAnswer, InvalidWrite]
 
 
 def test_two_that_fail_twice_on_an_unchanged_head_are_committed_one_by_one(stage):

@@ -41,7 +41,7 @@ def test_a_frozen_account_spends_nothing_new(books, command):
 def test_a_frozen_account_may_end_what_it_had_begun(books, command):
     books.do(freeze())
 
-    assert books.do(command).result["status"] == "frozen"
+    assert books.do(command).receipt.after.status == "frozen"
 
 
 def test_thawing_allows_spending_again(books):

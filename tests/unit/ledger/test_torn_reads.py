@@ -47,20 +47,18 @@ def torn(request: pytest.FixtureRequest) -> Torn:
 def test_a_lot_that_is_archived_meanwhile_is_not_said_to_be_missing(torn):
     ours, theirs = (ledger_on(documents, ManualClock()) for documents in (torn, torn.inner))
     theirs.execute(UID, grant("a", 100))
-    reverse = Reverse(operation=operation_id("back"), fingerprint="", lot=LotId("lot_a"), target=Micro(40))
+    reverse = Reverse(operation=operation_id("back"), lot=LotId("lot_a"), target=Micro(40))
 
     torn.between = lambda: _spend_all(theirs)
     outcome = ours.execute(UID, reverse)
 
-    assert (outcome.result["reversed"], outcome.result["owed"]) == (0, 40)
+    assert (outcome.receipt.reversed, outcome.receipt.owed) == (0, 40)
 
 
 def test_a_lot_that_is_archived_meanwhile_is_not_granted_again(torn):
     ours, theirs = (ledger_on(documents, ManualClock()) for documents in (torn, torn.inner))
     theirs.execute(UID, grant("a", 100))
-    again = Grant(
-        operation=operation_id("again"), fingerprint="", amount=Micro(100), lot=LotId("lot_a"), source="promo:welcome"
-    )
+    again = Grant(operation=operation_id("again"), amount=Micro(100), lot=LotId("lot_a"), source="promo:welcome")
 
     torn.between = lambda: _spend_all(theirs)
     with pytest.raises(LotExists):

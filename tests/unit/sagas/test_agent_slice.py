@@ -349,10 +349,10 @@ def test_a_paused_budget_is_remembered_although_the_account_forgot_it():
 def test_a_frozen_account_pauses_a_closed_one_cancels(world):
     world.user()
     first, second = world.begin(), world.begin()
-    world.services.ledger.execute(ANN, Freeze(operation=OperationId("op_f"), fingerprint=""))
+    world.services.ledger.execute(ANN, Freeze(operation=OperationId("op_f")))
     assert (world.run(first).status, world.task(first).reason) == ("paused", "account_frozen")
 
-    world.services.ledger.execute(ANN, Close(operation=OperationId("op_c"), fingerprint=""))
+    world.services.ledger.execute(ANN, Close(operation=OperationId("op_c")))
     assert (world.run(second).status, world.task(second).reason) == ("cancelled", "account_closed")
 
 

@@ -129,7 +129,7 @@ def test_who_meets_the_cap_is_told_when_and_claims_then():
     assert 0 < wait <= DAY
     assert people.profile(late.uid).welcome_claimed_at is None
     people.clock.advance(wait)
-    assert people.bonus.claim(late, op("late"), "body")["amount"] == BONUS
+    assert people.bonus.claim(late, op("late"), "body").amount == BONUS
 
 
 def test_a_large_provider_has_no_cap():
@@ -188,7 +188,7 @@ def test_a_bonus_that_needs_app_check_waits_for_its_token():
         people.bonus.claim(ann, op("one"), "body")
 
     assert refused.value.params == {"reason": "app_check"}
-    assert people.bonus.claim(ann, op("one"), "body", is_app_verified=True)["amount"] == BONUS
+    assert people.bonus.claim(ann, op("one"), "body", is_app_verified=True).amount == BONUS
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,7 @@ def test_a_limit_below_one_is_refused(world):
 
 
 def test_a_frozen_account_is_refused(world):
-    world.ledger.execute(world.user(), Freeze(operation=OperationId("f"), fingerprint=""))
+    world.ledger.execute(world.user(), Freeze(operation=OperationId("f")))
 
     refused(world, AccountFrozen, world.conversation())
 

@@ -546,7 +546,7 @@ def test_what_was_made_before_a_hold_ended_is_the_users_and_ours_to_bear(studio)
 
 
 def test_a_frozen_account_begins_nothing(studio):
-    studio.ledger.execute(ANN, Freeze(operation=OperationId("op_freeze"), fingerprint=""))
+    studio.ledger.execute(ANN, Freeze(operation=OperationId("op_freeze")))
 
     with pytest.raises(AccountFrozen):
         studio.begin()
@@ -554,14 +554,14 @@ def test_a_frozen_account_begins_nothing(studio):
 
 def test_an_account_frozen_meanwhile_pays_for_what_is_made_while_its_hold_lasts(studio):
     task = studio.begin()
-    studio.ledger.execute(ANN, Freeze(operation=OperationId("op_freeze"), fingerprint=""))
+    studio.ledger.execute(ANN, Freeze(operation=OperationId("op_freeze")))
 
     studio.assert_sound(studio.job.run(task.id), made=1)
 
 
 def test_an_account_frozen_meanwhile_renews_no_hold(studio):
     task = studio.begin(2)
-    studio.ledger.execute(ANN, Freeze(operation=OperationId("op_freeze"), fingerprint=""))
+    studio.ledger.execute(ANN, Freeze(operation=OperationId("op_freeze")))
     studio.clock.advance(10 * MINUTE)
 
     failed = studio.job.run(task.id)
@@ -572,7 +572,7 @@ def test_an_account_frozen_meanwhile_renews_no_hold(studio):
 
 def test_an_account_that_is_closed_meanwhile_ends_its_task(studio):
     task = studio.begin()
-    studio.ledger.execute(ANN, Close(operation=OperationId("op_close"), fingerprint=""))
+    studio.ledger.execute(ANN, Close(operation=OperationId("op_close")))
 
     done = studio.job.run(task.id)
 

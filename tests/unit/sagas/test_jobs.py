@@ -151,7 +151,6 @@ def test_every_day_audits_each_chain_and_acts_on_what_it_finds():
 def place_hold(key: str, amount: int) -> PlaceHold:
     return PlaceHold(
         operation=operation_id("hold", key),
-        fingerprint="",
         amount=Micro(amount),
         hold=HoldId(f"hold_{key}"),
         purpose="chat",

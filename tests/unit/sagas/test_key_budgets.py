@@ -41,7 +41,6 @@ class Capped:
         at = self.world.clock.now() if asked_at is None else asked_at
         charge = Charge(
             operation=operation_id(new_id("op")),
-            fingerprint="",
             amount=Micro(amount),
             purpose="chat",
             budgets=claims((key or self.key).principal.key, at),

@@ -21,7 +21,7 @@ def resident(people: People) -> Uid:
     """A user with money, a note, preferences and a turn."""
     ann = people.user()
     people.grant(ann.uid, 100)
-    people.ledger.execute(ann.uid, Adjust(operation=op("adjust"), fingerprint="", amount=CREDIT, note="for Ann"))
+    people.ledger.execute(ann.uid, Adjust(operation=op("adjust"), amount=CREDIT, note="for Ann"))
     people.documents.commit(
         [
             Create(f"users/{ann.uid}/settings/models", {"default": "m"}),
@@ -77,7 +77,6 @@ def test_what_remains_is_forfeited_and_what_was_used_is_charged():
     hold = HoldId("hold_1")
     place = PlaceHold(
         operation=op("place"),
-        fingerprint="",
         amount=Micro(50 * CREDIT),
         hold=hold,
         purpose="chat",
@@ -87,7 +86,6 @@ def test_what_remains_is_forfeited_and_what_was_used_is_charged():
     people.ledger.execute(uid, place)
     used = ExtendHold(
         operation=op("use"),
-        fingerprint="",
         hold=hold,
         amount=Micro(0),
         at_least=Micro(0),
@@ -108,11 +106,9 @@ def test_what_remains_is_forfeited_and_what_was_used_is_charged():
 def test_debt_is_ours_to_bear():
     people = People()
     uid, lot = people.user().uid, LotId("lot_g")
-    people.ledger.execute(
-        uid, Grant(operation=op("g"), fingerprint="", amount=Micro(10), lot=lot, source="world:stripe")
-    )
-    people.ledger.execute(uid, Adjust(operation=op("spend"), fingerprint="", amount=-10))
-    people.ledger.execute(uid, Reverse(operation=op("r"), fingerprint="", lot=lot, target=Micro(10)))
+    people.ledger.execute(uid, Grant(operation=op("g"), amount=Micro(10), lot=lot, source="world:stripe"))
+    people.ledger.execute(uid, Adjust(operation=op("spend"), amount=-10))
+    people.ledger.execute(uid, Reverse(operation=op("r"), lot=lot, target=Micro(10)))
     assert people.ledger.balance(uid).debt == 10
 
     people.leaving.leave(uid)

@@ -18,12 +18,8 @@ def in_debt(people: People, email: str = "ann@shop.example", owed: int = OWED, *
     """Return a user who spent credits whose money went back."""
     user = people.user(email, **details)
     bought(people, user.uid, f"first-{user.uid}", owed)
-    people.ledger.execute(
-        user.uid, Charge(operation=op(f"spend-{user.uid}"), fingerprint="", amount=Micro(owed), purpose="chat")
-    )
-    reverse = Reverse(
-        operation=op(f"back-{user.uid}"), fingerprint="", lot=LotId(f"lot_first-{user.uid}"), target=Micro(owed)
-    )
+    people.ledger.execute(user.uid, Charge(operation=op(f"spend-{user.uid}"), amount=Micro(owed), purpose="chat"))
+    reverse = Reverse(operation=op(f"back-{user.uid}"), lot=LotId(f"lot_first-{user.uid}"), target=Micro(owed))
     people.ledger.execute(user.uid, reverse)
     assert people.ledger.balance(user.uid).debt == owed
     return user
@@ -32,9 +28,7 @@ def in_debt(people: People, email: str = "ann@shop.example", owed: int = OWED, *
 def bought(people: People, uid: Uid, payment: str, amount: int) -> None:
     """Grant what a payment bought, and note it, as the payment's saga does; doing it again changes nothing."""
     lot = LotId(f"lot_{payment}")
-    grant = Grant(
-        operation=op(payment), fingerprint="", amount=Micro(amount), lot=lot, source="world:stripe", is_paid=True
-    )
+    grant = Grant(operation=op(payment), amount=Micro(amount), lot=lot, source="world:stripe", is_paid=True)
     people.ledger.execute(uid, grant)
     people.debts.purchased(uid, payment, [(lot, Micro(amount))])
 

@@ -122,7 +122,7 @@ def test_a_correction_tells_operators_why_and_the_user_a_note():
 
     (entry,) = people.ledger.history(ann.uid, before=None, limit=5, kinds=None).items
     (record,) = trail(people)
-    assert (result["amount"], people.ledger.balance(ann.uid).available) == (5 * CREDIT, 5 * CREDIT)
+    assert (result.amount, people.ledger.balance(ann.uid).available) == (5 * CREDIT, 5 * CREDIT)
     assert (entry.kind, entry.note) == ("adjustment", "lost in transit")
     assert (record.before, record.after) == (
         {"available": 0, "held": 0, "debt": 0},

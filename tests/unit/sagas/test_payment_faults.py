@@ -45,7 +45,7 @@ def settled(shop: Shop, provider: ProviderName) -> str:
 
 def left(shop: Shop, provider: ProviderName) -> str:
     payment = paid(shop, provider)
-    shop.instance().ledger.execute(UID, Close(operation=OperationId("bye"), fingerprint=""))
+    shop.instance().ledger.execute(UID, Close(operation=OperationId("bye")))
     return payment
 
 

@@ -117,7 +117,6 @@ class Histories(RuleBasedStateMachine):
         self.ask(
             PlaceHold(
                 operation=OperationId(self.name("op")),
-                fingerprint="",
                 amount=Micro(amount),
                 hold=self.holds[-1],
                 purpose="chat",
@@ -131,13 +130,13 @@ class Histories(RuleBasedStateMachine):
     @rule(which=ANY, amount=AMOUNTS, is_final=st.booleans())
     def capture(self, which: int, amount: int, is_final: bool) -> None:  # a rule's
         operation, hold = OperationId(self.name("op")), self.holds[which % len(self.holds)]
-        self.ask(Capture(operation=operation, fingerprint="", hold=hold, amount=Micro(amount), is_final=is_final))
+        self.ask(Capture(operation=operation, hold=hold, amount=Micro(amount), is_final=is_final))
 
     @precondition(lambda self: self.holds)
     @rule(which=ANY)
     def release(self, which: int) -> None:
         operation, hold = OperationId(self.name("op")), self.holds[which % len(self.holds)]
-        self.ask(Release(operation=operation, fingerprint="", hold=hold))
+        self.ask(Release(operation=operation, hold=hold))
 
     # The end ---------------------------------------------------------------------------------------------------------
 
@@ -145,7 +144,7 @@ class Histories(RuleBasedStateMachine):
         for _ in range(8):
             self.shop.clock.advance(6 * MINUTE)
             self.shop.every_minute()
-        self.ask(Expire(operation=OperationId(""), fingerprint=""))
+        self.ask(Expire())
 
         granted = sum(self.left_of(payment) for payment in self.payments)
         available, held, debt = self.shop.money()

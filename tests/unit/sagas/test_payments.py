@@ -371,7 +371,7 @@ def test_money_that_became_somebody_s_credits_never_becomes_another_s(shop):
 
 def leave(shop):
     shop.instance().ledger.open(UID)
-    shop.instance().ledger.execute(UID, Close(operation=OperationId("bye"), fingerprint=""))
+    shop.instance().ledger.execute(UID, Close(operation=OperationId("bye")))
 
 
 def left(shop, provider="stripe"):
@@ -684,7 +684,6 @@ def test_not_even_a_reservation_keeps_disputed_credits(shop):
     payment = shop.bought()
     place = PlaceHold(
         operation=OperationId("hold"),
-        fingerprint="",
         amount=Micro(ALL),
         hold=HoldId("mine"),
         purpose="reservation",
@@ -704,7 +703,6 @@ def test_not_even_a_reservation_keeps_disputed_credits(shop):
 def test_a_dispute_touches_only_what_its_payment_bought(shop):
     grant = Grant(
         operation=OperationId("other"),
-        fingerprint="",
         amount=Micro(5),
         lot=LotId("other"),
         source="world:stripe",

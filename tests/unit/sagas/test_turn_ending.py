@@ -162,7 +162,7 @@ def test_the_bound_is_written_down_before_a_call_is_read_on():
 def test_a_frozen_account_pays_a_call_that_it_left_by_the_report():
     gate = Gate(*REST)
     world, conversation, events = begun(gate)
-    world.ledger.execute(ANN, Freeze(operation=OperationId("f"), fingerprint=""))
+    world.ledger.execute(ANN, Freeze(operation=OperationId("f")))
 
     events.close()
     gate.open()
@@ -249,7 +249,7 @@ def test_a_paused_call_that_was_left_is_paid_beside_the_next_one_with_its_key(is
 
     world.clock.advance(PAST_THE_LEASE + 9_000)
     if is_frozen:
-        world.ledger.execute(ANN, Freeze(operation=OperationId("f"), fingerprint=""))
+        world.ledger.execute(ANN, Freeze(operation=OperationId("f")))
         with pytest.raises(Exception, match="frozen"):
             answer_of(world.on(world.documents).run(request))
         assert world.charges() == [held]

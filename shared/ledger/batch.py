@@ -8,9 +8,11 @@ from shared.kernel.documents import Delete, Write
 from shared.kernel.errors import DomainError, IdempotencyMismatch
 from shared.kernel.ids import OperationId
 from shared.ledger.account import Account, Archive
-from shared.ledger.books import Result, merged
+from shared.ledger.books import merged
 from shared.ledger.decide import Decision, decide
-from shared.ledger.lanes import Committed, Job
+from shared.ledger.lanes import CommandAnswer, Job
+from shared.ledger.operation_records import OperationRecord, facts_of
+from shared.ledger.receipts import Receipt
 from shared.ledger.store import Head, Snapshot
 
 BATCH_WRITES_MAX = 400
@@ -18,19 +20,19 @@ BATCH_BYTES_MAX = 4_000_000
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Plan:
+class Batch:
     """Decided batch of jobs: the jobs in the commit, and the jobs that wait for another round."""
 
     snapshot: Snapshot
     now: Millis
     kid: str
     archive: Archive
-    accepted: list[tuple[Job, Decision]] = field(default_factory=list)
+    accepted: list[tuple[Job, Decision[Receipt]]] = field(default_factory=list)
     by_operation: dict[OperationId, Job] = field(default_factory=dict)
     twins: list[tuple[Job, Job]] = field(default_factory=list)
     kept: list[Job] = field(default_factory=list)
     rejected: list[tuple[Job, DomainError]] = field(default_factory=list)
-    beside: list[Write] = field(default_factory=list)
+    extra_writes: list[Write] = field(default_factory=list)
     writes: int = 3
     bytes: int = 0
 
@@ -55,10 +57,10 @@ class Plan:
 
     def add(self, job: Job) -> None:
         """Decide on one more command. Answers its job, or adds the job to one of the lists."""
-        remembered = self.snapshot.operations.get(job.command.operation)
+        record = self.snapshot.operations.get(job.command.operation)
         twin = self.by_operation.get(job.command.operation)
-        if remembered is not None:
-            job.tell(replayed(job, remembered.fingerprint, remembered.result, remembered.nonce))
+        if record is not None:
+            job.tell(replayed(job, record))
         elif twin is not None:
             self.twins.append((job, twin))
         else:
@@ -70,13 +72,13 @@ class Plan:
             return
         try:
             decision = decide(self.account, job.command, self.now, kid=self.kid, archive=self.archive)
-            beside = job.beside(decision.result) if job.beside else ()
+            extra = job.extra_writes(decision.receipt) if job.extra_writes else ()
         except DomainError as error:
             self._reject(job, error)
         except Exception as error:  # noqa: BLE001  a law is broken by this one command: it must not poison the others
             job.tell(error)
         else:
-            self._accept(job, decision, beside)
+            self._accept(job, decision, extra)
 
     def _reject(self, job: Job, error: DomainError) -> None:
         """Reject the job if the decision rests on a fresh state, else keep the job for a read."""
@@ -85,33 +87,33 @@ class Plan:
         else:
             self._keep_for_a_read(job)
 
-    def _accept(self, job: Job, decision: Decision, beside: Sequence[Write]) -> None:
+    def _accept(self, job: Job, decision: Decision[Receipt], extra: Sequence[Write]) -> None:
         if not decision.entries and not job.command.operation:
             self._nothing_to_do(job, decision)
             return
-        writes = len(decision.entries) + len(decision.archive.lots) + len(decision.archive.holds) + 2 + len(beside)
-        if self.accepted and (self.writes + writes > BATCH_WRITES_MAX or self._is_taken(beside)):
+        writes = len(decision.entries) + len(decision.archive.lots) + len(decision.archive.holds) + 2 + len(extra)
+        if self.accepted and (self.writes + writes > BATCH_WRITES_MAX or self._is_taken(extra)):
             self.kept.append(job)
             return
         self.accepted.append((job, decision))
-        self.beside += beside
+        self.extra_writes += extra
         if job.command.operation:
             self.by_operation[job.command.operation] = job
         self.archive = merged(self.archive, decision.archive)
         self.writes += writes
-        self.bytes += sum(len(entry.body) for entry in decision.entries) + 1_000 + _size(beside)
+        self.bytes += sum(len(entry.body) for entry in decision.entries) + 1_000 + _size(extra)
 
-    def _is_taken(self, beside: Sequence[Write]) -> bool:
+    def _is_taken(self, extra: Sequence[Write]) -> bool:
         """Return True if the commit already writes one of these documents."""
-        return not {write.path for write in beside}.isdisjoint(write.path for write in self.beside)
+        return not {write.path for write in extra}.isdisjoint(write.path for write in self.extra_writes)
 
-    def _nothing_to_do(self, job: Job, decision: Decision) -> None:
+    def _nothing_to_do(self, job: Job, decision: Decision[Receipt]) -> None:
         """Answer a job without effect if the decision rests on a fresh state, else keep the job for a read.
 
         "Nothing is due" is true only once the state is stored, and not only in this batch.
         """
         if self.is_truth:
-            job.tell(Committed(result=decision.result, is_replay=False))
+            job.tell(CommandAnswer(receipt=decision.receipt, is_replay=False))
         else:
             self._keep_for_a_read(job)
 
@@ -120,25 +122,31 @@ class Plan:
         self.kept.append(job)
 
 
-def planned(snapshot: Snapshot, jobs: Sequence[Job], now: Millis, kid: str) -> Plan:
-    """Return the plan of the batch `jobs` on `snapshot`."""
-    plan = Plan(snapshot=snapshot, now=now, kid=kid, archive=snapshot.archive)
+def decide_batch(snapshot: Snapshot, jobs: Sequence[Job], now: Millis, kid: str) -> Batch:
+    """Decide on the jobs in order, and return the batch."""
+    batch = Batch(snapshot=snapshot, now=now, kid=kid, archive=snapshot.archive)
     for job in jobs:
-        plan.add(job)
-    return plan
+        batch.add(job)
+    return batch
 
 
-def _size(beside: Sequence[Write]) -> int:
+def _size(extra: Sequence[Write]) -> int:
     """Return the approximate size of the writes in bytes. Only texts are measured."""
-    values = [value for write in beside if not isinstance(write, Delete) for value in write.data.values()]
-    return sum(len(value) for value in values if isinstance(value, str)) + 1_000 * len(beside)
+    values = [value for write in extra if not isinstance(write, Delete) for value in write.data.values()]
+    return sum(len(value) for value in values if isinstance(value, str)) + 1_000 * len(extra)
 
 
-def replayed(job: Job, fingerprint: str, result: Result, nonce: str) -> Committed | DomainError:
-    """Return the answer to a job whose operation was already done, by the commit with this `nonce`.
+def replayed(job: Job, record: OperationRecord) -> CommandAnswer[Receipt] | DomainError:
+    """Return the answer to a job whose operation was already done.
 
-    The answer is IdempotencyMismatch if the fingerprints differ.
+    The answer is IdempotencyMismatch if the operation was done for another request.
     """
-    if fingerprint != job.command.fingerprint:
+    receipt = record.receipt_for(job.command)
+    if receipt is None:
         return IdempotencyMismatch()
-    return Committed(result=result, is_replay=nonce not in job.nonces)
+    return CommandAnswer(receipt=receipt, is_replay=record.nonce not in job.nonces)
+
+
+def twin_record(twin: Job, decision: Decision[Receipt]) -> OperationRecord:
+    """Return the record of a command in this batch, for the other jobs with the same operation."""
+    return OperationRecord(fingerprint=twin.command.fingerprint, facts=facts_of(decision.receipt), nonce="")
