@@ -30,7 +30,6 @@ from functions.http.payments import (
     PaymentOut,
     PaymentsOut,
     page_out,
-    payment_out,
     position_of,
 )
 from functions.http.routes import ACT, READ_USERS, Call, Reply, Routes, require_own_id
@@ -330,7 +329,7 @@ def _currency(named: str | None, of_price: str | None) -> str:
 
 def _told(call: Call, payment_id: str) -> Mapping[str, Any]:
     stored = call.services.payments
-    return {**payment_out(payment_id, stored.view(payment_id, None)), **_for_operators(stored.get(payment_id))}
+    return {**stored.view(payment_id, None), **_for_operators(stored.get(payment_id))}
 
 
 def _for_operators(known: Payment) -> Mapping[str, Any]:

@@ -183,13 +183,13 @@ class SignedAmount(Amount):
 
 
 class Credits(fields.String):
-    """Credits in an answer, as a decimal string. µcr inside."""
+    """Credits in an answer, as a decimal string. µcr inside, or a text that is stored as answers have it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(metadata={"pattern": SIGNED_PATTERN, "examples": ["12.5"]}, **kwargs)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        return None if value is None else format_credits(value)
+        return value if value is None or isinstance(value, str) else format_credits(value)
 
 
 class Time(fields.String):

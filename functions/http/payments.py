@@ -11,12 +11,12 @@ from functions.http.errors import InvalidRequest
 from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, Request, Text, Time, encode_cursor
 from functions.http.routes import MEMBER, READ_USERS, Call, Routes
 from shared.kernel.clock import DAY, Millis, from_datetime, to_datetime
-from shared.kernel.documents import Data, Document, Value
+from shared.kernel.documents import Value
 from shared.ledger.errors import AccountFrozen
 from shared.payments.analytics import takings
 from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
-from shared.payments.payment import Status, view_data
+from shared.payments.payment import Payment, Status, status_of
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound, PaymentPage
 from shared.sagas.payments.checkout import AppCustomer, PackageLimitReached, TooManyCheckouts, Wanted
@@ -37,7 +37,7 @@ routes = Routes("payments")
 
 
 class Money(fields.Field[Any]):
-    """An amount of money in an answer: decimal text and currency."""
+    """An amount of money in an answer: decimal text and currency. A Fiat inside, or stored as answers have it."""
 
     def __init__(self, **kwargs: Any) -> None:
         properties = {"amount": {"type": "string"}, "currency": {"type": "string"}}
@@ -45,7 +45,7 @@ class Money(fields.Field[Any]):
         super().__init__(metadata=metadata, **kwargs)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return None if value is None else {"amount": value.decimal, "currency": value.currency}
+        return {"amount": value.decimal, "currency": value.currency} if isinstance(value, Fiat) else value
 
 
 class PackageOut(Answer):
@@ -221,7 +221,7 @@ def pay(call: Call) -> Any:
     customer = call.services.checkouts.app_customer(payment) if is_in_app else AppCustomer()
     return {
         "payment_id": payment.id,
-        "status": view_data(payment, call.services.clock.now())["status"],
+        "status": status_of(payment),
         "provider": payment.provider,
         "package_id": payment.terms.package,
         "price": payment.terms.price,
@@ -251,7 +251,7 @@ def status(call: Call) -> Any:
     if view["status"] in UNSETTLED:
         services.settlement.look(payment)
         view = services.payments.view(payment, call.uid)
-    return payment_out(payment, view)
+    return view
 
 
 @routes.get("/payments/history", access=MEMBER, query=HistoryQuery, answer=PaymentsOut)
@@ -282,22 +282,9 @@ def analytics(call: Call) -> Any:
     return {"items": items, "complete": is_complete}
 
 
-def payment_out(payment_id: str, view: Data) -> Mapping[str, Any]:
-    """A stored payment as it is told."""
-    stored: Mapping[str, Any] = view
-    return {
-        **stored,
-        "id": payment_id,
-        "under_review": stored["is_under_review"],
-        "transaction_id": stored.get("transaction_id"),
-        "price": Fiat(stored["price_minor"], stored["currency"]),
-        "refunded": Fiat(stored["refunded_minor"], stored["currency"]),
-    }
-
-
 def page_out(page: PaymentPage) -> Mapping[str, Any]:
     """A page of stored payments as it is told."""
-    return {"items": [_item(document) for document in page.items], "next_cursor": _cursor(page.after)}
+    return {"items": [document.data for document in page.items], "next_cursor": _cursor(page.after)}
 
 
 def position_of(cursor: str | None) -> tuple[Value, ...] | None:
@@ -308,10 +295,6 @@ def position_of(cursor: str | None) -> tuple[Value, ...] | None:
     if not (at.isascii() and at.isdigit() and payment) or len(at) > len("9999999999999"):
         raise InvalidRequest({"cursor": ["Not a cursor of this list."]})
     return (to_datetime(int(at)), payment)
-
-
-def _item(document: Document) -> Mapping[str, Any]:
-    return payment_out(document.id, document.data)
 
 
 def _cursor(after: tuple[Value, ...] | None) -> str | None:
@@ -345,13 +328,12 @@ def _is_app(wanted: str, app_urls: Sequence[str]) -> bool:
     return any(wanted == url or wanted.startswith((f"{url}/", f"{url}?", f"{url}#")) for url in app_urls)
 
 
-def _since(call: Call, first: Millis) -> tuple[list[Data], bool]:
-    found: list[Data] = []
+def _since(call: Call, first: Millis) -> tuple[list[Payment], bool]:
+    found: list[Payment] = []
     after: tuple[Value, ...] | None = None
     while len(found) < ANALYTICS_PAYMENTS_MAX:
-        page = call.services.payments.since(first, limit=ANALYTICS_PAGE, after=after)
-        found += [document.data for document in page.items]
-        after = page.after
+        page, after = call.services.payments.since(first, limit=ANALYTICS_PAGE, after=after)
+        found += page
         if after is None:
             return found, True
     return found, False

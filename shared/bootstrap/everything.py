@@ -76,6 +76,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
         from shared.sagas.engine.jobs import Jobs
         from shared.sagas.images.sweep import ImageSweep
         from shared.sagas.payments.sweep import PaymentJobs
+        from shared.sagas.payments.views import PaymentViews
 
         images = ImageSweep(
             documents=self.documents,
@@ -94,6 +95,7 @@ class Services(AgentParts, ChatParts, OperatorParts):
             "every_minute": (
                 *ledger.every_minute(),
                 *payments.every_minute(),
+                *PaymentViews(self.documents, self.clock).every_minute(),
                 *leavings.every_minute(),
                 *images.every_minute(),
                 *agents.every_minute(),

@@ -1,11 +1,10 @@
 """Takings: counts and sums of payments by day, provider and currency. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
 
-from shared.kernel.clock import from_datetime, rfc3339
-from shared.kernel.documents import Data
+from shared.kernel.clock import rfc3339
+from shared.payments.payment import Payment, status_of
 
 PAID = frozenset({"settled", "partially_refunded", "refunded", "disputed", "won", "lost"})
 
@@ -24,27 +23,23 @@ class Takings:
     credits: int = 0
 
 
-def takings(payments: Iterable[Data]) -> list[Takings]:
-    """Return the takings of these payments (`payments/{id}`), the latest day first."""
+def takings(payments: Iterable[Payment]) -> list[Takings]:
+    """Return the takings of these payments, the latest day first."""
     sums: dict[tuple[str, str, str], Takings] = {}
     for payment in payments:
-        day = rfc3339(from_datetime(payment["created_at"]))[:10]  # type: ignore[arg-type]  # a time
-        key = (day, str(payment["provider"]), str(payment["currency"]))
+        key = (rfc3339(payment.created_at)[:10], payment.provider, payment.terms.price.currency)
         known = sums.get(key, Takings(day=key[0], provider=key[1], currency=key[2]))
         sums[key] = _with(known, payment)
     return sorted(sums.values(), key=lambda one: (one.day, one.provider, one.currency), reverse=True)
 
 
-def _with(sums: Takings, payment: Data) -> Takings:
-    is_paid = payment["status"] in PAID
-    amount = cast("dict[str, int]", payment)
-    return Takings(
-        day=sums.day,
-        provider=sums.provider,
-        currency=sums.currency,
+def _with(sums: Takings, payment: Payment) -> Takings:
+    is_paid, terms = status_of(payment) in PAID, payment.terms
+    return replace(
+        sums,
         begun=sums.begun + 1,
         paid=sums.paid + is_paid,
-        paid_minor=sums.paid_minor + (amount["price_minor"] if is_paid else 0),
-        refunded_minor=sums.refunded_minor + amount["refunded_minor"],
-        credits=sums.credits + (amount["credits"] + amount["bonus"] if is_paid else 0),
+        paid_minor=sums.paid_minor + (terms.price.minor if is_paid else 0),
+        refunded_minor=sums.refunded_minor + payment.refunded_minor,
+        credits=sums.credits + (terms.credits + terms.bonus if is_paid else 0),
     )

@@ -167,6 +167,11 @@ class Payment:
         return self.applied.taken if self.applied.is_granted else self.seen.leaving
 
     @property
+    def refunded_minor(self) -> int:
+        """Return the minor units that went back or are on their way back in refunds; never more than was paid."""
+        return min(self.seen.refunded, 0 if self.seen.paid is None else self.seen.paid.minor)
+
+    @property
     def disputes(self) -> tuple[str, ...]:
         """Return the ids of all disputes that the provider has reported."""
         known = self.seen.movements or {}
@@ -281,7 +286,10 @@ def share(credits_: Micro, taken: int, paid: int) -> Micro:
 
 
 def to_data(payment: Payment) -> dict[str, Value]:
-    """Return the payment's own fields of `payment_sagas/{id}`. Lease, saga and due time stand beside them."""
+    """Return the payment's own fields of `payment_sagas/{id}`. Lease, saga and due time stand beside them.
+
+    `id`, `status` and `is_under_review` are there for queries. A payment that was last stored before them has none.
+    """
     return {
         "schema": SCHEMA,
         "uid": payment.uid,
@@ -305,6 +313,9 @@ def to_data(payment: Payment) -> dict[str, Value]:
         "slot": payment.slot,
         "due_shard": payment.due_shard,
         "provider_ids": list(payment.provider_ids),
+        "id": payment.id,
+        "status": status_of(payment),
+        "is_under_review": bool(payment.problem),
     }
 
 
@@ -335,33 +346,6 @@ def from_data(payment_id: str, data: Data) -> Payment:
         polls=stored["polls"],
         slot=stored["slot"],
     )
-
-
-def view_data(payment: Payment, now: Millis) -> dict[str, Value]:
-    """Return the fields of `payments/{id}`, which the owner's app listens to. Amounts are in minor units and µcr."""
-    seen, terms = payment.seen, payment.terms
-    return {
-        "schema": SCHEMA,
-        "uid": payment.uid,
-        "status": status_of(payment),
-        "provider": payment.provider,
-        "package_id": terms.package,
-        "title": terms.title,
-        "price_minor": terms.price.minor,
-        "currency": terms.price.currency,
-        "credits": terms.credits,
-        "bonus": terms.bonus,
-        "refunded_minor": min(seen.refunded, 0 if seen.paid is None else seen.paid.minor),
-        "is_under_review": bool(payment.problem),
-        "failure": seen.failure,
-        "receipt_url": seen.receipt_url,
-        "transaction_id": None if seen.paid is None else payment.refs.get(MONEY[payment.provider]),
-        "checkout_url": payment.checkout_url if status_of(payment) in {"created", "pending"} else None,
-        "created_at": to_datetime(payment.created_at),
-        "expires_at": to_datetime(payment.expires_at),
-        "settled_at": None if payment.settled_at is None else to_datetime(payment.settled_at),
-        "updated_at": to_datetime(now),
-    }
 
 
 def with_applied(payment: Payment, **changes: Any) -> Payment:

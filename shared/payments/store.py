@@ -9,7 +9,8 @@ from shared.kernel.clock import Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Delete, Document, Documents, Order, Put, Query, Value, Where, Write
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import Uid, is_safe_id
-from shared.payments.payment import Payment, from_data, to_data, view_data
+from shared.payments.owner_view import OLD_SCHEMA, owner_view, renewed
+from shared.payments.payment import Payment, from_data, to_data
 from shared.payments.ports import ProviderName
 
 EFFECT_SCHEMA = 1
@@ -35,6 +36,14 @@ class PaymentPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Ids of payments, newest first. `after` continues behind the last; None at the end."""
+
+    ids: tuple[str, ...]
+    after: tuple[Value, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentFilter:
     """Conditions of an operator's search for payments. All conditions hold at once; None: any value.
 
@@ -50,7 +59,7 @@ class PaymentFilter:
 
     @property
     def conditions(self) -> tuple[Where, ...]:
-        """Return the conditions as parts of a query over `payments`."""
+        """Return the conditions as parts of a query. Both forms of a payment have these fields."""
         equal: Mapping[str, Value] = {
             "uid": self.uid,
             "provider": self.provider,
@@ -64,10 +73,11 @@ class PaymentFilter:
             bounds.append(Where("created_at", "<", to_datetime(self.last)))
         return tuple(bounds)
 
-    def fits(self, view: Data) -> bool:
-        """Return True if a payment's document meets all conditions."""
-        equal = all(view.get(each.field) == each.value for each in self.conditions if each.operator == "==")
-        at = from_datetime(cast("datetime", view["created_at"]))
+    def fits(self, payment: Payment) -> bool:
+        """Return True if the payment meets all conditions."""
+        told: Mapping[str, Value] = to_data(payment)
+        equal = all(told.get(each.field) == each.value for each in self.conditions if each.operator == "==")
+        at = payment.created_at
         return equal and (self.first is None or at >= self.first) and (self.last is None or at < self.last)
 
 
@@ -101,7 +111,7 @@ class Payments:
         document = self._documents.get(view_path(payment_id))
         if document is None or (uid is not None and document.data["uid"] != uid):
             raise PaymentNotFound
-        return document.data
+        return renewed(payment_id, document.data)
 
     def history(self, uid: Uid, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
         """Return a user's payments, newest first."""
@@ -124,18 +134,32 @@ class Payments:
         ids = {document.id for document in self._documents.query(query)}
         paths = [effect_path(name, provider_id) for name in get_args(ProviderName)] if is_safe_id(provider_id) else []
         ids |= {str(each.data["payment"]) for each in self._documents.get_all(paths) if each is not None}
-        views = [each for each in self._documents.get_all([view_path(one) for one in sorted(ids)]) if each is not None]
-        found = [each for each in views if wanted.fits(each.data)]
-        return PaymentPage(items=tuple(sorted(found, key=_age, reverse=True)), after=None)
+        fitting = [each for each in self.among(sorted(ids)).values() if wanted.fits(each)]
+        newest_first = sorted(fitting, key=lambda each: (each.created_at, each.id), reverse=True)
+        return PaymentPage(items=self._views([each.id for each in newest_first]), after=None)
 
     def among(self, payment_ids: Sequence[str]) -> Mapping[str, Payment]:
         """Return the payments with these ids, by id; an id without a payment is left out."""
         documents = self._documents.get_all([saga_path(each) for each in payment_ids]) if payment_ids else []
         return {each.id: payment_in(each) for each in documents if each is not None}
 
-    def since(self, first: Millis, *, limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
-        """Return the payments of all users that were begun at `first` or later, newest first."""
-        return self._page((Where("created_at", ">=", to_datetime(first)),), limit, after)
+    def since(
+        self, first: Millis, *, limit: int, after: tuple[Value, ...] | None
+    ) -> tuple[list[Payment], tuple[Value, ...] | None]:
+        """Return a page of the payments that were begun at `first` or later, newest first, and where to continue."""
+        found = self._found((Where("created_at", ">=", to_datetime(first)),), limit, after)
+        known = self.among(found.ids)
+        return [known[each] for each in found.ids if each in known], found.after
+
+    def in_old_form(self, limit: int, after: str = "") -> Sequence[str]:
+        """Return the ids of payments whose documents have the old form, by id, behind the id `after`."""
+        query = Query(
+            collection="payments",
+            where=(Where("schema", "==", OLD_SCHEMA),),
+            limit=limit,
+            after=(view_path(after),) if after else None,
+        )
+        return [document.id for document in self._documents.query(query)]
 
     def due(self, shard: int, now: Millis, limit: int) -> Sequence[str]:
         """Return the ids of a shard's payments that are due at `now`, the most overdue first."""
@@ -153,17 +177,35 @@ class Payments:
         return None if document is None else str(document.data["payment"])
 
     def _page(self, where: tuple[Where, ...], limit: int, after: tuple[Value, ...] | None) -> PaymentPage:
-        query = Query(
-            collection="payments",
-            where=where,
-            order_by=(Order("created_at", descending=True), Order("id", descending=True)),
-            limit=limit + 1,
-            after=after,
+        found = self._found(where, limit, after)
+        return PaymentPage(items=self._views(found.ids), after=found.after)
+
+    def _found(self, where: tuple[Where, ...], limit: int, after: tuple[Value, ...] | None) -> _Found:
+        """Find the payments that meet `where`, newest first.
+
+        Payments are found by their working documents. A working document of the old form lacks `id`, so these payments
+        are found by their owner's documents. The old form is asked first, so that a payment that moves in between is
+        found at least once.
+        """
+        old = (Where("schema", "==", OLD_SCHEMA), *where)
+        found = [*self._newest("payments", old, limit, after), *self._newest("payment_sagas", where, limit, after)]
+        ages = {each.id: _age(each) for each in found}
+        ids = sorted(ages, key=ages.__getitem__, reverse=True)
+        last = ids[limit - 1] if len(ids) > limit else None
+        more = None if last is None else (to_datetime(ages[last][0]), last)
+        return _Found(ids=tuple(ids[:limit]), after=more)
+
+    def _newest(
+        self, collection: str, where: tuple[Where, ...], limit: int, after: tuple[Value, ...] | None
+    ) -> list[Document]:
+        order = (Order("created_at", descending=True), Order("id", descending=True))
+        return self._documents.query(
+            Query(collection=collection, where=where, order_by=order, limit=limit + 1, after=after)
         )
-        found = self._documents.query(query)
-        items = tuple(found[:limit])
-        more = (items[-1].data["created_at"], items[-1].data["id"]) if len(found) > limit else None
-        return PaymentPage(items=items, after=more)
+
+    def _views(self, ids: Sequence[str]) -> tuple[Document, ...]:
+        found = self._documents.get_all([view_path(each) for each in ids]) if ids else []
+        return tuple(replace(each, data=renewed(each.id, each.data)) for each in found if each is not None)
 
 
 def _age(document: Document) -> tuple[Millis, str]:
@@ -211,7 +253,7 @@ def fields_of(payment: Payment) -> dict[str, Value]:
 
 def view_of(payment: Payment, now: Millis) -> Write:
     """Return the write of the owner's document, for every commit that changes the saga's document."""
-    return Put(view_path(payment.id), {**view_data(payment, now), "id": payment.id})
+    return Put(view_path(payment.id), owner_view(payment, now))
 
 
 def without_slot(payment: Payment) -> tuple[Payment, tuple[Write, ...]]:

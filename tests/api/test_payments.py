@@ -7,6 +7,7 @@ import pytest
 from shared.payments.fiat import Fiat
 from shared.payments.ports import ProviderRefused
 from tests.api.world import World, problem
+from tests.support.earlier_payments import store_as_before
 
 PACKAGE = {
     "title": "1,000 credits",
@@ -410,6 +411,30 @@ def test_takings_are_told_by_day_provider_and_currency(shop, admin, alice, strip
     ]
     assert problem(alice.get("/payments/analytics")) == (403, "forbidden")
     assert problem(admin.get("/payments/analytics?days=1000")) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("refunded", [None, "4.00"])
+def test_listener_reads_a_payment_as_rest_answers_it(shop, admin, alice, stripe, refunded):
+    payment = bought(alice, stripe)
+    if refunded:
+        admin.post(f"/admin/payments/{payment}/refund", {"amount": refunded, "reason": "asked for"})
+    listened = dict(shop.services.documents.get(f"payments/{payment}").data)
+
+    assert listened.pop("uid") == alice.uid
+    assert listened == alice.get(f"/payments/status/{payment}").json
+    assert [listened] == alice.get("/payments/history").json["items"]
+
+
+def test_earlier_payment_reads_over_http_as_before_it_moved(shop, admin, alice, stripe):
+    payment = bought(alice, stripe)
+    before = alice.get(f"/payments/status/{payment}").json
+    store_as_before(shop.services.documents.inner, shop.services.payments.get(payment))
+
+    assert alice.get(f"/payments/status/{payment}").json == before
+    assert alice.get("/payments/history").json["items"] == [before]
+    assert admin.get("/admin/payments?status=settled").json["items"][0]["price"] == before["price"]
+    shop.services.jobs.run("every_minute")
+    assert alice.get("/payments/history").json["items"] == [before]
 
 
 def test_who_leaves_is_forgotten_by_the_provider_too(shop, alice, stripe):

@@ -86,7 +86,7 @@ READERS = (
     _by_path("accounts/{uid}/holds/{id}", amount=1),
     _by_path("accounts/{uid}/notes/{id}", text="t"),
     _by_uid("conversations/{id}", title="t"),
-    _by_uid("payments/{id}", status="pending"),
+    _by_uid("payments/{id}", status="pending", credits="100", under_review=False),
     _by_uid("agent_tasks/{id}", status="running"),
     _by_parent("agent_tasks/{id}/steps/{id}", number=1, uid="{uid}"),
     _by_parent("agent_tasks/{id}/files/{id}", name="n", uid="{uid}"),

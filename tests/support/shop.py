@@ -1,18 +1,20 @@
 """A shop in memory: packages, both providers, and as many instances of our side as a test likes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.kernel.documents import Document, Documents, Query
+from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Delete, Document, Documents, Query, Version, Write
 from shared.kernel.ids import OperationId, Uid
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import Balance
 from shared.payments.fiat import Fiat
 from shared.payments.inbox import Inbox
+from shared.payments.owner_view import owner_view, renewed
 from shared.payments.packages import Packages
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import Notice, ProviderName
-from shared.payments.store import Payments
+from shared.payments.store import Payments, payment_in, view_path
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -24,7 +26,9 @@ from shared.sagas.payments.refunds import RefundAsked, Refunds
 from shared.sagas.payments.settlement import Settlement
 from shared.sagas.payments.steps import PaymentSteps
 from shared.sagas.payments.sweep import PaymentJobs
+from shared.sagas.payments.views import PaymentViews
 from tests.support.ledgers import UID, ledger_on
+from tests.support.live import check_live
 
 PRICE = Fiat(1_000, "USD")
 CREDITS, BONUS = 1_000_000_000, 100_000_000
@@ -36,6 +40,29 @@ PACKAGE: dict[str, Any] = {
     "bonus": BONUS,
     "bonus_days": 30,
 }
+
+
+class ShownDocuments(MemoryDocuments):
+    """A store that holds every commit to this: what a payment's owner sees is what the working document says."""
+
+    def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
+        versions = super().commit(writes, timeout_seconds=timeout_seconds)
+        changed = {write.path for write in writes if not isinstance(write, Delete)}
+        for path in changed:
+            if path.startswith("payment_sagas/"):
+                self._check_shown(path, is_new=view_path(path.partition("/")[2]) in changed)
+        return versions
+
+    def _check_shown(self, path: str, *, is_new: bool) -> None:
+        saga, shown = self.get_all([path, view_path(path.partition("/")[2])])
+        assert saga is not None
+        assert shown is not None
+        if is_new:
+            check_live("payments", shown.data)
+        if not saga.data["terms"]:
+            return  # a test broke it
+        told = renewed(saga.id, shown.data)
+        assert told == {**owner_view(payment_in(saga), 0), "updated_at": told["updated_at"]}
 
 
 class Instance:
@@ -52,6 +79,7 @@ class Instance:
         self.refunds = Refunds(stored, self.settlement, shop.clock)
         self.inbox = Inbox(stored, shop.clock, shop.alerts, dict.fromkeys(shop.providers, False))
         self.handler = PaymentInbox(stored, self.settlement, shop.providers, shop.alerts, shop.clock)
+        self.views = PaymentViews(stored, shop.clock)
         self.jobs = PaymentJobs(
             self.payments, self.settlement, self.inbox, self.handler, lambda: shop.providers, shop.clock
         )
@@ -71,7 +99,7 @@ class Instance:
 class Shop:
     """The world that instances share."""
 
-    documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+    documents: MemoryDocuments = field(default_factory=ShownDocuments)
     clock: ManualClock = field(default_factory=ManualClock)
     alerts: MemoryAlerts = field(default_factory=MemoryAlerts)
     cursors: dict[str, str] = field(default_factory=dict)
@@ -107,7 +135,8 @@ class Shop:
 
     def every_minute(self) -> None:
         """What the schedule does, each job from where it left off."""
-        for job in self.instance().jobs.every_minute():
+        instance = self.instance()
+        for job in (*instance.jobs.every_minute(), *instance.views.every_minute()):
             turn = Turn(self.cursors.get(job.name, ""), self.clock, job.seconds)
             job.run(turn)
             self.cursors[job.name] = turn.cursor

@@ -2,17 +2,39 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account
 from shared.ledger.account_documents import plain_fields
+from shared.payments.payment import Status
 from tests.rules.table import READERS
 from tests.support.indexes import collection_of
-from tests.support.live import SCHEMAS, check_live, check_live_changes
+from tests.support.live import SCHEMAS, check_live, check_live_changes, schema_of
 
+PAYMENT: dict[str, Any] = {
+    "id": "pay_1",
+    "uid": "u",
+    "status": "settled",
+    "under_review": False,
+    "provider": "stripe",
+    "package_id": "small",
+    "title": "Small",
+    "price": {"amount": "9.99", "currency": "USD"},
+    "refunded": {"amount": "0.00", "currency": "USD"},
+    "credits": "1000",
+    "bonus": "0",
+    "failure": None,
+    "checkout_url": None,
+    "receipt_url": None,
+    "transaction_id": "pi_1",
+    "created_at": "2026-11-30T08:00:00.000Z",
+    "expires_at": "2026-11-30T09:00:00.000Z",
+    "settled_at": "2026-11-30T08:01:00.125Z",
+    "updated_at": "2026-11-30T08:01:00.125Z",
+}
 HONEST = plain_fields(Account(ledger="l", uid=Uid("u"), head="h"))
 PUBLISHED = sorted(SCHEMAS.glob("*.schema.json"))
 
@@ -36,6 +58,43 @@ def test_a_schema_refuses_another_unit_type_or_field(field: str, value: Any):
 def test_a_schema_refuses_a_document_without_one_of_its_fields(field: str):
     with pytest.raises(AssertionError):
         check_live("accounts", {name: value for name, value in HONEST.items() if name != field})
+
+
+def test_a_payment_is_what_its_schema_says():
+    check_live("payments", PAYMENT)
+    check_live("payments", {**PAYMENT, "settled_at": None, "failure": "expired_card"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("price", "9.99"),
+        ("price", {"amount": 9.99, "currency": "USD"}),
+        ("price", {"amount": "9.99", "currency": "usd"}),
+        ("price", {"amount": "9.99"}),
+        ("price", {"amount": "9.99", "currency": "USD", "minor": 999}),
+        ("credits", 1_000_000_000),
+        ("status", "paid"),
+        ("under_review", None),
+        ("created_at", "2026-11-30T08:00:00Z"),
+        ("created_at", None),
+        ("client_secret", "s"),
+        ("fingerprint", "f"),
+    ],
+)
+def test_a_payment_s_schema_refuses_another_unit_or_field(field: str, value: Any):
+    with pytest.raises(AssertionError):
+        check_live("payments", {**PAYMENT, field: value})
+
+
+@pytest.mark.parametrize("field", sorted(PAYMENT))
+def test_a_payment_s_schema_wants_every_field(field: str):
+    with pytest.raises(AssertionError):
+        check_live("payments", {name: value for name, value in PAYMENT.items() if name != field})
+
+
+def test_a_payment_s_schema_knows_every_status():
+    assert tuple((schema_of("payments") or {})["properties"]["status"]["enum"]) == get_args(Status)
 
 
 @pytest.mark.parametrize("field", sorted(HONEST))

@@ -13,9 +13,9 @@ const PAYMENT_WORDS = {
   expired: ["Not paid in time", "is-bad"], partially_refunded: ["Partly refunded", ""], refunded: ["Refunded", ""],
   disputed: ["Disputed", "is-bad"], won: ["Paid, dispute won", "is-good"], lost: ["Dispute lost", "is-bad"],
 };
-// Of a stored payment, as the API or a listener tells it.
-function wordsOf(payment, isReviewed) {
-  if (isReviewed) return ["Being looked at by us", "is-open"];
+// Of a payment, as the API or a listener tells it.
+function wordsOf(payment) {
+  if (payment.under_review) return ["Being looked at by us", "is-open"];
   return payment.status === "pending" && payment.failure ? ["Declined: try another way of paying", "is-bad"] : PAYMENT_WORDS[payment.status];
 }
 const UNPAID = ["created", "pending", "confirming"];
@@ -128,8 +128,8 @@ function watchPayment(id) {
   shop.stop?.();
   let last = null;
   shop.stop = firebase.firestore().doc(`payments/${id}`).onSnapshot((snapshot) => {
-    if (!snapshot.exists) return;
     const payment = snapshot.data();
+    if (!payment?.price) return; // not there yet, or still in a form of before
     drawPayment(id, payment);
     if (last !== null && last !== payment.status) loadPayments().catch(explain);
     last = payment.status;
@@ -143,23 +143,20 @@ function receipt(payment) {
 }
 
 function drawPayment(id, payment) {
-  const [words, look] = wordsOf(payment, payment.is_under_review);
-  const money = price({ amount: String(payment.price_minor / 10 ** digits(payment.currency)), currency: payment.currency });
-  const gift = payment.bonus ? ` + ${credits(payment.bonus)}` : "";
-  const isOpen = payment.is_under_review || UNPAID.includes(payment.status);
+  const [words, look] = wordsOf(payment);
+  const gift = payment.bonus === "0" ? "" : ` + ${shown(payment.bonus)}`;
+  const isOpen = payment.under_review || UNPAID.includes(payment.status);
   $("payment").hidden = false;
   $("payment").dataset.status = payment.status;
   $("payment").replaceChildren(
     el("p", { class: `payment-status ${look}` }, look === "is-open" ? el("i", { class: "spinner" }) : null, el("b", {}, words)),
-    el("p", {}, `${payment.title} · ${money} · ${credits(payment.credits)}${gift} credits`),
+    el("p", {}, `${payment.title} · ${price(payment.price)} · ${shown(payment.credits)}${gift} credits`),
     el("p", { class: "payment-ways" },
       payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying") : null,
       isOpen ? el("button", { type: "button", class: "link", onclick: () => ask(id) }, "Check now") : null,
       receipt(payment),
       isOpen ? null : el("button", { type: "button", class: "link", onclick: () => { shop.stop?.(); $("payment").hidden = true; } }, "Close")));
 }
-
-const digits = (currency) => new Intl.NumberFormat([], { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
 
 // --- what was bought before ------------------------------------------------------------------------------------------
 
@@ -176,7 +173,7 @@ async function loadPayments(isMore = false) {
 }
 
 function paymentRow(payment) {
-  const [words, look] = wordsOf(payment, payment.under_review);
+  const [words, look] = wordsOf(payment);
   const way = UNPAID.includes(payment.status) && payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying")
     : receipt(payment);
   return el("li", { title: payment.id },

@@ -79,7 +79,7 @@ class PaymentJobs:
     def _list(self, provider: PaymentProvider, since: Millis, turn: Turn) -> bool:
         """List a provider's events. Return True if all were listed; the rest is listed next time."""
         cursor: str | None = None
-        handle = self._sparing_others("provider_events", self._handler.handle)
+        handle = sparing_others("provider_events", self._handler.handle)
         try:
             while not turn.is_over():
                 page = provider.notices(since, cursor)
@@ -108,7 +108,7 @@ class PaymentJobs:
         for payment in self._payments.due(shard, self._clock.now(), PAGE):
             if turn.is_over():
                 return
-            turn.attempt("payments", Uid(payment), self._sparing_others("payments", self._resume_one))
+            turn.attempt("payments", Uid(payment), sparing_others("payments", self._resume_one))
 
     def _resume_one(self, payment: str) -> None:
         self._settlement.settle(payment, patience=0)
@@ -117,20 +117,21 @@ class PaymentJobs:
         for document in self._inbox.due(shard, PAGE):
             if turn.is_over():
                 return
-            turn.attempt("notices", Uid(document.id), self._sparing_others("notices", self._handler.handle))
+            turn.attempt("notices", Uid(document.id), sparing_others("notices", self._handler.handle))
 
-    def _sparing_others(self, job: str, work: Callable[[str], None]) -> Callable[[str], None]:
-        """Wrap `work` so that an unexpected error about one item is logged, and the next items are still worked on."""
 
-        def attempt(name: str) -> None:
-            try:
-                work(name)
-            except DomainError:
-                raise
-            except Exception as error:  # noqa: BLE001  # whatever it is, the next one is none of its business
-                log("payment_job_broken", "ERROR", job=job, item=name, code=type(error).__name__)
+def sparing_others(job: str, work: Callable[[str], None]) -> Callable[[str], None]:
+    """Wrap `work` so that an unexpected error about one item is logged, and the next items are still worked on."""
 
-        return attempt
+    def attempt(name: str) -> None:
+        try:
+            work(name)
+        except DomainError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, the next one is none of its business
+            log("payment_job_broken", "ERROR", job=job, item=name, code=type(error).__name__)
+
+    return attempt
 
 
 def _times_in(cursor: str, providers: Iterable[ProviderName]) -> dict[str, Millis]:

@@ -394,7 +394,7 @@ def test_who_left_before_it_was_credited_has_the_money_back(shop, provider):
         shop.instance().settlement.settle(payment.id)
 
     assert (shop.status(payment), shop.money(), given_back(shop, payment)) == ("refunded", (0, 0, 0), 1_000)
-    assert shop.instance().payments.view(payment.id, UID)["is_under_review"] is False
+    assert shop.instance().payments.view(payment.id, UID)["under_review"] is False
     assert shop.alerts.raised == []
 
 
@@ -415,7 +415,7 @@ def test_money_that_its_provider_will_not_give_back_waits_for_an_operator_who_ca
         shop.clock.advance(HOUR)
         shop.every_minute()
     view = shop.instance().payments.view(payment.id, UID)
-    assert (view["status"], view["is_under_review"]) == ("confirming", True)
+    assert (view["status"], view["under_review"]) == ("confirming", True)
     assert [(a.event, a.fields["problem"]) for a in shop.alerts.raised] == [("payment_parked", "not_returned")]
     with pytest.raises(ProviderRefused):
         shop.refund(payment, None, key="too early")
@@ -424,7 +424,7 @@ def test_money_that_its_provider_will_not_give_back_waits_for_an_operator_who_ca
     shop.refund(payment, None)
 
     assert (shop.status(payment), given_back(shop, payment)) == ("refunded", 1_000)
-    assert shop.instance().payments.view(payment.id, UID)["is_under_review"] is False
+    assert shop.instance().payments.view(payment.id, UID)["under_review"] is False
 
 
 def test_money_that_its_provider_would_not_give_back_is_tried_again_when_an_operator_replays_it(shop):
@@ -445,7 +445,7 @@ def test_money_that_came_back_from_whoever_left_is_not_sent_again_without_an_ope
     shop.stripe.end_refund(refund.id, "failed")
     for _ in range(3):
         shop.instance().settlement.settle(payment.id)
-    assert shop.instance().payments.view(payment.id, UID)["is_under_review"] is True
+    assert shop.instance().payments.view(payment.id, UID)["under_review"] is True
     assert [a.fields["problem"] for a in shop.alerts.raised] == ["not_returned"]
 
     shop.refund(payment, None)

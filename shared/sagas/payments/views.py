@@ -1,0 +1,55 @@
+"""Renewal of payments whose documents have the form of an earlier release."""
+
+from datetime import datetime
+from typing import cast
+
+from shared.kernel.clock import Clock, from_datetime
+from shared.kernel.documents import Documents
+from shared.kernel.ids import Uid
+from shared.payments.owner_view import is_old
+from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, view_path
+from shared.sagas.engine.jobs import Job, Turn
+from shared.sagas.engine.leases import Leases
+from shared.sagas.payments.settlement import LEASE_SECONDS
+from shared.sagas.payments.sweep import sparing_others
+
+PAGE = 50
+RENEWAL_SECONDS = 10.0
+
+
+class PaymentViews:
+    """The job that renews payments, for `every_minute`. Once all payments are renewed, a turn is one empty query."""
+
+    def __init__(self, documents: Documents, clock: Clock, page: int = PAGE) -> None:
+        self._documents = documents
+        self._payments = Payments(documents)
+        self._leases = Leases(documents, clock)
+        self._page = page
+
+    def every_minute(self) -> tuple[Job, ...]:
+        """Return the job."""
+        return (Job(name="payment_views", seconds=RENEWAL_SECONDS, run=self.run),)
+
+    def run(self, turn: Turn) -> None:
+        """Renew payments from the cursor on, so that a payment that cannot be renewed does not hold up the others."""
+        page = self._payments.in_old_form(self._page, after=turn.cursor)
+        for payment in page:
+            if turn.is_over():
+                return
+            turn.cursor = payment
+            turn.attempt("payment_views", Uid(payment), sparing_others("payment_views", self.renew))
+        if len(page) < self._page:
+            turn.cursor = ""
+
+    def renew(self, payment_id: str) -> None:
+        """Write both documents of a payment in the present form, with the same content and times.
+
+        Does nothing if another worker has the lease: that worker writes the present form.
+        """
+        document, shown = self._documents.get_all([saga_path(payment_id), view_path(payment_id)])
+        if document is None or shown is None or not is_old(shown.data):
+            return
+        payment, changed_at = payment_in(document), from_datetime(cast("datetime", shown.data["updated_at"]))
+        leased = self._leases.claim_read(document, LEASE_SECONDS)
+        if leased is not None:
+            leased.free(fields_of(payment), view_of(payment, changed_at))
