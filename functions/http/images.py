@@ -19,6 +19,7 @@ from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
 from shared.ai.models.prices import QUALITY_CHARACTERS_MAX
 from shared.ai.models.tariff import QualityNotOffered, SizeNotOffered
 from shared.kernel.clock import SECOND
+from shared.kernel.documents import PreconditionFailed
 from shared.kernel.objects import StorageUnavailable
 from shared.sagas.images.start import ImageAsked
 
@@ -192,7 +193,7 @@ def linked(call: Call) -> Response:
     return image_content.answer(call, found, fresh_seconds=(link.expires_at - now) // SECOND)
 
 
-@routes.delete("/images/{id}", scopes=IMAGES, errors=(ImageNotFound, StorageUnavailable))
+@routes.delete("/images/{id}", scopes=IMAGES, errors=(ImageNotFound, StorageUnavailable, PreconditionFailed))
 def delete(call: Call) -> None:
     """Delete an image for good."""
     call.services.images.delete(call.uid, call.path["id"])

@@ -8,7 +8,7 @@ from shared.bootstrap.parts import part
 if TYPE_CHECKING:
     from shared.ai.images.links import Links
     from shared.ai.images.store import Images
-    from shared.ai.images.tasks import ImageTasks
+    from shared.ai.images.task_store import ImageTasks
     from shared.sagas.images.estimates import PictureEstimates
     from shared.sagas.images.job import ImageJob
     from shared.sagas.images.start import ImageStart
@@ -62,7 +62,7 @@ class ImageParts(ModelParts):
     @part
     def image_tasks(self) -> "ImageTasks":
         """Build the store of image tasks."""
-        from shared.ai.images.tasks import ImageTasks
+        from shared.ai.images.task_store import ImageTasks
 
         return ImageTasks(self.documents)
 

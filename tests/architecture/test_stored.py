@@ -53,6 +53,7 @@ HOT = {
     "accounts/*/usage",
     "conversations",
     "conversations/*/messages",
+    "image_jobs",
     "image_tasks",
     "images",
     "turns",

@@ -11,7 +11,9 @@ import requests
 from emulator.seed import seed_models
 from emulator.suite import Suite
 from emulator.upstream import Upstream
-from shared.ai.images.tasks import ImageTask, ImageTasks, path_of
+from shared.ai.images.documents import job_path_of
+from shared.ai.images.task_store import ImageTasks
+from shared.ai.images.tasks import ImageTask
 from shared.kernel.clock import to_datetime
 from shared.kernel.documents import Patch, Query, Where
 from shared.kernel.events import Message
@@ -169,16 +171,17 @@ def test_who_leaves_takes_images_and_bytes_along(suite, ann, documents):
     assert ann.call("DELETE", "/v1/me").status_code == 204
 
     owned = [
-        Query(collection=name, where=(Where("uid", "==", ann.uid),), limit=5) for name in ("images", "image_tasks")
+        Query(collection=name, where=(Where("uid", "==", ann.uid),), limit=5)
+        for name in ("images", "image_tasks", "image_jobs")
     ]
-    assert [documents.query(query) for query in owned] == [[], []]
+    assert [documents.query(query) for query in owned] == [[], [], []]
     assert bucket.names(f"images/{ann.uid}/") == []
     bucket.close()
 
 
 def later(documents: FirestoreDocuments, task_id: str) -> None:
     """As if its lease had ended by now."""
-    known = documents.get(path_of(task_id))
+    known = documents.get(job_path_of(task_id))
     assert known is not None
     lease = {**known.data["lease"], "until": to_datetime(0)}  # type: ignore[dict-item]  # a map
     documents.commit([Patch(known.path, {"lease": lease, "due_at": 0})])

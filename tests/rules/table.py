@@ -112,7 +112,7 @@ SERVER_ONLY = tuple(
         "dead_events/{id}",
         "effects/{id}",
         "expectations/{id}",
-        "image_asks/{id}",
+        "image_jobs/{id}",
         "inbox/{id}",
         "jobs/{id}",
         "leavings/{id}",

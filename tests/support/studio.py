@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from shared.ai.images.store import Images
-from shared.ai.images.tasks import ImageTask, ImageTasks
+from shared.ai.images.task_store import ImageTasks
+from shared.ai.images.tasks import ImageTask
 from shared.ai.models.catalogue import Catalogue
 from shared.ai.models.preferences import Preferences
 from shared.ai.models.tariff import Tariff

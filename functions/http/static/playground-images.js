@@ -107,7 +107,7 @@ function drawTask(task, known) {
   const isOver = known.status === "done" || known.status === "failed";
   task.tiles.forEach((tile, index) => tile.classList.toggle("is-painting", !isOver && known.status === "running" && index === decided));
   for (const failure of known.failures) drawFailure(task.tiles[failure.index], failure.code);
-  task.status.textContent = isOver ? `${known.status} · ${credits(known.cost)} credits` : known.status === "running" ? `${decided} of ${task.n}` : known.status;
+  task.status.textContent = isOver ? `${known.status} · ${shown(known.cost)} credits` : known.status === "running" ? `${decided} of ${task.n}` : known.status;
   task.node.classList.toggle("is-over", isOver);
   task.made = known.images.length;
   showNew(task).catch(explain);

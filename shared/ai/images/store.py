@@ -4,13 +4,26 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
-from shared.ai.images.tasks import ImageTask
+from shared.ai.images.documents import job_path_of, shown, task_of, work_data
+from shared.ai.images.tasks import ImageFacts, ImageTask
 from shared.ai.pictures import Picture
 from shared.kernel.clock import Millis
-from shared.kernel.documents import Create, Data, Delete, Document, Documents, Order, Query, Where, Write
+from shared.kernel.documents import (
+    Create,
+    Data,
+    Delete,
+    Document,
+    Documents,
+    Order,
+    Patch,
+    PreconditionFailed,
+    Query,
+    Where,
+    Write,
+)
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import Uid, derived_id, is_safe_id, name_of
 from shared.kernel.money import Micro
@@ -18,6 +31,7 @@ from shared.kernel.objects import ObjectNotFound, Objects
 
 COLLECTION = "images"
 ERASE_BATCH = 50
+DELETE_ATTEMPTS_MAX = 8
 
 
 class ImageNotFound(NotFound):
@@ -78,12 +92,12 @@ class Images:
         found = self._documents.get(path_of(image_id)) if is_safe_id(image_id) else None
         if found is None:
             raise ImageNotFound
-        return _image(found)
+        return image_in(found)
 
     def of(self, image_ids: Sequence[str]) -> list[Image]:
         """Return the images that still exist, in the order of `image_ids`."""
         found = self._documents.get_all([path_of(image_id) for image_id in image_ids]) if image_ids else []
-        return [_image(document) for document in found if document is not None]
+        return [image_in(document) for document in found if document is not None]
 
     def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> ImagePage:
         """Return a page of the user's images, newest first."""
@@ -94,7 +108,7 @@ class Images:
             after=(cursor,) if cursor else None,
             limit=limit + 1,
         )
-        items = [_image(document) for document in self._documents.query(query)]
+        items = [image_in(document) for document in self._documents.query(query)]
         return ImagePage(items=items[:limit], next_cursor=items[limit - 1].recency if len(items) > limit else None)
 
     def content(self, image: Image, first: int = 0, last: int | None = None) -> bytes:
@@ -110,11 +124,26 @@ class Images:
     def delete(self, uid: Uid, image_id: str) -> None:
         """Delete the image, the bytes first, so that the deletion can be repeated after a failure or crash.
 
-        Raises ImageNotFound.
+        Raises ImageNotFound, PreconditionFailed.
         """
         image = self.get(uid, image_id)
         self._objects.delete(object_name(uid, image.id))
-        self._documents.commit([Delete(path_of(image.id))])
+        for attempt in range(1, DELETE_ATTEMPTS_MAX + 1):
+            try:
+                self._documents.commit([Delete(path_of(image.id)), *self._untold(image)])
+                return
+            except PreconditionFailed:
+                if attempt == DELETE_ATTEMPTS_MAX:
+                    raise
+
+    def _untold(self, image: Image) -> Sequence[Write]:
+        """Build the writes that take the image out of what its image task shows; none for an agent's image."""
+        found = self._documents.get(job_path_of(image.task_id))
+        if found is None:
+            return ()
+        task = task_of(found)
+        task = replace(task, facts={key: facts for key, facts in task.facts.items() if key != image.id})
+        return [Patch(found.path, work_data(task), found.version), shown(task)]
 
     def erase(self, uid: Uid) -> None:
         """Delete all images of a user who leaves, including bytes that no document names."""
@@ -186,7 +215,19 @@ def recorded(image: Image) -> Write:
     return Create(path_of(image.id), data)
 
 
-def _image(document: Document) -> Image:
+def facts_of(image: Image) -> ImageFacts:
+    """Return the file facts of an image, for the task that made the image."""
+    return ImageFacts(
+        content_type=image.content_type,
+        bytes=image.bytes,
+        width=image.width,
+        height=image.height,
+        created_at=image.created_at,
+    )
+
+
+def image_in(document: Document) -> Image:
+    """Return the image that a document holds."""
     # Written by us alone: every field is there and of its type.
     data, numbers = cast("Mapping[str, str]", document.data), cast("Mapping[str, int]", document.data)
     return Image(

@@ -7,7 +7,7 @@ here only speeds that up. If stopping fails here, the next worker ends the task.
 from collections.abc import Callable, Sequence
 
 from shared.ai.agents.store import AgentTasks
-from shared.ai.images.tasks import ImageTasks
+from shared.ai.images.task_store import ImageTasks
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.ids import Uid

@@ -5,17 +5,20 @@ name: an image that was stored before is found, not painted again. An image is r
 commit with the image's own document. The charge follows from the recorded task, under one permanent operation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from shared.ai.images.store import image_id_of, image_of, object_name, recorded
+from shared.ai.images.documents import job_path_of, shown, task_of, work_data
+from shared.ai.images.store import Image, facts_of, image_id_of, image_of, object_name, recorded
 from shared.ai.images.store import path_of as image_path
-from shared.ai.images.tasks import Failure, ImageTask, ask_path_of, failures_data, path_of, task_of, with_ask
+from shared.ai.images.task_store import ImageTasks
+from shared.ai.images.tasks import Failure, ImageTask, Status
 from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.pictures import NoPicture, Picture, picture_of
 from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.kernel.clock import SECOND, Clock, Millis
-from shared.kernel.documents import Documents, Value, Write
+from shared.kernel.documents import Documents, Write
 from shared.kernel.errors import DomainError, Rejected
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import operation_id
@@ -51,6 +54,8 @@ TIMED_OUT = "timed_out"
 GIVEN_UP = "given_up"
 """Code of images that have failed in every run so far through our own faults."""
 
+Change = Callable[[ImageTask], ImageTask]
+
 
 class Calls(Protocol):
     """Publisher of messages that call for the next run of an unfinished task."""
@@ -79,6 +84,7 @@ class ImageJob:
         losses: Losses | None = None,
     ) -> None:
         self._documents = documents
+        self._tasks = ImageTasks(documents)
         self._objects = objects
         self._ledger = ledger
         self._image_model = image_model
@@ -109,14 +115,14 @@ class ImageJob:
             raise
 
     def _claimed(self, task_id: str) -> Leased | None:
-        document = self._documents.get(path_of(task_id))
+        document = self._tasks.for_work(task_id)
         if document is None or not task_of(document).is_open:
             return None
         return self._leases.claim_read(document, LEASE_SECONDS)
 
     def _go_on(self, worker: Leased) -> ImageTask:
         until = self._clock.monotonic() + SLICE_SECONDS
-        self._save(worker, {"status": "running", "tries": task_of(worker.document).tries + 1})
+        self._save(worker, lambda task: replace(task, status="running", tries=task.tries + 1))
         while (task := task_of(worker.document)).decided < task.n:
             if self._clock.monotonic() >= until:
                 return self._hand_on(worker)
@@ -157,7 +163,7 @@ class ImageJob:
         except (UpstreamUnavailable, NoPicture) as failure:
             log("image_failed", "WARNING", task_id=task.id, index=task.decided, code=failure.code)
             is_charged = self._is_charged(task, failure)
-            self._fail(worker, task, [Failure(index=task.decided, code=failure.code, is_charged=is_charged)])
+            self._fail(worker, [Failure(index=task.decided, code=failure.code, is_charged=is_charged)])
         except (Rejected, *GONE) as refusal:
             self._fail_rest(worker, task, refusal.code)  # the account was frozen, closed, or its hold ended
         else:
@@ -193,7 +199,7 @@ class ImageJob:
             lifetime=self._hold_lifetime,
         )
         until = self._ledger.execute(task.uid, command).receipt.expires_at
-        self._save(worker, {"hold_until": until})
+        self._save(worker, lambda task: replace(task, hold_until=until))
 
     def _stored_before(self, worker: Leased, task: ImageTask) -> Picture | None:
         """Return the picture that an earlier run has stored and not recorded; None if there is none.
@@ -212,13 +218,12 @@ class ImageJob:
 
         If another worker has stored the same image meanwhile, return that picture instead.
         """
-        asked = with_ask(task, self._documents.get(ask_path_of(task.id)))
         request = ImageRequest(
-            model=asked.upstream_model,
+            model=task.upstream_model,
             prompt=task.prompt,
             size=task.size,
             quality=task.quality,
-            wants_base64=asked.wants_base64,
+            wants_base64=task.wants_base64,
             end_user=self._end_users.of(task.uid),
         )
         picture = self._image_model.generate(request)
@@ -228,17 +233,15 @@ class ImageJob:
 
     def _record(self, worker: Leased, task: ImageTask, picture: Picture) -> None:
         image = image_of(picture, task, task.decided, self._clock.now())
-        self._save(worker, {"images": [*task.images, image.id], "tries": 0, "wakes": 0}, recorded(image))
+        self._save(worker, lambda task: _with_image(task, image), recorded(image))
         log("image_recorded", task_id=task.id, image_id=image.id, bytes=image.bytes)
 
-    def _fail(self, worker: Leased, task: ImageTask, failures: list[Failure]) -> None:
-        self._save(worker, {"failures": failures_data([*task.failures, *failures]), "tries": 0, "wakes": 0})
+    def _fail(self, worker: Leased, failures: list[Failure]) -> None:
+        self._save(worker, lambda task: replace(task, failures=(*task.failures, *failures), tries=0, wakes=0))
 
     def _fail_rest(self, worker: Leased, task: ImageTask, code: str, words: str = "") -> None:
         log("image_task_stopped", "WARNING", task_id=task.id, decided=task.decided, code=code)
-        self._fail(
-            worker, task, [Failure(index=index, code=code, words=words) for index in range(task.decided, task.n)]
-        )
+        self._fail(worker, [Failure(index=index, code=code, words=words) for index in range(task.decided, task.n)])
 
     # ── the end of a run ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -248,9 +251,9 @@ class ImageJob:
             for failure in task.failures:
                 self._forget(task, failure.index)
         cost = self._charged(task)
-        status = "done" if task.images else "failed"
+        status: Status = "done" if task.images else "failed"
         now = self._clock.now()
-        worker.free({"status": status, "cost": cost, "due_at": None, "updated_at": now, "finished_at": now})
+        self._free(worker, lambda task: replace(task, status=status, cost=Micro(cost), finished_at=now), due_at=None)
         log("image_task_finished", task_id=task.id, status=status, images=len(task.images), cost=cost)
         return task_of(worker.document)
 
@@ -283,20 +286,46 @@ class ImageJob:
 
     def _hand_on(self, worker: Leased) -> ImageTask:
         """Free the lease and call for the next run, which may begin at once. The task is not finished."""
-        worker.free({"due_at": self._clock.now() + RETRY_AFTER, "updated_at": self._clock.now()})
+        self._free(worker, lambda task: task, due_at=self._clock.now() + RETRY_AFTER)
         task = task_of(worker.document)
         self._calls.publish(task)
         return task
 
-    def _save(self, worker: Leased, changes: Mapping[str, Value], *also: Write) -> None:
-        """Save the changes and renew the lease. The sweep looks at the task again when the lease has ended."""
+    def _save(self, worker: Leased, change: Change, *also: Write) -> None:
+        """Save the change and renew the lease. The sweep looks at the task again when the lease has ended."""
+        due_at = self._clock.now() + LEASE_SECONDS * SECOND
+        self._write(worker, worker.save, change, due_at, also)
+
+    def _free(self, worker: Leased, change: Change, *, due_at: Millis | None) -> None:
+        """Save the change and free the lease. The sweep looks at the task again at `due_at`; None: never."""
+        self._write(worker, worker.free, change, due_at, ())
+
+    def _write(
+        self,
+        worker: Leased,
+        write: Callable[..., None],
+        change: Change,
+        due_at: Millis | None,
+        also: Sequence[Write],
+    ) -> None:
+        """Write the changed task, and what the owner listens to. Raises LeaseLost.
+
+        If the owner has deleted an image meanwhile, the task has changed but the lease has not: change the task again.
+        """
         now = self._clock.now()
-        worker.save({**changes, "updated_at": now, "due_at": now + LEASE_SECONDS * SECOND}, *also)
+        for is_again in (False, True):
+            task = replace(change(task_of(worker.document)), updated_at=now)
+            try:
+                write({**work_data(task), "due_at": due_at}, shown(task), *also)
+                return
+            except LeaseLost:
+                if is_again or not worker.rejoin():
+                    raise
 
     def _let_go(self, worker: Leased) -> None:
         """Free the lease after a failed run, so that the next run need not wait. If that fails, the next run waits."""
         try:
-            worker.free({"due_at": self._clock.now() + RETRY_AFTER})
+            self._free(worker, lambda task: task, due_at=self._clock.now() + RETRY_AFTER)
         except DomainError as error:
             log("image_task_not_let_go", "WARNING", path=worker.path, code=error.code)
 
@@ -307,7 +336,7 @@ class ImageJob:
         """
         index = task.decided
         try:
-            now, image = self._documents.get_all([path_of(task.id), image_path(image_id_of(task.id, index))])
+            now, image = self._documents.get_all([job_path_of(task.id), image_path(image_id_of(task.id, index))])
         except DomainError as error:
             log("image_not_cleaned_up", "WARNING", task_id=task.id, code=error.code)
             return
@@ -324,6 +353,12 @@ class ImageJob:
             self._objects.delete(_name(task, index))
         except DomainError as error:
             log("image_not_cleaned_up", "WARNING", task_id=task.id, code=error.code)
+
+
+def _with_image(task: ImageTask, image: Image) -> ImageTask:
+    """Return the task with the next image decided: made."""
+    facts = {**task.facts, image.id: facts_of(image)}
+    return replace(task, images=(*task.images, image.id), facts=facts, tries=0, wakes=0)
 
 
 def _name(task: ImageTask, index: int) -> str:

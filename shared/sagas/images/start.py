@@ -6,23 +6,22 @@ the document, the sweep sends the message again. The same operation finds the ta
 
 from dataclasses import dataclass
 
-from shared.ai.images.tasks import (
-    IMAGES_MAX,
-    TASK_LIFETIME,
-    ImageTask,
-    ask_data,
+from shared.ai.images.documents import (
     ask_path_of,
+    created,
+    is_old,
+    job_path_of,
     path_of,
-    task_data,
     task_id_of,
     task_of,
     with_ask,
 )
+from shared.ai.images.tasks import IMAGES_MAX, TASK_LIFETIME, ImageTask
 from shared.ai.models.catalogue import ASKED_FOR_BASE64, Catalogue, Model
 from shared.ai.models.preferences import Preferences
 from shared.ai.models.tariff import Tariff
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis
-from shared.kernel.documents import Create, Documents, OutcomeUnknown, PreconditionFailed, StoreUnavailable
+from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, StoreUnavailable
 from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, StillRunning
 from shared.kernel.events import Message, Publisher, log
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, operation_id
@@ -211,11 +210,11 @@ class ImageStart:
 
         Raises IdempotencyMismatch, and the store's error if all attempts fail.
         """
-        data = {**task_data(task, due_at=task.created_at + WAKE_AFTER), "lease": FREE}
+        writes = created(task, FREE, due_at=task.created_at + WAKE_AFTER)
         failure: DomainError = PreconditionFailed()
         for _ in range(CREATE_ATTEMPTS_MAX):
             try:
-                self._documents.commit([Create(path_of(task.id), data), Create(ask_path_of(task.id), ask_data(task))])
+                self._documents.commit(writes)
                 return task
             except (PreconditionFailed, OutcomeUnknown, StoreUnavailable) as error:
                 failure = error
@@ -226,10 +225,13 @@ class ImageStart:
 
     def _found(self, asked: ImageAsked) -> ImageTask | None:
         task_id = task_id_of(asked.operation)
-        document, ask = self._documents.get_all([path_of(task_id), ask_path_of(task_id)])
-        if document is None:
+        job, old = self._documents.get_all([job_path_of(task_id), path_of(task_id)])
+        if job is not None:
+            task = task_of(job)
+        elif old is not None and is_old(old):
+            task = with_ask(task_of(old), self._documents.get(ask_path_of(task_id)))
+        else:
             return None
-        task = with_ask(task_of(document), ask)
         if task.uid != asked.uid or task.fingerprint != asked.fingerprint:
             raise IdempotencyMismatch
         return task

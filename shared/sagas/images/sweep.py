@@ -1,8 +1,11 @@
 """Sweep of image tasks whose message or worker was lost: call for a worker again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from shared.ai.images.tasks import DUE_SHARDS, ImageTask, ImageTasks, task_of
+from shared.ai.images.documents import DUE_SHARDS, is_old, task_of, work_data
+from shared.ai.images.task_store import ImageTasks
+from shared.ai.images.tasks import ImageTask
 from shared.kernel.clock import HOUR, MINUTE, Clock, Millis
 from shared.kernel.documents import Data, Document, Documents, Patch, PreconditionFailed
 from shared.kernel.events import log
@@ -52,15 +55,20 @@ class ImageSweep:
         return lambda _: self._wake(document)
 
     def _wake(self, document: Document) -> None:
-        """Postpone the next look, each time for longer, then call for a worker.
+        """Postpone the next look, each time for longer, then call for a worker. A task of the old form is moved first.
 
         If the task's time is up, end the task here without a message: nothing more is painted.
         """
+        if is_old(document):
+            moved = self._tasks.for_work(document.id)
+            if moved is None:
+                return
+            document = moved
         task = task_of(document)
         now = self._clock.now()
         pause = min(WAKE_PAUSE << min(task.wakes, WAKES_COUNTED_MAX), WAKE_PAUSE_MAX)
         due_at = min(now + pause, max(task.deadline_at, now + WAKE_PAUSE))
-        changes: Data = {"wakes": task.wakes + 1, "due_at": due_at}
+        changes: Data = {**work_data(replace(task, wakes=task.wakes + 1)), "due_at": due_at}
         try:
             self._documents.commit([Patch(document.path, changes, document.version)])
         except PreconditionFailed:

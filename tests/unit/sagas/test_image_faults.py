@@ -9,8 +9,9 @@ from contextlib import suppress
 
 import pytest
 
+from shared.ai.images.documents import task_of
 from shared.ai.images.store import image_id_of, object_name
-from shared.ai.images.tasks import TASK_LIFETIME, task_of
+from shared.ai.images.tasks import TASK_LIFETIME
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.clock import SECOND
 from shared.kernel.errors import DomainError
@@ -33,7 +34,7 @@ class Second:
         self.task_id = ""
 
     def generate(self, request):
-        known = self.studio.documents.get(f"image_tasks/{self.task_id}")
+        known = self.studio.documents.get(f"image_jobs/{self.task_id}")
         if known is not None and task_of(known).decided == 1:
             self.requests.append(request)
             raise UpstreamUnavailable
@@ -173,6 +174,7 @@ def test_a_user_who_leaves_while_a_worker_is_paused_leaves_nothing_behind(at, wh
     wakes_up(Trap(at, when, leave), studio, task_id)
 
     assert studio.documents.get(f"image_tasks/{task_id}") is None
+    assert studio.documents.get(f"image_jobs/{task_id}") is None
     assert studio.images.list(ANN).items == []
     assert studio.kept() == []
 
@@ -457,5 +459,5 @@ def test_a_sweep_that_is_overtaken_by_a_worker_leaves_the_task_alone():
 
     Trap(1, "before", worker_comes).set_on(studio).sweep_once()
 
-    assert studio.documents.get(f"image_tasks/{task.id}").data["due_at"] is None
+    assert studio.documents.get(f"image_jobs/{task.id}").data["due_at"] is None
     assert studio.called_for() == [task.id]

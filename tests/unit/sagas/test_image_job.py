@@ -12,7 +12,6 @@ from shared.ai.models.tariff import SizeNotOffered
 from shared.ai.pictures import NoPicture
 from shared.ai.ports import UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.kernel.clock import MINUTE, SECOND
-from shared.kernel.documents import Delete, Patch
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue, Unavailable
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
@@ -96,16 +95,6 @@ def test_a_task_tells_its_owner_no_upstream_and_no_fingerprint(studio):
     document = studio.documents.get(f"image_tasks/{task.id}")
     assert not {"upstream_model", "wants_base64", "fingerprint"} & document.data.keys()
     assert "up/other" not in str(document.data)
-
-
-def test_a_task_that_was_stored_with_its_upstream_is_still_painted(studio):
-    task = studio.begin()
-    own = {"upstream_model": "up/old", "wants_base64": True, "fingerprint": task.fingerprint}
-    studio.documents.commit([Delete(f"image_asks/{task.id}"), Patch(f"image_tasks/{task.id}", own)])
-
-    studio.job.run(task.id)
-
-    assert [(one.model, one.wants_base64) for one in studio.model.requests] == [("up/old", True)]
 
 
 def test_the_model_is_the_requests_else_the_users_else_the_default(studio):

@@ -1,0 +1,149 @@
+"""Image tasks stored when workers and owners shared one document: read as they are, moved by their next worker."""
+
+import pytest
+
+from shared.ai.images.documents import job_path_of, path_of, shard_of
+from shared.ai.images.tasks import ImageTask
+from shared.kernel.clock import MINUTE, SECOND, to_datetime
+from shared.kernel.documents import Create, Delete, Patch, Put
+from shared.sagas.engine.leases import FREE
+from shared.sagas.images.start import WAKE_AFTER
+from tests.support.faults import Crash
+from tests.support.live import check_live
+from tests.support.studio import ANN, Studio, Trap
+
+UPSTREAM = ("upstream_model", "wants_base64", "fingerprint")
+
+
+def old_data(task: ImageTask, *, due_at: int | None) -> dict:
+    """What was stored before the task had a document for workers."""
+    names = ("uid", "spender", "status", "prompt", "model", "size", "n", "price", "price_snapshot", "hold")
+    more = ("hold_until", "tries", "wakes", "cost", "created_at", "updated_at", "deadline_at", "finished_at")
+    failures = [{"index": failure.index, "code": failure.code} for failure in task.failures]
+    return {
+        "v": 1,
+        **{name: getattr(task, name) for name in (*names, *more)},
+        "images": list(task.images),
+        "failures": failures,
+        "due_shard": shard_of(task.id),
+        "due_at": due_at,
+        "lease": dict(FREE),
+    }
+
+
+def make_old(studio: Studio, task: ImageTask, *, is_whole: bool = False) -> ImageTask:
+    """Store the task in the old form; `is_whole` is older still, when there was no `image_asks`."""
+    job = studio.documents.get(job_path_of(task.id))
+    own = {name: getattr(task, name) for name in UPSTREAM}
+    data = old_data(task, due_at=job.data["due_at"])
+    writes = [Delete(job_path_of(task.id)), Put(path_of(task.id), {**data, **own} if is_whole else data)]
+    if not is_whole:
+        writes.append(Create(f"image_asks/{task.id}", {"v": 1, "uid": task.uid, **own}))
+    studio.documents.inner.commit(writes)
+    return task
+
+
+@pytest.fixture
+def studio():
+    return Studio().open()
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_an_old_task_is_moved_and_painted_by_its_worker(studio, is_whole):
+    task = make_old(studio, studio.begin(2), is_whole=is_whole)
+
+    studio.job.run(task.id)
+
+    studio.assert_sound(studio.task(task.id), made=2)
+    assert [request.model for request in studio.model.requests] == ["painter"] * 2
+    check_live("image_tasks", studio.documents.get(path_of(task.id)).data)
+    assert studio.documents.get(f"image_asks/{task.id}") is None
+
+
+def test_an_old_task_is_read_without_being_moved(studio):
+    task = make_old(studio, studio.begin())
+    before = studio.documents.get(path_of(task.id))
+
+    found = studio.task(task.id)
+
+    assert (found.id, found.status, found.prompt, found.price) == (task.id, "queued", task.prompt, task.price)
+    assert studio.documents.get(path_of(task.id)) == before
+    assert studio.documents.get(job_path_of(task.id)) is None
+
+
+def test_an_old_task_without_a_message_is_found_by_the_sweep(studio):
+    task = make_old(studio, studio.begin())
+    studio.clock.advance(WAKE_AFTER)
+
+    studio.assert_sound(studio.finish(task.id), made=1)
+
+
+def test_a_request_repeated_finds_its_old_task(studio):
+    task = make_old(studio, studio.begin(key="k"))
+
+    assert studio.begin(key="k") == task
+
+
+def test_the_open_tasks_of_a_key_are_of_both_forms(studio):
+    old, new = make_old(studio, studio.begin()), studio.begin()
+
+    assert sorted(studio.tasks.open_of(ANN, 10)) == sorted([old.id, new.id])
+
+
+def test_an_old_task_that_a_worker_has_is_left_to_that_worker(studio):
+    task = make_old(studio, studio.begin())
+    lease = {**FREE, "token": "t", "fence": 1, "until": to_datetime(studio.clock.now() + MINUTE), "stamp": "s"}
+    studio.documents.inner.commit([Patch(path_of(task.id), {"lease": lease})])
+
+    assert studio.job.run(task.id) is None
+    studio.clock.advance(MINUTE + SECOND)
+    studio.assert_sound(studio.finish(task.id), made=1)
+
+
+def test_a_move_keeps_the_images_that_were_not_deleted(studio):
+    task = studio.begin(3)
+    with pytest.raises(Crash):
+        Trap(8, "after", _crash).set_on(studio).job.run(task.id)
+    gone, kept = studio.task(task.id).images
+    make_old(studio, studio.task(task.id))
+    studio.images.delete(ANN, gone)
+
+    done = studio.finish(task.id)
+
+    shown = studio.documents.get(path_of(task.id)).data
+    assert [image["id"] for image in shown["images"]] == [kept, done.images[2]]
+    assert (done.status, done.decided) == ("done", 3)
+
+
+def test_of_two_moves_of_an_old_task_one_wins(studio):
+    task = make_old(studio, studio.begin())
+
+    found = []
+    Trap(1, "before", lambda: found.append(studio.tasks.for_work(task.id))).set_on(studio).job.run(task.id)
+
+    assert [document.path for document in found] == [job_path_of(task.id)]
+    studio.assert_sound(studio.task(task.id), made=1)
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_who_leaves_leaves_no_document_of_an_old_task(studio, is_moved):
+    task = make_old(studio, studio.begin())
+    if is_moved:
+        studio.tasks.for_work(task.id)
+
+    studio.tasks.erase(ANN)
+
+    paths = [path_of(task.id), job_path_of(task.id), f"image_asks/{task.id}"]
+    assert studio.documents.get_all(paths) == [None, None, None]
+
+
+def test_an_eraser_during_a_move_leaves_nothing_behind(studio):
+    task = make_old(studio, studio.begin())
+
+    Trap(1, "before", lambda: studio.tasks.erase(ANN)).set_on(studio).job.run(task.id)
+
+    assert studio.documents.get_all([path_of(task.id), job_path_of(task.id)]) == [None, None]
+
+
+def _crash() -> None:
+    raise Crash
