@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from shared.kernel.money import Micro, parse_credits
+from shared.kernel import setting_values as values
+from shared.kernel.money import Micro
 
 T = TypeVar("T")
 
 SEED_BYTES = 32
-SLASHES_OF_A_BARE_HOST = 2
 CLIENT_ADDRESSES = ("direct", "function", "load_balancer", "hosting", "proxy")
 LAPTOP_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 UNKNOWN_UPSTREAM = "auto"
@@ -70,44 +70,105 @@ class Settings:
     project: str
     is_laptop: bool
     ledger_id: str
-    ledger_signing_keys: tuple[SigningKey, ...]
+    """Name of the ledger, part of every entry. Default: the project's id."""
+    ledger_signing_keys: tuple[SigningKey, ...] = field(repr=False)
+    """`kid:base64 of a 32-byte Ed25519 seed`, comma-separated. The first key signs, the others verify."""
     ai_platform_api_key: str = field(repr=False)
+    """API key of the default model provider."""
     ai_platform_base_url: str
+    """Address of the default model provider, which must be OpenAI-compatible. `/v1` is appended to an address
+    without a path."""
     ai_platform_profile: str
+    """Kind of the default provider. `openai` and `azure` stop billing when a call is aborted. Calls to
+    `gemini` (or `google`), `mistral`, `groq`, `bedrock`, `nebius`, `minimax`, `deepseek`, `xai`, `openrouter`,
+    `together`, `moonshot`, `vllm`, `ollama`, `laptop` and `auto` are read to their end. A profile also says which
+    field limits an answer, whether `stream_options` is known, how hidden reasoning is reported, and which field
+    carries the end user's pseudonym. `auto` goes by the address, reads every form, and repeats a refused request
+    once without our own fields (decision 0032)."""
     ai_platform_fields: frozenset[str]
+    """Request fields under `/v1/openai` that the default provider takes beside OpenAI's own, comma-separated:
+    `thinking`, `messages.content.cache_control`. Name a field only if the model's prices cover the field's effect."""
     ai_upstreams: tuple[UpstreamSettings, ...]
+    """More OpenAI-compatible providers: `name=url`, comma-separated. A model's `upstream` names the provider that
+    serves the model. `AI_UPSTREAM_<NAME>_API_KEY` (a secret; a hyphen in the name is written `_`),
+    `AI_UPSTREAM_<NAME>_PROFILE` and `AI_UPSTREAM_<NAME>_FIELDS` belong to each name and mean the same as for the
+    default provider."""
     upstream_unknown_fields: str
+    """Treatment of unknown request fields under `/v1/openai`. `refuse` answers 400 and names the fields. `drop`
+    removes the fields and names them in the header `X-Dropped-Fields`."""
     upstream_hosted_tools: str
+    """Treatment of tools under `/v1/openai/responses` that the provider would run. `drop` removes the tools and
+    names them in the header `X-Dropped-Fields`, unless the model must use one. `refuse` answers 400."""
     default_model: str
+    """Chat model if neither the request nor the user's preferences name a model."""
     default_image_model: str
+    """Image model if neither the request nor the user's preferences name a model."""
     images_bucket: str
+    """Cloud Storage bucket of users' files: private, with public access prevention."""
     credits_per_usd: int
+    """Credits that one US dollar of model cost is worth."""
     markup_percent: int
+    """Percentage added to the providers' prices."""
     welcome_bonus_amount: Micro
+    """Credits of the welcome bonus, given once per user and mailbox."""
     welcome_bonus_requires: frozenset[str]
+    """Conditions of the welcome bonus: `any` (none), or some of `verified` (a verified e-mail address or phone),
+    `app_check` (a valid App Check token) and `card` (a settled payment), comma-separated."""
     welcome_bonus_uncapped_domains: frozenset[str]
+    """Mail domains to which the caps of the bonus do not apply, such as your own, comma-separated (decision 0034)."""
     marks_secrets: tuple[str, ...] = field(repr=False)
+    """Secrets for the marks of mailboxes that had the bonus, comma-separated, each of at least 16 characters. The
+    first secret makes marks; all secrets and the ledger's signing keys are used to find marks. `hex:` and 64 digits
+    is a mark key itself (`python -m functions.commands mark-keys` prints the keys that follow from the signing
+    keys)."""
     rate_limit_per_minute: int
+    """Spending calls per user and minute in the long run, exact over all instances."""
     rate_limit_burst: int
+    """Spending calls per user at once."""
     threads: int
+    """Requests that one instance serves at once; `main.py` sets the number of each function. Waiting for bodies,
+    for the answer of another call or for credits may take a part of the threads only."""
     client_address_from: str
+    """Where the client's address stands, by which failed sign-ins are counted. `direct`: the connection.
+    `function`: the last entry of `X-Forwarded-For`, written by Google's front end. `load_balancer`, `hosting`,
+    `proxy`: the last entry but one, if a load balancer, Firebase Hosting or your own proxy stands between."""
     hold_lifetime_seconds: int
+    """Lifetime of a hold that is not renewed. Longer than any function runs."""
     cors_origins: tuple[str, ...]
+    """Origins of web apps that may call the API, comma-separated."""
     app_return_urls: tuple[str, ...]
+    """Addresses of apps that a checkout may return to: custom schemes (`myapp://paid`) or app links
+    (`https://app.example.com/paid`), comma-separated."""
     app_check: str
+    """`monitor` logs calls without a valid App Check token, `enforce` refuses them."""
     identity_tenants: tuple[str, ...]
+    """Ids of the Identity Platform tenants whose users may sign in, comma-separated. Tokens of other tenants are
+    refused. A uid is one account in all tenants. Users of a tenant that is removed from this list count as deleted."""
     firebase_web_api_key: str
+    """Public key of the web app, for the playground."""
     stripe_secret_key: str = field(repr=False)
+    """Secret key of the Stripe account, test or live. Without this key, Stripe is not offered."""
     stripe_publishable_key: str
+    """Publishable key of the Stripe account (`pk_…`), which apps read in `GET /v1/payments/options`."""
     stripe_webhook_secret: str = field(repr=False)
+    """Signing secret of the webhook endpoint (`whsec_…`); two, comma-separated, while one replaces the other.
+    Without a secret, the webhook accepts nothing."""
     stripe_api_base: str
+    """Address of Stripe's API."""
     paypal_client_id: str
+    """Client id of the PayPal app. Without this id, PayPal is not offered."""
     paypal_client_secret: str = field(repr=False)
+    """Client secret of the PayPal app."""
     paypal_webhook_id: str
+    """PayPal's id of our webhook, part of the signed text. Without this id, the webhook accepts nothing."""
     paypal_webhook_roots: str
+    """File (PEM) of the roots that PayPal's signing certificate must lead to, and of intermediate certificates that
+    PayPal does not send. Default: the public roots, and the DigiCert certificates that PayPal uses."""
     paypal_api_base: str
+    """Address of PayPal's API. The sandbox is `https://api-m.sandbox.paypal.com`."""
     region: str
     public_url: str
+    """Address of this API. Users who paid return to the playground there, unless the app names a page."""
 
 
 def parse_settings(env: Mapping[str, str]) -> Settings:
@@ -136,46 +197,46 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         ledger_id=env.get("LEDGER_ID") or project,
         ledger_signing_keys=read("LEDGER_SIGNING_KEY", None, parse_signing_keys),
         ai_platform_api_key=env.get("AI_PLATFORM_API_KEY") or "",
-        ai_platform_base_url=read("AI_PLATFORM_BASE_URL", "https://api.openai.com/v1", _base_url),
+        ai_platform_base_url=read("AI_PLATFORM_BASE_URL", "https://api.openai.com/v1", values.base_url),
         ai_platform_profile=read("AI_PLATFORM_PROFILE", UNKNOWN_UPSTREAM, _profile),
-        ai_platform_fields=read("AI_PLATFORM_FIELDS", " ", _field_names),
+        ai_platform_fields=read("AI_PLATFORM_FIELDS", " ", values.field_names),
         ai_upstreams=read("AI_UPSTREAMS", " ", lambda text: parse_upstreams(text, env)),
-        upstream_hosted_tools=read("UPSTREAM_HOSTED_TOOLS", "drop", _one_of("refuse", "drop")),
-        upstream_unknown_fields=read("UPSTREAM_UNKNOWN_FIELDS", "refuse", _one_of("refuse", "drop")),
+        upstream_hosted_tools=read("UPSTREAM_HOSTED_TOOLS", "drop", values.one_of("refuse", "drop")),
+        upstream_unknown_fields=read("UPSTREAM_UNKNOWN_FIELDS", "refuse", values.one_of("refuse", "drop")),
         default_model=env.get("DEFAULT_MODEL") or "gpt-4o-mini",
         default_image_model=env.get("DEFAULT_IMAGE_MODEL") or "gpt-image-1",
         images_bucket=env.get("IMAGES_BUCKET") or f"{project}-images",
-        credits_per_usd=read("CREDITS_PER_USD", "100", _between(1, 1_000_000)),
-        markup_percent=read("MARKUP_PERCENT", "0", _between(0, 10_000)),
-        welcome_bonus_amount=read("WELCOME_BONUS_AMOUNT", "1000", _credits),
+        credits_per_usd=read("CREDITS_PER_USD", "100", values.between(1, 1_000_000)),
+        markup_percent=read("MARKUP_PERCENT", "0", values.between(0, 10_000)),
+        welcome_bonus_amount=read("WELCOME_BONUS_AMOUNT", "1000", values.credits_of),
         welcome_bonus_requires=read(
-            "WELCOME_BONUS_REQUIRES", "any" if is_laptop else "verified", _conditions_of_the_bonus
+            "WELCOME_BONUS_REQUIRES", "any" if is_laptop else "verified", values.bonus_conditions
         ),
         welcome_bonus_uncapped_domains=read(
-            "WELCOME_BONUS_UNCAPPED_DOMAINS", "example.com" if is_laptop else " ", _domains
+            "WELCOME_BONUS_UNCAPPED_DOMAINS", "example.com" if is_laptop else " ", values.domains
         ),
-        marks_secrets=read("MARKS_SECRET", " ", _marks_secrets(0 if is_laptop else MARKS_SECRET_CHARS_MIN)),
-        rate_limit_per_minute=read("RATE_LIMIT_PER_MINUTE", "600", _between(1, 60_000)),
-        rate_limit_burst=read("RATE_LIMIT_BURST", "300", _between(1, 60_000)),
-        threads=read("THREADS", "80", _between(1, 1_000)),
-        client_address_from=read("CLIENT_ADDRESS_FROM", "function", _one_of(*CLIENT_ADDRESSES)),
-        hold_lifetime_seconds=read("HOLD_LIFETIME_SECONDS", "900", _between(1, 86_400)),
-        cors_origins=read("CORS_ORIGINS", ",".join(LAPTOP_ORIGINS) if is_laptop else " ", _origins),
-        app_return_urls=read("APP_RETURN_URLS", " ", _return_urls),
-        app_check=read("APP_CHECK", "off", _one_of("off", "monitor", "enforce")),
-        identity_tenants=read("IDENTITY_TENANTS", " ", _tenants),
+        marks_secrets=read("MARKS_SECRET", " ", values.marks_secrets(is_laptop=is_laptop)),
+        rate_limit_per_minute=read("RATE_LIMIT_PER_MINUTE", "600", values.between(1, 60_000)),
+        rate_limit_burst=read("RATE_LIMIT_BURST", "300", values.between(1, 60_000)),
+        threads=read("THREADS", "80", values.between(1, 1_000)),
+        client_address_from=read("CLIENT_ADDRESS_FROM", "function", values.one_of(*CLIENT_ADDRESSES)),
+        hold_lifetime_seconds=read("HOLD_LIFETIME_SECONDS", "900", values.between(1, 86_400)),
+        cors_origins=read("CORS_ORIGINS", ",".join(LAPTOP_ORIGINS) if is_laptop else " ", values.origins),
+        app_return_urls=read("APP_RETURN_URLS", " ", values.return_urls),
+        app_check=read("APP_CHECK", "off", values.one_of("off", "monitor", "enforce")),
+        identity_tenants=read("IDENTITY_TENANTS", " ", values.tenants),
         firebase_web_api_key=env.get("FIREBASE_WEB_API_KEY") or ("laptop" if is_laptop else ""),
         stripe_secret_key=env.get("STRIPE_SECRET_KEY") or "",
-        stripe_publishable_key=read("STRIPE_PUBLISHABLE_KEY", " ", _publishable_key),
+        stripe_publishable_key=read("STRIPE_PUBLISHABLE_KEY", " ", values.publishable_key),
         stripe_webhook_secret=env.get("STRIPE_WEBHOOK_SECRET") or "",
-        stripe_api_base=read("STRIPE_API_BASE", "https://api.stripe.com", _address),
+        stripe_api_base=read("STRIPE_API_BASE", "https://api.stripe.com", values.address),
         paypal_client_id=env.get("PAYPAL_CLIENT_ID") or "",
         paypal_client_secret=env.get("PAYPAL_CLIENT_SECRET") or "",
         paypal_webhook_id=env.get("PAYPAL_WEBHOOK_ID") or "",
         paypal_webhook_roots=env.get("PAYPAL_WEBHOOK_ROOTS") or "",
-        paypal_api_base=read("PAYPAL_API_BASE", "https://api-m.paypal.com", _address),
+        paypal_api_base=read("PAYPAL_API_BASE", "https://api-m.paypal.com", values.address),
         region=(region := env.get("FUNCTION_REGION") or "us-central1"),
-        public_url=read("PUBLIC_URL", f"https://{region}-{project}.cloudfunctions.net/api", _address),
+        public_url=read("PUBLIC_URL", f"https://{region}-{project}.cloudfunctions.net/api", values.address),
     )
     if problems:
         raise SettingsError("; ".join(problems))
@@ -229,10 +290,10 @@ def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings
     return tuple(
         UpstreamSettings(
             name=name,
-            base_url=_base_url(url),
+            base_url=values.base_url(url),
             api_key=env.get(f"{prefixes[name]}_API_KEY") or "",
             profile=_profile(env.get(f"{prefixes[name]}_PROFILE") or UNKNOWN_UPSTREAM),
-            fields=_field_names(env.get(f"{prefixes[name]}_FIELDS") or ""),
+            fields=values.field_names(env.get(f"{prefixes[name]}_FIELDS") or ""),
         )
         for name, _, url in pairs
     )
@@ -242,125 +303,3 @@ def _profile(text: str) -> str:
     if text not in UPSTREAM_PROFILES:
         raise ValueError(f"names no known profile; known are {', '.join(UPSTREAM_PROFILES)}")
     return text
-
-
-FIELD_NAME = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*", re.ASCII)
-
-
-def _field_names(text: str) -> frozenset[str]:
-    names = frozenset(part.strip() for part in text.split(",") if part.strip())
-    if not all(FIELD_NAME.fullmatch(name) for name in names):
-        raise ValueError("must be names of request fields such as thinking or messages.speed, comma-separated")
-    return names
-
-
-def _base_url(text: str) -> str:
-    address = _address(text)
-    return address if address.count("/") > SLASHES_OF_A_BARE_HOST else f"{address}/v1"
-
-
-def _address(text: str) -> str:
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise ValueError("must be an http(s) URL")
-    return text.rstrip("/")
-
-
-def _between(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-BONUS_CONDITIONS = ("verified", "app_check", "card")
-"""Possible conditions of the welcome bonus: a verified address or phone, an App Check token, a settled payment."""
-
-
-def _conditions_of_the_bonus(text: str) -> frozenset[str]:
-    conditions = frozenset(part.strip() for part in text.split(",") if part.strip())
-    if conditions == {"any"}:
-        return frozenset()
-    if not conditions or not conditions <= set(BONUS_CONDITIONS):
-        raise ValueError(f"must be any, or some of {', '.join(BONUS_CONDITIONS)}, comma-separated")
-    return conditions
-
-
-MAIL_DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
-
-
-def _domains(text: str) -> frozenset[str]:
-    domains = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
-    if not all(MAIL_DOMAIN.fullmatch(domain) for domain in domains):
-        raise ValueError("must be domains such as example.com, comma-separated")
-    return domains
-
-
-MARKS_SECRET_CHARS_MIN = 16
-
-
-def _marks_secrets(chars_min: int) -> Callable[[str], tuple[str, ...]]:
-    def parse(text: str) -> tuple[str, ...]:
-        secrets = tuple(part.strip() for part in text.split(",") if part.strip())
-        if any(len(secret) < chars_min for secret in secrets) or len(set(secrets)) != len(secrets):
-            raise ValueError(f"must be different secrets of at least {chars_min} characters, comma-separated")
-        return secrets
-
-    return parse
-
-
-def _credits(text: str) -> Micro:
-    try:
-        return parse_credits(text)
-    except Exception as error:
-        raise ValueError("must be an amount of credits such as 1000 or 12.5") from error
-
-
-TENANT = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
-
-
-def _tenants(text: str) -> tuple[str, ...]:
-    tenants = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not all(TENANT.fullmatch(tenant) for tenant in tenants):
-        raise ValueError("must be ids of Identity Platform tenants such as acme-x1y2z, comma-separated")
-    return tenants
-
-
-APP_URL = re.compile(r"[a-z][a-z0-9+.-]*://[\x21-\x7e]+")
-SCHEMES_OF_NO_APP = frozenset({"http", "javascript", "data", "file", "blob", "about", "vbscript", "ftp", "ws", "wss"})
-
-
-def _return_urls(text: str) -> tuple[str, ...]:
-    """Parse addresses of apps: a custom scheme (`myapp://paid`), or an app link (`https://app.example.com/paid`)."""
-    urls = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
-    for url in urls:
-        scheme, _, rest = url.partition("://")
-        if not APP_URL.fullmatch(url) or scheme in SCHEMES_OF_NO_APP or "@" in rest.partition("/")[0]:
-            raise ValueError("must be addresses such as myapp://paid or https://app.example.com/paid, comma-separated")
-    return urls
-
-
-def _publishable_key(text: str) -> str:
-    if text.strip() and not text.strip().startswith("pk_"):
-        raise ValueError("must be a publishable key (pk_…): every client reads it")
-    return text.strip()
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
-    if any(not origin.startswith(("http://", "https://")) for origin in origins):
-        raise ValueError("must be origins such as https://app.example.com, comma-separated")
-    return origins
