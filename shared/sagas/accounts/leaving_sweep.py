@@ -24,7 +24,7 @@ class LeavingJobs:
         return (Job(name="reconcile_users", seconds=RECONCILE_SECONDS, run=self.reconcile),)
 
     def resume(self, turn: Turn) -> None:
-        """Resume leavings page by page, until nothing is due or the time is up."""
+        """Continue the erasure of users who leave, if a step failed, a worker died, or the last erasure is due."""
         while not turn.is_over():
             taken = self._leaving.resume(RESUME_PAGE)
             turn.done += taken
@@ -32,7 +32,7 @@ class LeavingJobs:
                 return
 
     def reconcile(self, turn: Turn) -> None:
-        """Compare users from the cursor on, until all users were seen or the time is up."""
+        """Find users whose login is gone without an event, from the cursor on, and let them leave."""
         while not turn.is_over():
             after = self._leaving.reconcile(after=Uid(turn.cursor) if turn.cursor else None)
             turn.cursor = after or ""

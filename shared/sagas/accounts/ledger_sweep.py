@@ -45,7 +45,10 @@ class LedgerJobs:
         )
 
     def relay(self, turn: Turn) -> None:
-        """Relay all accounts with news, from the cursor on. A marker that moves meanwhile is relayed again."""
+        """Publish new entries that the trigger has not published, and project usage, account by account.
+
+        A marker that moves meanwhile is relayed again.
+        """
         while not turn.is_over():
             pending = self._relay.pending(turn.cursor or None, PAGE)
             for path, uid in pending:
@@ -56,7 +59,7 @@ class LedgerJobs:
                 return
 
     def expire(self, turn: Turn) -> None:
-        """Settle due items, shard by shard."""
+        """End holds and lots whose time is up: charge the accrued part and give the rest back, shard by shard."""
         first = int(turn.cursor or 0)
         for shard in range(first, first + DUE_SHARDS):
             if turn.is_over():
@@ -66,7 +69,7 @@ class LedgerJobs:
         turn.cursor = "0"
 
     def audit(self, turn: Turn) -> None:
-        """Verify every account's chain against the account's documents, and act on the findings."""
+        """Verify every account's chain against the account's documents. A finding freezes the account and alerts."""
         while not turn.is_over():
             after = (turn.cursor,) if turn.cursor else None
             accounts = self._documents.query(Query(collection="accounts", limit=PAGE, after=after))
@@ -80,7 +83,7 @@ class LedgerJobs:
                 return
 
     def report_losses(self, turn: Turn) -> None:
-        """Log the platform's losses on each model."""
+        """Log the sum of the platform's losses on each model."""
         turn.done += len(self._losses.report())
 
     def _relay_one(self, uid: Uid) -> None:

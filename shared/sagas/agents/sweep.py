@@ -21,7 +21,10 @@ class AgentJobs:
         return (Job(name=NAME, seconds=SWEEP_SECONDS, run=self.sweep),)
 
     def sweep(self, turn: Turn) -> None:
-        """Publish the due tasks again, shard by shard, one page of each shard. The next minute takes the rest."""
+        """Publish the message of agent tasks whose message was lost or whose worker died.
+
+        Shard by shard, one page of each shard; the next minute takes the rest.
+        """
         first = int(turn.cursor or 0)
         for shard in range(first, first + SHARDS):
             if turn.is_over():

@@ -54,10 +54,10 @@ class Job:
 class Jobs:
     """The runner of jobs. Each job runs at most once at a time over all instances."""
 
-    def __init__(self, documents: Documents, clock: Clock, jobs: Mapping[str, tuple[Job, ...]]) -> None:
+    def __init__(self, documents: Documents, clock: Clock, by_schedule: Mapping[str, tuple[Job, ...]]) -> None:
         self._documents = documents
         self._clock = clock
-        self._jobs = jobs
+        self.by_schedule = by_schedule
 
     def run(self, schedule: str) -> dict[str, int]:
         """Run the jobs of a schedule one after the other, and return the number of items each has done.
@@ -65,7 +65,7 @@ class Jobs:
         A failing job stops no other job. The first job changes every minute, so that all jobs advance even when one run
         is too short for all of them.
         """
-        jobs, until = self._jobs[schedule], self._clock.monotonic() + RUN_SECONDS
+        jobs, until = self.by_schedule[schedule], self._clock.monotonic() + RUN_SECONDS
         first = self._clock.now() // MINUTE % len(jobs)
         return {
             job.name: self._run(job, min(job.seconds, until - self._clock.monotonic()))

@@ -38,7 +38,7 @@ class ImageSweep:
         return (Job(name="image_tasks", seconds=SWEEP_SECONDS, run=self.sweep),)
 
     def sweep(self, turn: Turn) -> None:
-        """Wake every due task once, shard by shard.
+        """Call for a worker of image tasks whose message was lost or whose worker died, shard by shard.
 
         The next turn continues with the shard where this turn had to stop.
         """

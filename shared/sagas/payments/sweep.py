@@ -53,11 +53,11 @@ class PaymentJobs:
         )
 
     def resume(self, turn: Turn) -> None:
-        """Settle payments that are due, shard by shard."""
+        """Settle payments whose worker died or whose provider is to be asked again, shard by shard."""
         self._by_shard(turn, payment_.DUE_SHARDS, self._resume_shard)
 
     def notices(self, turn: Turn) -> None:
-        """Handle notices that are due, shard by shard."""
+        """Handle stored notices whose trigger was lost or has failed, shard by shard."""
         self._by_shard(turn, inbox_.DUE_SHARDS, self._notices_shard)
 
     def listing(self, turn: Turn) -> None:
