@@ -17,7 +17,7 @@ from shared.payments.analytics import takings
 from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
 from shared.payments.payment import Payment, Status, status_of
-from shared.payments.ports import ProviderRefused, ProviderUnavailable
+from shared.payments.ports import ProviderName, ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound, PaymentPage
 from shared.sagas.payments.checkout import AppCustomer, PackageLimitReached, TooManyCheckouts, Wanted
 from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
@@ -64,7 +64,7 @@ class PackageOut(Answer):
 class MethodOut(Answer):
     """A way of paying that is set up here."""
 
-    provider = Choice("stripe", "paypal", required=True)
+    provider = Choice(*get_args(ProviderName), required=True)
     flows = fields.List(Choice("redirect", "intent"), required=True)
     is_test = fields.Boolean(required=True)
 
@@ -82,7 +82,7 @@ class PayIn(Request):
     """What to buy, and how. Addresses must be of this API, of a configured origin, or of a configured app."""
 
     package_id = Text(length_min=1, length_max=PACKAGE_ID_CHARACTERS_MAX, required=True)
-    provider = Choice("stripe", "paypal", required=True)
+    provider = Choice(*get_args(ProviderName), required=True)
     flow = Choice("redirect", "intent", load_default="redirect")
     success_url = Text(length_min=1, length_max=URL_CHARACTERS_MAX, load_default=None)
     cancel_url = Text(length_min=1, length_max=URL_CHARACTERS_MAX, load_default=None)
@@ -93,7 +93,7 @@ class PayOut(Answer):
 
     payment_id = fields.String(required=True)
     status = Choice(*STATUSES, required=True)
-    provider = Choice("stripe", "paypal", required=True)
+    provider = Choice(*get_args(ProviderName), required=True)
     package_id = fields.String(required=True)
     price = Money(required=True)
     credits = Credits(required=True)
@@ -115,7 +115,7 @@ class PaymentOut(Answer):
     id = fields.String(required=True)
     status = Choice(*STATUSES, required=True)
     under_review = fields.Boolean(required=True)
-    provider = Choice("stripe", "paypal", required=True)
+    provider = Choice(*get_args(ProviderName), required=True)
     package_id = fields.String(required=True)
     title = fields.String(required=True)
     price = Money(required=True)
