@@ -29,7 +29,7 @@ LOGINS_MAX = 10_000
 
 
 class LoginDisabled(Unauthenticated):
-    """Error for an API key or for work whose owner's login is disabled or deleted."""
+    """The login of the owner of this API key or work is disabled or deleted."""
 
     code = "login_disabled"
 
