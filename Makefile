@@ -2,66 +2,46 @@
 
 PYTHON := venv/bin/python
 
-.PHONY: help setup run test check coverage bench logs admin clean
+.PHONY: help setup run test check coverage bench reference notices logs admin clean
 .DEFAULT_GOAL := help
 
-help:
-	@echo "make run       the whole backend on this machine, with a walk through its main job"
-	@echo "make test      every test; starts what it needs and ends it"
-	@echo "make check     ruff, mypy, import-linter"
-	@echo "make coverage  the tests, with what they cover"
-	@echo "make bench     speed and memory as ratios; PART=starts|ledger|chat|agents|payments for one of them"
-	@echo "make bench AGAINST=REF  this tree and another in turn, CPU time first; PART=chat|gateways|starts|ledger|agents|payments"
-	@echo "make bench-gateways  a call through ours, LiteLLM's proxy and the Portkey gateway, in the same run"
-	@echo "make chaos     four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…"
-	@echo "make faults    the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…"
-	@echo "make survive   the laptop: 12 MB to every route, a hundred hang-ups, and each part of 'make run' killed"
-	@echo "make fire      real servers left and killed in the middle of a chat turn"
-	@echo "make hostile  bodies made to cost a server more than their sender, and what each costs"
-	@echo "make streams   20,000 random answers of providers, over every profile; SEED=… STREAMS=…"
-	@echo "make clients   clients that others wrote, pinned, against the served functions; CLIENT=… for some"
-	@echo "make leak      500 hostile callers against providers that bill the truth; SEED=… CALLERS=…"
-	@echo "make simulate  histories of an account in bad weather, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…"
-	@echo "make history   rebuild random accounts from the pages of their history alone; ACCOUNTS=…"
-	@echo "make mutate    small lies told to the ledger, which a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1"
-	@echo "make payments  300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…"
-	@echo "make logs      follow the log of a running 'make run'"
-	@echo "make admin     EMAIL=… makes the first administrator"
-	@echo "make models-sync  models and prices from the provider's listing; UPSTREAM=… APPLY=1 FREE=1 LISTING=FILE"
-	@echo "make replay-payment  ID=… settles a payment anew that stuck or waits for a look"
-	@echo "make replay-notice  ID=PROVIDER:EVENT deals anew with a provider's notice"
-	@echo "make verify    FILE=journal.ndjson checks an export offline; KEYS=FILE names the keys to trust"
-	@echo "make rebuild-analytics  usage by day from the journals anew, everybody's; USERS=… for some"
-	@echo "make clean     remove what set-up and tools made"
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup:
+setup:  ## the virtual environment, npm packages and the pages' scripts; every other target does this first
 	@python3 emulator/setup.py
 
-run: setup
+run: setup  ## the whole backend on this machine, with a walk through its main job
 	@exec $(PYTHON) -m emulator
 
-test: setup
+test: setup  ## every test; starts the emulators and ends them
 	@exec $(PYTHON) -m pytest
 
-check: setup
+check: setup  ## ruff, mypy, import-linter
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@venv/bin/lint-imports
 
-coverage: setup
+coverage: setup  ## the tests, with their coverage and its floor
 	@exec $(PYTHON) -m pytest --cov --cov-report=term --cov-report=html
 
-bench: setup
+bench: setup  ## speed and memory as ratios; PART=starts|ledger|chat|agents|payments; AGAINST=REF compares two commits
 	@$(PYTHON) -m emulator.bench $(if $(AGAINST),--against $(AGAINST)) $(PART)
 
-logs: setup
+reference: setup  ## the generated pages of docs/: routes, errors, settings, dependencies, jobs, decisions
+	@exec $(PYTHON) -m emulator.reference
+
+notices: setup  ## NOTICES.md, when a runtime dependency has changed
+	@exec $(PYTHON) -m emulator.reference.notices
+
+logs: setup  ## follow the log of a running `make run`
 	@exec $(PYTHON) -m emulator.logs
 
-admin: setup
+admin: setup  ## EMAIL=… makes the first administrator
 	@exec $(PYTHON) -m emulator.admin "$(EMAIL)"
 
-clean:
+clean:  ## remove all that set-up and tools made
 	@rm -rf venv emulator/node_modules emulator/.run functions/http/static/vendor htmlcov .coverage .coverage.* \
 		.mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
@@ -69,7 +49,7 @@ clean:
 SEED ?= 1
 OPERATIONS ?= 20000
 
-chaos: setup
+chaos: setup  ## four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…
 	@exec $(PYTHON) -m tests.chaos $(SEED) $(OPERATIONS)
 
 .PHONY: faults simulate mutate history
@@ -80,42 +60,42 @@ COMMANDS ?= 500
 PLAY ?= histories
 MODULES ?=
 
-faults: setup
+faults: setup  ## the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…
 	@SEED=$(SEED) OPERATIONS=$(OPERATIONS) exec $(PYTHON) -m pytest tests/contract/test_store_faults.py
 
-simulate: setup
+simulate: setup  ## random histories of an account, by seed; PLAY=histories|twins|reserves FIRST=… SEEDS=… COMMANDS=…
 	@exec $(PYTHON) -m tests.simulation $(PLAY) $(FIRST) $(SEEDS) $(COMMANDS)
 
-history: setup
+history: setup  ## random accounts rebuilt from the pages of their history alone; ACCOUNTS=…
 	@ACCOUNTS=$(ACCOUNTS) exec $(PYTHON) -m pytest tests/api/test_history_pages.py
 
-mutate: setup
+mutate: setup  ## small changes of the ledger that a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1
 	@exec $(PYTHON) -m tests.mutation $(MODULES)
 
 .PHONY: fire
 
 # Real servers that are left and killed in the middle of a chat turn, two hundred callers at once among it.
-fire: setup
+fire: setup  ## real servers left and killed in the middle of a chat turn
 	@FIRE=1 exec $(PYTHON) -m pytest tests/fire
 
 .PHONY: survive
 
 # The laptop itself: large bodies to every route, clients that hang up, and each part of a whole run killed in turn.
-survive: setup
+survive: setup  ## the laptop: 12 MB to every route, a hundred hang-ups, and each part of `make run` killed
 	@SURVIVE=1 exec $(PYTHON) -m pytest tests/e2e/test_laptop_survives.py
 
 .PHONY: streams
 STREAMS ?= 20000
 
 # Random streams as providers might send them, over every profile: what is charged is true, or has failed for nothing.
-streams: setup
+streams: setup  ## 20,000 random answers of providers, over every profile; SEED=… STREAMS=…
 	@exec $(PYTHON) -m tests.streams $(SEED) $(STREAMS)
 
 .PHONY: leak
 CALLERS ?= 500
 
 # Who pays when callers do their worst: where the platform's losses came from, and whether they are within bounds.
-leak: setup
+leak: setup  ## 500 hostile callers against providers that bill the truth; SEED=… CALLERS=…
 	@exec $(PYTHON) -m tests.leak $(SEED) $(CALLERS)
 
 .PHONY: payments
@@ -123,19 +103,19 @@ PAYMENTS ?= 300
 
 # Webhook twice, return page, poll and operator at each payment at once, for both providers, also when those misbehave;
 # and a worker killed, robbed of its lease or put to sleep at every commit and call of the provider.
-payments: setup
+payments: setup  ## 300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…
 	@PAYMENTS=$(PAYMENTS) KILLS=all exec $(PYTHON) -m pytest tests/contract/test_payment_races.py tests/contract/test_payment_kills.py
 
 .PHONY: rebuild-analytics
 
 # Usage by day, projected anew from the journals; in the cloud: python -m functions.commands rebuild-analytics --all
-rebuild-analytics: setup
+rebuild-analytics: setup  ## usage by day from the journals, for all users; USERS=… for some
 	@exec $(PYTHON) -m emulator.command rebuild-analytics $(or $(USERS),--all)
 
 .PHONY: models-sync
 
 # What a provider's listing would change of the laptop's models; in the cloud: python -m functions.commands models-sync
-models-sync: setup
+models-sync: setup  ## models and prices from the provider's listing; UPSTREAM=… APPLY=1 FREE=1 LISTING=FILE
 	@exec $(PYTHON) -m emulator.command models-sync $(or $(UPSTREAM),default) $(if $(APPLY),--apply) $(if $(FREE),--free) $(if $(LISTING),--listing $(LISTING))
 
 .PHONY: replay-payment replay-notice verify
@@ -144,32 +124,32 @@ FILE ?= -
 
 # A payment that stuck or was set aside, settled anew from what its provider says now; in the cloud:
 # python -m functions.commands replay-payment ID
-replay-payment: setup
+replay-payment: setup  ## ID=… settles a payment again that stuck or waits for a look
 	@exec $(PYTHON) -m emulator.command replay-payment "$(ID)"
 
 # A provider's notice dealt with anew, by its name in alerts: {provider}:{event id}
-replay-notice: setup
+replay-notice: setup  ## ID=PROVIDER:EVENT handles a provider's notice again
 	@exec $(PYTHON) -m emulator.command replay-notice "$(ID)"
 
 # The chain, the signatures and the balance of an export: FILE=journal.ndjson, or standard input.
-verify: setup
+verify: setup  ## FILE=journal.ndjson checks an export offline; KEYS=FILE names the keys to trust
 	@exec $(PYTHON) -m shared.ledger.verify $(if $(KEYS),--keys $(KEYS)) "$(FILE)"
 
 .PHONY: bench-gateways
 
 # Installs both gateways, pinned, into emulator/.run the first time.
-bench-gateways: setup
+bench-gateways: setup  ## a call through this API, LiteLLM's proxy and the Portkey gateway, in the same run
 	@$(PYTHON) -m emulator.bench.gateways
 
 .PHONY: hostile
 
 # Bodies made to cost a server more than their sender: processor time, memory and answer of each, the dearest first.
-hostile: setup
+hostile: setup  ## bodies made to cost a server more than their sender, and the cost of each
 	@HOSTILE=1 exec $(PYTHON) -m pytest -s tests/api/test_hostile_bodies.py
 
 .PHONY: clients
 CLIENT ?=
 
 # Clients that others wrote, unchanged, against the served functions. Installs them, pinned, into emulator/.run first.
-clients: setup
+clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients $(CLIENT)
