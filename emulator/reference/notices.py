@@ -1,0 +1,88 @@
+"""NOTICES.md: the libraries that a deployment contains, with licence and copyright, from their installed metadata.
+
+Written by `make notices` when a runtime dependency changes. The page names no versions, since a dependency of a
+dependency may be newer on another machine.
+"""
+
+import re
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+
+from emulator.reference.dependencies import python_packages
+from emulator.reference.markdown import ROOT, table
+
+PAGE = ROOT / "NOTICES.md"
+OPENING = """\
+# Notices
+
+*Written by `make notices`, from the metadata of the installed packages.*
+
+The functions are deployed with the libraries below. The deployment installs the Python packages, each with the full
+text of its licence. The pages of this API serve two libraries to browsers, unchanged and with the notices in their
+files. Both stand under the Apache License 2.0 (<https://www.apache.org/licenses/LICENSE-2.0>):
+
+- Firebase JS SDK, copyright Google LLC
+- Swagger UI, copyright SmartBear Software, by way of the package `flask-swagger-ui`
+
+The domain lists in `publicsuffixlist` (Mozilla Public License 2.0) and `disposable-email-domains` (MIT) are used
+unchanged.
+"""
+NAME = re.compile(r"[^\w.-]")
+"""The first character behind the name in a requirement."""
+LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
+COPYRIGHT = re.compile(r"^\s*(copyright (?:\(c\) |© )?.*\d{4}.*|copyright .*contributors.*)$", re.IGNORECASE)
+COPYRIGHT_LINES_MAX = 2
+LICENCE_OF_CLASSIFIER = "License :: OSI Approved :: "
+LICENCE_CHARACTERS_MAX = 60
+
+
+def notices_page() -> str:
+    """Return the page: all runtime packages and the packages that they need, by name."""
+    packages = {
+        name: package
+        for requirement, _, _ in python_packages("requirements.txt")
+        for name, package in _needed(requirement, set())
+    }
+    rows = [
+        (f"`{name}`", _licence(packages[name]), "; ".join(_copyrights(packages[name]))) for name in sorted(packages)
+    ]
+    return OPENING + "\n" + table(("Package", "Licence", "Copyright"), rows) + "\n"
+
+
+def _needed(name: str, seen: set[str]) -> Iterator[tuple[str, Distribution]]:
+    normal = re.sub(r"[-_.]+", "-", name).lower()
+    if normal in seen:
+        return
+    seen.add(normal)
+    try:
+        package = distribution(name)
+    except PackageNotFoundError:
+        return  # for another platform
+    yield normal, package
+    for requirement in package.requires or ():
+        if "extra ==" not in requirement:
+            yield from _needed(NAME.split(requirement, maxsplit=1)[0], seen)
+
+
+def _licence(package: Distribution) -> str:
+    metadata = package.metadata
+    stated = next((metadata[name] for name in ("License-Expression", "License") if name in metadata), "")
+    classifiers = metadata.get_all("Classifier") or []
+    approved = [each.removeprefix(LICENCE_OF_CLASSIFIER) for each in classifiers if each.startswith("License ::")]
+    return stated.splitlines()[0][:LICENCE_CHARACTERS_MAX] if stated else ", ".join(approved)
+
+
+def _copyrights(package: Distribution) -> list[str]:
+    texts = [
+        file.read_binary().decode(errors="replace")
+        for file in package.files or ()
+        if LICENCE_FILE.search(file.name) and "-info" in str(file)
+    ]
+    lines = (line.strip() for text in texts for line in text.splitlines() if COPYRIGHT.match(line))
+    return list(dict.fromkeys(line for line in lines if "[yyyy]" not in line and "\ufffd" not in line))[
+        :COPYRIGHT_LINES_MAX
+    ]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(notices_page())

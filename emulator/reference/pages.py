@@ -1,0 +1,19 @@
+"""Table of the generated pages: path below docs/ and the function that returns the text."""
+
+from collections.abc import Callable, Mapping
+
+from emulator.reference.decisions import decisions_page
+from emulator.reference.dependencies import dependencies_page
+from emulator.reference.errors import errors_page
+from emulator.reference.jobs import jobs_page
+from emulator.reference.routes import routes_page
+from emulator.reference.settings import settings_page
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/routes.md": routes_page,
+    "reference/errors.md": errors_page,
+    "reference/settings.md": settings_page,
+    "reference/dependencies.md": dependencies_page,
+    "reference/jobs.md": jobs_page,
+    "decisions/README.md": decisions_page,
+}
