@@ -1,0 +1,87 @@
+"""The documentation is true in its names: links lead somewhere, and named files and tests exist."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README_LINES_MAX = 150
+PAGES = sorted(
+    file for pattern in ("*.md", "docs/**/*.md", "tests/**/*.md", "emulator/*.md") for file in ROOT.glob(pattern)
+)
+CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+OUTSIDE = re.compile(r"[a-z]+:")
+HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+PYTHON_FILE = re.compile(r"`((?:functions|shared|emulator|tests|main)[\w/]*\.py)`")
+TEST_NAME = re.compile(r"`(test_\w+)`")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def links_of(page: Path) -> Iterator[str]:
+    for link in LINK.findall(CODE_BLOCK.sub("", page.read_text())):
+        if not OUTSIDE.match(link):
+            yield link
+
+
+@cache
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = HEADING.findall(CODE_BLOCK.sub("", page.read_text()))
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
+
+
+def is_leading_somewhere(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    return target.exists() and target.is_relative_to(ROOT) and (not anchor or anchor in anchors_of(target))
+
+
+@cache
+def names_of_tests() -> set[str]:
+    sources = (file.read_text() for file in (ROOT / "tests").rglob("*.py"))
+    return {name for source in sources for name in re.findall(r"def (test_\w+)\(", source)} | {
+        file.stem for file in (ROOT / "tests").rglob("test_*.py")
+    }
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES_MAX
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_somewhere(page: Path):
+    assert [link for link in links_of(page) if not is_leading_somewhere(page, link)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_python_file_named_in_the_docs_exists(page: Path):
+    assert [file for file in PYTHON_FILE.findall(page.read_text()) if not (ROOT / file).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_test_named_in_the_docs_exists(page: Path):
+    assert [name for name in TEST_NAME.findall(page.read_text()) if name not in names_of_tests()] == []
+
+
+def test_the_readme_links_every_page_of_docs():
+    pages = {name_of(page) for page in (ROOT / "docs").rglob("*.md") if page.parent != ROOT / "docs/decisions"}
+
+    assert pages - set(links_of(ROOT / "README.md")) == set()
+
+
+def test_every_alert_stands_in_the_operations_page():
+    sources = [file.read_text() for folder in ("shared", "functions") for file in (ROOT / folder).rglob("*.py")]
+    alerts = {name for source in sources for name in re.findall(r"\balert\(\s*\"(\w+)\"", source)}
+    reminders = {name for source in sources for name in re.findall(r"\bReminder\(\"(\w+)\"", source)}
+    page = (ROOT / "docs/operations.md").read_text()
+
+    assert len(alerts) > 10
+    assert [name for name in sorted(alerts | reminders) if f"`{name}`" not in page] == []
