@@ -52,8 +52,8 @@ from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import OperationId, operation_id
 from shared.ledger.errors import BudgetExceeded
-from shared.sagas.chat.turn import Answer as TurnAnswer
-from shared.sagas.chat.turn import Delta, Done, Ping, TurnEvent, TurnRequest
+from shared.sagas.chat.turn import Delta, Ping, TurnEnded, TurnEvent, TurnRequest
+from shared.sagas.chat.turn import ModelAnswer as TurnAnswer
 from shared.sagas.metering.reply import SETTLING
 
 TURN_ERRORS = (
@@ -425,13 +425,13 @@ def _frames(events: Generator[TurnEvent, None, None], request_id: str) -> Genera
                     yield sse.frame({"delta": text})
                 case Ping():
                     yield sse.PING
-                case Done(answer):
+                case TurnEnded(answer):
                     yield sse.frame(answer.as_wire(), event="done", event_id=request_id)
 
 
 def _finished(events: Generator[TurnEvent, None, None]) -> TurnAnswer:
     with closing(events):
-        return next(event.answer for event in events if isinstance(event, Done))
+        return next(event.answer for event in events if isinstance(event, TurnEnded))
 
 
 def _created(call: Call) -> Conversation:

@@ -34,7 +34,7 @@ from shared.ai.openai.answers import AnswerNotKept
 from shared.ai.openai.embeddings import INPUTS_MAX, Embeddings
 from shared.ai.openai.kept_responses import ItemNotFound, PreviousResponseNotFound
 from shared.kernel.money import format_credits
-from shared.sagas.openai.call import Answered, CallEvent, CallRequest, Piece, Quiet
+from shared.sagas.openai.call import CallEvent, OpenAIAnswer, OpenAIRequest, Piece, Quiet
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
 """Images come as base64. All calls of an instance share its memory, so this is less than what providers take."""
@@ -211,17 +211,17 @@ def _answer(call: Call, prepared: Prepared, framed: Callable[[Mapping[str, Any]]
         streamed = sse.stream(frames, call.request_id, tell=lambda error: framed(_broken(error, call.request_id)))
         return warn(streamed, dropped)
     with closing(events):
-        answered = next(event for event in events if isinstance(event, Answered))
+        answered = next(event for event in events if isinstance(event, OpenAIAnswer))
     response = Response(json.dumps(answered.answer), mimetype=JSON)
     response.headers["X-Credits-Cost"] = format_credits(answered.cost)
     response.headers["X-Credits-Available"] = format_credits(answered.available)
     return warn(response, dropped)
 
 
-def _request(call: Call, prepared: Prepared) -> tuple[CallRequest, Sequence[str]]:
+def _request(call: Call, prepared: Prepared) -> tuple[OpenAIRequest, Sequence[str]]:
     """Return the request, and the names of fields that are not sent on. Raises InvalidValue."""
     passing = sifted(call, prepared.path, prepared.body)
-    request = CallRequest(
+    request = OpenAIRequest(
         uid=call.uid,
         operation=call.asked.operation,
         fingerprint=call.asked.fingerprint,
@@ -251,7 +251,7 @@ def _frames(
                     yield framed(raw)
                 case Quiet():
                     yield sse.PING
-                case Answered(tail=tail):
+                case OpenAIAnswer(tail=tail):
                     yield from map(framed, tail)
     if last:
         yield last

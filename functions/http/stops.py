@@ -13,7 +13,7 @@ from functions.http.routes import CHAT, MEMBER, Call, Routes
 from shared.ai.chat.conversations import ConversationNotFound
 from shared.kernel.money import format_credits
 from shared.sagas.metering.call_records import CallEnd
-from shared.sagas.metering.stop_calls import Caller, CallNotFound, Stopped
+from shared.sagas.metering.stop_calls import Caller, CallNotFound, StopOutcome
 from shared.sagas.metering.stop_requests import EVERYBODY, TooManyStops
 
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
@@ -109,7 +109,7 @@ def _caller(call: Call) -> Caller:
     return Caller(uid=call.uid, principal=EVERYBODY if key is None else call.principal.spender)
 
 
-def _shown(call: Call, stopped: Stopped) -> dict[str, Any]:
+def _shown(call: Call, stopped: StopOutcome) -> dict[str, Any]:
     balance = call.services.ledger.balance(call.uid)
     shown = {"available": format_credits(balance.available), "held": format_credits(balance.held)}
     calls = [_end(each) for each in stopped.calls]

@@ -32,7 +32,7 @@ from shared.sagas.agents.tasks import TaskRequest
 from shared.sagas.chat.answer import TurnRequest
 from shared.sagas.images.start import ImageAsked
 from shared.sagas.metering.stop_requests import EVERYBODY, CallName
-from shared.sagas.openai.call import CallRequest, Keeping
+from shared.sagas.openai.call import Keeping, OpenAIRequest
 from shared.sagas.payments.checkout import Wanted
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
@@ -224,7 +224,7 @@ def _talk(services, uid):
             has_key=has_key,
         )
         list(services.chat_turn.run(request))
-    asked = CallRequest(
+    asked = OpenAIRequest(
         uid=uid,
         operation=operation_id("life", "call"),
         fingerprint="f",

@@ -16,7 +16,7 @@ from shared.kernel.ids import Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.errors import InsufficientCredits
 from shared.platform.memory.chat_model import Scripted, says
-from shared.sagas.chat.turn import Answer, ChatTurn
+from shared.sagas.chat.turn import ChatTurn, ModelAnswer
 from tests.support.chat import ANN, CHEAP, World, answer_of
 
 TOKENS = 40
@@ -50,7 +50,7 @@ def taught(world: World) -> World:
     return world
 
 
-def outcome(turn: ChatTurn, world: World) -> Answer | DomainError:
+def outcome(turn: ChatTurn, world: World) -> ModelAnswer | DomainError:
     try:
         return answer_of(turn.run(world.request(world.conversation())))
     except DomainError as error:
@@ -62,19 +62,19 @@ def instances(world: World, count: int) -> list[ChatTurn]:
     return [world.on(world.documents) for _ in range(count)]
 
 
-def at_once(world: World, calls: int, *, width: int, count: int = 1) -> list[Answer | DomainError]:
+def at_once(world: World, calls: int, *, width: int, count: int = 1) -> list[ModelAnswer | DomainError]:
     """So many calls, so many of them at a time, over so many instances."""
     turns = instances(world, count)
     with ThreadPoolExecutor(width) as pool:
         return list(pool.map(lambda number: outcome(turns[number % count], world), range(calls)))
 
 
-def completed(outcomes: Sequence[Answer | DomainError]) -> int:
-    return sum(isinstance(each, Answer) and each.message.finish_reason == "stop" for each in outcomes)
+def completed(outcomes: Sequence[ModelAnswer | DomainError]) -> int:
+    return sum(isinstance(each, ModelAnswer) and each.message.finish_reason == "stop" for each in outcomes)
 
 
-def fragments(outcomes: Sequence[Answer | DomainError]) -> int:
-    return sum(isinstance(each, Answer) and each.message.finish_reason != "stop" for each in outcomes)
+def fragments(outcomes: Sequence[ModelAnswer | DomainError]) -> int:
+    return sum(isinstance(each, ModelAnswer) and each.message.finish_reason != "stop" for each in outcomes)
 
 
 def check_books(world: World) -> None:
@@ -129,7 +129,7 @@ def test_with_a_limit_exactly_as_many_are_answered_as_there_are_ceilings(calls):
     world.user(4 * ceiling)
     turns, gate = instances(world, 3), threading.Barrier(calls)
 
-    def call(number: int) -> Answer | DomainError:
+    def call(number: int) -> ModelAnswer | DomainError:
         """Whoever is admitted waits until all have asked."""
         events = turns[number % 3].run(world.request(world.conversation(), max_output_tokens=TOKENS))
         try:
@@ -144,7 +144,7 @@ def test_with_a_limit_exactly_as_many_are_answered_as_there_are_ceilings(calls):
         outcomes = list(pool.map(call, range(calls)))
 
     assert (completed(outcomes), len(world.upstream.requests)) == (4, 4)
-    assert {type(each) for each in outcomes if not isinstance(each, Answer)} == {InsufficientCredits}
+    assert {type(each) for each in outcomes if not isinstance(each, ModelAnswer)} == {InsufficientCredits}
     assert world.ledger.balance(ANN).total == 4 * ceiling - sum(world.charges())
     check_books(world)
 

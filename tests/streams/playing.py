@@ -14,7 +14,7 @@ from shared.ai.models.profiles import PROFILES
 from shared.kernel.errors import DomainError
 from shared.platform.openai.passthrough import OpenAIPassthrough
 from shared.platform.openai.upstream import OpenAIUpstream
-from shared.sagas.openai.call import Answered, CallEvent, Piece
+from shared.sagas.openai.call import CallEvent, OpenAIAnswer, Piece
 from tests.streams.forms import Played, Truth, played
 from tests.support.chat import ANN
 from tests.support.openai import Door
@@ -91,7 +91,7 @@ class Stage:
     def _judge(self, answer: Played, cost: int, events: list[CallEvent], *, is_streamed: bool) -> str:
         truth, forms = answer.truth, answer.forms
         last = events[-1]
-        assert isinstance(last, Answered), forms
+        assert isinstance(last, OpenAIAnswer), forms
         choice = last.answer["choices"][0]
         message = choice["message"]
         is_reported = len(answer.body) >= answer.reported_at

@@ -22,7 +22,7 @@ from shared.ledger.losses import Losses
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.chat_model import HELLO, ScriptedChatModel
 from shared.platform.memory.clock import ManualClock
-from shared.sagas.chat.turn import Answer, ChatTurn, Delta, Done, TurnEvent, TurnRequest
+from shared.sagas.chat.turn import ChatTurn, Delta, ModelAnswer, TurnEnded, TurnEvent, TurnRequest
 from shared.sagas.metering.ending import COUNTING_ERROR
 from shared.sagas.metering.reading_on import ReadingOn
 from shared.sagas.metering.running_calls import RunningCalls
@@ -130,7 +130,7 @@ class World:
         """A turn, not started yet."""
         return self.turn.run(self.request(conversation, content, **fields))
 
-    def ask(self, conversation: Conversation, content: str = "Hello?", **fields: Any) -> Answer:
+    def ask(self, conversation: Conversation, content: str = "Hello?", **fields: Any) -> ModelAnswer:
         """A turn to its end."""
         return answer_of(self.run(conversation, content, **fields))
 
@@ -153,16 +153,16 @@ def cautious(tokens: int) -> int:
     return ceil(tokens * (1 + COUNTING_ERROR))
 
 
-def answer_of(events: Generator[TurnEvent, None, None]) -> Answer:
+def answer_of(events: Generator[TurnEvent, None, None]) -> ModelAnswer:
     """The answer at the end of a turn."""
-    answers = [event.answer for event in events if isinstance(event, Done)]
+    answers = [event.answer for event in events if isinstance(event, TurnEnded)]
     assert len(answers) == 1, "a turn ends with its answer"
     return answers[0]
 
 
-def end_of(events: Sequence[TurnEvent]) -> Answer:
+def end_of(events: Sequence[TurnEvent]) -> ModelAnswer:
     """The answer that the last event tells."""
-    assert isinstance(events[-1], Done), "a turn ends with its answer"
+    assert isinstance(events[-1], TurnEnded), "a turn ends with its answer"
     return events[-1].answer
 
 

@@ -14,7 +14,7 @@ from shared.kernel.ids import OperationId, Uid, fingerprint, new_id, operation_i
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.platform.memory.passthrough import ScriptedPassthrough
-from shared.sagas.openai.call import Answered, CallEvent, CallRequest, OpenAICall
+from shared.sagas.openai.call import CallEvent, OpenAIAnswer, OpenAICall, OpenAIRequest
 from tests.support.chat import ANN, KEYS, World
 
 QUESTION = [{"role": "user", "content": "Hello?"}]
@@ -50,10 +50,10 @@ class Door:
 
     def request(
         self, *, key: str = "", uid: Uid = ANN, dialect: Dialect | None = None, is_streamed: bool = True, **body: Any
-    ) -> CallRequest:
+    ) -> OpenAIRequest:
         """What the HTTP edge would make of a body."""
         sent: Mapping[str, Any] = {"messages": QUESTION, **body}
-        return CallRequest(
+        return OpenAIRequest(
             uid=uid,
             operation=operation_id("test", uid, key) if key else OperationId(new_id("op")),
             fingerprint=fingerprint(repr(sent)),
@@ -68,17 +68,17 @@ class Door:
         """A call, not started yet."""
         return self.call.run(self.request(**fields))
 
-    def ask(self, **fields: Any) -> Answered:
+    def ask(self, **fields: Any) -> OpenAIAnswer:
         """A call to its end."""
         return answer_of(list(self.run(**fields)))
 
 
-def answer_of(events: Sequence[CallEvent]) -> Answered:
+def answer_of(events: Sequence[CallEvent]) -> OpenAIAnswer:
     """The answer that the last event tells."""
-    assert isinstance(events[-1], Answered), "a call ends with its answer"
+    assert isinstance(events[-1], OpenAIAnswer), "a call ends with its answer"
     return events[-1]
 
 
-def content_of(answered: Answered) -> str:
+def content_of(answered: OpenAIAnswer) -> str:
     """What the first choice says."""
     return str(answered.answer["choices"][0]["message"].get("content"))

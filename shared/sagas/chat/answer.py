@@ -7,12 +7,12 @@ from shared.ai.chat.conversations import Message
 from shared.ai.tokens import Usage
 from shared.kernel.clock import rfc3339
 from shared.kernel.money import Micro, format_credits
-from shared.sagas.metering.plan import Asked
+from shared.sagas.metering.plan import CallRequest
 from shared.sagas.metering.reply import SETTLING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnRequest(Asked):
+class TurnRequest(CallRequest):
     """A user's message to a conversation. `model` is None unless the user names a model."""
 
     content: str
@@ -32,7 +32,7 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ModelAnswer:
     """The end of a turn: the model's message, its cost, and the balance at that time. Amounts are µcr."""
 
     message: Message
@@ -70,10 +70,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class TurnEnded:
     """The end of the answer."""
 
-    answer: Answer
+    answer: ModelAnswer
 
 
-TurnEvent: TypeAlias = Delta | Ping | Done
+TurnEvent: TypeAlias = Delta | Ping | TurnEnded

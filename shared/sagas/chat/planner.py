@@ -21,14 +21,14 @@ from shared.kernel.meanwhile import Meanwhile
 from shared.sagas.chat.answer import TurnRequest
 from shared.sagas.metering.estimate import Estimate
 from shared.sagas.metering.model_choice import Chooser
-from shared.sagas.metering.plan import Metered, forecast
+from shared.sagas.metering.plan import MeteredPlan, forecast
 
 Said = Callable[[], Sequence[Message]]
 Prefers = Callable[[], Preferred]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan(Metered):
+class TurnPlan(MeteredPlan):
     """The decisions about a turn, before anything happens."""
 
     request: TurnRequest
@@ -56,7 +56,7 @@ class Plan(Metered):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
+class _ModelContent:
     """Content for a model, before the model is chosen."""
 
     system: str | None
@@ -102,7 +102,7 @@ class Planner:
         self._clock = clock
         self._expectation = expectation
 
-    def plan(self, request: TurnRequest, failed: Sequence[str] = ()) -> Plan:
+    def plan(self, request: TurnRequest, failed: Sequence[str] = ()) -> TurnPlan:
         """Return the plan of the turn for `request`; the models in `failed` were tried before.
 
         Raises as `ChatTurn.run` does.
@@ -115,7 +115,7 @@ class Planner:
         named = request.model or conversation.model
         chosen = self._chooser.choose(named, preferred, told.needs, limit=limit, failed=failed)
         model, prompt = chosen.model, told.prompt(chosen.model, limit)
-        return Plan(
+        return TurnPlan(
             request=request,
             conversation=conversation,
             said=said,
@@ -182,8 +182,8 @@ class Planner:
         )
 
 
-def _told(said: Sequence[Message], system: str | None, content: str) -> _Told:
-    return _Told(system=system, memory=recalled(said), content=content)
+def _told(said: Sequence[Message], system: str | None, content: str) -> _ModelContent:
+    return _ModelContent(system=system, memory=recalled(said), content=content)
 
 
 def _price_snapshot(model: Model, tariff: Tariff) -> dict[str, str]:

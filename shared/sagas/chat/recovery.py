@@ -7,7 +7,7 @@ from shared.ai.chat.conversations import ConversationNotFound, Conversations, Me
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
-from shared.sagas.chat.answer import Answer, Delta, Done, TurnEvent
+from shared.sagas.chat.answer import Delta, ModelAnswer, TurnEnded, TurnEvent
 from shared.sagas.metering.claims import Settled, Turn
 from shared.sagas.metering.recovery import TurnRecovery
 from shared.sagas.metering.reply import FAILED
@@ -42,7 +42,7 @@ class Recovery(TurnRecovery):
             raise UpstreamUnavailable
         if turn.settled.at_most is None:
             message = self.costed(message, turn.settled.cost)
-        yield Done(answered(message, turn.settled))
+        yield TurnEnded(answered(message, turn.settled))
 
     def costed(self, message: Message, cost: Micro) -> Message:
         """Return the message with the charged amount `cost`.
@@ -55,10 +55,10 @@ class Recovery(TurnRecovery):
         return replace(message, cost=cost)
 
 
-def answered(message: Message, settled: Settled) -> Answer:
+def answered(message: Message, settled: Settled) -> ModelAnswer:
     """Return the answer of a turn that ended with this message."""
     assert message.usage is not None, "a model's message says what it used"
-    return Answer(
+    return ModelAnswer(
         message=message,
         usage=message.usage,
         is_estimated=message.is_estimated,

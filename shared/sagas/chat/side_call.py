@@ -13,9 +13,9 @@ from shared.ai.tokens import Usage
 from shared.kernel.documents import Write
 from shared.kernel.money import Micro
 from shared.sagas.metering.claims import Settled, Turn
-from shared.sagas.metering.plan import Asked, Metered, forecast
+from shared.sagas.metering.plan import CallRequest, MeteredPlan, forecast
 from shared.sagas.metering.reply import Reply
-from shared.sagas.metering.turn import Kept, MeteredTurn, Run
+from shared.sagas.metering.turn import MeteredTurn, Run, TurnRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class SideAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paid:
+class SideCharge:
     """The final charge for an answer (µcr), and the attempt that stored the answer. A replay returns the same."""
 
     token: str
@@ -39,7 +39,7 @@ class Paid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SideRequest(Asked):
+class SideRequest(CallRequest):
     """A request to one model. `keep` returns the writes that store the answer, in one commit with the turn."""
 
     model: Model
@@ -49,13 +49,13 @@ class SideRequest(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SidePlan(Metered):
+class SidePlan(MeteredPlan):
     """A side turn as decided before anything happens."""
 
     request: SideRequest
 
 
-class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
+class SideTurn(MeteredTurn[SideRequest, SidePlan, SideCharge | None, SideAnswer]):
     """The saga of a side turn; see `MeteredTurn`. The event that ends the answer is the charge; the text is stored."""
 
     def __init__(self, tariff: Tariff, chat_model: ChatModel, **parts: Any) -> None:
@@ -63,7 +63,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
         self._tariff = tariff
         self._chat_model = chat_model
 
-    def pay(self, request: SideRequest) -> Paid:
+    def pay(self, request: SideRequest) -> SideCharge:
         """Run the turn, or finish an answer that another attempt has stored. Raises the errors of `MeteredTurn.run`."""
         with closing(self.run(request)) as events:
             return next(event for event in events if event is not None)
@@ -95,13 +95,13 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
             )
         )
 
-    def _delivered(self, run: Run[SidePlan], event: TextDelta, text: str) -> Iterable[Paid | None]:
+    def _delivered(self, run: Run[SidePlan], event: TextDelta, text: str) -> Iterable[SideCharge | None]:
         return ()
 
-    def _silent(self) -> Paid | None:
+    def _silent(self) -> SideCharge | None:
         return None
 
-    def _kept(self, run: Run[SidePlan], reply: Reply) -> Kept[SideAnswer]:
+    def _kept(self, run: Run[SidePlan], reply: Reply) -> TurnRecord[SideAnswer]:
         answer = SideAnswer(
             text=reply.text.strip(),
             token=run.claim.run,
@@ -110,7 +110,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
             finish_reason=reply.finish_reason,
             cost=reply.cost,
         )
-        return Kept(id=answer.token, record=answer, writes=run.plan.request.keep(answer))
+        return TurnRecord(id=answer.token, record=answer, writes=run.plan.request.keep(answer))
 
     def _still_wanted(self, run: Run[SidePlan], writes: Sequence[Write]) -> Sequence[Write]:
         """Return no writes: a conversation that was deleted meanwhile stays deleted. The usage is still charged."""
@@ -119,9 +119,9 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, Paid | None, SideAnswer]):
     def _learned(self, run: Run[SidePlan], reply: Reply) -> None:
         """Learn nothing: the length of a side answer says nothing about other answers."""
 
-    def _ended(self, run: Run[SidePlan], record: SideAnswer, settled: Settled) -> Iterable[Paid | None]:
-        yield Paid(token=record.token, cost=settled.cost)
+    def _ended(self, run: Run[SidePlan], record: SideAnswer, settled: Settled) -> Iterable[SideCharge | None]:
+        yield SideCharge(token=record.token, cost=settled.cost)
 
-    def _replay(self, turn: Turn, request: SideRequest) -> Iterator[Paid | None]:
+    def _replay(self, turn: Turn, request: SideRequest) -> Iterator[SideCharge | None]:
         assert turn.settled is not None, "a turn that is done was settled"
-        yield Paid(token=turn.runs[-1], cost=turn.settled.cost)
+        yield SideCharge(token=turn.runs[-1], cost=turn.settled.cost)

@@ -15,7 +15,7 @@ from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim
-from shared.sagas.chat.planner import Plan
+from shared.sagas.chat.planner import TurnPlan
 from shared.sagas.chat.side_call import SideAnswer, SideRequest, SideTurn
 from shared.sagas.metering.model_choice import Chooser
 
@@ -31,7 +31,7 @@ Keep = Callable[[SideAnswer], Sequence[Write]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Titled:
+class TitleOutcome:
     """A conversation's title and the cost of the title (µcr). If `is_local`, no model was called."""
 
     title: str
@@ -48,7 +48,7 @@ class ChatMemory:
         self._chooser = chooser
         self._clock = clock
 
-    def summarise(self, plan: Plan, due: Due) -> None:
+    def summarise(self, plan: TurnPlan, due: Due) -> None:
         """Store a summary as a message of the conversation.
 
         Turns that need the same summary at the same time share one. Raises the errors of a turn, since without a
@@ -79,13 +79,13 @@ class ChatMemory:
 
         self._pay_for_summary(plan, due.covers, due.instructions, due.content, due.tokens_max, keep)
 
-    def settle(self, plan: Plan, summary: Message) -> None:
+    def settle(self, plan: TurnPlan, summary: Message) -> None:
         """Finish the payment for a stored summary whose maker has not recorded a payment, perhaps after a crash."""
         assert summary.covers is not None, "only a summary covers anything"
         self._pay_for_summary(plan, summary.covers, "", summary.content, 1, lambda _: ())
 
     def _pay_for_summary(
-        self, plan: Plan, covers: str, instructions: str, content: str, tokens_max: int, keep: Keep
+        self, plan: TurnPlan, covers: str, instructions: str, content: str, tokens_max: int, keep: Keep
     ) -> None:
         asked, conversation = plan.request, plan.conversation
         request = SideRequest(
@@ -116,7 +116,7 @@ class ChatMemory:
         principal: str = "",
         budgets: tuple[BudgetClaim, ...] = (),
         end_user: str = "",
-    ) -> Titled:
+    ) -> TitleOutcome:
         """Give the conversation a title from the cheapest model. If that fails or cannot be paid, use the first line.
 
         The same operation pays once. Raises ConversationNotFound.
@@ -124,7 +124,7 @@ class ChatMemory:
         conversation = self._conversations.get(uid, conversation_id)
         said = self._conversations.first(conversation_id)
         if not said:
-            return Titled(title=conversation.title or "", cost=Micro(0), is_local=True)
+            return TitleOutcome(title=conversation.title or "", cost=Micro(0), is_local=True)
         local = title_of(said[0].content)
         try:
             paid = self._side.pay(
@@ -149,10 +149,10 @@ class ChatMemory:
             )
         except (Rejected, UpstreamUnavailable) as error:
             log("title_not_generated", code=error.code)
-            return Titled(title=local, cost=Micro(0), is_local=True)
+            return TitleOutcome(title=local, cost=Micro(0), is_local=True)
         self._conversations.paid(conversation_id, paid.cost)
         now = self._conversations.get(uid, conversation_id)
-        return Titled(title=now.title or local, cost=paid.cost, is_local=False)
+        return TitleOutcome(title=now.title or local, cost=paid.cost, is_local=False)
 
     def _cheapest(self) -> Model:
         """Return the model that charges least for a title."""

@@ -18,8 +18,8 @@ from shared.kernel.money import Micro
 from shared.kernel.waiting import WaitingRoom
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
-from shared.sagas.chat.answer import Answer, Delta, Done, Ping, TurnEvent, TurnRequest
-from shared.sagas.chat.planner import Plan, Planner
+from shared.sagas.chat.answer import Delta, ModelAnswer, Ping, TurnEnded, TurnEvent, TurnRequest
+from shared.sagas.chat.planner import Planner, TurnPlan
 from shared.sagas.chat.recovery import Recovery, answered
 from shared.sagas.chat.side_call import SideTurn
 from shared.sagas.chat.summaries import ChatMemory
@@ -30,16 +30,16 @@ from shared.sagas.metering.reading_on import ReadingOn
 from shared.sagas.metering.recovery import TurnRecovery
 from shared.sagas.metering.reply import Reply
 from shared.sagas.metering.running_calls import RunningCalls
-from shared.sagas.metering.turn import PING_SECONDS, Kept, MeteredTurn, Run
+from shared.sagas.metering.turn import PING_SECONDS, MeteredTurn, Run, TurnRecord
 
-__all__ = ["Answer", "ChatTurn", "Delta", "Done", "Estimate", "Ping", "TurnEvent", "TurnRequest"]
+__all__ = ["ChatTurn", "Delta", "Estimate", "ModelAnswer", "Ping", "TurnEnded", "TurnEvent", "TurnRequest"]
 
 
 SUMMARIES_MAX = 8
 """Most summaries that a turn waits for. Each covers as many messages as fit into the model's window."""
 
 
-class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
+class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
     """The saga of a conversation's turn; see `MeteredTurn`."""
 
     def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
@@ -102,7 +102,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
         self._calls = calls or RunningCalls(clock)
 
     def run(self, request: TurnRequest) -> Generator[TurnEvent, None, None]:
-        """Yield the answer piece by piece, then `Done`; see `MeteredTurn.run`.
+        """Yield the answer piece by piece, then `TurnEnded`; see `MeteredTurn.run`.
 
         Before the first event, also raises ConversationNotFound, ModelNotFound, ModelUnpriced, NoModelFits,
         ContextTooLong, InvalidValue.
@@ -135,7 +135,7 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
 
     # See `MeteredTurn` ---------------------------------------------------------------------------------------------
 
-    def _plan(self, request: TurnRequest, failed: Sequence[str]) -> Plan:
+    def _plan(self, request: TurnRequest, failed: Sequence[str]) -> TurnPlan:
         """Plan the turn. If a summary is due first, make the summary and plan again, at most `SUMMARIES_MAX` times.
 
         If still more summaries are due, the prompt is cut.
@@ -150,21 +150,21 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
             plan = self._planner.plan(request, failed)
         return plan
 
-    def _asked(self, plan: Plan, output_cap: int, *, is_whole: bool) -> ChatStream:
+    def _asked(self, plan: TurnPlan, output_cap: int, *, is_whole: bool) -> ChatStream:
         return self._chat_model.stream(plan.asked(output_cap, is_whole=is_whole))
 
-    def _delivered(self, run: Run[Plan], event: TextDelta, text: str) -> Iterable[TurnEvent]:
+    def _delivered(self, run: Run[TurnPlan], event: TextDelta, text: str) -> Iterable[TurnEvent]:
         yield Delta(text)
 
     def _silent(self) -> TurnEvent:
         return Ping()
 
-    def _kept(self, run: Run[Plan], reply: Reply) -> Kept[Message]:
+    def _kept(self, run: Run[TurnPlan], reply: Reply) -> TurnRecord[Message]:
         messages = self._messages(run, reply)
         writes = self._conversations.continued(run.plan.conversation, run.plan.said, messages)
-        return Kept(id=messages[-1].id, record=messages[-1], writes=writes)
+        return TurnRecord(id=messages[-1].id, record=messages[-1], writes=writes)
 
-    def _still_wanted(self, run: Run[Plan], writes: Sequence[Write]) -> Sequence[Write]:
+    def _still_wanted(self, run: Run[TurnPlan], writes: Sequence[Write]) -> Sequence[Write]:
         """Return the writes regardless of other writers; none if the conversation was deleted.
 
         The used tokens are charged.
@@ -174,16 +174,16 @@ class ChatTurn(MeteredTurn[TurnRequest, Plan, TurnEvent, Message]):
     def _costed(self, record: Message, cost: Micro) -> Message:
         return self._messages_of.costed(record, cost)
 
-    def _corrected(self, run: Run[Plan], record: Message, cost: Micro, reply: Reply) -> Sequence[Write]:
+    def _corrected(self, run: Run[TurnPlan], record: Message, cost: Micro, reply: Reply) -> Sequence[Write]:
         return [self._conversations.settled_cost(record, cost, reply.usage, is_estimated=reply.is_estimated)]
 
-    def _ended(self, run: Run[Plan], record: Message, settled: Settled) -> Iterable[TurnEvent]:
-        yield Done(answered(record, settled))
+    def _ended(self, run: Run[TurnPlan], record: Message, settled: Settled) -> Iterable[TurnEvent]:
+        yield TurnEnded(answered(record, settled))
 
     def _replay(self, turn: Turn, request: TurnRequest) -> Iterator[TurnEvent]:
         return self._messages_of.replay(turn)
 
-    def _messages(self, run: Run[Plan], reply: Reply) -> list[Message]:
+    def _messages(self, run: Run[TurnPlan], reply: Reply) -> list[Message]:
         """Return the user's message and the model's answer."""
         plan, token = run.plan, run.claim.run
         at = max(self._clock.now(), plan.conversation.updated_at + 1)

@@ -30,7 +30,7 @@ Outcome = Literal["completed", "compensated", "waiting", "dead"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class StepResult:
     """The result of a step, recorded for the steps after it.
 
     `changes` are other fields of the same document, `writes` other documents: all in one commit with the record.
@@ -42,7 +42,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class StepContext:
     """The input of a step: the saga's arguments, earlier steps' results, and the leased document."""
 
     leased: Leased
@@ -65,8 +65,8 @@ class Step:
     """
 
     name: str
-    do: Callable[[Turn], Done]
-    undo: Callable[[Turn], Done] | None = None
+    do: Callable[[StepContext], StepResult]
+    undo: Callable[[StepContext], StepResult] | None = None
     is_pivot: bool = False
     acts: bool = True
     seconds: int = STEP_SECONDS
@@ -244,7 +244,7 @@ class Runner:
         if step.undo is not None:
             leased.flush()
         try:
-            back = Done() if step.undo is None else step.undo(self._turn(leased, progress))
+            back = StepResult() if step.undo is None else step.undo(self._turn(leased, progress))
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001  # nothing that was done may stay half undone unnoticed
@@ -275,15 +275,15 @@ class Runner:
         self._alerts.alert("saga_dead", path=leased.path, saga=progress.id, step=step, code=code)
         return "dead"
 
-    def _noted(self, leased: Leased, progress: Progress, done: Done | None = None) -> Progress:
-        done = done or Done()
+    def _noted(self, leased: Leased, progress: Progress, done: StepResult | None = None) -> Progress:
+        done = done or StepResult()
         leased.note({**done.changes, "saga": progress.to_data()}, *done.writes)
         if progress.is_over:
             log(f"saga_{progress.phase}", path=leased.path, saga=progress.id)
         return progress
 
-    def _turn(self, leased: Leased, progress: Progress) -> Turn:
-        return Turn(leased=leased, args=progress.args, results=progress.done, saga=progress.id)
+    def _turn(self, leased: Leased, progress: Progress) -> StepContext:
+        return StepContext(leased=leased, args=progress.args, results=progress.done, saga=progress.id)
 
     def _is_late(self, saga: Saga, step: Step, progress: Progress) -> bool:
         now = self._clock.now()

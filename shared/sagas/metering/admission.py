@@ -14,7 +14,7 @@ from shared.ledger.commands import Tags
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.holding import Holding
 from shared.ledger.ledger import Ledger
-from shared.sagas.metering.plan import Metered, expecting_anew
+from shared.sagas.metering.plan import MeteredPlan, expecting_anew
 
 PATIENCE_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
@@ -37,7 +37,7 @@ class Admission:
         self._profiles = profiles
         self._room = room or WaitingRoom()
 
-    def holding(self, plan: Metered, operation: OperationId, names: Tags = (), about: Tags = ()) -> Holding:
+    def holding(self, plan: MeteredPlan, operation: OperationId, names: Tags = (), about: Tags = ()) -> Holding:
         """Place the hold of this turn. Raises InsufficientCredits and the ledger's other refusals.
 
         The entry that places the hold has the tags `names`, so that the call is found while the call runs. The hold's
@@ -56,7 +56,7 @@ class Admission:
                     return self._patiently_placed(plan, operation, names, about)
         return self._placed(plan, operation, names, about, plan.hold)
 
-    def _patiently_placed(self, plan: Metered, operation: OperationId, names: Tags, about: Tags) -> Holding:
+    def _patiently_placed(self, plan: MeteredPlan, operation: OperationId, names: Tags, about: Tags) -> Holding:
         """Try again until the deadline, each time with a new forecast."""
         deadline = self._clock.monotonic() + PATIENCE_SECONDS
         while self._clock.monotonic() < deadline:
@@ -69,7 +69,7 @@ class Admission:
                     break
         return self._placed(plan, operation, names, about, plan.hold)
 
-    def _placed(self, plan: Metered, operation: OperationId, names: Tags, about: Tags, amount: Micro) -> Holding:
+    def _placed(self, plan: MeteredPlan, operation: OperationId, names: Tags, about: Tags, amount: Micro) -> Holding:
         request = plan.request
         return self._ledger.holding(
             request.uid,
@@ -84,7 +84,7 @@ class Admission:
             about=about,
         )
 
-    def _is_billed_to_its_end(self, plan: Metered) -> bool:
+    def _is_billed_to_its_end(self, plan: MeteredPlan) -> bool:
         """Return True if the provider may bill more than we can see when we end the call.
 
         False if an abort ends the bill at this upstream and we can count the usage up to the abort.
@@ -93,7 +93,7 @@ class Admission:
         return not (is_seen and self._profiles.of(plan.model.upstream).abort_ends_billing)
 
 
-def _may_help(refusal: InsufficientCredits | BudgetExceeded, plan: Metered) -> bool:
+def _may_help(refusal: InsufficientCredits | BudgetExceeded, plan: MeteredPlan) -> bool:
     """Return True if the turn may fit once other holds on the balance or on the cap are released."""
     told = {name: int(value) for name, value in refusal.params.items() if name in refusal.amounts}
     within = (

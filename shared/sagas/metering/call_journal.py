@@ -15,7 +15,7 @@ from shared.ledger.about import Purpose, RefType, about
 from shared.ledger.commands import Tags
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import HoldView
-from shared.sagas.metering.plan import Metered
+from shared.sagas.metering.plan import MeteredPlan
 from shared.sagas.metering.stop_requests import EVERYBODY, request_tag
 
 RUN, CONVERSATION, REQUEST, CEILING = "run", "conversation", "request", "ceiling"
@@ -41,7 +41,7 @@ class JournalCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class CallSearch:
     """Search for the calls whose tag `tag` has this value, of one principal or of EVERYBODY."""
 
     uid: Uid
@@ -54,7 +54,7 @@ class Wanted:
         return self.caller in {EVERYBODY, principal}
 
 
-def names_of(plan: Metered, run: str) -> Tags:
+def names_of(plan: MeteredPlan, run: str) -> Tags:
     """Return the tags that name a call in the entry of its hold. The platform's own side calls have no name."""
     request = plan.request
     if not request.request_id:
@@ -63,7 +63,7 @@ def names_of(plan: Metered, run: str) -> Tags:
     return (*named, (CONVERSATION, request.conversation_id)) if request.conversation_id else named
 
 
-def about_call(plan: Metered, run: str) -> Tags:
+def about_call(plan: MeteredPlan, run: str) -> Tags:
     """Return the tags about a call's entries: an answer in a conversation, or a call of the OpenAI-shaped API.
 
     A side call of the platform (a title, a summary) refers to no answer.
@@ -83,7 +83,7 @@ class CallJournal:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def running(self, wanted: Wanted) -> list[JournalCall]:
+    def running(self, wanted: CallSearch) -> list[JournalCall]:
         """Return the calls whose holds are open, the last begun first. Raises Unavailable."""
         open_ = self._ledger.open_holds(wanted.uid)
         candidates = {hold.id: hold for hold in open_.holds if _may_be(hold, wanted)}
@@ -95,7 +95,7 @@ class CallJournal:
                 found.append(_call(body))
         return found
 
-    def since(self, wanted: Wanted, at: Millis) -> list[JournalCall]:
+    def since(self, wanted: CallSearch, at: Millis) -> list[JournalCall]:
         """Return the calls that began at `at` or later, running or not, the last begun first. Raises Unavailable."""
         found: list[JournalCall] = []
         for body in self._placings(wanted.uid, self._ledger.open_holds(wanted.uid).seq, WINDOWS):
@@ -105,7 +105,7 @@ class CallJournal:
                 found.append(_call(body))
         return found
 
-    def last(self, wanted: Wanted) -> JournalCall | None:
+    def last(self, wanted: CallSearch) -> JournalCall | None:
         """Return the call that began last, running or not; None if that was too many entries ago.
 
         Raises Unavailable.
@@ -124,11 +124,11 @@ class CallJournal:
             seq -= size
 
 
-def _may_be(hold: HoldView, wanted: Wanted) -> bool:
+def _may_be(hold: HoldView, wanted: CallSearch) -> bool:
     return not hold.is_reservation and wanted.is_of(hold.principal)
 
 
-def _is_named(body: Mapping[str, Any], wanted: Wanted) -> bool:
+def _is_named(body: Mapping[str, Any], wanted: CallSearch) -> bool:
     tags = body.get("tags", {})
     is_wanted = RUN in tags and tags.get(wanted.tag) == wanted.value
     return is_wanted and wanted.is_of(body["hold"].get("principal", ""))

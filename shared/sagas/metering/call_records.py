@@ -12,7 +12,7 @@ from shared.kernel.ids import Uid, derived_id
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import HoldView
-from shared.sagas.metering.call_journal import CONVERSATION, CallJournal, JournalCall, Wanted
+from shared.sagas.metering.call_journal import CONVERSATION, CallJournal, CallSearch, JournalCall
 from shared.sagas.metering.stop_requests import EVERYBODY
 
 LAST_MESSAGES = 10
@@ -22,7 +22,7 @@ Status = Literal["stopped", "settling", "ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class DeliveredAnswer:
     """Answer of a call, as far as the answer was delivered."""
 
     id: str
@@ -42,7 +42,7 @@ class CallEnd:
     """
 
     status: Status
-    said: Said | None = None
+    said: DeliveredAnswer | None = None
     usage: Usage | None = None
     is_estimated: bool = False
     cost: Micro | None = None
@@ -82,7 +82,7 @@ class CallRecords:
         if last is None or last.settles_by is None:
             return None if last is None else _of_message(last)
         # Its cost is corrected a moment after the charge, and not at all by an instance that has died.
-        call = self._journal.last(Wanted(uid=uid, caller=EVERYBODY, tag=CONVERSATION, value=conversation_id))
+        call = self._journal.last(CallSearch(uid=uid, caller=EVERYBODY, tag=CONVERSATION, value=conversation_id))
         if call is not None and _message_id(call) == last.id:
             return self.end_of(uid, call, "ended")
         if last.is_settling(self._clock.now()):
@@ -106,7 +106,7 @@ class CallRecords:
             stored = self._answers.get(uid, answer_id)
         except AnswerNotKept:
             return CallEnd(status="ended")
-        said = Said(
+        said = DeliveredAnswer(
             id=answer_id,
             content=_text_of(stored.answer),
             model=stored.model,
@@ -126,7 +126,7 @@ def _of_message(message: Message) -> CallEnd:
 
     Until the provider has reported, the message's cost is the most that the call can cost.
     """
-    said = Said(
+    said = DeliveredAnswer(
         id=message.id,
         content=message.content,
         model=str(message.model),

@@ -182,7 +182,7 @@ class Turns:
 
     def once(self) -> Claim:
         """Return the right to run a turn that no call can request again."""
-        return Unremembered(self._documents, self._clock)
+        return KeylessClaim(self._documents, self._clock)
 
     def begin(
         self, operation: OperationId, *, uid: Uid, conversation_id: str, fingerprint: str
@@ -220,7 +220,7 @@ class Turns:
             if turn.status == "done":
                 return turn, None
             if turn.holder == token:
-                return turn, Remembered(self._documents, self._clock, turn, found.version)
+                return turn, KeyedClaim(self._documents, self._clock, turn, found.version)
             if turn.lease_until > self._clock.now():
                 break
             if turn.is_settling(self._clock.now()):
@@ -257,7 +257,7 @@ class Turns:
         return {"holder": token, "lease_until": self._clock.now() + LEASE}
 
 
-class Remembered:
+class KeyedClaim:
     """Claim on a stored turn. A separate thread renews the lease until `stop`."""
 
     def __init__(self, documents: Documents, clock: Clock, turn: Turn, version: Version) -> None:
@@ -399,7 +399,7 @@ class Remembered:
         return all(document.data.get(name) == value for name, value in fields.items())
 
 
-class Unremembered:
+class KeylessClaim:
     """Claim on a turn that no call can request again: there is nothing to renew, lose or store."""
 
     is_lost = False

@@ -14,7 +14,7 @@ from shared.kernel.money import Micro
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ChosenModel:
     """The model to ask. The other fields are set for `auto` only.
 
     `reason`: why this model. `others`: how many other models could be asked instead. `cost_max`: the most that the user
@@ -53,7 +53,7 @@ class Chooser:
         *,
         limit: int | None = None,
         failed: Sequence[str] = (),
-    ) -> Chosen:
+    ) -> ChosenModel:
         """Return the model named, else the user's, else the setting's. Each of these may be `auto`.
 
         `preferred_of` and `needs_of` are called only if needed. `limit` is the most output tokens of the request;
@@ -62,11 +62,11 @@ class Chooser:
         preferred = None if named and named != AUTO else preferred_of()
         name = named or (preferred["chat_model"] if preferred else None) or self._default_model
         if name != AUTO or preferred is None:
-            return Chosen(model=self._catalogue.chat(name))
+            return ChosenModel(model=self._catalogue.chat(name))
         wish, needs = wish_of(preferred), needs_of()
         choices = ranked(self.offers(needs, limit), wish, needs)
         left = [choice for choice in choices if choice.model.id not in failed] or choices
-        return Chosen(
+        return ChosenModel(
             model=left[0].model,
             reason="; ".join([left[0].reason, *(f"{model} failed before" for model in failed)]),
             others=min(len(left) - 1, ATTEMPTS_MAX - 1 - len(failed)),

@@ -24,7 +24,7 @@ GUESS_CAUTION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class CallRequest:
     """The request: the user, the principal and the form.
 
     Without `is_streamed` nothing is delivered or charged before the end.
@@ -62,10 +62,10 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metered:
+class MeteredPlan:
     """A call and the price. `rate` is the price snapshot: taken now, used to the end."""
 
-    request: Asked
+    request: CallRequest
     model: Model
     rate: Rate
     prompt: Prompt
@@ -169,7 +169,7 @@ class Metered:
         return self.prompt.output_at_most if paid_for is None else max(1, min(paid_for, self.prompt.output_at_most))
 
 
-AnyMetered = TypeVar("AnyMetered", bound=Metered)
+AnyMetered = TypeVar("AnyMetered", bound=MeteredPlan)
 
 
 def forecast(

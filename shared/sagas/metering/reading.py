@@ -16,7 +16,7 @@ AHEAD_MAX = 64
 """Events to read ahead of a slow client. Beyond this number the upstream has to wait."""
 
 
-class Ended:
+class EndOfAnswer:
     """Marker after the last event. `error` is the reason if the upstream did not end the answer; otherwise None."""
 
     __slots__ = ("error",)
@@ -48,7 +48,7 @@ class Pulse:
         return True
 
 
-class Reading:
+class AnswerReading:
     """Reading of one answer. Leaving the `with` block aborts the call at any point.
 
     The reader is woken once for all events that have arrived. If the reader is slow, the upstream has to wait.
@@ -56,8 +56,8 @@ class Reading:
 
     def __init__(self, stream: ChatStream) -> None:
         self._stream = stream
-        self._arrived: deque[ChatEvent | Ended] = deque()
-        self._taken: deque[ChatEvent | Ended] = deque()
+        self._arrived: deque[ChatEvent | EndOfAnswer] = deque()
+        self._taken: deque[ChatEvent | EndOfAnswer] = deque()
         self._change = threading.Condition()
         self._is_waited_for = False
         self._is_stopped = False
@@ -106,15 +106,15 @@ class Reading:
             left = [*self._taken, *self._arrived]
             self._taken.clear()
             self._arrived.clear()
-        return [event for event in left if not isinstance(event, Ended)]
+        return [event for event in left if not isinstance(event, EndOfAnswer)]
 
-    def next(self, seconds: float) -> ChatEvent | Ended | Silence:
+    def next(self, seconds: float) -> ChatEvent | EndOfAnswer | Silence:
         """Return the next event.
 
-        After `seconds` without an event return `Silence`; after the last event return `Ended`.
+        After `seconds` without an event return `Silence`; after the last event return `EndOfAnswer`.
         """
         event = self._taken.popleft() if self._taken or self._take(seconds) else Silence()
-        self.is_open = self.is_open and not isinstance(event, Ended)
+        self.is_open = self.is_open and not isinstance(event, EndOfAnswer)
         return event
 
     def _take(self, seconds: float) -> bool:
@@ -130,13 +130,13 @@ class Reading:
     def _read(self) -> None:
         try:
             while self._put(event := _next(self._stream, lambda: self._is_stopped)):
-                if isinstance(event, Ended):
+                if isinstance(event, EndOfAnswer):
                     return
         finally:
             self._stream.close()
             self._is_over = True
 
-    def _put(self, event: ChatEvent | Ended) -> bool:
+    def _put(self, event: ChatEvent | EndOfAnswer) -> bool:
         """Hand an event over to the reader. Return False once the reading is closed."""
         with self._change:
             self.is_behind = len(self._arrived) >= AHEAD_MAX
@@ -162,7 +162,7 @@ class ReadingWhole:
         self._has_begun = False
 
     def hand_over(self) -> None:
-        """See `Reading.hand_over`. Raises AssertionError: no other thread can take over."""
+        """See `AnswerReading.hand_over`. Raises AssertionError: no other thread can take over."""
         raise AssertionError("an answer of one piece is read by whoever waits for it")
 
     def close(self) -> None:
@@ -170,12 +170,12 @@ class ReadingWhole:
         self._stream.close()
 
     def wake(self) -> None:
-        """See `Reading.wake`. Does nothing: the reader waits for the whole answer."""
+        """See `AnswerReading.wake`. Does nothing: the reader waits for the whole answer."""
 
     def rest(self) -> list[ChatEvent]:
-        """See `Reading.rest`. Once an event has come, all of the answer is there."""
+        """See `AnswerReading.rest`. Once an event has come, all of the answer is there."""
         left: list[ChatEvent] = []
-        while self._has_begun and not isinstance(event := _next(self._stream), Ended):
+        while self._has_begun and not isinstance(event := _next(self._stream), EndOfAnswer):
             left.append(event)
         self.close()
         return left
@@ -190,26 +190,26 @@ class ReadingWhole:
         """Close the stream. Its connection may serve the next call."""
         self._stream.close()
 
-    def next(self, seconds: float) -> ChatEvent | Ended:
+    def next(self, seconds: float) -> ChatEvent | EndOfAnswer:
         """Return the next event, after any time: the upstream's reader has a time limit of its own."""
         del seconds
         event = _next(self._stream)
-        self._has_begun = not isinstance(event, Ended)
+        self._has_begun = not isinstance(event, EndOfAnswer)
         return event
 
 
-def _next(stream: ChatStream, is_stopped: Callable[[], bool] = lambda: False) -> ChatEvent | Ended:
-    """Return the next event, or `Ended`.
+def _next(stream: ChatStream, is_stopped: Callable[[], bool] = lambda: False) -> ChatEvent | EndOfAnswer:
+    """Return the next event, or `EndOfAnswer`.
 
     An adapter's unexpected error becomes a typed error, so that no thread ends.
     """
     try:
         return next(stream)
     except StopIteration:
-        return Ended()
+        return EndOfAnswer()
     except DomainError as error:
-        return Ended(error)
+        return EndOfAnswer(error)
     except Exception as error:  # noqa: BLE001  # see above
         if not is_stopped():
             log("upstream_surprise", "ERROR", kind=type(error).__name__)
-        return Ended(UpstreamUnavailable())
+        return EndOfAnswer(UpstreamUnavailable())

@@ -8,7 +8,7 @@ from shared.ai.tokens import RunningCount, Usage
 from shared.kernel.clock import Millis
 from shared.kernel.money import Micro
 from shared.sagas.metering.ending import with_error, without_error
-from shared.sagas.metering.plan import Metered
+from shared.sagas.metering.plan import MeteredPlan
 
 FINISH_REASONS = frozenset({"stop", "length", "content_filter", "tool_calls"})
 CREDIT_LIMIT = "credit_limit"
@@ -31,7 +31,7 @@ class Reply:
     The charge is the reported usage, except for output beyond the request, which the user does not pay.
     """
 
-    def __init__(self, plan: Metered) -> None:
+    def __init__(self, plan: MeteredPlan) -> None:
         self._plan = plan
         self._pieces: list[str] = []
         self._hidden_pieces = 0

@@ -19,7 +19,7 @@ from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.kernel.waiting import WaitingRoom
 from shared.ledger.ledger import Ledger
-from shared.sagas.metering.call_journal import CONVERSATION, REQUEST, CallJournal, JournalCall, Wanted
+from shared.sagas.metering.call_journal import CONVERSATION, REQUEST, CallJournal, CallSearch, JournalCall
 from shared.sagas.metering.call_records import CallEnd, CallRecords, Status
 from shared.sagas.metering.running_calls import RunningCall, RunningCalls
 from shared.sagas.metering.stop_requests import EVERYBODY, CallName, StopRequest, StopRequests, request_tag
@@ -52,7 +52,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
+class StopOutcome:
     """The outcome of a request to stop: the calls that the request named, the last begun first.
 
     `last` is the last message of the conversation, if the request named no call of the conversation; else None.
@@ -97,7 +97,7 @@ class StopCalls:
         self._room = _Room()
         self._waiting_room = waiting_room or WaitingRoom()
 
-    def in_conversation(self, caller: Caller, conversation_id: str, request_id: str | None = None) -> Stopped:
+    def in_conversation(self, caller: Caller, conversation_id: str, request_id: str | None = None) -> StopOutcome:
         """Stop the turns of a conversation, or the turn with this X-Request-Id. If none runs, return the last message.
 
         Raises ConversationNotFound, TooManyStops, Unavailable.
@@ -108,9 +108,9 @@ class StopCalls:
             if request_id is None
             else self._by_request(caller, request_id)
         )
-        return found or Stopped(last=self._records.last_message(caller.uid, conversation_id))
+        return found or StopOutcome(last=self._records.last_message(caller.uid, conversation_id))
 
-    def by_request(self, caller: Caller, request_id: str) -> Stopped:
+    def by_request(self, caller: Caller, request_id: str) -> StopOutcome:
         """Stop the calls with this X-Request-Id; if none runs, return the last call that ran.
 
         Raises CallNotFound, TooManyStops, Unavailable.
@@ -120,15 +120,15 @@ class StopCalls:
             raise CallNotFound
         return found
 
-    def _by_request(self, caller: Caller, request_id: str) -> Stopped | None:
+    def _by_request(self, caller: Caller, request_id: str) -> StopOutcome | None:
         return self._stop(caller, CallName.of_request(request_id), REQUEST, request_tag(request_id))
 
-    def _stop(self, caller: Caller, name: CallName, tag: str, value: str) -> Stopped | None:
+    def _stop(self, caller: Caller, name: CallName, tag: str, value: str) -> StopOutcome | None:
         """Stop the running calls, here and elsewhere, and wait for the cost.
 
         If no call runs, return the call that ended, or None if there is no such call.
         """
-        wanted = Wanted(uid=caller.uid, caller=caller.principal, tag=tag, value=value)
+        wanted = CallSearch(uid=caller.uid, caller=caller.principal, tag=tag, value=value)
         request = self._requests.new(caller.uid, name, caller.principal)
         here = self._calls.stop(request)
         running = self._journal.running(wanted)
@@ -138,11 +138,11 @@ class StopCalls:
         ended = self._journal.last(wanted) if name.is_early else None
         is_early = name.is_early and ended is None
         self._requests.store(replace(request, is_early=is_early), since=request.at - SECOND)
-        return None if ended is None else Stopped(calls=(self._records.end_of(caller.uid, ended, "ended"),))
+        return None if ended is None else StopOutcome(calls=(self._records.end_of(caller.uid, ended, "ended"),))
 
     def _stopped(
-        self, uid: Uid, wanted: Wanted, here: Sequence[RunningCall], running: Sequence[JournalCall]
-    ) -> Stopped:
+        self, uid: Uid, wanted: CallSearch, here: Sequence[RunningCall], running: Sequence[JournalCall]
+    ) -> StopOutcome:
         """Wait for the stopping calls, and return their ends."""
         with self._room.taken(uid) as is_waiting, self._waiting_room.place(uid) as has_place:
             self._wait(uid, here, running, looks=LOOKS_MAX if is_waiting and has_place else 1)
@@ -151,7 +151,7 @@ class StopCalls:
             since = min(call.begun_at for call in here)
             calls = [call for call in self._journal.since(wanted, since) if call not in running] + calls
         ends = tuple(self._records.end_of(uid, call, "stopped") for call in calls)
-        return Stopped(calls=ends or (self._without_hold(uid, here),))
+        return StopOutcome(calls=ends or (self._without_hold(uid, here),))
 
     def _without_hold(self, uid: Uid, here: Sequence[RunningCall]) -> CallEnd:
         """Return the end of calls that were stopped before any hold. Such calls cost at most the available balance."""

@@ -33,15 +33,15 @@ from shared.ledger.losses import Losses
 from shared.sagas.metering.admission import Admission
 from shared.sagas.metering.call_journal import about_call, names_of
 from shared.sagas.metering.claims import Claim, Settled, Turn, Turns
-from shared.sagas.metering.plan import Asked
-from shared.sagas.metering.reading import Ended, Pulse, Reading, ReadingWhole, Silence
+from shared.sagas.metering.plan import CallRequest
+from shared.sagas.metering.reading import AnswerReading, EndOfAnswer, Pulse, ReadingWhole, Silence
 from shared.sagas.metering.reading_on import ReadingOn
 from shared.sagas.metering.recovery import TurnRecovery, hold_operation
 from shared.sagas.metering.reply import STOPPED, TIMED_OUT, Reply
 from shared.sagas.metering.turn_ending import TurnEnding, clean, cut_by
-from shared.sagas.metering.turn_keeping import Kept, PlanT, RecordT, Run
+from shared.sagas.metering.turn_keeping import PlanT, RecordT, Run, TurnRecord
 
-__all__ = ["PING_SECONDS", "TURN_SECONDS_MAX", "Kept", "MeteredTurn", "Run"]
+__all__ = ["PING_SECONDS", "TURN_SECONDS_MAX", "MeteredTurn", "Run", "TurnRecord"]
 
 PING_SECONDS = 15.0
 TURN_SECONDS_MAX = 500.0
@@ -49,7 +49,7 @@ TURN_SECONDS_MAX = 500.0
 SILENCE_SECONDS_MAX = 300.0
 """Most seconds of silence of a provider. After that the provider has failed, unless the model may be thinking."""
 
-RequestT = TypeVar("RequestT", bound=Asked)
+RequestT = TypeVar("RequestT", bound=CallRequest)
 EventT = TypeVar("EventT")
 
 
@@ -203,7 +203,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             yield from self._not_asked(run, reply)
             return None
         stream = self._asked(run.plan, run.output_cap, is_whole=run.is_whole)
-        with ReadingWhole(stream) if run.is_whole else Reading(stream) as reading:
+        with ReadingWhole(stream) if run.is_whole else AnswerReading(stream) as reading:
             run.plan.request.stop.when_given(reading.wake)
             try:
                 is_over = yield from self._stream(run, reply, reading)
@@ -226,7 +226,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         yield from self._ended(run, record, settled)
 
     def _failed(
-        self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, error: DomainError
+        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, error: DomainError
     ) -> DomainError:
         """Settle a call that was cut. If another model is to be asked, return the error, else raise the error."""
         if isinstance(error, UpstreamUnavailable):
@@ -241,7 +241,9 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             run.claim.forget()
         raise error
 
-    def _stream(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> Generator[EventT, None, bool]:
+    def _stream(
+        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole
+    ) -> Generator[EventT, None, bool]:
         """Deliver the upstream's events.
 
         Return True if the upstream ended the answer; else the reply names the finish reason.
@@ -249,7 +251,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         deadline = self._clock.monotonic() + TURN_SECONDS_MAX
         silence_seconds = min(self._ping_seconds, run.hold.silence_seconds_max)
         pulse, heard_at = Pulse(self._clock, self._ping_seconds), self._clock.monotonic()
-        while not isinstance(event := reading.next(silence_seconds), Ended):
+        while not isinstance(event := reading.next(silence_seconds), EndOfAnswer):
             if run.claim.is_lost:
                 raise StillRunning
             if reason := self._reason_to_end(run, deadline):

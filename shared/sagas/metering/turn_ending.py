@@ -22,7 +22,7 @@ from shared.ledger.holding import Holding
 from shared.ledger.receipts import AccrualReceipt
 from shared.sagas.metering.claims import Pending, Settled
 from shared.sagas.metering.ending import Ending, Sight, ending_of
-from shared.sagas.metering.reading import Ended, Reading, ReadingWhole, Silence
+from shared.sagas.metering.reading import AnswerReading, EndOfAnswer, ReadingWhole, Silence
 from shared.sagas.metering.reading_on import Place, ReadingOn
 from shared.sagas.metering.reply import CREDIT_LIMIT, DISCONNECTED, FAILED, Reply
 from shared.sagas.metering.turn_keeping import PlanT, RecordT, Run, TurnKeeping, owing
@@ -50,7 +50,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         return ()
 
     def _end(
-        self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, *, is_over: bool
+        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, *, is_over: bool
     ) -> tuple[RecordT, Settled]:
         """End a call whose caller waits for the end. A later report by the provider corrects the record's cost."""
         ending = self._ending(run, reply, reading, is_over=is_over)
@@ -59,7 +59,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         self._charge(run, reply, reading, ending)
         return self._keep(run, reply)
 
-    def _end_unheard(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> None:
+    def _end_unheard(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole) -> None:
         """End a call whose caller has left.
 
         If the call is read on, the rest is stored as the answer, since the user pays.
@@ -76,7 +76,9 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         except DomainError as error:
             log("turn_not_kept", "WARNING", hold_id=run.hold.id, code=error.code)
 
-    def _end_failed(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, error: DomainError) -> None:
+    def _end_failed(
+        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, error: DomainError
+    ) -> None:
         """End a call that the provider, or our time limit, has cut.
 
         If nothing was delivered, a failure of the provider costs the user nothing. Once too many calls of this user
@@ -113,7 +115,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         self,
         run: Run[PlanT],
         reply: Reply,
-        reading: Reading | ReadingWhole,
+        reading: AnswerReading | ReadingWhole,
         *,
         is_over: bool,
         is_readable: bool = True,
@@ -132,7 +134,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         )
         return ending_of(sight, self._profiles.of(plan.model.upstream))
 
-    def _charge(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, ending: Ending) -> None:
+    def _charge(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, ending: Ending) -> None:
         """End the reading, and decide the charge. Output that came but was not delivered was generated, too."""
         for event in reading.rest():
             reply.overhear(event)
@@ -166,7 +168,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
     # Reading on ----------------------------------------------------------------------------------------------------
 
     def _settling(
-        self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole
+        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole
     ) -> tuple[RecordT, Settled] | None:
         """Store the record at once, with the most that the call can cost, and read on.
 
@@ -196,7 +198,9 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         )
         return kept.record, settled
 
-    def _settle_later(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole, record: RecordT) -> None:
+    def _settle_later(
+        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, record: RecordT
+    ) -> None:
         """Read to the report, charge the reported usage, and correct the stored record."""
         reply.charge(None)
         self._read_and_charge(run, reply, reading)
@@ -214,7 +218,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         run.claim.finish(Settled(cost=cost, available=captured.available, held=captured.held))
         self._note_end(run, reply, cost)
 
-    def _is_read_for_the_record(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
+    def _is_read_for_the_record(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole) -> bool:
         """Begin to read the rest of an answer whose caller has left. False if there is no room for that."""
         place = self._reading_on.take(run.uid)
         if place is None or self._written_down(run, place) is None:
@@ -242,7 +246,9 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             place.give_back()
             return None
 
-    def _begin(self, run: Run[PlanT], reading: Reading | ReadingWhole, place: Place, work: Callable[[], None]) -> None:
+    def _begin(
+        self, run: Run[PlanT], reading: AnswerReading | ReadingWhole, place: Place, work: Callable[[], None]
+    ) -> None:
         """Continue this call on a new thread, which owns the reading, the hold and the claim from now on."""
         reading.hand_over()
         run.unowed.pop_all()
@@ -260,13 +266,13 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             reading.close()
             owned.close()
 
-    def _read_and_charge(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
+    def _read_and_charge(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole) -> bool:
         """Read to the report or to the bound, and let the reply decide the charge. True if the answer is over."""
         is_over = self._is_read_to_its_end(run, reply, reading)
         self._charge(run, reply, reading, self._ending(run, reply, reading, is_over=is_over, is_readable=False))
         return is_over
 
-    def _is_read_to_its_end(self, run: Run[PlanT], reply: Reply, reading: Reading | ReadingWhole) -> bool:
+    def _is_read_to_its_end(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole) -> bool:
         """Read without delivering, within the credits and the lifetime of the hold.
 
         True if the provider ended the answer.
@@ -275,7 +281,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         """
         deadline = self._clock.monotonic() + run.hold.lifetime_seconds / READ_ON_PART_OF_LIFETIME
         silence_seconds = min(self._ping_seconds, run.hold.silence_seconds_max)
-        while not isinstance(event := reading.next(silence_seconds), Ended):
+        while not isinstance(event := reading.next(silence_seconds), EndOfAnswer):
             if run.claim.is_lost:
                 raise StillRunning
             if self._clock.monotonic() >= deadline:

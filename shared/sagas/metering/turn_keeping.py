@@ -23,18 +23,18 @@ from shared.ledger.holding import HoldCharge, Holding
 from shared.ledger.losses import Losses
 from shared.sagas.metering.call_losses import CallLosses
 from shared.sagas.metering.claims import Claim, Pending, Settled
-from shared.sagas.metering.plan import Metered
+from shared.sagas.metering.plan import MeteredPlan
 from shared.sagas.metering.recovery import TurnRecovery
 from shared.sagas.metering.reply import Reply
 
 APPEND_ATTEMPTS_MAX = 3
 
-PlanT = TypeVar("PlanT", bound=Metered)
+PlanT = TypeVar("PlanT", bound=MeteredPlan)
 RecordT = TypeVar("RecordT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept(Generic[RecordT]):
+class TurnRecord(Generic[RecordT]):
     """A record of an answer, the record's id, and the writes that store the record."""
 
     id: str
@@ -85,7 +85,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         self._clock = clock
 
     @abstractmethod
-    def _kept(self, run: Run[PlanT], reply: Reply) -> Kept[RecordT]:
+    def _kept(self, run: Run[PlanT], reply: Reply) -> TurnRecord[RecordT]:
         """Build the record of the answer."""
 
     def _still_wanted(self, run: Run[PlanT], writes: Sequence[Write]) -> Sequence[Write]:
@@ -135,7 +135,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         return record, settled
 
     def _stored_and_captured(
-        self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro, usage: Usage
+        self, run: Run[PlanT], kept: TurnRecord[RecordT], charge: Micro, usage: Usage
     ) -> HoldCharge | None:
         """Store the record, charge the hold and end the turn in one commit.
 
@@ -159,7 +159,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         except (PreconditionFailed, HoldResolved):
             return None
 
-    def _store(self, run: Run[PlanT], kept: Kept[RecordT], charge: Micro, pending: Pending | None = None) -> None:
+    def _store(self, run: Run[PlanT], kept: TurnRecord[RecordT], charge: Micro, pending: Pending | None = None) -> None:
         """Store the record in one commit with the turn."""
         writes = kept.writes
         for attempt in range(APPEND_ATTEMPTS_MAX):

@@ -25,13 +25,13 @@ from shared.kernel.waiting import WaitingRoom
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.sagas.metering.claims import Settled, Turn
-from shared.sagas.metering.model_choice import Chooser, Chosen
-from shared.sagas.metering.plan import Asked, Metered, forecast
+from shared.sagas.metering.model_choice import Chooser, ChosenModel
+from shared.sagas.metering.plan import CallRequest, MeteredPlan, forecast
 from shared.sagas.metering.reading_on import ReadingOn
 from shared.sagas.metering.recovery import TurnRecovery
 from shared.sagas.metering.reply import CREDIT_LIMIT, DISCONNECTED, FAILED, SETTLING, STOPPED, TIMED_OUT, Reply
 from shared.sagas.metering.running_calls import RunningCalls
-from shared.sagas.metering.turn import PING_SECONDS, Kept, MeteredTurn, Run
+from shared.sagas.metering.turn import PING_SECONDS, MeteredTurn, Run, TurnRecord
 
 OUR_ENDS = frozenset({CREDIT_LIMIT, DISCONNECTED, STOPPED, TIMED_OUT})
 """Finish reasons that OpenAI has no word for. OpenAI clients see a cut at the length; `credits` gives the reason."""
@@ -46,7 +46,7 @@ class Keeping:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallRequest(Asked):
+class OpenAIRequest(CallRequest):
     """A request in one of OpenAI's dialects."""
 
     dialect: Dialect
@@ -72,10 +72,10 @@ class CallRequest(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallPlan(Metered):
+class CallPlan(MeteredPlan):
     """The call as decided before anything happens, and the transcript of the growing answer."""
 
-    request: CallRequest
+    request: OpenAIRequest
     transcript: Transcript
 
 
@@ -92,7 +92,7 @@ class Quiet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class OpenAIAnswer:
     """The end of a call: the whole answer, the objects that end the stream, and the cost and balance in µcr."""
 
     answer: Json
@@ -101,10 +101,10 @@ class Answered:
     available: int
 
 
-CallEvent: TypeAlias = Piece | Quiet | Answered
+CallEvent: TypeAlias = Piece | Quiet | OpenAIAnswer
 
 
-class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
+class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
     """The saga of an OpenAI call; see `MeteredTurn`."""
 
     def __init__(  # noqa: PLR0913  # a saga asks for its parts by name
@@ -152,8 +152,8 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         self._calls = calls or RunningCalls(clock)
         self._responses = responses or KeptResponses(documents, clock)
 
-    def run(self, request: CallRequest) -> Generator[CallEvent, None, None]:
-        """Yield the answer as it comes, then `Answered`; see `MeteredTurn.run`.
+    def run(self, request: OpenAIRequest) -> Generator[CallEvent, None, None]:
+        """Yield the answer as it comes, then `OpenAIAnswer`; see `MeteredTurn.run`.
 
         Before the first event this may also raise ModelNotFound, ModelUnpriced, NoModelFits, ContextTooLong,
         InvalidValue, AnswerNotKept, and RequestRefused with the upstream's own words.
@@ -163,7 +163,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
 
     # See `MeteredTurn` ---------------------------------------------------------------------------------------------
 
-    def _plan(self, request: CallRequest, failed: Sequence[str]) -> CallPlan:
+    def _plan(self, request: OpenAIRequest, failed: Sequence[str]) -> CallPlan:
         dialect = request.dialect
         demand = request.demand
         chosen = self._chosen(request, demand, failed)
@@ -182,10 +182,10 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
             transcript=dialect.transcript(request.body),
         )
 
-    def _chosen(self, request: CallRequest, demand: Demand, failed: Sequence[str]) -> Chosen:
+    def _chosen(self, request: OpenAIRequest, demand: Demand, failed: Sequence[str]) -> ChosenModel:
         """Return the named model, or, for a chat dialect, the choice for `auto`."""
         if request.dialect.kind != "chat":
-            return Chosen(model=self._catalogue.of_kind(request.dialect.kind, request.model))
+            return ChosenModel(model=self._catalogue.of_kind(request.dialect.kind, request.model))
         return self._chooser.choose(
             request.model,
             lambda: self._preferences.get(request.uid),
@@ -211,7 +211,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
     def _silent(self) -> CallEvent:
         return Quiet()
 
-    def _kept(self, run: Run[CallPlan], reply: Reply) -> Kept[StoredAnswer]:
+    def _kept(self, run: Run[CallPlan], reply: Reply) -> TurnRecord[StoredAnswer]:
         reason = reply.finish_reason or "stop"
         stored = StoredAnswer(
             answer=run.plan.transcript.end(reason, reply.usage if reply.is_estimated else None),
@@ -224,7 +224,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
         )
         answer_id = derived_id("ans", run.claim.run)
         writes = [self._answers.kept(run.uid, answer_id, stored)] if _is_asked_for(run) else []
-        return Kept(id=answer_id, record=stored, writes=[*writes, *self._referable(run, stored)])
+        return TurnRecord(id=answer_id, record=stored, writes=[*writes, *self._referable(run, stored)])
 
     def _referable(self, run: Run[CallPlan], stored: StoredAnswer) -> Sequence[Write]:
         """Return the writes that store the answer for later calls to refer to. A failed answer is not stored."""
@@ -252,7 +252,7 @@ class OpenAICall(MeteredTurn[CallRequest, CallPlan, CallEvent, StoredAnswer]):
     def _ended(self, run: Run[CallPlan], record: StoredAnswer, settled: Settled) -> Iterable[CallEvent]:
         yield _answered(run.plan.request, record, settled, run.plan.transcript.told)
 
-    def _replay(self, turn: Turn, request: CallRequest) -> Iterator[CallEvent]:
+    def _replay(self, turn: Turn, request: OpenAIRequest) -> Iterator[CallEvent]:
         assert turn.settled is not None, "a turn that is done was settled"
         stored = self._answers.get(turn.uid, str(turn.message_id))
         pieces = list(request.dialect.pieces(stored.answer)) if request.is_streamed else []
@@ -317,7 +317,7 @@ def _is_asked_for(run: Run[CallPlan]) -> bool:
     return run.plan.request.has_key or run.plan.request.stop.is_given
 
 
-def _answered(request: CallRequest, stored: StoredAnswer, settled: Settled, pieces: int) -> Answered:
+def _answered(request: OpenAIRequest, stored: StoredAnswer, settled: Settled, pieces: int) -> OpenAIAnswer:
     """Return the answer with the cost in the field `credits`, the same for every replay."""
     told: dict[str, object] = {
         "cost": format_credits(settled.cost),
@@ -332,4 +332,4 @@ def _answered(request: CallRequest, stored: StoredAnswer, settled: Settled, piec
         told["ended_by"] = stored.finish_reason
     answer = {**stored.answer, "credits": told}
     tail = request.dialect.tail(answer, request.body, pieces) if request.is_streamed else []
-    return Answered(answer=answer, tail=tail, cost=settled.cost, available=settled.available)
+    return OpenAIAnswer(answer=answer, tail=tail, cost=settled.cost, available=settled.available)

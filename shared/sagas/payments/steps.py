@@ -37,7 +37,7 @@ from shared.payments.lifecycle import ACCOUNT_CLOSED, problem_of
 from shared.payments.payment import Payment, seen_in, share, with_applied
 from shared.payments.ports import PaymentProvider, ProviderName, UnknownAtProvider
 from shared.payments.store import Payments, effect, fields_of, payment_in, refund_path, view_of
-from shared.sagas.engine.saga import Done, Saga, Step, Turn, progress_of
+from shared.sagas.engine.saga import Saga, Step, StepContext, StepResult, progress_of
 
 FRESH: Millis = 5 * SECOND
 """Time for which a provider's answer counts, if nothing was done there since. Settling a payment takes less."""
@@ -115,22 +115,22 @@ class PaymentSteps:
 
     # Credited ----------------------------------------------------------------------------------------------------
 
-    def _confirm(self, turn: Turn) -> Done:
+    def _confirm(self, turn: StepContext) -> StepResult:
         """Ask the provider again, unless the answer is fresh, since the decision may be minutes old.
 
         Raises NotAsAgreed.
         """
         payment, now = payment_in(turn.leased.document), self._clock.now()
         if 0 <= now - cast("int", turn.args.get("asked_at", 0)) < FRESH:
-            return Done(result={"at": now, "is_disputed": turn.args["is_disputed"]})
+            return StepResult(result={"at": now, "is_disputed": turn.args["is_disputed"]})
         provider = self._providers[payment.provider]
         truth = provider.truth(payment.refs, payment.disputes)
         problem = problem_of(payment, truth, is_live=provider.is_live)
         if problem or truth.stage != "paid" or truth.money != turn.args["money"]:
             raise NotAsAgreed(problem or truth.stage)
-        return Done(result={"at": now, "is_disputed": seen_in(truth).undecided > 0})
+        return StepResult(result={"at": now, "is_disputed": seen_in(truth).undecided > 0})
 
-    def _record(self, turn: Turn) -> Done:
+    def _record(self, turn: StepContext) -> StepResult:
         """Record that this money belongs to this payment, for ever. If another claim came first, the commit fails.
 
         Raises NotAsAgreed if the money is known to be another payment's.
@@ -139,9 +139,9 @@ class PaymentSteps:
         owner = self._payments.payment_with_money(payment.provider, money)
         if owner is not None and owner != payment.id:
             raise NotAsAgreed("money_of_another")
-        return Done(writes=() if owner else (effect(payment, money, self._clock.now()),))
+        return StepResult(writes=() if owner else (effect(payment, money, self._clock.now()),))
 
-    def _grant(self, turn: Turn) -> Done:
+    def _grant(self, turn: StepContext) -> StepResult:
         """Grant one lot for the purchase and one for the gift.
 
         The operations are the payment's, so each lot is granted once.
@@ -165,12 +165,12 @@ class PaymentSteps:
 
     # Brought to the provider's truth --------------------------------------------------------------------------------
 
-    def _suspend(self, turn: Turn) -> Done:
+    def _suspend(self, turn: StepContext) -> StepResult:
         """Set more credits aside than before. Setting less aside waits until lost money was taken out."""
         payment = payment_in(turn.leased.document)
-        return self._set_aside(turn, payment, "suspend") if _aside(turn) > payment.applied.aside else Done()
+        return self._set_aside(turn, payment, "suspend") if _aside(turn) > payment.applied.aside else StepResult()
 
-    def _set_aside(self, turn: Turn, payment: Payment, step: str) -> Done:
+    def _set_aside(self, turn: StepContext, payment: Payment, step: str) -> StepResult:
         """End the present suspension and begin one of the wanted amount, in one commit; 0 begins none."""
         aside, before = _aside(turn), payment.applied.suspension
         commands: list[Command] = []
@@ -183,39 +183,39 @@ class PaymentSteps:
         self._execute(payment, *commands)
         return self._done(with_applied(payment, suspension=hold or "", aside=aside))
 
-    def _take_back(self, turn: Turn) -> Done:
+    def _take_back(self, turn: StepContext) -> StepResult:
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
         if target <= payment.applied.taken:
-            return Done()
+            return StepResult()
         if not self._execute(payment, *(_reverse(payment, turn, "take_back", *lot, target) for lot in payment.lots)):
             self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
-    def _give_back(self, turn: Turn) -> Done:
+    def _give_back(self, turn: StepContext) -> StepResult:
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
         if target >= payment.applied.taken:
-            return Done()
+            return StepResult()
         keys = (turn.key(f"give_back:{lot}") for lot, _ in payment.lots)
         lots = zip(keys, payment.lots, strict=True)
         if not self._execute(payment, *(_restore(payment, key, *lot, target) for key, lot in lots)):
             self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
-    def _reinstate(self, turn: Turn) -> Done:
+    def _reinstate(self, turn: StepContext) -> StepResult:
         """Set less aside than before."""
         payment = payment_in(turn.leased.document)
-        return self._set_aside(turn, payment, "reinstate") if _aside(turn) < payment.applied.aside else Done()
+        return self._set_aside(turn, payment, "reinstate") if _aside(turn) < payment.applied.aside else StepResult()
 
     # Refunded by us --------------------------------------------------------------------------------------------------
 
-    def _withdraw(self, turn: Turn) -> Done:
+    def _withdraw(self, turn: StepContext) -> StepResult:
         """Take the credits back first, so that nobody spends credits whose money is about to be paid back."""
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
         if not self._execute(payment, *(_reverse(payment, turn, "withdraw", *lot, target) for lot in payment.lots)):
             self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
-    def _undo_withdraw(self, turn: Turn) -> Done:
+    def _undo_withdraw(self, turn: StepContext) -> StepResult:
         """Annul the operations first, so that a late withdrawal is refused. If a withdrawal came earlier, give back."""
         payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken_before"])
         for lot, amount in payment.lots:
@@ -227,7 +227,7 @@ class PaymentSteps:
         refused = Patch(refund_path(str(turn.args["operation"])), {"refused": progress.code if progress else ""})
         return replace(back, writes=(*back.writes, refused))
 
-    def _refund(self, turn: Turn) -> Done:
+    def _refund(self, turn: StepContext) -> StepResult:
         """Refund at the provider, under a key of this step. The adapter finds an earlier refund under that key.
 
         Once the refund is made, no failure of a later question may look like a refusal of the refund.
@@ -241,7 +241,7 @@ class PaymentSteps:
             truth = provider.truth(payment.refs, payment.disputes)
             if made.id in {refund.id for refund in truth.refunds}:
                 told = replace(payment, seen=seen_in(truth, payment))
-        return Done(
+        return StepResult(
             result={"id": made.id, "status": made.status},
             changes=fields_of(told),
             writes=(view_of(told, self._clock.now()),),
@@ -269,8 +269,8 @@ class PaymentSteps:
         owed = sum(max(0, amount - covered.get(lot, amount)) for lot, amount in gone)
         self._debts.remember_late(payment.uid, payment.id, owed)
 
-    def _done(self, payment: Payment) -> Done:
-        return Done(changes=fields_of(payment), writes=(view_of(payment, self._clock.now()),))
+    def _done(self, payment: Payment) -> StepResult:
+        return StepResult(changes=fields_of(payment), writes=(view_of(payment, self._clock.now()),))
 
 
 def refund_begun(
@@ -294,7 +294,7 @@ def refund_begun(
     return args, Create(refund_path(operation), data)
 
 
-def _aside(turn: Turn) -> int:
+def _aside(turn: StepContext) -> int:
     """Return how much of the money is to be set aside, in minor units. An older saga only says whether all is."""
     if "aside" in turn.args:
         return cast("int", turn.args["aside"])
@@ -346,7 +346,7 @@ def _paid(payment: Payment) -> int:
     return payment.terms.price.minor
 
 
-def _reverse(payment: Payment, turn: Turn, step: str, lot: LotId, amount: Micro, target: int) -> Reverse:
+def _reverse(payment: Payment, turn: StepContext, step: str, lot: LotId, amount: Micro, target: int) -> Reverse:
     wanted = share(amount, target, _paid(payment))
     operation, told = turn.key(f"{step}:{lot}"), _taken_back(payment, step)
     note = str(turn.args.get("note", "")) if step == "withdraw" else ""

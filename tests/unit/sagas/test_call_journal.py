@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from shared.kernel.ids import Uid
-from shared.sagas.metering.call_journal import CONVERSATION, REQUEST, CallJournal, Wanted
+from shared.sagas.metering.call_journal import CONVERSATION, REQUEST, CallJournal, CallSearch
 from shared.sagas.metering.stop_requests import EVERYBODY, request_tag
 from tests.support.chat import ANN, World
 
@@ -27,11 +27,11 @@ def started(world, conversation, **fields):
 
 
 def running(world, value, *, tag=CONVERSATION, caller=EVERYBODY, uid=ANN):
-    return CallJournal(world.ledger).running(Wanted(uid=uid, caller=caller, tag=tag, value=value))
+    return CallJournal(world.ledger).running(CallSearch(uid=uid, caller=caller, tag=tag, value=value))
 
 
 def last(world, value, *, tag=CONVERSATION, caller=EVERYBODY, uid=ANN):
-    return CallJournal(world.ledger).last(Wanted(uid=uid, caller=caller, tag=tag, value=value))
+    return CallJournal(world.ledger).last(CallSearch(uid=uid, caller=caller, tag=tag, value=value))
 
 
 def test_a_running_call_is_found_by_its_conversation_and_by_its_request_id(world):

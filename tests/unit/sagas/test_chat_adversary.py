@@ -8,7 +8,7 @@ from shared.ai.ports import Finished, TextDelta, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import OperationId
-from shared.sagas.chat.turn import Done
+from shared.sagas.chat.turn import TurnEnded
 from tests.support.chat import ANN, CREDIT, World
 from tests.support.meanwhile import MEANWHILE, settled
 
@@ -21,7 +21,7 @@ def spoken(world: World, events) -> int:
     words = 0
     with suppress(DomainError):
         for event in events:
-            words += 0 if isinstance(event, Done) else 1
+            words += 0 if isinstance(event, TurnEnded) else 1
     return words
 
 

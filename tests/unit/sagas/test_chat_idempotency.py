@@ -16,7 +16,7 @@ from shared.kernel.ids import HoldId, Uid, derived_id, operation_id
 from shared.ledger.errors import Contended, InsufficientCredits
 from shared.platform.memory.chat_model import says
 from shared.platform.memory.clock import ManualClock
-from shared.sagas.chat.turn import Delta, Done, TurnEvent
+from shared.sagas.chat.turn import Delta, TurnEnded, TurnEvent
 from tests.support.chat import ANN, CREDIT, World, answer_of, end_of, text_of
 from tests.support.faults import Crash, Dying, FaultyDocuments
 
@@ -498,5 +498,5 @@ def test_keys_are_their_users_own(world):
 
     events = list(world.run(world.conversation(bob), key="k"))
 
-    assert isinstance(events[-1], Done)
+    assert isinstance(events[-1], TurnEnded)
     assert len(world.upstream.requests) == 2

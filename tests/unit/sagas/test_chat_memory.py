@@ -10,7 +10,7 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.ids import operation_id
 from shared.kernel.money import Micro
 from shared.platform.memory.chat_model import HELLO, says
-from shared.sagas.chat.summaries import Titled
+from shared.sagas.chat.summaries import TitleOutcome
 from tests.support.chat import ANN, CREDIT, World, answer_of
 from tests.support.faults import Crash, Dying
 from tests.unit.sagas.test_chat_idempotency import PAST_THE_LEASE
@@ -150,7 +150,7 @@ def test_a_title_is_made_by_the_cheapest_model_and_paid_for_once():
     first, again = title(world, conversation), title(world, conversation)
 
     cost = Micro(40 * 100 + 4 * 200)
-    assert first == again == Titled(title="Tea and cake", cost=cost, is_local=False)
+    assert first == again == TitleOutcome(title="Tea and cake", cost=cost, is_local=False)
     now = world.conversations.get(ANN, conversation.id)
     assert (now.title, now.title_cost) == ("Tea and cake", cost)
     assert world.charges()[1:] == [cost]
@@ -163,7 +163,7 @@ def test_where_a_title_cannot_be_paid_for_it_is_the_first_line_and_costs_nothing
     world.ask(conversation, "Hi")
     left = world.ledger.balance(ANN).total
 
-    assert title(world, conversation) == Titled(title="Hi", cost=Micro(0), is_local=True)
+    assert title(world, conversation) == TitleOutcome(title="Hi", cost=Micro(0), is_local=True)
     assert world.ledger.balance(ANN).total == left
 
 
@@ -172,7 +172,7 @@ def test_where_no_model_answers_it_is_the_first_line_too():
     conversation = world.conversation(world.user())
     world.ask(conversation, "Hi")
 
-    assert title(world, conversation) == Titled(title="Hi", cost=Micro(0), is_local=True)
+    assert title(world, conversation) == TitleOutcome(title="Hi", cost=Micro(0), is_local=True)
     assert len(world.charges()) == 1
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
 from shared.platform.memory.clock import ManualClock
-from shared.sagas.metering.reading import AHEAD_MAX, Ended, Pulse, Reading, ReadingWhole, Silence
+from shared.sagas.metering.reading import AHEAD_MAX, AnswerReading, EndOfAnswer, Pulse, ReadingWhole, Silence
 from tests.support.processes import wait_for
 
 SECONDS = 60.0
@@ -41,7 +41,7 @@ class Script:
 
 def everything(reading):
     events = []
-    while not isinstance(event := reading.next(SECONDS), Ended):
+    while not isinstance(event := reading.next(SECONDS), EndOfAnswer):
         events.append(event)
     return events, event.error
 
@@ -49,7 +49,7 @@ def everything(reading):
 def test_events_come_in_the_order_they_were_said():
     said = [*(TextDelta(str(number)) for number in range(5 * AHEAD_MAX)), Finished("stop")]
 
-    with Reading(Script(said)) as reading:
+    with AnswerReading(Script(said)) as reading:
         got = everything(reading)
 
     assert got == (said, None)
@@ -58,14 +58,14 @@ def test_events_come_in_the_order_they_were_said():
 def test_a_failure_comes_after_what_was_said_before_it():
     failure = UpstreamUnavailable()
 
-    with Reading(Script([TextDelta("a")], error=failure)) as reading:
+    with AnswerReading(Script([TextDelta("a")], error=failure)) as reading:
         got = everything(reading)
 
     assert got == ([TextDelta("a")], failure)
 
 
 def test_a_surprise_is_an_upstream_that_is_unavailable():
-    with Reading(Script([], error=RuntimeError("a bug"))) as reading:
+    with AnswerReading(Script([], error=RuntimeError("a bug"))) as reading:
         _, error = everything(reading)
 
     assert isinstance(error, UpstreamUnavailable)
@@ -73,7 +73,7 @@ def test_a_surprise_is_an_upstream_that_is_unavailable():
 
 def test_silence_is_heard_and_then_the_answer():
     gate = threading.Event()
-    with Reading(Script([TextDelta("late")], gate=gate)) as reading:
+    with AnswerReading(Script([TextDelta("late")], gate=gate)) as reading:
         first = reading.next(0.01)
         gate.set()
         second = reading.next(SECONDS)
@@ -84,7 +84,7 @@ def test_silence_is_heard_and_then_the_answer():
 
 def test_an_upstream_that_is_faster_than_its_reader_is_made_to_wait():
     script = Script(TextDelta(str(number)) for number in range(10 * AHEAD_MAX))
-    with Reading(script) as reading:
+    with AnswerReading(script) as reading:
         first = reading.next(SECONDS)
         while script.given < AHEAD_MAX:
             threading.Event().wait(0.001)
@@ -97,7 +97,7 @@ def test_an_upstream_that_is_faster_than_its_reader_is_made_to_wait():
 def test_leaving_frees_a_reader_that_waits_for_room():
     script = Script(TextDelta("x") for _ in range(10 * AHEAD_MAX))
 
-    with Reading(script) as reading:
+    with AnswerReading(script) as reading:
         reading.next(SECONDS)
 
     assert script.closed.wait(SECONDS)
@@ -107,7 +107,7 @@ def test_leaving_frees_a_reader_that_waits_for_room():
 def test_leaving_aborts_an_upstream_that_says_nothing():
     script = Script([TextDelta("never")], gate=threading.Event())
 
-    with Reading(script):
+    with AnswerReading(script):
         pass
 
     assert script.closed.wait(SECONDS)
@@ -131,7 +131,7 @@ def test_an_answer_of_one_piece_fails_typed(failure):
 
 
 def test_a_reader_is_behind_while_the_upstream_waits_for_it():
-    with Reading(Script([TextDelta("x")] * (3 * AHEAD_MAX))) as reading:
+    with AnswerReading(Script([TextDelta("x")] * (3 * AHEAD_MAX))) as reading:
         wait_for(lambda: reading.is_behind, what="the upstream is made to wait")
         everything(reading)
 
@@ -140,7 +140,7 @@ def test_a_reader_is_behind_while_the_upstream_waits_for_it():
 
 def test_a_reader_who_waits_is_woken_from_another_thread():
     gate = threading.Event()
-    with Reading(Script([TextDelta("late")], gate=gate)) as reading:
+    with AnswerReading(Script([TextDelta("late")], gate=gate)) as reading:
         reading.wake()
 
         assert isinstance(reading.next(SECONDS), Silence)
@@ -149,7 +149,7 @@ def test_a_reader_who_waits_is_woken_from_another_thread():
 def test_what_came_and_was_not_taken_is_the_rest_of_a_reading():
     said = [TextDelta(str(number)) for number in range(3)]
     script = Script(said)
-    with Reading(script) as reading:
+    with AnswerReading(script) as reading:
         first = reading.next(SECONDS)
         wait_for(script.closed.is_set, what="the script is read to its end")
 
@@ -159,7 +159,7 @@ def test_what_came_and_was_not_taken_is_the_rest_of_a_reading():
 
 def test_a_reading_that_was_handed_over_stays_open_behind_its_block():
     gate = threading.Event()
-    with Reading(script := Script([TextDelta("late")], gate=gate)) as reading:
+    with AnswerReading(script := Script([TextDelta("late")], gate=gate)) as reading:
         reading.hand_over()
     gate.set()
 

@@ -23,7 +23,7 @@ from shared.kernel.money import format_credits
 from shared.ledger.commands import Freeze
 from shared.ledger.errors import AccountFrozen, InsufficientCredits
 from shared.platform.memory.chat_model import says
-from shared.sagas.chat.turn import Delta, Done, Ping, TurnEvent
+from shared.sagas.chat.turn import Delta, Ping, TurnEnded, TurnEvent
 from tests.support.chat import ANN, CHEAP, CREDIT, World, answer_of, cautious, end_of, text_of
 
 WORDS = [" one", " two", " three", " four", " five"]
@@ -58,7 +58,7 @@ def test_a_turn_streams_the_answer_and_ends_with_what_it_cost(world):
 
     assert events[:-1] == [Delta(word) for word in WORDS]
     done = events[-1]
-    assert isinstance(done, Done)
+    assert isinstance(done, TurnEnded)
     wire = done.answer.as_wire()
     assert wire == {
         "message": {

@@ -7,7 +7,7 @@ import pytest
 
 from shared.kernel.errors import DomainError
 from shared.platform.memory.passthrough import chunk, usage_chunk
-from shared.sagas.openai.call import Answered, CallEvent
+from shared.sagas.openai.call import CallEvent, OpenAIAnswer
 from tests.support.chat import CREDIT
 from tests.support.meanwhile import MEANWHILE, settled
 from tests.support.openai import Door
@@ -71,7 +71,7 @@ def test_what_the_model_becomes_meanwhile_is_for_the_next_call(change, leaves):
         if leaves:
             events.close()
         else:
-            assert isinstance(list(events)[-1], Answered)
+            assert isinstance(list(events)[-1], OpenAIAnswer)
         costs.append(door.world.charges())
 
     assert costs[0] == costs[1]

@@ -20,7 +20,7 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.platform.memory.passthrough import Scripted, chunk, completion, embeddings, response, usage_chunk
-from shared.sagas.openai.call import Answered, Piece
+from shared.sagas.openai.call import OpenAIAnswer, Piece
 from tests.support.chat import ANN, CHEAP, CREDIT, cautious
 from tests.support.faults import Crash, Dying, FaultyDocuments
 from tests.support.openai import Door, answer_of, content_of
@@ -189,7 +189,7 @@ def test_many_at_once_never_spend_what_is_not_there():
     for thread in threads:
         thread.join(180)
 
-    answered = [each for each in outcomes if isinstance(each, Answered)]
+    answered = [each for each in outcomes if isinstance(each, OpenAIAnswer)]
     assert len(outcomes) == 30
     assert sum(each.cost for each in answered) == door.world.spent(7 * cost) <= 7 * cost
     check_books(door)

@@ -12,7 +12,7 @@ from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.engine.leases import LeaseLost, Leases
-from shared.sagas.engine.saga import Done, Runner, Saga, Step, progress_of
+from shared.sagas.engine.saga import Runner, Saga, Step, StepResult, progress_of
 from tests.support.faults import Crash, FaultyDocuments
 
 PATH = "orders/o1"
@@ -39,7 +39,7 @@ class World:
             self.done.setdefault(turn.key(name), name)
             if name in self.after:
                 raise self.after.pop(name)
-            return Done(result={"by": name, "seen": sorted(turn.results)})
+            return StepResult(result={"by": name, "seen": sorted(turn.results)})
 
         return act
 
@@ -49,7 +49,7 @@ class World:
             if f"undo {name}" in self.trouble:
                 raise self.trouble[f"undo {name}"]
             self.done.pop(turn.key(name), None)
-            return Done(changes={f"{name}_undone": True})
+            return StepResult(changes={f"{name}_undone": True})
 
         return act
 
@@ -297,7 +297,7 @@ def test_a_definition_that_nobody_knows_any_more_has_an_owner():
 def test_what_a_step_writes_is_committed_with_its_record_or_not_at_all():
     world = World()
     world.documents.commit([Create("effects/e1", {"of": "another"})])
-    claim = Step(name="claim", do=lambda turn: Done(writes=(Create("effects/e1", {"of": "us"}),)), acts=False)
+    claim = Step(name="claim", do=lambda turn: StepResult(writes=(Create("effects/e1", {"of": "us"}),)), acts=False)
     runner = world.runner(Saga(name="order", version=1, steps=(claim, Step(name="ship", do=world.do("ship")))))
     leased = Leases(world.documents, world.clock).create(PATH, {}, LEASE_SECONDS)
     runner.begin(leased, "order", {})
@@ -314,7 +314,7 @@ def test_what_a_step_writes_is_committed_with_its_record_or_not_at_all():
 
 def test_what_does_not_act_is_recorded_with_what_comes_next():
     world = World()
-    look = Step(name="look", do=lambda turn: Done(result={"price": 3}), acts=False)
+    look = Step(name="look", do=lambda turn: StepResult(result={"price": 3}), acts=False)
     counted = FaultyDocuments(world.documents)
     runner = world.runner(Saga(name="order", version=1, steps=(look, *world.saga.steps)))
     leased = Leases(counted, world.clock).create(PATH, {}, LEASE_SECONDS)

@@ -14,7 +14,7 @@ from shared.ledger.commands import Freeze
 from shared.ledger.losses import SECOND_LIMITS
 from shared.platform.memory.chat_model import says
 from shared.platform.openai.network import READ_SECONDS
-from shared.sagas.chat.turn import ChatTurn, Delta, Done, Ping
+from shared.sagas.chat.turn import ChatTurn, Delta, Ping, TurnEnded
 from shared.sagas.metering.reading_on import ReadingOn
 from shared.sagas.metering.turn import TURN_SECONDS_MAX
 from tests.support.chat import ANN, CREDIT, World, answer_of, cautious, end_of
@@ -360,7 +360,7 @@ def test_a_turn_beyond_its_time_is_read_on_and_its_cost_corrected():
     held = world.ledger.balance(ANN).held
 
     world.clock.advance(500_000)
-    answer = end_of([event for event in events if isinstance(event, Done)])
+    answer = end_of([event for event in events if isinstance(event, TurnEnded)])
 
     assert (answer.message.finish_reason, answer.cost, answer.at_most) == ("timeout", held, held)
     gate.open()
@@ -372,7 +372,7 @@ def test_a_settling_message_whose_reader_died_costs_what_it_told():
     gate = Gate(*REST)
     world, conversation, events = begun(gate, max_output_tokens=400)
     world.clock.advance(500_000)
-    answer = end_of([event for event in events if isinstance(event, Done)])
+    answer = end_of([event for event in events if isinstance(event, TurnEnded)])
 
     world.clock.advance(16 * 60_000)
     world.ledger.expire_due(ANN)

@@ -36,7 +36,7 @@ from shared.sagas.agents.tools.tool import (
 from shared.sagas.metering.call_cost import CallCost
 from shared.sagas.metering.call_losses import CallLosses
 from shared.sagas.metering.ending import Ending, Sight, ending_of, with_error
-from shared.sagas.metering.reading import Ended, Reading, Silence
+from shared.sagas.metering.reading import AnswerReading, EndOfAnswer, Silence
 
 QUESTION_CHARACTERS_MAX = 20_000
 OUTPUT_TOKENS_MAX = 2_000
@@ -142,8 +142,8 @@ class AskModel:
     def _heard(self, request: ChatRequest) -> "_Heard":
         """Ask the model and collect the answer for ANSWER_SECONDS_MAX at most, also if the model is silent."""
         heard, until = _Heard(), self._clock.monotonic() + ANSWER_SECONDS_MAX
-        with Reading(self._chat_model.stream(request)) as reading:
-            while not isinstance(event := reading.next(LOOK_SECONDS), Ended):
+        with AnswerReading(self._chat_model.stream(request)) as reading:
+            while not isinstance(event := reading.next(LOOK_SECONDS), EndOfAnswer):
                 if not isinstance(event, Silence):
                     heard.note(event)
                 if self._clock.monotonic() >= until:
