@@ -21,13 +21,13 @@ class AgentParts(ImageParts):
         from shared.sagas.agents.tools.ask_model import AskModel
         from shared.sagas.agents.tools.calculator import Calculator
         from shared.sagas.agents.tools.generate_image import GenerateImage
-        from shared.sagas.agents.tools.plan import Plan
+        from shared.sagas.agents.tools.plan import PlanTool
         from shared.sagas.agents.tools.read_document import ReadDocument
         from shared.sagas.agents.tools.web_fetch import WebFetch
         from shared.sagas.agents.tools.write_artifact import WriteArtifact
 
         tools = (
-            Plan(),
+            PlanTool(),
             Calculator(),
             WebFetch(self.web),
             ReadDocument(),

@@ -21,7 +21,7 @@ CREDENTIALS = ("firebase", "api_key")
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _SeenCaller:
     principal: Principal
     profile: Profile
     until: float
@@ -35,7 +35,7 @@ class FirstSight:
         self._ledger = ledger
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen: OrderedDict[tuple[Uid, str], _Seen] = OrderedDict()
+        self._seen: OrderedDict[tuple[Uid, str], _SeenCaller] = OrderedDict()
 
     def see(self, principal: Principal) -> Profile:
         """Return the caller's profile, with an open account. If the user has left, always raises AccountClosed."""
@@ -56,7 +56,7 @@ class FirstSight:
             for auth in CREDENTIALS:
                 self._seen.pop((uid, auth), None)
 
-    def _last_seen(self, principal: Principal) -> _Seen | None:
+    def _last_seen(self, principal: Principal) -> _SeenCaller | None:
         with self._lock:
             return self._seen.get((principal.uid, principal.auth))
 
@@ -64,7 +64,7 @@ class FirstSight:
         until = self._clock.monotonic() + SEEN_LIFETIME_SECONDS
         with self._lock:
             known_as = (principal.uid, principal.auth)
-            self._seen[known_as] = _Seen(principal, profile, until)
+            self._seen[known_as] = _SeenCaller(principal, profile, until)
             self._seen.move_to_end(known_as)
             while len(self._seen) > SEEN_MAX:
                 self._seen.popitem(last=False)

@@ -47,7 +47,7 @@ State = Literal["leaving", "done"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LeavingStep:
     """One step of leaving, under the name by which the finished step is recorded."""
 
     name: str
@@ -97,12 +97,12 @@ class Leaving:
         self._alerts = alerts
         self._clock = clock
         self._steps = (
-            Step("bar", self._bar),
-            Step("close_account", self._close_account),
-            Step("erase", self._erase),
-            Step("delete_login", identity.delete_user),
+            LeavingStep("bar", self._bar),
+            LeavingStep("close_account", self._close_account),
+            LeavingStep("erase", self._erase),
+            LeavingStep("delete_login", identity.delete_user),
         )
-        self._sweep = Step("sweep", self._erase)
+        self._sweep = LeavingStep("sweep", self._erase)
 
     def leave(self, uid: Uid) -> State:
         """Begin the leaving, and do as many steps as possible now. After the return the user is gone or will be.
@@ -201,7 +201,7 @@ class Leaving:
             self._do(self._sweep, leaving.uid, progress)
         return progress
 
-    def _do(self, step: Step, uid: Uid, progress: _Progress) -> None:
+    def _do(self, step: LeavingStep, uid: Uid, progress: _Progress) -> None:
         if step.name in progress.done:
             return
         try:

@@ -39,7 +39,7 @@ class CreditsHeld(Exception):
         self.code = refusal.code
 
 
-class Purse:
+class TaskBudget:
     """The credits of one task, for the worker with this fence."""
 
     def __init__(self, ledger: Ledger, clock: Clock, task: Task, fence: int) -> None:
@@ -62,7 +62,7 @@ class Purse:
         own = BudgetClaim(id=self._budget_id, limit=self._limit, expires_at=now + BUDGET_LIFETIME)
         return (own, *key_budgets.claims(self._key, now))
 
-    def hold(self, name: str, model: str, cost: CallCost, purpose: Purpose = "agent") -> "Held":
+    def hold(self, name: str, model: str, cost: CallCost, purpose: Purpose = "agent") -> "BudgetHold":
         """Hold all that a call may cost, or less if the budget or the balance leaves less.
 
         If the budget is too small, at least `cost.least_bound` is held. If the balance is too small, at least
@@ -87,7 +87,7 @@ class Purse:
                     tags=(("model", model),),
                     about=about(purpose, ref=("agent_task", self._task_id), model=model, principal=self._spender),
                 )
-                return Held(operation=operation, amount=wanted, limited_by=limited_by)
+                return BudgetHold(operation=operation, amount=wanted, limited_by=limited_by)
             except (BudgetExceeded, InsufficientCredits) as refusal:
                 room, limited_by = _room(refusal), refusal.code
                 at_least = cost.least_bound if isinstance(refusal, BudgetExceeded) else cost.least
@@ -146,7 +146,7 @@ class Purse:
         return operation_id("agent", self._task_id, name, str(fence))
 
 
-class Held:
+class BudgetHold:
     """A placed hold of `amount` µcr.
 
     `limited_by` is the code of the refusal that made the hold smaller; empty if none did.

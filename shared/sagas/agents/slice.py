@@ -22,9 +22,9 @@ from shared.kernel.events import Alerts, Message, Publisher, log
 from shared.ledger.errors import AccountClosed, RateLimited
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
-from shared.sagas.agents.budget import CreditsHeld, Held, Purse, is_epoch_over
+from shared.sagas.agents.budget import BudgetHold, CreditsHeld, TaskBudget, is_epoch_over
 from shared.sagas.agents.prompt import OUTPUT_TOKENS_LEAST, AgentPrompt, build
-from shared.sagas.agents.task_record import LEASE_SECONDS, Desk
+from shared.sagas.agents.task_record import LEASE_SECONDS, ClaimedTask
 from shared.sagas.agents.thought_cost import NOTHING, ThoughtCost
 from shared.sagas.agents.tool_calls import Acts, act_name
 from shared.sagas.agents.tools.tool import Tool
@@ -113,7 +113,7 @@ class AgentSlice:
 
     # Claiming ---------------------------------------------------------------------------------------------------
 
-    def _claimed(self, task_id: str) -> Desk | None:
+    def _claimed(self, task_id: str) -> ClaimedTask | None:
         document = self._documents.get(task_path(task_id))
         if document is None:
             return None
@@ -128,13 +128,13 @@ class AgentSlice:
         if leased is None:
             return None
         files = self._tasks.files(task_id) if task.files else ()
-        return Desk(leased, self._clock, self._tasks.steps(task_id), files)
+        return ClaimedTask(leased, self._clock, self._tasks.steps(task_id), files)
 
-    def _taken_over(self, desk: Desk) -> Purse:
+    def _taken_over(self, desk: ClaimedTask) -> TaskBudget:
         """Settle the steps and holds of earlier workers, and return the task's purse."""
         task = desk.task
         is_takeover = desk.fence - 1 != task.clean_fence
-        before = Purse(self._ledger, self._clock, task, desk.fence)
+        before = TaskBudget(self._ledger, self._clock, task, desk.fence)
         desk.settle(before)
         if is_takeover:
             log("agent_task_taken_over", "WARNING", task_id=task.id, fence=desk.fence)
@@ -142,11 +142,11 @@ class AgentSlice:
         if not is_epoch_over(task, self._clock.now(), is_takeover=is_takeover):
             return before
         desk.note(epoch=desk.fence, epoch_spent=desk.task.spent)
-        return Purse(self._ledger, self._clock, desk.task, desk.fence)
+        return TaskBudget(self._ledger, self._clock, desk.task, desk.fence)
 
     # Working ----------------------------------------------------------------------------------------------------
 
-    def _work(self, desk: Desk) -> None:
+    def _work(self, desk: ClaimedTask) -> None:
         purse = self._taken_over(desk)
         if desk.task.is_cancel_asked:
             self._acts.forget(desk, purse, _pending(desk))
@@ -175,7 +175,7 @@ class AgentSlice:
             desk.close({"claimed_at": purse.claimed_at}, due_at=self._clock.now() + GRACE)
             self.tell(desk.task.id)
 
-    def _rounds(self, desk: Desk, purse: Purse) -> str | None:
+    def _rounds(self, desk: ClaimedTask, purse: TaskBudget) -> str | None:
         """Run rounds until the task or the slice is over.
 
         Return the reason for a pause, or None. Raises the ledger's refusals.
@@ -190,7 +190,7 @@ class AgentSlice:
                 return pause
         return None
 
-    def _is_over(self, desk: Desk, *, conclude: bool = False) -> bool:
+    def _is_over(self, desk: ClaimedTask, *, conclude: bool = False) -> bool:
         """Return True if the task has ended or has to pause. If `conclude`, write the new status, too."""
         task = desk.task
         end: tuple[str, str | None] | None = None
@@ -204,7 +204,7 @@ class AgentSlice:
             self._end(desk, *end)
         return end is not None
 
-    def _round(self, desk: Desk, purse: Purse, until: float) -> str | None:
+    def _round(self, desk: ClaimedTask, purse: TaskBudget, until: float) -> str | None:
         """Run the pending tools, or think. Return the reason for a pause, or None. Raises the ledger's refusals."""
         if not desk.task.pending:
             return self._think(desk, purse)
@@ -213,7 +213,7 @@ class AgentSlice:
             raise refusal
         return None
 
-    def _think(self, desk: Desk, purse: Purse) -> str | None:
+    def _think(self, desk: ClaimedTask, purse: TaskBudget) -> str | None:
         task = desk.task
         allowed = usable_tools(task.tools, self._authority.check(task.uid, task.spender))
         model = self._catalogue.chat(task.model)
@@ -254,7 +254,13 @@ class AgentSlice:
         return held.limited_by if is_cut and not thought.calls else None
 
     def _end_unsaid(
-        self, desk: Desk, purse: Purse, model: Model, held: Held, price: ThoughtCost, error: DomainError
+        self,
+        desk: ClaimedTask,
+        purse: TaskBudget,
+        model: Model,
+        held: BudgetHold,
+        price: ThoughtCost,
+        error: DomainError,
     ) -> None:
         """Charge a thought that our time limit has cut.
 
@@ -274,24 +280,24 @@ class AgentSlice:
 
     # Ending -----------------------------------------------------------------------------------------------------
 
-    def _end(self, desk: Desk, status: str, reason: str | None, *, is_clean: bool = True) -> None:
+    def _end(self, desk: ClaimedTask, status: str, reason: str | None, *, is_clean: bool = True) -> None:
         desk.close({"status": status, "reason": reason, "attempts": 0}, due_at=None, is_clean=is_clean)
         task = desk.task
         log("agent_task_ended", task_id=task.id, uid=task.uid, status=status, reason=reason, spent=task.spent)
 
-    def _pause(self, desk: Desk, code: str) -> None:
+    def _pause(self, desk: ClaimedTask, code: str) -> None:
         """Pause the task with the reason `code`. The work so far stays, and `resume` continues the task.
 
         If the user has asked to cancel, end the task as cancelled instead.
         """
         self._end(desk, "cancelled" if desk.task.is_cancel_asked else "paused", code)
 
-    def _put_off(self, desk: Desk, reason: str, delay: Millis, *, attempts: int, is_clean: bool = True) -> None:
+    def _put_off(self, desk: ClaimedTask, reason: str, delay: Millis, *, attempts: int, is_clean: bool = True) -> None:
         """Queue the task again, due after `delay`, with `reason` for its user."""
         waits: Data = {"status": "queued", "reason": reason, "attempts": attempts}
         desk.close(waits, due_at=self._clock.now() + delay, is_clean=is_clean)
 
-    def _bury(self, desk: Desk, reason: str) -> None:
+    def _bury(self, desk: ClaimedTask, reason: str) -> None:
         """End the task as failed and alert an operator, since the task fails again and again.
 
         Its user may still resume the task.
@@ -299,7 +305,7 @@ class AgentSlice:
         self._end(desk, "failed", reason, is_clean=False)
         self._alerts.alert("agent_task_dead", task_id=desk.task.id, uid=desk.task.uid, reason=reason)
 
-    def _set_aside(self, desk: Desk, error: Exception) -> None:
+    def _set_aside(self, desk: ClaimedTask, error: Exception) -> None:
         """Put the task off after an error, each time for longer.
 
         After `ATTEMPTS_MAX` attempts, pause or fail the task.
@@ -351,7 +357,7 @@ def _unrecorded(task: Task) -> list[str]:
     return [act_name(number) for number in task.pending] or [think_name(task)]
 
 
-def _pending(desk: Desk) -> list[Step]:
+def _pending(desk: ClaimedTask) -> list[Step]:
     """Return the tool calls that are still to be made, or to be repeated."""
     return [step for step in desk.steps if step.number in desk.task.pending]
 
@@ -370,7 +376,7 @@ def _cost(rate: Rate, prompt: AgentPrompt) -> CallCost:
     )
 
 
-def _affordable(rate: Rate, prompt: AgentPrompt, held: Held, cost: CallCost) -> int:
+def _affordable(rate: Rate, prompt: AgentPrompt, held: BudgetHold, cost: CallCost) -> int:
     """Return the most output tokens that the hold pays for, once the held part of the input is paid."""
     input_tokens = prompt.input_at_most if held.amount >= cost.least_bound else prompt.input_expected
     paid_for = rate.affordable_output(held.amount, input_tokens)
@@ -389,7 +395,7 @@ def _request(model: Model, prompt: AgentPrompt, specs: Sequence[ToolSpec], cap: 
     )
 
 
-def _log_step(desk: Desk, model: Model, usage: Usage, held: Held) -> None:
+def _log_step(desk: ClaimedTask, model: Model, usage: Usage, held: BudgetHold) -> None:
     task = desk.task
     log(
         "agent_thought",

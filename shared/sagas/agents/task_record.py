@@ -16,7 +16,7 @@ from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Document, Value, Write
 from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
-from shared.sagas.agents.budget import Purse
+from shared.sagas.agents.budget import TaskBudget
 from shared.sagas.agents.tools.tool import Observation, TaskFile
 from shared.sagas.engine.leases import Leased, LeaseLost
 
@@ -30,7 +30,7 @@ IMAGES_MAX = 50
 FILES_BYTES_MAX = 2_000_000
 
 
-class Desk:
+class ClaimedTask:
     """A task with its steps and files, held under a lease."""
 
     def __init__(self, leased: Leased, clock: Clock, steps: Sequence[Step], files: Sequence[StoredFile]) -> None:
@@ -65,7 +65,7 @@ class Desk:
         task = task_of(found)
         return act in task.pending and task.status not in ENDED
 
-    def settle(self, purse: Purse) -> None:
+    def settle(self, purse: TaskBudget) -> None:
         """Charge for the recorded steps of the task. The next save records the charges."""
         for owed in self.task.owed:
             charged = purse.captured(owed)

@@ -12,8 +12,8 @@ from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim
-from shared.sagas.agents.budget import CreditsHeld, Purse
-from shared.sagas.agents.task_record import Desk
+from shared.sagas.agents.budget import CreditsHeld, TaskBudget
+from shared.sagas.agents.task_record import ClaimedTask
 from shared.sagas.agents.tools.tool import (
     OBSERVATION_CHARACTERS_MAX,
     LeavesThings,
@@ -32,7 +32,7 @@ AT_ONCE_MAX = 8
 
 
 @dataclass(slots=True)
-class Use:
+class TaskToolUse:
     """Call of a tool; see `ToolUse`. The call sees the files and the budget of its own task only."""
 
     uid: Uid
@@ -40,7 +40,7 @@ class Use:
     operation: OperationId
     default_model: str
     name: str
-    purse: Purse
+    purse: TaskBudget
     files: Mapping[str, StoredFile]
     end_user: str
     hosts: frozenset[str] | None
@@ -83,7 +83,9 @@ class Acts:
         self._authority = authority
         self._clock = clock
 
-    def run(self, desk: Desk, purse: Purse, acts: Sequence[Step], until: float) -> Rejected | CreditsHeld | None:
+    def run(
+        self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[Step], until: float
+    ) -> Rejected | CreditsHeld | None:
         """Run the tool calls of these steps, batch by batch, until all are observed or the time is up.
 
         If the ledger refuses a call, retry the call after the other calls have released their unused credits. If all
@@ -110,7 +112,7 @@ class Acts:
                 desk.refresh()
         return None
 
-    def forget(self, desk: Desk, purse: Purse, acts: Sequence[Step]) -> None:
+    def forget(self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[Step]) -> None:
         """Remove the things that tool calls have stored and that no step will record.
 
         If a tool cannot remove a thing now, the thing stays until the user is erased.
@@ -124,7 +126,9 @@ class Acts:
             except DomainError as error:
                 log("tool_not_cleaned_up", "WARNING", task_id=desk.task.id, code=error.code)
 
-    def _batch(self, desk: Desk, purse: Purse, acts: Sequence[Step]) -> Mapping[int, Rejected | CreditsHeld]:
+    def _batch(
+        self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[Step]
+    ) -> Mapping[int, Rejected | CreditsHeld]:
         """Run the tool calls of these steps side by side. Return the ledger's refusals, by the number of the step.
 
         Before any tool runs, raises the errors of `Authority.check`. If a call fails, the others end first.
@@ -147,7 +151,9 @@ class Acts:
             raise failure
         return refusals
 
-    def _record(self, desk: Desk, purse: Purse, act: Step, use: Use, done: "Future[Observation]") -> None:
+    def _record(
+        self, desk: ClaimedTask, purse: TaskBudget, act: Step, use: TaskToolUse, done: "Future[Observation]"
+    ) -> None:
         try:
             seen = done.result()
             if seen.files and not desk.has_room_for(seen.files):
@@ -165,9 +171,9 @@ class Acts:
             use.give_back()
         desk.settle(purse)
 
-    def _use_of(self, desk: Desk, purse: Purse, act: Step) -> Use:
+    def _use_of(self, desk: ClaimedTask, purse: TaskBudget, act: Step) -> TaskToolUse:
         task = desk.task
-        return Use(
+        return TaskToolUse(
             uid=task.uid,
             task_id=task.id,
             operation=operation_id("agent", task.id, act_name(act.number)),
@@ -179,7 +185,7 @@ class Acts:
             hosts=named_hosts(task.goal, list(desk.files)) if task.has_read_private else None,
         )
 
-    def _used(self, act: Step, use: Use, allowed: Sequence[str]) -> Observation:
+    def _used(self, act: Step, use: TaskToolUse, allowed: Sequence[str]) -> Observation:
         """Return the tool's observation. A failure of the tool is an observation, too.
 
         If the ledger refuses, raises Rejected or CreditsHeld. If the store fails, raises Unavailable. In each case the

@@ -57,7 +57,7 @@ GIVEN_UP = "given_up"
 Change = Callable[[ImageTask], ImageTask]
 
 
-class Calls(Protocol):
+class RunPublisher(Protocol):
     """Publisher of messages that call for the next run of an unfinished task."""
 
     def publish(self, task: ImageTask) -> None:
@@ -75,7 +75,7 @@ class ImageJob:
         objects: Objects,
         ledger: Ledger,
         image_model: ImageModel,
-        calls: Calls,
+        calls: RunPublisher,
         authority: Authority,
         end_users: EndUsers,
         alerts: Alerts,

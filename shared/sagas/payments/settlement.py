@@ -70,7 +70,7 @@ class ProviderNotConfigured(Conflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
+class _ProviderAnswer:
     """The provider's truth at the time `at`; None if the payment is unknown there. After an act, ask again."""
 
     truth: Truth | None
@@ -211,7 +211,7 @@ class Settlement:
 
     def _follow(self, leased: Leased, refs: Refs) -> Payment:
         """Do one thing after the other until nothing is left to do now. The last change is noted, to be saved."""
-        answer: _Answer | None = None
+        answer: _ProviderAnswer | None = None
         for _ in range(ROUNDS_MAX):
             progress = progress_of(leased.data)
             if progress is not None and not progress.is_over:
@@ -231,7 +231,9 @@ class Settlement:
                 answer = None  # it has just been taken
         raise ProviderUnavailable(payment_in(leased.document).provider)
 
-    def _next(self, leased: Leased, payment: Payment, refs: Refs, progress: Progress | None, answer: _Answer) -> bool:
+    def _next(
+        self, leased: Leased, payment: Payment, refs: Refs, progress: Progress | None, answer: _ProviderAnswer
+    ) -> bool:
         """Decide on the next action and begin this action. Return True if there was an action."""
         truth = answer.truth
         if truth is None:
@@ -304,17 +306,17 @@ class Settlement:
         self._note(leased, expired)
         return expired
 
-    def _asked(self, payment: Payment, refs: Refs) -> _Answer:
+    def _asked(self, payment: Payment, refs: Refs) -> _ProviderAnswer:
         """Return the provider's truth, or no truth if the payment is unknown to the provider.
 
         No truth is no news about money that the provider once had.
         """
         provider, now = self.provider(payment.provider), self._clock.now()
         try:
-            return _Answer(truth=provider.truth(refs, payment.disputes), at=now)
+            return _ProviderAnswer(truth=provider.truth(refs, payment.disputes), at=now)
         except UnknownAtProvider:
             log("payment_unknown_at_provider", "WARNING", payment=payment.id, provider=payment.provider)
-            return _Answer(truth=None, at=now)
+            return _ProviderAnswer(truth=None, at=now)
 
     def _owner(self, payment: Payment, truth: Truth) -> str | None:
         if payment.applied.is_granted or truth.money is None:

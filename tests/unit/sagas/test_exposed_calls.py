@@ -13,7 +13,7 @@ from shared.ledger.commands import BudgetClaim
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.exposure import ABSORBED_AT_ONCE_MAX, USER_CEILINGS_FROM
 from shared.platform.memory.chat_model import says
-from shared.sagas.agents.budget import CreditsHeld, Purse
+from shared.sagas.agents.budget import CreditsHeld, TaskBudget
 from shared.sagas.metering.call_cost import CallCost
 from tests.support.agents import AgentWorld
 from tests.support.chat import ANN, CREDIT, World, answer_of, end_of
@@ -107,11 +107,11 @@ def test_an_absorbed_call_beyond_the_limit_has_the_next_one_held_at_its_ceiling(
 # An agent's purse --------------------------------------------------------------------------------------------------
 
 
-def purse(budget: int, balance: int) -> tuple[AgentWorld, Purse]:
+def purse(budget: int, balance: int) -> tuple[AgentWorld, TaskBudget]:
     world = AgentWorld()
     world.user(balance)
     task = world.begin(budget=budget)
-    return world, Purse(world.services.ledger, world.clock, task, 1)
+    return world, TaskBudget(world.services.ledger, world.clock, task, 1)
 
 
 def cost(*, expected: int, at_most: int, least: int = 5, output: int = 100) -> CallCost:
@@ -123,7 +123,7 @@ def cost(*, expected: int, at_most: int, least: int = 5, output: int = 100) -> C
     )
 
 
-def held(world: AgentWorld, purse: Purse) -> tuple[int, int | None, int | None]:
+def held(world: AgentWorld, purse: TaskBudget) -> tuple[int, int | None, int | None]:
     hold_id = HoldId(derived_id("hold", purse.operation("think:1", 1)))
     hold = world.services.ledger._account(ANN).holds[hold_id]
     return hold.amount, hold.input_held, hold.input_at_most

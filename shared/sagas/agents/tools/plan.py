@@ -9,7 +9,7 @@ STEPS_MAX = 20
 TITLE_CHARACTERS_MAX = 200
 
 
-class Plan:
+class PlanTool:
     """The tool `plan`. Each call states the whole plan; the last call counts."""
 
     name = "plan"
