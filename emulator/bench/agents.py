@@ -12,7 +12,7 @@ from emulator.seed import seed
 from emulator.settings import laptop_settings
 from emulator.suite import Suite
 from emulator.upstream import Upstream
-from shared.ai.agents.thinking import Said, ThinkRequest
+from shared.ai.agents.thinking import ThinkingMessage, ThinkRequest
 from shared.bootstrap import Services, production
 from shared.kernel.ids import LotId, OperationId, Uid, new_id
 from shared.kernel.money import Micro
@@ -117,7 +117,7 @@ def _begun(services: Services, uid: Uid, goal: str, *, max_steps: int) -> str:
 def _bare(services: Services) -> None:
     """The same model through the same client, with nothing around it."""
     request = ThinkRequest(
-        model="gpt-4o-mini", messages=(Said(role="user", content="bench"),), tools=(), max_output_tokens=60
+        model="gpt-4o-mini", messages=(ThinkingMessage(role="user", content="bench"),), tools=(), max_output_tokens=60
     )
     services.thinking_model.think(request)
 

@@ -25,11 +25,11 @@ from functions.http.routes import AGENTS, AGENTS_OR_READ, MEMBER, Call, Routes
 from shared.ai.agents.task import (
     FileNotInTask,
     ModelWithoutTools,
-    Step,
     Task,
     TaskEnded,
     TaskNotFound,
     TaskRunning,
+    TaskStep,
     TooManyTasks,
 )
 from shared.ai.chat.keeping import TooManyTasksToday
@@ -356,7 +356,7 @@ def _cost(task: Task, number: int, named: str) -> dict[str, Any]:
     return {"number": number, "kind": kind, "tool": tool or None, "cost": task.charge_of(number)}
 
 
-def _step(task: Task, step: Step) -> dict[str, Any]:
+def _step(task: Task, step: TaskStep) -> dict[str, Any]:
     body = step.body
     return {
         "number": step.number,

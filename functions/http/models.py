@@ -16,7 +16,7 @@ from shared.ai.images.tasks import IMAGES_MAX
 from shared.ai.models.catalogue import TOKENS_MAX, ModelNotFound, ModelUnpriced
 from shared.ai.models.choice import WEIGHT_MAX, NoModelFits
 from shared.ai.models.offer import price_tag
-from shared.ai.models.preferences import ALLOWED_MAX, Preferred
+from shared.ai.models.preferences import ALLOWED_MAX, PreferredModels
 from shared.ai.models.prices import QUALITY_CHARACTERS_MAX
 from shared.ai.models.prompt import ContextTooLong
 from shared.ai.models.tariff import QualityNotOffered, SizeNotOffered
@@ -185,7 +185,7 @@ def set_preferences(call: Call) -> Any:
     check_chat_model(call, call.body["chat_model"])
     if call.body["image_model"] is not None:
         catalogue.image(call.body["image_model"])
-    return call.services.preferences.put(call.uid, cast("Preferred", dict(call.body)))
+    return call.services.preferences.put(call.uid, cast("PreferredModels", dict(call.body)))
 
 
 @routes.post(

@@ -9,7 +9,7 @@ from functions.http.routes import Call
 from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
 from shared.ai.openai.offered_fields import OFFERED
 from shared.ai.openai.passthrough import Json
-from shared.ai.openai.request_fields import NAMED_MAX, Sifted
+from shared.ai.openai.request_fields import NAMED_MAX, SiftedRequest
 
 IMAGES_PATH = "/images/generations"
 DROPPED = "X-Dropped-Fields"
@@ -17,7 +17,7 @@ DROPPED = "X-Dropped-Fields"
 HEADER_NAME_CHARACTERS_MAX = 120
 
 
-def sifted(call: Call, path: str, body: Json | None = None) -> Sifted:
+def sifted(call: Call, path: str, body: Json | None = None) -> SiftedRequest:
     """Return a body, or the call's own, as it may be sent. Raises InvalidValue naming the fields that are not offered.
 
     A picture is made by a task of ours, which sends named fields only, so that operators cannot name more.

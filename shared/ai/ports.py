@@ -65,7 +65,7 @@ class HiddenDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class PassedEvent:
     """Upstream event that brings no text, to be passed on to the client."""
 
     raw: Mapping[str, Any]
@@ -79,13 +79,13 @@ class UsageReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class AnswerEnd:
     """End of the answer, with the upstream's reason: `stop`, `length`, `content_filter`, …"""
 
     reason: str
 
 
-ChatEvent: TypeAlias = TextDelta | HiddenDelta | UsageReport | Finished | Passed
+ChatEvent: TypeAlias = TextDelta | HiddenDelta | UsageReport | AnswerEnd | PassedEvent
 
 
 class ChatStream(Protocol):

@@ -6,7 +6,7 @@ from shared.bootstrap.models import ModelParts
 from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
-    from shared.ai.chat.conversations import Conversations
+    from shared.ai.chat.conversations import ConversationStore
     from shared.ai.openai.answers import Answers
     from shared.ai.openai.kept_responses import KeptResponses
     from shared.ai.openai.request_fields import RequestFields
@@ -23,11 +23,11 @@ class ChatParts(ModelParts):
     """Parts for calls of models that answer with text."""
 
     @part
-    def conversations(self) -> "Conversations":
+    def conversations(self) -> "ConversationStore":
         """Build the store of conversations and their messages."""
-        from shared.ai.chat.conversations import Conversations
+        from shared.ai.chat.conversations import ConversationStore
 
-        return Conversations(self.documents, self.clock)
+        return ConversationStore(self.documents, self.clock)
 
     @part
     def stop_requests(self) -> "StopRequests":

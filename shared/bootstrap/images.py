@@ -6,7 +6,7 @@ from shared.bootstrap.models import ModelParts
 from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
-    from shared.ai.images.links import Links
+    from shared.ai.images.links import ImageLinks
     from shared.ai.images.store import Images
     from shared.ai.images.task_store import ImageTasks
     from shared.sagas.images.estimates import PictureEstimates
@@ -74,12 +74,12 @@ class ImageParts(ModelParts):
         return Images(self.documents, self.objects)
 
     @part
-    def image_links(self) -> "Links":
+    def image_links(self) -> "ImageLinks":
         """Build the links that each show one image for a short time."""
-        from shared.ai.images.links import KEY_INFO, Links
+        from shared.ai.images.links import KEY_INFO, ImageLinks
         from shared.users.mailbox import derived_key
 
-        return Links([derived_key(key.seed, KEY_INFO) for key in self.settings.ledger_signing_keys])
+        return ImageLinks([derived_key(key.seed, KEY_INFO) for key in self.settings.ledger_signing_keys])
 
     @part
     def picture_estimates(self) -> "PictureEstimates":

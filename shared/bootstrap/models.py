@@ -7,7 +7,7 @@ from shared.bootstrap.users import UserParts
 
 if TYPE_CHECKING:
     from shared.ai.models.catalogue import Catalogue
-    from shared.ai.models.health import Health
+    from shared.ai.models.health import ModelHealth
     from shared.ai.models.preferences import Preferences
     from shared.ai.models.profiles import UpstreamProfiles
     from shared.ai.models.tariff import Tariff
@@ -46,11 +46,11 @@ class ModelParts(UserParts):
         return Preferences(self.documents)
 
     @part
-    def health(self) -> "Health":
+    def health(self) -> "ModelHealth":
         """Build the record of upstreams that failed recently on this instance, by model."""
-        from shared.ai.models.health import Health
+        from shared.ai.models.health import ModelHealth
 
-        return Health(self.clock)
+        return ModelHealth(self.clock)
 
     @part
     def upstream_profiles(self) -> "UpstreamProfiles":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agents.thinking import Said, ThinkRequest
+from shared.ai.agents.thinking import ThinkingMessage, ThinkRequest
 from shared.ai.models.profiles import end_user_fields_of
 from shared.ai.ports import ChatRequest, ImageRequest, PromptMessage
 from shared.bootstrap.cloud import Cloud
@@ -46,7 +46,7 @@ def chat(parts: Any) -> None:
 
 
 def think(parts: Any) -> None:
-    asked = (Said(role="user", content="Hello"),)
+    asked = (ThinkingMessage(role="user", content="Hello"),)
     with closing(OpenAIThinkingModel(parts)) as model:
         model.think(ThinkRequest(model="m", messages=asked, tools=(), max_output_tokens=9, end_user="user_1"))
 

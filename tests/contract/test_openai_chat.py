@@ -12,9 +12,9 @@ import pytest
 
 from shared.ai.models.profiles import LIMIT_FIELDS, PROFILES
 from shared.ai.ports import (
+    AnswerEnd,
     ChatEvent,
     ChatRequest,
-    Finished,
     PromptMessage,
     TextDelta,
     UpstreamMisconfigured,
@@ -66,7 +66,7 @@ def test_an_answer_arrives_in_pieces_with_its_reason_and_its_usage(upstream, mod
     assert events == [
         TextDelta("Hello"),
         TextDelta(" there"),
-        Finished("stop"),
+        AnswerEnd("stop"),
         UsageReport(Usage(input_tokens=7, output_tokens=2)),
     ]
 
@@ -112,7 +112,7 @@ def test_an_answer_of_one_piece_says_the_same(upstream, model):
 
     assert events == [
         TextDelta("Hello there"),
-        Finished("stop"),
+        AnswerEnd("stop"),
         UsageReport(Usage(input_tokens=7, output_tokens=2)),
     ]
     assert upstream.requests[0]["body"].keys() == {"model", "messages", "max_tokens"}
@@ -147,7 +147,7 @@ def test_an_answer_of_one_piece_has_its_limit_in_time(upstream, model, monkeypat
 def test_no_usage_or_nonsense_is_no_report(upstream, model, usage):
     upstream.script(reply="Hello", usage=usage)
 
-    assert list(model.stream(ASK)) == [TextDelta("Hello"), Finished("stop")]
+    assert list(model.stream(ASK)) == [TextDelta("Hello"), AnswerEnd("stop")]
 
 
 def test_a_reported_zero_is_a_report(upstream, model):
@@ -326,7 +326,7 @@ def test_a_connection_serves_one_answer_after_another():
     with Provider(streamed(HELLO, DONE)) as provider:
         answers = [list(provider.model.stream(ASK)) for _ in range(3)]
 
-    assert answers == [[TextDelta("Hello"), Finished("stop")]] * 3
+    assert answers == [[TextDelta("Hello"), AnswerEnd("stop")]] * 3
     assert len(provider.callers) == 1
 
 
@@ -335,7 +335,7 @@ def test_an_upstream_that_does_not_hang_up_is_not_waited_for():
         thread, got, errors = reading(provider.model.stream(ASK))
         thread.join(60)
 
-        assert (thread.is_alive(), got, errors) == (False, [TextDelta("Hello"), Finished("stop")], [])
+        assert (thread.is_alive(), got, errors) == (False, [TextDelta("Hello"), AnswerEnd("stop")], [])
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_chunk_of_another_shape_says_nothing(chunk):
     with Provider(streamed(b"data: " + chunk + b"\n\n", HELLO, DONE)) as provider:
         got = list(provider.model.stream(ASK))
 
-    assert got == [TextDelta("Hello"), Finished("stop")]
+    assert got == [TextDelta("Hello"), AnswerEnd("stop")]
 
 
 @pytest.mark.parametrize("line", [b"data: {\n\n", b'data: {"error": {"message": "overloaded"}}\n\n'])
@@ -363,7 +363,7 @@ def test_nonsense_and_a_failure_told_in_the_stream_are_unavailable(line):
         thread, got, errors = reading(provider.model.stream(ASK))
         thread.join(60)
 
-    assert got == [TextDelta("Hello"), Finished("stop")]
+    assert got == [TextDelta("Hello"), AnswerEnd("stop")]
     assert [type(error) for error in errors] == [UpstreamUnavailable]
 
 

@@ -10,7 +10,7 @@ from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.openai.responses import Responses
 from shared.ai.ports import (
     ChatEvent,
-    Passed,
+    PassedEvent,
     RawDelta,
     UpstreamBusy,
     UpstreamMisconfigured,
@@ -207,7 +207,7 @@ def test_a_whole_response_means_what_a_streamed_one_does(model):
         transcript, reader, text, ends = dialect.transcript(body), dialect.reader(body, "auto"), "", []
         for raw in model.ask("/responses", {**body, "stream": stream}):
             for event in reader.events(raw):
-                if isinstance(event, RawDelta | Passed):
+                if isinstance(event, RawDelta | PassedEvent):
                     transcript.take(event.raw)
                     text += getattr(event, "text", "")
                 else:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ai.agents.thinking import Said, Thinkers, ThinkRequest, Thought, ToolCall, ToolSpec
+from shared.ai.agents.thinking import Thinkers, ThinkingMessage, ThinkRequest, Thought, ToolCall, ToolSpec
 from shared.ai.ports import UpstreamMisconfigured, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.tokens import Usage
 from shared.platform.openai.thinking import OpenAIThinkingModel
@@ -20,10 +20,10 @@ def request(**fields):
     wanted = {
         "model": "gpt-4o-mini",
         "messages": (
-            Said(role="system", content="You compute."),
-            Said(role="user", content="What is 1+1?"),
-            Said(role="assistant", content="", calls=(CALL,)),
-            Said(role="tool", content="2", call_id="call_7"),
+            ThinkingMessage(role="system", content="You compute."),
+            ThinkingMessage(role="user", content="What is 1+1?"),
+            ThinkingMessage(role="assistant", content="", calls=(CALL,)),
+            ThinkingMessage(role="tool", content="2", call_id="call_7"),
         ),
         "tools": (TOOL,),
         "max_output_tokens": 50,

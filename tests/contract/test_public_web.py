@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shared.ai.agents.web import FetchFailed, Page
+from shared.ai.agents.web import FetchFailed, WebPage
 from shared.platform.web.fetching import Limits, PublicWeb
 
 PUBLIC = "93.184.216.34"
@@ -137,7 +137,7 @@ def internet():
     return Internet(names={"example.com": [[PUBLIC]]})
 
 
-def fetched(internet: Internet, script: Script, url: str = "http://example.com/") -> Page:
+def fetched(internet: Internet, script: Script, url: str = "http://example.com/") -> WebPage:
     with serving(internet, script) as port:
         internet.hosts[PUBLIC] = port
         return internet.web().fetch(url)
@@ -160,7 +160,7 @@ def test_a_page_is_read_as_text(internet):
 
     page = fetched(internet, says(html.encode(), kind="text/html; charset=utf-8"))
 
-    assert page == Page(
+    assert page == WebPage(
         url="http://example.com/",
         title="On exact change",
         text="Exact\nTwo and two\nis four.\none\ntwo",

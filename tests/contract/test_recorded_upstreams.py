@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from functions.http.problems import status_of
-from shared.ai.agents.thinking import Said, ThinkRequest
+from shared.ai.agents.thinking import ThinkingMessage, ThinkRequest
 from shared.kernel.errors import DomainError
 from shared.platform.openai.chat import OpenAIChatModel
 from shared.platform.openai.passthrough import OpenAIPassthrough
@@ -178,7 +178,7 @@ def test_conversation_keeps_what_the_row_says(ann, kind, name):
 @pytest.mark.parametrize(("kind", "name"), rows("whole"))
 def test_agent_thinks_what_the_row_says(upstream, kind, name):
     right = ANSWERS[kind][name]["right"]
-    said = Said(role="user", content=asked(kind, name)[0]["content"])
+    said = ThinkingMessage(role="user", content=asked(kind, name)[0]["content"])
     request = ThinkRequest(model="m", messages=(said,), tools=(), max_output_tokens=LIMIT)
     model = OpenAIThinkingModel(upstream)
 
@@ -197,7 +197,7 @@ def test_agent_thinks_what_the_row_says(upstream, kind, name):
 @pytest.mark.parametrize(("kind", "name"), rows("status"))
 def test_refusal_has_the_status_that_the_row_says(ann, upstream, kind, name):
     row = ANSWERS[kind][name]
-    said = Said(role="user", content=asked(kind, name)[0]["content"])
+    said = ThinkingMessage(role="user", content=asked(kind, name)[0]["content"])
     request = ThinkRequest(model="m", messages=(said,), tools=(), max_output_tokens=9)
 
     answer = ann.post("/openai/chat/completions", {"model": "gpt-4o-mini", "messages": asked(kind, name)})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from shared.ai.agents.task import Step, Task
+from shared.ai.agents.task import Task, TaskStep
 from shared.ai.agents.thinking import ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.bootstrap import Services, in_memory
@@ -191,7 +191,7 @@ class AgentWorld:
     def task(self, task: Task) -> Task:
         return self.services.agents.get(task.uid, task.id)
 
-    def steps(self, task: Task) -> list[Step]:
+    def steps(self, task: Task) -> list[TaskStep]:
         return self.services.agents.steps(task.uid, task.id, after=0, limit=5_000)[1]
 
     def charges(self, uid: Uid = ANN) -> list[int]:

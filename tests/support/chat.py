@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from shared.ai.chat.conversations import Conversation, Conversations
+from shared.ai.chat.conversations import Conversation, ConversationStore
 from shared.ai.models.catalogue import Catalogue
 from shared.ai.models.preferences import Preferences
 from shared.ai.models.profiles import PROFILES, UpstreamProfiles
@@ -64,7 +64,7 @@ class World:
         self.catalogue = Catalogue(self.documents, self.clock)
         if self.catalogue.read("cheap") is None:
             self.catalogue.put("cheap", {**CHEAP, **self.prices})
-        self.conversations = Conversations(self.documents, self.clock)
+        self.conversations = ConversationStore(self.documents, self.clock)
         self.preferences = Preferences(self.documents)
         self.ledger = Ledger(self.documents, self.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900)
         self.losses = Losses(self.documents, self.alerts, self.clock)
@@ -78,7 +78,7 @@ class World:
             ledger=ledger or self.ledger,
             catalogue=self.catalogue,
             tariff=self.tariff,
-            conversations=Conversations(documents, self.clock),
+            conversations=ConversationStore(documents, self.clock),
             preferences=self.preferences,
             chat_model=self.chat_model or self.upstream,
             documents=documents,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.ai.chat.conversations import Conversations
+from shared.ai.chat.conversations import ConversationStore
 from shared.kernel.documents import Data, Documents
 from shared.kernel.expected import Expected
 from shared.kernel.ids import LotId, OperationId, Uid, operation_id
@@ -80,7 +80,7 @@ class People:
         )
         if self.parts is None:
             self.parts = (
-                Conversations(self.documents, self.clock),
+                ConversationStore(self.documents, self.clock),
                 Below(self.documents, "accounts/{uid}/notes"),
                 Below(self.documents, "users/{uid}/settings"),
             )

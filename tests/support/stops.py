@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.ai.chat.conversations import Conversations
+from shared.ai.chat.conversations import ConversationStore
 from shared.ai.openai.answers import Answers
 from shared.kernel.watching import Unwatched, Watches
 from shared.sagas.chat.turn import ChatTurn
@@ -34,7 +34,7 @@ class StopInstance:
             calls=self.calls,
             requests=requests,
             ledger=world.ledger,
-            conversations=Conversations(world.documents, world.clock),
+            conversations=ConversationStore(world.documents, world.clock),
             answers=Answers(world.documents, world.clock),
             clock=world.clock,
         )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from shared.ai.agents.task import Owed, Step, StoredFile, Task, Wanted, step_id
+from shared.ai.agents.task import DueCharge, StoredFile, Task, TaskSpec, TaskStep, step_id
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Document, Put, Value, Write
@@ -30,7 +30,7 @@ def file_path(task_id: str, name: str) -> str:
     return f"{task_path(task_id)}/files/{derived_id('file', name)}"
 
 
-def new_task(task_id: str, wanted: Wanted, files: Sequence[StoredFile], *, at: Millis, due_at: Millis) -> Data:
+def new_task(task_id: str, wanted: TaskSpec, files: Sequence[StoredFile], *, at: Millis, due_at: Millis) -> Data:
     """Return the document of a task without any work done."""
     return {
         "v": 1,
@@ -89,7 +89,7 @@ def shard_of(task_id: str) -> int:
     return zlib.crc32(task_id.encode()) % SHARDS
 
 
-def step_write(task: Task, step: Step) -> Write:
+def step_write(task: Task, step: TaskStep) -> Write:
     """Build the write that records a step, once."""
     data: Data = {
         "v": 1,
@@ -116,7 +116,7 @@ def file_write(task_id: str, uid: Uid, file: StoredFile, at: Millis) -> Write:
     return Put(file_path(task_id, file.name), data)
 
 
-def owed_data(owed: Sequence[Owed]) -> Value:
+def owed_data(owed: Sequence[DueCharge]) -> Value:
     """Return the due charges as stored in the task's document."""
     return [
         {"step": each.step, "operation": each.operation, "cost": each.cost, **dict(each.usage.counts)} for each in owed
@@ -174,15 +174,15 @@ def _has_read_own_file(data: Mapping[str, Any]) -> bool:
     return any(not file["is_artifact"] and file["name"] in data["sources"] for file in data["files"])
 
 
-def _owed_of(data: Mapping[str, Any]) -> Owed:
+def _owed_of(data: Mapping[str, Any]) -> DueCharge:
     usage = Usage(input_tokens=data["input_tokens"], output_tokens=data["output_tokens"])
-    return Owed(step=data["step"], operation=data["operation"], cost=data["cost"], usage=usage)
+    return DueCharge(step=data["step"], operation=data["operation"], cost=data["cost"], usage=usage)
 
 
-def step_of(document: Document) -> Step:
+def step_of(document: Document) -> TaskStep:
     """Return the step that a document holds."""
     data = cast("Mapping[str, Any]", document.data)
-    return Step(number=data["number"], kind=data["kind"], at=from_datetime(data["at"]), body=data["body"])
+    return TaskStep(number=data["number"], kind=data["kind"], at=from_datetime(data["at"]), body=data["body"])
 
 
 def file_of(document: Document) -> StoredFile:

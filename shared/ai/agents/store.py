@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shared.ai.agents.documents import COLLECTION, file_of, file_path, step_of, task_of, task_path
-from shared.ai.agents.task import LIVE, FileNotInTask, Step, StoredFile, Task, TaskNotFound, TaskPage, step_id
+from shared.ai.agents.task import LIVE, FileNotInTask, StoredFile, Task, TaskNotFound, TaskPage, TaskStep, step_id
 from shared.kernel.clock import Millis, to_datetime
 from shared.kernel.documents import (
     Create,
@@ -89,7 +89,7 @@ class AgentTasks:
         where = (Where("spender", "==", spender), Where("status", "in", sorted(LIVE)))
         return [found.id for found in self._documents.query(Query(collection=COLLECTION, limit=limit, where=where))]
 
-    def steps(self, task_id: str, *, after: int = 0, limit: int = STEPS_READ_MAX) -> list[Step]:
+    def steps(self, task_id: str, *, after: int = 0, limit: int = STEPS_READ_MAX) -> list[TaskStep]:
         """Return the steps after number `after`, in order."""
         query = Query(collection=f"{task_path(task_id)}/steps", limit=limit, id_from=step_id(after + 1))
         return [step_of(document) for document in self._documents.query(query)]

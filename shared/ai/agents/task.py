@@ -74,7 +74,7 @@ class ModelWithoutTools(Rejected):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
+class DueCharge:
     """Charge due for a recorded step: capture `cost` of the hold that `operation` placed, for this `usage`."""
 
     step: int
@@ -84,7 +84,7 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class TaskSpec:
     """Specification of a new task.
 
     `key_cap` is the spending limit of the key that made the request: `id, amount, period`; None without a limit.
@@ -126,7 +126,7 @@ class Task:
     spent: Micro
     charges: Mapping[str, int]
     pending: tuple[int, ...]
-    owed: tuple[Owed, ...]
+    owed: tuple[DueCharge, ...]
     sources: tuple[str, ...]
     images: tuple[str, ...]
     files: tuple[Mapping[str, Any], ...]
@@ -157,7 +157,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class TaskStep:
     """Step of a task. `body` holds the thought, the action or the observation, by `kind`."""
 
     number: int

@@ -30,7 +30,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class ThinkingMessage:
     """Message of a conversation with tools. `call_id` names the call that a tool's message answers."""
 
     role: Speaker
@@ -49,7 +49,7 @@ class ThinkRequest:
     """
 
     model: str
-    messages: tuple[Said, ...]
+    messages: tuple[ThinkingMessage, ...]
     tools: tuple[ToolSpec, ...]
     max_output_tokens: int
     is_reasoning: bool = False

@@ -101,7 +101,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class WebPage:
     """Text of a page. `url` is the final address, after redirects."""
 
     url: str
@@ -114,7 +114,7 @@ class Page:
 class Web(Protocol):
     """Reader of pages of the public web."""
 
-    def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
+    def fetch(self, url: str, hosts: frozenset[str] | None = None) -> WebPage:
         """Fetch the page at `url`, in bounded time and size. Raises FetchFailed.
 
         Only these `hosts` are contacted, redirects included. None allows every public host.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar, cast
 
-from shared.ai.chat.keeping import Kept, StorageFull, conversation_size, kept_in, storage_path
+from shared.ai.chat.keeping import StorageCount, StorageFull, conversation_size, kept_in, storage_path
 from shared.ai.chat.recollection import Recollection
 from shared.ai.ports import Role
 from shared.ai.tokens import Usage
@@ -123,7 +123,7 @@ class Page(Generic[T]):
     next_cursor: str | None
 
 
-class Conversations:
+class ConversationStore:
     """Repository of conversations and messages."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
@@ -169,7 +169,7 @@ class Conversations:
             self._clock.wait(CREATE_PAUSE_SECONDS * random.uniform(0.2, 1.8))  # noqa: S311  # spreads, guards nothing
         raise failure
 
-    def _kept(self, uid: Uid) -> Kept:
+    def _kept(self, uid: Uid) -> StorageCount:
         return kept_in(uid, self._documents.get(storage_path(uid)))
 
     def get(self, uid: Uid, conversation_id: str) -> Conversation:

@@ -50,7 +50,7 @@ class TooManyTasksToday(Rejected):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StorageCount:
     """Storage count of a user: conversations, bytes of own texts, and tasks begun on `day` (days since 1970).
 
     `version` is None if no count is stored.
@@ -63,14 +63,14 @@ class Kept:
     tasks: int = 0
     version: Version | None = None
 
-    def with_conversation(self, size: int, is_paying: Callable[[], bool]) -> "Kept":
+    def with_conversation(self, size: int, is_paying: Callable[[], bool]) -> "StorageCount":
         """Return the count with one conversation more. Raises StorageFull.
 
         `is_paying` is called only if the count exceeds the free limits.
         """
         return replace(self, conversations=self.conversations + 1).with_bytes(size, is_paying)
 
-    def with_bytes(self, more: int, is_paying: Callable[[], bool]) -> "Kept":
+    def with_bytes(self, more: int, is_paying: Callable[[], bool]) -> "StorageCount":
         """Return the count with `more` bytes; a negative number takes bytes away. Raises StorageFull."""
         grown = replace(self, bytes=max(0, self.bytes + more))
         if more > 0 and not grown.fits(FREE_CONVERSATIONS_MAX, FREE_BYTES_MAX):
@@ -81,11 +81,11 @@ class Kept:
                 raise StorageFull(*most)
         return grown
 
-    def without_conversation(self, size: int) -> "Kept":
+    def without_conversation(self, size: int) -> "StorageCount":
         """Return the count without one conversation of `size` bytes."""
         return replace(self, conversations=max(0, self.conversations - 1), bytes=max(0, self.bytes - size))
 
-    def with_task(self, now: Millis) -> "Kept":
+    def with_task(self, now: Millis) -> "StorageCount":
         """Return the count with a task that begins now. Raises TooManyTasksToday."""
         day = now // DAY
         begun = self.tasks if self.day == day else 0
@@ -117,13 +117,13 @@ def storage_path(uid: Uid) -> str:
     return f"users/{uid}/settings/storage"
 
 
-def kept_in(uid: Uid, document: Document | None) -> Kept:
+def kept_in(uid: Uid, document: Document | None) -> StorageCount:
     """Return the count in the document; zeros if there is no document."""
     if document is None:
-        return Kept(uid=uid)
+        return StorageCount(uid=uid)
     data = cast("dict[str, int]", document.data)
     names = ("conversations", "bytes", "day", "tasks")
-    return Kept(uid=uid, version=document.version, **{name: data.get(name, 0) for name in names})
+    return StorageCount(uid=uid, version=document.version, **{name: data.get(name, 0) for name in names})
 
 
 def conversation_size(system_prompt: str | None) -> int:

@@ -15,7 +15,7 @@ MESSAGE_BYTES = 1_000
 """Approximate bytes of memory that a message takes beside the text."""
 
 
-class Said(Protocol):
+class CachedMessage(Protocol):
     """Protocol of a cached message."""
 
     @property
@@ -24,7 +24,7 @@ class Said(Protocol):
         ...
 
 
-SaidT = TypeVar("SaidT", bound=Said)
+SaidT = TypeVar("SaidT", bound=CachedMessage)
 
 
 class Recollection(Generic[SaidT]):

@@ -39,7 +39,7 @@ class Link:
     expires_at: Millis
 
 
-class Links:
+class ImageLinks:
     """Maker and checker of links: the first key signs, all keys verify."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:

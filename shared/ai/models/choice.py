@@ -80,7 +80,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ModelChoice:
     """Model to ask, with the reason as a sentence for the user."""
 
     model: Model
@@ -88,7 +88,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scored:
+class _ScoredOffer:
     offer: Offer
     is_cut: bool
     price: Fraction
@@ -100,7 +100,7 @@ class _Scored:
         return offer.is_ailing, self.is_cut, -self.score, offer.cost, offer.model.id
 
 
-def ranked(offers: Sequence[Offer], wish: Wish, needs: Needs) -> list[Choice]:
+def ranked(offers: Sequence[Offer], wish: Wish, needs: Needs) -> list[ModelChoice]:
     """Return the models to ask, best first, each with the reason for its rank. Raises NoModelFits."""
     out: dict[str, int] = {}
     left: list[Offer] = []
@@ -113,7 +113,9 @@ def ranked(offers: Sequence[Offer], wish: Wish, needs: Needs) -> list[Choice]:
         raise NoModelFits(out)
     cheapest = min(offer.cost for offer in left)
     scored = sorted((_scored(offer, cheapest, wish, needs) for offer in left), key=lambda each: each.order)
-    return [Choice(model=each.offer.model, reason=_reason(scored, number, wish)) for number, each in enumerate(scored)]
+    return [
+        ModelChoice(model=each.offer.model, reason=_reason(scored, number, wish)) for number, each in enumerate(scored)
+    ]
 
 
 def _why_out(offer: Offer, wish: Wish, needs: Needs) -> str | None:
@@ -128,17 +130,17 @@ def _why_out(offer: Offer, wish: Wish, needs: Needs) -> str | None:
     return "too_expensive" if wish.cost_max is not None and offer.cost > wish.cost_max else None
 
 
-def _scored(offer: Offer, cheapest: Micro, wish: Wish, needs: Needs) -> _Scored:
+def _scored(offer: Offer, cheapest: Micro, wish: Wish, needs: Needs) -> _ScoredOffer:
     model = offer.model
     price = Fraction(POINTS_MAX) if offer.cost == cheapest else Fraction(POINTS_MAX * cheapest, offer.cost)
     weights = (wish.quality, wish.speed, wish.price)
     points = (Fraction(model.quality), Fraction(model.speed), price)
     total = sum((weight * point for weight, point in zip(weights, points, strict=True)), Fraction(0))
     is_cut = needs.whole_tokens >= model.context_window
-    return _Scored(offer=offer, is_cut=is_cut, price=price, score=total / Fraction(sum(weights)))
+    return _ScoredOffer(offer=offer, is_cut=is_cut, price=price, score=total / Fraction(sum(weights)))
 
 
-def _reason(scored: Sequence[_Scored], number: int, wish: Wish) -> str:
+def _reason(scored: Sequence[_ScoredOffer], number: int, wish: Wish) -> str:
     each = scored[number]
     said = [f"{_shown(each.score)} of {POINTS_MAX} points among {len(scored)} models"]
     points = (("quality", wish.quality, each.offer.model.quality), ("speed", wish.speed, each.offer.model.speed))

@@ -52,7 +52,7 @@ class _Length:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _LastAnswers:
     """Last answers of one model: the stored answers, and this instance's own answers that are not yet stored."""
 
     stored: tuple[_Length, ...] = ()
@@ -80,7 +80,7 @@ class Expectation:
         self._documents = documents
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _LastAnswers] = {}
 
     def output_tokens(self, model: Model, uid: Uid) -> int:
         """Return the expected tokens of an answer to this user, at least one.
@@ -107,7 +107,7 @@ class Expectation:
     def learn(self, model: Model, uid: Uid, *, reported: int) -> None:
         """Remember the tokens that the upstream reported for an answer to this user. Never raises."""
         with self._lock:
-            seen = self._seen.setdefault(model.id, _Seen())
+            seen = self._seen.setdefault(model.id, _LastAnswers())
             seen.own.append(_Length(reported, _mark(uid)))
             is_due = seen.is_young or self._clock.monotonic() >= seen.store_at
         if is_due and seen.storing.acquire(blocking=False):
@@ -118,7 +118,7 @@ class Expectation:
 
     def _lengths(self, model: Model) -> tuple[_Length, ...]:
         with self._lock:
-            seen = self._seen.setdefault(model.id, _Seen())
+            seen = self._seen.setdefault(model.id, _LastAnswers())
             age = self._clock.monotonic() - seen.read_at
             is_stale = age >= (FRESH_SECONDS_YOUNG if seen.is_young else FRESH_SECONDS)
         if is_stale:
@@ -126,7 +126,7 @@ class Expectation:
         with self._lock:
             return seen.lengths
 
-    def _read(self, model_id: str, seen: _Seen) -> None:
+    def _read(self, model_id: str, seen: _LastAnswers) -> None:
         """Read the answers that other instances stored. If the read fails, keep the known answers."""
         try:
             found = self._documents.get(f"{COLLECTION}/{model_id}")
@@ -140,7 +140,7 @@ class Expectation:
                 seen.stored, seen.version = _parsed(found), found.version
                 seen.stored_count = _count(found)
 
-    def _store(self, model_id: str, seen: _Seen) -> None:
+    def _store(self, model_id: str, seen: _LastAnswers) -> None:
         """Store the answers for other instances. If another instance was faster, read, and store after
         the next answer.
         """

@@ -12,12 +12,12 @@ MODELS_MAX = 500
 
 
 @dataclass(slots=True)
-class _Ailing:
+class _FailureCount:
     failures: int
     until: float
 
 
-class Health:
+class ModelHealth:
     """Tracker of failures, safe to share between threads.
 
     A model that failed rests, longer after each failure. An answer ends the rest.
@@ -26,7 +26,7 @@ class Health:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._ailing: OrderedDict[str, _Ailing] = OrderedDict()
+        self._ailing: OrderedDict[str, _FailureCount] = OrderedDict()
 
     def is_ailing(self, model_id: str) -> bool:
         """Return True while the model rests after a failure, so that another model is the better choice."""
@@ -39,7 +39,7 @@ class Health:
         with self._lock:
             failures = self._ailing[model_id].failures + 1 if model_id in self._ailing else 1
             rest = min(REST_SECONDS * 2 ** min(failures - 1, 10), REST_SECONDS_MAX)
-            self._ailing[model_id] = _Ailing(failures, self._clock.monotonic() + rest)
+            self._ailing[model_id] = _FailureCount(failures, self._clock.monotonic() + rest)
             self._ailing.move_to_end(model_id)
             if len(self._ailing) > MODELS_MAX:
                 self._ailing.popitem(last=False)

@@ -13,7 +13,7 @@ MODEL_ID_CHARACTERS_MAX = 128
 ALLOWED_MAX = 100
 
 
-class Preferred(TypedDict, total=False):
+class PreferredModels(TypedDict, total=False):
     """Models for chat and for pictures, each None if unset, and the criteria of `auto`.
 
     `auto` weighs `quality`, `speed` and `price`, and chooses among `allowed_models`. If the list is empty, all models
@@ -29,7 +29,7 @@ class Preferred(TypedDict, total=False):
     max_cost_per_message: int | None
 
 
-DEFAULTS = Preferred(
+DEFAULTS = PreferredModels(
     chat_model=None, image_model=None, quality=1, speed=1, price=1, allowed_models=[], max_cost_per_message=None
 )
 
@@ -40,11 +40,11 @@ class Preferences:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    def get(self, uid: Uid) -> Preferred:
+    def get(self, uid: Uid) -> PreferredModels:
         """Return every preference of the user. If a preference is not stored, the default applies."""
         return preferred_of(self._documents.get(preferences_path(uid)))
 
-    def put(self, uid: Uid, preferences: Preferred) -> Preferred:
+    def put(self, uid: Uid, preferences: PreferredModels) -> PreferredModels:
         """Replace all preferences of the user. The caller checks that the models exist. Raises InvalidValue."""
         chosen = _known(cast("Data", preferences))
         _check(preferences, chosen)
@@ -56,7 +56,7 @@ class Preferences:
         self._documents.commit([Delete(preferences_path(uid))])
 
 
-def wish_of(preferred: Preferred) -> Wish:
+def wish_of(preferred: PreferredModels) -> Wish:
     """Return the user's criteria for `auto`."""
     cost_max = preferred["max_cost_per_message"]
     return Wish(
@@ -73,12 +73,12 @@ def preferences_path(uid: Uid) -> str:
     return f"users/{uid}/settings/models"
 
 
-def preferred_of(document: Document | None) -> Preferred:
+def preferred_of(document: Document | None) -> PreferredModels:
     """Return the preferences in a document. If an older document lacks a preference, the default applies."""
     return _known(document.data if document else {})
 
 
-def _check(asked: Preferred, chosen: Preferred) -> None:
+def _check(asked: PreferredModels, chosen: PreferredModels) -> None:
     if unknown := sorted(asked.keys() - DEFAULTS.keys()):
         raise InvalidValue(unknown[0], "is not a preference")
     for name, model in (("chat_model", chosen["chat_model"]), ("image_model", chosen["image_model"])):
@@ -99,6 +99,6 @@ def _is_id(model: str) -> bool:
     return 1 <= len(model) <= MODEL_ID_CHARACTERS_MAX
 
 
-def _known(data: Data) -> Preferred:
+def _known(data: Data) -> PreferredModels:
     known: Any = {name: data[name] for name in DEFAULTS if data.get(name) is not None}
-    return Preferred(**{**DEFAULTS, **known, "allowed_models": list(known.get("allowed_models", ()))})
+    return PreferredModels(**{**DEFAULTS, **known, "allowed_models": list(known.get("allowed_models", ()))})

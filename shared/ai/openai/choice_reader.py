@@ -17,7 +17,7 @@ OTHER_PARTS = "content_parts"
 """Name of the member for content parts that are neither text nor thinking."""
 
 
-class Said:
+class ChoiceAddition:
     """Addition of one piece to a choice.
 
     `delta` is the piece in OpenAI's shape. `shown` is delivered text, `metered` is all generated text, and `hidden` is
@@ -67,9 +67,9 @@ class ChoiceReader:
         """True if the choice calls a function by `function_call`, the way before tools."""
         return bool(self._legacy_name)
 
-    def piece(self, delta: Json, made_up_id: str) -> Said:
+    def piece(self, delta: Json, made_up_id: str) -> ChoiceAddition:
         """Return the addition of a streamed delta."""
-        said = Said()
+        said = ChoiceAddition()
         self._role(delta, said)
         self._take_texts(delta, said)
         calls = delta.get("tool_calls")
@@ -79,7 +79,7 @@ class ChoiceReader:
         self._take_others(delta, said)
         return self._remembered(said)
 
-    def whole(self, message: Json, made_up_id: str) -> tuple[Said, Json]:
+    def whole(self, message: Json, made_up_id: str) -> tuple[ChoiceAddition, Json]:
         """Return the addition of a whole message to the pieces before, and the message in OpenAI's shape.
 
         A closing message repeats the pieces. Only the content beyond the pieces is added.
@@ -88,7 +88,7 @@ class ChoiceReader:
             said = self.first(message, made_up_id)
             return said, as_message(said.delta)
         again = ChoiceReader().first(message, made_up_id)
-        said = Said()
+        said = ChoiceAddition()
         for name in (*TEXT_NAMES, *THOUGHT_NAMES):
             before, now = "".join(self._texts.get(name, ())), again.delta.get(name)
             if isinstance(now, str) and now.startswith(before) and len(now) > len(before):
@@ -97,16 +97,16 @@ class ChoiceReader:
             self._take_calls(self._calls.take_whole(calls, made_up_id), said)
         return self._remembered(said), as_message(again.delta)
 
-    def ending(self) -> Said:
+    def ending(self) -> ChoiceAddition:
         """Return the replacement texts for half characters whose other half never came."""
-        said = Said()
+        said = ChoiceAddition()
         for name, text in self._halves.rest().items():
             said.add(name, text, is_shown=name in TEXT_NAMES)
         return self._remembered(said)
 
-    def first(self, message: Json, made_up_id: str) -> Said:
+    def first(self, message: Json, made_up_id: str) -> ChoiceAddition:
         """Return the addition of a whole message that no piece precedes."""
-        said = Said()
+        said = ChoiceAddition()
         self._role(message, said)
         self._take_texts(message, said)
         for name, text in self._halves.rest().items():
@@ -118,12 +118,12 @@ class ChoiceReader:
         self._take_others(message, said)
         return self._remembered(said)
 
-    def _role(self, delta: Json, said: Said) -> None:
+    def _role(self, delta: Json, said: ChoiceAddition) -> None:
         role = delta.get("role")
         if isinstance(role, str) and role and not self._has_role:
             self._has_role, said.delta["role"] = True, role
 
-    def _take_texts(self, delta: Json, said: Said) -> None:
+    def _take_texts(self, delta: Json, said: ChoiceAddition) -> None:
         if "content" in delta and delta["content"] is None:
             said.delta["content"] = None
         content = content_of(delta.get("content"))
@@ -140,7 +140,7 @@ class ChoiceReader:
             said.delta[OTHER_PARTS] = cleaned(list(content.others))
             said.meter(as_text(said.delta[OTHER_PARTS]))
 
-    def _take_thoughts(self, delta: Json, thinking: str, said: Said) -> None:
+    def _take_thoughts(self, delta: Json, thinking: str, said: ChoiceAddition) -> None:
         """Take in the reasoning. If a provider sends the same text under two names, meter the text once."""
         if thinking:
             said.add("reasoning_content", self._halves.join("reasoning_content", thinking), is_shown=False)
@@ -161,7 +161,7 @@ class ChoiceReader:
             else:
                 said.add(name, text, is_shown=False)
 
-    def _take_calls(self, taken: list[Json], said: Said) -> None:
+    def _take_calls(self, taken: list[Json], said: ChoiceAddition) -> None:
         said.delta["tool_calls"] = [self._whole_call(call) for call in taken]
         said.meter(*(_generated(call) for call in said.delta["tool_calls"]))
 
@@ -175,7 +175,7 @@ class ChoiceReader:
         texts = {name: self._halves.join(f"call {call['index']}", inner[name])} if name in inner else {}
         return {**call, kind: {**cleaned({n: v for n, v in inner.items() if n != name}), **texts}}
 
-    def _take_legacy_call(self, delta: Json, said: Said) -> None:
+    def _take_legacy_call(self, delta: Json, said: ChoiceAddition) -> None:
         call = delta.get("function_call")
         if not isinstance(call, Mapping):
             return
@@ -188,7 +188,7 @@ class ChoiceReader:
             said.delta["function_call"] = told
             said.meter(*told.values())
 
-    def _take_others(self, delta: Json, said: Said) -> None:
+    def _take_others(self, delta: Json, said: ChoiceAddition) -> None:
         """Pass on the members that are unknown here, metered by size."""
         has_thoughts = any(said.delta.get(name) for name in THOUGHT_NAMES)
         for name, value in delta.items():
@@ -198,7 +198,7 @@ class ChoiceReader:
             if value not in (None, "", [], {}) and not (has_thoughts and name in THOUGHT_COPIES):
                 said.meter(as_text(said.delta[name]))
 
-    def _remembered(self, said: Said) -> Said:
+    def _remembered(self, said: ChoiceAddition) -> ChoiceAddition:
         for name in (*TEXT_NAMES, *THOUGHT_NAMES):
             if isinstance(text := said.delta.get(name), str) and text:
                 self._texts.setdefault(name, []).append(text)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.ai.models.usage_report import INPUT, UsageForm, later_usage, summed_usage, usage_in
-from shared.ai.openai.choice_reader import ChoiceReader, Said
+from shared.ai.openai.choice_reader import ChoiceAddition, ChoiceReader
 from shared.ai.openai.dialect import as_text
 from shared.ai.openai.ends import CALLS, STOP, end_of, failure_in
 from shared.ai.openai.passthrough import Json
-from shared.ai.openai.wire_texts import Ragged, cleaned
+from shared.ai.openai.wire_texts import RaggedObject, cleaned
 from shared.ai.tokens import Usage
 
 HEAD = ("id", "created", "model")
@@ -76,13 +76,13 @@ class CompletionReader:
         """Return the reading of one object. Raises UpstreamUnavailable and its kinds, RequestRefused."""
         if (failure := failure_in(raw, is_first=not self._is_begun)) is not None:
             raise failure
-        self._is_ragged = isinstance(raw, Ragged)
+        self._is_ragged = isinstance(raw, RaggedObject)
         usage = self._reported(raw)
         choices = raw.get("choices")
         if not isinstance(choices, list) and usage is None and not str(raw.get("object")).startswith("chat.completion"):
             return Heard()
         self._is_closed = self._is_closed or (usage is not None and not choices and self._is_begun)
-        all_said, told = Said(), list[Json]()
+        all_said, told = ChoiceAddition(), list[Json]()
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, Mapping):
                 said, canonical = self._choice(choice)
@@ -119,7 +119,7 @@ class CompletionReader:
     def _is_begun(self) -> bool:
         return any(choice.is_begun for choice in self._choices.values())
 
-    def _choice(self, raw: Json) -> tuple[Said, Json]:
+    def _choice(self, raw: Json) -> tuple[ChoiceAddition, Json]:
         """Return the addition of a raw choice, and the choice in OpenAI's shape."""
         at = raw.get("index")
         index = at if isinstance(at, int) and not isinstance(at, bool) and at >= 0 else 0
@@ -151,7 +151,7 @@ class CompletionReader:
         self._finish = self._last
         return self._finish
 
-    def _top(self, raw: Json, said: Said) -> dict[str, Any]:
+    def _top(self, raw: Json, said: ChoiceAddition) -> dict[str, Any]:
         """Return the members beside the choices. Unknown members are metered whenever a value changes."""
         for name in HEAD:
             if name not in self._head and raw.get(name):
@@ -219,7 +219,7 @@ def openai_usage(usage: Usage, report: object = None) -> Json:
     return {**cleaned(told), **counts, **known}
 
 
-def _join(said: Said, more: Said) -> None:
+def _join(said: ChoiceAddition, more: ChoiceAddition) -> None:
     """Add the texts of `more` to `said`, but not the delta."""
     said.shown += more.shown
     said.hidden += more.hidden

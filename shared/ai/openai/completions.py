@@ -29,7 +29,7 @@ from shared.ai.openai.growing import GrowingObject
 from shared.ai.openai.passthrough import Json
 from shared.ai.openai.prompt_files import files_of, is_file
 from shared.ai.openai.wire_texts import THINKING_PARTS
-from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UsageReport
+from shared.ai.ports import AnswerEnd, ChatEvent, PassedEvent, RawDelta, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.errors import InvalidValue
 
@@ -132,9 +132,9 @@ class CompletionEvents:
 
     def _told(self, heard: Heard) -> Iterator[ChatEvent]:
         if heard.chunk is not None:
-            yield RawDelta(heard.metered, heard.chunk) if heard.metered else Passed(heard.chunk)
+            yield RawDelta(heard.metered, heard.chunk) if heard.metered else PassedEvent(heard.chunk)
         if heard.finish is not None:
-            yield Finished(heard.finish)
+            yield AnswerEnd(heard.finish)
         if heard.usage is not None:
             yield UsageReport(heard.usage)
 

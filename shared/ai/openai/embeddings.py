@@ -10,7 +10,7 @@ from shared.ai.models.catalogue import Kind, Model
 from shared.ai.models.usage_report import UsageForm, read_usage
 from shared.ai.openai.dialect import Demand
 from shared.ai.openai.passthrough import Json
-from shared.ai.ports import ChatEvent, Finished, Passed, UsageReport
+from shared.ai.ports import AnswerEnd, ChatEvent, PassedEvent, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.errors import InvalidValue
 
@@ -37,8 +37,8 @@ class Embeddings:
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
         """See `AnswerReader.events`."""
-        yield Passed(raw)
-        yield Finished("stop")
+        yield PassedEvent(raw)
+        yield AnswerEnd("stop")
         told = raw.get("usage")
         if isinstance(told, Mapping) and (usage := read_usage({"completion_tokens": 0, **told})) is not None:
             yield UsageReport(Usage(input_tokens=usage.input_tokens, output_tokens=0))
@@ -51,9 +51,9 @@ class Embeddings:
         """See `AnswerReader.end`. The last event was complete, so nothing follows."""
         return iter(())
 
-    def transcript(self, body: Json) -> "Embedded":
+    def transcript(self, body: Json) -> "EmbeddingsTranscript":
         """See `Dialect.transcript`."""
-        return Embedded()
+        return EmbeddingsTranscript()
 
     def pieces(self, answer: Json) -> Iterator[Json]:
         """See `Dialect.pieces`. Embeddings are never streamed."""
@@ -64,7 +64,7 @@ class Embeddings:
         return []
 
 
-class Embedded:
+class EmbeddingsTranscript:
     """See `Transcript`."""
 
     told = 0

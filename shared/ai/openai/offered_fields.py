@@ -6,7 +6,7 @@ Shapes: https://platform.openai.com/docs/api-reference. A new field of OpenAI's 
 from collections.abc import Mapping
 
 from shared.ai.openai.dialect import OTHER_PRICES
-from shared.ai.openai.request_fields import FREE, PAIRS, PLAIN, Each, Hint, Kinds, Members, Refused, Shape, Words
+from shared.ai.openai.request_fields import FREE, PAIRS, PLAIN, Each, Hint, Kinds, Members, RefusedField, Shape, Words
 from shared.ai.openai.wire_texts import THINKING_PARTS
 
 AUDIO = "is not offered here: audio has no price in text tokens"
@@ -43,17 +43,17 @@ SIDES: Mapping[str, Shape] = {"input": members("mode"), "output": members("mode"
 SHARED: Mapping[str, Shape] = {
     **SAMPLING,
     **END_USER,
-    **{name: Refused(reason) for name, reason in OTHER_PRICES.items()},
+    **{name: RefusedField(reason) for name, reason in OTHER_PRICES.items()},
     "model": PLAIN,
     "metadata": PAIRS,
     "moderation": members("model", policy=Members(SIDES)),
-    "prompt_cache_options": Refused(CACHE_WRITES),
+    "prompt_cache_options": RefusedField(CACHE_WRITES),
 }
 """Fields of chat completions and of responses."""
 
 # Chat completions ----------------------------------------------------------------------------------------------------
 
-MARKS: Mapping[str, Shape] = {"prompt_cache_breakpoint": Refused(CACHE_WRITES), "cache_control": CACHE_HINT}
+MARKS: Mapping[str, Shape] = {"prompt_cache_breakpoint": RefusedField(CACHE_WRITES), "cache_control": CACHE_HINT}
 TEXT_PART = Members({"text": PLAIN, **MARKS})
 IMAGE_PART = Members({"image_url": members("url", "detail"), **MARKS})
 TEXTS = Each(typed(NOT_PRICED, text=TEXT_PART))
@@ -61,7 +61,7 @@ THOUGHTS: Mapping[str, Members] = dict.fromkeys(
     THINKING_PARTS, members("text", "signature", "closed", "id", thinking=Each(typed(NOT_PRICED, text=TEXT_PART)))
 )
 """Parts of an answer in which a provider thought. Clients send these parts back as history, and they count as input."""
-NO_FILE_ID = Refused("is not offered here: no files are kept, send file_data")
+NO_FILE_ID = RefusedField("is not offered here: no files are kept, send file_data")
 FILE_PART = Members({"file": members("filename", "file_data", file_id=NO_FILE_ID), **MARKS})
 ECHOED = ("role", "content", "refusal", "annotations", "audio", "function_call", "tool_calls")
 THOUGHT_ALOUD = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
@@ -100,7 +100,7 @@ MESSAGE = Kinds(
                 "reasoning_details": Each(THOUGHT),
                 "thinking_blocks": Each(members("type", "thinking", "signature", "data")),
                 "annotations": FREE,
-                "audio": Refused(AUDIO),
+                "audio": RefusedField(AUDIO),
                 "function_call": members("name", "arguments"),
                 "tool_calls": Each(CALLED),
             }
@@ -131,7 +131,7 @@ CHAT = Members(
         **plain("frequency_penalty", "presence_penalty", "logprobs", "n", "seed", "stop", "modalities"),
         **plain("max_completion_tokens", "max_tokens", "reasoning_effort", "verbosity"),
         "logit_bias": PAIRS,
-        "audio": Refused(AUDIO),
+        "audio": RefusedField(AUDIO),
         "messages": Each(MESSAGE),
         "stream_options": members("include_usage", "include_obfuscation"),
         "prediction": typed("must be content", content=Members({"content": TEXTS})),
@@ -155,7 +155,7 @@ CHAT = Members(
 
 # Responses -----------------------------------------------------------------------------------------------------------
 
-BREAK: Mapping[str, Shape] = {"prompt_cache_breakpoint": Refused(CACHE_WRITES)}
+BREAK: Mapping[str, Shape] = {"prompt_cache_breakpoint": RefusedField(CACHE_WRITES)}
 INPUT_TEXT = Members({"text": PLAIN, **BREAK})
 PART = typed(
     NOT_PRICED,
@@ -167,7 +167,7 @@ PART = typed(
     reasoning_text=members("text"),
     input_file=members("filename", "file_data", file_id=NO_FILE_ID, **BREAK),
     input_image=Members(
-        {**plain("image_url", "detail"), "file_id": Refused("is not offered here: no files are kept"), **BREAK}
+        {**plain("image_url", "detail"), "file_id": RefusedField("is not offered here: no files are kept"), **BREAK}
     ),
 )
 PARTS = Each(PART)
@@ -182,7 +182,7 @@ ITEM = typed(
     custom_tool_call_output=members("id", "call_id", "status", output=PARTS, caller=CALLER),
     reasoning=members("id", "encrypted_content", "status", content=PARTS, summary=PARTS),
 )
-CALLERS = Refused("is not offered here: programs of the provider have no price in tokens")
+CALLERS = RefusedField("is not offered here: programs of the provider have no price in tokens")
 RESPONSE_FUNCTION = Members(
     {**FUNCTION.fields, **plain("async", "defer_loading"), "output_schema": FREE, "allowed_callers": CALLERS}
 )
@@ -199,10 +199,12 @@ RESPONSES = Members(
         **SHARED,
         **plain("instructions", "max_output_tokens", "max_tool_calls", "truncation", "include"),
         "previous_response_id": PLAIN,
-        "conversation": Refused(NOT_KEPT),
-        "prompt": Refused("is not offered here: nothing is kept, send the prompt"),
-        "background": Refused("is not offered here"),
-        "context_management": Refused("is not offered here: what compacts a conversation has no price of its own here"),
+        "conversation": RefusedField(NOT_KEPT),
+        "prompt": RefusedField("is not offered here: nothing is kept, send the prompt"),
+        "background": RefusedField("is not offered here"),
+        "context_management": RefusedField(
+            "is not offered here: what compacts a conversation has no price of its own here"
+        ),
         "client_metadata": Hint(),
         "input": Each(ITEM),
         "reasoning": Members(
@@ -235,10 +237,10 @@ IMAGES = Members(
     {
         **plain("prompt", "model", "n", "quality", "response_format", "output_format", "size", "moderation"),
         **plain("background", "user", "safety_identifier"),
-        "output_compression": Refused("is not offered here: pictures are kept as PNG"),
-        "stream": Refused("is not offered here"),
-        "partial_images": Refused("is not offered here"),
-        "style": Refused("is not offered here"),
+        "output_compression": RefusedField("is not offered here: pictures are kept as PNG"),
+        "stream": RefusedField("is not offered here"),
+        "partial_images": RefusedField("is not offered here"),
+        "style": RefusedField("is not offered here"),
     }
 )
 

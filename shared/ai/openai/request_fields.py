@@ -43,7 +43,7 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedField:
     """Known field that is not offered, with the reason."""
 
     reason: str
@@ -83,7 +83,7 @@ class Kinds:
     problem: str
 
 
-Shape: TypeAlias = Plain | Free | Pairs | Words | Refused | Hint | Members | Each | Kinds
+Shape: TypeAlias = Plain | Free | Pairs | Words | RefusedField | Hint | Members | Each | Kinds
 PLAIN, FREE, PAIRS = Plain(), Free(), Pairs()
 TAKES_SCALARS = frozenset({Plain, Free, Pairs, Members, Each, Kinds})
 """Shapes that a plain value passes: a plain value has no fields, and the provider judges the type."""
@@ -91,7 +91,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FieldFinding:
     """Value that does not pass. `is_unknown`: the table does not know the name, so that the value may be dropped."""
 
     path: Path
@@ -109,7 +109,7 @@ class Walk:
     """Single walk through a request: the fields that an operator named beside the table, and all findings."""
 
     named: frozenset[str]
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[FieldFinding] = field(default_factory=list)
     hints: list[Path] = field(default_factory=list)
     extras: list[tuple[Path, Any]] = field(default_factory=list)
 
@@ -131,7 +131,7 @@ class Walk:
                 kept[name] = each
             elif each.__class__ in SCALARS and known.__class__ in TAKES_SCALARS:
                 kept[name] = each
-            elif known is None or isinstance(known, Refused | Hint):
+            elif known is None or isinstance(known, RefusedField | Hint):
                 self._left_out(known, each, (*path, name))
             else:
                 kept[name] = self.sift(known, each, (*path, name))
@@ -177,20 +177,20 @@ class Walk:
         is_word = value is None or (isinstance(value, str) and value in shape.words)
         return value if is_word else self._wrong(value, path, f"must be {' or '.join(sorted(shape.words))}")
 
-    def _left_out(self, shape: Refused | Hint | None, value: Any, path: Path) -> None:
+    def _left_out(self, shape: RefusedField | Hint | None, value: Any, path: Path) -> None:
         if shape is None:
             if value is not None:
-                self.findings.append(Finding(path, UNKNOWN, is_unknown=True))
-        elif isinstance(shape, Refused):
+                self.findings.append(FieldFinding(path, UNKNOWN, is_unknown=True))
+        elif isinstance(shape, RefusedField):
             if value not in (None, False, []):
-                self.findings.append(Finding(path, shape.reason, is_unknown=False))
+                self.findings.append(FieldFinding(path, shape.reason, is_unknown=False))
         elif shape.only is not None and value is not None and value != shape.only:
-            self.findings.append(Finding(path, DEARER, is_unknown=False))
+            self.findings.append(FieldFinding(path, DEARER, is_unknown=False))
         elif value is not None:
             self.hints.append(path)
 
     def _wrong(self, value: Any, path: Path, problem: str) -> Any:
-        self.findings.append(Finding(path, problem, is_unknown=False))
+        self.findings.append(FieldFinding(path, problem, is_unknown=False))
         return value
 
 
@@ -206,7 +206,7 @@ SIFTERS: Mapping[type[Any], Callable[[Walk, Any, Any, Path], Any]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sifted:
+class SiftedRequest:
     """Request with the named fields only.
 
     `dropped`: names of fields that are not sent on. `extras`: top-level fields that an operator named. `texts`: the
@@ -227,7 +227,7 @@ class RequestFields:
         self._drops_unknown = drops_unknown
         self._everywhere = frozenset.intersection(*by_upstream.values()) if by_upstream else frozenset()
 
-    def sifted(self, table: Members, body: Json, upstream: str | None) -> Sifted:
+    def sifted(self, table: Members, body: Json, upstream: str | None) -> SiftedRequest:
         """Return the request with the fields that may be sent. Raises InvalidValue naming the refused fields.
 
         `upstream` None: the upstream is chosen later, so that a field must be named for all upstreams.
@@ -240,7 +240,7 @@ class RequestFields:
         if wrong:
             raise refusal(wrong)
         dropped = [*(each.path for each in findings), *walk.hints]
-        return Sifted(
+        return SiftedRequest(
             body=sifted,
             dropped=tuple(map(shown, dropped)),
             extras=frozenset(str(path[0]) for path, _ in walk.extras if len(path) == 1),
@@ -248,7 +248,7 @@ class RequestFields:
         )
 
 
-def refusal(findings: list[Finding]) -> InvalidValue:
+def refusal(findings: list[FieldFinding]) -> InvalidValue:
     """Build the error that names these findings, up to NAMED_MAX, and counts the rest. The first gives the field."""
     first, *others = findings[:NAMED_MAX]
     beside = "".join(f"; {each.name} {each.problem}" for each in others)
@@ -282,7 +282,7 @@ def named_fields(shape: Shape, path: str = "") -> Iterator[str]:
     """Yield each field that a table lets pass, with the kinds on the way: `messages[]<user>.content`."""
     if isinstance(shape, Members):
         for name, inner in shape.fields.items():
-            if not isinstance(inner, Refused | Hint):
+            if not isinstance(inner, RefusedField | Hint):
                 here = f"{path}.{name}" if path else name
                 yield here
                 yield from named_fields(inner, here)

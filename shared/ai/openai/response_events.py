@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.ai.openai.dialect import as_text
 from shared.ai.openai.passthrough import Json
-from shared.ai.ports import ChatEvent, Passed, RawDelta
+from shared.ai.ports import ChatEvent, PassedEvent, RawDelta
 
 ITEM_DONE = "response.output_item.done"
 LAST = frozenset({"response.completed", "response.incomplete"})
@@ -39,7 +39,7 @@ class ResponseEvents:
                 self._said[event.raw.get("output_index")] += len(event.text)
                 yield event
             else:
-                yield self._metered(event.raw) if isinstance(event, Passed) else event
+                yield self._metered(event.raw) if isinstance(event, PassedEvent) else event
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
         """See `AnswerReader.end`: nothing is left after the last event."""
@@ -48,7 +48,7 @@ class ResponseEvents:
     def _metered(self, raw: Json) -> ChatEvent:
         """Return an event with the text that no earlier event brought, if there is any."""
         text = self._beyond(raw)
-        return RawDelta(text, raw) if text else Passed(raw)
+        return RawDelta(text, raw) if text else PassedEvent(raw)
 
     def _beyond(self, raw: Json) -> str:
         kind = str(raw.get("type"))

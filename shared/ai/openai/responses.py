@@ -31,8 +31,8 @@ from shared.ai.openai.passthrough import Json
 from shared.ai.openai.prompt_files import files_of, is_file
 from shared.ai.openai.response_events import ResponseEvents
 from shared.ai.openai.response_tools import ToolNames
-from shared.ai.openai.wire_texts import Ragged, cleaned
-from shared.ai.ports import ChatEvent, Finished, Passed, RawDelta, UpstreamUnavailable, UsageReport
+from shared.ai.openai.wire_texts import RaggedObject, cleaned
+from shared.ai.ports import AnswerEnd, ChatEvent, PassedEvent, RawDelta, UpstreamUnavailable, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.errors import InvalidValue
 
@@ -110,7 +110,7 @@ class Responses:
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
         """See `AnswerReader.events`. Raises UpstreamUnavailable for an answer that failed."""
-        raw, text = cleaned(raw) if isinstance(raw, Ragged) else raw, ""
+        raw, text = cleaned(raw) if isinstance(raw, RaggedObject) else raw, ""
         raw = self._told_as_kept(self._names.named_back(raw))
         if raw.get("object") == "response":
             raw, text = {"type": ENDED_AS.get(str(raw.get("status")), "error"), "response": raw}, _text_of(raw)
@@ -121,12 +121,12 @@ class Responses:
             response = raw.get("response")
             if not isinstance(response, Mapping):
                 raise UpstreamUnavailable(has_begun=True)
-            yield RawDelta(text, raw) if text else Passed(raw)
+            yield RawDelta(text, raw) if text else PassedEvent(raw)
             yield from _end_of(response)
         elif kind.endswith(".delta") and isinstance(delta, str) and delta:
             yield RawDelta(delta, raw)
         else:
-            yield Passed(raw)
+            yield PassedEvent(raw)
 
     def _told_as_kept(self, raw: Json) -> Json:
         """Return an object of the answer that describes the keeping here, not at the provider."""
@@ -263,7 +263,7 @@ def _listed(value: Any) -> list[Json]:
 def _end_of(response: Json) -> Iterator[ChatEvent]:
     details = response.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, Mapping) else None
-    yield Finished("stop" if reason is None else "content_filter" if reason == "content_filter" else "length")
+    yield AnswerEnd("stop" if reason is None else "content_filter" if reason == "content_filter" else "length")
     if (usage := read_usage(response.get("usage"))) is not None:
         yield UsageReport(usage)
 

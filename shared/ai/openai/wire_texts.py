@@ -15,12 +15,12 @@ TEXT_PARTS = frozenset({"text", "output_text", "input_text"})
 THINKING_PARTS = frozenset({"thinking", "reasoning", "reasoning_text", "thought"})
 
 
-class Ragged(dict[str, Any]):
+class RaggedObject(dict[str, Any]):
     """JSON object whose texts may hold halves of characters, like the JSON that was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class ContentGroups:
     """Message content in groups: text, thinking, refusal and other parts."""
 
     text: str = ""
@@ -29,10 +29,10 @@ class Content:
     others: tuple[Json, ...] = ()
 
 
-def content_of(value: object) -> Content:
+def content_of(value: object) -> ContentGroups:
     """Return the groups of a content, which may be a text, one part or a list of parts."""
     if isinstance(value, str):
-        return Content(text=value)
+        return ContentGroups(text=value)
     parts = value if isinstance(value, list) else [value] if isinstance(value, Mapping) else []
     texts, thoughts, refusals, others = list[str](), list[str](), list[str](), list[Json]()
     for part in parts:
@@ -48,7 +48,9 @@ def content_of(value: object) -> Content:
                 texts.append(_inner_text(part, ("text",)))
             else:
                 others.append(part)
-    return Content(text="".join(texts), thinking="".join(thoughts), refusal="".join(refusals), others=tuple(others))
+    return ContentGroups(
+        text="".join(texts), thinking="".join(thoughts), refusal="".join(refusals), others=tuple(others)
+    )
 
 
 def _inner_text(part: Json, names: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from shared.ai.ports import ChatEvent, ChatRequest, Finished, TextDelta, UsageReport
+from shared.ai.ports import AnswerEnd, ChatEvent, ChatRequest, TextDelta, UsageReport
 from shared.ai.tokens import Usage
 from shared.platform.memory.played import Played
 
@@ -15,7 +15,7 @@ Scripted: TypeAlias = ChatEvent | Exception | float
 def says(*words: str, usage: Usage | None = None, reason: str = "stop") -> list[Scripted]:
     """Return the script of an answer in these pieces. Without `usage`, the answer reports no usage."""
     reported = [UsageReport(usage)] if usage else []
-    return [*map(TextDelta, words), Finished(reason), *reported]
+    return [*map(TextDelta, words), AnswerEnd(reason), *reported]
 
 
 HELLO = says("Hel", "lo", " there", ".", usage=Usage(input_tokens=12, output_tokens=4))

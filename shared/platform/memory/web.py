@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.ai.agents.web import FetchFailed, Page, checked_url, require_named
+from shared.ai.agents.web import FetchFailed, WebPage, checked_url, require_named
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class MemoryWeb:
     moved: Mapping[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
+    def fetch(self, url: str, hosts: frozenset[str] | None = None) -> WebPage:
         """See `Web.fetch`."""
         target = checked_url(url)
         require_named(target, hosts)
@@ -27,4 +27,4 @@ class MemoryWeb:
             return self.fetch(self.moved[found], hosts)
         if found not in self.pages:
             raise FetchFailed("unreachable", "The host could not be reached.")
-        return Page(url=found, title="", text=self.pages[found], content_type="text/plain", is_truncated=False)
+        return WebPage(url=found, title="", text=self.pages[found], content_type="text/plain", is_truncated=False)

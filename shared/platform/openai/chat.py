@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from shared.ai.openai.completion_reader import CompletionReader, Heard
-from shared.ai.ports import ChatEvent, ChatRequest, Finished, HiddenDelta, TextDelta, UsageReport
+from shared.ai.ports import AnswerEnd, ChatEvent, ChatRequest, HiddenDelta, TextDelta, UsageReport
 from shared.platform.openai.exchange import Exchange
 from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd
 
@@ -51,6 +51,6 @@ def _events(heard: Heard) -> Iterator[ChatEvent]:
     if heard.shown:
         yield TextDelta(heard.shown)
     if heard.finish is not None:
-        yield Finished(heard.finish)
+        yield AnswerEnd(heard.finish)
     if heard.usage is not None:
         yield UsageReport(heard.usage)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from shared.ai.openai.passthrough import Json
-from shared.ai.openai.wire_texts import Ragged
+from shared.ai.openai.wire_texts import RaggedObject
 
 EVENT_BYTES_MAX = 8 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -120,4 +120,4 @@ def parsed(data: bytes) -> Any:
         return orjson.loads(data)
     except ValueError:
         value = json.loads(data.removeprefix(BOM).decode("utf-8", "replace"))
-    return Ragged(value) if isinstance(value, dict) else value
+    return RaggedObject(value) if isinstance(value, dict) else value

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.ai.agents.thinking import Said, ThinkRequest, Thought, ToolCall
+from shared.ai.agents.thinking import ThinkingMessage, ThinkRequest, Thought, ToolCall
 from shared.ai.openai.completion_reader import CompletionReader
 from shared.ai.openai.completions import Completion
 from shared.ai.openai.ends import STOP
 from shared.ai.openai.passthrough import Json
-from shared.ai.openai.wire_texts import Ragged, cleaned
+from shared.ai.openai.wire_texts import RaggedObject, cleaned
 from shared.ai.ports import UpstreamUnavailable
 from shared.ai.tokens import Usage
 from shared.platform.openai.chat import PATH
@@ -45,7 +45,7 @@ class OpenAIThinkingModel:
         sent: Json | None = None
         for raw in self._upstream.read(PATH, _body(request), request.end_user, end):
             heard = reader.read(raw)
-            sent = _message_in(cleaned(raw) if isinstance(raw, Ragged) else raw) or sent
+            sent = _message_in(cleaned(raw) if isinstance(raw, RaggedObject) else raw) or sent
             if heard.chunk is not None:
                 answer.take(heard.chunk)
             usage, finish = heard.usage or usage, heard.finish or finish
@@ -77,7 +77,7 @@ def _body(request: ThinkRequest) -> dict[str, Any]:
     return body
 
 
-def _message(said: Said) -> Mapping[str, object]:
+def _message(said: ThinkingMessage) -> Mapping[str, object]:
     """Return a message in the provider's format. The provider's own messages are returned unchanged."""
     if said.raw is not None:
         return said.raw

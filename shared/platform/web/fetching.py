@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 import httpcore2
 
-from shared.ai.agents.web import FetchFailed, Page, Target, checked_url, require_named
+from shared.ai.agents.web import FetchFailed, Target, WebPage, checked_url, require_named
 from shared.kernel.events import log
 from shared.platform.web.connecting import (
     CheckedBackend,
@@ -61,7 +61,7 @@ class PublicWeb:
         self._trust = trust
         self._limits = limits or Limits()
 
-    def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
+    def fetch(self, url: str, hosts: frozenset[str] | None = None) -> WebPage:
         """See `Web.fetch`."""
         return self._found(url, hosts, self._read)
 
@@ -101,7 +101,7 @@ class PublicWeb:
         ):
             return read(target, response)
 
-    def _read(self, target: Target, response: httpcore2.Response) -> Page | Target:
+    def _read(self, target: Target, response: httpcore2.Response) -> WebPage | Target:
         headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
         if response.status in REDIRECTS:
             return _redirected(target, headers)
@@ -114,7 +114,7 @@ class PublicWeb:
             response.iter_stream(), encoding, packed_max=limits.packed_bytes, unpacked_max=limits.unpacked_bytes
         )
         title, text = text_of(body, kind)
-        return Page(url=target.url, title=title, text=text, content_type=name, is_truncated=is_cut)
+        return WebPage(url=target.url, title=title, text=text, content_type=name, is_truncated=is_cut)
 
 
 def _file(target: Target, response: httpcore2.Response, bytes_max: int) -> bytes | Target:

@@ -11,7 +11,7 @@ epochs. Each epoch begins when everything before is settled, with the remaining 
 import threading
 from collections.abc import Iterable
 
-from shared.ai.agents.task import Owed, Task
+from shared.ai.agents.task import DueCharge, Task
 from shared.kernel.clock import MINUTE, Clock, Millis
 from shared.kernel.ids import HoldId, OperationId, derived_id, operation_id
 from shared.kernel.money import Micro
@@ -98,7 +98,7 @@ class TaskBudget:
                 wanted = Micro(min(room, wanted))
         raise AssertionError("the last attempt returns or raises")
 
-    def captured(self, owed: Owed) -> Micro:
+    def captured(self, owed: DueCharge) -> Micro:
         """Charge for a recorded step and return the charged amount (µcr). A repeated call returns the first charge.
 
         If the hold has ended, return the amount that was captured then; 0 if the hold or the account is gone.

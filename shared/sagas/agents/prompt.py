@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.ai.agents.task import Step, Task
-from shared.ai.agents.thinking import Said, ToolCall, ToolSpec
+from shared.ai.agents.task import Task, TaskStep
+from shared.ai.agents.thinking import ThinkingMessage, ToolCall, ToolSpec
 from shared.ai.models.catalogue import Model
 from shared.ai.models.prompt import ContextTooLong
 from shared.ai.tokens import expected_tokens, message_expected, prompt_at_most, prompt_expected
@@ -29,18 +29,21 @@ When the goal is reached, or cannot be, answer your user without calling a tool.
 class AgentPrompt:
     """Messages of a prompt, with the number of tokens that they and the answer may have."""
 
-    messages: tuple[Said, ...]
+    messages: tuple[ThinkingMessage, ...]
     input_expected: int
     input_at_most: int
     output_at_most: int
 
 
 def build(
-    task: Task, steps: Sequence[Step], file_names: Sequence[str], tools: Sequence[ToolSpec], model: Model
+    task: Task, steps: Sequence[TaskStep], file_names: Sequence[str], tools: Sequence[ToolSpec], model: Model
 ) -> AgentPrompt:
     """Build the prompt of the next step from the newest rounds that fit the model's window. Raises ContextTooLong."""
     told = json.dumps([[tool.name, tool.description, dict(tool.parameters)] for tool in tools])
-    head = (Said(role="system", content=_system(task, file_names)), Said(role="user", content=task.goal))
+    head = (
+        ThinkingMessage(role="system", content=_system(task, file_names)),
+        ThinkingMessage(role="user", content=task.goal),
+    )
     output = min(model.max_output_tokens, OUTPUT_TOKENS_MAX)
     fixed = prompt_expected(message.content for message in head) + expected_tokens(told)
     room = model.context_window - fixed - output
@@ -66,10 +69,10 @@ def _system(task: Task, file_names: Sequence[str]) -> str:
     return "\n\n".join(parts)
 
 
-def _rounds(steps: Iterable[Step]) -> list[list[Said]]:
+def _rounds(steps: Iterable[TaskStep]) -> list[list[ThinkingMessage]]:
     """Return each thought that called tools, with the tools' answers."""
     observed = {step.body["act"]: step for step in steps if step.kind == "observe"}
-    thoughts: list[tuple[Step, list[Step]]] = []
+    thoughts: list[tuple[TaskStep, list[TaskStep]]] = []
     for step in steps:
         if step.kind == "think":
             thoughts.append((step, []))
@@ -79,7 +82,9 @@ def _rounds(steps: Iterable[Step]) -> list[list[Said]]:
     return [_round(thought, acts, observed, used) for thought, acts in thoughts if acts]
 
 
-def _round(thought: Step, acts: Sequence[Step], observed: Mapping[int, Step], used: set[str]) -> list[Said]:
+def _round(
+    thought: TaskStep, acts: Sequence[TaskStep], observed: Mapping[int, TaskStep], used: set[str]
+) -> list[ThinkingMessage]:
     """Return a thought with the answers of its tools. `used` are the ids of calls in earlier rounds."""
     raw = _sent_back(thought, acts, used)
     ids = [call["id"] for call in raw["tool_calls"]] if raw is not None else [_own_id(act) for act in acts]
@@ -87,12 +92,12 @@ def _round(thought: Step, acts: Sequence[Step], observed: Mapping[int, Step], us
         ToolCall(id=own_id, name=act.body["tool"], arguments=act.body["arguments"])
         for own_id, act in zip(ids, acts, strict=True)
     )
-    said = Said(role="assistant", content=thought.body["text"], calls=calls, raw=raw)
+    said = ThinkingMessage(role="assistant", content=thought.body["text"], calls=calls, raw=raw)
     answers = [_answered(own_id, observed.get(act.number)) for own_id, act in zip(ids, acts, strict=True)]
     return [said, *answers]
 
 
-def _sent_back(thought: Step, acts: Sequence[Step], used: set[str]) -> dict[str, Any] | None:
+def _sent_back(thought: TaskStep, acts: Sequence[TaskStep], used: set[str]) -> dict[str, Any] | None:
     """Return the message that goes back to its provider, unchanged except that each call has a unique id.
 
     None for a thought that was stored without its message.
@@ -110,21 +115,21 @@ def _sent_back(thought: Step, acts: Sequence[Step], used: set[str]) -> dict[str,
     return {**raw, "tool_calls": named}
 
 
-def _own_id(act: Step) -> str:
+def _own_id(act: TaskStep) -> str:
     return f"call_{act.number}"
 
 
-def _answered(call_id: str, observation: Step | None) -> Said:
+def _answered(call_id: str, observation: TaskStep | None) -> ThinkingMessage:
     text = observation.body["text"] if observation is not None else "No answer."
-    return Said(role="tool", content=text or "(empty)", call_id=call_id)
+    return ThinkingMessage(role="tool", content=text or "(empty)", call_id=call_id)
 
 
-def _fitting(rounds: Sequence[list[Said]], room: int) -> list[Said]:
+def _fitting(rounds: Sequence[list[ThinkingMessage]], room: int) -> list[ThinkingMessage]:
     """Return the newest rounds that fit into `room` tokens, without a gap, oldest first.
 
     If the newest round alone is too long, return a cut version of that round.
     """
-    kept: list[list[Said]] = []
+    kept: list[list[ThinkingMessage]] = []
     for each in reversed(rounds):
         needed = sum(message_expected(_text(message)) for message in each)
         if needed > room:
@@ -136,7 +141,7 @@ def _fitting(rounds: Sequence[list[Said]], room: int) -> list[Said]:
     return [message for each in reversed(kept) for message in each]
 
 
-def _cut(messages: Sequence[Said], room: int) -> list[Said]:
+def _cut(messages: Sequence[ThinkingMessage], room: int) -> list[ThinkingMessage]:
     share = max(CUT_CHARACTERS_MIN, room * CHARACTERS_PER_TOKEN // max(1, len(messages)))
     return [
         replace(
@@ -157,7 +162,7 @@ def _shortened_json(text: str, characters: int) -> str:
     return text if len(text) <= characters else "{}"
 
 
-def _text(message: Said) -> str:
+def _text(message: ThinkingMessage) -> str:
     """Return all the text of a message that a model reads."""
     if message.raw is not None:
         return json.dumps(message.raw, ensure_ascii=False)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from shared.ai.agents.documents import task_of, task_path
 from shared.ai.agents.store import AgentTasks
-from shared.ai.agents.task import ENDED, LIVE, Owed, Step, Task
+from shared.ai.agents.task import ENDED, LIVE, DueCharge, Task, TaskStep
 from shared.ai.agents.thinking import ThinkingModel, ThinkRequest, ToolSpec
 from shared.ai.models.catalogue import Catalogue, Model
 from shared.ai.models.tariff import Rate, Tariff
@@ -239,7 +239,7 @@ class AgentSlice:
             desk.record_thought(
                 thought,
                 body,
-                Owed(step=task.steps + 1, operation=held.operation, cost=price.price(thought), usage=usage),
+                DueCharge(step=task.steps + 1, operation=held.operation, cost=price.price(thought), usage=usage),
                 is_cut=is_cut,
             )
         except (LeaseLost, Rejected) as error:
@@ -275,7 +275,7 @@ class AgentSlice:
             purse.give_back(held.operation)
             return
         desk.note(claimed_at=purse.claimed_at)
-        desk.record_unanswered(Owed(step=task.steps + 1, operation=held.operation, cost=cost, usage=NOTHING))
+        desk.record_unanswered(DueCharge(step=task.steps + 1, operation=held.operation, cost=cost, usage=NOTHING))
         desk.settle(purse)
 
     # Ending -----------------------------------------------------------------------------------------------------
@@ -357,7 +357,7 @@ def _unrecorded(task: Task) -> list[str]:
     return [act_name(number) for number in task.pending] or [think_name(task)]
 
 
-def _pending(desk: ClaimedTask) -> list[Step]:
+def _pending(desk: ClaimedTask) -> list[TaskStep]:
     """Return the tool calls that are still to be made, or to be repeated."""
     return [step for step in desk.steps if step.number in desk.task.pending]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.ai.agents.documents import file_fact, file_write, owed_data, step_write, task_of
-from shared.ai.agents.task import ENDED, Owed, Step, StepKind, StoredFile, Task, step_id
+from shared.ai.agents.task import ENDED, DueCharge, StepKind, StoredFile, Task, TaskStep, step_id
 from shared.ai.agents.thinking import Thought
 from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Document, Value, Write
@@ -33,7 +33,7 @@ FILES_BYTES_MAX = 2_000_000
 class ClaimedTask:
     """A task with its steps and files, held under a lease."""
 
-    def __init__(self, leased: Leased, clock: Clock, steps: Sequence[Step], files: Sequence[StoredFile]) -> None:
+    def __init__(self, leased: Leased, clock: Clock, steps: Sequence[TaskStep], files: Sequence[StoredFile]) -> None:
         self._leased = leased
         self._clock = clock
         self._unsaved: dict[str, Value] = {}
@@ -78,7 +78,7 @@ class ClaimedTask:
 
     # Steps ------------------------------------------------------------------------------------------------------
 
-    def record_thought(self, thought: Thought, body: Mapping[str, Any], owed: Owed, *, is_cut: bool) -> None:
+    def record_thought(self, thought: Thought, body: Mapping[str, Any], owed: DueCharge, *, is_cut: bool) -> None:
         """Record a thought and the tool calls that the thought asks for.
 
         A thought without calls is the task's answer, unless the thought was cut short (`is_cut`).
@@ -90,10 +90,10 @@ class ClaimedTask:
         kind: StepKind = "answer" if is_answer else "think"
         told = [{"id": f"call_{first + 1 + n}", "name": c.name, "arguments": c.arguments} for n, c in enumerate(calls)]
         whole = {**body, "text": thought.text, "calls": told, "cost": owed.cost, **_history(thought, len(calls))}
-        steps = [Step(number=first, kind=kind, at=now, body=whole)]
+        steps = [TaskStep(number=first, kind=kind, at=now, body=whole)]
         for offset, call in enumerate(calls, start=1):
             act = {"tool": call.name, "arguments": call.arguments, "thought": first}
-            steps.append(Step(number=first + offset, kind="act", at=now, body=act))
+            steps.append(TaskStep(number=first + offset, kind="act", at=now, body=act))
         self.save(
             {
                 "trail": [*task.trail, kind, *(f"act {call.name}" for call in calls)],
@@ -109,7 +109,7 @@ class ClaimedTask:
         )
         self.steps += steps
 
-    def record_unanswered(self, owed: Owed) -> None:
+    def record_unanswered(self, owed: DueCharge) -> None:
         """Record that a thought without a result is to be charged. The next thought takes the same step number."""
         task = self.task
         self.save({"owed": owed_data([*task.owed, owed]), "unanswered": task.unanswered + 1})
@@ -146,13 +146,13 @@ class ClaimedTask:
         if seen.plan is not None:
             changes["plan"] = [dict(step) for step in seen.plan]
         if operation is not None:
-            owed = Owed(step=number, operation=operation, cost=seen.cost or Micro(0), usage=seen.usage)
+            owed = DueCharge(step=number, operation=operation, cost=seen.cost or Micro(0), usage=seen.usage)
             changes["owed"] = owed_data([*task.owed, owed])
         if seen.charged:
             changes["charges"] = {**task.charges, step_id(number): seen.charged}
             changes["spent"] = task.spent + seen.charged
         writes = [file_write(task.id, task.uid, file, now) for file in kept]
-        step = Step(number=number, kind="observe", at=now, body=body)
+        step = TaskStep(number=number, kind="observe", at=now, body=body)
         self.save(changes, step_write(task, step), *writes, *seen.writes)
         self.steps.append(step)
         self.files |= {file.name: file for file in kept}

@@ -9,15 +9,15 @@ from shared.ai.agents.task import (
     ENDED,
     LIVE,
     ModelWithoutTools,
-    Step,
     StoredFile,
     Task,
     TaskEnded,
     TaskNotFound,
     TaskPage,
     TaskRunning,
+    TaskSpec,
+    TaskStep,
     TooManyTasks,
-    Wanted,
 )
 from shared.ai.chat.keeping import kept_in, storage_path
 from shared.ai.models.catalogue import AUTO, Catalogue, Model
@@ -126,7 +126,7 @@ class Agents:
         model = self.model_for(request.uid, request.model).id
         files = _files(request.files)
         now = self._clock.now()
-        wanted = Wanted(
+        wanted = TaskSpec(
             uid=request.uid,
             goal=request.goal,
             model=model,
@@ -158,7 +158,7 @@ class Agents:
         """Return a page of the user's tasks, newest first."""
         return self._tasks.page(uid, cursor=cursor, limit=limit)
 
-    def steps(self, uid: Uid, task_id: str, *, after: int, limit: int) -> tuple[Task, list[Step]]:
+    def steps(self, uid: Uid, task_id: str, *, after: int, limit: int) -> tuple[Task, list[TaskStep]]:
         """Return a task and its steps after number `after`. Raises TaskNotFound."""
         return self._tasks.get(uid, task_id), self._tasks.steps(task_id, after=after, limit=limit)
 

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 
 from shared.ai.agents.named_hosts import named_hosts
-from shared.ai.agents.task import Step, StoredFile
+from shared.ai.agents.task import StoredFile, TaskStep
 from shared.kernel.clock import Clock
 from shared.kernel.errors import DomainError, Rejected, Unavailable
 from shared.kernel.events import log
@@ -84,7 +84,7 @@ class Acts:
         self._clock = clock
 
     def run(
-        self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[Step], until: float
+        self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[TaskStep], until: float
     ) -> Rejected | CreditsHeld | None:
         """Run the tool calls of these steps, batch by batch, until all are observed or the time is up.
 
@@ -94,7 +94,7 @@ class Acts:
         """
         todo = list(acts)
         while todo:
-            refused: list[Step] = []
+            refused: list[TaskStep] = []
             refusal: Rejected | CreditsHeld | None = None
             for first in range(0, len(todo), AT_ONCE_MAX):
                 if desk.task.is_cancel_asked or self._clock.monotonic() >= until:
@@ -112,7 +112,7 @@ class Acts:
                 desk.refresh()
         return None
 
-    def forget(self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[Step]) -> None:
+    def forget(self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[TaskStep]) -> None:
         """Remove the things that tool calls have stored and that no step will record.
 
         If a tool cannot remove a thing now, the thing stays until the user is erased.
@@ -127,7 +127,7 @@ class Acts:
                 log("tool_not_cleaned_up", "WARNING", task_id=desk.task.id, code=error.code)
 
     def _batch(
-        self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[Step]
+        self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[TaskStep]
     ) -> Mapping[int, Rejected | CreditsHeld]:
         """Run the tool calls of these steps side by side. Return the ledger's refusals, by the number of the step.
 
@@ -152,7 +152,7 @@ class Acts:
         return refusals
 
     def _record(
-        self, desk: ClaimedTask, purse: TaskBudget, act: Step, use: TaskToolUse, done: "Future[Observation]"
+        self, desk: ClaimedTask, purse: TaskBudget, act: TaskStep, use: TaskToolUse, done: "Future[Observation]"
     ) -> None:
         try:
             seen = done.result()
@@ -171,7 +171,7 @@ class Acts:
             use.give_back()
         desk.settle(purse)
 
-    def _use_of(self, desk: ClaimedTask, purse: TaskBudget, act: Step) -> TaskToolUse:
+    def _use_of(self, desk: ClaimedTask, purse: TaskBudget, act: TaskStep) -> TaskToolUse:
         task = desk.task
         return TaskToolUse(
             uid=task.uid,
@@ -185,7 +185,7 @@ class Acts:
             hosts=named_hosts(task.goal, list(desk.files)) if task.has_read_private else None,
         )
 
-    def _used(self, act: Step, use: TaskToolUse, allowed: Sequence[str]) -> Observation:
+    def _used(self, act: TaskStep, use: TaskToolUse, allowed: Sequence[str]) -> Observation:
         """Return the tool's observation. A failure of the tool is an observation, too.
 
         If the ledger refuses, raises Rejected or CreditsHeld. If the store fails, raises Unavailable. In each case the

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.ai.chat.conversations import CONTENT_BYTES_MAX, Conversation, Conversations, Message
+from shared.ai.chat.conversations import CONTENT_BYTES_MAX, Conversation, ConversationStore, Message
 from shared.ai.chat.memory import Due, Memory, due, recalled
 from shared.ai.models.catalogue import AUTO, Model
 from shared.ai.models.choice import Needs
 from shared.ai.models.expectation import Expectation
 from shared.ai.models.offer import price_tag
-from shared.ai.models.preferences import Preferences, Preferred, preferences_path, preferred_of
+from shared.ai.models.preferences import Preferences, PreferredModels, preferences_path, preferred_of
 from shared.ai.models.prompt import Prompt, build_prompt
 from shared.ai.models.tariff import Tariff
 from shared.ai.ports import ChatRequest
@@ -24,7 +24,7 @@ from shared.sagas.metering.model_choice import Chooser
 from shared.sagas.metering.plan import MeteredPlan, forecast
 
 Said = Callable[[], Sequence[Message]]
-Prefers = Callable[[], Preferred]
+Prefers = Callable[[], PreferredModels]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Planner:
         self,
         chooser: Chooser,
         tariff: Tariff,
-        conversations: Conversations,
+        conversations: ConversationStore,
         preferences: Preferences,
         expectation: Expectation,
         clock: Clock,

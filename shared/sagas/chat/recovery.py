@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from shared.ai.chat.conversations import ConversationNotFound, Conversations, Message
+from shared.ai.chat.conversations import ConversationNotFound, ConversationStore, Message
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
@@ -16,7 +16,7 @@ from shared.sagas.metering.reply import FAILED
 class Recovery(TurnRecovery):
     """Recovery of a conversation's turns. Their messages are found by name, too."""
 
-    def __init__(self, ledger: Ledger, conversations: Conversations) -> None:
+    def __init__(self, ledger: Ledger, conversations: ConversationStore) -> None:
         super().__init__(ledger)
         self._conversations = conversations
 

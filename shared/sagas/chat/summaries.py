@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.ai.chat.conversations import Conversations, Message, position, title_of
+from shared.ai.chat.conversations import ConversationStore, Message, position, title_of
 from shared.ai.chat.memory import Due, clipped
 from shared.ai.models.catalogue import Model
 from shared.ai.models.choice import Needs, Wish, ranked
@@ -42,7 +42,7 @@ class TitleOutcome:
 class ChatMemory:
     """Makes the summaries that let a conversation fit a model, and the titles by which users find a conversation."""
 
-    def __init__(self, side: SideTurn, conversations: Conversations, chooser: Chooser, clock: Clock) -> None:
+    def __init__(self, side: SideTurn, conversations: ConversationStore, chooser: Chooser, clock: Clock) -> None:
         self._side = side
         self._conversations = conversations
         self._chooser = chooser

@@ -3,10 +3,10 @@
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from shared.ai.chat.conversations import Conversations, Message, position
+from shared.ai.chat.conversations import ConversationStore, Message, position
 from shared.ai.models.catalogue import Catalogue
 from shared.ai.models.expectation import Expectation
-from shared.ai.models.health import Health
+from shared.ai.models.health import ModelHealth
 from shared.ai.models.preferences import Preferences
 from shared.ai.models.profiles import UpstreamProfiles
 from shared.ai.models.tariff import Tariff
@@ -48,13 +48,13 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
         ledger: Ledger,
         catalogue: Catalogue,
         tariff: Tariff,
-        conversations: Conversations,
+        conversations: ConversationStore,
         preferences: Preferences,
         chat_model: ChatModel,
         documents: Documents,
         clock: Clock,
         default_model: str,
-        health: Health | None = None,
+        health: ModelHealth | None = None,
         calls: RunningCalls | None = None,
         ping_seconds: float = PING_SECONDS,
         profiles: UpstreamProfiles | None = None,
@@ -63,7 +63,7 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
         room: WaitingRoom | None = None,
     ) -> None:
         room = room or WaitingRoom()
-        expectation, health = Expectation(documents, clock), health or Health(clock)
+        expectation, health = Expectation(documents, clock), health or ModelHealth(clock)
         recovery = Recovery(ledger, conversations)
         super().__init__(
             ledger=ledger,

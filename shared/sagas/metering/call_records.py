@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from shared.ai.chat.conversations import ConversationNotFound, Conversations, Message
+from shared.ai.chat.conversations import ConversationNotFound, ConversationStore, Message
 from shared.ai.openai.answers import AnswerNotKept, Answers
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, Millis
@@ -52,7 +52,7 @@ class CallEnd:
 class CallRecords:
     """Reads the ends of calls. Safe to share between threads."""
 
-    def __init__(self, ledger: Ledger, conversations: Conversations, answers: Answers, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, conversations: ConversationStore, answers: Answers, clock: Clock) -> None:
         self._clock = clock
         self._ledger = ledger
         self._journal = CallJournal(ledger)

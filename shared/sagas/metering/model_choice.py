@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from shared.ai.models.catalogue import AUTO, Catalogue, Model, ModelUnpriced
 from shared.ai.models.choice import ATTEMPTS_MAX, Needs, Offer, ranked
 from shared.ai.models.expectation import Expectation
-from shared.ai.models.health import Health
-from shared.ai.models.preferences import Preferred, wish_of
+from shared.ai.models.health import ModelHealth
+from shared.ai.models.preferences import PreferredModels, wish_of
 from shared.ai.models.tariff import Tariff
 from shared.ai.tokens import Usage
 from shared.kernel.money import Micro
@@ -35,7 +35,7 @@ class Chooser:
         catalogue: Catalogue,
         tariff: Tariff,
         expectation: Expectation,
-        health: Health,
+        health: ModelHealth,
         *,
         default_model: str,
     ) -> None:
@@ -48,7 +48,7 @@ class Chooser:
     def choose(
         self,
         named: str | None,
-        preferred_of: Callable[[], Preferred],
+        preferred_of: Callable[[], PreferredModels],
         needs_of: Callable[[], Needs],
         *,
         limit: int | None = None,

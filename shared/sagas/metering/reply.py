@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from shared.ai.models.usage_report import later_usage
-from shared.ai.ports import ChatEvent, Finished, HiddenDelta, TextDelta, UsageReport
+from shared.ai.ports import AnswerEnd, ChatEvent, HiddenDelta, TextDelta, UsageReport
 from shared.ai.tokens import RunningCount, Usage
 from shared.kernel.clock import Millis
 from shared.kernel.money import Micro
@@ -112,7 +112,7 @@ class Reply:
             self.counted, self._is_stale = self._count.add(event.text), True
         elif isinstance(event, UsageReport):
             self._reported, self._is_stale = later_usage(self._reported, event.usage), False
-        elif isinstance(event, Finished):
+        elif isinstance(event, AnswerEnd):
             self.is_finished = True
 
     def cost_with(self, text: str) -> Micro:
@@ -146,7 +146,7 @@ class Reply:
         match event:
             case UsageReport(usage):
                 self._reported, self._is_stale = later_usage(self._reported, usage), False
-            case Finished(reason):
+            case AnswerEnd(reason):
                 self.finish_reason = reason if reason in FINISH_REASONS else "stop"
                 self.is_finished = True
             case TextDelta() | HiddenDelta():

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from shared.ai.chat.conversations import Conversations
+from shared.ai.chat.conversations import ConversationStore
 from shared.ai.openai.answers import Answers
 from shared.kernel.clock import SECOND, Clock
 from shared.kernel.errors import DomainError, NotFound
@@ -82,7 +82,7 @@ class StopCalls:
         calls: RunningCalls,
         requests: StopRequests,
         ledger: Ledger,
-        conversations: Conversations,
+        conversations: ConversationStore,
         answers: Answers,
         clock: Clock,
         waiting_room: WaitingRoom | None = None,

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Generic, TypeVar
 
 from shared.ai.models.expectation import Expectation
-from shared.ai.models.health import Health
+from shared.ai.models.health import ModelHealth
 from shared.ai.models.profiles import UpstreamProfiles
 from shared.ai.ports import (
     WHOLE_SECONDS_MAX,
@@ -62,7 +62,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         ledger: Ledger,
         expectation: Expectation,
         recovery: TurnRecovery,
-        health: Health,
+        health: ModelHealth,
         documents: Documents,
         clock: Clock,
         ping_seconds: float,

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from shared.ai.models.catalogue import Catalogue
 from shared.ai.models.end_user import replaced
 from shared.ai.models.expectation import Expectation
-from shared.ai.models.health import Health
+from shared.ai.models.health import ModelHealth
 from shared.ai.models.preferences import Preferences
 from shared.ai.models.profiles import UpstreamProfiles
 from shared.ai.models.tariff import Tariff
@@ -16,7 +16,7 @@ from shared.ai.openai.answers import AnswerNotKept, Answers, StoredAnswer
 from shared.ai.openai.dialect import AnswerReader, Demand, Dialect, Transcript, as_text, asks_to_think
 from shared.ai.openai.kept_responses import KeptResponse, KeptResponses
 from shared.ai.openai.passthrough import Json, Passthroughs, RawStream
-from shared.ai.ports import ChatEvent, ChatStream, Passed, RawDelta, TextDelta, UpstreamUnavailable
+from shared.ai.ports import ChatEvent, ChatStream, PassedEvent, RawDelta, TextDelta, UpstreamUnavailable
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents, Write
 from shared.kernel.ids import derived_id
@@ -120,7 +120,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
         documents: Documents,
         clock: Clock,
         default_model: str,
-        health: Health | None = None,
+        health: ModelHealth | None = None,
         calls: RunningCalls | None = None,
         ping_seconds: float = PING_SECONDS,
         profiles: UpstreamProfiles | None = None,
@@ -129,7 +129,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
         room: WaitingRoom | None = None,
         responses: KeptResponses | None = None,
     ) -> None:
-        health = health or Health(clock)
+        health = health or ModelHealth(clock)
         super().__init__(
             ledger=ledger,
             expectation=expectation,
@@ -206,7 +206,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
         return self._pieces(run, event.raw)
 
     def _passed(self, run: Run[CallPlan], event: ChatEvent) -> Iterable[CallEvent]:
-        return self._pieces(run, event.raw) if isinstance(event, Passed) else ()
+        return self._pieces(run, event.raw) if isinstance(event, PassedEvent) else ()
 
     def _silent(self) -> CallEvent:
         return Quiet()

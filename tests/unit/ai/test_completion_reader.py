@@ -7,7 +7,7 @@ import pytest
 from shared.ai.openai.completion_reader import CompletionReader
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.passthrough import RequestRefused
-from shared.ai.ports import Passed, RawDelta, UpstreamBusy, UpstreamMisconfigured, UpstreamUnavailable
+from shared.ai.ports import PassedEvent, RawDelta, UpstreamBusy, UpstreamMisconfigured, UpstreamUnavailable
 from shared.ai.tokens import expected_tokens
 
 DIALECT = ChatCompletions()
@@ -26,7 +26,7 @@ def assembled(*chunks, is_done=True):
     reader, transcript = DIALECT.reader({}, "auto"), DIALECT.transcript({})
     events = [event for chunk in chunks for event in reader.events(chunk)]
     for event in [*events, *reader.end(is_done=is_done)]:
-        if isinstance(event, RawDelta | Passed):
+        if isinstance(event, RawDelta | PassedEvent):
             transcript.take(event.raw)
     return transcript.end("stop", None)
 

@@ -9,7 +9,7 @@ from shared.ai.models.image_tokens import UNKNOWN_AT_MOST, UNKNOWN_EXPECTED, Pro
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.dialect import ModelWithoutVision
 from shared.ai.openai.responses import Responses
-from shared.ai.ports import Finished, Passed, RawDelta, UsageReport
+from shared.ai.ports import AnswerEnd, PassedEvent, RawDelta, UsageReport
 from shared.ai.tokens import Usage, prompt_at_most, prompt_expected
 from shared.kernel.errors import InvalidValue
 
@@ -36,7 +36,7 @@ def heard(*chunks):
 
 def merged(*chunks, reason="stop", counted=None):
     transcript = DIALECT.transcript({})
-    shown = [transcript.take(event.raw) for event in heard(*chunks) if isinstance(event, RawDelta | Passed)]
+    shown = [transcript.take(event.raw) for event in heard(*chunks) if isinstance(event, RawDelta | PassedEvent)]
     return transcript.end(reason, counted), [each for each in shown if each is not None]
 
 
@@ -87,7 +87,7 @@ def test_text_and_end_in_one_chunk_are_told_apart():
     delta, *ends = heard(raw)
     _, shown = merged(raw)
 
-    assert (delta.text, ends) == ("a", [Finished("stop"), UsageReport(Usage(input_tokens=1, output_tokens=1))])
+    assert (delta.text, ends) == ("a", [AnswerEnd("stop"), UsageReport(Usage(input_tokens=1, output_tokens=1))])
     head = {"object": "chat.completion.chunk", "created": 0, "model": ""}
     assert shown == [piece({"content": "a"}, finish_reason=None) | head]
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ai.chat.conversations import ConversationNotFound, Conversations, Message, position, title_of
+from shared.ai.chat.conversations import ConversationNotFound, ConversationStore, Message, position, title_of
 from shared.ai.tokens import Usage
 from shared.kernel.documents import Create, OutcomeUnknown, PreconditionFailed, Query, StoreUnavailable
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
@@ -27,7 +27,7 @@ def clock():
 
 @pytest.fixture
 def conversations(documents, clock):
-    return Conversations(documents, clock)
+    return ConversationStore(documents, clock)
 
 
 def create(conversations, uid=ANN, operation="op1", said="f", **fields):
@@ -91,9 +91,9 @@ def test_the_same_operation_with_another_request_is_a_mismatch(conversations):
 def test_an_unclear_or_refused_creation_is_settled(documents, clock, when, error):
     faulty = FaultyDocuments(documents, at=1, when=when, error=error)
 
-    made = create(Conversations(faulty, clock))
+    made = create(ConversationStore(faulty, clock))
 
-    assert Conversations(documents, clock).get(ANN, made.id) == made
+    assert ConversationStore(documents, clock).get(ANN, made.id) == made
 
 
 @pytest.mark.parametrize("error", [OutcomeUnknown, StoreUnavailable])
@@ -103,7 +103,7 @@ def test_a_store_that_never_says_yes_is_told(clock, error):
             raise error
 
     with pytest.raises(error):
-        create(Conversations(Failing(), clock))
+        create(ConversationStore(Failing(), clock))
 
 
 def test_others_conversations_are_not_found(documents, conversations):
@@ -246,7 +246,7 @@ def test_a_conversation_deleted_while_it_is_patched_is_not_found(documents, conv
             return self.inner.commit(writes, timeout_seconds=timeout_seconds)
 
     with pytest.raises(ConversationNotFound):
-        Conversations(Deleting(documents), clock).patch(ANN, made.id, {"title": "T"})
+        ConversationStore(Deleting(documents), clock).patch(ANN, made.id, {"title": "T"})
 
 
 def test_a_corrected_cost_is_kept_and_a_gone_message_stays_gone(documents, conversations):

@@ -1,10 +1,10 @@
-from shared.ai.models.health import MODELS_MAX, REST_SECONDS, REST_SECONDS_MAX, Health
+from shared.ai.models.health import MODELS_MAX, REST_SECONDS, REST_SECONDS_MAX, ModelHealth
 from shared.platform.memory.clock import ManualClock
 
 
 def test_who_failed_rests_and_is_asked_again_later():
     clock = ManualClock()
-    health = Health(clock)
+    health = ModelHealth(clock)
 
     health.failed("a")
 
@@ -15,7 +15,7 @@ def test_who_failed_rests_and_is_asked_again_later():
 
 def test_each_failure_in_a_row_doubles_the_rest_up_to_a_limit():
     clock = ManualClock()
-    health = Health(clock)
+    health = ModelHealth(clock)
     rests = []
     for _ in range(7):
         health.failed("a")
@@ -28,7 +28,7 @@ def test_each_failure_in_a_row_doubles_the_rest_up_to_a_limit():
 
 
 def test_who_answers_is_well_again():
-    health = Health(ManualClock())
+    health = ModelHealth(ManualClock())
     health.failed("a")
 
     health.answered("a")
@@ -38,7 +38,7 @@ def test_who_answers_is_well_again():
 
 
 def test_no_more_is_remembered_than_there_can_be_models():
-    health = Health(ManualClock())
+    health = ModelHealth(ManualClock())
     for number in range(MODELS_MAX + 1):
         health.failed(f"m{number}")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.ai.images.links import LinkInvalid, Links
+from shared.ai.images.links import ImageLinks, LinkInvalid
 from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.ids import is_safe_id
 
@@ -13,7 +13,7 @@ ID = "img_5f0c5f0c5f0c5f0c5f0c5f0c"
 
 @pytest.fixture
 def links():
-    return Links([KEY])
+    return ImageLinks([KEY])
 
 
 def test_a_link_tells_its_image_until_its_time_is_up(links):
@@ -58,9 +58,9 @@ def test_a_link_that_was_changed_is_none(links, change):
 
 
 def test_links_of_an_older_key_are_still_good_and_those_of_a_stranger_never(links):
-    ours, strangers = Links([OLDER]).to(ID, NOW), Links([b"s" * 32]).to(ID, NOW)
+    ours, strangers = ImageLinks([OLDER]).to(ID, NOW), ImageLinks([b"s" * 32]).to(ID, NOW)
 
-    both = Links([KEY, OLDER])
+    both = ImageLinks([KEY, OLDER])
 
     assert both.read(ours.text, NOW) == ours
     assert both.to(ID, NOW) == links.to(ID, NOW)

@@ -4,13 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.ai.chat.conversations import Conversations
+from shared.ai.chat.conversations import ConversationStore
 from shared.ai.chat.keeping import (
     CONVERSATION_BYTES,
     FREE_BYTES_MAX,
     FREE_CONVERSATIONS_MAX,
     TASKS_PER_DAY_MAX,
-    Kept,
+    StorageCount,
     StorageFull,
     TooManyTasksToday,
     kept_in,
@@ -38,7 +38,7 @@ class Place:
 
     def __init__(self):
         self.documents = MemoryDocuments()
-        self.conversations = Conversations(self.documents, ManualClock())
+        self.conversations = ConversationStore(self.documents, ManualClock())
 
     def begin(self, name, *, uid=ANN, is_paying=is_poor, prompt=None):
         return self.conversations.create(
@@ -115,7 +115,7 @@ def test_leaving_user_leaves_no_count_behind():
 
 
 def test_tasks_of_a_day_are_limited_until_the_next_one():
-    kept = Kept(uid=ANN, day=10, tasks=TASKS_PER_DAY_MAX)
+    kept = StorageCount(uid=ANN, day=10, tasks=TASKS_PER_DAY_MAX)
 
     with pytest.raises(TooManyTasksToday) as refused:
         kept.with_task(10 * DAY + 1)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pytest
 
-from shared.ai.agents.web import Page
+from shared.ai.agents.web import WebPage
 from shared.bootstrap import Services
 from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Documents, Version
@@ -204,8 +204,8 @@ def interrupted(world: AgentWorld, part: str, number: int, when: When, do: Calla
             return around(super().think, request)
 
     class Web:
-        def fetch(self, url: str, hosts: frozenset[str] | None = None) -> Page:
-            page: Page = around(world.web.fetch, url)
+        def fetch(self, url: str, hosts: frozenset[str] | None = None) -> WebPage:
+            page: WebPage = around(world.web.fetch, url)
             return page
 
     class Asked(ScriptedChatModel):

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agents.task import Step
-from shared.ai.agents.thinking import Said
+from shared.ai.agents.task import TaskStep
+from shared.ai.agents.thinking import ThinkingMessage
 from shared.sagas.agents.prompt import _cut, _rounds
 
 
@@ -24,14 +24,14 @@ def message(*ids: object) -> dict[str, Any]:
     return {"role": "assistant", "content": content, "reasoning_content": "2 and 3", "tool_calls": calls}
 
 
-def thought(number: int, raw: object, calls: int = 1) -> list[Step]:
+def thought(number: int, raw: object, calls: int = 1) -> list[TaskStep]:
     """A recorded thought with its acts, each observed."""
     body = {"text": "I compute.", **({"message": json.dumps(raw)} if raw is not None else {})}
-    steps = [Step(number=number, kind="think", at=0, body=body)]
+    steps = [TaskStep(number=number, kind="think", at=0, body=body)]
     for each in range(number + 1, number + 1 + calls):
         act = {"tool": "calculator", "arguments": "{}", "thought": number}
-        steps.append(Step(number=each, kind="act", at=0, body=act))
-        steps.append(Step(number=100 + each, kind="observe", at=0, body={"act": each, "text": "5"}))
+        steps.append(TaskStep(number=each, kind="act", at=0, body=act))
+        steps.append(TaskStep(number=100 + each, kind="observe", at=0, body={"act": each, "text": "5"}))
     return steps
 
 
@@ -67,6 +67,6 @@ def test_thought_stored_without_its_message_is_put_together():
 
 
 def test_message_that_has_no_room_is_cut():
-    said = Said(role="assistant", content="x", raw={"content": "x", "reasoning_content": "y" * 10_000})
+    said = ThinkingMessage(role="assistant", content="x", raw={"content": "x", "reasoning_content": "y" * 10_000})
 
     assert _cut([said], 100)[0].raw is None

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from shared.ai.ports import Finished, TextDelta, UsageReport
+from shared.ai.ports import AnswerEnd, TextDelta, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import OperationId
@@ -13,7 +13,7 @@ from tests.support.chat import ANN, CREDIT, World
 from tests.support.meanwhile import MEANWHILE, settled
 
 WORDS = [" word"] * 30
-SPOKEN = [*map(TextDelta, WORDS), Finished("stop"), UsageReport(Usage(input_tokens=5, output_tokens=30))]
+SPOKEN = [*map(TextDelta, WORDS), AnswerEnd("stop"), UsageReport(Usage(input_tokens=5, output_tokens=30))]
 
 
 def spoken(world: World, events) -> int:
@@ -59,31 +59,31 @@ def test_so_they_are_when_the_client_leaves_on_top_of_it(act, leave_after):
 
 UPSTREAMS = {
     "says nothing": [],
-    "finishes without a word": [Finished("stop")],
-    "only reports": [UsageReport(Usage(input_tokens=5, output_tokens=5)), Finished("stop")],
+    "finishes without a word": [AnswerEnd("stop")],
+    "only reports": [UsageReport(Usage(input_tokens=5, output_tokens=5)), AnswerEnd("stop")],
     "reports less and less": [
         TextDelta("a"),
         *(UsageReport(Usage(input_tokens=n, output_tokens=n)) for n in (900, 10, 1)),
-        Finished("stop"),
+        AnswerEnd("stop"),
     ],
     "reports more than was asked for": [
         TextDelta("a"),
         UsageReport(Usage(input_tokens=5, output_tokens=10**9)),
-        Finished("stop"),
+        AnswerEnd("stop"),
     ],
     "reports an endless input": [
         TextDelta("a"),
         UsageReport(Usage(input_tokens=10**9, output_tokens=1)),
-        Finished("stop"),
+        AnswerEnd("stop"),
     ],
     "reports before it speaks": [UsageReport(Usage(input_tokens=0, output_tokens=0)), *SPOKEN[:-1]],
-    "finishes and goes on": [TextDelta("a"), Finished("stop"), *map(TextDelta, WORDS), Finished("stop")],
-    "speaks in empty pieces": [*[TextDelta("")] * 500, TextDelta("a"), Finished("stop")],
-    "speaks in one piece without end": [TextDelta("x" * 2_000_000), Finished("stop")],
-    "speaks more than it was asked": [*[TextDelta(" word")] * 3_000, Finished("stop")],
+    "finishes and goes on": [TextDelta("a"), AnswerEnd("stop"), *map(TextDelta, WORDS), AnswerEnd("stop")],
+    "speaks in empty pieces": [*[TextDelta("")] * 500, TextDelta("a"), AnswerEnd("stop")],
+    "speaks in one piece without end": [TextDelta("x" * 2_000_000), AnswerEnd("stop")],
+    "speaks more than it was asked": [*[TextDelta(" word")] * 3_000, AnswerEnd("stop")],
     "breaks in the first word": [RuntimeError("a bug of somebody's")],
     "breaks in the middle": [TextDelta("a"), TextDelta("b"), RuntimeError("a bug of somebody's")],
-    "says what is no text": [TextDelta("\ud800"), TextDelta("\x00"), Finished("stop")],
+    "says what is no text": [TextDelta("\ud800"), TextDelta("\x00"), AnswerEnd("stop")],
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.ai.models.choice import NoModelFits
-from shared.ai.models.preferences import Preferred
+from shared.ai.models.preferences import PreferredModels
 from shared.ai.ports import TextDelta, UpstreamRejected, UpstreamUnavailable, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.money import Micro
@@ -19,7 +19,7 @@ from tests.unit.sagas.test_chat_round_trips import Counted
 USED = Usage(input_tokens=12, output_tokens=5)
 ANSWER = says(" one", " two", usage=USED)
 DOWN = (UpstreamUnavailable(),)
-QUALITY: Preferred = {"quality": 1, "speed": 0, "price": 0}
+QUALITY: PreferredModels = {"quality": 1, "speed": 0, "price": 0}
 COST_DEAR = 12 * 200 + 5 * 400
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.ai.models.expectation import ANSWERS_REMEMBERED
-from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
+from shared.ai.ports import AnswerEnd, TextDelta, UpstreamUnavailable
 from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Create, OutcomeUnknown, Patch, StoreUnavailable
@@ -159,7 +159,7 @@ def test_an_answer_that_broke_off_is_the_same_broken_answer_again():
 
 
 def test_a_client_that_left_finds_what_it_had_got():
-    world = World(scripts=[[*map(TextDelta, WORDS), 30.0, Finished("stop")]])
+    world = World(scripts=[[*map(TextDelta, WORDS), 30.0, AnswerEnd("stop")]])
     conversation = world.conversation(world.user())
     events = world.run(conversation, key="k")
     next(events)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from shared.ai.ports import Finished, TextDelta, UpstreamUnavailable
+from shared.ai.ports import AnswerEnd, TextDelta, UpstreamUnavailable
 from shared.platform.memory.clock import ManualClock
 from shared.sagas.metering.reading import AHEAD_MAX, AnswerReading, EndOfAnswer, Pulse, ReadingWhole, Silence
 from tests.support.processes import wait_for
@@ -47,7 +47,7 @@ def everything(reading):
 
 
 def test_events_come_in_the_order_they_were_said():
-    said = [*(TextDelta(str(number)) for number in range(5 * AHEAD_MAX)), Finished("stop")]
+    said = [*(TextDelta(str(number)) for number in range(5 * AHEAD_MAX)), AnswerEnd("stop")]
 
     with AnswerReading(Script(said)) as reading:
         got = everything(reading)
@@ -114,10 +114,10 @@ def test_leaving_aborts_an_upstream_that_says_nothing():
 
 
 def test_an_answer_of_one_piece_is_read_where_it_is_waited_for():
-    script = Script([TextDelta("all of it"), Finished("stop")])
+    script = Script([TextDelta("all of it"), AnswerEnd("stop")])
 
     with ReadingWhole(script) as reading:
-        assert everything(reading) == ([TextDelta("all of it"), Finished("stop")], None)
+        assert everything(reading) == ([TextDelta("all of it"), AnswerEnd("stop")], None)
 
     assert script.closed.is_set()
 
@@ -169,7 +169,7 @@ def test_a_reading_that_was_handed_over_stays_open_behind_its_block():
 
 
 def test_a_whole_answer_that_has_begun_is_there_to_its_end():
-    said = [TextDelta("a"), TextDelta("b"), Finished("stop")]
+    said = [TextDelta("a"), TextDelta("b"), AnswerEnd("stop")]
     with ReadingWhole(Script(said)) as reading:
         assert reading.rest() == []
 

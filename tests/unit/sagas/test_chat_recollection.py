@@ -1,6 +1,6 @@
 """A turn that recalls what was said tells the model just what one tells it that reads, whatever others do meanwhile."""
 
-from shared.ai.chat.conversations import HISTORY_MESSAGES_MAX, Conversations
+from shared.ai.chat.conversations import HISTORY_MESSAGES_MAX, ConversationStore
 from tests.support.chat import ANN, World, answer_of
 
 
@@ -112,7 +112,7 @@ def test_a_conversation_deleted_elsewhere_is_not_recalled():
     world, conversation = talked("one")
     turn = world.run(conversation, "two")
     next(turn)
-    Conversations(world.documents, world.clock).delete(ANN, conversation.id)
+    ConversationStore(world.documents, world.clock).delete(ANN, conversation.id)
 
     answer_of(turn)
 
@@ -122,7 +122,7 @@ def test_a_conversation_deleted_elsewhere_is_not_recalled():
 
 def test_messages_read_before_an_append_that_the_conversation_tells_of_are_not_taken_for_all():
     world, conversation = talked("one")
-    conversations = Conversations(world.documents, world.clock)
+    conversations = ConversationStore(world.documents, world.clock)
     before = conversations.history(conversation.id)
     world.ask(conversation, "two")
     since = conversations.get(ANN, conversation.id)

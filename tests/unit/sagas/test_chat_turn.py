@@ -14,7 +14,7 @@ from shared.ai.chat.conversations import ConversationNotFound
 from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
 from shared.ai.models.prompt import ContextTooLong
 from shared.ai.models.tariff import Tariff
-from shared.ai.ports import Finished, HiddenDelta, TextDelta, UpstreamRejected, UpstreamUnavailable, UsageReport
+from shared.ai.ports import AnswerEnd, HiddenDelta, TextDelta, UpstreamRejected, UpstreamUnavailable, UsageReport
 from shared.ai.tokens import Usage, expected_tokens, prompt_expected
 from shared.kernel.documents import Put
 from shared.kernel.errors import InvalidValue
@@ -275,14 +275,14 @@ def test_a_reported_zero_is_honoured():
 
 
 def test_the_last_report_counts():
-    script: list[Any] = [UsageReport(usage(9, 0)), *map(TextDelta, WORDS), UsageReport(usage(9, 2)), Finished("stop")]
+    script: list[Any] = [UsageReport(usage(9, 0)), *map(TextDelta, WORDS), UsageReport(usage(9, 2)), AnswerEnd("stop")]
     world = World(scripts=[[*script, UsageReport(usage(9, 7))]])
 
     assert world.ask(world.conversation(world.user())).usage == usage(9, 7)
 
 
 def test_an_early_report_does_not_hide_what_came_after_it():
-    world = World(scripts=[[UsageReport(usage(9, 1)), *map(TextDelta, WORDS), Finished("stop")]])
+    world = World(scripts=[[UsageReport(usage(9, 1)), *map(TextDelta, WORDS), AnswerEnd("stop")]])
 
     answer = world.ask(world.conversation(world.user()))
 
@@ -452,7 +452,7 @@ def test_half_a_character_does_not_break_an_answer():
 
 
 def test_an_answer_too_large_to_keep_is_cut():
-    script: list[Any] = [TextDelta("x" * 500_000), TextDelta("y" * 500_000), 30.0, Finished("stop")]
+    script: list[Any] = [TextDelta("x" * 500_000), TextDelta("y" * 500_000), 30.0, AnswerEnd("stop")]
     sizes = {"context_window": 2_000_000, "max_output_tokens": 1_000_000}
     world = World(scripts=[script], prices={"output_usd_per_mtok": "0", **sizes})
 
@@ -550,7 +550,7 @@ def test_silence_is_filled_with_pings():
     def script() -> Iterator[Any]:
         yield TextDelta(" one")
         is_heard.wait(60)
-        yield from (TextDelta(" two"), Finished("stop"))
+        yield from (TextDelta(" two"), AnswerEnd("stop"))
 
     world, told = World(scripts=[cast("Any", script())], ping_seconds=0.01), list[Any]()
     for event in world.run(world.conversation(world.user())):
@@ -565,7 +565,7 @@ def test_silence_is_filled_with_pings():
 @pytest.mark.parametrize("delivered", range(1, len(WORDS) + 1))
 def test_a_client_that_leaves_pays_for_what_it_got(delivered):
     said = [*map(TextDelta, WORDS)]
-    world = World(scripts=[[*said[:delivered], 30.0, *said[delivered:], Finished("stop"), UsageReport(usage(12, 5))]])
+    world = World(scripts=[[*said[:delivered], 30.0, *said[delivered:], AnswerEnd("stop"), UsageReport(usage(12, 5))]])
     conversation = world.conversation(world.user())
     events = world.run(conversation)
     for _ in range(delivered):
@@ -621,7 +621,7 @@ def test_the_reading_thread_ends_with_its_reader():
 
 
 def test_a_turn_ends_itself_before_its_function_is_ended():
-    world = World(scripts=[[TextDelta(" one"), 600.0, TextDelta(" two"), Finished("stop")]], ping_seconds=0.02)
+    world = World(scripts=[[TextDelta(" one"), 600.0, TextDelta(" two"), AnswerEnd("stop")]], ping_seconds=0.02)
     events = world.run(world.conversation(world.user()))
     first = next(event for event in events if event != Ping())
 
@@ -659,7 +659,7 @@ def test_a_hold_whose_time_was_up_charged_what_had_accrued(world):
 
 
 def test_reasoning_is_charged_and_neither_delivered_nor_kept():
-    script = [HiddenDelta("word " * 40), TextDelta("Hello"), Finished("stop")]
+    script = [HiddenDelta("word " * 40), TextDelta("Hello"), AnswerEnd("stop")]
     world = World([script])
 
     events = list(world.run(world.conversation(world.user())))

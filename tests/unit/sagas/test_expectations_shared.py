@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.ai.models.expectation import Expectation
-from shared.ai.ports import Finished, TextDelta, UsageReport
+from shared.ai.ports import AnswerEnd, TextDelta, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.ids import Uid
 from shared.sagas.metering.plan import GUESS_CAUTION
@@ -26,7 +26,7 @@ TEMPLATE_TOKENS = 7
 def answers(*words, output=None, input_tokens=10):
     reported = len(words) if output is None else output
     usage = Usage(input_tokens=input_tokens, output_tokens=reported)
-    return (*map(TextDelta, words), Finished("stop"), UsageReport(usage))
+    return (*map(TextDelta, words), AnswerEnd("stop"), UsageReport(usage))
 
 
 def world_after(odd):

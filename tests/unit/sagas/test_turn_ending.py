@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from shared.ai.ports import Finished, TextDelta, UpstreamTimedOut, UpstreamUnavailable, UsageReport
+from shared.ai.ports import AnswerEnd, TextDelta, UpstreamTimedOut, UpstreamUnavailable, UsageReport
 from shared.ai.tokens import Usage, expected_tokens, prompt_expected
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import StillRunning
@@ -53,7 +53,7 @@ class Gate:
         self.opened.set()
 
 
-REST = (*map(TextDelta, WORDS[1:]), Finished("stop"), REPORT)
+REST = (*map(TextDelta, WORDS[1:]), AnswerEnd("stop"), REPORT)
 
 
 def begun(gate: Gate, *, profile: str = "auto", **fields: Any) -> tuple[World, Any, Any]:

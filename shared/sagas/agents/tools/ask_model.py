@@ -10,10 +10,10 @@ from shared.ai.models.prompt import ContextTooLong, Prompt, build_prompt
 from shared.ai.models.tariff import Rate, Tariff
 from shared.ai.models.usage_report import later_usage
 from shared.ai.ports import (
+    AnswerEnd,
     ChatEvent,
     ChatModel,
     ChatRequest,
-    Finished,
     HiddenDelta,
     TextDelta,
     UpstreamRejected,
@@ -189,7 +189,7 @@ class _Heard:
             self.usage = None
         elif isinstance(event, UsageReport):
             self.usage = self._reported = later_usage(self._reported, event.usage)
-        elif isinstance(event, Finished):
+        elif isinstance(event, AnswerEnd):
             self.is_over = True
 
 
