@@ -111,7 +111,7 @@ class ReasonIn(Request):
     note_to_user = NoteToUser()
 
 
-class Price(Text):
+class UsdPrice(Text):
     """An exact price in USD as a decimal string."""
 
     def __init__(self, *, is_required: bool = False) -> None:
@@ -123,10 +123,10 @@ class ContextTierIn(Request):
     """The prices of all tokens of a call whose input is longer than `above_input_tokens`."""
 
     above_input_tokens = Whole(1, TOKENS_MAX, required=True)
-    input_usd_per_mtok = Price(is_required=True)
-    output_usd_per_mtok = Price()
-    cached_input_usd_per_mtok = Price()
-    cache_write_usd_per_mtok = Price()
+    input_usd_per_mtok = UsdPrice(is_required=True)
+    output_usd_per_mtok = UsdPrice()
+    cached_input_usd_per_mtok = UsdPrice()
+    cache_write_usd_per_mtok = UsdPrice()
 
 
 class ModelIn(Request):
@@ -134,19 +134,19 @@ class ModelIn(Request):
 
     kind = Choice("chat", "image", "embedding", required=True)
     display_name = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
-    input_usd_per_mtok = Price()
-    output_usd_per_mtok = Price()
-    image_usd = Price()
-    image_usd_by_size = Table(keys=Text(length_max=16), values=Price(), length_max=SIZES_MAX)
+    input_usd_per_mtok = UsdPrice()
+    output_usd_per_mtok = UsdPrice()
+    image_usd = UsdPrice()
+    image_usd_by_size = Table(keys=Text(length_max=16), values=UsdPrice(), length_max=SIZES_MAX)
     image_usd_by_quality = Table(
         keys=Text(length_max=QUALITY_CHARACTERS_MAX),
-        values=Table(keys=Text(length_max=16), values=Price(), length_max=SIZES_MAX),
+        values=Table(keys=Text(length_max=16), values=UsdPrice(), length_max=SIZES_MAX),
         length_max=QUALITIES_MAX,
         metadata={"description": "The price of each size by quality; what is not named cannot be asked for."},
     )
-    cached_input_usd_per_mtok = Price()
-    cache_write_usd_per_mtok = Price()
-    request_usd = Price()
+    cached_input_usd_per_mtok = UsdPrice()
+    cache_write_usd_per_mtok = UsdPrice()
+    request_usd = UsdPrice()
     context_tiers = Items(
         fields.Nested(ContextTierIn),
         length_max=TIERS_MAX,

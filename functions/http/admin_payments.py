@@ -138,7 +138,7 @@ class ReplayIn(Request):
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
 
 
-class Price(fields.Field[Any]):
+class PackagePrice(fields.Field[Any]):
     """A price: a decimal of the body's `currency`, or `{"amount", "currency"}` as answers have it."""
 
     def __init__(self) -> None:
@@ -167,7 +167,7 @@ class PackageIn(Request):
 
     title = Text(length_min=1, length_max=TITLE_CHARACTERS_MAX, required=True)
     description = Text(length_max=DESCRIPTION_CHARACTERS_MAX, load_default="")
-    price = Price()
+    price = PackagePrice()
     currency = Text(length_min=CURRENCY_LETTERS, length_max=CURRENCY_LETTERS, load_default=None)
     credits = Amount(required=True)
     bonus = AmountOrZero(load_default=0)

@@ -21,7 +21,7 @@ from functions.http.routes import PREFIX, Call, Reply, Route
 from functions.http.table import ROUTES
 from functions.http.uploads import Uploads
 from shared.bootstrap import Services
-from shared.kernel.expected import Expected
+from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import fingerprint, is_safe_id, is_uid, new_id
 from shared.kernel.money import format_credits
 from shared.users.ports import Unauthenticated
@@ -201,11 +201,11 @@ def _respond(route: Route, answer: Schema | None, result: Any) -> Response:
     return response
 
 
-def _expected() -> Expected | None:
+def _expected() -> ExpectedVersions | None:
     """Return the versions that `If-Match` names, None without that header. One that cannot be read matches none."""
     if "If-Match" not in request.headers:
         return None
-    return Expected(tags=frozenset(request.if_match.as_set()), is_any=request.if_match.star_tag)
+    return ExpectedVersions(tags=frozenset(request.if_match.as_set()), is_any=request.if_match.star_tag)
 
 
 def _credential() -> str | None:

@@ -230,7 +230,7 @@ class ConversationWithMessages(ConversationOut):
     messages = fields.Nested(Messages, required=True)
 
 
-class PageQuery(Request):
+class ConversationsQuery(Request):
     """Which page."""
 
     limit = Limit()
@@ -257,7 +257,7 @@ def start(call: Call) -> Any:
     return Reply(value=begun | answer.as_wire(), cost=answer.cost, available=answer.available)
 
 
-@routes.get("/chat/conversations", scopes=CHAT_OR_READ, query=PageQuery, answer=Conversations)
+@routes.get("/chat/conversations", scopes=CHAT_OR_READ, query=ConversationsQuery, answer=Conversations)
 def conversations(call: Call) -> Any:
     """The caller's conversations, the last used first."""
     page = call.services.conversations.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
@@ -267,7 +267,7 @@ def conversations(call: Call) -> Any:
 @routes.get(
     "/chat/conversations/{id}",
     scopes=CHAT_OR_READ,
-    query=PageQuery,
+    query=ConversationsQuery,
     answer=ConversationWithMessages,
     errors=(ConversationNotFound,),
 )
@@ -280,7 +280,7 @@ def conversation(call: Call) -> Any:
 @routes.get(
     "/chat/conversations/{id}/messages",
     scopes=CHAT_OR_READ,
-    query=PageQuery,
+    query=ConversationsQuery,
     answer=Messages,
     errors=(ConversationNotFound,),
 )

@@ -7,7 +7,7 @@ from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Any, Self
 
-from functions.http.slow import SOCKET, Place, Watch
+from functions.http.slow import SOCKET, BodyTransfer, DeadlineWatch
 
 PIECE_BYTES = 16 * 1024
 PATIENCE_SECONDS = 0.2
@@ -26,8 +26,8 @@ class Downloads:
         self._application = application
         self._writing_max = max(1, threads // 5)
         self._monotonic = monotonic
-        self._writing: set[Place] = set()
-        self._watch = Watch(monotonic, self._look)
+        self._writing: set[BodyTransfer] = set()
+        self._watch = DeadlineWatch(monotonic, self._look)
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Answer, in pieces that are each watched where there is a real connection."""
@@ -35,21 +35,21 @@ class Downloads:
         if connection is None:
             return self._application(environ, start_response)
         connection.settimeout(WRITE_SECONDS_MAX)
-        place = Place(connection, "", float("inf"), self._monotonic())
-        return Watched(self._application(environ, start_response), place, self)
+        place = BodyTransfer(connection, "", float("inf"), self._monotonic())
+        return WatchedAnswer(self._application(environ, start_response), place, self)
 
-    def begin(self, place: Place) -> None:
+    def begin(self, place: BodyTransfer) -> None:
         """A piece is being written."""
         place.since = self._monotonic()
         self._writing.add(place)
         if place.due == 0.0:
             self._watch.expect(place, place.since + PATIENCE_SECONDS)
 
-    def end(self, place: Place) -> None:
+    def end(self, place: BodyTransfer) -> None:
         """The client has taken the piece."""
         self._writing.discard(place)
 
-    def _look(self, place: Place, now: float) -> float | None:
+    def _look(self, place: BodyTransfer, now: float) -> float | None:
         """Return when to look again; None to leave this client."""
         is_late = place in self._writing and now - place.since >= PATIENCE_SECONDS
         if is_late and len(self._writing) > self._writing_max and _unread_bytes(place) >= PIECE_BYTES:
@@ -58,10 +58,10 @@ class Downloads:
         return now + PATIENCE_SECONDS
 
 
-class Watched:
+class WatchedAnswer:
     """The parts of an answer, cut into pieces. Between two pieces the server writes the first."""
 
-    def __init__(self, parts: Iterable[bytes], place: Place, downloads: Downloads) -> None:
+    def __init__(self, parts: Iterable[bytes], place: BodyTransfer, downloads: Downloads) -> None:
         self._parts = parts
         self._pieces = _pieces(parts)
         self._place = place
@@ -86,7 +86,7 @@ class Watched:
             close()
 
 
-def _unread_bytes(place: Place) -> int:
+def _unread_bytes(place: BodyTransfer) -> int:
     """Return how much was sent that the client has not taken. A busy server is late, too, but leaves none."""
     try:
         told = ioctl(place.connection.fileno(), TIOCOUTQ, bytes(4)) if place.connection is not None else bytes(4)

@@ -108,7 +108,7 @@ class ImagesOut(Answer):
     next_cursor = fields.String(required=True, allow_none=True)
 
 
-class PageQuery(Request):
+class ImagesQuery(Request):
     """Which page."""
 
     limit = Limit()
@@ -152,7 +152,7 @@ def task(call: Call) -> Any:
     return {"task_id": found.id, "images": _shown(call, made), **told}
 
 
-@routes.get("/images", scopes=IMAGES_OR_READ, query=PageQuery, answer=ImagesOut)
+@routes.get("/images", scopes=IMAGES_OR_READ, query=ImagesQuery, answer=ImagesOut)
 def images(call: Call) -> Any:
     """The caller's images, newest first."""
     page = call.services.images.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])

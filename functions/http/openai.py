@@ -20,7 +20,7 @@ from functions.http.model_ids import NamedModel
 from functions.http.openai_errors import error_of
 from functions.http.openai_fields import sifted, warn
 from functions.http.openai_prepared import (
-    Prepared,
+    PreparedRequest,
     prepared_chat,
     prepared_completion,
     prepared_plainly,
@@ -203,7 +203,9 @@ def model(call: Call) -> Any:
     return _model(call.services.catalogue.get(call.path["id"]))
 
 
-def _answer(call: Call, prepared: Prepared, framed: Callable[[Mapping[str, Any]], str], *, last: str) -> Response:
+def _answer(
+    call: Call, prepared: PreparedRequest, framed: Callable[[Mapping[str, Any]], str], *, last: str
+) -> Response:
     request, dropped = _request(call, prepared)
     events = call.services.openai_call.run(request)
     if request.is_streamed:
@@ -218,7 +220,7 @@ def _answer(call: Call, prepared: Prepared, framed: Callable[[Mapping[str, Any]]
     return warn(response, dropped)
 
 
-def _request(call: Call, prepared: Prepared) -> tuple[OpenAIRequest, Sequence[str]]:
+def _request(call: Call, prepared: PreparedRequest) -> tuple[OpenAIRequest, Sequence[str]]:
     """Return the request, and the names of fields that are not sent on. Raises InvalidValue."""
     passing = sifted(call, prepared.path, prepared.body)
     request = OpenAIRequest(

@@ -22,7 +22,7 @@ CHAT_COMPLETIONS = ChatCompletions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class PreparedRequest:
     """A request for a dialect. `path` names the table of its fields; `left_out` names parts that are not sent on."""
 
     dialect: Dialect
@@ -32,15 +32,15 @@ class Prepared:
     keeping: Keeping | None = None
 
 
-def prepared_plainly(call: Call, dialect: Dialect) -> Prepared:
+def prepared_plainly(call: Call, dialect: Dialect) -> PreparedRequest:
     """Prepare a request that needs no rewriting."""
-    return Prepared(dialect=dialect, path=dialect.path, body=call.body)
+    return PreparedRequest(dialect=dialect, path=dialect.path, body=call.body)
 
 
-def prepared_chat(call: Call) -> Prepared:
+def prepared_chat(call: Call) -> PreparedRequest:
     """Prepare a chat completion. Tool calls and results in Anthropic's parts become OpenAI's."""
     body, left_out = _with_files_it_takes(call, in_openais_shapes(call.body), "messages")
-    return Prepared(dialect=CHAT_COMPLETIONS, path=CHAT_COMPLETIONS.path, body=body, left_out=left_out)
+    return PreparedRequest(dialect=CHAT_COMPLETIONS, path=CHAT_COMPLETIONS.path, body=body, left_out=left_out)
 
 
 def _with_files_it_takes(call: Call, body: Json, name: str) -> tuple[Json, Sequence[str]]:
@@ -55,14 +55,14 @@ def _with_files_it_takes(call: Call, body: Json, name: str) -> tuple[Json, Seque
     return ({**body, name: messages} if places else body), [f"{name}.{place}" for place in places]
 
 
-def prepared_completion(call: Call) -> Prepared:
+def prepared_completion(call: Call) -> PreparedRequest:
     """Prepare a text completion. A provider that knows no text completions is asked for a chat completion."""
     upstream = upstream_of(call)
     is_direct = upstream is not None and call.services.upstream_profiles.of(upstream).knows_completions
-    return Prepared(dialect=TextCompletions(is_direct=is_direct), path=COMPLETIONS_PATH, body=call.body)
+    return PreparedRequest(dialect=TextCompletions(is_direct=is_direct), path=COMPLETIONS_PATH, body=call.body)
 
 
-def prepared_response(call: Call) -> Prepared:
+def prepared_response(call: Call) -> PreparedRequest:
     """Prepare a response: what is referred to is read from what is kept of the caller, and counts as input.
 
     Raises PreviousResponseNotFound, ItemNotFound, InvalidValue.
@@ -75,6 +75,6 @@ def prepared_response(call: Call) -> Prepared:
     previous = call.body.get("previous_response_id") or None
     keeping = Keeping(input=request_items(call.body), previous_id=previous) if is_kept else None
     dialect = Responses(names=adapted.names, is_kept=is_kept, previous_id=previous)
-    return Prepared(
+    return PreparedRequest(
         dialect=dialect, path=dialect.path, body=adapted.body, left_out=(*left_out, *adapted.left_out), keeping=keeping
     )

@@ -13,7 +13,7 @@ from functions.http.idempotency import Intention
 from functions.http.json_text import JSON_VALUES_MAX
 from shared.bootstrap import Services
 from shared.kernel.errors import DomainError
-from shared.kernel.expected import Expected
+from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import Uid
 from shared.ledger.commands import BudgetClaim
 from shared.sagas.metering import key_budgets
@@ -68,7 +68,7 @@ class Call:
     intention: Intention | None
     request_id: str
     app_check_token: str = ""
-    expected: Expected | None = None
+    expected: ExpectedVersions | None = None
     """The versions that `If-Match` names; None: the caller did not say."""
 
     @property

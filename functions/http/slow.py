@@ -12,7 +12,7 @@ SOCKET = "gunicorn.socket"
 
 
 @dataclass(eq=False, slots=True)
-class Place:
+class BodyTransfer:
     """One body being read, or answer being written. `since` is when its current piece began; monotonic seconds."""
 
     connection: socket.socket | None
@@ -32,25 +32,25 @@ class Place:
                 self.connection.shutdown(self.direction)
 
 
-def never_later(_place: Place, _now: float) -> float | None:
+def never_later(_place: BodyTransfer, _now: float) -> float | None:
     """Give no more time."""
     return None
 
 
 @dataclass(slots=True)
-class Watch:
+class DeadlineWatch:
     """Ends what is not over by its deadline. One thread for all; it runs while there is a deadline.
 
     `look` may give a late one more time: it returns the next deadline, or None to end it.
     """
 
     monotonic: Callable[[], float]
-    look: Callable[[Place, float], float | None] = never_later
+    look: Callable[[BodyTransfer, float], float | None] = never_later
     _changed: threading.Condition = field(default_factory=threading.Condition)
-    _deadlines: list[tuple[float, int, Place]] = field(default_factory=list)
+    _deadlines: list[tuple[float, int, BodyTransfer]] = field(default_factory=list)
     _is_running: bool = False
 
-    def expect(self, place: Place, due: float) -> None:
+    def expect(self, place: BodyTransfer, due: float) -> None:
         """It is to be over by then. A later call moves the deadline."""
         is_first = place.due == 0.0
         place.due = due
@@ -58,7 +58,7 @@ class Watch:
             with self._changed:
                 self._push(place)
 
-    def _push(self, place: Place) -> None:
+    def _push(self, place: BodyTransfer) -> None:
         heapq.heappush(self._deadlines, (place.due, id(place), place))
         if not self._is_running:
             self._is_running = True

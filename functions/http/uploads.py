@@ -15,7 +15,7 @@ from flask import Request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from functions.http.errors import TooManyRequests
-from functions.http.slow import SOCKET, Place, Watch
+from functions.http.slow import SOCKET, BodyTransfer, DeadlineWatch
 from shared.kernel.errors import Rejected, Unavailable
 
 WHOLE = "credits.body_is_read"
@@ -62,8 +62,8 @@ class Uploads:
         self._drains = threading.BoundedSemaphore(max(1, threads // 16))
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._taken: set[Place] = set()
-        self._watch = Watch(monotonic)
+        self._taken: set[BodyTransfer] = set()
+        self._watch = DeadlineWatch(monotonic)
 
     def receive(self, request: Request, bytes_max: int, caller: str) -> bytes:
         """Return the body as it came.
@@ -97,7 +97,7 @@ class Uploads:
         if not self._drains.acquire(blocking=False):
             return False
         now = self._monotonic()
-        place = Place(connection, "", now + DRAIN_SECONDS_MAX, now, direction=SHUT_RD)
+        place = BodyTransfer(connection, "", now + DRAIN_SECONDS_MAX, now, direction=SHUT_RD)
         try:
             self._watch_over(place)
             return _drained(request) and not place.is_cut
@@ -105,7 +105,7 @@ class Uploads:
             place.is_over = True
             self._drains.release()
 
-    def _read(self, stream: Any, place: Place, bytes_max: int) -> bytes:
+    def _read(self, stream: Any, place: BodyTransfer, bytes_max: int) -> bytes:
         chunks, left = list[bytes](), bytes_max
         with suppress(OSError, ClientDisconnected):
             while left > 0 and (chunk := stream.read(min(left, CHUNK_BYTES))):
@@ -116,9 +116,9 @@ class Uploads:
         return b"".join(chunks)
 
     @contextmanager
-    def _place(self, request: Request, caller: str) -> Iterator[Place]:
+    def _place(self, request: Request, caller: str) -> Iterator[BodyTransfer]:
         now = self._monotonic()
-        place = Place(request.environ.get(SOCKET), caller, now + BODY_SECONDS_MAX, now, direction=SHUT_RD)
+        place = BodyTransfer(request.environ.get(SOCKET), caller, now + BODY_SECONDS_MAX, now, direction=SHUT_RD)
         self._take(place)
         try:
             self._watch_over(place)
@@ -128,7 +128,7 @@ class Uploads:
             with self._lock:
                 self._taken.discard(place)
 
-    def _take(self, place: Place) -> None:
+    def _take(self, place: BodyTransfer) -> None:
         """Take a place, or the place of the slowest. A caller with many bodies under way gives up one of those."""
         with self._lock:
             own = [taken for taken in self._taken if taken.caller == place.caller]
@@ -138,7 +138,7 @@ class Uploads:
                 raise InstanceBusy
             self._taken.add(place)
 
-    def _make_room(self, among: "set[Place] | list[Place]") -> bool:
+    def _make_room(self, among: "set[BodyTransfer] | list[BodyTransfer]") -> bool:
         slowest = min(among, key=lambda taken: taken.since)
         if self._monotonic() - slowest.since <= PATIENCE_SECONDS:
             return False
@@ -146,7 +146,7 @@ class Uploads:
         self._taken.discard(slowest)
         return True
 
-    def _watch_over(self, place: Place) -> None:
+    def _watch_over(self, place: BodyTransfer) -> None:
         if place.connection is not None:
             self._watch.expect(place, min(place.ends_at, self._monotonic() + CHUNK_SECONDS_MAX))
 

@@ -34,11 +34,11 @@ def production(settings: Settings, **parts: object) -> Services:
 
 def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = None, **parts: object) -> Services:
     """Build the same services over memory adapters. `env` overrides settings by name, `parts` replace parts by name."""
-    from shared.bootstrap.memory import Memory
+    from shared.bootstrap.memory import MemoryAdapters
 
     moving = clock or SystemClock()
     settings = parse_settings({**MEMORY_ENVIRONMENT, **(env or {})})
-    return Services(settings, moving, Memory(settings, moving), **parts)
+    return Services(settings, moving, MemoryAdapters(settings, moving), **parts)
 
 
 _process_lock = threading.Lock()

@@ -39,11 +39,11 @@ class ChatParts(ModelParts):
     @part
     def running_calls(self) -> "RunningCalls":
         """Build the list of calls that run on this instance."""
-        from shared.kernel.watching import Unwatched, Watches
+        from shared.kernel.watching import BrokenWatch, Watches
         from shared.sagas.metering.running_calls import RunningCalls
         from shared.sagas.metering.stop_news import StopNews
 
-        watches = self.documents if isinstance(self.documents, Watches) else Unwatched()
+        watches = self.documents if isinstance(self.documents, Watches) else BrokenWatch()
         return RunningCalls(self.clock, StopNews(watches, self.stop_requests, self.clock))
 
     @part

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.users.ports import DomainLists, Identity
 
 
-class Memory:
+class MemoryAdapters:
     """Adapters in this process. All data is lost when the process ends."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:

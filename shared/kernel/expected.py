@@ -22,7 +22,7 @@ class VersionChanged(Conflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class ExpectedVersions:
     """Tags of the versions that the caller accepts.
 
     With `is_any`, every version is accepted, but the document must exist.

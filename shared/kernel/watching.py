@@ -39,10 +39,10 @@ class Watches(Protocol):
         ...
 
 
-class Unwatched:
+class BrokenWatch:
     """Watch of a store that reports nothing: broken from the start, so that the listener reads for itself."""
 
-    def watch(self, query: Query, listener: Listener) -> "Unwatched":
+    def watch(self, query: Query, listener: Listener) -> "BrokenWatch":
         """See `Watches.watch`."""
         listener.broken()
         return self

@@ -7,7 +7,7 @@ from typing import Any, cast
 from shared.kernel.clock import Clock, to_datetime
 from shared.kernel.documents import Create, Document, Documents, PreconditionFailed, Put, Query, Value
 from shared.kernel.errors import InvalidValue, NotFound
-from shared.kernel.expected import Expected, tag_of
+from shared.kernel.expected import ExpectedVersions, tag_of
 from shared.kernel.ids import is_safe_id
 from shared.kernel.money import AMOUNT_MAX, Micro
 from shared.payments.fiat import MINOR_MAX, Fiat
@@ -102,7 +102,7 @@ class Packages:
         found = map(_stored, self._documents.query(Query(collection=COLLECTION, limit=PACKAGES_MAX)))
         return sorted((package for package in found if package is not None), key=_place)
 
-    def put(self, package_id: str, fields: Mapping[str, Any], expected: Expected | None = None) -> Package:
+    def put(self, package_id: str, fields: Mapping[str, Any], expected: ExpectedVersions | None = None) -> Package:
         """Create or replace a package. Earlier purchases keep their own terms.
 
         Raises InvalidValue, also for a price that a payment provider cannot take. Raises VersionChanged if the stored
@@ -129,7 +129,7 @@ class Packages:
 
 
 def version_tag(package: Package) -> str:
-    """Return the tag of this version of the package, for comparison with `Expected`."""
+    """Return the tag of this version of the package, for comparison with `ExpectedVersions`."""
     return tag_of(_data(package))
 
 

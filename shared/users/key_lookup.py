@@ -40,7 +40,7 @@ class ApiKeyExpired(Unauthenticated):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownKey:
     key: ApiKey
     until: float
 
@@ -53,7 +53,7 @@ class KeyLookup:
         self._clock = clock
         self._spawn = spawn or _in_thread
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: OrderedDict[str, _KnownKey] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._noted: OrderedDict[str, Millis] = OrderedDict()
 
@@ -99,7 +99,7 @@ class KeyLookup:
                 _put(self._unknown, key_id, asked_at + UNKNOWN_SECONDS, UNKNOWN_MAX)
                 self._known.pop(key_id, None)
                 raise ApiKeyInvalid
-            _put(self._known, key_id, _Known(key, asked_at + KNOWN_SECONDS), KNOWN_MAX)
+            _put(self._known, key_id, _KnownKey(key, asked_at + KNOWN_SECONDS), KNOWN_MAX)
         return key
 
     def _note_use(self, key: ApiKey) -> None:

@@ -38,7 +38,7 @@ class LoginDisabled(Unauthenticated):
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _LoginAnswer:
     """Answer of the provider. The age counts from `asked_at`, the moment of the question in monotonic seconds."""
 
     stands: bool
@@ -73,7 +73,7 @@ class Logins:
         self._identity = identity
         self._clock = clock
         self._lock = threading.Lock()
-        self._answers: OrderedDict[Uid, _Answer] = OrderedDict()
+        self._answers: OrderedDict[Uid, _LoginAnswer] = OrderedDict()
         self._questions: dict[Uid, _Question] = {}
         self._failed_at: float | None = None
 
@@ -120,9 +120,9 @@ class Logins:
 
     def _answer(self, uid: Uid, question: _Question) -> None:
         failed_at: float | None = None
-        answer: _Answer | None = None
+        answer: _LoginAnswer | None = None
         try:
-            answer = _Answer(self._stands(uid), question.asked_at)
+            answer = _LoginAnswer(self._stands(uid), question.asked_at)
         except DomainError as error:
             failed_at = self._clock.monotonic()
             log("login_not_confirmed", "WARNING", uid=uid, code=error.code)
@@ -141,7 +141,7 @@ class Logins:
         except UserNotFound:
             return False
 
-    def _remember(self, uid: Uid, answer: _Answer) -> None:
+    def _remember(self, uid: Uid, answer: _LoginAnswer) -> None:
         self._answers[uid] = answer
         self._answers.move_to_end(uid)
         while len(self._answers) > LOGINS_MAX:

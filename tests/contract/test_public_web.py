@@ -24,13 +24,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from shared.ai.agents.web import FetchFailed, WebPage
-from shared.platform.web.fetching import Limits, PublicWeb
+from shared.platform.web.fetching import FetchLimits, PublicWeb
 
 PUBLIC = "93.184.216.34"
 OTHER = "1.1.1.1"
 SECONDS_MAX = 120.0
-SMALL = Limits(seconds=SECONDS_MAX, packed_bytes=100_000, unpacked_bytes=200_000)
-HASTY = Limits(seconds=1.0)
+SMALL = FetchLimits(seconds=SECONDS_MAX, packed_bytes=100_000, unpacked_bytes=200_000)
+HASTY = FetchLimits(seconds=1.0)
 CHUNKED = "Transfer-Encoding: chunked"
 
 Script = Callable[[socket.socket, bytes], None]
@@ -97,7 +97,7 @@ class Internet:
             raise ConnectionRefusedError
         return socket.create_connection(("127.0.0.1", self.hosts[address]), seconds)
 
-    def web(self, limits: Limits = SMALL, trust: ssl.SSLContext | None = None) -> PublicWeb:
+    def web(self, limits: FetchLimits = SMALL, trust: ssl.SSLContext | None = None) -> PublicWeb:
         return PublicWeb(resolve=self.resolve, connect=self.connect, trust=trust, limits=limits)
 
 
@@ -417,9 +417,9 @@ HOSTILE_HTML = {
 def test_html_made_to_exhaust_its_reader_is_read_in_bounds(internet, html):
     with serving(internet, says(html, kind="text/html")) as port:
         internet.hosts[PUBLIC] = port
-        page = internet.web(Limits(seconds=SECONDS_MAX)).fetch("http://example.com/")
+        page = internet.web(FetchLimits(seconds=SECONDS_MAX)).fetch("http://example.com/")
 
-    assert len(page.text) <= Limits().unpacked_bytes
+    assert len(page.text) <= FetchLimits().unpacked_bytes
 
 
 @pytest.mark.parametrize("answer", [b"", b"\x00\x01\x02", b"HTTP/1.1 banana\r\n\r\n", b"SSH-2.0-OpenSSH_9\r\n"])

@@ -8,7 +8,7 @@ import pytest
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import Uid, new_id
 from shared.kernel.stopping import StopSignal
-from shared.kernel.watching import Unwatched
+from shared.kernel.watching import BrokenWatch
 from shared.platform.firestore.documents import connect
 from shared.sagas.metering.running_calls import RunningCalls
 from shared.sagas.metering.stop_news import LOOK_EVERY_SECONDS, StopNews
@@ -72,7 +72,7 @@ def test_the_first_call_of_an_instance_hears_what_was_asked_before(firestore_emu
 
 
 def test_a_request_is_found_by_name_while_there_is_no_watch(firestore_emulator, project, uid):
-    (asker, _), (_, calls) = instance(project), instance(project, Unwatched())
+    (asker, _), (_, calls) = instance(project), instance(project, BrokenWatch())
     signal = StopSignal()
 
     with calls.running(uid, uid, [CALL], signal):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shared.kernel.documents import Create, Data, Delete, Document, Put, Query, Where
-from shared.kernel.watching import Unwatched
-from shared.platform.firestore.calls import Calls, emulator_channel
+from shared.kernel.watching import BrokenWatch
+from shared.platform.firestore.calls import FirestoreCalls, emulator_channel
 from shared.platform.firestore.documents import FirestoreDocuments, connect
 from shared.platform.memory.documents import MemoryDocuments
 
@@ -83,7 +83,7 @@ def test_a_closed_watch_tells_nothing_more(documents):
 
 def test_a_store_that_cannot_be_reached_says_that_the_watch_is_broken(project):
     database = f"projects/{project}/databases/(default)"
-    documents = FirestoreDocuments(Calls(emulator_channel("127.0.0.1:1"), database), database)
+    documents = FirestoreDocuments(FirestoreCalls(emulator_channel("127.0.0.1:1"), database), database)
     heard = Heard()
 
     documents.watch(RECENT, heard)
@@ -94,6 +94,6 @@ def test_a_store_that_cannot_be_reached_says_that_the_watch_is_broken(project):
 def test_a_store_without_changes_says_that_its_watch_is_broken():
     heard = Heard()
 
-    Unwatched().watch(RECENT, heard).close()
+    BrokenWatch().watch(RECENT, heard).close()
 
     assert heard.is_broken

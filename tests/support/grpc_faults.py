@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import grpc
 
-from shared.platform.firestore.calls import Calls, emulator_channel
+from shared.platform.firestore.calls import FirestoreCalls, emulator_channel
 from shared.platform.firestore.documents import FirestoreDocuments
 
 CODES = (
@@ -141,7 +141,9 @@ class FaultyStore:
     def __init__(self, project: str, proxy: Proxy) -> None:
         self._channel = emulator_channel(os.environ["FIRESTORE_EMULATOR_HOST"])
         database = f"projects/{project}/databases/(default)"
-        calls = Calls(grpc.intercept_channel(self._channel, proxy), database, (("authorization", "Bearer owner"),))
+        calls = FirestoreCalls(
+            grpc.intercept_channel(self._channel, proxy), database, (("authorization", "Bearer owner"),)
+        )
         self.documents = FirestoreDocuments(calls, database)
 
     def __enter__(self) -> Self:

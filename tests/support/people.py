@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.ai.chat.conversations import ConversationStore
 from shared.kernel.documents import Data, Documents
-from shared.kernel.expected import Expected
+from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import LotId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import Settings, parse_settings
@@ -99,7 +99,7 @@ class People:
         self.models: dict[str, Data] = {}
 
     def put_model(
-        self, model_id: str, fields: Mapping[str, Any], expected: Expected | None = None
+        self, model_id: str, fields: Mapping[str, Any], expected: ExpectedVersions | None = None
     ) -> tuple[Data | None, Data]:
         before = self.models.get(model_id)
         if expected is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.ai.chat.conversations import ConversationStore
 from shared.ai.openai.answers import Answers
-from shared.kernel.watching import Unwatched, Watches
+from shared.kernel.watching import BrokenWatch, Watches
 from shared.sagas.chat.turn import ChatTurn
 from shared.sagas.metering.running_calls import RunningCalls
 from shared.sagas.metering.stop_calls import StopCalls
@@ -27,7 +27,7 @@ class StopInstance:
     def __post_init__(self) -> None:
         world = self.world
         requests = StopRequests(world.documents, world.clock)
-        watches = world.documents if isinstance(world.documents, Watches) else Unwatched()
+        watches = world.documents if isinstance(world.documents, Watches) else BrokenWatch()
         self.calls = RunningCalls(world.clock, StopNews(watches, requests, world.clock))
         self.turn = world.chat_turn(world.documents, calls=self.calls)
         self.stops = StopCalls(

@@ -28,7 +28,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Put, Query, Value
 from shared.kernel.errors import InvalidValue, NotFound, Rejected
 from shared.kernel.events import log
-from shared.kernel.expected import Expected
+from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import is_safe_id
 
 Kind = Literal["chat", "image", "embedding"]
@@ -325,7 +325,9 @@ class Catalogue:
         """Return every model's document by id, broken and disabled models included."""
         return {document.id: document.data for document in self._query()}
 
-    def put(self, model_id: str, fields: ModelFields, expected: Expected | None = None) -> tuple[Data | None, Data]:
+    def put(
+        self, model_id: str, fields: ModelFields, expected: ExpectedVersions | None = None
+    ) -> tuple[Data | None, Data]:
         """Write the whole model. Return the documents before and after; the first is None for a new model.
 
         A changed price gives a new `price_version`. Raises InvalidValue naming the wrong field. Raises VersionChanged

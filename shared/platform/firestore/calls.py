@@ -46,7 +46,7 @@ RawBatchGet, RawCommit, RawGet = raw(BatchGetDocumentsRequest), raw(CommitReques
 RawRunQuery, RawListen = raw(RunQueryRequest), raw(ListenRequest)
 
 
-class Calls:
+class FirestoreCalls:
     """Firestore's calls on raw messages, without retries. Raises grpc.RpcError. Safe to share between threads."""
 
     def __init__(self, channel: grpc.Channel, database: str, metadata: Metadata = ()) -> None:

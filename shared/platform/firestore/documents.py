@@ -25,7 +25,14 @@ from shared.kernel.documents import (
     check_writes,
 )
 from shared.kernel.watching import Listener
-from shared.platform.firestore.calls import Calls, RawBatchGet, RawCommit, RawGet, emulator_channel, production_channel
+from shared.platform.firestore.calls import (
+    FirestoreCalls,
+    RawBatchGet,
+    RawCommit,
+    RawGet,
+    emulator_channel,
+    production_channel,
+)
 from shared.platform.firestore.queries import run_query_request
 from shared.platform.firestore.values import decode_fields, decode_version, encode_fields, encode_version
 from shared.platform.firestore.watching import FirestoreWatch
@@ -43,7 +50,7 @@ REFUSED_FOR_NOW = frozenset(
 class FirestoreDocuments:
     """Firestore database; see `connect`. Safe to share between threads."""
 
-    def __init__(self, calls: Calls, database: str) -> None:
+    def __init__(self, calls: FirestoreCalls, database: str) -> None:
         self._calls = calls
         self._database = database
         self._root = f"{database}/documents"
@@ -129,9 +136,9 @@ def connect(project: str) -> FirestoreDocuments:
     database = f"projects/{project}/databases/(default)"
     emulator = os.environ.get("FIRESTORE_EMULATOR_HOST")
     if not emulator:
-        return FirestoreDocuments(Calls(production_channel(), database), database)
+        return FirestoreDocuments(FirestoreCalls(production_channel(), database), database)
     owner = (("authorization", "Bearer owner"),)
-    return FirestoreDocuments(Calls(emulator_channel(emulator), database, owner), database)
+    return FirestoreDocuments(FirestoreCalls(emulator_channel(emulator), database, owner), database)
 
 
 def _status(error: BaseException) -> Any:

@@ -11,7 +11,7 @@ from google.cloud.firestore_v1.types import TargetChange
 from shared.kernel.documents import Document
 from shared.kernel.events import log
 from shared.kernel.watching import Listener
-from shared.platform.firestore.calls import Calls, RawListen
+from shared.platform.firestore.calls import FirestoreCalls, RawListen
 
 TARGET = 1
 CURRENT = int(TargetChange.TargetChangeType.CURRENT)
@@ -21,7 +21,7 @@ REMOVED = int(TargetChange.TargetChangeType.REMOVE)
 class FirestoreWatch:
     """Standing query as one `Listen` stream with one target; see `Watch`."""
 
-    def __init__(self, calls: Calls, database: str, run_query: Any, decode: Callable[[Any], Document]) -> None:
+    def __init__(self, calls: FirestoreCalls, database: str, run_query: Any, decode: Callable[[Any], Document]) -> None:
         self._calls = calls
         self._decode = decode
         self._request = RawListen(database=database)

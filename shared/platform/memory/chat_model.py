@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from shared.ai.ports import AnswerEnd, ChatEvent, ChatRequest, TextDelta, UsageReport
 from shared.ai.tokens import Usage
-from shared.platform.memory.played import Played
+from shared.platform.memory.played import PlayedAnswer
 
 Scripted: TypeAlias = ChatEvent | Exception | float
 """Step of a script: an event, a failure, or a silence in seconds."""
@@ -27,12 +27,12 @@ class ScriptedChatModel:
 
     scripts: Sequence[Sequence[Scripted]] = (HELLO,)
     requests: list[ChatRequest] = field(default_factory=list)
-    streams: list[Played[ChatEvent]] = field(default_factory=list)
+    streams: list[PlayedAnswer[ChatEvent]] = field(default_factory=list)
 
-    def stream(self, request: ChatRequest) -> Played[ChatEvent]:
+    def stream(self, request: ChatRequest) -> PlayedAnswer[ChatEvent]:
         """See `ChatModel.stream`."""
         script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
         self.requests.append(request)
-        stream: Played[ChatEvent] = Played(script)
+        stream: PlayedAnswer[ChatEvent] = PlayedAnswer(script)
         self.streams.append(stream)
         return stream

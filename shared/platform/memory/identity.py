@@ -23,7 +23,7 @@ from shared.users.roles import known_roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Issued:
+class _IssuedToken:
     principal: Principal
     tenant: str | None
     issued_at: Millis
@@ -44,7 +44,7 @@ class MemoryIdentity:
         self._anonymous: set[Uid] = set()
         self._tenant_of: dict[Uid, str] = {}
         self._revoked: dict[Uid, Millis] = {}
-        self._tokens: dict[str, _Issued] = {}
+        self._tokens: dict[str, _IssuedToken] = {}
         self._app_tokens: dict[str, str] = {}
 
     def sign_up(
@@ -91,7 +91,7 @@ class MemoryIdentity:
         with self._lock:
             user = self._users[uid]
             token = secrets.token_urlsafe(32)
-            self._tokens[token] = _Issued(
+            self._tokens[token] = _IssuedToken(
                 principal=Principal(
                     uid=uid,
                     email=user.email,
@@ -140,7 +140,7 @@ class MemoryIdentity:
         check_uid(issued.principal.uid)
         return issued.principal
 
-    def _still_stands(self, issued: _Issued) -> bool:
+    def _still_stands(self, issued: _IssuedToken) -> bool:
         user = self._users.get(issued.principal.uid)
         revoked_at = self._revoked.get(issued.principal.uid)
         return user is not None and not user.is_disabled and (revoked_at is None or issued.issued_at >= revoked_at)

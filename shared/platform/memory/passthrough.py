@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from shared.ai.openai.passthrough import Json
-from shared.platform.memory.played import Played
+from shared.platform.memory.played import PlayedAnswer
 
 Scripted: TypeAlias = Json | Exception | float
 """Step of a script: an object, a failure, or a silence in seconds."""
@@ -74,14 +74,14 @@ class ScriptedPassthrough:
     scripts: dict[str, Sequence[Sequence[Scripted]]] = field(default_factory=dict)
     requests: list[tuple[str, Json]] = field(default_factory=list)
     end_users: list[str] = field(default_factory=list)
-    streams: list[Played[Json]] = field(default_factory=list)
+    streams: list[PlayedAnswer[Json]] = field(default_factory=list)
 
-    def ask(self, path: str, body: Json, end_user: str = "") -> Played[Json]:
+    def ask(self, path: str, body: Json, end_user: str = "") -> PlayedAnswer[Json]:
         """See `Passthrough.ask`."""
         scripts = self.scripts.get(path) or DEFAULTS[path]
         asked = sum(seen == path for seen, _ in self.requests)
         self.requests.append((path, body))
         self.end_users.append(end_user)
-        stream: Played[Json] = Played(scripts[min(asked, len(scripts) - 1)])
+        stream: PlayedAnswer[Json] = PlayedAnswer(scripts[min(asked, len(scripts) - 1)])
         self.streams.append(stream)
         return stream

@@ -59,7 +59,7 @@ NAMELESS = frozenset({"refunded", "refund_changed", "disputed", "dispute_ended",
 
 
 @dataclass(slots=True, kw_only=True)
-class Held:
+class HeldPayment:
     """Payment at the provider, with its refunds, disputes and warnings."""
 
     payment: str | None
@@ -89,8 +89,8 @@ class ProviderHands:
         self._name: ProviderName = name
         self._is_live = is_live
         self._lock = threading.RLock()
-        self._held: dict[str, Held] = {}
-        self._by_ref: dict[str, Held] = {}
+        self._held: dict[str, HeldPayment] = {}
+        self._by_ref: dict[str, HeldPayment] = {}
 
     def opened(self, payment: str, opened: Opened) -> None:
         """Do nothing for an opened payment: these hands know their own payments. Other hands learn of payments here."""
@@ -187,7 +187,7 @@ class ProviderHands:
         with self._lock:
             self._held[payment].is_live = not self._is_live
 
-    def _charge(self, held: Held) -> None:
+    def _charge(self, held: HeldPayment) -> None:
         """Charge the approved payment, with the outcome that was chosen at the approval.
 
         If PayPal's manner declines, raises ProviderRefused; the payment stays approved.
@@ -205,32 +205,32 @@ class ProviderHands:
             if held.outcome == "failed":
                 self._fail(held)
 
-    def _take(self, held: Held, happening: str) -> None:
+    def _take(self, held: HeldPayment, happening: str) -> None:
         assert held.paid is None, f"{held.payment} is paid already"
         self._give_refs(held)
         held.stage, held.paid, held.failure, held.is_gone = "paid", held.amount, None, False
         self.captures[str(held.payment)] += 1
         self._tell(held, happening)
 
-    def _give_refs(self, held: Held) -> None:
+    def _give_refs(self, held: HeldPayment) -> None:
         for kind in ("intent", "charge") if self._name == "stripe" else ("capture",):
             ref = held.refs.setdefault(kind, derived_id(kind, self._name, str(held.payment)))
             self._by_ref[ref] = held
 
-    def _decline(self, held: Held) -> None:
+    def _decline(self, held: HeldPayment) -> None:
         held.stage, held.failure = "open", "declined"
         self._tell(held, "declined")
 
-    def _fail(self, held: Held) -> None:
+    def _fail(self, held: HeldPayment) -> None:
         held.stage, held.failure = "failed", "denied"
         self._tell(held, "failed")
 
-    def _expire(self, held: Held) -> None:
+    def _expire(self, held: HeldPayment) -> None:
         assert held.stage in {"open", "approved"}, f"{held.payment} is {held.stage}"
         held.stage, held.is_gone = "expired", self._name == "paypal"
         self._tell(held, "expired")
 
-    def _refund(self, held: Held, amount: Fiat, status: Literal["pending", "succeeded"]) -> Refund:
+    def _refund(self, held: HeldPayment, amount: Fiat, status: Literal["pending", "succeeded"]) -> Refund:
         back = sum(refund.amount.minor for refund in held.refunds.values() if refund.status != "failed")
         if held.paid is None or amount.currency != held.paid.currency or back + amount.minor > held.paid.minor:
             raise ProviderRefused(self._name, "refund_exceeds_payment")
@@ -240,11 +240,11 @@ class ProviderHands:
         self._tell(held, "refunded", refund=made.id)
         return made
 
-    def _id(self, kind: str, held: Held) -> str:
+    def _id(self, kind: str, held: HeldPayment) -> str:
         number = len(held.refunds) + len(held.disputes) + len(held.warnings)
         return derived_id(kind, self._name, str(held.payment), str(number))
 
-    def _tell(self, held: Held, happening: str, **refs: str) -> None:
+    def _tell(self, held: HeldPayment, happening: str, **refs: str) -> None:
         if happening not in EVENTS[self._name]:
             return
         self.events.append(

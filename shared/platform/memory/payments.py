@@ -21,7 +21,7 @@ from shared.payments.ports import (
     Truth,
     UnknownAtProvider,
 )
-from shared.platform.memory.payment_hands import Held, ProviderHands
+from shared.platform.memory.payment_hands import HeldPayment, ProviderHands
 
 Call = Literal[
     "open", "truth", "capture", "refund", "cancel", "locate", "notices", "customer_session", "forget_customer"
@@ -170,7 +170,7 @@ class MemoryProvider(ProviderHands):
         payment, is_stripe = checkout.payment, self._name == "stripe"
         kind = ("session" if checkout.flow == "redirect" else "intent") if is_stripe else "order"
         ref = derived_id(kind, self._name, payment)
-        held = Held(payment=payment, amount=checkout.amount, refs={kind: ref}, is_live=self._is_live)
+        held = HeldPayment(payment=payment, amount=checkout.amount, refs={kind: ref}, is_live=self._is_live)
         self._held[payment] = self._by_ref[ref] = held
         if checkout.flow == "redirect":
             opened = Opened(refs={kind: ref}, checkout_url=f"https://{self._name}.invalid/pay/{ref}")
@@ -185,7 +185,7 @@ class MemoryProvider(ProviderHands):
         self.customers.add(customer)
         return customer
 
-    def _find(self, refs: Refs) -> Held:
+    def _find(self, refs: Refs) -> HeldPayment:
         held = next((self._by_ref[ref] for ref in refs.values() if ref in self._by_ref), None)
         if held is None or held.is_gone:
             raise UnknownAtProvider(self._name)

@@ -9,7 +9,7 @@ from shared.ai.ports import UpstreamUnavailable
 T = TypeVar("T")
 
 
-class Played(Generic[T]):
+class PlayedAnswer(Generic[T]):
     """Answer that is played from a script: items, failures, silences in seconds.
 
     `is_aborted`: closed before its end.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from shared.ai.ports import UpstreamUnavailable
 
 if TYPE_CHECKING:
-    from shared.platform.openai.network import Call
+    from shared.platform.openai.network import HttpExchange
     from shared.platform.openai.upstream import StreamEnd
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ class Exchange(Generic[T]):
         self._lock = threading.Lock()
         self._events = read()
         self._reader: int | None = None
-        self._call: Call | None = None
+        self._call: HttpExchange | None = None
         self._is_closed = False
 
     @property
@@ -55,12 +55,12 @@ class Exchange(Generic[T]):
         else:
             call.abort()
 
-    def _started(self) -> "Call":
-        from shared.platform.openai.network import Call
+    def _started(self) -> "HttpExchange":
+        from shared.platform.openai.network import HttpExchange
 
         with self._lock:
             if self._is_closed:
                 raise UpstreamUnavailable
             if self._call is None:
-                self._call, self._reader = Call(), threading.get_ident()
+                self._call, self._reader = HttpExchange(), threading.get_ident()
             return self._call

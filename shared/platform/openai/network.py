@@ -32,7 +32,7 @@ CONNECT_RETRIES = 1
 _CURRENT = threading.local()
 
 
-class Call:
+class HttpExchange:
     """HTTP exchange of one thread (`with call:`), whose connection `abort` shuts down from any thread."""
 
     def __init__(self) -> None:
@@ -136,8 +136,8 @@ class AbortableStream(httpcore2.NetworkStream):
             # The plain socket's, also under TLS: an SSLSocket's own would pull the session from under its reader.
             socket.socket.shutdown(self._inner.get_extra_info("socket"), socket.SHUT_RDWR)
 
-    def _attach(self) -> Call | None:
-        call: Call | None = getattr(_CURRENT, "call", None)
+    def _attach(self) -> HttpExchange | None:
+        call: HttpExchange | None = getattr(_CURRENT, "call", None)
         if call is not None:
             call.attach(self)
         return call
@@ -145,20 +145,20 @@ class AbortableStream(httpcore2.NetworkStream):
 
 def hurry(seconds: float) -> None:
     """Limit the rest of this thread's current call to `seconds`."""
-    call: Call | None = getattr(_CURRENT, "call", None)
+    call: HttpExchange | None = getattr(_CURRENT, "call", None)
     if call is not None:
         call.hurry(seconds)
 
 
 def is_late() -> bool:
     """Return True if this thread's call has used up the time from `hurry`, so that we end the call ourselves."""
-    call: Call | None = getattr(_CURRENT, "call", None)
+    call: HttpExchange | None = getattr(_CURRENT, "call", None)
     return call is not None and call.is_late
 
 
 def is_sent() -> bool:
     """Return True if anything was sent for this thread's call."""
-    call: Call | None = getattr(_CURRENT, "call", None)
+    call: HttpExchange | None = getattr(_CURRENT, "call", None)
     return call is not None and call.is_sent
 
 
@@ -187,7 +187,7 @@ class _Body(httpx2.SyncByteStream):
 
     def close(self) -> None:
         # Detached first: what is closed may serve the next call at once.
-        call: Call | None = getattr(_CURRENT, "call", None)
+        call: HttpExchange | None = getattr(_CURRENT, "call", None)
         if call is not None:
             call.detach()
         close = getattr(self._body, "close", None)
@@ -250,7 +250,7 @@ def http_client() -> httpx2.Client:
 @contextlib.contextmanager
 def ending_after(seconds: float) -> Iterator[None]:
     """Shut down this thread's connection after `seconds`, even if bytes still arrive slowly; see `is_late`."""
-    call = Call()
+    call = HttpExchange()
     call.hurry(seconds)
     timer = threading.Timer(seconds, call.abort)
     timer.daemon = True

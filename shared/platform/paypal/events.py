@@ -10,7 +10,7 @@ from shared.payments.ports import Notice
 KIND_BY_PATH = {"orders": "order", "captures": "capture"}
 
 
-class NotAnEvent(ValueError):
+class NotAPayPalEvent(ValueError):
     """Event without the shape of a PayPal event."""
 
 
@@ -21,11 +21,11 @@ def notice_of(event: Mapping[str, Any], *, is_live: bool) -> Notice:
     """
     event_id, kind, created = event.get("id"), event.get("event_type"), event.get("create_time")
     if not (_is_name(event_id) and _is_name(kind) and isinstance(created, str)):
-        raise NotAnEvent("an event has an id, a type and a time")
+        raise NotAPayPalEvent("an event has an id, a type and a time")
     try:
         at = parse_rfc3339(str(created))
     except ValueError as error:
-        raise NotAnEvent("an event has a time") from error
+        raise NotAPayPalEvent("an event has a time") from error
     resource = _mapping(event.get("resource"))
     return Notice(
         provider="paypal",

@@ -20,7 +20,7 @@ from shared.payments.lockout import Reminder
 from shared.payments.ports import Notice, WebhookNotConfigured, WebhookRefused
 from shared.payments.raw_events import checked, event_in, lower_case
 from shared.platform.paypal.certificates import Certificates, Fetch, Source, leaf_key, source_of
-from shared.platform.paypal.events import NotAnEvent, notice_of
+from shared.platform.paypal.events import NotAPayPalEvent, notice_of
 from shared.platform.paypal.fetching import fetch
 
 ALGORITHM = "SHA256withRSA"
@@ -87,10 +87,12 @@ class PayPalWebhooks:
         sent_at = self._checked_time(sent)
         source = source_of(url, self._api_base)
         message = f"{transmission}|{sent}|{self._webhook_id}|{zlib.crc32(raw)}".encode()
-        self._check_signer(source, sent_at, Signed(raw=raw, headers=told, message=message, signature=signature))
+        self._check_signer(
+            source, sent_at, SignedTransmission(raw=raw, headers=told, message=message, signature=signature)
+        )
         return _notice_in(raw, source)
 
-    def _check_signer(self, source: Source, sent_at: Millis, signed: "Signed") -> None:
+    def _check_signer(self, source: Source, sent_at: Millis, signed: "SignedTransmission") -> None:
         """Check that PayPal's certificate from `source` signed the notice. Raises WebhookRefused."""
         chain = self._certificates.chain(source)
         times = [to_datetime(sent_at), to_datetime(self._clock.now())]
@@ -105,7 +107,7 @@ class PayPalWebhooks:
                 self._reminder.tell(address=source.url)
             raise
 
-    def _ask_paypal(self, signed: "Signed") -> None:
+    def _ask_paypal(self, signed: "SignedTransmission") -> None:
         """Check with PayPal that the notice is PayPal's. Raises WebhookRefused.
 
         The served certificate bears PayPal's name and has signed the notice. Only the issuer is unknown here.
@@ -126,7 +128,7 @@ class PayPalWebhooks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
+class SignedTransmission:
     """Parts of a transmission: body and headers as received, the signed text, and the signature in base64."""
 
     raw: bytes
@@ -138,7 +140,7 @@ class Signed:
 def _notice_in(raw: bytes, source: Source) -> Notice:
     try:
         return checked(notice_of(event_in(raw), is_live=source.is_live))
-    except NotAnEvent:
+    except NotAPayPalEvent:
         raise WebhookRefused("not_an_event") from None
 
 

@@ -34,7 +34,7 @@ def connect(secret_key: str, api_base: str) -> stripe.StripeClient:
     )
 
 
-class Reading:
+class StripeReader:
     """Reader of objects and lists as plain dictionaries.
 
     Building the SDK's own objects takes longer than parsing an answer.

@@ -46,7 +46,7 @@ Stripe takes at most twenty types.
 """
 
 
-class NotAnEvent(ValueError):
+class NotAStripeEvent(ValueError):
     """Event without the shape of a Stripe event."""
 
 
@@ -64,7 +64,7 @@ def notice_of(event: Mapping[str, Any]) -> Notice:
     event_id, kind, created = event.get("id"), event.get("type"), event.get("created")
     account, is_live = event.get("account"), event.get("livemode")
     if not (_is_name(event_id) and _is_name(kind) and _is_count(created) and isinstance(is_live, bool)):
-        raise NotAnEvent("an event has an id, a type, a time and a mode")
+        raise NotAStripeEvent("an event has an id, a type, a time and a mode")
     return Notice(
         provider="stripe",
         id=str(event_id),

@@ -25,7 +25,7 @@ from shared.payments.ports import (
     Truth,
     UnknownAtProvider,
 )
-from shared.platform.stripe.client import Reading, calling, connect, is_missing, keyed, plain
+from shared.platform.stripe.client import StripeReader, calling, connect, is_missing, keyed, plain
 from shared.platform.stripe.events import EVENT_TYPES, PAYMENT, is_live_key, notice_of, payment_in
 from shared.platform.stripe.reading import Found, Thing, refund_of, truth_of
 
@@ -49,7 +49,7 @@ class StripeProvider:
         self._is_live = is_live_key(secret_key)
         self._lockout = Lockout("stripe", alerts, clock)
         self._stripe = connect(secret_key, api_base)
-        self._read = Reading(self._stripe)
+        self._read = StripeReader(self._stripe)
 
     @property
     def name(self) -> ProviderName:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.payments.ports import Notice, WebhookNotConfigured, WebhookRefused
 from shared.payments.raw_events import checked, event_in, lower_case
-from shared.platform.stripe.events import NotAnEvent, notice_of
+from shared.platform.stripe.events import NotAStripeEvent, notice_of
 
 HEADER = "stripe-signature"
 SCHEME = "v1"
@@ -46,7 +46,7 @@ class StripeWebhooks:
             raise WebhookRefused("time")
         try:
             return checked(notice_of(event_in(raw)))
-        except NotAnEvent:
+        except NotAStripeEvent:
             raise WebhookRefused("not_an_event") from None
 
     def _is_signed(self, message: bytes, signatures: Sequence[bytes]) -> bool:

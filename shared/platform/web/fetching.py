@@ -37,7 +37,7 @@ HEADERS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class FetchLimits:
     """Limits of one fetch, redirects included."""
 
     seconds: float = 20.0
@@ -54,12 +54,12 @@ class PublicWeb:
         resolve: Resolver = system_resolver,
         connect: Connector = system_connector,
         trust: ssl.SSLContext | None = None,
-        limits: Limits | None = None,
+        limits: FetchLimits | None = None,
     ) -> None:
         self._resolve = resolve
         self._connect = connect
         self._trust = trust
-        self._limits = limits or Limits()
+        self._limits = limits or FetchLimits()
 
     def fetch(self, url: str, hosts: frozenset[str] | None = None) -> WebPage:
         """See `Web.fetch`."""

@@ -7,7 +7,7 @@ from typing import Any
 from shared.kernel.clock import Millis
 from shared.kernel.documents import Data, Value
 from shared.kernel.errors import Conflict, Forbidden, InvalidValue
-from shared.kernel.expected import Expected
+from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import OperationId, Uid, fingerprint, is_uid, new_id, operation_id
 from shared.ledger.about import about
 from shared.ledger.commands import Adjust, Freeze, Unfreeze
@@ -21,7 +21,7 @@ from shared.users.principal import Principal
 from shared.users.profiles import Profile, Profiles
 from shared.users.roles import ADMIN, parse_roles
 
-PutModel = Callable[[str, Mapping[str, Any], Expected | None], tuple[Data | None, Data]]
+PutModel = Callable[[str, Mapping[str, Any], ExpectedVersions | None], tuple[Data | None, Data]]
 """Function that stores a model: id, fields and expected version → the model before, if there was one, and after."""
 
 COMMAND = "command:first-admin"
@@ -181,7 +181,7 @@ class Operators:
         model_id: str,
         fields: Mapping[str, Any],
         reason: str | None = None,
-        expected: Expected | None = None,
+        expected: ExpectedVersions | None = None,
     ) -> Data:
         """Create or change a model, and return the new model. Raises the catalogue's errors."""
         self._check.require_admin(actor)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.kernel.documents import Data
-from shared.kernel.expected import Expected
+from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import OperationId, fingerprint
 from shared.kernel.money import format_credits
 from shared.payments.fiat import Fiat
@@ -44,7 +44,7 @@ class PaymentOperators:
         package_id: str,
         fields: Mapping[str, Any],
         reason: str | None,
-        expected: Expected | None = None,
+        expected: ExpectedVersions | None = None,
     ) -> Package:
         """Create or replace a package. Raises InvalidValue, VersionChanged, Forbidden."""
         self._check.require_admin(actor)

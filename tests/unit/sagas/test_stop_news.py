@@ -9,7 +9,7 @@ import pytest
 from shared.kernel.documents import StoreUnavailable
 from shared.kernel.ids import Uid
 from shared.kernel.stopping import StopSignal
-from shared.kernel.watching import Unwatched
+from shared.kernel.watching import BrokenWatch
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.metering.running_calls import RunningCalls
@@ -88,7 +88,7 @@ class Breaking:
         self.opened += 1
         self.ears.append(listener)
         if self.opened <= self.times:
-            return Unwatched().watch(query, listener)
+            return BrokenWatch().watch(query, listener)
         return self.documents.watch(query, listener)
 
 
@@ -125,7 +125,7 @@ def test_calls_that_nobody_stops_read_nothing_and_share_one_watch(documents):
 
 
 def test_without_a_watch_the_documents_of_running_users_are_read(documents):
-    here, signal = Instance(documents, Unwatched()), StopSignal()
+    here, signal = Instance(documents, BrokenWatch()), StopSignal()
 
     with ExitStack() as running:
         running.enter_context(here.running(signal))
@@ -160,7 +160,7 @@ def test_a_watch_that_breaks_later_is_bridged_at_once(documents):
 
 
 def test_nothing_is_looked_for_without_calls(documents):
-    here = Instance(documents, Unwatched())
+    here = Instance(documents, BrokenWatch())
     with here.running(StopSignal()):
         pass
 
