@@ -6,7 +6,7 @@ from shared.bootstrap.parts import part
 from shared.bootstrap.ports import Ports
 
 if TYPE_CHECKING:
-    from shared.ledger.analytics import Analytics
+    from shared.ledger.analytics import UsageAnalytics
     from shared.ledger.ledger import Ledger
     from shared.ledger.losses import Losses
     from shared.ledger.relay import Relay
@@ -42,11 +42,11 @@ class LedgerParts(Ports):
         return Relay(self.documents, self.ledger, self.publisher, [self.analytics], [self.losses])
 
     @part
-    def analytics(self) -> "Analytics":
+    def analytics(self) -> "UsageAnalytics":
         """Build the analytics of usage by day."""
-        from shared.ledger.analytics import Analytics
+        from shared.ledger.analytics import UsageAnalytics
 
-        return Analytics(self.documents, self.ledger, self.clock)
+        return UsageAnalytics(self.documents, self.ledger, self.clock)
 
     @part
     def losses(self) -> "Losses":

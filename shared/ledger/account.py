@@ -137,7 +137,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Absorbed:
+class AbsorbedAmounts:
     """Absorbed amounts of a user or an API key, in µcr: `amount` in the latest `window`, `most` in any window."""
 
     principal: str
@@ -145,10 +145,10 @@ class Absorbed:
     amount: int = 0
     most: int = 0
 
-    def plus(self, amount: int, window: int) -> "Absorbed":
+    def plus(self, amount: int, window: int) -> "AbsorbedAmounts":
         """Return the sum after one more amount. A new window starts at zero; `most` never falls."""
         total = amount + (self.amount if window == self.window else 0)
-        return Absorbed(principal=self.principal, window=window, amount=total, most=max(self.most, total))
+        return AbsorbedAmounts(principal=self.principal, window=window, amount=total, most=max(self.most, total))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +166,7 @@ class Account:
     lots: Mapping[LotId, Lot] = field(default_factory=dict)
     holds: Mapping[HoldId, Hold] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
-    absorbed: Mapping[str, Absorbed] = field(default_factory=dict)
+    absorbed: Mapping[str, AbsorbedAmounts] = field(default_factory=dict)
     """Absorbed sums by principal. The sum under the user's id covers all calls of the account."""
 
     @property

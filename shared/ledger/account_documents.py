@@ -26,7 +26,7 @@ STEADY_READS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Stored:
+class StoredAccount:
     """Documents of an account as read: `sealed` has the state, `shown` has the fields that a listener sees.
 
     In the old form `sealed` is None, and `shown` has all fields.
@@ -64,20 +64,20 @@ class Stored:
         return {name: value for name, value in data.items() if name not in SEALED_FIELDS}
 
 
-def read_stored(documents: Documents, uid: Uid) -> Stored:
+def read_stored(documents: Documents, uid: Uid) -> StoredAccount:
     """Read both documents in one round trip. A commit may fall between the two reads; see `read_steady`."""
     sealed, shown = documents.get_all([state_path(uid), account_path(uid)])
-    return Stored(sealed=sealed, shown=shown)
+    return StoredAccount(sealed=sealed, shown=shown)
 
 
-def read_steady(documents: Documents, uid: Uid) -> Stored:
+def read_steady(documents: Documents, uid: Uid) -> StoredAccount:
     """Read both documents as one commit has written them. Raises StoreUnavailable while commits come too fast."""
     sealed = documents.get(state_path(uid))
     for _ in range(STEADY_READS_MAX):
         shown, before = documents.get(account_path(uid)), sealed
         sealed = documents.get(state_path(uid))
         if _version(sealed) == _version(before):
-            return Stored(sealed=sealed, shown=shown)
+            return StoredAccount(sealed=sealed, shown=shown)
     raise StoreUnavailable("This account changes faster than it can be read; try again.")
 
 
@@ -88,9 +88,9 @@ def _version(document: Document | None) -> Version | None:
 def account_writes(uid: Uid, sealed: Data, shown: Data, version: Version | None) -> list[Write]:
     """Return the writes of both documents, the sealed one first. The commit fails if either changed since `version`.
 
-    `version` is the value of `Stored.version` or `committed_version`. For an account of the old form `version` names
-    `accounts/{uid}` alone. An instance that knows only the old form then cannot commit, since its precondition fails.
-    Two instances that move the same account at the same time collide.
+    `version` is the value of `StoredAccount.version` or `committed_version`. For an account of the old form `version`
+    names `accounts/{uid}` alone. An instance that knows only the old form then cannot commit, since its precondition
+    fails. Two instances that move the same account at the same time collide.
     """
     of_sealed, of_shown = (None, None) if version is None else cast("tuple[Version | None, Version | None]", version)
     return [_written(state_path(uid), sealed, of_sealed), _written(account_path(uid), shown, of_shown)]
@@ -157,7 +157,7 @@ def old_plain_fields(account: Account) -> dict[str, Value]:
     }
 
 
-def is_told(stored: Stored, account: Account) -> bool:
+def is_told(stored: StoredAccount, account: Account) -> bool:
     """Return True if the unsealed fields of both documents agree with the state."""
     if stored.is_old:
         return _typed(stored.plain) == _typed(old_plain_fields(account))

@@ -32,7 +32,7 @@ from shared.ledger.account_documents import account_path
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.series import DAYS_MAX
-from shared.ledger.usage import Amounts, Body, Day, Usage, Use, day_of, folded
+from shared.ledger.usage import Amounts, Body, Day, UsageFold, Use, day_of, folded
 
 VERSION = 1
 WINDOW = 200
@@ -59,7 +59,7 @@ class _Head:
     """Position of the projection. If `is_clearing` is True, the projected days are being removed before a rebuild."""
 
     path: str
-    usage: Usage
+    usage: UsageFold
     is_clearing: bool
     document: Document | None
 
@@ -68,7 +68,7 @@ class _Head:
         """Version of the position's document; None if there is no document."""
         return None if self.document is None else self.document.version
 
-    def write(self, usage: Usage, *, is_clearing: bool = False) -> Write:
+    def write(self, usage: UsageFold, *, is_clearing: bool = False) -> Write:
         """Return the write of the next position. The commit fails if the position has changed."""
         opened = {hold: list(use) for hold, use in usage.open.items()}
         data: Data = {
@@ -80,7 +80,7 @@ class _Head:
         return Create(self.path, data) if self.document is None else Put(self.path, data, self.document.version)
 
 
-class Analytics:
+class UsageAnalytics:
     """Projection of usage by day, and its reader. Safe to share between threads and instances."""
 
     def __init__(self, documents: Documents, ledger: Ledger, clock: Clock) -> None:
@@ -137,7 +137,7 @@ class Analytics:
         """
         for attempt in range(ATTEMPTS_MAX):
             try:
-                self._documents.commit([self._head(uid).write(Usage(), is_clearing=True)])
+                self._documents.commit([self._head(uid).write(UsageFold(), is_clearing=True)])
                 break
             except (PreconditionFailed, OutcomeUnknown):
                 if attempt == ATTEMPTS_MAX - 1:
@@ -174,7 +174,7 @@ class Analytics:
         dates = sorted({day_of(body["at"]) for body in bodies})
         found = dict(zip(dates, self._documents.get_all([day_path(uid, date) for date in dates]), strict=True))
         known = {date: _day(document) for date, document in found.items() if document is not None}
-        usage = folded(Usage(seq=head.usage.seq, open=head.usage.open, days=known), bodies)
+        usage = folded(UsageFold(seq=head.usage.seq, open=head.usage.open, days=known), bodies)
         writes = [head.write(usage)]
         for date, day in usage.days.items():
             if day != known.get(date):
@@ -188,7 +188,7 @@ class Analytics:
         After the last batch, end the clearing. Return False, since the journal must be followed next.
         """
         days = self._documents.query(Query(collection=_collection(uid), limit=CLEAR_BATCH))
-        head_write = head.write(Usage(), is_clearing=len(days) == CLEAR_BATCH)
+        head_write = head.write(UsageFold(), is_clearing=len(days) == CLEAR_BATCH)
         self._documents.commit([head_write, *(Delete(day.path, day.version) for day in days)])
         return False
 
@@ -196,10 +196,10 @@ class Analytics:
         path = f"{account_path(uid)}/relay/usage"
         document = self._documents.get(path)
         if document is None:
-            return _Head(path=path, usage=Usage(), is_clearing=False, document=None)
+            return _Head(path=path, usage=UsageFold(), is_clearing=False, document=None)
         # Written by us alone: every field is there and of its type.
         opened: Mapping[str, list[str]] = orjson.loads(str(document.data["open"]))
-        usage = Usage(seq=cast("int", document.data["seq"]), open={hold: Use(*use) for hold, use in opened.items()})
+        usage = UsageFold(seq=cast("int", document.data["seq"]), open={hold: Use(*use) for hold, use in opened.items()})
         return _Head(path=path, usage=usage, is_clearing=bool(document.data["is_clearing"]), document=document)
 
 

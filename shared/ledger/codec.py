@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from shared.kernel.canonical import Json, canonical, parse_canonical
 from shared.kernel.ids import Uid
-from shared.ledger.account import Absorbed, Account, Budget, Hold, Lot
+from shared.ledger.account import AbsorbedAmounts, Account, Budget, Hold, Lot
 
 STATE_VERSION = 1
 T = TypeVar("T")
@@ -28,7 +28,7 @@ def encode_account(account: Account) -> str:
         "budgets": [_fields(budget, Budget) for budget in account.budgets.values()],
     }
     if account.absorbed:
-        body["absorbed"] = [_fields(absorbed, Absorbed) for absorbed in account.absorbed.values()]
+        body["absorbed"] = [_fields(absorbed, AbsorbedAmounts) for absorbed in account.absorbed.values()]
     return canonical(body).decode()
 
 
@@ -43,7 +43,7 @@ def decode_account(text: str) -> Account:
     lots = [decode_lot(fields) for fields in body["lots"]]
     holds = [decode_hold(fields) for fields in body["holds"]]
     budgets = [Budget(**fields) for fields in body["budgets"]]
-    absorbed = [Absorbed(**fields) for fields in body.get("absorbed", ())]
+    absorbed = [AbsorbedAmounts(**fields) for fields in body.get("absorbed", ())]
     return Account(
         ledger=body["ledger"],
         uid=Uid(body["uid"]),

@@ -15,7 +15,7 @@ import orjson
 from shared.kernel.clock import from_datetime, rfc3339
 from shared.kernel.documents import Value
 from shared.kernel.ids import Uid
-from shared.ledger.account_documents import Stored
+from shared.ledger.account_documents import StoredAccount
 from shared.ledger.keys import KeyRing
 from shared.ledger.store import AccountStore, StoredEntry
 
@@ -77,7 +77,7 @@ def _entry(entry: StoredEntry) -> Mapping[str, object]:
     }
 
 
-def _account(stored: Stored) -> Mapping[str, object]:
+def _account(stored: StoredAccount) -> Mapping[str, object]:
     data = {} if stored.state is None else stored.state.data
     plain = {name: exported(value) for name, value in {**stored.plain, **stored.beside_the_seal}.items()}
     sealed = {name: data.get(name) for name in ("version", "nonce", "state", "seal")}

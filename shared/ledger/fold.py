@@ -11,7 +11,7 @@ from shared.ledger.account import (
     ABSORBED_KEYS_MAX,
     BUDGETS_MAX,
     NOTHING,
-    Absorbed,
+    AbsorbedAmounts,
     Account,
     Archive,
     Budget,
@@ -48,7 +48,7 @@ class _Fold:
     holds: dict[HoldId, Hold]
     budgets: dict[str, Budget]
     archive: Archive
-    absorbed: Mapping[str, Absorbed]
+    absorbed: Mapping[str, AbsorbedAmounts]
     uid: str
     hold_id: HoldId | None = None
 
@@ -249,7 +249,7 @@ def _count_absorbed(fold: _Fold, amount: int) -> None:
         return
     sums = dict(fold.absorbed)
     for name in dict.fromkeys((fold.uid, str(fact["principal"]))):
-        sums[name] = sums.get(name, Absorbed(principal=name)).plus(amount, fact["window"])
+        sums[name] = sums.get(name, AbsorbedAmounts(principal=name)).plus(amount, fact["window"])
     if len(sums) > ABSORBED_KEYS_MAX:
         least = min((each for each in sums.values() if each.principal != fold.uid), key=lambda each: each.most)
         del sums[least.principal]

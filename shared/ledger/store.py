@@ -14,7 +14,7 @@ from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot, check
 from shared.ledger.account_documents import (
     SCHEMA,
-    Stored,
+    StoredAccount,
     account_path,
     account_writes,
     committed_version,
@@ -238,7 +238,7 @@ class AccountStore:
         found = [document for query in (sealed, old) for document in self._documents.query(query)]
         return unique([uid_of(document.path) for document in found])[:limit]
 
-    def stored(self, uid: Uid) -> Stored:
+    def stored(self, uid: Uid) -> StoredAccount:
         """Return the account's documents as one commit wrote them, not verified, for audits and exports."""
         return read_steady(self._documents, uid)
 
@@ -292,7 +292,7 @@ class AccountStore:
     def _sealed(self, path: str, state: str) -> Data:
         return {"schema": SCHEMA, "state": state, "seal": self._keys.mark(self._record(path, state))}
 
-    def _head(self, uid: Uid, stored: Stored) -> Head:
+    def _head(self, uid: Uid, stored: StoredAccount) -> Head:
         """Return the verified head. If the two documents disagree, read both again as one commit wrote them.
 
         Raises IntegrityFailed if a law stays broken.
@@ -312,7 +312,7 @@ class AccountStore:
             version=stored.version,
         )
 
-    def broken_rule(self, uid: Uid, stored: Stored) -> str | None:
+    def broken_rule(self, uid: Uid, stored: StoredAccount) -> str | None:
         """Return the law that an account's documents break: `seal`, `state`, `identity`, `plain_balance`; None if none.
 
         Raises UnknownKey when the seal's key is not known here yet.
@@ -419,5 +419,5 @@ def _int(value: object) -> int:
     return value if isinstance(value, int) else -1
 
 
-def _seq_told(stored: Stored) -> int:
+def _seq_told(stored: StoredAccount) -> int:
     return 0 if stored.shown is None else _int(stored.shown.data.get("seq"))

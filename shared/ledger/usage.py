@@ -65,7 +65,7 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class UsageFold:
     """Fold up to entry `seq`. `days` are the given and the touched days; `open` gives the uses of open holds."""
 
     seq: int = 0
@@ -78,12 +78,12 @@ def day_of(at: Millis) -> str:
     return to_datetime(at).date().isoformat()
 
 
-def folded(usage: Usage, bodies: Iterable[Body]) -> Usage:
+def folded(usage: UsageFold, bodies: Iterable[Body]) -> UsageFold:
     """Return the usage after these entries, which must be the next entries in order. Touched days must be complete."""
-    fold = _Fold(seq=usage.seq, open=dict(usage.open), days=dict(usage.days))
+    fold = _UsageSums(seq=usage.seq, open=dict(usage.open), days=dict(usage.days))
     for body in bodies:
         _follow(fold, body)
-    return Usage(seq=fold.seq, open=fold.open, days=fold.days)
+    return UsageFold(seq=fold.seq, open=fold.open, days=fold.days)
 
 
 def summed(days: Iterable[Day]) -> Day:
@@ -104,7 +104,7 @@ def _added_moves(first: Mapping[str, int], second: Mapping[str, int]) -> Mapping
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class _Fold:
+class _UsageSums:
     """Usage while entries change the sums."""
 
     seq: int
@@ -112,7 +112,7 @@ class _Fold:
     days: dict[str, Day]
 
 
-def _follow(fold: _Fold, body: Body) -> None:
+def _follow(fold: _UsageSums, body: Body) -> None:
     assert body["seq"] == fold.seq + 1, "a fold follows the chain, one entry after the other"
     fold.seq = body["seq"]
     hold: Mapping[str, str] = body.get("hold", {})

@@ -22,7 +22,7 @@ class NotChecked(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trusted:
+class TrustedKeys:
     """Keys trusted in a verification. `ledger` is the id of their ledger; None if the export itself names the keys."""
 
     keys: tuple[PublicKey, ...]
@@ -30,7 +30,7 @@ class Trusted:
 
 
 @dataclass(slots=True, eq=False)
-class Counted:
+class ExportCounts:
     """Lines of an export, counted by type while read."""
 
     lines: Iterator[str]
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return max([_verified(name, trusted) for name in asked.files])
 
 
-def _verified(name: str, trusted: Trusted | None) -> int:
+def _verified(name: str, trusted: TrustedKeys | None) -> int:
     try:
         with _opened(name) as file:
             return _told(name, file, trusted)
@@ -65,12 +65,12 @@ def _verified(name: str, trusted: Trusted | None) -> int:
         return NOT_CHECKED
 
 
-def _told(name: str, file: TextIO, trusted: Trusted | None) -> int:
+def _told(name: str, file: TextIO, trusted: TrustedKeys | None) -> int:
     """Verify one export and print every finding. Raises NotChecked if the export holds nothing to verify."""
     first = file.readline()
     header = _header(first)
-    known = trusted or Trusted(keys=_keys(header.get("keys")), ledger=None)
-    counted = Counted(lines=_with(first, file))
+    known = trusted or TrustedKeys(keys=_keys(header.get("keys")), ledger=None)
+    counted = ExportCounts(lines=_with(first, file))
     findings = verify_account(counted, Verifier(known.keys))
     if known.ledger is not None and header.get("ledger") != known.ledger:
         findings.insert(0, _foreign(header, known.ledger))
@@ -87,7 +87,7 @@ def _told(name: str, file: TextIO, trusted: Trusted | None) -> int:
     return INTACT
 
 
-def _checked(header: Any, counted: Counted, known: Trusted) -> str:
+def _checked(header: Any, counted: ExportCounts, known: TrustedKeys) -> str:
     kids = ", ".join(key.kid for key in known.keys)
     told = f"all {counted.entries} entries and the balance of {header['uid']} in {header['ledger']}, by keys {kids}."
     if known.ledger is None:
@@ -95,11 +95,11 @@ def _checked(header: Any, counted: Counted, known: Trusted) -> str:
     return told
 
 
-def _trusted(name: str) -> Trusted:
+def _trusted(name: str) -> TrustedKeys:
     """Return the keys in a saved answer of `GET /v1/ledger/keys`. Raises NotChecked for any other file."""
     try:
         stored: Any = orjson.loads(Path(name).read_bytes())
-        return Trusted(keys=_keys(stored["items"]), ledger=str(stored["ledger_id"]))
+        return TrustedKeys(keys=_keys(stored["items"]), ledger=str(stored["ledger_id"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotChecked("it is not an answer of GET /v1/ledger/keys") from error
 

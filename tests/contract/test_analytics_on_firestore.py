@@ -6,9 +6,9 @@ import pytest
 
 from shared.kernel.clock import SystemClock
 from shared.kernel.documents import Query
-from shared.ledger.analytics import Analytics, Report
+from shared.ledger.analytics import Report, UsageAnalytics
 from shared.ledger.ledger import Ledger
-from shared.ledger.usage import Usage, folded
+from shared.ledger.usage import UsageFold, folded
 from shared.platform.firestore.documents import connect
 from tests.support.books import capture, charge, grant, hold
 from tests.support.ledgers import KEYS, UID
@@ -37,12 +37,12 @@ def spend(ledger, times):
 
 def whole(ledger):
     bodies = ledger.bodies(UID, 1, 10_000)
-    return Report(days=folded(Usage(), bodies).days, seq=len(bodies))
+    return Report(days=folded(UsageFold(), bodies).days, seq=len(bodies))
 
 
 def test_many_followers_at_once_project_each_entry_once(documents, ledger):
     spend(ledger, 10)
-    followers = [Analytics(documents, ledger, SystemClock()) for _ in range(8)]
+    followers = [UsageAnalytics(documents, ledger, SystemClock()) for _ in range(8)]
 
     with ThreadPoolExecutor(9) as pool:
         writing = pool.submit(spend_more, ledger)
@@ -60,7 +60,7 @@ def spend_more(ledger):
 
 def test_what_was_projected_is_removed_and_projected_anew(documents, ledger):
     spend(ledger, 3)
-    analytics = Analytics(documents, ledger, SystemClock())
+    analytics = UsageAnalytics(documents, ledger, SystemClock())
     before = analytics.report(UID, *ALWAYS)
 
     assert analytics.rebuild(UID) == before.seq == whole(ledger).seq

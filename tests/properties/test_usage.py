@@ -13,12 +13,12 @@ from shared.kernel.documents import Delete, Documents, OutcomeUnknown, StoreUnav
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
-from shared.ledger.analytics import Analytics, Report
+from shared.ledger.analytics import Report, UsageAnalytics
 from shared.ledger.commands import Capture, Command, PlaceHold, Release
 from shared.ledger.entries import OWN
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.store import entry_path
-from shared.ledger.usage import Usage, folded, summed
+from shared.ledger.usage import UsageFold, folded, summed
 from tests.properties.test_decide import Life
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.ledger_faults import COMMIT_FAULTS, Weather
@@ -33,7 +33,7 @@ class LifeInFigures(Life):
     @invariant()
     def moves_are_the_balance_and_costs_are_the_revenue(self):
         books = self.books
-        total = summed(folded(Usage(), books.bodies).days.values())
+        total = summed(folded(UsageFold(), books.bodies).days.values())
         paid = [
             posting["amount"]
             for body in books.bodies
@@ -46,7 +46,7 @@ class LifeInFigures(Life):
 
     @invariant()
     def open_holds_are_remembered_and_no_others(self):
-        assert folded(Usage(), self.books.bodies).open.keys() == self.books.account.holds.keys()
+        assert folded(UsageFold(), self.books.bodies).open.keys() == self.books.account.holds.keys()
 
 
 LifeInFigures.TestCase.settings = settings(
@@ -84,9 +84,9 @@ class Projections(RuleBasedStateMachine):
     def execute(self, command: Command) -> None:
         self.world.ledger.execute(UID, command)
 
-    def analytics(self, documents: Documents | None = None) -> Analytics:
+    def analytics(self, documents: Documents | None = None) -> UsageAnalytics:
         documents = documents or self.world.documents
-        return Analytics(documents, ledger_on(documents, self.world.clock), self.world.clock)
+        return UsageAnalytics(documents, ledger_on(documents, self.world.clock), self.world.clock)
 
     @rule(hours=st.integers(1, 60))
     def time_passes(self, hours):
@@ -165,7 +165,7 @@ class Projections(RuleBasedStateMachine):
     @rule()
     def is_read(self):
         bodies = self.world.ledger.bodies(UID, 1, 10_000)
-        whole = folded(Usage(), bodies)
+        whole = folded(UsageFold(), bodies)
 
         assert self.reported() == Report(days=whole.days, seq=len(bodies))
 
@@ -188,7 +188,7 @@ def test_a_missing_entry_is_an_alarm_and_nothing_behind_it_is_added():
     for number in range(3):
         world.ledger.execute(UID, grant(f"g{number}", 5))
     world.documents.commit([Delete(entry_path(UID, 2))])
-    analytics = Analytics(world.documents, world.ledger, world.clock)
+    analytics = UsageAnalytics(world.documents, world.ledger, world.clock)
 
     with pytest.raises(IntegrityFailed) as failure:
         analytics.follow(UID)
@@ -200,7 +200,7 @@ def test_a_missing_entry_is_an_alarm_and_nothing_behind_it_is_added():
 def test_nobody_has_used_nothing():
     world = World()
 
-    assert Analytics(world.documents, world.ledger, world.clock).report(Uid("nobody"), *ALWAYS) == Report(
+    assert UsageAnalytics(world.documents, world.ledger, world.clock).report(Uid("nobody"), *ALWAYS) == Report(
         days={}, seq=0
     )
 
@@ -217,4 +217,4 @@ def test_a_follower_that_always_loses_says_so():
     losing = Losing(world.documents, lambda: None)
 
     with pytest.raises(DomainError):
-        Analytics(losing, world.ledger, world.clock).follow(UID)
+        UsageAnalytics(losing, world.ledger, world.clock).follow(UID)

@@ -13,7 +13,7 @@ from shared.ledger.analytics import (
     CLEAR_BATCH,
     PAUSE_SECONDS,
     WINDOW,
-    Analytics,
+    UsageAnalytics,
     day_path,
 )
 from shared.platform.memory.clock import ManualClock
@@ -57,8 +57,8 @@ def world(documents) -> World:
 
 
 @pytest.fixture
-def analytics(world) -> Analytics:
-    return Analytics(world.documents, world.ledger, world.clock)
+def analytics(world) -> UsageAnalytics:
+    return UsageAnalytics(world.documents, world.ledger, world.clock)
 
 
 def live(world: World, count: int) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from shared.kernel.ids import HoldId, LotId
 from shared.kernel.money import Micro
-from shared.ledger.account import ABSORBED_KEYS_MAX, Absorbed
+from shared.ledger.account import ABSORBED_KEYS_MAX, AbsorbedAmounts
 from shared.ledger.codec import decode_account, encode_account
 from shared.ledger.commands import Accrue, BudgetClaim, CallBound
 from shared.ledger.entries import Draft, Posting
@@ -484,8 +484,8 @@ def test_absorbed_amounts_are_summed_in_the_state_by_user_and_key():
     window = window_of(books.now)
 
     assert books.account.absorbed == {
-        UID: Absorbed(principal=UID, window=window, amount=50, most=50),
-        KEY: Absorbed(principal=KEY, window=window, amount=50, most=50),
+        UID: AbsorbedAmounts(principal=UID, window=window, amount=50, most=50),
+        KEY: AbsorbedAmounts(principal=KEY, window=window, amount=50, most=50),
     }
     assert books.bodies[2]["hold"] == {
         "id": "h",
@@ -507,7 +507,7 @@ def test_a_new_window_sums_anew_and_remembers_the_most():
     books.do(capture("next", 10_020))
 
     window = window_of(books.now)
-    assert books.account.absorbed == {UID: Absorbed(principal=UID, window=window, amount=20, most=50)}
+    assert books.account.absorbed == {UID: AbsorbedAmounts(principal=UID, window=window, amount=20, most=50)}
 
 
 @pytest.mark.parametrize(("amount", "at_ceilings"), [(USER_CEILINGS_FROM, False), (USER_CEILINGS_FROM + 1, True)])

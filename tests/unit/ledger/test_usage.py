@@ -4,14 +4,14 @@ import pytest
 
 from shared.kernel.clock import DAY
 from shared.kernel.errors import InvalidValue
-from shared.ledger.usage import OTHERS, ROWS_MAX, Amounts, Day, Usage, Use, day_of, folded, summed
+from shared.ledger.usage import OTHERS, ROWS_MAX, Amounts, Day, UsageFold, Use, day_of, folded, summed
 from tests.support.books import NOW, Books, adjust, capture, charge, close, extend, grant, hold, release, reverse
 
 TODAY = day_of(NOW)
 
 
-def usage_of(books: Books) -> Usage:
-    return folded(Usage(), books.bodies)
+def usage_of(books: Books) -> UsageFold:
+    return folded(UsageFold(), books.bodies)
 
 
 def today(books: Books) -> Day:
