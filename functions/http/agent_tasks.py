@@ -1,6 +1,5 @@
 """`/v1/chat/agent-tasks`: a goal that a model works on by itself, step by step, within a budget."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
@@ -271,7 +270,7 @@ def steps(call: Call) -> Any:
 def artifacts(call: Call) -> Any:
     """The files that an agent task has written."""
     found = call.services.agents.get(call.uid, call.path["id"])
-    return {"items": _artifacts(found), "next_cursor": None}
+    return {"items": found.artifacts, "next_cursor": None}
 
 
 @routes.get(
@@ -340,15 +339,11 @@ def _result(task: Task) -> dict[str, Any] | None:
     return {
         "answer": task.answer,
         "sources": task.sources,
-        "artifacts": _artifacts(task),
+        "artifacts": task.artifacts,
         "images": task.images,
         "steps": [_cost(task, number, named) for number, named in enumerate(task.trail, start=1)],
         "cost": task.spent,
     }
-
-
-def _artifacts(task: Task) -> list[Mapping[str, Any]]:
-    return [fact for fact in task.files if fact["is_artifact"]]
 
 
 def _cost(task: Task, number: int, named: str) -> dict[str, Any]:

@@ -4,12 +4,18 @@ from typing import Any
 
 import pytest
 
+from shared.ai.agents.thinking import Thought, ToolCall
 from shared.ai.ports import UpstreamUnavailable
+from shared.ai.tokens import Usage
+from shared.kernel.documents import Query
 from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.publisher import MemoryPublisher
-from tests.api.world import Person, World
+from shared.platform.memory.thinking import ScriptedThinkingModel
+from tests.api.world import MODEL, Person, World
 
 PAINTER = {"kind": "image", "image_usd": "0.01"}
+USAGE = Usage(input_tokens=100, output_tokens=10)
+WRITES = ToolCall(id="c", name="write_artifact", arguments='{"name": "a.md", "content": "x"}')
 LINK = {"link", "link_expires_at"}
 
 
@@ -17,7 +23,10 @@ LINK = {"link", "link_expires_at"}
 def world():
     world = World()
     world.services.__dict__["publisher"] = MemoryPublisher()
+    thoughts = [Thought(text="First.", calls=(WRITES,), usage=USAGE), Thought(text="Done.", calls=(), usage=USAGE)]
+    world.services.__dict__["thinking_model"] = ScriptedThinkingModel(thoughts)
     world.services.catalogue.put("gpt-image-1", PAINTER)
+    world.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["chat", "tools"], "context_window": 32_000})
     return world
 
 
@@ -87,3 +96,57 @@ def test_an_image_deleted_while_others_are_painted_stays_deleted(world, alice):
     told = told_of_images(alice, task)
     assert listened(alice, f"image_tasks/{task}") == told
     assert (told["status"], len(told["images"]), told["cost"]) == ("done", 1, "2")
+
+
+# Agent tasks -----------------------------------------------------------------------------------------------------
+
+
+def begun(person: Person, **more: Any) -> str:
+    return str(person.post("/chat/agent-tasks", {"goal": "Count.", "budget": "5", **more}).json["id"])
+
+
+def assert_listened_as_told(person: Person, task: str) -> dict[str, Any]:
+    """The task and its steps read as GET answers, which is returned."""
+    told: dict[str, Any] = person.get(f"/chat/agent-tasks/{task}").json
+    assert listened(person, f"agent_tasks/{task}") == told
+    found = person.world.services.documents.query(Query(collection=f"agent_tasks/{task}/steps", limit=100))
+    steps = person.get(f"/chat/agent-tasks/{task}/steps?limit=100").json["items"]
+    assert [{**step, "uid": person.uid} for step in steps] == [document.data for document in found]
+    return told
+
+
+def test_a_queued_agent_task_reads_as_get_answers(alice):
+    told = assert_listened_as_told(alice, begun(alice, documents=[{"name": "n.txt", "content": "notes"}]))
+
+    assert (told["status"], told["spent"], [file["name"] for file in told["files"]]) == ("queued", "0", ["n.txt"])
+
+
+def test_a_completed_agent_task_reads_as_get_answers(world, alice):
+    task = begun(alice)
+    world.clock.advance(1_234)
+
+    world.services.agent_slice.run(task)
+
+    told = assert_listened_as_told(alice, task)
+    assert (told["status"], told["result"]["answer"], told["steps"]) == ("completed", "Done.", 4)
+    assert "0" not in {step["cost"] for step in told["result"]["steps"] if step["kind"] in {"think", "answer"}}
+
+
+def test_a_paused_resumed_and_cancelled_agent_task_reads_as_get_answers(world, alice):
+    task = begun(alice, max_steps=1)
+    world.services.agent_slice.run(task)
+
+    assert assert_listened_as_told(alice, task)["reason"] == "step_limit"
+    assert alice.post(f"/chat/agent-tasks/{task}/resume", {"max_steps": 2}).status_code == 202
+    assert assert_listened_as_told(alice, task)["status"] == "queued"
+    assert alice.post(f"/chat/agent-tasks/{task}/cancel", {}).status_code == 202
+    assert assert_listened_as_told(alice, task)["status"] == "cancelled"
+
+
+def test_an_agent_task_tells_a_listener_nothing_of_its_work(world, alice):
+    task = begun(alice)
+    world.services.agent_slice.run(task)
+
+    found = world.services.documents.query(Query(collection=f"agent_tasks/{task}/steps", limit=100))
+    told = str([listened(alice, f"agent_tasks/{task}"), *(document.data for document in found)])
+    assert not [word for word in ("lease", "fingerprint", "spender", "epoch", "body", "owed") if word in told]

@@ -41,6 +41,7 @@ from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of,
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 24 * 3600 * 1000
 HOT = {
+    "agent_jobs/*/steps",
     "agent_tasks/*/steps",
     "accounts",
     "accounts/*/entries",

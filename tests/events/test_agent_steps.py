@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from emulator.seed import seed_models
-from shared.ai.agents.documents import task_path
+from shared.ai.agents.documents import job_path
 from shared.ai.agents.store import AgentTasks
 from shared.ai.agents.task import Task
 from shared.kernel.clock import to_datetime
@@ -66,14 +66,14 @@ def charges(ledger, person: Person) -> list[int]:
 
 
 def as_if_its_lease_had_ended(documents, task_id: str) -> None:
-    known = documents.get(task_path(task_id))
+    known = documents.get(job_path(task_id))
     lease = {**known.data["lease"], "until": to_datetime(0)}
     documents.commit([Patch(known.path, {"lease": lease, "due_at": to_datetime(0)})])
 
 
 def is_brought_forward(documents, task_id: str) -> bool:
     """Whether the next sweep takes it up: whoever works at it is left in peace."""
-    known = documents.get(task_path(task_id))
+    known = documents.get(job_path(task_id))
     lease = known.data.get("lease", FREE)  # whom nobody has claimed yet has none
     if known.data["due_at"] is None or lease["until"] > datetime.now(UTC):
         return False

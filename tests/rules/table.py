@@ -89,7 +89,6 @@ READERS = (
     _by_uid("payments/{id}", status="pending", credits="100", under_review=False),
     _by_uid("agent_tasks/{id}", status="running"),
     _by_parent("agent_tasks/{id}/steps/{id}", number=1, uid="{uid}"),
-    _by_parent("agent_tasks/{id}/files/{id}", name="n", uid="{uid}"),
     _by_uid("image_tasks/{id}", status="running"),
     _by_uid("images/{id}", prompt="p"),
     _on_offer("packages/{id}", credits=1),
@@ -103,6 +102,9 @@ SERVER_ONLY = tuple(
         "accounts/{uid}/relay/{id}",
         "accounts/{uid}/sealed/{id}",
         "accounts/{uid}/usage/{id}",
+        "agent_jobs/{id}",
+        "agent_jobs/{id}/files/{id}",
+        "agent_jobs/{id}/steps/{id}",
         "answers/{id}",
         "api_keys/{id}",
         "audit/{id}",
@@ -134,6 +136,7 @@ SERVER_ONLY = tuple(
 )
 
 UNKNOWN = (
+    Row(path="agent_tasks/{id}/files/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),
     Row(path="anything/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),
     Row(path="users/{uid}/anything/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),
     Row(path="accounts/{uid}/entries/{id}/anything/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),

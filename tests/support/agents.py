@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from shared.ai.agents.task import Task, TaskStep
+from shared.ai.agents.live import step_data, task_data
+from shared.ai.agents.task import Task, TaskStep, step_id
 from shared.ai.agents.thinking import ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.bootstrap import Services, in_memory
@@ -261,6 +262,18 @@ def as_if_undisturbed(world: AgentWorld, task: Task) -> None:
     assert len(world.objects.names("images/")) == len(task.images) == 1
     assert (task.owed, task.pending, task.due_at) == ((), (), None)
     assert {act.number for act in steps if act.kind == "act"} == {s.body["act"] for s in steps if s.kind == "observe"}
+    assert_shown(world, task)
+
+
+def assert_shown(world: AgentWorld, task: Task) -> None:
+    """What the owner listens to says what the server knows: of the task, and of every step."""
+    steps = world.steps(task)
+    paths = [f"agent_tasks/{task.id}/steps/{step_id(step.number)}" for step in steps]
+    shown = world.documents.get_all([f"agent_tasks/{task.id}", *paths])
+    assert [document and document.data for document in shown] == [
+        task_data(world.task(task)),
+        *(step_data(world.task(task), step) for step in steps),
+    ]
 
 
 def crashed(run: Callable[[], object]) -> bool:

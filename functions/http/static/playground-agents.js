@@ -118,9 +118,18 @@ function showTask(id) {
   $("task").hidden = false;
   const document_ = firebase.firestore().doc(`agent_tasks/${id}`);
   const lost = () => { $("task-status").textContent = "not live"; };
-  desk.stops.push(document_.onSnapshot((snapshot) => snapshot.exists && drawTaskState(snapshot.data()), lost));
+  desk.stops.push(document_.onSnapshot((snapshot) => snapshot.exists && drawListened(id, snapshot.data()).catch(explain), lost));
   desk.stops.push(document_.collection("steps").orderBy(firebase.firestore.FieldPath.documentId()).onSnapshot(drawSteps, lost));
   $("task").scrollIntoView({ block: "nearest" });
+}
+
+// A task that ended before its document had the names of REST is read by REST.
+async function drawListened(id, known) {
+  if (!("v" in known)) return drawTaskState(known);
+  const [task, steps] = [await call("GET", `chat/agent-tasks/${id}`), await call("GET", `chat/agent-tasks/${id}/steps?limit=100`)];
+  if (desk.task !== id) return;
+  drawTaskState(task);
+  steps.items.forEach(drawStep);
 }
 
 function drawTaskState(known) {
@@ -130,22 +139,21 @@ function drawTaskState(known) {
   $("task-goal").textContent = known.goal;
   $("task-status").textContent = known.is_cancel_asked && !isSettled ? "cancelling" : known.status;
   $("task").dataset.status = known.status;
-  $("task-money").textContent = `${credits(known.spent)} of ${credits(known.budget)} credits`;
+  $("task-money").textContent = `${shown(known.spent)} of ${shown(known.budget)} credits`;
   $("task-reason").textContent = reasonOf(known);
   $("task-plan").replaceChildren(...known.plan.map((step) => el("li", { class: `is-${step.status}` }, step.title)));
   $("cancel-task").hidden = !["queued", "running", "paused"].includes(known.status) || known.is_cancel_asked;
   $("resume-task").hidden = !["paused", "failed"].includes(known.status);
   $("resume-budget").required = known.reason === "budget_exceeded";
-  $("resume-budget").placeholder = `Now ${credits(known.budget)}`;
-  drawCosts();
+  $("resume-budget").placeholder = `Now ${shown(known.budget)}`;
   drawResult(known);
   if (isSettled && !wasSettled) loadTasks().catch(explain);
 }
 
 function drawResult(known) {
-  $("task-answer").textContent = known.status === "completed" ? known.answer : "";
-  $("task-sources").replaceChildren(...known.sources.map((source) => el("li", {}, sourceNode(source))));
-  drawPainted(known.images).catch(explain);
+  $("task-answer").textContent = known.result ? known.result.answer : "";
+  $("task-sources").replaceChildren(...(known.result?.sources || []).map((source) => el("li", {}, sourceNode(source))));
+  drawPainted(known.result?.images || []).catch(explain);
   const artifacts = known.files.filter((file) => file.is_artifact);
   $("task-files").replaceChildren(...artifacts.map((file) =>
     el("li", {}, el("button", { type: "button", onclick: () => download(file.name).catch(explain) }, `${file.name} · ${file.bytes} bytes`))));
@@ -174,21 +182,26 @@ async function drawPainted(ids) {
 function drawSteps(snapshot) {
   for (const change of snapshot.docChanges()) {
     const step = change.doc.data();
-    if (desk.steps.has(step.number)) continue;
-    const node = stepNode(step);
-    desk.steps.set(step.number, node);
-    const after = [...$("task-steps").children].find((other) => Number(other.dataset.number) > step.number);
-    $("task-steps").insertBefore(node, after || null);
+    if (!("body" in step)) drawStep(step);
   }
-  drawCosts();
+}
+
+// A step changes once more, when it is charged.
+function drawStep(step) {
+  const known = desk.steps.get(step.number);
+  const node = known || stepNode(step);
+  node.querySelector(".step-cost").textContent = step.cost === "0" ? `#${step.number}` : `${shown(step.cost)} credits`;
+  if (known) return;
+  desk.steps.set(step.number, node);
+  const after = [...$("task-steps").children].find((other) => Number(other.dataset.number) > step.number);
+  $("task-steps").insertBefore(node, after || null);
 }
 
 function stepNode(step) {
-  const { body } = step;
-  const named = { think: "Think", act: `Use ${body.tool}`, observe: `${body.tool} answered`, answer: "Answer" }[step.kind];
+  const named = { think: "Think", act: `Use ${step.tool}`, observe: `${step.tool} answered`, answer: "Answer" }[step.kind];
   // The answer stands below all steps.
-  const said = step.kind === "answer" ? "" : step.kind === "act" ? told(body.arguments) : body.text || (body.calls || []).map((each) => each.name).join(", ");
-  return el("li", { class: `step is-${step.kind}${body.failure ? " is-bad" : ""}`, "data-number": step.number },
+  const said = step.kind === "answer" ? "" : step.kind === "act" ? told(step.arguments) : step.text || step.calls.map((each) => each.name).join(", ");
+  return el("li", { class: `step is-${step.kind}${step.failure ? " is-bad" : ""}`, "data-number": step.number },
     el("header", {}, el("b", {}, named), el("small", { class: "step-cost" })),
     el("p", {}, said.length > 600 ? `${said.slice(0, 600)} …` : said));
 }
@@ -200,13 +213,6 @@ function told(text) {
     return Object.entries(JSON.parse(text)).map(([name, value]) => `${name}: ${say(value)}`).join("\n");
   } catch {
     return text;
-  }
-}
-
-function drawCosts() {
-  for (const [number, node] of desk.steps) {
-    const cost = desk.known?.charges[String(number).padStart(6, "0")];
-    node.querySelector(".step-cost").textContent = cost ? `${credits(cost)} credits` : `#${number}`;
   }
 }
 

@@ -1,8 +1,10 @@
-"""Agent tasks as documents: `agent_tasks/{id}`, with `steps/{number}` and `files/{id}` below.
+"""Documents of an agent task for the server alone: `agent_jobs/{id}`, with `steps/{number}` and `files/{id}` below.
 
 The task's document is small and changes; a step is written once and never changes. The work to do next stands in the
 task's document, so that any worker can continue. `pending` holds tool calls without an observation, `owed` the recorded
-steps that are still to be charged.
+steps that are still to be charged. Each commit also writes the documents that the owner listens to: see `live`.
+
+A task of the old form has all these documents below `agent_tasks/{id}`. The next worker moves the task.
 """
 
 import zlib
@@ -17,17 +19,28 @@ from shared.kernel.documents import Create, Data, Document, Put, Value, Write
 from shared.kernel.ids import Uid, derived_id
 
 COLLECTION = "agent_tasks"
+JOBS = "agent_jobs"
 SHARDS = 8
 
 
 def task_path(task_id: str) -> str:
-    """Return the path of a task's document."""
+    """Return the path of the document that the owner listens to, or of a task of the old form."""
     return f"{COLLECTION}/{task_id}"
 
 
-def file_path(task_id: str, name: str) -> str:
-    """Return the path of a task's file. The file's name never becomes part of a path."""
-    return f"{task_path(task_id)}/files/{derived_id('file', name)}"
+def job_path(task_id: str) -> str:
+    """Return the path of the document that workers claim."""
+    return f"{JOBS}/{task_id}"
+
+
+def file_id(name: str) -> str:
+    """Return the id of a task's file. The file's name never becomes part of a path."""
+    return derived_id("file", name)
+
+
+def is_old(document: Document) -> bool:
+    """Return True for a task of the old form; False also for the document that an owner listens to."""
+    return document.path.startswith(f"{COLLECTION}/") and "fingerprint" in document.data
 
 
 def new_task(task_id: str, wanted: TaskSpec, files: Sequence[StoredFile], *, at: Millis, due_at: Millis) -> Data:
@@ -99,7 +112,7 @@ def step_write(task: Task, step: TaskStep) -> Write:
         "at": to_datetime(step.at),
         "body": dict(step.body),
     }
-    return Create(f"{task_path(task.id)}/steps/{step_id(step.number)}", data)
+    return Create(f"{job_path(task.id)}/steps/{step_id(step.number)}", data)
 
 
 def file_write(task_id: str, uid: Uid, file: StoredFile, at: Millis) -> Write:
@@ -113,7 +126,7 @@ def file_write(task_id: str, uid: Uid, file: StoredFile, at: Millis) -> Write:
         "is_artifact": file.is_artifact,
         "at": to_datetime(at),
     }
-    return Put(file_path(task_id, file.name), data)
+    return Put(f"{job_path(task_id)}/files/{file_id(file.name)}", data)
 
 
 def owed_data(owed: Sequence[DueCharge]) -> Value:
@@ -163,6 +176,7 @@ def task_of(document: Document) -> Task:
         created_at=from_datetime(data["created_at"]),
         updated_at=from_datetime(data["updated_at"]),
         due_at=from_datetime(data["due_at"]) if isinstance(data["due_at"], datetime) else None,
+        is_old=is_old(document),
     )
 
 

@@ -1,8 +1,20 @@
 """Repository of agent tasks, with steps and files."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from shared.ai.agents.documents import COLLECTION, file_of, file_path, step_of, task_of, task_path
+from shared.ai.agents.documents import (
+    COLLECTION,
+    JOBS,
+    file_id,
+    file_of,
+    is_old,
+    job_path,
+    step_of,
+    task_of,
+    task_path,
+)
+from shared.ai.agents.live import shown_step, shown_task
 from shared.ai.agents.task import LIVE, FileNotInTask, StoredFile, Task, TaskNotFound, TaskPage, TaskStep, step_id
 from shared.kernel.clock import Millis, to_datetime
 from shared.kernel.documents import (
@@ -14,6 +26,7 @@ from shared.kernel.documents import (
     Order,
     Patch,
     PreconditionFailed,
+    Put,
     Query,
     Value,
     Version,
@@ -23,9 +36,13 @@ from shared.kernel.documents import (
 from shared.kernel.ids import Uid, random_token
 
 STEPS_READ_MAX = 5_000
+FILES_READ_MAX = 1_000
 ERASE_BATCH = 100
+MOVE_BATCH = 4
+"""Parts of a task of the old form that move in one commit: four of the largest stay below a commit's 10 MiB."""
 FAR = 2**45
 """End of a lease beyond any worker's life (the year 3084), for a task that is being erased."""
+ORDER = (Order("position", descending=True),)
 
 
 class AgentTasks:
@@ -38,99 +55,185 @@ class AgentTasks:
         """Create the task with the writes of `files`, all or none. Return False if the task exists or another write is
         refused.
         """
+        path = job_path(task_id)
+        task = task_of(Document(path=path, data=data, version=None))
         try:
-            self._documents.commit([Create(task_path(task_id), data), *files])
+            self._documents.commit([Create(path, data), Create(task_path(task_id), shown_task(task).data), *files])
         except PreconditionFailed:
             return False
         return True
 
     def exists(self, task_id: str) -> bool:
         """Return True if any user has a task of this id."""
-        return self._documents.get(task_path(task_id)) is not None
-
-    def read(self, task_id: str) -> tuple[Task, Version]:
-        """Return the task and the version of the document. Raises TaskNotFound."""
-        document = self._documents.get(task_path(task_id))
-        if document is None:
-            raise TaskNotFound
-        return task_of(document), document.version
+        return any(self._documents.get_all([job_path(task_id), task_path(task_id)]))
 
     def get(self, uid: Uid, task_id: str) -> Task:
         """Return the user's task. Raises TaskNotFound, also for another user's task."""
-        task, _ = self.read(task_id)
-        if task.uid != uid:
-            raise TaskNotFound
-        return task
+        return _owned(self._read(task_id), uid)
 
-    def patch(self, task_id: str, changes: Data, version: Version) -> None:
-        """Change the task if the version is unchanged since the read. Raises PreconditionFailed."""
-        self._documents.commit([Patch(task_path(task_id), changes, version)])
+    def find(self, uid: Uid, task_id: str) -> Task:
+        """Return the user's task as `get` does, for a task that is probably missing: in one round trip."""
+        job, old = self._documents.get_all([job_path(task_id), task_path(task_id)])
+        return _owned(job if job is not None or old is None or not is_old(old) else old, uid)
+
+    def for_work(self, task_id: str) -> Document | None:
+        """Return the document that workers claim; None if there is no such task. A task of the old form is moved."""
+        found = self._read(task_id)
+        if found is None or not is_old(found):
+            return found
+        with suppress(PreconditionFailed):
+            return self._moved(found)
+        return self._documents.get(job_path(task_id))
+
+    def patch(self, document: Document, changes: Data) -> None:
+        """Change a task that `for_work` returned, if unchanged since. Raises PreconditionFailed."""
+        task = task_of(Document(path=document.path, data={**document.data, **changes}, version=None))
+        self._documents.commit([Patch(document.path, changes, document.version), shown_task(task)])
 
     def page(self, uid: Uid, *, cursor: str | None, limit: int) -> TaskPage:
         """Return a page of the user's tasks, newest first."""
         query = Query(
-            collection=COLLECTION,
+            collection=JOBS,
             limit=limit + 1,
             where=(Where("uid", "==", uid),),
-            order_by=(Order("position", descending=True),),
+            order_by=ORDER,
             after=(cursor,) if cursor else None,
         )
-        found = self._documents.query(query)
+        found = sorted(self._of_both_forms(query), key=lambda each: str(each.data["position"]), reverse=True)
         more = str(found[limit - 1].data["position"]) if len(found) > limit else None
         return TaskPage(items=tuple(map(task_of, found[:limit])), next_cursor=more)
 
     def live(self, uid: Uid, limit: int) -> int:
         """Return the number of the user's tasks under way, counted up to `limit`."""
+        # What owners listen to and tasks of the old form have the same two fields: one query counts both.
         where = (Where("uid", "==", uid), Where("status", "in", sorted(LIVE)))
         return len(self._documents.query(Query(collection=COLLECTION, limit=limit, where=where)))
 
     def live_of(self, spender: str, limit: int) -> list[str]:
         """Return the ids of tasks under way that spend for this principal, at most `limit`."""
         where = (Where("spender", "==", spender), Where("status", "in", sorted(LIVE)))
-        return [found.id for found in self._documents.query(Query(collection=COLLECTION, limit=limit, where=where))]
+        return [found.id for found in self._of_both_forms(Query(collection=JOBS, limit=limit, where=where))][:limit]
 
-    def steps(self, task_id: str, *, after: int = 0, limit: int = STEPS_READ_MAX) -> list[TaskStep]:
+    def steps(self, task: Task, *, after: int = 0, limit: int = STEPS_READ_MAX) -> list[TaskStep]:
         """Return the steps after number `after`, in order."""
-        query = Query(collection=f"{task_path(task_id)}/steps", limit=limit, id_from=step_id(after + 1))
-        return [step_of(document) for document in self._documents.query(query)]
+        return [step_of(document) for document in self._parts(task, "steps", limit, first=step_id(after + 1))]
 
-    def files(self, task_id: str) -> list[StoredFile]:
+    def files(self, task: Task) -> list[StoredFile]:
         """Return all files of the task."""
-        query = Query(collection=f"{task_path(task_id)}/files", limit=1_000)
-        return [file_of(document) for document in self._documents.query(query)]
+        return [file_of(document) for document in self._parts(task, "files", FILES_READ_MAX)]
 
-    def file(self, task_id: str, name: str) -> StoredFile:
+    def file(self, task: Task, name: str) -> StoredFile:
         """Return one file of the task. Raises FileNotInTask."""
-        document = self._documents.get(file_path(task_id, name))
-        if document is None:
-            raise FileNotInTask
-        return file_of(document)
+        places = (job_path, task_path) if task.is_old else (job_path,)
+        for found in self._documents.get_all([f"{place(task.id)}/files/{file_id(name)}" for place in places]):
+            if found is not None:
+                return file_of(found)
+        raise FileNotInTask
 
     def due(self, shard: int, now: Millis, limit: int) -> list[tuple[str, Uid]]:
         """Return the tasks of a shard that are due for a worker at `now`, each with the user."""
         query = Query(
-            collection=COLLECTION,
+            collection=JOBS,
             limit=limit,
             where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now))),
             order_by=(Order("due_at"),),
         )
-        return [(document.id, Uid(str(document.data["uid"]))) for document in self._documents.query(query)]
+        return [(found.id, Uid(str(found.data["uid"]))) for found in self._of_both_forms(query)][:limit]
 
     def erase(self, uid: Uid) -> None:
         """See `Erasable.erase`. Each task is fenced first, so that a worker writes nothing after the eraser."""
-        query = Query(collection=COLLECTION, limit=ERASE_BATCH, where=(Where("uid", "==", uid),))
-        while found := self._documents.query(query):
-            for document in found:
-                self._erase_one(document)
+        for collection in (JOBS, COLLECTION):
+            query = Query(collection=collection, limit=ERASE_BATCH, where=(Where("uid", "==", uid),))
+            while found := self._documents.query(query):
+                for document in found:
+                    self._erase_one(document)
 
     def _erase_one(self, document: Document) -> None:
-        lease: Value = {"token": random_token(), "until": to_datetime(FAR), "fence": 2**40, "stamp": ""}
-        try:
-            self._documents.commit([Patch(document.path, {"lease": lease, "status": "cancelled", "due_at": None})])
-        except PreconditionFailed:
-            return
-        for name in ("steps", "files"):
-            below = Query(collection=f"{document.path}/{name}", limit=ERASE_BATCH)
+        """Erase a task with all its documents. If the task moves or goes meanwhile, do nothing: it is found again."""
+        job, shown = job_path(document.id), task_path(document.id)
+        if document.path == shown and not is_old(document):
+            moved = self._documents.get(job)
+            if moved is not None:
+                self._erase_one(moved)
+                return
+        else:
+            lease: Value = {"token": random_token(), "until": to_datetime(FAR), "fence": 2**40, "stamp": ""}
+            version = document.version if is_old(document) else None
+            try:
+                fence = {"lease": lease, "status": "cancelled", "due_at": None}
+                self._documents.commit([Patch(document.path, fence, version)])
+            except PreconditionFailed:
+                return
+        for part in (f"{path}/{name}" for path in (job, shown) for name in ("steps", "files")):
+            below = Query(collection=part, limit=ERASE_BATCH)
             while parts := self._documents.query(below):
-                self._documents.commit([Delete(part.path) for part in parts])
-        self._documents.commit([Delete(document.path)])
+                self._documents.commit([Delete(each.path) for each in parts])
+        self._documents.commit([Delete(job), Delete(shown)])
+
+    def _read(self, task_id: str) -> Document | None:
+        """Return the document that workers claim, or that of a task of the old form."""
+        found = self._documents.get(job_path(task_id))
+        if found is not None:
+            return found
+        old = self._documents.get(task_path(task_id))
+        # Moved since the first read, if what the owner listens to is there.
+        return old if old is None or is_old(old) else self._documents.get(job_path(task_id))
+
+    def _of_both_forms(self, query: Query) -> list[Document]:
+        """Return what the query finds of tasks, then of tasks of the old form: their fields have the same names."""
+        old = Query(
+            collection=COLLECTION, limit=query.limit, where=query.where, order_by=query.order_by, after=query.after
+        )
+        return [*self._documents.query(query), *self._documents.query(old)]
+
+    def _parts(self, task: Task, name: str, limit: int, *, first: str | None = None) -> list[Document]:
+        """Return the documents below the task from id `first` on: for an old task also those that have not moved."""
+
+        def below(path: str) -> list[Document]:
+            return self._documents.query(Query(collection=f"{path}/{name}", limit=limit, id_from=first))
+
+        moved = below(job_path(task.id))
+        if not task.is_old:
+            return moved
+        old = [part for part in below(task_path(task.id)) if _is_old_part(part)]
+        return sorted([*moved, *old], key=lambda part: part.id)[:limit]
+
+    # Moving -------------------------------------------------------------------------------------------------------
+
+    def _moved(self, old: Document) -> Document:
+        """Move a task of the old form, parts first, and return the document that workers claim.
+
+        Each commit requires the version that the commit before wrote, so that a second mover or an eraser wins or loses
+        as a whole. Raises PreconditionFailed if the task has changed, moved or gone meanwhile.
+        """
+        task, version = task_of(old), old.version
+        found = [*self._parts(task, "steps", STEPS_READ_MAX), *self._parts(task, "files", FILES_READ_MAX)]
+        parts = [part for part in found if part.path.startswith(f"{old.path}/")]
+        for start in range(0, len(parts), MOVE_BATCH):
+            writes = [write for part in parts[start : start + MOVE_BATCH] for write in _moves(task, part)]
+            version, *_ = self._documents.commit([Patch(old.path, {"moving": random_token()}, version), *writes])
+        return self._renamed(task, old, version)
+
+    def _renamed(self, task: Task, old: Document, version: Version) -> Document:
+        data = {name: value for name, value in old.data.items() if name != "moving"}
+        path = job_path(task.id)
+        shown = Put(task_path(task.id), shown_task(task).data, version)
+        return Document(path=path, data=data, version=self._documents.commit([Create(path, data), shown])[0])
+
+
+def _owned(document: Document | None, uid: Uid) -> Task:
+    if document is None or document.data["uid"] != uid:
+        raise TaskNotFound
+    return task_of(document)
+
+
+def _is_old_part(document: Document) -> bool:
+    """Return True for a step or file with its content; False for a step that owners listen to."""
+    return "body" in document.data or "content" in document.data
+
+
+def _moves(task: Task, part: Document) -> Sequence[Write]:
+    """Build the writes that move a step or a file of a task of the old form."""
+    _, _, name, part_id = part.path.split("/")
+    copy = Put(f"{job_path(task.id)}/{name}/{part_id}", part.data)
+    return [copy, shown_step(task, step_of(part)) if name == "steps" else Delete(part.path)]

@@ -145,6 +145,13 @@ class Task:
     created_at: Millis
     updated_at: Millis
     due_at: Millis | None
+    is_old: bool = False
+    """True if the task is stored in the old form: one document for workers and owner."""
+
+    @property
+    def artifacts(self) -> tuple[Mapping[str, Any], ...]:
+        """Facts of the files that the task has written."""
+        return tuple(fact for fact in self.files if fact["is_artifact"])
 
     @property
     def steps(self) -> int:

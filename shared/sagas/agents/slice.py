@@ -6,8 +6,10 @@ holds of an overtaken worker, run the pending tools, or think.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from shared.ai.agents.documents import task_of, task_path
+from shared.ai.agents.documents import task_of
+from shared.ai.agents.live import shown_task
 from shared.ai.agents.store import AgentTasks
 from shared.ai.agents.task import ENDED, LIVE, DueCharge, Task, TaskStep
 from shared.ai.agents.thinking import ThinkingModel, ThinkRequest, ToolSpec
@@ -114,7 +116,7 @@ class AgentSlice:
     # Claiming ---------------------------------------------------------------------------------------------------
 
     def _claimed(self, task_id: str) -> ClaimedTask | None:
-        document = self._documents.get(task_path(task_id))
+        document = self._tasks.for_work(task_id)
         if document is None:
             return None
         task = task_of(document)
@@ -124,11 +126,12 @@ class AgentSlice:
         status = "running" if task.status in LIVE else task.status
         reason = None if task.status in LIVE else task.reason
         changes: Data = {"attempts": task.attempts + 1, "status": status, "reason": reason, "due_at": due_at}
-        leased = self._leases.claim_read(document, LEASE_SECONDS, changes)
+        claimed = task_of(replace(document, data={**document.data, **changes}))
+        leased = self._leases.claim_read(document, LEASE_SECONDS, changes, shown_task(claimed))
         if leased is None:
             return None
-        files = self._tasks.files(task_id) if task.files else ()
-        return ClaimedTask(leased, self._clock, self._tasks.steps(task_id), files)
+        files = self._tasks.files(task) if task.files else ()
+        return ClaimedTask(leased, self._clock, self._tasks.steps(task), files)
 
     def _taken_over(self, desk: ClaimedTask) -> TaskBudget:
         """Settle the steps and holds of earlier workers, and return the task's purse."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.ai.agents.documents import file_fact, file_write, owed_data, step_write, task_of
+from shared.ai.agents.live import shown_step, shown_task
 from shared.ai.agents.task import ENDED, DueCharge, StepKind, StoredFile, Task, TaskStep, step_id
 from shared.ai.agents.thinking import Thought
 from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
@@ -37,6 +38,7 @@ class ClaimedTask:
         self._leased = leased
         self._clock = clock
         self._unsaved: dict[str, Value] = {}
+        self._charged: set[int] = set()
         self.task: Task = task_of(leased.document)
         self.steps = list(steps)
         self.files = {file.name: file for file in files}
@@ -70,6 +72,7 @@ class ClaimedTask:
         for owed in self.task.owed:
             charged = purse.captured(owed)
             task = self.task
+            self._charged.add(owed.step)
             self.note(
                 owed=owed_data([each for each in task.owed if each.step != owed.step]),
                 charges={**task.charges, step_id(owed.step): task.charges.get(step_id(owed.step), 0) + charged},
@@ -105,9 +108,8 @@ class ClaimedTask:
                 "attempts": 0,
                 "unanswered": 0,
             },
-            *(step_write(task, step) for step in steps),
+            steps=steps,
         )
-        self.steps += steps
 
     def record_unanswered(self, owed: DueCharge) -> None:
         """Record that a thought without a result is to be charged. The next thought takes the same step number."""
@@ -153,8 +155,7 @@ class ClaimedTask:
             changes["spent"] = task.spent + seen.charged
         writes = [file_write(task.id, task.uid, file, now) for file in kept]
         step = TaskStep(number=number, kind="observe", at=now, body=body)
-        self.save(changes, step_write(task, step), *writes, *seen.writes)
-        self.steps.append(step)
+        self.save(changes, *writes, *seen.writes, steps=[step])
         self.files |= {file.name: file for file in kept}
 
     def has_room_for(self, files: Sequence[TaskFile]) -> bool:
@@ -164,10 +165,10 @@ class ClaimedTask:
 
     # Saving -----------------------------------------------------------------------------------------------------
 
-    def save(self, changes: Data, *also: Write) -> None:
-        """Write these changes to the task and keep the lease. Raises LeaseLost, OutcomeUnknown, StoreUnavailable."""
+    def save(self, changes: Data, *also: Write, steps: Sequence[TaskStep] = ()) -> None:
+        """Write these changes and new steps, and keep the lease. Raises LeaseLost, OutcomeUnknown, StoreUnavailable."""
         due_at = self._clock.now() + LEASE_SECONDS * SECOND
-        self._write({**changes, "due_at": to_datetime(due_at)}, also, is_last=False)
+        self._write({**changes, "due_at": to_datetime(due_at)}, also, steps, is_last=False)
 
     def close(self, changes: Data, *, due_at: Millis | None, is_clean: bool = True) -> None:
         """Write these changes to the task and free the lease. The task is due from `due_at` on; None: never by itself.
@@ -176,23 +177,37 @@ class ClaimedTask:
         """
         due: Value = None if due_at is None else to_datetime(due_at)
         clean: Data = {"clean_fence": self.fence} if is_clean else {}
-        self._write({**changes, **clean, "due_at": due}, (), is_last=True)
+        self._write({**changes, **clean, "due_at": due}, (), (), is_last=True)
 
-    def _write(self, changes: Mapping[str, Value], also: Sequence[Write], *, is_last: bool) -> None:
+    def _write(
+        self, changes: Mapping[str, Value], also: Sequence[Write], steps: Sequence[TaskStep], *, is_last: bool
+    ) -> None:
         whole = {**self._unsaved, **changes, "updated_at": to_datetime(self._clock.now())}
         write = self._leased.free if is_last else self._leased.save
         try:
-            write(whole, *also)
+            write(whole, *also, *self._recorded(whole, steps))
         except LeaseLost:
             if not self._leased.rejoin():
                 raise
-            write(whole, *also)
+            write(whole, *also, *self._recorded(whole, steps))
         self._unsaved = {}
+        self._charged = set()
+        self.steps += steps
         self._changed()
 
+    def _recorded(self, changes: Mapping[str, Value], steps: Sequence[TaskStep]) -> Sequence[Write]:
+        """Build the writes of new steps, and of what the owner listens to: the task, new steps, steps just charged."""
+        task = self._task_with(changes)
+        charged = [step for step in self.steps if step.number in self._charged]
+        shown = [shown_task(task), *(shown_step(task, step) for step in (*charged, *steps))]
+        return [*(step_write(task, step) for step in steps), *shown]
+
     def _changed(self) -> None:
+        self.task = self._task_with(self._unsaved)
+
+    def _task_with(self, changes: Mapping[str, Value]) -> Task:
         leased = self._leased.document
-        self.task = task_of(Document(path=leased.path, data={**leased.data, **self._unsaved}, version=leased.version))
+        return task_of(Document(path=leased.path, data={**leased.data, **changes}, version=leased.version))
 
 
 def _bounded(thought: Thought) -> tuple[Any, ...]:

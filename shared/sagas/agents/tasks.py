@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.ai.agents.documents import file_write, new_task
+from shared.ai.agents.documents import file_write, new_task, task_of
 from shared.ai.agents.store import AgentTasks
 from shared.ai.agents.task import (
     ENDED,
@@ -23,7 +23,7 @@ from shared.ai.chat.keeping import kept_in, storage_path
 from shared.ai.models.catalogue import AUTO, Catalogue, Model
 from shared.ai.models.preferences import Preferences
 from shared.kernel.clock import Clock, to_datetime
-from shared.kernel.documents import Data, Documents, PreconditionFailed, Value, Version, Write
+from shared.kernel.documents import Data, Document, Documents, PreconditionFailed, Value, Write
 from shared.kernel.errors import Forbidden, IdempotencyMismatch, InvalidValue
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id
@@ -160,12 +160,12 @@ class Agents:
 
     def steps(self, uid: Uid, task_id: str, *, after: int, limit: int) -> tuple[Task, list[TaskStep]]:
         """Return a task and its steps after number `after`. Raises TaskNotFound."""
-        return self._tasks.get(uid, task_id), self._tasks.steps(task_id, after=after, limit=limit)
+        task = self._tasks.get(uid, task_id)
+        return task, self._tasks.steps(task, after=after, limit=limit)
 
     def file(self, uid: Uid, task_id: str, name: str) -> StoredFile:
         """Return one file of a task of the user. Raises TaskNotFound, FileNotInTask."""
-        self._tasks.get(uid, task_id)
-        return self._tasks.file(task_id, name)
+        return self._tasks.file(self._tasks.get(uid, task_id), name)
 
     def cancel(self, uid: Uid, task_id: str) -> Task:
         """Cancel the task: no further step begins.
@@ -173,14 +173,14 @@ class Agents:
         A running step is recorded and charged. Raises TaskNotFound, TaskEnded.
         """
         for attempt in range(1, PATCH_ATTEMPTS_MAX + 1):
-            task, version = self._read(uid, task_id)
+            document, task = self._read(uid, task_id)
             if task.status == "cancelled" or task.is_cancel_asked:
                 break
             if task.status in ENDED:
                 raise TaskEnded(task.status)
             now = to_datetime(self._clock.now())
             try:
-                self._tasks.patch(task_id, {"is_cancel_asked": True, "due_at": now, "updated_at": now}, version)
+                self._tasks.patch(document, {"is_cancel_asked": True, "due_at": now, "updated_at": now})
                 break
             except PreconditionFailed:
                 if attempt == PATCH_ATTEMPTS_MAX:
@@ -198,13 +198,13 @@ class Agents:
         """
         uid, task_id = asked.uid, asked.task_id
         for attempt in range(1, PATCH_ATTEMPTS_MAX + 1):
-            task, version = self._read(uid, task_id)
+            document, task = self._read(uid, task_id)
             if asked.operation in task.resumed_by:
                 return task
             changes = self._resumed(task, asked)
             self._require_room(uid)
             try:
-                self._tasks.patch(task_id, changes, version)
+                self._tasks.patch(document, changes)
                 break
             except PreconditionFailed:
                 if attempt == PATCH_ATTEMPTS_MAX:
@@ -231,7 +231,7 @@ class Agents:
 
         Raises TaskNotFound, IdempotencyMismatch.
         """
-        task = self._tasks.get(request.uid, task_id)
+        task = self._tasks.find(request.uid, task_id)
         if task.fingerprint != request.fingerprint:
             raise IdempotencyMismatch
         if task.status == "queued":
@@ -258,11 +258,13 @@ class Agents:
         if self._tasks.live(uid, TASKS_LIVE_MAX) >= TASKS_LIVE_MAX:
             raise TooManyTasks(TASKS_LIVE_MAX)
 
-    def _read(self, uid: Uid, task_id: str) -> tuple[Task, Version]:
-        task, version = self._tasks.read(task_id)
-        if task.uid != uid:
+    def _read(self, uid: Uid, task_id: str) -> tuple[Document, Task]:
+        """Return the document of the user's task, ready to be changed, and the task. Raises TaskNotFound."""
+        self._tasks.get(uid, task_id)
+        document = self._tasks.for_work(task_id)
+        if document is None:
             raise TaskNotFound
-        return task, version
+        return document, task_of(document)
 
     def model_for(self, uid: Uid, asked: str | None) -> Model:
         """Return the model for the whole of a task. If the user names none, or `auto`, return the platform's default.

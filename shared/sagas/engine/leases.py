@@ -54,8 +54,10 @@ class Leases:
         document = self._documents.get(path)
         return None if document is None else self.claim_read(document, seconds)
 
-    def claim_read(self, document: Document, seconds: int, changes: Data | None = None) -> "Leased | None":
-        """Claim a document just read, and make `changes` in the same commit. See `claim`."""
+    def claim_read(
+        self, document: Document, seconds: int, changes: Data | None = None, *also: Write
+    ) -> "Leased | None":
+        """Claim a document just read, with `changes` and `also` in the same commit. See `claim`."""
         lease = _lease_of(document.data)
         if lease.until > to_datetime(self._clock.now()):
             return None
@@ -67,7 +69,7 @@ class Leases:
             fence=lease.fence + 1,
         )
         try:
-            leased.save(changes or {})
+            leased.save(changes or {}, *also)
         except LeaseLost:
             return None
         return leased

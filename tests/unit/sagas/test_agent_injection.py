@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agents.documents import file_path
+from shared.ai.agents.documents import file_id, job_path
 from shared.ai.agents.thinking import ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.kernel.ids import Uid
@@ -84,8 +84,8 @@ def test_files_of_other_tasks_have_no_name_here():
         "secret.txt",
         f"{mine.id}/secret.txt",
         f"../{hers.id}/secret.txt",
-        file_path(hers.id, "secret.txt"),
-        f"agent_tasks/{mine.id}/files/secret.txt",
+        f"{job_path(hers.id)}/files/{file_id('secret.txt')}",
+        f"agent_jobs/{mine.id}/files/secret.txt",
         f"/agent_tasks/{mine.id}",
         "../../accounts/eve",
         "/etc/passwd",

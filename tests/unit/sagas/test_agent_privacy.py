@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.ai.agents.documents import task_of, task_path
+from shared.ai.agents.documents import job_path, task_of
 from shared.kernel.clock import SECOND
 from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
@@ -162,7 +162,7 @@ def test_a_worker_that_takes_over_knows_what_was_read():
 
 def test_an_older_task_is_private_once_it_has_read_a_file():
     world, task = done((READ,))
-    document = world.documents.get(task_path(task.id))
+    document = world.documents.get(job_path(task.id))
     data = {name: value for name, value in document.data.items() if name != "has_read_private"}
 
     assert task_of(type(document)(path=document.path, data=data, version=document.version)).has_read_private

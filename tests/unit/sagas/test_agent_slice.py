@@ -564,13 +564,13 @@ def test_the_sweep_tells_again_of_tasks_that_nobody_works_on(world):
 def test_an_idle_task_costs_nothing(world):
     world.user()
     paused, done = world.run(world.begin(max_steps=1)), world.run(world.begin())
-    before = [world.documents.get(f"agent_tasks/{task.id}") for task in (paused, done)]
+    before = [world.documents.get(f"agent_jobs/{task.id}") for task in (paused, done)]
     count = len(told(world))
     world.clock.advance(60 * 24 * MINUTE)
 
     assert world.services.jobs.run("every_minute")["agent_tasks"] == 0
 
-    assert [world.documents.get(f"agent_tasks/{task.id}") for task in (paused, done)] == before
+    assert [world.documents.get(f"agent_jobs/{task.id}") for task in (paused, done)] == before
     assert len(told(world)) == count
 
 
@@ -595,7 +595,7 @@ def test_whoever_leaves_leaves_no_task_behind(world):
     world.services.agent_slice.run(begun.id)
     world.services.agents.erase(ANN)
 
-    left = [path for path in world.documents.inner._documents if path.startswith("agent_tasks")]
+    left = [path for path in world.documents.inner._documents if path.startswith(("agent_tasks", "agent_jobs"))]
     assert left == []
 
 
