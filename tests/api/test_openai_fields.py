@@ -66,6 +66,35 @@ def test_mark_for_caching_is_named_and_not_sent():
     assert sent(world)["messages"] == [{"role": "system", "content": [{"type": "text", "text": "Hi"}]}]
 
 
+def test_answer_that_an_sdk_parsed_is_taken_back_without_the_parsed_values():
+    """OpenAI's SDK for Node adds `parsed` and `parsed_arguments`, and sends both back in its own tool loops."""
+    world = world_with()
+    function = {"name": "look_up", "arguments": "{}"}
+    call = {"id": "call_1", "type": "function", "function": {**function, "parsed_arguments": {"city": "Oslo"}}}
+    said = {"role": "assistant", "content": None, "parsed": {"city": "Oslo"}, "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
+
+    answer = ask(world.person(credits_=1), messages=[said, result])
+
+    assert answer.status_code == 200
+    assert sent(world)["messages"][0]["tool_calls"] == [{"id": "call_1", "type": "function", "function": function}]
+    assert "parsed" not in sent(world)["messages"][0]
+
+
+def test_response_that_an_sdk_parsed_is_taken_back_without_the_parsed_values():
+    world = world_with()
+    part = {"type": "output_text", "text": "{}", "parsed": {"city": "Oslo"}}
+    said = {"type": "message", "role": "assistant", "content": [part]}
+    call = {"type": "function_call", "call_id": "call_1", "name": "look_up", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "call_1", "output": "sunny"}
+    items = [said, {**call, "parsed_arguments": {}}, result]
+
+    answer = world.person(credits_=1).post("/openai/responses", {"model": "gpt-4o-mini", "input": items})
+
+    assert answer.status_code == 200, answer.json
+    assert sent(world)["input"][:2] == [{**said, "content": [{"type": "output_text", "text": "{}"}]}, call]
+
+
 def test_text_part_that_repeats_its_message_is_sent_without_the_repetition():
     """OpenAI's Agents SDK for Node sends an answer back with the message's members inside the text part."""
     world = world_with()

@@ -71,13 +71,15 @@ SAID = Members({**ECHOES, **TEXT_PART.fields})
 REFUSAL = Members({**ECHOES, "refusal": PLAIN})
 SEEN = Each(typed(NOT_PRICED, text=SAID, image_url=IMAGE_PART, refusal=REFUSAL, file=FILE_PART, **THOUGHTS))
 """Parts of a message. Some providers take images from tools, too."""
+PARSED: Mapping[str, Shape] = {"parsed": Hint(), "parsed_arguments": Hint()}
+"""Members that OpenAI's SDK for Node adds to an answer when it parses one. Clients send the answer back with them."""
 CALLED = typed(
     "must be a call of a function or of a custom tool",
     "function",
     function=members(
         "id",
         "index",
-        function=members("name", "arguments"),
+        function=members("name", "arguments", **PARSED),
         extra_content=members(google=members("thought_signature")),
     ),
     custom=members("id", "index", custom=members("name", "input")),
@@ -96,6 +98,7 @@ MESSAGE = Kinds(
         "assistant": Members(
             {
                 **OF_ALL,
+                **PARSED,
                 **plain("refusal", "reasoning_content", "reasoning"),
                 "reasoning_details": Each(THOUGHT),
                 "thinking_blocks": Each(members("type", "thinking", "signature", "data")),
@@ -160,7 +163,7 @@ INPUT_TEXT = Members({"text": PLAIN, **BREAK})
 PART = typed(
     NOT_PRICED,
     input_text=INPUT_TEXT,
-    output_text=members("text", annotations=FREE, logprobs=FREE),
+    output_text=members("text", annotations=FREE, logprobs=FREE, **PARSED),
     text=INPUT_TEXT,
     refusal=members("refusal"),
     summary_text=members("text"),
@@ -176,7 +179,9 @@ ITEM = typed(
     "must be a message, a call of a function, its output, or reasoning",
     "message",
     message=members("id", "role", "status", "phase", content=PARTS),
-    function_call=members("id", "call_id", "name", "namespace", "arguments", "status", "async", caller=CALLER),
+    function_call=members(
+        *("id", "call_id", "name", "namespace", "arguments", "status", "async"), caller=CALLER, **PARSED
+    ),
     function_call_output=members("id", "call_id", "name", "namespace", "status", output=PARTS, caller=CALLER),
     custom_tool_call=members("id", "call_id", "name", "namespace", "input", "status", "async", caller=CALLER),
     custom_tool_call_output=members("id", "call_id", "status", output=PARTS, caller=CALLER),
