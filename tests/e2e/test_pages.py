@@ -25,9 +25,9 @@ PAINTING_MS = 2_000
 def pages(suite, suite_upstream, browser):
     seed_models(suite.project)
     suite_upstream.script(contains=QUESTION, delay_ms=CHUNK_DELAY_MS, times=0)
-    suite_upstream.script(contains=PICTURE, delay_ms=PAINTING_MS)
-    suite_upstream.script(contains=PICTURE, delay_ms=PAINTING_MS, error={"status": 503, "message": "busy"})
-    suite_upstream.script(contains=PICTURE, delay_ms=PAINTING_MS)
+    suite_upstream.script(contains=PICTURE, think_ms=PAINTING_MS)
+    suite_upstream.script(contains=PICTURE, think_ms=PAINTING_MS, error={"status": 503, "message": "busy"})
+    suite_upstream.script(contains=PICTURE, think_ms=PAINTING_MS)
     return run_script(
         SCRIPT,
         {

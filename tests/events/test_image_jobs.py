@@ -117,7 +117,7 @@ def test_a_failed_image_costs_nothing_and_the_others_what_they_cost(suite_upstre
 
 
 def test_a_message_that_comes_again_and_again_has_no_effect(suite, suite_upstream, ann, documents, ledger):
-    suite_upstream.script(contains="An owl", delay_ms=500, times=0)
+    suite_upstream.script(contains="An owl", think_ms=500, times=0)
     task_id = ask(ann, "An owl", n=2)
     publisher = PubSubPublisher(suite.project)
 
