@@ -17,7 +17,7 @@ from functions.http.fields import (
 )
 from functions.http.routes import MEMBER, READ, Call, Reply, Routes
 from shared.kernel.clock import SECOND
-from shared.kernel.ids import HoldId, derived_id
+from shared.kernel.ids import HoldId
 from shared.ledger.about import about
 from shared.ledger.commands import Capture, PlaceHold, RateLimit, Release
 from shared.ledger.errors import (
@@ -29,6 +29,7 @@ from shared.ledger.errors import (
     LimitReached,
     RateLimited,
 )
+from shared.ledger.hold_names import hold_id
 from shared.ledger.receipts import CaptureReceipt
 from shared.sagas.accounts.bonus_caps import BonusCapReached
 from shared.sagas.accounts.welcome_bonus import AlreadyClaimed, BonusNotAllowed
@@ -225,7 +226,7 @@ def _principal(call: Call) -> str:
 
 def _place_hold(call: Call) -> PlaceHold:
     settings, asked, wanted = call.services.settings, call.asked, call.body
-    hold = HoldId(derived_id("hold", asked.operation))
+    hold = hold_id(asked.operation)
     return PlaceHold(
         operation=asked.operation,
         fingerprint=asked.fingerprint,

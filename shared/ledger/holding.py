@@ -14,6 +14,7 @@ from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import AccountCommand, Accrue, Capture, ExtendHold, PlaceHold, Release
 from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved, InsufficientCredits
+from shared.ledger.hold_names import bound_operation, capture_operation, release_operation
 from shared.ledger.lanes import ExtraWrites
 from shared.ledger.receipts import AccrualReceipt, CaptureReceipt, Receipt
 from shared.ledger.views import Balance
@@ -31,6 +32,7 @@ R = TypeVar("R", bound=Receipt)
 R_co = TypeVar("R_co", bound=Receipt, covariant=True)
 
 GONE = (HoldResolved, HoldNotFound, AccountClosed)
+"""Refusals of a command on a hold that can never succeed any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,11 @@ class Holding:
         self._patience = PATIENCE_SECONDS
 
     @property
+    def operation(self) -> OperationId:
+        """Operation that placed the hold."""
+        return self._command.operation
+
+    @property
     def silence_seconds_max(self) -> float:
         """Longest time in seconds between two calls of `accrue`, so that the hold is renewed before its end."""
         return self._command.lifetime / SECOND / 4
@@ -179,8 +186,7 @@ class Holding:
         HoldResolved.
         """
         self._is_ending = True
-        operation = operation_id(self._command.operation, "capture")
-        command = Capture(operation=operation, hold=self.id, amount=cost, usage=usage)
+        command = Capture(operation=capture_operation(self._command.operation), hold=self.id, amount=cost, usage=usage)
         writes = None if extra_writes is None else lambda receipt: extra_writes(charge_of(receipt))
         receipt = self._ledger.execute(self._uid, command, writes).receipt
         self._is_resolved = True
@@ -216,8 +222,7 @@ class Holding:
 
     def _end(self, *, is_unused: bool) -> Balance:
         self._is_ending = True
-        operation = operation_id(self._command.operation, "release")
-        command = Release(operation=operation, hold=self.id, is_unused=is_unused)
+        command = Release(operation=release_operation(self._command.operation), hold=self.id, is_unused=is_unused)
         outcome = self._ledger.execute(self._uid, command)
         self._is_resolved = True
         return outcome.balance
@@ -295,11 +300,6 @@ class Holding:
             self._last_growth = added or self._last_growth
             self._is_dry, self._is_exhausted = is_dry, is_exhausted
             self._renew_at = self._clock.now() + max(SECOND, self._command.lifetime // 2)
-
-
-def bound_operation(operation: OperationId) -> OperationId:
-    """Return the operation that records the highest cost of the hold of `operation`; see `Holding.write_down`."""
-    return operation_id(operation, "bound")
 
 
 def charge_of(receipt: CaptureReceipt) -> HoldCharge:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from shared.kernel.documents import OutcomeUnknown, Version, Write
-from shared.kernel.ids import Uid, derived_id
+from shared.kernel.ids import Uid
 from shared.ledger.commands import Command, Grant, PlaceHold, Suspend
+from shared.ledger.hold_names import hold_id
 from shared.ledger.receipts import Receipt
 from shared.ledger.store import Head
 
@@ -229,5 +230,5 @@ def _names_something_new(command: Command) -> bool:
     A hold named after its operation is as new as the operation, and the commit ensures that the operation is new.
     """
     if isinstance(command, PlaceHold):
-        return command.hold != derived_id("hold", command.operation)
+        return command.hold != hold_id(command.operation)
     return isinstance(command, Grant | Suspend)

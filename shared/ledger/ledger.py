@@ -9,7 +9,7 @@ import orjson
 from shared.kernel.clock import SECOND, Clock
 from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.events import Alerts
-from shared.kernel.ids import HoldId, LotId, OperationId, Uid, derived_id, random_token
+from shared.kernel.ids import HoldId, LotId, OperationId, Uid, random_token
 from shared.kernel.money import Micro
 from shared.ledger.account import Account, Budget, Hold
 from shared.ledger.commands import AccountCommand, BudgetClaim, CallBound, Command, Expire, PlaceHold, RateLimit, Tags
@@ -19,6 +19,7 @@ from shared.ledger.entries import POSTED_KINDS
 from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.fold import live_budgets
 from shared.ledger.history import History, Wanted
+from shared.ledger.hold_names import hold_id
 from shared.ledger.holding import Holding, Outcome
 from shared.ledger.keys import KeyRing
 from shared.ledger.lanes import CommandAnswer, ExtraWrites
@@ -122,7 +123,7 @@ class Ledger:
         command = PlaceHold(
             operation=operation,
             amount=amount,
-            hold=HoldId(derived_id("hold", operation)),
+            hold=hold_id(operation),
             purpose=purpose,
             lifetime=self._hold_lifetime,
             principal=principal or uid,
@@ -134,12 +135,12 @@ class Ledger:
         )
         return Holding(self, self._clock, uid, command, step=expected_step, spawn=self._spawn)
 
-    def hold(self, uid: Uid, hold_id: HoldId) -> HoldView:
+    def hold(self, uid: Uid, name: HoldId) -> HoldView:
         """Return an open or resolved hold. Raises HoldNotFound."""
-        hold = self._hold(uid, hold_id)
+        hold = self._hold(uid, name)
         if hold.status == "active" and hold.expires_at <= self._clock.now():
             self.expire_due(uid)
-            hold = self._hold(uid, hold_id)
+            hold = self._hold(uid, name)
         return hold_view(hold)
 
     def open_holds(self, uid: Uid) -> OpenHolds:
@@ -231,8 +232,8 @@ class Ledger:
             self._alarm(failure)
             raise
 
-    def _hold(self, uid: Uid, hold_id: HoldId) -> Hold:
-        hold = self._account(uid).holds.get(hold_id) or self._store.archived_hold(uid, hold_id)
+    def _hold(self, uid: Uid, name: HoldId) -> Hold:
+        hold = self._account(uid).holds.get(name) or self._store.archived_hold(uid, name)
         if hold is None:
             raise HoldNotFound
         return hold

@@ -10,15 +10,18 @@ epochs. Each epoch begins when everything before is settled, with the remaining 
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 
 from shared.ai.agents.task import DueCharge, Task
 from shared.kernel.clock import MINUTE, Clock, Millis
-from shared.kernel.ids import HoldId, OperationId, derived_id, operation_id
+from shared.kernel.ids import OperationId, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.about import Purpose, about
-from shared.ledger.commands import BudgetClaim, Capture, Release
+from shared.ledger.commands import BudgetClaim
 from shared.ledger.errors import AccountClosed, BudgetExceeded, HoldNotFound, HoldResolved, InsufficientCredits
+from shared.ledger.holding import GONE
 from shared.ledger.ledger import Ledger
+from shared.ledger.named_hold import NamedHold
 from shared.sagas.metering import key_budgets
 from shared.sagas.metering.call_cost import CallCost
 from shared.users.principal import KeyUse
@@ -103,16 +106,11 @@ class TaskBudget:
 
         If the hold has ended, return the amount that was captured then; 0 if the hold or the account is gone.
         """
-        command = Capture(
-            operation=operation_id(owed.operation, "capture"),
-            hold=_hold_id(owed.operation),
-            amount=owed.cost,
-            usage=owed.usage.counts,
-        )
+        hold = NamedHold(self._ledger, self._uid, owed.operation)
         try:
-            return Micro(self._ledger.execute(self._uid, command).receipt.captured)
+            return Micro(hold.capture(owed.cost, owed.usage.counts).amount)
         except HoldResolved:
-            return Micro(self._ledger.hold(self._uid, _hold_id(owed.operation)).captured)
+            return hold.captured_so_far()
         except (HoldNotFound, AccountClosed):
             return Micro(0)
 
@@ -121,15 +119,8 @@ class TaskBudget:
 
         Do nothing if there is no such hold. See `Release` for `is_unused`.
         """
-        command = Release(
-            operation=operation_id(operation, "release"),
-            hold=_hold_id(operation),
-            is_unused=is_unused,
-        )
-        try:
-            self._ledger.execute(self._uid, command)
-        except (HoldNotFound, HoldResolved, AccountClosed):
-            return
+        with suppress(*GONE):
+            NamedHold(self._ledger, self._uid, operation).release(is_unused=is_unused)
 
     def give_back_of(self, names: Iterable[str], fences: range) -> None:
         """End the holds that overtaken workers with these fences may have left for this work.
@@ -200,7 +191,3 @@ def _least_refused(refusal: BudgetExceeded | InsufficientCredits, least: int) ->
 def _within(refusal: BudgetExceeded | InsufficientCredits) -> int:
     """Return the available amount (µcr) if all present holds were released."""
     return _room(refusal) + int(refusal.params["held"])
-
-
-def _hold_id(operation: OperationId) -> HoldId:
-    return HoldId(derived_id("hold", operation))

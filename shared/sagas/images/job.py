@@ -21,13 +21,15 @@ from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.documents import Documents, Write
 from shared.kernel.errors import DomainError, Rejected
 from shared.kernel.events import Alerts, log
-from shared.kernel.ids import operation_id
+from shared.kernel.ids import OperationId, operation_id
 from shared.kernel.money import Micro
 from shared.kernel.objects import ObjectNotFound, Objects
-from shared.ledger.commands import Capture, ExtendHold, Release
-from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved
+from shared.ledger.commands import ExtendHold
+from shared.ledger.errors import HoldNotFound
+from shared.ledger.holding import GONE
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
+from shared.ledger.named_hold import NamedHold
 from shared.sagas.engine.leases import Leased, LeaseLost, Leases
 from shared.sagas.metering.authority import Authority
 from shared.sagas.metering.call_losses import CallLosses
@@ -47,7 +49,6 @@ TRIES_MAX = 5
 RETRY_AFTER: Millis = 20 * SECOND
 HOLD_MARGIN: Millis = 400 * SECOND
 """Remaining lifetime at which a hold is renewed. Longer than a call, and than the wait for a run after a crash."""
-GONE = (HoldResolved, HoldNotFound, AccountClosed)
 
 TIMED_OUT = "timed_out"
 """Code of images that were not made within the task's time."""
@@ -262,27 +263,17 @@ class ImageJob:
 
         If the hold has ended before, return the amount that was captured then; the platform bears the rest.
         """
-        cost = task.due
+        cost, hold = task.due, NamedHold(self._ledger, task.uid, OperationId(task.id), task.hold)
         try:
             if not cost:
-                self._ledger.execute(
-                    task.uid,
-                    Release(operation=operation_id(task.id, "release"), hold=task.hold, is_unused=True),
-                )
+                hold.release(is_unused=True)
                 return 0
-            capture = Capture(operation=operation_id(task.id, "capture"), hold=task.hold, amount=cost)
-            return self._ledger.execute(task.uid, capture).receipt.captured
+            return hold.capture(Micro(cost)).amount
         except GONE as failure:
             if not cost:
                 return 0
             log("image_hold_ended_early", "ERROR", task_id=task.id, cost=cost, code=failure.code)
-            return self._captured_before(task)
-
-    def _captured_before(self, task: ImageTask) -> int:
-        try:
-            return self._ledger.hold(task.uid, task.hold).captured
-        except HoldNotFound:
-            return 0
+            return _captured_so_far(hold)
 
     def _hand_on(self, worker: Leased) -> ImageTask:
         """Free the lease and call for the next run, which may begin at once. The task is not finished."""
@@ -359,6 +350,13 @@ def _with_image(task: ImageTask, image: Image) -> ImageTask:
     """Return the task with the next image decided: made."""
     facts = {**task.facts, image.id: facts_of(image)}
     return replace(task, images=(*task.images, image.id), facts=facts, tries=0, wakes=0)
+
+
+def _captured_so_far(hold: NamedHold) -> int:
+    try:
+        return hold.captured_so_far()
+    except HoldNotFound:
+        return 0
 
 
 def _name(task: ImageTask, index: int) -> str:

@@ -24,11 +24,12 @@ from shared.kernel.clock import MINUTE, SECOND, Clock, Millis
 from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, StoreUnavailable
 from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, StillRunning
 from shared.kernel.events import Message, Publisher, log
-from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, operation_id
+from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro, format_credits
 from shared.ledger.about import AboutTags, about
-from shared.ledger.commands import BudgetClaim, PlaceHold, RateLimit
+from shared.ledger.commands import BudgetClaim, RateLimit
 from shared.ledger.ledger import Ledger
+from shared.ledger.named_hold import NamedHold
 from shared.sagas.engine.leases import FREE
 
 TOPIC = "image-jobs"
@@ -145,12 +146,10 @@ class ImageStart:
         Raises StillRunning after `HOLDS_MAX` ended holds.
         """
         for number in range(HOLDS_MAX):
-            operation = operation_id(asked.operation, "hold", str(number))
-            command = PlaceHold(
-                operation=operation,
+            hold = NamedHold(self._ledger, asked.uid, operation_id(asked.operation, "hold", str(number)))
+            outcome = hold.place(
+                Micro(price * asked.n),
                 fingerprint=asked.fingerprint,
-                amount=Micro(price * asked.n),
-                hold=HoldId(derived_id("hold", operation)),
                 purpose=PURPOSE,
                 lifetime=self._hold_lifetime,
                 principal=asked.principal or asked.uid,
@@ -159,11 +158,10 @@ class ImageStart:
                 tags=(("model", model.id),),
                 about=_about(asked, model),
             )
-            outcome = self._ledger.execute(asked.uid, command)
-            if not outcome.is_replay or self._ledger.hold(asked.uid, command.hold).status == "active":
+            if not outcome.is_replay or self._ledger.hold(asked.uid, hold.id).status == "active":
                 placed = outcome.receipt
                 return _Held(
-                    hold=command.hold,
+                    hold=hold.id,
                     amount=Micro(placed.amount),
                     until=placed.expires_at,
                     available=placed.after.available,

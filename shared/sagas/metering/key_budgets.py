@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from shared.kernel.clock import HOUR, Clock, Millis
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
-from shared.kernel.ids import HoldId, Uid, derived_id, operation_id
+from shared.kernel.ids import Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.about import about
-from shared.ledger.commands import BudgetClaim, PlaceHold, Release
+from shared.ledger.commands import BudgetClaim
 from shared.ledger.ledger import Ledger
+from shared.ledger.named_hold import NamedHold
 from shared.users.api_keys import ApiKey
 from shared.users.principal import KeyUse
 from shared.users.spend_cap import window
@@ -56,22 +57,17 @@ class KeyBudgets:
         now = self._clock.now()
         (claim,) = claims(key.principal.key, now)
         ending = BudgetClaim(id=claim.id, limit=claim.limit, expires_at=now + GRACE)
-        operation = operation_id("forget_budget", key.id)
-        hold = HoldId(derived_id("hold", operation))
-        place = PlaceHold(
-            operation=operation,
-            amount=Micro(0),
-            hold=hold,
-            purpose="none",
-            lifetime=GRACE,
-            principal=f"key:{key.id}",
-            budgets=(ending,),
-            about=about("adjustment", principal=f"key:{key.id}"),
-        )
-        release = Release(operation=operation_id("forgotten_budget", key.id), hold=hold)
+        hold = NamedHold(self._ledger, key.uid, operation_id("forget_budget", key.id))
         try:
             if claim.id in self._ledger.budgets(key.uid):
-                self._ledger.execute(key.uid, place)
-                self._ledger.execute(key.uid, release)
+                hold.place(
+                    Micro(0),
+                    purpose="none",
+                    lifetime=GRACE,
+                    principal=f"key:{key.id}",
+                    budgets=(ending,),
+                    about=about("adjustment", principal=f"key:{key.id}"),
+                )
+                hold.release(is_unused=True)
         except DomainError as error:
             log("budget_not_forgotten", "WARNING", key_id=key.id, code=error.code)

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-from shared.kernel.events import log
-from shared.kernel.ids import HoldId, OperationId, Uid, derived_id, operation_id
+from shared.kernel.ids import OperationId, Uid, operation_id
 from shared.kernel.money import Micro
-from shared.ledger.commands import Capture, Release
 from shared.ledger.errors import HoldNotFound, HoldResolved
-from shared.ledger.holding import HoldCharge, bound_operation, charge_of
+from shared.ledger.holding import HoldCharge
 from shared.ledger.ledger import Ledger
+from shared.ledger.named_hold import NamedHold
 from shared.sagas.metering.claims import Claim, Settled, Turn
 
 
@@ -27,33 +26,24 @@ class TurnRecovery:
         """
         paid = 0
         for token in turn.runs[:-1]:
-            operation = hold_operation(turn.operation, token)
-            hold = hold_id(operation)
-            release = Release(operation=operation_id(operation, "release"), hold=hold)
+            hold = self._hold(turn, token)
             try:
-                captured = self._ledger.execute(turn.uid, release).receipt.captured
+                captured = hold.release(is_unused=False).amount
             except HoldNotFound:
                 continue
             except HoldResolved:
-                captured = self._ledger.hold(turn.uid, hold).captured
-            if captured and not self._ledger.is_done(turn.uid, bound_operation(operation)):
+                captured = hold.captured_so_far()
+            if captured and not hold.is_bound_recorded:
                 paid += captured
         return Micro(paid)
 
     def finished(self, turn: Turn, claim: Claim) -> Turn:
         """Charge for the turn's appended messages, by the same operation as the attempt that appended them."""
-        operation = hold_operation(turn.operation, claim.run)
-        hold = hold_id(operation)
-        command = Capture(
-            operation=operation_id(operation, "capture"),
-            hold=hold,
-            amount=turn.charge,
-            usage=self._counts(turn),
-        )
+        hold = self._hold(turn, claim.run)
         try:
-            charge = charge_of(self._ledger.execute(turn.uid, command).receipt)
+            charge = hold.capture(turn.charge, self._counts(turn))
         except HoldResolved:
-            charge = self.captured_before(turn.uid, hold)
+            charge = hold.past_charge()
         finally:
             claim.stop()
         cost = Micro(charge.amount + turn.paid_before)
@@ -66,7 +56,7 @@ class TurnRecovery:
         The messages are appended; the attempt may still charge the reported usage.
         """
         assert turn.pending is not None, "a turn that settles says what it costs at most"
-        view = self._ledger.hold(turn.uid, hold_id(hold_operation(turn.operation, turn.runs[-1])))
+        view = self._ledger.hold(turn.uid, self._hold(turn, turn.runs[-1]).id)
         balance = self._ledger.balance(turn.uid)
         is_open = view.status == "active"
         settled = Settled(
@@ -81,19 +71,14 @@ class TurnRecovery:
         """Return the used tokens from the turn's record; empty if there is no record."""
         return ()
 
-    def captured_before(self, uid: Uid, hold: HoldId) -> HoldCharge:
-        """Return the capture of a hold that ended before its turn could capture, because the hold had expired."""
-        view = self._ledger.hold(uid, hold)
-        log("turn_hold_ended_before", "WARNING", hold_id=hold, status=view.status)
-        balance = self._ledger.balance(uid)
-        return HoldCharge(amount=view.captured, absorbed=0, available=balance.available, held=balance.held)
+    def past_charge(self, uid: Uid, operation: OperationId) -> HoldCharge:
+        """Return the charge of the hold of `operation`, which ended before its turn could capture."""
+        return NamedHold(self._ledger, uid, operation).past_charge()
+
+    def _hold(self, turn: Turn, run: str) -> NamedHold:
+        return NamedHold(self._ledger, turn.uid, hold_operation(turn.operation, run))
 
 
 def hold_operation(operation: OperationId, run: str) -> OperationId:
     """Return the operation that places the hold of one attempt."""
     return operation_id("chat", operation, run, "hold")
-
-
-def hold_id(operation: OperationId) -> HoldId:
-    """Return the id of the hold that this operation places."""
-    return HoldId(derived_id("hold", operation))

@@ -178,7 +178,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         try:
             return run.hold.capture(charge, usage.counts)
         except HoldResolved:
-            return self._recovery.captured_before(run.uid, run.hold.id)
+            return self._recovery.past_charge(run.uid, run.hold.operation)
 
     def _note_end(self, run: Run[PlanT], reply: Reply, cost: Micro) -> None:
         limit, usage = run.plan.prompt.output_at_most, reply.usage

@@ -16,7 +16,7 @@ from typing import Protocol, cast
 from shared.kernel.clock import DAY, SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Create, Documents, Patch, Value
 from shared.kernel.errors import IdempotencyMismatch, Rejected
-from shared.kernel.ids import HoldId, LotId, OperationId, Uid, derived_id, operation_id
+from shared.kernel.ids import HoldId, LotId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.about import AboutTags, Purpose, about
 from shared.ledger.commands import (
@@ -31,6 +31,7 @@ from shared.ledger.commands import (
     Suspend,
 )
 from shared.ledger.errors import AccountClosed
+from shared.ledger.hold_names import hold_id
 from shared.ledger.ledger import Ledger
 from shared.payments.fiat import Fiat
 from shared.payments.lifecycle import ACCOUNT_CLOSED, problem_of
@@ -151,7 +152,7 @@ class PaymentSteps:
         """
         payment, at = payment_in(turn.leased.document), cast("int", turn.results["confirm"]["at"])
         is_disputed = turn.results["confirm"]["is_disputed"]
-        suspension = HoldId(derived_id("hold", "dispute", payment.id, "grant")) if is_disputed else None
+        suspension = hold_id("dispute", payment.id, "grant") if is_disputed else None
         try:
             self._ledger.execute_all(payment.uid, [_grant(payment, *lot, at, suspension) for lot in payment.lots])
         except AccountClosed:
@@ -177,7 +178,7 @@ class PaymentSteps:
         if before:
             operation = turn.key(f"{step}:end")
             commands.append(Reinstate(operation=operation, hold=HoldId(before), about=_about(payment, "dispute")))
-        hold = HoldId(derived_id("hold", "dispute", payment.id, turn.saga, step)) if aside else None
+        hold = hold_id("dispute", payment.id, turn.saga, step) if aside else None
         if hold is not None:
             commands.append(_suspension(payment, turn.key(step), hold, aside))
         self._execute(payment, *commands)

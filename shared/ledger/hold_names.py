@@ -1,0 +1,23 @@
+"""Names of a hold and of the operations that end the hold, derived from the operation that places the hold."""
+
+from shared.kernel.ids import HoldId, OperationId, derived_id, operation_id
+
+
+def hold_id(*parts: str) -> HoldId:
+    """Return the id of the hold with this name: the operation that places the hold, or the parts of another name."""
+    return HoldId(derived_id("hold", *parts))
+
+
+def capture_operation(operation: OperationId) -> OperationId:
+    """Return the operation that charges the hold of `operation`."""
+    return operation_id(operation, "capture")
+
+
+def release_operation(operation: OperationId) -> OperationId:
+    """Return the operation that gives back the hold of `operation`."""
+    return operation_id(operation, "release")
+
+
+def bound_operation(operation: OperationId) -> OperationId:
+    """Return the operation that records the highest cost of the hold of `operation`; see `Holding.write_down`."""
+    return operation_id(operation, "bound")
