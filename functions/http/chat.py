@@ -37,7 +37,6 @@ from shared.ai.chat.conversations import (
 from shared.ai.chat.keeping import StorageFull
 from shared.ai.models.catalogue import AUTO, TOKENS_MAX, ModelNotFound, ModelUnpriced
 from shared.ai.models.choice import NoModelFits
-from shared.ai.models.preferences import MODEL_ID_CHARACTERS_MAX
 from shared.ai.models.prompt import ContextTooLong
 from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.ports import (
@@ -50,7 +49,7 @@ from shared.ai.ports import (
 from shared.kernel.clock import Millis
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import DomainError, InvalidValue
-from shared.kernel.ids import OperationId, operation_id
+from shared.kernel.ids import ID_CHARACTERS_MAX, OperationId, operation_id
 from shared.ledger.errors import BudgetExceeded
 from shared.sagas.chat.turn import Delta, Ping, TurnEnded, TurnEvent, TurnRequest
 from shared.sagas.chat.turn import ModelAnswer as TurnAnswer
@@ -80,7 +79,7 @@ class ModelId(Text):
     """The id of a model; `auto` chooses one."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(length_min=1, length_max=MODEL_ID_CHARACTERS_MAX, **kwargs)
+        super().__init__(length_min=1, length_max=ID_CHARACTERS_MAX, **kwargs)
 
 
 class Content(Text):

@@ -12,6 +12,7 @@ from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, Reques
 from functions.http.routes import MEMBER, READ_USERS, Call, Routes
 from shared.kernel.clock import DAY, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Value
+from shared.kernel.ids import ID_CHARACTERS_MAX
 from shared.ledger.errors import AccountFrozen
 from shared.payments.analytics import takings
 from shared.payments.fiat import Fiat
@@ -22,7 +23,6 @@ from shared.payments.store import PaymentNotFound, PaymentPage
 from shared.sagas.payments.checkout import AppCustomer, PackageLimitReached, TooManyCheckouts, Wanted
 from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
 
-PACKAGE_ID_CHARACTERS_MAX = 128
 URL_CHARACTERS_MAX = 2_000
 STATUSES: tuple[str, ...] = get_args(Status)
 UNSETTLED = frozenset({"created", "pending", "confirming"})
@@ -81,7 +81,7 @@ class Options(Answer):
 class PayIn(Request):
     """What to buy, and how. Addresses must be of this API, of a configured origin, or of a configured app."""
 
-    package_id = Text(length_min=1, length_max=PACKAGE_ID_CHARACTERS_MAX, required=True)
+    package_id = Text(length_min=1, length_max=ID_CHARACTERS_MAX, required=True)
     provider = Choice(*get_args(ProviderName), required=True)
     flow = Choice("redirect", "intent", load_default="redirect")
     success_url = Text(length_min=1, length_max=URL_CHARACTERS_MAX, load_default=None)

@@ -15,7 +15,9 @@ OperationId = NewType("OperationId", str)
 HoldId = NewType("HoldId", str)
 LotId = NewType("LotId", str)
 
-SAFE_ID = re.compile(r"[A-Za-z0-9_~.:@=+-]{1,128}", re.ASCII)
+ID_CHARACTERS_MAX = 128
+"""Longest id in a document path, such as the id of a model or a package."""
+SAFE_ID = re.compile(rf"[A-Za-z0-9_~.:@=+-]{{1,{ID_CHARACTERS_MAX}}}", re.ASCII)
 SAFE_PUNCTUATION = "_~.:@=+-"
 UID_CHARS_MAX = 128
 """Most characters of a uid, as Firebase Auth counts them."""
@@ -77,5 +79,8 @@ def name_of(uid: Uid) -> str:
 
 
 def is_safe_id(text: str) -> bool:
-    """Return True if `text` can be an id in a document path: 1–128 safe characters, not `.`, `..` or `__…`."""
+    """Return True if `text` can be an id in a document path.
+
+    An id has 1 to `ID_CHARACTERS_MAX` safe characters. It is not `.` or `..`, and does not begin with `__`.
+    """
     return SAFE_ID.fullmatch(text) is not None and text not in {".", ".."} and not text.startswith("__")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from shared.kernel.canonical import canonical
 from shared.kernel.clock import rfc3339, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Put, StoreUnavailable, Value, Version, Write
 from shared.kernel.ids import Uid
@@ -178,3 +179,9 @@ def _typed(data: Mapping[str, object]) -> Mapping[str, tuple[type, object]]:
 def unique(uids: Sequence[Uid]) -> list[Uid]:
     """Return the users without repetition, in order."""
     return list(dict.fromkeys(uids))
+
+
+def seal_message(ledger: str, uid: Uid, number: int, nonce: str, state: str) -> bytes:
+    """Return the message that the seal signs: the account, the number of the commit, and the state's SHA-256."""
+    digest = hashlib.sha256(state.encode()).hexdigest()
+    return canonical({"ledger": ledger, "uid": uid, "version": number, "nonce": nonce, "state": digest})

@@ -4,7 +4,7 @@ Line 1, the header: `{"type": "header", "format": "ics-export", "version": 1, "l
 is a transparency log, the header also has `checkpoint`. Then each entry from the first: `{"type": "entry", "schema",
 "seq", "kind", "body", "hash", "signature"}`, where `body` is the canonical text (RFC 8785, restricted), `hash` its
 SHA-256 in hex and `signature` the Ed25519 signature of `ics-entry-v1:` and the hash. Last the account: `{"type":
-"account", "version", "nonce", "state", "seal", "plain": {…}}`, sealed as `AccountStore.seal_message` says.
+"account", "version", "nonce", "state", "seal", "plain": {…}}`, sealed as `account_documents.seal_message` says.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,5 @@
 """Store of accounts: documents are read as verified state, and decisions are written as one commit."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from shared.ledger.account_documents import (
     plain_fields,
     read_steady,
     read_stored,
+    seal_message,
     sweep_fields,
     uid_of,
     unique,
@@ -242,18 +242,13 @@ class AccountStore:
         """Return the account's documents as one commit wrote them, not verified, for audits and exports."""
         return read_steady(self._documents, uid)
 
-    def seal_message(self, uid: Uid, number: int, nonce: str, state: str) -> bytes:
-        """Return the message that the seal signs: the account, the commit, and the state's SHA-256."""
-        digest = hashlib.sha256(state.encode()).hexdigest()
-        return canonical({"ledger": self._ledger, "uid": uid, "version": number, "nonce": nonce, "state": digest})
-
     def _all(self, paths: Iterable[str]) -> list[Document | None]:
         asked = list(dict.fromkeys(paths))
         return self._documents.get_all(asked) if asked else []
 
     def _sealed_data(self, account: Account, number: int, nonce: str) -> Data:
         state = encode_account(account)
-        seal = self._keys.sign(SEAL_CONTEXT, self.seal_message(account.uid, number, nonce, state))
+        seal = self._keys.sign(SEAL_CONTEXT, seal_message(self._ledger, account.uid, number, nonce, state))
         return {
             **sweep_fields(account),
             "state": state,
@@ -319,7 +314,9 @@ class AccountStore:
         """
         data = {} if stored.state is None else stored.state.data
         number, nonce, state = _int(data.get("version")), str(data.get("nonce")), str(data.get("state"))
-        if abs(number) > INTEGER_MAX or not self._is_sealed(self.seal_message(uid, number, nonce, state), data):
+        if abs(number) > INTEGER_MAX or not self._is_sealed(
+            seal_message(self._ledger, uid, number, nonce, state), data
+        ):
             return "seal"
         try:
             account = decode_account(state)

@@ -1,16 +1,15 @@
 """Verifier of one account's chain, pure and offline. A finding names the broken part, its place and the law."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
-from shared.kernel.canonical import NotCanonical, canonical, parse_canonical
+from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account, Archive, check
-from shared.ledger.account_documents import SCHEMA, old_plain_fields, plain_fields, sweep_fields
+from shared.ledger.account_documents import SCHEMA, old_plain_fields, plain_fields, seal_message, sweep_fields
 from shared.ledger.books import merged
 from shared.ledger.codec import decode_account
 from shared.ledger.entries import body_hash, draft_of, genesis
@@ -214,16 +213,7 @@ def _finish(audit: _Audit, record: Mapping[str, Any]) -> None:
 
 
 def _check_seal(audit: _Audit, record: Mapping[str, Any]) -> None:
-    digest = hashlib.sha256(record["state"].encode()).hexdigest()
-    message = canonical(
-        {
-            "ledger": audit.ledger,
-            "uid": audit.uid,
-            "version": record["version"],
-            "nonce": record["nonce"],
-            "state": digest,
-        }
-    )
+    message = seal_message(audit.ledger, Uid(audit.uid), record["version"], record["nonce"], record["state"])
     kid, colon, signature = record["seal"].partition(":")
     try:
         if not colon or not audit.verifier.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature):

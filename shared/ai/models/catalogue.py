@@ -29,7 +29,7 @@ from shared.kernel.documents import Create, Data, Document, Documents, Precondit
 from shared.kernel.errors import InvalidValue, NotFound, Rejected
 from shared.kernel.events import log
 from shared.kernel.expected import ExpectedVersions
-from shared.kernel.ids import is_safe_id
+from shared.kernel.ids import ID_CHARACTERS_MAX, is_safe_id
 
 Kind = Literal["chat", "image", "embedding"]
 
@@ -394,5 +394,5 @@ def _storable(fields: ModelFields) -> Mapping[str, Value]:
 
 def _checked_id(model_id: str) -> str:
     if not is_safe_id(model_id) or model_id == AUTO:
-        raise InvalidValue("id", "must be 1 to 128 letters, digits or any of _~.:@=+-, and not auto")
+        raise InvalidValue("id", f"must be 1 to {ID_CHARACTERS_MAX} letters, digits or any of _~.:@=+-, and not auto")
     return model_id

@@ -6,10 +6,9 @@ from shared.ai.models.catalogue import AUTO
 from shared.ai.models.choice import WEIGHT_MAX, Wish
 from shared.kernel.documents import Data, Delete, Document, Documents, Put
 from shared.kernel.errors import InvalidValue
-from shared.kernel.ids import Uid
+from shared.kernel.ids import ID_CHARACTERS_MAX, Uid
 from shared.kernel.money import Micro
 
-MODEL_ID_CHARACTERS_MAX = 128
 ALLOWED_MAX = 100
 
 
@@ -96,7 +95,7 @@ def _check(asked: PreferredModels, chosen: PreferredModels) -> None:
 
 
 def _is_id(model: str) -> bool:
-    return 1 <= len(model) <= MODEL_ID_CHARACTERS_MAX
+    return 1 <= len(model) <= ID_CHARACTERS_MAX
 
 
 def _known(data: Data) -> PreferredModels:

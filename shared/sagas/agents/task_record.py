@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.ai.agents.documents import file_fact, file_write, owed_data, step_write, task_of
 from shared.ai.agents.live import shown_step, shown_task
-from shared.ai.agents.task import ENDED, DueCharge, StepKind, StoredFile, Task, TaskStep, step_id
+from shared.ai.agents.task import ENDED, FILES_BYTES_MAX, DueCharge, StepKind, StoredFile, Task, TaskStep, step_id
 from shared.ai.agents.thinking import Thought
 from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Document, Value, Write
@@ -28,7 +28,6 @@ CALLS_BYTES_MAX = 400_000
 HISTORY_BYTES_MAX = 400_000
 SOURCES_MAX = 100
 IMAGES_MAX = 50
-FILES_BYTES_MAX = 2_000_000
 
 
 class ClaimedTask:

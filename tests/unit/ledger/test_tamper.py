@@ -13,7 +13,7 @@ from shared.kernel.clock import from_datetime, rfc3339
 from shared.kernel.documents import Create, Delete, Put
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.kernel.settings import SigningKey
-from shared.ledger.account_documents import account_path, state_path
+from shared.ledger.account_documents import account_path, seal_message, state_path
 from shared.ledger.codec import encode_account
 from shared.ledger.entries import body_hash
 from shared.ledger.errors import IntegrityFailed, UnknownKey
@@ -270,9 +270,8 @@ def test_a_state_sealed_with_another_s_key_is_refused(scene):
 def test_a_state_sealed_with_our_own_key_is_still_not_the_fold_of_its_chain(scene):
     account = AccountStore(scene.documents, KEYS, "demo-test").read(UID).head.account
     state = encode_account(replace(account, tat=1))
-    store = AccountStore(scene.documents, KEYS, "demo-test")
-    seal = f"{KEYS.kid}:{KEYS.sign(SEAL_CONTEXT, store.seal_message(UID, 9, 'n', state))}"
-    scene.put(state_path(UID), state=state, seal=seal, version=9, nonce="n")
+    signature = KEYS.sign(SEAL_CONTEXT, seal_message("demo-test", UID, 9, "n", state))
+    scene.put(state_path(UID), state=state, seal=f"{KEYS.kid}:{signature}", version=9, nonce="n")
 
     assert scene.findings() == {(UID, 0, "state")}
 

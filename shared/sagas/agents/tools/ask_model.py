@@ -23,6 +23,7 @@ from shared.ai.ports import (
 from shared.ai.tokens import Usage, expected_tokens
 from shared.kernel.clock import Clock
 from shared.kernel.errors import DomainError
+from shared.kernel.ids import ID_CHARACTERS_MAX
 from shared.kernel.money import Micro
 from shared.ledger.losses import Losses
 from shared.sagas.agents.tools.tool import (
@@ -41,7 +42,6 @@ from shared.sagas.metering.reading import AnswerReading, EndOfAnswer, Silence
 QUESTION_CHARACTERS_MAX = 20_000
 OUTPUT_TOKENS_MAX = 2_000
 OUTPUT_TOKENS_LEAST = 32
-MODEL_ID_CHARACTERS_MAX = 200
 ANSWER_SECONDS_MAX = 100.0
 LOOK_SECONDS = 0.5
 """Seconds between two looks at the clock while a model is silent, so that silence ends at the time limit, too."""
@@ -61,7 +61,7 @@ class AskModel:
             "question": text_field(
                 "The whole question, with everything that is needed to answer it", QUESTION_CHARACTERS_MAX
             ),
-            "model": text_field("Which model; by default the task's own", MODEL_ID_CHARACTERS_MAX),
+            "model": text_field("Which model; by default the task's own", ID_CHARACTERS_MAX),
             "max_output_tokens": whole_field("The longest answer", 1, OUTPUT_TOKENS_MAX),
         },
         "required": ["question"],

@@ -16,7 +16,7 @@ from shared.ai.pictures import NoPicture, Picture, picture_of
 from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.kernel.clock import Clock
 from shared.kernel.errors import DomainError
-from shared.kernel.ids import derived_id
+from shared.kernel.ids import ID_CHARACTERS_MAX, derived_id
 from shared.kernel.money import Micro
 from shared.kernel.objects import ObjectNotFound, Objects
 from shared.ledger.losses import Losses
@@ -25,7 +25,6 @@ from shared.sagas.metering.call_cost import CallCost
 from shared.sagas.metering.call_losses import CallLosses
 
 PROMPT_CHARACTERS_MAX = 4_000
-MODEL_ID_CHARACTERS_MAX = 200
 SIZE_CHARACTERS_MAX = 20
 
 
@@ -42,7 +41,7 @@ class GenerateImage:
         "properties": {
             "prompt": text_field("What to paint", PROMPT_CHARACTERS_MAX),
             "size": text_field("Its size, such as 1024x1024", SIZE_CHARACTERS_MAX),
-            "model": text_field("Which image model; by default the user's", MODEL_ID_CHARACTERS_MAX),
+            "model": text_field("Which image model; by default the user's", ID_CHARACTERS_MAX),
         },
         "required": ["prompt"],
         "additionalProperties": False,
