@@ -246,13 +246,13 @@ class AuditQuery(Request):
 
 @routes.get("/admin/users", access=READ_USERS, query=UsersQuery, answer=Users)
 def users(call: Call) -> Any:
-    """Who signs in with this address: nobody or one."""
+    """Find the user who signs in with this address."""
     return {"items": call.services.operators.users(call.query["email"]), "next_cursor": None}
 
 
 @routes.get("/admin/users/{uid}", access=READ_USERS, answer=UserOut, errors=(UserNotFound,))
 def user(call: Call) -> Any:
-    """One user, also one who has left."""
+    """Show one user, also a user who has left."""
     return call.services.operators.user(Uid(call.path["uid"]))
 
 
@@ -264,7 +264,7 @@ def user(call: Call) -> Any:
     errors=(UserNotFound, OwnRole, InvalidValue),
 )
 def set_roles(call: Call) -> Any:
-    """Replace another user's roles; they count once that user's token is refreshed."""
+    """Replace another user's roles. The new roles count once that user's token is refreshed."""
     roles, reason = frozenset(call.body["roles"]), call.body["reason"]
     return call.services.operators.set_roles(call.principal, Uid(call.path["uid"]), roles, reason)
 
@@ -277,7 +277,7 @@ def set_roles(call: Call) -> Any:
     errors=(UserNotFound, OwnAccount, InsufficientCredits, AccountFrozen, LimitReached, InvalidValue),
 )
 def adjust(call: Call) -> Any:
-    """Correct a balance: add credits or, with a minus, take some away. An admin's own credits need another admin."""
+    """Correct a balance: add credits or, with a minus, take credits away. An admin's own credits need another admin."""
     amount, reason, uid = call.body["amount"], call.body["reason"], Uid(call.path["uid"])
     note, operation = call.body["note_to_user"], call.asked.operation
     done = call.services.operators.adjust(call.principal, uid, amount, reason, operation, note_to_user=note)
@@ -314,14 +314,14 @@ def unfreeze(call: Call) -> Any:
 
 @routes.get("/admin/models", access=READ_USERS, answer=ModelsAdminOut)
 def models(call: Call) -> Any:
-    """All models with their prices in dollars and their upstreams, broken or disabled ones too."""
+    """List all models with their prices in dollars and their upstreams, also broken and disabled models."""
     stored = call.services.catalogue.stored()
     return {"items": [_model_out(name, data) for name, data in sorted(stored.items())], "next_cursor": None}
 
 
 @routes.get("/admin/models/{id}", access=READ_USERS, answer=ModelAdminOut, errors=(ModelNotFound,), is_versioned=True)
 def model(call: Call) -> Any:
-    """One model, broken or disabled ones too."""
+    """Show one model, also a broken or a disabled model."""
     found = call.services.catalogue.read(call.path["id"])
     if found is None:
         raise ModelNotFound(call.path["id"])
@@ -337,9 +337,9 @@ def model(call: Call) -> Any:
     is_versioned=True,
 )
 def put_model(call: Call) -> Any:
-    """Create a model, or replace one; a changed price is a new `price_version`.
+    """Create or replace a model. A changed price is a new `price_version`.
 
-    An answer of GET may be sent back as it is. With `If-Match`, only that version is replaced.
+    The answer of GET may be sent back unchanged. With `If-Match`, only that version is replaced.
     """
     require_own_id(call)
     wanted = {name: value for name, value in call.body.items() if name not in MODEL_NOT_STORED and value is not None}
@@ -351,7 +351,7 @@ def put_model(call: Call) -> Any:
 
 @routes.get("/admin/audit", access=READ_AUDIT, query=AuditQuery, answer=Audit, errors=(InvalidValue,))
 def audit(call: Call) -> Any:
-    """What operators did, newest first."""
+    """List the operators' acts, newest first."""
     page = call.services.operators.audit(call.query["cursor"], call.query["limit"])
     more = encode_cursor(page.next_cursor) if page.next_cursor else None
     return {"items": page.items, "next_cursor": more}

@@ -14,7 +14,7 @@ routes = Routes("admin_journals")
 
 @routes.get("/admin/users/{uid}/entries", access=READ_USERS, query=HistoryQuery, answer=History, errors=(UserNotFound,))
 def entries(call: Call) -> Any:
-    """A user's entries, newest first, as the user sees them."""
+    """List a user's entries, newest first, in the user's own view."""
     uid = Uid(call.path["uid"])
     call.services.operators.user(uid)
     return history_page(call, uid)
@@ -22,5 +22,5 @@ def entries(call: Call) -> Any:
 
 @routes.get("/admin/users/{uid}/export", access=READ_USERS, answer=NDJSON, errors=(UserNotFound,))
 def export(call: Call) -> Response:
-    """A user's whole journal as NDJSON, as `/v1/credits/export` gives it to the user; the export is on record."""
+    """Export a user's whole journal as NDJSON, like `/v1/credits/export`. The export is recorded."""
     return journal_file(call.services.operators.export(call.principal, Uid(call.path["uid"])))

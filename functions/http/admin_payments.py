@@ -208,7 +208,7 @@ class AdminPackagesOut(Answer):
 
 @routes.get("/admin/payments", access=READ_USERS, query=AdminPaymentsQuery, answer=AdminPaymentsOut)
 def payments(call: Call) -> Any:
-    """Everybody's payments, newest first."""
+    """List all users' payments, newest first."""
     query, stored = call.query, call.services.payments
     names = ("uid", "provider", "status", "first", "last")
     is_under_review = None if query["under_review"] is None else query["under_review"] == "true"
@@ -224,7 +224,7 @@ def payments(call: Call) -> Any:
 
 @routes.get("/admin/payments/{id}", access=READ_USERS, answer=AdminPaymentOut, errors=(PaymentNotFound,))
 def payment(call: Call) -> Any:
-    """One payment, with what was received and what is wrong with it."""
+    """Show one payment, with the received money, the movements since, and the problem."""
     return _told(call, call.path["id"])
 
 
@@ -244,7 +244,7 @@ def payment(call: Call) -> Any:
     ),
 )
 def refund(call: Call) -> Any:
-    """Give money back to another user: the credits are withdrawn first, and return if the provider will not pay."""
+    """Refund a payment of another user. The credits are withdrawn first, and return if the provider refuses."""
     payment_id, services = call.path["id"], call.services
     minor = None
     if call.body["amount"] is not None:
@@ -263,14 +263,14 @@ def refund(call: Call) -> Any:
     errors=(PaymentNotFound, PaymentBusy, ProviderUnavailable),
 )
 def replay(call: Call) -> Any:
-    """Let a payment that stuck, or waits for a look, be settled anew."""
+    """Settle a payment again that stuck or waits for a look."""
     call.services.payment_operators.replay(call.principal, call.path["id"], call.body["reason"])
     return _told(call, call.path["id"])
 
 
 @routes.get("/admin/packages", access=READ_USERS, answer=AdminPackagesOut)
 def packages(call: Call) -> Any:
-    """All packages in the order of their places, disabled ones too."""
+    """List all packages in the order of their places, also disabled packages."""
     return {"items": [_weighed(call, each) for each in call.services.packages.everything()], "next_cursor": None}
 
 
@@ -282,7 +282,7 @@ def packages(call: Call) -> Any:
     is_versioned=True,
 )
 def package(call: Call) -> Any:
-    """One package, disabled ones too."""
+    """Show one package, also a disabled package."""
     found = call.services.packages.look(call.path["id"])
     return Reply(value=_weighed(call, found), tag=version_tag(found))
 
@@ -296,9 +296,9 @@ def package(call: Call) -> Any:
     is_versioned=True,
 )
 def put_package(call: Call) -> Any:
-    """Put a package on sale, or change one; what was bought before keeps its own terms.
+    """Put a package on sale, or change a package. Earlier purchases keep their own terms.
 
-    An answer of GET may be sent back as it is. With `If-Match`, only that version is replaced.
+    The answer of GET may be sent back unchanged. With `If-Match`, only that version is replaced.
     """
     require_own_id(call)
     body = call.body

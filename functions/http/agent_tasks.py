@@ -214,11 +214,11 @@ class AgentStepsQuery(Request):
     errors=BEGIN_ERRORS,
 )
 def begin(call: Call) -> Any:
-    """Set a model to work on a goal, with tools, within a budget; its steps appear as they are done.
+    """Begin an agent task: a model works on a goal, with tools, within a budget.
 
-    Nothing is set aside for the budget: each step holds what it may cost, and counts against it. An API key needs the
-    scope `chat` for the tool `ask_model` and `images` for `generate_image`; without `tools`, a task has all that the
-    key may use.
+    Each step appears when the step is done. The budget is not set aside. Each step holds the most that it may cost,
+    and counts against the budget. An API key needs the scope `chat` for the tool `ask_model` and `images` for
+    `generate_image`. Without `tools`, a task has all tools that the key may use.
     """
     body = call.body
     request = TaskRequest(
@@ -239,7 +239,7 @@ def begin(call: Call) -> Any:
 
 @routes.get("/chat/agent-tasks", scopes=AGENTS_OR_READ, query=AgentTasksQuery, answer=AgentTasks)
 def tasks(call: Call) -> Any:
-    """The caller's agent tasks, newest first."""
+    """List the caller's agent tasks, newest first."""
     page = call.services.agents.page(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
     more = encode_cursor(page.next_cursor) if page.next_cursor else None
     return {"items": [_shown(task) for task in page.items], "next_cursor": more}
@@ -247,7 +247,7 @@ def tasks(call: Call) -> Any:
 
 @routes.get("/chat/agent-tasks/{id}", scopes=AGENTS_OR_READ, answer=AgentTaskOut, errors=(TaskNotFound,))
 def task(call: Call) -> Any:
-    """One agent task: how far it is, and what came of it."""
+    """Show one agent task: status, plan, cost and result."""
     return _shown(call.services.agents.get(call.uid, call.path["id"]))
 
 
@@ -259,7 +259,7 @@ def task(call: Call) -> Any:
     errors=(TaskNotFound,),
 )
 def steps(call: Call) -> Any:
-    """The steps of an agent task, in their order."""
+    """List the steps of an agent task, in order."""
     limit = call.query["limit"]
     of, found = call.services.agents.steps(call.uid, call.path["id"], after=call.query["cursor"] or 0, limit=limit + 1)
     more = encode_cursor(found[limit - 1].number) if len(found) > limit else None
@@ -268,7 +268,7 @@ def steps(call: Call) -> Any:
 
 @routes.get("/chat/agent-tasks/{id}/artifacts", scopes=AGENTS_OR_READ, answer=AgentFiles, errors=(TaskNotFound,))
 def artifacts(call: Call) -> Any:
-    """The files that an agent task has written."""
+    """List the files that an agent task has written."""
     found = call.services.agents.get(call.uid, call.path["id"])
     return {"items": found.artifacts, "next_cursor": None}
 
@@ -280,7 +280,7 @@ def artifacts(call: Call) -> Any:
     errors=(TaskNotFound, FileNotInTask),
 )
 def artifact(call: Call) -> Response:
-    """One file of an agent task, to download."""
+    """Download one file of an agent task."""
     file = call.services.agents.file(call.uid, call.path["id"], call.path["name"])
     response = Response(file.content, mimetype=file.content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{file.name}"'
@@ -297,7 +297,7 @@ def artifact(call: Call) -> Response:
     errors=(TaskNotFound, TaskEnded),
 )
 def cancel(call: Call) -> Any:
-    """Begin no further step; one that is under way is still recorded and charged."""
+    """Cancel an agent task. No further step begins; a step that is under way is still recorded and charged."""
     return _shown(call.services.agents.cancel(call.uid, call.path["id"]))
 
 
@@ -311,9 +311,9 @@ def cancel(call: Call) -> Any:
     errors=(TaskNotFound, TaskEnded, TaskRunning, TooManyTasks, InvalidValue),
 )
 def resume(call: Call) -> Any:
-    """Go on with a task that paused or failed, with a larger budget or more steps if they are given.
+    """Resume an agent task that paused or failed. A larger budget or more steps may be given.
 
-    The task spends for whoever resumes it, from now on: within the cap of the API key that this call is made with, and
+    From now on the task spends for the caller of this request: within the cap of the API key of this request, and
     with the tools that the key has scopes for.
     """
     asked = ResumeRequest(

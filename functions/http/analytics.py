@@ -137,7 +137,7 @@ class ModelsAnalytics(Analytics):
     errors=(InvalidValue, PreconditionFailed),
 )
 def of_credits(call: Call) -> Any:
-    """What the caller spent and got, by day or month, by kind of use and by API key; exact to the journal."""
+    """Show the caller's spent and received credits by day or month, kind of use and API key, exact to the journal."""
     return _answer(call, _figures)
 
 
@@ -149,7 +149,7 @@ def of_credits(call: Call) -> Any:
     errors=(InvalidValue, PreconditionFailed),
 )
 def of_models(call: Call) -> Any:
-    """What the caller used of each model, by day or month, and what it cost; exact to the journal."""
+    """Show the caller's use and cost of each model by day or month, exact to the journal."""
     return _answer(call, _model_figures)
 
 

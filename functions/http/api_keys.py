@@ -102,10 +102,11 @@ class KeysOut(Answer):
     errors=(TooManyKeys, KeyShownBefore, InvalidValue),
 )
 def create(call: Call) -> Any:
-    """Make an API key; this answer is the only one that shows it.
+    """Make an API key. This answer is the only answer that shows the key.
 
-    Send it as a Firebase token is sent. It may do what its scopes say, and nothing else: never manage keys, users or
-    operators. With an `Idempotency-Key` that made one before, no second is made, and the first is not shown again.
+    Send the key as a Firebase token is sent. The key may do what its scopes name, and never manages keys, users or
+    operators. If the same `Idempotency-Key` made a key before, no second key is made, and the first is not shown
+    again.
     """
     wanted = _wanted(call.body, call.services.clock.now())
     key, text = call.services.api_keys.create(call.uid, wanted, call.asked.operation, call.asked.fingerprint)
@@ -114,7 +115,7 @@ def create(call: Call) -> Any:
 
 @routes.get("/api-keys", access=MEMBER, answer=KeysOut)
 def api_keys(call: Call) -> Any:
-    """The caller's API keys, newest first, with what each has used of its cap."""
+    """List the caller's API keys, newest first, with the used part of each cap."""
     keys: Sequence[ApiKey] = call.services.api_keys.of(call.uid)
     used = call.services.key_budgets.used(call.uid, keys)
     return {"items": [_shown(key, call, used) for key in keys], "next_cursor": None}
@@ -122,10 +123,10 @@ def api_keys(call: Call) -> Any:
 
 @routes.delete("/api-keys/{id}", access=MEMBER, errors=(KeyNotFound,))
 def revoke(call: Call) -> None:
-    """Revoke an API key; within five seconds it is refused everywhere.
+    """Revoke an API key. Within five seconds the key is refused everywhere.
 
-    Agent tasks that were asked for with it pause before their next step, and can be resumed. Images that it asked for
-    and that are not made yet are not made, and cost nothing.
+    Agent tasks that were begun with the key pause before their next step, and can be resumed. Images that were
+    requested with the key and are not made yet are not made, and cost nothing.
     """
     call.services.key_revocation.revoke(call.uid, call.path["id"])
 

@@ -246,7 +246,7 @@ class ConversationsQuery(Request):
     errors=(*TURN_ERRORS, StorageFull, PreconditionFailed),
 )
 def start(call: Call) -> Any:
-    """Begin a conversation; with `message` the model answers it at once."""
+    """Begin a conversation. With `message`, the model answers at once."""
     check_chat_model(call, call.body["model"])
     conversation = _created(call)
     if call.body["message"] is None:
@@ -258,7 +258,7 @@ def start(call: Call) -> Any:
 
 @routes.get("/chat/conversations", scopes=CHAT_OR_READ, query=ConversationsQuery, answer=Conversations)
 def conversations(call: Call) -> Any:
-    """The caller's conversations, the last used first."""
+    """List the caller's conversations, the last used first."""
     page = call.services.conversations.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
     return _page(page)
 
@@ -271,7 +271,7 @@ def conversations(call: Call) -> Any:
     errors=(ConversationNotFound,),
 )
 def conversation(call: Call) -> Any:
-    """One conversation with its messages, newest first; `limit` and `cursor` page the messages."""
+    """Show one conversation with its messages, newest first. `limit` and `cursor` page the messages."""
     found = call.services.conversations.get(call.uid, call.path["id"])
     return _shown(found) | {"messages": messages(call)}
 
@@ -284,7 +284,7 @@ def conversation(call: Call) -> Any:
     errors=(ConversationNotFound,),
 )
 def messages(call: Call) -> Any:
-    """The messages of a conversation, newest first."""
+    """List the messages of a conversation, newest first."""
     cursor, limit = call.query["cursor"], call.query["limit"]
     page = call.services.conversations.messages(call.uid, call.path["id"], cursor=cursor, limit=limit)
     now = call.services.clock.now()
@@ -321,10 +321,11 @@ def delete(call: Call) -> None:
     errors=TURN_ERRORS,
 )
 def say(call: Call) -> Any:
-    """Say something, and get the model's answer: whole, or as it comes with `stream`.
+    """Send a message and get the model's answer: whole, or in pieces with `stream`.
 
-    The stream is `data: {"delta": "…"}`, `: ping` while the model is silent, and last `event: done` with the same
-    object as the plain answer; if it fails on the way, `event: error` with a problem.
+    The stream is `data: {"delta": "…"}` for each piece, `: ping` while the model is silent, and last `event: done`
+    with the same object as the whole answer. If the stream fails on the way, the last event is `event: error` with
+    a problem.
     """
     asked = _turn(call, call.path["id"], call.body["content"], call.asked.operation)
     events = call.services.chat_turn.run(asked)
@@ -343,9 +344,10 @@ def say(call: Call) -> Any:
     errors=(ConversationNotFound,),
 )
 def title(call: Call) -> Any:
-    """Have a model give the conversation a title, for what the cheapest one charges.
+    """Let a model write a title for the conversation. The title costs what the cheapest model charges.
 
-    Where that cannot be paid for, or no model answers, it is the first line of its first message, and costs nothing.
+    If the title cannot be paid for, or no model answers, the title is the first line of the first message, and
+    costs nothing.
     """
     made = call.services.chat_turn.memory.title(
         call.uid,
@@ -361,7 +363,7 @@ def title(call: Call) -> Any:
 
 @routes.get("/chat/conversations/{id}/export", scopes=CHAT_OR_READ, answer=NDJSON, errors=(ConversationNotFound,))
 def export(call: Call) -> Response:
-    """The conversation and all its messages as NDJSON, oldest first, summaries and costs included."""
+    """Export the conversation and all its messages as NDJSON, oldest first, with summaries and costs."""
     found = call.services.conversations.get(call.uid, call.path["id"])
     said = call.services.conversations.export(call.uid, found.id)
     response = Response(_lines(found, said, call.services.clock.now()), mimetype=NDJSON)

@@ -128,10 +128,11 @@ class OpenHoldsOut(Answer):
 
 @routes.get("/credits/history", scopes=READ, answer=History, query=HistoryQuery)
 def history(call: Call) -> Any:
-    """The caller's entries, newest first.
+    """List the caller's entries, newest first.
 
-    Without `kind`, all that moved posted credits; `kind=hold` shows holds, extensions, releases and changes of status.
-    A page may be short, or empty, and still have a `next_cursor`: one call looks back a bounded way.
+    Without `kind`, the list has all entries that moved posted credits. `kind=hold` lists holds, extensions,
+    releases and changes of status. `from`, `to`, `ref` and `key` narrow the list. A page may be short or empty and
+    still have a `next_cursor`, since one call looks back a limited way.
     """
     return history_page(call, call.uid)
 
@@ -154,7 +155,7 @@ def history_page(call: Call, uid: Uid) -> Any:
 
 @routes.get("/credits/entries/{seq}", scopes=READ, answer=EntryOut, errors=(EntryNotFound,))
 def entry(call: Call) -> Any:
-    """One of the caller's entries, of any kind, by its number."""
+    """Show one of the caller's entries, of any kind, by number."""
     seq = call.path["seq"]
     if not WHOLE.fullmatch(seq):
         raise EntryNotFound
@@ -163,7 +164,7 @@ def entry(call: Call) -> Any:
 
 @routes.get("/credits/holds", scopes=READ, answer=OpenHoldsOut)
 def holds(call: Call) -> Any:
-    """All that is set aside of the caller's credits now: by calls, images, agents, reservations and disputes."""
+    """List the caller's credits that are set aside now: by calls, images, agents, reservations and disputes."""
     open_ = call.services.ledger.open_holds(call.uid)
     newest_first = sorted(open_.holds, key=lambda hold: (hold.placed_at, hold.id), reverse=True)
     return {"items": newest_first, "seq": open_.seq, "next_cursor": None}
@@ -171,7 +172,7 @@ def holds(call: Call) -> Any:
 
 @routes.get("/credits/export", scopes=READ, answer=NDJSON)
 def export(call: Call) -> Response:
-    """The caller's whole journal as NDJSON, with everything that its offline verification needs."""
+    """Export the caller's whole journal as NDJSON, with everything that offline verification needs."""
     return journal_file(call.services.ledger.export(call.uid))
 
 

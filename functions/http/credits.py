@@ -124,7 +124,7 @@ class BonusOut(Answer):
 
 @routes.get("/credits/balance", scopes=READ, answer=BalanceOut)
 def balance(call: Call) -> Any:
-    """What the caller has, and in which lots."""
+    """Show the caller's balance and lots."""
     return call.services.ledger.balance(call.uid)
 
 
@@ -137,7 +137,7 @@ def balance(call: Call) -> Any:
     errors=(*SPENDING_ERRORS, HoldExists),
 )
 def reserve(call: Call) -> Any:
-    """Set credits aside, to capture or release later; what is left when the time is up comes back by itself."""
+    """Set credits aside, to capture or release later. When the time is up, the rest comes back by itself."""
     placed = call.services.ledger.execute(call.uid, _place_hold(call)).receipt
     reservation = {
         "id": placed.hold,
@@ -152,7 +152,7 @@ def reserve(call: Call) -> Any:
 
 @routes.get("/credits/reservations/{id}", access=MEMBER, answer=ReservationOut, errors=(HoldNotFound,))
 def reservation(call: Call) -> Any:
-    """One of the caller's reservations."""
+    """Show one of the caller's reservations."""
     hold = call.services.ledger.hold(call.uid, HoldId(call.path["id"]))
     if hold.principal != _principal(call):
         raise HoldNotFound
@@ -169,7 +169,7 @@ def reservation(call: Call) -> Any:
     errors=(HoldNotFound, HoldResolved),
 )
 def capture(call: Call) -> Any:
-    """Charge a reservation for what was used; the rest comes back, unless more is to follow (`final: false`)."""
+    """Charge a reservation for the used amount. The rest comes back, unless more is to follow (`final: false`)."""
     done = call.services.ledger.execute(call.uid, _capture(call)).receipt
     status = "captured" if call.body["final"] else "active"
     return _resolved(done, status)
@@ -198,8 +198,8 @@ def release(call: Call) -> Any:
 def welcome_bonus(call: Call) -> Any:
     """Claim the welcome bonus, once per user and mailbox.
 
-    Of the addresses of one domain that is no public mail provider's, so many may claim on a day, and so many in all
-    until one of its users has paid; who comes later is told when to try again.
+    A mail domain that is not a public mail provider's has a limit of claims per day, and a limit in all until one
+    of its users has paid. A refusal says when to try again.
     """
     asked = call.asked
     granted = call.services.welcome_bonus.claim(

@@ -69,14 +69,14 @@ class PlaygroundConfig(Answer):
 
 @routes.get("/docs/openapi.json", access=ANYBODY, answer="application/json", query=None)
 def openapi(call: Call) -> Response:
-    """This API as an OpenAPI 3.1 document."""
+    """Show this API as an OpenAPI 3.1 document."""
     del call
     return _cached(Response(_openapi(), mimetype="application/json"), ASSET_SECONDS)
 
 
 @routes.get("/docs/swagger", access=ANYBODY, answer=HTML, query=None)
 def swagger(call: Call) -> Response:
-    """This API to read and to try, in a browser."""
+    """Show this API in a browser, to read and to try."""
     del call
     host = _host(AUTH_EMULATOR)
     return _page("swagger.html", ["'self'", *([f"http://{host}"] if host else GOOGLE[:2])])
@@ -84,7 +84,7 @@ def swagger(call: Call) -> Response:
 
 @routes.get("/docs/playground", access=ANYBODY, answer=HTML, query=None)
 def playground(call: Call) -> Response:
-    """A page that signs up, claims the bonus, chats, paints, and shows what each of it costs."""
+    """Show a page that signs up, claims the bonus, chats, paints, and shows the cost of each."""
     del call
     emulators = [f"http://{host}" for host in (_host(AUTH_EMULATOR), _host(FIRESTORE_EMULATOR)) if host]
     return _page("playground.html", ["'self'", *(emulators or GOOGLE)])
@@ -92,7 +92,7 @@ def playground(call: Call) -> Response:
 
 @routes.get("/docs/playground/config.json", access=ANYBODY, answer=PlaygroundConfig, query=None)
 def playground_config(call: Call) -> Any:
-    """Which Firebase project the playground signs in against."""
+    """Show the Firebase project that the playground signs in to."""
     settings = call.services.settings
     return {
         "project": settings.project,
@@ -105,7 +105,7 @@ def playground_config(call: Call) -> Any:
 
 @routes.get("/docs/assets/{file}", access=ANYBODY, answer="*/*", query=None, is_hidden=True)
 def asset(call: Call) -> Response:
-    """One file of the pages."""
+    """Send one file of the pages."""
     name = call.path["file"]
     if name in SWAGGER_FILES:
         return _file(_swagger_folder() / name, VENDOR_SECONDS)

@@ -126,9 +126,9 @@ class ImagesQuery(Request):
     errors=(*SPENDING_ERRORS, ModelNotFound, ModelUnpriced, SizeNotOffered, QualityNotOffered),
 )
 def generate(call: Call) -> Any:
-    """Have images made: their price is set aside at once, and they are made one after the other.
+    """Request images. Their price is set aside at once, and the images are made one after the other.
 
-    Listen to `image_tasks/{task_id}`, or ask for the task, to see them arrive.
+    To see the images arrive, listen to `image_tasks/{task_id}`, or read the task.
     """
     asked = ImageAsked(
         uid=call.uid,
@@ -144,7 +144,7 @@ def generate(call: Call) -> Any:
 
 @routes.get("/images/generate/{task_id}", scopes=IMAGES_OR_READ, answer=TaskOut, errors=(ImageTaskNotFound,))
 def task(call: Call) -> Any:
-    """A task, with the images it has made so far."""
+    """Show an image task, with the images made so far."""
     found = call.services.image_tasks.get(call.uid, call.path["task_id"])
     made = call.services.images.of(found.images)
     names = ("status", "prompt", "model", "size", "n", "failures", "cost", "created_at", "updated_at", "finished_at")
@@ -154,7 +154,7 @@ def task(call: Call) -> Any:
 
 @routes.get("/images", scopes=IMAGES_OR_READ, query=ImagesQuery, answer=ImagesOut)
 def images(call: Call) -> Any:
-    """The caller's images, newest first."""
+    """List the caller's images, newest first."""
     page = call.services.images.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
     more = encode_cursor(page.next_cursor) if page.next_cursor else None
     return {"items": _shown(call, page.items), "next_cursor": more}
@@ -162,7 +162,7 @@ def images(call: Call) -> Any:
 
 @routes.get("/images/{id}", scopes=IMAGES_OR_READ, answer=ImageOut, errors=(ImageNotFound,))
 def image(call: Call) -> Any:
-    """One image, with a link that shows it for some minutes."""
+    """Show one image, with a link to the picture that lasts some minutes."""
     (shown,) = _shown(call, [call.services.images.get(call.uid, call.path["id"])])
     return shown
 
@@ -174,7 +174,7 @@ def image(call: Call) -> Any:
     errors=(ImageNotFound, RangeNotSatisfiable, StorageUnavailable),
 )
 def content(call: Call) -> Response:
-    """The picture itself; `Range` and `If-None-Match` are honoured."""
+    """Download the picture. `Range` and `If-None-Match` are honoured."""
     found = call.services.images.get(call.uid, call.path["id"])
     return image_content.answer(call, found, fresh_seconds=FRESH_SECONDS)
 
@@ -186,7 +186,7 @@ def content(call: Call) -> Response:
     errors=(LinkInvalid, ImageNotFound, RangeNotSatisfiable, StorageUnavailable),
 )
 def linked(call: Call) -> Response:
-    """The picture that a link shows, to whoever has the link, until its time is up."""
+    """Download the picture of a link. Anybody who has the link may, until the link's time is up."""
     now = call.services.clock.now()
     link = call.services.image_links.read(call.path["link"], now)
     found = call.services.images.by_id(link.image_id)

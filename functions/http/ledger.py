@@ -29,6 +29,6 @@ class Keys(Answer):
 
 @routes.get("/ledger/keys", access=ANYBODY, answer=Keys)
 def keys(call: Call) -> Any:
-    """The verification keys of this ledger, public."""
+    """List the public verification keys of this ledger."""
     items = call.services.ledger.keys()
     return {"ledger_id": call.services.settings.ledger_id, "items": items, "next_cursor": None}

@@ -65,7 +65,7 @@ class Me:
 
 @routes.get("/me", answer=MeOut)
 def profile(call: Call) -> Any:
-    """The caller's profile, roles and account."""
+    """Show the caller's profile, roles and account."""
     known = call.services.profiles.get(call.uid) or call.services.first_sight.see(call.principal)
     offered = replace(known, welcome_offer=_offer(call, known))
     return Me(principal=call.principal, profile=offered, balance=call.services.ledger.balance(call.uid))
@@ -82,7 +82,7 @@ def _offer(call: Call, known: Profile) -> Micro | None:
 def leave(call: Call) -> None:
     """Leave for good.
 
-    The account closes, what is left in it is forfeited, personal data and the login are deleted; the journal, which
-    names nobody from then on, is kept.
+    The account closes, and the credits left in the account are forfeited. Personal data and the login are deleted.
+    The journal is kept, and no longer names anybody.
     """
     call.services.leaving.leave(call.uid)

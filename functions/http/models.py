@@ -159,7 +159,7 @@ class EstimateOut(Answer):
 
 @routes.get("/models", scopes=ANY_SCOPE, answer=Models)
 def models(call: Call) -> Any:
-    """All models that can be used, and what their users pay."""
+    """List the models on offer, and their prices for users."""
     tariff = call.services.tariff
     items = [{**model.as_wire(), **price_tag(model, tariff)} for model in call.services.catalogue.enabled()]
     return {"items": items, "next_cursor": None}
@@ -167,7 +167,7 @@ def models(call: Call) -> Any:
 
 @routes.get("/models/preferences", scopes=READ, answer=PreferencesOut)
 def preferences(call: Call) -> Any:
-    """The models used when a request does not say, and what `auto` goes by."""
+    """Show the default models of the caller's requests, and the weights of `auto`."""
     return call.services.preferences.get(call.uid)
 
 
@@ -178,7 +178,7 @@ def preferences(call: Call) -> Any:
     errors=(ModelNotFound, ModelUnpriced, InvalidValue),
 )
 def set_preferences(call: Call) -> Any:
-    """Choose the models to use when a request does not say, and what `auto` goes by."""
+    """Change the default models of the caller's requests, and the weights of `auto`."""
     catalogue = call.services.catalogue
     for name in call.body["allowed_models"]:
         catalogue.chat(name)
@@ -207,7 +207,7 @@ def set_preferences(call: Call) -> Any:
     ),
 )
 def estimate_cost(call: Call) -> Any:
-    """What a message, images or an agent task would cost, at most and probably; nothing is called or charged."""
+    """Estimate the most and the likely cost of a message, images or an agent task. Nothing is called or charged."""
     estimate = _ESTIMATES[call.body["kind"]](call)
     model = call.services.catalogue.get(estimate.model)
     return {**asdict(estimate), "stop_saves": call.services.upstream_profiles.is_stop_saving(model)}

@@ -52,14 +52,14 @@ class Status(Answer):
 
 @routes.get("/monitoring/health", access=ANYBODY, answer=Health)
 def health(call: Call) -> Any:
-    """Whether this instance lives; asks nobody else."""
+    """Answer that this instance lives, without asking any other part."""
     del call
     return {"status": "ok"}
 
 
 @routes.get("/monitoring/info", access=ANYBODY, answer=Info)
 def info(call: Call) -> Any:
-    """What runs here."""
+    """Show the version, the project and the settings of the running backend that are public."""
     settings = call.services.settings
     return {
         "name": NAME,
@@ -74,7 +74,7 @@ def info(call: Call) -> Any:
 
 @routes.get("/monitoring/status", access=ANYBODY, answer=Status)
 def status(call: Call) -> Any:
-    """Whether the parts answer that every call needs."""
+    """Check whether the parts answer that every call needs."""
     store = _probe(call.services.documents)
     return {"status": "ok" if store["status"] == "ok" else "degraded", "components": {"store": store}}
 

@@ -159,47 +159,49 @@ RESPONDING: Mapping[str, Any] = {**SPENDING, "errors": (*ERRORS, PreviousRespons
 
 @routes.post("/openai/chat/completions", scopes=CHAT, body=ChatCompletionIn, streams=True, **SPENDING)
 def chat_completions(call: Call) -> Any:
-    """A chat completion, in OpenAI's own shapes.
+    """Create a chat completion, in OpenAI's own shapes.
 
-    With `stream`, chunks as they come and last `[DONE]`; the last chunk before it says what it cost. Without a limit
-    the answer is as long as the balance pays for.
+    With `stream`, the answer comes in chunks and ends with `[DONE]`; the last chunk before the end has the cost.
+    Without a limit, the answer is as long as the balance allows.
     """
     return _answer(call, prepared_chat(call), _chunk, last=DONE)
 
 
 @routes.post("/openai/completions", scopes=CHAT, body=CompletionIn, streams=True, **SPENDING)
 def completions(call: Call) -> Any:
-    """A text completion, in OpenAI's own shapes: the continuation of one text.
+    """Create a text completion, in OpenAI's own shapes: the continuation of one text.
 
-    A provider that knows no text completions is asked for a chat completion. Without a limit it is 16 tokens.
+    A provider that knows no text completions is asked for a chat completion. Without a limit, the completion has 16
+    tokens.
     """
     return _answer(call, prepared_completion(call), _chunk, last=DONE)
 
 
 @routes.post("/openai/responses", scopes=CHAT, body=ResponseIn, streams=True, **RESPONDING)
 def responses(call: Call) -> Any:
-    """A response, in OpenAI's own shapes, with function tools.
+    """Create a response, in OpenAI's own shapes, with function tools.
 
-    Unless `store` is false, it is kept for 30 days, so that `previous_response_id` and `item_reference` find it.
+    Unless `store` is false, the response is stored for 30 days, so that `previous_response_id` and `item_reference`
+    find it.
     """
     return _answer(call, prepared_response(call), _event, last="")
 
 
 @routes.post("/openai/embeddings", scopes=CHAT, body=EmbeddingsIn, body_values_max=EMBEDDED_VALUES_MAX, **SPENDING)
 def embeddings(call: Call) -> Any:
-    """Embeddings, in OpenAI's own shapes."""
+    """Create embeddings, in OpenAI's own shapes."""
     return _answer(call, prepared_plainly(call, EMBEDDINGS), _chunk, last="")
 
 
 @routes.get("/openai/models", scopes=ANY_SCOPE, query=None, answer=OpenAIModels)
 def models(call: Call) -> Any:
-    """All models that can be used, as OpenAI lists them."""
+    """List the models on offer, in OpenAI's own shapes."""
     return {"object": "list", "data": [_model(model) for model in call.services.catalogue.enabled()]}
 
 
 @routes.get("/openai/models/{id}", scopes=ANY_SCOPE, query=None, answer=OpenAIModel, errors=(ModelNotFound,))
 def model(call: Call) -> Any:
-    """One model, as OpenAI shows it."""
+    """Show one model, in OpenAI's own shapes."""
     return _model(call.services.catalogue.get(call.path["id"]))
 
 

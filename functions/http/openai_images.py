@@ -103,7 +103,7 @@ class ImagesIn(Request):
     ),
 )
 def generations(call: Call) -> Any:
-    """Images, in OpenAI's own shapes: made while the caller waits, and kept like all others."""
+    """Create images, in OpenAI's own shapes, while the caller waits. The images are stored like all others."""
     dropped = sifted(call, IMAGES_PATH).dropped
     _check(call.body)
     asked = ImageAsked(

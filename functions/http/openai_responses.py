@@ -41,7 +41,7 @@ class ResponseDeleted(Answer):
     errors=(ResponseNotFound,),
 )
 def response(call: Call) -> Any:
-    """A response of the caller's, as it was answered, for 30 days."""
+    """Show a stored response of the caller, for 30 days after its answer."""
     kept = call.services.kept_responses.get(call.uid, call.path["id"])
     return Response(json.dumps(kept.answer), mimetype=JSON)
 
@@ -56,7 +56,7 @@ def response(call: Call) -> Any:
     errors=(ResponseNotFound,),
 )
 def delete_response(call: Call) -> Any:
-    """Forget a response of the caller's, and its items."""
+    """Delete a stored response of the caller, with its items."""
     call.services.kept_responses.delete(call.uid, call.path["id"])
     return {"id": call.path["id"], "object": "response", "deleted": True}
 
@@ -71,6 +71,6 @@ def delete_response(call: Call) -> Any:
     errors=(ResponseNotFound, ResponseNotCancellable),
 )
 def cancel_response(call: Call) -> Any:
-    """Refuse to cancel: no response is begun in the background."""
+    """Refuse to cancel a response: no response is begun in the background."""
     call.services.kept_responses.get(call.uid, call.path["id"])
     raise ResponseNotCancellable

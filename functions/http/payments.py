@@ -176,7 +176,7 @@ class AnalyticsQuery(Request):
 
 @routes.get("/payments/options", answer=Options)
 def options(call: Call) -> Any:
-    """What is sold, and the ways of paying that are set up here."""
+    """List the packages on sale, and the ways of paying that are set up here."""
     providers, settings = call.services.payment_providers, call.services.settings
     methods = [
         {"provider": name, "flows": ["redirect", "intent"], "is_test": not provider.is_live}
@@ -207,7 +207,7 @@ def options(call: Call) -> Any:
     ),
 )
 def pay(call: Call) -> Any:
-    """Buy a package with Stripe or PayPal: on their page, or with `flow: intent` inside an app."""
+    """Buy a package with a payment provider: on the provider's page, or with `flow: intent` inside an app."""
     wanted = Wanted(
         uid=call.uid,
         package=call.body["package_id"],
@@ -242,9 +242,9 @@ def pay(call: Call) -> Any:
     errors=(PaymentNotFound,),
 )
 def status(call: Call) -> Any:
-    """A payment and its receipt; one that is not settled is asked about at its provider first.
+    """Show a payment and its receipt. If the payment is not settled, its provider is asked first.
 
-    The page that a user comes back to calls this. `payments/{id}` has the same for a listener.
+    The page that a user returns to calls this route. `payments/{id}` shows the same to a listener.
     """
     services, payment = call.services, call.path["id"]
     view = services.payments.view(payment, call.uid)
@@ -256,14 +256,14 @@ def status(call: Call) -> Any:
 
 @routes.get("/payments/history", access=MEMBER, query=HistoryQuery, answer=PaymentsOut)
 def history(call: Call) -> Any:
-    """The caller's payments, newest first."""
+    """List the caller's payments, newest first."""
     after = position_of(call.query["cursor"])
     return page_out(call.services.payments.history(call.uid, limit=call.query["limit"], after=after))
 
 
 @routes.get("/payments/analytics", access=READ_USERS, query=AnalyticsQuery, answer=AnalyticsOut)
 def analytics(call: Call) -> Any:
-    """What came in and went back, by day, provider and currency."""
+    """Show the money received and returned, by day, provider and currency."""
     first = call.services.clock.now() - call.query["days"] * DAY
     found, is_complete = _since(call, first)
     items = [

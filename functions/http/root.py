@@ -32,7 +32,7 @@ class Root(Answer):
 
 @routes.get("", access=ANYBODY, answer=Root)
 def index(call: Call) -> Any:
-    """What this is, and where to read on."""
+    """Show the name, the version and the links of this API."""
     del call
     links = {
         "openapi": "/v1/docs/openapi.json",

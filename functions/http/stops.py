@@ -78,8 +78,8 @@ class StoppedOut(CallEndOut):
 def stop(call: Call) -> Any:
     """Stop the turn that runs in this conversation, and get its message and its cost.
 
-    Where the cost is not known after five seconds, `status` is `settling`, and the message shows it later. If nothing
-    runs, the answer is the last message. A key stops its own turns only.
+    If the cost is not known after five seconds, `status` is `settling`, and the message shows the cost later. If
+    nothing runs, the answer is the last message. A key stops its own turns only.
     """
     stopped = call.services.stop_calls.in_conversation(_caller(call), call.path["id"], call.body["request_id"])
     return _shown(call, stopped)
@@ -97,9 +97,10 @@ def stop(call: Call) -> Any:
     calls_per_minute=CALLS_PER_MINUTE,
 )
 def stop_call(call: Call) -> Any:
-    """Stop the calls with this X-Request-Id, and get what they answered and cost.
+    """Stop the caller's calls with this X-Request-Id, and get their answers and their cost.
 
-    An id that no call of the caller has is 404, and a call that begins with it within a minute is stopped at once.
+    If no call of the caller has this id, the answer is 404, and a call that begins with this id within a minute is
+    stopped at once.
     """
     return _shown(call, call.services.stop_calls.by_request(_caller(call), call.body["request_id"]))
 
