@@ -111,7 +111,7 @@ def _begun(services: Services, uid: Uid, goal: str, *, max_steps: int) -> str:
         max_steps=max_steps,
         model="gpt-4o-mini",
     )
-    return services.agents.begin(request).id
+    return services.agents.begin_task(request).id
 
 
 def _bare(services: Services) -> None:

@@ -101,7 +101,7 @@ class Till:
             success_url="https://app.example/",
             cancel_url="https://app.example/",
         )
-        payment = self.services.checkouts.begin(wanted, operation_id("bench", uid), "f")
+        payment = self.services.checkouts.begin_checkout(wanted, operation_id("bench", uid), "f")
         self._stripe.pay(session=payment.refs["session"])
         return payment
 

@@ -234,7 +234,7 @@ def begin(call: Call) -> Any:
         spender=call.principal.spender,
         key=call.principal.key,
     )
-    return _shown(call.services.agents.begin(request))
+    return _shown(call.services.agents.begin_task(request))
 
 
 @routes.get("/chat/agent-tasks", scopes=AGENTS_OR_READ, query=AgentTasksQuery, answer=AgentTasks)

@@ -154,7 +154,7 @@ def of_models(call: Call) -> Any:
 
 
 def _answer(call: Call, figures: Any) -> Mapping[str, Any]:
-    asked = _asked(call)
+    asked = _period_of(call)
     report = call.services.analytics.report(call.uid, asked.first.isoformat(), asked.last.isoformat())
     buckets = series(report.days, asked, call.query["bucket"])
     return {
@@ -167,7 +167,7 @@ def _answer(call: Call, figures: Any) -> Mapping[str, Any]:
     }
 
 
-def _asked(call: Call) -> Period:
+def _period_of(call: Call) -> Period:
     return period(call.query["first"], call.query["last"], to_datetime(call.services.clock.now()).date())
 
 

@@ -216,7 +216,7 @@ def pay(call: Call) -> Any:
         success_url=_address(call, "success_url"),
         cancel_url=_address(call, "cancel_url"),
     )
-    payment = call.services.checkouts.begin(wanted, call.asked.operation, call.asked.fingerprint)
+    payment = call.services.checkouts.begin_checkout(wanted, call.asked.operation, call.asked.fingerprint)
     is_in_app = payment.flow == "intent"
     customer = call.services.checkouts.app_customer(payment) if is_in_app else AppCustomer()
     return {

@@ -80,9 +80,9 @@ class Committer:
     def _deadline(self) -> float:
         return self._clock.monotonic() + OPERATION_SECONDS_MAX
 
-    def forget(self, uid: Uid) -> None:
+    def forget_account(self, uid: Uid) -> None:
         """Drop the known state of an account, so that the next use reads the account."""
-        self._lanes.forget(uid)
+        self._lanes.forget_account(uid)
 
     # One round: read if need be, decide, commit ------------------------------------------------------------------
 

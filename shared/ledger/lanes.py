@@ -142,7 +142,7 @@ class Lanes:
         if must_lead:
             self._hand_over(lane, [])
 
-    def forget(self, uid: Uid) -> None:
+    def forget_account(self, uid: Uid) -> None:
         """Drop the known state of an account, so that the next use reads the account."""
         with self._lock:
             lane = self._lanes.get(uid)

@@ -74,7 +74,7 @@ class KeyLookup:
         self._note_use(key)
         return key.principal
 
-    def forget(self, key_id: str) -> None:
+    def forget_key(self, key_id: str) -> None:
         """Drop a key that was revoked here from memory, so that the next call reads the store."""
         with self._lock:
             self._known.pop(key_id, None)

@@ -25,7 +25,7 @@ def begin_twin(world, person, path, template, values, body, key):
     """Another instance runs this call: its turn has begun."""
     _, canonical = parse_json(json.dumps(body).encode())
     asked = intention(key, person.uid, f"POST /v1{template}", values, canonical)
-    _, claim = world.services.turns.begin(
+    _, claim = world.services.turns.begin_turn(
         asked.operation, uid=person.uid, conversation_id=values.get("id", ""), fingerprint=asked.fingerprint
     )
     claim.stop()

@@ -280,7 +280,7 @@ def _buy(services, admin, uid):
     provider = services.payment_providers["stripe"]
     for key, then in (("1", "paid"), ("2", "failed")):
         wanted = Wanted(uid=uid, package="small", provider="stripe", flow="redirect", success_url="u", cancel_url="u")
-        payment = services.checkouts.begin(wanted, operation_id("life", "pay", key), "f").id
+        payment = services.checkouts.begin_checkout(wanted, operation_id("life", "pay", key), "f").id
         provider.approve(payment, then)
         services.inbox.store(provider.events[-1])
         services.payment_inbox.handle(f"stripe:{provider.events[-1].id}")
@@ -304,7 +304,7 @@ def _work(services, uid):
         model="m1",
         files=(("a.txt", "x"),),
     )
-    task = services.agents.begin(request)
+    task = services.agents.begin_task(request)
     services.agent_slice.run(task.id)
     assert services.agents.get(uid, task.id).status == "completed"
     services.agents.steps(uid, task.id, after=0, limit=10)

@@ -122,7 +122,7 @@ def test_a_payment_becomes_credits_by_its_events_alone(
         success_url="https://app.example.com/paid",
         cancel_url="https://app.example.com/cancelled",
     )
-    payment = services.checkouts.begin(wanted, operation_id("test", uid), "f")
+    payment = services.checkouts.begin_checkout(wanted, operation_id("test", uid), "f")
 
     if provider == "stripe":
         stripe.pay(session=payment.refs["session"])

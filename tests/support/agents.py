@@ -177,7 +177,7 @@ class AgentWorld:
         request = TaskRequest(
             uid=uid, goal=goal, budget=Micro(budget), operation=OperationId(new_id("op")), fingerprint="f", **more
         )
-        return self.services.agents.begin(request)
+        return self.services.agents.begin_task(request)
 
     def run(self, task: Task) -> Task:
         """Slices, as messages would run them, until the task waits for nothing."""

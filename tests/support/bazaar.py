@@ -81,7 +81,7 @@ class Bazaar:
         )
         for _ in range(ROUNDS_MAX):
             try:
-                payment = self.first.checkouts.begin(wanted, operation_id("race", uid), "f")
+                payment = self.first.checkouts.begin_checkout(wanted, operation_id("race", uid), "f")
             except Unavailable:
                 continue
             self.hands[provider].opened(payment.id, Opened(refs=payment.refs))

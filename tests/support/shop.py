@@ -125,7 +125,7 @@ class Shop:
 
     def begin(self, provider: ProviderName = "stripe", key: str = "k", **more: Any) -> Payment:
         wanted = self.wanted(provider, **more)
-        return self.instance().checkouts.begin(wanted, OperationId(f"op_{provider}_{key}"), "f")
+        return self.instance().checkouts.begin_checkout(wanted, OperationId(f"op_{provider}_{key}"), "f")
 
     def bought(self, provider: ProviderName = "stripe", key: str = "k") -> Payment:
         """A payment begun, paid and settled."""

@@ -116,7 +116,7 @@ def begun(services: Services) -> str:
         success_url="https://app.example/",
         cancel_url="https://app.example/",
     )
-    return services.checkouts.begin(wanted, OperationId("op_1"), "f").id
+    return services.checkouts.begin_checkout(wanted, OperationId("op_1"), "f").id
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -242,7 +242,7 @@ class ConversationStore:
         cannot restore messages, since the turn's commit needs the conversation. Raises ConversationNotFound.
         """
         self.get(uid, conversation_id)
-        self._recollection.forget(conversation_id)
+        self._recollection.forget_conversation(conversation_id)
         while len(messages := self._message_paths(conversation_id)) == DELETE_BATCH:
             self._documents.commit([Delete(path) for path in messages])
         self._delete_with(uid, conversation_id, messages)
@@ -290,11 +290,11 @@ class ConversationStore:
         """Return the last messages, newest first. The owner is not checked here, but by `get`."""
         return self._newest(conversation_id, None, HISTORY_MESSAGES_MAX) if is_safe_id(conversation_id) else ()
 
-    def is_recalled(self, conversation_id: str) -> bool:
-        """Return True if this instance may remember the last messages. `recalled` checks the memory."""
+    def may_recall(self, conversation_id: str) -> bool:
+        """Return True if this instance may remember the last messages. `recall` checks the memory."""
         return conversation_id in self._recollection
 
-    def recalled(self, conversation: Conversation) -> Sequence[Message]:
+    def recall(self, conversation: Conversation) -> Sequence[Message]:
         """Return the same messages as `history`, but from memory if this instance wrote the last message.
 
         Costs may differ: a correction or a note of a charge is not noticed here.
@@ -302,36 +302,35 @@ class ConversationStore:
         known = self._recollection.of(conversation.id, conversation.last)
         return self.history(conversation.id) if known is None else known
 
-    def continued(
+    def writes_to_continue(
         self, conversation: Conversation, said: Sequence[Message], messages: Sequence[Message]
     ) -> Sequence[Write]:
         """Build the writes that append `messages` behind `said`.
 
         If `said` is the whole history, remember the newest messages. Then the commit fails after any change of the
-        conversation, and the caller uses `regardless`.
+        conversation, and the caller uses `writes_to_append_anyway`.
         """
         if not _is_whole(conversation, said):
-            return self.appended(conversation, messages)
+            return self.writes_to_append(conversation, messages)
         newest = sorted([*messages, *said], key=lambda message: message.position, reverse=True)
         self._recollection.keep(conversation.id, messages[-1].position, newest[:HISTORY_MESSAGES_MAX])
-        touch, *creates = self.appended(conversation, messages)
+        touch, *creates = self.writes_to_append(conversation, messages)
         assert isinstance(touch, Patch), "first the conversation is touched"
         return [Patch(touch.path, touch.data, conversation.version), *creates]
 
-    def regardless(self, conversation: Conversation, writes: Sequence[Write]) -> Sequence[Write]:
-        """Build the writes of `continued` without the precondition, and without a title if the conversation has a
-        title.
+    def writes_to_append_anyway(self, conversation: Conversation, writes: Sequence[Write]) -> Sequence[Write]:
+        """Build the writes of `writes_to_continue` without the precondition. A stored title is kept.
 
         The result is empty if the conversation is gone.
         """
-        self._recollection.forget(conversation.id)
+        self._recollection.forget_conversation(conversation.id)
         found = self._documents.get(_path(conversation.id))
         if found is None:
             return ()
         kept = frozenset({"title"} if found.data["title"] is not None else ())
         return [_unconditional(write, kept) if isinstance(write, Patch) else write for write in writes]
 
-    def appended(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
+    def writes_to_append(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
         """Build the writes that append these messages, all or none. The commit fails if the conversation is gone."""
         changes = {**_touched(conversation.id, messages[-1].created_at), "last": messages[-1].position}
         said = next((message.content for message in messages if message.role == "user"), None)
@@ -340,15 +339,15 @@ class ConversationStore:
         creates = [Create(_message_path(conversation.id, message.id), _message_data(message)) for message in messages]
         return [Patch(_path(conversation.id), changes), *creates]
 
-    def first(self, conversation_id: str) -> Sequence[Message]:
+    def first_messages(self, conversation_id: str) -> Sequence[Message]:
         """Return the first message and the answer to that message."""
         return self._oldest(conversation_id, None, FIRST_MESSAGES)
 
-    def titled(self, conversation_id: str, title: str) -> Sequence[Write]:
+    def writes_to_title(self, conversation_id: str, title: str) -> Sequence[Write]:
         """Build the write that sets the title. The commit fails if the conversation is gone."""
         return [Patch(_path(conversation_id), {"title": title})]
 
-    def paid(self, conversation_id: str, cost: Micro, *, summary: str | None = None) -> None:
+    def commit_charge(self, conversation_id: str, cost: Micro, *, summary: str | None = None) -> None:
         """Record the charge for the title, or for the summary with the id `summary`.
 
         A deleted conversation or summary stays deleted.
@@ -378,7 +377,7 @@ class ConversationStore:
         """Return True if the conversation was not deleted."""
         return self._documents.get(_path(conversation_id)) is not None
 
-    def correct_cost(self, message: Message, cost: Micro) -> None:
+    def commit_actual_cost(self, message: Message, cost: Micro) -> None:
         """Record a charge below the price, where the account had no more credits. A deleted message stays deleted.
 
         The money has already moved, so a failed write is only logged.
@@ -388,7 +387,7 @@ class ConversationStore:
         except DomainError as error:
             log("cost_not_corrected", "WARNING", message_id=message.id, code=error.code)
 
-    def settled_cost(self, message: Message, cost: Micro, usage: Usage, *, is_estimated: bool) -> Write:
+    def write_of_final_cost(self, message: Message, cost: Micro, usage: Usage, *, is_estimated: bool) -> Write:
         """Build the write of a message's final cost and usage, after the provider's report."""
         settled: Data = {
             "cost": cost,

@@ -59,7 +59,7 @@ class Recollection(Generic[SaidT]):
             while self._bytes > self._bytes_max:
                 self._drop(next(iter(self._kept)))
 
-    def forget(self, conversation_id: str) -> None:
+    def forget_conversation(self, conversation_id: str) -> None:
         """Drop a conversation from the cache, so that the next turn reads the store."""
         with self._lock:
             self._drop(conversation_id)

@@ -48,7 +48,7 @@ class FirestoreWatch:
     def _read(self, listener: Listener) -> None:
         self._requests.put(self._request)
         try:
-            self._stream = self._calls.listen(self._asked())
+            self._stream = self._calls.listen(self._listen_requests())
             for answer in self._stream:
                 if self._is_closed.is_set() or not self._pass_on(answer, listener):
                     break
@@ -61,7 +61,7 @@ class FirestoreWatch:
         if is_broken:
             listener.broken()
 
-    def _asked(self) -> Iterator[Any]:
+    def _listen_requests(self) -> Iterator[Any]:
         """Yield the request, then keep the stream open until `close`."""
         return iter(self._requests.get, None)
 

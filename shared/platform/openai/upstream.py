@@ -115,9 +115,9 @@ class OpenAIUpstream:
         sent = self._fitting.fitted(path, told_end_user(body, fields, end_user))
         end = end or StreamEnd()
         try:
-            other = yield from self._asked(path, sent, end, most, is_last=False)
+            other = yield from self._request_answer(path, sent, end, most, is_last=False)
             if other is not None:
-                yield from self._asked(path, other, end, most, refused=sent)
+                yield from self._request_answer(path, other, end, most, refused=sent)
         except (httpx2.HTTPError, httpx2.StreamError, ValueError, RecursionError) as error:
             # Not reached, cut off, or something that is not JSON.
             log("upstream_failed", "WARNING", kind=type(error).__name__, model=model)
@@ -143,7 +143,7 @@ class OpenAIUpstream:
                 self._client.close()
                 self._client = None
 
-    def _asked(
+    def _request_answer(
         self,
         path: str,
         sent: Json,

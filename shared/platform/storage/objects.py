@@ -41,14 +41,14 @@ class CloudObjects:
         """See `Objects.put`. One request uploads the object, on the precondition that the object does not exist."""
         assert len(content) <= OBJECT_BYTES_MAX, "who makes an object bounds it"
         try:
-            self._asked(lambda: self._upload(name, content, content_type))
+            self._call_storage(lambda: self._upload(name, content, content_type))
         except exceptions.PreconditionFailed:
             return False
         return True
 
     def find(self, name: str) -> ObjectInfo | None:
         """See `Objects.find`."""
-        blob = self._asked(lambda: self._opened().get_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
+        blob = self._call_storage(lambda: self._opened().get_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
         if blob is None:
             return None
         return ObjectInfo(
@@ -62,7 +62,7 @@ class CloudObjects:
         """See `Objects.read`."""
         blob = self._opened().blob(name)
         try:
-            content: bytes = self._asked(
+            content: bytes = self._call_storage(
                 lambda: blob.download_as_bytes(
                     start=first or None, end=last, raw_download=True, timeout=TIMEOUT_SECONDS, retry=RETRY
                 )
@@ -74,14 +74,14 @@ class CloudObjects:
     def delete(self, name: str) -> None:
         """See `Objects.delete`."""
         try:
-            self._asked(lambda: self._opened().delete_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
+            self._call_storage(lambda: self._opened().delete_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
         except exceptions.NotFound:
             return
 
     def names(self, prefix: str, limit: int = NAMES_MAX) -> list[str]:
         """See `Objects.names`."""
         try:
-            return self._asked(lambda: self._listed(prefix, limit))
+            return self._call_storage(lambda: self._listed(prefix, limit))
         except exceptions.NotFound:
             if not self._is_emulated:
                 raise StorageUnavailable(f"There is no bucket {self._name}.") from None
@@ -129,7 +129,7 @@ class CloudObjects:
                 self._bucket = self._client.bucket(self._name)
             return self._bucket
 
-    def _asked(self, call: Callable[[], T]) -> T:
+    def _call_storage(self, call: Callable[[], T]) -> T:
         """Run a call and return its result.
 
         Raises the SDK's NotFound and PreconditionFailed as they are, and StorageUnavailable for every other failure.

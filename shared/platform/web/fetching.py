@@ -78,13 +78,13 @@ class PublicWeb:
         target = checked_url(url)
         for _ in range(REDIRECTS_MAX + 1):
             require_named(target, hosts)
-            found = self._asked(target, deadline, read)
+            found = self._request(target, deadline, read)
             if not isinstance(found, Target):
                 return found
             target = found
         raise FetchFailed("too_many_redirects", f"The page redirects more than {REDIRECTS_MAX} times.")
 
-    def _asked(self, target: Target, deadline: Deadline, read: "Read[T]") -> T | Target:
+    def _request(self, target: Target, deadline: Deadline, read: "Read[T]") -> T | Target:
         """Send one request, and return the result of `read`, or the target of a redirect. Raises FetchFailed."""
         backend = CheckedBackend(self._resolve, self._connect, deadline)
         url = httpcore2.URL(

@@ -50,7 +50,7 @@ class FirstSight:
         self._remember(principal, profile)
         return profile
 
-    def forget(self, uid: Uid) -> None:
+    def forget_caller(self, uid: Uid) -> None:
         """Forget the user, so that the next call reads the profile again."""
         with self._lock:
             for auth in CREDENTIALS:

@@ -51,8 +51,8 @@ class KeyRevocation:
         Raises KeyNotFound, also for another user's key.
         """
         key = self._keys.revoke(uid, key_id)
-        self._lookup.forget(key.id)
-        self._budgets.forget(key)
+        self._lookup.forget_key(key.id)
+        self._budgets.forget_budget(key)
         spender = key_spender(key.id)
         self._stop(lambda: self._agent_tasks.live_of(spender, STOPPED_MAX), self._run_agent)
         self._stop(lambda: self._image_tasks.open_of(spender, STOPPED_MAX), self._run_image)

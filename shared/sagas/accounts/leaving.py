@@ -232,7 +232,7 @@ class Leaving:
     def _bar(self, uid: Uid) -> None:
         """Bar the user: tokens of this user are refused from now on, and the profile is a tombstone."""
         self._profiles.erase(uid)
-        self._first_sight.forget(uid)
+        self._first_sight.forget_caller(uid)
 
     def _close_account(self, uid: Uid) -> None:
         leaving = self._documents.get(f"leavings/{uid}")

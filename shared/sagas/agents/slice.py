@@ -152,7 +152,7 @@ class AgentSlice:
     def _work(self, desk: ClaimedTask) -> None:
         purse = self._taken_over(desk)
         if desk.task.is_cancel_asked:
-            self._acts.forget(desk, purse, _pending(desk))
+            self._acts.forget_calls(desk, purse, _pending(desk))
             self._end(desk, "cancelled", None)
             return
         if desk.task.attempts > ATTEMPTS_MAX:

@@ -112,7 +112,7 @@ class Agents:
         self._clock = clock
         self._default_model = default_model
 
-    def begin(self, request: TaskRequest) -> Task:
+    def begin_task(self, request: TaskRequest) -> Task:
         """Create the task and publish the first message for its workers. The same operation returns the same task.
 
         Raises ModelNotFound, ModelUnpriced, ModelWithoutTools, ToolNeedsScope, TooManyTasks, TooManyTasksToday,

@@ -112,7 +112,7 @@ class Acts:
                 desk.refresh()
         return None
 
-    def forget(self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[TaskStep]) -> None:
+    def forget_calls(self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[TaskStep]) -> None:
         """Remove the things that tool calls have stored and that no step will record.
 
         If a tool cannot remove a thing now, the thing stays until the user is erased.
@@ -122,7 +122,7 @@ class Acts:
             if not isinstance(tool, LeavesThings):
                 continue
             try:
-                tool.forget(self._use_of(desk, purse, act))
+                tool.forget_use(self._use_of(desk, purse, act))
             except DomainError as error:
                 log("tool_not_cleaned_up", "WARNING", task_id=desk.task.id, code=error.code)
 
@@ -162,7 +162,7 @@ class Acts:
         except LeaseLost:
             use.give_back()
             if not desk.is_awaited(act.number):
-                self.forget(desk, purse, [act])
+                self.forget_calls(desk, purse, [act])
             raise
         except (Rejected, CreditsHeld):
             use.give_back()

@@ -137,13 +137,13 @@ class Planner:
 
         If this instance does not recall the messages, read them at the same time.
         """
-        is_recalled = self._conversations.is_recalled(conversation_id)
+        is_recalled = self._conversations.may_recall(conversation_id)
         said = None if is_recalled else Meanwhile(lambda: self._conversations.history(conversation_id))
         paths = [preferences_path(uid)] if asked in {None, AUTO} else []
         conversation, beside = self._conversations.get_beside(uid, conversation_id, paths)
         return (
             conversation,
-            said.result if said else lambda: self._conversations.recalled(conversation),
+            said.result if said else lambda: self._conversations.recall(conversation),
             lambda: preferred_of(beside[0]) if beside else self._preferences.get(uid),
         )
 

@@ -51,7 +51,7 @@ class Recovery(TurnRecovery):
         """
         if message.cost == cost:
             return message
-        self._conversations.correct_cost(message, cost)
+        self._conversations.commit_actual_cost(message, cost)
         return replace(message, cost=cost)
 
 

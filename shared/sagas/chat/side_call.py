@@ -82,7 +82,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, SideCharge | None, SideAnswer]
             forecast=forecast(self._expectation, model, prompt, limit, uid=request.uid),
         )
 
-    def _asked(self, plan: SidePlan, output_cap: int, *, is_whole: bool) -> ChatStream:
+    def _open_stream(self, plan: SidePlan, output_cap: int, *, is_whole: bool) -> ChatStream:
         return self._chat_model.stream(
             ChatRequest(
                 model=plan.model.upstream_model,

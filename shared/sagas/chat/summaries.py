@@ -75,7 +75,7 @@ class ChatMemory:
                 covers=due.covers,
                 is_settled=False,
             )
-            return self._conversations.appended(conversation, [summary])
+            return self._conversations.writes_to_append(conversation, [summary])
 
         self._pay_for_summary(plan, due.covers, due.instructions, due.content, due.tokens_max, keep)
 
@@ -105,7 +105,7 @@ class ChatMemory:
             keep=keep,
         )
         paid = self._side.pay(request)
-        self._conversations.paid(conversation.id, paid.cost, summary=_summary_id(paid.token))
+        self._conversations.commit_charge(conversation.id, paid.cost, summary=_summary_id(paid.token))
 
     def title(
         self,
@@ -122,7 +122,7 @@ class ChatMemory:
         The same operation pays once. Raises ConversationNotFound.
         """
         conversation = self._conversations.get(uid, conversation_id)
-        said = self._conversations.first(conversation_id)
+        said = self._conversations.first_messages(conversation_id)
         if not said:
             return TitleOutcome(title=conversation.title or "", cost=Micro(0), is_local=True)
         local = title_of(said[0].content)
@@ -142,7 +142,7 @@ class ChatMemory:
                     model=self._cheapest(),
                     instructions=TITLE_INSTRUCTIONS,
                     content=_beginning(said),
-                    keep=lambda made: self._conversations.titled(
+                    keep=lambda made: self._conversations.writes_to_title(
                         conversation_id, title_of(made.text.strip(QUOTES)) or local
                     ),
                 )
@@ -150,7 +150,7 @@ class ChatMemory:
         except (Rejected, UpstreamUnavailable) as error:
             log("title_not_generated", code=error.code)
             return TitleOutcome(title=local, cost=Micro(0), is_local=True)
-        self._conversations.paid(conversation_id, paid.cost)
+        self._conversations.commit_charge(conversation_id, paid.cost)
         now = self._conversations.get(uid, conversation_id)
         return TitleOutcome(title=now.title or local, cost=paid.cost, is_local=False)
 

@@ -150,7 +150,7 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
             plan = self._planner.plan(request, failed)
         return plan
 
-    def _asked(self, plan: TurnPlan, output_cap: int, *, is_whole: bool) -> ChatStream:
+    def _open_stream(self, plan: TurnPlan, output_cap: int, *, is_whole: bool) -> ChatStream:
         return self._chat_model.stream(plan.asked(output_cap, is_whole=is_whole))
 
     def _delivered(self, run: Run[TurnPlan], event: TextDelta, text: str) -> Iterable[TurnEvent]:
@@ -161,7 +161,7 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
 
     def _kept(self, run: Run[TurnPlan], reply: Reply) -> TurnRecord[Message]:
         messages = self._messages(run, reply)
-        writes = self._conversations.continued(run.plan.conversation, run.plan.said, messages)
+        writes = self._conversations.writes_to_continue(run.plan.conversation, run.plan.said, messages)
         return TurnRecord(id=messages[-1].id, record=messages[-1], writes=writes)
 
     def _still_wanted(self, run: Run[TurnPlan], writes: Sequence[Write]) -> Sequence[Write]:
@@ -169,13 +169,13 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
 
         The used tokens are charged.
         """
-        return self._conversations.regardless(run.plan.conversation, writes)
+        return self._conversations.writes_to_append_anyway(run.plan.conversation, writes)
 
     def _costed(self, record: Message, cost: Micro) -> Message:
         return self._messages_of.costed(record, cost)
 
     def _corrected(self, run: Run[TurnPlan], record: Message, cost: Micro, reply: Reply) -> Sequence[Write]:
-        return [self._conversations.settled_cost(record, cost, reply.usage, is_estimated=reply.is_estimated)]
+        return [self._conversations.write_of_final_cost(record, cost, reply.usage, is_estimated=reply.is_estimated)]
 
     def _ended(self, run: Run[TurnPlan], record: Message, settled: Settled) -> Iterable[TurnEvent]:
         yield TurnEnded(answered(record, settled))

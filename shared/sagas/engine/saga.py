@@ -141,7 +141,7 @@ class Runner:
         self._clock = clock
         self._alerts = alerts
 
-    def begin(self, leased: Leased, name: str, args: Data, changes: Data | None = None, *also: Write) -> None:
+    def begin_saga(self, leased: Leased, name: str, args: Data, changes: Data | None = None, *also: Write) -> None:
         """Note that the current version of this saga is to run. The saga before must be over."""
         before, saga, now = progress_of(leased.data), self._current[name], self._clock.now()
         assert before is None or before.is_over, "one saga at a time"

@@ -152,7 +152,7 @@ class Claim(Protocol):
         """Store the receipt, and return the receipt that counts: a receipt that was stored before wins."""
         ...
 
-    def forget(self) -> None:
+    def forget_turn(self) -> None:
         """Delete the turn, which had no effect, so that the key is free again. Never raises."""
         ...
 
@@ -184,7 +184,7 @@ class Turns:
         """Return the right to run a turn that no call can request again."""
         return KeylessClaim(self._documents, self._clock)
 
-    def begin(
+    def begin_turn(
         self, operation: OperationId, *, uid: Uid, conversation_id: str, fingerprint: str
     ) -> tuple[Turn, Claim | None]:
         """Return the turn, and the right to run or finish the turn. If the right is None, the turn is done or settling.
@@ -327,7 +327,7 @@ class KeyedClaim:
             return self._settled_by_another() or settled
         return settled
 
-    def forget(self) -> None:
+    def forget_turn(self) -> None:
         """See `Claim.forget`. If there were earlier attempts, which may have cost credits, only end the lease."""
         if self._is_first:
             self._let_go(Delete(self._path, self._version))
@@ -449,7 +449,7 @@ class KeylessClaim:
         """See `Claim.finish`."""
         return settled
 
-    def forget(self) -> None:
+    def forget_turn(self) -> None:
         """See `Claim.forget`."""
 
     def give_up(self) -> None:

@@ -46,7 +46,7 @@ class KeyBudgets:
             used[key.id] = Micro(budget.used + budget.held if budget else 0)
         return used
 
-    def forget(self, key: ApiKey) -> None:
+    def forget_budget(self, key: ApiKey) -> None:
         """Let the budget of a revoked key end in an hour, unless the window has an end of its own.
 
         An account holds a limited number of budgets. An empty hold renews the claim with an end. Until then the budget

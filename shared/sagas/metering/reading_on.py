@@ -50,7 +50,7 @@ class Place:
     def __init__(self, leave: Callable[[], None]) -> None:
         self._leave = leave
 
-    def begin(self, work: Callable[[], None]) -> None:
+    def begin_reading(self, work: Callable[[], None]) -> None:
         """Run `work` on a thread of its own. A failure is logged; the call's hold then expires.
 
         Raises RuntimeError if no thread can be started; the place is free again.

@@ -94,7 +94,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         """Return the plan of the turn, and change nothing. `failed` models were asked already."""
 
     @abstractmethod
-    def _asked(self, plan: PlanT, output_cap: int, *, is_whole: bool) -> ChatStream:
+    def _open_stream(self, plan: PlanT, output_cap: int, *, is_whole: bool) -> ChatStream:
         """Return the upstream's growing answer, of at most `output_cap` tokens; `is_whole`: in one piece."""
 
     @abstractmethod
@@ -129,7 +129,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         if not request.has_key:
             yield from self._take(request, self._turns.once(), Micro(0))
             return
-        turn, claim = self._turns.begin(
+        turn, claim = self._turns.begin_turn(
             request.operation,
             uid=request.uid,
             conversation_id=request.conversation_id,
@@ -200,9 +200,9 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         """
         reply = Reply(run.plan)
         if run.plan.request.stop.is_given:
-            yield from self._not_asked(run, reply)
+            yield from self._end_unasked(run, reply)
             return None
-        stream = self._asked(run.plan, run.output_cap, is_whole=run.is_whole)
+        stream = self._open_stream(run.plan, run.output_cap, is_whole=run.is_whole)
         with ReadingWhole(stream) if run.is_whole else AnswerReading(stream) as reading:
             run.plan.request.stop.when_given(reading.wake)
             try:
@@ -218,7 +218,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         yield from self._ended(run, record, settled)
         return None
 
-    def _not_asked(self, run: Run[PlanT], reply: Reply) -> Iterator[EventT]:
+    def _end_unasked(self, run: Run[PlanT], reply: Reply) -> Iterator[EventT]:
         """End a call that was stopped before the upstream was asked. The call costs nothing."""
         reply.finish_reason = STOPPED
         reply.charge(Micro(0))
@@ -238,7 +238,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             log("next_model_asked", "WARNING", model=run.plan.model.id, code=error.code)
             return error
         if not is_kept:
-            run.claim.forget()
+            run.claim.forget_turn()
         raise error
 
     def _stream(
@@ -335,7 +335,7 @@ def _forgetting(claim: Claim) -> Iterator[None]:
     except BaseException as error:
         claim.stop()
         if isinstance(error, DomainError) and not isinstance(error, OutcomeUnknown):
-            claim.forget()
+            claim.forget_turn()
         else:
             claim.give_up()
         raise

@@ -259,7 +259,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
                 work()
 
         try:
-            place.begin(all_of_it)
+            place.begin_reading(all_of_it)
         except RuntimeError:
             log("not_read_on", "ERROR", hold_id=run.hold.id, code="no_thread")
             # The hold's time charges the bound.

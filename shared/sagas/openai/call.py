@@ -194,7 +194,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
             failed=failed,
         )
 
-    def _asked(self, plan: CallPlan, output_cap: int, *, is_whole: bool) -> ChatStream:
+    def _open_stream(self, plan: CallPlan, output_cap: int, *, is_whole: bool) -> ChatStream:
         dialect, end_user = plan.request.dialect, plan.request.end_user
         body = dialect.sent(replaced(plan.request.body, end_user), plan.model, output_cap, is_whole=is_whole)
         stream = self._passthroughs.of(plan.model).ask(dialect.path, body, end_user)

@@ -102,7 +102,7 @@ class Checkouts:
         self._leases = Leases(documents, clock)
         self._clock = clock
 
-    def begin(self, wanted: Wanted, operation: OperationId, fingerprint: str) -> Payment:
+    def begin_checkout(self, wanted: Wanted, operation: OperationId, fingerprint: str) -> Payment:
         """Return the payment, open at its provider.
 
         Raises AccountFrozen, AccountClosed, PackageNotFound, PackageLimitReached, TooManyCheckouts,

@@ -90,7 +90,7 @@ class Refunds:
             raise InvalidValue("amount", f"must be from {least} to {most} {payment.terms.price.currency}")
         args, known = refund_begun(payment, minor, asked.operation, asked.fingerprint, self._clock.now())
         noted = {**args, "note": asked.note_to_user} if asked.note_to_user else args
-        runner.begin(leased, "refund", noted, {}, known)
+        runner.begin_saga(leased, "refund", noted, {}, known)
 
     def _refusal(self, asked: RefundAsked) -> str:
         """Return the reason why this refund was undone, or an empty text."""

@@ -271,7 +271,7 @@ class Settlement:
         if plan.action == "refund":
             return self._give_back(leased, payment)
         args: Mapping[str, Value] = {**plan.args, "asked_at": asked_at}
-        self._runner.begin(leased, plan.action, args, fields_of(payment), view_of(payment, self._clock.now()))
+        self._runner.begin_saga(leased, plan.action, args, fields_of(payment), view_of(payment, self._clock.now()))
         return True
 
     def _give_back(self, leased: Leased, payment: Payment) -> bool:
@@ -280,7 +280,7 @@ class Settlement:
         operation = operation_id("payment", payment.id, "give_back", str(progress.number if progress else 0))
         left = payment.terms.price.minor - payment.returned_minor
         args, known = refund_begun(payment, left, operation, payment.id, now)
-        self._runner.begin(leased, "refund", args, fields_of(payment), view_of(payment, now), known)
+        self._runner.begin_saga(leased, "refund", args, fields_of(payment), view_of(payment, now), known)
         return True
 
     def _capture(self, leased: Leased, payment: Payment) -> bool:

@@ -62,7 +62,7 @@ def pair(conversation, at, content="Hi"):
 
 def append(documents, conversations, conversation, at, content="Hi"):
     messages = pair(conversation, at, content)
-    documents.commit(conversations.appended(conversation, messages))
+    documents.commit(conversations.writes_to_append(conversation, messages))
     return messages
 
 
@@ -253,10 +253,10 @@ def test_a_corrected_cost_is_kept_and_a_gone_message_stays_gone(documents, conve
     made = create(conversations)
     message = append(documents, conversations, made, 1)[1]
 
-    conversations.correct_cost(message, 3)
+    conversations.commit_actual_cost(message, 3)
     corrected = conversations.message(ANN, made.id, message.id)
     conversations.delete(ANN, made.id)
-    conversations.correct_cost(message, 4)
+    conversations.commit_actual_cost(message, 4)
 
     assert corrected.cost == 3
     assert documents.query(Query(collection="messages", group=True, limit=10)) == []

@@ -61,7 +61,7 @@ def test_what_is_forgotten_is_read_next_time():
     recollection = Recollection[Said]()
     recollection.keep("c1", "p", TEA)
 
-    recollection.forget("c1")
-    recollection.forget("never seen")
+    recollection.forget_conversation("c1")
+    recollection.forget_conversation("never seen")
 
     assert recollection.of("c1", "p") is None

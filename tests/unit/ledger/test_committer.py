@@ -462,7 +462,7 @@ def test_what_was_told_before_a_leader_died_stays_told():
     ledger = instance(store)
     ledger.execute(UID, grant("gift", 100))
     ledger.execute(UID, charge(1, operation="done"))
-    ledger._committer.forget(UID)
+    ledger._committer.forget_account(UID)
     store.fuse = 1
 
     outcomes = at_once([spend(ledger, UID, charge(1, operation=key)) for key in ("done", "new", "done")])

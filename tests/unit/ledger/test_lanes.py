@@ -68,8 +68,8 @@ def test_forgetting_an_account_drops_what_is_known_of_it_and_no_other():
         lanes.answers(uid, [job()])
         lanes._lanes[uid].warm = "head"  # type: ignore[assignment]
 
-    lanes.forget(UID)
-    lanes.forget(Uid("stranger"))
+    lanes.forget_account(UID)
+    lanes.forget_account(Uid("stranger"))
 
     kept: Any = lanes._lanes[Uid("other")].warm
     assert (lanes._lanes[UID].warm, kept) == (None, "head")

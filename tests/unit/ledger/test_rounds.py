@@ -441,7 +441,7 @@ def test_a_fence_that_fails_is_put_up_again_and_warms_the_head(stage):
 
 
 def test_a_key_that_is_not_known_yet_is_told_and_not_waited_for(stage):
-    stage.committer.forget(UID)
+    stage.committer.forget_account(UID)
     store = stage.committer._store
 
     def read(*arguments: Any) -> Any:

@@ -346,7 +346,7 @@ def _cancel(services: Any, task_id: str) -> Any:
 
 
 def _begin(services: Any) -> Any:
-    return services.agents.begin(
+    return services.agents.begin_task(
         TaskRequest(uid=ANN, goal="g", budget=Micro(10 * CREDIT), operation=OperationId("op_same"), fingerprint="f")
     )
 

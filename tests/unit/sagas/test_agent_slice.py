@@ -163,11 +163,11 @@ def request(**more: Any) -> TaskRequest:
 
 def test_the_same_operation_is_the_same_task(world):
     world.user()
-    first, second = world.services.agents.begin(request()), world.services.agents.begin(request())
+    first, second = world.services.agents.begin_task(request()), world.services.agents.begin_task(request())
 
     assert first == second
     with pytest.raises(IdempotencyMismatch):
-        world.services.agents.begin(request(fingerprint="other"))
+        world.services.agents.begin_task(request(fingerprint="other"))
 
 
 def test_who_leaves_the_choice_of_a_model_to_us_has_the_platform_s(world):
@@ -195,7 +195,7 @@ def test_what_cannot_be_begun_is_refused(world):
 def test_a_user_has_so_many_tasks_under_way(world):
     world.user()
     paused = world.run(world.begin(max_steps=1))
-    first = world.services.agents.begin(request())
+    first = world.services.agents.begin_task(request())
     for _ in range(TASKS_LIVE_MAX - 1):
         world.begin()
 
@@ -203,7 +203,7 @@ def test_a_user_has_so_many_tasks_under_way(world):
         world.begin()
     with pytest.raises(TooManyTasks):
         world.services.agents.resume(resuming(ANN, paused.id, OperationId("op_r"), max_steps=9))
-    assert world.services.agents.begin(request()).id == first.id
+    assert world.services.agents.begin_task(request()).id == first.id
     world.services.agents.cancel(ANN, first.id)
     assert world.begin().status == "queued"
 

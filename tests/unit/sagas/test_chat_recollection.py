@@ -127,10 +127,10 @@ def test_messages_read_before_an_append_that_the_conversation_tells_of_are_not_t
     world.ask(conversation, "two")
     since = conversations.get(ANN, conversation.id)
 
-    writes = conversations.continued(since, before, before)
+    writes = conversations.writes_to_continue(since, before, before)
 
     assert [getattr(write, "version", None) for write in writes] == [None] * len(writes)
-    assert not conversations.is_recalled(conversation.id)
+    assert not conversations.may_recall(conversation.id)
 
 
 def test_as_much_is_recalled_as_is_read():
@@ -138,7 +138,7 @@ def test_as_much_is_recalled_as_is_read():
     conversations = world.turn._conversations
     now = conversations.get(ANN, conversation.id)
 
-    recalled = conversations.recalled(now)
+    recalled = conversations.recall(now)
 
-    assert conversations.is_recalled(conversation.id)
+    assert conversations.may_recall(conversation.id)
     assert recalled == conversations.history(conversation.id)

@@ -130,8 +130,8 @@ def test_a_key_that_is_revoked_takes_its_budget_along_an_hour_later(failing):
         world = capped.world
         budgets = KeyBudgets(world.on(faulty)._admission._ledger, world.clock)
 
-    budgets.forget(capped.key)
-    budgets.forget(capped.key)
+    budgets.forget_budget(capped.key)
+    budgets.forget_budget(capped.key)
 
     with pytest.raises(BudgetExceeded):
         capped.spend(1)
@@ -147,7 +147,7 @@ def test_making_and_revoking_keys_for_ever_fills_no_account():
         key = capped.another("total")
         capped.spend(1, key=key)
         capped.keys.revoke(ANN, key.id)
-        capped.budgets.forget(key)
+        capped.budgets.forget_budget(key)
         capped.world.clock.advance(2 * HOUR)
 
     capped.spend(1)
@@ -157,7 +157,7 @@ def test_making_and_revoking_keys_for_ever_fills_no_account():
 def test_a_call_of_an_instance_that_has_not_heard_of_it_brings_no_budget_back_for_ever():
     capped = Capped("total")
     capped.spend(1)
-    capped.budgets.forget(capped.key)
+    capped.budgets.forget_budget(capped.key)
 
     capped.spend(2)
 
@@ -172,7 +172,7 @@ def test_forgetting_costs_nothing_and_shows_in_no_history():
     capped.spend(7)
     before = capped.world.ledger.balance(ANN).available
 
-    capped.budgets.forget(capped.key)
+    capped.budgets.forget_budget(capped.key)
 
     history = capped.world.ledger.history(ANN, before=None, limit=10).items
     assert capped.world.ledger.balance(ANN).available == before

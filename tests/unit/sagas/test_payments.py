@@ -110,7 +110,7 @@ def test_the_same_key_with_another_wish_is_a_conflict(shop):
     shop.begin()
 
     with pytest.raises(IdempotencyMismatch):
-        shop.instance().checkouts.begin(shop.wanted("paypal"), OperationId("op_stripe_k"), "other")
+        shop.instance().checkouts.begin_checkout(shop.wanted("paypal"), OperationId("op_stripe_k"), "other")
 
 
 @pytest.mark.parametrize("is_done", [False, True])

@@ -41,7 +41,7 @@ def test_a_place_is_free_again_once_its_work_ends(error):
         if error is not None:
             raise error
 
-    place.begin(work)
+    place.begin_reading(work)
     assert room.take(BOB) is None
     may_end.set()
 

@@ -70,7 +70,7 @@ class World:
 
     def begin(self, documents=None):
         leased = Leases(documents or self.documents, self.clock).create(PATH, {"due_at": None}, LEASE_SECONDS)
-        self.runner().begin(leased, "order", {"what": "tea"})
+        self.runner().begin_saga(leased, "order", {"what": "tea"})
         return leased
 
     def work(self, documents=None):
@@ -280,7 +280,7 @@ def test_what_was_begun_under_one_version_ends_under_it():
     assert world.runner(world.saga, newer).run(leased) == "completed"
     assert world.things() == ["pay", "reserve", "ship"]
 
-    world.runner(world.saga, newer).begin(leased, "order", {})
+    world.runner(world.saga, newer).begin_saga(leased, "order", {})
     assert world.runner(world.saga, newer).run(leased) == "completed"
     assert "other" in world.things()
 
@@ -300,7 +300,7 @@ def test_what_a_step_writes_is_committed_with_its_record_or_not_at_all():
     claim = Step(name="claim", do=lambda turn: StepResult(writes=(Create("effects/e1", {"of": "us"}),)), acts=False)
     runner = world.runner(Saga(name="order", version=1, steps=(claim, Step(name="ship", do=world.do("ship")))))
     leased = Leases(world.documents, world.clock).create(PATH, {}, LEASE_SECONDS)
-    runner.begin(leased, "order", {})
+    runner.begin_saga(leased, "order", {})
 
     with pytest.raises(LeaseLost):
         runner.run(leased)
@@ -319,7 +319,7 @@ def test_what_does_not_act_is_recorded_with_what_comes_next():
     runner = world.runner(Saga(name="order", version=1, steps=(look, *world.saga.steps)))
     leased = Leases(counted, world.clock).create(PATH, {}, LEASE_SECONDS)
 
-    runner.begin(leased, "order", {})
+    runner.begin_saga(leased, "order", {})
     runner.run(leased)
     leased.free({})
 
@@ -334,7 +334,7 @@ def test_each_run_on_a_document_has_effects_of_its_own():
     leased = world.begin()
     world.runner().run(leased)
 
-    world.runner().begin(leased, "order", {})
+    world.runner().begin_saga(leased, "order", {})
     world.runner().run(leased)
 
     assert world.things() == ["pay", "pay", "reserve", "reserve", "ship", "ship"]
@@ -346,7 +346,7 @@ def test_a_saga_that_only_goes_forward_is_never_undone():
     saga = Saga(name="order", version=1, steps=world.saga.steps[:1], is_forward_only=True)
     runner = world.runner(saga)
     leased = Leases(world.documents, world.clock).create(PATH, {}, LEASE_SECONDS)
-    runner.begin(leased, "order", {})
+    runner.begin_saga(leased, "order", {})
 
     assert runner.run(leased) == "dead"
     assert world.calls["undo reserve"] == 0

@@ -66,7 +66,7 @@ def test_a_revoked_key_stops_within_five_seconds_on_every_instance():
     there.verify(text)
 
     all_.keys.revoke(ANN, key.id)
-    here.forget(key.id)
+    here.forget_key(key.id)
 
     with pytest.raises(ApiKeyInvalid):
         here.verify(text)

@@ -103,7 +103,7 @@ class GenerateImage:
         text = f"Painted: image {image_id}, {picture.width} × {picture.height} pixels, among the user's images."
         return Observation(text=text, images=(image_id,), cost=price, writes=(recorded(image),))
 
-    def forget(self, use: ToolUse) -> None:
+    def forget_use(self, use: ToolUse) -> None:
         """See `LeavesThings.forget`."""
         try:
             self._images.by_id(_image_id(use))

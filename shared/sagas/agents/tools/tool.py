@@ -148,7 +148,7 @@ class Tool(Protocol):
 class LeavesThings(Protocol):
     """A tool that stores data before the use is recorded."""
 
-    def forget(self, use: ToolUse) -> None:
+    def forget_use(self, use: ToolUse) -> None:
         """Remove the data that this use has stored, unless a step records the use. Call only for an abandoned use."""
         ...
 
