@@ -166,7 +166,7 @@ class AnalyticsOut(Answer):
     complete = fields.Boolean(required=True)
 
 
-class AnalyticsQuery(Request):
+class PaymentAnalyticsQuery(Request):
     """Over how many days."""
 
     days = fields.Integer(
@@ -261,7 +261,7 @@ def history(call: Call) -> Any:
     return page_out(call.services.payments.history(call.uid, limit=call.query["limit"], after=after))
 
 
-@routes.get("/payments/analytics", access=READ_USERS, query=AnalyticsQuery, answer=AnalyticsOut)
+@routes.get("/payments/analytics", access=READ_USERS, query=PaymentAnalyticsQuery, answer=AnalyticsOut)
 def analytics(call: Call) -> Any:
     """Show the money received and returned, by day, provider and currency."""
     first = call.services.clock.now() - call.query["days"] * DAY

@@ -30,7 +30,7 @@ from shared.platform.memory.objects import MemoryObjects
 from shared.platform.memory.publisher import MemoryPublisher
 from shared.sagas.engine.jobs import Turn
 from shared.sagas.images.job import LEASE_SECONDS, ImageJob
-from shared.sagas.images.start import TOPIC, ImageAsked, ImageStart, Started
+from shared.sagas.images.start import TOPIC, ImageAsked, ImageStart, StartedTask
 from shared.sagas.images.sweep import ImageSweep
 from shared.sagas.metering.authority import Scopes
 from shared.users.end_users import EndUsers
@@ -135,7 +135,7 @@ class Studio:
         """A queued task."""
         return self.begun(n, **fields).task
 
-    def begun(self, n: int = 1, **fields: Any) -> Started:
+    def begun(self, n: int = 1, **fields: Any) -> StartedTask:
         return self.start.start(self.asked(n, **fields))
 
     def called_for(self) -> list[str]:

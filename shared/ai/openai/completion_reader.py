@@ -37,7 +37,7 @@ FREE_AT_CHOICE = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class ReadPiece:
     """Reading of one object of an answer.
 
     `chunk` is the object in OpenAI's shape, None if nothing of the object belongs to the answer. `shown` is delivered
@@ -72,7 +72,7 @@ class CompletionReader:
         self._is_closed = False
         self._is_ragged = False
 
-    def read(self, raw: Json) -> Heard:
+    def read(self, raw: Json) -> ReadPiece:
         """Return the reading of one object. Raises UpstreamUnavailable and its kinds, RequestRefused."""
         if (failure := failure_in(raw, is_first=not self._is_begun)) is not None:
             raise failure
@@ -80,7 +80,7 @@ class CompletionReader:
         usage = self._reported(raw)
         choices = raw.get("choices")
         if not isinstance(choices, list) and usage is None and not str(raw.get("object")).startswith("chat.completion"):
-            return Heard()
+            return ReadPiece()
         self._is_closed = self._is_closed or (usage is not None and not choices and self._is_begun)
         all_said, told = ChoiceAddition(), list[Json]()
         for choice in choices if isinstance(choices, list) else ():
@@ -90,7 +90,7 @@ class CompletionReader:
                 _join(all_said, said)
         top = self._top(raw, all_said)
         chunk = {**top, "choices": told, **({"usage": self._canonical(raw)} if usage is not None else {})}
-        return Heard(
+        return ReadPiece(
             chunk=chunk,
             shown="".join(all_said.shown),
             metered="".join(all_said.metered),
@@ -99,7 +99,7 @@ class CompletionReader:
             usage=usage,
         )
 
-    def end(self, *, is_done: bool) -> Heard:
+    def end(self, *, is_done: bool) -> ReadPiece:
         """Return the reading of the end of the answer. `is_done`: the provider has said that the answer is complete.
 
         If no finish reason came, the answer has ended if the provider said so, by the protocol or by a last usage
@@ -107,13 +107,13 @@ class CompletionReader:
         """
         usage = self._zero if is_done and self._usage is None else None
         if not self._is_begun or self._finish is not None or not (is_done or self._is_closed):
-            return Heard(usage=usage)
+            return ReadPiece(usage=usage)
         endings = {index: choice.ending() for index, choice in self._choices.items()}
         told = [{"index": index, "delta": said.delta} for index, said in endings.items() if said.delta]
         text = "".join(text for said in endings.values() for text in said.shown)
         has_calls = any(choice.has_calls for choice in self._choices.values())
         chunk = {**self._head, "object": "chat.completion.chunk", "choices": told} if told else None
-        return Heard(chunk=chunk, shown=text, metered=text, finish=CALLS if has_calls else STOP, usage=usage)
+        return ReadPiece(chunk=chunk, shown=text, metered=text, finish=CALLS if has_calls else STOP, usage=usage)
 
     @property
     def _is_begun(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from shared.ai.models.catalogue import Kind, Model
 from shared.ai.models.image_tokens import PromptImage
 from shared.ai.models.usage_report import UsageForm
-from shared.ai.openai.completion_reader import CompletionReader, Heard, openai_usage
+from shared.ai.openai.completion_reader import CompletionReader, ReadPiece, openai_usage
 from shared.ai.openai.dialect import (
     CHOICES_MAX,
     Demand,
@@ -130,7 +130,7 @@ class CompletionEvents:
         """See `AnswerReader.end`."""
         return self._told(self._reader.end(is_done=is_done))
 
-    def _told(self, heard: Heard) -> Iterator[ChatEvent]:
+    def _told(self, heard: ReadPiece) -> Iterator[ChatEvent]:
         if heard.chunk is not None:
             yield RawDelta(heard.metered, heard.chunk) if heard.metered else PassedEvent(heard.chunk)
         if heard.finish is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from shared.ai.openai.completion_reader import CompletionReader, Heard
+from shared.ai.openai.completion_reader import CompletionReader, ReadPiece
 from shared.ai.ports import AnswerEnd, ChatEvent, ChatRequest, HiddenDelta, TextDelta, UsageReport
 from shared.platform.openai.exchange import Exchange
 from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd
@@ -44,7 +44,7 @@ def _body(request: ChatRequest) -> dict[str, Any]:
     return asked if request.is_whole else {**asked, "stream": True, "stream_options": {"include_usage": True}}
 
 
-def _events(heard: Heard) -> Iterator[ChatEvent]:
+def _events(heard: ReadPiece) -> Iterator[ChatEvent]:
     """Yield the chat events of a parsed object: hidden text, text to deliver, the finish reason, and the usage."""
     if heard.hidden:
         yield HiddenDelta(heard.hidden)

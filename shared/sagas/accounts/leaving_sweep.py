@@ -2,7 +2,7 @@
 
 from shared.kernel.ids import Uid
 from shared.sagas.accounts.leaving import Leaving
-from shared.sagas.engine.jobs import Job, Turn
+from shared.sagas.engine.jobs import PeriodicJob, Turn
 
 RESUME_PAGE = 20
 RESUME_SECONDS = 60.0
@@ -15,13 +15,13 @@ class LeavingJobs:
     def __init__(self, leaving: Leaving) -> None:
         self._leaving = leaving
 
-    def every_minute(self) -> tuple[Job, ...]:
+    def every_minute(self) -> tuple[PeriodicJob, ...]:
         """Return the job that continues leavings that are due."""
-        return (Job(name="leavings", seconds=RESUME_SECONDS, run=self.resume),)
+        return (PeriodicJob(name="leavings", seconds=RESUME_SECONDS, run=self.resume),)
 
-    def every_day(self) -> tuple[Job, ...]:
+    def every_day(self) -> tuple[PeriodicJob, ...]:
         """Return the job that compares profiles with logins."""
-        return (Job(name="reconcile_users", seconds=RECONCILE_SECONDS, run=self.reconcile),)
+        return (PeriodicJob(name="reconcile_users", seconds=RECONCILE_SECONDS, run=self.reconcile),)
 
     def resume(self, turn: Turn) -> None:
         """Continue the erasure of users who leave, if a step failed, a worker died, or the last erasure is due."""

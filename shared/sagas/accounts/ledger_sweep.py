@@ -8,7 +8,7 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay
 from shared.sagas.accounts.ledger_watch import LedgerWatch
-from shared.sagas.engine.jobs import Job, Turn
+from shared.sagas.engine.jobs import PeriodicJob, Turn
 
 PAGE = 50
 RELAY_SECONDS = 60.0
@@ -27,21 +27,21 @@ class LedgerJobs:
         self._watch = watch
         self._losses = losses
 
-    def every_minute(self) -> tuple[Job, ...]:
+    def every_minute(self) -> tuple[PeriodicJob, ...]:
         """Return the jobs that publish news that the triggers lost, and expire due items."""
         return (
-            Job(name="relay", seconds=RELAY_SECONDS, run=self.relay),
-            Job(name="expire", seconds=EXPIRE_SECONDS, run=self.expire),
+            PeriodicJob(name="relay", seconds=RELAY_SECONDS, run=self.relay),
+            PeriodicJob(name="expire", seconds=EXPIRE_SECONDS, run=self.expire),
         )
 
-    def every_day(self) -> tuple[Job, ...]:
+    def every_day(self) -> tuple[PeriodicJob, ...]:
         """Return the jobs that verify chains and report losses.
 
         One turn verifies as many chains as the time allows; the next turn continues after them.
         """
         return (
-            Job(name="audit", seconds=AUDIT_SECONDS, run=self.audit),
-            Job(name="losses", seconds=LOSSES_SECONDS, run=self.report_losses),
+            PeriodicJob(name="audit", seconds=AUDIT_SECONDS, run=self.audit),
+            PeriodicJob(name="losses", seconds=LOSSES_SECONDS, run=self.report_losses),
         )
 
     def relay(self, turn: Turn) -> None:

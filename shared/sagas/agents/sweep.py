@@ -4,7 +4,7 @@ from functools import partial
 
 from shared.ai.agents.documents import SHARDS
 from shared.sagas.agents.tasks import Agents
-from shared.sagas.engine.jobs import Job, Turn
+from shared.sagas.engine.jobs import PeriodicJob, Turn
 
 NAME = "agent_tasks"
 SWEEP_SECONDS = 60.0
@@ -16,9 +16,9 @@ class AgentJobs:
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
 
-    def every_minute(self) -> tuple[Job, ...]:
+    def every_minute(self) -> tuple[PeriodicJob, ...]:
         """Return the job that publishes due tasks again."""
-        return (Job(name=NAME, seconds=SWEEP_SECONDS, run=self.sweep),)
+        return (PeriodicJob(name=NAME, seconds=SWEEP_SECONDS, run=self.sweep),)
 
     def sweep(self, turn: Turn) -> None:
         """Publish the message of agent tasks whose message was lost or whose worker died.

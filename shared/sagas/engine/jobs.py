@@ -43,7 +43,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class PeriodicJob:
     """A periodic task. `run` works from the turn's cursor until the turn is over, and moves the cursor."""
 
     name: str
@@ -54,7 +54,7 @@ class Job:
 class Jobs:
     """The runner of jobs. Each job runs at most once at a time over all instances."""
 
-    def __init__(self, documents: Documents, clock: Clock, by_schedule: Mapping[str, tuple[Job, ...]]) -> None:
+    def __init__(self, documents: Documents, clock: Clock, by_schedule: Mapping[str, tuple[PeriodicJob, ...]]) -> None:
         self._documents = documents
         self._clock = clock
         self.by_schedule = by_schedule
@@ -72,7 +72,7 @@ class Jobs:
             for job in (*jobs[first:], *jobs[:first])
         }
 
-    def _run(self, job: Job, seconds: float) -> int:
+    def _run(self, job: PeriodicJob, seconds: float) -> int:
         if seconds <= 0:
             log("job_put_off", "WARNING", job=job.name)
             return 0
@@ -90,7 +90,7 @@ class Jobs:
         log("job_done", job=job.name, done=turn.done)
         return turn.done
 
-    def _claim(self, job: Job) -> Document | None:
+    def _claim(self, job: PeriodicJob) -> Document | None:
         path, now = f"jobs/{job.name}", self._clock.now()
         known = self._documents.get(path)
         if known is not None and known.data["lease_until"] > to_datetime(now):  # type: ignore[operator]  # a time

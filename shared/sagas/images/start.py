@@ -68,7 +68,7 @@ class ImageAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class StartedTask:
     """The task, and the remaining balance (µcr) once its credits are held; None if the task was begun before."""
 
     task: ImageTask
@@ -111,7 +111,7 @@ class ImageStart:
         self._hold_lifetime = hold_lifetime
         self._rate = rate
 
-    def start(self, asked: ImageAsked, *, is_queued: bool = True) -> Started:
+    def start(self, asked: ImageAsked, *, is_queued: bool = True) -> StartedTask:
         """Hold the credits and queue the task, once per operation. Without `is_queued` the caller runs the task itself.
 
         Raises ModelNotFound, ModelUnpriced, SizeNotOffered, QualityNotOffered, IdempotencyMismatch, RateLimited,
@@ -121,14 +121,14 @@ class ImageStart:
             raise InvalidValue("n", f"must be from 1 to {IMAGES_MAX}")
         begun = self._found(asked)
         if begun is not None:
-            return Started(task=begun, available=None)
+            return StartedTask(task=begun, available=None)
         model = self._catalogue.image(asked.model or self._preferred(asked.uid))
         size = asked.size or model.default_size
         held = self._hold(asked, model, self._tariff.image_price(model, size, asked.quality, prompt=asked.prompt))
         task = self._created(asked, self._task(asked, model, size, held))
         if is_queued:
             self.publish(task)
-        return Started(task=task, available=held.available)
+        return StartedTask(task=task, available=held.available)
 
     def publish(self, task: ImageTask) -> None:
         """Publish the message that calls for a worker. If that fails, the sweep publishes the message."""

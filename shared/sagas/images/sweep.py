@@ -10,7 +10,7 @@ from shared.kernel.clock import HOUR, MINUTE, Clock, Millis
 from shared.kernel.documents import Data, Document, Documents, Patch, PreconditionFailed
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
-from shared.sagas.engine.jobs import Job, Turn
+from shared.sagas.engine.jobs import PeriodicJob, Turn
 from shared.sagas.images.job import ImageJob
 from shared.sagas.images.start import ImageStart
 
@@ -33,9 +33,9 @@ class ImageSweep:
         self._job = job
         self._clock = clock
 
-    def every_minute(self) -> tuple[Job, ...]:
+    def every_minute(self) -> tuple[PeriodicJob, ...]:
         """Return the job that calls for workers of due tasks."""
-        return (Job(name="image_tasks", seconds=SWEEP_SECONDS, run=self.sweep),)
+        return (PeriodicJob(name="image_tasks", seconds=SWEEP_SECONDS, run=self.sweep),)
 
     def sweep(self, turn: Turn) -> None:
         """Call for a worker of image tasks whose message was lost or whose worker died, shard by shard.

@@ -11,7 +11,7 @@ from shared.payments import payment as payment_
 from shared.payments.inbox import Inbox
 from shared.payments.ports import PaymentProvider, ProviderName
 from shared.payments.store import Payments
-from shared.sagas.engine.jobs import Job, Turn
+from shared.sagas.engine.jobs import PeriodicJob, Turn
 from shared.sagas.payments.notices import PaymentInbox
 from shared.sagas.payments.settlement import Settlement
 
@@ -44,12 +44,12 @@ class PaymentJobs:
         self._providers = providers
         self._clock = clock
 
-    def every_minute(self) -> tuple[Job, ...]:
+    def every_minute(self) -> tuple[PeriodicJob, ...]:
         """Return the jobs that handle lost notices, settle due payments, and list providers' missed events."""
         return (
-            Job(name="notices", seconds=INBOX_SECONDS, run=self.notices),
-            Job(name="payments", seconds=RESUME_SECONDS, run=self.resume),
-            Job(name="provider_events", seconds=LISTING_SECONDS, run=self.listing),
+            PeriodicJob(name="notices", seconds=INBOX_SECONDS, run=self.notices),
+            PeriodicJob(name="payments", seconds=RESUME_SECONDS, run=self.resume),
+            PeriodicJob(name="provider_events", seconds=LISTING_SECONDS, run=self.listing),
         )
 
     def resume(self, turn: Turn) -> None:

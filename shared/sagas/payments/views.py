@@ -8,7 +8,7 @@ from shared.kernel.documents import Documents
 from shared.kernel.ids import Uid
 from shared.payments.owner_view import is_old
 from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, view_path
-from shared.sagas.engine.jobs import Job, Turn
+from shared.sagas.engine.jobs import PeriodicJob, Turn
 from shared.sagas.engine.leases import Leases
 from shared.sagas.payments.settlement import LEASE_SECONDS
 from shared.sagas.payments.sweep import sparing_others
@@ -26,9 +26,9 @@ class PaymentViews:
         self._leases = Leases(documents, clock)
         self._page = page
 
-    def every_minute(self) -> tuple[Job, ...]:
+    def every_minute(self) -> tuple[PeriodicJob, ...]:
         """Return the job."""
-        return (Job(name="payment_views", seconds=RENEWAL_SECONDS, run=self.run),)
+        return (PeriodicJob(name="payment_views", seconds=RENEWAL_SECONDS, run=self.run),)
 
     def run(self, turn: Turn) -> None:
         """Renew payments from the cursor on, so that a payment that cannot be renewed does not hold up the others."""

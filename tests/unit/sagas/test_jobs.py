@@ -10,11 +10,11 @@ from shared.ledger.commands import PlaceHold
 from shared.ledger.relay import CREDIT_EVENTS
 from shared.sagas.accounts.ledger_sweep import LedgerJobs
 from shared.sagas.accounts.ledger_watch import LedgerWatch
-from shared.sagas.engine.jobs import LEASE_SECONDS, RUN_SECONDS, Job, Jobs, Turn
+from shared.sagas.engine.jobs import LEASE_SECONDS, RUN_SECONDS, Jobs, PeriodicJob, Turn
 from tests.support.ledgers import UID, World, grant
 
 
-def jobs_of(world: World, *jobs: Job) -> Jobs:
+def jobs_of(world: World, *jobs: PeriodicJob) -> Jobs:
     return Jobs(world.documents, world.clock, {"every_minute": jobs})
 
 
@@ -30,7 +30,7 @@ def test_a_job_goes_on_where_its_last_turn_stopped():
         seen.append(turn.cursor)
         turn.cursor = f"{len(seen)}"
 
-    jobs = jobs_of(world, Job(name="count", seconds=1, run=count))
+    jobs = jobs_of(world, PeriodicJob(name="count", seconds=1, run=count))
     jobs.run("every_minute")
     jobs.run("every_minute")
 
@@ -47,7 +47,7 @@ def test_a_job_under_way_elsewhere_is_skipped_until_its_lease_is_over():
             inner.append(None)
             inner[0] = jobs.run("every_minute")
 
-    jobs = jobs_of(world, Job(name="nested", seconds=1, run=nested))
+    jobs = jobs_of(world, PeriodicJob(name="nested", seconds=1, run=nested))
     outer = jobs.run("every_minute")
 
     assert (outer, inner) == ({"nested": 1}, [{"nested": 0}])
@@ -61,7 +61,7 @@ def test_a_job_whose_instance_died_is_taken_over_after_the_lease():
         if len(runs) == 1:
             raise KeyboardInterrupt
 
-    jobs = jobs_of(world, Job(name="dies", seconds=1, run=die))
+    jobs = jobs_of(world, PeriodicJob(name="dies", seconds=1, run=die))
     with pytest.raises(KeyboardInterrupt):
         jobs.run("every_minute")
     world.clock.advance(LEASE_SECONDS * SECOND)
@@ -79,7 +79,9 @@ def test_a_failing_job_stops_no_other():
     def work(turn: Turn) -> None:
         turn.done = 3
 
-    jobs = jobs_of(world, Job(name="fails", seconds=1, run=fail), Job(name="works", seconds=1, run=work))
+    jobs = jobs_of(
+        world, PeriodicJob(name="fails", seconds=1, run=fail), PeriodicJob(name="works", seconds=1, run=work)
+    )
 
     assert jobs.run("every_minute") == {"fails": 0, "works": 3}
 
@@ -91,7 +93,7 @@ def test_jobs_share_the_time_of_a_run_and_each_comes_first_in_turn():
         ran.append(turn)
         world.clock.advance(int(RUN_SECONDS) * SECOND // 2)
 
-    jobs = jobs_of(world, *(Job(name=f"job{n}", seconds=RUN_SECONDS, run=slow) for n in range(3)))
+    jobs = jobs_of(world, *(PeriodicJob(name=f"job{n}", seconds=RUN_SECONDS, run=slow) for n in range(3)))
     done = []
     for _ in range(3):
         before = len(ran)

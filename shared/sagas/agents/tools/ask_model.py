@@ -139,9 +139,9 @@ class AskModel:
             names = ", ".join(model.id for model in self._catalogue.enabled() if model.kind == "chat")
             raise ToolFailed(error.code, f"{error.detail} There are: {names}.") from error
 
-    def _heard(self, request: ChatRequest) -> "_Heard":
+    def _heard(self, request: ChatRequest) -> "_HeardAnswer":
         """Ask the model and collect the answer for ANSWER_SECONDS_MAX at most, also if the model is silent."""
-        heard, until = _Heard(), self._clock.monotonic() + ANSWER_SECONDS_MAX
+        heard, until = _HeardAnswer(), self._clock.monotonic() + ANSWER_SECONDS_MAX
         with AnswerReading(self._chat_model.stream(request)) as reading:
             while not isinstance(event := reading.next(LOOK_SECONDS), EndOfAnswer):
                 if not isinstance(event, Silence):
@@ -159,7 +159,7 @@ class AskModel:
         return heard
 
 
-class _Heard:
+class _HeardAnswer:
     """An answer as far as received."""
 
     def __init__(self) -> None:
@@ -202,7 +202,7 @@ class _Bill:
     held: Micro
     cap: int
 
-    def of(self, heard: _Heard, model: Model, profile: UpstreamProfile) -> tuple[Micro, Usage]:
+    def of(self, heard: _HeardAnswer, model: Model, profile: UpstreamProfile) -> tuple[Micro, Usage]:
         """Return the charge (µcr) and the usage that is charged; see `metering.ending`. Nobody reads on."""
         sight = Sight(
             is_over=heard.is_over,
