@@ -152,4 +152,4 @@ CLIENT ?=
 
 # Clients that others wrote, unchanged, against the served functions. Installs them, pinned, into emulator/.run first.
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
-	@$(PYTHON) -m tests.clients $(CLIENT)
+	@$(PYTHON) -m tests.clients "$(CLIENT)"

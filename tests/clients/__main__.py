@@ -22,6 +22,8 @@ from tests.clients.table import CLIENTS, chosen
 from tests.fire.stage import Server, Stage
 from tests.support.emulators import running
 
+SURPRISE_CHARACTERS_MAX = 2_000
+
 
 def main(name: str = "") -> int:
     """Play and print. Returns the exit code."""
@@ -58,7 +60,7 @@ def line_of(outcome: Outcome, seconds: float) -> str:
     """Return what came of one client, a line, and one for each surprise."""
     cells = " · ".join(f"{words} {outcome.cell(case)}" for case, words in CASES.items())
     head = f"{outcome.client.name} {version_of(outcome.client)}: {cells} ({seconds:.0f} s)"
-    return "\n".join([head, *(f"    {each}" for each in outcome.surprises)]) + "\n"
+    return "\n".join([head, *(f"    {each[-SURPRISE_CHARACTERS_MAX:]}" for each in outcome.surprises)]) + "\n"
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ ASK = {
 
 def told(base_url: str, api_key: str) -> dict[str, Any]:
     """Build the JSON that every script is given."""
-    return {"base_url": base_url, "api_key": api_key, "model": MODEL, "ask": ASK}
+    return {"base_url": base_url, "api_key": api_key, "model": MODEL, "ask": ASK, "reply": REPLY}
 
 
 def fault_of(case: str, got: Any, asked: Sequence[Mapping[str, Any]]) -> str | None:

@@ -13,6 +13,7 @@ from tests.clients.environments import pinned_version, python_of
 from tests.clients.node_environments import locked_version, node_command
 from tests.clients.stage import Counter
 from tests.clients.table import Client
+from tests.support.node import ScriptFailed
 
 HERE = Path(__file__).parent
 YES, NO, NOT_OFFERED = "yes", "no", "–"
@@ -57,7 +58,10 @@ def play(client: Client, counter: Counter, upstream: Upstream) -> Outcome:
     """Run every case of a client as a new customer. Raises AssertionError if the customer's books do not add up."""
     command = RUNTIMES[client.runtime].command(client.environment)
     script = {"script": str(HERE / "scripts" / client.script), "cases": client.cases, "package": client.package}
-    told = counter.run(command, {**script, **client.options})
+    try:
+        told = counter.run(command, {**script, **client.options})
+    except ScriptFailed as failed:
+        return Outcome(client=client, faults=dict.fromkeys(client.cases, "not played"), surprises=[str(failed)])
     faults = {case: fault for case in client.cases if (fault := _fault(client, case, told["cases"], upstream))}
     surprises = [f"{case}: {fault}" for case, fault in faults.items() if case not in client.fails]
     surprises += [f"{case}: runs by now" for case in client.fails if case not in faults]

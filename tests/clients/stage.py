@@ -15,7 +15,7 @@ from emulator.seed import MODELS, document
 from shared.kernel.ids import new_id
 from tests.clients.cases import told
 from tests.fire.stage import Person, Server, Stage
-from tests.support.node import run_script
+from tests.support.node import ScriptFailed, run_script
 
 SCRIPTS = Path(__file__).parent
 BALANCE = 12_000_000
@@ -72,7 +72,10 @@ class Counter:
         return self.run([str(interpreter), "-I", str(SCRIPTS / script)], more)
 
     def run(self, command: Sequence[str], more: Mapping[str, object]) -> Any:
-        """Run a program that takes JSON and prints JSON, with an empty folder as its home and its working folder."""
+        """Run a program that takes JSON and prints JSON, with an empty folder as its home and its working folder.
+
+        Raises ScriptFailed, or subprocess.TimeoutExpired with the program ended.
+        """
         home = tempfile.mkdtemp(dir=self._stage.home)
         done = subprocess.run(
             command,
@@ -84,7 +87,8 @@ class Counter:
             cwd=home,
             env={"PATH": os.environ["PATH"], "HOME": home, **WITHOUT_NETWORK},
         )
-        assert done.returncode == 0, f"{command[-1]} ended with {done.returncode}:\n{done.stderr[-4_000:]}"
+        if done.returncode != 0:
+            raise ScriptFailed(f"{command[-1]} ended with {done.returncode}:\n{done.stderr[-4_000:]}")
         return json.loads(done.stdout.splitlines()[-1])
 
     def _told(self) -> dict[str, Any]:

@@ -7,10 +7,10 @@ project's own requirements where the environment is PROJECT.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from emulator.upstream import REPLY
-from tests.clients.cases import CASES, PLACE
+from tests.clients.cases import CASES, PLACE, TRIP
 
 PROJECT = "project"
 """The environment that the project's own tests run in: nothing is installed for its clients."""
@@ -45,6 +45,61 @@ class Client:
 
 
 BY_API = {"chat": "chat completions", "responses": "responses"}
+
+
+def by_api(name: str, *apis: str, beside: Mapping[str, Mapping[str, object]] | None = None, **row: Any) -> list[Client]:
+    """Return the rows of a client that speaks several of OpenAI's APIs. `beside`: by API."""
+    more = beside or {}
+    return [
+        Client(name=f"{name}, {BY_API[api]}", options={"api": api}, beside=more.get(api, {}), **row)
+        for api in apis or BY_API
+    ]
+
+
+MODES = ("TOOLS", "TOOLS_STRICT", "JSON_SCHEMA", "RESPONSES_TOOLS", "JSON", "MD_JSON")
+
+PYTHON_CLIENTS: tuple[Client, ...] = (
+    *by_api("`openai` (Python)", package="openai", script="openai_sdk.py", environment=PROJECT, is_short=True),
+    *by_api("`openai` (Python), version 2", package="openai", script="openai_sdk.py", environment="litellm"),
+    *by_api("`pydantic-ai`", package="pydantic-ai-slim", script="pydantic_ai_agent.py", environment="agents"),
+    Client(
+        name="`instructor`",
+        package="instructor",
+        script="instructor_client.py",
+        environment="instructor",
+        lacks={"tool_loop": "instructor makes objects of answers; it runs no tools."},
+        beside={"modes": dict.fromkeys(MODES, TRIP), "partial": TRIP},
+    ),
+    *by_api("`openai-agents` (Python)", package="openai-agents", script="openai_agents.py", environment="agents"),
+    Client(name="`smolagents`", package="smolagents", script="smolagents_agent.py", environment="agents"),
+    Client(name="`llm`", package="llm", script="llm_cli.py", environment="agents"),
+    Client(
+        name="LlamaIndex, `OpenAILike`",
+        package="llama-index-llms-openai-like",
+        script="llama_index_llm.py",
+        environment="llama_index",
+        beside={"text_completion": REPLY},
+    ),
+    *by_api(
+        "`langchain-openai`",
+        package="langchain-openai",
+        script="langchain_chat.py",
+        environment="langchain",
+        beside={"chat": {"embeddings": [8, 8]}, "responses": {"by_response_id": [REPLY, REPLY]}},
+    ),
+    *by_api(
+        "`litellm`",
+        package="litellm",
+        script="litellm_client.py",
+        environment="litellm",
+        beside={
+            "chat": {
+                "embeddings": [8, 8],
+                "refused": {"nobody": ["AuthenticationError", 401], "too_dear": ["APIError", 402]},
+            },
+        },
+    ),
+)
 
 AI_PROVIDERS = {
     "responses": "`@ai-sdk/openai`, its default (responses)",
@@ -97,20 +152,7 @@ NODE_CLIENTS: tuple[Client, ...] = (
     ),
 )
 
-CLIENTS: tuple[Client, ...] = (
-    *(
-        Client(
-            name=f"`openai` (Python), {words}",
-            package="openai",
-            script="openai_sdk.py",
-            environment=PROJECT,
-            options={"api": api},
-            is_short=True,
-        )
-        for api, words in BY_API.items()
-    ),
-    *NODE_CLIENTS,
-)
+CLIENTS = (*PYTHON_CLIENTS, *NODE_CLIENTS)
 
 
 def chosen(name: str) -> list[Client]:
