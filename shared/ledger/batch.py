@@ -27,14 +27,23 @@ class Batch:
     now: Millis
     kid: str
     archive: Archive
+    """Archived lots and holds that the commands may name, with those that the accepted commands archive."""
     accepted: list[tuple[Job, Decision[Receipt]]] = field(default_factory=list)
+    """Jobs in the commit with their decisions, in order. Each decision builds on the one before."""
     by_operation: dict[OperationId, Job] = field(default_factory=dict)
+    """Accepted jobs by operation, to find twins."""
     twins: list[tuple[Job, Job]] = field(default_factory=list)
+    """Jobs with the operation of an accepted job, each with that accepted job."""
     kept: list[Job] = field(default_factory=list)
+    """Jobs that wait for another round."""
     rejected: list[tuple[Job, DomainError]] = field(default_factory=list)
+    """Jobs that a fresh state refuses, with their refusals."""
     extra_writes: list[Write] = field(default_factory=list)
+    """Writes of the accepted jobs' callers."""
     writes: int = 3
+    """Number of writes in the commit, at most: the account's two documents, the marker, and the accepted jobs'."""
     bytes: int = 0
+    """Approximate size of the commit's entries, operations and extra writes."""
 
     @property
     def is_truth(self) -> bool:

@@ -47,6 +47,7 @@ class Committer:
         new_nonce: Callable[[], str] = random_token,
         is_warm_allowed: bool = True,
     ) -> None:
+        """Make a committer. `jitter` gives a number from 0 to 1 that spreads pauses; `kid` names the signing key."""
         self._store = store
         self._clock = clock
         self._kid = kid

@@ -165,6 +165,10 @@ def _open_lot(fold: _Fold, fact: Mapping[str, Any], seq: int) -> None:
 
 
 def _take_hold_facts(fold: _Fold, fact: Mapping[str, Any], budgets: list[str]) -> None:
+    """Open the hold that the entry places, or change the hold that the entry names.
+
+    Raises NotApplicable if a hold of this id exists or existed, or if there is no such open hold.
+    """
     fold.hold_id = HoldId(fact["id"])
     if fold.draft.kind == "hold":
         if fold.hold_id in fold.holds or fold.hold_id in fold.archive.holds:
@@ -235,7 +239,7 @@ def _post(fold: _Fold, posting: Posting) -> None:
             lot = _lot(fold, posting.lot)
             fold.lots[lot.id] = changed(lot, owed=lot.owed - posting.amount)
     elif fold.hold_id is not None:
-        _count_captured(fold, posting.amount, is_user_s=False)
+        _count_captured(fold, posting.amount, paid_by_user=False)
         _count_absorbed(fold, posting.amount)
 
 
@@ -291,13 +295,17 @@ def _count_spent(fold: _Fold, posting: Posting) -> None:
     if posting.destination == DEBT:
         _pay_debt(fold, posting.amount)
     elif fold.hold_id is not None:
-        _count_captured(fold, posting.amount, is_user_s=True)
+        _count_captured(fold, posting.amount, paid_by_user=True)
     else:
         claims = cast("tuple[Mapping[str, str], ...]", fold.draft.facts.get("budgets", ()))
         _change_budgets(fold, tuple(claim["id"] for claim in claims), used=posting.amount, held=0)
 
 
 def _post_from_held(fold: _Fold, posting: Posting) -> None:
+    """Take an amount out of a hold: back to the lot, into breakage, against debt, or to a source or revenue.
+
+    Only an amount that leaves the user counts as captured from the hold.
+    """
     lot, amount = _lot(fold, posting.lot), posting.amount
     _give_back(fold, lot.id, amount)
     kept = changed(lot, held=lot.held - amount)
@@ -311,10 +319,10 @@ def _post_from_held(fold: _Fold, posting: Posting) -> None:
     elif fold.draft.kind == "reversal":
         _check_reversible(lot, amount)
         fold.lots[lot.id] = changed(kept, reversed=lot.reversed + amount)
-        _count_captured(fold, amount, is_user_s=True)
+        _count_captured(fold, amount, paid_by_user=True)
     else:
         fold.lots[lot.id] = changed(kept, spent=lot.spent + amount)
-        _count_captured(fold, amount, is_user_s=True)
+        _count_captured(fold, amount, paid_by_user=True)
 
 
 def _post_from_debt(fold: _Fold, posting: Posting) -> None:
@@ -354,13 +362,13 @@ def _give_back(fold: _Fold, lot_id: LotId, amount: int) -> None:
     _change_budgets(fold, hold.budgets, used=0, held=-amount)
 
 
-def _count_captured(fold: _Fold, amount: int, *, is_user_s: bool) -> None:
+def _count_captured(fold: _Fold, amount: int, *, paid_by_user: bool) -> None:
     """Count a charge: captured credits no longer accrue.
 
     Absorbed credits do not count as captured, or as used of a budget.
     """
     hold = _hold(fold)
-    paid = amount if is_user_s else 0
+    paid = amount if paid_by_user else 0
     fold.holds[hold.id] = changed(hold, captured=hold.captured + paid, accrued=max(0, hold.accrued - amount))
     _change_budgets(fold, hold.budgets, used=paid, held=0)
 

@@ -80,24 +80,65 @@ class Holding:
     earlier growth together. So a long use grows a few times, and a short use keeps few credits from others.
     """
 
+    _spawn: Callable[..., None]
+    """Starts a function on another thread."""
+    _lock: threading.Condition
+    """Guards all fields below. Callers that need more credits wait on this condition for an extension."""
+    _step: Micro
+    """Smallest growth to request (µcr)."""
+    _held: int
+    """Credits set aside (µcr), as far as this object knows."""
+    _first: int
+    """Credits set aside at first (µcr). Use within this amount requests no more."""
+    _last_growth: int
+    """Credits added by the last extension that added any (µcr)."""
+    _used: int
+    """Highest use reported by `accrue` (µcr)."""
+    _bound: int
+    """Highest cost recorded by `write_down` (µcr); 0 before."""
+    _is_written_down: bool
+    """True once `write_down` has added credits kept free for the input, which are added only once."""
+    _renew_at: Millis
+    """Time from which the hold is renewed although no credits are missing."""
+    _extensions: int
+    """Number of extensions that were answered. The number names the next extension's operation."""
+    _in_vain: int
+    """Number of extensions without an answer or refused for lack of credits. Callers stop waiting if this grows."""
+    _is_answered: bool
+    """True if the ledger answered the extension under way, by credits or by a refusal."""
+    _is_extending: bool
+    """True while another thread requests an extension."""
+    _is_dry: bool
+    """True if the last extension was refused for lack of credits."""
+    _is_exhausted: bool
+    """True if waiting cannot help: no other hold of the account has credits, or this hold has ended."""
+    _is_ending: bool
+    """True once the hold is being captured or released, so that no extension begins."""
+    _is_resolved: bool
+    """True once the ledger has confirmed the end."""
+    _patience: float
+    """Seconds that callers may still wait for credits of the account's other holds."""
+
     def __init__(
         self, ledger: Executes, clock: Clock, uid: Uid, command: PlaceHold, *, step: Micro, spawn: Callable[..., None]
     ) -> None:
+        """Place the hold; see `Ledger.holding`. Raises the errors of `PlaceHold`."""
         placed = ledger.execute(uid, command)
         self.id: HoldId = command.hold
         self.is_replay = placed.is_replay
-        self._held: int = placed.receipt.amount
-        self._first, self._last_growth = self._held, 0
-        affordable = placed.receipt.affordable
-        self.affordable = Micro(placed.balance.total if affordable is None else affordable)
         self._ledger, self._clock, self._uid, self._command = ledger, clock, uid, command
-        self._step = step
         self._spawn = spawn
         self._lock = threading.Condition()
-        self._used: int = 0
-        self._bound: int = 0
+        self._step = step
+        self._held = placed.receipt.amount
+        self._first = self._held
+        self._last_growth = 0
+        affordable = placed.receipt.affordable
+        self.affordable = Micro(placed.balance.total if affordable is None else affordable)
+        self._used = 0
+        self._bound = 0
         self._is_written_down = False
-        self._renew_at: Millis = clock.now() + command.lifetime // 2
+        self._renew_at = clock.now() + command.lifetime // 2
         self._extensions = 0
         self._in_vain = 0
         self._is_answered = False
@@ -250,7 +291,7 @@ class Holding:
             self._spawn(self._extend)
 
     def _extend(self) -> None:
-        """Request an extension once, and wake all waiting callers, whatever the answer."""
+        """Request an extension once, and wake all waiting callers after an answer or an error."""
         with self._lock:
             command, self._is_answered = self._extension(), False
         try:

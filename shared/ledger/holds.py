@@ -24,6 +24,10 @@ from shared.ledger.receipts import AccrualReceipt, CaptureReceipt, ExtensionRece
 
 
 def place_hold(books: Books, command: PlaceHold) -> HoldReceipt:
+    """Set credits aside for a new hold, if the account, the rate limit and the budgets allow it.
+
+    Raises HoldExists, LimitReached, RateLimited, BudgetExceeded, InsufficientCredits, AccountFrozen.
+    """
     may_spend(books.account)
     if command.hold in books.account.holds or command.hold in books.archive.holds:
         raise HoldExists
@@ -62,6 +66,10 @@ def place_hold(books: Books, command: PlaceHold) -> HoldReceipt:
 
 
 def extend_hold(books: Books, command: ExtendHold) -> ExtensionReceipt:
+    """Add credits to an open hold and renew the hold. Credits that open calls may still cost are not added.
+
+    Raises InsufficientCredits if fewer than `at_least` can be added; HoldNotFound, HoldResolved, AccountFrozen.
+    """
     may_spend(books.account)
     hold = _open_hold(books, command.hold, None)
     room = room_within(books.account, hold)

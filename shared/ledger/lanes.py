@@ -51,16 +51,22 @@ class Job:
     )
 
     def __init__(self, command: Command, deadline: float, extra_writes: ExtraWrites[Any] | None = None) -> None:
+        """Make an undecided job. `deadline` is the monotonic time in seconds after which nobody retries the job."""
         self.command = command
         self.deadline = deadline
         self.extra_writes = extra_writes
         self._asleep = threading.Lock()
         self._asleep.acquire()
         self.answer: CommandAnswer[Receipt] | BaseException | None = None
+        """Answer or error for the caller; None while the job is undecided."""
         self.needs_read = _names_something_new(command)
+        """True if the command must be decided on a state that was just read."""
         self.is_ambiguous = False
+        """True while an unclear commit may have executed the command."""
         self.must_lead = False
+        """True if this job's thread must work for the lane."""
         self.nonces: set[str] = set()
+        """Nonces of the commits that contained the command, to tell an own commit from a replay."""
 
     def tell(self, answer: CommandAnswer[Receipt] | BaseException) -> None:
         """Set the job's answer and wake the waiting thread."""
@@ -84,12 +90,22 @@ class Lane:
     uid: Uid
     lock: threading.Lock = field(default_factory=threading.Lock)
     pending: deque[Job] = field(default_factory=deque)
+    """Jobs that no thread works on yet, the oldest first."""
     is_led: bool = False
+    """True while a thread works for this lane. Every other thread with a job here sleeps."""
     warm: Head | None = None
+    """Head that this instance wrote last; None if the next command must read the account."""
     warm_until: float = 0.0
+    """Monotonic time in seconds after which `warm` is too old to decide on."""
     contended_until: float = 0.0
+    """Monotonic time in seconds until which another instance may be writing, so that every round reads first."""
     unsettled: tuple[Version | None] | None = None
+    """Head version of the last commit whose outcome is unknown; None if every outcome is known.
+
+    A 1-tuple, since the version itself is None for a new account.
+    """
     failed_on: tuple[Version | None] | None = None
+    """Head version, just read, on which the last commit failed; None otherwise. A 1-tuple like `unsettled`."""
     solo: int = 0
     """Number of commands that are still committed one by one, because their common commit failed."""
 

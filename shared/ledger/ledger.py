@@ -49,6 +49,7 @@ class Ledger:
         alerts: Alerts | None = None,
         spawn: Callable[..., None] | None = None,
     ) -> None:
+        """Make a ledger. `rate` limits spending calls per user; None: no limit. `spawn` starts a background thread."""
         self._store = AccountStore(documents, keys, ledger_id)
         self._history = History(self._store)
         self._committer = Committer(self._store, clock, keys.kid)

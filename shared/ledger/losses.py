@@ -124,7 +124,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWindow:
-    """One user's losses of one window, by row."""
+    """Losses of one user in one window, by row."""
 
     rows: Mapping[Row, LossSum] = field(default_factory=dict)
     version: Version | None = None

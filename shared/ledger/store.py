@@ -260,6 +260,7 @@ class AccountStore:
     def _decision_writes(
         self, uid: Uid, command: Command, decision: Decision[Receipt], snapshot: Snapshot, nonce: str
     ) -> Iterable[Write]:
+        """Yield the writes of one decision: entries, the operation's record, the note, archived lots and holds."""
         for entry in decision.entries:
             yield Create(entry_path(uid, entry.seq), self._entry_data(entry))
         if command.operation:

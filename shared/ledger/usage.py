@@ -113,6 +113,7 @@ class _UsageSums:
 
 
 def _follow(fold: _UsageSums, body: Body) -> None:
+    """Add one entry to the sums. A charge of a hold counts for the purpose given when the hold was placed."""
     assert body["seq"] == fold.seq + 1, "a fold follows the chain, one entry after the other"
     fold.seq = body["seq"]
     hold: Mapping[str, str] = body.get("hold", {})

@@ -145,6 +145,7 @@ def _body(audit: _Audit, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _check_links(audit: _Audit, record: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    """Report each law that an entry breaks by the place, signature, time or operation of the entry."""
     if record["schema"] != SCHEMA or isinstance(record["schema"], bool):
         audit.report("format", f"the document is of schema {record['schema']}")
     _check_signature(audit, record, body)
