@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
+from flask import Response, request
 from marshmallow import ValidationError, fields
 
 from functions.http.cors import Origins
 from functions.http.errors import InvalidRequest
 from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, Request, Text, Time, encode_cursor
-from functions.http.routes import MEMBER, READ_USERS, Call, Routes
+from functions.http.routes import ANYBODY, MEMBER, READ_USERS, Call, Routes
 from shared.kernel.clock import DAY, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Value
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
 from shared.kernel.ids import ID_CHARACTERS_MAX
 from shared.ledger.errors import AccountFrozen
 from shared.payments.analytics import takings
@@ -26,6 +29,7 @@ from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
 URL_CHARACTERS_MAX = 2_000
 STATUSES: tuple[str, ...] = get_args(Status)
 UNSETTLED = frozenset({"created", "pending", "confirming"})
+SEE_OTHER = 303
 ANALYTICS_DAYS_MAX = 92
 ANALYTICS_DAYS_DEFAULT = 30
 ANALYTICS_PAYMENTS_MAX = 20_000
@@ -248,10 +252,26 @@ def status(call: Call) -> Any:
     """
     services, payment = call.services, call.path["id"]
     view = services.payments.view(payment, call.uid)
-    if view["status"] in UNSETTLED:
+    if view["status"] in UNSETTLED or view["checkout_url"] is not None:
         services.settlement.look(payment)
         view = services.payments.view(payment, call.uid)
     return view
+
+
+@routes.get("/payments/{id}/cancelled/{key}", access=ANYBODY, answer="*/*", query=None, is_hidden=True)
+def turned_back(call: Call) -> Response:
+    """Note that a user left the provider's page without paying, and lead on to the app's page.
+
+    The address is known to nobody but the provider and this user's browser, which shows no other credential here.
+    """
+    payment, cancellations = call.path["id"], call.services.cancellations
+    back = cancellations.way_back(payment, call.path["key"])
+    if request.method == "GET":
+        try:
+            cancellations.cancel(payment)
+        except DomainError as error:
+            log("checkout_not_cancelled", "WARNING", payment=payment, code=error.code)
+    return Response(status=SEE_OTHER, headers={"Location": back, "Referrer-Policy": "no-referrer"})
 
 
 @routes.get("/payments/history", access=MEMBER, query=HistoryQuery, answer=PaymentsOut)

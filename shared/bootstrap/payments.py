@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shared.payments.ports import ProviderName, Webhooks
     from shared.payments.store import Payments
     from shared.platform.paypal.vouching import PayPalVouching
+    from shared.sagas.payments.cancellations import Cancellations
     from shared.sagas.payments.checkout import Checkouts
     from shared.sagas.payments.notices import PaymentInbox
     from shared.sagas.payments.refunds import Refunds
@@ -39,7 +40,22 @@ class PaymentParts(UserParts):
         """Build the saga by which a user buys a package."""
         from shared.sagas.payments.checkout import Checkouts
 
-        return Checkouts(self.documents, self.packages, self.payment_providers, self.clock, self.ledger)
+        return Checkouts(
+            self.documents,
+            self.packages,
+            self.payment_providers,
+            self.clock,
+            self.ledger,
+            self.cancellations,
+            f"{self.settings.public_url}/v1/payments",
+        )
+
+    @part
+    def cancellations(self) -> "Cancellations":
+        """Build the saga by which a user turns back from a checkout."""
+        from shared.sagas.payments.cancellations import Cancellations
+
+        return Cancellations(self.documents, self.payment_providers, self.settlement, self.clock)
 
     @part
     def settlement(self) -> "Settlement":

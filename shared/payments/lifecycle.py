@@ -51,7 +51,7 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = N
     if problem:
         return Plan(action="wait" if payment.problem == problem else "park", problem=problem)
     if truth.stage == "approved":
-        return Plan(action="capture")
+        return WAIT if payment.is_given_up else Plan(action="capture")
     seen = seen_in(truth)
     if truth.stage != "paid" or truth.paid is None or seen.leaving >= truth.paid.minor:
         return WAIT

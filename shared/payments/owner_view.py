@@ -24,11 +24,11 @@ SAME = ("uid", "status", "provider", "package_id", "title", "failure", "receipt_
 
 def owner_view(payment: Payment, now: Millis) -> dict[str, Value]:
     """Return the fields of `payments/{id}`, as changed at `now`."""
-    seen, terms, status = payment.seen, payment.terms, status_of(payment)
+    seen, terms = payment.seen, payment.terms
     return {
         "id": payment.id,
         "uid": payment.uid,
-        "status": status,
+        "status": status_of(payment),
         "under_review": bool(payment.problem),
         "provider": payment.provider,
         "package_id": terms.package,
@@ -38,7 +38,7 @@ def owner_view(payment: Payment, now: Millis) -> dict[str, Value]:
         "credits": format_credits(terms.credits),
         "bonus": format_credits(terms.bonus),
         "failure": seen.failure,
-        "checkout_url": payment.checkout_url if status in {"created", "pending"} else None,
+        "checkout_url": payment.checkout_url if payment.is_payable else None,
         "receipt_url": seen.receipt_url,
         "transaction_id": None if seen.paid is None else payment.refs.get(MONEY[payment.provider]),
         "created_at": rfc3339(payment.created_at),

@@ -1,21 +1,22 @@
 """Payment as stored: the agreed terms, the provider's last report, and the changes applied to the user's account."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
-from shared.kernel.clock import Millis, from_datetime, to_datetime
-from shared.kernel.documents import Data, Value
+from shared.kernel.clock import Millis
 from shared.kernel.ids import LotId, Uid, derived_id
 from shared.kernel.money import Micro
 from shared.payments.fiat import Fiat
-from shared.payments.movements import Movement, Movements, State, is_foreign, merged, movements_of, total, unexplained
+from shared.payments.movements import Movements, State, is_foreign, merged, movements_of, total, unexplained
 from shared.payments.ports import Flow, ProviderName, Refs, Stage, Truth
 
-SCHEMA = 1
 DUE_SHARDS = 8
 MONEY: Mapping[ProviderName, str] = {"stripe": "intent", "paypal": "capture"}
 """Kind of the provider's object that identifies received money."""
+
+UNPAID_ENDS: frozenset[Stage | Literal[""]] = frozenset({"failed", "cancelled", "expired"})
+"""Stages of a checkout that ended without money. Money may still come late."""
 
 Status = Literal[
     "created",
@@ -23,6 +24,7 @@ Status = Literal[
     "confirming",
     "settled",
     "failed",
+    "cancelled",
     "expired",
     "partially_refunded",
     "refunded",
@@ -141,6 +143,12 @@ class Payment:
     polls: int = 0
     slot: str = ""
     """Document path of this purchase's place under the user's limit for the package; empty if there is none."""
+    back_key: str = ""
+    """Secret part of the address by which the user leaves the provider's page; empty if the user returns elsewhere."""
+    is_cancelled: bool = False
+    """True once the user came back without paying. Money that comes later counts all the same."""
+    is_given_up: bool = False
+    """True if the cancelled checkout gave its place to another: an approval is not captured any more."""
 
     @property
     def paid_lot(self) -> LotId:
@@ -157,6 +165,27 @@ class Payment:
         """Return the lots that the payment grants, each with its credits in µcr."""
         paid = (self.paid_lot, self.terms.credits)
         return (paid,) if not self.terms.bonus else (paid, (self.bonus_lot, self.terms.bonus))
+
+    @property
+    def is_payable(self) -> bool:
+        """Return True if the user can still pay on the provider's page, also again after a declined attempt."""
+        stage = self.seen.stage
+        is_waiting = stage in {"", "open"} or (stage == "approved" and bool(self.seen.failure))
+        return is_waiting and not (self.is_given_up or self.applied.is_granted)
+
+    @property
+    def is_turned_back(self) -> bool:
+        """Return True if the user turned back, and no money came or is on its way since."""
+        is_closed = self.is_given_up and self.seen.stage not in {"pending", "paid"}
+        return self.is_cancelled and (self.is_payable or is_closed or self.seen.stage == "expired")
+
+    @property
+    def is_over(self) -> bool:
+        """Return True if no money came and none is expected: the payment then holds no place of a limited package."""
+        if self.applied.is_granted:
+            return False
+        is_untaken = self.is_given_up and self.seen.stage not in {"pending", "paid"}
+        return is_untaken or self.seen.stage in UNPAID_ENDS
 
     @property
     def returned_minor(self) -> int:
@@ -212,13 +241,11 @@ def _status_before(payment: Payment) -> Status:
             return "disputed"
         is_back = seen.paid is not None and 0 < seen.paid.minor <= seen.leaving
         return ("lost" if seen.lost else "refunded") if is_back else "confirming"
-    if seen.stage == "approved" and seen.failure:
-        return "pending"  # its taking was declined: the user may approve it again, with other means
-    if seen.stage in {"approved", "pending"}:
-        return "confirming"
-    if seen.stage in {"failed", "expired"}:
-        return cast("Status", seen.stage)
-    return "pending" if payment.is_opened else "created"
+    if payment.is_turned_back:
+        return "cancelled"
+    if payment.is_payable:
+        return "pending" if payment.is_opened else "created"
+    return cast("Status", seen.stage) if seen.stage in UNPAID_ENDS else "confirming"
 
 
 def seen_in(truth: Truth, payment: Payment | None = None) -> Seen:
@@ -282,100 +309,6 @@ def share(credits_: Micro, taken: int, paid: int) -> Micro:
     return Micro(credits_ if taken >= paid else credits_ * taken // paid)
 
 
-# As documents ------------------------------------------------------------------------------------------------------
-
-
-def to_data(payment: Payment) -> dict[str, Value]:
-    """Return the payment's own fields of `payment_sagas/{id}`. Lease, saga and due time stand beside them.
-
-    `id`, `status` and `is_under_review` are there for queries. A payment that was last stored before them has none.
-    """
-    return {
-        "schema": SCHEMA,
-        "uid": payment.uid,
-        "provider": payment.provider,
-        "flow": payment.flow,
-        "terms": _terms_data(payment.terms),
-        "fingerprint": payment.fingerprint,
-        "created_at": to_datetime(payment.created_at),
-        "expires_at": to_datetime(payment.expires_at),
-        "refs": dict(payment.refs),
-        "checkout_url": payment.checkout_url,
-        "client_secret": payment.client_secret,
-        "success_url": payment.success_url,
-        "cancel_url": payment.cancel_url,
-        "seen": _seen_data(payment.seen),
-        "applied": asdict(payment.applied),
-        "problem": payment.problem,
-        "settled_at": None if payment.settled_at is None else to_datetime(payment.settled_at),
-        "is_opened": payment.is_opened,
-        "polls": payment.polls,
-        "slot": payment.slot,
-        "due_shard": payment.due_shard,
-        "provider_ids": list(payment.provider_ids),
-        "id": payment.id,
-        "status": status_of(payment),
-        "is_under_review": bool(payment.problem),
-    }
-
-
-def from_data(payment_id: str, data: Data) -> Payment:
-    """Return the payment that a stored document describes."""
-    stored = cast("Mapping[str, Any]", data)
-    terms = stored["terms"]
-    settled_at = stored["settled_at"]
-    return Payment(
-        id=payment_id,
-        uid=Uid(stored["uid"]),
-        provider=stored["provider"],
-        flow=stored["flow"],
-        terms=Terms(**{**terms, "price": Fiat(**terms["price"])}),
-        fingerprint=stored["fingerprint"],
-        created_at=from_datetime(stored["created_at"]),
-        expires_at=from_datetime(stored["expires_at"]),
-        refs=stored["refs"],
-        checkout_url=stored["checkout_url"],
-        client_secret=stored["client_secret"],
-        success_url=stored["success_url"],
-        cancel_url=stored["cancel_url"],
-        seen=_seen_of(stored["seen"]),
-        applied=_applied_of(stored["applied"], terms["price"]["minor"]),
-        problem=stored["problem"],
-        settled_at=None if settled_at is None else from_datetime(settled_at),
-        is_opened=stored["is_opened"],
-        polls=stored["polls"],
-        slot=stored["slot"],
-    )
-
-
 def with_applied(payment: Payment, **changes: Any) -> Payment:
     """Return the payment after something was applied to the account."""
     return replace(payment, applied=replace(payment.applied, **changes))
-
-
-def _seen_data(seen: Seen) -> dict[str, Value]:
-    return {**asdict(seen), "paid": _fiat_data(seen.paid)}
-
-
-def _seen_of(stored: Mapping[str, Any]) -> Seen:
-    known = stored.get("movements")
-    movements = None if known is None else {name: Movement(**each) for name, each in known.items()}
-    return Seen(**{**stored, "paid": _fiat(stored["paid"]), "movements": movements})
-
-
-def _applied_of(stored: Mapping[str, Any], price_minor: int) -> Applied:
-    """Return the stored `Applied`. A suspension that was stored without an amount sets all money aside."""
-    aside = price_minor if stored["suspension"] else 0
-    return Applied(**{"aside": aside, **stored})
-
-
-def _terms_data(terms: Terms) -> dict[str, Value]:
-    return {**asdict(terms), "price": _fiat_data(terms.price)}
-
-
-def _fiat_data(amount: Fiat | None) -> dict[str, Value] | None:
-    return None if amount is None else {"minor": amount.minor, "currency": amount.currency}
-
-
-def _fiat(data: Mapping[str, Any] | None) -> Fiat | None:
-    return None if data is None else Fiat(**data)

@@ -16,11 +16,11 @@ Flow = Literal["redirect", "intent"]
 Refs = Mapping[str, str]
 """Provider's own objects of a payment, by kind: Stripe `session, intent, charge`, PayPal `order, capture`."""
 
-Stage = Literal["open", "approved", "pending", "paid", "failed", "expired"]
+Stage = Literal["open", "approved", "pending", "paid", "failed", "cancelled", "expired"]
 """Progress of a payment at its provider.
 
 `open`: the user has still to pay. `approved`: the money is ready to capture. `pending`: the provider is still working.
-`failed` (declined, denied, cancelled) and `expired` can still become `paid` when money comes late.
+`failed` (declined, denied), `cancelled` and `expired` can still become `paid` when money comes late.
 """
 
 

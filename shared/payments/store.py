@@ -10,7 +10,8 @@ from shared.kernel.documents import Create, Data, Delete, Document, Documents, O
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import Uid, is_safe_id
 from shared.payments.owner_view import OLD_SCHEMA, owner_view, renewed
-from shared.payments.payment import Payment, from_data, to_data
+from shared.payments.payment import Payment
+from shared.payments.payment_documents import from_data, to_data
 from shared.payments.ports import ProviderName
 
 EFFECT_SCHEMA = 1

@@ -179,6 +179,78 @@ def test_a_cancelled_checkout_comes_back_cancelled(shop, alice):
     assert "cancelled" not in stored.success_url
 
 
+@pytest.mark.parametrize("provider", ["stripe", "paypal"])
+@pytest.mark.parametrize("added", ["", "?token=5O190127TN364715T"])
+def test_who_turns_back_lands_at_the_app_and_reads_cancelled(shop, alice, provider, added):
+    wanted = {**PAY, "provider": provider, "cancel_url": "https://app.example/shop"}
+    payment = alice.post("/payments/traditional", wanted).json["payment_id"]
+
+    landed = shop.client.get(way_back(shop, payment) + added)
+
+    assert landed.status_code == 303
+    assert landed.headers["Location"] == f"https://app.example/shop?payment_id={payment}&cancelled=true"
+    assert landed.headers["Referrer-Policy"] == "no-referrer"
+    told = alice.get(f"/payments/status/{payment}").json
+    assert (told["status"], bool(told["checkout_url"])) == ("cancelled", True)
+    assert shop.services.documents.get(f"payments/{payment}").data["status"] == "cancelled"
+    assert [one["status"] for one in alice.get("/payments/history").json["items"]] == ["cancelled"]
+
+
+def test_app_with_its_own_scheme_is_returned_to_from_a_cancelled_checkout():
+    world = World({"APP_RETURN_URLS": "myapp://pay", "PUBLIC_URL": "https://api.example/api"})
+    assert world.person("admin").call("PUT", "/admin/packages/small", body=PACKAGE).status_code == 200
+    person = world.person()
+    payment = person.post("/payments/traditional", {**PAY, "cancel_url": "myapp://pay/back"}).json["payment_id"]
+
+    landed = world.client.get(way_back(world, payment))
+
+    assert landed.headers["Location"] == f"myapp://pay/back?payment_id={payment}&cancelled=true"
+
+
+def test_address_of_a_cancelled_checkout_is_no_one_s_to_guess(shop, alice):
+    payment = alice.post("/payments/traditional", PAY).json["payment_id"]
+    other = alice.post("/payments/traditional", PAY).json["payment_id"]
+    key = way_back(shop, other).rpartition("/")[2]
+
+    for path in (f"/{payment}/cancelled/{key}", f"/{payment}/cancelled/x", f"/pay_none/cancelled/{key}"):
+        assert problem(shop.client.get(f"/v1/payments{path}")) == (404, "payment_not_found")
+
+    assert alice.get(f"/payments/status/{payment}").json["status"] == "pending"
+
+
+def test_mere_look_at_the_address_cancels_nothing(shop, alice):
+    payment = alice.post("/payments/traditional", PAY).json["payment_id"]
+
+    assert shop.client.head(way_back(shop, payment)).status_code == 303
+
+    assert alice.get(f"/payments/status/{payment}").json["status"] == "pending"
+
+
+def test_who_paid_and_follows_the_address_keeps_what_was_paid(shop, alice, stripe):
+    payment = bought(alice, stripe)
+
+    assert shop.client.get(way_back(shop, payment)).status_code == 303
+
+    assert alice.get(f"/payments/status/{payment}").json["status"] == "settled"
+
+
+def test_user_lands_at_the_app_although_the_payment_cannot_be_marked(shop, alice, stripe):
+    payment = alice.post("/payments/traditional", PAY).json["payment_id"]
+    stripe.fail_next("truth", 2)
+
+    landed = shop.client.get(way_back(shop, payment))
+
+    assert landed.status_code == 303
+    assert alice.get(f"/payments/status/{payment}").json["status"] == "cancelled"
+
+
+def way_back(world, payment):
+    """The path to which the provider sends a user who turns back."""
+    key = world.services.payments.get(payment).back_key
+    assert len(key) == 32
+    return f"/v1/payments/{payment}/cancelled/{key}"
+
+
 def test_apps_read_the_keys_that_their_forms_need():
     world = World({"STRIPE_PUBLISHABLE_KEY": "pk_test_1", "PAYPAL_CLIENT_ID": "paypal_1"})
 

@@ -199,7 +199,7 @@ def test_an_app_s_intent_can_be_cancelled(provider):
 
     provider.cancel(refs)
 
-    assert provider.truth(refs).stage == "failed"
+    assert provider.truth(refs).stage == "cancelled"
 
 
 def test_money_of_the_other_mode_says_so(stripe, provider):

@@ -78,6 +78,8 @@ def test_the_bonus_is_claimed_once_the_link_was_opened(seen):
 
 def test_who_cancels_is_told_and_pays_afterwards(seen):
     assert seen["cancel"]["balance"] == "1\u202f000"
+    assert seen["cancel"]["told"].startswith("Cancelled")
+    assert "Try again" in seen["cancel"]["told"]
     assert seen["pay"]["told"].startswith("Paid")
     assert seen["pay"]["before"] == "1\u202f000" != seen["pay"]["after"]
 

@@ -20,6 +20,7 @@ from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.engine.jobs import Turn
+from shared.sagas.payments.cancellations import Cancellations
 from shared.sagas.payments.checkout import Checkouts, Wanted
 from shared.sagas.payments.notices import PaymentInbox
 from shared.sagas.payments.refunds import RefundAsked, Refunds
@@ -31,6 +32,7 @@ from tests.support.ledgers import UID, ledger_on
 from tests.support.live import check_live
 
 PRICE = Fiat(1_000, "USD")
+LANDING = "https://api.example/v1/payments"
 CREDITS, BONUS = 1_000_000_000, 100_000_000
 PACKAGE: dict[str, Any] = {
     "title": "1,000 credits",
@@ -75,7 +77,10 @@ class Instance:
         self.payments = Payments(stored)
         steps = PaymentSteps(stored, self.ledger, shop.providers, shop.clock)
         self.settlement = Settlement(stored, shop.providers, steps, shop.alerts, shop.clock)
-        self.checkouts = Checkouts(stored, self.packages, shop.providers, shop.clock, self.ledger)
+        self.cancellations = Cancellations(stored, shop.providers, self.settlement, shop.clock)
+        self.checkouts = Checkouts(
+            stored, self.packages, shop.providers, shop.clock, self.ledger, self.cancellations, LANDING
+        )
         self.refunds = Refunds(stored, self.settlement, shop.clock)
         self.inbox = Inbox(stored, shop.clock, shop.alerts, dict.fromkeys(shop.providers, False))
         self.handler = PaymentInbox(stored, self.settlement, shop.providers, shop.alerts, shop.clock)

@@ -63,6 +63,7 @@ def test_a_schema_refuses_a_document_without_one_of_its_fields(field: str):
 def test_a_payment_is_what_its_schema_says():
     check_live("payments", PAYMENT)
     check_live("payments", {**PAYMENT, "settled_at": None, "failure": "expired_card"})
+    check_live("payments", {**PAYMENT, "settled_at": None, "status": "cancelled"})
 
 
 @pytest.mark.parametrize(

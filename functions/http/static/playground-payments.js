@@ -10,7 +10,7 @@ const CANCELLED = "cancelled";
 const PAYMENT_WORDS = {
   created: ["Opening the payment page", "is-open"], pending: ["Waiting to be paid", "is-open"],
   confirming: ["The provider is confirming", "is-open"], settled: ["Paid", "is-good"], failed: ["Not paid", "is-bad"],
-  expired: ["Not paid in time", "is-bad"], partially_refunded: ["Partly refunded", ""], refunded: ["Refunded", ""],
+  cancelled: ["Cancelled, nothing was taken", ""], expired: ["Not paid in time", "is-bad"], partially_refunded: ["Partly refunded", ""], refunded: ["Refunded", ""],
   disputed: ["Disputed", "is-bad"], won: ["Paid, dispute won", "is-good"], lost: ["Dispute lost", "is-bad"],
 };
 // Of a payment, as the API or a listener tells it.
@@ -19,6 +19,7 @@ function wordsOf(payment) {
   return payment.status === "pending" && payment.failure ? ["Declined: try another way of paying", "is-bad"] : PAYMENT_WORDS[payment.status];
 }
 const UNPAID = ["created", "pending", "confirming"];
+const ENDED = ["cancelled", "expired", "failed"];
 
 const shop = { uid: null, options: null, chosen: null, cursor: null, stop: null, key: null, isBusy: false };
 
@@ -54,7 +55,7 @@ async function comeBack() {
   const here = new URL(window.location.href);
   const id = here.searchParams.get(RETURNED);
   if (!id) return;
-  if (here.searchParams.has(CANCELLED)) toast("You came back without paying, and nothing was taken. Choose again, or go on paying.");
+  if (here.searchParams.has(CANCELLED)) toast("You came back without paying, and nothing was taken. Try again, or choose something else.");
   for (const name of [RETURNED, CANCELLED, "session_id", "token", "PayerID"]) here.searchParams.delete(name);
   window.history.replaceState(null, "", here);
   pane("money");
@@ -142,6 +143,13 @@ function receipt(payment) {
   return payment.transaction_id ? el("span", {}, `${PROVIDERS[payment.provider]} transaction ${payment.transaction_id}`) : null;
 }
 
+// The page of the provider as long as it takes money; afterwards a new purchase of the same package.
+function wayToPay(payment) {
+  if (payment.checkout_url) return el("a", { href: payment.checkout_url }, payment.status === "cancelled" ? "Try again" : "Go on paying");
+  const sold = ENDED.includes(payment.status) && shop.options.packages.find((one) => one.id === payment.package_id);
+  return sold ? el("button", { type: "button", class: "link", onclick: () => { choose(sold); buy(payment.provider); } }, "Try again") : null;
+}
+
 function drawPayment(id, payment) {
   const [words, look] = wordsOf(payment);
   const gift = payment.bonus === "0" ? "" : ` + ${shown(payment.bonus)}`;
@@ -152,7 +160,7 @@ function drawPayment(id, payment) {
     el("p", { class: `payment-status ${look}` }, look === "is-open" ? el("i", { class: "spinner" }) : null, el("b", {}, words)),
     el("p", {}, `${payment.title} · ${price(payment.price)} · ${shown(payment.credits)}${gift} credits`),
     el("p", { class: "payment-ways" },
-      payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying") : null,
+      wayToPay(payment),
       isOpen ? el("button", { type: "button", class: "link", onclick: () => ask(id) }, "Check now") : null,
       receipt(payment),
       isOpen ? null : el("button", { type: "button", class: "link", onclick: () => { shop.stop?.(); $("payment").hidden = true; } }, "Close")));
@@ -174,8 +182,7 @@ async function loadPayments(isMore = false) {
 
 function paymentRow(payment) {
   const [words, look] = wordsOf(payment);
-  const way = UNPAID.includes(payment.status) && payment.checkout_url ? el("a", { href: payment.checkout_url }, "Go on paying")
-    : receipt(payment);
+  const way = payment.checkout_url ? wayToPay(payment) : receipt(payment);
   return el("li", { title: payment.id },
     el("span", { class: "what" }, payment.title), el("span", { class: "much" }, price(payment.price)),
     el("small", {}, el("span", { class: `payment-word ${look}` }, words), ` · ${PROVIDERS[payment.provider]} · ${when(payment.created_at)}`),

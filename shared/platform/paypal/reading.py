@@ -16,7 +16,7 @@ ORDER_STAGE: Mapping[str, Stage] = {
     "SAVED": "open",
     "PAYER_ACTION_REQUIRED": "open",
     "APPROVED": "approved",
-    "VOIDED": "failed",
+    "VOIDED": "cancelled",
     "COMPLETED": "failed",  # without a capture that came to anything
 }
 CAPTURE_STAGE: Mapping[str, Stage] = {

@@ -98,7 +98,7 @@ def _stage(found: Found) -> Stage:
     if session is not None and session["status"] == "expired":
         return "expired"
     if status == "canceled":
-        return "expired" if intent.get("cancellation_reason") == "expired" else "failed"
+        return "expired" if intent.get("cancellation_reason") == "expired" else "cancelled"
     if session is not None and session["status"] == "complete":
         # To be paid later, by a voucher or a transfer: the user has done their part, or the money did not come.
         return "pending" if status in AWAITED else "failed"

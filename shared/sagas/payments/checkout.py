@@ -8,7 +8,7 @@ from shared.kernel.clock import MINUTE, Clock, Millis, to_datetime
 from shared.kernel.documents import Create, Documents, PreconditionFailed, Put, Value, Write
 from shared.kernel.errors import Conflict, DomainError, IdempotencyMismatch
 from shared.kernel.events import log
-from shared.kernel.ids import OperationId, Uid, derived_id
+from shared.kernel.ids import OperationId, Uid, derived_id, random_token
 from shared.ledger.errors import AccountClosed, AccountFrozen
 from shared.ledger.ledger import Ledger
 from shared.payments.packages import Package, Packages
@@ -16,6 +16,7 @@ from shared.payments.payment import Payment, Seen, Terms
 from shared.payments.ports import Checkout, Flow, Opened, PaymentProvider, ProviderName, ProviderRefused
 from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, without_slot
 from shared.sagas.engine.leases import Leased, Leases
+from shared.sagas.payments.cancellations import Cancellations
 from shared.sagas.payments.settlement import (
     LEASE_SECONDS,
     PATIENCE_PAUSE_SECONDS,
@@ -28,6 +29,7 @@ from shared.sagas.payments.settlement import (
 CHECKOUT_LIFETIME: Millis = 60 * MINUTE
 POLL_FIRST: Millis = MINUTE
 CREATE_ATTEMPTS_MAX = 5
+BACK_KEY_BYTES = 16
 
 
 OPEN_CHECKOUTS_MAX = 20
@@ -84,7 +86,10 @@ class AppCustomer:
 
 
 class Checkouts:
-    """Begins payments. The same operation always returns the same payment."""
+    """Begins payments. The same operation always returns the same payment.
+
+    `landing` is the address of the API under which users land who leave the provider's page without paying.
+    """
 
     def __init__(
         self,
@@ -93,6 +98,8 @@ class Checkouts:
         providers: Mapping[ProviderName, PaymentProvider],
         clock: Clock,
         ledger: Ledger,
+        cancellations: Cancellations,
+        landing: str,
     ) -> None:
         self._documents = documents
         self._ledger = ledger
@@ -101,6 +108,8 @@ class Checkouts:
         self._providers = providers
         self._leases = Leases(documents, clock)
         self._clock = clock
+        self._cancellations = cancellations
+        self._landing = landing
 
     def begin_checkout(self, wanted: Wanted, operation: OperationId, fingerprint: str) -> Payment:
         """Return the payment, open at its provider.
@@ -158,6 +167,7 @@ class Checkouts:
             expires_at=now + CHECKOUT_LIFETIME,
             success_url=_naming(wanted.success_url, payment_id),
             cancel_url=_naming(wanted.cancel_url, payment_id, CANCELLED),
+            back_key=random_token(BACK_KEY_BYTES),
         )
 
     def _resume(self, known: Payment, fingerprint: str) -> Payment:
@@ -216,16 +226,20 @@ class Checkouts:
     def _slot(self, package: Package, payment: Payment) -> str:
         """Return a free place among this user's purchases of a package; empty for a package without a limit.
 
-        The limit is exact, since a place's document is created once. Raises PackageLimitReached.
+        The limit is exact, since a place's document is created once. A cancelled checkout gives its place up. Raises
+        PackageLimitReached, and the errors of `Cancellations.give_up`.
         """
         if package.per_user_limit is None:
             return ""
         paths = [slot_path(package.id, payment.uid, n) for n in range(package.per_user_limit)]
         found = self._documents.get_all(paths)
         free = next((path for path, slot in zip(paths, found, strict=True) if slot is None), None)
-        if free is None:
-            raise PackageLimitReached(package.id, package.per_user_limit)
-        return free
+        if free is not None:
+            return free
+        for slot in found:
+            if slot is not None and self._cancellations.give_up(str(slot.data["payment"])):
+                return slot.path
+        raise PackageLimitReached(package.id, package.per_user_limit)
 
     def app_customer(self, payment: Payment) -> AppCustomer:
         """Return the payer as the provider knows them, for an app's own form; empty if the provider cannot tell now.
@@ -255,7 +269,7 @@ class Checkouts:
                     title=payment.terms.title,
                     flow=payment.flow,
                     success_url=payment.success_url,
-                    cancel_url=payment.cancel_url,
+                    cancel_url=self._way_back(payment),
                     expires_at=payment.expires_at,
                     customer=None if customer is None else str(customer.data["customer"]),
                 )
@@ -267,6 +281,12 @@ class Checkouts:
             leased.free({"due_at": to_datetime(self._clock.now() + RETRY)})
             raise
         return self._opened(leased, payment, opened)
+
+    def _way_back(self, payment: Payment) -> str:
+        """Return the address to which the provider sends a user who turns back. From there, the app's page follows."""
+        if not payment.back_key:
+            return payment.cancel_url
+        return f"{self._landing}/{payment.id}/cancelled/{payment.back_key}"
 
     def _opened(self, leased: Leased, payment: Payment, opened: Opened) -> Payment:
         now = self._clock.now()

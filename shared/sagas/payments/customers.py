@@ -11,7 +11,7 @@ from shared.payments.store import Payments
 from shared.sagas.payments.checkout import customer_path
 
 PAGE = 100
-OPEN = frozenset({"created", "pending"})
+OPEN = frozenset({"created", "pending", "cancelled"})
 
 
 class Customers:

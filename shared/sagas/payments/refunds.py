@@ -57,7 +57,7 @@ class Refunds:
         if self._is_begun(asked):
             payment = self._settlement.settle(asked.payment)
         else:
-            payment = self._settlement.refund(asked.payment, lambda leased, runner: self._begin(leased, runner, asked))
+            payment = self._settlement.act_on(asked.payment, lambda leased, runner: self._begin(leased, runner, asked))
         refused = self._refusal(asked)
         if refused:
             raise ProviderRefused(payment.provider, refused)

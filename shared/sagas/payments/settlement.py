@@ -37,8 +37,8 @@ from shared.sagas.engine.leases import Leased, Leases
 from shared.sagas.engine.saga import Progress, Runner, progress_of
 from shared.sagas.payments.steps import FRESH, PaymentSteps, refund_begun
 
-Begin = Callable[[Leased, Runner], None]
-"""Function that checks a payment that is in step with the provider, and begins a saga on that payment."""
+Act = Callable[[Leased, Runner], None]
+"""Function that acts on a payment that is in step with the provider: notes a change, or begins a saga."""
 
 LEASE_SECONDS = 90
 """Seconds of the lease, longer than the work between two saves: a few provider calls, each with a timeout."""
@@ -132,16 +132,16 @@ class Settlement:
         except DomainError as error:
             log("payment_not_settled", "WARNING", payment=payment_id, code=error.code)
 
-    def refund(self, payment_id: str, begin: Begin) -> Payment:
-        """Begin our own refund on a payment that is in step with the provider, and do as many steps as possible.
+    def act_on(self, payment_id: str, act: Act) -> Payment:
+        """Act on a payment that is in step with the provider, then bring the payment in step again.
 
-        Raises the refusals of `begin`, PaymentNotFound, PaymentBusy, ProviderUnavailable.
+        Raises the refusals of `act`, PaymentNotFound, PaymentBusy, ProviderUnavailable.
         """
         leased = self._claim(payment_id, PATIENCE_SECONDS)
         assert isinstance(leased, Leased), "nobody else's work is ours"
         with _freed(leased, self._clock):
             self._follow(leased, {})
-            begin(leased, self._runner)
+            act(leased, self._runner)
             return self._work(leased, {})
 
     def revive(self, payment_id: str) -> Payment:
@@ -294,7 +294,8 @@ class Settlement:
             self.provider(payment.provider).capture(payment.refs, f"capture:{payment.id}")
         except ProviderRefused as refusal:
             seen = replace(payment.seen, failure=str(refusal.params["reason"]))
-            self._note(leased, replace(payment, seen=seen, polls=payment.polls + 1))
+            is_cancelled = payment.is_cancelled and payment.seen.failure is not None  # not since this approval
+            self._note(leased, replace(payment, seen=seen, polls=payment.polls + 1, is_cancelled=is_cancelled))
             log("capture_refused", "WARNING", payment=payment.id, reason=refusal.params["reason"])
             return False
         return True
@@ -332,9 +333,9 @@ class Settlement:
     def _note(self, leased: Leased, payment: Payment) -> None:
         """Note the payment.
 
-        A failed or expired payment gives up its slot among the user's purchases of a limited package.
+        A payment that is over gives up its slot among the user's purchases of a limited package.
         """
-        freed, also = without_slot(payment) if status_of(payment) in {"failed", "expired"} else (payment, ())
+        freed, also = without_slot(payment) if payment.is_over else (payment, ())
         leased.note(fields_of(freed), view_of(freed, self._clock.now()), *also)
 
     def _free(self, leased: Leased, payment: Payment, due_at: "Value") -> None:

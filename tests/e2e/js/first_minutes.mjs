@@ -108,7 +108,8 @@ async function cancel() {
   await openShop();
   await page.click('button[value="cancel"]');
   await page.locator('.toast', { hasText: 'without paying' }).waitFor();
-  await page.locator('#methods button').first().waitFor();
+  await page.locator('#payment[data-status="cancelled"]').waitFor();
+  await page.locator('#payment', { hasText: 'Try again' }).waitFor();
   return { balance: await settledBalance(), told: await text('#payment') };
 }
 

@@ -13,7 +13,8 @@ from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.payments.fiat import Fiat
 from shared.payments.lifecycle import OTHER_CURRENCY, plan
-from shared.payments.payment import Applied, Payment, Seen, Terms, from_data, seen_in, to_data
+from shared.payments.payment import Applied, Payment, Seen, Terms, seen_in
+from shared.payments.payment_documents import from_data, to_data
 from shared.payments.ports import Dispute, Refund, Truth
 from shared.platform.paypal.reading import truth_of
 from shared.platform.stripe.reading import Found

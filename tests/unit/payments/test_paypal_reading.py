@@ -25,7 +25,7 @@ def order(status, *captures):
         ("SAVED", [], "open", None),
         ("PAYER_ACTION_REQUIRED", [], "open", None),
         ("APPROVED", [], "approved", None),
-        ("VOIDED", [], "failed", None),
+        ("VOIDED", [], "cancelled", None),
         ("SOMETHING_NEW", [], "open", None),
         ("COMPLETED", [], "failed", None),
         ("COMPLETED", ["COMPLETED"], "paid", "CAP1"),

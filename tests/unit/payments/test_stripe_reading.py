@@ -30,7 +30,7 @@ def truth(of_session, of_intent):
         ("complete", "processing", "pending"),
         ("complete", "requires_action", "pending"),
         ("complete", "requires_payment_method", "failed"),
-        ("complete", "canceled", "failed"),
+        ("complete", "canceled", "cancelled"),
         ("complete", None, "failed"),
         ("expired", None, "expired"),
         ("expired", "requires_payment_method", "expired"),
@@ -43,7 +43,7 @@ def truth(of_session, of_intent):
         (None, "requires_capture", "approved"),
         (None, "processing", "pending"),
         (None, "succeeded", "paid"),
-        (None, "canceled", "failed"),
+        (None, "canceled", "cancelled"),
     ],
 )
 def test_a_session_and_its_intent_say_one_thing(of_session, of_intent, stage):

@@ -6,7 +6,7 @@ from shared.kernel.clock import MINUTE
 from shared.kernel.documents import Put, StoreUnavailable
 from shared.kernel.ids import Uid
 from shared.payments.owner_view import owner_view, renewed
-from shared.payments.payment import from_data, to_data
+from shared.payments.payment_documents import from_data, to_data
 from shared.payments.store import PaymentFilter, PaymentNotFound, Payments, saga_path, view_path
 from shared.sagas.engine.jobs import Turn
 from shared.sagas.engine.leases import Leases
