@@ -7,13 +7,13 @@ from shared.kernel.ids import is_safe_id
 
 @on_message
 def generate_image(event: TopicEvent, services: Services) -> None:
-    """An image task was called for: go on with it, as far as one run goes."""
+    """Run one slice of the image task that a message names."""
     services.image_job.run(_named(event, "task_id"))
 
 
 @on_message
 def run_agent_step(event: TopicEvent, services: Services) -> None:
-    """An agent task is to be gone on with: one bounded slice of it, if no other worker has it."""
+    """Run one bounded slice of the agent task that a message names, unless another worker has the task."""
     services.agent_slice.run(_named(event, "task_id"))
 
 

@@ -1,4 +1,4 @@
-"""Commands for whoever runs the project: `python -m functions.commands first-admin EMAIL`, and others."""
+"""Commands for the people who run the project: `python -m functions.commands first-admin EMAIL`, and others."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from shared.users.mailbox import derived_key
 
 
 def main(arguments: Sequence[str], services: Services | None = None) -> int:
-    """Run one command; 0 if it did what it was asked."""
+    """Run one command, and return the exit code: 0 if the command succeeded."""
     asked = _parser().parse_args(arguments)
     try:
         asked.run(asked, services or production())
@@ -37,13 +37,13 @@ def first_admin(asked: argparse.Namespace, services: Services) -> None:
 
 
 def rebuild_analytics(asked: argparse.Namespace, services: Services) -> None:
-    """Project journals anew: those of the named users, or of everybody."""
+    """Project the journals again: those of the named users, or of all users."""
     for uid in asked.uids or services.analytics.accounts():
         print(f"{uid}: {services.analytics.rebuild(Uid(uid))} entries")
 
 
 def models_sync(asked: argparse.Namespace, services: Services) -> None:
-    """Show what a provider's listing would change of our models; write it if that is wanted."""
+    """Show the changes that a provider's listing would make to the models. With `--apply`, write the changes."""
     listing = None if asked.listing is None else _listing_in(asked.listing)
     found = services.models_sync.compare(asked.upstream, is_free_wanted=asked.free, listing=listing)
     for name, reason in sorted(found.left_out.items()):
@@ -73,13 +73,13 @@ def _listing_in(path: Path) -> Mapping[str, Any]:
 
 
 def replay_payment(asked: argparse.Namespace, services: Services) -> None:
-    """Let a payment that stuck, or was set aside for a look, be settled anew from what its provider says now."""
+    """Settle a payment again from the provider's present state, if the payment stuck or waits for a look."""
     payment = services.payment_replays.payment(asked.payment)
     print(f"{payment.id} is {status_of(payment)}{f', under review: {payment.problem}' if payment.problem else ''}.")
 
 
 def replay_notice(asked: argparse.Namespace, services: Services) -> None:
-    """Deal with a provider's notice anew, whatever became of it."""
+    """Handle a provider's notice again, in any state of the notice."""
     status = services.payment_replays.notice(asked.notice)
     print(f"{asked.notice} is {status}.")
 

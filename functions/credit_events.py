@@ -1,4 +1,4 @@
-"""Every ledger entry, as it is written: verified and relayed when it is new, an alarm when it was touched."""
+"""Trigger of ledger entries: verify and relay a new entry, raise the alarm for a changed or deleted entry."""
 
 from functions.edge import DocumentEvent, on_document
 from shared.bootstrap import Services

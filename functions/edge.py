@@ -1,8 +1,8 @@
-"""What every event trigger shares: decode the CloudEvent, hand it to the use case, then retry, drop or bury it.
+"""Common part of all event triggers: decode the CloudEvent, call the use case, then retry, drop or bury the event.
 
-What a handler raises decides: a `Rejected` or `NotFound` would be the same next time, so the event is logged and
-dropped; anything else is raised, so that the event is delivered again. One that keeps failing until it is older
-than EVENT_AGE_MAX is stored in `dead_events` with an alert, before the platform would drop it in silence.
+The handler's error decides. A `Rejected` or `NotFound` would happen again, so the event is logged and dropped. After
+any other error the event is delivered again. An event that still fails after EVENT_AGE_MAX is stored in `dead_events`
+with an alert, before the platform would drop the event in silence.
 """
 
 import base64
@@ -30,7 +30,7 @@ Decoded = TypeVar("Decoded")
 
 
 class MalformedEvent(ValueError):
-    """Not the event that this function is registered for; it will not become one."""
+    """Event that is not of the kind for which the function is registered, and never will be."""
 
 
 class UidNeverServed(MalformedEvent):
@@ -38,11 +38,11 @@ class UidNeverServed(MalformedEvent):
 
 
 class CloudEvent(Protocol):
-    """An event as functions-framework delivers it: attributes by name, and its data."""
+    """Event as functions-framework delivers it: attributes by name, and the data."""
 
     @property
     def data(self) -> Any:
-        """Protobuf bytes, or what the JSON says."""
+        """Protobuf bytes, or a value from JSON."""
         ...
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -52,7 +52,7 @@ class CloudEvent(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentEvent:
-    """A document that was written; `before` is None when it was created, `after` when it was deleted."""
+    """Written document. `before` is None for a created document, `after` for a deleted document."""
 
     path: str
     params: Mapping[str, str]
@@ -71,7 +71,7 @@ class UserEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicEvent:
-    """A message on a topic; `data` is its JSON object."""
+    """Message of a topic. `data` is the message's JSON object."""
 
     id: str
     data: Mapping[str, Any]
@@ -116,7 +116,10 @@ def deliver(
     handle: Callable[[Decoded, Services], None],
     services: Services,
 ) -> None:
-    """Run `handle` on the decoded event. Returns when the event is dealt with, raises when it is to come again."""
+    """Run `handle` on the decoded event.
+
+    Return if the event is finished. Raise if the event is to be delivered again.
+    """
     told = {"function": getattr(handle, "__name__", "?"), "event_id": str(event.get("id"))}
     try:
         handle(decode(event), services)
@@ -196,7 +199,7 @@ def decode_message(event: CloudEvent) -> TopicEvent:
 
 
 def _bury(event: CloudEvent, services: Services, *, code: str, function: str, event_id: str) -> None:
-    """Store what is needed to find and replay the event, and tell a person."""
+    """Store the facts that are needed to find and replay the event, and alert a person."""
     source = str(event.get("source"))
     path = f"dead_events/{derived_id('evt', function, source, event_id)}"
     data: Data = {
@@ -267,7 +270,10 @@ def _fields(document: Any) -> Data:
 
 
 def _value(value: Any) -> Value:
-    """A protobuf value of Firestore's as ours. What we never store (floats, points) comes as text."""
+    """Return the value in a protobuf value of Firestore's.
+
+    Kinds that are never stored here (floats, points) become text.
+    """
     kind = value.WhichOneof("value_type")
     if kind in {"boolean_value", "integer_value", "string_value", "bytes_value"}:
         plain: bool | int | str | bytes = getattr(value, kind)

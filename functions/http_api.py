@@ -16,10 +16,10 @@ _app: Flask | None = None
 
 
 def api(request: Request) -> ResponseReturnValue:
-    """Hand the request to our application as it came.
+    """Hand the request to our application unchanged.
 
-    `from_app` passes the application's own iterable on, so that a stream leaves unbuffered and is closed when the
-    client goes. Paths are `/v1/…` both in production and in the emulator, which takes its own prefix away.
+    `from_app` passes the application's own iterable on. So a stream leaves unbuffered, and is closed when the client
+    goes. Paths are `/v1/…` in production and in the emulator, which removes its own prefix.
     """
     return Response.from_app(_application().wsgi_app, request.environ)
 
@@ -37,9 +37,10 @@ def _application() -> Flask:
 
 
 def _collect_rarely() -> None:
-    """What is loaded by now stays, and needs no looking through; a request leaves little behind that is a cycle.
+    """Collect garbage rarely.
 
-    Looking for cycles after every 700 allocations cost a model call some tenth of its time.
+    Loaded modules stay, so the collector need not look through them, and a request leaves few cycles behind. A
+    collection after every 700 allocations took some tenth of a model call's time.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What providers announced, as it is remembered: find the payment that it is about, and settle that."""
+"""Trigger of stored notices of payment providers: find the payment of a notice, and settle the payment."""
 
 from functions.edge import DocumentEvent, on_document
 from shared.bootstrap import Services
@@ -6,5 +6,5 @@ from shared.bootstrap import Services
 
 @on_document("inbox/{id}")
 def on_provider_event(event: DocumentEvent, services: Services) -> None:
-    """A notice was stored. What cannot be done now is taken up again by `every_minute`."""
+    """Handle a stored notice. If that is impossible now, `every_minute` handles the notice later."""
     services.payment_inbox.handle(event.params["id"])

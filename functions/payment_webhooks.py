@@ -1,4 +1,4 @@
-"""Providers' webhooks: verify the raw bytes, remember what they announce, acknowledge only what is remembered."""
+"""Webhooks of payment providers: verify the raw bytes, store the notice, and acknowledge only a stored notice."""
 
 import json
 import os
@@ -39,7 +39,10 @@ def paypal_webhook(request: Request) -> Answer:
 
 
 def receive(provider: str, request: Request, services: Services, webhooks: Webhooks) -> Answer:
-    """2xx says that the event is stored, and nothing else is said with it; whatever is in doubt is to come again."""
+    """Verify and store a notice, and return the answer.
+
+    The status 2xx means that the notice is stored. In any doubt the provider is to deliver again.
+    """
     if request.method != "POST":
         return _unread(request, "method_not_allowed", 405, Allow="POST")
     try:
@@ -61,14 +64,14 @@ def receive(provider: str, request: Request, services: Services, webhooks: Webho
 
 
 def _read(request: Request, services: Services) -> bytes:
-    """Return the body. Raises what `Uploads.receive` raises."""
+    """Return the body. Raises the errors of `Uploads.receive`."""
     return _uploads.receive(request, BODY_BYTES_MAX, client_address(request, services.settings.client_address_from))
 
 
 def _unread(request: Request, code: str, status: int, **headers: str) -> Answer:
-    """Answer a request whose body was not read. Most of what still comes is read first: proxies fail otherwise.
+    """Answer a request whose body was not read. Most of the body is read first, since proxies fail otherwise.
 
-    The answer is a stream: before any other, the framework would wait for the rest of the body, without a limit.
+    The answer is a stream. Before any other answer, the framework would wait for the rest of the body, without a limit.
     """
     if not _uploads.drain(request):
         headers["Connection"] = "close"

@@ -1,4 +1,4 @@
-"""What happens by time: every minute what must not wait, every day what may."""
+"""Scheduled functions: urgent jobs every minute, other jobs every day."""
 
 from flask import Request
 

@@ -1,8 +1,8 @@
-"""How gunicorn treats connections in our HTTP functions, so that no client holds a thread by being slow.
+"""Handling of connections by gunicorn in our HTTP functions, so that no client holds a thread by being slow.
 
-functions-framework starts gunicorn's threaded worker and lets nothing of it be set. Two things of that worker cost
-threads: a thread waits for the first bytes of a connection and for its headers, and the thread that accepts everybody
-waits for those who were answered before they had sent everything. Both are replaced here.
+functions-framework starts gunicorn's threaded worker without settings. That worker loses threads in two places: a
+thread waits for the first bytes and the headers of a connection, and the accepting thread waits for clients that were
+answered before they had sent everything. This module replaces both.
 """
 
 import errno
@@ -20,14 +20,17 @@ HEADERS_BYTES_MAX = 64 * 1024
 UNFINISHED_MAX = 4
 """Threads that wait for the rest of somebody's headers. Further clients whose headers come in pieces are left."""
 LINGER_SECONDS_MAX = 10.0
-"""How long what an answered client still sends is read, and thrown away, before the connection is closed."""
+"""Most seconds in which the rest from an answered client is read and dropped, before the connection is closed."""
 LINGER_BYTES_MAX = 32 * 1024 * 1024
 LINGERING_MAX = 500
 CHUNK_BYTES = 64 * 1024
 
 
 def serve_patiently() -> None:
-    """Replace what gunicorn's threaded worker does with slow connections; once per process, before it accepts."""
+    """Replace the handling of slow connections in gunicorn's threaded worker.
+
+    Call once per process, before the worker accepts.
+    """
     from gunicorn.workers import gthread  # type: ignore[import-untyped]  # gunicorn has no types
 
     lingering, unfinished = Lingering(), threading.BoundedSemaphore(UNFINISHED_MAX)

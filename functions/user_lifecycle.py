@@ -13,5 +13,5 @@ def on_user_created(event: DocumentEvent, services: Services) -> None:
 
 @on_user
 def on_user_deleted(event: UserEvent, services: Services) -> None:
-    """A login was deleted, by us while its user leaves, or by an operator or the app: then they leave now."""
+    """Let the user of a deleted login leave now. The app, an operator, or this backend has deleted the login."""
     services.leaving.leave(event.uid)

@@ -1,1 +1,1 @@
-"""The public HTTP API. Flask lives here only; every handler reads, names the use case, calls it, and returns."""
+"""Public HTTP API. Only this package uses Flask. Every handler reads the call, calls one use case, and returns."""

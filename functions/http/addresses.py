@@ -1,7 +1,7 @@
-"""Where a request comes from: the address that the last machine we trust has seen, never one that a client chose.
+"""Address of a request's client, as the last trusted machine has seen the client.
 
-Each proxy appends the address of its own client to `X-Forwarded-For`. What stands further left than the machines that
-are known to be there was written by the client, and may be anything.
+Each proxy appends the address of its own client to `X-Forwarded-For`. Entries to the left of the trusted machines were
+written by the client and may be false.
 """
 
 from functools import lru_cache
@@ -10,17 +10,17 @@ from ipaddress import IPv6Address, ip_address
 from flask import Request
 
 FROM_THE_RIGHT = {"function": 1, "load_balancer": 2, "hosting": 2, "proxy": 2}
-"""Which entry is the client's: Google's front end appends the last, behind whatever stands in between."""
+"""Place of the client's entry, counted from the right. Google's front end appends the last entry."""
 IPV6_NETWORK_BITS = 64
-"""One customer of a network has at least so many of its addresses."""
+"""Bits of a customer's network. One customer has at least this network's addresses."""
 UNKNOWN = "unknown"
 ADDRESSES_REMEMBERED = 4_096
 
 
 def client_address(request: Request, source: str) -> str:
-    """Return the client's address as `CLIENT_ADDRESS_FROM` says; of IPv6, the network.
+    """Return the client's address for the setting `CLIENT_ADDRESS_FROM`; for IPv6, the network.
 
-    An entry that is not there, or is no address, gives way to the next on its right, which a trusted machine wrote.
+    If an entry is missing or is no address, the next entry on the right counts, which a trusted machine wrote.
     """
     peer = request.remote_addr or UNKNOWN
     if source == "direct":

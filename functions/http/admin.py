@@ -1,4 +1,4 @@
-"""`/v1/admin`: what operators see and do. Every act is on record before it happens."""
+"""`/v1/admin`: the views and acts of operators. Every act is recorded before the act happens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -75,14 +75,14 @@ class UsersQuery(Request):
 
 
 class RolesIn(Request):
-    """All roles that the user shall have."""
+    """Complete list of the user's new roles."""
 
     roles = Items(Choice(*sorted(ROLES)), required=True, length_max=len(ROLES))
     reason = Text(length_max=REASON_MAX, load_default=None)
 
 
 class NoteToUser(Text):
-    """What the user reads beside the entry of an act; the act's `reason` is for operators alone."""
+    """Text for the user beside the entry of an act. The act's `reason` is for operators alone."""
 
     def __init__(self) -> None:
         metadata = {"description": "What the user reads beside the entry; `reason` is what operators read."}
@@ -98,14 +98,14 @@ class AdjustIn(Request):
 
 
 class AdjustedOut(Answer):
-    """The correction, and the balance after it."""
+    """Correction, and the balance after the correction."""
 
     amount = Credits(required=True)
     balance = fields.Nested(Posted, required=True)
 
 
 class ReasonIn(Request):
-    """Why, for operators, and what the user is told."""
+    """Reason for operators, and a note for the user."""
 
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
     note_to_user = NoteToUser()
@@ -130,7 +130,7 @@ class ContextTierIn(Request):
 
 
 class ModelIn(Request):
-    """The whole model. A price that its kind needs must be there; unset fields take their defaults."""
+    """Complete model. The prices of the model's kind are required; unset fields take their defaults."""
 
     kind = Choice("chat", "image", "embedding", required=True)
     display_name = Text(length_min=1, length_max=NAME_CHARACTERS_MAX)
@@ -178,7 +178,7 @@ class ModelIn(Request):
 
 
 class ModelAdminOut(Answer):
-    """A model as operators see it, broken or disabled ones too: fields that were never set are absent."""
+    """Model as operators see it, also a broken or disabled model. Fields that were never set are absent."""
 
     id = fields.String(required=True)
     kind = fields.Raw()
@@ -207,14 +207,14 @@ class ModelAdminOut(Answer):
 
 
 class ModelsAdminOut(Answer):
-    """All models by id, broken or disabled ones too."""
+    """Models by id, also broken and disabled models."""
 
     items = fields.List(fields.Nested(ModelAdminOut), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
 
 
 class RecordOut(Answer):
-    """One act of an operator."""
+    """Record of an operator's act."""
 
     id = fields.String(required=True)
     at = Time(required=True)
@@ -238,7 +238,7 @@ class Audit(Answer):
 
 
 class AuditQuery(Request):
-    """Which records."""
+    """Filter and page of the audit trail."""
 
     limit = Limit()
     cursor = Cursor(str)

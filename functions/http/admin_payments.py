@@ -1,4 +1,4 @@
-"""`/v1/admin/payments` and `/v1/admin/packages`: what operators see of payments, refund, replay, and put on sale."""
+"""`/v1/admin/payments` and `/v1/admin/packages`: operators read payments, refund and replay them, and sell packages."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -66,14 +66,14 @@ routes = Routes("admin_payments")
 
 
 class ProblemOut(Answer):
-    """Why a payment waits for an operator."""
+    """Reason why a payment waits for an operator."""
 
     code = fields.String(required=True, validate=validate.OneOf(sorted(PROBLEMS)))
     message = fields.String(required=True, metadata={"description": "A sentence: the cause, and how to act."})
 
 
 class MovementOut(Answer):
-    """One refund or dispute that the provider told of."""
+    """Refund or dispute that the provider reported."""
 
     id = fields.String(required=True, metadata={"description": "The provider's id; empty for money of earlier times."})
     kind = Choice(*get_args(Kind), required=True)
@@ -86,10 +86,10 @@ class MovementOut(Answer):
 
 
 class AdminPaymentOut(PaymentOut):
-    """A payment as operators see it.
+    """Payment as operators see it.
 
-    `received` is what the provider says was paid, null while nothing was. `problem` says why the payment waits for an
-    operator.
+    `received` is the money that the provider reports, null before the payment. `problem` is the reason why the payment
+    waits for an operator.
     """
 
     uid = fields.String(required=True)
@@ -106,7 +106,7 @@ class AdminPaymentsOut(PaymentsOut):
 
 
 class AdminPaymentsQuery(Request):
-    """Which payments: all conditions hold at once. `from` is inclusive, `to` is exclusive."""
+    """Filter of payments; all conditions hold at once. `from` is inclusive, `to` is exclusive."""
 
     limit = Limit()
     cursor = Cursor(str)
@@ -125,7 +125,7 @@ class AdminPaymentsQuery(Request):
 
 
 class RefundIn(Request):
-    """How much money to give back, as a decimal of the payment's currency (all that is left, if not said), and why."""
+    """Amount to refund, as a decimal of the payment's currency, and the reason. Without an amount, the whole rest."""
 
     amount = Text(length_min=1, length_max=MONEY_CHARACTERS_MAX, load_default=None)
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
@@ -133,13 +133,13 @@ class RefundIn(Request):
 
 
 class ReplayIn(Request):
-    """Why."""
+    """Reason of the replay."""
 
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
 
 
 class PackagePrice(fields.Field[Any]):
-    """A price: a decimal of the body's `currency`, or `{"amount", "currency"}` as answers have it."""
+    """Price: a decimal of the body's `currency`, or `{"amount", "currency"}` as in answers."""
 
     def __init__(self) -> None:
         amount = {"type": "string", "minLength": 1, "maxLength": MONEY_CHARACTERS_MAX}
@@ -160,9 +160,10 @@ class PackagePrice(fields.Field[Any]):
 
 
 class PackageIn(Request):
-    """The whole package. `price` is a decimal of `currency`; `bonus` is a gift that ends after `bonus_days`.
+    """Complete package.
 
-    An answer of GET may be sent back as it is: its `price` has the currency.
+    `price` is a decimal of `currency`. `bonus` is a gift that ends after `bonus_days`. The answer of GET may be sent
+    back unchanged: the currency stands in its `price`.
     """
 
     title = Text(length_min=1, length_max=TITLE_CHARACTERS_MAX, required=True)
@@ -184,10 +185,10 @@ class PackageIn(Request):
 
 
 class AdminPackageOut(PackageOut):
-    """A package as operators see it, disabled ones too.
+    """Package as operators see it, also a disabled package.
 
-    `cost_usd` is what providers charge if all its credits are spent, bonus included. `warning` says that a price in
-    dollars is below that; providers of payments take their fees besides.
+    `cost_usd` is the sum that model providers charge if all credits of the package are spent, bonus included. `warning`
+    says that a price in dollars is below that sum. The fees of payment providers come on top.
     """
 
     cost_usd = fields.String(required=True)
@@ -200,7 +201,7 @@ class AdminPackageOut(PackageOut):
 
 
 class AdminPackagesOut(Answer):
-    """All packages in the order of their places, disabled ones too."""
+    """Packages in the order of their places, also disabled packages."""
 
     items = fields.List(fields.Nested(AdminPackageOut), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
@@ -320,7 +321,7 @@ def put_package(call: Call) -> Any:
 
 
 def _currency(named: str | None, of_price: str | None) -> str:
-    """Return the currency that a body names, once or twice. Raises InvalidRequest if it names none, or two."""
+    """Return the currency that a body names, once or twice. Raises InvalidRequest for no or for two currencies."""
     codes = {code.upper() for code in (named, of_price) if code is not None}
     if len(codes) != 1:
         raise InvalidRequest({"currency": ["Must be named once: here, or in `price`."]})
@@ -333,7 +334,7 @@ def _told(call: Call, payment_id: str) -> Mapping[str, Any]:
 
 
 def _for_operators(known: Payment) -> Mapping[str, Any]:
-    """Return what operators see of a payment beyond its owner's view."""
+    """Return the fields of a payment that operators see beside the owner's view."""
     moved = known.seen.movements or {}
     problem = {"code": known.problem, "message": problem_sentence(known)} if known.problem else None
     return {
@@ -353,7 +354,7 @@ def _for_operators(known: Payment) -> Mapping[str, Any]:
 
 
 def _weighed(call: Call, package: Package) -> dict[str, Any]:
-    """Return a package beside what its credits cost."""
+    """Return a package with the cost of the package's credits."""
     settings = call.services.settings
     worth = Worth(credits_per_usd=settings.credits_per_usd, markup_percent=settings.markup_percent)
     told = {field.name: getattr(package, field.name) for field in dataclasses.fields(package)}

@@ -70,7 +70,7 @@ class AgentDocumentIn(Request):
 
 
 class AgentTaskIn(Request):
-    """What is to be done. `budget` is the most it may cost, `max_steps` how often the model may be asked."""
+    """New agent task. `budget` is the most that the task may cost, `max_steps` the most questions to the model."""
 
     goal = Text(length_min=1, bytes_max=GOAL_BYTES_MAX, required=True)
     budget = Amount(required=True)
@@ -81,21 +81,21 @@ class AgentTaskIn(Request):
 
 
 class AgentResumeIn(Request):
-    """What the task may cost in all from now on, or how often its model may be asked, if that is to change."""
+    """New limits of a task, if they are to change: the total budget, and the most questions to the model."""
 
     budget = Amount(load_default=None, allow_none=True)
     max_steps = Whole(1, STEPS_MAX, load_default=None, allow_none=True)
 
 
 class AgentPlanStep(Answer):
-    """One step of the plan."""
+    """Step of the task's plan."""
 
     title = fields.String(required=True)
     status = Choice("open", "doing", "done", "dropped", required=True)
 
 
 class AgentFileOut(Answer):
-    """A file of the task; artifacts are those it wrote."""
+    """File of the task. Artifacts are the files that the task wrote."""
 
     name = fields.String(required=True)
     content_type = fields.String(required=True)
@@ -104,7 +104,7 @@ class AgentFileOut(Answer):
 
 
 class AgentStepCost(Answer):
-    """One step, and what it was charged."""
+    """Step with the charged cost."""
 
     number = fields.Integer(required=True)
     kind = Choice("think", "act", "observe", "answer", required=True)
@@ -113,7 +113,7 @@ class AgentStepCost(Answer):
 
 
 class AgentResult(Answer):
-    """What came of it, from what, at what price."""
+    """Result of the task, with the sources and the cost."""
 
     answer = fields.String(required=True)
     sources = fields.List(fields.String(), required=True)
@@ -124,10 +124,10 @@ class AgentResult(Answer):
 
 
 class AgentTaskOut(Answer):
-    """An agent task. `reason` says why it paused, failed or is queued again: an error's code, `step_limit`, `stuck`,
-    `charged_without_result`.
+    """Agent task. `reason`: why the task paused, failed or is queued again.
 
-    After `api_key_revoked`, `api_key_expired` or `login_disabled`, resume it with a credential that stands.
+    `reason` is the code of an error, or `step_limit`, `stuck`, `charged_without_result`. After `api_key_revoked`,
+    `api_key_expired` or `login_disabled`, resume the task with a valid credential.
     """
 
     id = fields.String(required=True)
@@ -165,7 +165,7 @@ class AgentCallOut(Answer):
 
 
 class AgentStepOut(AgentStepCost):
-    """One step: what was thought, done or observed."""
+    """Step of a task: a thought, a tool call or a tool's answer."""
 
     at = Time(required=True)
     text = fields.String(required=True)
@@ -191,14 +191,14 @@ class AgentFiles(Answer):
 
 
 class AgentTasksQuery(Request):
-    """Which page."""
+    """Page of the caller's tasks."""
 
     limit = Limit()
     cursor = Cursor(str)
 
 
 class AgentStepsQuery(Request):
-    """Which page."""
+    """Page of a task's steps."""
 
     limit = Limit()
     cursor = Cursor(int)

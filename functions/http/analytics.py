@@ -1,4 +1,4 @@
-"""`/v1/credits/analytics` and `/v1/models/analytics`: what was used and what it cost, by day; exact to the journal."""
+"""`/v1/credits/analytics` and `/v1/models/analytics`: use and cost by day, exact to the journal."""
 
 import re
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Date(fields.String):
 
 
 class AnalyticsQuery(Request):
-    """Which days (UTC), both included: up to today, and thirty of them, where it does not say; at most 366."""
+    """Days (UTC), both included; by default thirty days up to today, at most 366."""
 
     first = Date(data_key="from", load_default=None)
     last = Date(data_key="to", load_default=None)
@@ -43,26 +43,26 @@ class AnalyticsQuery(Request):
 
 
 class Counted(Answer):
-    """How often, and what it cost."""
+    """Number and cost of uses."""
 
     count = fields.Integer(required=True)
     cost = Credits(required=True)
 
 
 class UsedByKind(Counted):
-    """One kind of use: `chat`, `image`, `agent`, `reservation`, …"""
+    """Part of one kind of use: `chat`, `image`, `agent`, `reservation`, …"""
 
     kind = fields.String(required=True)
 
 
 class UsedByKey(Counted):
-    """One API key's part; null is what was used without one."""
+    """Part of one API key; the key is null for use without a key."""
 
     key = fields.String(required=True, allow_none=True)
 
 
 class UsedByModel(Counted):
-    """One model's part, of one kind and by one API key. The model is null where the journal names none."""
+    """Part of one model, of one kind and by one API key. The model is null if the journal names no model."""
 
     model = fields.String(required=True, allow_none=True)
     kind = fields.String(required=True)
@@ -72,7 +72,7 @@ class UsedByModel(Counted):
 
 
 class Figures(Counted):
-    """How the caller's credits moved; what is lost has a minus, and all of it together is the change of the balance."""
+    """Change of the caller's credits. Losses have a minus, and the sum of all figures is the change of the balance."""
 
     spent = Credits(required=True)
     granted = Credits(required=True)
@@ -87,13 +87,13 @@ class Figures(Counted):
 
 
 class FiguresBucket(Figures):
-    """One day or month."""
+    """Figures of one day or month."""
 
     start = fields.String(required=True, metadata={"format": "date"})
 
 
 class ModelFigures(Counted):
-    """What was used of which model."""
+    """Use of each model."""
 
     input_tokens = fields.Integer(required=True)
     output_tokens = fields.Integer(required=True)
@@ -101,7 +101,7 @@ class ModelFigures(Counted):
 
 
 class ModelBucket(ModelFigures):
-    """One day or month."""
+    """Use of models on one day or in one month."""
 
     start = fields.String(required=True, metadata={"format": "date"})
 
@@ -116,14 +116,14 @@ class Analytics(Answer):
 
 
 class CreditsAnalytics(Analytics):
-    """How credits moved."""
+    """Change of credits in a period."""
 
     items = fields.List(fields.Nested(FiguresBucket), required=True)
     total = fields.Nested(Figures, required=True)
 
 
 class ModelsAnalytics(Analytics):
-    """What was used of which model."""
+    """Use of models in a period."""
 
     items = fields.List(fields.Nested(ModelBucket), required=True)
     total = fields.Nested(ModelFigures, required=True)

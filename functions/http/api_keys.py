@@ -1,4 +1,4 @@
-"""`/v1/api-keys`: keys for servers and for OpenAI clients, shown once, limited to what they are for."""
+"""`/v1/api-keys`: keys for servers and for OpenAI clients, shown once, and limited by scopes and caps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,7 +43,7 @@ class Instant(fields.String):
 
 
 class SpendCapIn(Request):
-    """How much the key may spend: in each day, week (from Monday) or month, in UTC; or in all."""
+    """Cap of a key's spending: per day, week (from Monday) or month, in UTC; or in total."""
 
     amount = Amount(required=True)
     period = Choice(*PERIODS, load_default="total")
@@ -59,7 +59,7 @@ class KeyIn(Request):
 
 
 class SpendCapOut(Answer):
-    """The cap, and what is used of it in the current period, holds included."""
+    """Cap, and its used part in the current period, holds included."""
 
     amount = Credits(required=True)
     period = Choice(*PERIODS, required=True)
@@ -82,13 +82,13 @@ class KeyOut(Answer):
 
 
 class NewKeyOut(KeyOut):
-    """A key, and the only time that it is shown."""
+    """New key with its text, which is shown this once."""
 
     key = fields.String(required=True)
 
 
 class KeysOut(Answer):
-    """All keys of the caller, newest first."""
+    """Keys of the caller, newest first."""
 
     items = fields.List(fields.Nested(KeyOut), required=True)
     next_cursor = fields.String(required=True, allow_none=True)

@@ -1,4 +1,4 @@
-"""The Flask application: it finds the route, checks the call, runs the handler and writes the answer."""
+"""Flask application: find the route, check the call, run the handler, and write the answer."""
 
 import json
 import re
@@ -29,7 +29,7 @@ from shared.users.principal import Principal
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 ALIASES = {PREFIX: ("/", f"{PREFIX}/")}
-"""Who opens the bare address of the API is shown the same as at its first path."""
+"""Further paths of the API's first path, such as the bare address."""
 MODEL_PATH = "/openai/models/{id}"
 """The path of which a part may have slashes: clients name models as their makers do."""
 REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -67,7 +67,7 @@ def _failed(error: Exception) -> Response:
 
 
 class Gate:
-    """What every request passes on its way in and out: its id, CORS, limits, identity, headers."""
+    """Common part of every request and answer: id, CORS, limits, identity, headers."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -86,7 +86,7 @@ class Gate:
         self._refusals = limits.Refusals(clock)
 
     def open(self) -> Response | None:
-        """Name the request; answer it here if it is a preflight."""
+        """Name the request. If the request is a preflight, answer at once."""
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
@@ -97,7 +97,10 @@ class Gate:
         return response
 
     def admit(self, route: Route) -> Principal | None:
-        """Who is calling, if the route asks; limited, authorised, and known from now on."""
+        """Return the caller, or None on a public route.
+
+        Checks the caller's limits and rights, and remembers the caller.
+        """
         if route.access.is_public:
             self._calls.admit(self.address)
             return None
@@ -123,11 +126,11 @@ class Gate:
 
     @property
     def address(self) -> str:
-        """Where the current request comes from."""
+        """Return the address of the current request's client."""
         return client_address(request, self._services.settings.client_address_from)
 
     def close(self, response: Response) -> Response:
-        """Finish the headers; read what the client still sends."""
+        """Finish the headers, and read the rest of the client's body."""
         if response.status_code in REFUSED:
             is_valid = response.status_code == HTTPStatus.FORBIDDEN
             self._refusals.count(_credential(), self.address, is_valid=is_valid)
@@ -172,7 +175,10 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
 def _told(
     services: Services, gate: Gate, route: Route, caller: Principal | None, path: dict[str, str]
 ) -> tuple[Any, str]:
-    """What the body says. A large one of a caller who could not pay for its answer is not parsed."""
+    """Return the body's value and canonical text.
+
+    If the body is large and the caller could not pay for an answer, the body is not parsed.
+    """
     asked = means.look(services, route, caller, request, _intention(route, caller, path, ""))
     raw = gate.uploads.receive(request, route.body_bytes_max, gate.address if caller is None else caller.uid)
     asked.require(len(raw))
@@ -209,6 +215,6 @@ def _expected() -> ExpectedVersions | None:
 
 
 def _credential() -> str | None:
-    """A name for what the caller shows; None for a caller who shows nothing."""
+    """Return a name for the caller's credential; None for a caller without one."""
     shown = auth.credential(request)
     return fingerprint(shown) if shown else None

@@ -1,4 +1,4 @@
-"""Who is calling: a Firebase ID token or an API key, an App Check token where the setting asks for one; and roles."""
+"""Identity of a caller: a Firebase ID token or an API key, an App Check token if required, and roles."""
 
 from flask import Request
 
@@ -15,9 +15,9 @@ API_KEY_HEADER = "Api-Key"
 
 
 def authenticate(services: Services, request: Request, access: Access) -> Principal:
-    """The caller whom the request's tokens name; operators' tokens must still stand. Raises Unauthenticated's kinds.
+    """Return the caller that the request's tokens name; an operator's token must not be revoked.
 
-    An API key is a server's, and no app can prove itself there: App Check is not asked of it.
+    Raises Unauthenticated and its kinds. An API key needs no App Check token, since a server is no app.
     """
     header = credential(request)
     if header and services.key_lookup.looks_like_one(token := bearer_token(header)):
@@ -28,7 +28,7 @@ def authenticate(services: Services, request: Request, access: Access) -> Princi
 
 
 def credential(request: Request) -> str:
-    """Return what the caller shows, as an Authorization header; "" if nothing. Some clients send `api-key` instead."""
+    """Return the caller's credential as an Authorization header; "" for none. Some clients send `api-key` instead."""
     shown = request.headers.get("Authorization", "")
     key = request.headers.get(API_KEY_HEADER, "").strip()
     return f"Bearer {key}" if key and not shown else shown

@@ -1,4 +1,4 @@
-"""Reading what a client sent, strictly: one JSON text, and of a wrong one the first errors."""
+"""Strict reading of bodies: one JSON text. Of a wrong body, the first errors are reported."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -18,11 +18,11 @@ WHOLE_BODY = "body"
 """The name under which an error stands that is about no single field."""
 NAME_CHARACTERS_MAX = 100
 MESSAGE_CHARACTERS_MAX = 200
-"""Names and messages may quote the client, so that an answer is only as long as what it quotes."""
+"""Most characters of a name or message in an error, since both may quote the client."""
 
 
 def read_json(request: Request, raw: bytes, values_max: int = JSON_VALUES_MAX) -> tuple[Any, str]:
-    """Return the JSON value of a body, and its canonical text. An empty body is an empty object.
+    """Return the JSON value of a body, and the canonical text of the value. An empty body is an empty object.
 
     Raises MalformedRequest, UnsupportedMediaType.
     """
@@ -36,7 +36,7 @@ def read_json(request: Request, raw: bytes, values_max: int = JSON_VALUES_MAX) -
 
 
 def check_media_type(request: Request) -> None:
-    """Raise UnsupportedMediaType unless the body says that it is JSON, in UTF-8, as it is."""
+    """Raise UnsupportedMediaType unless the body is declared as JSON in UTF-8, without compression."""
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if request.mimetype != "application/json" or charset not in {"utf-8", "utf8"} or encoding != "identity":
@@ -44,7 +44,7 @@ def check_media_type(request: Request) -> None:
 
 
 def load(schema: Schema, value: Any) -> dict[str, Any]:
-    """What the schema makes of this value. Raises InvalidRequest naming the first fields that are wrong."""
+    """Return the value as the schema reads it. Raises InvalidRequest with the first wrong fields."""
     try:
         loaded: dict[str, Any] = schema.load(value)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""`/v1/chat`: conversations, and the messages in them; a message is answered whole or as it comes."""
+"""`/v1/chat`: conversations and their messages. A message is answered whole or in pieces."""
 
 import json
 from collections.abc import Generator, Iterator
@@ -83,7 +83,7 @@ class ModelId(Text):
 
 
 class Content(Text):
-    """What is said: text of limited size."""
+    """Text of a message, of limited size."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(length_min=1, bytes_max=CONTENT_BYTES_MAX, **kwargs)
@@ -106,7 +106,7 @@ class ConversationIn(Request):
 
 
 class ConversationPatch(Request):
-    """What to change; null clears."""
+    """Fields of a conversation to change; null clears a field."""
 
     title = Title(allow_none=True)
     model = ModelId(allow_none=True)
@@ -114,7 +114,7 @@ class ConversationPatch(Request):
 
 
 class MessageIn(Request):
-    """What to say. Without `model`, the conversation's, else the caller's preference, else the platform's."""
+    """Message to send. Without `model`: the conversation's model, else the caller's preference, else the platform's."""
 
     content = Content(required=True)
     model = ModelId(load_default=None, allow_none=True)
@@ -150,7 +150,7 @@ class BalanceAfter(Answer):
 
 
 class AnsweredOut(Answer):
-    """The model's message, and what it cost."""
+    """Message of the model, and its cost."""
 
     message = fields.Nested(AnswerMessage, required=True)
     usage = fields.Nested(UsageOut, required=True)
@@ -171,7 +171,7 @@ class ConversationOut(Answer):
 
 
 class StartedOut(ConversationOut):
-    """The new conversation; with the answer if it began with a message."""
+    """New conversation, with the answer if the conversation began with a message."""
 
     message = fields.Nested(AnswerMessage)
     usage = fields.Nested(UsageOut)
@@ -180,7 +180,7 @@ class StartedOut(ConversationOut):
 
 
 class TitleOut(Answer):
-    """A title, and what it cost; `local` if no model was asked, or none could be paid for."""
+    """Title, and its cost. `local` is true if no model was asked, or no model could be paid for."""
 
     title = fields.String(required=True)
     cost = Credits(required=True)
@@ -195,9 +195,9 @@ class Conversations(Answer):
 
 
 class MessageOut(Answer):
-    """One message; usage and cost are of the model's only.
+    """Message; only a model's message has usage and cost.
 
-    While the provider still has to say what was used, `status` is `settling`, `cost` is null, and `at_most` bounds it.
+    Until the provider reports the usage, `status` is `settling`, `cost` is null, and `at_most` bounds the cost.
     """
 
     id = fields.String(required=True)
@@ -224,13 +224,13 @@ class Messages(Answer):
 
 
 class ConversationWithMessages(ConversationOut):
-    """A conversation, and a page of its messages."""
+    """Conversation, with a page of its messages."""
 
     messages = fields.Nested(Messages, required=True)
 
 
 class ConversationsQuery(Request):
-    """Which page."""
+    """Page of the caller's conversations."""
 
     limit = Limit()
     cursor = Cursor(str)
@@ -344,10 +344,10 @@ def say(call: Call) -> Any:
     errors=(ConversationNotFound,),
 )
 def title(call: Call) -> Any:
-    """Let a model write a title for the conversation. The title costs what the cheapest model charges.
+    """Let a model write a title for the conversation. The title costs the cheapest model's price.
 
-    If the title cannot be paid for, or no model answers, the title is the first line of the first message, and
-    costs nothing.
+    If the title cannot be paid for, or no model answers, the title is the first line of the first message, and costs
+    nothing.
     """
     made = call.services.chat_turn.memory.title(
         call.uid,
@@ -378,7 +378,7 @@ def _lines(found: Conversation, said: Iterator[Message], now: Millis) -> Iterato
 
 
 def _told(message: Message, now: Millis) -> dict[str, Any]:
-    """A message as `MessageOut` tells it."""
+    """Return the fields of `MessageOut` for a message."""
     usage = None
     if message.usage is not None:
         counts = {"input_tokens": message.usage.input_tokens, "output_tokens": message.usage.output_tokens}
@@ -391,7 +391,7 @@ def _told(message: Message, now: Millis) -> dict[str, Any]:
 
 
 def check_chat_model(call: Call, model: str | None) -> None:
-    """Raise ModelNotFound or ModelUnpriced for what cannot be chatted with; none, or `auto`, is for later."""
+    """Raise ModelNotFound or ModelUnpriced for a model that cannot chat. No model, or `auto`, is decided later."""
     if model is not None and model != AUTO:
         call.services.catalogue.chat(model)
 
@@ -455,8 +455,8 @@ def _is_paying(call: Call) -> bool:
 def _first_answer(call: Call, conversation: Conversation) -> TurnAnswer:
     """Return the answer to the first message.
 
-    If it was refused before anything was written, the new conversation goes; asking again creates it again. After any
-    other error it goes if nobody can ask again under the same key.
+    If the message was refused before any write, delete the new conversation; a repeated request creates it again. After
+    any other error, delete the conversation if no request can repeat this one under the same key.
     """
     operation = operation_id(call.asked.operation, "message")
     try:
@@ -471,7 +471,7 @@ def _first_answer(call: Call, conversation: Conversation) -> TurnAnswer:
 
 
 def _as_begun(call: Call, conversation: Conversation) -> dict[str, Any]:
-    """The conversation as it was when it began, so that the same key has the same answer whatever came after."""
+    """Return the conversation as at its beginning, so that the same key has the same answer after later changes."""
     first = call.body["message"]
     return {
         "id": conversation.id,

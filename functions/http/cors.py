@@ -1,4 +1,4 @@
-"""Which pages may call from a browser: origins by setting; on a laptop, every port of localhost."""
+"""Origins of pages that may call from a browser: by setting, and on a laptop every port of localhost."""
 
 import re
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class Origins:
         self._pattern = re.compile("|".join(ports) or r"(?!)", re.ASCII)
 
     def is_welcome(self, origin: str) -> bool:
-        """Whether pages of this origin may read our answers."""
+        """Return True if pages of this origin may read our answers."""
         return self._pattern.fullmatch(origin) is not None
 
     def allow(self, headers: Headers, origin: str | None) -> None:
@@ -38,7 +38,7 @@ class Origins:
             headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
 
     def allow_preflight(self, headers: Headers, origin: str, asked: str) -> None:
-        """Tell the browser what it may send; `asked` are the headers that it wants to."""
+        """Allow the browser our methods and headers; `asked` are the headers that the browser wants to send."""
         if self.is_welcome(origin):
             names = [name.strip() for name in asked.lower().split(",")]
             own = [name for name in names if OF_CLIENTS.fullmatch(name)][:CLIENT_HEADERS_MAX]

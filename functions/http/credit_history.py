@@ -1,4 +1,4 @@
-"""`/v1/credits/history` and the entries, open holds and export beside it: why a balance is what it is."""
+"""`/v1/credits/history`, and beside it the entries, the open holds and the export: the reasons for a balance."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -45,12 +45,13 @@ class RefOut(Answer):
 
 
 class EntryOut(Answer):
-    """One entry of the journal. `amount` is the change of what the user owns: available + held − debt.
+    """Entry of the journal.
 
-    After each entry `balance_after` is available, `held_after` is set aside and `debt_after` is owed, so that
-    `balance_after` + `held_after` − `debt_after` of one entry and the next one's `amount` explain each other.
-    `purpose`, `model`, `key_id` and `ref` say what it was for, `usage` what was counted, `label` all of it in words.
-    `beyond_cap` says how much a call took beyond a cap, as it cost more than anybody could say before.
+    `amount` is the change of the user's credits: available + held − debt. `balance_after` is available after the entry,
+    `held_after` is set aside, `debt_after` is owed. So `balance_after` + `held_after` − `debt_after` of one entry, and
+    the `amount` of the next entry, explain each other. `purpose`, `model`, `key_id` and `ref` name the entry's purpose,
+    `usage` the counted units, `label` all of this in words. `beyond_cap` is the amount that a call took beyond a cap,
+    since the call cost more than could be known before.
     """
 
     seq = fields.Integer(required=True)
@@ -82,7 +83,7 @@ class History(Answer):
 
 
 class HistoryQuery(Request):
-    """Which entries."""
+    """Filter and page of entries."""
 
     limit = Limit()
     cursor = Cursor(int)
@@ -104,7 +105,7 @@ class HistoryQuery(Request):
 
 
 class OpenHoldOut(Answer):
-    """Credits that are set aside now, and for what. A disputed payment's have no end."""
+    """Credits that are set aside now, and their purpose. The suspension of a disputed payment has no end."""
 
     id = fields.String(required=True)
     amount = Credits(required=True, attribute="held")
@@ -119,7 +120,7 @@ class OpenHoldOut(Answer):
 
 
 class OpenHoldsOut(Answer):
-    """All that is set aside, the last placed first; `seq` is the entry that this is the state after."""
+    """Open holds, the last placed first. `seq` is the number of the last entry before this answer."""
 
     items = fields.List(fields.Nested(OpenHoldOut), required=True)
     seq = fields.Integer(required=True)
@@ -177,7 +178,7 @@ def export(call: Call) -> Response:
 
 
 def journal_file(exported: Iterator[str]) -> Response:
-    """The lines of an export as a file to save. What cannot be read fails before the answer begins."""
+    """Return the lines of an export as a file to save. Raises before the answer begins for an unreadable journal."""
     lines = iter(exported)
     first = next(lines)
     response = Response(_newline_ended(chain([first], lines)), mimetype=NDJSON)

@@ -1,4 +1,4 @@
-"""`/v1/credits`: what a user has, where it came from and went, and what they set aside themselves."""
+"""`/v1/credits`: a user's balance, history and reservations."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ class LotOut(Answer):
 
 
 class BalanceOut(Answer):
-    """What a user has."""
+    """Balance of a user."""
 
     available = Credits(required=True)
     held = Credits(required=True)
@@ -80,7 +80,7 @@ class Posted(Answer):
 
 
 class ReserveIn(Request):
-    """What to set aside."""
+    """Amount to set aside."""
 
     amount = Amount(required=True)
     ttl_seconds = Whole(1, TTL_SECONDS_MAX, load_default=TTL_SECONDS_DEFAULT)
@@ -99,14 +99,14 @@ class ReservationOut(Answer):
 
 
 class CaptureIn(Request):
-    """What to charge."""
+    """Amount to charge."""
 
     amount = Amount(required=True)
     final = Flag(load_default=True)
 
 
 class ResolvedOut(Answer):
-    """What this call did to the reservation."""
+    """Effect of this call on the reservation."""
 
     id = fields.String(required=True)
     status = Choice("active", "captured", "released", required=True)
@@ -198,8 +198,8 @@ def release(call: Call) -> Any:
 def welcome_bonus(call: Call) -> Any:
     """Claim the welcome bonus, once per user and mailbox.
 
-    A mail domain that is not a public mail provider's has a limit of claims per day, and a limit in all until one
-    of its users has paid. A refusal says when to try again.
+    A mail domain that is not a public mail provider's has a limit of claims per day, and a limit in all until one of
+    the domain's users has paid. A refusal says when to try again.
     """
     asked = call.asked
     granted = call.services.welcome_bonus.claim(
@@ -220,7 +220,10 @@ def _is_app_verified(call: Call) -> bool:
 
 
 def _principal(call: Call) -> str:
-    """Who holds a reservation. Not a bare uid: the holds of our own model calls are nobody's to capture or release."""
+    """Return the holder of a reservation.
+
+    The holder is not a bare uid, so that nobody captures or releases the holds of our own model calls.
+    """
     return f"user:{call.uid}"
 
 

@@ -58,7 +58,7 @@ routes = Routes("docs")
 
 
 class PlaygroundConfig(Answer):
-    """What the page needs to sign in and to listen. Nothing here is a secret: a web API key only names a project."""
+    """Values that the page needs to sign in and to listen. No value is a secret: a web API key only names a project."""
 
     project = fields.String(required=True)
     api_key = fields.String(required=True)
@@ -126,7 +126,7 @@ def _openapi() -> str:
 
 @lru_cache(maxsize=1)
 def _swagger_folder() -> Path:
-    """Where the package keeps Swagger UI; found without importing it."""
+    """Return the folder of Swagger UI in its package, without importing the package."""
     spec = find_spec("flask_swagger_ui")
     if spec is None or spec.origin is None:
         raise NoSuchPath

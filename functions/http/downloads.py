@@ -11,9 +11,9 @@ from functions.http.slow import SOCKET, BodyTransfer, DeadlineWatch
 
 PIECE_BYTES = 16 * 1024
 PATIENCE_SECONDS = 0.2
-"""Where too many clients are waited for, those are left that took longer than this for one piece."""
+"""Seconds for one piece of an answer, if too many clients are slow. Slower clients are cut off."""
 WRITE_SECONDS_MAX = 60.0
-"""How long a client may take to read one piece of an answer, if few do."""
+"""Most seconds for one piece of an answer, if few clients are slow."""
 
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]

@@ -1,4 +1,4 @@
-"""What can be wrong with a request before any use case has heard of it."""
+"""Errors of requests that no use case has seen yet."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -14,7 +14,7 @@ class MalformedRequest(Rejected):
 
 
 class InvalidRequest(Rejected):
-    """The request can be read, and some of its fields are not what they must be; `errors` names each."""
+    """The request can be read, and some of its fields are wrong; `errors` names each field."""
 
     code = "invalid_request"
 
@@ -31,7 +31,7 @@ class AnonymousForbidden(Forbidden):
 
 
 class ScopeMissing(Forbidden):
-    """The API key is not for this: `scopes` names what would be, if anything is."""
+    """The API key lacks a scope for this route: `scopes` names the scopes that would do, if there are any."""
 
     code = "scope_missing"
 
@@ -47,7 +47,7 @@ class NoSuchPath(NotFound):
 
 
 class TooManyRequests(Rejected):
-    """This instance hears too much from one caller; `retry_after_ms` says when it listens again."""
+    """This instance receives too many requests of one caller. The next request is welcome after `retry_after_ms`."""
 
     code = "rate_limited"
 

@@ -23,18 +23,18 @@ SIGNED_PATTERN = r"^-?(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$"
 NO_NUL = "^[^\\u0000]*$"
 MOMENT_CHARACTERS_MAX = 40
 MOMENT_MAX = 253_370_764_800_000
-"""The first moment of the year 9999: later ones leave what a datetime holds in another time zone."""
+"""First moment of the year 9999. In another time zone, a later moment may exceed the range of a datetime."""
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 READ_ONLY_CHARACTERS_MAX = 500
 WHOLE = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
 FIELDS_MAX = 200
-"""Fields of one object. Each that nobody knows would be an error of its own."""
+"""Most fields of one object. Each unknown field would be an error in the answer."""
 ERRORS_MAX = 20
 """Wrong elements after which a list is not looked at any further, and errors of an answer."""
 
 
 class Request(Schema):
-    """What a client sends: a field that is not named here is an error."""
+    """Schema of a client's body or query. A field that the schema does not name is an error."""
 
     class Meta:
         unknown = RAISE
@@ -47,7 +47,7 @@ class Request(Schema):
 
 
 class Answer(Schema):
-    """What a client receives: fields may be added later."""
+    """Schema of an answer. Fields may be added later."""
 
     class Meta:
         unknown = EXCLUDE
@@ -58,7 +58,7 @@ class Nothing(Request):
 
 
 class Text(fields.String):
-    """A string without NUL; its length is limited in characters, and in bytes of UTF-8 where it is stored."""
+    """String without NUL, limited in characters, and in bytes of UTF-8 where the string is stored."""
 
     def __init__(
         self, *, length_max: int | None = None, length_min: int = 0, bytes_max: int | None = None, **kwargs: Any
@@ -80,7 +80,7 @@ class Text(fields.String):
 
 
 class ReadOnly(Text):
-    """A member that answers have and requests may repeat: it changes nothing."""
+    """Member that answers have and requests may repeat, without effect."""
 
     def __init__(self) -> None:
         text = "May be sent back as an answer had it; changes nothing."
@@ -147,7 +147,7 @@ class Passing(fields.Raw):
 
 
 class Choice(fields.String):
-    """One of a few words."""
+    """Word from a short list."""
 
     def __init__(self, *choices: str, **kwargs: Any) -> None:
         super().__init__(validate=validate.OneOf(choices), **kwargs)
@@ -183,7 +183,7 @@ class SignedAmount(Amount):
 
 
 class Credits(fields.String):
-    """Credits in an answer, as a decimal string. µcr inside, or a text that is stored as answers have it."""
+    """Credits in an answer, as a decimal string. Inside µcr, or a text that is stored in the form of answers."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(metadata={"pattern": SIGNED_PATTERN, "examples": ["12.5"]}, **kwargs)
@@ -205,9 +205,9 @@ class Time(fields.String):
 
 
 class Moment(fields.String):
-    """An instant in a query string: RFC 3339 with an offset, or a date (its first moment in UTC). Milliseconds inside.
+    """Instant in a query string: RFC 3339 with an offset, or a date (its first moment in UTC).
 
-    None if the query names no instant.
+    Inside milliseconds; None if the query names no instant.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -230,7 +230,7 @@ class Moment(fields.String):
 
 
 class LastMoment(Moment):
-    """An instant in a query string that is the last one wanted: a date means its last moment in UTC."""
+    """Last wanted instant in a query string. A date means the last moment of the date in UTC."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         at = super()._deserialize(value, attr, data, **kwargs)
@@ -238,7 +238,7 @@ class LastMoment(Moment):
 
 
 class Flag(fields.Boolean):
-    """True or false, and nothing that looks like it."""
+    """True or false, and no value that looks like one of them."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
@@ -259,7 +259,7 @@ class Whole(fields.Integer):
 
 
 class Limit(fields.Integer):
-    """How many items a page may have, from a query string."""
+    """Most items of a page, from a query string."""
 
     def __init__(self) -> None:
         bounds = validate.Range(1, LIMIT_MAX)
@@ -272,7 +272,7 @@ class Limit(fields.Integer):
 
 
 class Cursor(fields.String):
-    """Where a list continues: what an earlier answer called `next_cursor`. A JSON value of type `kind` inside."""
+    """Continuation of a list: the `next_cursor` of an earlier answer. Inside a JSON value of type `kind`."""
 
     def __init__(self, kind: type) -> None:
         self._kind = kind

@@ -13,7 +13,10 @@ KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intention:
-    """What a call wants to happen once: its operation, what was said, and whether the caller can say it again."""
+    """Intention of a call, to happen once: the operation id and the request's fingerprint.
+
+    `has_key`: the caller sent a key, so the caller can repeat the request.
+    """
 
     operation: OperationId
     fingerprint: str
@@ -21,9 +24,9 @@ class Intention:
 
 
 def intention(key: str | None, uid: Uid, route: str, path: Mapping[str, str], body: str) -> Intention:
-    """The intention of a call on `route` (method and template) with these path values and canonical body.
+    """Return the intention of a call on `route` (method and template) with these path values and canonical body.
 
-    Without a key every call is an intention of its own. Raises MalformedRequest for an impossible key.
+    Without a key, every call is an intention of its own. Raises MalformedRequest for an impossible key.
     """
     if key is None:
         return Intention(operation=OperationId(new_id("op")), fingerprint=fingerprint(body), has_key=False)

@@ -1,4 +1,4 @@
-"""An image's bytes over HTTP: whole or a range (RFC 9110, 14), revalidated by its hash, in private caches only."""
+"""Bytes of an image over HTTP: whole or a range (RFC 9110, 14), revalidated by hash, in private caches only."""
 
 from http import HTTPStatus
 
@@ -12,7 +12,7 @@ from shared.kernel.errors import Rejected
 
 ETAG_DIGITS = 32
 SANDBOX = "default-src 'none'; sandbox"
-"""A picture that is opened by itself is shown and does nothing, whatever a browser takes it for."""
+"""Policy of a picture that is opened by itself: the picture is shown, and runs nothing."""
 
 
 class RangeNotSatisfiable(Rejected):
@@ -25,7 +25,7 @@ class RangeNotSatisfiable(Rejected):
 
 
 def answer(call: Call, image: Image, *, fresh_seconds: int) -> Response:
-    """The image, or what of it was asked for. A cache may show it for `fresh_seconds` without asking again."""
+    """Return the image, or the requested range. A cache may show the image for `fresh_seconds` without asking again."""
     etag = image.sha256[:ETAG_DIGITS]
     if request.if_none_match.contains_weak(etag):
         return _described(Response(status=HTTPStatus.NOT_MODIFIED), image, fresh_seconds)

@@ -32,7 +32,10 @@ routes = Routes("images")
 
 
 class GenerateIn(Request):
-    """What to paint. Without `model`, the caller's preference, else the platform's; without `size`, the model's own."""
+    """Images to paint.
+
+    Without `model`, the caller's preference, else the platform's model. Without `size`, the model's default size.
+    """
 
     prompt = Text(required=True, length_min=1, bytes_max=PROMPT_BYTES_MAX)
     model = ModelId(load_default=None, allow_none=True)
@@ -42,7 +45,10 @@ class GenerateIn(Request):
 
 
 class TaskBegun(Answer):
-    """The task, as it began. `ceiling` is set aside: what all its images cost; what is not made is given back."""
+    """Image task at its beginning.
+
+    `ceiling` is set aside for all images. The part for images that are not made comes back.
+    """
 
     task_id = fields.String(required=True)
     status = Choice("queued", required=True)
@@ -54,9 +60,10 @@ class TaskBegun(Answer):
 
 
 class ImageOut(Answer):
-    """An image. `link` is a path below this API that shows it without a token, until `link_expires_at`.
+    """Image.
 
-    `task_id` names the image task that made it, or the agent task.
+    `link` is a path below this API that shows the image without a token, until `link_expires_at`. `task_id` names the
+    image task or the agent task that made the image.
     """
 
     id = fields.String(required=True)
@@ -75,9 +82,10 @@ class ImageOut(Answer):
 
 
 class FailureOut(Answer):
-    """An image that was not made, and why: a code of `Errors`, or `timed_out`, `given_up`.
+    """Image that was not made, with the reason: an error's code, `timed_out` or `given_up`.
 
-    It costs nothing, unless our time limit has cut the call, so that the provider may bill it: see the task's cost.
+    A failed image costs nothing, unless our time limit has cut the call. Then the provider may bill the call: see the
+    task's cost.
     """
 
     index = fields.Integer(required=True)
@@ -85,7 +93,7 @@ class FailureOut(Answer):
 
 
 class TaskOut(Answer):
-    """A task, and what became of each image so far. `done` means that at least one was made."""
+    """Image task, with the result of each image so far. `done` means that at least one image was made."""
 
     task_id = fields.String(required=True)
     status = Choice(*STATUSES, required=True)
@@ -109,7 +117,7 @@ class ImagesOut(Answer):
 
 
 class ImagesQuery(Request):
-    """Which page."""
+    """Page of the caller's images."""
 
     limit = Limit()
     cursor = Cursor(str)
@@ -200,7 +208,7 @@ def delete(call: Call) -> None:
 
 
 def _begun(begun: ImageTask) -> dict[str, Any]:
-    """The task as it began, so that the same key has the same answer whatever came after."""
+    """Return the task as at its beginning, so that the same key has the same answer after later changes."""
     told = {name: getattr(begun, name) for name in ("model", "size", "n", "created_at")}
     return {"task_id": begun.id, "status": "queued", "ceiling": begun.price * begun.n, **told}
 

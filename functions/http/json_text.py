@@ -8,24 +8,25 @@ from typing import Any, NoReturn
 JSON_DEPTH_MAX = 64
 """A tool's schema may have ten levels (OpenAI's limit), each of which is up to five of JSON."""
 JSON_VALUES_MAX = 100_000
-"""Values of a text, counted from its brackets and commas. An object takes some 200 bytes of memory."""
+"""Most values of a text, counted from brackets and commas. An object takes some 200 bytes of memory."""
 JSON_MEMBERS_MAX = 50_000
-"""Names with their values in all objects of a text, which are sorted for its canonical form."""
+"""Most members of all objects of a text. The members are sorted for the canonical form."""
 JSON_DIGITS_MAX = 100
 """Digits in a row. Turning digits into a number takes quadratic time, and no number of an API is this long."""
 
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-"""A string of a JSON text, or the unfinished one at its end, so that no byte is looked at twice."""
+"""String of a JSON text, or the unfinished string at the end, so that no byte is read twice."""
 LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (JSON_DIGITS_MAX + 1))
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def parse_json(raw: bytes, *, values_max: int = JSON_VALUES_MAX) -> tuple[Any, str]:
-    """Return the value of a JSON text and its canonical form. Raises ValueError with a reason for people.
+    """Return the value of a JSON text and its canonical form.
 
-    Refused besides what JSON refuses: a key twice in one object, numbers that are no finite value, half a surrogate,
-    and whatever is larger, deeper or longer than its limit, which is seen before anything is parsed.
+    Raises ValueError with a reason for people. Beyond JSON's own rules, these are refused: a key twice in one object, a
+    number that is not finite, half a surrogate, and a text beyond the limits of size, depth or length. The limits are
+    checked before the text is parsed.
     """
     _measure(raw, values_max)
     try:
@@ -40,7 +41,7 @@ def parse_json(raw: bytes, *, values_max: int = JSON_VALUES_MAX) -> tuple[Any, s
 
 
 def _measure(raw: bytes, values_max: int) -> None:
-    """Raise ValueError if the text has too many values, levels or digits; one pass, whatever the bytes are."""
+    """Raise ValueError if the text has too many values, levels or digits. One pass is enough for any bytes."""
     # Every string opens with a quote that no backslash precedes: fewer such quotes are fewer strings to skip.
     quotes = raw.count(b'"') - raw.count(b'\\"')
     if quotes > 2 * values_max:

@@ -1,4 +1,4 @@
-"""`/v1/ledger`: what anybody needs to verify an export."""
+"""`/v1/ledger`: the public keys that verify an export."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ routes = Routes("ledger")
 
 
 class Key(Answer):
-    """One Ed25519 verification key; entries name it by `kid`."""
+    """Ed25519 verification key. Entries name the key by `kid`."""
 
     kid = fields.String(required=True)
     alg = Choice("Ed25519", required=True)

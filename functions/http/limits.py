@@ -1,6 +1,6 @@
-"""How much one caller may ask of one instance: reads by user, public pages by address, refusals by both.
+"""Limits of one caller on one instance: reads by user, public pages by address, refusals by both.
 
-Generous, and only a guard: spending calls are limited exactly, in the commit that places their hold.
+These limits are generous. Spending calls are limited exactly, in the commit that places their hold.
 """
 
 import threading

@@ -25,9 +25,9 @@ class AccountOut(Answer):
 
 
 class WelcomeOut(Answer):
-    """The welcome bonus: the credits that this user may claim or has claimed, and when it was claimed.
+    """Welcome bonus: the credits that this user may claim or has claimed, and the time of the claim.
 
-    No offer is made to guests: they may claim once they have added an e-mail address.
+    Guests get no offer. They may claim once they have added an e-mail address.
     """
 
     offer = Credits(required=True, allow_none=True, attribute="welcome_offer")
@@ -51,7 +51,7 @@ class MeOut(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Me:
-    """What three parts know about one caller."""
+    """Profile, roles and account of the caller."""
 
     principal: Principal
     profile: Profile
@@ -72,7 +72,7 @@ def profile(call: Call) -> Any:
 
 
 def _offer(call: Call, known: Profile) -> Micro | None:
-    """Return what the bonus is for this user; what was offered, once it is claimed; None for a guest."""
+    """Return the amount of the bonus for this user; after a claim, the claimed amount; None for a guest."""
     if known.welcome_claimed_at is not None and known.welcome_offer is not None:
         return known.welcome_offer
     return None if call.principal.is_anonymous else call.services.settings.welcome_bonus_amount

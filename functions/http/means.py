@@ -1,4 +1,4 @@
-"""Who has nothing is refused before a large body is parsed: what would be asked for could not be paid."""
+"""Check of a caller's balance before a large body is parsed. A caller without credits could not pay for the answer."""
 
 from flask import Request
 
@@ -14,11 +14,11 @@ from shared.users.principal import Principal
 LARGE_BODY_BYTES = 64 * 1024
 """Bodies beyond this are parsed only for callers with credits."""
 REQUIRED: int = 1
-"""The least that a paid call can cost, µcr: what it really needs is in the body."""
+"""Least cost of a paid call (µcr). The real cost follows from the body."""
 
 
 class Means:
-    """A caller's balance, if it matters for this body. Reading the balance goes on beside reading the body."""
+    """Balance of a caller, if the balance matters for this body. The balance is read while the body is read."""
 
     def __init__(self, looking: Meanwhile[Balance | None] | None) -> None:
         self._looking = looking
@@ -35,7 +35,7 @@ class Means:
 def look(
     services: Services, route: Route, caller: Principal | None, request: Request, intention: Intention | None
 ) -> Means:
-    """Begin to read the caller's balance if the call spends credits and its body is, or may be, large."""
+    """Begin to read the caller's balance, if the call spends credits and the body is, or may be, large."""
     length = request.content_length
     is_large = length is None or length > LARGE_BODY_BYTES
     if caller is None or intention is None or not is_large or InsufficientCredits not in route.errors:

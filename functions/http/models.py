@@ -1,4 +1,4 @@
-"""`/v1/models`: what can be asked, what it costs, and what a caller prefers."""
+"""`/v1/models`: models and prices, estimates of cost, and the caller's preferences."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -37,7 +37,7 @@ class ContextTierOut(Answer):
 
 
 class ModelOut(Answer):
-    """A model, and what its user pays: credits as decimal strings, for a million tokens, a request or an image."""
+    """Model with its prices for users: credits as decimal strings, for a million tokens, a request or an image."""
 
     id = fields.String(required=True)
     kind = Choice("chat", "image", "embedding", required=True)
@@ -83,17 +83,17 @@ class ModelOut(Answer):
 
 
 class Models(Answer):
-    """All models that can be used, by id."""
+    """Models on offer, by id."""
 
     items = fields.List(fields.Nested(ModelOut), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
 
 
 class PreferencesIn(Request):
-    """The models to use when a request does not say, and what `auto` goes by; what is not named is as at first.
+    """Default models of the caller's requests, and the weights of `auto`. A field that is not named takes its default.
 
-    `auto` weighs quality, speed and price, chooses among the allowed models (all of them, if there are none), and keeps
-    a message below its maximum cost.
+    `auto` weighs quality, speed and price, chooses among the allowed models (all models, if the list is empty), and
+    keeps a message below its maximum cost.
     """
 
     chat_model = ModelId(load_default=None, allow_none=True)
@@ -106,7 +106,7 @@ class PreferencesIn(Request):
 
 
 class PreferencesOut(Answer):
-    """The models used when a request does not say, and what `auto` goes by."""
+    """Default models of the caller's requests, and the weights of `auto`."""
 
     chat_model = fields.String(required=True, allow_none=True)
     image_model = fields.String(required=True, allow_none=True)
@@ -118,10 +118,10 @@ class PreferencesOut(Answer):
 
 
 class EstimateIn(Request):
-    """A message as it would be sent, to a conversation or to a new one; or images, or an agent task, by `kind`.
+    """Message to a conversation or to a new conversation; or images, or an agent task, by `kind`.
 
-    For images `content` is the prompt, and `size`, `quality` and `n` are as they would be sent. For an agent task it is
-    the goal, and `budget` what the task may cost at most.
+    For images, `content` is the prompt, and `size`, `quality` and `n` are as in the request. For an agent task,
+    `content` is the goal, and `budget` is the most that the task may cost.
     """
 
     kind = Choice("message", "images", "agent_task", load_default="message")
@@ -137,9 +137,10 @@ class EstimateIn(Request):
 
 
 class EstimateOut(Answer):
-    """What it costs: never more than `ceiling`, probably `expected`. Images tell no tokens.
+    """Estimated cost: at most `ceiling`, probably `expected`.
 
-    The ceiling of an agent task is its budget; `expected` is what its first thought costs, and the rest is up to it.
+    Images have no token counts. The ceiling of an agent task is the task's budget; `expected` is the cost of the first
+    thought.
     """
 
     model = fields.String(required=True)

@@ -1,4 +1,4 @@
-"""`/v1/monitoring`: whether this instance lives, what it is, and whether its parts answer."""
+"""`/v1/monitoring`: the health of this instance, its version, and the state of the backend's parts."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from functions.http.routes import ANYBODY, Call, Routes
 from shared.kernel.documents import Documents, StoreUnavailable
 
 PROBE = "monitoring/probe"
-"""A document that need not exist: reading it says whether the store answers."""
+"""Path of a document that need not exist. Reading the path shows whether the store answers."""
 MILLIS_PER_SECOND = 1_000
 
 routes = Routes("monitoring")
@@ -25,7 +25,7 @@ class Health(Answer):
 
 
 class Info(Answer):
-    """What runs here."""
+    """Version and public settings of the running backend."""
 
     name = fields.String(required=True)
     version = fields.String(required=True)
@@ -37,14 +37,14 @@ class Info(Answer):
 
 
 class Component(Answer):
-    """One part, and how long it took to answer."""
+    """Part of the backend, with the time of its answer."""
 
     status = Choice("ok", "unavailable", required=True)
     latency_ms = fields.Integer(required=True)
 
 
 class Status(Answer):
-    """The whole, and its parts."""
+    """State of the whole backend and of its parts."""
 
     status = Choice("ok", "degraded", required=True)
     components = fields.Dict(keys=fields.String(), values=fields.Nested(Component), required=True)

@@ -1,7 +1,7 @@
-"""Every failure under `/v1/openai` in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`.
+"""Failures under `/v1/openai` in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`.
 
-The statuses are those that OpenAI's clients understand: what is wrong with a request is 400, and only what may be
-tried again is 429 or 5xx. Ours beside: 402, which no client tries again.
+The statuses are those that OpenAI's clients understand: a wrong request is 400, and only a failure that may be tried
+again is 429 or 5xx. Beside these, 402 is for missing credits; no client tries 402 again.
 """
 
 import json
@@ -36,7 +36,7 @@ STATUSES = {422: 400}
 STATUSES_BY_CODE = {"no_picture": HTTPStatus.BAD_REQUEST.value}
 """Codes with another status than elsewhere: clients ask again after any 5xx, and each try is painted and billed."""
 SHOULD_RETRY = "X-Should-Retry"
-"""OpenAI's own header: its SDKs do not ask again if it says `false`, whatever the status."""
+"""OpenAI's header. With `false`, OpenAI's SDKs do not try again, at any status."""
 HELPLESS: tuple[type[Exception], ...] = (NoPicture, UpstreamTimedOut, UpstreamMisconfigured)
 """Failures of a provider that the next try meets again, or pays for again."""
 PASSING: tuple[type[Exception], ...] = (Unavailable, StillRunning, TooManyRequests)

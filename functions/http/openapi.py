@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the routes and their schemas. apispec is imported when somebody asks for it."""
+"""OpenAPI 3.1 document, made from the routes and their schemas. apispec is imported at the first request."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -22,7 +22,7 @@ from shared.users import ports
 from shared.users.key_lookup import ApiKeyExpired, ApiKeyInvalid
 
 SERVER = "../.."
-"""Relative to this document, so that it is right under any prefix (RFC 3986, 5.2)."""
+"""Address relative to this document, so that the address is right under any prefix (RFC 3986, 5.2)."""
 
 BY_TOKEN: tuple[type[DomainError], ...] = (
     ports.Unauthenticated,
@@ -40,7 +40,7 @@ BY_BODY = (413, 415)
 
 
 class Problem(Answer):
-    """RFC 9457; `code` is stable, `params` fill the message that an app shows for it."""
+    """Problem (RFC 9457). `code` is stable; `params` fill the message that an app shows for the code."""
 
     type = fields.String(required=True)
     title = fields.String(required=True)
@@ -56,7 +56,7 @@ class Problem(Answer):
 
 
 class OpenAIErrorDetail(Answer):
-    """What went wrong, in the words that OpenAI's clients know; `params` are ours."""
+    """Cause of the failure, in the words that OpenAI's clients know. `params` are an addition of this API."""
 
     message = fields.String(required=True)
     type = fields.String(required=True)
@@ -121,7 +121,10 @@ def _exemplify(operation: str, parameter: dict[str, Any]) -> None:
 
 
 def errors_of(route: Route) -> tuple[type[DomainError], ...]:
-    """Every error that calling this route can end in, by what the route is and what it names."""
+    """Return all errors that a call of this route can end in.
+
+    Some follow from the route's kind, the others are named by the route.
+    """
     found = [*route.errors, TooManyRequests]
     if not route.access.is_public:
         found += [*BY_TOKEN, *BY_KEY, *BY_STORE]
@@ -242,7 +245,7 @@ SERVER_SENT_EVENT = {
     "properties": {"event": {"type": "string"}, "id": {"type": "string"}, "data": {"type": "string"}},
     "required": ["data"],
 }
-"""One event of a stream; a stream is described by its events, each of which has to fit."""
+"""Event of a stream. A stream is described by its events, and each event must fit."""
 
 
 def _failures(route: Route) -> dict[str, Any]:

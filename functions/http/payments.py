@@ -1,4 +1,4 @@
-"""`/v1/payments`: what is sold, buying it, and what became of a payment."""
+"""`/v1/payments`: packages on sale, purchases, and the state of payments."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
@@ -41,7 +41,7 @@ routes = Routes("payments")
 
 
 class Money(fields.Field[Any]):
-    """An amount of money in an answer: decimal text and currency. A Fiat inside, or stored as answers have it."""
+    """Money in an answer: decimal text and currency. Inside a Fiat, or a stored object in the form of answers."""
 
     def __init__(self, **kwargs: Any) -> None:
         properties = {"amount": {"type": "string"}, "currency": {"type": "string"}}
@@ -53,7 +53,7 @@ class Money(fields.Field[Any]):
 
 
 class PackageOut(Answer):
-    """What can be bought."""
+    """Package on sale."""
 
     id = fields.String(required=True)
     title = fields.String(required=True)
@@ -74,7 +74,10 @@ class MethodOut(Answer):
 
 
 class Options(Answer):
-    """What is sold, and how it can be paid. With the publishable key or client id an app shows the provider's form."""
+    """Packages on sale, and the ways of paying.
+
+    An app shows the provider's form with the publishable key or client id.
+    """
 
     packages = fields.List(fields.Nested(PackageOut), required=True)
     methods = fields.List(fields.Nested(MethodOut), required=True)
@@ -83,7 +86,10 @@ class Options(Answer):
 
 
 class PayIn(Request):
-    """What to buy, and how. Addresses must be of this API, of a configured origin, or of a configured app."""
+    """Package to buy, and the way of paying.
+
+    Addresses must be of this API, of a configured origin, or of a configured app.
+    """
 
     package_id = Text(length_min=1, length_max=ID_CHARACTERS_MAX, required=True)
     provider = Choice(*get_args(ProviderName), required=True)
@@ -93,7 +99,7 @@ class PayIn(Request):
 
 
 class PayOut(Answer):
-    """Where to pay: an address for a browser, or the secret with which an app's own form takes this one payment."""
+    """Place to pay: an address for a browser, or the secret for an app's own form, valid for this one payment."""
 
     payment_id = fields.String(required=True)
     status = Choice(*STATUSES, required=True)
@@ -110,10 +116,11 @@ class PayOut(Answer):
 
 
 class PaymentOut(Answer):
-    """A payment and its receipt. `under_review`: it waits for an operator, who was told.
+    """Payment and its receipt.
 
-    `receipt_url` is Stripe's page; PayPal has none, and writes to the payer. `transaction_id` is what the provider, and
-    with PayPal the payer's own account, lists the money under.
+    `under_review`: the payment waits for an operator, who was alerted. `receipt_url` is Stripe's page; PayPal has no
+    page, and writes to the payer. `transaction_id` is the name of the money in the provider's list and, with PayPal, in
+    the payer's own account.
     """
 
     id = fields.String(required=True)
@@ -144,14 +151,14 @@ class PaymentsOut(Answer):
 
 
 class HistoryQuery(Request):
-    """Which payments."""
+    """Page of the caller's payments."""
 
     limit = Limit()
     cursor = Cursor(str)
 
 
 class TakingsOut(Answer):
-    """One day's payments through one provider in one currency."""
+    """Payments of one day through one provider in one currency."""
 
     day = fields.String(required=True)
     provider = fields.String(required=True)
@@ -325,7 +332,7 @@ def _cursor(after: tuple[Value, ...] | None) -> str | None:
 
 
 def _address(call: Call, name: str) -> str:
-    """Where the user goes afterwards: to a configured origin or app; if nothing is said, to our own playground."""
+    """Return the address to which the user returns: a configured origin or app; by default, our own playground."""
     own = call.services.settings.public_url
     wanted = call.body[name]
     if wanted is None:
@@ -344,7 +351,7 @@ def _address(call: Call, name: str) -> str:
 
 
 def _is_app(wanted: str, app_urls: Sequence[str]) -> bool:
-    """True for an address of an app, or one below it: with more path, a query or a fragment."""
+    """Return True for an address of an app, or for an address below it: with more path, a query or a fragment."""
     return any(wanted == url or wanted.startswith((f"{url}/", f"{url}?", f"{url}#")) for url in app_urls)
 
 

@@ -15,12 +15,12 @@ from shared.kernel.money import format_credits
 from shared.users.ports import Unauthenticated
 
 TEXT_CHARACTERS_MAX = 2_000
-"""Of what a failure says, and of each of its params."""
+"""Most characters of a failure's detail, and of each of its params."""
 PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:ics:problem:"
 MILLIS_PER_SECOND = 1_000
 RETRY_AFTER_SECONDS = 1
-"""What to wait where nothing better is known."""
+"""Seconds to wait if no better time is known."""
 
 STATUS_BY_KIND: tuple[tuple[type[DomainError], int], ...] = (
     (Unauthenticated, 401),
@@ -59,7 +59,7 @@ CODE_BY_STATUS = {
     413: "body_too_large",
     415: "unsupported_media_type",
 }
-"""Codes of what the framework refuses by itself."""
+"""Codes of requests that the web framework refuses by itself."""
 
 DETAIL_BY_STATUS = {
     404: "There is nothing at this path.",
@@ -80,7 +80,7 @@ def status_of(error: type[DomainError]) -> int:
 
 
 def problem_of(error: Exception, request_id: str) -> dict[str, Any]:
-    """The problem document of any failure, without its internals; what nobody foresaw is logged."""
+    """Return the problem document of any failure, without its internals. An unexpected failure is logged."""
     if isinstance(error, DomainError):
         return _domain_problem(error, request_id)
     if isinstance(error, HTTPException) and error.code in CODE_BY_STATUS:
@@ -93,7 +93,7 @@ def problem_of(error: Exception, request_id: str) -> dict[str, Any]:
 
 
 def problem_response(error: Exception, request_id: str) -> Response:
-    """The response that tells this failure, with the headers its status asks for."""
+    """Return the response for this failure, with the headers that the status needs."""
     problem = problem_of(error, request_id)
     return Response(json.dumps(problem), problem["status"], headers_of(error, problem), mimetype=PROBLEM_JSON)
 
@@ -112,7 +112,7 @@ def headers_of(error: Exception, problem: dict[str, Any]) -> dict[str, str]:
 
 
 def log_unexpected(error: BaseException, request_id: str) -> None:
-    """Report a failure that nobody foresaw: its class and where it happened, never what it says."""
+    """Log an unexpected failure: its class and the place in the code, never its message."""
     frames = traceback.extract_tb(error.__traceback__)
     where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
     log("request_failed", "ERROR", error=type(error).__name__, where=where, request_id=request_id)
@@ -145,7 +145,7 @@ def _problem(status: int, code: str, detail: str, params: dict[str, Param]) -> d
 
 
 def _short(value: Param) -> Param:
-    """Cut a text that may quote its client at any length."""
+    """Cut a text, which may quote the client at any length."""
     return value if not isinstance(value, str) or len(value) <= TEXT_CHARACTERS_MAX else value[:TEXT_CHARACTERS_MAX]
 
 

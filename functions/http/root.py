@@ -1,4 +1,4 @@
-"""`/v1`: what this is, and where to read on."""
+"""`/v1`: the name, the version and the links of this API."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a route is: the one description that Flask's rules, the checks and the OpenAPI document are made from."""
+"""Description of a route, from which Flask's rules, the checks and the OpenAPI document are made."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ PREFIX = "/v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may call: anybody, any user, users who signed in for good, or those with one of these roles.
+    """Required sign-in: none, any user, a user who is not anonymous, or a user with one of these roles.
 
     A user who is leaving is not greeted again first.
     """
@@ -53,12 +53,12 @@ IMAGES_OR_READ: frozenset[Scope] = frozenset({"images", "read"})
 AGENTS: frozenset[Scope] = frozenset({"agents"})
 AGENTS_OR_READ: frozenset[Scope] = frozenset({"agents", "read"})
 ANY_SCOPE: frozenset[Scope] = frozenset(SCOPES)
-"""What an API key needs, one of them, to call a route. A route that names none is for no key at all."""
+"""Scopes of which an API key needs one to call a route. A route without scopes accepts no key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, read and checked: everything a handler may look at."""
+    """Request, read and checked, with everything that a handler may use."""
 
     services: Services
     caller: Principal | None
@@ -73,7 +73,7 @@ class Call:
 
     @property
     def principal(self) -> Principal:
-        """Who is calling; only on routes that are not public."""
+        """The caller; only on routes that are not public."""
         assert self.caller is not None, "a public route has no principal"
         return self.caller
 
@@ -84,7 +84,7 @@ class Call:
 
     @property
     def budgets(self) -> tuple[BudgetClaim, ...]:
-        """What a hold placed for this call counts against besides the balance: the cap of the key it came with."""
+        """Budgets that a hold for this call counts against: the cap of the caller's API key."""
         return key_budgets.claims(self.principal.key, self.services.clock.now())
 
     @property
@@ -94,7 +94,7 @@ class Call:
 
     @property
     def asked(self) -> Intention:
-        """What the caller wants to happen once; only on POST."""
+        """Intention of the caller, to happen once; only on POST."""
         assert self.intention is not None, "only a POST is an intention"
         return self.intention
 
@@ -107,7 +107,7 @@ def require_own_id(call: Call) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer with headers: of a spending call, what it cost and what is left; of a versioned thing, its version."""
+    """Answer with headers: the cost and the rest of a spending call, or the version of a versioned object."""
 
     value: Any
     cost: int | None = None
@@ -121,9 +121,9 @@ Handler = Callable[[Call], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One method on one path. `answer` is a schema, a media type, or None for 204.
+    """Method and path. `answer` is a schema, a media type, or None for 204.
 
-    A hidden one serves pages and stands in no documentation. One of OpenAI's fails in OpenAI's form.
+    A hidden route serves pages and stands in no documentation. A route of OpenAI's fails in OpenAI's form.
     """
 
     method: str
@@ -143,10 +143,10 @@ class Route:
     is_openai: bool
     body_bytes_max: int
     calls_per_minute: int | None
-    """So many calls one caller may make on an instance; None: only the limit of all routes together."""
+    """Most calls of one caller per minute on an instance; None if only the limit of all routes together holds."""
     body_values_max: int
     is_versioned: bool
-    """Its answers name their version in `ETag`, which `If-Match` of a change may ask for."""
+    """True if answers name their version in `ETag`, which `If-Match` of a change may name."""
 
     @property
     def name(self) -> str:
@@ -160,7 +160,7 @@ class Route:
 
     @property
     def description(self) -> str:
-        """What the handler's docstring says beyond its first sentence."""
+        """The handler's docstring after its first line."""
         return " ".join((self.handler.__doc__ or "").strip().partition("\n")[2].split())
 
     @property
@@ -170,17 +170,17 @@ class Route:
 
     @property
     def rule(self) -> str:
-        """The path as Flask writes it."""
+        """The path in Flask's form."""
         return self.path.replace("{", "<").replace("}", ">")
 
     @property
     def is_remembered(self) -> bool:
-        """Whether it honours `Idempotency-Key`."""
+        """True if the route honours `Idempotency-Key`."""
         return self.method == "POST" and not self.access.is_public and self.is_effectful
 
     @property
     def is_effectful(self) -> bool:
-        """Whether a call changes anything: a POST with status 200 only answers a question."""
+        """True if a call changes anything. A POST with status 200 only answers a question."""
         return self.method != "POST" or self.status != 200 or self.is_spending  # noqa: PLR2004  # HTTP's own number
 
 

@@ -1,4 +1,4 @@
-"""Clients that are waited for: each wait has a deadline, behind which its connection is shut down."""
+"""Deadlines of slow clients. When a deadline has passed, the client's connection is shut down."""
 
 import heapq
 import socket
@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 SOCKET = "gunicorn.socket"
-"""Where the server leaves the connection; absent where no real one is (tests, other servers)."""
+"""Key under which the server leaves the connection. Absent without a real connection (tests, other servers)."""
 
 
 @dataclass(eq=False, slots=True)
 class BodyTransfer:
-    """One body being read, or answer being written. `since` is when its current piece began; monotonic seconds."""
+    """Reading of a body, or writing of an answer. `since` is the start of the current piece, in monotonic seconds."""
 
     connection: socket.socket | None
     caller: str
@@ -25,7 +25,7 @@ class BodyTransfer:
     direction: int = socket.SHUT_RDWR
 
     def cut(self) -> None:
-        """End it: a thread that is blocked in reading or writing wakes."""
+        """End the transfer. A thread that is blocked in reading or writing wakes."""
         self.is_cut = True
         if self.connection is not None:
             with suppress(OSError):
@@ -39,9 +39,9 @@ def never_later(_place: BodyTransfer, _now: float) -> float | None:
 
 @dataclass(slots=True)
 class DeadlineWatch:
-    """Ends what is not over by its deadline. One thread for all; it runs while there is a deadline.
+    """Watch that ends transfers at their deadlines. One thread watches all, and runs while there is a deadline.
 
-    `look` may give a late one more time: it returns the next deadline, or None to end it.
+    `look` may give a late transfer more time: it returns the next deadline, or None to end the transfer.
     """
 
     monotonic: Callable[[], float]
@@ -51,7 +51,7 @@ class DeadlineWatch:
     _is_running: bool = False
 
     def expect(self, place: BodyTransfer, due: float) -> None:
-        """It is to be over by then. A later call moves the deadline."""
+        """Set or move the deadline of a transfer."""
         is_first = place.due == 0.0
         place.due = due
         if is_first:

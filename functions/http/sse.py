@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, 9.2): frames, and a response that ends what it streams when the client goes."""
+"""Server-sent events (WHATWG HTML, 9.2): frames, and a response that ends its source when the client goes."""
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -10,11 +10,12 @@ from functions.http.problems import problem_of
 
 MEDIA_TYPE = "text/event-stream"
 PING = ": ping\n"
-"""A comment. It ends with one line feed: some clients take a blank line behind a comment for an empty event."""
+"""Comment of a stream. It ends with one line feed: some clients take a blank line after a comment for an empty event.
+"""
 
 
 def frame(data: Mapping[str, Any], event: str = "", event_id: str = "") -> str:
-    """One event; without a name it is a `message`."""
+    """Return the frame of one event. An event without a name is a `message`."""
     name = f"event: {event}\n" if event else ""
     identity = f"id: {event_id}\n" if event_id else ""
     return f"{name}{identity}data: {json.dumps(data)}\n\n"
@@ -23,10 +24,11 @@ def frame(data: Mapping[str, Any], event: str = "", event_id: str = "") -> str:
 def stream(
     frames: Generator[str, None, None], request_id: str, tell: Callable[[Exception], str] | None = None
 ) -> Response:
-    """The response that sends these frames as they come.
+    """Return the response that sends these frames as they come.
 
-    The first is taken now, so that a refusal is still a plain problem with its own status. A later failure becomes
-    what `tell` says, or `event: error`. Whatever ends the response, a client that left included, closes `frames`.
+    The first frame is taken now, so that a refusal is still a plain problem with its own status. A later failure
+    becomes the frame that `tell` returns, or `event: error`. At the end of the response, also when the client has left,
+    `frames` is closed.
     """
     first = next(frames)
     guarded = _guarded(first, frames, tell or (lambda error: _problem(error, request_id)))

@@ -1,6 +1,6 @@
-"""`/v1/chat/conversations/{id}/stop` and `/v1/openai/stop`: end a call that runs, and hear what it cost.
+"""`/v1/chat/conversations/{id}/stop` and `/v1/openai/stop`: end a running call, and return the call's cost.
 
-A transport may swallow a client's hang-up, so that stopping is a request of its own.
+A transport may swallow a client's hang-up, so stopping is a request of its own.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ openai_routes = Routes("openai", is_openai=True)
 
 
 class RequestId(Text):
-    """The `X-Request-Id` of a call: the one that its client sent, or the one that its answer has."""
+    """The `X-Request-Id` of a call: sent by the client, or named in the answer."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(metadata={"pattern": REQUEST_ID_PATTERN}, **kwargs)
@@ -34,21 +34,24 @@ class RequestId(Text):
 
 
 class StopTurnIn(Request):
-    """Which turn to stop: with `request_id` one, also one that has not begun yet; without, all of the conversation."""
+    """Turn to stop.
+
+    With `request_id`, one turn, also one that has not begun yet. Without, all turns of the conversation.
+    """
 
     request_id = RequestId(load_default=None, allow_none=True)
 
 
 class StopCallIn(Request):
-    """Which call to stop."""
+    """Call to stop."""
 
     request_id = RequestId(required=True)
 
 
 class CallEndOut(Answer):
-    """How one call ended. While its cost is settling, `cost` is null and `at_most` bounds it.
+    """End of one call. While its cost is settling, `cost` is null and `at_most` bounds the cost.
 
-    `message` and `usage` are null for a call of which nothing is kept.
+    `message` and `usage` are null for a call without a stored answer.
     """
 
     status = Choice(*STATUSES, required=True)

@@ -1,4 +1,4 @@
-"""All routes of the API: one file per resource, listed here in the order of the documentation."""
+"""Routes of the API: one file per resource, in the order of the documentation."""
 
 from functions.http import (
     admin,

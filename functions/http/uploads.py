@@ -1,7 +1,7 @@
-"""Reading bodies from real connections: within a time, at a least rate, and never in more than some of the threads.
+"""Reading of bodies from real connections: within a time, at a least rate, and by a part of the threads only.
 
-A thread that reads a body waits for its sender. Each read of a chunk has a deadline; a watch ends the connection's
-reading side when the deadline has passed, which wakes the thread however the server reads.
+A thread that reads a body waits for its sender. Each read of a chunk has a deadline. When the deadline has passed, a
+watch ends the connection's reading side, which wakes the thread in any server.
 """
 
 import threading
@@ -19,16 +19,16 @@ from functions.http.slow import SOCKET, BodyTransfer, DeadlineWatch
 from shared.kernel.errors import Rejected, Unavailable
 
 WHOLE = "credits.body_is_read"
-"""Set where a body was read to its end."""
+"""Key that is set once a body was read to its end."""
 CHUNK_BYTES = 16 * 1024
 CHUNK_SECONDS_MAX = 5.0
-"""A silent sender is waited for this long. With the chunk it makes a least rate of 3.2 KB/s."""
+"""Most seconds to wait for a silent sender. Together with the chunk's size, the least rate is 3.2 KB/s."""
 BODY_SECONDS_MAX = 60.0
 PATIENCE_SECONDS = 1.0
-"""Where every place is taken, the slowest body that has been waited for longer than this gives up its place."""
+"""Seconds after which the slowest body gives up its place, if every place is taken."""
 DRAIN_SECONDS_MAX = 2.0
 DRAIN_BYTES_MAX = 32 * 1024 * 1024
-"""How much of a refused body is read before answering: proxies fail that are answered while they still send."""
+"""Most bytes of a refused body that are read before the answer. Proxies fail if the answer comes while they send."""
 RETRY_AFTER_MS = 1_000
 
 
@@ -66,10 +66,10 @@ class Uploads:
         self._watch = DeadlineWatch(monotonic)
 
     def receive(self, request: Request, bytes_max: int, caller: str) -> bytes:
-        """Return the body as it came.
+        """Return the body unchanged.
 
-        Raises RequestEntityTooLarge, BodyTooSlow, TooManyRequests, InstanceBusy, and ClientDisconnected for a body
-        that ends before its length.
+        Raises RequestEntityTooLarge, BodyTooSlow, TooManyRequests, InstanceBusy, and ClientDisconnected for a body that
+        ends before its length.
         """
         # One more than a body may have: a chunked one is cut there, and seen to be too large.
         request.max_content_length = bytes_max + 1
@@ -90,7 +90,7 @@ class Uploads:
         return raw
 
     def drain(self, request: Request) -> bool:
-        """Read what is left of the body, for a short while; True if nothing is left."""
+        """Read the rest of the body, for a short while. Return True if nothing is left."""
         if not has_body(request) or WHOLE in request.environ:
             return True
         connection = request.environ.get(SOCKET)
@@ -152,12 +152,12 @@ class Uploads:
 
 
 def has_body(request: Request) -> bool:
-    """True if the client announced a body: by its length, or in chunks."""
+    """Return True if the client announced a body, by length or in chunks."""
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 def _drained(request: Request) -> bool:
-    """Read to the end of the body; False if it did not come, or was longer than is read of it."""
+    """Read to the end of the body. Return False if the body did not come, or exceeds the limit of reading."""
     raw = cast("Any", request.environ["wsgi.input"])
     is_terminated = "wsgi.input_terminated" in request.environ
     left = DRAIN_BYTES_MAX if is_terminated else min(DRAIN_BYTES_MAX, request.content_length or 0)
