@@ -95,16 +95,16 @@ class AgentSlice:
 
         If the slice fails, the task records the failure for a later retry. No failure is raised.
         """
-        desk = self._claimed(task_id)
-        if desk is None:
+        claimed = self._claimed(task_id)
+        if claimed is None:
             log("agent_task_not_taken", task_id=task_id)
             return
         try:
-            self._work(desk)
+            self._work(claimed)
         except LeaseLost:
             log("agent_task_overtaken", "WARNING", task_id=task_id)
         except Exception as error:  # noqa: BLE001  # whatever it is, it must not be tried for ever
-            self._set_aside(desk, error)
+            self._set_aside(claimed, error)
 
     def tell(self, task_id: str) -> None:
         """Publish a message that calls for a slice of the task. If that fails, the sweep publishes the message."""
@@ -126,76 +126,76 @@ class AgentSlice:
         status = "running" if task.status in LIVE else task.status
         reason = None if task.status in LIVE else task.reason
         changes: Data = {"attempts": task.attempts + 1, "status": status, "reason": reason, "due_at": due_at}
-        claimed = task_of(replace(document, data={**document.data, **changes}))
-        leased = self._leases.claim_read(document, LEASE_SECONDS, changes, shown_task(claimed))
+        running = task_of(replace(document, data={**document.data, **changes}))
+        leased = self._leases.claim_read(document, LEASE_SECONDS, changes, shown_task(running))
         if leased is None:
             return None
         files = self._tasks.files(task) if task.files else ()
         return ClaimedTask(leased, self._clock, self._tasks.steps(task), files)
 
-    def _taken_over(self, desk: ClaimedTask) -> TaskBudget:
-        """Settle the steps and holds of earlier workers, and return the task's purse."""
-        task = desk.task
-        is_takeover = desk.fence - 1 != task.clean_fence
-        before = TaskBudget(self._ledger, self._clock, task, desk.fence)
-        desk.settle(before)
+    def _taken_over(self, claimed: ClaimedTask) -> TaskBudget:
+        """Settle the steps and holds of earlier workers, and return the task's budget."""
+        task = claimed.task
+        is_takeover = claimed.fence - 1 != task.clean_fence
+        before = TaskBudget(self._ledger, self._clock, task, claimed.fence)
+        claimed.settle(before)
         if is_takeover:
-            log("agent_task_taken_over", "WARNING", task_id=task.id, fence=desk.fence)
-            before.give_back_of(_unrecorded(task), range(task.clean_fence + 1, desk.fence))
+            log("agent_task_taken_over", "WARNING", task_id=task.id, fence=claimed.fence)
+            before.give_back_of(_unrecorded(task), range(task.clean_fence + 1, claimed.fence))
         if not is_epoch_over(task, self._clock.now(), is_takeover=is_takeover):
             return before
-        desk.note(epoch=desk.fence, epoch_spent=desk.task.spent)
-        return TaskBudget(self._ledger, self._clock, desk.task, desk.fence)
+        claimed.note(epoch=claimed.fence, epoch_spent=claimed.task.spent)
+        return TaskBudget(self._ledger, self._clock, claimed.task, claimed.fence)
 
     # Working ----------------------------------------------------------------------------------------------------
 
-    def _work(self, desk: ClaimedTask) -> None:
-        purse = self._taken_over(desk)
-        if desk.task.is_cancel_asked:
-            self._acts.forget_calls(desk, purse, _pending(desk))
-            self._end(desk, "cancelled", None)
+    def _work(self, claimed: ClaimedTask) -> None:
+        budget = self._taken_over(claimed)
+        if claimed.task.is_cancel_asked:
+            self._acts.forget_calls(claimed, budget, _pending(claimed))
+            self._end(claimed, "cancelled", None)
             return
-        if desk.task.attempts > ATTEMPTS_MAX:
-            self._bury(desk, "stuck")
+        if claimed.task.attempts > ATTEMPTS_MAX:
+            self._bury(claimed, "stuck")
             return
         try:
-            pause = self._rounds(desk, purse)
+            pause = self._rounds(claimed, budget)
         except AccountClosed:
-            self._end(desk, "cancelled", AccountClosed.code)
+            self._end(claimed, "cancelled", AccountClosed.code)
             return
         except RateLimited as refusal:
-            self._put_off(desk, refusal.code, int(refusal.params["retry_after_ms"]), attempts=0)
+            self._put_off(claimed, refusal.code, int(refusal.params["retry_after_ms"]), attempts=0)
             return
         except IdentityUnavailable as failure:
-            self._put_off(desk, failure.code, BACKOFF, attempts=0)
+            self._put_off(claimed, failure.code, BACKOFF, attempts=0)
             return
         except (Rejected, NotFound) as refusal:
-            self._pause(desk, refusal.code)
+            self._pause(claimed, refusal.code)
             return
         if pause is not None:
-            self._pause(desk, pause)
-        elif not self._is_over(desk, conclude=True):
-            desk.close({"claimed_at": purse.claimed_at}, due_at=self._clock.now() + GRACE)
-            self.tell(desk.task.id)
+            self._pause(claimed, pause)
+        elif not self._is_over(claimed, conclude=True):
+            claimed.close({"claimed_at": budget.claimed_at}, due_at=self._clock.now() + GRACE)
+            self.tell(claimed.task.id)
 
-    def _rounds(self, desk: ClaimedTask, purse: TaskBudget) -> str | None:
+    def _rounds(self, claimed: ClaimedTask, budget: TaskBudget) -> str | None:
         """Run rounds until the task or the slice is over.
 
         Return the reason for a pause, or None. Raises the ledger's refusals.
         """
         until = self._clock.monotonic() + SLICE_SECONDS_MAX
         for _ in range(ROUNDS_MAX):
-            if self._clock.monotonic() >= until or self._is_over(desk):
+            if self._clock.monotonic() >= until or self._is_over(claimed):
                 return None
-            pause = self._round(desk, purse, until)
-            desk.refresh()
+            pause = self._round(claimed, budget, until)
+            claimed.refresh()
             if pause is not None:
                 return pause
         return None
 
-    def _is_over(self, desk: ClaimedTask, *, conclude: bool = False) -> bool:
+    def _is_over(self, claimed: ClaimedTask, *, conclude: bool = False) -> bool:
         """Return True if the task has ended or has to pause. If `conclude`, write the new status, too."""
-        task = desk.task
+        task = claimed.task
         end: tuple[str, str | None] | None = None
         if task.is_cancel_asked:
             end = ("cancelled", None)
@@ -204,27 +204,27 @@ class AgentSlice:
         elif not task.pending and (task.thoughts >= task.max_steps or task.steps >= STEPS_MAX):
             end = ("paused", "step_limit")
         if end is not None and conclude:
-            self._end(desk, *end)
+            self._end(claimed, *end)
         return end is not None
 
-    def _round(self, desk: ClaimedTask, purse: TaskBudget, until: float) -> str | None:
+    def _round(self, claimed: ClaimedTask, budget: TaskBudget, until: float) -> str | None:
         """Run the pending tools, or think. Return the reason for a pause, or None. Raises the ledger's refusals."""
-        if not desk.task.pending:
-            return self._think(desk, purse)
-        refusal = self._acts.run(desk, purse, _pending(desk), until)
+        if not claimed.task.pending:
+            return self._think(claimed, budget)
+        refusal = self._acts.run(claimed, budget, _pending(claimed), until)
         if refusal is not None:
             raise refusal
         return None
 
-    def _think(self, desk: ClaimedTask, purse: TaskBudget) -> str | None:
-        task = desk.task
+    def _think(self, claimed: ClaimedTask, budget: TaskBudget) -> str | None:
+        task = claimed.task
         allowed = usable_tools(task.tools, self._authority.check(task.uid, task.spender))
         model = self._catalogue.chat(task.model)
         rate = self._tariff.rate(model)
         specs = [_spec(self._tools[name]) for name in allowed if name in self._tools]
-        prompt = build(task, desk.steps, sorted(desk.files), specs, model)
+        prompt = build(task, claimed.steps, sorted(claimed.files), specs, model)
         cost = _cost(rate, prompt)
-        held = purse.hold(think_name(task), model.id, cost)
+        held = budget.hold(think_name(task), model.id, cost)
         cap = _affordable(rate, prompt, held, cost)
         price = ThoughtCost(rate=rate, prompt=prompt, held=held.amount, cap=cap, is_reasoning=model.is_reasoning)
         try:
@@ -238,28 +238,28 @@ class AgentSlice:
                 "estimated": thought.usage is None,
                 "finish_reason": thought.finish_reason,
             }
-            desk.note(claimed_at=purse.claimed_at)
-            desk.record_thought(
+            claimed.note(claimed_at=budget.claimed_at)
+            claimed.record_thought(
                 thought,
                 body,
                 DueCharge(step=task.steps + 1, operation=held.operation, cost=price.price(thought), usage=usage),
                 is_cut=is_cut,
             )
         except (LeaseLost, Rejected) as error:
-            purse.give_back(held.operation, is_unused=isinstance(error, Rejected))
+            budget.give_back(held.operation, is_unused=isinstance(error, Rejected))
             raise
         except DomainError as error:
             if error.code in UNSAID:
-                self._end_unsaid(desk, purse, model, held, price, error)
+                self._end_unsaid(claimed, budget, model, held, price, error)
             raise
-        desk.settle(purse)
-        _log_step(desk, model, usage, held)
+        claimed.settle(budget)
+        _log_step(claimed, model, usage, held)
         return held.limited_by if is_cut and not thought.calls else None
 
     def _end_unsaid(
         self,
-        desk: ClaimedTask,
-        purse: TaskBudget,
+        claimed: ClaimedTask,
+        budget: TaskBudget,
         model: Model,
         held: BudgetHold,
         price: ThoughtCost,
@@ -270,65 +270,67 @@ class AgentSlice:
         If the provider failed instead, release the hold and let the platform bear the loss. Beyond the limit of such
         losses, charge the user.
         """
-        task = desk.task
+        task = claimed.task
         cost = price.bound if isinstance(error, UpstreamTimedOut) else price.unsaid
         if not isinstance(error, UpstreamTimedOut) and not self._losses.is_failure_charged(
             task.uid, error, call=held.operation, model=model.id, principal=task.spender, amount=cost
         ):
-            purse.give_back(held.operation)
+            budget.give_back(held.operation)
             return
-        desk.note(claimed_at=purse.claimed_at)
-        desk.record_unanswered(DueCharge(step=task.steps + 1, operation=held.operation, cost=cost, usage=NOTHING))
-        desk.settle(purse)
+        claimed.note(claimed_at=budget.claimed_at)
+        claimed.record_unanswered(DueCharge(step=task.steps + 1, operation=held.operation, cost=cost, usage=NOTHING))
+        claimed.settle(budget)
 
     # Ending -----------------------------------------------------------------------------------------------------
 
-    def _end(self, desk: ClaimedTask, status: str, reason: str | None, *, is_clean: bool = True) -> None:
-        desk.close({"status": status, "reason": reason, "attempts": 0}, due_at=None, is_clean=is_clean)
-        task = desk.task
+    def _end(self, claimed: ClaimedTask, status: str, reason: str | None, *, is_clean: bool = True) -> None:
+        claimed.close({"status": status, "reason": reason, "attempts": 0}, due_at=None, is_clean=is_clean)
+        task = claimed.task
         log("agent_task_ended", task_id=task.id, uid=task.uid, status=status, reason=reason, spent=task.spent)
 
-    def _pause(self, desk: ClaimedTask, code: str) -> None:
+    def _pause(self, claimed: ClaimedTask, code: str) -> None:
         """Pause the task with the reason `code`. The work so far stays, and `resume` continues the task.
 
         If the user has asked to cancel, end the task as cancelled instead.
         """
-        self._end(desk, "cancelled" if desk.task.is_cancel_asked else "paused", code)
+        self._end(claimed, "cancelled" if claimed.task.is_cancel_asked else "paused", code)
 
-    def _put_off(self, desk: ClaimedTask, reason: str, delay: Millis, *, attempts: int, is_clean: bool = True) -> None:
+    def _put_off(
+        self, claimed: ClaimedTask, reason: str, delay: Millis, *, attempts: int, is_clean: bool = True
+    ) -> None:
         """Queue the task again, due after `delay`, with `reason` for its user."""
         waits: Data = {"status": "queued", "reason": reason, "attempts": attempts}
-        desk.close(waits, due_at=self._clock.now() + delay, is_clean=is_clean)
+        claimed.close(waits, due_at=self._clock.now() + delay, is_clean=is_clean)
 
-    def _bury(self, desk: ClaimedTask, reason: str) -> None:
+    def _bury(self, claimed: ClaimedTask, reason: str) -> None:
         """End the task as failed and alert an operator, since the task fails again and again.
 
         Its user may still resume the task.
         """
-        self._end(desk, "failed", reason, is_clean=False)
-        self._alerts.alert("agent_task_dead", task_id=desk.task.id, uid=desk.task.uid, reason=reason)
+        self._end(claimed, "failed", reason, is_clean=False)
+        self._alerts.alert("agent_task_dead", task_id=claimed.task.id, uid=claimed.task.uid, reason=reason)
 
-    def _set_aside(self, desk: ClaimedTask, error: Exception) -> None:
+    def _set_aside(self, claimed: ClaimedTask, error: Exception) -> None:
         """Put the task off after an error, each time for longer.
 
         After `ATTEMPTS_MAX` attempts, pause or fail the task.
         """
         code = error.code if isinstance(error, DomainError | CreditsHeld) else INTERNAL
         is_harmless = code in UNSAID or isinstance(error, CreditsHeld)
-        task = desk.task
+        task = claimed.task
         kind = type(error).__name__
         log("agent_slice_failed", "ERROR", task_id=task.id, code=code, error=kind, attempt=task.attempts)
         try:
             if task.unanswered > UNANSWERED_MAX:
-                desk.note(unanswered=0)
-                self._pause(desk, UNANSWERED)
+                claimed.note(unanswered=0)
+                self._pause(claimed, UNANSWERED)
             elif task.attempts < ATTEMPTS_MAX:
                 delay = min(BACKOFF << task.attempts, BACKOFF_MAX)
-                self._put_off(desk, code, delay, attempts=task.attempts, is_clean=is_harmless)
+                self._put_off(claimed, code, delay, attempts=task.attempts, is_clean=is_harmless)
             elif is_harmless:
-                self._pause(desk, code)
+                self._pause(claimed, code)
             else:
-                self._bury(desk, code)
+                self._bury(claimed, code)
         except DomainError as failure:
             log("agent_task_left_to_its_lease", "WARNING", task_id=task.id, code=failure.code)
 
@@ -360,9 +362,9 @@ def _unrecorded(task: Task) -> list[str]:
     return [act_name(number) for number in task.pending] or [think_name(task)]
 
 
-def _pending(desk: ClaimedTask) -> list[TaskStep]:
+def _pending(claimed: ClaimedTask) -> list[TaskStep]:
     """Return the tool calls that are still to be made, or to be repeated."""
-    return [step for step in desk.steps if step.number in desk.task.pending]
+    return [step for step in claimed.steps if step.number in claimed.task.pending]
 
 
 def _spec(tool: Tool) -> ToolSpec:
@@ -398,8 +400,8 @@ def _request(model: Model, prompt: AgentPrompt, specs: Sequence[ToolSpec], cap: 
     )
 
 
-def _log_step(desk: ClaimedTask, model: Model, usage: Usage, held: BudgetHold) -> None:
-    task = desk.task
+def _log_step(claimed: ClaimedTask, model: Model, usage: Usage, held: BudgetHold) -> None:
+    task = claimed.task
     log(
         "agent_thought",
         task_id=task.id,

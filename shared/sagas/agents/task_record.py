@@ -66,10 +66,10 @@ class ClaimedTask:
         task = task_of(found)
         return act in task.pending and task.status not in ENDED
 
-    def settle(self, purse: TaskBudget) -> None:
+    def settle(self, budget: TaskBudget) -> None:
         """Charge for the recorded steps of the task. The next save records the charges."""
         for owed in self.task.owed:
-            charged = purse.captured(owed)
+            charged = budget.captured(owed)
             task = self.task
             self._charged.add(owed.step)
             self.note(

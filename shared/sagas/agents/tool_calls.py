@@ -40,7 +40,7 @@ class TaskToolUse:
     operation: OperationId
     default_model: str
     name: str
-    purse: TaskBudget
+    budget: TaskBudget
     files: Mapping[str, StoredFile]
     end_user: str
     hosts: frozenset[str] | None
@@ -49,19 +49,19 @@ class TaskToolUse:
     @property
     def budgets(self) -> tuple[BudgetClaim, ...]:
         """See `ToolUse`."""
-        return self.purse.budgets
+        return self.budget.budgets
 
     def hold(self, model: str, cost: CallCost) -> Micro:
         """See `ToolUse`."""
         assert self.held is None, "a use holds once"
-        held = self.purse.hold(self.name, model, cost, "tool")
+        held = self.budget.hold(self.name, model, cost, "tool")
         self.held = held.operation
         return held.amount
 
     def give_back(self) -> None:
         """Release the hold of this call, if there is one."""
         if self.held is not None:
-            self.purse.give_back(self.held)
+            self.budget.give_back(self.held)
             self.held = None
 
     def file(self, name: str) -> TaskFile | None:
@@ -84,7 +84,7 @@ class Acts:
         self._clock = clock
 
     def run(
-        self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[TaskStep], until: float
+        self, claimed: ClaimedTask, budget: TaskBudget, acts: Sequence[TaskStep], until: float
     ) -> Rejected | CreditsHeld | None:
         """Run the tool calls of these steps, batch by batch, until all are observed or the time is up.
 
@@ -97,22 +97,22 @@ class Acts:
             refused: list[TaskStep] = []
             refusal: Rejected | CreditsHeld | None = None
             for first in range(0, len(todo), AT_ONCE_MAX):
-                if desk.task.is_cancel_asked or self._clock.monotonic() >= until:
+                if claimed.task.is_cancel_asked or self._clock.monotonic() >= until:
                     return None
                 batch = todo[first : first + AT_ONCE_MAX]
-                refusals = self._batch(desk, purse, batch)
+                refusals = self._batch(claimed, budget, batch)
                 refused += [act for act in batch if act.number in refusals]
                 refusal = next(iter(refusals.values()), refusal)
                 if first + AT_ONCE_MAX < len(todo):
-                    desk.refresh()
+                    claimed.refresh()
             if refusal is not None and len(refused) == len(todo):
                 return refusal
             todo = refused
             if todo:
-                desk.refresh()
+                claimed.refresh()
         return None
 
-    def forget_calls(self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[TaskStep]) -> None:
+    def forget_calls(self, claimed: ClaimedTask, budget: TaskBudget, acts: Sequence[TaskStep]) -> None:
         """Remove the things that tool calls have stored and that no step will record.
 
         If a tool cannot remove a thing now, the thing stays until the user is erased.
@@ -122,27 +122,27 @@ class Acts:
             if not isinstance(tool, LeavesThings):
                 continue
             try:
-                tool.forget_use(self._use_of(desk, purse, act))
+                tool.forget_use(self._use_of(claimed, budget, act))
             except DomainError as error:
-                log("tool_not_cleaned_up", "WARNING", task_id=desk.task.id, code=error.code)
+                log("tool_not_cleaned_up", "WARNING", task_id=claimed.task.id, code=error.code)
 
     def _batch(
-        self, desk: ClaimedTask, purse: TaskBudget, acts: Sequence[TaskStep]
+        self, claimed: ClaimedTask, budget: TaskBudget, acts: Sequence[TaskStep]
     ) -> Mapping[int, Rejected | CreditsHeld]:
         """Run the tool calls of these steps side by side. Return the ledger's refusals, by the number of the step.
 
         Before any tool runs, raises the errors of `Authority.check`. If a call fails, the others end first.
         """
-        allowed = usable_tools(desk.task.tools, self._authority.check(desk.task.uid, desk.task.spender))
+        allowed = usable_tools(claimed.task.tools, self._authority.check(claimed.task.uid, claimed.task.spender))
         refusals: dict[int, Rejected | CreditsHeld] = {}
         failure: Exception | None = None
         with ThreadPoolExecutor(AT_ONCE_MAX) as pool:
-            uses = {act.number: self._use_of(desk, purse, act) for act in acts}
+            uses = {act.number: self._use_of(claimed, budget, act) for act in acts}
             running = {pool.submit(self._used, act, uses[act.number], allowed): act for act in acts}
             for done in as_completed(running):
                 act = running[done]
                 try:
-                    self._record(desk, purse, act, uses[act.number], done)
+                    self._record(claimed, budget, act, uses[act.number], done)
                 except (Rejected, CreditsHeld) as error:
                     refusals[act.number] = error
                 except Exception as error:  # noqa: BLE001  # the others end first: then it is raised
@@ -152,37 +152,37 @@ class Acts:
         return refusals
 
     def _record(
-        self, desk: ClaimedTask, purse: TaskBudget, act: TaskStep, use: TaskToolUse, done: "Future[Observation]"
+        self, claimed: ClaimedTask, budget: TaskBudget, act: TaskStep, use: TaskToolUse, done: "Future[Observation]"
     ) -> None:
         try:
             seen = done.result()
-            if seen.files and not desk.has_room_for(seen.files):
+            if seen.files and not claimed.has_room_for(seen.files):
                 seen = Observation(text="The files of this task are too large together.", failure="too_large")
-            desk.record_observation(act.number, act.body["tool"], seen, use.held if seen.cost is not None else None)
+            claimed.record_observation(act.number, act.body["tool"], seen, use.held if seen.cost is not None else None)
         except LeaseLost:
             use.give_back()
-            if not desk.is_awaited(act.number):
-                self.forget_calls(desk, purse, [act])
+            if not claimed.is_awaited(act.number):
+                self.forget_calls(claimed, budget, [act])
             raise
         except (Rejected, CreditsHeld):
             use.give_back()
             raise
         if seen.cost is None:
             use.give_back()
-        desk.settle(purse)
+        claimed.settle(budget)
 
-    def _use_of(self, desk: ClaimedTask, purse: TaskBudget, act: TaskStep) -> TaskToolUse:
-        task = desk.task
+    def _use_of(self, claimed: ClaimedTask, budget: TaskBudget, act: TaskStep) -> TaskToolUse:
+        task = claimed.task
         return TaskToolUse(
             uid=task.uid,
             task_id=task.id,
             operation=operation_id("agent", task.id, act_name(act.number)),
             default_model=task.model,
             name=act_name(act.number),
-            purse=purse,
-            files=dict(desk.files),
+            budget=budget,
+            files=dict(claimed.files),
             end_user=self._end_users.of(task.uid),
-            hosts=named_hosts(task.goal, list(desk.files)) if task.has_read_private else None,
+            hosts=named_hosts(task.goal, list(claimed.files)) if task.has_read_private else None,
         )
 
     def _used(self, act: TaskStep, use: TaskToolUse, allowed: Sequence[str]) -> Observation:

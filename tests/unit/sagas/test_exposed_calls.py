@@ -104,10 +104,10 @@ def test_an_absorbed_call_beyond_the_limit_has_the_next_one_held_at_its_ceiling(
     assert world.ask(world.conversation(), max_output_tokens=10).message.finish_reason == "stop"
 
 
-# An agent's purse --------------------------------------------------------------------------------------------------
+# A task's budget --------------------------------------------------------------------------------------------------
 
 
-def purse(budget: int, balance: int) -> tuple[AgentWorld, TaskBudget]:
+def task_budget(budget: int, balance: int) -> tuple[AgentWorld, TaskBudget]:
     world = AgentWorld()
     world.user(balance)
     task = world.begin(budget=budget)
@@ -123,22 +123,22 @@ def cost(*, expected: int, at_most: int, least: int = 5, output: int = 100) -> C
     )
 
 
-def held(world: AgentWorld, purse: TaskBudget) -> tuple[int, int | None, int | None]:
-    hold_id = HoldId(derived_id("hold", purse.operation("think:1", 1)))
+def held(world: AgentWorld, own: TaskBudget) -> tuple[int, int | None, int | None]:
+    hold_id = HoldId(derived_id("hold", own.operation("think:1", 1)))
     hold = world.services.ledger._account(ANN).holds[hold_id]
     return hold.amount, hold.input_held, hold.input_at_most
 
 
 def test_a_budget_holds_the_whole_call_or_what_is_left_behind_its_input_s_bound():
     for budget, expected in ((500, 300), (250, 250)):
-        world, own = purse(budget, 10_000)
+        world, own = task_budget(budget, 10_000)
 
         assert own.hold("think:1", "smart", cost(expected=50, at_most=200)).amount == expected
         assert held(world, own) == (expected, 200, 200)
 
 
 def test_a_budget_that_is_short_of_the_bound_refuses_and_says_it():
-    _, own = purse(204, 10_000)
+    _, own = task_budget(204, 10_000)
 
     with pytest.raises(BudgetExceeded) as refusal:
         own.hold("think:1", "smart", cost(expected=50, at_most=200))
@@ -147,14 +147,14 @@ def test_a_budget_that_is_short_of_the_bound_refuses_and_says_it():
 
 
 def test_a_balance_that_is_short_of_the_bound_holds_all_there_is():
-    world, own = purse(1_000, 100)
+    world, own = task_budget(1_000, 100)
 
     assert own.hold("think:1", "smart", cost(expected=50, at_most=200)).amount == 100
     assert held(world, own) == (100, 50, 200)
 
 
 def test_a_balance_that_is_short_of_the_expectation_refuses_and_says_it():
-    _, own = purse(1_000, 54)
+    _, own = task_budget(1_000, 54)
 
     with pytest.raises(InsufficientCredits) as refusal:
         own.hold("think:1", "smart", cost(expected=50, at_most=200))
@@ -163,7 +163,7 @@ def test_a_balance_that_is_short_of_the_expectation_refuses_and_says_it():
 
 
 def test_a_purse_waits_for_what_other_work_of_its_task_may_give_back():
-    _, own = purse(300, 10_000)
+    _, own = task_budget(300, 10_000)
     own.hold("act:1", "smart", cost(expected=150, at_most=150, output=0))
 
     with pytest.raises(CreditsHeld):
@@ -171,7 +171,7 @@ def test_a_purse_waits_for_what_other_work_of_its_task_may_give_back():
 
 
 def test_a_known_price_is_held_exactly_or_refused():
-    world, own = purse(100, 10_000)
+    world, own = task_budget(100, 10_000)
 
     assert own.hold("think:1", "smart", CallCost.exactly(Micro(100))).amount == 100
     assert held(world, own) == (100, 0, 0)
