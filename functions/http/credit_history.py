@@ -25,7 +25,7 @@ from functions.http.routes import READ, Call, Routes
 from shared.kernel.ids import Uid
 from shared.ledger.about import PURPOSES, REF_TYPES
 from shared.ledger.errors import EntryNotFound
-from shared.ledger.history import Wanted
+from shared.ledger.history import EntryFilter
 
 NAME_CHARS_MAX = 200
 NDJSON = "application/x-ndjson"
@@ -142,7 +142,7 @@ def history_page(call: Call, uid: Uid) -> Any:
     """A page of this account's history, as the query of the call asks."""
     query = call.query
     kind = query["kind"]
-    wanted = Wanted(
+    wanted = EntryFilter(
         kinds=OTHER_KINDS if kind == "hold" else frozenset({kind} if kind else KINDS),
         since=query["since"],
         until=query["until"],

@@ -54,14 +54,14 @@ class Services(AgentParts, ChatParts, OperatorParts):
     @part
     def key_revocation(self) -> "KeyRevocation":
         """Build the saga that revokes an API key and stops the key's tasks."""
-        from shared.ai.agents.store import AgentTasks
+        from shared.ai.agents.store import AgentTaskStore
         from shared.sagas.accounts.key_revocation import KeyRevocation
 
         return KeyRevocation(
             keys=self.api_keys,
             lookup=self.key_lookup,
             budgets=self.key_budgets,
-            agent_tasks=AgentTasks(self.documents),
+            agent_tasks=AgentTaskStore(self.documents),
             image_tasks=self.image_tasks,
             run_agent=self.agent_slice.run,
             run_image=self.image_job.run,

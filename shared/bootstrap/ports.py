@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shared.bootstrap.parts import part
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
-from shared.kernel.events import Alerts, Message, Publisher
+from shared.kernel.events import Alerts, Publisher, TopicMessage
 from shared.kernel.objects import Objects
 from shared.kernel.settings import Settings
 from shared.kernel.waiting import WaitingRoom
@@ -113,7 +113,7 @@ class LatePublisher:
         self._lock = threading.Lock()
         self._built: Publisher | None = None
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[TopicMessage]) -> None:
         """See `Publisher.publish`."""
         with self._lock:
             self._built = self._built or self._build()

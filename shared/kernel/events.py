@@ -11,7 +11,7 @@ Field = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class TopicMessage:
     """Data for a topic. Messages with the same `ordering_key` arrive in the order of publishing."""
 
     topic: str
@@ -22,7 +22,7 @@ class Message:
 class Publisher(Protocol):
     """Port to Pub/Sub: delivery at least once, in order per key."""
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[TopicMessage]) -> None:
         """Return once the broker has stored every message. Raises Unavailable; then any first part may be stored."""
         ...
 

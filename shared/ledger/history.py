@@ -19,7 +19,7 @@ HISTORY_WINDOWS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class EntryFilter:
     """Filter of entries: by kinds, from `since` to `until` (both included), by API key, by object.
 
     `ref` is `type:id`, or an id. None matches all entries.
@@ -42,13 +42,13 @@ class Wanted:
         return is_of_key and (self.ref is None or entry.about.is_named(self.ref))
 
 
-class History:
+class EntryHistory:
     """Reader of the entries of accounts. Safe to share between threads."""
 
     def __init__(self, store: AccountStore) -> None:
         self._store = store
 
-    def page(self, account: Account, wanted: Wanted, *, before: int | None, limit: int) -> HistoryPage:
+    def page(self, account: Account, wanted: EntryFilter, *, before: int | None, limit: int) -> HistoryPage:
         """Return wanted entries below seq `before`, newest first.
 
         One call reads a bounded number of entries. So a page may be short or empty and still have a `before` to
@@ -76,7 +76,7 @@ class History:
         [view] = self._noted(account.uid, self._views(account, stored))
         return view
 
-    def _bounds(self, account: Account, wanted: Wanted, before: int | None) -> tuple[int, int]:
+    def _bounds(self, account: Account, wanted: EntryFilter, before: int | None) -> tuple[int, int]:
         """Return the first and the last seq that match the wanted times."""
         last = min(account.seq, account.seq if before is None else before - 1)
         oldest = 1 if wanted.since is None else self._first_at(account.uid, wanted.since, last)
@@ -98,7 +98,7 @@ class History:
                 high = middle
         return low
 
-    def _those(self, account: Account, wanted: Wanted, stored: Sequence[StoredEntry]) -> Sequence[StoredEntry]:
+    def _those(self, account: Account, wanted: EntryFilter, stored: Sequence[StoredEntry]) -> Sequence[StoredEntry]:
         if wanted.is_about_any:
             return stored
         views = self._views(account, stored)

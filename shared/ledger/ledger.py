@@ -18,7 +18,7 @@ from shared.ledger.decide import settled
 from shared.ledger.entries import POSTED_KINDS
 from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.fold import live_budgets
-from shared.ledger.history import History, Wanted
+from shared.ledger.history import EntryFilter, EntryHistory
 from shared.ledger.hold_names import hold_id
 from shared.ledger.holding import Holding, Outcome
 from shared.ledger.keys import KeyRing
@@ -51,7 +51,7 @@ class Ledger:
     ) -> None:
         """Make a ledger. `rate` limits spending calls per user; None: no limit. `spawn` starts a background thread."""
         self._store = AccountStore(documents, keys, ledger_id)
-        self._history = History(self._store)
+        self._history = EntryHistory(self._store)
         self._committer = Committer(self._store, clock, keys.kid)
         self._clock = clock
         self._keys = keys
@@ -161,7 +161,7 @@ class Ledger:
         before: int | None,
         limit: int,
         kinds: frozenset[str] | None = None,
-        wanted: Wanted | None = None,
+        wanted: EntryFilter | None = None,
     ) -> HistoryPage:
         """Return entries below seq `before`, newest first.
 
@@ -169,7 +169,7 @@ class Ledger:
         limited to kinds that move posted credits. One call reads a bounded number of entries. So a page may be short or
         empty and still have a `before` to continue from.
         """
-        asked = wanted or Wanted(kinds=POSTED_KINDS if kinds is None else kinds)
+        asked = wanted or EntryFilter(kinds=POSTED_KINDS if kinds is None else kinds)
         return self._history.page(self._account(uid), asked, before=before, limit=limit)
 
     def entry(self, uid: Uid, seq: int) -> EntryView:

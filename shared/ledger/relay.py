@@ -9,7 +9,7 @@ from typing import Protocol
 
 from shared.kernel.clock import rfc3339
 from shared.kernel.documents import Create, Data, Delete, Document, Documents, PreconditionFailed, Put, Query, Write
-from shared.kernel.events import Message, Publisher
+from shared.kernel.events import Publisher, TopicMessage
 from shared.kernel.ids import Uid
 from shared.kernel.money import format_credits
 from shared.ledger.account_documents import account_path
@@ -129,7 +129,7 @@ def _seq(document: Document | None) -> int:
     return value
 
 
-def _message(uid: Uid, entry: EntryView) -> Message:
+def _message(uid: Uid, entry: EntryView) -> TopicMessage:
     data: Mapping[str, object] = {
         "type": "credits.entry",
         "uid": uid,
@@ -142,4 +142,4 @@ def _message(uid: Uid, entry: EntryView) -> Message:
         "held": format_credits(entry.held_after),
         "hash": entry.hash,
     }
-    return Message(topic=CREDIT_EVENTS, data=data, ordering_key=uid)
+    return TopicMessage(topic=CREDIT_EVENTS, data=data, ordering_key=uid)

@@ -7,7 +7,7 @@ import pytest
 from shared import bootstrap
 from shared.bootstrap import Services, in_memory, part, production
 from shared.kernel.clock import SystemClock
-from shared.kernel.events import Message
+from shared.kernel.events import TopicMessage
 from shared.kernel.settings import SettingsError, parse_settings
 from shared.platform.memory.publisher import MemoryPublisher
 
@@ -64,8 +64,8 @@ def test_publishing_builds_the_publisher_first():
     like, broker = in_memory(), MemoryPublisher()
     like.__dict__["_adapters"] = SimpleNamespace(publisher=lambda: broker)
 
-    like.publisher.publish([Message(topic="alerts", data={"n": 1})])
-    like.publisher.publish([Message(topic="alerts", data={"n": 2})])
+    like.publisher.publish([TopicMessage(topic="alerts", data={"n": 1})])
+    like.publisher.publish([TopicMessage(topic="alerts", data={"n": 2})])
 
     assert [message.data["n"] for message in broker.on("alerts")] == [1, 2]
 

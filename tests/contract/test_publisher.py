@@ -11,7 +11,7 @@ import requests
 
 from emulator.suite import Suite
 from shared.kernel.errors import Rejected
-from shared.kernel.events import Message, Publisher
+from shared.kernel.events import Publisher, TopicMessage
 from shared.kernel.ids import new_id
 from shared.platform.memory.publisher import MemoryPublisher
 from shared.platform.pubsub.alerts import PublishedAlerts
@@ -93,7 +93,9 @@ def test_messages_arrive_with_their_data(stage: Stage):
     topic = new_id("t")
     stage.subscribe(topic)
 
-    stage.publisher.publish([Message(topic=topic, data={"text": "grüße", "number": 2**53, "nested": {"none": None}})])
+    stage.publisher.publish(
+        [TopicMessage(topic=topic, data={"text": "grüße", "number": 2**53, "nested": {"none": None}})]
+    )
 
     assert stage.received(topic, 1) == [("", {"text": "grüße", "number": 2**53, "nested": {"none": None}})]
 
@@ -101,7 +103,7 @@ def test_messages_arrive_with_their_data(stage: Stage):
 def test_messages_of_one_key_arrive_in_their_order(stage: Stage):
     topic = new_id("t")
     stage.subscribe(topic)
-    messages = [Message(topic=topic, data={"seq": seq}, ordering_key=f"user{seq % 3}") for seq in range(60)]
+    messages = [TopicMessage(topic=topic, data={"seq": seq}, ordering_key=f"user{seq % 3}") for seq in range(60)]
 
     stage.publisher.publish(messages[:30])
     stage.publisher.publish(messages[30:])
@@ -116,7 +118,7 @@ def test_messages_go_to_their_own_topics(stage: Stage):
     stage.subscribe(one)
     stage.subscribe(other)
 
-    stage.publisher.publish([Message(topic=one, data={"n": 1}), Message(topic=other, data={"n": 2})])
+    stage.publisher.publish([TopicMessage(topic=one, data={"n": 1}), TopicMessage(topic=other, data={"n": 2})])
 
     assert (stage.received(one, 1), stage.received(other, 1)) == ([("", {"n": 1})], [("", {"n": 2})])
 
@@ -130,7 +132,7 @@ def test_many_messages_are_cut_into_requests_and_stay_in_order(emulators: Suite)
     stage = EmulatorStage(emulators)
     stage.subscribe(topic)
 
-    stage.publisher.publish([Message(topic=topic, data={"seq": seq}, ordering_key="k") for seq in range(2_300)])
+    stage.publisher.publish([TopicMessage(topic=topic, data={"seq": seq}, ordering_key="k") for seq in range(2_300)])
 
     assert [data["seq"] for _, data in stage.received(topic, 2_300)] == list(range(2_300))
     stage.publisher.close()
@@ -139,8 +141,8 @@ def test_many_messages_are_cut_into_requests_and_stay_in_order(emulators: Suite)
 def test_a_laptop_makes_the_topics_it_needs(emulators: Suite):
     stage, topic = EmulatorStage(emulators), new_id("t")
 
-    stage.publisher.publish([Message(topic=topic, data={"n": 1})])
-    stage.publisher.publish([Message(topic=topic, data={"n": 2})])
+    stage.publisher.publish([TopicMessage(topic=topic, data={"n": 1})])
+    stage.publisher.publish([TopicMessage(topic=topic, data={"n": 2})])
 
     answer = requests.get(f"{stage.url}/topics/{topic}", timeout=SECONDS_MAX)
     assert answer.json()["name"].endswith(topic)
@@ -149,10 +151,10 @@ def test_a_laptop_makes_the_topics_it_needs(emulators: Suite):
 
 def test_what_is_too_large_is_refused_before_anything_is_sent(emulators: Suite):
     stage, topic = EmulatorStage(emulators), new_id("t")
-    large = Message(topic=topic, data={"text": "x" * MESSAGE_BYTES_MAX})
+    large = TopicMessage(topic=topic, data={"text": "x" * MESSAGE_BYTES_MAX})
 
     with pytest.raises(MessageRejected):
-        stage.publisher.publish([Message(topic=topic, data={"n": 1}), large])
+        stage.publisher.publish([TopicMessage(topic=topic, data={"n": 1}), large])
 
     assert requests.get(f"{stage.url}/topics/{topic}", timeout=SECONDS_MAX).status_code == 404
 
@@ -161,7 +163,7 @@ def test_a_topic_that_cannot_be_is_refused(emulators: Suite):
     stage = EmulatorStage(emulators)
 
     with pytest.raises(Rejected):
-        stage.publisher.publish([Message(topic="not a topic", data={})])
+        stage.publisher.publish([TopicMessage(topic="not a topic", data={})])
 
     stage.publisher.close()
 
@@ -172,7 +174,7 @@ def test_no_broker_means_publish_again(monkeypatch: pytest.MonkeyPatch):
     publisher = PubSubPublisher("demo-nowhere")
 
     with pytest.raises(PublishFailed):
-        publisher.publish([Message(topic="t", data={})])
+        publisher.publish([TopicMessage(topic="t", data={})])
 
     publisher.close()
 
@@ -185,7 +187,7 @@ def test_an_alert_is_a_log_line_and_a_message(capsys: pytest.CaptureFixture[str]
     line = json.loads(capsys.readouterr().out)
     assert (line["severity"], line["event"], line["seq"]) == ("CRITICAL", "integrity_failed", 7)
     assert publisher.on("alerts") == [
-        Message(topic="alerts", data={"event": "integrity_failed", "uid": "ann", "seq": 7})
+        TopicMessage(topic="alerts", data={"event": "integrity_failed", "uid": "ann", "seq": 7})
     ]
 
 

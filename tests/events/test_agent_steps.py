@@ -8,11 +8,11 @@ import pytest
 
 from emulator.seed import seed_models
 from shared.ai.agents.documents import job_path
-from shared.ai.agents.store import AgentTasks
+from shared.ai.agents.store import AgentTaskStore
 from shared.ai.agents.task import Task
 from shared.kernel.clock import to_datetime
 from shared.kernel.documents import Patch, PreconditionFailed
-from shared.kernel.events import Message
+from shared.kernel.events import TopicMessage
 from shared.platform.firestore.documents import connect
 from shared.platform.pubsub.publisher import PubSubPublisher
 from shared.sagas.engine.leases import FREE
@@ -47,13 +47,13 @@ def begin(person: Person, goal: str, **more) -> str:
 
 
 def resting(documents, person: Person, task_ids: list[str]) -> list[str]:
-    tasks = AgentTasks(documents)
+    tasks = AgentTaskStore(documents)
     return [task_id for task_id in task_ids if tasks.get(person.uid, task_id).due_at is None]
 
 
 def rested(documents, person: Person, task_id: str) -> Task:
     wait_for(lambda: resting(documents, person, [task_id]) != [], seconds=SECONDS_MAX, what="the task rests")
-    return AgentTasks(documents).get(person.uid, task_id)
+    return AgentTaskStore(documents).get(person.uid, task_id)
 
 
 def thoughts_about(upstream, goal: str) -> int:
@@ -121,9 +121,9 @@ def test_a_message_that_comes_again_and_again_has_no_effect(suite, suite_upstrea
     publisher = PubSubPublisher(suite.project)
 
     task_id = begin(ann, goal)
-    publisher.publish([Message(topic="agent-steps", data={"task_id": task_id})] * 6)
+    publisher.publish([TopicMessage(topic="agent-steps", data={"task_id": task_id})] * 6)
     task = rested(documents, ann, task_id)
-    publisher.publish([Message(topic="agent-steps", data={"task_id": task_id})] * 2)
+    publisher.publish([TopicMessage(topic="agent-steps", data={"task_id": task_id})] * 2)
 
     assert (task.status, len(task.images)) == ("completed", 1)
     assert thoughts_about(suite_upstream, goal) == 2

@@ -16,7 +16,7 @@ from shared.ai.images.task_store import ImageTasks
 from shared.ai.images.tasks import ImageTask
 from shared.kernel.clock import to_datetime
 from shared.kernel.documents import Patch, Query, Where
-from shared.kernel.events import Message
+from shared.kernel.events import TopicMessage
 from shared.ledger.ledger import Ledger
 from shared.platform.firestore.documents import FirestoreDocuments, connect
 from shared.platform.pubsub.publisher import PubSubPublisher
@@ -121,9 +121,9 @@ def test_a_message_that_comes_again_and_again_has_no_effect(suite, suite_upstrea
     task_id = ask(ann, "An owl", n=2)
     publisher = PubSubPublisher(suite.project)
 
-    publisher.publish([Message(topic="image-jobs", data={"task_id": task_id})] * 4)
+    publisher.publish([TopicMessage(topic="image-jobs", data={"task_id": task_id})] * 4)
     task = finished(documents, ann, task_id)
-    publisher.publish([Message(topic="image-jobs", data={"task_id": task_id})] * 2)
+    publisher.publish([TopicMessage(topic="image-jobs", data={"task_id": task_id})] * 2)
 
     assert calls_for(suite_upstream, "An owl") == 2
     charges = ledger.history(ann.uid, before=None, limit=9, kinds=frozenset({"charge"})).items
@@ -151,7 +151,7 @@ def test_a_worker_that_is_killed_while_it_paints_is_replaced(suite, suite_upstre
 
 def test_a_message_that_names_no_task_is_a_dead_letter(suite, documents):
     publisher = PubSubPublisher(suite.project)
-    publisher.publish([Message(topic="image-jobs", data={"task": "none"})])
+    publisher.publish([TopicMessage(topic="image-jobs", data={"task": "none"})])
     query = Query(collection="dead_events", where=(Where("function", "==", "generate_image"),), limit=5)
 
     wait_for(lambda: documents.query(query) != [], seconds=SECONDS_MAX, what="the message is buried")

@@ -45,7 +45,7 @@ FAR = 2**45
 ORDER = (Order("position", descending=True),)
 
 
-class AgentTasks:
+class AgentTaskStore:
     """Repository of agent tasks. Callers decide; only a worker with the lease writes steps."""
 
     def __init__(self, documents: Documents) -> None:

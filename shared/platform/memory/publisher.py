@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Sequence
 
-from shared.kernel.events import Message
+from shared.kernel.events import TopicMessage
 
 
 class MemoryPublisher:
@@ -12,16 +12,16 @@ class MemoryPublisher:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._messages: list[Message] = []
+        self._messages: list[TopicMessage] = []
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[TopicMessage]) -> None:
         """See `Publisher.publish`."""
         for message in messages:
             json.dumps(message.data)
         with self._lock:
             self._messages.extend(messages)
 
-    def on(self, topic: str) -> list[Message]:
+    def on(self, topic: str) -> list[TopicMessage]:
         """Return the messages on `topic`, oldest first."""
         with self._lock:
             return [message for message in self._messages if message.topic == topic]

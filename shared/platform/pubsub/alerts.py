@@ -1,7 +1,7 @@
 """Alerts over Pub/Sub: a CRITICAL log line, and a message on the topic `alerts` for paging."""
 
 from shared.kernel.errors import DomainError
-from shared.kernel.events import Field, Message, Publisher, log
+from shared.kernel.events import Field, Publisher, TopicMessage, log
 
 TOPIC = "alerts"
 
@@ -16,6 +16,6 @@ class PublishedAlerts:
         """See `Alerts.alert`."""
         log(event, "CRITICAL", **fields)
         try:
-            self._publisher.publish([Message(topic=TOPIC, data={**fields, "event": event})])
+            self._publisher.publish([TopicMessage(topic=TOPIC, data={**fields, "event": event})])
         except DomainError as error:
             log("alert_not_published", "ERROR", alert=event, code=error.code)

@@ -15,7 +15,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.types import PubsubMessage
 
 from shared.kernel.errors import Rejected, Unavailable
-from shared.kernel.events import Message
+from shared.kernel.events import TopicMessage
 
 PUBLISH_TIMEOUT_SECONDS = 10.0
 ATTEMPT_TIMEOUT_SECONDS = 5.0
@@ -65,7 +65,7 @@ class PubSubPublisher:
         self._lock = threading.Lock()
         self._client: Any = None
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[TopicMessage]) -> None:
         """See `Publisher.publish`. Requests of one key are sent in sequence, different keys in parallel.
 
         Raises PublishFailed, and MessageRejected before anything is sent.
@@ -129,7 +129,7 @@ def _emulator_client(host: str) -> PublisherClient:
     return PublisherClient(transport=PublisherGrpcTransport(channel=grpc.insecure_channel(host)))
 
 
-def _wire(message: Message) -> PubsubMessage:
+def _wire(message: TopicMessage) -> PubsubMessage:
     data = json.dumps(message.data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     if len(data) > MESSAGE_BYTES_MAX:
         raise MessageRejected(f"it is larger than {MESSAGE_BYTES_MAX} bytes")

@@ -6,7 +6,7 @@ here only speeds that up. If stopping fails here, the next worker ends the task.
 
 from collections.abc import Callable, Sequence
 
-from shared.ai.agents.store import AgentTasks
+from shared.ai.agents.store import AgentTaskStore
 from shared.ai.images.task_store import ImageTasks
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
@@ -32,7 +32,7 @@ class KeyRevocation:
         keys: ApiKeys,
         lookup: KeyLookup,
         budgets: KeyBudgets,
-        agent_tasks: AgentTasks,
+        agent_tasks: AgentTaskStore,
         image_tasks: ImageTasks,
         run_agent: Run,
         run_image: Run,

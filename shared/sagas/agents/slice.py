@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from shared.ai.agents.documents import task_of
 from shared.ai.agents.live import shown_task
-from shared.ai.agents.store import AgentTasks
+from shared.ai.agents.store import AgentTaskStore
 from shared.ai.agents.task import ENDED, LIVE, DueCharge, Task, TaskStep
 from shared.ai.agents.thinking import ThinkingModel, ThinkRequest, ToolSpec
 from shared.ai.models.catalogue import Catalogue, Model
@@ -20,7 +20,7 @@ from shared.ai.tokens import Usage
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Documents
 from shared.kernel.errors import DomainError, NotFound, Rejected
-from shared.kernel.events import Alerts, Message, Publisher, log
+from shared.kernel.events import Alerts, Publisher, TopicMessage, log
 from shared.ledger.errors import AccountClosed, RateLimited
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
@@ -75,7 +75,7 @@ class AgentSlice:
         losses: Losses | None = None,
     ) -> None:
         self._documents = documents
-        self._tasks = AgentTasks(documents)
+        self._tasks = AgentTaskStore(documents)
         self._leases = Leases(documents, clock)
         self._ledger = ledger
         self._catalogue = catalogue
@@ -109,7 +109,7 @@ class AgentSlice:
     def tell(self, task_id: str) -> None:
         """Publish a message that calls for a slice of the task. If that fails, the sweep publishes the message."""
         try:
-            self._publisher.publish([Message(topic=TOPIC, data={"task_id": task_id})])
+            self._publisher.publish([TopicMessage(topic=TOPIC, data={"task_id": task_id})])
         except DomainError as error:
             log("agent_step_not_published", "WARNING", task_id=task_id, code=error.code)
 

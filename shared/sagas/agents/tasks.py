@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.ai.agents.documents import file_write, new_task, task_of
-from shared.ai.agents.store import AgentTasks
+from shared.ai.agents.store import AgentTaskStore
 from shared.ai.agents.task import (
     ENDED,
     LIVE,
@@ -105,7 +105,7 @@ class Agents:
         default_model: str,
     ) -> None:
         self._documents = documents
-        self._tasks = AgentTasks(documents)
+        self._tasks = AgentTaskStore(documents)
         self._catalogue = catalogue
         self._preferences = preferences
         self._slices = slices

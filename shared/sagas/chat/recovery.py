@@ -8,7 +8,7 @@ from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
 from shared.sagas.chat.answer import Delta, ModelAnswer, TurnEnded, TurnEvent
-from shared.sagas.metering.claims import Settled, Turn
+from shared.sagas.metering.claims import Turn, TurnReceipt
 from shared.sagas.metering.recovery import TurnRecovery
 from shared.sagas.metering.reply import FAILED
 
@@ -55,7 +55,7 @@ class Recovery(TurnRecovery):
         return replace(message, cost=cost)
 
 
-def answered(message: Message, settled: Settled) -> ModelAnswer:
+def answered(message: Message, settled: TurnReceipt) -> ModelAnswer:
     """Return the answer of a turn that ended with this message."""
     assert message.usage is not None, "a model's message says what it used"
     return ModelAnswer(

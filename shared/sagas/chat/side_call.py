@@ -12,7 +12,7 @@ from shared.ai.ports import ChatModel, ChatRequest, ChatStream, TextDelta
 from shared.ai.tokens import Usage
 from shared.kernel.documents import Write
 from shared.kernel.money import Micro
-from shared.sagas.metering.claims import Settled, Turn
+from shared.sagas.metering.claims import Turn, TurnReceipt
 from shared.sagas.metering.plan import CallRequest, MeteredPlan, forecast
 from shared.sagas.metering.reply import Reply
 from shared.sagas.metering.turn import MeteredTurn, Run, TurnRecord
@@ -119,7 +119,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, SideCharge | None, SideAnswer]
     def _learned(self, run: Run[SidePlan], reply: Reply) -> None:
         """Learn nothing: the length of a side answer says nothing about other answers."""
 
-    def _ended(self, run: Run[SidePlan], record: SideAnswer, settled: Settled) -> Iterable[SideCharge | None]:
+    def _ended(self, run: Run[SidePlan], record: SideAnswer, settled: TurnReceipt) -> Iterable[SideCharge | None]:
         yield SideCharge(token=record.token, cost=settled.cost)
 
     def _replay(self, turn: Turn, request: SideRequest) -> Iterator[SideCharge | None]:

@@ -23,7 +23,7 @@ from shared.sagas.chat.planner import Planner, TurnPlan
 from shared.sagas.chat.recovery import Recovery, answered
 from shared.sagas.chat.side_call import SideTurn
 from shared.sagas.chat.summaries import ChatMemory
-from shared.sagas.metering.claims import Settled, Turn
+from shared.sagas.metering.claims import Turn, TurnReceipt
 from shared.sagas.metering.estimate import Estimate
 from shared.sagas.metering.model_choice import Chooser
 from shared.sagas.metering.reading_on import ReadingOn
@@ -177,7 +177,7 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
     def _corrected(self, run: Run[TurnPlan], record: Message, cost: Micro, reply: Reply) -> Sequence[Write]:
         return [self._conversations.write_of_final_cost(record, cost, reply.usage, is_estimated=reply.is_estimated)]
 
-    def _ended(self, run: Run[TurnPlan], record: Message, settled: Settled) -> Iterable[TurnEvent]:
+    def _ended(self, run: Run[TurnPlan], record: Message, settled: TurnReceipt) -> Iterable[TurnEvent]:
         yield TurnEnded(answered(record, settled))
 
     def _replay(self, turn: Turn, request: TurnRequest) -> Iterator[TurnEvent]:

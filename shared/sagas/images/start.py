@@ -23,7 +23,7 @@ from shared.ai.models.tariff import Tariff
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis
 from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, StoreUnavailable
 from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, StillRunning
-from shared.kernel.events import Message, Publisher, log
+from shared.kernel.events import Publisher, TopicMessage, log
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro, format_credits
 from shared.ledger.about import AboutTags, about
@@ -76,7 +76,7 @@ class StartedTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
+class _PlacedHold:
     hold: HoldId
     amount: Micro
     until: Millis
@@ -133,14 +133,14 @@ class ImageStart:
     def publish(self, task: ImageTask) -> None:
         """Publish the message that calls for a worker. If that fails, the sweep publishes the message."""
         try:
-            self._publisher.publish([Message(topic=TOPIC, data={"task_id": task.id})])
+            self._publisher.publish([TopicMessage(topic=TOPIC, data={"task_id": task.id})])
         except DomainError as error:
             log("image_task_not_published", "WARNING", task_id=task.id, code=error.code)
 
     def _preferred(self, uid: Uid) -> str:
         return self._preferences.get(uid)["image_model"] or self._default_model
 
-    def _hold(self, asked: ImageAsked, model: Model, price: Micro) -> _Held:
+    def _hold(self, asked: ImageAsked, model: Model, price: Micro) -> _PlacedHold:
         """Hold the credits for all images. If an earlier hold has ended without a task, place a new hold.
 
         Raises StillRunning after `HOLDS_MAX` ended holds.
@@ -160,7 +160,7 @@ class ImageStart:
             )
             if not outcome.is_replay or self._ledger.hold(asked.uid, hold.id).status == "active":
                 placed = outcome.receipt
-                return _Held(
+                return _PlacedHold(
                     hold=hold.id,
                     amount=Micro(placed.amount),
                     until=placed.expires_at,
@@ -168,7 +168,7 @@ class ImageStart:
                 )
         raise StillRunning
 
-    def _task(self, asked: ImageAsked, model: Model, size: str, held: _Held) -> ImageTask:
+    def _task(self, asked: ImageAsked, model: Model, size: str, held: _PlacedHold) -> ImageTask:
         """Build the task at the price that was held, even if the price has changed since."""
         now = self._clock.now()
         snapshot = {

@@ -48,7 +48,7 @@ UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class TurnReceipt:
     """Receipt of a finished turn, sent to the caller beside the message: amounts in µcr.
 
     `at_most`: the most that the turn will cost, if the provider has not reported yet; None once the cost is settled.
@@ -71,7 +71,7 @@ class Pending:
     until: Millis
 
 
-Settling = Callable[[Settled], Sequence[Write]]
+Settling = Callable[[TurnReceipt], Sequence[Write]]
 """Function that builds the writes of a turn from the receipt for the caller."""
 
 
@@ -94,7 +94,7 @@ class Turn:
     charge: Micro
     paid_before: Micro
     message_id: str | None
-    settled: Settled | None
+    settled: TurnReceipt | None
     pending: Pending | None = None
 
     def is_settling(self, now: Millis) -> bool:
@@ -148,7 +148,7 @@ class Claim(Protocol):
         """
         ...
 
-    def finish(self, settled: Settled) -> Settled:
+    def finish(self, settled: TurnReceipt) -> TurnReceipt:
         """Store the receipt, and return the receipt that counts: a receipt that was stored before wins."""
         ...
 
@@ -316,7 +316,7 @@ class KeyedClaim:
         self._commit({"runs": list(runs)}, ())
         self._runs, self.run, self._is_first = runs, runs[-1], False
 
-    def finish(self, settled: Settled) -> Settled:
+    def finish(self, settled: TurnReceipt) -> TurnReceipt:
         """See `Claim.finish`. The money has already moved, so a failed write of the receipt raises nothing."""
         if self._is_settled:
             return settled
@@ -349,7 +349,7 @@ class KeyedClaim:
             except DomainError as error:
                 log("turn_not_let_go", "WARNING", path=self._path, code=error.code)
 
-    def _settled_by_another(self) -> Settled | None:
+    def _settled_by_another(self) -> TurnReceipt | None:
         try:
             document = self._documents.get(self._path)
         except DomainError:
@@ -445,7 +445,7 @@ class KeylessClaim:
         """See `Claim.try_again`."""
         self.run = new_id("run")
 
-    def finish(self, settled: Settled) -> Settled:
+    def finish(self, settled: TurnReceipt) -> TurnReceipt:
         """See `Claim.finish`."""
         return settled
 
@@ -463,7 +463,7 @@ def _appended(message_id: str, charge: Micro, paid_before: Micro) -> Data:
     return {"message_id": message_id, "charge": charge, "paid_before": paid_before}
 
 
-def _done(settled: Settled) -> Data:
+def _done(settled: TurnReceipt) -> Data:
     return {"status": "done", "cost": settled.cost, "available": settled.available, "held": settled.held}
 
 
@@ -483,7 +483,7 @@ def _turn(document: Document) -> Turn:
         message_id=data.get("message_id"),
         charge=Micro(counts.get("charge", 0)),
         paid_before=Micro(counts.get("paid_before", 0)),
-        settled=Settled(cost=Micro(counts["cost"]), available=counts["available"], held=counts["held"])
+        settled=TurnReceipt(cost=Micro(counts["cost"]), available=counts["available"], held=counts["held"])
         if is_done
         else None,
         pending=Pending(at_most=Micro(counts["at_most"]), until=counts["settles_by"]) if "at_most" in counts else None,

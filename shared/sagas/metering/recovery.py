@@ -8,7 +8,7 @@ from shared.ledger.errors import HoldNotFound, HoldResolved
 from shared.ledger.holding import HoldCharge
 from shared.ledger.ledger import Ledger
 from shared.ledger.named_hold import NamedHold
-from shared.sagas.metering.claims import Claim, Settled, Turn
+from shared.sagas.metering.claims import Claim, Turn, TurnReceipt
 
 
 class TurnRecovery:
@@ -47,7 +47,7 @@ class TurnRecovery:
         finally:
             claim.stop()
         cost = Micro(charge.amount + turn.paid_before)
-        settled = Settled(cost=cost, available=charge.available, held=charge.held)
+        settled = TurnReceipt(cost=cost, available=charge.available, held=charge.held)
         return replace(turn, status="done", settled=claim.finish(settled))
 
     def settling(self, turn: Turn) -> Turn:
@@ -59,7 +59,7 @@ class TurnRecovery:
         view = self._ledger.hold(turn.uid, self._hold(turn, turn.runs[-1]).id)
         balance = self._ledger.balance(turn.uid)
         is_open = view.status == "active"
-        settled = Settled(
+        settled = TurnReceipt(
             cost=Micro((turn.charge if is_open else view.captured) + turn.paid_before),
             available=balance.available,
             held=balance.held,

@@ -32,7 +32,7 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.sagas.metering.admission import Admission
 from shared.sagas.metering.call_journal import about_call, names_of
-from shared.sagas.metering.claims import Claim, Settled, Turn, Turns
+from shared.sagas.metering.claims import Claim, Turn, TurnReceipt, Turns
 from shared.sagas.metering.plan import CallRequest
 from shared.sagas.metering.reading import AnswerReading, EndOfAnswer, Pulse, ReadingWhole, Silence
 from shared.sagas.metering.reading_on import ReadingOn
@@ -106,7 +106,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         """Return the event that tells the client that the model is silent."""
 
     @abstractmethod
-    def _ended(self, run: Run[PlanT], record: RecordT, settled: Settled) -> Iterable[EventT]:
+    def _ended(self, run: Run[PlanT], record: RecordT, settled: TurnReceipt) -> Iterable[EventT]:
         """Yield the events that end the answer."""
 
     @abstractmethod

@@ -20,7 +20,7 @@ from shared.kernel.money import Micro
 from shared.ledger.errors import HoldResolved
 from shared.ledger.holding import Holding
 from shared.ledger.receipts import AccrualReceipt
-from shared.sagas.metering.claims import Pending, Settled
+from shared.sagas.metering.claims import Pending, TurnReceipt
 from shared.sagas.metering.ending import Ending, Sight, ending_of
 from shared.sagas.metering.reading import AnswerReading, EndOfAnswer, ReadingWhole, Silence
 from shared.sagas.metering.reading_on import Place, ReadingOn
@@ -51,7 +51,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
 
     def _end(
         self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, *, is_over: bool
-    ) -> tuple[RecordT, Settled]:
+    ) -> tuple[RecordT, TurnReceipt]:
         """End a call whose caller waits for the end. A later report by the provider corrects the record's cost."""
         ending = self._ending(run, reply, reading, is_over=is_over)
         if ending is Ending.READ_ON and (told := self._settling(run, reply, reading)) is not None:
@@ -169,7 +169,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
 
     def _settling(
         self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole
-    ) -> tuple[RecordT, Settled] | None:
+    ) -> tuple[RecordT, TurnReceipt] | None:
         """Store the record at once, with the most that the call can cost, and read on.
 
         None if there is no room for that.
@@ -193,7 +193,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             place.give_back()
             raise
         self._begin(run, reading, place, lambda: self._settle_later(run, reply, reading, kept.record))
-        settled = Settled(
+        settled = TurnReceipt(
             cost=cost, available=written.after.available, held=written.after.held, at_most=pending.at_most
         )
         return kept.record, settled
@@ -215,7 +215,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             captured = self._captured(run, charge, reply.usage)
             self._correct(run, record, Micro(captured.amount + run.paid_before), reply)
         cost = Micro(captured.amount + run.paid_before)
-        run.claim.finish(Settled(cost=cost, available=captured.available, held=captured.held))
+        run.claim.finish(TurnReceipt(cost=cost, available=captured.available, held=captured.held))
         self._note_end(run, reply, cost)
 
     def _is_read_for_the_record(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole) -> bool:

@@ -22,7 +22,7 @@ from shared.ledger.errors import HoldResolved
 from shared.ledger.holding import HoldCharge, Holding
 from shared.ledger.losses import Losses
 from shared.sagas.metering.call_losses import CallLosses
-from shared.sagas.metering.claims import Claim, Pending, Settled
+from shared.sagas.metering.claims import Claim, Pending, TurnReceipt
 from shared.sagas.metering.plan import MeteredPlan
 from shared.sagas.metering.recovery import TurnRecovery
 from shared.sagas.metering.reply import Reply
@@ -111,7 +111,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         """Remember the length of an answer that ended by itself."""
         self._expectation.learn(run.plan.model, run.plan.request.uid, reported=reply.usage.output_tokens)
 
-    def _keep(self, run: Run[PlanT], reply: Reply) -> tuple[RecordT, Settled]:
+    def _keep(self, run: Run[PlanT], reply: Reply) -> tuple[RecordT, TurnReceipt]:
         """Store the record and charge the hold, in one commit.
 
         If that is not possible, the record is stored and then charged. After a crash between the two, the next attempt
@@ -127,7 +127,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
             captured = self._captured(run, charge, reply.usage)
         cost = Micro(captured.amount + run.paid_before)
         record = self._costed(kept.record, cost)
-        settled = Settled(cost=cost, available=captured.available, held=captured.held)
+        settled = TurnReceipt(cost=cost, available=captured.available, held=captured.held)
         settled = run.claim.finish(settled)
         self._note_end(run, reply, settled.cost)
         if reply.finish_reason == "stop" and not reply.is_estimated and run.plan.is_telling:
@@ -149,7 +149,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
                     charge,
                     usage.counts,
                     lambda charged: settle(
-                        Settled(
+                        TurnReceipt(
                             cost=Micro(charged.amount + run.paid_before),
                             available=charged.available,
                             held=charged.held,

@@ -24,7 +24,7 @@ from shared.kernel.money import Micro, format_credits
 from shared.kernel.waiting import WaitingRoom
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
-from shared.sagas.metering.claims import Settled, Turn
+from shared.sagas.metering.claims import Turn, TurnReceipt
 from shared.sagas.metering.model_choice import Chooser, ChosenModel
 from shared.sagas.metering.plan import CallRequest, MeteredPlan, forecast
 from shared.sagas.metering.reading_on import ReadingOn
@@ -249,7 +249,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
         )
         return [self._answers.corrected(derived_id("ans", run.claim.run), corrected)]
 
-    def _ended(self, run: Run[CallPlan], record: StoredAnswer, settled: Settled) -> Iterable[CallEvent]:
+    def _ended(self, run: Run[CallPlan], record: StoredAnswer, settled: TurnReceipt) -> Iterable[CallEvent]:
         yield _answered(run.plan.request, record, settled, run.plan.transcript.told)
 
     def _replay(self, turn: Turn, request: OpenAIRequest) -> Iterator[CallEvent]:
@@ -317,7 +317,7 @@ def _is_asked_for(run: Run[CallPlan]) -> bool:
     return run.plan.request.has_key or run.plan.request.stop.is_given
 
 
-def _answered(request: OpenAIRequest, stored: StoredAnswer, settled: Settled, pieces: int) -> OpenAIAnswer:
+def _answered(request: OpenAIRequest, stored: StoredAnswer, settled: TurnReceipt, pieces: int) -> OpenAIAnswer:
     """Return the answer with the cost in the field `credits`, the same for every replay."""
     told: dict[str, object] = {
         "cost": format_credits(settled.cost),
