@@ -72,8 +72,9 @@ def _install(environment: str, home: Path, node: str) -> None:
     for file in made_from:
         shutil.copy(file, home)
     npm = [node, str(Path(node).parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"), "--loglevel=error"]
-    for arguments in (["ci", "--ignore-scripts", "--no-audit", "--no-fund"], ["run", "--if-present", "installed"]):
-        path = f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"
-        environ = {**os.environ, "PATH": path}
+    # `npm ci` would refuse a lock file that lacks the packages of other platforms, which not every registry mirror has.
+    install = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]
+    for arguments in (install, ["run", "--if-present", "installed"]):
+        environ = {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"}
         subprocess.run([*npm, *arguments], cwd=home, env=environ, check=True, timeout=INSTALL_SECONDS_MAX)
     stamp.write_text(wanted)

@@ -67,6 +67,7 @@ def play(client: Client, counter: Counter, upstream: Upstream) -> Outcome:
     surprises += [f"{case}: runs by now" for case in client.fails if case not in faults]
     if told["version"] != version_of(client):
         surprises.append(f"version {told['version']} ran instead of {version_of(client)}")
+    counter.settle()
     if (spent := counter.spent) != (cost := cost_of(upstream)):
         surprises.append(f"{spent} credits were charged for {cost}")
     counter.check_books()

@@ -16,6 +16,7 @@ from shared.kernel.ids import new_id
 from tests.clients.cases import told
 from tests.fire.stage import Person, Server, Stage
 from tests.support.node import ScriptFailed, run_script
+from tests.support.processes import wait_for
 
 SCRIPTS = Path(__file__).parent
 BALANCE = 12_000_000
@@ -57,6 +58,10 @@ class Counter:
     def spent(self) -> Decimal:
         """What this customer has spent, in credits."""
         return Decimal(self._person.spent) / 1_000_000
+
+    def settle(self) -> None:
+        """Wait until no call holds credits: a client that ended may have left a call that is read on."""
+        wait_for(lambda: self._person.held == 0, what="no credits are held")
 
     def check_books(self) -> None:
         """The chain is whole, nothing is held, and no balance on the way was below zero."""

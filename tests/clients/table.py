@@ -106,7 +106,18 @@ AI_PROVIDERS = {
     "chat": "`@ai-sdk/openai`, `openai.chat`",
     "compatible": "`@ai-sdk/openai-compatible`",
 }
-NODE_SDKS = "sdks"
+NODE_SDKS, CODING_AGENTS = "sdks", "coding"
+OF_OPENCODE = (
+    "`opencode run` and `--continue`, with `@ai-sdk/openai-compatible`. The pieces of a stream and the structured "
+    "output come from `opencode serve`, which editors and OpenCode's SDK use: the command line has neither."
+)
+OF_QWEN = (
+    "`qwen -p` and `--continue`. The tool of the loop is the agent's own shell, and so it is for OpenCode and Codex."
+)
+OF_CODEX = (
+    "`codex exec` and `codex exec resume`, over responses. The pieces of a stream come from `codex app-server`, which "
+    "editors use: the command line prints whole messages."
+)
 
 NODE_CLIENTS: tuple[Client, ...] = (
     *(
@@ -149,6 +160,14 @@ NODE_CLIENTS: tuple[Client, ...] = (
             ("@langchain/openai", "langchain_openai.mjs"),
         )
         for api, words in BY_API.items()
+    ),
+    *(
+        Client(name=name, package=package, script=script, environment=CODING_AGENTS, runtime="node", note=note)
+        for name, package, script, note in (
+            ("OpenCode", "opencode-ai", "opencode.mjs", OF_OPENCODE),
+            ("Qwen Code", "@qwen-code/qwen-code", "qwen_code.mjs", OF_QWEN),
+            ("Codex CLI", "@openai/codex", "codex.mjs", OF_CODEX),
+        )
     ),
 )
 
