@@ -6,8 +6,9 @@ from shared.bootstrap import in_memory
 OPENING = """\
 Two scheduled functions run these jobs ([`functions/schedules.py`](../../functions/schedules.py)), one job after the
 other. *Seconds* is the most that a job may take in one run; the job's cursor is stored, and the next run continues
-there. A lease in `jobs/{name}` keeps a job from running twice at a time. The answer of the function, and the log
-event `job_done`, say how many items each job has done."""
+there. A lease in `jobs/{name}` keeps a job from running twice at a time
+([`shared/sagas/engine/jobs.py`](../../shared/sagas/engine/jobs.py)). The answer of the function, and the log event
+`job_done`, say how many items each job has done."""
 
 
 def jobs_page() -> str:

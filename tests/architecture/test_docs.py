@@ -71,10 +71,30 @@ def test_every_test_named_in_the_docs_exists(page: Path):
     assert [name for name in TEST_NAME.findall(page.read_text()) if name not in names_of_tests()] == []
 
 
+@pytest.mark.parametrize(
+    ("page", "file", "words"),
+    [
+        ("docs/architecture.md", "shared/ai/models/tariff.py", "The price of the call is computed in"),
+        ("docs/failures.md", "shared/sagas/metering/turn.py", "**after the model answered, before the end**"),
+        ("docs/how-to/payment-provider.md", "shared/payments/ports.py", "`PaymentProvider`"),
+        ("docs/how-to/agent-tool.md", "shared/sagas/agents/tools/tool.py", "class CountWords"),
+        ("docs/how-to/account-field.md", "shared/ledger/account.py", "`Account`"),
+        ("docs/reference/errors.md", "shared/ledger/errors.py", "`insufficient_credits` | 402"),
+        ("docs/reference/jobs.md", "shared/sagas/engine/jobs.py", "## every_minute"),
+    ],
+)
+def test_a_newcomers_question_is_answered_one_page_from_the_readme(page: str, file: str, words: str):
+    text = (ROOT / page).read_text()
+
+    assert page in {link.partition("#")[0] for link in links_of(ROOT / "README.md")}
+    assert words in text
+    assert file in text
+
+
 def test_the_readme_links_every_page_of_docs():
     pages = {name_of(page) for page in (ROOT / "docs").rglob("*.md") if page.parent != ROOT / "docs/decisions"}
 
-    assert pages - set(links_of(ROOT / "README.md")) == set()
+    assert pages - {link.partition("#")[0] for link in links_of(ROOT / "README.md")} == set()
 
 
 def test_every_alert_stands_in_the_operations_page():
