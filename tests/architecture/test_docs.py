@@ -1,5 +1,6 @@
 """The documentation is true in its names: links lead somewhere, and named files and tests exist."""
 
+import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -13,6 +14,7 @@ PAGES = sorted(
     file for pattern in ("*.md", "docs/**/*.md", "tests/**/*.md", "emulator/*.md") for file in ROOT.glob(pattern)
 )
 CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+OUR_IMPORT = re.compile(r"^from ((?:shared|functions)\.[\w.]+) import (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 OUTSIDE = re.compile(r"[a-z]+:")
 HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
@@ -64,6 +66,15 @@ def test_every_relative_link_leads_somewhere(page: Path):
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_python_file_named_in_the_docs_exists(page: Path):
     assert [file for file in PYTHON_FILE.findall(page.read_text()) if not (ROOT / file).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_import_in_the_docs_examples_works(page: Path):
+    imports = OUR_IMPORT.findall("\n".join(CODE_BLOCK.findall(page.read_text())))
+
+    for module, names in imports:
+        found = importlib.import_module(module)
+        assert [name for name in names.split(", ") if not hasattr(found, name)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
