@@ -14,6 +14,7 @@ from functions.http.fields import (
     Flag,
     Items,
     Limit,
+    NextCursor,
     ReadOnly,
     Request,
     SignedAmount,
@@ -21,7 +22,7 @@ from functions.http.fields import (
     Text,
     Time,
     Whole,
-    encode_cursor,
+    page_answer,
 )
 from functions.http.routes import ACT, READ_AUDIT, READ_USERS, Call, Reply, Routes, require_own_id
 from shared.ai.models.catalogue import CAPABILITIES_MAX, NAME_CHARACTERS_MAX, RANK_MAX, TOKENS_MAX, ModelNotFound
@@ -65,7 +66,7 @@ class Users(Answer):
     """Users."""
 
     items = fields.List(fields.Nested(UserOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class UsersQuery(Request):
@@ -210,7 +211,7 @@ class ModelsAdminOut(Answer):
     """Models by id, also broken and disabled models."""
 
     items = fields.List(fields.Nested(ModelAdminOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class RecordOut(Answer):
@@ -234,7 +235,7 @@ class Audit(Answer):
     """A page of the audit trail, newest first."""
 
     items = fields.List(fields.Nested(RecordOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class AuditQuery(Request):
@@ -247,7 +248,7 @@ class AuditQuery(Request):
 @routes.get("/admin/users", access=READ_USERS, query=UsersQuery, answer=Users)
 def users(call: Call) -> Any:
     """Find the user who signs in with this address."""
-    return {"items": call.services.operators.users(call.query["email"]), "next_cursor": None}
+    return page_answer(call.services.operators.users(call.query["email"]))
 
 
 @routes.get("/admin/users/{uid}", access=READ_USERS, answer=UserOut, errors=(UserNotFound,))
@@ -316,7 +317,7 @@ def unfreeze(call: Call) -> Any:
 def models(call: Call) -> Any:
     """List all models with their prices in dollars and their upstreams, also broken and disabled models."""
     stored = call.services.catalogue.stored()
-    return {"items": [_model_out(name, data) for name, data in sorted(stored.items())], "next_cursor": None}
+    return page_answer([_model_out(name, data) for name, data in sorted(stored.items())])
 
 
 @routes.get("/admin/models/{id}", access=READ_USERS, answer=ModelAdminOut, errors=(ModelNotFound,), is_versioned=True)
@@ -353,8 +354,7 @@ def put_model(call: Call) -> Any:
 def audit(call: Call) -> Any:
     """List the operators' acts, newest first."""
     page = call.services.operators.audit(call.query["cursor"], call.query["limit"])
-    more = encode_cursor(page.next_cursor) if page.next_cursor else None
-    return {"items": page.items, "next_cursor": more}
+    return page_answer(page.items, page.next_cursor)
 
 
 def _model_out(model_id: str, stored: Data) -> Mapping[str, Any]:

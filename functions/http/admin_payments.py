@@ -18,10 +18,12 @@ from functions.http.fields import (
     Flag,
     Limit,
     Moment,
+    NextCursor,
     ReadOnly,
     Request,
     Text,
     Whole,
+    page_answer,
 )
 from functions.http.payments import (
     STATUSES,
@@ -204,7 +206,7 @@ class AdminPackagesOut(Answer):
     """Packages in the order of their places, also disabled packages."""
 
     items = fields.List(fields.Nested(AdminPackageOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 @routes.get("/admin/payments", access=READ_USERS, query=AdminPaymentsQuery, answer=AdminPaymentsOut)
@@ -272,7 +274,7 @@ def replay(call: Call) -> Any:
 @routes.get("/admin/packages", access=READ_USERS, answer=AdminPackagesOut)
 def packages(call: Call) -> Any:
     """List all packages in the order of their places, also disabled packages."""
-    return {"items": [_weighed(call, each) for each in call.services.packages.everything()], "next_cursor": None}
+    return page_answer([_weighed(call, each) for each in call.services.packages.everything()])
 
 
 @routes.get(

@@ -14,11 +14,12 @@ from functions.http.fields import (
     Cursor,
     Items,
     Limit,
+    NextCursor,
     Request,
     Text,
     Time,
     Whole,
-    encode_cursor,
+    page_answer,
 )
 from functions.http.routes import AGENTS, AGENTS_OR_READ, MEMBER, Call, Routes
 from shared.ai.agents.task import (
@@ -153,7 +154,7 @@ class AgentTasks(Answer):
     """A page of tasks, newest first."""
 
     items = fields.List(fields.Nested(AgentTaskOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class AgentCallOut(Answer):
@@ -180,14 +181,14 @@ class AgentSteps(Answer):
     """A page of steps, in their order."""
 
     items = fields.List(fields.Nested(AgentStepOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class AgentFiles(Answer):
     """The task's files."""
 
     items = fields.List(fields.Nested(AgentFileOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class AgentTasksQuery(Request):
@@ -241,8 +242,7 @@ def begin(call: Call) -> Any:
 def tasks(call: Call) -> Any:
     """List the caller's agent tasks, newest first."""
     page = call.services.agents.page(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
-    more = encode_cursor(page.next_cursor) if page.next_cursor else None
-    return {"items": [_shown(task) for task in page.items], "next_cursor": more}
+    return page_answer([_shown(task) for task in page.items], page.next_cursor)
 
 
 @routes.get("/chat/agent-tasks/{id}", scopes=AGENTS_OR_READ, answer=AgentTaskOut, errors=(TaskNotFound,))
@@ -262,15 +262,15 @@ def steps(call: Call) -> Any:
     """List the steps of an agent task, in order."""
     limit = call.query["limit"]
     of, found = call.services.agents.steps(call.uid, call.path["id"], after=call.query["cursor"] or 0, limit=limit + 1)
-    more = encode_cursor(found[limit - 1].number) if len(found) > limit else None
-    return {"items": [_step(of, step) for step in found[:limit]], "next_cursor": more}
+    more = found[limit - 1].number if len(found) > limit else None
+    return page_answer([_step(of, step) for step in found[:limit]], more)
 
 
 @routes.get("/chat/agent-tasks/{id}/artifacts", scopes=AGENTS_OR_READ, answer=AgentFiles, errors=(TaskNotFound,))
 def artifacts(call: Call) -> Any:
     """List the files that an agent task has written."""
     found = call.services.agents.get(call.uid, call.path["id"])
-    return {"items": found.artifacts, "next_cursor": None}
+    return page_answer(found.artifacts)
 
 
 @routes.get(

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from functions.http.fields import Amount, Answer, Choice, Credits, Items, Request, Text, Time
+from functions.http.fields import Amount, Answer, Choice, Credits, Items, NextCursor, Request, Text, Time, page_answer
 from functions.http.routes import MEMBER, Call, Routes
 from shared.kernel.clock import Millis, parse_rfc3339
 from shared.kernel.errors import InvalidValue
@@ -91,7 +91,7 @@ class KeysOut(Answer):
     """Keys of the caller, newest first."""
 
     items = fields.List(fields.Nested(KeyOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 @routes.post(
@@ -118,7 +118,7 @@ def api_keys(call: Call) -> Any:
     """List the caller's API keys, newest first, with the used part of each cap."""
     keys: Sequence[ApiKey] = call.services.api_keys.of(call.uid)
     used = call.services.key_budgets.used(call.uid, keys)
-    return {"items": [_shown(key, call, used) for key in keys], "next_cursor": None}
+    return page_answer([_shown(key, call, used) for key in keys])
 
 
 @routes.delete("/api-keys/{id}", access=MEMBER, errors=(KeyNotFound,))

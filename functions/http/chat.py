@@ -18,11 +18,12 @@ from functions.http.fields import (
     Cursor,
     Flag,
     Limit,
+    NextCursor,
     Request,
     Text,
     Time,
     Whole,
-    encode_cursor,
+    page_answer,
 )
 from functions.http.routes import CHAT, CHAT_OR_READ, MEMBER, Call, Reply, Routes
 from shared.ai.chat.conversations import (
@@ -31,7 +32,6 @@ from shared.ai.chat.conversations import (
     Conversation,
     ConversationNotFound,
     Message,
-    Page,
     title_of,
 )
 from shared.ai.chat.keeping import StorageFull
@@ -50,6 +50,7 @@ from shared.kernel.clock import Millis
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import ID_CHARACTERS_MAX, OperationId, operation_id
+from shared.kernel.pages import Page
 from shared.ledger.errors import BudgetExceeded
 from shared.sagas.chat.turn import Delta, Ping, TurnEnded, TurnEvent, TurnRequest
 from shared.sagas.chat.turn import ModelAnswer as TurnAnswer
@@ -191,7 +192,7 @@ class Conversations(Answer):
     """A page of conversations, the last used first."""
 
     items = fields.List(fields.Nested(ConversationOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class MessageOut(Answer):
@@ -220,7 +221,7 @@ class Messages(Answer):
     """A page of messages, newest first."""
 
     items = fields.List(fields.Nested(MessageOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class ConversationWithMessages(ConversationOut):
@@ -489,5 +490,4 @@ def _shown(conversation: Conversation) -> dict[str, Any]:
 
 
 def _page(page: Page[Any]) -> dict[str, Any]:
-    more = encode_cursor(page.next_cursor) if page.next_cursor else None
-    return {"items": page.items, "next_cursor": more}
+    return page_answer(page.items, page.next_cursor)

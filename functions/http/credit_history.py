@@ -16,10 +16,11 @@ from functions.http.fields import (
     LastMoment,
     Limit,
     Moment,
+    NextCursor,
     Request,
     Text,
     Time,
-    encode_cursor,
+    page_answer,
 )
 from functions.http.routes import READ, Call, Routes
 from shared.kernel.ids import Uid
@@ -79,7 +80,7 @@ class History(Answer):
     """A page of entries, newest first."""
 
     items = fields.List(fields.Nested(EntryOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class HistoryQuery(Request):
@@ -124,7 +125,7 @@ class OpenHoldsOut(Answer):
 
     items = fields.List(fields.Nested(OpenHoldOut), required=True)
     seq = fields.Integer(required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 @routes.get("/credits/history", scopes=READ, answer=History, query=HistoryQuery)
@@ -150,8 +151,7 @@ def history_page(call: Call, uid: Uid) -> Any:
         key=query["key"],
     )
     page = call.services.ledger.history(uid, before=query["cursor"], limit=query["limit"], wanted=wanted)
-    more = None if page.before is None else encode_cursor(page.before)
-    return {"items": page.items, "next_cursor": more}
+    return page_answer(page.items, page.before)
 
 
 @routes.get("/credits/entries/{seq}", scopes=READ, answer=EntryOut, errors=(EntryNotFound,))
@@ -168,7 +168,7 @@ def holds(call: Call) -> Any:
     """List the caller's credits that are set aside now: by calls, images, agents, reservations and disputes."""
     open_ = call.services.ledger.open_holds(call.uid)
     newest_first = sorted(open_.holds, key=lambda hold: (hold.placed_at, hold.id), reverse=True)
-    return {"items": newest_first, "seq": open_.seq, "next_cursor": None}
+    return {**page_answer(newest_first), "seq": open_.seq}
 
 
 @routes.get("/credits/export", scopes=READ, answer=NDJSON)

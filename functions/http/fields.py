@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from datetime import datetime
 from typing import Any
 
@@ -290,6 +290,18 @@ def check_size(value: object, most: int, parts: str) -> None:
     """Raise ValidationError for a value that has a size, and more than `most` parts."""
     if isinstance(value, Sized) and len(value) > most:
         raise ValidationError(f"Must have at most {most} {parts}.")
+
+
+class NextCursor(fields.String):
+    """The cursor of the next page in an answer; null on the last page."""
+
+    def __init__(self) -> None:
+        super().__init__(required=True, allow_none=True)
+
+
+def page_answer(items: Sequence[Any], position: object = None) -> dict[str, Any]:
+    """Return the answer of a list. The next page begins behind `position`; None on the last page."""
+    return {"items": items, "next_cursor": None if position is None else encode_cursor(position)}
 
 
 def encode_cursor(position: object) -> str:

@@ -9,7 +9,19 @@ from marshmallow import fields
 from functions.http import image_content
 from functions.http.chat import ModelId
 from functions.http.credits import SPENDING_ERRORS
-from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, Request, Text, Time, Whole, encode_cursor
+from functions.http.fields import (
+    Answer,
+    Choice,
+    Credits,
+    Cursor,
+    Limit,
+    NextCursor,
+    Request,
+    Text,
+    Time,
+    Whole,
+    page_answer,
+)
 from functions.http.image_content import RangeNotSatisfiable
 from functions.http.routes import ANYBODY, IMAGES, IMAGES_OR_READ, MEMBER, PREFIX, Call, Reply, Routes
 from shared.ai.images.links import LinkInvalid
@@ -113,7 +125,7 @@ class ImagesOut(Answer):
     """A page of images, newest first."""
 
     items = fields.List(fields.Nested(ImageOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class ImagesQuery(Request):
@@ -164,8 +176,7 @@ def task(call: Call) -> Any:
 def images(call: Call) -> Any:
     """List the caller's images, newest first."""
     page = call.services.images.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
-    more = encode_cursor(page.next_cursor) if page.next_cursor else None
-    return {"items": _shown(call, page.items), "next_cursor": more}
+    return page_answer(_shown(call, page.items), page.next_cursor)
 
 
 @routes.get("/images/{id}", scopes=IMAGES_OR_READ, answer=ImageOut, errors=(ImageNotFound,))

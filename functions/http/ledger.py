@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields
 
-from functions.http.fields import Answer, Choice
+from functions.http.fields import Answer, Choice, NextCursor
 from functions.http.routes import ANYBODY, Call, Routes
 
 routes = Routes("ledger")
@@ -24,7 +24,7 @@ class Keys(Answer):
 
     ledger_id = fields.String(required=True)
     items = fields.List(fields.Nested(Key), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 @routes.get("/ledger/keys", access=ANYBODY, answer=Keys)

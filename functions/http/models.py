@@ -7,7 +7,7 @@ from typing import Any, cast
 from marshmallow import fields
 
 from functions.http.chat import Content, ModelId, check_chat_model
-from functions.http.fields import Amount, Answer, Choice, Credits, Items, Request, Text, Whole
+from functions.http.fields import Amount, Answer, Choice, Credits, Items, NextCursor, Request, Text, Whole, page_answer
 from functions.http.images import SIZE_CHARACTERS_MAX
 from functions.http.routes import ANY_SCOPE, CHAT_OR_READ, READ, Call, Routes
 from shared.ai.agents.task import ModelWithoutTools
@@ -86,7 +86,7 @@ class Models(Answer):
     """Models on offer, by id."""
 
     items = fields.List(fields.Nested(ModelOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class PreferencesIn(Request):
@@ -163,7 +163,7 @@ def models(call: Call) -> Any:
     """List the models on offer, and their prices for users."""
     tariff = call.services.tariff
     items = [{**model.as_wire(), **price_tag(model, tariff)} for model in call.services.catalogue.enabled()]
-    return {"items": items, "next_cursor": None}
+    return page_answer(items)
 
 
 @routes.get("/models/preferences", scopes=READ, answer=PreferencesOut)

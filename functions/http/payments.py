@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields
 
 from functions.http.cors import Origins
 from functions.http.errors import InvalidRequest
-from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, Request, Text, Time, encode_cursor
+from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, NextCursor, Request, Text, Time, encode_cursor
 from functions.http.routes import ANYBODY, MEMBER, READ_USERS, Call, Routes
 from shared.kernel.clock import DAY, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Value
@@ -147,7 +147,7 @@ class PaymentsOut(Answer):
     """A page of payments, newest first."""
 
     items = fields.List(fields.Nested(PaymentOut), required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = NextCursor()
 
 
 class HistoryQuery(Request):

@@ -10,6 +10,7 @@ from shared.kernel.clock import Clock, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Patch, Query, Value
 from shared.kernel.errors import DomainError, InvalidValue, Unavailable
 from shared.kernel.ids import is_safe_id, new_id
+from shared.kernel.pages import Page, page_of
 
 AUDIT_VERSION = 1
 AUDIT_PAGE_MAX = 100
@@ -35,14 +36,6 @@ class AuditRecord:
     code: str | None = None
     operation: str | None = None
     completed_at: Millis | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditPage:
-    """Page of records, newest first. `next_cursor` continues behind the last; None at the end."""
-
-    items: tuple[AuditRecord, ...]
-    next_cursor: str | None
 
 
 @dataclass(slots=True)
@@ -87,15 +80,14 @@ class AuditTrail:
             raise
         self._end(path, {"state": "done", "before": doing.before, "after": doing.after})
 
-    def page(self, *, cursor: str | None, limit: int) -> AuditPage:
+    def page(self, *, cursor: str | None, limit: int) -> Page[AuditRecord]:
         """Return at most `limit` records, newest first. Raises InvalidValue for a cursor that no page gave."""
         if cursor is not None and not is_safe_id(cursor):
             raise InvalidValue("cursor", "is not one of ours")
         size = max(1, min(limit, AUDIT_PAGE_MAX))
         after = None if cursor is None else (f"audit/{cursor}",)
         found = self._documents.query(Query(collection="audit", limit=size + 1, after=after))
-        items = tuple(_record(document) for document in found[:size])
-        return AuditPage(items=items, next_cursor=items[-1].id if len(found) > size else None)
+        return page_of([*map(_record, found)], size, lambda each: each.id)
 
     def _begin(
         self, actor: str, act: str, target: str, reason: str | None, before: Data | None, operation: str | None

@@ -59,7 +59,7 @@ def test_who_leaves_is_gone(world, alice):
     assert (left.status_code, left.get_data()) == (204, b"")
     assert problem(alice.get("/me")) == (403, "account_closed")
     assert world.services.ledger.balance(alice.uid).status == "closed"
-    assert world.services.conversations.list(alice.uid).items == []
+    assert world.services.conversations.list(alice.uid).items == ()
     assert world.identity.existing([alice.uid]) == frozenset()
 
 

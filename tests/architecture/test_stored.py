@@ -60,6 +60,8 @@ HOT = {
     "turns",
 }
 """Written with every spending call: each index of theirs costs at every write, so each is there for a query."""
+QUERY_BUILDERS = {"Query", "owner_query"}
+"""What makes a query."""
 BY_CLIENTS = {("conversations", "uid"), ("image_tasks", "uid"), ("images", "uid")}
 """What the rules make a client filter by."""
 
@@ -132,7 +134,7 @@ def _needs_automatic(shape, indexes):
 
 
 def _query_makers() -> Iterator[tuple[str, str]]:
-    """Every function of ours that makes a `Query`, as (file, qualified name)."""
+    """Every function of ours that makes a `Query` and asks, as (file, qualified name); a builder only makes one."""
     files = [*(ROOT / "shared").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
     for file in files:
         if "platform" not in file.parts:
@@ -142,14 +144,14 @@ def _query_makers() -> Iterator[tuple[str, str]]:
 def _makers_in(node: ast.AST, file: str, scope: str) -> Iterator[tuple[str, str]]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef):
-            if any(_is_query(each) for each in ast.walk(child)):
+            if child.name not in QUERY_BUILDERS and any(_is_query(each) for each in ast.walk(child)):
                 yield file, f"{scope}{child.name}"
         elif isinstance(child, ast.ClassDef):
             yield from _makers_in(child, file, f"{scope}{child.name}.")
 
 
 def _is_query(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Query"
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in QUERY_BUILDERS
 
 
 # ── one life ─────────────────────────────────────────────────────────────────────────────────────────────────────────

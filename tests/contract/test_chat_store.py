@@ -118,7 +118,7 @@ def test_conversations_page_and_go(world):
     with pytest.raises(ConversationNotFound):
         world.conversations.get(ANN, made[0])
     world.conversations.erase(ANN)
-    assert world.conversations.list(ANN).items == []
+    assert world.conversations.list(ANN).items == ()
     assert world.documents.query(Query(collection="messages", group=True, limit=5)) == []
 
 

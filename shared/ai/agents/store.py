@@ -15,7 +15,7 @@ from shared.ai.agents.documents import (
     task_path,
 )
 from shared.ai.agents.live import shown_step, shown_task
-from shared.ai.agents.task import LIVE, FileNotInTask, StoredFile, Task, TaskNotFound, TaskPage, TaskStep, step_id
+from shared.ai.agents.task import LIVE, FileNotInTask, StoredFile, Task, TaskNotFound, TaskStep, step_id
 from shared.kernel.clock import Millis, to_datetime
 from shared.kernel.documents import (
     Create,
@@ -34,6 +34,7 @@ from shared.kernel.documents import (
     Write,
 )
 from shared.kernel.ids import Uid, random_token
+from shared.kernel.pages import Page, owner_query, page_of
 
 STEPS_READ_MAX = 5_000
 FILES_READ_MAX = 1_000
@@ -90,18 +91,12 @@ class AgentTaskStore:
         task = task_of(Document(path=document.path, data={**document.data, **changes}, version=None))
         self._documents.commit([Patch(document.path, changes, document.version), shown_task(task)])
 
-    def page(self, uid: Uid, *, cursor: str | None, limit: int) -> TaskPage:
+    def page(self, uid: Uid, *, cursor: str | None, limit: int) -> Page[Task]:
         """Return a page of the user's tasks, newest first."""
-        query = Query(
-            collection=JOBS,
-            limit=limit + 1,
-            where=(Where("uid", "==", uid),),
-            order_by=ORDER,
-            after=(cursor,) if cursor else None,
-        )
-        found = sorted(self._of_both_forms(query), key=lambda each: str(each.data["position"]), reverse=True)
-        more = str(found[limit - 1].data["position"]) if len(found) > limit else None
-        return TaskPage(items=tuple(map(task_of, found[:limit])), next_cursor=more)
+        query = owner_query(JOBS, uid, "position", cursor=cursor, limit=limit)
+        found = sorted(self._of_both_forms(query), key=_position, reverse=True)
+        page = page_of(found, limit, _position)
+        return Page(items=tuple(map(task_of, page.items)), next_cursor=page.next_cursor)
 
     def live(self, uid: Uid, limit: int) -> int:
         """Return the number of the user's tasks under way, counted up to `limit`."""
@@ -237,3 +232,7 @@ def _moves(task: Task, part: Document) -> Sequence[Write]:
     _, _, name, part_id = part.path.split("/")
     copy = Put(f"{job_path(task.id)}/{name}/{part_id}", part.data)
     return [copy, shown_step(task, step_of(part)) if name == "steps" else Delete(part.path)]
+
+
+def _position(document: Document) -> str:
+    return str(document.data["position"])

@@ -183,14 +183,6 @@ class StoredFile:
     is_artifact: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskPage:
-    """Part of a user's tasks, newest first. `next_cursor` starts the next page; None on the last page."""
-
-    items: tuple[Task, ...]
-    next_cursor: str | None
-
-
 def step_id(number: int) -> str:
     """Return the id of a step: the number, so that no second step of that number can exist."""
     return f"{number:0{NUMBER_DIGITS}d}"

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar, cast
+from typing import cast
 
 from shared.ai.chat.keeping import StorageCount, StorageFull, conversation_size, kept_in, storage_path
 from shared.ai.chat.recollection import Recollection
@@ -34,8 +34,7 @@ from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue,
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, is_safe_id
 from shared.kernel.money import Micro
-
-T = TypeVar("T")
+from shared.kernel.pages import Page, owner_query, page_of
 
 TITLE_CHARACTERS_MAX = 80
 CONTENT_BYTES_MAX = 800_000
@@ -115,14 +114,6 @@ class Message:
         return self.settles_by is not None and self.settles_by > now
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page(Generic[T]):
-    """Part of a list, newest first. `next_cursor` starts the next page; None on the last page."""
-
-    items: list[T]
-    next_cursor: str | None
-
-
 class ConversationStore:
     """Repository of conversations and messages."""
 
@@ -192,15 +183,8 @@ class ConversationStore:
 
     def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> Page[Conversation]:
         """Return a page of the user's conversations, the last used first."""
-        query = Query(
-            collection="conversations",
-            where=(Where("uid", "==", uid),),
-            order_by=(Order("recency", descending=True),),
-            after=(cursor,) if cursor else None,
-            limit=limit + 1,
-        )
-        items = [_conversation(document) for document in self._documents.query(query)]
-        return Page(items=items[:limit], next_cursor=items[limit - 1].recency if len(items) > limit else None)
+        found = self._documents.query(owner_query("conversations", uid, "recency", cursor=cursor, limit=limit))
+        return page_of([*map(_conversation, found)], limit, lambda each: each.recency)
 
     def patch(
         self,
@@ -276,8 +260,7 @@ class ConversationStore:
     def messages(self, uid: Uid, conversation_id: str, *, cursor: str | None = None, limit: int = 20) -> Page[Message]:
         """Return a page of the conversation's messages, newest first. Raises ConversationNotFound."""
         self.get(uid, conversation_id)
-        items = [*self._newest(conversation_id, cursor, limit + 1)]
-        return Page(items=items[:limit], next_cursor=items[limit - 1].position if len(items) > limit else None)
+        return page_of(self._newest(conversation_id, cursor, limit + 1), limit, lambda each: each.position)
 
     def message(self, uid: Uid, conversation_id: str, message_id: str) -> Message:
         """Return one message. Raises ConversationNotFound if the message or the conversation is gone."""

@@ -17,7 +17,6 @@ from shared.kernel.documents import (
     Delete,
     Document,
     Documents,
-    Order,
     Patch,
     PreconditionFailed,
     Query,
@@ -28,6 +27,7 @@ from shared.kernel.errors import NotFound
 from shared.kernel.ids import Uid, derived_id, is_safe_id, name_of
 from shared.kernel.money import Micro
 from shared.kernel.objects import ObjectNotFound, Objects
+from shared.kernel.pages import Page, owner_query, page_of
 
 COLLECTION = "images"
 ERASE_BATCH = 50
@@ -65,14 +65,6 @@ class Image:
     recency: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagePage:
-    """Part of a user's images, newest first. `next_cursor` starts the next page; None on the last page."""
-
-    items: list[Image]
-    next_cursor: str | None
-
-
 class Images:
     """Repository of the documents, and of the objects with the bytes."""
 
@@ -99,17 +91,10 @@ class Images:
         found = self._documents.get_all([path_of(image_id) for image_id in image_ids]) if image_ids else []
         return [image_in(document) for document in found if document is not None]
 
-    def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> ImagePage:
+    def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> Page[Image]:
         """Return a page of the user's images, newest first."""
-        query = Query(
-            collection=COLLECTION,
-            where=(Where("uid", "==", uid),),
-            order_by=(Order("recency", descending=True),),
-            after=(cursor,) if cursor else None,
-            limit=limit + 1,
-        )
-        items = [image_in(document) for document in self._documents.query(query)]
-        return ImagePage(items=items[:limit], next_cursor=items[limit - 1].recency if len(items) > limit else None)
+        found = self._documents.query(owner_query(COLLECTION, uid, "recency", cursor=cursor, limit=limit))
+        return page_of([*map(image_in, found)], limit, lambda each: each.recency)
 
     def content(self, image: Image, first: int = 0, last: int | None = None) -> bytes:
         """Return the image's bytes from `first` to `last`, both included. `last` is None for the end.

@@ -9,12 +9,13 @@ from shared.kernel.documents import Data, Value
 from shared.kernel.errors import Conflict, Forbidden, InvalidValue
 from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import OperationId, Uid, fingerprint, is_uid, new_id, operation_id
+from shared.kernel.pages import Page
 from shared.ledger.about import about
 from shared.ledger.commands import Adjust, Freeze, Unfreeze
 from shared.ledger.ledger import Ledger
 from shared.ledger.receipts import AmountReceipt
 from shared.ledger.views import Balance
-from shared.users.audit import AuditPage, AuditTrail
+from shared.users.audit import AuditRecord, AuditTrail
 from shared.users.operator_acts import AdminCheck, require_another, told
 from shared.users.ports import AuthUser, Identity, UserNotFound
 from shared.users.principal import Principal
@@ -95,7 +96,7 @@ class Operators:
             raise UserNotFound
         return self._view(uid, login, profile)
 
-    def audit(self, cursor: str | None, limit: int) -> AuditPage:
+    def audit(self, cursor: str | None, limit: int) -> Page[AuditRecord]:
         """Return the operators' acts, newest first."""
         return self._audit.page(cursor=cursor, limit=limit)
 

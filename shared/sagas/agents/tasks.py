@@ -13,7 +13,6 @@ from shared.ai.agents.task import (
     Task,
     TaskEnded,
     TaskNotFound,
-    TaskPage,
     TaskRunning,
     TaskSpec,
     TaskStep,
@@ -28,6 +27,7 @@ from shared.kernel.errors import Forbidden, IdempotencyMismatch, InvalidValue
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id
 from shared.kernel.money import Micro
+from shared.kernel.pages import Page
 from shared.sagas.agents.slice import GRACE, AgentSlice
 from shared.sagas.agents.tools.write_artifact import FILES_MAX, content_type, is_file_name
 from shared.sagas.metering.authority import missing_scope, usable_tools
@@ -154,7 +154,7 @@ class Agents:
         """Return one task of the user. Raises TaskNotFound."""
         return self._tasks.get(uid, task_id)
 
-    def page(self, uid: Uid, *, cursor: str | None, limit: int) -> TaskPage:
+    def page(self, uid: Uid, *, cursor: str | None, limit: int) -> Page[Task]:
         """Return a page of the user's tasks, newest first."""
         return self._tasks.page(uid, cursor=cursor, limit=limit)
 

@@ -151,7 +151,7 @@ def test_messages_are_kept_as_they_were(documents, conversations):
     made = create(conversations)
     messages = append(documents, conversations, made, 5)
 
-    assert conversations.messages(ANN, made.id).items == messages[::-1]
+    assert conversations.messages(ANN, made.id).items == tuple(messages[::-1])
     assert conversations.message(ANN, made.id, messages[1].id) == messages[1]
 
 
@@ -271,7 +271,7 @@ def test_leaving_takes_everything_of_ones_own_and_nothing_else(documents, conver
     conversations.erase(ANN)
     conversations.erase(ANN)
 
-    assert conversations.list(ANN).items == []
+    assert conversations.list(ANN).items == ()
     assert conversations.get(BOB, theirs.id) == theirs
     assert documents.query(Query(collection="messages", group=True, limit=10)) == []
     assert [document.id for document in documents.query(Query(collection="turns", limit=10))] == ["b"]

@@ -409,4 +409,4 @@ def test_what_is_painted_behind_the_back_of_its_task_goes(world, is_gone):
 
     assert len(world.image_model.requests) == 1
     assert world.objects.names("images/") == []
-    assert world.services.images.list(ANN).items == []
+    assert world.services.images.list(ANN).items == ()

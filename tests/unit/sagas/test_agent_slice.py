@@ -643,7 +643,7 @@ def test_an_image_that_is_not_made_costs_nothing(failure, given, code):
 
     assert world.steps(task)[2].body["failure"] == code
     assert (task.status, task.spent, world.services.ledger.balance(ANN).held) == ("completed", 2 * THOUGHT, 0)
-    assert world.services.images.list(ANN).items == []
+    assert world.services.images.list(ANN).items == ()
 
 
 def test_twenty_images_on_a_budget_for_one_are_one():

@@ -304,7 +304,7 @@ def refused(world, error, conversation, content="Hello?", **fields):
         next(world.run(conversation, content, **fields))
     assert world.upstream.requests == []
     assert world.ledger.balance(ANN).held == 0
-    assert world.conversations.messages(conversation.uid, conversation.id).items == []
+    assert world.conversations.messages(conversation.uid, conversation.id).items == ()
 
 
 def test_without_credits_the_model_is_not_asked(world):
@@ -401,7 +401,7 @@ def test_a_failure_before_the_first_token_costs_nothing(error):
 
     balance = world.ledger.balance(ANN)
     assert (balance.available, balance.held) == (CREDIT, 0)
-    assert world.conversations.messages(ANN, conversation.id).items == []
+    assert world.conversations.messages(ANN, conversation.id).items == ()
 
 
 def test_a_failure_in_the_middle_is_told_and_what_was_delivered_is_kept_and_charged():
@@ -426,7 +426,7 @@ def test_a_failure_in_the_middle_of_a_plain_call_delivered_nothing_and_costs_not
         list(world.run(conversation, is_streamed=False))
 
     assert (world.spent(CREDIT), world.ledger.balance(ANN).held) == (0, 0)
-    assert world.conversations.messages(ANN, conversation.id).items == []
+    assert world.conversations.messages(ANN, conversation.id).items == ()
 
 
 def test_a_stream_that_just_stops_has_failed():

@@ -175,7 +175,7 @@ def test_a_user_who_leaves_while_a_worker_is_paused_leaves_nothing_behind(at, wh
 
     assert studio.documents.get(f"image_tasks/{task_id}") is None
     assert studio.documents.get(f"image_jobs/{task_id}") is None
-    assert studio.images.list(ANN).items == []
+    assert studio.images.list(ANN).items == ()
     assert studio.kept() == []
 
 
@@ -191,7 +191,7 @@ def test_images_that_are_deleted_while_a_worker_is_paused_stay_deleted(at, when)
 
     wakes_up(Trap(at, when, finish_and_delete), studio, task_id)
 
-    assert studio.images.list(ANN).items == []
+    assert studio.images.list(ANN).items == ()
     assert studio.kept() == []
     assert sum(studio.charges()) == 2 * PRICE
 
