@@ -61,6 +61,7 @@ def _response(call: Call, items: list[Json]) -> Json:
         "parallel_tool_calls": True,
         "tool_choice": call.body.get("tool_choice", "auto"),
         "tools": call.body.get("tools") or [],
+        "text": {"format": {"type": "text"}, **(call.body.get("text") or {})},
         "usage": call.seen.usage,
     }
 

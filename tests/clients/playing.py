@@ -58,6 +58,8 @@ def play(client: Client, counter: Counter, upstream: Upstream) -> Outcome:
     """Run every case of a client as a new customer. Raises AssertionError if the customer's books do not add up."""
     command = RUNTIMES[client.runtime].command(client.environment)
     script = {"script": str(HERE / "scripts" / client.script), "cases": client.cases, "package": client.package}
+    for each in client.scripts:
+        upstream.script(**{"times": 0, **each})
     try:
         told = counter.run(command, {**script, **client.options})
     except ScriptFailed as failed:

@@ -33,7 +33,7 @@ class Counter:
         self._stage = stage
         self._person = Person(stage, BALANCE)
         self._server = server
-        for name in ("gpt-4o-mini", "text-embedding-3-small"):
+        for name in ("gpt-4o-mini", "gpt-4o", "text-embedding-3-small"):
             fields = {n: v for n, v in {**document(name), **MODELS[name]}.items() if n not in {"id", "price_version"}}
             if stage.services.catalogue.read(name) is None:
                 stage.services.catalogue.put(name, fields)

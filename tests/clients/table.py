@@ -5,7 +5,7 @@ pins: `requirements/{environment}.txt` for Python, `packages/{environment}/packa
 project's own requirements where the environment is PROJECT.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -34,6 +34,8 @@ class Client:
     """Cases that are played and fail by the client's own fault, each with the reason."""
     beside: Mapping[str, object] = field(default_factory=dict)
     """What the script plays beside the five cases, each with the value that it must give."""
+    scripts: Sequence[Mapping[str, object]] = ()
+    """How the stand-in provider answers questions that are the client's own."""
     note: str = ""
     is_short: bool = False
     """True if `make test` plays it too."""
@@ -57,6 +59,21 @@ def by_api(name: str, *apis: str, beside: Mapping[str, Mapping[str, object]] | N
 
 
 MODES = ("TOOLS", "TOOLS_STRICT", "JSON_SCHEMA", "RESPONSES_TOOLS", "JSON", "MD_JSON")
+
+HELLOS = ("你好啊集团", "こんにちは株式会社")
+STANDARD_SUITE: tuple[Mapping[str, object], ...] = (
+    {"contains": "magic_function(3)", "tool_calls": [{"name": "magic_function", "arguments": {"input": 3}}]},
+    {"contains": "San Francisco", "tool_calls": [{"name": "get_weather", "arguments": {"location": "San Francisco"}}]},
+    {"contains": "'setup' and 'punchline' keys", "reply": '{"setup": "text", "punchline": "text"}'},
+    *(
+        {
+            "contains": name,
+            "tool_calls": [{"name": "unicode_customer", "arguments": {"customer_name": name, "description": "text"}}],
+        }
+        for name in HELLOS
+    ),
+)
+"""Answers that LangChain's standard suite asks for by name."""
 
 PYTHON_CLIENTS: tuple[Client, ...] = (
     *by_api("`openai` (Python)", package="openai", script="openai_sdk.py", environment=PROJECT, is_short=True),
@@ -85,7 +102,12 @@ PYTHON_CLIENTS: tuple[Client, ...] = (
         package="langchain-openai",
         script="langchain_chat.py",
         environment="langchain",
-        beside={"chat": {"embeddings": [8, 8]}, "responses": {"by_response_id": [REPLY, REPLY]}},
+        beside={
+            "chat": {"embeddings": [8, 8], "standard_suite": {"failed": [], "passed": 48}},
+            "responses": {"by_response_id": [REPLY, REPLY], "standard_suite": {"failed": [], "passed": 48}},
+        },
+        scripts=STANDARD_SUITE,
+        note="LangChain's standard suite, `langchain-tests`, passes as well: its 48 tests without audio and cassettes.",
     ),
     *by_api(
         "`litellm`",

@@ -1,11 +1,23 @@
 """langchain-openai through the five cases, by `api`: chat completions or responses."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import BaseModel
+
+SUITE_SECONDS_MAX = 300
+ONE_LOOP = ("asyncio_mode=auto", "asyncio_default_test_loop_scope=session")
+"""Connections of langchain-openai outlive a test, and end with the event loop that they were made in."""
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *(part for each in ONE_LOOP for part in ("-o", each)))
 
 
 class Trip(BaseModel):
@@ -74,3 +86,24 @@ def embeddings(told: Any) -> Any:
         model="text-embedding-3-small", dimensions=8, check_embedding_ctx_length=False, **options_of(told)
     )
     return [len(vector) for vector in embedder.embed_documents(["one", "two"])]
+
+
+def standard_suite(told: Any) -> Any:
+    """LangChain's own tests of chat models: how many passed, and which did not."""
+    home = Path(told["home"])
+    suite, report = home / "test_standard.py", home / "report.xml"
+    shutil.copy(Path(told["script"]).with_name("langchain_standard.py"), suite)
+    done = subprocess.run(
+        [sys.executable, *PYTEST, f"--junitxml={report}", str(suite)],
+        cwd=home,
+        env={**os.environ, "TOLD": json.dumps(told)},
+        capture_output=True,
+        text=True,
+        timeout=SUITE_SECONDS_MAX,
+        check=False,
+    )
+    sys.stderr.write(done.stdout)
+    cases = list(ET.parse(report).iter("testcase"))
+    skipped = [case for case in cases if case.find("skipped") is not None]
+    failed = [case.get("name") for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    return {"failed": failed, "passed": len(cases) - len(skipped) - len(failed)}
