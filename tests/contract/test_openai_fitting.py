@@ -3,6 +3,8 @@
 import json
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -156,3 +158,28 @@ def test_busy_provider_says_for_how_long(status, error):
         list(OpenAIUpstream(base_url=url, api_key="").read(CHAT, {"model": "m"}))
 
     assert failure.value.params == {"retry_after_ms": 20_000}
+
+
+def test_busy_provider_says_until_when_by_a_date():
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    with strict([], {}, 429, Retry_After=until) as (url, _), pytest.raises(UpstreamBusy) as failure:
+        list(OpenAIUpstream(base_url=url, api_key="").read(CHAT, {"model": "m"}))
+
+    assert 80_000 <= int(failure.value.params["retry_after_ms"]) <= 91_000
+
+
+@pytest.mark.parametrize(
+    ("told", "params"),
+    [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", {"retry_after_ms": 0}),
+        ("Fri, 31 Dec 2199 23:59:59 GMT", {}),
+        ("soon", {}),
+        ("-5", {}),
+        ("nan", {}),
+    ],
+)
+def test_wait_of_a_provider_is_read_only_if_it_makes_sense(told, params):
+    with strict([], {}, 429, Retry_After=told) as (url, _), pytest.raises(UpstreamBusy) as failure:
+        list(OpenAIUpstream(base_url=url, api_key="").read(CHAT, {"model": "m"}))
+
+    assert failure.value.params == params

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -298,12 +300,31 @@ def _words(response: "httpx2.Response") -> object:
 
 
 def _retry_after_ms(headers: Any) -> int | None:
-    """Return the wait in ms that a provider requests; None if the header is missing or invalid."""
+    """Return the wait in ms that a provider requests; None if the header is missing or invalid.
+
+    The header is a number, or a date as in RFC 9110, 10.2.3. A date in the past means no wait.
+    """
     for name, factor in (("retry-after-ms", 1), ("retry-after", MILLIS)):
+        told = headers.get(name, "")
         try:
-            wait = float(headers.get(name, ""))
+            wait = float(told) * factor
         except ValueError:
-            continue
-        if 0 <= wait * factor <= RETRY_AFTER_SECONDS_MAX * MILLIS:
-            return int(wait * factor)
+            wait = _until(told, headers.get("date", ""))
+        if 0 <= wait <= RETRY_AFTER_SECONDS_MAX * MILLIS:
+            return int(wait)
     return None
+
+
+def _until(date: str, now: str) -> float:
+    """Return the ms until a date, by the provider's clock where the answer has a date; below 0 for no date."""
+    try:
+        until = parsedate_to_datetime(date)
+    except ValueError:
+        return -1
+    try:
+        began = parsedate_to_datetime(now)
+    except ValueError:
+        began = datetime.now(UTC)
+    if until.tzinfo is None or began.tzinfo is None:
+        return -1
+    return max(0.0, (until - began).total_seconds() * MILLIS)
