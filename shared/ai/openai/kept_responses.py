@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from shared.ai.openai.passthrough import Json
 from shared.kernel.clock import DAY, Clock, from_datetime, to_datetime
-from shared.kernel.documents import Data, Delete, Document, Documents, Put, Query, Where, Write
+from shared.kernel.documents import Data, Delete, Document, Documents, Patch, Put, Query, Where, Write
 from shared.kernel.errors import InvalidValue, NotFound, Rejected
 from shared.kernel.ids import Uid, derived_id
 
@@ -112,6 +112,16 @@ class KeptResponses:
         places = {_item_path(uid, str(item["id"])): at for at, item in _named_items(response)}
         items = [Put(item, {**head, "response": path, "at": at}) for item, at in places.items()]
         return [Put(path, {**head, "content": content}), *items]
+
+    def corrected(self, uid: Uid, response: KeptResponse) -> Sequence[Write]:
+        """Build the writes that replace a stored response; none if the response could not be stored.
+
+        The document must exist, and the expiry and the items do not change.
+        """
+        response_id, content = response.answer.get("id"), _packed(response)
+        if not _is_id(response_id) or content is None:
+            return ()
+        return [Patch(_path_of(uid, str(response_id)), {"content": content})]
 
     def get(self, uid: Uid, response_id: str) -> KeptResponse:
         """Return the user's stored response. Raises ResponseNotFound."""

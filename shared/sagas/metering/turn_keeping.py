@@ -101,11 +101,12 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         return ()
 
     def _correct(self, run: Run[PlanT], record: RecordT, cost: Micro, reply: Reply) -> None:
-        """Correct a stored record whose charge is done. A record that is gone stays gone."""
-        try:
-            self._documents.commit(self._corrected(run, record, cost, reply))
-        except DomainError as error:
-            log("cost_not_corrected", "WARNING", code=error.code)
+        """Correct a stored record whose charge is done. A document that is gone stays gone."""
+        for write in self._corrected(run, record, cost, reply):
+            try:
+                self._documents.commit([write])
+            except DomainError as error:
+                log("cost_not_corrected", "WARNING", code=error.code)
 
     def _learned(self, run: Run[PlanT], reply: Reply) -> None:
         """Remember the length of an answer that ended by itself."""

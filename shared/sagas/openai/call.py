@@ -236,8 +236,6 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
 
     def _corrected(self, run: Run[CallPlan], record: StoredAnswer, cost: Micro, reply: Reply) -> Sequence[Write]:
         """Build the writes that correct the usage of the stored answer. The delivered content stays unchanged."""
-        if not _is_asked_for(run):
-            return ()
         counted = reply.usage if reply.is_estimated else None
         told = run.plan.transcript.end(record.finish_reason, counted).get("usage")
         corrected = replace(
@@ -247,7 +245,12 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
             input_tokens=reply.usage.input_tokens,
             output_tokens=reply.usage.output_tokens,
         )
-        return [self._answers.corrected(derived_id("ans", run.claim.run), corrected)]
+        answer_id, keeping = derived_id("ans", run.claim.run), run.plan.request.keeping
+        writes: list[Write] = [self._answers.corrected(answer_id, corrected)] if _is_asked_for(run) else []
+        if keeping is not None and record.finish_reason != FAILED:
+            kept = KeptResponse(input=keeping.input, answer=corrected.answer, previous_id=keeping.previous_id)
+            writes += self._responses.corrected(run.uid, kept)
+        return writes
 
     def _ended(self, run: Run[CallPlan], record: StoredAnswer, settled: TurnReceipt) -> Iterable[CallEvent]:
         yield _answered(run.plan.request, record, settled, run.plan.transcript.told)
