@@ -19,7 +19,7 @@ from shared.ai.images.store import Image, ImageNotFound
 from shared.ai.images.tasks import IMAGES_MAX, PROMPT_BYTES_MAX, ImageTask
 from shared.ai.models.catalogue import ModelNotFound, ModelUnpriced
 from shared.ai.models.prices import QUALITY_CHARACTERS_MAX
-from shared.ai.models.tariff import QualityNotOffered, SizeNotOffered
+from shared.ai.models.tariff import UNPRICED_QUALITIES, QualityNotOffered, SizeNotOffered
 from shared.ai.openai.dialect import refuse
 from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.pictures import NoPicture
@@ -38,6 +38,8 @@ PICTURES_BYTES_MAX = 28 * 1024 * 1024
 """Base64 in one answer: Cloud Run sends at most 32 MB."""
 SIZE_CHARACTERS_MAX = 16
 WORD_CHARACTERS_MAX = 256
+SIZES = frozenset({"1024x1024", "1024x1536", "1536x1024"})
+"""Sizes that an answer may name, as OpenAI publishes it. Models of others paint other sizes, too."""
 ONLY = {
     "response_format": frozenset({"b64_json"}),
     "background": frozenset({"auto"}),
@@ -45,8 +47,6 @@ ONLY = {
     "moderation": frozenset({"auto"}),
 }
 """What may be said of these, as anything else would have another price or another answer."""
-UNPRICED_QUALITIES = frozenset({None, "auto", "standard"})
-"""What leaves the quality to the model; the size's own price is for that."""
 REFUSED = {"stream": "is not offered here", "partial_images": "is not offered here", "style": "is not offered here"}
 
 routes = Routes("openai", is_openai=True)
@@ -181,7 +181,8 @@ def _answered(call: Call, task: ImageTask) -> Response:
     available = call.services.ledger.balance(call.uid).available
     cost, left = format_credits(task.cost), format_credits(available)
     told = {"cost": cost, "available": left, "estimated": False}
-    answer = {"created": task.created_at // SECOND, "data": pictures, "size": task.size, "credits": told}
+    size = {"size": task.size} if task.size in SIZES else {}
+    answer = {"created": task.created_at // SECOND, "data": pictures, **size, "credits": told}
     response = Response(json.dumps(answer), mimetype=JSON)
     response.headers["X-Credits-Cost"] = cost
     response.headers["X-Credits-Available"] = left

@@ -20,6 +20,9 @@ from shared.kernel.prices import decimal_text, round_up
 
 TOKENS_PER_PRICE = 1_000_000
 
+UNPRICED_QUALITIES = frozenset({None, "", "auto", "standard"})
+"""Qualities that leave the choice to the provider. The price of the size applies."""
+
 
 class SizeNotOffered(Rejected):
     """The image model has no price for this size, so no picture is painted."""

@@ -15,7 +15,7 @@ from shared.ai.agents.task import ENDED, LIVE, DueCharge, Task, TaskStep
 from shared.ai.agents.thinking import ThinkingModel, ThinkRequest, ToolSpec
 from shared.ai.models.catalogue import Catalogue, Model
 from shared.ai.models.tariff import Rate, Tariff
-from shared.ai.ports import UpstreamTimedOut
+from shared.ai.ports import UpstreamTimedOut, UpstreamUnavailable
 from shared.ai.tokens import Usage
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Documents
@@ -327,6 +327,9 @@ class AgentSlice:
             elif task.attempts < ATTEMPTS_MAX:
                 delay = min(BACKOFF << task.attempts, BACKOFF_MAX)
                 self._put_off(claimed, code, delay, attempts=task.attempts, is_clean=is_harmless)
+                if task.attempts == 1 and type(error) is UpstreamUnavailable:
+                    # An empty or a broken answer: most providers give a whole one to the next request.
+                    self.tell(task.id)
             elif is_harmless:
                 self._pause(claimed, code)
             else:

@@ -435,6 +435,22 @@ def test_an_upstream_that_is_down_is_tried_again_later_and_not_for_ever(world):
     assert world.run(task).status == "completed"
 
 
+def test_task_asks_again_at_once_after_the_first_empty_answer(world):
+    world.user()
+    task = world.begin()
+
+    def down(_):
+        raise UpstreamUnavailable(has_begun=True)
+
+    world.thinker.before = down
+    told = [len(world.publisher.on("agent-steps"))]
+    for _ in range(2):
+        world.services.agent_slice.run(task.id)
+        told.append(len(world.publisher.on("agent-steps")))
+
+    assert told == [1, 2, 2]
+
+
 def test_while_it_waits_to_be_tried_again_a_task_says_why(world):
     world.user()
     task = world.begin()
@@ -633,6 +649,7 @@ def test_an_image_is_among_its_user_s_and_the_step_says_what_it_cost(world):
         (None, {"model": "none"}, "model_not_found"),
         (None, {"model": "smart"}, "model_not_found"),
         (None, {"size": "9x9"}, "size_not_offered"),
+        (None, {"quality": "ultra"}, "quality_not_offered"),
     ],
 )
 def test_an_image_that_is_not_made_costs_nothing(failure, given, code):
@@ -644,6 +661,22 @@ def test_an_image_that_is_not_made_costs_nothing(failure, given, code):
     assert world.steps(task)[2].body["failure"] == code
     assert (task.status, task.spent, world.services.ledger.balance(ANN).held) == ("completed", 2 * THOUGHT, 0)
     assert world.services.images.list(ANN).items == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "cost", "quality"),
+    [({}, PAINTED, None), ({"quality": "auto"}, PAINTED, None), ({"quality": "high"}, 4 * PAINTED, "high")],
+)
+def test_image_of_an_agent_costs_what_its_quality_costs(given, cost, quality):
+    world = AgentWorld(job=(thinks("", ("generate_image", {"prompt": "x", **given})), thinks("done")))
+    price = {"kind": "image", "image_usd": "0.01", "image_usd_by_quality": {"high": {"1024x1024": "0.04"}}}
+    world.services.catalogue.put("gpt-image-1", price)
+    world.user()
+
+    task = world.run(world.begin())
+
+    assert [image.cost for image in world.services.images.list(ANN).items] == [cost]
+    assert (world.image_model.requests[0].quality, task.spent) == (quality, cost + 2 * THOUGHT)
 
 
 def test_twenty_images_on_a_budget_for_one_are_one():

@@ -11,7 +11,8 @@ from typing import Any
 from shared.ai.images.store import Image, ImageNotFound, Images, object_name, recorded
 from shared.ai.models.catalogue import ASKED_FOR_BASE64, Catalogue, Model, ModelNotFound, ModelUnpriced
 from shared.ai.models.preferences import Preferences
-from shared.ai.models.tariff import SizeNotOffered, Tariff
+from shared.ai.models.prices import QUALITY_CHARACTERS_MAX
+from shared.ai.models.tariff import UNPRICED_QUALITIES, QualityNotOffered, SizeNotOffered, Tariff
 from shared.ai.pictures import NoPicture, Picture, picture_of
 from shared.ai.ports import ImageModel, ImageRequest, UpstreamRejected, UpstreamTimedOut, UpstreamUnavailable
 from shared.kernel.clock import Clock
@@ -41,6 +42,9 @@ class GenerateImage:
         "properties": {
             "prompt": text_field("What to paint", PROMPT_CHARACTERS_MAX),
             "size": text_field("Its size, such as 1024x1024", SIZE_CHARACTERS_MAX),
+            "quality": text_field(
+                "Its quality, such as low or high; by default the model's choice", QUALITY_CHARACTERS_MAX
+            ),
             "model": text_field("Which image model; by default the user's", ID_CHARACTERS_MAX),
         },
         "required": ["prompt"],
@@ -72,13 +76,13 @@ class GenerateImage:
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
         """See `Tool.use`."""
-        model, size, price = self._chosen(arguments, use)
+        model, size, quality, price = self._chosen(arguments, use)
         held = use.hold(model.id, CallCost.exactly(price))
         assert held == price, "all of a price is held, or nothing"
         image_id = _image_id(use)
         name = object_name(use.uid, image_id)
         try:
-            picture = self._stored(name) or self._painted(use, model, arguments["prompt"], size)
+            picture = self._stored(name) or self._painted(use, model, arguments["prompt"], size, quality)
         except (UpstreamRejected, UpstreamUnavailable, NoPicture) as error:
             if not self._is_charged(use, model, price, error):
                 raise ToolFailed(error.code, error.detail) from error
@@ -110,13 +114,18 @@ class GenerateImage:
         except ImageNotFound:
             self._objects.delete(object_name(use.uid, _image_id(use)))
 
-    def _chosen(self, arguments: Mapping[str, Any], use: ToolUse) -> tuple[Model, str, Micro]:
+    def _chosen(self, arguments: Mapping[str, Any], use: ToolUse) -> tuple[Model, str, str | None, Micro]:
+        """Return the model, the size, the quality and the price (µcr). A quality of None is the provider's choice.
+
+        Raises ToolFailed.
+        """
         wanted = arguments.get("model") or self._preferences.get(use.uid)["image_model"] or self._default_model
         try:
             model = self._catalogue.image(wanted)
-            size = arguments.get("size", model.default_size)
-            return model, size, self._tariff.image_price(model, size, prompt=arguments["prompt"])
-        except (ModelNotFound, ModelUnpriced, SizeNotOffered) as error:
+            size, named = arguments.get("size", model.default_size), arguments.get("quality")
+            quality = None if named in UNPRICED_QUALITIES else named
+            return model, size, quality, self._tariff.image_price(model, size, quality, prompt=arguments["prompt"])
+        except (ModelNotFound, ModelUnpriced, SizeNotOffered, QualityNotOffered) as error:
             names = ", ".join(model.id for model in self._catalogue.enabled() if model.kind == "image") or "none"
             raise ToolFailed(error.code, f"{error.detail} Image models: {names}.") from error
 
@@ -136,13 +145,14 @@ class GenerateImage:
             use.uid, told, call=use.operation, model=model.id, principal=use.uid, amount=price
         )
 
-    def _painted(self, use: ToolUse, model: Model, prompt: str, size: str) -> Picture:
+    def _painted(self, use: ToolUse, model: Model, prompt: str, size: str, quality: str | None) -> Picture:
         """Paint and store a new picture. If another worker has stored a picture meanwhile, return that picture."""
         name = object_name(use.uid, _image_id(use))
         request = ImageRequest(
             model=model.upstream_model,
             prompt=prompt,
             size=size,
+            quality=quality,
             wants_base64=ASKED_FOR_BASE64 in model.capabilities,
             end_user=use.end_user,
         )
