@@ -184,7 +184,7 @@ def responses(call: Call) -> Any:
     Unless `store` is false, the response is stored for 30 days, so that `previous_response_id` and `item_reference`
     find it.
     """
-    return _answer(call, prepared_response(call), _event, last="")
+    return _answer(call, prepared_response(call), _NumberedEvents(), last="")
 
 
 @routes.post("/openai/embeddings", scopes=CHAT, body=EmbeddingsIn, body_values_max=EMBEDDED_VALUES_MAX, **SPENDING)
@@ -265,8 +265,17 @@ def _chunk(raw: Mapping[str, Any]) -> str:
     return sse.frame(raw)
 
 
-def _event(raw: Mapping[str, Any]) -> str:
-    return sse.frame(raw, event=str(raw.get("type", "")))
+class _NumberedEvents:
+    """Frames of events. A failure on the way gets the number behind the last event's."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def __call__(self, raw: Mapping[str, Any]) -> str:
+        """Return the frame of an event."""
+        numbered = {"sequence_number": self._next, **raw}
+        self._next = numbered["sequence_number"] + 1
+        return sse.frame(numbered, event=str(raw.get("type", "")))
 
 
 def _broken(error: Exception, request_id: str) -> dict[str, Any]:

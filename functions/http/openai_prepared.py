@@ -16,6 +16,7 @@ from shared.ai.openai.response_tools import adapted_tools
 from shared.ai.openai.responses import Responses
 from shared.ai.openai.text_completions import PATH as COMPLETIONS_PATH
 from shared.ai.openai.text_completions import TextCompletions
+from shared.kernel.ids import derived_id
 from shared.sagas.openai.call import Keeping
 
 CHAT_COMPLETIONS = ChatCompletions()
@@ -74,7 +75,8 @@ def prepared_response(call: Call) -> PreparedRequest:
     is_kept = call.body.get("store") is not False
     previous = call.body.get("previous_response_id") or None
     keeping = Keeping(input=request_items(call.body), previous_id=previous) if is_kept else None
-    dialect = Responses(names=adapted.names, is_kept=is_kept, previous_id=previous)
+    fallback_id = derived_id("resp", call.asked.operation)
+    dialect = Responses(names=adapted.names, is_kept=is_kept, previous_id=previous, fallback_id=fallback_id)
     return PreparedRequest(
         dialect=dialect, path=dialect.path, body=adapted.body, left_out=(*left_out, *adapted.left_out), keeping=keeping
     )

@@ -112,7 +112,7 @@ def test_previous_response_brings_the_whole_chain():
 
 
 def test_resolved_items_count_as_input_before_the_hold():
-    world = world_of(answer_of(message("word " * 6_000)), answer_of(message("Two.", "msg_2"), name="resp_2"))
+    world = world_of(answer_of(message("word " * 3_000)), answer_of(message("Two.", "msg_2"), name="resp_2"))
     alice = world.person(credits_=10)
     alice.post(PATH, ASK)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-from openai.types import CreateEmbeddingResponse, ImagesResponse, Model
+from openai.types import Completion, CreateEmbeddingResponse, ImagesResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseStreamEvent
 from openai.types.shared import ErrorObject
@@ -18,6 +18,7 @@ SDK: Mapping[str, Any] = {
     "CreateChatCompletionStreamResponse": ChatCompletionChunk,
     "Response": Response,
     "ResponseStreamEvent": ResponseStreamEvent,
+    "CreateCompletionResponse": Completion,
     "CreateEmbeddingResponse": CreateEmbeddingResponse,
     "ImagesResponse": ImagesResponse,
     "Model": Model,
@@ -32,14 +33,21 @@ class PublishedByOpenAI:
     def __init__(self) -> None:
         self._spec = _nullable(json.loads(SPEC.read_text(encoding="utf-8"))) if SPEC.is_file() else None
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+        self._adapters: dict[str, TypeAdapter[Any]] = {}
+        self._known: dict[tuple[str, str], list[str]] = {}
 
     def faults(self, schema: str, value: Any) -> list[str]:
         """Return what the published schema, and the SDK's type, say against this answer."""
-        return [*self._by_sdk(schema, value), *self._by_document(schema, value)]
+        text = schema, json.dumps(value, sort_keys=True)
+        if text not in self._known:
+            self._known[text] = [*self._by_sdk(schema, value), *self._by_document(schema, value)]
+        return self._known[text]
 
     def _by_sdk(self, schema: str, value: Any) -> list[str]:
+        if schema not in self._adapters:
+            self._adapters[schema] = TypeAdapter(SDK[schema])
         try:
-            TypeAdapter(SDK[schema]).validate_python(value)
+            self._adapters[schema].validate_python(value)
         except ValidationError as error:
             return [f"{'/'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         return []

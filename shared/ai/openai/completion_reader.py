@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.ai.models.usage_report import INPUT, UsageForm, later_usage, summed_usage, usage_in
 from shared.ai.openai.choice_reader import ChoiceAddition, ChoiceReader
+from shared.ai.openai.completion_shape import published_chunk, published_counts
 from shared.ai.openai.dialect import as_text
 from shared.ai.openai.ends import CALLS, STOP, end_of, failure_in
 from shared.ai.openai.passthrough import Json
@@ -89,7 +90,8 @@ class CompletionReader:
                 told.append(canonical)
                 _join(all_said, said)
         top = self._top(raw, all_said)
-        chunk = {**top, "choices": told, **({"usage": self._canonical(raw)} if usage is not None else {})}
+        reported = {"usage": self._canonical(raw)} if usage is not None else {}
+        chunk = published_chunk({**top, "choices": told, **reported})
         return ReadPiece(
             chunk=chunk,
             shown="".join(all_said.shown),
@@ -214,7 +216,7 @@ def openai_usage(usage: Usage, report: object = None) -> Json:
     }
     for name, numbers in details.items():
         if isinstance(before := told.get(name), Mapping):
-            details[name] = {**before, **numbers}
+            details[name] = {**published_counts(before), **numbers}
     known = {name: numbers for name, numbers in details.items() if name in told or any(numbers.values())}
     return {**cleaned(told), **counts, **known}
 

@@ -268,9 +268,3 @@ def refuse_uncounted(message: Mapping[str, Any], field: str) -> None:
 def as_text(value: object) -> str:
     """Return the value as text. A model sees at most this text of the value."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def told_usage(names: tuple[str, str], usage: Usage) -> Json:
-    """Return the usage under the upstream's field names."""
-    total = usage.input_tokens + usage.output_tokens
-    return {names[0]: usage.input_tokens, names[1]: usage.output_tokens, "total_tokens": total}

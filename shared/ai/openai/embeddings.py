@@ -3,18 +3,22 @@
 Shapes: https://platform.openai.com/docs/api-reference/embeddings.
 """
 
+import struct
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from shared.ai.models.catalogue import Kind, Model
-from shared.ai.models.usage_report import UsageForm, read_usage
+from shared.ai.models.usage_report import UsageForm, usage_in
 from shared.ai.openai.dialect import Demand
+from shared.ai.openai.ends import failure_in
 from shared.ai.openai.passthrough import Json
-from shared.ai.ports import AnswerEnd, ChatEvent, PassedEvent, UsageReport
+from shared.ai.ports import AnswerEnd, ChatEvent, PassedEvent, UpstreamUnavailable, UsageReport
 from shared.ai.tokens import Usage
 from shared.kernel.errors import InvalidValue
 
 INPUTS_MAX = 2_048
+BASE64 = "base64"
 AS_ONE = " a"
 """Stand-in for a token that was sent as a number: counts as one token and has more than one byte."""
 
@@ -35,21 +39,9 @@ class Embeddings:
         """See `Dialect.sent`. Embeddings are never streamed."""
         return {**body, "model": model.upstream_model}
 
-    def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `AnswerReader.events`."""
-        yield PassedEvent(raw)
-        yield AnswerEnd("stop")
-        told = raw.get("usage")
-        if isinstance(told, Mapping) and (usage := read_usage({"completion_tokens": 0, **told})) is not None:
-            yield UsageReport(Usage(input_tokens=usage.input_tokens, output_tokens=0))
-
-    def reader(self, body: Json, form: UsageForm) -> Self:
-        """See `Dialect.reader`. Each event is complete, so the reader has no state."""
-        return self
-
-    def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """See `AnswerReader.end`. The last event was complete, so nothing follows."""
-        return iter(())
+    def reader(self, body: Json, form: UsageForm) -> "EmbeddingsReader":
+        """See `Dialect.reader`."""
+        return EmbeddingsReader(body, form)
 
     def transcript(self, body: Json) -> "EmbeddingsTranscript":
         """See `Dialect.transcript`."""
@@ -62,6 +54,58 @@ class Embeddings:
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
         """See `Dialect.tail`. Embeddings are never streamed."""
         return []
+
+
+class EmbeddingsReader:
+    """See `AnswerReader`. The one object of the answer is returned in OpenAI's published shape."""
+
+    def __init__(self, body: Json, form: UsageForm) -> None:
+        self._body = body
+        self._form = form
+
+    def events(self, raw: Json) -> Iterator[ChatEvent]:
+        """See `AnswerReader.events`. Raises UpstreamUnavailable for an answer without embeddings."""
+        if (failure := failure_in(raw, is_first=True)) is not None:
+            raise failure
+        usage = self._reported(raw)
+        yield PassedEvent(self._published(raw, usage))
+        yield AnswerEnd("stop")
+        if usage is not None:
+            yield UsageReport(usage)
+
+    def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
+        """See `AnswerReader.end`. The object was complete, so nothing follows."""
+        return iter(())
+
+    def _reported(self, raw: Json) -> Usage | None:
+        """Return the reported input; None if there is no report. Some providers report no output at all."""
+        told = raw.get("usage")
+        report = {"usage": {"completion_tokens": 0, **told}} if isinstance(told, Mapping) else raw
+        usage = usage_in(report, self._form)
+        return None if usage is None else Usage(input_tokens=usage.input_tokens, output_tokens=0)
+
+    def _published(self, raw: Json, usage: Usage | None) -> Json:
+        data = raw.get("data")
+        if not isinstance(data, list):
+            raise UpstreamUnavailable(has_begun=True)
+        told = raw["usage"] if isinstance(raw.get("usage"), Mapping) else {}
+        counted = {} if usage is None else {"usage": {**told, **_told(usage)}}
+        listed = [self._embedding(at, each) for at, each in enumerate(data)]
+        beside = {name: value for name, value in raw.items() if name != "usage"}
+        model = raw.get("model")
+        named = model if isinstance(model, str) and model else str(self._body.get("model") or "")
+        return {**beside, "object": "list", "data": listed, "model": named, **counted}
+
+    def _embedding(self, at: int, told: object) -> Json:
+        """Return one embedding, in the form that the request names. Raises UpstreamUnavailable if there is none."""
+        beside: Json = told if isinstance(told, Mapping) else {"embedding": told}
+        vector, index = beside.get("embedding"), beside.get("index")
+        if isinstance(vector, str) and self._body.get("encoding_format") != BASE64:
+            vector = _numbers(vector)
+        if not isinstance(vector, str) and not (isinstance(vector, list) and all(map(_is_number, vector))):
+            raise UpstreamUnavailable(has_begun=True)
+        place = index if isinstance(index, int) and not isinstance(index, bool) else at
+        return {**beside, "object": "embedding", "index": place, "embedding": vector}
 
 
 class EmbeddingsTranscript:
@@ -79,10 +123,24 @@ class EmbeddingsTranscript:
 
     def end(self, reason: str, counted: Usage | None) -> Json:
         """See `Transcript.end`."""
-        if counted is None:
-            return self._whole
-        usage = {"prompt_tokens": counted.input_tokens, "total_tokens": counted.input_tokens}
-        return {**self._whole, "usage": usage}
+        return self._whole if counted is None else {**self._whole, "usage": _told(counted)}
+
+
+def _told(usage: Usage) -> Json:
+    return {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
+
+
+def _numbers(packed: str) -> list[float] | None:
+    """Return the numbers of an embedding in base64 (little-endian 32-bit floats); None if there are no such numbers."""
+    try:
+        content = b64decode(packed, validate=True)
+        return [number for (number,) in struct.iter_unpack("<f", content)]
+    except (ValueError, struct.error):
+        return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _texts(given: Any) -> list[str]:

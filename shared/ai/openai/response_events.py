@@ -1,64 +1,91 @@
-"""Metering of the events of a response: content beyond the earlier events is counted by size. Pure."""
+"""Meaning of the events of a response: generated text, the end and the usage. Pure.
+
+Content beyond the earlier events is metered by size before the content is passed on.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.ai.openai.dialect import as_text
+from shared.ai.models.usage_report import read_usage, usage_in
+from shared.ai.openai.ends import failure_in
 from shared.ai.openai.passthrough import Json
-from shared.ai.ports import ChatEvent, PassedEvent, RawDelta
+from shared.ai.openai.response_pieces import ITEM_DONE, LAST
+from shared.ai.openai.response_shape import PublishedEvents, as_event
+from shared.ai.openai.response_tools import ToolNames
+from shared.ai.ports import AnswerEnd, ChatEvent, HiddenDelta, PassedEvent, RawDelta, UpstreamUnavailable, UsageReport
 
-ITEM_DONE = "response.output_item.done"
-LAST = frozenset({"response.completed", "response.incomplete"})
-QUIET = frozenset(
-    {
-        *("response.created", "response.queued", "response.in_progress", "keepalive", "ping"),
-        *("response.output_item.added", "response.content_part.added", "response.content_part.done"),
-        *("response.output_text.done", "response.output_text.annotation.added", "response.refusal.done"),
-        *("response.function_call_arguments.done", "response.custom_tool_call_input.done"),
-        *("response.reasoning_summary_part.added", "response.reasoning_summary_part.done"),
-        *("response.reasoning_summary_text.done", "response.reasoning_text.done"),
-    }
-)
-"""Events that announce or repeat the content of other events."""
-NOT_CONTENT = frozenset({"type", "sequence_number", "output_index", "content_index", "item_id", "obfuscation"})
+FAILED = frozenset({"response.failed", "response.cancelled", "error"})
 
 
 class ResponseEvents:
-    """See `AnswerReader`. `understood` reads the meaning of one event alone."""
+    """See `AnswerReader`. `names` are the names of functions in namespaces."""
 
-    def __init__(self, understood: Callable[[Json], Iterator[ChatEvent]], text_of: Callable[[Json], str]) -> None:
-        self._understood = understood
-        self._text_of = text_of
+    def __init__(self, published: PublishedEvents, names: ToolNames) -> None:
+        self._published = published
+        self._names = names
         self._said = Counter[object]()
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `AnswerReader.events`."""
-        for event in self._understood(raw):
-            if isinstance(event, RawDelta):
-                self._said[event.raw.get("output_index")] += len(event.text)
-                yield event
-            else:
-                yield self._metered(event.raw) if isinstance(event, PassedEvent) else event
+        """See `AnswerReader.events`. Raises UpstreamUnavailable and its kinds, RequestRefused."""
+        raw = as_event(raw)
+        kind = str(raw.get("type"))
+        if kind in FAILED or (raw.get("error") and "type" not in raw):
+            raise failure_in(_told(raw), is_first=not self._said) or UpstreamUnavailable(has_begun=True)
+        if kind in LAST and not isinstance(raw.get("response"), Mapping):
+            raise UpstreamUnavailable(has_begun=True)
+        events = self._published.take(self._names.named_back(raw))
+        yield from self._understood(events)
+        if not events and (usage := usage_in(raw)) is not None:
+            yield UsageReport(usage)
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """See `AnswerReader.end`: nothing is left after the last event."""
-        return iter(())
+        """See `AnswerReader.end`: only halves of characters can be left."""
+        return self._understood(self._published.rest())
 
-    def _metered(self, raw: Json) -> ChatEvent:
-        """Return an event with the text that no earlier event brought, if there is any."""
-        text = self._beyond(raw)
-        return RawDelta(text, raw) if text else PassedEvent(raw)
+    def _understood(self, events: list[Json]) -> Iterator[ChatEvent]:
+        if hidden := self._published.unmetered():
+            yield HiddenDelta(hidden)
+        for event in events:
+            text = self._new_text(event)
+            yield RawDelta(text, event) if text else PassedEvent(event)
+            if event["type"] in LAST:
+                yield from _end_of(event["response"])
 
-    def _beyond(self, raw: Json) -> str:
-        kind = str(raw.get("type"))
+    def _new_text(self, event: Json) -> str:
+        """Return the generated text that no earlier event has brought."""
+        at, delta, kind = event.get("output_index"), event.get("delta"), event["type"]
+        if isinstance(delta, str):
+            self._said[at] += len(delta)
+            return delta
         if kind == ITEM_DONE:
-            at, said = raw.get("output_index"), self._text_of({"output": [raw.get("item")]})
+            said = text_of({"output": [event["item"]]})
             beyond = said[self._said[at] :]
             self._said[at] += len(beyond)
             return beyond
-        if kind in LAST:
-            response: Any = raw.get("response")
-            return self._text_of(response)[self._said.total() :] if isinstance(response, Mapping) else ""
-        unknown = {name: value for name, value in raw.items() if name not in NOT_CONTENT and value not in (None, "")}
-        return "" if kind in QUIET or not unknown else as_text(unknown)
+        return text_of(event["response"])[self._said.total() :] if kind in LAST else ""
+
+
+def text_of(response: Json) -> str:
+    """Return the text of an answer that counts as tokens, for an upstream that reports no usage."""
+    found = list[Any]()
+    for item in response["output"]:
+        found += [item.get("name"), item.get("arguments"), item.get("input")]
+        parts = [*(item.get("summary") or ()), *(item.get("content") or ())]
+        found += [part.get("text") or part.get("refusal") for part in parts if isinstance(part, Mapping)]
+    return "".join(text for text in found if isinstance(text, str))
+
+
+def _told(raw: Json) -> Json:
+    """Return an object of a failed answer with the error at the place where chat completions have one."""
+    response = raw.get("response")
+    inner = response.get("error") if isinstance(response, Mapping) else None
+    return {**raw, "error": raw.get("error") or inner or raw}
+
+
+def _end_of(response: Json) -> Iterator[ChatEvent]:
+    details = response.get("incomplete_details")
+    reason = details["reason"] if details else None
+    yield AnswerEnd("stop" if reason is None else "content_filter" if reason == "content_filter" else "length")
+    if (usage := read_usage(response.get("usage"))) is not None:
+        yield UsageReport(usage)

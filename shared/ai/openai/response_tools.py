@@ -5,7 +5,7 @@ the provider's own. A namespace is flattened: the functions' names get the names
 get their own names back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,29 @@ class ToolNames:
         if (pair := self._pair(raw.get("name"))) is not None:
             changed |= {"name": pair[1]}
         return {**raw, **changed} if changed else raw
+
+    def tools_back(self, tools: Sequence[Json]) -> list[Json]:
+        """Return tools with the functions of a namespace in that namespace again."""
+        listed = list[Json]()
+        spaces: dict[str, list[Json]] = {}
+        for tool in tools:
+            if (pair := self._pair(tool.get("name"))) is None:
+                listed.append(tool)
+                continue
+            if pair[0] not in spaces:
+                spaces[pair[0]] = []
+                space = {"type": NAMESPACE, "name": pair[0], "description": "", "tools": spaces[pair[0]]}
+                listed.append(space)
+            spaces[pair[0]].append({**tool, "name": pair[1]})
+        return listed
+
+    def choice_back(self, choice: Any) -> Any:
+        """Return a choice of tools with the functions' own names."""
+        if not isinstance(choice, Mapping):
+            return choice
+        named = {"tools": [self.choice_back(each) for each in choice["tools"]]} if "tools" in choice else {}
+        pair = self._pair(choice.get("name"))
+        return {**choice, **named} if pair is None else {**choice, "namespace": pair[0], "name": pair[1]}
 
     def _item(self, item: Json) -> Json:
         pair = self._pair(item.get("name")) if item.get("type") in CALLS else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.ai.models.catalogue import Kind, Model
 from shared.ai.models.image_tokens import PromptImage
-from shared.ai.models.usage_report import UsageForm, read_usage
+from shared.ai.models.usage_report import UsageForm
 from shared.ai.openai.dialect import (
     Demand,
     as_text,
@@ -23,22 +23,19 @@ from shared.ai.openai.dialect import (
     refuse,
     refuse_other_prices,
     refuse_uncounted,
-    told_usage,
 )
-from shared.ai.openai.growing import GrowingText
 from shared.ai.openai.kept_responses import ENCRYPTED
 from shared.ai.openai.passthrough import Json
 from shared.ai.openai.prompt_files import files_of, is_file
 from shared.ai.openai.response_events import ResponseEvents
+from shared.ai.openai.response_head import UNNAMED, ResponseHead
+from shared.ai.openai.response_pieces import CREATED, ENDED_AS, STARTED, item_events
+from shared.ai.openai.response_shape import PublishedEvents
 from shared.ai.openai.response_tools import ToolNames
-from shared.ai.openai.wire_texts import RaggedObject, cleaned
-from shared.ai.ports import AnswerEnd, ChatEvent, PassedEvent, RawDelta, UpstreamUnavailable, UsageReport
-from shared.ai.tokens import Usage
+from shared.ai.openai.response_transcript import ResponseTranscript
 from shared.kernel.errors import InvalidValue
 
 LIMIT = "max_output_tokens"
-PARTS_MAX = 1_000
-"""Most parts of an item. A part with a higher number is not believed."""
 LIMIT_MIN = 16
 """Least limit that the provider accepts, in tokens."""
 REFUSED = {
@@ -54,29 +51,30 @@ ITEMS = frozenset(
 )
 """Items that consist of their text only. Items of hosted tools bring images and files with a price of their own."""
 NOT_TEXT = frozenset({"type", "role", "status"})
-USAGE = ("input_tokens", "output_tokens")
-ENDED_AS = {"completed": "response.completed", "incomplete": "response.incomplete"}
-"""Type of the last stream event, by the status of the answer. An answer in one piece is read as that event."""
-LAST = frozenset(ENDED_AS.values())
-FAILED = frozenset({"response.failed", "error"})
 
 
 class Responses:
     """See `Dialect`. Each request has an instance.
 
     `names` are the names of functions in namespaces. `is_kept`: the response is kept here for the user. `previous_id`
-    is the response that the request continues, None if there is none.
+    is the response that the request continues, None if there is none. `fallback_id` is the id of an answer without one.
     """
 
     path = "/responses"
     kind: Kind = "chat"
 
     def __init__(
-        self, *, names: ToolNames | None = None, is_kept: bool = False, previous_id: str | None = None
+        self,
+        *,
+        names: ToolNames | None = None,
+        is_kept: bool = False,
+        previous_id: str | None = None,
+        fallback_id: str = UNNAMED,
     ) -> None:
         self._names = names or ToolNames()
         self._is_kept = is_kept
         self._previous_id = previous_id
+        self._fallback_id = fallback_id
 
     def demand(self, body: Json) -> Demand:
         """See `Dialect.demand`."""
@@ -108,164 +106,37 @@ class Responses:
             "store": False,
         }
 
-    def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `AnswerReader.events`. Raises UpstreamUnavailable for an answer that failed."""
-        raw, text = cleaned(raw) if isinstance(raw, RaggedObject) else raw, ""
-        raw = self._told_as_kept(self._names.named_back(raw))
-        if raw.get("object") == "response":
-            raw, text = {"type": ENDED_AS.get(str(raw.get("status")), "error"), "response": raw}, _text_of(raw)
-        kind, delta = str(raw.get("type")), raw.get("delta")
-        if kind in FAILED or (raw.get("error") and "type" not in raw):
-            raise UpstreamUnavailable(has_begun=True)
-        if kind in LAST:
-            response = raw.get("response")
-            if not isinstance(response, Mapping):
-                raise UpstreamUnavailable(has_begun=True)
-            yield RawDelta(text, raw) if text else PassedEvent(raw)
-            yield from _end_of(response)
-        elif kind.endswith(".delta") and isinstance(delta, str) and delta:
-            yield RawDelta(delta, raw)
-        else:
-            yield PassedEvent(raw)
-
-    def _told_as_kept(self, raw: Json) -> Json:
-        """Return an object of the answer that describes the keeping here, not at the provider."""
-        if isinstance(response := raw.get("response"), Mapping):
-            return {**raw, "response": self._told_as_kept(response)}
-        if not self._is_kept and self._previous_id is None:
-            return raw
-        told: dict[str, Any] = {"store": self._is_kept} if "store" in raw else {}
-        if self._previous_id is not None and raw.get("object") == "response":
-            told["previous_response_id"] = self._previous_id
-        return {**raw, **told}
-
     def reader(self, body: Json, form: UsageForm) -> ResponseEvents:
         """See `Dialect.reader`."""
-        return ResponseEvents(self.events, _text_of)
+        return ResponseEvents(PublishedEvents(self._head(body), form), self._names)
 
-    def transcript(self, body: Json) -> "Response":
+    def transcript(self, body: Json) -> ResponseTranscript:
         """See `Dialect.transcript`."""
-        return Response()
+        return ResponseTranscript(self._head(body))
+
+    def _head(self, body: Json) -> ResponseHead:
+        return ResponseHead(
+            body,
+            self._names,
+            fallback_id=self._fallback_id,
+            is_kept=self._is_kept,
+            previous_id=self._previous_id,
+        )
 
     def pieces(self, answer: Json) -> Iterator[Json]:
         """See `Dialect.pieces`: each item in one piece, with the events that clients expect."""
-        begun = {**answer, "status": "in_progress", "output": [], "usage": None}
-        events: list[Json] = [
-            {"type": "response.created", "response": begun},
-            {"type": "response.in_progress", "response": begun},
-        ]
+        kept = {name: value for name, value in answer.items() if name not in {"usage", "credits"}}
+        begun = {**kept, "status": "in_progress", "incomplete_details": None, "output": []}
+        events: list[Json] = [{"type": kind, "response": begun} for kind in (CREATED, STARTED)]
         for at, item in enumerate(answer.get("output") or ()):
-            events += _item_events(at, item)
+            events += item_events(at, item)
         for number, event in enumerate(events):
             yield {**event, "sequence_number": number}
 
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
         """See `Dialect.tail`."""
-        kind = "response.incomplete" if answer.get("status") == "incomplete" else "response.completed"
+        kind = ENDED_AS.get(str(answer.get("status")), ENDED_AS["completed"])
         return [{"type": kind, "sequence_number": told, "response": answer, "credits": answer["credits"]}]
-
-
-class Response:
-    """See `Transcript`. The last event brings the whole answer. If the answer ends early, the pieces are joined."""
-
-    def __init__(self) -> None:
-        self._begun: dict[str, Any] = {}
-        self._items: dict[int, GrowingItem] = {}
-        self._whole: Json | None = None
-        self.told = 0
-
-    def take(self, raw: Json) -> Json | None:
-        """See `Transcript.take`."""
-        kind, response = raw.get("type"), raw.get("response")
-        if kind in LAST:
-            self._whole = response
-            return None
-        number = raw.get("sequence_number")
-        self.told = (number if isinstance(number, int) else self.told) + 1
-        if isinstance(response, Mapping):
-            self._begun = dict(response)
-        elif isinstance(at := raw.get("output_index"), int):
-            self._take_item(at, raw)
-        return raw
-
-    def end(self, reason: str, counted: Usage | None) -> Json:
-        """See `Transcript.end`."""
-        usage = told_usage(USAGE, counted) if counted else None
-        if self._whole is not None:
-            return self._whole if usage is None else {**self._whole, "usage": usage}
-        output = [{**self._items[at].whole, "status": "incomplete"} for at in sorted(self._items)]
-        details = {"reason": "max_output_tokens"}
-        end = {"status": "incomplete", "incomplete_details": details, "output": output, "usage": usage}
-        return {"object": "response", **self._begun, **end}
-
-    def _take_item(self, at: int, raw: Json) -> None:
-        if isinstance(raw.get("item"), Mapping):
-            self._items[at] = GrowingItem(raw["item"])
-        item = self._items.setdefault(at, GrowingItem({"type": "message", "role": "assistant", "content": []}))
-        if raw.get("type") == "response.output_text.delta":
-            item.add_text(raw.get("content_index"), str(raw.get("delta") or ""))
-        elif raw.get("type") == "response.function_call_arguments.delta":
-            item.add_arguments(str(raw.get("delta") or ""))
-
-
-class GrowingItem:
-    """Output item that grows with each delta, in time proportional to the delta."""
-
-    def __init__(self, begun: Json) -> None:
-        self._begun = dict(begun)
-        self._texts: dict[int, GrowingText] = {}
-        self._arguments: GrowingText | None = None
-
-    def add_text(self, at: object, text: str) -> None:
-        """Append text to a part of the content. If `at` names no part below PARTS_MAX, append to the first part."""
-        number = at if isinstance(at, int) and 0 <= at < PARTS_MAX else 0
-        if number not in self._texts:
-            parts = _listed(self._begun.get("content"))
-            self._texts[number] = GrowingText(str(parts[number].get("text") or "") if number < len(parts) else "")
-        self._texts[number].add(text)
-
-    def add_arguments(self, text: str) -> None:
-        """Append text to the arguments of a function call."""
-        if self._arguments is None:
-            self._arguments = GrowingText(str(self._begun.get("arguments") or ""))
-        self._arguments.add(text)
-
-    @property
-    def whole(self) -> dict[str, Any]:
-        """Return the item as plain values."""
-        item = dict(self._begun)
-        if self._texts:
-            content = [dict(part) for part in _listed(item.get("content"))]
-            for number in range(max(self._texts) + 1):
-                if number == len(content):
-                    content.append({"type": "output_text", "text": "", "annotations": []})
-                if number in self._texts:
-                    content[number]["text"] = self._texts[number].whole
-            item["content"] = content
-        if self._arguments is not None:
-            item["arguments"] = self._arguments.whole
-        return item
-
-
-def _text_of(response: Json) -> str:
-    """Return the text of an answer in one piece that counts as tokens, for an upstream that reports no usage."""
-    found = list[Any]()
-    for item in _listed(response.get("output")):
-        found += [item.get("name"), item.get("arguments"), item.get("input")]
-        found += [part.get("text") or part.get("refusal") for part in _listed(item.get("content"))]
-    return "".join(text for text in found if isinstance(text, str))
-
-
-def _listed(value: Any) -> list[Json]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-
-
-def _end_of(response: Json) -> Iterator[ChatEvent]:
-    details = response.get("incomplete_details")
-    reason = details.get("reason") if isinstance(details, Mapping) else None
-    yield AnswerEnd("stop" if reason is None else "content_filter" if reason == "content_filter" else "length")
-    if (usage := read_usage(response.get("usage"))) is not None:
-        yield UsageReport(usage)
 
 
 def _input(given: Any) -> tuple[list[str], tuple[PromptImage, ...]]:
@@ -300,34 +171,3 @@ def _part(part: Any, field: str) -> str | PromptImage:
     if kind == "input_image" and not part.get("file_id"):
         return prompt_image(part.get("image_url"), part.get("detail"), field)
     raise InvalidValue(field, "must be a text or an image_url: nothing else has a price in tokens here")
-
-
-def _item_events(at: int, item: Json) -> list[Json]:
-    here = {"output_index": at, "item_id": item.get("id")}
-    events: list[Json] = [{"type": "response.output_item.added", "output_index": at, "item": _emptied(item)}]
-    if item.get("type") == "message":
-        for number, part in enumerate(item.get("content") or ()):
-            events += _part_events({**here, "content_index": number}, part)
-    elif item.get("type") == "function_call":
-        told = "response.function_call_arguments"
-        events.append({"type": f"{told}.delta", **here, "delta": item.get("arguments", "")})
-        events.append({"type": f"{told}.done", **here, "arguments": item.get("arguments", "")})
-    return [*events, {"type": "response.output_item.done", "output_index": at, "item": item}]
-
-
-def _part_events(here: Json, part: Json) -> list[Json]:
-    name = "refusal" if part.get("type") == "refusal" else "text"
-    told = "response.refusal" if name == "refusal" else "response.output_text"
-    text = part.get(name, "")
-    beside: Json = {} if name == "refusal" else {"logprobs": []}
-    return [
-        {"type": "response.content_part.added", **here, "part": {**part, name: ""}},
-        {"type": f"{told}.delta", **here, "delta": text, **beside},
-        {"type": f"{told}.done", **here, name: text, **beside},
-        {"type": "response.content_part.done", **here, "part": part},
-    ]
-
-
-def _emptied(item: Json) -> Json:
-    empty: Mapping[str, Json] = {"message": {"content": []}, "function_call": {"arguments": ""}}
-    return {**item, **empty.get(str(item.get("type")), {}), "status": "in_progress"}

@@ -13,6 +13,7 @@ from shared.ai.models.catalogue import Kind, Model
 from shared.ai.models.usage_report import UsageForm
 from shared.ai.openai.completions import ChatCompletions, Completion, CompletionEvents
 from shared.ai.openai.dialect import Demand, count
+from shared.ai.openai.ends import FILTER, LENGTH, STOP
 from shared.ai.openai.passthrough import Json
 from shared.ai.ports import ChatEvent
 from shared.ai.tokens import Usage
@@ -132,7 +133,7 @@ class TextTranscript:
         """See `Transcript.end`."""
         whole = self._chat.end(reason, counted)
         choices = [
-            _choice(choice["index"], choice["message"].get("content") or "", choice["finish_reason"])
+            _choice(choice["index"], choice["message"].get("content") or "", _ending(choice["finish_reason"]))
             for choice in whole["choices"]
         ]
         return {**_head(whole), "choices": choices, "usage": whole["usage"]}
@@ -166,6 +167,11 @@ def _as_delta(choice: Any) -> Any:
 def _head(answer: Json) -> dict[str, Any]:
     names = ("id", "created", "model", "system_fingerprint")
     return {**{name: answer[name] for name in names if name in answer}, "object": OBJECT}
+
+
+def _ending(reason: str) -> str:
+    """Return the finish reason of a text completion, which knows no calls of tools."""
+    return reason if reason in {LENGTH, FILTER} else STOP
 
 
 def _choice(index: int, text: str, finish: str | None) -> Json:

@@ -102,11 +102,12 @@ def test_answer_takes_time_in_proportion_to_its_length(dialect, piece):
 
 
 def test_response_part_beyond_the_last_is_not_believed():
-    transcript = Responses().transcript({})
+    transcript, reader = Responses().transcript({}), Responses().reader({}, "auto")
 
     for at in (10**9, -1, "x", None):
-        transcript.take({**response_text(1), "content_index": at, "delta": "a"})
+        for event in reader.events({**response_text(1), "content_index": at, "delta": "a"}):
+            transcript.take(getattr(event, "raw", {}))
 
     assert transcript.end("stop", None)["output"][0]["content"] == [
-        {"type": "output_text", "text": "aaaa", "annotations": []}
+        {"type": "output_text", "text": "aaaa", "annotations": [], "logprobs": []}
     ]

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.ai.openai.responses import Responses
-from shared.ai.ports import RawDelta
+from shared.ai.ports import HiddenDelta, RawDelta
 from shared.ai.tokens import expected_tokens
 
 WORDS = "word " * 50
@@ -13,7 +13,7 @@ ITEM = {"type": "message", "role": "assistant", "content": [{"type": "output_tex
 def metered(*raws):
     """All that is counted of these events of one answer."""
     reader = Responses().reader({}, "auto")
-    return "".join(e.text for raw in raws for e in reader.events(raw) if isinstance(e, RawDelta))
+    return "".join(e.text for raw in raws for e in reader.events(raw) if isinstance(e, RawDelta | HiddenDelta))
 
 
 def done(item=ITEM):

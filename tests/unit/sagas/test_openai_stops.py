@@ -3,12 +3,16 @@
 from dataclasses import replace
 from itertools import islice
 
+import pytest
+
 from shared.ai.openai.answers import Answers
+from shared.ai.openai.kept_responses import KeptResponses, ResponseNotFound
+from shared.ai.openai.responses import Responses
 from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import derived_id
-from shared.platform.memory.passthrough import completion
-from shared.sagas.openai.call import Piece
+from shared.platform.memory.passthrough import completion, response
+from shared.sagas.openai.call import Keeping, Piece
 from tests.support.chat import ANN
 from tests.support.openai import Door, answer_of
 from tests.support.processes import wait_for
@@ -71,6 +75,42 @@ def test_a_settling_call_tells_later_what_was_used():
     assert (stored.usage, stored.is_estimated) == (USED, False)
     assert stored.answer["usage"]["completion_tokens"] == USED.output_tokens
     assert stored.answer["choices"][0]["message"]["content"] == " one"
+
+
+def settled_response(is_deleted):
+    """A stored response that was stopped and whose provider reports more usage later, once that is charged."""
+    script = response("one", " two", usage=(USED.input_tokens, USED.output_tokens))
+    door = Door(*script[:3], PAUSE_SECONDS, *script[3:], path="/responses", profile="auto", clock=SystemClock())
+    door.world.user(10**9)
+    keeping, dialect = Keeping(input=[{"role": "user", "content": "Hello?"}]), Responses(is_kept=True)
+    request = replace(door.request(dialect=dialect, input="Hello?"), request_id="r-1", keeping=keeping)
+    events = door.call.run(request)
+    next(each for each in events if isinstance(each, Piece) and each.raw["type"].endswith(".delta"))
+    request.stop.give()
+    answered = answer_of(list(events))
+    stored = KeptResponses(door.world.documents, door.world.clock)
+    if is_deleted:
+        stored.delete(ANN, str(answered.answer["id"]))
+    wait_for(lambda: len(door.world.charges()) == 1, seconds=30, what="the report was charged")
+    return door, stored, str(answered.answer["id"])
+
+
+def test_stored_response_tells_the_usage_that_is_reported_later():
+    door, stored, response_id = settled_response(is_deleted=False)
+
+    usage = stored.get(ANN, response_id).answer["usage"]
+
+    assert (usage["input_tokens"], usage["output_tokens"]) == (USED.input_tokens, USED.output_tokens)
+    assert stored.get(ANN, response_id).answer["status"] == "incomplete"
+    assert door.world.charges() == [100 * USED.input_tokens + 200 * USED.output_tokens]
+
+
+def test_deleted_response_stays_deleted_when_its_usage_is_reported_later():
+    door, stored, response_id = settled_response(is_deleted=True)
+
+    with pytest.raises(ResponseNotFound):
+        stored.get(ANN, response_id)
+    assert door.world.charges() == [100 * USED.input_tokens + 200 * USED.output_tokens]
 
 
 def test_the_same_key_answers_a_settled_call_with_its_cost():
