@@ -84,10 +84,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 @contextlib.contextmanager
 def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite, Mapping[str, str], Mapping[str, str]]]:
-    """Everything started, and ended with everything it started, whatever happens inside.
-
-    The suite, all addresses, and those of the payment providers that are stood in for.
-    """
+    """Start the suite, the stand-ins and their addresses, and end all processes at the end, also after any error."""
     ports = chosen_ports(os.environ.get("EMULATOR_PORTS", ""))
     settings = laptop_settings()
     with contextlib.ExitStack() as stack:
@@ -132,7 +129,7 @@ def chosen_ports(text: str) -> dict[str, int]:
 
 
 def provider(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int, screen: Screen) -> dict[str, str]:
-    """Use the model provider that the settings name as it is; otherwise start a stand-in with the profile they name.
+    """Use the model provider of the settings, or start a stand-in with the profile of the settings.
 
     Raises LaptopProblem for an unknown profile.
     """
@@ -152,7 +149,7 @@ def provider(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int
 
 
 def walk(suite: Suite, screen: Screen, shops: Mapping[str, str]) -> bool:
-    """Whether the main job went well; if not, the screen says where it stopped."""
+    """Return True if the main job went well. Otherwise the screen shows the failed step."""
     screen.title("The main job, once")
     try:
         Walk(endpoints=suite.endpoints, show=screen.step, type_out=screen.type_out, shops=shops).run()
@@ -176,7 +173,7 @@ def addresses_of(suite: Suite) -> dict[str, str]:
 
 
 def write_endpoints(file: Path, addresses: Mapping[str, Any]) -> None:
-    """Write the file whole or not at all: who waits for it may read it at once."""
+    """Write the file whole or not at all, since a reader may wait for the file."""
     draft = file.with_suffix(".new")
     draft.write_text(json.dumps(addresses, indent=2) + "\n")
     draft.replace(file)

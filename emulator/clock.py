@@ -10,7 +10,7 @@ OK = 200
 
 
 class Clock:
-    """Calls `fire` at every full minute until it is stopped; a beat that is missed is not made up for."""
+    """Caller of `fire` at every full minute until it is stopped. A missed minute is not repeated."""
 
     def __init__(self, fire: Callable[[], int], *, on_failure: Callable[[str], None]) -> None:
         self._fire = fire

@@ -17,7 +17,7 @@ PLACES = tuple(each.name for each in fields(Endpoints))
 
 
 def environment_of(endpoints: Path = ENDPOINTS) -> dict[str, str]:
-    """Return the environment of the running laptop's functions: its settings, its providers, its emulators."""
+    """Return the environment of the running laptop's functions: settings, providers, emulators."""
     known = json.loads(endpoints.read_text())
     places = Endpoints(**{name: known[name] for name in PLACES})
     settings = json.loads(settings_file(endpoints.parent).read_text())
@@ -25,7 +25,7 @@ def environment_of(endpoints: Path = ENDPOINTS) -> dict[str, str]:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command there. Returns its exit code."""
+    """Run the command with that environment, and return the exit code."""
     command = [sys.executable, "-m", "functions.commands", *arguments]
     return subprocess.run(command, env=environment_of(), cwd=ROOT, check=False).returncode
 

@@ -21,7 +21,7 @@ POLL_SECONDS = 1.0
 
 
 class Guard:
-    """Waits for the end of the supervisor or of its command, whichever comes first."""
+    """Watch that waits for the end of the supervisor or of the command, and then ends the rest."""
 
     def __init__(self, folder: str, announcement: str, command: list[str]) -> None:
         self._announcement = Path(announcement)
@@ -57,7 +57,7 @@ class Guard:
         self._is_over.set()
 
     def _end_command(self) -> None:
-        """If the end is orderly, let the command end by itself: the CLI then takes away its files."""
+        """If the end is orderly, let the command end by itself, since the CLI then removes its files."""
         if not self._is_orderly:
             return
         with contextlib.suppress(ProcessLookupError):

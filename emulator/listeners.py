@@ -1,4 +1,4 @@
-"""Which processes listen on a port of this machine, as far as this user may see."""
+"""Processes that listen on a port of this machine, as far as this user may see them."""
 
 import contextlib
 import subprocess
@@ -67,7 +67,7 @@ def _listening_sockets() -> Iterator[tuple[str, int]]:
 
 
 def _open_sockets() -> Iterator[tuple[int, str]]:
-    """Yield each process with the inode of each socket that it has open."""
+    """Yield each process with the inode of each of its open sockets."""
     for folder in PROC.iterdir():
         if not folder.name.isdecimal():
             continue

@@ -18,14 +18,17 @@ LATER_SECONDS = 8.0  # what is to be paid later on a hosted page is paid by then
 
 @dataclass(slots=True, kw_only=True)
 class PaymentProviders:
-    """What the functions are told of them, where they are, and the stand-ins by the function that hears from each."""
+    """Settings for the functions, addresses of the providers, and the stand-ins.
+
+    Each stand-in stands under the function that hears from the stand-in.
+    """
 
     settings: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     stand_ins: dict[str, StandIn] = field(default_factory=dict)
 
     def deliver_to(self, functions_url: str) -> None:
-        """From now on the stand-ins tell the functions what happens."""
+        """Let the stand-ins deliver their events to the functions from now on."""
         for function, stand_in in self.stand_ins.items():
             stand_in.target(urls=[f"{functions_url}/{function}"])
             stand_in.retry(attempts=DELIVERY_ATTEMPTS, backoff_seconds=DELIVERY_BACKOFF_SECONDS)
@@ -34,7 +37,10 @@ class PaymentProviders:
 def payment_providers(
     stack: contextlib.ExitStack, settings: Mapping[str, str], ports: Mapping[str, int], home: Path
 ) -> PaymentProviders:
-    """A provider whose address is set is used as it is, with the credentials that are set; others are stood in for."""
+    """Return the payment providers of a laptop.
+
+    A provider whose address is set is used with the credentials that are set. Stand-ins replace the others.
+    """
     found = PaymentProviders()
     if named := _named(settings, "STRIPE_API_BASE"):
         found.addresses["stripe"] = named

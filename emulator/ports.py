@@ -13,8 +13,10 @@ from emulator.problems import LaptopProblem
 
 LOOPBACK = "127.0.0.1"
 CHOSEN_FROM = range(20_000, 32_000)
-"""Below the ports that systems give to connections and to listeners that name none: until whoever a port was chosen for
-listens there, nobody else comes to have it by chance."""
+"""Ports to choose from. They lie below the ports that systems give to connections and to nameless listeners.
+
+So no other process takes a chosen port by chance before its own process listens.
+"""
 TRIES_MAX = 500
 CONNECT_SECONDS_MAX = 2
 GONE_SECONDS_MAX = 3
@@ -22,13 +24,16 @@ POLL_SECONDS = 0.1
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:
-    """One free port for each name; all are held open until the last is chosen, so that no two are the same."""
+    """Return one free port for each name.
+
+    All ports are held open until the last is chosen, so that no two are the same.
+    """
     with contextlib.ExitStack() as stack:
         return {name: _bound(stack.enter_context(socket.socket())) for name in names}
 
 
 def _bound(listener: socket.socket) -> int:
-    """The port that it is bound to now."""
+    """Return the port to which the socket is bound."""
     for port in random.SystemRandom().sample(CHOSEN_FROM, TRIES_MAX):
         with contextlib.suppress(OSError):
             listener.bind((LOOPBACK, port))
@@ -59,9 +64,9 @@ def is_answering(port: int) -> bool:
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Raise LaptopProblem if somebody listens on one of these ports.
+    """Raise LaptopProblem if a process listens on one of these ports.
 
-    A killed process keeps its ports for a moment, and no process is seen there: only then wait, up to GONE_SECONDS_MAX.
+    A killed process keeps its ports for a moment, without a visible owner. Only then wait, at most GONE_SECONDS_MAX.
     """
     pause, deadline = threading.Event(), time.monotonic() + GONE_SECONDS_MAX
     while taken := {name: port for name, port in ports.items() if is_taken(port)}:
@@ -73,7 +78,7 @@ def require_free(ports: Mapping[str, int]) -> None:
 
 @contextlib.contextmanager
 def binding(name: str, port: int) -> Iterator[None]:
-    """If a server that binds this port inside finds it taken, raise LaptopProblem naming the port and its owner."""
+    """If the server inside finds this port taken, raise LaptopProblem with the port and its owner."""
     try:
         yield
     except OSError as error:

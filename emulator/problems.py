@@ -1,5 +1,5 @@
-"""What can go wrong on a laptop, each said in one sentence that tells what to do."""
+"""Errors of a laptop. Each message is one sentence that says how to remove the cause."""
 
 
 class LaptopProblem(Exception):
-    """Something about this machine must be changed first; the message says what."""
+    """Error about this machine. The message says the change that the user must make first."""

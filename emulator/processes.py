@@ -1,7 +1,7 @@
-"""The processes of one run, found by a mark in their environment, and ended.
+"""Processes of one run, found by a mark in their environment, and ended.
 
-Parents die, and the Firebase CLI starts its Java emulators in sessions of their own: neither the family tree nor a
-process group leads to all of them.
+Parents die, and the Firebase CLI starts its Java emulators in sessions of their own. So neither the family tree nor a
+process group leads to all processes.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""One run at a time in a directory, and none that finds what an earlier one left."""
+"""Lock for one run at a time in a directory, without leftovers of an earlier run."""
 
 import contextlib
 import fcntl

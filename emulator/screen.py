@@ -1,4 +1,4 @@
-"""What `make run` says: calm lines, colour only where somebody sees it, nothing that a log file could not hold."""
+"""Output of `make run`: calm lines, colour on a terminal only, and nothing that a log file could not hold."""
 
 import contextlib
 import sys
@@ -15,7 +15,7 @@ BOLD, DIM, GREEN, RED, YELLOW, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[3
 
 
 class Screen:
-    """Standard output, as a person or a log reads it."""
+    """Standard output, for a person or for a log."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stdout.isatty()
@@ -34,7 +34,7 @@ class Screen:
         self.line(f"  {self._in(GREEN, '✓')} {name:<{WIDTH}}{what}")
 
     def type_out(self, text: str) -> None:
-        """Words that arrive piece by piece, as one indented paragraph; its end is a line end."""
+        """Print words that arrive in pieces as one indented paragraph. The last piece ends with a line end."""
         if text == "\n":
             self._end_typing()
             return
@@ -70,7 +70,7 @@ class Screen:
 
     @contextlib.contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Show that something long goes on, and how long it took."""
+        """Show that a long step is running, and its time at the end."""
         began = time.monotonic()
         finished = threading.Event()
         ticker = threading.Thread(target=self._tick, args=(what, began, finished), daemon=True)

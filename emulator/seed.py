@@ -1,4 +1,4 @@
-"""What an empty project is given on a laptop: models with their prices, packages to buy, the topics events go to."""
+"""Data for an empty project on a laptop: models with prices, packages to buy, and topics of events."""
 
 import contextlib
 from collections.abc import Mapping

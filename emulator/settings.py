@@ -1,4 +1,4 @@
-"""A laptop's settings: the shell's, then emulator/.env, then what fits a laptop."""
+"""Settings of a laptop: the shell's come first, then those of emulator/.env, then the defaults for a laptop."""
 
 import base64
 import json
@@ -17,7 +17,10 @@ DEFAULTS = {"WELCOME_BONUS_REQUIRES": "any", "DEFAULT_MODEL": "gpt-4o-mini"}
 
 
 def laptop_settings(environment: Mapping[str, str] = os.environ, file: Path = ENV_FILE) -> dict[str, str]:
-    """Every setting the functions get. Makes emulator/.env, with a signing key of its own, if there is none."""
+    """Return all settings of the functions.
+
+    If emulator/.env is missing, write the file, with a signing key of its own.
+    """
     if not file.exists():
         shutil.copyfile(ENV_EXAMPLE, file)
     settings = {**DEFAULTS, **parse(file.read_text())}
@@ -27,7 +30,7 @@ def laptop_settings(environment: Mapping[str, str] = os.environ, file: Path = EN
 
 
 def settings_file(home: Path) -> Path:
-    """The file of a run's settings: all that its functions were given, stand-ins' addresses and keys among them."""
+    """Return the path of a run's settings: everything given to the functions, with addresses and keys of stand-ins."""
     return home / "settings.json"
 
 

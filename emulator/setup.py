@@ -40,7 +40,7 @@ NO_NETWORK = re.compile(
 
 
 class SetupError(Exception):
-    """This machine lacks something; the message says what to do."""
+    """Error about a missing part of this machine. The message says how to provide the part."""
 
 
 def set_up() -> None:
@@ -150,7 +150,7 @@ def _stamp(made: Path, wanted: str) -> None:
 
 
 def _long_step(what: str, command: list[str], cwd: Path = ROOT) -> None:
-    """Run it, showing that it goes on; on failure show its last words, or what they mean."""
+    """Run a command and show that the command is running. After a failure, show its last words, or their meaning."""
     began = time.monotonic()
     lines: list[str] = []
     process = subprocess.Popen(

@@ -76,7 +76,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class StorageEmulator:
-    """`with StorageEmulator() as storage: … storage.url`. What is stored is gone with it."""
+    """Emulator of Cloud Storage: `with StorageEmulator() as storage: … storage.url`.
+
+    Stored files go with the emulator.
+    """
 
     def __init__(self, *, port: int = 0) -> None:
         handler = type("Handler", (_Handler,), {"storage": _Storage(use_memory_fs=True), "turn": threading.Lock()})
@@ -85,7 +88,7 @@ class StorageEmulator:
 
     @property
     def url(self) -> str:
-        """Where it is, with its scheme, as `STORAGE_EMULATOR_HOST` wants it."""
+        """The address with a scheme, in the form of `STORAGE_EMULATOR_HOST`."""
         return f"http://{LOOPBACK}:{self._server.server_address[1]}"
 
     def start(self) -> None:

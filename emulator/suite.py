@@ -1,6 +1,6 @@
-"""Any part of the Firebase Emulator Suite, from its start to the end of the last process it made.
+"""Parts of the Firebase Emulator Suite, from the start to the end of the last process.
 
-Cloud Storage's emulator is not the CLI's: it runs in this process, wherever functions do.
+The emulator of Cloud Storage is not the CLI's. It runs in this process, whenever functions run.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ LINKED_NOT = ("firebase.json", "node_modules")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """Where everything of one run is found. Values are URLs without a trailing slash."""
+    """Addresses of one run. Values are URLs without a trailing slash."""
 
     project: str
     functions: str
@@ -177,7 +177,10 @@ class Suite:
             raise
 
     def _assemble(self) -> Path:
-        """A project directory with links to the source. Its path has a dot, so the CLI does not watch and reload it."""
+        """Build a project directory with links to the source.
+
+        The directory's path has a dot, so the CLI does not watch the files and reload.
+        """
         project = self.home / ".project"
         shutil.rmtree(project, ignore_errors=True)
         project.mkdir(parents=True)
@@ -201,7 +204,10 @@ class Suite:
         return config
 
     def _environment(self) -> dict[str, str]:
-        """The settings win over what this process inherited; the project's links hold no .env that could beat both."""
+        """Return the environment of the emulators.
+
+        Settings win over inherited variables, and the project's links hold no .env that could win over both.
+        """
         environment = {
             "PUBLIC_URL": self.endpoints.api,
             **os.environ,
@@ -293,7 +299,7 @@ class Suite:
     # ── stop ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def stop(self) -> None:
-        """Ask the guard for an orderly end, then end whatever is left: the guard may have been killed."""
+        """Ask the guard for an orderly end, then end all remaining processes, since the guard may have been killed."""
         storage, self._storage = self._storage, None
         if storage is not None:
             storage.stop()
@@ -319,7 +325,7 @@ class Suite:
         return [name for name in self.only if not is_answering(self._ports[name])]
 
     def fire_schedule(self, name: str, *, timeout_seconds: float = 300) -> int:
-        """Run a scheduled function once, as Cloud Scheduler would; its HTTP status."""
+        """Run a scheduled function once, like Cloud Scheduler, and return the HTTP status."""
         url = (
             f"http://{LOOPBACK}:{self._ports['functions']}/functions/projects/{self.project}/triggers/{REGION}-{name}-0"
         )

@@ -35,7 +35,7 @@ def emulator_node() -> list[str]:
 
 
 def firebase_cli() -> list[str]:
-    """Return the command of the Firebase CLI, which no request can end. It ends when its standard input does."""
+    """Return the command of the Firebase CLI. No request can end the CLI; the end of its standard input does."""
     return [*emulator_node(), "--require", str(STEADY_CLI), str(FIREBASE_CLI)]
 
 
@@ -70,9 +70,9 @@ def _major(program: str, flag: str) -> int:
 
 
 def emulator_binaries(scratch: Path) -> dict[str, str]:
-    """Where the Firestore and Pub/Sub emulators are: the setting, the CLI's cache, the Cloud SDK.
+    """Return the paths of the Firestore and Pub/Sub emulators: from the setting, the CLI's cache, or the Cloud SDK.
 
-    What is in none of them is left out, and the CLI downloads it.
+    The CLI downloads emulators that are in none of these places.
     """
     found = {
         "FIRESTORE_EMULATOR_BINARY_PATH": _cached("cloud-firestore-emulator-v*.jar")
@@ -107,7 +107,7 @@ def _cloud_sdks() -> list[Path]:
 
 
 def _firestore_of_cloud_sdk(scratch: Path) -> Path | None:
-    """The Cloud SDK's jar names no main class: wrap it in one that does."""
+    """Return the Cloud SDK's jar, wrapped in a jar that names the main class."""
     jar = _in_cloud_sdk("cloud-firestore-emulator/cloud-firestore-emulator.jar")
     if jar is None:
         return None

@@ -132,7 +132,7 @@ def billed_in_all(calls: list[Seen]) -> Bill:
 
 
 def _listed(name: str) -> Json:
-    """A model as listings of today's routers tell it: with its price per token, where it has one."""
+    """Return a model as today's routers list models: with a price per token, if the model has a price."""
     listed: Json = {"id": name, "object": "model", "created": 0, "owned_by": "laptop"}
     if name in PRICES:
         prompt, completion = PRICES[name]
@@ -164,7 +164,7 @@ class Upstream:
 
     @property
     def url(self) -> str:
-        """Where it is, without `/v1`."""
+        """The address, without `/v1`."""
         return f"http://{LOOPBACK}:{self._server.server_address[1]}"
 
     @property

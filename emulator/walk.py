@@ -1,4 +1,4 @@
-"""The main job, once, over real HTTP: sign up, bonus, a streamed answer, what it cost, buying credits, verifying."""
+"""Main job, played once over real HTTP: sign up, bonus, a streamed answer and its cost, purchases, verification."""
 
 import base64
 import json
@@ -26,14 +26,14 @@ Json = dict[str, Any]
 
 
 class WalkError(Exception):
-    """A step of the main job did not do what it should; the message shows what came instead."""
+    """Error of a step of the main job. The message shows the answer that came."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
-    """One user's first minutes. `show(step, what)` tells a finished step; `type_out` shows text as it arrives.
+    """First minutes of one user. `show(step, what)` shows a finished step; `type_out` shows text as it arrives.
 
-    `shops` are the payment providers that are stood in for, by name: with others a walk buys nothing.
+    `shops` are the stand-ins of payment providers by name. With real providers, a walk buys nothing.
     """
 
     endpoints: Endpoints
@@ -66,7 +66,7 @@ class Walk:
         self.show("sign up", f"{self.email} is user {me.get('uid', answer['localId'])}")
 
     def _claim_bonus(self) -> bool:
-        """Claim it, once the address is verified if that is asked for. False if a first payment is asked for."""
+        """Claim the bonus, after verifying the address if required. Return False if a first payment is required."""
         answer = self._request("POST", "/v1/credits/welcome-bonus")
         reason = _reason(answer)
         if reason == "unverified":
@@ -100,7 +100,7 @@ class Walk:
         return self._call("GET", "/v1/credits/balance")
 
     def _converse(self) -> Json:
-        """Ask, and show the reply as it streams; the last event of the stream."""
+        """Send a message, show the reply as it streams, and return the last event of the stream."""
         conversation = self._call("POST", "/v1/chat/conversations", {"title": "First steps"})
         self.show("a question", QUESTION)
         path = f"/v1/chat/conversations/{conversation['id']}/messages"
@@ -143,7 +143,7 @@ class Walk:
         self.show(f"buy with {provider}", f"{package['title']} for {price}; {before} → {after} credits")
 
     def _pay(self, checkout_url: str, provider: str) -> str:
-        """Press the button that pays; where the page sends its reader."""
+        """Press the button that pays, and return the address to which the page sends its reader."""
         if not checkout_url.startswith(self.shops[provider]):
             raise WalkError(f"the page to pay {provider} on is {checkout_url}, not one of {self.shops[provider]}")
         page = requests.get(checkout_url, timeout=TIMEOUT_SECONDS)
@@ -186,7 +186,7 @@ class Walk:
 
 
 def app_check_token(project: str) -> str:
-    """Return an unsigned App Check token, as a laptop takes it: no emulator issues any."""
+    """Return an unsigned App Check token. A laptop accepts such tokens, since no emulator issues any."""
     now = int(time.time())
     claims = {"sub": "walk", "aud": [f"projects/{project}"], "iat": now, "exp": now + TOKEN_SECONDS}
     parts = ({"alg": "none", "typ": "JWT"}, claims)
@@ -215,7 +215,7 @@ def _checked(answer: requests.Response, step: str) -> Json:
 
 
 def _reason(answer: requests.Response) -> str:
-    """Return why the bonus was not given; empty if it was, or for any other refusal."""
+    """Return the reason why the bonus was refused; empty if the bonus was given, or for any other refusal."""
     return "" if answer.ok else str(answer.json().get("params", {}).get("reason", ""))
 
 

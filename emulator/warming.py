@@ -1,7 +1,7 @@
-"""Workers of the Functions emulator, started before anybody waits for them.
+"""Workers of the Functions emulator, started in advance.
 
-The emulator gives a worker one request at a time. A stop comes while its call still streams, so that it needs a second
-worker: one that started only then would answer after the call has ended.
+The emulator gives a worker one request at a time. A stop comes while its call still streams, and so needs a second
+worker. A worker that started only then would answer after the call has ended.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""What the stand-in model does with an agent's task that no script is for: it plans, uses tools, writes, answers.
+"""Play of an agent's task without a script: the stand-in model plans, uses tools, writes and answers.
 
-So that on a laptop steps appear, an artifact can be downloaded and an image looked at, whatever goal is set. What it
-computes, reads, paints and writes is named in the goal.
+So on a laptop any goal shows steps, an artifact to download and an image. The goal names the values to compute, read,
+paint and write.
 """
 
 import re
@@ -19,7 +19,7 @@ TITLES = ("find out", "write it down")
 
 
 def agent_move(body: Json) -> Json | None:
-    """A script for the next answer of this request, if it is one of a task that may plan."""
+    """Return a script for the next answer, if the request belongs to a task that may plan; else None."""
     tools = {(tool.get("function") or tool).get("name") for tool in body.get("tools") or ()}
     if "plan" not in tools:
         return None
@@ -37,7 +37,7 @@ def agent_move(body: Json) -> Json | None:
 
 
 def _rounds(goal: str, heard: list[str]) -> list[list[Json]]:
-    """What is called in each round, one after the other."""
+    """Return the tool calls of each round, in order."""
     found = [_call("calculator", expression=_sum_in(goal))]
     if address := ADDRESS.search(goal):
         found.append(_call("web_fetch", url=address.group()))

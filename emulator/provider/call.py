@@ -1,4 +1,4 @@
-"""One call of the stand-in provider: what it generates, what of that it has sent, and what it is billed if it ends."""
+"""Call of the stand-in provider: the generated answer, the part that was sent, and the bill."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ REPLY = (
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """A request, its script and its place in the journal, on one connection."""
+    """Request with its script and its place in the journal, on one connection."""
 
     wire: Wire
     state: State
@@ -37,7 +37,7 @@ class Call:
 
     @property
     def ends_on_abort(self) -> bool:
-        """True if a client that hangs up a stream ends what it is billed."""
+        """True if a client that hangs up a stream also ends the bill."""
         return bool(self.script.get("ends", self.state.ends)) and bool(self.body.get("stream"))
 
     def reasoning_tokens(self, limit: int | None) -> int:
@@ -54,7 +54,7 @@ class Call:
         return (pieces if limit is None else pieces[: (limit - reasoning) // self.chunk_tokens]), reasoning
 
     def expect(self, messages: list[Json], pieces: int, reasoning: int, *more: Any) -> None:
-        """Note what the whole call is billed, before any of it is generated. What is scripted as usage is billed."""
+        """Note the bill of the whole call in advance. If the script names a usage, that usage is billed."""
         counted = chat_tokens(messages, *more) + image_tokens(str(self.body.get("model")), messages)
         output = max(pieces * self.chunk_tokens + reasoning, 1)
         whole = Bill(input_tokens=counted, output_tokens=output, reasoning_tokens=reasoning)
@@ -93,13 +93,13 @@ class Call:
         return bool(self.seen.chunks_sent == self.script.get("fail_after", -1))
 
     def end(self) -> None:
-        """The call has been generated to its end."""
+        """Note that the call has been generated to its end."""
         self.seen.outcome = "answered"
         self.seen.bill_to_the_end()
         self.seen.bill.is_reported = self.seen.usage is not None
 
     def deliver(self, answer: Json, chunks: int = 0) -> None:
-        """Send a whole answer. Whoever reads it looks into the journal next, so that is written first."""
+        """Send a whole answer. The journal is written first, since the reader of the answer reads the journal next."""
         self.seen.chunks_sent = chunks
         self.seen.bill.delivered_tokens = chunks * self.chunk_tokens
         self.end()
@@ -110,14 +110,14 @@ class Call:
             raise
 
     def cut(self) -> None:
-        """The connection breaks. The provider goes on generating, unless a hang-up ends it."""
+        """Break the connection. The provider continues to generate, unless a hang-up ends the generation."""
         self.seen.outcome = "cut"
         if not self.ends_on_abort:
             self.seen.bill_to_the_end()
         self.wire.cut()
 
     def failed(self) -> None:
-        """The provider itself fails: what it has generated is billed."""
+        """Let the provider fail. The tokens generated so far are billed."""
         self.seen.outcome = "cut"
         self.wire.close_connection = True
 
@@ -130,5 +130,5 @@ class Call:
 
 
 def tokens_of(reply: str) -> list[str]:
-    """A reply as its output tokens: words with the white space before them."""
+    """Return a reply as output tokens: words with the white space before them."""
     return re.findall(r"\s*\S+", reply)

@@ -1,4 +1,4 @@
-"""What the stand-in provider remembers: scripts that wait, requests that came, and what each call is billed."""
+"""Memory of the stand-in provider: waiting scripts, received requests, and the bill of each call."""
 
 import itertools
 import threading
@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Bill:
-    """What a call is billed. `output_tokens` holds `reasoning_tokens`, which nobody sees; images are painted ones."""
+    """Bill of a call. `output_tokens` include the hidden `reasoning_tokens`. `images` counts painted images."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -28,10 +28,10 @@ class Bill:
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """One request as the journal tells it.
+    """Request in the journal.
 
-    `outcome` is open, answered, refused, cut (by a script) or aborted (the client went away). `whole` is what the call
-    is billed if it is generated to its end.
+    `outcome` is open, answered, refused, cut (by a script) or aborted (the client went away). `whole` is the bill if
+    the call is generated to its end.
     """
 
     id: int

@@ -30,7 +30,7 @@ def png(parts: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _row(digest: bytes, width: int, y: int, height: int) -> bytes:
-    """One line of pixels, unfiltered: eight cells, the right half the left one's mirror."""
+    """Return one line of pixels, unfiltered: eight cells, the right half a mirror of the left."""
     line = y * CELLS // height
     cells = [digest[8 + (line * CELLS + min(cell, CELLS - 1 - cell)) % 24] for cell in range(CELLS)]
     parts = []

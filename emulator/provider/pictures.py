@@ -19,7 +19,7 @@ IMAGE_CHUNKS = 24
 
 
 def answer_images(call: Call) -> None:
-    """Paint `n` pictures; they are billed once they are begun, whoever waits for them."""
+    """Paint `n` pictures. The pictures are billed once they are begun, also if the client leaves."""
     count = int(call.body.get("n") or 1)
     call.seen.whole = Bill(input_tokens=text_tokens(str(call.body.get("prompt", ""))), images=count)
     call.begin()
@@ -46,7 +46,7 @@ def _picture(call: Call, number: int) -> Json:
 
 
 def answer_embeddings(call: Call) -> None:
-    """Turn each text into a vector of its digest."""
+    """Return a vector of each text, made from the text's digest."""
     body = call.body
     texts = body["input"] if isinstance(body.get("input"), list) else [str(body.get("input", ""))]
     size = int(body.get("dimensions") or EMBEDDING_DIMENSIONS)

@@ -1,6 +1,6 @@
-"""What the stand-in provider answers when a shape is asked of it: an instance of a schema, a tool that must be called.
+"""Answers of the stand-in provider in a demanded shape: an instance of a schema, or a tool call.
 
-Deterministic and small: the first of each choice, one item in each list, every property of each object.
+The answers are deterministic and small: the first of each choice, one item in each list, every property of each object.
 """
 
 import json
@@ -32,7 +32,7 @@ def instance_of(schema: Json, root: Json | None = None) -> Any:
 
 
 def shaped_reply(asked: Json) -> str | None:
-    """The text that a response format asks for; None if it asks for none. Both spellings: chat's and responses'."""
+    """Return the text that a response format demands, in chat's or in responses' spelling; None without a format."""
     kind = asked.get("type")
     if kind == "json_schema":
         return json.dumps(instance_of((asked.get("json_schema") or asked).get("schema") or {}))
@@ -40,7 +40,7 @@ def shaped_reply(asked: Json) -> str | None:
 
 
 def demanded_call(body: Json) -> list[Json]:
-    """The call that `tool_choice` demands, as a script tells it; none if it leaves the choice."""
+    """Return the call that `tool_choice` demands, in the form of a script; None if the choice is free."""
     choice = body.get("tool_choice")
     tools = [tool.get("function") or tool for tool in body.get("tools") or ()]
     if isinstance(choice, dict):
@@ -52,13 +52,13 @@ def demanded_call(body: Json) -> list[Json]:
 
 
 def images_in(content: Any) -> int:
-    """How many images are among the parts of a message."""
+    """Return the number of images among the parts of a message."""
     parts = content if isinstance(content, list) else []
     return sum(part.get("type") in {"image_url", "input_image"} for part in parts)
 
 
 def response_input(body: Json) -> list[Json]:
-    """The input of a response as messages: its instructions, its items."""
+    """Return the input of a response as messages: instructions first, then items."""
     given = body.get("input") or []
     items = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
     items = [{"role": "user", "content": given}] if isinstance(given, str) else items
@@ -72,7 +72,7 @@ def _as_message(item: Json) -> Json:
 
 
 def response_items(seen_id: int, text: str, calls: list[Json]) -> list[Json]:
-    """The output of a response: its calls, or its message."""
+    """Return the output of a response: its calls, or its message."""
     if calls:
         return [
             {

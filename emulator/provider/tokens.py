@@ -44,12 +44,12 @@ DEARER_SCRIPTS = ((0x3040, 0x9FFF, 45), (0xAC00, 0xD7A3, 40), (0x1200, 0x137F, 1
 
 
 def text_tokens(text: str) -> int:
-    """Count the tokens of `text`; at most its UTF-8 bytes."""
+    """Return the number of tokens of `text`, at most the number of UTF-8 bytes."""
     return sum(map(_piece_tokens, PIECE.finditer(text)))
 
 
 def chat_tokens(messages: Iterable[Json], *more: Any) -> int:
-    """Count the tokens of a prompt without its images: messages, and schemas or tools as JSON."""
+    """Return the number of tokens of a prompt without images: messages, and schemas or tools as JSON."""
     counted = sum(TOKENS_PER_MESSAGE + text_tokens(message_text(message)) for message in messages)
     return TOKENS_PER_PROMPT + counted + sum(text_tokens(_compact(each)) for each in more if each)
 

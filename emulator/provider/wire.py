@@ -21,7 +21,7 @@ class ClientGone(Exception):
 
 
 class Wire(BaseHTTPRequestHandler):
-    """One connection: how bytes are sent; what is sent, others decide."""
+    """Connection that sends bytes. Other parts decide on the bytes."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -74,7 +74,7 @@ class Wire(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def cut(self) -> None:
-        """End in the middle of whatever is being sent."""
+        """End the connection in the middle of an answer."""
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
