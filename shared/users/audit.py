@@ -10,11 +10,14 @@ from shared.kernel.clock import Clock, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Patch, Query, Value
 from shared.kernel.errors import DomainError, InvalidValue, Unavailable
 from shared.kernel.ids import is_safe_id, new_id
+from shared.kernel.money import format_credits
 from shared.kernel.pages import Page, page_of
 
 AUDIT_VERSION = 1
 AUDIT_PAGE_MAX = 100
 REASON_MAX = 500
+CORRECTION = "adjust"
+"""Act that corrects a balance. Its changes are amounts."""
 END_OF_TIME: Millis = 9_999_999_999_999
 
 State = Literal["begun", "done", "refused"]
@@ -119,6 +122,13 @@ def _reason(reason: str | None) -> str | None:
     return text or None
 
 
+def _in_credits(act: str, changes: Data | None) -> Data | None:
+    """Return the changes of a correction in credits. Records of earlier releases have whole µcr."""
+    if changes is None or act != CORRECTION:
+        return changes
+    return {name: format_credits(each) if type(each) is int else each for name, each in changes.items()}
+
+
 def _record(document: Document) -> AuditRecord:
     data = cast("Mapping[str, str]", document.data)
     completed_at = document.data.get("completed_at")
@@ -130,8 +140,8 @@ def _record(document: Document) -> AuditRecord:
         target=data["target"],
         reason=data.get("reason"),
         state=cast("State", data["state"]),
-        before=cast("Data | None", document.data.get("before")),
-        after=cast("Data | None", document.data.get("after")),
+        before=_in_credits(data["act"], cast("Data | None", document.data.get("before"))),
+        after=_in_credits(data["act"], cast("Data | None", document.data.get("after"))),
         code=data.get("code"),
         operation=data.get("operation"),
         completed_at=from_datetime(completed_at) if isinstance(completed_at, datetime) else None,

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 
 import { auth, openApp, readInput, store } from '../support/firebase.mjs';
 
+const PASSWORD = 'secret-enough';
 const ROLES = ['user', 'support', 'auditor', 'admin'];
 const given = await readInput();
 const run = randomUUID().slice(0, 8);
@@ -19,9 +20,20 @@ async function enter(name) {
   if (name === 'signed_out') return { name, database, uid: null };
   const { user } = name.startsWith('anonymous')
     ? await auth.signInAnonymously(authentication)
-    : await auth.createUserWithEmailAndPassword(authentication, `${name}-${run}@example.com`, 'secret-enough');
+    : await (name.startsWith('odd') ? imported : signedUp)(authentication, `${name}-${run}@example.com`);
   if (name === 'admin') await claim(user);
   return { name, database, uid: user.uid };
+}
+
+const signedUp = (authentication, email) => auth.createUserWithEmailAndPassword(authentication, email, PASSWORD);
+
+/** A user whose uid another identity provider chose: what Firebase Auth and Firestore take, and few grammars do. */
+async function imported(authentication, email) {
+  const localId = `auth0|${run} x% ü#?`;
+  await asServer(`${authApi}/accounts`, 'POST', { localId, email, password: PASSWORD });
+  const entered = await auth.signInWithEmailAndPassword(authentication, email, PASSWORD);
+  if (entered.user.uid !== localId) throw new Error(`the uid became ${entered.user.uid}`);
+  return entered;
 }
 
 async function claim(user) {
@@ -67,7 +79,8 @@ function encoded(value) {
 
 async function seed(row, number, owner) {
   const fields = Object.entries(row.seed).map(([name, value]) => [name, encoded(filled(value, owner.uid))]);
-  await asServer(`${documentsApi}/${isThere(row, number, owner)}`, 'PATCH', { fields: Object.fromEntries(fields) });
+  const path = isThere(row, number, owner).split('/').map(encodeURIComponent).join('/');
+  await asServer(`${documentsApi}/${path}`, 'PATCH', { fields: Object.fromEntries(fields) });
 }
 
 // ── what we try ──────────────────────────────────────────────────────────────────────────────────────────────────────

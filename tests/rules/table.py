@@ -11,11 +11,12 @@ from typing import Literal, TypeAlias
 
 from tests.support.indexes import collection_of
 
-Persona: TypeAlias = Literal["owner", "anonymous_owner", "stranger", "anonymous", "admin", "signed_out"]
+Persona: TypeAlias = Literal["owner", "odd_owner", "anonymous_owner", "stranger", "anonymous", "admin", "signed_out"]
 Operation: TypeAlias = Literal["get", "get_missing", "list", "list_all", "list_group", "create", "update", "delete"]
 
 PERSONAS: Mapping[Persona, str] = {
     "owner": "the user it belongs to, with a password",
+    "odd_owner": "the user it belongs to, with a uid of another identity provider: a bar, spaces, other scripts",
     "anonymous_owner": "the user it belongs to, signed in anonymously",
     "stranger": "another user",
     "anonymous": "another user, signed in anonymously",
@@ -34,7 +35,7 @@ OPERATIONS: Mapping[Operation, str] = {
 }
 
 NOBODY: frozenset[Persona] = frozenset()
-OWNERS: frozenset[Persona] = frozenset({"owner", "anonymous_owner"})
+OWNERS: frozenset[Persona] = frozenset({"owner", "odd_owner", "anonymous_owner"})
 SIGNED_IN: frozenset[Persona] = frozenset(PERSONAS) - {"signed_out"}
 
 

@@ -9,6 +9,7 @@ from shared.kernel.documents import Data, Value
 from shared.kernel.errors import Conflict, Forbidden, InvalidValue
 from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import OperationId, Uid, fingerprint, is_uid, new_id, operation_id
+from shared.kernel.money import format_credits
 from shared.kernel.pages import Page
 from shared.ledger.about import about
 from shared.ledger.commands import Adjust, Freeze, Unfreeze
@@ -149,7 +150,7 @@ class Operators:
                 require_another(actor, uid)
             outcome = self._ledger.execute(uid, command)
             replayed = {"is_replay": True} if outcome.is_replay else {}
-            act.after = {**self._balances(outcome.balance), "amount": amount, **replayed}
+            act.after = {**self._balances(outcome.balance), "amount": format_credits(amount), **replayed}
         return outcome.receipt
 
     def export(self, actor: Principal, uid: Uid) -> Iterator[str]:
@@ -245,7 +246,9 @@ class Operators:
 
     @staticmethod
     def _balances(balance: Balance) -> dict[str, Value]:
-        return {"available": balance.available, "held": balance.held, "debt": balance.debt}
+        """Return the balance as decimal strings of credits."""
+        amounts = {"available": balance.available, "held": balance.held, "debt": balance.debt}
+        return {name: format_credits(amount) for name, amount in amounts.items()}
 
 
 def _required(reason: str) -> str:

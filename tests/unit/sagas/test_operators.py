@@ -3,7 +3,7 @@ from typing import NoReturn
 
 import pytest
 
-from shared.kernel.documents import OutcomeUnknown
+from shared.kernel.documents import OutcomeUnknown, Patch
 from shared.kernel.errors import Forbidden, InvalidValue
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits
@@ -125,12 +125,25 @@ def test_a_correction_tells_operators_why_and_the_user_a_note():
     assert (result.amount, people.ledger.balance(ann.uid).available) == (5 * CREDIT, 5 * CREDIT)
     assert (entry.kind, entry.note) == ("adjustment", "lost in transit")
     assert (record.before, record.after) == (
-        {"available": 0, "held": 0, "debt": 0},
-        {"available": 5 * CREDIT, "held": 0, "debt": 0, "amount": 5 * CREDIT},
+        {"available": "0", "held": "0", "debt": "0"},
+        {"available": "5", "held": "0", "debt": "0", "amount": "5"},
     )
     assert record.reason == "angry caller"
     assert "angry" not in "".join(people.ledger.export(ann.uid))
     assert "transit" not in "".join(people.ledger.export(ann.uid))
+
+
+def test_correction_of_an_earlier_release_is_told_in_credits():
+    people = People()
+    root, ann = people.operator("admin"), people.user()
+    people.operators.adjust(root, ann.uid, CREDIT, "why", op("a"))
+    (record,) = trail(people)
+    earlier = {"available": CREDIT // 2, "held": 0, "debt": 0, "amount": -CREDIT // 2, "is_replay": True}
+    people.documents.commit([Patch(f"audit/{record.id}", {"after": earlier})])
+
+    (told,) = trail(people)
+
+    assert told.after == {"available": "0.5", "held": "0", "debt": "0", "amount": "-0.5", "is_replay": True}
 
 
 def test_the_same_correction_corrects_once():
