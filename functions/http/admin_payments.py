@@ -306,9 +306,7 @@ def put_package(call: Call) -> Any:
     require_own_id(call)
     body = call.body
     currency = _currency(body["currency"], body["price"]["currency"])
-    price = Fiat.parse(body["price"]["amount"], currency)
-    if not 0 < price.minor <= MINOR_MAX:
-        raise InvalidValue("price", "must be more than nothing")
+    price = _price(body["price"]["amount"], currency)
     wanted = {name: body[name] for name in ("title", "description", "credits", "bonus", "bonus_days", "per_user_limit")}
     wanted |= {"position": body["position"], "is_enabled": body["enabled"]}
     wanted |= {"price_minor": price.minor, "currency": currency}
@@ -320,6 +318,18 @@ def put_package(call: Call) -> Any:
         told = f"{stored.price.decimal} {stored.price.currency}"
         log("package_below_cost", "WARNING", package=stored.id, price=told, cost_usd=weighed["cost_usd"])
     return Reply(value=weighed, tag=version_tag(stored))
+
+
+def _price(amount: str, currency: str) -> Fiat:
+    """Return the price. Raises InvalidValue for `price` if the currency has no such amount, or the price is nothing."""
+    try:
+        price = Fiat.parse(amount, currency)
+    except InvalidValue as error:
+        field = "price" if error.params["field"] == "amount" else str(error.params["field"])
+        raise InvalidValue(field, str(error.params["problem"])) from None
+    if not 0 < price.minor <= MINOR_MAX:
+        raise InvalidValue("price", "must be more than nothing")
+    return price
 
 
 def _currency(named: str | None, of_price: str | None) -> str:

@@ -155,3 +155,12 @@ def test_a_browser_may_send_and_read_versions(world):
 
     assert "If-Match" in allowed.get("Access-Control-Allow-Headers", "")
     assert "ETag" in exposed.get("Access-Control-Expose-Headers", "")
+
+
+@pytest.mark.parametrize(("price", "currency"), [("12.345", "USD"), ("100.50", "KRW"), ("0", "USD"), ("x", "USD")])
+def test_price_that_is_no_amount_is_refused_by_the_name_of_its_field(admin, price, currency):
+    body = {"title": "t", "price": price, "currency": currency, "credits": "10"}
+
+    refused = admin.call("PUT", "/admin/packages/p", body=body)
+
+    assert (refused.status_code, list(refused.json["errors"])) == (422, ["price"])
