@@ -14,6 +14,7 @@ from functions.http.addresses import client_address
 from functions.http.cors import Origins
 from functions.http.downloads import Downloads
 from functions.http.errors import NoSuchPath
+from functions.http.hosting import HostedPaths
 from functions.http.model_ids import model_id
 from functions.http.openai_errors import OPENAI_PREFIX, error_response
 from functions.http.problems import problem_response
@@ -42,7 +43,8 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     gate = Gate(services)
-    app.wsgi_app = Downloads(app.wsgi_app, services.settings.threads)  # type: ignore[method-assign]  # as Flask says
+    downloads = Downloads(HostedPaths(app.wsgi_app), services.settings.threads)
+    app.wsgi_app = downloads  # type: ignore[method-assign]  # as Flask says
     for route in ROUTES:
         view = _view(services, gate, route)
         for rule in (route.rule, *ALIASES.get(route.path, ()), *_spellings(route)):

@@ -293,3 +293,15 @@ def test_refusals_beyond_the_burst_do_not_bar_for_ever():
         limiter.check("guesser")
     clock.advance(3 * SECOND)
     limiter.check("guesser")
+
+
+@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/", "/api/v1/monitoring/health", "/api/v1/docs/openapi.json"])
+def test_path_of_a_hosting_rewrite_is_answered_like_its_own(world, path):
+    hosted, own = world.client.get(path), world.client.get(path.removeprefix("/api"))
+
+    assert (hosted.status_code, hosted.json) == (200, own.json)
+
+
+@pytest.mark.parametrize("path", ["/api", "/apiv1/monitoring/health", "/api/v1x", "/api/api/v1/monitoring/health"])
+def test_path_that_is_no_rewrite_s_is_not_found(world, path):
+    assert problem(world.client.get(path))[0] == 404
