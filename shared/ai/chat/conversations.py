@@ -13,6 +13,7 @@ from shared.ai.chat.recollection import Recollection
 from shared.ai.ports import Role
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, Millis
+from shared.kernel.creation import create_or_find
 from shared.kernel.documents import (
     Create,
     Data,
@@ -20,11 +21,9 @@ from shared.kernel.documents import (
     Document,
     Documents,
     Order,
-    OutcomeUnknown,
     Patch,
     PreconditionFailed,
     Query,
-    StoreUnavailable,
     Value,
     Version,
     Where,
@@ -143,22 +142,26 @@ class ConversationStore:
         path = _path(conversation.id)
         data = {**_conversation_data(conversation), "fingerprint": fingerprint}
         size = conversation_size(system_prompt)
-        failure: DomainError = PreconditionFailed()
-        for _ in range(CREATE_ATTEMPTS_MAX):
-            try:
-                kept = self._kept(uid).with_conversation(size, is_paying)
-                self._documents.commit([Create(path, data), kept.write])
-                return conversation
-            except (PreconditionFailed, OutcomeUnknown, StoreUnavailable, StorageFull) as error:
-                failure = error
-            if (found := self._documents.get(path)) is not None:
-                if found.data["fingerprint"] != fingerprint or found.data["uid"] != uid:
-                    raise IdempotencyMismatch
-                return _conversation(found)
-            if isinstance(failure, StorageFull):
-                break
-            self._clock.wait(CREATE_PAUSE_SECONDS * random.uniform(0.2, 1.8))  # noqa: S311  # spreads, guards nothing
-        raise failure
+
+        def create() -> Conversation:
+            kept = self._kept(uid).with_conversation(size, is_paying)
+            self._documents.commit([Create(path, data), kept.write])
+            return conversation
+
+        return create_or_find(
+            create,
+            lambda: self._found(path, uid, fingerprint),
+            pause=lambda: self._clock.wait(CREATE_PAUSE_SECONDS * random.uniform(0.2, 1.8)),  # noqa: S311  # spreads
+            attempts_max=CREATE_ATTEMPTS_MAX,
+            final=(StorageFull,),
+        )
+
+    def _found(self, path: str, uid: Uid, fingerprint: str) -> Conversation | None:
+        """Return the conversation at `path`; None if there is none. Raises IdempotencyMismatch for another request."""
+        found = self._documents.get(path)
+        if found is not None and (found.data["fingerprint"] != fingerprint or found.data["uid"] != uid):
+            raise IdempotencyMismatch
+        return None if found is None else _conversation(found)
 
     def _kept(self, uid: Uid) -> StorageCount:
         return kept_in(uid, self._documents.get(storage_path(uid)))

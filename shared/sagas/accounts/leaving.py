@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
-from shared.kernel.clock import HOUR, MINUTE, Clock, Millis, from_datetime, to_datetime
+from shared.kernel.clock import HOUR, MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
 from shared.kernel.documents import (
     Create,
     Document,
     Documents,
     Order,
-    Patch,
     PreconditionFailed,
     Put,
     Query,
@@ -27,12 +26,13 @@ from shared.kernel.events import Alerts, log
 from shared.kernel.ids import Uid
 from shared.sagas.accounts.account_closing import AccountClosing
 from shared.sagas.accounts.first_sight import FirstSight
+from shared.sagas.engine.leases import Leased, Leases
 from shared.users.erasing import Erasable
 from shared.users.ports import Identity
 from shared.users.profiles import Profiles
 
 LEAVING_VERSION = 1
-LEASE: Millis = 10 * MINUTE
+LEASE_SECONDS = 600
 """Lease on one leaving, longer than any function may run. So two workers overlap only if the first has died."""
 SWEEP_DELAY: Millis = 15 * MINUTE
 """Delay of the sweep. No request from before the bar still runs: ten seconds of memory, nine minutes of call."""
@@ -89,6 +89,7 @@ class Leaving:
         clock: Clock,
     ) -> None:
         self._documents = documents
+        self._leases = Leases(documents, clock)
         self._closing = closing
         self._identity = identity
         self._profiles = profiles
@@ -170,23 +171,27 @@ class Leaving:
 
         Failures are recorded and tried again later, never raised.
         """
-        if leaving.due_at > self._clock.now() or not self._lease(leaving):
+        leased = self._claim(leaving)
+        if leased is None:
             return None
         progress = self._run(leaving)
         try:
-            return self._remember(leaving, progress)
+            return self._remember(leased, leaving, progress)
         except DomainError as error:
             log("leaving_not_remembered", "WARNING", uid=leaving.uid, code=error.code)
             return "leaving"
 
-    def _lease(self, leaving: _Leaving) -> bool:
-        until = to_datetime(self._clock.now() + LEASE)
+    def _claim(self, leaving: _Leaving) -> Leased | None:
+        """Claim a leaving that is due. Instances of an older version see the lease by the new `due_at` alone."""
+        now = self._clock.now()
+        if leaving.due_at > now:
+            return None
+        due_at = to_datetime(now + LEASE_SECONDS * SECOND)
         try:
-            self._documents.commit([Patch(leaving.document.path, {"due_at": until}, leaving.document.version)])
+            return self._leases.claim_read(leaving.document, LEASE_SECONDS, {"due_at": due_at})
         except DomainError as error:
             log("leaving_not_leased", uid=leaving.uid, code=error.code)
-            return False
-        return True
+            return None
 
     def _run(self, leaving: _Leaving) -> _Progress:
         """Do each step that is not done yet. Only the bar must come before all others, and the sweep after them."""
@@ -212,11 +217,16 @@ class Leaving:
         else:
             progress.done.append(step.name)
 
-    def _remember(self, leaving: _Leaving, progress: _Progress) -> State:
+    def _remember(self, leased: Leased, leaving: _Leaving, progress: _Progress) -> State:
+        """Store the finished steps and free the lease. If another worker has taken over, store nothing.
+
+        Raises LeaseLost, PreconditionFailed, OutcomeUnknown, StoreUnavailable.
+        """
         path, now = leaving.document.path, self._clock.now()
         if {step.name for step in (*self._steps, self._sweep)} <= set(progress.done):
             kept = {name: leaving.document.data.get(name) for name in ("v", "uid", "asked_at", "mailbox")}
-            self._documents.commit([Put(path, {**kept, "done": progress.done, "done_at": to_datetime(now)})])
+            finished = {**kept, "done": progress.done, "done_at": to_datetime(now)}
+            self._documents.commit([Put(path, finished, leased.document.version)])
             log("user_left", uid=leaving.uid)
             return "done"
         attempts = 0 if progress.failed is None else leaving.attempts + 1
@@ -226,7 +236,7 @@ class Leaving:
         fields: dict[str, Value] = {"done": progress.done, "attempts": attempts, "due_at": to_datetime(due_at)}
         if progress.barred_at is not None:
             fields["barred_at"] = to_datetime(progress.barred_at)
-        self._documents.commit([Patch(path, fields)])
+        leased.free(fields)
         return "leaving"
 
     def _bar(self, uid: Uid) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from shared.kernel.clock import MINUTE, SECOND, Clock, to_datetime
-from shared.kernel.documents import Create, Document, Documents, PreconditionFailed, Put, Value
+from shared.kernel.clock import MINUTE, Clock
+from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
-from shared.kernel.ids import Uid, random_token
+from shared.kernel.ids import Uid
+from shared.sagas.engine.leases import Leased, Leases
 
 RUN_SECONDS = 240.0
 """Most seconds that all jobs of one run take together. The function has 300 s, and a job's last item may take long."""
@@ -56,6 +57,7 @@ class Jobs:
 
     def __init__(self, documents: Documents, clock: Clock, by_schedule: Mapping[str, tuple[PeriodicJob, ...]]) -> None:
         self._documents = documents
+        self._leases = Leases(documents, clock)
         self._clock = clock
         self.by_schedule = by_schedule
 
@@ -76,40 +78,33 @@ class Jobs:
         if seconds <= 0:
             log("job_put_off", "WARNING", job=job.name)
             return 0
-        lease = self._claim(job)
-        if lease is None:
+        leased = self._claim(job)
+        if leased is None:
             log("job_skipped", job=job.name)
             return 0
-        turn = Turn(str(lease.data["cursor"]), self._clock, seconds)
+        turn = Turn(str(leased.data["cursor"]), self._clock, seconds)
         try:
             job.run(turn)
         except DomainError as error:
             log("job_failed", "ERROR", job=job.name, code=error.code)
         finally:
-            self._free(lease, turn.cursor)
+            self._free(leased, turn.cursor)
         log("job_done", job=job.name, done=turn.done)
         return turn.done
 
-    def _claim(self, job: PeriodicJob) -> Document | None:
-        path, now = f"jobs/{job.name}", self._clock.now()
+    def _claim(self, job: PeriodicJob) -> Leased | None:
+        path = f"jobs/{job.name}"
         known = self._documents.get(path)
-        if known is not None and known.data["lease_until"] > to_datetime(now):  # type: ignore[operator]  # a time
-            return None
-        data: dict[str, Value] = {
-            "cursor": "" if known is None else known.data["cursor"],
-            "token": random_token(),
-            "lease_until": to_datetime(now + LEASE_SECONDS * SECOND),
-        }
+        if known is not None:
+            return self._leases.claim_read(known, LEASE_SECONDS)
         try:
-            version = self._documents.commit([Create(path, data) if known is None else Put(path, data, known.version)])
+            return self._leases.create(path, {"cursor": ""}, LEASE_SECONDS)
         except PreconditionFailed:
             return None
-        return Document(path=path, data=data, version=version[0])
 
-    def _free(self, lease: Document, cursor: str) -> None:
+    def _free(self, leased: Leased, cursor: str) -> None:
         """Store the cursor for the next turn, unless another worker holds the lease."""
-        data: dict[str, Value] = {"cursor": cursor, "token": "", "lease_until": to_datetime(0)}
         try:
-            self._documents.commit([Put(lease.path, data, lease.version)])
+            leased.free({"cursor": cursor})
         except DomainError as error:
-            log("job_lease_lost", "WARNING", path=lease.path, code=error.code)
+            log("job_lease_lost", "WARNING", path=leased.path, code=error.code)

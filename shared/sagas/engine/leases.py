@@ -204,7 +204,8 @@ class _Lease:
 
 
 def _lease_of(data: Data) -> _Lease:
-    lease = cast("Mapping[str, Value]", data.get("lease", FREE))
+    """Return the lease of a document. A document of a periodic job in the old form has `lease_until` only."""
+    lease = cast("Mapping[str, Value]", data.get("lease") or {**FREE, "until": data.get("lease_until", FREE["until"])})
     return _Lease(
         until=cast("datetime", lease["until"]),
         fence=cast("int", lease["fence"]),

@@ -21,7 +21,8 @@ from shared.ai.models.catalogue import ASKED_FOR_BASE64, Catalogue, Model
 from shared.ai.models.preferences import Preferences
 from shared.ai.models.tariff import Tariff
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis
-from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, StoreUnavailable
+from shared.kernel.creation import create_or_find
+from shared.kernel.documents import Documents
 from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, StillRunning
 from shared.kernel.events import Publisher, TopicMessage, log
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
@@ -209,17 +210,17 @@ class ImageStart:
         Raises IdempotencyMismatch, and the store's error if all attempts fail.
         """
         writes = created(task, FREE, due_at=task.created_at + WAKE_AFTER)
-        failure: DomainError = PreconditionFailed()
-        for _ in range(CREATE_ATTEMPTS_MAX):
-            try:
-                self._documents.commit(writes)
-                return task
-            except (PreconditionFailed, OutcomeUnknown, StoreUnavailable) as error:
-                failure = error
-            if (found := self._found(asked)) is not None:
-                return found
-            self._clock.wait(CREATE_PAUSE_SECONDS)
-        raise failure
+
+        def create() -> ImageTask:
+            self._documents.commit(writes)
+            return task
+
+        return create_or_find(
+            create,
+            lambda: self._found(asked),
+            pause=lambda: self._clock.wait(CREATE_PAUSE_SECONDS),
+            attempts_max=CREATE_ATTEMPTS_MAX,
+        )
 
     def _found(self, asked: ImageAsked) -> ImageTask | None:
         task_id = task_id_of(asked.operation)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
 from shared.kernel.clock import Clock, Millis
+from shared.kernel.creation import UNCLEAR
 from shared.kernel.documents import (
     Create,
     Data,
@@ -43,7 +44,6 @@ SETTLE_SECONDS_MAX = 20.0
 SETTLE_PAUSE_SECONDS = 0.2
 RUNS_MAX = 20
 COLLECTION = "turns"
-UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
 """Errors after which the outcome of a commit must be read. Under load the store refuses some commits for a moment."""
 
 

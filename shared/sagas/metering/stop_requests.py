@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import cast
 
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
+from shared.kernel.creation import UNCLEAR
 from shared.kernel.documents import (
     Create,
     Data,
     Delete,
     Document,
     Documents,
-    OutcomeUnknown,
-    PreconditionFailed,
     Put,
     Query,
     StoreUnavailable,
@@ -40,7 +39,6 @@ STORE_ATTEMPTS_MAX = 8
 STORE_PAUSE_SECONDS = 0.05
 EVERYBODY = ""
 """Caller of a request that counts for every call of the user."""
-UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
 
 
 class TooManyStops(Rejected):

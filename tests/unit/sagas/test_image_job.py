@@ -620,7 +620,7 @@ def test_a_deletion_that_failed_halfway_can_be_asked_for_again(studio):
         Trap(1, "after", crash).set_on(studio).images.delete(ANN, task.images[0])
     studio.images.delete(ANN, task.images[0])
 
-    assert (studio.kept(), studio.images.list(ANN).items) == ([], [])
+    assert (studio.kept(), studio.images.list(ANN).items) == ([], ())
 
 
 def test_who_leaves_leaves_no_image_task_or_byte(studio):
@@ -632,5 +632,5 @@ def test_who_leaves_leaves_no_image_task_or_byte(studio):
     studio.tasks.erase(ANN)
     studio.images.erase(ANN)
 
-    assert (studio.kept(), studio.images.list(ANN).items) == ([], [])
+    assert (studio.kept(), studio.images.list(ANN).items) == ([], ())
     assert len(studio.kept(BOB)) == len(studio.images.list(BOB).items) == 1

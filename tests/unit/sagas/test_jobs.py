@@ -1,7 +1,7 @@
 import pytest
 
-from shared.kernel.clock import MINUTE, SECOND
-from shared.kernel.documents import Patch
+from shared.kernel.clock import MINUTE, SECOND, to_datetime
+from shared.kernel.documents import Create, Patch
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
@@ -159,3 +159,35 @@ def place_hold(key: str, amount: int) -> PlaceHold:
         lifetime=900 * SECOND,
         principal=UID,
     )
+
+
+def test_a_job_of_the_old_form_is_skipped_until_its_lease_is_over():
+    world, seen = World(), []
+    until = to_datetime(world.clock.now() + MINUTE)
+    world.documents.commit([Create("jobs/count", {"cursor": "7", "token": "old", "lease_until": until})])
+    jobs = jobs_of(world, PeriodicJob(name="count", seconds=1, run=lambda turn: seen.append(turn.cursor)))
+
+    jobs.run("every_minute")
+    early = list(seen)
+    world.clock.advance(MINUTE)
+    jobs.run("every_minute")
+
+    assert (early, seen) == ([], ["7"])
+
+
+def test_a_job_overtaken_by_another_instance_leaves_the_other_s_cursor():
+    world = World()
+    runs: list[str] = []
+
+    def slow(turn: Turn) -> None:
+        runs.append(turn.cursor)
+        if len(runs) == 1:
+            world.clock.advance(LEASE_SECONDS * SECOND)
+            jobs.run("every_minute")
+        turn.cursor = f"run {len(runs)}" if len(runs) == 1 or turn.cursor else "second"
+
+    jobs = jobs_of(world, PeriodicJob(name="slow", seconds=1, run=slow))
+    jobs.run("every_minute")
+    jobs.run("every_minute")
+
+    assert runs == ["", "", "second"]

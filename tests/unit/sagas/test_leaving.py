@@ -2,6 +2,7 @@ import threading
 
 import pytest
 
+from shared.kernel.clock import SECOND
 from shared.kernel.documents import Create, Put, Query, StoreUnavailable
 from shared.kernel.events import Field
 from shared.kernel.ids import HoldId, LotId, Uid
@@ -9,7 +10,7 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import Adjust, ExtendHold, Grant, PlaceHold, Reverse
 from shared.ledger.errors import AccountClosed
 from shared.platform.memory.alerts import Alert
-from shared.sagas.accounts.leaving import ALERT_EVERY_ATTEMPTS, BACKOFF_MAX, GONE_MAX, LEASE, SWEEP_DELAY
+from shared.sagas.accounts.leaving import ALERT_EVERY_ATTEMPTS, BACKOFF_MAX, GONE_MAX, LEASE_SECONDS, SWEEP_DELAY
 from shared.users.ports import IdentityUnavailable, UserNotFound
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.people import CREDIT, People, op
@@ -199,7 +200,7 @@ def test_a_crash_at_any_commit_is_finished_by_resuming(at: int, when):
 
     people.again().leaving.leave(uid)
     for _ in range(3):
-        people.clock.advance(max(LEASE, SWEEP_DELAY))
+        people.clock.advance(max(LEASE_SECONDS * SECOND, SWEEP_DELAY))
         people.again().leaving.resume(10)
 
     assert_gone(people, uid)
@@ -215,7 +216,7 @@ def test_a_failing_store_is_tried_again_and_never_raised(at: int):
 
     faulty.leaving.leave(uid)
     for _ in range(4):
-        people.clock.advance(max(LEASE, SWEEP_DELAY))
+        people.clock.advance(max(LEASE_SECONDS * SECOND, SWEEP_DELAY))
         faulty.leaving.resume(10)
 
     assert_gone(people, uid)
@@ -361,3 +362,30 @@ def test_a_login_that_vanished_unheard_is_found():
     assert rest is None
     assert_gone(people, gone)
     assert people.profile(stays).status == "active"
+
+
+class SlowPart:
+    """A part whose first erasure takes longer than the lease, while another instance goes on."""
+
+    def __init__(self) -> None:
+        self.people: People | None = None
+        self.erasures = 0
+
+    def erase(self, uid: Uid) -> None:
+        self.erasures += 1
+        if self.erasures == 1 and self.people is not None:
+            self.people.clock.advance(LEASE_SECONDS * SECOND)
+            self.people.again().leaving.resume(10)
+
+
+def test_a_worker_overtaken_in_a_leaving_records_nothing():
+    part = SlowPart()
+    people = part.people = People(parts=(part,))
+    ann = people.user()
+
+    state = people.leaving.leave(ann.uid)
+
+    left = people.stored(f"leavings/{ann.uid}")
+    assert state == "leaving"
+    assert left["done"] == STEPS
+    assert left["lease"]["fence"] == 2
