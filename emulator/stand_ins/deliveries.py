@@ -1,4 +1,4 @@
-"""Webhook deliveries: signed anew for each attempt, tried again until they are taken, and disturbed on command."""
+"""Deliveries of webhooks: signed for each attempt, repeated until they are accepted, and disturbed on command."""
 
 import heapq
 import itertools
@@ -26,7 +26,7 @@ Sign = Callable[[bytes, Mapping[str, Any]], Mapping[str, str]]
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """One event on its way to one endpoint. State: pending, held, delivered, dropped or failed."""
+    """Event on the way to one endpoint. State: pending, held, delivered, dropped or failed."""
 
     id: str
     event: str
@@ -39,7 +39,7 @@ class Delivery:
 
     @property
     def has_its_turn(self) -> bool:
-        """Whether nothing is left to wait for."""
+        """Return True if the delivery waits for nothing."""
         return self.behind is None or self.behind.state != "pending" or bool(self.behind.answers)
 
     def as_json(self) -> dict[str, Any]:
@@ -49,7 +49,10 @@ class Delivery:
 
 @dataclass(slots=True, kw_only=True)
 class Habit:
-    """How deliveries go wrong until told otherwise; `types` limits it to events whose type contains one of them."""
+    """Disturbance of deliveries, until the next order.
+
+    `types` limits the disturbance to types that contain one of these texts.
+    """
 
     duplicate: int = 0
     delay_seconds: float = 0.0
@@ -63,7 +66,7 @@ class Habit:
 
 
 class Deliveries:
-    """The queue, and the threads that send. In order only if nobody minds: many threads send at once."""
+    """Queue of deliveries, and the sending threads. Many threads send at once, so the order may change."""
 
     def __init__(self, sign: Sign, *, on_taken: Callable[[str], None]) -> None:
         self._sign = sign
@@ -112,7 +115,7 @@ class Deliveries:
             self._queue(delivery, habit.delay_seconds + self._random.uniform(0, habit.jitter_seconds))
 
     def _shuffle(self, delivery: Delivery, size: int) -> None:
-        """Collect a few, then let the last go first; what waits too long goes by itself."""
+        """Collect a few deliveries and send the last one first. A delivery that waits too long is sent anyway."""
         self._shuffled.append(delivery)
         whole = len(self._shuffled) >= size
         if not whole:
@@ -134,7 +137,7 @@ class Deliveries:
     # ── by hand ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def hold(self) -> None:
-        """From now on nothing leaves by itself; what is queued waits too."""
+        """Send nothing from now on. Queued deliveries wait, too."""
         with self._changed:
             self.is_held = True
             for delivery_id in self._tickets:
@@ -154,7 +157,7 @@ class Deliveries:
             self._changed.notify_all()
 
     def pending(self) -> list[dict[str, Any]]:
-        """What waits: held back, queued, or between two attempts."""
+        """Return the waiting deliveries: held back, queued, or between two attempts."""
         with self._changed:
             return [each.as_json() for each in self._all.values() if each.state in {"held", "pending"}]
 
@@ -171,7 +174,7 @@ class Deliveries:
             return self._all.get(delivery_id)
 
     def forget(self, delivery: Delivery) -> None:
-        """It will never arrive."""
+        """Drop a delivery for good."""
         with self._changed:
             self._unqueue(delivery)
             delivery.state = "dropped"
@@ -179,7 +182,7 @@ class Deliveries:
     def send_now(
         self, delivery: Delivery, *, body: bytes | None = None, signing: Mapping[str, Any] | None = None
     ) -> int:
-        """Deliver here and now, also what was delivered before; the status answered, 0 if there was no answer."""
+        """Deliver now, also an event that was delivered before. Return the answered status, 0 without an answer."""
         with self._changed:
             self._unqueue(delivery)
         with requests.Session() as session:
@@ -234,7 +237,7 @@ class Deliveries:
                     self._changed.notify_all()
 
     def _next(self) -> Delivery | None:
-        """The next that is due, waited for; None at the end."""
+        """Wait for the next due delivery, and return the delivery; None at the end."""
         with self._changed:
             while not self._is_stopping:
                 wait = self._due[0][0] - time.monotonic() if self._due else None

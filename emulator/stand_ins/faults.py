@@ -1,4 +1,4 @@
-"""What a provider's API does wrong on command: refuse, break after it worked, hang, answer slowly."""
+"""Faults of a provider's API on command: refuse, break after the effect, hang, answer slowly."""
 
 import threading
 from dataclasses import asdict, dataclass
@@ -13,7 +13,10 @@ HANG_SECONDS = 30.0
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One order to misbehave. `seconds` is how long it hangs or is slow; `is_remembered` keeps a 500 for its key."""
+    """Order to misbehave.
+
+    `seconds` is the time of a hanging or slow answer. `is_remembered` keeps a 500 as the answer of the idempotency key.
+    """
 
     times: int = 1
     how: str = "status"
@@ -38,7 +41,7 @@ NONE = Fault(times=0, how="slow")
 
 
 class Faults:
-    """The orders that wait: the oldest that fits a request is used for it."""
+    """Waiting orders to misbehave. A request uses the oldest order that fits."""
 
     def __init__(self) -> None:
         self._orders: list[Fault] = []

@@ -1,4 +1,4 @@
-"""What a provider remembers of idempotency keys: one execution for each, its answer replayed, until they expire."""
+"""Memory of a provider for idempotency keys: one execution for each key, and replays until the key expires."""
 
 import threading
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from emulator.stand_ins.wire import Answer
 
 
 class KeyMismatch(Exception):
-    """The key came before, with another request."""
+    """Error for a key that came before with another request."""
 
 
 class KeyInUse(Exception):
-    """The first request with this key is still running."""
+    """Error for a key whose first request is still running."""
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class _Remembered:
 
 
 class Keys:
-    """`once` runs a request once for each key; what it raises is not remembered."""
+    """Idempotency keys. `once` runs a request once for each key; an error is not remembered."""
 
     def __init__(self, *, lifetime_seconds: float, now: Callable[[], float]) -> None:
         self._lifetime = lifetime_seconds
@@ -32,7 +32,7 @@ class Keys:
         self._lock = threading.Lock()
 
     def once(self, key: str, fingerprint: object, run: Callable[[], Answer]) -> tuple[Answer, bool]:
-        """The answer, and whether it is a replay. Raises KeyMismatch or KeyInUse."""
+        """Run the request once. Return the answer, and True for a replay. Raises KeyMismatch or KeyInUse."""
         with self._lock:
             known = self._known.get(key)
             if known is not None and (known.answer is None or known.expires_at > self._now()):

@@ -1,4 +1,4 @@
-"""The frame of every hosted page: one look, on a desk and on a phone, that never pretends to be the real provider."""
+"""Frame of every hosted page: one look, on a desk and on a phone, that never pretends to be the real provider."""
 
 from dataclasses import dataclass
 from html import escape
@@ -67,7 +67,7 @@ button:focus-visible,.button:focus-visible,input:focus-visible,summary:focus-vis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """A provider's colours; `mark` is its letter in the corner."""
+    """Colours of a provider. `mark` is the provider's letter in the corner."""
 
     name: str
     mark: str
@@ -79,7 +79,7 @@ class Look:
 
 
 def frame(look: Look, title: str, body: str) -> str:
-    """A whole page. `body` is HTML; everything that came from outside must be escaped in it already."""
+    """Return a whole page. `body` is HTML, with all outside text already escaped."""
     colours = (
         f":root{{--accent:{look.accent};--on-accent:{look.on_accent};--tint:{look.tint};--ground:{look.ground};"
         f"--ring:{look.ring}}}"
@@ -120,7 +120,7 @@ def button(action: str, text: str, *, is_main: bool = False) -> str:
 
 
 def notice(look: Look, *, sign: str, title: str, text: str, link: tuple[str, str] | None = None) -> str:
-    """A page that has nothing to choose, and perhaps a way on."""
+    """Return a page without a choice, with an optional link."""
     way = f'<a class="button go" href="{escape(link[0])}">{escape(link[1])}</a>' if link else ""
     body = (
         f'<section class="card single"><div class="act">{brand(look, look.name)}'
@@ -131,7 +131,7 @@ def notice(look: Look, *, sign: str, title: str, text: str, link: tuple[str, str
 
 
 def major(minor: int, currency: str) -> str:
-    """An amount of minor units as people read it."""
+    """Return an amount of minor units in the form for people."""
     code = currency.upper()
     text = f"{minor:,}" if code in ZERO_DECIMALS else f"{minor // 100:,}.{minor % 100:02d}"
     return money(text, code)

@@ -1,7 +1,7 @@
-"""What every stand-in provider is: a server with a journal, faults, deliveries, a clock, and a control address.
+"""Common part of all stand-ins: a server with a journal, faults, deliveries, a clock, and a control address.
 
-Everything that tests do through Python they can do through HTTP: `POST /_control/{name}` with the arguments as a JSON
-object, for the names in `controls`; the answer is the method's result.
+Every Python control works over HTTP, too: `POST /_control/{name}` with the arguments as a JSON object, for the names in
+`controls`. The answer is the method's result.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ Pause = Callable[[], None]
 
 
 class Misuse(ValueError):
-    """A control was told something that cannot be."""
+    """Error for an impossible order to a control."""
 
 
 class Refused(Exception):
-    """The provider refuses, in words of its own."""
+    """Refusal by the provider, in the provider's words."""
 
 
 def token(length: int, alphabet: str = ALPHABET) -> str:
@@ -41,7 +41,7 @@ def token(length: int, alphabet: str = ALPHABET) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """One API call as the journal tells it. Outcome: open, answered, refused, failed, reset or replayed."""
+    """API call in the journal. Outcome: open, answered, refused, failed, reset or replayed."""
 
     id: int
     method: str
@@ -57,7 +57,7 @@ class Seen:
 
 
 class StandIn(ABC):
-    """A provider as a part of this process: `with StripeStandIn() as stripe: … stripe.url`. Ends with its owner."""
+    """Provider as a part of this process: `with StripeStandIn() as stripe: … stripe.url`. Ends with its owner."""
 
     name: ClassVar[str]
     key_header: ClassVar[str]  # where its idempotency keys stand, in lower case
@@ -82,23 +82,23 @@ class StandIn(ABC):
 
     @abstractmethod
     def answer(self, request: Request, pause: Pause) -> Answer:
-        """Answer an API call; `pause` is where a slow provider takes its time."""
+        """Answer an API call. A slow provider calls `pause`."""
 
     @abstractmethod
     def page(self, request: Request) -> Answer | None:
-        """A hosted page, if this is the address of one."""
+        """Return the hosted page of this address, or None."""
 
     @abstractmethod
     def refusal(self, status: int) -> Answer:
-        """An error in this provider's words that has nothing to do with what was asked."""
+        """Return an error in this provider's words that does not depend on the request."""
 
     @abstractmethod
     def sign(self, body: bytes, signing: Mapping[str, Any]) -> Mapping[str, str]:
-        """The headers that prove a delivery; `signing` says what is to be wrong with them."""
+        """Return the headers that prove a delivery. `signing` orders a fault in the headers."""
 
     @abstractmethod
     def event(self, event_id: str) -> Json:
-        """An event as it was announced. Raises Misuse if there is none."""
+        """Return an event as announced. Raises Misuse for an unknown event."""
 
     @abstractmethod
     def clear(self) -> None:
@@ -109,10 +109,10 @@ class StandIn(ABC):
         """Forget all keys, as providers do after hours; how many there were."""
 
     def on_taken(self, event_id: str) -> None:  # noqa: B027  # most providers do not mind
-        """An endpoint has taken this event."""
+        """Note that an endpoint has accepted this event."""
 
     def remember_failure(self, request: Request, answer: Answer) -> None:  # noqa: B027  # nor do they all remember
-        """Some providers answer a key with the failure it once met."""
+        """Keep a failure as the answer of an idempotency key, as some providers do."""
 
     # ── its life ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,7 +143,7 @@ class StandIn(ABC):
         return time.time() + self._ahead_seconds
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
-        """Do something by itself after a while, unless it is ended or reset before."""
+        """Do something after a while, unless the stand-in ends or is reset before."""
         timer = threading.Timer(seconds, act)
         timer.daemon = True
         self._later.append(timer)
@@ -153,11 +153,11 @@ class StandIn(ABC):
 
     @property
     def journal(self) -> list[Json]:
-        """Every API call since the last reset, oldest first."""
+        """Return the API calls since the last reset, oldest first."""
         return [seen.as_json() for seen in list(self._journal)]
 
     def requests(self, *, path: str = "", method: str = "") -> list[Json]:
-        """The journal, or the part of it with this in its path."""
+        """Return the journal, or the calls whose path contains a text."""
         return [seen for seen in self.journal if path in seen["path"] and method in {"", seen["method"]}]
 
     def reset(self) -> None:
@@ -174,7 +174,7 @@ class StandIn(ABC):
             self._ahead_seconds = 0.0
 
     def advance(self, *, seconds: float) -> float:
-        """Move the stand-in's clock, so that keys and sessions grow old; what it shows now."""
+        """Move the stand-in's clock, so that keys and sessions grow old. Return the new time."""
         self._ahead_seconds += seconds
         return self.now()
 
@@ -190,11 +190,10 @@ class StandIn(ABC):
         method: str = "",
         is_remembered: bool = False,
     ) -> None:
-        """Make the next API calls fail, before or after they took effect.
+        """Make the next API calls fail, before or after their effect.
 
-        how: `status` answers an error, `reset` ends the connection, `hang` first waits `seconds`. Only calls with
-        `path` in their path, and of this method, count. `is_remembered`: the failure is what the idempotency key
-        is answered with from now on.
+        how: `status` answers an error, `reset` ends the connection, `hang` first waits `seconds`. Only calls of this
+        method with `path` in their path count. `is_remembered`: the failure becomes the answer of the idempotency key.
         """
         self.faults.order(
             Fault(
@@ -214,16 +213,16 @@ class StandIn(ABC):
         self.faults.order(Fault(times=times, how="slow", seconds=seconds, path=path, method=method))
 
     def hurry(self) -> None:
-        """Whatever takes its time at present, or hangs, goes on at once."""
+        """Let all slow and hanging answers continue at once."""
         patient, self._hurry = self._hurry, threading.Event()
         patient.set()
 
     def target(self, *, urls: list[str]) -> None:
-        """Where events are delivered from now on."""
+        """Set the endpoints for events from now on."""
         self._deliveries.targets = list(urls)
 
     def retry(self, *, attempts: int, backoff_seconds: float) -> None:
-        """How often a delivery is tried, and how long after the first failure it is tried again."""
+        """Set the number of attempts of a delivery, and the pause after the first failure."""
         self._deliveries.attempts_max, self._deliveries.backoff_seconds = attempts, backoff_seconds
 
     def misdeliver(
@@ -247,7 +246,7 @@ class StandIn(ABC):
         )
 
     def hold(self) -> None:
-        """Deliver nothing by itself from now on: `pending` lists what waits, `deliver` sends one, `release` all."""
+        """Deliver nothing from now on. `pending` lists the waiting deliveries, `deliver` sends one, `release` all."""
         self._deliveries.hold()
 
     def release(self) -> None:
@@ -257,13 +256,13 @@ class StandIn(ABC):
         return self._deliveries.pending()
 
     def deliveries(self) -> list[Json]:
-        """Every delivery since the last reset, with every status it was answered."""
+        """Return the deliveries since the last reset, each with its answered statuses."""
         return self._deliveries.everything()
 
     def deliver(self, id: str, **signing: Any) -> int:  # noqa: A002  # ids are called id everywhere
-        """Deliver now: by the id of a delivery, or all deliveries of an event. What the endpoint answered last.
+        """Deliver now, by the id of a delivery, or all deliveries of an event. Return the endpoint's last answer.
 
-        Again, if it was delivered before. `signing` says what is to be wrong with the signature.
+        An event that was delivered before is delivered again. `signing` orders a fault in the signature.
         """
         one = self._deliveries.get(id)
         found = [one] if one else self._deliveries.of_event(id)
@@ -272,7 +271,7 @@ class StandIn(ABC):
         return [self._deliveries.send_now(each, signing=signing) for each in found][-1]
 
     def announce_again(self, *, event: str) -> None:
-        """A new delivery of an event that was announced before, as when somebody asks for it in the dashboard."""
+        """Make a new delivery of an event that was announced before, like a click in the dashboard."""
         told = self.event(event)
         self._deliveries.announce(event, self.type_of(told), self.body_of(told))
 
@@ -287,10 +286,10 @@ class StandIn(ABC):
         return self._deliveries.drain(seconds)
 
     def lie(self, *, event: str, changes: Json, id: str | None = None) -> str:  # noqa: A002
-        """Announce a copy of an event that says something else, truly signed; its id.
+        """Announce a changed copy of an event, truly signed, and return the copy's id.
 
         `changes` maps dotted paths to values: `{"livemode": true, "data.object.amount_total": 1}`. The copy has an id
-        of its own unless one is given; the objects stay as they are.
+        of its own unless an id is given. The objects stay unchanged.
         """
         told = copied(self.event(event))
         told["id"] = id or self.event_id()
@@ -304,7 +303,7 @@ class StandIn(ABC):
         return str(told["id"])
 
     def send_raw(self, *, body: str, **signing: Any) -> int:
-        """Sign exactly these bytes and deliver them to the first endpoint; what it answered."""
+        """Sign exactly these bytes, deliver them to the first endpoint, and return the answer."""
         with contextlib.suppress(ValueError, AttributeError):  # no JSON, or no object
             told = json.loads(body)
             return self._send(str(told.get("id", "")), self.type_of(told), body.encode(), signing)
@@ -322,23 +321,23 @@ class StandIn(ABC):
 
     @abstractmethod
     def event_id(self) -> str:
-        """An id for a new event."""
+        """Return an id for a new event."""
 
     @staticmethod
     @abstractmethod
     def type_of(event: Json) -> str:
-        """Its type, wherever this provider says it."""
+        """Return the event's type, from this provider's place for the type."""
 
     @staticmethod
     def body_of(event: Json) -> bytes:
-        """An event as it is delivered: text as it is, not escaped."""
+        """Return the delivered form of an event: text without escapes."""
         return json.dumps(event, ensure_ascii=False).encode()
 
     def announce(self, event: Json) -> None:
         self._deliveries.announce(str(event["id"]), self.type_of(event), self.body_of(event))
 
     def waiting_for(self, event_id: str) -> int:
-        """How many endpoints have not taken this event yet."""
+        """Return the number of endpoints that have not accepted this event yet."""
         return sum(each.state != "delivered" for each in self._deliveries.of_event(event_id))
 
     # ── every request ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a client asked. Header names are in lower case."""
+    """Request of a client. Header names are in lower case."""
 
     method: str
     path: str
@@ -33,13 +33,13 @@ class Request:
     body: bytes = b""
 
     def asked(self) -> dict[str, str]:
-        """The query's parameters; the last of a name counts."""
+        """Return the query's parameters. Of a repeated name, the last counts."""
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What it is told. `kind` is the content type; `is_replay` says that it was said before, for the same key."""
+    """Answer to a request. `kind` is the content type. `is_replay`: the same key was answered so before."""
 
     status: int = 200
     body: bytes = b""
@@ -49,7 +49,7 @@ class Answer:
 
 
 def copied(value: Json) -> Json:
-    """A copy that shares nothing with it."""
+    """Return a copy that shares nothing with the original."""
     copy: Json = orjson.loads(orjson.dumps(value))
     return copy
 
@@ -59,7 +59,7 @@ def json_answer(value: object, *, status: int = 200, headers: Mapping[str, str] 
 
 
 def page_answer(html: str, *, status: int = 200) -> Answer:
-    """A page that no browser may keep: what it shows changes under it."""
+    """Return a page that no browser may keep, since the page changes."""
     return Answer(
         status=status, body=html.encode(), kind="text/html; charset=utf-8", headers={"Cache-Control": "no-store"}
     )
@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def _reset(self) -> None:
-        """The connection ends without a word, as when a network breaks."""
+        """End the connection without an answer, like a broken network."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.close_connection = True
 
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """One thread for each connection; `stop` ends the connections that are still open, too."""
+    """Server with one thread for each connection. `stop` also ends the open connections."""
 
     daemon_threads = True
     request_queue_size = BACKLOG
@@ -157,7 +157,7 @@ class Server(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is nobody's fault; anything else is ours, and is shown."""
+        """Ignore an error of a client that went away. Print any other error, which is our own."""
         import sys
 
         if not isinstance(sys.exc_info()[1], OSError):

@@ -1,4 +1,4 @@
-"""A stand-in PayPal: `with PayPalStandIn() as paypal:`, then `paypal.url` instead of api-m.paypal.com."""
+"""Stand-in PayPal: `with PayPalStandIn() as paypal:`, then `paypal.url` instead of api-m.paypal.com."""
 
 from emulator.stand_ins.paypal.provider import PayPalStandIn
 

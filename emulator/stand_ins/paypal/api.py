@@ -48,7 +48,7 @@ SIGNATURE_FIELDS = (
     "webhook_event",
 )
 EVENT_IN_BODY = re.compile(rb"(?s)^.*?\"webhook_event\"\s*:\s*")
-"""All that stands before the event in a question about a signature."""
+"""Part of a question about a signature that stands before the event."""
 SCOPE = "https://uri.paypal.com/services/payments/payment https://uri.paypal.com/services/disputes/read-seller"
 
 Handler = Callable[..., Answer]
@@ -118,7 +118,7 @@ class Api:
             return error.answer()
 
     def _once(self, request: Request, key: str, run: Callable[[], Answer]) -> Answer:
-        """One execution for each request id and path; a replay answers 200 where the first answered 201."""
+        """Run the request once for each request id and path. A replay answers 200 where the first answer was 201."""
         try:
             answer, is_replay = self._keys.once(f"{request.path} {key}", hashlib.sha256(request.body).hexdigest(), run)
         except KeyMismatch:
@@ -242,9 +242,10 @@ class Api:
         return bool(asked["webhook_id"] == self._webhook_id and asked["transmission_sig"] == signature)
 
     def _list_events(self, request: Request) -> Answer:
-        """The newest first, of the last thirty days. `next` leads on, with a slash before its query, as PayPal's does.
+        """Return the events of the last thirty days, newest first.
 
-        A link names PayPal's own host, even where the call came in by another name.
+        As with PayPal, the link `next` has a slash before its query, and names PayPal's own host, also if the call came
+        in by another name.
         """
         asked = request.asked()
         since = max(_seconds(asked, "start_time", 0.0), self._now() - EVENT_SECONDS)
@@ -288,7 +289,7 @@ def _known(things: dict[str, Json], thing_id: str) -> Json:
 
 
 def _body(request: Request) -> Json:
-    """A JSON object; no body is an empty one. Raises PayPalError."""
+    """Return the body as a JSON object; an empty object without a body. Raises PayPalError."""
     if not request.headers.get("content-type", "application/json").startswith("application/json"):
         raise PayPalError("UNSUPPORTED_MEDIA_TYPE")
     try:
@@ -307,7 +308,7 @@ def _is_whole(request: Request) -> bool:
 
 
 def _brief(thing: Json) -> Json:
-    """What PayPal answers unless the whole is preferred."""
+    """Return PayPal's short answer, for a caller that does not prefer the whole object."""
     return {name: thing[name] for name in ("id", "status", "payment_source", "links") if name in thing}
 
 

@@ -1,4 +1,4 @@
-"""A test authority like the one behind PayPal's webhook certificates: a root, an intermediate, what they issue."""
+"""Test authority like the one behind PayPal's webhook certificates: a root, an intermediate, and issued leaves."""
 
 import functools
 import secrets
@@ -45,7 +45,7 @@ def _pem(certificate: x509.Certificate) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A certificate with its key, and the chain as it is served: itself first, the root left out."""
+    """Certificate with its key, and the served chain: the certificate first, without the root."""
 
     id: str
     key: rsa.RSAPrivateKey
@@ -61,7 +61,7 @@ class Certificate:
 
 
 class Authority:
-    """A root and an intermediate. Two of them trust each other as little as strangers do."""
+    """Root and intermediate. Two authorities do not trust each other."""
 
     def __init__(self, root: x509.Certificate, intermediate: x509.Certificate, keys: tuple[int, int]) -> None:
         self._root = root
@@ -79,12 +79,12 @@ class Authority:
 
     @property
     def root_pem(self) -> str:
-        """The root certificate of this authority."""
+        """Return the root certificate of this authority."""
         return _pem(self._root)
 
     @property
     def authorities_pem(self) -> str:
-        """The root and the intermediate: all that a verifier needs beside a leaf that is served alone."""
+        """Return the root and the intermediate, which a verifier needs beside a leaf that is served alone."""
         return _pem(self._root) + _pem(self._intermediate)
 
     def has_issued(self, chain: str, name: str) -> bool:
@@ -109,11 +109,11 @@ class Authority:
         usages: Sequence[x509.ObjectIdentifier] = USAGES,
         key: int | Bearer = 2,
     ) -> Certificate:
-        """A certificate for signing webhooks: by default a good one, valid for a year from yesterday.
+        """Issue a certificate for signing webhooks: by default a good one, valid for a year from yesterday.
 
-        names: its DNS names, the common name if None. The leaf is served alone, as PayPal has done, unless
-        `is_chain_whole` adds the intermediate.
-        key: which of the process's keys it vouches for; or one that it does not sign with.
+        names: the DNS names; None for the common name. `is_chain_whole` adds the intermediate; otherwise the leaf is
+        served alone, as PayPal has done. key: the key of this process that the certificate vouches for, or a key that
+        does not sign.
         """
         starts = since or datetime.now(UTC) - timedelta(days=1)
         own = _key(key if isinstance(key, int) else 2)
@@ -197,11 +197,11 @@ def _usage(*, is_authority: bool) -> x509.KeyUsage:
 
 @functools.cache
 def authority() -> Authority:
-    """The one that a stand-in PayPal uses; one for each process."""
+    """Return the authority of the stand-in PayPal, one for each process."""
     return Authority.make("Stand-in", keys=(0, 1))
 
 
 @functools.cache
 def stranger() -> Authority:
-    """One that looks the same and that nobody trusts."""
+    """Return an authority that looks the same and that nobody trusts."""
     return Authority.make("Stand-in", keys=(3, 4))

@@ -72,7 +72,7 @@ def debug_id() -> str:
 
 
 class PayPalError(Refused):
-    """A refusal in PayPal's words."""
+    """Refusal in PayPal's words."""
 
     def __init__(self, name: str, issue: str = "", *, field: str = "", links: list[Json] | None = None) -> None:
         super().__init__(issue or name)
@@ -105,6 +105,6 @@ def missing() -> PayPalError:
 
 
 def refused_token(error: str, description: str) -> Answer:
-    """The OAuth way to say 401."""
+    """Return OAuth's form of a 401."""
     headers = {"Paypal-Debug-Id": debug_id(), "WWW-Authenticate": "Bearer"}
     return json_answer({"error": error, "error_description": description}, status=401, headers=headers)

@@ -1,4 +1,4 @@
-"""What a stand-in PayPal does with money: orders, captures, refunds and disputes, with the events each step causes."""
+"""Money of a stand-in PayPal: orders, captures, refunds and disputes, with the events of each step."""
 
 import re
 from collections.abc import Callable
@@ -24,7 +24,7 @@ MERCHANT = {"email_address": "merchant@example.com", "merchant_id": "STANDNMERCH
 
 @dataclass(slots=True, kw_only=True)
 class Approval:
-    """What only PayPal knows of an order: where its payer goes, until when, and how a capture of it will end."""
+    """PayPal's own facts of an order: the payer's way back, the time limit, and the result of a capture."""
 
     return_url: str
     cancel_url: str
@@ -35,7 +35,7 @@ class Approval:
 
 
 class Money:
-    """One merchant's money. Whoever uses it holds the stand-in's lock."""
+    """Money of one merchant. The caller holds the stand-in's lock."""
 
     def __init__(self, *, now: Callable[[], float], url: str, announce: Callable[[Json], None]) -> None:
         self._now = now
@@ -92,7 +92,7 @@ class Money:
         return order
 
     def expire_order(self, order: Json) -> None:
-        """Nobody captured it in time: it is gone, and a payer who had approved it is told so."""
+        """Remove an order that nobody captured in time. If the payer had approved the order, announce the end."""
         if order["status"] == "COMPLETED":
             raise Misuse(f"order {order['id']} is completed; it does not expire")
         if order["status"] == "APPROVED":
@@ -100,7 +100,7 @@ class Money:
         del self.orders[order["id"]]
 
     def approve(self, order: Json, ending: str, email: str) -> Json:
-        """The payer agrees; `ending` is what a capture will find. May be said again before it is captured."""
+        """Let the payer approve. `ending` is the result of a capture. May be repeated before the capture."""
         if ending not in ENDINGS:
             raise Misuse(f"a capture ends {', '.join(ENDINGS)}")
         if order["status"] == "COMPLETED":
@@ -144,7 +144,7 @@ class Money:
         return order
 
     def settle_capture(self, capture: Json, *, is_paid: bool) -> Json:
-        """One that was pending is completed or denied."""
+        """Complete or deny a pending capture."""
         if capture["status"] != "PENDING":
             raise Misuse(f"capture {capture['id']} is {capture['status']}, not PENDING")
         capture.pop("status_details")
@@ -160,7 +160,7 @@ class Money:
         return next(self.orders[name] for name, one in self.approvals.items() if capture["id"] in one.captures)
 
     def _tell_capture(self, kind: str, capture: Json, order: Json) -> None:
-        """An event's capture says what the API's does not: whose it is, and which order it belongs to."""
+        """Announce a capture, with the custom id and the order, which the API's answers leave out."""
         related = {"supplementary_data": {"related_ids": {"order_id": order["id"]}}, "payee": dict(MERCHANT)}
         self.tell(kind, {**capture, **related})
 
@@ -203,12 +203,12 @@ class Money:
         return objects.money(objects.value_of(asked), currency)
 
     def refunded(self, capture: Json) -> Decimal:
-        """What is on its way back, or has arrived."""
+        """Return the money that went back, or is on its way back."""
         refunds = self._refunded_by.get(capture["id"], [])
         return sum((objects.value_of(each["amount"]) for each in refunds if each["status"] in LIVE_REFUNDS), Decimal(0))
 
     def settle_refund(self, refund: Json) -> Json:
-        """One that was pending has arrived."""
+        """Let a pending refund arrive."""
         if refund["status"] != "PENDING":
             raise Misuse(f"refund {refund['id']} is {refund['status']}, not PENDING")
         refund.pop("status_details")
@@ -217,7 +217,7 @@ class Money:
         return refund
 
     def fail_refund(self, refund: Json) -> Json:
-        """It did not arrive, also if it was said to have."""
+        """Let a refund fail, also a refund that was reported as completed."""
         if refund["status"] not in LIVE_REFUNDS:
             raise Misuse(f"refund {refund['id']} is {refund['status']} already")
         refund.pop("status_details", None)
@@ -253,7 +253,7 @@ class Money:
         return dispute
 
     def close_dispute(self, dispute: Json, outcome: str, *, is_reversal_told: bool) -> Json:
-        """The seller has won, the buyer has (`lost`), or has withdrawn it."""
+        """Close a dispute: the seller has won, the buyer has (`lost`), or the buyer has withdrawn the dispute."""
         _require_open(dispute)
         if outcome not in OUTCOMES:
             raise Misuse(f"a dispute ends {', '.join(OUTCOMES)}")

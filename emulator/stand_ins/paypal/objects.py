@@ -1,4 +1,4 @@
-"""PayPal's objects as it publishes them: Orders v2, Payments v2, Disputes v1, Webhooks v1."""
+"""Objects of PayPal as PayPal publishes them: Orders v2, Payments v2, Disputes v1, Webhooks v1."""
 
 import secrets
 import string
@@ -67,7 +67,7 @@ def link(url: str, rel: str, method: str = "GET") -> Json:
 
 
 def order(given: Json, now: float, url: str, merchant: Json) -> Json:
-    """A new order. One that names a payment source waits for its payer's action, others are merely created."""
+    """Return a new order. An order with a payment source waits for its payer; any other order is created only."""
     order_id = new_id()
     source = (given.get("payment_source") or {}).get("paypal")
     rel = "approve" if source is None else "payer-action"

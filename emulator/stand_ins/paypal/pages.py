@@ -1,4 +1,4 @@
-"""The hosted approval page of a stand-in PayPal: what is bought, and a button for each way it can end."""
+"""Hosted approval page of a stand-in PayPal: the purchase, and a button for each possible end."""
 
 from decimal import Decimal
 from urllib.parse import parse_qs, urlencode
@@ -20,13 +20,13 @@ PATH = "/checkoutnow"
 
 
 def action_of(request: Request) -> tuple[str, str]:
-    """Which button was pressed, and the e-mail address that was typed."""
+    """Return the pressed button, and the typed e-mail address."""
     form = parse_qs(request.body.decode(errors="replace"))
     return form.get("action", [""])[0], form.get("email", [""])[0].strip()
 
 
 def back(url: str, **told: str) -> Answer:
-    """To the shop, with what PayPal adds to its address; a notice if the order names no address."""
+    """Return to the shop, with PayPal's additions to the address; show a notice if the order names no address."""
     if not url:
         text = "The shop named no address to return to. You may close this page."
         return page_answer(notice(LOOK, sign="✓", title="All done", text=text))

@@ -1,4 +1,4 @@
-"""The stand-in PayPal itself: its server, and everything a test can make happen behind the merchant's back."""
+"""Stand-in PayPal: its server, and all that a test can make happen behind the merchant's back."""
 
 import base64
 import time
@@ -32,10 +32,10 @@ REFUSALS = {
 
 
 class PayPalStandIn(StandIn):
-    """Orders, captures, refunds and disputes in memory; every control refuses what cannot happen with Misuse.
+    """Orders, captures, refunds and disputes in memory. Every control refuses impossible orders with Misuse.
 
-    `later_seconds` is when a payment that was put under review on the hosted page is decided by itself; None waits for
-    `settle_capture`.
+    `later_seconds` is the time until a payment that the hosted page put under review is decided by itself; None waits
+    for `settle_capture`.
     """
 
     name = "paypal"
@@ -75,7 +75,7 @@ class PayPalStandIn(StandIn):
 
     @property
     def authorities_pem(self) -> str:
-        """The root that a verifier has to trust, and the intermediate that is not served with a leaf."""
+        """Return the root that a verifier has to trust, and the intermediate that is not served with a leaf."""
         return certificates.authority().authorities_pem
 
     # ── payers ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,19 +83,19 @@ class PayPalStandIn(StandIn):
     def approve(self, *, order: str, ending: str = "completed", email: str = "zoe@example.com") -> Json:
         """Approve on the hosted page, without a browser.
 
-        ending: what a capture finds: `completed`, `pending`, `denied` (a capture that failed) or `declined`
-        (INSTRUMENT_DECLINED, until it is approved again).
+        ending: the result of a capture: `completed`, `pending`, `denied` (a failed capture) or `declined`
+        (INSTRUMENT_DECLINED, until the payer approves again).
         """
         with self.lock:
             return copied(self._money.approve(self._order(order), ending, email))
 
     def settle_capture(self, *, capture: str, is_paid: bool = True) -> Json:
-        """A pending capture is completed, or denied."""
+        """Complete or deny a pending capture."""
         with self.lock:
             return copied(self._money.settle_capture(self._capture(capture), is_paid=is_paid))
 
     def expire_order(self, *, order: str) -> None:
-        """Nobody captured it in time; PayPal does not know it any more."""
+        """Let an order expire that nobody captured in time. Then PayPal does not know the order."""
         with self.lock:
             self._money.expire_order(self._order(order))
 
@@ -119,12 +119,12 @@ class PayPalStandIn(StandIn):
             return copied(self._money.settle_refund(self._known(self._money.refunds, refund)))
 
     def fail_refund(self, *, refund: str) -> Json:
-        """A refund did not arrive, also one that was said to be completed."""
+        """Let a refund fail, also a refund that was reported as completed."""
         with self.lock:
             return copied(self._money.fail_refund(self._known(self._money.refunds, refund)))
 
     def dispute(self, *, of: str, value: str | None = None, reason: str = "UNAUTHORISED") -> Json:
-        """The buyer disputes a payment, or a part of it."""
+        """Let the buyer dispute a payment, or a part of the payment."""
         with self.lock:
             return copied(self._money.open_dispute(self._capture(of), value, reason))
 
@@ -133,9 +133,9 @@ class PayPalStandIn(StandIn):
             return copied(self._money.review_dispute(self._known(self._money.disputes, dispute)))
 
     def close_dispute(self, *, dispute: str, outcome: str, is_reversal_told: bool = True) -> Json:
-        """The seller has `won`, the buyer has (`lost`), or the buyer has `withdrawn` it.
+        """Close a dispute: the seller has `won`, the buyer has (`lost`), or the buyer has `withdrawn` the dispute.
 
-        `is_reversal_told`: a loss is told a second time, as PAYMENT.CAPTURE.REVERSED and as a refund of the order.
+        `is_reversal_told`: a loss is announced a second time, as PAYMENT.CAPTURE.REVERSED and as a refund of the order.
         """
         with self.lock:
             found = self._known(self._money.disputes, dispute)
@@ -144,7 +144,7 @@ class PayPalStandIn(StandIn):
     # ── looking, and lying ───────────────────────────────────────────────────────────────────────────────────────────
 
     def get(self, *, id: str) -> Json:  # noqa: A002  # ids are called id everywhere
-        """Any order, capture, refund, dispute or event, as it is now."""
+        """Return an order, capture, refund, dispute or event in its present state."""
         with self.lock:
             money = self._money
             for known in (money.orders, money.captures, money.refunds, money.disputes, money.events):
@@ -153,20 +153,20 @@ class PayPalStandIn(StandIn):
         raise Misuse(f"there is no {id}")
 
     def events(self, *, type: str = "") -> list[Json]:  # noqa: A002
-        """Every event since the last reset, or those of one type; oldest first."""
+        """Return the events since the last reset, of one type or of all types, oldest first."""
         with self.lock:
             return [copied(each) for each in self._money.events.values() if type in {"", each["event_type"]}]
 
     def capture_count(self, *, order: str) -> int:
-        """How often this order's money was taken."""
+        """Return the number of times that this order's money was taken."""
         with self.lock:
             found = self._money.approvals.get(order)
             return 0 if found is None else len([each for each in found.captures if self._is_taken(each)])
 
     def captures_for(self, *, reference: str) -> list[Json]:
-        """Every capture of this order, invoice id or custom id that took money, or may still do so.
+        """Return the captures of this order, invoice id or custom id that took money, or still may.
 
-        More than one means that somebody paid twice.
+        More than one capture means a double payment.
         """
         with self.lock:
             return [
@@ -195,7 +195,7 @@ class PayPalStandIn(StandIn):
     # ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def serve(self, certificate: Certificate) -> Certificate:
-        """Serve a certificate, so that deliveries can be signed with it: `deliver(id, certificate=certificate.id)`."""
+        """Serve a certificate for signing deliveries: `deliver(id, certificate=certificate.id)`."""
         self._api.certificates[certificate.id] = certificate
         return certificate
 
@@ -209,7 +209,10 @@ class PayPalStandIn(StandIn):
         is_chain_whole: bool = False,
         is_trusted: bool = True,
     ) -> str:
-        """Issue and serve a certificate, good or bad; its id. One that is not trusted comes from a stranger."""
+        """Issue and serve a certificate, good or bad, and return its id.
+
+        A stranger issues a certificate that nobody trusts.
+        """
         now = datetime.now(UTC)
         issuer = certificates.authority() if is_trusted else certificates.stranger()
         issued = issuer.issue(
@@ -270,7 +273,7 @@ class PayPalStandIn(StandIn):
         return self._keys.expire()
 
     def expire_tokens(self) -> None:
-        """Every access token is refused from now on, though its time is not over."""
+        """Refuse every access token from now on, also before its end."""
         self._api.expire_tokens()
 
     # ── the hosted page ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -304,7 +307,7 @@ class PayPalStandIn(StandIn):
         return pages.back(approval.return_url, token=order["id"], PayerID=order["payer"]["payer_id"])
 
     def _decide_later(self, order_id: str, *, is_paid: bool) -> None:
-        """Once it is captured, the review takes its time; until then, look again."""
+        """Decide a captured payment after the time of a review. Before the capture, look again later."""
 
         def decide() -> None:
             with self.lock:
@@ -324,7 +327,7 @@ class PayPalStandIn(StandIn):
         return self._known(self._money.orders, order_id)
 
     def _capture(self, object_id: str) -> Json:
-        """A capture by its id, or by its order's."""
+        """Return a capture by its own id, or by its order's id."""
         approval = self._money.approvals.get(object_id)
         if approval is not None and approval.captures:
             return self._money.captures[approval.captures[-1]]

@@ -1,4 +1,4 @@
-"""A stand-in Stripe: `with StripeStandIn() as stripe:`, then `stripe.url` as the SDK's base address."""
+"""Stand-in Stripe: `with StripeStandIn() as stripe:`, then `stripe.url` as the SDK's base address."""
 
 from emulator.stand_ins.stripe.provider import StripeStandIn
 

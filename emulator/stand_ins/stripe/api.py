@@ -1,4 +1,4 @@
-"""Stripe's HTTP API as its SDK calls it: keys, parameters, idempotency, one handler for each route."""
+"""HTTP API of Stripe in the SDK's form: keys, parameters, idempotency, one handler for each route."""
 
 import hashlib
 import hmac
@@ -103,7 +103,7 @@ class Api:
             return json_answer(error.body, status=error.status, headers=headers)
 
     def _once(self, request: Request, key: str, run: Callable[[], Answer]) -> Answer:
-        """One execution for each idempotency key; what it answered is answered again."""
+        """Run the request once for each idempotency key, and replay the answer."""
         if len(key) > KEY_LENGTH_MAX:
             raise invalid("Idempotency keys are at most 255 characters long.")
         fingerprint = (request.path, hashlib.sha256(request.body).hexdigest())
@@ -248,7 +248,7 @@ class Api:
 
 
 def _is_for_mobile(request: Request) -> bool:
-    """A mobile SDK reads and confirms one intent, whose client secret it was given."""
+    """Return True for a call of a mobile SDK, which reads and confirms one intent with the intent's client secret."""
     given = forms.decode(request.query if request.method == "GET" else request.body.decode())
     match = re.fullmatch(r"/v1/payment_intents/([^/]+)(/confirm)?", request.path)
     secret = str(given.get("client_secret", ""))
@@ -267,7 +267,7 @@ def _without_expand(given: Json) -> Json:
 
 
 def _matching(things: list[Json], asked: Mapping[str, Any]) -> list[Json]:
-    """Those whose fields are as asked; what pages and expands is not about fields."""
+    """Return the objects whose fields match the query. Parameters for pages and expansion are no fields."""
     wanted = {name: asked[name] for name in ("customer", "email", "source", "status", "type") if name in asked}
     types = asked.get("types")
     found = [

@@ -9,7 +9,7 @@ INVALID = "invalid_request_error"
 
 
 class StripeError(Refused):
-    """A refusal in Stripe's words. `is_remembered`: its idempotency key is answered so again."""
+    """Refusal in Stripe's words. `is_remembered`: the refusal stays the answer of the idempotency key."""
 
     def __init__(self, status: int, kind: str, message: str, *, is_remembered: bool = False, **more: Any) -> None:
         super().__init__(message)

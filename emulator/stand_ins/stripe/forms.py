@@ -1,4 +1,4 @@
-"""Stripe's form encoding, read as its SDK's own types publish it: what they do not know is refused, as Stripe does."""
+"""Form encoding of Stripe, by the SDK's own types. As with Stripe, an unknown parameter is refused."""
 
 import functools
 import inspect
@@ -23,7 +23,7 @@ TYPING_ONLY = {"Mapping": Mapping, "StripeContext": str}  # names that the SDK i
 
 
 def decode(text: str) -> Json:
-    """`a[b][0][c]=d` as nested dictionaries and lists."""
+    """Return `a[b][0][c]=d` as nested dictionaries and lists."""
     root: Json = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         keys = [name.partition("[")[0], *re.findall(r"\[([^\]]*)\]", name)]
@@ -49,13 +49,13 @@ def _listed(value: Any) -> Any:
 
 
 def parse(given: Json, published: type) -> Json:
-    """The parameters with their types. Raises StripeError for one that is unknown, missing or not of its type."""
+    """Return the parameters with their types. Raises StripeError for an unknown, missing or mistyped parameter."""
     return _structure(given, published, "")
 
 
 @functools.cache
 def _hints(published: type) -> Mapping[str, Any]:
-    """What may be sent; the SDK's types also name its own options of a call, which never leave it."""
+    """Return the allowed parameters. The SDK's types also name options of the SDK, which are never sent."""
     hints = typing_extensions.get_type_hints(published, localns=TYPING_ONLY)
     return {name: hint for name, hint in hints.items() if name not in OPTIONS}
 

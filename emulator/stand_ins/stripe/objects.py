@@ -1,4 +1,4 @@
-"""Stripe's objects as its API version 2026-10-28 publishes them: every field it always sends, null for nothing."""
+"""Objects of Stripe in API version 2026-10-28: every field that Stripe always sends, null for nothing."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def new_id(prefix: str, length: int = ID_LENGTH) -> str:
 
 
 def receipt_name() -> str:
-    """The secret part of a receipt's address: whoever has it may read it."""
+    """Return the secret part of a receipt's address. Anybody with the address may read the receipt."""
     return f"CAcaF{token(60)}"
 
 
@@ -48,7 +48,7 @@ def fee_of(amount: int) -> int:
 
 
 def customer_session(given: Json, now: int) -> Json:
-    """Made for half an hour, and shown once: no call lists or retrieves it."""
+    """Return a customer session, valid for half an hour and shown once. No call lists or retrieves the session."""
     component = {"enabled": False, "features": None}
     names = ("buy_button", "customer_sheet", "mobile_payment_element", "payment_element", "pricing_table")
     return {
@@ -92,7 +92,7 @@ def customer(given: Json, now: int) -> Json:
 
 
 def session(given: Json, items: list[Json], now: int, url: str) -> Json:
-    """An open Checkout Session; its payment intent is made with the first attempt to pay."""
+    """Return an open Checkout Session. Its payment intent is made with the first attempt to pay."""
     session_id = f"cs_test_{token(58)}"
     total = sum(item["amount_total"] for item in items)
     return {
@@ -223,7 +223,7 @@ def intent(given: Json, now: int) -> Json:
 
 
 def charge(of: Json, status: str, now: int, billing: Json) -> Json:
-    """One attempt to take an intent's money: succeeded, pending or failed."""
+    """Return an attempt to take an intent's money: succeeded, pending or failed."""
     is_failed = status == "failed"
     kind = "card" if status != "pending" else "us_bank_account"
     return {
@@ -381,7 +381,7 @@ def warning(of: Json, fraud_type: str, now: int) -> Json:
 
 
 def balance_transaction(kind: str, amount: int, fee: int, source: Json, now: int) -> Json:
-    """What a charge, refund or dispute moved on the merchant's balance; signed from the merchant's side."""
+    """Return the change of the merchant's balance by a charge, refund or dispute, with the merchant's sign."""
     details = [{"amount": fee, "application": None, "currency": source["currency"], "description": "Stripe fees"}]
     return {
         "id": new_id("txn"),

@@ -1,4 +1,4 @@
-"""The hosted pages of a stand-in Stripe: what is bought, with a button for each way it can end, and its receipt."""
+"""Hosted pages of a stand-in Stripe: the purchase, with a button for each possible end, and the receipt."""
 
 from datetime import UTC, datetime
 from html import escape
@@ -31,7 +31,7 @@ def receipt_in(path: str) -> str | None:
 
 
 def action_of(request: Request) -> tuple[str, str, str]:
-    """Which button was pressed, and the e-mail address and name that were typed."""
+    """Return the pressed button, and the typed e-mail address and name."""
     form = parse_qs(request.body.decode(errors="replace"))
     return form.get("action", [""])[0], form.get("email", [""])[0].strip(), form.get("name", [""])[0].strip()
 
@@ -61,7 +61,7 @@ def closed(session: Json) -> Answer:
 
 
 def receipt(charge: Json) -> Answer:
-    """What was paid, as it is now: what went back since stands on it."""
+    """Return the receipt of a payment in its present state, with the refunds since."""
     currency, at = charge["currency"], datetime.fromtimestamp(charge["created"], UTC)
     used = charge["payment_method_details"]
     way = f"{used['card']['brand'].capitalize()} •••• {used['card']['last4']}" if "card" in used else "Bank account"
@@ -83,7 +83,7 @@ def refused(error: StripeError) -> Answer:
 
 
 def checkout(session: Json, items: list[Json], *, problem: str = "") -> Answer:
-    """The page itself; after a declined card it says so and may be tried again."""
+    """Return the page to pay on. After a declined card, the page says so, and the user may try again."""
     currency = session["currency"]
     total = major(session["amount_total"], currency)
     rows = [

@@ -1,4 +1,4 @@
-"""How money comes in at a stand-in Stripe: customers, Checkout Sessions, payment intents and their charges."""
+"""Incoming money of a stand-in Stripe: customers, Checkout Sessions, payment intents and their charges."""
 
 from emulator.stand_ins.stripe import objects
 from emulator.stand_ins.stripe.errors import StripeError, invalid
@@ -17,7 +17,7 @@ CANCELABLE = {"requires_payment_method", "requires_confirmation", "requires_acti
 
 
 class Payments:
-    """Every transition of a session, an intent and a charge, with the events it causes."""
+    """Transitions of a session, an intent and a charge, with the events of each."""
 
     def __init__(self, store: Store, *, url: str) -> None:
         self._store = store
@@ -90,7 +90,7 @@ class Payments:
         return item
 
     def pay_session(self, session: Json, outcome: str, *, email: str = "", name: str = "") -> Json:
-        """What happens when somebody presses a button on the hosted page. Raises StripeError if it is not open."""
+        """Act as a press of a button on the hosted page. Raises StripeError if the session is not open."""
         self.expire_if_due(session)
         if session["status"] != "open":
             raise invalid(f"This Checkout Session is {session['status']}, not open.")
@@ -123,7 +123,7 @@ class Payments:
         return session
 
     def settle_session(self, session: Json, *, is_paid: bool) -> Json:
-        """What was to be paid later was, or was not."""
+        """Let the money that was to be paid later come or fail."""
         intent = self._store.get("payment_intent", session["payment_intent"] or "")
         self.settle(intent, is_paid=is_paid)
         session["payment_status"] = "paid" if is_paid else "unpaid"
@@ -183,7 +183,10 @@ class Payments:
         return intent
 
     def confirm_with(self, intent: Json, payment_method: str) -> Json:
-        """Confirm as the API does: with one of Stripe's test payment methods. Raises StripeError if it is declined."""
+        """Confirm with one of Stripe's test payment methods, as the API does.
+
+        Raises StripeError if the method is declined.
+        """
         outcome = "declined" if payment_method in DECLINED else "later" if payment_method in LATER else "paid"
         self.attempt(intent, outcome, billing={"email": intent["receipt_email"]})
         if outcome == "declined":
@@ -193,7 +196,7 @@ class Payments:
         return intent
 
     def attempt(self, intent: Json, outcome: str, *, billing: Json) -> Json:
-        """Try to take the money: it is paid, declined, or to come later. The charge."""
+        """Try to take the money, and return the charge: paid, declined, or to come later."""
         if outcome not in OUTCOMES:
             raise invalid(f"An attempt ends {', '.join(OUTCOMES)}.")
         if intent["status"] not in {"requires_payment_method", "requires_confirmation", "requires_action"}:
@@ -215,7 +218,7 @@ class Payments:
         return charge
 
     def settle(self, intent: Json, *, is_paid: bool) -> None:
-        """The money of an intent that was processing has come, or has not. Raises StripeError if it was not."""
+        """Let the money of a processing intent come or fail. Raises StripeError for any other intent."""
         if intent["status"] != "processing":
             raise _unexpected(intent, "settled")
         charge = self._store.get("charge", intent["latest_charge"])

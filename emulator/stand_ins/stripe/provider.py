@@ -1,4 +1,4 @@
-"""The stand-in Stripe itself: its server, and everything a test can make happen behind the merchant's back."""
+"""Stand-in Stripe: its server, and all that a test can make happen behind the merchant's back."""
 
 import hashlib
 import hmac
@@ -28,10 +28,10 @@ ERRORS = {
 
 
 class StripeStandIn(StandIn):
-    """Sessions, intents, refunds and disputes in memory; every control refuses what cannot happen with Misuse.
+    """Sessions, intents, refunds and disputes in memory. Every control refuses impossible orders with Misuse.
 
-    Where a control takes an intent or a charge, either id will do. `later_seconds` is when a payment that was chosen to
-    come later on the hosted page does come (or fails) by itself; None waits for `settle_later`.
+    A control that takes an intent or a charge accepts either id. `later_seconds` is the time until a payment that the
+    hosted page put off comes (or fails) by itself; None waits for `settle_later`.
     """
 
     name = "stripe"
@@ -84,21 +84,21 @@ class StripeStandIn(StandIn):
         return self._on_page(session, "declined", "", "")
 
     def pay_later(self, *, session: str) -> Json:
-        """Pay on the hosted page in a way that takes days; `settle_later` ends it."""
+        """Pay on the hosted page in a way that takes days. `settle_later` ends the payment."""
         return self._on_page(session, "later", "", "")
 
     def settle_later(self, *, session: str, is_paid: bool = True) -> Json:
-        """The money that was to come later has come, or failed to."""
+        """Let the money that was to come later come or fail."""
         with self.lock:
             return copied(self._payments.settle_session(self._get("checkout.session", session), is_paid=is_paid))
 
     def expire_session(self, *, session: str) -> Json:
-        """The time to pay is over."""
+        """End the time to pay."""
         with self.lock:
             return copied(self._payments.expire_session(self._get("checkout.session", session)))
 
     def confirm(self, *, client_secret: str, outcome: str = "paid") -> Json:
-        """What a mobile SDK does with a client secret; the intent is then paid, declined, or to be paid later."""
+        """Confirm with a client secret, like a mobile SDK. The intent is then paid, declined, or to be paid later."""
         with self.lock:
             intent = self._get("payment_intent", client_secret.partition("_secret_")[0])
             if intent["client_secret"] != client_secret:
@@ -128,29 +128,29 @@ class StripeStandIn(StandIn):
         self._reversals.refunds_start = status
 
     def settle_refund(self, *, refund: str) -> Json:
-        """A pending refund has arrived."""
+        """Let a pending refund arrive."""
         with self.lock:
             return copied(self._reversals.settle_refund(self._get("refund", refund)))
 
     def fail_refund(self, *, refund: str, reason: str = "expired_or_canceled_card") -> Json:
-        """A refund did not arrive, also one that was said to have succeeded."""
+        """Let a refund fail, also a refund that was reported as succeeded."""
         with self.lock:
             return copied(self._reversals.fail_refund(self._get("refund", refund), reason))
 
     def dispute(
         self, *, of: str, amount: int | None = None, reason: str = "fraudulent", is_inquiry: bool = False
     ) -> Json:
-        """The buyer disputes a payment; unless it is only an inquiry, the money is taken at once."""
+        """Let the buyer dispute a payment. Unless the dispute is an inquiry only, the money is taken at once."""
         with self.lock:
             return copied(self._reversals.open_dispute(self._charge(of), amount, reason, is_inquiry=is_inquiry))
 
     def escalate_dispute(self, *, dispute: str) -> Json:
-        """An inquiry becomes a chargeback."""
+        """Turn an inquiry into a chargeback."""
         with self.lock:
             return copied(self._reversals.escalate_dispute(self._get("dispute", dispute)))
 
     def review_dispute(self, *, dispute: str) -> Json:
-        """Evidence was sent; the bank looks at it."""
+        """Send evidence, so that the bank reviews the dispute."""
         with self.lock:
             return copied(self._reversals.review_dispute(self._get("dispute", dispute)))
 
@@ -160,14 +160,14 @@ class StripeStandIn(StandIn):
             return copied(self._reversals.close_dispute(self._get("dispute", dispute), outcome))
 
     def warn_of_fraud(self, *, of: str, fraud_type: str = "made_with_stolen_card") -> Json:
-        """A card network warns of a payment that may be disputed soon."""
+        """Let a card network warn of a payment that may be disputed soon."""
         with self.lock:
             return copied(self._reversals.warn(self._charge(of), fraud_type))
 
     # ── looking, and lying ───────────────────────────────────────────────────────────────────────────────────────────
 
     def get(self, *, id: str) -> Json:  # noqa: A002  # ids are called id everywhere
-        """Any object, as it is now."""
+        """Return an object in its present state."""
         with self.lock:
             found = self._store.find(id)
             if found is None:
@@ -175,14 +175,14 @@ class StripeStandIn(StandIn):
             return copied(found)
 
     def events(self, *, type: str = "") -> list[Json]:  # noqa: A002
-        """Every event since the last reset, or those of one type; oldest first."""
+        """Return the events since the last reset, of one type or of all types, oldest first."""
         with self.lock:
             return [copied(each) for each in self._store.all("event") if type in {"", each["type"]}]
 
     def charges_for(self, *, reference: str) -> list[Json]:
-        """Every payment that succeeded for this session, intent, client reference or value of metadata.
+        """Return the successful payments of this session, intent, client reference or value of metadata.
 
-        More than one means that somebody paid twice.
+        More than one payment means a double payment.
         """
         with self.lock:
             intents = {
@@ -306,7 +306,7 @@ class StripeStandIn(StandIn):
             return copied(self._payments.pay_session(session, outcome, email=email, name=name))
 
     def _charge(self, object_id: str) -> Json:
-        """A charge by its id, or by its intent's or session's."""
+        """Return a charge by its own id, or by the id of its intent or session."""
         found = self._store.find(object_id)
         if found is not None and found["object"] == "checkout.session":
             found = self._store.find(found["payment_intent"] or "")

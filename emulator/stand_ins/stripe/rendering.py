@@ -1,4 +1,4 @@
-"""What Stripe's API shows of its objects: lists in pages, newest first, and fields expanded on request."""
+"""View of Stripe's objects by the API: lists in pages, newest first, and fields expanded on request."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -26,7 +26,7 @@ def listed(data: list[Json], url: str, *, has_more: bool = False) -> Json:
 
 
 def shown(store: Store, thing: Json, expand: Iterable[str] = ()) -> Json:
-    """A copy, with these fields replaced by the objects they name. Raises StripeError for others."""
+    """Return a copy in which these fields are replaced by the named objects. Raises StripeError for other fields."""
     copy = copied(thing)
     for path in expand:
         names = path.split(".")
@@ -37,7 +37,7 @@ def shown(store: Store, thing: Json, expand: Iterable[str] = ()) -> Json:
 
 
 def page(store: Store, found: Iterable[Json], asked: Json, url: str) -> Json:
-    """The newest that are asked for, before or after one of them."""
+    """Return the requested number of newest objects, before or after one of them."""
     expand = [_within_data(path) for path in asked.get("expand", [])]
     newest = _created(list(found)[::-1], asked.get("created"))
     limit = asked.get("limit", LIMIT)

@@ -1,4 +1,4 @@
-"""How money goes back at a stand-in Stripe: refunds, disputes, early fraud warnings."""
+"""Outgoing money of a stand-in Stripe: refunds, disputes, early fraud warnings."""
 
 from emulator.stand_ins.stand_in import Misuse
 from emulator.stand_ins.stripe import objects
@@ -14,7 +14,7 @@ CLOSINGS = {"won": "won", "lost": "lost", "withdrawn": "won", "warning_closed": 
 
 
 class Reversals:
-    """Every transition of a refund, a dispute and a warning, with the events it causes."""
+    """Transitions of a refund, a dispute and a warning, with the events of each."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class Reversals:
         return charge
 
     def _refundable(self, charge: Json, given: Json) -> int:
-        """How much of it is to go back. Raises StripeError in Stripe's words if so much cannot."""
+        """Return the amount to refund. Raises StripeError if the charge cannot be refunded by that amount."""
         if charge["status"] != "succeeded":
             raise invalid(f"This charge ({charge['id']}) has not succeeded; it cannot be refunded.", param="charge")
         disputes = self._store.of("dispute", charge["id"])
@@ -71,7 +71,7 @@ class Reversals:
         return amount
 
     def settle_refund(self, refund: Json) -> Json:
-        """One that was pending has arrived."""
+        """Let a pending refund arrive."""
         self._require(refund, {"pending"})
         self._move("refund", -refund["amount"], refund, "balance_transaction")
         before = self._store.change(refund, status="succeeded", pending_reason=None)
@@ -79,7 +79,7 @@ class Reversals:
         return refund
 
     def fail_refund(self, refund: Json, reason: str) -> Json:
-        """It did not arrive, maybe long after it was said to have: the money is the merchant's again."""
+        """Let a refund fail, also long after its reported success. The money is the merchant's again."""
         self._require(refund, LIVE_REFUNDS)
         if refund["status"] == "succeeded":
             self._move("refund_failure", refund["amount"], refund, "failure_balance_transaction")
@@ -119,7 +119,7 @@ class Reversals:
     # ── disputes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open_dispute(self, charge: Json, amount: int | None, reason: str, *, is_inquiry: bool) -> Json:
-        """The buyer's bank asks (an inquiry), or takes the money at once."""
+        """Open a dispute: the buyer's bank asks (an inquiry), or takes the money at once."""
         if charge["status"] != "succeeded":
             raise Misuse(f"charge {charge['id']} is {charge['status']}; nobody disputes what was not paid")
         status = "warning_needs_response" if is_inquiry else "needs_response"
@@ -132,7 +132,7 @@ class Reversals:
         return dispute
 
     def escalate_dispute(self, dispute: Json) -> Json:
-        """An inquiry becomes a chargeback."""
+        """Turn an inquiry into a chargeback."""
         if not dispute["status"].startswith("warning"):
             raise Misuse(f"dispute {dispute['id']} is {dispute['status']}, not an inquiry")
         before = self._store.change(dispute, status="needs_response", is_charge_refundable=False)
@@ -141,7 +141,7 @@ class Reversals:
         return dispute
 
     def review_dispute(self, dispute: Json) -> Json:
-        """The merchant's evidence was sent; the bank looks at it."""
+        """Note the merchant's evidence, so that the bank reviews the dispute."""
         self._require_open(dispute)
         status = "warning_under_review" if dispute["status"].startswith("warning") else "under_review"
         before = self._store.change(dispute, status=status)
@@ -182,7 +182,7 @@ class Reversals:
         return warning
 
     def _withdraw_warnings(self, charge: Json) -> None:
-        """Once it is refunded, nothing can be done about a warning any more."""
+        """Withdraw the warnings of a refunded payment, since nobody can act on them any more."""
         for warning in self._store.of("radar.early_fraud_warning", charge["id"]):
             if charge["refunded"] and warning["actionable"]:
                 before = self._store.change(warning, actionable=False)

@@ -11,7 +11,7 @@ NO_REQUEST: Json = {"id": None, "idempotency_key": None}
 
 
 class Store:
-    """One account's objects. Whoever uses it holds the stand-in's lock."""
+    """Objects of one account. The caller holds the stand-in's lock."""
 
     def __init__(self, *, now: Callable[[], float], announce: Callable[[Json], None]) -> None:
         self._now = now
@@ -47,7 +47,7 @@ class Store:
         return thing
 
     def link(self, thing: Json, name: str) -> None:
-        """Let it be found by what it belongs to."""
+        """Let an object be found by the charge or intent to which it belongs."""
         self._by.setdefault((thing["object"], thing[name]), []).append(thing)
 
     def get(self, kind: str, object_id: str, *, param: str = "id") -> Json:
@@ -65,18 +65,18 @@ class Store:
         return self._kinds.get(kind, [])
 
     def of(self, kind: str, owner_id: str) -> list[Json]:
-        """Those of this kind that belong to a charge or an intent; oldest first."""
+        """Return the objects of this kind that belong to a charge or an intent, oldest first."""
         return self._by.get((kind, owner_id), [])
 
     def tell(self, kind: str, thing: Json, before: Json | None = None) -> Json:
-        """Announce an event with the object as it is now; `before` is what an update has changed."""
+        """Announce an event with the object's present state. `before` holds the fields that an update has changed."""
         event = objects.event(kind, copied(thing), self.now(), dict(self.request), before)
         self.add(event)
         self._announce(event)
         return event
 
     def change(self, thing: Json, **changes: Any) -> Json:
-        """Change fields in place; what they were before, as an update event says it."""
+        """Change fields in place, and return the earlier values in the form of an update event."""
         before = {name: thing.get(name) for name, value in changes.items() if thing.get(name) != value}
         thing.update(changes)
         return before
