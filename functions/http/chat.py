@@ -26,10 +26,10 @@ from functions.http.fields import (
     page_answer,
 )
 from functions.http.routes import CHAT, CHAT_OR_READ, MEMBER, Call, Reply, Routes
+from shared.ai.chat.conversation_documents import Conversation
 from shared.ai.chat.conversations import (
     CONTENT_BYTES_MAX,
     TITLE_CHARACTERS_MAX,
-    Conversation,
     ConversationNotFound,
     Message,
     title_of,
@@ -257,7 +257,13 @@ def start(call: Call) -> Any:
     return Reply(value=begun | answer.as_wire(), cost=answer.cost, available=answer.available)
 
 
-@routes.get("/chat/conversations", scopes=CHAT_OR_READ, query=ConversationsQuery, answer=Conversations)
+@routes.get(
+    "/chat/conversations",
+    scopes=CHAT_OR_READ,
+    query=ConversationsQuery,
+    answer=Conversations,
+    errors=(InvalidValue,),
+)
 def conversations(call: Call) -> Any:
     """List the caller's conversations, the last used first."""
     page = call.services.conversations.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])

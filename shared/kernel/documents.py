@@ -100,7 +100,8 @@ class Query:
     """Bounded query over one collection (`accounts/u1/entries`) or, with `group`, all collections of that name.
 
     Without `order_by` documents come by path, ascending. `after` continues behind the given values of the `order_by`
-    fields, or, without `order_by`, behind the given document path. `id_from` and `id_to` bound document ids, inclusive,
+    fields and, as one value more, the path of a document among those of equal values; or, without `order_by`, behind
+    the given document path. `id_from` and `id_to` bound document ids, inclusive,
     and cannot be combined with `order_by` or `group`.
     """
 

@@ -150,3 +150,32 @@ def test_an_agent_task_tells_a_listener_nothing_of_its_work(world, alice):
     found = world.services.documents.query(Query(collection=f"agent_tasks/{task}/steps", limit=100))
     told = str([listened(alice, f"agent_tasks/{task}"), *(document.data for document in found)])
     assert not [word for word in ("lease", "fingerprint", "spender", "epoch", "body", "owed") if word in told]
+
+
+# Conversations ---------------------------------------------------------------------------------------------------
+
+
+def told_of_conversation(person: Person, conversation: str) -> dict[str, Any]:
+    """What GET answers of a conversation; its messages are read by REST only."""
+    told: dict[str, Any] = person.get(f"/chat/conversations/{conversation}").json
+    return {name: value for name, value in told.items() if name != "messages"}
+
+
+def test_a_new_conversation_reads_as_get_answers(alice):
+    made = alice.post("/chat/conversations", {"model": "gpt-4o-mini", "system_prompt": "Be brief."}).json["id"]
+
+    assert listened(alice, f"conversations/{made}") == told_of_conversation(alice, made)
+
+
+def test_a_conversation_that_is_used_and_changed_reads_as_get_answers(world, alice):
+    made = alice.post("/chat/conversations", {"message": "Hello"}).json["id"]
+    world.clock.advance(1_234)
+
+    for step in (
+        lambda: alice.post(f"/chat/conversations/{made}/messages", {"content": "Again"}),
+        lambda: alice.post(f"/chat/conversations/{made}/title"),
+        lambda: alice.call("PATCH", f"/chat/conversations/{made}", body={"model": "gpt-4o-mini", "title": None}),
+    ):
+        assert step().status_code < 300
+        assert listened(alice, f"conversations/{made}") == told_of_conversation(alice, made)
+    assert told_of_conversation(alice, made)["title_cost"] not in {None, "0"}

@@ -52,6 +52,7 @@ HOT = {
     "accounts/*/outbox",
     "accounts/*/relay",
     "accounts/*/usage",
+    "conversation_states",
     "conversations",
     "conversations/*/messages",
     "image_jobs",

@@ -17,6 +17,7 @@ from shared.kernel.documents import (
     Put,
     Query,
     StoreUnavailable,
+    Value,
     Where,
 )
 from shared.platform.firestore.documents import connect
@@ -214,6 +215,20 @@ def test_a_query_filters_sorts_and_pages_by_fields(documents):
     )
 
     assert [document.data["n"] for document in first + rest] == [8, 6, 4, 2]
+
+
+@pytest.mark.parametrize("is_descending", [False, True])
+def test_a_query_pages_through_equal_values_by_path(documents, is_descending):
+    times: dict[str, Value] = {"a": "2026", "b": "2026", "c": "2026", "d": "2025", "e": 7, "f": 7}
+    documents.commit([Create(f"things/{name}", {"at": at}) for name, at in times.items()])
+    order = (Order("at", descending=is_descending),)
+
+    found, after = [], None
+    while page := documents.query(Query(collection="things", limit=2, order_by=order, after=after)):
+        found += [document.id for document in page]
+        after = (page[-1].data["at"], page[-1].path)
+
+    assert found == (["c", "b", "a", "d", "f", "e"] if is_descending else ["e", "f", "d", "a", "b", "c"])
 
 
 def test_documents_without_the_sort_field_or_with_another_type_are_not_found(documents):

@@ -125,6 +125,7 @@ SERVER_ONLY = tuple(
         "models/{id}",
         "package_slots/{id}",
         "checkout_places/{id}",
+        "conversation_states/{id}",
         "conversations/{id}/messages/{id}",
         "payment_refunds/{id}",
         "payment_sagas/{id}",

@@ -65,7 +65,7 @@ def test_every_readable_collection_is_in_the_table():
 FILTERED = [row for row in (*READERS, *DISABLED) if row.filter]
 SORTED = {
     "conversations, last used first": Query(
-        collection="conversations", limit=20, where=(Where("uid", "==", "u"),), order_by=(Order("recency", True),)
+        collection="conversations", limit=20, where=(Where("uid", "==", "u"),), order_by=(Order("updated_at", True),)
     ),
 }
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from shared.ai.chat.conversations import Conversation, ConversationStore
+from shared.ai.chat.conversation_documents import Conversation
+from shared.ai.chat.conversations import ConversationStore
 from shared.ai.models.catalogue import Catalogue
 from shared.ai.models.preferences import Preferences
 from shared.ai.models.profiles import PROFILES, UpstreamProfiles

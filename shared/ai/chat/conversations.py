@@ -1,18 +1,34 @@
-"""Repository of conversations (`conversations/{id}`) and messages (`messages/{id}` below). Each document carries the
-owner's `uid`.
+"""Repository of conversations and of their messages (`conversations/{id}/messages/{id}`).
+
+See `conversation_documents` for the documents of a conversation. Each document carries the owner's `uid`.
 """
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
+from shared.ai.chat.conversation_documents import (
+    COLLECTION,
+    STATES,
+    Conversation,
+    appended_data,
+    conversation_of,
+    cursor_of,
+    cursor_values,
+    fingerprint_of,
+    moved,
+    new_state,
+    shown_data,
+    state_path,
+)
+from shared.ai.chat.conversation_documents import conversation_path as _path
 from shared.ai.chat.keeping import StorageCount, StorageFull, conversation_size, kept_in, storage_path
 from shared.ai.chat.recollection import Recollection
 from shared.ai.ports import Role
 from shared.ai.tokens import Usage
-from shared.kernel.clock import Clock, Millis
+from shared.kernel.clock import Clock, Millis, rfc3339
 from shared.kernel.creation import create_or_find
 from shared.kernel.documents import (
     Create,
@@ -25,14 +41,13 @@ from shared.kernel.documents import (
     PreconditionFailed,
     Query,
     Value,
-    Version,
     Where,
     Write,
 )
 from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, NotFound
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, is_safe_id
-from shared.kernel.money import Micro
+from shared.kernel.money import Micro, format_credits
 from shared.kernel.pages import Page, owner_query, page_of
 
 TITLE_CHARACTERS_MAX = 80
@@ -56,26 +71,6 @@ class ConversationNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such conversation.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation:
-    """Stored conversation. `recency` sorts a user's conversations, newest last; no two values are equal."""
-
-    id: str
-    uid: Uid
-    title: str | None
-    model: str | None
-    system_prompt: str | None
-    created_at: Millis
-    updated_at: Millis
-    recency: str
-    title_cost: Micro | None = None
-    """Charge for the title (µcr); None if no charge of a model is recorded."""
-    last: str | None = None
-    """Position of the message that was appended last; None if none is recorded."""
-    version: Version | None = field(default=None, compare=False, repr=False)
-    """Version at the read: a precondition for writes that must follow on exactly this state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,36 +134,44 @@ class ConversationStore:
         Raises IdempotencyMismatch, StorageFull.
         """
         conversation = self._new(uid, operation, title=title, model=model, system_prompt=system_prompt)
-        path = _path(conversation.id)
-        data = {**_conversation_data(conversation), "fingerprint": fingerprint}
+        creates = [
+            Create(_path(conversation.id), shown_data(conversation)),
+            Create(state_path(conversation.id), new_state(conversation, fingerprint)),
+        ]
         size = conversation_size(system_prompt)
 
         def create() -> Conversation:
             kept = self._kept(uid).with_conversation(size, is_paying)
-            self._documents.commit([Create(path, data), kept.write])
+            self._documents.commit([*creates, kept.write])
             return conversation
 
         return create_or_find(
             create,
-            lambda: self._found(path, uid, fingerprint),
+            lambda: self._found(conversation.id, uid, fingerprint),
             pause=lambda: self._clock.wait(CREATE_PAUSE_SECONDS * random.uniform(0.2, 1.8)),  # noqa: S311  # spreads
             attempts_max=CREATE_ATTEMPTS_MAX,
             final=(StorageFull,),
         )
 
-    def _found(self, path: str, uid: Uid, fingerprint: str) -> Conversation | None:
-        """Return the conversation at `path`; None if there is none. Raises IdempotencyMismatch for another request."""
-        found = self._documents.get(path)
-        if found is not None and (found.data["fingerprint"] != fingerprint or found.data["uid"] != uid):
+    def _found(self, conversation_id: str, uid: Uid, fingerprint: str) -> Conversation | None:
+        """Return the conversation of this id; None if there is none. Raises IdempotencyMismatch for another request."""
+        found, state = self._documents.get_all([_path(conversation_id), state_path(conversation_id)])
+        if found is None:
+            return None
+        if fingerprint_of(found, state) != fingerprint or found.data["uid"] != uid:
             raise IdempotencyMismatch
-        return None if found is None else _conversation(found)
+        return conversation_of(found, state)
 
     def _kept(self, uid: Uid) -> StorageCount:
         return kept_in(uid, self._documents.get(storage_path(uid)))
 
     def get(self, uid: Uid, conversation_id: str) -> Conversation:
-        """Return the user's conversation. Raises ConversationNotFound, also for another user's conversation."""
-        return self.get_beside(uid, conversation_id, ())[0]
+        """Return the user's conversation as GET tells it: without `last`, which only `get_beside` reads.
+
+        Raises ConversationNotFound, also for another user's conversation.
+        """
+        found = self._documents.get(_path(conversation_id)) if is_safe_id(conversation_id) else None
+        return conversation_of(_owned(found, uid), None)
 
     def get_beside(
         self, uid: Uid, conversation_id: str, paths: Sequence[str]
@@ -178,16 +181,32 @@ class ConversationStore:
         """
         if not is_safe_id(conversation_id):
             raise ConversationNotFound
-        path = _path(conversation_id)
-        found, *beside = self._documents.get_all([path, *paths]) if paths else [self._documents.get(path)]
-        if found is None or found.data["uid"] != uid:
-            raise ConversationNotFound
-        return _conversation(found), beside
+        asked = [_path(conversation_id), state_path(conversation_id), *paths]
+        found, state, *beside = self._documents.get_all(asked)
+        return conversation_of(_owned(found, uid), state), beside
 
     def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> Page[Conversation]:
-        """Return a page of the user's conversations, the last used first."""
-        found = self._documents.query(owner_query("conversations", uid, "recency", cursor=cursor, limit=limit))
-        return page_of([*map(_conversation, found)], limit, lambda each: each.recency)
+        """Return a page of the user's conversations, the last used first. Raises InvalidValue for a wrong cursor."""
+        query = owner_query(COLLECTION, uid, "updated_at", cursor=None, limit=limit)
+        found = self._documents.query(replace(query, after=cursor_values(cursor) if cursor else None))
+        return page_of([conversation_of(document, None) for document in found], limit, cursor_of)
+
+    def move(self, uid: Uid, conversation_id: str) -> None:
+        """Give a conversation of the old form its two documents; do nothing to any other.
+
+        Raises ConversationNotFound, PreconditionFailed.
+        """
+        for attempt in range(1, CREATE_ATTEMPTS_MAX + 1):
+            found, state = self._documents.get_all([_path(conversation_id), state_path(conversation_id)])
+            conversation = conversation_of(_owned(found, uid), state)
+            if found is None or not conversation.is_old:
+                return
+            try:
+                self._documents.commit(moved(found, state))
+                return
+            except PreconditionFailed:
+                if attempt == CREATE_ATTEMPTS_MAX:
+                    raise
 
     def patch(
         self,
@@ -204,8 +223,11 @@ class ConversationStore:
             raise InvalidValue(unknown[0], "cannot be changed")
         for _ in range(CREATE_ATTEMPTS_MAX):
             conversation = self.get(uid, conversation_id)
+            if conversation.is_old:
+                self.move(uid, conversation_id)
+                continue
             at = max(self._clock.now(), conversation.updated_at)
-            changed = Patch(_path(conversation_id), {**changes, **_touched(conversation.id, at)}, conversation.version)
+            changed = Patch(_path(conversation_id), {**changes, "updated_at": rfc3339(at)}, conversation.version)
             try:
                 self._documents.commit([changed, *self._resized(conversation, changes, is_paying)])
             except PreconditionFailed:
@@ -250,7 +272,8 @@ class ConversationStore:
         for attempt in range(1, CREATE_ATTEMPTS_MAX + 1):
             conversation, storage = self.get_beside(uid, conversation_id, [storage_path(uid)])
             size = conversation_size(conversation.system_prompt)
-            writes: list[Write] = [Delete(_path(conversation_id), conversation.version), *map(Delete, messages)]
+            writes: list[Write] = [Delete(_path(conversation_id), conversation.version)]
+            writes += map(Delete, [state_path(conversation_id), *messages])
             if storage[0] is not None:
                 writes.append(kept_in(uid, storage[0]).without_conversation(size).write)
             try:
@@ -300,9 +323,11 @@ class ConversationStore:
             return self.writes_to_append(conversation, messages)
         newest = sorted([*messages, *said], key=lambda message: message.position, reverse=True)
         self._recollection.keep(conversation.id, messages[-1].position, newest[:HISTORY_MESSAGES_MAX])
-        touch, *creates = self.writes_to_append(conversation, messages)
+        touch, note, *creates = self.writes_to_append(conversation, messages)
         assert isinstance(touch, Patch), "first the conversation is touched"
-        return [Patch(touch.path, touch.data, conversation.version), *creates]
+        assert isinstance(note, Patch), "then the last message is noted"
+        touch = Patch(touch.path, touch.data, conversation.version)
+        return [touch, Patch(note.path, note.data, conversation.state_version), *creates]
 
     def writes_to_append_anyway(self, conversation: Conversation, writes: Sequence[Write]) -> Sequence[Write]:
         """Build the writes of `writes_to_continue` without the precondition. A stored title is kept.
@@ -318,12 +343,13 @@ class ConversationStore:
 
     def writes_to_append(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
         """Build the writes that append these messages, all or none. The commit fails if the conversation is gone."""
-        changes = {**_touched(conversation.id, messages[-1].created_at), "last": messages[-1].position}
+        changes: dict[str, Value] = {"updated_at": rfc3339(messages[-1].created_at)}
         said = next((message.content for message in messages if message.role == "user"), None)
         if conversation.title is None and said is not None:
             changes["title"] = title_of(said)
         creates = [Create(_message_path(conversation.id, message.id), _message_data(message)) for message in messages]
-        return [Patch(_path(conversation.id), changes), *creates]
+        note = Patch(state_path(conversation.id), appended_data(messages[-1].position))
+        return [Patch(_path(conversation.id), changes), note, *creates]
 
     def first_messages(self, conversation_id: str) -> Sequence[Message]:
         """Return the first message and the answer to that message."""
@@ -339,7 +365,7 @@ class ConversationStore:
         A deleted conversation or summary stays deleted.
         """
         write = (
-            Patch(_path(conversation_id), {"title_cost": cost})
+            Patch(_path(conversation_id), {"title_cost": format_credits(cost)})
             if summary is None
             else Patch(_message_path(conversation_id, summary), {"cost": cost, "settled": True})
         )
@@ -386,11 +412,13 @@ class ConversationStore:
 
     def erase(self, uid: Uid) -> None:
         """Delete all conversations, turns and the storage count of a user who leaves."""
-        for document in self._owned("conversations", uid):
+        for document in self._owned(COLLECTION, uid):
             try:
                 self.delete(uid, document.id)
             except ConversationNotFound:
                 continue
+        for document in self._owned(STATES, uid):
+            self._documents.commit([Delete(document.path)])
         for document in self._owned("turns", uid):
             self._documents.commit([Delete(document.path)])
         self._documents.commit([Delete(storage_path(uid))])
@@ -413,7 +441,6 @@ class ConversationStore:
             system_prompt=system_prompt,
             created_at=at,
             updated_at=at,
-            recency=_recency(conversation_id, at),
         )
 
     def _newest(self, conversation_id: str, cursor: str | None, limit: int) -> Sequence[Message]:
@@ -465,51 +492,15 @@ def position(at: Millis, turn: str, index: int) -> str:
     return f"{at:015d}:{turn}:{index}"
 
 
-def _recency(conversation_id: str, at: Millis) -> str:
-    return f"{at:015d}:{conversation_id}"
-
-
-def _touched(conversation_id: str, at: Millis) -> dict[str, Value]:
-    return {"updated_at": at, "recency": _recency(conversation_id, at)}
-
-
-def _path(conversation_id: str) -> str:
-    return f"conversations/{conversation_id}"
-
-
 def _message_path(conversation_id: str, message_id: str) -> str:
     return f"{_path(conversation_id)}/messages/{message_id}"
 
 
-def _conversation_data(conversation: Conversation) -> Data:
-    return {
-        "v": 1,
-        "uid": conversation.uid,
-        "title": conversation.title,
-        "model": conversation.model,
-        "system_prompt": conversation.system_prompt,
-        "created_at": conversation.created_at,
-        "updated_at": conversation.updated_at,
-        "recency": conversation.recency,
-    }
-
-
-def _conversation(document: Document) -> Conversation:
-    # Written by us alone: every field is there and of its type.
-    data = cast("Mapping[str, str]", document.data)
-    return Conversation(
-        id=document.id,
-        uid=Uid(data["uid"]),
-        title=data["title"],
-        model=data["model"],
-        system_prompt=data["system_prompt"],
-        created_at=cast("int", data["created_at"]),
-        updated_at=cast("int", data["updated_at"]),
-        title_cost=cast("Micro | None", data.get("title_cost")),
-        recency=data["recency"],
-        last=data.get("last"),
-        version=document.version,
-    )
+def _owned(found: Document | None, uid: Uid) -> Document:
+    """Return the document if the user owns it. Raises ConversationNotFound."""
+    if found is None or found.data["uid"] != uid:
+        raise ConversationNotFound
+    return found
 
 
 def _message_data(message: Message) -> Data:
@@ -539,7 +530,7 @@ def _message_data(message: Message) -> Data:
 
 
 def _message(document: Document, conversation_id: str) -> Message:
-    # As above: written by us alone.
+    # Written by us alone: every field is there and of its type.
     data = cast("Mapping[str, str]", document.data)
     counts = cast("Mapping[str, int]", document.data)
     message = Message(

@@ -67,13 +67,15 @@ def _add_filters(structured: Any, conditions: Sequence[Where], bounds: Sequence[
 def _orders(query: Query) -> list[tuple[str, bool]]:
     if not query.order_by and query.after is not None:
         return [(NAME, False)]
-    return [(order.field, order.descending) for order in query.order_by]
+    orders = [(order.field, order.descending) for order in query.order_by]
+    is_by_name = query.after is not None and len(query.after) > len(orders)
+    return [*orders, (NAME, orders[-1][1])] if is_by_name else orders
 
 
 def _start_after(cursor: Any, root: str, query: Query, after: Iterable[Value]) -> None:
     cursor.before = False
-    for value in after:
-        if query.order_by:
+    for number, value in enumerate(after):
+        if number < len(query.order_by):
             encode_value(cursor.values.add(), value)
         else:
             cursor.values.add().reference_value = f"{root}/{value!s}"

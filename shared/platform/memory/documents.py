@@ -256,8 +256,10 @@ def _is_after(document: Document, query: Query) -> bool:
         return True
     if not query.order_by:
         return document.path > str(query.after[0])
-    for order, bound in zip(query.order_by, query.after, strict=True):
+    bounds = query.after[: len(query.order_by)]
+    for order, bound in zip(query.order_by, bounds, strict=True):
         result = _compare(document.data[order.field], bound)
         if result:
             return (result < 0) == order.descending
-    return False
+    paths = query.after[len(bounds) :]
+    return bool(paths) and document.path != paths[0] and (document.path < str(paths[0])) == order.descending

@@ -136,11 +136,15 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
     # See `MeteredTurn` ---------------------------------------------------------------------------------------------
 
     def _plan(self, request: TurnRequest, failed: Sequence[str]) -> TurnPlan:
-        """Plan the turn. If a summary is due first, make the summary and plan again, at most `SUMMARIES_MAX` times.
+        """Plan the turn, once the conversation has the present form. If a summary is due first, make the summary and
+        plan again, at most `SUMMARIES_MAX` times.
 
         If still more summaries are due, the prompt is cut.
         """
         plan = self._planner.plan(request, failed)
+        if plan.conversation.is_old:
+            self._conversations.move(request.uid, request.conversation_id)
+            plan = self._planner.plan(request, failed)
         if plan.unsettled is not None:
             self.memory.settle(plan, plan.unsettled)
         for _ in range(SUMMARIES_MAX):

@@ -63,7 +63,7 @@ def test_in_steady_state_a_turn_is_one_read_and_two_commits():
     world.ask(conversation, max_output_tokens=60)
 
     assert world.documents.calls == {
-        ("get", "conversations", "users"): 1,
+        ("get", "conversations", "conversation_states", "users"): 1,
         ("commit", "accounts"): 2,
     }
 
@@ -73,7 +73,7 @@ def test_whoever_names_the_model_is_not_asked_what_they_prefer():
 
     world.ask(conversation, model="cheap")
 
-    assert ("get", "conversations") in world.documents.calls
+    assert ("get", "conversations", "conversation_states") in world.documents.calls
     assert not any("users" in call for call in world.documents.calls)
 
 
