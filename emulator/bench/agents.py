@@ -20,7 +20,7 @@ from shared.kernel.settings import parse_settings
 from shared.ledger.commands import Grant
 from shared.sagas.agents.sweep import SWEEP_SECONDS, AgentJobs
 from shared.sagas.agents.tasks import TaskRequest
-from shared.sagas.engine.jobs import Turn
+from shared.sagas.engine.jobs import JobRun
 from shared.sagas.metering.authority import Scopes
 
 TASKS = 25
@@ -85,13 +85,13 @@ def _idle(services: Services, uid: Uid) -> Iterator[Row]:
     """The sweep beside so many tasks that wait for nothing, and beside none."""
     sweep = AgentJobs(services.agents).sweep
     for _ in range(WARM_UP):
-        sweep(Turn("0", services.clock, SWEEP_SECONDS))
-    floor = statistics.median(timed(lambda: sweep(Turn("0", services.clock, SWEEP_SECONDS))) for _ in range(SWEEPS))
+        sweep(JobRun("0", services.clock, SWEEP_SECONDS))
+    floor = statistics.median(timed(lambda: sweep(JobRun("0", services.clock, SWEEP_SECONDS))) for _ in range(SWEEPS))
     for _ in range(IDLE_TASKS):
         services.agents.cancel(uid, _begun(services, uid, "idle", max_steps=1))
-    turn = Turn("0", services.clock, SWEEP_SECONDS)
+    turn = JobRun("0", services.clock, SWEEP_SECONDS)
     sweep(turn)
-    ours = statistics.median(timed(lambda: sweep(Turn("0", services.clock, SWEEP_SECONDS))) for _ in range(SWEEPS))
+    ours = statistics.median(timed(lambda: sweep(JobRun("0", services.clock, SWEEP_SECONDS))) for _ in range(SWEEPS))
     told = f"{ours / floor:.2f}×, {turn.done} messages, no write"
     yield (
         f"the sweep beside {IDLE_TASKS} tasks at rest",

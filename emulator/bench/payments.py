@@ -35,7 +35,7 @@ from shared.kernel.documents import (
 from shared.kernel.ids import Uid, new_id, operation_id
 from shared.kernel.settings import parse_settings
 from shared.payments.payment import Payment
-from shared.sagas.payments.checkout import Wanted
+from shared.sagas.payments.checkout import PackageOrder
 
 IN_FLIGHT = (1, 50)
 SAMPLES = 100
@@ -93,7 +93,7 @@ class Till:
 
     def paid(self) -> Payment:
         uid = Uid(new_id("bench"))
-        wanted = Wanted(
+        wanted = PackageOrder(
             uid=uid,
             package=PACKAGE,
             provider="stripe",

@@ -23,7 +23,7 @@ from shared.payments.packages import PackageNotFound
 from shared.payments.payment import Payment, Status, status_of
 from shared.payments.ports import ProviderName, ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentNotFound, PaymentPage
-from shared.sagas.payments.checkout import AppCustomer, PackageLimitReached, TooManyCheckouts, Wanted
+from shared.sagas.payments.checkout import AppCustomer, PackageLimitReached, PackageOrder, TooManyCheckouts
 from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
 
 URL_CHARACTERS_MAX = 2_000
@@ -150,7 +150,7 @@ class PaymentsOut(Answer):
     next_cursor = NextCursor()
 
 
-class HistoryQuery(Request):
+class PaymentsQuery(Request):
     """Page of the caller's payments."""
 
     limit = Limit()
@@ -219,7 +219,7 @@ def options(call: Call) -> Any:
 )
 def pay(call: Call) -> Any:
     """Buy a package with a payment provider: on the provider's page, or with `flow: intent` inside an app."""
-    wanted = Wanted(
+    wanted = PackageOrder(
         uid=call.uid,
         package=call.body["package_id"],
         provider=call.body["provider"],
@@ -281,7 +281,7 @@ def turned_back(call: Call) -> Response:
     return Response(status=SEE_OTHER, headers={"Location": back, "Referrer-Policy": "no-referrer"})
 
 
-@routes.get("/payments/history", access=MEMBER, query=HistoryQuery, answer=PaymentsOut)
+@routes.get("/payments/history", access=MEMBER, query=PaymentsQuery, answer=PaymentsOut)
 def history(call: Call) -> Any:
     """List the caller's payments, newest first."""
     after = position_of(call.query["cursor"])

@@ -24,7 +24,7 @@ LATE_MONEY: Millis = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class NextAction:
     """Next step of a payment.
 
     `wait`: do nothing. `capture`: capture the money at the provider. `park`: wait for an operator, for the reason in
@@ -37,10 +37,10 @@ class Plan:
     problem: str = ""
 
 
-WAIT = Plan(action="wait")
+WAIT = NextAction(action="wait")
 
 
-def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = None) -> Plan:
+def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = None) -> NextAction:
     """Return the next single step; after that step, plan again. `wait` means no step until something changes.
 
     `owner` is the payment that the money already became credits for, None if there is none.
@@ -49,18 +49,18 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = N
         return _plan_after(payment, truth)
     problem = problem_of(payment, truth, is_live=is_live, owner=owner)
     if problem:
-        return Plan(action="wait" if payment.problem == problem else "park", problem=problem)
+        return NextAction(action="wait" if payment.problem == problem else "park", problem=problem)
     if truth.stage == "approved":
-        return WAIT if payment.is_given_up else Plan(action="capture")
+        return WAIT if payment.is_given_up else NextAction(action="capture")
     seen = seen_in(truth)
     if truth.stage != "paid" or truth.paid is None or seen.leaving >= truth.paid.minor:
         return WAIT
     if payment.problem in {ACCOUNT_CLOSED, NOT_RETURNED}:
         return _plan_return(payment, truth)
-    return Plan(action="top_up", args={"money": truth.money, "is_disputed": seen.undecided > 0})
+    return NextAction(action="top_up", args={"money": truth.money, "is_disputed": seen.undecided > 0})
 
 
-def _plan_after(payment: Payment, truth: Truth) -> Plan:
+def _plan_after(payment: Payment, truth: Truth) -> NextAction:
     """Plan for a credited payment: the account keeps the credits of the part that is left and undisputed.
 
     Credits that were taken for a pending refund stay taken, so that nobody spends them.
@@ -69,26 +69,26 @@ def _plan_after(payment: Payment, truth: Truth) -> Plan:
     taken = max(seen.gone, min(applied.taken, seen.gone + seen.undecided))
     aside = max(0, seen.undecided - (taken - seen.gone))
     if (applied.taken, applied.aside) != (taken, aside):
-        return Plan(
+        return NextAction(
             action="follow", args={"taken": taken, "aside": aside}, problem=payment.problem if seen.is_foreign else ""
         )
     if not seen.is_foreign:
         return WAIT
     is_known = payment.problem == OTHER_CURRENCY
-    return Plan(action="wait" if is_known else "park", problem=OTHER_CURRENCY)
+    return NextAction(action="wait" if is_known else "park", problem=OTHER_CURRENCY)
 
 
-def _plan_return(payment: Payment, truth: Truth) -> Plan:
+def _plan_return(payment: Payment, truth: Truth) -> NextAction:
     """Plan the refund of money that cannot become credits.
 
     If the money is disputed, wait: disputed money is not refunded as well. If a refund failed before, park the payment
     for an operator.
     """
     if payment.problem == NOT_RETURNED or seen_in(truth).is_disputed:
-        return Plan(action="wait", problem=payment.problem)
+        return NextAction(action="wait", problem=payment.problem)
     if any(refund.status == "failed" for refund in truth.refunds):
-        return Plan(action="park", problem=NOT_RETURNED)
-    return Plan(action="refund", problem=ACCOUNT_CLOSED)
+        return NextAction(action="park", problem=NOT_RETURNED)
+    return NextAction(action="refund", problem=ACCOUNT_CLOSED)
 
 
 def problem_of(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = None) -> str:

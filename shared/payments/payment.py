@@ -47,7 +47,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ProviderReport:
     """Last known report of the provider, as sums in minor units.
 
     `paid` stays once the provider has reported it. `movements` are all refunds and disputes ever reported. None: the
@@ -102,7 +102,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class AppliedChanges:
     """Changes that the payment has made to the user's account.
 
     `taken` is the part of the money, in minor units, whose credits were taken back. `suspension` is the hold of the
@@ -134,8 +134,8 @@ class Payment:
     client_secret: str | None = None
     success_url: str = ""
     cancel_url: str = ""
-    seen: Seen = Seen()
-    applied: Applied = Applied()
+    seen: ProviderReport = ProviderReport()
+    applied: AppliedChanges = AppliedChanges()
     problem: str = ""
     """Reason why an operator must act before credits are granted: `wrong_amount`, `wrong_currency`, `wrong_mode`, …"""
     settled_at: Millis | None = None
@@ -248,7 +248,7 @@ def _status_before(payment: Payment) -> Status:
     return cast("Status", seen.stage) if seen.stage in UNPAID_ENDS else "confirming"
 
 
-def seen_in(truth: Truth, payment: Payment | None = None) -> Seen:
+def seen_in(truth: Truth, payment: Payment | None = None) -> ProviderReport:
     """Return the known report on a payment after the provider reported `truth`. Without `payment`, the payment is new.
 
     Money stays seen. If a capture now reads as pending or declined, or a movement is no longer listed, the known
@@ -263,7 +263,7 @@ def seen_in(truth: Truth, payment: Payment | None = None) -> Seen:
     refunded = max(0, total(known, ["gone", "open"], currency, ["refund", "earlier"]) - _lost_as_refunds(truth))
     lost = total(known, ["gone"], currency, ["dispute"]) + _lost_as_refunds(truth)
     is_argued = any(each.kind == "dispute" and each.state == "open" for each in known.values())
-    return Seen(
+    return ProviderReport(
         stage="paid" if is_granted else truth.stage,
         paid=paid,
         movements=known,

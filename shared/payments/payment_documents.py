@@ -9,7 +9,7 @@ from shared.kernel.documents import Data, Value
 from shared.kernel.ids import Uid
 from shared.payments.fiat import Fiat
 from shared.payments.movements import Movement
-from shared.payments.payment import Applied, Payment, Seen, Terms, status_of
+from shared.payments.payment import AppliedChanges, Payment, ProviderReport, Terms, status_of
 
 SCHEMA = 1
 
@@ -83,20 +83,20 @@ def from_data(payment_id: str, data: Data) -> Payment:
     )
 
 
-def _seen_data(seen: Seen) -> dict[str, Value]:
+def _seen_data(seen: ProviderReport) -> dict[str, Value]:
     return {**asdict(seen), "paid": _fiat_data(seen.paid)}
 
 
-def _seen_of(stored: Mapping[str, Any]) -> Seen:
+def _seen_of(stored: Mapping[str, Any]) -> ProviderReport:
     known = stored.get("movements")
     movements = None if known is None else {name: Movement(**each) for name, each in known.items()}
-    return Seen(**{**stored, "paid": _fiat(stored["paid"]), "movements": movements})
+    return ProviderReport(**{**stored, "paid": _fiat(stored["paid"]), "movements": movements})
 
 
-def _applied_of(stored: Mapping[str, Any], price_minor: int) -> Applied:
-    """Return the stored `Applied`. A suspension that was stored without an amount sets all money aside."""
+def _applied_of(stored: Mapping[str, Any], price_minor: int) -> AppliedChanges:
+    """Return the stored `AppliedChanges`. A suspension that was stored without an amount sets all money aside."""
     aside = price_minor if stored["suspension"] else 0
-    return Applied(**{"aside": aside, **stored})
+    return AppliedChanges(**{"aside": aside, **stored})
 
 
 def _terms_data(terms: Terms) -> dict[str, Value]:

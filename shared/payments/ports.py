@@ -44,7 +44,7 @@ class Checkout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenedCheckout:
     """Checkout as the provider opened it. Depending on the flow, `checkout_url` or `client_secret` is set."""
 
     refs: Refs
@@ -141,7 +141,7 @@ class PaymentProvider(Protocol):
         """Return True for real money. Payments of the other mode are never credited."""
         ...
 
-    def open(self, checkout: Checkout) -> Opened:
+    def open(self, checkout: Checkout) -> OpenedCheckout:
         """Open a checkout, always the same one for the same payment. Raises ProviderRefused, ProviderUnavailable."""
         ...
 

@@ -505,7 +505,7 @@ def test_earlier_payment_reads_over_http_as_before_it_moved(shop, admin, alice, 
     assert alice.get(f"/payments/status/{payment}").json == before
     assert alice.get("/payments/history").json["items"] == [before]
     assert admin.get("/admin/payments?status=settled").json["items"][0]["price"] == before["price"]
-    shop.services.jobs.run("every_minute")
+    shop.services.jobs.run_schedule("every_minute")
     assert alice.get("/payments/history").json["items"] == [before]
 
 

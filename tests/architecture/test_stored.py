@@ -33,7 +33,7 @@ from shared.sagas.chat.answer import TurnRequest
 from shared.sagas.images.start import ImageAsked
 from shared.sagas.metering.stop_requests import EVERYBODY, CallName
 from shared.sagas.openai.call import Keeping, OpenAIRequest
-from shared.sagas.payments.checkout import Wanted
+from shared.sagas.payments.checkout import PackageOrder
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of, unused
@@ -282,7 +282,9 @@ def _buy(services, admin, uid):
     services.packages.on_offer()
     provider = services.payment_providers["stripe"]
     for key, then in (("1", "paid"), ("2", "failed")):
-        wanted = Wanted(uid=uid, package="small", provider="stripe", flow="redirect", success_url="u", cancel_url="u")
+        wanted = PackageOrder(
+            uid=uid, package="small", provider="stripe", flow="redirect", success_url="u", cancel_url="u"
+        )
         payment = services.checkouts.begin_checkout(wanted, operation_id("life", "pay", key), "f").id
         provider.approve(payment, then)
         services.inbox.store(provider.events[-1])
@@ -343,12 +345,12 @@ def _bury(services):
 
 def _leave(services, uid):
     _owe(services, uid)
-    services.jobs.run("every_minute")
-    services.jobs.run("every_day")
+    services.jobs.run_schedule("every_minute")
+    services.jobs.run_schedule("every_day")
     services.ledger_watch.found(uid, 1, "hash")
     services.leaving.leave(uid)
     services.clock.advance(2 * DAY)
-    services.jobs.run("every_minute")
+    services.jobs.run_schedule("every_minute")
 
 
 def _owe(services, uid):

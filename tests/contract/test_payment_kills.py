@@ -28,7 +28,7 @@ from shared.payments.fiat import Fiat
 from shared.payments.payment import Payment, share, status_of
 from shared.payments.ports import ProviderName
 from shared.payments.store import saga_path
-from shared.sagas.engine.leases import Leased, LeaseLost, Leases
+from shared.sagas.engine.leases import LeasedDocument, LeaseLost, Leases
 from tests.support.bazaar import BOUGHT, ROUNDS_MAX, Bazaar, opened
 from tests.support.settler import Fate, Settler, refund, settle
 
@@ -166,7 +166,7 @@ class Case:
         lease = {**cast("dict[str, object]", document.data["lease"]), "until": to_datetime(0)}
         documents.commit([Patch(document.path, {"lease": lease}, document.version)])  # type: ignore[dict-item]  # as read
 
-    def steal(self) -> Leased:
+    def steal(self) -> LeasedDocument:
         """The lease is another's, who has done nothing yet."""
         self.let_the_lease_end()
         stolen = Leases(self.bazaar.first.documents, self.bazaar.first.clock).claim(

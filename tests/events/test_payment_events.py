@@ -18,7 +18,7 @@ from shared.platform.firestore.documents import connect
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.paypal.provider import PayPalProvider
 from shared.platform.stripe.provider import StripeProvider
-from shared.sagas.payments.checkout import Wanted
+from shared.sagas.payments.checkout import PackageOrder
 from tests.support.emulators import TEST_SEED
 from tests.support.processes import wait_for
 
@@ -114,7 +114,7 @@ def test_a_payment_becomes_credits_by_its_events_alone(
     services.packages.put(
         package, {"title": "1,250 credits", "price_minor": 1250, "currency": "USD", "credits": 1_250 * MICRO_PER_CREDIT}
     )
-    wanted = Wanted(
+    wanted = PackageOrder(
         uid=uid,
         package=package,
         provider=provider,

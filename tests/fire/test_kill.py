@@ -121,7 +121,9 @@ def expire(stage: Stage) -> None:
     jobs = LedgerJobs(
         services.documents, services.ledger, services.relay, services.ledger_watch, services.losses
     ).every_minute()
-    Jobs(services.documents, services.clock, {"now": tuple(job for job in jobs if job.name == "expire")}).run("now")
+    Jobs(services.documents, services.clock, {"now": tuple(job for job in jobs if job.name == "expire")}).run_schedule(
+        "now"
+    )
 
 
 def asked_again(server: Server, death: Death) -> dict[str, Any]:

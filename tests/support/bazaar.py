@@ -21,10 +21,10 @@ from shared.kernel.errors import Conflict, Unavailable
 from shared.kernel.ids import Uid, new_id, operation_id
 from shared.kernel.settings import parse_settings
 from shared.payments.payment import Payment, status_of
-from shared.payments.ports import Opened, ProviderName
+from shared.payments.ports import OpenedCheckout, ProviderName
 from shared.platform.memory.alerts import MemoryAlerts
-from shared.sagas.engine.jobs import Turn
-from shared.sagas.payments.checkout import Wanted
+from shared.sagas.engine.jobs import JobRun
+from shared.sagas.payments.checkout import PackageOrder
 from shared.sagas.payments.sweep import PaymentJobs
 from tests.contract.test_webhooks_on_stand_ins import served
 from tests.support.emulators import TEST_SEED
@@ -71,7 +71,7 @@ class Bazaar:
     def begin(self, provider: ProviderName) -> Payment:
         """A payment of a new user, tried until it is open."""
         uid = Uid(new_id("user"))
-        wanted = Wanted(
+        wanted = PackageOrder(
             uid=uid,
             package=PACKAGE,
             provider=provider,
@@ -84,7 +84,7 @@ class Bazaar:
                 payment = self.first.checkouts.begin_checkout(wanted, operation_id("race", uid), "f")
             except Unavailable:
                 continue
-            self.hands[provider].opened(payment.id, Opened(refs=payment.refs))
+            self.hands[provider].opened(payment.id, OpenedCheckout(refs=payment.refs))
             return payment
         raise AssertionError("the checkout never opened")
 
@@ -178,7 +178,7 @@ class Bazaar:
             lambda: services.payment_providers,
             services.clock,
         )
-        jobs.listing(Turn("", services.clock, LISTING_SECONDS))
+        jobs.listing(JobRun("", services.clock, LISTING_SECONDS))
         for payment in payments:
             for _ in range(ROUNDS_MAX):
                 try:

@@ -8,7 +8,7 @@ from emulator.stand_ins.paypal import PayPalStandIn
 from emulator.stand_ins.stripe import StripeStandIn
 from shared.kernel.clock import Clock, SystemClock
 from shared.payments.fiat import Fiat
-from shared.payments.ports import Checkout, Opened, PaymentProvider
+from shared.payments.ports import Checkout, OpenedCheckout, PaymentProvider
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.payments import MemoryProvider
@@ -29,7 +29,7 @@ class Bench:
         self.hands = hands
         self.clock = clock
 
-    def open(self, checkout: Checkout) -> Opened:
+    def open(self, checkout: Checkout) -> OpenedCheckout:
         """Open it, and let the hands find it."""
         opened = self.provider.open(checkout)
         self.hands.opened(checkout.payment, opened)
@@ -67,9 +67,9 @@ class StripeHands:
 
     def __init__(self, stripe: StripeStandIn) -> None:
         self._stripe = stripe
-        self._opened: dict[str, Opened] = {}
+        self._opened: dict[str, OpenedCheckout] = {}
 
-    def opened(self, payment: str, opened: Opened) -> None:
+    def opened(self, payment: str, opened: OpenedCheckout) -> None:
         self._opened[payment] = opened
 
     def approve(self, payment: str, then: str = "paid", *, received: Fiat | None = None) -> None:
@@ -138,9 +138,9 @@ class PayPalHands:
 
     def __init__(self, paypal: PayPalStandIn) -> None:
         self._paypal = paypal
-        self._opened: dict[str, Opened] = {}
+        self._opened: dict[str, OpenedCheckout] = {}
 
-    def opened(self, payment: str, opened: Opened) -> None:
+    def opened(self, payment: str, opened: OpenedCheckout) -> None:
         self._opened[payment] = opened
 
     def approve(self, payment: str, then: str = "paid", *, received: Fiat | None = None) -> None:

@@ -19,9 +19,9 @@ from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.memory.payments import MemoryProvider
-from shared.sagas.engine.jobs import Turn
+from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments.cancellations import Cancellations
-from shared.sagas.payments.checkout import Checkouts, Wanted
+from shared.sagas.payments.checkout import Checkouts, PackageOrder
 from shared.sagas.payments.notices import PaymentInbox
 from shared.sagas.payments.refunds import RefundAsked, Refunds
 from shared.sagas.payments.settlement import Settlement
@@ -118,8 +118,8 @@ class Shop:
     def instance(self, documents: Documents | None = None) -> Instance:
         return Instance(self, documents)
 
-    def wanted(self, provider: ProviderName = "stripe", package: str = "small", uid: Uid = UID) -> Wanted:
-        return Wanted(
+    def wanted(self, provider: ProviderName = "stripe", package: str = "small", uid: Uid = UID) -> PackageOrder:
+        return PackageOrder(
             uid=uid,
             package=package,
             provider=provider,
@@ -142,7 +142,7 @@ class Shop:
         """What the schedule does, each job from where it left off."""
         instance = self.instance()
         for job in (*instance.jobs.every_minute(), *instance.views.every_minute()):
-            turn = Turn(self.cursors.get(job.name, ""), self.clock, job.seconds)
+            turn = JobRun(self.cursors.get(job.name, ""), self.clock, job.seconds)
             job.run(turn)
             self.cursors[job.name] = turn.cursor
 

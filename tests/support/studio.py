@@ -28,7 +28,7 @@ from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.objects import MemoryObjects
 from shared.platform.memory.publisher import MemoryPublisher
-from shared.sagas.engine.jobs import Turn
+from shared.sagas.engine.jobs import JobRun
 from shared.sagas.images.job import LEASE_SECONDS, ImageJob
 from shared.sagas.images.start import TOPIC, ImageAsked, ImageStart, StartedTask
 from shared.sagas.images.sweep import ImageSweep
@@ -144,7 +144,7 @@ class Studio:
 
     def sweep_once(self) -> int:
         """One turn of the sweep."""
-        turn = Turn("", self.clock, 60)
+        turn = JobRun("", self.clock, 60)
         self.sweep.sweep(turn)
         return turn.done
 

@@ -11,7 +11,7 @@ from shared.payments.ports import Notice
 from shared.platform.memory.identity import MemoryIdentity
 from shared.platform.memory.listing import MemoryListing
 from shared.platform.memory.payments import MemoryProvider
-from shared.sagas.payments.checkout import Wanted
+from shared.sagas.payments.checkout import PackageOrder
 from tests.support.ledgers import grant
 from tests.support.shop import BONUS, CREDITS, PACKAGE
 
@@ -108,7 +108,7 @@ def test_a_providers_models_are_shown_and_written_only_when_asked(capsys: pytest
 def begun(services: Services) -> str:
     """A payment that waits for its user."""
     services.packages.put("small", PACKAGE)
-    wanted = Wanted(
+    wanted = PackageOrder(
         uid=Uid("ann"),
         package="small",
         provider="stripe",

@@ -16,7 +16,7 @@ from shared.payments.fiat import Fiat
 from shared.payments.ports import (
     Dispute,
     Notice,
-    Opened,
+    OpenedCheckout,
     ProviderName,
     ProviderRefused,
     Refund,
@@ -92,7 +92,7 @@ class ProviderHands:
         self._held: dict[str, HeldPayment] = {}
         self._by_ref: dict[str, HeldPayment] = {}
 
-    def opened(self, payment: str, opened: Opened) -> None:
+    def opened(self, payment: str, opened: OpenedCheckout) -> None:
         """Do nothing for an opened payment: these hands know their own payments. Other hands learn of payments here."""
 
     def approve(self, payment: str, then: Outcome = "paid", *, received: Fiat | None = None) -> None:

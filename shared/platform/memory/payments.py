@@ -12,7 +12,7 @@ from shared.payments.fiat import Fiat
 from shared.payments.ports import (
     Checkout,
     Notices,
-    Opened,
+    OpenedCheckout,
     ProviderName,
     ProviderRefused,
     ProviderUnavailable,
@@ -37,7 +37,7 @@ class MemoryProvider(ProviderHands):
         super().__init__(clock, name, is_live=is_live)
         self.calls: Counter[str] = Counter()
         self.customers: set[str] = set()
-        self._opened: dict[str, tuple[Checkout, Opened]] = {}
+        self._opened: dict[str, tuple[Checkout, OpenedCheckout]] = {}
         self._by_key: dict[str, tuple[Fiat, str]] = {}
         self._faults: list[tuple[Call, bool]] = []
 
@@ -51,7 +51,7 @@ class MemoryProvider(ProviderHands):
         """See `PaymentProvider.is_live`."""
         return self._is_live
 
-    def open(self, checkout: Checkout) -> Opened:
+    def open(self, checkout: Checkout) -> OpenedCheckout:
         """See `PaymentProvider.open`."""
         with self._call("open"):
             if checkout.payment in self._opened:
@@ -166,16 +166,16 @@ class MemoryProvider(ProviderHands):
             if fault is not None:
                 raise ProviderUnavailable(self._name)
 
-    def _open(self, checkout: Checkout) -> Opened:
+    def _open(self, checkout: Checkout) -> OpenedCheckout:
         payment, is_stripe = checkout.payment, self._name == "stripe"
         kind = ("session" if checkout.flow == "redirect" else "intent") if is_stripe else "order"
         ref = derived_id(kind, self._name, payment)
         held = HeldPayment(payment=payment, amount=checkout.amount, refs={kind: ref}, is_live=self._is_live)
         self._held[payment] = self._by_ref[ref] = held
         if checkout.flow == "redirect":
-            opened = Opened(refs={kind: ref}, checkout_url=f"https://{self._name}.invalid/pay/{ref}")
+            opened = OpenedCheckout(refs={kind: ref}, checkout_url=f"https://{self._name}.invalid/pay/{ref}")
         else:
-            opened = Opened(refs={kind: ref}, client_secret=f"{ref}_secret" if is_stripe else ref)
+            opened = OpenedCheckout(refs={kind: ref}, client_secret=f"{ref}_secret" if is_stripe else ref)
         return replace(opened, customer=self._customer(checkout)) if is_stripe else opened
 
     def _customer(self, checkout: Checkout) -> str:

@@ -18,7 +18,7 @@ from shared.payments.lockout import Lockout, Reminder
 from shared.payments.ports import (
     Checkout,
     Notices,
-    Opened,
+    OpenedCheckout,
     ProviderName,
     ProviderRefused,
     Refs,
@@ -71,7 +71,7 @@ class PayPalProvider:
 
     # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def open(self, checkout: Checkout) -> Opened:
+    def open(self, checkout: Checkout) -> OpenedCheckout:
         """See `PaymentProvider.open`.
 
         Every parameter is derived from the checkout, so that the key fits each repetition.
@@ -81,9 +81,9 @@ class PayPalProvider:
             order = self._api.call("POST", ORDERS, _order(checkout), {**WHOLE, "PayPal-Request-Id": key})
             refs = {"order": str(order["id"])}
             if checkout.flow == "intent":
-                return Opened(refs=refs, client_secret=refs["order"])
+                return OpenedCheckout(refs=refs, client_secret=refs["order"])
             links = {link["rel"]: str(link["href"]) for link in order["links"]}
-            return Opened(refs=refs, checkout_url=links.get("payer-action") or links["approve"])
+            return OpenedCheckout(refs=refs, checkout_url=links.get("payer-action") or links["approve"])
 
     # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

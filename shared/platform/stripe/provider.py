@@ -17,7 +17,7 @@ from shared.payments.lockout import Lockout
 from shared.payments.ports import (
     Checkout,
     Notices,
-    Opened,
+    OpenedCheckout,
     ProviderName,
     ProviderRefused,
     Refs,
@@ -63,7 +63,7 @@ class StripeProvider:
 
     # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def open(self, checkout: Checkout) -> Opened:
+    def open(self, checkout: Checkout) -> OpenedCheckout:
         """See `PaymentProvider.open`.
 
         Every parameter is derived from the checkout, so that the key fits each repetition.
@@ -85,7 +85,7 @@ class StripeProvider:
         made = keyed(key, lambda key: self._stripe.v1.customers.create(params, {"idempotency_key": key}))
         return made.id
 
-    def _open_session(self, checkout: Checkout, customer: str) -> Opened:
+    def _open_session(self, checkout: Checkout, customer: str) -> OpenedCheckout:
         params = _session_params(checkout, customer)
         key = derived_id("session", checkout.payment, customer)
         sessions = self._stripe.v1.checkout.sessions
@@ -97,9 +97,9 @@ class StripeProvider:
             # Stripe takes 30 minutes to 24 hours from its own now. Whoever opens this late cancels it in time.
             del params["expires_at"]
             made = keyed(f"{key}-late", lambda key: sessions.create(params, {"idempotency_key": key}))
-        return Opened(refs={"session": made.id}, checkout_url=made.url, customer=customer)
+        return OpenedCheckout(refs={"session": made.id}, checkout_url=made.url, customer=customer)
 
-    def _open_intent(self, checkout: Checkout, customer: str) -> Opened:
+    def _open_intent(self, checkout: Checkout, customer: str) -> OpenedCheckout:
         params: Any = {
             "amount": checkout.amount.minor,
             "currency": checkout.amount.currency.lower(),
@@ -111,7 +111,7 @@ class StripeProvider:
         key = derived_id("intent", checkout.payment, customer)
         intents = self._stripe.v1.payment_intents
         made = keyed(key, lambda key: intents.create(params, {"idempotency_key": key}))
-        return Opened(refs={"intent": made.id}, client_secret=made.client_secret, customer=customer)
+        return OpenedCheckout(refs={"intent": made.id}, client_secret=made.client_secret, customer=customer)
 
     # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

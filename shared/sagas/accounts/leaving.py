@@ -26,7 +26,7 @@ from shared.kernel.events import Alerts, log
 from shared.kernel.ids import Uid
 from shared.sagas.accounts.account_closing import AccountClosing
 from shared.sagas.accounts.first_sight import FirstSight
-from shared.sagas.engine.leases import Leased, Leases
+from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.users.erasing import Erasable
 from shared.users.ports import Identity
 from shared.users.profiles import Profiles
@@ -181,7 +181,7 @@ class Leaving:
             log("leaving_not_remembered", "WARNING", uid=leaving.uid, code=error.code)
             return "leaving"
 
-    def _claim(self, leaving: _Leaving) -> Leased | None:
+    def _claim(self, leaving: _Leaving) -> LeasedDocument | None:
         """Claim a leaving that is due. Instances of an older version see the lease by the new `due_at` alone."""
         now = self._clock.now()
         if leaving.due_at > now:
@@ -217,7 +217,7 @@ class Leaving:
         else:
             progress.done.append(step.name)
 
-    def _remember(self, leased: Leased, leaving: _Leaving, progress: _Progress) -> State:
+    def _remember(self, leased: LeasedDocument, leaving: _Leaving, progress: _Progress) -> State:
         """Store the finished steps and free the lease. If another worker has taken over, store nothing.
 
         Raises LeaseLost, PreconditionFailed, OutcomeUnknown, StoreUnavailable.

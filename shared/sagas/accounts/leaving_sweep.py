@@ -2,7 +2,7 @@
 
 from shared.kernel.ids import Uid
 from shared.sagas.accounts.leaving import Leaving
-from shared.sagas.engine.jobs import PeriodicJob, Turn
+from shared.sagas.engine.jobs import JobRun, PeriodicJob
 
 RESUME_PAGE = 20
 RESUME_SECONDS = 60.0
@@ -23,19 +23,19 @@ class LeavingJobs:
         """Return the job that compares profiles with logins."""
         return (PeriodicJob(name="reconcile_users", seconds=RECONCILE_SECONDS, run=self.reconcile),)
 
-    def resume(self, turn: Turn) -> None:
+    def resume(self, run: JobRun) -> None:
         """Continue the erasure of users who leave, if a step failed, a worker died, or the last erasure is due."""
-        while not turn.is_over():
+        while not run.is_over():
             taken = self._leaving.resume(RESUME_PAGE)
-            turn.done += taken
+            run.done += taken
             if taken < RESUME_PAGE:
                 return
 
-    def reconcile(self, turn: Turn) -> None:
+    def reconcile(self, run: JobRun) -> None:
         """Find users whose login is gone without an event, from the cursor on, and let them leave."""
-        while not turn.is_over():
-            after = self._leaving.reconcile(after=Uid(turn.cursor) if turn.cursor else None)
-            turn.cursor = after or ""
-            turn.done += 1
+        while not run.is_over():
+            after = self._leaving.reconcile(after=Uid(run.cursor) if run.cursor else None)
+            run.cursor = after or ""
+            run.done += 1
             if after is None:
                 return

@@ -8,7 +8,7 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay
 from shared.sagas.accounts.ledger_watch import LedgerWatch
-from shared.sagas.engine.jobs import PeriodicJob, Turn
+from shared.sagas.engine.jobs import JobRun, PeriodicJob
 
 PAGE = 50
 RELAY_SECONDS = 60.0
@@ -37,54 +37,54 @@ class LedgerJobs:
     def every_day(self) -> tuple[PeriodicJob, ...]:
         """Return the jobs that verify chains and report losses.
 
-        One turn verifies as many chains as the time allows; the next turn continues after them.
+        One run verifies as many chains as the time allows; the next run continues after them.
         """
         return (
             PeriodicJob(name="audit", seconds=AUDIT_SECONDS, run=self.audit),
             PeriodicJob(name="losses", seconds=LOSSES_SECONDS, run=self.report_losses),
         )
 
-    def relay(self, turn: Turn) -> None:
+    def relay(self, run: JobRun) -> None:
         """Publish new entries that the trigger has not published, and project usage, account by account.
 
         A marker that moves meanwhile is relayed again.
         """
-        while not turn.is_over():
-            pending = self._relay.pending(turn.cursor or None, PAGE)
+        while not run.is_over():
+            pending = self._relay.pending(run.cursor or None, PAGE)
             for path, uid in pending:
-                turn.attempt("relay", uid, self._relay_one)
-                turn.cursor = path
+                run.attempt("relay", uid, self._relay_one)
+                run.cursor = path
             if len(pending) < PAGE:
-                turn.cursor = ""
+                run.cursor = ""
                 return
 
-    def expire(self, turn: Turn) -> None:
+    def expire(self, run: JobRun) -> None:
         """End holds and lots whose time is up: charge the accrued part and give the rest back, shard by shard."""
-        first = int(turn.cursor or 0)
+        first = int(run.cursor or 0)
         for shard in range(first, first + DUE_SHARDS):
-            if turn.is_over():
+            if run.is_over():
                 return
-            turn.cursor = str(shard % DUE_SHARDS)
-            self._expire_shard(turn, shard % DUE_SHARDS)
-        turn.cursor = "0"
+            run.cursor = str(shard % DUE_SHARDS)
+            self._expire_shard(run, shard % DUE_SHARDS)
+        run.cursor = "0"
 
-    def audit(self, turn: Turn) -> None:
+    def audit(self, run: JobRun) -> None:
         """Verify every account's chain against the account's documents. A finding freezes the account and alerts."""
-        while not turn.is_over():
-            after = (turn.cursor,) if turn.cursor else None
+        while not run.is_over():
+            after = (run.cursor,) if run.cursor else None
             accounts = self._documents.query(Query(collection="accounts", limit=PAGE, after=after))
             for account in accounts:
-                turn.attempt("audit", Uid(account.id), self._audit_one)
-                turn.cursor = account.path
-                if turn.is_over():
+                run.attempt("audit", Uid(account.id), self._audit_one)
+                run.cursor = account.path
+                if run.is_over():
                     return
             if len(accounts) < PAGE:
-                turn.cursor = ""
+                run.cursor = ""
                 return
 
-    def report_losses(self, turn: Turn) -> None:
+    def report_losses(self, run: JobRun) -> None:
         """Log the sum of the platform's losses on each model."""
-        turn.done += len(self._losses.report())
+        run.done += len(self._losses.report())
 
     def _relay_one(self, uid: Uid) -> None:
         try:
@@ -92,13 +92,13 @@ class LedgerJobs:
         except IntegrityFailed as failure:
             self._watch.found(uid, int(failure.params["seq"]), str(failure.params["rule"]))
 
-    def _expire_shard(self, turn: Turn, shard: int) -> None:
-        """Expire page by page, as long as a page has new accounts. A failed account is not tried again in this turn."""
+    def _expire_shard(self, run: JobRun, shard: int) -> None:
+        """Expire page by page, as long as a page has new accounts. A failed account is not tried again in this run."""
         seen: set[Uid] = set()
-        while not turn.is_over():
+        while not run.is_over():
             due = [uid for uid in self._ledger.due(shard, PAGE + len(seen)) if uid not in seen]
             for uid in due:
-                turn.attempt("expire", uid, self._ledger.expire_due)
+                run.attempt("expire", uid, self._ledger.expire_due)
             seen.update(due)
             if len(due) < PAGE:
                 return

@@ -211,7 +211,7 @@ class AgentSlice:
         """Run the pending tools, or think. Return the reason for a pause, or None. Raises the ledger's refusals."""
         if not claimed.task.pending:
             return self._think(claimed, budget)
-        refusal = self._acts.run(claimed, budget, _pending(claimed), until)
+        refusal = self._acts.run_calls(claimed, budget, _pending(claimed), until)
         if refusal is not None:
             raise refusal
         return None

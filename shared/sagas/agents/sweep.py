@@ -4,7 +4,7 @@ from functools import partial
 
 from shared.ai.agents.documents import SHARDS
 from shared.sagas.agents.tasks import Agents
-from shared.sagas.engine.jobs import PeriodicJob, Turn
+from shared.sagas.engine.jobs import JobRun, PeriodicJob
 
 NAME = "agent_tasks"
 SWEEP_SECONDS = 60.0
@@ -20,16 +20,16 @@ class AgentJobs:
         """Return the job that publishes due tasks again."""
         return (PeriodicJob(name=NAME, seconds=SWEEP_SECONDS, run=self.sweep),)
 
-    def sweep(self, turn: Turn) -> None:
+    def sweep(self, run: JobRun) -> None:
         """Publish the message of agent tasks whose message was lost or whose worker died.
 
         Shard by shard, one page of each shard; the next minute takes the rest.
         """
-        first = int(turn.cursor or 0)
+        first = int(run.cursor or 0)
         for shard in range(first, first + SHARDS):
-            if turn.is_over():
+            if run.is_over():
                 return
-            turn.cursor = str(shard % SHARDS)
+            run.cursor = str(shard % SHARDS)
             for task_id, uid in self._agents.due(shard % SHARDS):
-                turn.attempt(NAME, uid, partial(self._agents.tell, task_id))
-        turn.cursor = "0"
+                run.attempt(NAME, uid, partial(self._agents.tell, task_id))
+        run.cursor = "0"

@@ -19,7 +19,7 @@ from shared.kernel.ids import OperationId
 from shared.kernel.money import Micro
 from shared.sagas.agents.budget import TaskBudget
 from shared.sagas.agents.tools.tool import Observation, TaskFile
-from shared.sagas.engine.leases import Leased, LeaseLost
+from shared.sagas.engine.leases import LeasedDocument, LeaseLost
 
 LEASE_SECONDS = 300
 """Lifetime of the lease: longer than any time without a save (a model's or a tool's answer, the store's retries)."""
@@ -33,7 +33,9 @@ IMAGES_MAX = 50
 class ClaimedTask:
     """A task with its steps and files, held under a lease."""
 
-    def __init__(self, leased: Leased, clock: Clock, steps: Sequence[TaskStep], files: Sequence[StoredFile]) -> None:
+    def __init__(
+        self, leased: LeasedDocument, clock: Clock, steps: Sequence[TaskStep], files: Sequence[StoredFile]
+    ) -> None:
         self._leased = leased
         self._clock = clock
         self._unsaved: dict[str, Value] = {}

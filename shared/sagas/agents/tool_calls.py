@@ -83,7 +83,7 @@ class Acts:
         self._authority = authority
         self._clock = clock
 
-    def run(
+    def run_calls(
         self, claimed: ClaimedTask, budget: TaskBudget, acts: Sequence[TaskStep], until: float
     ) -> Rejected | CreditsHeld | None:
         """Run the tool calls of these steps, batch by batch, until all are observed or the time is up.

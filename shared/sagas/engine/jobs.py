@@ -8,7 +8,7 @@ from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
-from shared.sagas.engine.leases import Leased, Leases
+from shared.sagas.engine.leases import LeasedDocument, Leases
 
 RUN_SECONDS = 240.0
 """Most seconds that all jobs of one run take together. The function has 300 s, and a job's last item may take long."""
@@ -16,8 +16,8 @@ LEASE_SECONDS = 330
 """Seconds of a job's lease, longer than the function that took the lease (300 s). Until then the job is skipped."""
 
 
-class Turn:
-    """One turn of a job: the cursor where the work continues, and the time when the work must stop."""
+class JobRun:
+    """One run of a job: the cursor where the work continues, and the time when the work must stop."""
 
     def __init__(self, cursor: str, clock: Clock, seconds: float) -> None:
         self.cursor = cursor
@@ -45,11 +45,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodicJob:
-    """A periodic task. `run` works from the turn's cursor until the turn is over, and moves the cursor."""
+    """A periodic task. `run` works from the cursor of the run until the run is over, and moves the cursor."""
 
     name: str
     seconds: float
-    run: Callable[[Turn], None]
+    run: Callable[[JobRun], None]
 
 
 class Jobs:
@@ -61,7 +61,7 @@ class Jobs:
         self._clock = clock
         self.by_schedule = by_schedule
 
-    def run(self, schedule: str) -> dict[str, int]:
+    def run_schedule(self, schedule: str) -> dict[str, int]:
         """Run the jobs of a schedule one after the other, and return the number of items each has done.
 
         A failing job stops no other job. The first job changes every minute, so that all jobs advance even when one run
@@ -82,17 +82,17 @@ class Jobs:
         if leased is None:
             log("job_skipped", job=job.name)
             return 0
-        turn = Turn(str(leased.data["cursor"]), self._clock, seconds)
+        run = JobRun(str(leased.data["cursor"]), self._clock, seconds)
         try:
-            job.run(turn)
+            job.run(run)
         except DomainError as error:
             log("job_failed", "ERROR", job=job.name, code=error.code)
         finally:
-            self._free(leased, turn.cursor)
-        log("job_done", job=job.name, done=turn.done)
-        return turn.done
+            self._free(leased, run.cursor)
+        log("job_done", job=job.name, done=run.done)
+        return run.done
 
-    def _claim(self, job: PeriodicJob) -> Leased | None:
+    def _claim(self, job: PeriodicJob) -> LeasedDocument | None:
         path = f"jobs/{job.name}"
         known = self._documents.get(path)
         if known is not None:
@@ -102,8 +102,8 @@ class Jobs:
         except PreconditionFailed:
             return None
 
-    def _free(self, leased: Leased, cursor: str) -> None:
-        """Store the cursor for the next turn, unless another worker holds the lease."""
+    def _free(self, leased: LeasedDocument, cursor: str) -> None:
+        """Store the cursor for the next run, unless another worker holds the lease."""
         try:
             leased.free({"cursor": cursor})
         except DomainError as error:

@@ -49,19 +49,19 @@ class Leases:
         self._documents = documents
         self._clock = clock
 
-    def claim(self, path: str, seconds: int) -> "Leased | None":
+    def claim(self, path: str, seconds: int) -> "LeasedDocument | None":
         """Claim the document for `seconds`. Return None if there is no document or another worker holds the lease."""
         document = self._documents.get(path)
         return None if document is None else self.claim_read(document, seconds)
 
     def claim_read(
         self, document: Document, seconds: int, changes: Data | None = None, *also: Write
-    ) -> "Leased | None":
+    ) -> "LeasedDocument | None":
         """Claim a document just read, with `changes` and `also` in the same commit. See `claim`."""
         lease = _lease_of(document.data)
         if lease.until > to_datetime(self._clock.now()):
             return None
-        leased = Leased(
+        leased = LeasedDocument(
             documents=self._documents,
             clock=self._clock,
             document=document,
@@ -74,12 +74,12 @@ class Leases:
             return None
         return leased
 
-    def create(self, path: str, data: Data, seconds: int, *also: Write) -> "Leased":
+    def create(self, path: str, data: Data, seconds: int, *also: Write) -> "LeasedDocument":
         """Create the document, claimed from the start.
 
         Raises PreconditionFailed if the document (or a document that `also` creates) exists.
         """
-        leased = Leased(
+        leased = LeasedDocument(
             documents=self._documents,
             clock=self._clock,
             document=Document(path=path, data={}, version=None),
@@ -91,7 +91,7 @@ class Leases:
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class Leased:
+class LeasedDocument:
     """A claimed document in the hands of a worker: the content, and the only way to change the content."""
 
     documents: Documents

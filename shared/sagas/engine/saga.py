@@ -16,7 +16,7 @@ from shared.kernel.documents import Data, Write
 from shared.kernel.errors import DomainError, NotFound, Rejected
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import OperationId, operation_id
-from shared.sagas.engine.leases import Leased, LeaseLost
+from shared.sagas.engine.leases import LeasedDocument, LeaseLost
 
 STEP_SECONDS = 3_600
 SAGA_SECONDS = 24 * 3_600
@@ -45,7 +45,7 @@ class StepResult:
 class StepContext:
     """The input of a step: the saga's arguments, earlier steps' results, and the leased document."""
 
-    leased: Leased
+    leased: LeasedDocument
     args: Data
     results: Mapping[str, Data]
     saga: str
@@ -141,7 +141,9 @@ class Runner:
         self._clock = clock
         self._alerts = alerts
 
-    def begin_saga(self, leased: Leased, name: str, args: Data, changes: Data | None = None, *also: Write) -> None:
+    def begin_saga(
+        self, leased: LeasedDocument, name: str, args: Data, changes: Data | None = None, *also: Write
+    ) -> None:
         """Note that the current version of this saga is to run. The saga before must be over."""
         before, saga, now = progress_of(leased.data), self._current[name], self._clock.now()
         assert before is None or before.is_over, "one saga at a time"
@@ -157,7 +159,7 @@ class Runner:
         leased.note({**(changes or {}), "saga": progress.to_data()}, *also)
         log("saga_begun", path=leased.path, saga=progress.id)
 
-    def run(self, leased: Leased) -> Outcome:
+    def run_saga(self, leased: LeasedDocument) -> Outcome:
         """Run the saga as far as possible now, and return the outcome.
 
         `waiting`: something is missing, and the document's `due_at` says when to try again. The last progress may be
@@ -177,7 +179,7 @@ class Runner:
                 return "waiting"
         return cast("Outcome", progress.phase)
 
-    def revive(self, leased: Leased) -> None:
+    def revive(self, leased: LeasedDocument) -> None:
         """Let a dead letter continue at the step where the saga stuck, with the full time limits again."""
         progress, now = progress_of(leased.data), self._clock.now()
         if progress is None or progress.phase != "dead":
@@ -193,7 +195,7 @@ class Runner:
         leased.save({"saga": revived.to_data()})
         log("saga_revived", path=leased.path, saga=progress.id)
 
-    def _advance(self, leased: Leased, saga: Saga, progress: Progress) -> Progress:
+    def _advance(self, leased: LeasedDocument, saga: Saga, progress: Progress) -> Progress:
         if progress.phase == "undoing":
             return self._undo_next(leased, saga, progress)
         step = _next_of(saga, progress)
@@ -219,7 +221,7 @@ class Runner:
         is_over = _next_of(saga, onward) is None
         return self._noted(leased, replace(onward, phase="completed") if is_over else onward, done)
 
-    def _failed(self, leased: Leased, saga: Saga, step: Step, progress: Progress, error: Exception) -> Progress:
+    def _failed(self, leased: LeasedDocument, saga: Saga, step: Step, progress: Progress, error: Exception) -> Progress:
         code = _code(error)
         is_final = isinstance(error, Rejected | NotFound)
         log("saga_step_failed", "WARNING", path=leased.path, saga=progress.id, step=step.name, code=code)
@@ -230,13 +232,13 @@ class Runner:
         self._bury(leased, progress, code, step.name)
         return cast("Progress", progress_of(leased.data))
 
-    def _turn_back(self, leased: Leased, progress: Progress, step: Step, code: str) -> Progress:
+    def _turn_back(self, leased: LeasedDocument, progress: Progress, step: Step, code: str) -> Progress:
         """Begin to undo. The step that failed is undone first, since half of the step may be done."""
         now = self._clock.now()
         back = replace(progress, phase="undoing", code=code, attempts=0, step_begun_at=now, stuck_in=step.name)
         return self._noted(leased, back)
 
-    def _undo_next(self, leased: Leased, saga: Saga, progress: Progress) -> Progress:
+    def _undo_next(self, leased: LeasedDocument, saga: Saga, progress: Progress) -> Progress:
         touched = [step for step in saga.steps if step.name in progress.done or step.name == progress.stuck_in]
         step = next((step for step in reversed(touched) if step.name not in progress.undone), None)
         if step is None:
@@ -253,21 +255,21 @@ class Runner:
         onward = replace(progress, undone=undone, attempts=0, step_begun_at=self._clock.now())
         return self._noted(leased, onward, back)
 
-    def _not_undone(self, leased: Leased, step: Step, progress: Progress, code: str) -> Progress:
+    def _not_undone(self, leased: LeasedDocument, step: Step, progress: Progress, code: str) -> Progress:
         log("saga_undo_failed", "ERROR", path=leased.path, saga=progress.id, step=step.name, code=code)
         if self._clock.now() >= progress.step_begun_at + step.seconds * SECOND:
             self._bury(leased, progress, code, progress.stuck_in, is_undoing=True)
             return cast("Progress", progress_of(leased.data))
         return self._wait(leased, progress, progress.code)
 
-    def _wait(self, leased: Leased, progress: Progress, code: str) -> Progress:
+    def _wait(self, leased: LeasedDocument, progress: Progress, code: str) -> Progress:
         pause = min(BACKOFF << min(progress.attempts, 20), BACKOFF_MAX)
         waiting = replace(progress, attempts=progress.attempts + 1, code=code)
         leased.save({"saga": waiting.to_data(), "due_at": to_datetime(self._clock.now() + pause)})
         raise _Waiting
 
     def _bury(
-        self, leased: Leased, progress: Progress, code: str, step: str, *, is_undoing: bool = False
+        self, leased: LeasedDocument, progress: Progress, code: str, step: str, *, is_undoing: bool = False
     ) -> Literal["dead"]:
         stuck_in = f"{UNDO}{step}" if is_undoing else step
         dead = replace(progress, phase="dead", code=code, stuck_in=stuck_in)
@@ -275,14 +277,14 @@ class Runner:
         self._alerts.alert("saga_dead", path=leased.path, saga=progress.id, step=step, code=code)
         return "dead"
 
-    def _noted(self, leased: Leased, progress: Progress, done: StepResult | None = None) -> Progress:
+    def _noted(self, leased: LeasedDocument, progress: Progress, done: StepResult | None = None) -> Progress:
         done = done or StepResult()
         leased.note({**done.changes, "saga": progress.to_data()}, *done.writes)
         if progress.is_over:
             log(f"saga_{progress.phase}", path=leased.path, saga=progress.id)
         return progress
 
-    def _turn(self, leased: Leased, progress: Progress) -> StepContext:
+    def _turn(self, leased: LeasedDocument, progress: Progress) -> StepContext:
         return StepContext(leased=leased, args=progress.args, results=progress.done, saga=progress.id)
 
     def _is_late(self, saga: Saga, step: Step, progress: Progress) -> bool:

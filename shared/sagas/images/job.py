@@ -30,7 +30,7 @@ from shared.ledger.holding import GONE
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.ledger.named_hold import NamedHold
-from shared.sagas.engine.leases import Leased, LeaseLost, Leases
+from shared.sagas.engine.leases import LeasedDocument, LeaseLost, Leases
 from shared.sagas.metering.authority import Authority
 from shared.sagas.metering.call_losses import CallLosses
 from shared.users.end_users import EndUsers
@@ -115,13 +115,13 @@ class ImageJob:
             self._let_go(worker)
             raise
 
-    def _claimed(self, task_id: str) -> Leased | None:
+    def _claimed(self, task_id: str) -> LeasedDocument | None:
         document = self._tasks.for_work(task_id)
         if document is None or not task_of(document).is_open:
             return None
         return self._leases.claim_read(document, LEASE_SECONDS)
 
-    def _go_on(self, worker: Leased) -> ImageTask:
+    def _go_on(self, worker: LeasedDocument) -> ImageTask:
         until = self._clock.monotonic() + SLICE_SECONDS
         self._save(worker, lambda task: replace(task, status="running", tries=task.tries + 1))
         while (task := task_of(worker.document)).decided < task.n:
@@ -151,7 +151,7 @@ class ImageJob:
 
     # ── one image ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _decide_next(self, worker: Leased, task: ImageTask) -> None:
+    def _decide_next(self, worker: LeasedDocument, task: ImageTask) -> None:
         """Paint the next image, or find the stored one. Record the image, or the reason of its failure."""
         try:
             picture = self._stored_before(worker, task)
@@ -187,7 +187,7 @@ class ImageJob:
             amount=task.price,
         )
 
-    def _keep_hold(self, worker: Leased, task: ImageTask) -> None:
+    def _keep_hold(self, worker: LeasedDocument, task: ImageTask) -> None:
         """Renew the hold if it could end during a call. Record in the hold the amount (µcr) that is due so far."""
         if task.hold_until - self._clock.now() > HOLD_MARGIN:
             return
@@ -202,7 +202,7 @@ class ImageJob:
         until = self._ledger.execute(task.uid, command).receipt.expires_at
         self._save(worker, lambda task: replace(task, hold_until=until))
 
-    def _stored_before(self, worker: Leased, task: ImageTask) -> Picture | None:
+    def _stored_before(self, worker: LeasedDocument, task: ImageTask) -> Picture | None:
         """Return the picture that an earlier run has stored and not recorded; None if there is none.
 
         The first run of a task need not look.
@@ -232,21 +232,21 @@ class ImageJob:
             return picture
         return picture_of(self._objects.read(_name(task, task.decided)))
 
-    def _record(self, worker: Leased, task: ImageTask, picture: Picture) -> None:
+    def _record(self, worker: LeasedDocument, task: ImageTask, picture: Picture) -> None:
         image = image_of(picture, task, task.decided, self._clock.now())
         self._save(worker, lambda task: _with_image(task, image), recorded(image))
         log("image_recorded", task_id=task.id, image_id=image.id, bytes=image.bytes)
 
-    def _fail(self, worker: Leased, failures: list[Failure]) -> None:
+    def _fail(self, worker: LeasedDocument, failures: list[Failure]) -> None:
         self._save(worker, lambda task: replace(task, failures=(*task.failures, *failures), tries=0, wakes=0))
 
-    def _fail_rest(self, worker: Leased, task: ImageTask, code: str, words: str = "") -> None:
+    def _fail_rest(self, worker: LeasedDocument, task: ImageTask, code: str, words: str = "") -> None:
         log("image_task_stopped", "WARNING", task_id=task.id, decided=task.decided, code=code)
         self._fail(worker, [Failure(index=index, code=code, words=words) for index in range(task.decided, task.n)])
 
     # ── the end of a run ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _settle(self, worker: Leased, task: ImageTask) -> ImageTask:
+    def _settle(self, worker: LeasedDocument, task: ImageTask) -> ImageTask:
         """Charge the images that were made, release the rest of the hold, and end the task. Every image is decided."""
         if worker.fence > 1:
             for failure in task.failures:
@@ -275,25 +275,25 @@ class ImageJob:
             log("image_hold_ended_early", "ERROR", task_id=task.id, cost=cost, code=failure.code)
             return _captured_so_far(hold)
 
-    def _hand_on(self, worker: Leased) -> ImageTask:
+    def _hand_on(self, worker: LeasedDocument) -> ImageTask:
         """Free the lease and call for the next run, which may begin at once. The task is not finished."""
         self._free(worker, lambda task: task, due_at=self._clock.now() + RETRY_AFTER)
         task = task_of(worker.document)
         self._calls.publish(task)
         return task
 
-    def _save(self, worker: Leased, change: Change, *also: Write) -> None:
+    def _save(self, worker: LeasedDocument, change: Change, *also: Write) -> None:
         """Save the change and renew the lease. The sweep looks at the task again when the lease has ended."""
         due_at = self._clock.now() + LEASE_SECONDS * SECOND
         self._write(worker, worker.save, change, due_at, also)
 
-    def _free(self, worker: Leased, change: Change, *, due_at: Millis | None) -> None:
+    def _free(self, worker: LeasedDocument, change: Change, *, due_at: Millis | None) -> None:
         """Save the change and free the lease. The sweep looks at the task again at `due_at`; None: never."""
         self._write(worker, worker.free, change, due_at, ())
 
     def _write(
         self,
-        worker: Leased,
+        worker: LeasedDocument,
         write: Callable[..., None],
         change: Change,
         due_at: Millis | None,
@@ -313,7 +313,7 @@ class ImageJob:
                 if is_again or not worker.rejoin():
                     raise
 
-    def _let_go(self, worker: Leased) -> None:
+    def _let_go(self, worker: LeasedDocument) -> None:
         """Free the lease after a failed run, so that the next run need not wait. If that fails, the next run waits."""
         try:
             self._free(worker, lambda task: task, due_at=self._clock.now() + RETRY_AFTER)

@@ -10,7 +10,7 @@ from shared.kernel.clock import HOUR, MINUTE, Clock, Millis
 from shared.kernel.documents import Data, Document, Documents, Patch, PreconditionFailed
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
-from shared.sagas.engine.jobs import PeriodicJob, Turn
+from shared.sagas.engine.jobs import JobRun, PeriodicJob
 from shared.sagas.images.job import ImageJob
 from shared.sagas.images.start import ImageStart
 
@@ -37,19 +37,19 @@ class ImageSweep:
         """Return the job that calls for workers of due tasks."""
         return (PeriodicJob(name="image_tasks", seconds=SWEEP_SECONDS, run=self.sweep),)
 
-    def sweep(self, turn: Turn) -> None:
+    def sweep(self, run: JobRun) -> None:
         """Call for a worker of image tasks whose message was lost or whose worker died, shard by shard.
 
-        The next turn continues with the shard where this turn had to stop.
+        The next run continues with the shard where this run had to stop.
         """
-        first = int(turn.cursor or 0)
+        first = int(run.cursor or 0)
         for shard in range(first, first + DUE_SHARDS):
-            turn.cursor = str(shard % DUE_SHARDS)
+            run.cursor = str(shard % DUE_SHARDS)
             for document in self._tasks.due(shard % DUE_SHARDS, self._clock.now(), PAGE):
-                if turn.is_over():
+                if run.is_over():
                     return
-                turn.attempt("image_tasks", task_of(document).uid, self._waking(document))
-        turn.cursor = "0"
+                run.attempt("image_tasks", task_of(document).uid, self._waking(document))
+        run.cursor = "0"
 
     def _waking(self, document: Document) -> Callable[[Uid], None]:
         return lambda _: self._wake(document)

@@ -15,7 +15,7 @@ from shared.kernel.events import log
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import PaymentProvider, ProviderName
 from shared.payments.store import PaymentNotFound, Payments, fields_of, payment_in, saga_path, view_of
-from shared.sagas.engine.leases import Leased, Leases
+from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.sagas.engine.saga import Runner
 from shared.sagas.payments.settlement import (
     LEASE_SECONDS,
@@ -81,7 +81,7 @@ class Cancellations:
             return False
         return self._settlement.act_on(payment_id, self._close).is_over
 
-    def _close(self, leased: Leased, _runner: Runner) -> None:
+    def _close(self, leased: LeasedDocument, _runner: Runner) -> None:
         payment = payment_in(leased.document)
         if status_of(payment) != "cancelled":
             return
@@ -94,7 +94,7 @@ class Cancellations:
             raise ProviderNotConfigured(payment.provider)
         return self._providers[payment.provider]
 
-    def _claimed(self, payment_id: str) -> Leased:
+    def _claimed(self, payment_id: str) -> LeasedDocument:
         until = self._clock.monotonic() + LOOK_PATIENCE_SECONDS
         while True:
             leased = self._leases.claim(saga_path(payment_id), LEASE_SECONDS)

@@ -12,10 +12,10 @@ from shared.kernel.ids import OperationId, Uid, derived_id, random_token
 from shared.ledger.errors import AccountClosed, AccountFrozen
 from shared.ledger.ledger import Ledger
 from shared.payments.packages import Package, Packages
-from shared.payments.payment import Payment, Seen, Terms
-from shared.payments.ports import Checkout, Flow, Opened, PaymentProvider, ProviderName, ProviderRefused
+from shared.payments.payment import Payment, ProviderReport, Terms
+from shared.payments.ports import Checkout, Flow, OpenedCheckout, PaymentProvider, ProviderName, ProviderRefused
 from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, without_slot
-from shared.sagas.engine.leases import Leased, Leases
+from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.sagas.payments.cancellations import Cancellations
 from shared.sagas.payments.settlement import (
     LEASE_SECONDS,
@@ -59,7 +59,7 @@ class PackageLimitReached(Conflict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class PackageOrder:
     """A user's order of a package. The addresses must be checked against the allowed ones before."""
 
     uid: Uid
@@ -111,7 +111,7 @@ class Checkouts:
         self._cancellations = cancellations
         self._landing = landing
 
-    def begin_checkout(self, wanted: Wanted, operation: OperationId, fingerprint: str) -> Payment:
+    def begin_checkout(self, wanted: PackageOrder, operation: OperationId, fingerprint: str) -> Payment:
         """Return the payment, open at its provider.
 
         Raises AccountFrozen, AccountClosed, PackageNotFound, PackageLimitReached, TooManyCheckouts,
@@ -147,7 +147,7 @@ class Checkouts:
         if status == "closed":
             raise AccountClosed
 
-    def _agreed(self, payment_id: str, wanted: Wanted, package: Package, fingerprint: str) -> Payment:
+    def _agreed(self, payment_id: str, wanted: PackageOrder, package: Package, fingerprint: str) -> Payment:
         now = self._clock.now()
         return Payment(
             id=payment_id,
@@ -190,14 +190,14 @@ class Checkouts:
             known = self._payments.get(known.id)
         return _answer(known)
 
-    def _opened_once(self, leased: Leased) -> Payment:
+    def _opened_once(self, leased: LeasedDocument) -> Payment:
         payment = payment_in(leased.document)
         if not (payment.is_opened or payment.seen.stage):
             return self._open(leased, payment)
         leased.free({})
         return _answer(payment)
 
-    def _create(self, payment: Payment, place: Write) -> Leased:
+    def _create(self, payment: Payment, place: Write) -> LeasedDocument:
         due_at = to_datetime(self._clock.now() + RETRY)
         also: list[Write] = [view_of(payment, self._clock.now()), place]
         if payment.slot:
@@ -257,7 +257,7 @@ class Checkouts:
             session = None
         return AppCustomer(id=customer, session_secret=session)
 
-    def _open(self, leased: Leased, payment: Payment) -> Payment:
+    def _open(self, leased: LeasedDocument, payment: Payment) -> Payment:
         provider = self._providers[payment.provider]
         customer = self._documents.get(customer_path(payment.provider, payment.uid))
         try:
@@ -288,7 +288,7 @@ class Checkouts:
             return payment.cancel_url
         return f"{self._landing}/{payment.id}/cancelled/{payment.back_key}"
 
-    def _opened(self, leased: Leased, payment: Payment, opened: Opened) -> Payment:
+    def _opened(self, leased: LeasedDocument, payment: Payment, opened: OpenedCheckout) -> Payment:
         now = self._clock.now()
         open_ = replace(
             payment,
@@ -305,8 +305,8 @@ class Checkouts:
         log("checkout_opened", payment=payment.id, provider=payment.provider, package=payment.terms.package)
         return open_
 
-    def _refused(self, leased: Leased, payment: Payment, reason: str) -> None:
-        failed, freed = without_slot(replace(payment, seen=Seen(stage="failed", failure=reason)))
+    def _refused(self, leased: LeasedDocument, payment: Payment, reason: str) -> None:
+        failed, freed = without_slot(replace(payment, seen=ProviderReport(stage="failed", failure=reason)))
         leased.free({**fields_of(failed), "due_at": None}, view_of(failed, self._clock.now()), *freed)
         log("checkout_refused", "WARNING", payment=payment.id, provider=payment.provider, reason=reason)
 

@@ -11,7 +11,7 @@ from shared.payments.lifecycle import NOT_RETURNED
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import ProviderRefused
 from shared.payments.store import payment_in, refund_path
-from shared.sagas.engine.leases import Leased
+from shared.sagas.engine.leases import LeasedDocument
 from shared.sagas.engine.saga import Runner, progress_of
 from shared.sagas.payments.settlement import PaymentBusy, Settlement
 from shared.sagas.payments.steps import refund_begun
@@ -69,7 +69,7 @@ class Refunds:
             raise IdempotencyMismatch
         return before is not None
 
-    def _begin(self, leased: Leased, runner: Runner, asked: RefundAsked) -> None:
+    def _begin(self, leased: LeasedDocument, runner: Runner, asked: RefundAsked) -> None:
         """Begin the saga of the refund, unless the same refund was begun while we waited for the payment.
 
         Raises PaymentBusy, NotRefundable, InvalidValue, IdempotencyMismatch.

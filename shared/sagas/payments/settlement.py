@@ -14,7 +14,7 @@ from shared.kernel.errors import Conflict, DomainError, Unavailable
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import operation_id
 from shared.payments import lifecycle
-from shared.payments.payment import Payment, Seen, seen_in, status_of
+from shared.payments.payment import Payment, ProviderReport, seen_in, status_of
 from shared.payments.ports import (
     PaymentProvider,
     ProviderName,
@@ -33,11 +33,11 @@ from shared.payments.store import (
     view_of,
     without_slot,
 )
-from shared.sagas.engine.leases import Leased, Leases
+from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.sagas.engine.saga import Progress, Runner, progress_of
 from shared.sagas.payments.steps import FRESH, PaymentSteps, refund_begun
 
-Act = Callable[[Leased, Runner], None]
+Act = Callable[[LeasedDocument, Runner], None]
 """Function that acts on a payment that is in step with the provider: notes a change, or begins a saga."""
 
 LEASE_SECONDS = 90
@@ -138,7 +138,7 @@ class Settlement:
         Raises the refusals of `act`, PaymentNotFound, PaymentBusy, ProviderUnavailable.
         """
         leased = self._claim(payment_id, PATIENCE_SECONDS)
-        assert isinstance(leased, Leased), "nobody else's work is ours"
+        assert isinstance(leased, LeasedDocument), "nobody else's work is ours"
         with _freed(leased, self._clock):
             self._follow(leased, {})
             act(leased, self._runner)
@@ -147,7 +147,7 @@ class Settlement:
     def revive(self, payment_id: str) -> Payment:
         """Let a dead letter continue, or check a parked payment again, once the cause is gone."""
         leased = self._claim(payment_id, PATIENCE_SECONDS)
-        assert isinstance(leased, Leased), "nobody else's work is ours"
+        assert isinstance(leased, LeasedDocument), "nobody else's work is ours"
         with _freed(leased, self._clock):
             self._runner.revive(leased)
             payment = payment_in(leased.document)
@@ -177,7 +177,7 @@ class Settlement:
         read: Document | None = None,
         *,
         joins: Callable[[Payment], bool] = lambda _payment: False,
-    ) -> Leased | Payment:
+    ) -> LeasedDocument | Payment:
         path, first = saga_path(payment_id), None
         until = self._clock.monotonic() + patience
         while True:
@@ -204,18 +204,18 @@ class Settlement:
 
     # The work --------------------------------------------------------------------------------------------------------
 
-    def _work(self, leased: Leased, refs: Refs) -> Payment:
+    def _work(self, leased: LeasedDocument, refs: Refs) -> Payment:
         payment = self._follow(leased, refs)
         self._free(leased, payment, _due_at(leased, payment, self._clock.now()))
         return payment
 
-    def _follow(self, leased: Leased, refs: Refs) -> Payment:
+    def _follow(self, leased: LeasedDocument, refs: Refs) -> Payment:
         """Do one thing after the other until nothing is left to do now. The last change is noted, to be saved."""
         answer: _ProviderAnswer | None = None
         for _ in range(ROUNDS_MAX):
             progress = progress_of(leased.data)
             if progress is not None and not progress.is_over:
-                self._runner.run(leased)
+                self._runner.run_saga(leased)
                 progress = progress_of(leased.data)
                 answer = None if progress is not None and progress.name == "refund" else answer
             payment = payment_in(leased.document)
@@ -232,7 +232,7 @@ class Settlement:
         raise ProviderUnavailable(payment_in(leased.document).provider)
 
     def _next(
-        self, leased: Leased, payment: Payment, refs: Refs, progress: Progress | None, answer: _ProviderAnswer
+        self, leased: LeasedDocument, payment: Payment, refs: Refs, progress: Progress | None, answer: _ProviderAnswer
     ) -> bool:
         """Decide on the next action and begin this action. Return True if there was an action."""
         truth = answer.truth
@@ -249,15 +249,17 @@ class Settlement:
         owner = self._owner(told, truth)
         plan = lifecycle.plan(told, truth, is_live=self.provider(payment.provider).is_live, owner=owner)
         if plan.action == "refund" and _was_refused(progress):
-            plan = lifecycle.Plan(action="park", problem=lifecycle.NOT_RETURNED)
+            plan = lifecycle.NextAction(action="park", problem=lifecycle.NOT_RETURNED)
         return self._carry_out(leased, replace(told, problem=plan.problem), plan, answer.at)
 
-    def _seen(self, payment: Payment, truth: Truth) -> Seen:
+    def _seen(self, payment: Payment, truth: Truth) -> ProviderReport:
         """Return the provider's state, and keep our own record that the provider declined to capture."""
         seen, before = seen_in(truth, payment), payment.seen
         return replace(seen, failure=before.failure) if seen.stage == before.stage == "approved" else seen
 
-    def _carry_out(self, leased: Leased, payment: Payment, plan: lifecycle.Plan, asked_at: Millis) -> bool:
+    def _carry_out(
+        self, leased: LeasedDocument, payment: Payment, plan: lifecycle.NextAction, asked_at: Millis
+    ) -> bool:
         if plan.action == "wait":
             self._note(leased, replace(payment, polls=payment.polls + 1))
             return False
@@ -274,7 +276,7 @@ class Settlement:
         self._runner.begin_saga(leased, plan.action, args, fields_of(payment), view_of(payment, self._clock.now()))
         return True
 
-    def _give_back(self, leased: Leased, payment: Payment) -> bool:
+    def _give_back(self, leased: LeasedDocument, payment: Payment) -> bool:
         """Begin a refund of the whole rest, since the user has left and the money can never become credits."""
         progress, now = progress_of(leased.data), self._clock.now()
         operation = operation_id("payment", payment.id, "give_back", str(progress.number if progress else 0))
@@ -283,7 +285,7 @@ class Settlement:
         self._runner.begin_saga(leased, "refund", args, fields_of(payment), view_of(payment, now), known)
         return True
 
-    def _capture(self, leased: Leased, payment: Payment) -> bool:
+    def _capture(self, leased: LeasedDocument, payment: Payment) -> bool:
         """Capture the money that the user approved. Return False if the provider refused.
 
         A refusal may leave the order unchanged, so that the user can try again.
@@ -300,10 +302,10 @@ class Settlement:
             return False
         return True
 
-    def _unopened(self, leased: Leased, payment: Payment) -> Payment:
+    def _unopened(self, leased: LeasedDocument, payment: Payment) -> Payment:
         if self._clock.now() < payment.created_at + OPENED_WITHIN:
             return payment
-        expired = replace(payment, seen=Seen(stage="expired"), polls=payment.polls + 1)
+        expired = replace(payment, seen=ProviderReport(stage="expired"), polls=payment.polls + 1)
         self._note(leased, expired)
         return expired
 
@@ -330,7 +332,7 @@ class Settlement:
         if after.seen.is_disputed and not before.seen.is_disputed:
             self._alerts.alert("payment_disputed", payment=after.id, provider=after.provider)
 
-    def _note(self, leased: Leased, payment: Payment) -> None:
+    def _note(self, leased: LeasedDocument, payment: Payment) -> None:
         """Note the payment.
 
         A payment that is over gives up its slot among the user's purchases of a limited package.
@@ -338,7 +340,7 @@ class Settlement:
         freed, also = without_slot(payment) if payment.is_over else (payment, ())
         leased.note(fields_of(freed), view_of(freed, self._clock.now()), *also)
 
-    def _free(self, leased: Leased, payment: Payment, due_at: "Value") -> None:
+    def _free(self, leased: LeasedDocument, payment: Payment, due_at: "Value") -> None:
         at = to_datetime(due_at) if isinstance(due_at, int) else due_at
         leased.free({"due_at": at})
         log("payment_settled", payment=payment.id, status=status_of(payment))
@@ -347,7 +349,7 @@ class Settlement:
 class _freed:  # noqa: N801  # used like a function
     """Context manager that frees a payment at the end of the block. After an error the payment is due again soon."""
 
-    def __init__(self, leased: Leased, clock: Clock) -> None:
+    def __init__(self, leased: LeasedDocument, clock: Clock) -> None:
         self._leased = leased
         self._clock = clock
 
@@ -380,7 +382,7 @@ def _was_refused(progress: Progress | None) -> bool:
     return progress is not None and progress.name == "refund" and progress.phase == "compensated"
 
 
-def _due_at(leased: Leased, payment: Payment, now: Millis) -> Value:
+def _due_at(leased: LeasedDocument, payment: Payment, now: Millis) -> Value:
     """Return when the payment is due next.
 
     A waiting saga says when, a dead saga is never due (None), others are polled.

@@ -116,33 +116,33 @@ class PaymentSteps:
 
     # Credited ----------------------------------------------------------------------------------------------------
 
-    def _confirm(self, turn: StepContext) -> StepResult:
+    def _confirm(self, context: StepContext) -> StepResult:
         """Ask the provider again, unless the answer is fresh, since the decision may be minutes old.
 
         Raises NotAsAgreed.
         """
-        payment, now = payment_in(turn.leased.document), self._clock.now()
-        if 0 <= now - cast("int", turn.args.get("asked_at", 0)) < FRESH:
-            return StepResult(result={"at": now, "is_disputed": turn.args["is_disputed"]})
+        payment, now = payment_in(context.leased.document), self._clock.now()
+        if 0 <= now - cast("int", context.args.get("asked_at", 0)) < FRESH:
+            return StepResult(result={"at": now, "is_disputed": context.args["is_disputed"]})
         provider = self._providers[payment.provider]
         truth = provider.truth(payment.refs, payment.disputes)
         problem = problem_of(payment, truth, is_live=provider.is_live)
-        if problem or truth.stage != "paid" or truth.money != turn.args["money"]:
+        if problem or truth.stage != "paid" or truth.money != context.args["money"]:
             raise NotAsAgreed(problem or truth.stage)
         return StepResult(result={"at": now, "is_disputed": seen_in(truth).undecided > 0})
 
-    def _record(self, turn: StepContext) -> StepResult:
+    def _record(self, context: StepContext) -> StepResult:
         """Record that this money belongs to this payment, for ever. If another claim came first, the commit fails.
 
         Raises NotAsAgreed if the money is known to be another payment's.
         """
-        payment, money = payment_in(turn.leased.document), str(turn.args["money"])
+        payment, money = payment_in(context.leased.document), str(context.args["money"])
         owner = self._payments.payment_with_money(payment.provider, money)
         if owner is not None and owner != payment.id:
             raise NotAsAgreed("money_of_another")
         return StepResult(writes=() if owner else (effect(payment, money, self._clock.now()),))
 
-    def _grant(self, turn: StepContext) -> StepResult:
+    def _grant(self, context: StepContext) -> StepResult:
         """Grant one lot for the purchase and one for the gift.
 
         The operations are the payment's, so each lot is granted once.
@@ -150,8 +150,8 @@ class PaymentSteps:
         If the money is already disputed, the credits are suspended at once. If the user has left, nothing is granted,
         and the payment's problem says that the money is to go back.
         """
-        payment, at = payment_in(turn.leased.document), cast("int", turn.results["confirm"]["at"])
-        is_disputed = turn.results["confirm"]["is_disputed"]
+        payment, at = payment_in(context.leased.document), cast("int", context.results["confirm"]["at"])
+        is_disputed = context.results["confirm"]["is_disputed"]
         suspension = hold_id("dispute", payment.id, "grant") if is_disputed else None
         try:
             self._ledger.execute_all(payment.uid, [_grant(payment, *lot, at, suspension) for lot in payment.lots])
@@ -166,77 +166,79 @@ class PaymentSteps:
 
     # Brought to the provider's truth --------------------------------------------------------------------------------
 
-    def _suspend(self, turn: StepContext) -> StepResult:
+    def _suspend(self, context: StepContext) -> StepResult:
         """Set more credits aside than before. Setting less aside waits until lost money was taken out."""
-        payment = payment_in(turn.leased.document)
-        return self._set_aside(turn, payment, "suspend") if _aside(turn) > payment.applied.aside else StepResult()
+        payment = payment_in(context.leased.document)
+        return self._set_aside(context, payment, "suspend") if _aside(context) > payment.applied.aside else StepResult()
 
-    def _set_aside(self, turn: StepContext, payment: Payment, step: str) -> StepResult:
+    def _set_aside(self, context: StepContext, payment: Payment, step: str) -> StepResult:
         """End the present suspension and begin one of the wanted amount, in one commit; 0 begins none."""
-        aside, before = _aside(turn), payment.applied.suspension
+        aside, before = _aside(context), payment.applied.suspension
         commands: list[Command] = []
         if before:
-            operation = turn.key(f"{step}:end")
+            operation = context.key(f"{step}:end")
             commands.append(Reinstate(operation=operation, hold=HoldId(before), about=_about(payment, "dispute")))
-        hold = hold_id("dispute", payment.id, turn.saga, step) if aside else None
+        hold = hold_id("dispute", payment.id, context.saga, step) if aside else None
         if hold is not None:
-            commands.append(_suspension(payment, turn.key(step), hold, aside))
+            commands.append(_suspension(payment, context.key(step), hold, aside))
         self._execute(payment, *commands)
         return self._done(with_applied(payment, suspension=hold or "", aside=aside))
 
-    def _take_back(self, turn: StepContext) -> StepResult:
-        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
+    def _take_back(self, context: StepContext) -> StepResult:
+        payment, target = payment_in(context.leased.document), cast("int", context.args["taken"])
         if target <= payment.applied.taken:
             return StepResult()
-        if not self._execute(payment, *(_reverse(payment, turn, "take_back", *lot, target) for lot in payment.lots)):
+        if not self._execute(payment, *(_reverse(payment, context, "take_back", *lot, target) for lot in payment.lots)):
             self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
-    def _give_back(self, turn: StepContext) -> StepResult:
-        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
+    def _give_back(self, context: StepContext) -> StepResult:
+        payment, target = payment_in(context.leased.document), cast("int", context.args["taken"])
         if target >= payment.applied.taken:
             return StepResult()
-        keys = (turn.key(f"give_back:{lot}") for lot, _ in payment.lots)
+        keys = (context.key(f"give_back:{lot}") for lot, _ in payment.lots)
         lots = zip(keys, payment.lots, strict=True)
         if not self._execute(payment, *(_restore(payment, key, *lot, target) for key, lot in lots)):
             self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
-    def _reinstate(self, turn: StepContext) -> StepResult:
+    def _reinstate(self, context: StepContext) -> StepResult:
         """Set less aside than before."""
-        payment = payment_in(turn.leased.document)
-        return self._set_aside(turn, payment, "reinstate") if _aside(turn) < payment.applied.aside else StepResult()
+        payment = payment_in(context.leased.document)
+        return (
+            self._set_aside(context, payment, "reinstate") if _aside(context) < payment.applied.aside else StepResult()
+        )
 
     # Refunded by us --------------------------------------------------------------------------------------------------
 
-    def _withdraw(self, turn: StepContext) -> StepResult:
+    def _withdraw(self, context: StepContext) -> StepResult:
         """Take the credits back first, so that nobody spends credits whose money is about to be paid back."""
-        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken"])
-        if not self._execute(payment, *(_reverse(payment, turn, "withdraw", *lot, target) for lot in payment.lots)):
+        payment, target = payment_in(context.leased.document), cast("int", context.args["taken"])
+        if not self._execute(payment, *(_reverse(payment, context, "withdraw", *lot, target) for lot in payment.lots)):
             self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
-    def _undo_withdraw(self, turn: StepContext) -> StepResult:
+    def _undo_withdraw(self, context: StepContext) -> StepResult:
         """Annul the operations first, so that a late withdrawal is refused. If a withdrawal came earlier, give back."""
-        payment, target = payment_in(turn.leased.document), cast("int", turn.args["taken_before"])
+        payment, target = payment_in(context.leased.document), cast("int", context.args["taken_before"])
         for lot, amount in payment.lots:
             try:
-                self._execute(payment, Annul(operation=turn.key(f"withdraw:{lot}"), fingerprint=ANNULLED))
+                self._execute(payment, Annul(operation=context.key(f"withdraw:{lot}"), fingerprint=ANNULLED))
             except IdempotencyMismatch:
-                self._execute(payment, _restore(payment, turn.key(f"undo:withdraw:{lot}"), lot, amount, target))
-        back, progress = self._done(with_applied(payment, taken=target)), progress_of(turn.leased.data)
-        refused = Patch(refund_path(str(turn.args["operation"])), {"refused": progress.code if progress else ""})
+                self._execute(payment, _restore(payment, context.key(f"undo:withdraw:{lot}"), lot, amount, target))
+        back, progress = self._done(with_applied(payment, taken=target)), progress_of(context.leased.data)
+        refused = Patch(refund_path(str(context.args["operation"])), {"refused": progress.code if progress else ""})
         return replace(back, writes=(*back.writes, refused))
 
-    def _refund(self, turn: StepContext) -> StepResult:
+    def _refund(self, context: StepContext) -> StepResult:
         """Refund at the provider, under a key of this step. The adapter finds an earlier refund under that key.
 
         Once the refund is made, no failure of a later question may look like a refusal of the refund.
         """
-        payment = payment_in(turn.leased.document)
+        payment = payment_in(context.leased.document)
         provider = self._providers[payment.provider]
-        amount = Fiat(cast("int", turn.args["amount"]), payment.terms.price.currency)
-        made = provider.refund(payment.refs, amount, turn.key("refund"))
+        amount = Fiat(cast("int", context.args["amount"]), payment.terms.price.currency)
+        made = provider.refund(payment.refs, amount, context.key("refund"))
         told = payment
         with suppress(UnknownAtProvider):
             truth = provider.truth(payment.refs, payment.disputes)
@@ -295,11 +297,11 @@ def refund_begun(
     return args, Create(refund_path(operation), data)
 
 
-def _aside(turn: StepContext) -> int:
+def _aside(context: StepContext) -> int:
     """Return how much of the money is to be set aside, in minor units. An older saga only says whether all is."""
-    if "aside" in turn.args:
-        return cast("int", turn.args["aside"])
-    return _paid(payment_in(turn.leased.document)) if turn.args["is_disputed"] else 0
+    if "aside" in context.args:
+        return cast("int", context.args["aside"])
+    return _paid(payment_in(context.leased.document)) if context.args["is_disputed"] else 0
 
 
 def _suspension(payment: Payment, operation: OperationId, hold: HoldId, aside: int) -> Suspend:
@@ -347,10 +349,10 @@ def _paid(payment: Payment) -> int:
     return payment.terms.price.minor
 
 
-def _reverse(payment: Payment, turn: StepContext, step: str, lot: LotId, amount: Micro, target: int) -> Reverse:
+def _reverse(payment: Payment, context: StepContext, step: str, lot: LotId, amount: Micro, target: int) -> Reverse:
     wanted = share(amount, target, _paid(payment))
-    operation, told = turn.key(f"{step}:{lot}"), _taken_back(payment, step)
-    note = str(turn.args.get("note", "")) if step == "withdraw" else ""
+    operation, told = context.key(f"{step}:{lot}"), _taken_back(payment, step)
+    note = str(context.args.get("note", "")) if step == "withdraw" else ""
     return Reverse(operation=operation, fingerprint=str(wanted), lot=lot, target=wanted, about=told, note=note)
 
 

@@ -11,7 +11,7 @@ from shared.payments import payment as payment_
 from shared.payments.inbox import Inbox
 from shared.payments.ports import PaymentProvider, ProviderName
 from shared.payments.store import Payments
-from shared.sagas.engine.jobs import PeriodicJob, Turn
+from shared.sagas.engine.jobs import JobRun, PeriodicJob
 from shared.sagas.payments.notices import PaymentInbox
 from shared.sagas.payments.settlement import Settlement
 
@@ -52,42 +52,42 @@ class PaymentJobs:
             PeriodicJob(name="provider_events", seconds=LISTING_SECONDS, run=self.listing),
         )
 
-    def resume(self, turn: Turn) -> None:
+    def resume(self, run: JobRun) -> None:
         """Settle payments whose worker died or whose provider is to be asked again, shard by shard."""
-        self._by_shard(turn, payment_.DUE_SHARDS, self._resume_shard)
+        self._by_shard(run, payment_.DUE_SHARDS, self._resume_shard)
 
-    def notices(self, turn: Turn) -> None:
+    def notices(self, run: JobRun) -> None:
         """Handle stored notices whose trigger was lost or has failed, shard by shard."""
-        self._by_shard(turn, inbox_.DUE_SHARDS, self._notices_shard)
+        self._by_shard(run, inbox_.DUE_SHARDS, self._notices_shard)
 
-    def listing(self, turn: Turn) -> None:
+    def listing(self, run: JobRun) -> None:
         """List each provider's events since the last listing, every few minutes. Known events are recognised by id.
 
         Each provider is listed for itself, so that a provider that is down hides no events of the others.
         """
         now, providers = self._clock.now(), self._providers()
-        listed = _times_in(turn.cursor, providers)
+        listed = _times_in(run.cursor, providers)
         for name, provider in providers.items():
             last = listed.get(name, 0)
             if now - last < LISTING_EVERY:
                 continue
             since = last - LISTING_OVERLAP if last else now - LISTING_FIRST
-            if self._list(provider, since, turn):
+            if self._list(provider, since, run):
                 listed[name] = now
-        turn.cursor = ",".join(f"{name}:{at}" for name, at in sorted(listed.items()))
+        run.cursor = ",".join(f"{name}:{at}" for name, at in sorted(listed.items()))
 
-    def _list(self, provider: PaymentProvider, since: Millis, turn: Turn) -> bool:
+    def _list(self, provider: PaymentProvider, since: Millis, run: JobRun) -> bool:
         """List a provider's events. Return True if all were listed; the rest is listed next time."""
         cursor: str | None = None
         handle = sparing_others("provider_events", self._handler.handle)
         try:
-            while not turn.is_over():
+            while not run.is_over():
                 page = provider.notices(since, cursor)
                 for notice in page.items:
                     if self._inbox.store(notice):
                         log("notice_was_missed", "WARNING", provider=notice.provider, event_id=notice.id)
                         handle(f"{notice.provider}:{notice.id}")
-                        turn.done += 1
+                        run.done += 1
                 cursor = page.cursor
                 if cursor is None:
                     return True
@@ -95,29 +95,29 @@ class PaymentJobs:
             log("provider_events_not_listed", "ERROR", provider=provider.name, code=error.code)
         return False
 
-    def _by_shard(self, turn: Turn, shards: int, work: Callable[[Turn, int], None]) -> None:
-        first = int(turn.cursor or 0)
+    def _by_shard(self, run: JobRun, shards: int, work: Callable[[JobRun, int], None]) -> None:
+        first = int(run.cursor or 0)
         for shard in range(first, first + shards):
-            if turn.is_over():
+            if run.is_over():
                 return
-            turn.cursor = str(shard % shards)
-            work(turn, shard % shards)
-        turn.cursor = "0"
+            run.cursor = str(shard % shards)
+            work(run, shard % shards)
+        run.cursor = "0"
 
-    def _resume_shard(self, turn: Turn, shard: int) -> None:
+    def _resume_shard(self, run: JobRun, shard: int) -> None:
         for payment in self._payments.due(shard, self._clock.now(), PAGE):
-            if turn.is_over():
+            if run.is_over():
                 return
-            turn.attempt("payments", Uid(payment), sparing_others("payments", self._resume_one))
+            run.attempt("payments", Uid(payment), sparing_others("payments", self._resume_one))
 
     def _resume_one(self, payment: str) -> None:
         self._settlement.settle(payment, patience=0)
 
-    def _notices_shard(self, turn: Turn, shard: int) -> None:
+    def _notices_shard(self, run: JobRun, shard: int) -> None:
         for document in self._inbox.due(shard, PAGE):
-            if turn.is_over():
+            if run.is_over():
                 return
-            turn.attempt("notices", Uid(document.id), sparing_others("notices", self._handler.handle))
+            run.attempt("notices", Uid(document.id), sparing_others("notices", self._handler.handle))
 
 
 def sparing_others(job: str, work: Callable[[str], None]) -> Callable[[str], None]:

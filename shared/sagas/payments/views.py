@@ -8,7 +8,7 @@ from shared.kernel.documents import Documents
 from shared.kernel.ids import Uid
 from shared.payments.owner_view import is_old
 from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, view_path
-from shared.sagas.engine.jobs import PeriodicJob, Turn
+from shared.sagas.engine.jobs import JobRun, PeriodicJob
 from shared.sagas.engine.leases import Leases
 from shared.sagas.payments.settlement import LEASE_SECONDS
 from shared.sagas.payments.sweep import sparing_others
@@ -18,7 +18,7 @@ RENEWAL_SECONDS = 10.0
 
 
 class PaymentViews:
-    """The job that renews payments, for `every_minute`. Once all payments are renewed, a turn is one empty query."""
+    """The job that renews payments, for `every_minute`. Once all payments are renewed, a run is one empty query."""
 
     def __init__(self, documents: Documents, clock: Clock, page: int = PAGE) -> None:
         self._documents = documents
@@ -30,16 +30,16 @@ class PaymentViews:
         """Return the job."""
         return (PeriodicJob(name="payment_views", seconds=RENEWAL_SECONDS, run=self.run),)
 
-    def run(self, turn: Turn) -> None:
+    def run(self, run: JobRun) -> None:
         """Renew payments from the cursor on, so that a payment that cannot be renewed does not hold up the others."""
-        page = self._payments.in_old_form(self._page, after=turn.cursor)
+        page = self._payments.in_old_form(self._page, after=run.cursor)
         for payment in page:
-            if turn.is_over():
+            if run.is_over():
                 return
-            turn.cursor = payment
-            turn.attempt("payment_views", Uid(payment), sparing_others("payment_views", self.renew))
+            run.cursor = payment
+            run.attempt("payment_views", Uid(payment), sparing_others("payment_views", self.renew))
         if len(page) < self._page:
-            turn.cursor = ""
+            run.cursor = ""
 
     def renew(self, payment_id: str) -> None:
         """Write both documents of a payment in the present form, with the same content and times.

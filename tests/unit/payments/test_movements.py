@@ -13,7 +13,7 @@ from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.payments.fiat import Fiat
 from shared.payments.lifecycle import OTHER_CURRENCY, plan
-from shared.payments.payment import Applied, Payment, Seen, Terms, seen_in
+from shared.payments.payment import AppliedChanges, Payment, ProviderReport, Terms, seen_in
 from shared.payments.payment_documents import from_data, to_data
 from shared.payments.ports import Dispute, Refund, Truth
 from shared.platform.paypal.reading import truth_of
@@ -35,8 +35,8 @@ def payment(*, taken=0, seen=None, problem=""):
         fingerprint="",
         created_at=0,
         expires_at=1,
-        seen=seen or Seen(stage="paid", paid=PRICE),
-        applied=Applied(is_granted=True, taken=taken),
+        seen=seen or ProviderReport(stage="paid", paid=PRICE),
+        applied=AppliedChanges(is_granted=True, taken=taken),
         problem=problem,
     )
 
@@ -128,7 +128,7 @@ def test_pending_refund_is_set_aside_until_it_moves_or_fails():
 
 
 def test_refund_of_ours_on_its_way_stays_taken():
-    waiting = payment(taken=300, seen=Seen(movements={}))
+    waiting = payment(taken=300, seen=ProviderReport(movements={}))
 
     assert applied(follow(waiting, truth(refunds=[refund(300, "pending")]))) == (300, 0)
 
@@ -176,7 +176,7 @@ def test_taken_credits_equal_net_movement_in_any_order_of_telling(data):
     kinds = data.draw(st.lists(st.sampled_from(["refund", "dispute"]), min_size=len(amounts), max_size=len(amounts)))
     states = [STATES[kind][0] for kind in kinds]
     told: set[int] = set()
-    account = payment(seen=Seen(stage="paid", paid=PRICE, movements={}))
+    account = payment(seen=ProviderReport(stage="paid", paid=PRICE, movements={}))
     for _ in range(data.draw(st.integers(1, 8))):
         which = data.draw(st.integers(0, len(amounts) - 1))
         if not (kinds[which] == "refund" and states[which] == "failed"):
@@ -214,7 +214,7 @@ def test_recorded_paypal_objects_take_what_their_rows_say():
     for row in json.loads((CASES / "paypal" / "objects.json").read_text())["truths"]:
         captures = row["order"]["purchase_units"][0]["payments"]["captures"]
         told = truth_of(row["order"], captures[0], row["disputes"], is_live=False)
-        for seen in (Seen(), Seen(stage="paid", paid=PRICE)):
+        for seen in (ProviderReport(), ProviderReport(stage="paid", paid=PRICE)):
             found = follow(payment(taken=row["before"]["taken_minor"], seen=seen), told)
             right = row["right"]
             if "gone_minor" in right:

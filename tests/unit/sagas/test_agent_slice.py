@@ -19,7 +19,7 @@ from shared.ledger.commands import Close, Freeze
 from shared.platform.memory.chat_model import says
 from shared.sagas.agents.slice import ATTEMPTS_MAX
 from shared.sagas.agents.tasks import TASKS_LIVE_MAX, ResumeRequest, TaskRequest
-from shared.sagas.engine.jobs import Turn
+from shared.sagas.engine.jobs import JobRun
 from tests.support.agents import (
     ANN,
     BY_OUTPUT,
@@ -573,7 +573,7 @@ def test_the_sweep_tells_again_of_tasks_that_nobody_works_on(world):
     task = world.begin()
     world.clock.advance(MINUTE)
 
-    assert world.services.jobs.run("every_minute")["agent_tasks"] == 1
+    assert world.services.jobs.run_schedule("every_minute")["agent_tasks"] == 1
     assert told(world) == [task.id, task.id]
 
 
@@ -584,7 +584,7 @@ def test_an_idle_task_costs_nothing(world):
     count = len(told(world))
     world.clock.advance(60 * 24 * MINUTE)
 
-    assert world.services.jobs.run("every_minute")["agent_tasks"] == 0
+    assert world.services.jobs.run_schedule("every_minute")["agent_tasks"] == 0
 
     assert [world.documents.get(f"agent_jobs/{task.id}") for task in (paused, done)] == before
     assert len(told(world)) == count
@@ -593,7 +593,7 @@ def test_an_idle_task_costs_nothing(world):
 def test_a_sweep_stops_when_its_time_is_up(world):
     from shared.sagas.agents.sweep import AgentJobs
 
-    turn = Turn("3", world.clock, 0)
+    turn = JobRun("3", world.clock, 0)
     AgentJobs(world.services.agents).sweep(turn)
 
     assert turn.cursor == "3"

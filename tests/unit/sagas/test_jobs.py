@@ -10,7 +10,7 @@ from shared.ledger.commands import PlaceHold
 from shared.ledger.relay import CREDIT_EVENTS
 from shared.sagas.accounts.ledger_sweep import LedgerJobs
 from shared.sagas.accounts.ledger_watch import LedgerWatch
-from shared.sagas.engine.jobs import LEASE_SECONDS, RUN_SECONDS, Jobs, PeriodicJob, Turn
+from shared.sagas.engine.jobs import LEASE_SECONDS, RUN_SECONDS, JobRun, Jobs, PeriodicJob
 from tests.support.ledgers import UID, World, grant
 
 
@@ -26,13 +26,13 @@ def ledger_jobs(world: World) -> LedgerJobs:
 def test_a_job_goes_on_where_its_last_turn_stopped():
     world, seen = World(), []
 
-    def count(turn: Turn) -> None:
+    def count(turn: JobRun) -> None:
         seen.append(turn.cursor)
         turn.cursor = f"{len(seen)}"
 
     jobs = jobs_of(world, PeriodicJob(name="count", seconds=1, run=count))
-    jobs.run("every_minute")
-    jobs.run("every_minute")
+    jobs.run_schedule("every_minute")
+    jobs.run_schedule("every_minute")
 
     assert seen == ["", "1"]
 
@@ -41,14 +41,14 @@ def test_a_job_under_way_elsewhere_is_skipped_until_its_lease_is_over():
     world = World()
     inner: list[object] = []
 
-    def nested(turn: Turn) -> None:
+    def nested(turn: JobRun) -> None:
         turn.done = 1
         if not inner:
             inner.append(None)
-            inner[0] = jobs.run("every_minute")
+            inner[0] = jobs.run_schedule("every_minute")
 
     jobs = jobs_of(world, PeriodicJob(name="nested", seconds=1, run=nested))
-    outer = jobs.run("every_minute")
+    outer = jobs.run_schedule("every_minute")
 
     assert (outer, inner) == ({"nested": 1}, [{"nested": 0}])
 
@@ -56,16 +56,16 @@ def test_a_job_under_way_elsewhere_is_skipped_until_its_lease_is_over():
 def test_a_job_whose_instance_died_is_taken_over_after_the_lease():
     world, runs = World(), []
 
-    def die(turn: Turn) -> None:
+    def die(turn: JobRun) -> None:
         runs.append(turn.cursor)
         if len(runs) == 1:
             raise KeyboardInterrupt
 
     jobs = jobs_of(world, PeriodicJob(name="dies", seconds=1, run=die))
     with pytest.raises(KeyboardInterrupt):
-        jobs.run("every_minute")
+        jobs.run_schedule("every_minute")
     world.clock.advance(LEASE_SECONDS * SECOND)
-    jobs.run("every_minute")
+    jobs.run_schedule("every_minute")
 
     assert len(runs) == 2
 
@@ -73,23 +73,23 @@ def test_a_job_whose_instance_died_is_taken_over_after_the_lease():
 def test_a_failing_job_stops_no_other():
     world = World()
 
-    def fail(turn: Turn) -> None:
+    def fail(turn: JobRun) -> None:
         raise Unavailable("down")
 
-    def work(turn: Turn) -> None:
+    def work(turn: JobRun) -> None:
         turn.done = 3
 
     jobs = jobs_of(
         world, PeriodicJob(name="fails", seconds=1, run=fail), PeriodicJob(name="works", seconds=1, run=work)
     )
 
-    assert jobs.run("every_minute") == {"fails": 0, "works": 3}
+    assert jobs.run_schedule("every_minute") == {"fails": 0, "works": 3}
 
 
 def test_jobs_share_the_time_of_a_run_and_each_comes_first_in_turn():
     world, ran = World(), []
 
-    def slow(turn: Turn) -> None:
+    def slow(turn: JobRun) -> None:
         ran.append(turn)
         world.clock.advance(int(RUN_SECONDS) * SECOND // 2)
 
@@ -97,7 +97,7 @@ def test_jobs_share_the_time_of_a_run_and_each_comes_first_in_turn():
     done = []
     for _ in range(3):
         before = len(ran)
-        jobs.run("every_minute")
+        jobs.run_schedule("every_minute")
         done.append(len(ran) - before)
         world.clock.advance(MINUTE - int(RUN_SECONDS) * SECOND % MINUTE)
     cursors = [world.documents.get(f"jobs/job{n}") for n in range(3)]
@@ -111,7 +111,7 @@ def test_every_minute_relays_what_triggers_lost():
     for number in range(120):
         world.ledger.execute(Uid(f"user-{number}"), grant("g", 5))
 
-    done = jobs_of(world, *ledger_jobs(world).every_minute()).run("every_minute")
+    done = jobs_of(world, *ledger_jobs(world).every_minute()).run_schedule("every_minute")
 
     assert done["relay"] == 120
     assert {message.data["uid"] for message in world.publisher.on(CREDIT_EVENTS)} == {f"user-{n}" for n in range(120)}
@@ -127,7 +127,7 @@ def test_every_minute_expires_holds_and_lots_even_if_one_account_is_broken():
     world.documents.commit([Patch(account_path(Uid("user-7")), {"held": "1"})])
     world.clock.advance(3_600 * SECOND)
 
-    done = jobs_of(world, *ledger_jobs(world).every_minute()).run("every_minute")
+    done = jobs_of(world, *ledger_jobs(world).every_minute()).run_schedule("every_minute")
 
     assert done["expire"] == 39
     balance = world.ledger.balance(Uid("user-8"))
@@ -143,7 +143,7 @@ def test_every_day_audits_each_chain_and_acts_on_what_it_finds():
     world.ledger.execute(Uid("eve"), grant("g", 5))
     world.documents.commit([Patch("accounts/eve/entries/000000000001", {"kind": "charge"})])
 
-    jobs_of(world, *ledger_jobs(world).every_day()).run("every_minute")
+    jobs_of(world, *ledger_jobs(world).every_day()).run_schedule("every_minute")
 
     assert [(alert.fields["uid"], alert.fields["rule"]) for alert in world.alerts.raised] == [("eve", "kind")]
     assert world.ledger.balance(Uid("eve")).status == "frozen"
@@ -167,10 +167,10 @@ def test_a_job_of_the_old_form_is_skipped_until_its_lease_is_over():
     world.documents.commit([Create("jobs/count", {"cursor": "7", "token": "old", "lease_until": until})])
     jobs = jobs_of(world, PeriodicJob(name="count", seconds=1, run=lambda turn: seen.append(turn.cursor)))
 
-    jobs.run("every_minute")
+    jobs.run_schedule("every_minute")
     early = list(seen)
     world.clock.advance(MINUTE)
-    jobs.run("every_minute")
+    jobs.run_schedule("every_minute")
 
     assert (early, seen) == ([], ["7"])
 
@@ -179,15 +179,15 @@ def test_a_job_overtaken_by_another_instance_leaves_the_other_s_cursor():
     world = World()
     runs: list[str] = []
 
-    def slow(turn: Turn) -> None:
-        runs.append(turn.cursor)
+    def slow(run: JobRun) -> None:
+        runs.append(run.cursor)
         if len(runs) == 1:
             world.clock.advance(LEASE_SECONDS * SECOND)
-            jobs.run("every_minute")
-        turn.cursor = f"run {len(runs)}" if len(runs) == 1 or turn.cursor else "second"
+            jobs.run_schedule("every_minute")
+        run.cursor = f"run {len(runs)}" if len(runs) == 1 or run.cursor else "second"
 
     jobs = jobs_of(world, PeriodicJob(name="slow", seconds=1, run=slow))
-    jobs.run("every_minute")
-    jobs.run("every_minute")
+    jobs.run_schedule("every_minute")
+    jobs.run_schedule("every_minute")
 
     assert runs == ["", "", "second"]

@@ -8,7 +8,7 @@ from shared.kernel.clock import SECOND
 from shared.kernel.documents import Create, OutcomeUnknown, PreconditionFailed, Put, StoreUnavailable
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
-from shared.sagas.engine.leases import FREE, Leased, LeaseLost, Leases
+from shared.sagas.engine.leases import FREE, LeasedDocument, LeaseLost, Leases
 from tests.support.ledger_faults import Weather, fair, once
 
 PATH = "tasks/t1"
@@ -27,7 +27,7 @@ def documents():
     return documents
 
 
-def claimed(leases, seconds=SECONDS) -> Leased:
+def claimed(leases, seconds=SECONDS) -> LeasedDocument:
     worker = leases.claim(PATH, seconds)
     assert worker is not None
     return worker

@@ -8,7 +8,7 @@ from shared.kernel.ids import Uid
 from shared.payments.owner_view import owner_view, renewed
 from shared.payments.payment_documents import from_data, to_data
 from shared.payments.store import PaymentFilter, PaymentNotFound, Payments, saga_path, view_path
-from shared.sagas.engine.jobs import Turn
+from shared.sagas.engine.jobs import JobRun
 from shared.sagas.engine.leases import Leases
 from shared.sagas.payments.settlement import LEASE_SECONDS
 from shared.sagas.payments.views import PaymentViews
@@ -127,7 +127,7 @@ def test_earlier_payments_are_renewed_by_the_schedule_unchanged(shop, provider):
         store_as_before(shop.documents, shop.instance().payments.get(each.id))
     shop.clock.advance(1_000)
 
-    shop.instance().views.run(Turn("", shop.clock, 60))
+    shop.instance().views.run(JobRun("", shop.clock, 60))
 
     for each in (payment, opened):
         assert shown(shop, each) == told[each.id]
@@ -197,14 +197,14 @@ def test_renewal_goes_on_after_a_payment_that_cannot_be_written(shop):
             return documents.commit(writes, **more)
 
     instance = shop.instance(FailsForOne())
-    instance.views.run(Turn("", shop.clock, 60))
+    instance.views.run(JobRun("", shop.clock, 60))
 
     assert shop.instance().payments.in_old_form(10) == [made[1].id]
 
 
 def test_renewal_passes_a_page_of_payments_that_nobody_can_read(shop):
     made = sorted(several(shop, 5), key=lambda each: each.id)
-    turn, views = Turn("", shop.clock, 60), PaymentViews(shop.documents, shop.clock, page=2)
+    turn, views = JobRun("", shop.clock, 60), PaymentViews(shop.documents, shop.clock, page=2)
     for each in made:
         store_as_before(shop.documents, shop.instance().payments.get(each.id))
     for each in made[:2]:

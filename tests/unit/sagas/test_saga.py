@@ -76,7 +76,7 @@ class World:
     def work(self, documents=None):
         """All of it, to the end."""
         leased = self.begin(documents)
-        self.runner().run(leased)
+        self.runner().run_saga(leased)
         leased.free({})
 
     def claim(self, documents=None):
@@ -86,7 +86,7 @@ class World:
 
     def resume(self):
         self.clock.advance(LEASE_SECONDS * SECOND)
-        return self.runner().run(self.claim())
+        return self.runner().run_saga(self.claim())
 
     def stored(self):
         found = self.documents.get(PATH)
@@ -114,7 +114,7 @@ def test_steps_are_done_in_order_and_each_sees_what_came_before():
     world = World()
     leased = world.begin()
 
-    assert world.runner().run(leased) == "completed"
+    assert world.runner().run_saga(leased) == "completed"
 
     progress = progress_of(leased.data)
     assert progress is not None
@@ -145,7 +145,7 @@ def test_killed_after_a_step_and_before_its_record_the_step_has_one_effect(name)
     world = World()
     world.after[name] = Crash()
     with pytest.raises(Crash):
-        world.runner().run(world.begin())
+        world.runner().run_saga(world.begin())
 
     assert world.resume() == "completed"
     assert world.things() == ["pay", "reserve", "ship"]
@@ -157,7 +157,7 @@ def test_a_refusal_before_the_pivot_is_undone(name):
     world.trouble[name] = Refused()
     leased = world.begin()
 
-    assert world.runner().run(leased) == "compensated"
+    assert world.runner().run_saga(leased) == "compensated"
     assert world.things() == []
     assert world.alerts.raised == []
     assert leased.data["reserve_undone"] is True
@@ -167,7 +167,7 @@ def test_a_step_that_was_refused_half_done_is_undone_as_well():
     world = World()
     world.after["reserve"] = Refused()
 
-    assert world.runner().run(world.begin()) == "compensated"
+    assert world.runner().run_saga(world.begin()) == "compensated"
     assert world.things() == []
 
 
@@ -178,7 +178,7 @@ def test_killed_while_undoing_it_is_undone_by_the_next_worker(at, when):
     world.trouble["pay"] = Refused()
     faulty = FaultyDocuments(world.documents, at=at, when=when)
     try:
-        outcome = world.runner().run(world.begin(faulty))
+        outcome = world.runner().run_saga(world.begin(faulty))
     except Crash:
         outcome = world.resume()
 
@@ -191,13 +191,13 @@ def test_a_refusal_behind_the_pivot_is_a_dead_letter_with_an_owner_and_can_be_re
     world.trouble["ship"] = Refused()
     leased = world.begin()
 
-    assert world.runner().run(leased) == "dead"
+    assert world.runner().run_saga(leased) == "dead"
     assert [alert.event for alert in world.alerts.raised] == ["saga_dead"]
     assert world.things() == ["pay", "reserve"]
 
     del world.trouble["ship"]
     world.runner().revive(leased)
-    assert world.runner().run(leased) == "completed"
+    assert world.runner().run_saga(leased) == "completed"
     assert world.things() == ["pay", "reserve", "ship"]
 
 
@@ -208,7 +208,7 @@ def test_what_is_unavailable_is_waited_for_longer_and_longer():
     pauses = []
 
     for _ in range(4):
-        assert world.runner().run(leased) == "waiting"
+        assert world.runner().run_saga(leased) == "waiting"
         pauses.append((leased.data["due_at"] - to_datetime(world.clock.now())).total_seconds())
 
     assert pauses == [2, 4, 8, 16]
@@ -218,10 +218,10 @@ def test_a_step_that_waited_too_long_before_the_pivot_is_undone():
     world = World()
     world.trouble["reserve"] = Down()
     leased = world.begin()
-    world.runner().run(leased)
+    world.runner().run_saga(leased)
     world.clock.advance(2 * HOUR)
 
-    assert world.runner().run(world.claim()) == "compensated"
+    assert world.runner().run_saga(world.claim()) == "compensated"
 
 
 @pytest.mark.parametrize("name", ["pay", "ship"])
@@ -229,10 +229,10 @@ def test_a_pivot_or_a_step_behind_it_that_waited_too_long_is_never_undone(name):
     world = World()
     world.trouble[name] = Down()
     leased = world.begin()
-    world.runner().run(leased)
+    world.runner().run_saga(leased)
     world.clock.advance(2 * DAY)
 
-    assert world.runner().run(world.claim()) == "dead"
+    assert world.runner().run_saga(world.claim()) == "dead"
     assert "reserve" in world.things()
 
 
@@ -240,15 +240,15 @@ def test_an_undo_that_keeps_failing_is_a_dead_letter_and_goes_on_undoing_when_re
     world = World()
     world.trouble |= {"pay": Refused(), "undo reserve": Down()}
     leased = world.begin()
-    assert world.runner().run(leased) == "waiting"
+    assert world.runner().run_saga(leased) == "waiting"
     world.clock.advance(2 * HOUR)
     heir = world.claim()
-    assert world.runner().run(heir) == "dead"
+    assert world.runner().run_saga(heir) == "dead"
 
     del world.trouble["undo reserve"]
     world.runner().revive(heir)
 
-    assert world.runner().run(heir) == "compensated"
+    assert world.runner().run_saga(heir) == "compensated"
     assert world.things() == []
 
 
@@ -256,7 +256,7 @@ def test_a_fault_of_ours_is_waited_out_like_an_outage():
     world = World()
     world.trouble["ship"] = ZeroDivisionError()
 
-    assert world.runner().run(world.begin()) == "waiting"
+    assert world.runner().run_saga(world.begin()) == "waiting"
 
 
 def test_a_worker_that_was_overtaken_records_nothing():
@@ -267,8 +267,8 @@ def test_a_worker_that_was_overtaken_records_nothing():
     heir = world.claim()
 
     with pytest.raises(LeaseLost):
-        world.runner().run(zombie)
-    assert world.runner().run(heir) == "completed"
+        world.runner().run_saga(zombie)
+    assert world.runner().run_saga(heir) == "completed"
     assert world.things() == ["pay", "reserve", "ship"]
 
 
@@ -277,11 +277,11 @@ def test_what_was_begun_under_one_version_ends_under_it():
     leased = world.begin()
     newer = Saga(name="order", version=2, steps=(Step(name="other", do=world.do("other")),))
 
-    assert world.runner(world.saga, newer).run(leased) == "completed"
+    assert world.runner(world.saga, newer).run_saga(leased) == "completed"
     assert world.things() == ["pay", "reserve", "ship"]
 
     world.runner(world.saga, newer).begin_saga(leased, "order", {})
-    assert world.runner(world.saga, newer).run(leased) == "completed"
+    assert world.runner(world.saga, newer).run_saga(leased) == "completed"
     assert "other" in world.things()
 
 
@@ -290,7 +290,7 @@ def test_a_definition_that_nobody_knows_any_more_has_an_owner():
     leased = world.begin()
     newer = Saga(name="order", version=2, steps=())
 
-    assert world.runner(newer).run(leased) == "dead"
+    assert world.runner(newer).run_saga(leased) == "dead"
     assert [alert.event for alert in world.alerts.raised] == ["saga_dead"]
 
 
@@ -303,7 +303,7 @@ def test_what_a_step_writes_is_committed_with_its_record_or_not_at_all():
     runner.begin_saga(leased, "order", {})
 
     with pytest.raises(LeaseLost):
-        runner.run(leased)
+        runner.run_saga(leased)
     leased.free({"is_free": True})
 
     assert world.things() == []
@@ -320,7 +320,7 @@ def test_what_does_not_act_is_recorded_with_what_comes_next():
     leased = Leases(counted, world.clock).create(PATH, {}, LEASE_SECONDS)
 
     runner.begin_saga(leased, "order", {})
-    runner.run(leased)
+    runner.run_saga(leased)
     leased.free({})
 
     progress = world.stored()
@@ -332,10 +332,10 @@ def test_what_does_not_act_is_recorded_with_what_comes_next():
 def test_each_run_on_a_document_has_effects_of_its_own():
     world = World()
     leased = world.begin()
-    world.runner().run(leased)
+    world.runner().run_saga(leased)
 
     world.runner().begin_saga(leased, "order", {})
-    world.runner().run(leased)
+    world.runner().run_saga(leased)
 
     assert world.things() == ["pay", "pay", "reserve", "reserve", "ship", "ship"]
 
@@ -348,5 +348,5 @@ def test_a_saga_that_only_goes_forward_is_never_undone():
     leased = Leases(world.documents, world.clock).create(PATH, {}, LEASE_SECONDS)
     runner.begin_saga(leased, "order", {})
 
-    assert runner.run(leased) == "dead"
+    assert runner.run_saga(leased) == "dead"
     assert world.calls["undo reserve"] == 0
