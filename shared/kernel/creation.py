@@ -9,7 +9,7 @@ from shared.kernel.errors import DomainError
 T = TypeVar("T")
 
 UNCLEAR = (PreconditionFailed, OutcomeUnknown, StoreUnavailable)
-"""Answers of the store after which only a read tells if the documents exist."""
+"""Answers of the store after which only a read tells the outcome. Under load the store refuses some commits."""
 
 
 def create_or_find(

@@ -91,7 +91,6 @@ class ChatMemory:
         request = SideRequest(
             uid=asked.uid,
             operation=operation_id("summary", conversation.id, covers),
-            fingerprint="",
             has_key=True,
             conversation_id=conversation.id,
             max_output_tokens=tokens_max,
@@ -131,7 +130,6 @@ class ChatMemory:
                 SideRequest(
                     uid=uid,
                     operation=operation_id(operation, "title"),
-                    fingerprint="",
                     has_key=True,
                     conversation_id=conversation_id,
                     max_output_tokens=TITLE_TOKENS_MAX,

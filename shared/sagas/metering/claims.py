@@ -3,6 +3,9 @@
 One instance holds the lease of a turn and renews the lease while working. Every write of the holder is conditional on
 the document version that the holder last saw. So an instance that lost the lease, such as a paused process, cannot
 append any more. The text itself stands in the conversation only: a deleted conversation is deleted.
+
+The lease is not one of `engine.leases`, for two reasons. A call that polls must know again an own claim that was
+committed late. And the ledger, not the holder, makes the commit that ends the turn.
 """
 
 import random
@@ -44,7 +47,6 @@ SETTLE_SECONDS_MAX = 20.0
 SETTLE_PAUSE_SECONDS = 0.2
 RUNS_MAX = 20
 COLLECTION = "turns"
-"""Errors after which the outcome of a commit must be read. Under load the store refuses some commits for a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,8 @@ class CallRequest:
 
     uid: Uid
     operation: OperationId
-    fingerprint: str
+    fingerprint: str = ""
+    """Hash of the caller's request; empty for a call that only the backend makes under this operation."""
     has_key: bool
     conversation_id: str = ""
     max_output_tokens: int | None = None
