@@ -14,7 +14,7 @@ from shared.kernel.documents import Write
 from shared.kernel.money import Micro
 from shared.sagas.metering.claims import Turn, TurnReceipt
 from shared.sagas.metering.plan import CallRequest, MeteredPlan, forecast
-from shared.sagas.metering.reply import Reply
+from shared.sagas.metering.reply import GrowingReply
 from shared.sagas.metering.turn import MeteredTurn, Run, TurnRecord
 
 
@@ -101,7 +101,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, SideCharge | None, SideAnswer]
     def _silent(self) -> SideCharge | None:
         return None
 
-    def _kept(self, run: Run[SidePlan], reply: Reply) -> TurnRecord[SideAnswer]:
+    def _kept(self, run: Run[SidePlan], reply: GrowingReply) -> TurnRecord[SideAnswer]:
         answer = SideAnswer(
             text=reply.text.strip(),
             token=run.claim.run,
@@ -116,7 +116,7 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, SideCharge | None, SideAnswer]
         """Return no writes: a conversation that was deleted meanwhile stays deleted. The usage is still charged."""
         return ()
 
-    def _learned(self, run: Run[SidePlan], reply: Reply) -> None:
+    def _learned(self, run: Run[SidePlan], reply: GrowingReply) -> None:
         """Learn nothing: the length of a side answer says nothing about other answers."""
 
     def _ended(self, run: Run[SidePlan], record: SideAnswer, settled: TurnReceipt) -> Iterable[SideCharge | None]:

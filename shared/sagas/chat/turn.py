@@ -28,7 +28,7 @@ from shared.sagas.metering.estimate import Estimate
 from shared.sagas.metering.model_choice import Chooser
 from shared.sagas.metering.reading_on import ReadingOn
 from shared.sagas.metering.recovery import TurnRecovery
-from shared.sagas.metering.reply import Reply
+from shared.sagas.metering.reply import GrowingReply
 from shared.sagas.metering.running_calls import RunningCalls
 from shared.sagas.metering.turn import PING_SECONDS, MeteredTurn, Run, TurnRecord
 
@@ -163,7 +163,7 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
     def _silent(self) -> TurnEvent:
         return Ping()
 
-    def _kept(self, run: Run[TurnPlan], reply: Reply) -> TurnRecord[Message]:
+    def _kept(self, run: Run[TurnPlan], reply: GrowingReply) -> TurnRecord[Message]:
         messages = self._messages(run, reply)
         writes = self._conversations.writes_to_continue(run.plan.conversation, run.plan.said, messages)
         return TurnRecord(id=messages[-1].id, record=messages[-1], writes=writes)
@@ -178,7 +178,7 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
     def _costed(self, record: Message, cost: Micro) -> Message:
         return self._messages_of.costed(record, cost)
 
-    def _corrected(self, run: Run[TurnPlan], record: Message, cost: Micro, reply: Reply) -> Sequence[Write]:
+    def _corrected(self, run: Run[TurnPlan], record: Message, cost: Micro, reply: GrowingReply) -> Sequence[Write]:
         return [self._conversations.write_of_final_cost(record, cost, reply.usage, is_estimated=reply.is_estimated)]
 
     def _ended(self, run: Run[TurnPlan], record: Message, settled: TurnReceipt) -> Iterable[TurnEvent]:
@@ -187,7 +187,7 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
     def _replay(self, turn: Turn, request: TurnRequest) -> Iterator[TurnEvent]:
         return self._messages_of.replay(turn)
 
-    def _messages(self, run: Run[TurnPlan], reply: Reply) -> list[Message]:
+    def _messages(self, run: Run[TurnPlan], reply: GrowingReply) -> list[Message]:
         """Return the user's message and the model's answer."""
         plan, token = run.plan, run.claim.run
         at = max(self._clock.now(), plan.conversation.updated_at + 1)

@@ -25,7 +25,7 @@ The platform pays for output beyond the request. Our count may be too high, but 
 """
 
 
-class Reply:
+class GrowingReply:
     """Counts delivered output locally until the upstream reports usage. Any report counts, even a report of zero.
 
     The charge is the reported usage, except for output beyond the request, which the user does not pay.

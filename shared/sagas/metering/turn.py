@@ -37,7 +37,7 @@ from shared.sagas.metering.plan import CallRequest
 from shared.sagas.metering.reading import AnswerReading, EndOfAnswer, Pulse, ReadingWhole, Silence
 from shared.sagas.metering.reading_on import ReadingOn
 from shared.sagas.metering.recovery import TurnRecovery, hold_operation
-from shared.sagas.metering.reply import STOPPED, TIMED_OUT, Reply
+from shared.sagas.metering.reply import STOPPED, TIMED_OUT, GrowingReply
 from shared.sagas.metering.turn_ending import TurnEnding, clean, cut_by
 from shared.sagas.metering.turn_keeping import PlanT, RecordT, Run, TurnRecord
 
@@ -198,7 +198,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
 
         Return the failure after which another model is to be asked, or None.
         """
-        reply = Reply(run.plan)
+        reply = GrowingReply(run.plan)
         if run.plan.request.stop.is_given:
             yield from self._end_unasked(run, reply)
             return None
@@ -218,7 +218,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         yield from self._ended(run, record, settled)
         return None
 
-    def _end_unasked(self, run: Run[PlanT], reply: Reply) -> Iterator[EventT]:
+    def _end_unasked(self, run: Run[PlanT], reply: GrowingReply) -> Iterator[EventT]:
         """End a call that was stopped before the upstream was asked. The call costs nothing."""
         reply.finish_reason = STOPPED
         reply.charge(Micro(0))
@@ -226,7 +226,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         yield from self._ended(run, record, settled)
 
     def _failed(
-        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, error: DomainError
+        self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole, error: DomainError
     ) -> DomainError:
         """Settle a call that was cut. If another model is to be asked, return the error, else raise the error."""
         if isinstance(error, UpstreamUnavailable):
@@ -242,7 +242,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         raise error
 
     def _stream(
-        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole
+        self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole
     ) -> Generator[EventT, None, bool]:
         """Deliver the upstream's events.
 
@@ -290,7 +290,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             raise UpstreamUnavailable(has_begun=True)
         return before
 
-    def _noted(self, run: Run[PlanT], reply: Reply, event: ChatEvent) -> Iterator[EventT]:
+    def _noted(self, run: Run[PlanT], reply: GrowingReply, event: ChatEvent) -> Iterator[EventT]:
         """Record an event without text, and yield the client's events for that event."""
         reply.note(event)
         for passed in self._passed(run, event):
@@ -298,7 +298,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             yield passed
 
     def _taken(
-        self, run: Run[PlanT], reply: Reply, event: TextDelta | HiddenDelta, text: str, pulse: Pulse
+        self, run: Run[PlanT], reply: GrowingReply, event: TextDelta | HiddenDelta, text: str, pulse: Pulse
     ) -> Iterator[EventT]:
         """Record a text that is paid for, and yield the client's events for that text.
 

@@ -24,7 +24,7 @@ from shared.sagas.metering.claims import Pending, TurnReceipt
 from shared.sagas.metering.ending import Ending, Sight, ending_of
 from shared.sagas.metering.reading import AnswerReading, EndOfAnswer, ReadingWhole, Silence
 from shared.sagas.metering.reading_on import Place, ReadingOn
-from shared.sagas.metering.reply import CREDIT_LIMIT, DISCONNECTED, FAILED, Reply
+from shared.sagas.metering.reply import CREDIT_LIMIT, DISCONNECTED, FAILED, GrowingReply
 from shared.sagas.metering.turn_keeping import PlanT, RecordT, Run, TurnKeeping, owing
 
 ANSWER_BYTES_MAX = CONTENT_BYTES_MAX
@@ -50,7 +50,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         return ()
 
     def _end(
-        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, *, is_over: bool
+        self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole, *, is_over: bool
     ) -> tuple[RecordT, TurnReceipt]:
         """End a call whose caller waits for the end. A later report by the provider corrects the record's cost."""
         ending = self._ending(run, reply, reading, is_over=is_over)
@@ -59,7 +59,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         self._charge(run, reply, reading, ending)
         return self._keep(run, reply)
 
-    def _end_unheard(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole) -> None:
+    def _end_unheard(self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole) -> None:
         """End a call whose caller has left.
 
         If the call is read on, the rest is stored as the answer, since the user pays.
@@ -77,7 +77,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             log("turn_not_kept", "WARNING", hold_id=run.hold.id, code=error.code)
 
     def _end_failed(
-        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, error: DomainError
+        self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole, error: DomainError
     ) -> None:
         """End a call that the provider, or our time limit, has cut.
 
@@ -97,7 +97,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         else:
             run.hold.release()
 
-    def _is_failure_charged(self, run: Run[PlanT], reply: Reply, error: DomainError) -> bool:
+    def _is_failure_charged(self, run: Run[PlanT], reply: GrowingReply, error: DomainError) -> bool:
         if isinstance(error, UpstreamUnavailable) and reply.is_touched:
             error.has_begun = True
         return self._losses.is_failure_charged(
@@ -114,7 +114,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
     def _ending(
         self,
         run: Run[PlanT],
-        reply: Reply,
+        reply: GrowingReply,
         reading: AnswerReading | ReadingWhole,
         *,
         is_over: bool,
@@ -134,7 +134,9 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         )
         return ending_of(sight, self._profiles.of(plan.model.upstream))
 
-    def _charge(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, ending: Ending) -> None:
+    def _charge(
+        self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole, ending: Ending
+    ) -> None:
         """End the reading, and decide the charge. Output that came but was not delivered was generated, too."""
         for event in reading.rest():
             reply.overhear(event)
@@ -168,7 +170,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
     # Reading on ----------------------------------------------------------------------------------------------------
 
     def _settling(
-        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole
+        self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole
     ) -> tuple[RecordT, TurnReceipt] | None:
         """Store the record at once, with the most that the call can cost, and read on.
 
@@ -199,7 +201,7 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         return kept.record, settled
 
     def _settle_later(
-        self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole, record: RecordT
+        self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole, record: RecordT
     ) -> None:
         """Read to the report, charge the reported usage, and correct the stored record."""
         reply.charge(None)
@@ -218,7 +220,9 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
         run.claim.finish(TurnReceipt(cost=cost, available=captured.available, held=captured.held))
         self._note_end(run, reply, cost)
 
-    def _is_read_for_the_record(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole) -> bool:
+    def _is_read_for_the_record(
+        self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole
+    ) -> bool:
         """Begin to read the rest of an answer whose caller has left. False if there is no room for that."""
         place = self._reading_on.take(run.uid)
         if place is None or self._written_down(run, place) is None:
@@ -266,13 +270,13 @@ class TurnEnding(TurnKeeping[PlanT, RecordT]):
             reading.close()
             owned.close()
 
-    def _read_and_charge(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole) -> bool:
+    def _read_and_charge(self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole) -> bool:
         """Read to the report or to the bound, and let the reply decide the charge. True if the answer is over."""
         is_over = self._is_read_to_its_end(run, reply, reading)
         self._charge(run, reply, reading, self._ending(run, reply, reading, is_over=is_over, is_readable=False))
         return is_over
 
-    def _is_read_to_its_end(self, run: Run[PlanT], reply: Reply, reading: AnswerReading | ReadingWhole) -> bool:
+    def _is_read_to_its_end(self, run: Run[PlanT], reply: GrowingReply, reading: AnswerReading | ReadingWhole) -> bool:
         """Read without delivering, within the credits and the lifetime of the hold.
 
         True if the provider ended the answer.
@@ -313,7 +317,7 @@ def _held_for(run: Run[PlanT], cost: Micro) -> Micro:
     return Micro(min(cost, run.hold.held))
 
 
-def cut_by(text: str, hold: Holding, reply: Reply) -> str | None:
+def cut_by(text: str, hold: Holding, reply: GrowingReply) -> str | None:
     """Return a finish reason if `text` must not be delivered, else None.
 
     `credit_limit`: the balance does not cover this text. `length`: the text exceeds the requested or storable size.

@@ -25,7 +25,7 @@ from shared.sagas.metering.call_losses import CallLosses
 from shared.sagas.metering.claims import Claim, Pending, TurnReceipt
 from shared.sagas.metering.plan import MeteredPlan
 from shared.sagas.metering.recovery import TurnRecovery
-from shared.sagas.metering.reply import Reply
+from shared.sagas.metering.reply import GrowingReply
 
 APPEND_ATTEMPTS_MAX = 3
 
@@ -85,7 +85,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         self._clock = clock
 
     @abstractmethod
-    def _kept(self, run: Run[PlanT], reply: Reply) -> TurnRecord[RecordT]:
+    def _kept(self, run: Run[PlanT], reply: GrowingReply) -> TurnRecord[RecordT]:
         """Build the record of the answer."""
 
     def _still_wanted(self, run: Run[PlanT], writes: Sequence[Write]) -> Sequence[Write]:
@@ -96,11 +96,11 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         """Return the record with the charge added."""
         return record
 
-    def _corrected(self, run: Run[PlanT], record: RecordT, cost: Micro, reply: Reply) -> Sequence[Write]:
+    def _corrected(self, run: Run[PlanT], record: RecordT, cost: Micro, reply: GrowingReply) -> Sequence[Write]:
         """Build the writes that correct a stored record, once the provider has reported the usage."""
         return ()
 
-    def _correct(self, run: Run[PlanT], record: RecordT, cost: Micro, reply: Reply) -> None:
+    def _correct(self, run: Run[PlanT], record: RecordT, cost: Micro, reply: GrowingReply) -> None:
         """Correct a stored record whose charge is done. A document that is gone stays gone."""
         for write in self._corrected(run, record, cost, reply):
             try:
@@ -108,11 +108,11 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
             except DomainError as error:
                 log("cost_not_corrected", "WARNING", code=error.code)
 
-    def _learned(self, run: Run[PlanT], reply: Reply) -> None:
+    def _learned(self, run: Run[PlanT], reply: GrowingReply) -> None:
         """Remember the length of an answer that ended by itself."""
         self._expectation.learn(run.plan.model, run.plan.request.uid, reported=reply.usage.output_tokens)
 
-    def _keep(self, run: Run[PlanT], reply: Reply) -> tuple[RecordT, TurnReceipt]:
+    def _keep(self, run: Run[PlanT], reply: GrowingReply) -> tuple[RecordT, TurnReceipt]:
         """Store the record and charge the hold, in one commit.
 
         If that is not possible, the record is stored and then charged. After a crash between the two, the next attempt
@@ -181,7 +181,7 @@ class TurnKeeping(ABC, Generic[PlanT, RecordT]):
         except HoldResolved:
             return self._recovery.past_charge(run.uid, run.hold.operation)
 
-    def _note_end(self, run: Run[PlanT], reply: Reply, cost: Micro) -> None:
+    def _note_end(self, run: Run[PlanT], reply: GrowingReply, cost: Micro) -> None:
         limit, usage = run.plan.prompt.output_at_most, reply.usage
         if usage.output_tokens > limit and not reply.is_estimated:
             # Ours to bear, and for an operator to know: the model's document, or its provider, is wrong about limits.

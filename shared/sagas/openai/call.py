@@ -29,7 +29,7 @@ from shared.sagas.metering.model_choice import Chooser, ChosenModel
 from shared.sagas.metering.plan import CallRequest, MeteredPlan, forecast
 from shared.sagas.metering.reading_on import ReadingOn
 from shared.sagas.metering.recovery import TurnRecovery
-from shared.sagas.metering.reply import CREDIT_LIMIT, DISCONNECTED, FAILED, SETTLING, STOPPED, TIMED_OUT, Reply
+from shared.sagas.metering.reply import CREDIT_LIMIT, DISCONNECTED, FAILED, SETTLING, STOPPED, TIMED_OUT, GrowingReply
 from shared.sagas.metering.running_calls import RunningCalls
 from shared.sagas.metering.turn import PING_SECONDS, MeteredTurn, Run, TurnRecord
 
@@ -211,7 +211,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
     def _silent(self) -> CallEvent:
         return Quiet()
 
-    def _kept(self, run: Run[CallPlan], reply: Reply) -> TurnRecord[StoredAnswer]:
+    def _kept(self, run: Run[CallPlan], reply: GrowingReply) -> TurnRecord[StoredAnswer]:
         reason = reply.finish_reason or "stop"
         stored = StoredAnswer(
             answer=run.plan.transcript.end(reason, reply.usage if reply.is_estimated else None),
@@ -234,7 +234,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
         kept = KeptResponse(input=keeping.input, answer=stored.answer, previous_id=keeping.previous_id)
         return self._responses.kept(run.uid, kept)
 
-    def _corrected(self, run: Run[CallPlan], record: StoredAnswer, cost: Micro, reply: Reply) -> Sequence[Write]:
+    def _corrected(self, run: Run[CallPlan], record: StoredAnswer, cost: Micro, reply: GrowingReply) -> Sequence[Write]:
         """Build the writes that correct the usage of the stored answer. The delivered content stays unchanged."""
         counted = reply.usage if reply.is_estimated else None
         told = run.plan.transcript.end(record.finish_reason, counted).get("usage")
