@@ -1,7 +1,7 @@
 """An account's state: lots, open holds, budgets, debt; the fold of its journal and nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from shared.kernel.clock import Millis
@@ -151,6 +151,13 @@ class AbsorbedAmounts:
         return AbsorbedAmounts(principal=self.principal, window=window, amount=total, most=max(self.most, total))
 
 
+LEFT_OUT = {"is_left_out": True}
+"""Mark of a field that is left out of the stored state while its value is the default, so that old states stay equal.
+"""
+STATED = {"is_stated": True}
+"""Mark of a field whose next value stands in an entry, as a fact with the field's name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """State after entry `seq`, with the hash `head` and the time `at`. `tat` (µs) is the rate limit's state (GCRA)."""
@@ -160,13 +167,13 @@ class Account:
     seq: int = 0
     head: str
     at: Millis = 0
-    status: Status = "open"
+    status: Status = field(default="open", metadata=STATED)
     debt: int = 0
-    tat: int = 0
+    tat: int = field(default=0, metadata=STATED)
     lots: Mapping[LotId, Lot] = field(default_factory=dict)
     holds: Mapping[HoldId, Hold] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
-    absorbed: Mapping[str, AbsorbedAmounts] = field(default_factory=dict)
+    absorbed: Mapping[str, AbsorbedAmounts] = field(default_factory=dict, metadata=LEFT_OUT)
     """Absorbed sums by principal. The sum under the user's id covers all calls of the account."""
 
     @property
@@ -185,6 +192,10 @@ class Account:
         holds = [hold.expires_at for hold in self.holds.values()]
         lots = [lot.expires_at for lot in self.lots.values() if lot.expires_at is not None and lot.available > 0]
         return min(holds + lots, default=None)
+
+
+STATED_FIELDS = tuple(each.name for each in fields(Account) if "is_stated" in each.metadata)
+LEFT_OUT_FIELDS = tuple(each.name for each in fields(Account) if "is_left_out" in each.metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,11 @@ BREAKAGE, ABSORBED, ADJUSTMENT = "breakage", "absorbed", "adjustment"
 RECOVERED = "recovered"
 """Destination of credits that pay the debt of a closed account. This debt was written off at the closing."""
 
+ENVELOPE = frozenset(
+    {"v", "ledger", "uid", "seq", "prev", "kind", "op", "at", "kid", "postings", "posted", "held", "debt"}
+)
+"""Names in an entry's body that every entry has. All other names are facts."""
+
 Facts = Mapping[str, Json]
 
 
@@ -81,7 +86,7 @@ def draft_of(body: Mapping[str, Any]) -> Draft:
         Posting(source=item["from"], destination=item["to"], amount=item["amount"], lot=item.get("lot"))
         for item in body["postings"]
     )
-    facts = {name: body[name] for name in ("lot", "hold", "budgets", "tat", "status", "about") if name in body}
+    facts = {name: value for name, value in body.items() if name not in ENVELOPE}
     return Draft(kind=body["kind"], operation=body["op"], at=body["at"], postings=postings, facts=facts)
 
 

@@ -11,6 +11,7 @@ from shared.ledger.account import (
     ABSORBED_KEYS_MAX,
     BUDGETS_MAX,
     NOTHING,
+    STATED_FIELDS,
     AbsorbedAmounts,
     Account,
     Archive,
@@ -18,7 +19,6 @@ from shared.ledger.account import (
     Hold,
     HoldStatus,
     Lot,
-    Status,
     changed,
 )
 from shared.ledger.entries import (
@@ -26,6 +26,7 @@ from shared.ledger.entries import (
     BREAKAGE,
     DEBT,
     ENTRY_VERSION,
+    ENVELOPE,
     HELD,
     Draft,
     Entry,
@@ -53,6 +54,10 @@ class _Fold:
     hold_id: HoldId | None = None
 
 
+_MOVED = ("debt", "lots", "holds", "budgets", "absorbed")
+"""Fields of `Account` that an entry's postings move, each the field of `_Fold` with the same name."""
+
+
 def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Archive]:
     """Return the state after `draft`, and the lots and holds that left the state.
 
@@ -73,20 +78,9 @@ def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Ar
     for posting in draft.postings:
         _post(fold, posting)
     left = _archived(fold)
-    after = Account(
-        ledger=account.ledger,
-        uid=account.uid,
-        seq=account.seq + 1,
-        head=account.head,
-        at=draft.at,
-        status=cast("Status", draft.facts.get("status", account.status)),
-        debt=fold.debt,
-        tat=cast("int", draft.facts.get("tat", account.tat)),
-        lots=fold.lots,
-        holds=fold.holds,
-        budgets=fold.budgets,
-        absorbed=fold.absorbed,
-    )
+    moved = {name: getattr(fold, name) for name in _MOVED}
+    facts = {name: draft.facts[name] for name in STATED_FIELDS if name in draft.facts}
+    after = changed(account, seq=account.seq + 1, at=draft.at, **moved, **facts)
     return after, left
 
 
@@ -107,9 +101,9 @@ def seal_entry(before: Account, after: Account, draft: Draft, kid: str) -> tuple
         "posted": after.available + held,
         "held": held,
         "debt": after.debt,
-        **draft.facts,
     }
-    text = canonical(body)
+    assert ENVELOPE.isdisjoint(draft.facts), "a fact has a name of its own"
+    text = canonical({**body, **draft.facts})
     entry = Entry(seq=after.seq, kind=draft.kind, body=text.decode(), hash=body_hash(text))
     return changed(after, head=entry.hash), entry
 
