@@ -3,7 +3,7 @@
 from shared.kernel.clock import parse_rfc3339, to_datetime
 from shared.kernel.documents import Data, Documents, Put
 from shared.kernel.money import parse_credits
-from shared.payments.owner_view import AMOUNTS, OLD_SCHEMA, SAME, TIMES
+from shared.payments.owner_view import AMOUNTS, OLD_SCHEMA, SAME, TIMES, renewed
 from shared.payments.payment import Payment
 from shared.payments.store import saga_path, view_path
 
@@ -37,5 +37,5 @@ def store_as_before(documents: Documents, payment: Payment) -> None:
     assert saga is not None
     assert shown is not None
     working = {name: value for name, value in saga.data.items() if name not in NEW}
-    documents.commit([Put(shown.path, as_before(payment, shown.data))])
+    documents.commit([Put(shown.path, as_before(payment, renewed(payment.id, shown.data)))])
     documents.commit([Put(saga.path, working)])

@@ -16,6 +16,8 @@ from shared.ledger.commands import Capture, Command, Expire, PlaceHold, Release
 from shared.payments.fiat import Fiat
 from shared.payments.payment import Payment, seen_in, share
 from shared.payments.ports import ProviderName
+from shared.sagas.payments.checkout import TooManyCheckouts
+from tests.support.earlier_payments import store_as_before
 from tests.support.ledger_faults import COMMIT_FAULTS, Call, Fault, Weather
 from tests.support.ledgers import UID, charge
 from tests.support.shop import PRICE, Instance, Shop
@@ -43,7 +45,8 @@ class Histories(RuleBasedStateMachine):
 
     @rule(provider=st.sampled_from(["stripe", "paypal"]))
     def begin(self, provider: ProviderName) -> None:
-        self.payments.append(self.shop.begin(provider, key=self.name("begin")))
+        with suppress(TooManyCheckouts):
+            self.payments.append(self.shop.begin(provider, key=self.name("begin")))
 
     @precondition(lambda self: self.payments)
     @rule(which=ANY, then=st.sampled_from(["paid", "paid", "pending"]))
@@ -83,6 +86,11 @@ class Histories(RuleBasedStateMachine):
         hands, dispute = self.disputes.pop(which % len(self.disputes))
         hands.end_dispute(dispute, status)
 
+    @precondition(lambda self: self.payments)
+    @rule(which=ANY, fault=FAULTS, every=st.integers(1, 6))
+    def the_user_turns_back(self, which: int, fault: Fault | None, every: int) -> None:
+        self.try_(lambda instance: instance.cancellations.cancel(self.one(which)[0].id), fault, every)
+
     # On our side -----------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.payments)
@@ -95,6 +103,11 @@ class Histories(RuleBasedStateMachine):
     def we_refund(self, which: int, part: int | None, fault: Fault | None, every: int) -> None:
         key = self.name("refund")
         self.try_(lambda instance: instance.refund(self.one(which)[0].id, part, key), fault, every)
+
+    @precondition(lambda self: self.payments)
+    @rule(which=ANY)
+    def an_earlier_release_writes(self, which: int) -> None:
+        store_as_before(self.shop.documents, self.shop.instance().payments.get(self.one(which)[0].id))
 
     @rule()
     def a_minute_s_work(self) -> None:
