@@ -120,7 +120,8 @@ class PaymentOut(Answer):
 
     `under_review`: the payment waits for an operator, who was alerted. `receipt_url` is Stripe's page; PayPal has no
     page, and writes to the payer. `transaction_id` is the name of the money in the provider's list and, with PayPal, in
-    the payer's own account.
+    the payer's own account. `status` is `cancelled` if the user turned back. The user can still pay at `checkout_url`
+    until that is null.
     """
 
     id = fields.String(required=True)
