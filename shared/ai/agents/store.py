@@ -52,17 +52,14 @@ class AgentTaskStore:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    def create(self, task_id: str, data: Data, files: Sequence[Write]) -> bool:
-        """Create the task with the writes of `files`, all or none. Return False if the task exists or another write is
-        refused.
+    def create(self, task_id: str, data: Data, files: Sequence[Write]) -> None:
+        """Create the task with the writes of `files`, all or none.
+
+        Raises PreconditionFailed if the task exists or another write is refused.
         """
         path = job_path(task_id)
         task = task_of(Document(path=path, data=data, version=None))
-        try:
-            self._documents.commit([Create(path, data), Create(task_path(task_id), shown_task(task).data), *files])
-        except PreconditionFailed:
-            return False
-        return True
+        self._documents.commit([Create(path, data), Create(task_path(task_id), shown_task(task).data), *files])
 
     def exists(self, task_id: str) -> bool:
         """Return True if any user has a task of this id."""

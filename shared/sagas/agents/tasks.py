@@ -22,6 +22,7 @@ from shared.ai.chat.keeping import kept_in, storage_path
 from shared.ai.models.catalogue import AUTO, Catalogue, Model
 from shared.ai.models.preferences import Preferences
 from shared.kernel.clock import Clock, to_datetime
+from shared.kernel.creation import create_or_find
 from shared.kernel.documents import Data, Document, Documents, PreconditionFailed, Value, Write
 from shared.kernel.errors import Forbidden, IdempotencyMismatch, InvalidValue
 from shared.kernel.events import log
@@ -41,6 +42,7 @@ TASKS_LIVE_MAX = 20
 STEPS_MAX_DEFAULT = 25
 GIVEN_BYTES_MAX = 500_000
 PATCH_ATTEMPTS_MAX = 8
+CREATE_PAUSE_SECONDS = 0.02
 RESUMES_REMEMBERED = 20
 PAGE = 50
 
@@ -241,18 +243,23 @@ class Agents:
     def _create(self, uid: Uid, task_id: str, data: Data, files: Sequence[Write]) -> None:
         """Create the task and count it, unless the task exists.
 
-        Raises TooManyTasks, TooManyTasksToday, PreconditionFailed.
+        Raises TooManyTasks, TooManyTasksToday, and the store's error if all attempts fail.
 
         Live tasks are counted after the read that the commit depends on. So no other task can begin in between.
         """
-        for _ in range(PATCH_ATTEMPTS_MAX):
+
+        def create() -> bool:
             kept = kept_in(uid, self._documents.get(storage_path(uid)))
             self._require_room(uid)
-            if self._tasks.create(task_id, data, [*files, kept.with_task(self._clock.now()).write]):
-                return
-            if self._tasks.exists(task_id):
-                return
-        raise PreconditionFailed
+            self._tasks.create(task_id, data, [*files, kept.with_task(self._clock.now()).write])
+            return True
+
+        create_or_find(
+            create,
+            lambda: self._tasks.exists(task_id) or None,
+            pause=lambda: self._clock.wait(CREATE_PAUSE_SECONDS),
+            attempts_max=PATCH_ATTEMPTS_MAX,
+        )
 
     def _require_room(self, uid: Uid) -> None:
         if self._tasks.live(uid, TASKS_LIVE_MAX) >= TASKS_LIVE_MAX:
