@@ -86,10 +86,11 @@ const messages = store.collection(database, `conversations/${conversation.id}/me
 const mine = store.query(
   store.collection(database, 'conversations'),
   store.where('uid', '==', user.uid),
-  store.orderBy('recency', 'desc'),
+  store.orderBy('updated_at', 'desc'),
 );
 const said = await call('GET', `/v1/chat/conversations/${conversation.id}/messages`);
 const talks = await store.getDocsFromServer(mine);
+const told = await call('GET', '/v1/chat/conversations');
 const offered = await call('GET', '/v1/models');
 const models = store.query(store.collection(database, 'models'), store.where('is_enabled', '==', true));
 const seen = [...account.seen]; // the SDK shows an attempt of our own at once, and takes it back when it is refused
@@ -110,7 +111,8 @@ const story = {
   cost: micro(answer.cost),
   seen,
   messages: said.items.map((each) => each.role).reverse(),
-  conversations: talks.docs.map((each) => each.id === conversation.id),
+  conversations: talks.docs.map((each) => each.data()),
+  told: told.items,
   models: offered.items.length,
   refused,
 };
