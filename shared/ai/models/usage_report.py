@@ -6,6 +6,7 @@ output. The second is the rest of the total behind all input. The third is outpu
 inside the output.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
@@ -50,12 +51,19 @@ TEXT_OUTPUT = ("text_tokens",)
 CACHED = ("cached_tokens", "cachedContentTokenCount", "cached_content_token_count", "prompt_cache_hit_tokens")
 CACHE_READ = ("cache_read_input_tokens", "cacheReadInputTokens", "cache_read_tokens")
 """Names of cached input at providers that count cached input beside the prompt."""
+INPUT_OF_ANTHROPIC = "input_tokens"
 CACHE_WRITE = ("cache_creation_input_tokens", "cacheWriteInputTokens", "cache_write_tokens", "cache_creation_tokens")
 TOOL_INPUT = ("toolUsePromptTokenCount", "tool_use_prompt_token_count", "tool_use_prompt_tokens", "tool_tokens")
 INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
-REPORTS = ("usage", "usage_metadata", "usageMetadata", "token_usage", "x_groq", "x_usage")
+BEDROCK = "amazon-bedrock-invocationMetrics"
+REPORTS = (
+    *("usage", "usage_metadata", "usageMetadata", "token_usage", "x_groq", "x_usage", "metrics", "meta", BEDROCK),
+)
 """Members that hold a report, or an object with a report, in an answer, a choice or a message."""
+OWN_REPORT = ("prompt_eval_count", "eval_count", "completion_tokens", "output_tokens")
+"""Names by which an object is a report of its own."""
+REPORT_CHARACTERS_MAX = 10_000
 NESTED = ("usage", "tokens", "billed_units")
 
 
@@ -126,6 +134,11 @@ def _output(
     The total may exceed prompt plus output. If reasoning or named inputs add up to the excess, the excess is reasoning
     or input. Otherwise the excess is output, less the input that cannot stand inside the prompt.
     """
+    if total is None and INPUT_OF_ANTHROPIC in report and INPUT[0] not in report:
+        # Anthropic counts cached and written input beside the input, and no total.
+        cached = sum(_number(report, names) or 0 for names in (CACHE_READ, CACHE_WRITE))
+        if cached:
+            return completion, cached
     beyond = (prompt + completion if total is None else total) - prompt - completion
     is_apart = reasoning > completion or (total is None and _stands_apart(report, completion, reasoning, form))
     least = completion + reasoning if is_apart else completion
@@ -195,12 +208,24 @@ def _bounded(usage: Usage) -> Usage | None:
 def _reports(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield each object that may be a report: under a known name, or one level deeper."""
     for name in REPORTS:
-        found = raw.get(name)
+        found = _opened(raw.get(name))
         if isinstance(found, Mapping):
             yield found
             yield from (inner for inside in NESTED if isinstance(inner := found.get(inside), Mapping))
-    if any(name in raw for name in ("prompt_eval_count", "eval_count")):
+    if any(name in raw for name in OWN_REPORT):
         yield raw
+
+
+def _opened(report: object) -> object:
+    """Return a report that stands in a list, or that is JSON as text."""
+    if isinstance(report, list) and report:
+        return report[-1]
+    if isinstance(report, str) and report.startswith("{") and len(report) <= REPORT_CHARACTERS_MAX:
+        try:
+            return json.loads(report)
+        except ValueError:
+            return None
+    return report
 
 
 def _of_choice(choice: Mapping[str, Any], form: UsageForm) -> Usage | None:

@@ -13,6 +13,8 @@ THOUGHT_NAMES = ("reasoning_content", "reasoning")
 THOUGHT_COPIES = frozenset({"reasoning_details", "thinking_blocks", "reasoning_items"})
 """Members that repeat the reasoning, part by part."""
 KNOWN = frozenset({"role", "tool_calls", "function_call", *TEXT_NAMES, *THOUGHT_NAMES})
+CALL_PARTS = ("tool_use", "tool_call", "function_call")
+"""Parts of a content that are calls of tools."""
 OTHER_PARTS = "content_parts"
 """Name of the member for content parts that are neither text nor thinking."""
 
@@ -72,8 +74,7 @@ class ChoiceReader:
         said = ChoiceAddition()
         self._role(delta, said)
         self._take_texts(delta, said)
-        calls = delta.get("tool_calls")
-        if isinstance(calls, list) and (taken := self._calls.take(calls, made_up_id)):
+        if taken := self._calls.take(_calls_in(delta), made_up_id):
             self._take_calls(taken, said)
         self._take_legacy_call(delta, said)
         self._take_others(delta, said)
@@ -102,6 +103,8 @@ class ChoiceReader:
         said = ChoiceAddition()
         for name, text in self._halves.rest().items():
             said.add(name, text, is_shown=name in TEXT_NAMES)
+        if left := self._calls.rest():
+            self._take_calls(left, said)
         return self._remembered(said)
 
     def first(self, message: Json, made_up_id: str) -> ChoiceAddition:
@@ -111,8 +114,7 @@ class ChoiceReader:
         self._take_texts(message, said)
         for name, text in self._halves.rest().items():
             said.add(name, text, is_shown=name in TEXT_NAMES)
-        calls = message.get("tool_calls")
-        if isinstance(calls, list) and (taken := self._calls.take_whole(calls, made_up_id)):
+        if taken := self._calls.take_whole(_calls_in(message), made_up_id):
             self._take_calls(taken, said)
         self._take_legacy_call(message, said)
         self._take_others(message, said)
@@ -136,8 +138,9 @@ class ChoiceReader:
             told = content.refusal + (refusal if isinstance(refusal, str) else "")
             said.add("refusal", self._halves.join("refusal", told), is_shown=True)
         self._take_thoughts(delta, content.thinking, said)
-        if content.others:
-            said.delta[OTHER_PARTS] = cleaned(list(content.others))
+        others = [part for part in content.others if part.get("type") not in CALL_PARTS]
+        if others:
+            said.delta[OTHER_PARTS] = cleaned(others)
             said.meter(as_text(said.delta[OTHER_PARTS]))
 
     def _take_thoughts(self, delta: Json, thinking: str, said: ChoiceAddition) -> None:
@@ -204,6 +207,15 @@ class ChoiceReader:
                 self._texts.setdefault(name, []).append(text)
         self.is_begun = self.is_begun or bool(said.delta)
         return said
+
+
+def _calls_in(delta: Json) -> list[Any]:
+    """Return the calls of a delta or message: listed, a single call, or parts of the content."""
+    calls = delta.get("tool_calls")
+    listed = calls if isinstance(calls, list) else [calls] if isinstance(calls, Mapping) else []
+    parts = delta.get("content")
+    in_parts = parts if isinstance(parts, list) else []
+    return listed + [part for part in in_parts if isinstance(part, Mapping) and part.get("type") in CALL_PARTS]
 
 
 def as_message(delta: Json) -> dict[str, Any]:

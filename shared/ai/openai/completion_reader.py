@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.ai.models.usage_report import INPUT, UsageForm, later_usage, summed_usage, usage_in
+from shared.ai.models.usage_report import BEDROCK, INPUT, UsageForm, later_usage, summed_usage, usage_in
 from shared.ai.openai.choice_reader import ChoiceAddition, ChoiceReader
 from shared.ai.openai.completion_shape import published_chunk, published_counts
 from shared.ai.openai.dialect import as_text
@@ -25,7 +25,8 @@ FREE_AT_TOP = frozenset(
         *HEAD,
         *("object", "choices", "usage", "error", "system_fingerprint", "service_tier", "x_groq", "provider", "timings"),
         *("prompt_filter_results", "prompt_token_ids", "prompt_logprobs", "kv_transfer_params", "obfuscation", "nvext"),
-        *("usage_metadata", "usageMetadata", "base_resp", "input_sensitive", "output_sensitive", "request_id"),
+        *("usage_metadata", "usageMetadata", "metrics", "meta", "stats", BEDROCK),
+        *("base_resp", "input_sensitive", "output_sensitive", "request_id"),
     }
 )
 FREE_AT_CHOICE = frozenset(
@@ -138,7 +139,7 @@ class CompletionReader:
             finish = "function_call" if finish == STOP and reader.has_legacy_call else finish
             self._last = finish
             left = reader.ending()
-            said.delta |= {n: str(said.delta.get(n) or "") + text for n, text in left.delta.items()}
+            said.delta |= {name: _joined(said.delta.get(name), value) for name, value in left.delta.items()}
             _join(said, left)
         rest = {n: v for n, v in raw.items() if n not in {"index", "delta", "message", "finish_reason", "usage"}}
         rest = cleaned(rest) if self._is_ragged else rest
@@ -219,6 +220,11 @@ def openai_usage(usage: Usage, report: object = None) -> Json:
             details[name] = {**published_counts(before), **numbers}
     known = {name: numbers for name, numbers in details.items() if name in told or any(numbers.values())}
     return {**cleaned(told), **counts, **known}
+
+
+def _joined(before: Any, value: Any) -> Any:
+    """Return a text, or a list of calls, behind the value before."""
+    return [*(before or ()), *value] if isinstance(value, list) else str(before or "") + value
 
 
 def _join(said: ChoiceAddition, more: ChoiceAddition) -> None:

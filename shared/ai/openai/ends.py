@@ -8,29 +8,39 @@ from shared.ai.ports import UpstreamBusy, UpstreamMisconfigured, UpstreamUnavail
 from shared.kernel.errors import DomainError
 
 STOP, LENGTH, FILTER, CALLS = "stop", "length", "content_filter", "tool_calls"
-REASONS: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "end", "finished", "complete", "completed", "done"),
-        STOP,
+WORDS_BY_REASON: Mapping[str, tuple[str, ...]] = {
+    STOP: (
+        *("stop", "eos", "eos_token", "end_turn", "stop_sequence", "end", "finished", "complete", "completed", "done"),
+        *("finish", "end_of_turn", "end_of_text", "end_of_sequence", "eot", "im_end", "stop_token", "stop_word"),
+        *("stop_words", "natural"),
     ),
-    **dict.fromkeys(
-        ("length", "max_tokens", "max_output_tokens", "max_completion_tokens", "model_length", "token_limit", "limit"),
-        LENGTH,
+    LENGTH: (
+        *("length", "max_tokens", "max_output_tokens", "max_completion_tokens", "model_length", "token_limit", "limit"),
+        *("max_length", "max_new_tokens", "length_limit", "context_length", "context_length_exceeded"),
+        *("model_context_window_exceeded", "context_window_exceeded", "truncated"),
     ),
-    **dict.fromkeys(
-        (
-            *("content_filter", "content_filtered", "safety", "recitation", "blocklist", "prohibited_content", "spii"),
-            *("image_safety", "sensitive", "refusal", "guardrail_intervened", "language", "moderation"),
-        ),
-        FILTER,
+    FILTER: (
+        *("content_filter", "content_filtered", "safety", "recitation", "blocklist", "prohibited_content", "spii"),
+        *("image_safety", "sensitive", "refusal", "guardrail_intervened", "language", "moderation", "filtered"),
+        *("content_policy", "content_policy_violation", "blocked", "sensitive_content"),
     ),
-    **dict.fromkeys(("tool_calls", "tool_call", "tool_use"), CALLS),
-    "function_call": "function_call",
+    CALLS: ("tool_calls", "tool_call", "tool_use", "tools", "function_calls"),
+    "function_call": ("function_call",),
 }
-"""OpenAI's finish reason for each provider's reason, spelled in lower case. Any other reason is a failure."""
+REASONS: Mapping[str, str] = {
+    word.replace("_", ""): reason for reason, words in WORDS_BY_REASON.items() for word in words
+}
+"""OpenAI's finish reason for each provider's reason, in small letters alone. Any other reason is a failure."""
 REFUSED = frozenset({400, 413, 415, 422})
 OURS = frozenset({401, 402, 403, 404})
 BUSY = 429
+LEAST_ERROR_STATUS = 400
+NO_REASON = frozenset({"", "null", "none"})
+FAILED_STATUSES = frozenset({"error", "failed", "failure"})
+LIVE_STATUSES = frozenset({"queued", "pending", "processing", "in_progress", "ok", "success"})
+PINGS = ("ping", "keepalive", "heartbeat")
+TOLD = ("detail", "message", "msg", "errors", "error_msg", "error_message", "exception")
+"""Members in which servers tell of a failure, if an object has neither choices nor data."""
 WORDS_MAX = 2_000
 
 
@@ -39,12 +49,18 @@ def end_of(reason: object, *, has_calls: bool) -> str | None:
 
     If an answer calls tools, the reason is `tool_calls`, even if the provider says stop.
     """
-    if not isinstance(reason, str) or not reason:
+    if not isinstance(reason, str) or reason.lower() in NO_REASON:
         return None
-    ended = REASONS.get(reason.lower().removeprefix("finish_reason_"))
+    ended = reason_of(reason)
     if ended is None:
         raise UpstreamUnavailable(has_begun=True)
     return CALLS if ended == STOP and has_calls else ended
+
+
+def reason_of(word: str) -> str | None:
+    """Return OpenAI's finish reason for a provider's reason, in any spelling; None for an unknown reason."""
+    letters = "".join(letter for letter in word.lower() if letter.isalpha())
+    return REASONS.get(letters.removeprefix("finishreason"))
 
 
 def failure_in(raw: Json, *, is_first: bool) -> DomainError | None:
@@ -97,11 +113,10 @@ def _as_words(message: object) -> str:
 
 
 def _error_in(raw: Json) -> Any:
-    """Return the error in an object: beside the choices, in a choice, or the object as a whole. None if there is no
-    error.
-    """
-    if raw.get("error"):
-        return raw["error"]
+    """Return the error in an object: beside the choices, in a choice, or the object as a whole. None for no error."""
+    for name in ("error", "Error"):
+        if raw.get(name):
+            return raw[name]
     if raw.get("object") == "error" or raw.get("type") == "error":
         return raw
     base = raw.get("base_resp")
@@ -109,7 +124,24 @@ def _error_in(raw: Json) -> Any:
         return {"message": base.get("status_msg")}
     choices = raw.get("choices")
     listed = choices if isinstance(choices, list) else []
-    return next((each["error"] for each in listed if isinstance(each, Mapping) and each.get("error")), None)
+    holders = [each for each in listed if isinstance(each, Mapping)]
+    holders += [
+        inner for each in holders for name in ("delta", "message") if isinstance(inner := each.get(name), Mapping)
+    ]
+    found = next((each["error"] for each in holders if each.get("error")), None)
+    return found if found is not None else raw if _is_error(raw) else None
+
+
+def _is_error(raw: Json) -> bool:
+    """Return True for an object that tells of a failure without an `error`: FastAPI's `detail`, `success: false`, …"""
+    if raw.get("success") is False or str(raw.get("status")).lower() in FAILED_STATUSES:
+        return True
+    is_answer = any(isinstance(raw.get(name), list) for name in ("choices", "data")) or raw.get("type") in PINGS
+    if is_answer or str(raw.get("status")).lower() in LIVE_STATUSES:
+        return False
+    status = _status_of(raw)
+    is_told = any(isinstance(raw.get(name), str | list) and raw[name] for name in TOLD)
+    return is_told or bool(raw.get("fault")) or status >= LEAST_ERROR_STATUS
 
 
 def _status_of(told: object) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.ai.models.usage_report import INPUT, INPUT_DETAILS, OUTPUT, OUTPUT_DETAILS, TOTAL
 from shared.ai.openai.dialect import as_text
-from shared.ai.openai.ends import FILTER, REASONS
+from shared.ai.openai.ends import FILTER, reason_of
 from shared.ai.openai.passthrough import Json
 from shared.ai.openai.response_items import published_tools, text_or
 from shared.ai.openai.response_tools import ToolNames
@@ -212,7 +212,7 @@ def _details(raw: Json) -> dict[str, str]:
     """Return OpenAI's reason for an incomplete answer."""
     details = raw.get("incomplete_details")
     reason = str(details.get("reason")).lower() if isinstance(details, Mapping) else ""
-    return {"reason": "content_filter" if REASONS.get(reason) == FILTER else "max_output_tokens"}
+    return {"reason": "content_filter" if reason_of(reason) == FILTER else "max_output_tokens"}
 
 
 def _of_format(raw: Json) -> dict[str, Any]:

@@ -14,7 +14,10 @@ import orjson
 from shared.ai.openai.passthrough import Json
 
 KINDS = ("function", "custom")
+ARGUMENT_NAMES = ("arguments", "parameters", "input")
+"""Names of the arguments in providers' calls. OpenAI names the arguments of a function by the first."""
 OWN = frozenset({"index", "id", "type", *KINDS})
+NOTHING = "{}"
 WHOLE_CHARACTERS_MAX = 65_536
 ENDS = frozenset({"}", "]", '"'})
 ARGUMENTS = {"function": "arguments", "custom": "input"}
@@ -23,7 +26,7 @@ ARGUMENTS = {"function": "arguments", "custom": "input"}
 class GrowingCall:
     """Tool call that grows with each piece. `index` is the provider's number of the call, None if there is none."""
 
-    __slots__ = ("arguments", "id", "index", "name", "size")
+    __slots__ = ("arguments", "id", "index", "is_kept_back", "name", "size")
 
     def __init__(self, index: int | None, own_id: str, name: str) -> None:
         self.index = index
@@ -31,6 +34,26 @@ class GrowingCall:
         self.name = name
         self.arguments: list[str] = []
         self.size = 0
+        self.is_kept_back = False
+        """True while the arguments are `{}` and not delivered: some providers begin every call so."""
+
+    def begin(self, arguments: str) -> str:
+        """Begin with these arguments. Return the text to deliver now."""
+        self.add(arguments)
+        self.is_kept_back = arguments.strip() == NOTHING
+        return "" if self.is_kept_back else arguments
+
+    def go_on(self, arguments: str) -> str:
+        """Append text to the arguments. Return the text to deliver now, with text that was kept back."""
+        if not self.is_kept_back:
+            self.add(arguments)
+            return arguments
+        self.is_kept_back = False
+        if not arguments.lstrip().startswith(NOTHING[0]):
+            self.add(arguments)
+            return NOTHING + arguments
+        self.arguments, self.size = [arguments], len(arguments)
+        return arguments
 
     def add(self, arguments: str) -> None:
         """Append text to the arguments."""
@@ -70,52 +93,61 @@ class ToolCalls:
 
     def take_whole(self, calls: Sequence[Any], made_up_id: str) -> list[Json]:
         """Return the calls of a whole message: each is a separate call, even if ids repeat."""
-        return [self._begun(call, made_up_id) for call in calls if isinstance(call, Mapping)]
+        return [self._begun(call, made_up_id, is_whole=True) for call in calls if isinstance(call, Mapping)]
+
+    def rest(self) -> list[Json]:
+        """Return the arguments that were kept back, now that the choice has ended."""
+        left = [at for at, call in enumerate(self._calls) if call.is_kept_back]
+        for at in left:
+            self._calls[at].is_kept_back = False
+        return [{"index": at, "function": {"arguments": NOTHING}} for at in left]
 
     def _taken(self, piece: Json, made_up_id: str) -> Json | None:
-        kind, inner = _inner(piece)
+        kind, inner = inner_of(piece)
         arguments = arguments_text(inner.get(ARGUMENTS[kind]))
         call = self._call_of(piece, arguments)
         if call is None:
             return self._begun(piece, made_up_id)
         if arguments and _text(piece.get("id")) and call.says(arguments) and call.is_whole:
             return None  # the whole call, said again
-        added: dict[str, Any] = {n: v for n, v in piece.items() if n not in OWN and v is not None}
+        added: dict[str, Any] = beside_of(piece, kind)
         more: dict[str, Any] = {n: v for n, v in inner.items() if n not in {"name", ARGUMENTS[kind]} and v is not None}
         if not call.name and (name := _text(inner.get("name"))):
             call.name = more["name"] = name
         if arguments:
-            call.add(arguments)
-            more[ARGUMENTS[kind]] = arguments
+            more[ARGUMENTS[kind]] = call.go_on(arguments)
         if not added and not more:
             return None
         return {"index": self._calls.index(call), **added, **({kind: more} if more else {})}
 
-    def _begun(self, piece: Json, made_up_id: str) -> Json:
+    def _begun(self, piece: Json, made_up_id: str, *, is_whole: bool = False) -> Json:
         """Return the first piece of a new call."""
-        kind, inner = _inner(piece)
+        kind, inner = inner_of(piece)
         arguments = arguments_text(inner.get(ARGUMENTS[kind]))
         own_id, name = _text(piece.get("id")), _text(inner.get("name"))
         call = GrowingCall(_index(piece), own_id, name)
-        call.add(arguments)
+        told_arguments = call.begin(arguments)
+        if is_whole or kind != KINDS[0]:
+            told_arguments, call.is_kept_back = arguments, False
         self._calls.append(call)
         at = len(self._calls) - 1
-        more = {n: v for n, v in piece.items() if n not in OWN and v is not None}
+        more = beside_of(piece, kind)
         beside = {n: v for n, v in inner.items() if n not in {"name", ARGUMENTS[kind]} and v is not None}
-        told = {"name": name, ARGUMENTS[kind]: arguments, **beside}
+        told = {"name": name, ARGUMENTS[kind]: told_arguments, **beside}
         return {"index": at, "id": own_id or f"{made_up_id}_{at}", "type": kind, kind: told, **more}
 
     def _call_of(self, piece: Json, arguments: str) -> GrowingCall | None:
         """Return the call that a piece continues; None if the piece begins another call."""
         if not self._calls:
             return None
-        _, inner = _inner(piece)
+        _, inner = inner_of(piece)
         own_id, name, index = _text(piece.get("id")), _text(inner.get("name")), _index(piece)
         known = self._known(own_id, name, index)
         if known is None or not name or not arguments or not known.name:
             return known
         is_said_again = bool(own_id) and known.says(arguments)
-        return None if known.is_whole and not is_said_again else known
+        is_to_go_on = is_said_again or (bool(own_id) and known.is_kept_back)
+        return None if known.is_whole and not is_to_go_on else known
 
     def _known(self, own_id: str, name: str, index: int | None) -> GrowingCall | None:
         numbered = None if index is None else next((c for c in reversed(self._calls) if c.index == index), None)
@@ -124,6 +156,8 @@ class ToolCalls:
         same = [call for call in self._calls if call.id == own_id]
         if same:
             return same[-1] if index is None else next((c for c in same if c.index in (None, index)), None)
+        if index is None and not name and not self._calls[-1].is_whole:
+            return self._calls[-1]  # an id of its own for each piece
         return numbered if numbered is not None and not name else None
 
 
@@ -134,12 +168,27 @@ def arguments_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _inner(piece: Json) -> tuple[str, Json]:
-    """Return the kind of a call, and the member that holds the name and the arguments."""
+def inner_of(piece: Json) -> tuple[str, Json]:
+    """Return the kind of a call, and the object with the name and the arguments: of the call, or the call itself."""
     for kind in KINDS:
         if isinstance(inner := piece.get(kind), Mapping):
-            return kind, inner
-    return KINDS[0], {}
+            return kind, _renamed(inner) if kind == KINDS[0] else inner
+    return KINDS[0], _renamed({name: piece[name] for name in ("name", *ARGUMENT_NAMES) if name in piece})
+
+
+def beside_of(piece: Json, kind: str) -> dict[str, Any]:
+    """Return the members of a call beside the name and the arguments."""
+    is_flat = not isinstance(piece.get(kind), Mapping)
+    own = OWN | {"name", *ARGUMENT_NAMES} if is_flat else OWN
+    return {name: value for name, value in piece.items() if name not in own and value is not None}
+
+
+def _renamed(inner: Json) -> Json:
+    """Return the object with the arguments under OpenAI's name."""
+    found = next((name for name in ARGUMENT_NAMES if inner.get(name) is not None), None)
+    if found in {None, ARGUMENT_NAMES[0]}:
+        return inner
+    return {**{n: v for n, v in inner.items() if n not in ARGUMENT_NAMES}, ARGUMENT_NAMES[0]: inner[str(found)]}
 
 
 def _index(piece: Json) -> int | None:

@@ -14,6 +14,8 @@ EVENT_BYTES_MAX = 8 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 END = b"[DONE]"
 FAILED = "error"
+FAILURES = frozenset({FAILED, "exception"})
+"""Names of events that tell of a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +88,24 @@ def _without_bom(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 def is_end(data: bytes) -> bool:
     """Return True if this is the last event of OpenAI's protocol."""
-    return data.strip().startswith(END)
+    return data.strip()[: len(END)].upper() == END
 
 
 def told(event: Event) -> Json | None:
     """Return the object of an event; None if the event was cut, or if its JSON is not an object.
 
-    An event named `error` is returned with that type, regardless of its data. Raises ValueError for any other event
-    without JSON.
+    An event named `error` or `exception` is returned with the type `error`, regardless of its data. Raises ValueError
+    for any other event without JSON.
     """
     try:
         value = parsed(event.data)
     except ValueError:
         if event.is_cut:
             return None
-        if event.name != FAILED:
+        if event.name not in FAILURES:
             raise
         value = event.data.decode("utf-8", "replace")
-    if event.name == FAILED:
+    if event.name in FAILURES:
         return {"message": value, "type": FAILED} if not isinstance(value, dict) else {**value, "type": FAILED}
     if isinstance(value, dict):
         return value
