@@ -28,12 +28,15 @@ PLACE = {"city": "Paris"}
 TRIP = {"city": "text", "days": 1}
 """The stand-in provider's instance of the schema."""
 CALL_WEATHER = json.dumps({"tool_calls": [{"name": "weather", "arguments": PLACE}]})
+SILENCE_MS = 17_000
+"""Longer than the time after which a stream that is silent is kept alive by a comment."""
 ASK = {
     "plain": "Say something",
     "tool_loop": f"What is the weather in Paris? <<stand-in {CALL_WEATHER}>>",
     "structured": "Plan a trip",
     "first": "Say something first",
     "second": "Say something second",
+    "silence": f"Say something late <<stand-in {json.dumps({'think_ms': SILENCE_MS})}>>",
 }
 
 

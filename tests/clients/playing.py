@@ -1,5 +1,7 @@
 """One client played through its cases: its verdict for each, and whether all of its calls were paid for."""
 
+import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +18,7 @@ from tests.clients.table import Client
 from tests.support.node import ScriptFailed
 
 HERE = Path(__file__).parent
+FOLDERS = {"recorded": "recorded"}
 YES, NO, NOT_OFFERED = "yes", "no", "–"
 
 
@@ -32,6 +35,10 @@ class Runtime:
 RUNTIMES: Mapping[str, Runtime] = {
     "python": Runtime(
         command=lambda environment: [str(python_of(environment)), "-I", str(HERE / "play.py")], version=pinned_version
+    ),
+    "recorded": Runtime(
+        command=lambda _: [sys.executable, "-I", str(HERE / "replay.py")],
+        version=lambda recording, _: str(json.loads((HERE / "recorded" / recording).read_text())["version"]),
     ),
     "node": Runtime(command=node_command, version=locked_version),
 }
@@ -57,7 +64,11 @@ def version_of(client: Client) -> str:
 def play(client: Client, counter: Counter, upstream: Upstream) -> Outcome:
     """Run every case of a client as a new customer. Raises AssertionError if the customer's books do not add up."""
     command = RUNTIMES[client.runtime].command(client.environment)
-    script = {"script": str(HERE / "scripts" / client.script), "cases": client.cases, "package": client.package}
+    script = {
+        "script": str(HERE / FOLDERS.get(client.runtime, "scripts") / client.script),
+        "cases": client.cases,
+        "package": client.package,
+    }
     for each in client.scripts:
         upstream.script(**{"times": 0, **each})
     try:

@@ -2,7 +2,7 @@
 
 `docs/clients/README.md` shows this table, `make clients` plays it. A client's version is the one that its environment
 pins: `requirements/{environment}.txt` for Python, `packages/{environment}/package-lock.json` for Node, and the
-project's own requirements where the environment is PROJECT.
+project's own requirements where the environment is PROJECT. What cannot be installed is replayed from `recorded/`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Client:
     script: str
     """Its file in `scripts/`."""
     environment: str
-    runtime: Literal["python", "node"] = "python"
+    runtime: Literal["python", "node", "recorded"] = "python"
     options: Mapping[str, object] = field(default_factory=dict)
     """Given to the script beside what every script is told."""
     lacks: Mapping[str, str] = field(default_factory=dict)
@@ -193,7 +193,32 @@ NODE_CLIENTS: tuple[Client, ...] = (
     ),
 )
 
-CLIENTS = (*PYTHON_CLIENTS, *NODE_CLIENTS)
+RECORDED_CLIENTS: tuple[Client, ...] = (
+    Client(
+        name="`openai-go`, replayed",
+        package="openai-go",
+        script="openai_go.json",
+        environment="openai_go.json",
+        runtime="recorded",
+        beside={"silence": REPLY},
+        note="Recorded requests of the version that ends a stream at a comment with a blank line behind it. The "
+        "answers are read by that rule, one of them after 17 seconds of silence.",
+    ),
+    Client(
+        name="Cursor, replayed",
+        package="cursor",
+        script="cursor.json",
+        environment="cursor.json",
+        runtime="recorded",
+        lacks=dict.fromkeys(("plain", "structured"), "Cursor streams every answer and asks for none in a shape."),
+        beside={"anthropic_parts": {"calls": [PLACE], "text": REPLY}},
+        note="In the shapes of public recordings, and the tool loop in Anthropic's parts too.",
+        is_short=True,
+    ),
+)
+"""Clients that cannot be installed: what they send is replayed. Script and environment are the recording."""
+
+CLIENTS = (*PYTHON_CLIENTS, *NODE_CLIENTS, *RECORDED_CLIENTS)
 
 
 def chosen(name: str) -> list[Client]:
