@@ -18,6 +18,7 @@ from tests.support.openai_published import PublishedByOpenAI
 ROWS = Path(__file__).resolve().parents[3] / "shared" / "cases" / "upstreams" / "answers.json"
 PAINTER = {"kind": "image", "display_name": "Painter", "image_usd": "0.04"}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+USED = {"prompt_tokens": 10, "completion_tokens": 2}
 HALF = {"object": "chat.completion", "choices": [{"message": {"role": "assistant", "content": "Hi"}}]}
 ODD: dict[str, list[Any]] = {
     "openai": completion("Hi", usage=(10, 1)),
@@ -25,6 +26,7 @@ ODD: dict[str, list[Any]] = {
     "no head": [HALF],
     "numbers as head": [{"id": 7, "created": 1.5, "model": "m", **HALF}],
     "nulls": [{**chunk({"content": "Hi"}), "id": None, "created": None, "model": None, "usage": None}],
+    "zeros only": [{**chunk({"content": "Hi"}, finish_reason="stop"), "usage": dict.fromkeys(USED, 0)}],
     "no finish reason": [chunk({"content": "Hi"}), usage_chunk(10, 1)],
     "odd finish reason": [chunk({"content": "Hi"}), chunk({}, finish_reason="eos")],
     "calls without index": [chunk({"tool_calls": [CALL]}), chunk({}, finish_reason="stop"), usage_chunk(10, 1)],
@@ -55,11 +57,11 @@ def recorded() -> dict[str, list[Any]]:
 SCRIPTS = {**ODD, **recorded()}
 SAID = {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
 CALLED = {"type": "function_call", "name": "f", "arguments": {"a": 1}}
-USED = {"prompt_tokens": 10, "completion_tokens": 2}
 ANSWER = {"object": "response", "status": "completed", "output": [SAID, CALLED]}
 RESPONSES: dict[str, list[Any]] = {
     "openai": response("Hi", " there"),
     "no usage": response("Hi", usage=None),
+    "usage behind the end": [{"type": "response.completed", "response": ANSWER}, {"usage": USED}],
     "whole": [{**ANSWER, "usage": USED}],
     "whole without status": [{"object": "response", "output": [SAID]}],
     "whole with nothing": [{"object": "response", "status": "completed", "output": None}],

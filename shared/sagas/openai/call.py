@@ -214,7 +214,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
     def _kept(self, run: Run[CallPlan], reply: GrowingReply) -> TurnRecord[StoredAnswer]:
         reason = reply.finish_reason or "stop"
         stored = StoredAnswer(
-            answer=run.plan.transcript.end(reason, reply.usage if reply.is_estimated else None),
+            answer=_told_by(run, reason, reply),
             finish_reason=reason,
             is_estimated=reply.is_estimated,
             input_tokens=reply.usage.input_tokens,
@@ -236,8 +236,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
 
     def _corrected(self, run: Run[CallPlan], record: StoredAnswer, cost: Micro, reply: GrowingReply) -> Sequence[Write]:
         """Build the writes that correct the usage of the stored answer. The delivered content stays unchanged."""
-        counted = reply.usage if reply.is_estimated else None
-        told = run.plan.transcript.end(record.finish_reason, counted).get("usage")
+        told = _told_by(run, record.finish_reason, reply).get("usage")
         corrected = replace(
             record,
             answer={**record.answer, "usage": told},
@@ -313,6 +312,12 @@ class _Recovery(TurnRecovery):
             return self._answers.get(turn.uid, str(turn.message_id)).usage.counts
         except AnswerNotKept:
             return ()
+
+
+def _told_by(run: Run[CallPlan], reason: str, reply: GrowingReply) -> Json:
+    """Return the answer with its usage: as the provider told it, else as it is charged."""
+    answer = run.plan.transcript.end(reason, reply.usage if reply.is_estimated else None)
+    return answer if answer.get("usage") else run.plan.transcript.end(reason, reply.usage)
 
 
 def _is_asked_for(run: Run[CallPlan]) -> bool:
