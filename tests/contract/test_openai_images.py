@@ -1,6 +1,7 @@
 """The adapter that paints, against a stand-in with OpenAI's shapes on loopback; its twin in memory beside it."""
 
 import base64
+import json
 import socket
 import subprocess
 import sys
@@ -159,6 +160,35 @@ def test_picture_is_read_from_broken_lines_and_data_urls(upstream, model, text):
     picture = model.generate(ASK)
 
     assert (picture.width, picture.height) == (8, 8)
+
+
+URL_SAFE = SMALL.replace("+", "-").replace("/", "_").rstrip("=")
+AT = {"url": f"data:image/png;base64,{SMALL}"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": [{"b64_json": URL_SAFE}]},
+        {"data": [{"b64_json": None, "url": AT["url"]}]},
+        {"data": [{"image_url": AT}]},
+        {"data": [SMALL]},
+        {"images": [AT]},
+        {"output": [{"base64": SMALL}]},
+        {"image": SMALL},
+    ],
+    ids=["url-safe", "null beside", "nested", "bare", "images", "output", "alone"],
+)
+def test_picture_is_found_in_each_form(painter_at, answer):
+    def tell(handler):
+        raw = json.dumps(answer).encode()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(raw)))
+        handler.end_headers()
+        handler.wfile.write(raw)
+
+    with serving(tell) as url:
+        assert painter_at(url).generate(ASK).content == png(8, 8)
 
 
 def test_picture_is_read_from_a_data_url_in_place_of_an_address(upstream, model):

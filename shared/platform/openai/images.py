@@ -19,6 +19,14 @@ ANSWER_BYTES_MAX = PICTURE_BYTES_MAX * 4 // 3 + 64 * 1024
 """Size limit of an answer: a picture in base64, and the JSON around the picture."""
 CHUNK_BYTES = 64 * 1024
 DATA_URL = re.compile(r"data:[\w.+-]*/[\w.+-]*(?:;[\w=.+-]*)*,", re.ASCII | re.IGNORECASE)
+WEB_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+LISTS = ("data", "images", "output", "artifacts")
+"""Members of an answer that list pictures. OpenAI's is the first."""
+MEMBERS = ("b64_json", "base64", "image_base64", "url", "image_url", "image")
+"""Members of a listed picture that hold base64, a data URL or an address. OpenAI's are `b64_json` and `url`."""
+STANDARD_ALPHABET = str.maketrans("-_", "+/")
+BLOCK = 4
+"""Characters of base64 for three bytes. Some providers leave out the padding to whole blocks."""
 PLAIN = {"Accept-Encoding": "identity"}
 """Headers that request an uncompressed answer, so that no answer grows when decoded."""
 
@@ -50,13 +58,18 @@ class OpenAIImageModel:
 
     def _content(self, item: Mapping[str, Any]) -> bytes:
         """Return the bytes of a picture, from the answer or from the address in the answer. Raises NoPicture."""
-        for member in ("b64_json", "url"):
-            if isinstance(text := item.get(member), str) and text:
-                address = DATA_URL.match(text)
-                if member == "b64_json" or address is not None:
-                    return _decoded(text[address.end() :] if address is not None else text)
-                return self._fetched(text)
+        for member in MEMBERS:
+            value = item.get(member)
+            text = value.get("url") if isinstance(value, Mapping) else value
+            if isinstance(text, str) and text:
+                return self._told(text)
         raise NoPicture("the answer holds none")
+
+    def _told(self, text: str) -> bytes:
+        """Return the bytes of a picture in base64, in a data URL, or at an address. Raises NoPicture."""
+        if (prefix := DATA_URL.match(text)) is not None:
+            return _decoded(text[prefix.end() :])
+        return self._fetched(text) if WEB_ADDRESS.match(text) is not None else _decoded(text)
 
     def _fetched(self, address: str) -> bytes:
         """Fetch a picture from the provider's own host, or from another public host over TLS. Raises NoPicture."""
@@ -90,9 +103,10 @@ class OpenAIImageModel:
 
 
 def _decoded(text: str) -> bytes:
-    """Decode base64, whose lines may be broken. Raises NoPicture."""
+    """Decode base64 of either alphabet. Lines may be broken, and padding may be missing. Raises NoPicture."""
+    plain = "".join(text.split()).translate(STANDARD_ALPHABET).rstrip("=")
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(plain + "=" * (-len(plain) % BLOCK), validate=True)
     except (ValueError, binascii.Error):
         raise NoPicture("it is not base64") from None
 
@@ -105,10 +119,15 @@ def _body(request: ImageRequest) -> dict[str, Any]:
 
 
 def _first(answer: Any) -> Mapping[str, Any]:
-    data = answer.get("data") if isinstance(answer, Mapping) else None
-    if not isinstance(data, list) or not data or not isinstance(data[0], Mapping):
+    """Return the first picture of an answer, listed or by itself. Raises NoPicture."""
+    told: Mapping[str, Any] = answer if isinstance(answer, Mapping) else {}
+    listed = next((told[name] for name in LISTS if isinstance(told.get(name), list) and told[name]), [told])
+    first = listed[0]
+    if isinstance(first, str):
+        return {MEMBERS[0]: first}
+    if not isinstance(first, Mapping):
         raise NoPicture("the answer holds none")
-    return data[0]
+    return first
 
 
 def _bounded(chunks: Iterator[bytes], limit: int) -> bytes:
