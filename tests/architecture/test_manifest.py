@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 import main
+from tests.support.indexes import collection_of
+from tests.support.live import schema_of
 
 ROOT = Path(__file__).parents[2]
 ENDPOINTS = yaml.safe_load((ROOT / "functions.yaml").read_text())["endpoints"]
@@ -41,6 +43,16 @@ def loaded_alone(name: str) -> dict:
 
 def test_the_manifest_and_the_table_name_the_same_functions():
     assert set(ENDPOINTS) == set(main.MODULES) == set(main.THREADS)
+
+
+def test_no_trigger_starts_on_a_document_that_listeners_read():
+    """Our own writes for listeners would start it again and again."""
+    triggers = [endpoint.get("eventTrigger", {}) for endpoint in ENDPOINTS.values()]
+    patterns = {each["eventFilterPathPatterns"]["document"] for each in triggers if "eventFilterPathPatterns" in each}
+    started = {collection_of(pattern) for pattern in patterns}
+
+    assert {collection for collection in started if schema_of(collection) is not None} == set()
+    assert "accounts/*/entries" in started
 
 
 @pytest.mark.parametrize("name", main.MODULES)

@@ -11,7 +11,7 @@ import requests
 from emulator.seed import seed_models
 from emulator.suite import Suite
 from emulator.upstream import Upstream
-from shared.ai.images.documents import job_path_of
+from shared.ai.images.documents import job_path_of, path_of
 from shared.ai.images.task_store import ImageTasks
 from shared.ai.images.tasks import ImageTask
 from shared.kernel.clock import to_datetime
@@ -21,6 +21,7 @@ from shared.ledger.ledger import Ledger
 from shared.platform.firestore.documents import FirestoreDocuments, connect
 from shared.platform.pubsub.publisher import PubSubPublisher
 from shared.platform.storage.objects import CloudObjects
+from tests.support.live import check_live
 from tests.support.processes import wait_for
 from tests.support.served import SECONDS_MAX, Person, kill, ledger_of
 
@@ -50,6 +51,9 @@ def ask(person: Person, prompt: str, **fields) -> str:
 def finished(documents: FirestoreDocuments, person: Person, task_id: str) -> ImageTask:
     tasks = ImageTasks(documents)
     wait_for(lambda: not tasks.get(person.uid, task_id).is_open, seconds=SECONDS_MAX, what="the task is finished")
+    shown = documents.get(path_of(task_id))
+    assert shown is not None
+    check_live("image_tasks", shown.data)
     return tasks.get(person.uid, task_id)
 
 
