@@ -56,11 +56,15 @@ def create_app(services: Services) -> Flask:
 
 
 def _spellings(route: Route) -> tuple[str, ...]:
-    """Return the paths that OpenAI's clients make of a route if a slash ends the base URL or the path."""
+    """Return the paths that OpenAI's clients make of a route.
+
+    A slash may end the base URL or the path. Some clients put `/v1` behind the base URL.
+    """
     if not route.is_openai:
         return ()
     with_slashes = [route.rule.replace("<id>", "<path:id>")] if route.path.endswith(MODEL_PATH) else []
-    return (f"{route.rule}/", route.rule.replace(OPENAI_PREFIX, f"{OPENAI_PREFIX}/", 1), *with_slashes)
+    behind = [route.rule.replace(OPENAI_PREFIX, f"{OPENAI_PREFIX}{more}", 1) for more in ("/", "v1/")]
+    return (f"{route.rule}/", *behind, *with_slashes)
 
 
 def _failed(error: Exception) -> Response:

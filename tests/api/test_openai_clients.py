@@ -53,8 +53,11 @@ def test_api_key_header_does_not_stand_in_for_a_wrong_authorization():
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/openai/chat/completions/", "/openai//chat/completions"])
-def test_slash_that_ends_the_base_url_or_path_is_taken(path):
+SPELLINGS = ("/openai/chat/completions/", "/openai//chat/completions", "/openai/v1/chat/completions")
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_path_is_taken_with_a_slash_at_an_end_or_a_version_behind_the_base_url(path):
     alice = world_of(completion("Hi")).person(credits_=1)
 
     assert alice.post(path, BODY).status_code == 200
