@@ -130,14 +130,14 @@ AI_PROVIDERS = {
 }
 NODE_SDKS, CODING_AGENTS = "sdks", "coding"
 OF_OPENCODE = (
-    "`opencode run` and `--continue`, with `@ai-sdk/openai-compatible`. The pieces of a stream and the structured "
+    "`opencode run` and `--continue`. The pieces of a stream and the structured "
     "output come from `opencode serve`, which editors and OpenCode's SDK use: the command line has neither."
 )
 OF_QWEN = (
     "`qwen -p` and `--continue`. The tool of the loop is the agent's own shell, and so it is for OpenCode and Codex."
 )
 OF_CODEX = (
-    "`codex exec` and `codex exec resume`, over responses. The pieces of a stream come from `codex app-server`, which "
+    "`codex exec` and `codex exec resume`. The pieces of a stream come from `codex app-server`, which "
     "editors use: the command line prints whole messages."
 )
 
@@ -184,12 +184,36 @@ NODE_CLIENTS: tuple[Client, ...] = (
         for api, words in BY_API.items()
     ),
     *(
-        Client(name=name, package=package, script=script, environment=CODING_AGENTS, runtime="node", note=note)
-        for name, package, script, note in (
-            ("OpenCode", "opencode-ai", "opencode.mjs", OF_OPENCODE),
-            ("Qwen Code", "@qwen-code/qwen-code", "qwen_code.mjs", OF_QWEN),
-            ("Codex CLI", "@openai/codex", "codex.mjs", OF_CODEX),
+        Client(
+            name=f"OpenCode with `{npm}`",
+            package="opencode-ai",
+            script="opencode.mjs",
+            environment=CODING_AGENTS,
+            runtime="node",
+            options={"npm": npm},
+            note=OF_OPENCODE,
         )
+        for npm in ("@ai-sdk/openai-compatible",)
+    ),
+    *(
+        Client(
+            name=f"Qwen Code, {BY_API[api]}",
+            package="@qwen-code/qwen-code",
+            script="qwen_code.mjs",
+            environment=CODING_AGENTS,
+            runtime="node",
+            options={"auth": auth},
+            note=OF_QWEN,
+        )
+        for api, auth in (("chat", "openai"), ("responses", "openai-responses"))
+    ),
+    Client(
+        name="Codex CLI, responses",
+        package="@openai/codex",
+        script="codex.mjs",
+        environment=CODING_AGENTS,
+        runtime="node",
+        note=OF_CODEX,
     ),
 )
 

@@ -12,7 +12,8 @@ export const packaged = (path) => fileURLToPath(new URL(`../../node_modules/${pa
 
 /** Start a program in the empty home. Its standard error goes to ours. */
 export function started(told, command, args, env = {}) {
-  const options = { cwd: told.home, env: { ...process.env, HOME: told.home, ...env }, timeout: RUN_MILLISECONDS_MAX };
+  const environ = { ...process.env, HOME: told.home, PWD: told.home, ...env };
+  const options = { cwd: told.home, env: environ, timeout: RUN_MILLISECONDS_MAX };
   return spawn(command, args, { ...options, stdio: ["pipe", "pipe", "inherit"] });
 }
 

@@ -1,5 +1,5 @@
-// OpenCode through the five cases: `opencode run`, and `opencode serve` for the pieces of a stream and for a shape, as
-// its SDK and editors run it.
+// OpenCode through the five cases, by the `npm` package of its provider: `opencode run`, and `opencode serve` for the
+// pieces of a stream and for a shape, as its SDK and editors run it.
 
 import { writeFileSync } from "node:fs";
 
@@ -18,7 +18,7 @@ const SCHEMA = {
 function configured(told) {
   const models = { [told.model]: { name: told.model, limit: { context: 128_000, output: 4_096 } } };
   const options = { baseURL: told.base_url, apiKey: told.api_key };
-  const ics = { npm: "@ai-sdk/openai-compatible", name: "ICS", options, models };
+  const ics = { npm: told.npm, name: "ICS", options, models };
   writeFileSync(`${told.home}/opencode.json`, JSON.stringify({ model: `ics/${told.model}`, provider: { ics } }));
 }
 

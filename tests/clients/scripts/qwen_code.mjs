@@ -1,4 +1,4 @@
-// Qwen Code through the five cases, as its users run it without a terminal: `qwen -p`.
+// Qwen Code through the five cases, as its users run it without a terminal: `qwen -p`, by `auth` as Qwen names the API.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 
@@ -12,11 +12,12 @@ const SCHEMA = {
   additionalProperties: false,
 };
 
+/** Run Qwen Code once. Its memory would ask the model again after the last answer. */
 async function qwen(told, question, ...args) {
   const env = { OPENAI_API_KEY: told.api_key, OPENAI_BASE_URL: told.base_url, OPENAI_MODEL: told.model };
   mkdirSync(`${told.home}/.qwen`, { recursive: true });
   writeFileSync(`${told.home}/.qwen/settings.json`, JSON.stringify({ memory: { enableManagedAutoMemory: false } }));
-  return run(told, process.execPath, [QWEN, "-p", question, ...args], env);
+  return run(told, process.execPath, [QWEN, "--auth-type", told.auth, "-p", question, ...args], env);
 }
 
 export const plain = (told) => qwen(told, told.ask.plain);
