@@ -29,7 +29,7 @@ coverage: setup  ## the tests, with their coverage and its floor
 bench: setup  ## speed and memory as ratios; PART=starts|ledger|chat|agents|payments; AGAINST=REF compares two commits
 	@$(PYTHON) -m emulator.bench $(if $(AGAINST),--against $(AGAINST)) $(PART)
 
-reference: setup  ## the generated pages of docs/: routes, errors, settings, dependencies, jobs, decisions
+reference: setup  ## the generated pages of docs/: routes, errors, settings, dependencies, jobs, tools, decisions
 	@exec $(PYTHON) -m emulator.reference
 
 notices: setup  ## NOTICES.md, when a runtime dependency has changed

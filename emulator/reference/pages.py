@@ -8,6 +8,7 @@ from emulator.reference.errors import errors_page
 from emulator.reference.jobs import jobs_page
 from emulator.reference.routes import routes_page
 from emulator.reference.settings import settings_page
+from emulator.reference.tools import tools_page
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/routes.md": routes_page,
@@ -15,5 +16,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/settings.md": settings_page,
     "reference/dependencies.md": dependencies_page,
     "reference/jobs.md": jobs_page,
+    "reference/tools.md": tools_page,
     "decisions/README.md": decisions_page,
 }

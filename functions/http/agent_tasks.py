@@ -39,11 +39,11 @@ from shared.ledger.errors import InsufficientCredits
 from shared.sagas.agents.tasks import (
     GIVEN_BYTES_MAX,
     STEPS_MAX_DEFAULT,
-    TOOLS,
     ResumeRequest,
     TaskRequest,
     ToolNeedsScope,
 )
+from shared.sagas.agents.toolbox import CHOICES
 from shared.sagas.agents.tools.write_artifact import FILES_MAX, NAME_CHARACTERS_MAX
 
 GOAL_BYTES_MAX = 20_000
@@ -76,7 +76,7 @@ class AgentTaskIn(Request):
     goal = Text(length_min=1, bytes_max=GOAL_BYTES_MAX, required=True)
     budget = Amount(required=True)
     model = ModelId(load_default=None, allow_none=True)
-    tools = Items(Choice(*TOOLS), load_default=None, allow_none=True, length_max=len(TOOLS))
+    tools = Items(Choice(*CHOICES), load_default=None, allow_none=True, length_max=len(CHOICES))
     max_steps = Whole(1, STEPS_MAX, load_default=STEPS_MAX_DEFAULT)
     documents = Items(fields.Nested(AgentDocumentIn), load_default=list, length_max=FILES_MAX // 2)
 
@@ -218,8 +218,7 @@ def begin(call: Call) -> Any:
     """Begin an agent task: a model works on a goal, with tools, within a budget.
 
     Each step appears when the step is done. The budget is not set aside. Each step holds the most that it may cost,
-    and counts against the budget. An API key needs the scope `chat` for the tool `ask_model` and `images` for
-    `generate_image`. Without `tools`, a task has all tools that the key may use.
+    and counts against the budget. Without `tools`, a task has all tools that the key may use.
     """
     body = call.body
     request = TaskRequest(

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from shared.sagas.agents.toolbox import scopes_in_words
+
 BY_SCHEMA: Mapping[str, str] = {
     "AdjustIn.amount": "Credits to add or, with a minus, to take away; not zero.",
     "AdjustedOut.amount": "Credits that were added or, with a minus, taken away.",
@@ -14,6 +16,7 @@ BY_SCHEMA: Mapping[str, str] = {
     "AgentStepOut.text": "The words of the model or the result of a tool.",
     "AgentTaskOut.reason": "Why the task stands where it is; null while it goes on.",
     "AgentTaskOut.steps": "The number of steps so far.",
+    "AgentTaskIn.tools": f"The tools that the agent may use. An API key needs the scope {scopes_in_words()}.",
     "AnalyticsOut.items": "One row per day, provider and currency, the latest day first.",
     "BonusOut.amount": "Credits that were given.",
     "CaptureIn.amount": "Credits to charge, at most the reservation's amount.",

@@ -1,5 +1,6 @@
 """Parts for agent tasks."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.images import ImageParts
@@ -9,49 +10,40 @@ if TYPE_CHECKING:
     from shared.sagas.agents.estimates import TaskEstimates
     from shared.sagas.agents.slice import AgentSlice
     from shared.sagas.agents.tasks import Agents
+    from shared.sagas.agents.tools.tool import Tool
 
 
 class AgentParts(ImageParts):
     """Parts for agent tasks and the agents' tools."""
 
     @part
+    def agent_tools(self) -> "Mapping[str, Tool]":
+        """Build the tools of agents, by name."""
+        from shared.sagas.agents.toolbox import build_tools
+        from shared.sagas.agents.tools.parts import ToolParts
+
+        return build_tools(
+            ToolParts(
+                web=self.web,
+                catalogue=self.catalogue,
+                tariff=self.tariff,
+                profiles=self.upstream_profiles,
+                chat_model=self.chat_model,
+                image_model=self.image_model,
+                default_image_model=self.settings.default_image_model,
+                preferences=self.preferences,
+                images=self.images,
+                objects=self.objects,
+                losses=self.losses,
+                clock=self.clock,
+            )
+        )
+
+    @part
     def agent_slice(self) -> "AgentSlice":
         """Build the worker that runs one bounded slice of an agent task."""
         from shared.sagas.agents.slice import AgentSlice
-        from shared.sagas.agents.tools.ask_model import AskModel
-        from shared.sagas.agents.tools.calculator import Calculator
-        from shared.sagas.agents.tools.generate_image import GenerateImage
-        from shared.sagas.agents.tools.plan import PlanTool
-        from shared.sagas.agents.tools.read_document import ReadDocument
-        from shared.sagas.agents.tools.web_fetch import WebFetch
-        from shared.sagas.agents.tools.write_artifact import WriteArtifact
 
-        tools = (
-            PlanTool(),
-            Calculator(),
-            WebFetch(self.web),
-            ReadDocument(),
-            WriteArtifact(),
-            AskModel(
-                self.catalogue,
-                self.tariff,
-                self.chat_model,
-                self.clock,
-                profiles=self.upstream_profiles,
-                losses=self.losses,
-            ),
-            GenerateImage(
-                catalogue=self.catalogue,
-                tariff=self.tariff,
-                preferences=self.preferences,
-                image_model=self.image_model,
-                images=self.images,
-                objects=self.objects,
-                clock=self.clock,
-                default_model=self.settings.default_image_model,
-                losses=self.losses,
-            ),
-        )
         return AgentSlice(
             documents=self.documents,
             ledger=self.ledger,
@@ -60,7 +52,7 @@ class AgentParts(ImageParts):
             thinking=self.thinking_model,
             authority=self.authority,
             end_users=self.end_users,
-            tools={tool.name: tool for tool in tools},
+            tools=self.agent_tools,
             publisher=self.publisher,
             alerts=self.alerts,
             clock=self.clock,
@@ -72,7 +64,7 @@ class AgentParts(ImageParts):
         """Build the estimates of costs of agent tasks."""
         from shared.sagas.agents.estimates import TaskEstimates
 
-        return TaskEstimates(self.tariff)
+        return TaskEstimates(self.tariff, self.agent_tools.values())
 
     @part
     def agents(self) -> "Agents":

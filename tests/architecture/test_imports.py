@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.sagas.agents.toolbox import build_tools
+
 ROOT = Path(__file__).resolve().parents[2]
 VENDORS = (
     "cloudevents",
@@ -73,3 +75,18 @@ def test_a_webhook_loads_no_provider_s_sdk():
     ).stdout.split()
 
     assert {name.partition(".")[0] for name in loaded} & {"stripe", "paypalrestsdk", "requests"} == set()
+
+
+def test_the_list_of_tools_loads_no_tool():
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOADED.format(module=build_tools.__module__)],
+        cwd=ROOT,
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.split()
+
+    contract = {"shared.sagas.agents.tools", "shared.sagas.agents.tools.parts", "shared.sagas.agents.tools.tool"}
+    assert {name for name in loaded if name.startswith("shared.sagas.agents.tools")} == contract

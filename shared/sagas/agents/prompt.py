@@ -39,7 +39,7 @@ def build(
     task: Task, steps: Sequence[TaskStep], file_names: Sequence[str], tools: Sequence[ToolSpec], model: Model
 ) -> AgentPrompt:
     """Build the prompt of the next step from the newest rounds that fit the model's window. Raises ContextTooLong."""
-    told = json.dumps([[tool.name, tool.description, dict(tool.parameters)] for tool in tools])
+    told = tools_as_text(tools)
     head = (
         ThinkingMessage(role="system", content=_system(task, file_names)),
         ThinkingMessage(role="user", content=task.goal),
@@ -58,6 +58,11 @@ def build(
         input_at_most=min(prompt_at_most(contents), model.context_window),
         output_at_most=max(1, min(output, model.context_window - expected)),
     )
+
+
+def tools_as_text(tools: Sequence[ToolSpec]) -> str:
+    """Return the descriptions of the tools as the text whose tokens every thought pays."""
+    return json.dumps([[tool.name, tool.description, dict(tool.parameters)] for tool in tools])
 
 
 def _system(task: Task, file_names: Sequence[str]) -> str:

@@ -29,9 +29,10 @@ from shared.sagas.agents.prompt import OUTPUT_TOKENS_LEAST, AgentPrompt, build
 from shared.sagas.agents.task_record import LEASE_SECONDS, ClaimedTask
 from shared.sagas.agents.thought_cost import NOTHING, ThoughtCost
 from shared.sagas.agents.tool_calls import Acts, act_name
+from shared.sagas.agents.toolbox import spec_of, usable_tools
 from shared.sagas.agents.tools.tool import Tool
 from shared.sagas.engine.leases import LeaseLost, Leases
-from shared.sagas.metering.authority import Authority, usable_tools
+from shared.sagas.metering.authority import Authority
 from shared.sagas.metering.call_cost import CallCost
 from shared.sagas.metering.call_losses import CallLosses
 from shared.users.end_users import EndUsers
@@ -221,7 +222,7 @@ class AgentSlice:
         allowed = usable_tools(task.tools, self._authority.check(task.uid, task.spender))
         model = self._catalogue.chat(task.model)
         rate = self._tariff.rate(model)
-        specs = [_spec(self._tools[name]) for name in allowed if name in self._tools]
+        specs = [spec_of(self._tools[name]) for name in allowed if name in self._tools]
         prompt = build(task, claimed.steps, sorted(claimed.files), specs, model)
         cost = _cost(rate, prompt)
         held = budget.hold(think_name(task), model.id, cost)
@@ -368,10 +369,6 @@ def _unrecorded(task: Task) -> list[str]:
 def _pending(claimed: ClaimedTask) -> list[TaskStep]:
     """Return the tool calls that are still to be made, or to be repeated."""
     return [step for step in claimed.steps if step.number in claimed.task.pending]
-
-
-def _spec(tool: Tool) -> ToolSpec:
-    return ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
 
 
 def _cost(rate: Rate, prompt: AgentPrompt) -> CallCost:

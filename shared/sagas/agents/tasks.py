@@ -30,14 +30,12 @@ from shared.kernel.ids import OperationId, Uid, derived_id
 from shared.kernel.money import Micro
 from shared.kernel.pages import Page
 from shared.sagas.agents.slice import GRACE, AgentSlice
+from shared.sagas.agents.toolbox import CHOICES, missing_scope, usable_tools, with_tools_of_every_task
 from shared.sagas.agents.tools.write_artifact import FILES_MAX, content_type, is_file_name
-from shared.sagas.metering.authority import missing_scope, usable_tools
 from shared.users.principal import KeyUse
 
 TOOLS_CAPABILITY = "tools"
 """The capability of models that can call tools."""
-PLAN = "plan"
-TOOLS = ("calculator", "web_fetch", "read_document", "write_artifact", "ask_model", "generate_image")
 TASKS_LIVE_MAX = 20
 STEPS_MAX_DEFAULT = 25
 GIVEN_BYTES_MAX = 500_000
@@ -313,13 +311,13 @@ def _tools(chosen: Sequence[str] | None, key: KeyUse | None) -> list[str]:
     Raises InvalidValue, ToolNeedsScope.
     """
     scopes = None if key is None else key.scopes
-    wanted = usable_tools(TOOLS, scopes) if chosen is None else chosen
-    if unknown := [name for name in wanted if name not in TOOLS]:
-        raise InvalidValue("tools", f"must be of {', '.join(TOOLS)}; {unknown[0]} is not one")
+    wanted = usable_tools(CHOICES, scopes) if chosen is None else chosen
+    if unknown := [name for name in wanted if name not in CHOICES]:
+        raise InvalidValue("tools", f"must be of {', '.join(CHOICES)}; {unknown[0]} is not one")
     for name in wanted:
         if (scope := missing_scope(name, scopes)) is not None:
             raise ToolNeedsScope(name, scope)
-    return [PLAN, *(name for name in TOOLS if name in wanted)]
+    return with_tools_of_every_task(wanted)
 
 
 def _key_cap(key: KeyUse | None) -> dict[str, Value] | None:

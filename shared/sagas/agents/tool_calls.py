@@ -14,6 +14,7 @@ from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim
 from shared.sagas.agents.budget import CreditsHeld, TaskBudget
 from shared.sagas.agents.task_record import ClaimedTask
+from shared.sagas.agents.toolbox import usable_tools
 from shared.sagas.agents.tools.tool import (
     OBSERVATION_CHARACTERS_MAX,
     LeavesThings,
@@ -24,7 +25,7 @@ from shared.sagas.agents.tools.tool import (
     parse_arguments,
 )
 from shared.sagas.engine.leases import LeaseLost
-from shared.sagas.metering.authority import Authority, usable_tools
+from shared.sagas.metering.authority import Authority
 from shared.sagas.metering.call_cost import CallCost
 from shared.users.end_users import EndUsers
 

@@ -4,7 +4,6 @@ An agent task and an image task name the principal that they spend for. A reques
 work lasts for minutes or days after its request, so each spending step is preceded by a new check.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from shared.kernel.clock import Clock
@@ -17,8 +16,6 @@ from shared.users.principal import Scope, key_id_of
 
 Scopes = frozenset[Scope] | None
 """Scopes of the API key that requested the work; None if a user requested the work in person and may do everything."""
-TOOL_SCOPES: Mapping[str, Scope] = {"ask_model": "chat", "generate_image": "images"}
-"""The scope that a key needs beside `agents` for its tasks to use a tool."""
 
 
 class ApiKeyRevoked(Rejected):
@@ -64,14 +61,3 @@ class StandingAuthority:
         if key.expires_at is not None and key.expires_at <= self._clock.now():
             raise ApiKeyExpired
         return key.scopes
-
-
-def usable_tools(tools: Sequence[str], scopes: Scopes) -> tuple[str, ...]:
-    """Return the tools that these scopes allow."""
-    return tuple(name for name in tools if missing_scope(name, scopes) is None)
-
-
-def missing_scope(tool: str, scopes: Scopes) -> Scope | None:
-    """Return the scope that the tool needs and the key does not have; None if nothing is missing."""
-    needed = TOOL_SCOPES.get(tool)
-    return None if scopes is None or needed is None or needed in scopes else needed

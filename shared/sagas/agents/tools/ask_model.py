@@ -26,9 +26,11 @@ from shared.kernel.errors import DomainError
 from shared.kernel.ids import ID_CHARACTERS_MAX
 from shared.kernel.money import Micro
 from shared.ledger.losses import Losses
+from shared.sagas.agents.tools.parts import ToolParts
 from shared.sagas.agents.tools.tool import (
     OBSERVATION_CHARACTERS_MAX,
     Observation,
+    Tool,
     ToolFailed,
     ToolUse,
     text_field,
@@ -157,6 +159,13 @@ class AskModel:
         elif not heard.is_over:
             heard.error = UpstreamUnavailable(has_begun=True)
         return heard
+
+
+def build_tool(parts: ToolParts) -> Tool:
+    """Build the tool."""
+    return AskModel(
+        parts.catalogue, parts.tariff, parts.chat_model, parts.clock, profiles=parts.profiles, losses=parts.losses
+    )
 
 
 class _HeardAnswer:

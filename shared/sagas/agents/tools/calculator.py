@@ -7,7 +7,8 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
-from shared.sagas.agents.tools.tool import Observation, ToolFailed, ToolUse, text_field
+from shared.sagas.agents.tools.parts import ToolParts
+from shared.sagas.agents.tools.tool import Observation, Tool, ToolFailed, ToolUse, text_field
 
 EXPRESSION_CHARACTERS_MAX = 1_000
 NESTING_MAX = 50
@@ -47,6 +48,12 @@ class Calculator:
         """See `Tool.use`."""
         del use
         return Observation(text=shown(evaluate(arguments["expression"])))
+
+
+def build_tool(parts: ToolParts) -> Tool:
+    """Build the tool."""
+    del parts
+    return Calculator()
 
 
 def evaluate(expression: str) -> Fraction:

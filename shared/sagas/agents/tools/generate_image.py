@@ -21,7 +21,8 @@ from shared.kernel.ids import ID_CHARACTERS_MAX, derived_id
 from shared.kernel.money import Micro
 from shared.kernel.objects import ObjectNotFound, Objects
 from shared.ledger.losses import Losses
-from shared.sagas.agents.tools.tool import Observation, ToolFailed, ToolUse, text_field
+from shared.sagas.agents.tools.parts import ToolParts
+from shared.sagas.agents.tools.tool import Observation, Tool, ToolFailed, ToolUse, text_field
 from shared.sagas.metering.call_cost import CallCost
 from shared.sagas.metering.call_losses import CallLosses
 
@@ -160,6 +161,21 @@ class GenerateImage:
         if self._objects.put(name, picture.content, picture.content_type):
             return picture
         return picture_of(self._objects.read(name))
+
+
+def build_tool(parts: ToolParts) -> Tool:
+    """Build the tool."""
+    return GenerateImage(
+        catalogue=parts.catalogue,
+        tariff=parts.tariff,
+        preferences=parts.preferences,
+        image_model=parts.image_model,
+        images=parts.images,
+        objects=parts.objects,
+        clock=parts.clock,
+        default_model=parts.default_image_model,
+        losses=parts.losses,
+    )
 
 
 def _image_id(use: ToolUse) -> str:

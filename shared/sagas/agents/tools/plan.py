@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.sagas.agents.tools.tool import Observation, ToolUse, text_field
+from shared.sagas.agents.tools.parts import ToolParts
+from shared.sagas.agents.tools.tool import Observation, Tool, ToolUse, text_field
 
 STEPS_MAX = 20
 TITLE_CHARACTERS_MAX = 200
@@ -46,3 +47,9 @@ class PlanTool:
         del use
         steps = tuple({"title": step["title"], "status": step["status"]} for step in arguments["steps"])
         return Observation(text=f"Noted: {len(steps)} steps.", plan=steps)
+
+
+def build_tool(parts: ToolParts) -> Tool:
+    """Build the tool."""
+    del parts
+    return PlanTool()

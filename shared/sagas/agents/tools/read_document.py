@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.sagas.agents.tools.tool import Observation, ToolFailed, ToolUse, text_field, whole_field
+from shared.sagas.agents.tools.parts import ToolParts
+from shared.sagas.agents.tools.tool import Observation, Tool, ToolFailed, ToolUse, text_field, whole_field
 
 NAME_CHARACTERS_MAX = 100
 WINDOW_CHARACTERS = 12_000
@@ -37,3 +38,9 @@ class ReadDocument:
         more = f"\n---\n{left} characters follow: ask with offset {offset + len(window)}." if left > 0 else ""
         sources = () if file.is_artifact else (file.name,)
         return Observation(text=f"{window}{more}", sources=sources, is_private=not file.is_artifact)
+
+
+def build_tool(parts: ToolParts) -> Tool:
+    """Build the tool."""
+    del parts
+    return ReadDocument()

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.ai.agents.web import URL_CHARACTERS_MAX, FetchFailed, Web
-from shared.sagas.agents.tools.tool import Observation, ToolFailed, ToolUse, text_field, whole_field
+from shared.sagas.agents.tools.parts import ToolParts
+from shared.sagas.agents.tools.tool import Observation, Tool, ToolFailed, ToolUse, text_field, whole_field
 
 WINDOW_CHARACTERS = 12_000
 OFFSET_MAX = 2_000_000
@@ -45,3 +46,8 @@ class WebFetch:
         cut = "\n---\nThe page is longer than what is read of it." if page.is_truncated and left <= 0 else ""
         text = f"{page.title or 'Untitled'} ({page.url})\n{FENCE}{window}{more}{cut}"
         return Observation(text=text, sources=(page.url,))
+
+
+def build_tool(parts: ToolParts) -> Tool:
+    """Build the tool."""
+    return WebFetch(parts.web)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.sagas.agents.tools.tool import Observation, TaskFile, ToolFailed, ToolUse, text_field
+from shared.sagas.agents.tools.parts import ToolParts
+from shared.sagas.agents.tools.tool import Observation, TaskFile, Tool, ToolFailed, ToolUse, text_field
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,98}[A-Za-z0-9])?", re.ASCII)
 NAME_CHARACTERS_MAX = 100
@@ -50,6 +51,12 @@ class WriteArtifact:
             raise ToolFailed("too_many_files", f"A task has at most {FILES_MAX} files.")
         file = TaskFile(name=name, content=content, content_type=content_type(name))
         return Observation(text=f"Written: {name}, {len(content)} characters.", files=(file,))
+
+
+def build_tool(parts: ToolParts) -> Tool:
+    """Build the tool."""
+    del parts
+    return WriteArtifact()
 
 
 def is_file_name(name: str) -> bool:
