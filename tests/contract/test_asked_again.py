@@ -9,8 +9,8 @@ import pytest
 from emulator.upstream import Upstream
 from shared.kernel.ids import new_id, operation_id
 from shared.ledger.commands import Freeze, Unfreeze
-from tests.support.asking import WORDS, Asking, Kind, asking, dying, reading
-from tests.support.payers import Instance, Listening, Payer, Profile, Stage, until
+from tests.support.billed_callers import Instance, Listening, Payer, Profile, Stage, until
+from tests.support.model_calls import WORDS, Asking, Kind, asking, dying, reading
 
 PAUSE_MS = 40_000
 """Longer than a claim on a turn lives."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emulator.upstream import Upstream
-from tests.support.payers import CREDIT, Json, Payer, Stage
+from tests.support.billed_callers import CREDIT, Json, Payer, Stage
 
 NUMBERS = itertools.count(1)
 PROSE = "The ship sailed slowly into the harbour before the storm. "

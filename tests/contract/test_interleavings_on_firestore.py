@@ -5,17 +5,17 @@ import uuid
 import pytest
 
 from shared.platform.firestore.documents import FirestoreDocuments, connect
-from tests.support import interleavings, naive
+from tests.support import broken_ledgers, interleavings
 
 BROKEN_BY = {
-    interleavings.a_stale_reader_commits_after_another_s_capture: naive.HoldsApart,
-    interleavings.a_commit_lands_after_the_read_that_looked_for_it: naive.BelievesItsRead,
-    interleavings.an_applied_commit_is_sent_again: naive.SendsItAgain,
-    interleavings.a_commit_changes_no_balance_and_its_answer_is_lost: naive.ComparesVersions,
-    interleavings.a_refusal_is_told_while_a_commit_may_still_land: naive.FencesWithTheSame,
-    interleavings.a_stale_precondition_looks_like_a_foreign_one: naive.TakesItForItsOwn,
-    interleavings.a_foreign_entry_looks_like_contention: naive.TakesItForContention,
-    interleavings.the_same_key_comes_twice_in_a_batch: naive.WritesEachKey,
+    interleavings.a_stale_reader_commits_after_another_s_capture: broken_ledgers.HoldsApart,
+    interleavings.a_commit_lands_after_the_read_that_looked_for_it: broken_ledgers.BelievesItsRead,
+    interleavings.an_applied_commit_is_sent_again: broken_ledgers.SendsItAgain,
+    interleavings.a_commit_changes_no_balance_and_its_answer_is_lost: broken_ledgers.ComparesVersions,
+    interleavings.a_refusal_is_told_while_a_commit_may_still_land: broken_ledgers.FencesWithTheSame,
+    interleavings.a_stale_precondition_looks_like_a_foreign_one: broken_ledgers.TakesItForItsOwn,
+    interleavings.a_foreign_entry_looks_like_contention: broken_ledgers.TakesItForContention,
+    interleavings.the_same_key_comes_twice_in_a_batch: broken_ledgers.WritesEachKey,
 }
 NAMES = [scenario.__name__ for scenario in BROKEN_BY]
 
@@ -31,7 +31,7 @@ def empty() -> FirestoreDocuments:
 
 @pytest.mark.parametrize("scenario", BROKEN_BY, ids=NAMES)
 def test_it_does_not_break_ours(scenario):
-    scenario(naive.Ours, empty)
+    scenario(broken_ledgers.Ours, empty)
 
 
 @pytest.mark.parametrize(("scenario", "bank"), BROKEN_BY.items(), ids=NAMES)

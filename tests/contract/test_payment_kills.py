@@ -29,8 +29,8 @@ from shared.payments.payment import Payment, share, status_of
 from shared.payments.ports import ProviderName
 from shared.payments.store import saga_path
 from shared.sagas.engine.leases import LeasedDocument, LeaseLost, Leases
-from tests.support.bazaar import BOUGHT, ROUNDS_MAX, Bazaar, opened
-from tests.support.settler import Fate, Settler, refund, settle
+from tests.support.killable_worker import Fate, KillableWorker, refund, settle
+from tests.support.payment_backends import BOUGHT, ROUNDS_MAX, PaymentBackends, opened
 
 IS_WHOLE = os.environ.get("KILLS") == "all"
 AT_ONCE = 3
@@ -53,43 +53,43 @@ Money = tuple[int, int, int]
 class Story:
     """What has happened (`before`), what a process is then asked to do, and what must be true in the end."""
 
-    before: Callable[[Bazaar, Payment], None]
+    before: Callable[[PaymentBackends, Payment], None]
     act: Act
     status: str
     money: Callable[[Payment], Money]
     refunds: int = 0
 
 
-def paid(bazaar: Bazaar, payment: Payment) -> None:
-    bazaar.pay(payment)
+def paid(backends: PaymentBackends, payment: Payment) -> None:
+    backends.pay(payment)
 
 
-def settled(bazaar: Bazaar, payment: Payment) -> None:
-    bazaar.pay(payment)
-    bazaar.first.settlement.settle(payment.id)
+def settled(backends: PaymentBackends, payment: Payment) -> None:
+    backends.pay(payment)
+    backends.first.settlement.settle(payment.id)
 
 
-def left(bazaar: Bazaar, payment: Payment) -> None:
-    bazaar.pay(payment)
-    bazaar.first.ledger.execute(payment.uid, Close(operation=OperationId("bye")))
+def left(backends: PaymentBackends, payment: Payment) -> None:
+    backends.pay(payment)
+    backends.first.ledger.execute(payment.uid, Close(operation=OperationId("bye")))
 
 
-def refunded_by_hand(bazaar: Bazaar, payment: Payment) -> None:
-    settled(bazaar, payment)
-    bazaar.hands[payment.provider].refund_by_hand(payment.id, BACK)
+def refunded_by_hand(backends: PaymentBackends, payment: Payment) -> None:
+    settled(backends, payment)
+    backends.hands[payment.provider].refund_by_hand(payment.id, BACK)
 
 
-def disputed(bazaar: Bazaar, payment: Payment) -> None:
-    settled(bazaar, payment)
-    bazaar.hands[payment.provider].dispute(payment.id)
+def disputed(backends: PaymentBackends, payment: Payment) -> None:
+    settled(backends, payment)
+    backends.hands[payment.provider].dispute(payment.id)
 
 
-def dispute_ended(how: str) -> Callable[[Bazaar, Payment], None]:
-    def before(bazaar: Bazaar, payment: Payment) -> None:
-        settled(bazaar, payment)
-        hands = bazaar.hands[payment.provider]
+def dispute_ended(how: str) -> Callable[[PaymentBackends, Payment], None]:
+    def before(backends: PaymentBackends, payment: Payment) -> None:
+        settled(backends, payment)
+        hands = backends.hands[payment.provider]
         dispute = hands.dispute(payment.id)
-        bazaar.first.settlement.settle(payment.id)
+        backends.first.settlement.settle(payment.id)
         hands.end_dispute(dispute, how)
 
     return before
@@ -128,7 +128,7 @@ STORIES = {
 
 
 @pytest.fixture
-def bazaar(firestore_emulator: Suite, project: str, tmp_path: Path) -> Iterator[Bazaar]:
+def backends(firestore_emulator: Suite, project: str, tmp_path: Path) -> Iterator[PaymentBackends]:
     with opened(firestore_emulator, project, tmp_path) as it:
         yield it
 
@@ -136,19 +136,19 @@ def bazaar(firestore_emulator: Suite, project: str, tmp_path: Path) -> Iterator[
 class Case:
     """One payment, and the process that is to act on it."""
 
-    def __init__(self, bazaar: Bazaar, provider: ProviderName, story: Story) -> None:
-        self.bazaar = bazaar
+    def __init__(self, backends: PaymentBackends, provider: ProviderName, story: Story) -> None:
+        self.backends = backends
         self.story = story
-        self.payment = bazaar.begin(provider)
-        story.before(bazaar, self.payment)
+        self.payment = backends.begin(provider)
+        story.before(backends, self.payment)
 
-    def process(self, fate: Fate | None = None) -> Settler:
-        return Settler(self.bazaar.environment, partial(self.story.act, payment=self.payment.id), fate)
+    def process(self, fate: Fate | None = None) -> KillableWorker:
+        return KillableWorker(self.backends.environment, partial(self.story.act, payment=self.payment.id), fate)
 
     def inherit(self) -> None:
         """Another instance ends it: what was asked is asked again, as a webhook, a sweep or an operator would."""
-        services = self.bazaar.instances[1]
-        self.bazaar.stand_in(self.payment.provider).expire_idempotency_keys()
+        services = self.backends.instances[1]
+        self.backends.stand_in(self.payment.provider).expire_idempotency_keys()
         for _ in range(ROUNDS_MAX):
             try:
                 services.settlement.settle(self.payment.id)
@@ -160,7 +160,7 @@ class Case:
 
     def let_the_lease_end(self) -> None:
         """Nobody renews it any more; a test does not wait for it."""
-        documents = self.bazaar.first.documents
+        documents = self.backends.first.documents
         document = documents.get(saga_path(self.payment.id))
         assert document is not None
         lease = {**cast("dict[str, object]", document.data["lease"]), "until": to_datetime(0)}
@@ -169,7 +169,7 @@ class Case:
     def steal(self) -> LeasedDocument:
         """The lease is another's, who has done nothing yet."""
         self.let_the_lease_end()
-        stolen = Leases(self.bazaar.first.documents, self.bazaar.first.clock).claim(
+        stolen = Leases(self.backends.first.documents, self.backends.first.clock).claim(
             saga_path(self.payment.id), LEASE_SECONDS
         )
         assert stolen is not None
@@ -177,14 +177,14 @@ class Case:
 
     def found(self) -> tuple[str, Money, int, int, list[object]]:
         """Where the payment is, what its user has, what the provider did, and what is wrong with the chain."""
-        services, uid = self.bazaar.first, self.payment.uid
+        services, uid = self.backends.first, self.payment.uid
         now = services.payments.get(self.payment.id)
         balance = services.ledger.balance(uid)
         truth = services.payment_providers[now.provider].truth(now.refs)
         reversals = {dispute.refund for dispute in truth.disputes}
         refunds = [refund for refund in truth.refunds if refund.id not in reversals]
         money = (balance.available, balance.held, balance.debt)
-        return status_of(now), money, self.bazaar.captures(now), len(refunds), list(services.ledger.verify(uid))
+        return status_of(now), money, self.backends.captures(now), len(refunds), list(services.ledger.verify(uid))
 
     def expected(self) -> tuple[str, Money, int, int, list[object]]:
         return self.story.status, self.story.money(self.payment), 1, self.story.refunds, []
@@ -241,15 +241,15 @@ def chosen(moments: int) -> Iterator[tuple[Callable[[Case, int, str], None], int
 @pytest.mark.parametrize("name", STORIES)
 @pytest.mark.parametrize("provider", ["stripe", "paypal"])
 def test_whatever_becomes_of_a_worker_and_when_the_payment_ends_the_same(
-    bazaar: Bazaar, provider: ProviderName, name: str
+    backends: PaymentBackends, provider: ProviderName, name: str
 ):
     story = STORIES[name]
-    with closing(Case(bazaar, provider, story).process()) as undisturbed:
+    with closing(Case(backends, provider, story).process()) as undisturbed:
         moments = cast("int", undisturbed.ended())
     assert moments >= MOMENTS_MIN
 
     def meet(fate: Callable[[Case, int, str], None], number: int, when: str) -> Case:
-        case = Case(bazaar, provider, story)
+        case = Case(backends, provider, story)
         fate(case, number, when)
         return case
 

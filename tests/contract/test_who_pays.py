@@ -17,8 +17,8 @@ import pytest
 
 from emulator.provider.painting import painted
 from emulator.upstream import Upstream
-from tests.support.asking import WORDS, Asking, Kind, asking, dying, micro, read_to_death, reading
-from tests.support.payers import Instance, Json, Killed, Listening, Profile, Stage, until
+from tests.support.billed_callers import Instance, Json, Killed, Listening, Profile, Stage, until
+from tests.support.model_calls import WORDS, Asking, Kind, asking, dying, micro, read_to_death, reading
 
 CHUNKS = len(WORDS.split())
 TURN_MS = 501_000

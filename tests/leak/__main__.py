@@ -5,9 +5,9 @@ import io
 import sys
 import time
 
-from tests.leak.crowd import rush
+from tests.leak.hostile_callers import rush
 from tests.leak.report import Leak
-from tests.support.payers import Profile
+from tests.support.billed_callers import Profile
 
 PROFILES: tuple[Profile, ...] = ("laptop", "openai")
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from tests.leak.crowd import Burst
+from tests.leak.hostile_callers import Burst
 from tests.leak.plan import Ask
 
 LOSS_PART_MAX = 0.01

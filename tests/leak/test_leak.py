@@ -6,7 +6,7 @@
 import pytest
 
 from shared.ledger.exposure import ABSORBED_MAX
-from tests.leak.crowd import rush
+from tests.leak.hostile_callers import rush
 from tests.leak.report import Leak
 
 SEED = 3

@@ -34,8 +34,8 @@ from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from tests.simulation.laws import Lawful, Laws
 from tests.support import books
+from tests.support.concurrent_callers import together
 from tests.support.ledger_faults import COMMIT_FAULTS, Call, Fault, Weather
-from tests.support.together import together
 
 UID = Uid("simulated")
 INSTANCES = 3

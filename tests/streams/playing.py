@@ -17,7 +17,7 @@ from shared.platform.openai.upstream import OpenAIUpstream
 from shared.sagas.openai.call import CallEvent, OpenAIAnswer, Piece
 from tests.streams.forms import Played, Truth, played
 from tests.support.chat import ANN
-from tests.support.openai import Door
+from tests.support.openai import OpenAIBackend
 
 INPUT, OUTPUT = 100, 200
 """What a token costs (µcr) of the model that is asked."""
@@ -64,10 +64,10 @@ class Stage:
 
     def __init__(self, profile: str) -> None:
         self.provider = Provider()
-        self.door = Door(profile=profile)
-        self.door.world.user(10**12)
-        self.door.upstream = OpenAIPassthrough(CannedUpstream(profile, self.provider))  # type: ignore[assignment]
-        self.door.call = self.door.on(self.door.world.documents)
+        self.backend = OpenAIBackend(profile=profile)
+        self.backend.world.user(10**12)
+        self.backend.upstream = OpenAIPassthrough(CannedUpstream(profile, self.provider))  # type: ignore[assignment]
+        self.backend.call = self.backend.on(self.backend.world.documents)
 
     def play(self, random: Random, profile: str) -> str:
         """Play one answer. Return how it ended; raises AssertionError with the forms of one that ended wrongly."""
@@ -78,7 +78,7 @@ class Stage:
         try:
             with redirect_stdout(io.StringIO()):
                 limit = {"max_tokens": LIMIT} if is_whole else {}
-                for event in self.door.run(is_streamed=is_streamed, **limit):
+                for event in self.backend.run(is_streamed=is_streamed, **limit):
                     events.append(event)
         except DomainError as failure:
             return self._judge_failure(answer, failure, before - self._left, events, is_streamed=is_streamed)
@@ -86,7 +86,7 @@ class Stage:
 
     @property
     def _left(self) -> int:
-        return self.door.world.ledger.balance(ANN).available
+        return self.backend.world.ledger.balance(ANN).available
 
     def _judge(self, answer: Played, cost: int, events: list[CallEvent], *, is_streamed: bool) -> str:
         truth, forms = answer.truth, answer.forms

@@ -18,8 +18,8 @@ from shared.kernel.documents import (
 from shared.kernel.errors import DomainError
 from shared.ledger.errors import IntegrityFailed
 from shared.platform.memory.clock import ManualClock
+from tests.support.broken_ledgers import Bank, is_done
 from tests.support.ledger_faults import Call, Weather, fair, once
-from tests.support.naive import Bank, is_done
 
 MakeBank = Callable[[Documents, ManualClock], Bank]
 MakeStore = Callable[[], Documents]

@@ -20,7 +20,7 @@ from tests.support.chat import ANN, KEYS, World
 QUESTION = [{"role": "user", "content": "Hello?"}]
 
 
-class Door:
+class OpenAIBackend:
     """A world, its upstream, and calls through it."""
 
     def __init__(self, *script: Any, path: str = "/chat/completions", **world: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every interleaving that was tried: it breaks a ledger that is naive in one point, and it does not break ours."""
+"""Every interleaving that was tried: it breaks a ledger with one flaw and does not break ours."""
 
 import pytest
 
@@ -8,29 +8,29 @@ from shared.ledger.errors import InsufficientCredits
 from shared.ledger.ledger import Ledger
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
-from tests.support import interleavings, naive
+from tests.support import broken_ledgers, interleavings
 from tests.support.books import grant
 from tests.support.ledgers import KEYS, UID
 
 BROKEN_BY = {
-    interleavings.a_stale_reader_commits_after_another_s_capture: naive.HoldsApart,
-    interleavings.a_commit_lands_after_the_read_that_looked_for_it: naive.BelievesItsRead,
-    interleavings.a_late_commit_and_its_second_try_are_one: naive.KeepsNoKey,
-    interleavings.an_applied_commit_is_sent_again: naive.SendsItAgain,
-    interleavings.a_commit_changes_no_balance_and_its_answer_is_lost: naive.ComparesVersions,
-    interleavings.a_refusal_is_told_while_a_commit_may_still_land: naive.FencesWithTheSame,
-    interleavings.a_stale_precondition_looks_like_a_foreign_one: naive.TakesItForItsOwn,
-    interleavings.a_foreign_entry_looks_like_contention: naive.TakesItForContention,
-    interleavings.the_same_key_comes_twice_in_a_batch: naive.WritesEachKey,
-    interleavings.others_are_faster_many_times: naive.CountsAttempts,
-    interleavings.credits_came_that_this_instance_has_not_seen: naive.RefusesFromMemory,
+    interleavings.a_stale_reader_commits_after_another_s_capture: broken_ledgers.HoldsApart,
+    interleavings.a_commit_lands_after_the_read_that_looked_for_it: broken_ledgers.BelievesItsRead,
+    interleavings.a_late_commit_and_its_second_try_are_one: broken_ledgers.KeepsNoKey,
+    interleavings.an_applied_commit_is_sent_again: broken_ledgers.SendsItAgain,
+    interleavings.a_commit_changes_no_balance_and_its_answer_is_lost: broken_ledgers.ComparesVersions,
+    interleavings.a_refusal_is_told_while_a_commit_may_still_land: broken_ledgers.FencesWithTheSame,
+    interleavings.a_stale_precondition_looks_like_a_foreign_one: broken_ledgers.TakesItForItsOwn,
+    interleavings.a_foreign_entry_looks_like_contention: broken_ledgers.TakesItForContention,
+    interleavings.the_same_key_comes_twice_in_a_batch: broken_ledgers.WritesEachKey,
+    interleavings.others_are_faster_many_times: broken_ledgers.CountsAttempts,
+    interleavings.credits_came_that_this_instance_has_not_seen: broken_ledgers.RefusesFromMemory,
 }
 NAMES = [scenario.__name__ for scenario in BROKEN_BY]
 
 
 @pytest.mark.parametrize("scenario", BROKEN_BY, ids=NAMES)
 def test_it_does_not_break_ours(scenario):
-    scenario(naive.Ours, MemoryDocuments)
+    scenario(broken_ledgers.Ours, MemoryDocuments)
 
 
 @pytest.mark.parametrize(("scenario", "bank"), BROKEN_BY.items(), ids=NAMES)

@@ -33,9 +33,9 @@ from shared.ledger.store import AccountStore
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.books import charge, grant
+from tests.support.concurrent_callers import together
 from tests.support.ledger_faults import Call, Fault, Weather
 from tests.support.ledgers import KEYS, UID
-from tests.support.together import together
 
 FAR = 1e9
 

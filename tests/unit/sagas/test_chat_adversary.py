@@ -10,7 +10,7 @@ from shared.kernel.errors import DomainError
 from shared.kernel.ids import OperationId
 from shared.sagas.chat.turn import TurnEnded
 from tests.support.chat import ANN, CREDIT, World
-from tests.support.meanwhile import MEANWHILE, settled
+from tests.support.interruptions import INTERRUPTIONS, settled
 
 WORDS = [" word"] * 30
 SPOKEN = [*map(TextDelta, WORDS), AnswerEnd("stop"), UsageReport(Usage(input_tokens=5, output_tokens=30))]
@@ -26,7 +26,7 @@ def spoken(world: World, events) -> int:
 
 
 @pytest.mark.parametrize("heard", [1, 7, 29])
-@pytest.mark.parametrize("act", MEANWHILE.values(), ids=MEANWHILE)
+@pytest.mark.parametrize("act", INTERRUPTIONS.values(), ids=INTERRUPTIONS)
 def test_whatever_happens_meanwhile_the_books_are_right_in_the_end(act, heard):
     world = World(scripts=[SPOKEN])
     world.user(CREDIT)
@@ -43,7 +43,7 @@ def test_whatever_happens_meanwhile_the_books_are_right_in_the_end(act, heard):
 
 
 @pytest.mark.parametrize("leave_after", [0, 1, 15])
-@pytest.mark.parametrize("act", MEANWHILE.values(), ids=MEANWHILE)
+@pytest.mark.parametrize("act", INTERRUPTIONS.values(), ids=INTERRUPTIONS)
 def test_so_they_are_when_the_client_leaves_on_top_of_it(act, leave_after):
     world = World(scripts=[SPOKEN])
     world.user(CREDIT)

@@ -19,8 +19,8 @@ from shared.kernel.objects import StorageUnavailable
 from shared.platform.memory.image_model import ScriptedImageModel, png
 from shared.sagas.images.start import WAKE_AFTER
 from tests.support.faults import Crash
+from tests.support.images import ANN, PAINTER, PRICE, ImageBackend, Trap
 from tests.support.ledger_faults import COMMIT_FAULTS, Weather, fair, once
-from tests.support.studio import ANN, PAINTER, PRICE, Studio, Trap
 
 N = 3
 
@@ -28,34 +28,34 @@ N = 3
 class Second:
     """A model that fails at the second image, whoever asks: it looks at what the task has decided."""
 
-    def __init__(self, studio, inner):
-        self.studio, self.inner = studio, inner
+    def __init__(self, backend, inner):
+        self.backend, self.inner = backend, inner
         self.requests = inner.requests
         self.task_id = ""
 
     def generate(self, request):
-        known = self.studio.documents.get(f"image_jobs/{self.task_id}")
+        known = self.backend.documents.get(f"image_jobs/{self.task_id}")
         if known is not None and task_of(known).decided == 1:
             self.requests.append(request)
             raise UpstreamUnavailable
         return self.inner.generate(request)
 
 
-def studio_with_task():
-    """A studio whose model fails at second images, with a task that waits there."""
-    studio = Studio()
-    studio.open()
-    model = Second(studio, ScriptedImageModel())
-    studio = studio.instance(model=model)
-    model.task_id = studio.begin(N).id
-    return studio, model.task_id
+def backend_with_task():
+    """A backend whose model fails at second images, with a task that waits there."""
+    backend = ImageBackend()
+    backend.open()
+    model = Second(backend, ScriptedImageModel())
+    backend = backend.instance(model=model)
+    model.task_id = backend.begin(N).id
+    return backend, model.task_id
 
 
 def effects_of_a_run():
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
     trap = Trap()
-    trap.set_on(studio).job.run(task_id)
-    studio.assert_sound(studio.task(task_id), made=2)
+    trap.set_on(backend).job.run(task_id)
+    backend.assert_sound(backend.task(task_id), made=2)
     return trap.count
 
 
@@ -66,10 +66,10 @@ def crash():
     raise Crash
 
 
-def wakes_up(trap, studio, task_id):
+def wakes_up(trap, backend, task_id):
     """A run that is paused by the trap. For what it finds then, it may end in an error that calls for another run."""
     with suppress(DomainError):
-        trap.set_on(studio).job.run(task_id)
+        trap.set_on(backend).job.run(task_id)
 
 
 def test_a_run_has_as_many_effects_as_it_needs():
@@ -80,43 +80,43 @@ def test_a_run_has_as_many_effects_as_it_needs():
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", EFFECTS)
 def test_a_crash_anywhere_is_finished_by_the_next_run(at, when):
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
     with pytest.raises(Crash):
-        Trap(at, when, crash).set_on(studio).job.run(task_id)
+        Trap(at, when, crash).set_on(backend).job.run(task_id)
 
-    task = studio.finish(task_id)
+    task = backend.finish(task_id)
 
-    studio.assert_sound(task, made=2)
+    backend.assert_sound(task, made=2)
     assert [failure.code for failure in task.failures] == ["upstream_unavailable"]
-    assert N <= len(studio.model.requests) <= N + 1
+    assert N <= len(backend.model.requests) <= N + 1
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", EFFECTS)
 def test_a_crash_in_the_next_run_too_is_finished_by_the_third(at, when):
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
     with pytest.raises(Crash):
-        Trap(5, "after", crash).set_on(studio).job.run(task_id)
-    studio.pass_lease()
+        Trap(5, "after", crash).set_on(backend).job.run(task_id)
+    backend.pass_lease()
     with suppress(Crash):  # the second run has less to do than the first
-        Trap(at, when, crash).set_on(studio).job.run(task_id)
+        Trap(at, when, crash).set_on(backend).job.run(task_id)
 
-    studio.assert_sound(studio.finish(task_id), made=2)
+    backend.assert_sound(backend.finish(task_id), made=2)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", EFFECTS)
 def test_two_workers_after_a_crash_do_the_work_of_one(at, when):
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
     with pytest.raises(Crash):
-        Trap(at, when, crash).set_on(studio).job.run(task_id)
-    studio.pass_lease()
+        Trap(at, when, crash).set_on(backend).job.run(task_id)
+    backend.pass_lease()
 
     failures = []
 
     def work():
         try:
-            studio.instance().job.run(task_id)
+            backend.instance().job.run(task_id)
         except DomainError as error:
             failures.append(error)
 
@@ -127,107 +127,107 @@ def test_two_workers_after_a_crash_do_the_work_of_one(at, when):
         thread.join()
 
     assert failures == []
-    studio.assert_sound(studio.finish(task_id), made=2)
+    backend.assert_sound(backend.finish(task_id), made=2)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", EFFECTS)
 def test_a_paused_worker_that_wakes_after_all_is_done_changes_nothing(at, when):
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
     ends = []
 
     def others_go_on():
-        studio.pass_lease()
-        ends.append(studio.finish(task_id))
+        backend.pass_lease()
+        ends.append(backend.finish(task_id))
 
-    wakes_up(Trap(at, when, others_go_on), studio, task_id)
+    wakes_up(Trap(at, when, others_go_on), backend, task_id)
 
-    studio.assert_sound(studio.task(task_id), made=2)
-    assert ends == [studio.task(task_id)]
+    backend.assert_sound(backend.task(task_id), made=2)
+    assert ends == [backend.task(task_id)]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", EFFECTS)
 def test_a_paused_worker_that_wakes_in_the_middle_of_another_run_changes_nothing(at, when):
     """The heir is paused too, before it records what it painted; then both go on."""
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
 
     def another_begins():
-        studio.pass_lease()
+        backend.pass_lease()
         with suppress(Crash):  # near the end there is less to crash at
-            Trap(4, "before", crash).set_on(studio).job.run(task_id)
+            Trap(4, "before", crash).set_on(backend).job.run(task_id)
 
-    wakes_up(Trap(at, when, another_begins), studio, task_id)
+    wakes_up(Trap(at, when, another_begins), backend, task_id)
 
-    studio.assert_sound(studio.finish(task_id), made=2)
+    backend.assert_sound(backend.finish(task_id), made=2)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", EFFECTS)
 def test_a_user_who_leaves_while_a_worker_is_paused_leaves_nothing_behind(at, when):
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
 
     def leave():
-        studio.tasks.erase(ANN)
-        studio.images.erase(ANN)
+        backend.tasks.erase(ANN)
+        backend.images.erase(ANN)
 
-    wakes_up(Trap(at, when, leave), studio, task_id)
+    wakes_up(Trap(at, when, leave), backend, task_id)
 
-    assert studio.documents.get(f"image_tasks/{task_id}") is None
-    assert studio.documents.get(f"image_jobs/{task_id}") is None
-    assert studio.images.list(ANN).items == ()
-    assert studio.kept() == []
+    assert backend.documents.get(f"image_tasks/{task_id}") is None
+    assert backend.documents.get(f"image_jobs/{task_id}") is None
+    assert backend.images.list(ANN).items == ()
+    assert backend.kept() == []
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", EFFECTS)
 def test_images_that_are_deleted_while_a_worker_is_paused_stay_deleted(at, when):
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
 
     def finish_and_delete():
-        studio.pass_lease()
-        for image_id in studio.finish(task_id).images:
-            studio.images.delete(ANN, image_id)
+        backend.pass_lease()
+        for image_id in backend.finish(task_id).images:
+            backend.images.delete(ANN, image_id)
 
-    wakes_up(Trap(at, when, finish_and_delete), studio, task_id)
+    wakes_up(Trap(at, when, finish_and_delete), backend, task_id)
 
-    assert studio.images.list(ANN).items == ()
-    assert studio.kept() == []
-    assert sum(studio.charges()) == 2 * PRICE
+    assert backend.images.list(ANN).items == ()
+    assert backend.kept() == []
+    assert sum(backend.charges()) == 2 * PRICE
 
 
 # The store answers badly -----------------------------------------------------------------------------------------
 
 
 def commits_of_a_run():
-    studio, task_id = studio_with_task()
-    weather = Weather(studio.documents, fair)
-    studio.instance(documents=weather).job.run(task_id)
+    backend, task_id = backend_with_task()
+    weather = Weather(backend.documents, fair)
+    backend.instance(documents=weather).job.run(task_id)
     return sum(call.kind == "commit" for call in weather.calls)
 
 
 @pytest.mark.parametrize("fault", COMMIT_FAULTS)
 @pytest.mark.parametrize("number", range(1, commits_of_a_run() + 1))
 def test_whatever_a_commit_answers_the_task_ends_the_same(number, fault):
-    studio, task_id = studio_with_task()
-    weather = Weather(studio.documents, once("commit", number, fault), delay=3)
+    backend, task_id = backend_with_task()
+    weather = Weather(backend.documents, once("commit", number, fault), delay=3)
     with suppress(DomainError):
-        studio.instance(documents=weather).job.run(task_id)
+        backend.instance(documents=weather).job.run(task_id)
 
-    task = studio.finish(task_id)
+    task = backend.finish(task_id)
     weather.settle()
 
-    studio.assert_sound(studio.task(task_id), made=2)
-    assert studio.task(task_id) == task
+    backend.assert_sound(backend.task(task_id), made=2)
+    assert backend.task(task_id) == task
 
 
 @pytest.mark.parametrize("number", range(1, 8))
 def test_a_store_that_cannot_be_read_for_a_moment_is_asked_again(number):
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
     with suppress(DomainError):
-        studio.instance(documents=Weather(studio.documents, once("read", number, "unavailable"))).job.run(task_id)
+        backend.instance(documents=Weather(backend.documents, once("read", number, "unavailable"))).job.run(task_id)
 
-    studio.assert_sound(studio.finish(task_id), made=2)
+    backend.assert_sound(backend.finish(task_id), made=2)
 
 
 class Stormy:
@@ -252,77 +252,77 @@ class Stormy:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", [1, 2])
 def test_a_bucket_that_fails_once_costs_a_call_of_ours_at_most(at, when):
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
     with pytest.raises(StorageUnavailable):
-        studio.instance(objects=Stormy(studio.objects, at, when)).job.run(task_id)
+        backend.instance(objects=Stormy(backend.objects, at, when)).job.run(task_id)
 
-    studio.assert_sound(studio.finish(task_id), made=2)
+    backend.assert_sound(backend.finish(task_id), made=2)
 
-    assert len(studio.model.requests) == N + (when == "before")
+    assert len(backend.model.requests) == N + (when == "before")
 
 
 # Beginning -------------------------------------------------------------------------------------------------------
 
 
 def effects_of_a_start():
-    studio = Studio().open()
+    backend = ImageBackend().open()
     trap = Trap()
-    trap.set_on(studio).begin(key="k")
+    trap.set_on(backend).begin(key="k")
     return trap.count
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", range(1, effects_of_a_start() + 1))
 def test_a_start_that_crashed_can_be_asked_for_again(at, when):
-    studio = Studio().open(1)
+    backend = ImageBackend().open(1)
     with pytest.raises(Crash):
-        Trap(at, when, crash).set_on(studio).begin(key="k")
+        Trap(at, when, crash).set_on(backend).begin(key="k")
 
-    task = studio.begin(key="k")
+    task = backend.begin(key="k")
 
-    studio.assert_sound(studio.finish(task.id), made=1)
+    backend.assert_sound(backend.finish(task.id), made=1)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", range(1, effects_of_a_start() + 1))
 def test_a_start_that_crashed_and_is_never_asked_for_again_costs_what_it_made(at, when):
-    studio = Studio().open(1)
+    backend = ImageBackend().open(1)
     with pytest.raises(Crash):
-        Trap(at, when, crash).set_on(studio).begin(key="k")
+        Trap(at, when, crash).set_on(backend).begin(key="k")
 
     for _ in range(30):
-        studio.clock.advance(60_000)
-        studio.sweep_once()
-        for task_id in studio.called_for():
-            studio.job.run(task_id)
-    studio.ledger.expire_due(ANN)
+        backend.clock.advance(60_000)
+        backend.sweep_once()
+        for task_id in backend.called_for():
+            backend.job.run(task_id)
+    backend.ledger.expire_due(ANN)
 
-    made = studio.images.list(ANN).items
-    assert studio.ledger.balance(ANN).held == 0
-    assert sum(studio.charges()) == len(made) * PRICE
+    made = backend.images.list(ANN).items
+    assert backend.ledger.balance(ANN).held == 0
+    assert sum(backend.charges()) == len(made) * PRICE
     assert len(made) == ((at, when) == (effects_of_a_start(), "after"))
 
 
 @pytest.mark.parametrize("fault", COMMIT_FAULTS)
 @pytest.mark.parametrize("number", range(1, effects_of_a_start() + 1))
 def test_whatever_a_commit_answers_a_start_begins_one_task(number, fault):
-    studio = Studio().open(1)
-    weather = Weather(studio.documents, once("commit", number, fault), delay=3)
+    backend = ImageBackend().open(1)
+    weather = Weather(backend.documents, once("commit", number, fault), delay=3)
     with suppress(DomainError):
-        studio.instance(documents=weather).begin(key="k")
+        backend.instance(documents=weather).begin(key="k")
 
-    task = studio.begin(key="k")
+    task = backend.begin(key="k")
     weather.settle()
 
-    studio.assert_sound(studio.finish(task.id), made=1)
+    backend.assert_sound(backend.finish(task.id), made=1)
 
 
 def test_many_workers_of_many_tasks_make_each_image_once():
-    studio = Studio().open(40)
-    tasks = [studio.begin(2) for _ in range(6)]
+    backend = ImageBackend().open(40)
+    tasks = [backend.begin(2) for _ in range(6)]
 
     def work():
-        own = studio.instance()
+        own = backend.instance()
         for task in tasks:
             own.job.run(task.id)
 
@@ -332,10 +332,10 @@ def test_many_workers_of_many_tasks_make_each_image_once():
     for thread in threads:
         thread.join()
 
-    made = [studio.finish(task.id) for task in tasks]
+    made = [backend.finish(task.id) for task in tasks]
     assert [len(task.images) for task in made] == [2] * 6
-    assert sum(studio.charges()) == 12 * PRICE
-    assert len(studio.model.requests) == 12
+    assert sum(backend.charges()) == 12 * PRICE
+    assert len(backend.model.requests) == 12
 
 
 # Two at the same object ------------------------------------------------------------------------------------------
@@ -344,14 +344,14 @@ def test_many_workers_of_many_tasks_make_each_image_once():
 @pytest.mark.parametrize("wakes_at", range(1, len(EFFECTS) + 1))
 @pytest.mark.parametrize("paused_at", EFFECTS)
 def test_a_paused_worker_that_wakes_at_any_moment_of_its_heirs_run_changes_nothing(paused_at, wakes_at):
-    studio, task_id = studio_with_task()
+    backend, task_id = backend_with_task()
     is_paused, may_go_on = threading.Event(), threading.Event()
 
     def pause():
         is_paused.set()
         assert may_go_on.wait(60)
 
-    zombie = threading.Thread(target=wakes_up, args=(Trap(paused_at, "after", pause), studio, task_id))
+    zombie = threading.Thread(target=wakes_up, args=(Trap(paused_at, "after", pause), backend, task_id))
 
     def wake():
         may_go_on.set()
@@ -359,67 +359,67 @@ def test_a_paused_worker_that_wakes_at_any_moment_of_its_heirs_run_changes_nothi
 
     zombie.start()
     assert is_paused.wait(60)
-    studio.pass_lease()
-    wakes_up(Trap(wakes_at, "before", wake), studio, task_id)
+    backend.pass_lease()
+    wakes_up(Trap(wakes_at, "before", wake), backend, task_id)
     wake()
 
-    studio.assert_sound(studio.finish(task_id), made=2)
+    backend.assert_sound(backend.finish(task_id), made=2)
 
 
 def test_bytes_that_another_worker_stored_meanwhile_are_the_ones_that_are_recorded():
-    studio = Studio().open()
-    task = studio.begin()
+    backend = ImageBackend().open()
+    task = backend.begin()
 
     class Overtaken(ScriptedImageModel):
         """Somebody else uploads while this one paints."""
 
         def generate(self, request):
-            studio.objects.put(object_name(ANN, image_id_of(task.id, 0)), png(77), "image/png")
+            backend.objects.put(object_name(ANN, image_id_of(task.id, 0)), png(77), "image/png")
             return ScriptedImageModel.generate(self, request)
 
-    studio.instance(model=Overtaken()).job.run(task.id)
+    backend.instance(model=Overtaken()).job.run(task.id)
 
-    assert studio.images.list(ANN).items[0].width == 77
-    studio.assert_sound(studio.task(task.id), made=1)
+    assert backend.images.list(ANN).items[0].width == 77
+    backend.assert_sound(backend.task(task.id), made=1)
 
 
 def test_what_was_stored_for_an_image_that_is_given_up_is_removed():
-    studio = Studio().open()
-    task = studio.begin()
+    backend = ImageBackend().open()
+    task = backend.begin()
     with pytest.raises(Crash):
-        Trap(4, "after", crash).set_on(studio).job.run(task.id)
-    assert len(studio.kept()) == 1
+        Trap(4, "after", crash).set_on(backend).job.run(task.id)
+    assert len(backend.kept()) == 1
 
-    studio.clock.advance(TASK_LIFETIME)
+    backend.clock.advance(TASK_LIFETIME)
 
-    studio.assert_sound(studio.finish(task.id), made=0)
+    backend.assert_sound(backend.finish(task.id), made=0)
 
 
 def test_a_hold_that_ends_after_a_crash_charges_no_more_than_was_made():
-    studio = Studio().open()
+    backend = ImageBackend().open()
     made: list[object] = []
 
     class Slow(ScriptedImageModel):
         def generate(self, request):
             if len(made) == 6:
                 raise Crash
-            studio.clock.advance(149 * SECOND)
+            backend.clock.advance(149 * SECOND)
             made.append(request)
             return ScriptedImageModel.generate(self, request)
 
-    slow = studio.instance(model=Slow())
+    slow = backend.instance(model=Slow())
     task = slow.begin(10)
     with suppress(Crash):
         for _ in range(10):
             slow.job.run(task.id)
-    studio.clock.advance(TASK_LIFETIME)
+    backend.clock.advance(TASK_LIFETIME)
 
-    ended = studio.finish(task.id)
+    ended = backend.finish(task.id)
 
     assert len(ended.images) == 6
-    assert ended.cost == sum(studio.charges())
+    assert ended.cost == sum(backend.charges())
     assert 3 * PRICE <= ended.cost <= 6 * PRICE
-    assert (studio.ledger.balance(ANN).held, studio.ledger.verify(ANN)) == (0, [])
+    assert (backend.ledger.balance(ANN).held, backend.ledger.verify(ANN)) == (0, [])
 
 
 # Beginning and sweeping, more narrowly ---------------------------------------------------------------------------
@@ -427,37 +427,37 @@ def test_a_hold_that_ends_after_a_crash_charges_no_more_than_was_made():
 
 @pytest.mark.parametrize("fault", COMMIT_FAULTS)
 def test_an_unclear_answer_to_the_tasks_creation_is_settled_by_reading(fault):
-    studio = Studio().open(1)
-    weather = Weather(studio.documents, once("commit", effects_of_a_start(), fault))
+    backend = ImageBackend().open(1)
+    weather = Weather(backend.documents, once("commit", effects_of_a_start(), fault))
 
-    task = studio.instance(documents=weather).begin(key="k")
+    task = backend.instance(documents=weather).begin(key="k")
 
-    assert studio.called_for() == [task.id]
-    studio.assert_sound(studio.finish(task.id), made=1)
+    assert backend.called_for() == [task.id]
+    backend.assert_sound(backend.finish(task.id), made=1)
 
 
 def test_a_start_that_comes_back_after_a_change_of_price_pays_what_was_held():
-    studio = Studio().open(5)
+    backend = ImageBackend().open(5)
     with pytest.raises(Crash):
-        Trap(effects_of_a_start(), "before", crash).set_on(studio).begin(2, key="k")
-    studio.catalogue.put("painter", {**PAINTER, "image_usd_by_size": {"1024x1024": "9"}})
-    studio = studio.instance()
+        Trap(effects_of_a_start(), "before", crash).set_on(backend).begin(2, key="k")
+    backend.catalogue.put("painter", {**PAINTER, "image_usd_by_size": {"1024x1024": "9"}})
+    backend = backend.instance()
 
-    task = studio.begin(2, key="k")
+    task = backend.begin(2, key="k")
 
     assert task.price == PRICE
-    studio.assert_sound(studio.finish(task.id), made=2)
+    backend.assert_sound(backend.finish(task.id), made=2)
 
 
 def test_a_sweep_that_is_overtaken_by_a_worker_leaves_the_task_alone():
-    studio = Studio().open()
-    task = studio.begin()
-    studio.clock.advance(WAKE_AFTER)
+    backend = ImageBackend().open()
+    task = backend.begin()
+    backend.clock.advance(WAKE_AFTER)
 
     def worker_comes() -> None:
-        studio.job.run(task.id)
+        backend.job.run(task.id)
 
-    Trap(1, "before", worker_comes).set_on(studio).sweep_once()
+    Trap(1, "before", worker_comes).set_on(backend).sweep_once()
 
-    assert studio.documents.get(f"image_jobs/{task.id}").data["due_at"] is None
-    assert studio.called_for() == [task.id]
+    assert backend.documents.get(f"image_jobs/{task.id}").data["due_at"] is None
+    assert backend.called_for() == [task.id]

@@ -9,24 +9,24 @@ from shared.kernel.errors import DomainError
 from shared.platform.memory.passthrough import chunk, usage_chunk
 from shared.sagas.openai.call import CallEvent, OpenAIAnswer
 from tests.support.chat import CREDIT
-from tests.support.meanwhile import MEANWHILE, settled
-from tests.support.openai import Door
+from tests.support.interruptions import INTERRUPTIONS, settled
+from tests.support.openai import OpenAIBackend
 
 WORDS = 30
 
 
-def spoken(choices: int) -> Door:
+def spoken(choices: int) -> OpenAIBackend:
     """Ann with a credit, and a model that says thirty words, in so many answers side by side."""
     words = [chunk({"content": " word"}, index=at % choices) for at in range(WORDS)]
-    door = Door(*words, chunk({}, finish_reason="stop"), usage_chunk(5, WORDS))
-    door.world.user(CREDIT)
-    return door
+    backend = OpenAIBackend(*words, chunk({}, finish_reason="stop"), usage_chunk(5, WORDS))
+    backend.world.user(CREDIT)
+    return backend
 
 
-def told(door: Door, choices: int) -> Sequence[CallEvent] | str:
+def told(backend: OpenAIBackend, choices: int) -> Sequence[CallEvent] | str:
     """All that a caller with the same key hears."""
     try:
-        return list(door.run(key="the same", n=choices))
+        return list(backend.run(key="the same", n=choices))
     except DomainError as error:
         return error.code
 
@@ -34,27 +34,27 @@ def told(door: Door, choices: int) -> Sequence[CallEvent] | str:
 @pytest.mark.parametrize("choices", [1, 3])
 @pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
 @pytest.mark.parametrize("heard", [1, 7, WORDS - 1])
-@pytest.mark.parametrize("act", MEANWHILE.values(), ids=MEANWHILE)
+@pytest.mark.parametrize("act", INTERRUPTIONS.values(), ids=INTERRUPTIONS)
 def test_whatever_happens_meanwhile_the_books_are_right_and_the_same_key_says_the_same(act, heard, leaves, choices):
-    door = spoken(choices)
-    events = door.run(key="the same", n=choices)
+    backend = spoken(choices)
+    events = backend.run(key="the same", n=choices)
     for _ in range(heard):
         next(events)
 
-    act(door.world)
+    act(backend.world)
     if leaves:
         events.close()
     with suppress(DomainError):
         list(events)
-    door.world.read_on()
-    charges = door.world.charges()
+    backend.world.read_on()
+    charges = backend.world.charges()
 
-    again = [told(door, choices) for _ in range(2)]
+    again = [told(backend, choices) for _ in range(2)]
     assert again[0] == again[1]
-    assert door.world.charges() == charges
+    assert backend.world.charges() == charges
     assert 0 <= sum(charges) <= CREDIT
-    assert len(door.upstream.requests) == 1
-    settled(door.world)
+    assert len(backend.upstream.requests) == 1
+    settled(backend.world)
 
 
 @pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
@@ -62,17 +62,17 @@ def test_whatever_happens_meanwhile_the_books_are_right_and_the_same_key_says_th
 def test_what_the_model_becomes_meanwhile_is_for_the_next_call(change, leaves):
     plain, changed = spoken(1), spoken(1)
     costs = []
-    for door in (plain, changed):
-        events = door.run()
+    for backend in (plain, changed):
+        events = backend.run()
         for _ in range(10):
             next(events)
-        if door is changed:
-            MEANWHILE[change](door.world)
+        if backend is changed:
+            INTERRUPTIONS[change](backend.world)
         if leaves:
             events.close()
         else:
             assert isinstance(list(events)[-1], OpenAIAnswer)
-        costs.append(door.world.charges())
+        costs.append(backend.world.charges())
 
     assert costs[0] == costs[1]
     assert costs[0][0] > 0

@@ -1,4 +1,4 @@
-"""Cached, written and long input, and single requests, cost their own prices in chat, at the door and in agents."""
+"""Cached, written and long input, and single requests, cost their own prices in chat, at the backend and in agents."""
 
 from fractions import Fraction
 from typing import Any
@@ -12,7 +12,7 @@ from shared.platform.memory.passthrough import chunk
 from shared.sagas.agents.tools.ask_model import AskModel
 from tests.support.agents import AgentWorld, thinks
 from tests.support.chat import ANN, CREDIT, World
-from tests.support.openai import Door
+from tests.support.openai import OpenAIBackend
 
 PRICES: dict[str, Any] = {
     "input_usd_per_mtok": "2.50",
@@ -85,12 +85,12 @@ def test_a_chat_turn_costs_each_token_of_its_report_exactly(case):
 @pytest.mark.parametrize("is_streamed", [True, False], ids=["streamed", "plain"])
 def test_a_call_of_the_door_costs_each_token_of_its_report_exactly(case, is_streamed):
     used, cost = case
-    door = Door(chunk({"content": "ok"}), chunk({}, finish_reason="stop"), report_of(used), prices=PRICES)
-    door.world.user(100 * CREDIT)
+    backend = OpenAIBackend(chunk({"content": "ok"}), chunk({}, finish_reason="stop"), report_of(used), prices=PRICES)
+    backend.world.user(100 * CREDIT)
 
-    answered = door.ask(is_streamed=is_streamed)
+    answered = backend.ask(is_streamed=is_streamed)
 
-    assert (answered.cost, door.world.charges()) == (cost, [cost])
+    assert (answered.cost, backend.world.charges()) == (cost, [cost])
 
 
 def test_a_thought_of_an_agent_costs_each_token_of_its_report_exactly(case):

@@ -1,4 +1,4 @@
-"""A bazaar: several instances of our side on Firestore, with the real adapters, and both stand-ins behind them."""
+"""A backends: several instances of our side on Firestore, with the real adapters, and both stand-ins behind them."""
 
 import contextlib
 import random
@@ -39,7 +39,7 @@ BOUGHT = PACKAGES[PACKAGE]["credits"] + PACKAGES[PACKAGE]["bonus"]
 Racer = Callable[[Services], object]
 
 
-class Bazaar:
+class PaymentBackends:
     """Several instances of our side on one Firestore, and both stand-ins, delivering over HTTP to the first of them."""
 
     def __init__(self, suite: Suite, project: str, stand_ins: dict[str, Any], settings: dict[str, str]) -> None:
@@ -203,11 +203,11 @@ class Bazaar:
 
 
 @contextlib.contextmanager
-def opened(suite: Suite, project: str, home: Path) -> Iterator[Bazaar]:
-    """A bazaar on this emulator, gone afterwards."""
+def opened(suite: Suite, project: str, home: Path) -> Iterator[PaymentBackends]:
+    """Backends on this emulator, gone afterwards."""
     with contextlib.ExitStack() as stack:
         found = payment_providers(stack, {}, {"stripe": 0, "paypal": 0}, home)
-        it = Bazaar(suite, project, dict(found.stand_ins), found.settings)
+        it = PaymentBackends(suite, project, dict(found.stand_ins), found.settings)
         url = stack.enter_context(served(it.app()))
         for name, function in (("stripe", "stripe_webhook"), ("paypal", "paypal_webhook")):
             found.stand_ins[function].target(urls=[f"{url}/{name}"])

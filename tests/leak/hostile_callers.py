@@ -11,7 +11,7 @@ from typing import Any
 
 from emulator.upstream import Upstream
 from tests.leak.plan import Ask, Caller, caller, picture
-from tests.support.payers import Json, Payer, Profile, Stage, until
+from tests.support.billed_callers import Json, Payer, Profile, Stage, until
 
 CONCURRENCY = 16
 SETTLED_SECONDS_MAX = 60.0

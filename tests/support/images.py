@@ -58,7 +58,7 @@ class Everybody:
 
 
 @dataclass
-class Studio:
+class ImageBackend:
     """Everything that a task needs. `instance` is another process on the same data."""
 
     documents: Any = field(default_factory=stored)
@@ -104,14 +104,14 @@ class Studio:
             documents=self.documents, tasks=self.tasks, start=self.start, job=self.job, clock=self.clock
         )
 
-    def instance(self, **changes: Any) -> "Studio":
+    def instance(self, **changes: Any) -> "ImageBackend":
         """Another process; `changes` are the ports that it sees differently."""
         ports = {
             name: getattr(self, name) for name in ("documents", "objects", "model", "clock", "publisher", "alerts")
         }
-        return Studio(**{**ports, **changes})
+        return ImageBackend(**{**ports, **changes})
 
-    def open(self, images: int = 10, uid: Uid = ANN) -> "Studio":
+    def open(self, images: int = 10, uid: Uid = ANN) -> "ImageBackend":
         """Offer a model, to somebody who can pay for so many images."""
         if self.catalogue.read("painter") is None:
             self.catalogue.put("painter", PAINTER)
@@ -217,12 +217,12 @@ class Trap:
             if is_here and self.when == "after":
                 self.act()
 
-    def set_on(self, studio: Studio) -> Studio:
+    def set_on(self, backend: ImageBackend) -> ImageBackend:
         """Another process, all of whose effects go through this trap."""
-        return studio.instance(
-            documents=TrappedDocuments(studio.documents, self),
-            objects=TrappedObjects(studio.objects, self),
-            model=TrappedModel(studio.model, self),
+        return backend.instance(
+            documents=TrappedDocuments(backend.documents, self),
+            objects=TrappedObjects(backend.objects, self),
+            model=TrappedModel(backend.model, self),
         )
 
 

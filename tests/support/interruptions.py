@@ -51,7 +51,7 @@ def repriced(world: World, **fields: str | bool) -> None:
     world.catalogue.put("cheap", {**CHEAP, **fields})
 
 
-MEANWHILE: dict[str, Callable[[World], None]] = {
+INTERRUPTIONS: dict[str, Callable[[World], None]] = {
     "the account is frozen": does(lambda _: freeze()),
     "the account is frozen and opened": does(lambda _: freeze(), lambda _: unfreeze()),
     "the user leaves": does(lambda _: close()),

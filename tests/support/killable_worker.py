@@ -23,7 +23,7 @@ from shared.sagas.payments.refunds import RefundAsked
 
 PORT = frozenset({"open", "truth", "capture", "refund", "cancel", "locate", "notices"})
 LOADED = (
-    "tests.support.settler",
+    "tests.support.killable_worker",
     "shared.platform.firestore.documents",
     "shared.platform.paypal.provider",
     "shared.platform.stripe.provider",
@@ -116,7 +116,7 @@ def _begin(environment: Mapping[str, str], act: Act, fate: Fate | None, told: Co
         told.send(moments.count)
 
 
-class Settler:
+class KillableWorker:
     """Such a process, from outside."""
 
     def __init__(self, environment: Mapping[str, str], act: Act, fate: Fate | None = None) -> None:

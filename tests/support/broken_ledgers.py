@@ -27,8 +27,8 @@ from shared.ledger.lanes import CommandAnswer
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import AccountStore, entry_path, operation_path
 from tests.support import books
+from tests.support.concurrent_callers import together
 from tests.support.ledgers import KEYS, UID
-from tests.support.together import together
 
 LEDGER = "demo-naive"
 ATTEMPTS_MAX = 5

@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from tests.support.payers import CREDIT, Instance, Json, Killed, Listening, Paid, Payer, Stage, until
+from tests.support.billed_callers import CREDIT, Instance, Json, Killed, Listening, Paid, Payer, Stage, until
 
 WORDS = "One two three four"
 READING_ON = "reading on"
