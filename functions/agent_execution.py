@@ -8,13 +8,13 @@ from shared.kernel.ids import is_safe_id
 @on_message
 def generate_image(event: TopicEvent, services: Services) -> None:
     """Run one slice of the image task that a message names."""
-    services.image_job.run(_named(event, "task_id"))
+    services.images.job.run(_named(event, "task_id"))
 
 
 @on_message
 def run_agent_step(event: TopicEvent, services: Services) -> None:
     """Run one bounded slice of the agent task that a message names, unless another worker has the task."""
-    services.agent_slice.run(_named(event, "task_id"))
+    services.agents.slice.run(_named(event, "task_id"))
 
 
 def _named(event: TopicEvent, name: str) -> str:

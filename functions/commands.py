@@ -38,14 +38,14 @@ def first_admin(asked: argparse.Namespace, services: Services) -> None:
 
 def rebuild_analytics(asked: argparse.Namespace, services: Services) -> None:
     """Project the journals again: those of the named users, or of all users."""
-    for uid in asked.uids or services.analytics.accounts():
-        print(f"{uid}: {services.analytics.rebuild(Uid(uid))} entries")
+    for uid in asked.uids or services.credits.analytics.accounts():
+        print(f"{uid}: {services.credits.analytics.rebuild(Uid(uid))} entries")
 
 
 def models_sync(asked: argparse.Namespace, services: Services) -> None:
     """Show the changes that a provider's listing would make to the models. With `--apply`, write the changes."""
     listing = None if asked.listing is None else _listing_in(asked.listing)
-    found = services.models_sync.compare(asked.upstream, is_free_wanted=asked.free, listing=listing)
+    found = services.models.sync.compare(asked.upstream, is_free_wanted=asked.free, listing=listing)
     for name, reason in sorted(found.left_out.items()):
         print(f"  left out   {name}: {reason}")
     for model_id in found.gone:
@@ -55,7 +55,7 @@ def models_sync(asked: argparse.Namespace, services: Services) -> None:
         for name, (before, after) in sorted(change.differences.items()):
             print(f"             {name}: {'' if before is None else f'{before} → '}{after}")
         if asked.apply:
-            services.models_sync.apply(change)
+            services.models.sync.apply(change)
     print(
         f"{len(found.changes)} to write, {len(found.unchanged)} as they are, {len(found.left_out)} left out.", end=" "
     )
@@ -74,13 +74,13 @@ def _listing_in(path: Path) -> Mapping[str, Any]:
 
 def replay_payment(asked: argparse.Namespace, services: Services) -> None:
     """Settle a payment again from the provider's present state, if the payment stuck or waits for a look."""
-    payment = services.payment_replays.payment(asked.payment)
+    payment = services.payments.replays.payment(asked.payment)
     print(f"{payment.id} is {status_of(payment)}{f', under review: {payment.problem}' if payment.problem else ''}.")
 
 
 def replay_notice(asked: argparse.Namespace, services: Services) -> None:
     """Handle a provider's notice again, in any state of the notice."""
-    status = services.payment_replays.notice(asked.notice)
+    status = services.payments.replays.notice(asked.notice)
     print(f"{asked.notice} is {status}.")
 
 

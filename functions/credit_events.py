@@ -9,7 +9,7 @@ from shared.kernel.ids import Uid
 def on_ledger_entry(event: DocumentEvent, services: Services) -> None:
     """An entry was created, changed or deleted."""
     is_new = event.before is None and event.after is not None
-    services.ledger_watch.entry_written(Uid(event.params["uid"]), _seq(event.params["seq"]), is_new=is_new)
+    services.credits.watch.entry_written(Uid(event.params["uid"]), _seq(event.params["seq"]), is_new=is_new)
 
 
 def _seq(document_id: str) -> int:

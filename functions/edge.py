@@ -214,11 +214,11 @@ def _bury(event: CloudEvent, services: Services, *, code: str, function: str, ev
         "payload": _replayable(event),
     }
     try:
-        services.documents.commit([Create(path, data)])
+        services.ports.documents().commit([Create(path, data)])
     except PreconditionFailed:
         log("event_buried_before", function=function, event_id=event_id)
         return
-    services.alerts.alert("event_dead", function=function, event_id=event_id, code=code, path=path)
+    services.ports.alerts().alert("event_dead", function=function, event_id=event_id, code=code, path=path)
 
 
 def _replayable(event: CloudEvent) -> str | None:

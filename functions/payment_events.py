@@ -7,4 +7,4 @@ from shared.bootstrap import Services
 @on_document("inbox/{id}")
 def on_provider_event(event: DocumentEvent, services: Services) -> None:
     """Handle a stored notice. If that is impossible now, `every_minute` handles the notice later."""
-    services.payment_inbox.handle(event.params["id"])
+    services.payments.notices.handle(event.params["id"])

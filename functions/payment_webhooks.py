@@ -29,13 +29,13 @@ _uploads = Uploads(int(os.environ.get("THREADS", THREADS_DEFAULT)))
 def stripe_webhook(request: Request) -> Answer:
     """An event of Stripe's."""
     services = production()
-    return receive("stripe", request, services, services.stripe_webhooks)
+    return receive("stripe", request, services, services.payments.stripe_webhooks)
 
 
 def paypal_webhook(request: Request) -> Answer:
     """An event of PayPal's."""
     services = production()
-    return receive("paypal", request, services, services.paypal_webhooks)
+    return receive("paypal", request, services, services.payments.paypal_webhooks)
 
 
 def receive(provider: str, request: Request, services: Services, webhooks: Webhooks) -> Answer:
@@ -53,7 +53,7 @@ def receive(provider: str, request: Request, services: Services, webhooks: Webho
         return _unread(request, error.code, STATUS_BY_ERROR[type(error)])
     try:
         notice = webhooks.verify(raw, dict(request.headers))
-        services.inbox.store(notice)
+        services.payments.inbox.store(notice)
     except WebhookRefused as error:
         log("webhook_refused", "WARNING", provider=provider, reason=error.params["reason"])
         return _answer(error.code, 400)

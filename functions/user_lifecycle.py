@@ -8,7 +8,7 @@ from shared.kernel.ids import Uid
 @on_document("users/{uid}")
 def on_user_created(event: DocumentEvent, services: Services) -> None:
     """A profile was created: the first sight of a user."""
-    services.greeting.greet(Uid(event.params["uid"]))
+    services.users.greeting.greet(Uid(event.params["uid"]))
 
 
 @on_user

@@ -46,7 +46,9 @@ def main() -> None:
                 "RATE_LIMIT_PER_MINUTE": "60000",
                 "RATE_LIMIT_BURST": "60000",
             }
-            print_table(_rows(production(parse_settings(settings), authority=Everybody()), upstream))
+            services = production(parse_settings(settings))
+            services.users.__dict__["authority"] = Everybody()
+            print_table(_rows(services, upstream))
 
 
 class Everybody:
@@ -75,20 +77,20 @@ def _task(services: Services, upstream: Upstream, uid: Uid, number: int) -> floa
         contains=goal, tool_calls=[{"name": "calculator", "arguments": {"expression": "2^10"}}], times=THOUGHTS - 1
     )
     task = _begun(services, uid, goal, max_steps=THOUGHTS)
-    took = timed(lambda: services.agent_slice.run(task))
-    ended = services.agents.get(uid, task)
+    took = timed(lambda: services.agents.slice.run(task))
+    ended = services.agents.tasks.get(uid, task)
     assert (ended.status, ended.thoughts) == ("completed", THOUGHTS), (ended.status, ended.reason, ended.thoughts)
     return took
 
 
 def _idle(services: Services, uid: Uid) -> Iterator[Row]:
     """The sweep beside so many tasks that wait for nothing, and beside none."""
-    sweep = AgentJobs(services.agents).sweep
+    sweep = AgentJobs(services.agents.tasks).sweep
     for _ in range(WARM_UP):
         sweep(JobRun("0", services.clock, SWEEP_SECONDS))
     floor = statistics.median(timed(lambda: sweep(JobRun("0", services.clock, SWEEP_SECONDS))) for _ in range(SWEEPS))
     for _ in range(IDLE_TASKS):
-        services.agents.cancel(uid, _begun(services, uid, "idle", max_steps=1))
+        services.agents.tasks.cancel(uid, _begun(services, uid, "idle", max_steps=1))
     turn = JobRun("0", services.clock, SWEEP_SECONDS)
     sweep(turn)
     ours = statistics.median(timed(lambda: sweep(JobRun("0", services.clock, SWEEP_SECONDS))) for _ in range(SWEEPS))
@@ -111,7 +113,7 @@ def _begun(services: Services, uid: Uid, goal: str, *, max_steps: int) -> str:
         max_steps=max_steps,
         model="gpt-4o-mini",
     )
-    return services.agents.begin_task(request).id
+    return services.agents.tasks.begin_task(request).id
 
 
 def _bare(services: Services) -> None:
@@ -119,19 +121,19 @@ def _bare(services: Services) -> None:
     request = ThinkRequest(
         model="gpt-4o-mini", messages=(ThinkingMessage(role="user", content="bench"),), tools=(), max_output_tokens=60
     )
-    services.thinking_model.think(request)
+    services.ports.thinking_model().think(request)
 
 
 def _rich(services: Services) -> Uid:
     uid = Uid(new_id("bench"))
-    services.ledger.open(uid)
+    services.credits.ledger.open(uid)
     grant = Grant(
         operation=OperationId("op_bench"),
         amount=Micro(10**12),
         lot=LotId("lot_bench"),
         source="promo:bench",
     )
-    services.ledger.execute(uid, grant)
+    services.credits.ledger.execute(uid, grant)
     return uid
 
 

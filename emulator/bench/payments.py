@@ -101,7 +101,7 @@ class Till:
             success_url="https://app.example/",
             cancel_url="https://app.example/",
         )
-        payment = self.services.checkouts.begin_checkout(wanted, operation_id("bench", uid), "f")
+        payment = self.services.payments.checkouts.begin_checkout(wanted, operation_id("bench", uid), "f")
         self._stripe.pay(session=payment.refs["session"])
         return payment
 
@@ -117,18 +117,18 @@ class Till:
         services, commits = self.services, self._recorded.begin()
 
         def credited() -> None:
-            notice = services.stripe_webhooks.verify(body, headers)
-            services.inbox.store(notice)
-            services.payment_inbox.handle(f"stripe:{notice.id}")
+            notice = services.payments.stripe_webhooks.verify(body, headers)
+            services.payments.inbox.store(notice)
+            services.payments.notices.handle(f"stripe:{notice.id}")
 
         seconds = timed(credited)
-        if not services.ledger.balance(payment.uid).available:
+        if not services.credits.ledger.balance(payment.uid).available:
             raise RuntimeError("the payment was not credited")
         return seconds, Done(commits, self._asked_about(payment))
 
     def _asked_about(self, payment: Payment) -> list[str]:
         """What Stripe was asked since it was paid: all requests name its session or its charge."""
-        refs = self.services.payments.get(payment.id).refs
+        refs = self.services.payments.store.get(payment.id).refs
         asked = [f"{seen['path']}?{seen['query']}" for seen in self._stripe.requests(method="GET")]
         return [each for each in asked if refs["session"] in each or refs["charge"] in each]
 
@@ -177,10 +177,10 @@ def main() -> None:
                 "STRIPE_SECRET_KEY": stripe.secret_key,
                 "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
             }
-            services = production(parse_settings(settings))
-            bare = services.documents
+            parsed = parse_settings(settings)
+            bare = production(parsed).ports.documents()
             recorded = Recorded(bare)
-            services.__dict__["documents"] = recorded
+            services = production(parsed, documents=recorded)
             print_table(_rows(Till(services, stripe, bare, recorded)))
 
 

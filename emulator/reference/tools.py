@@ -12,7 +12,7 @@ description is the text that the model reads. The table in the code is
 
 def tools_page() -> str:
     """Return the page, in the order of the code."""
-    built = in_memory().agent_tools
+    built = in_memory().agents.tools
     rows = [
         (
             f"`{entry.name}`",

@@ -316,14 +316,14 @@ def unfreeze(call: Call) -> Any:
 @routes.get("/admin/models", access=READ_USERS, answer=ModelsAdminOut)
 def models(call: Call) -> Any:
     """List all models with their prices in dollars and their upstreams, also broken and disabled models."""
-    stored = call.services.catalogue.stored()
+    stored = call.services.models.catalogue.stored()
     return page_answer([_model_out(name, data) for name, data in sorted(stored.items())])
 
 
 @routes.get("/admin/models/{id}", access=READ_USERS, answer=ModelAdminOut, errors=(ModelNotFound,), is_versioned=True)
 def model(call: Call) -> Any:
     """Show one model, also a broken or a disabled model."""
-    found = call.services.catalogue.read(call.path["id"])
+    found = call.services.models.catalogue.read(call.path["id"])
     if found is None:
         raise ModelNotFound(call.path["id"])
     return _versioned_model(call.path["id"], found)

@@ -212,7 +212,7 @@ class AdminPackagesOut(Answer):
 @routes.get("/admin/payments", access=READ_USERS, query=AdminPaymentsQuery, answer=AdminPaymentsOut)
 def payments(call: Call) -> Any:
     """List all users' payments, newest first."""
-    query, stored = call.query, call.services.payments
+    query, stored = call.query, call.services.payments.store
     names = ("uid", "provider", "status", "first", "last")
     is_under_review = None if query["under_review"] is None else query["under_review"] == "true"
     wanted = PaymentFilter(is_under_review=is_under_review, **{name: query[name] for name in names})
@@ -251,9 +251,9 @@ def refund(call: Call) -> Any:
     payment_id, services = call.path["id"], call.services
     minor = None
     if call.body["amount"] is not None:
-        minor = Fiat.parse(call.body["amount"], services.payments.get(payment_id).terms.price.currency).minor
+        minor = Fiat.parse(call.body["amount"], services.payments.store.get(payment_id).terms.price.currency).minor
     reason, note, operation = call.body["reason"], call.body["note_to_user"], call.asked.operation
-    services.payment_operators.refund(call.principal, payment_id, minor, reason, operation, note_to_user=note)
+    services.payments.operators.refund(call.principal, payment_id, minor, reason, operation, note_to_user=note)
     return _told(call, payment_id)
 
 
@@ -267,14 +267,14 @@ def refund(call: Call) -> Any:
 )
 def replay(call: Call) -> Any:
     """Settle a payment again that stuck or waits for a look."""
-    call.services.payment_operators.replay(call.principal, call.path["id"], call.body["reason"])
+    call.services.payments.operators.replay(call.principal, call.path["id"], call.body["reason"])
     return _told(call, call.path["id"])
 
 
 @routes.get("/admin/packages", access=READ_USERS, answer=AdminPackagesOut)
 def packages(call: Call) -> Any:
     """List all packages in the order of their places, also disabled packages."""
-    return page_answer([_weighed(call, each) for each in call.services.packages.everything()])
+    return page_answer([_weighed(call, each) for each in call.services.payments.packages.everything()])
 
 
 @routes.get(
@@ -286,7 +286,7 @@ def packages(call: Call) -> Any:
 )
 def package(call: Call) -> Any:
     """Show one package, also a disabled package."""
-    found = call.services.packages.look(call.path["id"])
+    found = call.services.payments.packages.look(call.path["id"])
     return Reply(value=_weighed(call, found), tag=version_tag(found))
 
 
@@ -310,7 +310,7 @@ def put_package(call: Call) -> Any:
     wanted = {name: body[name] for name in ("title", "description", "credits", "bonus", "bonus_days", "per_user_limit")}
     wanted |= {"position": body["position"], "is_enabled": body["enabled"]}
     wanted |= {"price_minor": price.minor, "currency": currency}
-    stored = call.services.payment_operators.put_package(
+    stored = call.services.payments.operators.put_package(
         call.principal, call.path["id"], wanted, body["reason"], call.expected
     )
     weighed = _weighed(call, stored)
@@ -341,7 +341,7 @@ def _currency(named: str | None, of_price: str | None) -> str:
 
 
 def _told(call: Call, payment_id: str) -> Mapping[str, Any]:
-    stored = call.services.payments
+    stored = call.services.payments.store
     return {**stored.view(payment_id, None), **_for_operators(stored.get(payment_id))}
 
 

@@ -234,20 +234,20 @@ def begin(call: Call) -> Any:
         spender=call.principal.spender,
         key=call.principal.key,
     )
-    return _shown(call.services.agents.begin_task(request))
+    return _shown(call.services.agents.tasks.begin_task(request))
 
 
 @routes.get("/chat/agent-tasks", scopes=AGENTS_OR_READ, query=AgentTasksQuery, answer=AgentTasks)
 def tasks(call: Call) -> Any:
     """List the caller's agent tasks, newest first."""
-    page = call.services.agents.page(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
+    page = call.services.agents.tasks.page(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
     return page_answer([_shown(task) for task in page.items], page.next_cursor)
 
 
 @routes.get("/chat/agent-tasks/{id}", scopes=AGENTS_OR_READ, answer=AgentTaskOut, errors=(TaskNotFound,))
 def task(call: Call) -> Any:
     """Show one agent task: status, plan, cost and result."""
-    return _shown(call.services.agents.get(call.uid, call.path["id"]))
+    return _shown(call.services.agents.tasks.get(call.uid, call.path["id"]))
 
 
 @routes.get(
@@ -260,7 +260,9 @@ def task(call: Call) -> Any:
 def steps(call: Call) -> Any:
     """List the steps of an agent task, in order."""
     limit = call.query["limit"]
-    of, found = call.services.agents.steps(call.uid, call.path["id"], after=call.query["cursor"] or 0, limit=limit + 1)
+    of, found = call.services.agents.tasks.steps(
+        call.uid, call.path["id"], after=call.query["cursor"] or 0, limit=limit + 1
+    )
     more = found[limit - 1].number if len(found) > limit else None
     return page_answer([_step(of, step) for step in found[:limit]], more)
 
@@ -268,7 +270,7 @@ def steps(call: Call) -> Any:
 @routes.get("/chat/agent-tasks/{id}/artifacts", scopes=AGENTS_OR_READ, answer=AgentFiles, errors=(TaskNotFound,))
 def artifacts(call: Call) -> Any:
     """List the files that an agent task has written."""
-    found = call.services.agents.get(call.uid, call.path["id"])
+    found = call.services.agents.tasks.get(call.uid, call.path["id"])
     return page_answer(found.artifacts)
 
 
@@ -280,7 +282,7 @@ def artifacts(call: Call) -> Any:
 )
 def artifact(call: Call) -> Response:
     """Download one file of an agent task."""
-    file = call.services.agents.file(call.uid, call.path["id"], call.path["name"])
+    file = call.services.agents.tasks.file(call.uid, call.path["id"], call.path["name"])
     response = Response(file.content, mimetype=file.content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{file.name}"'
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
@@ -297,7 +299,7 @@ def artifact(call: Call) -> Response:
 )
 def cancel(call: Call) -> Any:
     """Cancel an agent task. No further step begins; a step that is under way is still recorded and charged."""
-    return _shown(call.services.agents.cancel(call.uid, call.path["id"]))
+    return _shown(call.services.agents.tasks.cancel(call.uid, call.path["id"]))
 
 
 @routes.post(
@@ -324,7 +326,7 @@ def resume(call: Call) -> Any:
         spender=call.principal.spender,
         key=call.principal.key,
     )
-    return _shown(call.services.agents.resume(asked))
+    return _shown(call.services.agents.tasks.resume(asked))
 
 
 def _shown(task: Task) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def of_models(call: Call) -> Any:
 
 def _answer(call: Call, figures: Any) -> Mapping[str, Any]:
     asked = _period_of(call)
-    report = call.services.analytics.report(call.uid, asked.first.isoformat(), asked.last.isoformat())
+    report = call.services.credits.analytics.report(call.uid, asked.first.isoformat(), asked.last.isoformat())
     buckets = series(report.days, asked, call.query["bucket"])
     return {
         "start": asked.first.isoformat(),

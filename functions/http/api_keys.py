@@ -109,15 +109,15 @@ def create(call: Call) -> Any:
     again.
     """
     wanted = _wanted(call.body, call.services.clock.now())
-    key, text = call.services.api_keys.create(call.uid, wanted, call.asked.operation, call.asked.fingerprint)
+    key, text = call.services.users.api_keys.create(call.uid, wanted, call.asked.operation, call.asked.fingerprint)
     return {**_shown(key, call, {}), "key": text}
 
 
 @routes.get("/api-keys", access=MEMBER, answer=KeysOut)
 def api_keys(call: Call) -> Any:
     """List the caller's API keys, newest first, with the used part of each cap."""
-    keys: Sequence[ApiKey] = call.services.api_keys.of(call.uid)
-    used = call.services.key_budgets.used(call.uid, keys)
+    keys: Sequence[ApiKey] = call.services.users.api_keys.of(call.uid)
+    used = call.services.users.key_budgets.used(call.uid, keys)
     return page_answer([_shown(key, call, used) for key in keys])
 
 

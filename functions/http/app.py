@@ -112,13 +112,13 @@ class Gate:
             return None
         self._refusals.check(_credential(), self.address)
         principal = self._authenticated(route)
-        login = self._services.logins.ask(principal.uid) if principal.key is not None else None
+        login = self._services.users.logins.ask(principal.uid) if principal.key is not None else None
         self._calls.admit(principal.uid)
         if route.name in self._rare:
             self._rare[route.name].admit(principal.spender)
         auth.authorise(route, principal)
         if not route.access.is_leaving:
-            self._services.first_sight.see(principal)
+            self._services.users.first_sight.see(principal)
         if login is not None:
             login.confirm()
         return principal

@@ -20,11 +20,11 @@ def authenticate(services: Services, request: Request, access: Access) -> Princi
     Raises Unauthenticated and its kinds. An API key needs no App Check token, since a server is no app.
     """
     header = credential(request)
-    if header and services.key_lookup.looks_like_one(token := bearer_token(header)):
-        return services.key_lookup.verify(token)
+    if header and services.users.key_lookup.looks_like_one(token := bearer_token(header)):
+        return services.users.key_lookup.verify(token)
     _check_app(services, request.headers.get(APP_CHECK_HEADER, ""))
     token = bearer_token(header)
-    return services.identity.verify(token, is_fresh=bool(access.roles))
+    return services.ports.identity().verify(token, is_fresh=bool(access.roles))
 
 
 def credential(request: Request) -> str:
@@ -57,7 +57,7 @@ def _check_app(services: Services, token: str) -> None:
     if services.settings.app_check == "off":
         return
     try:
-        services.identity.verify_app_check(token)
+        services.ports.identity().verify_app_check(token)
     except AppCheckFailed:
         if services.settings.app_check == "enforce":
             raise

@@ -266,7 +266,7 @@ def start(call: Call) -> Any:
 )
 def conversations(call: Call) -> Any:
     """List the caller's conversations, the last used first."""
-    page = call.services.conversations.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
+    page = call.services.chat.conversations.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
     return _page(page)
 
 
@@ -279,7 +279,7 @@ def conversations(call: Call) -> Any:
 )
 def conversation(call: Call) -> Any:
     """Show one conversation with its messages, newest first. `limit` and `cursor` page the messages."""
-    found = call.services.conversations.get(call.uid, call.path["id"])
+    found = call.services.chat.conversations.get(call.uid, call.path["id"])
     return _shown(found) | {"messages": messages(call)}
 
 
@@ -293,7 +293,7 @@ def conversation(call: Call) -> Any:
 def messages(call: Call) -> Any:
     """List the messages of a conversation, newest first."""
     cursor, limit = call.query["cursor"], call.query["limit"]
-    page = call.services.conversations.messages(call.uid, call.path["id"], cursor=cursor, limit=limit)
+    page = call.services.chat.conversations.messages(call.uid, call.path["id"], cursor=cursor, limit=limit)
     now = call.services.clock.now()
     return _page(page) | {"items": [_told(message, now) for message in page.items]}
 
@@ -308,13 +308,15 @@ def messages(call: Call) -> Any:
 def change(call: Call) -> Any:
     """Change a conversation's title, model or system prompt."""
     check_chat_model(call, call.body.get("model"))
-    return call.services.conversations.patch(call.uid, call.path["id"], call.body, is_paying=lambda: _is_paying(call))
+    return call.services.chat.conversations.patch(
+        call.uid, call.path["id"], call.body, is_paying=lambda: _is_paying(call)
+    )
 
 
 @routes.delete("/chat/conversations/{id}", scopes=CHAT, errors=(ConversationNotFound, PreconditionFailed))
 def delete(call: Call) -> None:
     """Delete a conversation with its messages."""
-    call.services.conversations.delete(call.uid, call.path["id"])
+    call.services.chat.conversations.delete(call.uid, call.path["id"])
 
 
 @routes.post(
@@ -335,7 +337,7 @@ def say(call: Call) -> Any:
     a problem.
     """
     asked = _turn(call, call.path["id"], call.body["content"], call.asked.operation)
-    events = call.services.chat_turn.run(asked)
+    events = call.services.chat.turn.run(asked)
     if call.body["stream"]:
         return _streamed(events, call.request_id)
     answer = _finished(events)
@@ -356,7 +358,7 @@ def title(call: Call) -> Any:
     If the title cannot be paid for, or no model answers, the title is the first line of the first message, and costs
     nothing.
     """
-    made = call.services.chat_turn.memory.title(
+    made = call.services.chat.turn.memory.title(
         call.uid,
         call.path["id"],
         operation=call.asked.operation,
@@ -364,15 +366,15 @@ def title(call: Call) -> Any:
         budgets=call.budgets,
         end_user=call.end_user,
     )
-    available = call.services.ledger.balance(call.uid).available
+    available = call.services.credits.ledger.balance(call.uid).available
     return Reply(value=made, cost=made.cost, available=available)
 
 
 @routes.get("/chat/conversations/{id}/export", scopes=CHAT_OR_READ, answer=NDJSON, errors=(ConversationNotFound,))
 def export(call: Call) -> Response:
     """Export the conversation and all its messages as NDJSON, oldest first, with summaries and costs."""
-    found = call.services.conversations.get(call.uid, call.path["id"])
-    said = call.services.conversations.export(call.uid, found.id)
+    found = call.services.chat.conversations.get(call.uid, call.path["id"])
+    said = call.services.chat.conversations.export(call.uid, found.id)
     response = Response(_lines(found, said, call.services.clock.now()), mimetype=NDJSON)
     response.headers["Content-Disposition"] = 'attachment; filename="conversation.ndjson"'
     return response
@@ -400,7 +402,7 @@ def _told(message: Message, now: Millis) -> dict[str, Any]:
 def check_chat_model(call: Call, model: str | None) -> None:
     """Raise ModelNotFound or ModelUnpriced for a model that cannot chat. No model, or `auto`, is decided later."""
     if model is not None and model != AUTO:
-        call.services.catalogue.chat(model)
+        call.services.models.catalogue.chat(model)
 
 
 def _turn(call: Call, conversation_id: str, content: str, operation: OperationId) -> TurnRequest:
@@ -443,7 +445,7 @@ def _finished(events: Generator[TurnEvent, None, None]) -> TurnAnswer:
 
 
 def _created(call: Call) -> Conversation:
-    return call.services.conversations.create(
+    return call.services.chat.conversations.create(
         call.uid,
         operation=call.asked.operation,
         fingerprint=call.asked.fingerprint,
@@ -456,7 +458,7 @@ def _created(call: Call) -> Conversation:
 
 def _is_paying(call: Call) -> bool:
     """True if the caller has credits, free or held."""
-    return call.services.ledger.balance(call.uid).total > 0
+    return call.services.credits.ledger.balance(call.uid).total > 0
 
 
 def _first_answer(call: Call, conversation: Conversation) -> TurnAnswer:
@@ -467,13 +469,13 @@ def _first_answer(call: Call, conversation: Conversation) -> TurnAnswer:
     """
     operation = operation_id(call.asked.operation, "message")
     try:
-        return _finished(call.services.chat_turn.run(_turn(call, conversation.id, call.body["message"], operation)))
+        return _finished(call.services.chat.turn.run(_turn(call, conversation.id, call.body["message"], operation)))
     except (*SPENDING_ERRORS, BudgetExceeded):
-        call.services.conversations.discard_empty(call.uid, conversation.id)
+        call.services.chat.conversations.discard_empty(call.uid, conversation.id)
         raise
     except DomainError:
         if not call.asked.has_key:
-            call.services.conversations.delete(call.uid, conversation.id)
+            call.services.chat.conversations.delete(call.uid, conversation.id)
         raise
 
 

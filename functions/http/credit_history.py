@@ -150,7 +150,7 @@ def history_page(call: Call, uid: Uid) -> Any:
         ref=query["ref"],
         key=query["key"],
     )
-    page = call.services.ledger.history(uid, before=query["cursor"], limit=query["limit"], wanted=wanted)
+    page = call.services.credits.ledger.history(uid, before=query["cursor"], limit=query["limit"], wanted=wanted)
     return page_answer(page.items, page.before)
 
 
@@ -160,13 +160,13 @@ def entry(call: Call) -> Any:
     seq = call.path["seq"]
     if not WHOLE.fullmatch(seq):
         raise EntryNotFound
-    return call.services.ledger.entry(call.uid, int(seq))
+    return call.services.credits.ledger.entry(call.uid, int(seq))
 
 
 @routes.get("/credits/holds", scopes=READ, answer=OpenHoldsOut)
 def holds(call: Call) -> Any:
     """List the caller's credits that are set aside now: by calls, images, agents, reservations and disputes."""
-    open_ = call.services.ledger.open_holds(call.uid)
+    open_ = call.services.credits.ledger.open_holds(call.uid)
     newest_first = sorted(open_.holds, key=lambda hold: (hold.placed_at, hold.id), reverse=True)
     return {**page_answer(newest_first), "seq": open_.seq}
 
@@ -174,7 +174,7 @@ def holds(call: Call) -> Any:
 @routes.get("/credits/export", scopes=READ, answer=NDJSON)
 def export(call: Call) -> Response:
     """Export the caller's whole journal as NDJSON, with everything that offline verification needs."""
-    return journal_file(call.services.ledger.export(call.uid))
+    return journal_file(call.services.credits.ledger.export(call.uid))
 
 
 def journal_file(exported: Iterator[str]) -> Response:

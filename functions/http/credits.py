@@ -125,7 +125,7 @@ class BonusOut(Answer):
 @routes.get("/credits/balance", scopes=READ, answer=BalanceOut)
 def balance(call: Call) -> Any:
     """Show the caller's balance and lots."""
-    return call.services.ledger.balance(call.uid)
+    return call.services.credits.ledger.balance(call.uid)
 
 
 @routes.post(
@@ -138,7 +138,7 @@ def balance(call: Call) -> Any:
 )
 def reserve(call: Call) -> Any:
     """Set credits aside, to capture or release later. When the time is up, the rest comes back by itself."""
-    placed = call.services.ledger.execute(call.uid, _place_hold(call)).receipt
+    placed = call.services.credits.ledger.execute(call.uid, _place_hold(call)).receipt
     reservation = {
         "id": placed.hold,
         "amount": placed.amount,
@@ -153,7 +153,7 @@ def reserve(call: Call) -> Any:
 @routes.get("/credits/reservations/{id}", access=MEMBER, answer=ReservationOut, errors=(HoldNotFound,))
 def reservation(call: Call) -> Any:
     """Show one of the caller's reservations."""
-    hold = call.services.ledger.hold(call.uid, HoldId(call.path["id"]))
+    hold = call.services.credits.ledger.hold(call.uid, HoldId(call.path["id"]))
     if hold.principal != _principal(call):
         raise HoldNotFound
     return hold
@@ -170,7 +170,7 @@ def reservation(call: Call) -> Any:
 )
 def capture(call: Call) -> Any:
     """Charge a reservation for the used amount. The rest comes back, unless more is to follow (`final: false`)."""
-    done = call.services.ledger.execute(call.uid, _capture(call)).receipt
+    done = call.services.credits.ledger.execute(call.uid, _capture(call)).receipt
     status = "captured" if call.body["final"] else "active"
     return _resolved(done, status)
 
@@ -185,7 +185,7 @@ def capture(call: Call) -> Any:
 )
 def release(call: Call) -> Any:
     """Give a reservation back."""
-    done = call.services.ledger.execute(call.uid, _release(call)).receipt
+    done = call.services.credits.ledger.execute(call.uid, _release(call)).receipt
     return _resolved(done, "released")
 
 
@@ -202,7 +202,7 @@ def welcome_bonus(call: Call) -> Any:
     the domain's users has paid. A refusal says when to try again.
     """
     asked = call.asked
-    granted = call.services.welcome_bonus.claim(
+    granted = call.services.users.welcome_bonus.claim(
         call.principal, asked.operation, asked.fingerprint, is_app_verified=_is_app_verified(call)
     )
     return {"amount": granted.amount, "balance": granted.after}
@@ -213,7 +213,7 @@ def _is_app_verified(call: Call) -> bool:
     if "app_check" not in call.services.settings.welcome_bonus_requires:
         return False
     try:
-        call.services.identity.verify_app_check(call.app_check_token)
+        call.services.ports.identity().verify_app_check(call.app_check_token)
     except AppCheckFailed:
         return False
     return True

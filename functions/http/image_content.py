@@ -35,7 +35,7 @@ def answer(call: Call, image: Image, *, fresh_seconds: int) -> Response:
         refusal.headers["Content-Range"] = f"bytes */{image.bytes}"
         return refusal
     first, last = bounds
-    content = call.services.images.content(image, first, last)
+    content = call.services.images.store.content(image, first, last)
     response = Response(content, mimetype=image.content_type)
     if (first, last) != (0, image.bytes - 1):
         response.status_code = HTTPStatus.PARTIAL_CONTENT

@@ -158,15 +158,15 @@ def generate(call: Call) -> Any:
         budgets=call.budgets,
         **call.body,
     )
-    begun = call.services.image_start.start(asked)
+    begun = call.services.images.start.start(asked)
     return Reply(value=_begun(begun.task), available=begun.available)
 
 
 @routes.get("/images/generate/{task_id}", scopes=IMAGES_OR_READ, answer=TaskOut, errors=(ImageTaskNotFound,))
 def task(call: Call) -> Any:
     """Show an image task, with the images made so far."""
-    found = call.services.image_tasks.get(call.uid, call.path["task_id"])
-    made = call.services.images.of(found.images)
+    found = call.services.images.tasks.get(call.uid, call.path["task_id"])
+    made = call.services.images.store.of(found.images)
     names = ("status", "prompt", "model", "size", "n", "failures", "cost", "created_at", "updated_at", "finished_at")
     told = {name: getattr(found, name) for name in names}
     return {"task_id": found.id, "images": _shown(call, made), **told}
@@ -175,14 +175,14 @@ def task(call: Call) -> Any:
 @routes.get("/images", scopes=IMAGES_OR_READ, query=ImagesQuery, answer=ImagesOut)
 def images(call: Call) -> Any:
     """List the caller's images, newest first."""
-    page = call.services.images.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
+    page = call.services.images.store.list(call.uid, cursor=call.query["cursor"], limit=call.query["limit"])
     return page_answer(_shown(call, page.items), page.next_cursor)
 
 
 @routes.get("/images/{id}", scopes=IMAGES_OR_READ, answer=ImageOut, errors=(ImageNotFound,))
 def image(call: Call) -> Any:
     """Show one image, with a link to the picture that lasts some minutes."""
-    (shown,) = _shown(call, [call.services.images.get(call.uid, call.path["id"])])
+    (shown,) = _shown(call, [call.services.images.store.get(call.uid, call.path["id"])])
     return shown
 
 
@@ -194,7 +194,7 @@ def image(call: Call) -> Any:
 )
 def content(call: Call) -> Response:
     """Download the picture. `Range` and `If-None-Match` are honoured."""
-    found = call.services.images.get(call.uid, call.path["id"])
+    found = call.services.images.store.get(call.uid, call.path["id"])
     return image_content.answer(call, found, fresh_seconds=FRESH_SECONDS)
 
 
@@ -207,15 +207,15 @@ def content(call: Call) -> Response:
 def linked(call: Call) -> Response:
     """Download the picture of a link. Anybody who has the link may, until the link's time is up."""
     now = call.services.clock.now()
-    link = call.services.image_links.read(call.path["link"], now)
-    found = call.services.images.by_id(link.image_id)
+    link = call.services.images.links.read(call.path["link"], now)
+    found = call.services.images.store.by_id(link.image_id)
     return image_content.answer(call, found, fresh_seconds=(link.expires_at - now) // SECOND)
 
 
 @routes.delete("/images/{id}", scopes=IMAGES, errors=(ImageNotFound, StorageUnavailable, PreconditionFailed))
 def delete(call: Call) -> None:
     """Delete an image for good."""
-    call.services.images.delete(call.uid, call.path["id"])
+    call.services.images.store.delete(call.uid, call.path["id"])
 
 
 def _begun(begun: ImageTask) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def _shown(call: Call, items: Sequence[Image]) -> list[dict[str, Any]]:
 
 
 def _with_link(call: Call, item: Image) -> dict[str, Any]:
-    link = call.services.image_links.to(item.id, call.services.clock.now())
+    link = call.services.images.links.to(item.id, call.services.clock.now())
     names = set(ImageOut().fields) - {"link", "link_expires_at"}
     told = {name: getattr(item, name) for name in names}
     return {**told, "link": f"{PREFIX}/images/links/{link.text}", "link_expires_at": link.expires_at}

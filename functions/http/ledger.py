@@ -30,5 +30,5 @@ class Keys(Answer):
 @routes.get("/ledger/keys", access=ANYBODY, answer=Keys)
 def keys(call: Call) -> Any:
     """List the public verification keys of this ledger."""
-    items = call.services.ledger.keys()
+    items = call.services.credits.ledger.keys()
     return {"ledger_id": call.services.settings.ledger_id, "items": items, "next_cursor": None}

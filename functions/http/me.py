@@ -66,9 +66,9 @@ class Me:
 @routes.get("/me", answer=MeOut)
 def profile(call: Call) -> Any:
     """Show the caller's profile, roles and account."""
-    known = call.services.profiles.get(call.uid) or call.services.first_sight.see(call.principal)
+    known = call.services.users.profiles.get(call.uid) or call.services.users.first_sight.see(call.principal)
     offered = replace(known, welcome_offer=_offer(call, known))
-    return Me(principal=call.principal, profile=offered, balance=call.services.ledger.balance(call.uid))
+    return Me(principal=call.principal, profile=offered, balance=call.services.credits.ledger.balance(call.uid))
 
 
 def _offer(call: Call, known: Profile) -> Micro | None:

@@ -48,13 +48,13 @@ def _balance(services: Services, uid: Uid, intention: Intention) -> Balance | No
     """Return the balance; None if the same key was used before: that answer may be asked for again for nothing."""
     if intention.has_key and _is_known(services, uid, intention.operation):
         return None
-    return services.ledger.balance(uid)
+    return services.credits.ledger.balance(uid)
 
 
 def _is_known(services: Services, uid: Uid, operation: OperationId) -> bool:
     """True if a call has begun a turn, the first message of a conversation, or an agent task."""
     return (
-        services.turns.is_known(operation)
-        or services.turns.is_known(operation_id(operation, "message"))
-        or services.agents.is_known(uid, operation)
+        services.metering.turns.is_known(operation)
+        or services.metering.turns.is_known(operation_id(operation, "message"))
+        or services.agents.tasks.is_known(uid, operation)
     )

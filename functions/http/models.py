@@ -161,15 +161,15 @@ class EstimateOut(Answer):
 @routes.get("/models", scopes=ANY_SCOPE, answer=Models)
 def models(call: Call) -> Any:
     """List the models on offer, and their prices for users."""
-    tariff = call.services.tariff
-    items = [{**model.as_wire(), **price_tag(model, tariff)} for model in call.services.catalogue.enabled()]
+    tariff = call.services.models.tariff
+    items = [{**model.as_wire(), **price_tag(model, tariff)} for model in call.services.models.catalogue.enabled()]
     return page_answer(items)
 
 
 @routes.get("/models/preferences", scopes=READ, answer=PreferencesOut)
 def preferences(call: Call) -> Any:
     """Show the default models of the caller's requests, and the weights of `auto`."""
-    return call.services.preferences.get(call.uid)
+    return call.services.models.preferences.get(call.uid)
 
 
 @routes.put(
@@ -180,13 +180,13 @@ def preferences(call: Call) -> Any:
 )
 def set_preferences(call: Call) -> Any:
     """Change the default models of the caller's requests, and the weights of `auto`."""
-    catalogue = call.services.catalogue
+    catalogue = call.services.models.catalogue
     for name in call.body["allowed_models"]:
         catalogue.chat(name)
     check_chat_model(call, call.body["chat_model"])
     if call.body["image_model"] is not None:
         catalogue.image(call.body["image_model"])
-    return call.services.preferences.put(call.uid, cast("PreferredModels", dict(call.body)))
+    return call.services.models.preferences.put(call.uid, cast("PreferredModels", dict(call.body)))
 
 
 @routes.post(
@@ -210,26 +210,26 @@ def set_preferences(call: Call) -> Any:
 def estimate_cost(call: Call) -> Any:
     """Estimate the most and the likely cost of a message, images or an agent task. Nothing is called or charged."""
     estimate = _ESTIMATES[call.body["kind"]](call)
-    model = call.services.catalogue.get(estimate.model)
-    return {**asdict(estimate), "stop_saves": call.services.upstream_profiles.is_stop_saving(model)}
+    model = call.services.models.catalogue.get(estimate.model)
+    return {**asdict(estimate), "stop_saves": call.services.models.upstream_profiles.is_stop_saving(model)}
 
 
 def _of_message(call: Call) -> Estimate:
     names = ("content", "model", "conversation_id", "system_prompt", "max_output_tokens")
-    return call.services.chat_turn.estimate(call.uid, **{name: call.body[name] for name in names})
+    return call.services.chat.turn.estimate(call.uid, **{name: call.body[name] for name in names})
 
 
 def _of_images(call: Call) -> Estimate:
     names = ("model", "size", "quality", "n")
     wanted = {name: call.body[name] for name in names}
-    return call.services.picture_estimates.estimate(call.uid, prompt=call.body["content"], **wanted)
+    return call.services.images.estimates.estimate(call.uid, prompt=call.body["content"], **wanted)
 
 
 def _of_agent_task(call: Call) -> Estimate:
     if call.body["budget"] is None:
         raise InvalidValue("budget", "is needed for an agent task: the most that it may cost")
-    model = call.services.agents.model_for(call.uid, call.body["model"])
-    return call.services.task_estimates.estimate(model, goal=call.body["content"], budget=call.body["budget"])
+    model = call.services.agents.tasks.model_for(call.uid, call.body["model"])
+    return call.services.agents.estimates.estimate(model, goal=call.body["content"], budget=call.body["budget"])
 
 
 _ESTIMATES: Mapping[str, Callable[[Call], Estimate]] = {

@@ -75,7 +75,7 @@ def info(call: Call) -> Any:
 @routes.get("/monitoring/status", access=ANYBODY, answer=Status)
 def status(call: Call) -> Any:
     """Check whether the parts answer that every call needs."""
-    store = _probe(call.services.documents)
+    store = _probe(call.services.ports.documents())
     return {"status": "ok" if store["status"] == "ok" else "degraded", "components": {"store": store}}
 
 

@@ -196,20 +196,20 @@ def embeddings(call: Call) -> Any:
 @routes.get("/openai/models", scopes=ANY_SCOPE, query=None, answer=OpenAIModels)
 def models(call: Call) -> Any:
     """List the models on offer, in OpenAI's own shapes."""
-    return {"object": "list", "data": [_model(model) for model in call.services.catalogue.enabled()]}
+    return {"object": "list", "data": [_model(model) for model in call.services.models.catalogue.enabled()]}
 
 
 @routes.get("/openai/models/{id}", scopes=ANY_SCOPE, query=None, answer=OpenAIModel, errors=(ModelNotFound,))
 def model(call: Call) -> Any:
     """Show one model, in OpenAI's own shapes."""
-    return _model(call.services.catalogue.get(call.path["id"]))
+    return _model(call.services.models.catalogue.get(call.path["id"]))
 
 
 def _answer(
     call: Call, prepared: PreparedRequest, framed: Callable[[Mapping[str, Any]], str], *, last: str
 ) -> Response:
     request, dropped = _request(call, prepared)
-    events = call.services.openai_call.run(request)
+    events = call.services.openai.call.run(request)
     if request.is_streamed:
         frames = _frames(events, framed, last)
         streamed = sse.stream(frames, call.request_id, tell=lambda error: framed(_broken(error, call.request_id)))

@@ -23,7 +23,7 @@ def sifted(call: Call, path: str, body: Json | None = None) -> SiftedRequest:
     A picture is made by a task of ours, which sends named fields only, so that operators cannot name more.
     """
     upstream = "" if path == IMAGES_PATH else upstream_of(call)
-    return call.services.request_fields.sifted(OFFERED[path], call.body if body is None else body, upstream)
+    return call.services.openai.request_fields.sifted(OFFERED[path], call.body if body is None else body, upstream)
 
 
 def warn(response: Response, dropped: Sequence[str]) -> Response:
@@ -37,6 +37,6 @@ def warn(response: Response, dropped: Sequence[str]) -> Response:
 def upstream_of(call: Call) -> str | None:
     """Return the name of the upstream that has the model; None if the model is chosen later, or is not there."""
     try:
-        return call.services.catalogue.get(str(call.body["model"])).upstream
+        return call.services.models.catalogue.get(str(call.body["model"])).upstream
     except (ModelNotFound, ModelUnpriced):
         return None

@@ -118,7 +118,7 @@ def generations(call: Call) -> Any:
         principal=call.principal.spender,
         budgets=call.budgets,
     )
-    task = _finished(call, call.services.image_start.start(asked, is_queued=False).task)
+    task = _finished(call, call.services.images.start.start(asked, is_queued=False).task)
     if not task.images:
         raise _failure(task)
     return warn(_answered(call, task), dropped)
@@ -138,14 +138,14 @@ def _finished(call: Call, task: ImageTask) -> ImageTask:
     with ExitStack() as waiting:
         while task.is_open:
             if clock.monotonic() >= deadline:
-                call.services.image_start.publish(task)
+                call.services.images.start.publish(task)
                 raise StillRunning
-            if call.services.image_job.run(task.id) is None:
-                has_place = has_place or waiting.enter_context(call.services.waiting_room.place(call.uid))
+            if call.services.images.job.run(task.id) is None:
+                has_place = has_place or waiting.enter_context(call.services.metering.waiting_room.place(call.uid))
                 if not has_place:
                     raise StillRunning
                 clock.wait(PAUSE_SECONDS)
-            task = call.services.image_tasks.get(call.uid, task.id)
+            task = call.services.images.tasks.get(call.uid, task.id)
     return task
 
 
@@ -167,18 +167,18 @@ def _pictures(call: Call, made: Sequence[Image]) -> Iterator[Mapping[str, str]]:
     for image in made:
         room -= image.bytes * 4 // 3
         if room >= 0:
-            yield {"b64_json": base64.b64encode(call.services.images.content(image)).decode()}
+            yield {"b64_json": base64.b64encode(call.services.images.store.content(image)).decode()}
         else:
-            link = call.services.image_links.to(image.id, call.services.clock.now())
+            link = call.services.images.links.to(image.id, call.services.clock.now())
             yield {"url": f"{PREFIX}/images/links/{link.text}"}
 
 
 def _answered(call: Call, task: ImageTask) -> Response:
-    made = call.services.images.of(task.images)
+    made = call.services.images.store.of(task.images)
     if not made:
         raise ImageNotFound
     pictures = list(_pictures(call, made))
-    available = call.services.ledger.balance(call.uid).available
+    available = call.services.credits.ledger.balance(call.uid).available
     cost, left = format_credits(task.cost), format_credits(available)
     told = {"cost": cost, "available": left, "estimated": False}
     size = {"size": task.size} if task.size in SIZES else {}

@@ -47,7 +47,7 @@ def prepared_chat(call: Call) -> PreparedRequest:
 def _with_files_it_takes(call: Call, body: Json, name: str) -> tuple[Json, Sequence[str]]:
     """Return the body without files of earlier messages if the model takes none, and the places of those files."""
     try:
-        model = call.services.catalogue.get(str(call.body["model"]))
+        model = call.services.models.catalogue.get(str(call.body["model"]))
     except (ModelNotFound, ModelUnpriced):
         return body, ()
     if FILES in model.capabilities:
@@ -59,7 +59,7 @@ def _with_files_it_takes(call: Call, body: Json, name: str) -> tuple[Json, Seque
 def prepared_completion(call: Call) -> PreparedRequest:
     """Prepare a text completion. A provider that knows no text completions is asked for a chat completion."""
     upstream = upstream_of(call)
-    is_direct = upstream is not None and call.services.upstream_profiles.of(upstream).knows_completions
+    is_direct = upstream is not None and call.services.models.upstream_profiles.of(upstream).knows_completions
     return PreparedRequest(dialect=TextCompletions(is_direct=is_direct), path=COMPLETIONS_PATH, body=call.body)
 
 
@@ -68,7 +68,7 @@ def prepared_response(call: Call) -> PreparedRequest:
 
     Raises PreviousResponseNotFound, ItemNotFound, InvalidValue.
     """
-    resolved = call.services.kept_responses.resolved(call.uid, call.body)
+    resolved = call.services.openai.kept_responses.resolved(call.uid, call.body)
     resolved, left_out = _with_files_it_takes(call, resolved, "input")
     drops_hosted = call.services.settings.upstream_hosted_tools == "drop"
     adapted = adapted_tools(resolved, drops_hosted=drops_hosted)

@@ -42,7 +42,7 @@ class ResponseDeleted(Answer):
 )
 def response(call: Call) -> Any:
     """Show a stored response of the caller, for 30 days after its answer."""
-    kept = call.services.kept_responses.get(call.uid, call.path["id"])
+    kept = call.services.openai.kept_responses.get(call.uid, call.path["id"])
     return Response(json.dumps(kept.answer), mimetype=JSON)
 
 
@@ -57,7 +57,7 @@ def response(call: Call) -> Any:
 )
 def delete_response(call: Call) -> Any:
     """Delete a stored response of the caller, with its items."""
-    call.services.kept_responses.delete(call.uid, call.path["id"])
+    call.services.openai.kept_responses.delete(call.uid, call.path["id"])
     return {"id": call.path["id"], "object": "response", "deleted": True}
 
 
@@ -72,5 +72,5 @@ def delete_response(call: Call) -> Any:
 )
 def cancel_response(call: Call) -> Any:
     """Refuse to cancel a response: no response is begun in the background."""
-    call.services.kept_responses.get(call.uid, call.path["id"])
+    call.services.openai.kept_responses.get(call.uid, call.path["id"])
     raise ResponseNotCancellable

@@ -189,13 +189,13 @@ class PaymentAnalyticsQuery(Request):
 @routes.get("/payments/options", answer=Options)
 def options(call: Call) -> Any:
     """List the packages on sale, and the ways of paying that are set up here."""
-    providers, settings = call.services.payment_providers, call.services.settings
+    providers, settings = call.services.ports.payment_providers(), call.services.settings
     methods = [
         {"provider": name, "flows": ["redirect", "intent"], "is_test": not provider.is_live}
         for name, provider in providers.items()
     ]
     return {
-        "packages": call.services.packages.on_offer(),
+        "packages": call.services.payments.packages.on_offer(),
         "methods": methods,
         "stripe_publishable_key": (settings.stripe_publishable_key or None) if "stripe" in providers else None,
         "paypal_client_id": (settings.paypal_client_id or None) if "paypal" in providers else None,
@@ -228,9 +228,9 @@ def pay(call: Call) -> Any:
         success_url=_address(call, "success_url"),
         cancel_url=_address(call, "cancel_url"),
     )
-    payment = call.services.checkouts.begin_checkout(wanted, call.asked.operation, call.asked.fingerprint)
+    payment = call.services.payments.checkouts.begin_checkout(wanted, call.asked.operation, call.asked.fingerprint)
     is_in_app = payment.flow == "intent"
-    customer = call.services.checkouts.app_customer(payment) if is_in_app else AppCustomer()
+    customer = call.services.payments.checkouts.app_customer(payment) if is_in_app else AppCustomer()
     return {
         "payment_id": payment.id,
         "status": status_of(payment),
@@ -259,10 +259,10 @@ def status(call: Call) -> Any:
     The page that a user returns to calls this route. `payments/{id}` shows the same to a listener.
     """
     services, payment = call.services, call.path["id"]
-    view = services.payments.view(payment, call.uid)
+    view = services.payments.store.view(payment, call.uid)
     if view["status"] in UNSETTLED or view["checkout_url"] is not None:
-        services.settlement.look(payment)
-        view = services.payments.view(payment, call.uid)
+        services.payments.settlement.look(payment)
+        view = services.payments.store.view(payment, call.uid)
     return view
 
 
@@ -272,7 +272,7 @@ def turned_back(call: Call) -> Response:
 
     The address is known to nobody but the provider and this user's browser, which shows no other credential here.
     """
-    payment, cancellations = call.path["id"], call.services.cancellations
+    payment, cancellations = call.path["id"], call.services.payments.cancellations
     back = cancellations.way_back(payment, call.path["key"])
     if request.method == "GET":
         try:
@@ -286,7 +286,7 @@ def turned_back(call: Call) -> Response:
 def history(call: Call) -> Any:
     """List the caller's payments, newest first."""
     after = position_of(call.query["cursor"])
-    return page_out(call.services.payments.history(call.uid, limit=call.query["limit"], after=after))
+    return page_out(call.services.payments.store.history(call.uid, limit=call.query["limit"], after=after))
 
 
 @routes.get("/payments/analytics", access=READ_USERS, query=PaymentAnalyticsQuery, answer=AnalyticsOut)
@@ -360,7 +360,7 @@ def _since(call: Call, first: Millis) -> tuple[list[Payment], bool]:
     found: list[Payment] = []
     after: tuple[Value, ...] | None = None
     while len(found) < ANALYTICS_PAYMENTS_MAX:
-        page, after = call.services.payments.since(first, limit=ANALYTICS_PAGE, after=after)
+        page, after = call.services.payments.store.since(first, limit=ANALYTICS_PAGE, after=after)
         found += page
         if after is None:
             return found, True

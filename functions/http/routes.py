@@ -90,7 +90,7 @@ class Call:
     @property
     def end_user(self) -> str:
         """The caller's pseudonym for model providers."""
-        return self.services.end_users.of(self.uid)
+        return self.services.users.end_users.of(self.uid)
 
     @property
     def asked(self) -> Intention:

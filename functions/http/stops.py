@@ -114,7 +114,7 @@ def _caller(call: Call) -> Caller:
 
 
 def _shown(call: Call, stopped: StopOutcome) -> dict[str, Any]:
-    balance = call.services.ledger.balance(call.uid)
+    balance = call.services.credits.ledger.balance(call.uid)
     shown = {"available": format_credits(balance.available), "held": format_credits(balance.held)}
     calls = [_end(each) for each in stopped.calls]
     return {**_end(stopped.shown), "status": stopped.status, "balance": shown, "calls": calls}

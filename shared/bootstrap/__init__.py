@@ -1,16 +1,19 @@
 """Composition root: the choice of an adapter for each port, and the construction of every part.
 
 A part is built, and its modules imported, at its first use. So a function that never talks to a model never loads the
-model's SDK. All other code receives its parts in constructors. One file per domain builds the parts of that domain;
-`Services` holds all parts.
+model's SDK. All other code receives its parts in constructors. One file per flow builds the parts of that flow;
+`Services` has one group of parts for each flow.
 """
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from shared.bootstrap.everything import Services
 from shared.bootstrap.parts import part
+from shared.bootstrap.services import Services
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.settings import Settings, parse_settings
 
@@ -24,21 +27,30 @@ MEMORY_ENVIRONMENT = {
 """Default environment of `in_memory`: a laptop's defaults, and a signing key that is public."""
 
 
-def production(settings: Settings, **parts: object) -> Services:
-    """Build the services on Firebase and Google Cloud, or on their emulators. `parts` replace parts by name."""
-    from shared.bootstrap.cloud import Cloud
+def production(settings: Settings, **adapters: Any) -> Services:
+    """Build the services on Firebase and Google Cloud, or on their emulators. `adapters` replace ports by name."""
+    from shared.bootstrap.cloud import cloud
 
-    clock = SystemClock()
-    return Services(settings, clock, Cloud(settings, clock), **parts)
+    clock, given = SystemClock(), _given(adapters)
+    return Services(settings, clock, replace(cloud(settings, clock, given.get("alerts")), **given))
 
 
-def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = None, **parts: object) -> Services:
-    """Build the same services over memory adapters. `env` overrides settings by name, `parts` replace parts by name."""
-    from shared.bootstrap.memory import MemoryAdapters
+def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = None, **adapters: Any) -> Services:
+    """Build the same services over memory adapters. `env` overrides settings, `adapters` replace ports, by name."""
+    from shared.bootstrap.memory import memory
 
     moving = clock or SystemClock()
     settings = parse_settings({**MEMORY_ENVIRONMENT, **(env or {})})
-    return Services(settings, moving, MemoryAdapters(settings, moving), **parts)
+    return Services(settings, moving, replace(memory(settings, moving), **_given(adapters)))
+
+
+def _given(adapters: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+    """Return factories of adapters that are built already."""
+    return {name: partial(_same, adapter) for name, adapter in adapters.items()}
+
+
+def _same(adapter: Any) -> Any:
+    return adapter
 
 
 _process_lock = threading.Lock()

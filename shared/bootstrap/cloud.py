@@ -1,9 +1,9 @@
 """Adapters of Firebase and Google Cloud, and of the providers that this backend calls."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from shared.bootstrap.ports import LatePublisher
+from shared.bootstrap.ports import LatePublisher, Once, Ports
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.kernel.events import Alerts, Publisher
@@ -20,126 +20,151 @@ if TYPE_CHECKING:
     from shared.users.ports import DomainLists, Identity
 
 
-class Cloud:
-    """Adapters of Firebase and Google Cloud, or of their emulators where the environment names them."""
+def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None = None) -> Ports:
+    """Return ports to Firebase and Google Cloud, or to their emulators where the environment names them.
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._upstreams: dict[str, OpenAIUpstream] = {}
+    `alerts` replaces the alerts by Pub/Sub, also for the adapters that raise alerts themselves.
+    """
+    publisher = Once(lambda: LatePublisher(lambda: _publisher(settings)))
+    alerted = alerts or Once(lambda: _alerts(publisher()))
+    upstreams = Once(lambda: upstreams_of(settings, alerted()))
+    return Ports(
+        documents=Once(lambda: _documents(settings)),
+        identity=Once(lambda: _identity(settings, clock)),
+        domain_lists=Once(_domain_lists),
+        chat_model=Once(lambda: _chat_model(upstreams())),
+        passthroughs=Once(lambda: _passthroughs(upstreams())),
+        thinking_model=Once(lambda: _thinking_model(upstreams())),
+        web=Once(_web),
+        image_model=Once(lambda: _image_model(upstreams())),
+        model_listing=Once(lambda: _model_listing(settings)),
+        objects=Once(lambda: _objects(settings)),
+        publisher=publisher,
+        payment_providers=Once(lambda: _payment_providers(settings, clock, alerted())),
+        alerts=alerted,
+    )
 
-    def documents(self) -> Documents:
-        from shared.platform.firestore.documents import connect
 
-        return connect(self._settings.project)
+def _documents(settings: Settings) -> Documents:
+    from shared.platform.firestore.documents import connect
 
-    def identity(self) -> "Identity":
-        from shared.platform.firebase_auth.identity import FirebaseIdentity
+    return connect(settings.project)
 
-        return FirebaseIdentity(self._settings.project, self._clock, tenants=self._settings.identity_tenants)
 
-    def domain_lists(self) -> "DomainLists":
-        from shared.platform.domain_lists.lists import PackagedDomainLists
+def _identity(settings: Settings, clock: Clock) -> "Identity":
+    from shared.platform.firebase_auth.identity import FirebaseIdentity
 
-        return PackagedDomainLists()
+    return FirebaseIdentity(settings.project, clock, tenants=settings.identity_tenants)
 
-    def chat_model(self, alerts: Alerts) -> "ChatModel":
-        from shared.ai.models.upstreams import Upstreams
-        from shared.platform.openai.chat import OpenAIChatModel
 
-        return Upstreams({name: OpenAIChatModel(each) for name, each in self._all(alerts).items()})
+def _domain_lists() -> "DomainLists":
+    from shared.platform.domain_lists.lists import PackagedDomainLists
 
-    def model_listing(self) -> "ModelListing":
-        from shared.ai.ports import DEFAULT_UPSTREAM
-        from shared.platform.openai.listing import OpenAIListings
+    return PackagedDomainLists()
 
-        settings = self._settings
-        default = (settings.ai_platform_base_url, settings.ai_platform_api_key)
-        others = {each.name: (each.base_url, each.api_key) for each in settings.ai_upstreams}
-        return OpenAIListings({DEFAULT_UPSTREAM: default, **others})
 
-    def passthroughs(self, alerts: Alerts) -> "Passthroughs":
-        from shared.ai.openai.passthrough import Passthroughs
-        from shared.platform.openai.passthrough import OpenAIPassthrough
+def _chat_model(upstreams: "Mapping[str, OpenAIUpstream]") -> "ChatModel":
+    from shared.ai.models.upstreams import Upstreams
+    from shared.platform.openai.chat import OpenAIChatModel
 
-        return Passthroughs({name: OpenAIPassthrough(each) for name, each in self._all(alerts).items()})
+    return Upstreams({name: OpenAIChatModel(each) for name, each in upstreams.items()})
 
-    def thinking_model(self, alerts: Alerts) -> "ThinkingModel":
-        from shared.ai.agents.thinking import Thinkers
-        from shared.platform.openai.thinking import OpenAIThinkingModel
 
-        return Thinkers({name: OpenAIThinkingModel(each) for name, each in self._all(alerts).items()})
+def _passthroughs(upstreams: "Mapping[str, OpenAIUpstream]") -> "Passthroughs":
+    from shared.ai.openai.passthrough import Passthroughs
+    from shared.platform.openai.passthrough import OpenAIPassthrough
 
-    def web(self) -> "Web":
-        from shared.platform.web.fetching import PublicWeb
+    return Passthroughs({name: OpenAIPassthrough(each) for name, each in upstreams.items()})
 
-        return PublicWeb()
 
-    def image_model(self, alerts: Alerts) -> "ImageModel":
-        from shared.ai.ports import DEFAULT_UPSTREAM
-        from shared.platform.openai.images import OpenAIImageModel
-        from shared.platform.web.fetching import PublicWeb
+def _thinking_model(upstreams: "Mapping[str, OpenAIUpstream]") -> "ThinkingModel":
+    from shared.ai.agents.thinking import Thinkers
+    from shared.platform.openai.thinking import OpenAIThinkingModel
 
-        return OpenAIImageModel(self._all(alerts)[DEFAULT_UPSTREAM], files=PublicWeb())
+    return Thinkers({name: OpenAIThinkingModel(each) for name, each in upstreams.items()})
 
-    def _all(self, alerts: Alerts) -> "Mapping[str, OpenAIUpstream]":
-        """Return the upstreams by their names. Chat, routes, agents and images share the knowledge gained of each."""
-        if not self._upstreams:
-            from shared.ai.models.profiles import end_user_fields_of, profile_named
-            from shared.ai.ports import DEFAULT_UPSTREAM
-            from shared.platform.openai.upstream import OpenAIUpstream
 
-            settings = self._settings
-            default = (DEFAULT_UPSTREAM, settings.ai_platform_base_url, settings.ai_platform_api_key)
-            named = [(*default, settings.ai_platform_profile)]
-            named += [(each.name, each.base_url, each.api_key, each.profile) for each in settings.ai_upstreams]
-            self._upstreams = {
-                name: OpenAIUpstream(
-                    base_url=url,
-                    api_key=key,
-                    end_user_fields=end_user_fields_of(profile, url),
-                    profile=profile_named(profile, url),
-                    alerts=alerts,
-                )
-                for name, url, key, profile in named
-            }
-        return self._upstreams
+def _web() -> "Web":
+    from shared.platform.web.fetching import PublicWeb
 
-    def objects(self) -> Objects:
-        from shared.platform.storage.objects import CloudObjects
+    return PublicWeb()
 
-        return CloudObjects(self._settings.project, self._settings.images_bucket)
 
-    def publisher(self) -> Publisher:
-        from shared.platform.pubsub.publisher import PubSubPublisher
+def _image_model(upstreams: "Mapping[str, OpenAIUpstream]") -> "ImageModel":
+    from shared.ai.ports import DEFAULT_UPSTREAM
+    from shared.platform.openai.images import OpenAIImageModel
+    from shared.platform.web.fetching import PublicWeb
 
-        return PubSubPublisher(self._settings.project)
+    return OpenAIImageModel(upstreams[DEFAULT_UPSTREAM], files=PublicWeb())
 
-    def payment_providers(self, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
-        settings = self._settings
-        providers: dict[ProviderName, PaymentProvider] = {}
-        if settings.stripe_secret_key:
-            from shared.platform.stripe.provider import StripeProvider
 
-            providers["stripe"] = StripeProvider(
-                secret_key=settings.stripe_secret_key,
-                api_base=settings.stripe_api_base,
-                clock=self._clock,
-                alerts=alerts,
-            )
-        if settings.paypal_client_id and settings.paypal_client_secret:
-            from shared.platform.paypal.provider import PayPalProvider
+def _model_listing(settings: Settings) -> "ModelListing":
+    from shared.ai.ports import DEFAULT_UPSTREAM
+    from shared.platform.openai.listing import OpenAIListings
 
-            providers["paypal"] = PayPalProvider(
-                api_base=settings.paypal_api_base,
-                client_id=settings.paypal_client_id,
-                client_secret=settings.paypal_client_secret,
-                clock=self._clock,
-                alerts=alerts,
-            )
-        return providers
+    default = (settings.ai_platform_base_url, settings.ai_platform_api_key)
+    others = {each.name: (each.base_url, each.api_key) for each in settings.ai_upstreams}
+    return OpenAIListings({DEFAULT_UPSTREAM: default, **others})
 
-    def alerts(self) -> Alerts:
-        from shared.platform.pubsub.alerts import PublishedAlerts
 
-        return PublishedAlerts(LatePublisher(self.publisher))
+def _objects(settings: Settings) -> Objects:
+    from shared.platform.storage.objects import CloudObjects
+
+    return CloudObjects(settings.project, settings.images_bucket)
+
+
+def _publisher(settings: Settings) -> Publisher:
+    from shared.platform.pubsub.publisher import PubSubPublisher
+
+    return PubSubPublisher(settings.project)
+
+
+def _payment_providers(settings: Settings, clock: Clock, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
+    providers: dict[ProviderName, PaymentProvider] = {}
+    if settings.stripe_secret_key:
+        from shared.platform.stripe.provider import StripeProvider
+
+        providers["stripe"] = StripeProvider(
+            secret_key=settings.stripe_secret_key,
+            api_base=settings.stripe_api_base,
+            clock=clock,
+            alerts=alerts,
+        )
+    if settings.paypal_client_id and settings.paypal_client_secret:
+        from shared.platform.paypal.provider import PayPalProvider
+
+        providers["paypal"] = PayPalProvider(
+            api_base=settings.paypal_api_base,
+            client_id=settings.paypal_client_id,
+            client_secret=settings.paypal_client_secret,
+            clock=clock,
+            alerts=alerts,
+        )
+    return providers
+
+
+def _alerts(publisher: Publisher) -> Alerts:
+    from shared.platform.pubsub.alerts import PublishedAlerts
+
+    return PublishedAlerts(publisher)
+
+
+def upstreams_of(settings: Settings, alerts: Alerts) -> "Mapping[str, OpenAIUpstream]":
+    """Return the upstreams by their names. Chat, routes, agents and images share the knowledge gained of each."""
+    from shared.ai.models.profiles import end_user_fields_of, profile_named
+    from shared.ai.ports import DEFAULT_UPSTREAM
+    from shared.platform.openai.upstream import OpenAIUpstream
+
+    default = (DEFAULT_UPSTREAM, settings.ai_platform_base_url, settings.ai_platform_api_key)
+    named = [(*default, settings.ai_platform_profile)]
+    named += [(each.name, each.base_url, each.api_key, each.profile) for each in settings.ai_upstreams]
+    return {
+        name: OpenAIUpstream(
+            base_url=url,
+            api_key=key,
+            end_user_fields=end_user_fields_of(profile, url),
+            profile=profile_named(profile, url),
+            alerts=alerts,
+        )
+        for name, url, key, profile in named
+    }

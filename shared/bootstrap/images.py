@@ -1,9 +1,15 @@
-"""Parts for images."""
+"""Parts that start, make, store and show images."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.bootstrap.models import ModelParts
+from shared.bootstrap.credits import CreditServices
+from shared.bootstrap.models import ModelServices
 from shared.bootstrap.parts import part
+from shared.bootstrap.ports import Ports
+from shared.bootstrap.users import UserServices
+from shared.kernel.clock import Clock
+from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.ai.images.links import ImageLinks
@@ -14,11 +20,19 @@ if TYPE_CHECKING:
     from shared.sagas.images.start import ImageStart
 
 
-class ImageParts(ModelParts):
+@dataclass(eq=False)
+class ImageServices:
     """Parts that start, make, store and show images."""
 
+    settings: Settings
+    clock: Clock
+    ports: Ports
+    credits: CreditServices
+    users: UserServices
+    models: ModelServices
+
     @part
-    def image_start(self) -> "ImageStart":
+    def start(self) -> "ImageStart":
         """Build the saga that starts an image task."""
         from shared.kernel.clock import SECOND
         from shared.ledger.commands import RateLimit
@@ -26,12 +40,12 @@ class ImageParts(ModelParts):
 
         settings = self.settings
         return ImageStart(
-            documents=self.documents,
-            ledger=self.ledger,
-            catalogue=self.catalogue,
-            tariff=self.tariff,
-            preferences=self.preferences,
-            publisher=self.publisher,
+            documents=self.ports.documents(),
+            ledger=self.credits.ledger,
+            catalogue=self.models.catalogue,
+            tariff=self.models.tariff,
+            preferences=self.models.preferences,
+            publisher=self.ports.publisher(),
             clock=self.clock,
             default_model=settings.default_image_model,
             hold_lifetime=max(settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),
@@ -39,42 +53,42 @@ class ImageParts(ModelParts):
         )
 
     @part
-    def image_job(self) -> "ImageJob":
+    def job(self) -> "ImageJob":
         """Build the worker that runs an image task."""
         from shared.kernel.clock import SECOND
         from shared.sagas.images.job import ImageJob
         from shared.sagas.images.start import HOLD_LIFETIME_MIN
 
         return ImageJob(
-            documents=self.documents,
-            objects=self.objects,
-            ledger=self.ledger,
-            image_model=self.image_model,
-            calls=self.image_start,
-            authority=self.authority,
-            end_users=self.end_users,
-            alerts=self.alerts,
+            documents=self.ports.documents(),
+            objects=self.ports.objects(),
+            ledger=self.credits.ledger,
+            image_model=self.ports.image_model(),
+            calls=self.start,
+            authority=self.users.authority,
+            end_users=self.users.end_users,
+            alerts=self.ports.alerts(),
             clock=self.clock,
             hold_lifetime=max(self.settings.hold_lifetime_seconds * SECOND, HOLD_LIFETIME_MIN),
-            losses=self.losses,
+            losses=self.credits.losses,
         )
 
     @part
-    def image_tasks(self) -> "ImageTasks":
+    def tasks(self) -> "ImageTasks":
         """Build the store of image tasks."""
         from shared.ai.images.task_store import ImageTasks
 
-        return ImageTasks(self.documents)
+        return ImageTasks(self.ports.documents())
 
     @part
-    def images(self) -> "Images":
+    def store(self) -> "Images":
         """Build the store of finished images."""
         from shared.ai.images.store import Images
 
-        return Images(self.documents, self.objects)
+        return Images(self.ports.documents(), self.ports.objects())
 
     @part
-    def image_links(self) -> "ImageLinks":
+    def links(self) -> "ImageLinks":
         """Build the links that each show one image for a short time."""
         from shared.ai.images.links import KEY_INFO, ImageLinks
         from shared.users.mailbox import derived_key
@@ -82,10 +96,13 @@ class ImageParts(ModelParts):
         return ImageLinks([derived_key(key.seed, KEY_INFO) for key in self.settings.ledger_signing_keys])
 
     @part
-    def picture_estimates(self) -> "PictureEstimates":
+    def estimates(self) -> "PictureEstimates":
         """Build the estimates of costs of pictures."""
         from shared.sagas.images.estimates import PictureEstimates
 
         return PictureEstimates(
-            self.catalogue, self.tariff, self.preferences, default_painter=self.settings.default_image_model
+            self.models.catalogue,
+            self.models.tariff,
+            self.models.preferences,
+            default_painter=self.settings.default_image_model,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from shared.bootstrap.ports import LatePublisher, Once, Ports
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.kernel.events import Alerts, Publisher
@@ -18,76 +19,100 @@ if TYPE_CHECKING:
     from shared.users.ports import DomainLists, Identity
 
 
-class MemoryAdapters:
-    """Adapters in this process. All data is lost when the process ends."""
+def memory(settings: Settings, clock: Clock) -> Ports:
+    """Return ports to adapters in this process. All data is lost when the process ends."""
+    return Ports(
+        documents=Once(_documents),
+        identity=Once(lambda: _identity(settings, clock)),
+        domain_lists=Once(_domain_lists),
+        chat_model=Once(_chat_model),
+        passthroughs=Once(_passthroughs),
+        thinking_model=Once(_thinking_model),
+        web=Once(_web),
+        image_model=Once(_image_model),
+        model_listing=Once(_model_listing),
+        objects=Once(_objects),
+        publisher=Once(lambda: LatePublisher(_publisher)),
+        payment_providers=Once(lambda: _payment_providers(clock)),
+        alerts=Once(_alerts),
+    )
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
 
-    def documents(self) -> Documents:
-        from shared.platform.memory.documents import MemoryDocuments
+def _documents() -> Documents:
+    from shared.platform.memory.documents import MemoryDocuments
 
-        return MemoryDocuments()
+    return MemoryDocuments()
 
-    def identity(self) -> "Identity":
-        from shared.platform.memory.identity import MemoryIdentity
 
-        return MemoryIdentity(self._clock, self._settings.identity_tenants)
+def _identity(settings: Settings, clock: Clock) -> "Identity":
+    from shared.platform.memory.identity import MemoryIdentity
 
-    def domain_lists(self) -> "DomainLists":
-        from shared.platform.domain_lists.lists import PackagedDomainLists
+    return MemoryIdentity(clock, settings.identity_tenants)
 
-        return PackagedDomainLists()
 
-    def chat_model(self, alerts: Alerts) -> "ChatModel":
-        from shared.platform.memory.chat_model import ScriptedChatModel
+def _domain_lists() -> "DomainLists":
+    from shared.platform.domain_lists.lists import PackagedDomainLists
 
-        return ScriptedChatModel()
+    return PackagedDomainLists()
 
-    def model_listing(self) -> "ModelListing":
-        from shared.platform.memory.listing import MemoryListing
 
-        return MemoryListing()
+def _chat_model() -> "ChatModel":
+    from shared.platform.memory.chat_model import ScriptedChatModel
 
-    def passthroughs(self, alerts: Alerts) -> "Passthroughs":
-        from shared.ai.openai.passthrough import Passthroughs
-        from shared.ai.ports import DEFAULT_UPSTREAM
-        from shared.platform.memory.passthrough import ScriptedPassthrough
+    return ScriptedChatModel()
 
-        return Passthroughs({DEFAULT_UPSTREAM: ScriptedPassthrough()})
 
-    def thinking_model(self, alerts: Alerts) -> "ThinkingModel":
-        from shared.platform.memory.thinking import ScriptedThinkingModel
+def _passthroughs() -> "Passthroughs":
+    from shared.ai.openai.passthrough import Passthroughs
+    from shared.ai.ports import DEFAULT_UPSTREAM
+    from shared.platform.memory.passthrough import ScriptedPassthrough
 
-        return ScriptedThinkingModel()
+    return Passthroughs({DEFAULT_UPSTREAM: ScriptedPassthrough()})
 
-    def web(self) -> "Web":
-        from shared.platform.memory.web import MemoryWeb
 
-        return MemoryWeb()
+def _thinking_model() -> "ThinkingModel":
+    from shared.platform.memory.thinking import ScriptedThinkingModel
 
-    def image_model(self, alerts: Alerts) -> "ImageModel":
-        from shared.platform.memory.image_model import ScriptedImageModel
+    return ScriptedThinkingModel()
 
-        return ScriptedImageModel()
 
-    def objects(self) -> Objects:
-        from shared.platform.memory.objects import MemoryObjects
+def _web() -> "Web":
+    from shared.platform.memory.web import MemoryWeb
 
-        return MemoryObjects()
+    return MemoryWeb()
 
-    def publisher(self) -> Publisher:
-        from shared.platform.memory.publisher import MemoryPublisher
 
-        return MemoryPublisher()
+def _image_model() -> "ImageModel":
+    from shared.platform.memory.image_model import ScriptedImageModel
 
-    def payment_providers(self, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
-        from shared.platform.memory.payments import MemoryProvider
+    return ScriptedImageModel()
 
-        return {"stripe": MemoryProvider(self._clock, "stripe"), "paypal": MemoryProvider(self._clock, "paypal")}
 
-    def alerts(self) -> Alerts:
-        from shared.platform.memory.alerts import MemoryAlerts
+def _model_listing() -> "ModelListing":
+    from shared.platform.memory.listing import MemoryListing
 
-        return MemoryAlerts()
+    return MemoryListing()
+
+
+def _objects() -> Objects:
+    from shared.platform.memory.objects import MemoryObjects
+
+    return MemoryObjects()
+
+
+def _publisher() -> Publisher:
+    from shared.platform.memory.publisher import MemoryPublisher
+
+    return MemoryPublisher()
+
+
+def _payment_providers(clock: Clock) -> "Mapping[ProviderName, PaymentProvider]":
+    from shared.platform.memory.payments import MemoryProvider
+
+    return {"stripe": MemoryProvider(clock, "stripe"), "paypal": MemoryProvider(clock, "paypal")}
+
+
+def _alerts() -> Alerts:
+    from shared.platform.memory.alerts import MemoryAlerts
+
+    return MemoryAlerts()

@@ -1,9 +1,13 @@
-"""Parts for models and their prices."""
+"""Parts for the models on offer, their prices, and users' preferences."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.parts import part
-from shared.bootstrap.users import UserParts
+from shared.bootstrap.ports import Ports
+from shared.bootstrap.users import UserServices
+from shared.kernel.clock import Clock
+from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.ai.models.catalogue import Catalogue
@@ -14,22 +18,28 @@ if TYPE_CHECKING:
     from shared.sagas.metering.models_sync import ModelsSync
 
 
-class ModelParts(UserParts):
+@dataclass(eq=False)
+class ModelServices:
     """Parts for the models on offer, their prices, and users' preferences."""
+
+    settings: Settings
+    clock: Clock
+    ports: Ports
+    users: UserServices
 
     @part
     def catalogue(self) -> "Catalogue":
         """Build the catalogue of models."""
         from shared.ai.models.catalogue import Catalogue
 
-        return Catalogue(self.documents, self.clock)
+        return Catalogue(self.ports.documents(), self.clock)
 
     @part
-    def models_sync(self) -> "ModelsSync":
+    def sync(self) -> "ModelsSync":
         """Build the update of models and prices from a provider's listing."""
         from shared.sagas.metering.models_sync import ModelsSync
 
-        return ModelsSync(self.catalogue, self.model_listing, self.audit)
+        return ModelsSync(self.catalogue, self.ports.model_listing(), self.users.audit)
 
     @part
     def tariff(self) -> "Tariff":
@@ -43,7 +53,7 @@ class ModelParts(UserParts):
         """Build the store of users' preferences."""
         from shared.ai.models.preferences import Preferences
 
-        return Preferences(self.documents)
+        return Preferences(self.ports.documents())
 
     @part
     def health(self) -> "ModelHealth":

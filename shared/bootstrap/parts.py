@@ -1,10 +1,8 @@
 """Decorator for a part of the services, which is built at its first use and then reused."""
 
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
-
-if TYPE_CHECKING:
-    from shared.bootstrap.ports import Ports
+from typing import Any, Generic, Self, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -23,16 +21,16 @@ class part(Generic[T]):  # noqa: N801  # used as a decorator, like `property`
     def __get__(self, services: None, owner: type) -> Self: ...
 
     @overload
-    def __get__(self, services: "Ports", owner: type) -> T: ...
+    def __get__(self, services: object, owner: type) -> T: ...
 
-    def __get__(self, services: "Ports | None", owner: type) -> Self | T:
+    def __get__(self, services: object | None, owner: type) -> Self | T:
         """Return the part, built if needed.
 
         The part is stored in the instance's own dictionary. Later uses find the part there, without this lock.
         """
         if services is None:
             return self
-        with services.lock:
+        with services.__dict__.setdefault("_lock", threading.RLock()):
             if self._name not in services.__dict__:
                 services.__dict__[self._name] = self._build(services)
             built: T = services.__dict__[self._name]

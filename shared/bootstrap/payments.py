@@ -1,9 +1,14 @@
-"""Parts for payments and refunds."""
+"""Parts for packages, payments, and the notices of payment providers."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.bootstrap.credits import CreditServices
 from shared.bootstrap.parts import part
-from shared.bootstrap.users import UserParts
+from shared.bootstrap.ports import Ports
+from shared.bootstrap.users import UserServices
+from shared.kernel.clock import Clock
+from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.payments.inbox import Inbox
@@ -14,26 +19,35 @@ if TYPE_CHECKING:
     from shared.sagas.payments.cancellations import Cancellations
     from shared.sagas.payments.checkout import Checkouts
     from shared.sagas.payments.notices import PaymentInbox
+    from shared.sagas.payments.operators import PaymentOperators
     from shared.sagas.payments.refunds import Refunds
+    from shared.sagas.payments.replays import PaymentReplays
     from shared.sagas.payments.settlement import Settlement
 
 
-class PaymentParts(UserParts):
+@dataclass(eq=False)
+class PaymentServices:
     """Parts for packages, payments, and the notices of payment providers."""
+
+    settings: Settings
+    clock: Clock
+    ports: Ports
+    credits: CreditServices
+    users: UserServices
 
     @part
     def packages(self) -> "Packages":
         """Build the catalogue of packages."""
         from shared.payments.packages import Packages
 
-        return Packages(self.documents, self.clock)
+        return Packages(self.ports.documents(), self.clock)
 
     @part
-    def payments(self) -> "Payments":
+    def store(self) -> "Payments":
         """Build the reader of payments."""
         from shared.payments.store import Payments
 
-        return Payments(self.documents)
+        return Payments(self.ports.documents())
 
     @part
     def checkouts(self) -> "Checkouts":
@@ -41,11 +55,11 @@ class PaymentParts(UserParts):
         from shared.sagas.payments.checkout import Checkouts
 
         return Checkouts(
-            self.documents,
+            self.ports.documents(),
             self.packages,
-            self.payment_providers,
+            self.ports.payment_providers(),
             self.clock,
-            self.ledger,
+            self.credits.ledger,
             self.cancellations,
             f"{self.settings.public_url}/v1/payments",
         )
@@ -55,7 +69,7 @@ class PaymentParts(UserParts):
         """Build the saga by which a user turns back from a checkout."""
         from shared.sagas.payments.cancellations import Cancellations
 
-        return Cancellations(self.documents, self.payment_providers, self.settlement, self.clock)
+        return Cancellations(self.ports.documents(), self.ports.payment_providers(), self.settlement, self.clock)
 
     @part
     def settlement(self) -> "Settlement":
@@ -63,15 +77,23 @@ class PaymentParts(UserParts):
         from shared.sagas.payments.settlement import Settlement
         from shared.sagas.payments.steps import PaymentSteps
 
-        steps = PaymentSteps(self.documents, self.ledger, self.payment_providers, self.clock, self.mailbox_debts)
-        return Settlement(self.documents, self.payment_providers, steps, self.alerts, self.clock)
+        steps = PaymentSteps(
+            self.ports.documents(),
+            self.credits.ledger,
+            self.ports.payment_providers(),
+            self.clock,
+            self.users.mailbox_debts,
+        )
+        return Settlement(
+            self.ports.documents(), self.ports.payment_providers(), steps, self.ports.alerts(), self.clock
+        )
 
     @part
     def refunds(self) -> "Refunds":
         """Build the service by which operators give money back."""
         from shared.sagas.payments.refunds import Refunds
 
-        return Refunds(self.documents, self.settlement, self.clock)
+        return Refunds(self.ports.documents(), self.settlement, self.clock)
 
     @part
     def stripe_webhooks(self) -> "Webhooks":
@@ -90,8 +112,8 @@ class PaymentParts(UserParts):
             api_base=self.settings.paypal_api_base,
             roots=self.settings.paypal_webhook_roots,
             clock=self.clock,
-            documents=self.documents,
-            alerts=self.alerts,
+            documents=self.ports.documents(),
+            alerts=self.ports.alerts(),
             vouching=(lambda: self.paypal_vouching) if self.settings.paypal_client_secret else None,
         )
 
@@ -107,7 +129,7 @@ class PaymentParts(UserParts):
             client_secret=settings.paypal_client_secret,
             webhook_id=settings.paypal_webhook_id,
             clock=self.clock,
-            alerts=self.alerts,
+            alerts=self.ports.alerts(),
         )
 
     @part
@@ -121,11 +143,35 @@ class PaymentParts(UserParts):
         modes: dict[ProviderName, bool] = {"paypal": is_live_address(settings.paypal_api_base)}
         if settings.stripe_secret_key:
             modes["stripe"] = is_live_key(settings.stripe_secret_key)
-        return Inbox(self.documents, self.clock, self.alerts, modes)
+        return Inbox(self.ports.documents(), self.clock, self.ports.alerts(), modes)
 
     @part
-    def payment_inbox(self) -> "PaymentInbox":
+    def notices(self) -> "PaymentInbox":
         """Build the worker that settles the payment named in a notice."""
         from shared.sagas.payments.notices import PaymentInbox
 
-        return PaymentInbox(self.documents, self.settlement, self.payment_providers, self.alerts, self.clock)
+        return PaymentInbox(
+            self.ports.documents(), self.settlement, self.ports.payment_providers(), self.ports.alerts(), self.clock
+        )
+
+    @part
+    def operators(self) -> "PaymentOperators":
+        """Build the service for operators' acts on payments."""
+        from shared.sagas.payments.operators import PaymentOperators
+        from shared.users.operator_acts import AdminCheck
+
+        return PaymentOperators(
+            AdminCheck(self.ports.identity()),
+            self.users.audit,
+            self.packages,
+            self.store,
+            self.refunds,
+            self.settlement,
+        )
+
+    @part
+    def replays(self) -> "PaymentReplays":
+        """Build the command-line service that retries payments and notices that wait for a person."""
+        from shared.sagas.payments.replays import PaymentReplays
+
+        return PaymentReplays(self.users.audit, self.store, self.settlement, self.inbox, self.notices)

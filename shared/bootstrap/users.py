@@ -1,9 +1,13 @@
-"""Parts for users."""
+"""Parts for users: profiles, logins, API keys, greeting and welcome bonus."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.bootstrap.ledger import LedgerParts
+from shared.bootstrap.credits import CreditServices
 from shared.bootstrap.parts import part
+from shared.bootstrap.ports import Ports
+from shared.kernel.clock import Clock
+from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.sagas.accounts.first_sight import FirstSight
@@ -20,36 +24,49 @@ if TYPE_CHECKING:
     from shared.users.profiles import Profiles
 
 
-class UserParts(LedgerParts):
+@dataclass(eq=False)
+class UserServices:
     """Parts for users: profiles, logins, API keys, greeting and welcome bonus."""
+
+    settings: Settings
+    clock: Clock
+    ports: Ports
+    credits: CreditServices
 
     @part
     def profiles(self) -> "Profiles":
         """Build the store of users' profiles."""
         from shared.users.profiles import Profiles
 
-        return Profiles(self.documents, self.clock)
+        return Profiles(self.ports.documents(), self.clock)
 
     @part
     def first_sight(self) -> "FirstSight":
         """Build the saga that opens profile and account at a user's first call."""
         from shared.sagas.accounts.first_sight import FirstSight
 
-        return FirstSight(self.profiles, self.ledger, self.clock)
+        return FirstSight(self.profiles, self.credits.ledger, self.clock)
 
     @part
     def greeting(self) -> "Greeting":
         """Build the saga that greets a new user and offers the welcome bonus."""
         from shared.sagas.accounts.greeting import Greeting
 
-        return Greeting(self.profiles, self.ledger, bonus=self.settings.welcome_bonus_amount)
+        return Greeting(self.profiles, self.credits.ledger, bonus=self.settings.welcome_bonus_amount)
 
     @part
     def welcome_bonus(self) -> "WelcomeBonus":
         """Build the saga that grants the welcome bonus."""
         from shared.sagas.accounts.welcome_bonus import WelcomeBonus
 
-        return WelcomeBonus(self.documents, self.ledger, self.profiles, self.clock, self.settings, self.domain_lists)
+        return WelcomeBonus(
+            self.ports.documents(),
+            self.credits.ledger,
+            self.profiles,
+            self.clock,
+            self.settings,
+            self.ports.domain_lists(),
+        )
 
     @part
     def mailbox_debts(self) -> "MailboxDebts":
@@ -62,10 +79,10 @@ class UserParts(LedgerParts):
         keys = mark_keys(settings.marks_secrets, [key.seed for key in settings.ledger_signing_keys])
         uncapped = settings.welcome_bonus_uncapped_domains
         return MailboxDebts(
-            self.documents,
-            self.ledger,
+            self.ports.documents(),
+            self.credits.ledger,
             self.profiles,
-            BonusCaps(self.documents, self.domain_lists, self.clock, keys, uncapped),
+            BonusCaps(self.ports.documents(), self.ports.domain_lists(), self.clock, keys, uncapped),
             keys,
             is_verification_needed="verified" in settings.welcome_bonus_requires,
         )
@@ -75,7 +92,7 @@ class UserParts(LedgerParts):
         """Build the store of API keys."""
         from shared.users.api_keys import ApiKeys
 
-        return ApiKeys(self.documents, self.clock)
+        return ApiKeys(self.ports.documents(), self.clock)
 
     @part
     def key_lookup(self) -> "KeyLookup":
@@ -96,7 +113,7 @@ class UserParts(LedgerParts):
         """Build the cache of users' logins at the identity provider."""
         from shared.users.logins import Logins
 
-        return Logins(self.identity, self.clock)
+        return Logins(self.ports.identity(), self.clock)
 
     @part
     def authority(self) -> "Authority":
@@ -110,11 +127,11 @@ class UserParts(LedgerParts):
         """Build the spend caps of API keys, as budgets of the owner's account."""
         from shared.sagas.metering.key_budgets import KeyBudgets
 
-        return KeyBudgets(self.ledger, self.clock)
+        return KeyBudgets(self.credits.ledger, self.clock)
 
     @part
     def audit(self) -> "AuditTrail":
         """Build the audit trail of operators' acts."""
         from shared.users.audit import AuditTrail
 
-        return AuditTrail(self.documents, self.clock)
+        return AuditTrail(self.ports.documents(), self.clock)

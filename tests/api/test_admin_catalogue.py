@@ -121,7 +121,7 @@ def test_a_price_without_a_currency_is_refused(admin):
 
 def test_all_models_are_listed_with_dollars_and_upstreams(world, admin):
     admin.call("PUT", "/admin/models/off", body={**FULL_MODEL, "is_enabled": False})
-    world.services.documents.commit([Put("models/broken", {"kind": "chat", "display_name": None})])
+    world.services.ports.documents().commit([Put("models/broken", {"kind": "chat", "display_name": None})])
 
     told = {item["id"]: item for item in admin.get("/admin/models").json["items"]}
 

@@ -21,7 +21,7 @@ def shop(world, admin):
 
 @pytest.fixture
 def stripe(world):
-    return world.services.payment_providers["stripe"]
+    return world.services.ports.payment_providers()["stripe"]
 
 
 def begun(person, **more):
@@ -63,7 +63,7 @@ def test_a_payment_not_yet_paid_received_nothing(shop, admin, alice):
 def test_a_dispute_in_another_currency_is_told(shop, admin, alice, stripe):
     paid = bought(alice, stripe)
     stripe.dispute(paid, Fiat(500, "EUR"))
-    shop.services.settlement.settle(paid)
+    shop.services.payments.settlement.settle(paid)
 
     told = admin.get(f"/admin/payments/{paid}").json
 
@@ -113,7 +113,7 @@ def test_payments_of_one_condition_come_in_pages(shop, admin, alice):
 def test_a_payment_is_found_by_each_id_of_its_provider(shop, admin, alice, stripe):
     paid, _ = bought(alice, stripe), bought(alice, stripe)
     stripe.refund_by_hand(paid, Fiat(100, "USD"))
-    shop.services.settlement.settle(paid)
+    shop.services.payments.settlement.settle(paid)
 
     told = admin.get(f"/admin/payments/{paid}").json
 
@@ -127,7 +127,7 @@ def test_a_payment_is_found_by_each_id_of_its_provider(shop, admin, alice, strip
 def test_a_payment_stored_before_its_ids_is_found_by_its_money(shop, admin, alice, stripe):
     paid = bought(alice, stripe)
     money = admin.get(f"/admin/payments/{paid}").json["transaction_id"]
-    documents = shop.services.documents
+    documents = shop.services.ports.documents()
     stored = documents.get(f"payment_sagas/{paid}")
     earlier = {name: value for name, value in stored.data.items() if name != "provider_ids"}
     documents.commit([Put(f"payment_sagas/{paid}", earlier)])

@@ -6,6 +6,7 @@ from shared.ai.agents.thinking import Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.platform.memory.thinking import ScriptedThinkingModel
 from tests.api.world import MODEL, problem
+from tests.support.adapters import replace_adapters
 
 PATH = "/chat/agent-tasks"
 WANTED = {"goal": "Count the people.", "budget": "5"}
@@ -24,14 +25,16 @@ def world(world):
         ),
         thought("A quarter."),
     ]
-    world.services.__dict__["thinking_model"] = ScriptedThinkingModel(steps)
-    world.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["chat", "tools"], "context_window": 32_000})
+    replace_adapters(world.services, thinking_model=ScriptedThinkingModel(steps))
+    world.services.models.catalogue.put(
+        "gpt-4o-mini", {**MODEL, "capabilities": ["chat", "tools"], "context_window": 32_000}
+    )
     return world
 
 
 def run(world, task_id: str) -> None:
     for _ in range(5):
-        world.services.agent_slice.run(task_id)
+        world.services.agents.slice.run(task_id)
 
 
 def test_a_task_from_its_goal_to_its_result(world, alice):
@@ -220,7 +223,7 @@ def test_a_guest_begins_nothing(world):
 
 
 def test_a_model_without_tools_is_refused(world, alice):
-    world.services.catalogue.put("plain", MODEL)
+    world.services.models.catalogue.put("plain", MODEL)
 
     assert problem(alice.post(PATH, {**WANTED, "model": "plain"})) == (422, "model_without_tools")
     assert problem(alice.post(PATH, {**WANTED, "model": "none"})) == (404, "model_not_found")

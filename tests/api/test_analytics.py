@@ -8,6 +8,7 @@ from shared.kernel.clock import DAY, to_datetime
 from shared.ledger.usage import MOVES
 from shared.platform.memory.publisher import MemoryPublisher
 from tests.api.world import World, problem
+from tests.support.adapters import replace_adapters
 
 
 @pytest.fixture
@@ -112,10 +113,10 @@ def test_what_an_api_key_used_stands_under_that_key(world, alice):
 
 
 def test_images_are_a_kind_of_use_of_their_own(world, alice):
-    world.services.__dict__["publisher"] = MemoryPublisher()
-    world.services.catalogue.put("painter", {"kind": "image", "image_usd": "0.01"})
+    replace_adapters(world.services, publisher=MemoryPublisher())
+    world.services.models.catalogue.put("painter", {"kind": "image", "image_usd": "0.01"})
     task = alice.post("/images/generate", {"prompt": "A fox", "model": "painter"}).json["task_id"]
-    world.services.image_job.run(task)
+    world.services.images.job.run(task)
 
     told = alice.get("/models/analytics").json["total"]["models"]
 

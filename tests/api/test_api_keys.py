@@ -252,7 +252,7 @@ def test_who_guesses_keys_is_stopped(world):
 
 def test_a_frozen_owner_spends_through_no_key(world, alice):
     server = alice.key("chat", "read")
-    world.services.ledger.execute(alice.uid, Freeze(operation=operation_id("freeze")))
+    world.services.credits.ledger.execute(alice.uid, Freeze(operation=operation_id("freeze")))
 
     assert problem(said(server)) == (403, "account_frozen")
     assert server.get("/credits/balance").json["status"] == "frozen"
@@ -267,7 +267,7 @@ def test_who_leaves_takes_the_keys_along(world, alice):
     assert server.get("/credits/balance").status_code in {401, 403}
     world.clock.advance(5 * SECOND)
     assert problem(server.get("/credits/balance")) == (401, "api_key_invalid")
-    assert world.services.documents.get(f"users/{alice.uid}/settings/api_keys") is None
+    assert world.services.ports.documents().get(f"users/{alice.uid}/settings/api_keys") is None
 
 
 def test_a_key_and_a_token_of_one_user_do_not_push_each_other_out_of_memory(world, alice):
@@ -275,13 +275,13 @@ def test_a_key_and_a_token_of_one_user_do_not_push_each_other_out_of_memory(worl
     for person in (alice, server):
         person.get("/credits/balance")
     reads: list[str] = []
-    get = world.services.documents.inner.get
+    get = world.services.ports.documents().inner.get
 
     def watched(path: str):
         reads.append(path)
         return get(path)
 
-    world.services.documents.inner.get = watched
+    world.services.ports.documents().inner.get = watched
 
     for person in (alice, server, alice, server):
         person.get("/models/preferences")
@@ -306,7 +306,7 @@ def test_the_same_idempotency_key_makes_one_key(alice):
 
 def test_a_revoked_key_stops_here_at_once_and_on_every_instance_within_five_seconds(world, alice):
     other = create_app(
-        in_memory(clock=world.clock, documents=world.services.documents, identity=world.identity)
+        in_memory(clock=world.clock, documents=world.services.ports.documents(), identity=world.identity)
     ).test_client()
     server = alice.key("read")
     headers = {"Authorization": f"Bearer {server.token}"}
@@ -368,8 +368,10 @@ def test_a_leaked_database_reveals_no_key(world, alice):
     keys = [alice.key("chat", spend_cap={"amount": "5"}).token for _ in range(3)]
     for key in keys:
         said(Person(world=world, uid=alice.uid, token=key))
-    leaked = [text for document in world.services.documents.inner._documents.values() for text in texts(document.data)]
-    leaked += world.services.documents.inner._documents
+    leaked = [
+        text for document in world.services.ports.documents().inner._documents.values() for text in texts(document.data)
+    ]
+    leaked += world.services.ports.documents().inner._documents
 
     for key in keys:
         secret = key.removeprefix("ics_")
@@ -470,19 +472,21 @@ def test_a_cap_holds_under_two_hundred_concurrent_calls(instances):
     assert float(key["spend_cap"]["used"]) == pytest.approx(spent)
     assert spent <= room * ceiling
     assert peak_of(world, alice) <= room * ceiling * 1_000_000
-    assert world.services.ledger.verify(alice.uid) == []
+    assert world.services.credits.ledger.verify(alice.uid) == []
 
 
 def another(world):
     """Another instance on the same store."""
-    shared = {"documents": world.services.documents, "chat_model": world.chat_model, "identity": world.identity}
+    shared = {"documents": world.services.ports.documents(), "chat_model": world.chat_model, "identity": world.identity}
     return create_app(in_memory(world.env, clock=world.clock, **shared))
 
 
 def peak_of(world, person) -> int:
     """The most that was held and charged together in the journal; µcr."""
     held = charged = peak = 0
-    for entry in world.services.ledger.entries(person.uid, 1, world.services.ledger.balance(person.uid).seq):
+    for entry in world.services.credits.ledger.entries(
+        person.uid, 1, world.services.credits.ledger.balance(person.uid).seq
+    ):
         held = entry.held_after
         charged += sum(p["amount"] for p in entry.postings if p["to"].startswith("revenue:"))
         peak = max(peak, held + charged)

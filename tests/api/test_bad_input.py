@@ -228,9 +228,9 @@ def test_names_may_be_in_any_script(alice):
 
 
 def test_nothing_was_written_by_all_that(world, alice):
-    before = world.services.ledger.balance(alice.uid)
+    before = world.services.credits.ledger.balance(alice.uid)
 
     for amount in AMOUNTS:
         alice.post("/credits/reserve", {"amount": amount})
 
-    assert world.services.ledger.balance(alice.uid) == before
+    assert world.services.credits.ledger.balance(alice.uid) == before

@@ -114,7 +114,7 @@ def test_a_strangers_reservation_does_not_exist(world, alice, act):
 @pytest.mark.parametrize("act", ["", "/capture", "/release"])
 def test_the_hold_of_a_model_call_is_nobodys_reservation(world, alice, act):
     """Whoever could release it would chat for nothing."""
-    hold = world.services.ledger.holding(alice.uid, 1_000_000, operation="op_model_call", expected_step=1)
+    hold = world.services.credits.ledger.holding(alice.uid, 1_000_000, operation="op_model_call", expected_step=1)
     path = f"/credits/reservations/{hold.id}{act}"
 
     refused = alice.post(path, {"amount": "1"} if act == "/capture" else None) if act else alice.get(path)
@@ -219,7 +219,7 @@ def test_an_export_verifies_offline_with_the_public_keys(world, alice):
     lines = exported.get_data(as_text=True).splitlines()
     assert exported.mimetype == "application/x-ndjson"
     assert json.loads(lines[0])["keys"] == world.call("GET", "/ledger/keys").json["items"]
-    assert verify_account(iter(lines), world.services.ledger._keys) == []
+    assert verify_account(iter(lines), world.services.credits.ledger._keys) == []
 
 
 def test_a_frozen_account_may_look_but_not_spend(admin, alice):

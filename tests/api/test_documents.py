@@ -16,6 +16,7 @@ from shared.platform.memory.payments import MemoryProvider
 from shared.platform.memory.publisher import MemoryPublisher
 from shared.platform.memory.thinking import ScriptedThinkingModel
 from tests.api.world import Person, World
+from tests.support.adapters import replace_adapters
 
 DOCUMENT = openapi(ROUTES)
 OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -50,14 +51,14 @@ QUERIES = [
 @pytest.fixture
 def world():
     world = World({"WELCOME_BONUS_REQUIRES": "any"})
-    world.services.__dict__["publisher"] = MemoryPublisher()
+    replace_adapters(world.services, publisher=MemoryPublisher())
     writes = ToolCall(id="c", name="write_artifact", arguments=ARTIFACT)
     steps = [Thought(text="", calls=(writes,), usage=USAGE), Thought(text="Done.", calls=(), usage=USAGE)]
-    world.services.__dict__["thinking_model"] = ScriptedThinkingModel(steps)
+    replace_adapters(world.services, thinking_model=ScriptedThinkingModel(steps))
     models = [Put(f"models/{name}", {**document(name), **each}) for name, each in MODELS.items()]
-    world.services.documents.commit(models)
+    world.services.ports.documents().commit(models)
     for name, each in PACKAGES.items():
-        world.services.packages.put(name, each)
+        world.services.payments.packages.put(name, each)
     return world
 
 
@@ -92,7 +93,7 @@ def api_key(person: Person, name: str) -> str:
 def task(person: Person, name: str) -> str:
     del name
     asked = str(made(person, "/images/generate", {"prompt": "A fox"})["task_id"])
-    person.world.services.image_job.run(asked)
+    person.world.services.images.job.run(asked)
     return asked
 
 
@@ -110,14 +111,14 @@ def agent_task(person: Person, name: str) -> str:
     begun = str(made(person, "/chat/agent-tasks", {"goal": "Add up.", "budget": "5", "max_steps": 1})["id"])
     if name != "agents_cancel":
         for _ in range(5):
-            person.world.services.agent_slice.run(begun)
+            person.world.services.agents.slice.run(begun)
     return begun
 
 
 def payment(person: Person, name: str) -> str:
     buyer = person if name == "payments_status" else person.world.person()
     begun = str(made(buyer, "/payments/traditional", {"package_id": "standard", "provider": "stripe"})["payment_id"])
-    provider = person.world.services.payment_providers["stripe"]
+    provider = person.world.services.ports.payment_providers()["stripe"]
     assert isinstance(provider, MemoryProvider)
     provider.approve(begun)
     assert buyer.get(f"/payments/status/{begun}").json["status"] == "settled"

@@ -44,7 +44,7 @@ def test_a_failure_nobody_foresaw_tells_nothing_of_itself(alice, world, capsys):
             pass
 
     alice.get("/me")
-    world.services.__dict__["ledger"] = Broken()
+    world.services.credits.__dict__["ledger"] = Broken()
 
     refused = alice.get("/credits/balance", headers={"X-Request-Id": "req-9"})
 
@@ -60,7 +60,7 @@ def failing(world, error):
         def balance(self, uid):
             raise error
 
-    world.services.__dict__["ledger"] = Failing()
+    world.services.credits.__dict__["ledger"] = Failing()
 
 
 def test_a_store_that_is_away_asks_to_come_back(world, alice):

@@ -7,6 +7,7 @@ from shared.ai.tokens import Usage
 from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.thinking import ScriptedThinkingModel
 from tests.api.world import MODEL
+from tests.support.adapters import replace_adapters
 
 HELLO = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
 CLAIMED = {"user": "victim", "safety_identifier": "victim"}
@@ -20,12 +21,14 @@ DOORS = [
 
 @pytest.fixture
 def world(world):
-    world.services.catalogue.put("embed", {"kind": "embedding", "input_usd_per_mtok": "0.02", "context_window": 8_192})
+    world.services.models.catalogue.put(
+        "embed", {"kind": "embedding", "input_usd_per_mtok": "0.02", "context_window": 8_192}
+    )
     return world
 
 
 def pseudonym(world, person) -> str:
-    return world.services.end_users.of(person.uid)
+    return world.services.users.end_users.of(person.uid)
 
 
 @pytest.mark.parametrize(("path", "body"), DOORS)
@@ -55,16 +58,18 @@ def test_a_user_has_one_pseudonym_on_every_route(world, alice):
     thinker = ScriptedThinkingModel(
         [Thought(text="", calls=(question, picture), usage=usage), Thought(text="Done.", usage=usage)]
     )
-    world.services.__dict__ |= {"image_model": image_model, "thinking_model": thinker}
-    world.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["chat", "tools"], "context_window": 32_000})
-    world.services.catalogue.put("gpt-image-1", {"kind": "image", "image_usd": "0.01"})
+    replace_adapters(world.services, image_model=image_model, thinking_model=thinker)
+    world.services.models.catalogue.put(
+        "gpt-4o-mini", {**MODEL, "capabilities": ["chat", "tools"], "context_window": 32_000}
+    )
+    world.services.models.catalogue.put("gpt-image-1", {"kind": "image", "image_usd": "0.01"})
 
     talk = alice.post("/chat/conversations", {"message": "Hello"}).json
     alice.key("chat").post(f"/chat/conversations/{talk['id']}/title", {})
     alice.post("/openai/chat/completions", HELLO)
-    world.services.image_job.run(alice.post("/images/generate", {"prompt": "A fox"}).json["task_id"])
+    world.services.images.job.run(alice.post("/images/generate", {"prompt": "A fox"}).json["task_id"])
     task = alice.post("/chat/agent-tasks", {"goal": "Go.", "budget": "5"}).json
-    world.services.agent_slice.run(task["id"])
+    world.services.agents.slice.run(task["id"])
 
     heard = [request.end_user for request in (*world.chat_model.requests, *image_model.requests, *thinker.requests)]
     assert len(world.chat_model.requests) == 3

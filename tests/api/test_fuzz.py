@@ -54,7 +54,7 @@ something = described(with_boundaries=False)
 def things_of(person):
     """Path values that name something of this person's, by the path they stand in."""
     # Earlier requests may have made of the model what they liked.
-    WORLD.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["tools"]})
+    WORLD.services.models.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["tools"]})
     task = person.post("/chat/agent-tasks", {"goal": "g", "budget": "1"}).json["id"]
     reservation = person.post("/credits/reserve", {"amount": "1"}).json["id"]
     conversation = person.post("/chat/conversations", {"message": "Hello"}).json["id"]

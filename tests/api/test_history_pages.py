@@ -65,7 +65,7 @@ SOURCES = ["promo:test", "world:stripe", "refund:paypal"]
 
 def live(world: World, person: Person, seed: int) -> None:
     """Let everything happen to an account, in an order that the seed decides; now and then it is closed."""
-    dice, ledger = random.Random(seed), world.services.ledger
+    dice, ledger = random.Random(seed), world.services.credits.ledger
     for _ in range(COMMANDS):
         world.clock.advance(dice.choice([1, 999, 5_000, 60_000]))
         choices = commands(dice, world.clock.now())
@@ -77,7 +77,7 @@ def live(world: World, person: Person, seed: int) -> None:
 
 def _tried(world: World, uid: Uid, command: Command) -> None:
     try:
-        world.services.ledger.execute(uid, command)
+        world.services.credits.ledger.execute(uid, command)
     except DomainError:
         return
 
@@ -100,7 +100,7 @@ def owned(row: Row) -> Decimal:
 def true_states(world: World, uid: Uid) -> Iterator[tuple[int, str, str, str]]:
     """Seq, available, held and debt after each entry, by the fold of the journal."""
     state, archive = Account(ledger="", uid=uid, head=""), NOTHING
-    for body in world.services.ledger.bodies(uid, 1, 10_000):
+    for body in world.services.credits.ledger.bodies(uid, 1, 10_000):
         state, left = apply(state, draft_of(body), archive)
         archive = merged(archive, left)
         available, held, debt = map(format_credits, (state.available, state.held, state.debt))
@@ -132,7 +132,7 @@ def test_random_accounts_have_entries_of_every_kind():
     for seed in range(12):
         person = world.person()
         live(world, person, seed)
-        kinds |= {body["kind"] for body in world.services.ledger.bodies(person.uid, 1, 10_000)}
+        kinds |= {body["kind"] for body in world.services.credits.ledger.bodies(person.uid, 1, 10_000)}
 
     assert kinds == {
         "grant", "refund", "charge", "expiry", "reversal", "adjustment", "hold", "extension", "release", "status"
@@ -145,8 +145,8 @@ def told_of(row: Row) -> tuple[Any, ...]:
 
 def test_a_charge_tells_what_its_hold_was_placed_for(world, alice):
     told = (("key", "key_1"), ("model", "gpt-4o-mini"), ("purpose", "openai"), ("ref", "call:ans_1"))
-    world.services.ledger.execute(alice.uid, books.hold("h", 40, about=told, purpose="chat"))
-    world.services.ledger.execute(alice.uid, books.capture("h", 15, usage=(("input_tokens", 12),)))
+    world.services.credits.ledger.execute(alice.uid, books.hold("h", 40, about=told, purpose="chat"))
+    world.services.credits.ledger.execute(alice.uid, books.capture("h", 15, usage=(("input_tokens", 12),)))
 
     charge = alice.get("/credits/history").json["items"][0]
 
@@ -155,7 +155,7 @@ def test_a_charge_tells_what_its_hold_was_placed_for(world, alice):
 
 
 def test_an_entry_of_before_is_explained_by_its_hold(world, alice):
-    ledger = world.services.ledger
+    ledger = world.services.credits.ledger
     ledger.execute(alice.uid, books.hold("h", 40, purpose="image", principal="key:key_1", tags=(("model", "m"),)))
     ledger.execute(alice.uid, books.capture("h", 15))
     ledger.execute(alice.uid, books.hold("r", 40, is_reservation=True, principal=f"user:{alice.uid}"))
@@ -171,13 +171,13 @@ def test_an_entry_of_before_is_explained_by_its_hold(world, alice):
     ("source", "purpose"), [("promo:x", "bonus"), ("world:stripe", "purchase"), ("refund:y", "refund")]
 )
 def test_a_grant_of_before_is_explained_by_its_source(world, alice, source, purpose):
-    world.services.ledger.execute(alice.uid, books.grant("l", 5, source=source))
+    world.services.credits.ledger.execute(alice.uid, books.grant("l", 5, source=source))
 
     assert alice.get("/credits/history").json["items"][0]["purpose"] == purpose
 
 
 def test_history_is_filtered_by_object_key_and_time(world, alice):
-    ledger = world.services.ledger
+    ledger = world.services.credits.ledger
     for number in range(4):
         world.clock.advance(60_000)
         told = (("key", f"key_{number % 2}"), ("purpose", "openai"), ("ref", f"call:ans_{number}"))
@@ -213,10 +213,10 @@ def test_open_holds_are_all_told_the_last_placed_first(world, alice):
     reserved = alice.post("/credits/reserve", {"amount": "4"}).json
     world.clock.advance(1)
     told = (("model", "m"), ("purpose", "chat"), ("ref", "message:msg_1"))
-    world.services.ledger.execute(alice.uid, books.hold("h", 40, about=told))
+    world.services.credits.ledger.execute(alice.uid, books.hold("h", 40, about=told))
     world.clock.advance(1)
     lot = next(iter(alice.get("/credits/balance").json["lots"]))["id"]
-    world.services.ledger.execute(alice.uid, books.suspend("d", LotId(lot), limits=(50,)))
+    world.services.credits.ledger.execute(alice.uid, books.suspend("d", LotId(lot), limits=(50,)))
 
     answer = alice.get("/credits/holds").json
 

@@ -32,7 +32,7 @@ MEASURED = os.environ.get("HOSTILE") == "1"
 @pytest.fixture(scope="module")
 def busy():
     world = World(env={"RATE_LIMIT_PER_MINUTE": "60000", "RATE_LIMIT_BURST": "60000"})
-    world.services.catalogue.put("text-embedding", EMBEDDING)
+    world.services.models.catalogue.put("text-embedding", EMBEDDING)
     who = world.person("admin", credits_=1_000)
     headers = {"Authorization": f"Bearer {who.token}"}
     for path in ("/v1/credits/reserve", "/v1/openai/chat/completions"):

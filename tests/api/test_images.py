@@ -12,6 +12,7 @@ from shared.kernel.objects import StorageUnavailable
 from shared.platform.memory.image_model import png
 from shared.platform.memory.publisher import MemoryPublisher
 from tests.api.world import World, problem
+from tests.support.adapters import replace_adapters
 
 PAINTER = {
     "kind": "image",
@@ -25,8 +26,8 @@ ETAG = f'"{hashlib.sha256(PICTURE).hexdigest()[:32]}"'
 @pytest.fixture
 def world():
     world = World()
-    world.services.__dict__["publisher"] = MemoryPublisher()
-    world.services.catalogue.put("gpt-image-1", PAINTER)
+    replace_adapters(world.services, publisher=MemoryPublisher())
+    world.services.models.catalogue.put("gpt-image-1", PAINTER)
     return world
 
 
@@ -34,7 +35,7 @@ def generated(person, **body):
     """A finished task, as its owner sees it."""
     asked = person.post("/images/generate", {"prompt": "A fox", **body})
     assert asked.status_code == 202, asked.json
-    person.world.services.image_job.run(asked.json["task_id"])
+    person.world.services.images.job.run(asked.json["task_id"])
     return person.get(f"/images/generate/{asked.json['task_id']}").json
 
 
@@ -56,7 +57,7 @@ def test_images_of_a_disabled_login_end_without_a_charge(world, alice):
     world.identity.disable(alice.uid)
     world.clock.advance(MINUTE)
 
-    world.services.image_job.run(asked["task_id"])
+    world.services.images.job.run(asked["task_id"])
 
     task = alice.get(f"/images/generate/{asked['task_id']}").json
     assert (task["status"], task["cost"], task["failures"][0]["code"]) == ("failed", "0", "login_disabled")
@@ -68,7 +69,7 @@ def test_images_of_a_user_survive_the_revocation_of_a_key(world, alice):
     (key,) = alice.get("/api-keys").json["items"]
     alice.call("DELETE", f"/api-keys/{key['id']}")
 
-    world.services.image_job.run(asked["task_id"])
+    world.services.images.job.run(asked["task_id"])
 
     assert alice.get(f"/images/generate/{asked['task_id']}").json["status"] == "done"
 
@@ -92,11 +93,11 @@ def test_an_image_is_asked_for_and_its_price_is_set_aside(world, alice):
     }
     assert asked.headers["X-Credits-Available"] == "5"
     assert alice.get("/credits/balance").json["held"] == "5"
-    assert [message.data for message in world.services.publisher.on("image-jobs")] == [{"task_id": task_id}]
+    assert [message.data for message in world.services.ports.publisher().on("image-jobs")] == [{"task_id": task_id}]
 
 
 def test_a_task_tells_what_became_of_each_image(world, alice):
-    world.services.image_model.script = [None, UpstreamUnavailable()]
+    world.services.ports.image_model().script = [None, UpstreamUnavailable()]
 
     told = generated(alice, n=3)
 
@@ -130,7 +131,7 @@ def test_a_queued_task_is_told_as_such(alice):
 
 def test_the_same_key_answers_the_same_also_when_all_is_done(world, alice):
     asked = [alice.post("/images/generate", {"prompt": "A fox"}, key="k")]
-    world.services.image_job.run(asked[0].json["task_id"])
+    world.services.images.job.run(asked[0].json["task_id"])
     world.clock.advance(MINUTE)
     asked.append(alice.post("/images/generate", {"prompt": "A fox"}, key="k"))
 
@@ -146,7 +147,7 @@ def test_who_cannot_pay_is_told_at_once_and_nothing_is_queued(world):
 
     assert problem(refused) == (402, "insufficient_credits")
     assert (refused.json["required"], refused.json["available"]) == ("2", "1")
-    assert world.services.publisher.on("image-jobs") == []
+    assert world.services.ports.publisher().on("image-jobs") == []
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_a_deleted_image_is_gone_everywhere(world, alice):
     assert problem(world.call("GET", image["link"].removeprefix("/v1"))) == (404, "image_not_found")
     assert alice.get("/images").json["items"] == []
     assert alice.get(f"/images/generate/{told['task_id']}").json["images"] == []
-    assert world.services.objects.names("images/") == []
+    assert world.services.ports.objects().names("images/") == []
 
 
 @pytest.mark.parametrize(
@@ -243,8 +244,8 @@ def test_who_leaves_leaves_no_image_behind(world, alice):
     assert alice.call("DELETE", "/me").status_code == 204
 
     assert problem(world.call("GET", image["link"].removeprefix("/v1"))) == (404, "image_not_found")
-    assert world.services.objects.names("images/") == []
-    assert world.services.documents.get(f"image_tasks/{image['task_id']}") is None
+    assert world.services.ports.objects().names("images/") == []
+    assert world.services.ports.documents().get(f"image_tasks/{image['task_id']}") is None
 
 
 # The picture itself ----------------------------------------------------------------------------------------------
@@ -330,7 +331,7 @@ def test_a_storage_that_is_away_is_told_as_such(world, alice, shown):
         def read(self, *_):
             raise StorageUnavailable
 
-    world.services.images._objects = Away()
+    world.services.images.store._objects = Away()
 
     refused = alice.get(shown)
 

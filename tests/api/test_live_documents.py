@@ -12,6 +12,7 @@ from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.publisher import MemoryPublisher
 from shared.platform.memory.thinking import ScriptedThinkingModel
 from tests.api.world import MODEL, Person, World
+from tests.support.adapters import replace_adapters
 
 PAINTER = {"kind": "image", "image_usd": "0.01"}
 USAGE = Usage(input_tokens=100, output_tokens=10)
@@ -22,17 +23,19 @@ LINK = {"link", "link_expires_at"}
 @pytest.fixture
 def world():
     world = World()
-    world.services.__dict__["publisher"] = MemoryPublisher()
+    replace_adapters(world.services, publisher=MemoryPublisher())
     thoughts = [Thought(text="First.", calls=(WRITES,), usage=USAGE), Thought(text="Done.", calls=(), usage=USAGE)]
-    world.services.__dict__["thinking_model"] = ScriptedThinkingModel(thoughts)
-    world.services.catalogue.put("gpt-image-1", PAINTER)
-    world.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["chat", "tools"], "context_window": 32_000})
+    replace_adapters(world.services, thinking_model=ScriptedThinkingModel(thoughts))
+    world.services.models.catalogue.put("gpt-image-1", PAINTER)
+    world.services.models.catalogue.put(
+        "gpt-4o-mini", {**MODEL, "capabilities": ["chat", "tools"], "context_window": 32_000}
+    )
     return world
 
 
 def listened(person: Person, path: str) -> dict[str, Any]:
     """The document that a listener of this person reads, without the owner."""
-    found = person.world.services.documents.get(path)
+    found = person.world.services.ports.documents().get(path)
     assert found is not None
     assert found.data["uid"] == person.uid
     return {name: value for name, value in found.data.items() if name != "uid"}
@@ -56,11 +59,11 @@ def test_a_queued_image_task_reads_as_get_answers(alice):
 
 
 def test_a_finished_image_task_reads_as_get_answers(world, alice):
-    world.services.__dict__["image_model"] = ScriptedImageModel([UpstreamUnavailable()])
+    replace_adapters(world.services, image_model=ScriptedImageModel([UpstreamUnavailable()]))
     task = asked_for_images(alice)
     world.clock.advance(1_234)
 
-    world.services.image_job.run(task)
+    world.services.images.job.run(task)
 
     told = told_of_images(alice, task)
     assert listened(alice, f"image_tasks/{task}") == told
@@ -69,7 +72,7 @@ def test_a_finished_image_task_reads_as_get_answers(world, alice):
 
 def test_a_deleted_image_leaves_what_a_listener_reads(world, alice):
     task = asked_for_images(alice)
-    world.services.image_job.run(task)
+    world.services.images.job.run(task)
     gone, kept = (image["id"] for image in told_of_images(alice, task)["images"])
 
     assert alice.call("DELETE", f"/images/{gone}").status_code == 204
@@ -88,10 +91,10 @@ def test_an_image_deleted_while_others_are_painted_stays_deleted(world, alice):
                 assert alice.call("DELETE", f"/images/{image['id']}").status_code == 204
             return super().generate(request)
 
-    world.services.__dict__["image_model"] = Deleting()
+    replace_adapters(world.services, image_model=Deleting())
     task = asked_for_images(alice)
 
-    world.services.image_job.run(task)
+    world.services.images.job.run(task)
 
     told = told_of_images(alice, task)
     assert listened(alice, f"image_tasks/{task}") == told
@@ -109,7 +112,7 @@ def assert_listened_as_told(person: Person, task: str) -> dict[str, Any]:
     """The task and its steps read as GET answers, which is returned."""
     told: dict[str, Any] = person.get(f"/chat/agent-tasks/{task}").json
     assert listened(person, f"agent_tasks/{task}") == told
-    found = person.world.services.documents.query(Query(collection=f"agent_tasks/{task}/steps", limit=100))
+    found = person.world.services.ports.documents().query(Query(collection=f"agent_tasks/{task}/steps", limit=100))
     steps = person.get(f"/chat/agent-tasks/{task}/steps?limit=100").json["items"]
     assert [{**step, "uid": person.uid} for step in steps] == [document.data for document in found]
     return told
@@ -125,7 +128,7 @@ def test_a_completed_agent_task_reads_as_get_answers(world, alice):
     task = begun(alice)
     world.clock.advance(1_234)
 
-    world.services.agent_slice.run(task)
+    world.services.agents.slice.run(task)
 
     told = assert_listened_as_told(alice, task)
     assert (told["status"], told["result"]["answer"], told["steps"]) == ("completed", "Done.", 4)
@@ -134,7 +137,7 @@ def test_a_completed_agent_task_reads_as_get_answers(world, alice):
 
 def test_a_paused_resumed_and_cancelled_agent_task_reads_as_get_answers(world, alice):
     task = begun(alice, max_steps=1)
-    world.services.agent_slice.run(task)
+    world.services.agents.slice.run(task)
 
     assert assert_listened_as_told(alice, task)["reason"] == "step_limit"
     assert alice.post(f"/chat/agent-tasks/{task}/resume", {"max_steps": 2}).status_code == 202
@@ -145,9 +148,9 @@ def test_a_paused_resumed_and_cancelled_agent_task_reads_as_get_answers(world, a
 
 def test_an_agent_task_tells_a_listener_nothing_of_its_work(world, alice):
     task = begun(alice)
-    world.services.agent_slice.run(task)
+    world.services.agents.slice.run(task)
 
-    found = world.services.documents.query(Query(collection=f"agent_tasks/{task}/steps", limit=100))
+    found = world.services.ports.documents().query(Query(collection=f"agent_tasks/{task}/steps", limit=100))
     told = str([listened(alice, f"agent_tasks/{task}"), *(document.data for document in found)])
     assert not [word for word in ("lease", "fingerprint", "spender", "epoch", "body", "owed") if word in told]
 

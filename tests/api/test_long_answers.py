@@ -14,7 +14,7 @@ FEW, MANY = 4_000, 16_000
 def cpu_seconds(tokens, *, streams):
     script = [*map(logprobs, range(tokens)), chunk({}, finish_reason="stop"), usage_chunk(10, tokens)]
     world = World(passthrough=ScriptedPassthrough({"/chat/completions": [script]}))
-    world.services.catalogue.put("long", {**MODEL, "context_window": 200_000, "max_output_tokens": 100_000})
+    world.services.models.catalogue.put("long", {**MODEL, "context_window": 200_000, "max_output_tokens": 100_000})
     person = world.person(credits_=1_000)
     body = {"model": "long", "messages": [{"role": "user", "content": "Hi"}], "logprobs": True, "stream": streams}
 

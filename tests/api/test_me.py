@@ -20,7 +20,7 @@ def test_me_says_who_is_calling(world, alice):
 
 def test_me_says_what_was_offered_and_claimed(world, alice):
     alice.get("/me")
-    world.services.greeting.greet(alice.uid)
+    world.services.users.greeting.greet(alice.uid)
     alice.post("/credits/welcome-bonus")
 
     bonus = alice.get("/me").json["welcome_bonus"]
@@ -39,7 +39,7 @@ def test_a_guest_is_a_user_too(world):
 def test_a_guest_is_offered_the_bonus_once_an_address_is_added(world):
     guest = world.guest()
     guest.get("/me")
-    world.services.greeting.greet(guest.uid)
+    world.services.users.greeting.greet(guest.uid)
 
     world.identity.link_email(guest.uid, "ann@example.com", is_email_verified=False)
 
@@ -58,8 +58,8 @@ def test_who_leaves_is_gone(world, alice):
 
     assert (left.status_code, left.get_data()) == (204, b"")
     assert problem(alice.get("/me")) == (403, "account_closed")
-    assert world.services.ledger.balance(alice.uid).status == "closed"
-    assert world.services.conversations.list(alice.uid).items == ()
+    assert world.services.credits.ledger.balance(alice.uid).status == "closed"
+    assert world.services.chat.conversations.list(alice.uid).items == ()
     assert world.identity.existing([alice.uid]) == frozenset()
 
 

@@ -56,7 +56,7 @@ DETAILED = {
 
 def test_tiers_caches_and_requests_are_listed_in_credits():
     world = World({"MARKUP_PERCENT": "40"})
-    world.services.catalogue.put("gpt-4o-mini", DETAILED)
+    world.services.models.catalogue.put("gpt-4o-mini", DETAILED)
 
     answered = world.person().get("/models")
     (listed,) = answered.json["items"]
@@ -94,7 +94,7 @@ PAINTER = {
 )
 def test_a_picture_costs_what_the_list_and_the_estimate_say(wanted, listed_as, cost):
     world = World({"MARKUP_PERCENT": "40"})
-    world.services.catalogue.put("painter", PAINTER)
+    world.services.models.catalogue.put("painter", PAINTER)
     alice = world.person(credits_=200)
 
     told = next(item for item in alice.get("/models").json["items"] if item["id"] == "painter")
@@ -103,7 +103,7 @@ def test_a_picture_costs_what_the_list_and_the_estimate_say(wanted, listed_as, c
     asked = {"model": "painter", "n": 2, **wanted}
     estimate = alice.post("/models/estimate-cost", {"kind": "images", "content": "A fox", **asked}).json
     begun = alice.post("/images/generate", {"prompt": "A fox", **asked}).json
-    world.services.image_job.run(begun["task_id"])
+    world.services.images.job.run(begun["task_id"])
 
     twice = f"{2 * Decimal(cost):f}".rstrip("0").rstrip(".")
     assert told == cost
@@ -122,14 +122,14 @@ def test_a_picture_costs_what_the_list_and_the_estimate_say(wanted, listed_as, c
     ],
 )
 def test_what_cannot_be_done_is_not_estimated(world, alice, wanted, code):
-    world.services.catalogue.put("painter", PAINTER)
+    world.services.models.catalogue.put("painter", PAINTER)
 
     assert problem(alice.post("/models/estimate-cost", {"content": "A fox", **wanted})) == (422, code)
 
 
 @pytest.mark.parametrize("budget", ["5", "0.000001"])
 def test_an_agent_task_is_estimated_within_its_budget(world, alice, budget):
-    world.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["tools"]})
+    world.services.models.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": ["tools"]})
 
     estimate = alice.post("/models/estimate-cost", {"kind": "agent_task", "content": "Find it", "budget": budget}).json
 
@@ -139,7 +139,7 @@ def test_an_agent_task_is_estimated_within_its_budget(world, alice, budget):
 
 
 def test_preferences_are_kept_and_replaced(world, alice):
-    world.services.catalogue.put("painter", {"kind": "image", "image_usd": "0.04"})
+    world.services.models.catalogue.put("painter", {"kind": "image", "image_usd": "0.04"})
 
     assert alice.get("/models/preferences").json == NONE_PREFERRED
     stored = alice.call("PUT", "/models/preferences", body={"chat_model": "gpt-4o-mini", "image_model": "painter"})
@@ -224,7 +224,7 @@ def test_an_estimate_costs_nothing_and_is_for_guests_too(world):
 def test_a_model_without_a_price_is_refused_not_given_away():
     world = World()
     broken = {**MODEL, "input_usd_per_mtok": "NaN"}
-    world.services.documents.commit([_put("models/free", broken)])
+    world.services.ports.documents().commit([_put("models/free", broken)])
     alice = world.person(credits_=1)
 
     refused = alice.post("/models/estimate-cost", {"content": "Hello", "model": "free"})
@@ -244,7 +244,7 @@ def _put(path, data):
 )
 def test_an_estimate_says_whether_stopping_saves(profile, capabilities, is_saving):
     world = World({"AI_PLATFORM_PROFILE": profile})
-    world.services.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": capabilities})
+    world.services.models.catalogue.put("gpt-4o-mini", {**MODEL, "capabilities": capabilities})
 
     estimate = world.person(credits_=1).post("/models/estimate-cost", {"content": "Hello"})
 

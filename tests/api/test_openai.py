@@ -22,8 +22,8 @@ EMBEDDER = {"kind": "embedding", "input_usd_per_mtok": "0.02", "context_window":
 def offered(**options) -> World:
     """A world that offers embeddings too."""
     world = World(**options)
-    world.services.catalogue.put("embedder", EMBEDDER)
-    world.services.catalogue.put(
+    world.services.models.catalogue.put("embedder", EMBEDDER)
+    world.services.models.catalogue.put(
         "seeing", {**MODEL, "capabilities": ["chat", "vision"], "upstream_model": "gpt-4o-mini"}
     )
     return world
@@ -749,18 +749,22 @@ def test_an_answer_that_is_too_large_to_keep_is_told_once(monkeypatch):
 def test_without_a_key_nothing_of_a_call_is_stored(world, alice):
     ask(alice, messages=[{"role": "user", "content": "a very private question"}])
 
-    stored = repr(list(world.services.documents.inner._documents.values()))
+    stored = repr(list(world.services.ports.documents().inner._documents.values()))
     assert "private question" not in stored
-    assert not [path for path in world.services.documents.inner._documents if path.startswith("answers/")]
+    assert not [path for path in world.services.ports.documents().inner._documents if path.startswith("answers/")]
 
 
 def test_what_was_kept_goes_with_the_user(world, alice):
     ask(alice, key="k")
-    assert [path for path in world.services.documents.inner._documents if path.startswith(("answers/", "turns/"))]
+    assert [
+        path for path in world.services.ports.documents().inner._documents if path.startswith(("answers/", "turns/"))
+    ]
 
     alice.call("DELETE", "/me")
 
-    assert not [path for path in world.services.documents.inner._documents if path.startswith(("answers/", "turns/"))]
+    assert not [
+        path for path in world.services.ports.documents().inner._documents if path.startswith(("answers/", "turns/"))
+    ]
 
 
 def test_prompts_and_answers_are_never_logged(world, alice, capsys):

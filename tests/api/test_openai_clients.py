@@ -66,7 +66,7 @@ def test_path_is_taken_with_a_slash_at_an_end_or_a_version_behind_the_base_url(p
 @pytest.mark.parametrize("name", ["maker/small", "maker:small"])
 def test_model_is_found_by_its_name_with_a_slash(name):
     world = world_of(completion("Hi"))
-    world.services.catalogue.put("maker:small", {**MODEL, "upstream_model": "maker/small"})
+    world.services.models.catalogue.put("maker:small", {**MODEL, "upstream_model": "maker/small"})
     alice = world.person(credits_=1)
 
     answer = alice.post(CHAT, {**BODY, "model": name})
@@ -300,7 +300,7 @@ RESPONSE_FILE = {"type": "input_file", "filename": "a.pdf", "file_data": PDF}
 
 def reading_world() -> World:
     world = world_of(completion("A summary", usage=(2_000, 5)))
-    world.services.catalogue.put("reader", {**MODEL, "capabilities": ["chat", "files"]})
+    world.services.models.catalogue.put("reader", {**MODEL, "capabilities": ["chat", "files"]})
     return world
 
 

@@ -17,8 +17,8 @@ PAINTER = {"kind": "image", "display_name": "Painter", "image_usd": "0.04"}
 
 def world_with(**env) -> World:
     world = World(env=env, passthrough=ScriptedPassthrough())
-    world.services.catalogue.put("embedder", EMBEDDER)
-    world.services.catalogue.put("painter", PAINTER)
+    world.services.models.catalogue.put("embedder", EMBEDDER)
+    world.services.models.catalogue.put("painter", PAINTER)
     return world
 
 

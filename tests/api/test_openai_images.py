@@ -12,6 +12,7 @@ from shared.platform.memory.image_model import png
 from shared.platform.memory.publisher import MemoryPublisher
 from tests.api.test_openai import failed
 from tests.api.world import World
+from tests.support.adapters import replace_adapters
 
 PATH = "/openai/images/generations"
 PAINTER = {
@@ -24,8 +25,8 @@ PAINTER = {
 @pytest.fixture
 def world():
     world = World()
-    world.services.__dict__["publisher"] = MemoryPublisher()
-    world.services.catalogue.put("gpt-image-1", PAINTER)
+    replace_adapters(world.services, publisher=MemoryPublisher())
+    world.services.models.catalogue.put("gpt-image-1", PAINTER)
     return world
 
 
@@ -52,7 +53,7 @@ def test_images_are_made_told_kept_and_charged(world, alice):
 @pytest.mark.parametrize("path", [PATH, "/images/generate"])
 def test_a_quality_is_sent_and_costs_its_price(world, path, quality, sent, cost):
     by_quality = {"high": {"1024x1024": "0.167"}, "low": {"1024x1024": "0.003"}}
-    world.services.catalogue.put("gpt-image-1", {**PAINTER, "image_usd_by_quality": by_quality})
+    world.services.models.catalogue.put("gpt-image-1", {**PAINTER, "image_usd_by_quality": by_quality})
     alice = world.person(credits_=100)
     before = Decimal(alice.available)
 
@@ -61,18 +62,18 @@ def test_a_quality_is_sent_and_costs_its_price(world, path, quality, sent, cost)
         assert (asked.status_code, asked.json["code"]) == (422, "quality_not_offered")
         return
     if path != PATH:
-        world.services.image_job.run(asked.json["task_id"])
+        world.services.images.job.run(asked.json["task_id"])
 
-    assert [request.quality for request in world.services.image_model.requests] == [sent]
+    assert [request.quality for request in world.services.ports.image_model().requests] == [sent]
     assert before - Decimal(alice.available) == Decimal(cost)
 
 
 def test_prompt_that_is_refused_is_told_in_the_providers_words(world, alice):
     words = "Your request was rejected by the safety system."
-    world.services.image_model.script = [RequestRefused({"message": words})]
+    world.services.ports.image_model().script = [RequestRefused({"message": words})]
 
     assert painted(alice, n=2).json["error"]["message"] == words
-    assert (alice.available, len(world.services.image_model.requests)) == ("10", 1)
+    assert (alice.available, len(world.services.ports.image_model().requests)) == ("10", 1)
 
 
 def test_pictures_without_room_in_the_answer_come_as_links(world, alice, monkeypatch):
@@ -93,7 +94,7 @@ def test_the_same_key_answers_the_same_without_painting_again(world, alice):
     first, second = (painted(alice, key="k") for _ in range(2))
 
     assert second.get_data() == first.get_data()
-    assert len(world.services.image_model.requests) == 1
+    assert len(world.services.ports.image_model().requests) == 1
     assert alice.available == "9"
 
 
@@ -109,14 +110,14 @@ def test_the_same_key_answers_the_same_without_painting_again(world, alice):
     ],
 )
 def test_what_fails_costs_nothing(world, alice, failure, told):
-    world.services.image_model.script = [failure]
+    world.services.ports.image_model().script = [failure]
 
     assert failed(painted(alice)) == told
     assert (alice.available, alice.get("/credits/balance").json["held"]) == ("10", "0")
 
 
 def test_what_was_made_is_told_and_charged_when_the_rest_fails(world, alice):
-    world.services.image_model.script = [None, UpstreamUnavailable()]
+    world.services.ports.image_model().script = [None, UpstreamUnavailable()]
 
     answered = painted(alice, n=2)
 
@@ -141,7 +142,7 @@ def test_what_was_made_is_told_and_charged_when_the_rest_fails(world, alice):
 )
 def test_what_would_have_another_price_or_answer_is_refused(world, alice, more):
     assert failed(painted(alice, **more))[0] == 400
-    assert world.services.image_model.requests == []
+    assert world.services.ports.image_model().requests == []
     assert alice.available == "10"
 
 
@@ -152,7 +153,7 @@ def test_an_empty_balance_a_missing_model_and_a_missing_scope(world, alice):
 
 
 def test_a_task_that_another_worker_has_is_waited_for(world, alice):
-    job = world.services.image_job
+    job = world.services.images.job
     run, calls = job.run, list[str]()
 
     class Busy:
@@ -163,24 +164,24 @@ def test_a_task_that_another_worker_has_is_waited_for(world, alice):
             task = run(task_id)
             return None if len(calls) == 1 else task
 
-    world.services.__dict__["image_job"] = Busy()
+    world.services.images.store.__dict__["job"] = Busy()
 
     assert painted(alice).status_code == 200
     assert len(calls) == 1
 
 
 def test_a_task_that_does_not_end_is_left_to_a_worker_and_found_by_its_key(world, alice):
-    job = world.services.image_job
+    job = world.services.images.job
 
     class Never:
         def run(self, task_id):
             return None
 
-    world.services.__dict__["image_job"] = Never()
+    world.services.images.store.__dict__["job"] = Never()
     token = alice.token
     refused = painted(alice, key="k")
     assert failed(refused) == (409, "still_running")
-    (message,) = world.services.publisher.on("image-jobs")
+    (message,) = world.services.ports.publisher().on("image-jobs")
     job.run(message.data["task_id"])
 
     answered = painted(alice, key="k")

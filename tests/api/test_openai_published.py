@@ -244,7 +244,7 @@ def test_halves_of_a_character_are_joined_over_the_events_of_a_response():
 
 def test_models_and_pictures_are_as_published(published):
     world = world_of()
-    world.services.catalogue.put("painter", PAINTER)
+    world.services.models.catalogue.put("painter", PAINTER)
     alice = world.person(credits_=10)
 
     painted = alice.post("/openai/images/generations", {"model": "painter", "prompt": "A cat"})

@@ -39,7 +39,7 @@ def answer_of(*output, name="resp_1"):
 
 def world_of(*scripts, **env) -> World:
     world = World(env=env, passthrough=ScriptedPassthrough(scripts={"/responses": list(scripts)}))
-    world.services.catalogue.put("thinker", {**MODEL, "capabilities": ["chat", "reasoning"]})
+    world.services.models.catalogue.put("thinker", {**MODEL, "capabilities": ["chat", "reasoning"]})
     return world
 
 
@@ -155,8 +155,8 @@ def test_store_false_keeps_nothing():
 
     assert (answer.status_code, answer.json["store"]) == (200, False)
     assert failed(alice.get(f"{PATH}/resp_1")) == (404, "response_not_found")
-    assert world.services.documents.query(Query(collection="responses", limit=9)) == []
-    assert world.services.documents.query(Query(collection="response_items", limit=9)) == []
+    assert world.services.ports.documents().query(Query(collection="responses", limit=9)) == []
+    assert world.services.ports.documents().query(Query(collection="response_items", limit=9)) == []
 
 
 def test_failed_answer_is_not_kept():
@@ -195,14 +195,14 @@ def test_what_is_kept_ends_after_thirty_days_and_with_the_user():
     world.clock.advance(KEPT_FOR)
 
     assert left == {bob.uid}
-    assert world.services.kept_responses.resolved(bob.uid, {"input": "Hi"}) == {"input": "Hi"}
+    assert world.services.openai.kept_responses.resolved(bob.uid, {"input": "Hi"}) == {"input": "Hi"}
     assert failed(world.person(credits_=1).get(f"{PATH}/resp_1"))[0] == 404
     with pytest.raises(Exception, match="not found"):
-        world.services.kept_responses.get(bob.uid, "resp_1")
+        world.services.openai.kept_responses.get(bob.uid, "resp_1")
 
 
 def _all(world, collection):
-    return world.services.documents.query(Query(collection=collection, limit=99))
+    return world.services.ports.documents().query(Query(collection=collection, limit=99))
 
 
 def test_chain_is_bounded():

@@ -9,6 +9,7 @@ from functions.http.problems import status_of
 from functions.http.table import ROUTES
 from shared.kernel.documents import StoreUnavailable
 from tests.api.world import problem
+from tests.support.adapters import replace_adapters
 
 PAGES = ["/docs/swagger", "/docs/playground"]
 
@@ -104,7 +105,7 @@ def test_a_store_that_is_away_is_said_to_be(world):
         def get(self, path):
             raise StoreUnavailable
 
-    world.services.__dict__["documents"] = Away()
+    replace_adapters(world.services, documents=Away())
 
     status = world.call("GET", "/monitoring/status").json
 

@@ -35,7 +35,7 @@ def shop(world, admin):
 
 @pytest.fixture
 def stripe(world):
-    return world.services.payment_providers["stripe"]
+    return world.services.ports.payment_providers()["stripe"]
 
 
 def bought(alice, provider, **more):
@@ -84,7 +84,7 @@ def test_a_user_buys_a_package_and_sees_the_balance(shop, alice, stripe):
         {"amount": "0.00", "currency": "USD"},
     )
     assert settled["receipt_url"] is not None
-    assert settled["transaction_id"] == shop.services.payments.get(begun.json["payment_id"]).refs["intent"]
+    assert settled["transaction_id"] == shop.services.payments.store.get(begun.json["payment_id"]).refs["intent"]
     assert alice.available == "1060"
 
 
@@ -174,7 +174,7 @@ def test_a_payer_on_a_page_needs_no_customer(shop, alice):
 def test_a_cancelled_checkout_comes_back_cancelled(shop, alice):
     begun = alice.post("/payments/traditional", {**PAY, "cancel_url": "https://app.example/shop?a=1#b"}).json
 
-    stored = shop.services.payments.get(begun["payment_id"])
+    stored = shop.services.payments.store.get(begun["payment_id"])
     assert stored.cancel_url == f"https://app.example/shop?a=1&payment_id={begun['payment_id']}&cancelled=true#b"
     assert "cancelled" not in stored.success_url
 
@@ -192,7 +192,7 @@ def test_who_turns_back_lands_at_the_app_and_reads_cancelled(shop, alice, provid
     assert landed.headers["Referrer-Policy"] == "no-referrer"
     told = alice.get(f"/payments/status/{payment}").json
     assert (told["status"], bool(told["checkout_url"])) == ("cancelled", True)
-    assert shop.services.documents.get(f"payments/{payment}").data["status"] == "cancelled"
+    assert shop.services.ports.documents().get(f"payments/{payment}").data["status"] == "cancelled"
     assert [one["status"] for one in alice.get("/payments/history").json["items"]] == ["cancelled"]
 
 
@@ -246,7 +246,7 @@ def test_user_lands_at_the_app_although_the_payment_cannot_be_marked(shop, alice
 
 def way_back(world, payment):
     """The path to which the provider sends a user who turns back."""
-    key = world.services.payments.get(payment).back_key
+    key = world.services.payments.store.get(payment).back_key
     assert len(key) == 32
     return f"/v1/payments/{payment}/cancelled/{key}"
 
@@ -263,7 +263,7 @@ def test_apps_read_the_keys_that_their_forms_need():
 def test_users_come_back_to_the_app_with_the_payment_s_name(shop, alice, url):
     begun = alice.post("/payments/traditional", {**PAY, "success_url": url}).json
 
-    stored = shop.services.payments.get(begun["payment_id"])
+    stored = shop.services.payments.store.get(begun["payment_id"])
     assert f"payment_id={begun['payment_id']}" in stored.success_url
     assert stored.success_url.startswith(url.partition("?")[0].partition("#")[0])
 
@@ -283,7 +283,7 @@ def test_what_cannot_be_bought_is_refused(shop, alice, body, answer):
 
 
 def test_a_provider_that_is_not_set_up_is_named(shop, alice):
-    del shop.services.payment_providers["paypal"]
+    del shop.services.ports.payment_providers()["paypal"]
 
     refused = alice.post("/payments/traditional", {**PAY, "provider": "paypal"})
 
@@ -490,7 +490,7 @@ def test_listener_reads_a_payment_as_rest_answers_it(shop, admin, alice, stripe,
     payment = bought(alice, stripe)
     if refunded:
         admin.post(f"/admin/payments/{payment}/refund", {"amount": refunded, "reason": "asked for"})
-    listened = dict(shop.services.documents.get(f"payments/{payment}").data)
+    listened = dict(shop.services.ports.documents().get(f"payments/{payment}").data)
 
     assert listened.pop("uid") == alice.uid
     assert listened == alice.get(f"/payments/status/{payment}").json
@@ -500,7 +500,7 @@ def test_listener_reads_a_payment_as_rest_answers_it(shop, admin, alice, stripe,
 def test_earlier_payment_reads_over_http_as_before_it_moved(shop, admin, alice, stripe):
     payment = bought(alice, stripe)
     before = alice.get(f"/payments/status/{payment}").json
-    store_as_before(shop.services.documents.inner, shop.services.payments.get(payment))
+    store_as_before(shop.services.ports.documents().inner, shop.services.payments.store.get(payment))
 
     assert alice.get(f"/payments/status/{payment}").json == before
     assert alice.get("/payments/history").json["items"] == [before]
@@ -516,7 +516,7 @@ def test_who_leaves_is_forgotten_by_the_provider_too(shop, alice, stripe):
     assert alice.call("DELETE", "/me").status_code in {202, 204}
 
     assert not stripe.customers
-    assert shop.services.payments.view(payment, alice.uid)["status"] == "settled"
+    assert shop.services.payments.store.view(payment, alice.uid)["status"] == "settled"
 
 
 def test_who_left_in_debt_pays_it_with_the_next_purchase_of_the_mailbox(shop, admin, stripe):

@@ -131,7 +131,9 @@ def test_a_settling_message_shows_at_most_what_it_costs_and_later_its_cost(world
     path = f"/chat/conversations/{conversation_of(alice)}"
     said = alice.post(f"{path}/messages", {"content": "Hello"}).json["message"]["id"]
     until = world.clock.now() + 1_000
-    world.services.documents.commit([Patch(f"{path.removeprefix('/chat/')}/messages/{said}", {"settles_by": until})])
+    world.services.ports.documents().commit(
+        [Patch(f"{path.removeprefix('/chat/')}/messages/{said}", {"settles_by": until})]
+    )
 
     settling = alice.get(f"{path}/messages").json["items"][0]
     world.clock.advance(1_000)

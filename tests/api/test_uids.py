@@ -31,7 +31,7 @@ def test_a_user_of_any_uid_claims_chats_and_leaves(world, uid):
 
     assert (claimed.status_code, said.status_code, reserved.status_code, left.status_code) == (201, 201, 201, 204)
     assert (through_the_key.status_code, painted.status_code) == (200, 200)
-    assert world.services.ledger.balance(Uid(uid)).status == "closed"
+    assert world.services.credits.ledger.balance(Uid(uid)).status == "closed"
 
 
 @pytest.mark.parametrize("uid", SUPPORTED)

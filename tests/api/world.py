@@ -62,12 +62,12 @@ class World:
         self.services = in_memory(self.env, clock=self.clock, **parts)
         self.app = create_app(self.services)
         self.client = self.app.test_client()
-        self.services.catalogue.put("gpt-4o-mini", MODEL)
+        self.services.models.catalogue.put("gpt-4o-mini", MODEL)
 
     @property
     def identity(self) -> MemoryIdentity:
         """The people of this world."""
-        identity = self.services.identity
+        identity = self.services.ports.identity()
         assert isinstance(identity, MemoryIdentity)
         return identity
 
@@ -90,11 +90,13 @@ class World:
 
     def _with_credits(self, person: "Person", credits_: int) -> "Person":
         if credits_:
-            self.services.ledger.open(person.uid)
+            self.services.credits.ledger.open(person.uid)
             operation = operation_id("test", new_id("grant"))
             amount = Micro(credits_ * CREDIT)
             lot = LotId(new_id("lot"))
-            self.services.ledger.execute(person.uid, Grant(operation=operation, amount=amount, lot=lot, source="test"))
+            self.services.credits.ledger.execute(
+                person.uid, Grant(operation=operation, amount=amount, lot=lot, source="test")
+            )
         return person
 
 

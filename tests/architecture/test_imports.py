@@ -58,7 +58,7 @@ from shared.bootstrap import in_memory
 
 services = in_memory({"STRIPE_WEBHOOK_SECRET": "s", "PAYPAL_WEBHOOK_ID": "w", "STRIPE_SECRET_KEY": "sk_test_1"})
 import functions.payment_webhooks
-services.stripe_webhooks, services.paypal_webhooks, services.inbox
+services.payments.stripe_webhooks, services.payments.paypal_webhooks, services.payments.inbox
 print(*sys.modules)
 """
 

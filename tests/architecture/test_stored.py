@@ -159,16 +159,20 @@ def _is_query(node: ast.AST) -> bool:
 
 
 def _live(services):
-    root = services.identity.verify(services.identity.token(services.identity.sign_up("root@example.com")))
-    services.first_sight.see(root)
+    root = services.ports.identity().verify(
+        services.ports.identity().token(services.ports.identity().sign_up("root@example.com"))
+    )
+    services.users.first_sight.see(root)
     services.operators.first_admin("root@example.com", is_forced=True)
-    admin = services.identity.verify(services.identity.token(root.uid))
+    admin = services.ports.identity().verify(services.ports.identity().token(root.uid))
     services.operators.put_model(admin, "m1", _model())
 
-    user = services.identity.verify(services.identity.token(services.identity.sign_up("ann@shop.example")))
-    services.first_sight.see(user)
-    services.greeting.greet(user.uid)
-    services.welcome_bonus.claim(user, operation_id("life", "bonus"), "f")
+    user = services.ports.identity().verify(
+        services.ports.identity().token(services.ports.identity().sign_up("ann@shop.example"))
+    )
+    services.users.first_sight.see(user)
+    services.users.greeting.greet(user.uid)
+    services.users.welcome_bonus.claim(user, operation_id("life", "bonus"), "f")
     _spend(services, user.uid)
     _talk(services, user.uid)
     _paint(services, user.uid)
@@ -183,7 +187,7 @@ def _live(services):
 
 def _know_a_certificate(services):
     issued = authority().issue()
-    certificates = Certificates(lambda url: issued.chain.encode(), "", services.clock, services.documents)
+    certificates = Certificates(lambda url: issued.chain.encode(), "", services.clock, services.ports.documents())
     source = source_of(f"https://api.paypal.com{issued.path}", "https://api-m.paypal.com")
     certificates.remember(source, certificates.chain(source))
 
@@ -193,7 +197,7 @@ def _spend(services, uid):
         return {"operation": OperationId(f"op_{name}"), "fingerprint": name}
 
     def execute(command):
-        return services.ledger.execute(uid, command)
+        return services.credits.ledger.execute(uid, command)
 
     hold = {"purpose": "chat", "lifetime": 60_000, "principal": uid}
     execute(Grant(**asked("grant"), amount=Micro(10**9), lot=LotId("lot_1"), source="promo:x", note="a gift"))
@@ -205,17 +209,20 @@ def _spend(services, uid):
     execute(Reverse(**asked("reverse"), lot=LotId("lot_1"), target=Micro(10**9)))
     execute(Freeze(**asked("freeze")))
     execute(Unfreeze(**asked("unfreeze")))
-    services.ledger.history(uid, before=None, limit=20, kinds=None)
-    services.analytics.report(uid, "2000-01-01", "2099-12-31")
-    assert {services.analytics.rebuild(each) > 0 for each in services.analytics.accounts()} == {False, True}
-    assert services.ledger.verify(uid) == []
+    services.credits.ledger.history(uid, before=None, limit=20, kinds=None)
+    services.credits.analytics.report(uid, "2000-01-01", "2099-12-31")
+    assert {services.credits.analytics.rebuild(each) > 0 for each in services.credits.analytics.accounts()} == {
+        False,
+        True,
+    }
+    assert services.credits.ledger.verify(uid) == []
 
 
 def _talk(services, uid):
-    services.catalogue.enabled()
-    services.preferences.put(uid, {"chat_model": "m1"})
+    services.models.catalogue.enabled()
+    services.models.preferences.put(uid, {"chat_model": "m1"})
     talks = [
-        services.conversations.create(uid, operation=operation_id("life", name), fingerprint=name, model="m1").id
+        services.chat.conversations.create(uid, operation=operation_id("life", name), fingerprint=name, model="m1").id
         for name in ("kept", "deleted")
     ]
     for number, has_key in enumerate((True, False)):
@@ -227,7 +234,7 @@ def _talk(services, uid):
             fingerprint="f",
             has_key=has_key,
         )
-        list(services.chat_turn.run(request))
+        list(services.chat.turn.run(request))
     asked = OpenAIRequest(
         uid=uid,
         operation=operation_id("life", "call"),
@@ -237,7 +244,7 @@ def _talk(services, uid):
         model="m1",
         body={"messages": [{"role": "user", "content": "hello"}]},
     )
-    list(services.openai_call.run(asked))
+    list(services.openai.call.run(asked))
     responding = replace(
         asked,
         operation=OperationId("op_response"),
@@ -245,58 +252,60 @@ def _talk(services, uid):
         body={"input": "hello"},
         keeping=Keeping(input=[]),
     )
-    list(services.openai_call.run(responding))
-    key, _ = services.api_keys.create(uid, KeyWanted(name="k", scopes=frozenset()), operation_id("life", "key"), "f")
-    services.api_keys.create(uid, KeyWanted(name="l", scopes=frozenset()), operation_id("life", "key", "2"), "f")
+    list(services.openai.call.run(responding))
+    key, _ = services.users.api_keys.create(
+        uid, KeyWanted(name="k", scopes=frozenset()), operation_id("life", "key"), "f"
+    )
+    services.users.api_keys.create(uid, KeyWanted(name="l", scopes=frozenset()), operation_id("life", "key", "2"), "f")
     services.key_revocation.revoke(uid, key.id)
-    services.chat_turn.memory.title(uid, talks[0], operation=operation_id("life", "title"))
-    assert [message.role for message in services.conversations.export(uid, talks[0])] == [
+    services.chat.turn.memory.title(uid, talks[0], operation=operation_id("life", "title"))
+    assert [message.role for message in services.chat.conversations.export(uid, talks[0])] == [
         "user",
         "assistant",
         "system",
         "user",
         "assistant",
     ]
-    stop = services.stop_requests.new(uid, CallName.of_conversation(talks[0]), EVERYBODY)
-    services.stop_requests.store(stop, since=stop.at)
-    services.conversations.list(uid)
-    services.conversations.messages(uid, talks[0])
-    services.conversations.patch(uid, talks[0], {"title": "t"})
-    services.conversations.delete(uid, talks[1])
+    stop = services.metering.stop_requests.new(uid, CallName.of_conversation(talks[0]), EVERYBODY)
+    services.metering.stop_requests.store(stop, since=stop.at)
+    services.chat.conversations.list(uid)
+    services.chat.conversations.messages(uid, talks[0])
+    services.chat.conversations.patch(uid, talks[0], {"title": "t"})
+    services.chat.conversations.delete(uid, talks[1])
 
 
 def _paint(services, uid):
-    services.catalogue.put("painter", {"kind": "image", "image_usd": "0.01"})
+    services.models.catalogue.put("painter", {"kind": "image", "image_usd": "0.01"})
     asked = ImageAsked(
         uid=uid, prompt="a fox", n=2, model="painter", operation=operation_id("life", "i"), fingerprint=""
     )
-    task = services.image_start.start(asked).task
-    services.image_job.run(task.id)
-    for image in services.images.list(uid).items[:1]:
-        services.images.delete(uid, image.id)
+    task = services.images.start.start(asked).task
+    services.images.job.run(task.id)
+    for image in services.images.store.list(uid).items[:1]:
+        services.images.store.delete(uid, image.id)
 
 
 def _buy(services, admin, uid):
     package = {"title": "T", "price_minor": 100, "currency": "USD", "credits": 10, "bonus": 5, "per_user_limit": 2}
-    services.payment_operators.put_package(admin, "small", package, None)
-    services.packages.on_offer()
-    provider = services.payment_providers["stripe"]
+    services.payments.operators.put_package(admin, "small", package, None)
+    services.payments.packages.on_offer()
+    provider = services.ports.payment_providers()["stripe"]
     for key, then in (("1", "paid"), ("2", "failed")):
         wanted = PackageOrder(
             uid=uid, package="small", provider="stripe", flow="redirect", success_url="u", cancel_url="u"
         )
-        payment = services.checkouts.begin_checkout(wanted, operation_id("life", "pay", key), "f").id
+        payment = services.payments.checkouts.begin_checkout(wanted, operation_id("life", "pay", key), "f").id
         provider.approve(payment, then)
-        services.inbox.store(provider.events[-1])
-        services.payment_inbox.handle(f"stripe:{provider.events[-1].id}")
+        services.payments.inbox.store(provider.events[-1])
+        services.payments.notices.handle(f"stripe:{provider.events[-1].id}")
         if then == "paid":
-            services.payment_operators.refund(admin, payment, 40, "sorry", operation_id("life", "refund"))
-    services.payments.history(uid, limit=20, after=None)
+            services.payments.operators.refund(admin, payment, 40, "sorry", operation_id("life", "refund"))
+    services.payments.store.history(uid, limit=20, after=None)
     everything = PaymentFilter(uid=uid, provider="stripe", status="settled", is_under_review=False, first=0, last=1)
-    services.payments.listed(PaymentFilter(), limit=20, after=None)
-    services.payments.listed(everything, limit=20, after=None)
-    services.payments.with_provider_id("pi_1", everything)
-    services.payments.since(0, limit=20, after=None)
+    services.payments.store.listed(PaymentFilter(), limit=20, after=None)
+    services.payments.store.listed(everything, limit=20, after=None)
+    services.payments.store.with_provider_id("pi_1", everything)
+    services.payments.store.since(0, limit=20, after=None)
 
 
 def _work(services, uid):
@@ -309,11 +318,11 @@ def _work(services, uid):
         model="m1",
         files=(("a.txt", "x"),),
     )
-    task = services.agents.begin_task(request)
-    services.agent_slice.run(task.id)
-    assert services.agents.get(uid, task.id).status == "completed"
-    services.agents.steps(uid, task.id, after=0, limit=10)
-    services.agents.page(uid, cursor=None, limit=10)
+    task = services.agents.tasks.begin_task(request)
+    services.agents.slice.run(task.id)
+    assert services.agents.tasks.get(uid, task.id).status == "completed"
+    services.agents.tasks.steps(uid, task.id, after=0, limit=10)
+    services.agents.tasks.page(uid, cursor=None, limit=10)
 
 
 def _operate(services, admin, uid):
@@ -322,15 +331,17 @@ def _operate(services, admin, uid):
     services.operators.unfreeze(admin, uid, "not odd")
     services.operators.set_roles(admin, uid, frozenset({"support"}))
     services.operators.audit(None, 20)
-    services.losses.bear(uid, operation=operation_id("life", "loss"), cause="provider_failed", amount=1, model="m1")
+    services.credits.losses.bear(
+        uid, operation=operation_id("life", "loss"), cause="provider_failed", amount=1, model="m1"
+    )
 
 
 def _hear(services):
     """A provider tells us something; a sweep looks for it."""
     refs = {"intent": "pi_1"}
     notice = Notice(provider="stripe", id="evt_1", type="t", at=1, is_live=False, payment="pay_1", refs=refs)
-    services.inbox.store(notice)
-    services.inbox.due(0, 1)
+    services.payments.inbox.store(notice)
+    services.payments.inbox.due(0, 1)
 
 
 def _bury(services):
@@ -347,7 +358,7 @@ def _leave(services, uid):
     _owe(services, uid)
     services.jobs.run_schedule("every_minute")
     services.jobs.run_schedule("every_day")
-    services.ledger_watch.found(uid, 1, "hash")
+    services.credits.watch.found(uid, 1, "hash")
     services.leaving.leave(uid)
     services.clock.advance(2 * DAY)
     services.jobs.run_schedule("every_minute")
@@ -358,11 +369,11 @@ def _owe(services, uid):
         return {"operation": OperationId(f"op_owed_{name}"), "fingerprint": ""}
 
     lot, amount = LotId("lot_owed"), Micro(10**6)
-    services.ledger.execute(uid, Grant(**asked("grant"), amount=amount, lot=lot, source="promo:x"))
-    spent = services.ledger.balance(uid).available
-    services.ledger.execute(uid, Charge(**asked("charge"), amount=Micro(spent), purpose="chat"))
-    services.ledger.execute(uid, Reverse(**asked("reverse"), lot=lot, target=amount))
-    assert services.ledger.balance(uid).debt > 0
+    services.credits.ledger.execute(uid, Grant(**asked("grant"), amount=amount, lot=lot, source="promo:x"))
+    spent = services.credits.ledger.balance(uid).available
+    services.credits.ledger.execute(uid, Charge(**asked("charge"), amount=Micro(spent), purpose="chat"))
+    services.credits.ledger.execute(uid, Reverse(**asked("reverse"), lot=lot, target=amount))
+    assert services.credits.ledger.balance(uid).debt > 0
 
 
 def _model():

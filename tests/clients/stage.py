@@ -35,8 +35,8 @@ class Counter:
         self._server = server
         for name in ("gpt-4o-mini", "gpt-4o", "text-embedding-3-small"):
             fields = {n: v for n, v in {**document(name), **MODELS[name]}.items() if n not in {"id", "price_version"}}
-            if stage.services.catalogue.read(name) is None:
-                stage.services.catalogue.put(name, fields)
+            if stage.services.models.catalogue.read(name) is None:
+                stage.services.models.catalogue.put(name, fields)
         self.base_url = f"{server.url}/openai"
         self.api_key = self._made()
 

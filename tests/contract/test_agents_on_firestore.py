@@ -19,10 +19,10 @@ def test_a_task_whose_worker_died_is_finished_by_two_at_once(firestore_emulator,
     world.user()
     task = world.begin()
     dying = world.on(FaultyDocuments(world.documents, at=number, when=when))
-    assert crashed(lambda: dying.agent_slice.run(task.id))
+    assert crashed(lambda: dying.agents.slice.run(task.id))
 
     world.clock.advance(LEASE_SECONDS * SECOND)
-    workers = [world.on(connect(project)).agent_slice for _ in range(2)]
+    workers = [world.on(connect(project)).agents.slice for _ in range(2)]
     with ThreadPoolExecutor(len(workers)) as pool:
         list(pool.map(lambda worker: worker.run(task.id), workers))
     world.run(task)
@@ -48,9 +48,9 @@ def test_two_tasks_in_two_instances_never_overspend_their_balance(firestore_emul
     instances = [world.on(connect(project)) for _ in tasks]
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda task, instance: instance.agent_slice.run(task.id), tasks, instances))
+        list(pool.map(lambda task, instance: instance.agents.slice.run(task.id), tasks, instances))
     ended = [world.run(task) for task in tasks]
 
     assert {task.reason for task in ended} == {"insufficient_credits"}
     assert sum(task.spent for task in ended) == world.spent(of=balance) <= balance
-    assert (world.services.ledger.balance(ANN).held, world.services.ledger.verify(ANN)) == (0, [])
+    assert (world.services.credits.ledger.balance(ANN).held, world.services.credits.ledger.verify(ANN)) == (0, [])

@@ -51,7 +51,7 @@ def check(call: Asking) -> None:
 
 def freeze(payer: Payer, command: Any) -> None:
     operation = operation_id("test", new_id("freeze"))
-    payer.stage.first.services.ledger.execute(payer.uid, command(operation=operation))
+    payer.stage.first.services.credits.ledger.execute(payer.uid, command(operation=operation))
 
 
 def end(how: str, call: Asking, listening: Listening) -> None:

@@ -9,10 +9,9 @@ import pytest
 from shared.ai.agents.thinking import ThinkingMessage, ThinkRequest
 from shared.ai.models.profiles import end_user_fields_of
 from shared.ai.ports import ChatRequest, ImageRequest, PromptMessage
-from shared.bootstrap.cloud import Cloud
+from shared.bootstrap.cloud import upstreams_of
 from shared.kernel.settings import parse_settings
 from shared.platform.memory.alerts import MemoryAlerts
-from shared.platform.memory.clock import ManualClock
 from shared.platform.openai.chat import OpenAIChatModel
 from shared.platform.openai.images import OpenAIImageModel
 from shared.platform.openai.passthrough import OpenAIPassthrough
@@ -33,7 +32,7 @@ def parts_of(upstream: Any, profile: str) -> Any:
         "AI_PLATFORM_API_KEY": "sk-test",
         "AI_PLATFORM_PROFILE": profile,
     }
-    return Cloud(parse_settings(env), ManualClock())._all(MemoryAlerts())["default"]
+    return upstreams_of(parse_settings(env), MemoryAlerts())["default"]
 
 
 def named(body: Mapping[str, Any]) -> dict[str, Any]:

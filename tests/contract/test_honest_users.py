@@ -97,7 +97,7 @@ def test_an_agents_task_costs_what_its_steps_report(stage):
     goal = {"goal": f"Work out 2^10. {marker}", "model": "gpt-4o-mini", "budget": "5"}
     task = payer.call("POST", "/chat/agent-tasks", goal).json["id"]
 
-    stage.first.services.agent_slice.run(task)
+    stage.first.services.agents.slice.run(task)
 
     ended = payer.call("GET", f"/chat/agent-tasks/{task}").json
     assert (ended["status"], len(stage.billed(marker))) == ("completed", 4)

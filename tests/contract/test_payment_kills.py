@@ -66,12 +66,12 @@ def paid(backends: PaymentBackends, payment: Payment) -> None:
 
 def settled(backends: PaymentBackends, payment: Payment) -> None:
     backends.pay(payment)
-    backends.first.settlement.settle(payment.id)
+    backends.first.payments.settlement.settle(payment.id)
 
 
 def left(backends: PaymentBackends, payment: Payment) -> None:
     backends.pay(payment)
-    backends.first.ledger.execute(payment.uid, Close(operation=OperationId("bye")))
+    backends.first.credits.ledger.execute(payment.uid, Close(operation=OperationId("bye")))
 
 
 def refunded_by_hand(backends: PaymentBackends, payment: Payment) -> None:
@@ -89,7 +89,7 @@ def dispute_ended(how: str) -> Callable[[PaymentBackends, Payment], None]:
         settled(backends, payment)
         hands = backends.hands[payment.provider]
         dispute = hands.dispute(payment.id)
-        backends.first.settlement.settle(payment.id)
+        backends.first.payments.settlement.settle(payment.id)
         hands.end_dispute(dispute, how)
 
     return before
@@ -151,7 +151,7 @@ class Case:
         self.backends.stand_in(self.payment.provider).expire_idempotency_keys()
         for _ in range(ROUNDS_MAX):
             try:
-                services.settlement.settle(self.payment.id)
+                services.payments.settlement.settle(self.payment.id)
                 self.story.act(services, self.payment.id)
             except (Unavailable, LeaseLost):  # whoever was robbed may be at it again
                 continue
@@ -160,7 +160,7 @@ class Case:
 
     def let_the_lease_end(self) -> None:
         """Nobody renews it any more; a test does not wait for it."""
-        documents = self.backends.first.documents
+        documents = self.backends.first.ports.documents()
         document = documents.get(saga_path(self.payment.id))
         assert document is not None
         lease = {**cast("dict[str, object]", document.data["lease"]), "until": to_datetime(0)}
@@ -169,7 +169,7 @@ class Case:
     def steal(self) -> LeasedDocument:
         """The lease is another's, who has done nothing yet."""
         self.let_the_lease_end()
-        stolen = Leases(self.backends.first.documents, self.backends.first.clock).claim(
+        stolen = Leases(self.backends.first.ports.documents(), self.backends.first.clock).claim(
             saga_path(self.payment.id), LEASE_SECONDS
         )
         assert stolen is not None
@@ -178,13 +178,19 @@ class Case:
     def found(self) -> tuple[str, Money, int, int, list[object]]:
         """Where the payment is, what its user has, what the provider did, and what is wrong with the chain."""
         services, uid = self.backends.first, self.payment.uid
-        now = services.payments.get(self.payment.id)
-        balance = services.ledger.balance(uid)
-        truth = services.payment_providers[now.provider].truth(now.refs)
+        now = services.payments.store.get(self.payment.id)
+        balance = services.credits.ledger.balance(uid)
+        truth = services.ports.payment_providers()[now.provider].truth(now.refs)
         reversals = {dispute.refund for dispute in truth.disputes}
         refunds = [refund for refund in truth.refunds if refund.id not in reversals]
         money = (balance.available, balance.held, balance.debt)
-        return status_of(now), money, self.backends.captures(now), len(refunds), list(services.ledger.verify(uid))
+        return (
+            status_of(now),
+            money,
+            self.backends.captures(now),
+            len(refunds),
+            list(services.credits.ledger.verify(uid)),
+        )
 
     def expected(self) -> tuple[str, Money, int, int, list[object]]:
         return self.story.status, self.story.money(self.payment), 1, self.story.refunds, []

@@ -57,7 +57,7 @@ class Site:
 
     def app(self) -> Flask:
         app = Flask("webhooks")
-        webhooks = {"stripe": self.services.stripe_webhooks, "paypal": self.services.paypal_webhooks}
+        webhooks = {"stripe": self.services.payments.stripe_webhooks, "paypal": self.services.payments.paypal_webhooks}
         app.add_url_rule(
             "/<name>", "run", lambda name: receive(name, request, self.services, webhooks[name]), methods=["POST"]
         )
@@ -253,7 +253,7 @@ def test_a_true_event_of_the_other_mode_is_parked(site):
     lie = site.stripe.lie(event=event["id"], changes={"livemode": True})
     assert site.stripe.drain()
 
-    found = site.services.inbox.get(f"stripe:{lie}")
+    found = site.services.payments.inbox.get(f"stripe:{lie}")
     assert found is not None
     assert found.data["status"] == "parked"
     assert [alert.event for alert in site.alerts.raised] == ["notice_parked"]

@@ -278,7 +278,7 @@ def test_an_agents_step_costs_what_is_reported(stages, kind):
 def test_a_task_cancelled_in_a_step_pays_what_is_reported(stages, kind):
     call = asking(stages["laptop"], KINDS[kind], "agent budget")
     task = begin(call, pause_at=0)
-    working = threading.Thread(target=stages["laptop"].first.services.agent_slice.run, args=(task,))
+    working = threading.Thread(target=stages["laptop"].first.services.agents.slice.run, args=(task,))
     working.start()
     until(lambda: stages["laptop"].billed(call.marker))
 
@@ -295,7 +295,7 @@ def test_a_step_cut_by_its_time_limit_is_charged_its_hold_at_most_twice(hasty, k
     task = begin(call, pause_at=0, times=0)
 
     for _ in range(4):
-        hasty.first.services.agent_slice.run(task)
+        hasty.first.services.agents.slice.run(task)
         hasty.clock.advance(600_000)
 
     paid = call.payer.settled()
@@ -334,7 +334,7 @@ def test_a_worker_killed_in_a_step_leaves_nothing_to_pay(stages, doomed, kind):
 
 def run_to_death(instance: Instance, task: str) -> None:
     with suppress(Killed):
-        instance.services.agent_slice.run(task)
+        instance.services.agents.slice.run(task)
 
 
 def begin(call: Asking, **script: Any) -> str:
@@ -347,4 +347,4 @@ def begin(call: Asking, **script: Any) -> str:
 
 
 def work(call: Asking, **script: Any) -> None:
-    call.stage.first.services.agent_slice.run(begin(call, **script))
+    call.stage.first.services.agents.slice.run(begin(call, **script))

@@ -39,7 +39,7 @@ def stopped(suite, suite_upstream, browser):
     """What the page said of two stopped turns, and what the provider billed for each."""
     seed_models(suite.project)
     settings = {"GCLOUD_PROJECT": suite.project, "LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}"}
-    catalogue = production(parse_settings({**os.environ, **settings})).catalogue
+    catalogue = production(parse_settings({**os.environ, **settings})).models.catalogue
     catalogue.put(SAVES, {**MODEL, "display_name": "Ends with a stop", "upstream": ENDING})
     catalogue.put(SAVES_NOTHING, {**MODEL, "display_name": "Goes on after a stop"})
     questions = {model: f"Stop me, {uuid.uuid4().hex}" for model in (SAVES, SAVES_NOTHING)}

@@ -111,7 +111,7 @@ def test_a_payment_becomes_credits_by_its_events_alone(
 ):
     services = production(parse_settings(settings_of(suite, suite_payments)))
     uid, package = Uid(new_id("user")), new_id("pkg")
-    services.packages.put(
+    services.payments.packages.put(
         package, {"title": "1,250 credits", "price_minor": 1250, "currency": "USD", "credits": 1_250 * MICRO_PER_CREDIT}
     )
     wanted = PackageOrder(
@@ -122,7 +122,7 @@ def test_a_payment_becomes_credits_by_its_events_alone(
         success_url="https://app.example.com/paid",
         cancel_url="https://app.example.com/cancelled",
     )
-    payment = services.checkouts.begin_checkout(wanted, operation_id("test", uid), "f")
+    payment = services.payments.checkouts.begin_checkout(wanted, operation_id("test", uid), "f")
 
     if provider == "stripe":
         stripe.pay(session=payment.refs["session"])
@@ -130,5 +130,7 @@ def test_a_payment_becomes_credits_by_its_events_alone(
         paypal.approve(order=payment.refs["order"])
 
     bought = 1_250 * MICRO_PER_CREDIT
-    wait_for(lambda: services.ledger.balance(uid).available == bought, seconds=180, what="the credits are there")
-    assert services.ledger.verify(uid) == []
+    wait_for(
+        lambda: services.credits.ledger.balance(uid).available == bought, seconds=180, what="the credits are there"
+    )
+    assert services.credits.ledger.verify(uid) == []

@@ -78,15 +78,15 @@ def user_deleted(uid: str) -> CloudEvent:
 
 
 def signed_up(services: Services) -> Uid:
-    identity = services.identity
+    identity = services.ports.identity()
     assert isinstance(identity, MemoryIdentity)
     uid = identity.sign_up("ann@example.com")
-    services.profiles.ensure(identity.verify(identity.token(uid)))
+    services.users.profiles.ensure(identity.verify(identity.token(uid)))
     return uid
 
 
 def status(services: Services, uid: Uid) -> str:
-    profile = services.profiles.get(uid)
+    profile = services.users.profiles.get(uid)
     assert profile is not None
     return profile.status
 
@@ -97,10 +97,10 @@ def test_a_new_profile_is_greeted(services: Services):
     on_user_created(user_created(uid))
     on_user_created(user_created(uid))
 
-    profile = services.profiles.get(uid)
+    profile = services.users.profiles.get(uid)
     assert profile is not None
     assert profile.greeted_at == services.clock.now()
-    assert services.documents.get(f"accounts/{uid}") is not None
+    assert services.ports.documents().get(f"accounts/{uid}") is not None
 
 
 def test_a_tombstone_that_appears_is_not_greeted(services: Services):
@@ -118,7 +118,7 @@ def test_a_deleted_login_lets_its_user_leave(services: Services):
     on_user_deleted(user_deleted(uid))
 
     assert status(services, uid) == "closed"
-    assert services.ledger.balance(uid).status == "closed"
+    assert services.credits.ledger.balance(uid).status == "closed"
 
 
 def test_both_arrive_through_functions_framework(services: Services):
@@ -173,15 +173,16 @@ def test_what_may_succeed_later_is_delivered_again(services: Services, error: Ex
 @pytest.mark.parametrize("error", [Conflict("moved"), Unavailable("later"), Odd()])
 def test_what_fails_for_too_long_is_buried_once_with_an_alert(services: Services, error: Exception):
     assert isinstance(services.clock, ManualClock)
-    assert isinstance(services.alerts, MemoryAlerts)
+    alerts = services.ports.alerts()
+    assert isinstance(alerts, MemoryAlerts)
     old = user_created("ann", subject="documents/users/ann")
     services.clock.advance(EVENT_AGE_MAX + 1)
 
     failing(error)(old)
     failing(error)(old)
 
-    (alert,) = services.alerts.raised
-    found = services.documents.get(str(alert.fields["path"]))
+    (alert,) = alerts.raised
+    found = services.ports.documents().get(str(alert.fields["path"]))
     assert found is not None
     assert (alert.event, alert.fields["function"]) == ("event_dead", "fails")
     assert (found.data["subject"], found.data["event_id"], found.data["payload"]) == ("documents/users/ann", "e1", None)
@@ -194,7 +195,7 @@ def test_an_old_event_that_succeeds_is_no_dead_one(services: Services):
 
     on_user_created(user_created(uid))
 
-    profile = services.profiles.get(uid)
+    profile = services.users.profiles.get(uid)
     assert profile is not None
     assert profile.greeted_at is not None
 
@@ -210,16 +211,18 @@ def test_an_old_event_that_succeeds_is_no_dead_one(services: Services):
     ],
 )
 def test_a_malformed_event_is_buried_at_once(services: Services, bad: CloudEvent):
-    assert isinstance(services.alerts, MemoryAlerts)
+    alerts = services.ports.alerts()
+    assert isinstance(alerts, MemoryAlerts)
 
     on_user_created(bad)
 
-    assert [alert.fields["code"] for alert in services.alerts.raised] == ["malformed"]
+    assert [alert.fields["code"] for alert in alerts.raised] == ["malformed"]
 
 
 def test_a_dead_message_keeps_what_it_takes_to_send_it_again(services: Services):
     assert isinstance(services.clock, ManualClock)
-    assert isinstance(services.alerts, MemoryAlerts)
+    alerts = services.ports.alerts()
+    assert isinstance(alerts, MemoryAlerts)
     data = {"message": {"data": base64.b64encode(b'{"task": "t1"}').decode(), "messageId": "7"}}
     services.clock.advance(EVENT_AGE_MAX + 1)
 
@@ -229,7 +232,7 @@ def test_a_dead_message_keeps_what_it_takes_to_send_it_again(services: Services)
 
     fails(event(PUBLISHED, data))
 
-    found = services.documents.get(str(services.alerts.raised[0].fields["path"]))
+    found = services.ports.documents().get(str(alerts.raised[0].fields["path"]))
     assert found is not None
     assert json.loads(str(found.data["payload"])) == data
 

@@ -157,8 +157,8 @@ class Person:
         ).json()
         self.uid = Uid(answer["localId"])
         self.headers = {"Authorization": f"Bearer {answer['idToken']}"}
-        stage.services.ledger.open(self.uid)
-        self.conversation = stage.services.conversations.create(
+        stage.services.credits.ledger.open(self.uid)
+        self.conversation = stage.services.chat.conversations.create(
             self.uid, operation=operation_id("fire", self.uid), fingerprint="", model=stage.model
         ).id
         self.given = 0
@@ -173,7 +173,7 @@ class Person:
             source="promo:test",
         )
         if amount:
-            self._stage.services.ledger.execute(self.uid, grant)
+            self._stage.services.credits.ledger.execute(self.uid, grant)
             self.given += amount
 
     def say(
@@ -197,20 +197,20 @@ class Person:
 
     @property
     def held(self) -> int:
-        return self._stage.services.ledger.balance(self.uid).held
+        return self._stage.services.credits.ledger.balance(self.uid).held
 
     @property
     def spent(self) -> int:
-        return self.given - self._stage.services.ledger.balance(self.uid).total
+        return self.given - self._stage.services.credits.ledger.balance(self.uid).total
 
     def answers(self) -> list[Any]:
         """The model's messages, newest first."""
-        items = self._stage.services.conversations.messages(self.uid, self.conversation).items
+        items = self._stage.services.chat.conversations.messages(self.uid, self.conversation).items
         return [message for message in items if message.role == "assistant"]
 
     def check_books(self) -> None:
         """The chain is whole, and no balance on the way was below zero."""
-        ledger = self._stage.services.ledger
+        ledger = self._stage.services.credits.ledger
         assert ledger.verify(self.uid) == []
         entries = ledger.entries(self.uid, 1, ledger.balance(self.uid).seq)
         assert min(entry.balance_after for entry in entries) >= 0
@@ -226,7 +226,7 @@ class Stage:
         self.settings = {**laptop_settings(upstream=upstream), **emulators.environment()}
         self.services: Services = production(parse_settings({**os.environ, **self.settings}))
         self.model = new_id("fire")
-        self.services.catalogue.put(self.model, MODEL)
+        self.services.models.catalogue.put(self.model, MODEL)
 
     def asked(self, content: str) -> list[dict[str, Any]]:
         """The requests for this message that reached the provider, oldest first."""

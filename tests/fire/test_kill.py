@@ -101,29 +101,35 @@ def died_streaming(stage: Stage) -> Death:
 
 def entries_of(stage: Stage, person: Person) -> int:
     """How many there are: a grant, the hold, what renews it, the charge."""
-    return stage.services.ledger.balance(person.uid).seq
+    return stage.services.credits.ledger.balance(person.uid).seq
 
 
 def turn_of(stage: Stage, person: Person) -> Any:
-    found = stage.services.documents.query(Query(collection="turns", where=(Where("uid", "==", person.uid),), limit=2))
+    found = stage.services.ports.documents().query(
+        Query(collection="turns", where=(Where("uid", "==", person.uid),), limit=2)
+    )
     return found[0] if found else None
 
 
 def let_the_lease_end(stage: Stage, death: Death) -> None:
     """Nobody renews it any more; a test does not wait for it."""
     turn = turn_of(stage, death.person)
-    stage.services.documents.commit([Patch(turn.path, {"lease_until": 0}, turn.version)])
+    stage.services.ports.documents().commit([Patch(turn.path, {"lease_until": 0}, turn.version)])
 
 
 def expire(stage: Stage) -> None:
     """What `every_minute` does for holds."""
     services = stage.services
     jobs = LedgerJobs(
-        services.documents, services.ledger, services.relay, services.ledger_watch, services.losses
+        services.ports.documents(),
+        services.credits.ledger,
+        services.credits.relay,
+        services.credits.watch,
+        services.credits.losses,
     ).every_minute()
-    Jobs(services.documents, services.clock, {"now": tuple(job for job in jobs if job.name == "expire")}).run_schedule(
-        "now"
-    )
+    Jobs(
+        services.ports.documents(), services.clock, {"now": tuple(job for job in jobs if job.name == "expire")}
+    ).run_schedule("now")
 
 
 def asked_again(server: Server, death: Death) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def left_and_paused(stage: Stage, server: Server, key: str) -> tuple[Person, str
     with person.say(server, content, key=key, stream=True, max_output_tokens=CEILING) as response:
         assert len(list(islice(deltas(response), HEARD))) == HEARD
         bound = person.held
-    ledger = stage.services.ledger
+    ledger = stage.services.credits.ledger
     wait_for(lambda: ledger.balance(person.uid).seq > 2, seconds=SECONDS_MAX, what="the bound is written down")
     server.pause()
     return person, content, bound
@@ -41,12 +41,14 @@ def left_and_paused(stage: Stage, server: Server, key: str) -> tuple[Person, str
 
 def end_the_lease(stage: Stage, person: Person) -> None:
     """Nobody renews it while its instance stands still; a test does not wait for it."""
-    found = stage.services.documents.query(Query(collection="turns", where=(Where("uid", "==", person.uid),), limit=1))
-    stage.services.documents.commit([Patch(found[0].path, {"lease_until": 0}, found[0].version)])
+    found = stage.services.ports.documents().query(
+        Query(collection="turns", where=(Where("uid", "==", person.uid),), limit=1)
+    )
+    stage.services.ports.documents().commit([Patch(found[0].path, {"lease_until": 0}, found[0].version)])
 
 
 def charges(stage: Stage, person: Person) -> list[int]:
-    found = stage.services.ledger.history(person.uid, before=None, limit=20, kinds=frozenset({"charge"})).items
+    found = stage.services.credits.ledger.history(person.uid, before=None, limit=20, kinds=frozenset({"charge"})).items
     return [-entry.amount for entry in reversed(found)]
 
 
@@ -59,7 +61,7 @@ def test_each_call_is_paid_once_when_its_instance_pauses_and_its_caller_asks_aga
         end_the_lease(stage, person)
         if is_frozen:
             freeze = Freeze(operation=operation_id("fire", person.uid, "freeze"))
-            stage.services.ledger.execute(person.uid, freeze)
+            stage.services.credits.ledger.execute(person.uid, freeze)
         again = person.say(other, content, key=key, stream=True, max_output_tokens=CEILING)
         told = again.text
         paid = charges(stage, person)

@@ -28,7 +28,7 @@ class Asked:
     def __init__(self, stage: Stage, person: Person, callers: int) -> None:
         self._stage, self._person, self._callers = stage, person, callers
         self._content = f"Four of {callers}, {person.uid}"
-        self.ceiling = stage.services.chat_turn.estimate(
+        self.ceiling = stage.services.chat.turn.estimate(
             person.uid, content=self._content, model=stage.model, max_output_tokens=LIMIT
         ).ceiling
         delay_ms = 1_000 * SECONDS[callers] // LIMIT

@@ -147,14 +147,14 @@ def _set_to_work(stage: Stage, payer: Payer, ask: Ask) -> None:
         return
     task = made.json["id"]
     for _ in range(ROUNDS_MAX):
-        working = threading.Thread(target=stage.first.services.agent_slice.run, args=(task,))
+        working = threading.Thread(target=stage.first.services.agents.slice.run, args=(task,))
         working.start()
         if ask.ending in {"leave", "leave at once", "stop"}:
             payer.call("POST", f"/chat/agent-tasks/{task}/cancel")
         working.join()
         payer.call("POST", f"/chat/agent-tasks/{task}/resume", {"budget": f"{ask.at / 10:.1f}"})
     payer.call("POST", f"/chat/agent-tasks/{task}/cancel")
-    stage.first.services.agent_slice.run(task)
+    stage.first.services.agents.slice.run(task)
 
 
 def _bills(stage: Stage) -> Mapping[str, list[Json]]:

@@ -130,9 +130,9 @@ class AgentWorld:
         self.alerts = MemoryAlerts()
         self.identity = MemoryIdentity(self.clock)
         self.services = self.on(self.documents)
-        if self.services.catalogue.read("smart") is None:
-            self.services.catalogue.put("smart", {**MODEL, **self.prices})
-            self.services.catalogue.put("gpt-image-1", {"kind": "image", "image_usd": "0.01"})
+        if self.services.models.catalogue.read("smart") is None:
+            self.services.models.catalogue.put("smart", {**MODEL, **self.prices})
+            self.services.models.catalogue.put("gpt-image-1", {"kind": "image", "image_usd": "0.01"})
 
     def on(self, documents: Any, **parts: Any) -> Services:
         """Another instance, which sees the store through `documents`."""
@@ -152,9 +152,9 @@ class AgentWorld:
     def user(self, amount: int = 100 * CREDIT, uid: Uid = ANN) -> Uid:
         """Somebody who can sign in, with so many µcr."""
         self.identity.sign_up(f"{uid}@example.com", uid=uid)
-        self.services.ledger.open(uid)
+        self.services.credits.ledger.open(uid)
         lot = new_id("lot")
-        self.services.ledger.execute(
+        self.services.credits.ledger.execute(
             uid,
             Grant(operation=OperationId(lot), amount=Micro(amount), lot=LotId(lot), source="promo:test"),
         )
@@ -164,7 +164,7 @@ class AgentWorld:
         """A new API key of the user, with scope `agents` and these; `cap` is in µcr, in all."""
         spend_cap = None if cap is None else SpendCap(amount=Micro(cap), period="total")
         wanted = KeyWanted(name="k", scopes=frozenset({"agents", *scopes}), cap=spend_cap, **more)
-        key, _ = self.services.api_keys.create(uid, wanted, OperationId(new_id("op")), "f")
+        key, _ = self.services.users.api_keys.create(uid, wanted, OperationId(new_id("op")), "f")
         assert key.principal.key is not None
         return key.principal.key
 
@@ -177,12 +177,12 @@ class AgentWorld:
         request = TaskRequest(
             uid=uid, goal=goal, budget=Micro(budget), operation=OperationId(new_id("op")), fingerprint="f", **more
         )
-        return self.services.agents.begin_task(request)
+        return self.services.agents.tasks.begin_task(request)
 
     def run(self, task: Task) -> Task:
         """Slices, as messages would run them, until the task waits for nothing."""
         for _ in range(40):
-            self.services.agent_slice.run(task.id)
+            self.services.agents.slice.run(task.id)
             task = self.task(task)
             if task.due_at is None:
                 return task
@@ -190,23 +190,23 @@ class AgentWorld:
         raise AssertionError("the task does not come to rest")
 
     def task(self, task: Task) -> Task:
-        return self.services.agents.get(task.uid, task.id)
+        return self.services.agents.tasks.get(task.uid, task.id)
 
     def steps(self, task: Task) -> list[TaskStep]:
-        return self.services.agents.steps(task.uid, task.id, after=0, limit=5_000)[1]
+        return self.services.agents.tasks.steps(task.uid, task.id, after=0, limit=5_000)[1]
 
     def charges(self, uid: Uid = ANN) -> list[int]:
         """What the journal says was charged, in no order."""
-        found = self.services.ledger.history(uid, before=None, limit=1_000, kinds=frozenset({"charge"})).items
+        found = self.services.credits.ledger.history(uid, before=None, limit=1_000, kinds=frozenset({"charge"})).items
         return sorted(-entry.amount for entry in found)
 
     def spent(self, uid: Uid = ANN, of: int = 100 * CREDIT) -> int:
-        return of - self.services.ledger.balance(uid).total
+        return of - self.services.credits.ledger.balance(uid).total
 
     def settle(self, uid: Uid = ANN) -> None:
         """Let what nobody captures come back by time."""
         self.clock.advance(16 * MINUTE)
-        self.services.ledger.expire_due(uid)
+        self.services.credits.ledger.expire_due(uid)
 
 
 def asks(count: int) -> Thought:
@@ -241,7 +241,7 @@ def undisturbed() -> Undisturbed:
     world.user()
     task = world.begin()
     documents = FaultyDocuments(world.documents)
-    world.on(documents).agent_slice.run(task.id)
+    world.on(documents).agents.slice.run(task.id)
     return Undisturbed(trail=kinds(world.task(task).trail), charges=world.charges(), commits=documents.commits)
 
 
@@ -256,9 +256,9 @@ def as_if_undisturbed(world: AgentWorld, task: Task) -> None:
     assert kinds(task.trail) == undisturbed().trail
     assert world.charges() == undisturbed().charges
     assert (task.spent, world.spent(), sum(task.charges.values())) == (JOB_COST, JOB_COST, JOB_COST)
-    assert world.services.ledger.balance(ANN).held == 0
-    assert world.services.ledger.verify(ANN) == []
-    assert tuple(image.id for image in world.services.images.list(ANN).items) == task.images
+    assert world.services.credits.ledger.balance(ANN).held == 0
+    assert world.services.credits.ledger.verify(ANN) == []
+    assert tuple(image.id for image in world.services.images.store.list(ANN).items) == task.images
     assert len(world.objects.names("images/")) == len(task.images) == 1
     assert (task.owed, task.pending, task.due_at) == ((), (), None)
     assert {act.number for act in steps if act.kind == "act"} == {s.body["act"] for s in steps if s.kind == "observe"}

@@ -114,7 +114,7 @@ class Stage:
         }
         self.first = self.instance()
         for name, fields in OFFERED.items():
-            self.first.services.catalogue.put(name, {"kind": "chat", **fields})
+            self.first.services.models.catalogue.put(name, {"kind": "chat", **fields})
 
     def __enter__(self) -> Self:
         """The stage is set already."""
@@ -136,7 +136,7 @@ class Stage:
     def payer(self, credits_: float = 1_000, **cap: Any) -> "Payer":
         """Somebody with so many credits; with `cap` they call with an API key that may spend no more."""
         uid = self._identity.sign_up(f"{new_id('p')}@example.com")
-        ledger = self.first.services.ledger
+        ledger = self.first.services.credits.ledger
         ledger.open(uid)
         operation, lot = operation_id("test", new_id("grant")), LotId(new_id("lot"))
         amount = Micro(int(credits_ * CREDIT))
@@ -195,7 +195,7 @@ class Payer:
 
     def paid(self) -> Paid:
         """What the journal says, once nothing is held any more."""
-        ledger = self.stage.first.services.ledger
+        ledger = self.stage.first.services.credits.ledger
         postings = [each for body in ledger.bodies(self.uid, 1, ledger.balance(self.uid).seq) for each in _moved(body)]
         balance = ledger.balance(self.uid)
         return Paid(
@@ -207,17 +207,17 @@ class Payer:
     @property
     def total(self) -> int:
         """What there is, held credits included; µcr."""
-        return self.stage.first.services.ledger.balance(self.uid).total
+        return self.stage.first.services.credits.ledger.balance(self.uid).total
 
     @property
     def held(self) -> int:
         """What is set aside now; µcr."""
-        return self.stage.first.services.ledger.balance(self.uid).held
+        return self.stage.first.services.credits.ledger.balance(self.uid).held
 
     @property
     def accrued(self) -> int:
         """What the open holds would charge if their time were up; µcr."""
-        account = self.stage.first.services.ledger._account(self.uid)
+        account = self.stage.first.services.credits.ledger._account(self.uid)
         return sum(hold.accrued for hold in account.holds.values())
 
     def settled(self) -> Paid:
@@ -229,7 +229,7 @@ class Payer:
         """What was paid once the holds of dead processes are over."""
         self.stage.clock.advance(3_600_000)
         for each in instances or (self.stage.first,):
-            each.services.ledger.expire_due(self.uid)
+            each.services.credits.ledger.expire_due(self.uid)
         return self.paid()
 
 

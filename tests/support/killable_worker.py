@@ -20,6 +20,7 @@ from shared.kernel.ids import OperationId
 from shared.kernel.settings import parse_settings
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.sagas.payments.refunds import RefundAsked
+from tests.support.adapters import replace_adapters
 
 PORT = frozenset({"open", "truth", "capture", "refund", "cancel", "locate", "notices"})
 LOADED = (
@@ -33,7 +34,6 @@ LOADED = (
 SECONDS_MAX = 120.0
 WAKE_SECONDS = 0.2
 WAKES_MAX = 100
-
 
 Act = Callable[[Services], None]
 
@@ -91,23 +91,26 @@ class Watched:
 
 
 def settle(services: Services, payment: str) -> None:
-    services.settlement.settle(payment)
+    services.payments.settlement.settle(payment)
 
 
 def refund(services: Services, payment: str, minor: int) -> None:
     """A refund of ours, the same one for each payment."""
     operation = OperationId(f"op_refund_{payment}")
-    services.refunds.refund(RefundAsked(payment=payment, minor=minor, operation=operation, fingerprint=str(minor)))
+    services.payments.refunds.refund(
+        RefundAsked(payment=payment, minor=minor, operation=operation, fingerprint=str(minor))
+    )
 
 
 def _begin(environment: Mapping[str, str], act: Act, fate: Fate | None, told: Connection) -> None:
     os.environ.update(environment)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what it logs as it goes
     services, moments = production(parse_settings(environment)), Moments(fate, told)
-    services.__dict__["alerts"] = MemoryAlerts()
-    services.__dict__["documents"] = Watched(services.documents, frozenset({"commit"}), moments)
-    providers = {name: Watched(provider, PORT, moments) for name, provider in services.payment_providers.items()}
-    services.__dict__["payment_providers"] = providers
+    watched = Watched(services.ports.documents(), frozenset({"commit"}), moments)
+    providers = {
+        name: Watched(provider, PORT, moments) for name, provider in services.ports.payment_providers().items()
+    }
+    replace_adapters(services, alerts=MemoryAlerts(), documents=watched, payment_providers=providers)
     try:
         act(services)
     except DomainError as error:

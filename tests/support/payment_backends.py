@@ -45,16 +45,15 @@ class PaymentBackends:
     def __init__(self, suite: Suite, project: str, stand_ins: dict[str, Any], settings: dict[str, str]) -> None:
         key = {"LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}", "GCLOUD_PROJECT": project, "GOOGLE_CLOUD_PROJECT": project}
         self.environment = {**suite.environment(), **settings, **key}
-        self.instances = [production(parse_settings(self.environment)) for _ in range(INSTANCES)]
         self.alerts = MemoryAlerts()
-        for instance in self.instances:
-            instance.__dict__["alerts"] = self.alerts
+        settings_ = parse_settings(self.environment)
+        self.instances = [production(settings_, alerts=self.alerts) for _ in range(INSTANCES)]
         self.stand_ins = stand_ins
         self.hands: dict[ProviderName, StripeHands | PayPalHands] = {
             "stripe": StripeHands(self.stripe),
             "paypal": PayPalHands(self.paypal),
         }
-        self.first.packages.put(PACKAGE, PACKAGES[PACKAGE])
+        self.first.payments.packages.put(PACKAGE, PACKAGES[PACKAGE])
 
     @property
     def first(self) -> Services:
@@ -62,7 +61,7 @@ class PaymentBackends:
 
     def app(self) -> Flask:
         app = Flask("webhooks")
-        webhooks = {"stripe": self.first.stripe_webhooks, "paypal": self.first.paypal_webhooks}
+        webhooks = {"stripe": self.first.payments.stripe_webhooks, "paypal": self.first.payments.paypal_webhooks}
         app.add_url_rule(
             "/<name>", "hear", lambda name: receive(name, request, self.first, webhooks[name]), methods=["POST"]
         )
@@ -81,7 +80,7 @@ class PaymentBackends:
         )
         for _ in range(ROUNDS_MAX):
             try:
-                payment = self.first.checkouts.begin_checkout(wanted, operation_id("race", uid), "f")
+                payment = self.first.payments.checkouts.begin_checkout(wanted, operation_id("race", uid), "f")
             except Unavailable:
                 continue
             self.hands[provider].opened(payment.id, OpenedCheckout(refs=payment.refs))
@@ -131,7 +130,7 @@ class PaymentBackends:
 
         def heard(services: Services) -> None:
             assert self.stand_in(payment.provider).deliver(event) == 200
-            services.payment_inbox.handle(f"{payment.provider}:{event}")
+            services.payments.notices.handle(f"{payment.provider}:{event}")
 
         return heard
 
@@ -139,9 +138,9 @@ class PaymentBackends:
         return [
             self.hear(payment),
             self.hear(payment),
-            lambda services: services.settlement.settle(payment.id),  # the return page
-            lambda services: services.settlement.settle(payment.id, patience=0),  # every_minute
-            lambda services: services.payment_replays.payment(payment.id),  # an operator
+            lambda services: services.payments.settlement.settle(payment.id),  # the return page
+            lambda services: services.payments.settlement.settle(payment.id, patience=0),  # every_minute
+            lambda services: services.payments.replays.payment(payment.id),  # an operator
         ]
 
     def race(self, payment: Payment, seed: int) -> None:
@@ -171,28 +170,28 @@ class PaymentBackends:
         """What the schedule does in the end: lists what no webhook brought, deals with notices, polls."""
         services = self.first
         jobs = PaymentJobs(
-            services.payments,
-            services.settlement,
-            services.inbox,
-            services.payment_inbox,
-            lambda: services.payment_providers,
+            services.payments.store,
+            services.payments.settlement,
+            services.payments.inbox,
+            services.payments.notices,
+            services.ports.payment_providers,
             services.clock,
         )
         jobs.listing(JobRun("", services.clock, LISTING_SECONDS))
         for payment in payments:
             for _ in range(ROUNDS_MAX):
                 try:
-                    services.settlement.settle(payment.id)
+                    services.payments.settlement.settle(payment.id)
                 except (Unavailable, Conflict):
                     continue
                 break
 
     def check(self, payments: list[Payment]) -> None:
         """Nothing twice, nothing lost: each paid once, credited once, and every chain valid."""
-        ledger = self.first.ledger
+        ledger = self.first.credits.ledger
         found = {
             payment.id: (
-                status_of(self.first.payments.get(payment.id)),
+                status_of(self.first.payments.store.get(payment.id)),
                 ledger.balance(payment.uid).available,
                 self.captures(payment),
                 ledger.verify(payment.uid),

@@ -17,8 +17,9 @@ from tests.support.shop import BONUS, CREDITS, PACKAGE
 
 
 def identity(services: Services) -> MemoryIdentity:
-    assert isinstance(services.identity, MemoryIdentity)
-    return services.identity
+    found = services.ports.identity()
+    assert isinstance(found, MemoryIdentity)
+    return found
 
 
 def test_the_first_admin_is_made_from_the_command_line(capsys: pytest.CaptureFixture[str]):
@@ -28,7 +29,7 @@ def test_the_first_admin_is_made_from_the_command_line(capsys: pytest.CaptureFix
     code = main(["first-admin", "ann@example.com"], services)
 
     assert code == 0
-    assert set(services.identity.get_user(uid).roles) == {"admin"}
+    assert set(services.ports.identity().get_user(uid).roles) == {"admin"}
     assert "ann@example.com" in capsys.readouterr().out
     assert [record.actor for record in services.operators.audit(None, 5).items] == ["command:first-admin"]
 
@@ -74,30 +75,34 @@ def test_what_is_no_command_is_told(arguments: list[str]):
 def test_usage_is_projected_anew_for_everybody_or_for_some(capsys: pytest.CaptureFixture[str]):
     services = in_memory()
     for name in ("ann", "bob"):
-        services.ledger.execute(Uid(name), grant("g", 5))
-        services.documents.commit([Create(day_path(Uid(name), "2020-01-01"), {"uid": name, "v": 1, "state": "{}"})])
+        services.credits.ledger.execute(Uid(name), grant("g", 5))
+        services.ports.documents().commit(
+            [Create(day_path(Uid(name), "2020-01-01"), {"uid": name, "v": 1, "state": "{}"})]
+        )
 
     codes = [main(["rebuild-analytics", "--all"], services), main(["rebuild-analytics", "bob", "ann"], services)]
 
     assert codes == [0, 0]
     assert capsys.readouterr().out.splitlines() == [f"{name}: 1 entries" for name in ("ann", "bob", "bob", "ann")]
-    assert services.documents.get(day_path(Uid("ann"), "2020-01-01")) is None
+    assert services.ports.documents().get(day_path(Uid("ann"), "2020-01-01")) is None
 
 
 def test_a_providers_models_are_shown_and_written_only_when_asked(capsys: pytest.CaptureFixture[str]):
     services = in_memory()
-    listing = services.models_sync._listing
+    listing = services.models.sync._listing
     assert isinstance(listing, MemoryListing)
     priced = {"pricing": {"prompt": "0.000001", "completion": "0.000002"}, "context_length": 8_000}
     listing.by_upstream["default"] = [{"id": "a", **priced}, {"id": "unpriced", "context_length": 8_000}]
 
     shown = main(["models-sync"], services)
-    before = services.catalogue.enabled()
+    before = services.models.catalogue.enabled()
     applied = main(["models-sync", "--apply"], services)
     again = main(["models-sync"], services)
 
     assert (shown, applied, again, before) == (0, 0, 0, [])
-    assert [(model.id, model.input_usd_per_mtok) for model in services.catalogue.enabled()] == [("a", Fraction(1))]
+    assert [(model.id, model.input_usd_per_mtok) for model in services.models.catalogue.enabled()] == [
+        ("a", Fraction(1))
+    ]
     assert [record.actor for record in services.operators.audit(None, 5).items] == ["command:models-sync"]
     told = capsys.readouterr().out
     assert "left out   unpriced: it has no price" in told
@@ -107,7 +112,7 @@ def test_a_providers_models_are_shown_and_written_only_when_asked(capsys: pytest
 
 def begun(services: Services) -> str:
     """A payment that waits for its user."""
-    services.packages.put("small", PACKAGE)
+    services.payments.packages.put("small", PACKAGE)
     wanted = PackageOrder(
         uid=Uid("ann"),
         package="small",
@@ -116,7 +121,7 @@ def begun(services: Services) -> str:
         success_url="https://app.example/",
         cancel_url="https://app.example/",
     )
-    return services.checkouts.begin_checkout(wanted, OperationId("op_1"), "f").id
+    return services.payments.checkouts.begin_checkout(wanted, OperationId("op_1"), "f").id
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -125,7 +130,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def stripe(services: Services) -> MemoryProvider:
-    provider = services.payment_providers["stripe"]
+    provider = services.ports.payment_providers()["stripe"]
     assert isinstance(provider, MemoryProvider)
     return provider
 
@@ -134,13 +139,13 @@ def test_a_payment_is_settled_anew_from_what_its_provider_says_now(capsys: pytes
     services = in_memory()
     payment = begun(services)
     stripe(services).approve(payment)
-    waiting = services.ledger.balance(Uid("ann")).available
+    waiting = services.credits.ledger.balance(Uid("ann")).available
 
     codes = [main(["replay-payment", payment], services) for _ in range(2)]
 
     assert codes == [0, 0]
     assert said(capsys) == [f"{payment} is settled."] * 2
-    assert (waiting, services.ledger.balance(Uid("ann")).available) == (0, CREDITS + BONUS)
+    assert (waiting, services.credits.ledger.balance(Uid("ann")).available) == (0, CREDITS + BONUS)
     assert {record.actor for record in services.operators.audit(None, 5).items} == {"command:replay-payment"}
 
 
@@ -157,15 +162,15 @@ def test_a_notice_is_dealt_with_anew(capsys: pytest.CaptureFixture[str]):
         payment=payment,
         refs={},
     )
-    services.inbox.store(notice)
-    services.payment_inbox.handle("stripe:evt_1")
+    services.payments.inbox.store(notice)
+    services.payments.notices.handle("stripe:evt_1")
     stripe(services).approve(payment)
 
     code = main(["replay-notice", "stripe:evt_1"], services)
 
     assert code == 0
     assert said(capsys) == ["stripe:evt_1 is done."]
-    assert services.ledger.balance(Uid("ann")).available == CREDITS + BONUS
+    assert services.credits.ledger.balance(Uid("ann")).available == CREDITS + BONUS
     [record] = services.operators.audit(None, 5).items
     assert (record.actor, record.target) == ("command:replay-notice", "stripe:evt_1")
 

@@ -23,6 +23,7 @@ from shared.sagas.chat.planner import Planner, TurnPlan
 from shared.sagas.chat.recovery import Recovery, answered
 from shared.sagas.chat.side_call import SideTurn
 from shared.sagas.chat.summaries import ChatMemory
+from shared.sagas.metering.admission import Admission
 from shared.sagas.metering.claims import Turn, TurnReceipt
 from shared.sagas.metering.estimate import Estimate
 from shared.sagas.metering.model_choice import Chooser
@@ -54,6 +55,8 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
         documents: Documents,
         clock: Clock,
         default_model: str,
+        expectation: Expectation | None = None,
+        admission: Admission | None = None,
         health: ModelHealth | None = None,
         calls: RunningCalls | None = None,
         ping_seconds: float = PING_SECONDS,
@@ -63,7 +66,9 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
         room: WaitingRoom | None = None,
     ) -> None:
         room = room or WaitingRoom()
-        expectation, health = Expectation(documents, clock), health or ModelHealth(clock)
+        expectation, health = expectation or Expectation(documents, clock), health or ModelHealth(clock)
+        profiles = profiles or UpstreamProfiles({})
+        admission = admission or Admission(ledger, expectation, clock, profiles, room)
         recovery = Recovery(ledger, conversations)
         super().__init__(
             ledger=ledger,
@@ -77,6 +82,7 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
             reading_on=reading_on,
             losses=losses,
             room=room,
+            admission=admission,
         )
         chooser = Chooser(catalogue, tariff, expectation, health, default_model=default_model)
         self._planner = Planner(chooser, tariff, conversations, preferences, expectation, clock)
@@ -94,6 +100,7 @@ class ChatTurn(MeteredTurn[TurnRequest, TurnPlan, TurnEvent, Message]):
             reading_on=reading_on,
             losses=losses,
             room=room,
+            admission=admission,
         )
         self.memory = ChatMemory(side, conversations, chooser, clock)
         self._conversations = conversations

@@ -70,6 +70,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
         reading_on: ReadingOn | None = None,
         losses: Losses | None = None,
         room: WaitingRoom | None = None,
+        admission: Admission | None = None,
     ) -> None:
         room = room or WaitingRoom()
         profiles = profiles or UpstreamProfiles({})
@@ -83,7 +84,7 @@ class MeteredTurn(TurnEnding[PlanT, RecordT], Generic[RequestT, PlanT, EventT, R
             reading_on=reading_on or ReadingOn(),
             ping_seconds=ping_seconds,
         )
-        self._admission = Admission(ledger, expectation, clock, profiles, room)
+        self._admission = admission or Admission(ledger, expectation, clock, profiles, room)
         self._health = health
         self._turns = Turns(documents, clock, room)
 

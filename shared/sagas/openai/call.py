@@ -24,6 +24,7 @@ from shared.kernel.money import Micro, format_credits
 from shared.kernel.waiting import WaitingRoom
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
+from shared.sagas.metering.admission import Admission
 from shared.sagas.metering.claims import Turn, TurnReceipt
 from shared.sagas.metering.model_choice import Chooser, ChosenModel
 from shared.sagas.metering.plan import CallRequest, MeteredPlan, forecast
@@ -120,6 +121,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
         documents: Documents,
         clock: Clock,
         default_model: str,
+        admission: Admission | None = None,
         health: ModelHealth | None = None,
         calls: RunningCalls | None = None,
         ping_seconds: float = PING_SECONDS,
@@ -142,6 +144,7 @@ class OpenAICall(MeteredTurn[OpenAIRequest, CallPlan, CallEvent, StoredAnswer]):
             reading_on=reading_on,
             losses=losses,
             room=room,
+            admission=admission,
         )
         self._catalogue = catalogue
         self._tariff = tariff

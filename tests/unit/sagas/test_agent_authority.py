@@ -25,12 +25,12 @@ def world():
 
 def resume(world: AgentWorld, task: Any, operation: str = "op_resume", **more: Any) -> Any:
     asked = ResumeRequest(uid=task.uid, task_id=task.id, operation=OperationId(operation), **more)
-    return world.services.agents.resume(asked)
+    return world.services.agents.tasks.resume(asked)
 
 
 def used(world: AgentWorld, key: Any) -> int:
     """µcr that count against the cap of the key."""
-    found = world.services.ledger.budgets(ANN).get(f"{key.id}:total")
+    found = world.services.credits.ledger.budgets(ANN).get(f"{key.id}:total")
     return found.used + found.held if found else 0
 
 
@@ -101,7 +101,7 @@ def test_a_waiting_task_pauses_at_once_when_its_key_is_revoked(world):
 def test_a_running_task_pauses_at_its_next_step_after_a_revocation(world):
     key = world.key("chat", "images")
     task = world.begin(**world.by(key))
-    world.thinker.before = lambda request: world.services.api_keys.revoke(ANN, key.id)
+    world.thinker.before = lambda request: world.services.users.api_keys.revoke(ANN, key.id)
 
     task = world.run(task)
 
@@ -158,7 +158,7 @@ def test_a_task_waits_while_identity_never_answered(world):
     world.identity.is_down = True
     task = world.begin()
 
-    world.services.agent_slice.run(task.id)
+    world.services.agents.slice.run(task.id)
     waiting = world.task(task)
     assert (waiting.status, waiting.reason, waiting.spent) == ("queued", "identity_unavailable", 0)
 

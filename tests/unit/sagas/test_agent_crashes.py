@@ -100,7 +100,7 @@ def test_a_crash_at_any_commit_and_the_message_again(world, number, when):
     task = world.begin()
     dying = world.on(FaultyDocuments(world.documents, at=number, when=when))
 
-    assert crashed(lambda: dying.agent_slice.run(task.id))
+    assert crashed(lambda: dying.agents.slice.run(task.id))
     world.clock.advance(LEASE)
     world.run(task)
 
@@ -112,9 +112,9 @@ def test_a_crash_at_any_commit_and_two_workers_at_once(world, number, when):
     task = world.begin()
     dying = world.on(FaultyDocuments(world.documents, at=number, when=when))
 
-    assert crashed(lambda: dying.agent_slice.run(task.id))
+    assert crashed(lambda: dying.agents.slice.run(task.id))
     world.clock.advance(LEASE)
-    workers = [world.on(world.documents).agent_slice for _ in range(2)]
+    workers = [world.on(world.documents).agents.slice for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda worker: worker.run(task.id), workers))
     world.run(task)
@@ -126,7 +126,7 @@ def test_a_crash_at_any_commit_and_two_workers_at_once(world, number, when):
 def test_a_worker_paused_at_any_commit_wakes_up_when_another_is_done(world, number, when):
     task = world.begin()
     documents = PausingDocuments(world.documents, number, when)
-    zombie = threading.Thread(target=world.on(documents).agent_slice.run, args=(task.id,))
+    zombie = threading.Thread(target=world.on(documents).agents.slice.run, args=(task.id,))
     zombie.start()
     assert documents.is_there.wait(WAIT_SECONDS)
 
@@ -143,7 +143,7 @@ def test_a_worker_paused_at_any_commit_wakes_up_when_another_is_done(world, numb
 def test_a_worker_paused_at_any_commit_wakes_up_while_another_works(world, number, when):
     task = world.begin()
     documents = PausingDocuments(world.documents, number, when)
-    first = threading.Thread(target=world.on(documents).agent_slice.run, args=(task.id,))
+    first = threading.Thread(target=world.on(documents).agents.slice.run, args=(task.id,))
     first.start()
     assert documents.is_there.wait(WAIT_SECONDS)
     woken = threading.Event()
@@ -156,7 +156,7 @@ def test_a_worker_paused_at_any_commit_wakes_up_while_another_works(world, numbe
 
     world.clock.advance(LEASE)
     other = Thinker(world.job, before=wake)
-    world.on(world.documents, thinking_model=other).agent_slice.run(task.id)
+    world.on(world.documents, thinking_model=other).agents.slice.run(task.id)
     documents.go.set()
     first.join(WAIT_SECONDS)
     world.run(task)
@@ -169,7 +169,7 @@ def test_a_worker_paused_at_any_commit_wakes_up_while_another_works(world, numbe
 def test_a_commit_of_whom_nobody_knows_what_became(world, number, fault: Fault):
     task = world.begin()
     weather = Weather(world.documents, once("commit", number, fault), delay=3)
-    world.on(weather).agent_slice.run(task.id)
+    world.on(weather).agents.slice.run(task.id)
     weather.settle()
     world.clock.advance(LEASE)
 
@@ -243,9 +243,9 @@ def crash() -> None:
 def test_a_crash_around_any_call(world, part, number, when, heirs):
     task = world.begin()
 
-    assert crashed(lambda: interrupted(world, part, number, when, crash).agent_slice.run(task.id))
+    assert crashed(lambda: interrupted(world, part, number, when, crash).agents.slice.run(task.id))
     world.clock.advance(LEASE)
-    workers = [world.on(world.documents).agent_slice for _ in range(heirs)]
+    workers = [world.on(world.documents).agents.slice for _ in range(heirs)]
     with ThreadPoolExecutor(heirs) as pool:
         list(pool.map(lambda worker: worker.run(task.id), workers))
     world.run(task)
@@ -265,7 +265,7 @@ def test_a_worker_paused_around_any_call_wakes_up_while_its_heir_works_or_when_i
         is_there.set()
         assert go.wait(WAIT_SECONDS), "somebody lets it go"
 
-    zombie = threading.Thread(target=interrupted(world, part, number, when, pause).agent_slice.run, args=(task.id,))
+    zombie = threading.Thread(target=interrupted(world, part, number, when, pause).agents.slice.run, args=(task.id,))
     zombie.start()
     assert is_there.wait(WAIT_SECONDS)
 
@@ -275,7 +275,7 @@ def test_a_worker_paused_around_any_call_wakes_up_while_its_heir_works_or_when_i
             zombie.join(WAIT_SECONDS)
 
     world.clock.advance(LEASE)
-    world.on(world.documents, thinking_model=Thinker(world.job, before=wake)).agent_slice.run(task.id)
+    world.on(world.documents, thinking_model=Thinker(world.job, before=wake)).agents.slice.run(task.id)
     go.set()
     zombie.join(WAIT_SECONDS)
     world.run(task)
@@ -292,14 +292,14 @@ def test_a_worker_that_dies_every_time_is_not_tried_for_ever(world):
 
     dying = world.on(world.documents, thinking_model=Thinker(before=die))
     for _ in range(10):
-        crashed(lambda: dying.agent_slice.run(task.id))
+        crashed(lambda: dying.agents.slice.run(task.id))
         world.clock.advance(LEASE)
 
     task = world.task(task)
     assert (task.status, task.reason, task.due_at) == ("failed", "stuck", None)
     assert [alert.event for alert in world.alerts.raised] == ["agent_task_dead"]
     world.settle()
-    assert (world.spent(), world.services.ledger.balance(ANN).held) == (0, 0)
+    assert (world.spent(), world.services.credits.ledger.balance(ANN).held) == (0, 0)
 
 
 def test_whoever_comes_after_the_hold_has_ended_pays_nothing_for_what_was_lost(world):
@@ -307,14 +307,14 @@ def test_whoever_comes_after_the_hold_has_ended_pays_nothing_for_what_was_lost(w
     task = world.begin()
     record = 3
     dying = world.on(FaultyDocuments(world.documents, at=record + 1, when="before"))
-    assert crashed(lambda: dying.agent_slice.run(task.id))
+    assert crashed(lambda: dying.agents.slice.run(task.id))
     world.clock.advance(20 * MINUTE)
 
     task = world.run(task)
 
     assert task.status == "completed"
     assert (task.spent, world.spent()) == (JOB_COST - THOUGHT, JOB_COST - THOUGHT)
-    assert world.services.ledger.verify(ANN) == []
+    assert world.services.credits.ledger.verify(ANN) == []
     assert task.charge_of(1) == 0
 
 
@@ -335,18 +335,18 @@ def test_a_crash_while_one_is_begun_leaves_a_task_or_none():
         beginning = world.on(FaultyDocuments(world.documents, at=1, when=when))
         crashed(partial(_begin, beginning))
 
-        assert len(world.services.agents.page(ANN, cursor=None, limit=5).items) == (when == "after")
+        assert len(world.services.agents.tasks.page(ANN, cursor=None, limit=5).items) == (when == "after")
         world.services = world.on(world.documents)
         assert world.run(_begin(world.services)).status == "completed"
-        assert len(world.services.agents.page(ANN, cursor=None, limit=5).items) == 1
+        assert len(world.services.agents.tasks.page(ANN, cursor=None, limit=5).items) == 1
 
 
 def _cancel(services: Any, task_id: str) -> Any:
-    return services.agents.cancel(ANN, task_id)
+    return services.agents.tasks.cancel(ANN, task_id)
 
 
 def _begin(services: Any) -> Any:
-    return services.agents.begin_task(
+    return services.agents.tasks.begin_task(
         TaskRequest(uid=ANN, goal="g", budget=Micro(10 * CREDIT), operation=OperationId("op_same"), fingerprint="f")
     )
 
@@ -355,7 +355,7 @@ def test_what_was_painted_before_a_crash_is_not_painted_again(world):
     task = world.begin()
 
     dying = world.on(world.documents, objects=DyingBucket(world.objects))
-    assert crashed(lambda: dying.agent_slice.run(task.id))
+    assert crashed(lambda: dying.agents.slice.run(task.id))
     world.clock.advance(LEASE)
     world.run(task)
 
@@ -380,11 +380,11 @@ class DyingBucket:
 def test_what_was_painted_before_a_crash_goes_if_the_task_is_cancelled_then(world):
     task = world.begin()
     dying = world.on(world.documents, objects=DyingBucket(world.objects))
-    assert crashed(lambda: dying.agent_slice.run(task.id))
+    assert crashed(lambda: dying.agents.slice.run(task.id))
     assert world.objects.names("images/")
 
     world.clock.advance(LEASE)
-    world.services.agents.cancel(ANN, task.id)
+    world.services.agents.tasks.cancel(ANN, task.id)
 
     assert world.run(task).status == "cancelled"
     assert world.objects.names("images/") == []
@@ -399,14 +399,14 @@ def test_what_is_painted_behind_the_back_of_its_task_goes(world, is_gone):
         def generate(self, request: Any) -> Any:
             world.clock.advance(LEASE)
             if is_gone:
-                world.services.agents.erase(ANN)
-                world.services.images.erase(ANN)
+                world.services.agents.tasks.erase(ANN)
+                world.services.images.store.erase(ANN)
             else:
-                world.services.agents.cancel(ANN, task.id)
+                world.services.agents.tasks.cancel(ANN, task.id)
             return world.image_model.generate(request)
 
-    world.on(world.documents, image_model=Slow()).agent_slice.run(task.id)
+    world.on(world.documents, image_model=Slow()).agents.slice.run(task.id)
 
     assert len(world.image_model.requests) == 1
     assert world.objects.names("images/") == []
-    assert world.services.images.list(ANN).items == ()
+    assert world.services.images.store.list(ANN).items == ()

@@ -43,8 +43,8 @@ def test_a_thought_cut_by_our_time_limit_is_charged_and_tried_once_more():
     assert (task.status, task.reason) == ("paused", "charged_without_result")
     assert len(world.thinker.requests) == 2
     assert world.charges() == [CEILING, CEILING]
-    assert (task.spent, world.services.ledger.balance(ANN).held) == (2 * CEILING, 0)
-    assert world.services.ledger.verify(ANN) == []
+    assert (task.spent, world.services.credits.ledger.balance(ANN).held) == (2 * CEILING, 0)
+    assert world.services.credits.ledger.verify(ANN) == []
 
 
 def test_a_thought_that_comes_at_the_second_try_goes_on_with_what_both_cost():
@@ -61,7 +61,7 @@ def test_a_task_that_paused_without_a_result_may_be_resumed():
     world = failing(UpstreamTimedOut(), times=2)
     task = world.run(world.begin())
 
-    world.services.agents.resume(ResumeRequest(uid=ANN, task_id=task.id, operation=OperationId("op_r")))
+    world.services.agents.tasks.resume(ResumeRequest(uid=ANN, task_id=task.id, operation=OperationId("op_r")))
     task = world.run(task)
 
     assert (task.status, task.spent) == ("completed", 2 * CEILING + 2_000)
@@ -81,14 +81,14 @@ def test_a_thought_that_its_provider_failed_is_free_and_counted():
     task = world.run(world.begin())
 
     assert (task.status, world.charges()) == ("completed", [2_000])
-    assert world.services.losses.window(ANN).of("provider_failed").count == 3
+    assert world.services.credits.losses.window(ANN).of("provider_failed").count == 3
 
 
 def test_failures_beyond_the_second_limit_are_charged_what_they_took_in():
     world = AgentWorld(job=(thinks("done"),))
     world.user()
     for at in range(SECOND_LIMITS["provider_failed"].count + 1):
-        world.services.losses.bear(
+        world.services.credits.losses.bear(
             ANN, operation=OperationId(f"op_{at}"), cause="provider_failed", amount=1, model="smart"
         )
 
@@ -172,7 +172,7 @@ def test_a_question_that_is_met_by_silence_ends_by_its_time(profile, output):
 
     assert (task.status, is_still_silent) == ("completed", True)
     assert sum(world.charges()) == 4_000 + output
-    assert world.services.losses.window(ANN).of("provider_failed").count == 0
+    assert world.services.credits.losses.window(ANN).of("provider_failed").count == 0
 
 
 def test_a_question_whose_provider_failed_is_free_and_counted():
@@ -184,7 +184,7 @@ def test_a_question_whose_provider_failed_is_free_and_counted():
     world.run(world.begin())
 
     assert world.charges() == [2_000, 2_000]
-    assert world.services.losses.window(ANN).of("provider_failed").count == 1
+    assert world.services.credits.losses.window(ANN).of("provider_failed").count == 1
 
 
 def test_a_picture_cut_by_our_time_limit_is_paid_for():

@@ -74,7 +74,7 @@ class Attack:
         assert "hidden goal" not in str(self.world.thinker.requests)
         assert self.task.budget == self.budget
         assert self.task.spent <= CREDIT
-        assert self.world.services.ledger.balance(EVE).available == 100 * CREDIT
+        assert self.world.services.credits.ledger.balance(EVE).available == 100 * CREDIT
 
 
 def test_files_of_other_tasks_have_no_name_here():
@@ -155,7 +155,7 @@ def test_nothing_is_written_but_files_of_its_own():
 )
 def test_an_order_beyond_the_task_fails_and_the_task_goes_on(order, code):
     attack = Attack()
-    attack.world.services.catalogue.put("hidden", {**_cheap(), "is_enabled": False})
+    attack.world.services.models.catalogue.put("hidden", {**_cheap(), "is_enabled": False})
 
     attack.run([order])
 

@@ -130,7 +130,7 @@ def test_what_was_read_is_remembered_after_a_resume():
     world, task = done((READ,), (fetch(EVIL),), max_steps=1)
     assert (task.status, task.reason, world.web.asked) == ("paused", "step_limit", [])
 
-    world.services.agents.resume(
+    world.services.agents.tasks.resume(
         ResumeRequest(uid=ANN, task_id=task.id, operation=OperationId("op_r"), budget=Micro(20 * CREDIT), max_steps=9)
     )
     task = world.run(task)
@@ -152,7 +152,7 @@ def test_a_worker_that_takes_over_knows_what_was_read():
         task = world.begin(files=SECRET)
         dying = world.on(FaultyDocuments(world.documents, at=number, when="after"))
         try:
-            dying.agent_slice.run(task.id)
+            dying.agents.slice.run(task.id)
         except BaseException:  # noqa: BLE001  # the process of this worker ends here
             world.clock.advance(LEASE_SECONDS * SECOND)
         task = world.run(task)

@@ -119,8 +119,8 @@ def test_the_files_it_wrote_are_there_and_it_reads_its_own():
         ("write_artifact", "Written"),
         ("read_document", "a,b"),
     }
-    assert world.services.agents.file(ANN, task.id, "out.csv").content == "a,b"
-    assert world.services.agents.file(ANN, task.id, "notes.txt").content == "remember 42"
+    assert world.services.agents.tasks.file(ANN, task.id, "out.csv").content == "a,b"
+    assert world.services.agents.tasks.file(ANN, task.id, "notes.txt").content == "remember 42"
     assert task.sources == ("notes.txt",)
 
 
@@ -131,7 +131,7 @@ def test_a_slice_is_bounded_and_the_next_message_goes_on():
     world.user()
     begun = world.begin()
 
-    world.services.agent_slice.run(begun.id)
+    world.services.agents.slice.run(begun.id)
 
     assert world.task(begun).status == "running"
     assert told(world) == [begun.id, begun.id]
@@ -143,14 +143,14 @@ def test_the_same_message_twice_changes_nothing(world):
     world.user()
     task = world.run(world.begin())
 
-    world.services.agent_slice.run(task.id)
+    world.services.agents.slice.run(task.id)
 
     assert world.task(task) == task
     assert len(world.thinker.requests) == 4
 
 
 def test_a_message_for_a_task_that_is_not_there_is_dealt_with(world):
-    world.services.agent_slice.run("task_none")
+    world.services.agents.slice.run("task_none")
 
 
 # ── beginning ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,23 +163,23 @@ def request(**more: Any) -> TaskRequest:
 
 def test_the_same_operation_is_the_same_task(world):
     world.user()
-    first, second = world.services.agents.begin_task(request()), world.services.agents.begin_task(request())
+    first, second = world.services.agents.tasks.begin_task(request()), world.services.agents.tasks.begin_task(request())
 
     assert first == second
     with pytest.raises(IdempotencyMismatch):
-        world.services.agents.begin_task(request(fingerprint="other"))
+        world.services.agents.tasks.begin_task(request(fingerprint="other"))
 
 
 def test_who_leaves_the_choice_of_a_model_to_us_has_the_platform_s(world):
     world.user()
-    world.services.preferences.put(ANN, {"chat_model": "auto"})
+    world.services.models.preferences.put(ANN, {"chat_model": "auto"})
 
     assert [world.begin(model=model).model for model in (None, "auto")] == ["smart", "smart"]
 
 
 def test_what_cannot_be_begun_is_refused(world):
     world.user()
-    world.services.catalogue.put("plain", {**_model(), "capabilities": []})
+    world.services.models.catalogue.put("plain", {**_model(), "capabilities": []})
 
     with pytest.raises(ModelWithoutTools):
         world.begin(model="plain")
@@ -195,16 +195,16 @@ def test_what_cannot_be_begun_is_refused(world):
 def test_a_user_has_so_many_tasks_under_way(world):
     world.user()
     paused = world.run(world.begin(max_steps=1))
-    first = world.services.agents.begin_task(request())
+    first = world.services.agents.tasks.begin_task(request())
     for _ in range(TASKS_LIVE_MAX - 1):
         world.begin()
 
     with pytest.raises(TooManyTasks):
         world.begin()
     with pytest.raises(TooManyTasks):
-        world.services.agents.resume(resuming(ANN, paused.id, OperationId("op_r"), max_steps=9))
-    assert world.services.agents.begin_task(request()).id == first.id
-    world.services.agents.cancel(ANN, first.id)
+        world.services.agents.tasks.resume(resuming(ANN, paused.id, OperationId("op_r"), max_steps=9))
+    assert world.services.agents.tasks.begin_task(request()).id == first.id
+    world.services.agents.tasks.cancel(ANN, first.id)
     assert world.begin().status == "queued"
 
 
@@ -236,8 +236,8 @@ def test_resumed_with_a_larger_budget_it_does_the_rest_and_nothing_twice():
     world = asking(50)
     world.user()
     task = world.run(world.begin(budget=LEAST))
-    resumed = world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r"), budget=Micro(CREDIT)))
-    again = world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r"), budget=Micro(CREDIT)))
+    resumed = world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r"), budget=Micro(CREDIT)))
+    again = world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r"), budget=Micro(CREDIT)))
 
     task = world.run(task)
 
@@ -257,7 +257,7 @@ def test_two_tasks_on_one_balance_never_overspend_it():
         ended = list(pool.map(world.run, tasks))
 
     assert {task.reason for task in ended} == {"insufficient_credits"}
-    assert world.services.ledger.balance(ANN).held == 0
+    assert world.services.credits.ledger.balance(ANN).held == 0
     assert sum(task.spent for task in ended) == world.spent(of=balance) <= balance
     assert world.charges() == sorted([*[SAID] * 2, *[TOLD] * len(world.chat_model.requests)])
 
@@ -265,9 +265,11 @@ def test_two_tasks_on_one_balance_never_overspend_it():
 def test_what_others_hold_is_waited_for():
     world = asking(1)
     world.user(LEAST + 1)
-    lent = world.services.ledger.holding(ANN, Micro(LEAST), operation=OperationId("op_other"), expected_step=Micro(1))
+    lent = world.services.credits.ledger.holding(
+        ANN, Micro(LEAST), operation=OperationId("op_other"), expected_step=Micro(1)
+    )
     task = world.begin()
-    world.services.agent_slice.run(task.id)
+    world.services.agents.slice.run(task.id)
     assert (world.task(task).status, world.task(task).reason) == ("queued", "insufficient_credits")
 
     lent.release()
@@ -283,7 +285,7 @@ def test_without_credits_it_pauses_at_once_and_goes_on_when_there_are_some(world
     assert (task.status, task.reason, task.steps) == ("paused", "insufficient_credits", 0)
 
     world.user()
-    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
+    world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r")))
 
     assert world.run(task).status == "completed"
 
@@ -338,9 +340,9 @@ def test_a_paused_budget_is_remembered_although_the_account_forgot_it():
     world.user()
     task = world.run(world.begin(budget=LEAST))
     world.clock.advance(60 * 24 * 30 * MINUTE)
-    assert world.services.ledger.budgets(ANN) == {}
+    assert world.services.credits.ledger.budgets(ANN) == {}
 
-    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
+    world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r")))
     task = world.run(task)
 
     assert (task.reason, world.spent()) == ("budget_exceeded", SAID + 10 * TOLD)
@@ -349,10 +351,10 @@ def test_a_paused_budget_is_remembered_although_the_account_forgot_it():
 def test_a_frozen_account_pauses_a_closed_one_cancels(world):
     world.user()
     first, second = world.begin(), world.begin()
-    world.services.ledger.execute(ANN, Freeze(operation=OperationId("op_f")))
+    world.services.credits.ledger.execute(ANN, Freeze(operation=OperationId("op_f")))
     assert (world.run(first).status, world.task(first).reason) == ("paused", "account_frozen")
 
-    world.services.ledger.execute(ANN, Close(operation=OperationId("op_c")))
+    world.services.credits.ledger.execute(ANN, Close(operation=OperationId("op_c")))
     assert (world.run(second).status, world.task(second).reason) == ("cancelled", "account_closed")
 
 
@@ -364,7 +366,7 @@ def test_it_stops_at_its_step_limit_and_goes_on_with_more(world):
     task = world.run(world.begin(max_steps=2))
     assert (task.status, task.reason, task.thoughts) == ("paused", "step_limit", 2)
 
-    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r"), max_steps=10))
+    world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r"), max_steps=10))
 
     assert world.run(task).status == "completed"
     assert world.spent() == JOB_COST
@@ -372,10 +374,10 @@ def test_it_stops_at_its_step_limit_and_goes_on_with_more(world):
 
 def test_cancelled_before_it_began_it_costs_nothing(world):
     world.user()
-    task = world.services.agents.cancel(ANN, world.begin().id)
+    task = world.services.agents.tasks.cancel(ANN, world.begin().id)
 
     assert (task.status, task.due_at, world.run(task).steps, world.spent()) == ("cancelled", None, 0, 0)
-    assert world.services.agents.cancel(ANN, task.id) == task
+    assert world.services.agents.tasks.cancel(ANN, task.id) == task
 
 
 def test_cancelled_while_the_model_thinks_that_step_is_the_last(world):
@@ -384,7 +386,7 @@ def test_cancelled_while_the_model_thinks_that_step_is_the_last(world):
 
     def cancelling(_):
         if len(world.thinker.requests) == 2:
-            world.services.agents.cancel(ANN, task.id)
+            world.services.agents.tasks.cancel(ANN, task.id)
 
     world.thinker.before = cancelling
     ended = world.run(task)
@@ -393,19 +395,19 @@ def test_cancelled_while_the_model_thinks_that_step_is_the_last(world):
     assert ended.trail[-4:] == ("think", "act web_fetch", "act calculator", "act ask_model")
     assert world.charges() == [THOUGHT, THOUGHT]
     with pytest.raises(TaskEnded):
-        world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
+        world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r")))
 
 
 def test_a_task_that_is_over_is_not_cancelled_and_one_that_runs_is_not_resumed(world):
     world.user()
     running = world.begin()
     with pytest.raises(TaskRunning):
-        world.services.agents.resume(resuming(ANN, running.id, OperationId("op_r")))
+        world.services.agents.tasks.resume(resuming(ANN, running.id, OperationId("op_r")))
 
     task = world.run(running)
 
     with pytest.raises(TaskEnded):
-        world.services.agents.cancel(ANN, task.id)
+        world.services.agents.tasks.cancel(ANN, task.id)
 
 
 def test_a_budget_below_what_was_spent_is_refused(world):
@@ -413,7 +415,7 @@ def test_a_budget_below_what_was_spent_is_refused(world):
     task = world.run(world.begin(max_steps=1))
 
     with pytest.raises(InvalidValue):
-        world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r"), budget=Micro(1), max_steps=5))
+        world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r"), budget=Micro(1), max_steps=5))
 
 
 def test_an_upstream_that_is_down_is_tried_again_later_and_not_for_ever(world):
@@ -428,10 +430,10 @@ def test_an_upstream_that_is_down_is_tried_again_later_and_not_for_ever(world):
 
     assert (paused.status, paused.reason) == ("paused", "upstream_unavailable")
     assert len(world.thinker.requests) == ATTEMPTS_MAX
-    assert (world.spent(), world.services.ledger.balance(ANN).held) == (0, 0)
+    assert (world.spent(), world.services.credits.ledger.balance(ANN).held) == (0, 0)
 
     world.thinker.before = None
-    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
+    world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r")))
     assert world.run(task).status == "completed"
 
 
@@ -445,7 +447,7 @@ def test_task_asks_again_at_once_after_the_first_empty_answer(world):
     world.thinker.before = down
     told = [len(world.publisher.on("agent-steps"))]
     for _ in range(2):
-        world.services.agent_slice.run(task.id)
+        world.services.agents.slice.run(task.id)
         told.append(len(world.publisher.on("agent-steps")))
 
     assert told == [1, 2, 2]
@@ -459,7 +461,7 @@ def test_while_it_waits_to_be_tried_again_a_task_says_why(world):
         raise UpstreamUnavailable
 
     world.thinker.before = down
-    world.services.agent_slice.run(task.id)
+    world.services.agents.slice.run(task.id)
     waiting = world.task(task)
     world.thinker.before = None
 
@@ -477,7 +479,7 @@ def test_a_model_that_refuses_pauses_the_task(world):
     world.thinker.before = refuse
 
     assert world.run(world.begin()).reason == "upstream_rejected"
-    assert (world.spent(), world.services.ledger.balance(ANN).held) == (0, 0)
+    assert (world.spent(), world.services.credits.ledger.balance(ANN).held) == (0, 0)
 
 
 def test_a_task_that_fails_again_and_again_is_buried_with_an_alert(world):
@@ -493,10 +495,10 @@ def test_a_task_that_fails_again_and_again_is_buried_with_an_alert(world):
     assert [(alert.event, alert.fields["task_id"]) for alert in world.alerts.raised] == [("agent_task_dead", task.id)]
     assert len(world.thinker.requests) == ATTEMPTS_MAX
     world.settle()
-    assert (world.spent(), world.services.ledger.balance(ANN).held) == (0, 0)
+    assert (world.spent(), world.services.credits.ledger.balance(ANN).held) == (0, 0)
 
     world.thinker.before = None
-    world.services.agents.resume(resuming(ANN, task.id, OperationId("op_r")))
+    world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r")))
     assert world.run(task).status == "completed"
 
 
@@ -511,7 +513,7 @@ def test_a_tool_that_breaks_is_told_to_the_model(world):
 
     world = AgentWorld(job=(thinks("", ("calculator", {})), thinks("done")))
     world.user()
-    world.services.agent_slice._acts._tools = {"calculator": Broken()}
+    world.services.agents.slice._acts._tools = {"calculator": Broken()}
     task = world.run(world.begin())
 
     assert task.status == "completed"
@@ -540,7 +542,7 @@ def test_another_user_s_task_does_not_exist(world):
     world.user()
     eve = world.user(uid=Uid("eve"))
     task = world.run(world.begin())
-    agents = world.services.agents
+    agents = world.services.agents.tasks
 
     for touch in (
         lambda: agents.get(eve, task.id),
@@ -561,8 +563,8 @@ def test_tasks_are_listed_newest_first_page_by_page(world):
         begun.append(world.begin().id)
         world.clock.advance(1)
 
-    first = world.services.agents.page(ANN, cursor=None, limit=3)
-    second = world.services.agents.page(ANN, cursor=first.next_cursor, limit=3)
+    first = world.services.agents.tasks.page(ANN, cursor=None, limit=3)
+    second = world.services.agents.tasks.page(ANN, cursor=first.next_cursor, limit=3)
 
     assert [task.id for task in (*first.items, *second.items)] == begun[::-1]
     assert second.next_cursor is None
@@ -594,7 +596,7 @@ def test_a_sweep_stops_when_its_time_is_up(world):
     from shared.sagas.agents.sweep import AgentJobs
 
     turn = JobRun("3", world.clock, 0)
-    AgentJobs(world.services.agents).sweep(turn)
+    AgentJobs(world.services.agents.tasks).sweep(turn)
 
     assert turn.cursor == "3"
 
@@ -605,11 +607,11 @@ def test_whoever_leaves_leaves_no_task_behind(world):
     begun = world.begin()
 
     def leaving(_):
-        world.services.agents.erase(ANN)
+        world.services.agents.tasks.erase(ANN)
 
     world.thinker.before = leaving
-    world.services.agent_slice.run(begun.id)
-    world.services.agents.erase(ANN)
+    world.services.agents.slice.run(begun.id)
+    world.services.agents.tasks.erase(ANN)
 
     left = [path for path in world.documents.inner._documents if path.startswith(("agent_tasks", "agent_jobs"))]
     assert left == []
@@ -633,10 +635,10 @@ def test_an_image_is_among_its_user_s_and_the_step_says_what_it_cost(world):
     world.user()
     task = world.run(world.begin())
 
-    (image,) = world.services.images.list(ANN).items
+    (image,) = world.services.images.store.list(ANN).items
     assert task.images == (image.id,)
     assert (image.prompt, image.cost, image.task_id) == ("a town", PAINTED, task.id)
-    assert world.services.images.content(image)
+    assert world.services.images.store.content(image)
     assert PAINTED in task.charges.values()
 
 
@@ -659,8 +661,8 @@ def test_an_image_that_is_not_made_costs_nothing(failure, given, code):
     task = world.run(world.begin())
 
     assert world.steps(task)[2].body["failure"] == code
-    assert (task.status, task.spent, world.services.ledger.balance(ANN).held) == ("completed", 2 * THOUGHT, 0)
-    assert world.services.images.list(ANN).items == ()
+    assert (task.status, task.spent, world.services.credits.ledger.balance(ANN).held) == ("completed", 2 * THOUGHT, 0)
+    assert world.services.images.store.list(ANN).items == ()
 
 
 @pytest.mark.parametrize(
@@ -670,12 +672,12 @@ def test_an_image_that_is_not_made_costs_nothing(failure, given, code):
 def test_image_of_an_agent_costs_what_its_quality_costs(given, cost, quality):
     world = AgentWorld(job=(thinks("", ("generate_image", {"prompt": "x", **given})), thinks("done")))
     price = {"kind": "image", "image_usd": "0.01", "image_usd_by_quality": {"high": {"1024x1024": "0.04"}}}
-    world.services.catalogue.put("gpt-image-1", price)
+    world.services.models.catalogue.put("gpt-image-1", price)
     world.user()
 
     task = world.run(world.begin())
 
-    assert [image.cost for image in world.services.images.list(ANN).items] == [cost]
+    assert [image.cost for image in world.services.images.store.list(ANN).items] == [cost]
     assert (world.image_model.requests[0].quality, task.spent) == (quality, cost + 2 * THOUGHT)
 
 
@@ -685,4 +687,4 @@ def test_twenty_images_on_a_budget_for_one_are_one():
     task = world.run(world.begin(budget=SAID + PAINTED))
 
     assert (task.reason, task.spent) == ("budget_exceeded", SAID + PAINTED)
-    assert len(world.image_model.requests) == len(world.services.images.list(ANN).items) == 1
+    assert len(world.image_model.requests) == len(world.services.images.store.list(ANN).items) == 1

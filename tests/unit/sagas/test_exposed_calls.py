@@ -111,7 +111,7 @@ def task_budget(budget: int, balance: int) -> tuple[AgentWorld, TaskBudget]:
     world = AgentWorld()
     world.user(balance)
     task = world.begin(budget=budget)
-    return world, TaskBudget(world.services.ledger, world.clock, task, 1)
+    return world, TaskBudget(world.services.credits.ledger, world.clock, task, 1)
 
 
 def cost(*, expected: int, at_most: int, least: int = 5, output: int = 100) -> CallCost:
@@ -125,7 +125,7 @@ def cost(*, expected: int, at_most: int, least: int = 5, output: int = 100) -> C
 
 def held(world: AgentWorld, own: TaskBudget) -> tuple[int, int | None, int | None]:
     hold_id = HoldId(derived_id("hold", own.operation("think:1", 1)))
-    hold = world.services.ledger._account(ANN).holds[hold_id]
+    hold = world.services.credits.ledger._account(ANN).holds[hold_id]
     return hold.amount, hold.input_held, hold.input_at_most
 
 

@@ -39,7 +39,7 @@ def test_what_could_not_be_stopped_pauses_when_a_worker_takes_it_up(world):
     key = world.key("chat", "images")
     task = world.begin(**world.by(key))
 
-    world.services.api_keys.revoke(ANN, key.id)
+    world.services.users.api_keys.revoke(ANN, key.id)
 
     assert world.run(task).reason == "api_key_revoked"
     assert world.spent() == 0

@@ -63,11 +63,11 @@ def test_an_old_task_is_read_without_being_moved(world, halfway):
     steps = world.steps(halfway)
 
     assert [step.number for step in steps] == list(range(1, halfway.steps + 1))
-    assert world.services.agents.file(ANN, halfway.id, "notes.txt").content == "private"
+    assert world.services.agents.tasks.file(ANN, halfway.id, "notes.txt").content == "private"
     with pytest.raises(FileNotInTask):
-        world.services.agents.file(ANN, halfway.id, "other.txt")
+        world.services.agents.tasks.file(ANN, halfway.id, "other.txt")
     with pytest.raises(TaskNotFound):
-        world.services.agents.get(Uid("bob"), halfway.id)
+        world.services.agents.tasks.get(Uid("bob"), halfway.id)
     assert paths(world) == before
 
 
@@ -87,7 +87,7 @@ def test_an_old_task_that_rests_is_moved_by_its_resume(world):
     task = make_old(world, world.run(world.begin(max_steps=1)))
     asked = ResumeRequest(uid=ANN, task_id=task.id, operation=OperationId("op_resume"), max_steps=9)
 
-    resumed = world.services.agents.resume(asked)
+    resumed = world.services.agents.tasks.resume(asked)
 
     assert (resumed.status, resumed.is_old) == ("queued", False)
     assert_shown(world, resumed)
@@ -97,7 +97,7 @@ def test_an_old_task_that_rests_is_moved_by_its_resume(world):
 def test_an_old_task_that_rests_is_moved_by_its_cancel(world):
     task = make_old(world, world.run(world.begin(max_steps=1)))
 
-    cancelled = world.services.agents.cancel(ANN, task.id)
+    cancelled = world.services.agents.tasks.cancel(ANN, task.id)
 
     assert (cancelled.status, cancelled.is_old) == ("cancelled", False)
     assert_shown(world, cancelled)
@@ -107,9 +107,9 @@ def test_an_old_task_without_a_message_is_found_by_the_sweep(world):
     task = make_old(world, world.begin())
     world.clock.advance(MINUTE)
 
-    assert world.services.agents.due(world.services.documents.get(task_path(task.id)).data["due_shard"]) == [
-        (task.id, ANN)
-    ]
+    assert world.services.agents.tasks.due(
+        world.services.ports.documents().get(task_path(task.id)).data["due_shard"]
+    ) == [(task.id, ANN)]
 
 
 def test_tasks_of_both_forms_are_listed_newest_first(world):
@@ -119,8 +119,8 @@ def test_tasks_of_both_forms_are_listed_newest_first(world):
         task = world.begin(goal=f"goal {number}")
         begun.insert(0, make_old(world, task).id if number % 2 else task.id)
 
-    first = world.services.agents.page(ANN, cursor=None, limit=3)
-    rest = world.services.agents.page(ANN, cursor=first.next_cursor, limit=3)
+    first = world.services.agents.tasks.page(ANN, cursor=None, limit=3)
+    rest = world.services.agents.tasks.page(ANN, cursor=first.next_cursor, limit=3)
 
     assert [task.id for task in (*first.items, *rest.items)] == begun
     assert rest.next_cursor is None
@@ -128,7 +128,7 @@ def test_tasks_of_both_forms_are_listed_newest_first(world):
 
 def test_live_tasks_of_both_forms_are_counted_once(world):
     old, new = make_old(world, world.begin()), world.begin()
-    store = world.services.agents._tasks
+    store = world.services.agents.tasks._tasks
 
     assert store.live(ANN, 10) == 2
     assert sorted(store.live_of(ANN, 10)) == sorted([old.id, new.id])
@@ -139,7 +139,7 @@ def test_who_leaves_leaves_nothing_of_an_old_task(world, halfway, at):
     if at:
         crashed(lambda: world.on(FaultyDocuments(world.documents, at=at, when="after")).agent_slice.run(halfway.id))
 
-    world.services.agents.erase(ANN)
+    world.services.agents.tasks.erase(ANN)
 
     assert paths(world) == []
 
@@ -154,7 +154,7 @@ class Leaving(FaultyDocuments):
     def commit(self, writes, **more):
         self.left -= 1
         if self.left == 0:
-            self.world.services.agents.erase(ANN)
+            self.world.services.agents.tasks.erase(ANN)
         return super().commit(writes, **more)
 
 

@@ -133,12 +133,12 @@ def test_news_are_not_over_before_they_are_projected(world):
 
 def test_the_relay_has_usage_projected_without_anybody_asking():
     services = in_memory()
-    services.ledger.execute(UID, grant("g", 100))
-    services.ledger.execute(UID, charge("c", 30))
+    services.credits.ledger.execute(UID, grant("g", 100))
+    services.credits.ledger.execute(UID, charge("c", 30))
 
-    services.relay.relay(UID)
+    services.credits.relay.relay(UID)
 
-    stored = services.documents.query(Query(collection=f"accounts/{UID}/usage", limit=9))
+    stored = services.ports.documents().query(Query(collection=f"accounts/{UID}/usage", limit=9))
     assert [document.data["state"] for document in stored] == [
         '{"moved":{"granted":100,"spent":-30},"uses":[["chat","","",1,30,0,0]]}'
     ]

@@ -38,7 +38,7 @@ def test_every_module_of_the_folder_is_an_entry():
 
 
 def test_every_tool_is_built_under_its_name(world):
-    assert [(name, tool.name) for name, tool in world.services.agent_tools.items()] == [
+    assert [(name, tool.name) for name, tool in world.services.agents.tools.items()] == [
         (entry.name, entry.name) for entry in TOOLS
     ]
 
@@ -59,17 +59,17 @@ def test_a_tool_with_a_scope_needs_the_scope_of_its_entry(entry: ToolEntry):
 
 
 def test_every_tool_s_schema_refuses_an_unknown_argument(world):
-    for tool in world.services.agent_tools.values():
+    for tool in world.services.agents.tools.values():
         with pytest.raises(ToolFailed, match=r"has no field|must have"):
             parse_arguments(tool.parameters, '{"unknown": 1}')
 
 
 def test_an_estimate_counts_the_tools_that_a_thought_is_sent(world):
-    model: Model = world.services.catalogue.chat("smart")
-    tools = list(world.services.agent_tools.values())
+    model: Model = world.services.models.catalogue.chat("smart")
+    tools = list(world.services.agents.tools.values())
 
     def expected(given: Sequence[Tool]) -> int:
-        estimates = TaskEstimates(world.services.tariff, given)
+        estimates = TaskEstimates(world.services.models.tariff, given)
         return estimates.estimate(model, goal="g", budget=Micro(10**9)).input_tokens_expected
 
     assert expected([]) < expected(tools[:1]) < expected(tools)
@@ -78,9 +78,9 @@ def test_an_estimate_counts_the_tools_that_a_thought_is_sent(world):
 def test_an_estimate_expects_the_input_of_the_first_thought(world):
     world.user()
     task = world.begin()
-    model = world.services.catalogue.chat("smart")
-    specs = [spec_of(tool) for tool in world.services.agent_tools.values()]
+    model = world.services.models.catalogue.chat("smart")
+    specs = [spec_of(tool) for tool in world.services.agents.tools.values()]
 
-    estimate = world.services.task_estimates.estimate(model, goal=task.goal, budget=task.budget)
+    estimate = world.services.agents.estimates.estimate(model, goal=task.goal, budget=task.budget)
 
     assert estimate.input_tokens_expected == build(task, (), (), specs, model).input_expected

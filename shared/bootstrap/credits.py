@@ -1,9 +1,12 @@
-"""Parts for credits."""
+"""Parts of the ledger, with the parts that follow the journal."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.parts import part
 from shared.bootstrap.ports import Ports
+from shared.kernel.clock import Clock
+from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.ledger.analytics import UsageAnalytics
@@ -13,8 +16,13 @@ if TYPE_CHECKING:
     from shared.sagas.accounts.ledger_watch import LedgerWatch
 
 
-class LedgerParts(Ports):
-    """Ledger, with the parts that follow the journal."""
+@dataclass(eq=False)
+class CreditServices:
+    """Parts of the ledger, with the parts that follow the journal."""
+
+    settings: Settings
+    clock: Clock
+    ports: Ports
 
     @part
     def ledger(self) -> "Ledger":
@@ -25,13 +33,13 @@ class LedgerParts(Ports):
 
         settings = self.settings
         return Ledger(
-            self.documents,
+            self.ports.documents(),
             self.clock,
             KeyRing(settings.ledger_signing_keys),
             ledger_id=settings.ledger_id,
             hold_lifetime_seconds=settings.hold_lifetime_seconds,
             rate=RateLimit(per_minute=settings.rate_limit_per_minute, burst=settings.rate_limit_burst),
-            alerts=self.alerts,
+            alerts=self.ports.alerts(),
         )
 
     @part
@@ -39,25 +47,25 @@ class LedgerParts(Ports):
         """Build the relay that publishes the ledger's entries."""
         from shared.ledger.relay import Relay
 
-        return Relay(self.documents, self.ledger, self.publisher, [self.analytics], [self.losses])
+        return Relay(self.ports.documents(), self.ledger, self.ports.publisher(), [self.analytics], [self.losses])
 
     @part
     def analytics(self) -> "UsageAnalytics":
         """Build the analytics of usage by day."""
         from shared.ledger.analytics import UsageAnalytics
 
-        return UsageAnalytics(self.documents, self.ledger, self.clock)
+        return UsageAnalytics(self.ports.documents(), self.ledger, self.clock)
 
     @part
     def losses(self) -> "Losses":
         """Build the store of the costs of users' calls that the platform bore."""
         from shared.ledger.losses import Losses
 
-        return Losses(self.documents, self.alerts, self.clock)
+        return Losses(self.ports.documents(), self.ports.alerts(), self.clock)
 
     @part
-    def ledger_watch(self) -> "LedgerWatch":
+    def watch(self) -> "LedgerWatch":
         """Build the watch over the journal."""
         from shared.sagas.accounts.ledger_watch import LedgerWatch
 
-        return LedgerWatch(self.documents, self.ledger, self.relay, self.alerts, self.clock)
+        return LedgerWatch(self.ports.documents(), self.ledger, self.relay, self.ports.alerts(), self.clock)

@@ -1,0 +1,162 @@
+"""Services of the whole backend: one group of parts for each flow, and the parts that need several flows."""
+
+from typing import TYPE_CHECKING
+
+from shared.bootstrap.agents import AgentServices
+from shared.bootstrap.chat import ChatServices
+from shared.bootstrap.credits import CreditServices
+from shared.bootstrap.images import ImageServices
+from shared.bootstrap.metering import MeteringServices
+from shared.bootstrap.models import ModelServices
+from shared.bootstrap.openai import OpenAIServices
+from shared.bootstrap.parts import part
+from shared.bootstrap.payments import PaymentServices
+from shared.bootstrap.ports import Ports
+from shared.bootstrap.users import UserServices
+from shared.kernel.clock import Clock
+from shared.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.sagas.accounts.key_revocation import KeyRevocation
+    from shared.sagas.accounts.leaving import Leaving
+    from shared.sagas.accounts.operators import Operators
+    from shared.sagas.engine.jobs import Jobs
+    from shared.sagas.metering.stop_calls import StopCalls
+
+
+class Services:
+    """Parts of the whole backend, connected. Safe to share between threads."""
+
+    def __init__(self, settings: Settings, clock: Clock, ports: Ports) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.ports = ports
+        base = (settings, clock, ports)
+        self.credits = CreditServices(*base)
+        self.users = UserServices(*base, self.credits)
+        self.models = ModelServices(*base, self.users)
+        self.metering = MeteringServices(*base, self.credits, self.models)
+        self.chat = ChatServices(*base, self.credits, self.models, self.metering)
+        self.openai = OpenAIServices(*base, self.credits, self.models, self.metering)
+        self.images = ImageServices(*base, self.credits, self.users, self.models)
+        self.agents = AgentServices(*base, self.credits, self.users, self.models, self.images)
+        self.payments = PaymentServices(*base, self.credits, self.users)
+
+    @part
+    def stop_calls(self) -> "StopCalls":
+        """Build the service that ends calls on request."""
+        from shared.sagas.metering.stop_calls import StopCalls
+
+        return StopCalls(
+            calls=self.metering.running_calls,
+            requests=self.metering.stop_requests,
+            ledger=self.credits.ledger,
+            conversations=self.chat.conversations,
+            answers=self.openai.answers,
+            clock=self.clock,
+            waiting_room=self.metering.waiting_room,
+        )
+
+    @part
+    def operators(self) -> "Operators":
+        """Build the service for operators' acts on users and accounts."""
+        from shared.sagas.accounts.operators import Operators
+
+        return Operators(
+            self.ports.identity(), self.users.profiles, self.credits.ledger, self.users.audit, self.models.catalogue.put
+        )
+
+    @part
+    def leaving(self) -> "Leaving":
+        """Build the saga by which a user leaves and all personal data is erased."""
+        from shared.sagas.accounts.account_closing import AccountClosing
+        from shared.sagas.accounts.leaving import Leaving
+        from shared.sagas.payments.customers import Customers
+        from shared.users.erasing import Below
+
+        customers = Customers(self.ports.documents(), self.ports.payment_providers())
+
+        notes = Below(self.ports.documents(), "accounts/{uid}/notes")
+        return Leaving(
+            self.ports.documents(),
+            AccountClosing(self.credits.ledger, self.users.mailbox_debts),
+            self.ports.identity(),
+            self.users.profiles,
+            self.users.first_sight,
+            [
+                self.chat.conversations,
+                self.models.preferences,
+                self.users.api_keys,
+                self.openai.answers,
+                self.openai.kept_responses,
+                self.metering.stop_requests,
+                notes,
+                self.images.tasks,
+                self.images.store,
+                customers,
+                self.agents.tasks,
+                self.credits.losses,
+            ],
+            self.ports.alerts(),
+            self.clock,
+        )
+
+    @part
+    def key_revocation(self) -> "KeyRevocation":
+        """Build the saga that revokes an API key and stops the key's tasks."""
+        from shared.ai.agents.store import AgentTaskStore
+        from shared.sagas.accounts.key_revocation import KeyRevocation
+
+        return KeyRevocation(
+            keys=self.users.api_keys,
+            lookup=self.users.key_lookup,
+            budgets=self.users.key_budgets,
+            agent_tasks=AgentTaskStore(self.ports.documents()),
+            image_tasks=self.images.tasks,
+            run_agent=self.agents.slice.run,
+            run_image=self.images.job.run,
+        )
+
+    @part
+    def jobs(self) -> "Jobs":
+        """Build the periodic work, by schedule."""
+        from shared.sagas.accounts.leaving_sweep import LeavingJobs
+        from shared.sagas.accounts.ledger_sweep import LedgerJobs
+        from shared.sagas.agents.sweep import AgentJobs
+        from shared.sagas.engine.jobs import Jobs
+        from shared.sagas.images.sweep import ImageSweep
+        from shared.sagas.payments.sweep import PaymentJobs
+        from shared.sagas.payments.views import PaymentViews
+
+        images = ImageSweep(
+            documents=self.ports.documents(),
+            tasks=self.images.tasks,
+            start=self.images.start,
+            job=self.images.job,
+            clock=self.clock,
+        )
+        ledger = LedgerJobs(
+            self.ports.documents(), self.credits.ledger, self.credits.relay, self.credits.watch, self.credits.losses
+        )
+        leavings = LeavingJobs(self.leaving)
+        payments = PaymentJobs(
+            self.payments.store,
+            self.payments.settlement,
+            self.payments.inbox,
+            self.payments.notices,
+            self.ports.payment_providers,
+            self.clock,
+        )
+        agents = AgentJobs(self.agents.tasks)
+        by_schedule = {
+            "every_minute": (
+                *ledger.every_minute(),
+                *payments.every_minute(),
+                *PaymentViews(self.ports.documents(), self.clock).every_minute(),
+                *leavings.every_minute(),
+                *images.every_minute(),
+                *agents.every_minute(),
+            ),
+            "every_day": (*ledger.every_day(), *leavings.every_day()),
+        }
+        return Jobs(self.ports.documents(), self.clock, by_schedule)
