@@ -105,7 +105,7 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         with screen.waiting("starting the Firebase emulators and the functions"):
             stack.enter_context(suite)
         os.environ.update(suite.environment())
-        with screen.waiting("seeding models, packages and topics"), warmed(suite.endpoints.api):
+        with screen.waiting("seeding models, packages, topics and a user"), warmed(suite.endpoints.api):
             seed(PROJECT)
         payments.deliver_to(suite.endpoints.functions)
         stack.enter_context(Clock(lambda: suite.fire_schedule("every_minute"), on_failure=screen.warning))

@@ -1,4 +1,4 @@
-"""Data for an empty project on a laptop: models with prices, packages to buy, and topics of events."""
+"""Data for an empty project on a laptop: models with prices, packages to buy, topics of events, and a user."""
 
 import contextlib
 from collections.abc import Mapping
@@ -90,14 +90,17 @@ PACKAGES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+USER: Mapping[str, str] = {"uid": "uid_example", "email": "ann@example.com"}
+"""User named by the examples of operators' routes."""
 TOPICS = ("credit-events", "payment-events", "agent-steps", "image-jobs", "alerts")
 
 
 def seed(project: str) -> None:
-    """Models, packages and topics; the emulators' variables in the environment say where."""
+    """Models, packages, topics and a user; the emulators' variables in the environment say where."""
     seed_models(project)
     seed_packages(project)
     seed_topics(project)
+    seed_user(project)
 
 
 def seed_models(project: str) -> None:
@@ -128,6 +131,16 @@ def seed_topics(project: str) -> None:
     for topic in TOPICS:
         with contextlib.suppress(AlreadyExists):
             publisher.create_topic(name=publisher.topic_path(project, topic), timeout=30)
+
+
+def seed_user(project: str) -> None:
+    """Sign up the user, with a verified address and without a password."""
+    from firebase_admin import auth
+
+    from shared.platform.firebase_auth.app import firebase_app
+
+    with contextlib.suppress(auth.UidAlreadyExistsError, auth.EmailAlreadyExistsError):
+        auth.create_user(**USER, email_verified=True, app=firebase_app(project))
 
 
 def document(name: str) -> dict[str, Any]:

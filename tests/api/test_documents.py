@@ -5,7 +5,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from emulator.seed import MODELS, PACKAGES, document
+from emulator.seed import MODELS, PACKAGES, USER, document
+from functions.http.examples import OF_NAME
 from functions.http.openapi import document as openapi
 from functions.http.table import ROUTES
 from shared.ai.agents.thinking import Thought, ToolCall
@@ -200,6 +201,10 @@ def test_all_parameters_together_are_answered_with_success(person, name):
     answered = send(person, name, next(iter(bodies_of(name).values())), *parameters)
 
     assert 200 <= answered.status_code < 300, answered.get_data(as_text=True)
+
+
+def test_operators_examples_name_the_user_of_a_fresh_laptop():
+    assert {name: OF_NAME[name] for name in USER} == USER
 
 
 def test_every_body_has_an_example():

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from emulator.problems import LaptopProblem
+from emulator.seed import USER
 from emulator.suite import Suite
 from emulator.tools import node
 from tests.support.emulators import TEST_SEED
@@ -38,6 +39,7 @@ def test_it_walks_the_main_job_says_where_everything_is_and_leaves_no_process(tm
         assert "Ready." in told(tmp_path), told(tmp_path)
         known = json.loads(file.read_text())
         answered = requests.get(f"{known['api']}/v1/monitoring/health", timeout=SECONDS_MAX).status_code
+        seeded = users_named(known, USER["uid"])
         family = descendants(run.pid)
     finally:
         run.send_signal(signal.SIGTERM)
@@ -45,6 +47,7 @@ def test_it_walks_the_main_job_says_where_everything_is_and_leaves_no_process(tm
 
     assert code == 0, told(tmp_path)
     assert answered == 200
+    assert seeded == [USER["email"]]
     assert known.keys() == ADDRESSES
     assert all(value.startswith("http://") for name, value in known.items() if name != "project")
     assert known["api"] == f"{known['functions']}/api"
@@ -52,6 +55,15 @@ def test_it_walks_the_main_job_says_where_everything_is_and_leaves_no_process(tm
     assert len(family) > 3, "the CLI, two emulators and workers"
     assert family & running().keys() == set()
     assert not file.exists()
+
+
+def users_named(known: dict[str, str], uid: str) -> list[str]:
+    """The e-mail addresses of the users with this uid."""
+    url = f"{known['auth']}/identitytoolkit.googleapis.com/v1/projects/{known['project']}/accounts:lookup"
+    answer = requests.post(
+        url, json={"localId": [uid]}, headers={"Authorization": "Bearer owner"}, timeout=SECONDS_MAX
+    ).json()
+    return [each["email"] for each in answer.get("users", [])]
 
 
 @pytest.mark.slow
