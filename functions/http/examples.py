@@ -185,6 +185,7 @@ OF_OPERATION: Mapping[str, Any] = {
     "admin_payments_put_package.If-Match": "*",
     "admin_users.email": "ann@example.com",
     "admin_payments_payments.cursor": encode_cursor("1764489600000:pay_example"),
+    "chat_conversations.cursor": encode_cursor("2026-11-30T08:00:00.000Z:conv_example"),
     "payments_history.cursor": encode_cursor("1764489600000:pay_example"),
     "payments_analytics.days": 30,
     "credits_history.cursor": encode_cursor(100),
