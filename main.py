@@ -4,14 +4,15 @@ import os
 from importlib import import_module
 from typing import Any
 
+from shared.payments.providers import PROVIDERS
+
 MODULES = {
     "api": "functions.http_api",
     "on_user_created": "functions.user_lifecycle",
     "on_user_deleted": "functions.user_lifecycle",
     "on_ledger_entry": "functions.credit_events",
     "generate_image": "functions.agent_execution",
-    "stripe_webhook": "functions.payment_webhooks",
-    "paypal_webhook": "functions.payment_webhooks",
+    **{record.webhook: "functions.payment_webhooks" for record in PROVIDERS.values()},
     "on_provider_event": "functions.payment_events",
     "run_agent_step": "functions.agent_execution",
     "every_minute": "functions.schedules",
@@ -25,8 +26,7 @@ THREADS = {
     "on_user_deleted": 8,
     "on_ledger_entry": 16,
     "generate_image": 8,
-    "stripe_webhook": 16,
-    "paypal_webhook": 16,
+    **{record.webhook: 16 for record in PROVIDERS.values()},
     "on_provider_event": 16,
     "run_agent_step": 8,
     "every_minute": 1,

@@ -28,6 +28,7 @@ from emulator.upstream import Upstream
 from emulator.walk import Walk, WalkError
 from emulator.warming import warmed
 from shared.ai.models.profiles import PROFILES
+from shared.payments.providers import PROVIDERS
 
 PROJECT = "demo-laptop"
 PORTS = {
@@ -37,8 +38,7 @@ PORTS = {
     "pubsub": 8085,
     "storage": 9023,
     "ai": 4010,
-    "stripe": 4011,
-    "paypal": 4012,
+    **{name: 4011 + number for number, name in enumerate(PROVIDERS)},
 }
 ENDPOINTS = "endpoints.json"
 STAND_IN_DELAY_MS = 25

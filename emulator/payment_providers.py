@@ -4,12 +4,13 @@ import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from emulator.ports import binding
-from emulator.stand_ins.paypal import PayPalStandIn
 from emulator.stand_ins.stand_in import StandIn
-from emulator.stand_ins.stripe import StripeStandIn
+from shared.payments.ports import ProviderName
+from shared.payments.providers import PROVIDERS
 
 DELIVERY_ATTEMPTS = 30  # some two minutes: long enough for functions to be loaded again
 DELIVERY_BACKOFF_SECONDS = 0.5
@@ -42,43 +43,23 @@ def payment_providers(
     A provider whose address is set is used with the credentials that are set. Stand-ins replace the others.
     """
     found = PaymentProviders()
-    if named := _named(settings, "STRIPE_API_BASE"):
-        found.addresses["stripe"] = named
-    else:
-        with binding("stripe", ports["stripe"]):
-            stripe = stack.enter_context(StripeStandIn(port=ports["stripe"], later_seconds=LATER_SECONDS))
-        _stand_in_for_stripe(found, stripe)
-    if named := _named(settings, "PAYPAL_API_BASE"):
-        found.addresses["paypal"] = named
-    else:
-        with binding("paypal", ports["paypal"]):
-            paypal = stack.enter_context(PayPalStandIn(port=ports["paypal"], later_seconds=LATER_SECONDS))
-        _stand_in_for_paypal(found, paypal, home / "paypal-roots.pem")
+    for name, record in PROVIDERS.items():
+        if named := _named(settings, record.api_base):
+            found.addresses[name] = named
+            continue
+        with binding(name, ports[name]):
+            stand_in = stack.enter_context(stand_in_of(name)(port=ports[name], later_seconds=LATER_SECONDS))
+        found.stand_ins[record.webhook] = stand_in
+        found.addresses[name] = stand_in.url
+        found.settings |= stand_in.settings_for(home)
+    return found
+
+
+def stand_in_of(provider: ProviderName) -> type[StandIn]:
+    """Import the stand-in of a provider: `STAND_IN` of the package `emulator.stand_ins.{provider}`."""
+    found: type[StandIn] = import_module(f"emulator.stand_ins.{provider}").STAND_IN
     return found
 
 
 def _named(settings: Mapping[str, str], name: str) -> str:
     return os.environ.get(name) or settings.get(name) or ""
-
-
-def _stand_in_for_stripe(found: PaymentProviders, stripe: StripeStandIn) -> None:
-    found.stand_ins["stripe_webhook"] = stripe
-    found.addresses["stripe"] = stripe.url
-    found.settings |= {
-        "STRIPE_API_BASE": stripe.url,
-        "STRIPE_SECRET_KEY": stripe.secret_key,
-        "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
-    }
-
-
-def _stand_in_for_paypal(found: PaymentProviders, paypal: PayPalStandIn, roots: Path) -> None:
-    roots.write_text(paypal.authorities_pem)
-    found.stand_ins["paypal_webhook"] = paypal
-    found.addresses["paypal"] = paypal.url
-    found.settings |= {
-        "PAYPAL_API_BASE": paypal.url,
-        "PAYPAL_CLIENT_ID": paypal.client_id,
-        "PAYPAL_CLIENT_SECRET": paypal.client_secret,
-        "PAYPAL_WEBHOOK_ID": paypal.webhook_id,
-        "PAYPAL_WEBHOOK_ROOTS": str(roots),
-    }

@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 
+from emulator.payment_providers import stand_in_of
 from emulator.suite import Endpoints
 from shared.ledger.keys import PublicKey, Verifier
 from shared.ledger.verify import verify_account
@@ -18,8 +19,6 @@ from shared.ledger.verify import verify_account
 TIMEOUT_SECONDS = 60
 TOKEN_SECONDS = 3_600
 QUESTION = "What happens when I ask you something?"
-PRESSED: Mapping[str, str] = {"stripe": "paid", "paypal": "completed"}
-"""The button of each stand-in's page that pays."""
 FRESH_ACCOUNT_PASSWORD = "correct horse battery staple"
 
 Json = dict[str, Any]
@@ -149,7 +148,7 @@ class Walk:
         page = requests.get(checkout_url, timeout=TIMEOUT_SECONDS)
         if not page.ok:
             raise WalkError(_told(f"{provider}'s page", page))
-        form = {"action": PRESSED[provider], "email": "buyer@example.com"}
+        form = {"action": stand_in_of(provider).pay_button, "email": "buyer@example.com"}
         pressed = requests.post(checkout_url, data=form, allow_redirects=False, timeout=TIMEOUT_SECONDS)
         if not pressed.is_redirect:
             raise WalkError(_told(f"{provider}'s page", pressed))

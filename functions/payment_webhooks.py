@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flask import Request
 from werkzeug.exceptions import HTTPException
@@ -15,7 +15,8 @@ from shared.bootstrap import Services
 from shared.bootstrap import services as production
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
-from shared.payments.ports import WebhookRefused, Webhooks
+from shared.payments.ports import ProviderName, WebhookRefused, Webhooks
+from shared.payments.providers import PROVIDERS
 
 BODY_BYTES_MAX = 512 * 1024
 THREADS_DEFAULT = "16"
@@ -26,19 +27,26 @@ Answer = tuple[dict[str, str] | Iterator[str], int, dict[str, str]]
 _uploads = Uploads(int(os.environ.get("THREADS", THREADS_DEFAULT)))
 
 
-def stripe_webhook(request: Request) -> Answer:
-    """An event of Stripe's."""
-    services = production()
-    return receive("stripe", request, services, services.payments.stripe_webhooks)
+WEBHOOKS = {record.webhook: record.name for record in PROVIDERS.values()}
+"""Names of the functions of this module, with the provider that each function hears from."""
 
 
-def paypal_webhook(request: Request) -> Answer:
-    """An event of PayPal's."""
-    services = production()
-    return receive("paypal", request, services, services.payments.paypal_webhooks)
+def __getattr__(name: str) -> Callable[[Request], Answer]:
+    """Return the function that receives the notices of a provider, such as `stripe_webhook`."""
+    if name not in WEBHOOKS:
+        raise AttributeError(name)
+    return _webhook_of(WEBHOOKS[name])
 
 
-def receive(provider: str, request: Request, services: Services, webhooks: Webhooks) -> Answer:
+def _webhook_of(provider: ProviderName) -> Callable[[Request], Answer]:
+    def webhook(request: Request) -> Answer:
+        services = production()
+        return receive(provider, request, services, services.webhooks[provider])
+
+    return webhook
+
+
+def receive(provider: ProviderName, request: Request, services: Services, webhooks: Webhooks) -> Answer:
     """Verify and store a notice, and return the answer.
 
     The status 2xx means that the notice is stored. In any doubt the provider is to deliver again.
@@ -83,5 +91,5 @@ def _answer(code: str, status: int, **headers: str) -> Answer:
     return {"code": code}, status, headers
 
 
-if os.environ.get("FUNCTION_TARGET") in {"stripe_webhook", "paypal_webhook"}:
+if os.environ.get("FUNCTION_TARGET") in WEBHOOKS:
     serve_patiently()

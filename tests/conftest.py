@@ -20,6 +20,7 @@ from emulator.stand_ins.paypal import PayPalStandIn
 from emulator.stand_ins.stripe import StripeStandIn
 from emulator.suite import EMULATORS, Suite
 from emulator.upstream import Upstream
+from shared.payments.providers import PROVIDERS
 from tests.support.emulators import environment, laptop_settings, running
 from tests.support.endpoint import Endpoint
 
@@ -102,7 +103,7 @@ def suite_upstream() -> Iterator[Upstream]:
 def suite_payments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaymentProviders]:
     """The stand-in Stripe and PayPal that the functions of `suite` call, and that call them."""
     with contextlib.ExitStack() as stack:
-        free = {"stripe": 0, "paypal": 0}
+        free = dict.fromkeys(PROVIDERS, 0)
         yield payment_providers(stack, {}, free, tmp_path_factory.mktemp("payments"))
 
 

@@ -14,6 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from emulator.stand_ins.deliveries import Deliveries, Habit
@@ -60,6 +61,7 @@ class StandIn(ABC):
     """Provider as a part of this process: `with StripeStandIn() as stripe: … stripe.url`. Ends with its owner."""
 
     name: ClassVar[str]
+    pay_button: ClassVar[str]  # the button of its hosted page that pays
     key_header: ClassVar[str]  # where its idempotency keys stand, in lower case
     controls: ClassVar[frozenset[str]] = frozenset({
         "advance", "announce_again", "deliveries", "deliver", "drain", "drop", "expire_idempotency_keys", "fail",
@@ -67,7 +69,8 @@ class StandIn(ABC):
         "target",
     })  # fmt: skip
 
-    def __init__(self, *, port: int = 0) -> None:
+    def __init__(self, *, port: int = 0, later_seconds: float | None = None) -> None:
+        self._later_seconds = later_seconds
         self.lock = threading.RLock()
         self.faults = Faults()
         self._journal: list[Seen] = []
@@ -79,6 +82,10 @@ class StandIn(ABC):
         self._server = Server(port, self._serve, name=self.name)
 
     # ── what each provider says for itself ───────────────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    def settings_for(self, home: Path) -> Mapping[str, str]:
+        """Return the settings with which a backend uses this stand-in. Files that the settings name go to `home`."""
 
     @abstractmethod
     def answer(self, request: Request, pause: Pause) -> Answer:

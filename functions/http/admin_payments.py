@@ -50,8 +50,9 @@ from shared.payments.packages import (
     version_tag,
 )
 from shared.payments.payment import Payment
-from shared.payments.ports import ProviderName, ProviderRefused, ProviderUnavailable
+from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.problems import PROBLEMS, problem_sentence
+from shared.payments.providers import PROVIDERS
 from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.payments.worth import Worth
 from shared.sagas.payments.refunds import NotRefundable
@@ -113,7 +114,7 @@ class AdminPaymentsQuery(Request):
     limit = Limit()
     cursor = Cursor(str)
     uid = Text(length_min=1, length_max=UID_CHARACTERS_MAX, load_default=None)
-    provider = Choice(*get_args(ProviderName), load_default=None)
+    provider = Choice(*PROVIDERS, load_default=None)
     provider_id = Text(
         length_min=1,
         length_max=PROVIDER_ID_CHARACTERS_MAX,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from shared.payments.providers import PROVIDERS
 from shared.sagas.agents.toolbox import scopes_in_words
 
 BY_SCHEMA: Mapping[str, str] = {
@@ -140,8 +141,11 @@ BY_NAME: Mapping[str, str] = {
     "ref": "What the entry belongs to; null if nothing.",
     "key_id": "The API key that it was done with; null if none.",
     "debt_after": "Credits that were owed after this entry.",
-    "stripe_publishable_key": "The key that Stripe's form in an app needs; null if Stripe is not set up.",
-    "paypal_client_id": "The id that PayPal's buttons in an app need; null if PayPal is not set up.",
+    **{
+        record.app_key: f"The public key or id that {record.title}'s form in an app needs; null if {record.title} is "
+        "not set up."
+        for record in PROVIDERS.values()
+    },
     "customer_id": "The provider's id of the payer; null if there is none.",
     "customer_session_client_secret": "The secret that shows the payer's stored means of paying; null if none.",
     "note_to_user": "What the user reads about it.",

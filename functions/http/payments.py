@@ -21,7 +21,8 @@ from shared.payments.analytics import takings
 from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
 from shared.payments.payment import Payment, Status, status_of
-from shared.payments.ports import ProviderName, ProviderRefused, ProviderUnavailable
+from shared.payments.ports import ProviderRefused, ProviderUnavailable
+from shared.payments.providers import PROVIDERS
 from shared.payments.store import PaymentNotFound, PaymentPage
 from shared.sagas.payments.checkout import AppCustomer, PackageLimitReached, PackageOrder, TooManyCheckouts
 from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
@@ -68,12 +69,12 @@ class PackageOut(Answer):
 class MethodOut(Answer):
     """A way of paying that is set up here."""
 
-    provider = Choice(*get_args(ProviderName), required=True)
+    provider = Choice(*PROVIDERS, required=True)
     flows = fields.List(Choice("redirect", "intent"), required=True)
     is_test = fields.Boolean(required=True)
 
 
-class Options(Answer):
+class OptionsBase(Answer):
     """Packages on sale, and the ways of paying.
 
     An app shows the provider's form with the publishable key or client id.
@@ -81,8 +82,11 @@ class Options(Answer):
 
     packages = fields.List(fields.Nested(PackageOut), required=True)
     methods = fields.List(fields.Nested(MethodOut), required=True)
-    stripe_publishable_key = fields.String(required=True, allow_none=True)
-    paypal_client_id = fields.String(required=True, allow_none=True)
+
+
+Options = OptionsBase.from_dict(
+    {record.app_key: fields.String(required=True, allow_none=True) for record in PROVIDERS.values()}, name="Options"
+)
 
 
 class PayIn(Request):
@@ -92,7 +96,7 @@ class PayIn(Request):
     """
 
     package_id = Text(length_min=1, length_max=ID_CHARACTERS_MAX, required=True)
-    provider = Choice(*get_args(ProviderName), required=True)
+    provider = Choice(*PROVIDERS, required=True)
     flow = Choice("redirect", "intent", load_default="redirect")
     success_url = Text(length_min=1, length_max=URL_CHARACTERS_MAX, load_default=None)
     cancel_url = Text(length_min=1, length_max=URL_CHARACTERS_MAX, load_default=None)
@@ -103,7 +107,7 @@ class PayOut(Answer):
 
     payment_id = fields.String(required=True)
     status = Choice(*STATUSES, required=True)
-    provider = Choice(*get_args(ProviderName), required=True)
+    provider = Choice(*PROVIDERS, required=True)
     package_id = fields.String(required=True)
     price = Money(required=True)
     credits = Credits(required=True)
@@ -127,7 +131,7 @@ class PaymentOut(Answer):
     id = fields.String(required=True)
     status = Choice(*STATUSES, required=True)
     under_review = fields.Boolean(required=True)
-    provider = Choice(*get_args(ProviderName), required=True)
+    provider = Choice(*PROVIDERS, required=True)
     package_id = fields.String(required=True)
     title = fields.String(required=True)
     price = Money(required=True)
@@ -197,8 +201,10 @@ def options(call: Call) -> Any:
     return {
         "packages": call.services.payments.packages.on_offer(),
         "methods": methods,
-        "stripe_publishable_key": (settings.stripe_publishable_key or None) if "stripe" in providers else None,
-        "paypal_client_id": (settings.paypal_client_id or None) if "paypal" in providers else None,
+        **{
+            record.app_key: (getattr(settings, record.app_key) or None) if record.name in providers else None
+            for record in PROVIDERS.values()
+        },
     }
 
 

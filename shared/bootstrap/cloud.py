@@ -27,9 +27,10 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
     """
     publisher = Once(lambda: LatePublisher(lambda: _publisher(settings)))
     alerted = alerts or Once(lambda: _alerts(publisher()))
+    documents = Once(lambda: _documents(settings))
     upstreams = Once(lambda: upstreams_of(settings, alerted()))
     return Ports(
-        documents=Once(lambda: _documents(settings)),
+        documents=documents,
         identity=Once(lambda: _identity(settings, clock)),
         domain_lists=Once(_domain_lists),
         chat_model=Once(lambda: _chat_model(upstreams())),
@@ -40,7 +41,7 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
         model_listing=Once(lambda: _model_listing(settings)),
         objects=Once(lambda: _objects(settings)),
         publisher=publisher,
-        payment_providers=Once(lambda: _payment_providers(settings, clock, alerted())),
+        payment_providers=Once(lambda: _payment_providers(settings, clock, documents, alerted)),
         alerts=alerted,
     )
 
@@ -119,28 +120,13 @@ def _publisher(settings: Settings) -> Publisher:
     return PubSubPublisher(settings.project)
 
 
-def _payment_providers(settings: Settings, clock: Clock, alerts: Alerts) -> "Mapping[ProviderName, PaymentProvider]":
-    providers: dict[ProviderName, PaymentProvider] = {}
-    if settings.stripe_secret_key:
-        from shared.platform.stripe.provider import StripeProvider
+def _payment_providers(
+    settings: Settings, clock: Clock, documents: Callable[[], Documents], alerts: Callable[[], Alerts]
+) -> "Mapping[ProviderName, PaymentProvider]":
+    from shared.bootstrap.payment_adapters import configured_providers
+    from shared.payments.adapters import AdapterParts
 
-        providers["stripe"] = StripeProvider(
-            secret_key=settings.stripe_secret_key,
-            api_base=settings.stripe_api_base,
-            clock=clock,
-            alerts=alerts,
-        )
-    if settings.paypal_client_id and settings.paypal_client_secret:
-        from shared.platform.paypal.provider import PayPalProvider
-
-        providers["paypal"] = PayPalProvider(
-            api_base=settings.paypal_api_base,
-            client_id=settings.paypal_client_id,
-            client_secret=settings.paypal_client_secret,
-            clock=clock,
-            alerts=alerts,
-        )
-    return providers
+    return configured_providers(AdapterParts(settings=settings, clock=clock, documents=documents, alerts=alerts))
 
 
 def _alerts(publisher: Publisher) -> Alerts:

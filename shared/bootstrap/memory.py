@@ -107,9 +107,10 @@ def _publisher() -> Publisher:
 
 
 def _payment_providers(clock: Clock) -> "Mapping[ProviderName, PaymentProvider]":
+    from shared.payments.providers import PROVIDERS
     from shared.platform.memory.payments import MemoryProvider
 
-    return {"stripe": MemoryProvider(clock, "stripe"), "paypal": MemoryProvider(clock, "paypal")}
+    return {name: MemoryProvider(clock, name) for name in PROVIDERS}
 
 
 def _alerts() -> Alerts:

@@ -13,9 +13,7 @@ from shared.kernel.settings import Settings
 if TYPE_CHECKING:
     from shared.payments.inbox import Inbox
     from shared.payments.packages import Packages
-    from shared.payments.ports import ProviderName, Webhooks
     from shared.payments.store import Payments
-    from shared.platform.paypal.vouching import PayPalVouching
     from shared.sagas.payments.cancellations import Cancellations
     from shared.sagas.payments.checkout import Checkouts
     from shared.sagas.payments.notices import PaymentInbox
@@ -96,53 +94,12 @@ class PaymentServices:
         return Refunds(self.ports.documents(), self.settlement, self.clock)
 
     @part
-    def stripe_webhooks(self) -> "Webhooks":
-        """Build the verifier of Stripe's events."""
-        from shared.platform.stripe.webhooks import StripeWebhooks
-
-        return StripeWebhooks(self.settings.stripe_webhook_secret, self.clock)
-
-    @part
-    def paypal_webhooks(self) -> "Webhooks":
-        """Build the verifier of PayPal's events."""
-        from shared.platform.paypal.webhooks import PayPalWebhooks
-
-        return PayPalWebhooks(
-            webhook_id=self.settings.paypal_webhook_id,
-            api_base=self.settings.paypal_api_base,
-            roots=self.settings.paypal_webhook_roots,
-            clock=self.clock,
-            documents=self.ports.documents(),
-            alerts=self.ports.alerts(),
-            vouching=(lambda: self.paypal_vouching) if self.settings.paypal_client_secret else None,
-        )
-
-    @part
-    def paypal_vouching(self) -> "PayPalVouching":
-        """Build PayPal's own check of signatures. PayPal's SDK is loaded at the first check only."""
-        from shared.platform.paypal.vouching import PayPalVouching
-
-        settings = self.settings
-        return PayPalVouching(
-            api_base=settings.paypal_api_base,
-            client_id=settings.paypal_client_id,
-            client_secret=settings.paypal_client_secret,
-            webhook_id=settings.paypal_webhook_id,
-            clock=self.clock,
-            alerts=self.ports.alerts(),
-        )
-
-    @part
     def inbox(self) -> "Inbox":
         """Build the store of payment providers' notices."""
+        from shared.bootstrap.payment_adapters import live_modes
         from shared.payments.inbox import Inbox
-        from shared.platform.paypal.addresses import is_live_address
-        from shared.platform.stripe.events import is_live_key
 
-        settings = self.settings
-        modes: dict[ProviderName, bool] = {"paypal": is_live_address(settings.paypal_api_base)}
-        if settings.stripe_secret_key:
-            modes["stripe"] = is_live_key(settings.stripe_secret_key)
+        modes = live_modes(self.settings)
         return Inbox(self.ports.documents(), self.clock, self.ports.alerts(), modes)
 
     @part

@@ -12,7 +12,8 @@ from shared.kernel.clock import Millis, from_datetime, rfc3339
 from shared.kernel.documents import Data, Value
 from shared.kernel.money import format_credits
 from shared.payments.fiat import Fiat
-from shared.payments.payment import MONEY, Payment, status_of
+from shared.payments.payment import Payment, status_of
+from shared.payments.providers import PROVIDERS
 
 OLD_SCHEMA = 1
 """Value of the field `schema` in documents of the old form. Documents of the present form have no such field."""
@@ -40,7 +41,7 @@ def owner_view(payment: Payment, now: Millis) -> dict[str, Value]:
         "failure": seen.failure,
         "checkout_url": payment.checkout_url if payment.is_payable else None,
         "receipt_url": seen.receipt_url,
-        "transaction_id": None if seen.paid is None else payment.refs.get(MONEY[payment.provider]),
+        "transaction_id": None if seen.paid is None else payment.refs.get(PROVIDERS[payment.provider].money),
         "created_at": rfc3339(payment.created_at),
         "expires_at": rfc3339(payment.expires_at),
         "settled_at": None if payment.settled_at is None else rfc3339(payment.settled_at),

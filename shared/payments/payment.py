@@ -1,6 +1,5 @@
 """Payment as stored: the agreed terms, the provider's last report, and the changes applied to the user's account."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -12,8 +11,6 @@ from shared.payments.movements import Movements, State, is_foreign, merged, move
 from shared.payments.ports import Flow, ProviderName, Refs, Stage, Truth
 
 DUE_SHARDS = 8
-MONEY: Mapping[ProviderName, str] = {"stripe": "intent", "paypal": "capture"}
-"""Kind of the provider's object that identifies received money."""
 
 UNPAID_ENDS: frozenset[Stage | Literal[""]] = frozenset({"failed", "cancelled", "expired"})
 """Stages of a checkout that ended without money. Money may still come late."""

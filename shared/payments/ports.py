@@ -9,7 +9,8 @@ from shared.kernel.errors import Rejected, Unavailable
 from shared.kernel.ids import Uid
 from shared.payments.fiat import Fiat
 
-ProviderName = Literal["stripe", "paypal"]
+ProviderName = str
+"""Name of a provider, one of `shared.payments.providers.PROVIDERS`."""
 Flow = Literal["redirect", "intent"]
 """Way of paying: on the provider's own page, or inside an app with a secret of this one payment."""
 

@@ -6,6 +6,7 @@ import pytest
 
 from shared.payments.fiat import Fiat
 from shared.payments.ports import ProviderRefused
+from shared.payments.providers import PROVIDERS
 from tests.api.world import World, problem
 from tests.support.earlier_payments import store_as_before
 
@@ -61,13 +62,10 @@ def test_what_is_sold_and_how_it_is_paid_is_told_to_any_user(shop):
                 "per_user_limit": None,
             }
         ],
-        "methods": [
-            {"provider": "stripe", "flows": ["redirect", "intent"], "is_test": True},
-            {"provider": "paypal", "flows": ["redirect", "intent"], "is_test": True},
-        ],
-        "stripe_publishable_key": None,
-        "paypal_client_id": None,
+        "methods": [{"provider": name, "flows": ["redirect", "intent"], "is_test": True} for name in PROVIDERS],
+        **{record.app_key: None for record in PROVIDERS.values()},
     }
+    assert told["stripe_publishable_key"] is told["paypal_client_id"] is None
 
 
 def test_a_user_buys_a_package_and_sees_the_balance(shop, alice, stripe):

@@ -57,7 +57,7 @@ class Site:
 
     def app(self) -> Flask:
         app = Flask("webhooks")
-        webhooks = {"stripe": self.services.payments.stripe_webhooks, "paypal": self.services.payments.paypal_webhooks}
+        webhooks = self.services.webhooks
         app.add_url_rule(
             "/<name>", "run", lambda name: receive(name, request, self.services, webhooks[name]), methods=["POST"]
         )

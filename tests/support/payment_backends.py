@@ -22,6 +22,7 @@ from shared.kernel.ids import Uid, new_id, operation_id
 from shared.kernel.settings import parse_settings
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import OpenedCheckout, ProviderName
+from shared.payments.providers import PROVIDERS
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments.checkout import PackageOrder
@@ -61,7 +62,7 @@ class PaymentBackends:
 
     def app(self) -> Flask:
         app = Flask("webhooks")
-        webhooks = {"stripe": self.first.payments.stripe_webhooks, "paypal": self.first.payments.paypal_webhooks}
+        webhooks = self.first.webhooks
         app.add_url_rule(
             "/<name>", "hear", lambda name: receive(name, request, self.first, webhooks[name]), methods=["POST"]
         )
@@ -205,9 +206,9 @@ class PaymentBackends:
 def opened(suite: Suite, project: str, home: Path) -> Iterator[PaymentBackends]:
     """Backends on this emulator, gone afterwards."""
     with contextlib.ExitStack() as stack:
-        found = payment_providers(stack, {}, {"stripe": 0, "paypal": 0}, home)
+        found = payment_providers(stack, {}, dict.fromkeys(PROVIDERS, 0), home)
         it = PaymentBackends(suite, project, dict(found.stand_ins), found.settings)
         url = stack.enter_context(served(it.app()))
-        for name, function in (("stripe", "stripe_webhook"), ("paypal", "paypal_webhook")):
-            found.stand_ins[function].target(urls=[f"{url}/{name}"])
+        for name, record in PROVIDERS.items():
+            found.stand_ins[record.webhook].target(urls=[f"{url}/{name}"])
         yield it

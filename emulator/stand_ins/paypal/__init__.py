@@ -2,4 +2,6 @@
 
 from emulator.stand_ins.paypal.provider import PayPalStandIn
 
-__all__ = ["PayPalStandIn"]
+__all__ = ["STAND_IN", "PayPalStandIn"]
+
+STAND_IN = PayPalStandIn

@@ -6,6 +6,7 @@ import uuid
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from emulator.stand_ins.idempotency import Keys
@@ -39,6 +40,7 @@ class PayPalStandIn(StandIn):
     """
 
     name = "paypal"
+    pay_button = "completed"
     key_header = "paypal-request-id"
     controls = StandIn.controls | {
         "alter", "approve", "capture_count", "captures_for", "close_dispute", "dispute", "events", "expire_order",
@@ -55,11 +57,10 @@ class PayPalStandIn(StandIn):
         webhook_id: str = WEBHOOK_ID,
         later_seconds: float | None = None,
     ) -> None:
-        super().__init__(port=port)
+        super().__init__(port=port, later_seconds=later_seconds)
         self.client_id = client_id
         self.client_secret = client_secret
         self.webhook_id = webhook_id
-        self._later_seconds = later_seconds
         self._keys = Keys(lifetime_seconds=KEY_LIFETIME_SECONDS, now=self.now)
         self._money = Money(now=self.now, url=self.url, announce=self.announce)
         self._api = Api(
@@ -77,6 +78,18 @@ class PayPalStandIn(StandIn):
     def authorities_pem(self) -> str:
         """Return the root that a verifier has to trust, and the intermediate that is not served with a leaf."""
         return certificates.authority().authorities_pem
+
+    def settings_for(self, home: Path) -> Mapping[str, str]:
+        """See `StandIn.settings_for`."""
+        roots = home / "paypal-roots.pem"
+        roots.write_text(self.authorities_pem)
+        return {
+            "PAYPAL_API_BASE": self.url,
+            "PAYPAL_CLIENT_ID": self.client_id,
+            "PAYPAL_CLIENT_SECRET": self.client_secret,
+            "PAYPAL_WEBHOOK_ID": self.webhook_id,
+            "PAYPAL_WEBHOOK_ROOTS": str(roots),
+        }
 
     # ── payers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -2,4 +2,6 @@
 
 from emulator.stand_ins.stripe.provider import StripeStandIn
 
-__all__ = ["StripeStandIn"]
+__all__ = ["STAND_IN", "StripeStandIn"]
+
+STAND_IN = StripeStandIn

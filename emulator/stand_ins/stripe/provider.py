@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from emulator.stand_ins.idempotency import Keys
@@ -35,6 +36,7 @@ class StripeStandIn(StandIn):
     """
 
     name = "stripe"
+    pay_button = "paid"
     key_header = "idempotency-key"
     controls = StandIn.controls | {
         "alter", "charges_for", "close_dispute", "confirm", "decline", "dispute", "escalate_dispute", "events",
@@ -51,11 +53,10 @@ class StripeStandIn(StandIn):
         account: str = ACCOUNT,
         later_seconds: float | None = None,
     ) -> None:
-        super().__init__(port=port)
+        super().__init__(port=port, later_seconds=later_seconds)
         self.secret_key = secret_key
         self.webhook_secret = webhook_secret
         self.account = account
-        self._later_seconds = later_seconds
         self._keys = Keys(lifetime_seconds=KEY_LIFETIME_SECONDS, now=self.now)
         self._store = Store(now=self.now, announce=self._announce)
         self._payments = Payments(self._store, url=self.url)
@@ -72,6 +73,15 @@ class StripeStandIn(StandIn):
     @property
     def publishable_key(self) -> str:
         return self._api.publishable_key
+
+    def settings_for(self, home: Path) -> Mapping[str, str]:
+        """See `StandIn.settings_for`."""
+        del home
+        return {
+            "STRIPE_API_BASE": self.url,
+            "STRIPE_SECRET_KEY": self.secret_key,
+            "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
+        }
 
     # ── buyers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -22,6 +22,7 @@ from shared.payments.ports import (
     Refund,
     Stage,
 )
+from shared.payments.providers import PROVIDERS
 
 Outcome = Literal["paid", "pending", "failed", "declined"]
 """Outcome of a payment that the user approved. `declined`: nothing is paid, and the user may try again."""
@@ -53,7 +54,10 @@ EVENTS: Mapping[ProviderName, Mapping[str, str]] = {
         "dispute_ended": "CUSTOMER.DISPUTE.RESOLVED",
     },
 }
-"""Event types by manner and happening. A happening without a type is not announced."""
+"""Event types by manner and happening. A happening without a type is not announced.
+
+A provider without a manner of its own behaves in Stripe's.
+"""
 NAMELESS = frozenset({"refunded", "refund_changed", "disputed", "dispute_ended", "warned"})
 """Happenings whose events do not carry our payment id, so that the payment has to be located."""
 
@@ -87,6 +91,7 @@ class ProviderHands:
         self.events: list[Notice] = []
         self._clock = clock
         self._name: ProviderName = name
+        self._manner = name if name in EVENTS else "stripe"
         self._is_live = is_live
         self._lock = threading.RLock()
         self._held: dict[str, HeldPayment] = {}
@@ -104,7 +109,7 @@ class ProviderHands:
             held = self._held[payment]
             assert held.stage in {"open", "approved"}, f"{payment} is {held.stage}: its page takes nothing any more"
             held.outcome, held.amount = then, received or held.amount
-            if self._name == "stripe":
+            if self._manner == "stripe":
                 self._charge(held)
             else:
                 held.stage = "approved"
@@ -192,7 +197,7 @@ class ProviderHands:
 
         If PayPal's manner declines, raises ProviderRefused; the payment stays approved.
         """
-        if held.outcome == "declined" and self._name == "paypal":
+        if held.outcome == "declined" and self._manner == "paypal":
             raise ProviderRefused(self._name, "instrument_declined")  # it stays approved, and may be approved again
         if held.outcome == "declined":
             self._decline(held)
@@ -213,7 +218,7 @@ class ProviderHands:
         self._tell(held, happening)
 
     def _give_refs(self, held: HeldPayment) -> None:
-        for kind in ("intent", "charge") if self._name == "stripe" else ("capture",):
+        for kind in ("intent", "charge") if self._name == "stripe" else (PROVIDERS[self._name].money,):
             ref = held.refs.setdefault(kind, derived_id(kind, self._name, str(held.payment)))
             self._by_ref[ref] = held
 
@@ -227,7 +232,7 @@ class ProviderHands:
 
     def _expire(self, held: HeldPayment) -> None:
         assert held.stage in {"open", "approved"}, f"{held.payment} is {held.stage}"
-        held.stage, held.is_gone = "expired", self._name == "paypal"
+        held.stage, held.is_gone = "expired", self._manner == "paypal"
         self._tell(held, "expired")
 
     def _refund(self, held: HeldPayment, amount: Fiat, status: Literal["pending", "succeeded"]) -> Refund:
@@ -245,13 +250,13 @@ class ProviderHands:
         return derived_id(kind, self._name, str(held.payment), str(number))
 
     def _tell(self, held: HeldPayment, happening: str, **refs: str) -> None:
-        if happening not in EVENTS[self._name]:
+        if happening not in EVENTS[self._manner]:
             return
         self.events.append(
             Notice(
                 provider=self._name,
                 id=derived_id("evt", self._name, str(len(self.events))),
-                type=EVENTS[self._name][happening],
+                type=EVENTS[self._manner][happening],
                 at=self._clock.now(),
                 is_live=held.is_live,
                 payment=None if happening in NAMELESS else held.payment,

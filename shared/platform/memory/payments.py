@@ -21,6 +21,7 @@ from shared.payments.ports import (
     Truth,
     UnknownAtProvider,
 )
+from shared.payments.providers import PROVIDERS
 from shared.platform.memory.payment_hands import HeldPayment, ProviderHands
 
 Call = Literal[
@@ -109,7 +110,7 @@ class MemoryProvider(ProviderHands):
         """See `PaymentProvider.cancel`. Does nothing in PayPal's manner: an order that nobody captures is not paid."""
         with self._call("cancel"):
             held = self._find(refs)
-            if self._name == "stripe" and held.stage == "open":
+            if self._manner == "stripe" and held.stage == "open":
                 self._expire(held)
 
     def locate(self, refs: Refs) -> str | None:
@@ -151,7 +152,7 @@ class MemoryProvider(ProviderHands):
 
     @property
     def _money_kind(self) -> str:
-        return "intent" if self._name == "stripe" else "capture"
+        return PROVIDERS[self._name].money
 
     @contextmanager
     def _call(self, call: Call) -> Iterator[None]:
@@ -167,7 +168,7 @@ class MemoryProvider(ProviderHands):
                 raise ProviderUnavailable(self._name)
 
     def _open(self, checkout: Checkout) -> OpenedCheckout:
-        payment, is_stripe = checkout.payment, self._name == "stripe"
+        payment, is_stripe = checkout.payment, self._manner == "stripe"
         kind = ("session" if checkout.flow == "redirect" else "intent") if is_stripe else "order"
         ref = derived_id(kind, self._name, payment)
         held = HeldPayment(payment=payment, amount=checkout.amount, refs={kind: ref}, is_live=self._is_live)

@@ -8,8 +8,8 @@ from shared.kernel.documents import Data, Document, Documents, Patch, Preconditi
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
 from shared.payments.inbox import COLLECTION, Status, ended, notice_in, postponed, revived
-from shared.payments.payment import MONEY
 from shared.payments.ports import Notice, PaymentProvider, ProviderName, Refs, UnknownAtProvider
+from shared.payments.providers import PROVIDERS
 from shared.payments.store import Payments
 from shared.sagas.payments.settlement import ProviderNotConfigured, Settlement
 
@@ -99,7 +99,7 @@ class PaymentInbox:
         named = None if notice.payment is None else self._payments.read(notice.payment)
         if named is not None:
             return named.id, named
-        money = refs.get(MONEY[notice.provider])
+        money = refs.get(PROVIDERS[notice.provider].money)
         name = None if money is None else self._payments.payment_with_money(notice.provider, money)
         if name is None and notice.refs:
             if notice.provider not in self._providers:

@@ -30,7 +30,7 @@ def limited(shop):
 
 
 def turned_back(shop: Shop, provider: str = "stripe", key: str = "k", **more):
-    payment = shop.begin(provider, key, **more)  # type: ignore[arg-type]  # one of the two
+    payment = shop.begin(provider, key, **more)
     shop.instance().cancellations.cancel(payment.id)
     return payment
 

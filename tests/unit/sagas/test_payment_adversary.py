@@ -55,8 +55,8 @@ def minutes(shop: Shop, count: int = 5) -> None:
 
 
 def with_manner(shop: Shop, name: str = "stripe") -> Manner:
-    manner = Manner(shop.clock, name)  # type: ignore[arg-type]  # one of the two
-    shop.providers[name] = manner  # type: ignore[index]
+    manner = Manner(shop.clock, name)
+    shop.providers[name] = manner
     return manner
 
 

@@ -1,0 +1,35 @@
+"""Adapter of Stripe, see `PaymentAdapter`."""
+
+from shared.kernel.settings import Settings
+from shared.payments.adapters import AdapterParts
+from shared.payments.ports import PaymentProvider, Webhooks
+from shared.platform.stripe.events import is_live_key
+
+
+def is_configured(settings: Settings) -> bool:
+    """See `PaymentAdapter.is_configured`."""
+    return bool(settings.stripe_secret_key)
+
+
+def is_live(settings: Settings) -> bool | None:
+    """See `PaymentAdapter.is_live`. Only the key tells the mode."""
+    return is_live_key(settings.stripe_secret_key) if settings.stripe_secret_key else None
+
+
+def build_provider(parts: AdapterParts) -> PaymentProvider:
+    """See `PaymentAdapter.build_provider`."""
+    from shared.platform.stripe.provider import StripeProvider
+
+    return StripeProvider(
+        secret_key=parts.settings.stripe_secret_key,
+        api_base=parts.settings.stripe_api_base,
+        clock=parts.clock,
+        alerts=parts.alerts(),
+    )
+
+
+def build_webhooks(parts: AdapterParts) -> Webhooks:
+    """See `PaymentAdapter.build_webhooks`."""
+    from shared.platform.stripe.webhooks import StripeWebhooks
+
+    return StripeWebhooks(parts.settings.stripe_webhook_secret, parts.clock)
