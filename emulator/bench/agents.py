@@ -18,7 +18,7 @@ from shared.kernel.ids import LotId, OperationId, Uid, new_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import parse_settings
 from shared.ledger.commands import Grant
-from shared.sagas.agents.sweep import SWEEP_SECONDS, AgentJobs
+from shared.sagas.agents.sweep import AgentJobs
 from shared.sagas.agents.tasks import TaskRequest
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.metering.authority import Scopes
@@ -28,6 +28,7 @@ THOUGHTS = 4
 """As many as one slice takes with the tools between them: a task is one message."""
 IDLE_TASKS = 200
 SWEEPS = 15
+SWEEP_SECONDS = 60.0
 WARM_UP = 3
 
 

@@ -137,43 +137,6 @@ class Services:
     @part
     def jobs(self) -> "Jobs":
         """Build the periodic work, by schedule."""
-        from shared.sagas.accounts.leaving_sweep import LeavingJobs
-        from shared.sagas.accounts.ledger_sweep import LedgerJobs
-        from shared.sagas.agents.sweep import AgentJobs
-        from shared.sagas.engine.jobs import Jobs
-        from shared.sagas.images.sweep import ImageSweep
-        from shared.sagas.payments.sweep import PaymentJobs
-        from shared.sagas.payments.views import PaymentViews
+        from shared.bootstrap.jobs import build_jobs
 
-        images = ImageSweep(
-            documents=self.ports.documents(),
-            tasks=self.images.tasks,
-            start=self.images.start,
-            job=self.images.job,
-            clock=self.clock,
-        )
-        ledger = LedgerJobs(
-            self.ports.documents(), self.credits.ledger, self.credits.relay, self.credits.watch, self.credits.losses
-        )
-        leavings = LeavingJobs(self.leaving)
-        payments = PaymentJobs(
-            self.payments.store,
-            self.payments.settlement,
-            self.payments.inbox,
-            self.payments.notices,
-            self.ports.payment_providers,
-            self.clock,
-        )
-        agents = AgentJobs(self.agents.tasks)
-        by_schedule = {
-            "every_minute": (
-                *ledger.every_minute(),
-                *payments.every_minute(),
-                *PaymentViews(self.ports.documents(), self.clock).every_minute(),
-                *leavings.every_minute(),
-                *images.every_minute(),
-                *agents.every_minute(),
-            ),
-            "every_day": (*ledger.every_day(), *leavings.every_day()),
-        }
-        return Jobs(self.ports.documents(), self.clock, by_schedule)
+        return build_jobs(self)

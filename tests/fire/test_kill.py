@@ -17,7 +17,7 @@ from shared.ai.tokens import prompt_expected
 from shared.kernel.documents import Patch, Query, Where
 from shared.kernel.ids import new_id
 from shared.sagas.accounts.ledger_sweep import LedgerJobs
-from shared.sagas.engine.jobs import Jobs
+from shared.sagas.engine.jobs import Jobs, PeriodicJob
 from tests.fire.stage import Gate, Person, Server, Stage, deltas
 from tests.support.processes import wait_for
 
@@ -126,9 +126,9 @@ def expire(stage: Stage) -> None:
         services.credits.relay,
         services.credits.watch,
         services.credits.losses,
-    ).every_minute()
+    )
     Jobs(
-        services.ports.documents(), services.clock, {"now": tuple(job for job in jobs if job.name == "expire")}
+        services.ports.documents(), services.clock, {"now": (PeriodicJob(name="expire", seconds=60, run=jobs.expire),)}
     ).run_schedule("now")
 
 

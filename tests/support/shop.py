@@ -100,6 +100,9 @@ class Instance:
         self.handler.handle(f"{notice.provider}:{notice.id}")
 
 
+JOB_SECONDS = 60.0
+
+
 @dataclass
 class Shop:
     """The world that instances share."""
@@ -141,10 +144,11 @@ class Shop:
     def every_minute(self) -> None:
         """What the schedule does, each job from where it left off."""
         instance = self.instance()
-        for job in (*instance.jobs.every_minute(), *instance.views.every_minute()):
-            turn = JobRun(self.cursors.get(job.name, ""), self.clock, job.seconds)
-            job.run(turn)
-            self.cursors[job.name] = turn.cursor
+        jobs = instance.jobs
+        for work in (jobs.notices, jobs.resume, jobs.listing, instance.views.run):
+            turn = JobRun(self.cursors.get(work.__name__, ""), self.clock, JOB_SECONDS)
+            work(turn)
+            self.cursors[work.__name__] = turn.cursor
 
     def all(self, collection: str) -> list[Document]:
         """Every document of a collection."""

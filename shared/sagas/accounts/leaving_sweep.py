@@ -2,26 +2,16 @@
 
 from shared.kernel.ids import Uid
 from shared.sagas.accounts.leaving import Leaving
-from shared.sagas.engine.jobs import JobRun, PeriodicJob
+from shared.sagas.engine.jobs import JobRun
 
 RESUME_PAGE = 20
-RESUME_SECONDS = 60.0
-RECONCILE_SECONDS = 100.0
 
 
 class LeavingJobs:
-    """The jobs for users who leave, for `every_minute` and `every_day`."""
+    """The periodic work for users who leave."""
 
     def __init__(self, leaving: Leaving) -> None:
         self._leaving = leaving
-
-    def every_minute(self) -> tuple[PeriodicJob, ...]:
-        """Return the job that continues leavings that are due."""
-        return (PeriodicJob(name="leavings", seconds=RESUME_SECONDS, run=self.resume),)
-
-    def every_day(self) -> tuple[PeriodicJob, ...]:
-        """Return the job that compares profiles with logins."""
-        return (PeriodicJob(name="reconcile_users", seconds=RECONCILE_SECONDS, run=self.reconcile),)
 
     def resume(self, run: JobRun) -> None:
         """Continue the erasure of users who leave, if a step failed, a worker died, or the last erasure is due."""

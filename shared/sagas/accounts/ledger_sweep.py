@@ -8,17 +8,13 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay
 from shared.sagas.accounts.ledger_watch import LedgerWatch
-from shared.sagas.engine.jobs import JobRun, PeriodicJob
+from shared.sagas.engine.jobs import JobRun
 
 PAGE = 50
-RELAY_SECONDS = 60.0
-EXPIRE_SECONDS = 60.0
-AUDIT_SECONDS = 150.0
-LOSSES_SECONDS = 30.0
 
 
 class LedgerJobs:
-    """The jobs of the ledger, for `every_minute` and `every_day`."""
+    """The periodic work of the ledger."""
 
     def __init__(self, documents: Documents, ledger: Ledger, relay: Relay, watch: LedgerWatch, losses: Losses) -> None:
         self._documents = documents
@@ -26,23 +22,6 @@ class LedgerJobs:
         self._relay = relay
         self._watch = watch
         self._losses = losses
-
-    def every_minute(self) -> tuple[PeriodicJob, ...]:
-        """Return the jobs that publish news that the triggers lost, and expire due items."""
-        return (
-            PeriodicJob(name="relay", seconds=RELAY_SECONDS, run=self.relay),
-            PeriodicJob(name="expire", seconds=EXPIRE_SECONDS, run=self.expire),
-        )
-
-    def every_day(self) -> tuple[PeriodicJob, ...]:
-        """Return the jobs that verify chains and report losses.
-
-        One run verifies as many chains as the time allows; the next run continues after them.
-        """
-        return (
-            PeriodicJob(name="audit", seconds=AUDIT_SECONDS, run=self.audit),
-            PeriodicJob(name="losses", seconds=LOSSES_SECONDS, run=self.report_losses),
-        )
 
     def relay(self, run: JobRun) -> None:
         """Publish new entries that the trigger has not published, and project usage, account by account.

@@ -4,21 +4,16 @@ from functools import partial
 
 from shared.ai.agents.documents import SHARDS
 from shared.sagas.agents.tasks import Agents
-from shared.sagas.engine.jobs import JobRun, PeriodicJob
+from shared.sagas.engine.jobs import JobRun
 
 NAME = "agent_tasks"
-SWEEP_SECONDS = 60.0
 
 
 class AgentJobs:
-    """Jobs of `every_minute` for agent tasks."""
+    """The periodic work for agent tasks."""
 
     def __init__(self, agents: Agents) -> None:
         self._agents = agents
-
-    def every_minute(self) -> tuple[PeriodicJob, ...]:
-        """Return the job that publishes due tasks again."""
-        return (PeriodicJob(name=NAME, seconds=SWEEP_SECONDS, run=self.sweep),)
 
     def sweep(self, run: JobRun) -> None:
         """Publish the message of agent tasks whose message was lost or whose worker died.

@@ -10,11 +10,10 @@ from shared.kernel.clock import HOUR, MINUTE, Clock, Millis
 from shared.kernel.documents import Data, Document, Documents, Patch, PreconditionFailed
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
-from shared.sagas.engine.jobs import JobRun, PeriodicJob
+from shared.sagas.engine.jobs import JobRun
 from shared.sagas.images.job import ImageJob
 from shared.sagas.images.start import ImageStart
 
-SWEEP_SECONDS = 30.0
 PAGE = 50
 WAKE_PAUSE: Millis = MINUTE
 WAKE_PAUSE_MAX: Millis = HOUR
@@ -22,7 +21,7 @@ WAKES_COUNTED_MAX = 6
 
 
 class ImageSweep:
-    """Jobs of `every_minute` for image tasks."""
+    """The periodic work for image tasks."""
 
     def __init__(
         self, *, documents: Documents, tasks: ImageTasks, start: ImageStart, job: ImageJob, clock: Clock
@@ -32,10 +31,6 @@ class ImageSweep:
         self._start = start
         self._job = job
         self._clock = clock
-
-    def every_minute(self) -> tuple[PeriodicJob, ...]:
-        """Return the job that calls for workers of due tasks."""
-        return (PeriodicJob(name="image_tasks", seconds=SWEEP_SECONDS, run=self.sweep),)
 
     def sweep(self, run: JobRun) -> None:
         """Call for a worker of image tasks whose message was lost or whose worker died, shard by shard.

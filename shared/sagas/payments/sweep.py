@@ -11,14 +11,11 @@ from shared.payments import payment as payment_
 from shared.payments.inbox import Inbox
 from shared.payments.ports import PaymentProvider, ProviderName
 from shared.payments.store import Payments
-from shared.sagas.engine.jobs import JobRun, PeriodicJob
+from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments.notices import PaymentInbox
 from shared.sagas.payments.settlement import Settlement
 
 PAGE = 50
-RESUME_SECONDS = 60.0
-INBOX_SECONDS = 40.0
-LISTING_SECONDS = 30.0
 LISTING_EVERY: Millis = 5 * MINUTE
 LISTING_OVERLAP: Millis = 15 * MINUTE
 """Overlap of two listings, since a provider may list an event a little after the event's time."""
@@ -26,7 +23,7 @@ LISTING_FIRST: Millis = DAY
 
 
 class PaymentJobs:
-    """The jobs for payments, for `every_minute`."""
+    """The periodic work for payments."""
 
     def __init__(
         self,
@@ -43,14 +40,6 @@ class PaymentJobs:
         self._handler = handler
         self._providers = providers
         self._clock = clock
-
-    def every_minute(self) -> tuple[PeriodicJob, ...]:
-        """Return the jobs that handle lost notices, settle due payments, and list providers' missed events."""
-        return (
-            PeriodicJob(name="notices", seconds=INBOX_SECONDS, run=self.notices),
-            PeriodicJob(name="payments", seconds=RESUME_SECONDS, run=self.resume),
-            PeriodicJob(name="provider_events", seconds=LISTING_SECONDS, run=self.listing),
-        )
 
     def resume(self, run: JobRun) -> None:
         """Settle payments whose worker died or whose provider is to be asked again, shard by shard."""

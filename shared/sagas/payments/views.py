@@ -8,27 +8,22 @@ from shared.kernel.documents import Documents
 from shared.kernel.ids import Uid
 from shared.payments.owner_view import is_old
 from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, view_path
-from shared.sagas.engine.jobs import JobRun, PeriodicJob
+from shared.sagas.engine.jobs import JobRun
 from shared.sagas.engine.leases import Leases
 from shared.sagas.payments.settlement import LEASE_SECONDS
 from shared.sagas.payments.sweep import sparing_others
 
 PAGE = 50
-RENEWAL_SECONDS = 10.0
 
 
 class PaymentViews:
-    """The job that renews payments, for `every_minute`. Once all payments are renewed, a run is one empty query."""
+    """Worker that renews payments. Once all payments are renewed, a run is one empty query."""
 
     def __init__(self, documents: Documents, clock: Clock, page: int = PAGE) -> None:
         self._documents = documents
         self._payments = Payments(documents)
         self._leases = Leases(documents, clock)
         self._page = page
-
-    def every_minute(self) -> tuple[PeriodicJob, ...]:
-        """Return the job."""
-        return (PeriodicJob(name="payment_views", seconds=RENEWAL_SECONDS, run=self.run),)
 
     def run(self, run: JobRun) -> None:
         """Renew payments from the cursor on, so that a payment that cannot be renewed does not hold up the others."""

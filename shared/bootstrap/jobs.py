@@ -1,0 +1,189 @@
+"""Periodic work in one table: the jobs of every minute and of every day, with the time and the task of each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.bootstrap.parts import part
+
+if TYPE_CHECKING:
+    from shared.bootstrap.services import Services
+    from shared.sagas.accounts.leaving_sweep import LeavingJobs
+    from shared.sagas.accounts.ledger_sweep import LedgerJobs
+    from shared.sagas.agents.sweep import AgentJobs
+    from shared.sagas.engine.jobs import JobRun, Jobs
+    from shared.sagas.images.sweep import ImageSweep
+    from shared.sagas.payments.sweep import PaymentJobs
+    from shared.sagas.payments.views import PaymentViews
+
+
+@dataclass(eq=False)
+class JobWorkers:
+    """Objects whose methods do the periodic work."""
+
+    services: "Services"
+
+    @part
+    def ledger(self) -> "LedgerJobs":
+        """Build the worker for the ledger."""
+        from shared.sagas.accounts.ledger_sweep import LedgerJobs
+
+        credits_ = self.services.credits
+        return LedgerJobs(
+            self.services.ports.documents(), credits_.ledger, credits_.relay, credits_.watch, credits_.losses
+        )
+
+    @part
+    def payments(self) -> "PaymentJobs":
+        """Build the worker for payments and notices."""
+        from shared.sagas.payments.sweep import PaymentJobs
+
+        payments = self.services.payments
+        return PaymentJobs(
+            payments.store,
+            payments.settlement,
+            payments.inbox,
+            payments.notices,
+            self.services.ports.payment_providers,
+            self.services.clock,
+        )
+
+    @part
+    def payment_views(self) -> "PaymentViews":
+        """Build the worker that renews stored payments."""
+        from shared.sagas.payments.views import PaymentViews
+
+        return PaymentViews(self.services.ports.documents(), self.services.clock)
+
+    @part
+    def leavings(self) -> "LeavingJobs":
+        """Build the worker for users who leave."""
+        from shared.sagas.accounts.leaving_sweep import LeavingJobs
+
+        return LeavingJobs(self.services.leaving)
+
+    @part
+    def images(self) -> "ImageSweep":
+        """Build the worker for image tasks."""
+        from shared.sagas.images.sweep import ImageSweep
+
+        images = self.services.images
+        return ImageSweep(
+            documents=self.services.ports.documents(),
+            tasks=images.tasks,
+            start=images.start,
+            job=images.job,
+            clock=self.services.clock,
+        )
+
+    @part
+    def agents(self) -> "AgentJobs":
+        """Build the worker for agent tasks."""
+        from shared.sagas.agents.sweep import AgentJobs
+
+        return AgentJobs(self.services.agents.tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEntry:
+    """Job of the table. `seconds` is the most that the job takes in one run."""
+
+    name: str
+    seconds: float
+    task: str
+    work: "Callable[[JobWorkers], Callable[[JobRun], None]]"
+
+
+JOBS: Mapping[str, tuple[JobEntry, ...]] = {
+    "every_minute": (
+        JobEntry(
+            "relay",
+            60,
+            "Publish entries of the ledger that the trigger has not published, and project usage.",
+            lambda workers: workers.ledger.relay,
+        ),
+        JobEntry(
+            "expire",
+            60,
+            "End holds and lots whose time is up: charge the accrued part and give the rest back.",
+            lambda workers: workers.ledger.expire,
+        ),
+        JobEntry(
+            "notices",
+            40,
+            "Handle stored notices of payment providers whose trigger was lost or has failed.",
+            lambda workers: workers.payments.notices,
+        ),
+        JobEntry(
+            "payments",
+            60,
+            "Settle payments whose worker died, or whose provider is to be asked again.",
+            lambda workers: workers.payments.resume,
+        ),
+        JobEntry(
+            "provider_events",
+            30,
+            "List each payment provider's events since the last listing, for notices that never arrived.",
+            lambda workers: workers.payments.listing,
+        ),
+        JobEntry(
+            "payment_views",
+            10,
+            "Renew payments that are stored in an old form.",
+            lambda workers: workers.payment_views.run,
+        ),
+        JobEntry(
+            "leavings",
+            60,
+            "Continue the erasure of users who leave, if a step failed or the last erasure is due.",
+            lambda workers: workers.leavings.resume,
+        ),
+        JobEntry(
+            "image_tasks",
+            30,
+            "Call for a worker of image tasks whose message was lost or whose worker died.",
+            lambda workers: workers.images.sweep,
+        ),
+        JobEntry(
+            "agent_tasks",
+            60,
+            "Publish the message of agent tasks again, if the message was lost or the worker died.",
+            lambda workers: workers.agents.sweep,
+        ),
+    ),
+    "every_day": (
+        JobEntry(
+            "audit",
+            150,
+            "Verify every account's chain against the account's documents; a finding freezes the account and alerts.",
+            lambda workers: workers.ledger.audit,
+        ),
+        JobEntry(
+            "losses",
+            30,
+            "Log the sum of the platform's losses on each model.",
+            lambda workers: workers.ledger.report_losses,
+        ),
+        JobEntry(
+            "reconcile_users",
+            100,
+            "Find users whose login is gone without an event, and let them leave.",
+            lambda workers: workers.leavings.reconcile,
+        ),
+    ),
+}
+"""Jobs by the scheduled function that runs them, in the order of the first run."""
+
+
+def build_jobs(services: "Services") -> "Jobs":
+    """Build the runner of the table's jobs."""
+    from shared.sagas.engine.jobs import Jobs, PeriodicJob
+
+    workers = JobWorkers(services)
+    by_schedule = {
+        schedule: tuple(
+            PeriodicJob(name=entry.name, seconds=entry.seconds, run=entry.work(workers)) for entry in entries
+        )
+        for schedule, entries in JOBS.items()
+    }
+    return Jobs(services.ports.documents(), services.clock, by_schedule)
