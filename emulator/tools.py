@@ -124,6 +124,6 @@ def _firestore_of_cloud_sdk(scratch: Path) -> Path | None:
 
 
 def _wrapped(line: str) -> str:
-    """A manifest's line ends after 72 bytes and goes on after a space."""
+    """Wrap a line of a manifest after 72 bytes. Each further line begins with a space."""
     head, rest = line[: MANIFEST_LINE_BYTES_MAX - 2], line[MANIFEST_LINE_BYTES_MAX - 2 :]
     return f"{head}\r\n" + (_wrapped(f" {rest}") if rest else "")

@@ -1,14 +1,14 @@
 """A stand-in model provider: OpenAI's published shapes, deterministic replies, a script for everything unusual, a bill.
 
-By default it behaves as a provider in a bad hour: it generates and bills to the end although its client has hung up,
-thinks in hidden tokens, and counts text and images by rules that the backend does not share.
+By default the stand-in behaves as a provider in a bad hour: a call is generated and billed to the end although the
+client has hung up, there are hidden tokens, and text and images are counted by rules that the backend does not share.
 
 Scripts are dictionaries, told in process (`Upstream.script`), by `POST /__/script`, in the header `X-Stand-In-Script`,
 or in the last user message as `<<stand-in {…}>>`; of those that wait, the oldest that fits a request is used. Keys, all
 optional:
 
-    contains, model          which requests it is for: text of the last user message, or of the prompt; the model's name
-    times                    how many requests it serves (default 1; 0 means always)
+    contains, model          the requests to serve: text of the last user message, or of the prompt; the model's name
+    times                    number of requests to serve (default 1; 0 means always)
     reply                    the text answered; one chunk per word
     chunk_tokens             output tokens of each chunk (default 1)
     reasoning_tokens         hidden tokens before the first chunk (default by `reasoning_effort`, for o1, o3, o4, gpt-5)
@@ -17,13 +17,13 @@ optional:
     think_ms, delay_ms       wait before anything is generated, and before each chunk
     pause_at                 wait after these chunks (number or list) for `go` (`POST /__/go`) or the client to leave
     error                    {"status": 429, "code": …, "message": …} instead of an answer, and of a bill
-    fail_after               the stream breaks after so many chunks: cut off or, with "as": "event", by an error
-    ends                     true: a client that hangs up a stream ends the bill (default: what the stand-in does)
+    fail_after               number of chunks after which the stream breaks: cut off or, with "as": "event", by an error
+    ends                     true: a client that hangs up a stream ends the bill (default: as the stand-in does)
     ignores_limit            true: more is generated than was asked for
     tool_calls               [{"name": …, "arguments": {…}}] instead of text; in a prompt: once, where they are offered
     recall                   in a prompt: a regular expression; the reply is its first group in the latest message
     finish_reason            instead of "stop"
-    b64_json, url            what an image is answered as, instead of a picture; "own": an address of this stand-in
+    b64_json, url            the answer instead of a picture; "own": an address of this stand-in
 
 `GET /__/journal` tells every request with its bill: tokens billed (reasoning among the output), tokens delivered, how
 the call ended, whether the bill was reported. `GET /__/bill` adds all bills up. `DELETE /__/journal` forgets them.
@@ -114,7 +114,7 @@ class _Handler(Wire):
             call.aborted()
 
     def _refusal(self, script: Json) -> Json | None:
-        """Why this request is not answered; None if it is."""
+        """Return the error that answers this request instead, or None."""
         if script.get("error"):
             return dict(script["error"])
         if not self.headers.get("Authorization", "").startswith("Bearer "):
@@ -153,7 +153,7 @@ class _Server(ThreadingHTTPServer):
 class Upstream:
     """The stand-in as a part of this process: `with Upstream() as upstream: … upstream.url`.
 
-    `ends`: a client that hangs up a stream ends what it is billed, as with OpenAI and Azure.
+    `ends`: a client that hangs up a stream ends the bill, as with OpenAI and Azure.
     """
 
     def __init__(self, *, port: int = 0, delay_ms: int = 0, ends: bool = False) -> None:

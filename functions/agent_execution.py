@@ -1,4 +1,4 @@
-"""Work that goes on behind a request: images are made, agents take their steps."""
+"""Triggers of work behind a request: make images, take the steps of agents."""
 
 from functions.edge import MalformedEvent, TopicEvent, on_message
 from shared.bootstrap import Services

@@ -92,6 +92,7 @@ def mark_keys(asked: argparse.Namespace, services: Services) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands. Each command sets `run` to the function that carries it out."""
     parser = argparse.ArgumentParser(prog="python -m functions.commands", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     admin = commands.add_parser("first-admin", help="make the first admin of this project")

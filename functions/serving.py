@@ -36,7 +36,7 @@ def serve_patiently() -> None:
     lingering, unfinished = Lingering(), threading.BoundedSemaphore(UNFINISHED_MAX)
 
     class Connection(gthread.TConn):  # type: ignore[misc]  # gunicorn has no types
-        """A connection with a time limit for its headers, closed by whoever has time for it."""
+        """A connection with a time limit for its headers. A thread that has time closes the connection."""
 
         def init(self) -> None:
             """Called in a request's thread before the headers are read."""

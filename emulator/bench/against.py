@@ -49,7 +49,7 @@ Calls = Sequence[Callable[[], object]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """What is measured: by how many clients at once, and what one of them asks in a round, call after call."""
+    """One measurement: the number of clients at once, and the calls that each client makes in a round."""
 
     what: str
     clients: int
@@ -58,7 +58,7 @@ class Figure:
 
 @dataclass(slots=True)
 class Sample:
-    """What the calls of one pair took on one side, in seconds."""
+    """Seconds that the calls of one pair took on one side."""
 
     cpu: float = 0.0
     each: list[float] = field(default_factory=list)
@@ -109,7 +109,7 @@ def main(reference: str, parts: Sequence[str]) -> int:
 
 
 def _compare_served(before: Tree, names: list[str], scratch: Path) -> list[str]:
-    """Print the figures of the parts and the verdict. Return what takes more CPU time than it may."""
+    """Print the figures of the parts and the verdict. Return the names of figures that take too much CPU time."""
     if not names:
         return []
     ratios: dict[str, float] = {}
@@ -171,7 +171,7 @@ def _pair(figure: Figure, sides: list[Side], *, is_turned: bool) -> tuple[Sample
 
 
 def _ask(figure: Figure, side: Side) -> tuple[float, list[float]]:
-    """Let each client ask once what it asks in a round. Return the server's CPU time, and the time of each call."""
+    """Let each client make the calls of one round. Return the server's CPU time, and the time of each call."""
     ready = [figure.ready(side, number) for number in range(figure.clients)]
     began = side.server.cpu_seconds()
     with ThreadPoolExecutor(figure.clients) as pool:

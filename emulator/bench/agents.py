@@ -33,7 +33,7 @@ WARM_UP = 3
 
 
 def main() -> None:
-    """Measure and print. Starts what it needs."""
+    """Start the servers, measure, and print the table."""
     with tempfile.TemporaryDirectory() as home, Upstream(delay_ms=0) as upstream:
         suite = Suite(home=Path(home), only=("firestore", "pubsub"))
         with suite:
@@ -72,7 +72,7 @@ def _rows(services: Services, upstream: Upstream) -> Iterator[Row]:
 
 
 def _task(services: Services, upstream: Upstream, uid: Uid, number: int) -> float:
-    """One task from its message to its answer: how long it took."""
+    """Run one task from the message to the answer, and return the seconds."""
     goal = f"bench {number} of {time.time_ns()}"
     upstream.script(
         contains=goal, tool_calls=[{"name": "calculator", "arguments": {"expression": "2^10"}}], times=THOUGHTS - 1
@@ -85,7 +85,7 @@ def _task(services: Services, upstream: Upstream, uid: Uid, number: int) -> floa
 
 
 def _idle(services: Services, uid: Uid) -> Iterator[Row]:
-    """The sweep beside so many tasks that wait for nothing, and beside none."""
+    """Measure the sweep beside many waiting tasks, and beside none."""
     sweep = AgentJobs(services.agents.tasks).sweep
     for _ in range(WARM_UP):
         sweep(JobRun("0", services.clock, SWEEP_SECONDS))

@@ -23,9 +23,9 @@ from emulator.suite import Suite
 CLIENTS = (1, 16, 64)
 USERS_MAX = 16
 TURNS_PER_CONVERSATION = 5
-"""What was said before is read and sent again with every turn, and a bare call has no past."""
+"""A turn reads and sends the earlier messages again. A bare call has no earlier messages."""
 TURNS_LONG = 60
-"""So many turns have more than the 100 messages that a prompt looks back."""
+"""These turns have more than the 100 messages that a prompt looks back."""
 SAMPLES = 200
 WARM_UP = 500
 """By then the emulator's machine code is compiled, and a model's expected length is settled and stored now and then."""
@@ -44,13 +44,13 @@ class Person:
         return identifier
 
     def say(self, conversation: str, *, is_streamed: bool = False) -> None:
-        """One turn, to its end."""
+        """Run one turn to the end."""
         body = {"content": "Hello!", "max_output_tokens": 60, "stream": is_streamed}
         asked(f"{self.api}/v1/chat/conversations/{conversation}/messages", body, self.token)
 
 
 def main() -> None:
-    """Measure and print. Starts what it needs."""
+    """Start the servers, measure, and print the table."""
     with tempfile.TemporaryDirectory() as home, serving.upstream() as upstream:
         suite = Suite(home=Path(home), only=("auth", "firestore", "pubsub"))
         with suite:
@@ -101,7 +101,7 @@ def _long(person: Person, upstream: str) -> tuple[list[float], list[float]]:
 
 @dataclass(slots=True)
 class Measured:
-    """What some clients saw at the same time; `failed` calls have no time."""
+    """Seconds of the calls of clients at the same time. `failed` calls have no time."""
 
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
@@ -109,7 +109,7 @@ class Measured:
 
 
 def _together(people: list[Person], upstream: str, clients: int) -> tuple[Measured, Measured]:
-    """Short rounds of turns and of bare calls, one after the other; each client has conversations of its own."""
+    """Alternate short rounds of turns and of bare calls. Each client has its own conversations."""
     ours, floor = Measured(), Measured()
     for _ in range(max(2, 2 * SAMPLES // clients // TURNS_PER_CONVERSATION)):
         talks = [(person := people[number % len(people)], person.conversation()) for number in range(clients)]
@@ -133,7 +133,7 @@ def _round(measured: Measured, calls: list[Callable[[], None]]) -> None:
 
 
 def _bare(upstream: str, *, is_streamed: bool = False) -> None:
-    """What the turn asks of the provider, read to its end."""
+    """Send the call that a turn sends to the provider, and read the answer to the end."""
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 60}
     streamed = {"stream": True, "stream_options": {"include_usage": True}} if is_streamed else {}
     asked(f"{upstream}/v1/chat/completions", {**body, **streamed}, "sk-laptop")
@@ -147,7 +147,7 @@ def posted(url: str, body: Any, token: str) -> Any:
 
 
 def asked(url: str, body: Any, token: str) -> bytes:
-    """One POST on this thread's own connection, kept open as clients do, and opened again if the server closed it."""
+    """Send a POST on this thread's open connection. If the server closed the connection, open another."""
     parts = urlsplit(url)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path

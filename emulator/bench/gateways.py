@@ -39,14 +39,14 @@ ROUNDS = 6
 CALLS_PER_ROUND = 128
 CALLS_ALONE = 50
 WARM_UP = 300
-"""Of each, before any is measured: what runs on a virtual machine is compiled by then."""
+"""Calls to each gateway before the measurement, after which a virtual machine has compiled the code."""
 MODEL = "gpt-4o-mini"
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 60}
 
 
 @dataclass(slots=True)
 class Gateway:
-    """One way to the model: where it listens, what each of its callers sends beside the body, and what was measured."""
+    """One way to the model: the address, the headers of each caller, and the measured times."""
 
     name: str
     url: str
@@ -57,7 +57,7 @@ class Gateway:
 
 
 def main() -> None:
-    """Measure and print. Installs and starts what it needs, and ends it."""
+    """Install and start the gateways, measure, print the table, and end them."""
     _install()
     with contextlib.ExitStack() as started, tempfile.TemporaryDirectory() as home:
         upstream = started.enter_context(serving.upstream())
@@ -99,7 +99,7 @@ def _print(gateways: list[Gateway]) -> None:
 
 
 def _round(gateway: Gateway, clients: int, calls: int) -> None:
-    """So many calls by so many clients at once, each on a connection of its own that it keeps."""
+    """Let `clients` send `calls` in all at the same time, each client on its own open connection."""
     share = max(1, calls // clients)
     seconds = gateway.seconds.setdefault(clients, [])
     failed = gateway.failed.setdefault(clients, 0)
@@ -129,7 +129,7 @@ _local = threading.local()
 
 
 def _call(url: str, headers: Mapping[str, str]) -> bool:
-    """Whether a whole answer came, with the usage that is paid for."""
+    """Return True if a whole answer came, with the usage to charge."""
     parts = urlsplit(url)
     for connection in (getattr(_local, "kept", {}).get(parts.netloc), HTTPConnection(parts.netloc, timeout=60)):
         if connection is None:
@@ -158,7 +158,7 @@ def _ours(upstream: str, suite: Suite) -> Iterator[Gateway]:
 
 @contextlib.contextmanager
 def _litellm(upstream: str, home: str) -> Iterator[Gateway]:
-    """LiteLLM's proxy as its documentation starts it: one worker, no database."""
+    """Start LiteLLM's proxy as the documentation says: one worker, no database."""
     port = free_ports(["litellm"])["litellm"]
     parameters = {"model": f"openai/{MODEL}", "api_base": f"{upstream}/v1", "api_key": "sk-laptop"}
     settings = {
@@ -176,7 +176,7 @@ def _litellm(upstream: str, home: str) -> Iterator[Gateway]:
 
 @contextlib.contextmanager
 def _portkey(upstream: str) -> Iterator[Gateway]:
-    """The Portkey gateway as its documentation starts it."""
+    """Start the Portkey gateway as the documentation says."""
     port = free_ports(["portkey"])["portkey"]
     server = HOME / "portkey" / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
     command = ["node", str(server), "--headless", f"--port={port}"]

@@ -51,14 +51,14 @@ class Recorded:
 
 
 def main() -> None:
-    """Measure and print. Starts what it needs."""
+    """Start the emulator, measure, and print the table."""
     with tempfile.TemporaryDirectory() as home, Suite(home=Path(home), only=("firestore",)) as suite:
         os.environ.update(suite.environment())
         print_table(rows())
 
 
 def rows() -> Iterator[Row]:
-    """One measurement after the other."""
+    """Yield one measurement after the other."""
     yield from uncontended()
     for callers in HOT_CALLERS:
         yield hot_account(callers)
@@ -67,7 +67,7 @@ def rows() -> Iterator[Row]:
 
 
 def uncontended() -> Iterator[Row]:
-    """One charge at a time; beside a bare commit of the same documents, interleaved so that noise hits all alike.
+    """Time one charge after another beside a bare commit of the same documents, in turn, so that noise hits both.
 
     As anybody writes it with Google's client (`WriteBatch`), and over our own adapter, which is faster than that.
     """
@@ -93,7 +93,7 @@ def uncontended() -> Iterator[Row]:
 
 
 class Taken:
-    """How long each `with` block took, by the clock and by this process's CPU."""
+    """Stopwatch of `with` blocks: seconds by the clock, and by this process's CPU."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -118,7 +118,7 @@ class Taken:
 
 
 def hot_account(callers: int) -> Row:
-    """One account, many callers; beside stock `@firestore.transactional` doing one read and two writes."""
+    """Measure one account with many callers, beside stock `@firestore.transactional` with one read and two writes."""
     rate, failures, p99 = _hot(_funded(connect(PROJECT)), callers, HOT_OPERATIONS)
     stock, stock_failures = _transactional(callers)
     ours = f"{rate:,.0f} op/s, {failures} failed, p99 {p99 * 1000:.0f} ms"
@@ -131,7 +131,7 @@ def hot_account(callers: int) -> Row:
 
 
 def several_processes() -> Row:
-    """One account, hot in several processes at once: they meet in the store only."""
+    """Measure one account that several processes use at once. The processes share nothing but the store."""
     uid = _funded(connect(PROJECT))
     spawning = multiprocessing.get_context("spawn")
     with spawning.Pool(PROCESSES) as pool:
@@ -148,7 +148,7 @@ def several_processes() -> Row:
 
 
 def memory() -> Row:
-    """Resident memory after many operations on many accounts, beside what it was after the first thousand."""
+    """Compare resident memory after many operations on many accounts with the memory after the first thousand."""
     documents = connect(PROJECT)
     ledger = _ledger(documents)
     uids = [_funded(documents) for _ in range(50)]
@@ -189,7 +189,7 @@ def _hot(uid: Uid, callers: int, operations: int, prefix: str = "hot") -> tuple[
 
 
 def _transactional(callers: int) -> tuple[float, int]:
-    """What the stock decorator does with one counter document, for a while."""
+    """Measure the stock decorator on one counter document for some seconds."""
     from google.cloud import firestore
 
     client = _stock_client()
@@ -236,7 +236,7 @@ def _stock_client() -> Any:
 
 
 def _write_batch(client: Any, writes: list[Write]) -> None:
-    """What anybody writes with Google's client."""
+    """Commit the writes with the plain `WriteBatch` of Google's client."""
     batch = client.batch()
     for write in writes:
         document = client.document(write.path)

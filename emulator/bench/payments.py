@@ -46,21 +46,21 @@ Commits = list[list[Write]]
 
 @dataclass(frozen=True)
 class Done:
-    """What one payment took: commits, and requests of its provider, as paths with their queries."""
+    """Cost of one payment: commits, and requests to the provider as paths with queries."""
 
     commits: Commits
     requests: list[str]
 
 
 class Recorded:
-    """A store that remembers what each thread committed."""
+    """A store that records the commits of each thread."""
 
     def __init__(self, inner: Documents) -> None:
         self._inner = inner
         self._own = threading.local()
 
     def begin(self) -> Commits:
-        """What this thread commits from now on, as it does."""
+        """Return a list to which each later commit of this thread is added."""
         self._own.commits = []
         commits: Commits = self._own.commits
         return commits
@@ -106,14 +106,14 @@ class Till:
         return payment
 
     def webhook(self, payment: Payment) -> tuple[bytes, dict[str, str]]:
-        """The raw bytes, signed, that say that it was paid."""
+        """Return the raw bytes and the signature of the webhook that reports the payment as paid."""
         events = self._stripe.events(type="checkout.session.completed")
         event = next(each for each in events if each["data"]["object"]["id"] == payment.refs["session"])
         body = self._stripe.body_of(event)
         return body, dict(self._stripe.sign(body, {}))
 
     def credit(self, payment: Payment, body: bytes, headers: dict[str, str]) -> tuple[float, Done]:
-        """How long it takes until the balance has the credits, and what was committed and asked for it."""
+        """Deliver the webhook until the balance has the credits. Return the seconds, and the commits and requests."""
         services, commits = self.services, self._recorded.begin()
 
         def credited() -> None:
@@ -127,13 +127,13 @@ class Till:
         return seconds, Done(commits, self._asked_about(payment))
 
     def _asked_about(self, payment: Payment) -> list[str]:
-        """What Stripe was asked since it was paid: all requests name its session or its charge."""
+        """Return the requests to Stripe since the payment was paid. Each names the payment's session or charge."""
         refs = self.services.payments.store.get(payment.id).refs
         asked = [f"{seen['path']}?{seen['query']}" for seen in self._stripe.requests(method="GET")]
         return [each for each in asked if refs["session"] in each or refs["charge"] in each]
 
     def again(self, done: Done) -> float:
-        """How long the same commits take of a store alone, on documents of their own, and the same requests."""
+        """Return the seconds of the same commits on copies of the documents, and of the same requests, alone."""
         prefix = f"bench/{next(self._numbers)}"
         copies: list[list[Write]] = [
             [
@@ -164,7 +164,7 @@ class Till:
 
 
 def main() -> None:
-    """Measure and print. Starts what it needs."""
+    """Start the servers, measure, and print the table."""
     with tempfile.TemporaryDirectory() as home, StripeStandIn() as stripe:
         suite = Suite(home=Path(home), only=("firestore",))
         with suite:
@@ -197,7 +197,7 @@ def _rows(till: Till) -> Iterator[Row]:
 
 
 def _measure(till: Till, in_flight: int, samples: int) -> tuple[list[float], list[float], Done]:
-    """Ours and the floor, in rounds of so many at once, one after the other; and what a payment took."""
+    """Measure our payments and the floor in turn, `in_flight` at once. Return both, and the cost of one payment."""
     ours: list[float] = []
     floor: list[float] = []
     done: list[Done] = []

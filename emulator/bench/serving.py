@@ -22,7 +22,7 @@ START_SECONDS_MAX = 120
 
 @contextlib.contextmanager
 def upstream() -> Iterator[str]:
-    """The stand-in provider, without a delay: its address."""
+    """Start the stand-in provider without a delay, and yield the address."""
     port = free_ports(["upstream"])["upstream"]
     command = [sys.executable, "-m", "emulator.upstream", "--port", str(port)]
     with running(command, os.environ, f"http://{LOOPBACK}:{port}/v1/models"):
@@ -31,7 +31,7 @@ def upstream() -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server in a process of its own: its address, and the process that started its workers."""
+    """A server in its own process: the address, and the process that started the workers."""
 
     url: str
     pid: int
@@ -60,7 +60,7 @@ def _cpu_seconds(pid: int, told: str) -> float:
 
 @contextlib.contextmanager
 def api(upstream_url: str) -> Iterator[str]:
-    """The function as production starts it, functions-framework and its gunicorn: its address."""
+    """Start `api` as production does, under functions-framework and gunicorn, and yield the address."""
     with server(upstream_url, root=ROOT, environment=os.environ) as started:
         yield started.url
 
@@ -88,7 +88,7 @@ def server(upstream_url: str, *, root: Path, environment: Mapping[str, str]) -> 
 
 @contextlib.contextmanager
 def running(command: list[str], environment: Mapping[str, str], health: str, *, root: Path = ROOT) -> Iterator[int]:
-    """A server of its own, once it answers: its process. It is ended behind the block."""
+    """Start a server and yield the process id once the server answers. End the server behind the block."""
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, cwd=root, env=dict(environment), stdout=quiet, stderr=quiet)
     try:

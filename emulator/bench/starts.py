@@ -30,7 +30,7 @@ CORE = "shared.ledger.decide, shared.ledger.verify, shared.ledger.committer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """One cold start: from nothing to loaded and answering, and the memory of its worker then."""
+    """One cold start: seconds until the first answer, and the worker's memory then."""
 
     seconds: float
     mebibytes: float

@@ -12,13 +12,13 @@ from emulator.problems import LaptopProblem
 from emulator.tools import ROOT
 
 SHARED = ("venv", "emulator/node_modules", "functions/http/static/vendor")
-"""What set-up made here serves the other tree too."""
+"""Results of the set-up here, which the other tree uses too."""
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """A state of the source: its name in tables, and where its files are."""
+    """A state of the source: the name in tables, and the folder of the files."""
 
     name: str
     root: Path

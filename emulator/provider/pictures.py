@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 EMBEDDING_DIMENSIONS = 256
 IMAGE_CHUNKS = 24
-"""An image takes as long as so many chunks of text."""
+"""Chunks of text that take as long as one image."""
 
 
 def answer_images(call: Call) -> None:

@@ -1,8 +1,8 @@
-"""Token counts as the stand-in provider bills them: a rule of its own, in the manner of OpenAI's o200k vocabulary.
+"""Token counts as the stand-in provider bills them: a separate rule, in the manner of OpenAI's o200k vocabulary.
 
-Prose costs about what o200k makes of it. Text that no vocabulary knows costs much more: random letters, base64, mixed
-white space and rare scripts. The backend's own estimate shares no code with this rule, so that a test can tell when the
-estimate is too low. A text never has more tokens than UTF-8 bytes.
+Prose costs about as many tokens as in o200k. Text that no vocabulary knows costs much more: random letters, base64,
+mixed white space and rare scripts. The backend's own estimate shares no code with this rule, so that a test can tell
+when the estimate is too low. A text never has more tokens than UTF-8 bytes.
 """
 
 import json
@@ -16,13 +16,13 @@ Json = dict[str, Any]
 TOKENS_PER_MESSAGE = 4
 TOKENS_PER_PROMPT = 3
 WORD_LETTERS = 9
-"""A word that looks like language is one token per so many letters."""
+"""Letters in one token of a word that looks like language."""
 SPACES_PER_TOKEN = 64
 DIGITS_PER_TOKEN = 3
 SIGNS_PER_TOKEN = 2
 LETTERS_OF_A_LONG_WORD = 24
 RUN_ON_LETTERS = 4
-"""Words without spaces between them are one token per so many letters."""
+"""Letters in one token of words without spaces between them."""
 
 PIECE = re.compile(
     r"(?P<word> ?(?:[A-Z]?[a-z]+|[A-Z]+(?![a-z])))|(?P<digits>[0-9]{1,3})|(?P<sign> ?[!-/:-@\[-`{-~]+)"

@@ -242,7 +242,7 @@ class StandIn(ABC):
         drop: int = 0,
         types: list[str] | None = None,
     ) -> None:
-        """From now on: so many more copies of each, so late, the last of `reorder` first, the next `drop` never."""
+        """Set the habits of later deliveries: copies, delays, the last of `reorder` first, the next `drop` never."""
         self._deliveries.habit = Habit(
             duplicate=duplicate,
             delay_seconds=delay_seconds,
@@ -283,7 +283,7 @@ class StandIn(ABC):
         self._deliveries.announce(event, self.type_of(told), self.body_of(told))
 
     def drop(self, id: str) -> None:  # noqa: A002
-        """This delivery, or every one of this event, never arrives."""
+        """Drop this delivery, or every delivery of this event."""
         one = self._deliveries.get(id)
         for each in [one] if one else self._deliveries.of_event(id):
             self._deliveries.forget(each)

@@ -70,7 +70,7 @@ class Users(Answer):
 
 
 class UsersQuery(Request):
-    """Whom to look for."""
+    """Search for a user by e-mail address."""
 
     email = Text(length_min=1, length_max=EMAIL_CHARS_MAX, required=True)
 

@@ -151,6 +151,10 @@ class Gate:
 
 
 def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Response]:
+    """Return Flask's view of a route: admit the caller, parse path, query and body, call the handler, write the answer.
+
+    Raises NoSuchPath if a part of the path cannot be an id.
+    """
     answer = route.answer() if isinstance(route.answer, type) else None
     body = route.body() if route.body is not None else None
     query = route.query() if route.query is not None else None

@@ -406,6 +406,7 @@ def check_chat_model(call: Call, model: str | None) -> None:
 
 
 def _turn(call: Call, conversation_id: str, content: str, operation: OperationId) -> TurnRequest:
+    """Return the turn that this call asks for in the conversation."""
     return TurnRequest(
         uid=call.uid,
         conversation_id=conversation_id,

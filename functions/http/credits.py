@@ -228,6 +228,10 @@ def _principal(call: Call) -> str:
 
 
 def _place_hold(call: Call) -> PlaceHold:
+    """Return the command of a reservation.
+
+    The hold's id follows from the operation, so that a repeated call finds the same hold.
+    """
     settings, asked, wanted = call.services.settings, call.asked, call.body
     hold = hold_id(asked.operation)
     return PlaceHold(

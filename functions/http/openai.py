@@ -1,8 +1,8 @@
-"""`/v1/openai`: OpenAI's own protocol, so that whatever speaks it runs on a user's credits by changing a base URL.
+"""`/v1/openai`: OpenAI's own protocol, so that a client runs on a user's credits once its base URL is changed.
 
 OpenAI's own fields pass through to the model's provider, and those that an operator named; all others are refused by
-name. Failures have OpenAI's form. What a call cost stands in the headers of a plain answer and, as `credits`, in every
-answer and in the last object of a stream.
+name. Failures have OpenAI's form. The cost of a call stands in the headers of a plain answer, and as `credits` in
+every answer and in the last object of a stream.
 """
 
 import json
@@ -56,7 +56,7 @@ routes = Routes("openai", is_openai=True)
 
 
 class Passed(Request):
-    """What is named here is checked; which other fields pass is decided by the table of the endpoint."""
+    """Body whose named fields are checked here. The table of the endpoint decides which other fields pass."""
 
     class Meta:
         unknown = INCLUDE
@@ -107,7 +107,7 @@ class EmbeddingsIn(Passed):
 
 
 class CreditsOut(Answer):
-    """What the call cost, in credits. `ended_by` if it was ended here: `credit_limit`, `disconnected`, `timeout`.
+    """Cost of the call, in credits. `ended_by` if the call was ended here: `credit_limit`, `disconnected`, `timeout`.
 
     `model` and `choice` (why it) where the model asked for was `auto`.
     """

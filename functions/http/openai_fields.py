@@ -1,4 +1,4 @@
-"""Which fields of a request in OpenAI's shapes go on to the provider, and how a client is told of those that do not."""
+"""Fields of a request in OpenAI's shapes: pass them on to the provider, drop them by name, or refuse them."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -20,7 +20,7 @@ HEADER_NAME_CHARACTERS_MAX = 120
 def sifted(call: Call, path: str, body: Json | None = None) -> SiftedRequest:
     """Return a body, or the call's own, as it may be sent. Raises InvalidValue naming the fields that are not offered.
 
-    A picture is made by a task of ours, which sends named fields only, so that operators cannot name more.
+    An image task makes the picture and sends named fields only, so that operators cannot name more.
     """
     upstream = "" if path == IMAGES_PATH else upstream_of(call)
     return call.services.openai.request_fields.sifted(OFFERED[path], call.body if body is None else body, upstream)

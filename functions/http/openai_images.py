@@ -1,4 +1,4 @@
-"""`/v1/openai/images/generations`: an image task of ours, run to its end by whoever asked for it."""
+"""`/v1/openai/images/generations`: an image task, run to its end by the request that begins or finds the task."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ from shared.ledger.errors import BudgetExceeded
 from shared.sagas.images.start import ImageAsked
 
 WAIT_SECONDS_MAX = 480.0
-"""The function that waits is ended at 540 s; a task that is not finished by then goes on, and the same key finds it."""
+"""A waiting function is ended at 540 s. An unfinished task is continued, and the same key finds the task."""
 PAUSE_SECONDS = 1.0
 PICTURES_BYTES_MAX = 28 * 1024 * 1024
 """Base64 in one answer: Cloud Run sends at most 32 MB."""
@@ -46,7 +46,7 @@ ONLY = {
     "output_format": frozenset({"png"}),
     "moderation": frozenset({"auto"}),
 }
-"""What may be said of these, as anything else would have another price or another answer."""
+"""Values that these fields may have. Any other value would have another price or another answer."""
 REFUSED = {"stream": "is not offered here", "partial_images": "is not offered here", "style": "is not offered here"}
 
 routes = Routes("openai", is_openai=True)

@@ -179,6 +179,7 @@ VERSION_HEADERS: Mapping[str, Any] = {
 
 
 def _operation(route: Route) -> dict[str, Any]:
+    """Return the OpenAPI operation of a route. Roles and scopes stand in the description."""
     operation: dict[str, Any] = {
         "operationId": route.name,
         "tags": [route.tag],
@@ -221,6 +222,10 @@ def _parameters(route: Route) -> list[Any]:
 
 
 def _successes(route: Route) -> dict[str, Any]:
+    """Return the successful responses of a route by HTTP status, with their headers.
+
+    A streaming route has an event stream beside JSON at status 200.
+    """
     headers: dict[str, Any] = {"X-Request-Id": {"schema": {"type": "string"}, "required": True}}
     headers |= SPENDING_HEADERS if route.is_spending else {}
     headers |= DROPPING_HEADERS if route.is_spending and route.is_openai else {}

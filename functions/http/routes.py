@@ -235,6 +235,8 @@ class Routes:
         body_values_max: int = JSON_VALUES_MAX,
         is_versioned: bool = False,
     ) -> Callable[[Handler], Handler]:
+        """Return a decorator that adds its handler to these routes, with the named options."""
+
         def register(handler: Handler) -> Handler:
             route = Route(
                 method=method,

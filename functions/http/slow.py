@@ -67,6 +67,10 @@ class DeadlineWatch:
             self._changed.notify()
 
     def _run(self) -> None:
+        """Look at each transfer when its deadline comes, until no transfer is left.
+
+        A transfer that `look` gives a later deadline waits until then. One without is cut.
+        """
         with self._changed:
             while self._deadlines:
                 due, _, place = self._deadlines[0]

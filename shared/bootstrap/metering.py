@@ -1,4 +1,4 @@
-"""Parts that all metered calls of an instance share, whatever the call's protocol."""
+"""Parts that all metered calls of an instance share, in each protocol."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class MeteringServices:
-    """Parts that all metered calls of an instance share, whatever the call's protocol."""
+    """Parts that all metered calls of an instance share, in each protocol."""
 
     settings: Settings
     clock: Clock

@@ -1,4 +1,4 @@
-"""Ports of the backend: one factory for each, whatever the set of adapters."""
+"""Ports of the backend: one factory for each, in each set of adapters."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence

@@ -112,8 +112,8 @@ class Settings:
     welcome_bonus_amount: Micro
     """Credits of the welcome bonus, given once per user and mailbox."""
     welcome_bonus_requires: frozenset[str]
-    """Conditions of the welcome bonus: `any` (none), or some of `verified` (a verified e-mail address or phone),
-    `app_check` (a valid App Check token) and `card` (a settled payment), comma-separated."""
+    """Conditions of the welcome bonus, comma-separated. `any`: none. `verified`: a verified e-mail address or phone.
+    `app_check`: a valid App Check token. `card`: a settled payment."""
     welcome_bonus_uncapped_domains: frozenset[str]
     """Mail domains to which the caps of the bonus do not apply, such as your own, comma-separated (decision 0034)."""
     marks_secrets: tuple[str, ...] = field(repr=False)
@@ -129,7 +129,7 @@ class Settings:
     """Requests that one instance serves at once; `main.py` sets the number of each function. Waiting for bodies,
     for the answer of another call or for credits may take a part of the threads only."""
     client_address_from: str
-    """Where the client's address stands, by which failed sign-ins are counted. `direct`: the connection.
+    """Place of the client's address, by which failed sign-ins are counted. `direct`: the connection.
     `function`: the last entry of `X-Forwarded-For`, written by Google's front end. `load_balancer`, `hosting`,
     `proxy`: the last entry but one, if a load balancer, Firebase Hosting or your own proxy stands between."""
     hold_lifetime_seconds: int

@@ -140,6 +140,10 @@ def due_shard(notice: Notice) -> int:
 
 
 def _stored(notice: Notice, parked: str, now: Millis) -> Data:
+    """Return the stored form of a notice that has just come.
+
+    `parked` is the reason to leave the notice to an operator, empty if the notice is to be worked off.
+    """
     begun: Data = {
         "v": SCHEMA,
         "provider": notice.provider,

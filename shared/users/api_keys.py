@@ -277,6 +277,7 @@ def _data(key: ApiKey) -> dict[str, Value]:
 
 
 def _key(document: Document) -> ApiKey:
+    """Return the API key in this document. Its secret is not stored, only a hash."""
     # Written by us alone: every field is there and of its type.
     data = cast("Mapping[str, Any]", document.data)
     cap = data["cap"] and SpendCap(amount=Micro(data["cap"]["amount"]), period=cast("Period", data["cap"]["period"]))

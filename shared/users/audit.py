@@ -95,6 +95,10 @@ class AuditTrail:
     def _begin(
         self, actor: str, act: str, target: str, reason: str | None, before: Data | None, operation: str | None
     ) -> str:
+        """Store that an operator is about to act, and return the path of that record.
+
+        The newest record has the smallest id.
+        """
         now = self._clock.now()
         path = f"audit/{new_id(f'{END_OF_TIME - now:013d}')}"
         data: Data = {
@@ -130,6 +134,7 @@ def _in_credits(act: str, changes: Data | None) -> Data | None:
 
 
 def _record(document: Document) -> AuditRecord:
+    """Return the audit record in this document. Amounts of `before` and `after` are in credits."""
     data = cast("Mapping[str, str]", document.data)
     completed_at = document.data.get("completed_at")
     return AuditRecord(

@@ -119,6 +119,10 @@ class Logins:
         return question.ended.wait(max(0.0, left))
 
     def _answer(self, uid: Uid, question: _Question) -> None:
+        """Ask the identity provider about a login, remember the answer, and end the wait of all who share the question.
+
+        After a failure nothing is remembered but its time.
+        """
         failed_at: float | None = None
         answer: _LoginAnswer | None = None
         try:

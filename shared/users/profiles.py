@@ -159,6 +159,7 @@ def _news(profile: Profile, principal: Principal) -> dict[str, Value]:
 
 
 def _profile(document: Document) -> Profile:
+    """Return the profile in this document. Fields that an earlier release did not store have their defaults."""
     data = cast("Mapping[str, str | None]", document.data)
     offer = document.data.get("welcome_offer")
     return Profile(

@@ -504,6 +504,7 @@ def _owned(found: Document | None, uid: Uid) -> Document:
 
 
 def _message_data(message: Message) -> Data:
+    """Return the stored fields of a message. Usage, cost and model stand in answers only."""
     data: dict[str, Value] = {
         "v": 1,
         "uid": message.uid,

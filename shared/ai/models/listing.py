@@ -106,6 +106,11 @@ def _change(
     *,
     is_free_wanted: bool,
 ) -> Change:
+    """Return the change that brings one listed model into the catalogue.
+
+    `our_id` is the model's id in the catalogue if the upstream's model is there under another name, else None. Of a
+    known model only the synced fields change. Raises LeftOut with the reason if the model cannot be taken.
+    """
     model_id = our_id or _id_of(name, upstream)
     before = known.get(model_id)
     if before is not None and our_id is None:
@@ -178,6 +183,10 @@ def _id_of(name: str, upstream: str) -> str:
 
 
 def _told(item: Mapping[str, Any], *, is_free_wanted: bool) -> Mapping[str, object]:
+    """Return the catalogue's fields that a listed item gives.
+
+    Raises LeftOut if the item is free, no chat model, or without a context length.
+    """
     if is_priced(item) and (other := other_use(item)) is not None:
         raise LeftOut(f"it is no chat model: {other}")
     prices = prices_of(item)

@@ -78,6 +78,10 @@ def _openrouter(pricing: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _litellm(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the prices of an item of LiteLLM's listing, in US dollars per million tokens or per request.
+
+    Raises LeftOut if the item has a cost that no field of a model can charge.
+    """
     found = _per_token(item, LITELLM)
     tiers: dict[int, dict[str, Any]] = {}
     for name, price in _other_costs(item):

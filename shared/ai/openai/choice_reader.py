@@ -126,6 +126,9 @@ class ChoiceReader:
             self._has_role, said.delta["role"] = True, role
 
     def _take_texts(self, delta: Json, said: ChoiceAddition) -> None:
+        """Add the content, refusal, thoughts and other parts of one delta to the addition `said`, cleaned and
+        counted.
+        """
         if "content" in delta and delta["content"] is None:
             said.delta["content"] = None
         content = content_of(delta.get("content"))

@@ -103,6 +103,9 @@ class ToolCalls:
         return [{"index": at, "function": {"arguments": NOTHING}} for at in left]
 
     def _taken(self, piece: Json, made_up_id: str) -> Json | None:
+        """Return the piece as a delta of the tool call to which it belongs, or None if the piece adds nothing to the
+        call.
+        """
         kind, inner = inner_of(piece)
         arguments = arguments_text(inner.get(ARGUMENTS[kind]))
         call = self._call_of(piece, arguments)

@@ -154,6 +154,11 @@ class FirebaseIdentity:
         raise UserNotFound
 
     def _verified(self, token: str, tenant: str | None, *, is_fresh: bool) -> Mapping[str, Any]:
+        """Return the claims of an ID token of this tenant, or of the project if `tenant` is None.
+
+        `is_fresh`: also ask Firebase whether the token was revoked. Raises TokenExpired, TokenRevoked, TokenInvalid and
+        IdentityUnavailable.
+        """
         verifier = auth if tenant is None else self._of_tenant(tenant)
         app = {"app": firebase_app(self._project)} if tenant is None else {}
         try:

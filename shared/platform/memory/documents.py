@@ -102,6 +102,10 @@ class MemoryDocuments:
             raise PreconditionFailed(f"{write.path} does not exist.")
 
     def _apply(self, write: Write) -> Version:
+        """Apply one write and return the document's new version.
+
+        A write that changes nothing leaves the version as it was.
+        """
         current = self._documents.get(write.path)
         if isinstance(write, Delete):
             if current is not None:

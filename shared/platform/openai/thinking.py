@@ -39,6 +39,10 @@ class OpenAIThinkingModel:
         self._upstream.close()
 
     def _thought(self, request: ThinkRequest) -> Thought:
+        """Read the streamed answer to its end and return the thought in it.
+
+        Raises UpstreamUnavailable if the stream ends without a finish reason.
+        """
         reader, answer, end = CompletionReader(form=self._upstream.profile.usage_form), Completion(), StreamEnd()
         usage: Usage | None = None
         finish: str | None = None
@@ -60,6 +64,10 @@ class OpenAIThinkingModel:
 
 
 def _body(request: ThinkRequest) -> dict[str, Any]:
+    """Return the body of a chat completion that asks for this thought.
+
+    A reasoning model has its limit in a field of its own.
+    """
     limit = "max_completion_tokens" if request.is_reasoning else "max_tokens"
     body: dict[str, Any] = {
         "model": request.model,

@@ -195,6 +195,11 @@ class OpenAIUpstream:
             end.is_done = True
 
     def _refusal(self, response: "httpx2.Response", words: object, model: str) -> DomainError:
+        """Return the error for an HTTP status other than success, and log the status.
+
+        A status that only an operator can mend, such as a wrong API key or an empty account, is also reported as
+        trouble.
+        """
         status = response.status_code
         log("upstream_refused", "WARNING", status=status, model=model)
         told = told_words(words)

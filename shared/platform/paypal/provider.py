@@ -247,6 +247,7 @@ class PayPalProvider:
 
 
 def _order(checkout: Checkout) -> dict[str, Any]:
+    """Return the body that creates PayPal's order of a checkout. A redirect flow also names the pages to return to."""
     order: dict[str, Any] = {
         "intent": "CAPTURE",
         "purchase_units": [

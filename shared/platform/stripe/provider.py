@@ -269,6 +269,7 @@ class StripeProvider:
 
 
 def _session_params(checkout: Checkout, customer: str) -> Any:
+    """Return the parameters of a Stripe Checkout Session. Stripe's `expires_at` is in seconds."""
     named = {PAYMENT: checkout.payment}
     return {
         "mode": "payment",

@@ -146,6 +146,10 @@ class Leaving:
         return page[-1].uid if len(page) == RECONCILE_PAGE else None
 
     def _begin(self, uid: Uid) -> _Leaving | None:
+        """Store that this user leaves, or find the stored leaving. Return None if the leaving is complete.
+
+        The mark of the user's mailbox is stored too, since leaving erases the e-mail address.
+        """
         path, now = f"leavings/{uid}", self._clock.now()
         data: Mapping[str, Value] = {
             "v": LEAVING_VERSION,

@@ -125,6 +125,11 @@ class MailboxDebts:
             self._pay(uid, _path(mark), payment, lots)
 
     def _pay(self, uid: Uid, path: str, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
+        """Recover a mailbox's debt from the lots of one payment.
+
+        The part is first reserved in the debt, then taken from the account, and then noted as paid. A repeated call
+        with the same payment takes nothing more. A closed account pays nothing.
+        """
         total = sum(amount for _, amount in lots)
         debt = self._change(path, lambda debt: debt.with_part_taken(payment, total))
         if payment not in debt.taken:

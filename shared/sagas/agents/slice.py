@@ -117,6 +117,10 @@ class AgentSlice:
     # Claiming ---------------------------------------------------------------------------------------------------
 
     def _claimed(self, task_id: str) -> ClaimedTask | None:
+        """Claim the task for this worker, and mark it as running in the same commit.
+
+        Return None if the task is gone or over, if a paused task was not cancelled, or if another worker has the lease.
+        """
         document = self._tasks.for_work(task_id)
         if document is None:
             return None
@@ -151,6 +155,11 @@ class AgentSlice:
     # Working ----------------------------------------------------------------------------------------------------
 
     def _work(self, claimed: ClaimedTask) -> None:
+        """Work on a claimed task until it ends, pauses, or the slice is over. In the last case send the next message.
+
+        A cancelled task ends. A task that was claimed too often without progress is buried. A refusal that a later try
+        may lift puts the task off; any other refusal pauses the task.
+        """
         budget = self._taken_over(claimed)
         if claimed.task.is_cancel_asked:
             self._acts.forget_calls(claimed, budget, _pending(claimed))
@@ -218,6 +227,11 @@ class AgentSlice:
         return None
 
     def _think(self, claimed: ClaimedTask, budget: TaskBudget) -> str | None:
+        """Ask the model for the next thought, record the thought with its due charge, and settle the charge.
+
+        Return the limit that cut the thought before any tool call, or None. Credits for the most that the thought can
+        cost are held before the call, and given back if the provider refuses or the lease is lost.
+        """
         task = claimed.task
         allowed = usable_tools(task.tools, self._authority.check(task.uid, task.spender))
         model = self._catalogue.chat(task.model)

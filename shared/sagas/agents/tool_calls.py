@@ -155,6 +155,10 @@ class Acts:
     def _record(
         self, claimed: ClaimedTask, budget: TaskBudget, act: TaskStep, use: TaskToolUse, done: "Future[Observation]"
     ) -> None:
+        """Record the observation of one tool call, and settle its charge.
+
+        If the observation costs nothing or cannot be recorded, the credits held for the tool are given back.
+        """
         try:
             seen = done.result()
             if seen.files and not claimed.has_room_for(seen.files):

@@ -87,6 +87,10 @@ class ChatMemory:
     def _pay_for_summary(
         self, plan: TurnPlan, covers: str, instructions: str, content: str, tokens_max: int, keep: Keep
     ) -> None:
+        """Have the model summarise the messages up to `covers`, charge the user, and store the summary.
+
+        The operation follows from the conversation and `covers`, so that the same summary is paid for once.
+        """
         asked, conversation = plan.request, plan.conversation
         request = SideRequest(
             uid=asked.uid,

@@ -75,6 +75,11 @@ class Jobs:
         }
 
     def _run(self, job: PeriodicJob, seconds: float) -> int:
+        """Run one job under its lease for at most `seconds`, and return the number of items done.
+
+        Return 0 without work if no time is left or another worker has the lease. A DomainError ends the run and is
+        logged; the job's cursor is stored in any case.
+        """
         if seconds <= 0:
             log("job_put_off", "WARNING", job=job.name)
             return 0

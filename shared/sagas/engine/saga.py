@@ -196,6 +196,11 @@ class Runner:
         log("saga_revived", path=leased.path, saga=progress.id)
 
     def _advance(self, leased: LeasedDocument, saga: Saga, progress: Progress) -> Progress:
+        """Do or undo the next step of a saga, and return the progress after that step.
+
+        Progress is stored before a step that acts on the outside. If the deadline has passed before the pivot and all
+        done steps can be undone, the saga turns back.
+        """
         if progress.phase == "undoing":
             return self._undo_next(leased, saga, progress)
         step = _next_of(saga, progress)
@@ -239,6 +244,10 @@ class Runner:
         return self._noted(leased, back)
 
     def _undo_next(self, leased: LeasedDocument, saga: Saga, progress: Progress) -> Progress:
+        """Undo the last step that is done and not yet undone. If none is left, the saga is compensated.
+
+        A step that may have acted without a record of its end is undone, too.
+        """
         touched = [step for step in saga.steps if step.name in progress.done or step.name == progress.stuck_in]
         step = next((step for step in reversed(touched) if step.name not in progress.undone), None)
         if step is None:

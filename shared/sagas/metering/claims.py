@@ -470,6 +470,7 @@ def _done(settled: TurnReceipt) -> Data:
 
 
 def _turn(document: Document) -> Turn:
+    """Return the turn in this document. Fields that only a finished or pending turn has are None or 0 before."""
     # Written by us alone: every field is there and of its type.
     data, counts = cast("Mapping[str, str]", document.data), cast("Mapping[str, int]", document.data)
     is_done = data["status"] == "done"

@@ -148,6 +148,7 @@ class Checkouts:
             raise AccountClosed
 
     def _agreed(self, payment_id: str, wanted: PackageOrder, package: Package, fingerprint: str) -> Payment:
+        """Return a new payment on the package's present terms, with a random key for the way back from the provider."""
         now = self._clock.now()
         return Payment(
             id=payment_id,
@@ -258,6 +259,11 @@ class Checkouts:
         return AppCustomer(id=customer, session_secret=session)
 
     def _open(self, leased: LeasedDocument, payment: Payment) -> Payment:
+        """Open the payment at its provider, and store the checkout's address.
+
+        If the provider refuses, the payment fails and ProviderRefused is raised. After any other error the payment is
+        due again and the error is raised.
+        """
         provider = self._providers[payment.provider]
         customer = self._documents.get(customer_path(payment.provider, payment.uid))
         try:
@@ -289,6 +295,10 @@ class Checkouts:
         return f"{self._landing}/{payment.id}/cancelled/{payment.back_key}"
 
     def _opened(self, leased: LeasedDocument, payment: Payment, opened: OpenedCheckout) -> Payment:
+        """Return the payment with the provider's ids and checkout address, once they are stored.
+
+        A new customer is stored in the same commit.
+        """
         now = self._clock.now()
         open_ = replace(
             payment,

@@ -178,6 +178,12 @@ class Settlement:
         *,
         joins: Callable[[Payment], bool] = lambda _payment: False,
     ) -> LeasedDocument | Payment:
+        """Lease the payment, waiting up to `patience` seconds for another worker's lease to end.
+
+        If another worker has had the payment meanwhile and `joins` is true of the result, return that payment without a
+        lease. `read` is the payment's document if the caller has it. Raises PaymentNotFound, and PaymentBusy after
+        `patience`.
+        """
         path, first = saga_path(payment_id), None
         until = self._clock.monotonic() + patience
         while True:
@@ -260,6 +266,11 @@ class Settlement:
     def _carry_out(
         self, leased: LeasedDocument, payment: Payment, plan: lifecycle.NextAction, asked_at: Millis
     ) -> bool:
+        """Carry out the next action of a payment. Return True if the payment must be looked at again at once.
+
+        A payment that waits is polled later. A parked payment raises an alert for an operator. Any action but capture
+        and refund is a saga of its name.
+        """
         if plan.action == "wait":
             self._note(leased, replace(payment, polls=payment.polls + 1))
             return False

@@ -28,13 +28,13 @@ from tests.support.images import ANN, PAINTER, PRICE, ImageBackend, Trap
 BOB = Uid("bob")
 
 
-def studio_of(*script, images=10):
+def backend_of(*script, images=10):
     return ImageBackend(model=ScriptedImageModel(script)).open(images)
 
 
 @pytest.fixture
 def backend():
-    return studio_of()
+    return backend_of()
 
 
 class Mute:
@@ -109,7 +109,7 @@ def test_the_model_is_the_requests_else_the_users_else_the_default(backend):
 
 
 def test_a_failed_image_costs_nothing():
-    backend = studio_of(UpstreamUnavailable())
+    backend = backend_of(UpstreamUnavailable())
     task = backend.begin()
 
     failed = backend.job.run(task.id)
@@ -120,7 +120,7 @@ def test_a_failed_image_costs_nothing():
 
 
 def test_an_image_cut_by_our_time_limit_is_paid_for_and_says_so():
-    backend = studio_of(None, UpstreamTimedOut())
+    backend = backend_of(None, UpstreamTimedOut())
 
     done = backend.job.run(backend.begin(2).id)
 
@@ -130,7 +130,7 @@ def test_an_image_cut_by_our_time_limit_is_paid_for_and_says_so():
 
 
 def test_an_image_that_its_provider_failed_is_counted_as_ours():
-    backend = studio_of(UpstreamUnavailable(has_begun=True))
+    backend = backend_of(UpstreamUnavailable(has_begun=True))
 
     backend.job.run(backend.begin().id)
 
@@ -139,7 +139,7 @@ def test_an_image_that_its_provider_failed_is_counted_as_ours():
 
 
 def test_a_partly_failed_batch_costs_its_images():
-    backend = studio_of(None, UpstreamUnavailable(), NoPicture("it is no picture"), None)
+    backend = backend_of(None, UpstreamUnavailable(), NoPicture("it is no picture"), None)
 
     done = backend.job.run(backend.begin(4).id)
 
@@ -149,7 +149,7 @@ def test_a_partly_failed_batch_costs_its_images():
 
 
 def test_a_refused_prompt_is_not_asked_again():
-    backend = studio_of(None, UpstreamRejected())
+    backend = backend_of(None, UpstreamRejected())
 
     done = backend.job.run(backend.begin(5).id)
 
@@ -160,7 +160,7 @@ def test_a_refused_prompt_is_not_asked_again():
 
 @pytest.mark.parametrize("content", [b"", b"<svg/>", png()[:-1], b"GIF89a"])
 def test_what_is_no_picture_is_neither_kept_nor_charged(content):
-    backend = studio_of(content)
+    backend = backend_of(content)
 
     failed = backend.job.run(backend.begin().id)
 
@@ -220,7 +220,7 @@ def test_a_task_is_called_for_once_and_its_credits_are_set_aside(backend):
 
 
 def test_of_twenty_calls_on_a_budget_for_one_exactly_one_begins():
-    backend = studio_of(images=1)
+    backend = backend_of(images=1)
     begun, refused = [], []
 
     def ask():

@@ -1,4 +1,4 @@
-"""Cached, written and long input, and single requests, cost their own prices in chat, at the backend and in agents."""
+"""Cached, written and long input, and single requests, cost their own prices in chat, OpenAI calls and agents."""
 
 from fractions import Fraction
 from typing import Any

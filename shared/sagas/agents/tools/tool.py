@@ -185,6 +185,10 @@ def _refuse(constant: str) -> None:
 
 
 def _check(schema: Mapping[str, Any], value: Any, name: str, depth: int) -> None:
+    """Check one argument against the tool's schema, and all parts of that argument.
+
+    Raises ToolFailed with a sentence that the model can act on. `name` is the path of the argument, such as `urls[2]`.
+    """
     kind = TYPES[schema["type"]]
     if not isinstance(value, kind) or isinstance(value, bool) or depth > ARGUMENTS_DEPTH_MAX:
         raise ToolFailed("bad_arguments", f"{name} must be of type {schema['type']}.")
