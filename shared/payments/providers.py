@@ -1,5 +1,7 @@
 """Payment providers: one record for each, from which adapters, webhooks, routes, schemas and stand-ins derive.
 
+`main.py` reads this table in every function, so the module imports no other module of the backend.
+
 Stripe: https://docs.stripe.com/currencies (presentment currencies, special cases, minimum amounts).
 
 PayPal: https://developer.paypal.com/api/rest/reference/currency-codes/
@@ -7,8 +9,10 @@ PayPal: https://developer.paypal.com/api/rest/reference/currency-codes/
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from shared.payments.ports import ProviderName
+if TYPE_CHECKING:
+    from shared.payments.ports import ProviderName
 
 STRIPE_CURRENCIES = frozenset(
     """
@@ -70,7 +74,7 @@ class Limits:
 class ProviderRecord:
     """Facts of one provider. Its adapter is the module `shared.platform.{name}.adapter`, imported at the first use."""
 
-    name: ProviderName
+    name: "ProviderName"
     title: str
     """Name as people write the name."""
     money: str
@@ -111,4 +115,4 @@ _RECORDS = (
         app_key="paypal_client_id",
     ),
 )
-PROVIDERS: Mapping[ProviderName, ProviderRecord] = {record.name: record for record in _RECORDS}
+PROVIDERS: "Mapping[ProviderName, ProviderRecord]" = {record.name: record for record in _RECORDS}

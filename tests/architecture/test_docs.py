@@ -102,6 +102,18 @@ def test_a_newcomers_question_is_answered_one_page_from_the_readme(page: str, fi
     assert file in text
 
 
+@pytest.mark.parametrize(
+    ("page", "files"),
+    [("payment-provider", 4), ("account-field", 3), ("agent-tool", 2), ("job", 2)],
+)
+def test_a_how_to_opens_with_the_few_files_that_change(page: str, files: int):
+    opening = (ROOT / f"docs/how-to/{page}.md").read_text().partition("\n## ")[0]
+    items = re.findall(r"^(\d)\. (.*(?:\n   .*)*)", opening, re.MULTILINE)
+
+    assert [int(number) for number, _ in items] == list(range(1, files + 1))
+    assert [text for _, text in items[: files - 1] if "](" not in text and "method" not in text] == []
+
+
 def test_the_readme_links_every_page_of_docs():
     pages = {name_of(page) for page in (ROOT / "docs").rglob("*.md") if page.parent != ROOT / "docs/decisions"}
 

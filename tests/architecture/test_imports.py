@@ -90,3 +90,18 @@ def test_the_list_of_tools_loads_no_tool():
 
     contract = {"shared.sagas.agents.tools", "shared.sagas.agents.tools.parts", "shared.sagas.agents.tools.tool"}
     assert {name for name in loaded if name.startswith("shared.sagas.agents.tools")} == contract
+
+
+def test_the_table_of_functions_loads_the_table_of_providers_alone():
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOADED.format(module="main")],
+        cwd=ROOT,
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.split()
+
+    ours = {name for name in loaded if name.startswith(("shared", "functions"))}
+    assert ours == {"shared", "shared.payments", "shared.payments.providers"}
