@@ -164,7 +164,7 @@ def test_a_task_that_another_worker_has_is_waited_for(world, alice):
             task = run(task_id)
             return None if len(calls) == 1 else task
 
-    world.services.images.store.__dict__["job"] = Busy()
+    world.services.images.__dict__["job"] = Busy()
 
     assert painted(alice).status_code == 200
     assert len(calls) == 1
@@ -177,7 +177,7 @@ def test_a_task_that_does_not_end_is_left_to_a_worker_and_found_by_its_key(world
         def run(self, task_id):
             return None
 
-    world.services.images.store.__dict__["job"] = Never()
+    world.services.images.__dict__["job"] = Never()
     token = alice.token
     refused = painted(alice, key="k")
     assert failed(refused) == (409, "still_running")
