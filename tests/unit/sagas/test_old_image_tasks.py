@@ -60,6 +60,15 @@ def test_an_old_task_is_moved_and_painted_by_its_worker(backend, is_whole):
     assert backend.documents.get(f"image_asks/{task.id}") is None
 
 
+def test_old_task_is_painted_by_its_stored_upstream(backend):
+    task = make_old(backend, backend.begin(), is_whole=True)
+    backend.documents.inner.commit([Patch(path_of(task.id), {"upstream_model": "up/old", "wants_base64": True})])
+
+    backend.job.run(task.id)
+
+    assert [(request.model, request.wants_base64) for request in backend.model.requests] == [("up/old", True)]
+
+
 def test_an_old_task_is_read_without_being_moved(backend):
     task = make_old(backend, backend.begin())
     before = backend.documents.get(path_of(task.id))
