@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.bootstrap.credits import CreditServices
 from shared.bootstrap.metering import MeteringServices
 from shared.bootstrap.models import ModelServices
 from shared.bootstrap.parts import part
@@ -23,7 +22,6 @@ class ChatServices:
     settings: Settings
     clock: Clock
     ports: Ports
-    credits: CreditServices
     models: ModelServices
     metering: MeteringServices
 
@@ -40,21 +38,12 @@ class ChatServices:
         from shared.sagas.chat.turn import ChatTurn
 
         return ChatTurn(
-            ledger=self.credits.ledger,
+            self.metering.parts,
             catalogue=self.models.catalogue,
             tariff=self.models.tariff,
             conversations=self.conversations,
             preferences=self.models.preferences,
             chat_model=self.ports.chat_model(),
-            documents=self.ports.documents(),
-            clock=self.clock,
-            default_model=self.settings.default_model,
-            expectation=self.metering.expectation,
-            admission=self.metering.admission,
-            health=self.models.health,
             calls=self.metering.running_calls,
-            profiles=self.models.upstream_profiles,
-            reading_on=self.metering.reading_on,
-            losses=self.credits.losses,
-            room=self.metering.waiting_room,
+            default_model=self.settings.default_model,
         )

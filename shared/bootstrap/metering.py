@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.kernel.waiting import WaitingRoom
     from shared.sagas.metering.admission import Admission
     from shared.sagas.metering.claims import Turns
+    from shared.sagas.metering.parts import MeteringParts
     from shared.sagas.metering.reading_on import ReadingOn
     from shared.sagas.metering.running_calls import RunningCalls
     from shared.sagas.metering.stop_requests import StopRequests
@@ -83,4 +84,22 @@ class MeteringServices:
 
         return Admission(
             self.credits.ledger, self.expectation, self.clock, self.models.upstream_profiles, self.waiting_room
+        )
+
+    @part
+    def parts(self) -> "MeteringParts":
+        """Build the record of the parts that every kind of metered turn takes."""
+        from shared.sagas.metering.parts import MeteringParts
+
+        return MeteringParts(
+            ledger=self.credits.ledger,
+            expectation=self.expectation,
+            admission=self.admission,
+            health=self.models.health,
+            turns=self.turns,
+            losses=self.credits.losses,
+            reading_on=self.reading_on,
+            profiles=self.models.upstream_profiles,
+            documents=self.ports.documents(),
+            clock=self.clock,
         )

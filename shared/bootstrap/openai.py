@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.bootstrap.credits import CreditServices
 from shared.bootstrap.metering import MeteringServices
 from shared.bootstrap.models import ModelServices
 from shared.bootstrap.parts import part
@@ -25,7 +24,6 @@ class OpenAIServices:
     settings: Settings
     clock: Clock
     ports: Ports
-    credits: CreditServices
     models: ModelServices
     metering: MeteringServices
 
@@ -62,21 +60,13 @@ class OpenAIServices:
         from shared.sagas.openai.call import OpenAICall
 
         return OpenAICall(
-            ledger=self.credits.ledger,
+            self.metering.parts,
             catalogue=self.models.catalogue,
             tariff=self.models.tariff,
             preferences=self.models.preferences,
-            expectation=self.metering.expectation,
-            admission=self.metering.admission,
             answers=self.answers,
+            responses=self.kept_responses,
             passthroughs=self.ports.passthroughs(),
-            documents=self.ports.documents(),
-            clock=self.clock,
-            default_model=self.settings.default_model,
-            health=self.models.health,
             calls=self.metering.running_calls,
-            profiles=self.models.upstream_profiles,
-            reading_on=self.metering.reading_on,
-            losses=self.credits.losses,
-            room=self.metering.waiting_room,
+            default_model=self.settings.default_model,
         )

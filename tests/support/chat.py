@@ -8,6 +8,8 @@ from typing import Any
 from shared.ai.chat.conversation_documents import Conversation
 from shared.ai.chat.conversations import ConversationStore
 from shared.ai.models.catalogue import Catalogue
+from shared.ai.models.expectation import Expectation
+from shared.ai.models.health import ModelHealth
 from shared.ai.models.preferences import Preferences
 from shared.ai.models.profiles import PROFILES, UpstreamProfiles
 from shared.ai.models.tariff import Tariff
@@ -16,6 +18,7 @@ from shared.kernel.documents import Documents
 from shared.kernel.ids import LotId, OperationId, Uid, fingerprint, new_id, operation_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import SigningKey
+from shared.kernel.waiting import WaitingRoom
 from shared.ledger.commands import Grant
 from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
@@ -24,7 +27,10 @@ from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.chat_model import HELLO, ScriptedChatModel
 from shared.platform.memory.clock import ManualClock
 from shared.sagas.chat.turn import ChatTurn, Delta, ModelAnswer, TurnEnded, TurnEvent, TurnRequest
+from shared.sagas.metering.admission import Admission
+from shared.sagas.metering.claims import Turns
 from shared.sagas.metering.ending import COUNTING_ERROR
+from shared.sagas.metering.parts import MeteringParts
 from shared.sagas.metering.reading_on import ReadingOn
 from shared.sagas.metering.running_calls import RunningCalls
 from tests.support.indexes import stored
@@ -67,35 +73,55 @@ class World:
             self.catalogue.put("cheap", {**CHEAP, **self.prices})
         self.conversations = ConversationStore(self.documents, self.clock)
         self.preferences = Preferences(self.documents)
-        self.ledger = Ledger(self.documents, self.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900)
+        self.ledger = self.ledger_on(self.documents)
         self.losses = Losses(self.documents, self.alerts, self.clock)
         self.turn = self.chat_turn(self.documents)
 
+    def metering(
+        self, documents: Documents, ledger: Ledger | None = None, reading_on: ReadingOn | None = None
+    ) -> MeteringParts:
+        """The parts of a metered turn, as another instance has them."""
+        ledger, expectation, room = ledger or self.ledger, Expectation(documents, self.clock), WaitingRoom()
+        return MeteringParts(
+            ledger=ledger,
+            expectation=expectation,
+            admission=Admission(ledger, expectation, self.clock, self.profiles, room),
+            health=ModelHealth(self.clock),
+            turns=Turns(documents, self.clock, room),
+            losses=Losses(documents, self.alerts, self.clock),
+            reading_on=reading_on or self.reading_on,
+            profiles=self.profiles,
+            documents=documents,
+            clock=self.clock,
+            ping_seconds=self.ping_seconds,
+        )
+
     def chat_turn(
-        self, documents: Documents, ledger: Ledger | None = None, calls: RunningCalls | None = None
+        self,
+        documents: Documents,
+        ledger: Ledger | None = None,
+        calls: RunningCalls | None = None,
+        reading_on: ReadingOn | None = None,
     ) -> ChatTurn:
         """The saga as another instance has it."""
         return ChatTurn(
-            ledger=ledger or self.ledger,
+            self.metering(documents, ledger, reading_on),
             catalogue=self.catalogue,
             tariff=self.tariff,
             conversations=ConversationStore(documents, self.clock),
             preferences=self.preferences,
             chat_model=self.chat_model or self.upstream,
-            documents=documents,
-            clock=self.clock,
+            calls=calls or RunningCalls(self.clock),
             default_model="cheap",
-            calls=calls,
-            ping_seconds=self.ping_seconds,
-            profiles=self.profiles,
-            reading_on=self.reading_on,
-            losses=Losses(documents, self.alerts, self.clock),
         )
 
     def on(self, documents: Documents, **options: Any) -> ChatTurn:
         """The saga of an instance that sees the store through `documents`, its ledger (with `options`) included."""
-        ledger = Ledger(documents, self.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900, **options)
-        return self.chat_turn(documents, ledger)
+        return self.chat_turn(documents, self.ledger_on(documents, **options))
+
+    def ledger_on(self, documents: Documents, **options: Any) -> Ledger:
+        """The ledger of an instance that sees the store through `documents`."""
+        return Ledger(documents, self.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900, **options)
 
     def user(self, amount: int = CREDIT, uid: Uid = ANN) -> Uid:
         """Somebody with so many µcr."""

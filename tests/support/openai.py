@@ -3,19 +3,18 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from shared.ai.models.expectation import Expectation
 from shared.ai.openai.answers import Answers
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.dialect import Dialect
+from shared.ai.openai.kept_responses import KeptResponses
 from shared.ai.openai.passthrough import Passthroughs
 from shared.ai.ports import DEFAULT_UPSTREAM
 from shared.kernel.documents import Documents
 from shared.kernel.ids import OperationId, Uid, fingerprint, new_id, operation_id
-from shared.ledger.ledger import Ledger
-from shared.ledger.losses import Losses
 from shared.platform.memory.passthrough import ScriptedPassthrough
+from shared.sagas.metering.running_calls import RunningCalls
 from shared.sagas.openai.call import CallEvent, OpenAIAnswer, OpenAICall, OpenAIRequest
-from tests.support.chat import ANN, KEYS, World
+from tests.support.chat import ANN, World
 
 QUESTION = [{"role": "user", "content": "Hello?"}]
 
@@ -32,20 +31,15 @@ class OpenAIBackend:
         """The saga of an instance that sees the store through `documents`."""
         world = self.world
         return OpenAICall(
-            ledger=Ledger(documents, world.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900),
+            world.metering(documents, world.ledger_on(documents)),
             catalogue=world.catalogue,
             tariff=world.tariff,
-            expectation=Expectation(documents, world.clock),
             preferences=world.preferences,
             answers=Answers(documents, world.clock),
+            responses=KeptResponses(documents, world.clock),
             passthroughs=Passthroughs({DEFAULT_UPSTREAM: self.upstream}),
-            documents=documents,
-            clock=world.clock,
+            calls=RunningCalls(world.clock),
             default_model="cheap",
-            ping_seconds=world.ping_seconds,
-            profiles=world.profiles,
-            reading_on=world.reading_on,
-            losses=Losses(documents, world.alerts, world.clock),
         )
 
     def request(

@@ -8,9 +8,9 @@ from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger
 from shared.sagas.chat.answer import Delta, ModelAnswer, TurnEnded, TurnEvent
-from shared.sagas.metering.claims import Turn, TurnReceipt
 from shared.sagas.metering.recovery import TurnRecovery
 from shared.sagas.metering.reply import FAILED
+from shared.sagas.metering.turn_record import Turn, TurnReceipt
 
 
 class Recovery(TurnRecovery):

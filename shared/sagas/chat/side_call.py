@@ -3,19 +3,22 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 from shared.ai.models.catalogue import Model
+from shared.ai.models.expectation import Expectation
 from shared.ai.models.prompt import build_prompt
 from shared.ai.models.tariff import Tariff
-from shared.ai.ports import ChatModel, ChatRequest, ChatStream, TextDelta
+from shared.ai.ports import ChatEvent, ChatModel, ChatRequest, ChatStream, TextDelta
 from shared.ai.tokens import Usage
 from shared.kernel.documents import Write
 from shared.kernel.money import Micro
-from shared.sagas.metering.claims import Turn, TurnReceipt
+from shared.sagas.metering.parts import MeteringParts
 from shared.sagas.metering.plan import CallRequest, MeteredPlan, forecast
+from shared.sagas.metering.recovery import TurnRecovery
 from shared.sagas.metering.reply import GrowingReply
-from shared.sagas.metering.turn import MeteredTurn, Run, TurnRecord
+from shared.sagas.metering.turn import MeteredTurn
+from shared.sagas.metering.turn_record import Turn, TurnReceipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,36 +57,77 @@ class SidePlan(MeteredPlan):
 
     request: SideRequest
 
+    @property
+    def is_telling(self) -> bool:
+        """False: the length of a side answer says nothing about other answers."""
+        return False
 
-class SideTurn(MeteredTurn[SideRequest, SidePlan, SideCharge | None, SideAnswer]):
-    """The saga of a side turn; see `MeteredTurn`. The event that ends the answer is the charge; the text is stored."""
 
-    def __init__(self, tariff: Tariff, chat_model: ChatModel, **parts: Any) -> None:
-        super().__init__(**parts)
-        self._tariff = tariff
-        self._chat_model = chat_model
+class SideTurn:
+    """The saga of a side turn: a metered turn of the kind `SideKind`."""
+
+    def __init__(self, metering: MeteringParts, tariff: Tariff, chat_model: ChatModel) -> None:
+        kind = SideKind(
+            expectation=metering.expectation,
+            recovery=TurnRecovery(metering.ledger),
+            tariff=tariff,
+            chat_model=chat_model,
+        )
+        self._turn = MeteredTurn(metering, kind)
 
     def pay(self, request: SideRequest) -> SideCharge:
         """Run the turn, or finish an answer that another attempt has stored. Raises the errors of `MeteredTurn.run`."""
-        with closing(self.run(request)) as events:
+        with closing(self._turn.run(request)) as events:
             return next(event for event in events if event is not None)
 
-    def _plan(self, request: SideRequest, failed: Sequence[str]) -> SidePlan:
-        del failed  # the model is named
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideKind:
+    """Verbs of a side turn; see `TurnKind`. The event that ends the answer is the charge; the text is stored."""
+
+    expectation: Expectation
+    recovery: TurnRecovery
+    tariff: Tariff
+    chat_model: ChatModel
+
+    def plan(self, request: SideRequest, failed: Sequence[str]) -> "PlannedSideTurn":
+        """See `TurnKind.plan`. The request names the model, so no other model is tried."""
+        del failed
         model, limit = request.model, request.max_output_tokens
         prompt = build_prompt(
             model, system=request.instructions, history=(), content=request.content, max_output_tokens=limit
         )
-        return SidePlan(
+        plan = SidePlan(
             request=request,
             model=model,
-            rate=self._tariff.rate(model),
+            rate=self.tariff.rate(model),
             prompt=prompt,
-            forecast=forecast(self._expectation, model, prompt, limit, uid=request.uid),
+            forecast=forecast(self.expectation, model, prompt, limit, uid=request.uid),
         )
+        return PlannedSideTurn(plan=plan, chat_model=self.chat_model)
 
-    def _open_stream(self, plan: SidePlan, output_cap: int, *, is_whole: bool) -> ChatStream:
-        return self._chat_model.stream(
+    def replay(self, turn: Turn, request: SideRequest) -> Iterator[SideCharge | None]:
+        """Yield the charge of the stored answer."""
+        assert turn.settled is not None, "a turn that is done was settled"
+        yield SideCharge(token=turn.runs[-1], cost=turn.settled.cost)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSideTurn:
+    """One side turn as planned; see `PlannedTurn`. Nobody waits for the pieces of the answer."""
+
+    plan: SidePlan
+    chat_model: ChatModel
+
+    @property
+    def silence(self) -> SideCharge | None:
+        """See `PlannedTurn.silence`."""
+        return None
+
+    def open_stream(self, output_cap: int, *, is_whole: bool) -> ChatStream:
+        """See `PlannedTurn.open_stream`."""
+        plan = self.plan
+        return self.chat_model.stream(
             ChatRequest(
                 model=plan.model.upstream_model,
                 messages=plan.prompt.messages,
@@ -95,33 +139,46 @@ class SideTurn(MeteredTurn[SideRequest, SidePlan, SideCharge | None, SideAnswer]
             )
         )
 
-    def _delivered(self, run: Run[SidePlan], event: TextDelta, text: str) -> Iterable[SideCharge | None]:
+    def text_events(self, event: TextDelta, text: str) -> Iterable[SideCharge | None]:
+        """See `PlannedTurn.text_events`."""
         return ()
 
-    def _silent(self) -> SideCharge | None:
-        return None
+    def other_events(self, event: ChatEvent) -> Iterable[SideCharge | None]:
+        """See `PlannedTurn.other_events`."""
+        return ()
 
-    def _kept(self, run: Run[SidePlan], reply: GrowingReply) -> TurnRecord[SideAnswer]:
+    def record(self, attempt: str, reply: GrowingReply) -> "SideRecord":
+        """See `PlannedTurn.record`."""
         answer = SideAnswer(
             text=reply.text.strip(),
-            token=run.claim.run,
+            token=attempt,
             usage=reply.usage,
             is_estimated=reply.is_estimated,
             finish_reason=reply.finish_reason,
             cost=reply.cost,
         )
-        return TurnRecord(id=answer.token, record=answer, writes=run.plan.request.keep(answer))
+        return SideRecord(id=attempt, writes=self.plan.request.keep(answer))
 
-    def _still_wanted(self, run: Run[SidePlan], writes: Sequence[Write]) -> Sequence[Write]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideRecord:
+    """The writes that store the answer of the attempt `id`; see `AnswerRecord`."""
+
+    id: str
+    writes: Sequence[Write]
+
+    def writes_after_refusal(self, writes: Sequence[Write]) -> Sequence[Write]:
         """Return no writes: a conversation that was deleted meanwhile stays deleted. The usage is still charged."""
         return ()
 
-    def _learned(self, run: Run[SidePlan], reply: GrowingReply) -> None:
-        """Learn nothing: the length of a side answer says nothing about other answers."""
+    def costed(self, cost: Micro) -> Self:
+        """Return the record unchanged: the charge stands in the turn."""
+        return self
 
-    def _ended(self, run: Run[SidePlan], record: SideAnswer, settled: TurnReceipt) -> Iterable[SideCharge | None]:
-        yield SideCharge(token=record.token, cost=settled.cost)
+    def writes_of_correction(self, reply: GrowingReply, cost: Micro) -> Sequence[Write]:
+        """Return no writes: the stored answer stays as counted."""
+        return ()
 
-    def _replay(self, turn: Turn, request: SideRequest) -> Iterator[SideCharge | None]:
-        assert turn.settled is not None, "a turn that is done was settled"
-        yield SideCharge(token=turn.runs[-1], cost=turn.settled.cost)
+    def end_events(self, receipt: TurnReceipt) -> Iterable[SideCharge | None]:
+        """Return the charge."""
+        return (SideCharge(token=self.id, cost=receipt.cost),)

@@ -10,10 +10,9 @@ committed late. And the ledger, not the holder, makes the commit that ends the t
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Protocol
 
 from shared.kernel.clock import Clock, Millis
 from shared.kernel.creation import UNCLEAR
@@ -33,10 +32,8 @@ from shared.kernel.documents import (
 from shared.kernel.errors import DomainError, IdempotencyMismatch, StillRunning
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, new_id
-from shared.kernel.money import Micro
 from shared.kernel.waiting import WaitingRoom
-
-Status = Literal["running", "appended", "done"]
+from shared.sagas.metering.turn_record import FinalCommit, Turn, TurnAnswer, TurnReceipt, turn_of
 
 LEASE: Millis = 30_000
 RENEW_SECONDS = 10.0
@@ -47,61 +44,6 @@ SETTLE_SECONDS_MAX = 20.0
 SETTLE_PAUSE_SECONDS = 0.2
 RUNS_MAX = 20
 COLLECTION = "turns"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnReceipt:
-    """Receipt of a finished turn, sent to the caller beside the message: amounts in µcr.
-
-    `at_most`: the most that the turn will cost, if the provider has not reported yet; None once the cost is settled.
-    """
-
-    cost: Micro
-    available: int
-    held: int
-    at_most: Micro | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
-    """Bound (µcr) of the cost of a stored answer whose provider has not reported.
-
-    The wait for the report ends at `until`.
-    """
-
-    at_most: Micro
-    until: Millis
-
-
-Settling = Callable[[TurnReceipt], Sequence[Write]]
-"""Function that builds the writes of a turn from the receipt for the caller."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """Record of a turn as stored. `runs` are the attempts at the turn, the current attempt last.
-
-    Once appended, `charge` is the amount to capture, and `paid_before` is the cost of earlier attempts, both in µcr.
-    `pending` bounds the cost while the attempt that appended waits for the report; None without such a wait.
-    """
-
-    operation: OperationId
-    uid: Uid
-    conversation_id: str
-    fingerprint: str
-    holder: str
-    runs: tuple[str, ...]
-    status: Status
-    lease_until: Millis
-    charge: Micro
-    paid_before: Micro
-    message_id: str | None
-    settled: TurnReceipt | None
-    pending: Pending | None = None
-
-    def is_settling(self, now: Millis) -> bool:
-        """Return True if the attempt that appended may still charge the usage that the provider reports."""
-        return self.status == "appended" and self.pending is not None and self.pending.until > now
 
 
 class Claim(Protocol):
@@ -117,28 +59,18 @@ class Claim(Protocol):
         """Return True if another instance has taken over the turn."""
         ...
 
-    def append(
-        self,
-        writes: Sequence[Write],
-        *,
-        message_id: str,
-        charge: Micro,
-        paid_before: Micro,
-        pending: Pending | None = None,
-    ) -> None:
-        """Commit these writes exactly once, if this claim still holds the turn.
+    def append(self, answer: TurnAnswer) -> None:
+        """Commit the writes of this answer exactly once, if this claim still holds the turn.
 
         Raises StillRunning if another instance holds the turn. Raises PreconditionFailed if the writes are refused.
         Raises Unavailable if the outcome is unknown.
         """
         ...
 
-    def settling(
-        self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro
-    ) -> AbstractContextManager[Settling]:
+    def final_commit(self, answer: TurnAnswer) -> AbstractContextManager[FinalCommit]:
         """Append and finish in one commit, which the caller makes in the block together with the charge.
 
-        The context gives a function that builds the writes to commit. Leaving the block without an error means that the
+        The context gives the builder of the writes to commit. Leaving the block without an error means that the
         commit succeeded.
         """
         ...
@@ -216,7 +148,7 @@ class Turns:
         Raises IdempotencyMismatch.
         """
         while (found := found or self._documents.get(path) or self._created(path, asked, token)) is not None:
-            turn = _turn(found)
+            turn = turn_of(found)
             if turn.uid != asked["uid"] or turn.fingerprint != asked["fingerprint"]:
                 raise IdempotencyMismatch
             if turn.status == "done":
@@ -282,30 +214,18 @@ class KeyedClaim:
         """See `Claim.is_lost`."""
         return self._is_lost
 
-    def append(
-        self,
-        writes: Sequence[Write],
-        *,
-        message_id: str,
-        charge: Micro,
-        paid_before: Micro,
-        pending: Pending | None = None,
-    ) -> None:
+    def append(self, answer: TurnAnswer) -> None:
         """See `Claim.append`."""
-        waited = {} if pending is None else {"at_most": pending.at_most, "settles_by": pending.until}
-        self._commit({"status": "appended", **_appended(message_id, charge, paid_before), **waited}, writes)
+        self._commit({"status": "appended", **answer.fields}, answer.writes)
 
     @contextmanager
-    def settling(
-        self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro
-    ) -> Iterator[Settling]:
-        """See `Claim.settling`. The lease is not renewed in the block.
+    def final_commit(self, answer: TurnAnswer) -> Iterator[FinalCommit]:
+        """See `Claim.final_commit`. The lease is not renewed in the block.
 
         If another instance takes over, the commit is refused.
         """
-        appended = _appended(message_id, charge, paid_before)
         with self._lock:
-            yield lambda settled: [Patch(self._path, {**appended, **_done(settled)}, self._version), *writes]
+            yield FinalCommit(answer=answer, path=self._path, version=self._version)
             self._is_settled = True
             self._stopped.set()
 
@@ -323,14 +243,14 @@ class KeyedClaim:
         if self._is_settled:
             return settled
         try:
-            self._commit(_done(settled), ())
+            self._commit(settled.fields, ())
         except DomainError as error:
             log("turn_not_finished", "WARNING", path=self._path, code=error.code)
             return self._settled_by_another() or settled
         return settled
 
     def forget_turn(self) -> None:
-        """See `Claim.forget`. If there were earlier attempts, which may have cost credits, only end the lease."""
+        """See `Claim.forget_turn`. If there were earlier attempts, which may have cost credits, only end the lease."""
         if self._is_first:
             self._let_go(Delete(self._path, self._version))
         else:
@@ -356,7 +276,7 @@ class KeyedClaim:
             document = self._documents.get(self._path)
         except DomainError:
             return None
-        return _turn(document).settled if document else None
+        return turn_of(document).settled if document else None
 
     def _renew(self) -> None:
         while not self._stopped.wait(RENEW_SECONDS) and not self._is_lost:
@@ -411,21 +331,13 @@ class KeylessClaim:
         self._clock = clock
         self.run = new_id("run")
 
-    def append(
-        self,
-        writes: Sequence[Write],
-        *,
-        message_id: str,
-        charge: Micro,
-        paid_before: Micro,
-        pending: Pending | None = None,
-    ) -> None:
+    def append(self, answer: TurnAnswer) -> None:
         """See `Claim.append`. An ambiguous commit is repeated, since the documents can be created only once."""
-        created = [write.path for write in writes if isinstance(write, Create)]
+        created = [write.path for write in answer.writes if isinstance(write, Create)]
         deadline = self._clock.monotonic() + SETTLE_SECONDS_MAX
         while created:
             try:
-                self._documents.commit(writes)
+                self._documents.commit(answer.writes)
                 return
             except PreconditionFailed:
                 if self._documents.get(created[0]) is None:
@@ -437,11 +349,9 @@ class KeylessClaim:
                 self._clock.wait(SETTLE_PAUSE_SECONDS)
 
     @contextmanager
-    def settling(
-        self, writes: Sequence[Write], *, message_id: str, charge: Micro, paid_before: Micro
-    ) -> Iterator[Settling]:
-        """See `Claim.settling`."""
-        yield lambda _: writes
+    def final_commit(self, answer: TurnAnswer) -> Iterator[FinalCommit]:
+        """See `Claim.final_commit`."""
+        yield FinalCommit(answer=answer, path=None, version=None)
 
     def try_again(self) -> None:
         """See `Claim.try_again`."""
@@ -452,42 +362,10 @@ class KeylessClaim:
         return settled
 
     def forget_turn(self) -> None:
-        """See `Claim.forget`."""
+        """See `Claim.forget_turn`."""
 
     def give_up(self) -> None:
         """See `Claim.give_up`."""
 
     def stop(self) -> None:
         """See `Claim.stop`."""
-
-
-def _appended(message_id: str, charge: Micro, paid_before: Micro) -> Data:
-    return {"message_id": message_id, "charge": charge, "paid_before": paid_before}
-
-
-def _done(settled: TurnReceipt) -> Data:
-    return {"status": "done", "cost": settled.cost, "available": settled.available, "held": settled.held}
-
-
-def _turn(document: Document) -> Turn:
-    """Return the turn in this document. Fields that only a finished or pending turn has are None or 0 before."""
-    # Written by us alone: every field is there and of its type.
-    data, counts = cast("Mapping[str, str]", document.data), cast("Mapping[str, int]", document.data)
-    is_done = data["status"] == "done"
-    return Turn(
-        operation=OperationId(document.id),
-        uid=Uid(data["uid"]),
-        conversation_id=data["conversation_id"],
-        fingerprint=data["fingerprint"],
-        holder=data["holder"],
-        runs=tuple(cast("Sequence[str]", document.data["runs"])),
-        status=cast("Status", data["status"]),
-        lease_until=counts["lease_until"],
-        message_id=data.get("message_id"),
-        charge=Micro(counts.get("charge", 0)),
-        paid_before=Micro(counts.get("paid_before", 0)),
-        settled=TurnReceipt(cost=Micro(counts["cost"]), available=counts["available"], held=counts["held"])
-        if is_done
-        else None,
-        pending=Pending(at_most=Micro(counts["at_most"]), until=counts["settles_by"]) if "at_most" in counts else None,
-    )

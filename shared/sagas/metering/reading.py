@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from shared.ai.ports import ChatEvent, ChatStream, UpstreamUnavailable
 from shared.kernel.clock import Clock
@@ -213,3 +213,6 @@ def _next(stream: ChatStream, is_stopped: Callable[[], bool] = lambda: False) ->
         if not is_stopped():
             log("upstream_surprise", "ERROR", kind=type(error).__name__)
         return EndOfAnswer(UpstreamUnavailable())
+
+
+AnyReading: TypeAlias = AnswerReading | ReadingWhole

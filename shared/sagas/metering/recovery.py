@@ -8,7 +8,8 @@ from shared.ledger.errors import HoldNotFound, HoldResolved
 from shared.ledger.holding import HoldCharge
 from shared.ledger.ledger import Ledger
 from shared.ledger.named_hold import NamedHold
-from shared.sagas.metering.claims import Claim, Turn, TurnReceipt
+from shared.sagas.metering.claims import Claim
+from shared.sagas.metering.turn_record import Turn, TurnReceipt
 
 
 class TurnRecovery:
@@ -46,9 +47,8 @@ class TurnRecovery:
             charge = hold.past_charge()
         finally:
             claim.stop()
-        cost = Micro(charge.amount + turn.paid_before)
-        settled = TurnReceipt(cost=cost, available=charge.available, held=charge.held)
-        return replace(turn, status="done", settled=claim.finish(settled))
+        receipt = TurnReceipt.of(charge, turn.paid_before)
+        return replace(turn, status="done", settled=claim.finish(receipt))
 
     def settling(self, turn: Turn) -> Turn:
         """Return the turn with its charge so far.

@@ -135,7 +135,7 @@ def test_messages_read_before_an_append_that_the_conversation_tells_of_are_not_t
 
 def test_as_much_is_recalled_as_is_read():
     world, conversation = talked(*map(str, range(HISTORY_MESSAGES_MAX // 2 + 3)))
-    conversations = world.turn._conversations
+    conversations = world.turn.kind.conversations
     now = conversations.get(ANN, conversation.id)
 
     recalled = conversations.recall(now)

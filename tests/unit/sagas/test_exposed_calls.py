@@ -25,7 +25,7 @@ DEAR = {"input_usd_per_mtok": "15", "output_usd_per_mtok": "75", "context_window
 
 def worst(world: World, content: str) -> int:
     """The most input tokens that this message can be."""
-    plan = world.turn._plan(world.request(world.conversation(), content), ())
+    plan = world.turn.kind.plan(world.request(world.conversation(), content), ()).plan
     return plan.prompt.input_at_most
 
 
@@ -54,7 +54,7 @@ def test_a_cap_buys_no_more_than_it_says():
     world = World(prices=DEAR)
     world.upstream.scripts = [says("Hi", usage=Usage(input_tokens=worst(world, DENSE), output_tokens=1))]
     world.user(1_000 * CREDIT)
-    plan = world.turn._plan(world.request(world.conversation(), DENSE), ())
+    plan = world.turn.kind.plan(world.request(world.conversation(), DENSE), ()).plan
     cap = (BudgetClaim(id="key", limit=Micro(plan.hold)),)
 
     with pytest.raises(BudgetExceeded) as refusal:

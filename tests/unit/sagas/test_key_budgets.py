@@ -128,7 +128,7 @@ def test_a_key_that_is_revoked_takes_its_budget_along_an_hour_later(failing):
     if failing:
         faulty = FaultyDocuments(capped.world.documents, at=failing, when="after", error=OutcomeUnknown())
         world = capped.world
-        budgets = KeyBudgets(world.on(faulty)._admission._ledger, world.clock)
+        budgets = KeyBudgets(world.ledger_on(faulty), world.clock)
 
     budgets.forget_budget(capped.key)
     budgets.forget_budget(capped.key)
@@ -203,7 +203,8 @@ def answered(capped: Capped, cap: int):
 
 def bound_of(capped: Capped) -> int:
     """What a cap has to have room for: the input's bound, and the answer as it is expected."""
-    plan = capped.world.turn._plan(capped.world.request(capped.world.conversation(), "Hello?"), ())
+    request = capped.world.request(capped.world.conversation(), "Hello?")
+    plan = capped.world.turn.kind.plan(request, ()).plan
     call = plan.call(is_billed_to_its_end=True)
     return plan.hold + call.input_at_most - call.input_held
 

@@ -15,8 +15,8 @@ from shared.ledger.losses import SECOND_LIMITS
 from shared.platform.memory.chat_model import says
 from shared.platform.openai.network import READ_SECONDS
 from shared.sagas.chat.turn import ChatTurn, Delta, Ping, TurnEnded
+from shared.sagas.metering.delivery import TURN_SECONDS_MAX
 from shared.sagas.metering.reading_on import ReadingOn
-from shared.sagas.metering.turn import TURN_SECONDS_MAX
 from tests.support.chat import ANN, CREDIT, World, answer_of, cautious, end_of
 from tests.support.processes import wait_for
 
@@ -214,21 +214,7 @@ def test_calls_beyond_the_room_cost_all_of_their_bound_once_there_are_too_many()
 
 
 def crowded(world: World) -> ChatTurn:
-    return ChatTurn(
-        ledger=world.ledger,
-        catalogue=world.catalogue,
-        tariff=world.tariff,
-        conversations=world.conversations,
-        preferences=world.preferences,
-        chat_model=world.upstream,
-        documents=world.documents,
-        clock=world.clock,
-        default_model="cheap",
-        ping_seconds=0.02,
-        profiles=world.profiles,
-        reading_on=ReadingOn(most=0),
-        losses=world.losses,
-    )
+    return world.chat_turn(world.documents, reading_on=ReadingOn(most=0))
 
 
 # The same key while a call is read on ----------------------------------------------------------------------------
