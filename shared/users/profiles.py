@@ -40,7 +40,7 @@ class Profile:
 
 
 class Profiles:
-    """Collection `users`. Times are stored as timestamps, since the owner's app reads these documents directly."""
+    """Repository of the documents `users/{uid}`. Times are stored as timestamps."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents

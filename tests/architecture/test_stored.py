@@ -63,7 +63,7 @@ HOT = {
 """Written with every spending call: each index of theirs costs at every write, so each is there for a query."""
 QUERY_BUILDERS = {"Query", "owner_query"}
 """What makes a query."""
-BY_CLIENTS = {("conversations", "uid"), ("image_tasks", "uid"), ("images", "uid")}
+BY_CLIENTS = {("conversations", "uid"), ("image_tasks", "uid")}
 """What the rules make a client filter by."""
 
 

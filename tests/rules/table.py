@@ -26,7 +26,7 @@ PERSONAS: Mapping[Persona, str] = {
 OPERATIONS: Mapping[Operation, str] = {
     "get": "one document that is there",
     "get_missing": "one document that is not there",
-    "list": "the query a client should make: filtered by owner, or by what is on offer",
+    "list": "the query a client should make: filtered by owner",
     "list_all": "the whole collection",
     "list_group": "all collections of that name",
     "create": "a document that is not there",
@@ -36,7 +36,6 @@ OPERATIONS: Mapping[Operation, str] = {
 
 NOBODY: frozenset[Persona] = frozenset()
 OWNERS: frozenset[Persona] = frozenset({"owner", "odd_owner", "anonymous_owner"})
-SIGNED_IN: frozenset[Persona] = frozenset(PERSONAS) - {"signed_out"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +56,9 @@ class Row:
         return readable.get(operation, NOBODY)
 
 
-def _by_path(path: str, *, is_listed: bool = True, **seed: object) -> Row:
-    """Owned by standing under the owner's id: also when it is not there yet, and in any query."""
-    listed = OWNERS if is_listed else NOBODY
-    return Row(path=path, get=OWNERS, get_missing=OWNERS, list=listed, list_all=listed, seed=seed)
+def _by_path(path: str, **seed: object) -> Row:
+    """Owned by standing under the owner's id: also when it is not there yet."""
+    return Row(path=path, get=OWNERS, get_missing=OWNERS, seed=seed)
 
 
 def _by_uid(path: str, **seed: object) -> Row:
@@ -73,31 +71,22 @@ def _by_parent(path: str, **seed: object) -> Row:
     return Row(path=path, get=OWNERS, get_missing=OWNERS, list=OWNERS, list_all=OWNERS, seed=seed)
 
 
-def _on_offer(path: str, **seed: object) -> Row:
-    """For everybody signed in, as long as it is enabled."""
-    return Row(path=path, get=SIGNED_IN, list=SIGNED_IN, filter=("is_enabled", True), seed={"is_enabled": True, **seed})
-
-
 READERS = (
-    _by_path("users/{uid}", is_listed=False, email="o@example.com"),
-    _by_path("users/{uid}/settings/{id}", model="m"),
-    _by_path("accounts/{uid}", is_listed=False, available="1", held="0", debt="0", seq=1, status="open"),
-    _by_path("accounts/{uid}/entries/{id}", seq=1),
-    _by_path("accounts/{uid}/lots/{id}", granted=1),
-    _by_path("accounts/{uid}/holds/{id}", amount=1),
-    _by_path("accounts/{uid}/notes/{id}", text="t"),
+    _by_path("accounts/{uid}", available="1", held="0", debt="0", seq=1, status="open"),
     _by_uid("conversations/{id}", title="t"),
     _by_uid("payments/{id}", status="pending", credits="100", under_review=False),
     _by_uid("agent_tasks/{id}", status="running"),
     _by_parent("agent_tasks/{id}/steps/{id}", number=1, uid="{uid}"),
     _by_uid("image_tasks/{id}", status="running"),
-    _by_uid("images/{id}", prompt="p"),
-    _on_offer("packages/{id}", credits=1),
 )
 
 SERVER_ONLY = tuple(
     Row(path=path, filter=("uid", "{uid}"), seed={"uid": "{uid}"})
     for path in (
+        "accounts/{uid}/entries/{id}",
+        "accounts/{uid}/holds/{id}",
+        "accounts/{uid}/lots/{id}",
+        "accounts/{uid}/notes/{id}",
         "accounts/{uid}/operations/{id}",
         "accounts/{uid}/outbox/{id}",
         "accounts/{uid}/relay/{id}",
@@ -116,6 +105,7 @@ SERVER_ONLY = tuple(
         "effects/{id}",
         "expectations/{id}",
         "image_jobs/{id}",
+        "images/{id}",
         "inbox/{id}",
         "jobs/{id}",
         "leavings/{id}",
@@ -124,6 +114,7 @@ SERVER_ONLY = tuple(
         "losses/{id}",
         "models/{id}",
         "package_slots/{id}",
+        "packages/{id}",
         "checkout_places/{id}",
         "conversation_states/{id}",
         "conversations/{id}/messages/{id}",
@@ -133,6 +124,8 @@ SERVER_ONLY = tuple(
         "responses/{id}",
         "stops/{id}",
         "turns/{id}",
+        "users/{uid}",
+        "users/{uid}/settings/{id}",
         "webhook_certificates/{id}",
     )
 )
@@ -145,9 +138,7 @@ UNKNOWN = (
     Row(path="conversations/{id}/anything/{id}", filter=("uid", "{uid}"), seed={"uid": "{uid}"}),
 )
 
-DISABLED = (Row(path="packages/{id}", filter=("is_enabled", False), seed={"is_enabled": False}),)
-
-ROWS = (*READERS, *SERVER_ONLY, *UNKNOWN, *DISABLED)
+ROWS = (*READERS, *SERVER_ONLY, *UNKNOWN)
 
 COLLECTIONS = frozenset(collection_of(row.path) for row in (*READERS, *SERVER_ONLY))
 """Every collection that somebody decided about, as `accounts/*/entries`. Nothing of ours may write into another."""

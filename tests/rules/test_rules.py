@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from shared.kernel.documents import Order, Query, Where
-from tests.rules.table import DISABLED, OPERATIONS, PERSONAS, READERS, ROWS
+from tests.rules.table import OPERATIONS, PERSONAS, READERS, ROWS
 from tests.support.indexes import Indexes, collection_of, shape_of
 from tests.support.node import run_script
+from tests.support.rules import RULES, collections_in, readable_paths
 
 HERE = Path(__file__).parent
-RULES = (HERE.parents[1] / "firestore.rules").read_text(encoding="utf-8")
 MATRIX_SECONDS_MAX = 300
 LET_THROUGH = "allowed"
 REFUSED = "permission-denied"
@@ -37,7 +37,7 @@ def outcomes(emulators):
 
 
 def _name(row):
-    return f"{row.path}{' disabled' if row in DISABLED else ''}"
+    return row.path
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -59,10 +59,10 @@ def test_what_is_not_named_is_denied():
 
 
 def test_every_readable_collection_is_in_the_table():
-    assert set(_matched(RULES)) == {collection_of(row.path) for row in READERS}
+    assert collections_in(readable_paths(RULES)) == {collection_of(row.path) for row in READERS}
 
 
-FILTERED = [row for row in (*READERS, *DISABLED) if row.filter]
+FILTERED = [row for row in READERS if row.filter]
 SORTED = {
     "conversations, last used first": Query(
         collection="conversations", limit=20, where=(Where("uid", "==", "u"),), order_by=(Order("updated_at", True),)
@@ -81,16 +81,3 @@ def test_an_index_serves_the_query_that_a_client_should_make(row):
 @pytest.mark.parametrize("query", SORTED.values(), ids=SORTED.keys())
 def test_an_index_serves_the_order_that_a_client_wants(query):
     assert Indexes.load().serves(shape_of(query))
-
-
-def _matched(rules):
-    """The collections the rules name, by the nesting of their `match` blocks."""
-    stack = []
-    for line in rules.partition("match /databases/{database}/documents {")[2].splitlines():
-        if found := re.match(r"\s*match /(\w+)/\{\w+\} \{", line):
-            stack.append(found[1])
-            yield "/*/".join(stack)
-        elif re.match(r"\s*(function|match)\b.*\{\s*$", line):
-            stack.append("")
-        elif re.match(r"\s*\}\s*$", line) and stack:
-            stack.pop()

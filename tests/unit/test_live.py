@@ -10,9 +10,8 @@ from shared.kernel.ids import Uid
 from shared.ledger.account import Account
 from shared.ledger.account_documents import plain_fields
 from shared.payments.payment import Status
-from tests.rules.table import READERS
-from tests.support.indexes import collection_of
 from tests.support.live import SCHEMAS, check_live, check_live_changes, schema_of
+from tests.support.rules import RULES, collections_in, readable_paths
 
 PAYMENT: dict[str, Any] = {
     "id": "pay_1",
@@ -113,11 +112,34 @@ def test_a_schema_describes_and_closes_every_object(path: Any):
     assert all("description" in each or "enum" in each for each in schema["properties"].values())
 
 
-@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.name)
-def test_a_schema_is_of_a_collection_that_clients_read(path: Any):
-    readable = {collection_of(row.path) for row in READERS}
+def test_the_rules_let_clients_read_only_collections_with_a_schema():
+    published = {path.name.removesuffix(".schema.json").replace(".", "/*/") for path in PUBLISHED}
 
-    assert path.name.removesuffix(".schema.json").replace(".", "/*/") in readable
+    assert collections_in(readable_paths(RULES)) == published
+
+
+@pytest.mark.parametrize(
+    ("rule", "found"),
+    [
+        ("match /a/{id} { allow read: if isUser(id); }", {"a"}),
+        ("match /a/{id} {\n  allow get: if true\n    && isUser(id);\n}", {"a"}),
+        ("match /a/{id} { allow read; }", {"a"}),
+        ("match /a/{id} { allow list, write: if true; }", {"a"}),
+        ("match /a/{id}{ match /b/{n} { allow read: if true; } }", {"a/*/b"}),
+        ("match /a/{id} { allow read: if false; } match /b/{id} { allow get: if true; }", {"b"}),
+        ("match /a/{id}/b/{n} { allow get: if true; }", {"a/*/b"}),
+        ("match /{path=**}/b/{n} { allow get: if true; }", {"{path=**}/b/{n}"}),
+        ("match /a/{path=**} { allow get: if true; }", {"a/{path=**}"}),
+        ("function f() { return get(/databases/$(d)/x/y); } match /a/{id} { allow read: if f(); }", {"a"}),
+        ("// match /a/{id} { allow read: if true; }", set()),
+        ("match /a/{id} { allow create, update, delete: if true; }", set()),
+        ("match /a/{id} { allow read, write: if false; }", set()),
+    ],
+)
+def test_a_readable_path_is_found_however_its_rule_is_written(rule: str, found: set[str]):
+    rules = "service cloud.firestore {\n match /databases/{database}/documents {\n" + rule + "\n}\n}"
+
+    assert collections_in(readable_paths(rules)) == found
 
 
 def _objects(schema: Any) -> Iterator[dict[str, Any]]:
