@@ -5,10 +5,10 @@ version that this worker wrote last. So a worker that was paused and overtaken w
 the claims; a worker that acts outside can name the fence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import cast
+from typing import TypeVar, cast
 
 from shared.kernel.clock import SECOND, Clock, to_datetime
 from shared.kernel.documents import (
@@ -29,6 +29,9 @@ from shared.kernel.ids import random_token
 
 SAVE_ATTEMPTS_MAX = 4
 SAVE_PAUSE_SECONDS = 0.05
+T = TypeVar("T")
+ENGINE_FIELDS = frozenset({"lease", "saga", "due_at"})
+"""Fields that the engine keeps in a leased document. The other fields are the document's content."""
 FREE: Mapping[str, Value] = {"token": "", "until": to_datetime(0), "fence": 0}
 """Value of the field `lease` of a document that nobody has claimed yet."""
 
@@ -102,6 +105,8 @@ class LeasedDocument:
     token: str = field(default_factory=random_token)
     noted: dict[str, Value] = field(default_factory=dict)
     noted_also: dict[str, Write] = field(default_factory=dict)
+    parsed: object | None = None
+    """The content as a value: from `content`, or from the last change. None if the content was not parsed yet."""
 
     @property
     def path(self) -> str:
@@ -118,6 +123,15 @@ class LeasedDocument:
         """True if the lease has ended, so that another worker may take over."""
         return _lease_of(self.data).until <= to_datetime(self.clock.now())
 
+    def content(self, parse: Callable[[Document], T]) -> T:
+        """Return the content as `parse` reads it. A document has one kind of content, so always use the same `parse`.
+
+        The content is parsed once per lease, and again only after a change that came without the new content.
+        """
+        if self.parsed is None:
+            self.parsed = parse(self.document)
+        return cast("T", self.parsed)
+
     def save(self, changes: Data, *also: Write) -> None:
         """Replace these fields, with `also` in the same commit, and renew the lease from now.
 
@@ -126,14 +140,16 @@ class LeasedDocument:
         """
         self._write({**changes, "lease": self._lease(held=True)}, also)
 
-    def note(self, changes: Data, *also: Write) -> None:
+    def note(self, changes: Data, *also: Write, content: object | None = None) -> None:
         """Change these fields in memory. The next save writes them; a crash before then loses them.
 
-        Of two writes to one path the last counts.
+        Of two writes to one path the last counts. `content`: the content after the change, so that nobody parses it
+        again; None if the caller has no such value.
         """
         self.noted |= changes
         self.noted_also |= {write.path: write for write in also}
         self.document = replace(self.document, data={**self.data, **changes})
+        self._follow(changes, content)
 
     def flush(self) -> None:
         """Save the noted changes, if there are any. Raises the errors of `save`."""
@@ -145,7 +161,7 @@ class LeasedDocument:
         found = self.documents.get(self.path)
         if found is None or _lease_of(found.data).holder != (self.token, self.fence):
             return False
-        self.document = found
+        self.document, self.parsed = found, None
         return True
 
     def free(self, changes: Data, *also: Write) -> None:
@@ -169,6 +185,12 @@ class LeasedDocument:
         if version is None:
             raise LeaseLost(self.path)
         self.document = Document(path=self.path, data={**self.data, **fields}, version=version)
+        self._follow(changes, None)
+
+    def _follow(self, changes: Data, content: object | None) -> None:
+        """Keep the parsed content in step with these changes. Without the new content, forget the parsed content."""
+        if content is not None or changes.keys() - ENGINE_FIELDS:
+            self.parsed = content
 
     def _committed(self, writes: Sequence[Write], lease: Mapping[str, Value]) -> Version | None:
         """Commit, and return the new version, or None if another commit has won.

@@ -34,11 +34,13 @@ class StepResult:
     """The result of a step, recorded for the steps after it.
 
     `changes` are other fields of the same document, `writes` other documents: all in one commit with the record.
+    `content` is the document's content after the changes; None if the step has no such value.
     """
 
     result: Data = field(default_factory=dict)
     changes: Data = field(default_factory=dict)
     writes: tuple[Write, ...] = ()
+    content: object | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +144,18 @@ class Runner:
         self._alerts = alerts
 
     def begin_saga(
-        self, leased: LeasedDocument, name: str, args: Data, changes: Data | None = None, *also: Write
+        self,
+        leased: LeasedDocument,
+        name: str,
+        args: Data,
+        changes: Data | None = None,
+        *also: Write,
+        content: object | None = None,
     ) -> None:
-        """Note that the current version of this saga is to run. The saga before must be over."""
+        """Note that the current version of this saga is to run. The saga before must be over.
+
+        `content`: the document's content after `changes`; see `LeasedDocument.note`.
+        """
         before, saga, now = progress_of(leased.data), self._current[name], self._clock.now()
         assert before is None or before.is_over, "one saga at a time"
         progress = Progress(
@@ -156,7 +167,7 @@ class Runner:
             begun_at=now,
             step_begun_at=now,
         )
-        leased.note({**(changes or {}), "saga": progress.to_data()}, *also)
+        leased.note({**(changes or {}), "saga": progress.to_data()}, *also, content=content)
         log("saga_begun", path=leased.path, saga=progress.id)
 
     def run_saga(self, leased: LeasedDocument) -> Outcome:
@@ -288,7 +299,7 @@ class Runner:
 
     def _noted(self, leased: LeasedDocument, progress: Progress, done: StepResult | None = None) -> Progress:
         done = done or StepResult()
-        leased.note({**done.changes, "saga": progress.to_data()}, *done.writes)
+        leased.note({**done.changes, "saga": progress.to_data()}, *done.writes, content=done.content)
         if progress.is_over:
             log(f"saga_{progress.phase}", path=leased.path, saga=progress.id)
         return progress

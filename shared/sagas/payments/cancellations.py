@@ -14,9 +14,10 @@ from shared.kernel.documents import Documents
 from shared.kernel.events import log
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import PaymentProvider, ProviderName
-from shared.payments.store import PaymentNotFound, Payments, fields_of, payment_in, saga_path, view_of
+from shared.payments.store import PaymentNotFound, Payments, fields_of, saga_path, view_of
 from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.sagas.engine.saga import Runner
+from shared.sagas.payments.leased_payment import note_payment, payment_of
 from shared.sagas.payments.settlement import (
     LEASE_SECONDS,
     LOOK_PATIENCE_SECONDS,
@@ -62,7 +63,7 @@ class Cancellations:
         """
         self._settlement.look(payment_id)
         leased = self._claimed(payment_id)
-        payment = payment_in(leased.document)
+        payment = payment_of(leased)
         if status_of(payment) not in UNPAID:
             leased.free({})
             return
@@ -82,12 +83,12 @@ class Cancellations:
         return self._settlement.act_on(payment_id, self._close).is_over
 
     def _close(self, leased: LeasedDocument, _runner: Runner) -> None:
-        payment = payment_in(leased.document)
+        payment = payment_of(leased)
         if status_of(payment) != "cancelled":
             return
         self._provider(payment).cancel(payment.refs)
         given_up = replace(payment, is_given_up=True)
-        leased.note(fields_of(given_up), view_of(given_up, self._clock.now()))
+        note_payment(leased, given_up, self._clock.now())
 
     def _provider(self, payment: Payment) -> PaymentProvider:
         if payment.provider not in self._providers:

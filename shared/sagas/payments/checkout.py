@@ -14,14 +14,14 @@ from shared.ledger.ledger import Ledger
 from shared.payments.packages import Package, Packages
 from shared.payments.payment import Payment, ProviderReport, Terms
 from shared.payments.ports import Checkout, Flow, OpenedCheckout, PaymentProvider, ProviderName, ProviderRefused
-from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, without_slot
+from shared.payments.store import Payments, fields_of, saga_path, view_of, without_slot
 from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.sagas.payments.cancellations import Cancellations
+from shared.sagas.payments.leased_payment import RETRY, payment_of
 from shared.sagas.payments.settlement import (
     LEASE_SECONDS,
     PATIENCE_PAUSE_SECONDS,
     PATIENCE_SECONDS,
-    RETRY,
     PaymentBusy,
     ProviderNotConfigured,
 )
@@ -192,7 +192,7 @@ class Checkouts:
         return _answer(known)
 
     def _opened_once(self, leased: LeasedDocument) -> Payment:
-        payment = payment_in(leased.document)
+        payment = payment_of(leased)
         if not (payment.is_opened or payment.seen.stage):
             return self._open(leased, payment)
         leased.free({})

@@ -10,9 +10,10 @@ from shared.payments.fiat import Fiat
 from shared.payments.lifecycle import NOT_RETURNED
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import ProviderRefused
-from shared.payments.store import payment_in, refund_path
+from shared.payments.store import refund_path
 from shared.sagas.engine.leases import LeasedDocument
 from shared.sagas.engine.saga import Runner, progress_of
+from shared.sagas.payments.leased_payment import payment_of
 from shared.sagas.payments.settlement import PaymentBusy, Settlement
 from shared.sagas.payments.steps import refund_begun
 
@@ -76,7 +77,7 @@ class Refunds:
         """
         if self._is_begun(asked):
             return
-        payment = payment_in(leased.document)
+        payment = payment_of(leased)
         progress = progress_of(leased.data)
         if progress is not None and not progress.is_over:
             raise PaymentBusy

@@ -35,6 +35,7 @@ from shared.payments.store import (
 )
 from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.sagas.engine.saga import Progress, Runner, progress_of
+from shared.sagas.payments.leased_payment import freed_after_error, note_payment, payment_of
 from shared.sagas.payments.steps import FRESH, PaymentSteps, refund_begun
 
 Act = Callable[[LeasedDocument, Runner], None]
@@ -46,7 +47,6 @@ PATIENCE_SECONDS = 20.0
 PATIENCE_PAUSE_SECONDS = 0.05
 LOOK_PATIENCE_SECONDS = 5.0
 ROUNDS_MAX = 12
-RETRY: Millis = 15 * SECOND
 OPENED_WITHIN: Millis = 15 * MINUTE
 """Time within which a checkout must be opened. A checkout that was not opened by then never reached the user."""
 
@@ -122,7 +122,7 @@ class Settlement:
         claimed = self._claim(payment_id, patience, read, joins=lambda payment: bool(payment.refs or not refs))
         if isinstance(claimed, Payment):
             return claimed
-        with _freed(claimed, self._clock):
+        with freed_after_error(claimed, self._clock):
             return self._work(claimed, refs or {})
 
     def look(self, payment_id: str) -> None:
@@ -139,7 +139,7 @@ class Settlement:
         """
         leased = self._claim(payment_id, PATIENCE_SECONDS)
         assert isinstance(leased, LeasedDocument), "nobody else's work is ours"
-        with _freed(leased, self._clock):
+        with freed_after_error(leased, self._clock):
             self._follow(leased, {})
             act(leased, self._runner)
             return self._work(leased, {})
@@ -148,9 +148,9 @@ class Settlement:
         """Let a dead letter continue, or check a parked payment again, once the cause is gone."""
         leased = self._claim(payment_id, PATIENCE_SECONDS)
         assert isinstance(leased, LeasedDocument), "nobody else's work is ours"
-        with _freed(leased, self._clock):
+        with freed_after_error(leased, self._clock):
             self._runner.revive(leased)
-            payment = payment_in(leased.document)
+            payment = payment_of(leased)
             if payment.problem:
                 self._note(leased, replace(payment, problem=""))
             return self._work(leased, {})
@@ -191,8 +191,10 @@ class Settlement:
             if document is None:
                 raise PaymentNotFound
             look = _look(document, self._clock.now())
-            if first is not None and look.is_free and look.fence > first.fence and joins(payment_in(document)):
-                return payment_in(document)
+            if first is not None and look.is_free and look.fence > first.fence:
+                payment = payment_in(document)
+                if joins(payment):
+                    return payment
             first = first or look
             leased = self._leases.claim_read(document, LEASE_SECONDS, self._heir()) if look.is_free else None
             if leased is not None:
@@ -224,7 +226,7 @@ class Settlement:
                 self._runner.run_saga(leased)
                 progress = progress_of(leased.data)
                 answer = None if progress is not None and progress.name == "refund" else answer
-            payment = payment_in(leased.document)
+            payment = payment_of(leased)
             if progress is not None and (not progress.is_over or progress.phase == "dead"):
                 return payment
             if not (payment.is_opened or payment.refs or refs):
@@ -232,10 +234,10 @@ class Settlement:
             if answer is None or self._clock.now() >= answer.at + FRESH:
                 answer = self._asked(payment, payment.refs or refs)
             if not self._next(leased, payment, payment.refs or refs, progress, answer):
-                return payment_in(leased.document)
+                return payment_of(leased)
             if answer.truth is not None and answer.truth.stage == "approved":
                 answer = None  # it has just been taken
-        raise ProviderUnavailable(payment_in(leased.document).provider)
+        raise ProviderUnavailable(payment_of(leased).provider)
 
     def _next(
         self, leased: LeasedDocument, payment: Payment, refs: Refs, progress: Progress | None, answer: _ProviderAnswer
@@ -284,7 +286,8 @@ class Settlement:
         if plan.action == "refund":
             return self._give_back(leased, payment)
         args: Mapping[str, Value] = {**plan.args, "asked_at": asked_at}
-        self._runner.begin_saga(leased, plan.action, args, fields_of(payment), view_of(payment, self._clock.now()))
+        told = view_of(payment, self._clock.now())
+        self._runner.begin_saga(leased, plan.action, args, fields_of(payment), told, content=payment)
         return True
 
     def _give_back(self, leased: LeasedDocument, payment: Payment) -> bool:
@@ -293,7 +296,8 @@ class Settlement:
         operation = operation_id("payment", payment.id, "give_back", str(progress.number if progress else 0))
         left = payment.terms.price.minor - payment.returned_minor
         args, known = refund_begun(payment, left, operation, payment.id, now)
-        self._runner.begin_saga(leased, "refund", args, fields_of(payment), view_of(payment, now), known)
+        told = view_of(payment, now)
+        self._runner.begin_saga(leased, "refund", args, fields_of(payment), told, known, content=payment)
         return True
 
     def _capture(self, leased: LeasedDocument, payment: Payment) -> bool:
@@ -349,32 +353,12 @@ class Settlement:
         A payment that is over gives up its slot among the user's purchases of a limited package.
         """
         freed, also = without_slot(payment) if payment.is_over else (payment, ())
-        leased.note(fields_of(freed), view_of(freed, self._clock.now()), *also)
+        note_payment(leased, freed, self._clock.now(), *also)
 
     def _free(self, leased: LeasedDocument, payment: Payment, due_at: "Value") -> None:
         at = to_datetime(due_at) if isinstance(due_at, int) else due_at
         leased.free({"due_at": at})
         log("payment_settled", payment=payment.id, status=status_of(payment))
-
-
-class _freed:  # noqa: N801  # used like a function
-    """Context manager that frees a payment at the end of the block. After an error the payment is due again soon."""
-
-    def __init__(self, leased: LeasedDocument, clock: Clock) -> None:
-        self._leased = leased
-        self._clock = clock
-
-    def __enter__(self) -> None:
-        """Do nothing: the lease is held already."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Free the lease after an ordinary error. A worker that dies writes nothing, and the lease ends by time."""
-        if not isinstance(error, Exception):
-            return
-        try:
-            self._leased.free({"due_at": to_datetime(self._clock.now() + RETRY)})
-        except DomainError as failure:
-            log("payment_not_freed", "WARNING", path=self._leased.path, code=failure.code)
 
 
 def _require_news_of(progress: Progress | None, truth: Truth, provider: ProviderName) -> None:

@@ -37,8 +37,9 @@ from shared.payments.fiat import Fiat
 from shared.payments.lifecycle import ACCOUNT_CLOSED, problem_of
 from shared.payments.payment import Payment, seen_in, share, with_applied
 from shared.payments.ports import PaymentProvider, ProviderName, UnknownAtProvider
-from shared.payments.store import Payments, effect, fields_of, payment_in, refund_path, view_of
+from shared.payments.store import Payments, effect, refund_path
 from shared.sagas.engine.saga import Saga, Step, StepContext, StepResult, progress_of
+from shared.sagas.payments.leased_payment import payment_of, result_with
 
 FRESH: Millis = 5 * SECOND
 """Time for which a provider's answer counts, if nothing was done there since. Settling a payment takes less."""
@@ -121,7 +122,7 @@ class PaymentSteps:
 
         Raises NotAsAgreed.
         """
-        payment, now = payment_in(context.leased.document), self._clock.now()
+        payment, now = payment_of(context.leased), self._clock.now()
         if 0 <= now - cast("int", context.args.get("asked_at", 0)) < FRESH:
             return StepResult(result={"at": now, "is_disputed": context.args["is_disputed"]})
         provider = self._providers[payment.provider]
@@ -136,7 +137,7 @@ class PaymentSteps:
 
         Raises NotAsAgreed if the money is known to be another payment's.
         """
-        payment, money = payment_in(context.leased.document), str(context.args["money"])
+        payment, money = payment_of(context.leased), str(context.args["money"])
         owner = self._payments.payment_with_money(payment.provider, money)
         if owner is not None and owner != payment.id:
             raise NotAsAgreed("money_of_another")
@@ -150,7 +151,7 @@ class PaymentSteps:
         If the money is already disputed, the credits are suspended at once. If the user has left, nothing is granted,
         and the payment's problem says that the money is to go back.
         """
-        payment, at = payment_in(context.leased.document), cast("int", context.results["confirm"]["at"])
+        payment, at = payment_of(context.leased), cast("int", context.results["confirm"]["at"])
         is_disputed = context.results["confirm"]["is_disputed"]
         suspension = hold_id("dispute", payment.id, "grant") if is_disputed else None
         try:
@@ -168,7 +169,7 @@ class PaymentSteps:
 
     def _suspend(self, context: StepContext) -> StepResult:
         """Set more credits aside than before. Setting less aside waits until lost money was taken out."""
-        payment = payment_in(context.leased.document)
+        payment = payment_of(context.leased)
         return self._set_aside(context, payment, "suspend") if _aside(context) > payment.applied.aside else StepResult()
 
     def _set_aside(self, context: StepContext, payment: Payment, step: str) -> StepResult:
@@ -185,7 +186,7 @@ class PaymentSteps:
         return self._done(with_applied(payment, suspension=hold or "", aside=aside))
 
     def _take_back(self, context: StepContext) -> StepResult:
-        payment, target = payment_in(context.leased.document), cast("int", context.args["taken"])
+        payment, target = payment_of(context.leased), cast("int", context.args["taken"])
         if target <= payment.applied.taken:
             return StepResult()
         if not self._execute(payment, *(_reverse(payment, context, "take_back", *lot, target) for lot in payment.lots)):
@@ -193,7 +194,7 @@ class PaymentSteps:
         return self._done(with_applied(payment, taken=target))
 
     def _give_back(self, context: StepContext) -> StepResult:
-        payment, target = payment_in(context.leased.document), cast("int", context.args["taken"])
+        payment, target = payment_of(context.leased), cast("int", context.args["taken"])
         if target >= payment.applied.taken:
             return StepResult()
         keys = (context.key(f"give_back:{lot}") for lot, _ in payment.lots)
@@ -204,7 +205,7 @@ class PaymentSteps:
 
     def _reinstate(self, context: StepContext) -> StepResult:
         """Set less aside than before."""
-        payment = payment_in(context.leased.document)
+        payment = payment_of(context.leased)
         return (
             self._set_aside(context, payment, "reinstate") if _aside(context) < payment.applied.aside else StepResult()
         )
@@ -213,14 +214,14 @@ class PaymentSteps:
 
     def _withdraw(self, context: StepContext) -> StepResult:
         """Take the credits back first, so that nobody spends credits whose money is about to be paid back."""
-        payment, target = payment_in(context.leased.document), cast("int", context.args["taken"])
+        payment, target = payment_of(context.leased), cast("int", context.args["taken"])
         if not self._execute(payment, *(_reverse(payment, context, "withdraw", *lot, target) for lot in payment.lots)):
             self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
     def _undo_withdraw(self, context: StepContext) -> StepResult:
         """Annul the operations first, so that a late withdrawal is refused. If a withdrawal came earlier, give back."""
-        payment, target = payment_in(context.leased.document), cast("int", context.args["taken_before"])
+        payment, target = payment_of(context.leased), cast("int", context.args["taken_before"])
         for lot, amount in payment.lots:
             try:
                 self._execute(payment, Annul(operation=context.key(f"withdraw:{lot}"), fingerprint=ANNULLED))
@@ -235,7 +236,7 @@ class PaymentSteps:
 
         Once the refund is made, no failure of a later question may look like a refusal of the refund.
         """
-        payment = payment_in(context.leased.document)
+        payment = payment_of(context.leased)
         provider = self._providers[payment.provider]
         amount = Fiat(cast("int", context.args["amount"]), payment.terms.price.currency)
         made = provider.refund(payment.refs, amount, context.key("refund"))
@@ -244,11 +245,7 @@ class PaymentSteps:
             truth = provider.truth(payment.refs, payment.disputes)
             if made.id in {refund.id for refund in truth.refunds}:
                 told = replace(payment, seen=seen_in(truth, payment))
-        return StepResult(
-            result={"id": made.id, "status": made.status},
-            changes=fields_of(told),
-            writes=(view_of(told, self._clock.now()),),
-        )
+        return replace(self._done(told), result={"id": made.id, "status": made.status})
 
     # What all of them do ----------------------------------------------------------------------------------------------
 
@@ -273,7 +270,7 @@ class PaymentSteps:
         self._debts.remember_late(payment.uid, payment.id, owed)
 
     def _done(self, payment: Payment) -> StepResult:
-        return StepResult(changes=fields_of(payment), writes=(view_of(payment, self._clock.now()),))
+        return result_with(payment, self._clock.now())
 
 
 def refund_begun(
@@ -301,7 +298,7 @@ def _aside(context: StepContext) -> int:
     """Return how much of the money is to be set aside, in minor units. An older saga only says whether all is."""
     if "aside" in context.args:
         return cast("int", context.args["aside"])
-    return _paid(payment_in(context.leased.document)) if context.args["is_disputed"] else 0
+    return _paid(payment_of(context.leased)) if context.args["is_disputed"] else 0
 
 
 def _suspension(payment: Payment, operation: OperationId, hold: HoldId, aside: int) -> Suspend:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from shared.kernel.clock import SECOND
-from shared.kernel.documents import Create, OutcomeUnknown, PreconditionFailed, Put, StoreUnavailable
+from shared.kernel.documents import Create, OutcomeUnknown, Patch, PreconditionFailed, Put, StoreUnavailable
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.engine.leases import FREE, LeasedDocument, LeaseLost, Leases
@@ -156,3 +156,57 @@ def test_numbers_of_claims_grow(documents, clock):
         worker.free({})
 
     assert fences == [1, 2, 3]
+
+
+# Content ---------------------------------------------------------------------------------------------------------
+
+
+class CountingParser:
+    """Reads the number in a document, and counts the readings."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, document):
+        self.calls += 1
+        return document.data["n"]
+
+
+def test_leased_content_is_parsed_once_while_the_engine_works(documents, clock):
+    worker, parse = claimed(Leases(documents, clock)), CountingParser()
+
+    first = worker.content(parse)
+    worker.note({"saga": {"name": "s"}})
+    worker.save({"due_at": None})
+
+    assert (first, worker.content(parse), parse.calls) == (0, 0, 1)
+
+
+def test_leased_content_follows_a_note_that_brings_the_content(documents, clock):
+    worker, parse = claimed(Leases(documents, clock)), CountingParser()
+    worker.content(parse)
+
+    worker.note({"n": 1}, content=1)
+    worker.flush()
+
+    assert (worker.content(parse), parse.calls, stored(documents)[0]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("change", ["note", "save"])
+def test_leased_content_is_parsed_again_after_a_change_without_content(documents, clock, change):
+    worker, parse = claimed(Leases(documents, clock)), CountingParser()
+    worker.content(parse)
+
+    getattr(worker, change)({"n": 2})
+
+    assert (worker.content(parse), parse.calls) == (2, 2)
+
+
+def test_leased_content_is_parsed_again_after_others_changed_the_document(documents, clock):
+    worker, parse = claimed(Leases(documents, clock)), CountingParser()
+    worker.content(parse)
+    documents.commit([Patch(PATH, {"n": 3})])
+
+    assert worker.rejoin()
+
+    assert (worker.content(parse), parse.calls) == (3, 2)

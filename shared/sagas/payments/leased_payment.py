@@ -1,0 +1,46 @@
+"""Payment under a lease: parsed once, then kept in step with each change, and freed after an error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
+from shared.kernel.documents import Write
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
+from shared.payments.payment import Payment
+from shared.payments.store import fields_of, payment_in, view_of
+from shared.sagas.engine.leases import LeasedDocument
+from shared.sagas.engine.saga import StepResult
+
+RETRY: Millis = 15 * SECOND
+
+
+def payment_of(leased: LeasedDocument) -> Payment:
+    """Return the payment as this worker read or changed the payment last."""
+    return leased.content(payment_in)
+
+
+def note_payment(leased: LeasedDocument, payment: Payment, now: Millis, *also: Write) -> None:
+    """Note the payment and the owner's document for the next save."""
+    leased.note(fields_of(payment), view_of(payment, now), *also, content=payment)
+
+
+def result_with(payment: Payment, now: Millis) -> StepResult:
+    """Return the result of a step that changed the payment."""
+    return StepResult(changes=fields_of(payment), writes=(view_of(payment, now),), content=payment)
+
+
+@contextmanager
+def freed_after_error(leased: LeasedDocument, clock: Clock) -> Iterator[None]:
+    """If the block raises an ordinary error, free the lease, and make the payment due again after `RETRY`.
+
+    A worker that dies writes nothing, and the lease ends by time.
+    """
+    try:
+        yield
+    except Exception:
+        try:
+            leased.free({"due_at": to_datetime(clock.now() + RETRY)})
+        except DomainError as failure:
+            log("payment_not_freed", "WARNING", path=leased.path, code=failure.code)
+        raise
