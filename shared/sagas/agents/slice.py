@@ -127,16 +127,21 @@ class AgentSlice:
         task = task_of(document)
         if task.status in ENDED or (task.status not in LIVE and not task.is_cancel_asked):
             return None
-        due_at = to_datetime(self._clock.now() + LEASE_SECONDS * SECOND)
-        status = "running" if task.status in LIVE else task.status
-        reason = None if task.status in LIVE else task.reason
-        changes: Data = {"attempts": task.attempts + 1, "status": status, "reason": reason, "due_at": due_at}
-        running = task_of(replace(document, data={**document.data, **changes}))
+        due_at = self._clock.now() + LEASE_SECONDS * SECOND
+        running = replace(task, attempts=task.attempts + 1, due_at=due_at)
+        if task.status in LIVE:
+            running = replace(running, status="running", reason=None)
+        changes: Data = {
+            "attempts": running.attempts,
+            "status": running.status,
+            "reason": running.reason,
+            "due_at": to_datetime(due_at),
+        }
         leased = self._leases.claim_read(document, LEASE_SECONDS, changes, shown_task(running))
         if leased is None:
             return None
         files = self._tasks.files(task) if task.files else ()
-        return ClaimedTask(leased, self._clock, self._tasks.steps(task), files)
+        return ClaimedTask(leased, self._clock, running, self._tasks.steps(task), files)
 
     def _taken_over(self, claimed: ClaimedTask) -> TaskBudget:
         """Settle the steps and holds of earlier workers, and return the task's budget."""

@@ -34,15 +34,23 @@ class ClaimedTask:
     """A task with its steps and files, held under a lease."""
 
     def __init__(
-        self, leased: LeasedDocument, clock: Clock, steps: Sequence[TaskStep], files: Sequence[StoredFile]
+        self, leased: LeasedDocument, clock: Clock, task: Task, steps: Sequence[TaskStep], files: Sequence[StoredFile]
     ) -> None:
         self._leased = leased
         self._clock = clock
         self._unsaved: dict[str, Value] = {}
         self._charged: set[int] = set()
-        self.task: Task = task_of(leased.document)
+        self._task: Task | None = task
+        """The task with the unsaved changes; None after a change, until the task is read."""
         self.steps = list(steps)
         self.files = {file.name: file for file in files}
+
+    @property
+    def task(self) -> Task:
+        """The task as this worker read or changed the task last. Parsed once after each change."""
+        if self._task is None:
+            self._task = self._task_with(self._unsaved)
+        return self._task
 
     @property
     def fence(self) -> int:
@@ -53,12 +61,12 @@ class ClaimedTask:
         """Read the task again. Raises LeaseLost if another worker has the task, or if the task is deleted."""
         if not self._leased.rejoin():
             raise LeaseLost(self._leased.path)
-        self._changed()
+        self._task = None
 
     def note(self, **changes: Value) -> None:
         """Add these changes to the next save. `task` shows them at once."""
         self._unsaved |= changes
-        self._changed()
+        self._task = None
 
     def is_awaited(self, act: int) -> bool:
         """Return True if this tool call is still to be recorded, by the worker that has the task now."""
@@ -183,28 +191,30 @@ class ClaimedTask:
     def _write(
         self, changes: Mapping[str, Value], also: Sequence[Write], steps: Sequence[TaskStep], *, is_last: bool
     ) -> None:
+        """Write the changes and the new steps in one commit. If `is_last`, free the lease. Raises LeaseLost.
+
+        If others have changed the task but the lease is still held, read the task and write once more.
+        """
         whole = {**self._unsaved, **changes, "updated_at": to_datetime(self._clock.now())}
         write = self._leased.free if is_last else self._leased.save
+        task = self._task_with(whole)
         try:
-            write(whole, *also, *self._recorded(whole, steps))
+            write(whole, *also, *self._recorded(task, steps))
         except LeaseLost:
             if not self._leased.rejoin():
                 raise
-            write(whole, *also, *self._recorded(whole, steps))
+            task = self._task_with(whole)
+            write(whole, *also, *self._recorded(task, steps))
         self._unsaved = {}
         self._charged = set()
         self.steps += steps
-        self._changed()
+        self._task = task
 
-    def _recorded(self, changes: Mapping[str, Value], steps: Sequence[TaskStep]) -> Sequence[Write]:
-        """Build the writes of new steps, and of what the owner listens to: the task, new steps, steps just charged."""
-        task = self._task_with(changes)
+    def _recorded(self, task: Task, steps: Sequence[TaskStep]) -> Sequence[Write]:
+        """Build the writes of new steps, and of the owner's documents: the task, new steps, steps just charged."""
         charged = [step for step in self.steps if step.number in self._charged]
         shown = [shown_task(task), *(shown_step(task, step) for step in (*charged, *steps))]
         return [*(step_write(task, step) for step in steps), *shown]
-
-    def _changed(self) -> None:
-        self.task = self._task_with(self._unsaved)
 
     def _task_with(self, changes: Mapping[str, Value]) -> Task:
         leased = self._leased.document
