@@ -41,7 +41,7 @@ def world() -> AgentWorld:
 def halfway(world) -> Task:
     """An old task whose worker died at some commit of its work."""
     task = world.begin(files=NOTES)
-    assert crashed(lambda: world.on(FaultyDocuments(world.documents, at=18)).agent_slice.run(task.id))
+    assert crashed(lambda: world.on(FaultyDocuments(world.documents, at=18)).agents.slice.run(task.id))
     world.clock.advance(LEASE_SECONDS * SECOND)
     return make_old(world, world.task(task))
 
@@ -75,7 +75,7 @@ def test_an_old_task_is_read_without_being_moved(world, halfway):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_move_that_dies_is_finished_by_the_next(world, halfway, at, when):
     dying = world.on(FaultyDocuments(world.documents, at=at, when=when))
-    assert crashed(lambda: dying.agent_slice.run(halfway.id))
+    assert crashed(lambda: dying.agents.slice.run(halfway.id))
 
     assert [step.number for step in world.steps(halfway)] == list(range(1, halfway.steps + 1))
     world.clock.advance(LEASE_SECONDS * SECOND)
@@ -137,7 +137,7 @@ def test_live_tasks_of_both_forms_are_counted_once(world):
 @pytest.mark.parametrize("at", [0, 1, 2, 3])
 def test_who_leaves_leaves_nothing_of_an_old_task(world, halfway, at):
     if at:
-        crashed(lambda: world.on(FaultyDocuments(world.documents, at=at, when="after")).agent_slice.run(halfway.id))
+        crashed(lambda: world.on(FaultyDocuments(world.documents, at=at, when="after")).agents.slice.run(halfway.id))
 
     world.services.agents.tasks.erase(ANN)
 
@@ -160,6 +160,6 @@ class Leaving(FaultyDocuments):
 
 @pytest.mark.parametrize("at", range(1, 8))
 def test_a_user_who_leaves_during_a_move_leaves_nothing_behind(world, halfway, at):
-    world.on(Leaving(world, at)).agent_slice.run(halfway.id)
+    world.on(Leaving(world, at)).agents.slice.run(halfway.id)
 
     assert paths(world) == []
