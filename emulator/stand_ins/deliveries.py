@@ -221,7 +221,10 @@ class Deliveries:
             self._random = random.Random(0)
 
     def drain(self, seconds: float) -> bool:
-        """Wait until nothing is queued or under way; False if that took too long."""
+        """Wait until no delivery is queued or under way, at most for `seconds`.
+
+        Return False if the time was too short.
+        """
         deadline = time.monotonic() + seconds
         with self._changed:
             return self._changed.wait_for(lambda: not self._tickets and not self._sending, deadline - time.monotonic())

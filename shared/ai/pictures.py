@@ -45,7 +45,7 @@ class Picture:
 
 
 def picture_of(content: bytes) -> Picture:
-    """Recognise the picture in these bytes. Raises NoPicture."""
+    """Return the picture that these bytes encode, with its type and size. Raises NoPicture."""
     if len(content) > PICTURE_BYTES_MAX:
         raise NoPicture(f"it is larger than {PICTURE_BYTES_MAX} bytes")
     for content_type, head, dimensions in FORMATS:

@@ -132,7 +132,7 @@ class ImageModel(Protocol):
     """Upstream that paints."""
 
     def generate(self, request: ImageRequest) -> Picture:
-        """Paint one picture, whole and of a kind that we keep. Never retries, since every call costs.
+        """Paint and return one picture, whole and of a kind that we keep. Never retries, since every call costs.
 
         Raises UpstreamUnavailable, UpstreamRejected, NoPicture.
         """

@@ -42,7 +42,7 @@ class Conflict(DomainError):
 
 
 class Unavailable(DomainError):
-    """Error without anybody's fault. Repeat the request."""
+    """Error of a part that is out of reach or too busy for now. The same request may succeed later."""
 
     code = "unavailable"
 

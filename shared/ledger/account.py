@@ -36,6 +36,7 @@ class Lot:
     """Credits of one origin, in µcr. Each granted credit is spent, expired, reversed, held or available.
 
     `owed` is the part of a reversal that the lot could not pay any more; the account's debt includes this part.
+    `expires_at` is None for a lot that never expires.
     """
 
     id: LotId
@@ -138,7 +139,9 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbsorbedAmounts:
-    """Absorbed amounts of a user or an API key, in µcr: `amount` in the latest `window`, `most` in any window."""
+    """Amounts that the platform bore for a user or an API key, in µcr: `amount` in the latest `window`, `most` in
+    any.
+    """
 
     principal: str
     window: int = 0
@@ -146,7 +149,7 @@ class AbsorbedAmounts:
     most: int = 0
 
     def plus(self, amount: int, window: int) -> "AbsorbedAmounts":
-        """Return the sum after one more amount. A new window starts at zero; `most` never falls."""
+        """Return the amounts with `amount` (µcr) added. A new window starts at zero; `most` never falls."""
         total = amount + (self.amount if window == self.window else 0)
         return AbsorbedAmounts(principal=self.principal, window=window, amount=total, most=max(self.most, total))
 
@@ -220,7 +223,10 @@ def changed(value: T, **changes: Any) -> T:
 
 
 def check(account: Account) -> None:
-    """Assert the laws of every state: before each write and after each read, in production too."""
+    """Raise AssertionError if the state breaks a law.
+
+    Called before each write and after each read, in production too.
+    """
     assert account.debt >= 0, "debt is an amount owed"
     assert len(account.holds) <= HOLDS_MAX + SUSPENSIONS_MAX, "open holds are limited"
     held_by_lot: dict[LotId, int] = {}

@@ -66,13 +66,16 @@ class StoredAccount:
 
 
 def read_stored(documents: Documents, uid: Uid) -> StoredAccount:
-    """Read both documents in one round trip. A commit may fall between the two reads; see `read_steady`."""
+    """Return both documents of the account, read in one round trip.
+
+    A commit may fall between the two reads; see `read_steady`.
+    """
     sealed, shown = documents.get_all([state_path(uid), account_path(uid)])
     return StoredAccount(sealed=sealed, shown=shown)
 
 
 def read_steady(documents: Documents, uid: Uid) -> StoredAccount:
-    """Read both documents as one commit has written them. Raises StoreUnavailable while commits come too fast."""
+    """Return both documents as one commit has written them. Raises StoreUnavailable while commits come too fast."""
     sealed = documents.get(state_path(uid))
     for _ in range(STEADY_READS_MAX):
         shown, before = documents.get(account_path(uid)), sealed

@@ -47,7 +47,9 @@ class Batch:
 
     @property
     def is_truth(self) -> bool:
-        """True if the next decision rests on a freshly read state without accepted commands before."""
+        """True if the state was just read and no command is accepted yet, so that a refusal of the next command
+        is final.
+        """
         return self.snapshot.is_fresh and not self.accepted
 
     def everyone(self) -> list[Job]:
@@ -65,7 +67,7 @@ class Batch:
         return self.accepted[-1][1].account if self.accepted else self.head.account
 
     def add(self, job: Job) -> None:
-        """Decide on one more command. Answers its job, or adds the job to one of the lists."""
+        """Decide on one more job: set the job's answer, or add the job to `accepted`, `twins`, `kept` or `rejected`."""
         record = self.snapshot.operations.get(job.command.operation)
         twin = self.by_operation.get(job.command.operation)
         if record is not None:
@@ -132,7 +134,7 @@ class Batch:
 
 
 def decide_batch(snapshot: Snapshot, jobs: Sequence[Job], now: Millis, kid: str) -> Batch:
-    """Decide on the jobs in order, and return the batch."""
+    """Decide on the jobs in order, at the time `now` (ms), and return the batch. `kid` names the signing key."""
     batch = Batch(snapshot=snapshot, now=now, kid=kid, archive=snapshot.archive)
     for job in jobs:
         batch.add(job)

@@ -40,7 +40,10 @@ Examples are `("model", "gpt-4o")` and `("key", "key_1f…")`.
 
 @lean_dataclass
 class BudgetClaim:
-    """Cap that a hold or charge counts against. The first use creates the budget; the latest claim sets its limit."""
+    """Cap that a hold or charge counts against. The first use creates the budget; the latest claim sets its limit.
+
+    `expires_at` is the time (ms) after which the budget is forgotten; None: never.
+    """
 
     id: str
     limit: Micro
@@ -183,7 +186,7 @@ class Release(AccountCommand[CaptureReceipt]):
 
 @lean_dataclass
 class Charge(AccountCommand[AmountReceipt]):
-    """Spend `amount` at once, or refuse."""
+    """Spend `amount` (µcr) at once, or refuse. If `rate` is None, no rate limit applies."""
 
     amount: Micro
     purpose: str

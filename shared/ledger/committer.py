@@ -60,10 +60,11 @@ class Committer:
     def execute(
         self, uid: Uid, command: AccountCommand[R], extra_writes: ExtraWrites[R] | None = None
     ) -> CommandAnswer[R]:
-        """Execute one command and commit the extra writes together with the command; see `execute_all`.
+        """Execute one command, commit the extra writes together with the command, and return the answer; see
+        `execute_all`.
 
-        Raises PreconditionFailed, with nothing done, if a document of the extra writes, and not the account, fails
-        its precondition.
+        Raises PreconditionFailed, with nothing done, if a document of the extra writes, and not the account, fails its
+        precondition.
         """
         [done] = self._lanes.answers(uid, [Job(command, self._deadline(), extra_writes)])
         return cast("CommandAnswer[R]", done)

@@ -67,7 +67,10 @@ def adjust(books: Books, command: Adjust) -> AmountReceipt:
 
 
 def recover(books: Books, command: Recover) -> RecoveryReceipt:
-    """Take the rest of the named lots, in their order, up to the amount. Without a rest, nothing is taken."""
+    """Take the rest of the named lots, in their order, up to the command's amount, and return the amount taken.
+
+    If the lots have no rest, nothing is taken.
+    """
     left, postings = command.amount, []
     for name in dict.fromkeys(command.lots):
         lot = books.account.lots.get(name)

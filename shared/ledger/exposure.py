@@ -48,7 +48,10 @@ KEY_CEILINGS_FROM = ABSORBED_MAX // 4
 
 
 def exposure(holds: Iterable[Hold], budget: str | None = None) -> int:
-    """Return the exposure of these holds (µcr). With `budget`, count only the holds that name this budget."""
+    """Return the sum of the holds' exposures (µcr): the most that their calls can cost beyond the amounts set aside.
+
+    With `budget`, count only the holds that name this budget.
+    """
     return sum(hold.exposure for hold in holds if budget is None or budget in hold.budgets)
 
 
@@ -58,14 +61,14 @@ def spendable(account: Account, risk: int = 0) -> int:
 
 
 def growth_risk(account: Account, now: Millis) -> int:
-    """Return the risk that is allowed for the growth of an open call (µcr)."""
+    """Return the amount (µcr) by which the exposures may exceed the balance when the hold of an open call grows."""
     return risk_allowed(account, now, is_alone=_open_calls(account) <= 1)
 
 
 def risk_allowed(account: Account, now: Millis, *, is_alone: bool) -> int:
     """Return the amount (µcr) by which the exposures may exceed the balance. A user's only call may exceed by more.
 
-    The amount absorbed in this window lowers the answer. Zero for a user whose calls hold their ceilings.
+    Amounts that the platform absorbed in this window lower the answer. Zero for a user whose calls hold their ceilings.
     """
     most = ABSORBED_MAX if is_alone else ABSORBED_AT_ONCE_MAX
     known = account.absorbed.get(account.uid)
@@ -81,14 +84,17 @@ def _open_calls(account: Account) -> int:
 
 
 def is_held_at_ceilings(account: Account, principal: str) -> bool:
-    """Return True if too much was absorbed for the user or for this key. Calls then hold their highest cost."""
+    """Return True if the calls of this principal must hold their highest cost.
+
+    This is so once the platform has absorbed too much for the user or for this API key.
+    """
     of_user, of_key = account.absorbed.get(account.uid), account.absorbed.get(principal)
     is_user_over = of_user is not None and of_user.most > USER_CEILINGS_FROM
     return is_user_over or (of_key is not None and principal != account.uid and of_key.most > KEY_CEILINGS_FROM)
 
 
 def window_of(now: Millis) -> int:
-    """Return the number of the window that contains `now`."""
+    """Return the number of the window of absorbed amounts that contains the time `now` (ms)."""
     return now // ABSORBED_WINDOW
 
 
@@ -162,7 +168,7 @@ def _risk_of(account: Account, command: PlaceHold, now: Millis) -> int:
 
 
 def refusal(account: Account, *, required: int, risk: int = 0, own: Hold | None = None) -> InsufficientCredits:
-    """Build the refusal of an amount above the spendable credits.
+    """Build the refusal of a hold that requires more than the spendable credits (µcr).
 
     Credits that other calls are exposed to count as held.
     """

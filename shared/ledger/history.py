@@ -22,7 +22,7 @@ HISTORY_WINDOWS_MAX = 20
 class EntryFilter:
     """Filter of entries: by kinds, from `since` to `until` (both included), by API key, by object.
 
-    `ref` is `type:id`, or an id. None matches all entries.
+    `ref` is `type:id`, or an id. `key` is the id of an API key. A field that is None matches all entries.
     """
 
     kinds: frozenset[str] = POSTED_KINDS

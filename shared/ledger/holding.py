@@ -62,7 +62,7 @@ class Executes(Protocol):
     """Part of the ledger that a holding needs."""
 
     def execute(self, uid: Uid, command: AccountCommand[R], extra_writes: ExtraWrites[R] | None = None) -> Outcome[R]:
-        """Execute a command; see `Ledger.execute`."""
+        """Execute a command, and return the receipt with the balance; see `Ledger.execute`."""
         ...
 
 
@@ -220,10 +220,10 @@ class Holding:
         usage: tuple[tuple[str, int], ...] = (),
         extra_writes: Callable[[HoldCharge], Sequence[Write]] | None = None,
     ) -> HoldCharge:
-        """Charge `cost` and give back the rest; final.
+        """Charge `cost` (µcr), give back the rest, and return the charge. The hold ends.
 
-        If `cost` exceeds the hold, take the available credits; the platform absorbs the rest. The extra writes join
-        the same commit. Raises PreconditionFailed, with nothing done, if the extra writes cannot be committed;
+        If `cost` exceeds the hold, take the available credits; the platform absorbs the rest. The extra writes join the
+        same commit. Raises PreconditionFailed, with nothing done, if the extra writes cannot be committed;
         HoldResolved.
         """
         self._is_ending = True
@@ -258,7 +258,7 @@ class Holding:
         return receipt
 
     def release(self) -> Balance:
-        """Give back the whole hold: nothing is owed."""
+        """Give back the whole hold, since nothing is owed. Return the balance afterwards."""
         return self._end(is_unused=True)
 
     def _end(self, *, is_unused: bool) -> Balance:

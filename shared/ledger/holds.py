@@ -94,7 +94,7 @@ def extend_hold(books: Books, command: ExtendHold) -> ExtensionReceipt:
 
 
 def accrue(books: Books, command: Accrue) -> AccrualReceipt:
-    """Record the amount that may be used, on a frozen account too.
+    """Record the amount of a hold that may be used, and return the receipt. A frozen account allows this too.
 
     Credits kept free for the input are set aside for that.
     """
@@ -155,7 +155,10 @@ def _open_hold(books: Books, hold_id: HoldId, principal: str | None) -> Hold:
 
 
 def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, **facts: Json) -> CaptureReceipt:
-    """Charge `cost`, give back the rest and end the hold, all in one entry, so that a hold resolves once."""
+    """Charge `cost` (µcr), give back the rest, end the hold, and return the receipt.
+
+    All of this is one entry, so that a hold ends only once.
+    """
     charged = _captured(books, hold, cost)
     spent: dict[LotId | None, int] = {}
     for posting in charged:
@@ -177,7 +180,7 @@ def end_hold(books: Books, hold: Hold, cost: int, *, operation: str, end: str, *
 
 
 def give_back(books: Books, hold: Hold, parts: list[tuple[LotId, int]], *, operation: str) -> None:
-    """Give back parts of an open hold, which stays open with the rest."""
+    """Give back these parts of an open hold to their lots (µcr by lot). The hold stays open with the rest."""
     postings = list(_returned(books, parts))
     kind: Kind = "expiry" if _has_breakage(postings) else "release"
     books.post(kind, operation, postings, _about(hold), hold={"id": hold.id})

@@ -126,7 +126,7 @@ class Lanes:
         return len(self._lanes)
 
     def answers(self, uid: Uid, jobs: Sequence[Job]) -> list[CommandAnswer[Receipt]]:
-        """Return the results of these jobs.
+        """Execute these jobs, and return their answers in order.
 
         This thread does the work, or another thread that already leads the account's lane.
 
@@ -166,7 +166,7 @@ class Lanes:
             lane.warm = None
 
     def enter(self, uid: Uid, job: Job) -> Lane:
-        """Add the job to the account's lane. If nobody leads the lane, this job must lead."""
+        """Add the job to the account's lane, and return the lane. If no job leads the lane, the new job must lead."""
         with self._lock:
             lane = self._lanes.setdefault(uid, Lane(uid=uid))
             self._lanes.move_to_end(uid)
@@ -187,9 +187,10 @@ class Lanes:
                 del self._lanes[uid]
 
     def wait(self, lane: Lane, own: Job) -> None:
-        """Wait until the job is answered or must lead. An interrupted caller hands a given lead over.
+        """Block this thread until the job `own`, which waits in `lane`, has an answer or must lead the lane.
 
-        The lane's lock covers the interruption, so that the job has either left the lane or received the lead.
+        Raises the interruption if the thread is interrupted. If the job had been given the lead, another job leads
+        instead. The lane's lock covers this, so that no lead is lost.
         """
         try:
             own.wait()
@@ -202,7 +203,9 @@ class Lanes:
             raise
 
     def lead(self, lane: Lane, own: Job) -> None:
-        """Work through the pending jobs until `own` is answered, then hand over the lead."""
+        """Work through the lane's pending jobs until `own` has an answer, then hand the lead to a job that still
+        waits.
+        """
         jobs: list[Job] = []
         try:
             while own.answer is None:

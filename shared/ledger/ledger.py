@@ -69,13 +69,17 @@ class Ledger:
             return
 
     def execute(self, uid: Uid, command: AccountCommand[R], extra_writes: ExtraWrites[R] | None = None) -> Outcome[R]:
-        """Execute `command` exactly once for its operation. Raises the errors of `Committer.execute`."""
+        """Execute `command` exactly once for its operation, and return the receipt.
+
+        Raises the errors of `Committer.execute`.
+        """
         return self._outcome(self._watched(lambda: self._committer.execute(uid, command, extra_writes)))
 
     def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Outcome[Receipt]]:
-        """Execute each command exactly once, in one commit if possible. A refused command does not stop the others.
+        """Execute each command exactly once, in one commit if possible, and return the outcomes in the order of the
+        commands.
 
-        Raises the first refusal after all commands were tried.
+        A refused command does not stop the others. Raises the first refusal after all commands were tried.
         """
         return [self._outcome(each) for each in self._watched(lambda: self._committer.execute_all(uid, commands))]
 

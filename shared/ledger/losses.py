@@ -124,7 +124,10 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWindow:
-    """Losses of one user in one window, by row."""
+    """Losses of one user in one window, by row.
+
+    `version` is the version of the stored document; None if none is stored.
+    """
 
     rows: Mapping[Row, LossSum] = field(default_factory=dict)
     version: Version | None = None
@@ -175,7 +178,10 @@ class Losses:
         )
 
     def see(self, uid: Uid, entries: Sequence[EntryView]) -> None:
-        """Record the losses in these entries of the journal, and alert if a bound was not kept."""
+        """Record the losses in these journal entries.
+
+        Alert operators of each charge above the recorded bound of its call.
+        """
         for entry in entries:
             if entry.beyond_cap is not None:
                 self._alerts.alert("bound_not_kept", uid=uid, seq=entry.seq, beyond_cap=entry.beyond_cap)

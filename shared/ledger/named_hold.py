@@ -37,7 +37,7 @@ class NamedHold:
         tags: Tags = (),
         about: Tags = (),
     ) -> Outcome[HoldReceipt]:
-        """Set `amount` aside for `lifetime`. Raises the errors of `PlaceHold`."""
+        """Set `amount` aside for `lifetime` (ms), and return the receipt. Raises the errors of `PlaceHold`."""
         command = PlaceHold(
             operation=self._operation,
             fingerprint=fingerprint,
@@ -54,12 +54,18 @@ class NamedHold:
         return self._ledger.execute(self._uid, command)
 
     def capture(self, amount: Micro, usage: tuple[tuple[str, int], ...] = ()) -> HoldCharge:
-        """Charge `amount` and give back the rest. Raises HoldResolved, HoldNotFound, AccountClosed."""
+        """Charge `amount`, give back the rest, and return the charge.
+
+        Raises HoldResolved, HoldNotFound, AccountClosed.
+        """
         command = Capture(operation=capture_operation(self._operation), hold=self.id, amount=amount, usage=usage)
         return charge_of(self._ledger.execute(self._uid, command).receipt)
 
     def release(self, *, is_unused: bool) -> HoldCharge:
-        """Give back the hold; see `Release` for `is_unused`. Raises HoldResolved, HoldNotFound, AccountClosed."""
+        """End the hold without a charge of its own, and return the charge of the accrued part; see `Release`.
+
+        Raises HoldResolved, HoldNotFound, AccountClosed.
+        """
         command = Release(operation=release_operation(self._operation), hold=self.id, is_unused=is_unused)
         return charge_of(self._ledger.execute(self._uid, command).receipt)
 

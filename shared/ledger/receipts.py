@@ -107,7 +107,10 @@ class AccrualReceipt(Receipt):
 
 @lean_dataclass
 class CaptureReceipt(Receipt):
-    """Answer to a capture or release: the amount that the user paid, and the amount given back."""
+    """Answer to a capture or release: the amount that the user paid, and the amount given back (µcr).
+
+    `absorbed` is the part of the charge that the platform bore.
+    """
 
     hold: HoldId
     captured: int

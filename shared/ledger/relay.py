@@ -25,7 +25,10 @@ class Follower(Protocol):
     """Projection of the journal that stores its own position."""
 
     def follow(self, uid: Uid, to: int | None = None) -> int:
-        """Project new entries, to entry `to` at least. Return the last projected entry, which may be less for now."""
+        """Project new entries, to entry `to` at least, and return the last projected entry.
+
+        If the answer is below `to`, another call is needed.
+        """
         ...
 
 
@@ -58,9 +61,10 @@ class Relay:
         self._witnesses = witnesses
 
     def pending(self, after: str | None, limit: int) -> list[tuple[str, Uid]]:
-        """Return accounts with new entries and the paths of their markers, by path.
+        """Return up to `limit` accounts with unpublished entries, each with the path of its marker, in the order of the
+        paths.
 
-        `after` continues behind that path.
+        With `after`, begin behind this path.
         """
         query = Query(collection="outbox", group=True, limit=limit, after=None if after is None else (after,))
         return [(document.path, Uid(str(document.data["uid"]))) for document in self._documents.query(query)]

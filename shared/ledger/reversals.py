@@ -16,9 +16,10 @@ from shared.ledger.suspensions import suspension_of
 
 
 def reverse(books: Books, command: Reverse) -> ReversalReceipt:
-    """Take back up to the target. The difference is computed here, so that no reversal is posted twice.
+    """Take credits of the lot back until `target` is taken back in all, and return the receipt.
 
-    Raises LotNotFound, ReversalTooLarge, or LimitReached if the debt would grow too large.
+    The difference is computed here, so that no reversal is posted twice. Raises LotNotFound, ReversalTooLarge, or
+    LimitReached if the debt would grow too large.
     """
     lot = _lot(books, command.lot)
     if command.target > lot.granted:
@@ -58,7 +59,7 @@ def _first(parts: Iterable[tuple[LotId, int]], amount: int) -> Iterator[tuple[Lo
 
 
 def restore(books: Books, command: Restore) -> RestorationReceipt:
-    """Undo a reversal down to the target: forgive the owed part, and return the paid part to the lot.
+    """Reduce the part of the lot that is taken back to `target`: forgive the owed part, and return the paid part.
 
     Raises LotNotFound, or LimitReached if the account would have too many lots or credits.
     """
@@ -83,7 +84,7 @@ def restore(books: Books, command: Restore) -> RestorationReceipt:
 
 
 def annul(books: Books, command: Annul) -> Receipt:
-    """Move no credits. The only effect is that the operation is remembered."""
+    """Remember the operation and move no credits, so that a later command of the same operation is refused."""
     del command
     return Receipt(after=books.totals)
 

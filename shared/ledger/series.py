@@ -39,9 +39,9 @@ def period(first: date | None, last: date | None, today: date) -> Period:
 
 
 def series(days: Mapping[str, Day], asked: Period, bucket: Bucket) -> list[tuple[str, Day]]:
-    """Return each bucket with the day on which the bucket begins, oldest first.
+    """Return the usage of each day or month of the period `asked`, oldest first: the first date (ISO), and the sums.
 
-    A month begins on its first day, even if that day is outside the period.
+    A month begins on its first day, even if that day is outside the period. A day without usage has zeros.
     """
     buckets: dict[str, list[Day]] = {}
     for number in range((asked.last - asked.first).days + 1):
@@ -53,7 +53,7 @@ def series(days: Mapping[str, Day], asked: Period, bucket: Bucket) -> list[tuple
 
 
 def grouped(uses: Mapping[Use, Amounts], *names: str) -> dict[tuple[str, ...], Amounts]:
-    """Return the table summed by some of `kind`, `model` and `key`, the costliest group first."""
+    """Return the amounts summed by the given `names`, some of `kind`, `model` and `key`; the costliest group first."""
     totals: dict[tuple[str, ...], Amounts] = {}
     for use, amounts in uses.items():
         group = tuple(str(getattr(use, name)) for name in names)

@@ -103,7 +103,7 @@ class AccountStore:
         return Head(account=account, number=0, version=None)
 
     def read(self, uid: Uid, commands: Sequence[Command] = ()) -> Snapshot:
-        """Read the account, then the archived lots, holds and operations that the commands may refer to.
+        """Return the account with the archived lots, holds and operations that the commands may refer to.
 
         The account is read first. Documents of one request are read at different times. If the account were read last,
         a lot or hold archived in between would be in neither place, and a finished operation would be refused. Raises
@@ -124,7 +124,10 @@ class AccountStore:
         )
 
     def create(self, uid: Uid, nonce: str, now: Millis) -> None:
-        """Open the account with a document of no entries. Raises PreconditionFailed if the account is open."""
+        """Create the documents of an account without entries, at the time `now` (ms). `nonce` names this commit.
+
+        Raises PreconditionFailed if the account exists already.
+        """
         account = replace(self.blank(uid).account, at=now)
         self._documents.commit(self.account_writes(self.blank(uid), account, nonce))
 

@@ -15,9 +15,10 @@ from shared.ledger.receipts import ReinstatementReceipt, SuspensionReceipt
 
 
 def suspend(books: Books, command: Suspend) -> SuspensionReceipt:
-    """Set lots aside. If too little of a lot is available, other holds first give back the credits taken from the lot.
+    """Set the rest of these lots aside, so that nobody can spend the credits, and return the receipt.
 
-    Reservations end then, holds in use keep their other lots. Raises HoldExists.
+    If too little of a lot is available, other holds first give back the credits taken from the lot. Reservations end
+    then; holds in use keep their other lots. Raises HoldExists.
     """
     holds = books.account.holds
     if command.hold in holds or command.hold in books.archive.holds:

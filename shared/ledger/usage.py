@@ -30,7 +30,9 @@ Body = Mapping[str, Any]
 
 
 class Use(NamedTuple):
-    """Kind of use (`chat`, `image`, …), with the model and API key, each empty if the journal does not know them."""
+    """Kind of use (`chat`, `image`, …) with the ids of the model and the API key; an id is "" if the journal
+    names none.
+    """
 
     kind: str
     model: str = ""
@@ -58,7 +60,7 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """Uses and credit movements of one day, or of several."""
+    """Usage of one day, or of several days: amounts by use, and changes of the user's credits by reason (µcr)."""
 
     uses: Mapping[Use, Amounts] = field(default_factory=dict)
     moved: Mapping[str, int] = field(default_factory=dict)
@@ -66,7 +68,11 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageFold:
-    """Fold up to entry `seq`. `days` are the given and the touched days; `open` gives the uses of open holds."""
+    """Usage summed from the journal up to entry `seq`.
+
+    `days` maps ISO dates to the usage of the days that were given or have changed since. `open` maps the ids of open
+    holds to their uses.
+    """
 
     seq: int = 0
     open: Mapping[str, Use] = field(default_factory=dict)
@@ -79,7 +85,10 @@ def day_of(at: Millis) -> str:
 
 
 def folded(usage: UsageFold, bodies: Iterable[Body]) -> UsageFold:
-    """Return the usage after these entries, which must be the next entries in order. Touched days must be complete."""
+    """Return `usage` with the next entries added. `bodies` are the parsed entries after `usage.seq`, without a gap.
+
+    For each day on which one of the entries falls, `usage.days` must hold all earlier usage of that day.
+    """
     fold = _UsageSums(seq=usage.seq, open=dict(usage.open), days=dict(usage.days))
     for body in bodies:
         _follow(fold, body)
@@ -87,7 +96,7 @@ def folded(usage: UsageFold, bodies: Iterable[Body]) -> UsageFold:
 
 
 def summed(days: Iterable[Day]) -> Day:
-    """Return several days as one."""
+    """Return one `Day` with the sums of these days."""
     total = Day()
     for day in days:
         total = Day(uses=added(total.uses, day.uses), moved=_added_moves(total.moved, day.moved))
@@ -95,7 +104,7 @@ def summed(days: Iterable[Day]) -> Day:
 
 
 def added(first: Mapping[Use, Amounts], second: Mapping[Use, Amounts]) -> Mapping[Use, Amounts]:
-    """Return the sum of both tables."""
+    """Return a table with the sum of both amounts for each use."""
     return {**first, **{use: first.get(use, Amounts()) + amounts for use, amounts in second.items()}}
 
 

@@ -17,7 +17,7 @@ from shared.ledger.store import StoredEntry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LotView:
-    """Lot with available or held credits; µcr."""
+    """Lot with available or held credits; µcr. `expires_at` is None for a lot that never expires."""
 
     id: LotId
     source: str

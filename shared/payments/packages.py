@@ -103,7 +103,7 @@ class Packages:
         return sorted((package for package in found if package is not None), key=_place)
 
     def put(self, package_id: str, fields: Mapping[str, Any], expected: ExpectedVersions | None = None) -> Package:
-        """Create or replace a package. Earlier purchases keep their own terms.
+        """Create or replace a package, and return the package. Earlier purchases keep their own terms.
 
         Raises InvalidValue, also for a price that a payment provider cannot take. Raises VersionChanged if the stored
         package is not as `expected`.

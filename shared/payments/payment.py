@@ -33,7 +33,10 @@ Status = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Conditions agreed when the payment was made. Later changes of the package do not affect them."""
+    """Conditions agreed when the payment was made. Later changes of the package do not affect them.
+
+    `credits` and `bonus` are µcr. If `bonus_days` is None, the bonus never ends.
+    """
 
     package: str
     title: str
@@ -45,7 +48,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderReport:
-    """Last known report of the provider, as sums in minor units.
+    """Last known report of the provider, as sums in minor units. `stage` is "" before the provider was asked.
 
     `paid` stays once the provider has reported it. `movements` are all refunds and disputes ever reported. None: the
     payment was stored before movements were remembered, or the provider was never asked.
@@ -116,7 +119,11 @@ class AppliedChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """Stored facts of a payment, in `payment_sagas/{id}`. The owner sees `payments/{id}`."""
+    """Stored facts of a payment, in `payment_sagas/{id}`; times in ms. The owner sees `payments/{id}`.
+
+    `checkout_url` and `client_secret` are None if the provider's flow has none. `settled_at` is None until money became
+    credits.
+    """
 
     id: str
     uid: Uid
@@ -307,5 +314,5 @@ def share(credits_: Micro, taken: int, paid: int) -> Micro:
 
 
 def with_applied(payment: Payment, **changes: Any) -> Payment:
-    """Return the payment after something was applied to the account."""
+    """Return the payment with these changes noted as made to the user's account."""
     return replace(payment, applied=replace(payment.applied, **changes))

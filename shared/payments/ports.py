@@ -46,7 +46,13 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedCheckout:
-    """Checkout as the provider opened it. Depending on the flow, `checkout_url` or `client_secret` is set."""
+    """Checkout as the provider opened it.
+
+    Of `checkout_url` and `client_secret` one is set, by the flow; the other is None.
+
+    `refs` are the provider's ids of the checkout's objects. `customer` is the provider's name for the user, None if
+    unknown.
+    """
 
     refs: Refs
     checkout_url: str | None = None
@@ -120,7 +126,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notices:
-    """Page of notices. `cursor` names the start of the next page; None at the end."""
+    """Page of a provider's events. `cursor` names the start of the next page; None on the last page."""
 
     items: Sequence[Notice]
     cursor: str | None
@@ -143,7 +149,10 @@ class PaymentProvider(Protocol):
         ...
 
     def open(self, checkout: Checkout) -> OpenedCheckout:
-        """Open a checkout, always the same one for the same payment. Raises ProviderRefused, ProviderUnavailable."""
+        """Open a checkout, and return the checkout: always the same one for the same payment.
+
+        Raises ProviderRefused, ProviderUnavailable.
+        """
         ...
 
     def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
@@ -163,9 +172,10 @@ class PaymentProvider(Protocol):
         ...
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
-        """Give money back; the same `key` gives the same refund. Raises ProviderRefused, ProviderUnavailable.
+        """Give money back, and return the refund; the same `key` gives the same refund.
 
         Providers forget keys after hours or days. So a refund carries its key as a mark, and is searched for first.
+        Raises ProviderRefused, ProviderUnavailable.
         """
         ...
 

@@ -62,7 +62,10 @@ PAYPAL_STEPS: Mapping[str, int] = {"HUF": 100, "TWD": 100}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Prices that a provider accepts. `minimums` are decimals by currency, `steps` minor units by currency."""
+    """Prices that a provider accepts. `minimums` are decimals by currency, `steps` minor units by currency.
+
+    `minor_max` is the largest amount in minor units; None: no limit.
+    """
 
     currencies: frozenset[str]
     steps: Mapping[str, int]

@@ -12,7 +12,7 @@ DOLLARS = "USD"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worth:
-    """Price of a credit: `credits_per_usd` for a dollar of a provider's price, and `markup_percent` on top."""
+    """Factors between model prices and credits: `credits_per_usd` for a dollar, and `markup_percent` on top."""
 
     credits_per_usd: int
     markup_percent: int

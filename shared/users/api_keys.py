@@ -75,7 +75,10 @@ class TooManyKeys(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyWanted:
-    """Properties of a new key."""
+    """Properties of a new key.
+
+    `cap` is None for a key without a spend cap, `expires_at` (ms) None for one without an end.
+    """
 
     name: str
     scopes: frozenset[Scope]
@@ -85,7 +88,11 @@ class KeyWanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """Stored API key. `hash` is the SHA-256 of the key's text. The last digits are stored for the owner."""
+    """Stored API key. `hash` is the SHA-256 of the key's text. The last digits are stored for the owner.
+
+    `cap` is None without a spend cap, `expires_at` without an end, `last_used_at` if the key was never used; times in
+    ms.
+    """
 
     id: str
     uid: Uid

@@ -25,7 +25,11 @@ State = Literal["begun", "done", "refused"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """Act of an operator. If a record stays `begun`, the outcome is unknown and a person should look."""
+    """Act of an operator. If `state` stays `begun`, the outcome is unknown and a person should look. Times in ms.
+
+    `before` and `after` are the states of the target, None if not recorded. `code` is the refusal's code, None if there
+    was no refusal. `completed_at` is None until the act has ended.
+    """
 
     id: str
     at: Millis
@@ -43,7 +47,10 @@ class AuditRecord:
 
 @dataclass(slots=True)
 class Act:
-    """Operator's act under way. The actor fills in the changes."""
+    """Act of an operator that is under way.
+
+    The actor sets `before` and `after`, the states to record; None: nothing.
+    """
 
     before: Data | None = None
     after: Data | None = field(default=None)

@@ -94,7 +94,7 @@ class IdentityUnavailable(Unavailable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthUser:
-    """User as the identity provider has them now, not as an earlier token stated."""
+    """User as the identity provider has them now, not as an earlier token stated. A field is None if unknown there."""
 
     uid: Uid
     email: str | None = None

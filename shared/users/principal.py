@@ -13,7 +13,7 @@ SCOPES: tuple[Scope, ...] = ("chat", "images", "agents", "read")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyUse:
-    """API key of a caller: the permitted scopes and the spend cap; None: no cap."""
+    """API key of a caller: the permitted scopes and the spend cap. `cap` is None for a key without a cap."""
 
     id: str
     scopes: frozenset[Scope]
@@ -22,7 +22,10 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Caller whose credential was verified. `roles` are operator roles as the credential states them."""
+    """Caller whose credential was verified. `roles` are operator roles as the credential states them.
+
+    `email`, `phone` and `name` are None if the credential names none. `key` is None for a user in person.
+    """
 
     uid: Uid
     email: str | None = None

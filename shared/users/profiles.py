@@ -19,7 +19,10 @@ ProfileStatus = Literal["active", "closed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """User as stored. A closed profile is a tombstone: only `uid`, `status` and `closed_at` are left."""
+    """User as stored; times in ms. A field is None if unknown, or if the event has not happened yet.
+
+    A closed profile is a tombstone: only `uid`, `status` and `closed_at` are left.
+    """
 
     uid: Uid
     status: ProfileStatus
@@ -47,7 +50,7 @@ class Profiles:
         self._clock = clock
 
     def get(self, uid: Uid) -> Profile | None:
-        """Return the profile or tombstone; None for a user who never called."""
+        """Return the user's profile or tombstone; None for a user who has never called the API."""
         document = self._documents.get(_path(uid))
         return None if document is None else _profile(document)
 

@@ -21,7 +21,7 @@ class SpendCap:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Day, week or month of a cap: its name, and the start of the next. None: a total has no end."""
+    """Day, week or month of a cap: its name, and the time (ms) at which the next begins. None: a total has no end."""
 
     name: str
     ends_at: Millis | None

@@ -56,12 +56,15 @@ class Certificate:
         return f"{PATH}{self.id}"
 
     def sign(self, message: bytes) -> bytes:
-        """RSA with SHA-256 and PKCS #1 v1.5, as `SHA256withRSA` says."""
+        """Return the signature of `message` by RSA with SHA-256 and PKCS #1 v1.5, as `SHA256withRSA` says."""
         return self.key.sign(message, padding.PKCS1v15(), hashes.SHA256())
 
 
 class Authority:
-    """Root and intermediate. Two authorities do not trust each other."""
+    """Certificate authority with a root and an intermediate.
+
+    A certificate of one authority is not valid for another.
+    """
 
     def __init__(self, root: x509.Certificate, intermediate: x509.Certificate, keys: tuple[int, int]) -> None:
         self._root = root
@@ -70,7 +73,13 @@ class Authority:
 
     @classmethod
     def make(cls, name: str, *, keys: tuple[int, int], now: datetime | None = None) -> Self:
-        """`keys` says which of the process's keys to use; those who share one are related."""
+        """Build an authority named `name`.
+
+        `keys` are the numbers of this process's keys for the root and the intermediate.
+
+        Authorities that share a key number share the key. The certificates are valid from a day before `now` (None: the
+        clock).
+        """
         since = (now or datetime.now(UTC)) - timedelta(days=1)
         until = since + timedelta(days=AUTHORITY_DAYS)
         root = _authority(f"{name} Root CA", None, keys[0], keys[0], (since, until), depth=1)

@@ -103,8 +103,9 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Stored task; amounts are µcr. `trail` names each step so far, such as `act calculator`.
+    """Stored task; amounts are µcr, times in ms. `trail` names each step so far, such as `act calculator`.
 
+    `reason` tells why the task has paused or failed, else None. `answer` is None until there is one.
     `has_read_private`: a tool has returned the user's own data, so pages may be requested from named hosts only.
     """
 

@@ -115,7 +115,7 @@ class Web(Protocol):
     """Reader of pages of the public web."""
 
     def fetch(self, url: str, hosts: frozenset[str] | None = None) -> WebPage:
-        """Fetch the page at `url`, in bounded time and size. Raises FetchFailed.
+        """Fetch the page at `url`, in bounded time and size, and return the page. Raises FetchFailed.
 
         Only these `hosts` are contacted, redirects included. None allows every public host.
         """

@@ -215,9 +215,10 @@ class ConversationStore:
         changes: Mapping[str, str | None],
         is_paying: Callable[[], bool] = lambda: True,
     ) -> Conversation:
-        """Change title, model or system prompt.
+        """Change title, model or system prompt, and return the changed conversation.
 
-        Raises ConversationNotFound, InvalidValue, StorageFull, PreconditionFailed.
+        `is_paying` says whether the user has credits. Raises ConversationNotFound, InvalidValue, StorageFull,
+        PreconditionFailed.
         """
         if unknown := sorted(changes.keys() - EDITABLE):
             raise InvalidValue(unknown[0], "cannot be changed")

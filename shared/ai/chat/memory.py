@@ -30,7 +30,7 @@ REMEMBERED = "Summary of the conversation so far:\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Newest summary of a conversation, and the messages behind the summary, newest first."""
+    """Newest summary of a conversation, None if there is none, and the messages behind the summary, newest first."""
 
     summary: Message | None
     recent: tuple[Message, ...]

@@ -19,10 +19,10 @@ ZERO, STEP = 24, 5
 
 @dataclass(frozen=True, kw_only=True)
 class Alphabet:
-    """Table of letter pairs, with a row of digits for each first letter; see `alphabets`.
+    """Costs of the letter pairs of one alphabet, in hundredths of a token; see `alphabets`.
 
-    `unled` is added to a word without a space before, `capital` to a word that begins with a capital. `folds` maps a
-    letter to the letters that are counted alike.
+    `rows` has a row of digits for each first letter. `unled` is added to a word without a space before, `capital` to a
+    word that begins with a capital. `folds` maps a letter to the letters that are counted alike.
     """
 
     letters: str
@@ -32,8 +32,9 @@ class Alphabet:
     folds: Mapping[str, str] = field(default_factory=dict)
 
     def word_cost(self, word: str) -> int:
-        """Return the addition of a word's pairs to the first token, in hundredths; below zero for the most frequent
-        words.
+        """Return the cost of a word's letter pairs, in hundredths of a token, to be added to one token for the word.
+
+        The cost is below zero for the most frequent words.
         """
         letters = word.lower().translate(self._folded)
         pairs = self._pairs

@@ -28,7 +28,7 @@ WORDS_REMEMBERED = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Cost of a script's letters: a piece costs `word`, and `letter` for each letter."""
+    """Cost of a script's letters, in hundredths of a token: a piece costs `word`, and `letter` for each letter."""
 
     letters: str
     word: int

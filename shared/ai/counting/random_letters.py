@@ -42,7 +42,10 @@ RARE_MORE: Final = 150
 
 
 def latin_cost(word: str, pairs: int) -> int:
-    """Return the cost that a Latin word adds to the word's first token. `pairs` is the cost of the pairs of letters."""
+    """Return the cost (hundredths of a token) that a Latin word adds to one token.
+
+    `pairs` is the cost of the letter pairs.
+    """
     if len(word) > LONG_WORD:
         pairs = max(pairs, LATIN_LONG * (len(word) - FIRST_LETTERS))
     if word.isascii():
@@ -52,5 +55,7 @@ def latin_cost(word: str, pairs: int) -> int:
 
 
 def long_word_cost(script: str, letters: int) -> int:
-    """Return the cost that a word with this number of letters adds in this script; 0 for a short word."""
+    """Return the cost (hundredths of a token) that a word of this many letters adds in this script; 0 for a short
+    word.
+    """
     return LONG_MORE.get(script, 0) * letters if letters > LONG_WORD else 0

@@ -71,7 +71,10 @@ def compared(
     *,
     is_free_wanted: bool = False,
 ) -> Comparison:
-    """Compare the listing of `upstream` with our models. `known` holds the documents of our models by id."""
+    """Return the differences between the listing of `upstream` and our models.
+
+    `known` holds our models' documents by id.
+    """
     ours = {
         str(fields.get("upstream_model", model_id)): model_id
         for model_id, fields in known.items()

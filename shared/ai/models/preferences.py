@@ -13,7 +13,7 @@ ALLOWED_MAX = 100
 
 
 class PreferredModels(TypedDict, total=False):
-    """Models for chat and for pictures, each None if unset, and the criteria of `auto`.
+    """Preferences of a user: a model for chat and one for pictures (None: the default), and the criteria of `auto`.
 
     `auto` weighs `quality`, `speed` and `price`, and chooses among `allowed_models`. If the list is empty, all models
     are allowed. `max_cost_per_message` is the most that a message may cost, in µcr; None for no limit.
@@ -44,7 +44,10 @@ class Preferences:
         return preferred_of(self._documents.get(preferences_path(uid)))
 
     def put(self, uid: Uid, preferences: PreferredModels) -> PreferredModels:
-        """Replace all preferences of the user. The caller checks that the models exist. Raises InvalidValue."""
+        """Replace all preferences of the user, and return the new ones. Raises InvalidValue.
+
+        The caller checks that the models exist.
+        """
         chosen = _known(cast("Data", preferences))
         _check(preferences, chosen)
         self._documents.commit([Put(preferences_path(uid), {"uid": uid, "v": 1, **cast("Data", chosen)})])

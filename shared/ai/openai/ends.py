@@ -80,7 +80,8 @@ def failure_in(raw: Json, *, is_first: bool) -> DomainError | None:
 
 
 def told_words(body: object) -> dict[str, Any]:
-    """Return `message`, `code`, `param` and `type` of a refusal in any server's shape.
+    """Return the `message`, `code`, `param` and `type` that a server's refusal states; absent ones are left out or
+    None.
 
     OpenAI and Azure nest these members under `error`, vLLM does not, Gemini answers a list, FastAPI says `detail`.
     """

@@ -32,7 +32,7 @@ WRONG = "must be a PDF as file_data: data:application/pdf;base64,… (other file
 
 
 class ModelWithoutFiles(Rejected):
-    """The model takes no PDF files, so no file is sent to the model."""
+    """Refusal: the model takes no PDF files, so no file is sent to the model."""
 
     code = "model_without_files"
 
@@ -114,7 +114,10 @@ def _file(part: Json) -> PromptFile:
 
 
 def pages_of(content: bytes) -> PromptFile:
-    """Count the pages of a PDF. Without compressed objects, every page has a readable reference."""
+    """Return the number of pages of a PDF, with a bound.
+
+    Without compressed objects, every page has a readable reference.
+    """
     seen = sum(1 for _ in PAGE.finditer(content))
     if PACKED in content:
         return PromptFile(pages=min(max(seen, 1), PAGES_MAX), pages_at_most=PAGES_MAX)

@@ -279,7 +279,10 @@ def is_plain(value: Any) -> bool:
 
 
 def named_fields(shape: Shape, path: str = "") -> Iterator[str]:
-    """Yield each field that a table lets pass, with the kinds on the way: `messages[]<user>.content`."""
+    """Yield the path of each field that the table `shape` lets pass, such as `messages[]<user>.content`.
+
+    `[]` stands for the elements of a list, and `<user>` for objects of the kind `user`.
+    """
     if isinstance(shape, Members):
         for name, inner in shape.fields.items():
             if not isinstance(inner, RefusedField | Hint):

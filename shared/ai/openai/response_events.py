@@ -40,7 +40,7 @@ class ResponseEvents:
             yield UsageReport(usage)
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """See `AnswerReader.end`: only halves of characters can be left."""
+        """Yield the end of the answer; see `AnswerReader.end`. Only halves of characters can be left to deliver."""
         return self._understood(self._published.rest())
 
     def _understood(self, events: list[Json]) -> Iterator[ChatEvent]:

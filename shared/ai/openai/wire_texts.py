@@ -21,7 +21,10 @@ class RaggedObject(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentGroups:
-    """Message content in groups: text, thinking, refusal and other parts."""
+    """Message content in groups: text, thinking, refusal and other parts.
+
+    A text is "" if the content has no such part.
+    """
 
     text: str = ""
     thinking: str = ""
@@ -77,7 +80,11 @@ class HalfCharacters:
         self._pending: dict[str, str] = {}
 
     def join(self, name: str, piece: str) -> str:
-        """Join the piece to the half character left of this text before. Keep back a half character at the end."""
+        """Return the piece behind the half character that the text's earlier piece ended with.
+
+        If the piece itself ends with half a character, this half is left out until the next piece. `name` is the text's
+        name.
+        """
         if piece.isascii() and not self._pending:
             return piece
         text = self._pending.pop(name, "") + piece

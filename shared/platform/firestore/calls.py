@@ -61,23 +61,25 @@ class FirestoreCalls:
         self._run_query = channel.unary_stream(f"{SERVICE}/RunQuery", *_codec(RawRunQuery, raw(RunQueryResponse)))
 
     def commit(self, request: Any, timeout_seconds: float) -> Any:
-        """Call `Commit`."""
+        """Call `Commit`, and return the raw response."""
         return self._commit(request, timeout=timeout_seconds, metadata=self._of_database)
 
     def get(self, request: Any, timeout_seconds: float) -> Any:
-        """Call `GetDocument`."""
+        """Call `GetDocument`, and return the raw document."""
         return self._get(request, timeout=timeout_seconds, metadata=self._routed("name", request.name))
 
     def batch_get(self, request: Any, timeout_seconds: float) -> Any:
-        """Call `BatchGetDocuments`, which answers once for each document."""
+        """Call `BatchGetDocuments`, and return the stream of raw responses: one for each document."""
         return self._batch_get(request, timeout=timeout_seconds, metadata=self._of_database)
 
     def run_query(self, request: Any, timeout_seconds: float) -> Any:
-        """Call `RunQuery`, which answers once for each document, and perhaps without a document."""
+        """Call `RunQuery`, and return the stream of raw responses: one for each document, perhaps one without a
+        document.
+        """
         return self._run_query(request, timeout=timeout_seconds, metadata=self._routed("parent", request.parent))
 
     def listen(self, requests: Iterator[Any]) -> Any:
-        """Call `Listen`, which is open until it is cancelled or `requests` end.
+        """Call `Listen`, and return the stream, which is open until it is cancelled or `requests` end.
 
         The answers are changes of documents, and the targets that are up to date.
         """

@@ -21,7 +21,7 @@ class ScriptedThinkingModel:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def think(self, request: ThinkRequest) -> Thought:
-        """See `ThinkingModel.think`."""
+        """Return the next thought of the script, or raise its next error; see `ThinkingModel.think`."""
         with self.lock:
             step = self.steps[min(len(self.requests), len(self.steps) - 1)]
             self.requests.append(request)

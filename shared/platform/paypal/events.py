@@ -46,7 +46,9 @@ def payment_in(thing: Mapping[str, Any]) -> str | None:
 
 
 def refs_of(resource_type: str, thing: Mapping[str, Any]) -> dict[str, str]:
-    """Return the ids of an object and of the objects that it names, by kind."""
+    """Return the ids of a PayPal object and of the objects that it names, by kind: `order`, `capture`, `refund`,
+    `dispute`.
+    """
     found: dict[str, Any] = {}
     if resource_type == "checkout-order":
         found["order"] = thing.get("order_id") or thing.get("id")

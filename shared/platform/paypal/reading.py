@@ -111,7 +111,7 @@ def _listed(order: Thing | None, capture: Thing | None) -> tuple[Refund, ...]:
 
 
 def refund_of(thing: Thing) -> Refund:
-    """Read one refund."""
+    """Return the refund that PayPal's object describes."""
     # A status that is new to us counts as money that went back: the safer of two mistakes.
     status = REFUND_STATUS.get(str(thing["status"]), "pending")
     return Refund(id=str(thing["id"]), amount=amount_of(thing["amount"]), status=status)

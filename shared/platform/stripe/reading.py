@@ -63,7 +63,7 @@ def truth_of(found: Found, refunds: Iterable[Thing], disputes: Iterable[Thing], 
 
 
 def refund_of(thing: Thing) -> Refund:
-    """Read one refund."""
+    """Return the refund that Stripe's object describes."""
     # A status that is new to us counts as money that went back: the safer of two mistakes.
     status = REFUND_STATUS.get(str(thing["status"]), "pending")
     return Refund(id=str(thing["id"]), amount=_amount(thing["amount"], thing), status=status)

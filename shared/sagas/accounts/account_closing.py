@@ -10,18 +10,20 @@ from shared.sagas.accounts.mailbox_debts import MailboxDebts
 
 
 class AccountClosing:
-    """Closes accounts. Read `mailbox_mark` before the profile is deleted, and hand the mark to `close`."""
+    """Closes accounts. Call `mailbox_mark` before the profile is deleted, and hand the result to `close`."""
 
     def __init__(self, ledger: Ledger, debts: MailboxDebts) -> None:
         self._ledger = ledger
         self._debts = debts
 
     def mailbox_mark(self, uid: Uid) -> str | None:
-        """Return the mark of the user's mailbox; None if the user has no address that counts as their own."""
+        """Return the keyed hash that stands for the user's mailbox; None if the user has no address that counts
+        as their own.
+        """
         return self._debts.mark(uid)
 
     def close(self, uid: Uid, mailbox: str | None) -> None:
-        """Close the account and remember the user's debt under the mark `mailbox`.
+        """Close the account, and remember the user's debt under `mailbox`, the result of `mailbox_mark`.
 
         If `mailbox` is None, the debt is not remembered. If the account is closed already, do nothing.
         """

@@ -46,7 +46,7 @@ class KeyRevocation:
         self._run_image = run_image
 
     def revoke(self, uid: Uid, key_id: str) -> ApiKey:
-        """Delete the key, pause the key's agent tasks, and end the key's image tasks.
+        """Delete the key, pause the key's agent tasks, end the key's image tasks, and return the deleted key.
 
         Raises KeyNotFound, also for another user's key.
         """

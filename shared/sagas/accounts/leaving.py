@@ -48,7 +48,7 @@ State = Literal["leaving", "done"]
 
 @dataclass(frozen=True, slots=True)
 class LeavingStep:
-    """One step of leaving, under the name by which the finished step is recorded."""
+    """One step of a user's departure. `name` is the name under which the finished step is recorded."""
 
     name: str
     do: Callable[[Uid], None]
@@ -72,7 +72,7 @@ class _Progress:
 
 
 class Leaving:
-    """The saga, one document `leavings/{uid}` per user who left.
+    """The saga by which a user leaves, stored in one document `leavings/{uid}` for each user.
 
     Unfinished documents carry `due_at`; finished ones do not.
     """
@@ -106,17 +106,20 @@ class Leaving:
         self._sweep = LeavingStep("sweep", self._erase)
 
     def leave(self, uid: Uid) -> State:
-        """Begin the leaving, and do as many steps as possible now. After the return the user is gone or will be.
+        """Begin the departure of a user, and do as many steps as possible now.
 
-        Raises Unavailable if the intention could not be stored. Of two calls at once, one does the work.
+        Return `done`, or `leaving` if steps are left.
+
+        The steps that are left are done by `resume`. Raises Unavailable if the departure could not be stored. Of two
+        calls at once, one does the work.
         """
         leaving = self._begin(uid)
         return "done" if leaving is None else self._advance(leaving) or "leaving"
 
     def resume(self, limit: int) -> int:
-        """Continue leavings that are due: crashed, failed before, or waiting for the sweep.
+        """Continue up to `limit` departures of users that are due, and return the number of those that were continued.
 
-        Return how many were taken up.
+        A departure is due if its worker crashed, if a step failed, or if the last erasure is due.
         """
         now = to_datetime(self._clock.now())
         query = Query(
@@ -128,10 +131,9 @@ class Leaving:
     def reconcile(self, *, after: Uid | None) -> Uid | None:
         """Let users leave whose login is gone, one page at a time.
 
-        Return the user to continue after, or None at the end.
-
-        Events of deleted logins may be lost; this job finds such users. If most logins of a page are gone, nobody
-        leaves. Then a tenant may be missing from the settings, or the wrong project is asked.
+        Return the uid behind which the next page begins; None at the end. Events of deleted logins may be lost; this
+        job finds such users. If most logins of a page are gone, nobody leaves, since a tenant may be missing from the
+        settings, or the wrong project is asked.
         """
         page = self._profiles.page(after=after, limit=RECONCILE_PAGE)
         active = [profile.uid for profile in page if not profile.is_closed]

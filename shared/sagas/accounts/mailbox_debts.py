@@ -93,7 +93,7 @@ class MailboxDebts:
         self._is_verification_needed = is_verification_needed
 
     def mark(self, uid: Uid) -> str | None:
-        """Return the mark of the user's mailbox; None if the user has no address that counts."""
+        """Return the keyed hash that stands for the user's mailbox; None if the user has no address that counts."""
         email = self._email(uid)
         return None if email is None else self._marks(email)[0]
 

@@ -58,7 +58,7 @@ class EmailNotVerified(Forbidden):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserView:
-    """The operators' view of a user: the login, the profile and the balance, as far as they exist."""
+    """The operators' view of a user: the login, the profile and the balance. A field is None if unknown."""
 
     uid: Uid
     email: str | None
@@ -102,7 +102,9 @@ class Operators:
         return self._audit.page(cursor=cursor, limit=limit)
 
     def set_roles(self, actor: Principal, uid: Uid, roles: frozenset[str], reason: str | None = None) -> UserView:
-        """Replace the roles of another user. The new roles count once that user's token is refreshed.
+        """Replace the roles of another user, and return the user.
+
+        The new roles count once that user's token is refreshed.
 
         Raises OwnRole, InvalidValue for an unknown role, UserNotFound.
         """
@@ -154,13 +156,13 @@ class Operators:
         return outcome.receipt
 
     def export(self, actor: Principal, uid: Uid) -> Iterator[str]:
-        """Export a user's whole journal, line by line. The export is recorded. Raises UserNotFound."""
+        """Yield a user's whole journal as lines of NDJSON. The export is recorded. Raises UserNotFound."""
         self.user(uid)
         with self._audit.recording(actor.uid, "export_journal", uid, reason=None):
             return self._ledger.export(uid)
 
     def freeze(self, actor: Principal, uid: Uid, reason: str, *, note_to_user: str = "") -> UserView:
-        """Stop the user's spending. Raises UserNotFound, AccountClosed."""
+        """Stop the user's spending, and return the user. Raises UserNotFound, AccountClosed."""
         self._check.require_admin(actor)
         why = _required(reason)
         operation = operation_id("freeze", new_id("act"))
@@ -169,7 +171,7 @@ class Operators:
         return self._set_status(actor, uid, command, why)
 
     def unfreeze(self, actor: Principal, uid: Uid, reason: str, *, note_to_user: str = "") -> UserView:
-        """Let another user spend again. Raises OwnAccount, UserNotFound, AccountClosed."""
+        """Let another user spend again, and return the user. Raises OwnAccount, UserNotFound, AccountClosed."""
         self._check.require_admin(actor)
         why = _required(reason)
         operation = operation_id("unfreeze", new_id("act"))
@@ -193,7 +195,10 @@ class Operators:
         return after
 
     def first_admin(self, email: str, *, is_forced: bool = False, is_verification_needed: bool = True) -> Uid:
-        """Make the first admin, from a command line. Raises UserNotFound, EmailNotVerified, AdminExists."""
+        """Make the user with this address the first admin, from a command line, and return the uid.
+
+        Raises UserNotFound, EmailNotVerified, AdminExists.
+        """
         user = self._identity.find_by_email(email)
         if user is None:
             raise UserNotFound

@@ -86,7 +86,7 @@ class WelcomeBonus:
     def claim(
         self, principal: Principal, operation: OperationId, fingerprint: str, *, is_app_verified: bool = False
     ) -> GrantReceipt:
-        """Grant the bonus. The same `operation` gets the same answer again, amounts in µcr.
+        """Grant the bonus, and return the receipt in µcr. The same `operation` gets the same receipt again.
 
         Raises BonusNotAllowed; AlreadyClaimed for another operation, user or spelling of the same mailbox;
         BonusCapReached if the address's domain has been given all of the domain's bonuses.

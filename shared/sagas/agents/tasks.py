@@ -75,7 +75,8 @@ class ResumeRequest:
 class TaskRequest:
     """A request to begin a task. `budget` is the most that the task may cost, in µcr; `files` are names and texts.
 
-    `spender` is the caller who pays: the user, or the API key `key` that the caller used.
+    `spender` is the caller who pays: the user, or the API key `key` that the caller used. If `model` or `tools` is
+    None, the defaults apply.
     """
 
     uid: Uid
@@ -168,7 +169,7 @@ class Agents:
         return self._tasks.file(self._tasks.get(uid, task_id), name)
 
     def cancel(self, uid: Uid, task_id: str) -> Task:
-        """Cancel the task: no further step begins.
+        """Cancel the task, and return the task: no further step begins.
 
         A running step is recorded and charged. Raises TaskNotFound, TaskEnded.
         """

@@ -27,7 +27,7 @@ class ToolEntry:
     """True for a tool that every task has, so that no request names the tool."""
 
     def build(self, parts: ToolParts) -> Tool:
-        """Import the module of the tool, and build the tool."""
+        """Import the module of the tool, build the tool, and return the tool."""
         tool: Tool = import_module(f"{FOLDER}.{self.name}").build_tool(parts)
         assert tool.name == self.name, "a tool has the name of its module"
         return tool

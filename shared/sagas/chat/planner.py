@@ -30,7 +30,10 @@ Prefers = Callable[[], PreferredModels]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnPlan(MeteredPlan):
-    """The decisions about a turn, before anything happens."""
+    """The plan of one turn: the conversation as read, the model and its price, and the prompt.
+
+    Nothing is charged yet.
+    """
 
     request: TurnRequest
     conversation: Conversation
@@ -44,7 +47,7 @@ class TurnPlan(MeteredPlan):
     """Stored summary that may not be paid for yet; None if all are paid."""
 
     def asked(self, output_cap: int, *, is_whole: bool) -> ChatRequest:
-        """Return the request to the upstream."""
+        """Return the request that goes to the model provider, for at most `output_cap` tokens."""
         return ChatRequest(
             model=self.model.upstream_model,
             messages=self.prompt.messages,

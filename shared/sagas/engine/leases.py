@@ -60,7 +60,10 @@ class Leases:
     def claim_read(
         self, document: Document, seconds: int, changes: Data | None = None, *also: Write
     ) -> "LeasedDocument | None":
-        """Claim a document just read, with `changes` and `also` in the same commit. See `claim`."""
+        """Claim a document just read, and write `changes` and `also` in the same commit.
+
+        Return None if another worker holds the lease; see `claim`.
+        """
         lease = _lease_of(document.data)
         if lease.until > to_datetime(self._clock.now()):
             return None
@@ -78,7 +81,7 @@ class Leases:
         return leased
 
     def create(self, path: str, data: Data, seconds: int, *also: Write) -> "LeasedDocument":
-        """Create the document, claimed from the start.
+        """Create the document, and return the document claimed for `seconds`.
 
         Raises PreconditionFailed if the document (or a document that `also` creates) exists.
         """

@@ -45,7 +45,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
-    """The input of a step: the saga's arguments, earlier steps' results, and the leased document."""
+    """The input of a step: the saga's arguments, the earlier steps' results by step, and the leased document."""
 
     leased: LeasedDocument
     args: Data
@@ -96,7 +96,12 @@ class Saga:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """The progress of a saga, as stored in the document's field `saga`."""
+    """The progress of a saga, as stored in the document's field `saga`. Times in ms.
+
+    `done` maps each step done to its result, and `undone` names the steps undone. `attempts` counts the failures of the
+    current step. `code` is the last error's code, and `stuck_in` the step that failed for good; both are "" if there is
+    none.
+    """
 
     name: str
     version: int

@@ -50,7 +50,7 @@ HOLDS_MAX = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageAsked:
-    """A request for pictures.
+    """A request for pictures. If `model`, `size` or `quality` is None, the default applies.
 
     `budgets` are the caps that the cost counts against; `principal` spends (empty: the user).
     """
@@ -70,7 +70,10 @@ class ImageAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartedTask:
-    """The task, and the remaining balance (µcr) once its credits are held; None if the task was begun before."""
+    """The task.
+
+    `available` is the balance (µcr) once the task's credits are held; None if the task was begun before.
+    """
 
     task: ImageTask
     available: int | None

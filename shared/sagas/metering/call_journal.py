@@ -106,7 +106,7 @@ class CallJournal:
         return found
 
     def last(self, wanted: CallSearch) -> JournalCall | None:
-        """Return the call that began last, running or not; None if that was too many entries ago.
+        """Return the call that began last, running or not; None if the newest entries of the account name no such call.
 
         Raises Unavailable.
         """

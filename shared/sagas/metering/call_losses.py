@@ -34,9 +34,11 @@ class CallLosses:
         return False
 
     def is_unread_charged(self, uid: Uid, *, call: str, model: str, principal: str, amount: int) -> bool:
-        """Return True if this user pays for calls that find no room to be read to their end. Otherwise count this one.
+        """Return True if this user pays for a call that cannot be read to its end, since all places for reading are
+        taken.
 
-        `amount` (µcr): the most that the provider can have billed beyond the call's hold.
+        Otherwise count a loss for the platform. `amount` (µcr) is the most that the provider can have billed beyond the
+        call's hold.
         """
         if self._losses is None or amount <= 0:
             return False

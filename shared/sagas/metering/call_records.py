@@ -23,7 +23,10 @@ Status = Literal["stopped", "settling", "ended"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveredAnswer:
-    """Answer of a call, as far as the answer was delivered."""
+    """Answer of a call, as far as the answer was delivered. `model_reason` is None unless `auto` chose the model.
+
+    `finish_reason` is None if the answer has none.
+    """
 
     id: str
     content: str
@@ -38,7 +41,7 @@ class DeliveredAnswer:
 class CallEnd:
     """The end of one call; amounts in µcr. `cost` is None while the call is settling, then `at_most` bounds the cost.
 
-    `said` and `usage` are None for a call without a record.
+    `said` is the delivered answer and `usage` its tokens. Both are None if the call stored no answer.
     """
 
     status: Status

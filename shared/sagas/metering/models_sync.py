@@ -22,9 +22,9 @@ class ModelsSync:
     def compare(
         self, upstream: str, *, is_free_wanted: bool = False, listing: Mapping[str, Any] | None = None
     ) -> Comparison:
-        """Compare a listing with our models, and write nothing. Without `listing`, fetch the provider's own.
+        """Return the differences between a listing and our models, and write nothing.
 
-        Raises UpstreamUnavailable, NotFound.
+        Without `listing`, fetch the provider's own. Raises UpstreamUnavailable, NotFound.
         """
         listed = self._listing.fetch(upstream) if listing is None else listing
         return compared(listed, self._catalogue.stored(), upstream, is_free_wanted=is_free_wanted)

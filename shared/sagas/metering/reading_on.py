@@ -15,7 +15,10 @@ READING_ON_PER_USER_MAX = 48
 
 
 class ReadingOn:
-    """The room for calls that are read on. Safe to share between threads."""
+    """The places of this instance for calls that are read to their end after the client has left.
+
+    Safe between threads.
+    """
 
     def __init__(self, most: int = READING_ON_MAX, most_per_user: int = READING_ON_PER_USER_MAX) -> None:
         self._most = most
@@ -45,7 +48,7 @@ class ReadingOn:
 
 
 class Place:
-    """The room for one call: begin the reading, or give the room back."""
+    """The place for one call: begin the reading, or give the place back."""
 
     def __init__(self, leave: Callable[[], None]) -> None:
         self._leave = leave
@@ -62,7 +65,7 @@ class Place:
             raise
 
     def give_back(self) -> None:
-        """Give the room back without reading."""
+        """Give the place back without reading."""
         self._leave()
 
     def _run(self, work: Callable[[], None]) -> None:

@@ -19,11 +19,11 @@ class TurnRecovery:
         self._ledger = ledger
 
     def given_up(self, turn: Turn) -> Micro:
-        """End the holds of the turn's earlier attempts and charge the accrued part. Return the sum not to pay again.
+        """End the holds of the turn's earlier attempts, charge the accrued parts, and return the sum of these charges
+        (µcr).
 
-        The sum is in µcr. It covers attempts that crashed, and attempts that will find that they may not append. If the
-        caller had ended an attempt, the bound of that attempt was recorded. Such an attempt is a separate call of the
-        model, and the user pays for both.
+        The user does not pay this sum again. The attempts have crashed, or will find that they may not append. An
+        attempt that the caller had ended is left out: it is a separate call of the model, and the user pays for both.
         """
         paid = 0
         for token in turn.runs[:-1]:
@@ -39,7 +39,11 @@ class TurnRecovery:
         return Micro(paid)
 
     def finished(self, turn: Turn, claim: Claim) -> Turn:
-        """Charge for the turn's appended messages, by the same operation as the attempt that appended them."""
+        """Charge for the turn's appended messages, and return the turn as done.
+
+        The charge has the same operation as that of the attempt that appended the messages, so nothing is charged
+        twice.
+        """
         hold = self._hold(turn, claim.run)
         try:
             charge = hold.capture(turn.charge, self._counts(turn))

@@ -64,12 +64,15 @@ class CallName:
 
     @classmethod
     def of_conversation(cls, conversation_id: str) -> "CallName":
-        """Name the turn that runs in this conversation. A message sent after the request is another intention."""
+        """Return the name of the turn that runs in this conversation. A request by this name stops no later turn."""
         return cls(f"conversation:{conversation_id}", is_early=False)
 
     @classmethod
     def of_request(cls, request_id: str) -> "CallName":
-        """Name the call with this X-Request-Id. The id is the client's own text, so that only a hash is stored."""
+        """Return the name of the call with this X-Request-Id.
+
+        The id is the client's own text, so only a hash is stored.
+        """
         return cls(f"request:{request_tag(request_id)}", is_early=True)
 
 
@@ -141,7 +144,7 @@ class StopRequests:
         return [each for document in found for each in self._live(document)]
 
     def watch(self, watches: Watches, listener: Listener) -> Watch:
-        """Watch all documents with requests of the last minute.
+        """Watch all documents with requests of the last minute, and return the watch.
 
         `listener` gets the present documents and each later change.
         """

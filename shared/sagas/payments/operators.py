@@ -46,7 +46,7 @@ class PaymentOperators:
         reason: str | None,
         expected: ExpectedVersions | None = None,
     ) -> Package:
-        """Create or replace a package. Raises InvalidValue, VersionChanged, Forbidden."""
+        """Create or replace a package, and return the package. Raises InvalidValue, VersionChanged, Forbidden."""
         self._check.require_admin(actor)
         with self._audit.recording(actor.uid, "put_package", package_id, reason=reason) as act:
             act.before = self._known(package_id)
@@ -64,7 +64,10 @@ class PaymentOperators:
         *,
         note_to_user: str = "",
     ) -> Payment:
-        """Refund money to another user. Raises OwnAccount, and the errors of `Refunds.refund`."""
+        """Refund money to another user, and return the payment. `minor` is in minor units; None: the whole rest.
+
+        Raises OwnAccount, and the errors of `Refunds.refund`.
+        """
         self._check.require_admin(actor)
         payment = self._payments.get(payment_id)
         before = _state(payment)
@@ -84,7 +87,10 @@ class PaymentOperators:
         return refunded
 
     def replay(self, actor: Principal, payment_id: str, reason: str) -> Payment:
-        """Settle a payment again that is stuck or parked. Raises the errors of `Settlement.revive`."""
+        """Settle a payment again that is stuck or parked, and return the payment.
+
+        Raises the errors of `Settlement.revive`.
+        """
         self._check.require_admin(actor)
         before = {"status": status_of(self._payments.get(payment_id))}
         with self._audit.recording(actor.uid, "replay_payment", payment_id, reason=reason, before=before) as act:

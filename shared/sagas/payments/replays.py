@@ -34,7 +34,10 @@ class PaymentReplays:
         self._handler = handler
 
     def payment(self, payment_id: str) -> Payment:
-        """Settle a dead or parked payment again. Raises PaymentNotFound and the errors of `Settlement.revive`."""
+        """Settle a dead or parked payment again, and return the payment.
+
+        Raises PaymentNotFound and the errors of `Settlement.revive`.
+        """
         before = {"status": status_of(self._payments.get(payment_id))}
         with self._audit.recording(PAYMENT_COMMAND, "replay_payment", payment_id, reason=None, before=before) as act:
             payment = self._settlement.revive(payment_id)

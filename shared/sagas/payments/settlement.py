@@ -61,7 +61,7 @@ class PaymentBusy(Unavailable):
 
 
 class ProviderNotConfigured(Conflict):
-    """The provider is not set up here."""
+    """The settings of this installation name no account at the payment provider."""
 
     code = "method_not_configured"
 
@@ -126,14 +126,18 @@ class Settlement:
             return self._work(claimed, refs or {})
 
     def look(self, payment_id: str) -> None:
-        """Settle if that is possible now. Log a failure, so that a reader sees the last known state."""
+        """Settle the payment if that is possible now.
+
+        A failure is logged and not raised, so that a reader can go ahead.
+        """
         try:
             self.settle(payment_id, patience=LOOK_PATIENCE_SECONDS)
         except DomainError as error:
             log("payment_not_settled", "WARNING", payment=payment_id, code=error.code)
 
     def act_on(self, payment_id: str, act: Act) -> Payment:
-        """Act on a payment that is in step with the provider, then bring the payment in step again.
+        """Call `act` on a payment that is in step with the provider, bring the payment in step again, and return the
+        payment.
 
         Raises the refusals of `act`, PaymentNotFound, PaymentBusy, ProviderUnavailable.
         """
@@ -145,7 +149,9 @@ class Settlement:
             return self._work(leased, {})
 
     def revive(self, payment_id: str) -> Payment:
-        """Let a dead letter continue, or check a parked payment again, once the cause is gone."""
+        """Settle a payment again that is stuck in a failed step or parked, once the cause is gone, and return the
+        payment.
+        """
         leased = self._claim(payment_id, PATIENCE_SECONDS)
         assert isinstance(leased, LeasedDocument), "nobody else's work is ours"
         with freed_after_error(leased, self._clock):

@@ -140,7 +140,10 @@ class Tool(Protocol):
         ...
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
-        """Run the tool, in bounded time. `arguments` fit the schema. Raises ToolFailed, and the ledger's refusals."""
+        """Run the tool, in bounded time, and return the observation. `arguments` fit the schema.
+
+        Raises ToolFailed, and the ledger's refusals.
+        """
         ...
 
 
