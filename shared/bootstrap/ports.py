@@ -76,5 +76,5 @@ class LatePublisher:
         self._publisher = Once(build)
 
     def publish(self, messages: Sequence[TopicMessage]) -> None:
-        """See `Publisher.publish`."""
+        """Return once the broker has stored every message; see `Publisher.publish`."""
         self._publisher().publish(messages)

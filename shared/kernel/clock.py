@@ -37,15 +37,15 @@ class SystemClock:
     """Clock of the machine."""
 
     def now(self) -> Millis:
-        """See `Clock.now`."""
+        """Return the wall time, in milliseconds since the epoch; see `Clock.now`."""
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        """See `Clock.monotonic`."""
+        """Return seconds that never decrease, for deadlines; see `Clock.monotonic`."""
         return time.monotonic()
 
     def wait(self, seconds: float) -> None:
-        """See `Clock.wait`."""
+        """Let this thread sleep, off the CPU; see `Clock.wait`."""
         threading.Event().wait(seconds)
 
 

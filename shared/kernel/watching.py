@@ -43,9 +43,9 @@ class BrokenWatch:
     """Watch of a store that reports nothing: broken from the start, so that the listener reads for itself."""
 
     def watch(self, query: Query, listener: Listener) -> "BrokenWatch":
-        """See `Watches.watch`."""
+        """Return this watch without a report to `listener`; see `Watches.watch`."""
         listener.broken()
         return self
 
     def close(self) -> None:
-        """See `Watch.close`."""
+        """Do nothing, since nothing is watched; see `Watch.close`."""

@@ -110,7 +110,7 @@ def _written(path: str, data: Data, version: Version | None) -> Write:
 
 
 def account_path(uid: Uid) -> str:
-    """Return `accounts/{uid}`, the path of the document that a listener shows."""
+    """Return `accounts/{uid}`, the path of the document that the user's app may listen to."""
     return f"accounts/{uid}"
 
 

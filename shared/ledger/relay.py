@@ -22,7 +22,7 @@ RELAY_WINDOW = 100
 
 
 class Follower(Protocol):
-    """Projection of the journal that stores its own position."""
+    """Projection of the journal, such as usage by day, that stores the number of the last entry it has read."""
 
     def follow(self, uid: Uid, to: int | None = None) -> int:
         """Project new entries, to entry `to` at least, and return the last projected entry.

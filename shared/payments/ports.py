@@ -85,10 +85,11 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """Present state of a payment at its provider.
+    """Present state of a payment at its provider. `paid` is the received money, None before.
 
     `money` is the provider's name for the money received (Stripe: the PaymentIntent; PayPal: the capture), None before.
     `payment` is our payment id as the provider's object states it. `warnings` are ids of early fraud warnings.
+    `failure` is the provider's reason for a failed payment, else None.
     """
 
     stage: Stage

@@ -25,7 +25,7 @@ class Below:
     collection: str
 
     def erase(self, uid: Uid) -> None:
-        """See `Erasable.erase`."""
+        """Remove all data of the user; see `Erasable.erase`."""
         _delete_all(self.documents, Query(collection=self.collection.format(uid=uid), limit=ERASE_BATCH))
 
 

@@ -54,7 +54,7 @@ class _Question:
 
 
 class Asking:
-    """Question to the provider that runs beside a call."""
+    """Question to the identity provider whether a login is enabled. The answer arrives while the call continues."""
 
     def __init__(self, logins: "Logins", uid: Uid, question: _Question | None) -> None:
         self._logins = logins
@@ -62,12 +62,15 @@ class Asking:
         self._question = question
 
     def confirm(self) -> None:
-        """Wait for the answer. Raises LoginDisabled, IdentityUnavailable."""
+        """Wait for the answer.
+
+        Raises LoginDisabled if the login is disabled or gone, IdentityUnavailable without an answer.
+        """
         self._logins.confirm(self._uid, self._question)
 
 
 class Logins:
-    """Cache of this instance's answers. Safe to share between threads."""
+    """Cache of the identity provider's answers whether users' logins are enabled. Safe to share between threads."""
 
     def __init__(self, identity: Identity, clock: Clock) -> None:
         self._identity = identity
@@ -78,11 +81,17 @@ class Logins:
         self._failed_at: float | None = None
 
     def check(self, uid: Uid) -> None:
-        """Ask, and wait for the answer. Raises LoginDisabled, IdentityUnavailable."""
+        """Ask the provider whether the user's login is enabled, and wait for the answer.
+
+        Raises LoginDisabled, IdentityUnavailable.
+        """
         self.ask(uid).confirm()
 
     def ask(self, uid: Uid) -> Asking:
-        """Start a question unless an answer of the last minute is known. `confirm` of the result gives the outcome."""
+        """Begin to ask the provider whether the user's login is enabled, unless an answer of the last minute is known.
+
+        Return the question; `confirm` of the question waits for the answer.
+        """
         now = self._clock.monotonic()
         with self._lock:
             if self._is_younger(uid, KNOWN_SECONDS, now) or self._is_out_of_reach(now):
@@ -99,7 +108,9 @@ class Logins:
         return Asking(self, uid, question)
 
     def confirm(self, uid: Uid, question: _Question | None) -> None:
-        """Wait for this question, if there is one. Then decide by the last answer, if that is recent enough.
+        """Wait for the answer to this question, if there is one.
+
+        Then decide by the last answer, if that is recent enough.
 
         Raises LoginDisabled, IdentityUnavailable.
         """

@@ -133,7 +133,10 @@ class AgentTaskStore:
         return [(found.id, Uid(str(found.data["uid"]))) for found in self._of_both_forms(query)][:limit]
 
     def erase(self, uid: Uid) -> None:
-        """See `Erasable.erase`. Each task is fenced first, so that a worker writes nothing after the eraser."""
+        """Remove all data of the user; see `Erasable.erase`.
+
+        Each task is fenced first, so that a worker writes nothing after the eraser.
+        """
         for collection in (JOBS, COLLECTION):
             query = Query(collection=collection, limit=ERASE_BATCH, where=(Where("uid", "==", uid),))
             while found := self._documents.query(query):

@@ -105,7 +105,7 @@ class TaskSpec:
 class Task:
     """Stored task; amounts are µcr, times in ms. `trail` names each step so far, such as `act calculator`.
 
-    `reason` tells why the task has paused or failed, else None. `answer` is None until there is one.
+    `reason` is a code that explains `status`, None if there is none. `answer` is None until there is one.
     `has_read_private`: a tool has returned the user's own data, so pages may be requested from named hosts only.
     """
 

@@ -90,7 +90,10 @@ class Thinkers:
         self._by_name = by_name
 
     def think(self, request: ThinkRequest) -> Thought:
-        """See `ThinkingModel.think`. Raises UpstreamUnavailable for an upstream that is not set up here."""
+        """Return the whole answer, in bounded time; see `ThinkingModel.think`.
+
+        Raises UpstreamUnavailable for an upstream that is not set up here.
+        """
         model = self._by_name.get(request.upstream)
         if model is None:
             log("upstream_not_set_up", "ERROR", upstream=request.upstream, model=request.model)

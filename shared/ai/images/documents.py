@@ -186,7 +186,10 @@ def is_old(document: Document) -> bool:
 
 
 def with_ask(task: ImageTask, ask: Document | None) -> ImageTask:
-    """Return a task of the old form with the fields of `ask`; None if the task's own document has the fields."""
+    """Return a task of the old form, completed by the fields of its separate document `ask`.
+
+    If `ask` is None, the task has these fields already and is returned unchanged.
+    """
     if ask is None:
         return task
     data = cast("Mapping[str, Any]", ask.data)

@@ -59,13 +59,19 @@ class Tiles:
     tile: int
 
     def expected(self, image: PromptImage) -> int:
-        """See `ImageFormula.expected`."""
+        """Return the expected tokens of the image: the bound, if the size is unknown.
+
+        See `ImageFormula.expected`.
+        """
         if image.size is None or image.detail == LOW:
             return self.at_most(image)
         return self.base + self.tile * _tiles(image.size, enlarges=False)
 
     def at_most(self, image: PromptImage) -> int:
-        """See `ImageFormula.at_most`. The description does not exclude that small images are enlarged."""
+        """Return the most tokens of the image; see `ImageFormula.at_most`.
+
+        The description does not exclude that small images are enlarged.
+        """
         if image.detail == LOW:
             return self.base
         tiles = TILES_MAX if image.size is None else _tiles(image.size, enlarges=True)
@@ -80,13 +86,16 @@ class Patches:
     patches: int
 
     def expected(self, image: PromptImage) -> int:
-        """See `ImageFormula.expected`."""
+        """Return the expected tokens of the image: the bound, if the size is unknown.
+
+        See `ImageFormula.expected`.
+        """
         if image.size is None:
             return self.at_most(image)
         return self._tokens(_patches(image.size, self._most(image)))
 
     def at_most(self, image: PromptImage) -> int:
-        """See `ImageFormula.at_most`."""
+        """Return the most tokens of the image; see `ImageFormula.at_most`."""
         most = self._most(image)
         return self._tokens(most if image.size is None else min(most, _covering(image.size, PATCH_SIDE)))
 
@@ -105,11 +114,14 @@ class Area:
     most: int
 
     def expected(self, image: PromptImage) -> int:
-        """See `ImageFormula.expected`."""
+        """Return the expected tokens of the image: the bound, if the size is unknown.
+
+        See `ImageFormula.expected`.
+        """
         return self.at_most(image)
 
     def at_most(self, image: PromptImage) -> int:
-        """See `ImageFormula.at_most`."""
+        """Return the most tokens of the image; see `ImageFormula.at_most`."""
         if image.size is None:
             return self.most
         return min(self.most, -(-image.size[0] * image.size[1] // max(1, self.pixels_per_token)))
@@ -122,11 +134,17 @@ class Squares:
     square: int
 
     def expected(self, image: PromptImage) -> int:
-        """See `ImageFormula.expected`."""
+        """Return the expected tokens of the image: the bound, if the size is unknown.
+
+        See `ImageFormula.expected`.
+        """
         return self.square * (SQUARES_MAX if image.size is None else min(SQUARES_MAX, _squares(image.size)))
 
     def at_most(self, image: PromptImage) -> int:
-        """See `ImageFormula.at_most`. Versions cut differently, so only a small image is sure to be one square."""
+        """Return the most tokens of the image; see `ImageFormula.at_most`.
+
+        Versions cut differently, so only a small image is sure to be one square.
+        """
         is_small = image.size is not None and max(image.size) <= SQUARE_SMALL
         return self.square * (1 if is_small else SQUARES_MAX)
 
@@ -139,11 +157,14 @@ class Flat:
     tokens_most: int
 
     def expected(self, image: PromptImage) -> int:
-        """See `ImageFormula.expected`."""
+        """Return the expected tokens of the image: the bound, if the size is unknown.
+
+        See `ImageFormula.expected`.
+        """
         return self.tokens
 
     def at_most(self, image: PromptImage) -> int:
-        """See `ImageFormula.at_most`."""
+        """Return the most tokens of the image; see `ImageFormula.at_most`."""
         return max(self.tokens, self.tokens_most)
 
 

@@ -7,13 +7,16 @@ from shared.kernel.events import log
 
 
 class Upstreams:
-    """See `ChatModel`. Each upstream is a `ChatModel`, by the upstream's name in the settings."""
+    """Chat model that forwards each request to the upstream that the model's document names; see `ChatModel`."""
 
     def __init__(self, by_name: Mapping[str, ChatModel]) -> None:
         self._by_name = by_name
 
     def stream(self, request: ChatRequest) -> ChatStream:
-        """See `ChatModel.stream`. Raises UpstreamUnavailable for an upstream that is not set up here."""
+        """Return the answer to `request`; see `ChatModel.stream`.
+
+        Raises UpstreamUnavailable for an upstream that is not set up here.
+        """
         chat_model = self._by_name.get(request.upstream)
         if chat_model is None:
             log("upstream_not_set_up", "ERROR", upstream=request.upstream, model=request.model)

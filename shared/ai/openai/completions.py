@@ -43,13 +43,16 @@ FINISHED = frozenset({"stop", "length", "content_filter", "tool_calls", "functio
 
 
 class ChatCompletions:
-    """See `Dialect`."""
+    """Dialect of `POST /chat/completions`; see `Dialect`."""
 
     path = "/chat/completions"
     kind: Kind = "chat"
 
     def demand(self, body: Json) -> Demand:
-        """See `Dialect.demand`. Each of `n` answers counts towards the most output."""
+        """Return the measure of a body; see `Dialect.demand`.
+
+        Each of `n` answers counts towards the most output.
+        """
         refuse(body, REFUSED)
         refuse_other_prices(body)
         if not isinstance(body.get("stream_options") or {}, Mapping):
@@ -71,9 +74,11 @@ class ChatCompletions:
         )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """See `Dialect.sent`. The provider is told to store nothing: `store` is left out.
+        """Return the body for the upstream: the upstream's model name, and an output of at most `output_cap` tokens.
 
-        If `store` is true, `metadata` is left out too, since only stored answers may have metadata.
+        The provider is told to store nothing: `store` is left out.
+
+        If `store` is true, `metadata` is left out too, since only stored answers may have metadata. See `Dialect.sent`.
         """
         default = LIMITS[0] if model.is_reasoning else LIMITS[1]
         limit = next((name for name in LIMITS if body.get(name) is not None), default)
@@ -86,15 +91,18 @@ class ChatCompletions:
         return {**sent, "stream": True, "stream_options": options}
 
     def reader(self, body: Json, form: UsageForm) -> "CompletionEvents":
-        """See `Dialect.reader`."""
+        """Return a reader of the answer to `body`; see `Dialect.reader`."""
         return CompletionEvents(CompletionReader(count(body, "n", most=CHOICES_MAX) or 1, form))
 
     def transcript(self, body: Json) -> "Completion":
-        """See `Dialect.transcript`."""
+        """Return an empty transcript of the answer to `body`; see `Dialect.transcript`."""
         return Completion()
 
     def pieces(self, answer: Json) -> Iterator[Json]:
-        """See `Dialect.pieces`: each choice in one piece."""
+        """Yield a whole answer as the objects of a stream, without the end; see `Dialect.pieces`.
+
+        Each choice in one piece.
+        """
         for choice in answer["choices"]:
             message = dict(choice["message"])
             if calls := message.get("tool_calls"):
@@ -108,7 +116,10 @@ class ChatCompletions:
             yield _chunk(answer, [shown])
 
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
-        """See `Dialect.tail`: the end of each choice, and the usage if the body requests the usage."""
+        """Return the last objects of the stream, after `told` objects; see `Dialect.tail`.
+
+        The end of each choice, and the usage if the body requests the usage.
+        """
         tail = [_chunk(answer, [_ending(choice)]) for choice in answer["choices"]]
         if (body.get("stream_options") or {}).get("include_usage"):
             tail.append({**_chunk(answer, []), "usage": answer["usage"]})
@@ -117,17 +128,20 @@ class ChatCompletions:
 
 
 class CompletionEvents:
-    """See `AnswerReader`."""
+    """Translator of a chat completion's objects into events; see `AnswerReader`."""
 
     def __init__(self, reader: CompletionReader) -> None:
         self._reader = reader
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `AnswerReader.events`. Raises RequestRefused if the provider refuses the request at once."""
+        """Yield the events of one object of the answer; see `AnswerReader.events`.
+
+        Raises RequestRefused if the provider refuses the request at once.
+        """
         return self._told(self._reader.read(raw))
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """See `AnswerReader.end`."""
+        """Yield the events of the end of the answer; see `AnswerReader.end`."""
         return self._told(self._reader.end(is_done=is_done))
 
     def _told(self, heard: ReadPiece) -> Iterator[ChatEvent]:
@@ -140,7 +154,7 @@ class CompletionEvents:
 
 
 class Completion:
-    """See `Transcript`. One or several choices, assembled from chunks."""
+    """Transcript of a chat completion with one or several choices, assembled from chunks; see `Transcript`."""
 
     told = 0
 
@@ -150,7 +164,10 @@ class Completion:
         self._usage: Json | None = None
 
     def take(self, raw: Json) -> Json | None:
-        """See `Transcript.take`. Finish reason and usage reach the client only after the payment."""
+        """Add a delivered object; see `Transcript.take`.
+
+        Finish reason and usage reach the client only after the payment.
+        """
         self._head |= {name: value for name, value in raw.items() if name not in NOT_OF_THE_HEAD and value is not None}
         self._usage = raw.get("usage") or self._usage
         shown = []
@@ -164,7 +181,10 @@ class Completion:
         return {**beside, **_head(self._head), "object": CHUNK, "choices": shown} if shown else None
 
     def end(self, reason: str, counted: Usage | None) -> Json:
-        """See `Transcript.end`. If no choice came, the answer gets one empty choice: clients look at the first."""
+        """Return the whole answer; see `Transcript.end`.
+
+        If no choice came, the answer gets one empty choice: clients look at the first.
+        """
         ended = reason if reason in FINISHED else "length"
         grown = self._choices or {0: GrowingChoice()}
         choices = [_told(index, grown[index].whole, ended) for index in sorted(grown)]

@@ -24,47 +24,66 @@ AS_ONE = " a"
 
 
 class Embeddings:
-    """See `Dialect`. The model generates nothing, so the ceiling covers only the input."""
+    """Dialect of `POST /embeddings`; see `Dialect`.
+
+    The model generates nothing, so the ceiling covers only the input.
+    """
 
     path = "/embeddings"
     kind: Kind = "embedding"
 
     def demand(self, body: Json) -> Demand:
-        """See `Dialect.demand`. Tokens may be sent as numbers: each counts as one token, and no text
-        has fewer bytes.
+        """Return the measure of a body; see `Dialect.demand`.
+
+        Tokens may be sent as numbers: each counts as one token, and no text has fewer bytes.
         """
         return Demand(texts=tuple(_texts(body.get("input"))), limit=0, is_apart=True)
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """See `Dialect.sent`. Embeddings are never streamed."""
+        """Return the body for the upstream: the upstream's model name, and an output of at most `output_cap` tokens.
+
+        Embeddings are never streamed. See `Dialect.sent`.
+        """
         return {**body, "model": model.upstream_model}
 
     def reader(self, body: Json, form: UsageForm) -> "EmbeddingsReader":
-        """See `Dialect.reader`."""
+        """Return a reader of the answer to `body`; see `Dialect.reader`."""
         return EmbeddingsReader(body, form)
 
     def transcript(self, body: Json) -> "EmbeddingsTranscript":
-        """See `Dialect.transcript`."""
+        """Return an empty transcript of the answer to `body`; see `Dialect.transcript`."""
         return EmbeddingsTranscript()
 
     def pieces(self, answer: Json) -> Iterator[Json]:
-        """See `Dialect.pieces`. Embeddings are never streamed."""
+        """Yield a whole answer as the objects of a stream, without the end; see `Dialect.pieces`.
+
+        Embeddings are never streamed.
+        """
         return iter(())
 
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
-        """See `Dialect.tail`. Embeddings are never streamed."""
+        """Return the last objects of the stream, after `told` objects; see `Dialect.tail`.
+
+        Embeddings are never streamed.
+        """
         return []
 
 
 class EmbeddingsReader:
-    """See `AnswerReader`. The one object of the answer is returned in OpenAI's published shape."""
+    """Translator of the one object with embeddings into events; see `AnswerReader`.
+
+    The object is returned in OpenAI's published shape.
+    """
 
     def __init__(self, body: Json, form: UsageForm) -> None:
         self._body = body
         self._form = form
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `AnswerReader.events`. Raises UpstreamUnavailable for an answer without embeddings."""
+        """Yield the events of one object of the answer; see `AnswerReader.events`.
+
+        Raises UpstreamUnavailable for an answer without embeddings.
+        """
         if (failure := failure_in(raw, is_first=True)) is not None:
             raise failure
         usage = self._reported(raw)
@@ -74,7 +93,10 @@ class EmbeddingsReader:
             yield UsageReport(usage)
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """See `AnswerReader.end`. The object was complete, so nothing follows."""
+        """Yield the events of the end of the answer; see `AnswerReader.end`.
+
+        The object was complete, so nothing follows.
+        """
         return iter(())
 
     def _reported(self, raw: Json) -> Usage | None:
@@ -109,7 +131,7 @@ class EmbeddingsReader:
 
 
 class EmbeddingsTranscript:
-    """See `Transcript`."""
+    """Transcript of an answer with embeddings; see `Transcript`."""
 
     told = 0
 
@@ -117,12 +139,12 @@ class EmbeddingsTranscript:
         self._whole: Json = {}
 
     def take(self, raw: Json) -> Json | None:
-        """See `Transcript.take`."""
+        """Add a delivered object; see `Transcript.take`."""
         self._whole = raw
         return None
 
     def end(self, reason: str, counted: Usage | None) -> Json:
-        """See `Transcript.end`."""
+        """Return the whole answer; see `Transcript.end`."""
         return self._whole if counted is None else {**self._whole, "usage": _told(counted)}
 
 

@@ -19,7 +19,10 @@ FAILED = frozenset({"response.failed", "response.cancelled", "error"})
 
 
 class ResponseEvents:
-    """See `AnswerReader`. `names` are the names of functions in namespaces."""
+    """Translator of a response's objects into events; see `AnswerReader`.
+
+    `names` are the names of functions in namespaces.
+    """
 
     def __init__(self, published: PublishedEvents, names: ToolNames) -> None:
         self._published = published
@@ -27,7 +30,10 @@ class ResponseEvents:
         self._said = Counter[object]()
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `AnswerReader.events`. Raises UpstreamUnavailable and its kinds, RequestRefused."""
+        """Yield the events of one object of the answer; see `AnswerReader.events`.
+
+        Raises UpstreamUnavailable and its kinds, RequestRefused.
+        """
         raw = as_event(raw)
         kind = str(raw.get("type"))
         if kind in FAILED or (raw.get("error") and "type" not in raw):

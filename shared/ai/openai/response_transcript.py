@@ -12,7 +12,10 @@ from shared.ai.tokens import Usage
 
 
 class ResponseTranscript:
-    """See `Transcript`. The last event brings the whole answer. If the answer ends early, the pieces are joined."""
+    """Transcript of a response; see `Transcript`.
+
+    The last event brings the whole answer. If the answer ends early, the pieces are joined.
+    """
 
     def __init__(self, head: ResponseHead) -> None:
         self._begun: Json = head.published({}, "in_progress")
@@ -21,7 +24,10 @@ class ResponseTranscript:
         self.told = 0
 
     def take(self, raw: Json) -> Json | None:
-        """See `Transcript.take`. Events are numbered here, since some providers do not number their events."""
+        """Add a delivered object; see `Transcript.take`.
+
+        Events are numbered here, since some providers do not number their events.
+        """
         response = raw.get("response")
         if raw.get("type") in LAST:
             self._whole = response
@@ -34,7 +40,10 @@ class ResponseTranscript:
         return {**raw, "sequence_number": number}
 
     def end(self, reason: str, counted: Usage | None) -> Json:
-        """See `Transcript.end`. If the last event brings no items, the items of the earlier events count."""
+        """Return the whole answer; see `Transcript.end`.
+
+        If the last event brings no items, the items of the earlier events count.
+        """
         whole, usage = self._whole, {} if counted is None else {"usage": published_usage(counted)}
         if whole is None:
             details = {"reason": "content_filter" if reason == "content_filter" else "max_output_tokens"}

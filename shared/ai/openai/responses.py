@@ -54,7 +54,7 @@ NOT_TEXT = frozenset({"type", "role", "status"})
 
 
 class Responses:
-    """See `Dialect`. Each request has an instance.
+    """Dialect of `POST /responses`; see `Dialect`. Each request has an instance.
 
     `names` are the names of functions in namespaces. `is_kept`: the response is kept here for the user. `previous_id`
     is the response that the request continues, None if there is none. `fallback_id` is the id of an answer without one.
@@ -77,7 +77,7 @@ class Responses:
         self._fallback_id = fallback_id
 
     def demand(self, body: Json) -> Demand:
-        """See `Dialect.demand`."""
+        """Return the measure of a body; see `Dialect.demand`."""
         refuse(body, REFUSED)
         refuse_other_prices(body)
         tools = function_tools(body)
@@ -93,7 +93,10 @@ class Responses:
         )
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """See `Dialect.sent`. The provider keeps nothing. If the response is kept here, reasoning comes encrypted."""
+        """Return the body for the upstream: the upstream's model name, and an output of at most `output_cap` tokens.
+
+        The provider keeps nothing. If the response is kept here, reasoning comes encrypted. See `Dialect.sent`.
+        """
         include = body.get("include")
         asked = include if isinstance(include, list) else []
         wants_reasoning = self._is_kept and model.is_reasoning and ENCRYPTED not in asked
@@ -107,11 +110,11 @@ class Responses:
         }
 
     def reader(self, body: Json, form: UsageForm) -> ResponseEvents:
-        """See `Dialect.reader`."""
+        """Return a reader of the answer to `body`; see `Dialect.reader`."""
         return ResponseEvents(PublishedEvents(self._head(body), form), self._names)
 
     def transcript(self, body: Json) -> ResponseTranscript:
-        """See `Dialect.transcript`."""
+        """Return an empty transcript of the answer to `body`; see `Dialect.transcript`."""
         return ResponseTranscript(self._head(body))
 
     def _head(self, body: Json) -> ResponseHead:
@@ -124,7 +127,10 @@ class Responses:
         )
 
     def pieces(self, answer: Json) -> Iterator[Json]:
-        """See `Dialect.pieces`: each item in one piece, with the events that clients expect."""
+        """Yield a whole answer as the objects of a stream, without the end; see `Dialect.pieces`.
+
+        Each item in one piece, with the events that clients expect.
+        """
         kept = {name: value for name, value in answer.items() if name not in {"usage", "credits"}}
         begun = {**kept, "status": "in_progress", "incomplete_details": None, "output": []}
         events: list[Json] = [{"type": kind, "response": begun} for kind in (CREATED, STARTED)]
@@ -134,7 +140,7 @@ class Responses:
             yield {**event, "sequence_number": number}
 
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
-        """See `Dialect.tail`."""
+        """Return the last objects of the stream, after `told` objects; see `Dialect.tail`."""
         kind = ENDED_AS.get(str(answer.get("status")), ENDED_AS["completed"])
         return [{"type": kind, "sequence_number": told, "response": answer, "credits": answer["credits"]}]
 

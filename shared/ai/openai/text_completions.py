@@ -31,7 +31,11 @@ OBJECT = "text_completion"
 
 
 class TextCompletions:
-    """See `Dialect`. `is_direct`: requests go to the provider's `/completions`, which also takes a suffix."""
+    """Dialect of `POST /completions`; see `Dialect`.
+
+    `is_direct`: requests go to the provider's `/completions`, which also takes a suffix. Otherwise they go to its chat
+    completions.
+    """
 
     kind: Kind = "chat"
 
@@ -40,14 +44,17 @@ class TextCompletions:
         self.path = PATH if is_direct else CHAT.path
 
     def demand(self, body: Json) -> Demand:
-        """See `Dialect.demand`."""
+        """Return the measure of a body; see `Dialect.demand`."""
         self._refuse_others(body)
         demand = CHAT.demand(self._as_chat(body))
         suffix = body.get("suffix")
         return demand if not suffix else replace(demand, texts=(*demand.texts, str(suffix)))
 
     def sent(self, body: Json, model: Model, output_cap: int, *, is_whole: bool) -> Json:
-        """See `Dialect.sent`."""
+        """Return the body for the upstream: the upstream's model name, and an output of at most `output_cap` tokens.
+
+        See `Dialect.sent`.
+        """
         sent = CHAT.sent(self._as_chat(body), model, output_cap, is_whole=is_whole)
         if not self._is_direct:
             return sent
@@ -57,20 +64,26 @@ class TextCompletions:
         return {**kept, **beside, LIMIT: limit, "prompt": prompt_of(body)}
 
     def reader(self, body: Json, form: UsageForm) -> "TextReader":
-        """See `Dialect.reader`."""
+        """Return a reader of the answer to `body`; see `Dialect.reader`."""
         return TextReader(CHAT.reader(body, form))
 
     def transcript(self, body: Json) -> "TextTranscript":
-        """See `Dialect.transcript`."""
+        """Return an empty transcript of the answer to `body`; see `Dialect.transcript`."""
         return TextTranscript()
 
     def pieces(self, answer: Json) -> Iterator[Json]:
-        """See `Dialect.pieces`: each choice in one piece."""
+        """Yield a whole answer as the objects of a stream, without the end; see `Dialect.pieces`.
+
+        Each choice in one piece.
+        """
         for choice in answer["choices"]:
             yield {**_head(answer), "choices": [{**choice, "finish_reason": None}]}
 
     def tail(self, answer: Json, body: Json, told: int) -> Sequence[Json]:
-        """See `Dialect.tail`: the end of each choice, and the usage if the request includes usage."""
+        """Return the last objects of the stream, after `told` objects; see `Dialect.tail`.
+
+        The end of each choice, and the usage if the request includes usage.
+        """
         tail: list[dict[str, Any]] = [
             {**_head(answer), "choices": [{**choice, "text": ""}]} for choice in answer["choices"]
         ]
@@ -98,22 +111,22 @@ class TextCompletions:
 
 
 class TextReader:
-    """See `AnswerReader`. Reads completions of either protocol."""
+    """Translator of a text or chat completion's objects into events; see `AnswerReader`."""
 
     def __init__(self, reader: CompletionEvents) -> None:
         self._reader = reader
 
     def events(self, raw: Json) -> Iterator[ChatEvent]:
-        """See `AnswerReader.events`."""
+        """Yield the events of one object of the answer; see `AnswerReader.events`."""
         return self._reader.events(_as_chunk(raw))
 
     def end(self, *, is_done: bool) -> Iterator[ChatEvent]:
-        """See `AnswerReader.end`."""
+        """Yield the events of the end of the answer; see `AnswerReader.end`."""
         return self._reader.end(is_done=is_done)
 
 
 class TextTranscript:
-    """See `Transcript`."""
+    """Transcript of a text completion; see `Transcript`."""
 
     told = 0
 
@@ -121,7 +134,10 @@ class TextTranscript:
         self._chat = Completion()
 
     def take(self, raw: Json) -> Json | None:
-        """See `Transcript.take`. Only text is passed on: a completion has no other members."""
+        """Add a delivered object; see `Transcript.take`.
+
+        Only text is passed on: a completion has no other members.
+        """
         shown = self._chat.take(raw)
         if shown is None:
             return None
@@ -130,7 +146,7 @@ class TextTranscript:
         return {**_head(shown), "choices": told} if told else None
 
     def end(self, reason: str, counted: Usage | None) -> Json:
-        """See `Transcript.end`."""
+        """Return the whole answer; see `Transcript.end`."""
         whole = self._chat.end(reason, counted)
         choices = [
             _choice(choice["index"], choice["message"].get("content") or "", _ending(choice["finish_reason"]))

@@ -8,12 +8,18 @@ class PackagedDomainLists:
     """Domain lists as the pinned packages ship them, without network. Each list is loaded at its first use."""
 
     def registrable(self, domain: str) -> str:
-        """See `DomainLists.registrable`."""
+        """Return the part of `domain` that somebody registered: `a.b.example.co.uk` → `example.co.uk`.
+
+        See `DomainLists.registrable`.
+        """
         found: str | None = self._suffixes.privatesuffix(domain)
         return found or domain
 
     def is_disposable(self, domain: str) -> bool:
-        """See `DomainLists.is_disposable`."""
+        """Return True if `domain`, or a domain above it, gives out throw-away addresses.
+
+        See `DomainLists.is_disposable`.
+        """
         labels = domain.split(".")
         return any(".".join(labels[first:]) in self._disposable for first in range(len(labels)))
 

@@ -56,7 +56,7 @@ class FirebaseIdentity:
         self._remembered: OrderedDict[bytes, tuple[Principal, Millis]] = OrderedDict()
 
     def verify(self, token: str, *, is_fresh: bool = False) -> Principal:
-        """See `Identity.verify`."""
+        """Return the principal of an ID token; see `Identity.verify`."""
         tenant = tenant_of(check_shape(token))
         if tenant is not None and tenant not in self._tenants:
             raise TenantRefused
@@ -70,7 +70,7 @@ class FirebaseIdentity:
         return principal
 
     def verify_app_check(self, token: str) -> str:
-        """See `Identity.verify_app_check`."""
+        """Return the id of the app that the App Check token was issued to; see `Identity.verify_app_check`."""
         if not token or len(token) > TOKEN_BYTES_MAX or not token.isascii():
             raise AppCheckFailed
         if is_emulated() and token.endswith("."):
@@ -84,12 +84,12 @@ class FirebaseIdentity:
         return str(claims["app_id"])
 
     def get_user(self, uid: Uid) -> AuthUser:
-        """See `Identity.get_user`."""
+        """Return the user; see `Identity.get_user`."""
         with _translated():
             return _user(self._found(uid)[1])
 
     def find_by_email(self, email: str) -> AuthUser | None:
-        """See `Identity.find_by_email`."""
+        """Return the user who signs in with exactly this address, or None; see `Identity.find_by_email`."""
         for directory in self._directories:
             try:
                 with _translated():
@@ -99,7 +99,7 @@ class FirebaseIdentity:
         return None
 
     def existing(self, uids: Collection[Uid]) -> frozenset[Uid]:
-        """See `Identity.existing`."""
+        """Return the uids among these (at most 100) whose users exist; see `Identity.existing`."""
         if not uids:
             return frozenset()
         wanted = [auth.UidIdentifier(uid) for uid in uids]
@@ -108,7 +108,7 @@ class FirebaseIdentity:
         return frozenset(Uid(user.uid) for users in found for user in users)
 
     def with_role(self, role: str) -> Iterator[AuthUser]:
-        """See `Identity.with_role`."""
+        """Yield all users who hold `role`; see `Identity.with_role`."""
         with _translated():
             for directory in self._directories:
                 for record in directory.list_users().iterate_all():
@@ -117,7 +117,7 @@ class FirebaseIdentity:
                         yield user
 
     def set_roles(self, uid: Uid, roles: frozenset[str]) -> None:
-        """See `Identity.set_roles`."""
+        """Replace the `roles` claim and keep the other claims; see `Identity.set_roles`."""
         with _translated():
             directory, record = self._found(uid)
         claims = dict(record.custom_claims or {})
@@ -126,7 +126,7 @@ class FirebaseIdentity:
             directory.set_custom_user_claims(uid, {**claims, "roles": sorted(roles)})
 
     def delete_user(self, uid: Uid) -> None:
-        """See `Identity.delete_user`."""
+        """Remove the user; see `Identity.delete_user`."""
         try:
             with _translated():
                 self._found(uid)[0].delete_user(uid)

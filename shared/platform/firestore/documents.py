@@ -56,23 +56,23 @@ class FirestoreDocuments:
         self._root = f"{database}/documents"
 
     def get(self, path: str) -> Document | None:
-        """See `Documents.get`."""
+        """Return the document, strongly consistent, or None; see `Documents.get`."""
         request = RawGet(name=self._name(path))
         return _read(lambda: self._gotten(request))
 
     def get_all(self, paths: Sequence[str]) -> list[Document | None]:
-        """See `Documents.get_all`."""
+        """Return the documents in the order of `paths`, in one round trip; see `Documents.get_all`."""
         request = RawBatchGet(database=self._database, documents=[self._name(path) for path in dict.fromkeys(paths)])
         found = {document.path: document for document in _read(lambda: self._found(request))}
         return [found.get(path) for path in paths]
 
     def query(self, query: Query) -> list[Document]:
-        """See `Documents.query`."""
+        """Return the matching documents, at most `query.limit`; see `Documents.query`."""
         request = run_query_request(self._root, query)
         return _read(lambda: self._matching(request))
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
-        """See `Documents.commit`."""
+        """Apply all writes or none, and return the new version of each, in order; see `Documents.commit`."""
         check_writes(writes)
         request = RawCommit(database=self._database)
         for write in writes:
@@ -84,7 +84,10 @@ class FirestoreDocuments:
         return [decode_version(result.update_time) for result in response.write_results]
 
     def watch(self, query: Query, listener: Listener) -> FirestoreWatch:
-        """See `Watches.watch`. The listener is called on the watch's own thread."""
+        """Start to report every match of `query`, without its limit, to `listener`; see `Watches.watch`.
+
+        The listener is called on the watch's own thread.
+        """
         watch = FirestoreWatch(self._calls, self._database, run_query_request(self._root, query), self._decoded)
         watch.begin(listener)
         return watch

@@ -39,7 +39,7 @@ class FirestoreWatch:
         threading.Thread(target=self._read, args=(listener,), name="watch", daemon=True).start()
 
     def close(self) -> None:
-        """See `Watch.close`."""
+        """End the watch; see `Watch.close`."""
         self._is_closed.set()
         self._requests.put(None)
         if self._stream is not None:

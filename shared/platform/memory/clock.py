@@ -10,11 +10,11 @@ class ManualClock:
         self._now = now
 
     def now(self) -> Millis:
-        """See `Clock.now`."""
+        """Return the wall time, in milliseconds since the epoch; see `Clock.now`."""
         return self._now
 
     def monotonic(self) -> float:
-        """See `Clock.monotonic`."""
+        """Return seconds that never decrease, for deadlines; see `Clock.monotonic`."""
         return self._now / 1000
 
     def advance(self, by: Millis) -> None:
@@ -22,5 +22,8 @@ class ManualClock:
         self._now += by
 
     def wait(self, seconds: float) -> None:
-        """See `Clock.wait`. Waiting moves the time forward at once."""
+        """Let this thread sleep, off the CPU; see `Clock.wait`.
+
+        Waiting moves the time forward at once.
+        """
         self.advance(int(seconds * 1000))

@@ -44,17 +44,17 @@ class MemoryDocuments:
         self._watches: list[MemoryWatch] = []
 
     def get(self, path: str) -> Document | None:
-        """See `Documents.get`."""
+        """Return the document, strongly consistent, or None; see `Documents.get`."""
         with self._lock:
             return self._copy(path)
 
     def get_all(self, paths: Sequence[str]) -> list[Document | None]:
-        """See `Documents.get_all`."""
+        """Return the documents in the order of `paths`, in one round trip; see `Documents.get_all`."""
         with self._lock:
             return [self._copy(path) for path in paths]
 
     def query(self, query: Query) -> list[Document]:
-        """See `Documents.query`."""
+        """Return the matching documents, at most `query.limit`; see `Documents.query`."""
         with self._lock:
             found = [document for document in self._candidates(query) if _matches(document, query)]
             found.sort(key=cmp_to_key(lambda a, b: _compare_documents(a, b, query.order_by)))
@@ -62,7 +62,7 @@ class MemoryDocuments:
             return [_copied(document) for document in behind[: query.limit]]
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
-        """See `Documents.commit`."""
+        """Apply all writes or none, and return the new version of each, in order; see `Documents.commit`."""
         del timeout_seconds
         check_writes(writes)
         _check_sizes(writes)
@@ -78,7 +78,10 @@ class MemoryDocuments:
         return versions
 
     def watch(self, query: Query, listener: Listener) -> "MemoryWatch":
-        """See `Watches.watch`. The listener is called on the thread that commits."""
+        """Start to report every match of `query`, without its limit, to `listener`; see `Watches.watch`.
+
+        The listener is called on the thread that commits.
+        """
         watch = MemoryWatch(replace(query, limit=WATCHED_MAX), listener, self._watches)
         with self._lock:
             self._watches.append(watch)
@@ -146,7 +149,7 @@ class MemoryWatch:
             self._listener.changed(documents)
 
     def close(self) -> None:
-        """See `Watch.close`."""
+        """End the watch; see `Watch.close`."""
         with suppress(ValueError):
             self._watches.remove(self)
 

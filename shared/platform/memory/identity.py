@@ -127,7 +127,7 @@ class MemoryIdentity:
         return self._claims[uid]
 
     def verify(self, token: str, *, is_fresh: bool = False) -> Principal:
-        """See `Identity.verify`."""
+        """Return the principal of an ID token; see `Identity.verify`."""
         issued = self._tokens.get(token)
         if issued is None:
             raise TokenInvalid
@@ -146,13 +146,16 @@ class MemoryIdentity:
         return user is not None and not user.is_disabled and (revoked_at is None or issued.issued_at >= revoked_at)
 
     def verify_app_check(self, token: str) -> str:
-        """See `Identity.verify_app_check`."""
+        """Return the id of the app that the App Check token was issued to; see `Identity.verify_app_check`."""
         if token not in self._app_tokens:
             raise AppCheckFailed
         return self._app_tokens[token]
 
     def get_user(self, uid: Uid) -> AuthUser:
-        """See `Identity.get_user`. `looked_up` records each uid. While `is_down`, raises IdentityUnavailable."""
+        """Return the user; see `Identity.get_user`.
+
+        `looked_up` records each uid. While `is_down`, raises IdentityUnavailable.
+        """
         self.looked_up.append(uid)
         if self.is_down:
             raise IdentityUnavailable
@@ -161,23 +164,23 @@ class MemoryIdentity:
         return self._users[uid]
 
     def find_by_email(self, email: str) -> AuthUser | None:
-        """See `Identity.find_by_email`."""
+        """Return the user who signs in with exactly this address, or None; see `Identity.find_by_email`."""
         wanted = email.lower()
         with self._lock:
             return next((user for user in self._users.values() if (user.email or "").lower() == wanted), None)
 
     def existing(self, uids: Collection[Uid]) -> frozenset[Uid]:
-        """See `Identity.existing`."""
+        """Return the uids among these (at most 100) whose users exist; see `Identity.existing`."""
         return frozenset(uid for uid in uids if uid in self._users)
 
     def with_role(self, role: str) -> Iterator[AuthUser]:
-        """See `Identity.with_role`."""
+        """Yield all users who hold `role`; see `Identity.with_role`."""
         with self._lock:
             found = [user for user in self._users.values() if role in user.roles]
         yield from found
 
     def set_roles(self, uid: Uid, roles: frozenset[str]) -> None:
-        """See `Identity.set_roles`."""
+        """Replace the `roles` claim and keep the other claims; see `Identity.set_roles`."""
         with self._lock:
             if uid not in self._users:
                 raise UserNotFound
@@ -185,7 +188,7 @@ class MemoryIdentity:
             self._users[uid] = replace(self._users[uid], roles=roles)
 
     def delete_user(self, uid: Uid) -> None:
-        """See `Identity.delete_user`."""
+        """Remove the user; see `Identity.delete_user`."""
         with self._lock:
             self._users.pop(uid, None)
             self._claims.pop(uid, None)

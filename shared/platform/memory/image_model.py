@@ -32,7 +32,7 @@ class ScriptedImageModel:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def generate(self, request: ImageRequest) -> Picture:
-        """See `ImageModel.generate`."""
+        """Paint and return one picture, whole and of a kind that we keep; see `ImageModel.generate`."""
         with self.lock:
             number = len(self.requests)
             self.requests.append(request)

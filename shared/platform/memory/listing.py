@@ -7,10 +7,13 @@ from typing import Any
 
 @dataclass(slots=True)
 class MemoryListing:
-    """See `ModelListing`."""
+    """Listings of models that a test writes, by upstream; see `ModelListing`."""
 
     by_upstream: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def fetch(self, upstream: str) -> Sequence[Mapping[str, Any]]:
-        """See `ModelListing.fetch`."""
+        """Return each model as the provider describes the model; numbers with a point come as `Decimal`.
+
+        See `ModelListing.fetch`.
+        """
         return self.by_upstream.get(upstream, ())

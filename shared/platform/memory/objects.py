@@ -14,7 +14,7 @@ class MemoryObjects:
         self._objects: dict[str, tuple[bytes, str]] = {}
 
     def put(self, name: str, content: bytes, content_type: str) -> bool:
-        """See `Objects.put`."""
+        """Write an object that must not exist yet, whole or not at all; see `Objects.put`."""
         with self._lock:
             if name in self._objects:
                 return False
@@ -22,7 +22,7 @@ class MemoryObjects:
             return True
 
     def find(self, name: str) -> ObjectInfo | None:
-        """See `Objects.find`."""
+        """Return the metadata of the object with this name, or None; see `Objects.find`."""
         with self._lock:
             found = self._objects.get(name)
         if found is None:
@@ -32,7 +32,10 @@ class MemoryObjects:
         return ObjectInfo(name=name, size=len(content), content_type=content_type, sha256=digest)
 
     def read(self, name: str, first: int = 0, last: int | None = None) -> bytes:
-        """See `Objects.read`."""
+        """Return the bytes from `first` to `last`, both included; None: to the end.
+
+        See `Objects.read`.
+        """
         with self._lock:
             found = self._objects.get(name)
         if found is None:
@@ -40,11 +43,11 @@ class MemoryObjects:
         return found[0][first : None if last is None else last + 1]
 
     def delete(self, name: str) -> None:
-        """See `Objects.delete`."""
+        """Remove an object if there is one; see `Objects.delete`."""
         with self._lock:
             self._objects.pop(name, None)
 
     def names(self, prefix: str, limit: int = NAMES_MAX) -> list[str]:
-        """See `Objects.names`."""
+        """Return the names that begin with `prefix`, in order, at most `limit`; see `Objects.names`."""
         with self._lock:
             return sorted(name for name in self._objects if name.startswith(prefix))[:limit]

@@ -44,16 +44,19 @@ class MemoryProvider(ProviderHands):
 
     @property
     def name(self) -> ProviderName:
-        """See `PaymentProvider.name`."""
+        """Return the provider's name; see `PaymentProvider.name`."""
         return self._name
 
     @property
     def is_live(self) -> bool:
-        """See `PaymentProvider.is_live`."""
+        """Return True for real money; see `PaymentProvider.is_live`."""
         return self._is_live
 
     def open(self, checkout: Checkout) -> OpenedCheckout:
-        """See `PaymentProvider.open`."""
+        """Open a checkout, and return the checkout: always the same one for the same payment.
+
+        See `PaymentProvider.open`.
+        """
         with self._call("open"):
             if checkout.payment in self._opened:
                 before, opened = self._opened[checkout.payment]
@@ -65,7 +68,7 @@ class MemoryProvider(ProviderHands):
             return opened
 
     def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
-        """See `PaymentProvider.truth`."""
+        """Return the present state of the payment that `refs` belong to; see `PaymentProvider.truth`."""
         with self._call("truth"):
             held = self._find(refs)
             return Truth(
@@ -83,7 +86,10 @@ class MemoryProvider(ProviderHands):
             )
 
     def capture(self, refs: Refs, key: str) -> None:
-        """See `PaymentProvider.capture`. In Stripe's manner, nothing is ever left to capture."""
+        """Capture the approved money once; a repeated call changes nothing.
+
+        In Stripe's manner, nothing is ever left to capture. See `PaymentProvider.capture`.
+        """
         with self._call("capture"):
             held = self._find(refs)
             if held.stage == "approved":
@@ -92,7 +98,10 @@ class MemoryProvider(ProviderHands):
                 raise ProviderRefused(self._name, "order_not_approved")
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
-        """See `PaymentProvider.refund`."""
+        """Give money back, and return the refund; the same `key` gives the same refund.
+
+        See `PaymentProvider.refund`.
+        """
         with self._call("refund"):
             held = self._find(refs)
             if key in self._by_key:
@@ -107,19 +116,28 @@ class MemoryProvider(ProviderHands):
             return made
 
     def cancel(self, refs: Refs) -> None:
-        """See `PaymentProvider.cancel`. Does nothing in PayPal's manner: an order that nobody captures is not paid."""
+        """Close the checkout so that nobody can pay any more; a paid one stays paid.
+
+        Does nothing in PayPal's manner: an order that nobody captures is not paid. See `PaymentProvider.cancel`.
+        """
         with self._call("cancel"):
             held = self._find(refs)
             if self._manner == "stripe" and held.stage == "open":
                 self._expire(held)
 
     def locate(self, refs: Refs) -> str | None:
-        """See `PaymentProvider.locate`."""
+        """Return our payment id that the provider stores with these objects; None if they belong to another system.
+
+        See `PaymentProvider.locate`.
+        """
         with self._call("locate"):
             return self._find(refs).payment
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """See `PaymentProvider.notices`. Newest first, PAGE_NOTICES at a time."""
+        """Return events since `since`, in the provider's order, oldest or newest first.
+
+        Newest first, PAGE_NOTICES at a time. See `PaymentProvider.notices`.
+        """
         with self._call("notices"):
             found = [event for event in reversed(self.events) if event.at >= since]
             first = next((at + 1 for at, event in enumerate(found) if event.id == cursor), 0)
@@ -127,12 +145,18 @@ class MemoryProvider(ProviderHands):
             return Notices(items=page, cursor=page[-1].id if first + PAGE_NOTICES < len(found) else None)
 
     def customer_session(self, customer: str) -> str | None:
-        """See `PaymentProvider.customer_session`."""
+        """Return a new secret that lets an app's form show this customer's saved means of payment; None if unsupported.
+
+        See `PaymentProvider.customer_session`.
+        """
         with self._call("customer_session"):
             return f"{customer}_session_secret" if customer in self.customers else None
 
     def forget_customer(self, customer: str) -> None:
-        """See `PaymentProvider.forget_customer`."""
+        """Delete the provider's data of a user who left, if there is any.
+
+        See `PaymentProvider.forget_customer`.
+        """
         with self._call("forget_customer"):
             self.customers.discard(customer)
 

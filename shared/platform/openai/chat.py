@@ -18,7 +18,7 @@ class OpenAIChatModel:
         self._upstream = upstream
 
     def stream(self, request: ChatRequest) -> Exchange[ChatEvent]:
-        """See `ChatModel.stream`."""
+        """Return the answer to `request`; see `ChatModel.stream`."""
         end = StreamEnd()
         return Exchange(lambda: self._read(request, end), end)
 

@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 
 class Exchange(Generic[T]):
-    """See `ChatStream` and `RawStream`. Nothing is sent before the first `next`."""
+    """Answer of an upstream, object by object; see `ChatStream` and `RawStream`.
+
+    Nothing is sent before the first `next`.
+    """
 
     def __init__(self, read: Callable[[], Generator[T, None, None]], end: "StreamEnd") -> None:
         self._end = end
@@ -26,7 +29,10 @@ class Exchange(Generic[T]):
 
     @property
     def is_done(self) -> bool:
-        """See `RawStream.is_done`."""
+        """Return True once the upstream has ended the answer, by the protocol's last event or by a whole answer.
+
+        See `RawStream.is_done`.
+        """
         return self._end.is_done
 
     def __iter__(self) -> Iterator[T]:

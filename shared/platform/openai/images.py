@@ -32,7 +32,7 @@ PLAIN = {"Accept-Encoding": "identity"}
 
 
 class OpenAIImageModel:
-    """See `ImageModel`. `files` fetches pictures that a provider stores on another host."""
+    """Client for images in OpenAI's protocol; see `ImageModel`. `files` fetches pictures that lie on another host."""
 
     def __init__(
         self, upstream: OpenAIUpstream, *, files: PublicFiles | None = None, seconds: float = CALL_SECONDS
@@ -42,7 +42,7 @@ class OpenAIImageModel:
         self._seconds = seconds
 
     def generate(self, request: ImageRequest) -> Picture:
-        """See `ImageModel.generate`."""
+        """Paint and return one picture, whole and of a kind that we keep; see `ImageModel.generate`."""
         from shared.platform.openai.network import ending_after
 
         with ending_after(self._seconds):

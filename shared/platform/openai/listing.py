@@ -14,13 +14,19 @@ BYTES_MAX = 32 * 1024 * 1024
 
 
 class OpenAIListings:
-    """See `ModelListing`. `providers` are their addresses and keys, by name."""
+    """Client for the lists of models that providers publish; see `ModelListing`.
+
+    `providers` are the providers' addresses and keys, by name.
+    """
 
     def __init__(self, providers: Mapping[str, tuple[str, str]]) -> None:
         self._providers = providers
 
     def fetch(self, upstream: str) -> Sequence[Mapping[str, Any]]:
-        """See `ModelListing.fetch`."""
+        """Return each model as the provider describes the model; numbers with a point come as `Decimal`.
+
+        See `ModelListing.fetch`.
+        """
         import httpx2
 
         if upstream not in self._providers:

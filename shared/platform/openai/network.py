@@ -104,30 +104,30 @@ class AbortableStream(httpcore2.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """See `NetworkStream.read`."""
+        """Read from the connection, within the current call's time; see `NetworkStream.read`."""
         call = self._attach()
         return self._inner.read(max_bytes, timeout if call is None else call.read_seconds(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """See `NetworkStream.write`."""
+        """Write to the connection, unless the current call was aborted; see `NetworkStream.write`."""
         call = self._attach()
         if call is not None:
             call.is_sent = True
         self._inner.write(buffer, timeout)
 
     def close(self) -> None:
-        """See `NetworkStream.close`."""
+        """Close the connection; see `NetworkStream.close`."""
         self._inner.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        """See `NetworkStream.start_tls`."""
+        """Return the same connection under TLS, abortable too; see `NetworkStream.start_tls`."""
         self._attach()
         return AbortableStream(self._inner.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
-        """See `NetworkStream.get_extra_info`."""
+        """Return a fact of the connection, such as its socket; see `NetworkStream.get_extra_info`."""
         return self._inner.get_extra_info(info)
 
     def shut_down(self) -> None:
@@ -173,7 +173,7 @@ class AbortableBackend(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        """See `NetworkBackend.connect_tcp`."""
+        """Open a TCP connection that can be aborted; see `NetworkBackend.connect_tcp`."""
         return AbortableStream(super().connect_tcp(host, port, timeout, local_address, socket_options))
 
 
@@ -208,7 +208,7 @@ class AbortableTransport(httpx2.BaseTransport):
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """See `BaseTransport.handle_request`."""
+        """Send an httpx request, and return the response; see `BaseTransport.handle_request`."""
         assert isinstance(request.stream, httpx2.SyncByteStream), "requests have a body that can be read"
         url = request.url
         core = httpcore2.Request(
@@ -226,7 +226,7 @@ class AbortableTransport(httpx2.BaseTransport):
         )
 
     def close(self) -> None:
-        """See `BaseTransport.close`."""
+        """Close all connections; see `BaseTransport.close`."""
         self._pool.close()
 
 

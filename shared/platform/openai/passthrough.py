@@ -6,13 +6,16 @@ from shared.platform.openai.upstream import OpenAIUpstream, StreamEnd
 
 
 class OpenAIPassthrough:
-    """See `Passthrough`. Objects are passed on as the upstream sends them; a dialect interprets them."""
+    """Client of one upstream that speaks OpenAI's protocol; see `Passthrough`.
+
+    Objects are passed on as the upstream sends them; a dialect interprets them.
+    """
 
     def __init__(self, upstream: OpenAIUpstream) -> None:
         self._upstream = upstream
 
     def ask(self, path: str, body: Json, end_user: str = "") -> Exchange[Json]:
-        """See `Passthrough.ask`."""
+        """Return the answer to `POST {path}` with this body; see `Passthrough.ask`."""
         end = StreamEnd()
         return Exchange(lambda: self._upstream.read(path, body, end_user, end), end)
 

@@ -21,14 +21,14 @@ NAME_CHARACTERS_MAX = 64
 
 
 class OpenAIThinkingModel:
-    """See `ThinkingModel`."""
+    """Client for chat completions with tools, one whole answer at a time; see `ThinkingModel`."""
 
     def __init__(self, upstream: OpenAIUpstream, *, seconds: float = THINK_SECONDS_MAX) -> None:
         self._upstream = upstream
         self._seconds = seconds
 
     def think(self, request: ThinkRequest) -> Thought:
-        """See `ThinkingModel.think`."""
+        """Return the whole answer, in bounded time; see `ThinkingModel.think`."""
         from shared.platform.openai.network import ending_after
 
         with ending_after(self._seconds):

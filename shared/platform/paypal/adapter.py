@@ -14,17 +14,23 @@ if TYPE_CHECKING:
 
 
 def is_configured(settings: Settings) -> bool:
-    """See `PaymentAdapter.is_configured`."""
+    """Return True if the settings name an account at the provider, so that the provider is offered.
+
+    See `PaymentAdapter.is_configured`.
+    """
     return bool(settings.paypal_client_id and settings.paypal_client_secret)
 
 
 def is_live(settings: Settings) -> bool | None:
-    """See `PaymentAdapter.is_live`."""
+    """Return True if the settings are for real money; None if they do not tell.
+
+    See `PaymentAdapter.is_live`.
+    """
     return is_live_address(settings.paypal_api_base)
 
 
 def build_provider(parts: AdapterParts) -> PaymentProvider:
-    """See `PaymentAdapter.build_provider`."""
+    """Build the port to the provider; see `PaymentAdapter.build_provider`."""
     from shared.platform.paypal.provider import PayPalProvider
 
     return PayPalProvider(
@@ -37,7 +43,7 @@ def build_provider(parts: AdapterParts) -> PaymentProvider:
 
 
 def build_webhooks(parts: AdapterParts) -> Webhooks:
-    """See `PaymentAdapter.build_webhooks`."""
+    """Build the verifier of the provider's notices; see `PaymentAdapter.build_webhooks`."""
     from shared.platform.paypal.webhooks import PayPalWebhooks
 
     vouching = LateVouching(parts)
@@ -61,7 +67,7 @@ class LateVouching:
         self._built: PayPalVouching | None = None
 
     def vouches_for(self, raw: bytes, headers: Mapping[str, str]) -> bool:
-        """See `PayPalVouching.vouches_for`."""
+        """Return True if PayPal confirms that PayPal signed these bytes; see `PayPalVouching.vouches_for`."""
         with self._lock:
             self._built = self._built or self._build()
         return self._built.vouches_for(raw, headers)

@@ -62,7 +62,10 @@ class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
         headers: Mapping[str, str] | None = None,
         refresh_token: str | None = None,
     ) -> Any:
-        """See `Api.request`. A refused token is replaced once."""
+        """Send one request with a valid token, and return PayPal's answer; see `Api.request`.
+
+        A refused token is replaced once.
+        """
         token = self._token_now(refused="")
         try:
             return self._send(url, method, body, headers, token)
@@ -71,7 +74,7 @@ class PayPalApi(Api):  # type: ignore[misc]  # the SDK has no types
         return self._send(url, method, body, headers, token)
 
     def http_call(self, url: str, method: str, **kwargs: Any) -> Any:
-        """See `Api.http_call`.
+        """Send one HTTP request, and return the parsed answer; see `Api.http_call`.
 
         Every wait has a limit. No redirect is followed, so that no other host gets our token.
         """

@@ -15,7 +15,10 @@ TOO_MANY = 429
 
 
 def fetch(url: str) -> bytes:
-    """See `certificates.Fetch`. The caller must have checked the address."""
+    """Return the bytes of the certificate at `url`; see `certificates.Fetch`.
+
+    The caller must have checked the address.
+    """
     parts = urlsplit(url)
     connection = _connection(parts.scheme, parts.netloc)
     try:

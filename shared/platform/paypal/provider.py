@@ -50,7 +50,7 @@ class UnexpectedLink(ValueError):
 
 
 class PayPalProvider:
-    """See `PaymentProvider`. Safe to share between threads."""
+    """PayPal as a provider of payments; see `PaymentProvider`. Safe to share between threads."""
 
     def __init__(self, *, api_base: str, client_id: str, client_secret: str, clock: Clock, alerts: Alerts) -> None:
         self._is_live = is_live_address(api_base)
@@ -61,20 +61,20 @@ class PayPalProvider:
 
     @property
     def name(self) -> ProviderName:
-        """See `PaymentProvider.name`."""
+        """Return the provider's name; see `PaymentProvider.name`."""
         return "paypal"
 
     @property
     def is_live(self) -> bool:
-        """See `PaymentProvider.is_live`."""
+        """Return True for real money; see `PaymentProvider.is_live`."""
         return self._is_live
 
     # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, checkout: Checkout) -> OpenedCheckout:
-        """See `PaymentProvider.open`.
+        """Open a checkout, and return the checkout: always the same one for the same payment.
 
-        Every parameter is derived from the checkout, so that the key fits each repetition.
+        Every parameter is derived from the checkout, so that the key fits each repetition. See `PaymentProvider.open`.
         """
         key = derived_id("order", checkout.payment, checkout.flow)
         with calling("open", self._lockout):
@@ -88,7 +88,7 @@ class PayPalProvider:
     # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
-        """See `PaymentProvider.truth`.
+        """Return the present state of the payment that `refs` belong to; see `PaymentProvider.truth`.
 
         A change during the call causes another event, and the next call reads the change.
         """
@@ -100,13 +100,19 @@ class PayPalProvider:
             return truth_of(order, capture, [*listed, *vanished], is_live=self._is_live)
 
     def locate(self, refs: Refs) -> str | None:
-        """See `PaymentProvider.locate`."""
+        """Return our payment id that the provider stores with these objects; None if they belong to another system.
+
+        See `PaymentProvider.locate`.
+        """
         with calling("locate", self._lockout):
             order, capture = self._find(refs)
             return payment_in(capture or {}) or payment_in(order or {})
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """See `PaymentProvider.notices`. Newest first; PayPal keeps thirty days. A cursor is the next page's query."""
+        """Return events since `since`, in the provider's order, oldest or newest first.
+
+        Newest first; PayPal keeps thirty days. A cursor is the next page's query. See `PaymentProvider.notices`.
+        """
         now = self._clock.now()
         asked = {
             "start_time": rfc3339(max(since, now - EVENTS_KEPT)),
@@ -188,7 +194,10 @@ class PayPalProvider:
     # ── act ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def capture(self, refs: Refs, key: str) -> None:
-        """See `PaymentProvider.capture`. Reads the order first: PayPal forgets keys, but remembers captures."""
+        """Capture the approved money once; a repeated call changes nothing.
+
+        Reads the order first: PayPal forgets keys, but remembers captures. See `PaymentProvider.capture`.
+        """
         with calling("capture", self._lockout):
             order, capture = self._find(refs)
             stage = truth_of(order, capture, [], is_live=self._is_live).stage
@@ -204,9 +213,9 @@ class PayPalProvider:
                     raise
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
-        """See `PaymentProvider.refund`.
+        """Give money back, and return the refund; the same `key` gives the same refund.
 
-        A refund carries `key` as its invoice id, so that a repetition finds the refund.
+        A refund carries `key` as its invoice id, so that a repetition finds the refund. See `PaymentProvider.refund`.
         """
         with calling("refund", self._lockout):
             order, capture = self._find(refs)
@@ -230,20 +239,17 @@ class PayPalProvider:
         return self._api.call("POST", path, body, {**WHOLE, "PayPal-Request-Id": key})
 
     def cancel(self, refs: Refs) -> None:
-        """See `PaymentProvider.cancel`.
+        """Do nothing; see `PaymentProvider.cancel`.
 
-        Does nothing: PayPal has no such call, and an order that we do not capture is not paid.
+        PayPal has no such call, and an order that we do not capture is not paid.
         """
 
     def customer_session(self, customer: str) -> str | None:
-        """See `PaymentProvider.customer_session`. PayPal has none: payers have accounts of their own."""
+        """Return None, since PayPal's payers have accounts of their own; see `PaymentProvider.customer_session`."""
         return None
 
     def forget_customer(self, customer: str) -> None:
-        """See `PaymentProvider.forget_customer`.
-
-        Does nothing: payers have accounts of their own, so we store none at PayPal.
-        """
+        """Do nothing, since we store no customers at PayPal; see `PaymentProvider.forget_customer`."""
 
 
 def _order(checkout: Checkout) -> dict[str, Any]:

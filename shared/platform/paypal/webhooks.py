@@ -46,12 +46,12 @@ class Vouches(Protocol):
     """Online check of a notice's origin."""
 
     def vouches_for(self, raw: bytes, headers: Mapping[str, str]) -> bool:
-        """See `PayPalVouching.vouches_for`."""
+        """Return True if PayPal confirms that PayPal signed these bytes; see `PayPalVouching.vouches_for`."""
         ...
 
 
 class PayPalWebhooks:
-    """See `Webhooks`. A notice has the mode of the certificate that signed the notice.
+    """Verifier of PayPal's notices; see `Webhooks`. A notice has the mode of the certificate that signed the notice.
 
     `vouching` makes the online check for notices whose certificate leads to no known root. None: there are no
     credentials for that check.
@@ -77,7 +77,7 @@ class PayPalWebhooks:
         self._reminder = Reminder("webhook_certificate_refused", alerts, clock, REMIND_AFTER)
 
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> Notice:
-        """See `Webhooks.verify`."""
+        """Return the notice in these raw bytes; see `Webhooks.verify`."""
         if not self._webhook_id:
             raise WebhookNotConfigured
         told = lower_case(headers)

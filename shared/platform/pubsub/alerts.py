@@ -13,7 +13,7 @@ class PublishedAlerts:
         self._publisher = publisher
 
     def alert(self, event: str, **fields: Field) -> None:
-        """See `Alerts.alert`."""
+        """Alert operators now; see `Alerts.alert`."""
         log(event, "CRITICAL", **fields)
         try:
             self._publisher.publish([TopicMessage(topic=TOPIC, data={**fields, "event": event})])

@@ -66,7 +66,9 @@ class PubSubPublisher:
         self._client: Any = None
 
     def publish(self, messages: Sequence[TopicMessage]) -> None:
-        """See `Publisher.publish`. Requests of one key are sent in sequence, different keys in parallel.
+        """Return once the broker has stored every message; see `Publisher.publish`.
+
+        Requests of one key are sent in sequence, different keys in parallel.
 
         Raises PublishFailed, and MessageRejected before anything is sent.
         """

@@ -38,7 +38,10 @@ class CloudObjects:
         self._bucket: Any = None
 
     def put(self, name: str, content: bytes, content_type: str) -> bool:
-        """See `Objects.put`. One request uploads the object, on the precondition that the object does not exist."""
+        """Write an object that must not exist yet, whole or not at all; see `Objects.put`.
+
+        One request uploads the object, on the precondition that the object does not exist.
+        """
         assert len(content) <= OBJECT_BYTES_MAX, "who makes an object bounds it"
         try:
             self._call_storage(lambda: self._upload(name, content, content_type))
@@ -47,7 +50,7 @@ class CloudObjects:
         return True
 
     def find(self, name: str) -> ObjectInfo | None:
-        """See `Objects.find`."""
+        """Return the metadata of the object with this name, or None; see `Objects.find`."""
         blob = self._call_storage(lambda: self._opened().get_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
         if blob is None:
             return None
@@ -59,7 +62,10 @@ class CloudObjects:
         )
 
     def read(self, name: str, first: int = 0, last: int | None = None) -> bytes:
-        """See `Objects.read`."""
+        """Return the bytes from `first` to `last`, both included; None: to the end.
+
+        See `Objects.read`.
+        """
         blob = self._opened().blob(name)
         try:
             content: bytes = self._call_storage(
@@ -72,14 +78,14 @@ class CloudObjects:
         return content
 
     def delete(self, name: str) -> None:
-        """See `Objects.delete`."""
+        """Remove an object if there is one; see `Objects.delete`."""
         try:
             self._call_storage(lambda: self._opened().delete_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
         except exceptions.NotFound:
             return
 
     def names(self, prefix: str, limit: int = NAMES_MAX) -> list[str]:
-        """See `Objects.names`."""
+        """Return the names that begin with `prefix`, in order, at most `limit`; see `Objects.names`."""
         try:
             return self._call_storage(lambda: self._listed(prefix, limit))
         except exceptions.NotFound:

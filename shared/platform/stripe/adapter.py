@@ -7,17 +7,23 @@ from shared.platform.stripe.events import is_live_key
 
 
 def is_configured(settings: Settings) -> bool:
-    """See `PaymentAdapter.is_configured`."""
+    """Return True if the settings name an account at the provider, so that the provider is offered.
+
+    See `PaymentAdapter.is_configured`.
+    """
     return bool(settings.stripe_secret_key)
 
 
 def is_live(settings: Settings) -> bool | None:
-    """See `PaymentAdapter.is_live`. Only the key tells the mode."""
+    """Return True if the settings are for real money; None if they do not tell.
+
+    Only the key tells the mode. See `PaymentAdapter.is_live`.
+    """
     return is_live_key(settings.stripe_secret_key) if settings.stripe_secret_key else None
 
 
 def build_provider(parts: AdapterParts) -> PaymentProvider:
-    """See `PaymentAdapter.build_provider`."""
+    """Build the port to the provider; see `PaymentAdapter.build_provider`."""
     from shared.platform.stripe.provider import StripeProvider
 
     return StripeProvider(
@@ -29,7 +35,7 @@ def build_provider(parts: AdapterParts) -> PaymentProvider:
 
 
 def build_webhooks(parts: AdapterParts) -> Webhooks:
-    """See `PaymentAdapter.build_webhooks`."""
+    """Build the verifier of the provider's notices; see `PaymentAdapter.build_webhooks`."""
     from shared.platform.stripe.webhooks import StripeWebhooks
 
     return StripeWebhooks(parts.settings.stripe_webhook_secret, parts.clock)

@@ -43,7 +43,7 @@ COLLECTIONS = {
 
 
 class StripeProvider:
-    """See `PaymentProvider`. Safe to share between threads."""
+    """Stripe as a provider of payments; see `PaymentProvider`. Safe to share between threads."""
 
     def __init__(self, *, secret_key: str, api_base: str, clock: Clock, alerts: Alerts) -> None:
         self._is_live = is_live_key(secret_key)
@@ -53,20 +53,20 @@ class StripeProvider:
 
     @property
     def name(self) -> ProviderName:
-        """See `PaymentProvider.name`."""
+        """Return the provider's name; see `PaymentProvider.name`."""
         return "stripe"
 
     @property
     def is_live(self) -> bool:
-        """See `PaymentProvider.is_live`."""
+        """Return True for real money; see `PaymentProvider.is_live`."""
         return self._is_live
 
     # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, checkout: Checkout) -> OpenedCheckout:
-        """See `PaymentProvider.open`.
+        """Open a checkout, and return the checkout: always the same one for the same payment.
 
-        Every parameter is derived from the checkout, so that the key fits each repetition.
+        Every parameter is derived from the checkout, so that the key fits each repetition. See `PaymentProvider.open`.
         """
         open_for = self._open_session if checkout.flow == "redirect" else self._open_intent
         with calling("open", self._lockout):
@@ -116,7 +116,7 @@ class StripeProvider:
     # ── ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
-        """See `PaymentProvider.truth`.
+        """Return the present state of the payment that `refs` belong to; see `PaymentProvider.truth`.
 
         A change during the call causes another event, and the next call reads the change.
         """
@@ -135,13 +135,19 @@ class StripeProvider:
             return truth_of(found, self._refunds(charge), [*listed, *vanished], warnings)
 
     def locate(self, refs: Refs) -> str | None:
-        """See `PaymentProvider.locate`."""
+        """Return our payment id that the provider stores with these objects; None if they belong to another system.
+
+        See `PaymentProvider.locate`.
+        """
         with calling("locate", self._lockout):
             found = self._find(refs)
             return payment_in(found.intent or {}) or payment_in(found.session or {})
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """See `PaymentProvider.notices`. Newest first; Stripe keeps thirty days."""
+        """Return events since `since`, in the provider's order, oldest or newest first.
+
+        Newest first; Stripe keeps thirty days. See `PaymentProvider.notices`.
+        """
         asked: Any = {"created": {"gte": since // SECOND}, "types": list(EVENT_TYPES), "limit": PAGE}
         if cursor is not None:
             asked["starting_after"] = cursor
@@ -196,7 +202,10 @@ class StripeProvider:
     # ── act ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def capture(self, refs: Refs, key: str) -> None:
-        """See `PaymentProvider.capture`. Stripe takes money when the user pays, unless an intent was made otherwise."""
+        """Capture the approved money once; a repeated call changes nothing.
+
+        Stripe takes money when the user pays, unless an intent was made otherwise. See `PaymentProvider.capture`.
+        """
         with calling("capture", self._lockout):
             intent = self._find(refs).intent or {}
             if intent.get("status") in {"succeeded", "processing"}:
@@ -207,9 +216,9 @@ class StripeProvider:
             keyed(key, lambda key: intents.capture(intent_id, {}, {"idempotency_key": key}))
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
-        """See `PaymentProvider.refund`.
+        """Give money back, and return the refund; the same `key` gives the same refund.
 
-        A refund carries `key` in its metadata, so that a repetition finds the refund.
+        A refund carries `key` in its metadata, so that a repetition finds the refund. See `PaymentProvider.refund`.
         """
         with calling("refund", self._lockout):
             found = self._find(refs)
@@ -241,7 +250,10 @@ class StripeProvider:
         return next((each for each in refunds if (each.get("metadata") or {}).get(REFUND_KEY) == key), None)
 
     def cancel(self, refs: Refs) -> None:
-        """See `PaymentProvider.cancel`. If the payment is over already, or unknown, nothing happens."""
+        """Close the checkout so that nobody can pay any more; a paid one stays paid.
+
+        If the payment is over already, or unknown, nothing happens. See `PaymentProvider.cancel`.
+        """
         v1 = self._stripe.v1
         with calling("cancel", self._lockout):
             try:
@@ -253,13 +265,19 @@ class StripeProvider:
                 return
 
     def customer_session(self, customer: str) -> str | None:
-        """See `PaymentProvider.customer_session`. The payment element is the form that apps show."""
+        """Return a new secret that lets an app's form show this customer's saved means of payment; None if unsupported.
+
+        The payment element is the form that apps show. See `PaymentProvider.customer_session`.
+        """
         with calling("customer_session", self._lockout):
             params: Any = {"customer": customer, "components": {"payment_element": {"enabled": True}}}
             return self._stripe.v1.customer_sessions.create(params).client_secret
 
     def forget_customer(self, customer: str) -> None:
-        """See `PaymentProvider.forget_customer`."""
+        """Delete the provider's data of a user who left, if there is any.
+
+        See `PaymentProvider.forget_customer`.
+        """
         with calling("forget_customer", self._lockout):
             try:
                 self._stripe.v1.customers.delete(customer)

@@ -23,7 +23,7 @@ STAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
 class StripeWebhooks:
-    """See `Webhooks`.
+    """Verifier of Stripe's notices; see `Webhooks`.
 
     `secrets` are the endpoint's, comma-separated; several while a new secret replaces an old secret.
     """
@@ -33,7 +33,7 @@ class StripeWebhooks:
         self._clock = clock
 
     def verify(self, raw: bytes, headers: Mapping[str, str]) -> Notice:
-        """See `Webhooks.verify`.
+        """Return the notice in these raw bytes; see `Webhooks.verify`.
 
         Stripe signs each retry with a new time stamp, so a stamp is only as old as the delivery.
         """

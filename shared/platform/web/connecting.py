@@ -52,7 +52,10 @@ class CheckedBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        """See `NetworkBackend.connect_tcp`. Raises FetchFailed."""
+        """Connect to a public address of the host, within the deadline; see `NetworkBackend.connect_tcp`.
+
+        Raises FetchFailed.
+        """
         addresses = self._checked(host, port)
         for address in addresses[:ADDRESSES_TRIED_MAX]:
             try:
@@ -86,23 +89,23 @@ class BoundedStream(httpcore2.NetworkStream):
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """See `NetworkStream.read`."""
+        """Read from the connection, within the deadline; see `NetworkStream.read`."""
         self._sock.settimeout(self._deadline.left())
         return self._sock.recv(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """See `NetworkStream.write`."""
+        """Write to the connection, within the deadline; see `NetworkStream.write`."""
         self._sock.settimeout(self._deadline.left())
         self._sock.sendall(buffer)
 
     def close(self) -> None:
-        """See `NetworkStream.close`."""
+        """Close the connection; see `NetworkStream.close`."""
         self._sock.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        """See `NetworkStream.start_tls`."""
+        """Return the same connection under TLS, with the same deadline; see `NetworkStream.start_tls`."""
         self._sock.settimeout(self._deadline.left())
         try:
             return BoundedStream(ssl_context.wrap_socket(self._sock, server_hostname=server_hostname), self._deadline)

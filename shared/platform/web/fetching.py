@@ -46,7 +46,10 @@ class FetchLimits:
 
 
 class PublicWeb:
-    """See `Web`. Two fetches share nothing: no connection, no cookie, no answer of a name server."""
+    """Reader of the public web; see `Web`.
+
+    Two fetches share nothing: no connection, no cookie, no answer of a name server.
+    """
 
     def __init__(
         self,
@@ -62,11 +65,11 @@ class PublicWeb:
         self._limits = limits or FetchLimits()
 
     def fetch(self, url: str, hosts: frozenset[str] | None = None) -> WebPage:
-        """See `Web.fetch`."""
+        """Fetch the page at `url`, in bounded time and size, and return the page; see `Web.fetch`."""
         return self._found(url, hosts, self._read)
 
     def fetch_file(self, url: str, bytes_max: int) -> bytes:
-        """See `PublicFiles.fetch_file`."""
+        """Return the bytes at `url`, in bounded time; see `PublicFiles.fetch_file`."""
         return self._found(url, None, lambda target, response: _file(target, response, bytes_max))
 
     def _found(self, url: str, hosts: frozenset[str] | None, read: "Read[T]") -> T:

@@ -41,7 +41,7 @@ class MailboxDebt:
     paid: Amounts
 
     def with_departed(self, name: str, amount: int) -> "MailboxDebt":
-        """Return the debt when `name` owes `amount` in all.
+        """Return the debt when `name`, an account or payment, owes `amount` in all (µcr).
 
         A repeated amount adds nothing, and a lower amount is forgiven.
         """
@@ -51,16 +51,19 @@ class MailboxDebt:
         return replace(self, owed=max(0, self.owed + more), departed={**self.departed, name: amount})
 
     def with_part_taken(self, payment: str, amount: int) -> "MailboxDebt":
-        """Return the debt once this payment has taken up to `amount` of the debt to pay. A payment takes once."""
+        """Return the debt once this payment has set aside up to `amount` (µcr) of the debt, to pay this part.
+
+        A payment does so once.
+        """
         part = min(self.owed, amount)
         if payment in self.taken or payment in self.paid or not part:
             return self
         return replace(self, owed=self.owed - part, taken={**self.taken, payment: part})
 
     def with_part_paid(self, payment: str, amount: int) -> "MailboxDebt":
-        """Return the debt once this payment has paid `amount` of the payment's part.
+        """Return the debt once this payment has paid `amount` (µcr) of the part that the payment had set aside to pay.
 
-        The rest of the part is owed again.
+        The rest of that part is owed again.
         """
         if payment not in self.taken:
             return self

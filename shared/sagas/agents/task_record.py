@@ -91,9 +91,10 @@ class ClaimedTask:
     # Steps ------------------------------------------------------------------------------------------------------
 
     def record_thought(self, thought: Thought, body: Mapping[str, Any], owed: DueCharge, *, is_cut: bool) -> None:
-        """Record a thought and the tool calls that the thought asks for.
+        """Record a thought, the tool calls that the thought asks for, and the charge `owed` for the thought.
 
-        A thought without calls is the task's answer, unless the thought was cut short (`is_cut`).
+        `body` has further facts for the stored step. A thought without calls is the task's answer, unless the thought
+        was cut short (`is_cut`).
         """
         task, now = self.task, self._clock.now()
         calls = _bounded(thought)
@@ -121,12 +122,12 @@ class ClaimedTask:
         )
 
     def record_unanswered(self, owed: DueCharge) -> None:
-        """Record that a thought without a result is to be charged. The next thought takes the same step number."""
+        """Record the charge `owed` for a thought without a result. The next thought takes the same step number."""
         task = self.task
         self.save({"owed": owed_data([*task.owed, owed]), "unanswered": task.unanswered + 1})
 
     def record_observation(self, act: int, tool: str, seen: Observation, operation: OperationId | None) -> None:
-        """Record a tool's observation, with all that the tool wrote.
+        """Record `seen`, the observation of the tool call `act`, with all that the tool wrote.
 
         `operation` placed the hold that is to be captured for the tool; None if there is nothing to capture.
         """

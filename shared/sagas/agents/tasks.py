@@ -215,7 +215,7 @@ class Agents:
         return self._tasks.get(uid, task_id)
 
     def erase(self, uid: Uid) -> None:
-        """See `Erasable.erase`."""
+        """Remove all data of the user; see `Erasable.erase`."""
         self._tasks.erase(uid)
 
     def due(self, shard: int) -> Sequence[tuple[str, Uid]]:

@@ -49,11 +49,11 @@ class TaskToolUse:
 
     @property
     def budgets(self) -> tuple[BudgetClaim, ...]:
-        """See `ToolUse`."""
+        """Return the caps that the tool's spending counts against; see `ToolUse.budgets`."""
         return self.budget.budgets
 
     def hold(self, model: str, cost: CallCost) -> Micro:
-        """See `ToolUse`."""
+        """Set credits aside for this model, and return the held amount (µcr); see `ToolUse.hold`."""
         assert self.held is None, "a use holds once"
         held = self.budget.hold(self.name, model, cost, "tool")
         self.held = held.operation
@@ -66,12 +66,12 @@ class TaskToolUse:
             self.held = None
 
     def file(self, name: str) -> TaskFile | None:
-        """See `ToolUse`."""
+        """Return the file of this task with this name, or None; see `ToolUse.file`."""
         found = self.files.get(name)
         return None if found is None else _task_file(found)
 
     def file_names(self) -> Sequence[str]:
-        """See `ToolUse`."""
+        """Return the names of this task's files; see `ToolUse.file_names`."""
         return sorted(self.files)
 
 

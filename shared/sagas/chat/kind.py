@@ -65,15 +65,21 @@ class PlannedChatTurn:
 
     @property
     def silence(self) -> TurnEvent:
-        """See `PlannedTurn.silence`."""
+        """Return the event that tells the client that the model is silent; see `PlannedTurn.silence`."""
         return Ping()
 
     def open_stream(self, output_cap: int, *, is_whole: bool) -> ChatStream:
-        """See `PlannedTurn.open_stream`."""
+        """Return the upstream's growing answer, of at most `output_cap` tokens; `is_whole`: in one piece.
+
+        See `PlannedTurn.open_stream`.
+        """
         return self.kind.chat_model.stream(self.plan.asked(output_cap, is_whole=is_whole))
 
     def text_events(self, event: TextDelta, text: str) -> Iterable[TurnEvent]:
-        """See `PlannedTurn.text_events`."""
+        """Return the client's events for `text`, a paid piece of the answer that came in `event`.
+
+        See `PlannedTurn.text_events`.
+        """
         return (Delta(text),)
 
     def other_events(self, event: ChatEvent) -> Iterable[TurnEvent]:
@@ -139,11 +145,14 @@ class ChatRecord:
         return self.turn.kind.conversations.writes_to_append_anyway(self.turn.plan.conversation, writes)
 
     def costed(self, cost: Micro) -> Self:
-        """See `AnswerRecord.costed`."""
+        """Return the record with the charged cost (µcr); see `AnswerRecord.costed`."""
         return replace(self, message=self.turn.kind.recovery.costed(self.message, cost))
 
     def writes_of_correction(self, reply: GrowingReply, cost: Micro) -> Sequence[Write]:
-        """See `AnswerRecord.writes_of_correction`."""
+        """Build the writes that correct the stored record, once the provider has reported the usage in `reply`.
+
+        See `AnswerRecord.writes_of_correction`.
+        """
         conversations = self.turn.kind.conversations
         return [conversations.write_of_final_cost(self.message, cost, reply.usage, is_estimated=reply.is_estimated)]
 

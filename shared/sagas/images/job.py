@@ -62,7 +62,7 @@ class RunPublisher(Protocol):
     """Publisher of messages that call for the next run of an unfinished task."""
 
     def publish(self, task: ImageTask) -> None:
-        """See `ImageStart.publish`."""
+        """Publish the message that calls for a worker; see `ImageStart.publish`."""
         ...
 
 

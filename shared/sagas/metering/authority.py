@@ -39,7 +39,10 @@ class Authority(Protocol):
 
 
 class StandingAuthority:
-    """See `Authority`. Each check reads the key; the answer about the login is up to a minute old."""
+    """Check of the key and the login behind background work; see `Authority`.
+
+    Each check reads the key; the answer about the login is up to a minute old.
+    """
 
     def __init__(self, logins: Logins, keys: ApiKeys, clock: Clock) -> None:
         self._logins = logins
@@ -47,7 +50,7 @@ class StandingAuthority:
         self._clock = clock
 
     def check(self, uid: Uid, spender: str) -> Scopes:
-        """See `Authority.check`."""
+        """Return the scopes that the work may use; see `Authority.check`."""
         asking = self._logins.ask(uid)
         key_id = key_id_of(spender, uid)
         scopes = None if key_id is None else self._scopes(uid, key_id)

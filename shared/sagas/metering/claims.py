@@ -68,10 +68,10 @@ class Claim(Protocol):
         ...
 
     def final_commit(self, answer: TurnAnswer) -> AbstractContextManager[FinalCommit]:
-        """Append and finish in one commit, which the caller makes in the block together with the charge.
+        """Give the builder of the writes that store `answer` and end the turn, for one commit together with the charge.
 
-        The context gives the builder of the writes to commit. Leaving the block without an error means that the
-        commit succeeded.
+        Use the result in a `with` block, in which the caller makes that commit. Leaving the block without an error
+        means that the commit succeeded.
         """
         ...
 
@@ -211,18 +211,21 @@ class KeyedClaim:
 
     @property
     def is_lost(self) -> bool:
-        """See `Claim.is_lost`."""
+        """Return True if another instance has taken over the turn; see `Claim.is_lost`."""
         return self._is_lost
 
     def append(self, answer: TurnAnswer) -> None:
-        """See `Claim.append`."""
+        """Commit the writes of this answer exactly once, if this claim still holds the turn.
+
+        See `Claim.append`.
+        """
         self._commit({"status": "appended", **answer.fields}, answer.writes)
 
     @contextmanager
     def final_commit(self, answer: TurnAnswer) -> Iterator[FinalCommit]:
-        """See `Claim.final_commit`. The lease is not renewed in the block.
+        """Yield the builder of the writes that store `answer` and end the turn; see `Claim.final_commit`.
 
-        If another instance takes over, the commit is refused.
+        The lease is not renewed in the block. If another instance takes over, the commit is refused.
         """
         with self._lock:
             yield FinalCommit(answer=answer, path=self._path, version=self._version)
@@ -230,7 +233,7 @@ class KeyedClaim:
             self._stopped.set()
 
     def try_again(self) -> None:
-        """See `Claim.try_again`.
+        """Begin another attempt, so that `run` changes; see `Claim.try_again`.
 
         The new attempt is stored before a hold in the attempt's name, for instances that take over.
         """
@@ -239,7 +242,10 @@ class KeyedClaim:
         self._runs, self.run, self._is_first = runs, runs[-1], False
 
     def finish(self, settled: TurnReceipt) -> TurnReceipt:
-        """See `Claim.finish`. The money has already moved, so a failed write of the receipt raises nothing."""
+        """Store the receipt, and return the receipt that counts: a receipt that was stored before wins.
+
+        The money has already moved, so a failed write of the receipt raises nothing. See `Claim.finish`.
+        """
         if self._is_settled:
             return settled
         try:
@@ -250,18 +256,21 @@ class KeyedClaim:
         return settled
 
     def forget_turn(self) -> None:
-        """See `Claim.forget_turn`. If there were earlier attempts, which may have cost credits, only end the lease."""
+        """Delete the turn, which had no effect, so that the key is free again; see `Claim.forget_turn`.
+
+        If there were earlier attempts, which may have cost credits, only end the lease.
+        """
         if self._is_first:
             self._let_go(Delete(self._path, self._version))
         else:
             self.give_up()
 
     def give_up(self) -> None:
-        """See `Claim.give_up`."""
+        """End the lease of a turn that may have had an effect; see `Claim.give_up`."""
         self._let_go(Patch(self._path, {"lease_until": 0}, self._version))
 
     def stop(self) -> None:
-        """See `Claim.stop`."""
+        """Stop the renewal of the lease; see `Claim.stop`."""
         self._stopped.set()
 
     def _let_go(self, write: Write) -> None:
@@ -332,7 +341,10 @@ class KeylessClaim:
         self.run = new_id("run")
 
     def append(self, answer: TurnAnswer) -> None:
-        """See `Claim.append`. An ambiguous commit is repeated, since the documents can be created only once."""
+        """Commit the writes of this answer exactly once, if this claim still holds the turn.
+
+        An ambiguous commit is repeated, since the documents can be created only once. See `Claim.append`.
+        """
         created = [write.path for write in answer.writes if isinstance(write, Create)]
         deadline = self._clock.monotonic() + SETTLE_SECONDS_MAX
         while created:
@@ -350,22 +362,22 @@ class KeylessClaim:
 
     @contextmanager
     def final_commit(self, answer: TurnAnswer) -> Iterator[FinalCommit]:
-        """See `Claim.final_commit`."""
+        """Yield the builder of the writes that store `answer`; see `Claim.final_commit`."""
         yield FinalCommit(answer=answer, path=None, version=None)
 
     def try_again(self) -> None:
-        """See `Claim.try_again`."""
+        """Begin another attempt, so that `run` changes; see `Claim.try_again`."""
         self.run = new_id("run")
 
     def finish(self, settled: TurnReceipt) -> TurnReceipt:
-        """See `Claim.finish`."""
+        """Return the receipt, which is not stored; see `Claim.finish`."""
         return settled
 
     def forget_turn(self) -> None:
-        """See `Claim.forget_turn`."""
+        """Do nothing, since no turn is stored; see `Claim.forget_turn`."""
 
     def give_up(self) -> None:
-        """See `Claim.give_up`."""
+        """Do nothing, since there is no lease; see `Claim.give_up`."""
 
     def stop(self) -> None:
-        """See `Claim.stop`."""
+        """Do nothing, since no lease is renewed; see `Claim.stop`."""

@@ -162,7 +162,7 @@ class ReadingWhole:
         self._has_begun = False
 
     def hand_over(self) -> None:
-        """See `AnswerReading.hand_over`. Raises AssertionError: no other thread can take over."""
+        """Raise AssertionError, since no other thread can take over; see `AnswerReading.hand_over`."""
         raise AssertionError("an answer of one piece is read by whoever waits for it")
 
     def close(self) -> None:
@@ -170,10 +170,13 @@ class ReadingWhole:
         self._stream.close()
 
     def wake(self) -> None:
-        """See `AnswerReading.wake`. Does nothing: the reader waits for the whole answer."""
+        """Do nothing, since the reader waits for the whole answer; see `AnswerReading.wake`."""
 
     def rest(self) -> list[ChatEvent]:
-        """See `AnswerReading.rest`. Once an event has come, all of the answer is there."""
+        """Close the reading, and return the events that have arrived and were not taken.
+
+        Once an event has come, all of the answer is there. See `AnswerReading.rest`.
+        """
         left: list[ChatEvent] = []
         while self._has_begun and not isinstance(event := _next(self._stream), EndOfAnswer):
             left.append(event)

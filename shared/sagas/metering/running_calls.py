@@ -62,7 +62,7 @@ class NoNews:
     """The source of news when there is no other instance."""
 
     def listen(self, hearer: Hearer) -> None:
-        """See `News.listen`."""
+        """Do nothing, since no other instance takes requests; see `News.listen`."""
 
 
 class RunningCalls:
@@ -114,7 +114,7 @@ class RunningCalls:
                 call.signal.give()
 
     def users(self) -> Sequence[Uid]:
-        """See `Hearer.users`."""
+        """Return the users whose calls run here; see `Hearer.users`."""
         with self._change:
             return tuple(self._running)
 

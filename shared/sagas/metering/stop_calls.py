@@ -98,9 +98,10 @@ class StopCalls:
         self._waiting_room = waiting_room or WaitingRoom()
 
     def in_conversation(self, caller: Caller, conversation_id: str, request_id: str | None = None) -> StopOutcome:
-        """Stop the turns of a conversation, or the turn with this X-Request-Id. If none runs, return the last message.
+        """Stop the turns of a conversation, or the turn with this X-Request-Id, and return how they ended.
 
-        Raises ConversationNotFound, TooManyStops, Unavailable.
+        If none runs, the outcome has the conversation's last message. Raises ConversationNotFound, TooManyStops,
+        Unavailable.
         """
         self._conversations.get(caller.uid, conversation_id)
         found = (
@@ -111,7 +112,9 @@ class StopCalls:
         return found or StopOutcome(last=self._records.last_message(caller.uid, conversation_id))
 
     def by_request(self, caller: Caller, request_id: str) -> StopOutcome:
-        """Stop the calls with this X-Request-Id; if none runs, return the last call that ran.
+        """Stop the calls with this X-Request-Id, and return how they ended.
+
+        If none runs, return the last call that ran.
 
         Raises CallNotFound, TooManyStops, Unavailable.
         """

@@ -48,7 +48,10 @@ class StopNews:
         self._is_bridging = False
 
     def listen(self, hearer: Hearer) -> None:
-        """See `News.listen`."""
+        """Pass requests to `hearer` from now on, until `hearer` has been without calls for a while.
+
+        See `News.listen`.
+        """
         now = self._clock.monotonic()
         with self._lock:
             is_stale = now - self._used_at > STALE_AFTER_SECONDS

@@ -52,7 +52,10 @@ class OpenAIKind:
     recovery: TurnRecovery
 
     def plan(self, request: OpenAIRequest, failed: Sequence[str]) -> "PlannedCall":
-        """See `TurnKind.plan`. Raises InvalidValue for content that has no price in tokens."""
+        """Return the planned turn, and hold no credits; see `TurnKind.plan`.
+
+        Raises InvalidValue for content that has no price in tokens.
+        """
         demand = request.demand
         chosen = self._chosen(request, demand, failed)
         model, prompt = chosen.model, demand.prompt(chosen.model)
@@ -103,11 +106,14 @@ class PlannedCall:
 
     @property
     def silence(self) -> CallEvent:
-        """See `PlannedTurn.silence`."""
+        """Return the event that tells the client that the model is silent; see `PlannedTurn.silence`."""
         return Quiet()
 
     def open_stream(self, output_cap: int, *, is_whole: bool) -> ChatStream:
-        """See `PlannedTurn.open_stream`."""
+        """Return the upstream's growing answer, of at most `output_cap` tokens; `is_whole`: in one piece.
+
+        See `PlannedTurn.open_stream`.
+        """
         plan, dialect, end_user = self.plan, self.plan.request.dialect, self.plan.request.end_user
         body = dialect.sent(replaced(plan.request.body, end_user), plan.model, output_cap, is_whole=is_whole)
         stream = self.kind.passthroughs.of(plan.model).ask(dialect.path, body, end_user)
@@ -124,7 +130,7 @@ class PlannedCall:
         return self._pieces(event.raw) if isinstance(event, PassedEvent) else ()
 
     def record(self, attempt: str, reply: GrowingReply) -> "CallRecord":
-        """See `PlannedTurn.record`."""
+        """Build the record of the answer; see `PlannedTurn.record`."""
         plan, reason = self.plan, reply.finish_reason or "stop"
         stored = StoredAnswer(
             answer=_told_by(plan, reason, reply),

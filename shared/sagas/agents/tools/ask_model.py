@@ -88,7 +88,7 @@ class AskModel:
         self._losses = CallLosses(losses)
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
-        """See `Tool.use`."""
+        """Run the tool, in bounded time, and return the observation; see `Tool.use`."""
         model = self._model(arguments.get("model", use.default_model))
         wanted = min(int(arguments.get("max_output_tokens", OUTPUT_TOKENS_MAX)), model.max_output_tokens)
         try:

@@ -45,7 +45,7 @@ class Calculator:
     }
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
-        """See `Tool.use`."""
+        """Run the tool, in bounded time, and return the observation; see `Tool.use`."""
         del use
         return Observation(text=shown(evaluate(arguments["expression"])))
 

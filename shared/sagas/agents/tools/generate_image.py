@@ -76,7 +76,7 @@ class GenerateImage:
         self._losses = CallLosses(losses)
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
-        """See `Tool.use`."""
+        """Run the tool, in bounded time, and return the observation; see `Tool.use`."""
         model, size, quality, price = self._chosen(arguments, use)
         held = use.hold(model.id, CallCost.exactly(price))
         assert held == price, "all of a price is held, or nothing"
@@ -109,7 +109,7 @@ class GenerateImage:
         return Observation(text=text, images=(image_id,), cost=price, writes=(recorded(image),))
 
     def forget_use(self, use: ToolUse) -> None:
-        """See `LeavesThings.forget`."""
+        """Delete the picture of a use that no step records; see `LeavesThings.forget_use`."""
         try:
             self._images.by_id(_image_id(use))
         except ImageNotFound:

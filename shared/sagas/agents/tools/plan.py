@@ -43,7 +43,7 @@ class PlanTool:
     }
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
-        """See `Tool.use`."""
+        """Run the tool, in bounded time, and return the observation; see `Tool.use`."""
         del use
         steps = tuple({"title": step["title"], "status": step["status"]} for step in arguments["steps"])
         return Observation(text=f"Noted: {len(steps)} steps.", plan=steps)

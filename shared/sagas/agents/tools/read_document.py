@@ -27,7 +27,7 @@ class ReadDocument:
     }
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
-        """See `Tool.use`."""
+        """Run the tool, in bounded time, and return the observation; see `Tool.use`."""
         offset = int(arguments.get("offset", 0))
         file = use.file(arguments["name"])
         if file is None:

@@ -34,7 +34,7 @@ class WebFetch:
         self._web = web
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
-        """See `Tool.use`."""
+        """Run the tool, in bounded time, and return the observation; see `Tool.use`."""
         offset = int(arguments.get("offset", 0))
         try:
             page = self._web.fetch(arguments["url"], use.hosts)

@@ -38,7 +38,7 @@ class WriteArtifact:
     }
 
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
-        """See `Tool.use`."""
+        """Run the tool, in bounded time, and return the observation; see `Tool.use`."""
         name, content = arguments["name"], arguments["content"]
         if not is_file_name(name):
             raise ToolFailed("bad_name", "A name is letters, digits and _ . - without a path.")
