@@ -115,7 +115,9 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
 
 
 def chosen_ports(text: str) -> dict[str, int]:
-    """The usual ports, or `free` ones, or some replaced: `firestore=8180,auth=9199`."""
+    """Return the ports by name: the usual ones, `free` ones, or the usual ones with some replaced by
+    `firestore=8180,…`.
+    """
     if text == "free":
         return free_ports(PORTS)
     pairs = (pair.partition("=") for pair in text.split(",") if pair)

@@ -67,7 +67,7 @@ class Guard:
 
 
 def main() -> int:
-    """Run the command that the arguments name."""
+    """Run the command that the arguments name, under the guard, and return the command's exit code."""
     guard = Guard(sys.argv[1], sys.argv[2], sys.argv[3:])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, guard.ask)

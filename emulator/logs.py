@@ -18,7 +18,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def readable(line: str) -> str | None:
-    """A log line for a person; none for the emulator's chatter."""
+    """Return a log line in a form for a person; None for a line that is only the emulator's chatter."""
     text = COLOUR.sub("", line.rstrip())
     if NOISE.match(text):
         return None

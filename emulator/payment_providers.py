@@ -56,7 +56,7 @@ def payment_providers(
 
 
 def stand_in_of(provider: ProviderName) -> type[StandIn]:
-    """Import the stand-in of a provider: `STAND_IN` of the package `emulator.stand_ins.{provider}`."""
+    """Import and return the stand-in of a provider: `STAND_IN` of the package `emulator.stand_ins.{provider}`."""
     found: type[StandIn] = import_module(f"emulator.stand_ins.{provider}").STAND_IN
     return found
 

@@ -96,7 +96,7 @@ TOPICS = ("credit-events", "payment-events", "agent-steps", "image-jobs", "alert
 
 
 def seed(project: str) -> None:
-    """Models, packages, topics and a user; the emulators' variables in the environment say where."""
+    """Store models, packages, topics and a user in the emulators that the environment names."""
     seed_models(project)
     seed_packages(project)
     seed_topics(project)

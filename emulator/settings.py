@@ -35,7 +35,10 @@ def settings_file(home: Path) -> Path:
 
 
 def announce_settings(home: Path, settings: Mapping[str, str]) -> Path:
-    """Write a run's settings for commands to read. They hold keys: only this user may read the file."""
+    """Write a run's settings to a file for commands, and return the path.
+
+    The settings hold keys, so only this user may read the file.
+    """
     file = settings_file(home)
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
@@ -44,7 +47,7 @@ def announce_settings(home: Path, settings: Mapping[str, str]) -> Path:
 
 
 def parse(text: str) -> dict[str, str]:
-    """`NAME=value` lines; comments and empty values are left out, quotes around a value removed."""
+    """Return the settings in a text of lines `NAME=value`, without comments, empty values and quotes around values."""
     lines = (line.strip() for line in text.splitlines())
     pairs = (line.removeprefix("export ").partition("=") for line in lines if line and not line.startswith("#"))
     return {name.strip(): unquoted for name, _, value in pairs if (unquoted := value.strip().strip("\"'"))}

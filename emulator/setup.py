@@ -68,7 +68,9 @@ def python_packages() -> None:
 
 
 def choose_interpreter() -> str:
-    """The newest supported Python that really runs: a name on the PATH may be a shim that fails."""
+    """Return the command of the newest supported Python on the PATH that really runs; some names are shims that
+    fail.
+    """
     names = ["python{}.{}".format(*version) for version in VERSIONS]
     on_path = [found for name in (*names, "python3") if (found := shutil.which(name))]
     home = Path.home()
@@ -116,7 +118,7 @@ def _npm() -> list[str]:
 
 
 def static_files() -> None:
-    """The Firebase SDK that our own pages load, so that they need no CDN."""
+    """Download the files of the Firebase SDK that our own pages load, so that they need no CDN."""
     source = NPM / "node_modules" / "firebase"
     wanted = _digest([source / name for name in BUNDLES])
     if _stamped(STATIC) == wanted:

@@ -88,7 +88,7 @@ class StorageEmulator:
 
     @property
     def url(self) -> str:
-        """The address with a scheme, in the form of `STORAGE_EMULATOR_HOST`."""
+        """Return the address with a scheme, in the form of `STORAGE_EMULATOR_HOST`."""
         return f"http://{LOOPBACK}:{self._server.server_address[1]}"
 
     def start(self) -> None:

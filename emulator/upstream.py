@@ -125,7 +125,7 @@ class _Handler(Wire):
 
 
 def billed_in_all(calls: list[Seen]) -> Bill:
-    """The sum of all bills."""
+    """Return one bill with the sums of all bills."""
     counted = ("input_tokens", "output_tokens", "reasoning_tokens", "delivered_tokens", "images")
     sums = {name: sum(getattr(seen.bill, name) for seen in calls) for name in counted}
     return Bill(**sums, is_reported=all(seen.bill.is_reported for seen in calls))
@@ -164,12 +164,12 @@ class Upstream:
 
     @property
     def url(self) -> str:
-        """The address, without `/v1`."""
+        """Return the stand-in's address, without `/v1`."""
         return f"http://{LOOPBACK}:{self._server.server_address[1]}"
 
     @property
     def requests(self) -> list[Json]:
-        """The journal: every request since the last reset, oldest first."""
+        """Return the journal: every request since the last reset, oldest first."""
         return [seen.as_json() for seen in self._state.seen]
 
     def script(self, **script: Any) -> None:

@@ -44,7 +44,7 @@ class Walk:
     refresh_token: str = ""
 
     def run(self) -> None:
-        """Raises WalkError naming the step that failed."""
+        """Take all steps of a new user. Raises WalkError naming the step that failed."""
         self._sign_up()
         if not self._claim_bonus():
             self._buy(next(iter(self.shops)))
@@ -194,7 +194,7 @@ def app_check_token(project: str) -> str:
 
 
 def events(lines: Iterator[bytes]) -> Iterator[tuple[str, Json]]:
-    """Server-sent events as (name, data); comments are skipped."""
+    """Yield the server-sent events in these lines, as names with their data. Comments are skipped."""
     event, data = "message", ""
     for line in (raw.decode() for raw in lines):
         if line.startswith("event:"):

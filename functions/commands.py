@@ -73,19 +73,25 @@ def _listing_in(path: Path) -> Mapping[str, Any]:
 
 
 def replay_payment(asked: argparse.Namespace, services: Services) -> None:
-    """Settle a payment again from the provider's present state, if the payment stuck or waits for a look."""
+    """Settle a payment that is stuck or under review again, from the provider's present state.
+
+    Print the payment's status.
+    """
     payment = services.payments.replays.payment(asked.payment)
     print(f"{payment.id} is {status_of(payment)}{f', under review: {payment.problem}' if payment.problem else ''}.")
 
 
 def replay_notice(asked: argparse.Namespace, services: Services) -> None:
-    """Handle a provider's notice again, in any state of the notice."""
+    """Handle a provider's notice again, in any state of the notice. Print the notice's new status."""
     status = services.payments.replays.notice(asked.notice)
     print(f"{asked.notice} is {status}.")
 
 
 def mark_keys(asked: argparse.Namespace, services: Services) -> None:
-    """Print the mark keys that the signing keys make, for MARKS_SECRET: a signing key may be removed then."""
+    """Print the keys for marks that the ledger's signing keys give, for the setting MARKS_SECRET.
+
+    A signing key may be removed once its key stands there.
+    """
     del asked
     for key in services.settings.ledger_signing_keys:
         print(f"{key.kid}: hex:{derived_key(key.seed).hex()}")

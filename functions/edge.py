@@ -42,11 +42,11 @@ class CloudEvent(Protocol):
 
     @property
     def data(self) -> Any:
-        """Protobuf bytes, or a value from JSON."""
+        """Return the event's data: protobuf bytes, or a value from JSON."""
         ...
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An attribute, or `default`."""
+        """Return an attribute of the event, or `default` if the event lacks the attribute."""
         ...
 
 
@@ -83,17 +83,19 @@ Entry = Callable[[CloudEvent], None]
 
 
 def on_document(pattern: str) -> Callable[[Callable[[DocumentEvent, Services], None]], Entry]:
-    """The entry point for documents whose path fits `pattern`, such as `users/{uid}`."""
+    """Return a decorator that makes a handler the entry point for documents whose path fits `pattern`:
+    `users/{uid}`.
+    """
     return _entry(lambda event: decode_document(event, pattern))
 
 
 def on_user(handle: Callable[[UserEvent, Services], None]) -> Entry:
-    """The entry point for logins."""
+    """Return the entry point that calls `handle` with each login that was created or deleted."""
     return _entry(decode_user)(handle)
 
 
 def on_message(handle: Callable[[TopicEvent, Services], None]) -> Entry:
-    """The entry point for messages on a topic."""
+    """Return the entry point that calls `handle` with each message on a topic."""
     return _entry(decode_message)(handle)
 
 
@@ -139,7 +141,7 @@ def deliver(
 
 
 def decode_document(event: CloudEvent, pattern: str) -> DocumentEvent:
-    """A Firestore event. Raises MalformedEvent."""
+    """Return the Firestore event in a cloud event. Raises MalformedEvent."""
     from google.events.cloud.firestore_v1.types import DocumentEventData
     from google.protobuf.message import DecodeError
 
@@ -168,7 +170,10 @@ def _document_path(told: str, name: str) -> str:
 
 
 def decode_user(event: CloudEvent) -> UserEvent:
-    """An event of Firebase Auth. Raises MalformedEvent, and UidNeverServed for a user who never had an account."""
+    """Return the event of Firebase Auth in a cloud event.
+
+    Raises MalformedEvent, and UidNeverServed for a user who never had an account.
+    """
     data = _json(event.data)
     user = data.get("oldValue") or data.get("value") or data
     uid = user.get("uid") if isinstance(user, Mapping) else None
@@ -182,7 +187,7 @@ def decode_user(event: CloudEvent) -> UserEvent:
 
 
 def decode_message(event: CloudEvent) -> TopicEvent:
-    """A Pub/Sub message that holds a JSON object. Raises MalformedEvent."""
+    """Return the Pub/Sub message in a cloud event. Raises MalformedEvent if the message holds no JSON object."""
     message = _json(event.data).get("message")
     if not isinstance(message, Mapping):
         raise MalformedEvent("it holds no message")

@@ -16,7 +16,7 @@ _app: Flask | None = None
 
 
 def api(request: Request) -> ResponseReturnValue:
-    """Hand the request to our application unchanged.
+    """Return our application's answer to the request, unchanged.
 
     `from_app` passes the application's own iterable on. So a stream leaves unbuffered, and is closed when the client
     goes. Paths are `/v1/…` in production and in the emulator, which removes its own prefix.

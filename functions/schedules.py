@@ -6,10 +6,13 @@ from shared.bootstrap import services
 
 
 def every_minute(_request: Request) -> tuple[dict[str, int], int]:
-    """Relay, expire, resume; answers how much each job has done."""
+    """Run the jobs of every minute: relay, expire, resume. Return the items that each job has done, and a status."""
     return services().jobs.run_schedule("every_minute"), 200
 
 
 def every_day(_request: Request) -> tuple[dict[str, int], int]:
-    """Close the books: audit the chains."""
+    """Run the jobs of every day, such as the audit of the journals.
+
+    Return the items that each job has done, and a status.
+    """
     return services().jobs.run_schedule("every_day"), 200

@@ -97,7 +97,10 @@ def _hears_more(connection: socket.socket, seconds: float) -> bool:
 
 
 class Lingering:
-    """Closes connections whose clients may still send (RFC 9112, 9.6): one thread reads and drops it, for a time."""
+    """Closer of connections whose clients may still send (RFC 9112, 9.6).
+
+    One thread reads and drops the rest of the input, for a limited time.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -106,7 +109,10 @@ class Lingering:
         self._deadlines: list[tuple[float, int, socket.socket]] = []
 
     def take(self, connection: socket.socket) -> None:
-        """Say that nothing more is sent; close once the client has closed, or its time or bytes are used up."""
+        """Tell the client that nothing more is sent.
+
+        Close once the client has closed, or the time or the bytes are used up.
+        """
         try:
             connection.shutdown(socket.SHUT_WR)
             connection.setblocking(False)

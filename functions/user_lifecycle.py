@@ -7,7 +7,7 @@ from shared.kernel.ids import Uid
 
 @on_document("users/{uid}")
 def on_user_created(event: DocumentEvent, services: Services) -> None:
-    """A profile was created: the first sight of a user."""
+    """Greet the user whose login was created; see `Greeting`."""
     services.users.greeting.greet(Uid(event.params["uid"]))
 
 

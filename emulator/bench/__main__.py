@@ -16,7 +16,7 @@ PARTS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run the parts, in order, or compare them."""
+    """Run the named parts of the benchmark in order, or compare them with another tree. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m emulator.bench", description="Speed and memory as ratios.")
     parser.add_argument("--against", metavar="REF", help="a commit, branch or tag to compare with")
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))

@@ -33,18 +33,18 @@ WARM_UP = 500
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with credits: how they are known to the API."""
+    """User with credits: the address of the API, and the user's token."""
 
     api: str
     token: str
 
     def conversation(self) -> str:
-        """A new one."""
+        """Begin a conversation, and return the conversation's id."""
         identifier: str = posted(f"{self.api}/v1/chat/conversations", {}, self.token)["id"]
         return identifier
 
     def say(self, conversation: str, *, is_streamed: bool = False) -> None:
-        """Run one turn to the end."""
+        """Send one message, and read the answer to the end."""
         body = {"content": "Hello!", "max_output_tokens": 60, "stream": is_streamed}
         asked(f"{self.api}/v1/chat/conversations/{conversation}/messages", body, self.token)
 
@@ -147,7 +147,10 @@ def posted(url: str, body: Any, token: str) -> Any:
 
 
 def asked(url: str, body: Any, token: str) -> bytes:
-    """Send a POST on this thread's open connection. If the server closed the connection, open another."""
+    """Send a POST on this thread's open connection, and return the body of the answer.
+
+    If the server closed the connection, open another.
+    """
     parts = urlsplit(url)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -168,7 +171,7 @@ def asked(url: str, body: Any, token: str) -> bytes:
 
 
 def signed_up(api: str, suite: Suite) -> Person:
-    """A new user with the welcome bonus."""
+    """Sign up a new user with the welcome bonus, and return the user."""
     address = {"email": f"{time.time_ns()}@example.com", "password": "a long password", "returnSecureToken": True}
     path = "/identitytoolkit.googleapis.com/v1/accounts:signUp?key=bench"
     token = posted(f"{suite.endpoints.auth}{path}", address, "")["idToken"]

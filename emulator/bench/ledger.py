@@ -108,12 +108,12 @@ class Taken:
 
     @property
     def p50(self) -> float:
-        """The median, in seconds."""
+        """Return the median of the times by the clock, in seconds."""
         return statistics.median(self.seconds)
 
     @property
     def cpu(self) -> float:
-        """The median of CPU time, in seconds."""
+        """Return the median of the CPU times, in seconds."""
         return statistics.median(self._cpu)
 
 

@@ -67,7 +67,7 @@ def api(upstream_url: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def server(upstream_url: str, *, root: Path, environment: Mapping[str, str]) -> Iterator[Server]:
-    """The same for the source in `root`."""
+    """Start `api` from the source in `root`, and yield the server's address and process."""
     port = free_ports(["api"])["api"]
     whole = {
         **environment,

@@ -56,7 +56,9 @@ def report(name: str, starts: list[Start]) -> None:
 
 
 def start(source: Path, target: str, signature: str) -> Start:
-    """Start one function as Cloud Run does, and stop it after its first answer."""
+    """Start one function as Cloud Run does, stop the function after the first answer, and return the time and
+    memory.
+    """
     port = free_ports(["function"])["function"]
     began = time.perf_counter()
     with _running(source, target, signature, port) as process:

@@ -27,5 +27,5 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def milliseconds(seconds: float) -> str:
-    """`1.25 ms`."""
+    """Return the time as text in milliseconds, such as `1.25 ms`."""
     return f"{seconds * 1000:.2f} ms"

@@ -32,23 +32,25 @@ class Call:
 
     @property
     def chunk_tokens(self) -> int:
-        """Output tokens of each chunk."""
+        """Return the number of output tokens of each chunk."""
         return int(self.script.get("chunk_tokens", 1))
 
     @property
     def ends_on_abort(self) -> bool:
-        """True if a client that hangs up a stream also ends the bill."""
+        """Return True if the bill ends when the client closes a stream."""
         return bool(self.script.get("ends", self.state.ends)) and bool(self.body.get("stream"))
 
     def reasoning_tokens(self, limit: int | None) -> int:
-        """Hidden tokens generated before the first that is seen; they count within the limit."""
+        """Return the number of hidden tokens that come before the visible ones, at most `limit`. None: no limit."""
         effort = self.body.get("reasoning_effort") or (self.body.get("reasoning") or {}).get("effort") or "medium"
         is_reasoning = REASONING_MODEL.match(str(self.body.get("model")))
         wanted = self.script.get("reasoning_tokens", REASONING_TOKENS.get(effort, 128) if is_reasoning else 0)
         return int(wanted if limit is None else min(wanted, limit))
 
     def limited(self, pieces: list[str], limit: int | None) -> tuple[list[str], int]:
-        """The pieces that the limit lets through, and the hidden tokens before them."""
+        """Return the pieces of the answer that fit `limit` tokens, and the number of hidden tokens before the
+        pieces.
+        """
         limit = None if self.script.get("ignores_limit") else limit
         reasoning = self.reasoning_tokens(limit)
         return (pieces if limit is None else pieces[: (limit - reasoning) // self.chunk_tokens]), reasoning
@@ -75,7 +77,7 @@ class Call:
         self.wire.pause(self.script.get("delay_ms", self.state.delay_ms) * chunks)
 
     def sent(self) -> None:
-        """A chunk was generated and sent. Wait, if the script says so, until somebody lets the call go on."""
+        """Note that a chunk was generated and sent. If the script says so, wait until `go` lets the call continue."""
         seen, bill = self.seen, self.seen.bill
         seen.chunks_sent += 1
         bill.output_tokens += self.chunk_tokens
@@ -89,7 +91,7 @@ class Call:
             self.wire.wait_at(self.seen.gate)
 
     def is_to_break(self) -> bool:
-        """True if the script ends the call here."""
+        """Return True if the script breaks the connection at this chunk."""
         return bool(self.seen.chunks_sent == self.script.get("fail_after", -1))
 
     def end(self) -> None:
@@ -117,12 +119,12 @@ class Call:
         self.wire.cut()
 
     def failed(self) -> None:
-        """Let the provider fail. The tokens generated so far are billed."""
+        """Note that the provider failed. The tokens generated so far are billed."""
         self.seen.outcome = "cut"
         self.wire.close_connection = True
 
     def aborted(self) -> None:
-        """The client went away. Most providers generate and bill to the end."""
+        """Note that the client went away. Unless the script ends the bill then, the whole answer is billed."""
         self.seen.outcome = "aborted"
         if not self.ends_on_abort:
             self.seen.bill_to_the_end()

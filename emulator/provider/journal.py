@@ -68,7 +68,10 @@ class State:
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def take(self, body: Json) -> Json:
-        """The script for this request, used once more, and what the prompt scripts itself; empty if nothing fits."""
+        """Return the script for this request, and count the use; {} if no script fits.
+
+        Instructions in the prompt itself are added to the script.
+        """
         return {**self._waiting(asked_text(body), body.get("model")), **prompt_script(body)}
 
     def _waiting(self, asked: str, model: Any) -> Json:
@@ -102,7 +105,7 @@ class State:
 
 
 def asked_text(body: Json) -> str:
-    """The text of the last user message, or of the prompt."""
+    """Return the text of the request's last user message, or of the prompt."""
     said = reversed(conversation(body))
     asked = next((content_text(message.get("content")) for message in said if message.get("role") == "user"), None)
     return str(body.get("prompt", "")) if asked is None else asked

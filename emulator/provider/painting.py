@@ -13,7 +13,7 @@ COMPRESSION = 6
 
 
 def painted(prompt: str, size: str) -> bytes:
-    """A mirrored pattern in two colours that fade, of `size` pixels (`1024x1536`, `auto`)."""
+    """Return a PNG with a mirrored pattern in two colours, of `size` pixels: `1024x1536`, or `auto`."""
     sides = re.fullmatch(r"(\d+)x(\d+)", size)
     width, height = (min(max(int(side), 1), SIDE_MAX) for side in sides.groups()) if sides else (SIDE_DEFAULT,) * 2
     digest = hashlib.sha256(prompt.encode()).digest()
@@ -23,7 +23,7 @@ def painted(prompt: str, size: str) -> bytes:
 
 
 def png(parts: list[tuple[bytes, bytes]]) -> bytes:
-    """A PNG of these chunks (W3C, 5.3)."""
+    """Return the PNG that consists of these chunks (W3C, 5.3)."""
     return HEAD + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )

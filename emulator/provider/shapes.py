@@ -13,7 +13,7 @@ LEAVES = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "null"
 
 
 def instance_of(schema: Json, root: Json | None = None) -> Any:
-    """A value that this schema accepts; `$ref` is followed within the document."""
+    """Return a value that this schema accepts. A `$ref` is looked up in `root`."""
     root = schema if root is None else root
     if reference := schema.get("$ref"):
         return instance_of(_found(root, reference), root)
@@ -91,7 +91,7 @@ def response_items(seen_id: int, text: str, calls: list[Json]) -> list[Json]:
 
 
 def response_events(answer: Json, pieces: list[str]) -> list[Json]:
-    """The events of a response, its last apart: each text in these pieces, each call whole."""
+    """Return the events of a response without the last: each text in these pieces, each call whole."""
     begun = {**answer, "status": "in_progress", "output": [], "usage": None}
     events: list[Json] = [{"type": "response.created", "response": begun}]
     events.append({"type": "response.in_progress", "response": begun})

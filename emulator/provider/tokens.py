@@ -55,14 +55,14 @@ def chat_tokens(messages: Iterable[Json], *more: Any) -> int:
 
 
 def message_text(message: Json) -> str:
-    """Everything a model reads of a message: text parts, tool calls, a result."""
+    """Return all text of a message that a model reads: text parts, tool calls, a tool's result."""
     calls = message.get("tool_calls") or ()
     called = "".join(_compact(call.get("function") or {}) for call in calls if isinstance(call, dict))
     return content_text(message.get("content")) + called
 
 
 def content_text(content: Any) -> str:
-    """The text among the parts of a message."""
+    """Return the text of a message's content: the content itself, or the text parts joined."""
     if not isinstance(content, list):
         return content if isinstance(content, str) else ""
     return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))

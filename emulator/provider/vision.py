@@ -37,7 +37,7 @@ JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0
 
 
 def image_tokens(model: str, messages: list[Json]) -> int:
-    """Count the tokens of all images in a prompt; both spellings, chat's and responses'."""
+    """Return the number of tokens of all images in a prompt, in chat's or in responses' spelling."""
     return sum(_tokens(model, url, detail) for message in messages for url, detail in _images(message.get("content")))
 
 

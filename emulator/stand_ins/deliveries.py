@@ -147,7 +147,7 @@ class Deliveries:
             self._shuffled.clear()
 
     def release(self) -> None:
-        """Everything that was held leaves, the oldest first, and deliveries go by themselves again."""
+        """Send all held deliveries, the oldest first. From now on deliveries leave by themselves again."""
         with self._changed:
             self.is_held = False
             for delivery in self._all.values():

@@ -51,13 +51,13 @@ class Keys:
         return mine.answer, False
 
     def rewrite(self, key: str, answer: Answer) -> None:
-        """From now on this key is answered so: some providers remember their own failures."""
+        """Set the answer to later requests with this key, since some providers repeat their own failures."""
         with self._lock:
             if key in self._known:
                 self._known[key].answer = answer
 
     def expire(self) -> int:
-        """Forget every key whose request is done; how many those were."""
+        """Forget every key whose request is done, and return the number of these keys."""
         with self._lock:
             done = [key for key, known in self._known.items() if known.answer is not None]
             for key in done:

@@ -105,7 +105,7 @@ def hint(look: Look) -> str:
 
 
 def lines(rows: list[tuple[str, str, str]]) -> str:
-    """Rows of name, small print and amount."""
+    """Return the HTML of rows, each with a name, small print and an amount."""
     shown = (
         f"<li><span>{escape(name)}{f'<small>{escape(small)}</small>' if small else ''}</span>"
         f"<span>{escape(amount)}</span></li>"

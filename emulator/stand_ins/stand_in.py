@@ -89,7 +89,7 @@ class StandIn(ABC):
 
     @abstractmethod
     def answer(self, request: Request, pause: Pause) -> Answer:
-        """Answer an API call. A slow provider calls `pause`."""
+        """Return the answer to an API call. A slow provider calls `pause`."""
 
     @abstractmethod
     def page(self, request: Request) -> Answer | None:
@@ -113,7 +113,7 @@ class StandIn(ABC):
 
     @abstractmethod
     def expire_idempotency_keys(self) -> int:
-        """Forget all keys, as providers do after hours; how many there were."""
+        """Forget all idempotency keys, as providers do after hours, and return the number of these keys."""
 
     def on_taken(self, event_id: str) -> None:  # noqa: B027  # most providers do not mind
         """Note that an endpoint has accepted this event."""
@@ -146,11 +146,11 @@ class StandIn(ABC):
         self.stop()
 
     def now(self) -> float:
-        """Seconds since the epoch, by the stand-in's own clock."""
+        """Return the time by the stand-in's own clock, in seconds since the epoch."""
         return time.time() + self._ahead_seconds
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
-        """Do something after a while, unless the stand-in ends or is reset before."""
+        """Call `act` after this many seconds, unless the stand-in ends or is reset before."""
         timer = threading.Timer(seconds, act)
         timer.daemon = True
         self._later.append(timer)
@@ -289,7 +289,10 @@ class StandIn(ABC):
             self._deliveries.forget(each)
 
     def drain(self, *, seconds: float = DRAIN_SECONDS) -> bool:
-        """Wait until everything that leaves by itself has left; False if that took too long."""
+        """Wait until no delivery is queued or under way, at most for `seconds`. Held deliveries do not count.
+
+        Return False if the time was too short.
+        """
         return self._deliveries.drain(seconds)
 
     def lie(self, *, event: str, changes: Json, id: str | None = None) -> str:  # noqa: A002

@@ -37,7 +37,7 @@ REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 def create_app(services: Services) -> Flask:
-    """The API over these services."""
+    """Return the Flask application that serves the API with these services."""
     app = Flask("credits", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES + 1
     app.url_map.strict_slashes = True
@@ -92,7 +92,7 @@ class Gate:
         self._refusals = limits.Refusals(clock)
 
     def open(self) -> Response | None:
-        """Name the request. If the request is a preflight, answer at once."""
+        """Name the request. Return the answer to a preflight request; None for any other request."""
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
@@ -136,7 +136,7 @@ class Gate:
         return client_address(request, self._services.settings.client_address_from)
 
     def close(self, response: Response) -> Response:
-        """Finish the headers, and read the rest of the client's body."""
+        """Return the response with all headers, once the rest of the client's body is read."""
         if response.status_code in REFUSED:
             is_valid = response.status_code == HTTPStatus.FORBIDDEN
             self._refusals.count(_credential(), self.address, is_valid=is_valid)

@@ -35,7 +35,7 @@ def credential(request: Request) -> str:
 
 
 def bearer_token(header: str) -> str:
-    """The token of an Authorization header. Raises Unauthenticated."""
+    """Return the token of an Authorization header. Raises Unauthenticated."""
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("Send a Firebase ID token or an API key as 'Authorization: Bearer <token>'.")

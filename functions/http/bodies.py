@@ -54,7 +54,10 @@ def load(schema: Schema, value: Any) -> dict[str, Any]:
 
 
 def load_query(schema: Schema, request: Request) -> dict[str, Any]:
-    """The same for the query string, which must be short, and where no name may stand twice."""
+    """Return the query string as the schema reads it. Raises InvalidRequest with the first wrong fields.
+
+    The query string must be short, and no name may stand twice.
+    """
     if len(request.query_string) > QUERY_BYTES_MAX:
         raise InvalidRequest({"query": [f"Must be at most {QUERY_BYTES_MAX} bytes."]})
     twice = {name: ["Given more than once."] for name, values in request.args.lists() if len(values) > 1}

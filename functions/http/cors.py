@@ -20,7 +20,7 @@ PREFLIGHT_SECONDS = 3_600
 
 
 class Origins:
-    """The origins that are welcome; `http://localhost:*` means every port."""
+    """Web origins whose pages may call the API; `http://localhost:*` means every port."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         ports = [re.escape(pattern).replace(r":\*", r"(:\d{1,5})?") for pattern in patterns]
@@ -31,7 +31,7 @@ class Origins:
         return self._pattern.fullmatch(origin) is not None
 
     def allow(self, headers: Headers, origin: str | None) -> None:
-        """Tell the browser, on any response."""
+        """Add the headers to a response that let a page of this origin read the response."""
         headers.add("Vary", "Origin")
         if origin is not None and self.is_welcome(origin):
             headers["Access-Control-Allow-Origin"] = origin

@@ -140,7 +140,7 @@ def history(call: Call) -> Any:
 
 
 def history_page(call: Call, uid: Uid) -> Any:
-    """A page of this account's history, as the query of the call asks."""
+    """Return the page of this account's history that the query of the call asks for."""
     query = call.query
     kind = query["kind"]
     wanted = EntryFilter(

@@ -20,7 +20,10 @@ Application = Callable[[Environ, Any], Iterable[bytes]]
 
 
 class Downloads:
-    """A WSGI application whose answers are watched while they are written."""
+    """WSGI application around another one.
+
+    If a client reads an answer too slowly, and too many do, the answer is cut.
+    """
 
     def __init__(self, application: Application, threads: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._application = application
@@ -39,14 +42,14 @@ class Downloads:
         return WatchedAnswer(self._application(environ, start_response), place, self)
 
     def begin(self, place: BodyTransfer) -> None:
-        """A piece is being written."""
+        """Note that the server begins to write a piece of this answer."""
         place.since = self._monotonic()
         self._writing.add(place)
         if place.due == 0.0:
             self._watch.expect(place, place.since + PATIENCE_SECONDS)
 
     def end(self, place: BodyTransfer) -> None:
-        """The client has taken the piece."""
+        """Note that the client has taken the piece."""
         self._writing.discard(place)
 
     def _look(self, place: BodyTransfer, now: float) -> float | None:

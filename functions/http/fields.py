@@ -41,7 +41,10 @@ class Request(Schema):
 
     @pre_load
     def refuse_many_fields(self, data: Any, **_: Any) -> Any:
-        """Raise ValidationError for an object with too many fields, before one of them is looked at."""
+        """Return the object unchanged.
+
+        Raises ValidationError, before any field is read, if the object has too many fields.
+        """
         check_size(data, FIELDS_MAX, "fields")
         return data
 
@@ -305,7 +308,7 @@ def page_answer(items: Sequence[Any], position: object = None) -> dict[str, Any]
 
 
 def encode_cursor(position: object) -> str:
-    """The opaque cursor of a JSON value: base64url, unpadded."""
+    """Return the opaque cursor of a JSON value: base64url, unpadded."""
     return base64.urlsafe_b64encode(json.dumps(position).encode()).rstrip(b"=").decode()
 
 

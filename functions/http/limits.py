@@ -18,7 +18,7 @@ SECONDS_PER_MINUTE = 60
 
 
 class Limiter:
-    """A GCRA per caller: one number each, the least recent forgotten first."""
+    """Rate limit (GCRA) for each caller. The callers that came least recently are forgotten first."""
 
     def __init__(self, clock: Clock, *, per_minute: int, burst: int) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class Limiter:
         self._due: OrderedDict[str, float] = OrderedDict()
 
     def check(self, caller: str) -> None:
-        """Raise TooManyRequests if the caller has used up its burst; count nothing."""
+        """Raise TooManyRequests if the caller has used up the burst. Count nothing."""
         with self._lock:
             self._refuse_early(self._due.get(caller, 0.0), self._clock.monotonic())
 
@@ -66,7 +66,7 @@ class Refusals:
         self._by_address = Limiter(clock, per_minute=REFUSALS_PER_MINUTE, burst=REFUSALS_BURST)
 
     def check(self, credential: str | None, address: str) -> None:
-        """Before a credential is looked at: raise TooManyRequests if this one was refused too often.
+        """Raise TooManyRequests if this credential was refused too often. Call before the credential is verified.
 
         Without a credential the address stands for the caller.
         """
@@ -76,11 +76,17 @@ class Refusals:
             self._by_credential.check(credential)
 
     def check_address(self, address: str) -> None:
-        """Once a credential was refused: raise TooManyRequests if too many were from this address."""
+        """Raise TooManyRequests if too many credentials from this address were refused.
+
+        Call once a credential was refused.
+        """
         self._by_address.check(address)
 
     def count(self, credential: str | None, address: str, *, is_valid: bool) -> None:
-        """Count a refusal: of a valid credential, which may not do this, for itself only."""
+        """Count one refusal.
+
+        A valid credential, which lacks a permission, counts for itself only, not for the address.
+        """
         if credential is not None:
             self._by_credential.count(credential)
         if not is_valid:

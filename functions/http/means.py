@@ -18,7 +18,7 @@ REQUIRED: int = 1
 
 
 class Means:
-    """Balance of a caller, if the balance matters for this body. The balance is read while the body is read."""
+    """Balance of a caller, read while the body is read. No balance is read if it does not matter for this body."""
 
     def __init__(self, looking: Meanwhile[Balance | None] | None) -> None:
         self._looking = looking
@@ -35,7 +35,10 @@ class Means:
 def look(
     services: Services, route: Route, caller: Principal | None, request: Request, intention: Intention | None
 ) -> Means:
-    """Begin to read the caller's balance, if the call spends credits and the body is, or may be, large."""
+    """Begin to read the caller's balance, and return the reading; see `Means`.
+
+    Nothing is read unless the call spends credits and the body is, or may be, large.
+    """
     length = request.content_length
     is_large = length is None or length > LARGE_BODY_BYTES
     if caller is None or intention is None or not is_large or InsufficientCredits not in route.errors:

@@ -45,7 +45,7 @@ TYPES = {401: "authentication_error", 402: "insufficient_quota", 403: "permissio
 
 
 def error_of(error: Exception, problem: Mapping[str, Any]) -> dict[str, Any]:
-    """The error object of a failure. What the provider says of a wrong request is told in its own words."""
+    """Return OpenAI's error object for a failure. A provider's refusal keeps the provider's own words."""
     status = openai_status(problem["status"], problem["code"])
     kind = TYPES.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error")
     told: dict[str, Any] = {
@@ -61,12 +61,12 @@ def error_of(error: Exception, problem: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def openai_status(status: int, code: str = "") -> int:
-    """The status that OpenAI's clients expect for what is elsewhere told by this one."""
+    """Return the HTTP status that OpenAI's clients expect, for the status that other routes would answer."""
     return STATUSES_BY_CODE.get(code, STATUSES.get(status, status))
 
 
 def is_worth_another_try(error: Exception, status: int) -> bool:
-    """True if the same request may succeed later."""
+    """Return True if the same request may succeed later."""
     if isinstance(error, HELPLESS):
         return False
     is_ours = not isinstance(error, DomainError) and status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -79,12 +79,12 @@ def retry_headers(error: Exception, status: int) -> dict[str, str]:
 
 
 def openai_code(code: str) -> str:
-    """The code that OpenAI's clients know, where they have one for ours."""
+    """Return the error code that OpenAI's clients know, for a code of this API; the same code if they know none."""
     return CODES.get(code, code)
 
 
 def error_response(error: Exception, request_id: str) -> Response:
-    """The response that tells this failure."""
+    """Return the response for this failure in OpenAI's shape."""
     problem = problem_of(error, request_id)
     told = json.dumps({"error": error_of(error, problem)})
     status = openai_status(problem["status"], problem["code"])

@@ -27,7 +27,7 @@ def sifted(call: Call, path: str, body: Json | None = None) -> SiftedRequest:
 
 
 def warn(response: Response, dropped: Sequence[str]) -> Response:
-    """Name the fields that were not sent on, in a header."""
+    """Return the response with a header that names the fields that were not sent on."""
     if dropped:
         names = [quote(name[:HEADER_NAME_CHARACTERS_MAX], safe="$@") for name in dropped[:NAMED_MAX]]
         response.headers[DROPPED] = ", ".join(names)

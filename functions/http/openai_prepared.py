@@ -34,12 +34,12 @@ class PreparedRequest:
 
 
 def prepared_plainly(call: Call, dialect: Dialect) -> PreparedRequest:
-    """Prepare a request that needs no rewriting."""
+    """Return a request that needs no rewriting, ready for the upstream."""
     return PreparedRequest(dialect=dialect, path=dialect.path, body=call.body)
 
 
 def prepared_chat(call: Call) -> PreparedRequest:
-    """Prepare a chat completion. Tool calls and results in Anthropic's parts become OpenAI's."""
+    """Return a chat completion ready for the upstream. Tool calls and results in Anthropic's parts become OpenAI's."""
     body, left_out = _with_files_it_takes(call, in_openais_shapes(call.body), "messages")
     return PreparedRequest(dialect=CHAT_COMPLETIONS, path=CHAT_COMPLETIONS.path, body=body, left_out=left_out)
 
@@ -57,16 +57,19 @@ def _with_files_it_takes(call: Call, body: Json, name: str) -> tuple[Json, Seque
 
 
 def prepared_completion(call: Call) -> PreparedRequest:
-    """Prepare a text completion. A provider that knows no text completions is asked for a chat completion."""
+    """Return a text completion ready for the upstream.
+
+    A provider that knows no text completions is asked for a chat completion.
+    """
     upstream = upstream_of(call)
     is_direct = upstream is not None and call.services.models.upstream_profiles.of(upstream).knows_completions
     return PreparedRequest(dialect=TextCompletions(is_direct=is_direct), path=COMPLETIONS_PATH, body=call.body)
 
 
 def prepared_response(call: Call) -> PreparedRequest:
-    """Prepare a response: what is referred to is read from what is kept of the caller, and counts as input.
+    """Return a response ready for the upstream, with the caller's stored items in place of references to them.
 
-    Raises PreviousResponseNotFound, ItemNotFound, InvalidValue.
+    The items count as input. Raises PreviousResponseNotFound, ItemNotFound, InvalidValue.
     """
     resolved = call.services.openai.kept_responses.resolved(call.uid, call.body)
     resolved, left_out = _with_files_it_takes(call, resolved, "input")

@@ -72,7 +72,7 @@ class OpenAIError(Answer):
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
-    """The whole document, as JSON values."""
+    """Return the whole OpenAPI document of these routes, as JSON values."""
     from apispec import APISpec
     from apispec.ext.marshmallow import MarshmallowPlugin
 

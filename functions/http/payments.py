@@ -317,12 +317,15 @@ def analytics(call: Call) -> Any:
 
 
 def page_out(page: PaymentPage) -> Mapping[str, Any]:
-    """A page of stored payments as it is told."""
+    """Return a page of stored payments in the form of the answer."""
     return {"items": [document.data for document in page.items], "next_cursor": _cursor(page.after)}
 
 
 def position_of(cursor: str | None) -> tuple[Value, ...] | None:
-    """The place in a list of payments that a cursor names. Raises InvalidRequest for one that we never gave."""
+    """Return the position in a list of payments that a cursor names; None without a cursor.
+
+    Raises InvalidRequest for a cursor that we never gave.
+    """
     if cursor is None:
         return None
     at, _, payment = cursor.partition(":")

@@ -73,7 +73,7 @@ TOP_LEVEL = {"insufficient_credits": ("available", "held", "required")}
 
 
 def status_of(error: type[DomainError]) -> int:
-    """The HTTP status that an error of this class is told with."""
+    """Return the HTTP status for an error of this class."""
     if error.code in STATUS_BY_CODE:
         return STATUS_BY_CODE[error.code]
     return next((status for kind, status in STATUS_BY_KIND if issubclass(error, kind)), 500)
@@ -99,7 +99,7 @@ def problem_response(error: Exception, request_id: str) -> Response:
 
 
 def headers_of(error: Exception, problem: dict[str, Any]) -> dict[str, str]:
-    """The headers that a failure's status asks for."""
+    """Return the headers that belong to a failure's status."""
     headers: dict[str, str] = {}
     if problem["status"] == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="credits"'

@@ -73,13 +73,13 @@ class Call:
 
     @property
     def principal(self) -> Principal:
-        """The caller; only on routes that are not public."""
+        """Return the caller. Only on routes that are not public."""
         assert self.caller is not None, "a public route has no principal"
         return self.caller
 
     @property
     def uid(self) -> Uid:
-        """The caller's account."""
+        """Return the uid of the caller's account."""
         return self.principal.uid
 
     @property
@@ -94,7 +94,7 @@ class Call:
 
     @property
     def asked(self) -> Intention:
-        """Intention of the caller, to happen once; only on POST."""
+        """Return the intention of the caller, to happen once. Only on POST."""
         assert self.intention is not None, "only a POST is an intention"
         return self.intention
 
@@ -196,23 +196,23 @@ class Routes:
         return iter(self._routes)
 
     def get(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
-        """Register a handler that reads."""
+        """Return a decorator that registers a handler for GET, which only reads."""
         return self._add("GET", path, **{"status": 200, **options})
 
     def post(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
-        """Register a handler that creates or acts."""
+        """Return a decorator that registers a handler for POST, which creates or acts."""
         return self._add("POST", path, **{"status": 201, "body": Nothing, **options})
 
     def put(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
-        """Register a handler that replaces."""
+        """Return a decorator that registers a handler for PUT, which replaces."""
         return self._add("PUT", path, **{"status": 200, **options})
 
     def patch(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
-        """Register a handler that changes some fields."""
+        """Return a decorator that registers a handler for PATCH, which changes some fields."""
         return self._add("PATCH", path, **{"status": 200, **options})
 
     def delete(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
-        """Register a handler that removes."""
+        """Return a decorator that registers a handler for DELETE, which removes."""
         return self._add("DELETE", path, **{"status": 204, **options})
 
     def _add(  # noqa: PLR0913  # every option of a route, once, with its default

@@ -33,7 +33,7 @@ class BodyTransfer:
 
 
 def never_later(_place: BodyTransfer, _now: float) -> float | None:
-    """Give no more time."""
+    """Return None, so that a late transfer gets no more time."""
     return None
 
 

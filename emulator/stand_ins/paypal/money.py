@@ -61,7 +61,7 @@ class Money:
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def create_order(self, given: Json) -> Json:
-        """Raises PayPalError for an order that PayPal would not make."""
+        """Create and return an order. Raises PayPalError for an order that PayPal would refuse."""
         if given.get("intent") != "CAPTURE":
             field_issue = "MISSING_REQUIRED_PARAMETER" if "intent" not in given else "INVALID_PARAMETER_VALUE"
             raise invalid(field_issue, "/intent")
@@ -82,7 +82,7 @@ class Money:
         return order
 
     def get_order(self, order_id: str) -> Json:
-        """Raises PayPalError; one that nobody captured in time is gone."""
+        """Return an order. Raises PayPalError for an unknown order, and for one that nobody captured in time."""
         order = self.orders.get(order_id)
         if order is None:
             raise missing()
@@ -100,7 +100,10 @@ class Money:
         del self.orders[order["id"]]
 
     def approve(self, order: Json, ending: str, email: str) -> Json:
-        """Let the payer approve. `ending` is the result of a capture. May be repeated before the capture."""
+        """Let the payer approve the order, and return the order. May be repeated before the capture.
+
+        `ending` is the result of a later capture.
+        """
         if ending not in ENDINGS:
             raise Misuse(f"a capture ends {', '.join(ENDINGS)}")
         if order["status"] == "COMPLETED":
@@ -117,7 +120,7 @@ class Money:
         return order
 
     def capture(self, order: Json) -> Json:
-        """Take the money of an approved order, once. Raises PayPalError."""
+        """Take the money of an approved order, once, and return the order. Raises PayPalError."""
         if order["status"] == "COMPLETED":
             raise unprocessable("ORDER_ALREADY_CAPTURED")
         if order["status"] != "APPROVED":
@@ -144,7 +147,7 @@ class Money:
         return order
 
     def settle_capture(self, capture: Json, *, is_paid: bool) -> Json:
-        """Complete or deny a pending capture."""
+        """Complete a pending capture, or deny the capture if `is_paid` is False, and return the capture."""
         if capture["status"] != "PENDING":
             raise Misuse(f"capture {capture['id']} is {capture['status']}, not PENDING")
         capture.pop("status_details")
@@ -167,7 +170,7 @@ class Money:
     # ── refunds ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def create_refund(self, capture: Json, given: Json) -> Json:
-        """Give back all that is left, or an amount. Raises PayPalError."""
+        """Give back an amount, or all that is left, and return the refund. Raises PayPalError."""
         amount = self._refundable(capture, given)
         status = self.refunds_start
         refund = objects.refund(capture, amount, status, self._now(), self._url, given)
@@ -208,7 +211,7 @@ class Money:
         return sum((objects.value_of(each["amount"]) for each in refunds if each["status"] in LIVE_REFUNDS), Decimal(0))
 
     def settle_refund(self, refund: Json) -> Json:
-        """Let a pending refund arrive."""
+        """Complete a pending refund, and return the refund."""
         if refund["status"] != "PENDING":
             raise Misuse(f"refund {refund['id']} is {refund['status']}, not PENDING")
         refund.pop("status_details")
@@ -217,7 +220,7 @@ class Money:
         return refund
 
     def fail_refund(self, refund: Json) -> Json:
-        """Let a refund fail, also a refund that was reported as completed."""
+        """Let a refund fail, also one that was reported as completed, and return the refund."""
         if refund["status"] not in LIVE_REFUNDS:
             raise Misuse(f"refund {refund['id']} is {refund['status']} already")
         refund.pop("status_details", None)
@@ -253,7 +256,10 @@ class Money:
         return dispute
 
     def close_dispute(self, dispute: Json, outcome: str, *, is_reversal_told: bool) -> Json:
-        """Close a dispute: the seller has won, the buyer has (`lost`), or the buyer has withdrawn the dispute."""
+        """Close a dispute, and return the dispute.
+
+        `outcome`: `won` by the seller, `lost`, or `withdrawn` by the buyer.
+        """
         _require_open(dispute)
         if outcome not in OUTCOMES:
             raise Misuse(f"a dispute ends {', '.join(OUTCOMES)}")

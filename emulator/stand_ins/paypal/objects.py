@@ -49,7 +49,7 @@ def stamp(seconds: float) -> str:
 
 
 def fine_stamp(seconds: float) -> str:
-    """Events and disputes carry milliseconds."""
+    """Return the time as text with milliseconds, as in PayPal's events and disputes."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

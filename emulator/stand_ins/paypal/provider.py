@@ -80,7 +80,7 @@ class PayPalStandIn(StandIn):
         return certificates.authority().authorities_pem
 
     def settings_for(self, home: Path) -> Mapping[str, str]:
-        """See `StandIn.settings_for`."""
+        """Return the settings with which a backend uses this stand-in; see `StandIn.settings_for`."""
         roots = home / "paypal-roots.pem"
         roots.write_text(self.authorities_pem)
         return {
@@ -94,7 +94,7 @@ class PayPalStandIn(StandIn):
     # ── payers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def approve(self, *, order: str, ending: str = "completed", email: str = "zoe@example.com") -> Json:
-        """Approve on the hosted page, without a browser.
+        """Approve an order on the hosted page, without a browser, and return the order.
 
         ending: the result of a capture: `completed`, `pending`, `denied` (a failed capture) or `declined`
         (INSTRUMENT_DECLINED, until the payer approves again).
@@ -103,7 +103,7 @@ class PayPalStandIn(StandIn):
             return copied(self._money.approve(self._order(order), ending, email))
 
     def settle_capture(self, *, capture: str, is_paid: bool = True) -> Json:
-        """Complete or deny a pending capture."""
+        """Complete a pending capture, or deny the capture if `is_paid` is False, and return the capture."""
         with self.lock:
             return copied(self._money.settle_capture(self._capture(capture), is_paid=is_paid))
 
@@ -115,14 +115,17 @@ class PayPalStandIn(StandIn):
     # ── the merchant's dashboard, and the resolution centre ──────────────────────────────────────────────────────────
 
     def refund(self, *, of: str, value: str | None = None) -> Json:
-        """Refund in the dashboard; all that is left unless a value is given. Raises PayPalError as the API does."""
+        """Refund an amount in the dashboard, or all that is left, and return the refund.
+
+        Raises PayPalError as the API does.
+        """
         with self.lock:
             capture = self._capture(of)
             given = {} if value is None else {"amount": {**capture["amount"], "value": value}}
             return copied(self._money.create_refund(capture, given))
 
     def refunds_start(self, *, status: str) -> None:
-        """From now on refunds begin as `COMPLETED`, `PENDING` or `FAILED`."""
+        """Let later refunds begin with this status: `COMPLETED`, `PENDING` or `FAILED`."""
         if status not in REFUND_STARTS:
             raise Misuse(f"a refund starts as {', '.join(REFUND_STARTS)}")
         self._money.refunds_start = status
@@ -132,12 +135,12 @@ class PayPalStandIn(StandIn):
             return copied(self._money.settle_refund(self._known(self._money.refunds, refund)))
 
     def fail_refund(self, *, refund: str) -> Json:
-        """Let a refund fail, also a refund that was reported as completed."""
+        """Let a refund fail, also one that was reported as completed, and return the refund."""
         with self.lock:
             return copied(self._money.fail_refund(self._known(self._money.refunds, refund)))
 
     def dispute(self, *, of: str, value: str | None = None, reason: str = "UNAUTHORISED") -> Json:
-        """Let the buyer dispute a payment, or a part of the payment."""
+        """Let the buyer dispute a payment, or a part of the payment, and return the dispute."""
         with self.lock:
             return copied(self._money.open_dispute(self._capture(of), value, reason))
 
@@ -146,7 +149,7 @@ class PayPalStandIn(StandIn):
             return copied(self._money.review_dispute(self._known(self._money.disputes, dispute)))
 
     def close_dispute(self, *, dispute: str, outcome: str, is_reversal_told: bool = True) -> Json:
-        """Close a dispute: the seller has `won`, the buyer has (`lost`), or the buyer has `withdrawn` the dispute.
+        """Close a dispute, and return the dispute. `outcome`: `won` by the seller, `lost`, or `withdrawn` by the buyer.
 
         `is_reversal_told`: a loss is announced a second time, as PAYMENT.CAPTURE.REVERSED and as a refund of the order.
         """
@@ -193,7 +196,7 @@ class PayPalStandIn(StandIn):
         return self._money.captures[capture_id]["status"] not in {"DECLINED", "FAILED"}
 
     def alter(self, *, id: str, changes: Json) -> Json:  # noqa: A002
-        """Change an object behind everybody's back, without an event: other amounts, another currency.
+        """Change an object without an event, such as the amount or currency, and return the object.
 
         `changes` maps top-level fields to values.
         """
@@ -208,7 +211,9 @@ class PayPalStandIn(StandIn):
     # ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def serve(self, certificate: Certificate) -> Certificate:
-        """Serve a certificate for signing deliveries: `deliver(id, certificate=certificate.id)`."""
+        """Serve a certificate for signing deliveries, and return the certificate: `deliver(id,
+        certificate=certificate.id)`.
+        """
         self._api.certificates[certificate.id] = certificate
         return certificate
 
@@ -248,7 +253,7 @@ class PayPalStandIn(StandIn):
         return PayPalError(REFUSALS.get(status, "INTERNAL_SERVER_ERROR")).answer()
 
     def sign(self, body: bytes, signing: Mapping[str, Any]) -> Mapping[str, str]:
-        """RSA-SHA256 over `{transmission id}|{time}|{webhook id}|{CRC-32 of the body}`.
+        """Return headers with the RSA-SHA256 signature of `{transmission id}|{time}|{webhook id}|{CRC-32 of the body}`.
 
         signing: `certificate` (an id), `certificate_url`, `webhook_id`, `algorithm`, `transmission_id`, `time` (as
         sent), `ahead_seconds`, `crc`, `signature`.

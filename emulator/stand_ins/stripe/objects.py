@@ -43,7 +43,7 @@ def _address() -> Json:
 
 
 def fee_of(amount: int) -> int:
-    """2.9 % and 30, as published for cards; in the currency's smallest unit."""
+    """Return the fee for a card payment, as published: 2.9 % and 30, in the currency's smallest unit."""
     return amount * FEE_PERCENT_TENTHS // 1000 + FEE_FIXED
 
 

@@ -90,7 +90,10 @@ class Payments:
         return item
 
     def pay_session(self, session: Json, outcome: str, *, email: str = "", name: str = "") -> Json:
-        """Act as a press of a button on the hosted page. Raises StripeError if the session is not open."""
+        """Press a button of the hosted page as the user, and return the session.
+
+        Raises StripeError if the session is not open.
+        """
         self.expire_if_due(session)
         if session["status"] != "open":
             raise invalid(f"This Checkout Session is {session['status']}, not open.")
@@ -123,7 +126,7 @@ class Payments:
         return session
 
     def settle_session(self, session: Json, *, is_paid: bool) -> Json:
-        """Let the money that was to be paid later come or fail."""
+        """Let the money of a session that is paid later arrive, or fail to, and return the session."""
         intent = self._store.get("payment_intent", session["payment_intent"] or "")
         self.settle(intent, is_paid=is_paid)
         session["payment_status"] = "paid" if is_paid else "unpaid"
@@ -183,7 +186,7 @@ class Payments:
         return intent
 
     def confirm_with(self, intent: Json, payment_method: str) -> Json:
-        """Confirm with one of Stripe's test payment methods, as the API does.
+        """Confirm an intent with one of Stripe's test payment methods, as the API does, and return the intent.
 
         Raises StripeError if the method is declined.
         """

@@ -75,7 +75,7 @@ class StripeStandIn(StandIn):
         return self._api.publishable_key
 
     def settings_for(self, home: Path) -> Mapping[str, str]:
-        """See `StandIn.settings_for`."""
+        """Return the settings with which a backend uses this stand-in; see `StandIn.settings_for`."""
         del home
         return {
             "STRIPE_API_BASE": self.url,
@@ -86,29 +86,32 @@ class StripeStandIn(StandIn):
     # ── buyers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def pay(self, *, session: str, email: str = "", name: str = "") -> Json:
-        """Pay on the hosted page, without a browser."""
+        """Pay on the hosted page, without a browser, and return the session."""
         return self._on_page(session, "paid", email, name)
 
     def decline(self, *, session: str) -> Json:
-        """Try to pay on the hosted page, with a card that is declined; the page stays open."""
+        """Try to pay on the hosted page with a card that is declined, and return the session, which stays open."""
         return self._on_page(session, "declined", "", "")
 
     def pay_later(self, *, session: str) -> Json:
-        """Pay on the hosted page in a way that takes days. `settle_later` ends the payment."""
+        """Pay on the hosted page in a way that takes days, and return the session. `settle_later` ends the payment."""
         return self._on_page(session, "later", "", "")
 
     def settle_later(self, *, session: str, is_paid: bool = True) -> Json:
-        """Let the money that was to come later come or fail."""
+        """Let the money of a session that is paid later arrive, or fail to, and return the session."""
         with self.lock:
             return copied(self._payments.settle_session(self._get("checkout.session", session), is_paid=is_paid))
 
     def expire_session(self, *, session: str) -> Json:
-        """End the time to pay."""
+        """Let a session expire, so that nobody can pay any more, and return the session."""
         with self.lock:
             return copied(self._payments.expire_session(self._get("checkout.session", session)))
 
     def confirm(self, *, client_secret: str, outcome: str = "paid") -> Json:
-        """Confirm with a client secret, like a mobile SDK. The intent is then paid, declined, or to be paid later."""
+        """Confirm an intent by the client secret, like a mobile SDK, and return the intent.
+
+        The intent is then paid, declined, or to be paid later.
+        """
         with self.lock:
             intent = self._get("payment_intent", client_secret.partition("_secret_")[0])
             if intent["client_secret"] != client_secret:
@@ -117,7 +120,7 @@ class StripeStandIn(StandIn):
             return copied(intent)
 
     def settle_intent(self, *, intent: str, is_paid: bool = True) -> Json:
-        """As `settle_later`, for an intent that belongs to no session."""
+        """Let the money of an intent without a session arrive, or fail to, and return the intent."""
         with self.lock:
             found = self._get("payment_intent", intent)
             self._payments.settle(found, is_paid=is_paid)
@@ -126,51 +129,60 @@ class StripeStandIn(StandIn):
     # ── the merchant's dashboard, and banks ──────────────────────────────────────────────────────────────────────────
 
     def refund(self, *, of: str, amount: int | None = None, reason: str | None = None) -> Json:
-        """Refund in the dashboard; all that is left unless an amount is given. Raises StripeError as the API does."""
+        """Refund an amount in the dashboard, or all that is left, and return the refund.
+
+        Raises StripeError as the API does.
+        """
         with self.lock:
             given: Json = {"charge": self._charge(of)["id"], "reason": reason}
             return copied(self._reversals.create_refund(given if amount is None else {**given, "amount": amount}))
 
     def refunds_start(self, *, status: str) -> None:
-        """From now on refunds begin as `succeeded` (as to cards) or `pending` (as to banks)."""
+        """Let later refunds begin with this status: `succeeded` (as to cards) or `pending` (as to banks)."""
         if status not in REFUND_STARTS:
             raise Misuse(f"a refund starts as {' or '.join(REFUND_STARTS)}")
         self._reversals.refunds_start = status
 
     def settle_refund(self, *, refund: str) -> Json:
-        """Let a pending refund arrive."""
+        """Complete a pending refund, and return the refund."""
         with self.lock:
             return copied(self._reversals.settle_refund(self._get("refund", refund)))
 
     def fail_refund(self, *, refund: str, reason: str = "expired_or_canceled_card") -> Json:
-        """Let a refund fail, also a refund that was reported as succeeded."""
+        """Let a refund fail, also one that was reported as succeeded, and return the refund."""
         with self.lock:
             return copied(self._reversals.fail_refund(self._get("refund", refund), reason))
 
     def dispute(
         self, *, of: str, amount: int | None = None, reason: str = "fraudulent", is_inquiry: bool = False
     ) -> Json:
-        """Let the buyer dispute a payment. Unless the dispute is an inquiry only, the money is taken at once."""
+        """Let the buyer dispute a payment, and return the dispute.
+
+        The money is taken at once, unless `is_inquiry` is True.
+        """
         with self.lock:
             return copied(self._reversals.open_dispute(self._charge(of), amount, reason, is_inquiry=is_inquiry))
 
     def escalate_dispute(self, *, dispute: str) -> Json:
-        """Turn an inquiry into a chargeback."""
+        """Turn an inquiry into a chargeback, and return the dispute."""
         with self.lock:
             return copied(self._reversals.escalate_dispute(self._get("dispute", dispute)))
 
     def review_dispute(self, *, dispute: str) -> Json:
-        """Send evidence, so that the bank reviews the dispute."""
+        """Send evidence, so that the bank reviews the dispute, and return the dispute."""
         with self.lock:
             return copied(self._reversals.review_dispute(self._get("dispute", dispute)))
 
     def close_dispute(self, *, dispute: str, outcome: str) -> Json:
-        """won, lost, or withdrawn by the buyer (which Stripe calls won); an inquiry closes as warning_closed."""
+        """Close a dispute, and return the dispute. `outcome`: `won`, `lost`, or `withdrawn` by the buyer.
+
+        Stripe calls a withdrawn dispute won. An inquiry closes as `warning_closed`.
+        """
         with self.lock:
             return copied(self._reversals.close_dispute(self._get("dispute", dispute), outcome))
 
     def warn_of_fraud(self, *, of: str, fraud_type: str = "made_with_stolen_card") -> Json:
-        """Let a card network warn of a payment that may be disputed soon."""
+        """Let a card network warn of a payment that may be disputed soon, and return the warning."""
         with self.lock:
             return copied(self._reversals.warn(self._charge(of), fraud_type))
 
@@ -209,7 +221,7 @@ class StripeStandIn(StandIn):
             ]
 
     def alter(self, *, id: str, changes: Json) -> Json:  # noqa: A002
-        """Change an object behind everybody's back, without an event: other amounts, another currency, livemode.
+        """Change an object without an event, such as the amount, currency or livemode, and return the object.
 
         `changes` maps top-level fields to values.
         """
@@ -236,7 +248,10 @@ class StripeStandIn(StandIn):
         self._keys.rewrite(request.headers.get(self.key_header, ""), answer)
 
     def sign(self, body: bytes, signing: Mapping[str, Any]) -> Mapping[str, str]:
-        """`t=…,v1=…` over `{t}.{body}`. signing: `secret`, `at` (seconds) or `ahead_seconds`, `header` as a whole."""
+        """Return the signature header `t=…,v1=…` over `{t}.{body}`.
+
+        signing: `secret`, `at` (seconds) or `ahead_seconds`, `header` as a whole.
+        """
         if "header" in signing:
             return {"Stripe-Signature": str(signing["header"])}
         stamp = int(signing.get("at", time.time() + float(signing.get("ahead_seconds", 0))))

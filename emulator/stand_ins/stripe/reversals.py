@@ -71,7 +71,7 @@ class Reversals:
         return amount
 
     def settle_refund(self, refund: Json) -> Json:
-        """Let a pending refund arrive."""
+        """Complete a pending refund, and return the refund."""
         self._require(refund, {"pending"})
         self._move("refund", -refund["amount"], refund, "balance_transaction")
         before = self._store.change(refund, status="succeeded", pending_reason=None)
@@ -79,7 +79,10 @@ class Reversals:
         return refund
 
     def fail_refund(self, refund: Json, reason: str) -> Json:
-        """Let a refund fail, also long after its reported success. The money is the merchant's again."""
+        """Let a refund fail, also long after the reported success, and return the refund.
+
+        The money is the merchant's again.
+        """
         self._require(refund, LIVE_REFUNDS)
         if refund["status"] == "succeeded":
             self._move("refund_failure", refund["amount"], refund, "failure_balance_transaction")
@@ -119,7 +122,7 @@ class Reversals:
     # ── disputes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open_dispute(self, charge: Json, amount: int | None, reason: str, *, is_inquiry: bool) -> Json:
-        """Open a dispute: the buyer's bank asks (an inquiry), or takes the money at once."""
+        """Open and return a dispute: the buyer's bank asks (an inquiry), or takes the money at once."""
         if charge["status"] != "succeeded":
             raise Misuse(f"charge {charge['id']} is {charge['status']}; nobody disputes what was not paid")
         status = "warning_needs_response" if is_inquiry else "needs_response"
@@ -132,7 +135,7 @@ class Reversals:
         return dispute
 
     def escalate_dispute(self, dispute: Json) -> Json:
-        """Turn an inquiry into a chargeback."""
+        """Turn an inquiry into a chargeback, and return the dispute."""
         if not dispute["status"].startswith("warning"):
             raise Misuse(f"dispute {dispute['id']} is {dispute['status']}, not an inquiry")
         before = self._store.change(dispute, status="needs_response", is_charge_refundable=False)
@@ -141,7 +144,7 @@ class Reversals:
         return dispute
 
     def review_dispute(self, dispute: Json) -> Json:
-        """Note the merchant's evidence, so that the bank reviews the dispute."""
+        """Note the merchant's evidence, so that the bank reviews the dispute, and return the dispute."""
         self._require_open(dispute)
         status = "warning_under_review" if dispute["status"].startswith("warning") else "under_review"
         before = self._store.change(dispute, status=status)
@@ -150,7 +153,10 @@ class Reversals:
         return dispute
 
     def close_dispute(self, dispute: Json, outcome: str) -> Json:
-        """won, lost, withdrawn by the buyer, or (an inquiry) warning_closed."""
+        """Close a dispute, and return the dispute. `outcome`: `won`, `lost`, or `withdrawn` by the buyer.
+
+        An inquiry closes as `warning_closed`.
+        """
         self._require_open(dispute)
         if outcome not in CLOSINGS:
             raise Misuse(f"a dispute ends {', '.join(CLOSINGS)}")

@@ -51,7 +51,7 @@ class Store:
         self._by.setdefault((thing["object"], thing[name]), []).append(thing)
 
     def get(self, kind: str, object_id: str, *, param: str = "id") -> Json:
-        """Raises StripeError, as Stripe refuses an unknown id."""
+        """Return the object with this id. Raises StripeError, as Stripe refuses an unknown id."""
         thing = self._objects.get(object_id)
         if thing is None or thing["object"] != kind:
             raise missing(kind, object_id, param=param)
@@ -61,7 +61,7 @@ class Store:
         return self._objects.get(object_id)
 
     def all(self, kind: str) -> list[Json]:
-        """Oldest first."""
+        """Return all objects of this kind, oldest first."""
         return self._kinds.get(kind, [])
 
     def of(self, kind: str, owner_id: str) -> list[Json]:
@@ -69,7 +69,10 @@ class Store:
         return self._by.get((kind, owner_id), [])
 
     def tell(self, kind: str, thing: Json, before: Json | None = None) -> Json:
-        """Announce an event with the object's present state. `before` holds the fields that an update has changed."""
+        """Announce an event with the object's present state, and return the event.
+
+        `before` holds the earlier values of the fields that an update has changed.
+        """
         event = objects.event(kind, copied(thing), self.now(), dict(self.request), before)
         self.add(event)
         self._announce(event)
