@@ -37,7 +37,7 @@ class Server:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time that the process and its descendants have taken until now."""
+        """Return the seconds of CPU time that the process and its descendants have taken until now."""
         listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,time="], capture_output=True, text=True, check=True)
         rows = [line.split() for line in listing.stdout.splitlines()]
         parents = {int(pid): int(parent) for pid, parent, _ in rows}

@@ -181,7 +181,10 @@ class StandIn(ABC):
             self._ahead_seconds = 0.0
 
     def advance(self, *, seconds: float) -> float:
-        """Move the stand-in's clock, so that keys and sessions grow old. Return the new time."""
+        """Move the stand-in's clock forward, so that keys and sessions grow old.
+
+        Return the new time in seconds since the epoch.
+        """
         self._ahead_seconds += seconds
         return self.now()
 

@@ -63,7 +63,7 @@ class UserOut(Answer):
 
 
 class Users(Answer):
-    """Users."""
+    """Users that a search has found."""
 
     items = fields.List(fields.Nested(UserOut), required=True)
     next_cursor = NextCursor()
@@ -91,7 +91,7 @@ class NoteToUser(Text):
 
 
 class AdjustIn(Request):
-    """A correction."""
+    """Correction of a balance: the credits to add or take, the reason, and a note for the user."""
 
     amount = SignedAmount(required=True)
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)

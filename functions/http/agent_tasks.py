@@ -158,7 +158,7 @@ class AgentTasks(Answer):
 
 
 class AgentCallOut(Answer):
-    """A tool that was asked for."""
+    """Tool call that a thought asked for."""
 
     id = fields.String(required=True)
     name = fields.String(required=True)

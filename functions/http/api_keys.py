@@ -50,7 +50,7 @@ class SpendCapIn(Request):
 
 
 class KeyIn(Request):
-    """The key to make."""
+    """Properties of an API key to make."""
 
     name = Text(length_min=1, length_max=NAME_CHARACTERS_MAX, required=True)
     scopes = Items(Choice(*SCOPES), required=True, length_min=1, length_max=len(SCOPES))
@@ -68,7 +68,7 @@ class SpendCapOut(Answer):
 
 
 class KeyOut(Answer):
-    """A key, without the key."""
+    """API key without its text, which is shown only when the key is made."""
 
     id = fields.String(required=True)
     name = fields.String(required=True)

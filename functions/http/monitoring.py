@@ -19,7 +19,7 @@ routes = Routes("monitoring")
 
 
 class Health(Answer):
-    """Alive."""
+    """State of an instance that answers."""
 
     status = Choice("ok", required=True)
 

@@ -15,7 +15,7 @@ routes = Routes("openai", is_openai=True)
 
 
 class KeptResponseOut(Answer):
-    """A response as the provider answered it."""
+    """Stored response, as the provider answered."""
 
     class Meta:
         unknown = INCLUDE
@@ -25,7 +25,7 @@ class KeptResponseOut(Answer):
 
 
 class ResponseDeleted(Answer):
-    """A response that was forgotten."""
+    """Confirmation that a stored response was deleted."""
 
     id = fields.String(required=True)
     object = fields.String(required=True)

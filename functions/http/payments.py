@@ -183,7 +183,7 @@ class AnalyticsOut(Answer):
 
 
 class PaymentAnalyticsQuery(Request):
-    """Over how many days."""
+    """Number of days to report."""
 
     days = fields.Integer(
         load_default=ANALYTICS_DAYS_DEFAULT, validate=lambda days: _between(days, 1, ANALYTICS_DAYS_MAX)

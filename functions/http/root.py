@@ -23,7 +23,7 @@ class Links(Answer):
 
 
 class Root(Answer):
-    """The API, by name."""
+    """Name, version and links of the API."""
 
     name = fields.String(required=True)
     version = fields.String(required=True)

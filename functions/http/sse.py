@@ -24,11 +24,11 @@ def frame(data: Mapping[str, Any], event: str = "", event_id: str = "") -> str:
 def stream(
     frames: Generator[str, None, None], request_id: str, tell: Callable[[Exception], str] | None = None
 ) -> Response:
-    """Return the response that sends these frames as they come.
+    """Return the response that sends these frames as they come. `tell` turns a late failure into the last frame.
 
-    The first frame is taken now, so that a refusal is still a plain problem with its own status. A later failure
-    becomes the frame that `tell` returns, or `event: error`. At the end of the response, also when the client has left,
-    `frames` is closed.
+    The first frame is taken now, so that a refusal is still a plain problem with its own status. If `tell` is None, a
+    late failure is sent as `event: error`. At the end of the response, also when the client has left, `frames` is
+    closed.
     """
     first = next(frames)
     guarded = _guarded(first, frames, tell or (lambda error: _problem(error, request_id)))

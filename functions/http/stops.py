@@ -62,7 +62,10 @@ class CallEndOut(Answer):
 
 
 class StoppedOut(CallEndOut):
-    """The last call that was named, and all of them; without any, the last message. `ended`: none ran any more."""
+    """Outcome of a request to stop: the last call that the request named, and all of these calls.
+
+    If the request named no call that ran, the last message. `ended`: no such call ran any more.
+    """
 
     balance = fields.Nested(BalanceAfter, required=True)
     calls = fields.List(fields.Nested(CallEndOut), required=True)

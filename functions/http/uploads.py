@@ -54,7 +54,7 @@ class InstanceBusy(Unavailable):
 
 
 class Uploads:
-    """Places for bodies that are being read: as many as a part of the threads, and half of those for one caller."""
+    """Places for bodies that are being read: a part of the threads, of which one caller gets at most half."""
 
     def __init__(self, threads: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._places_max = max(1, threads // 4)

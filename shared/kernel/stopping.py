@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class StopSignal:
-    """Request to end one running call. A given signal stays given. Safe to share between threads."""
+    """Request to end one running call. Once given, the request is never withdrawn. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -166,7 +166,7 @@ class Holding:
 
     @property
     def lifetime_seconds(self) -> float:
-        """Seconds that the hold lives after being placed or renewed."""
+        """Number of seconds that the hold lives after being placed or renewed."""
         return self._command.lifetime / SECOND
 
     def __enter__(self) -> Self:

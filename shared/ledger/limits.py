@@ -49,7 +49,7 @@ def _check_told(name: str, pairs: tuple[tuple[str, T], ...], is_valid: Callable[
 
 
 def told_facts(*, tags: Tags = (), usage: tuple[tuple[str, int], ...] = ()) -> dict[str, Json]:
-    """Return tags and usage as facts of an entry.
+    """Return tags and usage as facts of an entry, by name. Empty parts are left out.
 
     No balance depends on these facts, and an entry is valid without them.
     """
@@ -62,7 +62,10 @@ def may_spend(account: Account) -> None:
 
 
 def rate_limited(books: Books, rate: RateLimit | None) -> dict[str, Json]:
-    """Return the next theoretical arrival time (GCRA, ITU-T I.371), in µs. Raises RateLimited."""
+    """Return the facts of an entry that keep the rate limit's state: the next arrival time (GCRA, ITU-T I.371) in µs.
+
+    Without a `rate`, there are no facts. Raises RateLimited.
+    """
     if rate is None:
         return {}
     interval, now = MICROS_PER_MINUTE // rate.per_minute, books.now * 1000
@@ -90,7 +93,10 @@ def within_budgets(account: Account, claims: tuple[BudgetClaim, ...], amount: in
 
 
 def budget_facts(account: Account, claims: tuple[BudgetClaim, ...], now: Millis) -> dict[str, Json]:
-    """Return the budget facts of an entry. A budget with an end keeps that end if a claim names none."""
+    """Return the facts of an entry that state its budgets.
+
+    A budget with an end keeps that end if a claim names none.
+    """
     if not claims:
         return {}
     known = live_budgets(account.budgets, account.holds, now)

@@ -70,14 +70,11 @@ class NamedHold:
         return charge_of(self._ledger.execute(self._uid, command).receipt)
 
     def captured_so_far(self) -> Micro:
-        """Return the amount that the hold has charged, however the hold ended. Raises HoldNotFound."""
+        """Return the amount (µcr) that the hold has charged, however the hold ended. Raises HoldNotFound."""
         return Micro(self._ledger.hold(self._uid, self.id).captured)
 
     def past_charge(self) -> HoldCharge:
-        """Return the charge of a hold that ended before the caller could capture, with the present balance.
-
-        Raises HoldNotFound.
-        """
+        """Return the charge of a hold that has ended already, with the present balance. Raises HoldNotFound."""
         captured, balance = self.captured_so_far(), self._ledger.balance(self._uid)
         log("hold_ended_before_capture", "WARNING", hold_id=self.id, captured=captured)
         return HoldCharge(amount=captured, absorbed=0, available=balance.available, held=balance.held)

@@ -20,7 +20,7 @@ def lean_dataclass(cls: type[T]) -> type[T]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountTotals:
-    """Credits of an account, with the status and the seq of the last entry."""
+    """Credits of an account (µcr), with the status, and the number `seq` of the last entry."""
 
     available: int
     held: int
@@ -61,13 +61,13 @@ class Receipt:
 
 
 def values_of(receipt: Receipt) -> dict[str, object]:
-    """Return the values of a receipt by field."""
+    """Return the values of a receipt by the names of the fields."""
     return {name: getattr(receipt, name) for name in type(receipt).__dataclass_fields__}
 
 
 @lean_dataclass
 class GrantReceipt(Receipt):
-    """Answer to a grant: the new lot, and the granted amount."""
+    """Answer to a grant: the new lot, and the granted amount (µcr)."""
 
     lot: LotId
     amount: int
@@ -75,7 +75,7 @@ class GrantReceipt(Receipt):
 
 @lean_dataclass
 class HoldReceipt(Receipt):
-    """Answer to a placed hold: the amount set aside, and the time at which the hold ends by itself."""
+    """Answer to a placed hold: the amount set aside (µcr), and the time (ms) at which the hold ends by itself."""
 
     hold: HoldId
     amount: int
@@ -86,7 +86,7 @@ class HoldReceipt(Receipt):
 
 @lean_dataclass
 class ExtensionReceipt(Receipt):
-    """Answer to an extension: the `added` part of the hold's whole `amount`, and the new end."""
+    """Answer to an extension: the `added` part of the hold's whole `amount` (µcr), and the new end (ms)."""
 
     hold: HoldId
     added: int
@@ -96,7 +96,7 @@ class ExtensionReceipt(Receipt):
 
 @lean_dataclass
 class AccrualReceipt(Receipt):
-    """Answer to an accrual: the amount that the hold's expiry would charge, and the new end."""
+    """Answer to an accrual: the amount that the hold's expiry would charge (µcr), and the new end (ms)."""
 
     hold: HoldId
     accrued: int
@@ -123,14 +123,14 @@ class CaptureReceipt(Receipt):
 
 @lean_dataclass
 class AmountReceipt(Receipt):
-    """Answer to a charge or an adjustment: the amount; below zero if an operator took credits away."""
+    """Answer to a charge or an adjustment: the amount (µcr); below zero if an operator took credits away."""
 
     amount: int
 
 
 @lean_dataclass
 class ReversalReceipt(Receipt):
-    """Answer to a reversal: the part taken back from the lot, and the part that the account owes since."""
+    """Answer to a reversal: the part taken back from the lot, and the part that the account now owes (µcr)."""
 
     lot: LotId
     reversed: int
@@ -139,7 +139,7 @@ class ReversalReceipt(Receipt):
 
 @lean_dataclass
 class RestorationReceipt(Receipt):
-    """Answer to an undone reversal: the part returned to the lot, and the part of the debt that was forgiven."""
+    """Answer to an undone reversal: the part returned to the lot, and the forgiven part of the debt (µcr)."""
 
     lot: LotId
     restored: int
@@ -148,7 +148,7 @@ class RestorationReceipt(Receipt):
 
 @lean_dataclass
 class SuspensionReceipt(Receipt):
-    """Answer to a suspension: the amount set aside."""
+    """Answer to a suspension: the hold with the suspended credits, and the amount set aside (µcr)."""
 
     hold: HoldId
     amount: int
@@ -156,7 +156,7 @@ class SuspensionReceipt(Receipt):
 
 @lean_dataclass
 class ReinstatementReceipt(Receipt):
-    """Answer to an ended suspension: the amount given back, 0 if there was no such suspension."""
+    """Answer to an ended suspension: the amount given back (µcr), 0 if there was no such suspension."""
 
     hold: HoldId
     released: int
@@ -164,13 +164,13 @@ class ReinstatementReceipt(Receipt):
 
 @lean_dataclass
 class RecoveryReceipt(Receipt):
-    """Answer to a recovery: the amount taken for the debt of a closed account."""
+    """Answer to a recovery: the amount taken for the debt of a closed account (µcr)."""
 
     recovered: int
 
 
 @lean_dataclass
 class ClosingReceipt(Receipt):
-    """Answer to a closing: the debt that was written off."""
+    """Answer to a closing: the debt that was written off (µcr)."""
 
     owed: int = 0

@@ -31,7 +31,7 @@ class TrustedKeys:
 
 @dataclass(slots=True, eq=False)
 class ExportCounts:
-    """Lines of an export, counted by type while read."""
+    """Numbers of the lines, entries and accounts in an export, counted while the export is read."""
 
     lines: Iterator[str]
     entries: int = 0

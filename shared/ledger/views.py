@@ -135,7 +135,7 @@ def balance_of(account: Account) -> Balance:
 
 
 def hold_view(hold: Hold) -> HoldView:
-    """Return a hold as seen by its owner."""
+    """Return the view of a hold for its owner."""
     return HoldView(
         id=hold.id,
         amount=hold.placed,
@@ -152,7 +152,10 @@ def hold_view(hold: Hold) -> HoldView:
 
 
 def entry_view(stored: StoredEntry, known: Hold | None = None) -> EntryView:
-    """Return an entry as seen in the history. `known` is the named hold, for an older entry without its own purpose."""
+    """Return the view of an entry in the history.
+
+    `known` is the named hold, for an older entry without its own purpose.
+    """
     body = orjson.loads(stored.body)
     hold = body.get("hold", {})
     return EntryView(

@@ -60,10 +60,10 @@ def merged(before: Movements, told: Movements) -> Movements:
 
 
 def unexplained(taken: int, told: Movements, currency: str) -> Movements:
-    """Return one movement for the part of `taken` that no listed movement explains, or none.
+    """Return one movement for the part of `taken` (minor units) that no movement in `told` explains; empty without such
+    a part.
 
-    Serves payments whose credits were taken back before movements were remembered. `taken` is in minor units of
-    `currency`.
+    Serves payments whose credits were taken back before movements were remembered.
     """
     rest = taken - sum(movement.minor for movement in told.values() if movement.currency == currency)
     return {EARLIER: Movement(kind="earlier", minor=rest, currency=currency, state="gone")} if rest > 0 else {}

@@ -148,7 +148,11 @@ class Payments:
     def since(
         self, first: Millis, *, limit: int, after: tuple[Value, ...] | None
     ) -> tuple[list[Payment], tuple[Value, ...] | None]:
-        """Return a page of the payments that were begun at `first` or later, newest first, and where to continue."""
+        """Return a page of the payments that were begun at `first` or later, newest first, and the position behind the
+        page.
+
+        The position, for `after`, is None on the last page.
+        """
         found = self._found((Where("created_at", ">=", to_datetime(first)),), limit, after)
         known = self.among(found.ids)
         return [known[each] for each in found.ids if each in known], found.after

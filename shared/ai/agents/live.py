@@ -13,12 +13,18 @@ from shared.kernel.money import format_credits
 
 
 def shown_task(task: Task) -> Put:
-    """Build the write of what the owner listens to. It joins each commit that changes the task."""
+    """Build the write of the document `agent_tasks/{id}`, which the owner's app listens to.
+
+    The write belongs in each commit that changes the task.
+    """
     return Put(task_path(task.id), task_data(task))
 
 
 def shown_step(task: Task, step: TaskStep) -> Put:
-    """Build the write of a step for listeners. It joins the commits that record the step and the step's charge."""
+    """Build the write of the step's document, which the owner's app listens to.
+
+    The write belongs in the commits that record the step and the step's charge.
+    """
     return Put(f"{task_path(task.id)}/steps/{step_id(step.number)}", step_data(task, step))
 
 

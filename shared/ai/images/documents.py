@@ -65,7 +65,10 @@ def created(task: ImageTask, lease: Value, *, due_at: Millis) -> Sequence[Write]
 
 
 def shown(task: ImageTask) -> Write:
-    """Build the write of what the owner listens to. It joins each commit that changes the task."""
+    """Build the write of the document `image_tasks/{id}`, which the owner's app listens to.
+
+    The write belongs in each commit that changes the task.
+    """
     return Put(path_of(task.id), shown_data(task))
 
 

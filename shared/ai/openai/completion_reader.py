@@ -207,7 +207,10 @@ class CompletionReader:
 
 
 def openai_usage(usage: Usage, report: object = None) -> Json:
-    """Return a usage as OpenAI reports it: reasoning inside the output, cached input inside the input."""
+    """Return a usage as OpenAI reports it: reasoning inside the output, cached input inside the input.
+
+    Further members of the provider's `report` are kept.
+    """
     told = dict(report) if isinstance(report, Mapping) and any(name in report for name in INPUT[:1]) else {}
     total = usage.input_tokens + usage.output_tokens
     counts = {"prompt_tokens": usage.input_tokens, "completion_tokens": usage.output_tokens, "total_tokens": total}

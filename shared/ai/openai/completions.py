@@ -164,9 +164,9 @@ class Completion:
         self._usage: Json | None = None
 
     def take(self, raw: Json) -> Json | None:
-        """Add a delivered object; see `Transcript.take`.
+        """Add a delivered object, and return the object for the client; None if the client gets nothing now.
 
-        Finish reason and usage reach the client only after the payment.
+        Finish reason and usage reach the client only after the payment. See `Transcript.take`.
         """
         self._head |= {name: value for name, value in raw.items() if name not in NOT_OF_THE_HEAD and value is not None}
         self._usage = raw.get("usage") or self._usage

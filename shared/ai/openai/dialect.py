@@ -190,7 +190,7 @@ class Dialect(Protocol):
 
 
 def items(body: Json, name: str) -> list[Any]:
-    """Return a list of the body; empty if absent or null. Raises InvalidValue."""
+    """Return the list in the body's field `name`; empty if the field is absent or null. Raises InvalidValue."""
     value = body.get(name)
     if value is None:
         return []
@@ -200,7 +200,7 @@ def items(body: Json, name: str) -> list[Any]:
 
 
 def count(body: Json, name: str, *, most: int = TOKENS_MAX) -> int | None:
-    """Return a whole number from 1 to `most` of the body; None if absent or null. Raises InvalidValue."""
+    """Return the whole number, 1 to `most`, in the body's field `name`; None if absent or null. Raises InvalidValue."""
     value = body.get(name)
     if value is None:
         return None

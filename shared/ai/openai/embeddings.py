@@ -139,7 +139,10 @@ class EmbeddingsTranscript:
         self._whole: Json = {}
 
     def take(self, raw: Json) -> Json | None:
-        """Add a delivered object; see `Transcript.take`."""
+        """Add a delivered object, and return the object for the client; see `Transcript.take`.
+
+        None if the client gets nothing.
+        """
         self._whole = raw
         return None
 

@@ -24,9 +24,9 @@ class ResponseTranscript:
         self.told = 0
 
     def take(self, raw: Json) -> Json | None:
-        """Add a delivered object; see `Transcript.take`.
+        """Add a delivered object, and return the object for the client; None if the client gets nothing now.
 
-        Events are numbered here, since some providers do not number their events.
+        Events are numbered here, since some providers do not number their events. See `Transcript.take`.
         """
         response = raw.get("response")
         if raw.get("type") in LAST:

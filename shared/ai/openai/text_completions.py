@@ -134,9 +134,9 @@ class TextTranscript:
         self._chat = Completion()
 
     def take(self, raw: Json) -> Json | None:
-        """Add a delivered object; see `Transcript.take`.
+        """Add a delivered object, and return the object for the client; None if the client gets nothing now.
 
-        Only text is passed on: a completion has no other members.
+        Only text is passed on: a completion has no other members. See `Transcript.take`.
         """
         shown = self._chat.take(raw)
         if shown is None:

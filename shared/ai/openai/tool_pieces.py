@@ -38,13 +38,13 @@ class GrowingCall:
         """True while the arguments are `{}` and not delivered: some providers begin every call so."""
 
     def begin(self, arguments: str) -> str:
-        """Begin with these arguments. Return the text to deliver now."""
+        """Begin the call with these arguments. Return the text to deliver now; "" if the text is kept back."""
         self.add(arguments)
         self.is_kept_back = arguments.strip() == NOTHING
         return "" if self.is_kept_back else arguments
 
     def go_on(self, arguments: str) -> str:
-        """Append text to the arguments. Return the text to deliver now, with text that was kept back."""
+        """Append text to the arguments. Return the text to deliver now, with any text that was kept back."""
         if not self.is_kept_back:
             self.add(arguments)
             return arguments
@@ -165,7 +165,7 @@ class ToolCalls:
 
 
 def arguments_text(value: object) -> str:
-    """Return arguments as text, in the form that OpenAI sends. Some providers send an object."""
+    """Return a tool call's arguments as text, in the form that OpenAI sends. Some providers send an object."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -61,7 +61,7 @@ class FirestoreDocuments:
         return _read(lambda: self._gotten(request))
 
     def get_all(self, paths: Sequence[str]) -> list[Document | None]:
-        """Return the documents in the order of `paths`, in one round trip; see `Documents.get_all`."""
+        """Return the documents in the order of `paths`, None for each that is missing; see `Documents.get_all`."""
         request = RawBatchGet(database=self._database, documents=[self._name(path) for path in dict.fromkeys(paths)])
         found = {document.path: document for document in _read(lambda: self._found(request))}
         return [found.get(path) for path in paths]

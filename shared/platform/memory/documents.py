@@ -49,7 +49,7 @@ class MemoryDocuments:
             return self._copy(path)
 
     def get_all(self, paths: Sequence[str]) -> list[Document | None]:
-        """Return the documents in the order of `paths`, in one round trip; see `Documents.get_all`."""
+        """Return the documents in the order of `paths`, None for each that is missing; see `Documents.get_all`."""
         with self._lock:
             return [self._copy(path) for path in paths]
 

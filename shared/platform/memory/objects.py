@@ -14,7 +14,7 @@ class MemoryObjects:
         self._objects: dict[str, tuple[bytes, str]] = {}
 
     def put(self, name: str, content: bytes, content_type: str) -> bool:
-        """Write an object that must not exist yet, whole or not at all; see `Objects.put`."""
+        """Write an object, and return True; False if the name is taken already. See `Objects.put`."""
         with self._lock:
             if name in self._objects:
                 return False

@@ -32,7 +32,7 @@ PAGE_NOTICES = 3
 
 
 class MemoryProvider(ProviderHands):
-    """Provider as our account sees the provider. `calls` counts the port's calls by name."""
+    """Payment provider in memory, as our account sees the provider. `calls` counts the port's calls by name."""
 
     def __init__(self, clock: Clock, name: ProviderName = "stripe", *, is_live: bool = False) -> None:
         super().__init__(clock, name, is_live=is_live)
@@ -161,7 +161,7 @@ class MemoryProvider(ProviderHands):
             self.customers.discard(customer)
 
     def forget_keys(self) -> None:
-        """Stand for hours in which a provider forgets its keys. Does nothing here.
+        """Do nothing. The call marks the hours in which a provider forgets its idempotency keys.
 
         Objects made under a key are found by their own marks, as the adapters find them.
         """

@@ -38,7 +38,7 @@ class CloudObjects:
         self._bucket: Any = None
 
     def put(self, name: str, content: bytes, content_type: str) -> bool:
-        """Write an object that must not exist yet, whole or not at all; see `Objects.put`.
+        """Write an object, and return True; False if the name is taken already. See `Objects.put`.
 
         One request uploads the object, on the precondition that the object does not exist.
         """

@@ -43,7 +43,10 @@ class CreditsHeld(Exception):
 
 
 class TaskBudget:
-    """The credits of one task, for the worker with this fence."""
+    """The credits of one task, as spent by one worker.
+
+    `fence` numbers the worker's lease and is part of each hold's name.
+    """
 
     def __init__(self, ledger: Ledger, clock: Clock, task: Task, fence: int) -> None:
         self._ledger = ledger
@@ -123,7 +126,7 @@ class TaskBudget:
             NamedHold(self._ledger, self._uid, operation).release(is_unused=is_unused)
 
     def give_back_of(self, names: Iterable[str], fences: range) -> None:
-        """End the holds that overtaken workers with these fences may have left for this work.
+        """End the holds that workers with these fences, whose leases were taken over, may have left for this work.
 
         The accrued part of each hold is charged.
         """

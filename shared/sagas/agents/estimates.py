@@ -20,7 +20,7 @@ class TaskEstimates:
         self._tools = tools_as_text([spec_of(tool) for tool in tools])
 
     def estimate(self, model: Model, *, goal: str, budget: Micro) -> Estimate:
-        """Return the cost of a task: its budget at most, its first thought with all tools at least.
+        """Return the cost of a task: at most the task's budget, at least the first thought with all tools.
 
         Raises ModelUnpriced.
         """

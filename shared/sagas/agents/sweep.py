@@ -16,9 +16,9 @@ class AgentJobs:
         self._agents = agents
 
     def sweep(self, run: JobRun) -> None:
-        """Publish the message of agent tasks whose message was lost or whose worker died.
+        """Publish a message again for each agent task whose message was lost or whose worker died.
 
-        Shard by shard, one page of each shard; the next minute takes the rest.
+        Each run takes one page of each shard; the next run takes the rest.
         """
         first = int(run.cursor or 0)
         for shard in range(first, first + SHARDS):

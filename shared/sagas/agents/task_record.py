@@ -64,7 +64,7 @@ class ClaimedTask:
         self._task = None
 
     def note(self, **changes: Value) -> None:
-        """Add these changes to the next save. `task` shows them at once."""
+        """Change these fields of the task in memory at once. The next save writes the changes."""
         self._unsaved |= changes
         self._task = None
 

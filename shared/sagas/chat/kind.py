@@ -23,7 +23,7 @@ SUMMARIES_MAX = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatKind:
-    """Verbs of a conversation's turn; see `TurnKind`."""
+    """The kind of turn of a message in a conversation: plans the turn and replays the answer; see `TurnKind`."""
 
     planner: Planner
     memory: ChatMemory

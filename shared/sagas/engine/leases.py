@@ -46,7 +46,10 @@ class LeaseLost(Conflict):
 
 
 class Leases:
-    """The claims of documents whose field `lease` is `FREE` or from a claim. Safe to share between threads."""
+    """The claims on documents whose field `lease` is `FREE` or set by an earlier claim.
+
+    Safe to share between threads.
+    """
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
@@ -172,7 +175,7 @@ class LeasedDocument:
         self._write({**changes, "lease": self._lease(held=False)}, also)
 
     def open(self, data: Data, also: Sequence[Write]) -> None:
-        """Create the document; see `Leases.create`."""
+        """Create the document, claimed by this worker; see `Leases.create`."""
         lease = self._lease(held=True)
         version = self._committed([Create(self.path, {**data, "lease": lease}), *also], lease)
         if version is None:

@@ -59,7 +59,7 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of a saga. `undo` must bear that `do` was done, half done or not done at all, and that `do` comes late.
+    """One step of a saga. `undo` must work after `do` was done, half done or not done, and before a late `do`.
 
     If `acts` is False, the step only reads, or does everything in the commit that records the step. `seconds` is how
     long the step may keep failing while something is missing. A pivot may raise `Rejected` only if the effect has
@@ -157,9 +157,9 @@ class Runner:
         *also: Write,
         content: object | None = None,
     ) -> None:
-        """Note that the current version of this saga is to run. The saga before must be over.
+        """Note in the document that the current version of the saga `name` is to run; the next save stores this.
 
-        `content`: the document's content after `changes`; see `LeasedDocument.note`.
+        The saga before must be over. `content`: the document's content after `changes`; see `LeasedDocument.note`.
         """
         before, saga, now = progress_of(leased.data), self._current[name], self._clock.now()
         assert before is None or before.is_over, "one saga at a time"
@@ -196,7 +196,7 @@ class Runner:
         return cast("Outcome", progress.phase)
 
     def revive(self, leased: LeasedDocument) -> None:
-        """Let a dead letter continue at the step where the saga stuck, with the full time limits again."""
+        """Let a saga that failed for good continue at the failed step, with the full time limits again."""
         progress, now = progress_of(leased.data), self._clock.now()
         if progress is None or progress.phase != "dead":
             return

@@ -55,7 +55,10 @@ class CallSearch:
 
 
 def names_of(plan: MeteredPlan, run: str) -> Tags:
-    """Return the tags that name a call in the entry of its hold. The platform's own side calls have no name."""
+    """Return the tags by which a call is found, for the entry that places the call's hold.
+
+    Empty for a side call, which the platform makes by itself for a title or a summary. `run` names the attempt.
+    """
     request = plan.request
     if not request.request_id:
         return ()
@@ -64,9 +67,9 @@ def names_of(plan: MeteredPlan, run: str) -> Tags:
 
 
 def about_call(plan: MeteredPlan, run: str) -> Tags:
-    """Return the tags about a call's entries: an answer in a conversation, or a call of the OpenAI-shaped API.
+    """Return the tags that say what a call's entries are about: an answer in a conversation, or an OpenAI-shaped call.
 
-    A side call of the platform (a title, a summary) refers to no answer.
+    A side call of the platform (a title, a summary) refers to no answer. `run` names the attempt.
     """
     request = plan.request
     model = plan.model.id

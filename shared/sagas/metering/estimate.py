@@ -7,7 +7,10 @@ from shared.kernel.money import Micro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The cost of a request: `ceiling` at most, `expected` probably. Tokens as counted for each; amounts in µcr."""
+    """The cost of a request in µcr: `ceiling` at most, `expected` probably, with the tokens counted for each.
+
+    `model_reason` is None unless `auto` chose the model.
+    """
 
     model: str
     model_reason: str | None

@@ -46,9 +46,9 @@ class LateReading(Generic[EventT]):
         self._keeping = keeping
 
     def end_before_report(self) -> EndOfTurn[EventT] | None:
-        """Store the record at once, with the most that the call can cost, and read on.
+        """Store the record at once, with the most that the call can cost, and return the end of the turn.
 
-        None if there is no room for that.
+        The rest of the answer is read on another thread. None if no place for that is free.
         """
         attempt, reply = self._attempt, self._attempt.reply
         place = self._parts.reading_on.take(attempt.uid)
@@ -75,7 +75,7 @@ class LateReading(Generic[EventT]):
         return EndOfTurn(record=record, receipt=receipt)
 
     def is_begun_for_the_record(self) -> bool:
-        """Begin to read the rest of an answer whose caller has left. False if there is no room for that."""
+        """Begin to read the rest of an answer whose caller has left. Return False if no place for that is free."""
         place = self._parts.reading_on.take(self._attempt.uid)
         if place is None or self._written_down(place) is None:
             return False

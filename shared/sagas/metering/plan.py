@@ -25,9 +25,10 @@ GUESS_CAUTION = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
-    """The request: the user, the principal and the form.
+    """The request for a call: the user, the principal and the form of the answer.
 
-    Without `is_streamed` nothing is delivered or charged before the end.
+    `conversation_id` is "" outside a conversation, `principal` is "" for the user, and `max_output_tokens` is None
+    without a limit. Without `is_streamed` nothing is delivered or charged before the end.
     """
 
     uid: Uid
@@ -64,7 +65,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeteredPlan:
-    """A call and the price. `rate` is the price snapshot: taken now, used to the end."""
+    """A call, planned and not begun. `rate` is the price snapshot, which stays the same to the end of the call."""
 
     request: CallRequest
     model: Model
@@ -87,7 +88,7 @@ class MeteredPlan:
 
     @property
     def is_telling(self) -> bool:
-        """True if the length of the answer helps to forecast the next answer's."""
+        """True if the length of this answer may be used to forecast the length of later answers."""
         return self.choices == 1 and self.prompt.output_at_most > 0
 
     @property
@@ -111,7 +112,9 @@ class MeteredPlan:
 
     @property
     def is_whole(self) -> bool:
-        """True if the answer may come in one piece: nobody reads along, and the whole ceiling is held already."""
+        """True if the answer may come in one piece, since no client reads a stream and the whole ceiling is held
+        already.
+        """
         is_short = self.prompt.output_at_most <= WHOLE_TOKENS_MAX
         return is_short and self.is_held_whole and not self.request.is_streamed
 
@@ -127,7 +130,7 @@ class MeteredPlan:
 
     @property
     def cautious_hold(self) -> Micro:
-        """The amount of the first hold that is better if the balance allows (µcr).
+        """The amount of a larger first hold (µcr), for a balance that allows the amount.
 
         If many calls hold too little, all of them may stop half-way.
         """
@@ -187,7 +190,7 @@ def forecast(
 
 
 def expecting_anew(expectation: Expectation, plan: AnyMetered) -> AnyMetered:
-    """Return the same call with a new forecast from the answers seen meanwhile."""
+    """Return the same plan with a new forecast of the answer's length, since more answers were seen meanwhile."""
     request = plan.request
     anew = forecast(
         expectation, plan.model, plan.prompt, request.max_output_tokens, uid=request.uid, choices=plan.choices

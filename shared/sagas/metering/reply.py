@@ -107,7 +107,10 @@ class GrowingReply:
         self._charge = min(at_most, self._price(self.usage))
 
     def overhear(self, event: ChatEvent) -> None:
-        """Count an event that arrived and is not delivered, since the provider has generated its text."""
+        """Count an event that arrived and is not delivered.
+
+        The provider has generated its text, and may bill the text.
+        """
         if isinstance(event, TextDelta | HiddenDelta):
             self.counted, self._is_stale = self._count.add(event.text), True
         elif isinstance(event, UsageReport):

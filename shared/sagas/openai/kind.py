@@ -30,7 +30,7 @@ from shared.sagas.openai.request import CallEvent, OpenAIRequest, Piece, Quiet, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlan(MeteredPlan):
-    """The call as decided before anything happens, and the transcript of the growing answer."""
+    """The plan of one call: the request, the model, the price, and an empty transcript. Nothing is charged yet."""
 
     request: OpenAIRequest
     transcript: Transcript
@@ -38,7 +38,7 @@ class CallPlan(MeteredPlan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAIKind:
-    """Verbs of an OpenAI call; see `TurnKind`."""
+    """The kind of turn of a call in OpenAI's protocol: plans the call and replays the answer; see `TurnKind`."""
 
     catalogue: Catalogue
     tariff: Tariff
@@ -121,12 +121,12 @@ class PlannedCall:
         return _Understood(stream, dialect.reader(plan.request.body, form))
 
     def text_events(self, event: TextDelta, text: str) -> Iterable[CallEvent]:
-        """Return the upstream's object in which the text came."""
+        """Return the client's piece for the upstream object in which the text came; empty if the client gets none."""
         assert isinstance(event, RawDelta), "every piece of text comes with what it came in"
         return self._pieces(event.raw)
 
     def other_events(self, event: ChatEvent) -> Iterable[CallEvent]:
-        """Return the upstream's object, if the client of this dialect gets such objects."""
+        """Return the client's piece for an upstream object without text; empty if the client gets no such piece."""
         return self._pieces(event.raw) if isinstance(event, PassedEvent) else ()
 
     def record(self, attempt: str, reply: GrowingReply) -> "CallRecord":

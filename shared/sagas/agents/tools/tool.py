@@ -50,7 +50,8 @@ class Observation:
     """The answer of a tool. `files` and other `writes` are committed with the step that records the answer.
 
     `is_private`: the text holds the user's own data, so from then on `web_fetch` asks named hosts only. `cost`: the
-    amount to capture from the tool's hold. `charged`: the amount that the tool's own saga has already charged.
+    amount (µcr) to capture from the tool's hold. `charged`: the amount (µcr) that the tool's own saga has already
+    charged. `plan` is a new plan; None: the old plan stays. `failure` is an error's code; None: the tool worked.
     """
 
     text: str
@@ -105,7 +106,7 @@ class ToolUse(Protocol):
         ...
 
     def hold(self, model: str, cost: CallCost) -> Micro:
-        """Set credits aside for this model under the task's budget, and return the held amount.
+        """Set credits aside for this model under the task's budget, and return the held amount (µcr).
 
         The amount is the most the call may cost, or as much as is available. Call once per use. Raises the ledger's
         refusals; the caller of the tool then pauses the task.
