@@ -15,11 +15,11 @@ INTEGER_MAX = 2**53 - 1
 
 
 class NotCanonical(ValueError):
-    """Error for a value outside the restricted profile, or a text that is not the canonical form of its value."""
+    """Error for a value that has no canonical JSON text, or a text that is not the canonical form of its value."""
 
 
 def canonical(value: Json) -> bytes:
-    """Return the canonical form of a value.
+    """Return the canonical JSON text of a value, in UTF-8.
 
     Raises NotCanonical for floats, nulls, large integers, non-ASCII keys, broken Unicode, and for values that are
     nested too deeply.

@@ -75,7 +75,7 @@ class RateLimit:
 
 @lean_dataclass
 class AccountCommand(Generic[R_co]):
-    """Base of all commands, by the class of their receipts.
+    """Base of all commands, by the class of their receipts. Amounts of all commands are in µcr, times in ms.
 
     An operation takes effect once. The same operation with another `fingerprint`, or for a command of another kind, is
     a conflict.
@@ -93,9 +93,10 @@ class AccountCommand(Generic[R_co]):
 
 @lean_dataclass
 class Grant(AccountCommand[GrantReceipt]):
-    """Add credits as a new lot, which pays debt first. `source` is the source of the posting, such as `promo:welcome`.
+    """Add `amount` (µcr) as a new lot, which pays debt first. `source` is the source of the posting: `promo:welcome`.
 
-    With `suspension`, the rest of the lot cannot be spent until that suspension ends.
+    `expires_at` (ms) is None for a lot that never expires. With `suspension`, the rest of the lot cannot be spent until
+    that suspension ends.
     """
 
     amount: Micro
@@ -110,10 +111,10 @@ class Grant(AccountCommand[GrantReceipt]):
 
 @lean_dataclass
 class PlaceHold(AccountCommand[HoldReceipt]):
-    """Set credits aside for `lifetime`, or refuse. `purpose` names the revenue that a capture goes to.
+    """Set `amount` (µcr) aside for `lifetime` (ms), or refuse. `purpose` names the revenue that a capture goes to.
 
     With `call`, the hold is for a call of a model. If the call's bound does not fit the free credits, more than
-    `amount` is set aside; see `shared.ledger.exposure`.
+    `amount` is set aside; see `shared.ledger.exposure`. If `rate` is None, no rate limit applies.
     """
 
     amount: Micro
@@ -131,9 +132,9 @@ class PlaceHold(AccountCommand[HoldReceipt]):
 
 @lean_dataclass
 class ExtendHold(AccountCommand[ExtensionReceipt]):
-    """Set up to `amount` more aside, or refuse if fewer than `at_least` can be.
+    """Set up to `amount` (µcr) more aside, or refuse if fewer than `at_least` can be.
 
-    Records what has accrued, and renews the hold for `lifetime`.
+    Records in `accrued` (µcr) the use so far, and renews the hold for `lifetime` (ms).
     """
 
     hold: HoldId
@@ -145,10 +146,10 @@ class ExtendHold(AccountCommand[ExtensionReceipt]):
 
 @lean_dataclass
 class Accrue(AccountCommand[AccrualReceipt]):
-    """Record that up to `accrued` of a hold may be used, so that an ending without a charge charges this amount.
+    """Record that up to `accrued` (µcr) of a hold may be used, so that an ending without a charge charges this amount.
 
     If `accrued` exceeds the held amount, only the credits kept free for the call's input are added. A frozen account
-    allows this. The hold is renewed for `lifetime`.
+    allows this. The hold is renewed for `lifetime` (ms).
     """
 
     hold: HoldId
@@ -158,9 +159,10 @@ class Accrue(AccountCommand[AccrualReceipt]):
 
 @lean_dataclass
 class Capture(AccountCommand[CaptureReceipt]):
-    """Charge a hold for its use. If `is_final`, give back the rest. With `principal`, only a hold of that principal.
+    """Charge a hold `amount` (µcr) for its use. If `is_final`, give back the rest.
 
-    `usage` gives the counts of the use, where there are counts: `("input_tokens", 12)`.
+    With `principal`, only a hold of that principal is charged. `usage` gives the counts of the use, where there are
+    counts: `("input_tokens", 12)`.
     """
 
     hold: HoldId
@@ -198,7 +200,7 @@ class Charge(AccountCommand[AmountReceipt]):
 
 @lean_dataclass
 class Reverse(AccountCommand[ReversalReceipt]):
-    """Take back `target` of this lot in all: the rest of the lot at once, the missing part as debt."""
+    """Take back `target` (µcr) of this lot in all: the rest of the lot at once, the missing part as debt."""
 
     lot: LotId
     target: Micro
@@ -207,7 +209,7 @@ class Reverse(AccountCommand[ReversalReceipt]):
 
 @lean_dataclass
 class Restore(AccountCommand[RestorationReceipt]):
-    """Reduce the part of this lot that is taken back to `target` in all: forgive the owed part, return the rest.
+    """Reduce the part of this lot that is taken back to `target` (µcr) in all: forgive the owed part, return the rest.
 
     While `suspension` is open, the returned credits go into the suspension.
     """
@@ -238,12 +240,15 @@ class Reinstate(AccountCommand[ReinstatementReceipt]):
 
 @lean_dataclass
 class Annul(AccountCommand[Receipt]):
-    """Use the operation up without effect. A later command of the same operation is refused, unless done before."""
+    """Mark the operation as done without any effect. A later command of the same operation is refused.
+
+    If the operation was done before, nothing changes.
+    """
 
 
 @lean_dataclass
 class Adjust(AccountCommand[AmountReceipt]):
-    """Correct an account as an operator: add a lot, or take credits if `amount` is below zero.
+    """Correct an account as an operator: add `amount` (µcr) as a lot, or take credits if `amount` is below zero.
 
     The user reads the note.
     """
@@ -254,7 +259,7 @@ class Adjust(AccountCommand[AmountReceipt]):
 
 @lean_dataclass
 class Recover(AccountCommand[RecoveryReceipt]):
-    """Pay up to `amount` of the user's debt under a closed account, with the rest of these lots."""
+    """Pay up to `amount` (µcr) of the user's debt under a closed account, with the rest of these lots."""
 
     amount: Micro
     lots: tuple[LotId, ...]

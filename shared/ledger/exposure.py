@@ -68,7 +68,8 @@ def growth_risk(account: Account, now: Millis) -> int:
 def risk_allowed(account: Account, now: Millis, *, is_alone: bool) -> int:
     """Return the amount (µcr) by which the exposures may exceed the balance. A user's only call may exceed by more.
 
-    Amounts that the platform absorbed in this window lower the answer. Zero for a user whose calls hold their ceilings.
+    Amounts that the platform absorbed in this window lower the answer. Zero for a user whose calls must hold their
+    highest cost; see `is_held_at_ceilings`.
     """
     most = ABSORBED_MAX if is_alone else ABSORBED_AT_ONCE_MAX
     known = account.absorbed.get(account.uid)

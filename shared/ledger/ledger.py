@@ -101,7 +101,7 @@ class Ledger:
         return balance_of(settled(self._account(uid), self._clock.now()))
 
     def budgets(self, uid: Uid) -> Mapping[str, Budget]:
-        """Return the caps that count now, by id; µcr."""
+        """Return the caps that are in force now, by id; amounts in µcr."""
         now = self._clock.now()
         account = settled(self._account(uid), now)
         return live_budgets(account.budgets, account.holds, now)

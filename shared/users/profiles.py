@@ -70,15 +70,21 @@ class Profiles:
         raise PreconditionFailed
 
     def greeted(self, uid: Uid, offer: Micro | None) -> bool:
-        """Store that the user was greeted, with the bonus on offer. Return False if known already, or the user left."""
+        """Store that the user was greeted, with the offered bonus (µcr).
+
+        Return False if that is stored already, or the user left.
+        """
         return self._change(uid, "greeted_at", {} if offer is None else {"welcome_offer": offer})
 
     def claimed(self, uid: Uid) -> bool:
-        """Store that the welcome offer was claimed. Return False if claimed before, or the user left."""
+        """Store that the user has claimed the welcome bonus.
+
+        Return False if that is stored already, or the user left.
+        """
         return self._change(uid, "welcome_claimed_at", {})
 
     def erase(self, uid: Uid) -> None:
-        """Leave a tombstone, with or without an earlier profile. A second call changes nothing."""
+        """Replace the user's profile, if there is one, by a tombstone. A second call changes nothing."""
         for _ in range(WRITE_ATTEMPTS_MAX):
             document = self._documents.get(_path(uid))
             if document is not None and _profile(document).is_closed:

@@ -81,10 +81,7 @@ class ThinkingModel(Protocol):
 
 
 class Thinkers:
-    """Several upstreams as one, by their names in the settings.
-
-    A model's document names the upstream that has the model.
-    """
+    """Model with tools that forwards each request to the upstream that the model's document names."""
 
     def __init__(self, by_name: Mapping[str, ThinkingModel]) -> None:
         self._by_name = by_name

@@ -60,7 +60,7 @@ class StoredAnswer:
 
 
 class Answers:
-    """Repository of the stored answers."""
+    """Repository of the stored answers of calls in OpenAI's protocol, for repeated requests."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents

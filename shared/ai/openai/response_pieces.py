@@ -57,7 +57,7 @@ BY_PART: Mapping[str, str] = {content.part: name for name, content in CONTENTS.i
 
 
 def content_named(kind: str) -> tuple[str, ItemContent] | None:
-    """Return the content of a delta or done event, with the content's name; None for another event."""
+    """Return the name and the content of an event whose type ends in `.delta` or `.done`; None for any other event."""
     name = kind.removesuffix(".delta") if kind.endswith(".delta") else kind.removesuffix(".done")
     return (name, CONTENTS[name]) if name in CONTENTS and name != kind else None
 

@@ -128,9 +128,10 @@ class Operators:
         *,
         note_to_user: str = "",
     ) -> AmountReceipt:
-        """Correct a balance by `amount` µcr; an amount below zero takes away. The same `operation` corrects once.
+        """Correct a balance by `amount` µcr, and return the receipt; an amount below zero takes away.
 
-        The `reason` stands in the audit for operators; `note_to_user` stands with the entry for the user.
+        The same `operation` corrects once. The `reason` stands in the audit for operators; `note_to_user` stands with
+        the entry for the user.
 
         Raises OwnAccount for credits to the actor, InvalidValue without an amount or a reason, UserNotFound, and the
         ledger's errors. The refusal of the actor's own account is recorded, too.

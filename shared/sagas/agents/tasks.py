@@ -273,9 +273,10 @@ class Agents:
         return document, task_of(document)
 
     def model_for(self, uid: Uid, asked: str | None) -> Model:
-        """Return the model for the whole of a task. If the user names none, or `auto`, return the platform's default.
+        """Return the model for a whole task: the model `asked`, else the user's preference for chat.
 
-        Raises ModelNotFound, ModelUnpriced, ModelWithoutTools.
+        If that is `auto`, or the user has no preference, return the platform's default. Raises ModelNotFound,
+        ModelUnpriced, ModelWithoutTools.
         """
         chosen = asked or self._preferences.get(uid)["chat_model"] or AUTO
         model = self._catalogue.chat(self._default_model if chosen == AUTO else chosen)

@@ -14,7 +14,10 @@ from shared.sagas.metering.turn_record import Turn, TurnReceipt
 
 
 class Recovery(TurnRecovery):
-    """Recovery of a conversation's turns. Their messages are found by name, too."""
+    """Recovery of conversation turns whose attempt has crashed.
+
+    The turn's message is found by name, and gives the tokens.
+    """
 
     def __init__(self, ledger: Ledger, conversations: ConversationStore) -> None:
         super().__init__(ledger)
@@ -45,7 +48,7 @@ class Recovery(TurnRecovery):
         yield TurnEnded(answered(message, turn.settled))
 
     def costed(self, message: Message, cost: Micro) -> Message:
-        """Return the message with the charged amount `cost`.
+        """Return the message with the charged amount `cost` (µcr).
 
         If the stored cost differs, correct the stored message, too.
         """

@@ -223,7 +223,7 @@ class _Understood:
 
 
 class CallRecovery(TurnRecovery):
-    """The recovery of an OpenAI call; see `TurnRecovery`. The usage stands with the stored answer."""
+    """Recovery of OpenAI calls whose attempt has crashed; see `TurnRecovery`. The stored answer gives the tokens."""
 
     def __init__(self, ledger: Ledger, answers: Answers) -> None:
         super().__init__(ledger)
