@@ -58,7 +58,10 @@ class Seen:
 
 
 class StandIn(ABC):
-    """Provider as a part of this process: `with StripeStandIn() as stripe: … stripe.url`. Ends with its owner."""
+    """Payment provider as a part of this process: `with StripeStandIn() as stripe: … stripe.url`.
+
+    The stand-in ends with the `with` block or the process.
+    """
 
     name: ClassVar[str]
     pay_button: ClassVar[str]  # the button of its hosted page that pays

@@ -68,7 +68,7 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\
 
 
 def parse_rfc3339(text: str) -> Millis:
-    """Return the instant that `text` names. Raises ValueError for anything but RFC 3339 with an offset."""
+    """Return the instant that `text` names, in ms. Raises ValueError for anything but RFC 3339 with an offset."""
     if not RFC3339.fullmatch(text):
         raise ValueError(text)
     return from_datetime(datetime.fromisoformat(text))

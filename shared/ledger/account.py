@@ -191,7 +191,7 @@ class Account:
 
     @property
     def due_at(self) -> Millis | None:
-        """Time at which the next lot or hold ends; None if no lot or hold ends by time."""
+        """Time (ms) at which the next lot or hold ends; None if no lot or hold ends by time."""
         holds = [hold.expires_at for hold in self.holds.values()]
         lots = [lot.expires_at for lot in self.lots.values() if lot.expires_at is not None and lot.available > 0]
         return min(holds + lots, default=None)

@@ -40,9 +40,10 @@ Examples are `("model", "gpt-4o")` and `("key", "key_1f…")`.
 
 @lean_dataclass
 class BudgetClaim:
-    """Cap that a hold or charge counts against. The first use creates the budget; the latest claim sets its limit.
+    """Cap of `limit` (µcr) that a hold or charge counts against. The first use creates the budget.
 
-    `expires_at` is the time (ms) after which the budget is forgotten; None: never.
+    The latest claim sets the budget's limit. `expires_at` is the time (ms) after which the budget is forgotten; None:
+    never.
     """
 
     id: str

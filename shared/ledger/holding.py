@@ -187,7 +187,9 @@ class Holding:
             log("hold_left_to_expire", "WARNING", hold_id=self.id, code=failure.code)
 
     def accrue(self, used: Micro) -> bool:
-        """Report the total use so far. Return False if the balance cannot cover the use; the caller must stop then.
+        """Report the total use so far (µcr).
+
+        Return False if the balance cannot cover the use; the caller must stop then.
 
         Once the hold has grown, another thread grows and renews the hold ahead of need. If the use exceeds the held
         amount, the caller waits for the extension. Then the caller waits a while for the account's other holds to give
@@ -236,7 +238,9 @@ class Holding:
         return charge_of(receipt)
 
     def write_down(self, bound: Micro) -> AccrualReceipt:
-        """Record `bound` as accrued in the ledger, so that the hold's expiry charges this amount.
+        """Record `bound` (µcr) as accrued in the ledger, so that the hold's expiry charges this amount.
+
+        Return the receipt.
 
         The accrued amount is at most the held amount. The credits kept free for the input are held from now on. Call
         once for each hold. Works on a frozen account; the hold is renewed for its whole lifetime. Later growth raises

@@ -120,10 +120,12 @@ class Ledger:
         tags: Tags = (),
         about: Tags = (),
     ) -> Holding:
-        """Place a hold of `amount` that grows by at least `expected_step` at a time. Use the result in a `with` block.
+        """Place a hold of `amount` (µcr) that grows by at least `expected_step` (µcr) at a time, and return the
+        holding.
 
-        With `call`, more is held if the call's bound does not fit the free credits; see `shared.ledger.exposure`.
-        Counts against the rate limit. Raises InsufficientCredits, BudgetExceeded, RateLimited, AccountFrozen, …
+        Use the result in a `with` block. With `call`, more is held if the call's bound does not fit the free credits;
+        see `shared.ledger.exposure`. Counts against the rate limit. Raises InsufficientCredits, BudgetExceeded,
+        RateLimited, AccountFrozen, …
         """
         command = PlaceHold(
             operation=operation,

@@ -65,7 +65,9 @@ class HoldView:
 
     @property
     def ends_at(self) -> Millis | None:
-        """Time at which the hold ends by itself; None for credits of a disputed payment, which never end by time."""
+        """Time (ms) at which the hold ends by itself; None for credits of a disputed payment, which never end by
+        time.
+        """
         return None if self.expires_at >= TIME_MAX else self.expires_at
 
 

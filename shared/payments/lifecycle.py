@@ -115,7 +115,9 @@ def _problem_of_money(payment: Payment, truth: Truth, owner: str | None) -> str:
 
 
 def next_poll(payment: Payment, now: Millis) -> Millis | None:
-    """Return the time of the next poll of the provider without a notice; None if only a notice causes a poll."""
+    """Return the time (ms) at which to ask the provider again if no notice comes; None if only a notice leads to
+    a question.
+    """
     if payment.applied.is_granted or payment.problem:
         return None
     if now >= payment.expires_at + LATE_MONEY:

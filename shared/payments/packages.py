@@ -33,7 +33,7 @@ class PackageNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """Goods on sale: credits for a price.
+    """Goods on sale: credits for a price. `credits` and `bonus` are µcr.
 
     `bonus` credits are a gift that ends `bonus_days` after the purchase; None: the gift never ends. `per_user_limit` is
     the number of purchases by one user; None: no limit. Packages with a smaller `position` come first.

@@ -12,7 +12,7 @@ PLUS = "+"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailProvider:
-    """Provider of public mailboxes, with its domains.
+    """Provider of public mailboxes, with its domains. `source` says where the provider describes its rules.
 
     `tag_marks`: characters that begin a tag behind the user's name. `ignored`: characters of a name that make no
     difference. `same`: pairs of characters that are equal. `is_one_mailbox`: the same name is one mailbox in all

@@ -19,7 +19,9 @@ ProfileStatus = Literal["active", "closed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """User as stored; times in ms. A field is None if unknown, or if the event has not happened yet.
+    """User as stored; times in ms, `welcome_offer` in µcr.
+
+    A field is None if unknown, or if the event has not happened yet.
 
     A closed profile is a tombstone: only `uid`, `status` and `closed_at` are left.
     """

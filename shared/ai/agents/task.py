@@ -75,7 +75,7 @@ class ModelWithoutTools(Rejected):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueCharge:
-    """Charge due for a recorded step: capture `cost` of the hold that `operation` placed, for this `usage`."""
+    """Charge due for a recorded step: capture `cost` (µcr) of the hold that `operation` placed, for this `usage`."""
 
     step: int
     operation: OperationId
@@ -85,7 +85,7 @@ class DueCharge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """Specification of a new task.
+    """Specification of a new task. `budget` is the most that the task may cost (µcr).
 
     `key_cap` is the spending limit of the key that made the request: `id, amount, period`; None without a limit.
     """

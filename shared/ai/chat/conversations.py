@@ -75,9 +75,9 @@ class ConversationNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Stored message. `position` sorts the messages of a conversation.
+    """Stored message. `position` is a text by which the messages of a conversation are sorted.
 
-    Fields after `created_at` are set in the model's messages only.
+    Fields after `created_at` are set in the model's messages only, else None. `cost` is in µcr.
     """
 
     id: str
@@ -361,7 +361,7 @@ class ConversationStore:
         return [Patch(_path(conversation_id), {"title": title})]
 
     def commit_charge(self, conversation_id: str, cost: Micro, *, summary: str | None = None) -> None:
-        """Record the charge for the title, or for the summary with the id `summary`.
+        """Record the charge (µcr) for the title, or for the summary with the id `summary`.
 
         A deleted conversation or summary stays deleted.
         """
@@ -391,7 +391,9 @@ class ConversationStore:
         return self._documents.get(_path(conversation_id)) is not None
 
     def commit_actual_cost(self, message: Message, cost: Micro) -> None:
-        """Record a charge below the price, where the account had no more credits. A deleted message stays deleted.
+        """Record a charge (µcr) below the price, where the account had no more credits.
+
+        A deleted message stays deleted.
 
         The money has already moved, so a failed write is only logged.
         """
@@ -401,7 +403,7 @@ class ConversationStore:
             log("cost_not_corrected", "WARNING", message_id=message.id, code=error.code)
 
     def write_of_final_cost(self, message: Message, cost: Micro, usage: Usage, *, is_estimated: bool) -> Write:
-        """Build the write of a message's final cost and usage, after the provider's report."""
+        """Build the write of a message's final cost (µcr) and usage, after the provider's report."""
         settled: Data = {
             "cost": cost,
             "input_tokens": usage.input_tokens,
@@ -489,7 +491,7 @@ def title_of(content: str) -> str:
 
 
 def position(at: Millis, turn: str, index: int) -> str:
-    """Return the position of message `index` of a turn that ended at `at`."""
+    """Return the text by which message `index` is sorted, of a turn that ended at `at` (ms) and is named `turn`."""
     return f"{at:015d}:{turn}:{index}"
 
 

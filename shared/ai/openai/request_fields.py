@@ -92,7 +92,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class FieldFinding:
-    """Value that does not pass. `is_unknown`: the table does not know the name, so that the value may be dropped."""
+    """Value that must not be sent. `is_unknown`: the table does not know the name, so that the value may be dropped."""
 
     path: Path
     problem: str
@@ -106,7 +106,10 @@ class FieldFinding:
 
 @dataclass(slots=True)
 class Walk:
-    """Single walk through a request: the fields that an operator named beside the table, and all findings."""
+    """Single walk through a request, which sorts the request's fields into those that may be sent and others.
+
+    `named` are the fields that an operator named beside the table. `findings` are the values that must not be sent.
+    """
 
     named: frozenset[str]
     findings: list[FieldFinding] = field(default_factory=list)
@@ -120,7 +123,7 @@ class Walk:
         return SIFTERS[type(shape)](self, shape, value, path)
 
     def members(self, shape: Members, value: Any, path: Path) -> Any:
-        """Return an object with the fields that pass."""
+        """Return an object with the fields that may be sent; note each other field."""
         if not isinstance(value, Mapping):
             return self._wrong(value, path, "must be an object")
         kept = dict[str, Any]()
@@ -138,14 +141,16 @@ class Walk:
         return kept
 
     def each(self, shape: Each, value: Any, path: Path) -> Any:
-        """Return a list of the elements that pass, without elements that became empty."""
+        """Return a list of the elements that may be sent, without elements that became empty; note each removed
+        part.
+        """
         if not isinstance(value, list):
             return self._wrong(value, path, "must be a list")
         sifted = [self.sift(shape.of, element, (*path, at)) for at, element in enumerate(value)]
         return [after for before, after in zip(value, sifted, strict=True) if after != {} or before == {}]
 
     def kinds(self, shape: Kinds, value: Any, path: Path) -> Any:
-        """Return an object with the fields that pass for the object's kind."""
+        """Return an object with the fields that may be sent for the object's kind; note each other field."""
         if not isinstance(value, Mapping):
             return self._wrong(value, path, "must be an object")
         kind = value.get(shape.by)
@@ -156,7 +161,7 @@ class Walk:
         return self.members(known, value, path)
 
     def plain(self, shape: Shape, value: Any, path: Path) -> Any:
-        """Return a list of plain values; note a value that has fields."""
+        """Return a plain value, or a list of plain values; note a value that has fields."""
         return value if is_plain(value) else self._wrong(value, path, "must have no fields")
 
     def pairs(self, shape: Shape, value: Any, path: Path) -> Any:

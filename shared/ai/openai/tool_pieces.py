@@ -96,7 +96,7 @@ class ToolCalls:
         return [self._begun(call, made_up_id, is_whole=True) for call in calls if isinstance(call, Mapping)]
 
     def rest(self) -> list[Json]:
-        """Return the arguments that were kept back, now that the choice has ended."""
+        """Return the additions to the calls, in OpenAI's shape, that were kept back until the choice has ended."""
         left = [at for at, call in enumerate(self._calls) if call.is_kept_back]
         for at in left:
             self._calls[at].is_kept_back = False

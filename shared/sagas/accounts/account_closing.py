@@ -17,8 +17,8 @@ class AccountClosing:
         self._debts = debts
 
     def mailbox_mark(self, uid: Uid) -> str | None:
-        """Return the keyed hash that stands for the user's mailbox; None if the user has no address that counts
-        as their own.
+        """Return the keyed hash that stands for the user's mailbox; None if the user has no address that is
+        surely their own.
         """
         return self._debts.mark(uid)
 

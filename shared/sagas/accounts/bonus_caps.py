@@ -69,7 +69,7 @@ class CappedDomain:
 
 
 class BonusCaps:
-    """Counts bonuses per registered domain."""
+    """Counts of welcome bonuses per registered mail domain, with caps on the counts."""
 
     def __init__(
         self,

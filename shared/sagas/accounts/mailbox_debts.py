@@ -96,7 +96,9 @@ class MailboxDebts:
         self._is_verification_needed = is_verification_needed
 
     def mark(self, uid: Uid) -> str | None:
-        """Return the keyed hash that stands for the user's mailbox; None if the user has no address that counts."""
+        """Return the keyed hash that stands for the user's mailbox; None if the user has no address that is
+        surely their own.
+        """
         email = self._email(uid)
         return None if email is None else self._marks(email)[0]
 
@@ -116,7 +118,7 @@ class MailboxDebts:
             log("mailbox_debt_came_late", payment=payment, amount=amount)
 
     def purchased(self, uid: Uid, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
-        """Note that a user has paid, and pay the mailbox's debt with the credits of this payment.
+        """Note that a user has paid, and pay the mailbox's debt with the credits of this payment, by `lots` (µcr).
 
         A repeated call with the same payment changes nothing more.
         """

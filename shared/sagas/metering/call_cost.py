@@ -11,7 +11,10 @@ from shared.ledger.commands import CallBound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallCost:
-    """Amounts in µcr at the price snapshot. `output_least` pays for the shortest answer that is worth a request."""
+    """Estimated costs of one call to a model, in µcr at the price snapshot: of the input, of the output, and at most.
+
+    `output_least` pays for the shortest answer that is worth a request.
+    """
 
     input_expected: Micro
     input_at_most: Micro
@@ -30,7 +33,7 @@ class CallCost:
 
     @classmethod
     def exactly(cls, price: Micro) -> Self:
-        """Return the cost of a call whose price is known."""
+        """Return the cost of a call whose `price` (µcr) is known."""
         return cls(input_expected=Micro(0), input_at_most=Micro(0), output_least=price, at_most=price)
 
     @property

@@ -167,7 +167,7 @@ class CallRecord:
         return writes
 
     def costed(self, cost: Micro) -> Self:
-        """Return the record unchanged: the cost stands in the turn's receipt."""
+        """Return the record unchanged: the cost (µcr) stands in the turn's receipt."""
         return self
 
     def writes_of_correction(self, reply: GrowingReply, cost: Micro) -> Sequence[Write]:

@@ -60,7 +60,7 @@ class DebtsOfLeavers(Protocol):
     """Debts of users who left, which the next purchase from the same mailbox pays."""
 
     def purchased(self, uid: Uid, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
-        """Note that a user has paid, and pay the mailbox's debt with the credits of this payment."""
+        """Note that a user has paid, and pay the mailbox's debt with the credits of this payment, by `lots` (µcr)."""
         ...
 
     def remember_late(self, uid: Uid, payment: str, amount: int) -> None:

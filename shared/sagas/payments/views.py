@@ -17,7 +17,10 @@ PAGE = 50
 
 
 class PaymentViews:
-    """Worker that renews payments. Once all payments are renewed, a run is one empty query."""
+    """Worker that writes stored payments in the present form.
+
+    Once all payments have this form, a run is one empty query.
+    """
 
     def __init__(self, documents: Documents, clock: Clock, page: int = PAGE) -> None:
         self._documents = documents
@@ -26,7 +29,10 @@ class PaymentViews:
         self._page = page
 
     def run(self, run: JobRun) -> None:
-        """Renew payments from the cursor on, so that a payment that cannot be renewed does not hold up the others."""
+        """Write stored payments in the present form, from the run's cursor on.
+
+        A payment that cannot be written does not hold up the others.
+        """
         page = self._payments.in_old_form(self._page, after=run.cursor)
         for payment in page:
             if run.is_over():
