@@ -5,12 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from shared.ai.images.store import Images
-from shared.ai.images.task_store import ImageTasks
 from shared.ai.images.tasks import ImageTask
-from shared.ai.models.catalogue import Catalogue
-from shared.ai.models.preferences import Preferences
-from shared.ai.models.tariff import Tariff
 from shared.ai.pictures import Picture
 from shared.ai.ports import ImageModel, ImageRequest
 from shared.kernel.clock import MINUTE, SECOND
@@ -18,28 +13,24 @@ from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Document, Documents,
 from shared.kernel.ids import LotId, OperationId, Uid, fingerprint, new_id, operation_id
 from shared.kernel.money import Micro
 from shared.kernel.objects import NAMES_MAX, ObjectInfo, Objects
-from shared.kernel.settings import SigningKey
 from shared.ledger.commands import Grant
-from shared.ledger.keys import KeyRing
-from shared.ledger.ledger import Ledger
-from shared.ledger.losses import Losses
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.image_model import ScriptedImageModel
 from shared.platform.memory.objects import MemoryObjects
 from shared.platform.memory.publisher import MemoryPublisher
 from shared.sagas.engine.jobs import JobRun
-from shared.sagas.images.job import LEASE_SECONDS, ImageJob
-from shared.sagas.images.start import TOPIC, ImageAsked, ImageStart, StartedTask
+from shared.sagas.images.job import LEASE_SECONDS
+from shared.sagas.images.start import TOPIC, ImageAsked, StartedTask
 from shared.sagas.images.sweep import ImageSweep
 from shared.sagas.metering.authority import Scopes
-from shared.users.end_users import EndUsers
+from tests.support.adapters import replace_parts
+from tests.support.backend import services_on
 from tests.support.indexes import stored
 
 T = TypeVar("T")
 
 ANN = Uid("ann")
-KEYS = KeyRing((SigningKey(kid="k1", seed=b"1" * 32),))
 PRICE = 1_000_000
 """What an image of the usual size costs: a cent, or a credit."""
 PAINTER: dict[str, Any] = {
@@ -70,36 +61,19 @@ class ImageBackend:
     authority: Any = field(default_factory=Everybody)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.documents, self.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900)
-        self.catalogue = Catalogue(self.documents, self.clock)
-        self.preferences = Preferences(self.documents)
-        self.images = Images(self.documents, self.objects)
-        self.tasks = ImageTasks(self.documents)
-        self.start = ImageStart(
-            documents=self.documents,
-            ledger=self.ledger,
-            catalogue=self.catalogue,
-            tariff=Tariff(credits_per_usd=100),
-            preferences=self.preferences,
-            publisher=self.publisher,
-            clock=self.clock,
-            default_model="painter",
-            hold_lifetime=15 * MINUTE,
-        )
-        self.losses = Losses(self.documents, self.alerts, self.clock)
-        self.job = ImageJob(
-            documents=self.documents,
+        services = services_on(
+            self.documents,
+            self.clock,
             objects=self.objects,
-            ledger=self.ledger,
             image_model=self.model,
-            calls=self.start,
-            authority=self.authority,
-            end_users=EndUsers(b"1" * 32),
+            publisher=self.publisher,
             alerts=self.alerts,
-            clock=self.clock,
-            hold_lifetime=15 * MINUTE,
-            losses=self.losses,
         )
+        replace_parts(services.users, authority=self.authority)
+        self.ledger, self.losses = services.credits.ledger, services.credits.losses
+        self.catalogue, self.preferences = services.models.catalogue, services.models.preferences
+        self.images, self.tasks = services.images.store, services.images.tasks
+        self.start, self.job = services.images.start, services.images.job
         self.sweep = ImageSweep(
             documents=self.documents, tasks=self.tasks, start=self.start, job=self.job, clock=self.clock
         )

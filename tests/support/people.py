@@ -6,31 +6,26 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.ai.chat.conversations import ConversationStore
+from shared.bootstrap import Services
+from shared.bootstrap.memory import memory
 from shared.kernel.documents import Data, Documents
 from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import LotId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import Settings, parse_settings
 from shared.ledger.commands import Grant
-from shared.ledger.keys import KeyRing
-from shared.ledger.ledger import Ledger
-from shared.platform.domain_lists.lists import PackagedDomainLists
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.identity import MemoryIdentity
 from shared.sagas.accounts.account_closing import AccountClosing
 from shared.sagas.accounts.bonus_caps import BonusCaps
-from shared.sagas.accounts.first_sight import FirstSight
-from shared.sagas.accounts.greeting import Greeting
 from shared.sagas.accounts.leaving import Leaving
-from shared.sagas.accounts.mailbox_debts import MailboxDebts
 from shared.sagas.accounts.operators import Operators
-from shared.sagas.accounts.welcome_bonus import WelcomeBonus
-from shared.users.audit import AuditTrail
 from shared.users.erasing import Below, Erasable
 from shared.users.mailbox import mark_keys
 from shared.users.principal import Principal
-from shared.users.profiles import Profile, Profiles
+from shared.users.profiles import Profile
+from tests.support.adapters import replace_adapters
 from tests.support.indexes import stored
 
 CREDIT = Micro(1_000_000)
@@ -60,24 +55,14 @@ class People:
     def __post_init__(self) -> None:
         if self.identity is None:
             self.identity = MemoryIdentity(self.clock)  # type: ignore[unreachable]
-        keys = KeyRing(self.settings.ledger_signing_keys)
-        self.ledger = Ledger(self.documents, self.clock, keys, ledger_id="demo-test", hold_lifetime_seconds=900)
-        self.profiles = Profiles(self.documents, self.clock)
-        self.first_sight = FirstSight(self.profiles, self.ledger, self.clock)
-        self.greeting = Greeting(self.profiles, self.ledger, bonus=self.settings.welcome_bonus_amount)
-        self.bonus = WelcomeBonus(
-            self.documents, self.ledger, self.profiles, self.clock, self.settings, PackagedDomainLists()
-        )
-        mark_keys_ = mark_keys(self.settings.marks_secrets, [key.seed for key in self.settings.ledger_signing_keys])
-        self.caps = BonusCaps(self.documents, PackagedDomainLists(), self.clock, mark_keys_)
-        self.debts = MailboxDebts(
-            self.documents,
-            self.ledger,
-            self.profiles,
-            self.caps,
-            mark_keys_,
-            is_verification_needed="verified" in self.settings.welcome_bonus_requires,
-        )
+        services = Services(self.settings, self.clock, memory(self.settings, self.clock))
+        replace_adapters(services, documents=self.documents, identity=self.identity, alerts=self.alerts)
+        users = services.users
+        self.ledger, self.profiles = services.credits.ledger, users.profiles
+        self.first_sight, self.greeting = users.first_sight, users.greeting
+        self.bonus, self.debts, self.audit = users.welcome_bonus, users.mailbox_debts, users.audit
+        keys = mark_keys(self.settings.marks_secrets, [key.seed for key in self.settings.ledger_signing_keys])
+        self.caps = BonusCaps(self.documents, services.ports.domain_lists(), self.clock, keys)
         if self.parts is None:
             self.parts = (
                 ConversationStore(self.documents, self.clock),
@@ -94,7 +79,6 @@ class People:
             self.alerts,
             self.clock,
         )
-        self.audit = AuditTrail(self.documents, self.clock)
         self.operators = Operators(self.identity, self.profiles, self.ledger, self.audit, self.put_model)
         self.models: dict[str, Data] = {}
 

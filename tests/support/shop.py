@@ -6,33 +6,36 @@ from typing import Any
 
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Delete, Document, Documents, Query, Version, Write
 from shared.kernel.ids import OperationId, Uid
-from shared.ledger.ledger import Ledger
 from shared.ledger.views import Balance
 from shared.payments.fiat import Fiat
-from shared.payments.inbox import Inbox
 from shared.payments.owner_view import owner_view, renewed
 from shared.payments.packages import Packages
 from shared.payments.payment import Payment, status_of
 from shared.payments.ports import Notice, ProviderName
-from shared.payments.store import Payments, payment_in, view_path
+from shared.payments.store import payment_in, view_path
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.engine.jobs import JobRun
-from shared.sagas.payments.cancellations import Cancellations
-from shared.sagas.payments.checkout import Checkouts, PackageOrder
-from shared.sagas.payments.notices import PaymentInbox
-from shared.sagas.payments.refunds import RefundAsked, Refunds
-from shared.sagas.payments.settlement import Settlement
-from shared.sagas.payments.steps import PaymentSteps
+from shared.sagas.payments.checkout import PackageOrder
+from shared.sagas.payments.refunds import RefundAsked
 from shared.sagas.payments.sweep import PaymentJobs
 from shared.sagas.payments.views import PaymentViews
-from tests.support.ledgers import UID, ledger_on
+from tests.support.backend import services_on
+from tests.support.ledgers import UID
 from tests.support.live import check_live
 
 PRICE = Fiat(1_000, "USD")
 LANDING = "https://api.example/v1/payments"
+ENVIRONMENT = {
+    "PUBLIC_URL": "https://api.example",
+    "STRIPE_SECRET_KEY": "sk_test_1",
+    "PAYPAL_API_BASE": "https://api-m.sandbox.paypal.com",
+    "PAYPAL_CLIENT_ID": "a",
+    "PAYPAL_CLIENT_SECRET": "b",
+}
+"""Both providers, with test money."""
 CREDITS, BONUS = 1_000_000_000, 100_000_000
 PACKAGE: dict[str, Any] = {
     "title": "1,000 credits",
@@ -72,18 +75,13 @@ class Instance:
 
     def __init__(self, shop: "Shop", documents: Documents | None = None) -> None:
         stored = documents or shop.documents
-        self.ledger: Ledger = ledger_on(stored, shop.clock, shop.alerts)
-        self.packages = Packages(stored, shop.clock)
-        self.payments = Payments(stored)
-        steps = PaymentSteps(stored, self.ledger, shop.providers, shop.clock)
-        self.settlement = Settlement(stored, shop.providers, steps, shop.alerts, shop.clock)
-        self.cancellations = Cancellations(stored, shop.providers, self.settlement, shop.clock)
-        self.checkouts = Checkouts(
-            stored, self.packages, shop.providers, shop.clock, self.ledger, self.cancellations, LANDING
-        )
-        self.refunds = Refunds(stored, self.settlement, shop.clock)
-        self.inbox = Inbox(stored, shop.clock, shop.alerts, dict.fromkeys(shop.providers, False))
-        self.handler = PaymentInbox(stored, self.settlement, shop.providers, shop.alerts, shop.clock)
+        services = services_on(stored, shop.clock, ENVIRONMENT, payment_providers=shop.providers, alerts=shop.alerts)
+        payments = services.payments
+        self.ledger = services.credits.ledger
+        self.packages, self.payments = payments.packages, payments.store
+        self.settlement, self.cancellations = payments.settlement, payments.cancellations
+        self.checkouts, self.refunds = payments.checkouts, payments.refunds
+        self.inbox, self.handler = payments.inbox, payments.notices
         self.views = PaymentViews(stored, shop.clock)
         self.jobs = PaymentJobs(
             self.payments, self.settlement, self.inbox, self.handler, lambda: shop.providers, shop.clock
