@@ -16,8 +16,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "HOLD_LIFETIME_SECONDS": "900",
     "RATE_LIMIT_PER_MINUTE": "60000",
     "RATE_LIMIT_BURST": "60000",
+    "THREADS": "1000",
 }
-"""No markup, so that a price is the provider's; a rate that no test reaches."""
+"""No markup, so that a price is the provider's; a rate and a room for waiting callers that no test fills."""
 
 
 def services_on(documents: Documents, clock: Clock, env: Mapping[str, str] | None = None, **adapters: Any) -> Services:

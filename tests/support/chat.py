@@ -1,43 +1,32 @@
 """A backend in memory that can chat: the real ledger and repositories, a scripted model."""
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
 from shared.ai.chat.conversation_documents import Conversation
-from shared.ai.chat.conversations import ConversationStore
-from shared.ai.models.catalogue import Catalogue
-from shared.ai.models.expectation import Expectation
-from shared.ai.models.health import ModelHealth
-from shared.ai.models.preferences import Preferences
-from shared.ai.models.profiles import PROFILES, UpstreamProfiles
 from shared.ai.models.tariff import Tariff
 from shared.ai.ports import ChatModel
+from shared.bootstrap import MEMORY_ENVIRONMENT, Services
 from shared.kernel.documents import Documents
 from shared.kernel.ids import LotId, OperationId, Uid, fingerprint, new_id, operation_id
 from shared.kernel.money import Micro
-from shared.kernel.settings import SigningKey
-from shared.kernel.waiting import WaitingRoom
+from shared.kernel.settings import parse_settings
 from shared.ledger.commands import Grant
 from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
-from shared.ledger.losses import Losses
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.chat_model import HELLO, ScriptedChatModel
 from shared.platform.memory.clock import ManualClock
 from shared.sagas.chat.turn import ChatTurn, Delta, ModelAnswer, TurnEnded, TurnEvent, TurnRequest
-from shared.sagas.metering.admission import Admission
-from shared.sagas.metering.claims import Turns
 from shared.sagas.metering.ending import COUNTING_ERROR
-from shared.sagas.metering.parts import MeteringParts
-from shared.sagas.metering.reading_on import ReadingOn
-from shared.sagas.metering.running_calls import RunningCalls
+from tests.support.adapters import replace_parts
+from tests.support.backend import services_on
 from tests.support.indexes import stored
 from tests.support.processes import wait_for
 
 ANN = Uid("ann")
-KEYS = KeyRing((SigningKey(kid="k1", seed=b"1" * 32),))
 CHEAP: Mapping[str, Any] = {
     "kind": "chat",
     "input_usd_per_mtok": "1",
@@ -65,63 +54,40 @@ class World:
 
     def __post_init__(self) -> None:
         self.alerts = MemoryAlerts()
-        self.reading_on = ReadingOn()
-        self.profiles = UpstreamProfiles({"default": PROFILES[self.profile]})
         self.upstream = ScriptedChatModel(self.scripts)
-        self.catalogue = Catalogue(self.documents, self.clock)
+        services = self.instance(self.documents)
+        self.reading_on = services.metering.reading_on
+        self.catalogue, self.preferences = services.models.catalogue, services.models.preferences
+        self.conversations, self.turn = services.chat.conversations, services.chat.turn
+        self.ledger, self.losses = services.credits.ledger, services.credits.losses
         if self.catalogue.read("cheap") is None:
             self.catalogue.put("cheap", {**CHEAP, **self.prices})
-        self.conversations = ConversationStore(self.documents, self.clock)
-        self.preferences = Preferences(self.documents)
-        self.ledger = self.ledger_on(self.documents)
-        self.losses = Losses(self.documents, self.alerts, self.clock)
-        self.turn = self.chat_turn(self.documents)
 
-    def metering(
-        self, documents: Documents, ledger: Ledger | None = None, reading_on: ReadingOn | None = None
-    ) -> MeteringParts:
-        """The parts of a metered turn, as another instance has them."""
-        ledger, expectation, room = ledger or self.ledger, Expectation(documents, self.clock), WaitingRoom()
-        return MeteringParts(
-            ledger=ledger,
-            expectation=expectation,
-            admission=Admission(ledger, expectation, self.clock, self.profiles, room),
-            health=ModelHealth(self.clock),
-            turns=Turns(documents, self.clock, room),
-            losses=Losses(documents, self.alerts, self.clock),
-            reading_on=reading_on or self.reading_on,
-            profiles=self.profiles,
-            documents=documents,
-            clock=self.clock,
-            ping_seconds=self.ping_seconds,
-        )
-
-    def chat_turn(
-        self,
-        documents: Documents,
-        ledger: Ledger | None = None,
-        calls: RunningCalls | None = None,
-        reading_on: ReadingOn | None = None,
-    ) -> ChatTurn:
-        """The saga as another instance has it."""
-        return ChatTurn(
-            self.metering(documents, ledger, reading_on),
-            catalogue=self.catalogue,
-            tariff=self.tariff,
-            conversations=ConversationStore(documents, self.clock),
-            preferences=self.preferences,
+    def instance(self, documents: Documents, ledger: Ledger | None = None, **metering: Any) -> Services:
+        """An instance that sees the store through `documents`. `metering` are parts of its metering, by name."""
+        services = services_on(
+            documents,
+            self.clock,
+            {"AI_PLATFORM_PROFILE": self.profile, "AI_PLATFORM_BASE_URL": "https://models.invalid/v1"},
             chat_model=self.chat_model or self.upstream,
-            calls=calls or RunningCalls(self.clock),
-            default_model="cheap",
+            alerts=self.alerts,
         )
+        replace_parts(services.models, tariff=self.tariff)
+        if ledger is not None:
+            replace_parts(services.credits, ledger=ledger)
+        replace_parts(services.metering, **metering)
+        replace_parts(services.metering, parts=replace(services.metering.parts, ping_seconds=self.ping_seconds))
+        return services
 
     def on(self, documents: Documents, **options: Any) -> ChatTurn:
-        """The saga of an instance that sees the store through `documents`, its ledger (with `options`) included."""
-        return self.chat_turn(documents, self.ledger_on(documents, **options))
+        """The saga of an instance that sees the store through `documents`; its ledger may have `options`."""
+        ledger = self.ledger_on(documents, **options) if options else None
+        return self.instance(documents, ledger, reading_on=self.reading_on).chat.turn
 
     def ledger_on(self, documents: Documents, **options: Any) -> Ledger:
-        """The ledger of an instance that sees the store through `documents`."""
-        return Ledger(documents, self.clock, KEYS, ledger_id="test", hold_lifetime_seconds=900, **options)
+        """A ledger with `options` that sees the store through `documents`, with the keys of all backends in memory."""
+        keys = KeyRing(parse_settings(MEMORY_ENVIRONMENT).ledger_signing_keys)
+        return Ledger(documents, self.clock, keys, ledger_id="test", hold_lifetime_seconds=900, **options)
 
     def user(self, amount: int = CREDIT, uid: Uid = ANN) -> Uid:
         """Somebody with so many µcr."""

@@ -3,17 +3,15 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from shared.ai.openai.answers import Answers
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.dialect import Dialect
-from shared.ai.openai.kept_responses import KeptResponses
 from shared.ai.openai.passthrough import Passthroughs
 from shared.ai.ports import DEFAULT_UPSTREAM
 from shared.kernel.documents import Documents
 from shared.kernel.ids import OperationId, Uid, fingerprint, new_id, operation_id
 from shared.platform.memory.passthrough import ScriptedPassthrough
-from shared.sagas.metering.running_calls import RunningCalls
 from shared.sagas.openai.call import CallEvent, OpenAIAnswer, OpenAICall, OpenAIRequest
+from tests.support.adapters import replace_adapters
 from tests.support.chat import ANN, World
 
 QUESTION = [{"role": "user", "content": "Hello?"}]
@@ -29,18 +27,9 @@ class OpenAIBackend:
 
     def on(self, documents: Documents) -> OpenAICall:
         """The saga of an instance that sees the store through `documents`."""
-        world = self.world
-        return OpenAICall(
-            world.metering(documents, world.ledger_on(documents)),
-            catalogue=world.catalogue,
-            tariff=world.tariff,
-            preferences=world.preferences,
-            answers=Answers(documents, world.clock),
-            responses=KeptResponses(documents, world.clock),
-            passthroughs=Passthroughs({DEFAULT_UPSTREAM: self.upstream}),
-            calls=RunningCalls(world.clock),
-            default_model="cheap",
-        )
+        services = self.world.instance(documents, reading_on=self.world.reading_on)
+        replace_adapters(services, passthroughs=Passthroughs({DEFAULT_UPSTREAM: self.upstream}))
+        return services.openai.call
 
     def request(
         self, *, key: str = "", uid: Uid = ANN, dialect: Dialect | None = None, is_streamed: bool = True, **body: Any

@@ -76,12 +76,11 @@ class Instance:
     def __init__(self, shop: "Shop", documents: Documents | None = None) -> None:
         stored = documents or shop.documents
         services = services_on(stored, shop.clock, ENVIRONMENT, payment_providers=shop.providers, alerts=shop.alerts)
-        payments = services.payments
         self.ledger = services.credits.ledger
-        self.packages, self.payments = payments.packages, payments.store
-        self.settlement, self.cancellations = payments.settlement, payments.cancellations
-        self.checkouts, self.refunds = payments.checkouts, payments.refunds
-        self.inbox, self.handler = payments.inbox, payments.notices
+        self.packages, self.payments = services.payments.packages, services.payments.store
+        self.settlement, self.cancellations = services.payments.settlement, services.payments.cancellations
+        self.checkouts, self.refunds = services.payments.checkouts, services.payments.refunds
+        self.inbox, self.handler = services.payments.inbox, services.payments.notices
         self.views = PaymentViews(stored, shop.clock)
         self.jobs = PaymentJobs(
             self.payments, self.settlement, self.inbox, self.handler, lambda: shop.providers, shop.clock

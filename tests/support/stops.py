@@ -4,14 +4,9 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.ai.chat.conversations import ConversationStore
-from shared.ai.openai.answers import Answers
-from shared.kernel.watching import BrokenWatch, Watches
 from shared.sagas.chat.turn import ChatTurn
 from shared.sagas.metering.running_calls import RunningCalls
 from shared.sagas.metering.stop_calls import StopCalls
-from shared.sagas.metering.stop_news import StopNews
-from shared.sagas.metering.stop_requests import StopRequests
 from tests.support.chat import World
 
 
@@ -25,19 +20,8 @@ class StopInstance:
     stops: StopCalls = field(init=False)
 
     def __post_init__(self) -> None:
-        world = self.world
-        requests = StopRequests(world.documents, world.clock)
-        watches = world.documents if isinstance(world.documents, Watches) else BrokenWatch()
-        self.calls = RunningCalls(world.clock, StopNews(watches, requests, world.clock))
-        self.turn = world.chat_turn(world.documents, calls=self.calls)
-        self.stops = StopCalls(
-            calls=self.calls,
-            requests=requests,
-            ledger=world.ledger,
-            conversations=ConversationStore(world.documents, world.clock),
-            answers=Answers(world.documents, world.clock),
-            clock=world.clock,
-        )
+        services = self.world.instance(self.world.documents, reading_on=self.world.reading_on)
+        self.calls, self.turn, self.stops = services.metering.running_calls, services.chat.turn, services.stop_calls
 
     def begun(self, conversation: Any, *, is_deaf: bool = False, **fields: Any) -> Generator[Any, None, None]:
         """A turn that has delivered its first piece. It ends where it stands when it is stopped, unless `is_deaf`."""

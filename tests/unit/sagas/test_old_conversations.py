@@ -136,7 +136,7 @@ def test_a_move_that_dies_is_repeated_by_the_next_turn(world):
     for when in ("before", "after"):
         dying = FaultyDocuments(world.documents, at=1, when=when)
         with pytest.raises(Crash):
-            world.chat_turn(dying).run(world.request(conversation)).__next__()
+            world.on(dying).run(world.request(conversation)).__next__()
 
     assert world.ask(conversation).message.content
     assert world.conversations.get(ANN, conversation.id).is_old is False

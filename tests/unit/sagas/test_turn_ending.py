@@ -214,7 +214,7 @@ def test_calls_beyond_the_room_cost_all_of_their_bound_once_there_are_too_many()
 
 
 def crowded(world: World) -> ChatTurn:
-    return world.chat_turn(world.documents, reading_on=ReadingOn(most=0))
+    return world.instance(world.documents, reading_on=ReadingOn(most=0)).chat.turn
 
 
 # The same key while a call is read on ----------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class EchoKind:
     def plan(self, request, failed):
         model = self.world.catalogue.of_kind("chat", "cheap")
         prompt = build_prompt(model, system=None, history=(), content="Hello?", max_output_tokens=None)
-        expectation = self.world.metering(self.world.documents).expectation
+        expectation = self.world.instance(self.world.documents).metering.expectation
         plan = MeteredPlan(
             request=request,
             model=model,
@@ -105,7 +105,7 @@ def world():
 
 
 def echo(world):
-    return MeteredTurn(world.metering(world.documents), EchoKind(world))
+    return MeteredTurn(world.instance(world.documents).metering.parts, EchoKind(world))
 
 
 def stored_echoes(world):
