@@ -1,4 +1,4 @@
-"""What is asked in one storm, by whom: decided by the seed alone, and the same for everybody who computes it."""
+"""Commands of one storm and their callers. The seed alone decides them, so each process computes the same plan."""
 
 import random
 from collections import defaultdict, deque

@@ -1,4 +1,4 @@
-"""One storm: four processes at work, one killed at random again and again, until everything has been answered."""
+"""Run one storm: kill one of four working processes at random, until every command has an answer."""
 
 import random
 import subprocess

@@ -1,6 +1,7 @@
-"""Four processes on one Firestore, one of them killed every second: nothing lost, nothing doubled, nothing negative.
+"""Kill processes at random and check that no entry is lost, doubled or negative.
 
-`make chaos` is the long form.
+Method: four processes work on one Firestore, one of them is killed every second, and a checker compares the callers'
+histories with the store. `make chaos` is the long form.
 """
 
 import os

@@ -1,4 +1,7 @@
-"""A caller who ends a call, and asks again with the same key while its process stands still: each call is paid once."""
+"""Check that a call is paid once if its caller repeats the key while the first process stands still.
+
+Method: the caller ends the call, the process is paused, and another instance gets the request with the same key.
+"""
 
 import itertools
 from collections.abc import Iterator

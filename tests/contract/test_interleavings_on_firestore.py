@@ -1,4 +1,8 @@
-"""The interleavings that break naive ledgers, on the real store: its rules are what makes them so."""
+"""Check on the real store that the known interleavings break flawed ledgers and not this ledger.
+
+Method: each interleaving is played against a ledger with one flaw and against this ledger, by Firestore's own rules of
+commits.
+"""
 
 import uuid
 

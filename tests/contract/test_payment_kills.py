@@ -1,7 +1,8 @@
-"""Whoever works at a payment is killed, robbed of its lease or put to sleep, on Firestore with the real adapters.
+"""Check that each saga of a payment ends right if a worker is killed, loses its lease or is paused.
 
-Each story is one saga of a payment. A moment is before or after a commit or a call of the provider, which forgets all
-idempotency keys meanwhile. `make payments` (KILLS=all) tries every fate at every moment; else each has one.
+Method: a worker process on Firestore with the real adapters meets one fate before or after one commit or one call of
+the provider, which forgets all idempotency keys in between. Another worker finishes. `make payments` (KILLS=all) tries
+every fate at every moment; otherwise each fate has one moment.
 """
 
 import os

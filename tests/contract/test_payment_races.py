@@ -1,6 +1,7 @@
-"""Everybody at one payment at once, over Firestore and the real adapters: webhook twice, return page, poll, operator.
+"""Check that a payment is credited once when all that can settle a payment come at once.
 
-`make payments` runs three hundred per provider; PAYMENTS=… says how many.
+Method: the webhook twice, the return page, the poll and an operator race at one payment, over Firestore and the real
+adapters. `make payments` runs three hundred payments per provider; PAYMENTS=… sets the number.
 """
 
 import os

@@ -1,6 +1,7 @@
-"""Clients that hold connections, at a real functions-framework process: `/health` is answered all the time.
+"""Check that `/health` is answered while slow clients hold connections.
 
-`SLOW=1` keeps 200 of them for 60 seconds each; the short form keeps them a second longer than they may be slow.
+Method: clients that are slow in each way, at a real functions-framework process. `SLOW=1` keeps 200 of them for 60
+seconds each; the short form keeps them a second longer than they may be slow.
 """
 
 import os

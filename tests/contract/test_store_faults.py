@@ -1,6 +1,6 @@
-"""Every call of the real store may fail, on its way there or back: who asked hears the truth, in our own words.
+"""Check that callers hear the truth, in the API's own errors, if a call of the real store fails.
 
-`make faults` is the long form.
+Method: a proxy before Firestore fails calls on their way there or back. `make faults` is the long form.
 """
 
 import os

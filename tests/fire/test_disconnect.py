@@ -1,4 +1,7 @@
-"""A client that leaves, after any chunk, through functions-framework itself."""
+"""Check the charge of a client that leaves after any chunk of the answer.
+
+Method: the client of a real functions-framework process closes the connection after each chunk in turn.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,8 @@
-"""The serving process dies between two steps of a turn; the client asks again, of another one, with the same key."""
+"""Check that a turn is paid once if the serving process dies between two steps.
+
+Method: a gate before the store stops the process at a step, the process is killed, and the client asks another process
+with the same key.
+"""
 
 import contextlib
 import json

@@ -1,4 +1,7 @@
-"""More callers than credits: how many are served, by one cold instance and by several."""
+"""Check that more callers than credits never spend more than the account has.
+
+Method: callers race on one cold instance and on several instances, and the served calls are counted.
+"""
 
 import json
 import threading

@@ -1,4 +1,7 @@
-"""A caller leaves, the instance loses its processor, and the caller asks another instance with the same key."""
+"""Check that a call is paid once if its instance stands still while the caller asks another instance.
+
+Method: the caller leaves, the process is paused, and the caller repeats the request with the same key.
+"""
 
 from collections.abc import Iterator
 from itertools import islice

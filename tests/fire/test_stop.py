@@ -1,4 +1,7 @@
-"""A call stopped by request, on one instance while another runs it, through functions-framework itself."""
+"""Check that a call can be stopped by a request to another instance than the running one.
+
+Method: two functions-framework processes share one store.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

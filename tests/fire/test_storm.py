@@ -1,4 +1,7 @@
-"""Forty and two hundred callers of two real instances, with credits, or a key whose cap is enough, for four of them."""
+"""Check that of forty and of two hundred callers as many are served as credits or a key's cap allow.
+
+Method: all call two real instances at once. Credits, or the cap of the key, are enough for four calls.
+"""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Hostile callers at work: each burst of calls, what the provider billed for it, and what was paid."""
+"""Hostile callers at work: each burst of calls, the provider's bill, and the payments."""
 
 import re
 import threading

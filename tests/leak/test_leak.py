@@ -1,6 +1,7 @@
-"""Hostile callers against a provider that bills the truth: the platform loses next to nothing.
+"""Check that hostile callers cost the platform next to nothing.
 
-`make leak` is the long form.
+Method: bursts of calls, made by seed to cost more than they pay, against a provider that bills the truth. `make leak`
+is the long form.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""A few short histories in this process, for whoever changes the ledger and wants to know at once."""
+"""Play a few short histories in this process, for a quick answer after a change of the ledger."""
 
 import pytest
 

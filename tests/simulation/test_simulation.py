@@ -1,6 +1,6 @@
-"""Whatever the weather and whoever meets whom: laws hold, and every caller was told the truth.
+"""Check that all laws hold and every caller hears the truth, in any weather and at any meeting of instances.
 
-`make simulate` plays any number of seeds.
+Method: random histories, each decided by its seed. `make simulate` plays any number of seeds.
 """
 
 import os

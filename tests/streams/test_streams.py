@@ -1,4 +1,7 @@
-"""Streams at random, over every profile: what is charged is true, or the call has failed and costs nothing."""
+"""Check that each charge is the provider's bill, or that the call failed and costs nothing.
+
+Method: random answers of providers over every profile. `make streams` is the long form.
+"""
 
 from shared.ai.models.profiles import PROFILES
 from tests.streams import playing

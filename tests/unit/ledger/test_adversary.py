@@ -1,4 +1,7 @@
-"""Written only to break the ledger: what an impatient, a greedy or a hostile caller would try, and bad luck."""
+"""Try to break the ledger as an impatient, a greedy or a hostile caller would, and by bad luck.
+
+Method: each test plays one attack and then verifies the account's chain and balance.
+"""
 
 import hashlib
 import threading

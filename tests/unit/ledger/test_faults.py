@@ -1,4 +1,7 @@
-"""The store fails at any one call, in any one way: the outcome told is the true one, and nothing happens twice."""
+"""Check that callers hear the true outcome, and that nothing happens twice, if a call of the store fails.
+
+Method: the store fails at each call in turn, in each way: before, after, or without an answer.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,7 @@
-"""Every interleaving that was tried: it breaks a ledger with one flaw and does not break ours."""
+"""Check that each known interleaving breaks a ledger with one flaw and does not break this ledger.
+
+Method: `tests.support.interleavings` plays each sequence over memory, against `tests.support.broken_ledgers`.
+"""
 
 import pytest
 

@@ -1,8 +1,8 @@
-"""An agent's worker dies, is doubled or is paused at any point: the task ends as if nothing had happened.
+"""Check that an agent's task ends as if undisturbed if its worker dies, is doubled or is paused.
 
-Every commit of a whole job, before and after it, and every call of a model or a tool, is a point. The job is told by
-how far its conversation is, so whatever is done again is done alike; what may differ is how often a model was asked,
-and that is ours to pay.
+Method: the worker is stopped before and after every commit of a whole job, and at every call of a model or a tool. The
+model answers by the length of the conversation, so that repeated work is the same. Only the number of calls may differ,
+and the platform pays for these.
 """
 
 import threading

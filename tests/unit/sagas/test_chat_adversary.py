@@ -1,4 +1,7 @@
-"""Written only to break a turn: what a user, an operator or an upstream may do while the model is speaking."""
+"""Try to break a turn by acts of a user, an operator or an upstream while the model is speaking.
+
+Method: the act runs between two chunks of a scripted model; then the books are checked.
+"""
 
 from contextlib import suppress
 

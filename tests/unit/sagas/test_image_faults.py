@@ -1,7 +1,8 @@
-"""Every place where a run of an image task can die, be overtaken, or hear nonsense from the store.
+"""Check that an image task ends the same way if its run dies, is overtaken, or the store fails.
 
-A task of three images, the second of which the model fails at, ends the same way whatever happened on the way: two
-images, each with its own bytes, paid for once, and nothing held.
+Method: a trap acts before or after each effect of a run: a commit, a call of the model, an upload. The task has three
+images, of which the model fails at the second. At the end there are two images, each with its own bytes and paid for
+once, and nothing is held.
 """
 
 import threading

@@ -1,4 +1,7 @@
-"""Written only to break a call through the OpenAI routes: what may happen meanwhile, then the same key again."""
+"""Try to break a call through the OpenAI routes by acts while the model is speaking.
+
+Method: the act runs between two chunks, then the same key is sent again, and the books are checked.
+"""
 
 from collections.abc import Sequence
 from contextlib import suppress

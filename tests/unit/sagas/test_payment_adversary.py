@@ -1,4 +1,7 @@
-"""What would lose money, or somebody's notice of it: every fact here was once not so, or is easily broken."""
+"""Try to lose money, or a user's notice of money, between the backend and a payment provider.
+
+Method: each test plays one sequence that was once wrong or is easily broken.
+"""
 
 import pytest
 

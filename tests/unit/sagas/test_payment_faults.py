@@ -1,4 +1,7 @@
-"""Killed, overtaken or paused at every step of every saga of a payment: it ends as if nothing had happened."""
+"""Check that every saga of a payment ends as if undisturbed if a worker is killed, overtaken or paused.
+
+Method: the saga runs once to count its steps, and then once for each fate at each step.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress

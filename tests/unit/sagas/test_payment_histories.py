@@ -1,4 +1,7 @@
-"""Anything may happen at a provider, in any order, with anything between: in the end the account is what it says."""
+"""Check that an account agrees with the provider after any order of events.
+
+Method: random events at the provider, in any order, with other events between.
+"""
 
 from contextlib import suppress
 from typing import Any

@@ -1,4 +1,7 @@
-"""Any one read or commit of a payment's story fails, unclearly or late: the schedule alone brings it to its end."""
+"""Check that the schedule alone ends a payment if any one read or commit fails.
+
+Method: each read and each commit of a payment's story fails once, unclearly or late.
+"""
 
 from contextlib import suppress
 
