@@ -35,6 +35,8 @@ Kind = Literal["chat", "image", "embedding"]
 
 COLLECTION = "models"
 CATALOGUE_SECONDS = 30.0
+MISSED_SECONDS = 1.0
+"""Least time between two reads of the catalogue for models that are missing from the cache."""
 MODELS_MAX = 500
 NAME_CHARACTERS_MAX = 200
 CAPABILITIES_MAX = 32
@@ -275,7 +277,8 @@ def _capabilities(fields: ModelFields) -> tuple[str, ...]:
 class Catalogue:
     """Cache of the models, for up to CATALOGUE_SECONDS.
 
-    After that time a changed price or switch holds on every instance.
+    After that time a changed price or switch holds on every instance. A new model is found sooner: a model that is
+    missing from the cache is looked up in the store, at most once in MISSED_SECONDS.
     """
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
@@ -283,7 +286,7 @@ class Catalogue:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: Mapping[str, Model | InvalidValue] = {}
-        self._known_until = float("-inf")
+        self._known_until = self._read_at = float("-inf")
 
     def enabled(self) -> list[Model]:
         """Return all models that can be used, by id."""
@@ -291,7 +294,7 @@ class Catalogue:
 
     def get(self, model_id: str) -> Model:
         """Return the model if enabled and valid. Raises ModelNotFound, ModelUnpriced."""
-        model = self._all().get(model_id)
+        model = self._all().get(model_id) or self._missed(model_id)
         if isinstance(model, InvalidValue) and model.params["field"] in PRICE_FIELDS:
             raise ModelUnpriced(model_id)
         if not isinstance(model, Model) or not model.is_enabled:
@@ -311,10 +314,7 @@ class Catalogue:
 
     def image(self, model_id: str) -> Model:
         """Return the model if the model paints. Raises ModelNotFound, ModelUnpriced."""
-        model = self.get(model_id)
-        if model.kind != "image":
-            raise ModelNotFound(model_id)
-        return model
+        return self.of_kind("image", model_id)
 
     def read(self, model_id: str) -> Data | None:
         """Return the model's document as operators see documents, also if broken or disabled; None if absent."""
@@ -363,9 +363,20 @@ class Catalogue:
     def _all(self) -> Mapping[str, Model | InvalidValue]:
         with self._lock:
             if self._clock.monotonic() >= self._known_until:
-                self._known = _parsed(self._query())
-                self._known_until = self._clock.monotonic() + CATALOGUE_SECONDS
+                self._read()
             return self._known
+
+    def _missed(self, model_id: str) -> Model | InvalidValue | None:
+        """Return the model if an operator has added the model since the cache was filled."""
+        with self._lock:
+            if self._clock.monotonic() >= self._read_at + MISSED_SECONDS:
+                self._read()
+            return self._known.get(model_id)
+
+    def _read(self) -> None:
+        self._known = _parsed(self._query())
+        self._read_at = self._clock.monotonic()
+        self._known_until = self._read_at + CATALOGUE_SECONDS
 
 
 def _parsed(documents: Iterable[Document]) -> Mapping[str, Model | InvalidValue]:

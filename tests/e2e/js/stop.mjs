@@ -24,6 +24,17 @@ async function signUp() {
   await page.click('#enter');
   await page.click('#bonus');
   await page.locator('#bonus').waitFor({ state: 'hidden' });
+  await offered(given.turns.map((turn) => turn.model));
+}
+
+/** Wait until the server lists these models: its list may be half a minute old. Then load the page again. */
+async function offered(models) {
+  await page.waitForFunction(async (wanted) => {
+    const ids = (await call('GET', 'models')).items.map((model) => model.id);
+    return wanted.every((model) => ids.includes(model));
+  }, models, { polling: 1_000 });
+  await page.reload({ waitUntil: 'load' });
+  await page.locator(`#model option[value="${models[0]}"]`).waitFor({ state: 'attached' });
 }
 
 /** Ask, read some words, stop, and wait for the number. */

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from shared.ai.models.catalogue import Catalogue, ModelNotFound, ModelUnpriced, parse_model
-from shared.kernel.documents import Documents, Put
+from shared.kernel.clock import SECOND
+from shared.kernel.documents import Document, Documents, Put, Query
 from shared.kernel.errors import InvalidValue
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -168,6 +169,39 @@ def test_disabled_unknown_and_impossible_models_are_not_found(documents, catalog
     for name in ("chat", "other", "a/b", "", ".."):
         with pytest.raises(ModelNotFound):
             catalogue.get(name)
+
+
+def test_model_that_another_instance_adds_is_found_within_a_second(documents):
+    clock = ManualClock()
+    here, there = Catalogue(documents, clock), Catalogue(documents, clock)
+    assert here.enabled() == []
+    there.put("chat", CHAT)
+
+    clock.advance(SECOND)
+
+    assert here.get("chat").id == "chat"
+
+
+class CountedQueries(MemoryDocuments):
+    """A store that counts its queries."""
+
+    count = 0
+
+    def query(self, query: Query) -> list[Document]:
+        self.count += 1
+        return super().query(query)
+
+
+def test_missing_models_cost_one_read_a_second():
+    reads, clock = CountedQueries(), ManualClock()
+    catalogue = Catalogue(reads, clock)
+
+    for number in range(30):
+        clock.advance(SECOND // 10)
+        with pytest.raises(ModelNotFound):
+            catalogue.get(f"nobody-{number}")
+
+    assert reads.count <= 1 + 3
 
 
 def test_one_cannot_chat_with_a_model_that_paints(catalogue):
