@@ -21,8 +21,10 @@ from emulator.stand_ins.stripe import StripeStandIn
 from emulator.suite import EMULATORS, Suite
 from emulator.upstream import Upstream
 from shared.payments.providers import PROVIDERS
+from shared.platform.firestore.documents import connect
 from tests.support.emulators import environment, laptop_settings, running
 from tests.support.endpoint import Endpoint
+from tests.support.live import LiveDocuments
 
 pytest_plugins = ["tests.support.browsers"]
 WITHOUT_SOCKETS = ("unit", "properties", "api", "architecture")
@@ -117,6 +119,24 @@ def suite(
     with running(Suite(home=home, only=EMULATORS, project=unique_project(), settings=settings)) as whole:
         suite_payments.deliver_to(whole.endpoints.functions)
         yield whole
+
+
+@pytest.fixture(scope="session")
+def suite_live(suite: Suite) -> LiveDocuments:
+    """The documents of `suite` that listeners read."""
+    with environment(suite.environment()):
+        return LiveDocuments(connect(suite.project))
+
+
+@pytest.fixture(autouse=True)
+def listeners_read_what_is_published(
+    request: pytest.FixtureRequest, pointed_at_its_own_emulators: None
+) -> Iterator[None]:
+    """After a test of the served functions, every document that a client may read is as its schema says."""
+    live = request.getfixturevalue("suite_live") if "suite" in request.fixturenames else None
+    yield
+    if live is not None:
+        live.check_new()
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 import main
-from tests.support.indexes import collection_of
-from tests.support.live import schema_of
+from tests.support.live import collection_of, schema_of
 
 ROOT = Path(__file__).parents[2]
 ENDPOINTS = yaml.safe_load((ROOT / "functions.yaml").read_text())["endpoints"]

@@ -36,7 +36,8 @@ from shared.sagas.openai.call import Keeping, OpenAIRequest
 from shared.sagas.payments.checkout import PackageOrder
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
-from tests.support.indexes import IndexCheckedDocuments, Indexes, collection_of, unused
+from tests.support.indexes import IndexCheckedDocuments, Indexes, unused
+from tests.support.live import collection_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 24 * 3600 * 1000

@@ -61,6 +61,12 @@ def calls_for(upstream: Upstream, prompt: str) -> int:
     return sum(seen["body"].get("prompt") == prompt for seen in upstream.requests)
 
 
+def test_live_documents_of_an_image_task_are_validated_on_firestore(suite_live, ann, documents):
+    task = finished(documents, ann, ask(ann, "A hare"))
+
+    assert {f"accounts/{ann.uid}", path_of(task.id)} <= set(suite_live.check_new())
+
+
 def test_an_image_is_made_behind_the_request_and_shown(suite, suite_upstream, ann, documents, ledger):
     task = finished(documents, ann, ask(ann, "A fox", n=2, size="1024x1536"))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from tests.support.indexes import collection_of
+from tests.support.live import collection_of
 
 Persona: TypeAlias = Literal["owner", "odd_owner", "anonymous_owner", "stranger", "anonymous", "admin", "signed_out"]
 Operation: TypeAlias = Literal["get", "get_missing", "list", "list_all", "list_group", "create", "update", "delete"]

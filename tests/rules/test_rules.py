@@ -7,7 +7,8 @@ import pytest
 
 from shared.kernel.documents import Order, Query, Where
 from tests.rules.table import OPERATIONS, PERSONAS, READERS, ROWS
-from tests.support.indexes import Indexes, collection_of, shape_of
+from tests.support.indexes import Indexes, shape_of
+from tests.support.live import collection_of
 from tests.support.node import run_script
 from tests.support.rules import RULES, collections_in, readable_paths
 

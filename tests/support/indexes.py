@@ -26,7 +26,7 @@ from shared.kernel.documents import (
 )
 from shared.kernel.watching import Listener, Watch, Watches
 from shared.platform.memory.documents import MemoryDocuments
-from tests.support.live import check_live, check_live_changes, is_live, schema_of
+from tests.support.live import check_live, check_live_changes, collection_of, is_live, schema_of
 
 INDEXES_FILE = Path(__file__).resolve().parents[2] / "firestore.indexes.json"
 DISJUNCTIONS_MAX = 30
@@ -270,11 +270,6 @@ class IndexCheckedDocuments:
         if self.collections is not None and collection not in self.collections:
             raise UnknownCollection(f"{collection} has no row in tests/rules/table.py")
         self.fields.setdefault(collection, set()).update(data)
-
-
-def collection_of(path: str) -> str:
-    """The collection of a document, its parents' ids left out: `accounts/u1/entries/1` is in `accounts/*/entries`."""
-    return "/*/".join(path.split("/")[::2])
 
 
 def unused(composites: Iterable[Composite], shapes: Iterable[Shape]) -> list[Composite]:

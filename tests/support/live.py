@@ -4,14 +4,18 @@ The schema of a collection inside documents, `agent_tasks/*/steps`, is `agent_ta
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 
+from shared.kernel.documents import Document, Documents, Query, Version
+
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "live"
+PAGE = 300
 Validator = jsonschema_rs.Draft202012Validator
 
 
@@ -30,6 +34,16 @@ def _validator(collection: str) -> Validator:
 @cache
 def _validator_of_changes(collection: str) -> Validator:
     return Validator({**(schema_of(collection) or {}), "required": []})
+
+
+def live_collections() -> set[str]:
+    """Return the collections that have a schema."""
+    return {path.name.removesuffix(".schema.json").replace(".", "/*/") for path in SCHEMAS.glob("*.schema.json")}
+
+
+def collection_of(path: str) -> str:
+    """The collection of a document, its parents' ids left out: `accounts/u1/entries/1` is in `accounts/*/entries`."""
+    return "/*/".join(path.split("/")[::2])
 
 
 def check_live(collection: str, data: Mapping[str, Any]) -> None:
@@ -60,3 +74,32 @@ def _check(validator: Validator, collection: str, data: Mapping[str, Any]) -> No
         raise AssertionError(f"{collection} holds what is no JSON: {data}") from error
     for fault in validator.iter_errors(told):
         raise AssertionError(f"{collection} is not what its schema says: {fault}")
+
+
+@dataclass(slots=True)
+class LiveDocuments:
+    """Every document of a store that listeners read. A document is checked once per version."""
+
+    documents: Documents
+    checked: set[tuple[str, Version]] = field(default_factory=set)
+
+    def check_new(self) -> list[str]:
+        """Assert that each document not checked before is as published. Return the paths of these documents."""
+        found = [each for each in self._all() if (each.path, each.version) not in self.checked]
+        for each in found:
+            check_live(collection_of(each.path), each.data)
+        self.checked.update((each.path, each.version) for each in found)
+        return [each.path for each in found]
+
+    def _all(self) -> Iterator[Document]:
+        for collection in sorted(live_collections()):
+            *above, name = collection.split("/*/")
+            for document in self._in(name, is_group=bool(above)):
+                if collection_of(document.path) == collection:
+                    yield document
+
+    def _in(self, name: str, *, is_group: bool) -> Iterator[Document]:
+        after: tuple[str] | None = None
+        while page := self.documents.query(Query(collection=name, group=is_group, limit=PAGE, after=after)):
+            yield from page
+            after = (page[-1].path,)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tests.support.indexes import collection_of
+from tests.support.live import collection_of
 
 RULES = (Path(__file__).resolve().parents[2] / "firestore.rules").read_text(encoding="utf-8")
 DATABASE = "databases/{database}/documents"

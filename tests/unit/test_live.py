@@ -6,11 +6,13 @@ from typing import Any, get_args
 
 import pytest
 
+from shared.kernel.documents import Create, Patch
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account
 from shared.ledger.account_documents import plain_fields
 from shared.payments.payment import Status
-from tests.support.live import SCHEMAS, check_live, check_live_changes, schema_of
+from shared.platform.memory.documents import MemoryDocuments
+from tests.support.live import SCHEMAS, LiveDocuments, check_live, check_live_changes, live_collections, schema_of
 from tests.support.rules import RULES, collections_in, readable_paths
 
 PAYMENT: dict[str, Any] = {
@@ -113,9 +115,7 @@ def test_a_schema_describes_and_closes_every_object(path: Any):
 
 
 def test_the_rules_let_clients_read_only_collections_with_a_schema():
-    published = {path.name.removesuffix(".schema.json").replace(".", "/*/") for path in PUBLISHED}
-
-    assert collections_in(readable_paths(RULES)) == published
+    assert collections_in(readable_paths(RULES)) == live_collections()
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,42 @@ def test_a_readable_path_is_found_however_its_rule_is_written(rule: str, found: 
     rules = "service cloud.firestore {\n match /databases/{database}/documents {\n" + rule + "\n}\n}"
 
     assert collections_in(readable_paths(rules)) == found
+
+
+def test_a_store_is_checked_for_every_document_that_listeners_read():
+    documents = MemoryDocuments()
+    live = LiveDocuments(documents)
+    documents.commit([Create("accounts/u", HONEST), Create("payments/p", PAYMENT), Create("users/u", {"v": 1})])
+
+    assert live.check_new() == ["accounts/u", "payments/p"]
+    assert live.check_new() == []
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        [Create("accounts/u", {**HONEST, "available": 5})],
+        [Create("payments/p", {**PAYMENT, "fingerprint": "f"})],
+        [Create("agent_tasks/t/steps/1", {"cost": 5})],
+    ],
+)
+def test_a_store_with_an_unpublished_form_is_refused(writes: list[Create]):
+    documents = MemoryDocuments()
+    documents.commit(writes)
+
+    with pytest.raises(AssertionError):
+        LiveDocuments(documents).check_new()
+
+
+def test_a_changed_document_is_checked_again():
+    documents = MemoryDocuments()
+    live = LiveDocuments(documents)
+    documents.commit([Create("accounts/u", HONEST)])
+    live.check_new()
+
+    documents.commit([Patch("accounts/u", {"held": 5})])
+    with pytest.raises(AssertionError):
+        live.check_new()
 
 
 def _objects(schema: Any) -> Iterator[dict[str, Any]]:
