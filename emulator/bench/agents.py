@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emulator.bench.tables import Row, milliseconds, percentile, print_table, timed
-from emulator.seed import seed
+from emulator.seed import seed_models, seed_topics
 from emulator.settings import laptop_settings
 from emulator.suite import Suite
 from emulator.upstream import Upstream
@@ -38,7 +38,8 @@ def main() -> None:
         suite = Suite(home=Path(home), only=("firestore", "pubsub"))
         with suite:
             os.environ.update(suite.environment())
-            seed(suite.project)
+            seed_models(suite.project)
+            seed_topics(suite.project)
             settings = {
                 **os.environ,
                 **laptop_settings(),
