@@ -15,12 +15,13 @@ from typing import Any, NoReturn
 import requests
 
 from emulator.clock import Clock
+from emulator.examples import run_examples
 from emulator.payment_providers import payment_providers
 from emulator.ports import binding, free_ports, require_free
 from emulator.problems import LaptopProblem
 from emulator.runs import only_run_in, suite_home
 from emulator.screen import Screen
-from emulator.seed import seed
+from emulator.seed import OPERATOR, PASSWORD, USER, seed
 from emulator.settings import announce_settings, laptop_settings
 from emulator.suite import EMULATORS, STORAGE, Suite
 from emulator.tools import ROOT
@@ -28,6 +29,7 @@ from emulator.upstream import Upstream
 from emulator.walk import Walk, WalkError
 from emulator.warming import warmed
 from shared.ai.models.profiles import PROFILES
+from shared.payments.ports import ProviderName
 from shared.payments.providers import PROVIDERS
 
 PROJECT = "demo-laptop"
@@ -41,6 +43,7 @@ PORTS = {
     **{name: 4011 + number for number, name in enumerate(PROVIDERS)},
 }
 ENDPOINTS = "endpoints.json"
+EXAMPLES_LOG = "examples.log"
 STAND_IN_DELAY_MS = 25
 STAND_IN_PROFILE = "laptop"
 POLL_SECONDS = 1.0
@@ -58,6 +61,7 @@ def main() -> int:
             is_walked = walk(suite, screen, shops)
             write_endpoints(chosen.home / ENDPOINTS, addresses)
             screen.addresses(addresses, is_walked=is_walked)
+            screen.sign_ins(USER["email"], OPERATOR["email"], PASSWORD)
             if not chosen.once:
                 stay_up(suite, maker)
     except LaptopProblem as problem:
@@ -105,13 +109,22 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         with screen.waiting("starting the Firebase emulators and the functions"):
             stack.enter_context(suite)
         os.environ.update(suite.environment())
-        with screen.waiting("seeding models, packages, topics and a user"), warmed(suite.endpoints.api):
-            seed(PROJECT)
+        shops = {stand_in.name: stand_in.url for stand_in in payments.stand_ins.values()}
+        fill(suite, screen, settings, next(iter(shops), None))
         payments.deliver_to(suite.endpoints.functions)
         stack.enter_context(Clock(lambda: suite.fire_schedule("every_minute"), on_failure=screen.warning))
-        shops = {stand_in.name: stand_in.url for stand_in in payments.stand_ins.values()}
         yield suite, {**addresses_of(suite), "ai": settings["AI_PLATFORM_BASE_URL"], **payments.addresses}, shops
         screen.line("\nEnding …")
+
+
+def fill(suite: Suite, screen: Screen, settings: Mapping[str, str], provider: ProviderName | None) -> None:
+    """Seed the empty project, and make the things that examples name. `provider` is one with a stand-in, or None."""
+    log = suite.home / EXAMPLES_LOG
+    with screen.waiting("seeding models, packages, topics, people and examples"), warmed(suite.endpoints.api):
+        seed(PROJECT)
+        is_made = run_examples({"PUBLIC_URL": suite.endpoints.api, **settings}, provider, log)
+    if not is_made:
+        screen.warning(f"The things that the API's examples name could not be made (the log: {log}).")
 
 
 def chosen_ports(text: str) -> dict[str, int]:

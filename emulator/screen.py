@@ -65,6 +65,11 @@ class Screen:
             self.line(f"    {name:<{WIDTH}}{address}")
         for name, path in (("playground", "/v1/docs/playground"), ("swagger", "/v1/docs/swagger")):
             self.line(f"    {name:<{WIDTH}}{addresses['api']}{path}")
+
+    def sign_ins(self, user: str, operator: str, password: str) -> None:
+        """Print how to sign in as the example user or operator, and how to end everything."""
+        self.line(f"    {'sign in':<{WIDTH}}{user} (owns what the examples name) or {operator} (operator)")
+        self.line(f"    {'password':<{WIDTH}}{password}")
         self.line()
         self.line(self._in(DIM, "Ctrl-C ends everything. `make logs` follows the functions."))
 

@@ -1,4 +1,4 @@
-"""Data for an empty project on a laptop: models with prices, packages to buy, topics of events, and a user."""
+"""Data for an empty project on a laptop: models with prices, packages to buy, topics of events, and two people."""
 
 import contextlib
 from collections.abc import Mapping
@@ -90,17 +90,26 @@ PACKAGES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-USER: Mapping[str, str] = {"uid": "uid_example", "email": "ann@example.com"}
-"""User named by the examples of operators' routes."""
+USER: Mapping[str, Any] = {"uid": "uid_example", "email": "ann@example.com"}
+"""User whom the examples name. This user owns all things that the examples name."""
+OPERATOR: Mapping[str, Any] = {
+    "uid": "uid_operator",
+    "email": "olga@example.com",
+    "roles": ["admin", "auditor", "support"],
+}
+"""Operator who may send the examples of operators' routes."""
+PASSWORD = "correct horse battery staple"
+"""Password of both, shown on the laptop's API reference."""
 TOPICS = ("credit-events", "payment-events", "agent-steps", "image-jobs", "alerts")
 
 
 def seed(project: str) -> None:
-    """Store models, packages, topics and a user in the emulators that the environment names."""
+    """Store models, packages, topics, a user and an operator in the emulators that the environment names."""
     seed_models(project)
     seed_packages(project)
     seed_topics(project)
-    seed_user(project)
+    for person in (USER, OPERATOR):
+        seed_user(project, person)
 
 
 def seed_models(project: str) -> None:
@@ -133,14 +142,17 @@ def seed_topics(project: str) -> None:
             publisher.create_topic(name=publisher.topic_path(project, topic), timeout=30)
 
 
-def seed_user(project: str) -> None:
-    """Sign up the user, with a verified address and without a password."""
+def seed_user(project: str, person: Mapping[str, Any]) -> None:
+    """Sign up the user or operator, with a verified address and the password."""
     from firebase_admin import auth
 
     from shared.platform.firebase_auth.app import firebase_app
 
+    app, login = firebase_app(project), {name: person[name] for name in ("uid", "email")}
     with contextlib.suppress(auth.UidAlreadyExistsError, auth.EmailAlreadyExistsError):
-        auth.create_user(**USER, email_verified=True, app=firebase_app(project))
+        auth.create_user(**login, email_verified=True, password=PASSWORD, app=app)
+    if roles := person.get("roles"):
+        auth.set_custom_user_claims(person["uid"], {"roles": roles}, app=app)
 
 
 def document(name: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Examples for the OpenAPI document: bodies by operation, in full and in short, and values of parameters.
 
-Each body answers 2xx on a fresh laptop. An id that ends in `_example` stands for something that the user makes first.
+Each answers 2xx on a fresh laptop, where the example user owns the things that the ids name; see `emulator.examples`.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,18 @@ from functions.http.fields import encode_cursor
 MODEL = "gpt-4o-mini"
 PAINTER = "gpt-image-1"
 PACKAGE = "standard"
+USER = "uid_example"
+"""User of a fresh laptop who owns the things below."""
+CONVERSATION = "conv_01ac59d0695527d749d44fa8"
+IMAGE_TASK = "imgtask_e198dd7a9590bec7ff589700"
+IMAGE = "img_0eba92c44b0cf54000a3d0e1"
+AGENT_TASK = "task_d1af2d009b6584d15673c126"
+PAYMENT = "pay_993903b45d8aa5fec6ebaf51"
+API_KEY = "key_3cb9f940a4958ad9af421073"
+RESERVATION = "hold_851a1b72119a3575f5cfd787"
+RESPONSE = "resp_example"
+REQUEST_ID = "my-request-1"
+"""X-Request-Id of the call that the example user has made."""
 MESSAGES = [{"role": "user", "content": "Name three colours."}]
 
 BODIES: Mapping[str, Mapping[str, Any]] = {
@@ -48,7 +60,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "short": {"content": "Name three colours."},
     },
     "chat_title": {"short": {}},
-    "chat_stop": {"full": {"request_id": "my-request-1"}, "short": {}},
+    "chat_stop": {"full": {"request_id": REQUEST_ID}, "short": {}},
     "images_generate": {
         "full": {"prompt": "A fox in the snow", "model": PAINTER, "size": "1024x1024", "n": 1},
         "short": {"prompt": "A fox in the snow"},
@@ -104,7 +116,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "full": {"model": "text-embedding-3-small", "input": ["red", "green"], "dimensions": 256},
         "short": {"model": "text-embedding-3-small", "input": "red"},
     },
-    "openai_stop_call": {"short": {"request_id": "my-request-1"}},
+    "openai_stop_call": {"short": {"request_id": REQUEST_ID}},
     "openai_generations": {
         "full": {
             "prompt": "A fox in the snow",
@@ -175,7 +187,35 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
 }
 """Bodies by operation and form; `full` has what may be said, `short` what must be."""
 
+OPERATIONS_ON: Mapping[str, tuple[str, ...]] = {
+    API_KEY: ("api_keys_revoke",),
+    RESERVATION: ("credits_reservation", "credits_capture", "credits_release"),
+    CONVERSATION: (
+        "chat_conversation",
+        "chat_change",
+        "chat_delete",
+        "chat_messages",
+        "chat_say",
+        "chat_title",
+        "chat_export",
+        "chat_stop",
+    ),
+    IMAGE: ("images_image", "images_delete", "images_content"),
+    AGENT_TASK: (
+        "agents_task",
+        "agents_steps",
+        "agents_artifacts",
+        "agents_artifact",
+        "agents_cancel",
+        "agents_resume",
+    ),
+    RESPONSE: ("openai_response", "openai_delete_response", "openai_cancel_response"),
+    PAYMENT: ("payments_status", "admin_payments_payment", "admin_payments_refund", "admin_payments_replay"),
+}
+"""Operations whose `id` names a thing of the example user, by that thing."""
+
 OF_OPERATION: Mapping[str, Any] = {
+    **{f"{operation}.id": thing for thing, operations in OPERATIONS_ON.items() for operation in operations},
     "openai_model.id": MODEL,
     "admin_model.id": MODEL,
     "admin_put_model.id": MODEL,
@@ -184,16 +224,16 @@ OF_OPERATION: Mapping[str, Any] = {
     "admin_put_model.If-Match": "*",
     "admin_payments_put_package.If-Match": "*",
     "admin_users.email": "ann@example.com",
-    "admin_payments_payments.cursor": encode_cursor("1764489600000:pay_example"),
-    "chat_conversations.cursor": encode_cursor("2026-11-30T08:00:00.000Z:conv_example"),
-    "payments_history.cursor": encode_cursor("1764489600000:pay_example"),
+    "admin_payments_payments.cursor": encode_cursor(f"1764489600000:{PAYMENT}"),
+    "chat_conversations.cursor": encode_cursor(f"2026-11-30T08:00:00.000Z:{CONVERSATION}"),
+    "payments_history.cursor": encode_cursor(f"1764489600000:{PAYMENT}"),
     "payments_analytics.days": 30,
     "credits_history.cursor": encode_cursor(100),
     "admin_journals_entries.cursor": encode_cursor(100),
-    "admin_journals_entries.ref": "message:msg_example",
+    "admin_journals_entries.ref": f"payment:{PAYMENT}",
     "agents_steps.cursor": encode_cursor(100),
     "credits_history.kind": "charge",
-    "credits_history.ref": "message:msg_example",
+    "credits_history.ref": f"payment:{PAYMENT}",
     "agents_artifact.name": "result.txt",
 }
 """Values of parameters by operation and name; they win over those by name."""
@@ -202,16 +242,15 @@ OF_NAME: Mapping[str, Any] = {
     "Idempotency-Key": "7f3c1f0e-5a55-4c3e-9d0b-1f0f8a3d2b11",
     "limit": 20,
     "cursor": encode_cursor("0000000000000-example"),
-    "id": "id_example",
-    "uid": "uid_example",
-    "task_id": "task_example",
+    "uid": USER,
+    "task_id": IMAGE_TASK,
     "link": "link_example",
     "seq": 1,
     "from": "2026-11-01",
     "to": "2026-11-30",
     "bucket": "day",
     "kind": "charge",
-    "key": "key_example",
+    "key": API_KEY,
     "provider": "stripe",
     "provider_id": "pi_example",
     "status": "settled",

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -153,11 +153,12 @@ class _Roster:
 
 
 class ApiKeys:
-    """Collection `api_keys`, with the roster of each user's keys."""
+    """Collection `api_keys`, with the roster of each user's keys. `make_text` makes the text of a new key."""
 
-    def __init__(self, documents: Documents, clock: Clock) -> None:
+    def __init__(self, documents: Documents, clock: Clock, make_text: Callable[[], str] = new_key) -> None:
         self._documents = documents
         self._clock = clock
+        self._make_text = make_text
 
     def find(self, key_id: str) -> ApiKey | None:
         """Return the key with this id, expired or not, in one read; None if there is none."""
@@ -174,7 +175,7 @@ class ApiKeys:
         Raises TooManyKeys. If the operation made a key before, raises KeyShownBefore, or IdempotencyMismatch for
         another `fingerprint`.
         """
-        text = new_key()
+        text = self._make_text()
         for attempt in range(WRITE_ATTEMPTS_MAX):
             roster = self._roster(uid)
             self._refuse_second(roster, operation, fingerprint)

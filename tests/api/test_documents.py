@@ -1,32 +1,40 @@
 """The OpenAPI document is for people: every field is described, every example works."""
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 
-from emulator.seed import MODELS, PACKAGES, USER, document
-from functions.http.examples import OF_NAME
+from emulator.examples import make_examples, scripted_adapters
+from emulator.seed import MODELS, OPERATOR, PACKAGES, PASSWORD, USER, document
+from functions.http import examples
 from functions.http.openapi import document as openapi
 from functions.http.table import ROUTES
-from shared.ai.agents.thinking import Thought, ToolCall
-from shared.ai.tokens import Usage
+from shared.bootstrap import Services, in_memory
 from shared.kernel.documents import Put
-from shared.kernel.ids import is_safe_id
+from shared.kernel.ids import Uid, is_safe_id
 from shared.platform.memory.payments import MemoryProvider
-from shared.platform.memory.publisher import MemoryPublisher
-from shared.platform.memory.thinking import ScriptedThinkingModel
 from tests.api.world import Person, World
-from tests.support.adapters import replace_adapters
 
+STATIC = Path(__file__).parents[2] / "functions" / "http" / "static"
 DOCUMENT = openapi(ROUTES)
 OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     operation["operationId"]: (method.upper(), path.removeprefix("/v1"), operation)
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-USAGE = Usage(input_tokens=100, output_tokens=10)
-ARTIFACT = '{"name": "result.txt", "content": "A quarter."}'
+FOR_OPERATORS = {route.name for route in ROUTES if route.access.roles}
+PROVIDER = "paypal"
+SETTINGS = {"WELCOME_BONUS_REQUIRES": "any"}
+
+NEVER_ANSWERED_WITH_SUCCESS = {
+    "openai_cancel_response": "No response is begun in the background, and OpenAI cancels no other: 400 by design.",
+    "images_linked": "A link is signed with the laptop's own key and ends after minutes; GET /images/{id} tells one.",
+}
+"""Operations whose example of a path or body cannot work, and why."""
 
 
 def bodies_of(name: str) -> dict[str, Any]:
@@ -34,177 +42,156 @@ def bodies_of(name: str) -> dict[str, Any]:
     operation = OPERATIONS[name][2]
     if "requestBody" not in operation:
         return {"none": None}
-    examples = operation["requestBody"]["content"]["application/json"].get("examples", {})
-    return {form: each["value"] for form, each in examples.items()}
+    found = operation["requestBody"]["content"]["application/json"].get("examples", {})
+    return {form: each["value"] for form, each in found.items()}
 
 
-REFUSED = {"openai_cancel_response"}
-"""Operations that only ever say why not: nothing is begun in the background that could be cancelled."""
-BODIES = [(name, form) for name in OPERATIONS for form in bodies_of(name) if name not in REFUSED]
-QUERIES = [
-    (name, parameter["name"])
-    for name, (_, _, operation) in OPERATIONS.items()
-    for parameter in operation["parameters"]
-    if parameter["in"] in {"query", "header"} and name not in REFUSED
-]
+def optional_of(name: str) -> list[str]:
+    """The names of an operation's parameters that a caller may leave out."""
+    return [each["name"] for each in OPERATIONS[name][2]["parameters"] if not each.get("required")]
 
 
-@pytest.fixture
-def world():
-    world = World({"WELCOME_BONUS_REQUIRES": "any"})
-    replace_adapters(world.services, publisher=MemoryPublisher())
-    writes = ToolCall(id="c", name="write_artifact", arguments=ARTIFACT)
-    steps = [Thought(text="", calls=(writes,), usage=USAGE), Thought(text="Done.", calls=(), usage=USAGE)]
-    replace_adapters(world.services, thinking_model=ScriptedThinkingModel(steps))
+def requests_of(name: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Each body with the required parameters alone; then the first body with each optional one, and with all."""
+    forms, optional = list(bodies_of(name)), optional_of(name)
+    yield from ((name, form, ()) for form in forms)
+    together = {"from": ("from", "to")}  # a range that ends today could be too long one day
+    yield from ((name, forms[0], together.get(each, (each,))) for each in optional)
+    if len(optional) > 1:
+        yield name, forms[0], tuple(optional)
+
+
+REQUESTS = [request for name in OPERATIONS if name not in NEVER_ANSWERED_WITH_SUCCESS for request in requests_of(name)]
+
+
+def fresh_laptop() -> World:
+    """A world with the models, packages, people and things of a laptop after `make run`."""
+    world = World(SETTINGS)
     models = [Put(f"models/{name}", {**document(name), **each}) for name, each in MODELS.items()]
     world.services.ports.documents().commit(models)
     for name, each in PACKAGES.items():
         world.services.payments.packages.put(name, each)
+    for person in (USER, OPERATOR):
+        world.identity.sign_up(person["email"], uid=person["uid"], claims={"roles": person.get("roles", [])})
+    make_examples_in(world)
     return world
 
 
-@pytest.fixture
-def person(world) -> Person:
-    """Somebody who may do everything, and has credits."""
-    return world.person("admin", "support", "auditor", email="ann@example.com", credits_=1_000)
-
-
-def made(person: Person, path: str, body: Any = None) -> Any:
-    answer = person.post(path, body)
-    assert answer.status_code < 300, answer.json
-    return answer.json
-
-
-def conversation(person: Person, name: str) -> str:
-    del name
-    return str(made(person, "/chat/conversations", {"message": "Name three colours."})["id"])
-
-
-def reservation(person: Person, name: str) -> str:
-    del name
-    return str(made(person, "/credits/reserve", {"amount": "1"})["id"])
-
-
-def api_key(person: Person, name: str) -> str:
-    del name
-    made(person, "/api-keys", {"name": "k", "scopes": ["chat"]})
-    return str(person.get("/api-keys").json["items"][0]["id"])
-
-
-def task(person: Person, name: str) -> str:
-    del name
-    asked = str(made(person, "/images/generate", {"prompt": "A fox"})["task_id"])
-    person.world.services.images.job.run(asked)
-    return asked
-
-
-def image(person: Person, name: str) -> str:
-    asked = task(person, name)
-    return str(person.get(f"/images/generate/{asked}").json["images"][0]["id"])
-
-
-def link(person: Person, name: str) -> str:
-    told = person.get(f"/images/{image(person, name)}").json
-    return str(told["link"].rpartition("/")[2])
-
-
-def agent_task(person: Person, name: str) -> str:
-    begun = str(made(person, "/chat/agent-tasks", {"goal": "Add up.", "budget": "5", "max_steps": 1})["id"])
-    if name != "agents_cancel":
-        for _ in range(5):
-            person.world.services.agents.slice.run(begun)
-    return begun
-
-
-def payment(person: Person, name: str) -> str:
-    buyer = person if name == "payments_status" else person.world.person()
-    begun = str(made(buyer, "/payments/traditional", {"package_id": "standard", "provider": "stripe"})["payment_id"])
-    provider = person.world.services.ports.payment_providers()["stripe"]
+def make_examples_in(world: World) -> Services:
+    """Make the examples as the laptop does: by services of their own, over the same data."""
+    ports = world.services.ports
+    shared = {
+        "documents": ports.documents(),
+        "objects": ports.objects(),
+        "payment_providers": ports.payment_providers(),
+    }
+    services = in_memory(SETTINGS, clock=world.clock, **shared, **scripted_adapters())
+    provider = ports.payment_providers()[PROVIDER]
     assert isinstance(provider, MemoryProvider)
-    provider.approve(begun)
-    assert buyer.get(f"/payments/status/{begun}").json["status"] == "settled"
-    return begun
+    make_examples(services, PROVIDER, lambda payment, _: provider.approve(payment))
+    return services
 
 
-def user(person: Person, name: str) -> str:
-    del name
-    return str(person.world.person(credits_=1).uid)
+@pytest.fixture
+def world() -> World:
+    return fresh_laptop()
 
 
-def kept_response(person: Person, name: str) -> str:
-    del name
-    return str(made(person, "/openai/responses", bodies_of("openai_responses")["short"])["id"])
+@pytest.fixture(scope="module")
+def read_world() -> World:
+    """A laptop for operations that only read."""
+    return fresh_laptop()
 
 
-MAKERS = {
-    "openai": {"id": kept_response},
-    "api_keys": {"id": api_key},
-    "credits": {"id": reservation},
-    "chat": {"id": conversation},
-    "images": {"id": image, "task_id": task, "link": link},
-    "agents": {"id": agent_task},
-    "payments": {"id": payment},
-    "admin_payments": {"id": payment},
-    "admin": {"uid": user},
-    "admin_journals": {"uid": user},
-}
-"""What a user makes first, so that a path has something to name; by tag and parameter."""
+def person_of(world: World, person: Any) -> Person:
+    return Person(world=world, uid=Uid(person["uid"]), token=world.identity.token(person["uid"]))
 
 
-def path_of(person: Person, name: str) -> str:
-    """The path with its examples; the user's own things instead of those that the user has to make first."""
-    _, path, operation = OPERATIONS[name]
-    for each in operation["parameters"]:
-        if each["in"] == "path":
-            example = str(each["example"])
-            if example.endswith("_example"):
-                example = MAKERS[operation["tags"][0]][each["name"]](person, name)
-            path = path.replace(f"{{{each['name']}}}", quote(example, safe=""))
-    return path
+def send(world: World, name: str, form: str, wanted: tuple[str, ...]) -> Any:
+    """One request made of nothing but examples: required parameters and the wanted ones, and the body."""
+    method, path, operation = OPERATIONS[name]
+    given = [each for each in operation["parameters"] if each.get("required") or each["name"] in wanted]
+    values = {place: {each["name"]: str(each["example"]) for each in given if each["in"] == place} for place in PLACES}
+    for parameter, value in values["path"].items():
+        path = path.replace(f"{{{parameter}}}", quote(value, safe=""))
+    path = f"{path}?{urlencode(values['query'])}" if values["query"] else path
+    person = person_of(world, OPERATOR if name in FOR_OPERATORS else USER)
+    return person.call(method, path, body=bodies_of(name)[form], headers=values["header"])
 
 
-def send(person: Person, name: str, body: Any, *wanted: str) -> Any:
-    """One request made of examples: the required parameters, and those that are wanted."""
-    method, _, operation = OPERATIONS[name]
-    if name == "openai_stop_call":
-        asked = bodies_of("openai_chat_completions")["short"]
-        person.post("/openai/chat/completions", asked, headers={"X-Request-Id": body["request_id"]}, key="first")
-    path = path_of(person, name)
-    query: dict[str, str] = {}
-    headers: dict[str, str] = {}
-    for each in operation["parameters"]:
-        if each["in"] != "path" and (each.get("required") or each["name"] in wanted):
-            (query if each["in"] == "query" else headers)[each["name"]] = str(each["example"])
-    return person.call(method, f"{path}?{urlencode(query)}" if query else path, body=body, headers=headers)
+PLACES = ("path", "query", "header")
 
 
-@pytest.mark.parametrize(("name", "form"), BODIES)
-def test_every_example_is_answered_with_success(person, name, form):
-    answered = send(person, name, bodies_of(name)[form])
+@pytest.mark.parametrize(("name", "form", "wanted"), [each for each in REQUESTS if OPERATIONS[each[0]][0] == "GET"])
+def test_every_example_of_a_read_is_answered_with_success(read_world, name, form, wanted):
+    answered = send(read_world, name, form, wanted)
 
     assert 200 <= answered.status_code < 300, answered.get_data(as_text=True)
 
 
-@pytest.mark.parametrize(("name", "wanted"), QUERIES)
-def test_every_parameter_is_answered_with_success(person, name, wanted):
-    together = ["from", "to"] if wanted == "from" else [wanted]  # a range that ends today could be too long one day
-
-    answered = send(person, name, next(iter(bodies_of(name).values())), *together)
+@pytest.mark.parametrize(("name", "form", "wanted"), [each for each in REQUESTS if OPERATIONS[each[0]][0] != "GET"])
+def test_every_example_of_a_change_is_answered_with_success(world, name, form, wanted):
+    answered = send(world, name, form, wanted)
 
     assert 200 <= answered.status_code < 300, answered.get_data(as_text=True)
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in QUERIES}))
-def test_all_parameters_together_are_answered_with_success(person, name):
-    parameters = [each["name"] for each in OPERATIONS[name][2]["parameters"]]
+def test_links_of_example_image_show_the_picture_to_anybody(world):
+    told = person_of(world, USER).get(f"/images/{examples.IMAGE}").json
 
-    answered = send(person, name, next(iter(bodies_of(name).values())), *parameters)
+    shown = world.call("GET", told["link"].removeprefix("/v1"))
 
-    assert 200 <= answered.status_code < 300, answered.get_data(as_text=True)
+    assert (shown.status_code, shown.mimetype) == (200, "image/png")
+
+
+def test_cancelling_the_example_response_is_refused_by_design(world):
+    answered = send(world, "openai_cancel_response", "short", ())
+
+    assert (answered.status_code, answered.json["error"]["code"]) == (400, "response_not_cancellable")
+
+
+def test_examples_are_made_once_however_often_a_laptop_starts(world):
+    before = list(world.services.credits.ledger.export(Uid(USER["uid"])))[:-1]
+
+    make_examples_in(world)
+
+    assert list(world.services.credits.ledger.export(Uid(USER["uid"])))[:-1] == before
+
+
+def test_journal_of_the_example_user_keeps_every_law(world):
+    assert world.services.credits.ledger.verify(Uid(USER["uid"])) == []
+
+
+def test_things_of_the_example_user_stand_as_described(world):
+    user = person_of(world, USER)
+    task = user.get(f"/chat/agent-tasks/{examples.AGENT_TASK}").json
+    statuses = {
+        "image task": user.get(f"/images/generate/{examples.IMAGE_TASK}").json["status"],
+        "agent task": (task["status"], task["reason"], [file["name"] for file in task["files"]]),
+        "payment": user.get(f"/payments/status/{examples.PAYMENT}").json["status"],
+        "reservation": user.get(f"/credits/reservations/{examples.RESERVATION}").json["status"],
+        "messages": len(user.get(f"/chat/conversations/{examples.CONVERSATION}/messages").json["items"]),
+        "purposes": [row["purpose"] for row in user.get("/credits/history").json["items"]][::-1],
+    }
+
+    assert statuses == {
+        "image task": "done",
+        "agent task": ("paused", "step_limit", ["numbers.txt", "result.txt"]),
+        "payment": "settled",
+        "reservation": "active",
+        "messages": 2,
+        "purposes": ["adjustment", "chat", "image", "agent", "openai", "purchase"],
+    }
+
+
+def test_reference_page_shows_the_sign_in_of_a_laptop():
+    page = (STATIC / "swagger-sign-in.js").read_text()
+
+    assert [each for each in (USER["email"], OPERATOR["email"], PASSWORD) if json.dumps(each) not in page] == []
 
 
 def test_operators_examples_name_the_user_of_a_fresh_laptop():
-    assert {name: OF_NAME[name] for name in USER} == USER
+    assert {name: examples.OF_NAME[name] for name in USER} == USER
 
 
 def test_every_body_has_an_example():

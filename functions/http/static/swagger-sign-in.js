@@ -10,11 +10,14 @@
     WEAK_PASSWORD: "The password needs at least six characters.",
     OPERATION_NOT_ALLOWED: "This project does not let people sign in with a password.",
   };
+  // Users of a laptop that `make run` has started; nowhere else does anybody have these addresses.
+  const LAPTOP = { user: "ann@example.com", operator: "olga@example.com", password: "correct horse battery staple" };
   const form = document.getElementById("sign-in");
   const signedIn = document.getElementById("signed-in");
   const says = document.getElementById("sign-in-says");
   let config = null;
   let session = null;
+  let hint = "";
 
   async function settings() {
     config ??= await (await fetch(new URL("playground/config.json", window.location.href))).json();
@@ -46,7 +49,17 @@
     session = null;
     form.hidden = false;
     signedIn.hidden = true;
-    says.textContent = sentence;
+    says.textContent = sentence || hint;
+  }
+
+  // On a laptop, fills in the user who owns all that the examples name.
+  async function offerExampleUser() {
+    if (!(await settings()).auth_emulator) return;
+    form.elements.email.defaultValue = LAPTOP.user;
+    form.elements.password.defaultValue = LAPTOP.password;
+    hint = `On this laptop ${LAPTOP.user} owns what the examples name, and ${LAPTOP.operator} is the operator. `
+      + `Password of both: ${LAPTOP.password}`;
+    if (!session) says.textContent ||= hint;
   }
 
   form.addEventListener("submit", async (event) => {
@@ -65,6 +78,8 @@
   });
 
   signedIn.querySelector("button").addEventListener("click", () => leave(""));
+
+  offerExampleUser();
 
   // The token of whoever is signed in, refreshed before it ends; null if nobody is.
   window.signedInToken = async () => {

@@ -41,10 +41,10 @@ def embeddings(count: int = 1, *, tokens: int = 5) -> list[Scripted]:
     return [{"object": "list", "data": rows, "model": "upstream-model", "usage": usage}]
 
 
-def response(*words: str, usage: tuple[int, int] | None = (12, 4)) -> list[Scripted]:
+def response(*words: str, usage: tuple[int, int] | None = (12, 4), response_id: str = "resp_1") -> list[Scripted]:
     """Return the script of a streamed response that says these words."""
     told = usage and {"input_tokens": usage[0], "output_tokens": usage[1], "total_tokens": sum(usage)}
-    head = {"id": "resp_1", "object": "response", "created_at": 1_790_000_000, "model": "upstream-model"}
+    head = {"id": response_id, "object": "response", "created_at": 1_790_000_000, "model": "upstream-model"}
     part = {"type": "output_text", "text": "".join(words), "annotations": []}
     item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
     here = {"output_index": 0, "item_id": "msg_1", "content_index": 0}
