@@ -192,7 +192,10 @@ class PaymentProvider(Protocol):
         ...
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """Return events since `since`, in the provider's order, oldest or newest first. Raises ProviderUnavailable."""
+        """Return events since the time `since` (ms), in the provider's order, oldest or newest first.
+
+        `cursor` continues at a later page; None: the first page. Raises ProviderUnavailable.
+        """
         ...
 
     def customer_session(self, customer: str) -> str | None:

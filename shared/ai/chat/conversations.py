@@ -176,8 +176,10 @@ class ConversationStore:
     def get_beside(
         self, uid: Uid, conversation_id: str, paths: Sequence[str]
     ) -> tuple[Conversation, Sequence[Document | None]]:
-        """Return the user's conversation and the documents at `paths`, read in one round trip. Raises
-        ConversationNotFound.
+        """Return the user's conversation and the documents at `paths`, read in one round trip; None for a missing
+        document.
+
+        Raises ConversationNotFound.
         """
         if not is_safe_id(conversation_id):
             raise ConversationNotFound

@@ -155,9 +155,10 @@ class BudgetHold:
 
 
 def is_epoch_over(task: Task, now: Millis, *, is_takeover: bool) -> bool:
-    """Return True if the task needs a budget with a new name.
+    """Return True if the task needs a budget under a new name, since the old budget can no longer be trusted.
 
-    The old budget may be forgotten, or count a hold that nobody will capture.
+    The old budget may be forgotten, or count a hold that nobody will capture. `is_takeover`: another worker's lease was
+    taken over.
     """
     return is_takeover or task.epoch == 0 or now - task.claimed_at > EPOCH_FRESH
 

@@ -20,7 +20,8 @@ class TaskEstimates:
         self._tools = tools_as_text([spec_of(tool) for tool in tools])
 
     def estimate(self, model: Model, *, goal: str, budget: Micro) -> Estimate:
-        """Return the cost of a task: at most the task's budget, at least the first thought with all tools.
+        """Return the estimated cost of a task in µcr: `ceiling` is the task's budget, `expected` the first thought with
+        all tools.
 
         Raises ModelUnpriced.
         """

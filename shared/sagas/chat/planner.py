@@ -161,7 +161,10 @@ class Planner:
         system_prompt: str | None = None,
         max_output_tokens: int | None = None,
     ) -> Estimate:
-        """Return the estimated cost of this message, in this conversation or in a new one. Raises as `plan` does."""
+        """Return the estimated cost (µcr) of this message, in this conversation or in a new one.
+
+        Raises as `plan` does.
+        """
         _check_asked(content, max_output_tokens)
         said: Sequence[Message] = ()
         preferred: Prefers = lambda: self._preferences.get(uid)  # noqa: E731  # what `_read` gives in its place

@@ -21,9 +21,10 @@ class PictureEstimates:
     def estimate(
         self, uid: Uid, *, prompt: str, model: str | None, size: str | None, quality: str | None, n: int
     ) -> Estimate:
-        """Return the cost of `n` pictures: the amount to hold, and to charge if all pictures are made.
+        """Return the estimated cost of `n` pictures in µcr: `ceiling` and `expected` are the price of all `n`.
 
-        Raises ModelNotFound, ModelUnpriced, SizeNotOffered, QualityNotOffered.
+        This amount is held, and charged if all pictures are made. Raises ModelNotFound, ModelUnpriced, SizeNotOffered,
+        QualityNotOffered.
         """
         painter = self._catalogue.image(model or self._preferences.get(uid)["image_model"] or self._default_painter)
         price = self._tariff.image_price(painter, size or painter.default_size, quality, prompt=prompt)

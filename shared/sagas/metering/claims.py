@@ -115,7 +115,7 @@ class Turns:
         return self._documents.get(f"{COLLECTION}/{operation}") is not None
 
     def once(self) -> Claim:
-        """Return the right to run a turn that no call can request again."""
+        """Return the right to run a turn without an idempotency key, which no later call can request again."""
         return KeylessClaim(self._documents, self._clock)
 
     def begin_turn(
