@@ -118,7 +118,7 @@ def _npm() -> list[str]:
 
 
 def static_files() -> None:
-    """Download the files of the Firebase SDK that our own pages load, so that they need no CDN."""
+    """Copy the files of the Firebase SDK that our own pages load, so that the pages need no CDN."""
     source = NPM / "node_modules" / "firebase"
     wanted = _digest([source / name for name in BUNDLES])
     if _stamped(STATIC) == wanted:

@@ -7,7 +7,7 @@ from shared.kernel.ids import Uid
 
 @on_document("users/{uid}")
 def on_user_created(event: DocumentEvent, services: Services) -> None:
-    """Greet the user whose login was created; see `Greeting`."""
+    """Greet the user whose profile was created; see `Greeting.greet`."""
     services.users.greeting.greet(Uid(event.params["uid"]))
 
 

@@ -57,7 +57,7 @@ class Everybody:
     """Lets everybody's work go on: no identity provider runs here. Its answer is remembered for a minute anyway."""
 
     def check(self, uid: Uid, spender: str) -> Scopes:
-        """Return the scopes that the work may use; see `Authority.check`."""
+        """Return None, so that all scopes may be used; see `Authority.check`."""
         return None
 
 

@@ -43,7 +43,7 @@ class BrokenWatch:
     """Watch of a store that reports nothing: broken from the start, so that the listener reads for itself."""
 
     def watch(self, query: Query, listener: Listener) -> "BrokenWatch":
-        """Return this watch without a report to `listener`; see `Watches.watch`."""
+        """Tell `listener` that the watch is broken, and return this watch; see `Watches.watch`."""
         listener.broken()
         return self
 

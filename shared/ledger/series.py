@@ -41,7 +41,7 @@ def period(first: date | None, last: date | None, today: date) -> Period:
 def series(days: Mapping[str, Day], asked: Period, bucket: Bucket) -> list[tuple[str, Day]]:
     """Return the usage of each day or month of the period `asked`, oldest first: the first date (ISO), and the sums.
 
-    A month begins on its first day, even if that day is outside the period. A day without usage has zeros.
+    A month begins on its first day, even if that day is outside the period. Without usage the sums are empty.
     """
     buckets: dict[str, list[Day]] = {}
     for number in range((asked.last - asked.first).days + 1):

@@ -23,7 +23,7 @@ class MemoryAlerts:
         self._raised: list[Alert] = []
 
     def alert(self, event: str, **fields: Field) -> None:
-        """Alert operators now; see `Alerts.alert`."""
+        """Store the alert; see `Alerts.alert`."""
         with self._lock:
             self._raised.append(Alert(event, fields))
 

@@ -30,7 +30,7 @@ class ScriptedChatModel:
     streams: list[PlayedAnswer[ChatEvent]] = field(default_factory=list)
 
     def stream(self, request: ChatRequest) -> PlayedAnswer[ChatEvent]:
-        """Return the answer to `request`; see `ChatModel.stream`."""
+        """Return the answer of the next script; see `ChatModel.stream`."""
         script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
         self.requests.append(request)
         stream: PlayedAnswer[ChatEvent] = PlayedAnswer(script)

@@ -10,11 +10,11 @@ class ManualClock:
         self._now = now
 
     def now(self) -> Millis:
-        """Return the wall time, in milliseconds since the epoch; see `Clock.now`."""
+        """Return the time of this clock, in milliseconds since the epoch; see `Clock.now`."""
         return self._now
 
     def monotonic(self) -> float:
-        """Return seconds that never decrease, for deadlines; see `Clock.monotonic`."""
+        """Return the time of this clock in seconds; see `Clock.monotonic`."""
         return self._now / 1000
 
     def advance(self, by: Millis) -> None:
@@ -22,8 +22,5 @@ class ManualClock:
         self._now += by
 
     def wait(self, seconds: float) -> None:
-        """Let this thread sleep, off the CPU; see `Clock.wait`.
-
-        Waiting moves the time forward at once.
-        """
+        """Move the time forward by `seconds` at once; see `Clock.wait`."""
         self.advance(int(seconds * 1000))

@@ -32,7 +32,7 @@ class ScriptedImageModel:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def generate(self, request: ImageRequest) -> Picture:
-        """Paint and return one picture, whole and of a kind that we keep; see `ImageModel.generate`."""
+        """Return the next picture of the script, or raise the script's next failure; see `ImageModel.generate`."""
         with self.lock:
             number = len(self.requests)
             self.requests.append(request)

@@ -77,7 +77,7 @@ class ScriptedPassthrough:
     streams: list[PlayedAnswer[Json]] = field(default_factory=list)
 
     def ask(self, path: str, body: Json, end_user: str = "") -> PlayedAnswer[Json]:
-        """Return the answer to `POST {path}` with this body; see `Passthrough.ask`."""
+        """Return the answer of the path's next script; see `Passthrough.ask`."""
         scripts = self.scripts.get(path) or DEFAULTS[path]
         asked = sum(seen == path for seen, _ in self.requests)
         self.requests.append((path, body))

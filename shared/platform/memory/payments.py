@@ -86,9 +86,9 @@ class MemoryProvider(ProviderHands):
             )
 
     def capture(self, refs: Refs, key: str) -> None:
-        """Capture the approved money once; a repeated call changes nothing.
+        """Capture the approved money once, in PayPal's manner; see `PaymentProvider.capture`.
 
-        In Stripe's manner, nothing is ever left to capture. See `PaymentProvider.capture`.
+        In Stripe's manner, nothing is ever left to capture.
         """
         with self._call("capture"):
             held = self._find(refs)
@@ -116,9 +116,9 @@ class MemoryProvider(ProviderHands):
             return made
 
     def cancel(self, refs: Refs) -> None:
-        """Close the checkout so that nobody can pay any more; a paid one stays paid.
+        """Close the checkout, in Stripe's manner; see `PaymentProvider.cancel`.
 
-        Does nothing in PayPal's manner: an order that nobody captures is not paid. See `PaymentProvider.cancel`.
+        Does nothing in PayPal's manner: an order that nobody captures is not paid.
         """
         with self._call("cancel"):
             held = self._find(refs)
@@ -134,10 +134,7 @@ class MemoryProvider(ProviderHands):
             return self._find(refs).payment
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """Return events since `since`, in the provider's order, oldest or newest first.
-
-        Newest first, PAGE_NOTICES at a time. See `PaymentProvider.notices`.
-        """
+        """Return events since `since` (ms), newest first, PAGE_NOTICES at a time; see `PaymentProvider.notices`."""
         with self._call("notices"):
             found = [event for event in reversed(self.events) if event.at >= since]
             first = next((at + 1 for at, event in enumerate(found) if event.id == cursor), 0)

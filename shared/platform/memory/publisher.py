@@ -15,7 +15,7 @@ class MemoryPublisher:
         self._messages: list[TopicMessage] = []
 
     def publish(self, messages: Sequence[TopicMessage]) -> None:
-        """Return once the broker has stored every message; see `Publisher.publish`."""
+        """Store every message, all or none; see `Publisher.publish`."""
         for message in messages:
             json.dumps(message.data)
         with self._lock:

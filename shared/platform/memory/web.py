@@ -18,7 +18,7 @@ class MemoryWeb:
     asked: list[str] = field(default_factory=list)
 
     def fetch(self, url: str, hosts: frozenset[str] | None = None) -> WebPage:
-        """Fetch the page at `url`, in bounded time and size, and return the page; see `Web.fetch`."""
+        """Return the page of this web at `url`; see `Web.fetch`. Raises FetchFailed."""
         target = checked_url(url)
         require_named(target, hosts)
         found = target.url

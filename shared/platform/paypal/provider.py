@@ -109,9 +109,9 @@ class PayPalProvider:
             return payment_in(capture or {}) or payment_in(order or {})
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """Return events since `since`, in the provider's order, oldest or newest first.
+        """Return events since `since` (ms), newest first; see `PaymentProvider.notices`.
 
-        Newest first; PayPal keeps thirty days. A cursor is the next page's query. See `PaymentProvider.notices`.
+        PayPal keeps thirty days. A cursor is the next page's query.
         """
         now = self._clock.now()
         asked = {

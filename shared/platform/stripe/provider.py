@@ -144,10 +144,7 @@ class StripeProvider:
             return payment_in(found.intent or {}) or payment_in(found.session or {})
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """Return events since `since`, in the provider's order, oldest or newest first.
-
-        Newest first; Stripe keeps thirty days. See `PaymentProvider.notices`.
-        """
+        """Return events since `since` (ms), newest first; see `PaymentProvider.notices`. Stripe keeps thirty days."""
         asked: Any = {"created": {"gte": since // SECOND}, "types": list(EVENT_TYPES), "limit": PAGE}
         if cursor is not None:
             asked["starting_after"] = cursor

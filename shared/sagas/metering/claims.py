@@ -256,10 +256,7 @@ class KeyedClaim:
         return settled
 
     def forget_turn(self) -> None:
-        """Delete the turn, which had no effect, so that the key is free again; see `Claim.forget_turn`.
-
-        If there were earlier attempts, which may have cost credits, only end the lease.
-        """
+        """Delete the turn, or only end its lease if earlier attempts may have cost credits; see `Claim.forget_turn`."""
         if self._is_first:
             self._let_go(Delete(self._path, self._version))
         else:
@@ -341,9 +338,9 @@ class KeylessClaim:
         self.run = new_id("run")
 
     def append(self, answer: TurnAnswer) -> None:
-        """Commit the writes of this answer exactly once, if this claim still holds the turn.
+        """Commit the writes of this answer exactly once; see `Claim.append`.
 
-        An ambiguous commit is repeated, since the documents can be created only once. See `Claim.append`.
+        An ambiguous commit is repeated, since the documents can be created only once.
         """
         created = [write.path for write in answer.writes if isinstance(write, Create)]
         deadline = self._clock.monotonic() + SETTLE_SECONDS_MAX

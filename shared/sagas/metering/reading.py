@@ -173,9 +173,9 @@ class ReadingWhole:
         """Do nothing, since the reader waits for the whole answer; see `AnswerReading.wake`."""
 
     def rest(self) -> list[ChatEvent]:
-        """Close the reading, and return the events that have arrived and were not taken.
+        """Return the events that were not taken, and close the reading; see `AnswerReading.rest`.
 
-        Once an event has come, all of the answer is there. See `AnswerReading.rest`.
+        Once an event has come, all of the answer is there.
         """
         left: list[ChatEvent] = []
         while self._has_begun and not isinstance(event := _next(self._stream), EndOfAnswer):
