@@ -33,7 +33,7 @@ def parse_credits(text: str, field: str = "amount") -> Micro:
 
 
 def format_credits(amount: int) -> str:
-    """Return credits as a decimal string without trailing zeros or exponent: 12 500 000 → `"12.5"`."""
+    """Return µcr as a decimal string of credits, without trailing zeros or exponent: 12 500 000 → `"12.5"`."""
     whole, rest = divmod(abs(amount), MICRO_PER_CREDIT)
     sign = "-" if amount < 0 else ""
     return f"{sign}{whole}" + (f".{rest:06d}".rstrip("0") if rest else "")

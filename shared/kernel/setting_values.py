@@ -108,7 +108,11 @@ SCHEMES_OF_NO_APP = frozenset({"http", "javascript", "data", "file", "blob", "ab
 
 
 def return_urls(text: str) -> tuple[str, ...]:
-    """Parse addresses of apps: a custom scheme (`myapp://paid`), or an app link (`https://app.example.com/paid`)."""
+    """Return the addresses of apps in a comma-separated text: `myapp://paid`, or an app link
+    `https://app.example.com/paid`.
+
+    Raises ValueError for any other text.
+    """
     urls = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
     for url in urls:
         scheme, _, rest = url.partition("://")

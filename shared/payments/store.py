@@ -90,11 +90,11 @@ class Payments:
         self._documents = documents
 
     def read(self, payment_id: str) -> Document | None:
-        """Return the saga's document, or None."""
+        """Return the saga's document of a payment; None if there is no such payment."""
         return self._documents.get(saga_path(payment_id))
 
     def find(self, payment_id: str) -> Payment | None:
-        """Return the payment, or None."""
+        """Return the payment with this id; None if there is none."""
         document = self.read(payment_id)
         return None if document is None else from_data(payment_id, document.data)
 

@@ -20,7 +20,7 @@ def chunk(delta: Json, *, index: int = 0, finish_reason: str | None = None) -> d
 
 
 def usage_chunk(prompt: int, completion: int) -> dict[str, Any]:
-    """Build the chunk that reports the usage."""
+    """Build the chunk that reports the usage: the tokens of the prompt and of the completion."""
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     return {**HEAD, "object": "chat.completion.chunk", "choices": [], "usage": usage}
 

@@ -63,7 +63,7 @@ def with_tools_of_every_task(names: Sequence[str]) -> list[str]:
 
 
 def usable_tools(tools: Sequence[str], scopes: Scopes) -> tuple[str, ...]:
-    """Return the tools that these scopes allow."""
+    """Return the names of those `tools` that these scopes allow; None allows all."""
     return tuple(name for name in tools if missing_scope(name, scopes) is None)
 
 

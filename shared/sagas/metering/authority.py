@@ -31,9 +31,10 @@ class Authority(Protocol):
     """Decides whether background work may take its next step."""
 
     def check(self, uid: Uid, spender: str) -> Scopes:
-        """Return the scopes that the work may use. `spender` is the principal that the work spends for.
+        """Return the scopes that the work may use; None: all, since a user requested the work in person.
 
-        Raises LoginDisabled, ApiKeyRevoked, ApiKeyExpired, IdentityUnavailable.
+        `spender` is the principal that the work spends for. Raises LoginDisabled, ApiKeyRevoked, ApiKeyExpired,
+        IdentityUnavailable.
         """
         ...
 
@@ -50,7 +51,7 @@ class StandingAuthority:
         self._clock = clock
 
     def check(self, uid: Uid, spender: str) -> Scopes:
-        """Return the scopes that the work may use; see `Authority.check`."""
+        """Return the scopes that the work may use; None: all. See `Authority.check`."""
         asking = self._logins.ask(uid)
         key_id = key_id_of(spender, uid)
         scopes = None if key_id is None else self._scopes(uid, key_id)

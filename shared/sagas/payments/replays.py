@@ -34,7 +34,7 @@ class PaymentReplays:
         self._handler = handler
 
     def payment(self, payment_id: str) -> Payment:
-        """Settle a dead or parked payment again, and return the payment.
+        """Settle a payment again that failed for good or waits for an operator, and return the payment.
 
         Raises PaymentNotFound and the errors of `Settlement.revive`.
         """
