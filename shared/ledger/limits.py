@@ -25,7 +25,7 @@ TIME_MAX: Millis = 2**47
 
 
 def check_bounds(command: Command) -> None:
-    """Check that every amount of a command lies within its bounds. Raises InvalidValue.
+    """Check that the amounts, times, tags and counts of a command lie within their bounds. Raises InvalidValue.
 
     Only an adjustment may be negative. A grant must be at least 1 µcr.
     """

@@ -31,7 +31,7 @@ class TrustedKeys:
 
 @dataclass(slots=True, eq=False)
 class ExportCounts:
-    """Numbers of the lines, entries and accounts in an export, counted while the export is read."""
+    """Lines of an export. While the lines are read, `entries` and `accounts` count the lines of these types."""
 
     lines: Iterator[str]
     entries: int = 0

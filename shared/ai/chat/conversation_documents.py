@@ -26,7 +26,7 @@ OLD_TIME = re.compile(r"\d{15}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """Stored conversation. `title`, `model` and `system_prompt` are None if the user has set none."""
+    """Stored conversation. `title`, `model` and `system_prompt` are None if not set."""
 
     id: str
     uid: Uid
