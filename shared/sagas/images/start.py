@@ -50,7 +50,7 @@ HOLDS_MAX = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageAsked:
-    """A request for pictures. If `model`, `size` or `quality` is None, the default applies.
+    """A request for pictures. If `model` or `size` is None, the default applies; `quality` None: the provider chooses.
 
     `budgets` are the caps that the cost counts against; `principal` spends (empty: the user).
     """
