@@ -19,17 +19,17 @@ CACHE_HINT = Hint({"type": "ephemeral"})
 
 
 def plain(*names: str) -> dict[str, Shape]:
-    """Return fields with plain values."""
+    """Return the shapes of fields with plain values, by name."""
     return dict.fromkeys(names, PLAIN)
 
 
 def members(*names: str, **others: Shape) -> Members:
-    """Return an object with these plain fields, and others."""
+    """Return the shape of an object with these plain fields, and with others."""
     return Members({**plain(*names), **others})
 
 
 def typed(problem: str, default: str | None = None, /, **kinds: Members) -> Kinds:
-    """Return an object with a `type`."""
+    """Return the shape of an object whose fields depend on `type`. `kinds` are the shapes by type; see `Kinds`."""
     return Kinds(
         "type", {kind: Members({"type": PLAIN, **each.fields}) for kind, each in kinds.items()}, default, problem
     )

@@ -212,7 +212,7 @@ SIFTERS: Mapping[type[Any], Callable[[Walk, Any, Any, Path], Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiftedRequest:
-    """Request with the named fields only.
+    """Request with only the fields that may be sent to the provider.
 
     `dropped`: names of fields that are not sent on. `extras`: top-level fields that an operator named. `texts`: the
     values of all fields that an operator named, which count as input.
