@@ -340,16 +340,17 @@ class KeylessClaim:
     def append(self, answer: TurnAnswer) -> None:
         """Commit the writes of this answer exactly once; see `Claim.append`.
 
-        An ambiguous commit is repeated, since the documents can be created only once.
+        An ambiguous commit is repeated, since the documents can be created only once. Writes without a creation replace
+        whole documents, so a repetition changes nothing.
         """
         created = [write.path for write in answer.writes if isinstance(write, Create)]
         deadline = self._clock.monotonic() + SETTLE_SECONDS_MAX
-        while created:
+        while answer.writes:
             try:
                 self._documents.commit(answer.writes)
                 return
             except PreconditionFailed:
-                if self._documents.get(created[0]) is None:
+                if not created or self._documents.get(created[0]) is None:
                     raise
                 return
             except (OutcomeUnknown, StoreUnavailable):

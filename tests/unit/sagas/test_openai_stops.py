@@ -12,6 +12,7 @@ from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import derived_id
 from shared.platform.memory.passthrough import completion, response
+from shared.sagas.metering import delivery
 from shared.sagas.openai.call import Keeping, Piece
 from tests.support.chat import ANN
 from tests.support.openai import OpenAIBackend, answer_of
@@ -113,6 +114,23 @@ def test_deleted_response_stays_deleted_when_its_usage_is_reported_later():
     with pytest.raises(ResponseNotFound):
         stored.get(ANN, response_id)
     assert backend.world.charges() == [100 * USED.input_tokens + 200 * USED.output_tokens]
+
+
+def test_response_that_is_cut_by_its_time_is_stored_without_a_key(monkeypatch):
+    monkeypatch.setattr(delivery, "TURN_SECONDS_MAX", 0.0)
+    script = response("one", " two", usage=(USED.input_tokens, USED.output_tokens))
+    backend = OpenAIBackend(
+        *script[:3], PAUSE_SECONDS, *script[3:], path="/responses", profile="auto", clock=SystemClock()
+    )
+    backend.world.user(10**9)
+    keeping, dialect = Keeping(input=[{"role": "user", "content": "Hello?"}]), Responses(is_kept=True)
+    request = replace(backend.request(dialect=dialect, input="Hello?"), keeping=keeping)
+
+    answered = answer_of(list(backend.call.run(request)))
+
+    assert answered.answer["credits"]["status"] == "settling"
+    stored = KeptResponses(backend.world.documents, backend.world.clock)
+    assert stored.get(ANN, str(answered.answer["id"])).answer["status"] == "incomplete"
 
 
 def test_the_same_key_answers_a_settled_call_with_its_cost():
