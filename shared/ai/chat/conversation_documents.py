@@ -97,7 +97,7 @@ def conversation_of(document: Document, state: Document | None) -> Conversation:
         updated_at=_millis(data["updated_at"]),
         title_cost=_micro(cost) if isinstance(cost, str) else cost,
         last=_last(document, state),
-        is_old=_is_old(document),
+        is_old=is_old(document),
         version=document.version,
         state_version=None if state is None else state.version,
     )
@@ -141,7 +141,8 @@ def cursor_values(cursor: str) -> tuple[Value, ...]:
     return (int(at) if is_old else at, conversation_path(conversation_id))
 
 
-def _is_old(document: Document) -> bool:
+def is_old(document: Document) -> bool:
+    """Return True for a conversation of the old form."""
     return "recency" in document.data
 
 

@@ -18,6 +18,7 @@ from shared.ai.chat.conversation_documents import (
     cursor_of,
     cursor_values,
     fingerprint_of,
+    is_old,
     moved,
     new_state,
     shown_data,
@@ -154,9 +155,12 @@ class ConversationStore:
         )
 
     def _found(self, conversation_id: str, uid: Uid, fingerprint: str) -> Conversation | None:
-        """Return the conversation of this id; None if there is none. Raises IdempotencyMismatch for another request."""
+        """Return the conversation of this id; None if there is none. Raises IdempotencyMismatch for another request.
+
+        None also if the commit that creates both documents falls between their reads: then the caller asks again.
+        """
         found, state = self._documents.get_all([_path(conversation_id), state_path(conversation_id)])
-        if found is None:
+        if found is None or (state is None and not is_old(found)):
             return None
         if fingerprint_of(found, state) != fingerprint or found.data["uid"] != uid:
             raise IdempotencyMismatch

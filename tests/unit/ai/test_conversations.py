@@ -96,6 +96,22 @@ def test_an_unclear_or_refused_creation_is_settled(documents, clock, when, error
     assert ConversationStore(documents, clock).get(ANN, made.id) == made
 
 
+def test_creation_that_commits_between_two_reads_is_found(documents, conversations, clock):
+    class Late(FaultyDocuments):
+        """Reads the second document before the creation and the first behind the creation, once."""
+
+        reads = 0
+
+        def get_all(self, paths):
+            self.reads += 1
+            first, second = self.inner.get_all(paths)
+            return [first, None if self.reads == 1 else second]
+
+    made = create(conversations)
+
+    assert create(ConversationStore(Late(documents), clock)) == made
+
+
 @pytest.mark.parametrize("error", [OutcomeUnknown, StoreUnavailable])
 def test_a_store_that_never_says_yes_is_told(clock, error):
     class Failing(MemoryDocuments):
