@@ -75,14 +75,22 @@ def read_stored(documents: Documents, uid: Uid) -> StoredAccount:
 
 
 def read_steady(documents: Documents, uid: Uid) -> StoredAccount:
-    """Return both documents as one commit has written them. Raises StoreUnavailable while commits come too fast."""
-    sealed = documents.get(state_path(uid))
+    """Return both documents as one commit has written them. Raises StoreUnavailable while commits come too fast.
+
+    One commit gives both documents the same version. If the versions differ to the end, a stranger has written a
+    document: both are returned as found.
+    """
+    found, sealed = None, documents.get(state_path(uid))
     for _ in range(STEADY_READS_MAX):
         shown, before = documents.get(account_path(uid)), sealed
         sealed = documents.get(state_path(uid))
         if _version(sealed) == _version(before):
-            return StoredAccount(sealed=sealed, shown=shown)
-    raise StoreUnavailable("This account changes faster than it can be read; try again.")
+            found = StoredAccount(sealed=sealed, shown=shown)
+            if sealed is None or _version(sealed) == _version(shown):
+                return found
+    if found is None:
+        raise StoreUnavailable("This account changes faster than it can be read; try again.")
+    return found
 
 
 def _version(document: Document | None) -> Version | None:

@@ -81,3 +81,33 @@ def test_what_somebody_else_does_meanwhile_is_not_refused(torn):
 
 def _spend_all(ledger: Ledger) -> None:
     ledger.execute(UID, charge("all", 100))
+
+
+class HalfShown(MemoryDocuments):
+    """Shows the sealed state as it was before the last commit for some reads, as an overloaded emulator does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Document | None = None
+        self.stale_reads = 0
+
+    def get(self, path: str) -> Document | None:
+        if path.endswith("/sealed/state") and self.stale_reads > 0:
+            self.stale_reads -= 1
+            return self.before
+        return super().get(path)
+
+    def get_all(self, paths: Sequence[str]) -> list[Document | None]:
+        return [self.get(path) for path in paths]
+
+
+def test_account_of_which_half_a_commit_is_shown_is_read_again():
+    documents = HalfShown()
+    ledger_on(documents, ManualClock()).execute(UID, grant("a", 100))
+    documents.before = documents.get(f"accounts/{UID}/sealed/state")
+    ledger_on(documents, ManualClock()).execute(UID, charge("b", 40))
+
+    documents.stale_reads = 5
+
+    assert ledger_on(documents, ManualClock()).balance(UID).available == 60
+    assert documents.stale_reads == 0
