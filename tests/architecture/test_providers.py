@@ -17,6 +17,7 @@ from shared.payments.adapters import PaymentAdapter
 from shared.payments.providers import PROVIDERS, ProviderRecord
 from shared.platform.paypal import adapter as paypal
 from shared.platform.stripe import adapter as stripe
+from tests.support.sources import python_files
 
 ROOT = Path(__file__).parents[2]
 STATICALLY_CHECKED: tuple[PaymentAdapter, ...] = (stripe, paypal)
@@ -39,12 +40,11 @@ def files_with_a_name_of_a_provider() -> set[str]:
     names = {*PROVIDERS, *(record.webhook for record in PROVIDERS.values())}
     files = [
         ROOT / "main.py",
-        *(each for top in ("emulator", "functions", "shared") for each in (ROOT / top).rglob("*.py")),
+        *(each for top in ("emulator", "functions", "shared") for each in python_files(ROOT / top)),
     ]
     return {
         str(file.relative_to(ROOT))
         for file in files
-        if "node_modules" not in file.parts
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Constant) and node.value in names
     }

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.sources import python_files
+
 WORD = re.compile(r"[A-Za-z]+")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 WH_WORDS = frozenset({"what", "whatever", "whoever"})
@@ -69,7 +71,7 @@ def docstrings_in(source: str, name: str) -> Iterator[Docstring]:
 
 def docstrings(root: Path, package: str) -> list[Docstring]:
     """Return the docstrings of all modules below `root / package`."""
-    files = sorted((root / package).rglob("*.py"))
+    files = python_files(root / package)
     return [found for file in files for found in docstrings_in(file.read_text(), str(file.relative_to(root)))]
 
 
