@@ -18,9 +18,11 @@ HEADER_NAME_CHARACTERS_MAX = 120
 
 
 def sifted(call: Call, path: str, body: Json | None = None) -> SiftedRequest:
-    """Return a body, or the call's own, as it may be sent. Raises InvalidValue naming the fields that are not offered.
+    """Return the body with the fields that may be sent to the upstream, and the names of the dropped fields.
 
-    An image task makes the picture and sends named fields only, so that operators cannot name more.
+    `path` is the route's key in OFFERED. `body` is the call's own body by default. A field that is not offered is
+    dropped or refused, as UPSTREAM_UNKNOWN_FIELDS says. Raises InvalidValue naming the refused fields. Fields that an
+    operator has named for an upstream do not apply to images.
     """
     upstream = "" if path == IMAGES_PATH else upstream_of(call)
     return call.services.openai.request_fields.sifted(OFFERED[path], call.body if body is None else body, upstream)

@@ -46,9 +46,10 @@ class LateReading(Generic[EventT]):
         self._keeping = keeping
 
     def end_before_report(self) -> EndOfTurn[EventT] | None:
-        """Store the record at once, with the most that the call can cost, and return the end of the turn.
+        """Store the record before the provider's report, and return the end of the turn with its greatest cost.
 
-        The rest of the answer is read on another thread. None if no place for that is free.
+        The amount accrued so far stays on the hold. Another thread reads the rest of the answer and charges the
+        reported usage. None if no place for that thread is free, or if the hold takes no more writes.
         """
         attempt, reply = self._attempt, self._attempt.reply
         place = self._parts.reading_on.take(attempt.uid)
