@@ -121,7 +121,7 @@ def suite(
         yield whole
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def suite_live(suite: Suite) -> LiveDocuments:
     """The documents of `suite` that listeners read."""
     with environment(suite.environment()):

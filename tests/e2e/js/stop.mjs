@@ -27,14 +27,17 @@ async function signUp() {
   await offered(given.turns.map((turn) => turn.model));
 }
 
-/** Wait until the server lists these models: its list may be half a minute old. Then load the page again. */
+/** Load the page again until it offers these models: an instance's list may be half a minute old. */
 async function offered(models) {
-  await page.waitForFunction(async (wanted) => {
-    const ids = (await call('GET', 'models')).items.map((model) => model.id);
-    return wanted.every((model) => ids.includes(model));
-  }, models, { polling: 1_000 });
-  await page.reload({ waitUntil: 'load' });
-  await page.locator(`#model option[value="${models[0]}"]`).waitFor({ state: 'attached' });
+  for (let loads = 1; ; loads += 1) {
+    await page.reload({ waitUntil: 'load' });
+    const last = page.locator(`#model option[value="${models.at(-1)}"]`);
+    try {
+      return await last.waitFor({ state: 'attached', timeout: 10_000 });
+    } catch (error) {
+      if (loads === 12) throw error;
+    }
+  }
 }
 
 /** Ask, read some words, stop, and wait for the number. */
