@@ -44,6 +44,15 @@ async function seen() {
   };
 }
 
+/** The status and the reason of a task that waits, both of one moment: the model is soon tried again. */
+async function waits() {
+  const found = await page.waitForFunction(() => {
+    const [status, reason] = ['#task-status', '#task-reason'].map((each) => document.querySelector(each).textContent);
+    return reason !== '' && { status, reason };
+  });
+  return found.jsonValue();
+}
+
 /** What a person is told when a task cannot be begun. */
 async function failing(budget) {
   await page.fill('#goal', 'never begun');
@@ -97,8 +106,7 @@ async function visit() {
   const resumed = await seen();
 
   await begin(given.goals.away, '20');
-  await page.waitForFunction(() => document.querySelector('#task-reason').textContent !== '');
-  const waiting = await seen();
+  const waiting = await waits();
   await picture('waiting');
   await page.click('#cancel-task');
   await status('cancelled');
@@ -137,5 +145,5 @@ try {
   process.stdout.write(JSON.stringify(found), () => process.exit(0));
 } catch (error) {
   await picture('failed');
-  throw new Error(`${error.message}\n${told()}`);
+  throw new Error(`${error.message}\n${told()}`, { cause: error });
 }

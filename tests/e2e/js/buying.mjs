@@ -93,7 +93,7 @@ try {
   for (const each of given.purchases) seen[each.name] = await buy(each);
 } catch (error) {
   await photograph('failed');
-  throw new Error(`${error.message}\nat ${page.url()}\n${told()}`);
+  throw new Error(`${error.message}\nat ${page.url()}\n${told()}`, { cause: error });
 }
 await browser.close();
 process.stdout.write(JSON.stringify({ seen, errors }), () => process.exit(0));

@@ -211,7 +211,7 @@ try {
   await step('ended', ended);
 } catch (error) {
   await photograph('failed');
-  throw new Error(`${error.message}\nat ${page.url()}\nseen: ${JSON.stringify(seen)}\n${told()}`);
+  throw new Error(`${error.message}\nat ${page.url()}\nseen: ${JSON.stringify(seen)}\n${told()}`, { cause: error });
 }
 await browser.close();
 process.stdout.write(JSON.stringify({ ...seen, errors }), () => process.exit(0));

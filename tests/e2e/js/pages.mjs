@@ -30,7 +30,7 @@ async function onPage(path, visit, name = path, viewport = DESK) {
     return { ...seen, requests, errors };
   } catch (error) {
     if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/${name}.png` });
-    throw new Error(`${name}: ${error.message}\n${told()}`);
+    throw new Error(`${name}: ${error.message}\n${told()}`, { cause: error });
   } finally {
     await page.close();
   }

@@ -92,7 +92,7 @@ try {
   process.stdout.write(JSON.stringify({ turns, errors }), () => process.exit(0));
 } catch (error) {
   if (given.screenshots) await page.screenshot({ path: `${given.screenshots}/stop-failed.png` });
-  throw new Error(`${error.message}\n${told()}`);
+  throw new Error(`${error.message}\n${told()}`, { cause: error });
 } finally {
   await browser.close();
 }
