@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from marshmallow import fields
 
-from functions.http.chat import ModelId
+from functions.http.chat_schemas import ModelId
 from functions.http.fields import (
     Amount,
     Answer,

@@ -7,7 +7,7 @@ from flask import Response
 from marshmallow import fields
 
 from functions.http import image_content
-from functions.http.chat import ModelId
+from functions.http.chat_schemas import ModelId
 from functions.http.credits import SPENDING_ERRORS
 from functions.http.fields import (
     Answer,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from functions.http.chat import ModelId
+from functions.http.chat_schemas import ModelId
 
 
 def model_id(text: str) -> str:

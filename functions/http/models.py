@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from marshmallow import fields
 
-from functions.http.chat import Content, ModelId, check_chat_model
+from functions.http.chat import check_chat_model
+from functions.http.chat_schemas import Content, ModelId
 from functions.http.fields import Amount, Answer, Choice, Credits, Items, NextCursor, Request, Text, Whole, page_answer
 from functions.http.images import SIZE_CHARACTERS_MAX
 from functions.http.routes import ANY_SCOPE, CHAT_OR_READ, READ, Call, Routes

@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from functions.http.chat import AnswerMessage, BalanceAfter, UsageOut
+from functions.http.chat_schemas import AnswerMessage, BalanceAfter, UsageOut
 from functions.http.fields import Answer, Choice, Credits, Request, Text
 from functions.http.routes import CHAT, MEMBER, Call, Routes
 from shared.ai.chat.conversations import ConversationNotFound

@@ -1,13 +1,13 @@
-"""Repository of conversations and of their messages (`conversations/{id}/messages/{id}`).
+"""Repository of conversations and of their messages.
 
-See `conversation_documents` for the documents of a conversation. Each document carries the owner's `uid`.
+See `conversation_documents` for the documents of a conversation, and `messages` for those of a message. Each document
+carries the owner's `uid`.
 """
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import replace
 
 from shared.ai.chat.conversation_documents import (
     COLLECTION,
@@ -26,10 +26,10 @@ from shared.ai.chat.conversation_documents import (
 )
 from shared.ai.chat.conversation_documents import conversation_path as _path
 from shared.ai.chat.keeping import StorageCount, StorageFull, conversation_size, kept_in, storage_path
+from shared.ai.chat.messages import Message, message_data, message_of, message_path, title_of
 from shared.ai.chat.recollection import Recollection
-from shared.ai.ports import Role
 from shared.ai.tokens import Usage
-from shared.kernel.clock import Clock, Millis, rfc3339
+from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.creation import create_or_find
 from shared.kernel.documents import (
     Create,
@@ -51,9 +51,6 @@ from shared.kernel.ids import OperationId, Uid, derived_id, is_safe_id
 from shared.kernel.money import Micro, format_credits
 from shared.kernel.pages import Page, owner_query, page_of
 
-TITLE_CHARACTERS_MAX = 80
-CONTENT_BYTES_MAX = 800_000
-"""Most bytes of a message's content, so that the message fits into a document with the other fields."""
 HISTORY_MESSAGES_MAX = 100
 """Most earlier messages in a prompt, even if the model's window is larger."""
 DELETE_BATCH = 200
@@ -72,41 +69,6 @@ class ConversationNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such conversation.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """Stored message. `position` is a text by which the messages of a conversation are sorted.
-
-    Fields after `created_at` are set in the model's messages only, else None. `cost` is in µcr.
-    """
-
-    id: str
-    uid: Uid
-    conversation_id: str
-    role: Role
-    content: str
-    position: str
-    created_at: Millis
-    model: str | None = None
-    model_reason: str | None = None
-    """Reason for the model if this system chose the model, else None."""
-    finish_reason: str | None = None
-    usage: Usage | None = None
-    is_estimated: bool = False
-    cost: Micro | None = None
-    settles_by: Millis | None = None
-    """Time until which `cost` is the most that the provider may still report; None if `cost` is final."""
-    price: Mapping[str, str] | None = None
-    """Price snapshot behind `cost`: version, and credits per million tokens."""
-    covers: str | None = None
-    """Position up to which a summary stands for the messages before; None if the message is no summary."""
-    is_settled: bool = True
-    """False for a summary that is not known to be paid."""
-
-    def is_settling(self, now: Millis) -> bool:
-        """Return True while the provider may still report the message's cost. Later the recorded cost is final."""
-        return self.settles_by is not None and self.settles_by > now
 
 
 class ConversationStore:
@@ -297,10 +259,10 @@ class ConversationStore:
 
     def message(self, uid: Uid, conversation_id: str, message_id: str) -> Message:
         """Return one message. Raises ConversationNotFound if the message or the conversation is gone."""
-        found = self._documents.get(_message_path(conversation_id, message_id))
+        found = self._documents.get(message_path(conversation_id, message_id))
         if found is None or found.data["uid"] != uid:
             raise ConversationNotFound
-        return _message(found, conversation_id)
+        return message_of(found, conversation_id)
 
     def history(self, conversation_id: str) -> Sequence[Message]:
         """Return the last messages, newest first. The owner is not checked here, but by `get`."""
@@ -354,7 +316,7 @@ class ConversationStore:
         said = next((message.content for message in messages if message.role == "user"), None)
         if conversation.title is None and said is not None:
             changes["title"] = title_of(said)
-        creates = [Create(_message_path(conversation.id, message.id), _message_data(message)) for message in messages]
+        creates = [Create(message_path(conversation.id, message.id), message_data(message)) for message in messages]
         note = Patch(state_path(conversation.id), appended_data(messages[-1].position))
         return [Patch(_path(conversation.id), changes), note, *creates]
 
@@ -374,7 +336,7 @@ class ConversationStore:
         write = (
             Patch(_path(conversation_id), {"title_cost": format_credits(cost)})
             if summary is None
-            else Patch(_message_path(conversation_id, summary), {"cost": cost, "settled": True})
+            else Patch(message_path(conversation_id, summary), {"cost": cost, "settled": True})
         )
         try:
             self._documents.commit([write])
@@ -404,7 +366,7 @@ class ConversationStore:
         The money has already moved, so a failed write is only logged.
         """
         try:
-            self._documents.commit([Patch(_message_path(message.conversation_id, message.id), {"cost": cost})])
+            self._documents.commit([Patch(message_path(message.conversation_id, message.id), {"cost": cost})])
         except DomainError as error:
             log("cost_not_corrected", "WARNING", message_id=message.id, code=error.code)
 
@@ -417,7 +379,7 @@ class ConversationStore:
             "estimated": is_estimated,
             "settles_by": None,
         }
-        return Patch(_message_path(message.conversation_id, message.id), settled)
+        return Patch(message_path(message.conversation_id, message.id), settled)
 
     def erase(self, uid: Uid) -> None:
         """Delete all conversations, turns and the storage count of a user who leaves."""
@@ -459,7 +421,7 @@ class ConversationStore:
             after=(cursor,) if cursor else None,
             limit=limit,
         )
-        return [_message(document, conversation_id) for document in self._documents.query(query)]
+        return [message_of(document, conversation_id) for document in self._documents.query(query)]
 
     def _oldest(self, conversation_id: str, after: str | None, limit: int) -> Sequence[Message]:
         query = Query(
@@ -468,7 +430,7 @@ class ConversationStore:
             after=(after,) if after else None,
             limit=limit,
         )
-        return [_message(document, conversation_id) for document in self._documents.query(query)]
+        return [message_of(document, conversation_id) for document in self._documents.query(query)]
 
     def _message_paths(self, conversation_id: str) -> Sequence[str]:
         query = Query(collection=f"{_path(conversation_id)}/messages", limit=DELETE_BATCH)
@@ -490,82 +452,8 @@ def _is_whole(conversation: Conversation, said: Sequence[Message]) -> bool:
     return any(each.position == conversation.last for each in said) and all(each.is_settled for each in said)
 
 
-def title_of(content: str) -> str:
-    """Return a title for an untitled conversation: the first line of the first message, trimmed."""
-    line = next((line.strip() for line in content.splitlines() if line.strip()), "")
-    return line if len(line) <= TITLE_CHARACTERS_MAX else line[: TITLE_CHARACTERS_MAX - 1].rstrip() + "…"
-
-
-def position(at: Millis, turn: str, index: int) -> str:
-    """Return the text by which message `index` is sorted, of a turn that ended at `at` (ms) and is named `turn`."""
-    return f"{at:015d}:{turn}:{index}"
-
-
-def _message_path(conversation_id: str, message_id: str) -> str:
-    return f"{_path(conversation_id)}/messages/{message_id}"
-
-
 def _owned(found: Document | None, uid: Uid) -> Document:
     """Return the document if the user owns it. Raises ConversationNotFound."""
     if found is None or found.data["uid"] != uid:
         raise ConversationNotFound
     return found
-
-
-def _message_data(message: Message) -> Data:
-    """Return the stored fields of a message. Usage, cost and model stand in answers only."""
-    data: dict[str, Value] = {
-        "v": 1,
-        "uid": message.uid,
-        "role": message.role,
-        "content": message.content,
-        "position": message.position,
-        "created_at": message.created_at,
-    }
-    if message.usage is None:
-        return data
-    return {
-        **data,
-        "model": message.model,
-        "model_reason": message.model_reason,
-        "finish_reason": message.finish_reason,
-        "input_tokens": message.usage.input_tokens,
-        "output_tokens": message.usage.output_tokens,
-        "estimated": message.is_estimated,
-        "cost": message.cost,
-        "price": message.price,
-        **({} if message.settles_by is None else {"settles_by": message.settles_by}),
-        **({"covers": message.covers, "settled": message.is_settled} if message.covers is not None else {}),
-    }
-
-
-def _message(document: Document, conversation_id: str) -> Message:
-    # Written by us alone: every field is there and of its type.
-    data = cast("Mapping[str, str]", document.data)
-    counts = cast("Mapping[str, int]", document.data)
-    message = Message(
-        id=document.id,
-        uid=Uid(data["uid"]),
-        conversation_id=conversation_id,
-        role=cast("Role", data["role"]),
-        content=data["content"],
-        position=data["position"],
-        created_at=counts["created_at"],
-    )
-    return _answered(message, data, counts) if "cost" in data else message
-
-
-def _answered(message: Message, data: Mapping[str, str], counts: Mapping[str, int]) -> Message:
-    return replace(
-        message,
-        model=data["model"],
-        model_reason=data.get("model_reason"),
-        finish_reason=data["finish_reason"],
-        usage=Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]),
-        is_estimated=bool(counts["estimated"]),
-        cost=Micro(counts["cost"]),
-        price=cast("Mapping[str, str]", data["price"]),
-        settles_by=counts.get("settles_by"),
-        covers=data.get("covers"),
-        is_settled=bool(data.get("settled", True)),
-    )

@@ -7,7 +7,7 @@ dropped in silence. If messages exceed a model's window or the count limit, a su
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.ai.chat.conversations import Message
+from shared.ai.chat.messages import Message
 from shared.ai.models.catalogue import Model
 from shared.ai.ports import PromptMessage
 from shared.ai.tokens import expected_tokens, message_expected

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from shared.ai.chat.conversations import Message
+from shared.ai.chat.messages import Message
 from shared.ai.tokens import Usage
 from shared.kernel.clock import rfc3339
 from shared.kernel.money import Micro, format_credits

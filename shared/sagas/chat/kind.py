@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from shared.ai.chat.conversations import ConversationStore, Message, position
+from shared.ai.chat.conversations import ConversationStore
+from shared.ai.chat.messages import Message, position
 from shared.ai.ports import ChatEvent, ChatModel, ChatStream, TextDelta
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Write

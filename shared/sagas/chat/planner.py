@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.ai.chat.conversation_documents import Conversation
-from shared.ai.chat.conversations import CONTENT_BYTES_MAX, ConversationStore, Message
+from shared.ai.chat.conversations import ConversationStore
 from shared.ai.chat.memory import Due, Memory, due, recalled
+from shared.ai.chat.messages import CONTENT_BYTES_MAX, Message
 from shared.ai.models.catalogue import AUTO, Model
 from shared.ai.models.choice import Needs
 from shared.ai.models.expectation import Expectation

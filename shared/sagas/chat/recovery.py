@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from shared.ai.chat.conversations import ConversationNotFound, ConversationStore, Message
+from shared.ai.chat.conversations import ConversationNotFound, ConversationStore
+from shared.ai.chat.messages import Message
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.money import Micro
 from shared.ledger.ledger import Ledger

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.ai.chat.conversations import ConversationStore, Message, position, title_of
+from shared.ai.chat.conversations import ConversationStore
 from shared.ai.chat.memory import Due, clipped
+from shared.ai.chat.messages import Message, position, title_of
 from shared.ai.models.catalogue import Model
 from shared.ai.models.choice import Needs, Wish, ranked
 from shared.ai.ports import UpstreamUnavailable

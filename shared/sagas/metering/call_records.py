@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from shared.ai.chat.conversations import ConversationNotFound, ConversationStore, Message
+from shared.ai.chat.conversations import ConversationNotFound, ConversationStore
+from shared.ai.chat.messages import Message
 from shared.ai.openai.answers import AnswerNotKept, Answers
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, Millis

@@ -5,7 +5,7 @@ See `shared.sagas.metering.ending` for the law.
 
 from typing import Generic
 
-from shared.ai.chat.conversations import CONTENT_BYTES_MAX
+from shared.ai.chat.messages import CONTENT_BYTES_MAX
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.money import Micro

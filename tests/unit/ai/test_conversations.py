@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.ai.chat.conversations import ConversationNotFound, ConversationStore, Message, position, title_of
+from shared.ai.chat.conversations import ConversationNotFound, ConversationStore
+from shared.ai.chat.messages import Message, position, title_of
 from shared.ai.tokens import Usage
 from shared.kernel.documents import Create, OutcomeUnknown, PreconditionFailed, Query, StoreUnavailable
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ai.chat.conversations import Message
 from shared.ai.chat.memory import RECENT_MAX, REMEMBERED, clipped, due, recalled
+from shared.ai.chat.messages import Message
 from shared.ai.models.catalogue import parse_model
 from shared.ai.ports import Role
 from shared.ai.tokens import expected_tokens, message_expected
