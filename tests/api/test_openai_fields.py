@@ -3,7 +3,7 @@
 import pytest
 
 from shared.platform.memory.passthrough import ScriptedPassthrough
-from tests.api.test_openai import CHAT, EMBEDDER, QUESTION, ask, failed, offered, sent
+from tests.api.openai_world import CHAT, EMBEDDER, QUESTION, ask, failed, offered, sent
 from tests.api.world import World
 
 ROUTES: dict[str, dict[str, object]] = {

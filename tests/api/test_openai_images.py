@@ -10,7 +10,7 @@ from shared.ai.openai.passthrough import RequestRefused
 from shared.ai.ports import UpstreamBusy, UpstreamMisconfigured, UpstreamRejected, UpstreamUnavailable
 from shared.platform.memory.image_model import png
 from shared.platform.memory.publisher import MemoryPublisher
-from tests.api.test_openai import failed
+from tests.api.openai_world import failed
 from tests.api.world import World
 from tests.support.adapters import replace_adapters
 

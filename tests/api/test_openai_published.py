@@ -12,7 +12,7 @@ from shared.ai.ports import UpstreamUnavailable
 from shared.platform.memory.passthrough import chunk, completion, embeddings, response, usage_chunk
 from shared.platform.openai.event_stream import events as sent_events
 from shared.platform.openai.event_stream import is_end, told
-from tests.api.test_openai import ask, events, world_of
+from tests.api.openai_world import ask, events, world_of
 from tests.support.openai_published import PublishedByOpenAI
 
 ROWS = Path(__file__).resolve().parents[3] / "shared" / "cases" / "upstreams" / "answers.json"
