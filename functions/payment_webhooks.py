@@ -41,7 +41,7 @@ def __getattr__(name: str) -> Callable[[Request], Answer]:
 def _webhook_of(provider: ProviderName) -> Callable[[Request], Answer]:
     def webhook(request: Request) -> Answer:
         services = production()
-        return receive(provider, request, services, services.webhooks[provider])
+        return receive(provider, request, services, services.payments.webhooks[provider])
 
     return webhook
 

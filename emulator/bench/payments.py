@@ -117,7 +117,7 @@ class Till:
         services, commits = self.services, self._recorded.begin()
 
         def credited() -> None:
-            notice = services.webhooks["stripe"].verify(body, headers)
+            notice = services.payments.webhooks["stripe"].verify(body, headers)
             services.payments.inbox.store(notice)
             services.payments.notices.handle(f"stripe:{notice.id}")
 

@@ -1,5 +1,6 @@
 """Parts for packages, payments, and the notices of payment providers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from shared.kernel.settings import Settings
 if TYPE_CHECKING:
     from shared.payments.inbox import Inbox
     from shared.payments.packages import Packages
+    from shared.payments.ports import ProviderName, Webhooks
     from shared.payments.store import Payments
     from shared.sagas.payments.cancellations import Cancellations
     from shared.sagas.payments.checkout import Checkouts
@@ -132,3 +134,18 @@ class PaymentServices:
         from shared.sagas.payments.replays import PaymentReplays
 
         return PaymentReplays(self.users.audit, self.store, self.settlement, self.inbox, self.notices)
+
+    @part
+    def webhooks(self) -> "Mapping[ProviderName, Webhooks]":
+        """Build the verifiers of providers' notices, by provider."""
+        from shared.bootstrap.payment_adapters import WebhooksOfProviders
+        from shared.payments.adapters import AdapterParts
+
+        return WebhooksOfProviders(
+            AdapterParts(
+                settings=self.settings,
+                clock=self.clock,
+                documents=self.ports.documents,
+                alerts=self.ports.alerts,
+            )
+        )

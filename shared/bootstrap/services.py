@@ -1,6 +1,5 @@
 """Services of the whole backend: one group of parts for each flow, and the parts that need several flows."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.agents import AgentServices
@@ -18,7 +17,6 @@ from shared.kernel.clock import Clock
 from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.payments.ports import ProviderName, Webhooks
     from shared.sagas.accounts.key_revocation import KeyRevocation
     from shared.sagas.accounts.leaving import Leaving
     from shared.sagas.accounts.operators import Operators
@@ -57,21 +55,6 @@ class Services:
             answers=self.openai.answers,
             clock=self.clock,
             waiting_room=self.metering.waiting_room,
-        )
-
-    @part
-    def webhooks(self) -> "Mapping[ProviderName, Webhooks]":
-        """Build the verifiers of providers' notices, by provider."""
-        from shared.bootstrap.payment_adapters import WebhooksOfProviders
-        from shared.payments.adapters import AdapterParts
-
-        return WebhooksOfProviders(
-            AdapterParts(
-                settings=self.settings,
-                clock=self.clock,
-                documents=self.ports.documents,
-                alerts=self.ports.alerts,
-            )
         )
 
     @part

@@ -41,7 +41,7 @@ class Site:
         self.alerts = MemoryAlerts()
         env = {"STRIPE_WEBHOOK_SECRET": SECRET, **env}
         self.services = in_memory(env, documents=self.weather, alerts=self.alerts)
-        self.webhooks = self.services.webhooks["stripe"]
+        self.webhooks = self.services.payments.webhooks["stripe"]
         app = Flask("framework")
         app.add_url_rule("/", "run", self.run, methods=["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
         app.after_request(read_request)
@@ -222,4 +222,4 @@ def test_the_functions_of_this_process_have_their_own_webhooks(monkeypatch):
     ]
 
     assert [answer.status_code for answer in answers] == [200, 503]
-    assert isinstance(services.webhooks["stripe"].verify(RAW, {"Stripe-Signature": header}), Notice)
+    assert isinstance(services.payments.webhooks["stripe"].verify(RAW, {"Stripe-Signature": header}), Notice)

@@ -58,7 +58,7 @@ from shared.bootstrap import in_memory
 
 services = in_memory({"STRIPE_WEBHOOK_SECRET": "s", "PAYPAL_WEBHOOK_ID": "w", "STRIPE_SECRET_KEY": "sk_test_1"})
 import functions.payment_webhooks
-services.webhooks["stripe"], services.webhooks["paypal"], services.payments.inbox
+services.payments.webhooks["stripe"], services.payments.webhooks["paypal"], services.payments.inbox
 print(*sys.modules)
 """
 

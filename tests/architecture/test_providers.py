@@ -79,4 +79,4 @@ def test_a_backend_in_memory_offers_every_provider():
     services = in_memory()
 
     assert set(services.ports.payment_providers()) == set(PROVIDERS)
-    assert list(services.webhooks) == list(PROVIDERS)
+    assert list(services.payments.webhooks) == list(PROVIDERS)

@@ -57,7 +57,7 @@ class Site:
 
     def app(self) -> Flask:
         app = Flask("webhooks")
-        webhooks = self.services.webhooks
+        webhooks = self.services.payments.webhooks
         app.add_url_rule(
             "/<name>", "run", lambda name: receive(name, request, self.services, webhooks[name]), methods=["POST"]
         )

@@ -62,7 +62,7 @@ class PaymentBackends:
 
     def app(self) -> Flask:
         app = Flask("webhooks")
-        webhooks = self.first.webhooks
+        webhooks = self.first.payments.webhooks
         app.add_url_rule(
             "/<name>", "hear", lambda name: receive(name, request, self.first, webhooks[name]), methods=["POST"]
         )
