@@ -223,23 +223,25 @@ class ConversationStore:
         self._recollection.forget_conversation(conversation_id)
         while len(messages := self._message_paths(conversation_id)) == DELETE_BATCH:
             self._documents.commit([Delete(path) for path in messages])
-        self._delete_with(uid, conversation_id, messages)
-        while messages := self._message_paths(conversation_id):
-            self._documents.commit([Delete(path) for path in messages])
+        self._delete_at_once(uid, conversation_id)
 
     def discard_empty(self, uid: Uid, conversation_id: str) -> None:
         """Delete the conversation if no messages exist. A missing conversation is ignored."""
         with suppress(ConversationNotFound, PreconditionFailed):
-            if not self._message_paths(conversation_id):
-                self._delete_with(uid, conversation_id, ())
+            self._delete_at_once(uid, conversation_id, is_kept_with_messages=True)
 
-    def _delete_with(self, uid: Uid, conversation_id: str, messages: Sequence[str]) -> None:
-        """Delete the conversation with these messages and reduce the user's storage count, in one commit.
+    def _delete_at_once(self, uid: Uid, conversation_id: str, *, is_kept_with_messages: bool = False) -> None:
+        """Delete the conversation with its messages and reduce the user's storage count, in one commit.
 
-        A repeated deletion does not reduce the count again.
+        The messages are listed after the conversation was read. A turn that ends later makes the commit fail, and the
+        messages are listed again. If `is_kept_with_messages`, a conversation with messages stays. A repeated deletion
+        does not reduce the count again.
         """
         for attempt in range(1, CREATE_ATTEMPTS_MAX + 1):
             conversation, storage = self.get_beside(uid, conversation_id, [storage_path(uid)])
+            messages = self._message_paths(conversation_id)
+            if messages and is_kept_with_messages:
+                return
             size = conversation_size(conversation.system_prompt)
             writes: list[Write] = [Delete(_path(conversation_id), conversation.version)]
             writes += map(Delete, [state_path(conversation_id), *messages])

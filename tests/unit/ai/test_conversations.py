@@ -5,7 +5,7 @@ import pytest
 from shared.ai.chat.conversations import ConversationNotFound, ConversationStore
 from shared.ai.chat.messages import Message, position, title_of
 from shared.ai.tokens import Usage
-from shared.kernel.documents import Create, OutcomeUnknown, PreconditionFailed, Query, StoreUnavailable
+from shared.kernel.documents import Create, Delete, OutcomeUnknown, PreconditionFailed, Query, StoreUnavailable
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
@@ -292,3 +292,53 @@ def test_leaving_takes_everything_of_ones_own_and_nothing_else(documents, conver
     assert conversations.get(BOB, theirs.id) == theirs
     assert documents.query(Query(collection="messages", group=True, limit=10)) == []
     assert [document.id for document in documents.query(Query(collection="turns", limit=10))] == ["b"]
+
+
+class Interrupted(MemoryDocuments):
+    """Lets a turn end behind the first list of messages, or before the first commit that deletes."""
+
+    def __init__(self, moment):
+        super().__init__()
+        self.moment, self.turn = moment, None
+
+    def query(self, query):
+        found = super().query(query)
+        self._interrupt("listed")
+        return found
+
+    def commit(self, writes, **options):
+        if any(isinstance(write, Delete) for write in writes):
+            self._interrupt("deleting")
+        return super().commit(writes, **options)
+
+    def _interrupt(self, moment):
+        if moment == self.moment and self.turn is not None:
+            turn, self.turn = self.turn, None
+            turn()
+
+
+@pytest.mark.parametrize("moment", ["listed", "deleting"])
+def test_conversation_in_which_a_turn_ends_meanwhile_is_not_discarded(moment, clock):
+    documents = Interrupted(moment)
+    conversations = ConversationStore(documents, clock)
+    conversation = create(conversations)
+    documents.turn = lambda: documents.commit(conversations.writes_to_append(conversation, pair(conversation, 7)))
+
+    conversations.discard_empty(ANN, conversation.id)
+
+    assert conversations.get(ANN, conversation.id).title == "Hi"
+    assert [message.content for message in conversations.history(conversation.id)] == ["Hello", "Hi"]
+
+
+@pytest.mark.parametrize("moment", ["listed", "deleting"])
+def test_conversation_in_which_a_turn_ends_meanwhile_is_deleted_whole(moment, clock):
+    documents = Interrupted(moment)
+    conversations = ConversationStore(documents, clock)
+    conversation = create(conversations)
+    documents.turn = lambda: documents.commit(conversations.writes_to_append(conversation, pair(conversation, 7)))
+
+    conversations.delete(ANN, conversation.id)
+
+    assert conversations.history(conversation.id) == []
+    with pytest.raises(ConversationNotFound):
+        conversations.get(ANN, conversation.id)
