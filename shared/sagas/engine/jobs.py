@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from shared.kernel.clock import MINUTE, Clock
 from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
-from shared.kernel.ids import Uid
 from shared.sagas.engine.leases import LeasedDocument, Leases
+
+ItemT = TypeVar("ItemT", bound=str)
 
 RUN_SECONDS = 240.0
 """Most seconds that all jobs of one run take together. The function has 300 s, and a job's last item may take long."""
@@ -29,15 +31,15 @@ class JobRun:
         """Return True if the time is up."""
         return self._clock.monotonic() >= self._until
 
-    def attempt(self, job: str, uid: Uid, work: Callable[[Uid], object]) -> bool:
-        """Do the work of one account, and return True if the work succeeded.
+    def attempt(self, job: str, item: ItemT, work: Callable[[ItemT], object]) -> bool:
+        """Do the work on one item, such as an account or a payment, and return True if the work succeeded.
 
-        A DomainError is logged and does not stop the other accounts.
+        Any error is logged and does not stop the work on the other items.
         """
         try:
-            work(uid)
-        except DomainError as error:
-            log("job_item_failed", "ERROR", job=job, uid=uid, code=error.code)
+            work(item)
+        except Exception as error:  # noqa: BLE001  # one broken item must not hold up all others
+            log("job_item_failed", "ERROR", job=job, item=item, code=_code_of(error))
             return False
         self.done += 1
         return True
@@ -77,8 +79,8 @@ class Jobs:
     def _run(self, job: PeriodicJob, seconds: float) -> int:
         """Run one job under its lease for at most `seconds`, and return the number of items done.
 
-        Return 0 without work if no time is left or another worker has the lease. A DomainError ends the run and is
-        logged; the job's cursor is stored in any case.
+        Return 0 without work if no time is left or another worker has the lease. An error ends the run and is logged;
+        the job's cursor is stored in any case.
         """
         if seconds <= 0:
             log("job_put_off", "WARNING", job=job.name)
@@ -90,8 +92,8 @@ class Jobs:
         run = JobRun(str(leased.data["cursor"]), self._clock, seconds)
         try:
             job.run(run)
-        except DomainError as error:
-            log("job_failed", "ERROR", job=job.name, code=error.code)
+        except Exception as error:  # noqa: BLE001  # one broken job must not hold up all others
+            log("job_failed", "ERROR", job=job.name, code=_code_of(error))
         finally:
             self._free(leased, run.cursor)
         log("job_done", job=job.name, done=run.done)
@@ -113,3 +115,8 @@ class Jobs:
             leased.free({"cursor": cursor})
         except DomainError as error:
             log("job_lease_lost", "WARNING", path=leased.path, code=error.code)
+
+
+def _code_of(error: Exception) -> str:
+    """Return the code of our errors, and the type's name of all others."""
+    return error.code if isinstance(error, DomainError) else type(error).__name__

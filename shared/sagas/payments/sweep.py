@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from shared.kernel.clock import DAY, MINUTE, Clock, Millis
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
-from shared.kernel.ids import Uid
 from shared.payments import inbox as inbox_
 from shared.payments import payment as payment_
 from shared.payments.inbox import Inbox
@@ -68,15 +67,13 @@ class PaymentJobs:
     def _list(self, provider: PaymentProvider, since: Millis, run: JobRun) -> bool:
         """List a provider's events. Return True if all were listed; the rest is listed next time."""
         cursor: str | None = None
-        handle = sparing_others("provider_events", self._handler.handle)
         try:
             while not run.is_over():
                 page = provider.notices(since, cursor)
                 for notice in page.items:
                     if self._inbox.store(notice):
                         log("notice_was_missed", "WARNING", provider=notice.provider, event_id=notice.id)
-                        handle(f"{notice.provider}:{notice.id}")
-                        run.done += 1
+                        run.attempt("provider_events", f"{notice.provider}:{notice.id}", self._handler.handle)
                 cursor = page.cursor
                 if cursor is None:
                     return True
@@ -97,7 +94,7 @@ class PaymentJobs:
         for payment in self._payments.due(shard, self._clock.now(), PAGE):
             if run.is_over():
                 return
-            run.attempt("payments", Uid(payment), sparing_others("payments", self._resume_one))
+            run.attempt("payments", payment, self._resume_one)
 
     def _resume_one(self, payment: str) -> None:
         self._settlement.settle(payment, patience=0)
@@ -106,21 +103,7 @@ class PaymentJobs:
         for document in self._inbox.due(shard, PAGE):
             if run.is_over():
                 return
-            run.attempt("notices", Uid(document.id), sparing_others("notices", self._handler.handle))
-
-
-def sparing_others(job: str, work: Callable[[str], None]) -> Callable[[str], None]:
-    """Wrap `work` so that an unexpected error about one item is logged, and the next items are still worked on."""
-
-    def attempt(name: str) -> None:
-        try:
-            work(name)
-        except DomainError:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, the next one is none of its business
-            log("payment_job_broken", "ERROR", job=job, item=name, code=type(error).__name__)
-
-    return attempt
+            run.attempt("notices", document.id, self._handler.handle)
 
 
 def _times_in(cursor: str, providers: Iterable[ProviderName]) -> dict[str, Millis]:

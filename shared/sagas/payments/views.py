@@ -5,13 +5,11 @@ from typing import cast
 
 from shared.kernel.clock import Clock, from_datetime
 from shared.kernel.documents import Documents
-from shared.kernel.ids import Uid
 from shared.payments.owner_view import is_old
 from shared.payments.store import Payments, fields_of, payment_in, saga_path, view_of, view_path
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.engine.leases import Leases
 from shared.sagas.payments.settlement import LEASE_SECONDS
-from shared.sagas.payments.sweep import sparing_others
 
 PAGE = 50
 
@@ -38,7 +36,7 @@ class PaymentViews:
             if run.is_over():
                 return
             run.cursor = payment
-            run.attempt("payment_views", Uid(payment), sparing_others("payment_views", self.renew))
+            run.attempt("payment_views", payment, self.renew)
         if len(page) < self._page:
             run.cursor = ""
 

@@ -79,11 +79,12 @@ def test_a_job_whose_instance_died_is_taken_over_after_the_lease():
     assert len(runs) == 2
 
 
-def test_a_failing_job_stops_no_other():
+@pytest.mark.parametrize("error", [Unavailable("down"), KeyError("odd")])
+def test_a_failing_job_stops_no_other(error):
     world = World()
 
     def fail(turn: JobRun) -> None:
-        raise Unavailable("down")
+        raise error
 
     def work(turn: JobRun) -> None:
         turn.done = 3
@@ -93,6 +94,24 @@ def test_a_failing_job_stops_no_other():
     )
 
     assert jobs.run_schedule("every_minute") == {"fails": 0, "works": 3}
+
+
+@pytest.mark.parametrize("error", [Unavailable("down"), KeyError("odd")])
+def test_a_broken_item_stops_no_other_item_and_is_not_counted(error, capsys):
+    world, worked = World(), []
+
+    def work(item: str) -> None:
+        if item == "broken":
+            raise error
+        worked.append(item)
+
+    def run(turn: JobRun) -> None:
+        assert [turn.attempt("items", item, work) for item in ("one", "broken", "two")] == [True, False, True]
+
+    done = jobs_of(world, PeriodicJob(name="items", seconds=1, run=run)).run_schedule("every_minute")
+
+    assert (done, worked) == ({"items": 2}, ["one", "two"])
+    assert '"item": "broken"' in capsys.readouterr().out
 
 
 def test_jobs_share_the_time_of_a_run_and_each_comes_first_in_turn():
