@@ -10,7 +10,7 @@ committed late. And the ledger, not the holder, makes the commit that ends the t
 
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -258,22 +258,23 @@ class KeyedClaim:
     def forget_turn(self) -> None:
         """Delete the turn, or only end its lease if earlier attempts may have cost credits; see `Claim.forget_turn`."""
         if self._is_first:
-            self._let_go(Delete(self._path, self._version))
+            self._let_go(lambda version: Delete(self._path, version))
         else:
             self.give_up()
 
     def give_up(self) -> None:
         """End the lease of a turn that may have had an effect; see `Claim.give_up`."""
-        self._let_go(Patch(self._path, {"lease_until": 0}, self._version))
+        self._let_go(lambda version: Patch(self._path, {"lease_until": 0}, version))
 
     def stop(self) -> None:
         """Stop the renewal of the lease; see `Claim.stop`."""
         self._stopped.set()
 
-    def _let_go(self, write: Write) -> None:
+    def _let_go(self, write_of: Callable[[Version], Write]) -> None:
+        """Commit the write of the newest version. The lock waits for a renewal, which changes the version."""
         with self._lock:
             try:
-                self._documents.commit([write])
+                self._documents.commit([write_of(self._version)])
             except DomainError as error:
                 log("turn_not_let_go", "WARNING", path=self._path, code=error.code)
 
