@@ -78,13 +78,16 @@ class _Person:
 
 
 def run_examples(settings: Mapping[str, str], provider: ProviderName | None, log: Path) -> bool:
-    """Run this module for a running laptop, with output to `log`. Return False if it failed."""
+    """Run this module for a running laptop, with output to `log`. Return False if it failed or took too long."""
     command = [sys.executable, "-m", "emulator.examples", *([provider] if provider else [])]
     environment = {**os.environ, **settings}
     with log.open("wb") as output:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=output, timeout=SECONDS_MAX, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=output, timeout=SECONDS_MAX, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False
     return done.returncode == 0
 
 
@@ -188,7 +191,9 @@ def _buy(user: _Person, provider: ProviderName, pay: Pay) -> None:
 def _press_pay(provider: ProviderName, checkout_url: str) -> None:
     """Press the button that pays on the page of a stand-in."""
     form = {"action": stand_in_of(provider).pay_button, "email": USER["email"]}
-    requests.post(checkout_url, data=form, allow_redirects=False, timeout=PAGE_SECONDS_MAX)
+    answer = requests.post(checkout_url, data=form, allow_redirects=False, timeout=PAGE_SECONDS_MAX)
+    if not answer.ok:
+        raise ExampleNotMade(f"The stand-in's page answered {answer.status_code}.")
 
 
 if __name__ == "__main__":
