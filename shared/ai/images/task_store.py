@@ -1,4 +1,7 @@
-"""Repository of image tasks, for readers and for the worker that claims a task. The worker makes all changes."""
+"""Repository of image tasks, for readers and for the worker that claims a task.
+
+The worker, the deletion of an image and the sweep change a task. Each change requires the version that was read.
+"""
 
 from contextlib import suppress
 

@@ -75,7 +75,6 @@ class AgentSlice:
         clock: Clock,
         losses: Losses | None = None,
     ) -> None:
-        self._documents = documents
         self._tasks = AgentTaskStore(documents)
         self._leases = Leases(documents, clock)
         self._ledger = ledger

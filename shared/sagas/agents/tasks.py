@@ -147,9 +147,10 @@ class Agents:
     def is_known(self, uid: Uid, operation: OperationId) -> bool:
         """Return True if this operation has begun a task of the user."""
         try:
-            return self._tasks.get(uid, derived_id("task", operation)) is not None
+            self._tasks.get(uid, derived_id("task", operation))
         except TaskNotFound:
             return False
+        return True
 
     def get(self, uid: Uid, task_id: str) -> Task:
         """Return one task of the user. Raises TaskNotFound."""
