@@ -1,0 +1,1 @@
+"""Commands that an operator runs against a real Google project. Nothing here is deployed."""
