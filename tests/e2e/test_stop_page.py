@@ -13,6 +13,7 @@ from shared.kernel.settings import parse_settings
 from shared.sagas.metering.ending import COUNTING_ERROR
 from tests.support.emulators import ENDING, TEST_SEED
 from tests.support.node import run_script
+from tests.support.questions import numbered
 
 SCRIPT = Path(__file__).parent / "js" / "stop.mjs"
 SECONDS_MAX = 600
@@ -42,7 +43,7 @@ def stopped(suite, suite_upstream, browser):
     catalogue = production(parse_settings({**os.environ, **settings})).models.catalogue
     catalogue.put(SAVES, {**MODEL, "display_name": "Ends with a stop", "upstream": ENDING})
     catalogue.put(SAVES_NOTHING, {**MODEL, "display_name": "Goes on after a stop"})
-    questions = {model: f"Stop me, {uuid.uuid4().hex}" for model in (SAVES, SAVES_NOTHING)}
+    questions = {model: numbered("Stop me") for model in (SAVES, SAVES_NOTHING)}
     for model, question in questions.items():
         reply = " word" * WORDS
         suite_upstream.script(contains=question, reply=reply, delay_ms=DELAY_MS, ends=model == SAVES)

@@ -13,6 +13,7 @@ import requests
 from shared.sagas.metering.ending import COUNTING_ERROR
 from tests.fire.stage import Person, Server, Stage, deltas
 from tests.support.processes import wait_for
+from tests.support.questions import numbered
 
 LEAVE_AFTER_MAX = 12
 TAIL = 120
@@ -33,7 +34,7 @@ def leave(stage: Stage, served: tuple[str, Server], after: int) -> tuple[Person,
     """Hear so many pieces, and go."""
     profile, server = served
     person = Person(stage, CREDITS)
-    content = f"Leave after {after}, {person.uid}"
+    content = numbered(f"Leave after {after}")
     stage.upstream.script(contains=content, reply="".join(WORDS), delay_ms=DELAY_MS, ends=profile == "openai")
     with person.say(server, content, stream=True) as response:
         assert len(list(islice(deltas(response), after))) == after
@@ -45,7 +46,7 @@ def leave_unheard(stage: Stage, served: tuple[str, Server]) -> tuple[Person, str
     """Go before the first word, and before the response has begun."""
     profile, server = served
     person = Person(stage, CREDITS)
-    content = f"Unheard, {person.uid}"
+    content = numbered("Unheard")
     stage.upstream.script(contains=content, reply="".join(WORDS), delay_ms=3 * DELAY_MS, ends=profile == "openai")
     with pytest.raises(requests.ReadTimeout):
         person.say(server, content, timeout_seconds=2 * DELAY_MS / 1000, stream=True)

@@ -16,6 +16,7 @@ from shared.kernel.money import parse_credits
 from shared.sagas.metering.ending import COUNTING_ERROR
 from tests.fire.stage import CALL_SECONDS_MAX, Person, Server, Stage
 from tests.support.processes import wait_for
+from tests.support.questions import numbered
 
 READ, WORDS = 20, 225
 """So many tokens are read of so many."""
@@ -37,7 +38,7 @@ def instances(request, stage: Stage) -> Iterator[tuple[str, Server, Server]]:
 
 def scripted(stage: Stage, profile: str) -> str:
     """A message whose answer takes a while."""
-    content = f"Stop me, {new_id('stop')}"
+    content = numbered("Stop me")
     ends = profile == "openai"
     stage.upstream.script(contains=content, reply=" word" * WORDS, delay_ms=DELAY_MS, ends=ends)
     return content
