@@ -64,7 +64,7 @@ def receive(provider: ProviderName, request: Request, services: Services, webhoo
         services.payments.inbox.store(notice)
     except WebhookRefused as error:
         log("webhook_refused", "WARNING", provider=provider, reason=error.params["reason"])
-        return _answer(error.code, 400)
+        return {"code": error.code, "reason": str(error.params["reason"])}, 400, {}
     except DomainError as error:
         log("webhook_not_stored", "ERROR", provider=provider, code=error.code)
         return _answer(error.code, 503)

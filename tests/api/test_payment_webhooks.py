@@ -129,6 +129,17 @@ def test_odd_bytes_are_refused_and_break_nothing(raw):
     assert (site.post(raw, header).status_code, site.stored) == (400, None)
 
 
+@pytest.mark.parametrize(("secret", "reason"), [(SECRET, "not_an_event"), ("whsec_other", "signature")])
+def test_webhook_says_why_a_signed_probe_is_refused(secret, reason):
+    site = Site()
+    header = stripe.WebhookSignature.generate_signature_header("{}", secret, site.services.clock.now() // 1_000)
+
+    answer = site.post(b"{}", header)
+
+    assert (answer.status_code, answer.json) == (400, {"code": "webhook_refused", "reason": reason})
+    assert site.stored is None
+
+
 @pytest.mark.parametrize("size", [BODY_BYTES_MAX + 1, 12_000_000])
 def test_webhook_refuses_a_body_that_is_too_large(size):
     site = Site()

@@ -8,6 +8,26 @@ from shared.kernel.ids import is_safe_id
 from shared.payments.ports import Notice
 
 KIND_BY_PATH = {"orders": "order", "captures": "capture"}
+EVENT_TYPES = (
+    "CHECKOUT.ORDER.APPROVED",
+    "CHECKOUT.ORDER.COMPLETED",
+    "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
+    "PAYMENT.CAPTURE.COMPLETED",
+    "PAYMENT.CAPTURE.DECLINED",
+    "PAYMENT.CAPTURE.DENIED",
+    "PAYMENT.CAPTURE.PENDING",
+    "PAYMENT.CAPTURE.REFUNDED",
+    "PAYMENT.CAPTURE.REVERSED",
+    "PAYMENT.REFUND.FAILED",
+    "PAYMENT.REFUND.PENDING",
+    "CUSTOMER.DISPUTE.CREATED",
+    "CUSTOMER.DISPUTE.UPDATED",
+    "CUSTOMER.DISPUTE.RESOLVED",
+)
+"""Event types that a webhook must subscribe to.
+
+https://developer.paypal.com/api/rest/webhooks/event-names/
+"""
 
 
 class NotAPayPalEvent(ValueError):
