@@ -2,7 +2,7 @@
 
 PYTHON := venv/bin/python
 
-.PHONY: help setup run test check coverage bench reference notices logs admin clean
+.PHONY: help setup run test check coverage bench reference notices lock logs admin clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -34,6 +34,9 @@ reference: setup  ## the generated pages of docs/: routes, errors, settings, dep
 
 notices: setup  ## NOTICES.md, when a runtime dependency has changed
 	@exec $(PYTHON) -m emulator.reference.notices
+
+lock: setup  ## requirements*.txt from requirements*.in; UPGRADE=1 or UPGRADE="NAME …" takes newer versions
+	@exec $(PYTHON) -m emulator.dependencies.relock $(if $(UPGRADE),--upgrade $(filter-out 1,$(UPGRADE)))
 
 logs: setup  ## follow the log of a running `make run`
 	@exec $(PYTHON) -m emulator.logs

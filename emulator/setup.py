@@ -26,7 +26,8 @@ NPM = ROOT / "emulator"
 VENV = ROOT / "venv"
 RUN = ROOT / "emulator" / ".run"
 STATIC = ROOT / "functions" / "http" / "static" / "vendor"
-REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
+LOCK = ROOT / "requirements-dev.txt"
+"""Lock of all Python packages of a laptop, the deployed ones among them."""
 PACKAGES = (NPM / "package.json", NPM / "package-lock.json")
 BUNDLES = ("firebase-app-compat.js", "firebase-auth-compat.js", "firebase-firestore-compat.js")
 VERSIONS = ((3, 13), (3, 12), (3, 11))
@@ -54,7 +55,7 @@ def set_up() -> None:
 
 
 def python_packages() -> None:
-    wanted = _digest(REQUIREMENTS)
+    wanted = _digest((LOCK,))
     python = VENV / "bin" / "python"
     if _stamped(VENV) == wanted and python.exists():
         return
@@ -62,9 +63,14 @@ def python_packages() -> None:
         interpreter = choose_interpreter()
         shutil.rmtree(VENV, ignore_errors=True)
         _long_step("creating ./venv", [interpreter, "-m", "venv", str(VENV)])
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
-    _long_step("installing Python packages", [*pip, "-r", str(REQUIREMENTS[-1])])
+    _long_step("installing Python packages", install_command(str(python)))
     _stamp(VENV, wanted)
+
+
+def install_command(python: str) -> list[str]:
+    """Return the command that installs the locked packages, and none whose file has another hash."""
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    return [*pip, "--require-hashes", "-r", str(LOCK)]
 
 
 def choose_interpreter() -> str:

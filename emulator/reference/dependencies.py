@@ -1,18 +1,18 @@
-"""Reference page of the dependencies: each pinned package with the reason in its requirements file."""
+"""Reference page of the dependencies: each named package with its locked version and its reason."""
 
 import json
-import re
 
+from emulator.dependencies.lock import DEPLOYED, DEVELOPMENT, locked_packages, named_packages
 from emulator.reference.markdown import ROOT, page, table
 
 OPENING = """\
-Ledger, money paths and metering are written here. Everything else is a well-kept library, pinned. The reasons stand
-beside the pins in `requirements.txt`, `requirements-dev.txt` and `emulator/package.json`; [NOTICES](../../NOTICES.md)
-has the licences."""
-PINNED = re.compile(r"^([a-z][\w-]*)==(\S+)(?:  # (.+))?$", re.MULTILINE)
-REQUIREMENTS = {
-    "requirements.txt": "Deployed with the functions",
-    "requirements-dev.txt": "On a laptop and in CI, for tests and checks",
+Ledger, money paths and metering are written here. Everything else is a well-kept library, named with its reason in
+`requirements.in`, `requirements-dev.in` or `emulator/package.json`. `make lock` locks all versions with their hashes,
+also of packages that others need ([decision 0059](../decisions/0059-locked-audited-listed.md));
+[NOTICES](../../NOTICES.md) has the licences."""
+TITLES = {
+    DEPLOYED: "Deployed with the functions",
+    DEVELOPMENT: "On a laptop and in CI, for tests and checks",
 }
 
 
@@ -22,14 +22,17 @@ class ReasonMissing(Exception):
 
 def dependencies_page() -> str:
     """Return the page. Raises ReasonMissing for a package without a reason."""
-    parts = [_part(title, python_packages(file)) for file, title in REQUIREMENTS.items()]
+    parts = [_part(title, python_packages(stem)) for stem, title in TITLES.items()]
     return page("Dependencies", OPENING, *parts, _part("On a laptop, from npm", npm_packages()))
 
 
-def python_packages(file: str) -> list[tuple[str, str, str]]:
-    """Return name, version and reason of each pinned package of a requirements file."""
-    pins = PINNED.findall((ROOT / file).read_text())
-    return [_reasoned(name, pin, reason, file) for name, pin, reason in pins]
+def python_packages(stem: str) -> list[tuple[str, str, str]]:
+    """Return name, locked version and reason of each package that a `.in` file names."""
+    versions = {package.name: package.version for package in locked_packages(stem)}
+    return [
+        _reasoned(package.name, versions[package.name], package.reason, f"{stem}.in")
+        for package in named_packages(stem)
+    ]
 
 
 def npm_packages() -> list[tuple[str, str, str]]:

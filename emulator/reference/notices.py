@@ -1,14 +1,12 @@
 """NOTICES.md: the libraries that a deployment contains, with licence and copyright, from their installed metadata.
 
-Written by `make notices` when a runtime dependency changes. The page names no versions, since a dependency of a
-dependency may be newer on another machine.
+Written by `make notices` when a runtime dependency changes. The page names no versions: `requirements.txt` does.
 """
 
 import re
-from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
-from emulator.reference.dependencies import python_packages
+from emulator.dependencies.lock import DEPLOYED, locked_packages
 from emulator.reference.markdown import ROOT, table
 
 PAGE = ROOT / "NOTICES.md"
@@ -27,8 +25,6 @@ files. Both stand under the Apache License 2.0 (<https://www.apache.org/licenses
 The domain lists in `publicsuffixlist` (Mozilla Public License 2.0) and `disposable-email-domains` (MIT) are used
 unchanged.
 """
-NAME = re.compile(r"[^\w.-]")
-"""The first character behind the name in a requirement."""
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
 COPYRIGHT = re.compile(r"^\s*(copyright (?:\(c\) |© )?.*\d{4}.*|copyright .*contributors.*)$", re.IGNORECASE)
 COPYRIGHT_LINES_MAX = 2
@@ -37,11 +33,9 @@ LICENCE_CHARACTERS_MAX = 60
 
 
 def notices_page() -> str:
-    """Return the page: all runtime packages and the packages that they need, by name."""
+    """Return the page: all packages that the functions are deployed with, by name."""
     packages = {
-        name: package
-        for requirement, _, _ in python_packages("requirements.txt")
-        for name, package in _needed(requirement, set())
+        locked.name: package for locked in locked_packages(DEPLOYED) if (package := _installed(locked.name)) is not None
     }
     rows = [
         (f"`{name}`", _licence(packages[name]), "; ".join(_copyrights(packages[name]))) for name in sorted(packages)
@@ -49,19 +43,12 @@ def notices_page() -> str:
     return OPENING + "\n" + table(("Package", "Licence", "Copyright"), rows) + "\n"
 
 
-def _needed(name: str, seen: set[str]) -> Iterator[tuple[str, Distribution]]:
-    normal = re.sub(r"[-_.]+", "-", name).lower()
-    if normal in seen:
-        return
-    seen.add(normal)
+def _installed(name: str) -> Distribution | None:
+    """Return an installed package; None if the lock has the package for another kind of machine."""
     try:
-        package = distribution(name)
+        return distribution(name)
     except PackageNotFoundError:
-        return  # for another platform
-    yield normal, package
-    for requirement in package.requires or ():
-        if "extra ==" not in requirement:
-            yield from _needed(NAME.split(requirement, maxsplit=1)[0], seen)
+        return None
 
 
 def _licence(package: Distribution) -> str:
