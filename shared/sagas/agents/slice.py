@@ -93,18 +93,25 @@ class AgentSlice:
     def run(self, task_id: str) -> None:
         """Run one slice of this task, if the task is live and no other worker has the lease.
 
-        If the slice fails, the task records the failure for a later retry. No failure is raised.
+        If the slice fails, the task records the failure for a later retry. No failure is raised. If the user asks to
+        cancel during the slice, end the task, even if the slice has failed.
         """
+        if self._is_cancel_due_after(task_id):
+            self._is_cancel_due_after(task_id)
+
+    def _is_cancel_due_after(self, task_id: str) -> bool:
+        """Run one slice. Return True if the next slice has to end the task, since the user has asked to cancel."""
         claimed = self._claimed(task_id)
         if claimed is None:
             log("agent_task_not_taken", task_id=task_id)
-            return
+            return False
         try:
             self._work(claimed)
         except LeaseLost:
             log("agent_task_overtaken", "WARNING", task_id=task_id)
         except Exception as error:  # noqa: BLE001  # whatever it is, it must not be tried for ever
             self._set_aside(claimed, error)
+        return claimed.is_cancel_due
 
     def tell(self, task_id: str) -> None:
         """Publish a message that calls for a slice of the task. If that fails, the sweep publishes the message."""
@@ -190,7 +197,8 @@ class AgentSlice:
             self._pause(claimed, pause)
         elif not self._is_over(claimed, conclude=True):
             claimed.close({"claimed_at": budget.claimed_at}, due_at=self._clock.now() + GRACE)
-            self.tell(claimed.task.id)
+            if not claimed.is_cancel_due:
+                self.tell(claimed.task.id)
 
     def _rounds(self, claimed: ClaimedTask, budget: TaskBudget) -> str | None:
         """Run rounds until the task or the slice is over.
@@ -305,7 +313,8 @@ class AgentSlice:
     def _end(self, claimed: ClaimedTask, status: str, reason: str | None, *, is_clean: bool = True) -> None:
         claimed.close({"status": status, "reason": reason, "attempts": 0}, due_at=None, is_clean=is_clean)
         task = claimed.task
-        log("agent_task_ended", task_id=task.id, uid=task.uid, status=status, reason=reason, spent=task.spent)
+        if not claimed.is_cancel_due:
+            log("agent_task_ended", task_id=task.id, uid=task.uid, status=status, reason=reason, spent=task.spent)
 
     def _pause(self, claimed: ClaimedTask, code: str) -> None:
         """Pause the task with the reason `code`. The work so far stays, and `resume` continues the task.
@@ -327,7 +336,8 @@ class AgentSlice:
         Its user may still resume the task.
         """
         self._end(claimed, "failed", reason, is_clean=False)
-        self._alerts.alert("agent_task_dead", task_id=claimed.task.id, uid=claimed.task.uid, reason=reason)
+        if not claimed.is_cancel_due:
+            self._alerts.alert("agent_task_dead", task_id=claimed.task.id, uid=claimed.task.uid, reason=reason)
 
     def _set_aside(self, claimed: ClaimedTask, error: Exception) -> None:
         """Put the task off after an error, each time for longer.

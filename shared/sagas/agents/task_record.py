@@ -26,6 +26,8 @@ LEASE_SECONDS = 300
 CALLS_MAX = 64
 CALLS_BYTES_MAX = 400_000
 HISTORY_BYTES_MAX = 400_000
+TO_CANCEL: Data = {"status": "queued", "reason": None}
+"""Fields of a task that waits only to be ended as cancelled."""
 SOURCES_MAX = 100
 IMAGES_MAX = 50
 
@@ -40,6 +42,9 @@ class ClaimedTask:
         self._clock = clock
         self._unsaved: dict[str, Value] = {}
         self._charged: set[int] = set()
+        self._knows_cancel = task.is_cancel_asked
+        self.is_cancel_due = False
+        """True once the task was closed to be ended as cancelled by the next slice, at once."""
         self._task: Task | None = task
         """The task with the unsaved changes; None after a change, until the task is read."""
         self.steps = list(steps)
@@ -183,7 +188,8 @@ class ClaimedTask:
     def close(self, changes: Data, *, due_at: Millis | None, is_clean: bool = True) -> None:
         """Write these changes to the task and free the lease. The task is due from `due_at` on; None: never by itself.
 
-        If `is_clean` is False, holds may be open that no step names: the next worker releases them.
+        If `is_clean` is False, holds may be open that no step names: the next worker releases them. If the user has
+        asked to cancel since the claim, the task is queued and due now instead, and `is_cancel_due` is True.
         """
         due: Value = None if due_at is None else to_datetime(due_at)
         clean: Data = {"clean_fence": self.fence} if is_clean else {}
@@ -196,20 +202,36 @@ class ClaimedTask:
 
         If others have changed the task but the lease is still held, read the task and write once more.
         """
-        whole = {**self._unsaved, **changes, "updated_at": to_datetime(self._clock.now())}
-        write = self._leased.free if is_last else self._leased.save
-        task = self._task_with(whole)
         try:
-            write(whole, *also, *self._recorded(task, steps))
+            self._commit(changes, also, steps, is_last=is_last)
         except LeaseLost:
             if not self._leased.rejoin():
                 raise
-            task = self._task_with(whole)
-            write(whole, *also, *self._recorded(task, steps))
+            self._commit(changes, also, steps, is_last=is_last)
         self._unsaved = {}
         self._charged = set()
         self.steps += steps
-        self._task = task
+
+    def _commit(
+        self, changes: Mapping[str, Value], also: Sequence[Write], steps: Sequence[TaskStep], *, is_last: bool
+    ) -> None:
+        now = to_datetime(self._clock.now())
+        whole = {**self._unsaved, **changes, "updated_at": now}
+        is_cancel_due = is_last and self._is_newly_cancelled(whole)
+        if is_cancel_due:
+            whole |= {**TO_CANCEL, "due_at": now}
+        task = self._task_with(whole)
+        write = self._leased.free if is_last else self._leased.save
+        write(whole, *also, *self._recorded(task, steps))
+        self._task, self.is_cancel_due = task, is_cancel_due
+
+    def _is_newly_cancelled(self, changes: Data) -> bool:
+        """Return True if the user has asked to cancel since the claim, and `changes` do not end the task so.
+
+        A slice that was claimed to cancel and fails is put off as any other slice, so that no task is tried in a loop.
+        """
+        task = self._task_with(changes)
+        return task.is_cancel_asked and task.status != "cancelled" and not self._knows_cancel
 
     def _recorded(self, task: Task, steps: Sequence[TaskStep]) -> Sequence[Write]:
         """Build the writes of new steps, and of the owner's documents: the task, new steps, steps just charged."""
