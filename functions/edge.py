@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
+from functions.tracing import begin_event
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
 from shared.kernel.clock import HOUR, Millis, parse_rfc3339, to_datetime
 from shared.kernel.documents import Create, Data, PreconditionFailed, Value
 from shared.kernel.errors import DomainError, NotFound, Rejected
-from shared.kernel.events import log
+from shared.kernel.events import log, log_error
 from shared.kernel.ids import Uid, derived_id, is_safe_id, is_uid
 
 EVENT_AGE_MAX: Millis = 12 * HOUR
@@ -35,6 +36,10 @@ class MalformedEvent(ValueError):
 
 class UidNeverServed(MalformedEvent):
     """The event is of a user whose uid the API refuses: nothing of that user is stored."""
+
+
+class NotDelivered(Exception):
+    """The event is to be delivered again. Names the class of the error, which is logged."""
 
 
 class CloudEvent(Protocol):
@@ -104,7 +109,11 @@ def _entry(
 ) -> Callable[[Callable[[Decoded, Services], None]], Entry]:
     def decorate(handle: Callable[[Decoded, Services], None]) -> Entry:
         def entry(event: CloudEvent) -> None:
-            deliver(event, decode, handle, production())
+            try:
+                deliver(event, decode, handle, production())
+            except Exception as error:  # noqa: BLE001  # raised again under another name
+                # The framework logs the words of an error that it catches, and those may be personal.
+                raise NotDelivered(type(error).__name__) from None
 
         entry.__name__, entry.__doc__ = handle.__name__, handle.__doc__
         return entry
@@ -123,6 +132,7 @@ def deliver(
     Return if the event is finished. Raise if the event is to be delivered again.
     """
     told = {"function": getattr(handle, "__name__", "?"), "event_id": str(event.get("id"))}
+    begin_event(str(event.get("traceparent", "")), services.settings.project, told["event_id"])
     try:
         handle(decode(event), services)
     except UidNeverServed:
@@ -135,7 +145,7 @@ def deliver(
     except Exception as error:
         code = error.code if isinstance(error, DomainError) else type(error).__name__
         if services.clock.now() - _time(event) <= EVENT_AGE_MAX:
-            log("event_failed", "ERROR", **told, code=code)
+            log_error("event_failed", error, **told, code=code)
             raise
         _bury(event, services, code=code, **told)
 

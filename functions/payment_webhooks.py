@@ -11,6 +11,7 @@ from functions.http.addresses import client_address
 from functions.http.errors import TooManyRequests
 from functions.http.uploads import BodyTooSlow, InstanceBusy, Uploads
 from functions.serving import serve_patiently
+from functions.tracing import begin_request
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
 from shared.kernel.errors import DomainError
@@ -51,6 +52,7 @@ def receive(provider: ProviderName, request: Request, services: Services, webhoo
 
     The status 2xx means that the notice is stored. In any doubt the provider is to deliver again.
     """
+    begin_request(request.headers, services.settings.project)
     if request.method != "POST":
         return _unread(request, "method_not_allowed", 405, Allow="POST")
     try:

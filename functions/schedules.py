@@ -2,17 +2,26 @@
 
 from flask import Request
 
+from functions.tracing import begin_request
 from shared.bootstrap import services
+from shared.kernel.events import log
 
 
-def every_minute(_request: Request) -> tuple[dict[str, int], int]:
+def every_minute(request: Request) -> tuple[dict[str, int], int]:
     """Run the jobs of every minute: relay, expire, resume. Return the items that each job has done, and a status."""
-    return services().jobs.run_schedule("every_minute"), 200
+    return _run("every_minute", request), 200
 
 
-def every_day(_request: Request) -> tuple[dict[str, int], int]:
+def every_day(request: Request) -> tuple[dict[str, int], int]:
     """Run the jobs of every day, such as the audit of the journals.
 
     Return the items that each job has done, and a status.
     """
-    return services().jobs.run_schedule("every_day"), 200
+    return _run("every_day", request), 200
+
+
+def _run(schedule: str, request: Request) -> dict[str, int]:
+    begin_request(request.headers, services().settings.project)
+    done = services().jobs.run_schedule(schedule)
+    log("schedule_done", schedule=schedule, done=sum(done.values()))
+    return done

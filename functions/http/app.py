@@ -18,9 +18,11 @@ from functions.http.hosting import HostedPaths
 from functions.http.model_ids import model_id
 from functions.http.openai_errors import OPENAI_PREFIX, error_response
 from functions.http.problems import problem_response
+from functions.http.request_log import ROUTE, RequestLog
 from functions.http.routes import PREFIX, Call, Reply, Route
 from functions.http.table import ROUTES
 from functions.http.uploads import Uploads
+from functions.tracing import begin_request
 from shared.bootstrap import Services
 from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import fingerprint, is_safe_id, is_uid, new_id
@@ -43,7 +45,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     gate = Gate(services)
-    downloads = Downloads(HostedPaths(app.wsgi_app), services.settings.threads)
+    downloads = Downloads(HostedPaths(RequestLog(app.wsgi_app)), services.settings.threads)
     app.wsgi_app = downloads  # type: ignore[method-assign]  # as Flask says
     for route in ROUTES:
         view = _view(services, gate, route)
@@ -95,6 +97,9 @@ class Gate:
         """Name the request. Return the answer to a preflight request; None for any other request."""
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
+        begin_request(request.headers, self._services.settings.project, request_id=g.request_id)
+        if request.url_rule is not None:
+            request.environ[ROUTE] = request.url_rule.rule
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
             return None
         response = Response(status=HTTPStatus.NO_CONTENT)

@@ -1,7 +1,6 @@
 """Every failure as `application/problem+json` (RFC 9457): one table from kinds and codes to statuses."""
 
 import json
-import traceback
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from functions.http.errors import InvalidRequest
 from shared.kernel.errors import Conflict, DomainError, Forbidden, NotFound, Param, Rejected, Unavailable
-from shared.kernel.events import log
+from shared.kernel.events import log_error
 from shared.kernel.money import format_credits
 from shared.users.ports import Unauthenticated
 
@@ -113,9 +112,7 @@ def headers_of(error: Exception, problem: dict[str, Any]) -> dict[str, str]:
 
 def log_unexpected(error: BaseException, request_id: str) -> None:
     """Log an unexpected failure: its class and the place in the code, never its message."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-    log("request_failed", "ERROR", error=type(error).__name__, where=where, request_id=request_id)
+    log_error("request_failed", error, request_id=request_id)
 
 
 def _domain_problem(error: DomainError, request_id: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.events import Alerts
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid, random_token
 from shared.kernel.money import Micro
+from shared.kernel.tracing import in_this_work
 from shared.ledger.account import Account, Budget, Hold
 from shared.ledger.commands import AccountCommand, BudgetClaim, CallBound, Command, Expire, PlaceHold, RateLimit, Tags
 from shared.ledger.committer import Committer
@@ -262,4 +263,4 @@ def _balance(totals: AccountTotals, clock: Clock) -> Balance:
 
 
 def _in_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=in_this_work(work), daemon=True).start()

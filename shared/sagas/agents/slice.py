@@ -20,7 +20,7 @@ from shared.ai.tokens import Usage
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Documents
 from shared.kernel.errors import DomainError, NotFound, Rejected
-from shared.kernel.events import Alerts, Publisher, TopicMessage, log
+from shared.kernel.events import Alerts, Publisher, TopicMessage, log, log_error
 from shared.ledger.errors import AccountClosed, RateLimited
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
@@ -347,8 +347,7 @@ class AgentSlice:
         code = error.code if isinstance(error, DomainError | CreditsHeld) else INTERNAL
         is_harmless = code in UNSAID or isinstance(error, CreditsHeld)
         task = claimed.task
-        kind = type(error).__name__
-        log("agent_slice_failed", "ERROR", task_id=task.id, code=code, error=kind, attempt=task.attempts)
+        log_error("agent_slice_failed", error, task_id=task.id, code=code, attempt=task.attempts)
         try:
             if task.unanswered > UNANSWERED_MAX:
                 claimed.note(unanswered=0)

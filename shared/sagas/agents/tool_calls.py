@@ -8,9 +8,10 @@ from shared.ai.agents.named_hosts import named_hosts
 from shared.ai.agents.task import StoredFile, TaskStep
 from shared.kernel.clock import Clock
 from shared.kernel.errors import DomainError, Rejected, Unavailable
-from shared.kernel.events import log
+from shared.kernel.events import log, log_error
 from shared.kernel.ids import OperationId, Uid, operation_id
 from shared.kernel.money import Micro
+from shared.kernel.tracing import in_this_work
 from shared.ledger.commands import BudgetClaim
 from shared.sagas.agents.budget import CreditsHeld, TaskBudget
 from shared.sagas.agents.task_record import ClaimedTask
@@ -139,7 +140,7 @@ class Acts:
         failure: Exception | None = None
         with ThreadPoolExecutor(AT_ONCE_MAX) as pool:
             uses = {act.number: self._use_of(claimed, budget, act) for act in acts}
-            running = {pool.submit(self._used, act, uses[act.number], allowed): act for act in acts}
+            running = {pool.submit(in_this_work(self._used), act, uses[act.number], allowed): act for act in acts}
             for done in as_completed(running):
                 act = running[done]
                 try:
@@ -215,7 +216,7 @@ class Acts:
             use.give_back()
             return Observation(text=f"{error.code}: {error.detail}", failure=error.code)
         except Exception as error:  # noqa: BLE001  # a tool's fault is not the task's: the model hears that it failed
-            log("tool_failed", "ERROR", tool=name, error=type(error).__name__)
+            log_error("tool_failed", error, tool=name)
             use.give_back()
             return Observation(text="tool_failed: The tool failed.", failure="tool_failed")
 

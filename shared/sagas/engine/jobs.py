@@ -7,7 +7,7 @@ from typing import TypeVar
 from shared.kernel.clock import MINUTE, Clock
 from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.errors import DomainError
-from shared.kernel.events import log
+from shared.kernel.events import log, log_error
 from shared.sagas.engine.leases import LeasedDocument, Leases
 
 ItemT = TypeVar("ItemT", bound=str)
@@ -39,7 +39,7 @@ class JobRun:
         try:
             work(item)
         except Exception as error:  # noqa: BLE001  # one broken item must not hold up all others
-            log("job_item_failed", "ERROR", job=job, item=item, code=_code_of(error))
+            log_error("job_item_failed", error, job=job, item=item, code=_code_of(error))
             return False
         self.done += 1
         return True
@@ -93,7 +93,7 @@ class Jobs:
         try:
             job.run(run)
         except Exception as error:  # noqa: BLE001  # one broken job must not hold up all others
-            log("job_failed", "ERROR", job=job.name, code=_code_of(error))
+            log_error("job_failed", error, job=job.name, code=_code_of(error))
         finally:
             self._free(leased, run.cursor)
         log("job_done", job=job.name, done=run.done)

@@ -32,6 +32,7 @@ from shared.kernel.documents import (
 from shared.kernel.errors import DomainError, IdempotencyMismatch, StillRunning
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, new_id
+from shared.kernel.tracing import in_this_work
 from shared.kernel.waiting import WaitingRoom
 from shared.sagas.metering.turn_record import FinalCommit, Turn, TurnAnswer, TurnReceipt, turn_of
 
@@ -207,7 +208,7 @@ class KeyedClaim:
         self._is_first = len(turn.runs) == 1
         self._runs = turn.runs
         self.run = turn.runs[-1]
-        threading.Thread(target=self._renew, name=f"renew {turn.operation}", daemon=True).start()
+        threading.Thread(target=in_this_work(self._renew), name=f"renew {turn.operation}", daemon=True).start()
 
     @property
     def is_lost(self) -> bool:

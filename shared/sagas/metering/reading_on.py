@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from shared.kernel.errors import DomainError
-from shared.kernel.events import log
+from shared.kernel.events import log, log_error
 from shared.kernel.ids import Uid
+from shared.kernel.tracing import in_this_work
 
 READING_ON_MAX = 80
 """Most calls that an instance reads on at once. Each call takes up to two threads and one connection."""
@@ -59,7 +60,7 @@ class Place:
         Raises RuntimeError if no thread can be started; the place is free again.
         """
         try:
-            threading.Thread(target=self._run, args=(work,), name="reading on", daemon=True).start()
+            threading.Thread(target=in_this_work(self._run), args=(work,), name="reading on", daemon=True).start()
         except RuntimeError:
             self._leave()
             raise
@@ -74,6 +75,6 @@ class Place:
         except DomainError as error:
             log("not_read_on", "WARNING", code=error.code)
         except Exception as error:  # noqa: BLE001  # nobody else hears of it
-            log("not_read_on", "ERROR", error=type(error).__name__)
+            log_error("not_read_on", error)
         finally:
             self._leave()

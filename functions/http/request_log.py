@@ -1,0 +1,88 @@
+"""A log line for each answered request, in the form that Cloud Logging and our metrics read."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from shared.kernel.events import write_line
+
+ROUTE = "credits.route"
+"""Key of the WSGI environment under which the application leaves the route's pattern, such as `/v1/images/<id>`."""
+UNKNOWN_ROUTE = "(no route)"
+EVENT_STREAM = "text/event-stream"
+DATA = b"data:"
+
+Environ = dict[str, Any]
+Application = Callable[[Environ, Any], Iterable[bytes]]
+
+
+class RequestLog:
+    """WSGI application around another one. The line has the route's pattern, no path, query, address or body."""
+
+    def __init__(self, application: Application, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._application = application
+        self._monotonic = monotonic
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        """Answer the request, and log it when the answer is closed."""
+        answered = AnsweredRequest(environ, self._monotonic)
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            answered.begin(status, headers)
+            return start_response(status, headers, *rest)
+
+        answered.parts = self._application(environ, start)
+        return answered
+
+
+class AnsweredRequest:
+    """The parts of one answer, with the time and size of what was sent."""
+
+    def __init__(self, environ: Environ, monotonic: Callable[[], float]) -> None:
+        self.parts: Iterable[bytes] = ()
+        self._environ = environ
+        self._monotonic = monotonic
+        self._since = monotonic()
+        self._status = 0
+        self._bytes = 0
+        self._is_stream = False
+        self._first_token: float | None = None
+
+    def begin(self, status: str, headers: list[tuple[str, str]]) -> None:
+        """Note the status, and whether the answer is a stream of events."""
+        self._status = int(status.partition(" ")[0])
+        kind = next((value for name, value in headers if name.lower() == "content-type"), "")
+        self._is_stream = kind.startswith(EVENT_STREAM)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the parts, and note when the first data of a stream came."""
+        for part in self.parts:
+            if self._is_stream and self._first_token is None and DATA in part:
+                self._first_token = self._monotonic() - self._since
+            self._bytes += len(part)
+            yield part
+
+    def close(self) -> None:
+        """Close the answer, and write its line."""
+        if (close := getattr(self.parts, "close", None)) is not None:
+            close()
+        first = {} if self._first_token is None else {"first_token_seconds": round(self._first_token, 4)}
+        method = str(self._environ.get("REQUEST_METHOD", ""))
+        request = {
+            "requestMethod": method,
+            "requestUrl": self._environ.get(ROUTE, UNKNOWN_ROUTE),
+            "status": self._status,
+            "responseSize": str(self._bytes),
+            "latency": f"{self._monotonic() - self._since:.6f}s",
+            "protocol": str(self._environ.get("SERVER_PROTOCOL", "")),
+        }
+        line = {"event": "request_answered", "message": f"{method} {request['requestUrl']} {self._status}", **first}
+        write_line({"severity": severity_of(self._status), **line, "httpRequest": request})
+
+
+def severity_of(status: int) -> str:
+    """Return the severity of an answer: ERROR for a fault of ours, WARNING for a part that was unavailable."""
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "ERROR"
+    return "WARNING" if status > HTTPStatus.INTERNAL_SERVER_ERROR else "INFO"
