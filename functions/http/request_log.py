@@ -82,7 +82,7 @@ class AnsweredRequest:
 
 
 def severity_of(status: int) -> str:
-    """Return the severity of an answer: ERROR for a fault of ours, WARNING for a part that was unavailable."""
+    """Return the severity of an answer: ERROR for our own fault, WARNING if a part was unavailable."""
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return "ERROR"
     return "WARNING" if status > HTTPStatus.INTERNAL_SERVER_ERROR else "INFO"
