@@ -2,7 +2,7 @@
 
 PYTHON := venv/bin/python
 
-.PHONY: help setup run test check coverage bench reference notices lock logs admin clean
+.PHONY: help setup run test check coverage bench reference notices lock audit logs admin clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -37,6 +37,9 @@ notices: setup  ## NOTICES.md, when a runtime dependency has changed
 
 lock: setup  ## requirements*.txt from requirements*.in; UPGRADE=1 or UPGRADE="NAME …" takes newer versions
 	@exec $(PYTHON) -m emulator.dependencies.relock $(if $(UPGRADE),--upgrade $(filter-out 1,$(UPGRADE)))
+
+audit: setup  ## known vulnerabilities of the locked packages; fails if the services did not look at all of them
+	@exec $(PYTHON) -m emulator.dependencies.audit
 
 logs: setup  ## follow the log of a running `make run`
 	@exec $(PYTHON) -m emulator.logs
