@@ -16,6 +16,7 @@ import orjson
 from emulator.ports import LOOPBACK
 
 BODY_BYTES_MAX = 1 << 20
+CHUNK_LINE_BYTES_MAX = 1 << 10
 BACKLOG = 512
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -80,19 +81,32 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         parts = urlsplit(self.path)
-        length = min(int(self.headers.get("Content-Length") or 0), BODY_BYTES_MAX)
         request = Request(
             method=self.command,
             path=parts.path,
             query=parts.query,
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(length),
+            body=self._body(),
         )
         answer = self.server.serve(request)
         if answer is None:
             self._reset()
         else:
             self._say(answer)
+
+    def _body(self) -> bytes:
+        """Return the body, sent whole or in chunks, up to the server's limit."""
+        limit = self.server.body_bytes_max
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(min(int(self.headers.get("Content-Length") or 0), limit))
+        body = bytearray()
+        while size := int(self.rfile.readline(CHUNK_LINE_BYTES_MAX).split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline(CHUNK_LINE_BYTES_MAX)
+            if len(body) > limit:
+                break
+        self.rfile.readline(CHUNK_LINE_BYTES_MAX)
+        return bytes(body[:limit])
 
     def _say(self, answer: Answer) -> None:
         self.send_response(answer.status)
@@ -118,8 +132,16 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = BACKLOG
 
-    def __init__(self, port: int, serve: Callable[[Request], Answer | None], *, name: str) -> None:
+    def __init__(
+        self,
+        port: int,
+        serve: Callable[[Request], Answer | None],
+        *,
+        name: str,
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
         super().__init__((LOOPBACK, port), _Handler)
+        self.body_bytes_max = body_bytes_max
         self.serve = serve
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()

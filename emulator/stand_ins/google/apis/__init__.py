@@ -1,0 +1,43 @@
+"""Served APIs by host, each in a module of its own."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from emulator.stand_ins.google.state import State
+from emulator.stand_ins.wire import Answer, Request
+
+Plain = Callable[[State, Request, str], Answer | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """Host with its discovery documents, the newest version first. `plain` answers what no document describes."""
+
+    documents: tuple[str, ...]
+    modules: tuple[str, ...]
+    plain: Plain | None = None
+
+
+def _plain(module: str) -> Plain:
+    def answer(state: State, request: Request, path: str) -> Answer | None:
+        found: Answer | None = importlib.import_module(f"{__name__}.{module}").plain(state, request, path)
+        return found
+
+    return answer
+
+
+BY_HOST: Mapping[str, Api] = {
+    "serviceusage.googleapis.com": Api(documents=("serviceusage.v1", "serviceusage.v1beta1"), modules=("services",)),
+    "cloudresourcemanager.googleapis.com": Api(documents=("cloudresourcemanager.v1",), modules=("projects",)),
+    "iam.googleapis.com": Api(documents=("iam.v1",), modules=("accounts",)),
+    "secretmanager.googleapis.com": Api(documents=("secretmanager.v1",), modules=("secrets",)),
+    "pubsub.googleapis.com": Api(documents=("pubsub.v1",), modules=("pubsub",)),
+    "storage.googleapis.com": Api(documents=("storage.v1",), modules=("storage",), plain=_plain("uploads")),
+    "firestore.googleapis.com": Api(documents=("firestore.v1",), modules=("firestore", "firestore_indexes")),
+    "www.googleapis.com": Api(documents=("oauth2.v2",), modules=(), plain=_plain("tokens")),
+}
+
+for _api in BY_HOST.values():
+    for _module in _api.modules:
+        importlib.import_module(f"{__name__}.{_module}")
