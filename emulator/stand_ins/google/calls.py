@@ -61,7 +61,7 @@ class Call:
         return told
 
     def patched(self, resource: Json, *, allowed: Iterable[str] | None = None) -> Json:
-        """Change the fields of `updateMask` in the resource, or all given ones without a mask, and return it."""
+        """Change the fields of `updateMask` in the resource, or all given ones without a mask. Return the resource."""
         mask = self.query.get("updateMask", "")
         paths = [_camel(each) for each in mask.split(",")] if mask else list(self.body)
         for path in paths:

@@ -63,7 +63,7 @@ class GoogleRefusal(Refused):
         return STATUSES[self.status]
 
     def as_status(self) -> Json:
-        """Return the refusal as a failed operation tells it: `google.rpc.Status`."""
+        """Return the refusal in the form of a failed operation: `google.rpc.Status`."""
         return {"code": CODES[self.status], "message": self.message, **self._details()}
 
     def as_answer(self) -> Answer:

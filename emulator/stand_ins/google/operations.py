@@ -58,7 +58,7 @@ class Operations:
     _all: dict[str, Operation] = field(default_factory=dict)
 
     def begin(self, parent: str, kind: str, act: Callable[[], Json], *, metadata: Json | None = None) -> Json:
-        """Begin an operation below `parent`, e.g. `projects/p/locations/l`, and return its first form.
+        """Begin an operation below `parent`, e.g. `projects/p/locations/l`, and return the first form.
 
         kind: the metadata's type name in full, e.g. `google.cloud.functions.v2.OperationMetadata`.
         """

@@ -1,4 +1,4 @@
-"""Google's own descriptions of its APIs (discovery documents), by which requests and answers are checked.
+"""Google's own descriptions of APIs (discovery documents), by which requests and answers are checked.
 
 The documents come with the package google-api-python-client, a development requirement.
 """
@@ -210,7 +210,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def find_method(names: tuple[str, ...], http_method: str, path: str) -> tuple[Method, dict[str, str]] | None:
-    """Return the published method for this request, with the values of its path's places."""
+    """Return the published method for this request, with the values of the path's places."""
     for name in names:
         for method in document(name).methods:
             found = method.pattern.fullmatch(path) if method.http_method == http_method else None

@@ -1,4 +1,4 @@
-"""The server: which API a request is for, whether it is on, whether the caller may, and who answers."""
+"""The server: finds the API of a request, checks that the API is on and the caller may call, and answers."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""What the stand-in knows: projects with their APIs, policies and resources, buckets, and who calls."""
+"""State of the stand-in: projects with their APIs, policies and resources, buckets, and the callers."""
 
 import itertools
 import re
@@ -43,7 +43,7 @@ AGENTS = {
     "monitoring.googleapis.com": "service-{number}@gcp-sa-monitoring-notification.iam.gserviceaccount.com",
     "compute.googleapis.com": "{number}-compute@developer.gserviceaccount.com",
 }
-"""Accounts that Google makes when an API is enabled, or its service identity is asked for."""
+"""Accounts that Google makes when an API is enabled, or when a service identity is asked for."""
 
 
 def now_text() -> str:
@@ -82,7 +82,7 @@ class Resources(dict[str, Json]):
 
 @dataclass(slots=True)
 class Project:
-    """One project. Its tables are keyed by full resource names with the project's id, not its number."""
+    """One project. Tables are keyed by full resource names, with the project's id in place of the number."""
 
     id: str
     number: str
@@ -115,7 +115,7 @@ class Project:
             self.add_agent(api)
 
     def add_agent(self, api: str) -> str:
-        """Make the service agent of an API, and return its e-mail address."""
+        """Make the service agent of an API, and return the e-mail address."""
         email = AGENTS.get(api, f"service-{{number}}@gcp-sa-{api.split('.', maxsplit=1)[0]}.iam.gserviceaccount.com")
         told = email.format(number=self.number)
         self.agents.add(told)
@@ -173,7 +173,7 @@ class State:
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(845_201_344_001))
 
     def add_project(self, project_id: str, *, member: str = OPERATOR) -> Project:
-        """Make a project as the Firebase console makes it: a few APIs, one owner, nothing else."""
+        """Make a project like the Firebase console: a few APIs, one owner, nothing else."""
         project = Project(id=project_id, number=str(next(self._numbers)))
         project.enable(*ON_IN_NEW_PROJECTS)
         project.policy.grant("roles/owner", member)

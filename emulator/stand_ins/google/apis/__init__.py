@@ -1,4 +1,4 @@
-"""Served APIs by host, each in a module of its own."""
+"""Served APIs by host, one module each."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ Plain = Callable[[State, Request, str], Answer | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """Host with its discovery documents, the newest version first. `plain` answers what no document describes."""
+    """Host with the names of discovery documents. `plain` answers requests that no document describes."""
 
     documents: tuple[str, ...]
     modules: tuple[str, ...]

@@ -87,7 +87,7 @@ def patch_field(call: Call) -> Json:
 
 
 def _set_indexes(field: Json, body: Json, path: str) -> None:
-    """Take the single-field indexes. Without an `indexConfig` the field follows its database again."""
+    """Take the single-field indexes. Without an `indexConfig` the field follows the database again."""
     if "indexConfig" not in body:
         field.pop("indexConfig", None)
         return

@@ -1,4 +1,4 @@
-"""Resource Manager: a project, its policy, and what the caller may do in it."""
+"""Resource Manager: a project, its policy, and the permissions that the caller has there."""
 
 from emulator.stand_ins.google.calls import Call, serve_policy, serves
 from emulator.stand_ins.wire import Json

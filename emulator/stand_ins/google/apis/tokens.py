@@ -1,4 +1,4 @@
-"""Google's token endpoint, as the Firebase CLI asks it."""
+"""Google's token endpoint, for the Firebase CLI."""
 
 from emulator.stand_ins.google.state import State
 from emulator.stand_ins.wire import Answer, Request, json_answer
