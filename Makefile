@@ -2,7 +2,7 @@
 
 PYTHON := venv/bin/python
 
-.PHONY: help setup run test check coverage bench reference notices lock audit logs admin clean
+.PHONY: help setup run test check coverage bench reference notices lock audit sbom logs admin clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -40,6 +40,9 @@ lock: setup  ## requirements*.txt from requirements*.in; UPGRADE=1 or UPGRADE="N
 
 audit: setup  ## known vulnerabilities of the locked packages; fails if the services did not look at all of them
 	@exec $(PYTHON) -m emulator.dependencies.audit
+
+sbom: setup  ## the bill of materials of a release as CycloneDX 1.6; RELEASE=vN FILE=…
+	@exec $(PYTHON) -m emulator.dependencies.bill "$(RELEASE)" "$(if $(filter-out -,$(FILE)),$(FILE))"
 
 logs: setup  ## follow the log of a running `make run`
 	@exec $(PYTHON) -m emulator.logs

@@ -4,8 +4,9 @@ Written by `make notices` when a runtime dependency changes. The page names no v
 """
 
 import re
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution
 
+from emulator.dependencies.licences import installed, stated_licence
 from emulator.dependencies.lock import DEPLOYED, locked_packages
 from emulator.reference.markdown import ROOT, table
 
@@ -28,35 +29,18 @@ unchanged.
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
 COPYRIGHT = re.compile(r"^\s*(copyright (?:\(c\) |© )?.*\d{4}.*|copyright .*contributors.*)$", re.IGNORECASE)
 COPYRIGHT_LINES_MAX = 2
-LICENCE_OF_CLASSIFIER = "License :: OSI Approved :: "
-LICENCE_CHARACTERS_MAX = 60
 
 
 def notices_page() -> str:
     """Return the page: all packages that the functions are deployed with, by name."""
     packages = {
-        locked.name: package for locked in locked_packages(DEPLOYED) if (package := _installed(locked.name)) is not None
+        locked.name: package for locked in locked_packages(DEPLOYED) if (package := installed(locked.name)) is not None
     }
     rows = [
-        (f"`{name}`", _licence(packages[name]), "; ".join(_copyrights(packages[name]))) for name in sorted(packages)
+        (f"`{name}`", stated_licence(packages[name]), "; ".join(_copyrights(packages[name])))
+        for name in sorted(packages)
     ]
     return OPENING + "\n" + table(("Package", "Licence", "Copyright"), rows) + "\n"
-
-
-def _installed(name: str) -> Distribution | None:
-    """Return an installed package; None if the lock has the package for another kind of machine."""
-    try:
-        return distribution(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _licence(package: Distribution) -> str:
-    metadata = package.metadata
-    stated = next((metadata[name] for name in ("License-Expression", "License") if name in metadata), "")
-    classifiers = metadata.get_all("Classifier") or []
-    approved = [each.removeprefix(LICENCE_OF_CLASSIFIER) for each in classifiers if each.startswith("License ::")]
-    return stated.splitlines()[0][:LICENCE_CHARACTERS_MAX] if stated else ", ".join(approved)
 
 
 def _copyrights(package: Distribution) -> list[str]:
