@@ -144,7 +144,10 @@ def test_only_payment_providers_with_their_keys_are_there():
     [
         ({"STRIPE_SECRET_KEY": "sk_live_1"}, True),
         ({"STRIPE_SECRET_KEY": "rk_live_1"}, True),
+        ({"STRIPE_SECRET_KEY": "sk_org_live_1"}, True),
         ({"STRIPE_SECRET_KEY": "sk_test_1"}, False),
+        ({"STRIPE_SECRET_KEY": "rk_test_live_1"}, False),
+        ({"STRIPE_SECRET_KEY": "sk_org_test_1"}, False),
         ({"PAYPAL_API_BASE": "https://api-m.paypal.com"}, True),
         ({"PAYPAL_API_BASE": "https://api-m.sandbox.paypal.com"}, False),
         ({"PAYPAL_API_BASE": "http://127.0.0.1:1"}, False),

@@ -46,13 +46,20 @@ Stripe takes at most twenty types.
 """
 
 
+LIVE_KEYS = ("sk_live_", "rk_live_", "sk_org_live_")
+"""First letters of secret keys that move real money: an account's, a restricted one, an organization's.
+
+See https://docs.stripe.com/keys and https://docs.stripe.com/keys/organization-api-keys
+"""
+
+
 class NotAStripeEvent(ValueError):
     """Event without the shape of a Stripe event."""
 
 
 def is_live_key(secret_key: str) -> bool:
-    """Return True if the key moves real money: `sk_live_…`, or a restricted `rk_live_…`."""
-    return secret_key.startswith(("sk_live_", "rk_live_"))
+    """Return True if the key moves real money, by the first letters of the key."""
+    return secret_key.startswith(LIVE_KEYS)
 
 
 def notice_of(event: Mapping[str, Any]) -> Notice:
