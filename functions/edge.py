@@ -180,15 +180,15 @@ def _document_path(told: str, name: str) -> str:
 
 
 def decode_user(event: CloudEvent) -> UserEvent:
-    """Return the event of Firebase Auth in a cloud event.
+    """Return the event of Firebase Auth in a cloud event. If the event has no payload, its subject names the user.
 
     Raises MalformedEvent, and UidNeverServed for a user who never had an account.
     """
-    data = _json(event.data)
+    data = {} if _is_empty(event.data) else _json(event.data)
     user = data.get("oldValue") or data.get("value") or data
     uid = user.get("uid") if isinstance(user, Mapping) else None
     named = str(event.get("subject", "")).removeprefix("users/")
-    found = uid if isinstance(uid, str) else unquote(named)
+    found = uid if isinstance(uid, str) and uid else unquote(named)
     if not found or (named and found not in {named, unquote(named)}):
         raise MalformedEvent("it does not name one user")
     if not is_uid(found):
@@ -268,6 +268,11 @@ def _params(pattern: str, path: str) -> Mapping[str, str]:
         elif name != value:
             raise MalformedEvent(f"{path!r} does not fit {pattern}")
     return params
+
+
+def _is_empty(data: Any) -> bool:
+    """Return True if an event has no payload: nothing, blanks, or JSON's null."""
+    return data is None or (isinstance(data, bytes | str) and data.strip() in {"", "null", b"", b"null"})
 
 
 def _json(data: Any) -> Mapping[str, Any]:

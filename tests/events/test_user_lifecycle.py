@@ -17,6 +17,7 @@ from functions.edge import (
     EVENT_AGE_MAX,
     DocumentEvent,
     MalformedEvent,
+    NotDelivered,
     TopicEvent,
     decode_document,
     decode_message,
@@ -28,6 +29,7 @@ from functions.user_lifecycle import on_user_created, on_user_deleted
 from shared import bootstrap
 from shared.bootstrap import Services, in_memory
 from shared.kernel.clock import rfc3339, to_datetime
+from shared.kernel.documents import Query
 from shared.kernel.errors import Conflict, NotFound, Rejected, Unavailable
 from shared.kernel.ids import Uid, new_id
 from shared.platform.firestore.documents import connect
@@ -138,6 +140,25 @@ def test_both_arrive_through_functions_framework(services: Services):
     assert status(services, uid) == "closed"
 
 
+@pytest.mark.parametrize("is_structured", [False, True], ids=["binary", "structured"])
+def test_deletion_without_payload_arrives_through_functions_framework(services: Services, *, is_structured: bool):
+    uid = signed_up(services)
+    attributes = {"specversion": "1.0", "id": "e1", "source": "//google", "time": rfc3339(services.clock.now())}
+    attributes |= {"type": DELETED_USER, "subject": f"users/{uid}"}
+    binary = {f"ce-{name}": value for name, value in attributes.items()}
+
+    with environment(SET_WHEN_SERVED):
+        leaving = create_app("on_user_deleted", "main.py", "cloudevent").test_client()
+        if is_structured:
+            left = leaving.post("/", json=attributes, headers={"content-type": "application/cloudevents+json"})
+        else:
+            left = leaving.post("/", headers={**binary, "content-type": "application/json"})
+
+    assert left.status_code == 200
+    assert status(services, uid) == "closed"
+    assert services.ports.documents().query(Query(collection="dead_events", limit=1)) == []
+
+
 # What every trigger shares ---------------------------------------------------------------------------------------
 
 
@@ -166,7 +187,7 @@ def test_what_would_fail_again_is_dropped(services: Services, error: Exception, 
 
 @pytest.mark.parametrize("error", [Conflict("moved"), Unavailable("later"), Odd()])
 def test_what_may_succeed_later_is_delivered_again(services: Services, error: Exception):
-    with pytest.raises(type(error)):
+    with pytest.raises(NotDelivered, match=type(error).__name__):
         failing(error)(user_created("ann"))
 
 
@@ -299,6 +320,12 @@ def test_a_time_in_nanoseconds_is_read(time: str):
         ({"uid": "ann"}, "users/ann"),
         ({"uid": "ann"}, ""),
         ({}, "users/ann"),
+        (None, "users/ann"),
+        (b"", "users/ann"),
+        (b"null", "users/ann"),
+        (" \n", "users/ann"),
+        ({"oldValue": None}, "users/ann"),
+        ({"oldValue": {"uid": ""}}, "users/ann"),
         (b'{"oldValue": {"uid": "ann"}}', "users/ann"),
     ],
 )
@@ -308,7 +335,7 @@ def test_a_login_is_read_from_where_it_stands(data: object, subject: str):
 
 @pytest.mark.parametrize(
     ("data", "subject"),
-    [({"oldValue": {"uid": "ann"}}, "users/bob"), ({}, ""), ({"uid": "a/b"}, ""), (b"{", ""), ([], "users/ann")],
+    [({"oldValue": {"uid": "ann"}}, "users/bob"), ({}, ""), (None, ""), (None, "users/"), ({"uid": "a/b"}, ""), (b"{", ""), ([], "users/ann")],
 )
 def test_an_event_that_names_no_one_user_is_malformed(data: object, subject: str):
     with pytest.raises(MalformedEvent):
