@@ -22,7 +22,7 @@ from emulator.problems import LaptopProblem
 from emulator.runs import only_run_in, suite_home
 from emulator.screen import Screen
 from emulator.seed import OPERATOR, PASSWORD, USER, seed
-from emulator.settings import announce_settings, laptop_settings
+from emulator.settings import announce_settings, laptop_settings, protect_settings
 from emulator.suite import EMULATORS, STORAGE, Suite
 from emulator.tools import ROOT
 from emulator.upstream import Upstream
@@ -90,6 +90,8 @@ def _interrupt(*_: object) -> NoReturn:
 def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite, Mapping[str, str], Mapping[str, str]]]:
     """Start the suite, the stand-ins and their addresses, and end all processes at the end, also after any error."""
     ports = chosen_ports(os.environ.get("EMULATOR_PORTS", ""))
+    if (warning := protect_settings()) is not None:
+        screen.warning(warning)
     settings = laptop_settings()
     with contextlib.ExitStack() as stack:
         stack.enter_context(only_run_in(chosen.home))

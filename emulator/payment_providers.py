@@ -40,15 +40,19 @@ def payment_providers(
 ) -> PaymentProviders:
     """Return the payment providers of a laptop.
 
-    A provider whose address is set is used with the credentials that are set. Stand-ins replace the others.
+    A provider whose address is set is used with the credentials that are set. Stand-ins replace the others, and sign
+    webhooks with the secret that is set. The shell's settings come first.
     """
+    given = {**settings, **{name: value for name, value in os.environ.items() if value}}
     found = PaymentProviders()
     for name, record in PROVIDERS.items():
-        if named := _named(settings, record.api_base):
-            found.addresses[name] = named
+        if address := given.get(record.api_base):
+            found.addresses[name] = address
             continue
+        kind = stand_in_of(name)
         with binding(name, ports[name]):
-            stand_in = stack.enter_context(stand_in_of(name)(port=ports[name], later_seconds=LATER_SECONDS))
+            started = kind(port=ports[name], later_seconds=LATER_SECONDS, **kind.webhook_of(given))
+            stand_in = stack.enter_context(started)
         found.stand_ins[record.webhook] = stand_in
         found.addresses[name] = stand_in.url
         found.settings |= stand_in.settings_for(home)
@@ -59,7 +63,3 @@ def stand_in_of(provider: ProviderName) -> type[StandIn]:
     """Import and return the stand-in of a provider: `STAND_IN` of the package `emulator.stand_ins.{provider}`."""
     found: type[StandIn] = import_module(f"emulator.stand_ins.{provider}").STAND_IN
     return found
-
-
-def _named(settings: Mapping[str, str], name: str) -> str:
-    return os.environ.get(name) or settings.get(name) or ""

@@ -86,6 +86,11 @@ class StandIn(ABC):
 
     # ── what each provider says for itself ───────────────────────────────────────────────────────────────────────────
 
+    @classmethod
+    @abstractmethod
+    def webhook_of(cls, settings: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the given secret or id of webhooks as arguments of this class; empty if the settings have none."""
+
     @abstractmethod
     def settings_for(self, home: Path) -> Mapping[str, str]:
         """Return the settings with which a backend uses this stand-in. Files that the settings name go to `home`."""

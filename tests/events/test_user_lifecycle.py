@@ -335,7 +335,15 @@ def test_a_login_is_read_from_where_it_stands(data: object, subject: str):
 
 @pytest.mark.parametrize(
     ("data", "subject"),
-    [({"oldValue": {"uid": "ann"}}, "users/bob"), ({}, ""), (None, ""), (None, "users/"), ({"uid": "a/b"}, ""), (b"{", ""), ([], "users/ann")],
+    [
+        ({"oldValue": {"uid": "ann"}}, "users/bob"),
+        ({}, ""),
+        (None, ""),
+        (None, "users/"),
+        ({"uid": "a/b"}, ""),
+        (b"{", ""),
+        ([], "users/ann"),
+    ],
 )
 def test_an_event_that_names_no_one_user_is_malformed(data: object, subject: str):
     with pytest.raises(MalformedEvent):

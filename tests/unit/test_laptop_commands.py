@@ -1,10 +1,14 @@
 """Commands for the running laptop see all of it: its emulators, its settings, its stand-ins."""
 
 import json
+import os
 import stat
+from pathlib import Path, PosixPath
+
+import pytest
 
 from emulator.command import environment_of
-from emulator.settings import announce_settings
+from emulator.settings import announce_settings, laptop_settings, protect_settings
 
 PLACES = {
     "project": "demo-laptop",
@@ -37,3 +41,60 @@ def test_announced_settings_are_for_their_owner_only(tmp_path):
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert json.loads(file.read_text()) == {"A": "new"}
+
+
+def mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+@pytest.fixture
+def everybody_reads():
+    """New files are for all to read, unless their maker says otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("everybody_reads")
+def test_settings_that_the_laptop_writes_are_for_their_owner_only(tmp_path):
+    file = tmp_path / ".env"
+
+    key = laptop_settings({}, file)["LEDGER_SIGNING_KEY"]
+
+    assert mode(file) == 0o600
+    assert laptop_settings({}, file)["LEDGER_SIGNING_KEY"] == key
+    assert protect_settings(file) is None
+
+
+@pytest.mark.parametrize("open_mode", [0o640, 0o604, 0o666, 0o620, 0o755])
+def test_settings_that_others_may_read_are_protected_and_the_user_told(tmp_path, open_mode):
+    file = tmp_path / ".env"
+    file.write_text("STRIPE_SECRET_KEY=sk_test_1\n")
+    file.chmod(open_mode)
+
+    told = protect_settings(file)
+
+    assert told == f"{file} holds keys and could be read by others; now only you can read it (mode 0600)."
+    assert (mode(file), file.read_text()) == (0o600, "STRIPE_SECRET_KEY=sk_test_1\n")
+    assert protect_settings(file) is None
+
+
+class OfAnother(PosixPath):
+    """A file whose mode only its owner may change."""
+
+    def chmod(self, mode: int, *, follow_symlinks: bool = True) -> None:
+        raise PermissionError
+
+
+def test_settings_of_another_owner_are_named_with_the_command(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("A=b\n")
+    file.chmod(0o644)
+
+    told = protect_settings(OfAnother(file))
+
+    assert told == f"{file} holds keys and can be read by others: let its owner run `chmod 600 {file}`."
+
+
+def test_settings_that_are_missing_need_no_protection(tmp_path):
+    assert protect_settings(tmp_path / ".env") is None

@@ -74,6 +74,11 @@ class PayPalStandIn(StandIn):
         )
         self._certificate = self.serve(certificates.authority().issue())
 
+    @classmethod
+    def webhook_of(cls, settings: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the given id of the webhook; see `StandIn.webhook_of`."""
+        return {"webhook_id": given} if (given := settings.get("PAYPAL_WEBHOOK_ID", "")) else {}
+
     @property
     def authorities_pem(self) -> str:
         """Return the root that a verifier has to trust, and the intermediate that is not served with a leaf."""

@@ -55,7 +55,7 @@ class StripeStandIn(StandIn):
     ) -> None:
         super().__init__(port=port, later_seconds=later_seconds)
         self.secret_key = secret_key
-        self.webhook_secret = webhook_secret
+        self._webhook_secrets = webhook_secret
         self.account = account
         self._keys = Keys(lifetime_seconds=KEY_LIFETIME_SECONDS, now=self.now)
         self._store = Store(now=self.now, announce=self._announce)
@@ -70,6 +70,16 @@ class StripeStandIn(StandIn):
             secret_key=secret_key,
         )
 
+    @classmethod
+    def webhook_of(cls, settings: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the given signing secrets; see `StandIn.webhook_of`."""
+        return {"webhook_secret": given} if _secrets_in(given := settings.get("STRIPE_WEBHOOK_SECRET", "")) else {}
+
+    @property
+    def webhook_secret(self) -> str:
+        """Return the secret that signs deliveries: the first one, if several are given, comma-separated."""
+        return _secrets_in(self._webhook_secrets)[0]
+
     @property
     def publishable_key(self) -> str:
         return self._api.publishable_key
@@ -80,7 +90,7 @@ class StripeStandIn(StandIn):
         return {
             "STRIPE_API_BASE": self.url,
             "STRIPE_SECRET_KEY": self.secret_key,
-            "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
+            "STRIPE_WEBHOOK_SECRET": self._webhook_secrets,
         }
 
     # ── buyers ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -346,3 +356,7 @@ class StripeStandIn(StandIn):
         if found is None or found["object"] != kind:
             raise Misuse(f"there is no {kind} {object_id}")
         return found
+
+
+def _secrets_in(text: str) -> list[str]:
+    return [secret.strip() for secret in text.split(",") if secret.strip()]
