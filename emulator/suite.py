@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from emulator import tools
+from emulator.cloud.manifest_text import laptop_manifest
 from emulator.guard import ORDERLY_END_SECONDS_MAX
 from emulator.listeners import named, strangers
 from emulator.ports import LOOPBACK, binding, free_ports, is_answering, require_free, taken_ports
@@ -45,7 +46,7 @@ LOAD_FAILURES = (
     "Functions codebase could not be analyzed",
 )
 NO_DOWNLOAD = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|download failed|Failed to make request to", re.IGNORECASE)
-LINKED_NOT = ("firebase.json", "node_modules")
+LINKED_NOT = ("firebase.json", "functions.yaml", "node_modules")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +189,7 @@ class Suite:
             if not entry.name.startswith(".") and entry.name not in LINKED_NOT:
                 (project / entry.name).symlink_to(entry)
         (project / "firebase.json").write_text(json.dumps(self._config(), indent=2))
+        (project / "functions.yaml").write_text(laptop_manifest((self._source / "functions.yaml").read_text()))
         return project
 
     def _config(self) -> dict[str, Any]:
@@ -199,8 +201,7 @@ class Suite:
         }
         if "firestore" in self.only:
             config["emulators"]["firestore"]["websocketPort"] = self._ports["websocket"]
-        for codebase in config.get("functions", []):
-            codebase["runtime"] = f"python3{sys.version_info.minor}"
+        config["functions"] = [{"source": ".", "codebase": "default", "runtime": f"python3{sys.version_info.minor}"}]
         return config
 
     def _environment(self) -> dict[str, str]:

@@ -1,11 +1,14 @@
-"""Files that list the payment providers for readers other than Python: the manifest, and the schema for listeners."""
+"""Files that list functions and payment providers for readers other than Python: manifest, CLI settings, schema."""
 
 import json
 import re
 
-from emulator.reference.markdown import ROOT
-from shared.payments.providers import PROVIDERS
+import main
+from emulator.cloud.manifest_text import SECRETS_BLOCK, block_list
+from emulator.cloud.staging import ROOT, STAGED
+from shared.payments.providers import PROVIDERS, ProviderRecord
 
+RUNTIME = "python312"
 WEBHOOK = re.compile(r"  (\w+)_webhook:\n(?:    .*\n)+\n")
 PROVIDER = re.compile(r'("provider": \{ "type": "string", "enum": )\[[^]]*\]')
 
@@ -14,8 +17,29 @@ def manifest() -> str:
     """Return functions.yaml with a function for each provider's notices, all of the size of the first."""
     text = (ROOT / "functions.yaml").read_text()
     [first, *_] = WEBHOOK.finditer(text)
-    blocks = (first[0].replace(f"{first[1]}_webhook", record.webhook) for record in PROVIDERS.values())
+    blocks = (_webhook(first, record) for record in PROVIDERS.values())
     return text[: first.start()] + "".join(blocks) + WEBHOOK.sub("", text[first.start() :])
+
+
+def _webhook(first: re.Match[str], record: ProviderRecord) -> str:
+    secrets = block_list("    secretEnvironmentVariables:", record.webhook_secrets, "key: ")
+    return SECRETS_BLOCK.sub(lambda _: secrets, first[0].replace(f"{first[1]}_webhook", record.webhook))
+
+
+def cli_settings() -> str:
+    """Return firebase.json with a codebase for each function, whose source the deployment stages."""
+    settings = json.loads((ROOT / "firebase.json").read_text())
+    settings["functions"] = [
+        {
+            "source": (STAGED / name).relative_to(ROOT).as_posix(),
+            "codebase": name,
+            "runtime": RUNTIME,
+            "predeploy": [f"python3 emulator/cloud/stage.py {name}"],
+            "ignore": ["__pycache__", ".env*"],
+        }
+        for name in main.MODULES
+    ]
+    return json.dumps(settings, indent=2) + "\n"
 
 
 def payments_schema() -> str:

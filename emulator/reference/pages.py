@@ -6,7 +6,7 @@ from emulator.reference.decisions import decisions_page
 from emulator.reference.dependencies import dependencies_page
 from emulator.reference.errors import errors_page
 from emulator.reference.jobs import jobs_page
-from emulator.reference.manifest import manifest, payments_schema
+from emulator.reference.manifest import cli_settings, manifest, payments_schema
 from emulator.reference.routes import routes_page
 from emulator.reference.settings import settings_page
 from emulator.reference.tools import tools_page
@@ -21,4 +21,5 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "decisions/README.md": decisions_page,
     "live/payments.schema.json": payments_schema,
     "../functions.yaml": manifest,
+    "../firebase.json": cli_settings,
 }

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from shared.bootstrap.parts import part
+from shared.bootstrap.secrets import needed_secrets
 from shared.bootstrap.services import Services
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.settings import Settings, parse_settings
@@ -58,9 +59,12 @@ _process: Services | None = None
 
 
 def services() -> Services:
-    """Return the services of this process, built once from its environment. Raises SettingsError naming all errors."""
+    """Return the services of this process, built once from its environment. Raises SettingsError naming all errors.
+
+    A deployed function must have all of its own secrets, and needs no secret of another function.
+    """
     global _process  # noqa: PLW0603  # one process, one set of clients: that is what this remembers
     with _process_lock:
         if _process is None:
-            _process = production(parse_settings(os.environ))
+            _process = production(parse_settings(os.environ, needed_secrets(os.environ)))
         return _process

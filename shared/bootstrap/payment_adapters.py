@@ -17,8 +17,9 @@ def adapter_of(name: ProviderName) -> PaymentAdapter:
 
 
 def configured_providers(parts: AdapterParts) -> Mapping[ProviderName, PaymentProvider]:
-    """Build the ports to the providers whose keys are set, by name."""
-    adapters = {name: adapter_of(name) for name in PROVIDERS}
+    """Build the ports to the providers whose keys are set and that are in use, by name."""
+    in_use = parts.settings.payment_providers or tuple(PROVIDERS)
+    adapters = {name: adapter_of(name) for name in PROVIDERS if name in in_use}
     return {
         name: adapter.build_provider(parts)
         for name, adapter in adapters.items()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from shared.kernel.money import Micro, parse_credits
 
 SLASHES_OF_A_BARE_HOST = 2
+NAME = re.compile(r"[a-z][a-z0-9-]*", re.ASCII)
 FIELD_NAME = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*", re.ASCII)
 
 
@@ -14,6 +15,13 @@ def field_names(text: str) -> frozenset[str]:
     if not all(FIELD_NAME.fullmatch(name) for name in names):
         raise ValueError("must be names of request fields such as thinking or messages.speed, comma-separated")
     return names
+
+
+def names(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not all(NAME.fullmatch(name) for name in found):
+        raise ValueError("must be names in lower-case letters, comma-separated")
+    return found
 
 
 def base_url(text: str) -> str:

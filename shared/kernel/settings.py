@@ -2,7 +2,7 @@
 
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from shared.kernel.money import Micro
 T = TypeVar("T")
 
 SEED_BYTES = 32
+SIGNING_KEY = "LEDGER_SIGNING_KEY"
 CLIENT_ADDRESSES = ("direct", "function", "load_balancer", "hosting", "proxy")
 LAPTOP_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 UNKNOWN_UPSTREAM = "auto"
@@ -72,7 +73,8 @@ class Settings:
     ledger_id: str
     """Name of the ledger, part of every entry. Default: the project's id."""
     ledger_signing_keys: tuple[SigningKey, ...] = field(repr=False)
-    """`kid:base64 of a 32-byte Ed25519 seed`, comma-separated. The first key signs, the others verify."""
+    """`kid:base64 of a 32-byte Ed25519 seed`, comma-separated. The first key signs, the others verify. Empty in a
+    function that writes no entries."""
     ai_platform_api_key: str = field(repr=False)
     """API key of the default model provider."""
     ai_platform_base_url: str
@@ -146,6 +148,10 @@ class Settings:
     refused. A uid is one account in all tenants. Users of a tenant that is removed from this list count as deleted."""
     firebase_web_api_key: str
     """Public key of the web app, for the playground."""
+    payment_providers: tuple[str, ...]
+    """Payment providers in use, comma-separated: `stripe`, `paypal`, or `none`. Default: all whose keys are set; in a
+    deployment all of which the key for apps is set, `STRIPE_PUBLISHABLE_KEY` or `PAYPAL_CLIENT_ID`. A provider that
+    is not used needs no secret."""
     stripe_secret_key: str = field(repr=False)
     """Secret key of the Stripe account, test or live. Without this key, Stripe is not offered."""
     stripe_publishable_key: str
@@ -171,20 +177,18 @@ class Settings:
     """Address of this API. Users who paid return to the playground there, unless the app names a page."""
 
 
-def parse_settings(env: Mapping[str, str]) -> Settings:
-    """Return the settings in `env`. Raises SettingsError with all that is wrong, but never with a secret's value."""
-    problems: list[str] = []
+def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_KEY,)) -> Settings:
+    """Return the settings in `env`. Raises SettingsError with all that is wrong, but never with a secret's value.
 
-    def read(name: str, default: str | None, parse: Callable[[str], T]) -> T:
-        text = env.get(name) or default
+    `secrets` are the names of the secrets that must be there. Other secrets may be missing.
+    """
+    problems = [f"{name} is not set" for name in secrets if not env.get(name)]
+
+    def read(name: str, default: str, parse: Callable[[str], T]) -> T:
         try:
-            if text is None:
-                problems.append(f"{name} is not set")
-                return parse("")
-            return parse(text)
+            return parse(env.get(name) or default)
         except ValueError as error:
-            if text is not None:
-                problems.append(f"{name} {error}")
+            problems.append(f"{name} {error}")
             return None  # type: ignore[return-value]  # never seen: problems raise below
 
     is_laptop = bool(env.get("FUNCTIONS_EMULATOR") or env.get("FIRESTORE_EMULATOR_HOST"))
@@ -195,7 +199,7 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         project=project,
         is_laptop=is_laptop,
         ledger_id=env.get("LEDGER_ID") or project,
-        ledger_signing_keys=read("LEDGER_SIGNING_KEY", None, parse_signing_keys),
+        ledger_signing_keys=read(SIGNING_KEY, " ", parse_signing_keys),
         ai_platform_api_key=env.get("AI_PLATFORM_API_KEY") or "",
         ai_platform_base_url=read("AI_PLATFORM_BASE_URL", "https://api.openai.com/v1", values.base_url),
         ai_platform_profile=read("AI_PLATFORM_PROFILE", UNKNOWN_UPSTREAM, _profile),
@@ -226,6 +230,7 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
         app_check=read("APP_CHECK", "off", values.one_of("off", "monitor", "enforce")),
         identity_tenants=read("IDENTITY_TENANTS", " ", values.tenants),
         firebase_web_api_key=env.get("FIREBASE_WEB_API_KEY") or ("laptop" if is_laptop else ""),
+        payment_providers=read("PAYMENT_PROVIDERS", " ", values.names),
         stripe_secret_key=env.get("STRIPE_SECRET_KEY") or "",
         stripe_publishable_key=read("STRIPE_PUBLISHABLE_KEY", " ", values.publishable_key),
         stripe_webhook_secret=env.get("STRIPE_WEBHOOK_SECRET") or "",
@@ -244,10 +249,12 @@ def parse_settings(env: Mapping[str, str]) -> Settings:
 
 
 def parse_signing_keys(text: str) -> tuple[SigningKey, ...]:
-    """Parse `kid:base64seed[,kid:base64seed…]`: the first key signs, the rest verify.
+    """Parse `kid:base64seed[,kid:base64seed…]`: the first key signs, the rest verify. A blank text has no keys.
 
     Raises ValueError, without the secret in the message.
     """
+    if not text.strip():
+        return ()
     keys = tuple(_signing_key(part) for part in text.split(","))
     if len({key.kid for key in keys}) != len(keys):
         raise ValueError("names the same key id twice")
@@ -267,6 +274,7 @@ def _signing_key(part: str) -> SigningKey:
 
 UPSTREAM_NAME = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 UPSTREAM_SETTING = re.compile(r"AI_UPSTREAM_.+_(API_KEY|PROFILE|FIELDS)")
+UPSTREAM_KEY = re.compile(r"AI_UPSTREAM_.+_API_KEY")
 
 
 def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings, ...]:
@@ -283,7 +291,7 @@ def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings
         )
     if len(set(names)) != len(names):
         raise ValueError("names the same upstream twice")
-    prefixes = {name: f"AI_UPSTREAM_{name.upper().replace('-', '_')}" for name in names}
+    prefixes = {name: _prefix(name) for name in names}
     known = {f"{prefix}_{last}" for prefix in prefixes.values() for last in ("API_KEY", "PROFILE", "FIELDS")}
     if strays := sorted(name for name in env if UPSTREAM_SETTING.fullmatch(name) and name not in known):
         raise ValueError(f"has no upstream for {strays[0]}")
@@ -297,6 +305,16 @@ def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings
         )
         for name, _, url in pairs
     )
+
+
+def upstream_secrets(text: str) -> tuple[str, ...]:
+    """Return the names of the secrets with the keys of the upstreams in AI_UPSTREAMS, `name=url[,name=url…]`."""
+    names = (part.partition("=")[0].strip() for part in text.split(",") if part.strip())
+    return tuple(f"{_prefix(name)}_API_KEY" for name in names)
+
+
+def _prefix(upstream: str) -> str:
+    return f"AI_UPSTREAM_{upstream.upper().replace('-', '_')}"
 
 
 def _profile(text: str) -> str:

@@ -85,6 +85,10 @@ class ProviderRecord:
     limits: Limits
     app_key: str
     """Setting that an app reads in `GET /v1/payments/options`, to show the provider's own form: a public key or id."""
+    secrets: tuple[str, ...]
+    """Secrets with which payments are made, looked up and given back."""
+    webhook_secrets: tuple[str, ...]
+    """Secrets of the function that receives the provider's notices."""
 
     @property
     def webhook(self) -> str:
@@ -109,6 +113,8 @@ _RECORDS = (
             minor_max=STRIPE_MINOR_MAX,
         ),
         app_key="stripe_publishable_key",
+        secrets=("STRIPE_SECRET_KEY",),
+        webhook_secrets=("STRIPE_WEBHOOK_SECRET",),
     ),
     ProviderRecord(
         name="paypal",
@@ -116,6 +122,8 @@ _RECORDS = (
         money="capture",
         limits=Limits(currencies=PAYPAL_CURRENCIES, steps=PAYPAL_STEPS, minimums={}),
         app_key="paypal_client_id",
+        secrets=("PAYPAL_CLIENT_SECRET",),
+        webhook_secrets=("PAYPAL_CLIENT_SECRET",),
     ),
 )
 PROVIDERS: "Mapping[ProviderName, ProviderRecord]" = {record.name: record for record in _RECORDS}

@@ -1,41 +1,74 @@
 """functions.yaml, main.py and the modules say the same: what is declared exists, loads alone, and has its threads."""
 
-import base64
 import inspect
 import json
+import re
 import subprocess
 import sys
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
 
 import main
+from emulator.cloud.manifest_text import laptop_manifest
+from emulator.cloud.roles import REASONS, ROLES
+from emulator.cloud.staging import manifest_of, stage
+from emulator.reference.settings import name_of
+from shared.bootstrap.secrets import NEEDS, every_secret, secrets_of
+from shared.kernel.settings import Settings, SettingsError, parse_settings
+from shared.payments.providers import PROVIDERS
 from tests.support.live import collection_of, schema_of
 
 ROOT = Path(__file__).parents[2]
-ENDPOINTS = yaml.safe_load((ROOT / "functions.yaml").read_text())["endpoints"]
+TEXT = (ROOT / "functions.yaml").read_text()
+MANIFEST = yaml.safe_load(TEXT)
+ENDPOINTS = MANIFEST["endpoints"]
+PAID = {"PAYMENT_PROVIDERS": ",".join(PROVIDERS)}
+"""Plain settings of a project that uses every payment provider."""
+VALUES = {"LEDGER_SIGNING_KEY": f"test-1:{'A' * 43}=", "MARKS_SECRET": "sixteen characters"}
 TIMEOUT_SECONDS = {"httpsTrigger": 540, "eventTrigger": 540, "scheduleTrigger": 300}
 VENDORS = {"openai", "stripe", "web3", "paypalrestsdk", "google.cloud.pubsub_v1", "marshmallow", "firebase_functions"}
 LOAD = """
 import json, os, sys
 import main
 function = getattr(main, os.environ["FUNCTION_TARGET"])
-print(json.dumps({"threads": os.environ.get("THREADS"), "modules": sorted(sys.modules)}))
+loaded = sorted(sys.modules)
+from shared.bootstrap import services
+services()
+print(json.dumps({"threads": os.environ.get("THREADS"), "modules": loaded}))
 """
+INSTANCES_MAX = 50
+API_NAMES = re.compile(r"[a-z]+\.googleapis\.com")
 
 
 def trigger_of(endpoint: dict) -> str:
     return next(name for name in endpoint if name.endswith("Trigger"))
 
 
+def deployed(name: str) -> dict[str, str]:
+    """The environment of a deployed function: its own secrets and no other."""
+    secrets = {secret: VALUES.get(secret, "a secret") for secret in secrets_of(name, PAID)}
+    return {"GCLOUD_PROJECT": "demo-manifest", "FUNCTION_TARGET": name, "K_SERVICE": name, **PAID, **secrets}
+
+
+@cache
 def loaded_alone(name: str) -> dict:
-    """What a fresh process has after loading one function, as a cold start does."""
-    key = f"test-1:{base64.b64encode(bytes(32)).decode()}"
-    environment = {"FUNCTION_TARGET": name, "GCLOUD_PROJECT": "demo-manifest", "LEDGER_SIGNING_KEY": key, "PATH": ""}
-    answer = subprocess.run(
-        [sys.executable, "-c", LOAD], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
+    """What a fresh process has after loading one function from its staged source, as a cold start does."""
+    with TemporaryDirectory() as folder:
+        source = stage(name, "demo-manifest", staged=Path(folder))
+        answer = subprocess.run(
+            [sys.executable, "-c", LOAD],
+            cwd=source,
+            env={**deployed(name), "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
 
@@ -90,10 +123,71 @@ def test_a_name_that_is_no_function_is_an_attribute_error():
         _ = main.no_such_function
 
 
-def test_what_is_shipped_is_the_backend_alone():
-    config = json.loads((ROOT / "firebase.json").read_text())
-    shipped = {"main.py", "functions.yaml", "requirements.txt", "functions", "shared"}
+@pytest.mark.parametrize("name", main.MODULES)
+def test_a_function_names_its_own_secrets_and_no_others(name: str):
+    named = [each["key"] for each in ENDPOINTS[name].get("secretEnvironmentVariables", [])]
 
-    ignored = set(config["functions"][0]["ignore"])
-    assert {"venv", ".git", "node_modules", "__pycache__", ".env*", "*.local", "tests", "emulator", "*.log"} <= ignored
-    assert not shipped & ignored
+    assert tuple(named) == secrets_of(name, PAID)
+
+
+def test_webhooks_sign_nothing_and_agents_take_no_money():
+    payments = {secret for record in PROVIDERS.values() for secret in (*record.secrets, *record.webhook_secrets)}
+
+    for record in PROVIDERS.values():
+        assert set(secrets_of(record.webhook, PAID)) <= set(record.webhook_secrets)
+    for name in ("run_agent_step", "generate_image", "on_ledger_entry", "on_user_created"):
+        assert payments.isdisjoint(secrets_of(name, PAID))
+
+
+@pytest.mark.parametrize(("name", "secret"), [(name, secret) for name in NEEDS for secret in secrets_of(name, PAID)])
+def test_a_deployed_function_without_one_secret_names_the_secret(name: str, secret: str):
+    environment = {key: value for key, value in deployed(name).items() if key != secret}
+
+    with pytest.raises(SettingsError, match=f"^{secret} is not set$"):
+        parse_settings(environment, secrets_of(name, environment))
+
+
+def test_the_manifest_asks_for_the_roles_of_all_functions_together():
+    assert set(ROLES) == set(main.MODULES)
+    assert MANIFEST["requiredRoles"] == sorted({role for roles in ROLES.values() for role in roles})
+    assert set(REASONS) == set(MANIFEST["requiredRoles"])
+
+
+def test_every_required_api_has_a_reason():
+    apis = {each["api"]: each["reason"] for each in MANIFEST["requiredAPIs"]}
+
+    assert len(apis) == len(MANIFEST["requiredAPIs"])
+    assert all(API_NAMES.fullmatch(api) and len(reason.split()) > 1 for api, reason in apis.items())
+
+
+@pytest.mark.parametrize("name", main.MODULES)
+def test_a_function_has_a_limit_in_the_region_of_the_project(name: str):
+    endpoint = ENDPOINTS[name]
+
+    assert 1 <= endpoint["maxInstances"] <= INSTANCES_MAX
+    assert endpoint["region"] == ["{{ params.REGION }}"]
+    assert endpoint.get("minInstances") == ("{{ params.MIN_INSTANCES }}" if name == "api" else None)
+
+
+@pytest.mark.parametrize("name", main.MODULES)
+def test_a_staged_manifest_is_one_function_with_its_own_roles(name: str):
+    staged = yaml.safe_load(manifest_of(name, PAID, TEXT))
+
+    assert staged == {**MANIFEST, "requiredRoles": list(ROLES[name]), "endpoints": {name: ENDPOINTS[name]}}
+
+
+def test_a_laptop_manifest_has_every_function_without_secrets_and_params():
+    laptop = yaml.safe_load(laptop_manifest(TEXT))
+
+    for name, endpoint in laptop["endpoints"].items():
+        left = {key: value for key, value in ENDPOINTS[name].items() if key != "secretEnvironmentVariables"}
+        params = {"region": ["us-central1"]} | ({"minInstances": 0} if "minInstances" in endpoint else {})
+        assert endpoint == left | params
+    assert set(laptop["endpoints"]) == set(ENDPOINTS)
+    assert set(laptop) == {"specVersion", "requiredAPIs", "endpoints"}
+
+
+def test_every_secret_is_a_hidden_setting():
+    hidden = {name_of(each.name) for each in fields(Settings) if not each.repr}
+
+    assert set(every_secret()) == hidden

@@ -5,6 +5,8 @@ from shared.payments.adapters import AdapterParts
 from shared.payments.ports import PaymentProvider, Webhooks
 from shared.platform.stripe.events import is_live_key
 
+LIVE = "pk_live_"
+
 
 def is_configured(settings: Settings) -> bool:
     """Return True if the settings name an account at the provider, so that the provider is offered.
@@ -17,9 +19,12 @@ def is_configured(settings: Settings) -> bool:
 def is_live(settings: Settings) -> bool | None:
     """Return True if the settings are for real money; None if they do not tell.
 
-    Only the key tells the mode. See `PaymentAdapter.is_live`.
+    Only a key tells the mode. The webhook's function has no secret key, so there the publishable key tells the mode.
+    See `PaymentAdapter.is_live`.
     """
-    return is_live_key(settings.stripe_secret_key) if settings.stripe_secret_key else None
+    if settings.stripe_secret_key:
+        return is_live_key(settings.stripe_secret_key)
+    return settings.stripe_publishable_key.startswith(LIVE) if settings.stripe_publishable_key else None
 
 
 def build_provider(parts: AdapterParts) -> PaymentProvider:

@@ -1,0 +1,115 @@
+"""Directory of one function from which `firebase deploy` uploads: the function's source, manifest and plain settings.
+
+Only the standard library is imported, since a deployment has no other package.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from emulator.cloud.env_files import project_files, project_settings
+from emulator.cloud.manifest_text import function_manifest, param_defaults
+from emulator.cloud.problems import CloudProblem
+from emulator.cloud.roles import ROLES
+from shared.bootstrap.secrets import NEEDS, every_secret, secrets_of
+from shared.kernel.settings import UPSTREAM_KEY, SettingsError, parse_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGED = ROOT / "emulator" / ".run" / "functions"
+FILES = ("main.py", "requirements.txt")
+PACKAGES = ("functions", "shared")
+SUFFIXES = frozenset({".py", ".pem"})
+NOT_DEPLOYED = (
+    "functions/commands.py",
+    "functions/http/static",
+    "shared/bootstrap/memory.py",
+    "shared/ledger/verify_command.py",
+    "shared/platform/memory",
+)
+"""Parts of the packages that no deployed function uses: commands, pages, and the adapters in memory."""
+
+
+def stage(function: str, project: str, *, root: Path = ROOT, staged: Path = STAGED) -> Path:
+    """Fill the directory of a function for a project, and return the directory.
+
+    Raises CloudProblem for a wrong setting, and for a secret among the plain settings.
+    """
+    if function not in NEEDS:
+        raise CloudProblem(f"There is no function {function}; the functions are {', '.join(NEEDS)}.")
+    settings = checked_settings(project, root)
+    target, fresh = staged / function, staged / f"{function}.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    for name in source_files(root):
+        (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, fresh / name)
+    text = (root / "functions.yaml").read_text()
+    (fresh / "functions.yaml").write_text(manifest_of(function, settings, text))
+    _copy_settings(project, param_defaults(text), root, fresh)
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+    return target
+
+
+def source_files(root: Path = ROOT) -> Iterator[str]:
+    """Yield the paths of the files that every function's archive holds, beside its manifest."""
+    yield from FILES
+    for package in PACKAGES:
+        for file in sorted((root / package).rglob("*")):
+            name = file.relative_to(root).as_posix()
+            if file.is_file() and file.suffix in SUFFIXES and not name.startswith(NOT_DEPLOYED):
+                yield name
+
+
+def manifest_of(function: str, settings: Mapping[str, str], text: str) -> str:
+    """Return the manifest of one function for a project with these plain settings."""
+    return function_manifest(
+        text,
+        function,
+        secrets=secrets_of(function, settings),
+        roles=ROLES[function],
+        is_behind_load_balancer=settings.get("CLIENT_ADDRESS_FROM") == "load_balancer",
+    )
+
+
+def checked_settings(project: str, root: Path = ROOT) -> Mapping[str, str]:
+    """Return the plain settings of a project. Raises CloudProblem for a wrong setting, and for a secret among them."""
+    if not project:
+        raise CloudProblem("No project is named: set GCLOUD_PROJECT, or deploy with `firebase deploy --project ID`.")
+    settings = project_settings(root, project)
+    for name in settings:
+        if name in every_secret() or UPSTREAM_KEY.fullmatch(name):
+            raise CloudProblem(
+                f"{name} is a secret, and stands in plain text in .env or .env.{project}. Remove the line, and put the "
+                f"value into Secret Manager: firebase functions:secrets:set {name} --project {project}"
+            )
+    try:
+        parse_settings({**settings, "GCLOUD_PROJECT": project}, secrets=())
+        secrets_of("api", settings)
+    except SettingsError as error:
+        raise CloudProblem(f"The settings in .env and .env.{project} are wrong: {error}.") from error
+    return settings
+
+
+def _copy_settings(project: str, defaults: Mapping[str, str], root: Path, fresh: Path) -> None:
+    """Copy the plain settings to where the CLI reads them, with a value for each param."""
+    files = project_files(root, project)
+    lines = "".join(f"{name}={value}\n" for name, value in defaults.items())
+    common = "".join(file.read_text() for file in files if file.name == ".env")
+    (fresh / ".env").write_text(lines + common)
+    for file in files:
+        if file.name != ".env":
+            shutil.copyfile(file, fresh / f".env.{project}")
+
+
+def run(functions: Sequence[str], project: str) -> int:
+    """Stage the functions for a project, and return the exit status. A problem is printed as a sentence."""
+    try:
+        for function in functions:
+            stage(function, project)
+            secrets = ", ".join(secrets_of(function, checked_settings(project))) or "no secret"
+            print(f"{function} of {project}: {secrets}")
+    except CloudProblem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,83 @@
+"""Secrets of each function: which ones a deployment binds, and which ones a deployed function must find.
+
+`functions.yaml` names the same secrets. A project binds fewer without a payment provider, and more with further
+model providers. Only the standard library is imported: the deployment reads this table with any Python.
+"""
+
+from collections.abc import Mapping
+
+from shared.kernel.settings import SIGNING_KEY, SettingsError, upstream_secrets
+from shared.payments.providers import PROVIDERS, ProviderRecord
+
+LEDGER = SIGNING_KEY
+MARKS = "MARKS_SECRET"
+MODELS = "AI_PLATFORM_API_KEY"
+"""Key of the default model provider. The keys of further providers go to the same functions."""
+PAYMENTS = "payments"
+"""Secrets of all payment providers in use, see `ProviderRecord.secrets`."""
+NO_PROVIDERS = "none"
+
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "api": (LEDGER, MARKS, MODELS, PAYMENTS),
+    "on_user_created": (LEDGER,),
+    "on_user_deleted": (LEDGER, MARKS, PAYMENTS),
+    "on_ledger_entry": (LEDGER,),
+    "generate_image": (LEDGER, MODELS),
+    **{record.webhook: record.webhook_secrets for record in PROVIDERS.values()},
+    "on_provider_event": (LEDGER, MARKS, PAYMENTS),
+    "run_agent_step": (LEDGER, MODELS),
+    "every_minute": (LEDGER, MARKS, PAYMENTS),
+    "every_day": (LEDGER, MARKS, PAYMENTS),
+}
+"""Secrets of each function, as few as possible: a webhook stores notices and signs nothing, an agent takes no money."""
+
+
+def secrets_of(function: str, env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the secrets that a function needs in the project whose plain settings are `env`.
+
+    Raises SettingsError for an unknown payment provider.
+    """
+    used = used_providers(env)
+    if function in {record.webhook for record in PROVIDERS.values()} - {record.webhook for record in used}:
+        return ()
+    return tuple(name for need in NEEDS[function] for name in _names(need, used, env))
+
+
+def used_providers(env: Mapping[str, str]) -> tuple[ProviderRecord, ...]:
+    """Return the payment providers in use: those in PAYMENT_PROVIDERS, or those whose key for apps is set.
+
+    Raises SettingsError for an unknown name.
+    """
+    text = env.get("PAYMENT_PROVIDERS", "").strip()
+    if not text:
+        return tuple(record for record in PROVIDERS.values() if env.get(record.app_key.upper()))
+    named = {part.strip() for part in text.split(",") if part.strip()} - {NO_PROVIDERS}
+    if unknown := sorted(named - set(PROVIDERS)):
+        known = ", ".join((*PROVIDERS, NO_PROVIDERS))
+        raise SettingsError(f"PAYMENT_PROVIDERS names {unknown[0]}; known are {known}")
+    return tuple(record for name, record in PROVIDERS.items() if name in named)
+
+
+def project_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the secrets that all functions of a project need together, each once."""
+    return tuple(dict.fromkeys(name for function in NEEDS for name in secrets_of(function, env)))
+
+
+def every_secret() -> tuple[str, ...]:
+    """Return the names of the secrets of a project that uses every payment provider and one model provider."""
+    return project_secrets({"PAYMENT_PROVIDERS": ",".join(PROVIDERS)})
+
+
+def needed_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the secrets that must be in `env`: those of a deployed function; for a command LEDGER."""
+    function = env.get("FUNCTION_TARGET", "")
+    is_deployed = bool(env.get("K_SERVICE")) and not env.get("FUNCTIONS_EMULATOR")
+    return secrets_of(function, env) if is_deployed and function in NEEDS else (LEDGER,)
+
+
+def _names(need: str, used: tuple[ProviderRecord, ...], env: Mapping[str, str]) -> tuple[str, ...]:
+    if need == PAYMENTS:
+        return tuple(name for record in used for name in record.secrets)
+    if need == MODELS:
+        return (MODELS, *upstream_secrets(env.get("AI_UPSTREAMS", "")))
+    return (need,)
