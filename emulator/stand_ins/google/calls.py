@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl
 
 from emulator.stand_ins.google.errors import denied, invalid
@@ -45,9 +44,17 @@ class Call:
     def table(self, kind: str) -> Resources:
         return self.project.table(kind)
 
-    def begin(self, parent: str, kind: str, act: Callable[[], Json], **metadata: Any) -> Json:
+    def begin(
+        self,
+        parent: str,
+        kind: str,
+        act: Callable[[], Json],
+        *,
+        polls: int | None = None,
+        metadata: Json | None = None,
+    ) -> Json:
         """Begin a long-running operation; see `Operations.begin`."""
-        return self.project.operations.begin(parent, kind, act, metadata=metadata)
+        return self.project.operations.begin(parent, kind, act, metadata=metadata, polls=polls)
 
     def page(self, key: str, items: Iterable[Json], *, size: int = PAGE_SIZE) -> Json:
         """Return one page of a list, with the token of the next page if there is one."""

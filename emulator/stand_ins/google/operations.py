@@ -57,10 +57,19 @@ class Operations:
     seconds_max: float = SECONDS_MAX
     _all: dict[str, Operation] = field(default_factory=dict)
 
-    def begin(self, parent: str, kind: str, act: Callable[[], Json], *, metadata: Json | None = None) -> Json:
+    def begin(
+        self,
+        parent: str,
+        kind: str,
+        act: Callable[[], Json],
+        *,
+        metadata: Json | None = None,
+        polls: int | None = None,
+    ) -> Json:
         """Begin an operation below `parent`, e.g. `projects/p/locations/l`, and return the first form.
 
-        kind: the metadata's type name in full, e.g. `google.cloud.functions.v2.OperationMetadata`.
+        kind: the metadata's type name in full, e.g. `google.cloud.functions.v2.OperationMetadata`. polls: the number
+        of polls until this operation is done; None takes that of all operations.
         """
         prefix = f"{parent}/operations/" if parent else "operations/"
         operation = Operation(
@@ -68,10 +77,10 @@ class Operations:
             act=act,
             metadata={"@type": f"type.googleapis.com/{kind}", **(metadata or {})},
             due_at=time.monotonic() + self.seconds_max,
-            polls_left=self.polls,
+            polls_left=self.polls if polls is None else polls,
         )
         self._all[operation.name] = operation
-        if self.polls == 0:
+        if operation.polls_left == 0:
             operation.finish()
         return operation.as_json()
 

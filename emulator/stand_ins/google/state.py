@@ -92,6 +92,7 @@ class Project:
     policies: dict[str, Policy] = field(default_factory=dict)  # of resources, by full name
     operations: Operations = field(default_factory=Operations)
     is_billed: bool = True
+    database_polls: int = 0  # the Firebase CLI takes the database from the first answer: Google is that fast
     agents: set[str] = field(default_factory=set)
     tables: dict[str, Resources] = field(default_factory=dict)
     settings: dict[str, Json] = field(default_factory=dict)  # resources of which a project has one

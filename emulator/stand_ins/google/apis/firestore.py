@@ -70,7 +70,7 @@ def create_database(call: Call) -> Json:
         call.table("Database").add(name, made)
         return {"@type": f"type.googleapis.com/{KIND}.Database", **_told(call.table("Database")[name])}
 
-    return call.begin(name, f"{KIND}.CreateDatabaseMetadata", act)
+    return call.begin(name, f"{KIND}.CreateDatabaseMetadata", act, polls=call.project.database_polls)
 
 
 @serves("firestore.v1 projects.databases.get", needs="datastore.databases.getMetadata")
@@ -95,7 +95,7 @@ def patch_database(call: Call) -> Json:
         have.update(changed, updateTime=now_text())
         return {"@type": f"type.googleapis.com/{KIND}.Database", **_told(have)}
 
-    return call.begin(str(have["name"]), f"{KIND}.UpdateDatabaseMetadata", act)
+    return call.begin(str(have["name"]), f"{KIND}.UpdateDatabaseMetadata", act, polls=call.project.database_polls)
 
 
 @serves("firestore.v1 projects.databases.delete", needs="datastore.databases.delete")
@@ -108,7 +108,7 @@ def delete_database(call: Call) -> Json:
         call.table("Database").remove(str(have["name"]))
         return {"@type": f"type.googleapis.com/{KIND}.Database", **_told(have)}
 
-    return call.begin(str(have["name"]), f"{KIND}.DeleteDatabaseMetadata", act)
+    return call.begin(str(have["name"]), f"{KIND}.DeleteDatabaseMetadata", act, polls=call.project.database_polls)
 
 
 @serves("firestore.v1 projects.databases.operations.get")

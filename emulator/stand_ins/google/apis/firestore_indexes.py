@@ -39,7 +39,7 @@ def create_index(call: Call) -> Json:
         return {"@type": f"type.googleapis.com/{KIND}.Index", **copied(table[name])}
 
     metadata = {"startTime": now_text(), "index": name, "state": "PROCESSING"}
-    return call.begin(str(database(call)["name"]), f"{KIND}.IndexOperationMetadata", act, **metadata)
+    return call.begin(str(database(call)["name"]), f"{KIND}.IndexOperationMetadata", act, metadata=metadata)
 
 
 @serves("firestore.v1 projects.databases.collectionGroups.indexes.list", needs="datastore.indexes.list")
@@ -83,7 +83,7 @@ def patch_field(call: Call) -> Json:
         return {"@type": f"type.googleapis.com/{KIND}.Field", **copied(field)}
 
     call.table("Field")[name] = field
-    return call.begin(parent, f"{KIND}.FieldOperationMetadata", act, startTime=now_text(), field=name)
+    return call.begin(parent, f"{KIND}.FieldOperationMetadata", act, metadata={"startTime": now_text(), "field": name})
 
 
 def _set_indexes(field: Json, body: Json, path: str) -> None:

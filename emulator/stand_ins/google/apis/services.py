@@ -84,7 +84,7 @@ def _enable(call: Call, names: list[str]) -> Json:
 
     if all(name in call.project.apis for name in names):
         return {"name": "operations/noop.DONE_OPERATION", "done": True, "response": act()}
-    return call.begin("", OPERATION, act, resourceNames=[f"projects/{call.project.number}"])
+    return call.begin("", OPERATION, act, metadata={"resourceNames": [f"projects/{call.project.number}"]})
 
 
 @serves("serviceusage.v1 services.enable", needs="serviceusage.services.enable")

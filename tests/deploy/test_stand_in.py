@@ -1,46 +1,14 @@
 """The stand-in for Google's APIs: published shapes only, and Google's refusals."""
 
 import base64
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from emulator.stand_ins.google import GoogleStandIn
+from tests.deploy.asking import Client
 
 SECRETS = "secretmanager.googleapis.com/v1/projects/shop"
-
-
-class Client:
-    """Caller of the stand-in, with the status of each answer."""
-
-    def __init__(self, google: GoogleStandIn) -> None:
-        self.google = google
-        self.token = "operator"
-
-    def __call__(self, method: str, address: str, body: Any = None) -> tuple[int, Any]:
-        request = urllib.request.Request(
-            f"{self.google.url}/{address}",
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"},
-            method=method,
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return answer.status, json.loads(answer.read() or b"{}")
-        except urllib.error.HTTPError as refused:
-            return refused.code, json.loads(refused.read())["error"]
-
-    def wait(self, host: str, version: str, operation: Any) -> Any:
-        """Poll an operation to its end. Returns the operation."""
-        for _ in range(10):
-            if operation.get("done"):
-                return operation
-            _, operation = self("GET", f"{host}/{version}/{operation['name']}")
-        raise AssertionError(operation)
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +116,7 @@ def test_a_caller_without_the_role_is_refused(ask, google):
 def test_a_database_and_its_indexes_are_ready_only_after_some_polls(ask, google):
     host = "firestore.googleapis.com"
     google.state.projects["shop"].enable(host)
+    google.state.projects["shop"].database_polls = 2
     databases = f"{host}/v1/projects/shop/databases"
     body = {"locationId": "eur3", "type": "FIRESTORE_NATIVE", "deleteProtectionState": "DELETE_PROTECTION_ENABLED"}
     _, making = ask("POST", f"{databases}?databaseId=(default)", body)
