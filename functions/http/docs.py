@@ -1,4 +1,7 @@
-"""`/v1/docs`: the OpenAPI document, Swagger UI and the playground, all served from here without a CDN."""
+"""`/v1/docs`: the OpenAPI document, and on a laptop Swagger UI and the playground, served from here without a CDN.
+
+The pages' files are not deployed. There a page is a 404, and a user who paid returns to a page of a few words.
+"""
 
 import json
 import mimetypes
@@ -11,7 +14,7 @@ from typing import Any
 from flask import Response
 from marshmallow import fields
 
-from functions.http.errors import NoSuchPath
+from functions.http.errors import NoSuchPath, PageNotDeployed
 from functions.http.fields import Answer
 from functions.http.routes import ANYBODY, Call, Routes
 
@@ -51,6 +54,18 @@ CONTENT_SECURITY = (
     "connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HTML = "text/html"
+PLAYGROUND, SWAGGER, RETURNED = "/docs/playground", "/docs/swagger", "/docs/returned"
+RETURNED_HTML = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>Payment</title>
+<h1>Thank you</h1>
+<p>If you paid, your payment is being settled, and your credits appear in the app within a minute.</p>
+<p>You may close this window.</p>
+</html>
+"""
 AUTH_EMULATOR = "FIREBASE_AUTH_EMULATOR_HOST"
 FIRESTORE_EMULATOR = "FIRESTORE_EMULATOR_HOST"
 
@@ -71,21 +86,23 @@ class PlaygroundConfig(Answer):
 def openapi(call: Call) -> Response:
     """Show this API as an OpenAPI 3.1 document."""
     del call
-    return _cached(Response(_openapi(), mimetype="application/json"), ASSET_SECONDS)
+    return _cached(Response(_openapi(is_with_pages=has_pages()), mimetype="application/json"), ASSET_SECONDS)
 
 
-@routes.get("/docs/swagger", access=ANYBODY, answer=HTML, query=None)
+@routes.get(SWAGGER, access=ANYBODY, answer=HTML, query=None)
 def swagger(call: Call) -> Response:
     """Show this API in a browser, to read and to try."""
     del call
+    _require_pages()
     host = _host(AUTH_EMULATOR)
     return _page("swagger.html", ["'self'", *([f"http://{host}"] if host else GOOGLE[:2])])
 
 
-@routes.get("/docs/playground", access=ANYBODY, answer=HTML, query=None)
+@routes.get(PLAYGROUND, access=ANYBODY, answer=HTML, query=None)
 def playground(call: Call) -> Response:
     """Show a page that signs up, claims the bonus, chats, paints, and shows the cost of each."""
     del call
+    _require_pages()
     emulators = [f"http://{host}" for host in (_host(AUTH_EMULATOR), _host(FIRESTORE_EMULATOR)) if host]
     return _page("playground.html", ["'self'", *(emulators or GOOGLE)])
 
@@ -93,6 +110,7 @@ def playground(call: Call) -> Response:
 @routes.get("/docs/playground/config.json", access=ANYBODY, answer=PlaygroundConfig, query=None)
 def playground_config(call: Call) -> Any:
     """Show the Firebase project that the playground signs in to."""
+    _require_pages()
     settings = call.services.settings
     return {
         "project": settings.project,
@@ -101,6 +119,15 @@ def playground_config(call: Call) -> Any:
         "auth_emulator": _host(AUTH_EMULATOR),
         "firestore_emulator": _host(FIRESTORE_EMULATOR),
     }
+
+
+@routes.get(RETURNED, access=ANYBODY, answer=HTML, query=None)
+def returned(call: Call) -> Response:
+    """Show a few words to a user who returns from a payment provider, if the app names no page of its own."""
+    del call
+    response = Response(RETURNED_HTML, mimetype=HTML)
+    _secure(response, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+    return _cached(response, ASSET_SECONDS)
 
 
 @routes.get("/docs/assets/{file}", access=ANYBODY, answer="*/*", query=None, is_hidden=True)
@@ -116,12 +143,28 @@ def asset(call: Call) -> Response:
     raise NoSuchPath
 
 
-@lru_cache(maxsize=1)
-def _openapi() -> str:
+def has_pages() -> bool:
+    """Return True if the pages are here: on a laptop, but not in a deployment."""
+    return (STATIC / "playground.html").is_file()
+
+
+def return_path() -> str:
+    """Return the path of the page to which a user returns from a payment provider, below `/v1`."""
+    return PLAYGROUND if has_pages() else RETURNED
+
+
+def _require_pages() -> None:
+    if not has_pages():
+        raise PageNotDeployed
+
+
+@lru_cache(maxsize=2)
+def _openapi(*, is_with_pages: bool) -> str:
     from functions.http.openapi import document
     from functions.http.table import ROUTES
 
-    return json.dumps(document(ROUTES))
+    pages = () if is_with_pages else (f"/v1{PLAYGROUND}", f"/v1{SWAGGER}")
+    return json.dumps(document([route for route in ROUTES if not route.path.startswith(pages)]))
 
 
 @lru_cache(maxsize=1)
@@ -136,10 +179,14 @@ def _swagger_folder() -> Path:
 def _page(name: str, connect: list[str]) -> Response:
     response = _file(STATIC / name, 0)
     response.headers["Cache-Control"] = "no-cache"
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY.format(connect=" ".join(connect))
+    _secure(response, CONTENT_SECURITY.format(connect=" ".join(connect)))
+    return response
+
+
+def _secure(response: Response, policy: str) -> None:
+    response.headers["Content-Security-Policy"] = policy
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Frame-Options"] = "DENY"
-    return response
 
 
 def _file(path: Path, seconds: int) -> Response:

@@ -46,6 +46,16 @@ class NoSuchPath(NotFound):
         super().__init__("There is nothing at this path.")
 
 
+class PageNotDeployed(NotFound):
+    """The page is on a laptop alone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This page is served on a laptop, by `make run`; a deployment has none. The API is described at "
+            "/v1/docs/openapi.json."
+        )
+
+
 class TooManyRequests(Rejected):
     """This instance receives too many requests of one caller. The next request is welcome after `retry_after_ms`."""
 

@@ -8,6 +8,7 @@ from flask import Response, request
 from marshmallow import ValidationError, fields
 
 from functions.http.cors import Origins
+from functions.http.docs import return_path
 from functions.http.errors import InvalidRequest
 from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, NextCursor, Request, Text, Time, encode_cursor
 from functions.http.routes import ANYBODY, MEMBER, READ_USERS, Call, Routes
@@ -342,11 +343,11 @@ def _cursor(after: tuple[Value, ...] | None) -> str | None:
 
 
 def _address(call: Call, name: str) -> str:
-    """Return the address to which the user returns: a configured origin or app; by default, our own playground."""
+    """Return the address to which the user returns: a configured origin or app; by default, our own page."""
     own = call.services.settings.public_url
     wanted = call.body[name]
     if wanted is None:
-        return f"{own}/v1/docs/playground"
+        return f"{own}/v1{return_path()}"
     parts = urlsplit(wanted)
     is_ours = wanted == own or wanted.startswith(f"{own}/")
     is_plain = parts.username is None and parts.password is None and wanted.isascii() and wanted.isprintable()

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import fields
 
+from functions.http.docs import PLAYGROUND, SWAGGER, has_pages
 from functions.http.fields import Answer
 from functions.http.routes import ANYBODY, Call, Routes
 
@@ -14,11 +15,11 @@ routes = Routes("root")
 
 
 class Links(Answer):
-    """Paths under the address of this API."""
+    """Paths under the address of this API; null for a page that is not deployed."""
 
     openapi = fields.String(required=True)
-    swagger = fields.String(required=True)
-    playground = fields.String(required=True)
+    swagger = fields.String(required=True, allow_none=True)
+    playground = fields.String(required=True, allow_none=True)
     health = fields.String(required=True)
 
 
@@ -36,8 +37,8 @@ def index(call: Call) -> Any:
     del call
     links = {
         "openapi": "/v1/docs/openapi.json",
-        "swagger": "/v1/docs/swagger",
-        "playground": "/v1/docs/playground",
+        "swagger": f"/v1{SWAGGER}" if has_pages() else None,
+        "playground": f"/v1{PLAYGROUND}" if has_pages() else None,
         "health": "/v1/monitoring/health",
     }
     return {"name": NAME, "version": VERSION, "links": links}

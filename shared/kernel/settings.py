@@ -174,7 +174,7 @@ class Settings:
     """Address of PayPal's API. The sandbox is `https://api-m.sandbox.paypal.com`."""
     region: str
     public_url: str
-    """Address of this API. Users who paid return to the playground there, unless the app names a page."""
+    """Address of this API. Users who paid return to a page there, unless the app names a page."""
 
 
 def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_KEY,)) -> Settings:

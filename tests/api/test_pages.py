@@ -92,6 +92,44 @@ def test_in_production_it_talks_to_google_only(world, monkeypatch):
     assert world.call("GET", "/docs/playground/config.json").json["auth_emulator"] is None
 
 
+@pytest.fixture
+def deployed(world, monkeypatch, tmp_path):
+    """The API without the files of the pages, as a deployment has it."""
+    monkeypatch.setattr(docs, "STATIC", tmp_path)
+    return world
+
+
+@pytest.mark.parametrize("page", [*PAGES, "/docs/playground/config.json"])
+def test_page_is_a_clear_404_where_it_is_not_deployed(deployed, page):
+    answer = deployed.call("GET", page)
+
+    assert problem(answer) == (404, "not_found")
+    assert "/v1/docs/openapi.json" in answer.json["detail"]
+
+
+def test_deployed_api_describes_and_links_no_pages(deployed):
+    described = deployed.call("GET", "/docs/openapi.json").json["paths"]
+    links = deployed.call("GET", "").json["links"]
+
+    assert [path for path in described if "playground" in path or "swagger" in path] == []
+    assert set(docs_paths(described)) == {"/v1/docs/openapi.json", "/v1/docs/returned"}
+    assert (links["swagger"], links["playground"]) == (None, None)
+
+
+def docs_paths(described):
+    return (path for path in described if path.startswith("/v1/docs/"))
+
+
+def test_user_who_paid_returns_to_words_without_scripts(deployed):
+    shown = deployed.client.get(f"/v1{docs.return_path()}")
+
+    html = shown.get_data(as_text=True)
+    assert (shown.status_code, shown.mimetype) == (200, "text/html")
+    assert "being settled" in html
+    assert re.search(r"<script|<style|<link|<img|href=|src=|https?://", html) is None
+    assert shown.headers["Content-Security-Policy"].startswith("default-src 'none';")
+
+
 def test_monitoring_tells_what_runs_and_whether_it_answers(world):
     assert world.call("GET", "/monitoring/health").json == {"status": "ok"}
     info = world.call("GET", "/monitoring/info").json

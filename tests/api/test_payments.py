@@ -1,9 +1,11 @@
 """Payments over HTTP: what is sold, buying it, the receipt, and what operators do."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from functions.http import docs
 from shared.payments.fiat import Fiat
 from shared.payments.ports import ProviderRefused
 from shared.payments.providers import PROVIDERS
@@ -264,6 +266,17 @@ def test_users_come_back_to_the_app_with_the_payment_s_name(shop, alice, url):
     stored = shop.services.payments.store.get(begun["payment_id"])
     assert f"payment_id={begun['payment_id']}" in stored.success_url
     assert stored.success_url.startswith(url.partition("?")[0].partition("#")[0])
+
+
+@pytest.mark.parametrize(("folder", "page"), [(docs.STATIC, "playground"), (Path("nowhere"), "returned")])
+def test_users_come_back_to_a_page_that_is_there(shop, alice, monkeypatch, folder, page):
+    monkeypatch.setattr(docs, "STATIC", folder)
+
+    payment = alice.post("/payments/traditional", PAY).json["payment_id"]
+
+    stored = shop.services.payments.store.get(payment)
+    for url in (stored.success_url, stored.cancel_url):
+        assert url.partition("?")[0] == f"{shop.services.settings.public_url}/v1/docs/{page}"
 
 
 @pytest.mark.parametrize(
