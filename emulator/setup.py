@@ -3,8 +3,7 @@
 Any python3 can run this file, so it uses the standard library only. A stamp beside each result names the inputs. If
 no input has changed, the set-up takes milliseconds.
 
-    python3 emulator/setup.py           everything
-    python3 emulator/setup.py static    only what `firebase deploy` ships
+    python3 emulator/setup.py
 """
 
 from __future__ import annotations
@@ -211,7 +210,7 @@ def main() -> int:
     os.chdir(ROOT)
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            static_files() if sys.argv[1:] == ["static"] else set_up()
+            set_up()
         except SetupError as problem:
             _say(f"\n{problem}", end="\n")
             return 1

@@ -17,8 +17,8 @@ OPENING = """\
 *Written by `make notices`, from the metadata of the installed packages.*
 
 The functions are deployed with the libraries below. The deployment installs the Python packages, each with the full
-text of its licence. The pages of this API serve two libraries to browsers, unchanged and with the notices in their
-files. Both stand under the Apache License 2.0 (<https://www.apache.org/licenses/LICENSE-2.0>):
+text of its licence. On a laptop, the pages of this API serve two libraries to browsers, unchanged and with the notices
+in their files. Both stand under the Apache License 2.0 (<https://www.apache.org/licenses/LICENSE-2.0>):
 
 - Firebase JS SDK, copyright Google LLC
 - Swagger UI, copyright SmartBear Software, by way of the package `flask-swagger-ui`
