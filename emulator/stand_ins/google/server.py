@@ -7,7 +7,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
@@ -25,6 +25,7 @@ from emulator.stand_ins.wire import Answer, Json, Request, Server, json_answer
 REDIRECT = Path(__file__).with_name("redirect.cjs")
 CONTROL = "/_control/"
 CONTROLS = ("fail", "slow", "reset", "requests", "add_project")
+FUNCTIONS_HOST = ".cloudfunctions.net"
 BODY_BYTES_MAX = 128 << 20
 LOG_MAX = 100_000
 PROJECT = re.compile(r"projects/([^/:?]+)")
@@ -149,6 +150,8 @@ class GoogleStandIn:
         for project in self.state.projects.values():
             project.operations.settle()
         host, method = _host_of(request), None
+        if host.endswith(FUNCTIONS_HOST):
+            return self._function(request, host)
         try:
             api = apis.BY_HOST.get(host)
             if api is None:
@@ -165,6 +168,18 @@ class GoogleStandIn:
         except GoogleRefusal as refusal:
             answer = refusal.as_answer()
         self._note(request, host, method, answer.status)
+        return answer
+
+    def _function(self, request: Request, host: str) -> Answer:
+        """Answer at the address of an HTTP function: `https://REGION-PROJECT.cloudfunctions.net/FUNCTION/…`."""
+        _, _, function, *below = request.path.split("/")
+        projects = self.state.projects.values()
+        project = next((each for each in projects if host.endswith(f"-{each.id}{FUNCTIONS_HOST}")), None)
+        if project is None or project.backend is None:
+            answer = Answer(status=404, body=b"<title>404 Page not found</title>", kind="text/html")
+        else:
+            answer = project.backend.answer(function, replace(request, path=f"/{'/'.join(below)}"))
+        self._note(request, host, None, answer.status)
         return answer
 
     def _call(self, request: Request, host: str, path: str, method: Method, places: Mapping[str, str]) -> Answer:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from emulator.stand_ins.google.backend import Backend
 from emulator.stand_ins.google.errors import already_exists, not_found
 from emulator.stand_ins.google.operations import Operations
 from emulator.stand_ins.google.policies import Policy
@@ -96,6 +97,7 @@ class Project:
     agents: set[str] = field(default_factory=set)
     tables: dict[str, Resources] = field(default_factory=dict)
     settings: dict[str, Json] = field(default_factory=dict)  # resources of which a project has one
+    backend: Backend | None = None
     payloads: dict[str, bytes] = field(default_factory=dict)  # of secret versions
 
     def table(self, kind: str) -> Resources:

@@ -34,14 +34,18 @@ BY_HOST: Mapping[str, Api] = {
     "secretmanager.googleapis.com": Api(documents=("secretmanager.v1",), modules=("secrets",)),
     "pubsub.googleapis.com": Api(documents=("pubsub.v1",), modules=("pubsub",)),
     "storage.googleapis.com": Api(documents=("storage.v1",), modules=("storage",), plain=_plain("uploads")),
-    "firestore.googleapis.com": Api(documents=("firestore.v1",), modules=("firestore", "firestore_indexes")),
+    "firestore.googleapis.com": Api(
+        documents=("firestore.v1",), modules=("firestore", "firestore_indexes", "documents")
+    ),
     "cloudfunctions.googleapis.com": Api(documents=("cloudfunctions.v2", "cloudfunctions.v1"), modules=("functions",)),
     "run.googleapis.com": Api(documents=("run.v2", "run.v1"), modules=("run",)),
     "cloudscheduler.googleapis.com": Api(documents=("cloudscheduler.v1",), modules=("scheduler",)),
     "eventarc.googleapis.com": Api(documents=("eventarc.v1",), modules=("eventarc",)),
     "firebaserules.googleapis.com": Api(documents=("firebaserules.v1",), modules=("rules",)),
     "firebase.googleapis.com": Api(documents=("firebase.v1beta1",), modules=("firebase",)),
-    "identitytoolkit.googleapis.com": Api(documents=("identitytoolkit.v2",), modules=("identity",)),
+    "identitytoolkit.googleapis.com": Api(
+        documents=("identitytoolkit.v1", "identitytoolkit.v2"), modules=("identity", "users"), plain=_plain("users")
+    ),
     "monitoring.googleapis.com": Api(documents=("monitoring.v3",), modules=("monitoring",)),
     "logging.googleapis.com": Api(documents=("logging.v2",), modules=("logs",)),
     "cloudbilling.googleapis.com": Api(documents=("cloudbilling.v1",), modules=("billing",)),
