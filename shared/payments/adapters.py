@@ -32,6 +32,10 @@ class PaymentAdapter(Protocol):
         """Return True if the settings are for real money; None if they do not tell."""
         ...
 
+    def event_types(self) -> tuple[str, ...]:
+        """Return the types of the events that our webhook needs, for its registration at the provider."""
+        ...
+
     def build_provider(self, parts: AdapterParts) -> PaymentProvider:
         """Build the port to the provider. Called only if the provider is configured."""
         ...

@@ -17,6 +17,7 @@ from emulator.stand_ins.paypal.certificates import PATH as CERTIFICATES
 from emulator.stand_ins.paypal.certificates import SIGNER, Certificate, authority
 from emulator.stand_ins.paypal.errors import PayPalError, debug_id, invalid, missing, refused_token, unprocessable
 from emulator.stand_ins.paypal.money import Money
+from emulator.stand_ins.paypal.webhooks import Webhooks
 from emulator.stand_ins.stand_in import Pause, token
 from emulator.stand_ins.wire import Answer, Json, Request, json_answer
 
@@ -37,6 +38,7 @@ DISPUTE_SUMMARY = (
     "links",
 )
 EVENTS = "/v1/notifications/webhooks-events"
+WEBHOOKS = "/v1/notifications/webhooks"
 LINKS_HOST = "https://api.sandbox.paypal.com"
 SIGNATURE_FIELDS = (
     "auth_algo",
@@ -69,6 +71,7 @@ class Api:
         announce_again: Callable[[str], None],
     ) -> None:
         self._money = money
+        self.webhooks = Webhooks()
         self._keys = keys
         self._client = f"{client_id}:{client_secret}"
         self._webhook_id = webhook_id
@@ -92,6 +95,11 @@ class Api:
                 ("GET", "/v1/notifications/webhooks-events/*", self._get_event),
                 ("POST", "/v1/notifications/webhooks-events/*/resend", self._resend),
                 ("POST", "/v1/notifications/verify-webhook-signature", self._verify_signature),
+                ("GET", WEBHOOKS, lambda _: _told({"webhooks": self.webhooks.list()})),
+                ("POST", WEBHOOKS, lambda request: _told(self.webhooks.create(_body(request)), status=201)),
+                ("GET", f"{WEBHOOKS}/*", lambda webhook, _: _told(self.webhooks.get(webhook))),
+                ("PATCH", f"{WEBHOOKS}/*", self._patch_webhook),
+                ("DELETE", f"{WEBHOOKS}/*", self._delete_webhook),
             )
         ]
 
@@ -271,6 +279,17 @@ class Api:
 
     def _get_event(self, event_id: str, request: Request) -> Answer:
         return _told(_known(self._money.events, event_id))
+
+    def _patch_webhook(self, webhook_id: str, request: Request) -> Answer:
+        try:
+            orders = json.loads(request.body)
+        except ValueError:
+            raise PayPalError("INVALID_REQUEST", "MALFORMED_REQUEST_JSON") from None
+        return _told(self.webhooks.patch(webhook_id, orders))
+
+    def _delete_webhook(self, webhook_id: str, request: Request) -> Answer:
+        self.webhooks.delete(webhook_id)
+        return Answer(status=204, headers={"Paypal-Debug-Id": debug_id()})
 
     def _resend(self, event_id: str, request: Request) -> Answer:
         event = _known(self._money.events, event_id)

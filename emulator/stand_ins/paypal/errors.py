@@ -64,6 +64,8 @@ ISSUES = {
         "Partial refunds cannot be offered at this time because there is an open case on this transaction. Visit the "
         "PayPal Resolution Center to review this case."
     ),
+    "WEBHOOK_NUMBER_LIMIT_EXCEEDED": "The number of webhooks has exceeded the limit.",
+    "WEBHOOK_URL_ALREADY_EXISTS": "Webhook URL already exists.",
 }
 
 

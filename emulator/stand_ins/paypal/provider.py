@@ -15,6 +15,7 @@ from emulator.stand_ins.paypal.api import Api
 from emulator.stand_ins.paypal.certificates import Certificate
 from emulator.stand_ins.paypal.errors import PayPalError, refused_token
 from emulator.stand_ins.paypal.money import REFUND_STARTS, Money
+from emulator.stand_ins.paypal.webhooks import Webhooks
 from emulator.stand_ins.stand_in import Misuse, Pause, StandIn
 from emulator.stand_ins.wire import Answer, Json, Request, copied
 
@@ -288,6 +289,11 @@ class PayPalStandIn(StandIn):
     @staticmethod
     def type_of(event: Json) -> str:
         return str(event.get("event_type", ""))
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Return the registered webhooks."""
+        return self._api.webhooks
 
     def clear(self) -> None:
         self._money.clear()

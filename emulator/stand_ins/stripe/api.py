@@ -10,6 +10,7 @@ from typing import Any
 from emulator.stand_ins.idempotency import KeyInUse, KeyMismatch, Keys
 from emulator.stand_ins.stand_in import Pause, token
 from emulator.stand_ins.stripe import forms, objects
+from emulator.stand_ins.stripe.endpoints import Endpoints
 from emulator.stand_ins.stripe.errors import StripeError, invalid
 from emulator.stand_ins.stripe.payments import Payments
 from emulator.stand_ins.stripe.rendering import page, shown
@@ -51,6 +52,9 @@ PUBLISHED = {
     ("GET", "disputes"): "_dispute_list_params.DisputeListParams",
     ("GET", "balance_transactions"): "_balance_transaction_list_params.BalanceTransactionListParams",
     ("GET", "events"): "_event_list_params.EventListParams",
+    ("POST", "webhook_endpoints"): "_webhook_endpoint_create_params.WebhookEndpointCreateParams",
+    ("GET", "webhook_endpoints"): "_webhook_endpoint_list_params.WebhookEndpointListParams",
+    ("POST", "webhook_endpoints/*"): "_webhook_endpoint_update_params.WebhookEndpointUpdateParams",
     ("GET", "radar/early_fraud_warnings"): "radar._early_fraud_warning_list_params.EarlyFraudWarningListParams",
 }
 ONLY_EXPAND = "_event_retrieve_params.EventRetrieveParams"
@@ -67,6 +71,7 @@ class Api:
         self._store = store
         self._payments = payments
         self._reversals = reversals
+        self.endpoints = Endpoints(store)
         self._keys = keys
         self._account = account
         self._secret_key = secret_key
@@ -181,6 +186,11 @@ class Api:
         self._route("POST", "payment_intents/*/cancel", act("payment_intent", self._cancel))
         self._route("POST", "refunds", self._creating(reversals.create_refund))
         self._route("POST", "refunds/*/cancel", act("refund", lambda it, _: reversals.cancel_refund(it)))
+        self._route("POST", "webhook_endpoints", self.endpoints.create)
+        self._route("GET", "webhook_endpoints", self.endpoints.list)
+        self._route("GET", "webhook_endpoints/*", self.endpoints.retrieve)
+        self._route("POST", "webhook_endpoints/*", self.endpoints.update)
+        self._route("DELETE", "webhook_endpoints/*", self.endpoints.delete)
 
     def _creating(self, create: Callable[[Json], Json]) -> Handler:
         return lambda given: shown(self._store, create(_without_expand(given)), given.get("expand", []))

@@ -11,6 +11,7 @@ from emulator.stand_ins.idempotency import Keys
 from emulator.stand_ins.stand_in import Misuse, Pause, StandIn
 from emulator.stand_ins.stripe import objects, pages
 from emulator.stand_ins.stripe.api import Api
+from emulator.stand_ins.stripe.endpoints import Endpoints
 from emulator.stand_ins.stripe.errors import StripeError
 from emulator.stand_ins.stripe.payments import Payments
 from emulator.stand_ins.stripe.reversals import REFUND_STARTS, Reversals
@@ -279,6 +280,11 @@ class StripeStandIn(StandIn):
     @staticmethod
     def type_of(event: Json) -> str:
         return str(event.get("type", ""))
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Return the registered webhook endpoints."""
+        return self._api.endpoints
 
     def clear(self) -> None:
         self._store.clear()

@@ -8,6 +8,7 @@ from shared.kernel.settings import Settings
 from shared.payments.adapters import AdapterParts
 from shared.payments.ports import PaymentProvider, Webhooks
 from shared.platform.paypal.addresses import is_live_address
+from shared.platform.paypal.events import EVENT_TYPES
 
 if TYPE_CHECKING:
     from shared.platform.paypal.vouching import PayPalVouching
@@ -27,6 +28,11 @@ def is_live(settings: Settings) -> bool | None:
     See `PaymentAdapter.is_live`.
     """
     return is_live_address(settings.paypal_api_base)
+
+
+def event_types() -> tuple[str, ...]:
+    """Return the types of the events that our webhook needs; see `PaymentAdapter.event_types`."""
+    return EVENT_TYPES
 
 
 def build_provider(parts: AdapterParts) -> PaymentProvider:

@@ -3,7 +3,7 @@
 from shared.kernel.settings import Settings
 from shared.payments.adapters import AdapterParts
 from shared.payments.ports import PaymentProvider, Webhooks
-from shared.platform.stripe.events import is_live_key
+from shared.platform.stripe.events import EVENT_TYPES, is_live_key
 
 LIVE = "pk_live_"
 
@@ -25,6 +25,11 @@ def is_live(settings: Settings) -> bool | None:
     if settings.stripe_secret_key:
         return is_live_key(settings.stripe_secret_key)
     return settings.stripe_publishable_key.startswith(LIVE) if settings.stripe_publishable_key else None
+
+
+def event_types() -> tuple[str, ...]:
+    """Return the types of the events that our webhook needs; see `PaymentAdapter.event_types`."""
+    return EVENT_TYPES
 
 
 def build_provider(parts: AdapterParts) -> PaymentProvider:
