@@ -47,8 +47,8 @@ sbom: setup  ## the bill of materials of a release as CycloneDX 1.6; RELEASE=vN 
 logs: setup  ## follow the log of a running `make run`
 	@exec $(PYTHON) -m emulator.logs
 
-admin: setup  ## EMAIL=… makes the first administrator
-	@exec $(PYTHON) -m emulator.admin "$(EMAIL)"
+admin: setup  ## EMAIL=… makes the first administrator of the laptop, with PROJECT=… of a real project
+	@exec $(PYTHON) -m $(if $(PROJECT),emulator.cloud.command "$(PROJECT)" first-admin,emulator.admin) "$(EMAIL)"
 
 clean:  ## remove all that set-up and tools made
 	@rm -rf venv emulator/node_modules emulator/.run functions/http/static/vendor htmlcov .coverage .coverage.* \
@@ -115,30 +115,48 @@ PAYMENTS ?= 300
 payments: setup  ## 300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…
 	@PAYMENTS=$(PAYMENTS) KILLS=all exec $(PYTHON) -m pytest tests/contract/test_payment_races.py tests/contract/test_payment_kills.py
 
+.PHONY: deploy key release rollback
+PROJECT ?=
+
+# A real Google project. Each looks at the project and goes on from there; PLAN=1 says the changes and makes none.
+deploy: setup  ## PROJECT=… brings a Google project to this tree; PLAN=1 only says the changes, YES=1 agrees to all
+	@PLAN="$(PLAN)" YES="$(YES)" exec $(PYTHON) -m emulator.cloud.deploy "$(PROJECT)"
+
+key: setup  ## PROJECT=… makes the ledger's signing key and stores it in Secret Manager, unseen
+	@exec $(PYTHON) -m emulator.cloud.keys "$(PROJECT)"
+
+release: setup  ## tags a clean and green tree as the next release, vN
+	@exec $(PYTHON) -m emulator.cloud.releasing
+
+rollback: setup  ## PROJECT=… deploys the release before the one that runs; RELEASE=vN another one, PLAN=1 only says it
+	@PLAN="$(PLAN)" RELEASE="$(RELEASE)" exec $(PYTHON) -m emulator.cloud.rollback "$(PROJECT)"
+
 .PHONY: rebuild-analytics
 
-# Usage by day, projected anew from the journals; in the cloud: python -m functions.commands rebuild-analytics --all
+# Commands of operators, on the running laptop or, with PROJECT=…, on a real project.
+OPERATE = $(if $(PROJECT),emulator.cloud.command "$(PROJECT)",emulator.command)
+
+# Usage by day, projected anew from the journals.
 rebuild-analytics: setup  ## usage by day from the journals, for all users; USERS=… for some
-	@exec $(PYTHON) -m emulator.command rebuild-analytics $(or $(USERS),--all)
+	@exec $(PYTHON) -m $(OPERATE) rebuild-analytics $(or $(USERS),--all)
 
 .PHONY: models-sync
 
-# What a provider's listing would change of the laptop's models; in the cloud: python -m functions.commands models-sync
+# What a provider's listing would change of the models.
 models-sync: setup  ## models and prices from the provider's listing; UPSTREAM=… APPLY=1 FREE=1 LISTING=FILE
-	@exec $(PYTHON) -m emulator.command models-sync $(or $(UPSTREAM),default) $(if $(APPLY),--apply) $(if $(FREE),--free) $(if $(LISTING),--listing $(LISTING))
+	@exec $(PYTHON) -m $(OPERATE) models-sync $(or $(UPSTREAM),default) $(if $(APPLY),--apply) $(if $(FREE),--free) $(if $(LISTING),--listing $(LISTING))
 
 .PHONY: replay-payment replay-notice verify
 ID ?=
 FILE ?= -
 
-# A payment that stuck or was set aside, settled anew from what its provider says now; in the cloud:
-# python -m functions.commands replay-payment ID
+# A payment that stuck or was set aside, settled anew from what its provider says now.
 replay-payment: setup  ## ID=… settles a payment again that stuck or waits for a look
-	@exec $(PYTHON) -m emulator.command replay-payment "$(ID)"
+	@exec $(PYTHON) -m $(OPERATE) replay-payment "$(ID)"
 
 # A provider's notice dealt with anew, by its name in alerts: {provider}:{event id}
 replay-notice: setup  ## ID=PROVIDER:EVENT handles a provider's notice again
-	@exec $(PYTHON) -m emulator.command replay-notice "$(ID)"
+	@exec $(PYTHON) -m $(OPERATE) replay-notice "$(ID)"
 
 # The chain, the signatures and the balance of an export: FILE=journal.ndjson, or standard input.
 verify: setup  ## FILE=journal.ndjson checks an export offline; KEYS=FILE names the keys to trust

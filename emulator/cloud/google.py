@@ -3,7 +3,7 @@
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -22,6 +22,8 @@ BUSY = frozenset({429, 503})
 """Statuses after which any call is repeated: Google did nothing."""
 BROKEN = frozenset({500, 502, 504})
 """Statuses after which only a read is repeated: a write may have happened."""
+FRESH_ATTEMPTS = 8
+"""More attempts for an API that was just turned on: some five minutes."""
 OPERATION_SECONDS_MAX = 1_800
 OPERATION_POLL_SECONDS = 2.0
 PAGES_MAX = 1_000
@@ -52,7 +54,8 @@ class Google:
         self.project = project
         self._session = session
         self._base = base
-        self._pause = pause
+        self._fresh: set[str] = set()
+        self.pause = pause
 
     def get(self, url: str, **query: str | int) -> Json:
         return self._call("GET", url, None, query)
@@ -78,10 +81,10 @@ class Google:
                 return None
             raise
 
-    def create(self, url: str, body: Mapping[str, Any], **query: str | int) -> Json | None:
+    def create(self, url: str, body: Mapping[str, Any], *, method: str = "POST", **query: str | int) -> Json | None:
         """Create a thing. Return Google's answer; None if the name is taken already, by us or another operator."""
         try:
-            return self.post(url, body, **query)
+            return self._call(method, url, body, query)
         except GoogleRefused as error:
             if error.is_there_already:
                 return None
@@ -98,6 +101,10 @@ class Google:
                 return
         raise GoogleSilent(f"The list at {url} has more than {PAGES_MAX} pages: too many to go through.")
 
+    def expect(self, hosts: Iterable[str]) -> None:
+        """Repeat calls of these APIs, which were just turned on, if Google still answers that the API is off."""
+        self._fresh.update(hosts)
+
     def wait(self, operation: Mapping[str, Any], asked: str) -> Json:
         """Wait until a long operation has ended, and return its response.
 
@@ -112,7 +119,7 @@ class Google:
                     f"Google did not finish {found.get('name')} within {OPERATION_SECONDS_MAX // 60} minutes: "
                     "look at it in the Cloud Console, then run the command again."
                 )
-            self._pause(OPERATION_POLL_SECONDS)
+            self.pause(OPERATION_POLL_SECONDS)
             waited += OPERATION_POLL_SECONDS
             found = self.get(_operation_address(asked, str(found["name"])))
         if error := found.get("error"):
@@ -123,8 +130,9 @@ class Google:
     def _call(self, method: str, url: str, body: Mapping[str, Any] | None, query: Mapping[str, str | int]) -> Json:
         asked = f"{method} {url}"
         address = self._address(url) + (f"?{urlencode(query)}" if query else "")
-        for attempt in range(ATTEMPTS_MAX):
-            is_last = attempt == ATTEMPTS_MAX - 1
+        attempts = ATTEMPTS_MAX + (FRESH_ATTEMPTS if urlsplit(url).netloc in self._fresh else 0)
+        for attempt in range(attempts):
+            is_last = attempt == attempts - 1
             try:
                 answer = self._session.request(method, address, json=body, timeout=CALL_TIMEOUT_SECONDS)
             except requests.RequestException as error:
@@ -132,13 +140,15 @@ class Google:
                     raise GoogleSilent(
                         f"{asked} was not answered ({type(error).__name__}): check the network, then try again."
                     ) from error
-                self._pause(_backoff(attempt, None))
+                self.pause(_backoff(attempt, None))
                 continue
             if answer.ok:
                 return _json(answer, asked)
-            if is_last or not _is_repeatable(method, answer.status_code):
-                raise _refusal(answer, asked)
-            self._pause(_backoff(attempt, answer.headers.get("Retry-After")))
+            refusal = _refusal(answer, asked)
+            is_waking = refusal.is_api_off and urlsplit(url).netloc in self._fresh
+            if is_last or not (is_waking or _is_repeatable(method, answer.status_code)):
+                raise refusal
+            self.pause(_backoff(attempt, answer.headers.get("Retry-After")))
         raise AssertionError("the last attempt returns or raises")
 
     def _address(self, url: str) -> str:

@@ -1,0 +1,91 @@
+"""`make key PROJECT=…`: a signing key of the ledger and a secret for marks, made and stored without being shown."""
+
+import base64
+import secrets
+import sys
+from datetime import UTC, datetime
+
+from emulator.cloud.problems import CloudProblem, GoogleRefused
+from emulator.cloud.project import Project
+from emulator.cloud.session import open_project
+from emulator.cloud.steps.apis import turn_on
+from shared.kernel.settings import SEED_BYTES
+
+FIRESTORE = "https://firestore.googleapis.com/v1"
+KEY = "LEDGER_SIGNING_KEY"
+MARKS = "MARKS_SECRET"
+KID_RANDOM_BYTES = 3
+MARKS_BYTES = 32
+
+
+class KeyExists(CloudProblem):
+    """Error for a project that has a signing key already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} exists already, and was not changed: entries that the present key signed need that key. "
+            "To add a second key, follow docs/operating/add-a-signing-key.md."
+        )
+
+
+class KeyLost(CloudProblem):
+    """Error for a ledger with entries whose signing key is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The ledger has accounts, but {KEY} has no enabled version, and a new key could not verify them: enable "
+            "the last version of the secret again in the Cloud Console (Security, Secret Manager)."
+        )
+
+
+def new_key(now: datetime) -> str:
+    """Return a new signing key, `kid:base64 of a 32-byte seed`. The day and chance make the kid unique."""
+    kid = f"k{now:%Y%m%d}-{secrets.token_hex(KID_RANDOM_BYTES)}"
+    return f"{kid}:{base64.b64encode(secrets.token_bytes(SEED_BYTES)).decode()}"
+
+
+def make_key(project: Project) -> None:
+    """Make and store a signing key. Raises KeyExists, and KeyLost if the ledger was signed with a key that is gone."""
+    if project.secrets.newest_version(KEY) is not None:
+        raise KeyExists(KEY)
+    if _has_accounts(project):
+        raise KeyLost
+    project.secrets.add(KEY, new_key(datetime.now(UTC)))
+
+
+def make_marks(project: Project) -> None:
+    """Make and store a secret for marks. Raises KeyExists."""
+    if project.secrets.newest_version(MARKS) is not None:
+        raise KeyExists(MARKS)
+    project.secrets.add(MARKS, secrets.token_urlsafe(MARKS_BYTES))
+
+
+def _has_accounts(project: Project) -> bool:
+    """Return True if the database holds an account. A database that is not there or cannot be asked holds none."""
+    url = f"{FIRESTORE}/projects/{project.id}/databases/(default)/documents/accounts"
+    try:
+        return bool((project.google.find(url, pageSize=1) or {}).get("documents"))
+    except GoogleRefused as error:
+        if error.is_api_off:
+            return False
+        raise
+
+
+def main() -> int:
+    """Make both secrets where they are missing. Refuse if there is a signing key."""
+    try:
+        with open_project(sys.argv[1:], needs_settings=False) as project:
+            turn_on(project, ["secretmanager.googleapis.com"])
+            if project.secrets.newest_version(MARKS) is None:
+                make_marks(project)
+                print(f"{MARKS} is made and stored.")
+            make_key(project)
+            print(f"{KEY} is made and stored. Nobody has seen the key, and nobody needs to.")
+    except CloudProblem as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

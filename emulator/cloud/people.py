@@ -1,0 +1,102 @@
+"""People whom a deploy makes for a moment: an operator and a user, who sign in as in an app, and are deleted."""
+
+import getpass
+import hashlib
+import json
+import platform
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.cloud.problems import CloudProblem
+from emulator.cloud.project import Project
+
+API = "https://identitytoolkit.googleapis.com/v1"
+WEB_KEY = "FIREBASE_WEB_API_KEY"
+PASSWORD_BYTES = 24
+MARK_LENGTH = 8
+UID_BYTES = 8
+OPERATOR, USER = "deploy-operator", "deploy-user"
+
+
+class NoAnswer(CloudProblem):
+    """Error for a call of the deployed API that did not succeed."""
+
+    def __init__(self, asked: str, status: int, told: Mapping[str, Any]) -> None:
+        detail = told.get("detail") or told.get("title") or "no reason"
+        code = f" ({told['code']})" if told.get("code") else ""
+        super().__init__(f"{asked} answered {status or 'nothing'}{code}: {detail}")
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody who is signed in."""
+
+    project: Project
+    uid: str
+    token: str
+
+    def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> dict[str, Any]:
+        """Call the deployed API, `/v1…`, and return its answer. Raises NoAnswer."""
+        headers = {"Authorization": f"Bearer {self.token}", **({"Idempotency-Key": key} if key else {})}
+        status, told = self.project.web.call(method, f"{api_of(self.project)}{path}", body, headers)
+        if not 200 <= status < 300:  # noqa: PLR2004  # success
+            raise NoAnswer(f"{method} {path}", status, told)
+        return told
+
+
+def api_of(project: Project) -> str:
+    """Return the address of the API's function, without `/v1`."""
+    return project.settings.get("PUBLIC_URL", project.function_url("api")).rstrip("/")
+
+
+@contextmanager
+def signed_in(project: Project, role: str) -> Iterator[Person]:
+    """Make a person of this machine, sign the person in, and delete the login at the end.
+
+    A login that an interrupted deploy left is deleted before. The uid is new each time, since an account that was left
+    stays closed. An operator is an administrator for as long as the deploy runs.
+    """
+    email = f"{role}-{_machine()}@{project.id}.firebaseapp.com"
+    _delete(project, email)
+    uid, password = f"{role}-{secrets.token_hex(UID_BYTES)}", secrets.token_urlsafe(PASSWORD_BYTES)
+    accounts = f"{API}/projects/{project.id}/accounts"
+    project.google.post(
+        accounts, {"localId": uid, "email": email, "password": password, "emailVerified": True, "displayName": role}
+    )
+    try:
+        if role == OPERATOR:
+            claims = json.dumps({"roles": ["admin"]})
+            project.google.post(f"{accounts}:update", {"localId": uid, "customAttributes": claims})
+        yield Person(project=project, uid=uid, token=_sign_in(project, email, password))
+    finally:
+        _delete(project, email)
+
+
+def _machine() -> str:
+    """Return a name for this machine and its user, so that two operators who deploy at once do not meet."""
+    machine = f"{getpass.getuser()}@{platform.node()}"
+    return hashlib.sha256(machine.encode()).hexdigest()[:MARK_LENGTH]
+
+
+def _delete(project: Project, email: str) -> None:
+    accounts = f"{API}/projects/{project.id}/accounts"
+    for user in project.google.post(f"{accounts}:lookup", {"email": [email]}).get("users") or ():
+        project.google.post(f"{accounts}:delete", {"localId": user["localId"]})
+
+
+def _sign_in(project: Project, email: str, password: str) -> str:
+    url = f"{API}/accounts:signInWithPassword?key={project.settings.get(WEB_KEY)}"
+    body = {"email": email, "password": password, "returnSecureToken": True}
+    status, told = project.web.call("POST", url, body)
+    if "idToken" in told:
+        return str(told["idToken"])
+    error = told.get("error")
+    reason = error.get("message") if isinstance(error, dict) else None
+    raise CloudProblem(
+        f"Nobody can sign in with e-mail and password ({reason or status or 'no answer'}): turn the provider on in the "
+        f"Firebase console (Authentication, Sign-in method), and check {WEB_KEY}."
+    )

@@ -1,0 +1,70 @@
+"""Secrets of a project in Secret Manager: which exist, their newest versions, and new versions. Nothing is printed."""
+
+import base64
+from collections.abc import Mapping
+
+from emulator.cloud.google import Google
+from emulator.cloud.problems import CloudProblem, GoogleRefused
+
+API = "https://secretmanager.googleapis.com/v1"
+PAYLOAD_BYTES_MAX = 65_536
+
+
+class SecretTooLong(CloudProblem):
+    """Error for a secret that Secret Manager does not take."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The secret {name} is longer than {PAYLOAD_BYTES_MAX} bytes: give the right value.")
+
+
+class SecretManager:
+    """Secret Manager of one project. A secret counts as set if it has an enabled version."""
+
+    def __init__(self, google: Google) -> None:
+        self._google = google
+        self._secrets = f"{API}/projects/{google.project}/secrets"
+
+    def newest_version(self, name: str) -> str | None:
+        """Return the number of the newest enabled version; None if the secret has none or does not exist."""
+        try:
+            found = self._google.items(
+                f"{self._secrets}/{name}/versions", "versions", filter="state:ENABLED", pageSize=100
+            )
+            numbers = [int(str(each["name"]).rpartition("/")[2]) for each in found]
+        except GoogleRefused as error:
+            if error.is_missing:
+                return None
+            raise
+        return str(max(numbers)) if numbers else None
+
+    def read(self, name: str) -> str | None:
+        """Return the value of the newest enabled version; None if there is none."""
+        version = self.newest_version(name)
+        if version is None:
+            return None
+        answer = self._google.get(f"{self._secrets}/{name}/versions/{version}:access")
+        return base64.b64decode(answer["payload"]["data"]).decode()
+
+    def read_all(self, names: frozenset[str]) -> Mapping[str, str]:
+        """Return the values of these secrets. Secrets without a version are left out."""
+        found = {name: self.read(name) for name in sorted(names)}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def add(self, name: str, value: str) -> None:
+        """Add a version, and create the secret before if needed. Raises SecretTooLong."""
+        data = value.encode()
+        if len(data) > PAYLOAD_BYTES_MAX:
+            raise SecretTooLong(name)
+        self._google.create(self._secrets, {"replication": {"automatic": {}}}, secretId=name)
+        payload = {"data": base64.b64encode(data).decode(), "dataCrc32c": str(crc32c(data))}
+        self._google.post(f"{self._secrets}/{name}:addVersion", {"payload": payload})
+
+
+def crc32c(data: bytes) -> int:
+    """Return the CRC-32C (Castagnoli) of the bytes, by which Secret Manager finds a damaged value."""
+    remainder = 0xFFFFFFFF
+    for byte in data:
+        remainder ^= byte
+        for _ in range(8):
+            remainder = (remainder >> 1) ^ (0x82F63B78 if remainder & 1 else 0)
+    return remainder ^ 0xFFFFFFFF

@@ -1,0 +1,81 @@
+"""Smoke test: somebody signs up, gets credits, is answered, has a sound ledger, and leaves."""
+
+import io
+from collections.abc import Sequence
+from functools import partial
+from secrets import token_hex
+
+import orjson
+
+from emulator.cloud.deployed import deployed_functions, deployment_digest, running_release
+from emulator.cloud.people import OPERATOR, USER, NoAnswer, Person, api_of, signed_in
+from emulator.cloud.problems import CloudProblem
+from emulator.cloud.project import Change, Project
+from emulator.cloud.steps.bucket import API as BUCKETS
+from emulator.cloud.steps.bucket import bucket_of
+from shared.ledger.keys import PublicKey, Verifier
+from shared.ledger.verify import verify_account
+
+LABEL = "smoke-tested"
+"""Label of the bucket: the deployment whose smoke test passed. So the state stands at Google and not in a file."""
+CREDITS = "10"
+QUESTION = "Answer with the single word: ready"
+SUCCESS = 200
+
+
+def look(project: Project) -> Sequence[Change]:
+    functions = deployed_functions(project.google)
+    digest = deployment_digest(functions)
+    bucket = project.google.find(f"{BUCKETS}/{bucket_of(project)}")
+    if bucket is not None and (bucket.get("labels") or {}).get(LABEL) == digest:
+        return []
+    says = "sign up a user, grant 10 credits, ask a model for one answer, verify the ledger, and delete the user"
+    return [Change(says=says, do=partial(_run, project, running_release(functions), digest))]
+
+
+def _run(project: Project, release: str, digest: str) -> None:
+    _check_release(project, release)
+    with signed_in(project, OPERATOR) as operator, signed_in(project, USER) as user:
+        user.call("GET", "/v1/me")
+        try:
+            _walk(project, operator, user, release)
+        finally:
+            user.call("DELETE", "/v1/me")
+    project.google.patch(f"{BUCKETS}/{bucket_of(project)}", {"labels": {LABEL: digest}})
+
+
+def _check_release(project: Project, release: str) -> None:
+    """Raise CloudProblem if the address of the API is not served by the functions that were deployed."""
+    url = f"{api_of(project)}/v1/monitoring/info"
+    status, told = project.web.call("GET", url)
+    if status != SUCCESS:
+        raise NoAnswer(f"GET {url}", status, told)
+    if told.get("project") != project.id:
+        raise CloudProblem(f"{url} is another project's API ({told.get('project')}): correct PUBLIC_URL.")
+    if told.get("release", release) != release:
+        raise CloudProblem(f"{url} runs {told['release']}, not {release}: wait a minute, and run the command again.")
+
+
+def _walk(project: Project, operator: Person, user: Person, release: str) -> None:
+    reason = {"amount": CREDITS, "reason": f"smoke test of {release}"}
+    operator.call("POST", f"/v1/admin/users/{user.uid}/credits", reason, key=f"smoke-{token_hex(8)}")
+    answered = user.call("POST", "/v1/chat/conversations", {"message": QUESTION}, key=f"smoke-{token_hex(8)}")
+    if not (answered.get("message") or {}).get("content"):
+        raise CloudProblem("The model answered nothing: check AI_PLATFORM_BASE_URL, the model's name and its key.")
+    project.terminal.say(f"     {answered['message']['model']} answered, for {answered['cost']} credits")
+    _verify(project, user)
+
+
+def _verify(project: Project, user: Person) -> None:
+    """Raise CloudProblem if the exported ledger of the user breaks a law by the published keys."""
+    headers = {"Authorization": f"Bearer {user.token}"}
+    status, export = project.web.text("GET", f"{api_of(project)}/v1/credits/export", headers)
+    keys = user.call("GET", "/v1/ledger/keys")["items"]
+    verifier = Verifier(
+        tuple(PublicKey(kid=each["kid"], public_key=each["public_key"], status=each["status"]) for each in keys)
+    )
+    lines = io.StringIO(export).readlines()
+    findings = verify_account(lines, verifier)
+    if status != SUCCESS or findings or not any(orjson.loads(line).get("type") == "entry" for line in lines):
+        told = findings[0].detail if findings else f"the export answered {status}"
+        raise CloudProblem(f"The ledger of the smoke test's user is not sound: {told}. Do not go live; see the log.")
