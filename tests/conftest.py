@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +29,8 @@ from tests.support.live import LiveDocuments
 pytest_plugins = ["tests.support.browsers"]
 WITHOUT_SOCKETS = ("unit", "properties", "api", "architecture")
 HERE = Path(__file__).parent
+EMULATED = ("suite", "emulators", "firestore_emulator")
+"""Fixtures with emulators of their own."""
 
 
 def unique_project() -> str:
@@ -73,10 +75,22 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
         yield suite
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """A fixture that outlives a test is made before `pointed_at_its_own_emulators`, and needs the same."""
+    asked = [name for name in EMULATED if name in fixturedef.argnames and fixturedef.scope != "function"]
+    if not asked:
+        return (yield)
+    with environment(request.getfixturevalue(asked[0]).environment()):
+        return (yield)
+
+
 @pytest.fixture(autouse=True)
 def pointed_at_its_own_emulators(request: pytest.FixtureRequest) -> Iterator[None]:
     """Several emulators may be running by now: the environment of a test names those that it asked for."""
-    for name in ("suite", "emulators", "firestore_emulator"):
+    for name in EMULATED:
         if name in request.fixturenames:
             with environment(request.getfixturevalue(name).environment()):
                 yield
