@@ -20,8 +20,10 @@ SECONDS_MAX = 600
 READ, WORDS = 20, 225
 DELAY_MS = 60
 BONUS = 1_000
-HEARD_CHUNKS_MAX = 2_000 // DELAY_MS + 4
-"""Chunks that come while the button is pressed, the request is on its way, and the connection is closed."""
+HEARD_CHUNKS_MAX = 8_000 // DELAY_MS
+"""Chunks that come while the button is pressed, the request is on its way, and the connection is closed, also on a
+busy machine.
+"""
 MODEL = {
     "kind": "chat",
     "input_usd_per_mtok": "1",

@@ -62,7 +62,7 @@ def test_exactly_as_many_are_answered_as_there_are_ceilings(stage, servers, call
     good, refused = asked.by_all_at_once(servers)
 
     assert good == [WORDS] * 4
-    # Whoever finds no place to wait in is told to come again.
+    # Half of an instance's places for bodies are the most for one caller: beyond these, a busy instance says 429.
     assert len(refused) == callers - 4
     assert set(refused) <= {"insufficient_credits", "rate_limited"}
     assert asked.outcomes() == ["answered"] * 4
@@ -81,7 +81,8 @@ def test_exactly_as_many_are_answered_as_the_cap_of_a_key_pays_for(stage, server
     good, refused = asked.by_all_at_once(servers)
 
     assert good == [WORDS] * 4
-    assert refused == ["budget_exceeded"] * (callers - 4)
+    assert len(refused) == callers - 4
+    assert set(refused) <= {"budget_exceeded", "rate_limited"}
     assert asked.outcomes() == ["answered"] * 4
     assert (person.held, person.spent <= 4 * asked.ceiling) == (0, True)
     person.check_books()

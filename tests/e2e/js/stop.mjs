@@ -43,8 +43,8 @@ async function offered(models) {
 /** Ask, read some words, stop, and wait for the number. */
 async function stopTurn({ model, question }, number) {
   await page.click('#new');
-  await page.selectOption('#model', model);
-  await page.waitForTimeout(500); // the preference is stored behind the choice
+  const isStored = (answer) => answer.url().includes('/models/preferences') && answer.request().method() === 'PUT';
+  await Promise.all([page.waitForResponse(isStored), page.selectOption('#model', model)]);
   await page.fill('#prompt', question);
   await page.click('#send');
   await page.waitForFunction((words) => wordsShown() >= words, given.words);
