@@ -23,7 +23,7 @@ MOVED = {
     "logging.googleapis.com/insertId": "insertId",
 }
 """Fields of a line that Cloud Logging moves out of the payload."""
-TOKEN = re.compile(r"\s*(\(|\)|\"(?:[^\"\\]|\\.)*\"|>=|<=|!=|=~|!~|=|:|>|<|[\w./@-]+|\*)")
+TOKEN = re.compile(r"\s*(\(|\)|\"(?:[^\"\\]|\\.)*\"|>=|<=|!=|=~|!~|=|:|>|<|[\w./@-]+|\*|,)")
 
 
 def entry_of(line: str, service: str = "api") -> Entry:
@@ -92,6 +92,8 @@ class Reader:
 
     def comparison(self, name: str) -> Test:
         operator = self.tokens.pop(0)
+        if self.tokens[0] == "one_of":  # of Cloud Monitoring's filters
+            self.tokens.pop(0)
         if self.tokens[0] == "(":
             words = self.words()
             return lambda entry: any(is_true(value_at(entry, name), operator, word) for word in words)
@@ -103,7 +105,7 @@ class Reader:
         self.tokens.pop(0)
         words = []
         while (token := self.tokens.pop(0)) != ")":
-            if token != "OR":
+            if token not in {"OR", ","}:
                 words.append(unquoted(token))
         return words
 
