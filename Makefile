@@ -180,3 +180,34 @@ CLIENT ?=
 # Clients that others wrote, unchanged, against the served functions. Installs them, pinned, into emulator/.run first.
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
+
+.PHONY: explain drain undrain dead-events resend-event model-off model-on model-prices
+WHO ?=
+REASON ?=
+EVENT ?=
+MODEL ?=
+
+# What operators do, as docs/operating/ says when: on the laptop that runs, or with PROJECT in a Google project.
+explain: setup  ## WHO=email or uid says in words why a balance is as it is
+	@exec $(PYTHON) -m $(OPERATE) explain "$(WHO)"
+
+drain: setup  ## REASON=… takes no new spending calls; running ones end
+	@exec $(PYTHON) -m $(OPERATE) drain "$(REASON)"
+
+undrain: setup  ## takes spending calls again
+	@exec $(PYTHON) -m $(OPERATE) undrain
+
+dead-events: setup  ## events that failed for too long
+	@exec $(PYTHON) -m $(OPERATE) dead-events
+
+resend-event: setup  ## EVENT=… handles a dead event again
+	@exec $(PYTHON) -m $(OPERATE) resend-event "$(EVENT)"
+
+model-off: setup  ## MODEL=… REASON=… takes a model off the offer
+	@exec $(PYTHON) -m $(OPERATE) model-off "$(MODEL)" "$(REASON)"
+
+model-on: setup  ## MODEL=… REASON=… offers a model again
+	@exec $(PYTHON) -m $(OPERATE) model-on "$(MODEL)" "$(REASON)"
+
+model-prices: setup  ## MODEL=… shows a model's price in credits, and its changes
+	@exec $(PYTHON) -m $(OPERATE) model-prices "$(MODEL)"

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from functions.operating import add_commands
 from shared.ai.models.listing import listed_models
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
@@ -126,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     notice.set_defaults(run=replay_notice)
     marks = commands.add_parser("mark-keys", help="print the mark keys of the signing keys: secrets, as those are")
     marks.set_defaults(run=mark_keys)
+    add_commands(commands)
     return parser
 
 

@@ -26,6 +26,7 @@ from shared.kernel.ids import Uid, derived_id, is_safe_id, is_uid
 EVENT_AGE_MAX: Millis = 12 * HOUR
 """Eventarc and Pub/Sub retry a failed event for 24 hours."""
 DEAD_PAYLOAD_MAX = 100_000
+DOCUMENT_EVENTS = "google.cloud.firestore.document."
 
 Decoded = TypeVar("Decoded")
 
@@ -84,28 +85,51 @@ class TopicEvent:
     at: Millis
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadEvent:
+    """Stored facts of an event that failed for too long. `payload` is the data of a message, None for other events.
+
+    `change` says what happened to a document; None for other events, and for events that were stored earlier.
+    """
+
+    id: str
+    function: str
+    event_id: str
+    type: str
+    subject: str
+    code: str
+    at: Millis
+    payload: str | None
+    change: str | None
+
+
+Decode = Callable[[CloudEvent], Decoded]
+Rebuild = Callable[[DeadEvent], Decoded]
 Entry = Callable[[CloudEvent], None]
+
+REDELIVERIES: dict[str, Callable[[DeadEvent, Services], None]] = {}
+"""Functions by name that handle a dead event again. Filled when the modules of the functions are loaded."""
 
 
 def on_document(pattern: str) -> Callable[[Callable[[DocumentEvent, Services], None]], Entry]:
     """Return a decorator that makes a handler the entry point for documents whose path fits `pattern`:
     `users/{uid}`.
     """
-    return _entry(lambda event: decode_document(event, pattern))
+    return _entry(lambda event: decode_document(event, pattern), lambda dead: _dead_document(dead, pattern))
 
 
 def on_user(handle: Callable[[UserEvent, Services], None]) -> Entry:
     """Return the entry point that calls `handle` with each login that was created or deleted."""
-    return _entry(decode_user)(handle)
+    return _entry(decode_user, _dead_user)(handle)
 
 
 def on_message(handle: Callable[[TopicEvent, Services], None]) -> Entry:
     """Return the entry point that calls `handle` with each message on a topic."""
-    return _entry(decode_message)(handle)
+    return _entry(decode_message, _dead_message)(handle)
 
 
 def _entry(
-    decode: Callable[[CloudEvent], Decoded],
+    decode: Decode[Decoded], rebuild: Rebuild[Decoded]
 ) -> Callable[[Callable[[Decoded, Services], None]], Entry]:
     def decorate(handle: Callable[[Decoded, Services], None]) -> Entry:
         def entry(event: CloudEvent) -> None:
@@ -116,6 +140,7 @@ def _entry(
                 raise NotDelivered(type(error).__name__) from None
 
         entry.__name__, entry.__doc__ = handle.__name__, handle.__doc__
+        REDELIVERIES[handle.__name__] = lambda dead, services: handle(rebuild(dead), services)
         return entry
 
     return decorate
@@ -201,15 +226,19 @@ def decode_message(event: CloudEvent) -> TopicEvent:
     message = _json(event.data).get("message")
     if not isinstance(message, Mapping):
         raise MalformedEvent("it holds no message")
+    return _message(message, str(event.get("id")), _time(event))
+
+
+def _message(message: Mapping[str, Any], event_id: str, at: Millis) -> TopicEvent:
     try:
         body = base64.b64decode(message.get("data", ""), validate=True)
     except (TypeError, binascii.Error) as error:
         raise MalformedEvent("its data is not base64") from error
     return TopicEvent(
-        id=str(message.get("messageId", event.get("id"))),
+        id=str(message.get("messageId", event_id)),
         data=_json(body),
         ordering_key=str(message.get("orderingKey", "")),
-        at=_time(event),
+        at=at,
     )
 
 
@@ -227,6 +256,7 @@ def _bury(event: CloudEvent, services: Services, *, code: str, function: str, ev
         "code": code,
         "at": to_datetime(services.clock.now()),
         "payload": _replayable(event),
+        "change": _change(event),
     }
     try:
         services.ports.documents().commit([Create(path, data)])
@@ -234,6 +264,46 @@ def _bury(event: CloudEvent, services: Services, *, code: str, function: str, ev
         log("event_buried_before", function=function, event_id=event_id)
         return
     services.ports.alerts().alert("event_dead", function=function, event_id=event_id, code=code, path=path)
+
+
+def _change(event: CloudEvent) -> str | None:
+    """Return what happened to the document of the event; None for other events, and for data that cannot be read."""
+    from google.events.cloud.firestore_v1.types import DocumentEventData
+    from google.protobuf.message import DecodeError
+
+    if not str(event.get("type")).startswith(DOCUMENT_EVENTS):
+        return None
+    try:
+        data = DocumentEventData.pb(DocumentEventData.deserialize(event.data))
+    except (DecodeError, TypeError):
+        return None
+    if not data.HasField("value"):
+        return "deleted"
+    return "changed" if data.HasField("old_value") else "created"
+
+
+def _dead_document(dead: DeadEvent, pattern: str) -> DocumentEvent:
+    """Return the event of a document again, without the document's fields. Raises MalformedEvent."""
+    path = dead.subject.removeprefix("documents/")
+    before: Data | None = {} if dead.change in {"changed", "deleted"} else None
+    after: Data | None = None if dead.change == "deleted" else {}
+    return DocumentEvent(path=path, params=_params(pattern, path), before=before, after=after, at=dead.at)
+
+
+def _dead_user(dead: DeadEvent) -> UserEvent:
+    """Return the event of a login again. Raises MalformedEvent."""
+    uid = unquote(dead.subject.removeprefix("users/"))
+    if not is_uid(uid):
+        raise MalformedEvent("it does not name one user")
+    return UserEvent(uid=Uid(uid), at=dead.at)
+
+
+def _dead_message(dead: DeadEvent) -> TopicEvent:
+    """Return the message of a topic again. Raises MalformedEvent."""
+    message = _json(dead.payload).get("message") if dead.payload is not None else None
+    if not isinstance(message, Mapping):
+        raise MalformedEvent("its message was not stored")
+    return _message(message, dead.event_id, dead.at)
 
 
 def _replayable(event: CloudEvent) -> str | None:

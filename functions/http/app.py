@@ -27,6 +27,7 @@ from shared.bootstrap import Services
 from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import fingerprint, is_safe_id, is_uid, new_id
 from shared.kernel.money import format_credits
+from shared.sagas.metering.drain import Draining
 from shared.users.ports import Unauthenticated
 from shared.users.principal import Principal
 
@@ -169,6 +170,8 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
         path = {name: model_id(value) for name, value in path.items()} if route.path.endswith(MODEL_PATH) else path
         if not all(is_uid(value) if name == "uid" else is_safe_id(value) for name, value in path.items()):
             raise NoSuchPath
+        if route.is_drained and services.metering.drain.is_on():
+            _require_known(services, route, caller, path)
         asked = bodies.load_query(query, request) if query is not None else {}
         value, text = _told(services, gate, route, caller, path) if body is not None else ({}, "{}")
         call = Call(
@@ -185,6 +188,15 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
         return _respond(route, answer, route.handler(call))
 
     return view
+
+
+def _require_known(services: Services, route: Route, caller: Principal | None, path: dict[str, str]) -> None:
+    """Raise Draining unless the caller asks again for a call that has begun."""
+    asked = _intention(route, caller, path, "")
+    if caller is None or asked is None or not asked.has_key:
+        raise Draining
+    if not means.is_known(services, caller.uid, asked.operation):
+        raise Draining
 
 
 def _told(

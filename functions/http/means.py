@@ -49,12 +49,12 @@ def look(
 
 def _balance(services: Services, uid: Uid, intention: Intention) -> Balance | None:
     """Return the balance; None if the same key was used before: that answer may be asked for again for nothing."""
-    if intention.has_key and _is_known(services, uid, intention.operation):
+    if intention.has_key and is_known(services, uid, intention.operation):
         return None
     return services.credits.ledger.balance(uid)
 
 
-def _is_known(services: Services, uid: Uid, operation: OperationId) -> bool:
+def is_known(services: Services, uid: Uid, operation: OperationId) -> bool:
     """True if a call has begun a turn, the first message of a conversation, or an agent task."""
     return (
         services.metering.turns.is_known(operation)

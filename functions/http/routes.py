@@ -16,7 +16,9 @@ from shared.kernel.errors import DomainError
 from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import Uid
 from shared.ledger.commands import BudgetClaim
+from shared.ledger.errors import InsufficientCredits
 from shared.sagas.metering import key_budgets
+from shared.sagas.metering.drain import Draining
 from shared.users import roles
 from shared.users.principal import SCOPES, Principal, Scope
 
@@ -179,6 +181,11 @@ class Route:
         return self.method == "POST" and not self.access.is_public and self.is_effectful
 
     @property
+    def is_drained(self) -> bool:
+        """True if a call begins to spend credits, so that operators may refuse new calls for a while."""
+        return Draining in self.errors
+
+    @property
     def is_effectful(self) -> bool:
         """True if a call changes anything. A POST with status 200 only answers a question."""
         return self.method != "POST" or self.status != 200 or self.is_spending  # noqa: PLR2004  # HTTP's own number
@@ -238,6 +245,7 @@ class Routes:
         """Return a decorator that adds its handler to these routes, with the named options."""
 
         def register(handler: Handler) -> Handler:
+            is_drained = InsufficientCredits in errors and not access.roles
             route = Route(
                 method=method,
                 path=PREFIX + path,
@@ -249,7 +257,7 @@ class Routes:
                 answer=answer,
                 body=body,
                 query=query,
-                errors=errors,
+                errors=(*errors, Draining) if is_drained else errors,
                 is_spending=spends,
                 is_streaming=streams,
                 is_hidden=is_hidden,

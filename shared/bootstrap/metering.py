@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.kernel.waiting import WaitingRoom
     from shared.sagas.metering.admission import Admission
     from shared.sagas.metering.claims import Turns
+    from shared.sagas.metering.drain import Drain
     from shared.sagas.metering.parts import MeteringParts
     from shared.sagas.metering.reading_on import ReadingOn
     from shared.sagas.metering.running_calls import RunningCalls
@@ -55,6 +56,13 @@ class MeteringServices:
         documents = self.ports.documents()
         watches = documents if isinstance(documents, Watches) else BrokenWatch()
         return RunningCalls(self.clock, StopNews(watches, self.stop_requests, self.clock))
+
+    @part
+    def drain(self) -> "Drain":
+        """Build the operators' switch that refuses new spending calls."""
+        from shared.sagas.metering.drain import Drain
+
+        return Drain(self.ports.documents(), self.clock, self.models.users.audit)
 
     @part
     def turns(self) -> "Turns":

@@ -1,0 +1,38 @@
+"""Commands of operating procedures: explain an account, drain, dead events, models and their prices."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from functions.operating import accounts, drains, events, models
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # what add_subparsers returns
+
+
+def add_commands(commands: "Commands") -> None:
+    """Add the commands to a parser. Each sets `run` to the function that carries the command out."""
+    explain = commands.add_parser("explain", help="say in words why an account's balance is as it is")
+    explain.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
+    explain.add_argument(
+        "--entries", type=int, default=accounts.ENTRIES, metavar="N", help="how many entries are shown"
+    )
+    explain.set_defaults(run=accounts.explain)
+    drain = commands.add_parser("drain", help="take no new spending calls; running ones end")
+    drain.add_argument("reason", metavar="REASON", help="for the audit trail")
+    drain.set_defaults(run=drains.drain)
+    commands.add_parser("undrain", help="take spending calls again").set_defaults(run=drains.undrain)
+    commands.add_parser("dead-events", help="list events that failed for too long").set_defaults(run=events.dead_events)
+    resend = commands.add_parser("resend-event", help="handle a dead event again, here and now")
+    resend.add_argument("event", metavar="ID", help="as dead-events and the alert name the event")
+    resend.set_defaults(run=events.resend_event)
+    for name, run, effect in (
+        ("model-off", models.model_off, "take a model off the offer; running calls end"),
+        ("model-on", models.model_on, "offer a model again"),
+    ):
+        switch = commands.add_parser(name, help=effect)
+        switch.add_argument("model", metavar="MODEL", help="its id")
+        switch.add_argument("reason", metavar="REASON", help="for the audit trail")
+        switch.set_defaults(run=run)
+    prices = commands.add_parser("model-prices", help="show a model's price in credits, and its changes")
+    prices.add_argument("model", metavar="MODEL", help="its id")
+    prices.set_defaults(run=models.model_prices)

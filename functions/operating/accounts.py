@@ -1,0 +1,73 @@
+"""Command `explain`: an account in words, for the question “why is my balance …?”."""
+
+import argparse
+
+from functions.operating.account_story import AccountStory, broken_lines, told_lines
+from shared.bootstrap import Services
+from shared.kernel.errors import InvalidValue
+from shared.kernel.ids import Uid, is_uid
+from shared.ledger.views import EntryView
+from shared.payments.payment import Payment, status_of
+from shared.payments.problems import problem_sentence
+from shared.payments.store import PaymentFilter
+from shared.users.ports import UserNotFound
+
+ENTRIES = 20
+ENTRIES_MAX = 1_000
+PAGE = 100
+PAYMENTS = 20
+
+
+def explain(asked: argparse.Namespace, services: Services) -> None:
+    """Print the balance with its lots, the open holds, the last entries and the payments; only the faults of a chain
+    that is broken.
+
+    The audit trail records the look. Raises UserNotFound.
+    """
+    if not 1 <= asked.entries <= ENTRIES_MAX:
+        raise InvalidValue("entries", f"must be 1 to {ENTRIES_MAX}")
+    uid = _uid_of(asked.who, services)
+    with services.users.audit.recording("command:explain", "explain_account", uid, reason=None):
+        findings = services.credits.ledger.verify(uid)
+        lines = broken_lines(uid, findings) if findings else told_lines(_story(uid, asked.entries, services))
+        for line in lines:
+            print(line)
+
+
+def _uid_of(who: str, services: Services) -> Uid:
+    """Return the uid of a user that is named by e-mail address or uid, also of one who has left."""
+    if is_uid(who) and services.users.profiles.get(Uid(who)) is not None:
+        return Uid(who)
+    found = services.ports.identity().find_by_email(who) if "@" in who else None
+    if found is not None:
+        return found.uid
+    if is_uid(who) and services.credits.ledger.balance(Uid(who)).seq > 0:
+        return Uid(who)
+    raise UserNotFound
+
+
+def _story(uid: Uid, entries: int, services: Services) -> AccountStory:
+    ledger = services.credits.ledger
+    items: list[EntryView] = []
+    before: int | None = None
+    while len(items) < entries:
+        page = ledger.history(uid, before=before, limit=min(PAGE, entries - len(items)))
+        items += page.items
+        if (before := page.before) is None:
+            break
+    documents = services.payments.store.listed(PaymentFilter(uid=uid), limit=PAYMENTS, after=None).items
+    known = services.payments.store.among([each.id for each in documents])
+    return AccountStory(
+        uid=uid,
+        balance=ledger.balance(uid),
+        holds=ledger.open_holds(uid).holds,
+        entries=tuple(items),
+        is_whole=before is None,
+        payments=tuple(_payment(payment) for payment in known.values()),
+    )
+
+
+def _payment(payment: Payment) -> str:
+    price = payment.terms.price
+    problem = f"; {problem_sentence(payment)}" if payment.problem else ""
+    return f"{payment.id}  {status_of(payment)}  {price.decimal} {price.currency}{problem}"
