@@ -27,6 +27,8 @@ EVENT_AGE_MAX: Millis = 12 * HOUR
 """Eventarc and Pub/Sub retry a failed event for 24 hours."""
 DEAD_PAYLOAD_MAX = 100_000
 DOCUMENT_EVENTS = "google.cloud.firestore.document."
+DOCUMENTS, USERS = "documents/", "users/"
+"""Beginnings of subjects."""
 
 Decoded = TypeVar("Decoded")
 
@@ -131,6 +133,8 @@ def on_message(handle: Callable[[TopicEvent, Services], None]) -> Entry:
 def _entry(
     decode: Decode[Decoded], rebuild: Rebuild[Decoded]
 ) -> Callable[[Callable[[Decoded, Services], None]], Entry]:
+    """Return the decorator of a function that is started by events. `rebuild` makes a dead event alive again."""
+
     def decorate(handle: Callable[[Decoded, Services], None]) -> Entry:
         def entry(event: CloudEvent) -> None:
             try:
@@ -284,7 +288,9 @@ def _change(event: CloudEvent) -> str | None:
 
 def _dead_document(dead: DeadEvent, pattern: str) -> DocumentEvent:
     """Return the event of a document again, without the document's fields. Raises MalformedEvent."""
-    path = dead.subject.removeprefix("documents/")
+    if not dead.subject.startswith(DOCUMENTS):
+        raise MalformedEvent("its document was not stored")
+    path = dead.subject.removeprefix(DOCUMENTS)
     before: Data | None = {} if dead.change in {"changed", "deleted"} else None
     after: Data | None = None if dead.change == "deleted" else {}
     return DocumentEvent(path=path, params=_params(pattern, path), before=before, after=after, at=dead.at)
@@ -292,8 +298,8 @@ def _dead_document(dead: DeadEvent, pattern: str) -> DocumentEvent:
 
 def _dead_user(dead: DeadEvent) -> UserEvent:
     """Return the event of a login again. Raises MalformedEvent."""
-    uid = unquote(dead.subject.removeprefix("users/"))
-    if not is_uid(uid):
+    uid = unquote(dead.subject.removeprefix(USERS))
+    if not dead.subject.startswith(USERS) or not is_uid(uid):
         raise MalformedEvent("it does not name one user")
     return UserEvent(uid=Uid(uid), at=dead.at)
 

@@ -47,6 +47,7 @@ def _uid_of(who: str, services: Services) -> Uid:
 
 
 def _story(uid: Uid, entries: int, services: Services) -> AccountStory:
+    """Read the facts of an account. Entries are read page by page, since one page is short at times."""
     ledger = services.credits.ledger
     items: list[EntryView] = []
     before: int | None = None

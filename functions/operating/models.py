@@ -4,14 +4,17 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.ai.models.catalogue import FIELDS, ModelNotFound
+from shared.ai.models.catalogue import FIELDS, ModelNotFound, parse_model
+from shared.ai.tokens import Usage
 from shared.bootstrap import Services
 from shared.kernel.clock import rfc3339
 from shared.kernel.documents import Data
 from shared.kernel.expected import ExpectedVersions, tag_of
+from shared.kernel.money import format_credits
 from shared.users.audit import AuditRecord
 
 PRICES = tuple(sorted(name for name in FIELDS if name.endswith(("_mtok", "_usd")) or "usd" in name or "tiers" in name))
+EXAMPLE = Usage(input_tokens=1_000, output_tokens=1_000)
 RECORDS_MAX = 2_000
 PAGE = 100
 
@@ -33,6 +36,9 @@ def model_prices(asked: argparse.Namespace, services: Services) -> None:
         print(f"{name}: {value}")
     settings = services.settings
     print(f"A dollar is {settings.credits_per_usd} credits, and {settings.markup_percent} % are added.")
+    if stored.get("kind") == "chat":
+        cost = services.models.tariff.price(parse_model(asked.model, stored), EXAMPLE)
+        print(f"1,000 tokens in and 1,000 out cost {format_credits(cost)} credits.")
     print("Changes, newest first:")
     for record in _changes(asked.model, services):
         before, after = _prices(record.before or {}), _prices(record.after or {})

@@ -114,17 +114,30 @@ def test_a_how_to_opens_with_the_few_files_that_change(page: str, files: int):
     assert [text for _, text in items[: files - 1] if "](" not in text and "method" not in text] == []
 
 
+INDEXED = ("docs/decisions", "docs/operating")
+"""Folders whose own README links their pages."""
+
+
 def test_the_readme_links_every_page_of_docs():
-    pages = {name_of(page) for page in (ROOT / "docs").rglob("*.md") if page.parent != ROOT / "docs/decisions"}
+    pages = {name_of(page) for page in (ROOT / "docs").rglob("*.md") if name_of(page.parent) not in INDEXED}
+    indexes = {f"{folder}/README.md" for folder in INDEXED}
 
-    assert pages - {link.partition("#")[0] for link in links_of(ROOT / "README.md")} == set()
+    assert (pages | indexes) - {link.partition("#")[0] for link in links_of(ROOT / "README.md")} == set()
 
 
-def test_every_alert_stands_in_the_operations_page():
+@pytest.mark.parametrize("folder", INDEXED)
+def test_an_index_links_every_page_of_its_folder(folder: str):
+    index = ROOT / folder / "README.md"
+    linked = {link.partition("#")[0] for link in links_of(index)}
+
+    assert {page.name for page in index.parent.glob("*.md")} - {index.name} - linked == set()
+
+
+def test_every_alert_stands_in_the_table_of_alerts():
     sources = [file.read_text() for folder in ("shared", "functions") for file in (ROOT / folder).rglob("*.py")]
     alerts = {name for source in sources for name in re.findall(r"\balert\(\s*\"(\w+)\"", source)}
     reminders = {name for source in sources for name in re.findall(r"\bReminder\(\"(\w+)\"", source)}
-    page = (ROOT / "docs/operations.md").read_text()
+    page = (ROOT / "docs/operating/alerts.md").read_text()
 
     assert len(alerts) > 10
     assert [name for name in sorted(alerts | reminders) if f"`{name}`" not in page] == []

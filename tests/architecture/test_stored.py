@@ -14,6 +14,7 @@ from types import FrameType
 import pytest
 
 from emulator.stand_ins.paypal.certificates import authority
+from functions.dead_events import DeadEvents
 from functions.edge import MalformedEvent, deliver
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.responses import Responses
@@ -353,6 +354,7 @@ def _bury(services):
         raise MalformedEvent("it is garbage")
 
     deliver(Garbage(id="1", source="s"), decode, lambda *_: None, services)
+    assert len(DeadEvents(services).waiting()) == 1
 
 
 def _leave(services, uid):

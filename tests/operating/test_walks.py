@@ -1,0 +1,237 @@
+"""Each procedure of docs/operating, walked as written. A page that is not true fails here."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.dead_events import DeadEvents
+from functions.edge import EVENT_AGE_MAX, DocumentEvent, deliver
+from shared.ai.ports import UpstreamUnavailable
+from shared.kernel.clock import MINUTE, rfc3339
+from shared.kernel.documents import Patch
+from shared.kernel.errors import Unavailable
+from shared.kernel.ids import OperationId, new_id
+from shared.ledger.store import entry_path
+from shared.payments.fiat import Fiat
+from shared.payments.ports import Notice
+from shared.platform.memory.passthrough import completion
+from shared.platform.memory.payments import MemoryProvider
+from shared.sagas.payments.checkout import PackageOrder
+from tests.api.world import MODEL, Person, World, problem
+from tests.operating.walking import FOLDER, Terminal, steps_of, walk
+from tests.support.shop import ENVIRONMENT, PACKAGE
+
+CREATED = "google.cloud.firestore.document.v1.created"
+MESSAGES = [{"role": "user", "content": "Say hello."}]
+
+
+@pytest.fixture
+def world() -> World:
+    return World(env=ENVIRONMENT)
+
+
+@pytest.fixture
+def admin(world: World) -> Person:
+    return world.person("admin", credits_=10)
+
+
+@pytest.fixture
+def ann(world: World) -> Person:
+    ann = world.person(email="ann@example.com", credits_=10)
+    ann.get("/me")
+    return ann
+
+
+@pytest.fixture
+def terminal(world: World, admin: Person, tmp_path, monkeypatch) -> Terminal:
+    monkeypatch.chdir(tmp_path)
+    return Terminal(world, tmp_path, {"TOKEN": admin.token, "PROJECT": "p"})
+
+
+def ask(person: Person) -> Any:
+    return person.post("/chat/conversations", {"message": "Hello"})
+
+
+def bought(world: World, buyer: Person, *, received: Fiat | None = None) -> str:
+    """A payment for a package, paid at the provider; its notice was lost. `received` is other money than agreed."""
+    if not list(world.services.payments.packages.everything()):
+        world.services.payments.packages.put("small", PACKAGE)
+    urls = {"success_url": "https://app.example/", "cancel_url": "https://app.example/"}
+    wanted = PackageOrder(uid=buyer.uid, package="small", provider="stripe", flow="redirect", **urls)
+    payment = world.services.payments.checkouts.begin_checkout(wanted, OperationId(new_id("op")), "f").id
+    stripe(world).approve(payment, received=received)
+    return payment
+
+
+def notice(world: World, payment: str) -> str:
+    """A stored notice of the payment's provider."""
+    told = Notice(
+        provider="stripe",
+        id="evt_1",
+        type="checkout.session.completed",
+        at=world.clock.now(),
+        is_live=False,
+        account=None,
+        payment=payment,
+        refs={},
+    )
+    world.services.payments.inbox.store(told)
+    return "stripe:evt_1"
+
+
+def dead_event(world: World, person: Person) -> str:
+    """The greeting of a new user failed for too long."""
+
+    class Event(dict):
+        data = b""
+
+    def on_user_created(event: DocumentEvent, services: Any) -> None:
+        raise Unavailable("down")
+
+    said = {"id": "e1", "source": "s", "type": CREATED, "subject": f"documents/users/{person.uid}"}
+    event = Event(said | {"time": rfc3339(world.clock.now())})
+    world.clock.advance(EVENT_AGE_MAX + 1)
+    deliver(
+        event, lambda _: DocumentEvent(path="", params={}, before=None, after={}, at=0), on_user_created, world.services
+    )
+    (dead,) = DeadEvents(world.services).waiting()
+    return dead.id
+
+
+def stripe(world: World) -> MemoryProvider:
+    provider = world.services.ports.payment_providers()["stripe"]
+    assert isinstance(provider, MemoryProvider)
+    return provider
+
+
+def test_drain_is_true_as_written(world: World, admin: Person, terminal: Terminal):
+    walk("drain", terminal, after={3: lambda: world.clock.advance(10 * MINUTE)})
+
+    acts = [record.act for record in world.services.operators.audit(None, 9).items]
+    assert sorted(acts) == ["drain", "undrain"]
+
+
+def test_dead_letters_is_true_as_written(world: World, ann: Person, terminal: Terminal):
+    event = dead_event(world, ann)
+    payment = bought(world, ann)
+    terminal.variables |= {"EVENT": event, "PAYMENT": payment, "NOTICE": notice(world, payment)}
+
+    walk("dead-letters", terminal)
+
+    profile = world.services.users.profiles.get(ann.uid)
+    assert profile is not None
+    assert profile.greeted_at is not None
+
+
+def test_tamper_alarm_is_true_as_written(world: World, ann: Person, terminal: Terminal):
+    ask(ann)
+    documents = world.services.ports.documents()
+    entry = documents.get(entry_path(ann.uid, 1))
+    assert entry is not None
+    documents.commit([Patch(entry.path, {"body": "{}"})])
+    terminal.variables["VICTIM"] = ann.uid
+
+    walk(
+        "tamper-alarm",
+        terminal,
+        after={5: lambda: documents.commit([Patch(entry.path, {"body": entry.data["body"]})])},
+        failing={2},
+    )
+
+
+def test_provider_outage_is_true_as_written(world: World, ann: Person, terminal: Terminal):
+    world.passthrough.scripts["/chat/completions"] = [[UpstreamUnavailable()]]
+    terminal.variables["PAYMENT"] = bought(world, ann)
+
+    def heal():
+        world.clock.advance(MINUTE)
+        world.passthrough.scripts["/chat/completions"] = [completion("Hello", usage=(12, 4))]
+
+    def is_refused():
+        answer = ann.post("/openai/chat/completions", {"model": "gpt-4o-mini", "messages": MESSAGES})
+        assert answer.status_code == 404
+
+    walk("provider-outage", terminal, after={3: is_refused}, before={4: heal})
+
+
+def test_price_change_is_true_as_written(world: World, admin: Person, terminal: Terminal):
+    world.services.payments.packages.put("small", PACKAGE)
+    terminal.variables["ETAG"] = '"' + admin.get("/admin/models/gpt-4o-mini").json["etag"] + '"'
+
+    walk("price-change", terminal)
+
+    assert admin.get("/admin/models/gpt-4o-mini").json["output_usd_per_mtok"] == "0.8"
+
+
+def test_angry_customer_is_true_as_written(world: World, ann: Person, terminal: Terminal):
+    message = ask(ann).json["message"]["id"]
+    ann.post("/credits/reserve", {"amount": "1.5"})
+    terminal.variables |= {"CUSTOMER": ann.uid, "REF": message}
+    before = ann.get("/credits/balance").json["total"]
+
+    walk("angry-customer", terminal)
+
+    assert float(ann.get("/credits/balance").json["total"]) == pytest.approx(float(before) + 2.5)
+    acts = [record.act for record in world.services.operators.audit(None, 9).items]
+    assert sorted(acts) == ["adjust", "explain_account", "export_journal"]
+
+
+def test_payments_is_true_as_written(world: World, ann: Person, terminal: Terminal):
+    payment = bought(world, ann)
+    parked = bought(world, world.person(), received=Fiat(999, "USD"))
+    world.services.payments.settlement.settle(parked)
+    terminal.variables |= {"PAYMENT": payment, "PARKED": parked, "NOTICE": notice(world, payment)}
+
+    walk("payments", terminal, before={2: lambda: stripe(world).refund_by_hand(parked)})
+
+    assert ann.get(f"/payments/status/{payment}").json["status"] == "refunded"
+
+
+def test_losses_is_true_as_written(world: World, ann: Person, terminal: Terminal):
+    terminal.variables["PAYER"] = ann.uid
+
+    walk("losses", terminal)
+
+    assert problem(ann.post("/credits/reserve", {"amount": "1"})) == (403, "account_frozen")
+
+
+def test_every_page_with_steps_is_walked_by_one_test():
+    source = "".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
+    pages = {page.stem for page in FOLDER.glob("*.md") if steps_of(page.stem)}
+
+    assert sorted(re.findall(r'\bwalk\(\s*"([\w-]+)"', source)) == sorted(pages)
+
+
+@pytest.mark.parametrize("page", sorted(page.stem for page in FOLDER.glob("*.md")))
+def test_a_procedure_says_when_it_is_for_and_when_to_stop(page: str):
+    text = (FOLDER / f"{page}.md").read_text()
+
+    if steps_of(page):
+        assert re.findall(r"^\*\*(When|Stop)\*\*", text, re.MULTILINE) == ["When", "Stop"]
+
+
+def test_first_hour_is_true_as_written(world: World, admin: Person, terminal: Terminal):
+    world.identity.set_roles(admin.uid, frozenset())
+    sold = {**PACKAGE, "credits": 900_000_000, "bonus": 0, "bonus_days": None}
+    world.services.payments.packages.put("small", sold)
+    you = world.person("admin", email="you@example.com", credits_=10)
+    world.identity.set_roles(you.uid, frozenset())
+    payment, second = bought(world, you), world.person()
+    for person in (you, second):
+        person.get("/me")
+    world.services.payments.settlement.settle(payment)
+    terminal.variables |= {"TOKEN": you.token, "PAYMENT": payment, "SECOND": second.uid}
+
+    def signed_in_again():
+        terminal.variables["TOKEN"] = world.identity.token(you.uid)
+
+    walk("first-hour", terminal, after={2: signed_in_again})
+
+
+def test_incident_is_true_as_written(world: World, admin: Person, terminal: Terminal):
+    changed = {name: value for name, value in MODEL.items() if name != "id"}
+    assert admin.call("PUT", "/admin/models/gpt-4o-mini", body=changed).status_code == 200
+
+    walk("incident", terminal)
