@@ -4,6 +4,9 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from shared.bootstrap.schemas import versioned
+from shared.kernel.documents import Documents, Put
+
 MODELS: Mapping[str, Mapping[str, Any]] = {
     "gpt-4o-mini": {
         "display_name": "GPT-4o mini",
@@ -113,23 +116,23 @@ def seed(project: str) -> None:
 
 
 def seed_models(project: str) -> None:
-    from google.cloud import firestore
-
-    client = firestore.Client(project=project)
-    batch = client.batch()
-    for name, fields in MODELS.items():
-        batch.set(client.document("models", name), {**document(name), **fields})
-    batch.commit(timeout=30)
+    models = [Put(f"models/{name}", {**document(name), **fields}) for name, fields in MODELS.items()]
+    _documents(project).commit(models, timeout_seconds=30)
 
 
 def seed_packages(project: str) -> None:
     from shared.kernel.clock import SystemClock
     from shared.payments.packages import Packages
-    from shared.platform.firestore.documents import connect
 
-    packages = Packages(connect(project), SystemClock())
+    packages = Packages(_documents(project), SystemClock())
     for name, fields in PACKAGES.items():
         packages.put(name, fields)
+
+
+def _documents(project: str) -> Documents:
+    from shared.platform.firestore.documents import connect
+
+    return versioned(connect(project))
 
 
 def seed_topics(project: str) -> None:

@@ -251,7 +251,6 @@ def _bury(event: CloudEvent, services: Services, *, code: str, function: str, ev
     source = str(event.get("source"))
     path = f"dead_events/{derived_id('evt', function, source, event_id)}"
     data: Data = {
-        "v": 1,
         "function": function,
         "event_id": event_id,
         "source": source,

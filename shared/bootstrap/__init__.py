@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from shared.bootstrap.parts import part
+from shared.bootstrap.schemas import versioned
 from shared.bootstrap.secrets import needed_secrets
 from shared.bootstrap.services import Services
 from shared.kernel.clock import Clock, SystemClock
@@ -46,8 +47,9 @@ def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = Non
 
 
 def _given(adapters: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
-    """Return factories of adapters that are built already."""
-    return {name: partial(_same, adapter) for name, adapter in adapters.items()}
+    """Return factories of adapters that are built already. Documents gain their schema versions."""
+    known = {name: versioned(adapter) if name == "documents" else adapter for name, adapter in adapters.items()}
+    return {name: partial(_same, adapter) for name, adapter in known.items()}
 
 
 def _same(adapter: Any) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.ports import LatePublisher, Once, Ports
+from shared.bootstrap.schemas import versioned
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.kernel.events import Alerts, Publisher
@@ -49,7 +50,7 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
 def _documents(settings: Settings) -> Documents:
     from shared.platform.firestore.documents import connect
 
-    return connect(settings.project)
+    return versioned(connect(settings.project))
 
 
 def _identity(settings: Settings, clock: Clock) -> "Identity":

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.ports import LatePublisher, Once, Ports
+from shared.bootstrap.schemas import versioned
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.kernel.events import Alerts, Publisher
@@ -41,7 +42,7 @@ def memory(settings: Settings, clock: Clock) -> Ports:
 def _documents() -> Documents:
     from shared.platform.memory.documents import MemoryDocuments
 
-    return MemoryDocuments()
+    return versioned(MemoryDocuments())
 
 
 def _identity(settings: Settings, clock: Clock) -> "Identity":

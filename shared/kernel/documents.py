@@ -28,11 +28,16 @@ COMMIT_TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """Stored document, as read."""
+    """Stored document, as read.
+
+    `schema_version` is the number of the document's form in the store (`shared.kernel.schemas`); None if the document
+    has none.
+    """
 
     path: str
     data: Data
     version: Version
+    schema_version: Value = None
 
     @property
     def id(self) -> str:

@@ -16,10 +16,13 @@ from shared.kernel.clock import rfc3339, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Put, StoreUnavailable, Value, Version, Write
 from shared.kernel.ids import Uid
 from shared.kernel.money import format_credits
+from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.account import Account
 
 SCHEMA = 1
 SEALED_FIELDS = frozenset({"state", "seal", "version", "nonce"})
+NO_FACTS = frozenset({SCHEMA_VERSION})
+"""Fields of either document that say nothing about the account: a migration may write them beside the seal."""
 DUE_SHARDS = 16
 """Number of index ranges in which sweeps find accounts by time. A single range would be a hotspot."""
 STEADY_READS_MAX = 20
@@ -55,14 +58,15 @@ class StoredAccount:
     @property
     def plain(self) -> dict[str, Value]:
         """Fields outside the sealed state in `shown`."""
-        shown = {} if self.shown is None else dict(self.shown.data)
-        return {name: value for name, value in shown.items() if self.sealed is not None or name not in SEALED_FIELDS}
+        shown = {} if self.shown is None else self.shown.data
+        left_out = NO_FACTS if self.sealed is not None else SEALED_FIELDS | NO_FACTS
+        return {name: value for name, value in shown.items() if name not in left_out}
 
     @property
     def beside_the_seal(self) -> dict[str, Value]:
         """Fields of the sealed document that the seal does not cover."""
         data = {} if self.sealed is None else self.sealed.data
-        return {name: value for name, value in data.items() if name not in SEALED_FIELDS}
+        return {name: value for name, value in data.items() if name not in SEALED_FIELDS | NO_FACTS}
 
 
 def read_stored(documents: Documents, uid: Uid) -> StoredAccount:

@@ -34,7 +34,6 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.series import DAYS_MAX
 from shared.ledger.usage import Amounts, Body, Day, UsageFold, Use, day_of, folded
 
-VERSION = 1
 WINDOW = 200
 """Largest number of entries that one commit adds."""
 STEPS_MAX = 200
@@ -72,7 +71,6 @@ class _Head:
         """Return the write of the next position. The commit fails if the position has changed."""
         opened = {hold: list(use) for hold, use in usage.open.items()}
         data: Data = {
-            "v": VERSION,
             "seq": usage.seq,
             "open": canonical(opened).decode(),
             "is_clearing": is_clearing,
@@ -218,7 +216,7 @@ def _day_data(uid: Uid, day: Day) -> Data:
         [*use, amounts.count, amounts.cost, amounts.input_tokens, amounts.output_tokens]
         for use, amounts in day.uses.items()
     ]
-    return {"v": VERSION, "uid": uid, "state": canonical({"uses": rows, "moved": dict(day.moved)}).decode()}
+    return {"uid": uid, "state": canonical({"uses": rows, "moved": dict(day.moved)}).decode()}
 
 
 def _day(document: Document) -> Day:

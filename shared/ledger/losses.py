@@ -57,7 +57,6 @@ COUNTED_MAX = 10_000
 ATTEMPTS_MAX = 8
 PAUSE_SECONDS = 0.05
 PAGE = 100
-VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +330,7 @@ def _told(loss: Loss) -> dict[str, str | int]:
 
 
 def _event_data(loss: Loss) -> Data:
-    return {"v": VERSION, **_told(loss), "at": to_datetime(loss.at)}
+    return {**_told(loss), "at": to_datetime(loss.at)}
 
 
 def _window_write(loss: Loss, window: LossWindow) -> Write:
@@ -339,7 +338,6 @@ def _window_write(loss: Loss, window: LossWindow) -> Write:
     rows: list[Json] = [[*row, total.count, total.amount] for row, total in window.rows.items()]
     path = window_path(loss.uid, loss.at)
     data: Data = {
-        "v": VERSION,
         "uid": loss.uid,
         "window": _window_number(loss.at),
         "state": canonical({"rows": rows}).decode(),

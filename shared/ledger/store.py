@@ -270,7 +270,7 @@ class AccountStore:
             path = operation_path(uid, command.operation)
             yield Create(path, self._sealed(path, encode_operation(command, decision.receipt, nonce)))
         if note := getattr(command, "note", ""):
-            yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note, "schema": SCHEMA})
+            yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note})
         for lot in decision.archive.lots.values():
             path = lot_path(uid, lot.id)
             yield Put(path, self._sealed(path, encode_lot(lot)), snapshot.versions.get(path))
@@ -289,7 +289,7 @@ class AccountStore:
         }
 
     def _sealed(self, path: str, state: str) -> Data:
-        return {"schema": SCHEMA, "state": state, "seal": self._keys.mark(self._record(path, state))}
+        return {"state": state, "seal": self._keys.mark(self._record(path, state))}
 
     def _head(self, uid: Uid, stored: StoredAccount) -> Head:
         """Return the verified head. If the two documents disagree, read both again as one commit wrote them.

@@ -18,7 +18,6 @@ from shared.payments.ports import Notice, ProviderName
 Status = Literal["new", "done", "ignored", "parked", "dead"]
 
 COLLECTION = "inbox"
-SCHEMA = 1
 DUE_SHARDS = 8
 GRACE: Millis = MINUTE
 """Time that the trigger has before a sweep handles an event."""
@@ -145,7 +144,6 @@ def _stored(notice: Notice, parked: str, now: Millis) -> Data:
     `parked` is the reason to leave the notice to an operator, empty if the notice is to be worked off.
     """
     begun: Data = {
-        "v": SCHEMA,
         "provider": notice.provider,
         "event_id": notice.id,
         "type": notice.type,

@@ -11,8 +11,6 @@ from shared.payments.fiat import Fiat
 from shared.payments.movements import Movement
 from shared.payments.payment import AppliedChanges, Payment, ProviderReport, Terms, status_of
 
-SCHEMA = 1
-
 
 def to_data(payment: Payment) -> dict[str, Value]:
     """Return the payment's own fields of `payment_sagas/{id}`. Lease, saga and due time stand beside them.
@@ -20,7 +18,6 @@ def to_data(payment: Payment) -> dict[str, Value]:
     `id`, `status` and `is_under_review` are there for queries. A payment that was last stored before them has none.
     """
     return {
-        "schema": SCHEMA,
         "uid": payment.uid,
         "provider": payment.provider,
         "flow": payment.flow,

@@ -15,7 +15,6 @@ from shared.payments.payment_documents import from_data, to_data
 from shared.payments.ports import ProviderName
 from shared.payments.providers import PROVIDERS
 
-EFFECT_SCHEMA = 1
 SAME_ID_MAX = 20
 """Most payments that may share one id of their provider. More than one is a fault that operators should see."""
 
@@ -244,7 +243,6 @@ def refund_path(operation: str) -> str:
 def effect(payment: Payment, money: str, now: Millis) -> Create:
     """Return the write that assigns this money to the payment."""
     data: Mapping[str, Value] = {
-        "schema": EFFECT_SCHEMA,
         "payment": payment.id,
         "uid": payment.uid,
         "at": to_datetime(now),

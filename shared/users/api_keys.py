@@ -33,7 +33,6 @@ from shared.kernel.money import Micro
 from shared.users.principal import KeyUse, Principal, Scope
 from shared.users.spend_cap import Period, SpendCap
 
-KEY_VERSION = 1
 PREFIX = "ics_"
 SECRET_BYTES = 20
 KEY = re.compile(r"ics_[0-9a-f]{48}", re.ASCII)
@@ -263,7 +262,7 @@ def _roster_path(uid: Uid) -> str:
 
 
 def _rostered(uid: Uid, roster: _Roster, ids: Sequence[str]) -> Create | Put:
-    data: Data = {"v": KEY_VERSION, "uid": uid, "ids": list(ids)}
+    data: Data = {"uid": uid, "ids": list(ids)}
     path = _roster_path(uid)
     return Create(path, data) if roster.version is None else Put(path, data, roster.version)
 
@@ -271,7 +270,6 @@ def _rostered(uid: Uid, roster: _Roster, ids: Sequence[str]) -> Create | Put:
 def _data(key: ApiKey) -> dict[str, Value]:
     cap: Value = None if key.cap is None else {"amount": key.cap.amount, "period": key.cap.period}
     return {
-        "v": KEY_VERSION,
         "uid": key.uid,
         "name": key.name,
         "scopes": sorted(key.scopes),

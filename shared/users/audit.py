@@ -13,7 +13,6 @@ from shared.kernel.ids import is_safe_id, new_id
 from shared.kernel.money import format_credits
 from shared.kernel.pages import Page, page_of
 
-AUDIT_VERSION = 1
 AUDIT_PAGE_MAX = 100
 REASON_MAX = 500
 CORRECTION = "adjust"
@@ -109,7 +108,6 @@ class AuditTrail:
         now = self._clock.now()
         path = f"audit/{new_id(f'{END_OF_TIME - now:013d}')}"
         data: Data = {
-            "v": AUDIT_VERSION,
             "at": to_datetime(now),
             "actor": actor,
             "act": act,

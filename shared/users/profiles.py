@@ -11,7 +11,6 @@ from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.users.principal import Principal
 
-PROFILE_VERSION = 1
 WRITE_ATTEMPTS_MAX = 5
 
 ProfileStatus = Literal["active", "closed"]
@@ -108,7 +107,6 @@ class Profiles:
 
     def _create(self, principal: Principal) -> Profile:
         data: Data = {
-            "v": PROFILE_VERSION,
             "uid": principal.uid,
             "email": principal.email,
             "email_verified": principal.is_email_verified,
@@ -143,7 +141,6 @@ class Profiles:
 
     def _tombstone(self, uid: Uid, document: Document | None) -> Create | Put:
         data: Data = {
-            "v": PROFILE_VERSION,
             "uid": uid,
             "status": "closed",
             "closed_at": to_datetime(self._clock.now()),

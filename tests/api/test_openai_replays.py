@@ -13,6 +13,15 @@ def world():
     return offered()
 
 
+def stored(world):
+    """All documents in the memory of the store, by path."""
+    return world.services.ports.documents().inner.inner._documents
+
+
+def kept(world):
+    return [path for path in stored(world) if path.startswith(("answers/", "turns/"))]
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -100,22 +109,17 @@ def test_an_answer_that_is_too_large_to_keep_is_told_once(monkeypatch):
 def test_without_a_key_nothing_of_a_call_is_stored(world, alice):
     ask(alice, messages=[{"role": "user", "content": "a very private question"}])
 
-    stored = repr(list(world.services.ports.documents().inner._documents.values()))
-    assert "private question" not in stored
-    assert not [path for path in world.services.ports.documents().inner._documents if path.startswith("answers/")]
+    assert "private question" not in repr(list(stored(world).values()))
+    assert not [path for path in stored(world) if path.startswith("answers/")]
 
 
 def test_what_was_kept_goes_with_the_user(world, alice):
     ask(alice, key="k")
-    assert [
-        path for path in world.services.ports.documents().inner._documents if path.startswith(("answers/", "turns/"))
-    ]
+    assert kept(world)
 
     alice.call("DELETE", "/me")
 
-    assert not [
-        path for path in world.services.ports.documents().inner._documents if path.startswith(("answers/", "turns/"))
-    ]
+    assert not kept(world)
 
 
 def test_prompts_and_answers_are_never_logged(world, alice, capsys):

@@ -53,7 +53,7 @@ class World:
 
     def __post_init__(self) -> None:
         """Wire it, and offer one model."""
-        documents = IndexCheckedDocuments(MemoryDocuments(), collections=COLLECTIONS)
+        documents = IndexCheckedDocuments(MemoryDocuments(), collections=COLLECTIONS, is_numbered=True)
         parts = {
             "chat_model": self.chat_model,
             "passthroughs": Passthroughs({DEFAULT_UPSTREAM: self.passthrough}),

@@ -19,9 +19,11 @@ from functions.edge import MalformedEvent, deliver
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.responses import Responses
 from shared.bootstrap import in_memory
+from shared.bootstrap.schemas import SCHEMAS
 from shared.kernel.documents import Query
 from shared.kernel.ids import HoldId, LotId, OperationId, operation_id
 from shared.kernel.money import Micro
+from shared.kernel.schemas import SCHEMA_VERSION, kind_of
 from shared.kernel.watching import Listener
 from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Release, Reverse, Unfreeze
 from shared.payments.ports import Notice
@@ -65,6 +67,8 @@ HOT = {
 """Written with every spending call: each index of theirs costs at every write, so each is there for a query."""
 QUERY_BUILDERS = {"Query", "owner_query"}
 """What makes a query."""
+ONLY_OLD = {"agent_tasks/*/files", "image_asks"}
+"""Kinds that earlier releases wrote, and that ours still reads."""
 BY_CLIENTS = {("conversations", "uid"), ("image_tasks", "uid")}
 """What the rules make a client filter by."""
 
@@ -93,7 +97,7 @@ class Watched(IndexCheckedDocuments):
 @pytest.fixture(scope="module")
 def stored():
     """The store after a user's life, with all that was asked of it."""
-    documents = Watched(MemoryDocuments(), collections=COLLECTIONS)
+    documents = Watched(MemoryDocuments(), collections=COLLECTIONS, is_numbered=True)
     _live(in_memory({"WELCOME_BONUS_REQUIRES": "any"}, documents=documents, clock=ManualClock()))
     return documents
 
@@ -104,6 +108,20 @@ def test_every_collection_we_write_has_a_row_in_the_table(stored):
 
 def test_the_server_keeps_nothing_in_the_table_that_is_never_written(stored):
     assert {collection_of(row.path) for row in SERVER_ONLY} <= set(stored.fields)
+
+
+def test_every_kind_that_we_write_has_a_schema():
+    assert set(SCHEMAS) - ONLY_OLD == COLLECTIONS
+
+
+def test_every_document_says_the_schema_version_of_its_kind(stored):
+    names = {name.rpartition("/")[2] for name in COLLECTIONS}
+    found = [each for name in names for each in stored.inner.query(Query(collection=name, group=True, limit=10_000))]
+
+    told = {(kind_of(each.path), each.data.get(SCHEMA_VERSION)) for each in found}
+
+    assert told <= {(kind, schema.version) for kind, schema in SCHEMAS.items()}
+    assert len(told) > 20
 
 
 def test_every_query_we_can_make_was_made(stored):

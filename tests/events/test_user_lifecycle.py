@@ -400,4 +400,4 @@ def test_a_user_is_greeted_and_forgotten_by_the_real_triggers(suite: Suite):
 
     assert seen.status_code == 200
     wait_for(is_refused, seconds=SEEN_LIFETIME_SECONDS + 120, what="the refusal")
-    assert set(profile()) == {"v", "uid", "status", "closed_at"}
+    assert set(profile()) == {"schema_version", "uid", "status", "closed_at"}

@@ -269,7 +269,7 @@ def assert_shown(world: AgentWorld, task: Task) -> None:
     """What the owner listens to says what the server knows: of the task, and of every step."""
     steps = world.steps(task)
     paths = [f"agent_tasks/{task.id}/steps/{step_id(step.number)}" for step in steps]
-    shown = world.documents.get_all([f"agent_tasks/{task.id}", *paths])
+    shown = world.services.ports.documents().get_all([f"agent_tasks/{task.id}", *paths])
     assert [document and document.data for document in shown] == [
         task_data(world.task(task)),
         *(step_data(world.task(task), step) for step in steps),

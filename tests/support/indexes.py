@@ -24,6 +24,7 @@ from shared.kernel.documents import (
     Version,
     Write,
 )
+from shared.kernel.schemas import SCHEMA_VERSION
 from shared.kernel.watching import Listener, Watch, Watches
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.live import check_live, check_live_changes, collection_of, is_live, schema_of
@@ -225,7 +226,8 @@ class UnknownCollection(AssertionError):
 class IndexCheckedDocuments:
     """A store that refuses, like production, what no index serves; and remembers what it was asked and told to keep.
 
-    With `collections` (`accounts/*/entries`), it also refuses to write into any other.
+    With `collections` (`accounts/*/entries`), it also refuses to write into any other. With `is_numbered`, it refuses a
+    document without a schema version.
     """
 
     inner: Documents
@@ -233,6 +235,7 @@ class IndexCheckedDocuments:
     collections: Container[str] | None = None
     shapes: set[Shape] = field(default_factory=set)
     fields: dict[str, set[str]] = field(default_factory=dict)
+    is_numbered: bool = False
 
     def get(self, path: str) -> Document | None:
         return self.inner.get(path)
@@ -249,6 +252,7 @@ class IndexCheckedDocuments:
             if not isinstance(write, Delete):
                 self._remember(collection_of(write.path), write.data)
             if isinstance(write, Create | Put):
+                assert not self.is_numbered or SCHEMA_VERSION in write.data, f"{write.path} has no schema version"
                 check_live(collection_of(write.path), write.data)
             if isinstance(write, Patch) and self._is_live(write.path):
                 check_live_changes(collection_of(write.path), write.data)

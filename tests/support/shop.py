@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.bootstrap.schemas import versioned
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Delete, Document, Documents, Query, Version, Write
 from shared.kernel.ids import OperationId, Uid
 from shared.ledger.views import Balance
@@ -59,7 +60,7 @@ class ShownDocuments(MemoryDocuments):
         return versions
 
     def _check_shown(self, path: str, *, is_new: bool) -> None:
-        saga, shown = self.get_all([path, view_path(path.partition("/")[2])])
+        saga, shown = versioned(self).get_all([path, view_path(path.partition("/")[2])])
         assert saga is not None
         assert shown is not None
         if is_new:

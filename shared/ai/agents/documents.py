@@ -46,7 +46,6 @@ def is_old(document: Document) -> bool:
 def new_task(task_id: str, wanted: TaskSpec, files: Sequence[StoredFile], *, at: Millis, due_at: Millis) -> Data:
     """Return the document of a task without any work done."""
     return {
-        "v": 1,
         "uid": wanted.uid,
         "goal": wanted.goal,
         "model": wanted.model,
@@ -105,7 +104,6 @@ def shard_of(task_id: str) -> int:
 def step_write(task: Task, step: TaskStep) -> Write:
     """Build the write that records a step, once."""
     data: Data = {
-        "v": 1,
         "uid": task.uid,
         "number": step.number,
         "kind": step.kind,
@@ -118,7 +116,6 @@ def step_write(task: Task, step: TaskStep) -> Write:
 def file_write(task_id: str, uid: Uid, file: StoredFile, at: Millis) -> Write:
     """Build the write that stores a file, or replaces a file of the same name."""
     data: Data = {
-        "v": 1,
         "uid": uid,
         "name": file.name,
         "content": file.content,

@@ -74,7 +74,7 @@ def shown_data(conversation: Conversation) -> dict[str, Value]:
 
 def new_state(conversation: Conversation, fingerprint: str) -> Data:
     """Return the document `conversation_states/{id}` of a conversation whose request had this fingerprint."""
-    return {"v": 1, "uid": conversation.uid, "fingerprint": fingerprint, "last": conversation.last}
+    return {"uid": conversation.uid, "fingerprint": fingerprint, "last": conversation.last}
 
 
 def appended_data(position: str) -> Data:

@@ -97,7 +97,6 @@ class StorageCount:
     def write(self) -> Create | Put:
         """Write that stores this count. The commit fails if the stored count has changed since the read."""
         data: Data = {
-            "v": 1,
             "uid": self.uid,
             "conversations": self.conversations,
             "bytes": self.bytes,

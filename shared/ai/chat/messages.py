@@ -71,7 +71,6 @@ def message_path(conversation_id: str, message_id: str) -> str:
 def message_data(message: Message) -> Data:
     """Return the stored fields of a message. Usage, cost and model stand in answers only."""
     data: dict[str, Value] = {
-        "v": 1,
         "uid": message.uid,
         "role": message.role,
         "content": message.content,

@@ -21,7 +21,6 @@ JOBS = "image_jobs"
 ASKS = "image_asks"
 DUE_SHARDS = 8
 """Number of shards of the due times. Due times grow, so that a single index would take every write."""
-SCHEMA = 2
 ASK_FIELDS = (
     *("prompt", "model", "upstream_model", "wants_base64", "size", "quality", "n", "price", "price_snapshot", "hold"),
     *("fingerprint", "created_at", "deadline_at"),
@@ -89,7 +88,6 @@ def moved(old: Document, ask: Document | None, facts: Mapping[str, ImageFacts]) 
 def job_data(task: ImageTask, lease: Value, *, due_at: Millis | None) -> dict[str, Value]:
     """Return the whole document `image_jobs/{id}`."""
     return {
-        "v": SCHEMA,
         "uid": task.uid,
         "spender": task.spender,
         "ask": {name: getattr(task, name) for name in ASK_FIELDS},

@@ -182,7 +182,6 @@ def image_of(picture: Picture, task: ImageTask, index: int, at: Millis) -> Image
 def recorded(image: Image) -> Write:
     """Build the write that records an image, once."""
     data: Data = {
-        "v": 1,
         "uid": image.uid,
         "task_id": image.task_id,
         "prompt": image.prompt,

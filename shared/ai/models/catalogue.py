@@ -344,7 +344,6 @@ class Catalogue:
             after: dict[str, Value] = {
                 "is_enabled": True,
                 **_storable(fields),
-                "v": 1,
                 "price_version": _price_version(before, fields),
             }
             try:

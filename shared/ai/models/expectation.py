@@ -204,7 +204,7 @@ def _mark(uid: Uid) -> str:
 def _data(lengths: tuple[_Length, ...], count: int) -> Data:
     # `lengths` are pairs, as they were when each answer had our own count beside the reported one.
     pairs = chain.from_iterable((length.reported, 0) for length in lengths)
-    return {"v": 1, "lengths": list(pairs), "marks": [length.mark for length in lengths], "count": count}
+    return {"lengths": list(pairs), "marks": [length.mark for length in lengths], "count": count}
 
 
 def _count(document: Document) -> int:

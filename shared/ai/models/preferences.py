@@ -50,7 +50,7 @@ class Preferences:
         """
         chosen = _known(cast("Data", preferences))
         _check(preferences, chosen)
-        self._documents.commit([Put(preferences_path(uid), {"uid": uid, "v": 1, **cast("Data", chosen)})])
+        self._documents.commit([Put(preferences_path(uid), {"uid": uid, **cast("Data", chosen)})])
         return chosen
 
     def erase(self, uid: Uid) -> None:

@@ -18,7 +18,6 @@ from shared.kernel.documents import Create, Data, Delete, Documents, Patch, Quer
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import Uid
 
-ANSWER_VERSION = 1
 COLLECTION = "answers"
 KEPT_FOR: Millis = DAY
 CONTENT_BYTES_MAX = 900_000
@@ -72,7 +71,6 @@ class Answers:
         `expires_at` is the time to live that the database enforces.
         """
         data: Data = {
-            "v": ANSWER_VERSION,
             "uid": uid,
             "expires_at": to_datetime(self._clock.now() + KEPT_FOR),
             "content": _packed(stored),

@@ -17,7 +17,6 @@ from shared.kernel.documents import Data, Delete, Document, Documents, Patch, Pu
 from shared.kernel.errors import InvalidValue, NotFound, Rejected
 from shared.kernel.ids import Uid, derived_id
 
-RESPONSE_VERSION = 1
 RESPONSES, ITEMS = "responses", "response_items"
 KEPT_FOR = 30 * DAY
 CONTENT_BYTES_MAX = 900_000
@@ -107,7 +106,7 @@ class KeptResponses:
         if not _is_id(response_id) or content is None:
             return ()
         until = to_datetime(self._clock.now() + KEPT_FOR)
-        head: Data = {"v": RESPONSE_VERSION, "uid": uid, "expires_at": until}
+        head: Data = {"uid": uid, "expires_at": until}
         path = _path_of(uid, str(response_id))
         places = {_item_path(uid, str(item["id"])): at for at, item in _named_items(response)}
         items = [Put(item, {**head, "response": path, "at": at}) for item, at in places.items()]

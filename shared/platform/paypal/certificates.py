@@ -211,7 +211,7 @@ class Certificates:
             return
         pem = b"".join(each.public_bytes(Encoding.PEM) for each in (chain.leaf, *chain.between))
         try:
-            self._documents.commit([Create(_path(source), {"v": 1, "url": source.url, "pem": pem})])
+            self._documents.commit([Create(_path(source), {"url": source.url, "pem": pem})])
         except PreconditionFailed:
             pass
         except DomainError as error:

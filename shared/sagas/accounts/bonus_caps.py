@@ -16,7 +16,6 @@ from shared.users.mail_providers import provider_at
 from shared.users.mailbox import domain_of, marks
 from shared.users.ports import DomainLists
 
-DOMAIN_VERSION = 1
 DOMAIN_BONUSES_A_DAY = 10
 """Most bonuses for the addresses of one domain on one day (UTC)."""
 DOMAIN_BONUSES_UNPAID = 30
@@ -162,7 +161,6 @@ def _count(data: Data) -> DomainCount:
 
 def _written(domain: CappedDomain, document: Document | None, count: DomainCount) -> Create | Put:
     data: Data = {
-        "v": DOMAIN_VERSION,
         "day": count.day,
         "today": count.today,
         "total": count.total,

@@ -31,7 +31,6 @@ from shared.users.erasing import Erasable
 from shared.users.ports import Identity
 from shared.users.profiles import Profiles
 
-LEAVING_VERSION = 1
 LEASE_SECONDS = 600
 """Lease on one leaving, longer than any function may run. So two workers overlap only if the first has died."""
 SWEEP_DELAY: Millis = 15 * MINUTE
@@ -154,7 +153,6 @@ class Leaving:
         """
         path, now = f"leavings/{uid}", self._clock.now()
         data: Mapping[str, Value] = {
-            "v": LEAVING_VERSION,
             "uid": uid,
             "asked_at": to_datetime(now),
             "due_at": to_datetime(now),
@@ -230,7 +228,7 @@ class Leaving:
         """
         path, now = leaving.document.path, self._clock.now()
         if {step.name for step in (*self._steps, self._sweep)} <= set(progress.done):
-            kept = {name: leaving.document.data.get(name) for name in ("v", "uid", "asked_at", "mailbox")}
+            kept = {name: leaving.document.data.get(name) for name in ("uid", "asked_at", "mailbox")}
             finished = {**kept, "done": progress.done, "done_at": to_datetime(now)}
             self._documents.commit([Put(path, finished, leased.document.version)])
             log("user_left", uid=leaving.uid)

@@ -20,7 +20,6 @@ from shared.sagas.accounts.bonus_caps import BonusCaps
 from shared.users.mailbox import marks, normalised
 from shared.users.profiles import Profiles
 
-DEBT_VERSION = 1
 WRITE_ATTEMPTS_MAX = 10
 
 Amounts = Mapping[str, int]
@@ -192,7 +191,6 @@ def _debt(data: Data) -> MailboxDebt:
 
 def _written(path: str, document: Document | None, debt: MailboxDebt) -> Create | Put:
     data: Data = {
-        "v": DEBT_VERSION,
         "owed": debt.owed,
         "departed": dict(debt.departed),
         "taken": dict(debt.taken),

@@ -25,7 +25,6 @@ from shared.users.ports import DomainLists
 from shared.users.principal import Principal
 from shared.users.profiles import Profiles
 
-CLAIM_VERSION = 1
 CLAIM_ATTEMPTS_MAX = DOMAIN_BONUSES_A_DAY + 5
 """Most attempts to claim. Each failed attempt means that another claim was counted, until the domain's cap refuses."""
 PAYMENTS_LOOKED_AT_MAX = 100
@@ -180,7 +179,7 @@ class WelcomeBonus:
         """Write the missing claims. A user's first claims are counted at the domain. Raises BonusCapReached."""
         if not missing:
             return
-        data: Data = {"v": CLAIM_VERSION, "uid": uid, "at": to_datetime(self._clock.now())}
+        data: Data = {"uid": uid, "at": to_datetime(self._clock.now())}
         writes: list[Write] = [Create(path, data) for path in missing]
         if domain is not None:
             writes.append(self._caps.one_more(domain, self._documents.get_all(domain.paths)))

@@ -129,7 +129,7 @@ class Turns:
         `Pending.until`. Raises IdempotencyMismatch, StillRunning.
         """
         token, path = new_id("run"), f"{COLLECTION}/{operation}"
-        asked: Data = {"v": 1, "uid": uid, "conversation_id": conversation_id, "fingerprint": fingerprint}
+        asked: Data = {"uid": uid, "conversation_id": conversation_id, "fingerprint": fingerprint}
         begun = self._looked(path, self._created(path, asked, token), asked, token)
         if begun is not None:
             return begun

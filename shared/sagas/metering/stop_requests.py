@@ -27,7 +27,6 @@ from shared.kernel.errors import DomainError, Rejected
 from shared.kernel.ids import Uid, derived_id, new_id
 from shared.kernel.watching import Listener, Watch, Watches
 
-VERSION = 1
 COLLECTION = "stops"
 REMEMBERED_FOR: Millis = MINUTE
 """Life of a request. A call that begins later than this time after the request runs on."""
@@ -180,7 +179,6 @@ def _path(uid: Uid) -> str:
 def _write(found: Document | None, requests: Sequence[StopRequest]) -> Write:
     uid, last = requests[-1].uid, requests[-1].at
     data: Data = {
-        "v": VERSION,
         "uid": uid,
         "requests": [_data(each) for each in requests],
         "expires_at": to_datetime(last + REMEMBERED_FOR),

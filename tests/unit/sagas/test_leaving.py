@@ -41,7 +41,7 @@ def traces(people: People, uid: Uid) -> list[str]:
 
 
 def assert_gone(people: People, uid: Uid) -> None:
-    assert set(people.stored(f"users/{uid}")) == {"v", "uid", "status", "closed_at"}
+    assert set(people.stored(f"users/{uid}")) == {"uid", "status", "closed_at"}
     assert traces(people, uid) == []
     assert people.ledger.balance(uid).status == "closed"
     assert people.ledger.balance(uid).total == 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.bootstrap.schemas import versioned
 from shared.kernel.clock import MINUTE
 from shared.kernel.documents import Put, StoreUnavailable
 from shared.kernel.ids import Uid
@@ -26,7 +27,7 @@ def shop():
 
 
 def shown(shop: Shop, payment) -> dict:
-    return dict(shop.documents.get(view_path(payment.id)).data)  # type: ignore[union-attr]  # a payment has one
+    return dict(versioned(shop.documents).get(view_path(payment.id)).data)  # type: ignore[union-attr]  # a payment has one
 
 
 def listed(shop: Shop, limit: int = 2, **wanted) -> list[str]:

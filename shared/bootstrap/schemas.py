@@ -1,0 +1,94 @@
+"""Schema versions of all stored documents: one row for each kind.
+
+`docs/how-to/migration.md` says how a row changes. A test holds the table to the kinds that the code writes.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from shared.kernel.documents import Data, Documents
+from shared.kernel.schemas import Schema, Schemas, as_stored
+
+if TYPE_CHECKING:
+    from shared.platform.versioned.documents import VersionedDocuments
+
+
+def _split_from(field: str) -> Schema:
+    """Return the schema of a document that was split in version 2: the part that only the server reads left it.
+
+    Documents of version 1 have the `field`. The domain's code reads both versions.
+    """
+    return Schema(version=2, reads={1: as_stored}, told_by=_without(field))
+
+
+def _without(field: str) -> Callable[[Data], int]:
+    """Return the function that tells data without `field` as version 2, and data with `field` as version 1."""
+
+    def told_by(data: Data) -> int:
+        return 1 if field in data else 2
+
+    return told_by
+
+
+SCHEMAS: Schemas = {
+    "accounts": _split_from("state"),
+    "accounts/*/entries": Schema(is_sealed=True),
+    "accounts/*/holds": Schema(),
+    "accounts/*/lots": Schema(),
+    "accounts/*/notes": Schema(),
+    "accounts/*/operations": Schema(),
+    "accounts/*/outbox": Schema(),
+    "accounts/*/relay": Schema(),
+    "accounts/*/sealed": Schema(),
+    "accounts/*/usage": Schema(),
+    "agent_jobs": Schema(),
+    "agent_jobs/*/files": Schema(),
+    "agent_jobs/*/steps": Schema(),
+    "agent_tasks": _split_from("fingerprint"),
+    "agent_tasks/*/files": Schema(),
+    "agent_tasks/*/steps": _split_from("body"),
+    "answers": Schema(),
+    "api_keys": Schema(),
+    "audit": Schema(),
+    "bonus_claims": Schema(),
+    "bonus_domains": Schema(),
+    "checkout_places": Schema(),
+    "conversation_states": Schema(),
+    "conversations": _split_from("recency"),
+    "conversations/*/messages": Schema(),
+    "customers": Schema(),
+    "dead_events": Schema(),
+    "effects": Schema(),
+    "expectations": Schema(),
+    "image_asks": Schema(),
+    "image_jobs": Schema(),
+    "image_tasks": _split_from("lease"),
+    "images": Schema(),
+    "inbox": Schema(),
+    "jobs": Schema(),
+    "leavings": Schema(),
+    "loss_events": Schema(),
+    "losses": Schema(),
+    "mailbox_debts": Schema(),
+    "models": Schema(),
+    "package_slots": Schema(),
+    "packages": Schema(),
+    "payment_refunds": Schema(),
+    "payment_sagas": Schema(),
+    "payments": _split_from("schema"),
+    "response_items": Schema(),
+    "responses": Schema(),
+    "stops": Schema(),
+    "turns": Schema(),
+    "users": Schema(),
+    "users/*/settings": Schema(),
+    "webhook_certificates": Schema(),
+}
+"""Schemas by kind. Only entries are sealed: a changed entry raises the alarm."""
+
+
+def versioned(documents: Documents) -> "VersionedDocuments":
+    """Return the database with the schema version of every document."""
+    from shared.platform.versioned.documents import VersionedDocuments
+
+    return VersionedDocuments(documents, SCHEMAS)

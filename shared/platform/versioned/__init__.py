@@ -1,0 +1,1 @@
+"""Adapter that stores the schema version of every document."""
