@@ -115,8 +115,12 @@ PAYMENTS ?= 300
 payments: setup  ## 300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…
 	@PAYMENTS=$(PAYMENTS) KILLS=all exec $(PYTHON) -m pytest tests/contract/test_payment_races.py tests/contract/test_payment_kills.py
 
-.PHONY: deploy key release rollback
+.PHONY: doctor deploy key release rollback
 PROJECT ?=
+
+# Changes nothing. The checks stand in docs/reference/checks.md; the exit code is 0 for a sound project, 1, or 2.
+doctor: setup  ## PROJECT=… finds what is wrong with a Google project and its settings, and says what to do
+	@exec $(PYTHON) -m emulator.cloud.doctor "$(PROJECT)"
 
 # A real Google project. Each looks at the project and goes on from there; PLAN=1 says the changes and makes none.
 deploy: setup  ## PROJECT=… brings a Google project to this tree; PLAN=1 only says the changes, YES=1 agrees to all

@@ -105,6 +105,10 @@ class Google:
         """Repeat calls of these APIs, which were just turned on, if Google still answers that the API is off."""
         self._fresh.update(hosts)
 
+    def rows(self, url: str, body: Mapping[str, Any]) -> list[Json]:
+        """Return the objects of an answer that is a list, such as the answer to a query of Firestore."""
+        return _rows(self._answer("POST", url, body, {}), f"POST {url}")
+
     def wait(self, operation: Mapping[str, Any], asked: str) -> Json:
         """Wait until a long operation has ended, and return its response.
 
@@ -128,6 +132,11 @@ class Google:
         return response
 
     def _call(self, method: str, url: str, body: Mapping[str, Any] | None, query: Mapping[str, str | int]) -> Json:
+        return _json(self._answer(method, url, body, query), f"{method} {url}")
+
+    def _answer(
+        self, method: str, url: str, body: Mapping[str, Any] | None, query: Mapping[str, str | int]
+    ) -> requests.Response:
         asked = f"{method} {url}"
         address = self._address(url) + (f"?{urlencode(query)}" if query else "")
         attempts = ATTEMPTS_MAX + (FRESH_ATTEMPTS if urlsplit(url).netloc in self._fresh else 0)
@@ -143,7 +152,7 @@ class Google:
                 self.pause(_backoff(attempt, None))
                 continue
             if answer.ok:
-                return _json(answer, asked)
+                return answer
             refusal = _refusal(answer, asked)
             is_waking = refusal.is_api_off and urlsplit(url).netloc in self._fresh
             if is_last or not (is_waking or _is_repeatable(method, answer.status_code)):
@@ -212,6 +221,16 @@ def _json(answer: requests.Response, asked: str) -> Json:
         raise GoogleSilent(f"{asked} was answered with text that is no JSON: try again.") from error
     if not isinstance(found, dict):
         raise GoogleSilent(f"{asked} was answered with JSON that is no object: try again.")
+    return found
+
+
+def _rows(answer: requests.Response, asked: str) -> list[Json]:
+    try:
+        found = answer.json()
+    except ValueError as error:
+        raise GoogleSilent(f"{asked} was answered with text that is no JSON: try again.") from error
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise GoogleSilent(f"{asked} was answered with JSON that is no list of objects: try again.")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from emulator.reference.checks import checks_page
 from emulator.reference.decisions import decisions_page
 from emulator.reference.dependencies import dependencies_page
 from emulator.reference.errors import errors_page
@@ -18,6 +19,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/dependencies.md": dependencies_page,
     "reference/jobs.md": jobs_page,
     "reference/tools.md": tools_page,
+    "reference/checks.md": checks_page,
     "decisions/README.md": decisions_page,
     "live/payments.schema.json": payments_schema,
     "../functions.yaml": manifest,

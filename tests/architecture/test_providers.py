@@ -28,6 +28,7 @@ OF_ONE_PROVIDER = (
 )
 EXAMPLES = {
     "emulator/bench/payments.py": "the bench measures one provider",
+    "emulator/cloud/checks/payments.py": "the checks know each provider's keys, modes and endpoints",
     "functions/http/examples.py": "an example names one provider",
     "shared/platform/memory/payment_hands.py": "the twin in memory behaves in one of two manners",
     "shared/platform/memory/payments.py": "the twin in memory behaves in one of two manners",

@@ -1,0 +1,76 @@
+"""Turning of a failed look into a fact that says why, and plain HTTP to addresses that are not Google's APIs."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import requests
+
+from emulator.cloud.checks.check import CouldNotLook, Fact, known
+from emulator.cloud.problems import CloudProblem, GoogleRefused
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 20.0
+FORBIDDEN = 403
+LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, LookupError)
+"""Errors of an answer that has another shape than Google or a provider documents."""
+
+
+def look(subject: str, read: Callable[[], T], *explained_by: str) -> Fact[T]:
+    """Return the result of `read` as a fact, or the reason of the failure. `subject` is a noun such as `the topics`.
+
+    `explained_by` are checks whose finding explains a failure. A failure of a fact that `read` uses is that fact's.
+    """
+    try:
+        return known(subject, read())
+    except CouldNotLook as error:
+        return Fact(error.subject, (), error.reason, error.remedy, error.explained_by)
+    except GoogleRefused as error:
+        return Fact(subject, (), str(error), _remedy(error), (*explained_by, *_causes(error)))
+    except CloudProblem as error:
+        return Fact(subject, (), str(error), "Run the doctor again.", explained_by)
+    except requests.RequestException as error:
+        reason = f"nothing answered ({type(error).__name__})."
+        return Fact(subject, (), reason, "Check the network, and run the doctor again.", explained_by)
+    except UNREADABLE as error:
+        reason = f"the answer has another form than expected ({type(error).__name__})."
+        return Fact(subject, (), reason, "Run the doctor again; if the answer stays, report the form.", explained_by)
+
+
+class Http:
+    """Plain HTTP. `lead` may lead an address elsewhere, as to a stand-in on this machine."""
+
+    def __init__(self, lead: Callable[[str], str] = lambda url: url) -> None:
+        self._lead = lead
+        self._session = requests.Session()
+
+    def ask(self, method: str, url: str, **options: Any) -> requests.Response:
+        """Return the answer. No redirect is followed, so that no other host gets a key. Raises RequestException."""
+        return self._session.request(method, self._lead(url), timeout=TIMEOUT_SECONDS, allow_redirects=False, **options)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def http_of(environment: Mapping[str, str] = os.environ) -> Http:
+    """Return plain HTTP; if GOOGLE_APIS names a stand-in, all addresses but those of this machine lead there."""
+    base = (environment.get("GOOGLE_APIS") or "").rstrip("/")
+    if not base:
+        return Http()
+    return Http(lambda url: url if url.startswith(LOOPBACK) else f"{base}/{url.partition('://')[2]}")
+
+
+def _causes(error: GoogleRefused) -> tuple[str, ...]:
+    if error.is_api_off:
+        return ("api_off",)
+    return ("billing_off",) if "BILLING" in error.reason.upper() or "billing" in error.message.lower() else ()
+
+
+def _remedy(error: GoogleRefused) -> str:
+    if error.is_api_off:
+        return "Enable the API that the answer names, and run the doctor again."
+    if error.status == FORBIDDEN:
+        return "Sign in as an owner of the project (gcloud auth application-default login), and run the doctor again."
+    return "Correct what the answer says, and run the doctor again."
