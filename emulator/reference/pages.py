@@ -6,6 +6,7 @@ from emulator.reference.checks import checks_page
 from emulator.reference.decisions import decisions_page
 from emulator.reference.dependencies import dependencies_page
 from emulator.reference.errors import errors_page
+from emulator.reference.functions import functions_page
 from emulator.reference.jobs import jobs_page
 from emulator.reference.manifest import cli_settings, manifest, payments_schema
 from emulator.reference.routes import routes_page
@@ -17,6 +18,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/errors.md": errors_page,
     "reference/settings.md": settings_page,
     "reference/dependencies.md": dependencies_page,
+    "reference/functions.md": functions_page,
     "reference/jobs.md": jobs_page,
     "reference/tools.md": tools_page,
     "reference/checks.md": checks_page,

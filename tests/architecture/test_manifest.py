@@ -15,8 +15,9 @@ import yaml
 
 import main
 from emulator.cloud.manifest_text import laptop_manifest
-from emulator.cloud.roles import REASONS, ROLES
+from emulator.cloud.roles import DATABASE, OBJECTS, REASONS, ROLES, SECRETS, TOPICS, TRIGGERED, USERS, USERS_READ
 from emulator.cloud.staging import manifest_of, stage
+from emulator.reference.reads import reads_of
 from emulator.reference.settings import name_of
 from shared.bootstrap.secrets import NEEDS, every_secret, secrets_of
 from shared.kernel.settings import Settings, SettingsError, parse_settings
@@ -42,6 +43,26 @@ services()
 print(json.dumps({"threads": os.environ.get("THREADS"), "modules": loaded}))
 """
 INSTANCES_MAX = 50
+NO_MODEL = {"AI_PLATFORM_API_KEY": "erases, ends or calls for tasks, and asks no model"}
+WITHHELD = {
+    "on_user_deleted": NO_MODEL,
+    "every_minute": NO_MODEL,
+    "every_day": NO_MODEL,
+    **{
+        record.webhook: {"STRIPE_SECRET_KEY": "its mode is told by the publishable key where the secret is missing"}
+        for record in PROVIDERS.values()
+    },
+}
+"""Secrets that a function's parts would use and that the function does not get, with the reason."""
+ASKS = {"generate_image", "run_agent_step"}
+"""Functions that only ask about users."""
+ROLES_OF_PORTS = {
+    "documents": DATABASE,
+    "identity": USERS,
+    "objects": OBJECTS,
+    "publisher": TOPICS,
+    "alerts": TOPICS,
+}
 API_NAMES = re.compile(r"[a-z]+\.googleapis\.com")
 
 
@@ -151,6 +172,19 @@ def test_the_manifest_asks_for_the_roles_of_all_functions_together():
     assert set(ROLES) == set(main.MODULES)
     assert MANIFEST["requiredRoles"] == sorted({role for roles in ROLES.values() for role in roles})
     assert set(REASONS) == set(MANIFEST["requiredRoles"])
+
+
+@pytest.mark.parametrize("name", main.MODULES)
+def test_a_function_is_given_what_its_parts_use(name: str):
+    reads = reads_of(name)
+    hidden = {each.name for each in fields(Settings) if not each.repr}
+    read = {name_of(field) for field in reads.settings & hidden}
+
+    assert set(secrets_of(name, PAID)) == read - WITHHELD.get(name, {}).keys()
+    assert WITHHELD.get(name, {}).keys() <= read
+    opened = {SECRETS, *(ROLES_OF_PORTS[port] for port in reads.ports if port in ROLES_OF_PORTS)}
+    triggered = set(TRIGGERED) if "eventTrigger" in ENDPOINTS[name] else set()
+    assert set(ROLES[name]) == {USERS_READ if role == USERS and name in ASKS else role for role in opened} | triggered
 
 
 def test_every_required_api_has_a_reason():
