@@ -97,6 +97,26 @@ def remove(project: Project, function: Json) -> None:
         project.table("Subscription").pop(made["transport"]["pubsub"]["subscription"], None)
 
 
+def delivery_problem(project: Project, function: str) -> str:
+    """Return Cloud Run's words if the trigger's account may not call the function, else the empty text.
+
+    Google deploys such a function without a complaint: each event then ends with status 403.
+    """
+    found = next(each for name, each in project.table("Function").items() if name.endswith(f"/functions/{function}"))
+    email = str(found["eventTrigger"].get("serviceAccountEmail") or account_of(found))
+    return calling_problem(project, service_name(str(found["name"])), email)
+
+
+def calling_problem(project: Project, service: str, email: str) -> str:
+    """Return Cloud Run's words if the account may not call the service, else the empty text."""
+    if project.may(f"serviceAccount:{email}", "run.routes.invoke", service):
+        return ""
+    return (
+        "The request was not authenticated. Either allow unauthenticated invocations or set the proper Authorization "
+        "header. Read more at https://cloud.google.com/run/docs/securing/authenticating"
+    )
+
+
 # ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

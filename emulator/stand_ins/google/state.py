@@ -1,9 +1,7 @@
 """State of the stand-in: projects with their APIs, policies and resources, buckets, and the callers."""
 
-import itertools
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -14,6 +12,7 @@ from emulator.stand_ins.google.policies import Policy
 from emulator.stand_ins.wire import Json, copied
 
 OPERATOR = "user:operator@example.com"
+FIRST_NUMBER = 845_201_344_001
 PROPAGATION_CALLS = 2
 PROPAGATION_SECONDS = 5.0
 ALWAYS_ON = frozenset({
@@ -122,6 +121,8 @@ class Project:
         email = AGENTS.get(api, f"service-{{number}}@gcp-sa-{api.split('.', maxsplit=1)[0]}.iam.gserviceaccount.com")
         told = email.format(number=self.number)
         self.agents.add(told)
+        if api == "run.googleapis.com":
+            self.agents.add(self.compute_account)  # https://cloud.google.com/run/docs/quickstarts says so
         return told
 
     def disable(self, api: str) -> None:
@@ -173,11 +174,10 @@ class State:
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     foreign_buckets: set[str] = field(default_factory=set)  # names that others have taken
     budgets: dict[str, Json] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(845_201_344_001))
 
     def add_project(self, project_id: str, *, member: str = OPERATOR) -> Project:
         """Make a project like the Firebase console: a few APIs, one owner, nothing else."""
-        project = Project(id=project_id, number=str(next(self._numbers)))
+        project = Project(id=project_id, number=str(FIRST_NUMBER + len(self.projects)))
         project.enable(*ON_IN_NEW_PROJECTS)
         project.policy.grant("roles/owner", member)
         self.projects[project_id] = project

@@ -5,6 +5,7 @@ import zoneinfo
 from typing import Any
 
 from emulator.stand_ins.google.calls import Call, serves
+from emulator.stand_ins.google.deployments import calling_problem, service_name
 from emulator.stand_ins.google.errors import GoogleRefusal, already_exists, invalid, not_found
 from emulator.stand_ins.google.regions import REGIONS
 from emulator.stand_ins.google.state import now_text
@@ -137,5 +138,18 @@ def resume_job(call: Call) -> Json:
 @serves("cloudscheduler.v1 projects.locations.jobs.run", needs="cloudscheduler.jobs.run")
 def run_job(call: Call) -> Json:
     job = _find(call)
-    job |= {"lastAttemptTime": now_text(), "status": {}}
+    job |= {"lastAttemptTime": now_text(), "status": _attempt(call, job)}
     return copied(job)
+
+
+def _attempt(call: Call, job: Json) -> Json:
+    """Return the status of one attempt, which fails if the job's account may not call the function."""
+    target: dict[str, Any] = job.get("httpTarget") or {}
+    uri, email = str(target.get("uri")), str((target.get("oidcToken") or {}).get("serviceAccountEmail", ""))
+    called = [
+        each for each in call.table("Function").values() if uri in {each["url"], each["serviceConfig"].get("uri")}
+    ]
+    if not called:
+        return {"code": 5, "message": "NOT_FOUND"}
+    problem = calling_problem(call.project, service_name(str(called[0]["name"])), email)
+    return {"code": 7, "message": problem} if problem else {}

@@ -1,0 +1,141 @@
+"""What a deployment of this repository asks of Google, function by function. A change here changes production."""
+
+from dataclasses import dataclass
+
+DATABASE = "roles/datastore.user"
+EVENTS = "roles/eventarc.eventReceiver"
+INVOKER = "roles/run.invoker"
+OBJECTS = "roles/storage.objectUser"
+READS_SECRETS = "roles/secretmanager.secretAccessor"
+TOPICS = "roles/pubsub.publisher"
+USERS = "roles/firebaseauth.admin"
+USERS_READ = "roles/firebaseauth.viewer"
+TRIGGERED = {EVENTS, INVOKER}
+
+KEY, MARKS, AI = "LEDGER_SIGNING_KEY", "MARKS_SECRET", "AI_PLATFORM_API_KEY"
+STRIPE, STRIPE_HOOK, PAYPAL = "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "PAYPAL_CLIENT_SECRET"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One function as deployed. `trigger` is `http`, a schedule, or an event type with its filter."""
+
+    trigger: tuple[str, ...]
+    memory: str = "512Mi"
+    concurrency: int
+    instances_max: int
+    seconds: int = 540
+    retry: bool | None = None
+    secrets: tuple[str, ...] = ()
+    roles: set[str]
+    invokers: tuple[str, ...] = ()
+
+
+def document(change: str, pattern: str) -> tuple[str, ...]:
+    return (f"google.cloud.firestore.document.v1.{change}", pattern)
+
+
+def topic(name: str) -> tuple[str, ...]:
+    return ("google.cloud.pubsub.topic.v1.messagePublished", name)
+
+
+FUNCTIONS = {
+    "api": Row(
+        trigger=("http",),
+        memory="1024Mi",
+        concurrency=80,
+        instances_max=50,
+        secrets=(KEY, MARKS, AI, STRIPE, PAYPAL),
+        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS},
+        invokers=("allUsers",),
+    ),
+    "on_user_created": Row(
+        trigger=document("created", "users/{uid}"),
+        concurrency=8,
+        instances_max=5,
+        retry=True,
+        secrets=(KEY,),
+        roles={DATABASE, READS_SECRETS, TOPICS, *TRIGGERED},
+    ),
+    "on_user_deleted": Row(
+        trigger=("google.firebase.auth.user.v2.deleted",),
+        concurrency=8,
+        instances_max=5,
+        retry=True,
+        secrets=(KEY, MARKS, STRIPE, PAYPAL),
+        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS, *TRIGGERED},
+    ),
+    "on_ledger_entry": Row(
+        trigger=document("written", "accounts/{uid}/entries/{seq}"),
+        concurrency=16,
+        instances_max=20,
+        retry=True,
+        secrets=(KEY,),
+        roles={DATABASE, READS_SECRETS, TOPICS, *TRIGGERED},
+    ),
+    "generate_image": Row(
+        trigger=topic("image-jobs"),
+        memory="1024Mi",
+        concurrency=8,
+        instances_max=20,
+        retry=True,
+        secrets=(KEY, AI),
+        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS_READ, *TRIGGERED},
+    ),
+    "stripe_webhook": Row(
+        trigger=("http",),
+        concurrency=16,
+        instances_max=10,
+        secrets=(STRIPE_HOOK,),
+        roles={DATABASE, READS_SECRETS, TOPICS},
+        invokers=("allUsers",),
+    ),
+    "paypal_webhook": Row(
+        trigger=("http",),
+        concurrency=16,
+        instances_max=10,
+        secrets=(PAYPAL,),
+        roles={DATABASE, READS_SECRETS, TOPICS},
+        invokers=("allUsers",),
+    ),
+    "on_provider_event": Row(
+        trigger=document("created", "inbox/{id}"),
+        concurrency=16,
+        instances_max=10,
+        retry=True,
+        secrets=(KEY, MARKS, STRIPE, PAYPAL),
+        roles={DATABASE, READS_SECRETS, TOPICS, *TRIGGERED},
+    ),
+    "run_agent_step": Row(
+        trigger=topic("agent-steps"),
+        memory="1024Mi",
+        concurrency=8,
+        instances_max=20,
+        retry=True,
+        secrets=(KEY, AI),
+        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS_READ, *TRIGGERED},
+    ),
+    "every_minute": Row(
+        trigger=("every 1 minutes", "UTC"),
+        concurrency=1,
+        instances_max=3,
+        seconds=300,
+        secrets=(KEY, MARKS, STRIPE, PAYPAL),
+        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS},
+        invokers=("itself",),
+    ),
+    "every_day": Row(
+        trigger=("17 3 * * *", "UTC"),
+        concurrency=1,
+        instances_max=1,
+        seconds=300,
+        secrets=(KEY, MARKS, STRIPE, PAYPAL),
+        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS},
+        invokers=("itself",),
+    ),
+}
+APIS = {
+    "artifactregistry", "cloudbuild", "cloudfunctions", "cloudresourcemanager", "cloudscheduler", "eventarc",
+    "firestore", "iam", "identitytoolkit", "pubsub", "run", "secretmanager", "storage",
+}  # fmt: skip
+TRIGGER_TOPICS = {"agent-steps", "image-jobs"}
