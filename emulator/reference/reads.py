@@ -16,7 +16,7 @@ from shared.bootstrap.cloud import cloud
 from shared.bootstrap.jobs import JOBS, JobWorkers
 from shared.bootstrap.parts import part
 from shared.bootstrap.ports import Ports
-from shared.bootstrap.secrets import secrets_of
+from shared.bootstrap.secrets import MODELS, NEEDS, secrets_of
 from shared.bootstrap.services import Services
 from shared.kernel.clock import SystemClock
 from shared.kernel.settings import Settings, parse_settings
@@ -74,6 +74,8 @@ def reads_of(function: str) -> Reads:
                 [built[name] for name, record in PROVIDERS.items() if record.webhook == function]
     if function == "api":
         settings.read |= {record.app_key for record in PROVIDERS.values()}  # `GET /v1/payments/options`, by name
+    if MODELS in NEEDS[function]:
+        settings.read.add("ai_keyless")  # by the check of the secrets at the start
     return Reads(frozenset(settings.read), frozenset(opened))
 
 

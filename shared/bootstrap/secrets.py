@@ -16,6 +16,8 @@ MODELS = "AI_PLATFORM_API_KEY"
 PAYMENTS = "payments"
 """Secrets of all payment providers in use, see `ProviderRecord.secrets`."""
 NO_PROVIDERS = "none"
+DEFAULT = "default"
+"""Name of the default model provider in AI_KEYLESS."""
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "api": (LEDGER, MARKS, MODELS, PAYMENTS),
@@ -58,6 +60,18 @@ def used_providers(env: Mapping[str, str]) -> tuple[ProviderRecord, ...]:
     return tuple(record for name, record in PROVIDERS.items() if name in named)
 
 
+def model_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the secrets with the keys of the model providers, but of none in AI_KEYLESS.
+
+    Raises SettingsError if AI_KEYLESS names no provider.
+    """
+    secrets = {DEFAULT: MODELS, **upstream_secrets(env.get("AI_UPSTREAMS", ""))}
+    keyless = {part.strip() for part in env.get("AI_KEYLESS", "").split(",") if part.strip()}
+    if unknown := sorted(keyless - secrets.keys()):
+        raise SettingsError(f"AI_KEYLESS names {unknown[0]}; known are {', '.join(secrets)}")
+    return tuple(secret for name, secret in secrets.items() if name not in keyless)
+
+
 def project_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the secrets that all functions of a project need together, each once."""
     return tuple(dict.fromkeys(name for function in NEEDS for name in secrets_of(function, env)))
@@ -79,5 +93,5 @@ def _names(need: str, used: tuple[ProviderRecord, ...], env: Mapping[str, str]) 
     if need == PAYMENTS:
         return tuple(name for record in used for name in record.secrets)
     if need == MODELS:
-        return (MODELS, *upstream_secrets(env.get("AI_UPSTREAMS", "")))
+        return model_secrets(env)
     return (need,)

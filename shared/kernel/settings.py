@@ -95,6 +95,9 @@ class Settings:
     serves the model. `AI_UPSTREAM_<NAME>_API_KEY` (a secret; a hyphen in the name is written `_`),
     `AI_UPSTREAM_<NAME>_PROFILE` and `AI_UPSTREAM_<NAME>_FIELDS` belong to each name and mean the same as for the
     default provider."""
+    ai_keyless: tuple[str, ...]
+    """Model providers whose key need not exist, comma-separated: `default` or names of `AI_UPSTREAMS`. They are served
+    without a key, or are not used."""
     upstream_unknown_fields: str
     """Treatment of unknown request fields under `/v1/openai`. `refuse` answers 400 and names the fields. `drop`
     removes the fields and names them in the header `X-Dropped-Fields`."""
@@ -205,6 +208,7 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         ai_platform_profile=read("AI_PLATFORM_PROFILE", UNKNOWN_UPSTREAM, _profile),
         ai_platform_fields=read("AI_PLATFORM_FIELDS", " ", values.field_names),
         ai_upstreams=read("AI_UPSTREAMS", " ", lambda text: parse_upstreams(text, env)),
+        ai_keyless=read("AI_KEYLESS", " ", values.names),
         upstream_hosted_tools=read("UPSTREAM_HOSTED_TOOLS", "drop", values.one_of("refuse", "drop")),
         upstream_unknown_fields=read("UPSTREAM_UNKNOWN_FIELDS", "refuse", values.one_of("refuse", "drop")),
         default_model=env.get("DEFAULT_MODEL") or "gpt-4o-mini",
@@ -307,10 +311,10 @@ def parse_upstreams(text: str, env: Mapping[str, str]) -> tuple[UpstreamSettings
     )
 
 
-def upstream_secrets(text: str) -> tuple[str, ...]:
-    """Return the names of the secrets with the keys of the upstreams in AI_UPSTREAMS, `name=url[,name=url…]`."""
+def upstream_secrets(text: str) -> dict[str, str]:
+    """Return the name of the secret of each upstream in `text`, the setting AI_UPSTREAMS."""
     names = (part.partition("=")[0].strip() for part in text.split(",") if part.strip())
-    return tuple(f"{_prefix(name)}_API_KEY" for name in names)
+    return {name: f"{_prefix(name)}_API_KEY" for name in names}
 
 
 def _prefix(upstream: str) -> str:

@@ -114,6 +114,15 @@ def test_every_further_model_provider_has_a_key(tmp_path: Path):
     assert secrets_in(staged(tmp_path, "on_ledger_entry"), "on_ledger_entry") == ["LEDGER_SIGNING_KEY"]
 
 
+def test_model_providers_without_a_key_need_no_secret(tmp_path: Path):
+    settings = "AI_UPSTREAMS=groq=https://g.example,local=http://l.example\nAI_KEYLESS=default,local"
+
+    assert secrets_in(staged(tmp_path, "run_agent_step", settings), "run_agent_step") == [
+        "LEDGER_SIGNING_KEY",
+        "AI_UPSTREAM_GROQ_API_KEY",
+    ]
+
+
 def test_params_have_values_that_the_project_may_change(tmp_path: Path):
     folder = staged(tmp_path, "api", "REGION=europe-west1\n")
 
@@ -147,6 +156,7 @@ def test_the_settings_of_an_alias_are_those_of_its_project(tmp_path: Path):
         ("export LEDGER_SIGNING_KEY=k", "LEDGER_SIGNING_KEY is a secret"),
         ("AI_UPSTREAM_GROQ_API_KEY=gsk", "AI_UPSTREAM_GROQ_API_KEY is a secret"),
         ("PAYMENT_PROVIDERS=strype", "PAYMENT_PROVIDERS names strype; known are stripe, paypal, none"),
+        ("AI_KEYLESS=grok", "AI_KEYLESS names grok; known are default"),
         ("MARKUP_PERCENT=much", "MARKUP_PERCENT must be a whole number"),
     ],
 )
