@@ -14,7 +14,7 @@ from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
 
 API = "https://identitytoolkit.googleapis.com/v1"
-WEB_KEY = "FIREBASE_WEB_API_KEY"
+WEB_KEY = "WEB_API_KEY"
 PASSWORD_BYTES = 24
 MARK_LENGTH = 8
 UID_BYTES = 8

@@ -114,7 +114,7 @@ def playground_config(call: Call) -> Any:
     settings = call.services.settings
     return {
         "project": settings.project,
-        "api_key": settings.firebase_web_api_key,
+        "api_key": settings.web_api_key,
         "auth_domain": f"{settings.project}.firebaseapp.com",
         "auth_emulator": _host(AUTH_EMULATOR),
         "firestore_emulator": _host(FIRESTORE_EMULATOR),

@@ -149,7 +149,7 @@ class Settings:
     identity_tenants: tuple[str, ...]
     """Ids of the Identity Platform tenants whose users may sign in, comma-separated. Tokens of other tenants are
     refused. A uid is one account in all tenants. Users of a tenant that is removed from this list count as deleted."""
-    firebase_web_api_key: str
+    web_api_key: str
     """Public key of the web app, for the playground."""
     payment_providers: tuple[str, ...]
     """Payment providers in use, comma-separated: `stripe`, `paypal`, or `none`. Default: all whose keys are set; in a
@@ -233,7 +233,7 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         app_return_urls=read("APP_RETURN_URLS", " ", values.return_urls),
         app_check=read("APP_CHECK", "off", values.one_of("off", "monitor", "enforce")),
         identity_tenants=read("IDENTITY_TENANTS", " ", values.tenants),
-        firebase_web_api_key=env.get("FIREBASE_WEB_API_KEY") or ("laptop" if is_laptop else ""),
+        web_api_key=env.get("WEB_API_KEY") or ("laptop" if is_laptop else ""),
         payment_providers=read("PAYMENT_PROVIDERS", " ", values.names),
         stripe_secret_key=env.get("STRIPE_SECRET_KEY") or "",
         stripe_publishable_key=read("STRIPE_PUBLISHABLE_KEY", " ", values.publishable_key),

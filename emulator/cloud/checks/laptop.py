@@ -104,7 +104,7 @@ def laptop_signing_key(project: ProjectFacts) -> Iterator[str]:
 @check("Store the provider's own key as a new version of the secret.")
 def laptop_key(project: ProjectFacts) -> Iterator[str]:
     """A provider's key is the one that the laptop's stand-ins take."""
-    named = [("FIREBASE_WEB_API_KEY", project.values.get("FIREBASE_WEB_API_KEY", ""))]
+    named = [("WEB_API_KEY", project.values.get("WEB_API_KEY", ""))]
     named += [(name, each.value or "") for name, each in project.secrets.value.items() if name in _keys(project)]
     for name, value in named:
         if value.strip().lower() in {LAPTOP_KEY, "stand-in", "sk_test_laptop", "whsec_laptop"}:

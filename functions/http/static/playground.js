@@ -183,7 +183,7 @@ async function start() {
   if (!window.firebase) return refuse("The Firebase SDK is missing: run the set-up once, then reload this page.");
   const config = state.config = await (await fetch(new URL("playground/config.json", here))).json();
   $("where").textContent = config.auth_emulator ? `${config.project} · laptop` : config.project;
-  if (!config.api_key) return refuse("Set FIREBASE_WEB_API_KEY to use this page.");
+  if (!config.api_key) return refuse("Set WEB_API_KEY to use this page.");
   firebase.initializeApp({ projectId: config.project, apiKey: config.api_key, authDomain: config.auth_domain });
   if (config.auth_emulator) firebase.auth().useEmulator(`http://${config.auth_emulator}`, { disableWarnings: true });
   if (config.firestore_emulator) {
