@@ -254,7 +254,9 @@ def payment_modes(project: ProjectFacts) -> Mapping[str, Mode]:
 
 
 def webhook_address(project: ProjectFacts, provider: str) -> str:
-    """Return the address of a provider's webhook: that of the function, as Cloud Functions publishes addresses."""
+    """Return the address of a provider's webhook: below `WEBHOOKS_URL`, or the function's own address."""
+    if below := project.values.get("WEBHOOKS_URL"):
+        return f"{below.rstrip('/')}/{provider}_webhook"
     return f"https://{region_of(project)}-{project.name}.cloudfunctions.net/{provider}_webhook"
 
 

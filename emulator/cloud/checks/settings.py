@@ -16,6 +16,13 @@ from shared.payments.providers import PROVIDERS, ProviderRecord
 GIVEN_BY_GOOGLE = frozenset({"PROJECT", "IS_LAPTOP", "REGION"})
 """Fields of `Settings` that the platform fills in."""
 KNOWN = frozenset(name_of(each.name) for each in fields(Settings)) - GIVEN_BY_GOOGLE
+OF_THE_DEPLOYMENT = frozenset(
+    """
+    ALERT_EMAIL BACKUP_DAILY_DAYS BACKUP_WEEKLY_DAYS FIRESTORE_LOCATION IMAGES_RETENTION_DAYS MIN_INSTANCES
+    MONTHLY_BUDGET REGION RELEASE WEBHOOKS_URL
+    """.split()  # noqa: SIM905  # read as a list of names, not as quoted words
+)
+"""Settings that `make deploy` and the Firebase CLI read, and no function."""
 RESERVED_PREFIXES = ("X_GOOGLE_", "FIREBASE_", "EXT_", "KIT_")
 RESERVED = frozenset(
     """
@@ -76,9 +83,9 @@ def settings_line_unreadable(project: ProjectFacts) -> Iterator[str]:
 @check("Correct the name, or delete the line.")
 def setting_unknown(project: ProjectFacts) -> Iterator[str | Told]:
     """A setting has a name that no function reads, which may be a typing error."""
-    names = KNOWN | project.needs.params.keys() | project.needs.secrets
+    names = KNOWN | OF_THE_DEPLOYMENT | project.needs.params.keys() | project.needs.secrets
     for line in project.files.value.lines:
-        if _is_known(line.name, names) or _is_reserved(line.name):
+        if _is_known(line.name, names) or is_reserved(line.name):
             continue
         near = get_close_matches(line.name.upper(), sorted(names), n=1)
         sentence = f"`{line.name}` in {line.file} is read by no function."
@@ -119,7 +126,7 @@ def setting_twice(project: ProjectFacts) -> Iterator[str]:
 def setting_reserved(project: ProjectFacts) -> Iterator[str]:
     """A setting has a name that Google keeps for itself, so the Firebase CLI refuses to deploy."""
     for line in project.files.value.lines:
-        if _is_reserved(line.name) and not EMULATOR_SETTING.fullmatch(line.name):
+        if is_reserved(line.name) and not EMULATOR_SETTING.fullmatch(line.name):
             yield f"`{line.name}` in {line.file} is a name that the Firebase CLI refuses."
 
 
@@ -173,7 +180,8 @@ def _is_known(name: str, names: frozenset[str]) -> bool:
     return name in names or bool(UPSTREAM_SETTING.fullmatch(name) or EMULATOR_SETTING.fullmatch(name))
 
 
-def _is_reserved(name: str) -> bool:
+def is_reserved(name: str) -> bool:
+    """Return True if the Firebase CLI refuses a file with this name."""
     return name in RESERVED or name.startswith(RESERVED_PREFIXES)
 
 

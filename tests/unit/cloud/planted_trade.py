@@ -80,6 +80,7 @@ PLANTED_TRADE: tuple[Planted, ...] = (
         "endpoint_elsewhere", stripe(url="https://us-central1-shop-old.cloudfunctions.net/stripe_webhook"), "shop-old"
     ),
     Planted("endpoint_elsewhere", paypal(url="https://shop.example/hooks"), "https://shop.example/hooks"),
+    Planted("endpoint_elsewhere", settings(WEBHOOKS_URL="https://hooks.shop.example"), "https://hooks.shop.example"),
     Planted("endpoint_disabled", stripe(is_enabled=False), "we_1"),
     Planted("endpoint_with_wildcard", stripe(events=("*",)), "every event"),
     Planted("endpoint_with_wildcard", paypal(events=("*",)), "PayPal"),

@@ -1,5 +1,6 @@
 """The doctor finds each planted mistake by its name, says what to do, and finds nothing else."""
 
+import re
 from dataclasses import fields, replace
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 
 from emulator.cloud.checks.check import UNREAD, Fact, examine
 from emulator.cloud.checks.project import ProjectFacts, SettingsFiles
+from emulator.cloud.checks.settings import KNOWN, OF_THE_DEPLOYMENT, is_reserved
 from emulator.cloud.checks.table import AREAS, CHECKS
+from emulator.cloud.template import template
 from tests.support.sound_project import NAME, SECRETS, sound
 from tests.unit.cloud.planted_cloud import PLANTED_CLOUD
 from tests.unit.cloud.planted_settings import PLANTED
@@ -96,6 +99,17 @@ def test_new_project_without_anything_gets_findings_but_no_crash():
     assert {"secret_missing", "function_missing", "database_missing", "api_off"} <= {
         finding.name for finding in found_in(nothing)
     }
+
+
+def test_no_setting_has_a_name_that_the_cli_refuses():
+    assert [name for name in sorted(KNOWN | OF_THE_DEPLOYMENT) if is_reserved(name)] == []
+
+
+def test_settings_of_a_new_project_are_all_known():
+    lines = [match[1] for match in re.finditer(r"^(?:# )?([A-Z_]+)=", template(NAME), re.MULTILINE)]
+
+    assert len(lines) > 10
+    assert set(lines) <= KNOWN | OF_THE_DEPLOYMENT
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
