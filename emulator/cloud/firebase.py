@@ -16,8 +16,9 @@ class FirebaseFailed(CloudProblem):
     """Error for a `firebase deploy` that failed, with the CLI's last lines."""
 
     def __init__(self, only: str, lines: list[str]) -> None:
-        errors = [line for line in lines if line.startswith("Error")] or lines[-3:]
-        super().__init__(f"firebase deploy --only {only} failed: {' '.join(errors).strip() or 'no reason was given'}")
+        first = next((number for number, line in enumerate(lines) if line.startswith("Error")), max(len(lines) - 3, 0))
+        told = " ".join(line.strip() for line in lines[first:] if line.strip())
+        super().__init__(f"firebase deploy --only {only} failed: {told or 'no reason was given'}")
 
 
 class FirebaseCli:

@@ -29,6 +29,8 @@ OPERATION_POLL_SECONDS = 2.0
 PAGES_MAX = 1_000
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/firebase")
 UNREADABLE_CHARACTERS_MAX = 200
+STAND_IN_SECONDS = 0.05
+"""Longest pause between calls of a stand-in, whose work takes a moment only."""
 AUTHORIZED_SESSION = "google.auth.transport.requests"
 
 
@@ -173,7 +175,7 @@ def google_of(project: str, environment: Mapping[str, str] = os.environ) -> Goog
         session = requests.Session()
         session.trust_env = False
         session.headers["Authorization"] = "Bearer stand-in"
-        return Google(project, session, base.rstrip("/"), lambda _: None)
+        return Google(project, session, base.rstrip("/"), lambda seconds: _pause(min(seconds, STAND_IN_SECONDS)))
     return Google(project, _authorized_session(project))
 
 

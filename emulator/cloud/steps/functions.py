@@ -1,5 +1,6 @@
 """Functions: deployed by the Firebase CLI if the release, a setting or a secret is not the deployed one."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from emulator.cloud.deployed import RELEASE, DeployedFunction, deployed_functions
@@ -9,11 +10,11 @@ from emulator.cloud.project import Change, Project
 from emulator.cloud.release import release_of
 from shared.bootstrap.secrets import project_secrets, secrets_of
 
-OF_GOOGLE = frozenset({
-    "EVENTARC_CLOUD_EVENT_SOURCE", "FIREBASE_CONFIG", "FUNCTION_SIGNATURE_TYPE", "FUNCTION_TARGET", "GCLOUD_PROJECT",
-    "LOG_EXECUTION_ID",
-})  # fmt: skip
-"""Variables that the CLI and Google add to every function."""
+RESERVED = re.compile(
+    r"(?:FIREBASE|X_GOOGLE|EXT|KIT|FUNCTION|K)_.*|ENTRY_POINT|EVENTARC_CLOUD_EVENT_SOURCE|GCP_PROJECT|GCLOUD_PROJECT"
+    r"|GOOGLE_CLOUD_PROJECT|CLOUD_RUNTIME_CONFIG|LOG_EXECUTION_ID|PORT"
+)
+"""Variables that the CLI and Google add to functions, and that no settings file may name."""
 NAMES_SHOWN = 4
 
 
@@ -62,9 +63,9 @@ def _changed_settings(project: Project, manifest: Manifest, present: Mapping[str
     changed: set[str] = set()
     for name in manifest.endpoints.keys() & present.keys():
         environment = present[name].environment
-        known = {*wanted, *OF_GOOGLE, *manifest.params, RELEASE}
+        known = {*wanted, *manifest.params, RELEASE}
         changed |= {each for each, value in wanted.items() if environment.get(each) != value}
-        changed |= environment.keys() - known
+        changed |= {each for each in environment.keys() - known if not RESERVED.fullmatch(each)}
     return [f"{_some(sorted(changed))} changed"] if changed else []
 
 

@@ -123,10 +123,13 @@ def _building(project: Project) -> int:
 
 
 def _wait(project: Project) -> None:
+    told = 0
     for _ in range(POLLS_MAX):
         left = _building(project)
         if not left:
             return
-        project.terminal.say(f"     {left} indexes are being built …")
+        if left != told:
+            project.terminal.say(f"     {left} indexes are being built …")
+            told = left
         project.google.pause(POLL_SECONDS)
     raise CloudProblem("Google is still building indexes: run the command again later, which goes on from here.")
