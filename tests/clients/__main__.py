@@ -1,7 +1,7 @@
 """`python -m tests.clients [NAME]`: play the clients whose name contains NAME, or all, and show what runs.
 
 Ends with 1 if a client does otherwise than `tests/clients/table.py` says. If all do as it says, the table on
-`docs/clients/README.md` is written from it.
+`docs/clients/openai.md` is written from it.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The table of clients on `docs/clients/README.md`, written from the table in code."""
+"""The table of clients on `docs/clients/openai.md`, written from the table in code."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.clients.cases import CASES
 from tests.clients.playing import NO, NOT_OFFERED, YES, version_of
 from tests.clients.table import CLIENTS, Client
 
-PAGE = ROOT / "docs" / "clients" / "README.md"
+PAGE = ROOT / "docs" / "clients" / "openai.md"
 BEGIN, END = "<!-- the table: make clients -->", "<!-- the end of the table -->"
 ROW = "| {} |"
 

@@ -1,6 +1,6 @@
 """The clients that run against `/v1/openai` unchanged, and what each of them lacks.
 
-`docs/clients/README.md` shows this table, `make clients` plays it. A client's version is the one that its environment
+`docs/clients/openai.md` shows this table, `make clients` plays it. A client's version is the one that its environment
 pins: `requirements/{environment}.txt` for Python, `packages/{environment}/package-lock.json` for Node, and the
 project's own requirements where the environment is PROJECT. What cannot be installed is replayed from `recorded/`.
 """
