@@ -185,11 +185,14 @@ CLIENT ?=
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
-.PHONY: explain drain undrain dead-events resend-event model-off model-on model-prices
+.PHONY: explain drain undrain dead-events resend-event model-off model-on model-prices migrate
 WHO ?=
 REASON ?=
 EVENT ?=
 MODEL ?=
+NAME ?=
+DRY_RUN ?=
+LIMIT ?=
 
 # What operators do, as docs/operating/ says when: on the laptop that runs, or with PROJECT in a Google project.
 explain: setup  ## WHO=email or uid says in words why a balance is as it is
@@ -215,3 +218,6 @@ model-on: setup  ## MODEL=… REASON=… offers a model again
 
 model-prices: setup  ## MODEL=… shows a model's price in credits, and its changes
 	@exec $(PYTHON) -m $(OPERATE) model-prices "$(MODEL)"
+
+migrate: setup  ## NAME=… moves stored documents to the present form; DRY_RUN=1 only counts, LIMIT=N stops early
+	@exec $(PYTHON) -m $(OPERATE) migrate $(NAME) $(if $(DRY_RUN),--dry-run) $(if $(LIMIT),--limit $(LIMIT))

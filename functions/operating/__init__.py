@@ -1,9 +1,9 @@
-"""Commands of operating procedures: explain an account, drain, dead events, models and their prices."""
+"""Commands of operating procedures: explain an account, drain, dead events, models, prices, migrations."""
 
 import argparse
 from typing import TYPE_CHECKING
 
-from functions.operating import accounts, drains, events, models
+from functions.operating import accounts, drains, events, migrating, models
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # what add_subparsers returns
@@ -36,3 +36,8 @@ def add_commands(commands: "Commands") -> None:
     prices = commands.add_parser("model-prices", help="show a model's price in credits, and its changes")
     prices.add_argument("model", metavar="MODEL", help="its id")
     prices.set_defaults(run=models.model_prices)
+    migration = commands.add_parser("migrate", help="bring stored documents to the present form")
+    migration.add_argument("name", nargs="?", choices=migrating.NAMES, metavar="NAME", help="without: list them all")
+    migration.add_argument("--dry-run", action="store_true", help="count and show; write nothing")
+    migration.add_argument("--limit", type=int, metavar="N", help="move at most N documents in this run")
+    migration.set_defaults(run=migrating.migrate)

@@ -70,6 +70,7 @@ SCHEMAS: Schemas = {
     "loss_events": Schema(),
     "losses": Schema(),
     "mailbox_debts": Schema(),
+    "migrations": Schema(),
     "models": Schema(),
     "package_slots": Schema(),
     "packages": Schema(),

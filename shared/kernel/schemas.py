@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from shared.kernel.documents import Create, Data, Document, Put, Value, Write
+from shared.kernel.documents import Create, Data, Document, Patch, Put, Value, Write
 from shared.kernel.errors import Unavailable
 
 SCHEMA_VERSION = "schema_version"
@@ -78,7 +78,7 @@ PLAIN = Schema()
 
 
 def kind_of(path: str) -> str:
-    """Return the kind of the document at `path`: its collections, as in `accounts/*/entries`."""
+    """Return the kind of the document at `path`, which is the path without ids: `accounts/*/entries`."""
     return "/*/".join(path.split("/")[::2])
 
 
@@ -96,7 +96,8 @@ def numbered(write: Write, schemas: Schemas) -> Write:
 def opened(document: Document, schemas: Schemas) -> Document:
     """Return the stored document in the form that this release works with, and without the number among its fields.
 
-    A document of an unknown version is found like any other, but every look at the data raises SchemaUnknown.
+    A document of an unknown version is found like any other, but every look at the data raises SchemaUnknown. So is a
+    document whose data cannot be converted: a query must not fail because of one broken document.
     """
     kind = kind_of(document.path)
     schema = schemas.get(kind, PLAIN)
@@ -105,9 +106,30 @@ def opened(document: Document, schemas: Schemas) -> Document:
     version = schema.unnumbered(data) if number is None else number
     if not isinstance(version, int) or isinstance(version, bool) or not schema.knows(version):
         return replace(document, data=RefusedData(kind, version), schema_version=version)
-    if version != schema.version:
-        data = dict(schema.reads[version](document.path, data))
-    return replace(document, data=data, schema_version=number)
+    try:
+        told = data if version == schema.version else dict(schema.reads[version](document.path, data))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return replace(document, data=RefusedData(kind, version), schema_version=number)
+    return replace(document, data=told, schema_version=number)
+
+
+def is_behind(document: Document, schemas: Schemas) -> bool:
+    """Return True if an opened document has no number in the store, or is converted at every read."""
+    schema, number = schemas.get(kind_of(document.path), PLAIN), document.schema_version
+    if not isinstance(number, int):
+        return number is None
+    return number != schema.version and schema.reads.get(number) is not as_stored
+
+
+def brought_up(document: Document, schemas: Schemas) -> Write:
+    """Return the write that stores an opened document with the number, and in the form of this release if converted.
+
+    The commit fails if the document has changed since the read. Where nothing is converted, only the number is written.
+    """
+    schema = schemas.get(kind_of(document.path), PLAIN)
+    if all(convert is as_stored for convert in schema.reads.values()):
+        return Patch(document.path, {SCHEMA_VERSION: schema.written(document.data)}, document.version)
+    return Put(document.path, document.data, document.version)
 
 
 class RefusedData(Mapping[str, Value]):

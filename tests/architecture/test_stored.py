@@ -19,6 +19,7 @@ from functions.edge import MalformedEvent, deliver
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.responses import Responses
 from shared.bootstrap import in_memory
+from shared.bootstrap.migrations import MIGRATIONS
 from shared.bootstrap.schemas import SCHEMAS
 from shared.kernel.documents import Query
 from shared.kernel.ids import HoldId, LotId, OperationId, operation_id
@@ -33,6 +34,7 @@ from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.paypal.certificates import Certificates, source_of
 from shared.sagas.agents.tasks import TaskRequest
 from shared.sagas.chat.answer import TurnRequest
+from shared.sagas.engine.migrations import Migrations
 from shared.sagas.images.start import ImageAsked
 from shared.sagas.metering.stop_requests import EVERYBODY, CallName
 from shared.sagas.openai.call import Keeping, OpenAIRequest
@@ -201,6 +203,7 @@ def _live(services):
     _operate(services, admin, user.uid)
     _bury(services)
     _hear(services)
+    _migrate(services)
     _know_a_certificate(services)
     _leave(services, user.uid)
 
@@ -362,6 +365,12 @@ def _hear(services):
     notice = Notice(provider="stripe", id="evt_1", type="t", at=1, is_live=False, payment="pay_1", refs=refs)
     services.payments.inbox.store(notice)
     services.payments.inbox.due(0, 1)
+
+
+def _migrate(services):
+    runner = Migrations(services.ports.documents(), services.clock, lambda line: None)
+    for entry in MIGRATIONS:
+        assert runner.run(entry.build(services)).is_complete
 
 
 def _bury(services):

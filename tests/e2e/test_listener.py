@@ -69,7 +69,7 @@ def test_no_state_shown_ever_goes_back(story):
 
 def test_the_app_reads_its_conversation_and_what_is_on_offer(story):
     assert story["messages"] == ["user", "assistant"]
-    assert story["conversations"] == [{**told, "uid": story["uid"]} for told in story["told"]]
+    assert story["conversations"] == [{**told, "uid": story["uid"], "schema_version": 2} for told in story["told"]]
     assert [told["title"] for told in story["told"]] == ["From an app"]
     assert story["models"] > 0
 

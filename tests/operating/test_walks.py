@@ -10,9 +10,10 @@ from functions.dead_events import DeadEvents
 from functions.edge import EVENT_AGE_MAX, DocumentEvent, deliver
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.clock import MINUTE, rfc3339
-from shared.kernel.documents import Patch
+from shared.kernel.documents import Patch, Put
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import OperationId, new_id
+from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.store import entry_path
 from shared.payments.fiat import Fiat
 from shared.payments.ports import Notice
@@ -195,6 +196,18 @@ def test_losses_is_true_as_written(world: World, ann: Person, terminal: Terminal
     walk("losses", terminal)
 
     assert problem(ann.post("/credits/reserve", {"amount": "1"})) == (403, "account_frozen")
+
+
+def test_migrations_is_true_as_written(world: World, ann: Person, terminal: Terminal):
+    ask(ann)
+    memory: Any = world.services.ports.documents()
+    memory = memory.inner.inner
+    for path, each in list(memory._documents.items()):
+        memory.commit([Put(path, {name: value for name, value in each.data.items() if name != SCHEMA_VERSION})])
+
+    walk("migrations", terminal)
+
+    assert world.services.credits.ledger.verify(ann.uid) == []
 
 
 def test_every_page_with_steps_is_walked_by_one_test():

@@ -112,6 +112,7 @@ SERVER_ONLY = tuple(
         "mailbox_debts/{id}",
         "loss_events/{id}",
         "losses/{id}",
+        "migrations/{id}",
         "models/{id}",
         "package_slots/{id}",
         "packages/{id}",

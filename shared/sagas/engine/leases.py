@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar, cast
 
-from shared.kernel.clock import SECOND, Clock, to_datetime
+from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import (
     Create,
     Data,
@@ -34,6 +34,11 @@ ENGINE_FIELDS = frozenset({"lease", "saga", "due_at"})
 """Fields that the engine keeps in a leased document. The other fields are the document's content."""
 FREE: Mapping[str, Value] = {"token": "", "until": to_datetime(0), "fence": 0}
 """Value of the field `lease` of a document that nobody has claimed yet."""
+
+
+def is_leased(data: Data, now: Millis) -> bool:
+    """Return True if a worker has the document with these data at `now`. Documents without a lease have no worker."""
+    return _lease_of(data).until > to_datetime(now) if isinstance(data.get("lease"), Mapping) else False
 
 
 class LeaseLost(Conflict):

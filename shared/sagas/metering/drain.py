@@ -77,7 +77,7 @@ class Drain:
     def _switch(self, actor: str, act: str, reason: str | None, *, is_on: bool) -> None:
         with self._audit.recording(actor, act, DRAIN_PATH, reason=reason):
             at = to_datetime(self._clock.now())
-            self._documents.commit([Put(DRAIN_PATH, {"v": 1, "is_on": is_on, "reason": reason, "at": at})])
+            self._documents.commit([Put(DRAIN_PATH, {"is_on": is_on, "reason": reason, "at": at})])
         self._is_on = is_on
 
     def _read(self) -> None:

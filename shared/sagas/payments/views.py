@@ -40,15 +40,16 @@ class PaymentViews:
         if len(page) < self._page:
             run.cursor = ""
 
-    def renew(self, payment_id: str) -> None:
+    def renew(self, payment_id: str) -> bool:
         """Write both documents of a payment in the present form, with the same content and times.
 
-        Does nothing if another worker has the lease: that worker writes the present form.
+        Return False if another worker has the lease: that worker writes the present form.
         """
         document, shown = self._documents.get_all([saga_path(payment_id), view_path(payment_id)])
         if document is None or shown is None or not is_old(shown.data):
-            return
+            return True
         payment, changed_at = payment_in(document), from_datetime(cast("datetime", shown.data["updated_at"]))
         leased = self._leases.claim_read(document, LEASE_SECONDS)
         if leased is not None:
             leased.free(fields_of(payment), view_of(payment, changed_at))
+        return leased is not None

@@ -1,0 +1,221 @@
+"""The shipped migrations: on a database of earlier releases they end the same wherever they are interrupted."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import pytest
+
+from functions.commands import main
+from functions.http.app import create_app
+from shared.bootstrap import in_memory
+from shared.bootstrap.migrations import MIGRATIONS
+from shared.bootstrap.schemas import SCHEMAS
+from shared.bootstrap.services import Services
+from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Create, Documents, Put, Version, Write
+from shared.kernel.schemas import SCHEMA_VERSION, kind_of
+from shared.ledger.account_documents import read_stored
+from shared.platform.memory.documents import MemoryDocuments
+from shared.sagas.engine.migrations import MigrationReport, Migrations
+from tests.api.world import Person, World
+from tests.support.adapters import replace_adapters
+from tests.support.faults import Crash, FaultyDocuments
+from tests.support.shop import ENVIRONMENT, PACKAGE
+
+SEALED = "accounts/*/entries"
+
+
+class Life:
+    """The world of some users, with the memory of its store."""
+
+    def __init__(self) -> None:
+        self.world = World(env=ENVIRONMENT)
+        self.ann = self.world.person(email="ann@example.com", credits_=50)
+        self.ann.get("/me")
+        self.conversation = self.ann.post("/chat/conversations", {"message": "Hello"}, key="talk").json["id"]
+        self.hold = self.ann.post("/credits/reserve", {"amount": "1"}).json["id"]
+        self.ann.post("/credits/reserve", {"amount": "1"}, key="twice")
+        self.ann.key("chat")
+        self.ann.call("PUT", "/models/preferences", body={"chat_model": "gpt-4o-mini"})
+        self.world.services.payments.packages.put("small", PACKAGE)
+        self.ann.post("/payments/traditional", {"package_id": "small", "provider": "stripe"})
+
+    @property
+    def memory(self) -> Any:
+        documents: Any = self.world.services.ports.documents()
+        return documents.inner.inner
+
+    def forget_numbers(self) -> None:
+        """Store everything as the releases before schema versions did."""
+        for path, each in list(self.memory._documents.items()):
+            self.memory.commit([Put(path, {n: v for n, v in each.data.items() if n != SCHEMA_VERSION})])
+
+
+@pytest.fixture
+def life() -> Life:
+    life = Life()
+    life.forget_numbers()
+    return life
+
+
+def run(documents: Documents, name: str = "schema-versions") -> MigrationReport:
+    services = in_memory(documents=documents)
+    migration = next(entry for entry in MIGRATIONS if entry.name == name).build(services)
+    return Migrations(services.ports.documents(), services.clock, lambda line: None).run(migration)
+
+
+def stored(memory: Any) -> dict[str, Any]:
+    return {path: each.data for path, each in memory._documents.items() if not path.startswith("migrations/")}
+
+
+@cache
+def before() -> dict[str, Any]:
+    """A database of an earlier release."""
+    life = Life()
+    life.forget_numbers()
+    return stored(life.memory)
+
+
+def database() -> MemoryDocuments:
+    memory = MemoryDocuments()
+    memory.commit([Create(path, data) for path, data in before().items()])
+    return memory
+
+
+def expected() -> dict[str, Any]:
+    """Each document with the version of its kind; entries, which must never change, as they are."""
+    numbers = {path: {SCHEMA_VERSION: SCHEMAS[kind_of(path)].version} for path in before() if kind_of(path) != SEALED}
+    return {path: {**data, **numbers.get(path, {})} for path, data in before().items()}
+
+
+def test_every_document_but_entries_gains_the_version_of_its_kind():
+    memory = database()
+
+    report = run(memory)
+
+    assert report.is_complete
+    assert stored(memory) == expected()
+    assert {kind_of(path) for path in before()} > {SEALED, "accounts", "accounts/*/sealed", "turns", "users"}
+
+
+def test_migrated_account_is_whole_and_goes_on(life):
+    run(life.memory)
+    documents = life.world.services.ports.documents()
+
+    account = read_stored(documents, life.ann.uid)
+
+    assert account.sealed is not None
+    assert account.shown is not None
+    assert account.sealed.version == account.shown.version
+    assert life.world.services.credits.ledger.verify(life.ann.uid) == []
+    life.world.services.jobs.run_schedule("every_day")
+    assert life.ann.post(f"/credits/reservations/{life.hold}/capture", {"amount": "0.5"}).status_code == 200
+
+
+def test_run_interrupted_at_any_write_ends_the_same():
+    whole = FaultyDocuments(database())
+    run(whole)
+
+    for at in range(1, whole.commits + 1):
+        for when in ("before", "after"):
+            memory = database()
+            with suppress(Crash):
+                run(FaultyDocuments(memory, at=at, when=when))
+            assert run(memory).is_complete
+            assert stored(memory) == expected()
+
+
+class Busy:
+    """A store under which people work before and after every commit of its first ones."""
+
+    def __init__(self, inner: Any, work: Any, commits: int) -> None:
+        self.inner, self._work, self._left = inner, work, commits
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
+        self._left -= 1
+        if self._left > 0:
+            self._work()
+        versions: list[Version] = self.inner.commit(writes, timeout_seconds=timeout_seconds)
+        if self._left > 0:
+            self._work()
+        return versions
+
+
+def without_numbers(life: Life) -> Any:
+    """A client of an instance that numbers no document, on the same store."""
+    world = life.world
+    services: Services = in_memory(ENVIRONMENT, clock=world.clock, identity=world.identity, chat_model=world.chat_model)
+    replace_adapters(services, documents=life.memory)
+    return create_app(services).test_client()
+
+
+def works(life: Life, client: Any, person: Person) -> None:
+    """Spend, read, write and talk, and assert that nothing fails."""
+    own, life.world.client = life.world.client, client
+    try:
+        hold = person.post("/credits/reserve", {"amount": "0.01"})
+        answers = [
+            hold,
+            person.post(f"/credits/reservations/{hold.json['id']}/capture", {"amount": "0.001"}),
+            person.call("PATCH", f"/chat/conversations/{life.conversation}", body={"title": "Tea"}),
+            person.post(f"/chat/conversations/{life.conversation}/messages", {"content": "Hello"}),
+            person.get("/credits/history"),
+            person.get("/payments/history"),
+            person.get("/models/preferences"),
+        ]
+    finally:
+        life.world.client = own
+    assert [each.status_code for each in answers] == [201, 200, 200, 201, 200, 200, 200]
+
+
+def test_instances_with_and_without_numbers_work_during_the_migration(life):
+    clients = [without_numbers(life), create_app(life.world.services).test_client()]
+
+    def all_work() -> None:
+        for client in clients:
+            works(life, client, life.ann)
+
+    run(Busy(life.memory, all_work, commits=14))
+    report = run(life.memory)
+
+    assert report.is_complete
+    assert {kind_of(path) for path, data in stored(life.memory).items() if SCHEMA_VERSION not in data} == {SEALED}
+    assert life.world.services.credits.ledger.verify(life.ann.uid) == []
+    all_work()
+
+
+def test_command_shows_counts_moves_and_proves(life, capsys):
+    services = life.world.services
+
+    def said(*arguments: str) -> tuple[int, str]:
+        code = main(["migrate", *arguments], services)
+        return code, capsys.readouterr().out
+
+    unchanged = stored(life.memory)
+    assert said() == (0, "".join(f"{each.name:16} {each.purpose}\n" for each in MIGRATIONS))
+    code, text = said("schema-versions", "--dry-run")
+    assert code == 0
+    assert "accounts: 1 to move" in text
+    assert "schema version none" in text
+    assert stored(life.memory) == unchanged
+    assert said("schema-versions", "--limit", "2")[1].endswith("The limit is reached; run the command again.\n")
+    assert "The last pass found none in an older form." in said("schema-versions")[1]
+    assert ", 0 to move" in said("schema-versions", "--dry-run")[1]
+    assert said("schema-versions", "--limit", "0")[0] == 1
+    acts = [(each.actor, each.target) for each in services.operators.audit(None, 9).items if each.act == "migrate"]
+    assert acts == [("command:migrate", "schema-versions")] * 2
+
+
+def test_command_fails_while_a_document_is_left(life, capsys):
+    life.memory.commit([Put("users/odd", {SCHEMA_VERSION: 9})])
+
+    code = main(["migrate", "schema-versions"], life.world.services)
+
+    told = capsys.readouterr()
+    assert code == 1
+    assert "not moved: users/odd (schema_unknown)" in told.out
+    assert "migration_incomplete" in told.err

@@ -1,0 +1,142 @@
+"""Migrations of what owner and server shared in one document: interrupted at any commit and resumed, all has moved."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from shared.bootstrap import in_memory
+from shared.bootstrap.migrations import MIGRATIONS
+from shared.kernel.clock import SECOND
+from shared.kernel.documents import Query
+from shared.sagas.agents.task_record import LEASE_SECONDS
+from shared.sagas.engine.leases import Leases
+from shared.sagas.engine.migrations import MigrationReport, Migrations
+from tests.support.agents import AgentWorld, as_if_undisturbed, crashed
+from tests.support.chat import ANN
+from tests.support.chat import World as ChatWorld
+from tests.support.earlier_payments import store_as_before
+from tests.support.faults import Crash, FaultyDocuments
+from tests.support.images import ImageBackend
+from tests.support.indexes import stored
+from tests.support.live import check_live
+from tests.support.shop import Shop
+from tests.unit.sagas import test_old_agent_tasks, test_old_conversations, test_old_image_tasks
+
+COMMITS_MAX = 12
+"""As many commits as the longest of these runs has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A database of an earlier release, and the assertion that all goes on once it has moved."""
+
+    name: str
+    documents: Any
+    clock: Any
+    assert_goes_on: Callable[[], None]
+
+    def run(self, documents: Any = None) -> MigrationReport:
+        services = in_memory(documents=documents or self.documents, clock=self.clock)
+        migration = next(entry for entry in MIGRATIONS if entry.name == self.name).build(services)
+        return Migrations(services.ports.documents(), self.clock, lambda line: None).run(migration)
+
+
+def conversations() -> Before:
+    world = ChatWorld(documents=stored())
+    world.user()
+    talks = [test_old_conversations.make_old(world, world.conversation(title=title)) for title in ("Tea", "Milk")]
+
+    def assert_goes_on() -> None:
+        for talk in talks:
+            assert not world.conversations.get(ANN, talk.id).is_old
+            world.ask(talk, "Still there?")
+
+    return Before("conversations", world.documents, world.clock, assert_goes_on)
+
+
+def image_tasks() -> Before:
+    backend = ImageBackend().open()
+    task = test_old_image_tasks.make_old(backend, backend.begin())
+
+    def assert_goes_on() -> None:
+        backend.job.run(task.id)
+        backend.assert_sound(backend.task(task.id), made=1)
+
+    return Before("image-tasks", backend.documents, backend.clock, assert_goes_on)
+
+
+def agent_tasks() -> Before:
+    world = AgentWorld()
+    world.user()
+    task = world.begin(files=test_old_agent_tasks.NOTES)
+    assert crashed(lambda: world.on(FaultyDocuments(world.documents, at=18)).agents.slice.run(task.id))
+    world.clock.advance(LEASE_SECONDS * SECOND)
+    halfway = test_old_agent_tasks.make_old(world, world.task(task))
+
+    def assert_goes_on() -> None:
+        world.run(halfway)
+        as_if_undisturbed(world, halfway)
+
+    return Before("agent-tasks", world.documents, world.clock, assert_goes_on)
+
+
+def payments() -> Before:
+    shop = Shop()
+    made = [shop.bought("stripe"), shop.begin("paypal", "open")]
+    told = {each.id: shop.instance().payments.view(each.id, None) for each in made}
+    for each in made:
+        store_as_before(shop.documents, shop.instance().payments.get(each.id))
+
+    def assert_goes_on() -> None:
+        assert {each.id: shop.instance().payments.view(each.id, None) for each in made} == told
+        assert shop.instance().payments.in_old_form(10) == []
+
+    return Before("payments", shop.documents, shop.clock, assert_goes_on)
+
+
+ALL = {"conversations": conversations, "image_tasks": image_tasks, "agent_tasks": agent_tasks, "payments": payments}
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_migration_moves_all_of_the_old_form(kind):
+    before = ALL[kind]()
+
+    report = before.run()
+
+    assert report.is_complete
+    assert report.moved > 0
+    for document in before.documents.query(Query(collection=kind, limit=99)):
+        check_live(kind, document.data)
+    assert before.run().moved == 0
+    before.assert_goes_on()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", range(1, COMMITS_MAX + 1))
+@pytest.mark.parametrize("kind", ALL)
+def test_migration_interrupted_at_any_commit_is_finished_when_resumed(kind, at, when):
+    before = ALL[kind]()
+    faulty = FaultyDocuments(before.documents, at=at, when=when)
+
+    with suppress(Crash):
+        before.run(faulty)
+    assert before.run().is_complete
+
+    assert faulty.commits <= COMMITS_MAX
+    before.assert_goes_on()
+
+
+def test_migration_waits_for_the_worker_of_a_payment():
+    before = payments()
+    saga = before.documents.query(Query(collection="payment_sagas", limit=1))[0]
+    leased = Leases(before.documents, before.clock).claim_read(saga, 45)
+    assert leased is not None
+
+    report = before.run()
+
+    assert report.is_complete
+    assert report.passes > 2
+    before.assert_goes_on()
