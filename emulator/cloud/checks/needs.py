@@ -1,13 +1,14 @@
 """Parts that this release needs of a Google project, read from the manifest, the rules, the indexes and the code."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from emulator.cloud.monitoring import files
 from emulator.cloud.roles import ROLES
 from emulator.tools import ROOT
 from shared.bootstrap.secrets import every_secret
@@ -94,7 +95,7 @@ def needs_of(root: Path = ROOT) -> Needs:
             f"{each['collectionGroup']}.{each['fieldPath']}": field_text(each) for each in indexes["fieldOverrides"]
         },
         rules=(root / "firestore.rules").read_text(),
-        policies=frozenset(_policies(root / "emulator" / "cloud" / "monitoring")),
+        policies=frozenset(each.name for each in files("") if each.kind == "policy"),
         catalogue=yaml.safe_load(catalogue.read_text()) or {} if catalogue.exists() else {},
     )
 
@@ -136,13 +137,3 @@ def _function(name: str, each: Json) -> FunctionNeeds:
 
 def _number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _policies(folder: Path) -> Iterator[str]:
-    """Yield the display names of the alert policies in a folder of files."""
-    for file in sorted(folder.glob("**/*.json")) + sorted(folder.glob("**/*.yaml")):
-        text = file.read_text()
-        found = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-        for each in found if isinstance(found, list) else [found]:
-            if isinstance(each, Mapping) and "conditions" in each and "displayName" in each:
-                yield str(each["displayName"])

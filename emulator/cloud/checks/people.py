@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from emulator.cloud.checks.check import check
 from emulator.cloud.checks.project import ProjectFacts
 
-VERIFIED = "VERIFIED"
+VERIFIED = "SUCCEEDED"
 SMTP = "CUSTOM_SMTP"
 CONSOLE = "https://console.firebase.google.com/project/{project}/authentication"
 LAPTOP_DOMAINS = frozenset({"localhost", "127.0.0.1"})
@@ -31,6 +31,8 @@ def sender_unverified(project: ProjectFacts) -> Iterator[str]:
         yield f"E-mails to users come from {project.name}.firebaseapp.com, not from a verified domain of your own."
     elif found.sender_state != VERIFIED:
         yield f"The sender's domain {found.sender_domain} is not verified ({found.sender_state.lower()})."
+    elif not found.is_sender_used:
+        yield f"The sender's domain {found.sender_domain} is verified, but e-mails still come from another."
 
 
 @check(f"Correct the action URL of the e-mail templates: {CONSOLE}/emails.")

@@ -143,7 +143,9 @@ class SignIn:
     sender_method: str
     sender_domain: str
     sender_state: str
-    """Google's word for the state of the sender's domain; `VERIFIED` is the good one."""
+    """Google's word for the state of the sender's domain; `SUCCEEDED` is the good one."""
+    is_sender_used: bool
+    """True if e-mails come from the sender's domain."""
     callback: str
     hides_addresses: bool
     tenants: frozenset[str]

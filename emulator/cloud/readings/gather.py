@@ -39,7 +39,7 @@ from emulator.cloud.readings.reading import Http, look
 from emulator.cloud.readings.secrets import read_secrets
 from emulator.tools import ROOT
 from shared.kernel.clock import Clock, SystemClock
-from shared.kernel.settings import UPSTREAM_KEY
+from shared.kernel.settings import UPSTREAM_KEY, Settings
 
 T = TypeVar("T")
 NO_DATABASE = "database_missing"
@@ -51,6 +51,12 @@ def gather(google: Google, http: Http, *, root: Path = ROOT, clock: Clock | None
     files = look("the files with settings", lambda: read_files(name, root))
     secrets = look("the secrets", lambda: read_secrets(google, _names(needs)))
     settings = look("the settings", lambda: settings_of(name, {**_readable(secrets), **files.value.values}))
+
+    def with_secrets() -> Settings:
+        """Return the settings for a reader that needs our keys. Raises CouldNotLook if no secret could be read."""
+        assert secrets.value is not None, "raised before"
+        return settings.value
+
     region = region_in(files.read[0].values if files.read else {}, needs.params)
     topics = look("the Pub/Sub topics", lambda: read_topics(google))
     functions = look("the deployed functions", lambda: read_functions(google))
@@ -79,9 +85,9 @@ def gather(google: Google, http: Http, *, root: Path = ROOT, clock: Clock | None
         admins=look("the administrators", lambda: read_admins(google, settings.value.identity_tenants)),
         offer=look("the models and packages", lambda: read_offer(google), NO_DATABASE),
         sealing_keys=look("the keys of stored entries", lambda: read_sealing_keys(google), NO_DATABASE),
-        stripe=look("the account at Stripe", lambda: read_stripe(http, settings.value)),
-        paypal=look("the account at PayPal", lambda: read_paypal(http, settings.value)),
-        providers=look("the model providers", lambda: read_providers(http, settings.value)),
+        stripe=look("the account at Stripe", lambda: read_stripe(http, with_secrets())),
+        paypal=look("the account at PayPal", lambda: read_paypal(http, with_secrets())),
+        providers=look("the model providers", lambda: read_providers(http, with_secrets())),
         deployment=look(
             "the deployed API", lambda: read_deployment(http, clock, settings.value, region, functions.value)
         ),

@@ -18,7 +18,7 @@ BYTES_MAX = 32 * 1024 * 1024
 
 
 def read_providers(http: Http, settings: Settings) -> Mapping[str, Provider]:
-    """Return each provider by the name that models use."""
+    """Return each provider by the name that models use. A provider without a key is asked without one."""
     places = {DEFAULT_UPSTREAM: (settings.ai_platform_base_url, settings.ai_platform_api_key)}
     places |= {each.name: (each.base_url, each.api_key) for each in settings.ai_upstreams}
     return {name: _provider(http, base, key.strip()) for name, (base, key) in places.items()}
@@ -30,7 +30,7 @@ def _provider(http: Http, base: str, key: str) -> Provider:
         answer = http.ask("GET", f"{base}/models", headers=headers)
     except requests.RequestException as error:
         return Provider(problem=f"nothing answered ({type(error).__name__})")
-    if answer.status_code in REFUSED:
+    if answer.status_code in REFUSED and key:
         return Provider(refusal=f"status {answer.status_code}")
     return Provider(listing=_listing(answer.content) if answer.status_code == OK else None)
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import requests
+
 from emulator.cloud.checks.check import CouldNotLook
 from emulator.cloud.checks.project import Account, Endpoint
 from emulator.cloud.readings.reading import Http
@@ -45,7 +47,7 @@ def read_paypal(http: Http, settings: Settings) -> Account:
     token = _paypal_token(http, base, settings)
     if "access_token" not in token:
         other = PAYPAL_BASES[not is_live_address(base)]
-        is_other = "access_token" in _paypal_token(http, other, settings)
+        is_other = _is_known(http, other, settings)
         return Account(refusal=str(token.get("error_description") or token.get("error")), is_other_mode=is_other)
     headers = {"Authorization": f"Bearer {token['access_token']}"}
     answer = http.ask("GET", f"{base}/v1/notifications/webhooks", headers=headers)
@@ -90,6 +92,14 @@ def _stripe_endpoints(http: Http, base: str, headers: Mapping[str, str]) -> list
         )
         for each in found
     ]
+
+
+def _is_known(http: Http, base: str, settings: Settings) -> bool:
+    """Return True if PayPal knows our app in this mode. A mode that does not answer knows nobody."""
+    try:
+        return "access_token" in _paypal_token(http, base, settings)
+    except requests.RequestException:
+        return False
 
 
 def _paypal_token(http: Http, base: str, settings: Settings) -> Mapping[str, Any]:

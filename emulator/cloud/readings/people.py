@@ -24,7 +24,7 @@ class TooManyUsers(CloudProblem):
 
 def read_sign_in(google: Google, tenants: Sequence[str]) -> SignIn:
     """Return the configuration of Firebase Auth. Tenants are read only if the settings name some."""
-    base = f"{IDENTITY}/admin/v2/projects/{google.project}"
+    base = f"{IDENTITY}/v2/projects/{google.project}"
     found = google.get(f"{base}/config")
     sender = (found.get("notification") or {}).get("sendEmail") or {}
     domain = sender.get("dnsInfo") or {}
@@ -33,6 +33,7 @@ def read_sign_in(google: Google, tenants: Sequence[str]) -> SignIn:
         domains=frozenset(found.get("authorizedDomains") or ()),
         sender_method=str(sender.get("method") or "DEFAULT"),
         sender_domain=str(domain.get("customDomain") or domain.get("pendingCustomDomain") or ""),
+        is_sender_used=bool(domain.get("customDomain") and domain.get("useCustomDomain")),
         sender_state=str(domain.get("customDomainState") or "NOT_STARTED"),
         callback=str(sender.get("callbackUri") or ""),
         hides_addresses=bool((found.get("emailPrivacyConfig") or {}).get("enableImprovedEmailPrivacy")),
@@ -74,7 +75,7 @@ def _providers(google: Google, config: Mapping[str, Any]) -> Iterator[str]:
     for field, name in (("email", "email"), ("phoneNumber", "phone"), ("anonymous", "anonymous")):
         if (ways.get(field) or {}).get("enabled"):
             yield name
-    base = f"{IDENTITY}/admin/v2/projects/{google.project}"
+    base = f"{IDENTITY}/v2/projects/{google.project}"
     for each in google.items(f"{base}/defaultSupportedIdpConfigs", "defaultSupportedIdpConfigs"):
         if each.get("enabled"):
             yield str(each["name"]).rpartition("/")[2]

@@ -112,6 +112,7 @@ PLANTED_TRADE: tuple[Planted, ...] = (
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
     Planted("sign_in_off", {"sign_in": replace(SIGN_IN, providers=frozenset())}, "No way", "authentication/providers"),
     Planted("sender_unverified", {"sign_in": replace(SIGN_IN, sender_state="IN_PROGRESS")}, "shop.example", "DNS"),
+    Planted("sender_unverified", {"sign_in": replace(SIGN_IN, is_sender_used=False)}, "still come from another"),
     Planted("sender_unverified", {"sign_in": replace(SIGN_IN, sender_domain="")}, "shop-prod.firebaseapp.com"),
     Planted(
         "action_address_elsewhere", {"sign_in": replace(SIGN_IN, callback="https://evil.example/act")}, "evil.example"

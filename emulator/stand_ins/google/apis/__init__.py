@@ -35,7 +35,9 @@ BY_HOST: Mapping[str, Api] = {
     "pubsub.googleapis.com": Api(documents=("pubsub.v1",), modules=("pubsub",)),
     "storage.googleapis.com": Api(documents=("storage.v1",), modules=("storage",), plain=_plain("uploads")),
     "firestore.googleapis.com": Api(
-        documents=("firestore.v1",), modules=("firestore", "firestore_indexes", "documents")
+        documents=("firestore.v1",),
+        modules=("firestore", "firestore_indexes", "documents"),
+        plain=_plain("documents"),
     ),
     "cloudfunctions.googleapis.com": Api(documents=("cloudfunctions.v2", "cloudfunctions.v1"), modules=("functions",)),
     "run.googleapis.com": Api(documents=("run.v2", "run.v1"), modules=("run",)),

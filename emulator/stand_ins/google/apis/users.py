@@ -51,6 +51,18 @@ def look_up(call: Call) -> Json:
     return {"kind": f"{KIND}GetAccountInfoResponse", **({"users": found} if found else {})}
 
 
+@serves("identitytoolkit.v1 projects.accounts.batchGet", needs="firebaseauth.users.get")
+def list_users(call: Call) -> Json:
+    users = list(call.table(USER).values())
+    size, start = int(call.query.get("maxResults", "20")), int(call.query.get("nextPageToken", "0"))
+    told = [
+        {name: value for name, value in each.items() if name not in {"password", "name"}}
+        for each in users[start : start + size]
+    ]
+    more = {"nextPageToken": str(start + size)} if start + size < len(users) else {}
+    return {"kind": f"{KIND}DownloadAccountResponse", **({"users": told} if told else {}), **more}
+
+
 @serves("identitytoolkit.v1 projects.accounts.delete", needs="firebaseauth.users.delete")
 def delete_user(call: Call) -> Json:
     uid = str(_known(call)["localId"])
