@@ -12,6 +12,7 @@ from emulator.cloud.project import Change, Project, Step
 from emulator.cloud.release import release_of
 from emulator.cloud.session import open_project
 from emulator.cloud.steps import (
+    access,
     apis,
     bucket,
     catalogue,
@@ -50,6 +51,7 @@ STEPS: tuple[Step, ...] = (
         look=smoke.look,
         after=("functions",),
     ),
+    Step(name="least access", purpose="take back the role to read every secret", look=access.look_at_excess),
 )
 ROUNDS_MAX = 8
 """Most rounds of looking and acting in one step. Some changes become visible only when others are made."""

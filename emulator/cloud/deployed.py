@@ -16,7 +16,7 @@ DIGEST_LENGTH = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployedFunction:
-    """One deployed function. `secrets` are the versions of its secrets by name.
+    """One deployed function. `secrets` are the versions of its secrets by name, `account` is the e-mail address.
 
     `codebase` is empty if the Firebase CLI did not deploy the function.
     """
@@ -28,6 +28,7 @@ class DeployedFunction:
     environment: Mapping[str, str]
     secrets: Mapping[str, str]
     codebase: str
+    account: str
 
     @property
     def release(self) -> str:
@@ -49,6 +50,7 @@ def _function(told: Mapping[str, Any]) -> DeployedFunction:
         update_time=str(told.get("updateTime", "")),
         environment=service.get("environmentVariables") or {},
         secrets={each["key"]: str(each.get("version")) for each in service.get("secretEnvironmentVariables") or ()},
+        account=str(service.get("serviceAccountEmail", "")),
         codebase=str(labels.get(CODEBASE, "")) if str(labels.get(TOOL, "")).startswith("cli-firebase") else "",
     )
 

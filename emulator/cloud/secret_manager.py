@@ -1,12 +1,15 @@
 """Secrets of a project in Secret Manager: which exist, their newest versions, and new versions. Nothing is printed."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from emulator.cloud.google import Google
 from emulator.cloud.problems import CloudProblem, GoogleRefused
 
 API = "https://secretmanager.googleapis.com/v1"
+ACCOUNT = "serviceAccount:"
+READER = "roles/secretmanager.secretAccessor"
 PAYLOAD_BYTES_MAX = 65_536
 
 
@@ -49,6 +52,31 @@ class SecretManager:
         """Return the values of these secrets. Secrets without a version are left out."""
         found = {name: self.read(name) for name in sorted(names)}
         return {name: value for name, value in found.items() if value is not None}
+
+    def readers(self, name: str) -> frozenset[str]:
+        """Return the service accounts in the policy of the secret; none for a secret that does not exist."""
+        try:
+            policy = self._policy(name)
+        except GoogleRefused as error:
+            if error.is_missing:
+                return frozenset()
+            raise
+        return frozenset(
+            str(member).removeprefix(ACCOUNT)
+            for binding in policy.get("bindings") or ()
+            if binding["role"] == READER and not binding.get("condition")
+            for member in binding["members"]
+        )
+
+    def let_read(self, name: str, accounts: Iterable[str]) -> None:
+        """Let service accounts read the secret. Google refuses the policy if another operator wrote one meanwhile."""
+        policy = self._policy(name)
+        members = [f"{ACCOUNT}{account}" for account in accounts]
+        policy["bindings"] = [*(policy.get("bindings") or ()), {"role": READER, "members": members}]
+        self._google.post(f"{self._secrets}/{name}:setIamPolicy", {"policy": policy})
+
+    def _policy(self, name: str) -> dict[str, Any]:
+        return self._google.get(f"{self._secrets}/{name}:getIamPolicy", **{"options.requestedPolicyVersion": 3})
 
     def add(self, name: str, value: str) -> None:
         """Add a version, and create the secret before if needed. Raises SecretTooLong."""

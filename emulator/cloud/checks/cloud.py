@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from emulator.cloud.checks.check import check
 from emulator.cloud.checks.project import ProjectFacts, names_of
+from emulator.cloud.checks.secrets import bound_secrets
+from emulator.cloud.roles import SECRETS as READS_SECRETS
 
 DEPLOY = "Run `make deploy PROJECT={project}`"
 OR_DEPLOY = "or run `make deploy PROJECT={project}`."
@@ -91,8 +93,21 @@ def role_missing(project: ProjectFacts) -> Iterator[str]:
         if held & BROAD_ROLES:
             continue
         wanted = frozenset[str]().union(*(project.needs.functions[name].roles for name in functions))
-        for role in sorted(wanted - held):
+        for role in sorted(wanted - held - {READS_SECRETS}):
             yield f"The service account {account} ({names_of(functions)}) lacks {role}."
+
+
+@check("Give the account access to the secret: " + DEPLOY + ".")
+def secret_closed(project: ProjectFacts) -> Iterator[str]:
+    """A function's service account may not read a secret of the function, so new instances cannot start."""
+    bound = bound_secrets(project)
+    for account, functions in sorted(_accounts(project).items()):
+        if project.grants.value.get(f"serviceAccount:{account}", frozenset()) & {READS_SECRETS, *BROAD_ROLES}:
+            continue
+        wanted = frozenset[str]().union(*(bound[name] for name in functions))
+        for secret in sorted(wanted & project.secrets.value.keys()):
+            if account not in project.secrets.value[secret].readers:
+                yield f"The service account {account} ({names_of(functions)}) may not read the secret `{secret}`."
 
 
 @check("Take the role away: gcloud projects remove-iam-policy-binding. functions.yaml names all that is needed.")
@@ -131,6 +146,7 @@ CHECKS = (
     alert_policy_missing,
     alert_policy_disabled,
     role_missing,
+    secret_closed,
     role_too_broad,
     project_open_to_everybody,
 )

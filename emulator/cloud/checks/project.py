@@ -60,10 +60,14 @@ class SecretVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """Secret with its versions, newest first. A destroyed or disabled version has no value."""
+    """Secret with its versions, newest first. A destroyed or disabled version has no value.
+
+    `readers` are the service accounts that may read the secret by the secret's own policy.
+    """
 
     name: str
     versions: tuple[SecretVersion, ...] = ()
+    readers: frozenset[str] = frozenset()
 
     @property
     def latest(self) -> SecretVersion | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from emulator.cloud.checks.project import Secret, SecretVersion
 from emulator.cloud.google import Google
+from emulator.cloud.secret_manager import SecretManager
 
 SECRETS = "https://secretmanager.googleapis.com/v1"
 ENABLED = "ENABLED"
@@ -34,6 +35,7 @@ def _secret(google: Google, base: str, name: str) -> Secret:
         versions=tuple(
             SecretVersion(number=number, state=state, value=values.get(number)) for number, state in newest_first
         ),
+        readers=SecretManager(google).readers(name),
     )
 
 

@@ -1,4 +1,8 @@
-"""Functions: deployed by the Firebase CLI if the release, a setting or a secret is not the deployed one."""
+"""Functions: deployed by the Firebase CLI if the release, a setting or a secret is not the deployed one.
+
+Each function's account is given access to the function's secrets: known accounts before the CLI deploys, new ones
+after. The CLI's own grants lose each other if several functions share a secret.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,6 +12,7 @@ from emulator.cloud.manifest import Manifest
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Change, Project
 from emulator.cloud.release import release_of
+from emulator.cloud.steps import access
 from shared.bootstrap.secrets import project_secrets, secrets_of
 
 RESERVED = re.compile(
@@ -19,6 +24,11 @@ NAMES_SHOWN = 4
 
 
 def look(project: Project) -> Sequence[Change]:
+    """Return the changes of accesses to secrets, and the deploy of the functions if anything differs."""
+    return [*access.look(project), *_deploying(project)]
+
+
+def _deploying(project: Project) -> Sequence[Change]:
     manifest, present = Manifest(project.root), deployed_functions(project.google)
     release = release_of(project.root)
     why = [

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from emulator.cloud.roles import SECRETS as READS_SECRETS
 from tests.support.sound_project import BUCKET, DATABASE, NEEDS, NOW, SETTINGS, functions_of, secret
 from tests.unit.cloud.planting import (
     AN_INDEX,
@@ -56,10 +57,16 @@ PLANTED_CLOUD: tuple[Planted, ...] = (
         "role_missing",
         {
             "needs": with_function("api", roles=frozenset({"roles/datastore.user"})),
-            "grants": {f"serviceAccount:{API}": frozenset({"roles/pubsub.publisher"})},
+            "grants": {**GRANTS, f"serviceAccount:{API}": frozenset({"roles/pubsub.publisher", READS_SECRETS})},
         },
         API,
         "Grant the role",
+    ),
+    Planted(
+        "secret_closed",
+        {"grants": {**GRANTS, f"serviceAccount:{API}": GRANTS[f"serviceAccount:{API}"] - {READS_SECRETS}}},
+        f"{API} (`api`) may not read the secret `LEDGER_SIGNING_KEY`",
+        "make deploy",
     ),
     Planted(
         "role_too_broad", {"grants": {**GRANTS, f"serviceAccount:{API}": frozenset({"roles/editor"})}}, "roles/editor"

@@ -10,8 +10,9 @@ from emulator.cloud.checks.check import UNREAD, Fact, examine
 from emulator.cloud.checks.project import ProjectFacts, SettingsFiles
 from emulator.cloud.checks.settings import KNOWN, OF_THE_DEPLOYMENT, is_reserved
 from emulator.cloud.checks.table import AREAS, CHECKS
+from emulator.cloud.roles import SECRETS as READS_SECRETS
 from emulator.cloud.template import template
-from tests.support.sound_project import NAME, SECRETS, sound
+from tests.support.sound_project import NAME, SECRETS, sound, stored_secrets
 from tests.unit.cloud.planted_cloud import PLANTED_CLOUD
 from tests.unit.cloud.planted_settings import PLANTED
 from tests.unit.cloud.planted_trade import PLANTED_TRADE
@@ -35,6 +36,14 @@ def test_planted_mistake_is_found_alone_with_its_remedy(planted: Planted):
 
     assert {finding.name for finding in found} == {planted.name}
     assert any(planted.sentence in finding.sentence and planted.remedy in finding.remedy for finding in found)
+
+
+def test_account_in_the_policies_of_its_own_secrets_needs_no_role():
+    reads = {member: roles - {READS_SECRETS} for member, roles in sound().grants.value.items()}
+    readers = frozenset(member.removeprefix("serviceAccount:") for member in reads)
+    opened = {name: replace(each, readers=readers) for name, each in stored_secrets().items()}
+
+    assert found_in(sound(grants=reads, secrets_found=opened)) == []
 
 
 def test_every_check_has_a_planted_mistake():
