@@ -1,4 +1,4 @@
-"""`make release`: tag a clean and green tree as the next release, `vN`."""
+"""`make release`: tag a clean and green tree as the next release, `vN`, with its bill of materials in a file."""
 
 import subprocess
 import sys
@@ -7,9 +7,12 @@ from pathlib import Path
 
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.release import git, next_release
+from emulator.dependencies.bill import committed_at, write_bill
+from emulator.problems import LaptopProblem
 from emulator.tools import ROOT
 
 GREEN = ("make", "check", "test")
+BILLS = ROOT / "emulator" / ".run" / "releases"
 
 
 def release(root: Path, is_green: Callable[[], bool]) -> str:
@@ -28,6 +31,11 @@ def release(root: Path, is_green: Callable[[], bool]) -> str:
     return tag
 
 
+def bill_file(tag: str) -> Path:
+    """Return the file for the bill of materials of a release."""
+    return BILLS / f"{tag}.cdx.json"
+
+
 def _is_green() -> bool:
     return subprocess.run(GREEN, cwd=ROOT, check=False).returncode == 0
 
@@ -39,6 +47,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print(f"{tag} is tagged. Publish it with `git push origin {tag}`, deploy it with `make deploy PROJECT=…`.")
+    try:
+        write_bill(bill_file(tag), tag, committed_at())
+    except LaptopProblem as error:
+        print(f"{error} Then write the bill of materials: `make sbom RELEASE={tag}`.", file=sys.stderr)
+        return 1
+    print(f"Its bill of materials is {bill_file(tag)}.")
     return 0
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from emulator.dependencies.findings import Accepted, Answer, Audited, AuditProblem, Canary, judge, read_accepted
-from emulator.dependencies.lock import DEPLOYED, LockProblem, development_packages, locked_packages
+from emulator.dependencies.lock import DEPLOYED, development_packages, locked_packages
 from emulator.dependencies.services import NPM_CANARY, PYTHON_CANARY, ask_npm, ask_pip_audit, npm_versions
 from emulator.problems import LaptopProblem
 from emulator.tools import ROOT
@@ -76,7 +76,7 @@ def _audited(part: Part, accepted: Sequence[Accepted], today: date) -> Audited:
 def main() -> int:
     try:
         deployed, others = audit(datetime.now(UTC).date())
-    except (AuditProblem, LockProblem) as problem:
+    except (AuditProblem, LaptopProblem) as problem:
         print(problem)
         return NOT_AUDITED
     for part in (deployed, *others):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulator.problems import LaptopProblem
 from emulator.tools import ROOT
 
 DEPLOYED = "requirements"
@@ -18,7 +19,7 @@ OPTION = re.compile(r"^-[rc] ")
 SEPARATORS = re.compile(r"[-_.]+")
 
 
-class LockProblem(Exception):
+class LockProblem(LaptopProblem):
     """Error in a file of requirements. The message names the file and the line, and says what to do."""
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -60,8 +61,6 @@ def in_python(folder: Path, given: dict) -> dict:
 
 def played(suite, suite_upstream, play, folder: Path) -> dict:
     """What the code of a page saw, with the keys that it sent through a bad connection, and the count of bills."""
-    seed_models(suite.project)
-    seed_packages(suite.project)
     words = scripted(suite_upstream)
     endpoints = suite.endpoints
     with bad_connection(endpoints.api, "busy", "cut") as connection:
@@ -95,13 +94,25 @@ def scripted(suite_upstream) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def web(suite, suite_upstream, folder):
-    return played(suite, suite_upstream, on_the_web, folder)
+def pages(suite, suite_upstream, folder):
+    """Both pages at the same time: their code mostly waits."""
+    seed_models(suite.project)
+    seed_packages(suite.project)
+    with ThreadPoolExecutor(2) as threads:
+        yield {
+            name: threads.submit(played, suite, suite_upstream, play, folder)
+            for name, play in (("web", on_the_web), ("python", in_python))
+        }
 
 
 @pytest.fixture(scope="module")
-def python(suite, suite_upstream, folder):
-    return played(suite, suite_upstream, in_python, folder)
+def web(pages):
+    return pages["web"].result()
+
+
+@pytest.fixture(scope="module")
+def python(pages):
+    return pages["python"].result()
 
 
 @pytest.fixture(params=["web", "python"])
