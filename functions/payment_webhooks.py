@@ -74,8 +74,12 @@ def receive(provider: ProviderName, request: Request, services: Services, webhoo
 
 
 def _read(request: Request, services: Services) -> bytes:
-    """Return the body. Raises the errors of `Uploads.receive`."""
-    return _uploads.receive(request, BODY_BYTES_MAX, client_address(request, services.settings.client_address_from))
+    """Return the body. Raises the errors of `Uploads.receive`.
+
+    Providers call the function's own address, also if something stands in front of the API.
+    """
+    source = "direct" if services.settings.client_address_from == "direct" else "function"
+    return _uploads.receive(request, BODY_BYTES_MAX, client_address(request, source))
 
 
 def _unread(request: Request, code: str, status: int, **headers: str) -> Answer:

@@ -135,8 +135,9 @@ class Settings:
     for the answer of another call or for credits may take a part of the threads only."""
     client_address_from: str
     """Place of the client's address, by which failed sign-ins are counted. `direct`: the connection.
-    `function`: the last entry of `X-Forwarded-For`, written by Google's front end. `load_balancer`, `hosting`,
-    `proxy`: the last entry but one, if a load balancer, Firebase Hosting or your own proxy stands between."""
+    `function`: the last entry of `X-Forwarded-For`, written by Google's front end. `load_balancer`, `proxy`: the last
+    entry but one, if a load balancer or your own proxy stands between. `hosting` means the same for a rewrite of
+    Firebase Hosting, which streams no answers. Webhooks are called at their functions' own addresses in any case."""
     hold_lifetime_seconds: int
     """Lifetime of a hold that is not renewed. Longer than any function runs."""
     cors_origins: tuple[str, ...]
