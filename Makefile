@@ -115,7 +115,8 @@ PAYMENTS ?= 300
 payments: setup  ## 300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…
 	@PAYMENTS=$(PAYMENTS) KILLS=all exec $(PYTHON) -m pytest tests/contract/test_payment_races.py tests/contract/test_payment_kills.py
 
-.PHONY: doctor deploy key release rollback
+.PHONY: doctor deploy key add-key use-key release rollback
+KID ?=
 PROJECT ?=
 
 # Changes nothing. The checks stand in docs/reference/checks.md; the exit code is 0 for a sound project, 1, or 2.
@@ -128,6 +129,12 @@ deploy: setup  ## PROJECT=… brings a Google project to this tree; PLAN=1 only 
 
 key: setup  ## PROJECT=… makes the ledger's signing key and stores it in Secret Manager, unseen
 	@exec $(PYTHON) -m emulator.cloud.keys "$(PROJECT)"
+
+add-key: setup  ## PROJECT=… makes a further signing key, which verifies only (docs/operating/add-a-signing-key.md)
+	@exec $(PYTHON) -m emulator.cloud.signing_keys add "$(PROJECT)"
+
+use-key: setup  ## PROJECT=… KID=… lets a key sign that every running function knows
+	@exec $(PYTHON) -m emulator.cloud.signing_keys use "$(PROJECT)" "$(KID)"
 
 release: setup  ## tags a clean and green tree as the next release, vN
 	@exec $(PYTHON) -m emulator.cloud.releasing

@@ -22,7 +22,9 @@ PACKAGES = ("functions", "shared")
 SUFFIXES = frozenset({".py", ".pem"})
 NOT_DEPLOYED = (
     "functions/commands.py",
+    "functions/dead_events.py",
     "functions/http/static",
+    "functions/operating",
     "shared/bootstrap/memory.py",
     "shared/ledger/verify_command.py",
     "shared/platform/memory",

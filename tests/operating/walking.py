@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 from functions import commands
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "operating"
 STEP = re.compile(r"^(\d+)\. ", re.MULTILINE)
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+SETTING = re.compile(r"[A-Z]+=.*")
 VARIABLE = re.compile(r"\$(\w+)")
 API = "$API"
 Act = Callable[[], object]
@@ -68,30 +70,29 @@ class Terminal:
     variables: dict[str, str] = field(default_factory=dict)
     made: dict[str, Made] = field(default_factory=dict)
     codes: list[int] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Settings before a recipe's command, such as PLAN=1."""
 
     def run(self, command: str) -> str:
         """Run one command, and return all that it printed."""
-        words = [VARIABLE.sub(self._value, word) for word in shlex.split(command)]
+        words = [self.filled(word) for word in shlex.split(command)]
+        before = list(takewhile(SETTING.fullmatch, words))
+        words = words[len(before) :]
         target = None
         if ">" in words:
             at = words.index(">")
             words, target = words[:at], self.folder / words[at + 1]
-        printed = self._programs()[words[0]](words[1:])
+        printed = self._programs()[words[0]]([*words[1:], *before])
         if target is not None:
             target.write_text(printed)
         return printed
 
     def _programs(self) -> Mapping[str, Callable[[list[str]], str]]:
-        return {"make": self._make, "curl": self._curl, "sed": lambda words: self._real("sed", words), **self._others()}
+        return {"make": self._make, "curl": self._curl, "sed": lambda words: self._real("sed", words)}
 
-    def _others(self) -> Mapping[str, Callable[[list[str]], str]]:
-        return {name: self._in_process(run) for name, run in self.made.items() if "." not in name}
-
-    def _in_process(self, run: Made) -> Callable[[list[str]], str]:
-        def printed(words: list[str]) -> str:
-            return self._captured(run, words)
-
-        return printed
+    def filled(self, text: str) -> str:
+        """The text with the values of the variables."""
+        return VARIABLE.sub(self._value, text)
 
     def _value(self, found: re.Match[str]) -> str:
         return API if found[0] == API else self.variables[found[1]]
@@ -112,6 +113,7 @@ class Terminal:
         told = ""
         for line in recipe_of(tuple(words)):
             given = shlex.split(line)
+            self.environment = dict(word.split("=", 1) for word in takewhile(SETTING.fullmatch, given))
             if "-m" in given:
                 at = given.index("-m")
                 told += self._captured(modules[given[at + 1]], given[at + 2 :])
@@ -169,7 +171,7 @@ def walk(
         (before or {}).get(step.number, lambda: None)()
         terminal.codes.clear()
         told = "\n".join(terminal.run(command) for command in step.commands)
-        for words in step.seen:
+        for words in map(terminal.filled, step.seen):
             assert words in told, f"step {step.number} of {page}: {words!r} is not in\n{told}"
         assert bool(step.commands) or not step.seen, f"step {step.number} of {page} shows words of no command"
         assert any(terminal.codes) == (step.number in failing), f"step {step.number} of {page}:\n{told}"

@@ -23,6 +23,8 @@ def tree(folder: Path, settings: str = "") -> Path:
         "functions.yaml": MANIFEST,
         "functions/__init__.py": "",
         "functions/commands.py": "",
+        "functions/dead_events.py": "",
+        "functions/operating/accounts.py": "",
         "functions/http/app.py": "",
         "functions/http/static/page.html": "",
         "functions/http/static/vendor/sdk.js": "",
