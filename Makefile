@@ -149,7 +149,7 @@ OPERATE = $(if $(PROJECT),emulator.cloud.command "$(PROJECT)",emulator.command)
 
 # Usage by day, projected anew from the journals.
 rebuild-analytics: setup  ## usage by day from the journals, for all users; USERS=… for some
-	@exec $(PYTHON) -m $(OPERATE) rebuild-analytics $(or $(USERS),--all)
+	@exec $(PYTHON) -m $(OPERATE) rebuild-analytics $(if $(USERS),-- $(USERS),--all)
 
 .PHONY: models-sync
 
@@ -203,10 +203,10 @@ LIMIT ?=
 
 # What operators do, as docs/operating/ says when: on the laptop that runs, or with PROJECT in a Google project.
 explain: setup  ## WHO=email or uid says in words why a balance is as it is
-	@exec $(PYTHON) -m $(OPERATE) explain "$(WHO)"
+	@exec $(PYTHON) -m $(OPERATE) explain -- "$(WHO)"
 
 drain: setup  ## REASON=… takes no new spending calls; running ones end
-	@exec $(PYTHON) -m $(OPERATE) drain "$(REASON)"
+	@exec $(PYTHON) -m $(OPERATE) drain -- "$(REASON)"
 
 undrain: setup  ## takes spending calls again
 	@exec $(PYTHON) -m $(OPERATE) undrain
@@ -215,16 +215,17 @@ dead-events: setup  ## events that failed for too long
 	@exec $(PYTHON) -m $(OPERATE) dead-events
 
 resend-event: setup  ## EVENT=… handles a dead event again
-	@exec $(PYTHON) -m $(OPERATE) resend-event "$(EVENT)"
+	@exec $(PYTHON) -m $(OPERATE) resend-event -- "$(EVENT)"
 
 model-off: setup  ## MODEL=… REASON=… takes a model off the offer
-	@exec $(PYTHON) -m $(OPERATE) model-off "$(MODEL)" "$(REASON)"
+	@exec $(PYTHON) -m $(OPERATE) model-off -- "$(MODEL)" "$(REASON)"
 
 model-on: setup  ## MODEL=… REASON=… offers a model again
-	@exec $(PYTHON) -m $(OPERATE) model-on "$(MODEL)" "$(REASON)"
+	@exec $(PYTHON) -m $(OPERATE) model-on -- "$(MODEL)" "$(REASON)"
 
 model-prices: setup  ## MODEL=… shows a model's price in credits, and its changes
 	@exec $(PYTHON) -m $(OPERATE) model-prices "$(MODEL)"
 
 migrate: setup  ## NAME=… moves stored documents to the present form; DRY_RUN=1 only counts, LIMIT=N stops early
 	@exec $(PYTHON) -m $(OPERATE) migrate $(NAME) $(if $(DRY_RUN),--dry-run) $(if $(LIMIT),--limit $(LIMIT))
+	@exec $(PYTHON) -m $(OPERATE) model-prices -- "$(MODEL)"

@@ -19,6 +19,7 @@ from emulator.cloud.steps import (
     checks,
     database,
     functions,
+    monitoring,
     rules,
     secrets,
     sign_in,
@@ -44,6 +45,7 @@ STEPS: tuple[Step, ...] = (
         after=("sign-in", "webhooks", "secrets", "topics", "bucket"),
     ),
     Step(name="old webhooks", purpose="delete endpoints that others replace", look=webhooks.look_at_old),
+    Step(name="monitoring", purpose="put metrics, alert policies and the budget", look=monitoring.look),
     Step(name="catalogue", purpose="put models and packages of catalogue.yaml", look=catalogue.look),
     Step(
         name="smoke test",

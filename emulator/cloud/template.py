@@ -29,6 +29,10 @@ BACKUP_DAILY_DAYS=7
 BACKUP_WEEKLY_DAYS=98
 IMAGES_RETENTION_DAYS=7
 
+# Who is mailed when an alert policy opens an incident, and the monthly sum at which Google warns.
+# ALERT_EMAIL=operators@example.com
+# MONTHLY_BUDGET=500
+
 # Prices: credits for one dollar of model cost, and what is added to the providers' prices.
 CREDITS_PER_USD=100
 MARKUP_PERCENT=0

@@ -14,6 +14,7 @@ from shared.kernel.documents import Patch, Put
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import OperationId, new_id
 from shared.kernel.schemas import SCHEMA_VERSION
+from shared.kernel.ids import OperationId, Uid, new_id
 from shared.ledger.store import entry_path
 from shared.payments.fiat import Fiat
 from shared.payments.ports import Notice
@@ -22,6 +23,7 @@ from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.payments.checkout import PackageOrder
 from tests.api.world import MODEL, Person, World, problem
 from tests.operating.walking import FOLDER, Terminal, steps_of, walk
+from tests.support.ledgers import grant
 from tests.support.shop import ENVIRONMENT, PACKAGE
 
 CREATED = "google.cloud.firestore.document.v1.created"
@@ -208,6 +210,14 @@ def test_migrations_is_true_as_written(world: World, ann: Person, terminal: Term
     walk("migrations", terminal)
 
     assert world.services.credits.ledger.verify(ann.uid) == []
+@pytest.mark.parametrize("uid", ["-Odd", "--all", "auth0|a b", "Ünï"])
+def test_an_account_is_explained_whatever_its_uid_looks_like(world: World, terminal: Terminal, uid: str):
+    world.identity.sign_up("odd@example.com", uid=uid)
+    world.services.credits.ledger.execute(Uid(uid), grant("g", 5))
+    terminal.variables["ME"] = uid
+
+    assert f"Account {uid}: " in terminal.run('make explain WHO="$ME"')
+    assert terminal.codes == [0]
 
 
 def test_every_page_with_steps_is_walked_by_one_test():
