@@ -193,6 +193,7 @@ clients: setup  ## clients that others wrote, pinned, against the served functio
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
 .PHONY: explain drain undrain dead-events resend-event model-off model-on model-prices migrate
+.PHONY: explain drain undrain dead-events resend-event discard-event model-off model-on model-prices
 WHO ?=
 REASON ?=
 EVENT ?=
@@ -216,6 +217,9 @@ dead-events: setup  ## events that failed for too long
 
 resend-event: setup  ## EVENT=… handles a dead event again
 	@exec $(PYTHON) -m $(OPERATE) resend-event -- "$(EVENT)"
+
+discard-event: setup  ## EVENT=… REASON=… forgets a dead event that nobody can handle
+	@exec $(PYTHON) -m $(OPERATE) discard-event -- "$(EVENT)" "$(REASON)"
 
 model-off: setup  ## MODEL=… REASON=… takes a model off the offer
 	@exec $(PYTHON) -m $(OPERATE) model-off -- "$(MODEL)" "$(REASON)"

@@ -1,13 +1,15 @@
 """Dead events: list those that failed for too long, and handle one again once the cause is removed."""
 
+from contextlib import AbstractContextManager
 from importlib import import_module
 
 from functions.edge import REDELIVERIES, DeadEvent, MalformedEvent
 from shared.bootstrap import Services
 from shared.kernel.clock import from_datetime
 from shared.kernel.documents import Delete, Document, Query
-from shared.kernel.errors import NotFound, Rejected
+from shared.kernel.errors import InvalidValue, NotFound, Rejected
 from shared.kernel.ids import is_safe_id
+from shared.users.audit import Act
 
 COLLECTION = "dead_events"
 LISTED_MAX = 100
@@ -18,7 +20,8 @@ HANDLERS = (
     "functions.user_lifecycle",
 )
 """Modules with functions that handle events."""
-COMMAND = "command:resend-event"
+RESEND_COMMAND = "command:resend-event"
+DISCARD_COMMAND = "command:discard-event"
 
 
 class DeadEventNotFound(NotFound):
@@ -55,15 +58,33 @@ class DeadEvents:
 
         Raises DeadEventNotFound, NotResendable, and the errors of the function that handles the event.
         """
+        dead = self._found(event_id)
+        with self._audit(RESEND_COMMAND, "resend_event", dead, None):
+            self._handle(dead)
+            self._documents.commit([Delete(f"{COLLECTION}/{dead.id}")])
+        return dead
+
+    def discard(self, event_id: str, reason: str) -> DeadEvent:
+        """Forget a dead event unhandled. The audit trail has the facts and the reason.
+
+        Raises DeadEventNotFound, and InvalidValue without a reason.
+        """
+        dead = self._found(event_id)
+        if not reason.strip():
+            raise InvalidValue("reason", "must say why")
+        with self._audit(DISCARD_COMMAND, "discard_event", dead, reason.strip()):
+            self._documents.commit([Delete(f"{COLLECTION}/{dead.id}")])
+        return dead
+
+    def _found(self, event_id: str) -> DeadEvent:
         document = self._documents.get(f"{COLLECTION}/{event_id}") if is_safe_id(event_id) else None
         if document is None:
             raise DeadEventNotFound(event_id)
-        dead = _dead_event(document)
-        facts = {"function": dead.function, "subject": dead.subject, "code": dead.code}
-        with self._services.users.audit.recording(COMMAND, "resend_event", dead.id, reason=None, before=facts):
-            self._handle(dead)
-            self._documents.commit([Delete(document.path)])
-        return dead
+        return _dead_event(document)
+
+    def _audit(self, actor: str, act: str, dead: DeadEvent, reason: str | None) -> AbstractContextManager[Act]:
+        facts = {"function": dead.function, "event_id": dead.event_id, "subject": dead.subject, "code": dead.code}
+        return self._services.users.audit.recording(actor, act, dead.id, reason=reason, before=facts)
 
     def _handle(self, dead: DeadEvent) -> None:
         for module in HANDLERS:

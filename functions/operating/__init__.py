@@ -25,6 +25,10 @@ def add_commands(commands: "Commands") -> None:
     resend = commands.add_parser("resend-event", help="handle a dead event again, here and now")
     resend.add_argument("event", metavar="ID", help="as dead-events and the alert name the event")
     resend.set_defaults(run=events.resend_event)
+    discard = commands.add_parser("discard-event", help="forget a dead event that nobody can handle")
+    discard.add_argument("event", metavar="ID", help="as dead-events and the alert name the event")
+    discard.add_argument("reason", metavar="REASON", help="for the audit trail")
+    discard.set_defaults(run=events.discard_event)
     for name, run, effect in (
         ("model-off", models.model_off, "take a model off the offer; running calls end"),
         ("model-on", models.model_on, "offer a model again"),

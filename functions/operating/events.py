@@ -1,4 +1,4 @@
-"""Commands `dead-events` and `resend-event`: events that failed for too long."""
+"""Commands `dead-events`, `resend-event` and `discard-event`: events that failed for too long."""
 
 import argparse
 
@@ -20,3 +20,9 @@ def resend_event(asked: argparse.Namespace, services: Services) -> None:
     """Handle a dead event again, here and now."""
     event = DeadEvents(services).resend(asked.event)
     print(f"{event.id} was handled by {event.function}, and waits no longer.")
+
+
+def discard_event(asked: argparse.Namespace, services: Services) -> None:
+    """Forget a dead event that nobody can handle."""
+    event = DeadEvents(services).discard(asked.event, asked.reason)
+    print(f"{event.id} is forgotten; its facts stand in the audit trail.")

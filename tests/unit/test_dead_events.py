@@ -152,3 +152,21 @@ def test_two_operators_who_resend_one_event_do_no_harm(services: Services):
 
     assert [main(["resend-event", event], services) for _ in range(2)] == [0, 1]
     assert alerts_of(services) == []
+
+
+def test_a_discarded_event_is_gone_and_on_record(services: Services):
+    event = buried(services, "generate_image", Event(id="1", type=MESSAGE))
+
+    assert main(["discard-event", event, " published by hand "], services) == 0
+
+    assert DeadEvents(services).waiting() == []
+    (record,) = services.users.audit.page(cursor=None, limit=1).items
+    assert (record.act, record.reason, (record.before or {})["event_id"]) == ("discard_event", "published by hand", "1")
+
+
+def test_an_event_is_not_discarded_without_a_reason(services: Services):
+    event = buried(services, "generate_image", Event(id="1", type=MESSAGE))
+
+    assert main(["discard-event", event, " "], services) == 1
+
+    assert [each.id for each in DeadEvents(services).waiting()] == [event]

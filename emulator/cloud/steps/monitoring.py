@@ -1,6 +1,6 @@
 """Monitoring: log-based metrics, alert policies with the operators' channel, and a budget, as the files say.
 
-What an operator has added by hand stays: other policies, and further channels of the policies.
+Operators' own additions stay: other policies, and further channels of the policies.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ def _channel_changes(project: Project) -> Sequence[Change]:
 
 
 def _changes(project: Project, wanted: Sequence[MonitoringFile], says: str) -> Sequence[Change]:
-    """Return one change that creates what is missing and corrects what differs; none if all is as wanted."""
+    """Return one change that creates missing things and corrects wrong ones; none if all things are as wanted."""
     found = _found(project, wanted[0])
     missing = [each.name for each in wanted if each.name not in found]
     wrong = [each.name for each in wanted if each.name in found and not _is_kept(each, found[each.name])]
@@ -56,7 +56,7 @@ def _changes(project: Project, wanted: Sequence[MonitoringFile], says: str) -> S
 
 
 def _put_all(project: Project, wanted: Sequence[MonitoringFile]) -> None:
-    """Create what is missing, and correct what differs. Channels that were made in this run are known only now."""
+    """Create missing things, and correct wrong ones. Channels that were made in this run are known only now."""
     found = _found(project, wanted[0])
     if wanted[0].kind == "policy":
         wanted = [each for each in files(project.id, _channels(project)) if each.kind == "policy"]
@@ -92,7 +92,7 @@ def _until_metrics_are_known(project: Project, act: partial[Any]) -> None:
 
 
 def _found(project: Project, like: MonitoringFile) -> Mapping[str, Found]:
-    """Return what the collection of this thing holds, by name."""
+    """Return the things in the collection of this one, by name."""
     things = project.google.items(like.collection, ITEMS[like.kind], pageSize=100)
     return {str(each.get(like.key, "")): each for each in things}
 
