@@ -192,8 +192,7 @@ CLIENT ?=
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
-.PHONY: explain drain undrain dead-events resend-event model-off model-on model-prices migrate
-.PHONY: explain drain undrain dead-events resend-event discard-event model-off model-on model-prices
+.PHONY: explain drain undrain dead-events resend-event discard-event model-off model-on model-prices migrate
 WHO ?=
 REASON ?=
 EVENT ?=
@@ -228,8 +227,7 @@ model-on: setup  ## MODEL=… REASON=… offers a model again
 	@exec $(PYTHON) -m $(OPERATE) model-on -- "$(MODEL)" "$(REASON)"
 
 model-prices: setup  ## MODEL=… shows a model's price in credits, and its changes
-	@exec $(PYTHON) -m $(OPERATE) model-prices "$(MODEL)"
+	@exec $(PYTHON) -m $(OPERATE) model-prices -- "$(MODEL)"
 
 migrate: setup  ## NAME=… moves stored documents to the present form; DRY_RUN=1 only counts, LIMIT=N stops early
 	@exec $(PYTHON) -m $(OPERATE) migrate $(NAME) $(if $(DRY_RUN),--dry-run) $(if $(LIMIT),--limit $(LIMIT))
-	@exec $(PYTHON) -m $(OPERATE) model-prices -- "$(MODEL)"

@@ -10,9 +10,8 @@ from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.clock import MINUTE, rfc3339
 from shared.kernel.documents import Patch, Put
 from shared.kernel.errors import Unavailable
-from shared.kernel.ids import OperationId, new_id
-from shared.kernel.schemas import SCHEMA_VERSION
 from shared.kernel.ids import OperationId, Uid, new_id
+from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.store import entry_path
 from shared.payments.fiat import Fiat
 from shared.payments.ports import Notice
@@ -223,6 +222,8 @@ def test_migrations_is_true_as_written(world: World, ann: Person, terminal: Term
     walk("migrations", terminal)
 
     assert world.services.credits.ledger.verify(ann.uid) == []
+
+
 @pytest.mark.parametrize("uid", ["-Odd", "--all", "auth0|a b", "Ünï"])
 def test_an_account_is_explained_whatever_its_uid_looks_like(world: World, terminal: Terminal, uid: str):
     world.identity.sign_up("odd@example.com", uid=uid)
