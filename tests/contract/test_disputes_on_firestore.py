@@ -172,10 +172,14 @@ def test_of_a_command_and_its_annulment_at_once_one_has_its_effect(documents: Do
     charged = [charge(1, operation=name) for name in names]
     asked: list[Command] = [*annulled, *charged]
     random.Random(4).shuffle(asked)
+    # A busy machine may let one instance win every time: each instance gets commands and annulments.
+    charging = {name: instances[number % 2] for number, name in enumerate(names)}
 
     def is_done(command: Command) -> bool:
+        first = charging[command.operation]
+        ledger = next(each for each in instances if (each is first) != isinstance(command, Annul))
         try:
-            instances[isinstance(command, Annul)].execute(UID, command)
+            ledger.execute(UID, command)
         except IdempotencyMismatch:
             return False
         return True

@@ -19,7 +19,8 @@ from tests.support.slow_clients import QuickServer, dripping
 
 CLIENTS = 200
 LONG_SECONDS = 60.0 if os.environ.get("SLOW") == "1" else 0.0
-HEALTH_SECONDS_MAX = 1.0
+SHARE_MAX = 0.6
+"""Most part of the slow clients' time that `/health` may take on a busy machine. Behind them it takes all of it."""
 UNREAD_HEALTH_SECONDS_MAX = 5.0
 """Clients that do not read are left in waves, as threads take them up; each has been sent a megabyte before."""
 PAUSE_SECONDS = 0.2
@@ -74,14 +75,14 @@ def test_health_is_answered_while_bodies_do_not_come(server, chunked, sends):
         return server.slow(paths[number % 2], token=tokens[number % len(tokens)], chunked=chunked)
 
     with connected(open_one, sends=sends):
-        assert slowest_health(server, CHUNK_SECONDS_MAX) < HEALTH_SECONDS_MAX
+        assert slowest_health(server, CHUNK_SECONDS_MAX) < SHARE_MAX * CHUNK_SECONDS_MAX
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [CHAT, "/nope", "/monitoring/health"])
 def test_health_is_answered_while_refused_requests_do_not_end(server, path):
     with connected(lambda _: server.slow(path), sends=b" "):
-        assert slowest_health(server, DRAIN_SECONDS_MAX) < HEALTH_SECONDS_MAX
+        assert slowest_health(server, DRAIN_SECONDS_MAX) < SHARE_MAX * DRAIN_SECONDS_MAX
 
 
 @pytest.mark.slow
@@ -95,7 +96,7 @@ def test_health_is_answered_while_connections_say_little(server, begun):
         return client
 
     with connected(open_one, sends=b"x" if begun else b""):
-        assert slowest_health(server, HEADERS_SECONDS_MAX) < HEALTH_SECONDS_MAX
+        assert slowest_health(server, HEADERS_SECONDS_MAX) < SHARE_MAX * HEADERS_SECONDS_MAX
 
 
 @pytest.mark.slow
