@@ -16,11 +16,11 @@ class MigrationIncomplete(Conflict):
 
     code = "migration_incomplete"
 
-    def __init__(self, name: str, left: int) -> None:
+    def __init__(self, name: str, found: int) -> None:
         super().__init__(
-            f"{left} documents are left in an older form. They are broken, in the hands of a worker, or an instance of "
-            f'an older release still writes them. Run "migrate {name}" again once that instance is gone.',
-            left=left,
+            f"The last pass found {found} documents in an older form. They are broken, in the hands of a worker, or an "
+            f'instance of an older release still writes them. Run "migrate {name}" again once that instance is gone.',
+            found=found,
         )
 
 
@@ -44,7 +44,7 @@ def migrate(asked: argparse.Namespace, services: Services) -> None:
         report = runner.run(migration, asked.limit)
     _print_report(migration.name, report)
     if not report.is_complete and not report.is_limited:
-        raise MigrationIncomplete(migration.name, report.left)
+        raise MigrationIncomplete(migration.name, report.found)
 
 
 def _preview(runner: Migrations, migration: Migration, limit: int | None) -> None:
@@ -55,17 +55,22 @@ def _preview(runner: Migrations, migration: Migration, limit: int | None) -> Non
         print(f"  such as {document.path}, schema version {document.schema_version or 'none'}")
     for path in found.unknown:
         print(f"  unknown to this release: {path}")
-    print(f"{found.looked_at} documents seen, {sum(found.due.values())} to move. Nothing was written.")
+    print(f"{found.seen} documents seen, {sum(found.due.values())} to move. Nothing was written.")
 
 
 def _print_report(name: str, report: MigrationReport) -> None:
     for path, code in report.failed.items():
         print(f"  not moved: {path} ({code})")
-    print(f"{name}: {report.looked_at} documents seen in {report.passes} passes, {report.moved} moved.", end=" ")
+    print(f"{name}: {report.seen} documents seen in {report.passes} passes, {report.moved} moved.", end=" ")
+    print(_end_of(report))
+
+
+def _end_of(report: MigrationReport) -> str:
     if report.is_complete:
-        print("The last pass found none in an older form.")
-    else:
-        print("The limit is reached; run the command again." if report.is_limited else f"{report.left} are left.")
+        return "The last pass found none in an older form."
+    if report.is_limited:
+        return "The limit is reached; run the command again."
+    return f"{report.left} of {report.found} documents that the last pass found are left."
 
 
 def _tell(line: str) -> None:

@@ -27,7 +27,13 @@ def _schema_versions(services: "Services") -> "Migration":
 
     renewal = DocumentRenewal(services.ports.documents(), SCHEMAS, services.clock, _beside)
     kinds = frozenset(kind for kind, schema in SCHEMAS.items() if not schema.is_sealed)
-    return Migration(name="schema-versions", kinds=kinds, is_due=renewal.is_due, move=renewal.move)
+    return Migration(
+        name="schema-versions",
+        kinds=kinds,
+        is_due=renewal.is_due,
+        move=renewal.move,
+        move_together=renewal.move_together,
+    )
 
 
 def _beside(path: str) -> str | None:

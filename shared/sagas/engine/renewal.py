@@ -1,6 +1,6 @@
 """Renewal of stored documents: each gets its schema version, and the form of this release if the table converts it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Document, Documents
@@ -32,10 +32,18 @@ class DocumentRenewal:
 
         Raises PreconditionFailed, OutcomeUnknown, StoreUnavailable.
         """
-        if is_leased(document.data, self._clock.now()):
-            return False
-        path = self._beside(document.path)
-        other = None if path is None else self._documents.get(path)
-        due = [document] if other is None or not self.is_due(other) else [document, other]
-        self._documents.commit([brought_up(each, self._schemas) for each in due])
-        return True
+        return bool(self.move_together([document]))
+
+    def move_together(self, documents: Sequence[Document]) -> frozenset[str]:
+        """Write the documents that no worker has, all in one commit or none, and return their paths.
+
+        Raises PreconditionFailed, InvalidWrite, OutcomeUnknown, StoreUnavailable.
+        """
+        now = self._clock.now()
+        free = {each.path: each for each in documents if not is_leased(each.data, now)}
+        paths = [path for path in map(self._beside, free) if path is not None and path not in free]
+        beside = [each for each in self._documents.get_all(paths) if each is not None] if paths else []
+        written = {**free, **{each.path: each for each in beside if self.is_due(each)}}
+        if written:
+            self._documents.commit([brought_up(each, self._schemas) for each in written.values()])
+        return frozenset(free)

@@ -6,8 +6,17 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.documents import Create, OutcomeUnknown, Put, Query, StoreUnavailable
-from shared.kernel.schemas import SCHEMA_VERSION
+from shared.kernel.documents import (
+    Create,
+    InvalidWrite,
+    OutcomeUnknown,
+    PreconditionFailed,
+    Put,
+    Query,
+    StoreUnavailable,
+)
+from shared.kernel.errors import DomainError
+from shared.kernel.schemas import SCHEMA_VERSION, brought_up
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.versioned.documents import VersionedDocuments
@@ -47,6 +56,7 @@ def data(documents: MemoryDocuments) -> dict[str, Any]:
     return {path: dict(each.data) for path, each in documents._documents.items() if path.startswith("people/")}
 
 
+FAILURES = [Crash, OutcomeUnknown, StoreUnavailable, PreconditionFailed, lambda: InvalidWrite("It is too large.")]
 EXPECTED = {
     **{f"people/p{n}": {"name": name, "visits": 0, SCHEMA_VERSION: 2} for n, name in enumerate(NAMES)},
     **{f"people/p{n}/pets/cat": {"n": n, SCHEMA_VERSION: 1} for n in range(PEOPLE)},
@@ -84,9 +94,9 @@ def test_preview_counts_and_names_what_a_run_would_move():
     some = runner.preview(people_migration(documents), limit=4)
 
     assert whole.due == {"people": PEOPLE, "people/*/pets": PEOPLE}
-    assert (whole.looked_at, whole.unknown) == (2 * PEOPLE, ())
+    assert (whole.seen, whole.unknown) == (2 * PEOPLE, ())
     assert [each.path for each in whole.examples[:2]] == ["people/p0", "people/p1"]
-    assert sum(some.due.values()) == 4
+    assert sum(some.due.values()) == 2 * PAGE
     assert documents._documents == before
 
 
@@ -139,6 +149,71 @@ def test_store_that_stays_down_ends_the_run_and_the_next_continues():
         run(Down(documents))
 
     assert run(documents).is_complete
+    assert data(documents) == EXPECTED
+
+
+def run_together(documents: Any) -> MigrationReport:
+    opened = VersionedDocuments(documents, MIGRATE)
+
+    def move_together(due):
+        opened.commit([brought_up(each, MIGRATE) for each in due])
+        return {each.path for each in due}
+
+    migration = replace(people_migration(documents), move_together=move_together)
+    return Migrations(opened, ManualClock(), lambda line: None, page=PAGE).run(migration)
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error()).__name__)
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", range(1, 20))
+def test_page_that_moves_together_ends_the_same_after_any_failure(at, when, error):
+    documents = filled()
+
+    with suppress(Crash, DomainError):
+        run_together(FaultyDocuments(documents, at=at, when=when, error=error()))
+    report = run_together(documents)
+
+    assert report.is_complete
+    assert data(documents) == EXPECTED
+
+
+def test_page_moves_in_one_commit_unless_a_document_changes_meanwhile():
+    documents = filled()
+    counting = Interrupted(documents, 1, "before", lambda: older(documents).visit("p1"))
+
+    report = run_together(counting)
+
+    assert report.moved == 2 * PEOPLE
+    assert counting.commits == (1 + PAGE + 1) + 5 + 2 * (3 + 3) + 1
+    assert data(documents)["people/p1"]["visits"] == 1
+
+
+def test_resumed_run_is_no_proof_before_a_whole_pass():
+    documents = filled()
+    with suppress(Crash):
+        run(FaultyDocuments(documents, at=2 * PEOPLE + 6, when="after"))
+    older(documents).enter("aaa", "Behind The Place")
+
+    report = run(documents)
+
+    assert report.is_complete
+    assert data(documents)["people/aaa"][SCHEMA_VERSION] == 2
+
+
+def test_page_that_is_too_large_to_read_in_time_is_read_in_parts():
+    documents, asked = filled(), list[int]()
+
+    class Slow(FaultyDocuments):
+        def query(self, query):
+            asked.append(query.limit)
+            if query.limit > 1:
+                raise StoreUnavailable
+            return self.inner.query(query)
+
+    report = run(Slow(documents))
+
+    assert report.is_complete
+    assert set(asked) == {PAGE, 1}
     assert data(documents) == EXPECTED
 
 
