@@ -17,9 +17,8 @@ from shared.kernel.settings import UPSTREAM_KEY, SettingsError, parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGED = ROOT / "emulator" / ".run" / "functions"
-FILES = ("main.py", "requirements.txt")
+FILES = ("main.py", "requirements.txt", "shared/platform/paypal/authorities.pem")
 PACKAGES = ("functions", "shared")
-SUFFIXES = frozenset({".py", ".pem"})
 NOT_DEPLOYED = (
     "functions/commands.py",
     "functions/dead_events.py",
@@ -57,9 +56,9 @@ def source_files(root: Path = ROOT) -> Iterator[str]:
     """Yield the paths of the files that every function's archive holds, beside its manifest."""
     yield from FILES
     for package in PACKAGES:
-        for file in sorted((root / package).rglob("*")):
+        for file in sorted((root / package).rglob("*.py")):
             name = file.relative_to(root).as_posix()
-            if file.is_file() and file.suffix in SUFFIXES and not name.startswith(NOT_DEPLOYED):
+            if not name.startswith(NOT_DEPLOYED):
                 yield name
 
 

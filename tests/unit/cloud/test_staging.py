@@ -1,5 +1,6 @@
 """Staging takes the source and the settings of one project, and nothing that is not deployed."""
 
+import re
 from pathlib import Path, PurePath
 
 import pytest
@@ -12,6 +13,12 @@ from tests.support.sources import python_files
 PROJECT = "acme-prod"
 MANIFEST = (ROOT / "functions.yaml").read_text()
 FORBIDDEN_PARTS = {"tests", "emulator", "docs", "static", "venv", "node_modules", "__pycache__"}
+IMPORT = re.compile(r"^ *(?:from|import) ((?:functions|shared|emulator|tests)[\w.]*)", re.MULTILINE)
+NEVER_RUN_IN_A_FUNCTION = {
+    ("shared/bootstrap/__init__.py", "shared.bootstrap.memory"),
+    ("shared/ledger/verify.py", "shared.ledger.verify_command"),
+}
+"""Imports within functions that only tests and commands call."""
 DATA = {"shared/platform/paypal/authorities.pem"}
 
 
@@ -30,7 +37,8 @@ def tree(folder: Path, settings: str = "") -> Path:
         "functions/http/static/vendor/sdk.js": "",
         "functions/notes.md": "",
         "functions/.env": "STRIPE_SECRET_KEY=x",
-        "shared/roots.pem": "",
+        "shared/platform/paypal/authorities.pem": "",
+        "shared/private.pem": "",
         "shared/secrets.local": "",
         "shared/__pycache__/x.pyc": "",
         "shared/platform/memory/documents.py": "",
@@ -65,7 +73,7 @@ def test_staging_takes_listed_files_alone(tmp_path: Path):
         "functions.yaml",
         "functions/__init__.py",
         "functions/http/app.py",
-        "shared/roots.pem",
+        "shared/platform/paypal/authorities.pem",
         ".env",
         f".env.{PROJECT}",
     }
@@ -79,6 +87,34 @@ def test_an_archive_holds_the_source_of_the_functions_and_nothing_else():
         name for name in python if name.startswith(NOT_DEPLOYED)
     }
     assert [name for name in files if not FORBIDDEN_PARTS.isdisjoint(PurePath(name).parts)] == []
+
+
+def test_every_file_of_the_packages_is_deployed_or_left_out_on_purpose():
+    files = {str(file.relative_to(ROOT)) for name in ("functions", "shared") for file in (ROOT / name).rglob("*.*")}
+
+    assert {
+        name
+        for name in files - set(source_files())
+        if not name.startswith(NOT_DEPLOYED) and "__pycache__" not in name and (ROOT / name).is_file()
+    } == set()
+
+
+def test_no_deployed_module_imports_one_that_is_not_deployed():
+    deployed = set(source_files())
+    missing = {
+        (name, imported)
+        for name in deployed
+        if name.endswith(".py")
+        for imported in imports_of(ROOT / name)
+        if not deployed & {f"{imported.replace('.', '/')}.py", f"{imported.replace('.', '/')}/__init__.py"}
+    }
+
+    assert missing == NEVER_RUN_IN_A_FUNCTION
+
+
+def imports_of(file: Path) -> set[str]:
+    """The modules of this repository that a file imports, also within its functions."""
+    return set(IMPORT.findall(file.read_text()))
 
 
 def test_a_second_staging_leaves_nothing_of_the_first(tmp_path: Path):
