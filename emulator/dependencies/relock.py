@@ -27,7 +27,7 @@ def lock(upgrade: Sequence[str] | None) -> None:
     Raises LaptopProblem with the words of uv if the packages cannot be resolved.
     """
     for stem in (DEPLOYED, DEVELOPMENT):
-        _compile(stem, _upgrades(upgrade))
+        _compile(stem, upgrade_options(upgrade))
 
 
 def _compile(stem: str, upgrades: list[str]) -> None:
@@ -45,7 +45,8 @@ def _compile(stem: str, upgrades: list[str]) -> None:
         raise LaptopProblem(f"{stem}.txt could not be locked:\n{done.stderr.strip()}")
 
 
-def _upgrades(upgrade: Sequence[str] | None) -> list[str]:
+def upgrade_options(upgrade: Sequence[str] | None) -> list[str]:
+    """Return the options of uv for packages that may become newer: these, all if empty, none if None."""
     if upgrade is None:
         return []
     return [part for name in upgrade for part in ("--upgrade-package", name)] or ["--upgrade"]

@@ -17,6 +17,7 @@ from emulator.dependencies.lock import (
     named_packages,
     normal,
 )
+from emulator.dependencies.relock import upgrade_options
 from emulator.setup import VERSIONS, install_command
 
 ROOT = Path(__file__).parents[2]
@@ -225,3 +226,15 @@ def test_a_version_beside_a_name_is_refused(tmp_path: Path):
 
     with pytest.raises(LockProblem, match="line 1"):
         named_packages(DEPLOYED, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "options"),
+    [
+        (None, []),
+        ([], ["--upgrade"]),
+        (["flask", "six"], ["--upgrade-package", "flask", "--upgrade-package", "six"]),
+    ],
+)
+def test_locking_upgrades_only_the_packages_that_are_named(upgrade, options):
+    assert upgrade_options(upgrade) == options
