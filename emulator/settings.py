@@ -26,7 +26,7 @@ def laptop_settings(environment: Mapping[str, str] = os.environ, file: Path = EN
     If emulator/.env is missing, write the file for this user only, with a signing key of its own.
     """
     if not file.exists():
-        with _opened_private(file) as written:
+        with contextlib.suppress(FileExistsError), _opened_private(file.resolve()) as written:
             written.write(ENV_EXAMPLE.read_text())
     settings = {**DEFAULTS, **parse(file.read_text())}
     if not (environment.get("LEDGER_SIGNING_KEY") or settings.get("LEDGER_SIGNING_KEY")):
@@ -41,7 +41,7 @@ def protect_settings(file: Path = ENV_FILE) -> str | None:
     """
     if not file.exists() or not _is_open_to_others(file):
         return None
-    with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):
         file.chmod(PRIVATE)
     if _is_open_to_others(file):
         return f"{file} holds keys and can be read by others: let its owner run `chmod 600 {file}`."
@@ -73,8 +73,8 @@ def parse(text: str) -> dict[str, str]:
 
 
 def _opened_private(file: Path) -> TextIO:
-    """Create a file that only this user may read, and open the file for writing."""
-    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "w")
+    """Create a file that only this user may read, and open the file for writing. Raises FileExistsError."""
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w")
 
 
 def _is_open_to_others(file: Path) -> bool:

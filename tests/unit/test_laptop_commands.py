@@ -1,5 +1,6 @@
 """Commands for the running laptop see all of it: its emulators, its settings, its stand-ins."""
 
+import errno
 import json
 import os
 import stat
@@ -86,14 +87,38 @@ class OfAnother(PosixPath):
         raise PermissionError
 
 
-def test_settings_of_another_owner_are_named_with_the_command(tmp_path):
+class OnReadOnlyDisk(PosixPath):
+    """A file on a disk that is mounted to be read."""
+
+    def chmod(self, mode: int, *, follow_symlinks: bool = True) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+
+class WithoutModes(PosixPath):
+    """A file on a disk that keeps no modes."""
+
+    def chmod(self, mode: int, *, follow_symlinks: bool = True) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("kind", [OfAnother, OnReadOnlyDisk, WithoutModes])
+def test_settings_that_cannot_be_protected_are_named_with_the_command(tmp_path, kind):
     file = tmp_path / ".env"
     file.write_text("A=b\n")
     file.chmod(0o644)
 
-    told = protect_settings(OfAnother(file))
+    told = protect_settings(kind(file))
 
     assert told == f"{file} holds keys and can be read by others: let its owner run `chmod 600 {file}`."
+
+
+def test_settings_behind_a_link_are_made_where_the_link_leads(tmp_path):
+    link, file = tmp_path / ".env", tmp_path / "elsewhere"
+    link.symlink_to(file)
+
+    laptop_settings({}, link)
+
+    assert (link.is_symlink(), mode(file)) == (True, 0o600)
 
 
 def test_settings_that_are_missing_need_no_protection(tmp_path):
