@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from shared.sagas.engine.jobs import JobRun, Jobs
     from shared.sagas.images.sweep import ImageSweep
     from shared.sagas.payments.sweep import PaymentJobs
-    from shared.sagas.payments.views import PaymentViews
 
 
 @dataclass(eq=False)
@@ -47,13 +46,6 @@ class JobWorkers:
             self.services.ports.payment_providers,
             self.services.clock,
         )
-
-    @part
-    def payment_views(self) -> "PaymentViews":
-        """Build the worker that renews stored payments."""
-        from shared.sagas.payments.views import PaymentViews
-
-        return PaymentViews(self.services.ports.documents(), self.services.clock)
 
     @part
     def leavings(self) -> "LeavingJobs":
@@ -125,12 +117,6 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             30,
             "List each payment provider's events since the last listing, for notices that never arrived.",
             lambda workers: workers.payments.listing,
-        ),
-        JobEntry(
-            "payment_views",
-            10,
-            "Renew payments that are stored in an old form.",
-            lambda workers: workers.payment_views.run,
         ),
         JobEntry(
             "leavings",

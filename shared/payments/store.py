@@ -156,16 +156,6 @@ class Payments:
         known = self.among(found.ids)
         return [known[each] for each in found.ids if each in known], found.after
 
-    def in_old_form(self, limit: int, after: str = "") -> Sequence[str]:
-        """Return the ids of payments whose documents have the old form, by id, behind the id `after`."""
-        query = Query(
-            collection="payments",
-            where=(Where("schema", "==", OLD_SCHEMA),),
-            limit=limit,
-            after=(view_path(after),) if after else None,
-        )
-        return [document.id for document in self._documents.query(query)]
-
     def due(self, shard: int, now: Millis, limit: int) -> Sequence[str]:
         """Return the ids of a shard's payments that are due at `now`, the most overdue first."""
         query = Query(

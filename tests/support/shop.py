@@ -141,9 +141,8 @@ class Shop:
 
     def every_minute(self) -> None:
         """What the schedule does, each job from where it left off."""
-        instance = self.instance()
-        jobs = instance.jobs
-        for work in (jobs.notices, jobs.resume, jobs.listing, instance.views.run):
+        jobs = self.instance().jobs
+        for work in (jobs.notices, jobs.resume, jobs.listing):
             turn = JobRun(self.cursors.get(work.__name__, ""), self.clock, JOB_SECONDS)
             work(turn)
             self.cursors[work.__name__] = turn.cursor

@@ -2,17 +2,18 @@
 
 import pytest
 
+from shared.bootstrap import in_memory
+from shared.bootstrap.migrations import MIGRATIONS
 from shared.bootstrap.schemas import versioned
 from shared.kernel.clock import MINUTE
-from shared.kernel.documents import Put, StoreUnavailable
+from shared.kernel.documents import Put
 from shared.kernel.ids import Uid
 from shared.payments.owner_view import owner_view, renewed
 from shared.payments.payment_documents import from_data, to_data
 from shared.payments.store import PaymentFilter, PaymentNotFound, Payments, saga_path, view_path
-from shared.sagas.engine.jobs import JobRun
 from shared.sagas.engine.leases import Leases
+from shared.sagas.engine.migrations import MigrationReport, Migrations
 from shared.sagas.payments.settlement import LEASE_SECONDS
-from shared.sagas.payments.views import PaymentViews
 from tests.support.earlier_payments import store_as_before
 from tests.support.ledgers import UID
 from tests.support.live import check_live
@@ -40,6 +41,16 @@ def listed(shop: Shop, limit: int = 2, **wanted) -> list[str]:
         after = page.after
         if after is None:
             return found
+
+
+def migrated(shop: Shop) -> MigrationReport:
+    services = in_memory(documents=shop.documents, clock=shop.clock)
+    migration = next(each for each in MIGRATIONS if each.name == "payments").build(services)
+    return Migrations(services.ports.documents(), shop.clock, lambda line: None).run(migration)
+
+
+def in_old_form(shop: Shop) -> list[str]:
+    return sorted(each.id for each in shop.all("payments") if "price_minor" in each.data)
 
 
 def several(shop: Shop, count: int = 5) -> list:
@@ -110,7 +121,7 @@ def test_payment_that_moves_between_the_two_questions_is_listed_once(shop):
             found = documents.query(query)
             self.asked += 1
             if self.asked == 1:
-                shop.every_minute()
+                migrated(shop)
             return found
 
     page = Payments(MovesAfterTheFirst()).history(UID, limit=20, after=None)
@@ -119,7 +130,7 @@ def test_payment_that_moves_between_the_two_questions_is_listed_once(shop):
 
 
 @BOTH
-def test_earlier_payments_are_renewed_by_the_schedule_unchanged(shop, provider):
+def test_earlier_payments_are_migrated_unchanged(shop, provider):
     payment, told, saga = shop.bought(provider), {}, {}
     opened = shop.begin(provider, "open")
     for each in (payment, opened):
@@ -128,12 +139,13 @@ def test_earlier_payments_are_renewed_by_the_schedule_unchanged(shop, provider):
         store_as_before(shop.documents, shop.instance().payments.get(each.id))
     shop.clock.advance(1_000)
 
-    shop.instance().views.run(JobRun("", shop.clock, 60))
+    report = migrated(shop)
 
+    assert report.is_complete
     for each in (payment, opened):
         assert shown(shop, each) == told[each.id]
         assert shop.documents.get(saga_path(each.id)).data["due_at"] == saga[each.id]
-    assert shop.instance().payments.in_old_form(10) == []
+    assert in_old_form(shop) == []
 
 
 def test_earlier_payment_is_renewed_by_the_next_settlement(shop):
@@ -158,7 +170,7 @@ def test_renewal_leaves_a_payment_that_another_worker_holds(shop):
 
     assert "schema" in shown(shop, payment)
     leased.free({})
-    shop.every_minute()
+    shop.instance().views.renew(payment.id)
     check_live("payments", shown(shop, payment))
 
 
@@ -182,40 +194,18 @@ def test_renewal_that_was_overtaken_changes_nothing(shop):
     assert shop.status(payment) == "settled"
 
 
-def test_renewal_goes_on_after_a_payment_that_cannot_be_written(shop):
-    made = several(shop, 3)
-    for each in made:
-        store_as_before(shop.documents, shop.instance().payments.get(each.id))
-    documents = shop.documents
-
-    class FailsForOne:
-        def __getattr__(self, name):
-            return getattr(documents, name)
-
-        def commit(self, writes, **more):
-            if any(write.path == saga_path(made[1].id) for write in writes):
-                raise StoreUnavailable
-            return documents.commit(writes, **more)
-
-    instance = shop.instance(FailsForOne())
-    instance.views.run(JobRun("", shop.clock, 60))
-
-    assert shop.instance().payments.in_old_form(10) == [made[1].id]
-
-
-def test_renewal_passes_a_page_of_payments_that_nobody_can_read(shop):
+def test_migration_passes_payments_that_nobody_can_read_and_names_them(shop):
     made = sorted(several(shop, 5), key=lambda each: each.id)
-    turn, views = JobRun("", shop.clock, 60), PaymentViews(shop.documents, shop.clock, page=2)
     for each in made:
         store_as_before(shop.documents, shop.instance().payments.get(each.id))
     for each in made[:2]:
         saga = shop.documents.get(saga_path(each.id))
         shop.documents.commit([Put(saga.path, {**saga.data, "terms": {}})])
 
-    for _ in range(3):
-        views.run(turn)
+    report = migrated(shop)
 
-    assert shop.instance().payments.in_old_form(10) == [each.id for each in made[:2]]
+    assert report.failed == {view_path(each.id): "KeyError" for each in made[:2]}
+    assert in_old_form(shop) == [each.id for each in made[:2]]
 
 
 @BOTH
