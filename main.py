@@ -36,6 +36,12 @@ THREADS = {
 _TARGET = os.environ.get("FUNCTION_TARGET", "")
 if _TARGET in THREADS:
     os.environ.setdefault("THREADS", str(THREADS[_TARGET]))
+if _TARGET in MODULES and os.environ.get("K_SERVICE") and not os.environ.get("FUNCTIONS_EMULATOR"):
+    # A deployed function says at its start which setting or secret is wrong, so that the deployment fails. Otherwise
+    # the first event would say so, in a log that nobody reads.
+    from shared.bootstrap import services
+
+    services()
 
 
 def __getattr__(name: str) -> Any:

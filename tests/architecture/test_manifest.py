@@ -37,10 +37,7 @@ LOAD = """
 import json, os, sys
 import main
 function = getattr(main, os.environ["FUNCTION_TARGET"])
-loaded = sorted(sys.modules)
-from shared.bootstrap import services
-services()
-print(json.dumps({"threads": os.environ.get("THREADS"), "modules": loaded}))
+print(json.dumps({"threads": os.environ.get("THREADS"), "modules": sorted(sys.modules)}))
 """
 INSTANCES_MAX = 50
 NO_MODEL = {"AI_PLATFORM_API_KEY": "erases, ends or calls for tasks, and asks no model"}
@@ -76,22 +73,35 @@ def deployed(name: str) -> dict[str, str]:
     return {"GCLOUD_PROJECT": "demo-manifest", "FUNCTION_TARGET": name, "K_SERVICE": name, **PAID, **secrets}
 
 
-@cache
-def loaded_alone(name: str) -> dict:
-    """What a fresh process has after loading one function from its staged source, as a cold start does."""
+def start(name: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Start a fresh process with one function from its staged source, as a cold start does."""
     with TemporaryDirectory() as folder:
-        source = stage(name, "demo-manifest", staged=Path(folder))
-        answer = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-c", LOAD],
-            cwd=source,
-            env={**deployed(name), "PATH": ""},
+            cwd=stage(name, "demo-manifest", staged=Path(folder)),
+            env={**environment, "PATH": ""},
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
+
+
+@cache
+def loaded_alone(name: str) -> dict:
+    """What the process of a function has loaded."""
+    answer = start(name, deployed(name))
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
+
+
+def test_a_deployed_function_without_a_secret_does_not_start():
+    environment = {name: value for name, value in deployed("on_provider_event").items() if name != "MARKS_SECRET"}
+
+    answer = start("on_provider_event", environment)
+
+    assert answer.returncode != 0
+    assert answer.stderr.rstrip().endswith("SettingsError: MARKS_SECRET is not set")
 
 
 def test_the_manifest_and_the_table_name_the_same_functions():
