@@ -12,7 +12,9 @@ from emulator.tools import ROOT
 
 LOG = ROOT / "emulator" / ".run" / "suite" / "suite.log"
 POLL_SECONDS = 0.2
-SHOWN_APART = ("severity", "event", "message", "time", "timestamp")
+SHOWN_APART = ("severity", "event", "message", "time", "timestamp", "httpRequest", "stack_trace")
+FOR_GOOGLE = ("logging.googleapis.com/", "@type", "serviceContext")
+"""Beginnings of fields that only Google's tools read."""
 NOISE = re.compile(r"^i +functions: (Beginning|Finished)|^\s*$|^[┌├└│]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -31,10 +33,16 @@ def readable(line: str) -> str | None:
 
 
 def _event(fields: dict[str, Any]) -> str:
-    """`{"severity": …, "event": …, …}` as `SEVERITY event name=value …`."""
-    rest = " ".join(f"{name}={value}" for name, value in fields.items() if name not in SHOWN_APART)
+    """`{"severity": …, "event": …, …}` as `SEVERITY event name=value …`, with the stack of an error below."""
+    shown = {
+        name: value for name, value in fields.items() if name not in SHOWN_APART and not name.startswith(FOR_GOOGLE)
+    }
+    rest = " ".join(f"{name}={value}" for name, value in shown.items())
     name = fields.get("event") or fields.get("message") or ""
-    return f"{fields.get('severity', 'INFO'):<8} {name} {rest}".rstrip()
+    if "httpRequest" in fields:
+        name = f"{fields.get('message')} in {fields['httpRequest'].get('latency')}"
+    stack = "".join(f"\n         {line}" for line in str(fields.get("stack_trace", "")).splitlines())
+    return f"{fields.get('severity', 'INFO'):<8} {name} {rest}".rstrip() + stack
 
 
 def follow(file: Path) -> Iterator[str]:

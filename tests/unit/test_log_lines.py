@@ -1,10 +1,12 @@
 """Log lines as Cloud Logging, Trace and Error Reporting read them; none holds personal data or a secret."""
 
 import json
+import re
 import threading
 
 import pytest
 
+from emulator.logs import readable
 from functions.edge import NotDelivered, on_document
 from functions.tracing import begin_request
 from shared.kernel.events import log, log_error
@@ -226,3 +228,20 @@ def test_filters_are_read_as_cloud_logging_reads_them(query: str, is_found: bool
     entry = entry_of(json.dumps({**line, "logging.googleapis.com/labels": {"x": "y"}}))
 
     assert is_matching(query, entry) is is_found
+
+
+def test_the_laptop_shows_a_line_without_the_fields_for_google(world: World, capsys):
+    class Broken:
+        def balance(self, uid):
+            raise ZeroDivisionError
+
+    ann = world.person()
+    ann.get("/me")
+    world.services.credits.__dict__["ledger"] = Broken()
+    capsys.readouterr()
+    visit(ann, "GET", "/credits/balance", headers={"traceparent": TRACEPARENT, "X-Request-Id": "r-1"})
+
+    failed, answered = (readable(line) or "" for line in capsys.readouterr().out.splitlines())
+    assert failed.startswith("ERROR    request_failed error=ZeroDivisionError request_id=r-1\n         Traceback")
+    assert failed.endswith("\n         ZeroDivisionError")
+    assert re.fullmatch(r"ERROR    GET /v1/credits/balance 500 in [\d.]+s", answered)
