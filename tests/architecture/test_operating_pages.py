@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator.cloud.deploy import STEPS
 from functions.commands import _parser
 from tests.operating.walking import FOLDER, steps_of
 
@@ -36,3 +37,10 @@ def test_every_command_stands_in_the_table_of_commands():
 
     assert len(commands) > 10
     assert [name for name in commands if f"`{name}" not in page] == []
+
+
+def test_every_step_of_a_deploy_stands_in_its_page_in_order():
+    rows = re.findall(r"^\| ([^|`]+) \|", (ROOT / "docs/deploy.md").read_text(), re.MULTILINE)
+    named = [name for row in rows for name in row.split(", ")]
+
+    assert [name for name in named if name in {step.name for step in STEPS}] == [step.name for step in STEPS]
