@@ -35,15 +35,27 @@ def explain(asked: argparse.Namespace, services: Services) -> None:
 
 
 def _uid_of(who: str, services: Services) -> Uid:
-    """Return the uid of a user that is named by e-mail address or uid, also of one who has left."""
-    if is_uid(who) and services.users.profiles.get(Uid(who)) is not None:
-        return Uid(who)
+    """Return the uid of a user that is named by e-mail address or uid, also of a user who has left.
+
+    Raises UserNotFound.
+    """
     found = services.ports.identity().find_by_email(who) if "@" in who else None
     if found is not None:
         return found.uid
-    if is_uid(who) and services.credits.ledger.balance(Uid(who)).seq > 0:
-        return Uid(who)
-    raise UserNotFound
+    if not is_uid(who) or not _is_known(Uid(who), services):
+        raise UserNotFound
+    return Uid(who)
+
+
+def _is_known(uid: Uid, services: Services) -> bool:
+    """Return True if the user has a profile, a login or an account. The account is asked last: it may be broken."""
+    if services.users.profiles.get(uid) is not None:
+        return True
+    try:
+        services.ports.identity().get_user(uid)
+    except UserNotFound:
+        return services.credits.ledger.balance(uid).seq > 0
+    return True
 
 
 def _story(uid: Uid, entries: int, services: Services) -> AccountStory:
