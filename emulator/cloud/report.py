@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from emulator.cloud.checks.check import Check, Finding
 
 WIDTH = 110
-SHOWN_PER_NAME_MAX = 5
+SHOWN_PER_NAME_MAX = 3
 """Findings of one name that are shown in full; a project without any index would fill screens."""
 MARKS: Mapping[str, str] = {"wrong": "✗", "unread": "?", "hint": "·"}
 

@@ -46,9 +46,7 @@ from tests.support.sound_project import (
 )
 
 RELEASE_FILES = ("functions.yaml", "firestore.rules", "firestore.indexes.json")
-MORE_APIS = frozenset(
-    f"{each}.googleapis.com" for each in ("billingbudgets", "cloudbilling", "firebaseappcheck", "monitoring")
-)
+MORE_APIS = frozenset(f"{each}.googleapis.com" for each in ("firebaseappcheck",))
 DATABASE = f"projects/{NAME}/databases/(default)"
 GROUPS = f"{DATABASE}/collectionGroups"
 HOURS_12 = "43200s"
@@ -308,9 +306,11 @@ def _function(name: str, needs: FunctionNeeds, number: str) -> dict[str, Any]:
     bindings = [
         {"key": secret, "secret": secret, "projectId": number, "version": "1"} for secret in secrets_of(name, SETTINGS)
     ]
+    trigger = {"eventType": needs.event, "retryPolicy": "RETRY_POLICY_RETRY"} if needs.event else None
     return {
         "state": "ACTIVE",
         "environment": "GEN_2",
+        **({"eventTrigger": trigger} if trigger else {}),
         "url": f"{ADDRESS}/{name}",
         "labels": {"deployment-tool": "cli-firebase"},
         "serviceConfig": {
@@ -354,6 +354,8 @@ def _add_watch(project: Project, state: State) -> None:
     project.table("NotificationChannel").add(
         channel, {"type": "email", "displayName": "Operators", "enabled": True, "verificationStatus": "VERIFIED"}
     )
+    for metric in NEEDS.metrics:
+        project.table("LogMetric").add(f"projects/{NAME}/metrics/{metric}", {"filter": "x"})
     for number, policy in enumerate(sorted(NEEDS.policies)):
         project.table("AlertPolicy").add(
             f"projects/{NAME}/alertPolicies/{number}",

@@ -32,7 +32,7 @@ from shared.bootstrap.secrets import secrets_of
 from shared.platform.paypal.events import EVENT_TYPES as PAYPAL_EVENTS
 from shared.platform.stripe.events import EVENT_TYPES as STRIPE_EVENTS
 
-NEEDS = replace(needs_of(), catalogue={})
+NEEDS = replace(needs_of(), catalogue={}, release="")
 NAME = "shop-prod"
 NOW = datetime(2026, 11, 30, 16, 0, tzinfo=UTC)
 REGION = "us-central1"
@@ -57,6 +57,7 @@ SETTINGS = {
     "CORS_ORIGINS": "https://app.shop.example",
     "APP_CHECK": "enforce",
     "MARKUP_PERCENT": "20",
+    "WELCOME_BONUS_AMOUNT": "50",
     "DEFAULT_MODEL": "gpt-4o-mini",
     "MIN_INSTANCES": "1",
 }
@@ -125,6 +126,7 @@ def sound(**changes: Any) -> ProjectFacts:
             channels={"On call": True},
             policies=dict.fromkeys(needs.policies, True),
             heard=needs.policies,
+            metrics=needs.metrics,
         ),
         "grants": {
             f"serviceAccount:{account_of(name)}": each.roles for name, each in needs.functions.items() if each.roles
@@ -185,9 +187,10 @@ def functions_of(needs: Needs, **changes: Any) -> dict[str, FunctionFacts]:
             instances_min=int(name == "api"),
             ingress="ALLOW_ALL",
             service_account=account_of(name),
-            settings=MappingProxyType(dict(SETTINGS)),
+            settings=MappingProxyType({**SETTINGS, "RELEASE": "v1"}),
             secrets=dict.fromkeys(secrets_of(name, SETTINGS), "1"),
-            labels={"release": "v1"},
+            event=each.event,
+            is_retried=each.is_retried,
         )
         for name, each in needs.functions.items()
     }
@@ -211,6 +214,7 @@ SIGN_IN = SignIn(
     is_sender_used=True,
     callback=f"https://{NAME}.firebaseapp.com/__/auth/action",
     hides_addresses=True,
+    is_sign_up_off=False,
     tenants=frozenset(),
 )
 STRIPE = Account(id=ACCOUNT, endpoints=(endpoint("stripe", id="we_1"),))

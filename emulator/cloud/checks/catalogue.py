@@ -14,13 +14,16 @@ from shared.ai.models.listing_prices import LeftOut, prices_of
 from shared.ai.models.prices import INPUT, OUTPUT, REQUEST
 from shared.ai.ports import DEFAULT_UPSTREAM
 from shared.kernel.errors import InvalidValue
+from shared.kernel.money import MICRO_PER_CREDIT
 from shared.payments.packages import Package, package_of
 from shared.payments.worth import Worth
 
 APPLY = DEPLOY + ", whose step `catalogue` shows the difference to catalogue.yaml and applies it."
+THEN = "then run `make deploy PROJECT={project}`."
 SYNC = "Correct the prices in catalogue.yaml, or run `python -m functions.commands models-sync --apply`."
 AUTO = "auto"
 IMAGE = "image_usd"
+BONUS_USD_MAX = 1
 
 
 @check(APPLY)
@@ -30,7 +33,7 @@ def no_model(project: ProjectFacts) -> Iterator[str]:
         yield "No model is stored."
 
 
-@check("Correct the model's price in catalogue.yaml, then apply: " + APPLY)
+@check("Correct the model's price in catalogue.yaml, " + THEN)
 def model_without_price(project: ProjectFacts) -> Iterator[str]:
     """A model has no valid price, so every call of the model is refused."""
     for model_id, document in sorted(project.offer.value.models.items()):
@@ -39,7 +42,7 @@ def model_without_price(project: ProjectFacts) -> Iterator[str]:
             yield f"The model `{model_id}` has no valid price: {problem.detail}"
 
 
-@check("Correct the model's document in catalogue.yaml, then apply: " + APPLY)
+@check("Correct the model's document in catalogue.yaml, " + THEN)
 def model_malformed(project: ProjectFacts) -> Iterator[str]:
     """A stored model cannot be read, so every call of the model is refused."""
     for model_id, document in sorted(project.offer.value.models.items()):
@@ -48,7 +51,7 @@ def model_malformed(project: ProjectFacts) -> Iterator[str]:
             yield f"The model `{model_id}` cannot be read: {problem.detail}"
 
 
-@check("Set a price above zero in catalogue.yaml, or disable the model; " + APPLY)
+@check("Set a price above zero in catalogue.yaml, or disable the model, " + THEN)
 def model_free(project: ProjectFacts) -> Iterator[str]:
     """A model costs nothing, so users spend the platform's money."""
     for model_id, model in sorted(models_of(project).items()):
@@ -123,7 +126,7 @@ def catalogue_not_applied(project: ProjectFacts) -> Iterator[str]:
             yield f"`{name}` stands in catalogue.yaml under `{kind}`, and is not stored."
 
 
-@check("Raise the package's price or lower its credits in catalogue.yaml, then apply: " + APPLY)
+@check("Raise the package's price or lower its credits in catalogue.yaml, " + THEN)
 def package_below_cost(project: ProjectFacts) -> Iterator[str]:
     """A package costs less than providers charge for its credits, so each sale may lose money."""
     settings = project.settings.value
@@ -133,7 +136,7 @@ def package_below_cost(project: ProjectFacts) -> Iterator[str]:
             yield f"The package `{package.id}`: {warning}"
 
 
-@check("Correct the package in catalogue.yaml, then apply: " + APPLY)
+@check("Correct the package in catalogue.yaml, " + THEN)
 def package_malformed(project: ProjectFacts) -> Iterator[str]:
     """A stored package cannot be read, so nobody can buy the package."""
     for package_id, document in sorted(project.offer.value.packages.items()):
@@ -143,7 +146,7 @@ def package_malformed(project: ProjectFacts) -> Iterator[str]:
             yield f"The package `{package_id}` cannot be read: {error.detail}"
 
 
-@check("Add a package to catalogue.yaml, then apply: " + APPLY)
+@check("Add a package to catalogue.yaml, " + THEN)
 def no_package(project: ProjectFacts) -> Iterator[str]:
     """Payments are set up, and nothing is on sale."""
     if project.used and not project.offer.value.packages:
@@ -164,6 +167,20 @@ def model_provider_unreachable(project: ProjectFacts) -> Iterator[str]:
     for name, provider in sorted(project.providers.value.items()):
         if provider.problem:
             yield f"The model provider `{name}` does not answer: {provider.problem}."
+
+
+@check("Lower `WELCOME_BONUS_AMOUNT`, or ask for more in `WELCOME_BONUS_REQUIRES`.", severity="hint")
+def bonus_dear(project: ProjectFacts) -> Iterator[str]:
+    """The welcome bonus of each account costs the platform more than a dollar of model calls."""
+    settings = project.settings.value
+    usd = (
+        Fraction(settings.welcome_bonus_amount, MICRO_PER_CREDIT)
+        / settings.credits_per_usd
+        * 100
+        / (100 + settings.markup_percent)
+    )
+    if usd > BONUS_USD_MAX and "card" not in settings.welcome_bonus_requires:
+        yield f"Each welcome bonus pays for model calls of up to {float(usd):.2f} USD."
 
 
 @check("Raise `MARKUP_PERCENT`, if the platform is to earn more than payment fees cost.", severity="hint")
@@ -256,5 +273,6 @@ CHECKS = (
     no_package,
     model_key_refused,
     model_provider_unreachable,
+    bonus_dear,
     no_markup,
 )

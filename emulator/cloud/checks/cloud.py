@@ -12,6 +12,7 @@ OR_DEPLOY = "or run `make deploy PROJECT={project}`."
 ALERTS = "alerts"
 BROAD_ROLES = frozenset({"roles/owner", "roles/editor"})
 EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
+DEFAULT_ACCOUNTS = ("-compute@developer.gserviceaccount.com", "@appspot.gserviceaccount.com")
 POWERFUL = frozenset(
     {
         "roles/iam.serviceAccountTokenCreator",
@@ -70,6 +71,20 @@ def channel_disabled(project: ProjectFacts) -> Iterator[str]:
             yield f"The notification channel “{name}” is disabled."
 
 
+@check("Open the mail with the code that Cloud Monitoring has sent to the channel, or add another channel.")
+def channel_unverified(project: ProjectFacts) -> Iterator[str]:
+    """The address of a notification channel was never verified, so nothing is sent there."""
+    for name in sorted(project.watch.value.unverified):
+        yield f"The notification channel “{name}” is not verified."
+
+
+@check(DEPLOY + ", whose step `monitoring` makes the metrics.")
+def metric_missing(project: ProjectFacts) -> Iterator[str]:
+    """A log-based metric is missing, so the alert policy that counts it stays silent."""
+    for name in sorted(project.needs.metrics - project.watch.value.metrics):
+        yield f"The log-based metric `{name}` does not exist."
+
+
 @check(DEPLOY + ", whose step `monitoring` applies the policies in emulator/cloud/monitoring.")
 def alert_policy_missing(project: ProjectFacts) -> Iterator[str]:
     """An alert policy of this repository is missing, so a failure pages nobody."""
@@ -90,7 +105,7 @@ def role_missing(project: ProjectFacts) -> Iterator[str]:
     """A function's service account lacks a role, so calls of the function to Google are refused."""
     for account, functions in sorted(_accounts(project).items()):
         held = project.grants.value.get(f"serviceAccount:{account}", frozenset())
-        if held & BROAD_ROLES:
+        if held & BROAD_ROLES or account.endswith(DEFAULT_ACCOUNTS):
             continue
         wanted = frozenset[str]().union(*(project.needs.functions[name].roles for name in functions))
         for role in sorted(wanted - held - {READS_SECRETS}):
@@ -102,12 +117,24 @@ def secret_closed(project: ProjectFacts) -> Iterator[str]:
     """A function's service account may not read a secret of the function, so new instances cannot start."""
     bound = bound_secrets(project)
     for account, functions in sorted(_accounts(project).items()):
-        if project.grants.value.get(f"serviceAccount:{account}", frozenset()) & {READS_SECRETS, *BROAD_ROLES}:
+        held = project.grants.value.get(f"serviceAccount:{account}", frozenset())
+        if held & {READS_SECRETS, *BROAD_ROLES} or account.endswith(DEFAULT_ACCOUNTS):
             continue
         wanted = frozenset[str]().union(*(bound[name] for name in functions))
         for secret in sorted(wanted & project.secrets.value.keys()):
             if account not in project.secrets.value[secret].readers:
                 yield f"The service account {account} ({names_of(functions)}) may not read the secret `{secret}`."
+
+
+@check("Take the access away: gcloud secrets remove-iam-policy-binding NAME, for roles/secretmanager.secretAccessor.")
+def secret_open(project: ProjectFacts) -> Iterator[str]:
+    """A function's service account may read a secret that the function does not need."""
+    bound = bound_secrets(project)
+    for account, functions in sorted(_accounts(project).items()):
+        wanted = frozenset[str]().union(*(bound[name] for name in functions))
+        for name, secret in sorted(project.secrets.value.items()):
+            if account in secret.readers and name in project.needs.secrets - wanted:
+                yield f"The service account {account} ({names_of(functions)}) may read `{name}` without need."
 
 
 @check("Take the role away: gcloud projects remove-iam-policy-binding. functions.yaml names all that is needed.")
@@ -118,6 +145,14 @@ def role_too_broad(project: ProjectFacts) -> Iterator[str]:
         wanted = frozenset[str]().union(*(project.needs.functions[name].roles for name in functions))
         for role in sorted(held & (BROAD_ROLES | POWERFUL) - wanted):
             yield f"The service account {account} ({names_of(functions)}) holds {role}."
+
+
+@check(DEPLOY + ": the deployment gives each function an account of its own.")
+def account_shared(project: ProjectFacts) -> Iterator[str]:
+    """A function runs as the project's default account, which other programs of the project use, too."""
+    for account, functions in sorted(_accounts(project).items()):
+        if account.endswith(DEFAULT_ACCOUNTS):
+            yield f"The functions {names_of(functions)} run as the project's default account {account}."
 
 
 @check("Take the role away in IAM: nobody unknown needs a role on the whole project.")
@@ -143,10 +178,14 @@ CHECKS = (
     topic_missing,
     alerts_unheard,
     channel_disabled,
+    channel_unverified,
+    metric_missing,
     alert_policy_missing,
     alert_policy_disabled,
     role_missing,
     secret_closed,
+    secret_open,
     role_too_broad,
+    account_shared,
     project_open_to_everybody,
 )

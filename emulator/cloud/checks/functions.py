@@ -1,5 +1,6 @@
 """Checks of deployed functions and their schedules: each is there, runs, and is as this release describes it."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -9,9 +10,12 @@ from emulator.cloud.checks.needs import FunctionNeeds
 from emulator.cloud.checks.payments import region_of
 from emulator.cloud.checks.project import FunctionFacts, ProjectFacts, names_of
 from emulator.cloud.checks.secrets import bound_secrets
+from emulator.cloud.checks.settings import KNOWN
+from emulator.cloud.deployed import RELEASE
 
 ACTIVE, ENABLED = "ACTIVE", "ENABLED"
-RELEASE_LABEL = "release"
+RELEASED = re.compile(r"v\d")
+"""Beginning of the name of a release, and of a tree after a release."""
 API = "api"
 LATE_AFTER = {"every_minute": timedelta(minutes=10), "every_day": timedelta(hours=26)}
 """Time after the last attempt of a schedule at which the schedule's clock has stopped."""
@@ -48,8 +52,8 @@ def function_of_other_release(project: ProjectFacts) -> Iterator[str]:
     """Functions of different releases run beside each other, since a deployment ended half-way."""
     releases: dict[str, list[str]] = {}
     for function, _ in _both(project):
-        if label := function.labels.get(RELEASE_LABEL) or function.settings.get("RELEASE"):
-            releases.setdefault(label, []).append(function.name)
+        if release := function.settings.get(RELEASE):
+            releases.setdefault(release, []).append(function.name)
     if len(releases) > 1:
         told = "; ".join(f"{release}: {names_of(names)}" for release, names in sorted(releases.items()))
         yield f"Functions of several releases run: {told}."
@@ -68,14 +72,34 @@ def function_elsewhere(project: ProjectFacts) -> Iterator[str]:
 def setting_not_deployed(project: ProjectFacts) -> Iterator[str]:
     """A setting was changed after the deployment, so functions still have the old value."""
     values = project.values
-    for name in sorted(values):
+    for name in sorted(values.keys() | KNOWN):
         differing = [
-            function.name
-            for function, _ in _both(project)
-            if name in function.settings and function.settings[name] != values[name]
+            each.name for each, _ in _both(project) if name in each.settings and each.settings[name] != values.get(name)
         ]
-        if differing:
+        if differing and name not in project.needs.secrets:
             yield f"`{name}` has another value in {names_of(differing)} than in the file."
+
+
+@check(
+    "Deploy again without the value; then replace the secret at its provider: everybody who may see functions saw it."
+)
+def secret_in_function_settings(project: ProjectFacts) -> Iterator[str]:
+    """A deployed function has a secret among its plain settings."""
+    for name in sorted(project.needs.secrets):
+        functions = [each.name for each, _ in _both(project) if name in each.settings]
+        if functions:
+            yield f"`{name}` stands in plain text among the settings of {names_of(functions)}."
+
+
+@check(
+    "Deploy this tree, or check out the release that runs: make rollback PROJECT={project} goes back.", severity="hint"
+)
+def release_differs(project: ProjectFacts) -> Iterator[str]:
+    """Another release runs than the one in this folder, whose manifest the doctor compares with."""
+    here = project.needs.release
+    running = {each.settings[RELEASE] for each, _ in _both(project) if each.settings.get(RELEASE)}
+    if RELEASED.match(here) and running and running != {here}:
+        yield f"{', '.join(sorted(running))} runs, and this folder is {here}."
 
 
 @check("Deploy again: functions read a new version of a secret only then.")
@@ -166,6 +190,8 @@ def _limits(function: FunctionFacts, needs: FunctionNeeds) -> Iterator[tuple[str
     yield "processors", function.cpu, needs.cpu
     yield "concurrency", function.concurrency, needs.concurrency
     yield "seconds", function.timeout_seconds, needs.timeout_seconds
+    yield "trigger", function.event or "no event", needs.event or "no event"
+    yield "retries of failed events", "on" if function.is_retried else "off", "on" if needs.is_retried else "off"
     yield "most instances", function.instances_max or "no limit", needs.instances_max
 
 
@@ -176,6 +202,8 @@ CHECKS = (
     function_of_other_release,
     function_elsewhere,
     setting_not_deployed,
+    secret_in_function_settings,
+    release_differs,
     secret_not_deployed,
     secret_not_bound,
     no_instance_waits,

@@ -9,30 +9,15 @@ from typing import Any
 import yaml
 
 from emulator.cloud.monitoring import files
+from emulator.cloud.release import release_of
 from emulator.cloud.roles import ROLES
+from emulator.cloud.steps.apis import APIS
 from emulator.tools import ROOT
 from shared.bootstrap.secrets import every_secret
 
 Json = Mapping[str, Any]
 PUBLISHED_TOPICS = frozenset({"credit-events", "alerts"})
 """Topics to which functions publish, and which trigger no function of this repository."""
-APIS = frozenset(
-    {
-        "artifactregistry.googleapis.com",
-        "cloudbuild.googleapis.com",
-        "cloudfunctions.googleapis.com",
-        "cloudscheduler.googleapis.com",
-        "eventarc.googleapis.com",
-        "firebaserules.googleapis.com",
-        "firestore.googleapis.com",
-        "identitytoolkit.googleapis.com",
-        "pubsub.googleapis.com",
-        "run.googleapis.com",
-        "secretmanager.googleapis.com",
-        "storage.googleapis.com",
-    }
-)
-"""APIs that deployed functions use, beside those that the manifest names."""
 TOPIC_EVENT = "google.cloud.pubsub.topic.v1.messagePublished"
 
 
@@ -52,6 +37,9 @@ class FunctionNeeds:
     secrets: frozenset[str] = frozenset()
     service_account: str | None = None
     """Name of the function's own account, before the `@`; None for the project's default account."""
+    event: str | None = None
+    """Type of the events that start the function; None if no event does."""
+    is_retried: bool = False
     roles: frozenset[str] = frozenset()
     """Roles that the service account of this function needs."""
     is_http: bool = False
@@ -69,6 +57,9 @@ class Needs:
     single_fields: Mapping[str, str]
     rules: str
     policies: frozenset[str] = frozenset()
+    metrics: frozenset[str] = frozenset()
+    release: str = ""
+    """Name of the tree in this folder, such as `v3`."""
     catalogue: Json = field(default_factory=dict)
     """Models and packages of `catalogue.yaml`; empty without that file."""
 
@@ -88,14 +79,16 @@ def needs_of(root: Path = ROOT) -> Needs:
     return Needs(
         functions=functions,
         topics=PUBLISHED_TOPICS | topics,
-        apis=APIS | {each["api"] for each in manifest.get("requiredAPIs") or ()},
+        apis=frozenset(APIS) | {each["api"] for each in manifest.get("requiredAPIs") or ()},
         params={each["name"]: str(each.get("default", "")) for each in manifest.get("params") or ()},
         indexes=frozenset(index_text(each["collectionGroup"], each) for each in indexes["indexes"]),
         single_fields={
             f"{each['collectionGroup']}.{each['fieldPath']}": field_text(each) for each in indexes["fieldOverrides"]
         },
         rules=(root / "firestore.rules").read_text(),
+        metrics=frozenset(each.name for each in files("") if each.kind == "metric"),
         policies=frozenset(each.name for each in files("") if each.kind == "policy"),
+        release=release_of(root),
         catalogue=yaml.safe_load(catalogue.read_text()) or {} if catalogue.exists() else {},
     )
 
@@ -128,6 +121,8 @@ def _function(name: str, each: Json) -> FunctionNeeds:
         instances_max=_number(each.get("maxInstances")),
         topic=trigger.get("eventFilters", {}).get("topic") if trigger.get("eventType") == TOPIC_EVENT else None,
         schedule=schedule.get("schedule"),
+        event=trigger.get("eventType"),
+        is_retried=bool(trigger.get("retry")),
         zone=schedule.get("timeZone", "UTC"),
         service_account=each.get("serviceAccount") or each.get("serviceAccountEmail"),
         roles=frozenset(ROLES.get(name, ())),

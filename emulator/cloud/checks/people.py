@@ -21,6 +21,13 @@ def sign_in_off(project: ProjectFacts) -> Iterator[str]:
         yield "No way to sign in is enabled in Firebase Auth."
 
 
+@check(f"Allow users to sign up: {CONSOLE}/settings.", severity="hint")
+def sign_up_off(project: ProjectFacts) -> Iterator[str]:
+    """Users cannot make accounts themselves."""
+    if project.sign_in.value.is_sign_up_off:
+        yield "Firebase Auth lets nobody sign up."
+
+
 @check(f"Set a domain of your own as sender, and verify the domain by its DNS records: {CONSOLE}/emails.")
 def sender_unverified(project: ProjectFacts) -> Iterator[str]:
     """The sender of e-mails has a domain that is not verified, so verification mails land in spam or are refused."""
@@ -49,7 +56,7 @@ def action_address_elsewhere(project: ProjectFacts) -> Iterator[str]:
 @check(f"Add the domain: {CONSOLE}/settings.")
 def domain_not_authorised(project: ProjectFacts) -> Iterator[str]:
     """A web app may call the API, and nobody can sign in there: Firebase Auth does not know the app's domain."""
-    for origin in project.settings.value.cors_origins:
+    for origin in project.settings.value.cors_origins if project.sign_in.value.providers else ():
         host = urlsplit(origin.replace(":*", "")).hostname or ""
         if host and "*" not in origin and origin.startswith("https://") and host not in project.sign_in.value.domains:
             yield f"{host} is in `CORS_ORIGINS`, but is no authorised domain of Firebase Auth."
@@ -107,6 +114,7 @@ def administrator_missing(project: ProjectFacts) -> Iterator[str]:
 
 CHECKS = (
     sign_in_off,
+    sign_up_off,
     sender_unverified,
     action_address_elsewhere,
     domain_not_authorised,

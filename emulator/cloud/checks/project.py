@@ -97,8 +97,8 @@ class FunctionFacts:
     service_account: str
     settings: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    uri: str = ""
+    event: str | None = None
+    is_retried: bool = False
     problem: str = ""
 
 
@@ -152,6 +152,8 @@ class SignIn:
     """True if e-mails come from the sender's domain."""
     callback: str
     hides_addresses: bool
+    is_sign_up_off: bool
+    """True if users cannot make accounts themselves."""
     tenants: frozenset[str]
 
 
@@ -166,17 +168,20 @@ class Watch:
     channels: Mapping[str, bool]
     policies: Mapping[str, bool]
     heard: frozenset[str]
+    unverified: frozenset[str] = frozenset()
+    """Channels whose address has not been verified, so that nothing is sent there."""
+    metrics: frozenset[str] = frozenset()
+    """Log-based metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Webhook endpoint at a payment provider. `is_live` is None if the provider does not say."""
+    """Webhook endpoint at a payment provider."""
 
     id: str
     url: str
     events: tuple[str, ...]
     is_enabled: bool = True
-    is_live: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

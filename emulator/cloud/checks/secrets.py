@@ -140,6 +140,19 @@ def signing_key_replaced(project: ProjectFacts) -> Iterator[str]:
         yield f"The signing key `{kid}` has another seed than in an earlier version of the secret."
 
 
+@check("Add a version that names the missing secrets behind the present ones: marks that they made must stay known.")
+def marks_secret_removed(project: ProjectFacts) -> Iterator[str]:
+    """A secret of the marks was replaced and not kept, so mailboxes that had the welcome bonus get the bonus again."""
+    secret = project.secrets.value.get(MARKS)
+    latest = _parts(secret.value if secret else None)
+    if secret and latest and any(_parts(each.value) - latest for each in secret.versions):
+        yield "`MARKS_SECRET` no longer names a secret that has made marks."
+
+
+def _parts(text: str | None) -> frozenset[str]:
+    return frozenset(part.strip() for part in (text or "").split(",") if part.strip())
+
+
 def signing_keys(text: str | None) -> tuple[SigningKey, ...]:
     """Return the signing keys in a secret's text; none if the text is missing or malformed."""
     try:
@@ -203,4 +216,5 @@ CHECKS = (
     signing_key_guessable,
     signing_key_removed,
     signing_key_replaced,
+    marks_secret_removed,
 )

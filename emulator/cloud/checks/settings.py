@@ -23,6 +23,20 @@ OF_THE_DEPLOYMENT = frozenset(
     """.split()  # noqa: SIM905  # read as a list of names, not as quoted words
 )
 """Settings that `make deploy` and the Firebase CLI read, and no function."""
+PLACE = r"[a-z]+-[a-z]+\d+"
+COUNT = r"\d{1,6}"
+FORMS: Mapping[str, tuple[str, str]] = {
+    "ALERT_EMAIL": (r"[^@\s]+@[^@\s]+\.[^@\s]+", "must be an e-mail address"),
+    "BACKUP_DAILY_DAYS": (COUNT, "must be a number of days"),
+    "BACKUP_WEEKLY_DAYS": (COUNT, "must be a number of days"),
+    "FIRESTORE_LOCATION": (rf"{PLACE}|nam5|nam7|eur3", "must be a region such as us-central1, or nam5 or eur3"),
+    "IMAGES_RETENTION_DAYS": (COUNT, "must be a number of days"),
+    "MIN_INSTANCES": (COUNT, "must be a number of instances"),
+    "MONTHLY_BUDGET": (r"\d{1,9}", "must be a whole amount in the billing account's currency"),
+    "REGION": (PLACE, "must be a region such as us-central1"),
+    "WEBHOOKS_URL": (r"https://\S+", "must be an address that begins with https://"),
+}
+"""Forms of the settings that no function reads, with what the value must be."""
 RESERVED_PREFIXES = ("X_GOOGLE_", "FIREBASE_", "EXT_", "KIT_")
 RESERVED = frozenset(
     """
@@ -100,7 +114,11 @@ def setting_malformed(project: ProjectFacts) -> Iterator[str]:
     """A setting has a value that functions cannot parse, so no function would start."""
     values = project.files.value.values
     plain = {name: value for name, value in values.items() if name not in project.needs.secrets}
-    for name, problem in problems_of(plain).items():
+    problems = dict(problems_of(plain))
+    for name, (form, problem) in FORMS.items():
+        if values.get(name) and not re.fullmatch(form, values[name]):
+            problems[name] = problem
+    for name, problem in sorted(problems.items()):
         if not is_placeholder(values.get(name, "")):
             yield f"`{name}` {problem}."
 

@@ -10,6 +10,7 @@ BUDGETS = "https://billingbudgets.googleapis.com/v1"
 PROJECTS = "https://cloudresourcemanager.googleapis.com/v1/projects"
 SERVICES = "https://serviceusage.googleapis.com/v1"
 PUBSUB = "https://pubsub.googleapis.com/v1"
+LOGGING = "https://logging.googleapis.com/v2"
 MONITORING = "https://monitoring.googleapis.com/v3"
 
 
@@ -52,6 +53,10 @@ def read_watch(google: Google, topics: frozenset[str]) -> Watch:
         subscriptions=_subscriptions(google) if "alerts" in topics else (),
         channels={_title(each): bool(each.get("enabled", True)) for each in channels},
         policies={_title(each): bool(each.get("enabled", True)) for each in policies},
+        unverified=frozenset(_title(each) for each in channels if each.get("verificationStatus") == "UNVERIFIED"),
+        metrics=frozenset(
+            str(each["name"]) for each in google.items(f"{LOGGING}/projects/{google.project}/metrics", "metrics")
+        ),
         heard=frozenset(_title(each) for each in policies if enabled & set(each.get("notificationChannels") or ())),
     )
 

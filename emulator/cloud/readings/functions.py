@@ -46,8 +46,8 @@ def _function(told: Mapping[str, Any]) -> FunctionFacts:
         service_account=str(service.get("serviceAccountEmail") or ""),
         settings=service.get("environmentVariables") or {},
         secrets={str(each["key"]): str(each.get("version") or "latest") for each in secrets},
-        labels=told.get("labels") or {},
-        uri=str(service.get("uri") or ""),
+        event=(told.get("eventTrigger") or {}).get("eventType"),
+        is_retried=(told.get("eventTrigger") or {}).get("retryPolicy") == "RETRY_POLICY_RETRY",
         problem=" ".join(problems),
     )
 

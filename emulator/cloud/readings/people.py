@@ -15,6 +15,21 @@ USERS_PER_PAGE = 1_000
 USER_PAGES_MAX = 200
 
 
+NOT_SET_UP = SignIn(
+    providers=frozenset(),
+    domains=frozenset(),
+    sender_method="DEFAULT",
+    sender_domain="",
+    sender_state="NOT_STARTED",
+    is_sender_used=False,
+    callback="",
+    hides_addresses=False,
+    is_sign_up_off=False,
+    tenants=frozenset(),
+)
+"""Configuration of a project in which nobody has opened Firebase Auth yet."""
+
+
 class TooManyUsers(CloudProblem):
     """Error for a project with more users than the search for an administrator goes through."""
 
@@ -24,8 +39,9 @@ class TooManyUsers(CloudProblem):
 
 def read_sign_in(google: Google, tenants: Sequence[str]) -> SignIn:
     """Return the configuration of Firebase Auth. Tenants are read only if the settings name some."""
-    base = f"{IDENTITY}/v2/projects/{google.project}"
-    found = google.get(f"{base}/config")
+    found = google.find(f"{IDENTITY}/v2/projects/{google.project}/config")
+    if found is None:
+        return NOT_SET_UP
     sender = (found.get("notification") or {}).get("sendEmail") or {}
     domain = sender.get("dnsInfo") or {}
     return SignIn(
@@ -37,6 +53,7 @@ def read_sign_in(google: Google, tenants: Sequence[str]) -> SignIn:
         sender_state=str(domain.get("customDomainState") or "NOT_STARTED"),
         callback=str(sender.get("callbackUri") or ""),
         hides_addresses=bool((found.get("emailPrivacyConfig") or {}).get("enableImprovedEmailPrivacy")),
+        is_sign_up_off=bool(((found.get("client") or {}).get("permissions") or {}).get("disabledUserSignup")),
         tenants=frozenset(_tenants(google)) if tenants else frozenset(),
     )
 

@@ -32,7 +32,8 @@ def look(subject: str, read: Callable[[], T], *explained_by: str) -> Fact[T]:
     except CloudProblem as error:
         return Fact(subject, (), str(error), "Run the doctor again.", explained_by)
     except requests.RequestException as error:
-        reason = f"nothing answered ({type(error).__name__})."
+        status = None if error.response is None else error.response.status_code
+        reason = f"nothing answered ({type(error).__name__})." if status is None else f"the answer was {status}."
         return Fact(subject, (), reason, "Check the network, and run the doctor again.", explained_by)
     except UNREADABLE as error:
         reason = f"the answer has another form than expected ({type(error).__name__})."

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from emulator.cloud.checks.project import Secret, SecretVersion
 from emulator.cloud.google import Google
 from emulator.cloud.secret_manager import SecretManager
+from shared.bootstrap.secrets import MARKS
+from shared.kernel.settings import SIGNING_KEY
 
 SECRETS = "https://secretmanager.googleapis.com/v1"
 ENABLED = "ENABLED"
-ALL_VERSIONS_OF = "LEDGER_SIGNING_KEY"
-"""Secret of which earlier versions are read too: a key that was removed must be found."""
+ALL_VERSIONS_OF = frozenset({SIGNING_KEY, MARKS})
+"""Secrets of which earlier versions are read too: a key that was removed must be found."""
 VERSIONS_READ_MAX = 20
 
 
@@ -28,7 +30,7 @@ def _secret(google: Google, base: str, name: str) -> Secret:
         for each in google.items(f"{base}/{name}/versions", "versions")
     ]
     newest_first = sorted(found, reverse=True)
-    read = newest_first[: VERSIONS_READ_MAX if name == ALL_VERSIONS_OF else 1]
+    read = newest_first[: VERSIONS_READ_MAX if name in ALL_VERSIONS_OF else 1]
     values = {number: _value(google, f"{base}/{name}", number) for number, state in read if state == ENABLED}
     return Secret(
         name=name,

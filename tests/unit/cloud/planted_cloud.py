@@ -4,7 +4,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 from emulator.cloud.roles import SECRETS as READS_SECRETS
-from tests.support.sound_project import BUCKET, DATABASE, NEEDS, NOW, SETTINGS, functions_of, secret
+from tests.support.sound_project import (
+    BUCKET,
+    DATABASE,
+    NEEDS,
+    NOW,
+    SETTINGS,
+    account_of,
+    functions_of,
+    secret,
+    stored_secrets,
+)
 from tests.unit.cloud.planting import (
     AN_INDEX,
     API,
@@ -15,6 +25,7 @@ from tests.unit.cloud.planting import (
     Planted,
     api,
     bound,
+    changed,
     job,
     named,
     secrets,
@@ -39,6 +50,14 @@ PLANTED_CLOUD: tuple[Planted, ...] = (
         "alerts_unheard", {"watch": replace(WATCH, subscriptions=(), heard=frozenset())}, "Nobody hears", "Subscribe"
     ),
     Planted("channel_disabled", {"watch": replace(WATCH, channels={"On call": False})}, "On call", "Enable"),
+    Planted("channel_unverified", {"watch": replace(WATCH, unverified=frozenset({"On call"}))}, "On call", "mail"),
+    Planted("metric_missing", {"watch": replace(WATCH, metrics=frozenset())}, "operator_alerts", "monitoring"),
+    Planted(
+        "account_shared",
+        api(service_account="12-compute@developer.gserviceaccount.com"),
+        "12-compute",
+        "account of its own",
+    ),
     Planted(
         "alert_policy_missing",
         {"needs": replace(NEEDS, policies=NEEDS.policies | {"Ledger tampered"})},
@@ -67,6 +86,16 @@ PLANTED_CLOUD: tuple[Planted, ...] = (
         {"grants": {**GRANTS, f"serviceAccount:{API}": GRANTS[f"serviceAccount:{API}"] - {READS_SECRETS}}},
         f"{API} (`api`) may not read the secret `LEDGER_SIGNING_KEY`",
         "make deploy",
+    ),
+    Planted(
+        "secret_open",
+        secrets(
+            LEDGER_SIGNING_KEY=replace(
+                stored_secrets()["LEDGER_SIGNING_KEY"], readers=frozenset({account_of("paypal_webhook")})
+            )
+        ),
+        "paypal_webhook",
+        "remove-iam-policy-binding",
     ),
     Planted(
         "role_too_broad", {"grants": {**GRANTS, f"serviceAccount:{API}": frozenset({"roles/editor"})}}, "roles/editor"
@@ -124,10 +153,22 @@ PLANTED_CLOUD: tuple[Planted, ...] = (
     Planted("function_failed", api(state="FAILED", problem="Container failed to start."), "Container failed to start"),
     Planted("function_limits_differ", api(memory_mb=256), "memory (MB) 256"),
     Planted("function_limits_differ", api(concurrency=1), "concurrency 1"),
-    Planted("function_of_other_release", api(labels={"release": "v2"}), "v2: `api`"),
+    Planted("function_of_other_release", api(settings={**SETTINGS, "RELEASE": "v2"}), "v2: `api`"),
+    Planted("function_limits_differ", {"functions": changed("on_ledger_entry", is_retried=False)}, "retries"),
+    Planted("function_limits_differ", {"functions": changed("generate_image", event=None)}, "trigger no event"),
+    Planted("release_differs", {"needs": replace(NEEDS, release="v4-2-gabc1234")}, "v4-2-gabc1234", "rollback"),
+    Planted(
+        "secret_in_function_settings",
+        api(settings={**SETTINGS, "RELEASE": "v1", "STRIPE_SECRET_KEY": "x"}),
+        "STRIPE_SECRET_KEY",
+    ),
+    Planted("setting_not_deployed", api(settings={**SETTINGS, "RELEASE": "v1", "AI_PLATFORM_FIELDS": "x"}), "FIELDS"),
     Planted("function_elsewhere", api(region="europe-west1"), "europe-west1"),
     Planted(
-        "setting_not_deployed", api(settings={**SETTINGS, "MARKUP_PERCENT": "10"}), "MARKUP_PERCENT", "Deploy again"
+        "setting_not_deployed",
+        api(settings={**SETTINGS, "RELEASE": "v1", "MARKUP_PERCENT": "10"}),
+        "MARKUP_PERCENT",
+        "Deploy again",
     ),
     Planted(
         "secret_not_deployed",

@@ -23,6 +23,9 @@ PLANTED: tuple[Planted, ...] = (
     Planted("setting_unknown", settings(LOGO_COLOUR="red"), "LOGO_COLOUR", "delete the line"),
     Planted("setting_malformed", settings(CREDITS_PER_USD="a lot"), "CREDITS_PER_USD", "settings.md"),
     Planted("setting_malformed", settings(APP_CHECK="on"), "APP_CHECK"),
+    Planted("setting_malformed", settings(FIRESTORE_LOCATION="Frankfurt"), "FIRESTORE_LOCATION"),
+    Planted("setting_malformed", settings(ALERT_EMAIL="on-call"), "ALERT_EMAIL"),
+    Planted("setting_malformed", settings(MIN_INSTANCES="one"), "MIN_INSTANCES"),
     Planted("setting_malformed", settings(AI_UPSTREAMS="groq"), "AI_UPSTREAMS"),
     Planted("setting_malformed", settings(AI_UPSTREAM_GROQ_PROFILE="groq"), "AI_UPSTREAM_GROQ_PROFILE"),
     Planted("setting_malformed", settings(WELCOME_BONUS_REQUIRES="verifed"), "WELCOME_BONUS_REQUIRES"),
@@ -99,6 +102,15 @@ PLANTED: tuple[Planted, ...] = (
     Planted("secret_malformed", {**secrets(LEDGER_SIGNING_KEY="k1:not-base64"), "sealing_keys": frozenset()}, "base64"),
     Planted(
         "signing_key_guessable", {**secrets(LEDGER_SIGNING_KEY=f"{EXAMPLE_KEY},{KEY},{OLD_KEY}")}, "kid", "make key"
+    ),
+    Planted(
+        "marks_secret_removed",
+        {
+            **secrets(MARKS_SECRET=secret("MARKS_SECRET", "the-first-secret-of-marks", "a-second-secret-of-marks")),
+            "functions": bound("MARKS_SECRET", "2"),
+        },
+        "MARKS_SECRET",
+        "behind",
     ),
     Planted("signing_key_guessable", secrets(LEDGER_SIGNING_KEY=f"{ODD_KEY},{OLD_KEY}"), "k1"),
     Planted("signing_key_removed", {**secrets(LEDGER_SIGNING_KEY=KEY)}, "k0", "behind"),

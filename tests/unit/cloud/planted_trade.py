@@ -111,6 +111,7 @@ PLANTED_TRADE: tuple[Planted, ...] = (
     Planted("webhook_unreachable", webhook("stripe", Probe(status=403)), "status 403", "run.invoker"),
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
     Planted("sign_in_off", {"sign_in": replace(SIGN_IN, providers=frozenset())}, "No way", "authentication/providers"),
+    Planted("sign_up_off", {"sign_in": replace(SIGN_IN, is_sign_up_off=True)}, "sign up"),
     Planted("sender_unverified", {"sign_in": replace(SIGN_IN, sender_state="IN_PROGRESS")}, "shop.example", "DNS"),
     Planted("sender_unverified", {"sign_in": replace(SIGN_IN, is_sender_used=False)}, "still come from another"),
     Planted("sender_unverified", {"sign_in": replace(SIGN_IN, sender_domain="")}, "shop-prod.firebaseapp.com"),
@@ -163,6 +164,7 @@ PLANTED_TRADE: tuple[Planted, ...] = (
         {"providers": {"default": Provider(problem="nothing answered")}},
         "nothing answered",
     ),
+    Planted("bonus_dear", settings(WELCOME_BONUS_AMOUNT="1000"), "8.33 USD", "WELCOME_BONUS_AMOUNT"),
     Planted("no_markup", settings(MARKUP_PERCENT="0"), "MARKUP_PERCENT"),
     # ── the way to the API ───────────────────────────────────────────────────────────────────────────────────────────
     Planted(

@@ -17,6 +17,7 @@ from tests.support.sound_project import (
     NEEDS,
     PACKAGES,
     PAYPAL,
+    SECRETS,
     SETTINGS,
     STRIPE,
     account_of,
@@ -50,7 +51,8 @@ class Planted:
 def settings(**changes: str | None) -> dict[str, Any]:
     """The changed settings, deployed as well."""
     values = {name: value for name, value in {**SETTINGS, **changes}.items() if value is not None}
-    functions = {name: replace(each, settings=values) for name, each in functions_of(NEEDS).items()}
+    deployed = {name: value for name, value in values.items() if value and name not in SECRETS} | {"RELEASE": "v1"}
+    functions = {name: replace(each, settings=deployed) for name, each in functions_of(NEEDS).items()}
     return {"settings": changes, "functions": functions}
 
 
@@ -110,6 +112,12 @@ def package(**changes: Any) -> dict[str, Any]:
 
 def catalogue(**content: Any) -> dict[str, Any]:
     return {"needs": replace(NEEDS, catalogue=content)}
+
+
+def changed(function: str, **changes: Any) -> dict[str, Any]:
+    """The deployed functions, one of them with other fields."""
+    found = functions_of(NEEDS)
+    return {**found, function: replace(found[function], **changes)}
 
 
 def bound(name: str, version: str, **others: str | None) -> dict[str, Any]:

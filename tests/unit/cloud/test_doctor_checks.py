@@ -12,7 +12,8 @@ from emulator.cloud.checks.settings import KNOWN, OF_THE_DEPLOYMENT, is_reserved
 from emulator.cloud.checks.table import AREAS, CHECKS
 from emulator.cloud.roles import SECRETS as READS_SECRETS
 from emulator.cloud.template import template
-from tests.support.sound_project import NAME, SECRETS, sound, stored_secrets
+from shared.bootstrap.secrets import secrets_of
+from tests.support.sound_project import NAME, NEEDS, SECRETS, SETTINGS, account_of, sound, stored_secrets
 from tests.unit.cloud.planted_cloud import PLANTED_CLOUD
 from tests.unit.cloud.planted_settings import PLANTED
 from tests.unit.cloud.planted_trade import PLANTED_TRADE
@@ -40,8 +41,11 @@ def test_planted_mistake_is_found_alone_with_its_remedy(planted: Planted):
 
 def test_account_in_the_policies_of_its_own_secrets_needs_no_role():
     reads = {member: roles - {READS_SECRETS} for member, roles in sound().grants.value.items()}
-    readers = frozenset(member.removeprefix("serviceAccount:") for member in reads)
-    opened = {name: replace(each, readers=readers) for name, each in stored_secrets().items()}
+    users = {name: [each for each in NEEDS.functions if name in secrets_of(each, SETTINGS)] for name in SECRETS}
+    opened = {
+        name: replace(stored, readers=frozenset(map(account_of, users[name])))
+        for name, stored in stored_secrets().items()
+    }
 
     assert found_in(sound(grants=reads, secrets_found=opened)) == []
 
