@@ -13,9 +13,11 @@ from shared.bootstrap import in_memory
 from shared.bootstrap.migrations import MIGRATIONS
 from shared.bootstrap.schemas import SCHEMAS
 from shared.bootstrap.services import Services
-from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Create, Documents, Put, Version, Write
+from shared.kernel.clock import SECOND, from_datetime, to_datetime
+from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Create, Data, Documents, Put, Query, Version, Write
 from shared.kernel.schemas import SCHEMA_VERSION, kind_of
 from shared.ledger.account_documents import read_stored
+from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.engine.migrations import MigrationReport, Migrations
 from tests.api.world import Person, World
@@ -219,3 +221,21 @@ def test_command_fails_while_a_document_is_left(life, capsys):
     assert code == 1
     assert "not moved: users/odd (schema_unknown)" in told.out
     assert "migration_incomplete" in told.err
+
+
+def test_document_under_a_lease_is_left_to_its_worker():
+    clock = ManualClock()
+    services = in_memory(documents=MemoryDocuments(), clock=clock)
+    documents: Any = services.ports.documents()
+    until = to_datetime(clock.now() + 45 * SECOND)
+    stored_by_worker: Data = {"lease": {"token": "t", "until": until, "fence": 1, "stamp": "s"}}
+    documents.inner.commit([Create("agent_jobs/busy", stored_by_worker), Create("agent_jobs/idle", {"n": 1})])
+
+    run_once = Migrations(documents, clock, lambda line: None).run(MIGRATIONS[0].build(services))
+
+    assert run_once.is_complete
+    assert clock.now() > from_datetime(until)
+    assert [each.data[SCHEMA_VERSION] for each in documents.inner.query(Query(collection="agent_jobs", limit=9))] == [
+        1,
+        1,
+    ]

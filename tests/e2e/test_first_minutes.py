@@ -14,7 +14,12 @@ from emulator.seed import seed_models, seed_packages
 from emulator.suite import EMULATORS, Suite
 from emulator.upstream import Upstream
 from emulator.walk import app_check_token
+from shared.bootstrap.schemas import SCHEMAS
+from shared.kernel.documents import Query
+from shared.kernel.schemas import SCHEMA_VERSION, kind_of
+from shared.platform.firestore.documents import connect
 from tests.conftest import unique_project
+from tests.rules.table import COLLECTIONS
 from tests.support.emulators import laptop_settings, running
 from tests.support.node import run_script
 
@@ -99,3 +104,15 @@ def test_an_expired_token_is_renewed_and_an_ended_session_signs_in_again(seen):
     assert seen["renewed"] == {"refused": 1, "isSameVisit": True}
     assert "Sign in again" in seen["ended"]["told"]
     assert seen["errors"] == []
+
+
+def test_every_document_in_the_store_says_its_schema_version(seen, suite):
+    documents = connect(suite.project)
+    names = {name.rpartition("/")[2] for name in COLLECTIONS}
+
+    found = [each for name in names for each in documents.query(Query(collection=name, group=True, limit=1_000))]
+
+    assert len({kind_of(each.path) for each in found}) > 15
+    assert {each.path: each.data.get(SCHEMA_VERSION) for each in found} == {
+        each.path: SCHEMAS[kind_of(each.path)].version for each in found
+    }
