@@ -26,6 +26,9 @@ def main(arguments: Sequence[str], services: Services | None = None) -> int:
     except DomainError as error:
         print(f"{error.detail} ({error.code})", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -1,6 +1,6 @@
 """The shipped migrations: on a database of earlier releases they end the same wherever they are interrupted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -22,7 +22,7 @@ from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.engine.migrations import MigrationReport, Migrations
 from tests.api.world import Person, World
 from tests.support.adapters import replace_adapters
-from tests.support.faults import Crash, FaultyDocuments
+from tests.support.faults import Crash, FaultyDocuments, Interrupted
 from tests.support.shop import ENVIRONMENT, PACKAGE
 
 SEALED = "accounts/*/entries"
@@ -190,6 +190,47 @@ def test_instances_with_and_without_numbers_work_during_the_migration(life):
     all_work()
 
 
+ACTS: dict[str, Callable[[Life, Person], Any]] = {
+    "reserve": lambda life, ann: ann.post("/credits/reserve", {"amount": "1"}),
+    "capture": lambda life, ann: ann.post(f"/credits/reservations/{life.hold}/capture", {"amount": "0.5"}),
+    "talk": lambda life, ann: ann.post(f"/chat/conversations/{life.conversation}/messages", {"content": "Hello"}),
+    "talk again": lambda life, ann: ann.post("/chat/conversations", {"message": "Hello"}, key="talk"),
+    "begin": lambda life, ann: ann.post("/chat/conversations", {"message": "Hello"}, key="new"),
+    "rename": lambda life, ann: ann.call("PATCH", f"/chat/conversations/{life.conversation}", body={"title": "Tea"}),
+    "prefer": lambda life, ann: ann.call("PUT", "/models/preferences", body={"chat_model": "gpt-4o-mini"}),
+    "new key": lambda life, ann: ann.post("/api-keys", {"name": "l", "scopes": ["chat"]}),
+    "buy": lambda life, ann: ann.post("/payments/traditional", {"package_id": "small", "provider": "stripe"}),
+    "cancel": lambda life, ann: ann.post(f"/credits/reservations/{life.hold}/release"),
+    "forget": lambda life, ann: ann.call("DELETE", f"/chat/conversations/{life.conversation}"),
+    "see": lambda life, ann: ann.get("/me"),
+    "leave": lambda life, ann: ann.call("DELETE", "/me"),
+}
+
+
+@pytest.mark.parametrize("commit", [1, 2, 3])
+@pytest.mark.parametrize("act", ACTS)
+def test_act_succeeds_though_all_it_read_migrates_before_its_commit(life, act, commit):
+    memory, world = life.memory, life.world
+
+    def migrate() -> None:
+        assert run(memory).is_complete
+
+    services = in_memory(
+        ENVIRONMENT,
+        clock=world.clock,
+        identity=world.identity,
+        chat_model=world.chat_model,
+        payment_providers=world.services.ports.payment_providers(),
+        documents=Interrupted(memory, commit, "before", migrate),
+    )
+    world.client = create_app(services).test_client()
+
+    answer = ACTS[act](life, life.ann)
+
+    assert answer.status_code < 300, answer.get_json()
+    assert world.services.credits.ledger.verify(life.ann.uid) == []
+
+
 def test_command_shows_counts_moves_and_proves(life, capsys):
     services = life.world.services
 
@@ -239,3 +280,13 @@ def test_document_under_a_lease_is_left_to_its_worker():
         1,
         1,
     ]
+
+
+def test_command_that_a_person_interrupts_says_so_and_can_be_repeated(life, capsys):
+    faulty = FaultyDocuments(life.memory, at=4, error=KeyboardInterrupt())
+
+    code = main(["migrate", "schema-versions"], in_memory(documents=faulty))
+
+    assert code == 130
+    assert capsys.readouterr().err.endswith("Interrupted.\n")
+    assert main(["migrate", "schema-versions"], life.world.services) == 0

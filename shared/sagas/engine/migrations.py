@@ -110,6 +110,7 @@ class Migrations:
         self._clock = clock
         self._tell = tell
         self._page = page
+        self._sizes: dict[str, int] = {}
 
     def preview(self, migration: Migration, limit: int | None = None) -> MigrationPreview:
         """Count the documents that a run would move, up to the page in which `limit` is reached. Nothing is written."""
@@ -177,22 +178,24 @@ class Migrations:
         for collection in migration.collections:
             if collection > place.collection:
                 place.collection, place.after = collection, ""
-            if collection == place.collection and (found := self._read(migration, place, self._page)):
+            if collection == place.collection and (found := self._read(migration, place)):
                 return found
         return []
 
-    def _read(self, migration: Migration, place: _MigrationPlace, size: int) -> list[Document]:
-        """Return a page of this size or, if the store cannot read so much in time, of a smaller size.
+    def _read(self, migration: Migration, place: _MigrationPlace) -> list[Document]:
+        """Return a page or, if the store cannot read so much in time, a smaller page, now and later in this collection.
 
         Raises StoreUnavailable.
         """
+        size = self._sizes.get(place.collection, self._page)
         is_group, after = migration.is_group(place.collection), (place.after,) if place.after else None
         try:
             return self._documents.query(Query(collection=place.collection, group=is_group, limit=size, after=after))
         except StoreUnavailable:
             if size == 1:
                 raise
-        return self._read(migration, place, max(1, size // PAGE_SHRINKS))
+        self._sizes[place.collection] = max(1, size // PAGE_SHRINKS)
+        return self._read(migration, place)
 
     def _place(self, migration: Migration) -> _MigrationPlace:
         """Return the place of the run that was interrupted, else the start of a new run."""
