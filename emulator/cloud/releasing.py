@@ -19,7 +19,7 @@ def release(root: Path, is_green: Callable[[], bool]) -> str:
     """Tag this tree with the next release, and return the tag. Raises CloudProblem for an unclean or failing tree."""
     if changed := git(root, "status", "--porcelain").splitlines():
         raise CloudProblem(
-            f"{len(changed)} files are not committed, {changed[0][3:]} first: commit them, then try again."
+            f"{len(changed)} files are not committed, {changed[0].split()[-1]} first: commit them, then try again."
         )
     here = git(root, "tag", "--points-at", "HEAD", "--list", "v[0-9]*").split()
     if here:

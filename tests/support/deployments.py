@@ -1,5 +1,6 @@
 """A project at the stand-in for Google, deployed to without the Firebase CLI, with the API over memory behind."""
 
+import functools
 import json
 import shutil
 from collections.abc import Mapping
@@ -38,9 +39,14 @@ class Memory:
 
     def __init__(self, project: str) -> None:
         self.stripe_secret = ""
-        self.world = World(env={"GCLOUD_PROJECT": project})
-        self._documents = self.world.services.ports.documents()
-        self._documents.commit([Delete("models/gpt-4o-mini")])
+        self._project = project
+
+    @functools.cached_property
+    def world(self) -> World:
+        """The API, its adapters and its people, built when somebody first asks."""
+        world = World(env={"GCLOUD_PROJECT": self._project})
+        world.services.ports.documents().commit([Delete("models/gpt-4o-mini")])
+        return world
 
     def answer(self, function: str, request: Request) -> Answer:
         if function == "stripe_webhook":
@@ -68,7 +74,7 @@ class Memory:
         self.world.identity.delete_user(uid)  # type: ignore[arg-type]
 
     def documents(self, collection: str) -> Mapping[str, Mapping[str, Any]]:
-        found = self._documents.query(Query(collection=collection, limit=100))
+        found = self.world.services.ports.documents().query(Query(collection=collection, limit=100))
         return {each.id: each.data for each in found}
 
 
