@@ -54,6 +54,10 @@ class Project:
     def region(self) -> str:
         return self.settings.get("REGION", REGION_DEFAULT)
 
+    def address(self, name: str, default: str) -> str:
+        """Return the address of another service: this machine's environment wins over the project's settings."""
+        return self.environment.get(name) or self.settings.get(name, default)
+
     def function_url(self, function: str) -> str:
         """Return the address of an HTTP function, which is known before the function is deployed."""
         return f"https://{self.region}-{self.id}.cloudfunctions.net/{function}"

@@ -52,13 +52,12 @@ def project(google: GoogleStandIn, stripe: StripeStandIn, paypal: PayPalStandIn,
         google,
         tmp_path,
         PAYMENT_PROVIDERS="stripe,paypal",
-        STRIPE_API_BASE=stripe.url,
-        PAYPAL_API_BASE=paypal.url,
         PAYPAL_CLIENT_ID=paypal.client_id,
     )
     google.state.projects[SHOP].enable("secretmanager.googleapis.com")
     given = {"STRIPE_SECRET_KEY": STRIPE_KEY, "PAYPAL_CLIENT_SECRET": PAYPAL_SECRET}
-    return replace(made, terminal=Listener(secrets=given))
+    addresses = {"STRIPE_API_BASE": stripe.url, "PAYPAL_API_BASE": paypal.url}
+    return replace(made, terminal=Listener(secrets=given), environment=addresses)
 
 
 def register(project: Project) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from emulator.cloud.doctor import before_deploy
 from emulator.cloud.problems import CloudProblem, GoogleRefused
 from emulator.cloud.project import Change, Project
 from emulator.cloud.staging import checked_settings
@@ -13,7 +14,7 @@ FIREBASE = "https://firebase.googleapis.com/v1beta1/projects"
 
 def look(project: Project) -> Sequence[Change]:
     """Return no changes. Raises CloudProblem for what only a person can correct."""
-    checked_settings(project.id, project.root)
+    _check_settings(project)
     _check_project(project)
     if not project.google.get(f"{BILLING}/{project.id}/billingInfo").get("billingEnabled"):
         raise CloudProblem(
@@ -25,6 +26,14 @@ def look(project: Project) -> Sequence[Change]:
             f"{project.id} is not in Firebase yet: choose “Add project” in the Firebase console, and name {project.id}."
         )
     return []
+
+
+def _check_settings(project: Project) -> None:
+    """Raise CloudProblem with all mistakes that the doctor sees before a deployment, and what to do about each."""
+    wrong = [each for each in before_deploy(project.id, root=project.root) if each.severity == "wrong"]
+    if wrong:
+        raise CloudProblem("\n".join(f"{each.sentence} {each.remedy}" for each in wrong))
+    checked_settings(project.id, project.root)
 
 
 def _check_project(project: Project) -> None:

@@ -67,7 +67,7 @@ def _api(project: Project, keys: Mapping[str, str]) -> "PayPalApi":
     from shared.platform.paypal.api import PayPalApi
 
     return PayPalApi(
-        api_base=project.settings.get("PAYPAL_API_BASE", API_BASE),
+        api_base=project.address("PAYPAL_API_BASE", API_BASE),
         client_id=project.settings.get("PAYPAL_CLIENT_ID"),
         client_secret=keys["PAYPAL_CLIENT_SECRET"],
     )

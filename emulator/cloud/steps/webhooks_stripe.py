@@ -125,7 +125,7 @@ def _prove(project: Project, url: str) -> None:
 def _client(project: Project, keys: Mapping[str, str]) -> Any:
     from shared.platform.stripe.client import connect
 
-    return connect(keys["STRIPE_SECRET_KEY"], project.settings.get("STRIPE_API_BASE", API_BASE))
+    return connect(keys["STRIPE_SECRET_KEY"], project.address("STRIPE_API_BASE", API_BASE))
 
 
 @contextmanager
