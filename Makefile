@@ -48,7 +48,7 @@ logs: setup  ## follow the log of a running `make run`
 	@exec $(PYTHON) -m emulator.logs
 
 admin: setup  ## EMAIL=… makes the first administrator of the laptop, with PROJECT=… of a real project
-	@exec $(PYTHON) -m $(if $(PROJECT),emulator.cloud.command "$(PROJECT)" first-admin,emulator.admin) "$(EMAIL)"
+	@exec $(PYTHON) -m $(if $(PROJECT),emulator.cloud.admin "$(PROJECT)",emulator.admin) "$(EMAIL)"
 
 clean:  ## remove all that set-up and tools made
 	@rm -rf venv emulator/node_modules emulator/.run functions/http/static/vendor htmlcov .coverage .coverage.* \

@@ -45,8 +45,8 @@ STEPS: tuple[Step, ...] = (
         after=("sign-in", "webhooks", "secrets", "topics", "bucket"),
     ),
     Step(name="old webhooks", purpose="delete endpoints that others replace", look=webhooks.look_at_old),
-    Step(name="catalogue", purpose="put models and packages of catalogue.yaml", look=catalogue.look),
     Step(name="monitoring", purpose="put metrics, alert policies and the budget", look=monitoring.look),
+    Step(name="catalogue", purpose="put models and packages of catalogue.yaml", look=catalogue.look),
     Step(
         name="smoke test",
         purpose="sign up a user, ask a model, verify the ledger, leave",

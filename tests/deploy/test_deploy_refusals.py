@@ -93,7 +93,7 @@ def dumb_model(google: GoogleStandIn, project: Project) -> None:
         (setting("STRIPE_SECRET_KEY", "sk_test_1234567890"), "checks", "plain text"),
         (setting("PAYMENT_PROVIDERS", "cash"), "checks", "cash"),
         (viewer, "APIs", "You need the role Owner"),
-        (setting("FIRESTORE_LOCATION", "atlantis"), "database", "Invalid location ID: atlantis"),
+        (setting("FIRESTORE_LOCATION", "us-east9"), "database", "Invalid location ID: us-east9"),
         (database(locationId="eur3"), "database", "is in eur3, and a database cannot be moved: set FIRESTORE_LOCATION"),
         (database(type="DATASTORE_MODE", locationId="us-central1"), "database", "is in Datastore mode"),
         (setting("BACKUP_WEEKLY_DAYS", "99"), "database", "BACKUP_WEEKLY_DAYS must be 0 to 98"),

@@ -23,7 +23,7 @@ from emulator.tools import ROOT
 from shared.bootstrap.secrets import secrets_of
 from shared.kernel.clock import SystemClock
 from shared.kernel.documents import Delete, Query
-from shared.payments.ports import WebhookRefused
+from shared.payments.ports import WebhookNotConfigured, WebhookRefused
 from shared.platform.stripe.webhooks import StripeWebhooks
 from tests.api.world import World
 
@@ -63,6 +63,8 @@ class Memory:
             StripeWebhooks(self.stripe_secret, SystemClock()).verify(request.body, request.headers)
         except WebhookRefused as refused:
             return json_answer({"code": refused.code, "reason": refused.params["reason"]}, status=400)
+        except WebhookNotConfigured as error:
+            return json_answer({"code": error.code}, status=503)
         return json_answer({"code": "stored"})
 
     def sign_in(self, user: Json) -> str:

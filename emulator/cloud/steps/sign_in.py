@@ -11,6 +11,7 @@ from emulator.cloud.project import Change, Project
 AUTH = "https://identitytoolkit.googleapis.com/v2"
 FIREBASE = "https://firebase.googleapis.com/v1beta1"
 NOT_STARTED = "CONFIGURATION_NOT_FOUND"
+LAPTOP = "localhost"
 WITH_EMAIL: Mapping[str, Any] = {"signIn": {"email": {"enabled": True, "passwordRequired": True}}}
 
 
@@ -47,8 +48,13 @@ def _has_provider(project: Project, config: Mapping[str, Any]) -> bool:
 
 
 def _start(project: Project) -> None:
+    """Start Firebase Auth with safe settings. Those of a project where Auth runs already are the operator's own."""
     project.google.create(f"{AUTH}/projects/{project.id}/identityPlatform:initializeAuth", {})
     _turn_email_on(project)
+    domains = [each for each in (_config(project) or {}).get("authorizedDomains") or () if each != LAPTOP]
+    body = {"authorizedDomains": domains, "emailPrivacyConfig": {"enableImprovedEmailPrivacy": True}}
+    mask = "authorizedDomains,emailPrivacyConfig.enableImprovedEmailPrivacy"
+    project.google.patch(f"{AUTH}/projects/{project.id}/config", body, updateMask=mask)
 
 
 def _turn_email_on(project: Project) -> None:

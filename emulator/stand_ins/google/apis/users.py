@@ -20,14 +20,15 @@ WEB_KEY = "AIzaStandIn"
 def create_user(call: Call) -> Json:
     if SETTING not in call.project.settings:
         raise not_found("CONFIGURATION_NOT_FOUND")
-    uid, email = str(call.body.get("localId", "")), call.body.get("email")
+    email = call.body.get("email")
+    uid = str(call.body.get("localId") or f"uid-{len(call.table(USER)) + 1}")
     if uid in call.table(USER):
         raise invalid("DUPLICATE_LOCAL_ID")
     if any(each.get("email") == email for each in call.table(USER).values()):
         raise invalid("EMAIL_EXISTS")
-    if len(str(call.body.get("password", ""))) < PASSWORD_LENGTH_MIN:
+    if "password" in call.body and len(str(call.body["password"])) < PASSWORD_LENGTH_MIN:
         raise invalid("WEAK_PASSWORD : Password should be at least 6 characters")
-    call.table(USER).add(uid, copied(call.body))
+    call.table(USER).add(uid, {**copied(call.body), "localId": uid})
     return {"kind": f"{KIND}SignupNewUserResponse", "localId": uid, "email": email}
 
 
@@ -61,6 +62,17 @@ def list_users(call: Call) -> Json:
     ]
     more = {"nextPageToken": str(start + size)} if start + size < len(users) else {}
     return {"kind": f"{KIND}DownloadAccountResponse", **({"users": told} if told else {}), **more}
+
+
+@serves("identitytoolkit.v1 projects.accounts.sendOobCode", needs="firebaseauth.users.sendEmail")
+def send_code(call: Call) -> Json:
+    """Mail a link. The stand-in remembers the mail with the user, and follows no link."""
+    email = call.body.get("email")
+    user = next((each for each in call.table(USER).values() if each.get("email") == email), None)
+    if user is None:
+        raise invalid("EMAIL_NOT_FOUND")
+    call.table("Mail").add(f"{call.body['requestType']} {email}", {})
+    return {"kind": f"{KIND}GetOobConfirmationCodeResponse", "email": email}
 
 
 @serves("identitytoolkit.v1 projects.accounts.delete", needs="firebaseauth.users.delete")
