@@ -3,6 +3,7 @@
 Only the standard library is imported, since a deployment has no other package.
 """
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 STAGED = ROOT / "emulator" / ".run" / "functions"
 FILES = ("main.py", "requirements.txt", "shared/platform/paypal/authorities.pem")
 PACKAGES = ("functions", "shared")
+PARAMS = (
+    ("REGION", r"[a-z]+-[a-z]+[0-9]+", "a region of Google Cloud, such as europe-west1"),
+    ("MIN_INSTANCES", r"[0-9]|[1-4][0-9]|50", "a whole number from 0 to 50"),
+)
+"""Params of the manifest, with the form of the values and the form in words."""
 NOT_DEPLOYED = (
     "functions/commands.py",
     "functions/dead_events.py",
@@ -79,28 +85,42 @@ def checked_settings(project: str, root: Path = ROOT) -> Mapping[str, str]:
         raise CloudProblem("No project is named: set GCLOUD_PROJECT, or deploy with `firebase deploy --project ID`.")
     settings = project_settings(root, project)
     for name in settings:
-        if name in every_secret() or UPSTREAM_KEY.fullmatch(name):
-            raise CloudProblem(
-                f"{name} is a secret, and stands in plain text in .env or .env.{project}. Remove the line, and put the "
-                f"value into Secret Manager: firebase functions:secrets:set {name} --project {project}"
-            )
+        _require_plain(name, project)
     try:
         parse_settings({**settings, "GCLOUD_PROJECT": project}, secrets=())
         secrets_of("api", settings)
     except SettingsError as error:
         raise CloudProblem(f"The settings in .env and .env.{project} are wrong: {error}.") from error
+    for name, pattern, wanted in PARAMS:
+        if settings.get(name) and not re.fullmatch(pattern, settings[name], re.ASCII):
+            raise CloudProblem(f"{name} in .env.{project} is {settings[name]}: it must be {wanted}.")
     return settings
+
+
+def _require_plain(name: str, project: str) -> None:
+    """Raise CloudProblem for the name of a secret, and for a setting of a laptop."""
+    if name in every_secret() or UPSTREAM_KEY.fullmatch(name):
+        raise CloudProblem(
+            f"{name} is a secret, and stands in plain text in .env or .env.{project}. Remove the line, and put the "
+            f"value into Secret Manager: firebase functions:secrets:set {name} --project {project}"
+        )
+    if name == "FUNCTIONS_EMULATOR" or name.endswith("_EMULATOR_HOST"):
+        raise CloudProblem(
+            f"{name} leads functions to an emulator, and stands in .env or .env.{project}: remove the line."
+        )
 
 
 def _copy_settings(project: str, defaults: Mapping[str, str], root: Path, fresh: Path) -> None:
     """Copy the plain settings to where the CLI reads them, with a value for each param."""
-    files = project_files(root, project)
-    lines = "".join(f"{name}={value}\n" for name, value in defaults.items())
-    common = "".join(file.read_text() for file in files if file.name == ".env")
-    (fresh / ".env").write_text(lines + common)
-    for file in files:
-        if file.name != ".env":
-            shutil.copyfile(file, fresh / f".env.{project}")
+    settings = project_settings(root, project)
+    texts = {".env": "", f".env.{project}": ""}
+    for file in project_files(root, project):
+        texts[".env" if file.name == ".env" else f".env.{project}"] = file.read_text().rstrip("\n") + "\n"
+    texts[f".env.{project}"] += "".join(
+        f"{name}={value}\n" for name, value in defaults.items() if not settings.get(name)
+    )
+    for name, text in texts.items():
+        (fresh / name).write_text(text)
 
 
 def run(functions: Sequence[str], project: str) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 import pytest
 import yaml
 
+from emulator.cloud.env_files import parse
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.staging import NOT_DEPLOYED, ROOT, source_files, stage
 from tests.support.sources import python_files
@@ -162,10 +163,21 @@ def test_model_providers_without_a_key_need_no_secret(tmp_path: Path):
 
 
 def test_params_have_values_that_the_project_may_change(tmp_path: Path):
-    folder = staged(tmp_path, "api", "REGION=europe-west1\n")
+    folder = staged(tmp_path, "api", "REGION=europe-west1\nMIN_INSTANCES=")
 
-    assert (folder / ".env").read_text() == "REGION=us-central1\nMIN_INSTANCES=0\n"
-    assert (folder / f".env.{PROJECT}").read_text() == "REGION=europe-west1\n"
+    assert (folder / ".env").read_text() == ""
+    text = (folder / f".env.{PROJECT}").read_text()
+    assert text == "REGION=europe-west1\nMIN_INSTANCES=\nMIN_INSTANCES=0\n"
+    assert parse(text) == {"REGION": "europe-west1", "MIN_INSTANCES": "0"}
+
+
+def test_a_project_without_settings_has_the_params_alone(tmp_path: Path):
+    source = tree(tmp_path / "source")
+    (source / f".env.{PROJECT}").unlink()
+
+    folder = stage("api", PROJECT, root=source, staged=tmp_path / "staged")
+
+    assert (folder / f".env.{PROJECT}").read_text() == "REGION=us-central1\nMIN_INSTANCES=0\n"
 
 
 def test_an_api_behind_a_load_balancer_admits_nothing_else(tmp_path: Path):
@@ -184,7 +196,7 @@ def test_the_settings_of_an_alias_are_those_of_its_project(tmp_path: Path):
     folder = stage("paypal_webhook", PROJECT, root=source, staged=tmp_path / "staged")
 
     assert secrets_in(folder, "paypal_webhook") == ["PAYPAL_CLIENT_SECRET"]
-    assert (folder / f".env.{PROJECT}").read_text() == "PAYPAL_CLIENT_ID=abc\n"
+    assert (folder / f".env.{PROJECT}").read_text().startswith("PAYPAL_CLIENT_ID=abc\n")
 
 
 @pytest.mark.parametrize(
@@ -195,6 +207,10 @@ def test_the_settings_of_an_alias_are_those_of_its_project(tmp_path: Path):
         ("AI_UPSTREAM_GROQ_API_KEY=gsk", "AI_UPSTREAM_GROQ_API_KEY is a secret"),
         ("PAYMENT_PROVIDERS=strype", "PAYMENT_PROVIDERS names strype; known are stripe, paypal, none"),
         ("AI_KEYLESS=grok", "AI_KEYLESS names grok; known are default"),
+        ("REGION=Europe", "REGION in .env.acme-prod is Europe: it must be a region of Google Cloud"),
+        ("MIN_INSTANCES=51", "MIN_INSTANCES in .env.acme-prod is 51: it must be a whole number"),
+        ("FIRESTORE_EMULATOR_HOST=localhost:8080", "FIRESTORE_EMULATOR_HOST leads functions to an emulator"),
+        ("FUNCTIONS_EMULATOR=true", "FUNCTIONS_EMULATOR leads functions to an emulator"),
         ("MARKUP_PERCENT=much", "MARKUP_PERCENT must be a whole number"),
     ],
 )
