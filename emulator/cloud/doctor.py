@@ -16,8 +16,9 @@ from emulator.cloud.checks.needs import needs_of
 from emulator.cloud.checks.project import ProjectFacts, Secret, SecretVersion
 from emulator.cloud.checks.settings import settings_of
 from emulator.cloud.checks.table import AREAS, BEFORE_DEPLOYMENT, CHECKS
-from emulator.cloud.google import google_of
-from emulator.cloud.problems import CloudProblem
+from emulator.cloud.google import Google, google_of
+from emulator.cloud.problems import CloudProblem, GoogleRefused
+from emulator.cloud.readings.cloud import PROJECTS
 from emulator.cloud.readings.files import read_files
 from emulator.cloud.readings.gather import gather
 from emulator.cloud.readings.reading import http_of, look
@@ -70,13 +71,27 @@ def main(arguments: Sequence[str]) -> int:
         print(USAGE)
         return EXIT_UNREAD
     try:
+        google = google_of(project)
+        _require_project(google)
         with closing(http_of()) as http:
-            findings = examine(gather(google_of(project), http), CHECKS)
+            findings = examine(gather(google, http), CHECKS)
     except CloudProblem as problem:
         print(problem, file=sys.stderr)
         return EXIT_UNREAD
     print(report(project, findings, AREAS))
     return exit_code(findings)
+
+
+def _require_project(google: Google) -> None:
+    """Check that there is something to look at. Raises CloudProblem for an unknown project or useless credentials."""
+    try:
+        google.get(f"{PROJECTS}/{google.project}")
+    except GoogleRefused as error:
+        if not error.is_api_off:
+            raise CloudProblem(
+                f"There is no project {google.project}, or your account may not see the project ({error.message}): "
+                "check the id, and the account of `gcloud auth application-default login`."
+            ) from error
 
 
 def _secret(name: str, value: str | None) -> Secret:

@@ -106,10 +106,11 @@ def index_surplus(project: ProjectFacts) -> Iterator[str]:
 @check("firebase deploy --only firestore:indexes --project {project}")
 def field_indexes_differ(project: ProjectFacts) -> Iterator[str]:
     """The indexes or the time to live of a field are not as in firestore.indexes.json."""
-    found = project.single_fields.value
-    for name, wanted in sorted(project.needs.single_fields.items()):
-        if found.get(name) != wanted:
-            yield f"The field {name} has {found.get(name, 'the usual indexes')}; this release needs {wanted}."
+    found, needs = project.single_fields.value, project.needs.single_fields
+    for name in sorted(found.keys() | needs.keys()):
+        is_, wanted = (fields.get(name, "the usual indexes") for fields in (found, needs))
+        if is_ != wanted:
+            yield f"The field {name} has {is_}; this release needs {wanted}."
 
 
 @check("firebase deploy --only firestore:rules --project {project}")

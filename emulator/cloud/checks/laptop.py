@@ -7,14 +7,13 @@ from urllib.parse import urlsplit
 
 from emulator.cloud.checks.check import check
 from emulator.cloud.checks.project import ProjectFacts
-from emulator.cloud.checks.settings import EMULATOR_SETTING
+from emulator.cloud.checks.settings import EMULATOR_SETTING, ORIGINS
 from shared.kernel.settings import LAPTOP_ORIGINS
 
 URL = re.compile(r"https?://[^\s,]+", re.IGNORECASE)
 DEMO = "demo-"
 LAPTOP_HOSTS = frozenset({"localhost", "host.docker.internal", "0.0.0.0", "::"})
 LAPTOP_DOMAIN = "example.com"
-ORIGINS = "CORS_ORIGINS"
 LAPTOP_KEY = "laptop"
 
 

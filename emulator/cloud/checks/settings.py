@@ -23,6 +23,7 @@ OF_THE_DEPLOYMENT = frozenset(
     """.split()  # noqa: SIM905  # read as a list of names, not as quoted words
 )
 """Settings that `make deploy` and the Firebase CLI read, and no function."""
+ORIGINS = "CORS_ORIGINS"
 PLACE = r"[a-z]+-[a-z]+\d+"
 COUNT = r"\d{1,6}"
 FORMS: Mapping[str, tuple[str, str]] = {
@@ -50,7 +51,8 @@ EMULATOR_SETTING = re.compile(r"FUNCTIONS_EMULATOR|\w+_EMULATOR(_\w+)?")
 PLACEHOLDER = re.compile(
     r"<.*>|\{\{.*\}\}|\$\{.*\}|your[-_ ].*|my[-_ ](key|secret|token|project|bucket)|change[-_ ]?me.*|todo.*|fixme.*"
     r"|replace[-_ ]?me.*|placeholder.*|insert[-_ ].*|example|secret|password|test|dummy|x{3,}|\.{3,}|…"
-    r"|(sk|pk|rk|whsec)_(\w+_)?(x+|\.+|…|\*+)",
+    r"|(dummy|fake|sample|example)[-_ ].*"
+    r"|(sk|pk|rk|whsec|key)[-_]([\w-]*[-_])?(x+|\.{2,}|…|\*+|0+|123\d*|your.*|here)",
     re.IGNORECASE,
 )
 EXAMPLE_KEY = REQUIRED["LEDGER_SIGNING_KEY"]
@@ -119,7 +121,8 @@ def setting_malformed(project: ProjectFacts) -> Iterator[str]:
         if values.get(name) and not re.fullmatch(form, values[name]):
             problems[name] = problem
     for name, problem in sorted(problems.items()):
-        if not is_placeholder(values.get(name, "")):
+        is_wildcard = name == ORIGINS and "*" in values.get(name, "")
+        if not is_placeholder(values.get(name, "")) and not is_wildcard:
             yield f"`{name}` {problem}."
 
 

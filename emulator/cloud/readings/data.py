@@ -14,6 +14,8 @@ RULES = "https://firebaserules.googleapis.com/v1"
 STORAGE = "https://storage.googleapis.com/storage/v1"
 SECONDS_OF_A_DAY = 86_400
 OVERRIDDEN = "indexConfig.usesAncestorConfig:false OR ttlConfig:*"
+DEFAULTS = "__default__."
+"""Beginning of the name of the field that stands for all fields without settings of their own."""
 PAGE = 300
 DOCUMENTS_LOOKED_AT = 300
 """Stored accounts, and stored entries, whose keys are looked at."""
@@ -43,7 +45,8 @@ def read_indexes(google: Google) -> Mapping[str, str]:
 def read_single_fields(google: Google) -> Mapping[str, str]:
     """Return the text of each field whose indexes or time to live are not Firestore's own."""
     found = google.items(f"{_database(google)}/collectionGroups/-/fields", "fields", filter=OVERRIDDEN)
-    return {f"{_collection(each)}.{each['name'].rpartition('/')[2]}": _field(each) for each in found}
+    fields = {f"{_collection(each)}.{each['name'].rpartition('/')[2]}": _field(each) for each in found}
+    return {name: text for name, text in fields.items() if not name.startswith(DEFAULTS)}
 
 
 def read_rules(google: Google) -> str | None:

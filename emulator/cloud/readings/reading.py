@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 TIMEOUT_SECONDS = 20.0
 FORBIDDEN = 403
+OWN_ADDRESSES = {"STRIPE_API_BASE": "https://api.stripe.com", "PAYPAL_API_BASE": "https://api-m.paypal.com"}
 LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, LookupError)
 """Errors of an answer that has another shape than Google or a provider documents."""
@@ -41,11 +42,12 @@ def look(subject: str, read: Callable[[], T], *explained_by: str) -> Fact[T]:
 
 
 class Http:
-    """Plain HTTP. `lead` may lead an address elsewhere, as to a stand-in on this machine."""
+    """Plain HTTP. `lead` may lead an address elsewhere, as to a stand-in on this machine; then no proxy is used."""
 
-    def __init__(self, lead: Callable[[str], str] = lambda url: url) -> None:
+    def __init__(self, lead: Callable[[str], str] = lambda url: url, *, is_direct: bool = False) -> None:
         self._lead = lead
         self._session = requests.Session()
+        self._session.trust_env = not is_direct
 
     def ask(self, method: str, url: str, **options: Any) -> requests.Response:
         """Return the answer. No redirect is followed, so that no other host gets a key. Raises RequestException."""
@@ -56,11 +58,20 @@ class Http:
 
 
 def http_of(environment: Mapping[str, str] = os.environ) -> Http:
-    """Return plain HTTP; if GOOGLE_APIS names a stand-in, all addresses but those of this machine lead there."""
+    """Return plain HTTP. If GOOGLE_APIS names a stand-in, all addresses but those of this machine lead there.
+
+    The addresses of payment providers in the environment win, as in a deployment.
+    """
     base = (environment.get("GOOGLE_APIS") or "").rstrip("/")
-    if not base:
-        return Http()
-    return Http(lambda url: url if url.startswith(LOOPBACK) else f"{base}/{url.partition('://')[2]}")
+    others = {own: environment[name].rstrip("/") for name, own in OWN_ADDRESSES.items() if environment.get(name)}
+
+    def lead(url: str) -> str:
+        for own, other in others.items():
+            if url.startswith(f"{own}/"):
+                return f"{other}{url.removeprefix(own)}"
+        return f"{base}/{url.partition('://')[2]}" if base and not url.startswith(LOOPBACK) else url
+
+    return Http(lead, is_direct=bool(base))
 
 
 def _causes(error: GoogleRefused) -> tuple[str, ...]:

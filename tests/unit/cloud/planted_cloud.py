@@ -137,6 +137,11 @@ PLANTED_CLOUD: tuple[Planted, ...] = (
         {"single_fields": {name: text for name, text in NEEDS.single_fields.items() if name != FIELD}},
         FIELD,
     ),
+    Planted(
+        "field_indexes_differ",
+        {"single_fields": {**NEEDS.single_fields, "users.email": "no index"}},
+        "users.email",
+    ),
     Planted("rules_missing", {"rules": None}, "No rules", "firestore:rules"),
     Planted("rules_differ", {"rules": NEEDS.rules.replace("if false", "if true", 1) + "// x"}, "differ"),
     Planted("bucket_missing", {"bucket": None}, "shop-prod-images", "make deploy"),

@@ -29,7 +29,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted("setting_malformed", settings(AI_UPSTREAMS="groq"), "AI_UPSTREAMS"),
     Planted("setting_malformed", settings(AI_UPSTREAM_GROQ_PROFILE="groq"), "AI_UPSTREAM_GROQ_PROFILE"),
     Planted("setting_malformed", settings(WELCOME_BONUS_REQUIRES="verifed"), "WELCOME_BONUS_REQUIRES"),
-    Planted("setting_malformed", settings(STRIPE_PUBLISHABLE_KEY="rk_123"), "STRIPE_PUBLISHABLE_KEY"),
+    Planted("setting_malformed", settings(STRIPE_PUBLISHABLE_KEY="rk_9f8e7d"), "STRIPE_PUBLISHABLE_KEY"),
     Planted("setting_placeholder", settings(PAYPAL_WEBHOOK_ID="<webhook id>"), "PAYPAL_WEBHOOK_ID"),
     Planted("setting_placeholder", settings(DEFAULT_IMAGE_MODEL="changeme"), "DEFAULT_IMAGE_MODEL"),
     Planted("setting_twice", more_lines(line("MARKUP_PERCENT", "20")), "2 times", "Keep one"),
@@ -53,6 +53,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted("laptop_bonus_domain", settings(WELCOME_BONUS_UNCAPPED_DOMAINS="example.com"), "example.com"),
     Planted("origin_of_a_laptop", settings(CORS_ORIGINS="https://app.shop.example,http://localhost:*"), "localhost"),
     Planted("origin_of_a_laptop", settings(CORS_ORIGINS="http://127.0.0.1:5173"), "127.0.0.1"),
+    Planted("origin_with_wildcard", settings(CORS_ORIGINS="*"), "*", "in full"),
     Planted("origin_with_wildcard", settings(CORS_ORIGINS="https://*"), "https://*", "in full"),
     Planted("laptop_signing_key", secrets(LEDGER_SIGNING_KEY=f"{KEY},{OLD_KEY},laptop-1{OLD_KEY[2:]}"), "laptop-1"),
     Planted("laptop_key", secrets(AI_PLATFORM_API_KEY="laptop"), "AI_PLATFORM_API_KEY"),
@@ -93,6 +94,8 @@ PLANTED: tuple[Planted, ...] = (
         "secret_and_setting", settings(MARKS_SECRET="a-secret-of-the-marks-of-this-shop"), "MARKS_SECRET", "Delete"
     ),
     Planted("secret_placeholder", secrets(AI_PLATFORM_API_KEY="changeme"), "AI_PLATFORM_API_KEY"),
+    Planted("secret_placeholder", secrets(PAYPAL_CLIENT_SECRET="your-paypal-secret"), "PAYPAL_CLIENT_SECRET"),
+    Planted("secret_placeholder", secrets(AI_PLATFORM_API_KEY="sk-..."), "AI_PLATFORM_API_KEY"),
     Planted("secret_placeholder", secrets(MARKS_SECRET=" \n"), "MARKS_SECRET"),
     Planted(
         "secret_with_spaces", secrets(PAYPAL_CLIENT_SECRET="EGnHDxD_qRPdaLdZz8iCr8N7_MzF\n"), "a newline", "printf"

@@ -32,6 +32,7 @@ from tests.unit.cloud.planting import (
     dearer,
     info,
     models,
+    named,
     package,
     paypal,
     secrets,
@@ -54,7 +55,17 @@ PLANTED_TRADE: tuple[Planted, ...] = (
     ),
     Planted("payment_modes_differ", settings(**SANDBOX), "Stripe is live, PayPal is test"),
     Planted(
-        "payments_in_test_mode", {**secrets(**TEST_SECRET_KEY), **settings(**SANDBOX, **TEST_PUBLIC_KEY)}, "test mode"
+        "payments_cost_nothing", {**secrets(**TEST_SECRET_KEY), **settings(**SANDBOX, **TEST_PUBLIC_KEY)}, "test mode"
+    ),
+    Planted(
+        "payments_in_test_mode",
+        {
+            **named("shop-staging"),
+            "deployment": named("shop-staging")["deployment"],
+            **secrets(**TEST_SECRET_KEY),
+            **settings(**SANDBOX, **TEST_PUBLIC_KEY),
+        },
+        "test mode",
     ),
     Planted(
         "paypal_app_of_other_mode",
@@ -99,7 +110,7 @@ PLANTED_TRADE: tuple[Planted, ...] = (
         "STRIPE_WEBHOOK_SECRET",
     ),
     Planted(
-        "webhook_clock_differs",
+        "clock_differs",
         {"deployment": replace(DEPLOYMENT, signed=Probe(status=400, json={"reason": "time"}))},
         "five minutes",
     ),

@@ -93,7 +93,6 @@ def test_before_deploy_finds_mistakes_of_the_file_alone(tmp_path):
 
     assert {finding.name for finding in before_deploy(NAME, root=root)} == {
         "setting_unknown",
-        "bonus_for_anyone",
         "laptop_address",
     }
 
