@@ -64,9 +64,14 @@ class AnsweredRequest:
             yield part
 
     def close(self) -> None:
-        """Close the answer, and write its line."""
-        if (close := getattr(self.parts, "close", None)) is not None:
-            close()
+        """Close the answer, and write its line, also if closing fails."""
+        try:
+            if (close := getattr(self.parts, "close", None)) is not None:
+                close()
+        finally:
+            self._write()
+
+    def _write(self) -> None:
         first = {} if self._first_token is None else {"first_token_seconds": round(self._first_token, 4)}
         method = str(self._environ.get("REQUEST_METHOD", ""))
         request = {

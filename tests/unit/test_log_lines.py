@@ -3,11 +3,13 @@
 import json
 import re
 import threading
+from typing import Any
 
 import pytest
 
 from emulator.logs import readable
 from functions.edge import NotDelivered, on_document
+from functions.http.request_log import RequestLog
 from functions.tracing import begin_request
 from shared.kernel.events import log, log_error
 from shared.kernel.tracing import Trace, begin_work, in_this_work, trace_in
@@ -245,3 +247,23 @@ def test_the_laptop_shows_a_line_without_the_fields_for_google(world: World, cap
     assert failed.startswith("ERROR    request_failed error=ZeroDivisionError request_id=r-1\n         Traceback")
     assert failed.endswith("\n         ZeroDivisionError")
     assert re.fullmatch(r"ERROR    GET /v1/credits/balance 500 in [\d.]+s", answered)
+
+
+def test_an_answer_whose_closing_fails_is_logged_too(capsys):
+    class Parts(list[bytes]):
+        def close(self) -> None:
+            raise OSError("gone")
+
+    def application(environ: Any, start_response: Any) -> Parts:
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        return Parts([b": ping\n", b"data: 1\n\n"])
+
+    answered = RequestLog(application, iter([1.0, 1.5, 4.0]).__next__)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    parts = list(answered)
+    with pytest.raises(OSError, match="gone"):
+        answered.close()  # type: ignore[attr-defined]
+
+    (line,) = entries(capsys)
+    assert parts == [b": ping\n", b"data: 1\n\n"]
+    assert line["jsonPayload"]["first_token_seconds"] == 0.5
+    assert (line["httpRequest"]["latency"], line["httpRequest"]["responseSize"]) == ("3.000000s", "16")
