@@ -4,7 +4,7 @@ import argparse
 
 from shared.bootstrap import Services
 from shared.kernel.clock import SECOND
-from shared.sagas.metering.drain import FRESH
+from shared.sagas.metering.drain import STALE
 
 CALL_MINUTES_MAX = 9
 """Longest time of a running call: `timeoutSeconds` of the function `api`."""
@@ -14,7 +14,7 @@ def drain(asked: argparse.Namespace, services: Services) -> None:
     """Refuse new spending calls."""
     services.metering.drain.begin(asked.reason)
     print(
-        f"Within {FRESH // SECOND} seconds of an instance's next call, new spending calls are answered 503 draining. "
+        f"Within {STALE // SECOND} seconds, new spending calls are answered 503 draining. "
         f"Running calls end within {CALL_MINUTES_MAX} minutes."
     )
 
@@ -23,4 +23,4 @@ def undrain(asked: argparse.Namespace, services: Services) -> None:
     """Take spending calls again."""
     del asked
     services.metering.drain.end()
-    print(f"Within {FRESH // SECOND} seconds of an instance's next call, spending calls are taken again.")
+    print(f"Within {STALE // SECOND} seconds, spending calls are taken again.")

@@ -12,6 +12,8 @@ from shared.users.audit import AuditTrail
 DRAIN_PATH = "jobs/drain"
 FRESH: Millis = 5 * SECOND
 """Age of the known state after which an instance reads the state again, beside the calls."""
+STALE: Millis = 30 * SECOND
+"""Age of the known state for which no call goes by it any more."""
 RETRY_AFTER: Millis = MINUTE
 BEGIN_COMMAND = "command:drain"
 END_COMMAND = "command:undrain"
@@ -32,8 +34,8 @@ class Draining(Unavailable):
 class Drain:
     """The switch, as one instance knows the state. Safe to share between threads.
 
-    A state is at most `FRESH` old when the next call begins to read it again; that call still goes by the known state.
-    If the store does not answer, the known state counts.
+    A call goes by the known state, and lets a state of age `FRESH` be read again in the background. If the instance was
+    idle for `STALE`, the call waits for the new state. If the store does not answer, the known state counts.
     """
 
     def __init__(
@@ -54,13 +56,13 @@ class Drain:
     def is_on(self) -> bool:
         """Return True if new spending calls are refused. The first call of an instance waits for the state."""
         with self._lock:
-            before, now = self._read_at, self._clock.now()
-            is_due = before is None or now - before >= FRESH
+            age = None if self._read_at is None else self._clock.now() - self._read_at
+            if age is None or age >= STALE:
+                self._read()
+            is_due = age is None or age >= FRESH
             if is_due:
-                self._read_at = now
-        if before is None:
-            self._read()
-        elif is_due:
+                self._read_at = self._clock.now()
+        if is_due and age is not None and age < STALE:
             self._begin_reading(self._read)
         return self._is_on
 

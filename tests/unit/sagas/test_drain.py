@@ -7,7 +7,7 @@ from shared.kernel.documents import Patch, StoreUnavailable
 from shared.kernel.errors import InvalidValue
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
-from shared.sagas.metering.drain import DRAIN_PATH, FRESH, Drain
+from shared.sagas.metering.drain import DRAIN_PATH, FRESH, STALE, Drain
 
 
 class Store(MemoryDocuments):
@@ -61,6 +61,21 @@ def test_a_state_is_read_once_in_its_time_however_many_ask(services, store):
         one.is_on()
 
     assert store.reads == 1
+
+
+def test_an_instance_that_was_idle_goes_by_no_old_state(services, store):
+    one, idle = instance(services, store), Drain(store, services.clock, services.users.audit, lambda _: None)
+    assert idle.is_on() is False
+    one.begin("a release")
+    services.clock.advance(STALE - 1)
+    known = idle.is_on()
+
+    services.clock.advance(STALE)
+    begun = idle.is_on()
+    one.end()
+    services.clock.advance(STALE)
+
+    assert (known, begun, idle.is_on()) == (False, True, False)
 
 
 def test_the_known_state_counts_while_the_store_is_down(services, store):
