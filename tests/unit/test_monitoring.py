@@ -256,3 +256,16 @@ def test_a_thing_at_google_is_kept_if_it_says_the_same():
     assert not policy.is_kept_by({**answered, "severity": "WARNING"})
     assert not policy.is_kept_by({**answered, "notificationChannels": []})
     assert not policy.is_kept_by({**answered, "conditions": []})
+
+
+def test_the_table_of_alerts_names_the_procedure_of_each_policy():
+    rows = re.findall(r"^\| (`.+?) \|.* \| (.+?) \|$", (ROOT / "docs/operating/alerts.md").read_text(), re.MULTILINE)
+    told = {name: link for names, link in rows for name in re.findall(r"`(\w+)`", names)}
+
+    for policy in POLICIES:
+        (page,) = PAGE.findall(policy["documentation"]["content"])
+        link = "this page" if page == "alerts" else f"[{page.replace('-', ' ')}]({page}.md)"
+        for condition in conditions_of(policy):
+            if "operator_alerts" in condition["filter"]:
+                events = re.findall(r'"(\w+)"', condition["filter"].partition("one_of")[2])
+                assert {name: told.get(name) for name in events} == dict.fromkeys(events, link)
