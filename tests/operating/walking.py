@@ -109,7 +109,7 @@ class Terminal:
         modules: dict[str, Made] = {
             "emulator.command": lambda given: commands.main(given, self.world.services),
             "emulator.cloud.command": lambda given: commands.main(given[1:], self.world.services),
-            "emulator.admin": lambda given: commands.main(["first-admin", given[0]], self.world.services),
+            "emulator.cloud.admin": lambda given: commands.main(["first-admin", given[1]], self.world.services),
             "emulator.cloud.doctor": sound_report,
             "shared.ledger.verify": verify_command.main,
             **self.made,
