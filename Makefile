@@ -179,6 +179,12 @@ verify: setup  ## FILE=journal.ndjson checks an export offline; KEYS=FILE names 
 bench-gateways: setup  ## a call through this API, LiteLLM's proxy and the Portkey gateway, in the same run
 	@$(PYTHON) -m emulator.bench.gateways
 
+.PHONY: archive
+
+# The deployed functions once more, with pip's own installation of requirements.txt instead of links to this environment.
+archive: setup  ## every deployed function from its archive, with requirements.txt freshly installed by hash
+	@FRESH=1 exec $(PYTHON) -m pytest tests/deploy
+
 .PHONY: hostile
 
 # Bodies made to cost a server more than their sender: processor time, memory and answer of each, the dearest first.

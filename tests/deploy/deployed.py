@@ -28,6 +28,8 @@ SETTINGS = {
     "STRIPE_PUBLISHABLE_KEY": "pk_test_rehearsal",
     "PAYPAL_CLIENT_ID": "rehearsal",
     "PAYPAL_WEBHOOK_ID": "5GP028458E2496506",
+    "WELCOME_BONUS_REQUIRES": "verified",
+    "CORS_ORIGINS": "https://app.example.com",
 }
 SECRETS = {
     "LEDGER_SIGNING_KEY": f"rehearsal-1:{'A' * 43}=",
