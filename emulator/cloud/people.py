@@ -7,14 +7,14 @@ import platform
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from emulator.cloud.app_check import WEB_KEY, app_check
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
 
 API = "https://identitytoolkit.googleapis.com/v1"
-WEB_KEY = "WEB_API_KEY"
 PASSWORD_BYTES = 24
 MARK_LENGTH = 8
 UID_BYTES = 8
@@ -37,11 +37,11 @@ class Person:
 
     project: Project
     uid: str
-    token: str
+    headers: Mapping[str, str] = field(repr=False)
 
     def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> dict[str, Any]:
         """Call the deployed API, `/v1…`, and return its answer. Raises NoAnswer."""
-        headers = {"Authorization": f"Bearer {self.token}", **({"Idempotency-Key": key} if key else {})}
+        headers = {**self.headers, **({"Idempotency-Key": key} if key else {})}
         status, told = self.project.web.call(method, f"{api_of(self.project)}{path}", body, headers)
         if not 200 <= status < 300:  # noqa: PLR2004  # success
             raise NoAnswer(f"{method} {path}", status, told)
@@ -71,7 +71,9 @@ def signed_in(project: Project, role: str) -> Iterator[Person]:
         if role == OPERATOR:
             claims = json.dumps({"roles": ["admin"]})
             project.google.post(f"{accounts}:update", {"localId": uid, "customAttributes": claims})
-        yield Person(project=project, uid=uid, token=_sign_in(project, email, password))
+        with app_check(project) as proof:
+            token = _sign_in(project, email, password, proof)
+            yield Person(project=project, uid=uid, headers={"Authorization": f"Bearer {token}", **proof})
     finally:
         _delete(project, email)
 
@@ -88,10 +90,10 @@ def _delete(project: Project, email: str) -> None:
         project.google.post(f"{accounts}:delete", {"localId": user["localId"]})
 
 
-def _sign_in(project: Project, email: str, password: str) -> str:
+def _sign_in(project: Project, email: str, password: str, proof: Mapping[str, str]) -> str:
     url = f"{API}/accounts:signInWithPassword?key={project.settings.get(WEB_KEY)}"
     body = {"email": email, "password": password, "returnSecureToken": True}
-    status, told = project.web.call("POST", url, body)
+    status, told = project.web.call("POST", url, body, proof)
     if "idToken" in told:
         return str(told["idToken"])
     error = told.get("error")

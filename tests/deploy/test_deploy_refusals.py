@@ -101,7 +101,6 @@ def dumb_model(google: GoogleStandIn, project: Project) -> None:
         (taken_bucket, "bucket", "belongs to another project, or you may not see it: set IMAGES_BUCKET"),
         (silent, "topics", "503"),
         (broken_catalogue, "catalogue", "catalogue.yaml: the model gpt-4o-mini is not accepted: output_usd_per_mtok"),
-        (dumb_model, "smoke test", "POST /v1/chat/conversations answered"),
     ],
 )
 def test_deploy_says_which_step_stopped_and_why(google, project, plant, step, words):
@@ -129,12 +128,23 @@ def test_deploy_goes_on_once_the_cause_is_removed(google, project):
 
 def test_smoke_test_that_failed_leaves_no_login_and_is_repeated(google, project):
     dumb_model(google, project)
-    with pytest.raises(StepFailed):
+    with pytest.raises(StepFailed, match=r"The step “smoke test” stopped\. POST /v1/chat/conversations answered"):
         deploy(project)
     assert not google.state.projects[SHOP].table("User")
 
     with pytest.raises(StepFailed, match="smoke test"):
         deploy(replace(project, terminal=Listener()))
+
+
+def test_deploy_behind_app_check_passes_and_leaves_no_debug_token(google, tmp_path):
+    project = new_project(google, tmp_path, APP_CHECK="enforce")
+    (tmp_path / "firestore.indexes.json").write_text(NO_INDEXES)
+
+    deploy(project)
+
+    assert google.asked("firebaseappcheck.v1 projects.apps.exchangeDebugToken")
+    assert not google.state.projects[SHOP].table("DebugToken")
+    assert google.mistakes == []
 
 
 def test_plan_tells_what_would_stop_the_deploy(google, project):

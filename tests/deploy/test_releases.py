@@ -22,12 +22,6 @@ from tests.support.deployments import SHOP, Listener, new_project
 AUTHOR = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "commit.gpgsign=false")
 
 
-@pytest.fixture(scope="module")
-def google() -> Iterator[GoogleStandIn]:
-    with GoogleStandIn() as server:
-        yield server
-
-
 def git(root: Path, *arguments: str) -> str:
     done = subprocess.run(["git", *AUTHOR, *arguments], cwd=root, capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -124,19 +118,28 @@ def test_a_tree_without_git_has_a_name_that_its_settings_do_not_change(tmp_path)
     assert release_of(tmp_path) == first
 
 
-@pytest.fixture
-def two_releases(google: GoogleStandIn, repository: Path) -> Project:
+@pytest.fixture(scope="module")
+def running_v2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project that runs v2. Its rules differ between v1 and v2."""
-    google.reset()
-    project = new_project(google, repository)
-    (repository / "firestore.indexes.json").write_text('{"indexes": [], "fieldOverrides": []}')
-    commit(repository, "notes.txt", "one")
-    git(repository, "tag", "v1")
-    rules = repository / "firestore.rules"
-    commit(repository, "firestore.rules", f"{rules.read_text()}// of v2\n")
-    git(repository, "tag", "v2")
-    deploy(project)
-    return replace(project, terminal=Listener())
+    repository = tmp_path_factory.mktemp("two-releases")
+    git(repository, "init", "--quiet")
+    (repository / ".gitignore").write_text(".env.*\n")
+    with GoogleStandIn() as server:
+        project = new_project(server, repository)
+        (repository / "firestore.indexes.json").write_text('{"indexes": [], "fieldOverrides": []}')
+        commit(repository, "notes.txt", "one")
+        git(repository, "tag", "v1")
+        rules = repository / "firestore.rules"
+        commit(repository, "firestore.rules", f"{rules.read_text()}// of v2\n")
+        git(repository, "tag", "v2")
+        deploy(project)
+        yield project
+
+
+@pytest.fixture
+def two_releases(running_v2: Project) -> Project:
+    """That project, with nothing said yet. Each test leaves v2 running."""
+    return replace(running_v2, terminal=Listener())
 
 
 def test_rollback_deploys_the_release_before_and_leaves_no_tree(two_releases):
@@ -153,7 +156,8 @@ def test_rollback_deploys_the_release_before_and_leaves_no_tree(two_releases):
     assert running_release(deployed_functions(two_releases.google)) == "v2"
 
 
-def test_planned_rollback_changes_nothing(google, two_releases):
+def test_planned_rollback_changes_nothing(two_releases):
+    google = two_releases.firebase.stand_in
     before = len(google.requests)
 
     assert roll_back(replace(two_releases, is_plan=True)) == "v1"
@@ -180,10 +184,10 @@ def test_a_command_has_the_settings_and_secrets_of_the_project(two_releases):
     assert environment["PATH"] == "/bin"
 
 
-def test_a_command_without_the_secrets_says_what_to_do(google, tmp_path):
-    google.reset()
-    project = new_project(google, tmp_path)
-    google.state.projects[SHOP].enable("secretmanager.googleapis.com")
+def test_a_command_without_the_secrets_says_what_to_do(tmp_path):
+    with GoogleStandIn() as google:
+        project = new_project(google, tmp_path)
+        google.state.projects[SHOP].enable("secretmanager.googleapis.com")
 
-    with pytest.raises(CloudProblem, match=r"is not in Secret Manager: run make deploy PROJECT=shop-prod first"):
-        environment_of(project)
+        with pytest.raises(CloudProblem, match="is not in Secret Manager: run make deploy PROJECT=shop-prod first"):
+            environment_of(project)

@@ -37,14 +37,14 @@ FIRESTORE = "https://firestore.googleapis.com/v1"
 class Memory:
     """Product of one project over memory adapters, without models: the deploy brings them."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, **settings: str) -> None:
         self.stripe_secret = ""
-        self._project = project
+        self._environment = {"GCLOUD_PROJECT": project, **settings}
 
     @functools.cached_property
     def world(self) -> World:
         """The API, its adapters and its people, built when somebody first asks."""
-        world = World(env={"GCLOUD_PROJECT": self._project})
+        world = World(env=self._environment)
         world.services.ports.documents().commit([Delete("models/gpt-4o-mini")])
         return world
 
@@ -71,6 +71,9 @@ class Memory:
         identity = self.world.identity
         uid = identity.sign_up(user["email"], uid=user["localId"], claims=user["claims"])
         return identity.token(uid)
+
+    def app_token(self) -> str:
+        return self.world.identity.app_check_token()
 
     def forget(self, uid: str) -> None:
         self.world.identity.delete_user(uid)  # type: ignore[arg-type]
@@ -177,7 +180,7 @@ def new_project(google: GoogleStandIn, root: Path, **settings: str) -> Project:
     """A project that was just made in the Firebase console, with its settings file."""
     made = google.add_project(SHOP)
     made.operations.polls = 0
-    made.backend = Memory(SHOP)
+    made.backend = Memory(SHOP, **{name: value for name, value in settings.items() if name == "APP_CHECK"})
     for name in SOURCES:
         shutil.copyfile(ROOT / name, root / name)
     file = SettingsFile(SHOP, root)

@@ -95,6 +95,9 @@ class Product:
     def sign_in(self, user: Mapping[str, Any]) -> str:
         raise NotImplementedError
 
+    def app_token(self) -> str:
+        return "token-of-an-app"
+
     def forget(self, uid: str) -> None:
         raise NotImplementedError
 

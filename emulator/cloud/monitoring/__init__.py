@@ -3,6 +3,7 @@
 The files are applied in the order of `files`: a policy is refused as long as its metric is unknown.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,12 @@ def _monitored(kind: str, project: str, collection: str, body: Mapping[str, Any]
 
 
 def _read(name: str, **values: str) -> Any:
-    return _filled(yaml.safe_load((FOLDER / name).read_text()), values)
+    return _filled(_parsed(name), values)
+
+
+@functools.lru_cache
+def _parsed(name: str) -> Any:
+    return yaml.safe_load((FOLDER / name).read_text())
 
 
 def _filled(value: Any, values: Mapping[str, str]) -> Any:

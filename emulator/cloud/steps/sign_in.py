@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from emulator.cloud.people import WEB_KEY
+from emulator.cloud.app_check import WEB_KEY
 from emulator.cloud.problems import GoogleRefused
 from emulator.cloud.project import Change, Project
 

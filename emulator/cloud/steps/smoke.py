@@ -68,8 +68,7 @@ def _walk(project: Project, operator: Person, user: Person, release: str) -> Non
 
 def _verify(project: Project, user: Person) -> None:
     """Raise CloudProblem if the exported ledger of the user breaks a law by the published keys."""
-    headers = {"Authorization": f"Bearer {user.token}"}
-    status, export = project.web.text("GET", f"{api_of(project)}/v1/credits/export", headers)
+    status, export = project.web.text("GET", f"{api_of(project)}/v1/credits/export", user.headers)
     keys = user.call("GET", "/v1/ledger/keys")["items"]
     verifier = Verifier(
         tuple(PublicKey(kid=each["kid"], public_key=each["public_key"], status=each["status"]) for each in keys)

@@ -17,6 +17,10 @@ class Backend(Protocol):
         """Return an ID token for this user, `{"localId", "email", "claims"}`, as the functions accept it."""
         ...
 
+    def app_token(self) -> str:
+        """Return an App Check token, as the functions accept it."""
+        ...
+
     def forget(self, uid: str) -> None:
         """Take note that the user's login was deleted."""
         ...

@@ -56,7 +56,7 @@ BY_HOST: Mapping[str, Api] = {
     "cloudbuild.googleapis.com": Api(documents=("cloudbuild.v1",), modules=()),
     "compute.googleapis.com": Api(documents=("compute.v1",), modules=("small",)),
     "runtimeconfig.googleapis.com": Api(documents=("runtimeconfig.v1beta1",), modules=()),
-    "firebaseappcheck.googleapis.com": Api(documents=("firebaseappcheck.v1",), modules=()),
+    "firebaseappcheck.googleapis.com": Api(documents=("firebaseappcheck.v1",), modules=("app_check",)),
     "www.googleapis.com": Api(documents=("oauth2.v2",), modules=(), plain=_plain("tokens")),
 }
 
