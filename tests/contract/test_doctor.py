@@ -117,6 +117,12 @@ def listing(cloud: SoundCloud) -> None:
     cloud.listing = [{**LISTING[0], "pricing": {"prompt": "0.000001", "completion": "0.000004"}}, LISTING[1]]
 
 
+def second_api(cloud: SoundCloud) -> None:
+    functions = cloud.project.table("Function")
+    old = FUNCTIONS.replace(REGION, "europe-west1")
+    functions.add(f"{old}/api", {**functions[f"{FUNCTIONS}/api"], "name": f"{old}/api"})
+
+
 def cheap_package(cloud: SoundCloud) -> None:
     packages = cloud.product.stored["packages"]
     packages["small"] = {**packages["small"], "price_minor": 500}
@@ -208,6 +214,7 @@ ON_THE_WIRE = (
         ),
     ),
     P("function_limits_differ", "memory (MB) 512", service(availableMemory="512Mi")),
+    P("function_twice", "europe-west1", second_api),
     P("setting_not_deployed", "MARKUP_PERCENT", service(environmentVariables={**SETTINGS, "MARKUP_PERCENT": "0"})),
     P("own_address_closed", "GCLB", service(ingressSettings="ALLOW_INTERNAL_AND_GCLB")),
     P("schedule_missing", "every_minute", gone("Job", MINUTE_JOB)),

@@ -34,7 +34,7 @@ def billing_off(project: ProjectFacts) -> Iterator[str]:
         yield "Billing is off."
 
 
-@check("Make a budget with alerts: " + DEPLOY + ", whose step `monitoring` makes a budget.")
+@check("Set `MONTHLY_BUDGET` in `.env.{project}`, then run `make deploy PROJECT={project}`, which makes the budget.")
 def budget_missing(project: ProjectFacts) -> Iterator[str]:
     """No budget watches the project's cost, so a fault or an attack is noticed with the invoice."""
     if project.is_billed.value and not project.budgets.value:
@@ -55,7 +55,7 @@ def topic_missing(project: ProjectFacts) -> Iterator[str]:
         yield f"The topic `{topic}` does not exist."
 
 
-@check("Subscribe to the topic `alerts`, or add a notification channel to the alert policies.")
+@check("Set `ALERT_EMAIL` in `.env.{project}`, and run `make deploy PROJECT={project}`; or subscribe to `alerts`.")
 def alerts_unheard(project: ProjectFacts) -> Iterator[str]:
     """Alerts reach nobody: the topic has no subscription, and no policy has a notification channel."""
     watch = project.watch.value
@@ -112,7 +112,7 @@ def role_missing(project: ProjectFacts) -> Iterator[str]:
             yield f"The service account {account} ({names_of(functions)}) lacks {role}."
 
 
-@check("Give the account access to the secret: " + DEPLOY + ".")
+@check(DEPLOY + ", whose step `access` lets each function read its own secrets.")
 def secret_closed(project: ProjectFacts) -> Iterator[str]:
     """A function's service account may not read a secret of the function, so new instances cannot start."""
     bound = bound_secrets(project)

@@ -10,7 +10,7 @@ from emulator.cloud.checks.needs import FunctionNeeds
 from emulator.cloud.checks.payments import region_of
 from emulator.cloud.checks.project import FunctionFacts, ProjectFacts, names_of
 from emulator.cloud.checks.secrets import bound_secrets
-from emulator.cloud.checks.settings import KNOWN
+from emulator.cloud.checks.settings import EMULATOR_SETTING, KNOWN
 from emulator.cloud.deployed import RELEASE
 
 ACTIVE, ENABLED = "ACTIVE", "ENABLED"
@@ -68,11 +68,31 @@ def function_elsewhere(project: ProjectFacts) -> Iterator[str]:
             yield f"The function `{function.name}` runs in {function.region}, not in {wanted}."
 
 
+@check("Delete the function in the old region: gcloud functions delete NAME --region=REGION --project={project}")
+def function_twice(project: ProjectFacts) -> Iterator[str]:
+    """A function also runs in a second region, so that each event and each schedule is handled twice."""
+    for name in sorted(project.functions.value.keys() - project.needs.functions.keys()):
+        function = project.functions.value[name]
+        if function.name in project.needs.functions:
+            yield f"The function `{function.name}` also runs in {function.region}."
+
+
+@check(
+    "If nothing else needs the function: gcloud functions delete NAME --region=REGION --project={project}",
+    severity="hint",
+)
+def function_surplus(project: ProjectFacts) -> Iterator[str]:
+    """A function is deployed that this release does not have; an earlier release may have left the function."""
+    for name, function in sorted(project.functions.value.items()):
+        if function.name not in project.needs.functions:
+            yield f"The function `{name}` is not part of this release."
+
+
 @check("Deploy again: functions read changed settings only then.")
 def setting_not_deployed(project: ProjectFacts) -> Iterator[str]:
     """A setting was changed after the deployment, so functions still have the old value."""
     values = project.values
-    for name in sorted(values.keys() | KNOWN):
+    for name in sorted(values.keys() | KNOWN | _emulators(project)):
         differing = [
             each.name for each, _ in _both(project) if name in each.settings and each.settings[name] != values.get(name)
         ]
@@ -179,6 +199,11 @@ def schedule_late(project: ProjectFacts) -> Iterator[str]:
         yield f"`{name}` {told}."
 
 
+def _emulators(project: ProjectFacts) -> set[str]:
+    """Return the names of settings of deployed functions that lead to an emulator."""
+    return {name for each, _ in _both(project) for name in each.settings if EMULATOR_SETTING.fullmatch(name)}
+
+
 def _both(project: ProjectFacts) -> Iterator[tuple[FunctionFacts, FunctionNeeds]]:
     for name, function in sorted(project.functions.value.items()):
         if name in project.needs.functions:
@@ -187,7 +212,7 @@ def _both(project: ProjectFacts) -> Iterator[tuple[FunctionFacts, FunctionNeeds]
 
 def _limits(function: FunctionFacts, needs: FunctionNeeds) -> Iterator[tuple[str, object, object]]:
     yield "memory (MB)", function.memory_mb, needs.memory_mb
-    yield "processors", function.cpu, needs.cpu
+    yield "processors", function.cpu or "by memory", needs.cpu
     yield "concurrency", function.concurrency, needs.concurrency
     yield "seconds", function.timeout_seconds, needs.timeout_seconds
     yield "trigger", function.event or "no event", needs.event or "no event"
@@ -201,6 +226,8 @@ CHECKS = (
     function_limits_differ,
     function_of_other_release,
     function_elsewhere,
+    function_twice,
+    function_surplus,
     setting_not_deployed,
     secret_in_function_settings,
     release_differs,

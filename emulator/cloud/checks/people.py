@@ -105,7 +105,7 @@ def app_check_not_for_database(project: ProjectFacts) -> Iterator[str]:
         yield "App Check is enforced by the API, but not for Cloud Firestore."
 
 
-@check("Sign up in your app, verify the address, then: make admin EMAIL=… PROJECT={project}.")
+@check("Run `make admin EMAIL=… PROJECT={project}`, open the mail that it sends, and run it again.")
 def administrator_missing(project: ProjectFacts) -> Iterator[str]:
     """Nobody is an administrator, so nobody can refund, freeze, or change a price."""
     if not project.admins.value:

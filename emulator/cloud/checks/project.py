@@ -270,6 +270,7 @@ class ProjectFacts:
     grants: Fact[Mapping[str, frozenset[str]]]
     """Roles by member, such as `serviceAccount:…`, on the project."""
     functions: Fact[Mapping[str, FunctionFacts]]
+    """Functions by name; one of the same name in a second region stands under `name (region)`."""
     jobs: Fact[Mapping[str, ScheduledJob]]
     database: Fact[Database | None]
     indexes: Fact[Mapping[str, str]]

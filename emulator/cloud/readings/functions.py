@@ -15,10 +15,17 @@ AMOUNT = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[KMGT]i?)?B?")
 MB_OF_UNIT = {"Ki": 1 / 1024, "Mi": 1, "Gi": 1024, "Ti": 1024**2, "K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
 
 
-def read_functions(google: Google) -> Mapping[str, FunctionFacts]:
-    """Return the deployed functions by name, from all regions."""
-    found = google.items(f"{FUNCTIONS}/projects/{google.project}/locations/-/functions", "functions")
-    return {function.name: function for function in map(_function, found)}
+def read_functions(google: Google, region: str) -> Mapping[str, FunctionFacts]:
+    """Return the deployed functions of all regions by name.
+
+    Of two functions with one name, the one in this region has the name; the other stands under `name (region)`.
+    """
+    listed = google.items(f"{FUNCTIONS}/projects/{google.project}/locations/-/functions", "functions")
+    found: dict[str, FunctionFacts] = {}
+    for function in sorted(map(_function, listed), key=lambda each: each.region != region):
+        is_second = function.name in found
+        found[f"{function.name} ({function.region})" if is_second else function.name] = function
+    return found
 
 
 def read_jobs(google: Google, region: str) -> Mapping[str, ScheduledJob]:

@@ -59,7 +59,7 @@ def gather(google: Google, http: Http, *, root: Path = ROOT, clock: Clock | None
 
     region = region_in(files.read[0].values if files.read else {}, needs.params)
     topics = look("the Pub/Sub topics", lambda: read_topics(google))
-    functions = look("the deployed functions", lambda: read_functions(google))
+    functions = look("the deployed functions", lambda: read_functions(google, region))
     return ProjectFacts(
         name=name,
         now=datetime.fromtimestamp(clock.now() / 1_000, UTC),

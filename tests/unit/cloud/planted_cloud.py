@@ -32,6 +32,7 @@ from tests.unit.cloud.planting import (
     with_function,
 )
 
+OLD_API = replace(functions_of(NEEDS)["api"], region="europe-west1")
 MODEL_KEY = "AI_PLATFORM_API_KEY"
 PLANTED_CLOUD: tuple[Planted, ...] = (
     Planted("demo_project", named("demo-shop"), "demo-shop", "real project"),
@@ -47,7 +48,7 @@ PLANTED_CLOUD: tuple[Planted, ...] = (
     Planted("topic_missing", {"topics": NEEDS.topics - {"alerts"}}, "alerts"),
     Planted("topic_missing", {"topics": NEEDS.topics - {"agent-steps"}}, "agent-steps"),
     Planted(
-        "alerts_unheard", {"watch": replace(WATCH, subscriptions=(), heard=frozenset())}, "Nobody hears", "Subscribe"
+        "alerts_unheard", {"watch": replace(WATCH, subscriptions=(), heard=frozenset())}, "Nobody hears", "ALERT_EMAIL"
     ),
     Planted("channel_disabled", {"watch": replace(WATCH, channels={"On call": False})}, "On call", "Enable"),
     Planted("channel_unverified", {"watch": replace(WATCH, unverified=frozenset({"On call"}))}, "On call", "mail"),
@@ -168,6 +169,23 @@ PLANTED_CLOUD: tuple[Planted, ...] = (
         "STRIPE_SECRET_KEY",
     ),
     Planted("setting_not_deployed", api(settings={**SETTINGS, "RELEASE": "v1", "AI_PLATFORM_FIELDS": "x"}), "FIELDS"),
+    Planted(
+        "function_twice",
+        {"functions": {**functions_of(NEEDS), "api (europe-west1)": OLD_API}},
+        "europe-west1",
+        "delete",
+    ),
+    Planted(
+        "function_surplus",
+        {"functions": {**functions_of(NEEDS), "old_api": replace(OLD_API, name="old_api")}},
+        "old_api",
+        "gcloud functions delete",
+    ),
+    Planted(
+        "setting_not_deployed",
+        api(settings={**SETTINGS, "RELEASE": "v1", "FIRESTORE_EMULATOR_HOST": "10.0.0.1:8080"}),
+        "FIRESTORE_EMULATOR_HOST",
+    ),
     Planted("function_elsewhere", api(region="europe-west1"), "europe-west1"),
     Planted(
         "setting_not_deployed",
