@@ -46,6 +46,16 @@ def _beside(path: str) -> str | None:
     return account_path(uid_of(path)) if kind_of(path) == "accounts/*/sealed" else None
 
 
+def _accounts(services: "Services") -> "Migration":
+    from shared.ledger.account_documents import uid_of
+
+    def move(document: "Document") -> bool:
+        services.credits.ledger.move(uid_of(document.path))
+        return True
+
+    return _split("accounts", "accounts", move)
+
+
 def _conversations(services: "Services") -> "Migration":
     from shared.kernel.ids import Uid
 
@@ -104,6 +114,7 @@ MIGRATIONS: tuple[MigrationEntry, ...] = (
         "Write the schema version into every document that has none, and convert the forms that are known as older.",
         _schema_versions,
     ),
+    MigrationEntry("accounts", "Give old accounts a document for the sealed state of their own.", _accounts),
     MigrationEntry("conversations", "Give old conversations a document for the server of their own.", _conversations),
     MigrationEntry("image-tasks", "Give old image tasks a document for workers of their own.", _image_tasks),
     MigrationEntry("agent-tasks", "Give old agent tasks documents for workers of their own.", _agent_tasks),

@@ -112,6 +112,16 @@ def account_writes(uid: Uid, sealed: Data, shown: Data, version: Version | None)
     return [_written(state_path(uid), sealed, of_sealed), _written(account_path(uid), shown, of_shown)]
 
 
+def moving_writes(uid: Uid, stored: StoredAccount, account: Account) -> list[Write]:
+    """Return the writes that give an account of the old form its two documents, with state, seal and number unchanged.
+
+    `account` is the verified state of `stored`.
+    """
+    old = {} if stored.state is None else stored.state.data
+    sealed = {**{name: old[name] for name in sorted(SEALED_FIELDS)}, **sweep_fields(account)}
+    return account_writes(uid, sealed, plain_fields(account), stored.version)
+
+
 def committed_version(versions: Sequence[Version]) -> Version:
     """Return the version of an account from the versions of a commit that wrote the account's documents first."""
     return (versions[0], versions[1])

@@ -233,6 +233,14 @@ class Ledger:
         """Return accounts of a shard for which `expire_due` has work."""
         return self._store.due(shard, self._clock.now(), limit)
 
+    def move(self, uid: Uid) -> None:
+        """Store an account of the old form in the present form, with the same state. Raises the errors of `balance`."""
+        try:
+            self._store.move(uid)
+        except IntegrityFailed as failure:
+            self._alarm(failure)
+            raise
+
     def _account(self, uid: Uid) -> Account:
         try:
             return self._store.read(uid).head.account

@@ -18,6 +18,7 @@ from shared.ledger.account_documents import (
     account_writes,
     committed_version,
     is_told,
+    moving_writes,
     plain_fields,
     read_steady,
     read_stored,
@@ -240,6 +241,15 @@ class AccountStore:
         old = Query(collection="accounts", where=where, order_by=order, limit=limit)
         found = [document for query in (sealed, old) for document in self._documents.query(query)]
         return unique([uid_of(document.path) for document in found])[:limit]
+
+    def move(self, uid: Uid) -> None:
+        """Give an account of the old form its two documents; do nothing to any other.
+
+        Raises IntegrityFailed, UnknownKey, PreconditionFailed, OutcomeUnknown, StoreUnavailable.
+        """
+        stored = read_stored(self._documents, uid)
+        if stored.is_old:
+            self._documents.commit(moving_writes(uid, stored, self._head(uid, stored).account))
 
     def stored(self, uid: Uid) -> StoredAccount:
         """Return the account's documents as one commit wrote them, not verified, for audits and exports."""

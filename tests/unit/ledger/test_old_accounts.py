@@ -1,20 +1,24 @@
 """Accounts stored when state and balance stood in one document: read, verified, and moved by their next commit."""
 
+from typing import Any
+
 import pytest
 
 from shared.kernel.documents import Delete, PreconditionFailed, Put
 from shared.ledger.account_documents import account_path, old_plain_fields, state_path
+from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import AccountStore
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.books import capture, charge, grant, hold
+from tests.support.faults import Interrupted
 from tests.support.ledgers import KEYS, UID
 
 LEDGER = "demo-test"
 
 
-def ledger_on(documents: MemoryDocuments) -> Ledger:
+def ledger_on(documents: Any) -> Ledger:
     return Ledger(documents, ManualClock(), KEYS, ledger_id=LEDGER, hold_lifetime_seconds=900)
 
 
@@ -93,3 +97,47 @@ def test_an_old_account_is_found_when_it_is_due(documents):
     due = [uid for shard in range(16) for uid in store.due(shard, late, 10)]
 
     assert due == [UID]
+
+
+def test_an_old_account_moves_without_an_entry_and_keeps_state_and_seal(documents):
+    before, ledger = documents.get(account_path(UID)), ledger_on(documents)
+    assert before is not None
+    known = ledger.balance(UID)
+
+    ledger.move(UID)
+
+    sealed, shown = documents.get(state_path(UID)), documents.get(account_path(UID))
+    assert sealed is not None
+    assert shown is not None
+    assert sealed.version == shown.version
+    assert {name: sealed.data[name] for name in sealed.data} == {name: before.data[name] for name in sealed.data}
+    assert (shown.data["available"], shown.data["held"], shown.data["seq"]) == ("0.00006", "0.00004", known.seq)
+    assert ledger.verify(UID) == []
+    ledger.move(UID)
+    assert documents.get(account_path(UID)) == shown
+
+
+def test_an_old_account_that_was_edited_does_not_move(documents):
+    found = documents.get(account_path(UID))
+    assert found is not None
+    edited = {**found.data, "available": 1_000_000}
+    documents.commit([Put(account_path(UID), edited)])
+
+    with pytest.raises(IntegrityFailed):
+        ledger_on(documents).move(UID)
+
+    kept = documents.get(account_path(UID))
+    assert kept is not None
+    assert kept.data == edited
+    assert documents.get(state_path(UID)) is None
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_account_that_moves_under_a_command_charges_once(documents, when):
+    mover = ledger_on(documents)
+
+    charged = ledger_on(Interrupted(documents, 1, when, lambda: mover.move(UID))).execute(UID, charge(10))
+
+    assert charged.balance.available == 50
+    assert mover.verify(UID) == []
+    assert mover.balance(UID).available == 50

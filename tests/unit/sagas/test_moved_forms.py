@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 
-from shared.bootstrap import in_memory
+from shared.bootstrap import MEMORY_ENVIRONMENT
 from shared.bootstrap.migrations import MIGRATIONS
 from shared.kernel.clock import SECOND
-from shared.kernel.documents import Query
+from shared.kernel.documents import Delete, Put, Query
+from shared.kernel.schemas import SCHEMA_VERSION
+from shared.kernel.settings import parse_settings
+from shared.ledger.account_documents import account_path, old_plain_fields, state_path
+from shared.ledger.keys import KeyRing
+from shared.ledger.store import AccountStore
 from shared.sagas.agents.task_record import LEASE_SECONDS
 from shared.sagas.engine.leases import Leases
 from shared.sagas.engine.migrations import MigrationReport, Migrations
 from tests.support.agents import AgentWorld, as_if_undisturbed, crashed
+from tests.support.backend import services_on
 from tests.support.chat import ANN
 from tests.support.chat import World as ChatWorld
 from tests.support.earlier_payments import store_as_before
@@ -39,9 +45,26 @@ class Before:
     assert_goes_on: Callable[[], None]
 
     def run(self, documents: Any = None) -> MigrationReport:
-        services = in_memory(documents=documents or self.documents, clock=self.clock)
+        services = services_on(documents or self.documents, self.clock)
         migration = next(entry for entry in MIGRATIONS if entry.name == self.name).build(services)
         return Migrations(services.ports.documents(), self.clock, lambda line: None).run(migration)
+
+
+def accounts() -> Before:
+    world = ChatWorld(documents=stored())
+    world.user()
+    keys = KeyRing(parse_settings(MEMORY_ENVIRONMENT).ledger_signing_keys)
+    account = AccountStore(world.documents, keys, "test").read(ANN).head.account
+    sealed = world.documents.get(state_path(ANN))
+    old = {name: value for name, value in sealed.data.items() if name != SCHEMA_VERSION} | old_plain_fields(account)
+    world.documents.inner.commit([Put(account_path(ANN), old), Delete(state_path(ANN))])
+
+    def assert_goes_on() -> None:
+        assert world.documents.get(state_path(ANN)) is not None
+        world.ask(world.conversation(), "Still there?")
+        assert world.ledger.verify(ANN) == []
+
+    return Before("accounts", world.documents, world.clock, assert_goes_on)
 
 
 def conversations() -> Before:
@@ -97,7 +120,13 @@ def payments() -> Before:
     return Before("payments", shop.documents, shop.clock, assert_goes_on)
 
 
-ALL = {"conversations": conversations, "image_tasks": image_tasks, "agent_tasks": agent_tasks, "payments": payments}
+ALL = {
+    "accounts": accounts,
+    "conversations": conversations,
+    "image_tasks": image_tasks,
+    "agent_tasks": agent_tasks,
+    "payments": payments,
+}
 
 
 @pytest.mark.parametrize("kind", ALL)
