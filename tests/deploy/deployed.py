@@ -1,55 +1,50 @@
-"""One deployment by the Firebase CLI itself against the stand-in for Google, recorded for all tests."""
+"""One `make deploy` with the Firebase CLI itself, against the stand-in for Google, recorded for all tests."""
 
+import contextlib
 import io
 import os
 import shutil
-import subprocess
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from emulator import tools
+from emulator.cloud.deploy import deploy
+from emulator.cloud.firebase import FirebaseCli
+from emulator.cloud.project import Project as Ours
 from emulator.stand_ins.google import GoogleStandIn
-from emulator.stand_ins.google.apis.secrets import put_version
-from emulator.stand_ins.google.state import Project, State
-from shared.bootstrap.secrets import project_secrets
+from emulator.stand_ins.google.state import Project
+from emulator.stand_ins.paypal import PayPalStandIn
+from emulator.stand_ins.stripe import StripeStandIn
+from tests.support.deployments import MODEL_KEY, SHOP, Listener, Memory, new_project
 
-PROJECT = "acme-rehearsal"
+PROJECT = SHOP
 LOCATION = "eur3"
 CREATE = "cloudfunctions.v2 projects.locations.functions.create"
-DEPLOY_SECONDS_MAX = 240
-SOURCE = ("main.py", "requirements.txt", "functions.yaml", "firebase.json", "firestore.rules", "firestore.indexes.json")
+SOURCE = ("main.py", "requirements.txt", "firebase.json")
 PACKAGES = ("functions", "shared", "emulator")
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "node_modules", ".run", ".env", "vendor", "*.pyc")
+STRIPE_KEY = "sk_test_standin4f9a1c77"
+PAYPAL_SECRET = "EO422dn3gQLgDbuwqTjzrFgFtaRLRR5BdHEESmha49TM"
 SETTINGS = {
-    "PUBLIC_URL": f"https://us-central1-{PROJECT}.cloudfunctions.net/api",
+    "FIRESTORE_LOCATION": LOCATION,
+    "PAYMENT_PROVIDERS": "stripe,paypal",
     "STRIPE_PUBLISHABLE_KEY": "pk_test_rehearsal",
-    "PAYPAL_CLIENT_ID": "rehearsal",
-    "PAYPAL_WEBHOOK_ID": "5GP028458E2496506",
     "WELCOME_BONUS_REQUIRES": "verified",
     "CORS_ORIGINS": "https://app.example.com",
 }
-SECRETS = {
-    "LEDGER_SIGNING_KEY": f"rehearsal-1:{'A' * 43}=",
-    "MARKS_SECRET": "sixteen characters and more",
-    "AI_PLATFORM_API_KEY": "sk-rehearsal",
-    "STRIPE_SECRET_KEY": "sk_test_rehearsal",
-    "STRIPE_WEBHOOK_SECRET": "whsec_rehearsal",
-    "PAYPAL_CLIENT_SECRET": "rehearsal secret",
-}
-APIS_BEFORE = ("iam.googleapis.com", "cloudresourcemanager.googleapis.com")
-"""APIs that the CLI asks for before it turns on the others; `make deploy` turns them on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """Deployment that the CLI made. `functions` are the bodies of its requests, by function."""
+    """Deployment that was made. `functions` are the bodies of the CLI's requests, by function. `lines` were said."""
 
     google: GoogleStandIn
     project: Project
-    output: str
+    ours: Ours
+    lines: list[str]
     functions: Mapping[str, Any]
 
     def archive(self, function: str) -> zipfile.ZipFile:
@@ -62,21 +57,39 @@ class Deployment:
 
     def roles(self, function: str) -> set[str]:
         """Return the roles that a function's account has on the project."""
+        return self._roles_in(self.project.policy, function)
+
+    def readable_secrets(self, function: str) -> set[str]:
+        """Return the secrets that a function's account may read."""
+        return {
+            name.rpartition("/")[2]
+            for name in self.project.table("Secret")
+            if "roles/secretmanager.secretAccessor" in self._roles_in(self.project.policy_of(name), function)
+        }
+
+    def _roles_in(self, policy: Any, function: str) -> set[str]:
         member = f"serviceAccount:{self.account(function)}"
-        return {role for role, members in self.project.policy.bindings.items() if member in members}
+        return {role for role, members in policy.bindings.items() if member in members}
+
+    def secret(self, name: str) -> str:
+        """Return the newest value of a secret."""
+        value = self.ours.secrets.read(name)
+        assert value is not None, f"{name} was not stored"
+        return value
 
 
-def prepare(state: State, apis: tuple[str, ...]) -> Project:
-    """Make a project as it is when the functions are deployed: a database, every secret, and these APIs."""
-    project = state.add_project(PROJECT)
-    project.enable(*APIS_BEFORE, *apis)
-    database = {"locationId": LOCATION, "type": "FIRESTORE_NATIVE", "databaseEdition": "STANDARD"}
-    project.table("Database").add(f"projects/{PROJECT}/databases/(default)", database)
-    for name in project_secrets(SETTINGS):
-        secret = f"projects/{PROJECT}/secrets/{name}"
-        project.table("Secret").add(secret, {"replication": {"automatic": {}}})
-        put_version(project, secret, SECRETS[name].encode())
-    return project
+@dataclass(frozen=True, slots=True)
+class TruePath:
+    """The CLI itself. After the functions are deployed, the product behind them knows Stripe's webhook secret."""
+
+    cli: FirebaseCli
+    ours: Ours
+    backend: Memory
+
+    def deploy(self, only: str, root: Path) -> None:
+        self.cli.deploy(only, root)
+        if only == "functions":
+            self.backend.stripe_secret = self.ours.secrets.read("STRIPE_WEBHOOK_SECRET") or ""
 
 
 def copy_source(root: Path) -> None:
@@ -85,24 +98,26 @@ def copy_source(root: Path) -> None:
         shutil.copyfile(tools.ROOT / name, root / name)
     for name in PACKAGES:
         shutil.copytree(tools.ROOT / name, root / name, ignore=LEFT_BEHIND)
-    lines = "".join(f"{name}={value}\n" for name, value in SETTINGS.items())
-    (root / f".env.{PROJECT}").write_text(lines)
 
 
-def deploy(google: GoogleStandIn, root: Path, project: Project) -> Deployment:
-    """Run the CLI's own deploy of everything in this folder. Raises AssertionError with its output if it fails."""
-    command = [tools.node(), str(tools.FIREBASE_CLI), "deploy", "--force", "--non-interactive", "--project", project.id]
-    done = subprocess.run(
-        command,
-        cwd=root,
-        env={**os.environ, **google.environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=DEPLOY_SECONDS_MAX,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    functions = {each.query["functionId"]: each.body for each in google.asked(CREATE)}
-    return Deployment(google=google, project=project, output=done.stdout, functions=functions)
+@contextlib.contextmanager
+def deployed(root: Path) -> Iterator[Deployment]:
+    """Deploy this source tree to a new project, by the steps of `make deploy` and the CLI itself."""
+    copy_source(root)
+    with (
+        GoogleStandIn() as google,
+        StripeStandIn(secret_key=STRIPE_KEY) as stripe,
+        PayPalStandIn(client_secret=PAYPAL_SECRET) as paypal,
+    ):
+        made = new_project(google, root, PAYPAL_CLIENT_ID=paypal.client_id, **SETTINGS)
+        project = google.state.projects[PROJECT]
+        assert isinstance(project.backend, Memory)
+        keys = {"STRIPE_SECRET_KEY": STRIPE_KEY, "PAYPAL_CLIENT_SECRET": PAYPAL_SECRET}
+        given = {"AI_PLATFORM_API_KEY": MODEL_KEY, **keys}
+        addresses = {"STRIPE_API_BASE": stripe.url, "PAYPAL_API_BASE": paypal.url}
+        terminal = Listener(secrets=given)
+        cli = TruePath(FirebaseCli(PROJECT, {**os.environ, **google.environment}), made, project.backend)
+        ours = replace(made, terminal=terminal, environment=addresses, firebase=cli)
+        deploy(ours)
+        functions = {each.query["functionId"]: each.body for each in google.asked(CREATE)}
+        yield Deployment(google=google, project=project, ours=ours, lines=terminal.lines, functions=functions)

@@ -46,7 +46,7 @@ FUNCTIONS = {
         concurrency=80,
         instances_max=50,
         secrets=(KEY, MARKS, AI, STRIPE, PAYPAL),
-        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS},
+        roles={DATABASE, OBJECTS, TOPICS, USERS},
         invokers=("allUsers",),
     ),
     "on_user_created": Row(
@@ -55,7 +55,7 @@ FUNCTIONS = {
         instances_max=5,
         retry=True,
         secrets=(KEY,),
-        roles={DATABASE, READS_SECRETS, TOPICS, *TRIGGERED},
+        roles={DATABASE, TOPICS, *TRIGGERED},
     ),
     "on_user_deleted": Row(
         trigger=("google.firebase.auth.user.v2.deleted",),
@@ -63,7 +63,7 @@ FUNCTIONS = {
         instances_max=5,
         retry=True,
         secrets=(KEY, MARKS, STRIPE, PAYPAL),
-        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS, *TRIGGERED},
+        roles={DATABASE, OBJECTS, TOPICS, USERS, *TRIGGERED},
     ),
     "on_ledger_entry": Row(
         trigger=document("written", "accounts/{uid}/entries/{seq}"),
@@ -71,7 +71,7 @@ FUNCTIONS = {
         instances_max=20,
         retry=True,
         secrets=(KEY,),
-        roles={DATABASE, READS_SECRETS, TOPICS, *TRIGGERED},
+        roles={DATABASE, TOPICS, *TRIGGERED},
     ),
     "generate_image": Row(
         trigger=topic("image-jobs"),
@@ -80,14 +80,14 @@ FUNCTIONS = {
         instances_max=20,
         retry=True,
         secrets=(KEY, AI),
-        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS_READ, *TRIGGERED},
+        roles={DATABASE, OBJECTS, TOPICS, USERS_READ, *TRIGGERED},
     ),
     "stripe_webhook": Row(
         trigger=("http",),
         concurrency=16,
         instances_max=10,
         secrets=(STRIPE_HOOK,),
-        roles={DATABASE, READS_SECRETS, TOPICS},
+        roles={DATABASE, TOPICS},
         invokers=("allUsers",),
     ),
     "paypal_webhook": Row(
@@ -95,7 +95,7 @@ FUNCTIONS = {
         concurrency=16,
         instances_max=10,
         secrets=(PAYPAL,),
-        roles={DATABASE, READS_SECRETS, TOPICS},
+        roles={DATABASE, TOPICS},
         invokers=("allUsers",),
     ),
     "on_provider_event": Row(
@@ -104,7 +104,7 @@ FUNCTIONS = {
         instances_max=10,
         retry=True,
         secrets=(KEY, MARKS, STRIPE, PAYPAL),
-        roles={DATABASE, READS_SECRETS, TOPICS, *TRIGGERED},
+        roles={DATABASE, TOPICS, *TRIGGERED},
     ),
     "run_agent_step": Row(
         trigger=topic("agent-steps"),
@@ -113,7 +113,7 @@ FUNCTIONS = {
         instances_max=20,
         retry=True,
         secrets=(KEY, AI),
-        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS_READ, *TRIGGERED},
+        roles={DATABASE, OBJECTS, TOPICS, USERS_READ, *TRIGGERED},
     ),
     "every_minute": Row(
         trigger=("every 1 minutes", "UTC"),
@@ -121,7 +121,7 @@ FUNCTIONS = {
         instances_max=3,
         seconds=300,
         secrets=(KEY, MARKS, STRIPE, PAYPAL),
-        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS},
+        roles={DATABASE, OBJECTS, TOPICS, USERS},
         invokers=("itself",),
     ),
     "every_day": Row(
@@ -130,7 +130,7 @@ FUNCTIONS = {
         instances_max=1,
         seconds=300,
         secrets=(KEY, MARKS, STRIPE, PAYPAL),
-        roles={DATABASE, OBJECTS, READS_SECRETS, TOPICS, USERS},
+        roles={DATABASE, OBJECTS, TOPICS, USERS},
         invokers=("itself",),
     ),
 }
@@ -139,3 +139,15 @@ APIS = {
     "firestore", "iam", "identitytoolkit", "pubsub", "run", "secretmanager", "storage",
 }  # fmt: skip
 TRIGGER_TOPICS = {"agent-steps", "image-jobs"}
+OTHER_TOPICS = {"alerts", "credit-events"}
+DATABASE_SETTINGS = {
+    "locationId": "eur3",
+    "type": "FIRESTORE_NATIVE",
+    "pointInTimeRecoveryEnablement": "POINT_IN_TIME_RECOVERY_ENABLED",
+    "deleteProtectionState": "DELETE_PROTECTION_ENABLED",
+}
+BACKUPS = {("dailyRecurrence", "604800s"), ("weeklyRecurrence", "8467200s")}
+BUCKET = {
+    "location": "US-CENTRAL1",
+    "iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"},
+}

@@ -1,4 +1,4 @@
-"""The CLI's own deploy asks of Google exactly what the table says."""
+"""`make deploy` with the CLI itself asks of Google exactly what the table says."""
 
 import json
 from typing import Any
@@ -7,7 +7,16 @@ import pytest
 
 from emulator import tools
 from tests.deploy.deployed import LOCATION, PROJECT, Deployment
-from tests.deploy.table import APIS, FUNCTIONS, TRIGGER_TOPICS, Row
+from tests.deploy.table import (
+    APIS,
+    BACKUPS,
+    BUCKET,
+    DATABASE_SETTINGS,
+    FUNCTIONS,
+    OTHER_TOPICS,
+    TRIGGER_TOPICS,
+    Row,
+)
 
 PLACES = {"google.cloud.firestore": LOCATION, "google.firebase.auth": "global", "google.cloud.pubsub": None}
 """Where events come from. None: from the function's own region."""
@@ -52,7 +61,7 @@ def invokers_of(deployment: Deployment, name: str) -> tuple[str, ...]:
 
 
 def test_the_deployment_runs_to_its_end(deployment):
-    assert "Deploy complete!" in deployment.output
+    assert deployment.lines[-1].endswith(f"runs: {deployment.ours.function_url('api')}/v1")
     assert deployment.google.mistakes == []
 
 
@@ -91,16 +100,36 @@ def test_a_secret_is_pinned_to_its_version_and_stands_nowhere_in_plain(deploymen
     assert not {each["key"] for each in bound} & set(config["environmentVariables"])
 
 
-def test_only_topics_that_trigger_something_are_made_by_the_cli(deployment):
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_account_may_read_the_secrets_of_its_function_alone(deployment, name):
+    assert deployment.readable_secrets(name) == set(FUNCTIONS[name].secrets)
+
+
+def test_every_topic_is_there(deployment):
     made = {name.rpartition("/")[2] for name in deployment.project.table("Topic")}
 
-    assert made == TRIGGER_TOPICS
+    assert made == TRIGGER_TOPICS | OTHER_TOPICS
+
+
+def test_the_database_is_protected_and_backed_up(deployment):
+    database = deployment.project.table("Database")[f"projects/{PROJECT}/databases/(default)"]
+    kept = deployment.project.table("BackupSchedule").values()
+
+    assert {name: database[name] for name in DATABASE_SETTINGS} == DATABASE_SETTINGS
+    assert {(kind, each["retention"]) for each in kept for kind in each if kind.endswith("Recurrence")} == BACKUPS
+
+
+def test_the_bucket_is_private(deployment):
+    bucket = deployment.google.state.buckets[f"{PROJECT}-images"]
+
+    assert {name: bucket[name] for name in BUCKET} == BUCKET
 
 
 def test_the_cli_asks_for_every_required_api(deployment):
     asked = {each.path.rpartition("/")[2] for each in deployment.google.asked("serviceusage.v1 services.get")}
 
     assert {f"{api}.googleapis.com" for api in APIS} <= asked
+    assert {f"{api}.googleapis.com" for api in APIS} <= set(deployment.project.apis)
 
 
 def test_rules_and_indexes_are_those_of_the_repository(deployment):

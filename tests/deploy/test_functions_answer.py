@@ -26,7 +26,7 @@ from shared.kernel.clock import SystemClock, rfc3339
 from shared.kernel.documents import Documents, Query
 from shared.platform.firestore.documents import connect
 from tests.deploy.archives import Answer, Served, environment_of
-from tests.deploy.deployed import PROJECT, SECRETS, Deployment
+from tests.deploy.deployed import PROJECT, Deployment
 from tests.deploy.table import FUNCTIONS
 from tests.support.locked_site import build_locked_site, install_locked_site
 
@@ -190,17 +190,17 @@ def pull(subscription: str) -> str:
     return " ".join(base64.b64decode(each["message"]["data"]).decode() for each in told.get("receivedMessages", []))
 
 
-def stripe_notice(event_id: str) -> tuple[bytes, dict[str, str]]:
+def stripe_notice(deployment: Deployment, event_id: str) -> tuple[bytes, dict[str, str]]:
     payment = {"id": "pi_unknown", "object": "payment_intent"}
     body = {"id": event_id, "object": "event", "type": "payment_intent.succeeded", "livemode": False}
     raw = json.dumps({**body, "created": 1_796_000_000, "data": {"object": payment}}).encode()
     now = SystemClock().now() // 1000
     sign = stripe.WebhookSignature.generate_signature_header
-    return raw, {"Stripe-Signature": sign(raw.decode(), SECRETS["STRIPE_WEBHOOK_SECRET"], now)}
+    return raw, {"Stripe-Signature": sign(raw.decode(), deployment.secret("STRIPE_WEBHOOK_SECRET"), now)}
 
 
-def test_a_signed_notice_of_stripe_is_stored_and_a_forged_one_is_not(functions):
-    raw, headers = stripe_notice("evt_stored")
+def test_a_signed_notice_of_stripe_is_stored_and_a_forged_one_is_not(deployment, functions):
+    raw, headers = stripe_notice(deployment, "evt_stored")
 
     stored = functions["stripe_webhook"].post(raw, headers)
     forged = functions["stripe_webhook"].post(raw.replace(b"pi_unknown", b"pi_another"), headers)
@@ -209,8 +209,8 @@ def test_a_signed_notice_of_stripe_is_stored_and_a_forged_one_is_not(functions):
     assert forged.status == 400
 
 
-def test_a_stored_notice_is_handled(functions, documents):
-    raw, headers = stripe_notice("evt_handled")
+def test_a_stored_notice_is_handled(deployment, functions, documents):
+    raw, headers = stripe_notice(deployment, "evt_handled")
     functions["stripe_webhook"].post(raw, headers)
     inbox = next(
         each.path for each in documents.query(Query(collection="inbox", limit=10)) if "evt_handled" in str(each.data)
