@@ -53,7 +53,7 @@ STEPS: tuple[Step, ...] = (
         look=smoke.look,
         after=("functions",),
     ),
-    Step(name="least access", purpose="take back the role to read every secret", look=access.look_at_excess),
+    Step(name="least access", purpose="take back roles on every secret and bucket", look=access.look_at_excess),
 )
 ROUNDS_MAX = 8
 """Most rounds of looking and acting in one step. Some changes become visible only when others are made."""

@@ -1,4 +1,4 @@
-"""Access to secrets after a deployment: each account reads its own secrets, and loses the role to read all of them."""
+"""Access after a deployment: each account uses its own secrets and one bucket, and loses the roles on all of them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,9 +10,9 @@ import requests
 from emulator.cloud.google import Google
 from emulator.cloud.problems import GoogleRefused
 from emulator.cloud.project import Project
-from emulator.cloud.roles import SECRETS
+from emulator.cloud.roles import OBJECTS, ROLES, SECRETS
 from emulator.cloud.secret_manager import SecretManager
-from emulator.cloud.steps import access
+from emulator.cloud.steps import access, bucket
 from emulator.stand_ins.google import GoogleStandIn
 from emulator.stand_ins.google.state import add_account
 from shared.bootstrap.secrets import project_secrets, secrets_of
@@ -34,16 +34,19 @@ def project(google: GoogleStandIn, tmp_path: Path) -> Project:
     """A project with three functions, each with an account that holds the role to read every secret."""
     project = new_project(google, tmp_path)
     state = google.state.projects[SHOP]
-    apis = ("cloudfunctions", "secretmanager", "cloudresourcemanager", "iam")
+    apis = ("cloudfunctions", "secretmanager", "cloudresourcemanager", "iam", "storage")
     state.enable(*(f"{api}.googleapis.com" for api in apis))
     for name in project_secrets(project.settings.all()):
         project.secrets.add(name, "a value")
     for name in FUNCTIONS:
         account = add_account(state, account_of(name))["email"]
-        state.policy.grant(SECRETS, f"serviceAccount:{account}")
+        for role in {SECRETS, OBJECTS} & set(ROLES[name]):
+            state.policy.grant(role, f"serviceAccount:{account}")
         full = f"projects/{SHOP}/locations/us-central1/functions/{name}"
         state.table("Function")[full] = {"name": full, "serviceConfig": {"serviceAccountEmail": account}}
     state.policy.grant(SECRETS, OTHER)
+    for change in bucket.look(project):
+        change.do()
     return project
 
 
@@ -74,8 +77,26 @@ def test_account_reads_its_own_secrets_and_no_others(google, project):
     assert {name: may_read(google, name) for name in FUNCTIONS} == {
         name: set(secrets_of(name, settings)) for name in FUNCTIONS
     }
-    assert google.state.projects[SHOP].policy.bindings[SECRETS] == {OTHER}
+    state = google.state.projects[SHOP]
+    assert state.policy.bindings[SECRETS] == {OTHER}
     assert (access.look(project), access.look_at_excess(project)) == ([], [])
+
+
+def test_account_uses_the_bucket_of_users_files_and_no_other(google, project):
+    act(project)
+
+    state = google.state.projects[SHOP]
+    painters = {f"serviceAccount:{account_of(name)}" for name in ("api", "run_agent_step")}
+    assert google.state.bucket_policies[f"{SHOP}-images"].bindings[OBJECTS] == painters
+    assert state.policy.bindings.get(OBJECTS, set()) == set()
+
+
+def test_role_for_buckets_stays_while_the_bucket_is_missing(google, project):
+    project.settings.set("IMAGES_BUCKET", "shop-elsewhere")
+
+    act(project)
+
+    assert len(google.state.projects[SHOP].policy.bindings[OBJECTS]) == 2
 
 
 def test_role_stays_with_an_account_that_lacks_a_secret(google, project):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from emulator.cloud.checks.check import check
 from emulator.cloud.checks.project import ProjectFacts, names_of
 from emulator.cloud.checks.secrets import bound_secrets
+from emulator.cloud.roles import OBJECTS
 from emulator.cloud.roles import SECRETS as READS_SECRETS
 
 DEPLOY = "Run `make deploy PROJECT={project}`"
@@ -108,7 +109,9 @@ def role_missing(project: ProjectFacts) -> Iterator[str]:
         if held & BROAD_ROLES or account.endswith(DEFAULT_ACCOUNTS):
             continue
         wanted = frozenset[str]().union(*(project.needs.functions[name].roles for name in functions))
-        for role in sorted(wanted - held - {READS_SECRETS}):
+        bucket = project.bucket.value if OBJECTS in wanted - held else None
+        replaced = {OBJECTS} if bucket and f"serviceAccount:{account}" in bucket.members else set[str]()
+        for role in sorted(wanted - held - {READS_SECRETS} - replaced):
             yield f"The service account {account} ({names_of(functions)}) lacks {role}."
 
 

@@ -39,7 +39,7 @@ def test_planted_mistake_is_found_alone_with_its_remedy(planted: Planted):
     assert any(planted.sentence in finding.sentence and planted.remedy in finding.remedy for finding in found)
 
 
-def test_account_in_the_policies_of_its_own_secrets_needs_no_role():
+def test_account_in_the_policies_of_its_own_needs_no_roles():
     reads = {member: roles - {READS_SECRETS} for member, roles in sound().grants.value.items()}
     users = {name: [each for each in NEEDS.functions if name in secrets_of(each, SETTINGS)] for name in SECRETS}
     opened = {
