@@ -118,6 +118,13 @@ def model_below_catalogue(project: ProjectFacts) -> Iterator[str]:
             yield from _below(model_id, model, _own_prices(reviewed), "catalogue.yaml says")
 
 
+@check("Correct the file; its opening comment says the form.")
+def catalogue_malformed(project: ProjectFacts) -> Iterator[str]:
+    """The reviewed file of models and packages cannot be read."""
+    if project.needs.catalogue_problem:
+        yield project.needs.catalogue_problem
+
+
 @check(APPLY)
 def catalogue_not_applied(project: ProjectFacts) -> Iterator[str]:
     """A model or package of the reviewed file is not stored."""
@@ -238,8 +245,8 @@ def _listed(provider: Provider, model: Model) -> Mapping[str, Any] | None:
 
 
 def _reviewed(project: ProjectFacts, kind: str) -> Mapping[str, Mapping[str, Any]]:
-    found = project.needs.catalogue.get(kind) or {}
-    return found if isinstance(found, Mapping) else {str(each["id"]): each for each in found}
+    found: Mapping[str, Mapping[str, Any]] = project.needs.catalogue.get(kind) or {}
+    return found
 
 
 def _parsed(model_id: str, fields: Mapping[str, Any]) -> Model | None:
@@ -267,6 +274,7 @@ CHECKS = (
     model_not_listed,
     model_below_cost,
     model_below_catalogue,
+    catalogue_malformed,
     catalogue_not_applied,
     package_below_cost,
     package_malformed,

@@ -117,10 +117,18 @@ def examine(project: "ProjectFacts", checks: Sequence[Check]) -> list[Finding]:
             found += each.findings(project)
         except CouldNotLook as error:
             unread.setdefault(error.subject, error)
+        except Exception as error:  # noqa: BLE001  # one broken check must not hide what the others find
+            unread[each.name] = _broken(each, error)
     names = {finding.name for finding in found}
     found += [_unread(project, error) for error in unread.values() if not names & set(error.explained_by)]
     order: tuple[Severity, ...] = ("wrong", "unread", "hint")
     return sorted(dict.fromkeys(found), key=lambda finding: order.index(finding.severity))
+
+
+def _broken(check: Check, error: Exception) -> CouldNotLook:
+    reason = f"the check `{check.name}` failed ({type(error).__name__})."
+    remedy = "Look by hand at what docs/reference/checks.md says of this check, and report the failure."
+    return CouldNotLook(f"`{check.name}`", reason, remedy, ())
 
 
 def _unread(project: "ProjectFacts", error: CouldNotLook) -> Finding:

@@ -9,9 +9,11 @@ from typing import Any
 import yaml
 
 from emulator.cloud.monitoring import files
+from emulator.cloud.problems import CloudProblem
 from emulator.cloud.release import release_of
 from emulator.cloud.roles import ROLES
 from emulator.cloud.steps.apis import APIS
+from emulator.cloud.steps.catalogue import read_catalogue
 from emulator.tools import ROOT
 from shared.bootstrap.secrets import every_secret
 
@@ -61,7 +63,9 @@ class Needs:
     release: str = ""
     """Name of the tree in this folder, such as `v3`."""
     catalogue: Json = field(default_factory=dict)
-    """Models and packages of `catalogue.yaml`; empty without that file."""
+    """Models and packages of `catalogue.yaml` by kind and id; empty without the file, or with a mistake there."""
+    catalogue_problem: str = ""
+    """Mistake in the form of `catalogue.yaml`; empty if the form is right."""
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -75,7 +79,7 @@ def needs_of(root: Path = ROOT) -> Needs:
     functions = {name: _function(name, each) for name, each in manifest["endpoints"].items()}
     indexes = json.loads((root / "firestore.indexes.json").read_text())
     topics = {each.topic for each in functions.values() if each.topic}
-    catalogue = root / "catalogue.yaml"
+    catalogue, problem = _catalogue(root / "catalogue.yaml")
     return Needs(
         functions=functions,
         topics=PUBLISHED_TOPICS | topics,
@@ -89,7 +93,8 @@ def needs_of(root: Path = ROOT) -> Needs:
         metrics=frozenset(each.name for each in files("") if each.kind == "metric"),
         policies=frozenset(each.name for each in files("") if each.kind == "policy"),
         release=release_of(root),
-        catalogue=yaml.safe_load(catalogue.read_text()) or {} if catalogue.exists() else {},
+        catalogue=catalogue,
+        catalogue_problem=problem,
     )
 
 
@@ -107,6 +112,14 @@ def field_text(override: Json) -> str:
         for each in override.get("indexes") or ()
     ]
     return ", ".join(sorted(kinds) or ["no index"]) + (", time to live" if override.get("ttl") else "")
+
+
+def _catalogue(file: Path) -> tuple[Json, str]:
+    """Return the content of the reviewed file, and the mistake in its form: empty if there is none."""
+    try:
+        return (read_catalogue(file), "") if file.exists() else ({}, "")
+    except CloudProblem as problem:
+        return {}, str(problem)
 
 
 def _function(name: str, each: Json) -> FunctionNeeds:

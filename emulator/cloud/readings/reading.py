@@ -12,6 +12,7 @@ from emulator.cloud.problems import CloudProblem, GoogleRefused
 T = TypeVar("T")
 
 TIMEOUT_SECONDS = 20.0
+AGAIN = "Check the address in the settings and the network, and run the doctor again."
 FORBIDDEN = 403
 OWN_ADDRESSES = {"STRIPE_API_BASE": "https://api.stripe.com", "PAYPAL_API_BASE": "https://api-m.paypal.com"}
 LOOPBACK = ("http://127.0.0.1", "http://localhost", "http://[::1]")
@@ -31,14 +32,17 @@ def look(subject: str, read: Callable[[], T], *explained_by: str) -> Fact[T]:
     except GoogleRefused as error:
         return Fact(subject, (), str(error), _remedy(error), (*explained_by, *_causes(error)))
     except CloudProblem as error:
-        return Fact(subject, (), str(error), "Run the doctor again.", explained_by)
-    except requests.RequestException as error:
+        return Fact(subject, (), str(error), AGAIN, explained_by)
+    except (requests.RequestException, *UNREADABLE) as error:
+        return Fact(subject, (), _reason(error), AGAIN, explained_by)
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason of a failure that is no refusal by Google."""
+    if isinstance(error, requests.RequestException) and not isinstance(error, requests.exceptions.JSONDecodeError):
         status = None if error.response is None else error.response.status_code
-        reason = f"nothing answered ({type(error).__name__})." if status is None else f"the answer was {status}."
-        return Fact(subject, (), reason, "Check the network, and run the doctor again.", explained_by)
-    except UNREADABLE as error:
-        reason = f"the answer has another form than expected ({type(error).__name__})."
-        return Fact(subject, (), reason, "Run the doctor again; if the answer stays, report the form.", explained_by)
+        return f"nothing answered ({type(error).__name__})." if status is None else f"the answer was {status}."
+    return f"the answer has another form than expected ({type(error).__name__})."
 
 
 class Http:

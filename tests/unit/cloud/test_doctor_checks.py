@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.cloud.checks.check import UNREAD, Fact, examine
+from emulator.cloud.checks.check import UNREAD, Check, Fact, examine
 from emulator.cloud.checks.project import ProjectFacts, SettingsFiles
 from emulator.cloud.checks.settings import KNOWN, OF_THE_DEPLOYMENT, is_reserved
 from emulator.cloud.checks.table import AREAS, CHECKS
@@ -93,6 +93,18 @@ def test_unread_fact_is_left_out_when_a_finding_explains_it():
         ("api_off", "wrong"),
         (UNREAD, "unread"),
     ]
+
+
+def test_broken_check_is_told_and_hides_no_other():
+    def look(project: ProjectFacts) -> list[str]:
+        raise ZeroDivisionError
+
+    broken = Check(name="broken", severity="wrong", meaning="", remedy="", look=look)
+
+    found = examine(sound(is_billed=False), [broken, *CHECKS])
+
+    assert [(each.name, each.severity) for each in found] == [("billing_off", "wrong"), (UNREAD, "unread")]
+    assert "the check `broken` failed (ZeroDivisionError)" in found[1].sentence
 
 
 def test_new_project_without_anything_gets_findings_but_no_crash():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from emulator.cloud.checks.check import Fact, Finding, examine
+from emulator.cloud.checks.needs import needs_of
 from emulator.cloud.checks.table import AREAS, CHECKS
 from emulator.cloud.doctor import USAGE, before_deploy, exit_code, main
 from emulator.cloud.report import SHOWN_PER_NAME_MAX, report
@@ -95,6 +96,13 @@ def test_before_deploy_finds_mistakes_of_the_file_alone(tmp_path):
         "setting_unknown",
         "laptop_address",
     }
+
+
+def test_catalogue_with_a_mistake_is_told_in_a_sentence(tmp_path):
+    root = folder(tmp_path, "")
+    (root / "catalogue.yaml").write_text("models: [a, b]\n")
+
+    assert "catalogue.yaml" in needs_of(root).catalogue_problem
 
 
 def test_before_deploy_finds_nothing_in_a_new_project(tmp_path):
