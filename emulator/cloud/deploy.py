@@ -157,6 +157,8 @@ def _advice(error: CloudProblem) -> str:
         return told
     if isinstance(error, GoogleRefused) and error.status == 403 and not error.is_api_off:  # noqa: PLR2004
         return f"{told} You need the role Owner, or the roles that docs/deploy.md lists."
+    if isinstance(error, GoogleRefused) and error.status == 401:  # noqa: PLR2004
+        return f"{told} Sign in again: gcloud auth application-default login."
     if isinstance(error, GoogleRefused) and error.is_api_off:
         return f"{told} An API that was just turned on may need some minutes."
     return told

@@ -9,8 +9,6 @@ from emulator.cloud.google import Google
 
 API = "https://cloudfunctions.googleapis.com/v2"
 RELEASE = "RELEASE"
-CODEBASE = "firebase-functions-codebase"
-TOOL = "deployment-tool"
 DIGEST_LENGTH = 16
 
 
@@ -27,7 +25,6 @@ class DeployedFunction:
     update_time: str
     environment: Mapping[str, str]
     secrets: Mapping[str, str]
-    codebase: str
     account: str
 
     @property
@@ -42,7 +39,7 @@ def deployed_functions(google: Google) -> Mapping[str, DeployedFunction]:
 
 
 def _function(told: Mapping[str, Any]) -> DeployedFunction:
-    service, labels = told.get("serviceConfig") or {}, told.get("labels") or {}
+    service = told.get("serviceConfig") or {}
     return DeployedFunction(
         name=str(told["name"]).rpartition("/")[2],
         region=str(told["name"]).split("/")[3],
@@ -51,7 +48,6 @@ def _function(told: Mapping[str, Any]) -> DeployedFunction:
         environment=service.get("environmentVariables") or {},
         secrets={each["key"]: str(each.get("version")) for each in service.get("secretEnvironmentVariables") or ()},
         account=str(service.get("serviceAccountEmail", "")),
-        codebase=str(labels.get(CODEBASE, "")) if str(labels.get(TOOL, "")).startswith("cli-firebase") else "",
     )
 
 

@@ -50,14 +50,16 @@ def make_key(project: Project) -> None:
         raise KeyExists(KEY)
     if _has_accounts(project):
         raise KeyLost
-    project.secrets.add(KEY, new_key(datetime.now(UTC)))
+    if not project.secrets.add_first(KEY, new_key(datetime.now(UTC))):
+        raise KeyExists(KEY)
 
 
 def make_marks(project: Project) -> None:
     """Make and store a secret for marks. Raises KeyExists."""
     if project.secrets.newest_version(MARKS) is not None:
         raise KeyExists(MARKS)
-    project.secrets.add(MARKS, secrets.token_urlsafe(MARKS_BYTES))
+    if not project.secrets.add_first(MARKS, secrets.token_urlsafe(MARKS_BYTES)):
+        raise KeyExists(MARKS)
 
 
 def _has_accounts(project: Project) -> bool:

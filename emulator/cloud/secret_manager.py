@@ -10,6 +10,7 @@ from emulator.cloud.problems import CloudProblem, GoogleRefused
 API = "https://secretmanager.googleapis.com/v1"
 ACCOUNT = "serviceAccount:"
 READER = "roles/secretmanager.secretAccessor"
+ENABLED = "ENABLED"
 PAYLOAD_BYTES_MAX = 65_536
 
 
@@ -29,22 +30,25 @@ class SecretManager:
 
     def newest_version(self, name: str) -> str | None:
         """Return the number of the newest enabled version; None if the secret has none or does not exist."""
+        numbers = [number for number, state in self.versions(name).items() if state == ENABLED]
+        return str(max(numbers)) if numbers else None
+
+    def versions(self, name: str) -> Mapping[int, str]:
+        """Return the states of all versions by number; empty if the secret does not exist."""
         try:
-            found = self._google.items(
-                f"{self._secrets}/{name}/versions", "versions", filter="state:ENABLED", pageSize=100
-            )
-            numbers = [int(str(each["name"]).rpartition("/")[2]) for each in found]
+            found = list(self._google.items(f"{self._secrets}/{name}/versions", "versions", pageSize=100))
         except GoogleRefused as error:
             if error.is_missing:
-                return None
+                return {}
             raise
-        return str(max(numbers)) if numbers else None
+        return {int(str(each["name"]).rpartition("/")[2]): str(each["state"]) for each in found}
 
     def read(self, name: str) -> str | None:
         """Return the value of the newest enabled version; None if there is none."""
         version = self.newest_version(name)
-        if version is None:
-            return None
+        return None if version is None else self._value(name, version)
+
+    def _value(self, name: str, version: str) -> str:
         answer = self._google.get(f"{self._secrets}/{name}/versions/{version}:access")
         return base64.b64decode(answer["payload"]["data"]).decode()
 
@@ -78,14 +82,28 @@ class SecretManager:
     def _policy(self, name: str) -> dict[str, Any]:
         return self._google.get(f"{self._secrets}/{name}:getIamPolicy", **{"options.requestedPolicyVersion": 3})
 
-    def add(self, name: str, value: str) -> None:
-        """Add a version, and create the secret before if needed. Raises SecretTooLong."""
+    def add_first(self, name: str, value: str) -> bool:
+        """Add the first version of a secret. Return False if somebody else was faster.
+
+        Then their value becomes the newest version again, and ours is destroyed.
+        """
+        ours = self.add(name, value)
+        first = min(number for number, state in self.versions(name).items() if state == ENABLED)
+        if ours == first:
+            return True
+        self.add(name, self._value(name, str(first)))
+        self._google.post(f"{self._secrets}/{name}/versions/{ours}:destroy")
+        return False
+
+    def add(self, name: str, value: str) -> int:
+        """Add a version, and create the secret before if needed. Return its number. Raises SecretTooLong."""
         data = value.encode()
         if len(data) > PAYLOAD_BYTES_MAX:
             raise SecretTooLong(name)
         self._google.create(self._secrets, {"replication": {"automatic": {}}}, secretId=name)
         payload = {"data": base64.b64encode(data).decode(), "dataCrc32c": str(crc32c(data))}
-        self._google.post(f"{self._secrets}/{name}:addVersion", {"payload": payload})
+        made = self._google.post(f"{self._secrets}/{name}:addVersion", {"payload": payload})
+        return int(str(made["name"]).rpartition("/")[2])
 
 
 def crc32c(data: bytes) -> int:

@@ -246,6 +246,30 @@ def test_make_key_stores_a_key_that_functions_read_and_refuses_another(google, p
     assert project.secrets.newest_version("LEDGER_SIGNING_KEY") == "1"
 
 
+def test_two_operators_who_make_a_key_at_once_keep_the_first(google, project, monkeypatch):
+    google.state.projects[SHOP].enable("secretmanager.googleapis.com")
+    make_key(project)
+    first = project.secrets.read("LEDGER_SIGNING_KEY")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(project.secrets), "newest_version", lambda *_: None)
+        with pytest.raises(KeyExists):
+            make_key(project)
+
+    assert project.secrets.read("LEDGER_SIGNING_KEY") == first
+    assert project.secrets.versions("LEDGER_SIGNING_KEY") == {1: "ENABLED", 2: "DESTROYED", 3: "ENABLED"}
+
+
+def test_a_newest_version_that_is_disabled_stops_the_deploy(google, project):
+    google.state.projects[SHOP].enable("secretmanager.googleapis.com")
+    project.secrets.add("MARKS_SECRET", "a long secret of an operator")
+    project.secrets.add("MARKS_SECRET", "another secret of an operator")
+    secret = f"https://secretmanager.googleapis.com/v1/projects/{SHOP}/secrets/MARKS_SECRET"
+    project.google.post(f"{secret}/versions/2:disable")
+
+    with pytest.raises(CloudProblem, match="The newest version of MARKS_SECRET is disabled"):
+        secrets.look(project)
+
+
 def test_no_key_is_made_for_a_ledger_whose_key_is_gone(google, project):
     database(locationId="us-central1")(google, project)
     google.state.projects[SHOP].enable("secretmanager.googleapis.com")

@@ -33,7 +33,6 @@ def _deploying(project: Project) -> Sequence[Change]:
     release = release_of(project.root)
     why = [
         *_missing(manifest, present, project.region),
-        *_leftovers(manifest, present),
         *_outdated(manifest, present, release),
         *_changed_settings(project, manifest, present),
         *_changed_secrets(project, manifest, present),
@@ -54,13 +53,6 @@ def _missing(manifest: Manifest, present: Mapping[str, DeployedFunction], region
     broken = [name for name in manifest.endpoints if name in present and present[name].state not in {"ACTIVE", ""}]
     told = [f"{_some(missing)} not there"] if missing else []
     return [*told, f"{_some(broken)} not active"] if broken else told
-
-
-def _leftovers(manifest: Manifest, present: Mapping[str, DeployedFunction]) -> list[str]:
-    left = [
-        name for name, each in present.items() if each.codebase in manifest.endpoints and name not in manifest.endpoints
-    ]
-    return [f"delete {_some(left)}, no longer part of the product"] if left else []
 
 
 def _outdated(manifest: Manifest, present: Mapping[str, DeployedFunction], release: str) -> list[str]:
