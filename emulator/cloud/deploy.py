@@ -78,13 +78,13 @@ def deploy(project: Project) -> None:
     for number, step in enumerate(STEPS, 1):
         say(f"{number:3}/{len(STEPS)} {step.name}")
         try:
-            _carry_out(step, project)
+            carry_out(step, project)
         except CloudProblem as error:
             raise StepFailed(step, project, _advice(error)) from error
     say(f"{release_of(project.root)} runs: {project.settings.get('PUBLIC_URL', project.function_url('api'))}/v1")
 
 
-def _carry_out(step: Step, project: Project) -> None:
+def carry_out(step: Step, project: Project) -> None:
     """Look and act until nothing is left to do."""
     for round_number in range(ROUNDS_MAX):
         changes = step.look(project)

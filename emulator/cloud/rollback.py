@@ -9,16 +9,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from emulator.cloud.deploy import STEPS, carry_out
 from emulator.cloud.deployed import deployed_functions, running_release
 from emulator.cloud.dotenv import SettingsFile
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
 from emulator.cloud.release import TAG, git, release_before
 from emulator.cloud.session import open_project
-from emulator.cloud.steps import functions, rules
-from emulator.cloud.steps.smoke import look as look_at_smoke
 
-STEPS = {"rules": rules.look, "functions": functions.look, "smoke test": look_at_smoke}
+OF_THE_TREE = ("rules", "functions", "smoke test")
 """Steps that depend on the source tree. A rollback leaves secrets, topics, the catalogue and data as they are."""
 
 
@@ -31,11 +30,12 @@ def roll_back(project: Project, tag: str = "") -> str:
     project.terminal.say(f"{running or 'Something without a release'} runs on {project.id}; back to {wanted}")
     with _tree_of(project, wanted) as root:
         there = replace(project, root=root, settings=SettingsFile(project.id, root))
-        for name, look in STEPS.items():
-            for change in look(there):
-                project.terminal.say(f"   + {name}: {change.says}")
-                if not project.is_plan:
-                    change.do()
+        for step in [each for each in STEPS if each.name in OF_THE_TREE]:
+            project.terminal.say(f"     {step.name}")
+            if not project.is_plan:
+                carry_out(step, there)
+            for change in step.look(there):
+                project.terminal.say(f"   + {change.says}")
     return wanted
 
 

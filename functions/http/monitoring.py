@@ -32,6 +32,9 @@ class Info(Answer):
     python = fields.String(required=True)
     project = fields.String(required=True)
     region = fields.String(required=True)
+    release = fields.String(
+        required=True, metadata={"description": "Deployed release, such as `v3`; empty on a laptop."}
+    )
     ledger_id = fields.String(required=True)
     credits_per_usd = fields.Integer(required=True)
 
@@ -67,6 +70,7 @@ def info(call: Call) -> Any:
         "python": sys.version.partition(" ")[0],
         "project": settings.project,
         "region": settings.region,
+        "release": settings.release,
         "ledger_id": settings.ledger_id,
         "credits_per_usd": settings.credits_per_usd,
     }

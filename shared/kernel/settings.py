@@ -177,6 +177,8 @@ class Settings:
     paypal_api_base: str
     """Address of PayPal's API. The sandbox is `https://api-m.sandbox.paypal.com`."""
     region: str
+    release: str
+    """Release of the deployed source, such as `v3`. `make deploy` writes the name; on a laptop there is none."""
     public_url: str
     """Address of this API. Users who paid return to a page there, unless the app names a page."""
 
@@ -246,6 +248,7 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         paypal_webhook_roots=env.get("PAYPAL_WEBHOOK_ROOTS") or "",
         paypal_api_base=read("PAYPAL_API_BASE", "https://api-m.paypal.com", values.address),
         region=(region := env.get("FUNCTION_REGION") or "us-central1"),
+        release=env.get("RELEASE") or "",
         public_url=read("PUBLIC_URL", f"https://{region}-{project}.cloudfunctions.net/api", values.address),
     )
     if problems:

@@ -52,7 +52,7 @@ def _check_release(project: Project, release: str) -> None:
         raise NoAnswer(f"GET {url}", status, told)
     if told.get("project") != project.id:
         raise CloudProblem(f"{url} is another project's API ({told.get('project')}): correct PUBLIC_URL.")
-    if told.get("release", release) != release:
+    if told.get("release") not in {None, "", release}:
         raise CloudProblem(f"{url} runs {told['release']}, not {release}: wait a minute, and run the command again.")
 
 
