@@ -2,7 +2,7 @@
 
 PYTHON := venv/bin/python
 
-.PHONY: help setup run test check coverage bench reference notices lock audit sbom logs admin clean
+.PHONY: help setup run test check coverage bench reference notices lock audit sbom logs admin token clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -49,6 +49,9 @@ logs: setup  ## follow the log of a running `make run`
 
 admin: setup  ## EMAIL=… makes the first administrator of the laptop, with PROJECT=… of a real project
 	@exec $(PYTHON) -m $(if $(PROJECT),emulator.cloud.admin "$(PROJECT)",emulator.admin) "$(EMAIL)"
+
+token: setup  ## EMAIL=… signs in, and prints the token for calls with curl; with PROJECT=… at a real project
+	@exec $(PYTHON) -m emulator.cloud.token "$(PROJECT)" "$(EMAIL)"
 
 clean:  ## remove all that set-up and tools made
 	@rm -rf venv emulator/node_modules emulator/.run functions/http/static/vendor htmlcov .coverage .coverage.* \

@@ -13,6 +13,7 @@ from typing import Any
 from emulator.cloud.app_check import WEB_KEY, app_check
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
+from emulator.cloud.web import Web
 
 API = "https://identitytoolkit.googleapis.com/v1"
 PASSWORD_BYTES = 24
@@ -29,6 +30,17 @@ class NoAnswer(CloudProblem):
         code = f" ({told['code']})" if told.get("code") else ""
         super().__init__(f"{asked} answered {status or 'nothing'}{code}: {detail}")
         self.status = status
+
+
+class SignInRefused(CloudProblem):
+    """Error for an address and a password with which nobody is signed in."""
+
+    def __init__(self, email: str, reason: str) -> None:
+        super().__init__(
+            f"{email} was not signed in ({reason}): correct the address or the password. With another way to sign in, "
+            "such as Google, copy the token from your app instead."
+        )
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +103,24 @@ def _delete(project: Project, email: str) -> None:
 
 
 def _sign_in(project: Project, email: str, password: str, proof: Mapping[str, str]) -> str:
-    url = f"{API}/accounts:signInWithPassword?key={project.settings.get(WEB_KEY)}"
+    try:
+        return id_token(project.web, project.settings.get(WEB_KEY), email, password, proof)
+    except SignInRefused as refused:
+        raise CloudProblem(
+            f"Nobody can sign in with e-mail and password ({refused.reason}): turn the provider on in the Firebase "
+            f"console (Authentication, Sign-in method), and check {WEB_KEY}."
+        ) from refused
+
+
+def id_token(web: Web, web_key: str, email: str, password: str, proof: Mapping[str, str] | None = None) -> str:
+    """Return the ID token of somebody who signs in as in an app. `proof`: headers of App Check.
+
+    Raises SignInRefused.
+    """
     body = {"email": email, "password": password, "returnSecureToken": True}
-    status, told = project.web.call("POST", url, body, proof)
+    status, told = web.call("POST", f"{API}/accounts:signInWithPassword?key={web_key}", body, proof)
     if "idToken" in told:
         return str(told["idToken"])
     error = told.get("error")
     reason = error.get("message") if isinstance(error, dict) else None
-    raise CloudProblem(
-        f"Nobody can sign in with e-mail and password ({reason or status or 'no answer'}): turn the provider on in the "
-        f"Firebase console (Authentication, Sign-in method), and check {WEB_KEY}."
-    )
+    raise SignInRefused(email, str(reason or status or "no answer"))

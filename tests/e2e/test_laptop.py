@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 import requests
 
+from emulator.cloud.people import id_token
+from emulator.cloud.token import ANY_KEY
+from emulator.cloud.web import Web
 from emulator.problems import LaptopProblem
 from emulator.seed import OPERATOR, PASSWORD, USER
 from emulator.suite import Suite
@@ -79,9 +82,7 @@ def test_it_walks_the_main_job_says_where_everything_is_and_leaves_no_process(tm
 
 def refusals(known: dict[str, str], person: Mapping[str, Any], asked: Sequence[Asked]) -> list[str]:
     """The requests that are not answered with success, sent by this person after a sign-in with the shown password."""
-    url = f"{known['auth']}/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=laptop"
-    login = {"email": person["email"], "password": PASSWORD, "returnSecureToken": True}
-    token = requests.post(url, json=login, timeout=SECONDS_MAX).json()["idToken"]
+    token = id_token(Web(known["auth"]), ANY_KEY, person["email"], PASSWORD)
     refused = []
     for method, path, operation in asked:
         body = (examples.bodies_of(operation) or {})["short"] if operation else None
