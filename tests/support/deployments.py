@@ -79,7 +79,8 @@ class Memory:
         self.world.identity.delete_user(uid)  # type: ignore[arg-type]
 
     def documents(self, collection: str) -> Mapping[str, Mapping[str, Any]]:
-        found = self.world.services.ports.documents().query(Query(collection=collection, limit=100))
+        documents: Any = self.world.services.ports.documents()
+        found = documents.inner.query(Query(collection=collection, limit=100))
         return {each.id: each.data for each in found}
 
 

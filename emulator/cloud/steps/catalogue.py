@@ -11,10 +11,11 @@ from emulator.cloud.people import OPERATOR, signed_in
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Change, Project
 from emulator.cloud.stored import stored_documents
+from shared.kernel.schemas import SCHEMA_VERSION
 
 FILE = "catalogue.yaml"
 KINDS = ("models", "packages")
-NOT_COMPARED = frozenset({"price_version", "updated_at", "v", "version", "schema"})
+NOT_COMPARED = frozenset({"price_version", "updated_at", "v", "version", "schema", SCHEMA_VERSION})
 """Stored fields that follow from the others, or from the time of the change."""
 Stored = Mapping[str, Any]
 
