@@ -1,6 +1,7 @@
 """A real functions-framework process over memory adapters, and clients that are slow in each way."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -99,13 +100,13 @@ class QuickServer:
 
 
 @contextlib.contextmanager
-def dripping(clients: list[socket.socket], piece: bytes, *, every_seconds: float = 0.5) -> Iterator[None]:
-    """Meanwhile each client sends a piece from time to time, until it is left."""
+def dripping(clients: list[socket.socket], pieces: Sequence[bytes], *, every_seconds: float = 0.5) -> Iterator[None]:
+    """Meanwhile each client sends a piece from time to time, until it is left. The clients take the pieces in turn."""
     ended = threading.Event()
 
     def drip() -> None:
         while not ended.wait(every_seconds):
-            for client in clients:
+            for client, piece in zip(clients, itertools.cycle(pieces), strict=False):
                 with contextlib.suppress(OSError):
                     client.sendall(piece)
 
