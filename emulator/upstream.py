@@ -7,7 +7,7 @@ Scripts are dictionaries, told in process (`Upstream.script`), by `POST /__/scri
 or in the last user message as `<<stand-in {…}>>`; of those that wait, the oldest that fits a request is used. Keys, all
 optional:
 
-    contains, model          the requests to serve: text of the last user message, or of the prompt; the model's name
+    contains, model          the requests to serve: text of the last user message, prompt or texts to embed; the model
     times                    number of requests to serve (default 1; 0 means always)
     reply                    the text answered; one chunk per word
     chunk_tokens             output tokens of each chunk (default 1)
@@ -171,6 +171,10 @@ class Upstream:
     def requests(self) -> list[Json]:
         """Return the journal: every request since the last reset, oldest first."""
         return [seen.as_json() for seen in self._state.seen]
+
+    def requests_about(self, text: str) -> list[Json]:
+        """Return the journal of the requests whose question contains this text, oldest first."""
+        return [seen.as_json() for seen in self._state.asked(text)]
 
     def script(self, **script: Any) -> None:
         self._state.scripts.append(script)

@@ -93,10 +93,13 @@ class State:
 
     def go(self, contains: str = "", steps: int = 1) -> None:
         """Let the calls whose question contains this pass the next `steps` chunks at which they wait."""
-        with self.lock:
-            waiting = [seen for seen in self.seen if contains in asked_text(seen.body)]
-        for seen in waiting:
+        for seen in self.asked(contains):
             seen.gate.release(steps)
+
+    def asked(self, contains: str) -> list[Seen]:
+        """Return the requests whose question contains this, oldest first."""
+        with self.lock:
+            return [seen for seen in self.seen if contains in asked_text(seen.body)]
 
     def clear(self) -> None:
         with self.lock:
@@ -105,7 +108,9 @@ class State:
 
 
 def asked_text(body: Json) -> str:
-    """Return the text of the request's last user message, or of the prompt."""
+    """Return the text of the request's last user message, of the prompt, or of the texts to embed."""
     said = reversed(conversation(body))
     asked = next((content_text(message.get("content")) for message in said if message.get("role") == "user"), None)
-    return str(body.get("prompt", "")) if asked is None else asked
+    if asked is not None:
+        return asked
+    return str(body.get("prompt") or " ".join(each for each in body.get("input") or () if isinstance(each, str)))

@@ -153,7 +153,7 @@ class Stage:
 
     def billed(self, marker: str) -> list[Json]:
         """What the provider saw of the calls whose question holds this marker, each with its bill."""
-        return [seen for seen in self.upstream.requests if marker in json.dumps(seen["body"])]
+        return self.upstream.requests_about(marker)
 
     def owed(self, marker: str) -> int:
         """What the provider's bill for these calls comes to; µcr."""
