@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -143,6 +143,17 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+
+
+@contextlib.contextmanager
+def started(stage: "Stage", *settings: Mapping[str, str]) -> Iterator[list[Server]]:
+    """Instances with these settings, started at the same time. All are killed at the end."""
+    with contextlib.ExitStack() as stack:
+        servers = list[Server]()
+        for each in settings:
+            servers.append(Server(stage, **each))
+            stack.callback(servers[-1].kill)
+        yield [server.ready() for server in servers]
 
 
 class Person:

@@ -4,7 +4,6 @@ Method: two functions-framework processes share one store.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from itertools import islice
 from typing import Any
 
@@ -14,14 +13,14 @@ import requests
 from shared.kernel.ids import new_id
 from shared.kernel.money import parse_credits
 from shared.sagas.metering.ending import COUNTING_ERROR
-from tests.fire.stage import CALL_SECONDS_MAX, Person, Server, Stage
+from tests.fire.stage import CALL_SECONDS_MAX, Person, Server, Stage, started
 from tests.support.processes import wait_for
 from tests.support.questions import numbered
 
-READ, WORDS = 20, 225
-"""So many tokens are read of so many."""
+READ = 20
+WORDS = {"openai": 225, "auto": READ + 20}
+"""Tokens of the whole answer. A provider that does not hear a hang-up waits with the last until a stop was answered."""
 DELAY_MS = 60
-"""The whole answer takes longer than whoever stops it waits for its cost."""
 HEARD_CHUNKS_MAX = 6_000 // DELAY_MS
 """Chunks that a provider sends until a stop is heard and the connection is closed, also on a busy machine."""
 CREDITS = 10_000_000
@@ -31,16 +30,16 @@ SETTLES_SECONDS_MAX = 60
 @pytest.fixture(scope="module", params=["openai", "auto"])
 def instances(request, stage: Stage) -> Iterator[tuple[str, Server, Server]]:
     """Two instances whose provider ends its bill with an aborted call, or does not."""
-    with ExitStack() as stack:
-        servers = [stack.enter_context(Server(stage, AI_PLATFORM_PROFILE=request.param)) for _ in range(2)]
-        yield request.param, servers[0], servers[1]
+    settings = {"AI_PLATFORM_PROFILE": request.param}
+    with started(stage, settings, settings) as (runner, asker):
+        yield request.param, runner, asker
 
 
 def scripted(stage: Stage, profile: str) -> str:
-    """A message whose answer takes a while."""
-    content = numbered("Stop me")
-    ends = profile == "openai"
-    stage.upstream.script(contains=content, reply=" word" * WORDS, delay_ms=DELAY_MS, ends=ends)
+    """A message whose answer takes longer than whoever stops it waits for its cost."""
+    content, words = numbered("Stop me"), WORDS[profile]
+    ending = {"ends": True} if profile == "openai" else {"pause_at": words - 1}
+    stage.upstream.script(contains=content, reply=" word" * words, delay_ms=DELAY_MS, **ending)
     return content
 
 
@@ -55,6 +54,13 @@ def told(server: Server, person: Person, path: str, body: Any) -> Any:
     return answer.json()
 
 
+def stopped(stage: Stage, content: str, server: Server, person: Person, path: str, body: Any) -> Any:
+    """What a stop of the call is told. Only then may the provider go on to its end."""
+    first = told(server, person, path, body)
+    stage.upstream.go(content)
+    return first
+
+
 def check_cost(stage: Stage, profile: str, person: Person, content: str, end: Any) -> None:
     """What is told, stored, charged and gone from the balance is one number: what was billed, or a little more."""
     (asked,) = stage.asked(content)
@@ -67,7 +73,7 @@ def check_cost(stage: Stage, profile: str, person: Person, content: str, end: An
         assert READ <= bill["output_tokens"] <= READ + HEARD_CHUNKS_MAX
         assert billed <= cost <= billed * (1 + 2 * COUNTING_ERROR)
     else:
-        assert (bill["output_tokens"], cost) == (WORDS, billed)
+        assert (bill["output_tokens"], cost) == (WORDS[profile], billed)
     person.check_books()
 
 
@@ -99,7 +105,7 @@ def test_a_turn_is_stopped_by_another_instance(stage, instances):
     with person.say(runner, content, stream=True) as response:
         lines = response.iter_lines(chunk_size=1)
         read(lines, b"delta")
-        first = told(asker, person, path, {})
+        first = stopped(stage, content, asker, person, path, {})
         rest = [line for line in lines if line]
 
     check_status(profile, first)
@@ -128,7 +134,7 @@ def test_a_call_in_openais_protocol_is_stopped_by_its_request_id(stage, instance
     ) as response:
         lines = response.iter_lines(chunk_size=1)
         read(lines, b"word")
-        first = told(asker, person, "/openai/stop", {"request_id": request_id})
+        first = stopped(stage, content, asker, person, "/openai/stop", {"request_id": request_id})
         rest = [line for line in lines if line]
 
     check_status(profile, first)
@@ -145,8 +151,10 @@ def test_a_client_that_has_left_unheard_can_still_stop(stage, instances):
     with person.say(runner, content, stream=True) as response:
         lines = response.iter_lines(chunk_size=1)
         read(lines, b"delta")
+        path = f"/chat/conversations/{person.conversation}/stop"
 
-        end = settled(asker, person, f"/chat/conversations/{person.conversation}/stop", {})
+        stopped(stage, content, asker, person, path, {})
+        end = settled(asker, person, path, {})
 
     check_cost(stage, profile, person, content, end)
 
@@ -179,7 +187,7 @@ def warm(stage: Stage, server: Server, person: Person) -> None:
 
 def test_a_killed_instances_call_settles_at_what_is_written_down(stage):
     person, content = Person(stage, CREDITS), scripted(stage, "auto")
-    with Server(stage) as asker, Server(stage, HOLD_LIFETIME_SECONDS="20") as runner:
+    with started(stage, {}, {"HOLD_LIFETIME_SECONDS": "20"}) as (asker, runner):
         with person.say(runner, content, stream=True) as response:
             lines = response.iter_lines(chunk_size=1)
             read(lines, b"delta")

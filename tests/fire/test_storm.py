@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from shared.kernel.money import Micro, format_credits
-from tests.fire.stage import Person, Server, Stage
+from tests.fire.stage import Person, Server, Stage, started
 
 LIMIT = 40
 WORDS = " word" * LIMIT
@@ -21,7 +21,7 @@ SECONDS = {40: 5, 200: 12} if os.environ.get("FIRE") else {40: 5}
 
 @pytest.fixture(scope="module")
 def servers(stage: Stage):
-    with Server(stage) as first, Server(stage) as second:
+    with started(stage, {}, {}) as (first, second):
         yield first, second
 
 
