@@ -26,9 +26,10 @@ class NoAnswer(CloudProblem):
     """Error for a call of the deployed API that did not succeed."""
 
     def __init__(self, asked: str, status: int, told: Mapping[str, Any]) -> None:
-        detail = told.get("detail") or told.get("title") or "no reason"
+        detail = told.get("detail") or told.get("title") or "no reason was given"
         code = f" ({told['code']})" if told.get("code") else ""
-        super().__init__(f"{asked} answered {status or 'nothing'}{code}: {detail}")
+        silence = f"{asked} was not answered: check the network, PUBLIC_URL, and the log of the function api."
+        super().__init__(f"{asked} answered {status}{code}: {detail}" if status else silence)
         self.status = status
 
 

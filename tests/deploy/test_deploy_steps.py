@@ -1,5 +1,6 @@
 """`make deploy` against the stand-in for Google: a new project, a second run, a plan, and interruptions."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emulator.cloud.deploy import STEPS, deploy, plan
+from emulator.cloud.deploy import STEPS, StepFailed, deploy, plan
 from emulator.cloud.project import Change, Project
 from emulator.stand_ins.google import GoogleStandIn
 from emulator.stand_ins.google.server import Asked
@@ -170,6 +171,29 @@ def test_plan_of_a_changed_project_says_exactly_what_deploy_does(google, small):
     assert [line.partition(" ")[0] for line in foretold] == ["keep", "create", "correct", "deploy", "put", "sign"]
     assert foretold[-1] == "sign up a user, ask a model, verify the ledger, leave, after the changes of functions"
     assert len(told) == len(foretold)
+
+
+def test_deploy_whose_writes_are_never_answered_ends_the_same(google, small):
+    """Each run loses the answer to its first POST, PATCH or PUT, which has its effect."""
+    methods, quiet, stops = itertools.cycle(["POST", "PATCH", "PUT"]), 0, 0
+    while quiet < 3:
+        google.faults.clear()
+        google.fail(times=1, how="reset", when="after", method=next(methods))
+        try:
+            deploy(afresh(small))
+            quiet += 1
+        except StepFailed:
+            quiet, stops = 0, stops + 1
+            assert stops < 40
+    google.faults.clear()
+    last = afresh(small)
+
+    deploy(last)
+
+    assert stops > 5
+    assert listener(last).changes == []
+    assert small.secrets.versions("LEDGER_SIGNING_KEY") == {1: "ENABLED"}
+    assert not google.state.projects[SHOP].table("User")
 
 
 class Interrupted(BaseException):

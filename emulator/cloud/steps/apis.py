@@ -33,7 +33,9 @@ APIS: Mapping[str, str] = {
 
 
 def look(project: Project) -> Sequence[Change]:
-    missing = _off(project, APIS.keys() | set(Manifest(project.root).apis))
+    wanted = APIS.keys() | set(Manifest(project.root).apis)
+    missing = _off(project, wanted)
+    project.google.expect(wanted - set(missing))  # an interrupted deploy may have turned some on a moment ago
     return [
         Change(
             says=f"turn on {', '.join(name.removesuffix('.googleapis.com') for name in names)}",
