@@ -29,7 +29,7 @@ OPERATION_POLL_SECONDS = 2.0
 PAGES_MAX = 1_000
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform", "https://www.googleapis.com/auth/firebase")
 UNREADABLE_CHARACTERS_MAX = 200
-STAND_IN_SECONDS = 0.05
+STAND_IN_SECONDS = 0.02
 """Longest pause between calls of a stand-in, whose work takes a moment only."""
 AUTHORIZED_SESSION = "google.auth.transport.requests"
 
