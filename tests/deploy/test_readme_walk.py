@@ -20,11 +20,11 @@ from emulator.cloud.google import google_of
 from emulator.stand_ins.google import GoogleStandIn
 from emulator.tools import ROOT
 from tests.deploy.deployed import copy_source
-from tests.support.deployments import MODEL_KEY, Memory, RecordedFirebase
+from tests.support.deployments import MODEL_KEY, SOURCES, Memory, RecordedFirebase
 
 PROJECT = "acme-credits"
 SECONDS_MAX = 300
-FILES = ("Makefile", "README.md", "catalogue.yaml")
+FILES = ("Makefile", "README.md", *SOURCES)
 MAKE = 'make() { command make --assume-old=setup "$@"; }; '
 """The tools are set up: the test runs with them."""
 PLACEHOLDER_CLI = """
