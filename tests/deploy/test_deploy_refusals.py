@@ -136,6 +136,15 @@ def test_smoke_test_that_failed_leaves_no_login_and_is_repeated(google, project)
         deploy(replace(project, terminal=Listener()))
 
 
+def test_deploy_waits_for_functions_that_do_not_answer_yet(google, project):
+    google.fail(times=3, how="status", status=503, path="/v1/monitoring/info")
+
+    deploy(project)
+
+    asked = [each.status for each in google.requests if each.path.endswith("/v1/monitoring/info")]
+    assert asked == [503, 503, 503, 200, 200]
+
+
 def test_deploy_behind_app_check_passes_and_leaves_no_debug_token(google, tmp_path):
     project = new_project(google, tmp_path, APP_CHECK="enforce")
     (tmp_path / "firestore.indexes.json").write_text(NO_INDEXES)

@@ -10,6 +10,7 @@ import yaml
 from emulator.cloud.people import OPERATOR, signed_in
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Change, Project
+from emulator.cloud.served import await_api
 from emulator.cloud.stored import stored_documents
 from shared.kernel.schemas import SCHEMA_VERSION
 
@@ -46,6 +47,7 @@ def look(project: Project) -> Sequence[Change]:
         return []
 
     def apply() -> None:
+        await_api(project)
         with signed_in(project, OPERATOR) as operator:
             for each in found:
                 body = {**each.body, "reason": f"{FILE}, by make deploy"}

@@ -2,15 +2,17 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from secrets import token_hex
 
 import orjson
 
-from emulator.cloud.deployed import deployed_functions, deployment_digest, running_release
-from emulator.cloud.people import OPERATOR, USER, NoAnswer, Person, api_of, signed_in
+from emulator.cloud.deployed import deployed_functions, deployment_digest
+from emulator.cloud.people import OPERATOR, USER, Person, api_of, signed_in
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Change, Project
+from emulator.cloud.served import await_api
 from emulator.cloud.steps.bucket import API as BUCKETS
 from emulator.cloud.steps.bucket import bucket_of
 from shared.ledger.keys import PublicKey, Verifier
@@ -24,36 +26,26 @@ SUCCESS = 200
 
 
 def look(project: Project) -> Sequence[Change]:
-    functions = deployed_functions(project.google)
-    digest = deployment_digest(functions)
+    digest = deployment_digest(deployed_functions(project.google))
     bucket = project.google.find(f"{BUCKETS}/{bucket_of(project)}")
     if bucket is not None and (bucket.get("labels") or {}).get(LABEL) == digest:
         return []
     says = "sign up a user, grant 10 credits, ask a model for one answer, verify the ledger, and delete the user"
-    return [Change(says=says, do=partial(_run, project, running_release(functions), digest))]
+    return [Change(says=says, do=partial(_run, project, digest))]
 
 
-def _run(project: Project, release: str, digest: str) -> None:
-    _check_release(project, release)
+def _run(project: Project, digest: str) -> None:
+    release = await_api(project)
     with signed_in(project, OPERATOR) as operator, signed_in(project, USER) as user:
         user.call("GET", "/v1/me")
         try:
             _walk(project, operator, user, release)
-        finally:
-            user.call("DELETE", "/v1/me")
+        except CloudProblem:
+            with suppress(CloudProblem):  # the first error says what is wrong
+                user.call("DELETE", "/v1/me")
+            raise
+        user.call("DELETE", "/v1/me")
     project.google.patch(f"{BUCKETS}/{bucket_of(project)}", {"labels": {LABEL: digest}})
-
-
-def _check_release(project: Project, release: str) -> None:
-    """Raise CloudProblem if the address of the API is not served by the functions that were deployed."""
-    url = f"{api_of(project)}/v1/monitoring/info"
-    status, told = project.web.call("GET", url)
-    if status != SUCCESS:
-        raise NoAnswer(f"GET {url}", status, told)
-    if told.get("project") != project.id:
-        raise CloudProblem(f"{url} is another project's API ({told.get('project')}): correct PUBLIC_URL.")
-    if told.get("release") not in {None, "", release}:
-        raise CloudProblem(f"{url} runs {told['release']}, not {release}: wait a minute, and run the command again.")
 
 
 def _walk(project: Project, operator: Person, user: Person, release: str) -> None:
