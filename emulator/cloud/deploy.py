@@ -86,16 +86,15 @@ def deploy(project: Project) -> None:
 
 def carry_out(step: Step, project: Project) -> None:
     """Look and act until nothing is left to do."""
-    for round_number in range(ROUNDS_MAX):
-        changes = step.look(project)
-        if not changes:
-            if not round_number:
-                project.terminal.say("     as it should be")
+    changes = step.look(project)
+    if not changes:
+        project.terminal.say("     as it should be")
+    for _ in range(ROUNDS_MAX):
+        if not changes or not _act(changes, project):
             return
-        if not _act(changes, project):
-            return
-        _settle(step, project, changes)
-    raise CloudProblem("The changes do not come to an end: report this, with what is printed above.")
+        changes = _settle(step, project, changes)
+    if changes:
+        raise CloudProblem("The changes do not come to an end: report this, with what is printed above.")
 
 
 def _act(changes: Sequence[Change], project: Project) -> bool:
@@ -109,15 +108,17 @@ def _act(changes: Sequence[Change], project: Project) -> bool:
     return True
 
 
-def _settle(step: Step, project: Project, made: Sequence[Change]) -> None:
-    """Wait until Google shows the changes. Raises CloudProblem if they stay without effect."""
-    said = left = {change.says for change in made}
+def _settle(step: Step, project: Project, made: Sequence[Change]) -> Sequence[Change]:
+    """Wait until Google shows the changes, and return those that are left. Raises CloudProblem if one has no effect."""
+    said = without_effect = {change.says for change in made}
     for _ in range(SETTLING_LOOKS):
-        left = said & {change.says for change in step.look(project)}
-        if not left:
-            return
+        left = step.look(project)
+        without_effect = said & {change.says for change in left}
+        if not without_effect:
+            return left
         project.google.pause(SETTLING_SECONDS)
-    raise CloudProblem(f"Google does not show this change yet: {min(left).splitlines()[0]}. Wait some minutes.")
+    first = min(without_effect).splitlines()[0]
+    raise CloudProblem(f"Google does not show this change yet: {first}. Wait some minutes.")
 
 
 def plan(project: Project) -> bool:
