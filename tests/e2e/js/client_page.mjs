@@ -35,6 +35,15 @@ function watching() {
   return { seen, show, until };
 }
 
+/** The available credits once nothing is held, so that no charge is to come. */
+async function availableAtRest() {
+  for (;;) {
+    const now = await page.call(client, 'GET', 'credits/balance');
+    if (now.held === '0') return now.available;
+    await new Promise((resolve) => { setTimeout(resolve, 200); });
+  }
+}
+
 const failure = async (promise) => promise.then(() => null, (error) => ({ status: error.status, code: error.code, ...page.explain(error) }));
 const told = {};
 
@@ -84,7 +93,8 @@ told.task = await task.until((one) => one && !['queued', 'running'].includes(one
 told.steps = await steps.until((all) => all.length === told.task.steps);
 leave();
 
-const before = balance.seen.at(-1).available;
+const before = await availableAtRest(); // the stopped answer may be charged long after its end
+await balance.until((account) => account.available === before);
 const checkout = await page.buy(client, given.package, 'stripe', given.page);
 const paid = await fetch(checkout, { method: 'POST', redirect: 'manual', body: new URLSearchParams({ action: 'paid' }) });
 const payment = watching();
