@@ -1,11 +1,13 @@
 """`make deploy` with the CLI itself asks of Google exactly what the table says."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from emulator import tools
+from emulator.cloud.deploy import deploy
 from tests.deploy.deployed import LOCATION, PROJECT, Deployment
 from tests.deploy.table import (
     APIS,
@@ -17,6 +19,7 @@ from tests.deploy.table import (
     TRIGGER_TOPICS,
     Row,
 )
+from tests.support.deployments import Listener
 
 PLACES = {"google.cloud.firestore": LOCATION, "google.firebase.auth": "global", "google.cloud.pubsub": None}
 """Where events come from. None: from the function's own region."""
@@ -63,6 +66,14 @@ def invokers_of(deployment: Deployment, name: str) -> tuple[str, ...]:
 def test_the_deployment_runs_to_its_end(deployment):
     assert deployment.lines[-1].endswith(f"runs: {deployment.ours.function_url('api')}/v1")
     assert deployment.google.mistakes == []
+
+
+def test_a_second_deploy_after_the_cli_changes_nothing(deployment):
+    again = replace(deployment.ours, terminal=Listener())
+
+    deploy(again)
+
+    assert again.terminal.changes == []
 
 
 def test_every_function_is_deployed_once(deployment):

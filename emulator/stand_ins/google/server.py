@@ -75,7 +75,7 @@ class GoogleStandIn:
         return {
             "GOOGLE_APIS": self.url,
             "FIREBASE_TOKEN": "stand-in",
-            "NODE_OPTIONS": f"--require {REDIRECT}",
+            "NODE_OPTIONS": f'--require "{REDIRECT}"',
             "XDG_CONFIG_HOME": self._home,  # nobody's login is used or changed
             "NO_UPDATE_NOTIFIER": "1",
             "CI": "1",
