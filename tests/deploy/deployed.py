@@ -55,9 +55,14 @@ class Deployment:
     def account(self, function: str) -> str:
         return str(self.functions[function]["serviceConfig"]["serviceAccountEmail"])
 
-    def roles(self, function: str) -> set[str]:
-        """Return the roles that a function's account has on the project."""
+    def project_roles(self, function: str) -> set[str]:
+        """Return the roles that a function's account has on the whole project."""
         return self._roles_in(self.project.policy, function)
+
+    def roles(self, function: str) -> set[str]:
+        """Return the roles that a function's account has on the project and on the bucket of images."""
+        bucket = self.google.state.bucket_policies[f"{PROJECT}-images"]
+        return self.project_roles(function) | self._roles_in(bucket, function)
 
     def readable_secrets(self, function: str) -> set[str]:
         """Return the secrets that a function's account may read."""

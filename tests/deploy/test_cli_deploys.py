@@ -15,7 +15,9 @@ from tests.deploy.table import (
     BUCKET,
     DATABASE_SETTINGS,
     FUNCTIONS,
+    OBJECTS,
     OTHER_TOPICS,
+    READS_SECRETS,
     TRIGGER_TOPICS,
     Row,
 )
@@ -114,6 +116,11 @@ def test_a_secret_is_pinned_to_its_version_and_stands_nowhere_in_plain(deploymen
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_an_account_may_read_the_secrets_of_its_function_alone(deployment, name):
     assert deployment.readable_secrets(name) == set(FUNCTIONS[name].secrets)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_account_uses_no_other_bucket_and_no_other_secret(deployment, name):
+    assert deployment.project_roles(name) & {OBJECTS, READS_SECRETS} == set()
 
 
 def test_every_topic_is_there(deployment):

@@ -23,7 +23,7 @@ ASKED_AT_WORK = {
     "roles/firebaseauth.admin": ("POST", f"identitytoolkit.googleapis.com/v1/projects/{PROJECT}/accounts:update"),
     "roles/firebaseauth.viewer": ("POST", f"identitytoolkit.googleapis.com/v1/projects/{PROJECT}/accounts:lookup"),
     "roles/pubsub.publisher": ("POST", f"pubsub.googleapis.com/v1/projects/{PROJECT}/topics/alerts:publish"),
-    "roles/storage.objectUser": ("GET", "storage.googleapis.com/storage/v1/b/pictures/o/one.png"),
+    "roles/storage.objectUser": ("GET", f"storage.googleapis.com/storage/v1/b/{PROJECT}-images/o/one.png"),
 }  # fmt: skip
 """A call that a function makes at work, by the role that allows the call."""
 BODIES: dict[str, Any] = {
@@ -129,6 +129,7 @@ def test_a_function_is_refused_at_work_without_one_of_its_roles(google, deployme
 
     before = ask(method, address, BODIES.get(role))
     again.policy.revoke(role, account)
+    google.state.bucket_policies[f"{PROJECT}-images"].revoke(role, account)
     after = ask(method, address, BODIES.get(role))
 
     assert before[0] == 200, before
@@ -137,11 +138,8 @@ def test_a_function_is_refused_at_work_without_one_of_its_roles(google, deployme
 
 
 def prepare_work(google: GoogleStandIn, project: Project) -> None:
-    """Make the topic, the bucket and the sign-in that a function at work asks for."""
-    ask = Client(google)
-    ask("PUT", f"pubsub.googleapis.com/v1/projects/{PROJECT}/topics/alerts", {})
-    ask("POST", f"storage.googleapis.com/storage/v1/b?project={PROJECT}", {"name": "pictures", "location": "EU"})
-    google.state.objects["pictures", "one.png"] = b"a picture"
+    """Make the object and the user that a function at work asks for."""
+    google.state.objects[f"{PROJECT}-images", "one.png"] = b"a picture"
     project.table("User")["someone"] = {"localId": "someone"}
 
 
