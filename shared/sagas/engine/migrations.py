@@ -11,7 +11,16 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from shared.kernel.clock import Clock, to_datetime
-from shared.kernel.documents import Document, Documents, InvalidWrite, PreconditionFailed, Put, Query, StoreUnavailable
+from shared.kernel.documents import (
+    Document,
+    Documents,
+    InvalidWrite,
+    OutcomeUnknown,
+    PreconditionFailed,
+    Put,
+    Query,
+    StoreUnavailable,
+)
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.schemas import RefusedData, SchemaUnknown, kind_of
 
@@ -237,7 +246,8 @@ class _Mover:
     def move_page(self, page: Sequence[Document]) -> bool:
         """Move the due documents, together where possible. Return False if the limit is reached before the end.
 
-        An error of one document holds up no other. Raises Unavailable.
+        An error of one document holds up no other, such as a signing key that this process does not know. Raises
+        StoreUnavailable, OutcomeUnknown.
         """
         due = [each for each in page if self.migration.is_open(each)]
         together = self._moved_together(due)
@@ -282,11 +292,14 @@ class _Mover:
             return ()
 
     def _is_moved(self, document: Document) -> bool:
-        """Move the document, and return True if moved. Any error but Unavailable is noted. Raises Unavailable."""
+        """Move the document, and return True if moved. Note any error that is not the store's.
+
+        Raises StoreUnavailable, OutcomeUnknown.
+        """
         try:
             return self._attempt(document)
         except Exception as error:
-            if isinstance(error, Unavailable) and not isinstance(error, SchemaUnknown):
+            if isinstance(error, StoreUnavailable | OutcomeUnknown):
                 raise
             self.failed[document.path] = error.code if isinstance(error, DomainError) else type(error).__name__
             return False

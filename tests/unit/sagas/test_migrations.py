@@ -17,6 +17,7 @@ from shared.kernel.documents import (
 )
 from shared.kernel.errors import DomainError
 from shared.kernel.schemas import SCHEMA_VERSION, brought_up
+from shared.ledger.errors import Contended, UnknownKey
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.versioned.documents import VersionedDocuments
@@ -275,15 +276,18 @@ def test_what_an_older_release_writes_behind_the_run_is_found_by_the_next_pass()
     assert data(documents)["people/aaa"] == {"name": "Late One", "visits": 0, SCHEMA_VERSION: 2}
 
 
-def test_document_that_fails_to_move_is_named_and_holds_up_no_other():
+@pytest.mark.parametrize(
+    "error", [KeyError("terms"), UnknownKey("k0"), Contended(0)], ids=lambda each: type(each).__name__
+)
+def test_document_that_fails_to_move_is_named_and_holds_up_no_other(error):
     documents = filled()
     stored = data(documents)["people/p3"]
     migration = people_migration(documents)
-    failing = replace(migration, move=lambda each: _fails_for_p3(migration, each))
+    failing = replace(migration, move=lambda each: _fails_for_p3(migration, each, error))
 
     report = Migrations(VersionedDocuments(documents, MIGRATE), ManualClock(), lambda line: None).run(failing)
 
-    assert report.failed == {"people/p3": "KeyError"}
+    assert report.failed == {"people/p3": getattr(error, "code", "KeyError")}
     assert (report.left, report.is_complete) == (1, False)
     assert data(documents) == EXPECTED | {"people/p3": stored}
 
@@ -300,9 +304,9 @@ def test_document_that_nobody_can_read_is_named_and_stays(broken):
     assert data(documents) == EXPECTED | {"people/p3": broken}
 
 
-def _fails_for_p3(migration: Migration, document: Any) -> bool:
+def _fails_for_p3(migration: Migration, document: Any, error: Exception) -> bool:
     if document.path == "people/p3":
-        raise KeyError("terms")
+        raise error
     return migration.move(document)
 
 
