@@ -14,6 +14,8 @@ LINE = re.compile(
 """A line `NAME=value`, as the CLI reads it: quotes may hold several lines, `#` begins a comment."""
 QUOTED = re.compile(r"""(["'])(.*)\1""", re.DOTALL)
 ESCAPES = {"\\n": "\n", "\\r": "\r", "\\t": "\t", "\\v": "\v", "\\\\": "\\", "\\'": "'", '\\"': '"'}
+ALIASES = ".firebaserc"
+"""File of the Firebase CLI with other names of projects."""
 ESCAPE = re.compile(r"\\[nrtv\\'\"]")
 
 
@@ -50,9 +52,9 @@ def _value(text: str) -> str:
 def _aliases(root: Path, project: str) -> tuple[str, ...]:
     """Return the other names of a project in `.firebaserc`."""
     try:
-        projects: Mapping[str, str] = json.loads((root / ".firebaserc").read_text()).get("projects", {})
+        projects: Mapping[str, str] = json.loads((root / ALIASES).read_text()).get("projects", {})
     except FileNotFoundError:
         return ()
     except ValueError as error:
-        raise CloudProblem(f".firebaserc is no JSON: {error}.") from error
+        raise CloudProblem(f"{ALIASES} is no JSON: {error}.") from error
     return tuple(alias for alias, name in projects.items() if name == project and alias != project)

@@ -12,6 +12,7 @@ from pathlib import Path
 from emulator.cloud.deploy import STEPS, carry_out
 from emulator.cloud.deployed import deployed_functions, running_release
 from emulator.cloud.dotenv import SettingsFile
+from emulator.cloud.env_files import ALIASES, project_files
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
 from emulator.cloud.release import TAG, git, release_before
@@ -46,10 +47,17 @@ def _tree_of(project: Project, tag: str) -> Iterator[Path]:
         tree = Path(home) / tag
         git(project.root, "worktree", "add", "--detach", str(tree), tag)
         try:
-            shutil.copyfile(project.settings.path, tree / project.settings.path.name)
+            _copy_settings(project, tree)
             yield tree
         finally:
             git(project.root, "worktree", "remove", "--force", str(tree))
+
+
+def _copy_settings(project: Project, tree: Path) -> None:
+    """Give the tree all files with the project's settings, and the aliases by which they are found."""
+    for file in (project.root / ALIASES, *project_files(project.root, project.id)):
+        if file.is_file():
+            shutil.copyfile(file, tree / file.name)
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:

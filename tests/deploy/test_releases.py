@@ -1,5 +1,6 @@
 """Releases and rollbacks: tags of a repository, the tree that is deployed, and commands on a real project."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from emulator.stand_ins.google import GoogleStandIn
 from shared.kernel.settings import parse_settings
 from tests.support.deployments import SHOP, Listener, new_project
 
+ALIAS = json.dumps({"projects": {"prod": SHOP}})
 AUTHOR = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "commit.gpgsign=false")
 
 
@@ -154,6 +156,25 @@ def test_rollback_deploys_the_release_before_and_leaves_no_tree(two_releases):
     assert [line.split()[0] for line in two_releases.terminal.changes] == ["publish", "deploy", "sign"]
     deploy(replace(two_releases, terminal=Listener()))
     assert running_release(deployed_functions(two_releases.google)) == "v2"
+
+
+def test_rollback_keeps_settings_of_every_file(two_releases):
+    own, root = two_releases.settings.path, two_releases.root
+    beside = {".env": "CORS_ORIGINS=https://a.example\n", ".env.prod": own.read_text(), ".firebaserc": ALIAS}
+    own.unlink()
+    for name, text in beside.items():
+        (root / name).write_text(text)
+    try:
+        roll_back(two_releases)
+
+        settings = deployed_functions(two_releases.google)["api"].environment
+        assert (settings["CORS_ORIGINS"], settings["RELEASE"]) == ("https://a.example", "v1")
+        assert settings["WEB_API_KEY"] == two_releases.settings.get("WEB_API_KEY")
+    finally:
+        own.write_text(beside[".env.prod"])
+        for name in beside:
+            (root / name).unlink()
+    deploy(replace(two_releases, terminal=Listener()))
 
 
 def test_planned_rollback_changes_nothing(two_releases):
