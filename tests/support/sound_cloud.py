@@ -169,7 +169,7 @@ class SoundCloud:
 
     def facts(self, root: Path) -> ProjectFacts:
         """What the readers find. `root` is the folder of the release, see `release_folder`."""
-        return gather(google_of(NAME, self.google.environment), Http(self._lead), root=root)
+        return gather(google_of(NAME, self.google.environment), Http(self._lead), root=root, needs=NEEDS)
 
     def look(self, root: Path) -> list[Finding]:
         return examine(self.facts(root), CHECKS)

@@ -45,9 +45,11 @@ T = TypeVar("T")
 NO_DATABASE = "database_missing"
 
 
-def gather(google: Google, http: Http, *, root: Path = ROOT, clock: Clock | None = None) -> ProjectFacts:
-    """Return all facts about the project of `google`."""
-    name, needs, clock = google.project, needs_of(root), clock or SystemClock()
+def gather(
+    google: Google, http: Http, *, root: Path = ROOT, clock: Clock | None = None, needs: Needs | None = None
+) -> ProjectFacts:
+    """Return all facts about the project of `google`. The release's needs are read in `root` unless given."""
+    name, needs, clock = google.project, needs or needs_of(root), clock or SystemClock()
     files = look("the files with settings", lambda: read_files(name, root))
     secrets = look("the secrets", lambda: read_secrets(google, _names(needs)))
     settings = look("the settings", lambda: settings_of(name, {**_readable(secrets), **files.value.values}))
