@@ -92,7 +92,7 @@ def function_surplus(project: ProjectFacts) -> Iterator[str]:
 def setting_not_deployed(project: ProjectFacts) -> Iterator[str]:
     """A setting was changed after the deployment, so functions still have the old value."""
     values = project.values
-    for name in sorted(values.keys() | KNOWN | _emulators(project)):
+    for name in sorted((values.keys() | KNOWN | _emulators(project)) - {RELEASE}):
         differing = [
             each.name for each, _ in _both(project) if name in each.settings and each.settings[name] != values.get(name)
         ]
