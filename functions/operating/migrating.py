@@ -61,7 +61,7 @@ def _preview(runner: Migrations, migration: Migration, limit: int | None) -> Non
 def _print_report(name: str, report: MigrationReport) -> None:
     for path, code in report.failed.items():
         print(f"  not moved: {path} ({code})")
-    print(f"{name}: {report.seen} documents seen in {report.passes} passes, {report.moved} moved.", end=" ")
+    print(f"{name}: {report.seen} documents seen, {report.moved} moved, passes: {report.passes}.", end=" ")
     print(_end_of(report))
 
 
