@@ -156,7 +156,7 @@ def package_malformed(project: ProjectFacts) -> Iterator[str]:
 @check("Add a package to catalogue.yaml, " + THEN)
 def no_package(project: ProjectFacts) -> Iterator[str]:
     """Payments are set up, and nothing is on sale."""
-    if project.used and not project.offer.value.packages:
+    if project.used and not any(each.get("is_enabled", True) for each in project.offer.value.packages.values()):
         yield "No package is on sale, although a payment provider is set up."
 
 

@@ -196,11 +196,22 @@ def _problem_of(name: str, value: str) -> str | None:
             marks_secrets(is_laptop=False)(value)
     except ValueError as error:
         return str(error)
+    if problem := _packed(name, value):
+        return problem
     if name == "STRIPE_SECRET_KEY" and not value.startswith(("sk_", "rk_")):
         return "must begin with sk_ or rk_"
     if name == "STRIPE_WEBHOOK_SECRET" and not all(part.strip().startswith("whsec_") for part in value.split(",")):
         return "must begin with whsec_: it is the endpoint's signing secret, not a key or an endpoint's id"
     return "has a line break within" if "\n" in value else None
+
+
+def _packed(name: str, value: str) -> str | None:
+    """Return the problem with a value that was copied with what stood around it; None for a value alone."""
+    if value[0] == value[-1] and value[0] in "\"'`":
+        return "stands in quotes: the quotes are sent with the value"
+    if value.startswith((f"{name}=", f"export {name}=", f"{name}:")):
+        return "begins with its own name: store the value alone"
+    return "begins with “Bearer ”: store the key alone" if value.lower().startswith("bearer ") else None
 
 
 CHECKS = (

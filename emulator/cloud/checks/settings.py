@@ -25,19 +25,20 @@ OF_THE_DEPLOYMENT = frozenset(
 """Settings that `make deploy` and the Firebase CLI read, and no function."""
 ORIGINS = "CORS_ORIGINS"
 PLACE = r"[a-z]+-[a-z]+\d+"
-COUNT = r"\d{1,6}"
+UP_TO_98 = r"\d|[1-8]\d|9[0-8]"
 FORMS: Mapping[str, tuple[str, str]] = {
     "ALERT_EMAIL": (r"[^@\s]+@[^@\s]+\.[^@\s]+", "must be an e-mail address"),
-    "BACKUP_DAILY_DAYS": (COUNT, "must be a number of days"),
-    "BACKUP_WEEKLY_DAYS": (COUNT, "must be a number of days"),
+    "BACKUP_DAILY_DAYS": (UP_TO_98, "must be 0 to 98, in days"),
+    "BACKUP_WEEKLY_DAYS": (UP_TO_98, "must be 0 to 98, in days"),
     "FIRESTORE_LOCATION": (rf"{PLACE}|nam5|nam7|eur3", "must be a region such as us-central1, or nam5 or eur3"),
-    "IMAGES_RETENTION_DAYS": (COUNT, "must be a number of days"),
-    "MIN_INSTANCES": (COUNT, "must be a number of instances"),
+    "IMAGES_BUCKET": (r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", "must be the name of a bucket alone, without gs://"),
+    "IMAGES_RETENTION_DAYS": (r"0|[7-9]|[1-8]\d|90", "must be 0, or 7 to 90, in days"),
+    "MIN_INSTANCES": (r"\d|[1-4]\d|50", "must be a whole number from 0 to 50"),
     "MONTHLY_BUDGET": (r"\d{1,9}", "must be a whole amount in the billing account's currency"),
     "REGION": (PLACE, "must be a region such as us-central1"),
     "WEBHOOKS_URL": (r"https://\S+", "must be an address that begins with https://"),
 }
-"""Forms of the settings that no function reads, with what the value must be."""
+"""Forms of settings that a deployment gives to Google, with what the value must be."""
 RESERVED_PREFIXES = ("X_GOOGLE_", "FIREBASE_", "EXT_", "KIT_")
 RESERVED = frozenset(
     """

@@ -6,6 +6,7 @@ from typing import Any
 
 from emulator.cloud.checks.project import SignIn
 from emulator.cloud.google import Google
+from emulator.cloud.people import OPERATOR
 from emulator.cloud.problems import CloudProblem
 from shared.users.roles import ADMIN, known_roles
 
@@ -83,6 +84,9 @@ def _users(google: Google, place: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_admin(user: Mapping[str, Any]) -> bool:
+    """Return True for an administrator. The operator of a deploy is none: that login is deleted at the deploy's end."""
+    if str(user.get("localId", "")).startswith(f"{OPERATOR}-"):
+        return False
     claims = json.loads(user.get("customAttributes") or "{}")
     return ADMIN in known_roles(claims.get("roles")) and not user.get("disabled")
 

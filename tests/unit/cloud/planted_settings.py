@@ -26,6 +26,10 @@ PLANTED: tuple[Planted, ...] = (
     Planted("setting_malformed", settings(FIRESTORE_LOCATION="Frankfurt"), "FIRESTORE_LOCATION"),
     Planted("setting_malformed", settings(ALERT_EMAIL="on-call"), "ALERT_EMAIL"),
     Planted("setting_malformed", settings(MIN_INSTANCES="one"), "MIN_INSTANCES"),
+    Planted("setting_malformed", settings(MIN_INSTANCES="500"), "0 to 50"),
+    Planted("setting_malformed", settings(BACKUP_WEEKLY_DAYS="200"), "0 to 98"),
+    Planted("setting_malformed", settings(IMAGES_RETENTION_DAYS="3"), "7 to 90"),
+    Planted("setting_malformed", settings(IMAGES_BUCKET="gs://shop-prod-images"), "without gs://"),
     Planted("setting_malformed", settings(AI_UPSTREAMS="groq"), "AI_UPSTREAMS"),
     Planted("setting_malformed", settings(AI_UPSTREAM_GROQ_PROFILE="groq"), "AI_UPSTREAM_GROQ_PROFILE"),
     Planted("setting_malformed", settings(WELCOME_BONUS_REQUIRES="verifed"), "WELCOME_BONUS_REQUIRES"),
@@ -102,6 +106,9 @@ PLANTED: tuple[Planted, ...] = (
     ),
     Planted("secret_malformed", secrets(STRIPE_WEBHOOK_SECRET="we_1PgafTB1WZVZmkqz"), "whsec_"),
     Planted("secret_malformed", secrets(MARKS_SECRET="short"), "16 characters"),
+    Planted("secret_malformed", secrets(AI_PLATFORM_API_KEY='"sk-proj-a1b2c3d4e5f6"'), "stands in quotes"),
+    Planted("secret_malformed", secrets(AI_PLATFORM_API_KEY="Bearer sk-proj-a1b2c3d4"), "begins with “Bearer ”"),
+    Planted("secret_malformed", secrets(PAYPAL_CLIENT_SECRET="PAYPAL_CLIENT_SECRET=EGnH"), "begins with its own name"),
     Planted("secret_malformed", {**secrets(LEDGER_SIGNING_KEY="k1:not-base64"), "sealing_keys": frozenset()}, "base64"),
     Planted(
         "signing_key_guessable", {**secrets(LEDGER_SIGNING_KEY=f"{EXAMPLE_KEY},{KEY},{OLD_KEY}")}, "kid", "make key"

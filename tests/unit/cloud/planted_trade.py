@@ -173,6 +173,7 @@ PLANTED_TRADE: tuple[Planted, ...] = (
     Planted("package_below_cost", package(price_minor=500), "Priced below cost"),
     Planted("package_malformed", package(credits="many"), "credits"),
     Planted("no_package", {"offer": Offer(models=MODELS, packages={})}, "No package"),
+    Planted("no_package", package(is_enabled=False), "No package"),
     Planted(
         "model_key_refused", {"providers": {"default": Provider(refusal="status 401")}}, "status 401", "new version"
     ),
