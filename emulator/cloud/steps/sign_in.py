@@ -12,6 +12,7 @@ AUTH = "https://identitytoolkit.googleapis.com/v2"
 FIREBASE = "https://firebase.googleapis.com/v1beta1"
 NOT_STARTED = "CONFIGURATION_NOT_FOUND"
 LAPTOP = "localhost"
+EMAIL = "signIn.email.enabled,signIn.email.passwordRequired"
 WITH_EMAIL: Mapping[str, Any] = {"signIn": {"email": {"enabled": True, "passwordRequired": True}}}
 
 
@@ -48,18 +49,16 @@ def _has_provider(project: Project, config: Mapping[str, Any]) -> bool:
 
 
 def _start(project: Project) -> None:
-    """Start Firebase Auth with safe settings. Those of a project where Auth runs already are the operator's own."""
+    """Start Firebase Auth with safe settings in one call. Those of a project where Auth runs are the operator's own."""
     project.google.create(f"{AUTH}/projects/{project.id}/identityPlatform:initializeAuth", {})
-    _turn_email_on(project)
     domains = [each for each in (_config(project) or {}).get("authorizedDomains") or () if each != LAPTOP]
-    body = {"authorizedDomains": domains, "emailPrivacyConfig": {"enableImprovedEmailPrivacy": True}}
-    mask = "authorizedDomains,emailPrivacyConfig.enableImprovedEmailPrivacy"
+    safe = {"authorizedDomains": domains, "emailPrivacyConfig": {"enableImprovedEmailPrivacy": True}}
+    body, mask = {**WITH_EMAIL, **safe}, f"{EMAIL},authorizedDomains,emailPrivacyConfig.enableImprovedEmailPrivacy"
     project.google.patch(f"{AUTH}/projects/{project.id}/config", body, updateMask=mask)
 
 
 def _turn_email_on(project: Project) -> None:
-    url, mask = f"{AUTH}/projects/{project.id}/config", "signIn.email.enabled,signIn.email.passwordRequired"
-    project.google.patch(url, WITH_EMAIL, updateMask=mask)
+    project.google.patch(f"{AUTH}/projects/{project.id}/config", WITH_EMAIL, updateMask=EMAIL)
 
 
 def _write_web_key(project: Project) -> None:
