@@ -21,6 +21,15 @@ class SecretTooLong(CloudProblem):
         super().__init__(f"The secret {name} is longer than {PAYLOAD_BYTES_MAX} bytes: give the right value.")
 
 
+class SecretNotText(CloudProblem):
+    """Error for a stored secret whose bytes are no text, as a file in another format has them."""
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(
+            f"Version {version} of the secret {name} is no UTF-8 text: add a version with the right value."
+        )
+
+
 class SecretManager:
     """Secret Manager of one project. A secret counts as set if it has an enabled version."""
 
@@ -46,11 +55,15 @@ class SecretManager:
     def read(self, name: str) -> str | None:
         """Return the value of the newest enabled version; None if there is none."""
         version = self.newest_version(name)
-        return None if version is None else self._value(name, version)
+        return None if version is None else self.value(name, version)
 
-    def _value(self, name: str, version: str) -> str:
+    def value(self, name: str, version: str) -> str:
+        """Return the value of one version. Raises SecretNotText."""
         answer = self._google.get(f"{self._secrets}/{name}/versions/{version}:access")
-        return base64.b64decode(answer["payload"]["data"]).decode()
+        try:
+            return base64.b64decode(answer["payload"]["data"]).decode()
+        except UnicodeDecodeError:
+            raise SecretNotText(name, version) from None
 
     def read_all(self, names: frozenset[str]) -> Mapping[str, str]:
         """Return the values of these secrets. Secrets without a version are left out."""
@@ -91,7 +104,7 @@ class SecretManager:
         first = min(number for number, state in self.versions(name).items() if state == ENABLED)
         if ours == first:
             return True
-        self.add(name, self._value(name, str(first)))
+        self.add(name, self.value(name, str(first)))
         self._google.post(f"{self._secrets}/{name}/versions/{ours}:destroy")
         return False
 

@@ -1,15 +1,20 @@
 """Secrets: each secret of the functions exists in Secret Manager, with a version."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from emulator.cloud.given_secrets import WHERE, given_secret
 from emulator.cloud.keys import KEY, MARKS, make_key, make_marks
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Change, Project
-from emulator.cloud.secret_manager import ENABLED
+from emulator.cloud.secret_manager import ENABLED, SecretManager
 from shared.bootstrap.secrets import project_secrets
+from shared.kernel.settings import SigningKey, parse_signing_keys
 
+REMEDY = (
+    "add a version with all keys, the one that signs in front (docs/operating/add-a-signing-key.md). If you know that "
+    "nothing was signed with an earlier version, disable that version instead."
+)
 MADE = {KEY: make_key, MARKS: make_marks}
 """Secrets that nobody types: made on this machine, and stored without being shown."""
 
@@ -23,7 +28,34 @@ def look(project: Project) -> Sequence[Change]:
                 f"The newest version of {name} is {states[max(states)].lower()}, and functions are deployed with "
                 "the newest: enable that version, or add one, in the Cloud Console (Security, Secret Manager)."
             )
+    if ENABLED in versions[KEY].values():
+        check_keys(project.secrets, versions[KEY])
     return [_storing(project, name) for name, states in versions.items() if ENABLED not in states.values()]
+
+
+def check_keys(secrets: SecretManager, states: Mapping[int, str]) -> None:
+    """Raise CloudProblem if the newest version of the signing keys is no list of keys, or lacks a key of an older one.
+
+    Functions with such a version would not start, or would take entries of the missing key for forged ones.
+    """
+    numbers = sorted(number for number, state in states.items() if state == ENABLED)
+    *earlier, newest = (_keys(secrets, number) for number in numbers)
+    if newest is None:
+        raise CloudProblem(f"The newest version of {KEY} is no list of keys (kid:base64, with commas): {REMEDY}")
+    lost = sorted({key.kid for keys in earlier for key in keys or () if key not in newest})
+    if lost:
+        raise CloudProblem(
+            f"The newest version of {KEY} lacks the key {lost[0]} of an earlier version, or has another seed for it. "
+            f"The ledger may have entries that this key signed: {REMEDY}"
+        )
+
+
+def _keys(secrets: SecretManager, number: int) -> tuple[SigningKey, ...] | None:
+    """Return the keys of a version; None if they cannot be parsed."""
+    try:
+        return parse_signing_keys(secrets.value(KEY, str(number)).strip())
+    except ValueError:
+        return None
 
 
 def _storing(project: Project, name: str) -> Change:
