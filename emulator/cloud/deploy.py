@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from emulator.cloud.problems import CloudProblem, GoogleFailed, GoogleRefused
 from emulator.cloud.project import Change, Project, Step
 from emulator.cloud.release import release_of
-from emulator.cloud.session import open_project
+from emulator.cloud.session import end_as_with_ctrl_c, open_project
 from emulator.cloud.steps import (
     access,
     apis,
@@ -166,6 +166,7 @@ def _advice(error: CloudProblem) -> str:
 
 
 def main() -> int:
+    end_as_with_ctrl_c()
     try:
         with open_project(sys.argv[1:]) as project:
             if project.is_plan:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emulator.cloud.problems import CloudProblem
+from emulator.cloud.staging import is_secret
 from emulator.tools import FIREBASE_CLI, node
 
 LAST_LINES = 20
@@ -22,11 +23,11 @@ class FirebaseFailed(CloudProblem):
 
 
 class FirebaseCli:
-    """CLI of this repository, for one project. It prints as it goes."""
+    """CLI of this repository, for one project. It prints as it goes, and gets no secret of this environment."""
 
     def __init__(self, project: str, environment: Mapping[str, str] = os.environ) -> None:
         self._project = project
-        self._environment = environment
+        self._environment = {name: value for name, value in environment.items() if not is_secret(name)}
 
     def deploy(self, only: str, root: Path) -> None:
         """Run `firebase deploy --only …` in this folder. Raises FirebaseFailed.
@@ -41,7 +42,7 @@ class FirebaseCli:
         with subprocess.Popen(
             command,
             cwd=root,
-            env=dict(self._environment),
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ from emulator.cloud.env_files import ALIASES, project_files
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
 from emulator.cloud.release import TAG, git, release_before
-from emulator.cloud.session import open_project
+from emulator.cloud.session import end_as_with_ctrl_c, open_project
 
 OF_THE_TREE = ("rules", "functions", "smoke test")
 """Steps that depend on the source tree. A rollback leaves secrets, topics, the catalogue and data as they are."""
@@ -61,6 +61,7 @@ def _copy_settings(project: Project, tree: Path) -> None:
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
+    end_as_with_ctrl_c()
     try:
         with open_project(sys.argv[1:], environment) as project:
             wanted = roll_back(project, environment.get("RELEASE", ""))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,13 @@ class SettingsWritten(CloudProblem):
             "FIRESTORE_LOCATION are for good, PAYMENT_PROVIDERS says who takes payments, AI_PLATFORM_BASE_URL names "
             "the model provider. Then run the same command again."
         )
+
+
+def end_as_with_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, so that logins made for a moment are deleted."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager

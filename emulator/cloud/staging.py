@@ -97,9 +97,14 @@ def checked_settings(project: str, root: Path = ROOT) -> Mapping[str, str]:
     return settings
 
 
+def is_secret(name: str) -> bool:
+    """Return True for the name of a secret of any project."""
+    return name in every_secret() or bool(UPSTREAM_KEY.fullmatch(name))
+
+
 def _require_plain(name: str, project: str) -> None:
     """Raise CloudProblem for the name of a secret, and for a setting of a laptop."""
-    if name in every_secret() or UPSTREAM_KEY.fullmatch(name):
+    if is_secret(name):
         raise CloudProblem(
             f"{name} is a secret, and stands in plain text in .env or .env.{project}. Remove the line, and put the "
             f"value into Secret Manager: firebase functions:secrets:set {name} --project {project}"

@@ -1,13 +1,17 @@
 """What `make deploy` refuses, or cannot do: each in a sentence that names the step, the reason and the way out."""
 
+import base64
 import io
 import json
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from emulator.cloud import firebase
 from emulator.cloud.deploy import StepFailed, deploy, plan
 from emulator.cloud.dotenv import SettingsFile, line_of
 from emulator.cloud.env_files import parse
@@ -15,13 +19,15 @@ from emulator.cloud.given_secrets import BadSecret, check_secret, given_secret
 from emulator.cloud.keys import KeyExists, KeyLost, make_key, make_marks
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
-from emulator.cloud.session import NoProject, SettingsWritten, open_project
+from emulator.cloud.session import NoProject, SettingsWritten, end_as_with_ctrl_c, open_project
 from emulator.cloud.steps import catalogue, secrets
 from emulator.cloud.terminal import Console, NobodyToAsk
 from emulator.stand_ins.google import GoogleStandIn
 from shared.kernel.settings import parse_settings, parse_signing_keys
 from tests.support.deployments import MODEL_KEY, SHOP, Listener, Memory, new_project
 
+FIRST_KEY = f"k1:{base64.b64encode(bytes(range(32))).decode()}"
+OTHER_KEY = f"k2:{base64.b64encode(bytes(range(32, 64))).decode()}"
 DATABASE = f"projects/{SHOP}/databases/(default)"
 NO_INDEXES = json.dumps({"indexes": [], "fieldOverrides": []})
 
@@ -277,6 +283,62 @@ def test_a_newest_version_that_is_disabled_stops_the_deploy(google, project):
 
     with pytest.raises(CloudProblem, match="The newest version of MARKS_SECRET is disabled"):
         secrets.look(project)
+
+
+@pytest.mark.parametrize(
+    ("newest", "words"),
+    [
+        (OTHER_KEY, "lacks the key k1 of an earlier version"),
+        (f"k1{OTHER_KEY[2:]}", "has another seed for it"),
+        ("not a key", "is no list of keys"),
+    ],
+)
+def test_signing_keys_that_lost_one_stop_the_deploy_unseen(google, project, newest, words):
+    google.state.projects[SHOP].enable("secretmanager.googleapis.com")
+    project.secrets.add("LEDGER_SIGNING_KEY", FIRST_KEY)
+    project.secrets.add("LEDGER_SIGNING_KEY", newest)
+
+    with pytest.raises(CloudProblem, match=words) as stopped:
+        secrets.look(project)
+
+    assert newest.rpartition(":")[2] not in str(stopped.value)
+    project.secrets.add("LEDGER_SIGNING_KEY", f"{OTHER_KEY},{FIRST_KEY}")
+    if newest == OTHER_KEY:
+        assert "LEDGER_SIGNING_KEY" not in " ".join(change.says for change in secrets.look(project))
+
+
+def test_stored_secret_that_is_no_text_is_named(google, project):
+    google.state.projects[SHOP].enable("secretmanager.googleapis.com")
+    project.secrets.add("MARKS_SECRET", "a secret")
+    google.state.projects[SHOP].payloads[f"projects/{SHOP}/secrets/MARKS_SECRET/versions/1"] = b"\xff\xfe"
+
+    with pytest.raises(CloudProblem, match="Version 1 of the secret MARKS_SECRET is no UTF-8 text"):
+        project.secrets.read("MARKS_SECRET")
+
+
+def test_firebase_cli_gets_no_secret_of_the_operators_environment(tmp_path, monkeypatch, capfd):
+    script = tmp_path / "cli.py"
+    script.write_text("import os; print(dict(os.environ))")
+    monkeypatch.setattr(firebase, "node", lambda: sys.executable)
+    monkeypatch.setattr(firebase, "FIREBASE_CLI", script)
+    given = {"AI_PLATFORM_API_KEY": MODEL_KEY, "AI_UPSTREAM_GROQ_API_KEY": MODEL_KEY, "LANG": "C.UTF-8"}
+
+    firebase.FirebaseCli(SHOP, given).deploy("functions", tmp_path)
+
+    shown = capfd.readouterr().out
+    assert "C.UTF-8" in shown
+    assert MODEL_KEY not in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_end_of_the_terminal_ends_a_deploy_as_ctrl_c_does(number):
+    before = signal.getsignal(number)
+    try:
+        end_as_with_ctrl_c()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    finally:
+        signal.signal(number, before)
 
 
 def test_no_key_is_made_for_a_ledger_whose_key_is_gone(google, project):
