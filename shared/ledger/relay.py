@@ -12,7 +12,7 @@ from shared.kernel.documents import Create, Data, Delete, Document, Documents, P
 from shared.kernel.events import Publisher, TopicMessage
 from shared.kernel.ids import Uid
 from shared.kernel.money import format_credits
-from shared.ledger.account_documents import account_path
+from shared.ledger.account_documents import account_path, uid_of
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import EntryView
@@ -67,7 +67,7 @@ class Relay:
         With `after`, begin behind this path.
         """
         query = Query(collection="outbox", group=True, limit=limit, after=None if after is None else (after,))
-        return [(document.path, Uid(str(document.data["uid"]))) for document in self._documents.query(query)]
+        return [(document.path, uid_of(document.path)) for document in self._documents.query(query)]
 
     def relay(self, uid: Uid) -> int:
         """Publish this account's new entries and return their number.

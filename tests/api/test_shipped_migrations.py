@@ -290,3 +290,16 @@ def test_command_that_a_person_interrupts_says_so_and_can_be_repeated(life, caps
     assert code == 130
     assert capsys.readouterr().err.endswith("Interrupted.\n")
     assert main(["migrate", "schema-versions"], life.world.services) == 0
+
+
+def test_marker_of_a_newer_release_holds_up_no_other_users_events(life):
+    path = next(path for path in life.memory._documents if kind_of(path) == "accounts/*/outbox")
+    beth = life.world.person(email="beth@example.com", credits_=5)
+    newer: dict[str, Any] = {"form": "unknown", SCHEMA_VERSION: 99}
+    life.memory.commit([Put(path, newer)])
+
+    done = life.world.services.jobs.run_schedule("every_minute")
+
+    assert done["relay"] == 1
+    assert life.memory.get(path).data == newer
+    assert life.memory.get(f"accounts/{beth.uid}/outbox/log") is None
