@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulator.cloud.app_check import WEB_KEY, app_check
-from emulator.cloud.problems import CloudProblem
+from emulator.cloud.problems import CloudProblem, GoogleFailed
 from emulator.cloud.project import Project
 from emulator.cloud.web import Web
 
@@ -42,6 +42,17 @@ class SignInRefused(CloudProblem):
             "such as Google, copy the token from your app instead."
         )
         self.reason = reason
+
+
+class LoginLeft(CloudProblem):
+    """Error for a login of a deploy that could not be deleted."""
+
+    def __init__(self, project: str, email: str, why: GoogleFailed) -> None:
+        super().__init__(
+            f"The login {email} of this deploy could not be deleted, and may be an administrator: run this command "
+            "again on this machine, or delete the login in the Firebase console "
+            f"(https://console.firebase.google.com/project/{project}/authentication/users). {why}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +99,15 @@ def signed_in(project: Project, role: str) -> Iterator[Person]:
             token = _sign_in(project, email, password, proof)
             yield Person(project=project, uid=uid, headers={"Authorization": f"Bearer {token}", **proof})
     finally:
+        _leave(project, email)
+
+
+def _leave(project: Project, email: str) -> None:
+    """Delete the login. Raises LoginLeft."""
+    try:
         _delete(project, email)
+    except GoogleFailed as error:
+        raise LoginLeft(project.id, email, error) from error
 
 
 def _machine() -> str:

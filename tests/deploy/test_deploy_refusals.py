@@ -142,6 +142,17 @@ def test_smoke_test_that_failed_leaves_no_login_and_is_repeated(google, project)
         deploy(replace(project, terminal=Listener()))
 
 
+def test_login_that_cannot_be_deleted_is_named_and_deleted_by_the_next_deploy(google, project):
+    google.fail(times=50, how="status", status=503, path="accounts:delete")
+
+    with pytest.raises(StepFailed, match=r"The login deploy-operator-\w+@\S+ of this deploy could not be deleted"):
+        deploy(project)
+
+    google.faults.clear()
+    deploy(replace(project, terminal=Listener()))
+    assert not google.state.projects[SHOP].table("User")
+
+
 def test_deploy_waits_for_functions_that_do_not_answer_yet(google, project):
     google.fail(times=3, how="status", status=503, path="/v1/monitoring/info")
 
