@@ -249,7 +249,7 @@ def test_first_hour_is_true_as_written(world: World, admin: Person, terminal: Te
     def signed_in_again():
         terminal.variables["TOKEN"] = world.identity.token(you.uid)
 
-    walk("first-hour", terminal, after={2: signed_in_again})
+    walk("first-hour", terminal, after={1: signed_in_again})
 
 
 def test_incident_is_true_as_written(world: World, admin: Person, terminal: Terminal):
