@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
 from emulator.cloud.session import open_project
+from emulator.cloud.staging import leads_to_emulator
 from emulator.tools import ROOT
 from shared.bootstrap.secrets import project_secrets
 
@@ -14,7 +15,8 @@ from shared.bootstrap.secrets import project_secrets
 def environment_of(project: Project) -> dict[str, str]:
     """Return the environment of the project's functions: plain settings, and secrets from Secret Manager.
 
-    Raises CloudProblem if a secret is missing.
+    Variables that lead to an emulator are left out, so that no command for a project acts on a laptop. Raises
+    CloudProblem if a secret is missing.
     """
     plain = project.settings.all()
     wanted = frozenset(project_secrets(plain))
@@ -22,7 +24,8 @@ def environment_of(project: Project) -> dict[str, str]:
     if missing := sorted(wanted - secrets.keys()):
         raise CloudProblem(f"{missing[0]} is not in Secret Manager: run make deploy PROJECT={project.id} first.")
     own = {"GCLOUD_PROJECT": project.id, "GOOGLE_CLOUD_PROJECT": project.id, "FUNCTION_REGION": project.region}
-    return {**project.environment, **plain, **secrets, **own}
+    machine = {name: value for name, value in project.environment.items() if not leads_to_emulator(name)}
+    return {**machine, **plain, **secrets, **own}
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

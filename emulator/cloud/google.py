@@ -18,8 +18,10 @@ CALL_TIMEOUT_SECONDS = 60
 ATTEMPTS_MAX = 6
 BACKOFF_SECONDS = 1.0
 BACKOFF_SECONDS_MAX = 32.0
-BUSY = frozenset({429, 503})
-"""Statuses after which any call is repeated: Google did nothing."""
+TOO_MANY = 429
+"""Status after which any call is repeated: Google did nothing."""
+UNAVAILABLE = 503
+"""Status after which each call but POST is repeated: Google may have done it, and a second POST makes two things."""
 BROKEN = frozenset({500, 502, 504})
 """Statuses after which only a read is repeated: a write may have happened."""
 FRESH_ATTEMPTS = 8
@@ -204,7 +206,9 @@ def _authorized_session(project: str) -> Session:
 
 
 def _is_repeatable(method: str, status: int) -> bool:
-    return status in BUSY or (method == "GET" and status in BROKEN)
+    if status == UNAVAILABLE:
+        return method != "POST"
+    return status == TOO_MANY or (method == "GET" and status in BROKEN)
 
 
 def _backoff(attempt: int, asked: str | None) -> float:

@@ -102,6 +102,11 @@ def is_secret(name: str) -> bool:
     return name in every_secret() or bool(UPSTREAM_KEY.fullmatch(name))
 
 
+def leads_to_emulator(name: str) -> bool:
+    """Return True for the name of a variable that leads Google's libraries to an emulator."""
+    return name == "FUNCTIONS_EMULATOR" or name.endswith("_EMULATOR_HOST")
+
+
 def _require_plain(name: str, project: str) -> None:
     """Raise CloudProblem for the name of a secret, and for a setting of a laptop."""
     if is_secret(name):
@@ -109,7 +114,7 @@ def _require_plain(name: str, project: str) -> None:
             f"{name} is a secret, and stands in plain text in .env or .env.{project}. Remove the line, and put the "
             f"value into Secret Manager: firebase functions:secrets:set {name} --project {project}"
         )
-    if name == "FUNCTIONS_EMULATOR" or name.endswith("_EMULATOR_HOST"):
+    if leads_to_emulator(name):
         raise CloudProblem(
             f"{name} leads functions to an emulator, and stands in .env or .env.{project}: remove the line."
         )

@@ -197,7 +197,8 @@ def test_rollback_to_something_else_than_a_release_is_refused(two_releases):
 
 
 def test_a_command_has_the_settings_and_secrets_of_the_project(two_releases):
-    environment = environment_of(replace(two_releases, environment={"PATH": "/bin"}))
+    machine = {"PATH": "/bin", "FIRESTORE_EMULATOR_HOST": "127.0.0.1:8080"}
+    environment = environment_of(replace(two_releases, environment=machine))
 
     settings = parse_settings(environment)
     assert (settings.project, settings.region, settings.is_laptop) == (SHOP, "us-central1", False)

@@ -85,8 +85,9 @@ def test_a_busy_google_is_asked_a_limited_number_of_times():
     assert len(session.calls) == ATTEMPTS_MAX
 
 
-def test_a_write_that_may_have_happened_is_not_repeated():
-    session = Answers((500, {"error": {"status": "INTERNAL", "message": "?"}}))
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_write_that_may_have_happened_is_not_repeated(status):
+    session = Answers((status, {"error": {"status": "INTERNAL", "message": "?"}}))
 
     with pytest.raises(GoogleRefused):
         session.google().post(TOPIC)
