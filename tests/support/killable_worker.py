@@ -8,10 +8,11 @@ well and tells how many moments there were.
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from shared.bootstrap import Services, production
@@ -34,6 +35,11 @@ LOADED = (
 SECONDS_MAX = 120.0
 WAKE_SECONDS = 0.2
 WAKES_MAX = 100
+
+EXIT_CODES = threading.Lock()
+"""Held while an exit code may be read. `multiprocessing` reads those of all processes whenever one is started: of two
+threads that read the same code at once, one would get 255.
+"""
 
 Act = Callable[[Services], None]
 
@@ -127,7 +133,8 @@ class KillableWorker:
         context.set_forkserver_preload(list(LOADED))
         self._told, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_begin, args=(dict(environment), act, fate, theirs), daemon=True)
-        self._process.start()
+        with EXIT_CODES:
+            self._process.start()
         theirs.close()
 
     def meets_its_fate(self) -> None:
@@ -152,15 +159,20 @@ class KillableWorker:
 
     def died(self) -> int | None:
         """The exit code of one that was killed."""
-        self._process.join(SECONDS_MAX)
+        self._join()
         return self._process.exitcode
 
     def close(self) -> None:
         """Nothing of it stays, stopped or not."""
         self._process.kill()
-        self._process.join(SECONDS_MAX)
+        self._join()
         self._process.close()
         self._told.close()
+
+    def _join(self) -> None:
+        wait([self._process.sentinel], SECONDS_MAX)
+        with EXIT_CODES:
+            self._process.join(0)
 
     @property
     def _pid(self) -> int:
