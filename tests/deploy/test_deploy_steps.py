@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,19 +25,6 @@ FEW = {
     ],
     "fieldOverrides": [{"collectionGroup": "notes", "fieldPath": "ends_at", "ttl": True, "indexes": []}],
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[GoogleStandIn]:
-    with GoogleStandIn() as google:
-        yield google
-
-
-@pytest.fixture
-def google(server: GoogleStandIn) -> Iterator[GoogleStandIn]:
-    server.reset()
-    yield server
-    assert server.mistakes == []
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The step of a deploy that puts metrics, alert policies, channel and budget, against the stand-in for Google."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,6 @@ from emulator.stand_ins.google import GoogleStandIn
 from tests.support.deployments import SHOP, new_project
 
 METRICS, POLICIES = 7, 13
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[GoogleStandIn]:
-    with GoogleStandIn() as google:
-        yield google
-
-
-@pytest.fixture
-def google(server: GoogleStandIn) -> Iterator[GoogleStandIn]:
-    server.reset()
-    yield server
-    assert server.mistakes == []
 
 
 @pytest.fixture

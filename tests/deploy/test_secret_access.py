@@ -1,6 +1,5 @@
 """Access after a deployment: each account uses its own secrets and one bucket, and loses the roles on all of them."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +19,6 @@ from tests.support.deployments import SHOP, new_project
 
 FUNCTIONS = ("api", "on_ledger_entry", "run_agent_step")
 OTHER = "serviceAccount:backup@elsewhere.iam.gserviceaccount.com"
-
-
-@pytest.fixture
-def google() -> Iterator[GoogleStandIn]:
-    with GoogleStandIn() as server:
-        yield server
-        assert server.mistakes == []
 
 
 @pytest.fixture

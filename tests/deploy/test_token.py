@@ -1,6 +1,5 @@
 """Check the token that `make token` prints: of a person at a project, and a sentence for whoever cannot have one."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from emulator.stand_ins.google.apis.identity import SETTING
 from tests.support.deployments import SHOP, new_project
 
 EMAIL, PASSWORD = "olga@shop.example", "correct horse"
-
-
-@pytest.fixture
-def google() -> Iterator[GoogleStandIn]:
-    with GoogleStandIn() as server:
-        yield server
-        assert server.mistakes == []
 
 
 @pytest.fixture
