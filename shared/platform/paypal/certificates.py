@@ -57,7 +57,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
+class CertificateChain:
     """Served certificates: the signer's own, and the intermediates on the way to a root."""
 
     leaf: x509.Certificate
@@ -82,7 +82,7 @@ def source_of(url: str, api_base: str) -> Source:
     return Source(url=asked, is_live=host in LIVE_HOSTS)
 
 
-def parse_chain(pem: bytes) -> Chain:
+def parse_chain(pem: bytes) -> CertificateChain:
     """Parse a PEM bundle, the leaf first. Raises WebhookRefused if the bytes are no chain or the chain is too long."""
     try:
         leaf, *between = x509.load_pem_x509_certificates(pem)
@@ -90,7 +90,7 @@ def parse_chain(pem: bytes) -> Chain:
         raise WebhookRefused("certificate") from None
     if len(between) >= CHAIN_MAX:
         raise WebhookRefused("certificate")
-    return Chain(leaf=leaf, between=between)
+    return CertificateChain(leaf=leaf, between=between)
 
 
 def leaf_key(leaf: x509.Certificate, name: str, times: Sequence[datetime]) -> rsa.RSAPublicKey:
@@ -121,7 +121,7 @@ class Authorities:
     roots: verification.Store
     between: Sequence[x509.Certificate]
 
-    def vouch_for(self, chain: Chain, name: str, times: Sequence[datetime]) -> bool:
+    def vouch_for(self, chain: CertificateChain, name: str, times: Sequence[datetime]) -> bool:
         """Return True if the chain leads to a root by the rules for TLS servers, at each of `times`."""
         for time in times:
             policy = verification.PolicyBuilder().store(self.roots).time(time)
@@ -179,10 +179,10 @@ class Certificates:
         self._slots = Slots(clock, FETCHES_PER_MINUTE)
         self._lock = threading.Lock()
         self._authorities: Authorities | None = None
-        self._verified: OrderedDict[str, Chain] = OrderedDict()
-        self._unverified: OrderedDict[str, Chain] = OrderedDict()
+        self._verified: OrderedDict[str, CertificateChain] = OrderedDict()
+        self._unverified: OrderedDict[str, CertificateChain] = OrderedDict()
 
-    def chain(self, source: Source) -> Chain:
+    def chain(self, source: Source) -> CertificateChain:
         """Return the chain at this address. Raises WebhookRefused, ProviderUnavailable."""
         with self._lock:
             known = self._verified.get(source.url) or self._unverified.get(source.url)
@@ -197,11 +197,11 @@ class Certificates:
         self._keep(self._unverified, source, fetched)
         return fetched
 
-    def are_vouched_for(self, chain: Chain, source: Source, times: Sequence[datetime]) -> bool:
+    def are_vouched_for(self, chain: CertificateChain, source: Source, times: Sequence[datetime]) -> bool:
         """Return True if the chain leads to a trusted root. Raises WebhookNotConfigured if no roots can be read."""
         return self._trusted().vouch_for(chain, source.signer, times)
 
-    def remember(self, source: Source, chain: Chain) -> None:
+    def remember(self, source: Source, chain: CertificateChain) -> None:
         """Store the chain of a verified notice, so that later notices need no fetch. Never raises."""
         with self._lock:
             is_known = source.url in self._verified
@@ -227,7 +227,7 @@ class Certificates:
                     raise WebhookNotConfigured from None
             return self._authorities
 
-    def _stored(self, source: Source) -> Chain | None:
+    def _stored(self, source: Source) -> CertificateChain | None:
         try:
             found = self._documents.get(_path(source))
         except DomainError as error:
@@ -235,7 +235,7 @@ class Certificates:
             return None
         return None if found is None else parse_chain(bytes(found.data["pem"]))  # type: ignore[arg-type]  # ours
 
-    def _keep(self, chains: OrderedDict[str, Chain], source: Source, chain: Chain) -> None:
+    def _keep(self, chains: OrderedDict[str, CertificateChain], source: Source, chain: CertificateChain) -> None:
         with self._lock:
             chains[source.url] = chain
             chains.move_to_end(source.url)

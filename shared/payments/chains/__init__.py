@@ -1,0 +1,1 @@
+"""Crypto payments: networks, addresses and levels of addresses."""

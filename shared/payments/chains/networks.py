@@ -1,0 +1,60 @@
+"""Networks and their assets, as the settings list them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.payments.chains.ports import AssetName, NetworkName
+
+Family = Literal["evm", "bitcoin"]
+"""Kind of chain; also the name of the payment provider. All networks of a family share their addresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """Asset on a network. `contract` is "" for the network's own coin. `is_stable` is True for a dollar stablecoin."""
+
+    name: AssetName
+    contract: str
+    decimals: int
+    is_stable: bool = False
+    feed: str = ""
+    """Contract of Chainlink's price feed in USD on this network; "" if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """Depth at which a payment counts, for a value up to `usd_max` (None: any).
+
+    `depth` is a number of blocks (1: the block itself), or the chain's own tag.
+    """
+
+    usd_max: int | None
+    depth: int | Literal["safe", "finalized"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Network of crypto payments.
+
+    `chain_id` is None for Bitcoin. `genesis` is the hash of the first block, which tells the network. `is_live` is True
+    for coins of value. `final_depth` is the number of blocks after which a chain without tags counts as final.
+    """
+
+    name: NetworkName
+    title: str
+    family: Family
+    chain_id: int | None
+    genesis: str
+    is_live: bool
+    block_seconds: float
+    tiers: tuple[Tier, ...]
+    minimum_usd_cents: int
+    assets: Mapping[AssetName, Asset]
+    final_depth: int | None = None
+    sequencer_feed: str = ""
+
+    @property
+    def coin(self) -> Asset:
+        """Return the network's own coin."""
+        return next(asset for asset in self.assets.values() if not asset.contract)

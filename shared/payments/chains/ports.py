@@ -1,0 +1,151 @@
+"""Port to a chain: blocks by height, tag or hash, levels of addresses at a block hash, evidence, fees, broadcast."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from shared.kernel.clock import Millis
+from shared.kernel.errors import Rejected, Unavailable
+
+NetworkName = str
+"""Name of a network in settings and on the wire: `base`, `polygon`, `ethereum`, `bitcoin`."""
+AssetName = str
+"""Symbol of an asset on a network: `ETH`, `USDC`, `BTC`. The network's own coin and listed tokens alike."""
+Tag = Literal["latest", "safe", "finalized"]
+Levels = Mapping[tuple[str, AssetName], int]
+"""Atomic units by address and asset. A pair that the source did not answer is missing: no answer is never zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Block of a chain. `time` is the block's own time, in ms."""
+
+    height: int
+    hash: str
+    parent: str
+    time: Millis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Transaction that moved an asset to an address.
+
+    `sender` is "" if the chain does not tell it. `block` is None while the transaction is in the pool.
+    """
+
+    transaction: str
+    sender: str
+    amount: int
+    block: Block | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenTransaction:
+    """State of a transaction. `block` is None while it waits in the pool. `succeeded` is False if it was reverted."""
+
+    transaction: str
+    block: Block | None
+    succeeded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fees:
+    """Present fees, in atomic units of the network's own coin per unit of gas or virtual byte."""
+
+    base: int
+    tip: int
+
+
+class Chain(Protocol):
+    """One chain, through one source or several. Calls have timeouts, and may be repeated.
+
+    Every method raises ChainUnavailable if no answer came. An answer that cannot be right is no answer.
+    """
+
+    @property
+    def network(self) -> NetworkName:
+        """Return the network's name."""
+        ...
+
+    @property
+    def scans_blocks(self) -> bool:
+        """Return True if arrivals are found by `received_in`, block by block, and not by `levels` of many addresses."""
+        ...
+
+    def block(self, at: int | str) -> Block:
+        """Return the block at a height (int), with a hash, or with a tag (`latest`, `safe`, `finalized`).
+
+        Raises BlockGone if this chain has no such block (any more).
+        """
+        ...
+
+    def levels(self, block: str, addresses: Sequence[str], assets: Sequence[AssetName]) -> Levels:
+        """Return the balances of these addresses in these assets, in the state after the block with this hash.
+
+        On Bitcoin: the sum that ever came to each address up to that block. Raises BlockGone.
+        """
+        ...
+
+    def spent(self, block: str, addresses: Sequence[str]) -> Collection[str]:
+        """Return the addresses that sent something, or have code, in the state after this block. Raises BlockGone."""
+        ...
+
+    def received_in(self, block: str, addresses: Collection[str]) -> Mapping[str, int]:
+        """Return the atomic units of the own coin that came to these addresses in this block. Raises BlockGone.
+
+        Only of a chain that `scans_blocks`. The block is checked: work, Merkle root, parent.
+        """
+        ...
+
+    def pending(self, addresses: Sequence[str]) -> Sequence[tuple[str, Transfer]]:
+        """Return transfers to these addresses that wait in the pool. Empty for a chain that does not look there."""
+        ...
+
+    def transfers(self, address: str, asset: AssetName, first: int, last: int) -> Sequence[Transfer]:
+        """Return the transfers to an address in the blocks from height `first` to `last`, as far as the chain tells.
+
+        Evidence for people, never the truth: logs may be missing or lie.
+        """
+        ...
+
+    def transaction(self, transaction: str) -> SeenTransaction | None:
+        """Return the state of a transaction; None if the chain does not know it."""
+        ...
+
+    def fees(self) -> Fees:
+        """Return the present fees."""
+        ...
+
+    def broadcast(self, raw: bytes) -> str:
+        """Send a signed transaction to the network, and return its hash, also if the network knows it already.
+
+        Raises ChainRefused.
+        """
+        ...
+
+
+class BlockGone(Rejected):
+    """Error for a block that is not, or no longer, on this chain."""
+
+    code = "block_gone"
+
+    def __init__(self, network: NetworkName) -> None:
+        super().__init__("This block is not on the chain any more.", network=network)
+
+
+class ChainRefused(Rejected):
+    """Final refusal of a transaction by the network."""
+
+    code = "chain_refused"
+
+    def __init__(self, network: NetworkName, reason: str) -> None:
+        super().__init__(f"The network refused the transaction: {reason}.", network=network, reason=reason)
+
+
+class ChainUnavailable(Unavailable):
+    """Failure to learn something of a chain: its sources are out of reach, behind, or disagree."""
+
+    code = "chain_unavailable"
+
+    def __init__(self, network: NetworkName, reason: str) -> None:
+        super().__init__("This network cannot be asked right now. Nothing is lost.", network=network, reason=reason)

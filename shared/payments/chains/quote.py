@@ -1,0 +1,38 @@
+"""Quote of a crypto payment, and the part of an address's level that belongs to a payment."""
+
+from dataclasses import dataclass
+
+from shared.kernel.clock import Millis
+from shared.payments.chains.ports import AssetName, NetworkName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """Terms on which coins are taken for a payment; atomic amounts are whole numbers of any size.
+
+    `rate` is the USD that one whole coin is worth, as a decimal. `sources` name where the rate came from. The rate is
+    locked for coins that arrive before `locked_until`.
+    """
+
+    network: NetworkName
+    asset: AssetName
+    decimals: int
+    address: str
+    index: int
+    due: int
+    rate: str
+    sources: tuple[str, ...]
+    quoted_at: Millis
+    locked_until: Millis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelClaim:
+    """Part [begin, end) of an address's level in one asset on one network, in atomic units, that one payment owns."""
+
+    network: NetworkName
+    asset: AssetName
+    address: str
+    index: int
+    begin: int
+    end: int
