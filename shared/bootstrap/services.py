@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from shared.bootstrap.agents import AgentServices
 from shared.bootstrap.chat import ChatServices
 from shared.bootstrap.credits import CreditServices
+from shared.bootstrap.crypto import CryptoServices
 from shared.bootstrap.images import ImageServices
 from shared.bootstrap.metering import MeteringServices
 from shared.bootstrap.models import ModelServices
@@ -41,6 +42,7 @@ class Services:
         self.images = ImageServices(*base, self.credits, self.users, self.models)
         self.agents = AgentServices(*base, self.credits, self.users, self.models, self.images)
         self.payments = PaymentServices(*base, self.credits, self.users)
+        self.crypto = CryptoServices(*base, self.credits, self.users, self.payments)
 
     @part
     def stop_calls(self) -> "StopCalls":
