@@ -46,7 +46,7 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedCheckout:
-    """Checkout as the provider opened it.
+    """Checkout that the provider has opened.
 
     Of `checkout_url` and `client_secret` one is set, by the flow; the other is None.
 

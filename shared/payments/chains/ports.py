@@ -30,7 +30,7 @@ class Block:
 class Transfer:
     """Transaction that moved an asset to an address.
 
-    `sender` is "" if the chain does not tell it. `block` is None while the transaction is in the pool.
+    `sender` is "" if the chain does not tell. `block` is None while the transaction is in the pool.
     """
 
     transaction: str
@@ -41,7 +41,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenTransaction:
-    """State of a transaction. `block` is None while it waits in the pool. `succeeded` is False if it was reverted."""
+    """State of a transaction. `block` is None while it waits in the pool. `succeeded` is False after a revert."""
 
     transaction: str
     block: Block | None
@@ -109,7 +109,7 @@ class Chain(Protocol):
         ...
 
     def transaction(self, transaction: str) -> SeenTransaction | None:
-        """Return the state of a transaction; None if the chain does not know it."""
+        """Return the state of a transaction; None if the chain knows no such transaction."""
         ...
 
     def fees(self) -> Fees:
@@ -117,7 +117,7 @@ class Chain(Protocol):
         ...
 
     def broadcast(self, raw: bytes) -> str:
-        """Send a signed transaction to the network, and return its hash, also if the network knows it already.
+        """Send a signed transaction to the network, and return the hash, also if the network knows the hash.
 
         Raises ChainRefused.
         """
@@ -143,7 +143,7 @@ class ChainRefused(Rejected):
 
 
 class ChainUnavailable(Unavailable):
-    """Failure to learn something of a chain: its sources are out of reach, behind, or disagree."""
+    """Failure to learn something of a chain: the sources are out of reach, behind, or disagree."""
 
     code = "chain_unavailable"
 
