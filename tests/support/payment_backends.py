@@ -12,10 +12,11 @@ from flask import Flask, request
 
 from emulator.payment_providers import payment_providers
 from emulator.seed import PACKAGES
+from emulator.stand_ins.deliveries import BACKOFF_SECONDS
 from emulator.stand_ins.paypal import PayPalStandIn
 from emulator.stand_ins.stripe import StripeStandIn
 from emulator.suite import Suite
-from functions.payment_webhooks import receive
+from functions.payment_webhooks import STATUS_BY_ERROR, receive
 from shared.bootstrap import Services, production
 from shared.kernel.errors import Conflict, Unavailable
 from shared.kernel.ids import Uid, new_id, operation_id
@@ -34,6 +35,7 @@ from tests.support.payment_benches import PayPalHands, StripeHands
 INSTANCES = 3
 OFFSET_SECONDS_MAX = 0.005
 ROUNDS_MAX = 20
+ASK_AGAIN = frozenset(STATUS_BY_ERROR.values())
 LISTING_SECONDS = 60.0
 PACKAGE = "plus"
 BOUGHT = PACKAGES[PACKAGE]["credits"] + PACKAGES[PACKAGE]["bonus"]
@@ -130,10 +132,21 @@ class PaymentBackends:
         event = self.event_of(payment)
 
         def heard(services: Services) -> None:
-            assert self.stand_in(payment.provider).deliver(event) == 200
+            self.deliver(payment.provider, event)
             services.payments.notices.handle(f"{payment.provider}:{event}")
 
         return heard
+
+    def deliver(self, provider: ProviderName, event: str) -> None:
+        """Deliver an event until its notice is stored. Providers repeat a delivery after the answers of ASK_AGAIN.
+
+        All deliveries come from one address here, and one address may send few bodies at once.
+        """
+        answers = [self.stand_in(provider).deliver(event)]
+        while answers[-1] in ASK_AGAIN and len(answers) < ROUNDS_MAX:
+            threading.Event().wait(BACKOFF_SECONDS)
+            answers.append(self.stand_in(provider).deliver(event))
+        assert answers[-1] == 200, answers
 
     def racers(self, payment: Payment) -> list[Racer]:
         return [
