@@ -26,6 +26,8 @@ CHUNK_SECONDS_MAX = 5.0
 BODY_SECONDS_MAX = 60.0
 PATIENCE_SECONDS = 1.0
 """Seconds after which the slowest body gives up its place, if every place is taken."""
+WAIT_SECONDS = 0.2
+"""Most seconds that a caller with many bodies under way waits for a place. Most bodies are read within milliseconds."""
 DRAIN_SECONDS_MAX = 2.0
 DRAIN_BYTES_MAX = 32 * 1024 * 1024
 """Most bytes of a refused body that are read before the answer. Proxies fail if the answer comes while they send."""
@@ -54,15 +56,19 @@ class InstanceBusy(Unavailable):
 
 
 class Uploads:
-    """Places for bodies that are being read: a part of the threads, of which one caller gets at most half."""
+    """Places for bodies that are being read: a part of the threads, of which one caller gets at most half.
+
+    While places are free, further bodies of a caller may wait, so that a burst of quick bodies is not refused.
+    """
 
     def __init__(self, threads: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._places_max = max(1, threads // 4)
         self._caller_max = max(1, self._places_max // 2)
         self._drains = threading.BoundedSemaphore(max(1, threads // 16))
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._freed = threading.Condition()
         self._taken: set[BodyTransfer] = set()
+        self._waiting = 0
         self._watch = DeadlineWatch(monotonic)
 
     def receive(self, request: Request, bytes_max: int, caller: str) -> bytes:
@@ -125,18 +131,40 @@ class Uploads:
             yield place
         finally:
             place.is_over = True
-            with self._lock:
+            with self._freed:
                 self._taken.discard(place)
+                self._freed.notify_all()
 
     def _take(self, place: BodyTransfer) -> None:
-        """Take a place, or the place of the slowest. A caller with many bodies under way gives up one of those."""
-        with self._lock:
-            own = [taken for taken in self._taken if taken.caller == place.caller]
-            if len(own) >= self._caller_max and not self._make_room(own):
-                raise TooManyRequests(retry_after_ms=RETRY_AFTER_MS)
-            if len(self._taken) >= self._places_max and not self._make_room(self._taken):
-                raise InstanceBusy
+        """Take a place, or the place of the slowest. A caller with many bodies under way gives up one of those.
+
+        The threads that read and the threads that wait are together no more than the places, but for WAIT_SECONDS.
+        """
+        with self._freed:
+            refusal = self._refusal(place)
+            if refusal is not None and len(self._taken) + self._waiting < self._places_max:
+                refusal = self._refusal_after_waiting(place)
+            if refusal is not None:
+                raise refusal
             self._taken.add(place)
+
+    def _refusal_after_waiting(self, place: BodyTransfer) -> TooManyRequests | InstanceBusy | None:
+        """Wait for a place, at most WAIT_SECONDS, and return the error if there is still no place, else None."""
+        self._waiting += 1
+        try:
+            self._freed.wait_for(lambda: self._refusal(place) is None, WAIT_SECONDS)
+        finally:
+            self._waiting -= 1
+        return self._refusal(place)
+
+    def _refusal(self, place: BodyTransfer) -> TooManyRequests | InstanceBusy | None:
+        """Return the error if there is no place and nobody gives up a place, else None."""
+        own = [taken for taken in self._taken if taken.caller == place.caller]
+        if len(own) >= self._caller_max and not self._make_room(own):
+            return TooManyRequests(retry_after_ms=RETRY_AFTER_MS)
+        if len(self._taken) >= self._places_max and not self._make_room(self._taken):
+            return InstanceBusy()
+        return None
 
     def _make_room(self, among: "set[BodyTransfer] | list[BodyTransfer]") -> bool:
         slowest = min(among, key=lambda taken: taken.since)
