@@ -1,7 +1,7 @@
 """Networks and their assets, as the settings list them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.payments.chains.ports import AssetName, NetworkName
@@ -18,8 +18,14 @@ class Asset:
     contract: str
     decimals: int
     is_stable: bool = False
-    feed: str = ""
-    """Contract of Chainlink's price feed in USD on this network; "" if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """Contract of a Chainlink price feed in USD. A price older than `heartbeat_seconds` is stale."""
+
+    contract: str
+    heartbeat_seconds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,8 @@ class Network:
 
     `chain_id` is None for Bitcoin. `genesis` is the hash of the first block, which tells the network. `is_live` is True
     for coins of value. `final_depth` is the number of blocks after which a chain without tags counts as final.
+    `feeds` are price feeds on this network by asset, also of assets of other networks. `sequencer_feed` is Chainlink's
+    feed of the sequencer's state, "" for a chain without a sequencer. `explorer` is the address of a block explorer.
     """
 
     name: NetworkName
@@ -52,9 +60,15 @@ class Network:
     minimum_usd_cents: int
     assets: Mapping[AssetName, Asset]
     final_depth: int | None = None
+    feeds: Mapping[AssetName, Feed] = field(default_factory=dict)
     sequencer_feed: str = ""
+    explorer: str = ""
 
     @property
     def coin(self) -> Asset:
         """Return the network's own coin."""
         return next(asset for asset in self.assets.values() if not asset.contract)
+
+    def transaction_url(self, transaction: str) -> str | None:
+        """Return the page of a transaction at the block explorer; None if the network has no explorer."""
+        return f"{self.explorer}/tx/{transaction}" if self.explorer else None

@@ -124,6 +124,38 @@ class Chain(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRound:
+    """Last answer of a Chainlink feed: `answer` is a whole number of 10^-`decimals`. Times are in ms.
+
+    The answer of a sequencer's feed is 0 while the sequencer is up, since `started_at`.
+    """
+
+    answer: int
+    decimals: int
+    started_at: Millis
+    updated_at: Millis
+
+
+class Contracts(Protocol):
+    """Contracts of an EVM chain. The adapter of an EVM chain is a `Chain` and `Contracts`.
+
+    Every method raises ChainUnavailable if no answer came.
+    """
+
+    def chain_id(self) -> int:
+        """Return the chain id that the node states."""
+        ...
+
+    def decimals(self, contract: str) -> int:
+        """Return the number of decimals that a token's contract states."""
+        ...
+
+    def feed_round(self, contract: str) -> FeedRound:
+        """Return the last answer of a Chainlink feed (`latestRoundData` and `decimals`)."""
+        ...
+
+
 class BlockGone(Rejected):
     """Error for a block that is not, or no longer, on this chain."""
 
