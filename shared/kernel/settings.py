@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from shared.kernel import setting_values as values
 from shared.kernel.money import Micro
+from shared.kernel.network_settings import NetworkSettings, parse_networks
 
 T = TypeVar("T")
 
@@ -38,6 +39,8 @@ UPSTREAM_PROFILES = (
     "xai",
 )
 """Names of upstream profiles that a setting may choose."""
+SPOT_PRICES = ("coinbase", "kraken")
+"""Exchanges whose prices can be asked for."""
 
 
 class SettingsError(Exception):
@@ -176,6 +179,25 @@ class Settings:
     PayPal does not send. Default: the public roots, and the DigiCert certificates that PayPal uses."""
     paypal_api_base: str
     """Address of PayPal's API. The sandbox is `https://api-m.sandbox.paypal.com`."""
+    crypto_networks: tuple[NetworkSettings, ...]
+    """Networks on which crypto payments are taken, comma-separated. Known are `base`, `polygon`, `ethereum` and
+    `bitcoin`, and for tests `base-sepolia`, `sepolia`, `bitcoin-testnet4`, `bitcoin-signet` and `bitcoin-regtest`.
+    Any other name is an EVM chain of your own. Live and test networks are not mixed. Settings of each network begin
+    with its name in capitals. `<NETWORK>_RPC_URLS` (Bitcoin: `<NETWORK>_API_URLS`, Esplora-compatible) are its
+    sources, comma-separated: one, better two of different companies; the addresses may hold keys. An EVM chain of
+    your own also needs `<NETWORK>_CHAIN_ID`, `<NETWORK>_GENESIS` (hash of block 0), `<NETWORK>_COIN` (symbol) and
+    `<NETWORK>_IS_LIVE` (`true` if the coins have value). `<NETWORK>_TOKENS` (`NAME:contract:decimals`, `:stable`
+    behind a dollar stablecoin), `<NETWORK>_FEEDS` (Chainlink, `NAME:contract:heartbeat in seconds`),
+    `<NETWORK>_SEQUENCER_FEED`, `<NETWORK>_TIERS` (`100:10,1000:safe,any:finalized`: up to 100 dollars after 10
+    blocks), `<NETWORK>_MINIMUM_USD`, `<NETWORK>_BLOCK_SECONDS`, `<NETWORK>_TITLE` and `<NETWORK>_EXPLORER` replace
+    the preset's or add to them."""
+    crypto_spot_prices: tuple[str, ...]
+    """Exchanges whose last trade must agree with Chainlink within 1 % before a price is quoted, comma-separated:
+    `coinbase`, `kraken`, or `none`."""
+    coinbase_api_base: str
+    """Address of Coinbase Exchange's API."""
+    kraken_api_base: str
+    """Address of Kraken's API."""
     region: str
     release: str
     """Release of the deployed source, such as `v3`. `make deploy` writes the name; on a laptop there is none."""
@@ -247,6 +269,10 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         paypal_webhook_id=env.get("PAYPAL_WEBHOOK_ID") or "",
         paypal_webhook_roots=env.get("PAYPAL_WEBHOOK_ROOTS") or "",
         paypal_api_base=read("PAYPAL_API_BASE", "https://api-m.paypal.com", values.address),
+        crypto_networks=read("CRYPTO_NETWORKS", " ", lambda text: parse_networks(text, env)),
+        crypto_spot_prices=read("CRYPTO_SPOT_PRICES", ",".join(SPOT_PRICES), _spot_prices),
+        coinbase_api_base=read("COINBASE_API_BASE", "https://api.exchange.coinbase.com", values.address),
+        kraken_api_base=read("KRAKEN_API_BASE", "https://api.kraken.com", values.address),
         region=(region := env.get("FUNCTION_REGION") or "us-central1"),
         release=env.get("RELEASE") or "",
         public_url=read("PUBLIC_URL", f"https://{region}-{project}.cloudfunctions.net/api", values.address),
@@ -329,3 +355,12 @@ def _profile(text: str) -> str:
     if text not in UPSTREAM_PROFILES:
         raise ValueError(f"names no known profile; known are {', '.join(UPSTREAM_PROFILES)}")
     return text
+
+
+def _spot_prices(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if found == ("none",):
+        return ()
+    if not set(found) <= set(SPOT_PRICES) or len(set(found)) != len(found):
+        raise ValueError(f"must be none, or some of {', '.join(SPOT_PRICES)}, comma-separated")
+    return found
