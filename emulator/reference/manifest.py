@@ -6,7 +6,7 @@ import re
 import main
 from emulator.cloud.manifest_text import SECRETS_BLOCK, block_list
 from emulator.cloud.staging import ROOT, STAGED
-from shared.payments.providers import PROVIDERS, ProviderRecord
+from shared.payments.providers import PROVIDER_NAMES, PROVIDERS, ProviderRecord
 
 RUNTIME = "python312"
 WEBHOOK = re.compile(r"  (\w+)_webhook:\n(?:    .*\n)+\n")
@@ -45,4 +45,4 @@ def cli_settings() -> str:
 def payments_schema() -> str:
     """Return the schema of `payments/{id}` for listeners, with the names of all providers."""
     text = (ROOT / "docs/live/payments.schema.json").read_text()
-    return PROVIDER.sub(lambda found: f"{found[1]}{json.dumps(list(PROVIDERS))}", text)
+    return PROVIDER.sub(lambda found: f"{found[1]}{json.dumps(list(PROVIDER_NAMES))}", text)

@@ -52,10 +52,10 @@ from shared.payments.packages import (
 from shared.payments.payment import Payment
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.problems import PROBLEMS, problem_sentence
-from shared.payments.providers import PROVIDERS
+from shared.payments.providers import PROVIDER_NAMES
 from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.payments.worth import Worth
-from shared.sagas.payments.refunds import NotRefundable
+from shared.sagas.payments.refunds import NotRefundable, RefundByHand
 from shared.sagas.payments.settlement import PaymentBusy
 from shared.users.audit import REASON_MAX
 from shared.users.operator_acts import OwnAccount
@@ -114,7 +114,7 @@ class AdminPaymentsQuery(Request):
     limit = Limit()
     cursor = Cursor(str)
     uid = Text(length_min=1, length_max=UID_CHARACTERS_MAX, load_default=None)
-    provider = Choice(*PROVIDERS, load_default=None)
+    provider = Choice(*PROVIDER_NAMES, load_default=None)
     provider_id = Text(
         length_min=1,
         length_max=PROVIDER_ID_CHARACTERS_MAX,
@@ -241,6 +241,7 @@ def payment(call: Call) -> Any:
         PaymentNotFound,
         OwnAccount,
         NotRefundable,
+        RefundByHand,
         ProviderRefused,
         ProviderUnavailable,
         PaymentBusy,

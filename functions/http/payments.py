@@ -19,11 +19,12 @@ from shared.kernel.events import log
 from shared.kernel.ids import ID_CHARACTERS_MAX
 from shared.ledger.errors import AccountFrozen
 from shared.payments.analytics import takings
+from shared.payments.chains.report import ChainState, LineStatus
 from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
 from shared.payments.payment import Payment, Status, status_of
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
-from shared.payments.providers import PROVIDERS
+from shared.payments.providers import PROVIDER_NAMES, PROVIDERS
 from shared.payments.store import PaymentNotFound, PaymentPage
 from shared.sagas.payments.checkout import AppCustomer, PackageLimitReached, PackageOrder, TooManyCheckouts
 from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
@@ -120,19 +121,84 @@ class PayOut(Answer):
     expires_at = Time(required=True)
 
 
+class CryptoTransactionOut(Answer):
+    """Transaction that brought coins."""
+
+    hash = fields.String(required=True, metadata={"description": "The hash of the transaction."})
+    url = fields.String(required=True, metadata={"description": "The transaction at an explorer; empty if unknown."})
+
+
+class CryptoLineOut(Answer):
+    """Payment for a part of the coins that came to the address: the package, or a deposit."""
+
+    payment_id = fields.String(required=True)
+    package_id = fields.String(required=True)
+    network = fields.String(required=True, metadata={"description": "The network on which the coins came."})
+    asset = fields.String(required=True, metadata={"description": "The symbol of the coins."})
+    amount = fields.String(required=True, metadata={"description": "The coins, as a decimal."})
+    price = Money(required=True)
+    credits = Credits(required=True)
+    status = Choice(*get_args(LineStatus), required=True)
+
+
+class CryptoOut(Answer):
+    """Payment on a chain, as the payer sees it. Amounts are decimals of whole coins, and `…_atomic` the least units."""
+
+    network = fields.String(required=True, metadata={"description": "The network to pay on."})
+    network_title = fields.String(required=True, metadata={"description": "The network's name for people."})
+    asset = fields.String(required=True, metadata={"description": "The symbol of the coins to send."})
+    address = fields.String(required=True, metadata={"description": "The address to send the coins to."})
+    uri = fields.String(required=True, metadata={"description": "A link that opens a wallet; empty if there is none."})
+    amount = fields.String(required=True, metadata={"description": "The coins that are due."})
+    amount_atomic = fields.String(
+        required=True, metadata={"description": "The coins that are due, in the least units."}
+    )
+    decimals = fields.Integer(required=True, metadata={"description": "Decimal digits of one whole coin."})
+    rate = fields.String(required=True, metadata={"description": "USD that one whole coin is worth in this quote."})
+    locked_until = fields.String(required=True, metadata={"description": "The rate counts for coins that come before."})
+    received = fields.String(required=True, metadata={"description": "The coins that came, deep enough or not."})
+    received_atomic = fields.String(required=True, metadata={"description": "The coins that came, in the least units."})
+    missing = fields.String(required=True, metadata={"description": "The coins that are still to come."})
+    missing_atomic = fields.String(
+        required=True, metadata={"description": "The coins that are still to come, in the least units."}
+    )
+    state = Choice(*get_args(ChainState), required=True, metadata={"description": "The state for the payer."})
+    confirmations = fields.Integer(required=True, metadata={"description": "Blocks since the last coins came."})
+    confirmations_needed = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Blocks after which the coins count; null if the network itself tells."},
+    )
+    wait_seconds = fields.Integer(required=True, metadata={"description": "The usual time until the coins count."})
+    transactions = fields.List(
+        fields.Nested(CryptoTransactionOut),
+        required=True,
+        metadata={"description": "The transactions that brought coins, as far as the chain tells."},
+    )
+    lines = fields.List(
+        fields.Nested(CryptoLineOut),
+        required=True,
+        metadata={"description": "The payments for the coins that came to this address."},
+    )
+    sentence = fields.String(required=True, metadata={"description": "The state, and what to do, for the payer."})
+    unavailable = fields.Boolean(
+        required=True, metadata={"description": "True while the network cannot be asked. Nothing is lost."}
+    )
+
+
 class PaymentOut(Answer):
     """Payment and its receipt.
 
     `under_review`: the payment waits for an operator, who was alerted. `receipt_url` is Stripe's page; PayPal has no
     page, and writes to the payer. `transaction_id` is the name of the money in the provider's list and, with PayPal, in
     the payer's own account. `status` is `cancelled` if the user turned back. The user can still pay at `checkout_url`
-    until that is null.
+    until that is null. `crypto` is null for a payment that is not on a chain.
     """
 
     id = fields.String(required=True)
     status = Choice(*STATUSES, required=True)
     under_review = fields.Boolean(required=True)
-    provider = Choice(*PROVIDERS, required=True)
+    provider = Choice(*PROVIDER_NAMES, required=True)
     package_id = fields.String(required=True)
     title = fields.String(required=True)
     price = Money(required=True)
@@ -147,6 +213,12 @@ class PaymentOut(Answer):
     expires_at = Time(required=True)
     settled_at = Time(required=True, allow_none=True)
     updated_at = Time(required=True)
+    crypto = fields.Nested(
+        CryptoOut,
+        required=True,
+        allow_none=True,
+        metadata={"description": "The payment on its chain; null if the payment is not on a chain."},
+    )
 
 
 class PaymentsOut(Answer):

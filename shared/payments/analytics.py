@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from shared.kernel.clock import rfc3339
 from shared.payments.payment import Payment, status_of
 
-PAID = frozenset({"settled", "partially_refunded", "refunded", "disputed", "won", "lost"})
+PAID = frozenset({"settled", "partially_refunded", "refunded", "disputed", "won", "lost", "taken_back"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

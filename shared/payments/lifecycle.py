@@ -17,10 +17,15 @@ ACCOUNT_CLOSED = "account_closed"
 """Problem of a payment whose user left before the credits were granted. The money is refunded automatically."""
 NOT_RETURNED = "not_returned"
 """Problem of a payment whose automatic refund failed. An operator must return the money."""
+REFUND_DUE = "refund_due"
+"""Problem of coins whose user left before the credits were granted. A person must send the coins back."""
 OTHER_CURRENCY = "other_currency"
 """Problem of a payment whose money moves in another currency. All credits are set aside until an operator acts."""
 LATE_MONEY: Millis = 7 * DAY
 """Time after a checkout's end during which the provider is still polled: events may be lost, money may be late."""
+
+
+GRACE_RETRY: Millis = 10 * MINUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,7 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = N
     seen = seen_in(truth)
     if truth.stage != "paid" or truth.paid is None or seen.leaving >= truth.paid.minor:
         return WAIT
-    if payment.problem in {ACCOUNT_CLOSED, NOT_RETURNED}:
+    if payment.problem in {ACCOUNT_CLOSED, NOT_RETURNED, REFUND_DUE}:
         return _plan_return(payment, truth)
     return NextAction(action="top_up", args={"money": truth.money, "is_disputed": seen.undecided > 0})
 
@@ -82,8 +87,10 @@ def _plan_return(payment: Payment, truth: Truth) -> NextAction:
     """Plan the refund of money that cannot become credits.
 
     If the money is disputed, wait: disputed money is not refunded as well. If a refund failed before, park the payment
-    for an operator.
+    for an operator. Coins are sent back by a person.
     """
+    if payment.is_on_chain:
+        return NextAction(action="wait" if payment.problem == REFUND_DUE else "park", problem=REFUND_DUE)
     if payment.problem == NOT_RETURNED or seen_in(truth).is_disputed:
         return NextAction(action="wait", problem=payment.problem)
     if any(refund.status == "failed" for refund in truth.refunds):
@@ -107,6 +114,8 @@ def problem_of(payment: Payment, truth: Truth, *, is_live: bool, owner: str | No
 def _problem_of_money(payment: Payment, truth: Truth, owner: str | None) -> str:
     if truth.paid is None or truth.money is None:
         return "no_amount"
+    if truth.chain is not None and truth.chain.review:
+        return truth.chain.review
     if truth.paid.currency != payment.terms.price.currency:
         return "wrong_currency"
     if truth.paid != payment.terms.price:
@@ -120,6 +129,21 @@ def next_poll(payment: Payment, now: Millis) -> Millis | None:
     """
     if payment.applied.is_granted or payment.problem:
         return None
+    if payment.is_on_chain:
+        return _next_end(payment, now)
     if now >= payment.expires_at + LATE_MONEY:
         return None
     return now + min(POLL_FIRST << min(payment.polls, 10), POLL_MAX)
+
+
+def _next_end(payment: Payment, now: Millis) -> Millis | None:
+    """Return when the next of lock and grace ends. A watcher nudges meanwhile, so the chain is not polled.
+
+    If grace has ended and the payment has not, the chain could not be asked: look again after `GRACE_RETRY`.
+    """
+    locked_until = payment.expires_at if payment.quote is None else payment.quote.locked_until
+    ends = [at for at in (locked_until, payment.expires_at) if at > now]
+    if ends:
+        return min(ends)
+    is_over = payment.is_over or now >= payment.expires_at + LATE_MONEY
+    return None if is_over else now + GRACE_RETRY

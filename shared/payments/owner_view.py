@@ -11,6 +11,7 @@ from typing import Any, cast
 from shared.kernel.clock import Millis, from_datetime, rfc3339
 from shared.kernel.documents import Data, Value
 from shared.kernel.money import format_credits
+from shared.payments.chains.view import crypto_view
 from shared.payments.fiat import Fiat
 from shared.payments.payment import Payment, status_of
 from shared.payments.providers import PROVIDERS
@@ -41,11 +42,12 @@ def owner_view(payment: Payment, now: Millis) -> dict[str, Value]:
         "failure": seen.failure,
         "checkout_url": payment.checkout_url if payment.is_payable else None,
         "receipt_url": seen.receipt_url,
-        "transaction_id": None if seen.paid is None else payment.refs.get(PROVIDERS[payment.provider].money),
+        "transaction_id": None if seen.paid is None else _transaction_of(payment),
         "created_at": rfc3339(payment.created_at),
         "expires_at": rfc3339(payment.expires_at),
         "settled_at": None if payment.settled_at is None else rfc3339(payment.settled_at),
         "updated_at": rfc3339(now),
+        "crypto": crypto_view(payment),
     }
 
 
@@ -55,19 +57,27 @@ def is_old(view: Data) -> bool:
 
 
 def renewed(payment_id: str, view: Data) -> Data:
-    """Return the document in the present form; unchanged if already in the present form."""
+    """Return the document in the present form. A document that was stored before crypto payments has no `crypto`."""
     if not is_old(view):
-        return view
+        return view if "crypto" in view else {"crypto": None, **view}
     old = cast("Mapping[str, Any]", view)
     return {
         **{name: old[name] for name in SAME},
         "id": payment_id,
+        "crypto": None,
         "under_review": old["is_under_review"],
         "transaction_id": old.get("transaction_id"),
         **{name: _money(Fiat(old[minor], old["currency"])) for name, minor in AMOUNTS.items()},
         **{name: format_credits(old[name]) for name in ("credits", "bonus")},
         **{name: None if old[name] is None else rfc3339(from_datetime(old[name])) for name in TIMES},
     }
+
+
+def _transaction_of(payment: Payment) -> str | None:
+    """Return the name of the money in the provider's list; on a chain, the hash of the first transaction."""
+    if not payment.is_on_chain:
+        return payment.refs.get(PROVIDERS[payment.provider].money)
+    return payment.chain.transactions[0].hash if payment.chain is not None and payment.chain.transactions else None
 
 
 def _money(amount: Fiat) -> dict[str, Value]:

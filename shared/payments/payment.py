@@ -6,11 +6,16 @@ from typing import Any, Literal, cast
 from shared.kernel.clock import Millis
 from shared.kernel.ids import LotId, Uid, derived_id
 from shared.kernel.money import Micro
+from shared.payments.chains.quote import LevelClaim, Quote
+from shared.payments.chains.report import ChainReport
 from shared.payments.fiat import Fiat
 from shared.payments.movements import Movements, State, is_foreign, merged, movements_of, total, unexplained
 from shared.payments.ports import Flow, ProviderName, Refs, Stage, Truth
+from shared.payments.providers import is_chain
 
 DUE_SHARDS = 8
+DEPOSIT = "deposit"
+"""Package of a payment for coins that nobody ordered: credited at their value, without a gift."""
 
 UNPAID_ENDS: frozenset[Stage | Literal[""]] = frozenset({"failed", "cancelled", "expired"})
 """Stages of a checkout that ended without money. Money may still come late."""
@@ -28,6 +33,7 @@ Status = Literal[
     "disputed",
     "won",
     "lost",
+    "taken_back",
 ]
 
 
@@ -153,6 +159,14 @@ class Payment:
     """True once the user came back without paying. Money that comes later counts all the same."""
     is_given_up: bool = False
     """True if the cancelled checkout gave its place to another: an approval is not captured any more."""
+    quote: Quote | None = None
+    """Terms on which coins are taken; None if the payment is not on a chain."""
+    claim: LevelClaim | None = None
+    """Part of the address's level that belongs to this payment; None before the part is certain."""
+    chain: ChainReport | None = None
+    """Last known state on the chain; None before the first look."""
+    page_key: str = ""
+    """Secret part of the address of the payer's page; empty if the payment has no such page."""
 
     @property
     def paid_lot(self) -> LotId:
@@ -211,8 +225,19 @@ class Payment:
         return tuple(name.partition(":")[2] for name, each in known.items() if each.kind == "dispute")
 
     @property
+    def is_on_chain(self) -> bool:
+        """Return True if the money is coins on a chain."""
+        return is_chain(self.provider)
+
+    @property
     def provider_ids(self) -> tuple[str, ...]:
-        """Return the provider's ids of everything that belongs to this payment: checkout, money, refunds, disputes."""
+        """Return the provider's ids of everything that belongs to this payment: checkout, money, refunds, disputes.
+
+        On a chain: the address and the transactions.
+        """
+        if self.is_on_chain:
+            hashes = () if self.chain is None else (each.hash for each in self.chain.transactions)
+            return tuple(sorted({self.refs.get("address", ""), *hashes} - {""}))
         moved = (name.partition(":")[2] for name in self.seen.movements or {})
         return tuple(sorted({*self.refs.values(), *moved} - {""}))
 
@@ -227,6 +252,8 @@ def status_of(payment: Payment) -> Status:
     seen, applied = payment.seen, payment.applied
     if not applied.is_granted:
         return _status_before(payment)
+    if payment.is_on_chain and (seen.is_disputed or seen.lost):
+        return "taken_back"
     if seen.is_disputed:
         return "disputed"
     if seen.lost:
@@ -234,7 +261,7 @@ def status_of(payment: Payment) -> Status:
     if applied.taken:
         is_whole = seen.paid is not None and applied.taken >= seen.paid.minor
         return "refunded" if is_whole else "partially_refunded"
-    return "won" if seen.was_won else "settled"
+    return "won" if seen.was_won and not payment.is_on_chain else "settled"
 
 
 def _status_before(payment: Payment) -> Status:
@@ -242,9 +269,10 @@ def _status_before(payment: Payment) -> Status:
     seen = payment.seen
     if seen.stage == "paid":
         if seen.is_disputed:
-            return "disputed"
+            return "taken_back" if payment.is_on_chain else "disputed"
         is_back = seen.paid is not None and 0 < seen.paid.minor <= seen.leaving
-        return ("lost" if seen.lost else "refunded") if is_back else "confirming"
+        lost: Status = "taken_back" if payment.is_on_chain else "lost"
+        return (lost if seen.lost else "refunded") if is_back else "confirming"
     if payment.is_turned_back:
         return "cancelled"
     if payment.is_payable:
@@ -280,6 +308,27 @@ def seen_in(truth: Truth, payment: Payment | None = None) -> ProviderReport:
         receipt_url=truth.receipt_url,
         failure=truth.failure,
     )
+
+
+def with_chain(payment: Payment, truth: Truth) -> Payment:
+    """Return the payment with the facts of the chain. If less than the agreed price is granted, write new terms.
+
+    The terms of a credited payment never change.
+    """
+    told = truth.chain
+    if told is None:
+        return payment
+    known = replace(payment, chain=told.report, claim=told.claim or payment.claim)
+    if payment.applied.is_granted or told.part is None:
+        return known
+    return replace(known, terms=part_of(payment.terms, told.part))
+
+
+def part_of(terms: Terms, price: Fiat) -> Terms:
+    """Return the terms for a part of the agreed price: the share of the credits, and no gift."""
+    if price == terms.price:
+        return terms
+    return replace(terms, price=price, credits=share(terms.credits, price.minor, terms.price.minor), bonus=Micro(0))
 
 
 def _remembered(payment: Payment | None, told: Movements) -> Movements:

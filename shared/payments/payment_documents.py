@@ -7,6 +7,7 @@ from typing import Any, cast
 from shared.kernel.clock import from_datetime, to_datetime
 from shared.kernel.documents import Data, Value
 from shared.kernel.ids import Uid
+from shared.payments.chains.stored import claim_data, claim_of, quote_data, quote_of, report_data, report_of
 from shared.payments.fiat import Fiat
 from shared.payments.movements import Movement
 from shared.payments.payment import AppliedChanges, Payment, ProviderReport, Terms, status_of
@@ -40,6 +41,10 @@ def to_data(payment: Payment) -> dict[str, Value]:
         "back_key": payment.back_key,
         "is_cancelled": payment.is_cancelled,
         "is_given_up": payment.is_given_up,
+        "quote": quote_data(payment.quote),
+        "claim": claim_data(payment.claim),
+        "chain": report_data(payment.chain),
+        "page_key": payment.page_key,
         "due_shard": payment.due_shard,
         "provider_ids": list(payment.provider_ids),
         "id": payment.id,
@@ -77,6 +82,10 @@ def from_data(payment_id: str, data: Data) -> Payment:
         back_key=stored.get("back_key", ""),
         is_cancelled=stored.get("is_cancelled", False),
         is_given_up=stored.get("is_given_up", False),
+        quote=quote_of(stored.get("quote")),
+        claim=claim_of(stored.get("claim")),
+        chain=report_of(stored.get("chain")),
+        page_key=stored.get("page_key", ""),
     )
 
 

@@ -7,10 +7,11 @@ from typing import Literal, Protocol
 from shared.kernel.clock import Millis
 from shared.kernel.errors import Rejected, Unavailable
 from shared.kernel.ids import Uid
+from shared.payments.chains.report import ChainTruth
 from shared.payments.fiat import Fiat
 
 ProviderName = str
-"""Name of a provider, one of `shared.payments.providers.PROVIDERS`."""
+"""Name of a provider, one of `shared.payments.providers.PROVIDER_NAMES`."""
 Flow = Literal["redirect", "intent"]
 """Way of paying: on the provider's own page, or inside an app with a secret of this one payment."""
 
@@ -105,6 +106,8 @@ class Truth:
     failure: str | None = None
     withdrawn: Literal["", "open", "lost"] = ""
     """State of received money. `lost`: the provider took all of the money back. `open`: the provider holds all."""
+    chain: ChainTruth | None = None
+    """Facts that only a payment on a chain has; None for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,12 @@ PROBLEMS: Mapping[str, str] = {
     "account_closed": "The user left before the credits were granted. The money is on its way back to the payer.",
     "not_returned": "The user left before the credits were granted, and the money did not go back to the payer. "
     "Refund this payment again, or pay it back outside the provider.",
+    "refund_due": "The user left before the credits were granted. Coins of {received} are at the payment's address. "
+    "Agree on an address with the payer, and send the coins from your wallet.",
+    "address_swept": "Coins worth {received} came after coins were sent from the payment's address, so they may be "
+    "your own, for fees. Accept them if they are the payer's.",
+    "screened_sender": "Coins worth {received} came from a sender that the screening lists. Do not send them back "
+    "before you have asked for advice.",
     "other_currency": "A refund or dispute moved {moved}, but the price is {price}. All credits of this payment are "
     "set aside. Refund or correct the balance by hand, then replay.",
 }

@@ -13,7 +13,7 @@ from shared.payments.owner_view import OLD_SCHEMA, owner_view, renewed
 from shared.payments.payment import Payment
 from shared.payments.payment_documents import from_data, to_data
 from shared.payments.ports import ProviderName
-from shared.payments.providers import PROVIDERS
+from shared.payments.providers import PROVIDER_NAMES
 
 SAME_ID_MAX = 20
 """Most payments that may share one id of their provider. More than one is a fault that operators should see."""
@@ -133,7 +133,7 @@ class Payments:
             limit=SAME_ID_MAX,
         )
         ids = {document.id for document in self._documents.query(query)}
-        paths = [effect_path(name, provider_id) for name in PROVIDERS] if is_safe_id(provider_id) else []
+        paths = [effect_path(name, provider_id) for name in PROVIDER_NAMES] if is_safe_id(provider_id) else []
         ids |= {str(each.data["payment"]) for each in self._documents.get_all(paths) if each is not None}
         fitting = [each for each in self.among(sorted(ids)).values() if wanted.fits(each)]
         newest_first = sorted(fitting, key=lambda each: (each.created_at, each.id), reverse=True)

@@ -6,7 +6,7 @@ import pytest
 
 from shared.kernel.documents import Put
 from shared.payments.fiat import Fiat
-from shared.payments.lifecycle import ACCOUNT_CLOSED, NOT_RETURNED, OTHER_CURRENCY
+from shared.payments.lifecycle import ACCOUNT_CLOSED, NOT_RETURNED, OTHER_CURRENCY, REFUND_DUE
 from shared.payments.problems import PROBLEMS
 from tests.api.test_payments import PACKAGE, PAY, bought
 from tests.api.world import problem
@@ -72,10 +72,13 @@ def test_a_dispute_in_another_currency_is_told(shop, admin, alice, stripe):
     assert [each["amount"] for each in told["movements"]] == [{"amount": "5.00", "currency": "EUR"}]
 
 
+OF_CHAINS = {"address_swept", "screened_sender"}
+
+
 def test_every_problem_has_a_sentence():
     known = {"wrong_mode", "wrong_payment", "no_amount", "wrong_currency", "wrong_amount", "money_of_another"}
 
-    assert PROBLEMS.keys() == known | {ACCOUNT_CLOSED, NOT_RETURNED, OTHER_CURRENCY}
+    assert PROBLEMS.keys() == known | {ACCOUNT_CLOSED, NOT_RETURNED, OTHER_CURRENCY, REFUND_DUE, *OF_CHAINS}
 
 
 def test_a_payment_that_is_not_there_is_not_found(admin):

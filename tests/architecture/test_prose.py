@@ -19,7 +19,7 @@ TODAY = {
     "shared/ledger": Rates(wh=0.5, it=7),
     "shared/sagas": Rates(wh=0.5, it=4.5),
     "shared/ai": Rates(wh=0.5, it=2),
-    "shared/payments": Rates(wh=0.5, it=7),
+    "shared/payments": Rates(wh=0.5, it=6),
     "shared/users": Rates(wh=0.5, it=6.5),
     "shared/kernel": Rates(wh=0.5, it=4),
     "shared/platform": Rates(wh=0.5, it=7.5),

@@ -36,6 +36,7 @@ PAYMENT: dict[str, Any] = {
     "expires_at": "2026-11-30T09:00:00.000Z",
     "settled_at": "2026-11-30T08:01:00.125Z",
     "updated_at": "2026-11-30T08:01:00.125Z",
+    "crypto": None,
 }
 HONEST = plain_fields(Account(ledger="l", uid=Uid("u"), head="h"))
 PUBLISHED = sorted(SCHEMAS.glob("*.schema.json"))

@@ -3,7 +3,7 @@
 "use strict";
 
 const PAYMENTS_PAGE = 5;
-const PROVIDERS = { stripe: "Card", paypal: "PayPal" };
+const PROVIDERS = { stripe: "Card", paypal: "PayPal", evm: "Crypto", bitcoin: "Bitcoin" };
 const RETURNED = "payment_id";
 const CANCELLED = "cancelled";
 // What a person is told about each status, and how it looks: good, bad, or under way.
@@ -12,6 +12,7 @@ const PAYMENT_WORDS = {
   confirming: ["The provider is confirming", "is-open"], settled: ["Paid", "is-good"], failed: ["Not paid", "is-bad"],
   cancelled: ["Cancelled, nothing was taken", ""], expired: ["Not paid in time", "is-bad"], partially_refunded: ["Partly refunded", ""], refunded: ["Refunded", ""],
   disputed: ["Disputed", "is-bad"], won: ["Paid, dispute won", "is-good"], lost: ["Dispute lost", "is-bad"],
+  taken_back: ["Taken back by the network", "is-bad"],
 };
 // Of a payment, as the API or a listener tells it.
 function wordsOf(payment) {

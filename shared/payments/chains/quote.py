@@ -24,6 +24,13 @@ class Quote:
     sources: tuple[str, ...]
     quoted_at: Millis
     locked_until: Millis
+    network_title: str = ""
+    uri: str = ""
+    """Link that opens a wallet with address and amount; "" if there is none."""
+    confirmations: int | None = None
+    """Blocks after which the payment counts; None if the chain's own tag tells."""
+    wait_seconds: int = 0
+    """Usual time until the payment counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,15 @@ class NotRefundable(Conflict):
         super().__init__("This payment cannot be refunded as it is.", status=status)
 
 
+class RefundByHand(Conflict):
+    """The payment came as coins on a chain, which only a person can send back."""
+
+    code = "refund_by_hand"
+
+    def __init__(self) -> None:
+        super().__init__("Coins can only be sent back from your own wallet.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundAsked:
     """A refund of `minor` units, or of the whole rest (None). The same operation is the same refund."""
@@ -73,7 +82,7 @@ class Refunds:
     def _begin(self, leased: LeasedDocument, runner: Runner, asked: RefundAsked) -> None:
         """Begin the saga of the refund, unless the same refund was begun while we waited for the payment.
 
-        Raises PaymentBusy, NotRefundable, InvalidValue, IdempotencyMismatch.
+        Raises PaymentBusy, NotRefundable, RefundByHand, InvalidValue, IdempotencyMismatch.
         """
         if self._is_begun(asked):
             return
@@ -81,6 +90,8 @@ class Refunds:
         progress = progress_of(leased.data)
         if progress is not None and not progress.is_over:
             raise PaymentBusy
+        if payment.is_on_chain:
+            raise RefundByHand
         is_refundable = status_of(payment) in REFUNDABLE or payment.problem == NOT_RETURNED
         if not is_refundable or (progress is not None and progress.phase == "dead"):
             raise NotRefundable(status_of(payment))

@@ -14,7 +14,7 @@ from shared.kernel.errors import Conflict, DomainError, Unavailable
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import operation_id
 from shared.payments import lifecycle
-from shared.payments.payment import Payment, ProviderReport, seen_in, status_of
+from shared.payments.payment import Payment, ProviderReport, seen_in, status_of, with_chain
 from shared.payments.ports import (
     PaymentProvider,
     ProviderName,
@@ -258,7 +258,8 @@ class Settlement:
             log("notice_of_another_payment", "WARNING", payment=payment.id, provider=payment.provider)
             return False
         _require_news_of(progress, truth, payment.provider)
-        told = replace(payment, seen=self._seen(payment, truth), refs={**refs, **truth.refs}, is_opened=True)
+        seen = self._seen(payment, truth)
+        told = with_chain(replace(payment, seen=seen, refs={**refs, **truth.refs}, is_opened=True), truth)
         self._warn(payment, told)
         owner = self._owner(told, truth)
         plan = lifecycle.plan(told, truth, is_live=self.provider(payment.provider).is_live, owner=owner)
@@ -351,7 +352,8 @@ class Settlement:
         if after.seen.warnings > before.seen.warnings:
             self._alerts.alert("early_fraud_warning", payment=after.id, provider=after.provider)
         if after.seen.is_disputed and not before.seen.is_disputed:
-            self._alerts.alert("payment_disputed", payment=after.id, provider=after.provider)
+            event = "payment_taken_back" if after.is_on_chain else "payment_disputed"
+            self._alerts.alert(event, payment=after.id, provider=after.provider)
 
     def _note(self, leased: LeasedDocument, payment: Payment) -> None:
         """Note the payment.
