@@ -18,7 +18,19 @@ from shared.kernel.settings import UPSTREAM_KEY, SettingsError, parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGED = ROOT / "emulator" / ".run" / "functions"
-FILES = ("main.py", "requirements.txt", "shared/platform/paypal/authorities.pem")
+FILES = (
+    "main.py",
+    "requirements.txt",
+    "functions/http/payer/icon.svg",
+    "functions/http/payer/payer-wallet.js",
+    "functions/http/payer/payer.css",
+    "functions/http/payer/payer.html",
+    "functions/http/payer/payer.js",
+    "functions/http/payer/theme.css",
+    "functions/http/payer/theme.js",
+    "shared/platform/paypal/authorities.pem",
+)
+"""Files that are no modules of the packages. Of the pages, only the payer's is deployed."""
 PACKAGES = ("functions", "shared")
 PARAMS = (
     ("REGION", r"[a-z]+-[a-z]+[0-9]+", "a region of Google Cloud, such as europe-west1"),

@@ -1,6 +1,7 @@
 """`/v1/docs`: the OpenAPI document, and on a laptop Swagger UI and the playground, served from here without a CDN.
 
-The pages' files are not deployed. There a page is a 404, and a user who paid returns to a page of a few words.
+Of the pages, only the payer's is deployed, with the files that all pages share. There every other page is a 404, and a
+user who paid returns to a page of a few words.
 """
 
 import json
@@ -19,6 +20,7 @@ from functions.http.fields import Answer
 from functions.http.routes import ANYBODY, Call, Routes
 
 STATIC = Path(__file__).parent / "static"
+PAYER = Path(__file__).parent / "payer"
 SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"})
 OUR_FILES = frozenset(
     {
@@ -36,10 +38,9 @@ OUR_FILES = frozenset(
         "playground-payments.js",
         "playground-stop.js",
         "charts.js",
-        "theme.js",
-        "icon.svg",
     }
 )
+PAYER_FILES = frozenset({"icon.svg", "theme.css", "theme.js", "payer.css", "payer.js", "payer-wallet.js"})
 VENDOR_FILES = frozenset({"firebase-app-compat.js", "firebase-auth-compat.js", "firebase-firestore-compat.js"})
 ASSET_SECONDS = 300
 VENDOR_SECONDS = 86_400
@@ -95,7 +96,7 @@ def swagger(call: Call) -> Response:
     del call
     _require_pages()
     host = _host(AUTH_EMULATOR)
-    return _page("swagger.html", ["'self'", *([f"http://{host}"] if host else GOOGLE[:2])])
+    return page(STATIC / "swagger.html", ["'self'", *([f"http://{host}"] if host else GOOGLE[:2])])
 
 
 @routes.get(PLAYGROUND, access=ANYBODY, answer=HTML, query=None)
@@ -104,7 +105,7 @@ def playground(call: Call) -> Response:
     del call
     _require_pages()
     emulators = [f"http://{host}" for host in (_host(AUTH_EMULATOR), _host(FIRESTORE_EMULATOR)) if host]
-    return _page("playground.html", ["'self'", *(emulators or GOOGLE)])
+    return page(STATIC / "playground.html", ["'self'", *(emulators or GOOGLE)])
 
 
 @routes.get("/docs/playground/config.json", access=ANYBODY, answer=PlaygroundConfig, query=None)
@@ -126,7 +127,7 @@ def returned(call: Call) -> Response:
     """Show a few words to a user who returns from a payment provider, if the app names no page of its own."""
     del call
     response = Response(RETURNED_HTML, mimetype=HTML)
-    _secure(response, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+    secure(response, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
     return _cached(response, ASSET_SECONDS)
 
 
@@ -138,6 +139,8 @@ def asset(call: Call) -> Response:
         return _file(_swagger_folder() / name, VENDOR_SECONDS)
     if name in VENDOR_FILES:
         return _file(STATIC / "vendor" / name, VENDOR_SECONDS)
+    if name in PAYER_FILES:
+        return _file(PAYER / name, ASSET_SECONDS)
     if name in OUR_FILES:
         return _file(STATIC / name, ASSET_SECONDS)
     raise NoSuchPath
@@ -176,14 +179,16 @@ def _swagger_folder() -> Path:
     return Path(spec.origin).parent / "dist"
 
 
-def _page(name: str, connect: list[str]) -> Response:
-    response = _file(STATIC / name, 0)
+def page(file: Path, connect: list[str]) -> Response:
+    """Return a page that loads nothing but files of this API, and connects to these addresses. Raises NoSuchPath."""
+    response = _file(file, 0)
     response.headers["Cache-Control"] = "no-cache"
-    _secure(response, CONTENT_SECURITY.format(connect=" ".join(connect)))
+    secure(response, CONTENT_SECURITY.format(connect=" ".join(connect)))
     return response
 
 
-def _secure(response: Response, policy: str) -> None:
+def secure(response: Response, policy: str) -> None:
+    """Set the headers of a page: its content security policy, no referrer, and no frame around it."""
     response.headers["Content-Security-Policy"] = policy
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Frame-Options"] = "DENY"

@@ -232,8 +232,8 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'])
-def test_every_text_of_the_playground_stands_out_from_what_is_behind_it(world, theme):
-    css = world.call("GET", "/docs/assets/playground.css").get_data(as_text=True)
+def test_every_text_of_the_pages_stands_out_from_what_is_behind_it(world, theme):
+    css = world.call("GET", "/docs/assets/theme.css").get_data(as_text=True)
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", css.partition(theme)[2].partition("}")[0]))
 
     faint = {}

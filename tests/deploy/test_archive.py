@@ -9,6 +9,8 @@ from emulator import tools
 from tests.deploy.table import FUNCTIONS
 
 ALONE = {"main.py", "requirements.txt", "functions.yaml"}
+PAGE = "functions/http/payer"
+"""The only page that is deployed, with the files that all pages share."""
 DATA = {"shared/platform/paypal/authorities.pem"}
 NEVER = (
     "emulator", "tests", "docs", "node_modules", "venv", "__pycache__", "static", "memory", "operating", "stand_ins",
@@ -22,10 +24,10 @@ BYTES_MAX = 1 << 20
 
 
 def belongs(path: PurePosixPath) -> bool:
-    """The rules: Python files of two packages and a list of certificates; no commands, no pages, nothing in memory."""
+    """The rules: Python files of two packages, certificates, the payer's page; no commands, nothing in memory."""
     if path.parts[0] not in {"functions", "shared"} or set(path.parts) & set(NEVER) or str(path) in NEVER_NAMED:
         return False
-    return path.suffix == ".py" or str(path) in DATA
+    return path.suffix == ".py" or str(path) in DATA or path.is_relative_to(PAGE)
 
 
 def repository() -> dict[str, bytes]:

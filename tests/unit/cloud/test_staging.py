@@ -9,6 +9,7 @@ import yaml
 from emulator.cloud.env_files import parse
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.staging import NOT_DEPLOYED, ROOT, source_files, stage
+from functions.http import docs
 from tests.support.sources import python_files
 
 PROJECT = "acme-prod"
@@ -20,6 +21,7 @@ NEVER_RUN_IN_A_FUNCTION = {
     ("shared/ledger/verify.py", "shared.ledger.verify_command"),
 }
 """Imports within functions that only tests and commands call."""
+PAGE = {f"functions/http/payer/{name}" for name in (*docs.PAYER_FILES, "payer.html")}
 DATA = {"shared/platform/paypal/authorities.pem"}
 
 
@@ -34,6 +36,8 @@ def tree(folder: Path, settings: str = "") -> Path:
         "functions/dead_events.py": "",
         "functions/operating/accounts.py": "",
         "functions/http/app.py": "",
+        **dict.fromkeys(PAGE, ""),
+        "functions/http/payer/notes.txt": "",
         "functions/http/static/page.html": "",
         "functions/http/static/vendor/sdk.js": "",
         "functions/notes.md": "",
@@ -75,6 +79,7 @@ def test_staging_takes_listed_files_alone(tmp_path: Path):
         "functions/__init__.py",
         "functions/http/app.py",
         "shared/platform/paypal/authorities.pem",
+        *PAGE,
         ".env",
         f".env.{PROJECT}",
     }
@@ -84,7 +89,7 @@ def test_an_archive_holds_the_source_of_the_functions_and_nothing_else():
     python = {str(file.relative_to(ROOT)) for name in ("functions", "shared") for file in python_files(ROOT / name)}
     files = set(source_files())
 
-    assert files == {"main.py", "requirements.txt", *DATA, *python} - {
+    assert files == {"main.py", "requirements.txt", *DATA, *PAGE, *python} - {
         name for name in python if name.startswith(NOT_DEPLOYED)
     }
     assert [name for name in files if not FORBIDDEN_PARTS.isdisjoint(PurePath(name).parts)] == []
