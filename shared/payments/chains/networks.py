@@ -47,6 +47,8 @@ class Network:
     for coins of value. `final_depth` is the number of blocks after which a chain without tags counts as final.
     `feeds` are price feeds on this network by asset, also of assets of other networks. `sequencer_feed` is Chainlink's
     feed of the sequencer's state, "" for a chain without a sequencer. `explorer` is the address of a block explorer.
+    `wallet_rpc` is a public node that the page tells to a wallet without this network; "" if none is known. An
+    operator's own node is never told.
     """
 
     name: NetworkName
@@ -63,6 +65,7 @@ class Network:
     feeds: Mapping[AssetName, Feed] = field(default_factory=dict)
     sequencer_feed: str = ""
     explorer: str = ""
+    wallet_rpc: str = ""
 
     @property
     def coin(self) -> Asset:

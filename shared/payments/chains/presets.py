@@ -11,6 +11,9 @@ https://tether.to/en/supported-protocols (Ethereum), https://docs.usdt0.to (Poly
 Feeds, heartbeats: https://docs.chain.link/data-feeds/price-feeds/addresses. Feed of Base's sequencer:
 https://docs.chain.link/data-feeds/l2-sequencer-feeds.
 
+Public nodes: https://docs.base.org/base-chain/quickstart/connecting-to-base (Base),
+https://docs.polygon.technology/pos/reference/rpc-endpoints (Polygon). Every wallet knows Ethereum.
+
 Finality: https://docs.base.org/base-chain/network-information/transaction-finality (Base),
 https://docs.polygon.technology/pos/concepts/finality (Polygon),
 https://ethereum.org/developers/docs/consensus-mechanisms/pos (Ethereum).
@@ -102,6 +105,7 @@ PRESETS: Mapping[NetworkName, Network] = _by_name(
             },
             sequencer_feed="0xBCF85224fc0756B9Fa45aA7892530B47e10b6433",
             explorer="https://basescan.org",
+            wallet_rpc="https://mainnet.base.org",
         ),
         Network(
             name="polygon",
@@ -131,6 +135,7 @@ PRESETS: Mapping[NetworkName, Network] = _by_name(
                 "USDT": Feed(contract="0x0A6513e40db6EB1b165753AD52E80663aeA50545", heartbeat_seconds=DAY_SECONDS),
             },
             explorer="https://polygonscan.com",
+            wallet_rpc="https://polygon-rpc.com",
         ),
         Network(
             name="ethereum",
@@ -174,6 +179,7 @@ PRESETS: Mapping[NetworkName, Network] = _by_name(
                 "USDC": Feed(contract="0xd30e2101a97dcbAeBCBC04F14C3f624E67A35165", heartbeat_seconds=DAY_SECONDS),
             },
             explorer="https://sepolia.basescan.org",
+            wallet_rpc="https://sepolia.base.org",
         ),
         Network(
             name="sepolia",
