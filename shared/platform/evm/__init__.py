@@ -1,0 +1,1 @@
+"""EVM networks over JSON-RPC, by `web3`."""
