@@ -14,6 +14,7 @@ from emulator.cloud.manifest_text import function_manifest, param_defaults
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.roles import ROLES
 from shared.bootstrap.secrets import NEEDS, every_secret, secrets_of
+from shared.kernel.chain_settings import CHAIN_SETTING, holds_key
 from shared.kernel.settings import UPSTREAM_KEY, SettingsError, parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,8 +97,8 @@ def checked_settings(project: str, root: Path = ROOT) -> Mapping[str, str]:
     if not project:
         raise CloudProblem("No project is named: set GCLOUD_PROJECT, or deploy with `firebase deploy --project ID`.")
     settings = project_settings(root, project)
-    for name in settings:
-        _require_plain(name, project)
+    for name, value in settings.items():
+        _require_plain(name, value, project)
     try:
         parse_settings({**settings, "GCLOUD_PROJECT": project}, secrets=())
         secrets_of("api", settings)
@@ -119,9 +120,9 @@ def leads_to_emulator(name: str) -> bool:
     return name == "FUNCTIONS_EMULATOR" or name.endswith("_EMULATOR_HOST")
 
 
-def _require_plain(name: str, project: str) -> None:
-    """Raise CloudProblem for the name of a secret, and for a setting of a laptop."""
-    if is_secret(name):
+def _require_plain(name: str, value: str, project: str) -> None:
+    """Raise CloudProblem for a secret, for a chain's source with a key, and for a setting of a laptop."""
+    if is_secret(name) or (CHAIN_SETTING.fullmatch(name) and holds_key(value)):
         raise CloudProblem(
             f"{name} is a secret, and stands in plain text in .env or .env.{project}. Remove the line, and put the "
             f"value into Secret Manager: firebase functions:secrets:set {name} --project {project}"

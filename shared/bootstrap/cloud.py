@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.ai.agents.web import Web
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.platform.openai.upstream import OpenAIUpstream
     from shared.users.ports import DomainLists, Identity
@@ -43,6 +44,7 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
         objects=Once(lambda: _objects(settings)),
         publisher=publisher,
         payment_providers=Once(lambda: _payment_providers(settings, clock, documents, alerted)),
+        chains=Once(lambda: _chains(settings)),
         alerts=alerted,
     )
 
@@ -128,6 +130,13 @@ def _payment_providers(
     from shared.payments.adapters import AdapterParts
 
     return configured_providers(AdapterParts(settings=settings, clock=clock, documents=documents, alerts=alerts))
+
+
+def _chains(settings: Settings) -> "Mapping[NetworkName, Chain]":
+    from shared.bootstrap.chain_adapters import configured_chains
+    from shared.payments.chains.configured import networks_of
+
+    return configured_chains(networks_of(settings.crypto_networks), settings.chain_sources)
 
 
 def _alerts(publisher: Publisher) -> Alerts:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.ai.agents.web import Web
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import DomainLists, Identity
 
@@ -35,6 +36,7 @@ def memory(settings: Settings, clock: Clock) -> Ports:
         objects=Once(_objects),
         publisher=Once(lambda: LatePublisher(_publisher)),
         payment_providers=Once(lambda: _payment_providers(clock)),
+        chains=Once(_chains),
         alerts=Once(_alerts),
     )
 
@@ -112,6 +114,10 @@ def _payment_providers(clock: Clock) -> "Mapping[ProviderName, PaymentProvider]"
     from shared.platform.memory.payments import MemoryProvider
 
     return {name: MemoryProvider(clock, name) for name in PROVIDERS}
+
+
+def _chains() -> "Mapping[NetworkName, Chain]":
+    return {}
 
 
 def _alerts() -> Alerts:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shared.ai.agents.web import Web
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import DomainLists, Identity
 
@@ -48,6 +49,8 @@ class Ports:
     """Message broker."""
     payment_providers: "Callable[[], Mapping[ProviderName, PaymentProvider]]"
     """Payment providers whose keys are set, by name."""
+    chains: "Callable[[], Mapping[NetworkName, Chain]]"
+    """Networks in use, each through all sources that are set, by name."""
     alerts: Callable[[], Alerts]
     """Alerts to operators."""
 

@@ -6,6 +6,7 @@ model providers. Only the standard library is imported: the deployment reads thi
 
 from collections.abc import Mapping
 
+from shared.kernel.chain_settings import sources_setting
 from shared.kernel.settings import SIGNING_KEY, SettingsError, upstream_secrets
 from shared.payments.providers import PROVIDERS, ProviderRecord
 
@@ -15,12 +16,14 @@ MODELS = "AI_PLATFORM_API_KEY"
 """Key of the default model provider. The keys of further providers go to the same functions."""
 PAYMENTS = "payments"
 """Secrets of all payment providers in use, see `ProviderRecord.secrets`."""
+CHAINS = "chains"
+"""Addresses of the sources of all networks in use that are not given as plain settings, see `chain_secrets`."""
 NO_PROVIDERS = "none"
 DEFAULT = "default"
 """Name of the default model provider in AI_KEYLESS."""
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
-    "api": (LEDGER, MARKS, MODELS, PAYMENTS),
+    "api": (LEDGER, MARKS, MODELS, PAYMENTS, CHAINS),
     "on_user_created": (LEDGER,),
     "on_user_deleted": (LEDGER, MARKS, PAYMENTS),
     "on_ledger_entry": (LEDGER,),
@@ -28,8 +31,8 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     **{record.webhook: record.webhook_secrets for record in PROVIDERS.values()},
     "on_provider_event": (LEDGER, MARKS, PAYMENTS),
     "run_agent_step": (LEDGER, MODELS),
-    "every_minute": (LEDGER, MARKS, PAYMENTS),
-    "every_day": (LEDGER, MARKS, PAYMENTS),
+    "every_minute": (LEDGER, MARKS, PAYMENTS, CHAINS),
+    "every_day": (LEDGER, MARKS, PAYMENTS, CHAINS),
 }
 """Secrets of each function, as few as possible: a webhook stores notices and signs nothing, an agent takes no money."""
 
@@ -72,6 +75,15 @@ def model_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(secret for name, secret in secrets.items() if name not in keyless)
 
 
+def chain_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the secrets with the sources of the networks in CRYPTO_NETWORKS.
+
+    Sources that are given as a plain setting hold no key, and need no secret.
+    """
+    networks = (part.partition("=")[0].strip() for part in env.get("CRYPTO_NETWORKS", "").split(","))
+    return tuple(name for network in networks if network and not env.get(name := sources_setting(network)))
+
+
 def project_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the secrets that all functions of a project need together, each once."""
     return tuple(dict.fromkeys(name for function in NEEDS for name in secrets_of(function, env)))
@@ -94,4 +106,6 @@ def _names(need: str, used: tuple[ProviderRecord, ...], env: Mapping[str, str]) 
         return tuple(name for record in used for name in record.secrets)
     if need == MODELS:
         return model_secrets(env)
+    if need == CHAINS:
+        return chain_secrets(env)
     return (need,)

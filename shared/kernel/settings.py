@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from shared.kernel import setting_values as values
+from shared.kernel.chain_settings import ChainSources, parse_chain_sources
 from shared.kernel.money import Micro
 from shared.kernel.network_settings import NetworkSettings, parse_networks
 
@@ -198,6 +199,7 @@ class Settings:
     """Address of Coinbase Exchange's API."""
     kraken_api_base: str
     """Address of Kraken's API."""
+    chain_sources: tuple[ChainSources, ...]  # one setting for each network; see shared/kernel/chain_settings.py
     region: str
     release: str
     """Release of the deployed source, such as `v3`. `make deploy` writes the name; on a laptop there is none."""
@@ -273,6 +275,7 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         crypto_spot_prices=read("CRYPTO_SPOT_PRICES", ",".join(SPOT_PRICES), _spot_prices),
         coinbase_api_base=read("COINBASE_API_BASE", "https://api.exchange.coinbase.com", values.address),
         kraken_api_base=read("KRAKEN_API_BASE", "https://api.kraken.com", values.address),
+        chain_sources=parse_chain_sources(env, read),
         region=(region := env.get("FUNCTION_REGION") or "us-central1"),
         release=env.get("RELEASE") or "",
         public_url=read("PUBLIC_URL", f"https://{region}-{project}.cloudfunctions.net/api", values.address),

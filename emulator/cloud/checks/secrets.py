@@ -7,6 +7,7 @@ from emulator.cloud.checks.check import Told, check
 from emulator.cloud.checks.project import SECRET_SHAPED, ProjectFacts, Secret
 from emulator.cloud.checks.settings import EXAMPLE_KEY, is_placeholder, problems_of
 from shared.bootstrap.secrets import MARKS, every_secret, project_secrets, secrets_of
+from shared.kernel.chain_settings import CHAIN_SETTING, holds_key
 from shared.kernel.setting_values import marks_secrets
 from shared.kernel.settings import SIGNING_KEY, UPSTREAM_KEY, SigningKey, parse_signing_keys
 
@@ -57,8 +58,7 @@ def secret_in_plain_text(project: ProjectFacts) -> Iterator[str | Told]:
     """A secret stands in a file with settings, where every copy of the folder and every function's settings show it."""
     there = project.secrets.read[0] if project.secrets.read else {}
     for line in project.files.value.lines:
-        is_secret = line.name in SECRETS | project.needs.secrets or UPSTREAM_KEY.fullmatch(line.name)
-        if line.name in there or not line.value or not (is_secret or SECRET_SHAPED.fullmatch(line.value.strip())):
+        if line.name in there or not line.value or not _is_secret_line(line.name, line.value.strip(), project):
             continue
         sentence = f"`{line.name}` stands in plain text in {line.file}."
         if line.name == SIGNING_KEY:
@@ -180,7 +180,17 @@ def valid_values(project: ProjectFacts) -> Mapping[str, str]:
 
 def _ours(project: ProjectFacts) -> list[Secret]:
     names = SECRETS | project.needs.secrets
-    return [each for name, each in project.secrets.value.items() if name in names or UPSTREAM_KEY.fullmatch(name)]
+    return [each for name, each in project.secrets.value.items() if name in names or _is_dynamic(name)]
+
+
+def _is_dynamic(name: str) -> bool:
+    return any(pattern.fullmatch(name) for pattern in (UPSTREAM_KEY, CHAIN_SETTING))
+
+
+def _is_secret_line(name: str, value: str, project: ProjectFacts) -> bool:
+    is_named = name in SECRETS | project.needs.secrets or bool(UPSTREAM_KEY.fullmatch(name))
+    is_keyed = bool(CHAIN_SETTING.fullmatch(name)) and holds_key(value)
+    return is_named or is_keyed or bool(SECRET_SHAPED.fullmatch(value))
 
 
 def _is_placeholder(value: str) -> bool:

@@ -10,6 +10,8 @@ from emulator.cloud.checks.check import Told, check
 from emulator.cloud.checks.project import ProjectFacts
 from emulator.reference.settings import REQUIRED, name_of
 from shared.bootstrap.secrets import used_providers
+from shared.kernel.chain_settings import CHAIN_SETTING
+from shared.kernel.network_settings import NETWORK_SETTING
 from shared.kernel.settings import UPSTREAM_SETTING, Settings, SettingsError, parse_settings
 from shared.payments.providers import PROVIDERS, ProviderRecord
 
@@ -59,12 +61,17 @@ PLACEHOLDER = re.compile(
 EXAMPLE_KEY = REQUIRED["LEDGER_SIGNING_KEY"]
 
 
+OF_NETWORKS = (CHAIN_SETTING, NETWORK_SETTING)
+"""Names of the settings of single networks."""
+
+
 def problems_of(values: Mapping[str, str]) -> Mapping[str, str]:
     """Return the problem of each invalid setting, by name. Each setting is parsed alone."""
     found: dict[str, str] = {}
     upstreams = {name: value for name, value in values.items() if UPSTREAM_SETTING.fullmatch(name)}
+    networks = {name: value for name, value in values.items() if _is_of_network(name)}
     for name in sorted({*values, *(["AI_UPSTREAMS"] if upstreams else [])} & KNOWN):
-        beside = upstreams if name == "AI_UPSTREAMS" else {}
+        beside = {"AI_UPSTREAMS": upstreams, "CRYPTO_NETWORKS": networks}.get(name, {})
         alone = {name: values[name]} if name in values else {}
         try:
             parse_settings({**REQUIRED, **beside, **alone})
@@ -80,6 +87,8 @@ def settings_of(project: str, values: Mapping[str, str]) -> Settings:
     left = {name: value for name, value in values.items() if name not in wrong and name in KNOWN}
     if "AI_UPSTREAMS" not in wrong:
         left |= {name: value for name, value in values.items() if UPSTREAM_SETTING.fullmatch(name)}
+    if "CRYPTO_NETWORKS" not in wrong:
+        left |= {name: value for name, value in values.items() if NETWORK_SETTING.fullmatch(name)}
     return parse_settings({"LEDGER_SIGNING_KEY": EXAMPLE_KEY, **left, "GCLOUD_PROJECT": project})
 
 
@@ -198,8 +207,13 @@ def _has_all(project: ProjectFacts, record: ProviderRecord) -> bool:
     return all(project.secrets.value.get(name) for name in record.secrets)
 
 
+def _is_of_network(name: str) -> bool:
+    return any(pattern.fullmatch(name) for pattern in OF_NETWORKS)
+
+
 def _is_known(name: str, names: frozenset[str]) -> bool:
-    return name in names or bool(UPSTREAM_SETTING.fullmatch(name) or EMULATOR_SETTING.fullmatch(name))
+    dynamic = (UPSTREAM_SETTING, *OF_NETWORKS, EMULATOR_SETTING)
+    return name in names or any(pattern.fullmatch(name) for pattern in dynamic)
 
 
 def is_reserved(name: str) -> bool:

@@ -38,6 +38,7 @@ from emulator.cloud.readings.people import read_admins, read_app_check, read_sig
 from emulator.cloud.readings.reading import Http, look
 from emulator.cloud.readings.secrets import read_secrets
 from emulator.tools import ROOT
+from shared.kernel.chain_settings import CHAIN_SETTING
 from shared.kernel.clock import Clock, SystemClock
 from shared.kernel.settings import UPSTREAM_KEY, Settings
 
@@ -103,5 +104,7 @@ def _names(needs: Needs) -> frozenset[str]:
 def _readable(secrets: Fact[Mapping[str, Secret]]) -> Mapping[str, str]:
     """Return the values of the readable secrets, without white space around them; none if nothing could be read."""
     values = latest_values(secrets.read[0]) if secrets.read else {}
-    ours = {name: value.strip() for name, value in values.items() if name in SECRETS or UPSTREAM_KEY.fullmatch(name)}
+    dynamic = (UPSTREAM_KEY, CHAIN_SETTING)
+    names = {name for name in values if name in SECRETS or any(each.fullmatch(name) for each in dynamic)}
+    ours = {name: values[name].strip() for name in names}
     return {name: value for name, value in ours.items() if value}

@@ -1,6 +1,6 @@
 """Call of the look-up contract: balances of many addresses in many assets, read in one call at one block.
 
-The contract (`lookup.vy`) is not deployed. The call lends the code to an address that has none.
+The contract (`emulator/chains/lookup.vy`) is not deployed. The call lends the code to an address that has none.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Compiled form of `lookup.vy`: the code at run time, by Vyper 0.4.3 (`vyper -f bytecode_runtime lookup.vy`)."""
+"""Compiled form of `lookup.vy`: code at run time, by vyper 0.4.3+commit.bff19ea2; see emulator/chains/compiling.py."""
 
 LOOKUP_CODE = (
     "0x60003560e01c638eb1b2d681186102ae576044361034176103a9576004356004016103e88135116103a95780356000816103e8811161"

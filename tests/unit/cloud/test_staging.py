@@ -143,6 +143,7 @@ def test_providers_that_are_not_used_need_no_secret(tmp_path: Path):
         ("STRIPE_PUBLISHABLE_KEY='pk_test_1' # ours", ["STRIPE_SECRET_KEY"]),
         ("PAYMENT_PROVIDERS=stripe,paypal", ["STRIPE_SECRET_KEY", "PAYPAL_CLIENT_SECRET"]),
         ("PAYMENT_PROVIDERS=none\nPAYPAL_CLIENT_ID=abc", []),
+        ("CRYPTO_NETWORKS=base,polygon\nBASE_RPC_URLS=https://mainnet.base.org", ["POLYGON_RPC_URLS"]),
     ],
 )
 def test_settings_name_the_payment_providers_in_use(tmp_path: Path, settings: str, secrets: list[str]):
@@ -210,6 +211,8 @@ def test_the_settings_of_an_alias_are_those_of_its_project(tmp_path: Path):
         ("STRIPE_SECRET_KEY=sk_live_1", "STRIPE_SECRET_KEY is a secret"),
         ("export LEDGER_SIGNING_KEY=k", "LEDGER_SIGNING_KEY is a secret"),
         ("AI_UPSTREAM_GROQ_API_KEY=gsk", "AI_UPSTREAM_GROQ_API_KEY is a secret"),
+        ("BASE_RPC_URLS=https://mainnet.infura.io/v3/0123456789abcdef", "BASE_RPC_URLS is a secret"),
+        ("BASE_RPC_URLS=ftp://base.org", "BASE_RPC_URLS must be an http"),
         ("PAYMENT_PROVIDERS=strype", "PAYMENT_PROVIDERS names strype; known are stripe, paypal, none"),
         ("AI_KEYLESS=grok", "AI_KEYLESS names grok; known are default"),
         ("REGION=Europe", "REGION in .env.acme-prod is Europe: it must be a region of Google Cloud"),

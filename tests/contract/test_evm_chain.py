@@ -1,0 +1,182 @@
+"""The adapter of EVM networks over a real node."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from eth_account import Account
+
+from emulator.chains.anvil import Anvil
+from shared.payments.chains.ports import BlockGone, ChainRefused, ChainUnavailable
+from shared.platform.evm.chain import EvmChain
+from tests.support.anvil import ETHER, Town, town
+
+PLACES = [f"0x{number:040x}" for number in range(1 << 40, (1 << 40) + 1_000)]
+STRANGER = Account.from_key("0x" + "11" * 32)
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Anvil]:
+    with Anvil() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def place(node: Anvil) -> Town:
+    return town(node, broken=True)
+
+
+@pytest.fixture
+def chain(node: Anvil, place: Town) -> EvmChain:
+    return EvmChain(place.network, node.url)
+
+
+def signed(place: Town, nonce: int, *, value: int = 1, key: bytes = STRANGER.key) -> bytes:
+    fields = {"to": PLACES[0], "value": value, "gas": 21_000, "nonce": nonce, "chainId": place.network.chain_id}
+    fees = {"maxFeePerGas": 10**10, "maxPriorityFeePerGas": 10**9}
+    return bytes(Account.sign_transaction({**fields, **fees}, key).raw_transaction)
+
+
+def test_levels_are_the_balances_of_all_addresses_at_a_hash(chain: EvmChain, place: Town):
+    hands = place.hands
+    hands.send(PLACES[1], value=7)
+    hands.call(place.usdc, "transfer", PLACES[2], 8)
+    hands.call(place.usdt, "transfer", PLACES[999], 9)
+    hands.mine()
+    at = chain.block("latest").hash
+    hands.call(place.usdc, "transfer", PLACES[2], 8)
+    hands.mine()
+
+    levels = chain.levels(at, PLACES, ["ETH", "USDC", "USDT"])
+
+    assert len(levels) == 3_000
+    rest = {pair: level for pair, level in levels.items() if level}
+    assert rest == {(PLACES[1], "ETH"): 7, (PLACES[2], "USDC"): 8, (PLACES[999], "USDT"): 9}
+
+
+def test_a_failing_token_is_missing_and_spoils_no_other(chain: EvmChain, place: Town):
+    at = chain.block("latest").hash
+
+    levels = chain.levels(at, PLACES, list(place.network.assets))
+
+    assert {asset for _, asset in levels} == {"ETH", "USDC", "USDT"}
+    assert len(levels) == 3_000
+
+
+def test_balances_beyond_int64_are_exact(chain: EvmChain, place: Town):
+    address = "0x" + "ab" * 20
+    place.hands.call(place.usdc, "mint", address, 2**200 + 1)
+    place.hands.mine()
+
+    levels = chain.levels(chain.block("latest").hash, [address], ["USDC"])
+
+    assert levels == {(address, "USDC"): 2**200 + 1}
+
+
+def test_a_block_that_was_replaced_is_gone_for_every_question(chain: EvmChain, place: Town):
+    place.hands.mine(2)
+    old = chain.block("latest")
+    place.hands.reorg(2)
+
+    for asked in (
+        lambda: chain.block(old.hash),
+        lambda: chain.levels(old.hash, PLACES[:1], ["ETH"]),
+        lambda: chain.spent(old.hash, PLACES[:1]),
+        lambda: chain.block(old.height + 1_000),
+    ):
+        with pytest.raises(BlockGone):
+            asked()
+    assert chain.block(old.height).hash != old.hash
+
+
+def test_tags_name_blocks_of_different_depths(chain: EvmChain, place: Town):
+    place.hands.mine(9)
+
+    heights = [chain.block(tag).height for tag in ("latest", "safe", "finalized")]
+
+    assert heights == [heights[0], heights[0] - 4, heights[0] - 8]
+
+
+def test_senders_and_contracts_are_told_as_spent(chain: EvmChain, place: Town):
+    at = chain.block("latest").hash
+
+    spent = chain.spent(at, [PLACES[5], place.hands.accounts[0], place.usdc.address])
+
+    assert spent == {place.hands.accounts[0], place.usdc.address}
+
+
+def test_transfers_tell_sender_amount_and_block(chain: EvmChain, place: Town):
+    sender = place.hands.accounts[0]
+    token = place.hands.call(place.usdc, "transfer", PLACES[20], 5)
+    coin = place.hands.send(PLACES[20], value=6)
+    place.hands.mine()
+    home = chain.block("latest")
+
+    tokens = chain.transfers(PLACES[20], "USDC", 0, home.height)
+    coins = chain.transfers(PLACES[20], "ETH", 0, home.height)
+
+    assert [(each.transaction, each.sender, each.amount, each.block) for each in (*tokens, *coins)] == [
+        (token, sender, 5, home),
+        (coin, sender, 6, home),
+    ]
+
+
+def test_a_node_of_another_network_is_never_believed(node: Anvil, place: Town):
+    for other in (replace(place.network, genesis="0x" + "00" * 32), replace(place.network, chain_id=1)):
+        with pytest.raises(ChainUnavailable) as raised:
+            EvmChain(other, node.url).block("latest")
+        assert raised.value.params["reason"] == "a source belongs to another network"
+
+
+def test_a_transaction_sent_again_is_the_same_before_and_after_its_block(chain: EvmChain, place: Town):
+    place.hands.send(STRANGER.address, value=ETHER)
+    place.hands.mine()
+    raw = signed(place, 0)
+
+    first, again = chain.broadcast(raw), chain.broadcast(raw)
+    waiting = chain.transaction(first)
+    place.hands.mine()
+    late = chain.broadcast(raw)
+
+    assert first == again == late
+    assert waiting is not None
+    assert waiting.block is None
+    mined = chain.transaction(first)
+    assert mined is not None
+    assert (mined.block, mined.succeeded) == (chain.block("latest"), True)
+
+
+def test_a_transaction_that_nobody_can_pay_is_refused_for_good(chain: EvmChain, place: Town):
+    with pytest.raises(ChainRefused, match="(?i)insufficient funds"):
+        chain.broadcast(signed(place, 0, key=b"\x22" * 32))
+
+
+def test_an_unknown_transaction_is_none(chain: EvmChain):
+    assert chain.transaction("0x" + "12" * 32) is None
+
+
+def test_a_reverted_transaction_did_not_succeed(chain: EvmChain, place: Town):
+    sent = place.hands.call(place.usdc, "transfer", PLACES[3], 10**30)
+    place.hands.mine()
+
+    seen = chain.transaction(sent)
+
+    assert seen is not None
+    assert not seen.succeeded
+
+
+def test_fees_are_positive(chain: EvmChain):
+    fees = chain.fees()
+
+    assert fees.base > 0
+    assert fees.tip > 0
+
+
+def test_an_error_never_tells_the_address_of_a_source(place: Town):
+    chain = EvmChain(place.network, "http://user:geheim@127.0.0.1:1/v2/geheim?key=geheim")
+
+    with pytest.raises(ChainUnavailable) as raised:
+        chain.block("latest")
+
+    assert raised.value.params["reason"] == "a source is out of reach"
+    assert "geheim" not in repr(raised.value) + str(raised.value.params)
