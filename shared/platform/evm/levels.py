@@ -73,6 +73,7 @@ class LevelReader:
         return found
 
     def _look(self, at: Mapping[str, Any], addresses: Sequence[str], tokens: Tokens, coin: str) -> Levels:
+        """Read by one call of the look-up contract. Raises NodeRefused if the node ignores the state override."""
         call = {"to": LOOKUP_ADDRESS, "data": lookup_data(addresses, list(tokens.values()))}
         answer = self._node.ask("eth_call", call, at, LOOKUP_OVERRIDE)
         if answer == "0x":
@@ -91,6 +92,7 @@ class LevelReader:
         }
 
     def _by_batch(self, block: str, addresses: Sequence[str], tokens: Tokens, coin: str) -> Levels:
+        """Read each balance by a call of its own. A refused call, or an answer without a number, is left out."""
         at = {"blockHash": block}
         calls: list[Call] = []
         for owner in addresses:

@@ -27,7 +27,7 @@ def lookup_data(addresses: Sequence[str], tokens: Sequence[str]) -> str:
 def lookup_answer(data: str, addresses: int, tokens: int) -> list[list[int | None]]:
     """Return for each address the balance of the own coin and of each token; None where there was no answer.
 
-    Raises ValueError if `data` is not an answer for so many addresses and tokens.
+    Raises ValueError if `data` is no answer for this number of addresses and tokens.
     """
     width = tokens + 1
     words = [data[at : at + WORD_DIGITS] for at in range(2, len(data), WORD_DIGITS)]
