@@ -147,7 +147,7 @@ def test_a_transaction_sent_again_is_the_same_before_and_after_its_block(chain: 
 
 
 def test_a_transaction_that_nobody_can_pay_is_refused_for_good(chain: EvmChain, place: Town):
-    with pytest.raises(ChainRefused, match="(?i)insufficient funds"):
+    with pytest.raises(ChainRefused, match=r"(?i)insufficient funds"):
         chain.broadcast(signed(place, 0, key=b"\x22" * 32))
 
 

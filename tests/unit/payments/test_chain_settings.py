@@ -22,7 +22,7 @@ def test_sources_are_read_by_the_names_of_their_networks():
 
 @pytest.mark.parametrize("text", ["geheim", "ftp://geheim", "https://geheim,https://geheim", ",", "https://geheim,x"])
 def test_a_wrong_source_is_named_without_its_value(text: str):
-    with pytest.raises(SettingsError, match="^BASE_RPC_URLS must be ") as raised:
+    with pytest.raises(SettingsError, match=r"^BASE_RPC_URLS must be ") as raised:
         parse_settings({**REQUIRED, "BASE_RPC_URLS": text}, secrets=())
 
     assert "geheim" not in str(raised.value)
