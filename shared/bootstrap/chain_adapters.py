@@ -7,7 +7,10 @@ from shared.kernel.chain_settings import ChainSources
 from shared.payments.chains.networks import Family, Network
 from shared.payments.chains.ports import Chain, NetworkName
 
-ADAPTERS: Mapping[Family, str] = {"evm": "shared.platform.evm.chain:EvmChain"}
+ADAPTERS: Mapping[Family, str] = {
+    "evm": "shared.platform.evm.chain:EvmChain",
+    "bitcoin": "shared.platform.bitcoin.chain:EsploraChain",
+}
 """Class of a family's adapter; built with the network and the address of one source."""
 
 

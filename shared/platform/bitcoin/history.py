@@ -1,0 +1,118 @@
+"""History of an address up to a block: complete, of this chain alone, and proven before it counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.kernel.clock import Clock
+from shared.payments.chains.ports import BlockGone
+from shared.platform.bitcoin.addresses import script_of
+from shared.platform.bitcoin.reading import BlockInfo, ListedTransaction
+from shared.platform.bitcoin.recent import Recent
+from shared.platform.bitcoin.rules import COINBASE_DEPTH
+from shared.platform.bitcoin.server import EsploraServer
+
+HISTORY_SECONDS = 3.0
+"""Time in which one history serves for several blocks: head, tier and final are asked one after the other."""
+HISTORIES_REMEMBERED = 256
+ARRIVALS_REMEMBERED = 4_096
+ANCESTORS_MAX = 12
+"""Blocks of which the chain of parents is followed. A transaction deeper than that is in the server's own chain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadHistory:
+    """Transactions of an address in blocks, newest first, as read at a time while a block was on the chain."""
+
+    transactions: Sequence[ListedTransaction]
+    block: BlockInfo
+    read_at: float
+
+
+class Histories:
+    """Histories of addresses at one server."""
+
+    def __init__(self, server: EsploraServer, clock: Clock) -> None:
+        self._server = server
+        self._clock = clock
+        self._read: Recent[str, ReadHistory] = Recent(HISTORIES_REMEMBERED)
+        self._arrivals: Recent[str, str] = Recent(ARRIVALS_REMEMBERED)
+
+    def remember_arrivals(self, block: str, received: Mapping[str, int]) -> None:
+        """Remember the addresses that a checked block paid. Histories that lack this block will not be believed."""
+        for address in received:
+            self._arrivals.put(address, block)
+
+    def level(self, address: str, block: str) -> int:
+        """Return the satoshis that came to an address in the blocks up to this block. Raises BlockGone."""
+        info, script = self._server.info(block), script_of(address, self._server.rules)
+        total = 0
+        for listed in self.transactions(address, info):
+            if not listed.received or not _has_matured(listed, info.height):
+                continue
+            raw = self._server.proven(listed)
+            if sum(value for value, pays in raw.outputs if pays == script) != listed.received:
+                raise self._server.unavailable("unbelievable")
+            total += listed.received
+        return total
+
+    def transactions(self, address: str, info: BlockInfo) -> list[ListedTransaction]:
+        """Return the transactions of an address in this block and its ancestors. Raises BlockGone."""
+        history = self._history(address, info)
+        return [listed for listed in history.transactions if self._is_in(listed, info)]
+
+    def _history(self, address: str, info: BlockInfo) -> ReadHistory:
+        """Return a history that was read while this block was on the chain. Raises BlockGone."""
+        known = self._read.get(address)
+        if known and self._clock.monotonic() - known.read_at < HISTORY_SECONDS and self._descends(known.block, info):
+            return known
+        self._server.require_on_chain(info.header.hash)
+        read_at = self._clock.monotonic()
+        history = ReadHistory(transactions=self._complete(address), block=info, read_at=read_at)
+        self._require_arrival(address, history)
+        self._read.put(address, history)
+        return history
+
+    def _complete(self, address: str) -> Sequence[ListedTransaction]:
+        """Return all transactions of an address in blocks. If pages and sums disagree, raise ChainUnavailable."""
+        script, stats = script_of(address, self._server.rules), self._server.stats(address)
+        listed = self._server.confirmed(address, script, stats.transactions) if stats.transactions else []
+        is_whole = len({one.id for one in listed}) == len(listed) == stats.transactions
+        if not is_whole or sum(one.received for one in listed) != stats.received:
+            raise self._server.unavailable("changing")
+        if any(one.height is None for one in listed):
+            raise self._server.unavailable("unbelievable")
+        return listed
+
+    def _require_arrival(self, address: str, history: ReadHistory) -> None:
+        """If the block that last paid this address is on the chain and not in the history, the history is old."""
+        block = self._arrivals.get(address)
+        if block is None or any(listed.block == block for listed in history.transactions):
+            return
+        try:
+            self._server.require_on_chain(block)
+        except BlockGone:
+            return
+        raise self._server.unavailable("behind")
+
+    def _is_in(self, listed: ListedTransaction, info: BlockInfo) -> bool:
+        """Return True if a transaction is in this block or an ancestor."""
+        depth = info.height - (listed.height or 0)
+        return depth >= 0 and (depth > ANCESTORS_MAX or self._ancestor(info, depth) == listed.block)
+
+    def _descends(self, block: BlockInfo, ancestor: BlockInfo) -> bool:
+        """Return True if a block is known to stand on this ancestor, or to be the same."""
+        depth = block.height - ancestor.height
+        try:
+            return 0 <= depth <= ANCESTORS_MAX and self._ancestor(block, depth) == ancestor.header.hash
+        except BlockGone:
+            return False
+
+    def _ancestor(self, info: BlockInfo, depth: int) -> str:
+        """Return the hash of the ancestor this many blocks below."""
+        for _ in range(depth - 1):
+            info = self._server.info(info.header.parent)
+        return info.header.parent if depth else info.header.hash
+
+
+def _has_matured(listed: ListedTransaction, height: int) -> bool:
+    return not listed.is_coinbase or height - (listed.height or 0) >= COINBASE_DEPTH
