@@ -6,6 +6,7 @@ from importlib import import_module
 from shared.kernel.chain_settings import ChainSources
 from shared.payments.chains.networks import Family, Network
 from shared.payments.chains.ports import Chain, NetworkName
+from shared.payments.chains.sources import Sources, lag_max
 
 ADAPTERS: Mapping[Family, str] = {
     "evm": "shared.platform.evm.chain:EvmChain",
@@ -23,7 +24,8 @@ def configured_chains(
 
 
 def _chain(network: Network, urls: Sequence[str]) -> Chain:
-    return _adapter(network.family)(network, urls[0])
+    adapter = _adapter(network.family)
+    return Sources([adapter(network, url) for url in urls], lag=lag_max(network.block_seconds))
 
 
 def _adapter(family: Family) -> Callable[[Network, str], Chain]:
