@@ -1,6 +1,6 @@
 """Adapters of Firebase and Google Cloud, and of the providers that this backend calls."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.ports import LatePublisher, Once, Ports
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
     from shared.payments.chains.ports import Chain, NetworkName
+    from shared.payments.chains.prices import PriceSource
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.platform.openai.upstream import OpenAIUpstream
     from shared.users.ports import DomainLists, Identity
@@ -45,6 +46,7 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
         publisher=publisher,
         payment_providers=Once(lambda: _payment_providers(settings, clock, documents, alerted)),
         chains=Once(lambda: _chains(settings)),
+        price_sources=Once(lambda: _price_sources(settings)),
         alerts=alerted,
     )
 
@@ -137,6 +139,17 @@ def _chains(settings: Settings) -> "Mapping[NetworkName, Chain]":
     from shared.payments.chains.configured import networks_of
 
     return configured_chains(networks_of(settings.crypto_networks), settings.chain_sources)
+
+
+def _price_sources(settings: Settings) -> "Sequence[PriceSource]":
+    from shared.platform.spot.coinbase import CoinbasePrices
+    from shared.platform.spot.kraken import KrakenPrices
+
+    known: Mapping[str, PriceSource] = {
+        "coinbase": CoinbasePrices(settings.coinbase_api_base),
+        "kraken": KrakenPrices(settings.kraken_api_base),
+    }
+    return tuple(known[name] for name in settings.crypto_spot_prices)
 
 
 def _alerts(publisher: Publisher) -> Alerts:

@@ -1,13 +1,22 @@
 """Parts for crypto payments: networks, addresses, quotes, and the watch over the chains."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.bootstrap.credits import CreditServices
+from shared.bootstrap.parts import part
 from shared.bootstrap.payments import PaymentServices
 from shared.bootstrap.ports import Ports
 from shared.bootstrap.users import UserServices
 from shared.kernel.clock import Clock
 from shared.kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.payments.chains.networks import Network
+    from shared.payments.chains.ports import NetworkName
+    from shared.payments.chains.prices import PriceSource
+    from shared.payments.chains.quotes import Quotes
 
 
 @dataclass(eq=False)
@@ -20,3 +29,24 @@ class CryptoServices:
     credits: CreditServices
     users: UserServices
     payments: PaymentServices
+
+    @part
+    def networks(self) -> "Mapping[NetworkName, Network]":
+        """Build the networks in use, by name."""
+        from shared.payments.chains.configured import networks_of
+
+        return networks_of(self.settings.crypto_networks)
+
+    @part
+    def price_sources(self) -> "Sequence[PriceSource]":
+        """Build the sources of prices: Chainlink on the chains in use, and the exchanges."""
+        from shared.payments.chains.chainlink import ChainlinkPrices
+
+        return (ChainlinkPrices(self.networks, self.ports.chains, self.clock), *self.ports.price_sources())
+
+    @part
+    def quotes(self) -> "Quotes":
+        """Build the quotes of amounts due in coins, and of the value of coins."""
+        from shared.payments.chains.quotes import Quotes
+
+        return Quotes(self.networks, lambda: self.price_sources, self.clock)

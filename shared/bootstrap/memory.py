@@ -1,6 +1,6 @@
 """Adapters that store all data in the memory of this process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.ports import LatePublisher, Once, Ports
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
     from shared.payments.chains.ports import Chain, NetworkName
+    from shared.payments.chains.prices import PriceSource
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import DomainLists, Identity
 
@@ -37,6 +38,7 @@ def memory(settings: Settings, clock: Clock) -> Ports:
         publisher=Once(lambda: LatePublisher(_publisher)),
         payment_providers=Once(lambda: _payment_providers(clock)),
         chains=Once(_chains),
+        price_sources=Once(lambda: _price_sources(clock)),
         alerts=Once(_alerts),
     )
 
@@ -118,6 +120,12 @@ def _payment_providers(clock: Clock) -> "Mapping[ProviderName, PaymentProvider]"
 
 def _chains() -> "Mapping[NetworkName, Chain]":
     return {}
+
+
+def _price_sources(clock: Clock) -> "Sequence[PriceSource]":
+    from shared.platform.memory.prices import MemoryPrices
+
+    return (MemoryPrices(clock, "one"), MemoryPrices(clock, "two"))
 
 
 def _alerts() -> Alerts:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
     from shared.payments.chains.ports import Chain, NetworkName
+    from shared.payments.chains.prices import PriceSource
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import DomainLists, Identity
 
@@ -51,6 +52,8 @@ class Ports:
     """Payment providers whose keys are set, by name."""
     chains: "Callable[[], Mapping[NetworkName, Chain]]"
     """Networks in use, each through all sources that are set, by name."""
+    price_sources: "Callable[[], Sequence[PriceSource]]"
+    """Exchanges that tell prices of coins."""
     alerts: Callable[[], Alerts]
     """Alerts to operators."""
 

@@ -1,0 +1,1 @@
+"""Last trades at exchanges, as prices."""
