@@ -27,7 +27,7 @@ from tests.support.emulators import environment, laptop_settings, running
 from tests.support.endpoint import Endpoint
 from tests.support.live import LiveDocuments
 
-pytest_plugins = ["tests.support.browsers"]
+pytest_plugins = ["tests.support.browsers", "tests.support.bitcoin"]
 WITHOUT_SOCKETS = ("unit", "properties", "api", "architecture")
 HERE = Path(__file__).parent
 EMULATED = ("suite", "emulators", "firestore_emulator")

@@ -48,13 +48,12 @@ class BitcoinNode:
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._home: tempfile.TemporaryDirectory[str] | None = None
-        self._connections = threading.local()
 
     def rpc(self, method: str, *params: Any, wallet: str = "", **named: Any) -> Any:
         """Return the result of a call, with fractions as Decimal. Raises BitcoinNodeError."""
         call = {"jsonrpc": "1.0", "id": 1, "method": method, "params": named or list(params)}
         body = json.dumps(call, default=str).encode()
-        answer = json.loads(self._exchange("POST", f"/wallet/{wallet}" if wallet else "/", body), parse_float=Decimal)
+        answer = json.loads(self._exchange(f"/wallet/{wallet}" if wallet else "/", body), parse_float=Decimal)
         if answer.get("error"):
             raise BitcoinNodeError(f"{method}: {answer['error']['message']}")
         return answer["result"]
@@ -112,8 +111,6 @@ class BitcoinNode:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        if connection := getattr(self._connections, "kept", None):
-            connection.close()
         home, self._home = self._home, None
         if home is not None:
             home.cleanup()
@@ -134,6 +131,7 @@ class BitcoinNode:
             "-printtoconsole=0",
             "-nodebuglogfile",
             "-persistmempool=0",
+            "-unsafesqlitesync=1",
             "-acceptnonstdtxn=1",
             "-limitancestorcount=100",
             "-limitdescendantcount=100",
@@ -155,30 +153,15 @@ class BitcoinNode:
                 raise LaptopProblem(f"The Bitcoin node does not answer at port {self._port}.")
             pause.wait(POLL_SECONDS)
 
-    def _exchange(self, method: str, path: str, body: bytes) -> bytes:
-        """Return the body of the answer. A kept connection that the node has closed meanwhile is opened again."""
-        for is_last in (False, True):
-            try:
-                return self._exchange_once(method, path, body)
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-                if is_last:
-                    raise
-        raise AssertionError("returned or raised")
-
-    def _exchange_once(self, method: str, path: str, body: bytes) -> bytes:
-        connection = getattr(self._connections, "kept", None)
-        if connection is None:
-            connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=CALL_SECONDS_MAX)
-            self._connections.kept = connection
+    def _exchange(self, path: str, body: bytes) -> bytes:
+        """Return the body of the answer. Each call has a connection of its own, so that threads leave none behind."""
+        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=CALL_SECONDS_MAX)
         credentials = base64.b64encode(CREDENTIALS.encode()).decode()
         try:
-            connection.request(method, path, body, {"Authorization": f"Basic {credentials}"})
-            answer: bytes = connection.getresponse().read()
-        except (OSError, http.client.HTTPException):
+            connection.request("POST", path, body, {"Authorization": f"Basic {credentials}", "Connection": "close"})
+            return connection.getresponse().read()
+        finally:
             connection.close()
-            self._connections.kept = None
-            raise
-        return answer
 
     def __enter__(self) -> Self:
         self.start()

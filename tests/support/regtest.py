@@ -138,13 +138,15 @@ class PythonRegtest:
         self._known[block.name] = block
 
 
-def made_transaction(inputs: Sequence[tuple[str, int]], outputs: Sequence[tuple[str, int]]) -> MadeTransaction:
+def made_transaction(
+    inputs: Sequence[tuple[str, int]], outputs: Sequence[tuple[str, int]], witness: bytes = b"ok"
+) -> MadeTransaction:
     """Return a segwit transaction with one witness item for each input."""
     points = b"".join(
         bytes.fromhex(name)[::-1] + place.to_bytes(4, "little") + b"\0" + REPLACEABLE for name, place in inputs
     )
     body = size_of(len(inputs)) + points + _outputs(outputs)
-    raw = b"\x02\0\0\0\0\x01" + body + b"\x01\x02ok" * len(inputs) + b"\0\0\0\0"
+    raw = b"\x02\0\0\0\0\x01" + body + (b"\x01" + size_of(len(witness)) + witness) * len(inputs) + b"\0\0\0\0"
     return MadeTransaction(raw=raw, inputs=tuple(inputs), outputs=_by_script(outputs))
 
 
