@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from shared.kernel.account_keys import AccountKey
 from shared.kernel.money import Micro, parse_credits
 
 SLASHES_OF_A_BARE_HOST = 2
@@ -140,3 +141,19 @@ def origins(text: str) -> tuple[str, ...]:
     if any(not origin.startswith(("http://", "https://")) for origin in found):
         raise ValueError("must be origins such as https://app.example.com, comma-separated")
     return found
+
+
+def evm_keys(text: str) -> tuple[AccountKey, ...]:
+    if not text.strip():
+        return ()
+    from shared.kernel.public_keys import parse_evm_keys
+
+    return parse_evm_keys(text)
+
+
+def bitcoin_keys(text: str) -> tuple[AccountKey, ...]:
+    if not text.strip():
+        return ()
+    from shared.kernel.public_keys import parse_bitcoin_keys
+
+    return parse_bitcoin_keys(text)

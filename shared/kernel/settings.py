@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from shared.kernel import setting_values as values
+from shared.kernel.account_keys import AccountKey
 from shared.kernel.chain_settings import ChainSources, parse_chain_sources
 from shared.kernel.money import Micro
 from shared.kernel.network_settings import NetworkSettings, parse_networks
@@ -200,6 +201,13 @@ class Settings:
     kraken_api_base: str
     """Address of Kraken's API."""
     chain_sources: tuple[ChainSources, ...]  # one setting for each network; see shared/kernel/chain_settings.py
+    evm_xpub: tuple[AccountKey, ...]
+    """Public key of the account that receives coins on every EVM chain: the `xpub` at `m/44'/60'/0'`. After a change
+    of the wallet, name the new key first and keep the old key behind a comma, so that old addresses stay watched. The
+    key cannot spend, but reveals all addresses: show the key to nobody."""
+    bitcoin_key: tuple[AccountKey, ...]
+    """Public key of the account that receives bitcoin, as for EVM_XPUB. A `zpub` (`vpub` for a test network), or the
+    wallet's output descriptor `wpkh(…)#…` or `tr(…)#…` with the checksum, in quotes."""
     region: str
     release: str
     """Release of the deployed source, such as `v3`. `make deploy` writes the name; on a laptop there is none."""
@@ -276,6 +284,8 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         coinbase_api_base=read("COINBASE_API_BASE", "https://api.exchange.coinbase.com", values.address),
         kraken_api_base=read("KRAKEN_API_BASE", "https://api.kraken.com", values.address),
         chain_sources=parse_chain_sources(env, read),
+        evm_xpub=read("EVM_XPUB", " ", values.evm_keys),
+        bitcoin_key=read("BITCOIN_KEY", " ", values.bitcoin_keys),
         region=(region := env.get("FUNCTION_REGION") or "us-central1"),
         release=env.get("RELEASE") or "",
         public_url=read("PUBLIC_URL", f"https://{region}-{project}.cloudfunctions.net/api", values.address),
