@@ -25,8 +25,15 @@ MEMORY_ENVIRONMENT = {
     "GCLOUD_PROJECT": "demo-memory",
     "LEDGER_SIGNING_KEY": "memory-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
     "FIRESTORE_EMULATOR_HOST": "nowhere.invalid:1",
+    "EVM_XPUB": (
+        "xpub6DCoCpSuQZB2jawqnGMEPS63ePKWkwWPH4TU45Q7LPXWuNd8TMtVxRrgjtEshuqpK3mdhaWHPFsBngh5GFZaM6si3yZdUsT8ddYM3PwnATt"
+    ),
+    "BITCOIN_KEY": (
+        "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs"
+    ),
 }
-"""Default environment of `in_memory`: a laptop's defaults, and a signing key that is public."""
+"""Default environment of `in_memory`: a laptop's defaults, a signing key that is public, and keys of a wallet whose
+seed phrase everybody knows."""
 
 
 def production(settings: Settings, **adapters: Any) -> Services:

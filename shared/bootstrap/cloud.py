@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.ai.agents.web import Web
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.payments.chains.address_book import Derivation
     from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.chains.prices import PriceSource
     from shared.payments.ports import PaymentProvider, ProviderName
@@ -47,6 +48,7 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
         payment_providers=Once(lambda: _payment_providers(settings, clock, documents, alerted)),
         chains=Once(lambda: _chains(settings)),
         price_sources=Once(lambda: _price_sources(settings)),
+        derivations=Once(_derivations),
         alerts=alerted,
     )
 
@@ -150,6 +152,13 @@ def _price_sources(settings: Settings) -> "Sequence[PriceSource]":
         "kraken": KrakenPrices(settings.kraken_api_base),
     }
     return tuple(known[name] for name in settings.crypto_spot_prices)
+
+
+def _derivations() -> "tuple[Derivation, Derivation]":
+    from shared.platform.addresses.by_coincurve import CoincurveDerivation
+    from shared.platform.addresses.by_embit import EmbitDerivation
+
+    return CoincurveDerivation(), EmbitDerivation()
 
 
 def _alerts(publisher: Publisher) -> Alerts:

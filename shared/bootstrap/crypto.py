@@ -13,7 +13,10 @@ from shared.kernel.clock import Clock
 from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.payments.chains.networks import Network
+    from shared.payments.chains.address_book import AddressBook
+    from shared.payments.chains.index_table import IndexTables, WalletKey
+    from shared.payments.chains.indices import Indices
+    from shared.payments.chains.networks import Family, Network
     from shared.payments.chains.ports import NetworkName
     from shared.payments.chains.prices import PriceSource
     from shared.payments.chains.quotes import Quotes
@@ -50,3 +53,32 @@ class CryptoServices:
         from shared.payments.chains.quotes import Quotes
 
         return Quotes(self.networks, lambda: self.price_sources, self.clock)
+
+    @part
+    def wallet_keys(self) -> "Mapping[Family, tuple[WalletKey, ...]]":
+        """Build the keys of the operator's wallets, by family of chains."""
+        from shared.payments.chains.wallet_keys import wallet_keys
+
+        networks = self.networks.values()
+        return wallet_keys(evm=self.settings.evm_xpub, bitcoin=self.settings.bitcoin_key, networks=networks)
+
+    @part
+    def index_tables(self) -> "IndexTables":
+        """Build the reader of the tables that say which key an index of an address belongs to."""
+        from shared.payments.chains.index_table import IndexTables
+
+        return IndexTables(self.ports.documents())
+
+    @part
+    def address_book(self) -> "AddressBook":
+        """Build the book of addresses, derived from the operator's keys."""
+        from shared.payments.chains.address_book import DerivedAddressBook
+
+        return DerivedAddressBook(self.wallet_keys, self.ports.derivations, self.index_tables, self.ports.alerts())
+
+    @part
+    def indices(self) -> "Indices":
+        """Build the taker of new indices of addresses."""
+        from shared.payments.chains.indices import Indices
+
+        return Indices(self.ports.documents(), self.index_tables, self.wallet_keys, self.clock)

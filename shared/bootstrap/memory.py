@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.ai.agents.web import Web
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.payments.chains.address_book import Derivation
     from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.chains.prices import PriceSource
     from shared.payments.ports import PaymentProvider, ProviderName
@@ -39,6 +40,7 @@ def memory(settings: Settings, clock: Clock) -> Ports:
         payment_providers=Once(lambda: _payment_providers(clock)),
         chains=Once(_chains),
         price_sources=Once(lambda: _price_sources(clock)),
+        derivations=Once(_derivations),
         alerts=Once(_alerts),
     )
 
@@ -126,6 +128,13 @@ def _price_sources(clock: Clock) -> "Sequence[PriceSource]":
     from shared.platform.memory.prices import MemoryPrices
 
     return (MemoryPrices(clock, "one"), MemoryPrices(clock, "two"))
+
+
+def _derivations() -> "tuple[Derivation, Derivation]":
+    from shared.platform.addresses.by_coincurve import CoincurveDerivation
+    from shared.platform.addresses.by_embit import EmbitDerivation
+
+    return CoincurveDerivation(), EmbitDerivation()
 
 
 def _alerts() -> Alerts:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shared.ai.agents.web import Web
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.payments.chains.address_book import Derivation
     from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.chains.prices import PriceSource
     from shared.payments.ports import PaymentProvider, ProviderName
@@ -54,6 +55,8 @@ class Ports:
     """Networks in use, each through all sources that are set, by name."""
     price_sources: "Callable[[], Sequence[PriceSource]]"
     """Exchanges that tell prices of coins."""
+    derivations: "Callable[[], tuple[Derivation, Derivation]]"
+    """Two independent implementations that derive addresses from public keys."""
     alerts: Callable[[], Alerts]
     """Alerts to operators."""
 

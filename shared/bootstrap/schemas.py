@@ -56,6 +56,7 @@ SCHEMAS: Schemas = {
     "conversation_states": Schema(),
     "conversations": _split_from("recency"),
     "conversations/*/messages": Schema(),
+    "crypto_indices": Schema(),
     "customers": Schema(),
     "dead_events": Schema(),
     "effects": Schema(),

@@ -312,6 +312,7 @@ def _buy(services, admin, uid):
     package = {"title": "T", "price_minor": 100, "currency": "USD", "credits": 10, "bonus": 5, "per_user_limit": 2}
     services.payments.operators.put_package(admin, "small", package, None)
     services.payments.packages.on_offer()
+    services.crypto.indices.take("evm")
     provider = services.ports.payment_providers()["stripe"]
     for key, then in (("1", "paid"), ("2", "failed")):
         wanted = PackageOrder(

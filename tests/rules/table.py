@@ -100,6 +100,7 @@ SERVER_ONLY = tuple(
         "audit/{id}",
         "bonus_claims/{id}",
         "bonus_domains/{id}",
+        "crypto_indices/{id}",
         "customers/{id}",
         "dead_events/{id}",
         "effects/{id}",

@@ -1,0 +1,65 @@
+"""A key is used only for networks of its kind, and addresses are written as the network writes them."""
+
+import pytest
+
+from shared.kernel.public_keys import parse_bitcoin_keys, parse_evm_keys
+from shared.kernel.settings import SettingsError
+from shared.payments.chains.presets import PRESETS
+from shared.payments.chains.wallet_keys import wallet_keys
+from tests.support.keys import EVM, VPUB, ZPUB
+
+TPUB_EVM = (
+    "tpubDC8msFGeGuwnKG9Upg7DM2b4DaRqg3CUZa5g8v2SRQ6K4NSkxUgd7HsL2XVWbVm39yBA4LAxysQAm397zwQSQoQgewGiYZqrA9DsP4zbQ1M"
+)
+
+
+def checked(evm: str, bitcoin: str, *networks: str):
+    used = [PRESETS[name] for name in networks]
+    return wallet_keys(evm=parse_evm_keys(evm), bitcoin=parse_bitcoin_keys(bitcoin), networks=used)
+
+
+@pytest.mark.parametrize(
+    ("evm", "bitcoin", "network", "named"),
+    [
+        (EVM, VPUB, "bitcoin", "BITCOIN_KEY holds a key for test networks, but CRYPTO_NETWORKS names bitcoin,"),
+        (EVM, ZPUB, "bitcoin-testnet4", "BITCOIN_KEY holds a key for coins of value"),
+        (EVM, ZPUB, "bitcoin-regtest", "bitcoin-regtest, which is a test network"),
+        (TPUB_EVM, ZPUB, "base", "EVM_XPUB holds a key for test networks, but CRYPTO_NETWORKS names base,"),
+    ],
+)
+def test_key_of_the_other_mode_is_refused_by_name(evm, bitcoin, network, named):
+    with pytest.raises(SettingsError, match=named):
+        checked(evm, bitcoin, network)
+
+
+def test_old_key_of_the_other_mode_is_refused_too():
+    with pytest.raises(SettingsError, match="BITCOIN_KEY"):
+        checked(EVM, f"{ZPUB},{VPUB}", "bitcoin")
+
+
+@pytest.mark.parametrize(
+    ("bitcoin", "network", "prefix"),
+    [
+        (ZPUB, "bitcoin", "bc"),
+        (VPUB, "bitcoin-testnet4", "tb"),
+        (VPUB, "bitcoin-signet", "tb"),
+        (VPUB, "bitcoin-regtest", "bcrt"),
+    ],
+)
+def test_address_has_the_prefix_of_its_network(bitcoin, network, prefix):
+    assert [key.prefix for key in checked(EVM, bitcoin, network, "base")["bitcoin"]] == [prefix]
+
+
+def test_one_evm_key_serves_live_and_test_networks():
+    assert checked(EVM, "", "base", "sepolia")["evm"][0].prefix == ""
+
+
+def test_two_bitcoin_networks_with_other_addresses_are_refused():
+    with pytest.raises(SettingsError, match="keep one"):
+        checked(EVM, VPUB, "bitcoin-testnet4", "bitcoin-regtest")
+
+
+def test_same_key_on_another_network_has_other_addresses():
+    test, regtest = (checked("", VPUB, name)["bitcoin"][0] for name in ("bitcoin-testnet4", "bitcoin-regtest"))
+
+    assert test.fingerprint != regtest.fingerprint
