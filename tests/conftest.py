@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -56,8 +57,15 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, interrupt)
 
 
+RECURSION_LIMIT = sys.getrecursionlimit()
+
+
 def pytest_collection_finish() -> None:
-    """Keep the modules and the collected tests out of later garbage collections: 1.4 million objects, a second each."""
+    """Keep the modules and the collected tests out of later garbage collections: 1.4 million objects, a second each.
+
+    Restore the recursion limit, which some libraries that tests import raise.
+    """
+    sys.setrecursionlimit(RECURSION_LIMIT)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)

@@ -77,6 +77,31 @@ def test_a_webhook_loads_no_provider_s_sdk():
     assert {name.partition(".")[0] for name in loaded} & {"stripe", "paypalrestsdk", "requests"} == set()
 
 
+LIMITED = """
+import sys
+import {module}
+print(sys.getrecursionlimit())
+"""
+
+
+@pytest.mark.parametrize("module", ["shared.platform.evm.chain", "shared.platform.addresses.by_embit"])
+def test_adapter_of_a_chain_keeps_the_recursion_limit(module):
+    limits = [
+        subprocess.run(
+            [sys.executable, "-c", LIMITED.format(module=each)],
+            cwd=ROOT,
+            env={"PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for each in (module, "json")
+    ]
+
+    assert limits[0] == limits[1]
+
+
 def test_the_list_of_tools_loads_no_tool():
     loaded = subprocess.run(
         [sys.executable, "-c", LOADED.format(module=build_tools.__module__)],
