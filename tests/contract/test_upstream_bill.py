@@ -77,7 +77,7 @@ def test_a_plain_call_is_billed_to_the_end_whatever_the_profile(upstream):
             timeout=0.3,
         )
 
-    wait_for(lambda: upstream.requests[-1]["outcome"] == "aborted")
+    wait_for(lambda: [seen["outcome"] for seen in upstream.requests] == ["aborted"])
     assert bill(upstream)["output_tokens"] == WHOLE
 
 

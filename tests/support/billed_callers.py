@@ -38,7 +38,7 @@ Profile = Literal["laptop", "openai"]
 
 CREDIT = 1_000_000
 CREDITS_PER_USD = 100
-SETTLED_SECONDS_MAX = 10.0
+SETTLED_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.002
 REASONER: Mapping[str, Any] = {
     "display_name": "Reasoner",

@@ -11,6 +11,8 @@ from shared.platform.memory.passthrough import chunk
 
 FEW, MANY = 4_000, 16_000
 GROWTH_MAX = 8.0
+TRIES_MAX = 4
+"""Measurements before a growth counts as too large: a neighbour on the processor may slow one down, not all."""
 """Four times as many pieces take four times as long; sixteen times, if each looks at all before."""
 
 
@@ -96,9 +98,9 @@ def cpu_seconds(dialect, pieces):
 def test_answer_takes_time_in_proportion_to_its_length(dialect, piece):
     pieces = [piece(number) for number in range(MANY)]
 
-    few, many = cpu_seconds(dialect, pieces[:FEW]), cpu_seconds(dialect, pieces)
+    growths = (cpu_seconds(dialect, pieces) / cpu_seconds(dialect, pieces[:FEW]) for _ in range(TRIES_MAX))
 
-    assert many < GROWTH_MAX * few
+    assert any(growth < GROWTH_MAX for growth in growths)
 
 
 def test_response_part_beyond_the_last_is_not_believed():
