@@ -260,7 +260,7 @@ def test_server_of_another_network_is_never_believed(server, clock):
     with pytest.raises(ChainUnavailable) as refusal:
         EsploraChain(live, server.url, clock).block("latest")
 
-    assert refusal.value.params["reason"] == "another_network"
+    assert refusal.value.params["reason"] == "a source belongs to another network"
 
 
 def test_429_without_retry_after_silences_for_longer_each_time(chain, server, clock):

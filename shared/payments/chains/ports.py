@@ -11,6 +11,8 @@ NetworkName = str
 """Name of a network in settings and on the wire: `base`, `polygon`, `ethereum`, `bitcoin`."""
 AssetName = str
 """Symbol of an asset on a network: `ETH`, `USDC`, `BTC`. The network's own coin and listed tokens alike."""
+OTHER_NETWORK = "a source belongs to another network"
+"""Reason of ChainUnavailable if the address of another network's node is set: an operator must act."""
 Tag = Literal["latest", "safe", "finalized"]
 Levels = Mapping[tuple[str, AssetName], int]
 """Atomic units by address and asset. A pair that the source did not answer is missing: no answer is never zero."""

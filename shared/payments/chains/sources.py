@@ -13,7 +13,7 @@ With a single source all views are alike.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, get_args
+from typing import TypeVar, cast, get_args
 
 from shared.kernel.clock import MINUTE, Millis
 from shared.payments.chains.ports import (
@@ -23,6 +23,8 @@ from shared.payments.chains.ports import (
     Chain,
     ChainRefused,
     ChainUnavailable,
+    Contracts,
+    FeedRound,
     Fees,
     Levels,
     NetworkName,
@@ -197,6 +199,18 @@ class Sources:
             return self._told(lambda source: source.transaction(transaction), same)
         return self._told(lambda source: source.transaction(transaction), _known)
 
+    def chain_id(self) -> int:
+        """Return the chain id that the sources tell alike; see `Contracts.chain_id`."""
+        return self._told(lambda source: _contracts(source).chain_id(), same)
+
+    def decimals(self, contract: str) -> int:
+        """Return the decimals that the sources tell alike; see `Contracts.decimals`."""
+        return self._told(lambda source: _contracts(source).decimals(contract), same)
+
+    def feed_round(self, contract: str) -> FeedRound:
+        """Return the answer of a feed from one source: exchanges are compared with it. See `Contracts.feed_round`."""
+        return self._first(lambda source: _contracts(source).feed_round(contract))
+
     def fees(self) -> Fees:
         """Return the fees that one source tells; see `Chain.fees`."""
         return self._first(lambda source: source.fees())
@@ -314,6 +328,11 @@ class Sources:
 
     def _unavailable(self, reason: str) -> ChainUnavailable:
         return ChainUnavailable(self.network, reason)
+
+
+def _contracts(source: Chain) -> Contracts:
+    """Return the same source as a reader of contracts. Only sources of EVM networks are asked for contracts."""
+    return cast("Contracts", source)
 
 
 def _known(answers: Sequence[SeenTransaction | None]) -> SeenTransaction | None:

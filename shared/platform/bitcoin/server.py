@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from shared.kernel.clock import Clock
 from shared.kernel.events import log
 from shared.payments.chains.networks import Network
-from shared.payments.chains.ports import BlockGone, ChainUnavailable, Fees
+from shared.payments.chains.ports import OTHER_NETWORK, BlockGone, ChainUnavailable, Fees
 from shared.platform.bitcoin import reading
 from shared.platform.bitcoin.api import BLOCK_BYTES_MAX, EsploraAnswer, EsploraApi
 from shared.platform.bitcoin.blocks import RawBlock, read_block, require_proof
@@ -189,7 +189,7 @@ class EsploraServer:
             genesis = self._api.word("/block-height/0")
         if genesis != self._network.genesis:
             log("chain_is_another", "CRITICAL", network=self._network.name)
-            raise self._api.unavailable("another_network")
+            raise self._api.unavailable(OTHER_NETWORK)
         self._is_known = True
 
     @contextmanager

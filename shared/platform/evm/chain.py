@@ -8,11 +8,13 @@ from web3 import Web3
 
 from shared.payments.chains.networks import Network
 from shared.payments.chains.ports import (
+    OTHER_NETWORK,
     AssetName,
     Block,
     BlockGone,
     ChainRefused,
     ChainUnavailable,
+    FeedRound,
     Fees,
     Levels,
     NetworkName,
@@ -20,6 +22,7 @@ from shared.payments.chains.ports import (
     Transfer,
 )
 from shared.platform.evm.blocks import BlockReader
+from shared.platform.evm.contracts import ContractReader
 from shared.platform.evm.evidence import EvidenceReader
 from shared.platform.evm.levels import LevelReader
 from shared.platform.evm.node import ANSWER_SECONDS_MAX, Call, Node, NodeRefused
@@ -44,6 +47,7 @@ class EvmChain:
         self._blocks = BlockReader(self._node, network.name)
         self._levels = LevelReader(self._node, self._blocks.canonical)
         self._evidence = EvidenceReader(self._node, self._blocks)
+        self._contracts = ContractReader(self._node)
         self._is_checked = False
 
     @property
@@ -113,6 +117,23 @@ class EvmChain:
             return None
         return SeenTransaction(transaction=transaction, block=None, succeeded=True)
 
+    def chain_id(self) -> int:
+        """Return the chain id that the node states; see `Contracts.chain_id`."""
+        try:
+            return quantity(self._asked("eth_chainId"))
+        except ValueError:
+            raise self._node.nonsense() from None
+
+    def decimals(self, contract: str) -> int:
+        """Return the decimals that a token's contract states; see `Contracts.decimals`."""
+        self._require_network()
+        return self._contracts.decimals(contract)
+
+    def feed_round(self, contract: str) -> FeedRound:
+        """Return the last answer of a Chainlink feed; see `Contracts.feed_round`."""
+        self._require_network()
+        return self._contracts.feed_round(contract)
+
     def fees(self) -> Fees:
         """Return the base fee of the newest block and the usual tip, per gas; see `Chain.fees`."""
         self._require_network()
@@ -176,10 +197,6 @@ class EvmChain:
     def _require_network(self) -> None:
         if self._is_checked:
             return
-        try:
-            chain_id = quantity(self._asked("eth_chainId"))
-        except ValueError:
-            raise self._node.nonsense() from None
-        if chain_id != self._network.chain_id or self._blocks.block(0).hash != self._network.genesis.lower():
-            raise self._node.unavailable("a source belongs to another network")
+        if self.chain_id() != self._network.chain_id or self._blocks.block(0).hash != self._network.genesis.lower():
+            raise self._node.unavailable(OTHER_NETWORK)
         self._is_checked = True
