@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from emulator.chains.esplora import EsploraStandIn
-from shared.payments.chains.ports import BlockGone, ChainRefused, ChainUnavailable, Fees
+from shared.payments.chains.ports import BlockGone, Chain, ChainRefused, ChainUnavailable, Fees
+from shared.payments.chains.sources import Sources, agreed, lag_max
 from shared.platform.bitcoin.chain import EsploraChain
 from shared.platform.memory.clock import ManualClock
 from tests.support.regtest import REGTEST, PythonRegtest, address_of, made_transaction
@@ -39,7 +40,7 @@ def chain(server, clock) -> EsploraChain:
     return EsploraChain(REGTEST, server.url, clock)
 
 
-def level(chain: EsploraChain, block: str, address: str = V0) -> int:
+def level(chain: Chain, block: str, address: str = V0) -> int:
     return chain.levels(block, [address], [COIN])[address, COIN]
 
 
@@ -377,3 +378,92 @@ def test_server_with_two_faces_tells_the_level_or_nothing(chain, regtest, server
             continue
 
     assert told <= {700}
+
+
+def test_second_look_at_an_address_costs_two_calls(chain, regtest, server, clock):
+    regtest.pay((V0, 700))
+    regtest.mine(8)
+    first = _look(chain)
+    clock.advance(30_000)
+    asked = len(server.calls)
+
+    assert _look(chain) == first == [700, 700, 700]
+    assert server.calls[asked:] == ["/blocks/tip/hash", f"/address/{V0}/txs"]
+
+
+def _look(chain: EsploraChain) -> list[int]:
+    """Look at an address as its follower does: head, final, pool, and a block in between."""
+    head = chain.block("latest")
+    final = chain.block(head.height - 5)
+    found = [level(chain, head.hash), level(chain, final.hash)]
+    chain.pending([V0])
+    deep = chain.block(head.height - 2)
+    chain.spent(deep.hash, [V0])
+    return [*found, level(chain, deep.hash)]
+
+
+# ── two sources ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def second(regtest) -> Iterator[EsploraStandIn]:
+    with EsploraStandIn(regtest) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def both(server, second, clock) -> Chain:
+    urls = server.url, second.url
+    chains = [EsploraChain(REGTEST, url, clock) for url in urls]
+    return Sources(chains, lag=lag_max(REGTEST.block_seconds))
+
+
+@pytest.mark.parametrize(
+    "faults", [{"is_limited": True}, {"is_down": True}, {"lag": 1}, {"lies": frozenset({"repeats"})}]
+)
+def test_second_server_answers_while_the_first_is_at_fault(both, regtest, server, faults):
+    regtest.pay((V0, 700))
+    regtest.pay((V1, 9))
+    regtest.mine()
+    regtest.mine(names=[])
+    server.order(**faults)
+
+    head = both.block("latest")
+    found = [both.received_in(both.block(height).hash, [V0]) for height in range(3, head.height + 1)]
+
+    assert (found[0], level(both, head.hash)) == ({V0: 700}, 700)
+
+
+def test_two_servers_on_different_forks_are_apart(both, regtest, second):
+    regtest.mine(2)
+    second.order(is_frozen=True)
+    regtest.fork(2)
+    regtest.mine(2)
+
+    with pytest.raises(ChainUnavailable):
+        both.block("latest")
+
+
+def test_block_is_gone_only_if_both_servers_say_so(both, regtest, second, clock):
+    old = both.block(regtest.mine(2))
+    second.order(is_frozen=True)
+    regtest.fork(2)
+    regtest.mine(3)
+
+    with pytest.raises(ChainUnavailable):
+        both.block(old.hash)
+    second.order()
+    with pytest.raises(BlockGone):
+        both.block(old.hash)
+
+
+def test_level_that_one_server_alone_tells_is_not_agreed(both, regtest, second, clock):
+    regtest.pay((V0, 700))
+    block = regtest.mine()
+    second.order(is_empty=True)
+
+    with pytest.raises(ChainUnavailable):
+        agreed(both).levels(block, [V0], [COIN])
+    second.order()
+    clock.advance(3_000)
+    assert agreed(both).levels(block, [V0], [COIN]) == {(V0, COIN): 700}

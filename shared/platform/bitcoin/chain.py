@@ -21,7 +21,7 @@ from shared.platform.bitcoin.addresses import WatchedAddresses, script_of
 from shared.platform.bitcoin.api import REASON_LENGTH_MAX
 from shared.platform.bitcoin.blocks import add_received, received
 from shared.platform.bitcoin.history import Histories
-from shared.platform.bitcoin.reading import ListedTransaction
+from shared.platform.bitcoin.reading import BlockInfo, ListedTransaction
 from shared.platform.bitcoin.rules import COINBASE_DEPTH
 from shared.platform.bitcoin.server import EsploraServer
 from shared.platform.bitcoin.transactions import BrokenBytes, name_of, read_transaction
@@ -55,9 +55,9 @@ class EsploraChain:
         Bitcoin has no tags of its own. `safe` and `finalized` are the block with the network's number of confirmations.
         """
         if at == "latest":
-            return self._block(self._server.tip())
+            return _as_block(self._server.tip())
         if at in {"safe", "finalized"}:
-            height = self._server.info(self._server.tip()).height
+            height = self._server.tip().height
             return self.block(max(height - (self._network.final_depth or FINAL_DEPTH) + 1, 0))
         if isinstance(at, str):
             found = self._block(at)
@@ -113,7 +113,7 @@ class EsploraChain:
         """Return the transfers to an address in these blocks; see `Chain.transfers`."""
         if asset != self._network.coin.name:
             return []
-        info = self._server.info(self._server.tip())
+        info = self._server.tip()
         listed = [one for one in self._histories.transactions(address, info) if one.received]
         return [_transfer(one, self._block(one.block)) for one in listed if first <= (one.height or 0) <= last]
 
@@ -155,9 +155,7 @@ class EsploraChain:
         raise ChainRefused(self.network, answer.text[:REASON_LENGTH_MAX].rstrip("."))
 
     def _block(self, block: str) -> Block:
-        info = self._server.info(block)
-        header = info.header
-        return Block(height=info.height, hash=header.hash, parent=header.parent, time=header.time_seconds * SECOND)
+        return _as_block(self._server.info(block))
 
     def _pending(self, address: str) -> list[Transfer]:
         script = script_of(address, self._server.rules)
@@ -166,9 +164,14 @@ class EsploraChain:
         mined = [one for one in listed if one.height is not None and one.is_coinbase]
         if not mined:
             return waiting
-        height = self._server.info(self._server.tip()).height
+        height = self._server.tip().height
         immature = [one for one in mined if height - (one.height or 0) < COINBASE_DEPTH]
         return waiting + [_transfer(one, self._block(one.block)) for one in immature]
+
+
+def _as_block(info: BlockInfo) -> Block:
+    header = info.header
+    return Block(height=info.height, hash=header.hash, parent=header.parent, time=header.time_seconds * SECOND)
 
 
 def _transfer(listed: ListedTransaction, block: Block | None) -> Transfer:

@@ -9,14 +9,15 @@ from shared.platform.bitcoin.addresses import script_of
 from shared.platform.bitcoin.reading import BlockInfo, ListedTransaction
 from shared.platform.bitcoin.recent import Recent
 from shared.platform.bitcoin.rules import COINBASE_DEPTH
-from shared.platform.bitcoin.server import EsploraServer
+from shared.platform.bitcoin.server import ANCESTORS_MAX, LOOK_SECONDS, EsploraServer
 
-HISTORY_SECONDS = 3.0
-"""Time in which one history serves for several blocks: head, tier and final are asked one after the other."""
+HISTORY_SECONDS = 60.0
+"""Time in which a history serves for its block and the blocks below, which it covers for ever.
+
+After that the server is asked again, since the answer may have been incomplete.
+"""
 HISTORIES_REMEMBERED = 256
 ARRIVALS_REMEMBERED = 4_096
-ANCESTORS_MAX = 12
-"""Blocks of which the chain of parents is followed. A transaction deeper than that is in the server's own chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,11 @@ class ReadHistory:
     transactions: Sequence[ListedTransaction]
     block: BlockInfo
     read_at: float
+
+    @property
+    def seconds(self) -> float:
+        """Return the time for which the history serves. Asking again for an empty one costs one call."""
+        return HISTORY_SECONDS if self.transactions else LOOK_SECONDS
 
 
 class Histories:
@@ -62,11 +68,10 @@ class Histories:
 
     def _history(self, address: str, info: BlockInfo) -> ReadHistory:
         """Return a history that was read while this block was on the chain. Raises BlockGone."""
-        known = self._read.get(address)
-        if known and self._clock.monotonic() - known.read_at < HISTORY_SECONDS and self._descends(known.block, info):
-            return known
         self._server.require_on_chain(info.header.hash)
-        read_at = self._clock.monotonic()
+        known, read_at = self._read.get(address), self._clock.monotonic()
+        if known and read_at - known.read_at < known.seconds and self._server.descends(known.block, info):
+            return known
         history = ReadHistory(transactions=self._complete(address), block=info, read_at=read_at)
         self._require_arrival(address, history)
         self._read.put(address, history)
@@ -97,21 +102,7 @@ class Histories:
     def _is_in(self, listed: ListedTransaction, info: BlockInfo) -> bool:
         """Return True if a transaction is in this block or an ancestor."""
         depth = info.height - (listed.height or 0)
-        return depth >= 0 and (depth > ANCESTORS_MAX or self._ancestor(info, depth) == listed.block)
-
-    def _descends(self, block: BlockInfo, ancestor: BlockInfo) -> bool:
-        """Return True if a block is known to stand on this ancestor, or to be the same."""
-        depth = block.height - ancestor.height
-        try:
-            return 0 <= depth <= ANCESTORS_MAX and self._ancestor(block, depth) == ancestor.header.hash
-        except BlockGone:
-            return False
-
-    def _ancestor(self, info: BlockInfo, depth: int) -> str:
-        """Return the hash of the ancestor this many blocks below."""
-        for _ in range(depth - 1):
-            info = self._server.info(info.header.parent)
-        return info.header.parent if depth else info.header.hash
+        return depth >= 0 and (depth > ANCESTORS_MAX or self._server.ancestor(info, depth) == listed.block)
 
 
 def _has_matured(listed: ListedTransaction, height: int) -> bool:

@@ -20,6 +20,10 @@ from shared.platform.bitcoin.transactions import BrokenBytes, RawTransaction, na
 
 BLOCKS_REMEMBERED = 512
 PROOFS_REMEMBERED = 2_048
+LOOK_SECONDS = 2.0
+"""Time in which one answer for the tip serves: blocks below are taken from the chain of its headers."""
+ANCESTORS_MAX = 12
+"""Blocks of which the chain of headers is followed. A transaction deeper than that is in the server's own chain."""
 PAGES_MAX = 100
 """Most pages of an address's history: 2 500 transactions at 25 each."""
 
@@ -33,13 +37,18 @@ class EsploraServer:
     def __init__(self, *, network: Network, url: str, clock: Clock) -> None:
         self.rules = rules_of(network.genesis)
         self._network = network
+        self._clock = clock
         self._api = EsploraApi(network=network.name, url=url, clock=clock)
+        self._tip: tuple[BlockInfo, float] | None = None
         self._infos: Recent[str, BlockInfo] = Recent(BLOCKS_REMEMBERED)
         self._proven: Recent[tuple[str, str], RawTransaction] = Recent(PROOFS_REMEMBERED)
         self._is_known = False
 
     def hash_at(self, height: int) -> str:
         """Return the hash of the block at a height. Raises BlockGone if the chain is not that high."""
+        tip = self._recent_tip()
+        if tip is not None and 0 <= tip.height - height <= ANCESTORS_MAX:
+            return self.ancestor(tip, tip.height - height)
         self._require_network()
         with self._believing():
             found = self._api.word(f"/block-height/{height}") if height >= 0 else None
@@ -47,11 +56,32 @@ class EsploraServer:
                 raise BlockGone(self._network.name)
             return reading.read_hash(found)
 
-    def tip(self) -> str:
-        """Return the hash of the last block."""
+    def tip(self) -> BlockInfo:
+        """Return the last block, and remember the block as the tip for the rest of this look."""
         self._require_network()
+        asked_at = self._clock.monotonic()
         with self._believing():
-            return reading.read_hash(self._api.word("/blocks/tip/hash"))
+            name = reading.read_hash(self._api.word("/blocks/tip/hash"))
+        try:
+            info = self.info(name)
+        except BlockGone:
+            raise self._api.unavailable("changing") from None
+        self._tip = info, asked_at
+        return info
+
+    def ancestor(self, info: BlockInfo, depth: int) -> str:
+        """Return the hash of the ancestor this many blocks below. Raises BlockGone if the chain changes meanwhile."""
+        for _ in range(depth - 1):
+            info = self.info(info.header.parent)
+        return info.header.parent if depth else info.header.hash
+
+    def descends(self, block: BlockInfo, ancestor: BlockInfo) -> bool:
+        """Return True if a block is known to stand on this ancestor, or to be the same."""
+        depth = block.height - ancestor.height
+        try:
+            return 0 <= depth <= ANCESTORS_MAX and self.ancestor(block, depth) == ancestor.header.hash
+        except BlockGone:
+            return False
 
     def info(self, block: str) -> BlockInfo:
         """Return a block's checked header and its height. Raises BlockGone if the server does not know the block."""
@@ -71,12 +101,14 @@ class EsploraServer:
 
         A server whose chain has not yet reached the block's height is behind, and raises ChainUnavailable.
         """
+        tip, asked = self._recent_tip(), self._infos.get(block)
+        if tip is not None and asked is not None and self.descends(tip, asked):
+            return
         self._require_network()
         with self._believing():
             if reading.read_is_on_chain(self._api.value(f"/block/{reading.read_hash(block)}/status")):
                 return
-            known = self._infos.get(block)
-            if known and reading.read_number(self._api.word("/blocks/tip/height")) < known.height:
+            if asked and reading.read_number(self._api.word("/blocks/tip/height")) < asked.height:
                 raise self._api.unavailable("behind")
         raise BlockGone(self._network.name)
 
@@ -181,6 +213,11 @@ class EsploraServer:
         if name_of(raw.id) != transaction:
             raise BrokenBytes("the transaction has another id")
         return raw
+
+    def _recent_tip(self) -> BlockInfo | None:
+        """Return the tip of this look; None if it is too old."""
+        known = self._tip
+        return known[0] if known and self._clock.monotonic() - known[1] < LOOK_SECONDS else None
 
     def _require_network(self) -> None:
         if self._is_known:
