@@ -22,6 +22,8 @@ START_SECONDS_MAX = 20
 STOP_SECONDS_MAX = 10
 CALL_SECONDS_MAX = 60
 POLL_SECONDS = 0.02
+STATES_MAX = 300
+"""Number of blocks whose state can be asked. With a limit the node keeps all states in memory, and none is lost."""
 SLOTS_IN_EPOCH = 4
 """Number of blocks after which a block is `safe`; twice as many make a block `finalized`."""
 CHAIN_ID = 31_337
@@ -36,7 +38,7 @@ class NodeError(Exception):
 class Anvil:
     """Node of a network of its own, with rich accounts that need no key. State is in memory, and ends with the node.
 
-    After some 260 reorgs the node has lost state: take a fresh one for each hundred.
+    Without a limit on states the node lost contracts after some 260 reorgs.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class Anvil:
     ) -> None:
         self._port = port
         self._arguments = ["--chain-id", str(chain_id), "--accounts", str(accounts), "--order", "fifo"]
-        self._arguments += ["--slots-in-an-epoch", str(SLOTS_IN_EPOCH), "--host", LOOPBACK, "--silent"]
+        self._arguments += ["--slots-in-an-epoch", str(SLOTS_IN_EPOCH), "--prune-history", str(STATES_MAX), "--no-cors"]
+        self._arguments += ["--host", LOOPBACK, "--silent"]
         pace = ["--no-mining"] if block_seconds is None else ["--block-time", str(block_seconds)]
         self._arguments += pace
         self._process: subprocess.Popen[bytes] | None = None
         self._connections = threading.local()
+        self._kept: set[http.client.HTTPConnection] = set()
 
     @property
     def url(self) -> str:
@@ -73,11 +77,13 @@ class Anvil:
         if connection is None:
             connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=CALL_SECONDS_MAX)
             self._connections.kept = connection
+            self._kept.add(connection)
         try:
             connection.request("POST", "/", body, {"Content-Type": "application/json"})
             answer: bytes = connection.getresponse().read()
         except (OSError, http.client.HTTPException):
             connection.close()
+            self._kept.discard(connection)
             self._connections.kept = None
             raise
         return answer
@@ -108,7 +114,7 @@ class Anvil:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if connection := getattr(self._connections, "kept", None):
+        for connection in tuple(self._kept):
             connection.close()
 
     def is_running(self) -> bool:

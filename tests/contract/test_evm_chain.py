@@ -7,7 +7,7 @@ import pytest
 from eth_account import Account
 
 from emulator.chains.anvil import Anvil
-from shared.payments.chains.ports import BlockGone, ChainRefused, ChainUnavailable
+from shared.payments.chains.ports import BlockGone, ChainRefused, ChainUnavailable, FeedRound
 from shared.platform.evm.chain import EvmChain
 from tests.support.anvil import ETHER, Town, town
 
@@ -170,6 +170,23 @@ def test_fees_are_positive(chain: EvmChain):
 
     assert fees.base > 0
     assert fees.tip > 0
+
+
+def test_a_price_feed_tells_its_last_round(chain: EvmChain, place: Town):
+    feed = place.hands.deploy("price_feed", "ETH / USD", 8, 2_500 * 10**8)
+    place.hands.call(feed, "set_answer_at", -5, 1_700_000_000)
+    place.hands.mine()
+
+    told = chain.feed_round(feed.address)
+
+    assert told == FeedRound(answer=-5, decimals=8, started_at=1_700_000_000_000, updated_at=1_700_000_000_000)
+    assert chain.decimals(place.usdc.address) == 6
+    assert chain.chain_id() == place.network.chain_id
+
+
+def test_an_address_without_a_feed_tells_no_price(chain: EvmChain):
+    with pytest.raises(ChainUnavailable):
+        chain.feed_round(PLACES[0])
 
 
 def test_an_error_never_tells_the_address_of_a_source(place: Town):
