@@ -188,7 +188,7 @@ def page(file: Path, connect: list[str]) -> Response:
 
 
 def secure(response: Response, policy: str) -> None:
-    """Set the headers of a page: its content security policy, no referrer, and no frame around it."""
+    """Set the headers of a page: content security policy, no referrer, and no frame around it."""
     response.headers["Content-Security-Policy"] = policy
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Frame-Options"] = "DENY"

@@ -1,6 +1,6 @@
 """Parts for crypto payments: networks, addresses, quotes, and the watch over the chains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from shared.payments.chains.ports import NetworkName
     from shared.payments.chains.prices import PriceSource
     from shared.payments.chains.quotes import Quotes
+    from shared.payments.payment import Payment
+    from shared.sagas.payments.payer_pages import PayerPages
 
 
 @dataclass(eq=False)
@@ -82,3 +84,20 @@ class CryptoServices:
         from shared.payments.chains.indices import Indices
 
         return Indices(self.ports.documents(), self.index_tables, self.wallet_keys, self.clock)
+
+    @part
+    def payer_pages(self) -> "PayerPages":
+        """Build the pages of payers."""
+        from shared.sagas.payments.payer_pages import PayerPages
+
+        return PayerPages(self.ports.documents(), self.networks, self._look, self.clock)
+
+    @part
+    def draw_code(self) -> Callable[[str], bytes]:
+        """Load the drawing of QR codes as SVG."""
+        from shared.platform.segno.codes import qr_svg
+
+        return qr_svg
+
+    def _look(self, payment: "Payment") -> None:
+        self.payments.settlement.look(payment.id)

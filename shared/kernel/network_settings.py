@@ -39,7 +39,7 @@ GENESIS = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 DOLLARS = re.compile(r"\d{1,6}(\.\d{1,2})?", re.ASCII)
 NETWORK_SETTING = re.compile(
     r"[A-Z][A-Z0-9_]*_(CHAIN_ID|GENESIS|COIN|IS_LIVE|TOKENS|FEEDS|SEQUENCER_FEED|TIERS|MINIMUM_USD|BLOCK_SECONDS|TITLE"
-    r"|EXPLORER)",
+    r"|EXPLORER|WALLET_RPC)",
     re.ASCII,
 )
 """Names of the settings of single networks."""
@@ -93,6 +93,7 @@ class NetworkSettings:
     feeds: tuple[FeedSettings, ...] = ()
     sequencer_feed: str = ""
     explorer: str = ""
+    wallet_rpc: str = ""
 
 
 def parse_networks(text: str, env: Mapping[str, str]) -> tuple[NetworkSettings, ...]:
@@ -149,6 +150,7 @@ def _network(name: str, env: Mapping[str, str], problems: list[str]) -> NetworkS
         feeds=read("FEEDS", (), _feeds),
         sequencer_feed=read("SEQUENCER_FEED", "", _contract),
         explorer=read("EXPLORER", "", values.address),
+        wallet_rpc=read("WALLET_RPC", "", values.address),
     )
     problems += _missing(network, env)
     return network

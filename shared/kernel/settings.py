@@ -191,8 +191,8 @@ class Settings:
     `<NETWORK>_IS_LIVE` (`true` if the coins have value). `<NETWORK>_TOKENS` (`NAME:contract:decimals`, `:stable`
     behind a dollar stablecoin), `<NETWORK>_FEEDS` (Chainlink, `NAME:contract:heartbeat in seconds`),
     `<NETWORK>_SEQUENCER_FEED`, `<NETWORK>_TIERS` (`100:10,1000:safe,any:finalized`: up to 100 dollars after 10
-    blocks), `<NETWORK>_MINIMUM_USD`, `<NETWORK>_BLOCK_SECONDS`, `<NETWORK>_TITLE` and `<NETWORK>_EXPLORER` replace
-    the preset's or add to them."""
+    blocks), `<NETWORK>_MINIMUM_USD`, `<NETWORK>_BLOCK_SECONDS`, `<NETWORK>_TITLE`, `<NETWORK>_EXPLORER` and
+    `<NETWORK>_WALLET_RPC` (public node that payers' wallets may be told) replace the preset's or add to them."""
     crypto_spot_prices: tuple[str, ...]
     """Exchanges whose last trade must agree with Chainlink within 1 % before a price is quoted, comma-separated:
     `coinbase`, `kraken`, or `none`."""

@@ -48,6 +48,7 @@ def network_of(settings: NetworkSettings) -> Network:
         feeds={**network.feeds, **_feeds(settings)},
         sequencer_feed=settings.sequencer_feed or network.sequencer_feed,
         explorer=settings.explorer or network.explorer,
+        wallet_rpc=settings.wallet_rpc or network.wallet_rpc,
     )
 
 

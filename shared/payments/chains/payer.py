@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from shared.kernel.clock import SECOND, Millis, rfc3339
+from shared.kernel.documents import Value
 from shared.payments.chains.networks import Network
 from shared.payments.chains.ports import AssetName
-from shared.payments.payment import Status
+from shared.payments.chains.view import crypto_view
+from shared.payments.payment import Payment, Status, status_of
 
 Phase = Literal[
     "waiting",
@@ -40,6 +43,42 @@ SLOW: frozenset[Phase] = frozenset({"late", "review", "taken_back"})
 TRANSFER = "a9059cbb"
 """Selector of ERC-20's `transfer(address,uint256)`."""
 WORD_DIGITS = 64
+
+
+def payer_view(payment: Payment, network: Network | None, now: Millis) -> Mapping[str, Any]:
+    """Return all that the page shows of a payment with a quote. Nothing names the user.
+
+    `network` is the quote's network, None if the settings do not list the network any more: then nothing can be sent.
+    """
+    quote, crypto = payment.quote, crypto_view(payment)
+    assert quote is not None, "a payer's page belongs to a payment on a chain"
+    assert crypto is not None, "a payment with a quote has a view"
+    phase = phase_of(status_of(payment), str(crypto["state"]))
+    return {
+        "payment_id": payment.id,
+        "status": status_of(payment),
+        "phase": phase,
+        "title": payment.terms.title,
+        "price": payment.terms.price,
+        "credits": payment.terms.credits,
+        "bonus": payment.terms.bonus,
+        "now": rfc3339(now),
+        "expires_at": rfc3339(payment.expires_at),
+        "lock_seconds": (quote.locked_until - quote.quoted_at) // SECOND,
+        "is_payable": network is not None and is_payable(phase, crypto),
+        "is_changeable": is_changeable(phase, crypto),
+        "is_takeable": is_takeable(phase, crypto),
+        "ask_again_seconds": ask_again_seconds(phase),
+        "back_url": back_url(payment, phase),
+        "wallet": _wallet(network, quote.asset, phase, crypto),
+        "crypto": crypto,
+    }
+
+
+def back_url(payment: Payment, phase: Phase) -> str:
+    """Return the app's address to which the page leads back: `cancel_url` if nothing has come, else `success_url`."""
+    is_unpaid = phase in {"waiting", *UNPAID_ENDS.values()}
+    return payment.cancel_url if is_unpaid else payment.success_url
 
 
 def phase_of(status: Status, state: str) -> Phase:
@@ -103,6 +142,14 @@ def wallet_request(network: Network, asset: AssetName, address: str, amount: int
         "explorer_urls": [network.explorer] if network.explorer else [],
         "transaction": wallet_transaction(network, asset, address, amount),
     }
+
+
+def _wallet(
+    network: Network | None, asset: AssetName, phase: Phase, crypto: Mapping[str, Value]
+) -> Mapping[str, Any] | None:
+    if network is None or asset not in network.assets or not is_payable(phase, crypto):
+        return None
+    return wallet_request(network, asset, str(crypto["address"]), int(str(crypto["missing_atomic"])))
 
 
 def _word(number: int) -> str:

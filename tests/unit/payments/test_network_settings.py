@@ -40,6 +40,7 @@ def test_an_own_chain_is_described_by_settings():
         "ACME_MINIMUM_USD": "0.5",
         "ACME_BLOCK_SECONDS": "1",
         "ACME_EXPLORER": "https://scan.example/",
+        "ACME_WALLET_RPC": "https://node.example/",
     }
     (settings,) = parse_networks("acme", env)
 
@@ -60,6 +61,7 @@ def test_an_own_chain_is_described_by_settings():
     )
     assert (network.minimum_usd_cents, network.block_seconds) == (50, 1.0)
     assert network.transaction_url("0xab") == "https://scan.example/tx/0xab"
+    assert network.wallet_rpc == "https://node.example"
 
 
 def test_settings_change_a_preset_and_keep_the_rest():
