@@ -130,3 +130,17 @@ def test_the_table_of_functions_loads_the_table_of_providers_alone():
 
     ours = {name for name in loaded if name.startswith(("shared", "functions"))}
     assert ours == {"shared", "shared.payments", "shared.payments.providers"}
+
+
+def test_the_adapter_of_evm_chains_leaves_the_recursion_limit_alone():
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys; import shared.platform.evm.chain; print(sys.getrecursionlimit())"],
+        cwd=ROOT,
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+
+    assert int(told) == 1_000
