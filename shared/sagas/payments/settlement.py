@@ -352,8 +352,10 @@ class Settlement:
         if after.seen.warnings > before.seen.warnings:
             self._alerts.alert("early_fraud_warning", payment=after.id, provider=after.provider)
         if after.seen.is_disputed and not before.seen.is_disputed:
-            event = "payment_taken_back" if after.is_on_chain else "payment_disputed"
-            self._alerts.alert(event, payment=after.id, provider=after.provider)
+            if after.is_on_chain:
+                self._alerts.alert("payment_taken_back", payment=after.id, provider=after.provider)
+            else:
+                self._alerts.alert("payment_disputed", payment=after.id, provider=after.provider)
 
     def _note(self, leased: LeasedDocument, payment: Payment) -> None:
         """Note the payment.
