@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import requests
 
+from emulator.chains.bitcoin import BitcoinServices, bitcoin_services
 from emulator.clock import Clock
 from emulator.examples import run_examples
 from emulator.payment_providers import payment_providers
@@ -41,6 +42,7 @@ PORTS = {
     "storage": 9023,
     "ai": 4010,
     **{name: 4011 + number for number, name in enumerate(PROVIDERS)},
+    "bitcoin": 4021,
 }
 ENDPOINTS = "endpoints.json"
 EXAMPLES_LOG = "examples.log"
@@ -99,15 +101,21 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         require_free(ports)
         settings |= provider(stack, settings, ports["ai"], screen)
         payments = payment_providers(stack, settings, ports, chosen.home.resolve())
-        settings |= payments.settings
+        coins = bitcoin(stack, settings, ports["bitcoin"], screen)
+        settings |= payments.settings | coins.settings
         emulator_ports = {name: ports[name] for name in (*EMULATORS, STORAGE)}
         announced = announce_settings(chosen.home, settings)
         stack.callback(announced.unlink, missing_ok=True)
         home = suite_home(chosen.home)
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
-        announcement = chosen.home.resolve() / ENDPOINTS
-        suite = Suite(home=home, project=PROJECT, ports=emulator_ports, settings=settings, announcement=announcement)
+        suite = Suite(
+            home=home,
+            project=PROJECT,
+            ports=emulator_ports,
+            settings=settings,
+            announcement=chosen.home.resolve() / ENDPOINTS,
+        )
         with screen.waiting("starting the Firebase emulators and the functions"):
             stack.enter_context(suite)
         os.environ.update(suite.environment())
@@ -115,8 +123,18 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         fill(suite, screen, settings, next(iter(shops), None))
         payments.deliver_to(suite.endpoints.functions)
         stack.enter_context(Clock(lambda: suite.fire_schedule("every_minute"), on_failure=screen.warning))
-        yield suite, {**addresses_of(suite), "ai": settings["AI_PLATFORM_BASE_URL"], **payments.addresses}, shops
+        places = {"ai": settings["AI_PLATFORM_BASE_URL"], **payments.addresses, **coins.addresses}
+        yield suite, {**addresses_of(suite), **places}, shops
         screen.line("\nEnding …")
+
+
+def bitcoin(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int, screen: Screen) -> BitcoinServices:
+    """Start a Bitcoin node with its API, if this machine has a node, and say so if not."""
+    with screen.waiting("starting the Bitcoin node"):
+        found = bitcoin_services(stack, settings, port)
+    if found.problem:
+        screen.line(found.problem)
+    return found
 
 
 def fill(suite: Suite, screen: Screen, settings: Mapping[str, str], provider: ProviderName | None) -> None:

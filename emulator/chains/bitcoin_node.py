@@ -49,6 +49,12 @@ class BitcoinNode:
         self._process: subprocess.Popen[bytes] | None = None
         self._home: tempfile.TemporaryDirectory[str] | None = None
 
+    @property
+    def home(self) -> Path:
+        """Return the folder of the node's files."""
+        assert self._home is not None, "started"
+        return Path(self._home.name)
+
     def rpc(self, method: str, *params: Any, wallet: str = "", **named: Any) -> Any:
         """Return the result of a call, with fractions as Decimal. Raises BitcoinNodeError."""
         call = {"jsonrpc": "1.0", "id": 1, "method": method, "params": named or list(params)}
@@ -90,7 +96,11 @@ class BitcoinNode:
         self._home = tempfile.TemporaryDirectory(prefix="bitcoind-")
         command = ["sh", "-c", MINDER, "sh", program, *self._arguments()]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the run, which ends the node after those that ask the node
         )
         try:
             self._await_answers()
@@ -116,11 +126,10 @@ class BitcoinNode:
             home.cleanup()
 
     def _arguments(self) -> list[str]:
-        assert self._home is not None, "started"
         user, _, password = CREDENTIALS.partition(":")
         return [
             "-regtest",
-            f"-datadir={self._home.name}",
+            f"-datadir={self.home}",
             "-server",
             "-txindex",
             "-listen=0",

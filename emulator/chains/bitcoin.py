@@ -1,0 +1,80 @@
+"""Bitcoin of a laptop: a regtest node that mines by itself, with a small Esplora over it, if there is a node."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from emulator.chains.bitcoin_node import NO_NODE, BitcoinNode, BitcoinNodeError, bitcoind
+from emulator.chains.esplora import EsploraStandIn
+from emulator.ports import binding
+from shared.kernel.chain_settings import CHAIN_SETTING, sources_setting
+from shared.kernel.network_settings import BITCOIN
+
+NETWORK = "bitcoin-regtest"
+NETWORKS = "CRYPTO_NETWORKS"
+LEFT_OUT = f"{NO_NODE} The laptop goes on without Bitcoin."
+BLOCK_SECONDS = 5.0
+"""Pace of blocks while a payment waits for blocks. A real network's is 600 s."""
+IDLE_SECONDS = 60.0
+"""Pace of blocks while nothing waits, so that the chain never seems to stand still."""
+DEEP_BLOCKS = 7
+"""Blocks that are mined at the quick pace after a transaction, until the transaction is final."""
+STOP_SECONDS_MAX = 10
+
+
+@dataclass(slots=True, kw_only=True)
+class BitcoinServices:
+    """Settings for the functions, and the address of the API by name. `problem` says why there is no Bitcoin."""
+
+    settings: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+def bitcoin_services(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int) -> BitcoinServices:
+    """Return the Bitcoin of a laptop. Addresses that are set are used as they are; a regtest node replaces them."""
+    given = {**settings, **{name: value for name, value in os.environ.items() if value}}
+    named = [value for name, value in given.items() if CHAIN_SETTING.fullmatch(name) and name.startswith("BITCOIN_")]
+    if any(named):
+        return BitcoinServices(addresses={BITCOIN: named[0].partition(",")[0]})
+    if bitcoind() is None:
+        return BitcoinServices(problem=LEFT_OUT)
+    node = stack.enter_context(BitcoinNode())
+    with binding(BITCOIN, port):
+        server = stack.enter_context(EsploraStandIn(node, port=port))
+    stack.enter_context(Miner(node))
+    networks = [name.strip() for name in given.get(NETWORKS, "").split(",") if name.strip()]
+    others = [name for name in networks if not name.startswith(BITCOIN)]
+    found = {NETWORKS: ",".join([*others, NETWORK]), sources_setting(NETWORK): server.url}
+    return BitcoinServices(settings=found, addresses={BITCOIN: server.url})
+
+
+class Miner:
+    """Miner of blocks, quick while a transaction waits for blocks, and slow otherwise."""
+
+    def __init__(self, node: BitcoinNode, block_seconds: float = BLOCK_SECONDS) -> None:
+        self._node = node
+        self._block_seconds = block_seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._mine, name="bitcoin-miner", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(STOP_SECONDS_MAX)
+
+    def _mine(self) -> None:
+        waited, deep = 0.0, DEEP_BLOCKS
+        while not self._ended.wait(self._block_seconds):
+            waited += self._block_seconds
+            with contextlib.suppress(OSError, ValueError, BitcoinNodeError):
+                deep = 0 if self._node.rpc("getrawmempool") else deep
+                if deep < DEEP_BLOCKS or waited >= IDLE_SECONDS:
+                    self._node.mine()
+                    waited, deep = 0.0, deep + 1
