@@ -53,6 +53,17 @@ def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = Non
     return Services(settings, moving, replace(memory(settings, moving), **_given(adapters)))
 
 
+def require_fitting_keys(settings: Settings) -> None:
+    """Raise SettingsError if a wallet's key is for other networks than those in use.
+
+    The networks are imported only if there are any, since a start without them must stay as fast.
+    """
+    if settings.crypto_networks:
+        from shared.payments.chains.wallet_keys import wallet_keys_of
+
+        wallet_keys_of(settings)
+
+
 def _given(adapters: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
     """Return factories of adapters that are built already. Documents gain their schema versions."""
     known = {name: versioned(adapter) if name == "documents" else adapter for name, adapter in adapters.items()}
@@ -75,5 +86,7 @@ def services() -> Services:
     global _process  # noqa: PLW0603  # one process, one set of clients: that is what this remembers
     with _process_lock:
         if _process is None:
-            _process = production(parse_settings(os.environ, needed_secrets(os.environ)))
+            settings = parse_settings(os.environ, needed_secrets(os.environ))
+            require_fitting_keys(settings)
+            _process = production(settings)
         return _process

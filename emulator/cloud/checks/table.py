@@ -14,6 +14,7 @@ from emulator.cloud.checks import (
     people,
     secrets,
     settings,
+    wallets,
 )
 from emulator.cloud.checks.check import Check
 
@@ -25,6 +26,7 @@ AREAS: Mapping[str, tuple[Check, ...]] = {
     "database and bucket": database.CHECKS,
     "functions and schedules": functions.CHECKS,
     "payments and webhooks": payments.CHECKS,
+    "crypto payments": wallets.CHECKS,
     "sign-in, e-mails, people": people.CHECKS,
     "models, prices, packages": catalogue.CHECKS,
     "the way to the API": front.CHECKS,
@@ -35,7 +37,7 @@ CHECKS: tuple[Check, ...] = tuple(chain.from_iterable(AREAS.values()))
 MADE_BY_DEPLOYMENT = frozenset({"settings_file_missing", "secret_missing", "secret_without_version", "setting_missing"})
 """Mistakes of a project that was never deployed: the deployment makes what is missing."""
 NO_REASON_TO_STOP = frozenset(
-    {"bonus_for_anyone", "laptop_bonus_domain", "origin_of_a_laptop", "payments_cost_nothing"}
+    {"bonus_for_anyone", "coins_without_value", "laptop_bonus_domain", "origin_of_a_laptop", "payments_cost_nothing"}
 )
 """Mistakes with which a project for tests may be deployed on purpose."""
 BEFORE_DEPLOYMENT: tuple[Check, ...] = tuple(
@@ -44,6 +46,7 @@ BEFORE_DEPLOYMENT: tuple[Check, ...] = tuple(
         *settings.CHECKS,
         *laptop.CHECKS,
         *secrets.CHECKS,
+        *wallets.CHECKS,
         payments.stripe_keys_of_two_modes,
         payments.stripe_organisation_key,
         payments.payment_modes_differ,

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from shared.kernel.account_keys import AccountKey
-from shared.kernel.settings import SettingsError
+from shared.kernel.settings import Settings, SettingsError
+from shared.payments.chains.configured import networks_of
 from shared.payments.chains.index_table import WalletKey
 from shared.payments.chains.networks import Family, Network
 
@@ -11,6 +12,12 @@ SETTINGS: Mapping[Family, str] = {"evm": "EVM_XPUB", "bitcoin": "BITCOIN_KEY"}
 """Names of the settings with the keys."""
 LIVE_PREFIX, TEST_PREFIX, REGTEST_PREFIX = "bc", "tb", "bcrt"
 REGTEST_GENESIS = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"
+
+
+def wallet_keys_of(settings: Settings) -> Mapping[Family, tuple[WalletKey, ...]]:
+    """Return the keys in the settings by family, checked against the networks there; see `wallet_keys`."""
+    networks = networks_of(settings.crypto_networks).values()
+    return wallet_keys(evm=settings.evm_xpub, bitcoin=settings.bitcoin_key, networks=networks)
 
 
 def wallet_keys(

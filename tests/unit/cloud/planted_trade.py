@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from emulator.cloud.checks.project import Account, Endpoint, Offer, Probe, Provider
+from tests.support.keys import EVM, VPUB
 from tests.support.sound_project import (
     ACCOUNT,
     ADDRESS,
@@ -34,6 +35,7 @@ from tests.unit.cloud.planting import (
     info,
     models,
     named,
+    network,
     package,
     paypal,
     secrets,
@@ -53,6 +55,21 @@ PLANTED_TRADE: tuple[Planted, ...] = (
         "stripe_keys_of_two_accounts",
         settings(STRIPE_PUBLISHABLE_KEY=SETTINGS["STRIPE_PUBLISHABLE_KEY"].replace("PgafTB1W", "QgbgUC2X")),
         "another account",
+    ),
+    Planted(
+        "wallet_key_unfit",
+        network("bitcoin", "BITCOIN_API_URLS", BITCOIN_KEY=VPUB),
+        "BITCOIN_KEY holds a key for test networks, but CRYPTO_NETWORKS names bitcoin",
+    ),
+    Planted(
+        "wallet_key_missing",
+        network("base", "BASE_RPC_URLS"),
+        "`EVM_XPUB` is not set, although",
+    ),
+    Planted(
+        "coins_without_value",
+        network("sepolia", "SEPOLIA_RPC_URLS", EVM_XPUB=EVM),
+        "credits cost no money",
     ),
     Planted("payment_modes_differ", settings(**SANDBOX), "Stripe is live, PayPal is test"),
     Planted(

@@ -6,6 +6,7 @@ from typing import Any
 
 from emulator.cloud.checks.needs import Needs
 from emulator.cloud.checks.project import Line, Offer, Probe, Provider, Secret
+from shared.bootstrap.secrets import secrets_of
 from tests.support.sound_project import (
     ADDRESS,
     DEPLOYMENT,
@@ -73,6 +74,17 @@ def more_lines(*lines: Line) -> dict[str, Any]:
 
 def line(name: str, value: str, file: str = f".env.{NAME}") -> Line:
     return Line(file=file, name=name, value=value)
+
+
+def network(name: str, sources: str, **changes: str) -> dict[str, Any]:
+    """One network of crypto payments, whose sources are stored and bound."""
+    found = settings(CRYPTO_NETWORKS=name, **changes)
+    deployed = {**SETTINGS, "CRYPTO_NETWORKS": name}
+    functions = {
+        function: replace(each, secrets=dict.fromkeys(secrets_of(function, deployed), "1"))
+        for function, each in found["functions"].items()
+    }
+    return {**found, "functions": functions, **secrets(**{sources: "https://node.shop.example"})}
 
 
 def secrets(**changes: Secret | str | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from emulator.cloud.env_files import parse
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.staging import NOT_DEPLOYED, ROOT, source_files, stage
 from functions.http import docs
+from tests.support.keys import SEGWIT_XPUB, summed
 from tests.support.sources import python_files
 
 PROJECT = "acme-prod"
@@ -205,6 +206,9 @@ def test_the_settings_of_an_alias_are_those_of_its_project(tmp_path: Path):
     assert (folder / f".env.{PROJECT}").read_text().startswith("PAYPAL_CLIENT_ID=abc\n")
 
 
+DESCRIPTOR = summed(f"wpkh([73c5da0a/84h/0h/0h]{SEGWIT_XPUB}/0/*)")
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
@@ -220,6 +224,9 @@ def test_the_settings_of_an_alias_are_those_of_its_project(tmp_path: Path):
         ("FIRESTORE_EMULATOR_HOST=localhost:8080", "FIRESTORE_EMULATOR_HOST leads functions to an emulator"),
         ("FUNCTIONS_EMULATOR=true", "FUNCTIONS_EMULATOR leads functions to an emulator"),
         ("MARKUP_PERCENT=much", "MARKUP_PERCENT must be a whole number"),
+        ("EVM_XPUB=xprv9s21", "EVM_XPUB holds a private key"),
+        (f"BITCOIN_KEY={DESCRIPTOR}", "BITCOIN_KEY is a descriptor without its checksum.*in quotes"),
+        (f"CRYPTO_NETWORKS=bitcoin-signet\nBITCOIN_KEY='{DESCRIPTOR}'", "BITCOIN_KEY holds a key for coins of value"),
     ],
 )
 def test_a_secret_in_plain_text_and_a_wrong_setting_stop_the_staging(tmp_path: Path, settings: str, problem: str):
@@ -228,6 +235,12 @@ def test_a_secret_in_plain_text_and_a_wrong_setting_stop_the_staging(tmp_path: P
 
     assert "sk_live" not in str(raised.value)
     assert not (tmp_path / "staged" / "api").exists()
+
+
+def test_descriptor_in_quotes_keeps_its_checksum(tmp_path: Path):
+    staged(tmp_path, "api", f'CRYPTO_NETWORKS=bitcoin\nBITCOIN_KEY="{DESCRIPTOR}"')
+
+    assert (tmp_path / "staged" / "api").exists()
 
 
 def test_staging_without_a_project_or_for_no_function_says_so(tmp_path: Path):

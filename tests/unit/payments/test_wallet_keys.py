@@ -2,8 +2,9 @@
 
 import pytest
 
+from shared.bootstrap import MEMORY_ENVIRONMENT, require_fitting_keys
 from shared.kernel.public_keys import parse_bitcoin_keys, parse_evm_keys
-from shared.kernel.settings import SettingsError
+from shared.kernel.settings import SettingsError, parse_settings
 from shared.payments.chains.presets import PRESETS
 from shared.payments.chains.wallet_keys import wallet_keys
 from tests.support.keys import EVM, VPUB, ZPUB
@@ -63,3 +64,14 @@ def test_same_key_on_another_network_has_other_addresses():
     test, regtest = (checked("", VPUB, name)["bitcoin"][0] for name in ("bitcoin-testnet4", "bitcoin-regtest"))
 
     assert test.fingerprint != regtest.fingerprint
+
+
+def test_start_refuses_a_key_of_the_other_mode():
+    env = {**MEMORY_ENVIRONMENT, "CRYPTO_NETWORKS": "bitcoin", "BITCOIN_KEY": VPUB}
+
+    with pytest.raises(SettingsError, match="BITCOIN_KEY holds a key for test networks"):
+        require_fitting_keys(parse_settings(env))
+
+
+def test_start_without_networks_takes_any_key():
+    require_fitting_keys(parse_settings({**MEMORY_ENVIRONMENT, "BITCOIN_KEY": VPUB}))
