@@ -118,6 +118,12 @@ PAYMENTS ?= 300
 payments: setup  ## 300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…
 	@PAYMENTS=$(PAYMENTS) KILLS=all exec $(PYTHON) -m pytest tests/contract/test_payment_races.py tests/contract/test_payment_kills.py
 
+.PHONY: derivations
+ADDRESSES ?= 10000
+
+derivations: setup  ## 10,000 addresses of each kind, equal by both implementations; ADDRESSES=…
+	@ADDRESSES=$(ADDRESSES) exec $(PYTHON) -m pytest tests/unit/payments/test_address_book.py
+
 .PHONY: doctor deploy key add-key use-key release rollback
 KID ?=
 PROJECT ?=
@@ -201,7 +207,7 @@ CLIENT ?=
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
-.PHONY: explain drain undrain dead-events resend-event discard-event model-off model-on model-prices migrate
+.PHONY: explain drain undrain dead-events resend-event discard-event model-off model-on model-prices migrate addresses
 WHO ?=
 REASON ?=
 EVENT ?=
@@ -237,6 +243,9 @@ model-on: setup  ## MODEL=… REASON=… offers a model again
 
 model-prices: setup  ## MODEL=… shows a model's price in credits, and its changes
 	@exec $(PYTHON) -m $(OPERATE) model-prices -- "$(MODEL)"
+
+addresses: setup  ## the first crypto addresses of each key, to compare with the wallet, and the gap limit that it needs
+	@exec $(PYTHON) -m $(OPERATE) addresses
 
 migrate: setup  ## NAME=… moves stored documents to the present form; DRY_RUN=1 only counts, LIMIT=N stops early
 	@exec $(PYTHON) -m $(OPERATE) migrate $(NAME) $(if $(DRY_RUN),--dry-run) $(if $(LIMIT),--limit $(LIMIT))

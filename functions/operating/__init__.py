@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from functions.operating import accounts, drains, events, migrating, models
+from functions.operating import accounts, drains, events, migrating, models, wallets
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # what add_subparsers returns
@@ -40,6 +40,7 @@ def add_commands(commands: "Commands") -> None:
     prices = commands.add_parser("model-prices", help="show a model's price in credits, and its changes")
     prices.add_argument("model", metavar="MODEL", help="its id")
     prices.set_defaults(run=models.model_prices)
+    commands.add_parser("addresses", help="show each key's first addresses").set_defaults(run=wallets.addresses)
     migration = commands.add_parser("migrate", help="bring stored documents to the present form")
     migration.add_argument("name", nargs="?", choices=migrating.NAMES, metavar="NAME", help="without: list them all")
     migration.add_argument("--dry-run", action="store_true", help="count and show; write nothing")

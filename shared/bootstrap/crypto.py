@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.payments.chains.ports import NetworkName
     from shared.payments.chains.prices import PriceSource
     from shared.payments.chains.quotes import Quotes
+    from shared.payments.chains.wallet_previews import WalletPreviews
     from shared.payments.payment import Payment
     from shared.sagas.payments.payer_pages import PayerPages
 
@@ -59,10 +60,9 @@ class CryptoServices:
     @part
     def wallet_keys(self) -> "Mapping[Family, tuple[WalletKey, ...]]":
         """Build the keys of the operator's wallets, by family of chains."""
-        from shared.payments.chains.wallet_keys import wallet_keys
+        from shared.payments.chains.wallet_keys import wallet_keys_of
 
-        networks = self.networks.values()
-        return wallet_keys(evm=self.settings.evm_xpub, bitcoin=self.settings.bitcoin_key, networks=networks)
+        return wallet_keys_of(self.settings)
 
     @part
     def index_tables(self) -> "IndexTables":
@@ -84,6 +84,13 @@ class CryptoServices:
         from shared.payments.chains.indices import Indices
 
         return Indices(self.ports.documents(), self.index_tables, self.wallet_keys, self.clock)
+
+    @part
+    def wallet_previews(self) -> "WalletPreviews":
+        """Build the reader of each key's first addresses, for operators."""
+        from shared.payments.chains.wallet_previews import WalletPreviews
+
+        return WalletPreviews(self.wallet_keys, self.ports.derivations, self.index_tables)
 
     @part
     def payer_pages(self) -> "PayerPages":

@@ -7,11 +7,15 @@ from shared.bootstrap import Services, in_memory
 from shared.kernel.documents import Create
 from shared.kernel.ids import OperationId, Uid
 from shared.ledger.analytics import day_path
+from shared.payments.chains.index_table import WalletKey
 from shared.payments.ports import Notice
+from shared.platform.addresses.by_coincurve import CoincurveDerivation
+from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.memory.identity import MemoryIdentity
 from shared.platform.memory.listing import MemoryListing
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.payments.checkout import PackageOrder
+from tests.support.keys import TAPROOT_XPUB, VECTORS, ZPUB, summed
 from tests.support.ledgers import grant
 from tests.support.shop import BONUS, CREDITS, PACKAGE
 
@@ -204,3 +208,35 @@ def test_models_sync_says_that_a_file_holds_no_listing(tmp_path, capsys):
     assert main(["models-sync", "--listing", str(listed)], in_memory()) == 1
 
     assert "a JSON listing of models" in capsys.readouterr().err
+
+
+def test_addresses_are_shown_with_the_gap_limit_of_the_wallet(capsys: pytest.CaptureFixture[str]):
+    documents = MemoryDocuments()
+    before = in_memory({"BITCOIN_KEY": ZPUB}, documents=documents)
+    for _ in range(6):
+        before.crypto.indices.take("bitcoin")
+    keys = f"{summed(f'tr({TAPROOT_XPUB}/0/*)')},{ZPUB}"
+    now = in_memory({"EVM_XPUB": "", "BITCOIN_KEY": keys}, documents=documents)
+
+    assert main(["addresses"], now) == 0
+
+    told = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert told[:2] == ["EVM_XPUB is not set.", "BITCOIN_KEY: new addresses come from this key"]
+    assert told[2:4] == [f"0/{step}  {address}" for step, address in enumerate(VECTORS["bip86"]["addresses"])]
+    assert told[5:7] == ["No address was taken yet.", "BITCOIN_KEY: an old key, only watched"]
+    assert told[7:9] == [f"0/{step}  {address}" for step, address in enumerate(VECTORS["bip84"]["addresses"])]
+    assert told[10] == "The highest address taken is 0/5. Set the wallet's gap limit to 6 or more."
+
+
+def test_addresses_that_disagree_are_not_shown(capsys: pytest.CaptureFixture[str]):
+    class Wrong:
+        def address(self, key: WalletKey, step: int) -> str:
+            return "0x"
+
+    services = in_memory(derivations=(CoincurveDerivation(), Wrong()))
+
+    assert main(["addresses"], services) == 1
+
+    told = capsys.readouterr()
+    assert "addresses_disagree" in told.err
+    assert "0/0" not in told.out

@@ -60,8 +60,8 @@ class AddressesDisagree(Unavailable):
 
     code = "addresses_disagree"
 
-    def __init__(self, family: Family, index: int) -> None:
-        super().__init__("No safe address can be made right now. Nothing is lost.", family=family, index=index)
+    def __init__(self, family: Family, step: int) -> None:
+        super().__init__("No safe address can be made right now. Nothing is lost.", family=family, step=step)
 
 
 class DerivedAddressBook:
@@ -106,8 +106,16 @@ class DerivedAddressBook:
 
     def _derive(self, family: Family, key: WalletKey, step: int, index: int) -> str:
         """Return the address that both implementations derive. Raises AddressesDisagree, and alerts operators."""
-        one, other = (each.address(key, step) for each in self._derivations())
-        if one != other:
+        try:
+            return agreed_address(self._derivations(), family, key, step)
+        except AddressesDisagree:
             self._alerts.alert("crypto_addresses_disagree", family=family, index=index)
-            raise AddressesDisagree(family, index)
-        return one
+            raise
+
+
+def agreed_address(derivations: tuple[Derivation, Derivation], family: Family, key: WalletKey, step: int) -> str:
+    """Return the address that both implementations derive at the path 0/step. Raises AddressesDisagree."""
+    one, other = (each.address(key, step) for each in derivations)
+    if one != other:
+        raise AddressesDisagree(family, step)
+    return one
