@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from shared.payments.chains.quotes import Quotes
     from shared.payments.chains.wallet_previews import WalletPreviews
     from shared.payments.payment import Payment
+    from shared.payments.ports import PaymentProvider, ProviderName
+    from shared.sagas.payments.address_looks import AddressLooks
+    from shared.sagas.payments.crypto_following import AddressFollower
     from shared.sagas.payments.payer_pages import PayerPages
 
 
@@ -108,3 +111,36 @@ class CryptoServices:
 
     def _look(self, payment: "Payment") -> None:
         self.payments.settlement.look(payment.id)
+
+    @part
+    def looks(self) -> "AddressLooks":
+        """Build the looks at addresses."""
+        from shared.payments.chains.quotes import PresentRates
+        from shared.sagas.payments.address_looks import AddressLooks
+
+        return AddressLooks(
+            self.ports.documents(),
+            self.ports.chains,
+            self.networks,
+            PresentRates(self.quotes),
+            self.settings.credits_per_usd,
+            self.clock,
+            self.ports.alerts(),
+        )
+
+    @part
+    def providers(self) -> "Mapping[ProviderName, PaymentProvider]":
+        """Build the kinds of chains in use as providers of payments. Without networks there are none."""
+        if not self.settings.crypto_networks:
+            return {}
+        from shared.payments.chains.provider import providers_of
+
+        families = {network.family for network in self.networks.values()}
+        return providers_of(families, self.looks, is_live=all(each.is_live for each in self.networks.values()))
+
+    @part
+    def follower(self) -> "AddressFollower":
+        """Build the saga that brings payments in step with the levels of their addresses."""
+        from shared.sagas.payments.crypto_following import AddressFollower
+
+        return AddressFollower(self.ports.documents(), self.looks, self.payments.settlement, self.clock)

@@ -38,7 +38,7 @@ def memory(settings: Settings, clock: Clock) -> Ports:
         objects=Once(_objects),
         publisher=Once(lambda: LatePublisher(_publisher)),
         payment_providers=Once(lambda: _payment_providers(clock)),
-        chains=Once(_chains),
+        chains=Once(lambda: _chains(settings, clock)),
         price_sources=Once(lambda: _price_sources(clock)),
         derivations=Once(_derivations),
         alerts=Once(_alerts),
@@ -120,8 +120,13 @@ def _payment_providers(clock: Clock) -> "Mapping[ProviderName, PaymentProvider]"
     return {name: MemoryProvider(clock, name) for name in PROVIDERS}
 
 
-def _chains() -> "Mapping[NetworkName, Chain]":
-    return {}
+def _chains(settings: Settings, clock: Clock) -> "Mapping[NetworkName, Chain]":
+    if not settings.crypto_networks:
+        return {}
+    from shared.payments.chains.configured import networks_of
+    from shared.platform.memory.chain import MemoryChain
+
+    return {name: MemoryChain(network, clock) for name, network in networks_of(settings.crypto_networks).items()}
 
 
 def _price_sources(clock: Clock) -> "Sequence[PriceSource]":

@@ -1,8 +1,9 @@
 """Parts for packages, payments, and the notices of payment providers."""
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from shared.bootstrap.credits import CreditServices
 from shared.bootstrap.parts import part
@@ -14,7 +15,7 @@ from shared.kernel.settings import Settings
 if TYPE_CHECKING:
     from shared.payments.inbox import Inbox
     from shared.payments.packages import Packages
-    from shared.payments.ports import ProviderName, Webhooks
+    from shared.payments.ports import PaymentProvider, ProviderName, Webhooks
     from shared.payments.store import Payments
     from shared.sagas.payments.cancellations import Cancellations
     from shared.sagas.payments.checkout import Checkouts
@@ -34,6 +35,13 @@ class PaymentServices:
     ports: Ports
     credits: CreditServices
     users: UserServices
+    chains: "Callable[[], Mapping[ProviderName, PaymentProvider]]" = dict
+    """Kinds of chains in use, as providers."""
+
+    @part
+    def providers(self) -> "Mapping[ProviderName, PaymentProvider]":
+        """Build the table of all providers of payments, on chains or not."""
+        return ChainMap(cast("dict[str, PaymentProvider]", self.ports.payment_providers()), dict(self.chains()))
 
     @part
     def packages(self) -> "Packages":
@@ -69,7 +77,7 @@ class PaymentServices:
         """Build the saga by which a user turns back from a checkout."""
         from shared.sagas.payments.cancellations import Cancellations
 
-        return Cancellations(self.ports.documents(), self.ports.payment_providers(), self.settlement, self.clock)
+        return Cancellations(self.ports.documents(), self.providers, self.settlement, self.clock)
 
     @part
     def settlement(self) -> "Settlement":
@@ -80,13 +88,11 @@ class PaymentServices:
         steps = PaymentSteps(
             self.ports.documents(),
             self.credits.ledger,
-            self.ports.payment_providers(),
+            self.providers,
             self.clock,
             self.users.mailbox_debts,
         )
-        return Settlement(
-            self.ports.documents(), self.ports.payment_providers(), steps, self.ports.alerts(), self.clock
-        )
+        return Settlement(self.ports.documents(), self.providers, steps, self.ports.alerts(), self.clock)
 
     @part
     def refunds(self) -> "Refunds":

@@ -57,6 +57,7 @@ SCHEMAS: Schemas = {
     "conversations": _split_from("recency"),
     "conversations/*/messages": Schema(),
     "crypto_indices": Schema(),
+    "crypto_addresses": Schema(),
     "customers": Schema(),
     "dead_events": Schema(),
     "effects": Schema(),

@@ -41,6 +41,7 @@ from shared.sagas.openai.call import Keeping, OpenAIRequest
 from shared.sagas.payments.checkout import PackageOrder
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
+from tests.support.coins import CoinShop
 from tests.support.indexes import IndexCheckedDocuments, Indexes, unused
 from tests.support.live import collection_of
 
@@ -100,7 +101,9 @@ class Watched(IndexCheckedDocuments):
 def stored():
     """The store after a user's life, with all that was asked of it."""
     documents = Watched(MemoryDocuments(), collections=COLLECTIONS, is_numbered=True)
-    _live(in_memory({"WELCOME_BONUS_REQUIRES": "any"}, documents=documents, clock=ManualClock()))
+    clock = ManualClock()
+    _live(in_memory({"WELCOME_BONUS_REQUIRES": "any"}, documents=documents, clock=clock))
+    _send_coins(CoinShop(documents, clock))
     return documents
 
 
@@ -206,6 +209,14 @@ def _live(services):
     _migrate(services)
     _know_a_certificate(services)
     _leave(services, user.uid)
+
+
+def _send_coins(shop):
+    payment = shop.order()
+    shop.send(payment, payment.quote.due * 2)
+    shop.chains["base"].mine()
+    shop.follow(payment)
+    shop.every_minute()
 
 
 def _know_a_certificate(services):

@@ -118,6 +118,7 @@ SERVER_ONLY = tuple(
         "package_slots/{id}",
         "packages/{id}",
         "checkout_places/{id}",
+        "crypto_addresses/{id}",
         "conversation_states/{id}",
         "conversations/{id}/messages/{id}",
         "payment_refunds/{id}",

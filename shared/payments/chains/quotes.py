@@ -106,6 +106,20 @@ class Quotes:
         return [each for each in found if each is not None]
 
 
+class PresentRates:
+    """Rates for the value of coins that came; None instead of an error while nobody can tell."""
+
+    def __init__(self, quotes: Quotes) -> None:
+        self._quotes = quotes
+
+    def rate(self, network: NetworkName, asset: AssetName) -> Fraction | None:
+        """Return the USD that one whole coin is worth; None if there is no reliable price now."""
+        try:
+            return self._quotes.rate(network, asset).rate
+        except PriceUnavailable:
+            return None
+
+
 def _answer(source: PriceSource, network: Network, asset: Asset) -> PriceAnswer | NoPrice | None:
     try:
         return source.price(network, asset)

@@ -1,0 +1,98 @@
+"""A kind of chain as a payment provider: the truth is the level of the payment's own address."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from shared.kernel.clock import Millis
+from shared.payments.chains.seen import AddressView, truth_in
+from shared.payments.fiat import Fiat
+from shared.payments.ports import (
+    Checkout,
+    Notices,
+    OpenedCheckout,
+    ProviderName,
+    ProviderRefused,
+    Refs,
+    Refund,
+    Truth,
+    UnknownAtProvider,
+)
+
+
+class AddressSight(Protocol):
+    """Reader of addresses."""
+
+    def seen(self, family: str, index: int) -> AddressView:
+        """Return the look just made by this thread, or look now. Raises UnknownAtProvider."""
+        ...
+
+
+class ChainProvider:
+    """Provider whose payments are coins at addresses of their own. The domain decides; the chain only tells levels.
+
+    A checkout is opened by the commit that stores the payment with the address, so nothing is opened, captured or
+    cancelled here, and nobody but a person can send coins back.
+    """
+
+    def __init__(self, name: ProviderName, sight: AddressSight, *, is_live: bool) -> None:
+        self._name = name
+        self._sight = sight
+        self._is_live = is_live
+
+    @property
+    def name(self) -> ProviderName:
+        """Return the name of the kind of chain."""
+        return self._name
+
+    @property
+    def is_live(self) -> bool:
+        """Return True if the coins of the configured networks have value."""
+        return self._is_live
+
+    def open(self, checkout: Checkout) -> OpenedCheckout:
+        """Raise ProviderRefused: a crypto checkout is opened with a quote and an address."""
+        raise ProviderRefused(self._name, "needs_a_quote")
+
+    def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
+        """Return the state of the payment from a look at the address now; see `PaymentProvider.truth`.
+
+        If the chain cannot be asked, the answer is the last known state, and says so.
+        """
+        return truth_in(self._sight.seen(self._name, _index_in(refs, self._name)), refs, disputes)
+
+    def capture(self, refs: Refs, key: str) -> None:
+        """Do nothing: coins that came are there."""
+
+    def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
+        """Raise ProviderRefused: only a person can send coins."""
+        raise ProviderRefused(self._name, "sent_by_hand")
+
+    def cancel(self, refs: Refs) -> None:
+        """Do nothing: an address cannot be closed, and belongs to the payment for ever."""
+
+    def locate(self, refs: Refs) -> str | None:
+        """Return the ordered payment of the address. Raises UnknownAtProvider."""
+        return self._sight.seen(self._name, _index_in(refs, self._name)).record.payment
+
+    def notices(self, since: Millis, cursor: str | None) -> Notices:
+        """Return no events: a chain is looked at."""
+        return Notices(items=(), cursor=None)
+
+    def customer_session(self, customer: str) -> str | None:
+        """Return None: a chain knows no customers."""
+        return None
+
+    def forget_customer(self, customer: str) -> None:
+        """Do nothing: a chain knows no customers."""
+
+
+def _index_in(refs: Refs, name: ProviderName) -> int:
+    index = refs.get("index", "")
+    if not index.isdigit():
+        raise UnknownAtProvider(name)
+    return int(index)
+
+
+def providers_of(families: Collection[ProviderName], sight: AddressSight, *, is_live: bool) -> dict[str, ChainProvider]:
+    """Return a provider for each kind of chain."""
+    return {name: ChainProvider(name, sight, is_live=is_live) for name in families}

@@ -1,0 +1,215 @@
+"""Answer of a look at an address, and the truth of each payment at that address. Pure."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from shared.kernel.clock import Millis
+from shared.payments.chains.addresses import AddressRecord, Key
+from shared.payments.chains.claims import WHOLE_PERMILLE, CoinOrder
+from shared.payments.chains.levels import ClaimState, LevelRecord, PaymentClaim, share_up, states
+from shared.payments.chains.networks import Network
+from shared.payments.chains.ports import Block, NetworkName
+from shared.payments.chains.quote import LevelClaim
+from shared.payments.chains.report import ChainReport, ChainState, ChainTruth, Line, LineStatus
+from shared.payments.fiat import Fiat
+from shared.payments.payment import DEPOSIT
+from shared.payments.ports import Dispute, Refs, Stage, Truth, UnknownAtProvider
+
+GONE, LOST = "gone", "lost"
+"""Names of the disputes for coins that are missing, and for coins that finality has passed without."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressView:
+    """Address after a look. `heads` and `depths` are of the networks that answered; `unavailable` names the others."""
+
+    record: AddressRecord
+    networks: Mapping[NetworkName, Network]
+    at: Millis
+    heads: Mapping[NetworkName, Block] = field(default_factory=dict)
+    depths: Mapping[NetworkName, int | str] = field(default_factory=dict)
+    unavailable: Collection[NetworkName] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """One payment at an address: the key of the level, the claim if there is one, and the claim's state."""
+
+    payment: str
+    key: Key
+    level: LevelRecord
+    order: CoinOrder | None
+    claim: PaymentClaim | None = None
+    state: ClaimState | None = None
+
+
+def truth_in(seen: AddressView, refs: Refs, disputes: Collection[str]) -> Truth:
+    """Return the truth of the payment with these refs. `disputes` are names of disputes that were told before.
+
+    Raises UnknownAtProvider if no part of the level begins there.
+    """
+    record = seen.record
+    subject = _subject(record, refs)
+    key, claim, state = subject.key, subject.claim, subject.state
+    network = seen.networks.get(key[0])
+    is_ordered = "begin" not in refs
+    told = {"address": record.address, "index": str(record.index), "network": key[0], "asset": key[1]}
+    money = f"{key[0]}:{key[1]}:{record.address}"
+    is_paid = claim is not None and claim.size > 0
+    return Truth(
+        stage=_stage(subject, seen),
+        refs=told if is_ordered else {**told, "begin": refs["begin"]},
+        is_live=network is not None and network.is_live,
+        payment=subject.payment,
+        money=(money if is_ordered else f"{money}:{refs['begin']}") if is_paid else None,
+        paid=claim.price if claim is not None and is_paid else None,
+        disputes=tuple(_disputes(claim, state, disputes)) if claim is not None and state is not None else (),
+        chain=ChainTruth(
+            report=_report(subject, seen),
+            claim=_level_claim(record, key, claim) if claim is not None and is_paid else None,
+            part=claim.price if claim is not None and is_paid and claim.is_part else None,
+            review="" if claim is None else claim.review,
+        ),
+    )
+
+
+def _subject(record: AddressRecord, refs: Refs) -> _Subject:
+    order = record.order
+    if "begin" not in refs and order is not None:
+        key = (order.network, order.asset)
+        level = record.level(key)
+        found = next(states(level), None)
+        claim, state = found if found is not None else (None, None)
+        return _Subject(payment=record.payment, key=key, level=level, order=order, claim=claim, state=state)
+    key, begin = (refs["network"], refs["asset"]), refs.get("begin", "")
+    level = record.level(key)
+    for claim, state in states(level):
+        if claim.payment != record.payment and str(claim.begin) == begin:
+            return _Subject(payment=claim.payment, key=key, level=level, order=None, claim=claim, state=state)
+    raise UnknownAtProvider(record.family)
+
+
+def _stage(subject: _Subject, seen: AddressView) -> Stage:
+    if subject.claim is not None:
+        return "paid" if subject.claim.size else "expired"
+    is_under_way = subject.level.pool > 0 or _is_whole(subject)
+    return "pending" if is_under_way and seen.record.is_order_open else "open"
+
+
+def _is_whole(subject: _Subject) -> bool:
+    """Return True if the whole due amount has come, deep enough or not."""
+    order = subject.order
+    return order is not None and _came(subject.level) * 1000 >= order.due * WHOLE_PERMILLE
+
+
+def _came(level: LevelRecord) -> int:
+    return max(level.head, level.standing)
+
+
+def _disputes(claim: PaymentClaim, state: ClaimState, known: Collection[str]) -> Iterator[Dispute]:
+    """Yield the missing part of a claim as an open dispute, and the lost part as a lost one."""
+    away = share_up(claim.price, state.open + state.lost, claim.size)
+    lost = share_up(claim.price, state.lost, claim.size)
+    if away > lost or GONE in known:
+        amount = Fiat(away - lost, claim.price.currency)
+        yield Dispute(id=GONE, amount=amount, status="open" if away > lost else "withdrawn")
+    if lost or LOST in known:
+        amount = Fiat(lost, claim.price.currency)
+        yield Dispute(id=LOST, amount=amount, status="lost" if lost else "withdrawn")
+
+
+def _level_claim(record: AddressRecord, key: Key, claim: PaymentClaim) -> LevelClaim:
+    return LevelClaim(
+        network=key[0],
+        asset=key[1],
+        address=record.address,
+        index=record.index,
+        begin=claim.begin,
+        end=claim.end,
+    )
+
+
+def _report(subject: _Subject, seen: AddressView) -> ChainReport:
+    """Return the state of a payment for the payer."""
+    level, order, claim, name = subject.level, subject.order, subject.claim, subject.key[0]
+    received = claim.size if claim is not None else _came(level) + level.pool
+    due = 0 if order is None else order.due
+    is_short = received * 1000 < due * WHOLE_PERMILLE or (claim is not None and claim.is_part)
+    head, depth, network = seen.heads.get(name), seen.depths.get(name), seen.networks.get(name)
+    confirmations = head.height - level.head_since + 1 if head is not None and level.head_since else 0
+    needed = depth if isinstance(depth, int) else None
+    left = 0 if needed is None or network is None else max(0, needed - confirmations) * network.block_seconds
+    return ChainReport(
+        state=_state(subject, seen, confirmations),
+        received=received,
+        missing=max(0, due - received) if is_short else 0,
+        confirmations=max(0, confirmations),
+        confirmations_needed=needed,
+        wait_seconds=int(left),
+        transactions=tuple(each.shown for each in seen.record.transfers if (each.network, each.asset) == subject.key),
+        lines=tuple(_lines(seen)) if order is not None else (),
+        others=tuple(_others(seen)) if order is not None else (),
+        is_final_loss=subject.state is not None and subject.state.lost > 0 and not subject.state.open,
+        is_unavailable=name in seen.unavailable,
+    )
+
+
+def _state(subject: _Subject, seen: AddressView, confirmations: int) -> ChainState:
+    level, order = subject.level, subject.order
+    if subject.claim is not None:
+        return _state_of_claim(subject.claim, subject.state)
+    if not _came(level):
+        is_late = order is not None and seen.at > order.expires_at
+        return "pool" if level.pool else "late" if is_late else "waiting"
+    if not _is_whole(subject):
+        return "partial"
+    return "seen" if confirmations <= 1 else "confirming"
+
+
+def _state_of_claim(claim: PaymentClaim, state: ClaimState | None) -> ChainState:
+    if not claim.size:
+        return "late"
+    if claim.review:
+        return "review"
+    return "settled" if state is None or not (state.open or state.lost) else "taken_back"
+
+
+def _lines(seen: AddressView) -> Iterator[Line]:
+    """Yield a line for each payment at the address."""
+    record = seen.record
+    for key, level in sorted(record.levels.items()):
+        network = seen.networks.get(key[0])
+        for claim, state in states(level):
+            if not claim.size or network is None or key[1] not in network.assets:
+                continue
+            is_ordered = claim.payment == record.payment
+            told = _state_of_claim(claim, state)
+            status: LineStatus = "review" if told == "review" else "taken_back" if told == "taken_back" else "settled"
+            yield Line(
+                payment=claim.payment,
+                package=record.order.package if is_ordered and record.order is not None else DEPOSIT,
+                network=key[0],
+                asset=key[1],
+                decimals=network.assets[key[1]].decimals,
+                amount=claim.size,
+                price=claim.price,
+                credits=_credits(claim, record.order) if is_ordered else claim.credits,
+                status=status,
+            )
+
+
+def _credits(claim: PaymentClaim, order: CoinOrder | None) -> int:
+    if order is None:
+        return 0
+    if not claim.is_part:
+        return order.credits + order.bonus
+    return order.credits * claim.price.minor // max(1, order.price.minor)
+
+
+def _others(seen: AddressView) -> Iterator[str]:
+    """Yield the coins that came in another asset or on another network: `USDT on Polygon`."""
+    order = seen.record.order
+    for (name, asset), level in sorted(seen.record.levels.items()):
+        if order is not None and (name, asset) != (order.network, order.asset) and _came(level):
+            network = seen.networks.get(name)
+            yield f"{asset} on {network.title if network is not None else name}"

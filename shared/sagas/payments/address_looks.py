@@ -1,0 +1,432 @@
+"""Look at one address: read the levels on the chains, and advance the document in one commit with new deposits."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from threading import local
+from typing import Protocol
+
+from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
+from shared.kernel.documents import (
+    Data,
+    Document,
+    Documents,
+    OutcomeUnknown,
+    Patch,
+    PreconditionFailed,
+    Put,
+    Query,
+    Where,
+)
+from shared.kernel.errors import Unavailable
+from shared.kernel.events import Alerts, log
+from shared.kernel.ids import Uid
+from shared.payments.chains.addresses import (
+    COLLECTION,
+    AddressRecord,
+    Key,
+    SeenTransferOf,
+    address_path,
+    from_data,
+    to_data,
+    with_transfers,
+)
+from shared.payments.chains.amounts import value_cents
+from shared.payments.chains.block_search import last_block_until
+from shared.payments.chains.claims import LevelFacts, LevelSighting, decided, with_arrival
+from shared.payments.chains.levels import LevelRecord, Look, PaymentClaim, Reading, advance, states
+from shared.payments.chains.networks import Network, Tier
+from shared.payments.chains.ports import AssetName, Block, BlockGone, Chain, ChainUnavailable, NetworkName
+from shared.payments.chains.report import SeenTransfer
+from shared.payments.chains.seen import AddressView
+from shared.payments.chains.sources import ONE_SOURCE_USD_MAX, agreed
+from shared.payments.chains.tiers import tier_for
+from shared.payments.ports import UnknownAtProvider
+from shared.sagas.payments.deposits import deposit, deposit_writes
+
+LOOK_ATTEMPTS_MAX = 5
+OTHERS_MAX = 300
+"""Most addresses with coins that are not final, of one user, that are added up for the tier."""
+UNKNOWN_CENTS = 10**12
+"""Value of coins whose price is unknown: the strictest tier applies."""
+SOON: Millis = 5 * SECOND
+NEXT: Millis = 15 * SECOND
+FINALITY_PAUSE: Millis = 2 * MINUTE
+TRANSFERS_BLOCKS_MAX = 300
+"""Most blocks in which transactions are looked up as evidence."""
+
+
+class Rates(Protocol):
+    """Present prices of assets."""
+
+    def rate(self, network: NetworkName, asset: AssetName) -> Fraction | None:
+        """Return the USD that one whole coin is worth; None if nobody can tell now."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class NetworkView:
+    """Answers of one network for one address: the head, the final block, and the levels in both."""
+
+    network: Network
+    chain: Chain
+    address: str
+    head: Block
+    final: Block
+    at_head: Mapping[AssetName, int]
+    at_final: Mapping[AssetName, int]
+    pool: int
+    hashes: dict[int, str] = field(default_factory=dict)
+
+    def levels(self, block: Block) -> Mapping[AssetName, int]:
+        """Return the levels in the state after a block; an asset without an answer is missing."""
+        return _levels(self.chain, self.network, self.address, block)
+
+    def deep(self, tier: Tier) -> Block:
+        """Return the last block that is deep enough."""
+        if isinstance(tier.depth, str):
+            return self.chain.block(tier.depth)
+        return self.chain.block(max(0, self.head.height - tier.depth + 1))
+
+    def is_gone(self, record: LevelRecord) -> bool:
+        """Return True if the block of the record's level has left the chain.
+
+        Raises ChainUnavailable if the chain ends before that block: the source is behind.
+        """
+        mark = record.mark
+        if mark is None:
+            return False
+        if mark.height > self.head.height:
+            raise ChainUnavailable(self.network.name, "behind")
+        if mark.height not in self.hashes:
+            self.hashes[mark.height] = self.chain.block(mark.height).hash
+        return self.hashes[mark.height] != mark.hash
+
+
+class AddressLooks:
+    """Looks at addresses. Safe to call at once from many places: a look commits only on the version that was read."""
+
+    def __init__(
+        self,
+        documents: Documents,
+        chains: Callable[[], Mapping[NetworkName, Chain]],
+        networks: Mapping[NetworkName, Network],
+        rates: Rates,
+        credits_per_usd: int,
+        clock: Clock,
+        alerts: Alerts,
+    ) -> None:
+        self._documents = documents
+        self._chains = chains
+        self._networks = networks
+        self._rates = rates
+        self._credits_per_usd = credits_per_usd
+        self._clock = clock
+        self._alerts = alerts
+        self._fresh = local()
+
+    def look(self, family: str, index: int, networks: Collection[NetworkName] | None = None) -> AddressView:
+        """Look at the address on these networks, or on all of the family, and return the advanced record.
+
+        A network that cannot be asked is named in the answer, and the levels there stay as they are. Raises
+        UnknownAtProvider for an address that was never given out.
+        """
+        for _ in range(LOOK_ATTEMPTS_MAX):
+            document = self._documents.get(address_path(family, index))
+            if document is None:
+                raise UnknownAtProvider(family)
+            try:
+                return self._looked(document, networks)
+            except (PreconditionFailed, OutcomeUnknown):
+                continue
+        raise ChainUnavailable(family, "busy")
+
+    @contextmanager
+    def remembered(self, seen: AddressView) -> Iterator[None]:
+        """Let this thread read the document instead of the chain while settling the payments of a fresh look."""
+        self._fresh.seen = seen
+        try:
+            yield
+        finally:
+            self._fresh.seen = None
+
+    def seen(self, family: str, index: int) -> AddressView:
+        """Return the look that this thread has just made at the address, or look now."""
+        fresh: AddressView | None = getattr(self._fresh, "seen", None)
+        is_same = fresh is not None and (fresh.record.family, fresh.record.index) == (family, index)
+        return fresh if fresh is not None and is_same else self.look(family, index)
+
+    # One look --------------------------------------------------------------------------------------------------------
+
+    def _looked(self, document: Document, wanted: Collection[NetworkName] | None) -> AddressView:
+        """Look at the networks, advance each level in turn, and commit. Raises PreconditionFailed, OutcomeUnknown."""
+        record, before = from_data(document.data), from_data(document.data)
+        views, unavailable = self._views(record, wanted)
+        document, record = self._exposed(document, record, views)
+        total = self._total_cents(record) if record.unfinal_cents else 0
+        tiers = {name: tier_for(view.network, Fraction(total, 100)) for name, view in views.items()}
+        for name, view in views.items():
+            try:
+                record = self._advanced(record, self._believed(record, view, total), tiers[name])
+            except (ChainUnavailable, BlockGone) as error:
+                log("address_not_read", "WARNING", network=name, address=record.address, code=error.code)
+                unavailable.add(name)
+        record = self._due(replace(record, unfinal_cents=self._cents(record)), before)
+        self._save(document, before, record)
+        return AddressView(
+            record=record,
+            networks=self._networks,
+            heads={name: view.head for name, view in views.items()},
+            depths={name: tier.depth for name, tier in tiers.items()},
+            unavailable=frozenset(unavailable),
+            at=self._clock.now(),
+        )
+
+    def _views(
+        self, record: AddressRecord, wanted: Collection[NetworkName] | None
+    ) -> tuple[dict[NetworkName, NetworkView], set[NetworkName]]:
+        """Ask each network for the present levels, and return the answers and the networks without an answer."""
+        views: dict[NetworkName, NetworkView] = {}
+        unavailable = set[NetworkName]()
+        chains = self._chains()
+        for name, network in self._networks.items():
+            if network.family != record.family or (wanted is not None and name not in wanted):
+                continue
+            try:
+                if name not in chains:
+                    raise ChainUnavailable(name, "not_configured")
+                views[name] = _view(chains[name], network, record.address)
+            except (ChainUnavailable, BlockGone) as error:
+                log("network_not_read", "WARNING", network=name, code=error.code)
+                unavailable.add(name)
+        return views, unavailable
+
+    def _exposed(
+        self, document: Document, record: AddressRecord, views: Mapping[NetworkName, NetworkView]
+    ) -> tuple[Document, AddressRecord]:
+        """Store a higher value of coins that are not final before the tier is chosen.
+
+        So two looks at two addresses of a user cannot both miss the other's coins.
+        """
+        heads = dict(record.levels)
+        for name, view in views.items():
+            for asset, level in view.at_head.items():
+                known = record.level((name, asset))
+                heads[(name, asset)] = replace(known, head=level + known.out)
+        cents = self._cents(replace(record, levels=heads))
+        if cents <= record.unfinal_cents:
+            return document, record
+        changes: Data = {"unfinal_cents": cents, "open_of": record.uid}
+        version = self._documents.commit([Patch(document.path, changes, document.version)])[0]
+        data = {**document.data, **changes}
+        return replace(document, data=data, version=version), replace(record, unfinal_cents=cents)
+
+    def _cents(self, record: AddressRecord) -> int:
+        """Return the value in cents of all coins of an address that are not final."""
+        total = 0
+        for (network, asset), level in record.levels.items():
+            known = self._networks.get(network)
+            if not level.unfinal or known is None or asset not in known.assets:
+                continue
+            rate = self._rates.rate(network, asset)
+            total += UNKNOWN_CENTS if rate is None else value_cents(level.unfinal, known.assets[asset].decimals, rate)
+        return min(total, UNKNOWN_CENTS)
+
+    def _total_cents(self, record: AddressRecord) -> int:
+        """Return the value in cents of all coins of the user that are not final."""
+        query = Query(collection=COLLECTION, where=(Where("open_of", "==", record.uid),), limit=OTHERS_MAX)
+        others = [each.data for each in self._documents.query(query) if each.path != record.path]
+        known = sum(int(str(each.get("unfinal_cents", 0))) for each in others)
+        return UNKNOWN_CENTS if len(others) >= OTHERS_MAX - 1 else record.unfinal_cents + known
+
+    def _believed(self, record: AddressRecord, view: NetworkView, total: int) -> NetworkView:
+        """Return the view in which two sources must agree, for larger values and before anything counts as missing."""
+        is_gone = any(view.is_gone(level) for key, level in record.levels.items() if key[0] == view.network.name)
+        if not is_gone and total <= ONE_SOURCE_USD_MAX * 100:
+            return view
+        return replace(view, chain=agreed(view.chain), hashes={})
+
+    # One network -----------------------------------------------------------------------------------------------------
+
+    def _advanced(self, record: AddressRecord, view: NetworkView, tier: Tier) -> AddressRecord:
+        """Return the record after a look at one network. All levels of the network advance, or none."""
+        deep, name = view.deep(tier), view.network.name
+        at_deep = view.levels(deep)
+        is_known = any(key[0] == name and level.mark is not None for key, level in record.levels.items())
+        is_spent = is_known and record.address in view.chain.spent(deep.hash, [record.address])
+        changed, swept, news = dict(record.levels), name in record.swept, set[AssetName]()
+        for asset in view.network.assets:
+            if asset not in at_deep or asset not in view.at_head or asset not in view.at_final:
+                continue
+            known = record.level((name, asset))
+            look = Look(
+                at=self._clock.now(),
+                head=_reading(view.at_head[asset], view.head),
+                deep=_reading(at_deep[asset], deep),
+                final=_reading(view.at_final[asset], view.final),
+                is_gone=view.is_gone(known),
+                is_spent=is_spent,
+                pool=view.pool if asset == view.network.coin.name else 0,
+            )
+            after = advance(known, look, is_swept=swept)
+            swept = swept or after.is_swept
+            news |= {asset} if after.record.head > known.head else set()
+            if after.is_below_final:
+                self._alerts.alert("chain_below_final", network=name, address=record.address)
+            changed[(name, asset)] = self._arrived(record, (name, asset), after.record, view)
+        if swept and name not in record.swept:
+            self._alerts.alert("address_swept", network=name, address=record.address, payment=record.payment)
+        swept_on = record.swept | ({name} if swept else set())
+        kept = {key: level for key, level in changed.items() if level != LevelRecord()}
+        claimed = self._claimed(replace(record, levels=kept, swept=swept_on), view)
+        return self._evident(claimed, view, news)
+
+    def _arrived(self, record: AddressRecord, key: Key, level: LevelRecord, view: NetworkView) -> LevelRecord:
+        """Return the level with what is known of arrivals before the ends of lock and grace."""
+        order, now = record.order_at(key), self._clock.now()
+        if order is None or level.claims:
+            return level
+        known = level
+        for end, has_passed, before in (
+            (order.locked_until, level.has_lock_passed, level.locked),
+            (order.expires_at, level.has_grace_passed, level.graced),
+        ):
+            if has_passed or view.head.time <= end or level.head <= before:
+                continue
+            block = last_block_until(view.chain, end, view.head, view.network.block_seconds)
+            if block is not None and key[1] in (found := view.levels(block)):
+                seen = LevelSighting(level=found[key[1]] + level.out, at=now, time=block.time)
+                known = with_arrival(known, order, seen)
+        return with_arrival(known, order, LevelSighting(level=level.head, at=now, time=view.head.time, pool=level.pool))
+
+    def _claimed(self, record: AddressRecord, view: NetworkView) -> AddressRecord:
+        """Return the record with the claims that are certain now on this network."""
+        name, levels = view.network.name, dict(record.levels)
+        for key, level in record.levels.items():
+            asset = view.network.assets.get(key[1])
+            if key[0] != name or asset is None:
+                continue
+            needs_rate = level.standing > level.end
+            facts = LevelFacts(
+                network=name,
+                asset=asset.name,
+                address=record.address,
+                decimals=asset.decimals,
+                rate=self._rates.rate(name, asset.name) if needs_rate else None,
+                minimum_cents=view.network.minimum_usd_cents,
+                now=self._clock.now(),
+                head_time=view.head.time,
+                credits_per_usd=self._credits_per_usd,
+                review="address_swept" if name in record.swept else "",
+            )
+            levels[key] = decided(level, record.order_at(key), facts)
+        return replace(record, levels=levels)
+
+    def _evident(self, record: AddressRecord, view: NetworkView, news: Collection[AssetName]) -> AddressRecord:
+        """Return the record with the transactions of new coins, as far as the chain tells. A failure is skipped."""
+        found: list[SeenTransferOf] = []
+        name, first = view.network.name, max(0, view.head.height - TRANSFERS_BLOCKS_MAX)
+        for asset in sorted(news):
+            try:
+                told = view.chain.transfers(record.address, asset, first, view.head.height)
+            except Unavailable:
+                continue
+            for each in told:
+                url = view.network.transaction_url(each.transaction) or ""
+                shown = SeenTransfer(hash=each.transaction, url=url)
+                found.append(
+                    SeenTransferOf(network=name, asset=asset, sender=each.sender, amount=each.amount, shown=shown)
+                )
+        return with_transfers(record, tuple(found))
+
+    # The document ----------------------------------------------------------------------------------------------------
+
+    def _due(self, record: AddressRecord, before: AddressRecord) -> AddressRecord:
+        """Return the record with the payments to settle, and the time of the next look."""
+        moved = _moved(before, record)
+        unsettled = record.unsettled | moved
+        levels, now = record.levels.values(), self._clock.now()
+        is_soon = any(level.gone is not None for level in levels)
+        is_under_way = bool(unsettled) or any(level.head > level.standing or level.pool for level in levels)
+        is_open = any(level.unfinal or level.missing > level.lost for level in levels)
+        pause = SOON if is_soon else NEXT if is_under_way else FINALITY_PAUSE if is_open else None
+        known = record.due_at
+        due_at = None if pause is None else now + pause if known is None or known <= now else min(known, now + pause)
+        return replace(record, unsettled=unsettled, due_at=due_at)
+
+    def _save(self, document: Document, before: AddressRecord, record: AddressRecord) -> None:
+        """Commit the record and new deposits, if anything has changed. Raises PreconditionFailed, OutcomeUnknown."""
+        data = to_data(record)
+        if {name: document.data.get(name) for name in data} == data:
+            return
+        now, known = self._clock.now(), {claim.payment for _, claim in before.claims()}
+        new = [(key, claim) for key, claim in record.claims() if claim.payment not in known]
+        writes = [
+            write
+            for key, claim in new
+            if claim.payment != record.payment
+            for write in deposit_writes(deposit(record, self._networks[key[0]], key, claim, now), now)
+        ]
+        self._documents.commit([Put(document.path, data, document.version), *writes])
+        for key, claim in new:
+            log("level_claimed", payment=claim.payment, network=key[0], asset=key[1], amount=str(claim.size))
+
+    def settled(self, record: AddressRecord, payments: Collection[str]) -> None:
+        """Note that payments are in step with their claims. If the address has changed meanwhile, note nothing."""
+        document = self._documents.get(record.path)
+        if document is None:
+            return
+        left = from_data(document.data)
+        if to_data(left) != to_data(record):
+            return
+        after = self._due(replace(left, unsettled=left.unsettled - frozenset(payments), due_at=None), left)
+        due_at = None if after.due_at is None else to_datetime(after.due_at)
+        changes = {"unsettled": sorted(after.unsettled), "due_at": due_at}
+        try:
+            self._documents.commit([Patch(document.path, changes, document.version)])
+        except (PreconditionFailed, OutcomeUnknown):
+            log("address_not_noted", "WARNING", path=record.path)
+
+
+def _view(chain: Chain, network: Network, address: str) -> NetworkView:
+    """Ask a network for the head, the final block, and the levels of an address in both."""
+    head = chain.block("latest")
+    depth = network.final_depth
+    final = chain.block("finalized") if depth is None else chain.block(max(0, head.height - depth + 1))
+    return NetworkView(
+        network=network,
+        chain=chain,
+        address=address,
+        head=head,
+        final=final,
+        at_head=_levels(chain, network, address, head),
+        at_final=_levels(chain, network, address, final),
+        pool=sum(transfer.amount for _, transfer in chain.pending([address])) if chain.scans_blocks else 0,
+    )
+
+
+def _levels(chain: Chain, network: Network, address: str, block: Block) -> Mapping[AssetName, int]:
+    found = chain.levels(block.hash, [address], list(network.assets))
+    return {asset: found[(address, asset)] for asset in network.assets if (address, asset) in found}
+
+
+def _reading(level: int, block: Block) -> Reading:
+    return Reading(level=level, height=block.height, hash=block.hash, time=block.time)
+
+
+def _moved(before: AddressRecord, after: AddressRecord) -> frozenset[str]:
+    """Return the payments whose claims changed; the ordered payment if anything visible changed."""
+    known = _claim_states(before)
+    moved = {payment for payment, state in _claim_states(after).items() if known.get(payment) != state}
+    is_visible = _visible(before) != _visible(after)
+    return frozenset(moved | ({after.payment} if is_visible else set()))
+
+
+def _claim_states(record: AddressRecord) -> dict[str, tuple[PaymentClaim, object]]:
+    return {claim.payment: (claim, state) for level in record.levels.values() for claim, state in states(level)}
+
+
+def _visible(record: AddressRecord) -> object:
+    levels = {key: (level.head, level.standing, level.pool, level.missing) for key, level in record.levels.items()}
+    return levels, record.transfers, Uid(record.uid)

@@ -1,0 +1,125 @@
+"""Following of addresses: look at the chain, then bring the payments whose claims moved in step with their accounts."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from shared.kernel.clock import Clock, to_datetime
+from shared.kernel.documents import Documents, Query, Where
+from shared.kernel.errors import Conflict, DomainError, NotFound
+from shared.kernel.events import log
+from shared.kernel.ids import Uid
+from shared.payments.chains.addresses import COLLECTION, address_path, from_data, order_taken
+from shared.payments.chains.claims import arrived
+from shared.payments.chains.ports import NetworkName
+from shared.payments.chains.seen import AddressView
+from shared.payments.payment import Payment
+from shared.payments.ports import UnknownAtProvider
+from shared.payments.store import PaymentNotFound, Payments
+from shared.sagas.engine.jobs import JobRun
+from shared.sagas.payments.address_looks import AddressLooks
+
+DUE_PAGE = 50
+"""Most addresses that one run of the job follows again."""
+
+
+class Settles(Protocol):
+    """Part of the settlement that following needs."""
+
+    def settle(self, payment_id: str) -> Payment:
+        """Bring a payment and the account in step with the provider."""
+        ...
+
+
+class NothingToTake(Conflict):
+    """No coins have come that the user could take before grace ends."""
+
+    code = "nothing_to_take"
+
+    def __init__(self) -> None:
+        super().__init__("Nothing has come yet that could be taken, or all has become credits already.")
+
+
+class AddressFollower:
+    """Follower of addresses. All nudges call `follow`; each call may come twice, late, and at once."""
+
+    def __init__(self, documents: Documents, looks: AddressLooks, settlement: Settles, clock: Clock) -> None:
+        self._documents = documents
+        self._payments = Payments(documents)
+        self._looks = looks
+        self._settlement = settlement
+        self._clock = clock
+
+    def follow(self, family: str, index: int, networks: Collection[NetworkName] | None = None) -> AddressView:
+        """Look at the address on these networks (None: on all of the family), and settle the payments that moved.
+
+        Raises UnknownAtProvider for an address that was never given out, and StoreUnavailable. A network that cannot be
+        asked is named in the answer. A payment that cannot be settled now is settled by the next call.
+        """
+        seen = self._looks.look(family, index, networks)
+        record = seen.record
+        is_watched = record.is_order_open and record.has_coins
+        wanted = record.unsettled | ({record.payment} if is_watched else set())
+        done = [payment for payment in sorted(wanted) if self._settle(payment, seen)]
+        if record.unsettled:
+            self._looks.settled(record, done)
+        return seen
+
+    def follow_payment(self, payment_id: str) -> None:
+        """Follow the address of a payment. Raises PaymentNotFound, also for a payment that is not on a chain."""
+        payment = self._payments.get(payment_id)
+        if payment.quote is None:
+            raise PaymentNotFound
+        self.follow(payment.provider, payment.quote.index)
+
+    def take(self, payment_id: str, uid: Uid) -> None:
+        """Grant the part that came of a payment, without waiting for the rest.
+
+        Coins in blocks that are not deep enough are waited for. Raises PaymentNotFound, NothingToTake, Conflict if the
+        address changed at the same time.
+        """
+        payment = self._payments.get(payment_id)
+        if payment.uid != uid or payment.quote is None or "begin" in payment.refs:
+            raise PaymentNotFound
+        seen = self.follow(payment.provider, payment.quote.index)
+        record = seen.record
+        order = record.order
+        is_open = order is not None and record.is_order_open
+        if order is None or not is_open or not arrived(record.level((order.network, order.asset))):
+            raise NothingToTake
+        document = self._documents.get(address_path(record.family, record.index))
+        if document is None:
+            raise PaymentNotFound
+        self._documents.commit([order_taken(document)])
+        self.follow(payment.provider, payment.quote.index)
+
+    def due(self, limit: int = DUE_PAGE) -> Sequence[tuple[str, int]]:
+        """Return addresses whose next look is due: family and index, at most `limit`."""
+        query = Query(
+            collection=COLLECTION, where=(Where("due_at", "<=", to_datetime(self._clock.now())),), limit=limit
+        )
+        found = [from_data(document.data) for document in self._documents.query(query)]
+        return [(record.family, record.index) for record in found]
+
+    def resume(self, run: JobRun) -> None:
+        """Follow the addresses at which something is under way: coins not deep enough, or payments not settled."""
+        for family, index in self.due():
+            if run.is_over():
+                return
+            run.attempt("crypto_addresses", f"{family}:{index}", self._resume_one)
+
+    def _resume_one(self, name: str) -> None:
+        family, _, index = name.partition(":")
+        self.follow(family, int(index))
+
+    def _settle(self, payment_id: str, seen: AddressView) -> bool:
+        """Settle one payment from the look just made. Return False after a failure: the next call settles it again."""
+        try:
+            with self._looks.remembered(seen):
+                self._settlement.settle(payment_id)
+        except (NotFound, UnknownAtProvider) as error:
+            log("claimed_payment_unknown", "ERROR", payment=payment_id, code=error.code)
+            return False
+        except DomainError as error:
+            log("claimed_payment_not_settled", "WARNING", payment=payment_id, code=error.code)
+            return False
+        return True

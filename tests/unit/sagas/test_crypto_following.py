@@ -1,0 +1,272 @@
+"""Coins that come to an address become the owner's credits once, and follow the chain until it is final."""
+
+from fractions import Fraction
+
+import pytest
+
+from shared.kernel.clock import HOUR, MINUTE, SECOND
+from shared.payments.fiat import Fiat
+from shared.payments.payment import status_of
+from shared.sagas.payments.crypto_following import NothingToTake
+from tests.support.coins import FEE_BONUS, FEE_CREDITS, GRACE, LOCK, CoinShop, atomic
+
+ALL = FEE_CREDITS + FEE_BONUS
+PAID_IN = [("base", "USDC"), ("base", "ETH"), ("bitcoin", "BTC")]
+EACH = pytest.mark.parametrize(("network", "asset"), PAID_IN)
+
+
+@pytest.fixture
+def shop() -> CoinShop:
+    return CoinShop()
+
+
+def paid(shop, network="base", asset="USDC", part=Fraction(1)):
+    """An order, and a transfer of a part of the due amount that is deep enough."""
+    payment = shop.order(network, asset)
+    shop.send(payment, int(payment.quote.due * part))
+    return shop.deep(payment)
+
+
+def after_grace(shop, payment):
+    shop.clock.advance(LOCK + GRACE + SECOND)
+    return shop.deep(payment)
+
+
+@EACH
+def test_the_due_amount_becomes_the_package(shop, network, asset):
+    payment = paid(shop, network, asset)
+
+    assert shop.view(payment)["status"] == "settled"
+    assert shop.money() == (ALL, 0, 0)
+    assert shop.deposits(payment) == []
+
+
+@EACH
+def test_half_a_percent_less_is_the_package_and_more_is_missing(shop, network, asset):
+    enough = paid(shop, network, asset, Fraction(996, 1000))
+    short = paid(shop, network, asset, Fraction(993, 1000))
+
+    assert shop.view(enough)["status"] == "settled"
+    assert shop.view(short)["status"] == "pending"
+    assert shop.view(short)["crypto"]["state"] == "partial"
+
+
+@EACH
+def test_several_parts_become_the_package_once_whole(shop, network, asset):
+    payment = paid(shop, network, asset, Fraction(1, 2))
+    assert shop.view(payment)["crypto"]["state"] == "partial"
+    assert shop.money() == (0, 0, 0)
+    shop.send(payment, payment.quote.due - payment.quote.due // 2)
+
+    shop.deep(payment)
+
+    assert shop.view(payment)["status"] == "settled"
+    assert shop.money() == (ALL, 0, 0)
+
+
+@EACH
+def test_a_part_becomes_its_share_when_grace_ends(shop, network, asset):
+    payment = paid(shop, network, asset, Fraction(1, 2))
+
+    after_grace(shop, payment)
+
+    view = shop.view(payment)
+    assert (view["status"], view["price"]["amount"], view["bonus"]) == ("settled", "5.00", "0")
+    assert shop.money() == (FEE_CREDITS // 2, 0, 0)
+
+
+def test_a_part_becomes_its_share_when_its_user_takes_it(shop):
+    payment = paid(shop, part=Fraction(1, 4))
+
+    shop.services().crypto.follower.take(payment.id, shop.uid)
+
+    assert shop.view(payment)["status"] == "settled"
+    assert shop.money() == (FEE_CREDITS // 4, 0, 0)
+    with pytest.raises(NothingToTake):
+        shop.services().crypto.follower.take(payment.id, shop.uid)
+
+
+def test_nothing_can_be_taken_before_coins_came(shop):
+    payment = shop.order()
+
+    with pytest.raises(NothingToTake):
+        shop.services().crypto.follower.take(payment.id, shop.uid)
+
+
+@EACH
+def test_more_than_due_is_the_package_and_a_deposit(shop, network, asset):
+    payment = paid(shop, network, asset, Fraction(3, 2))
+
+    [deposit] = shop.deposits(payment)
+
+    assert status_of(deposit) == "settled"
+    assert deposit.terms.price.minor in {499, 500}
+    assert shop.money() == (ALL + deposit.terms.credits, 0, 0)
+    assert [line["package_id"] for line in shop.view(payment)["crypto"]["lines"]] == ["small", "deposit"]
+
+
+@EACH
+def test_a_second_payment_weeks_later_is_a_deposit(shop, network, asset):
+    payment = paid(shop, network, asset)
+    shop.clock.advance(600 * HOUR)
+    shop.send(payment, payment.quote.due)
+
+    shop.deep(payment)
+
+    [deposit] = shop.deposits(payment)
+    assert (status_of(deposit), deposit.terms.bonus) == ("settled", 0)
+    assert shop.money()[0] == ALL + deposit.terms.credits
+
+
+def test_coins_after_grace_are_a_deposit_at_the_rate_then(shop):
+    payment = shop.order("base", "ETH")
+    after_grace(shop, payment)
+    assert shop.view(payment)["status"] == "expired"
+    shop.price("ETH", "1250")
+    shop.clock.advance(MINUTE)
+    shop.send(payment, payment.quote.due)
+
+    shop.deep(payment)
+
+    [deposit] = shop.deposits(payment)
+    assert deposit.terms.price.minor in {500, 501}
+    assert shop.view(payment)["status"] == "expired"
+    assert "rate of that time" in shop.view(payment)["crypto"]["sentence"]
+
+
+@pytest.mark.parametrize(("rate", "is_whole"), [("2600", True), ("2451", True), ("2449", False)])
+def test_coins_within_grace_keep_the_rate_unless_much_worse(shop, rate, is_whole):
+    payment = shop.order("base", "ETH")
+    shop.clock.advance(LOCK + MINUTE)
+    shop.price("ETH", rate)
+    shop.send(payment, payment.quote.due)
+
+    shop.deep(payment)
+
+    assert (shop.view(payment)["status"] == "settled") is is_whole
+
+
+def test_another_asset_or_network_becomes_a_deposit_and_is_told(shop):
+    payment = shop.order("base", "USDC")
+    shop.send(payment, atomic(shop.networks["polygon"], "USDT", "9"), "polygon", "USDT")
+
+    shop.deep(payment)
+
+    [deposit] = shop.deposits(payment)
+    assert (deposit.terms.price, status_of(deposit)) == (Fiat(900, "USD"), "settled")
+    assert "USDT on Polygon came instead" in shop.view(payment)["crypto"]["sentence"]
+
+
+def test_dust_counts_once_its_sum_passes_the_minimum(shop):
+    payment = paid(shop)
+    least = shop.networks["base"].minimum_usd_cents
+    for _ in range(2):
+        shop.send(payment, (least - 1) * 10_000)
+        shop.deep(payment)
+
+    deposits = shop.deposits(payment)
+
+    assert [each.terms.price.minor for each in deposits] == [2 * (least - 1)]
+
+
+# The chain turns -----------------------------------------------------------------------------------------------------
+
+
+def confirmed(shop, network="base", asset="USDC"):
+    """An order that is credited and not final yet."""
+    payment = shop.order(network, asset)
+    shop.send(payment, payment.quote.due)
+    shop.chains[network].mine(5 if network == "bitcoin" else 10)
+    return shop.follow(payment)
+
+
+@pytest.fixture
+def early(shop, monkeypatch):
+    """A shop whose final blocks are far behind, so that a credited payment can be reorganised."""
+    monkeypatch.setattr("shared.platform.memory.chain.FINAL_DEPTH", 30)
+    return shop
+
+
+def test_a_credited_payment_is_suspended_while_gone_and_back_when_it_returns(early):
+    payment = confirmed(early)
+    assert early.money() == (ALL, 0, 0)
+    early.chains["base"].reorg(10, keep=None, delay=10)
+
+    looks = [early.follow(payment)]
+    suspended_after_one = early.money() != (ALL, 0, 0)
+    early.clock.advance(3 * SECOND)
+    looks.append(early.follow(payment))
+
+    assert not suspended_after_one
+    assert early.money() == (0, ALL, 0)
+    assert early.view(payment)["status"] == "taken_back"
+    assert "set aside until it returns" in early.view(payment)["crypto"]["sentence"]
+    early.chains["base"].mine(12)
+    early.follow(payment)
+    assert early.money() == (ALL, 0, 0)
+    assert early.view(payment)["status"] == "settled"
+    early.check_conserved(payment)
+
+
+def test_a_payment_that_finality_passes_without_is_taken_back_and_given_back_if_it_comes(early):
+    payment = confirmed(early)
+    early.chains["base"].reorg(10, keep=[])
+    early.follow(payment)
+    early.clock.advance(3 * SECOND)
+    early.follow(payment)
+    assert early.money() == (0, ALL, 0)
+
+    early.deep(payment)
+
+    assert early.money() == (0, 0, 0)
+    assert "for good" in early.view(payment)["crypto"]["sentence"]
+    early.check_conserved(payment)
+    early.send(payment, payment.quote.due)
+    early.deep(payment)
+    assert early.money() == (ALL, 0, 0)
+    assert early.deposits(payment) == []
+
+
+def test_a_reorg_before_credit_changes_nothing(shop):
+    payment = shop.order()
+    shop.send(payment, payment.quote.due)
+    shop.chains["base"].mine(3)
+    shop.follow(payment)
+    shop.chains["base"].reorg(4, keep=[])
+
+    shop.deep(payment)
+
+    assert shop.view(payment)["crypto"]["state"] == "waiting"
+    assert shop.money() == (0, 0, 0)
+
+
+def test_the_operators_sweep_moves_no_credit_and_later_coins_are_reviewed(early):
+    payment = confirmed(early)
+    early.chains["base"].sweep(payment.quote.address)
+    early.chains["base"].mine(20)
+
+    early.follow(payment)
+    early.clock.advance(MINUTE)
+    early.deep(payment)
+
+    assert early.money() == (ALL, 0, 0)
+    early.send(payment, payment.quote.due)
+    early.deep(payment)
+    [deposit] = early.deposits(payment)
+    assert (deposit.problem, status_of(deposit)) == ("address_swept", "confirming")
+    assert early.money() == (ALL, 0, 0)
+    assert "address_swept" in {alert.event for alert in early.alerts.raised}
+
+
+def test_a_chain_that_cannot_be_asked_leaves_everything_as_it_was(shop):
+    payment = shop.order()
+    shop.send(payment, payment.quote.due)
+    shop.chains["base"].mine(12)
+    shop.chains["base"].is_unavailable(True)
+
+    shop.follow(payment)
+    assert shop.money() == (0, 0, 0)
+    shop.chains["base"].is_unavailable(False)
+    shop.follow(payment)
+
+    assert shop.money() == (ALL, 0, 0)
