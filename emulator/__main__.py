@@ -9,12 +9,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import requests
 
 from emulator.chains.bitcoin import BitcoinServices, bitcoin_services
+from emulator.chains.laptop import PORTS as CHAIN_PORTS
+from emulator.chains.laptop import LaptopChains, laptop_chains
 from emulator.clock import Clock
 from emulator.examples import run_examples
 from emulator.payment_providers import payment_providers
@@ -43,6 +46,7 @@ PORTS = {
     "ai": 4010,
     **{name: 4011 + number for number, name in enumerate(PROVIDERS)},
     "bitcoin": 4021,
+    **CHAIN_PORTS,
 }
 ENDPOINTS = "endpoints.json"
 EXAMPLES_LOG = "examples.log"
@@ -52,6 +56,16 @@ POLL_SECONDS = 1.0
 AGAIN = "everything else has been ended. Start again with `make run`."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """Running backend: the suite, the chains, all addresses by name, and the addresses of the stand-in providers."""
+
+    suite: Suite
+    chains: LaptopChains
+    addresses: Mapping[str, str]
+    shops: Mapping[str, str]
+
+
 def main() -> int:
     chosen = arguments()
     screen = Screen()
@@ -59,13 +73,13 @@ def main() -> int:
         signal.signal(number, _interrupt)
     is_walked, maker = False, os.getppid()
     try:
-        with backend(chosen, screen) as (suite, addresses, shops):
-            is_walked = walk(suite, screen, shops)
-            write_endpoints(chosen.home / ENDPOINTS, addresses)
-            screen.addresses(addresses, is_walked=is_walked)
+        with backend(chosen, screen) as running:
+            is_walked = walk(running.suite, screen, running.shops)
+            write_endpoints(chosen.home / ENDPOINTS, running.addresses)
+            screen.addresses(running.addresses, is_walked=is_walked)
             screen.sign_ins(USER["email"], OPERATOR["email"], PASSWORD)
             if not chosen.once:
-                stay_up(suite, maker)
+                stay_up(running, maker)
     except LaptopProblem as problem:
         screen.problem(str(problem))
         return 1
@@ -89,7 +103,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 @contextlib.contextmanager
-def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite, Mapping[str, str], Mapping[str, str]]]:
+def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[Backend]:
     """Start the suite, the stand-ins and their addresses, and end all processes at the end, also after any error."""
     ports = chosen_ports(os.environ.get("EMULATOR_PORTS", ""))
     if (warning := protect_settings()) is not None:
@@ -101,21 +115,17 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         require_free(ports)
         settings |= provider(stack, settings, ports["ai"], screen)
         payments = payment_providers(stack, settings, ports, chosen.home.resolve())
+        settings |= payments.settings
+        chains = started_chains(stack, settings, ports, screen)
+        settings |= chains.settings
         coins = bitcoin(stack, settings, ports["bitcoin"], screen)
-        settings |= payments.settings | coins.settings
+        settings |= coins.settings
         emulator_ports = {name: ports[name] for name in (*EMULATORS, STORAGE)}
         announced = announce_settings(chosen.home, settings)
         stack.callback(announced.unlink, missing_ok=True)
-        home = suite_home(chosen.home)
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir()
-        suite = Suite(
-            home=home,
-            project=PROJECT,
-            ports=emulator_ports,
-            settings=settings,
-            announcement=chosen.home.resolve() / ENDPOINTS,
-        )
+        home = empty_suite_home(chosen.home)
+        announcement = chosen.home.resolve() / ENDPOINTS
+        suite = Suite(home=home, project=PROJECT, ports=emulator_ports, settings=settings, announcement=announcement)
         with screen.waiting("starting the Firebase emulators and the functions"):
             stack.enter_context(suite)
         os.environ.update(suite.environment())
@@ -123,9 +133,30 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[tuple[Suite,
         fill(suite, screen, settings, next(iter(shops), None))
         payments.deliver_to(suite.endpoints.functions)
         stack.enter_context(Clock(lambda: suite.fire_schedule("every_minute"), on_failure=screen.warning))
-        places = {"ai": settings["AI_PLATFORM_BASE_URL"], **payments.addresses, **coins.addresses}
-        yield suite, {**addresses_of(suite), **places}, shops
+        addresses = {
+            "ai": settings["AI_PLATFORM_BASE_URL"],
+            **payments.addresses,
+            **chains.addresses,
+            **coins.addresses,
+        }
+        yield Backend(suite=suite, chains=chains, addresses={**addresses_of(suite), **addresses}, shops=shops)
         screen.line("\nEnding …")
+
+
+def empty_suite_home(home: Path) -> Path:
+    """Return an empty directory for the files of the emulators."""
+    found = suite_home(home)
+    shutil.rmtree(found, ignore_errors=True)
+    found.mkdir()
+    return found
+
+
+def started_chains(
+    stack: contextlib.ExitStack, settings: Mapping[str, str], ports: Mapping[str, int], screen: Screen
+) -> LaptopChains:
+    """Start the chains of the laptop, unless the settings name networks."""
+    with screen.waiting("starting the chains and their contracts"):
+        return laptop_chains(stack, settings, ports)
 
 
 def bitcoin(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int, screen: Screen) -> BitcoinServices:
@@ -214,9 +245,9 @@ def write_endpoints(file: Path, addresses: Mapping[str, Any]) -> None:
     draft.replace(file)
 
 
-def stay_up(suite: Suite, maker: int) -> None:
-    """Raise when an emulator ends (LaptopProblem), or when `maker`, the `make` that started this, is gone."""
-    pause = threading.Event()
+def stay_up(running: Backend, maker: int) -> None:
+    """Raise when an emulator or a chain ends (LaptopProblem), or when `maker`, the `make` of this run, is gone."""
+    pause, suite = threading.Event(), running.suite
     while not pause.wait(POLL_SECONDS):
         if "MAKELEVEL" in os.environ and os.getppid() != maker:
             raise KeyboardInterrupt
@@ -224,6 +255,8 @@ def stay_up(suite: Suite, maker: int) -> None:
             raise LaptopProblem(f"The Firebase emulators ended by themselves (their log: {suite.log}); {AGAIN}")
         if silent := suite.silent():
             raise LaptopProblem(f"The {silent[0]} emulator ended by itself (the log: {suite.log}); {AGAIN}")
+        if not running.chains.are_running():
+            raise LaptopProblem(f"An EVM node (anvil) ended by itself; {AGAIN}")
 
 
 if __name__ == "__main__":
