@@ -118,8 +118,6 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[Backend]:
         settings |= payments.settings
         chains = started_chains(stack, settings, ports, screen)
         settings |= chains.settings
-        coins = bitcoin(stack, settings, ports["bitcoin"], screen)
-        settings |= coins.settings
         emulator_ports = {name: ports[name] for name in (*EMULATORS, STORAGE)}
         announced = announce_settings(chosen.home, settings)
         stack.callback(announced.unlink, missing_ok=True)
@@ -133,12 +131,7 @@ def backend(chosen: argparse.Namespace, screen: Screen) -> Iterator[Backend]:
         fill(suite, screen, settings, next(iter(shops), None))
         payments.deliver_to(suite.endpoints.functions)
         stack.enter_context(Clock(lambda: suite.fire_schedule("every_minute"), on_failure=screen.warning))
-        addresses = {
-            "ai": settings["AI_PLATFORM_BASE_URL"],
-            **payments.addresses,
-            **chains.addresses,
-            **coins.addresses,
-        }
+        addresses = {"ai": settings["AI_PLATFORM_BASE_URL"], **payments.addresses, **chains.addresses}
         yield Backend(suite=suite, chains=chains, addresses={**addresses_of(suite), **addresses}, shops=shops)
         screen.line("\nEnding …")
 
@@ -154,9 +147,13 @@ def empty_suite_home(home: Path) -> Path:
 def started_chains(
     stack: contextlib.ExitStack, settings: Mapping[str, str], ports: Mapping[str, int], screen: Screen
 ) -> LaptopChains:
-    """Start the chains of the laptop, unless the settings name networks."""
+    """Start the chains of the laptop: EVM networks, unless the settings name networks, and Bitcoin."""
     with screen.waiting("starting the chains and their contracts"):
-        return laptop_chains(stack, settings, ports)
+        found = laptop_chains(stack, settings, ports)
+    coins = bitcoin(stack, {**settings, **found.settings}, ports["bitcoin"], screen)
+    found.settings |= coins.settings
+    found.addresses |= coins.addresses
+    return found
 
 
 def bitcoin(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int, screen: Screen) -> BitcoinServices:
