@@ -28,14 +28,16 @@ POLL_SECONDS = 0.02
 class EsploraFaults:
     """Bad behaviour. `lag` blocks are unknown to the server; with `is_backwards` only to every second answer.
 
-    `is_frozen`: the server stays at the chain that it knew when ordered, also on a fork. `is_empty`: all addresses are
-    without history. `lies`: `amounts` makes amounts ten times as large in lists and sums; `repeats` doubles a
-    transaction in raw blocks without changing the Merkle root; `blocks` puts every block on the chain.
+    After `calls_max` calls all answers are 429. `is_frozen`: the server stays at the chain that it knew when ordered,
+    also on a fork. `is_empty`: all addresses are without history. `lies`: `amounts` makes amounts ten times as large in
+    lists and sums; `repeats` doubles a transaction in raw blocks without changing the Merkle root; `blocks` puts every
+    block on the chain.
     """
 
     lag: int = 0
     is_backwards: bool = False
     is_limited: bool = False
+    calls_max: int | None = None
     is_down: bool = False
     is_frozen: bool = False
     is_empty: bool = False
@@ -56,6 +58,7 @@ class EsploraStandIn:
         self._index = EsploraIndex(node)
         self._faults = EsploraFaults()
         self._frozen: View | None = None
+        self._calls_before = 0
         self._turn = 0
         self._lock = threading.Lock()
         self._port = port or free_ports(["esplora"])["esplora"]
@@ -68,6 +71,7 @@ class EsploraStandIn:
     def order(self, **faults: Any) -> None:
         """Behave badly from now on, and only in these ways; well, without any."""
         self._faults = EsploraFaults(**faults)
+        self._calls_before = len(self.calls)
         self._frozen = self._index.view() if self._faults.is_frozen else None
 
     def __enter__(self) -> Self:
@@ -87,7 +91,7 @@ class EsploraStandIn:
         faults = self._faults
         if faults.seconds:
             time.sleep(faults.seconds)  # noqa: TID251  # a slow server is slow
-        if faults.is_limited:
+        if self._is_limited():
             return HTTPStatus.TOO_MANY_REQUESTS, LIMITED
         if faults.is_down:
             return HTTPStatus.BAD_GATEWAY, "<html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -98,13 +102,17 @@ class EsploraStandIn:
 
     def send(self, text: str) -> tuple[int, str]:
         """Hand a transaction to the node, and return status and text of the answer."""
-        if self._faults.is_limited:
+        if self._is_limited():
             return HTTPStatus.TOO_MANY_REQUESTS, json.dumps(LIMITED)
         try:
             return HTTPStatus.OK, str(self._node.rpc("sendrawtransaction", text))
         except BitcoinNodeError as error:
             reason = str(error).partition(": ")[2]
             return HTTPStatus.BAD_REQUEST, f'sendrawtransaction RPC error: {{"code":-26,"message":"{reason}"}}'
+
+    def _is_limited(self) -> bool:
+        allowed = self._faults.calls_max
+        return self._faults.is_limited or (allowed is not None and len(self.calls) - self._calls_before > allowed)
 
     def _view(self, faults: EsploraFaults) -> View:
         if self._frozen is not None:

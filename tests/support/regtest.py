@@ -1,9 +1,11 @@
 """Bitcoin's regtest without a node: blocks of any shape with real work, made in Python. Signatures are missing."""
 
 import itertools
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from emulator.chains.bitcoin_node import GENESIS, BitcoinNodeError
@@ -19,7 +21,8 @@ RULES = rules_of(GENESIS)
 BITS = 0x207FFFFF
 START_SECONDS = 1_796_000_000
 BLOCK_SECONDS = 600
-GENESIS_ROOT = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b"
+RECORDED = Path(__file__).parents[1] / "data" / "bitcoin_blocks.json"
+"""Blocks of a real node."""
 REPLACEABLE = b"\xfd\xff\xff\xff"
 
 
@@ -182,9 +185,9 @@ def size_of(count: int) -> bytes:
 
 
 def _genesis() -> MadeBlock:
-    start = b"\x01\0\0\0" + bytes(32) + bytes.fromhex(GENESIS_ROOT)[::-1] + (1_296_688_602).to_bytes(4, "little")
-    header = start + BITS.to_bytes(4, "little") + (2).to_bytes(4, "little")
-    return MadeBlock(height=0, header=header, transactions=())
+    raw = bytes.fromhex(json.loads(RECORDED.read_text(encoding="utf-8"))["genesis"])
+    coinbase = MadeTransaction(raw=raw[81:], inputs=(), outputs=(), coinbase="00")
+    return MadeBlock(height=0, header=raw[:80], transactions=(coinbase,))
 
 
 def _outputs(outputs: Sequence[tuple[str, int]]) -> bytes:

@@ -36,15 +36,10 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawBlock:
-    """Checked block. `height` is the height that the coinbase transaction names; None before 2013."""
+    """Checked block with all transactions, the coinbase first."""
 
     header: Header
     transactions: tuple[RawTransaction, ...]
-
-    @property
-    def height(self) -> int | None:
-        """Return the height that the coinbase transaction names."""
-        return self.transactions[0].height
 
 
 def read_header(data: bytes, name: str, rules: BitcoinRules) -> Header:

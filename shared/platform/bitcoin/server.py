@@ -114,16 +114,12 @@ class EsploraServer:
 
     def block(self, block: str) -> tuple[RawBlock, int]:
         """Return a block with all transactions, checked, and its height. Raises BlockGone."""
-        self._require_network()
+        height = self.info(block).height
         with self._believing():
             data = self._api.content(f"/block/{reading.read_hash(block)}/raw", BLOCK_BYTES_MAX)
             if data is None:
                 raise BlockGone(self._network.name)
-            raw = read_block(data, block, self.rules)
-        if raw.height is None:
-            return raw, self.info(block).height
-        self._infos.put(block, BlockInfo(header=raw.header, height=raw.height))
-        return raw, raw.height
+            return read_block(data, block, self.rules), height
 
     def coinbase_at(self, height: int) -> RawTransaction:
         """Return the coinbase transaction of the block at a height of this chain. Raises BlockGone."""
@@ -131,7 +127,7 @@ class EsploraServer:
         with self._believing():
             name = reading.read_hash(self._api.word(f"/block/{block}/txid/0"))
             found = self._proven.get((name, block)) or self._transaction(name)
-        if not found.is_coinbase or found.height not in {height, None}:
+        if not found.is_coinbase:
             raise self._api.unavailable("unbelievable")
         self._proven.put((name, block), found)
         return found

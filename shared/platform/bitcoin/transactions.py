@@ -25,7 +25,6 @@ class RawTransaction:
     size: int
     outputs: tuple[tuple[int, bytes], ...]
     is_coinbase: bool
-    height: int | None
 
 
 def double_hash(data: bytes) -> bytes:
@@ -57,7 +56,7 @@ def read_transaction_at(data: bytes, start: int) -> tuple[RawTransaction, int]:
     has_witness = data[start + 4] == 0
     body = start + 6 if has_witness else start + 4
     input_count, at = read_size(data, body)
-    script_at, first_input = at + OUTPOINT_BYTES, data[at : at + OUTPOINT_BYTES]
+    first_input = data[at : at + OUTPOINT_BYTES]
     for _ in range(input_count):
         size, at = read_size(data, at + OUTPOINT_BYTES)
         at += size + 4
@@ -67,10 +66,7 @@ def read_transaction_at(data: bytes, start: int) -> tuple[RawTransaction, int]:
         at = _behind_witnesses(data, at, input_count)
     stripped = data[start : start + 4] + data[body:body_end] + data[at : at + 4]
     is_coinbase = input_count == 1 and first_input == NO_OUTPOINT
-    height = _height(data, script_at) if is_coinbase else None
-    found = RawTransaction(
-        id=double_hash(stripped), size=len(stripped), outputs=outputs, is_coinbase=is_coinbase, height=height
-    )
+    found = RawTransaction(id=double_hash(stripped), size=len(stripped), outputs=outputs, is_coinbase=is_coinbase)
     return found, at + 4
 
 
@@ -100,16 +96,3 @@ def _behind_witnesses(data: bytes, at: int, input_count: int) -> int:
             size, at = read_size(data, at)
             at += size
     return at
-
-
-def _height(data: bytes, script_at: int) -> int | None:
-    """Return the height at the beginning of a coinbase script (BIP 34). None if there is no number."""
-    _, at = read_size(data, script_at)
-    opcode = data[at]
-    if opcode == 0:
-        return 0
-    if 0x51 <= opcode <= 0x60:  # noqa: PLR2004  # OP_1 to OP_16
-        return opcode - 0x50
-    if opcode > 8:  # noqa: PLR2004  # no number is longer
-        return None
-    return int.from_bytes(data[at + 1 : at + 1 + opcode], "little")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from shared.kernel.clock import Millis
 from shared.kernel.events import log
-from shared.payments.chains.ports import AssetName, Block, Chain, ChainUnavailable, Levels
+from shared.payments.chains.ports import AssetName, Block, BlockGone, Chain, ChainUnavailable, Levels
 from shared.payments.chains.watching import (
     KnownBlock,
     WatchState,
@@ -72,7 +72,8 @@ def see_blocks(
 ) -> Sighting:
     """Read each new block once, in order, for arrivals at these addresses (index by address), until the time is up.
 
-    Indices at which something arrived are to be followed. Raises ChainUnavailable and BlockGone.
+    Indices at which something arrived are to be followed. If the sources fail after the first new block, the blocks
+    until then count as read. Raises ChainUnavailable and BlockGone.
     """
     head = chain.block("latest")
     joint = _joint(chain, state, head)
@@ -80,10 +81,17 @@ def see_blocks(
     for height in range(_first(state, joint, head), head.height + 1):
         if is_over() or joint.is_behind:
             break
-        block = chain.block(height)
+        try:
+            block = chain.block(height)
+            arrivals = chain.received_in(block.hash, indices.keys())
+        except (ChainUnavailable, BlockGone) as error:
+            if blocks == joint.kept:
+                raise
+            log("blocks_not_read", "WARNING", network=chain.network, height=height, code=error.code)
+            break
         if blocks and block.parent != blocks[0].hash:
             break  # The chain has changed since the joint was found: the next look finds the new joint.
-        news |= {indices[address] for address in chain.received_in(block.hash, indices.keys()) if address in indices}
+        news |= {indices[address] for address in arrivals if address in indices}
         blocks = with_head(blocks, block)
     kept = state.blocks if joint.is_behind else blocks
     return Sighting(head=head, state=replace(state, blocks=kept, followed=with_followed(state.followed, news, now)))
