@@ -39,6 +39,7 @@ STATUS_BY_CODE = {
     "rate_limited": 429,
     "body_too_slow": 408,
     "too_many_checkouts": 429,
+    "too_many_crypto_payments": 429,
     "bonus_cap_reached": 429,
     "too_many_tasks_today": 429,
     "upstream_unavailable": 502,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.sagas.payments.address_looks import AddressLooks
     from shared.sagas.payments.crypto_following import AddressFollower
+    from shared.sagas.payments.crypto_places import CryptoPlaces
     from shared.sagas.payments.payer_pages import PayerPages
 
 
@@ -87,6 +88,13 @@ class CryptoServices:
         from shared.payments.chains.indices import Indices
 
         return Indices(self.ports.documents(), self.index_tables, self.wallet_keys, self.clock)
+
+    @part
+    def places(self) -> "CryptoPlaces":
+        """Build the places of users' open crypto payments."""
+        from shared.sagas.payments.crypto_places import CryptoPlaces
+
+        return CryptoPlaces(self.ports.documents(), self.clock)
 
     @part
     def wallet_previews(self) -> "WalletPreviews":
