@@ -10,6 +10,8 @@ from shared.bootstrap.payments import PaymentServices
 from shared.bootstrap.ports import Ports
 from shared.bootstrap.users import UserServices
 from shared.kernel.clock import Clock
+from shared.kernel.errors import DomainError
+from shared.kernel.events import log
 from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -118,7 +120,10 @@ class CryptoServices:
         return qr_svg
 
     def _look(self, payment: "Payment") -> None:
-        self.payments.settlement.look(payment.id)
+        try:
+            self.follower.follow_payment(payment.id)
+        except DomainError as error:
+            log("page_not_followed", "WARNING", payment=payment.id, code=error.code)
 
     @part
     def looks(self) -> "AddressLooks":

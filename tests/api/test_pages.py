@@ -116,6 +116,12 @@ def test_deployed_api_describes_and_links_no_pages(deployed):
     assert (links["swagger"], links["playground"]) == (None, None)
 
 
+def test_deployed_api_serves_the_files_of_the_payer_s_page(deployed):
+    for name in docs.PAYER_FILES:
+        assert deployed.call("GET", f"/docs/assets/{name}").status_code == 200, name
+    assert problem(deployed.call("GET", "/docs/assets/payer.html")) == (404, "not_found")
+
+
 def docs_paths(described):
     return (path for path in described if path.startswith("/v1/docs/"))
 

@@ -13,7 +13,13 @@ from tests.support import payer_states as known
 from tests.support.qr_pixels import pixels_of
 
 ENV = {"CRYPTO_NETWORKS": "base,bitcoin"}
-PHASE_BY_STATE = {"bitcoin": "waiting", "tagged": "confirming", "over": "settled", "unavailable": "waiting"}
+PHASE_BY_STATE = {
+    "bitcoin": "waiting",
+    "bitcoin_partial": "partial",
+    "tagged": "confirming",
+    "over": "settled",
+    "unavailable": "waiting",
+}
 """Phases of the states that have not the phase's name."""
 
 
@@ -109,13 +115,18 @@ def test_payment_without_a_key_has_no_page(world):
 
 def test_code_is_the_bare_address_on_evm_and_bip21_on_bitcoin(world):
     texts = {}
-    for state in ("waiting", "bitcoin"):
+    for state in ("waiting", "partial", "bitcoin", "bitcoin_partial"):
         drawn = page(world, state, more="/qr")
         assert drawn.mimetype == "image/svg+xml"
         (found,) = zxingcpp.read_barcodes(pixels_of(drawn.get_data(as_text=True)))
         texts[state] = found.text
 
-    assert texts == {"waiting": known.ADDRESS, "bitcoin": known.BITCOIN_URI}
+    assert texts == {
+        "waiting": known.ADDRESS,
+        "partial": known.ADDRESS,
+        "bitcoin": known.BITCOIN_URI,
+        "bitcoin_partial": f"bitcoin:{known.BITCOIN_ADDRESS}?amount=0.00000312",
+    }
 
 
 def test_wallet_is_told_the_missing_amount_of_the_right_token(world):
@@ -128,6 +139,17 @@ def test_wallet_is_told_the_missing_amount_of_the_right_token(world):
     assert part["transaction"]["data"][34:74].lower() == known.ADDRESS[2:].lower()
 
 
+def test_link_asks_for_the_missing_part_alone(world):
+    links = {state: told(world, state)["crypto"]["uri"] for state in ("waiting", "partial", "bitcoin_partial")}
+
+    token = PRESETS["base"].assets["USDC"].contract
+    assert links == {
+        "waiting": f"ethereum:{token}@8453/transfer?address={known.ADDRESS}&uint256={known.DUE}",
+        "partial": f"ethereum:{token}@8453/transfer?address={known.ADDRESS}&uint256={known.DUE - known.PART}",
+        "bitcoin_partial": f"bitcoin:{known.BITCOIN_ADDRESS}?amount=0.00000312",
+    }
+
+
 def test_nothing_can_be_sent_once_everything_has_come(world):
     payable = {state: told(world, state)["is_payable"] for state in STATES}
     wallets = {state for state in STATES if told(world, state)["wallet"] is not None}
@@ -135,6 +157,7 @@ def test_nothing_can_be_sent_once_everything_has_come(world):
     assert {state for state, is_payable in payable.items() if is_payable} == {
         "waiting",
         "bitcoin",
+        "bitcoin_partial",
         "partial",
         "unavailable",
     }

@@ -102,6 +102,11 @@ def states(now: Millis) -> Mapping[str, Payment]:
         },
         "tagged": {"chain": report("confirming", received=DUE, wait_seconds=900)},
         "partial": {"chain": report("partial", received=PART, missing=DUE - PART)},
+        "bitcoin_partial": {
+            "provider": "bitcoin",
+            "quote": bitcoin,
+            "chain": report("partial", received=9_000, missing=312, confirmations=1, confirmations_needed=1),
+        },
         "late": {"chain": report("late", received=DUE)},
         "settled": {**settled, "chain": report("settled", received=DUE, lines=(line(DUE),))},
         "over": {**settled, "chain": report("settled", received=OVER, lines=(line(DUE), deposit(OVER - DUE)))},

@@ -7,6 +7,7 @@ from shared.kernel.clock import SECOND, Millis, rfc3339
 from shared.kernel.documents import Value
 from shared.payments.chains.networks import Network
 from shared.payments.chains.ports import AssetName
+from shared.payments.chains.uris import payment_uri
 from shared.payments.chains.view import crypto_view
 from shared.payments.payment import Payment, Status, status_of
 
@@ -71,8 +72,19 @@ def payer_view(payment: Payment, network: Network | None, now: Millis) -> Mappin
         "ask_again_seconds": ask_again_seconds(phase),
         "back_url": back_url(payment, phase),
         "wallet": _wallet(network, quote.asset, phase, crypto),
-        "crypto": crypto,
+        "crypto": {**crypto, "uri": link_of(payment, network)},
     }
+
+
+def link_of(payment: Payment, network: Network | None) -> str:
+    """Return the link that opens a wallet with what is still missing: a part that came is not paid again."""
+    quote, crypto = payment.quote, crypto_view(payment)
+    assert quote is not None, "a payer's page belongs to a payment on a chain"
+    assert crypto is not None, "a payment with a quote has a view"
+    missing = int(str(crypto["missing_atomic"]))
+    if network is None or quote.asset not in network.assets or not missing:
+        return quote.uri
+    return payment_uri(network, quote.asset, quote.address, missing)
 
 
 def back_url(payment: Payment, phase: Phase) -> str:

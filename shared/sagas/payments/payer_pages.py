@@ -7,7 +7,7 @@ from typing import Any
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.payments.chains.networks import Network
-from shared.payments.chains.payer import OVER, payer_view, phase_of
+from shared.payments.chains.payer import OVER, link_of, payer_view, phase_of
 from shared.payments.chains.ports import NetworkName
 from shared.payments.chains.quote import Quote
 from shared.payments.chains.view import state_of
@@ -57,7 +57,9 @@ class PayerPages:
         Read as a QR code, the link of a token (EIP-681) has made wallets pay the token's contract.
         """
         quote = _quote_of(payment)
-        return quote.uri if payment.provider == "bitcoin" and quote.uri else quote.address
+        if payment.provider != "bitcoin":
+            return quote.address
+        return link_of(payment, self._networks.get(quote.network)) or quote.address
 
 
 def _quote_of(payment: Payment) -> Quote:

@@ -19,6 +19,7 @@ from shared.payments.chains.payer import (
     wallet_transaction,
 )
 from shared.payments.chains.presets import PRESETS
+from shared.payments.chains.uris import payment_uri
 from shared.payments.payment import Status
 
 ADDRESS = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
@@ -110,3 +111,23 @@ def test_wallet_is_asked_only_on_a_chain_with_an_id():
     assert asked is not None
     assert (asked["chain_id"], asked["chain_name"], asked["coin"]["symbol"]) == ("0x2105", "Base", "ETH")
     assert wallet_request(replace(BASE, chain_id=None), "ETH", ADDRESS, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("network", "asset", "amount", "uri"),
+    [
+        ("base", "ETH", 10**18, f"ethereum:{ADDRESS}@8453?value=1000000000000000000"),
+        (
+            "polygon",
+            "USDC",
+            1,
+            f"ethereum:0x3c499c542cEF5E3811e1192ce70d8cC03d5c3359@137/transfer?address={ADDRESS}&uint256=1",
+        ),
+        ("bitcoin", "BTC", 100_000_000, "bitcoin:bc1q?amount=1"),
+        ("bitcoin", "BTC", 1, "bitcoin:bc1q?amount=0.00000001"),
+    ],
+)
+def test_link_names_chain_coin_address_and_amount(network: str, asset: str, amount: int, uri: str):
+    address = "bc1q" if network == "bitcoin" else ADDRESS
+
+    assert payment_uri(PRESETS[network], asset, address, amount) == uri
