@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from threading import local
 from typing import Protocol
@@ -35,9 +35,10 @@ from shared.payments.chains.addresses import (
 from shared.payments.chains.amounts import value_cents
 from shared.payments.chains.block_search import last_block_until
 from shared.payments.chains.claims import LevelFacts, LevelSighting, decided, with_arrival
-from shared.payments.chains.levels import LevelRecord, Look, PaymentClaim, Reading, advance, states
+from shared.payments.chains.levels import LevelRecord, Look, PaymentClaim, advance, states
+from shared.payments.chains.network_view import NetworkView, reading_of, view_of
 from shared.payments.chains.networks import Network, Tier
-from shared.payments.chains.ports import AssetName, Block, BlockGone, Chain, ChainUnavailable, NetworkName
+from shared.payments.chains.ports import AssetName, BlockGone, Chain, ChainUnavailable, NetworkName
 from shared.payments.chains.report import SeenTransfer
 from shared.payments.chains.seen import AddressView
 from shared.payments.chains.sources import ONE_SOURCE_USD_MAX, agreed
@@ -63,45 +64,6 @@ class Rates(Protocol):
     def rate(self, network: NetworkName, asset: AssetName) -> Fraction | None:
         """Return the USD that one whole coin is worth; None if nobody can tell now."""
         ...
-
-
-@dataclass(slots=True, kw_only=True)
-class NetworkView:
-    """Answers of one network for one address: the head, the final block, and the levels in both."""
-
-    network: Network
-    chain: Chain
-    address: str
-    head: Block
-    final: Block
-    at_head: Mapping[AssetName, int]
-    at_final: Mapping[AssetName, int]
-    pool: int
-    hashes: dict[int, str] = field(default_factory=dict)
-
-    def levels(self, block: Block) -> Mapping[AssetName, int]:
-        """Return the levels in the state after a block; an asset without an answer is missing."""
-        return _levels(self.chain, self.network, self.address, block)
-
-    def deep(self, tier: Tier) -> Block:
-        """Return the last block that is deep enough."""
-        if isinstance(tier.depth, str):
-            return self.chain.block(tier.depth)
-        return self.chain.block(max(0, self.head.height - tier.depth + 1))
-
-    def is_gone(self, record: LevelRecord) -> bool:
-        """Return True if the block of the record's level has left the chain.
-
-        Raises ChainUnavailable if the chain ends before that block: the source is behind.
-        """
-        mark = record.mark
-        if mark is None:
-            return False
-        if mark.height > self.head.height:
-            raise ChainUnavailable(self.network.name, "behind")
-        if mark.height not in self.hashes:
-            self.hashes[mark.height] = self.chain.block(mark.height).hash
-        return self.hashes[mark.height] != mark.hash
 
 
 class AddressLooks:
@@ -196,7 +158,7 @@ class AddressLooks:
             try:
                 if name not in chains:
                     raise ChainUnavailable(name, "not_configured")
-                views[name] = _view(chains[name], network, record.address)
+                views[name] = view_of(chains[name], network, record.address)
             except (ChainUnavailable, BlockGone) as error:
                 log("network_not_read", "WARNING", network=name, code=error.code)
                 unavailable.add(name)
@@ -262,9 +224,9 @@ class AddressLooks:
             known = record.level((name, asset))
             look = Look(
                 at=self._clock.now(),
-                head=_reading(view.at_head[asset], view.head),
-                deep=_reading(at_deep[asset], deep),
-                final=_reading(view.at_final[asset], view.final),
+                head=reading_of(view.at_head[asset], view.head),
+                deep=reading_of(at_deep[asset], deep),
+                final=reading_of(view.at_final[asset], view.final),
                 is_gone=view.is_gone(known),
                 is_spent=is_spent,
                 pool=view.pool if asset == view.network.coin.name else 0,
@@ -387,32 +349,6 @@ class AddressLooks:
             self._documents.commit([Patch(document.path, changes, document.version)])
         except (PreconditionFailed, OutcomeUnknown):
             log("address_not_noted", "WARNING", path=record.path)
-
-
-def _view(chain: Chain, network: Network, address: str) -> NetworkView:
-    """Ask a network for the head, the final block, and the levels of an address in both."""
-    head = chain.block("latest")
-    depth = network.final_depth
-    final = chain.block("finalized") if depth is None else chain.block(max(0, head.height - depth + 1))
-    return NetworkView(
-        network=network,
-        chain=chain,
-        address=address,
-        head=head,
-        final=final,
-        at_head=_levels(chain, network, address, head),
-        at_final=_levels(chain, network, address, final),
-        pool=sum(transfer.amount for _, transfer in chain.pending([address])) if chain.scans_blocks else 0,
-    )
-
-
-def _levels(chain: Chain, network: Network, address: str, block: Block) -> Mapping[AssetName, int]:
-    found = chain.levels(block.hash, [address], list(network.assets))
-    return {asset: found[(address, asset)] for asset in network.assets if (address, asset) in found}
-
-
-def _reading(level: int, block: Block) -> Reading:
-    return Reading(level=level, height=block.height, hash=block.hash, time=block.time)
 
 
 def _moved(before: AddressRecord, after: AddressRecord) -> frozenset[str]:

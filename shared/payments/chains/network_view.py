@@ -1,0 +1,77 @@
+"""Answers of one network for one address: the head, the final block, and the levels in both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.payments.chains.levels import LevelRecord, Reading
+from shared.payments.chains.networks import Network, Tier
+from shared.payments.chains.ports import AssetName, Block, Chain, ChainUnavailable
+
+
+@dataclass(slots=True, kw_only=True)
+class NetworkView:
+    """Answers of one network for one address: the head, the final block, and the levels in both."""
+
+    network: Network
+    chain: Chain
+    address: str
+    head: Block
+    final: Block
+    at_head: Mapping[AssetName, int]
+    at_final: Mapping[AssetName, int]
+    pool: int
+    hashes: dict[int, str] = field(default_factory=dict)
+
+    def levels(self, block: Block) -> Mapping[AssetName, int]:
+        """Return the levels in the state after a block; an asset without an answer is missing."""
+        return _levels(self.chain, self.network, self.address, block)
+
+    def deep(self, tier: Tier) -> Block:
+        """Return the last block that is deep enough."""
+        if isinstance(tier.depth, str):
+            return self.chain.block(tier.depth)
+        return self.chain.block(max(0, self.head.height - tier.depth + 1))
+
+    def is_gone(self, record: LevelRecord) -> bool:
+        """Return True if the block of the record's level has left the chain.
+
+        Raises ChainUnavailable if the chain ends before that block: the source is behind.
+        """
+        mark = record.mark
+        if mark is None:
+            return False
+        if mark.height > self.head.height:
+            raise ChainUnavailable(self.network.name, "behind")
+        if mark.height not in self.hashes:
+            self.hashes[mark.height] = self.chain.block(mark.height).hash
+        return self.hashes[mark.height] != mark.hash
+
+
+def view_of(chain: Chain, network: Network, address: str) -> NetworkView:
+    """Ask a network for the head, the final block, and the levels of an address in both.
+
+    Raises BlockGone, ChainUnavailable.
+    """
+    head = chain.block("latest")
+    depth = network.final_depth
+    final = chain.block("finalized") if depth is None else chain.block(max(0, head.height - depth + 1))
+    return NetworkView(
+        network=network,
+        chain=chain,
+        address=address,
+        head=head,
+        final=final,
+        at_head=_levels(chain, network, address, head),
+        at_final=_levels(chain, network, address, final),
+        pool=sum(transfer.amount for _, transfer in chain.pending([address])) if chain.scans_blocks else 0,
+    )
+
+
+def _levels(chain: Chain, network: Network, address: str, block: Block) -> Mapping[AssetName, int]:
+    found = chain.levels(block.hash, [address], list(network.assets))
+    return {asset: found[(address, asset)] for asset in network.assets if (address, asset) in found}
+
+
+def reading_of(level: int, block: Block) -> Reading:
+    """Return a level with the block in which the level was read."""
+    return Reading(level=level, height=block.height, hash=block.hash, time=block.time)
