@@ -88,7 +88,8 @@ class Uploads:
             raw = self._read(request.stream, place, bytes_max + 1)
         if len(raw) > bytes_max:
             raise RequestEntityTooLarge
-        if place.is_cut:
+        is_whole = 0 < length == len(raw)
+        if place.is_cut and not is_whole:
             raise BodyTooSlow
         if len(raw) < length:
             raise ClientDisconnected

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from flask import Request
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.test import EnvironBuilder
 
 from functions.http.errors import TooManyRequests
@@ -22,10 +23,10 @@ LONG_SECONDS = 60
 class HeldBody:
     """Body of a client that sends when `come` is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, arrives: bytes) -> None:
         self.is_read = threading.Event()
         self.come = threading.Event()
-        self._left = BODY
+        self._left = arrives
 
     def read(self, size: int = -1) -> bytes:
         self.is_read.set()
@@ -50,9 +51,9 @@ class Crowd:
         self.bodies: list[HeldBody] = []
         self._pool = pool
 
-    def begin(self, caller: str) -> Future[bytes]:
-        """Begin a body that has a place and does not come yet."""
-        body = HeldBody()
+    def begin(self, caller: str, arrives: bytes = BODY) -> Future[bytes]:
+        """Begin a body that has a place and does not come yet. `arrives` is the part that will come."""
+        body = HeldBody(arrives)
         self.bodies.append(body)
         receiving = self._pool.submit(self.uploads.receive, request_with(body), 1_000, caller)
         assert body.is_read.wait(LONG_SECONDS)
@@ -114,12 +115,14 @@ def test_a_body_is_refused_at_once_if_every_place_is_taken(crowd, monkeypatch):
         crowd.send("cay")
 
 
-def test_the_slowest_body_gives_up_its_place(crowd):
-    slow = [crowd.begin("ann") for _ in range(PLACES_OF_ONE)]
+@pytest.mark.parametrize(
+    ("arrives", "ends"), [(BODY, [type(None)] * 2), (b"{", [BodyTooSlow, ClientDisconnected])], ids=["whole", "part"]
+)
+def test_the_slowest_body_gives_up_its_place_unless_it_came_whole(crowd, arrives, ends):
+    slow = [crowd.begin("ann", arrives) for _ in range(PLACES_OF_ONE)]
     crowd.now = 2.0
 
     assert crowd.send("ann") == BODY
     for body in crowd.bodies:
         body.come.set()
-    ends = [each.exception(LONG_SECONDS) for each in slow]
-    assert sorted(map(type, ends), key=str) == sorted([BodyTooSlow, type(None)], key=str)
+    assert sorted((type(each.exception(LONG_SECONDS)) for each in slow), key=str) == ends
