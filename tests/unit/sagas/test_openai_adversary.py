@@ -3,7 +3,7 @@
 Method: the act runs between two chunks, then the same key is sent again, and the books are checked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 
 import pytest
@@ -14,6 +14,7 @@ from shared.sagas.openai.call import CallEvent, OpenAIAnswer
 from tests.support.chat import CREDIT
 from tests.support.interruptions import INTERRUPTIONS, settled
 from tests.support.openai import OpenAIBackend
+from tests.support.processes import wait_for
 
 WORDS = 30
 
@@ -60,6 +61,12 @@ def test_whatever_happens_meanwhile_the_books_are_right_and_the_same_key_says_th
     settled(backend.world)
 
 
+def leave_after_the_report(backend: OpenAIBackend, events: Generator[CallEvent, None, None]) -> None:
+    """Leave once the model has reported its usage, which decides about the price."""
+    wait_for(lambda: backend.upstream.streams[0].is_finished)
+    events.close()
+
+
 @pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
 @pytest.mark.parametrize("change", ["the model is a thousand times dearer", "the model is switched off"])
 def test_what_the_model_becomes_meanwhile_is_for_the_next_call(change, leaves):
@@ -72,7 +79,7 @@ def test_what_the_model_becomes_meanwhile_is_for_the_next_call(change, leaves):
         if backend is changed:
             INTERRUPTIONS[change](backend.world)
         if leaves:
-            events.close()
+            leave_after_the_report(backend, events)
         else:
             assert isinstance(list(events)[-1], OpenAIAnswer)
         costs.append(backend.world.charges())
