@@ -15,6 +15,11 @@ from shared.kernel.network_settings import BITCOIN
 
 NETWORK = "bitcoin-regtest"
 NETWORKS = "CRYPTO_NETWORKS"
+KEY = "BITCOIN_KEY"
+KNOWN_KEY = (
+    "vpub5Y6cjg78GGuNLsaPhmYsiw4gYX3HoQiRBiSwDaBXKUafCt9bNwWQiitDk5VZ5BVxYnQdwoTyXSs2JHRPAgjAvtbBrf8ZhDYe2jWAqvZVnsc"
+)
+"""Key of a wallet whose seed phrase everybody knows: `abandon … about`."""
 LEFT_OUT = f"{NO_NODE} The laptop goes on without Bitcoin."
 BLOCK_SECONDS = 5.0
 """Pace of blocks while a payment waits for blocks. A real network's is 600 s."""
@@ -48,7 +53,11 @@ def bitcoin_services(stack: contextlib.ExitStack, settings: Mapping[str, str], p
     stack.enter_context(Miner(node))
     networks = [name.strip() for name in given.get(NETWORKS, "").split(",") if name.strip()]
     others = [name for name in networks if not name.startswith(BITCOIN)]
-    found = {NETWORKS: ",".join([*others, NETWORK]), sources_setting(NETWORK): server.url}
+    found = {
+        NETWORKS: ",".join([*others, NETWORK]),
+        sources_setting(NETWORK): server.url,
+        KEY: given.get(KEY) or KNOWN_KEY,
+    }
     return BitcoinServices(settings=found, addresses={BITCOIN: server.url})
 
 

@@ -16,7 +16,7 @@ from emulator.cloud.roles import ROLES
 from shared.bootstrap.secrets import NEEDS, every_secret, secrets_of
 from shared.kernel.chain_settings import CHAIN_SETTING, holds_key
 from shared.kernel.settings import UPSTREAM_KEY, SettingsError, parse_settings
-from shared.payments.chains.wallet_keys import wallet_keys_of
+from shared.payments.chains.wallet_keys import require_wallets
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGED = ROOT / "emulator" / ".run" / "functions"
@@ -101,7 +101,7 @@ def checked_settings(project: str, root: Path = ROOT) -> Mapping[str, str]:
     for name, value in settings.items():
         _require_plain(name, value, project)
     try:
-        wallet_keys_of(parse_settings({**settings, "GCLOUD_PROJECT": project}, secrets=()))
+        require_wallets(parse_settings({**settings, "GCLOUD_PROJECT": project}, secrets=()))
         secrets_of("api", settings)
     except SettingsError as error:
         raise CloudProblem(f"The settings in .env and .env.{project} are wrong: {error}.") from error

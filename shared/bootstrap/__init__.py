@@ -54,14 +54,14 @@ def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = Non
 
 
 def require_fitting_keys(settings: Settings) -> None:
-    """Raise SettingsError if a wallet's key is for other networks than those in use.
+    """Raise SettingsError if a wallet's key is for other networks than those in use, or is an example's.
 
     The networks are imported only if there are any, since a start without them must stay as fast.
     """
     if settings.crypto_networks:
-        from shared.payments.chains.wallet_keys import wallet_keys_of
+        from shared.payments.chains.wallet_keys import require_wallets
 
-        wallet_keys_of(settings)
+        require_wallets(settings)
 
 
 def _given(adapters: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:

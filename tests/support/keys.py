@@ -20,6 +20,15 @@ SEGWIT_TPUB = (
 )
 
 
+OWN_ZPUB = (
+    "zpub6qUg3TAezxqU5cSE8FXPnjq6itdQmnQMYTKzDPYCaLrRewh1o5EZTG1XhGjPhfhrpKtzpaLXE7qR5bR4pfU4S8Awz8mFyFn9bFq3WVoqpYh"
+)
+OWN_XPUB = (
+    "xpub6CB8EAh2cUW1tUhqc6hm4wUaD1F4SACEAiMP96AK71sNvG19tMftP1tUvUDX4ZNUjCRdoS9L4Mpr4MFL589vRV8NHUTF5DLyASshuYNND23"
+)
+"""Keys of a wallet that no example has."""
+
+
 def summed(body: str) -> str:
     """The descriptor with its checksum."""
     return f"{body}#{descriptor_checksum(body)}"

@@ -7,14 +7,14 @@ from emulator.cloud.checks.payments import OF_TESTS
 from emulator.cloud.checks.project import ProjectFacts
 from shared.kernel.settings import SettingsError
 from shared.payments.chains.configured import networks_of
-from shared.payments.chains.wallet_keys import SETTINGS, wallet_keys_of
+from shared.payments.chains.wallet_keys import SETTINGS, require_wallets
 
 
 @check("Set the account's public key from a wallet for the networks in use, or take the networks out.")
 def wallet_key_unfit(project: ProjectFacts) -> Iterator[str]:
-    """A wallet's key is for test networks where coins have value, or the reverse, so no function starts."""
+    """A wallet's key is for other networks than those in use, or is an example's, so no function starts."""
     try:
-        wallet_keys_of(project.settings.value)
+        require_wallets(project.settings.value)
     except SettingsError as error:
         yield f"{error}."
 

@@ -14,6 +14,32 @@ LIVE_PREFIX, TEST_PREFIX, REGTEST_PREFIX = "bc", "tb", "bcrt"
 REGTEST_GENESIS = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"
 
 
+KNOWN_KEYS = frozenset(
+    {
+        "02eae4b876a8696134b868f88cc2f51f715f2dbedb7446b8e6edf3d4541c4eb67b",
+        "02707a62fdacc26ea9b63b1c197906f56ee0180d0bcf1966e1a2da34f5f3a09a9b",
+        "03418278a2885c8bb98148158d1474634097a179c642f23cf1cc04da629ac6f0fb",
+        "0206b81bac860f5a7442a85664d339809955b3ac9a5782200095127ac78aab71f5",
+        "03bf254e6c9527703800e117017923e910babf8658978790ae28271e514fd3ef20",
+        "02ea81f923a172e22d91c2d4a33e74023a50621a104b56a6f9c0007031caec19e3",
+    }
+)
+"""Account keys of the seed phrases in examples everywhere, `abandon … about` and `test … junk`: EVM, BIP 84, BIP 86."""
+
+
+def require_wallets(settings: Settings) -> None:
+    """Raise SettingsError if a key does not fit the networks in use, or if everybody can spend its coins of value."""
+    wallet_keys_of(settings)
+    live = {each.family for each in networks_of(settings.crypto_networks).values() if each.is_live}
+    keys: Mapping[Family, Sequence[AccountKey]] = {"evm": settings.evm_xpub, "bitcoin": settings.bitcoin_key}
+    for family in live:
+        if any(key.public_key.hex() in KNOWN_KEYS for key in keys[family]):
+            raise SettingsError(
+                f"{SETTINGS[family]} is the key of an example, whose seed phrase everybody knows: anyone could take "
+                "the coins. Set the key of a wallet of your own"
+            )
+
+
 def wallet_keys_of(settings: Settings) -> Mapping[Family, tuple[WalletKey, ...]]:
     """Return the keys in the settings by family, checked against the networks there; see `wallet_keys`."""
     networks = networks_of(settings.crypto_networks).values()

@@ -61,6 +61,7 @@ PLANTED_TRADE: tuple[Planted, ...] = (
         network("bitcoin", "BITCOIN_API_URLS", BITCOIN_KEY=VPUB),
         "BITCOIN_KEY holds a key for test networks, but CRYPTO_NETWORKS names bitcoin",
     ),
+    Planted("wallet_key_unfit", network("base", "BASE_RPC_URLS", EVM_XPUB=EVM), "EVM_XPUB is the key of an example"),
     Planted(
         "wallet_key_missing",
         network("base", "BASE_RPC_URLS"),

@@ -10,7 +10,7 @@ from emulator.cloud.env_files import parse
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.staging import NOT_DEPLOYED, ROOT, source_files, stage
 from functions.http import docs
-from tests.support.keys import SEGWIT_XPUB, summed
+from tests.support.keys import OWN_XPUB, summed
 from tests.support.sources import python_files
 
 PROJECT = "acme-prod"
@@ -206,7 +206,7 @@ def test_the_settings_of_an_alias_are_those_of_its_project(tmp_path: Path):
     assert (folder / f".env.{PROJECT}").read_text().startswith("PAYPAL_CLIENT_ID=abc\n")
 
 
-DESCRIPTOR = summed(f"wpkh([73c5da0a/84h/0h/0h]{SEGWIT_XPUB}/0/*)")
+DESCRIPTOR = summed(f"wpkh([73c5da0a/84h/0h/0h]{OWN_XPUB}/0/*)")
 
 
 @pytest.mark.parametrize(

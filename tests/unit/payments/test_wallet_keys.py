@@ -7,7 +7,7 @@ from shared.kernel.public_keys import parse_bitcoin_keys, parse_evm_keys
 from shared.kernel.settings import SettingsError, parse_settings
 from shared.payments.chains.presets import PRESETS
 from shared.payments.chains.wallet_keys import wallet_keys
-from tests.support.keys import EVM, VPUB, ZPUB
+from tests.support.keys import EVM, OWN_ZPUB, TAPROOT_XPUB, VPUB, ZPUB, summed
 
 TPUB_EVM = (
     "tpubDC8msFGeGuwnKG9Upg7DM2b4DaRqg3CUZa5g8v2SRQ6K4NSkxUgd7HsL2XVWbVm39yBA4LAxysQAm397zwQSQoQgewGiYZqrA9DsP4zbQ1M"
@@ -71,6 +71,29 @@ def test_start_refuses_a_key_of_the_other_mode():
 
     with pytest.raises(SettingsError, match="BITCOIN_KEY holds a key for test networks"):
         require_fitting_keys(parse_settings(env))
+
+
+@pytest.mark.parametrize(
+    ("networks", "changes", "named"),
+    [
+        ("base", {}, "EVM_XPUB is the key of an example"),
+        ("bitcoin", {}, "BITCOIN_KEY is the key of an example"),
+        ("bitcoin", {"BITCOIN_KEY": summed(f"tr({TAPROOT_XPUB}/0/*)")}, "BITCOIN_KEY is the key of an example"),
+        ("bitcoin", {"BITCOIN_KEY": f"{OWN_ZPUB},{ZPUB}"}, "BITCOIN_KEY is the key of an example"),
+    ],
+)
+def test_start_refuses_keys_of_examples_for_coins_of_value(networks, changes, named):
+    env = {**MEMORY_ENVIRONMENT, "CRYPTO_NETWORKS": networks, **changes}
+
+    with pytest.raises(SettingsError, match=named):
+        require_fitting_keys(parse_settings(env))
+
+
+@pytest.mark.parametrize("networks", ["sepolia,bitcoin-regtest", "bitcoin"])
+def test_start_takes_fitting_keys(networks):
+    key = OWN_ZPUB if networks == "bitcoin" else VPUB
+
+    require_fitting_keys(parse_settings({**MEMORY_ENVIRONMENT, "CRYPTO_NETWORKS": networks, "BITCOIN_KEY": key}))
 
 
 def test_start_without_networks_takes_any_key():
