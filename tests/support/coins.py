@@ -1,6 +1,7 @@
 """Crypto payments in memory: chains, prices, one user, and as many instances of our side as a test likes."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from shared.bootstrap import Services
 from shared.bootstrap.schemas import versioned
@@ -12,6 +13,7 @@ from shared.payments.chains.addresses import AddressRecord, address_created, add
 from shared.payments.chains.amounts import atomic_of, rate_text
 from shared.payments.chains.levels import states
 from shared.payments.chains.networks import Network
+from shared.payments.chains.ports import Chain
 from shared.payments.chains.quote import Quote
 from shared.payments.fiat import Fiat
 from shared.payments.payment import Payment, Terms, status_of
@@ -43,15 +45,18 @@ FEE_CREDITS, FEE_BONUS = 1_000_000_000, 100_000_000
 class CoinShop:
     """The world that instances share."""
 
+    settings: ClassVar[Mapping[str, str]] = NETWORKS
+
     def __init__(self, documents: Documents | None = None, clock: Any = None, uid: Uid = PAYER) -> None:
         self.documents = documents or ShownDocuments()
         self.clock = clock or ManualClock()
         self.alerts = MemoryAlerts()
         self.uid = uid
         self.spot = MemoryPrices(self.clock, "one")
-        first = services_on(self.documents, self.clock, NETWORKS, alerts=self.alerts, price_sources=[self.spot])
+        first = services_on(self.documents, self.clock, self.settings, alerts=self.alerts, price_sources=[self.spot])
         self.networks = dict(first.crypto.networks)
         self.chains = {name: MemoryChain(network, self.clock) for name, network in self.networks.items()}
+        self.served: dict[str, Chain] = {}
         self.count = 0
         for chain in self.chains.values():
             chain.mine(12)
@@ -61,10 +66,10 @@ class CoinShop:
         return services_on(
             documents or self.documents,
             self.clock,
-            NETWORKS,
+            self.settings,
             alerts=self.alerts,
             price_sources=[self.spot],
-            chains=self.chains,
+            chains={**self.chains, **self.served},
         )
 
     def price(self, asset: str, rate: str) -> None:
@@ -82,7 +87,7 @@ class CoinShop:
             network=network,
             asset=asset,
             decimals=known.assets[asset].decimals,
-            address=f"{known.family}-address-{self.count}",
+            address=self.address(known, self.count),
             index=self.count,
             due=quoted.due,
             rate=rate_text(quoted.rate.rate),
@@ -117,6 +122,10 @@ class CoinShop:
         creation = [view_of(payment, now), address_created(payment)]
         versioned(self.documents).commit([Create(saga_path(payment.id), data), *creation])
         return payment
+
+    def address(self, network: Network, index: int) -> str:
+        """The address with an index."""
+        return f"{network.family}-address-{index}"
 
     def send(self, payment: Payment, amount: int, network: str | None = None, asset: str | None = None) -> str:
         """Send coins to the payment's address, into the pool of the network."""
