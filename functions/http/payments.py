@@ -333,14 +333,18 @@ def pay(call: Call) -> Any:
     errors=(PaymentNotFound,),
 )
 def status(call: Call) -> Any:
-    """Show a payment and its receipt. If the payment is not settled, its provider is asked first.
+    """Show a payment and its receipt. If the payment is not settled, its provider or network is asked first.
 
+    All callers share one look at a network in a few seconds.
     The page that a user returns to calls this route. `payments/{id}` shows the same to a listener.
     """
     services, payment = call.services, call.path["id"]
     view = services.payments.store.view(payment, call.uid)
     if view["status"] in UNSETTLED or view["checkout_url"] is not None:
-        services.payments.settlement.look(payment)
+        if view.get("crypto") is None:
+            services.payments.settlement.look(payment)
+        else:
+            services.crypto.look(services.payments.store.get(payment))
         view = services.payments.store.view(payment, call.uid)
     return view
 

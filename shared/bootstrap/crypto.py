@@ -10,8 +10,6 @@ from shared.bootstrap.payments import PaymentServices
 from shared.bootstrap.ports import Ports
 from shared.bootstrap.users import UserServices
 from shared.kernel.clock import Clock
-from shared.kernel.errors import DomainError
-from shared.kernel.events import log
 from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,9 +24,12 @@ if TYPE_CHECKING:
     from shared.payments.payment import Payment
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.sagas.payments.address_looks import AddressLooks
+    from shared.sagas.payments.cold_addresses import ColdAddresses
     from shared.sagas.payments.crypto_following import AddressFollower
     from shared.sagas.payments.crypto_places import CryptoPlaces
+    from shared.sagas.payments.crypto_watcher import Watcher
     from shared.sagas.payments.payer_pages import PayerPages
+    from shared.sagas.payments.payment_addresses import PaymentAddresses
 
 
 @dataclass(eq=False)
@@ -110,7 +111,7 @@ class CryptoServices:
         """Build the pages of payers."""
         from shared.sagas.payments.payer_pages import PayerPages
 
-        return PayerPages(self.ports.documents(), self.networks, self._look, self.clock)
+        return PayerPages(self.ports.documents(), self.networks, self.look, self.clock)
 
     @part
     def draw_code(self) -> Callable[[str], bytes]:
@@ -119,11 +120,13 @@ class CryptoServices:
 
         return qr_svg
 
-    def _look(self, payment: "Payment") -> None:
-        try:
-            self.follower.follow_payment(payment.id)
-        except DomainError as error:
-            log("page_not_followed", "WARNING", payment=payment.id, code=error.code)
+    def look(self, payment: "Payment") -> None:
+        """Let the watch look at the network of a payment, unless anybody has just looked.
+
+        The payment's page counts as open for some time. A failure is logged and not raised.
+        """
+        if payment.quote is not None:
+            self.watcher.look(payment.quote.network, payment.quote.index)
 
     @part
     def looks(self) -> "AddressLooks":
@@ -157,3 +160,41 @@ class CryptoServices:
         from shared.sagas.payments.crypto_following import AddressFollower
 
         return AddressFollower(self.ports.documents(), self.looks, self.payments.settlement, self.clock)
+
+    @part
+    def payment_addresses(self) -> "PaymentAddresses":
+        """Build the addresses that the watch looks for."""
+        from shared.sagas.payments.payment_addresses import PaymentAddresses
+
+        return PaymentAddresses(lambda: self.address_book)
+
+    @part
+    def watcher(self) -> "Watcher":
+        """Build the watch over the chains."""
+        from shared.sagas.payments.chain_follows import WatchFollows
+        from shared.sagas.payments.crypto_watcher import Watcher
+
+        return Watcher(
+            documents=self.ports.documents(),
+            networks=self.networks,
+            chains=self.ports.chains,
+            addresses=self.payment_addresses,
+            indices=self.index_tables,
+            follower=WatchFollows(self.follower),
+            alerts=self.ports.alerts(),
+            clock=self.clock,
+        )
+
+    @part
+    def cold_addresses(self) -> "ColdAddresses":
+        """Build the daily look at cold addresses."""
+        from shared.sagas.payments.cold_addresses import ColdAddresses
+
+        return ColdAddresses(
+            documents=self.ports.documents(),
+            networks=self.networks,
+            chains=self.ports.chains,
+            addresses=self.payment_addresses,
+            indices=self.index_tables,
+            clock=self.clock,
+        )

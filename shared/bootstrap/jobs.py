@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared.sagas.agents.sweep import AgentJobs
     from shared.sagas.engine.jobs import JobRun, Jobs
     from shared.sagas.images.sweep import ImageSweep
+    from shared.sagas.payments.crypto_sweep import CryptoJobs
     from shared.sagas.payments.sweep import PaymentJobs
 
 
@@ -46,6 +47,13 @@ class JobWorkers:
             self.services.ports.payment_providers,
             self.services.clock,
         )
+
+    @part
+    def crypto(self) -> "CryptoJobs":
+        """Build the worker for crypto payments."""
+        from shared.sagas.payments.crypto_sweep import CryptoJobs
+
+        return CryptoJobs(lambda: self.services.crypto)
 
     @part
     def leavings(self) -> "LeavingJobs":
@@ -117,6 +125,18 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             30,
             "List each payment provider's events since the last listing, for notices that never arrived.",
             lambda workers: workers.payments.listing,
+        ),
+        JobEntry(
+            "chains",
+            60,
+            "Look at each chain, and follow the addresses where coins arrived or are not final.",
+            lambda workers: workers.crypto.watch,
+        ),
+        JobEntry(
+            "cold_addresses",
+            20,
+            "Read the levels of addresses that are no longer hot, each once a day.",
+            lambda workers: workers.crypto.read_cold,
         ),
         JobEntry(
             "leavings",

@@ -52,6 +52,8 @@ SCHEMAS: Schemas = {
     "audit": Schema(),
     "bonus_claims": Schema(),
     "bonus_domains": Schema(),
+    "chain_looks": Schema(),
+    "chain_watch": Schema(),
     "checkout_places": Schema(),
     "conversation_states": Schema(),
     "conversations": _split_from("recency"),

@@ -217,6 +217,8 @@ def _send_coins(shop):
     shop.chains["base"].mine()
     shop.follow(payment)
     shop.every_minute()
+    shop.services().jobs.run_schedule("every_minute")
+    shop.services().crypto.look(shop.now(payment))
 
 
 def _know_a_certificate(services):

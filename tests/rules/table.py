@@ -100,6 +100,8 @@ SERVER_ONLY = tuple(
         "audit/{id}",
         "bonus_claims/{id}",
         "bonus_domains/{id}",
+        "chain_looks/{id}",
+        "chain_watch/{id}",
         "crypto_indices/{id}",
         "customers/{id}",
         "dead_events/{id}",

@@ -105,6 +105,10 @@ class IndexTables:
         found = self._documents.get(table_path(family))
         return self.remember(family, IndexTable() if found is None else table_of(found.data))
 
+    def taken(self, family: Family) -> int:
+        """Return the number of indices that are taken now: each is below this number. Raises StoreUnavailable."""
+        return self.read(family).next
+
     def remember(self, family: Family, table: IndexTable) -> IndexTable:
         """Keep a table that is stored, if it is newer than the known one, and return the newer one."""
         with self._lock:

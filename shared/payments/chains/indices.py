@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.kernel.clock import MINUTE, Clock, Millis
+from shared.kernel.clock import HOUR, MINUTE, Clock, Millis
 from shared.kernel.documents import Create, Documents, OutcomeUnknown, PreconditionFailed, Put
 from shared.kernel.errors import Unavailable
 from shared.payments.chains.index_table import IndexTable, IndexTables, WalletKey, data_of, table_of, table_path
@@ -18,6 +18,8 @@ A wallet looks for coins only a few unused addresses ahead. So an instance that 
 """
 QUIET: Millis = MINUTE
 """Time after which an instance that needed no new block begins with the smallest size again."""
+BLOCK_LIFETIME: Millis = HOUR
+"""Time after which the rest of a block is left unused: the watch tells by the index how old an address is."""
 TAKE_ATTEMPTS_MAX = 12
 TAKE_PAUSE_SECONDS = 0.05
 
@@ -76,7 +78,7 @@ class Indices:
             raise AddressKeyMissing(family)
         with self._lock:
             block = self._blocks.setdefault(family, _Block())
-            if block.next == block.end:
+            if block.next == block.end or self._clock.now() - block.taken_at > BLOCK_LIFETIME:
                 self._refill(family, block)
             block.next += 1
             return block.next - 1

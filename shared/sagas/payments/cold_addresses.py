@@ -78,15 +78,18 @@ class ColdAddresses:
 
         Raises PreconditionFailed if the watch has stored its memory meanwhile, three times in a row.
         """
-        chain, network = glance(self._chains()[name]), self._networks[name]
+        chain, network = self._chains().get(name), self._networks[name]
+        if chain is None or chain.scans_blocks:
+            return False
         watch, known = self._documents.get_all([watch_path(name), slice_path(name, number)])
         state = watch_in(watch)
         cold = hot_range(state.samples, self._indices.taken(network.family), self._clock.now()).start
         part = range(number * SLICE, min((number + 1) * SLICE, cold))
-        if chain.scans_blocks or watch is None or not part:
+        if watch is None or not part:
             return False
         addresses, assets = self._addresses.of(network.family, part), tuple(network.assets)
-        seen = chain.levels(chain.block("latest").hash, list(addresses.values()), assets)
+        view = glance(chain)
+        seen = view.levels(view.block("latest").hash, list(addresses.values()), assets)
         changes = compared(slice_levels(known), addresses, assets, seen)
         if changes.moved:
             self._store(name, number, changes, known)

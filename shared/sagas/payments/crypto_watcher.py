@@ -5,18 +5,18 @@ the indices are followed, so that a worker that dies leaves them for the next ru
 `FollowsAddress` decides the meaning of an address's level.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from shared.kernel.clock import MINUTE, Clock, Millis
+from shared.kernel.clock import Clock, Millis
 from shared.kernel.documents import Create, Document, Documents, Patch, PreconditionFailed, Put, Write
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log, log_error
 from shared.payments.chains.networks import Family, Network
 from shared.payments.chains.outages import Outage
-from shared.payments.chains.ports import AssetName, Block, BlockGone, Chain, ChainUnavailable, NetworkName
+from shared.payments.chains.ports import Block, BlockGone, Chain, ChainUnavailable, NetworkName
 from shared.payments.chains.sources import glance
 from shared.payments.chains.watch_documents import (
     LookRecord,
@@ -51,8 +51,6 @@ NETWORK_SECONDS = 25.0
 """Most seconds that the job spends on one network before the next has its turn."""
 LOOK_SECONDS = 3.0
 """Most seconds that a request spends on following payments."""
-UNLOOKED: Millis = 2 * MINUTE
-"""Time without a look after which a reader of the availability looks itself."""
 
 
 class FollowsAddress(Protocol):
@@ -61,17 +59,6 @@ class FollowsAddress(Protocol):
     def follow(self, family: Family, index: int, networks: Collection[NetworkName] | None = None) -> bool:
         """Bring the payments of an address in step with the chains. Return True once everything there is final."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Availability:
-    """Availability of a network. `reason` says why the network is unavailable, "" if the network is available.
-
-    `silent` are the assets that gave no answer.
-    """
-
-    reason: str
-    silent: tuple[AssetName, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,22 +133,9 @@ class Watcher:
             except DomainError as error:
                 log("chain_not_looked_at", "WARNING", network=network, code=error.code)
 
-    def availability(self, networks: Sequence[NetworkName]) -> Mapping[NetworkName, Availability]:
-        """Return the availability of these networks, as the last look found them. If that is long ago, look."""
-        records = self._records(networks)
-        old = [name for name in networks if self._clock.now() > records[name].at + UNLOOKED]
-        for name in old:
-            self.look(name)
-        records = {**records, **(self._records(old) if old else {})}
-        return {name: Availability(reason=each.reason, silent=each.silent) for name, each in records.items()}
-
     def outages(self, network: NetworkName) -> tuple[Outage, ...]:
         """Return the network's outages of the last days, which move the deadlines of payments."""
-        return self._records([network])[network].outages
-
-    def _records(self, networks: Sequence[NetworkName]) -> dict[NetworkName, LookRecord]:
-        found = self._documents.get_all([look_path(name) for name in networks]) if networks else []
-        return {name: look_in(document) for name, document in zip(networks, found, strict=True)}
+        return look_in(self._documents.get(look_path(network))).outages
 
     # One look for all pages ------------------------------------------------------------------------------------------
 
@@ -226,7 +200,7 @@ class Watcher:
 
         Raises ChainUnavailable and BlockGone.
         """
-        chain, network, now = glance(self._chains()[name]), self._networks[name], self._clock.now()
+        chain, network, now = self._chain(name), self._networks[name], self._clock.now()
         taken = self._indices.taken(network.family)
         state = replace(memory.state, samples=sampled(memory.state.samples, taken, now))
         open_ = sorted(index for index, until in memory.record.pages.items() if until > now and index < taken)
@@ -241,6 +215,13 @@ class Watcher:
             return chain.block("latest"), state
         sighting = see_blocks(chain, state, everything, now, is_over)
         return sighting.head, sighting.state
+
+    def _chain(self, name: NetworkName) -> Chain:
+        """Return the cheap view of a chain. Raises ChainUnavailable for a network without a source."""
+        chain = self._chains().get(name)
+        if chain is None:
+            raise ChainUnavailable(name, "not_configured")
+        return glance(chain)
 
     def _with_pool(self, chain: Chain, state: WatchState, asked: Mapping[int, str]) -> WatchState:
         """Return the memory after a look at the pool. Without an answer, blocks are read all the same."""

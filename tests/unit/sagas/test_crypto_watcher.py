@@ -162,7 +162,7 @@ def test_a_token_that_does_not_answer_spoils_no_other(world):
 
     assert sorted(set(world.minute())) == [3, 4]
     assert world.state().levels == {3: {"USDC": 5}, 4: {"ETH": 5}}
-    assert world.watcher.availability(["base"])["base"].silent == ("USDC",)
+    assert world.record().silent == ("USDC",)
 
 
 def test_a_head_that_runs_backwards_changes_nothing(world):
@@ -222,22 +222,22 @@ def test_an_outage_is_told_once_and_ends_once(world):
 def test_a_network_says_why_it_is_unavailable(world):
     world.chain.fault = "apart"
     world.minute()
-    assert world.watcher.availability(["base"])["base"].reason == ""
+    assert world.record().reason == ""
     world.minute()
     world.minute()
 
-    assert world.watcher.availability(["base"])["base"].reason == "apart"
+    assert world.record().reason == "apart"
 
 
 def test_a_halted_chain_is_unavailable_and_comes_back(world):
     for _ in range(5):
         world.clock.advance(MINUTE)
         world.watcher.run(JobRun("", world.clock, 60))
-    assert world.watcher.availability(["base"])["base"].reason == "halted"
+    assert world.record().reason == "halted"
 
     world.minute()
 
-    assert world.watcher.availability(["base"])["base"].reason == ""
+    assert world.record().reason == ""
 
 
 def test_coins_that_came_during_an_outage_are_found_after_it(world):
@@ -249,13 +249,22 @@ def test_coins_that_came_during_an_outage_are_found_after_it(world):
     assert world.minute() == [3]
 
 
+def test_a_network_without_a_source_is_unavailable():
+    world = World()
+    watcher = Watcher(**{**world.parts, "chains": dict}, follower=world.follower, alerts=world.alerts)
+    for _ in range(4):
+        world.minute(watcher)
+
+    assert world.record().reason == "not_configured"
+
+
 def test_a_slow_network_does_not_keep_others_from_their_turn():
     world = World()
     parts = {**world.parts, "networks": {name: evm_network(name) for name in ("base", "polygon")}}
     asked = []
 
     class Slow:
-        def __getitem__(self, name):
+        def get(self, name):
             asked.append(name)
             world.clock.advance(70 * SECOND)
             return world.chain
