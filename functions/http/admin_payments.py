@@ -25,9 +25,9 @@ from functions.http.fields import (
     Whole,
     page_answer,
 )
+from functions.http.money import Money
 from functions.http.payments import (
     STATUSES,
-    Money,
     PackageOut,
     PaymentOut,
     PaymentsOut,

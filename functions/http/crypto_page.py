@@ -7,7 +7,8 @@ from marshmallow import fields
 
 from functions.http.docs import HTML, PAYER, page, secure
 from functions.http.fields import Answer, Choice, Credits
-from functions.http.payments import STATUSES, CryptoOut, Money
+from functions.http.money import Money
+from functions.http.payments import STATUSES, CryptoOut
 from functions.http.routes import ANYBODY, Call, Routes
 from shared.payments.chains.payer import PHASES
 from shared.payments.store import PaymentNotFound

@@ -8,9 +8,11 @@ from flask import Response, request
 from marshmallow import ValidationError, fields
 
 from functions.http.cors import Origins
+from functions.http.crypto_schemas import CryptoNetworkOut
 from functions.http.docs import return_path
 from functions.http.errors import InvalidRequest
 from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, NextCursor, Request, Text, Time, encode_cursor
+from functions.http.money import Money
 from functions.http.routes import ANYBODY, MEMBER, READ_USERS, Call, Routes
 from shared.kernel.clock import DAY, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Value
@@ -19,6 +21,7 @@ from shared.kernel.events import log
 from shared.kernel.ids import ID_CHARACTERS_MAX
 from shared.ledger.errors import AccountFrozen
 from shared.payments.analytics import takings
+from shared.payments.chains.options import NetworkOption, crypto_options
 from shared.payments.chains.report import ChainState, LineStatus
 from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
@@ -41,18 +44,6 @@ ANALYTICS_PAGE = 500
 NO_RETURN = "Must be an address of this API, of a configured origin (CORS_ORIGINS) or app (APP_RETURN_URLS)."
 
 routes = Routes("payments")
-
-
-class Money(fields.Field[Any]):
-    """Money in an answer: decimal text and currency. Inside a Fiat, or a stored object in the form of answers."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        properties = {"amount": {"type": "string"}, "currency": {"type": "string"}}
-        metadata = {"type": "object", "properties": properties, "required": ["amount", "currency"]}
-        super().__init__(metadata=metadata, **kwargs)
-
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return {"amount": value.decimal, "currency": value.currency} if isinstance(value, Fiat) else value
 
 
 class PackageOut(Answer):
@@ -84,6 +75,11 @@ class OptionsBase(Answer):
 
     packages = fields.List(fields.Nested(PackageOut), required=True)
     methods = fields.List(fields.Nested(MethodOut), required=True)
+    crypto = fields.List(
+        fields.Nested(CryptoNetworkOut),
+        required=True,
+        metadata={"description": "Networks on which coins are taken, and why some of their assets do not work now."},
+    )
 
 
 Options = OptionsBase.from_dict(
@@ -274,6 +270,7 @@ def options(call: Call) -> Any:
     return {
         "packages": call.services.payments.packages.on_offer(),
         "methods": methods,
+        "crypto": _crypto_options(call),
         **{
             record.app_key: (getattr(settings, record.app_key) or None) if record.name in providers else None
             for record in PROVIDERS.values()
@@ -416,6 +413,12 @@ def _cursor(after: tuple[Value, ...] | None) -> str | None:
         return None
     at, payment = after
     return encode_cursor(f"{from_datetime(at)}:{payment!s}")  # type: ignore[arg-type]  # a time
+
+
+def _crypto_options(call: Call) -> Sequence[NetworkOption]:
+    """Return the networks in use. Without networks nothing of coins is loaded or asked."""
+    crypto = call.services.crypto
+    return crypto_options(crypto.networks, crypto.availability.current()) if crypto.networks else ()
 
 
 def _address(call: Call, name: str) -> str:

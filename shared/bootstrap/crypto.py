@@ -14,6 +14,7 @@ from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.payments.chains.address_book import AddressBook
+    from shared.payments.chains.availability import CoinAvailability
     from shared.payments.chains.index_table import IndexTables, WalletKey
     from shared.payments.chains.indices import Indices
     from shared.payments.chains.networks import Family, Network
@@ -105,6 +106,14 @@ class CryptoServices:
         from shared.payments.chains.wallet_previews import WalletPreviews
 
         return WalletPreviews(self.wallet_keys, self.ports.derivations, self.index_tables)
+
+    @part
+    def availability(self) -> "CoinAvailability":
+        """Build the availability of networks and assets."""
+        from shared.payments.chains.availability import CoinAvailability, NetworkCheck
+
+        check = NetworkCheck(self.networks, self.ports.chains, self.quotes, self.address_book.has, self.clock)
+        return CoinAvailability(self.ports.documents(), self.networks, check, self.ports.alerts(), self.clock)
 
     @part
     def payer_pages(self) -> "PayerPages":

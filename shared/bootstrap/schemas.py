@@ -60,6 +60,7 @@ SCHEMAS: Schemas = {
     "conversations/*/messages": Schema(),
     "crypto_indices": Schema(),
     "crypto_addresses": Schema(),
+    "crypto_state": Schema(),
     "customers": Schema(),
     "dead_events": Schema(),
     "effects": Schema(),

@@ -66,6 +66,7 @@ def test_what_is_sold_and_how_it_is_paid_is_told_to_any_user(shop):
             }
         ],
         "methods": [{"provider": name, "flows": ["redirect", "intent"], "is_test": True} for name in PROVIDERS],
+        "crypto": [],
         **{record.app_key: None for record in PROVIDERS.values()},
     }
     assert told["stripe_publishable_key"] is told["paypal_client_id"] is None

@@ -212,6 +212,7 @@ def _live(services):
 
 
 def _send_coins(shop):
+    shop.services().crypto.availability.current()
     payment = shop.order()
     shop.send(payment, payment.quote.due * 2)
     shop.chains["base"].mine()

@@ -103,6 +103,7 @@ SERVER_ONLY = tuple(
         "chain_looks/{id}",
         "chain_watch/{id}",
         "crypto_indices/{id}",
+        "crypto_state/{id}",
         "customers/{id}",
         "dead_events/{id}",
         "effects/{id}",

@@ -66,6 +66,10 @@ class Network:
     sequencer_feed: str = ""
     explorer: str = ""
     wallet_rpc: str = ""
+    safe_seconds: int = 420
+    """Usual time until a block is `safe`, if the network has this tag."""
+    finalized_seconds: int = 900
+    """Usual time until a block is `finalized`, if the network has this tag."""
 
     @property
     def coin(self) -> Asset:

@@ -32,6 +32,8 @@ DAY_SECONDS = 86_400
 BASE_HEARTBEAT_SECONDS = 1_200
 POLYGON_HEARTBEAT_SECONDS = 27
 BITCOIN_FINAL_DEPTH = 6
+BASE_FINALIZED_SECONDS = 1_200
+POLYGON_FINALIZED_SECONDS = 5
 
 BASE_TIERS = (
     Tier(usd_max=100, depth=10),
@@ -103,12 +105,14 @@ PRESETS: Mapping[NetworkName, Network] = _by_name(
                 ),
                 "USDC": Feed(contract="0x7e860098F58bBFC8648a4311b374B1D669a2bc6B", heartbeat_seconds=DAY_SECONDS),
             },
+            finalized_seconds=BASE_FINALIZED_SECONDS,
             sequencer_feed="0xBCF85224fc0756B9Fa45aA7892530B47e10b6433",
             explorer="https://basescan.org",
             wallet_rpc="https://mainnet.base.org",
         ),
         Network(
             name="polygon",
+            finalized_seconds=POLYGON_FINALIZED_SECONDS,
             title="Polygon",
             family="evm",
             chain_id=137,
@@ -164,6 +168,7 @@ PRESETS: Mapping[NetworkName, Network] = _by_name(
         ),
         Network(
             name="base-sepolia",
+            finalized_seconds=BASE_FINALIZED_SECONDS,
             title="Base Sepolia (test)",
             family="evm",
             chain_id=84532,

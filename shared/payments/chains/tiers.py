@@ -40,6 +40,15 @@ def tier_for(network: Network, usd: Fraction | None) -> Tier:
     return next((tier for tier in tiers if tier.usd_max is None or usd <= tier.usd_max), strictest)
 
 
+def usual_wait_seconds(network: Network, tier: Tier) -> int:
+    """Return the usual time from a transaction's first block until the transaction counts at this tier."""
+    if tier.depth == "safe":
+        return network.safe_seconds
+    if tier.depth == "finalized":
+        return network.finalized_seconds
+    return round(tier.depth * network.block_seconds)
+
+
 def require_sound(tiers: tuple[Tier, ...]) -> None:
     """Raise ValueError unless tiers rise to one without a limit, and none counts a transaction outside a block."""
     limits = [tier.usd_max for tier in tiers]
