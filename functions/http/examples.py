@@ -131,6 +131,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "full": {"package_id": PACKAGE, "provider": "stripe", "flow": "redirect"},
         "short": {"package_id": PACKAGE, "provider": "paypal"},
     },
+    "payments_take_part": {"short": {}},
     "admin_set_roles": {
         "full": {"roles": ["support"], "reason": "Joined the support team."},
         "short": {"roles": []},
@@ -210,7 +211,13 @@ OPERATIONS_ON: Mapping[str, tuple[str, ...]] = {
         "agents_resume",
     ),
     RESPONSE: ("openai_response", "openai_delete_response", "openai_cancel_response"),
-    PAYMENT: ("payments_status", "admin_payments_payment", "admin_payments_refund", "admin_payments_replay"),
+    PAYMENT: (
+        "payments_status",
+        "payments_take_part",
+        "admin_payments_payment",
+        "admin_payments_refund",
+        "admin_payments_replay",
+    ),
 }
 """Operations whose `id` names a thing of the example user, by that thing."""
 

@@ -92,7 +92,7 @@ def _subject(record: AddressRecord, refs: Refs) -> _Subject:
 def _stage(subject: _Subject, seen: AddressView) -> Stage:
     if subject.claim is not None:
         return "paid" if subject.claim.size else "expired"
-    is_under_way = subject.level.pool > 0 or _is_whole(subject)
+    is_under_way = subject.level.pool > 0 or _is_whole(subject) or _is_taken(subject)
     return "pending" if is_under_way and seen.record.is_order_open else "open"
 
 
@@ -100,6 +100,11 @@ def _is_whole(subject: _Subject) -> bool:
     """Return True if the whole due amount has come, deep enough or not."""
     order = subject.order
     return order is not None and _came(subject.level) * 1000 >= order.due * WHOLE_PERMILLE
+
+
+def _is_taken(subject: _Subject) -> bool:
+    """Return True if the user takes the part that came, and the part waits for its depth."""
+    return subject.order is not None and subject.order.is_taken and _came(subject.level) > 0
 
 
 def _came(level: LevelRecord) -> int:
@@ -161,7 +166,7 @@ def _state(subject: _Subject, seen: AddressView, confirmations: int) -> ChainSta
     if not _came(level):
         is_late = order is not None and seen.at > order.expires_at
         return "pool" if level.pool else "late" if is_late else "waiting"
-    if not _is_whole(subject):
+    if not _is_whole(subject) and not _is_taken(subject):
         return "partial"
     return "seen" if confirmations <= 1 else "confirming"
 

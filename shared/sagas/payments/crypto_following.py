@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from shared.kernel.clock import Clock, to_datetime
-from shared.kernel.documents import Documents, Query, Where
-from shared.kernel.errors import Conflict, DomainError, NotFound
+from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, Query, Where
+from shared.kernel.errors import Conflict, DomainError, NotFound, Unavailable
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
-from shared.payments.chains.addresses import COLLECTION, address_path, from_data, order_taken
+from shared.payments.chains.addresses import COLLECTION, AddressRecord, address_path, from_data, order_taken
 from shared.payments.chains.claims import arrived
 from shared.payments.chains.ports import NetworkName
 from shared.payments.chains.seen import AddressView
@@ -18,6 +18,7 @@ from shared.payments.store import PaymentNotFound, Payments
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments.address_looks import AddressLooks
 
+TAKE_ATTEMPTS_MAX = 5
 DUE_PAGE = 50
 """Most addresses that one run of the job follows again."""
 
@@ -37,6 +38,15 @@ class NothingToTake(Conflict):
 
     def __init__(self) -> None:
         super().__init__("Nothing has come yet that could be taken, or all has become credits already.")
+
+
+class AddressBusy(Unavailable):
+    """Another worker is following this address right now."""
+
+    code = "address_busy"
+
+    def __init__(self) -> None:
+        super().__init__("This payment is being worked on; ask again shortly.")
 
 
 class AddressFollower:
@@ -74,23 +84,24 @@ class AddressFollower:
     def take(self, payment_id: str, uid: Uid) -> None:
         """Grant the part that came of a payment, without waiting for the rest.
 
-        Coins in blocks that are not deep enough are waited for. Raises PaymentNotFound, NothingToTake, Conflict if the
-        address changed at the same time.
+        Coins in blocks that are not deep enough are waited for. Raises PaymentNotFound, NothingToTake, AddressBusy.
         """
         payment = self._payments.get(payment_id)
         if payment.uid != uid or payment.quote is None or "begin" in payment.refs:
             raise PaymentNotFound
-        seen = self.follow(payment.provider, payment.quote.index)
-        record = seen.record
-        order = record.order
-        is_open = order is not None and record.is_order_open
-        if order is None or not is_open or not arrived(record.level((order.network, order.asset))):
-            raise NothingToTake
-        document = self._documents.get(address_path(record.family, record.index))
-        if document is None:
-            raise PaymentNotFound
-        self._documents.commit([order_taken(document)])
-        self.follow(payment.provider, payment.quote.index)
+        family, index = payment.provider, payment.quote.index
+        self.follow(family, index)
+        for _ in range(TAKE_ATTEMPTS_MAX):
+            document = self._documents.get(address_path(family, index))
+            if document is None or not is_takeable(from_data(document.data)):
+                raise NothingToTake
+            try:
+                self._documents.commit([order_taken(document)])
+            except (PreconditionFailed, OutcomeUnknown):
+                continue
+            self.follow(family, index)
+            return
+        raise AddressBusy
 
     def due(self, limit: int = DUE_PAGE) -> Sequence[tuple[str, int]]:
         """Return addresses whose next look is due: family and index, at most `limit`."""
@@ -123,3 +134,11 @@ class AddressFollower:
             log("claimed_payment_not_settled", "WARNING", payment=payment_id, code=error.code)
             return False
         return True
+
+
+def is_takeable(record: AddressRecord) -> bool:
+    """Return True if coins have come for an order that is open, and the user has not taken the part yet."""
+    order = record.order
+    if order is None or order.is_taken or not record.is_order_open:
+        return False
+    return arrived(record.level((order.network, order.asset))) > 0

@@ -270,3 +270,16 @@ def test_a_chain_that_cannot_be_asked_leaves_everything_as_it_was(shop):
     shop.follow(payment)
 
     assert shop.money() == (ALL, 0, 0)
+
+
+def test_a_part_that_is_taken_waits_for_its_depth(shop):
+    payment = shop.order()
+    shop.send(payment, payment.quote.due // 2)
+    shop.chains["base"].mine()
+
+    shop.services().crypto.follower.take(payment.id, shop.uid)
+
+    assert shop.view(payment)["status"] == "confirming"
+    assert shop.money() == (0, 0, 0)
+    shop.deep(payment)
+    assert shop.money() == (FEE_CREDITS // 2, 0, 0)
