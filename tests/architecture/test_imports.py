@@ -10,7 +10,11 @@ from shared.sagas.agents.toolbox import build_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDORS = (
+    "Crypto",
     "cloudevents",
+    "coincurve",
+    "embit",
+    "eth_account",
     "firebase_admin",
     "flask",
     "google",
