@@ -1,5 +1,5 @@
-// Buying credits in the playground: packages, the provider's page, and back; the payment shows live through Firestore,
-// as the balance does. It builds on playground.js, which is loaded before it.
+// Buying credits in the playground: packages, the provider's page or the page of a crypto payment, and back; the payment
+// shows live through Firestore, as the balance does. It builds on playground.js, which is loaded before it.
 "use strict";
 
 const PAYMENTS_PAGE = 5;
@@ -48,7 +48,7 @@ function leaveShop() {
   shop.stop?.();
   Object.assign(shop, { uid: null, options: null, chosen: null, cursor: null, stop: null, key: null, isBusy: false });
   for (const id of ["packages", "methods", "payments"]) $(id).replaceChildren();
-  for (const id of ["buy", "payment", "payments-panel"]) $(id).hidden = true;
+  for (const id of ["buy", "payment", "payments-panel", "coins"]) $(id).hidden = true;
 }
 
 // The page was left to pay, and this is the way back: the address names the payment.
@@ -87,8 +87,22 @@ function drawPackages(isGuest) {
   $("methods").replaceChildren(...methods.map((method) => el("button",
     { type: "button", class: method.provider === "stripe" ? "primary" : "other", "data-provider": method.provider, disabled: isGuest, onclick: () => buy(method.provider) },
     method.provider === "stripe" ? "Pay by card" : PROVIDERS[method.provider])));
-  if (!methods.length) $("buy-note").textContent = "No way of paying is set up here.";
-  else if (!isGuest && methods.every((method) => method.is_test)) $("buy-note").textContent = "Test mode: no money moves.";
+  drawCoins(isGuest);
+  const isTest = [...methods, ...shop.options.crypto].every((method) => method.is_test);
+  if (!methods.length && !shop.options.crypto.length) $("buy-note").textContent = "No way of paying is set up here.";
+  else if (!isGuest && isTest) $("buy-note").textContent = "Test mode: no money moves.";
+}
+
+// Coins on networks, each as one choice. One that does not work now says why.
+function drawCoins(isGuest) {
+  const ways = shop.options.crypto.flatMap((network) => network.assets.map((asset) => ({ network, asset })));
+  $("coins").hidden = ways.length === 0;
+  const usual = ways.find(({ asset }) => asset.is_available && asset.contract) ?? ways.find(({ asset }) => asset.is_available); // a token's price stands still
+  $("coin").replaceChildren(...ways.map(({ network, asset }) => el("option",
+    { value: `${network.network}:${asset.asset}`, disabled: !asset.is_available, title: asset.reason, selected: asset === usual?.asset },
+    `${asset.asset} on ${network.title}${asset.is_available ? "" : " (not now)"}`)));
+  $("pay-coins").disabled = isGuest || !usual;
+  $("coins-note").textContent = ways.find(({ asset }) => !asset.is_available)?.asset.reason ?? "";
 }
 
 function extras(one) {
@@ -103,15 +117,23 @@ function choose(one) {
   for (const button of $("packages").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.package === one?.id));
 }
 
-async function buy(provider) {
+function buy(provider) { return checkOut("payments/traditional", { provider }, provider); }
+
+function buyWithCoins(event) {
+  event.preventDefault();
+  const [network, asset] = $("coin").value.split(":");
+  return checkOut("payments/crypto", { network, asset }, `${network}-${asset}`);
+}
+
+async function checkOut(path, way, name) {
   if (shop.isBusy || !shop.chosen) return;
   busyBuying(true);
   // The same press tried again is the same purchase: it keeps its key until it has led to a page.
-  shop.key = shop.key?.startsWith(`${provider}-`) ? shop.key : `${provider}-${crypto.randomUUID()}`;
+  shop.key = shop.key?.startsWith(`${name}-`) ? shop.key : `${name}-${crypto.randomUUID()}`;
   try {
     const back = new URL("playground", here).href;
-    const body = { package_id: shop.chosen.id, provider, success_url: back, cancel_url: `${back}?${CANCELLED}=1` };
-    const begun = await call("POST", "payments/traditional", { body, key: shop.key });
+    const body = { package_id: shop.chosen.id, ...way, success_url: back, cancel_url: `${back}?${CANCELLED}=1` };
+    const begun = await call("POST", path, { body, key: shop.key });
     window.location.assign(begun.checkout_url);
   } catch (error) {
     explain(error);
@@ -121,7 +143,7 @@ async function buy(provider) {
 
 function busyBuying(isBusy) {
   shop.isBusy = isBusy;
-  for (const button of $("methods").querySelectorAll("button")) button.disabled = isBusy;
+  for (const button of [...$("methods").querySelectorAll("button"), $("pay-coins")]) button.disabled = isBusy;
 }
 
 // --- one payment, live ----------------------------------------------------------------------------------------------
@@ -147,7 +169,7 @@ function receipt(payment) {
 // The page of the provider as long as it takes money; afterwards a new purchase of the same package.
 function wayToPay(payment) {
   if (payment.checkout_url) return el("a", { href: payment.checkout_url }, payment.status === "cancelled" ? "Try again" : "Go on paying");
-  const sold = ENDED.includes(payment.status) && shop.options.packages.find((one) => one.id === payment.package_id);
+  const sold = !payment.crypto && ENDED.includes(payment.status) && shop.options.packages.find((one) => one.id === payment.package_id);
   return sold ? el("button", { type: "button", class: "link", onclick: () => { choose(sold); buy(payment.provider); } }, "Try again") : null;
 }
 
@@ -160,6 +182,7 @@ function drawPayment(id, payment) {
   $("payment").replaceChildren(
     el("p", { class: `payment-status ${look}` }, look === "is-open" ? el("i", { class: "spinner" }) : null, el("b", {}, words)),
     el("p", {}, `${payment.title} · ${price(payment.price)} · ${shown(payment.credits)}${gift} credits`),
+    payment.crypto ? el("p", {}, payment.crypto.sentence) : null,
     el("p", { class: "payment-ways" },
       wayToPay(payment),
       isOpen ? el("button", { type: "button", class: "link", onclick: () => ask(id) }, "Check now") : null,
@@ -193,5 +216,6 @@ function paymentRow(payment) {
 $("more-payments").addEventListener("click", () => loadPayments(true).catch(explain));
 // A page that the browser kept while its user paid elsewhere may be used again.
 window.addEventListener("pageshow", (event) => { if (event.persisted) busyBuying(false); });
+$("coins").addEventListener("submit", buyWithCoins);
 document.addEventListener("user", (event) => openShop(event.detail));
 if (state.user) openShop(state.user);
