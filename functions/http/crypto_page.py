@@ -5,13 +5,16 @@ from typing import Any
 from flask import Response
 from marshmallow import fields
 
+from functions.http.crypto_schemas import CryptoNetworkOut
 from functions.http.docs import HTML, PAYER, page, secure
 from functions.http.fields import Answer, Choice, Credits
 from functions.http.money import Money
 from functions.http.payments import STATUSES, CryptoOut
 from functions.http.routes import ANYBODY, Call, Routes
+from shared.payments.chains.options import crypto_options
 from shared.payments.chains.payer import PHASES
 from shared.payments.store import PaymentNotFound
+from shared.sagas.payments.crypto_following import NothingToTake
 
 NOT_FOUND = 404
 ROBOTS = "noindex, nofollow"
@@ -101,6 +104,12 @@ class PayerPageOut(Answer):
     crypto = fields.Nested(CryptoOut, required=True)
 
 
+class PayerNetworksOut(Answer):
+    """Networks and assets that the payer can choose, and why some do not work now."""
+
+    items = fields.List(fields.Nested(CryptoNetworkOut), required=True)
+
+
 @routes.get(PAGE, access=ANYBODY, answer=HTML, query=None, is_hidden=True)
 def payer_page(call: Call) -> Response:
     """Show the page on which a crypto payment is paid and followed."""
@@ -130,6 +139,26 @@ def payer_page_code(call: Call) -> Response:
     drawn = Response(crypto.draw_code(crypto.payer_pages.code_text(payment)), mimetype=SVG)
     secure(drawn, SVG_POLICY)
     return _private(drawn)
+
+
+@routes.get(f"{PAGE}/networks", access=ANYBODY, answer=PayerNetworksOut, errors=(PaymentNotFound,))
+def payer_page_networks(call: Call) -> Any:
+    """List the networks and assets that the payer can choose instead, while nothing has come."""
+    crypto = call.services.crypto
+    crypto.payer_pages.open(call.path["id"], call.path["key"])
+    return {"items": crypto_options(crypto.networks, crypto.availability.current())}
+
+
+@routes.post(f"{PAGE}/take", access=ANYBODY, status=200, answer=PayerPageOut, errors=(PaymentNotFound, NothingToTake))
+def payer_page_take(call: Call) -> Any:
+    """Take the credits for the part that has come, without waiting for the rest.
+
+    The share has no gift. Coins that come later are credited as a deposit.
+    """
+    crypto, payment_id, key = call.services.crypto, call.path["id"], call.path["key"]
+    payment = crypto.payer_pages.open(payment_id, key)
+    crypto.follower.take(payment_id, payment.uid)
+    return crypto.payer_pages.shown(crypto.payer_pages.open(payment_id, key))
 
 
 def _private(response: Response) -> Response:

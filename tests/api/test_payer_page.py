@@ -2,14 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import zxingcpp
 
+from functions.http.app import create_app
+from shared.kernel.clock import SECOND
 from shared.payments.chains.payer import PHASES
 from shared.payments.chains.presets import PRESETS
 from tests.api.world import World, problem
 from tests.support import payer_states as known
+from tests.support.coins import FEE_CREDITS, CoinShop
 from tests.support.qr_pixels import pixels_of
 
 ENV = {"CRYPTO_NETWORKS": "base,bitcoin"}
@@ -188,3 +192,85 @@ def test_page_of_a_network_that_is_no_longer_listed_shows_but_takes_nothing():
 
     seen = told(world, "waiting")
     assert (seen["phase"], seen["is_payable"], seen["wallet"]) == ("waiting", False, None)
+
+
+# ── acts of the page, on chains in memory ───────────────────────────────────────────────────────────────────────────
+
+
+class WatchedShop(CoinShop):
+    """Payments at addresses of the operator's wallet, so that the watch finds what comes there."""
+
+    def address(self, network, index):
+        crypto = self.services().crypto
+        while crypto.indices.take(network.family) < index:
+            pass
+        return crypto.address_book.address(network.family, index)
+
+
+@pytest.fixture
+def shop():
+    made = WatchedShop()
+    made.price("USDC", "1")
+    return made
+
+
+@pytest.fixture
+def client(shop):
+    return create_app(shop.services()).test_client()
+
+
+def act(client, payment, path, body=None, method="POST"):
+    place = f"/v1/payments/crypto/{payment.id}/page/{payment.page_key}/{path}"
+    return client.open(place, method=method, json=body)
+
+
+def test_page_follows_the_coins_from_waiting_to_settled(shop, client):
+    payment = shop.order()
+    seen = [act(client, payment, "state", method="GET").json]
+
+    shop.send(payment, payment.quote.due)
+    for _ in range(3):
+        shop.chains["base"].mine(4)
+        shop.clock.advance(5 * SECOND)
+        seen.append(act(client, payment, "state", method="GET").json)
+
+    assert [one["phase"] for one in seen] == ["waiting", "seen", "confirming", "settled"]
+    depths = [one["crypto"]["confirmations"] for one in seen[:3]]
+    assert sorted(set(depths)) == depths
+    assert [one["ask_again_seconds"] for one in seen] == [4, 4, 4, None]
+    assert [one["credits"] for one in seen[3]["crypto"]["lines"]] == ["1100"]
+
+
+def test_part_is_taken_once_and_without_the_gift(shop, client):
+    payment = shop.order()
+    shop.send(payment, payment.quote.due // 2)
+    shop.chains["base"].mine(40)
+    assert act(client, payment, "state", method="GET").json["is_takeable"]
+
+    taken = act(client, payment, "take")
+    again = act(client, payment, "take")
+
+    assert (taken.status_code, taken.json["phase"], taken.json["bonus"]) == (200, "settled", "0")
+    assert problem(again) == (409, "nothing_to_take")
+    assert shop.money()[0] == FEE_CREDITS // 2
+
+
+def test_nothing_is_taken_before_something_has_come(shop, client):
+    payment = shop.order()
+
+    assert problem(act(client, payment, "take")) == (409, "nothing_to_take")
+    assert shop.money() == (0, 0, 0)
+
+
+def test_wrong_key_takes_and_lists_nothing(shop, client):
+    payment = replace(shop.order(), page_key="another")
+
+    assert problem(act(client, payment, "take")) == (404, "payment_not_found")
+    assert problem(act(client, payment, "networks", method="GET")) == (404, "payment_not_found")
+
+
+def test_payer_reads_which_networks_and_assets_can_be_chosen(shop, client):
+    listed = act(client, shop.order(), "networks", method="GET").json["items"]
+
+    assert [network["network"] for network in listed] == ["base", "polygon", "ethereum", "bitcoin"]
+    assert {asset["asset"] for asset in listed[0]["assets"]} == {"ETH", "USDC"}

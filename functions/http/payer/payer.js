@@ -264,7 +264,7 @@ async function openChoices() {
   $("change").disabled = true;
   try {
     const { items } = await call("GET", "networks");
-    $("ways").replaceChildren(...items.map(way));
+    $("ways").replaceChildren(...items.flatMap((network) => network.assets.map((asset) => way(network, asset))));
     page.chosen = null;
     $("choose").disabled = true;
     show("choices", true);
@@ -282,13 +282,14 @@ function closeChoices() {
   $("change").setAttribute("aria-expanded", "false");
 }
 
-function way(one) {
+function way(network, asset) {
   const { crypto } = page.view;
+  const one = { network: network.network, asset: asset.asset };
   const isPresent = one.network === crypto.network && one.asset === crypto.asset;
-  const facts = one.is_available ? `usually ${about(one.wait_seconds)}` : one.reason;
+  const facts = asset.is_available ? `usually ${about(network.wait_seconds)}` : `Not now: ${asset.reason}`;
   return el("label", { class: "way" },
-    el("input", { type: "radio", name: "way", disabled: !one.is_available, checked: isPresent, onchange: () => { page.chosen = one; $("choose").disabled = isPresent; } }),
-    el("b", {}, `${one.asset} on ${one.title}`), el("small", {}, facts));
+    el("input", { type: "radio", name: "way", disabled: !asset.is_available, checked: isPresent, onchange: () => { page.chosen = one; $("choose").disabled = isPresent; } }),
+    el("b", {}, `${one.asset} on ${network.title}`), el("small", {}, facts));
 }
 
 async function choose(event) {
@@ -325,7 +326,7 @@ function askToTake() {
 async function take() {
   $("ask").close();
   $("take").disabled = true;
-  await act("take", {});
+  await act("take");
   $("take").disabled = false;
 }
 
