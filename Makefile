@@ -110,6 +110,13 @@ CALLERS ?= 500
 leak: setup  ## 500 hostile callers against providers that bill the truth; SEED=… CALLERS=…
 	@exec $(PYTHON) -m tests.leak $(SEED) $(CALLERS)
 
+.PHONY: chains
+REORGS ?= 500
+
+# Real EVM nodes, two networks at once: random payments and reorgs, and workers killed before and after each commit.
+chains: setup  ## 500 random reorgs of two EVM networks, with workers killed at every commit; SEED=… REORGS=…
+	@exec $(PYTHON) -m tests.chains $(SEED) $(REORGS)
+
 .PHONY: payments
 PAYMENTS ?= 300
 

@@ -42,11 +42,17 @@ class Anvil:
     """
 
     def __init__(
-        self, *, port: int = 0, chain_id: int = CHAIN_ID, block_seconds: float | None = None, accounts: int = 10
+        self,
+        *,
+        port: int = 0,
+        chain_id: int = CHAIN_ID,
+        block_seconds: float | None = None,
+        accounts: int = 10,
+        slots: int = SLOTS_IN_EPOCH,
     ) -> None:
         self._port = port
         self._arguments = ["--chain-id", str(chain_id), "--accounts", str(accounts), "--order", "fifo"]
-        self._arguments += ["--slots-in-an-epoch", str(SLOTS_IN_EPOCH), "--prune-history", str(STATES_MAX), "--no-cors"]
+        self._arguments += ["--slots-in-an-epoch", str(slots), "--prune-history", str(STATES_MAX), "--no-cors"]
         self._arguments += ["--host", LOOPBACK, "--silent"]
         pace = ["--no-mining"] if block_seconds is None else ["--block-time", str(block_seconds)]
         self._arguments += pace

@@ -77,6 +77,9 @@ class Hands:
         """Return a transaction as it was signed."""
         return str(self.node.rpc("eth_getRawTransactionByHash", transaction))
 
-    def reorg(self, depth: int, kept: Sequence[tuple[str, int]] = ()) -> None:
-        """Replace the last `depth` blocks by others, with these raw transactions at these offsets, and no others."""
+    def reorg(self, depth: int, kept: Sequence[tuple[Any, int]] = ()) -> None:
+        """Replace the last `depth` blocks by others, with these transactions at these offsets, and no others.
+
+        A transaction is raw, or an object with `from` and `nonce`, which the node signs.
+        """
         self.node.rpc("anvil_reorg", depth, [[raw, offset] for raw, offset in kept])
