@@ -16,6 +16,7 @@ from shared.bootstrap.chain_adapters import configured_chains
 from shared.kernel.chain_settings import sources_setting
 from shared.kernel.clock import SECOND
 from shared.kernel.settings import parse_settings
+from shared.payments.chains.networks import Network
 from shared.platform.memory.clock import ManualClock
 from tests.support.coins import CoinShop
 
@@ -79,20 +80,17 @@ class Place:
 class NodeShop(CoinShop):
     """A shop over two nodes. Time passes by the clock of the test, and blocks have that time."""
 
-    def __init__(self, env: Mapping[str, str], places: Mapping[str, Place], seed: int) -> None:
-        self.env = env
+    def __init__(self, places: Mapping[str, Place], seed: int) -> None:
         self.places = places
         self.random = random.Random(seed)
         self.seed = seed
         self.fates: Counter[str] = Counter()
         super().__init__(clock=ManualClock(int(time.time()) * SECOND))
+        settings = parse_settings({**REQUIRED, **self.settings}, secrets=())
+        self.served = dict(configured_chains(self.networks, settings.chain_sources))
 
-    def made_chains(self) -> dict[str, Any]:
-        settings = parse_settings({**REQUIRED, **self.env}, secrets=())
-        return dict(configured_chains(self.networks, settings.chain_sources))
-
-    def new_address(self, family: str) -> str:
-        return "0x" + hashlib.sha256(f"{self.seed}:{family}:{self.count}".encode()).hexdigest()[:40]
+    def address(self, network: Network, index: int) -> str:
+        return "0x" + hashlib.sha256(f"{self.seed}:{network.family}:{index}".encode()).hexdigest()[:40]
 
     def pay(self, network: str, asset: str, address: str, amount: int) -> None:
         """Send coins into the pool, each time from another account."""
@@ -176,8 +174,8 @@ def node_shop(seed: int, sources: Mapping[str, Sequence[str]] | None = None) -> 
             pairs = (each.split(":") for each in told[f"{listed.name.upper()}_TOKENS"].split(","))
             places[listed.name] = Place(node, Hands(node), {name: contract for name, contract, *_ in pairs})
             Hands(node).mine(3 * SLOTS)
-        shop = NodeShop(env, places, seed)
-        yield shop
+        kind: type[NodeShop] = type("Shop", (NodeShop,), {"settings": env})
+        yield kind(places, seed)
 
 
 def sources_of(env: Mapping[str, str], network: str, urls: Sequence[str]) -> dict[str, str]:
