@@ -1,7 +1,10 @@
 """Bitcoin through an Esplora-compatible server: every answer is checked, and a bad hour costs no level."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pytest
 
@@ -38,6 +41,30 @@ def clock() -> ManualClock:
 @pytest.fixture
 def chain(server, clock) -> EsploraChain:
     return EsploraChain(REGTEST, server.url, clock)
+
+
+@contextlib.contextmanager
+def trickling(pieces: list[bytes], before_each: Callable[[], None]) -> Iterator[str]:
+    """Serve one body in pieces, each after a call of `before_each`, and yield the server's address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response_only(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            for piece in pieces:
+                before_each()
+                self.wfile.write(piece)
+                self.wfile.flush()
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def level(chain: Chain, block: str, address: str = V0) -> int:
@@ -272,7 +299,7 @@ def test_429_without_retry_after_silences_for_longer_each_time(chain, server, cl
         waited = 0
         while len(server.calls) == asked:
             with pytest.raises(ChainUnavailable):
-                chain.block("latest")
+                chain.fees()
             clock.advance(1_000)
             waited += 1
         asked = len(server.calls)
@@ -289,6 +316,41 @@ def test_server_is_asked_again_after_the_silence(chain, server, clock):
     clock.advance(6_000)
 
     assert chain.block("latest").height == 2
+
+
+def test_limited_server_is_asked_less_often_for_an_hour(chain, regtest, server, clock):
+    regtest.pay((V0, 700))
+    calls = []
+    for is_polite in (False, True):
+        server.order(is_limited=is_polite)
+        with contextlib.suppress(ChainUnavailable):
+            chain.block("latest")
+        server.order()
+        clock.advance(30_000)
+        asked = len(server.calls)
+        for _ in range(20):
+            chain.block("latest")
+            chain.pending([V0])
+            clock.advance(3_000)
+        calls.append(len(server.calls) - asked)
+
+    assert calls == [40, 6]
+
+
+def test_address_of_another_network_has_no_level(chain, regtest):
+    block = regtest.mine()
+    other = "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu"
+
+    assert (chain.levels(block, [other], [COIN]), chain.spent(block, [other])) == ({}, set())
+    assert (chain.pending([other]), chain.transfers(other, COIN, 0, 9)) == ([], [])
+    assert chain.received_in(block, [other]) == {}
+
+
+@pytest.mark.parametrize("pieces", [[b"1" * 64] * 3, [b"\x1f\x8b"] * 3], ids=["too slow", "packed"])
+def test_body_that_trickles_or_is_packed_is_no_answer(clock, pieces):
+    """Each piece takes ten seconds."""
+    with trickling(pieces, lambda: clock.advance(10_000)) as url, pytest.raises(ChainUnavailable):
+        EsploraChain(REGTEST, url, clock).block("latest")
 
 
 @pytest.mark.parametrize("faults", [{"is_down": True}, {"is_limited": True}])

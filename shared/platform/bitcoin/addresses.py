@@ -41,6 +41,15 @@ class WatchedAddresses:
         return self._by_stem.get(f"{self._start}{'p' if version else 'q'}{program}")
 
 
+def is_of_network(address: str, rules: BitcoinRules) -> bool:
+    """Return True for a segwit address (version 0 or 1) of this network."""
+    try:
+        script_of(address, rules)
+    except UnknownAddress:
+        return False
+    return True
+
+
 def script_of(address: str, rules: BitcoinRules) -> bytes:
     """Return the script of outputs that pay this address. Raises UnknownAddress."""
     from embit import bech32

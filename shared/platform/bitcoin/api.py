@@ -32,6 +32,8 @@ PIECE_BYTES = 256 * 1024
 PAUSE_SECONDS = 5.0
 """Pause after the first 429. Each further 429 in a row doubles the pause."""
 PAUSE_SECONDS_MAX = 300.0
+POLITE_SECONDS = 3_600.0
+"""Time after a refusal in which answers that can change serve longer."""
 REASON_LENGTH_MAX = 200
 REFUSALS = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.FORBIDDEN})
 """Statuses of servers to which we talk too much; 403 after a ban."""
@@ -66,6 +68,12 @@ class EsploraApi:
         self._local = threading.local()
         self._refusals = 0
         self._silent_until = 0.0
+        self._polite_until = 0.0
+
+    @property
+    def is_limited(self) -> bool:
+        """True for an hour after a refusal: the server is asked less often."""
+        return self._clock.monotonic() < self._polite_until
 
     def unavailable(self, reason: str) -> ChainUnavailable:
         """Return the error for an answer that did not come, or cannot be right."""
@@ -111,7 +119,7 @@ class EsploraApi:
                 method,
                 f"{self._url}{path}",
                 data=body,
-                headers={"Content-Type": "text/plain"} if body else {},
+                headers={"Accept-Encoding": "identity", **({"Content-Type": "text/plain"} if body else {})},
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,
                 stream=True,
@@ -124,9 +132,12 @@ class EsploraApi:
         return answer
 
     def _body(self, response: "requests.Response", bytes_max: int) -> bytes:
-        """Return the body. Raises ChainUnavailable for a body that is too long, or takes too long."""
+        """Return the body. Raises ChainUnavailable for a body that is too long, or takes too long.
+
+        A packed body is not unpacked, since none was asked for: a small one could fill the memory.
+        """
         deadline, pieces, size = self._clock.monotonic() + TOTAL_SECONDS, [], 0
-        for piece in response.iter_content(PIECE_BYTES):
+        while piece := response.raw.read1(PIECE_BYTES, decode_content=False):
             pieces.append(piece)
             size += len(piece)
             if size > bytes_max:
@@ -145,6 +156,7 @@ class EsploraApi:
             pause = min(max(pause, float(retry_after)), PAUSE_SECONDS_MAX)
         self._refusals = min(self._refusals + 1, 16)
         self._silent_until = self._clock.monotonic() + pause
+        self._polite_until = self._clock.monotonic() + POLITE_SECONDS
         log("chain_rate_limited", "WARNING", network=self._network, status=status, seconds=int(pause))
         raise self.unavailable("rate_limited")
 

@@ -17,7 +17,7 @@ from shared.payments.chains.ports import (
     SeenTransaction,
     Transfer,
 )
-from shared.platform.bitcoin.addresses import WatchedAddresses, script_of
+from shared.platform.bitcoin.addresses import WatchedAddresses, is_of_network, script_of
 from shared.platform.bitcoin.api import REASON_LENGTH_MAX
 from shared.platform.bitcoin.blocks import add_received, received
 from shared.platform.bitcoin.history import Histories
@@ -71,19 +71,20 @@ class EsploraChain:
     def levels(self, block: str, addresses: Sequence[str], assets: Sequence[AssetName]) -> Levels:
         """Return the satoshis that ever came to each address up to this block; see `Chain.levels`.
 
-        Outputs of coinbase transactions count once COINBASE_DEPTH blocks stand on theirs.
+        Outputs of coinbase transactions count once COINBASE_DEPTH blocks stand on theirs. An address of another network
+        has no level.
         """
         coin = self._network.coin.name
         if coin not in assets:
             return {}
-        return {(address, coin): self._histories.level(address, block) for address in addresses}
+        return {(address, coin): self._histories.level(address, block) for address in self._of_network(addresses)}
 
     def spent(self, block: str, addresses: Sequence[str]) -> Collection[str]:
         """Return the addresses that paid something in a block up to this one; see `Chain.spent`."""
         info = self._server.info(block)
         return {
             address
-            for address in addresses
+            for address in self._of_network(addresses)
             if any(listed.is_spending for listed in self._histories.transactions(address, info))
         }
 
@@ -107,11 +108,11 @@ class EsploraChain:
         Replaced and evicted transactions are no longer listed. Coinbase outputs that have not matured are listed with
         their block.
         """
-        return [(address, transfer) for address in addresses for transfer in self._pending(address)]
+        return [(address, transfer) for address in self._of_network(addresses) for transfer in self._pending(address)]
 
     def transfers(self, address: str, asset: AssetName, first: int, last: int) -> Sequence[Transfer]:
         """Return the transfers to an address in these blocks; see `Chain.transfers`."""
-        if asset != self._network.coin.name:
+        if asset != self._network.coin.name or not self._of_network([address]):
             return []
         info = self._server.tip()
         listed = [one for one in self._histories.transactions(address, info) if one.received]
@@ -153,6 +154,10 @@ class EsploraChain:
             raise self._server.unavailable(f"status_{answer.status}")
         log("chain_refused", "WARNING", network=self.network, reason=answer.text[:REASON_LENGTH_MAX])
         raise ChainRefused(self.network, answer.text[:REASON_LENGTH_MAX].rstrip("."))
+
+    def _of_network(self, addresses: Sequence[str]) -> Sequence[str]:
+        """Return the addresses of this network, without those of a network that was in use before."""
+        return [address for address in addresses if is_of_network(address, self._server.rules)]
 
     def _block(self, block: str) -> Block:
         return _as_block(self._server.info(block))

@@ -20,8 +20,11 @@ from shared.platform.bitcoin.transactions import BrokenBytes, RawTransaction, na
 
 BLOCKS_REMEMBERED = 512
 PROOFS_REMEMBERED = 2_048
+LISTS_REMEMBERED = 256
 LOOK_SECONDS = 2.0
 """Time in which one answer for the tip serves: blocks below are taken from the chain of its headers."""
+POLITE_SECONDS = 20.0
+"""The same for the tip and for the pool, while the server limits our calls: some 700 an hour are usual."""
 ANCESTORS_MAX = 12
 """Blocks of which the chain of headers is followed. A transaction deeper than that is in the server's own chain."""
 PAGES_MAX = 100
@@ -42,6 +45,7 @@ class EsploraServer:
         self._tip: tuple[BlockInfo, float] | None = None
         self._infos: Recent[str, BlockInfo] = Recent(BLOCKS_REMEMBERED)
         self._proven: Recent[tuple[str, str], RawTransaction] = Recent(PROOFS_REMEMBERED)
+        self._recent: Recent[str, tuple[list[ListedTransaction], float]] = Recent(LISTS_REMEMBERED)
         self._is_known = False
 
     def hash_at(self, height: int) -> str:
@@ -58,6 +62,9 @@ class EsploraServer:
 
     def tip(self) -> BlockInfo:
         """Return the last block, and remember the block as the tip for the rest of this look."""
+        known = self._recent_tip() if self._api.is_limited else None
+        if known is not None:
+            return known
         self._require_network()
         asked_at = self._clock.monotonic()
         with self._believing():
@@ -154,9 +161,14 @@ class EsploraServer:
 
     def recent(self, address: str, script: bytes) -> list[ListedTransaction]:
         """Return the transactions of an address that wait in the pool, and its latest in blocks."""
+        known, asked_at = self._recent.get(address), self._clock.monotonic()
+        if known and self._api.is_limited and asked_at - known[1] < POLITE_SECONDS:
+            return known[0]
         self._require_network()
         with self._believing():
-            return list(reading.read_list(self._api.value(f"/address/{address}/txs"), script))
+            found = list(reading.read_list(self._api.value(f"/address/{address}/txs"), script))
+        self._recent.put(address, (found, asked_at))
+        return found
 
     def proven(self, listed: ListedTransaction) -> RawTransaction:
         """Return a listed transaction after proving that its block holds the transaction, at the listed height."""
@@ -212,8 +224,8 @@ class EsploraServer:
 
     def _recent_tip(self) -> BlockInfo | None:
         """Return the tip of this look; None if it is too old."""
-        known = self._tip
-        return known[0] if known and self._clock.monotonic() - known[1] < LOOK_SECONDS else None
+        known, seconds = self._tip, POLITE_SECONDS if self._api.is_limited else LOOK_SECONDS
+        return known[0] if known and self._clock.monotonic() - known[1] < seconds else None
 
     def _require_network(self) -> None:
         if self._is_known:
