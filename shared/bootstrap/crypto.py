@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shared.payments.chains.index_table import IndexTables, WalletKey
     from shared.payments.chains.indices import Indices
     from shared.payments.chains.networks import Family, Network
+    from shared.payments.chains.outages import Outage
     from shared.payments.chains.ports import NetworkName
     from shared.payments.chains.prices import PriceSource
     from shared.payments.chains.quotes import Quotes
@@ -151,6 +152,7 @@ class CryptoServices:
             self.settings.credits_per_usd,
             self.clock,
             self.ports.alerts(),
+            self._outages,
         )
 
     @part
@@ -169,6 +171,11 @@ class CryptoServices:
         from shared.sagas.payments.crypto_following import AddressFollower
 
         return AddressFollower(self.ports.documents(), self.looks, self.payments.settlement, self.clock)
+
+    def _outages(self, network: "NetworkName") -> "Sequence[Outage]":
+        from shared.payments.chains.watch_documents import look_in, look_path
+
+        return look_in(self.ports.documents().get(look_path(network))).outages
 
     @part
     def payment_addresses(self) -> "PaymentAddresses":

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from shared.kernel.clock import Millis, from_datetime, to_datetime
+from shared.kernel.clock import EPOCH, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Document, Patch, Value
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import Uid
@@ -118,6 +118,7 @@ def order_of(payment: "Payment", quote: Quote) -> CoinOrder:
         due=quote.due,
         rate=rate_of(quote.rate),
         price=payment.terms.price,
+        quoted_at=quote.quoted_at,
         locked_until=quote.locked_until,
         expires_at=payment.expires_at,
         package=payment.terms.package,
@@ -215,6 +216,7 @@ def _order_data(order: CoinOrder) -> dict[str, Value]:
         "due": str(order.due),
         "rate": exact_text(order.rate),
         "price": {"minor": order.price.minor, "currency": order.price.currency},
+        "quoted_at": to_datetime(order.quoted_at),
         "locked_until": to_datetime(order.locked_until),
         "expires_at": to_datetime(order.expires_at),
         "is_taken": order.is_taken,
@@ -233,6 +235,7 @@ def _order_from(stored: Mapping[str, Any] | None) -> CoinOrder | None:
             "due": int(stored["due"]),
             "rate": Fraction(stored["rate"]),
             "price": Fiat(**stored["price"]),
+            "quoted_at": from_datetime(stored.get("quoted_at", EPOCH)),
             "locked_until": from_datetime(stored["locked_until"]),
             "expires_at": from_datetime(stored["expires_at"]),
         }
@@ -294,3 +297,19 @@ def order_taken(document: Document) -> Patch:
     assert record.order is not None, "only an order can be taken"
     order = _order_data(replace(record.order, is_taken=True))
     return Patch(document.path, {"order": order}, document.version)
+
+
+def review_ended(document: Document, payment: str) -> Patch:
+    """Return the write by which an operator accepts the coins of a payment that is under review.
+
+    The commit fails if the address has changed since `document` was read. A payment that is not under review stays as
+    it is.
+    """
+    record = from_data(document.data)
+    levels = {
+        key: replace(
+            level, claims=tuple(replace(each, review="") if each.payment == payment else each for each in level.claims)
+        )
+        for key, level in record.levels.items()
+    }
+    return Patch(document.path, {"levels": to_data(replace(record, levels=levels))["levels"]}, document.version)

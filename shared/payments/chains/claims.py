@@ -38,6 +38,7 @@ class CoinOrder:
     locked_until: Millis
     expires_at: Millis
     is_taken: bool = False
+    quoted_at: Millis = 0
     package: str = ""
     credits: int = 0
     bonus: int = 0

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.kernel.clock import Millis
+from shared.payments.chains.block_search import last_block_until
+from shared.payments.chains.claims import LevelSighting
 from shared.payments.chains.levels import LevelRecord, Reading
 from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.ports import AssetName, Block, Chain, ChainUnavailable
@@ -25,6 +28,14 @@ class NetworkView:
     def levels(self, block: Block) -> Mapping[AssetName, int]:
         """Return the levels in the state after a block; an asset without an answer is missing."""
         return _levels(self.chain, self.network, self.address, block)
+
+    def level_at(self, end: Millis, asset: AssetName, now: Millis) -> LevelSighting | None:
+        """Return the level in the last block until the time `end`; None without such a block, or without an answer."""
+        block = last_block_until(self.chain, end, self.head, self.network.block_seconds)
+        found = {} if block is None else self.levels(block)
+        if block is None or asset not in found:
+            return None
+        return LevelSighting(level=found[asset], at=now, time=block.time)
 
     def deep(self, tier: Tier) -> Block:
         """Return the last block that is deep enough."""

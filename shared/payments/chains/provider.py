@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from shared.kernel.clock import Millis
+from shared.payments.chains.ports import NetworkName
 from shared.payments.chains.seen import AddressView, truth_in
 from shared.payments.fiat import Fiat
 from shared.payments.ports import (
@@ -22,8 +23,8 @@ from shared.payments.ports import (
 class AddressSight(Protocol):
     """Reader of addresses."""
 
-    def seen(self, family: str, index: int) -> AddressView:
-        """Return the look just made by this thread, or look now. Raises UnknownAtProvider."""
+    def seen(self, family: str, index: int, networks: Collection[NetworkName] | None = None) -> AddressView:
+        """Return the look just made by this thread, or look at these networks now. Raises UnknownAtProvider."""
         ...
 
 
@@ -58,7 +59,8 @@ class ChainProvider:
 
         If the chain cannot be asked, the answer is the last known state, and says so.
         """
-        return truth_in(self._sight.seen(self._name, _index_in(refs, self._name)), refs, disputes)
+        networks = [refs["network"]] if "network" in refs else None
+        return truth_in(self._sight.seen(self._name, _index_in(refs, self._name), networks), refs, disputes)
 
     def capture(self, refs: Refs, key: str) -> None:
         """Do nothing: coins that came are there."""
@@ -72,7 +74,7 @@ class ChainProvider:
 
     def locate(self, refs: Refs) -> str | None:
         """Return the ordered payment of the address. Raises UnknownAtProvider."""
-        return self._sight.seen(self._name, _index_in(refs, self._name)).record.payment
+        return self._sight.seen(self._name, _index_in(refs, self._name), []).record.payment
 
     def notices(self, since: Millis, cursor: str | None) -> Notices:
         """Return no events: a chain is looked at."""

@@ -59,7 +59,7 @@ def truth_in(seen: AddressView, refs: Refs, disputes: Collection[str]) -> Truth:
     return Truth(
         stage=_stage(subject, seen),
         refs=told if is_ordered else {**told, "begin": refs["begin"]},
-        is_live=network is not None and network.is_live,
+        is_live=network.is_live if network is not None else any(each.is_live for each in seen.networks.values()),
         payment=subject.payment,
         money=(money if is_ordered else f"{money}:{refs['begin']}") if is_paid else None,
         paid=claim.price if claim is not None and is_paid else None,

@@ -1,6 +1,6 @@
 """Look at one address: read the levels on the chains, and advance the document in one commit with new deposits."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -33,11 +33,11 @@ from shared.payments.chains.addresses import (
     with_transfers,
 )
 from shared.payments.chains.amounts import value_cents
-from shared.payments.chains.block_search import last_block_until
 from shared.payments.chains.claims import LevelFacts, LevelSighting, decided, with_arrival
 from shared.payments.chains.levels import LevelRecord, Look, PaymentClaim, advance, states
 from shared.payments.chains.network_view import NetworkView, reading_of, view_of
 from shared.payments.chains.networks import Network, Tier
+from shared.payments.chains.outages import Outage, extended
 from shared.payments.chains.ports import AssetName, BlockGone, Chain, ChainUnavailable, NetworkName
 from shared.payments.chains.report import SeenTransfer
 from shared.payments.chains.seen import AddressView
@@ -54,6 +54,8 @@ UNKNOWN_CENTS = 10**12
 SOON: Millis = 5 * SECOND
 NEXT: Millis = 15 * SECOND
 FINALITY_PAUSE: Millis = 2 * MINUTE
+PAST_PATIENCE: Millis = 30 * MINUTE
+"""Time after the end of lock or grace in which the level at that end is asked for again and again."""
 TRANSFERS_BLOCKS_MAX = 300
 """Most blocks in which transactions are looked up as evidence."""
 
@@ -78,6 +80,7 @@ class AddressLooks:
         credits_per_usd: int,
         clock: Clock,
         alerts: Alerts,
+        outages: Callable[[NetworkName], Sequence[Outage]] = lambda _network: (),
     ) -> None:
         self._documents = documents
         self._chains = chains
@@ -86,6 +89,7 @@ class AddressLooks:
         self._credits_per_usd = credits_per_usd
         self._clock = clock
         self._alerts = alerts
+        self._outages = outages
         self._fresh = local()
 
     def look(self, family: str, index: int, networks: Collection[NetworkName] | None = None) -> AddressView:
@@ -106,24 +110,30 @@ class AddressLooks:
 
     @contextmanager
     def remembered(self, seen: AddressView) -> Iterator[None]:
-        """Let this thread read the document instead of the chain while settling the payments of a fresh look."""
+        """Let this thread read the document instead of the chain while settling the payments of a fresh look.
+
+        The document is read again under each payment's lease, since another worker may have looked later.
+        """
         self._fresh.seen = seen
         try:
             yield
         finally:
             self._fresh.seen = None
 
-    def seen(self, family: str, index: int) -> AddressView:
-        """Return the look that this thread has just made at the address, or look now."""
+    def seen(self, family: str, index: int, networks: Collection[NetworkName] | None = None) -> AddressView:
+        """Return the present record with the look that this thread has just made, or look at these networks now."""
         fresh: AddressView | None = getattr(self._fresh, "seen", None)
-        is_same = fresh is not None and (fresh.record.family, fresh.record.index) == (family, index)
-        return fresh if fresh is not None and is_same else self.look(family, index)
+        if fresh is None or (fresh.record.family, fresh.record.index) != (family, index):
+            return self.look(family, index, networks)
+        document = self._documents.get(fresh.record.path)
+        return fresh if document is None else replace(fresh, record=from_data(document.data))
 
     # One look --------------------------------------------------------------------------------------------------------
 
     def _looked(self, document: Document, wanted: Collection[NetworkName] | None) -> AddressView:
         """Look at the networks, advance each level in turn, and commit. Raises PreconditionFailed, OutcomeUnknown."""
-        record, before = from_data(document.data), from_data(document.data)
+        before = from_data(document.data)
+        record = self._standing_still(before)
         views, unavailable = self._views(record, wanted)
         document, record = self._exposed(document, record, views)
         total = self._total_cents(record) if record.unfinal_cents else 0
@@ -134,7 +144,8 @@ class AddressLooks:
             except (ChainUnavailable, BlockGone) as error:
                 log("address_not_read", "WARNING", network=name, address=record.address, code=error.code)
                 unavailable.add(name)
-        record = self._due(replace(record, unfinal_cents=self._cents(record)), before)
+        record = replace(record, order=before.order, unfinal_cents=self._cents(record))
+        record = self._due(record, before)
         self._save(document, before, record)
         return AddressView(
             record=record,
@@ -144,6 +155,19 @@ class AddressLooks:
             unavailable=frozenset(unavailable),
             at=self._clock.now(),
         )
+
+    def _standing_still(self, record: AddressRecord) -> AddressRecord:
+        """Return the record with the ends of lock and grace moved by the network's outages, while the order is open."""
+        order, now = record.order, self._clock.now()
+        if order is None or not record.is_order_open or now <= order.locked_until:
+            return record
+        outages, begin = self._outages(order.network), order.quoted_at or record.opened_at
+        moved = replace(
+            order,
+            locked_until=extended(order.locked_until, outages, begin, now),
+            expires_at=extended(order.expires_at, outages, begin, now),
+        )
+        return replace(record, order=moved)
 
     def _views(
         self, record: AddressRecord, wanted: Collection[NetworkName] | None
@@ -256,10 +280,14 @@ class AddressLooks:
         ):
             if has_passed or view.head.time <= end or level.head <= before:
                 continue
-            block = last_block_until(view.chain, end, view.head, view.network.block_seconds)
-            if block is not None and key[1] in (found := view.levels(block)):
-                seen = LevelSighting(level=found[key[1]] + level.out, at=now, time=block.time)
-                known = with_arrival(known, order, seen)
+            try:
+                seen = view.level_at(end, key[1], now)
+            except (ChainUnavailable, BlockGone):
+                if now < end + PAST_PATIENCE:
+                    raise
+                continue  # Nodes forget old states. Then only coins that a look saw in time have arrived in time.
+            if seen is not None:
+                known = with_arrival(known, order, replace(seen, level=seen.level + level.out))
         return with_arrival(known, order, LevelSighting(level=level.head, at=now, time=view.head.time, pool=level.pool))
 
     def _claimed(self, record: AddressRecord, view: NetworkView) -> AddressRecord:

@@ -8,7 +8,14 @@ from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFaile
 from shared.kernel.errors import Conflict, DomainError, NotFound, Unavailable
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
-from shared.payments.chains.addresses import COLLECTION, AddressRecord, address_path, from_data, order_taken
+from shared.payments.chains.addresses import (
+    COLLECTION,
+    AddressRecord,
+    address_path,
+    from_data,
+    order_taken,
+    review_ended,
+)
 from shared.payments.chains.claims import arrived
 from shared.payments.chains.ports import NetworkName
 from shared.payments.chains.seen import AddressView
@@ -28,6 +35,10 @@ class Settles(Protocol):
 
     def settle(self, payment_id: str) -> Payment:
         """Bring a payment and the account in step with the provider."""
+        ...
+
+    def revive(self, payment_id: str) -> Payment:
+        """Settle a payment again that is parked."""
         ...
 
 
@@ -101,6 +112,25 @@ class AddressFollower:
                 continue
             self.follow(family, index)
             return
+        raise AddressBusy
+
+    def accept(self, payment_id: str) -> Payment:
+        """End the review of a payment's coins for an operator, grant the credits, and return the payment.
+
+        Raises PaymentNotFound, AddressBusy, and the errors of `Settlement.revive`.
+        """
+        payment = self._payments.get(payment_id)
+        if payment.quote is None:
+            raise PaymentNotFound
+        for _ in range(TAKE_ATTEMPTS_MAX):
+            document = self._documents.get(address_path(payment.provider, payment.quote.index))
+            if document is None:
+                raise PaymentNotFound
+            try:
+                self._documents.commit([review_ended(document, payment_id)])
+            except (PreconditionFailed, OutcomeUnknown):
+                continue
+            return self._settlement.revive(payment_id)
         raise AddressBusy
 
     def due(self, limit: int = DUE_PAGE) -> Sequence[tuple[str, int]]:

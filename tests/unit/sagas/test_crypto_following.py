@@ -1,12 +1,19 @@
 """Coins that come to an address become the owner's credits once, and follow the chain until it is final."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
 from shared.kernel.clock import HOUR, MINUTE, SECOND
+from shared.kernel.documents import Put
+from shared.kernel.ids import OperationId
+from shared.ledger.commands import Close
+from shared.payments.chains.outages import Outage
+from shared.payments.chains.watch_documents import look_data, look_in, look_path
 from shared.payments.fiat import Fiat
 from shared.payments.payment import status_of
+from shared.payments.problems import problem_sentence
 from shared.sagas.payments.crypto_following import NothingToTake
 from tests.support.coins import FEE_BONUS, FEE_CREDITS, GRACE, LOCK, CoinShop, atomic
 
@@ -283,3 +290,135 @@ def test_a_part_that_is_taken_waits_for_its_depth(shop):
     assert shop.money() == (0, 0, 0)
     shop.deep(payment)
     assert shop.money() == (FEE_CREDITS // 2, 0, 0)
+
+
+def test_a_worker_with_an_older_look_does_not_undo_a_later_one(early):
+    payment = confirmed(early)
+    looks = early.services().crypto.looks
+    older = looks.look("evm", payment.quote.index)
+    early.chains["base"].reorg(10, keep=[])
+    early.follow(payment)
+    early.clock.advance(3 * SECOND)
+    early.follow(payment)
+    assert early.money() == (0, ALL, 0)
+
+    services = early.services()
+    with services.crypto.looks.remembered(older):
+        services.payments.settlement.settle(payment.id)
+
+    assert early.money() == (0, ALL, 0)
+
+
+def test_an_operator_accepts_coins_that_came_after_a_sweep(early):
+    payment = confirmed(early)
+    early.chains["base"].sweep(payment.quote.address)
+    early.deep(payment)
+    early.send(payment, payment.quote.due)
+    early.deep(payment)
+    [deposit] = early.deposits(payment)
+    assert "Accept them" in problem_sentence(deposit)
+
+    early.services().crypto.follower.accept(deposit.id)
+
+    assert status_of(early.deposits(payment)[0]) == "settled"
+    assert early.money() == (ALL + FEE_CREDITS, 0, 0)
+
+
+def test_coins_of_a_user_who_left_are_parked_for_a_person(shop):
+    payment = shop.order()
+    shop.services().credits.ledger.execute(shop.uid, Close(operation=OperationId("bye")))
+    shop.send(payment, payment.quote.due)
+
+    shop.deep(payment)
+
+    parked = shop.now(payment)
+    assert parked.problem == "refund_due"
+    assert "send the coins from your wallet" in problem_sentence(parked)
+    assert shop.view(payment)["crypto"]["state"] == "review"
+
+
+def test_locks_stand_still_while_the_network_is_out(shop):
+    payment = shop.order("base", "ETH")
+    data = look_data(replace(look_in(None), outages=(Outage(begin=shop.clock.now(), end=None),)))
+    shop.services().ports.documents().commit([Put(look_path("base"), data)])
+    shop.clock.advance(LOCK + GRACE + MINUTE)
+    shop.price("ETH", "2000")
+    shop.send(payment, payment.quote.due)
+
+    shop.deep(payment)
+
+    assert shop.view(payment)["status"] == "settled"
+    assert shop.money() == (ALL, 0, 0)
+
+
+@pytest.mark.parametrize(("seconds", "is_whole"), [(0, True), (1, False)])
+def test_the_lock_ends_to_the_second_by_the_time_of_the_block(shop, seconds, is_whole):
+    payment = shop.order("base", "ETH")
+    shop.clock.advance(LOCK + seconds * SECOND)
+    shop.send(payment, payment.quote.due)
+    shop.chains["base"].mine()
+    shop.clock.advance(MINUTE)
+    shop.price("ETH", "2000")
+
+    shop.deep(payment)
+
+    assert (shop.view(payment)["status"] == "settled") is is_whole
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0, "settled"), (1, "expired")])
+def test_grace_ends_to_the_second_by_the_time_of_the_block(shop, seconds, status):
+    payment = shop.order()
+    shop.clock.advance(LOCK + GRACE + seconds * SECOND)
+    shop.send(payment, payment.quote.due)
+    shop.chains["base"].mine()
+    shop.clock.advance(MINUTE)
+
+    shop.deep(payment)
+
+    assert shop.view(payment)["status"] == status
+    assert len(shop.deposits(payment)) == seconds
+
+
+def test_bitcoin_keeps_the_rate_of_its_first_sight_for_six_hours(shop):
+    early, late = shop.order("bitcoin", "BTC"), shop.order("bitcoin", "BTC")
+    for payment in (early, late):
+        shop.send(payment, payment.quote.due)
+        assert shop.follow(payment).chain.state == "pool"
+    shop.price("BTC", "50000")
+    shop.clock.advance(2 * HOUR)
+    pool, shop.chains["bitcoin"]._pool = shop.chains["bitcoin"]._pool[1:], shop.chains["bitcoin"]._pool[:1]
+    shop.deep(early)
+    shop.chains["bitcoin"]._pool = pool
+    shop.clock.advance(5 * HOUR)
+    shop.deep(late)
+
+    assert shop.view(early)["price"]["amount"] == "10.00"
+    assert shop.view(late)["price"]["amount"] == "8.33"
+
+
+def test_a_transaction_that_is_replaced_in_the_pool_becomes_nothing(shop):
+    payment = shop.order("bitcoin", "BTC")
+    sent = shop.send(payment, payment.quote.due)
+    assert shop.follow(payment).chain.state == "pool"
+    shop.chains["bitcoin"].drop(sent)
+
+    after_grace(shop, payment)
+
+    assert shop.view(payment)["status"] == "expired"
+    assert shop.money() == (0, 0, 0)
+
+
+def test_splitting_one_sum_into_many_payments_does_not_lower_the_tier(shop, monkeypatch):
+    monkeypatch.setattr("shared.platform.memory.chain.SAFE_DEPTH", 20)
+    payments = [shop.order("ethereum", "USDC", 9_000) for _ in range(3)]
+    for payment in payments:
+        shop.send(payment, payment.quote.due)
+    shop.chains["ethereum"].mine()
+    for payment in payments:
+        shop.follow(payment)
+    shop.chains["ethereum"].mine(5)  # deep enough for 100 dollars, and not for 270
+
+    for payment in payments:
+        shop.follow(payment)
+
+    assert shop.money() == (0, 0, 0)
