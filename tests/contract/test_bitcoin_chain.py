@@ -141,6 +141,14 @@ def test_history_of_many_pages_is_read_to_its_end(chain, regtest):
     assert chain.received_in(block, [V0]) == {V0: sum(range(1, 77))}
 
 
+def test_evicted_transaction_is_no_longer_pending(chain, regtest):
+    name = regtest.pay((V0, 700))
+    before = [one.transaction for _, one in chain.pending([V0])]
+    del regtest.pool[name]
+
+    assert (before, chain.pending([V0]), chain.transaction(name)) == ([name], [], None)
+
+
 def test_transaction_in_the_pool_is_pending_and_no_level(chain, regtest):
     name = regtest.pay((V0, 700))
     block = regtest.mine(names=[])

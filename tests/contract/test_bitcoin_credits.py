@@ -10,7 +10,7 @@ import pytest
 from emulator.chains.bitcoin_node import BitcoinNode, in_coins
 from emulator.chains.esplora import EsploraStandIn
 from emulator.chains.esplora_index import in_satoshis
-from shared.kernel.clock import MINUTE, SECOND
+from shared.kernel.clock import DAY, MINUTE, SECOND
 from shared.payments.chains.networks import Network
 from shared.payments.payment import Payment, status_of
 from shared.platform.bitcoin.chain import EsploraChain
@@ -38,9 +38,12 @@ class NodeShop(CoinShop):
         tip = node.rpc("getblockheader", node.rpc("getbestblockhash"))
         super().__init__(clock=ManualClock(now=(tip["time"] + 3_600) * SECOND))
         self.node, self.version = node, version
+        self.wallet = ""
         self.served[NAME] = EsploraChain(REGTEST, server.url, self.clock)
 
     def address(self, network: Network, index: int) -> str:
+        if self.wallet:
+            return str(self.node.rpc("getnewaddress", "", ["bech32", "bech32m"][self.version], wallet=self.wallet))
         return address_of(next(ADDRESSES), self.version)
 
     def ordered(self) -> Payment:
@@ -88,6 +91,14 @@ def shop(request, bitcoin_node, server) -> NodeShop:
     while bitcoin_node.rpc("getrawmempool"):
         bitcoin_node.mine()
     return NodeShop(bitcoin_node, server, request.param)
+
+
+@pytest.fixture
+def operator(shop) -> str:
+    """Wallet of the operator, from which all addresses of the shop come."""
+    shop.wallet = f"operator-{next(ADDRESSES)}"
+    shop.node.rpc("createwallet", shop.wallet)
+    return shop.wallet
 
 
 def test_payment_is_seen_in_the_pool_and_credited_at_one_block(shop):
@@ -240,3 +251,106 @@ def test_credits_are_the_level_after_random_blocks_and_reorgs(shop):
     ]
     assert shop.money() == (sum(each.terms.credits + each.terms.bonus for each in settled), 0, 0)
     assert settled
+
+
+def test_half_a_percent_less_is_the_package_and_more_is_partial(shop):
+    enough, short = shop.ordered(), shop.ordered()
+    shop.pay(enough, 996)
+    shop.pay(short, 993)
+    shop.mine()
+
+    assert (shop.looked(enough), shop.looked(short), shop.state(short)) == ("settled", "pending", "partial")
+    assert shop.money() == (ALL, 0, 0)
+
+
+def test_two_parts_are_the_package_once_whole(shop):
+    payment = shop.ordered()
+    shop.pay(payment, 400)
+    shop.mine()
+    partial = shop.looked(payment), shop.state(payment)
+    shop.pay(payment, 600)
+    shop.mine()
+
+    assert partial == ("pending", "partial")
+    assert (shop.looked(payment), shop.money()) == ("settled", (ALL, 0, 0))
+
+
+def test_part_becomes_its_share_when_its_user_takes_it(shop):
+    payment = shop.ordered()
+    shop.pay(payment, 500)
+    shop.mine()
+    shop.looked(payment)
+
+    shop.services().crypto.follower.take(payment.id, shop.uid)
+
+    assert (shop.looked(payment), shop.money()) == ("settled", (FEE_CREDITS // 2, 0, 0))
+
+
+def test_coins_within_grace_are_the_package_and_after_grace_a_deposit(shop):
+    late, later = shop.ordered(), shop.ordered()
+    shop.clock.advance(LOCK + MINUTE)
+    shop.pay(late)
+    shop.mine(2)
+    shop.looked(late)
+    shop.clock.advance(GRACE)
+    shop.mine(2)
+    expired = shop.looked(later)
+    shop.pay(later)
+    shop.mine()
+    shop.looked(later)
+
+    [deposit] = shop.deposits(later)
+
+    assert (shop.looked(late), expired, status_of(deposit)) == ("settled", "expired", "settled")
+    assert shop.money() == (ALL + deposit.terms.credits, 0, 0)
+
+
+def test_second_payment_weeks_later_is_a_deposit(shop):
+    payment = shop.ordered()
+    shop.pay(payment)
+    shop.mine(FINAL)
+    shop.looked(payment)
+    shop.clock.advance(20 * DAY)
+    shop.pay(payment, 700)
+    shop.mine(2)
+    shop.looked(payment)
+
+    [deposit] = shop.deposits(payment)
+
+    assert (status_of(deposit), deposit.terms.bonus) == ("settled", 0)
+    assert shop.money() == (ALL + deposit.terms.credits, 0, 0)
+
+
+def test_dust_is_a_deposit_once_the_sum_passes_the_minimum(shop):
+    payment = shop.ordered()
+    shop.pay(payment, 1_300)
+    shop.mine()
+    shop.looked(payment)
+    dust = shop.money(), shop.deposits(payment)
+    shop.pay(payment, 300)
+    shop.mine()
+    shop.looked(payment)
+
+    [deposit] = shop.deposits(payment)
+
+    assert dust == ((ALL, 0, 0), [])
+    assert deposit.terms.price.minor in {599, 600}
+
+
+def test_sweep_moves_no_credit_and_later_coins_are_reviewed(shop, operator):
+    payment = shop.ordered()
+    shop.pay(payment)
+    shop.mine(2)
+    shop.looked(payment)
+    shop.node.rpc("sendall", [shop.node.wallet("getnewaddress")], wallet=operator)
+    shop.mine()
+    swept = shop.looked(payment), shop.money()
+    shop.pay(payment)
+    shop.mine(FINAL)
+    shop.looked(payment)
+
+    [deposit] = shop.deposits(payment)
+
+    assert swept == ("settled", (ALL, 0, 0))
+    assert (status_of(deposit), deposit.problem) == ("confirming", "address_swept")
+    assert shop.money() == (ALL, 0, 0)

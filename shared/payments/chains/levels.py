@@ -154,8 +154,9 @@ class Look:
 class AdvancedLevel:
     """Record after a look.
 
-    `is_swept` is True if coins have left the address, so that the level can no longer be read. `is_below_final` is True
-    if the chain went back behind a block that it had called final. `is_unsettled` is True if only another look decides.
+    `is_swept` is True if coins have left the address, so that later coins may be the operator's own. `is_below_final`
+    is True if the chain went back behind a block that it had called final. `is_unsettled` is True if only another look
+    decides.
     """
 
     record: LevelRecord
@@ -188,7 +189,9 @@ def advance(record: LevelRecord, look: Look, *, is_swept: bool = False) -> Advan
     if is_behind or level == record.standing:
         return AdvancedLevel(record=_finalised(seen, look, is_swept=is_swept))
     if level > record.standing:
-        return AdvancedLevel(record=_finalised(_standing(seen, level, look.deep), look, is_swept=is_swept))
+        is_reused = look.is_spent and record.mark is not None
+        risen = _finalised(_standing(seen, level, look.deep), look, is_swept=is_swept)
+        return AdvancedLevel(record=risen, is_swept=is_reused)
     is_left = look.is_spent or look.final.level + record.out < record.final
     left = replace(seen, out=record.out + record.standing - level) if is_left else seen
     return AdvancedLevel(record=_finalised(left, look, is_swept=is_swept or is_left), is_swept=is_left)
