@@ -219,6 +219,8 @@ BY_NAME: Mapping[str, str] = {
     "link": "An address that shows the picture without signing in, until `link_expires_at`.",
     "link_expires_at": "When the link ends.",
     "links": "Where to go from here.",
+    "locked_until": "The rate counts for coins that come before.",
+    "minimum": "The least price that can be paid on this network.",
     "local": "True if the title was made without a model.",
     "lot": "The id of the lot that the entry is about; null if none.",
     "lots": "The credits by origin, in the order in which they are spent.",

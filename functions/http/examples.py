@@ -131,6 +131,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "full": {"package_id": PACKAGE, "provider": "stripe", "flow": "redirect"},
         "short": {"package_id": PACKAGE, "provider": "paypal"},
     },
+    "payments_pay_with_coins": {"short": {"package_id": PACKAGE, "network": "base", "asset": "USDC"}},
+    "payments_change_coins": {"short": {"network": "ethereum", "asset": "ETH"}},
     "payments_take_part": {"short": {}},
     "admin_set_roles": {
         "full": {"roles": ["support"], "reason": "Joined the support team."},
@@ -213,6 +215,7 @@ OPERATIONS_ON: Mapping[str, tuple[str, ...]] = {
     RESPONSE: ("openai_response", "openai_delete_response", "openai_cancel_response"),
     PAYMENT: (
         "payments_status",
+        "payments_change_coins",
         "payments_take_part",
         "admin_payments_payment",
         "admin_payments_refund",

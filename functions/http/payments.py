@@ -29,7 +29,8 @@ from shared.payments.payment import Payment, Status, status_of
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.providers import PROVIDER_NAMES, PROVIDERS
 from shared.payments.store import PaymentNotFound, PaymentPage
-from shared.sagas.payments.checkout import AppCustomer, PackageLimitReached, PackageOrder, TooManyCheckouts
+from shared.sagas.payments.checkout import AppCustomer, PackageOrder
+from shared.sagas.payments.purchase_places import PackageLimitReached, TooManyCheckouts
 from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
 
 URL_CHARACTERS_MAX = 2_000

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from shared.payments.payment import Payment
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.sagas.payments.address_looks import AddressLooks
+    from shared.sagas.payments.coin_terms import CoinTerms
     from shared.sagas.payments.cold_addresses import ColdAddresses
+    from shared.sagas.payments.crypto_checkout import CryptoCheckouts
     from shared.sagas.payments.crypto_following import AddressFollower
     from shared.sagas.payments.crypto_places import CryptoPlaces
     from shared.sagas.payments.crypto_watcher import Watcher
@@ -100,6 +102,30 @@ class CryptoServices:
         from shared.sagas.payments.crypto_places import CryptoPlaces
 
         return CryptoPlaces(self.ports.documents(), self.clock)
+
+    @part
+    def terms(self) -> "CoinTerms":
+        """Build the quotes and addresses for payments."""
+        from shared.sagas.payments.coin_terms import CoinTerms
+
+        return CoinTerms(self.networks, self.availability, self.quotes, self.address_book, self.indices, self.clock)
+
+    @part
+    def checkouts(self) -> "CryptoCheckouts":
+        """Build the saga by which a user buys a package with coins."""
+        from shared.sagas.payments.crypto_checkout import CryptoCheckouts
+        from shared.sagas.payments.purchase_places import PurchasePlaces
+
+        documents = self.ports.documents()
+        return CryptoCheckouts(
+            documents,
+            self.payments.packages,
+            self.credits.ledger,
+            (PurchasePlaces(documents, self.clock, self.payments.cancellations), self.places),
+            self.terms,
+            self.clock,
+            f"{self.settings.public_url}/v1/payments/crypto",
+        )
 
     @part
     def wallet_previews(self) -> "WalletPreviews":

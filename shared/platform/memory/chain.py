@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.payments.chains.amounts import rate_of
@@ -58,7 +58,7 @@ class MemoryChain:
         self._lock = threading.RLock()
         self._count = 0
         self._pool: list[_Move] = []
-        self._chain = [_MinedBlock(self._block(0, "", clock.now()))]
+        self._chain = [_MinedBlock(replace(self._block(0, "", clock.now()), hash=network.genesis))]
         self._unavailable = False
         self.calls = 0
         self.rates = dict(RATES)
@@ -209,6 +209,8 @@ class MemoryChain:
         if contract == self._network.sequencer_feed:
             return FeedRound(answer=0, decimals=0, started_at=1, updated_at=now)
         asset = next(name for name, feed in self._network.feeds.items() if feed.contract == contract)
+        if asset not in self.rates:
+            raise ChainUnavailable(self.network, "the feed tells no price")
         answer = int(rate_of(self.rates[asset]) * 10**FEED_DECIMALS)
         return FeedRound(answer=answer, decimals=FEED_DECIMALS, started_at=now, updated_at=now)
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from zlib import crc32
 
 from shared.kernel.clock import MINUTE, Clock, Millis, to_datetime
 from shared.kernel.documents import Create, Documents, PreconditionFailed, Put, Value, Write
-from shared.kernel.errors import Conflict, DomainError, IdempotencyMismatch
+from shared.kernel.errors import DomainError, IdempotencyMismatch
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, random_token
-from shared.ledger.errors import AccountClosed, AccountFrozen
 from shared.ledger.ledger import Ledger
 from shared.payments.packages import Package, Packages
 from shared.payments.payment import Payment, ProviderReport, Terms
@@ -18,6 +16,7 @@ from shared.payments.store import Payments, fields_of, saga_path, view_of, witho
 from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.sagas.payments.cancellations import Cancellations
 from shared.sagas.payments.leased_payment import RETRY, payment_of
+from shared.sagas.payments.purchase_places import PurchasePlaces, require_open_account
 from shared.sagas.payments.settlement import (
     LEASE_SECONDS,
     PATIENCE_PAUSE_SECONDS,
@@ -30,32 +29,6 @@ CHECKOUT_LIFETIME: Millis = 60 * MINUTE
 POLL_FIRST: Millis = MINUTE
 CREATE_ATTEMPTS_MAX = 5
 BACK_KEY_BYTES = 16
-
-
-OPEN_CHECKOUTS_MAX = 20
-"""Most checkouts that one user may begin within a checkout's lifetime. Each is an order to poll for that long."""
-
-
-class TooManyCheckouts(Conflict):
-    """The user has begun too many checkouts within the lifetime of a checkout."""
-
-    code = "too_many_checkouts"
-
-    def __init__(self, retry_after_ms: int) -> None:
-        super().__init__(
-            f"You have begun {OPEN_CHECKOUTS_MAX} checkouts within an hour; pay one of those, or come back later.",
-            limit=OPEN_CHECKOUTS_MAX,
-            retry_after_ms=retry_after_ms,
-        )
-
-
-class PackageLimitReached(Conflict):
-    """The user has bought this package as often as one user may."""
-
-    code = "package_limit_reached"
-
-    def __init__(self, package: str, limit: int) -> None:
-        super().__init__("You have bought this package as often as is allowed.", package=package, limit=limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +81,7 @@ class Checkouts:
         self._providers = providers
         self._leases = Leases(documents, clock)
         self._clock = clock
-        self._cancellations = cancellations
+        self._places = PurchasePlaces(documents, clock, cancellations)
         self._landing = landing
 
     def begin_checkout(self, wanted: PackageOrder, operation: OperationId, fingerprint: str) -> Payment:
@@ -124,13 +97,13 @@ class Checkouts:
             return self._resume(known, fingerprint)
         if wanted.provider not in self._providers:
             raise ProviderNotConfigured(wanted.provider)
-        self._require_open(wanted.uid)
+        require_open_account(self._ledger, wanted.uid)
         package = self._packages.get(wanted.package)
         payment = self._agreed(payment_id, wanted, package, fingerprint)
         for _ in range(CREATE_ATTEMPTS_MAX):
             try:
-                payment = replace(payment, slot=self._slot(package, payment))
-                leased = self._create(payment, self._counter_place(payment))
+                payment = replace(payment, slot=self._places.package_slot(package, payment))
+                leased = self._create(payment, self._places.checkout_place(payment))
             except PreconditionFailed:
                 known = self._payments.find(payment_id)
                 if known is not None:
@@ -138,14 +111,6 @@ class Checkouts:
                 continue  # somebody took the place among a user's purchases that we had chosen
             return self._open(leased, payment)
         raise PaymentBusy
-
-    def _require_open(self, uid: Uid) -> None:
-        """Raise AccountFrozen or AccountClosed for a user who may not buy: the credits could not be spent."""
-        status = self._ledger.balance(uid).status
-        if status == "frozen":
-            raise AccountFrozen
-        if status == "closed":
-            raise AccountClosed
 
     def _agreed(self, payment_id: str, wanted: PackageOrder, package: Package, fingerprint: str) -> Payment:
         """Return a new payment on the package's present terms, with a random key for the way back from the provider."""
@@ -205,42 +170,6 @@ class Checkouts:
             also.append(Create(payment.slot, {"uid": payment.uid, "payment": payment.id}))
         data: dict[str, Value] = {**fields_of(payment), "saga": None, "due_at": due_at}
         return self._leases.create(saga_path(payment.id), data, LEASE_SECONDS, *also)
-
-    def _counter_place(self, payment: Payment) -> Write:
-        """Build the write that takes one of a user's places for checkouts: an unused or an expired place.
-
-        Raises TooManyCheckouts. Two checkouts cannot take the same place: the write requires the version that was read.
-        """
-        now, start = self._clock.now(), crc32(payment.id.encode())  # so that few try the same place at once
-        paths = [counter_path(payment.uid, (start + n) % OPEN_CHECKOUTS_MAX) for n in range(OPEN_CHECKOUTS_MAX)]
-        data: dict[str, Value] = {"payment": payment.id, "ends_at": payment.expires_at}
-        ends = list[Millis]()
-        for path, place in zip(paths, self._documents.get_all(paths), strict=True):
-            if place is None:
-                return Create(path, data)
-            ends_at = place.data.get("ends_at")
-            ends.append(ends_at if isinstance(ends_at, int) else 0)
-            if ends[-1] <= now:
-                return Put(path, data, place.version)
-        raise TooManyCheckouts(retry_after_ms=min(ends) - now)
-
-    def _slot(self, package: Package, payment: Payment) -> str:
-        """Return a free place among this user's purchases of a package; empty for a package without a limit.
-
-        The limit is exact, since a place's document is created once. A cancelled checkout gives its place up. Raises
-        PackageLimitReached, and the errors of `Cancellations.give_up`.
-        """
-        if package.per_user_limit is None:
-            return ""
-        paths = [slot_path(package.id, payment.uid, n) for n in range(package.per_user_limit)]
-        found = self._documents.get_all(paths)
-        free = next((path for path, slot in zip(paths, found, strict=True) if slot is None), None)
-        if free is not None:
-            return free
-        for slot in found:
-            if slot is not None and self._cancellations.give_up(str(slot.data["payment"])):
-                return slot.path
-        raise PackageLimitReached(package.id, package.per_user_limit)
 
     def app_customer(self, payment: Payment) -> AppCustomer:
         """Return the payer as the provider knows them, for an app's own form; empty if the provider cannot tell now.
@@ -326,16 +255,6 @@ def _answer(payment: Payment) -> Payment:
     if not payment.is_opened and payment.seen.stage == "failed":
         raise ProviderRefused(payment.provider, payment.seen.failure or "")
     return payment
-
-
-def slot_path(package: str, uid: Uid, number: int) -> str:
-    """Return the path of a user's n-th place among the purchases of a limited package."""
-    return f"package_slots/{derived_id('slot', package, uid, str(number))}"
-
-
-def counter_path(uid: Uid, number: int) -> str:
-    """Return the path of a user's n-th place for checkouts. The path names no user."""
-    return f"checkout_places/{derived_id('place', uid, str(number))}"
 
 
 def customer_path(provider: ProviderName, uid: Uid) -> str:

@@ -59,6 +59,13 @@ class CryptoPlaces:
             raise TooManyCryptoPayments(retry_after_ms=min(map(_ends_at, taken)) - now)
         return Put(free.path, data, free.version)
 
+    def renewed(self, payment: Payment) -> list[Write]:
+        """Build the write that keeps a payment's place until the payment's new end; none if the place was lost."""
+        data: dict[str, Value] = {"payment": payment.id, "ends_at": payment.expires_at}
+        found = self._documents.get_all(_paths(payment))
+        own = [each for each in found if each is not None and each.data["payment"] == payment.id]
+        return [Put(each.path, data, each.version) for each in own]
+
     def _credited(self, taken: list[Document]) -> Document | None:
         """Return a place whose payment waits for nothing more; None if there is none."""
         payments = self._documents.get_all([saga_path(str(place.data["payment"])) for place in taken])

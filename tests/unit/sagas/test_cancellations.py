@@ -8,7 +8,8 @@ from shared.kernel.clock import DAY, MINUTE
 from shared.kernel.ids import Uid
 from shared.payments.ports import ProviderUnavailable
 from shared.sagas.engine.leases import Leases
-from shared.sagas.payments.checkout import CHECKOUT_LIFETIME, PackageLimitReached
+from shared.sagas.payments.checkout import CHECKOUT_LIFETIME
+from shared.sagas.payments.purchase_places import PackageLimitReached
 from shared.sagas.payments.settlement import LEASE_SECONDS, PaymentBusy
 from tests.support.shop import BONUS, CREDITS, LANDING, PACKAGE, Shop
 

@@ -19,7 +19,7 @@ from shared.ledger.commands import Capture, Command, Expire, PlaceHold, Release
 from shared.payments.fiat import Fiat
 from shared.payments.payment import Payment, seen_in, share
 from shared.payments.ports import ProviderName
-from shared.sagas.payments.checkout import TooManyCheckouts
+from shared.sagas.payments.purchase_places import TooManyCheckouts
 from tests.support.earlier_payments import store_as_before
 from tests.support.ledger_faults import COMMIT_FAULTS, Call, Fault, Weather
 from tests.support.ledgers import UID, charge

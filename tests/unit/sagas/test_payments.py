@@ -16,7 +16,8 @@ from shared.payments.ports import Notice, ProviderRefused, ProviderUnavailable
 from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.payments import MemoryProvider
-from shared.sagas.payments.checkout import CHECKOUT_LIFETIME, OPEN_CHECKOUTS_MAX, PackageLimitReached, TooManyCheckouts
+from shared.sagas.payments.checkout import CHECKOUT_LIFETIME
+from shared.sagas.payments.purchase_places import OPEN_CHECKOUTS_MAX, PackageLimitReached, TooManyCheckouts
 from shared.sagas.payments.refunds import NotRefundable
 from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
 from shared.sagas.payments.steps import FRESH
