@@ -1,14 +1,20 @@
 """Answers of one network for one address: the head, the final block, and the levels in both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.kernel.clock import Millis
+from shared.kernel.errors import Unavailable
+from shared.payments.chains.addresses import SeenTransferOf
 from shared.payments.chains.block_search import last_block_until
 from shared.payments.chains.claims import LevelSighting
 from shared.payments.chains.levels import LevelRecord, Reading
 from shared.payments.chains.networks import Network, Tier
-from shared.payments.chains.ports import AssetName, Block, Chain, ChainUnavailable
+from shared.payments.chains.ports import AssetName, Block, Chain, ChainUnavailable, Transfer
+from shared.payments.chains.report import SeenTransfer
+
+TRANSFERS_BLOCKS_MAX = 300
+"""Most blocks in which transactions are looked up as evidence."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +42,25 @@ class NetworkView:
         if block is None or asset not in found:
             return None
         return LevelSighting(level=found[asset], at=now, time=block.time)
+
+    def arrivals(self, asset: AssetName) -> Sequence[Transfer]:
+        """Return the last transfers to the address, as evidence for people; none after a failure."""
+        first = max(0, self.head.height - TRANSFERS_BLOCKS_MAX)
+        try:
+            return self.chain.transfers(self.address, asset, first, self.head.height)
+        except Unavailable:
+            return ()
+
+    def shown(self, asset: AssetName, transfer: Transfer) -> SeenTransferOf:
+        """Return a transfer as an address remembers it."""
+        url = self.network.transaction_url(transfer.transaction) or ""
+        return SeenTransferOf(
+            network=self.network.name,
+            asset=asset,
+            sender=transfer.sender,
+            amount=transfer.amount,
+            shown=SeenTransfer(hash=transfer.transaction, url=url),
+        )
 
     def deep(self, tier: Tier) -> Block:
         """Return the last block that is deep enough."""

@@ -19,7 +19,6 @@ from shared.kernel.documents import (
     Query,
     Where,
 )
-from shared.kernel.errors import Unavailable
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import Uid
 from shared.payments.chains.addresses import (
@@ -39,7 +38,6 @@ from shared.payments.chains.network_view import NetworkView, reading_of, view_of
 from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.outages import Outage, extended
 from shared.payments.chains.ports import AssetName, BlockGone, Chain, ChainUnavailable, NetworkName
-from shared.payments.chains.report import SeenTransfer
 from shared.payments.chains.seen import AddressView
 from shared.payments.chains.sources import ONE_SOURCE_USD_MAX, agreed
 from shared.payments.chains.tiers import tier_for
@@ -56,8 +54,6 @@ NEXT: Millis = 15 * SECOND
 FINALITY_PAUSE: Millis = 2 * MINUTE
 PAST_PATIENCE: Millis = 30 * MINUTE
 """Time after the end of lock or grace in which the level at that end is asked for again and again."""
-TRANSFERS_BLOCKS_MAX = 300
-"""Most blocks in which transactions are looked up as evidence."""
 
 
 class Rates(Protocol):
@@ -314,21 +310,14 @@ class AddressLooks:
         return replace(record, levels=levels)
 
     def _evident(self, record: AddressRecord, view: NetworkView, news: Collection[AssetName]) -> AddressRecord:
-        """Return the record with the transactions of new coins, as far as the chain tells. A failure is skipped."""
-        found: list[SeenTransferOf] = []
-        name, first = view.network.name, max(0, view.head.height - TRANSFERS_BLOCKS_MAX)
-        for asset in sorted(news):
-            try:
-                told = view.chain.transfers(record.address, asset, first, view.head.height)
-            except Unavailable:
-                continue
-            for each in told:
-                url = view.network.transaction_url(each.transaction) or ""
-                shown = SeenTransfer(hash=each.transaction, url=url)
-                found.append(
-                    SeenTransferOf(network=name, asset=asset, sender=each.sender, amount=each.amount, shown=shown)
-                )
-        return with_transfers(record, tuple(found))
+        """Return the record with the transactions of new coins, as far as the chain tells."""
+        found, levels = list[SeenTransferOf](), dict(record.levels)
+        for key in [(view.network.name, asset) for asset in sorted(news)]:
+            arrivals = view.arrivals(key[1])
+            found += [view.shown(key[1], each) for each in arrivals]
+            last = max((each.block.height for each in arrivals if each.block is not None), default=view.head.height)
+            levels[key] = replace(levels[key], head_since=min(last, levels[key].head_since))
+        return with_transfers(replace(record, levels=levels), tuple(found))
 
     # The document ----------------------------------------------------------------------------------------------------
 

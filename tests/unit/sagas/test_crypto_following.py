@@ -61,7 +61,8 @@ def test_half_a_percent_less_is_the_package_and_more_is_missing(shop, network, a
 @EACH
 def test_several_parts_become_the_package_once_whole(shop, network, asset):
     payment = paid(shop, network, asset, Fraction(1, 2))
-    assert shop.view(payment)["crypto"]["state"] == "partial"
+    partial = shop.view(payment)["crypto"]
+    assert (partial["state"], partial["confirmations"]) == ("partial", 40)
     assert shop.money() == (0, 0, 0)
     shop.send(payment, payment.quote.due - payment.quote.due // 2)
 
@@ -422,3 +423,28 @@ def test_splitting_one_sum_into_many_payments_does_not_lower_the_tier(shop, monk
         shop.follow(payment)
 
     assert shop.money() == (0, 0, 0)
+
+
+def test_a_reorg_deeper_than_final_takes_nothing_and_is_told(shop):
+    payment = paid(shop)
+    shop.chains["base"].reorg(45, keep=[])
+    shop.follow(payment)
+    shop.clock.advance(3 * SECOND)
+
+    shop.follow(payment)
+
+    assert shop.money() == (ALL, 0, 0)
+    assert shop.view(payment)["status"] == "settled"
+    assert "chain_below_final" in {alert.event for alert in shop.alerts.raised}
+
+
+def test_a_network_taken_out_of_use_leaves_its_payments_as_they_are(shop):
+    payment = paid(shop)
+    del shop.chains["base"]
+
+    shop.follow(payment)
+    shop.services().payments.settlement.settle(payment.id)
+
+    assert shop.view(payment)["crypto"]["unavailable"]
+    assert shop.view(payment)["status"] == "settled"
+    assert shop.money() == (ALL, 0, 0)
