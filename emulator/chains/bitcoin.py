@@ -9,7 +9,9 @@ from typing import Self
 
 from emulator.chains.bitcoin_node import NO_NODE, BitcoinNode, BitcoinNodeError, bitcoind
 from emulator.chains.esplora import EsploraStandIn
+from emulator.chains.laptop import NETWORKS as LAPTOP_NETWORKS
 from emulator.ports import binding
+from emulator.problems import LaptopProblem
 from shared.kernel.chain_settings import CHAIN_SETTING, sources_setting
 from shared.kernel.network_settings import BITCOIN
 
@@ -20,7 +22,9 @@ KNOWN_KEY = (
     "vpub5Y6cjg78GGuNLsaPhmYsiw4gYX3HoQiRBiSwDaBXKUafCt9bNwWQiitDk5VZ5BVxYnQdwoTyXSs2JHRPAgjAvtbBrf8ZhDYe2jWAqvZVnsc"
 )
 """Key of a wallet whose seed phrase everybody knows: `abandon … about`."""
-LEFT_OUT = f"{NO_NODE} The laptop goes on without Bitcoin."
+OWN = frozenset({NETWORK, *(each.name for each in LAPTOP_NETWORKS)})
+"""Networks of the laptop itself. Networks of the person's own are never mixed with them."""
+LEFT_OUT = "The laptop goes on without Bitcoin."
 BLOCK_SECONDS = 5.0
 """Pace of blocks while a payment waits for blocks. A real network's is 600 s."""
 IDLE_SECONDS = 60.0
@@ -40,21 +44,28 @@ class BitcoinServices:
 
 
 def bitcoin_services(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int) -> BitcoinServices:
-    """Return the Bitcoin of a laptop. Addresses that are set are used as they are; a regtest node replaces them."""
+    """Return the Bitcoin of a laptop: a server that the settings name, or a regtest node with a server over it.
+
+    If the settings name networks of the person's own, nothing is started. A node that does not start is left out.
+    """
     given = {**settings, **{name: value for name, value in os.environ.items() if value}}
     named = [value for name, value in given.items() if CHAIN_SETTING.fullmatch(name) and name.startswith("BITCOIN_")]
     if any(named):
         return BitcoinServices(addresses={BITCOIN: named[0].partition(",")[0]})
+    networks = [name.strip() for name in given.get(NETWORKS, "").split(",") if name.strip()]
+    if not set(networks) <= OWN:
+        return BitcoinServices()
     if bitcoind() is None:
-        return BitcoinServices(problem=LEFT_OUT)
-    node = stack.enter_context(BitcoinNode())
+        return BitcoinServices(problem=f"{NO_NODE} {LEFT_OUT}")
+    try:
+        node = stack.enter_context(BitcoinNode())
+    except (LaptopProblem, BitcoinNodeError) as error:
+        return BitcoinServices(problem=f"{error} {LEFT_OUT}")
     with binding(BITCOIN, port):
         server = stack.enter_context(EsploraStandIn(node, port=port))
     stack.enter_context(Miner(node))
-    networks = [name.strip() for name in given.get(NETWORKS, "").split(",") if name.strip()]
-    others = [name for name in networks if not name.startswith(BITCOIN)]
     found = {
-        NETWORKS: ",".join([*others, NETWORK]),
+        NETWORKS: ",".join(dict.fromkeys([*networks, NETWORK])),
         sources_setting(NETWORK): server.url,
         KEY: given.get(KEY) or KNOWN_KEY,
     }

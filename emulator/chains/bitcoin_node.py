@@ -33,8 +33,11 @@ STOP_SECONDS_MAX = 30
 CALL_SECONDS_MAX = 60
 POLL_SECONDS = 0.02
 NO_NODE = "No Bitcoin node here: install Debian's `bitcoin-knots` or Bitcoin Core, or name `bitcoind` in BITCOIND."
-MINDER = '"$@" & cat > /dev/null; kill $! 2> /dev/null; wait'
-"""Script that ends the node as soon as standard input ends: so also when the process that started it is killed."""
+MINDER = 'exec 3<&0; "$@" 3<&- </dev/null & node=$!; { cat <&3 >/dev/null; kill $node 2>/dev/null; } & wait $node'
+"""Script that ends the node as soon as standard input ends: so also when the process that started it is killed.
+
+The script ends when the node ends, so that a node that does not start is noticed at once.
+"""
 
 
 class BitcoinNodeError(Exception):

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from emulator.chains.bitcoin import LEFT_OUT, Miner, bitcoin_services
-from emulator.chains.bitcoin_node import SETTING
+from emulator.chains.bitcoin_node import NO_NODE, SETTING
 from emulator.ports import free_ports
 from emulator.tools import ROOT
 from shared.platform.bitcoin.chain import EsploraChain
@@ -33,7 +33,27 @@ def test_laptop_goes_on_without_a_node(monkeypatch):
     with contextlib.ExitStack() as stack:
         found = bitcoin_services(stack, {}, 0)
 
-    assert (found.settings, found.addresses, found.problem) == ({}, {}, LEFT_OUT)
+    assert (found.settings, found.addresses, found.problem) == ({}, {}, f"{NO_NODE} {LEFT_OUT}")
+
+
+def test_laptop_goes_on_without_a_node_that_does_not_start(monkeypatch, tmp_path):
+    broken = tmp_path / "bitcoind"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv(SETTING, str(broken))
+
+    with contextlib.ExitStack() as stack:
+        found = bitcoin_services(stack, {}, 0)
+
+    assert (found.settings, found.addresses) == ({}, {})
+    assert found.problem.startswith("The Bitcoin node does not answer")
+
+
+def test_networks_of_the_person_are_not_joined_by_a_test_network():
+    with contextlib.ExitStack() as stack:
+        found = bitcoin_services(stack, {"CRYPTO_NETWORKS": "base,polygon"}, 0)
+
+    assert (found.settings, found.addresses, found.problem) == ({}, {}, "")
 
 
 def test_server_that_is_set_is_used_and_no_node_started():
@@ -45,14 +65,14 @@ def test_server_that_is_set_is_used_and_no_node_started():
     assert (found.settings, found.addresses) == ({}, {"bitcoin": "https://signet.example/api"})
 
 
-def test_node_s_network_joins_the_networks_that_are_set(bitcoin_node):
+def test_node_s_network_joins_the_networks_of_the_laptop(bitcoin_node):
     with contextlib.ExitStack() as stack:
         port = free_ports(["bitcoin"])["bitcoin"]
-        found = bitcoin_services(stack, {"CRYPTO_NETWORKS": "laptop,bitcoin"}, port)
+        found = bitcoin_services(stack, {"CRYPTO_NETWORKS": "local-base,local-polygon"}, port)
         url = found.addresses["bitcoin"]
         tip = requests.get(f"{url}/blocks/tip/height", timeout=10).text
 
-    assert found.settings["CRYPTO_NETWORKS"] == "laptop,bitcoin-regtest"
+    assert found.settings["CRYPTO_NETWORKS"] == "local-base,local-polygon,bitcoin-regtest"
     assert found.settings["BITCOIN_REGTEST_API_URLS"] == url == f"http://127.0.0.1:{port}"
     assert EsploraChain(REGTEST, url).network == "bitcoin-regtest"
     assert int(tip) >= 100
