@@ -112,10 +112,12 @@ leak: setup  ## 500 hostile callers against providers that bill the truth; SEED=
 
 .PHONY: chains
 REORGS ?= 500
+SCHEDULES ?= 1000
 
 # Real EVM nodes, two networks at once: random payments and reorgs, and workers killed before and after each commit.
-chains: setup  ## 500 random reorgs of two EVM networks, with workers killed at every commit; SEED=… REORGS=…
-	@exec $(PYTHON) -m tests.chains $(SEED) $(REORGS)
+# Then sources that are stale, empty, forked, lying and so on while payments are detected, credited and lost.
+chains: setup  ## 500 reorgs of real nodes with workers killed, 1000 schedules of lying sources; SEED=… REORGS=… SCHEDULES=…
+	@exec $(PYTHON) -m tests.chains $(SEED) $(REORGS) $(SCHEDULES)
 
 .PHONY: payments
 PAYMENTS ?= 300

@@ -82,13 +82,15 @@ class _Server(ThreadingHTTPServer):
 class ChainProxy:
     """Source of a network that may have a fault. Safe to share between threads."""
 
-    def __init__(self, node_url: str, *, port: int = 0, salt: int = 0) -> None:
+    def __init__(self, node_url: str, *, port: int = 0, salt: int = 0, held_seconds: float | None = None) -> None:
+        """`held_seconds` replaces the time for which a slow or silent source holds an answer back."""
         self._node = urlsplit(node_url)
         self._salt = salt
         self._local = threading.local()
         self._kept: set[http.client.HTTPConnection] = set()
         self._view = Geth(self._ask, salt)
         self._fault = ""
+        self._held_seconds = held_seconds
         self._ended = threading.Event()
         self.ways: frozenset[str] = WAYS
         self.calls = 0
@@ -115,10 +117,10 @@ class ChainProxy:
         """Return the answer to a request: the status, or None if the connection ends without an answer."""
         self.calls += 1
         if self._fault == SILENT:
-            self._ended.wait(SILENT_SECONDS)
+            self._ended.wait(self._held_seconds or SILENT_SECONDS)
             return None, b""
         if self._fault == SLOW:
-            self._ended.wait(SLOW_SECONDS)
+            self._ended.wait(self._held_seconds or SLOW_SECONDS)
         if self._fault == LIMITED:
             return HTTPStatus.TOO_MANY_REQUESTS, b"slow down"
         if self._fault == BROKEN:

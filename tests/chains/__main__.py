@@ -1,4 +1,7 @@
-"""The long form, `python -m tests.chains SEED REORGS`: random reorgs, with workers killed at every commit."""
+"""The long form, `python -m tests.chains SEED REORGS SCHEDULES`.
+
+Random reorgs with workers killed at every commit; then random schedules of faults of the sources.
+"""
 
 import contextlib
 import io
@@ -6,16 +9,19 @@ import sys
 import time
 from collections import Counter
 
+from tests.chains.liars import liars
 from tests.chains.node_shop import node_shop
 from tests.chains.reorgs import EventReader, History, Tally, by_block, by_transaction
 
 REORGS_PER_NODE = 100
+SCHEDULES_PER_NODE = 100
 
 
 def main() -> int:
     """Play and tell. Raises AssertionError where a law is broken."""
-    seed, reorgs = (int(argument) for argument in sys.argv[1:3])
+    seed, reorgs, schedules = (int(argument) for argument in sys.argv[1:4])
     play_reorgs(seed, reorgs)
+    play_liars(seed, schedules)
     return 0
 
 
@@ -37,6 +43,21 @@ def play_reorgs(seed: int, reorgs: int) -> None:
     for name, number in wrong.items():
         say(f"  wrong sums if effects are named {name}: {number}")
     say(f"  every law held; {time.monotonic() - began:.0f} s")
+
+
+def play_liars(seed: int, schedules: int) -> None:
+    """Play schedules of faults, each hundred over fresh nodes."""
+    tally, wrong, began = Tally(), 0, time.monotonic()
+    for number, first in enumerate(range(0, schedules, SCHEDULES_PER_NODE)):
+        say(f"liars {number}, seed {seed + number}, after {time.monotonic() - began:.0f} s")
+        with contextlib.redirect_stdout(io.StringIO()), liars(seed + number, tally) as played:
+            for _ in range(min(SCHEDULES_PER_NODE, schedules - first)):
+                played.play(played.plan())
+            wrong += played.reader.wrong
+    for line in tally.lines():
+        say(f"  {line}")
+    say(f"  payments that a reader of logs has wrong: {wrong}")
+    say(f"  no credit without its level, nothing taken back for nothing; {time.monotonic() - began:.0f} s")
 
 
 def say(line: str) -> None:

@@ -17,6 +17,7 @@ from shared.kernel.chain_settings import sources_setting
 from shared.kernel.clock import SECOND
 from shared.kernel.settings import parse_settings
 from shared.payments.chains.networks import Network
+from shared.payments.payment import Payment
 from shared.platform.memory.clock import ManualClock
 from tests.support.coins import CoinShop
 
@@ -138,6 +139,22 @@ class NodeShop(CoinShop):
                 kept.append((sent.raw, offset))
                 place.sent.append(replace(sent, height=first + offset))
         place.hands.reorg(depth, kept)
+
+    def sweep(self, network: str, order: Payment) -> None:
+        """Send everything away from the order's address, as the owner of its key does, and mine."""
+        assert order.quote is not None
+        place, owner = self.places[network], order.quote.address
+        place.node.rpc("anvil_impersonateAccount", owner)
+        place.node.rpc("anvil_setNextBlockBaseFeePerGas", "0x0")
+        token = place.tokens.get(order.quote.asset)
+        _, head = self.block_at(network, "latest")
+        amount = self.level(network, order.quote.asset, owner, head)
+        free: dict[str, Any] = {"from": owner, "gasPrice": "0x0"}
+        if token is None:
+            place.hands.send(place.hands.accounts[0], value=amount, **free)
+        else:
+            place.hands.send(token, f"0xa9059cbb{int(place.hands.accounts[0], 16):064x}{amount:064x}", **free)
+        self.mine(network)
 
     def _replacement(self, place: Place, sent: Sent) -> dict[str, str]:
         """Another payment by the same sender with the same number, which so takes the place of the first."""

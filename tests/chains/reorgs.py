@@ -125,7 +125,7 @@ class History:
             for _ in range(LOOKS_MAX):
                 self.shop.clock.advance(BETWEEN_LOOKS)
                 before, view = view.record, self._followed(order, self.shop.documents)
-                if _settled(before, view.record):
+                if is_settled(before, view.record):
                     break
             else:
                 raise AssertionError("an address becomes quiet")
@@ -182,7 +182,7 @@ class History:
         return granted - gone, gone - taken
 
 
-def _settled(before: AddressRecord, after: AddressRecord) -> bool:
+def is_settled(before: AddressRecord, after: AddressRecord) -> bool:
     """True if a look changed nothing, and no level waits for another look."""
     is_same = {key: (each.standing, each.claims, each.lost) for key, each in before.levels.items()} == {
         key: (each.standing, each.claims, each.lost) for key, each in after.levels.items()
