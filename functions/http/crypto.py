@@ -7,7 +7,7 @@ from marshmallow import fields
 
 from functions.http.fields import Answer, Choice, Credits, Request, Text, Time
 from functions.http.money import Money
-from functions.http.payments import STATUSES
+from functions.http.payments import STATUSES, URL_CHARACTERS_MAX, return_address
 from functions.http.routes import MEMBER, Call, Routes
 from shared.kernel.ids import ID_CHARACTERS_MAX
 from shared.ledger.errors import AccountClosed, AccountFrozen
@@ -55,9 +55,15 @@ class CoinsIn(Request):
 
 
 class PayWithCoinsIn(CoinsIn):
-    """Package to buy, and the network and asset to pay in, as `GET /v1/payments/options` lists them."""
+    """Package to buy, and the network and asset to pay in, as `GET /v1/payments/options` lists them.
+
+    The payer's page leads back to these addresses. They must be of this API, of a configured origin, or of a configured
+    app.
+    """
 
     package_id = Text(length_min=1, length_max=ID_CHARACTERS_MAX, required=True)
+    success_url = Text(length_min=1, length_max=URL_CHARACTERS_MAX, load_default=None)
+    cancel_url = Text(length_min=1, length_max=URL_CHARACTERS_MAX, load_default=None)
 
 
 class PayWithCoinsOut(Answer):
@@ -113,7 +119,12 @@ class PayWithCoinsOut(Answer):
 def pay_with_coins(call: Call) -> Any:
     """Buy a package with coins: the answer has an address of this payment's own, and the amount due."""
     order = CoinOrderRequest(
-        uid=call.uid, package=call.body["package_id"], network=call.body["network"], asset=call.body["asset"]
+        uid=call.uid,
+        package=call.body["package_id"],
+        network=call.body["network"],
+        asset=call.body["asset"],
+        success_url=return_address(call, "success_url"),
+        cancel_url=return_address(call, "cancel_url"),
     )
     return coins_out(call.services.crypto.checkouts.begin(order, call.asked.operation, call.asked.fingerprint))
 

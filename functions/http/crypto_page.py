@@ -5,15 +5,18 @@ from typing import Any
 from flask import Response
 from marshmallow import fields
 
+from functions.http.crypto import REFUSED_QUOTES, CoinsIn
 from functions.http.crypto_schemas import CryptoNetworkOut
 from functions.http.docs import HTML, PAYER, page, secure
 from functions.http.fields import Answer, Choice, Credits
 from functions.http.money import Money
 from functions.http.payments import STATUSES, CryptoOut
 from functions.http.routes import ANYBODY, Call, Routes
+from shared.payments.chains.addresses import CoinsHaveCome
 from shared.payments.chains.options import crypto_options
 from shared.payments.chains.payer import PHASES
 from shared.payments.store import PaymentNotFound
+from shared.sagas.payments.crypto_checkout import PaymentNotChangeable
 from shared.sagas.payments.crypto_following import NothingToTake
 
 NOT_FOUND = 404
@@ -159,6 +162,22 @@ def payer_page_take(call: Call) -> Any:
     payment = crypto.payer_pages.open(payment_id, key)
     crypto.follower.take(payment_id, payment.uid)
     return crypto.payer_pages.shown(crypto.payer_pages.open(payment_id, key))
+
+
+@routes.post(
+    f"{PAGE}/change",
+    access=ANYBODY,
+    status=200,
+    body=CoinsIn,
+    answer=PayerPageOut,
+    errors=(PaymentNotFound, CoinsHaveCome, PaymentNotChangeable, *REFUSED_QUOTES),
+)
+def payer_page_change(call: Call) -> Any:
+    """Change the network or asset while nothing has come, at a new quote. Between EVM networks the address stays."""
+    crypto, payment_id, key = call.services.crypto, call.path["id"], call.path["key"]
+    crypto.payer_pages.open(payment_id, key)
+    changed = crypto.checkouts.change(payment_id, None, call.body["network"], call.body["asset"])
+    return crypto.payer_pages.shown(changed)
 
 
 def _private(response: Response) -> Response:

@@ -302,8 +302,8 @@ def pay(call: Call) -> Any:
         package=call.body["package_id"],
         provider=call.body["provider"],
         flow=call.body["flow"],
-        success_url=_address(call, "success_url"),
-        cancel_url=_address(call, "cancel_url"),
+        success_url=return_address(call, "success_url"),
+        cancel_url=return_address(call, "cancel_url"),
     )
     payment = call.services.payments.checkouts.begin_checkout(wanted, call.asked.operation, call.asked.fingerprint)
     is_in_app = payment.flow == "intent"
@@ -422,8 +422,11 @@ def _crypto_options(call: Call) -> Sequence[NetworkOption]:
     return crypto_options(crypto.networks, crypto.availability.current()) if crypto.networks else ()
 
 
-def _address(call: Call, name: str) -> str:
-    """Return the address to which the user returns: a configured origin or app; by default, our own page."""
+def return_address(call: Call, name: str) -> str:
+    """Return the address to which the user returns: a configured origin or app; by default, our own page.
+
+    Raises InvalidRequest for any other address.
+    """
     own = call.services.settings.public_url
     wanted = call.body[name]
     if wanted is None:

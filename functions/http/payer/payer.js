@@ -21,7 +21,7 @@ const LINE_WORDS = { confirming: ["being confirmed", ""], settled: ["credited", 
 
 const $ = (id) => document.getElementById(id);
 const here = window.location.pathname.replace(/\/$/, "");
-const page = { view: null, skew: 0, timer: 0, turn: 0, isAsking: false, qr: "", chosen: null };
+const page = { view: null, skew: 0, timer: 0, turn: 0, isAsking: false, isLost: false, qr: "", chosen: null };
 
 // --- small things ---------------------------------------------------------------------------------------------------
 
@@ -88,8 +88,10 @@ async function ask() {
     const view = await call("GET", "state");
     if (turn !== page.turn) return; // older than what an act of this page has changed since
     draw(view);
-    note("");
+    if (page.isLost) note(""); // what an act has failed with stays until the next act
+    page.isLost = false;
   } catch (error) {
+    page.isLost = true;
     if (error.status === 404) note("This payment does not exist any more.");
     else note("The latest state cannot be loaded. Nothing is lost: the page goes on trying by itself.");
   } finally {
@@ -267,6 +269,7 @@ async function openChoices() {
     $("ways").replaceChildren(...items.flatMap((network) => network.assets.map((asset) => way(network, asset))));
     page.chosen = null;
     $("choose").disabled = true;
+    $("ways").querySelector("input:checked:not(:disabled)")?.dispatchEvent(new Event("change"));
     show("choices", true);
     $("change").setAttribute("aria-expanded", "true");
     $("ways").querySelector("input:not(:disabled)")?.focus();
@@ -286,9 +289,10 @@ function way(network, asset) {
   const { crypto } = page.view;
   const one = { network: network.network, asset: asset.asset };
   const isPresent = one.network === crypto.network && one.asset === crypto.asset;
+  const isHeld = isPresent && Date.parse(crypto.locked_until) > now(); // after the lock, the same again is a new amount
   const facts = asset.is_available ? `usually ${about(network.wait_seconds)}` : `Not now: ${asset.reason}`;
   return el("label", { class: "way" },
-    el("input", { type: "radio", name: "way", disabled: !asset.is_available, checked: isPresent, onchange: () => { page.chosen = one; $("choose").disabled = isPresent; } }),
+    el("input", { type: "radio", name: "way", disabled: !asset.is_available, checked: isPresent, onchange: () => { page.chosen = one; $("choose").disabled = isHeld; } }),
     el("b", {}, `${one.asset} on ${network.title}`), el("small", {}, facts));
 }
 
@@ -296,13 +300,11 @@ async function choose(event) {
   event.preventDefault();
   if (!page.chosen) return;
   $("choose").disabled = true;
-  await act("change", { network: page.chosen.network, asset: page.chosen.asset });
-  if (page.view.crypto.network === page.chosen.network && page.view.crypto.asset === page.chosen.asset) {
-    closeChoices();
-    $("change").focus();
-  } else {
-    $("choose").disabled = false;
-  }
+  const isDone = await act("change", page.chosen);
+  $("choose").disabled = isDone;
+  if (!isDone) return;
+  closeChoices();
+  $("change").focus();
 }
 
 async function act(path, body) {
@@ -312,8 +314,10 @@ async function act(path, body) {
     page.turn += 1;
     draw(view);
     note("");
+    return true;
   } catch (error) {
     note(error instanceof Problem ? error.message : "The payment cannot be reached. Check the connection, then try again.");
+    return false;
   }
 }
 

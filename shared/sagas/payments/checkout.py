@@ -131,8 +131,8 @@ class Checkouts:
             fingerprint=fingerprint,
             created_at=now,
             expires_at=now + CHECKOUT_LIFETIME,
-            success_url=_naming(wanted.success_url, payment_id),
-            cancel_url=_naming(wanted.cancel_url, payment_id, CANCELLED),
+            success_url=named_return(wanted.success_url, payment_id),
+            cancel_url=named_return(wanted.cancel_url, payment_id, CANCELLED),
             back_key=random_token(BACK_KEY_BYTES),
         )
 
@@ -262,7 +262,7 @@ def customer_path(provider: ProviderName, uid: Uid) -> str:
     return f"customers/{provider}:{uid}"
 
 
-def _naming(url: str, payment_id: str, more: str = "") -> str:
+def named_return(url: str, payment_id: str, more: str = "") -> str:
     """Return the address with the payment's id, so that the page there can look the payment up.
 
     `more` is a further parameter: the user has turned back.

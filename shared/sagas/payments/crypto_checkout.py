@@ -18,6 +18,7 @@ from shared.payments.packages import Package, Packages
 from shared.payments.payment import DEPOSIT, Payment, Terms, status_of
 from shared.payments.store import PaymentNotFound, Payments, fields_of, saga_path, view_of
 from shared.sagas.engine.leases import FREE, LeasedDocument, LeaseLost, Leases
+from shared.sagas.payments.checkout import CANCELLED, named_return
 from shared.sagas.payments.coin_terms import GRACE, LOCK, CoinTerms
 from shared.sagas.payments.crypto_places import CryptoPlaces
 from shared.sagas.payments.leased_payment import freed_after_error, payment_of
@@ -31,12 +32,17 @@ PAGE_KEY_BYTES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoinOrderRequest:
-    """A user's order of a package, to be paid in an asset on a network."""
+    """A user's order of a package, to be paid in an asset on a network.
+
+    The payer's page leads back to the addresses, which must be checked against the allowed ones before.
+    """
 
     uid: Uid
     package: str
     network: NetworkName
     asset: AssetName
+    success_url: str = ""
+    cancel_url: str = ""
 
 
 class PaymentNotChangeable(Conflict):
@@ -145,6 +151,8 @@ class CryptoCheckouts:
             created_at=now,
             expires_at=now + LOCK + GRACE,
             checkout_url=f"{self._pages}/{payment_id}/page/{key}",
+            success_url=named_return(order.success_url, payment_id) if order.success_url else "",
+            cancel_url=named_return(order.cancel_url, payment_id, CANCELLED) if order.cancel_url else "",
             page_key=key,
             is_opened=True,
         )
