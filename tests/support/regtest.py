@@ -104,6 +104,16 @@ class PythonRegtest:
             self.pool |= {one.name: one for one in block.transactions[1:]}
         del self._chain[-depth:]
 
+    def received(self, address: str) -> int:
+        """Return the satoshis that came to an address in the blocks of the chain, without coinbase transactions."""
+        return sum(
+            value
+            for block in self._chain
+            for one in block.transactions[1:]
+            for value, receiver in one.outputs
+            if receiver == address
+        )
+
     def raw_block(self, block: str) -> bytes:
         return self._known[block].raw
 

@@ -138,7 +138,8 @@ class Look:
     """Readings of one level at one time: at the head, at the depth that counts, and at the final block.
 
     `is_gone` is True if all sources say that the record's block has left the chain. `is_spent` is True if the address
-    has sent something, or has code, at the depth that counts. `pool` is the sum that waits in no block.
+    has sent something, or has code, at the depth that counts. `pool` is the sum that waits in no block. `is_sum` is
+    True if the level counts all that ever came, so that no sweep lowers the level: on Bitcoin.
     """
 
     at: Millis
@@ -148,6 +149,12 @@ class Look:
     is_gone: bool = False
     is_spent: bool = False
     pool: int = 0
+    is_sum: bool = False
+
+    @property
+    def is_sent_away(self) -> bool:
+        """True if coins left the address, and the level no longer counts them."""
+        return self.is_spent and not self.is_sum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,9 +187,9 @@ def advance(record: LevelRecord, look: Look, *, is_swept: bool = False) -> Advan
     A lower level alone takes nothing: the coins were sent away, or the source is wrong. Only if the block of the level
     is gone in two looks, the level falls to the level of the present chain, and never below the final level.
     """
-    seen = _with_head(record, look)
+    seen, is_swept = _with_head(record, look), is_swept and not look.is_sum
     if record.mark is not None and look.is_gone:
-        return _after_reorg(seen, look, is_swept=is_swept or look.is_spent)
+        return _after_reorg(seen, look, is_swept=is_swept or look.is_sent_away)
     seen = replace(seen, gone=None)
     is_behind = record.mark is not None and look.deep.height <= record.mark.height
     level = look.deep.level + record.out
@@ -192,7 +199,7 @@ def advance(record: LevelRecord, look: Look, *, is_swept: bool = False) -> Advan
         is_reused = look.is_spent and record.mark is not None
         risen = _finalised(_standing(seen, level, look.deep), look, is_swept=is_swept)
         return AdvancedLevel(record=risen, is_swept=is_reused)
-    is_left = look.is_spent or look.final.level + record.out < record.final
+    is_left = look.is_sent_away or (not look.is_sum and look.final.level + record.out < record.final)
     left = replace(seen, out=record.out + record.standing - level) if is_left else seen
     return AdvancedLevel(record=_finalised(left, look, is_swept=is_swept or is_left), is_swept=is_left)
 

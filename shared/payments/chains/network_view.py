@@ -1,7 +1,7 @@
 """Answers of one network for one address: the head, the final block, and the levels in both."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.kernel.clock import Millis
 from shared.kernel.errors import Unavailable
@@ -12,6 +12,7 @@ from shared.payments.chains.levels import LevelRecord, Reading
 from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.ports import AssetName, Block, Chain, ChainUnavailable, Transfer
 from shared.payments.chains.report import SeenTransfer
+from shared.payments.chains.sources import agreed
 
 TRANSFERS_BLOCKS_MAX = 300
 """Most blocks in which transactions are looked up as evidence."""
@@ -30,6 +31,12 @@ class NetworkView:
     at_final: Mapping[AssetName, int]
     pool: int
     hashes: dict[int, str] = field(default_factory=dict)
+
+    def agreed(self) -> "NetworkView":
+        """Return the view in which at least two sources must agree, if there are two. Raises ChainUnavailable."""
+        chain = agreed(self.chain)
+        at_final = _levels(chain, self.network, self.address, self.final)
+        return replace(self, chain=chain, hashes={}, at_final=at_final)
 
     def levels(self, block: Block) -> Mapping[AssetName, int]:
         """Return the levels in the state after a block; an asset without an answer is missing."""

@@ -39,7 +39,7 @@ from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.outages import Outage, extended
 from shared.payments.chains.ports import AssetName, BlockGone, Chain, ChainUnavailable, NetworkName
 from shared.payments.chains.seen import AddressView
-from shared.payments.chains.sources import ONE_SOURCE_USD_MAX, agreed
+from shared.payments.chains.sources import ONE_SOURCE_USD_MAX
 from shared.payments.chains.tiers import tier_for
 from shared.payments.ports import UnknownAtProvider
 from shared.sagas.payments.deposits import deposit, deposit_writes
@@ -223,11 +223,15 @@ class AddressLooks:
         return UNKNOWN_CENTS if len(others) >= OTHERS_MAX - 1 else record.unfinal_cents + known
 
     def _believed(self, record: AddressRecord, view: NetworkView, total: int) -> NetworkView:
-        """Return the view in which two sources must agree, for larger values and before anything counts as missing."""
-        is_gone = any(view.is_gone(level) for key, level in record.levels.items() if key[0] == view.network.name)
-        if not is_gone and total <= ONE_SOURCE_USD_MAX * 100:
-            return view
-        return replace(view, chain=agreed(view.chain), hashes={})
+        """Return the view in which two sources must agree: for larger values, and before anything counts as missing.
+
+        A final level that has become lower says that coins were sent away, or that the only answering source is wrong.
+        """
+        known = {key[1]: level for key, level in record.levels.items() if key[0] == view.network.name}
+        is_gone = any(view.is_gone(level) for level in known.values())
+        is_lower = any(view.at_final.get(name, each.final) + each.out < each.final for name, each in known.items())
+        is_large = total > ONE_SOURCE_USD_MAX * 100
+        return view.agreed() if is_gone or is_lower or is_large else view
 
     # One network -----------------------------------------------------------------------------------------------------
 
@@ -250,6 +254,7 @@ class AddressLooks:
                 is_gone=view.is_gone(known),
                 is_spent=is_spent,
                 pool=view.pool if asset == view.network.coin.name else 0,
+                is_sum=view.chain.scans_blocks,
             )
             after = advance(known, look, is_swept=swept)
             swept = swept or after.is_swept
