@@ -12,6 +12,7 @@ routes = Routes("payments")
 
 @routes.post(
     "/payments/crypto/{id}/take",
+    status=200,
     access=MEMBER,
     answer=PaymentOut,
     errors=(PaymentNotFound, NothingToTake, AddressBusy),
