@@ -15,7 +15,9 @@ from typing import Any
 from emulator.chains.proxy import FAULTS, ChainProxy
 from shared.kernel.ids import Uid
 from shared.payments.chains.addresses import AddressRecord
+from shared.payments.chains.levels import LevelRecord
 from shared.payments.chains.ports import Chain
+from shared.payments.chains.seen import AddressView
 from shared.payments.chains.sources import Sources, lag_max
 from shared.payments.payment import Payment
 from shared.platform.evm.chain import EvmChain
@@ -137,27 +139,39 @@ class Liars:
         self.shop.clock.advance(BETWEEN_LOOKS)
         view = self.shop.services().crypto.follower.follow("evm", order.quote.index, [NETWORK])
         if not is_swept:
-            self._check_step(order, before, view.record)
+            self._check_step(order, before, view)
         self.reader.look()
         is_away = NETWORK in view.unavailable
         self.tally.seen["looks"] += 1
         self.tally.seen["looks without an answer"] += is_away
         return view.record, is_away
 
-    def _check_step(self, order: Payment, before: AddressRecord, after: AddressRecord) -> None:
+    def _check_step(self, order: Payment, before: AddressRecord, view: AddressView) -> None:
         """Only what is deep enough on the chain is claimed, and only what has left the chain is missing."""
-        assert order.quote is not None
         top, _ = self.shop.block_at(NETWORK, "latest")
-        _, block = self.shop.block_at(NETWORK, hex(top - DEPTH + 1))
-        for key, level in after.levels.items():
-            there = self.shop.level(NETWORK, key[1], order.quote.address, block)
+        for key, level in view.record.levels.items():
             known = before.level(key)
             if level.end > known.end:
-                assert level.end <= there, "a credit has its level on the chain"
+                assert level.end <= self._level(order, key[1], top), "a credit has its level on the chain"
                 self.tally.seen["credits"] += 1
             if level.missing > known.missing:
-                assert level.end - level.missing >= there, "only what left the chain is taken back"
+                head = view.heads[NETWORK]
+                assert self._is_left(known), "only a block that left the chain takes anything back"
+                assert self.shop.block_at(NETWORK, hex(head.height))[1] == head.hash, "the look was at the chain"
+                there = self._level(order, key[1], head.height)
+                assert level.end - level.missing >= there, "no more is taken back than has left the chain"
                 self.tally.seen["taken back"] += 1
+
+    def _level(self, order: Payment, asset: str, head: int) -> int:
+        """The level that is deep enough below a head."""
+        assert order.quote is not None
+        _, block = self.shop.block_at(NETWORK, hex(head - DEPTH + 1))
+        return self.shop.level(NETWORK, asset, order.quote.address, block)
+
+    def _is_left(self, level: LevelRecord) -> bool:
+        """True if the block in which a level was read is not on the chain."""
+        assert level.mark is not None
+        return self.shop.block_at(NETWORK, hex(level.mark.height))[1] != level.mark.hash
 
     def _recover(self, order: Payment, *, is_swept: bool = False) -> None:
         """Look until nothing changes and the network answers: no payment is stuck once a fault has ended."""

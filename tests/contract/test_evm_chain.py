@@ -1,6 +1,8 @@
 """The adapter of EVM networks over a real node."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,7 @@ from shared.platform.evm.chain import EvmChain
 from tests.support.anvil import ETHER, Town, town
 
 PLACES = [f"0x{number:040x}" for number in range(1 << 40, (1 << 40) + 1_000)]
+THREADS = 120
 STRANGER = Account.from_key("0x" + "11" * 32)
 
 
@@ -187,6 +190,19 @@ def test_a_price_feed_tells_its_last_round(chain: EvmChain, place: Town):
 def test_an_address_without_a_feed_tells_no_price(chain: EvmChain):
     with pytest.raises(ChainUnavailable):
         chain.feed_round(PLACES[0])
+
+
+def test_threads_that_come_and_go_leave_nothing_behind(chain: EvmChain, place: Town):
+    together = threading.Barrier(THREADS)
+
+    def asked(_: int) -> int:
+        together.wait()
+        return chain.block("latest").height
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        heads = list(pool.map(asked, range(THREADS)))
+
+    assert len(set(heads)) == 1
 
 
 def test_an_error_never_tells_the_address_of_a_source(place: Town):

@@ -52,10 +52,18 @@ class EvidenceReader:
         return self._transfers(logs[-TRANSFERS_MAX:])
 
     def of_coin(self, receiver: str, first: int, last: int) -> Sequence[Transfer]:
-        """Return the transactions that sent coins to this address, in the newest COIN_BLOCKS_MAX of these blocks."""
+        """Return the transactions that sent coins to this address, in the newest COIN_BLOCKS_MAX of these blocks.
+
+        Blocks beyond the head hold nothing yet.
+        """
         start = max(first, last - COIN_BLOCKS_MAX + 1)
+        found: list[Transfer] = []
         try:
-            return [each for height in range(start, last + 1) for each in self._coins_in(height, receiver.lower())]
+            for height in range(start, last + 1):
+                found += self._coins_in(height, receiver.lower())
+            return found
+        except BlockGone:
+            return found
         except NodeRefused as refusal:
             raise self._node.unavailable(f"a source refuses to tell a block: {refusal}") from None
         except (ValueError, AttributeError):

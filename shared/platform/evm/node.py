@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from requests import RequestException
+from requests import RequestException, Session
+from requests.adapters import HTTPAdapter
 from requests.exceptions import HTTPError, Timeout
 from web3 import HTTPProvider
 from web3.exceptions import Web3Exception
@@ -20,6 +21,8 @@ from shared.platform.evm.reading import listing
 CONNECT_SECONDS_MAX = 3.0
 ANSWER_SECONDS_MAX = 10.0
 BATCH_MAX = 100
+CONNECTIONS_MAX = 20
+"""Idle connections that are kept for the next calls."""
 MESSAGE_CHARS_MAX = 200
 TOO_MANY, SERVER_FAULTS = 429, 500
 DENIED = frozenset({401, 403, 408, TOO_MANY})
@@ -44,8 +47,8 @@ class Node:
 
     def __init__(self, network: NetworkName, url: str, *, answer_seconds_max: float = ANSWER_SECONDS_MAX) -> None:
         self._network = network
-        timeouts = (CONNECT_SECONDS_MAX, answer_seconds_max)
-        self._provider = HTTPProvider(url, {"timeout": timeouts}, exception_retry_configuration=None)
+        options = {"timeout": (CONNECT_SECONDS_MAX, answer_seconds_max), "allow_redirects": False}
+        self._provider = HTTPProvider(url, options, session=_session(), exception_retry_configuration=None)
 
     def ask(self, method: str, *params: Any) -> Any:
         """Return the result of one call. Raises NodeRefused, or ChainUnavailable if no answer came."""
@@ -96,6 +99,15 @@ class Node:
     def unavailable(self, reason: str) -> ChainUnavailable:
         """Return the error for a network of which nothing was learnt."""
         return ChainUnavailable(self._network, reason)
+
+
+def _session() -> Session:
+    """Return one session for all threads. Left alone, web3 keeps a session for each thread that ever asked."""
+    session = Session()
+    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS_MAX)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
+    return session
 
 
 def _result_of(response: Any) -> Any:
