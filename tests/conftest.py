@@ -16,6 +16,8 @@ from typing import NoReturn
 import pytest
 from hypothesis import HealthCheck, settings
 
+from emulator.chains.laptop import PORTS as CHAIN_PORTS
+from emulator.chains.laptop import LaptopChains, laptop_chains
 from emulator.payment_providers import PaymentProviders, payment_providers
 from emulator.stand_ins.deliveries import ATTEMPTS_MAX, BACKOFF_SECONDS
 from emulator.stand_ins.paypal import PayPalStandIn
@@ -24,7 +26,7 @@ from emulator.suite import EMULATORS, Suite
 from emulator.upstream import Upstream
 from shared.payments.providers import PROVIDERS
 from shared.platform.firestore.documents import connect
-from tests.support.emulators import environment, laptop_settings, running
+from tests.support.emulators import CONFIRMATIONS, environment, laptop_settings, running
 from tests.support.endpoint import Endpoint
 from tests.support.live import LiveDocuments
 
@@ -143,11 +145,23 @@ def suite_payments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Payment
 
 
 @pytest.fixture(scope="session")
+def suite_chains() -> Iterator[LaptopChains]:
+    """The EVM networks that the functions of `suite` ask. Small payments wait so long that a page shows the way."""
+    with contextlib.ExitStack() as stack:
+        chains = laptop_chains(stack, {}, dict.fromkeys(CHAIN_PORTS, 0))
+        chains.settings["LOCAL_BASE_TIERS"] = f"100:{CONFIRMATIONS},any:finalized"
+        yield chains
+
+
+@pytest.fixture(scope="session")
 def suite(
-    tmp_path_factory: pytest.TempPathFactory, suite_upstream: Upstream, suite_payments: PaymentProviders
+    tmp_path_factory: pytest.TempPathFactory,
+    suite_upstream: Upstream,
+    suite_payments: PaymentProviders,
+    suite_chains: LaptopChains,
 ) -> Iterator[Suite]:
     """The whole backend: every emulator and every function, with stand-in providers behind it. Slow to start."""
-    settings = {**laptop_settings(upstream=suite_upstream), **suite_payments.settings}
+    settings = {**laptop_settings(upstream=suite_upstream), **suite_payments.settings, **suite_chains.settings}
     home = tmp_path_factory.mktemp("suite")
     with running(Suite(home=home, only=EMULATORS, project=unique_project(), settings=settings)) as whole:
         suite_payments.deliver_to(whole.endpoints.functions)

@@ -128,6 +128,7 @@ def settings_of(network: LaptopNetwork, node: Anvil, url: str) -> dict[str, str]
         "MINIMUM_USD": "0.01",
         "BLOCK_SECONDS": str(BLOCK_SECONDS),
         "RPC_URLS": url,
+        "WALLET_RPC": url,
     }
     if network.has_sequencer:
         told["SEQUENCER_FEED"] = _sequencer_feed(hands)

@@ -10,6 +10,8 @@ from emulator.upstream import Upstream
 
 ENDING = "ending"
 """The stand-in provider once more, as one whose bill ends with an aborted call."""
+CONFIRMATIONS = 5
+"""Blocks after which a small payment with coins counts for the functions of the tests."""
 TEST_SEED = base64.b64encode(bytes(range(32))).decode()
 
 
