@@ -31,10 +31,10 @@ ASSETS = ("USDC", "USDC", "ETH")
 PRICES = (100, 1_000, 5_000, 30_000)
 """Cents. One source is enough for the smaller ones."""
 QUICK_SECONDS = 0.01
-ANSWER_SECONDS_MAX = 2.0
+ANSWER_SECONDS_MAX = 60.0
 LOOKS_MAX = 20
 """More than the blocks until finality."""
-CALL_SECONDS_MAX = 5
+CALL_SECONDS_MAX = 60
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ ANYONE = b"\x51"
 TRANSACTIONS = 4_000
 OUTPUTS_MAX = 2_000
 """Outputs of one transaction that nodes still relay."""
-SEARCH_SECONDS_MAX = 0.25
+SEARCH_SECONDS_MAX = 1.0
 
 
 @pytest.fixture(scope="module")
