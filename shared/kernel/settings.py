@@ -195,7 +195,7 @@ class Settings:
     `<NETWORK>_WALLET_RPC` (public node that payers' wallets may be told) replace the preset's or add to them."""
     crypto_spot_prices: tuple[str, ...]
     """Exchanges whose last trade must agree with Chainlink within 1 % before a price is quoted, comma-separated:
-    `coinbase`, `kraken`, or `none`."""
+    `coinbase`, `kraken`, or `none`. With `none`, a price is the word of the sources of one network alone."""
     coinbase_api_base: str
     """Address of Coinbase Exchange's API."""
     kraken_api_base: str

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Documents, PreconditionFailed, Put, Value
-from shared.kernel.errors import InvalidValue, Unavailable
+from shared.kernel.errors import DomainError, InvalidValue, Unavailable
 from shared.kernel.events import Alerts
 from shared.kernel.meanwhile import Meanwhile
 from shared.payments.chains.networks import Family, Network
@@ -20,9 +20,7 @@ from shared.payments.chains.ports import (
     OTHER_NETWORK,
     AssetName,
     Block,
-    BlockGone,
     Chain,
-    ChainUnavailable,
     Contracts,
     NetworkName,
 )
@@ -117,7 +115,7 @@ class NetworkCheck:
                 return NetworkAvailability(reason=mismatch, mismatch=mismatch)
             if is_halted(network, chain.block("latest"), self._clock.now()):
                 return NetworkAvailability(reason=HALTED)
-        except (ChainUnavailable, BlockGone) as failure:
+        except DomainError as failure:
             is_other = failure.params.get("reason") == OTHER_NETWORK
             return NetworkAvailability(reason=WRONG_NETWORK if is_other else SILENT)
         return NetworkAvailability(assets={name: self._price_fault(network.name, name) for name in network.assets})
@@ -169,14 +167,27 @@ class CoinAvailability:
         self._kept: tuple[Millis, States] | None = None
 
     def current(self) -> States:
-        """Return the availability of all networks in use. Only the first call after LOOK_LIFETIME asks the networks."""
+        """Return the availability of all networks in use. Only the first call after LOOK_LIFETIME asks the networks.
+
+        While one caller asks, the others get the last known answer: a slow network keeps nobody else waiting.
+        """
         if not self._networks:
             return {}
-        with self._lock:
-            now = self._clock.now()
-            if self._kept is None or not 0 <= now - self._kept[0] < KEPT:
-                self._kept = (now, self._shared(now))
-            return self._kept[1]
+        kept = self._kept
+        if kept is not None and 0 <= self._clock.now() - kept[0] < KEPT:
+            return kept[1]
+        if not self._lock.acquire(blocking=kept is None):
+            return kept[1] if kept is not None else {}
+        try:
+            return self._renewed()
+        finally:
+            self._lock.release()
+
+    def _renewed(self) -> States:
+        now = self._clock.now()
+        if self._kept is None or not 0 <= now - self._kept[0] < KEPT:
+            self._kept = (now, self._shared(now))
+        return self._kept[1]
 
     def require(self, network: NetworkName, asset: AssetName) -> None:
         """Raise PayingUnavailable if an asset cannot be used now, and InvalidValue if it is not listed at all."""

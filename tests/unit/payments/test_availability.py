@@ -1,5 +1,7 @@
 """Availability of networks and assets: one look for all instances, and operators are told of a mismatch once."""
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -31,9 +33,11 @@ class Node:
         self.age = 0
         self.failure = ""
         self.calls = 0
+        self.pause: Callable[[], object] = lambda: None
 
     def block(self, at: int | str) -> Block:
         self.calls += 1
+        self.pause()
         if self.failure:
             raise ChainUnavailable(self.preset.name, self.failure)
         name = self.genesis if at == 0 else "head"
@@ -196,6 +200,28 @@ def test_an_instance_reads_the_shared_look_once_per_moment(town):
     town.clock.advance(1)
     instance.current()
     assert town.documents.reads == reads + 1
+
+
+def test_a_slow_network_keeps_no_other_caller_waiting(town):
+    instance = town.instance()
+    instance.current()
+    town.later()
+    asked, answer = threading.Event(), threading.Event()
+
+    def pause() -> None:
+        asked.set()
+        answer.wait()
+
+    town.nodes["base"].pause = pause
+    slow = threading.Thread(target=instance.current)
+    slow.start()
+    asked.wait()
+
+    states = instance.current()
+
+    assert states["base"].reason == ""
+    answer.set()
+    slow.join()
 
 
 def test_other_settings_make_a_new_look(town):
