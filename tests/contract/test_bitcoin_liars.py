@@ -25,8 +25,8 @@ NAME, COIN = REGTEST.name, REGTEST.coin.name
 SCHEDULES = 12
 STEPS = 25
 ORDERS = 3
-DEEP = 8
-QUIET_MINUTES = 12
+QUIET_MINUTES = 20
+"""Minutes with a block each: a reorg is noticed, and finality passes."""
 
 
 class LiarShop(CoinShop):
@@ -120,10 +120,34 @@ def test_credits_are_the_coins_of_the_chain_once_faults_end(shop, seed):
         shop.check_backed()
     for server in shop.servers:
         server.order()
-    shop.mine(DEEP)
     for _ in range(QUIET_MINUTES):
+        shop.mine()
         shop.minute()
 
+    shop.check_whole()
+
+
+def test_only_server_that_forgot_all_makes_no_deposit_of_nothing(shop):
+    """A new instance has not seen the block of the payment."""
+    order = shop.orders[0]
+    shop.pay(order, 1_000)
+    for _ in range(8):
+        shop.mine()
+        shop.minute()
+    shop.served[NAME] = EsploraChain(REGTEST, shop.servers[0].url, shop.clock)
+    shop.servers[0].order(**BAD["empty"])
+    for _ in range(3):
+        shop.mine()
+        shop.minute()
+        shop.follow(order)
+    shop.servers[0].order()
+    for _ in range(QUIET_MINUTES):
+        shop.mine()
+        shop.minute()
+        shop.follow(order)
+
+    assert shop.record(order).swept == frozenset()
+    assert shop.deposits(order) == []
     shop.check_whole()
 
 

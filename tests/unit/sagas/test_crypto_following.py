@@ -10,6 +10,8 @@ from shared.kernel.documents import Put
 from shared.kernel.ids import OperationId
 from shared.ledger.commands import Close
 from shared.payments.chains.outages import Outage
+from shared.payments.chains.ports import ChainUnavailable
+from shared.payments.chains.sources import Sources
 from shared.payments.chains.watch_documents import look_data, look_in, look_path
 from shared.payments.fiat import Fiat
 from shared.payments.payment import status_of
@@ -447,4 +449,45 @@ def test_a_network_taken_out_of_use_leaves_its_payments_as_they_are(shop):
 
     assert shop.view(payment)["crypto"]["unavailable"]
     assert shop.view(payment)["status"] == "settled"
+    assert shop.money() == (ALL, 0, 0)
+
+
+# One of two sources ---------------------------------------------------------------------------------------------------
+
+
+class Forgetful:
+    """Source that tells each level as nothing."""
+
+    def __init__(self, chain):
+        self._chain = chain
+
+    def __getattr__(self, name):
+        return getattr(self._chain, name)
+
+    def levels(self, block, addresses, assets):
+        return dict.fromkeys(self._chain.levels(block, addresses, assets), 0)
+
+
+class Silent(Forgetful):
+    """Source that gives no answer."""
+
+    def block(self, at):
+        raise ChainUnavailable("base", "silent")
+
+    def levels(self, block, addresses, assets):
+        raise ChainUnavailable("base", "silent")
+
+
+def test_one_source_that_tells_nothing_is_no_sweep_while_the_other_is_silent(shop):
+    payment = paid(shop)
+    chain = shop.chains["base"]
+    shop.served["base"] = Sources([Silent(chain), Forgetful(chain)], lag=MINUTE)
+    for _ in range(3):
+        shop.clock.advance(MINUTE)
+        shop.deep(payment)
+    del shop.served["base"]
+    shop.deep(payment)
+
+    assert shop.record(payment).swept == frozenset()
+    assert shop.deposits(payment) == []
     assert shop.money() == (ALL, 0, 0)
