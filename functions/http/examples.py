@@ -134,6 +134,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "payments_pay_with_coins": {"short": {"package_id": PACKAGE, "network": "base", "asset": "USDC"}},
     "payments_change_coins": {"short": {"network": "ethereum", "asset": "ETH"}},
     "payments_take_part": {"short": {}},
+    "payments_prepare_transaction": {"short": {"from": "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"}},
+    "payments_broadcast": {"short": {"raw": "0x02f8"}},
     "admin_set_roles": {
         "full": {"roles": ["support"], "reason": "Joined the support team."},
         "short": {"roles": []},
@@ -217,6 +219,8 @@ OPERATIONS_ON: Mapping[str, tuple[str, ...]] = {
         "payments_status",
         "payments_change_coins",
         "payments_take_part",
+        "payments_prepare_transaction",
+        "payments_broadcast",
         "admin_payments_payment",
         "admin_payments_refund",
         "admin_payments_replay",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.sagas.payments.address_looks import AddressLooks
     from shared.sagas.payments.coin_terms import CoinTerms
     from shared.sagas.payments.cold_addresses import ColdAddresses
+    from shared.sagas.payments.crypto_broadcasts import CryptoBroadcasts
     from shared.sagas.payments.crypto_checkout import CryptoCheckouts
     from shared.sagas.payments.crypto_following import AddressFollower
     from shared.sagas.payments.crypto_places import CryptoPlaces
@@ -238,5 +239,20 @@ class CryptoServices:
             chains=self.ports.chains,
             addresses=self.payment_addresses,
             indices=self.index_tables,
+            clock=self.clock,
+        )
+
+    @part
+    def broadcasts(self) -> "CryptoBroadcasts":
+        """Build the service for transactions of payers' wallets."""
+        from shared.payments.chains.quotes import PresentRates
+        from shared.sagas.payments.crypto_broadcasts import CryptoBroadcasts
+
+        return CryptoBroadcasts(
+            documents=self.ports.documents(),
+            networks=self.networks,
+            chains=self.ports.chains,
+            follow=self.follower.follow_payment,
+            rates=PresentRates(self.quotes),
             clock=self.clock,
         )

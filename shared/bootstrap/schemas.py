@@ -58,6 +58,7 @@ SCHEMAS: Schemas = {
     "conversation_states": Schema(),
     "conversations": _split_from("recency"),
     "conversations/*/messages": Schema(),
+    "crypto_broadcasts": Schema(),
     "crypto_indices": Schema(),
     "crypto_addresses": Schema(),
     "crypto_state": Schema(),

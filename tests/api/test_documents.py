@@ -35,6 +35,8 @@ NEVER_ANSWERED_WITH_SUCCESS = {
     "payments_pay_with_coins": "A network must be set up first: 422.",
     "payments_change_coins": "Coins come over a chain, and the example payment came through a provider: 404.",
     "payments_take_part": "Coins come over a chain, and the example payment came through a provider: 404.",
+    "payments_prepare_transaction": "The example payment came through a provider, and not over a chain: 404.",
+    "payments_broadcast": "The example payment came through a provider, and not over a chain: 404.",
     "images_linked": "A link is signed with the laptop's own key and ends after minutes; GET /images/{id} tells one.",
 }
 """Operations whose example of a path or body cannot work, and why."""

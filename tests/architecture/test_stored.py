@@ -41,9 +41,9 @@ from shared.sagas.openai.call import Keeping, OpenAIRequest
 from shared.sagas.payments.checkout import PackageOrder
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
-from tests.support.coins import CoinShop
 from tests.support.indexes import IndexCheckedDocuments, Indexes, unused
 from tests.support.live import collection_of
+from tests.support.wallets import WALLET, WalletShop, signed
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 24 * 3600 * 1000
@@ -103,7 +103,7 @@ def stored():
     documents = Watched(MemoryDocuments(), collections=COLLECTIONS, is_numbered=True)
     clock = ManualClock()
     _live(in_memory({"WELCOME_BONUS_REQUIRES": "any"}, documents=documents, clock=clock))
-    _send_coins(CoinShop(documents, clock))
+    _send_coins(WalletShop(documents, clock))
     return documents
 
 
@@ -214,6 +214,9 @@ def _live(services):
 def _send_coins(shop):
     shop.services().crypto.availability.current()
     payment = shop.order()
+    broadcasts = shop.services().crypto.broadcasts
+    unsigned = broadcasts.prepare(payment.id, payment.uid, WALLET.address).transaction
+    broadcasts.broadcast(payment.id, payment.uid, signed(unsigned))
     shop.send(payment, payment.quote.due * 2)
     shop.chains["base"].mine()
     shop.follow(payment)

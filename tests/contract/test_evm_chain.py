@@ -10,8 +10,10 @@ from eth_account import Account
 
 from emulator.chains.anvil import Anvil
 from shared.payments.chains.ports import BlockGone, ChainRefused, ChainUnavailable, FeedRound
+from shared.payments.chains.transactions import WantedTransfer, cost_of, require_transfer, unsigned
 from shared.platform.evm.chain import EvmChain
 from tests.support.anvil import ETHER, Town, town
+from tests.support.wallets import signed as signed_call
 
 PLACES = [f"0x{number:040x}" for number in range(1 << 40, (1 << 40) + 1_000)]
 THREADS = 120
@@ -213,3 +215,29 @@ def test_an_error_never_tells_the_address_of_a_source(place: Town):
 
     assert raised.value.params["reason"] == "a source is out of reach"
     assert "geheim" not in repr(raised.value) + str(raised.value.params)
+
+
+def test_a_wallet_is_told_nonce_and_gas_and_its_transfer_is_read_and_sent(chain: EvmChain, place: Town):
+    wallet = Account.from_key("0x" + "13" * 32)
+    place.hands.send(wallet.address, value=ETHER)
+    place.hands.call(place.usdc, "mint", wallet.address, 100)
+    place.hands.mine()
+    wanted = WantedTransfer(network=place.network, asset="USDC", address=PLACES[5], amount=7)
+    cost = cost_of(wanted, chain.gas(wallet.address, wanted.call), chain.fees())
+
+    raw = signed_call(unsigned(wanted, wallet.address, chain.nonce(wallet.address), cost), wallet)
+    told = chain.read_signed(bytes.fromhex(raw[2:]))
+    require_transfer(told, wanted)
+    sent = chain.broadcast(bytes.fromhex(raw[2:]))
+    place.hands.mine()
+
+    assert (told.hash, told.sender, told.nonce) == (sent, wallet.address, 0)
+    assert chain.levels(chain.block("latest").hash, [PLACES[5]], ["USDC"]) == {(PLACES[5], "USDC"): 7}
+    assert chain.nonce(wallet.address) == 1
+
+
+def test_a_transfer_that_would_fail_has_no_gas(chain: EvmChain, place: Town):
+    wanted = WantedTransfer(network=place.network, asset="USDC", address=PLACES[5], amount=7)
+
+    with pytest.raises(ChainRefused):
+        chain.gas("0x" + "17" * 20, wanted.call)

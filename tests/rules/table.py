@@ -102,6 +102,7 @@ SERVER_ONLY = tuple(
         "bonus_domains/{id}",
         "chain_looks/{id}",
         "chain_watch/{id}",
+        "crypto_broadcasts/{id}",
         "crypto_indices/{id}",
         "crypto_state/{id}",
         "customers/{id}",

@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from shared.kernel.clock import Millis
 from shared.kernel.errors import Rejected, Unavailable
+
+if TYPE_CHECKING:
+    from shared.payments.chains.transactions import SignedTransaction
 
 NetworkName = str
 """Name of a network in settings and on the wire: `base`, `polygon`, `ethereum`, `bitcoin`."""
@@ -155,6 +158,31 @@ class Contracts(Protocol):
 
     def feed_round(self, contract: str) -> FeedRound:
         """Return the last answer of a Chainlink feed (`latestRoundData` and `decimals`)."""
+        ...
+
+
+class Wallets(Protocol):
+    """Accounts of users' wallets on an EVM chain. The adapter of an EVM chain is also `Wallets`.
+
+    Every method but `read_signed` raises ChainUnavailable if no answer came.
+    """
+
+    def nonce(self, address: str) -> int:
+        """Return the nonce of the address's next transaction, behind those in the pool."""
+        ...
+
+    def gas(self, sender: str, call: Mapping[str, str]) -> int:
+        """Return the gas of a transaction with this receiver (`to`), `value` and `data`.
+
+        Raises ChainRefused if the transaction would fail.
+        """
+        ...
+
+    def read_signed(self, raw: bytes) -> "SignedTransaction":
+        """Return the content of a signed transaction, without asking the chain.
+
+        Raises TransactionRefused if the bytes are not the one form of a transaction with a valid signature.
+        """
         ...
 
 

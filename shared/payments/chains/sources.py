@@ -13,7 +13,7 @@ With a single source all views are alike.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast, get_args
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 from shared.kernel.clock import MINUTE, Millis
 from shared.payments.chains.ports import (
@@ -31,7 +31,11 @@ from shared.payments.chains.ports import (
     SeenTransaction,
     Tag,
     Transfer,
+    Wallets,
 )
+
+if TYPE_CHECKING:
+    from shared.payments.chains.transactions import SignedTransaction
 
 ONE_SOURCE_USD_MAX = 100
 """Value up to which one source is believed alone."""
@@ -211,6 +215,18 @@ class Sources:
         """Return the answer of a feed from one source: exchanges are compared with it. See `Contracts.feed_round`."""
         return self._first(lambda source: _contracts(source).feed_round(contract))
 
+    def nonce(self, address: str) -> int:
+        """Return the nonce that one source tells; see `Wallets.nonce`."""
+        return self._first(lambda source: _wallets(source).nonce(address))
+
+    def gas(self, sender: str, call: Mapping[str, str]) -> int:
+        """Return the gas that one source estimates; see `Wallets.gas`."""
+        return self._first(lambda source: _wallets(source).gas(sender, call))
+
+    def read_signed(self, raw: bytes) -> "SignedTransaction":
+        """Return the content of a signed transaction; see `Wallets.read_signed`."""
+        return _wallets(self._sources[0]).read_signed(raw)
+
     def fees(self) -> Fees:
         """Return the fees that one source tells; see `Chain.fees`."""
         return self._first(lambda source: source.fees())
@@ -333,6 +349,11 @@ class Sources:
 def _contracts(source: Chain) -> Contracts:
     """Return the same source as a reader of contracts. Only sources of EVM networks are asked for contracts."""
     return cast("Contracts", source)
+
+
+def _wallets(source: Chain) -> Wallets:
+    """Return the same source as a reader of wallets. Only sources of EVM networks are asked for wallets."""
+    return cast("Wallets", source)
 
 
 def _known(answers: Sequence[SeenTransaction | None]) -> SeenTransaction | None:

@@ -21,12 +21,14 @@ from shared.payments.chains.ports import (
     SeenTransaction,
     Transfer,
 )
+from shared.payments.chains.transactions import SignedTransaction
 from shared.platform.evm.blocks import BlockReader
 from shared.platform.evm.contracts import ContractReader
 from shared.platform.evm.evidence import EvidenceReader
 from shared.platform.evm.levels import LevelReader
 from shared.platform.evm.node import ANSWER_SECONDS_MAX, Call, Node, NodeRefused
 from shared.platform.evm.reading import data, hash_of, mapping, quantity
+from shared.platform.evm.wallets import WalletReader, read_signed
 
 REFUSALS = frozenset({3, -32000, -32003, -32010, -32602})
 """Codes with which nodes refuse a transaction for good. -32000 is also the code of passing troubles, see TROUBLES."""
@@ -48,6 +50,7 @@ class EvmChain:
         self._levels = LevelReader(self._node, self._blocks.canonical)
         self._evidence = EvidenceReader(self._node, self._blocks)
         self._contracts = ContractReader(self._node)
+        self._wallets = WalletReader(self._node, network.name)
         self._is_checked = False
 
     @property
@@ -133,6 +136,20 @@ class EvmChain:
         """Return the last answer of a Chainlink feed; see `Contracts.feed_round`."""
         self._require_network()
         return self._contracts.feed_round(contract)
+
+    def nonce(self, address: str) -> int:
+        """Return the nonce of an address's next transaction; see `Wallets.nonce`."""
+        self._require_network()
+        return self._wallets.nonce(address)
+
+    def gas(self, sender: str, call: Mapping[str, str]) -> int:
+        """Return the gas of a transaction; see `Wallets.gas`."""
+        self._require_network()
+        return self._wallets.gas(sender, call)
+
+    def read_signed(self, raw: bytes) -> SignedTransaction:
+        """Return the content of a signed transaction; see `Wallets.read_signed`."""
+        return read_signed(raw)
 
     def fees(self) -> Fees:
         """Return the base fee of the newest block and the usual tip, per gas; see `Chain.fees`."""
