@@ -40,24 +40,30 @@ class TransactionIn(Request):
 class UnsignedOut(Answer):
     """EIP-1559 transaction for a wallet to sign. All numbers are hexadecimal, as EIP-1193 has them."""
 
-    type = fields.String(required=True)
+    type = fields.String(required=True, metadata={"description": "The type of the transaction: `0x2`."})
     chainId = fields.String(required=True, metadata={"description": "The chain's id."})  # noqa: N815  # EIP-1193
-    sender = fields.String(required=True, data_key="from")
+    sender = fields.String(
+        required=True, data_key="from", metadata={"description": "The address of the user's wallet."}
+    )
     to = fields.String(required=True, metadata={"description": "The payment's address, or the token's contract."})
     value = fields.String(required=True, metadata={"description": "The least units of the network's own coin."})
     data = fields.String(required=True, metadata={"description": "The transfer of a token; `0x` if there is none."})
-    nonce = fields.String(required=True)
-    gas = fields.String(required=True)
-    maxFeePerGas = fields.String(required=True)  # noqa: N815  # EIP-1193
-    maxPriorityFeePerGas = fields.String(required=True)  # noqa: N815  # EIP-1193
+    nonce = fields.String(required=True, metadata={"description": "The number of the wallet's next transaction."})
+    gas = fields.String(
+        required=True, metadata={"description": "The most gas that the transaction uses, with a margin."}
+    )
+    maxFeePerGas = fields.String(required=True, metadata={"description": "The most that a unit of gas costs."})  # noqa: N815  # EIP-1193
+    maxPriorityFeePerGas = fields.String(required=True, metadata={"description": "The tip for a unit of gas."})  # noqa: N815  # EIP-1193
 
 
 class TransactionFeeOut(Answer):
     """Most that the network takes for the transaction, in the network's own coin."""
 
-    asset = fields.String(required=True)
-    amount = fields.String(required=True)
-    amount_atomic = fields.String(required=True)
+    asset = fields.String(required=True, metadata={"description": "The symbol of the coins."})
+    amount = fields.String(required=True, metadata={"description": "Whole coins, as a decimal string."})
+    amount_atomic = fields.String(
+        required=True, metadata={"description": "The least units of the coins, as a decimal string."}
+    )
     value = Money(required=True, allow_none=True)
 
 
@@ -68,14 +74,22 @@ class TransactionOut(Answer):
     """
 
     payment_id = fields.String(required=True)
-    network = fields.String(required=True)
-    asset = fields.String(required=True)
-    amount = fields.String(required=True)
-    amount_atomic = fields.String(required=True)
-    transaction = fields.Nested(UnsignedOut, required=True)
-    fee = fields.Nested(TransactionFeeOut, required=True)
-    can_afford = fields.Boolean(required=True)
-    lacks = fields.String(required=True, allow_none=True)
+    network = fields.String(required=True, metadata={"description": "The name of the network."})
+    asset = fields.String(required=True, metadata={"description": "The symbol of the coins."})
+    amount = fields.String(required=True, metadata={"description": "Whole coins, as a decimal string."})
+    amount_atomic = fields.String(
+        required=True, metadata={"description": "The least units of the coins, as a decimal string."}
+    )
+    transaction = fields.Nested(UnsignedOut, required=True, metadata={"description": "The transaction to sign."})
+    fee = fields.Nested(TransactionFeeOut, required=True, metadata={"description": "The most that the network takes."})
+    can_afford = fields.Boolean(
+        required=True, metadata={"description": "True if the wallet has the amount and the fee."}
+    )
+    lacks = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The asset of which the wallet has too little; null if none."},
+    )
 
 
 class BroadcastIn(Request):

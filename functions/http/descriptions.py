@@ -70,6 +70,7 @@ BY_SCHEMA: Mapping[str, str] = {
     "StartedOut.message": "The first message of the conversation and its answer; null if none was sent.",
     "TakingsOut.credits": "Credits that were bought, gifts included.",
     "TakingsOut.paid": "Payments that were paid.",
+    "TransactionFeeOut.value": "The most that the fee is worth; null if nobody can tell now.",
     "TitleOut.cost": "Credits that finding the title cost.",
     "UserOut.roles": "The roles that the user holds now.",
 }
