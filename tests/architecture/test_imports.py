@@ -136,6 +136,23 @@ def test_the_table_of_functions_loads_the_table_of_providers_alone():
     assert ours == {"shared", "shared.payments", "shared.payments.providers"}
 
 
+CRYPTO_VENDORS = {"web3", "eth_account", "coincurve", "embit", "segno"}
+
+
+def test_the_api_starts_without_the_libraries_of_crypto_payments():
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOADED.format(module="functions.http.table")],
+        cwd=ROOT,
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.split()
+
+    assert {name.partition(".")[0] for name in loaded} & CRYPTO_VENDORS == set()
+
+
 def test_the_adapter_of_evm_chains_leaves_the_recursion_limit_alone():
     told = subprocess.run(
         [sys.executable, "-c", "import sys; import shared.platform.evm.chain; print(sys.getrecursionlimit())"],

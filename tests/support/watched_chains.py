@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Document, Documents, Query, Write
+from shared.payments.chains.address_book import AddressesDisagree
 from shared.payments.chains.networks import Asset, Family, Network, Tier
 from shared.payments.chains.ports import (
     AssetName,
@@ -211,6 +212,8 @@ class NumberedAddresses:
 
     documents: CountedDocuments
     count: int = 0
+    disagreed: frozenset[int] = frozenset()
+    """Indices whose addresses two implementations derive differently."""
 
     def taken(self, family: Family) -> int:
         """Return the number of taken indices."""
@@ -220,6 +223,8 @@ class NumberedAddresses:
 
     def addresses(self, family: Family, indices: Sequence[int]) -> Mapping[int, str]:
         """Return the addresses of the taken indices."""
+        if self.disagreed & set(indices):
+            raise AddressesDisagree(family, min(self.disagreed))
         return {index: address_of(family, index) for index in indices if index < self.count}
 
 

@@ -14,8 +14,11 @@ BLOCKS_MAX = 64
 HOT: Millis = 3 * DAY
 """Time after the opening of a payment in which the address is read at every look."""
 SAMPLE_EVERY: Millis = HOUR
-HOT_MAX = 15_000
-"""Most addresses that a look reads: their levels fill most of one document. Older addresses are read once a day."""
+HOT_MAX = 7_000
+"""Most addresses that a look reads: if all hold three assets, their levels fill most of one document (1 MB).
+
+Older addresses are read once a day.
+"""
 DOWN_AFTER: Millis = 2 * MINUTE
 """Time without an answer after which a network counts as unavailable."""
 UNWATCHED_AFTER: Millis = 5 * MINUTE

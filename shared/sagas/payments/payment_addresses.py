@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from shared.kernel.events import log
+from shared.payments.chains.address_book import AddressesDisagree
 from shared.payments.chains.networks import Family
 
 DERIVED_AT_ONCE = 500
@@ -35,6 +37,7 @@ class PaymentAddresses:
         self._known: dict[Family, dict[int, str]] = {}
         self._indices: dict[Family, dict[str, int]] = {}
         self._complete: dict[Family, int] = {}
+        self._refused: set[tuple[Family, int]] = set()
 
     def of(self, family: Family, indices: Iterable[int]) -> Mapping[int, str]:
         """Return the addresses of these indices, by index, without those that are unknown."""
@@ -42,7 +45,7 @@ class PaymentAddresses:
         known = self._known_of(family)
         missing = [index for index in asked if index not in known]
         if missing:
-            known.update(self._source().addresses(family, missing))
+            known.update(self._derived(family, missing))
         return {index: known[index] for index in asked if index in known}
 
     def all(self, family: Family, taken: int, is_over: Callable[[], bool]) -> Mapping[str, int] | None:
@@ -58,6 +61,19 @@ class PaymentAddresses:
             known.update({address: index for index, address in self.of(family, part).items()})
             self._complete[family] = part.stop
         return known
+
+    def _derived(self, family: Family, indices: Sequence[int]) -> Mapping[int, str]:
+        """Derive addresses. One that two implementations derive differently hides no other."""
+        asked = [index for index in indices if (family, index) not in self._refused]
+        try:
+            return self._source().addresses(family, asked)
+        except AddressesDisagree as error:
+            if len(asked) > 1:
+                half = len(asked) // 2
+                return {**self._derived(family, asked[:half]), **self._derived(family, asked[half:])}
+            log("address_not_watched", "ERROR", family=family, index=asked[0], code=error.code)
+            self._refused.add((family, asked[0]))
+            return {}
 
     def _known_of(self, family: Family) -> dict[int, str]:
         with self._lock:

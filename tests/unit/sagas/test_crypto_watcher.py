@@ -249,6 +249,15 @@ def test_coins_that_came_during_an_outage_are_found_after_it(world):
     assert world.minute() == [3]
 
 
+def test_an_address_that_cannot_be_derived_hides_no_other():
+    world = World()
+    world.numbers.disagreed = frozenset({2, 7})
+    world.minute()
+    world.pay(3)
+
+    assert world.minute() == [3]
+
+
 def test_a_network_without_a_source_is_unavailable():
     world = World()
     watcher = Watcher(**{**world.parts, "chains": dict}, follower=world.follower, alerts=world.alerts)
