@@ -119,6 +119,12 @@ SCHEDULES ?= 1000
 chains: setup  ## 500 reorgs of real nodes with workers killed, 1000 schedules of lying sources; SEED=… REORGS=… SCHEDULES=…
 	@exec $(PYTHON) -m tests.chains $(SEED) $(REORGS) $(SCHEDULES)
 
+.PHONY: flat
+
+# A run of the watch without news, on a real EVM node: its cost follows the hot addresses, not those ever made.
+flat: setup  ## the cost of a run of the watch, by addresses ever made and hot ones, as a table
+	@exec $(PYTHON) -m tests.flat
+
 .PHONY: payments
 PAYMENTS ?= 300
 
