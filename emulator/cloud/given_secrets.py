@@ -6,6 +6,7 @@ from pathlib import Path
 
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
+from shared.kernel.chain_settings import CHAIN_SETTING, source_urls
 from shared.kernel.settings import parse_signing_keys
 
 PLACEHOLDER = re.compile(
@@ -37,9 +38,15 @@ def given_secret(project: Project, name: str) -> str:
     """Return a secret from the variable NAME, the file in NAME_FILE, or the terminal. Raises CloudProblem."""
     value = project.environment.get(name, "").strip() or _from_file(project, name)
     if not value:
-        value = project.terminal.ask_secret(name, WHERE.get(name, f"the secret {name}")).strip()
+        value = project.terminal.ask_secret(name, _meaning_of(name)).strip()
     check_secret(name, value)
     return value
+
+
+def _meaning_of(name: str) -> str:
+    if CHAIN_SETTING.fullmatch(name):
+        return "the addresses of the network's nodes, better two of different companies, comma-separated"
+    return WHERE.get(name, f"the secret {name}")
 
 
 def _from_file(project: Project, name: str) -> str:
@@ -62,6 +69,11 @@ def check_secret(name: str, value: str) -> None:
         raise BadSecret(f"{name} has a blank inside: give the value alone.")
     if name in SHAPES and not re.fullmatch(SHAPES[name][0], value):
         raise BadSecret(f"{name} must {SHAPES[name][1]}: give the right value.")
+    if CHAIN_SETTING.fullmatch(name):
+        try:
+            source_urls(value)
+        except ValueError as error:
+            raise BadSecret(f"{name} {error}: give the right value.") from None
     if name == "LEDGER_SIGNING_KEY":
         try:
             parse_signing_keys(value)

@@ -21,8 +21,9 @@ LIMITS = ("Function", "Trigger", "Memory", "Requests at once", "Instances at mos
 NEEDED = """\
 Secrets stand in Secret Manager ([`shared/bootstrap/secrets.py`](../../shared/bootstrap/secrets.py)). A secret of a
 payment provider is needed only if the project uses the provider. A function that needs `AI_PLATFORM_API_KEY` also needs
-`AI_UPSTREAM_<NAME>_API_KEY` of each name in `AI_UPSTREAMS`. Roles are those of
-[`emulator/cloud/roles.py`](../../emulator/cloud/roles.py)."""
+`AI_UPSTREAM_<NAME>_API_KEY` of each name in `AI_UPSTREAMS`. `api`, `every_minute` and `every_day` need the addresses of
+the nodes of each network in `CRYPTO_NETWORKS`, `<NETWORK>_RPC_URLS` or `<NETWORK>_API_URLS`, unless these are plain
+settings, which show no key. Roles are those of [`emulator/cloud/roles.py`](../../emulator/cloud/roles.py)."""
 READ = (
     "Plain settings that a function's parts read when they are built. Every function checks the form of all settings."
 )

@@ -218,6 +218,8 @@ def test_catalogue_of_another_form_is_refused_in_a_sentence(project, text):
         ("STRIPE_SECRET_KEY", "pk_live_4f9a1c77d2b84e0c9d"),
         ("STRIPE_WEBHOOK_SECRET", "we_4f9a1c77d2b84e0c9d"),
         ("LEDGER_SIGNING_KEY", "k1:c2hvcnQ="),
+        ("BASE_RPC_URLS", "base-mainnet.g.alchemy.com/v2/4f9a1c77d2b84e0c9d"),
+        ("BITCOIN_API_URLS", "https://mempool.space/api,https://mempool.space/api"),
     ],
 )
 def test_a_secret_that_cannot_be_right_is_refused_unseen(name, value):
