@@ -205,7 +205,8 @@ def test_sent_payment_is_not_sent_again_after_a_reload(payer):
     twice = payer["wallets"]["twice"]
 
     assert twice["said"].startswith("Sent, and on its way to the network: 0xcdcd")
-    assert twice["isAgain"] is False
+    assert (twice["isAgain"], twice["isChangeable"]) == (False, False)
+    assert payer["wallets"]["rejects"]["isChangeable"] is True
 
 
 def methods(seen: Any) -> list[str]:

@@ -39,6 +39,7 @@ function drawWallets(view) {
   show("wallets", Boolean(view?.wallet) && wallets.known.size > 0);
   for (const button of $("wallet-buttons").children) button.disabled = wallets.isBusy || isSent(view);
   if (isSent(view) && !wallets.isBusy) tell(`Sent, and on its way to the network: ${wallets.sent.hash}`);
+  if (wallets.isBusy || isSent(view)) show("change", false); // other coins would be paid beside those on their way
   show("again", isSent(view) && !wallets.isBusy && Date.now() - wallets.sent.at > AGAIN_AFTER_MS);
 }
 
@@ -150,7 +151,7 @@ function forget() {
   wallets.sent = null;
   try { sessionStorage.removeItem(sentKey); } catch { /* nothing was remembered */ }
   tell("");
-  drawWallets(page.view);
+  if (page.view) draw(page.view);
 }
 
 function remembered() {

@@ -3,7 +3,7 @@
 // in:  {chromium, pages: {state: url}, viewports: {name: {width, height}}, scenarios: [name], screenshots: directory or null}
 // out: {seen: {viewport: {state: {headline, sentence, live, names, overflow, depth, sums, lines, back, theme, title}}},
 //       codes: {state: {width, height, grey: base64}}, keyboard: {order, copied, outlined, taking},
-//       wallets: {scenario: {said, calls, isAgain}}, errors}
+//       wallets: {scenario: {said, calls, isAgain, isChangeable}}, errors}
 import { createRequire } from 'node:module';
 
 import { watch } from '../../support/complaints.mjs';
@@ -165,11 +165,13 @@ async function refused(scenario, viewport) {
   await page.waitForFunction(() => /[.!]$|0x/.test(document.querySelector('#wallet-says').innerText) && !/^(Connect|Confirm|Switch|Add) /.test(document.querySelector('#wallet-says').innerText));
   const said = await page.locator('#wallet-says').innerText();
   if (scenario === 'twice') await page.reload();
+  if (scenario === 'twice') await page.locator('.wallet').waitFor();
   const isAgain = await page.locator('.wallet').isEnabled();
+  const isChangeable = await page.locator('#change').isVisible();
   const calls = await page.evaluate(() => window.calls);
   await photograph(page, `wallet-${scenario}`);
   await close();
-  return { said, calls, isAgain };
+  return { said, calls, isAgain, isChangeable };
 }
 
 const phone = given.viewports.phone;
