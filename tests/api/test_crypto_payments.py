@@ -8,10 +8,16 @@ from typing import cast
 import pytest
 
 from shared.kernel.clock import MINUTE, SECOND, parse_rfc3339
+from shared.kernel.documents import Write
+from shared.kernel.ids import operation_id
 from shared.kernel.money import format_credits
 from shared.payments.chains.availability import KEPT, LOOK_LIFETIME
 from shared.payments.chains.quotes import RATE_LIFETIME
+from shared.payments.payment import Payment
 from shared.platform.memory.chain import MemoryChain
+from shared.sagas.payments.crypto_checkout import CoinOrderRequest, CryptoCheckouts
+from shared.sagas.payments.crypto_places import CryptoPlaces
+from shared.sagas.payments.purchase_places import PurchasePlaces
 from tests.api.world import World, problem
 from tests.support.keys import OWN_XPUB, OWN_ZPUB
 
@@ -259,6 +265,38 @@ def test_one_intention_at_once_takes_one_payment_and_one_address(shop, alice):
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json["payment_id"] for answer in answers}) == 1
     assert len({answer.json["address"] for answer in answers}) == 1
+
+
+class RacedPlaces(CryptoPlaces):
+    """Places of which another order takes the first before the commit."""
+
+    def place(self, payment: Payment) -> Write:
+        places = super().place(payment)
+        if not hasattr(self, "lost"):
+            self.lost = self._documents.commit([places])
+        return places
+
+
+def test_an_order_that_lost_its_place_takes_no_second_address(shop, alice):
+    services = shop.services
+    crypto, documents = services.crypto, services.ports.documents()
+    raced = RacedPlaces(documents, shop.clock)
+    purchases = PurchasePlaces(documents, shop.clock, services.payments.cancellations)
+    checkouts = CryptoCheckouts(
+        documents,
+        services.payments.packages,
+        services.credits.ledger,
+        (purchases, raced),
+        crypto.terms,
+        shop.clock,
+        "u",
+    )
+    order = CoinOrderRequest(uid=alice.uid, package="small", network="base", asset="USDC")
+
+    payment = checkouts.begin(order, operation_id("test", "raced"), "f")
+
+    assert raced.lost
+    assert payment.refs["index"] == "0"
 
 
 def test_a_user_has_at_most_three_open_payments_with_coins(shop, alice, bob):

@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.kernel.clock import HOUR, MINUTE, Clock, Millis
 from shared.kernel.documents import Create, Documents, OutcomeUnknown, PreconditionFailed, Put
@@ -44,12 +44,16 @@ class IndicesBusy(Unavailable):
 
 @dataclass(slots=True)
 class _Block:
-    """Indices from `next` up to `end`, taken by this instance. `level` is the place of the block's size."""
+    """Indices from `next` up to `end`, taken by this instance. `level` is the place of the block's size.
+
+    `returned` are indices that were given back.
+    """
 
     next: int = 0
     end: int = 0
     level: int = -1
     taken_at: Millis = 0
+    returned: list[int] = field(default_factory=list)
 
 
 class Indices:
@@ -78,10 +82,24 @@ class Indices:
             raise AddressKeyMissing(family)
         with self._lock:
             block = self._blocks.setdefault(family, _Block())
-            if block.next == block.end or self._clock.now() - block.taken_at > BLOCK_LIFETIME:
+            is_old = self._clock.now() - block.taken_at > BLOCK_LIFETIME
+            if is_old:
+                block.returned.clear()
+            if block.returned:
+                return block.returned.pop()
+            if block.next == block.end or is_old:
                 self._refill(family, block)
             block.next += 1
             return block.next - 1
+
+    def give_back(self, family: Family, index: int) -> None:
+        """Take back an index whose payment was certainly not stored, so that many refused orders leave no gap.
+
+        Nobody may have seen the address of the index.
+        """
+        with self._lock:
+            if family in self._blocks:
+                self._blocks[family].returned.append(index)
 
     def _refill(self, family: Family, block: _Block) -> None:
         now = self._clock.now()

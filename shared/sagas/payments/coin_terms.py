@@ -91,6 +91,12 @@ class CoinTerms:
         index = self._indices.take(family)
         return index, self._address_book.address(family, index)
 
+    def without_address(self, payment: Payment) -> Payment:
+        """Return a payment that was certainly not stored without quote and address. The index is given back."""
+        if payment.quote is not None:
+            self._indices.give_back(self.family(payment.quote.network), payment.quote.index)
+        return replace(payment, quote=None, refs={})
+
     def addressed(
         self, payment: Payment, network: NetworkName, asset: AssetName, quoted: QuotedAmount, place: tuple[int, str]
     ) -> Payment:

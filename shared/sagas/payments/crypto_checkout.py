@@ -104,6 +104,7 @@ class CryptoCheckouts:
             try:
                 return self._created(payment, places)
             except PreconditionFailed:
+                payment = self._terms.without_address(payment)
                 known = self._payments.find(payment_id)
                 if known is not None:
                     return _same(known, fingerprint)

@@ -7,7 +7,14 @@ import pytest
 from shared.bootstrap import in_memory
 from shared.kernel.documents import OutcomeUnknown
 from shared.payments.chains.index_table import IndexPlace, IndexRun, IndexTable, data_of, table_of
-from shared.payments.chains.indices import BLOCK_SIZES, QUIET, TAKE_ATTEMPTS_MAX, AddressKeyMissing, IndicesBusy
+from shared.payments.chains.indices import (
+    BLOCK_LIFETIME,
+    BLOCK_SIZES,
+    QUIET,
+    TAKE_ATTEMPTS_MAX,
+    AddressKeyMissing,
+    IndicesBusy,
+)
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.faults import FaultyDocuments
@@ -124,3 +131,24 @@ def test_table_is_stored_and_read_alike():
 
     assert table_of(data_of(table)) == table
     assert table_of({}) == IndexTable()
+
+
+def test_index_given_back_goes_to_the_next_payment():
+    clock = ManualClock()
+    services = in_memory(clock=clock)
+    indices = services.crypto.indices
+    first, second = indices.take("evm"), indices.take("evm")
+
+    indices.give_back("evm", first)
+
+    assert [indices.take("evm") for _ in range(2)] == [first, second + 1]
+
+
+def test_index_given_back_is_forgotten_with_its_block():
+    clock = ManualClock()
+    indices = in_memory(clock=clock).crypto.indices
+    first = indices.take("evm")
+    indices.give_back("evm", first)
+    clock.advance(BLOCK_LIFETIME + 1)
+
+    assert indices.take("evm") > first
