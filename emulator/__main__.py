@@ -74,7 +74,7 @@ def main() -> int:
     is_walked, maker = False, os.getppid()
     try:
         with backend(chosen, screen) as running:
-            is_walked = walk(running.suite, screen, running.shops)
+            is_walked = walk(running, screen)
             write_endpoints(chosen.home / ENDPOINTS, running.addresses)
             screen.addresses(running.addresses, is_walked=is_walked)
             screen.sign_ins(USER["email"], OPERATOR["email"], PASSWORD)
@@ -211,11 +211,18 @@ def provider(stack: contextlib.ExitStack, settings: Mapping[str, str], port: int
     return {"AI_PLATFORM_BASE_URL": url, "AI_PLATFORM_API_KEY": key, "AI_PLATFORM_PROFILE": profile}
 
 
-def walk(suite: Suite, screen: Screen, shops: Mapping[str, str]) -> bool:
+def walk(running: Backend, screen: Screen) -> bool:
     """Return True if the main job went well. Otherwise the screen shows the failed step."""
     screen.title("The main job, once")
+    suite = running.suite
     try:
-        Walk(endpoints=suite.endpoints, show=screen.step, type_out=screen.type_out, shops=shops).run()
+        Walk(
+            endpoints=suite.endpoints,
+            show=screen.step,
+            type_out=screen.type_out,
+            shops=running.shops,
+            purse=running.chains.purse,
+        ).run()
     except (WalkError, requests.RequestException, KeyError, ImportError) as error:
         screen.problem(f"The walk stopped: {error!r}\nThe functions' log is {suite.log} (`make logs`).")
         return False

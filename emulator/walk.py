@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 import requests
 
+from emulator.chains.laptop import Purse
 from emulator.payment_providers import stand_in_of
 from emulator.suite import Endpoints
 from shared.ledger.keys import PublicKey, Verifier
@@ -18,6 +20,9 @@ from shared.ledger.verify import verify_account
 
 TIMEOUT_SECONDS = 60
 TOKEN_SECONDS = 3_600
+COINS_SECONDS_MAX = 60
+COINS_POLL_SECONDS = 0.5
+TOKEN = "USDC"
 QUESTION = "What happens when I ask you something?"
 FRESH_ACCOUNT_PASSWORD = "correct horse battery staple"
 
@@ -32,13 +37,15 @@ class WalkError(Exception):
 class Walk:
     """First minutes of one user. `show(step, what)` shows a finished step; `type_out` shows text as it arrives.
 
-    `shops` are the stand-ins of payment providers by name. With real providers, a walk buys nothing.
+    `shops` are the stand-ins of payment providers by name, `purse` is a wallet with coins. With real providers or
+    networks, a walk buys nothing there.
     """
 
     endpoints: Endpoints
     show: Callable[[str, str], None]
     type_out: Callable[[str], None]
     shops: Mapping[str, str] = field(default_factory=dict)
+    purse: Purse | None = None
     token: str = ""
     email: str = ""
     refresh_token: str = ""
@@ -54,6 +61,8 @@ class Walk:
         self._settle(before, done)
         for provider in self.shops:
             self._buy(provider)
+        if self.purse is not None:
+            self._buy_with_coins(self.purse)
         self._verify()
 
     def _sign_up(self) -> None:
@@ -154,6 +163,29 @@ class Walk:
             raise WalkError(_told(f"{provider}'s page", pressed))
         return pressed.headers["Location"]
 
+    def _buy_with_coins(self, purse: Purse) -> None:
+        """Buy the largest package with a token, send the amount due, and wait until the chain has confirmed it."""
+        before = Decimal(self._balance()["available"])
+        options = self._call("GET", "/v1/payments/options")
+        wanted = {"package_id": options["packages"][-1]["id"], "network": purse.network.name, "asset": TOKEN}
+        begun = self._call("POST", "/v1/payments/crypto", wanted)
+        purse.send(TOKEN, _contract_of(options, purse.network.name), begun["address"], int(begun["amount_atomic"]))
+        self.show(f"send {TOKEN}", f"{begun['amount']} {TOKEN} on {begun['network_title']} to {begun['address']}")
+        paid = self._confirmed(begun["payment_id"])
+        after = Decimal(self._balance()["available"])
+        if paid["status"] != "settled" or after - before != Decimal(paid["credits"]) + Decimal(paid["bonus"]):
+            raise WalkError(f"paid with {TOKEN}: {paid['status']}, and {before} became {after} credits")
+        self.show(f"buy with {TOKEN}", f"{paid['title']} for {begun['amount']} {TOKEN}; {before} → {after} credits")
+
+    def _confirmed(self, payment: str) -> Json:
+        """Return the payment once the network has confirmed the coins, or after `COINS_SECONDS_MAX`."""
+        deadline, pause = time.monotonic() + COINS_SECONDS_MAX, threading.Event()
+        while True:
+            found = self._call("GET", f"/v1/payments/status/{payment}")
+            if found["status"] == "settled" or time.monotonic() > deadline:
+                return found
+            pause.wait(COINS_POLL_SECONDS)
+
     def _verify(self) -> None:
         """Verify the export as an auditor would: with nothing but the file and the ledger's public keys."""
         keys = [
@@ -182,6 +214,12 @@ class Walk:
         if method == "POST":
             headers["Idempotency-Key"] = uuid.uuid4().hex
         return requests.request(method, url, json=body, headers=headers, stream=stream, timeout=TIMEOUT_SECONDS)
+
+
+def _contract_of(options: Json, network: str) -> str:
+    """Return the contract of the token on a network, as the options list both."""
+    listed = next(each for each in options["crypto"] if each["network"] == network)["assets"]
+    return str(next(asset["contract"] for asset in listed if asset["asset"] == TOKEN))
 
 
 def app_check_token(project: str) -> str:

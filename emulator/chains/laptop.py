@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from emulator.chains.anvil import Anvil
-from emulator.chains.hands import Hands
+from emulator.chains.forms import form
+from emulator.chains.hands import Contract, Hands
 from emulator.chains.proxy import ChainProxy
 from emulator.ports import binding
 from emulator.stand_ins.spot import RATES, SpotStandIn
@@ -73,10 +74,26 @@ PORTS = {"evm": 8545, "evm_polygon": 8546, SPOT: 4020}
 """Ports of the networks and of the exchanges' prices, by name."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purse:
+    """Wallet of a person on a laptop's network, who owns the network's tokens."""
+
+    network: LaptopNetwork
+    node: Anvil
+
+    def send(self, token: str, contract: str, address: str, amount: int) -> str:
+        """Send `amount` atomic units of a token, and return the transaction's hash once a block holds it."""
+        hands = Hands(self.node, is_mining=True)
+        sent = hands.call(Contract(contract, form(self.network.tokens[token])), "transfer", address, amount)
+        hands.mined(sent)
+        return sent
+
+
 @dataclass(slots=True, kw_only=True)
 class LaptopChains:
-    """Settings for the functions, addresses, and the running nodes."""
+    """Settings for the functions, addresses, the running nodes, and a wallet on the first network."""
 
+    purse: Purse | None = None
     settings: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     nodes: list[Anvil] = field(default_factory=list)
@@ -105,6 +122,7 @@ def laptop_chains(stack: contextlib.ExitStack, settings: Mapping[str, str], port
         found.nodes.append(node)
         found.addresses[network.port] = proxy.url
         found.settings |= settings_of(network, node, proxy.url)
+        found.purse = found.purse or Purse(network=network, node=node)
     return found
 
 
