@@ -12,6 +12,8 @@ from emulator.chains.anvil import Anvil
 from shared.payments.chains.ports import BlockGone, ChainRefused, ChainUnavailable, FeedRound
 from shared.payments.chains.transactions import WantedTransfer, cost_of, require_transfer, unsigned
 from shared.platform.evm.chain import EvmChain
+from shared.platform.evm.node import NodeRefused
+from shared.platform.evm.reading import block_of
 from tests.support.anvil import ETHER, Town, town
 from tests.support.wallets import signed as signed_call
 
@@ -205,6 +207,20 @@ def test_threads_that_come_and_go_leave_nothing_behind(chain: EvmChain, place: T
         heads = list(pool.map(asked, range(THREADS)))
 
     assert len(set(heads)) == 1
+
+
+def test_a_node_s_message_is_told_without_links_and_keys():
+    refusal = NodeRefused(-32005, "project 4f9a1c77d2b84e0c9d at https://node.example/v3/4f9a is over its limit")
+
+    assert refusal.message == "project … at … is over its limit"
+
+
+@pytest.mark.parametrize(("field", "value"), [("number", 2**60), ("timestamp", 2**60), ("hash", 1), ("parentHash", 2)])
+def test_a_block_that_cannot_be_is_no_answer(node: Anvil, field: str, value: int):
+    told = node.rpc("eth_getBlockByNumber", "latest", False)
+
+    with pytest.raises(ValueError, match=r"^(no|an) "):
+        block_of({**told, field: hex(value)})
 
 
 def test_an_error_never_tells_the_address_of_a_source(place: Town):

@@ -28,6 +28,8 @@ TOO_MANY, SERVER_FAULTS = 429, 500
 DENIED = frozenset({401, 403, 408, TOO_MANY})
 """HTTP statuses that say nothing about the request itself."""
 LINK = re.compile(r"\w+://\S+")
+KEY_SHAPED = re.compile(r"\b(?=[\w-]*\d)[\w-]{16,}")
+"""Links, and words that may be keys: a node's message may repeat the address that was asked."""
 INVALID_PARAMETERS = -32602
 
 Call = tuple[str, Sequence[Any]]
@@ -38,7 +40,7 @@ class NodeRefused(Exception):
 
     def __init__(self, code: int, message: str) -> None:
         self.code = code
-        self.message = LINK.sub("…", message)[:MESSAGE_CHARS_MAX]
+        self.message = KEY_SHAPED.sub("…", LINK.sub("…", message))[:MESSAGE_CHARS_MAX]
         super().__init__(f"{code} {self.message}")
 
 
@@ -89,7 +91,16 @@ class Node:
             raise self.unavailable("a source does not answer in time") from None
         except RequestException:
             raise self.unavailable("a source is out of reach") from None
-        except (Web3Exception, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, Warning):
+        except (
+            Web3Exception,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            Warning,
+            RecursionError,
+        ):
             raise self.nonsense() from None
 
     def nonsense(self) -> ChainUnavailable:

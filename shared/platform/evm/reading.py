@@ -10,6 +10,8 @@ QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 DATA = re.compile(r"0x([0-9a-fA-F]{2})*")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+HEIGHT_MAX = 2**40
+SECONDS_MAX = 2**36
 WORD = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
@@ -65,9 +67,9 @@ def listing(value: Any) -> list[Any]:
 def block_of(value: Any) -> Block:
     """Return a block from the answer to `eth_getBlockByNumber` or `eth_getBlockByHash`."""
     found = mapping(value)
+    height, seconds = quantity(found.get("number")), quantity(found.get("timestamp"))
+    if height > HEIGHT_MAX or seconds > SECONDS_MAX:
+        raise ValueError("no height or time of a block")
     return Block(
-        height=quantity(found.get("number")),
-        hash=hash_of(found.get("hash")),
-        parent=hash_of(found.get("parentHash")),
-        time=quantity(found.get("timestamp")) * SECOND,
+        height=height, hash=hash_of(found.get("hash")), parent=hash_of(found.get("parentHash")), time=seconds * SECOND
     )
