@@ -127,6 +127,28 @@ def test_credits_are_the_coins_of_the_chain_once_faults_end(shop, seed):
     shop.check_whole()
 
 
+def test_arrivals_that_the_servers_hide_at_first_are_found_later(shop):
+    shop.pay(shop.orders[0], 1_000)
+    shop.mine()
+    shop.minute()
+    for server in shop.servers:
+        server.order(**BAD["empty"])
+    shop.served[NAME] = EsploraChain(REGTEST, shop.servers[0].url, shop.clock)
+    shop.pay(shop.orders[0], 700)
+    shop.pay(shop.orders[1], 1_000)
+    shop.mine()
+    shop.minute()
+    shop.served[NAME] = EsploraChain(REGTEST, shop.servers[1].url, shop.clock)
+    shop.minute()
+    for server in shop.servers:
+        server.order()
+    for _ in range(QUIET_MINUTES):
+        shop.mine()
+        shop.minute()
+
+    shop.check_whole()
+
+
 def test_only_server_that_forgot_all_makes_no_deposit_of_nothing(shop):
     """A new instance has not seen the block of the payment."""
     order = shop.orders[0]

@@ -19,6 +19,8 @@ HOT_MAX = 7_000
 
 Older addresses are read once a day.
 """
+REVISITS = frozenset({1, 2, 3, 6, 12, 36, 144})
+"""Numbers of blocks after which an address is followed again that a block has paid."""
 DOWN_AFTER: Millis = 2 * MINUTE
 """Time without an answer after which a network counts as unavailable."""
 UNWATCHED_AFTER: Millis = 5 * MINUTE
@@ -67,14 +69,15 @@ class WatchState:
 
     `blocks` come newest first, `samples` oldest first. `levels` has the levels of hot addresses that hold something,
     by index. `followed` has the time of the last follow of each index whose level is not final yet; before the first
-    follow, the negative time of the news. `pool` describes the transfers in the pool, by index. `silent` are the
-    assets that gave no answer.
+    follow, the negative time of the news. `arrived` has the height of the last block that paid an index, if blocks are
+    read. `pool` describes the transfers in the pool, by index. `silent` are the assets that gave no answer.
     """
 
     blocks: tuple[KnownBlock, ...] = ()
     samples: tuple[TakenSample, ...] = ()
     levels: Mapping[int, Mapping[AssetName, int]] = field(default_factory=dict)
     followed: Mapping[int, Millis] = field(default_factory=dict)
+    arrived: Mapping[int, int] = field(default_factory=dict)
     pool: Mapping[int, str] = field(default_factory=dict)
     health: NetworkHealth = NetworkHealth()
     outages: tuple[Outage, ...] = ()
@@ -183,6 +186,17 @@ def compared(
 def with_followed(followed: Mapping[int, Millis], news: Iterable[int], now: Millis) -> Mapping[int, Millis]:
     """Return the followed indices with the news of `now`, which are followed first."""
     return {**followed, **dict.fromkeys(news, -now)}
+
+
+def with_arrivals(arrived: Mapping[int, int], indices: Iterable[int], height: int) -> Mapping[int, int]:
+    """Return the heights of the last arrivals after a block that paid these indices, without those of long ago."""
+    known = {**arrived, **dict.fromkeys(indices, height)}
+    return {index: at for index, at in known.items() if height - at <= max(REVISITS)}
+
+
+def revisited(arrived: Mapping[int, int], height: int) -> set[int]:
+    """Return the indices that are followed again at this height, in case a server did not yet tell what had arrived."""
+    return {index for index, at in arrived.items() if height - at in REVISITS}
 
 
 def is_news(at: Millis) -> bool:

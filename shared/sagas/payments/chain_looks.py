@@ -13,6 +13,8 @@ from shared.payments.chains.watching import (
     is_behind,
     joined,
     pool_changes,
+    revisited,
+    with_arrivals,
     with_followed,
     with_head,
 )
@@ -72,12 +74,12 @@ def see_blocks(
 ) -> Sighting:
     """Read each new block once, in order, for arrivals at these addresses (index by address), until the time is up.
 
-    Indices at which something arrived are to be followed. If the sources fail after the first new block, the blocks
-    until then count as read. Raises ChainUnavailable and BlockGone.
+    Indices at which something arrived are to be followed, now and a few times later. If the sources fail after
+    the first new block, the blocks until then count as read. Raises ChainUnavailable and BlockGone.
     """
     head = chain.block("latest")
     joint = _joint(chain, state, head)
-    blocks, news = joint.kept, set[int]()
+    blocks, news, arrived = joint.kept, set[int](), state.arrived
     for height in range(_first(state, joint, head), head.height + 1):
         if is_over() or joint.is_behind:
             break
@@ -91,10 +93,13 @@ def see_blocks(
             break
         if blocks and block.parent != blocks[0].hash:
             break  # The chain has changed since the joint was found: the next look finds the new joint.
-        news |= {indices[address] for address in arrivals if address in indices}
+        paid = {indices[address] for address in arrivals if address in indices}
+        arrived = with_arrivals(arrived, paid, height)
+        news |= paid | revisited(arrived, height)
         blocks = with_head(blocks, block)
     kept = state.blocks if joint.is_behind else blocks
-    return Sighting(head=head, state=replace(state, blocks=kept, followed=with_followed(state.followed, news, now)))
+    followed = with_followed(state.followed, news, now)
+    return Sighting(head=head, state=replace(state, blocks=kept, arrived=arrived, followed=followed))
 
 
 def see_pool(chain: Chain, state: WatchState, addresses: Mapping[int, str], now: Millis) -> WatchState:
