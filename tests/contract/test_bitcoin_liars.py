@@ -108,7 +108,7 @@ class LiarShop(CoinShop):
             self.check_conserved(order)
             for claim, state in states(level):
                 terms = self.services().payments.store.get(claim.payment).terms
-                due += Fraction((terms.credits + terms.bonus) * state.credited, claim.size)
+                due += Fraction((terms.credits + terms.bonus) * state.credited, claim.size or 1)
                 cents += state.lost > 0
         available, held, debt = self.money()
         assert abs(available - due) <= cents * CENT
