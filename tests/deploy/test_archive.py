@@ -20,7 +20,7 @@ NEVER_NAMED = (
     "functions/commands.py", "functions/dead_events.py", "shared/bootstrap/memory.py",
     "shared/ledger/verify_command.py",
 )  # fmt: skip
-BYTES_MAX = 1 << 20
+BYTES_MAX = 3 << 19
 
 
 def belongs(path: PurePosixPath) -> bool:
