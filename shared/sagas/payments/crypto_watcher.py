@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from shared.kernel.clock import Clock, Millis
+from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.documents import Create, Document, Documents, Patch, PreconditionFailed, Put, Write
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log, log_error
@@ -49,6 +49,8 @@ TURN_ATTEMPTS_MAX = 3
 """Most attempts to store the memory of a network, if others store it at the same time."""
 NETWORK_SECONDS = 25.0
 """Most seconds that the job spends on one network before the next has its turn."""
+DOWN_PAUSE: Millis = 30 * SECOND
+"""Time between two looks of pages at a network that is unavailable, where a look may wait for timeouts."""
 LOOK_SECONDS = 3.0
 """Most seconds that a request spends on following payments."""
 
@@ -144,7 +146,7 @@ class Watcher:
         document = self._documents.get(look_path(network))
         record = look_in(document)
         open_ = self._pages.merged(network, record.pages, now)
-        is_due = now >= record.at + LOOK_EVERY
+        is_due = now >= record.at + (DOWN_PAUSE if record.reason else LOOK_EVERY)
         if not is_due and set(open_.items()) <= set(record.pages.items()):
             return
         claimed = replace(record, pages=open_, at=now if is_due else record.at)

@@ -378,6 +378,18 @@ def test_a_look_that_fails_lets_the_reader_go_ahead(world):
     assert world.looked(3) == []
 
 
+def test_pages_look_seldom_at_a_network_that_is_unavailable(world):
+    world.chain.fault = "silent"
+    for _ in range(3):
+        world.minute()
+    world.chain.calls.clear()
+    for _ in range(20):
+        world.clock.advance(3 * SECOND)
+        world.looked(3)
+
+    assert world.chain.calls["block"] == 2
+
+
 def test_an_unknown_network_is_not_looked_at(world):
     world.watcher.look("dogecoin", 3)
 
