@@ -86,12 +86,12 @@ class AddressRecord:
     @property
     def is_order_open(self) -> bool:
         """Return True while coins can still become the ordered package or a part of it."""
-        return self.order is not None and not self.level((self.order.network, self.order.asset)).claims
+        return self.order is not None and not self.level((self.order.network, self.order.asset)).is_claimed
 
     @property
     def has_coins(self) -> bool:
         """Return True if coins have come or wait in the pool, or a payment was decided."""
-        return any(each.head or each.standing or each.pool or each.claims for each in self.levels.values())
+        return any(each.head or each.standing or each.pool or each.is_claimed for each in self.levels.values())
 
     def claims(self) -> Iterator[tuple[Key, PaymentClaim]]:
         """Yield all claims of all levels."""
@@ -242,8 +242,8 @@ def _order_from(stored: Mapping[str, Any] | None) -> CoinOrder | None:
     )
 
 
-AMOUNTS = ("standing", "final", "lost", "head", "pool", "out", "locked", "graced")
-PLAIN = ("head_since", "locked_at", "graced_at", "has_lock_passed", "has_grace_passed")
+AMOUNTS = ("folded", "standing", "final", "lost", "head", "pool", "out", "locked", "graced")
+PLAIN = ("folded_claims", "head_since", "locked_at", "graced_at", "has_lock_passed", "has_grace_passed")
 
 
 def _level_data(level: LevelRecord) -> dict[str, Value]:
@@ -258,10 +258,10 @@ def _level_data(level: LevelRecord) -> dict[str, Value]:
 
 def _level_of(stored: Mapping[str, Any]) -> LevelRecord:
     mark, gone = stored["mark"], stored["gone"]
-    amounts: Mapping[str, Any] = {name: int(stored[name]) for name in AMOUNTS}
+    amounts: Mapping[str, Any] = {name: int(stored.get(name, 0)) for name in AMOUNTS}
     return LevelRecord(
         **amounts,
-        **{name: stored[name] for name in PLAIN},
+        **{name: stored.get(name, 0) for name in PLAIN},
         mark=None if mark is None else Mark(**mark),
         gone=None if gone is None else GoneBlock(**gone),
         claims=tuple(_claim_of(each) for each in stored["claims"]),

@@ -73,7 +73,7 @@ def decided(record: LevelRecord, order: CoinOrder | None, facts: LevelFacts) -> 
     if record.missing:
         return record
     known = record
-    if order is not None and not record.claims:
+    if order is not None and not record.is_claimed:
         ordered = _ordered(record, order, facts)
         if ordered is None:
             return record
@@ -224,8 +224,8 @@ def with_arrival(record: LevelRecord, order: CoinOrder, seen: LevelSighting) -> 
         locked_at=locked[1],
         graced=graced[0],
         graced_at=graced[1],
-        has_lock_passed=record.has_lock_passed or seen.time > order.locked_until,
-        has_grace_passed=record.has_grace_passed or seen.time > order.expires_at,
+        has_lock_passed=record.has_lock_passed or min(seen.at, seen.time) > order.locked_until,
+        has_grace_passed=record.has_grace_passed or min(seen.at, seen.time) > order.expires_at,
     )
 
 

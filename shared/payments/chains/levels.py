@@ -4,12 +4,14 @@ A level only rises, except that a block can leave the chain. So the truth is the
 part the level from 0 upwards without gaps. A lower level takes from the last claim first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from shared.kernel.clock import SECOND, Millis
 from shared.payments.fiat import Fiat
 
+CLAIMS_MAX = 100
+"""Most claims that a level keeps, if the older ones are final."""
 GONE_LOOKS = 2
 """Looks that must find a block gone before anything counts as missing."""
 GONE_PAUSE: Millis = 2 * SECOND
@@ -78,6 +80,7 @@ class GoneBlock:
 class LevelRecord:
     """State of one level. Amounts are atomic units of any size.
 
+    `claims` begin at `folded`: the `folded_claims` before are final and settled, and only their payments remember them.
     `standing` is the level deep enough to count, first read in the block `mark`; None before the first coins. `final`
     is the level that finality has passed: no look lowers it. `lost` is the part of the claims without which finality
     has passed. `head` is the level at the chain's head, first seen at height `head_since`. `out` counts coins that were
@@ -89,6 +92,8 @@ class LevelRecord:
     """
 
     claims: tuple[PaymentClaim, ...] = ()
+    folded: int = 0
+    folded_claims: int = 0
     standing: int = 0
     mark: Mark | None = None
     final: int = 0
@@ -108,7 +113,12 @@ class LevelRecord:
     @property
     def end(self) -> int:
         """Return the level up to which every unit belongs to a payment."""
-        return self.claims[-1].end if self.claims else 0
+        return self.claims[-1].end if self.claims else self.folded
+
+    @property
+    def is_claimed(self) -> bool:
+        """Return True if any payment was ever decided."""
+        return bool(self.claims) or self.folded_claims > 0
 
     @property
     def rest(self) -> int:
@@ -127,9 +137,9 @@ class LevelRecord:
 
     def __post_init__(self) -> None:
         """Assert the laws of a level: claims without gaps, and nothing final that does not stand."""
-        ends = [0, *(claim.end for claim in self.claims)]
+        ends = [self.folded, *(claim.end for claim in self.claims)]
         assert all(claim.begin == end <= claim.end for claim, end in zip(self.claims, ends, strict=False)), "no gaps"
-        assert 0 <= self.final <= self.standing, "what is final stands"
+        assert self.folded <= self.final <= self.standing, "a final level stands"
         assert 0 <= self.lost <= self.missing, "only missing units can be lost"
 
 
@@ -207,6 +217,26 @@ def advance(record: LevelRecord, look: Look, *, is_swept: bool = False) -> Advan
 def with_claims(record: LevelRecord, *claims: PaymentClaim) -> LevelRecord:
     """Return the record with more claims, each of which begins at the end of the one before."""
     return replace(record, claims=(*record.claims, *claims))
+
+
+def with_folded(record: LevelRecord, unsettled: Collection[str]) -> LevelRecord:
+    """Return the record with at most `CLAIMS_MAX` claims, if the oldest are final, settled and not under review.
+
+    So the document of an address stays small however often coins come.
+    """
+    count = 0
+    for claim in record.claims[: max(0, len(record.claims) - CLAIMS_MAX)]:
+        if claim.end > record.final or claim.review or claim.payment in unsettled:
+            break
+        count += 1
+    if not count:
+        return record
+    return replace(
+        record,
+        claims=record.claims[count:],
+        folded=record.claims[count - 1].end,
+        folded_claims=record.folded_claims + count,
+    )
 
 
 def states(record: LevelRecord) -> Iterator[tuple[PaymentClaim, ClaimState]]:

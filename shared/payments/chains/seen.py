@@ -15,6 +15,8 @@ from shared.payments.fiat import Fiat
 from shared.payments.payment import DEPOSIT
 from shared.payments.ports import Dispute, Refs, Stage, Truth, UnknownAtProvider
 
+LINES_MAX = 50
+"""Most lines that a payment shows, the newest."""
 GONE, LOST = "gone", "lost"
 """Names of the disputes for coins that are missing, and for coins that finality has passed without."""
 
@@ -74,10 +76,13 @@ def truth_in(seen: AddressView, refs: Refs, disputes: Collection[str]) -> Truth:
 
 
 def _subject(record: AddressRecord, refs: Refs) -> _Subject:
+    """Return the payment with these refs. Raises UnknownAtProvider if no kept claim is that payment's."""
     order = record.order
     if "begin" not in refs and order is not None:
         key = (order.network, order.asset)
         level = record.level(key)
+        if level.folded_claims:
+            raise UnknownAtProvider(record.family)
         found = next(states(level), None)
         claim, state = found if found is not None else (None, None)
         return _Subject(payment=record.payment, key=key, level=level, order=order, claim=claim, state=state)
@@ -152,7 +157,7 @@ def _report(subject: _Subject, seen: AddressView) -> ChainReport:
         confirmations_needed=needed,
         wait_seconds=int(left),
         transactions=tuple(each.shown for each in seen.record.transfers if (each.network, each.asset) == subject.key),
-        lines=tuple(_lines(seen)) if order is not None else (),
+        lines=tuple(_lines(seen))[-LINES_MAX:] if order is not None else (),
         others=tuple(_others(seen)) if order is not None else (),
         is_final_loss=subject.state is not None and subject.state.lost > 0 and not subject.state.open,
         is_unavailable=name in seen.unavailable,

@@ -33,7 +33,7 @@ from shared.payments.chains.addresses import (
 )
 from shared.payments.chains.amounts import value_cents
 from shared.payments.chains.claims import LevelFacts, LevelSighting, decided, with_arrival
-from shared.payments.chains.levels import LevelRecord, Look, PaymentClaim, advance, states
+from shared.payments.chains.levels import LevelRecord, Look, PaymentClaim, advance, states, with_folded
 from shared.payments.chains.network_view import NetworkView, reading_of, view_of
 from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.outages import Outage, extended
@@ -141,7 +141,8 @@ class AddressLooks:
                 log("address_not_read", "WARNING", network=name, address=record.address, code=error.code)
                 unavailable.add(name)
         record = replace(record, order=before.order, unfinal_cents=self._cents(record))
-        record = self._due(record, before)
+        kept = {key: with_folded(level, record.unsettled) for key, level in record.levels.items()}
+        record = self._due(replace(record, levels=kept), before)
         self._save(document, before, record)
         return AddressView(
             record=record,
@@ -272,7 +273,7 @@ class AddressLooks:
     def _arrived(self, record: AddressRecord, key: Key, level: LevelRecord, view: NetworkView) -> LevelRecord:
         """Return the level with what is known of arrivals before the ends of lock and grace."""
         order, now = record.order_at(key), self._clock.now()
-        if order is None or level.claims:
+        if order is None or level.is_claimed:
             return level
         known = level
         for end, has_passed, before in (

@@ -452,6 +452,21 @@ def test_a_network_taken_out_of_use_leaves_its_payments_as_they_are(shop):
     assert shop.money() == (ALL, 0, 0)
 
 
+def test_an_address_stays_small_however_often_coins_come(shop, monkeypatch):
+    monkeypatch.setattr("shared.payments.chains.levels.CLAIMS_MAX", 3)
+    payment = paid(shop)
+
+    for _ in range(6):
+        shop.send(payment, payment.quote.due)
+        shop.deep(payment)
+
+    level = shop.record(payment).level(("base", "USDC"))
+    assert (len(level.claims), level.folded_claims, level.end) == (3, 4, 7 * payment.quote.due)
+    assert shop.money() == (ALL + 6 * FEE_CREDITS, 0, 0)
+    shop.services().payments.settlement.settle(payment.id)
+    assert shop.view(payment)["status"] == "settled"
+
+
 # One of two sources ---------------------------------------------------------------------------------------------------
 
 
