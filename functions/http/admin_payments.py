@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields
 
 from functions.http.admin import NoteToUser
+from functions.http.admin_payment_views import AdminPaymentOut, for_operators, told_payment
 from functions.http.errors import InvalidRequest
 from functions.http.fields import (
     Amount,
@@ -25,11 +26,9 @@ from functions.http.fields import (
     Whole,
     page_answer,
 )
-from functions.http.money import Money
 from functions.http.payments import (
     STATUSES,
     PackageOut,
-    PaymentOut,
     PaymentsOut,
     page_out,
     position_of,
@@ -38,8 +37,9 @@ from functions.http.routes import ACT, READ_USERS, Call, Reply, Routes, require_
 from shared.kernel.errors import InvalidValue
 from shared.kernel.events import log
 from shared.kernel.expected import VersionChanged
+from shared.payments.chains.prices import PriceUnavailable
+from shared.payments.chains.refund_addresses import RefundAddressMissing
 from shared.payments.fiat import CURRENCY_LETTERS, MINOR_MAX, Fiat
-from shared.payments.movements import Kind, State
 from shared.payments.packages import (
     BONUS_DAYS_MAX,
     DESCRIPTION_CHARACTERS_MAX,
@@ -49,57 +49,23 @@ from shared.payments.packages import (
     PackageNotFound,
     version_tag,
 )
-from shared.payments.payment import Payment
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
-from shared.payments.problems import PROBLEMS, problem_sentence
 from shared.payments.providers import PROVIDER_NAMES
 from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.payments.worth import Worth
-from shared.sagas.payments.refunds import NotRefundable, RefundByHand
+from shared.sagas.payments.payouts import TooManyPayouts
+from shared.sagas.payments.refunds import NotRefundable
 from shared.sagas.payments.settlement import PaymentBusy
 from shared.users.audit import REASON_MAX
 from shared.users.operator_acts import OwnAccount
 
 MONEY_CHARACTERS_MAX = 16
+ADDRESS_CHARACTERS_MAX = 128
 UID_CHARACTERS_MAX = 1_500
 PROVIDER_ID_CHARACTERS_MAX = 255
 POSITION_MAX = 1_000_000
 
 routes = Routes("admin_payments")
-
-
-class ProblemOut(Answer):
-    """Reason why a payment waits for an operator."""
-
-    code = fields.String(required=True, validate=validate.OneOf(sorted(PROBLEMS)))
-    message = fields.String(required=True, metadata={"description": "A sentence: the cause, and how to act."})
-
-
-class MovementOut(Answer):
-    """Refund or dispute that the provider reported."""
-
-    id = fields.String(required=True, metadata={"description": "The provider's id; empty for money of earlier times."})
-    kind = Choice(*get_args(Kind), required=True)
-    state = Choice(
-        *get_args(State),
-        required=True,
-        metadata={"description": "`open`: undecided. `gone`: not ours any more. `back`: never left, or came back."},
-    )
-    amount = Money(required=True)
-
-
-class AdminPaymentOut(PaymentOut):
-    """Payment as operators see it.
-
-    `received` is the money that the provider reports, null before the payment. `problem` is the reason why the payment
-    waits for an operator.
-    """
-
-    uid = fields.String(required=True)
-    problem = fields.Nested(ProblemOut, required=True, allow_none=True)
-    received = Money(required=True, allow_none=True)
-    movements = fields.List(fields.Nested(MovementOut), required=True)
-    provider_ids = fields.List(fields.String(), required=True)
 
 
 class AdminPaymentsOut(PaymentsOut):
@@ -133,10 +99,11 @@ class RefundIn(Request):
     amount = Text(length_min=1, length_max=MONEY_CHARACTERS_MAX, load_default=None)
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
     note_to_user = NoteToUser()
+    address = Text(length_min=1, length_max=ADDRESS_CHARACTERS_MAX, load_default="")
 
 
 class ReplayIn(Request):
-    """Reason of the replay."""
+    """Reason of the act."""
 
     reason = Text(length_min=1, length_max=REASON_MAX, required=True)
 
@@ -223,13 +190,13 @@ def payments(call: Call) -> Any:
         page = stored.listed(wanted, limit=query["limit"], after=position_of(query["cursor"]))
     known = stored.among([document.id for document in page.items])
     told = page_out(page)
-    return {**told, "items": [{**item, **_for_operators(known[item["id"]])} for item in told["items"]]}
+    return {**told, "items": [{**item, **for_operators(call, known[item["id"]])} for item in told["items"]]}
 
 
 @routes.get("/admin/payments/{id}", access=READ_USERS, answer=AdminPaymentOut, errors=(PaymentNotFound,))
 def payment(call: Call) -> Any:
     """Show one payment, with the received money, the movements since, and the problem."""
-    return _told(call, call.path["id"])
+    return told_payment(call, call.path["id"])
 
 
 @routes.post(
@@ -241,7 +208,9 @@ def payment(call: Call) -> Any:
         PaymentNotFound,
         OwnAccount,
         NotRefundable,
-        RefundByHand,
+        RefundAddressMissing,
+        TooManyPayouts,
+        PriceUnavailable,
         ProviderRefused,
         ProviderUnavailable,
         PaymentBusy,
@@ -249,14 +218,20 @@ def payment(call: Call) -> Any:
     ),
 )
 def refund(call: Call) -> Any:
-    """Refund a payment of another user. The credits are withdrawn first, and return if the provider refuses."""
+    """Refund a payment of another user. The credits are withdrawn first, and return if the provider refuses.
+
+    Coins go back from the operator's own wallet: the answer's `payouts` say how many, where to, and show the unsigned
+    transaction. They go to the address that the user named; without one, nothing happens.
+    """
     payment_id, services = call.path["id"], call.services
     minor = None
     if call.body["amount"] is not None:
         minor = Fiat.parse(call.body["amount"], services.payments.store.get(payment_id).terms.price.currency).minor
     reason, note, operation = call.body["reason"], call.body["note_to_user"], call.asked.operation
-    services.payments.operators.refund(call.principal, payment_id, minor, reason, operation, note_to_user=note)
-    return _told(call, payment_id)
+    services.payments.operators.refund(
+        call.principal, payment_id, minor, reason, operation, note_to_user=note, address=call.body["address"]
+    )
+    return told_payment(call, payment_id)
 
 
 @routes.post(
@@ -270,7 +245,7 @@ def refund(call: Call) -> Any:
 def replay(call: Call) -> Any:
     """Settle a payment again that stuck or waits for a look."""
     call.services.payments.operators.replay(call.principal, call.path["id"], call.body["reason"])
-    return _told(call, call.path["id"])
+    return told_payment(call, call.path["id"])
 
 
 @routes.get("/admin/packages", access=READ_USERS, answer=AdminPackagesOut)
@@ -340,31 +315,6 @@ def _currency(named: str | None, of_price: str | None) -> str:
     if len(codes) != 1:
         raise InvalidRequest({"currency": ["Must be named once: here, or in `price`."]})
     return codes.pop()
-
-
-def _told(call: Call, payment_id: str) -> Mapping[str, Any]:
-    stored = call.services.payments.store
-    return {**stored.view(payment_id, None), **_for_operators(stored.get(payment_id))}
-
-
-def _for_operators(known: Payment) -> Mapping[str, Any]:
-    """Return the fields of a payment that operators see beside the owner's view."""
-    moved = known.seen.movements or {}
-    problem = {"code": known.problem, "message": problem_sentence(known)} if known.problem else None
-    return {
-        "problem": problem,
-        "received": known.seen.paid,
-        "movements": [
-            {
-                "id": name.partition(":")[2],
-                "kind": each.kind,
-                "state": each.state,
-                "amount": Fiat(each.minor, each.currency),
-            }
-            for name, each in sorted(moved.items())
-        ],
-        "provider_ids": known.provider_ids,
-    }
 
 
 def _weighed(call: Call, package: Package) -> dict[str, Any]:

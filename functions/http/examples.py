@@ -136,6 +136,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "payments_take_part": {"short": {}},
     "payments_prepare_transaction": {"short": {"from": "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"}},
     "payments_broadcast": {"short": {"raw": "0x02f8"}},
+    "payments_payer_page_take": {"short": {}},
+    "payments_payer_page_change": {"short": {"network": "ethereum", "asset": "ETH"}},
     "admin_set_roles": {
         "full": {"roles": ["support"], "reason": "Joined the support team."},
         "short": {"roles": []},
@@ -172,6 +174,15 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "full": {"amount": "1.00", "reason": "The user was not content."},
         "short": {"reason": "The user was not content."},
     },
+    "payments_put_refund_address": {"short": {"address": "0x52908400098527886E0F7030069857D2E4169EE7"}},
+    "admin_payments_payout_sent": {
+        "full": {
+            "tx": "0x5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060",
+            "reason": "Sent from the cold wallet.",
+        },
+        "short": {"tx": "0x5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060"},
+    },
+    "admin_payments_cancel_payout": {"short": {"reason": "The user wants the credits after all."}},
     "admin_payments_replay": {"short": {"reason": "The cause was removed."}},
     "admin_payments_put_package": {
         "full": {
@@ -221,9 +232,17 @@ OPERATIONS_ON: Mapping[str, tuple[str, ...]] = {
         "payments_take_part",
         "payments_prepare_transaction",
         "payments_broadcast",
+        "payments_payer_page_state",
+        "payments_payer_page_networks",
+        "payments_payer_page_take",
+        "payments_payer_page_change",
         "admin_payments_payment",
         "admin_payments_refund",
         "admin_payments_replay",
+        "admin_payments_payout_sent",
+        "admin_payments_cancel_payout",
+        "payments_refund_address",
+        "payments_put_refund_address",
     ),
 }
 """Operations whose `id` names a thing of the example user, by that thing."""
@@ -257,6 +276,7 @@ OF_NAME: Mapping[str, Any] = {
     "limit": 20,
     "cursor": encode_cursor("0000000000000-example"),
     "uid": USER,
+    "refund_id": "refund_0123456789abcdef01234567",
     "task_id": IMAGE_TASK,
     "link": "link_example",
     "seq": 1,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.payments.chains.ports import NetworkName
     from shared.payments.chains.prices import PriceSource
     from shared.payments.chains.quotes import Quotes
+    from shared.payments.chains.refund_addresses import RefundAddresses
     from shared.payments.chains.wallet_previews import WalletPreviews
     from shared.payments.payment import Payment
     from shared.payments.ports import PaymentProvider, ProviderName
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from shared.sagas.payments.crypto_watcher import Watcher
     from shared.sagas.payments.payer_pages import PayerPages
     from shared.sagas.payments.payment_addresses import PaymentAddresses
+    from shared.sagas.payments.payouts import Payouts
 
 
 @dataclass(eq=False)
@@ -187,10 +189,39 @@ class CryptoServices:
         """Build the kinds of chains in use as providers of payments. Without networks there are none."""
         if not self.settings.crypto_networks:
             return {}
+        from shared.payments.chains.payouts import refunds_of
         from shared.payments.chains.provider import providers_of
 
-        families = {network.family for network in self.networks.values()}
-        return providers_of(families, self.looks, is_live=all(each.is_live for each in self.networks.values()))
+        return providers_of(
+            {network.family for network in self.networks.values()},
+            self.looks,
+            is_live=all(each.is_live for each in self.networks.values()),
+            refunds=lambda payment: refunds_of(self.payouts.of_payment(payment)),
+        )
+
+    @part
+    def refund_addresses(self) -> "RefundAddresses":
+        """Build the addresses that users name for refunds."""
+        from shared.payments.chains.refund_addresses import RefundAddresses
+        from shared.platform.addresses.written import written_address
+
+        return RefundAddresses(self.ports.documents(), self.networks, written_address, self.clock)
+
+    @part
+    def payouts(self) -> "Payouts":
+        """Build the payouts of refunds in coins."""
+        from shared.sagas.payments.payouts import Payouts
+
+        return Payouts(
+            self.ports.documents(),
+            self.ports.chains,
+            self.networks,
+            self.refund_addresses,
+            self.quotes.rate,
+            lambda: self.payments.settlement,
+            self.clock,
+            self.ports.alerts(),
+        )
 
     @part
     def follower(self) -> "AddressFollower":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shared.sagas.payments.checkout import Checkouts
     from shared.sagas.payments.notices import PaymentInbox
     from shared.sagas.payments.operators import PaymentOperators
+    from shared.sagas.payments.payouts import Payouts
     from shared.sagas.payments.refunds import Refunds
     from shared.sagas.payments.replays import PaymentReplays
     from shared.sagas.payments.settlement import Settlement
@@ -37,6 +38,8 @@ class PaymentServices:
     users: UserServices
     chains: "Callable[[], Mapping[ProviderName, PaymentProvider]]" = dict
     """Kinds of chains in use, as providers."""
+    payouts: "Callable[[], Payouts] | None" = None
+    """Payouts of refunds in coins."""
 
     @part
     def providers(self) -> "Mapping[ProviderName, PaymentProvider]":
@@ -91,6 +94,7 @@ class PaymentServices:
             self.providers,
             self.clock,
             self.users.mailbox_debts,
+            self.payouts,
         )
         return Settlement(self.ports.documents(), self.providers, steps, self.ports.alerts(), self.clock)
 
@@ -99,7 +103,7 @@ class PaymentServices:
         """Build the service by which operators give money back."""
         from shared.sagas.payments.refunds import Refunds
 
-        return Refunds(self.ports.documents(), self.settlement, self.clock)
+        return Refunds(self.ports.documents(), self.settlement, self.clock, self.payouts)
 
     @part
     def inbox(self) -> "Inbox":
@@ -132,6 +136,7 @@ class PaymentServices:
             self.store,
             self.refunds,
             self.settlement,
+            self.payouts,
         )
 
     @part

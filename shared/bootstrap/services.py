@@ -41,7 +41,9 @@ class Services:
         self.openai = OpenAIServices(*base, self.models, self.metering)
         self.images = ImageServices(*base, self.credits, self.users, self.models)
         self.agents = AgentServices(*base, self.credits, self.users, self.models, self.images)
-        self.payments = PaymentServices(*base, self.credits, self.users, lambda: self.crypto.providers)
+        self.payments = PaymentServices(
+            *base, self.credits, self.users, lambda: self.crypto.providers, lambda: self.crypto.payouts
+        )
         self.crypto = CryptoServices(*base, self.credits, self.users, self.payments)
 
     @part

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.kernel.clock import Millis
 from shared.kernel.ids import Uid
 from shared.users.spend_cap import SpendCap
 
@@ -37,6 +38,8 @@ class Principal:
     auth: Literal["firebase", "api_key"] = "firebase"
     name: str | None = None
     key: KeyUse | None = None
+    signed_in_at: Millis | None = None
+    """Time at which the user last showed password or code (`auth_time`); None if the credential does not say."""
 
     @property
     def spender(self) -> str:

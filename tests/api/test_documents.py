@@ -37,6 +37,14 @@ NEVER_ANSWERED_WITH_SUCCESS = {
     "payments_take_part": "Coins come over a chain, and the example payment came through a provider: 404.",
     "payments_prepare_transaction": "The example payment came through a provider, and not over a chain: 404.",
     "payments_broadcast": "The example payment came through a provider, and not over a chain: 404.",
+    "payments_payer_page_state": "The example payment has no page for its payer: 404.",
+    "payments_payer_page_networks": "The example payment has no page for its payer: 404.",
+    "payments_payer_page_take": "The example payment has no page for its payer: 404.",
+    "payments_payer_page_change": "The example payment has no page for its payer: 404.",
+    "payments_refund_address": "Only coins go back to an address, and the example payment came otherwise: 409.",
+    "payments_put_refund_address": "Only coins go back to an address, and the example payment came otherwise: 409.",
+    "admin_payments_payout_sent": "Only coins go back from a wallet, and the example payment came otherwise: 404.",
+    "admin_payments_cancel_payout": "Only coins go back from a wallet, and the example payment came otherwise: 404.",
     "images_linked": "A link is signed with the laptop's own key and ends after minutes; GET /images/{id} tells one.",
 }
 """Operations whose example of a path or body cannot work, and why."""

@@ -34,11 +34,13 @@ from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.paypal.certificates import Certificates, source_of
 from shared.sagas.agents.tasks import TaskRequest
 from shared.sagas.chat.answer import TurnRequest
+from shared.sagas.engine.jobs import JobRun
 from shared.sagas.engine.migrations import Migrations
 from shared.sagas.images.start import ImageAsked
 from shared.sagas.metering.stop_requests import EVERYBODY, CallName
 from shared.sagas.openai.call import Keeping, OpenAIRequest
 from shared.sagas.payments.checkout import PackageOrder
+from shared.sagas.payments.refunds import RefundAsked
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, unused
@@ -47,6 +49,7 @@ from tests.support.wallets import WALLET, WalletShop, signed
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 24 * 3600 * 1000
+REFUND_WALLET = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 HOT = {
     "agent_jobs/*/steps",
     "agent_tasks/*/steps",
@@ -223,6 +226,19 @@ def _send_coins(shop):
     shop.every_minute()
     shop.services().jobs.run_schedule("every_minute")
     shop.services().crypto.look(shop.now(payment))
+    _send_coins_back(shop, shop.order("bitcoin", "BTC"))
+
+
+def _send_coins_back(shop, payment):
+    shop.send(payment, payment.quote.due)
+    shop.deep(payment)
+    crypto = shop.services().crypto
+    crypto.refund_addresses.put(payment.id, shop.uid, REFUND_WALLET, shop.clock.now())
+    asked = RefundAsked(payment=payment.id, minor=None, operation=operation_id("life", "coins"), fingerprint="f")
+    shop.services().payments.refunds.refund(asked)
+    (payout,) = crypto.payouts.of_payment(payment.id)
+    crypto.payouts.sent(payment.id, payout.id, shop.chains["bitcoin"].send(REFUND_WALLET, "BTC", payout.terms.amount))
+    crypto.payouts.resume(JobRun("", shop.clock, 60.0))
 
 
 def _know_a_certificate(services):

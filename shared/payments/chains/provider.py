@@ -1,6 +1,7 @@
 """A kind of chain as a payment provider: the truth is the level of the payment's own address."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from shared.kernel.clock import Millis
@@ -35,10 +36,18 @@ class ChainProvider:
     cancelled here, and nobody but a person can send coins back.
     """
 
-    def __init__(self, name: ProviderName, sight: AddressSight, *, is_live: bool) -> None:
+    def __init__(
+        self,
+        name: ProviderName,
+        sight: AddressSight,
+        *,
+        is_live: bool,
+        refunds: Callable[[str], tuple[Refund, ...]] = lambda _payment: (),
+    ) -> None:
         self._name = name
         self._sight = sight
         self._is_live = is_live
+        self._refunds = refunds
 
     @property
     def name(self) -> ProviderName:
@@ -57,16 +66,18 @@ class ChainProvider:
     def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
         """Return the state of the payment from a look at the address now; see `PaymentProvider.truth`.
 
-        If the chain cannot be asked, the answer is the last known state, and says so.
+        If the chain cannot be asked, the answer is the last known state, and says so. Refunds are the payouts that
+        operators planned, called off, or sent.
         """
         networks = [refs["network"]] if "network" in refs else None
-        return truth_in(self._sight.seen(self._name, _index_in(refs, self._name), networks), refs, disputes)
+        told = truth_in(self._sight.seen(self._name, _index_in(refs, self._name), networks), refs, disputes)
+        return told if told.paid is None else replace(told, refunds=self._refunds(told.payment or ""))
 
     def capture(self, refs: Refs, key: str) -> None:
         """Do nothing: coins that came are there."""
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
-        """Raise ProviderRefused: only a person can send coins."""
+        """Raise ProviderRefused: only a person can send coins, so that a refund is a payout (`Payouts`)."""
         raise ProviderRefused(self._name, "sent_by_hand")
 
     def cancel(self, refs: Refs) -> None:
@@ -95,6 +106,12 @@ def _index_in(refs: Refs, name: ProviderName) -> int:
     return int(index)
 
 
-def providers_of(families: Collection[ProviderName], sight: AddressSight, *, is_live: bool) -> dict[str, ChainProvider]:
-    """Return a provider for each kind of chain."""
-    return {name: ChainProvider(name, sight, is_live=is_live) for name in families}
+def providers_of(
+    families: Collection[ProviderName],
+    sight: AddressSight,
+    *,
+    is_live: bool,
+    refunds: Callable[[str], tuple[Refund, ...]],
+) -> dict[str, ChainProvider]:
+    """Return a provider for each kind of chain. `refunds` returns the refunds of a payment in coins."""
+    return {name: ChainProvider(name, sight, is_live=is_live, refunds=refunds) for name in families}

@@ -257,7 +257,12 @@ def principal_of(claims: Mapping[str, Any]) -> Principal:
         is_anonymous=provider == "anonymous",
         roles=known_roles(claims.get("roles")),
         name=_text(claims.get("name")),
+        signed_in_at=_signed_in_at(claims.get("auth_time")),
     )
+
+
+def _signed_in_at(stated: object) -> Millis | None:
+    return stated * SECOND if type(stated) is int else None
 
 
 def _json_object(segment: str) -> Mapping[str, Any]:

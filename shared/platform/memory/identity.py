@@ -86,8 +86,8 @@ class MemoryIdentity:
             self._anonymous.discard(uid)
             self._users[uid] = replace(self._users[uid], email=email, is_email_verified=is_email_verified)
 
-    def token(self, uid: Uid, *, lifetime: Millis = HOUR) -> str:
-        """Issue an ID token with the user's present data. `lifetime` in ms."""
+    def token(self, uid: Uid, *, lifetime: Millis = HOUR, signed_in_at: Millis | None = None) -> str:
+        """Issue an ID token with the user's present data. `lifetime` in ms. `signed_in_at`: None for now."""
         with self._lock:
             user = self._users[uid]
             token = secrets.token_urlsafe(32)
@@ -100,6 +100,7 @@ class MemoryIdentity:
                     is_anonymous=uid in self._anonymous,
                     roles=user.roles,
                     name=user.name,
+                    signed_in_at=self._clock.now() if signed_in_at is None else signed_in_at,
                 ),
                 tenant=self._tenant_of.get(uid),
                 issued_at=self._clock.now(),

@@ -9,6 +9,7 @@ from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments.cold_addresses import ColdAddresses
 from shared.sagas.payments.crypto_following import AddressFollower
 from shared.sagas.payments.crypto_watcher import Watcher
+from shared.sagas.payments.payouts import Payouts
 
 
 class CryptoParts(Protocol):
@@ -30,6 +31,11 @@ class CryptoParts(Protocol):
         ...
 
     @property
+    def payouts(self) -> Payouts:
+        """Return the payouts of refunds."""
+        ...
+
+    @property
     def cold_addresses(self) -> ColdAddresses:
         """Return the reader of cold addresses."""
         ...
@@ -42,12 +48,13 @@ class CryptoJobs:
         self._parts = parts
 
     def watch(self, run: JobRun) -> None:
-        """Look at each network, then follow the addresses whose next look is due."""
+        """Look at each network, then follow the addresses and payouts whose next look is due."""
         parts = self._parts()
         if not parts.networks:
             return
         parts.watcher.run(run)
         parts.follower.resume(run)
+        parts.payouts.resume(run)
 
     def read_cold(self, run: JobRun) -> None:
         """Read the levels of cold addresses, slice by slice."""

@@ -1,20 +1,23 @@
 """Operators' acts on payments: change packages, refund money, replay stuck payments; each act is recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from shared.kernel.documents import Data
 from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import OperationId, fingerprint
 from shared.kernel.money import format_credits
+from shared.payments.chains.payouts import Payout, PayoutNotFound
 from shared.payments.fiat import Fiat
 from shared.payments.packages import Package, PackageNotFound, Packages
 from shared.payments.payment import Payment, status_of
 from shared.payments.problems import money_text
 from shared.payments.store import Payments
+from shared.sagas.payments.payouts import Payouts
 from shared.sagas.payments.refunds import RefundAsked, Refunds
 from shared.sagas.payments.settlement import Settlement
-from shared.users.audit import AuditTrail
+from shared.users.audit import Act, AuditTrail
 from shared.users.operator_acts import AdminCheck, require_another, told
 from shared.users.principal import Principal
 
@@ -30,7 +33,9 @@ class PaymentOperators:
         payments: Payments,
         refunds: Refunds,
         settlement: Settlement,
+        payouts: Callable[[], Payouts] | None = None,
     ) -> None:
+        self._payouts = payouts
         self._check = check
         self._audit = audit
         self._packages = packages
@@ -63,10 +68,12 @@ class PaymentOperators:
         operation: OperationId,
         *,
         note_to_user: str = "",
+        address: str = "",
     ) -> Payment:
         """Refund money to another user, and return the payment. `minor` is in minor units; None: the whole rest.
 
-        Raises OwnAccount, and the errors of `Refunds.refund`.
+        `address` is where coins of a user who left go; "" for the address that the user named. Raises OwnAccount, and
+        the errors of `Refunds.refund`.
         """
         self._check.require_admin(actor)
         payment = self._payments.get(payment_id)
@@ -75,8 +82,9 @@ class PaymentOperators:
             payment=payment_id,
             minor=minor,
             operation=operation,
-            fingerprint=fingerprint(f"refund\n{payment_id}\n{minor}{told(note_to_user)}"),
+            fingerprint=fingerprint(f"refund\n{payment_id}\n{minor}{told(note_to_user)}{told(address)}"),
             note_to_user=note_to_user.strip(),
+            address=address.strip(),
         )
         with self._audit.recording(
             actor.uid, "refund", payment_id, reason=reason, before=before, operation=operation
@@ -85,6 +93,42 @@ class PaymentOperators:
             refunded = self._refunds.refund(asked)
             act.after = _state(refunded)
         return refunded
+
+    def payout_sent(
+        self, actor: Principal, payment_id: str, refund: str, transaction: str, reason: str | None
+    ) -> Payment:
+        """Note the transaction that pays a refund in coins, and return the payment.
+
+        Raises OwnAccount, and the errors of `Payouts.sent`.
+        """
+        self._check.require_admin(actor)
+        with self._payout_act(actor, "payout_sent", payment_id, refund, reason) as (act, payouts):
+            act.after = _told_payout(payouts.sent(payment_id, refund, transaction))
+        return self._payments.get(payment_id)
+
+    def cancel_payout(self, actor: Principal, payment_id: str, refund: str, reason: str) -> Payment:
+        """Call a refund in coins off, so that the credits return, and return the payment.
+
+        Raises OwnAccount, and the errors of `Payouts.cancel`.
+        """
+        self._check.require_admin(actor)
+        with self._payout_act(actor, "cancel_payout", payment_id, refund, reason) as (act, payouts):
+            act.after = _told_payout(payouts.cancel(payment_id, refund))
+        return self._payments.get(payment_id)
+
+    @contextmanager
+    def _payout_act(
+        self, actor: Principal, act: str, payment_id: str, refund: str, reason: str | None
+    ) -> Iterator[tuple[Act, Payouts]]:
+        """Record an act on a payout of another user's payment. Raises PaymentNotFound, PayoutNotFound, OwnAccount."""
+        payment = self._payments.get(payment_id)
+        if self._payouts is None or not payment.is_on_chain:
+            raise PayoutNotFound
+        payouts = self._payouts()
+        before = _told_payout(payouts.get(payment_id, refund))
+        with self._audit.recording(actor.uid, act, payment_id, reason=reason, before=before) as recorded:
+            require_another(actor, payment.uid)
+            yield recorded, payouts
 
     def replay(self, actor: Principal, payment_id: str, reason: str) -> Payment:
         """Settle a payment again that is stuck or parked, and return the payment.
@@ -108,6 +152,16 @@ class PaymentOperators:
 def _state(payment: Payment) -> Data:
     refunded = Fiat(payment.seen.refunded, payment.terms.price.currency)
     return {"status": status_of(payment), "refunded": money_text(refunded)}
+
+
+def _told_payout(payout: Payout) -> Data:
+    return {
+        "refund": payout.id,
+        "state": payout.state,
+        "coins": f"{payout.terms.amount} {payout.terms.asset} on {payout.terms.network}",
+        "address": payout.terms.address,
+        "transaction": payout.transaction,
+    }
 
 
 def _told(package: Package) -> Data:

@@ -8,13 +8,13 @@ Every effect on the account has an operation of its own, so effect and result ar
 step, soon or late, gets the first result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from shared.kernel.clock import DAY, SECOND, Clock, Millis, to_datetime
-from shared.kernel.documents import Create, Documents, Patch, Value
+from shared.kernel.documents import Create, Data, Documents, Patch, Value
 from shared.kernel.errors import IdempotencyMismatch, Rejected
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
@@ -33,6 +33,7 @@ from shared.ledger.commands import (
 from shared.ledger.errors import AccountClosed
 from shared.ledger.hold_names import hold_id
 from shared.ledger.ledger import Ledger
+from shared.payments.chains.payouts import PlannedPayout, terms_of
 from shared.payments.fiat import Fiat
 from shared.payments.lifecycle import ACCOUNT_CLOSED, problem_of
 from shared.payments.payment import Payment, seen_in, share, with_applied
@@ -68,6 +69,14 @@ class DebtsOfLeavers(Protocol):
         ...
 
 
+class StoredPayouts(Protocol):
+    """Payouts of coins, which a person sends."""
+
+    def store(self, payment: Payment, refund: str, terms: PlannedPayout, price: Fiat) -> None:
+        """Store a payout that is to be sent, unless that was done before."""
+        ...
+
+
 class PaymentSteps:
     """The steps of a payment's sagas. Every step works on the payment's own leased document."""
 
@@ -78,7 +87,9 @@ class PaymentSteps:
         providers: Mapping[ProviderName, PaymentProvider],
         clock: Clock,
         debts: DebtsOfLeavers | None = None,
+        payouts: Callable[[], StoredPayouts] | None = None,
     ) -> None:
+        self._payouts = payouts
         self._payments = Payments(documents)
         self._ledger = ledger
         self._providers = providers
@@ -237,8 +248,10 @@ class PaymentSteps:
         Once the refund is made, no failure of a later question may look like a refusal of the refund.
         """
         payment = payment_of(context.leased)
-        provider = self._providers[payment.provider]
         amount = Fiat(cast("int", context.args["amount"]), payment.terms.price.currency)
+        if payment.is_on_chain:
+            return self._promise(payment, context.args, amount)
+        provider = self._providers[payment.provider]
         made = provider.refund(payment.refs, amount, context.key("refund"))
         told = payment
         with suppress(UnknownAtProvider):
@@ -246,6 +259,13 @@ class PaymentSteps:
             if made.id in {refund.id for refund in truth.refunds}:
                 told = replace(payment, seen=seen_in(truth, payment))
         return replace(self._done(told), result={"id": made.id, "status": made.status})
+
+    def _promise(self, payment: Payment, args: Data, amount: Fiat) -> StepResult:
+        """Store the payout that a person is to send. Until the chain shows the coins, the refund is pending."""
+        assert self._payouts is not None, "payments on chains come with payouts"
+        refund = str(args["refund"])
+        self._payouts().store(payment, refund, terms_of(cast("Mapping[str, Any]", args["payout"])), amount)
+        return replace(self._done(payment), result={"id": refund, "status": "pending"})
 
     # What all of them do ----------------------------------------------------------------------------------------------
 
