@@ -33,10 +33,17 @@ STOP_SECONDS_MAX = 30
 CALL_SECONDS_MAX = 60
 POLL_SECONDS = 0.02
 NO_NODE = "No Bitcoin node here: install Debian's `bitcoin-knots` or Bitcoin Core, or name `bitcoind` in BITCOIND."
-MINDER = 'exec 3<&0; "$@" 3<&- </dev/null & node=$!; { cat <&3 >/dev/null; kill $node 2>/dev/null; } & wait $node'
+MINDER = """
+exec 3<&0
+"$@" 3<&- </dev/null &
+node=$!
+{ cat <&3 >/dev/null; kill $node 2>/dev/null; } &
+wait $node
+rm -rf -- "$0"
+"""
 """Script that ends the node as soon as standard input ends: so also when the process that started it is killed.
 
-The script ends when the node ends, so that a node that does not start is noticed at once.
+The script ends when the node ends, so that a node that does not start is noticed at once, and removes the node's files.
 """
 
 
@@ -97,7 +104,7 @@ class BitcoinNode:
             raise LaptopProblem(NO_NODE)
         self._port = free_ports(["bitcoind"])["bitcoind"]
         self._home = tempfile.TemporaryDirectory(prefix="bitcoind-")
-        command = ["sh", "-c", MINDER, "sh", program, *self._arguments()]
+        command = ["sh", "-c", MINDER, str(self.home), program, *self._arguments()]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

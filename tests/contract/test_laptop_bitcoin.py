@@ -97,7 +97,7 @@ def test_node_ends_with_the_process_that_started_it(bitcoin_node, number):
         started = _nodes(home)
         owner.send_signal(number)
 
-    _await(lambda: not _nodes(home))
+    _await(lambda: not _nodes(home) and not home.exists())
     assert started
 
 
