@@ -471,6 +471,19 @@ def test_nothing_changes_after_the_end_or_for_another_user(shop, alice, bob):
     assert code(change(signed_in(alice), payment, "ethereum", "ETH")) == (409, "payment_not_changeable")
 
 
+def test_an_order_is_not_held_at_its_price_for_ever_by_changes(shop, alice):
+    payment = begun(alice)
+    answers = []
+    for number in range(48):
+        network, asset = [("ethereum", "ETH"), ("base", "USDC")][number % 2]
+        answers.append(change(signed_in(alice), payment, network, asset))
+        shop.clock.advance(60 * MINUTE)
+        later(shop)
+
+    assert [answer.status_code for answer in answers[:24]] == [201] * 24
+    assert code(answers[-1]) == (409, "payment_not_changeable")
+
+
 def test_a_payment_of_a_provider_has_no_coins_to_change(shop, alice):
     card = alice.post("/payments/traditional", {"package_id": "small", "provider": "stripe"}).json
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from shared.kernel.clock import Clock, to_datetime
+from shared.kernel.clock import DAY, Clock, Millis, to_datetime
 from shared.kernel.documents import Create, Document, Documents, Patch, PreconditionFailed, Value, Write
 from shared.kernel.errors import Conflict, IdempotencyMismatch
 from shared.kernel.events import log
@@ -27,6 +27,8 @@ from shared.sagas.payments.settlement import LEASE_SECONDS, PATIENCE_PAUSE_SECON
 
 CREATE_ATTEMPTS_MAX = 5
 CHANGE_ATTEMPTS_MAX = 3
+CHANGEABLE: Millis = DAY
+"""Time after the beginning of a payment in which network and asset can be changed: a price is not held for ever."""
 PAGE_KEY_BYTES = 16
 
 
@@ -184,7 +186,8 @@ class CryptoCheckouts:
             raise PaymentNotFound
         if payment.chain is not None and payment.chain.received:
             raise CoinsHaveCome
-        if status_of(payment) != "pending" or self._clock.now() >= payment.expires_at:
+        ends_at = min(payment.expires_at, payment.created_at + CHANGEABLE)
+        if status_of(payment) != "pending" or self._clock.now() >= ends_at:
             raise PaymentNotChangeable
 
     def _claimed(self, payment_id: str) -> LeasedDocument:
