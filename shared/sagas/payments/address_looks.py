@@ -134,13 +134,15 @@ class AddressLooks:
         document, record = self._exposed(document, record, views)
         total = self._total_cents(record) if record.unfinal_cents else 0
         tiers = {name: tier_for(view.network, Fraction(total, 100)) for name, view in views.items()}
+        exposed = 0  # Coins at the head of a network that was not read deeper count for the tier all the same.
         for name, view in views.items():
             try:
                 record = self._advanced(record, self._believed(record, view, total), tiers[name])
             except (ChainUnavailable, BlockGone) as error:
                 log("address_not_read", "WARNING", network=name, address=record.address, code=error.code)
                 unavailable.add(name)
-        record = replace(record, order=before.order, unfinal_cents=self._cents(record))
+                exposed = record.unfinal_cents
+        record = replace(record, order=before.order, unfinal_cents=max(exposed, self._cents(record)))
         kept = {key: with_folded(level, record.unsettled) for key, level in record.levels.items()}
         record = self._due(replace(record, levels=kept), before)
         self._save(document, before, record)
@@ -334,11 +336,17 @@ class AddressLooks:
         levels, now = record.levels.values(), self._clock.now()
         is_soon = any(level.gone is not None for level in levels)
         is_under_way = bool(unsettled) or any(level.head > level.standing or level.pool for level in levels)
-        is_open = any(level.unfinal or level.missing > level.lost for level in levels)
+        is_open = any(level.unfinal or level.missing > level.lost for level in levels) or self._lacks_a_rate(record)
         pause = SOON if is_soon else NEXT if is_under_way else FINALITY_PAUSE if is_open else None
         known = record.due_at
         due_at = None if pause is None else now + pause if known is None or known <= now else min(known, now + pause)
         return replace(record, unsettled=unsettled, due_at=due_at)
+
+    def _lacks_a_rate(self, record: AddressRecord) -> bool:
+        """Return True if coins wait for a price to become a payment."""
+        waiting = [key for key, level in record.levels.items() if level.rest and key[0] in self._networks]
+        listed = [(name, asset) for name, asset in waiting if asset in self._networks[name].assets]
+        return any(self._rates.rate(name, asset) is None for name, asset in listed)
 
     def _save(self, document: Document, before: AddressRecord, record: AddressRecord) -> None:
         """Commit the record and new deposits, if anything has changed. Raises PreconditionFailed, OutcomeUnknown."""

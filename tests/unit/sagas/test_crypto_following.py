@@ -452,6 +452,24 @@ def test_a_network_taken_out_of_use_leaves_its_payments_as_they_are(shop):
     assert shop.money() == (ALL, 0, 0)
 
 
+def test_coins_whose_price_is_unknown_are_looked_at_until_a_price_is_known(shop):
+    payment = paid(shop)
+    shop.send(payment, payment.quote.due)
+    for chain in shop.chains.values():
+        chain.rates.pop("USDC", None)
+    shop.spot.fail()
+    shop.clock.advance(HOUR)
+    shop.deep(payment)
+    assert shop.deposits(payment) == []
+
+    shop.spot.fail("")
+    shop.price("USDC", "1")
+    shop.clock.advance(HOUR)
+    shop.every_minute()
+
+    assert shop.money() == (ALL + FEE_CREDITS, 0, 0)
+
+
 def test_an_address_stays_small_however_often_coins_come(shop, monkeypatch):
     monkeypatch.setattr("shared.payments.chains.levels.CLAIMS_MAX", 3)
     payment = paid(shop)
@@ -491,6 +509,19 @@ class Silent(Forgetful):
 
     def levels(self, block, addresses, assets):
         raise ChainUnavailable("base", "silent")
+
+
+def test_coins_that_could_not_be_read_deep_count_for_the_tier_of_others(shop):
+    large, small = shop.order("base", "USDC", 90_000), shop.order("base", "USDC", 9_000)
+    shop.send(large, large.quote.due)
+    shop.send(small, small.quote.due)
+    chain = shop.chains["base"]
+    chain.mine()
+    shop.served["base"] = Sources([Silent(chain), chain], lag=MINUTE)
+
+    shop.follow(large)  # only one source answers, which is not enough for so much
+
+    assert shop.record(large).unfinal_cents == 90_000
 
 
 def test_one_source_that_tells_nothing_is_no_sweep_while_the_other_is_silent(shop):
