@@ -1,5 +1,8 @@
 """Each procedure of docs/operating, walked as written. A page that is not true fails here."""
 
+import subprocess
+import sys
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,15 +18,22 @@ from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.store import entry_path
 from shared.payments.fiat import Fiat
 from shared.payments.ports import Notice
+from shared.platform.memory.chain import MemoryChain
 from shared.platform.memory.passthrough import completion
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.payments.checkout import PackageOrder
+from tests.api.test_crypto_payments import chains_of
 from tests.api.world import MODEL, Person, World, problem
 from tests.operating.walking import Terminal, walk
+from tests.support.keys import EVM, OWN_XPUB, VPUB
 from tests.support.ledgers import grant
+from tests.support.pages import code_of
 from tests.support.shop import ENVIRONMENT, PACKAGE
 
 CREATED = "google.cloud.firestore.document.v1.created"
+TEST_COINS = {"CRYPTO_NETWORKS": "base-sepolia,bitcoin-signet", "EVM_XPUB": OWN_XPUB, "BITCOIN_KEY": VPUB}
+PAYERS_WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
+PHRASE = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
 MESSAGES = [{"role": "user", "content": "Say hello."}]
 
 
@@ -257,3 +267,67 @@ def test_incident_is_true_as_written(world: World, admin: Person, terminal: Term
     assert admin.call("PUT", "/admin/models/gpt-4o-mini", body=changed).status_code == 200
 
     walk("incident", terminal)
+
+
+@dataclass
+class FirstCoins:
+    """The chain and the people of a first purchase with coins."""
+
+    world: World
+    admin: Person
+    buyer: Person
+    terminal: Terminal
+
+    @property
+    def chain(self) -> MemoryChain:
+        return chains_of(self.world)["base-sepolia"]
+
+    @property
+    def payment(self) -> Any:
+        return self.admin.get(f"/admin/payments/{self.terminal.variables['PAYMENT']}").json
+
+    def pay(self):
+        (payment,) = self.buyer.get("/payments/history").json["items"]
+        self.terminal.variables["PAYMENT"] = payment["id"]
+        self._send(self.payment["crypto"])
+
+    def send_back(self):
+        (payout,) = self.payment["payouts"]
+        self.terminal.variables |= {"REFUND": payout["id"], "TX": self._send(payout)}
+
+    def sweep_and_come(self):
+        self.chain.sweep(self.payment["crypto"]["address"])
+        for then in (lambda: self.chain.mine(20), lambda: self._send(self.payment["crypto"])):
+            then()
+            self.world.clock.advance(MINUTE)
+            self.world.services.crypto.follower.follow_payment(self.terminal.variables["PAYMENT"])
+
+    def _send(self, told: Any) -> str:
+        sent = self.chain.send(told["address"], told["asset"], int(told["amount_atomic"]))
+        self.chain.mine(20)
+        return sent
+
+
+def test_crypto_is_true_as_written(tmp_path):
+    world = World(env={**ENVIRONMENT, **TEST_COINS})
+    admin, buyer = world.person("admin"), world.person()
+    for chain in chains_of(world).values():
+        chain.mine(12)
+    world.services.payments.packages.put("taster", PACKAGE)
+    tokens = {"TOKEN": admin.token, "BUYER": buyer.token}
+    terminal = Terminal(world, tmp_path, {**tokens, "WALLET": PAYERS_WALLET, "PROJECT": "p"})
+    coins = FirstCoins(world, admin, buyer, terminal)
+
+    walk("crypto", terminal, before={5: coins.pay, 8: coins.send_back, 11: coins.sweep_and_come})
+
+    assert (buyer.available, buyer.get("/credits/balance").json["debt"]) == ("0", "0")
+
+
+def test_the_page_on_coins_prints_the_xpub_of_a_phrase():
+    code = code_of("docs/operating/crypto.md", "python")
+
+    told = subprocess.run(
+        [sys.executable, "-c", code], input=PHRASE, capture_output=True, text=True, check=True, start_new_session=True
+    )
+
+    assert told.stdout.split()[-1] == EVM
