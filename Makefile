@@ -222,7 +222,7 @@ CLIENT ?=
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
-.PHONY: explain drain undrain dead-events resend-event discard-event model-off model-on model-prices migrate addresses
+.PHONY: explain drain undrain dead-events resend-event discard-event model-off model-on model-prices migrate addresses balances find-token
 WHO ?=
 REASON ?=
 EVENT ?=
@@ -261,6 +261,12 @@ model-prices: setup  ## MODEL=… shows a model's price in credits, and its chan
 
 addresses: setup  ## the first crypto addresses of each key, to compare with the wallet, and the gap limit that it needs
 	@exec $(PYTHON) -m $(OPERATE) addresses
+
+balances: setup  ## the coins that lie at crypto addresses, for your own sweep; NETWORK=… for one network
+	@exec $(PYTHON) -m $(OPERATE) balances $(NETWORK)
+
+find-token: setup  ## NETWORK=… CONTRACT=… looks for a token that nobody listed at all crypto addresses
+	@exec $(PYTHON) -m $(OPERATE) find-token -- "$(NETWORK)" "$(CONTRACT)"
 
 migrate: setup  ## NAME=… moves stored documents to the present form; DRY_RUN=1 only counts, LIMIT=N stops early
 	@exec $(PYTHON) -m $(OPERATE) migrate $(NAME) $(if $(DRY_RUN),--dry-run) $(if $(LIMIT),--limit $(LIMIT))

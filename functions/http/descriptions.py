@@ -24,6 +24,9 @@ BY_SCHEMA: Mapping[str, str] = {
     "CryptoNetworkOut.assets": "The coins and tokens that are taken on the network.",
     "CreditsAnalytics.from": "The first moment that is counted.",
     "CreditsAnalytics.to": "The moment before which is counted.",
+    "DecisionIn.reason": "Why, for operators.",
+    "DepositOut.at": "When the coins became a payment's; null before.",
+    "DepositOut.value": "The value when the coins became a payment's; null before.",
     "EntryOut.amount": "The change of what the user owns: available + held - debt.",
     "EntryOut.kind": "The kind of change: a grant, a charge, a hold and so on.",
     "FailureOut.code": "The stable code of the failure.",
@@ -351,6 +354,10 @@ BY_NAME: Mapping[str, str] = {
 
 
 PARAMETERS: Mapping[str, str] = {
+    "address": "The address as `{family}:{index}`.",
+    "format": "`json`, or `csv` for a table.",
+    "network": "Only coins on this network.",
+    "state": "Only coins in this state.",
     "days": "Over how many days, up to today.",
     "from": "The first moment or day that counts.",
     "kind": "Only entries of this kind; `hold` stands for all that moved no posted credits.",

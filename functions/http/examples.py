@@ -175,6 +175,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "short": {"reason": "The user was not content."},
     },
     "payments_put_refund_address": {"short": {"address": "0x52908400098527886E0F7030069857D2E4169EE7"}},
+    "admin_crypto_assign": {"short": {"reason": "The payer showed the transaction."}},
+    "admin_crypto_ignore": {"short": {"reason": "Our own coins for fees."}},
     "admin_payments_payout_sent": {
         "full": {
             "tx": "0x5c504ed432cb51138bcf09aa5e8a410dd4a1e204ef84bfed1be16dfba1b22060",
@@ -257,6 +259,8 @@ OF_OPERATION: Mapping[str, Any] = {
     "admin_put_model.If-Match": "*",
     "admin_payments_put_package.If-Match": "*",
     "admin_users.email": "ann@example.com",
+    "admin_crypto_deposits.cursor": encode_cursor("evm:12"),
+    "admin_crypto_deposits.state": "review",
     "admin_payments_payments.cursor": encode_cursor(f"1764489600000:{PAYMENT}"),
     "chat_conversations.cursor": encode_cursor(f"2026-11-30T08:00:00.000Z:{CONVERSATION}"),
     "payments_history.cursor": encode_cursor(f"1764489600000:{PAYMENT}"),
@@ -276,6 +280,9 @@ OF_NAME: Mapping[str, Any] = {
     "limit": 20,
     "cursor": encode_cursor("0000000000000-example"),
     "uid": USER,
+    "address": "evm:12",
+    "network": "base",
+    "format": "csv",
     "refund_id": "refund_0123456789abcdef01234567",
     "task_id": IMAGE_TASK,
     "link": "link_example",

@@ -2,6 +2,7 @@
 
 from functions.http import (
     admin,
+    admin_crypto,
     admin_journals,
     admin_payments,
     admin_payouts,
@@ -58,6 +59,7 @@ ROUTES: tuple[Route, ...] = (
     *admin_journals.routes,
     *admin_payments.routes,
     *admin_payouts.routes,
+    *admin_crypto.routes,
     *monitoring.routes,
     *docs.routes,
 )

@@ -40,9 +40,20 @@ def add_commands(commands: "Commands") -> None:
     prices = commands.add_parser("model-prices", help="show a model's price in credits, and its changes")
     prices.add_argument("model", metavar="MODEL", help="its id")
     prices.set_defaults(run=models.model_prices)
-    commands.add_parser("addresses", help="show each key's first addresses").set_defaults(run=wallets.addresses)
+    _add_wallet_commands(commands)
     migration = commands.add_parser("migrate", help="bring stored documents to the present form")
     migration.add_argument("name", nargs="?", choices=migrating.NAMES, metavar="NAME", help="without: list them all")
     migration.add_argument("--dry-run", action="store_true", help="count and show; write nothing")
     migration.add_argument("--limit", type=int, metavar="N", help="move at most N documents in this run")
     migration.set_defaults(run=migrating.migrate)
+
+
+def _add_wallet_commands(commands: "Commands") -> None:
+    commands.add_parser("addresses", help="show each key's first addresses").set_defaults(run=wallets.addresses)
+    lying = commands.add_parser("balances", help="show the coins that lie at addresses, for your own sweep")
+    lying.add_argument("network", nargs="?", metavar="NETWORK", help="one of CRYPTO_NETWORKS; without: all")
+    lying.set_defaults(run=wallets.balances)
+    token = commands.add_parser("find-token", help="look for a token that nobody listed at all addresses")
+    token.add_argument("network", metavar="NETWORK", help="one of CRYPTO_NETWORKS")
+    token.add_argument("contract", metavar="CONTRACT", help="of the token")
+    token.set_defaults(run=wallets.find_token)

@@ -15,6 +15,7 @@ from shared.kernel.settings import Settings
 if TYPE_CHECKING:
     from shared.payments.chains.address_book import AddressBook
     from shared.payments.chains.availability import CoinAvailability
+    from shared.payments.chains.balances import Balances
     from shared.payments.chains.index_table import IndexTables, WalletKey
     from shared.payments.chains.indices import Indices
     from shared.payments.chains.networks import Family, Network
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from shared.sagas.payments.cold_addresses import ColdAddresses
     from shared.sagas.payments.crypto_broadcasts import CryptoBroadcasts
     from shared.sagas.payments.crypto_checkout import CryptoCheckouts
+    from shared.sagas.payments.crypto_desk import CryptoDesk
     from shared.sagas.payments.crypto_following import AddressFollower
     from shared.sagas.payments.crypto_places import CryptoPlaces
     from shared.sagas.payments.crypto_watcher import Watcher
@@ -206,6 +208,22 @@ class CryptoServices:
         from shared.platform.addresses.written import written_address
 
         return RefundAddresses(self.ports.documents(), self.networks, written_address, self.clock)
+
+    @part
+    def desk(self) -> "CryptoDesk":
+        """Build operators' desk for coins that came."""
+        from shared.sagas.payments.crypto_desk import CryptoDesk
+        from shared.users.operator_acts import AdminCheck
+
+        check, audit = AdminCheck(self.ports.identity()), self.users.audit
+        return CryptoDesk(self.ports.documents(), self.networks, self.follower, check, audit, self.clock)
+
+    @part
+    def balances(self) -> "Balances":
+        """Build the reader of the coins at all addresses, for the operator's own sweep."""
+        from shared.payments.chains.balances import Balances
+
+        return Balances(self.ports.documents(), self.ports.chains, self.networks, self.index_tables)
 
     @part
     def payouts(self) -> "Payouts":

@@ -21,6 +21,8 @@ REFUND_DUE = "refund_due"
 """Problem of coins whose user left before the credits were granted. A person must send the coins back."""
 OTHER_CURRENCY = "other_currency"
 """Problem of a payment whose money moves in another currency. All credits are set aside until an operator acts."""
+IGNORED = "ignored"
+"""Problem of coins that an operator has decided are not the payer's: nothing is left to do."""
 LATE_MONEY: Millis = 7 * DAY
 """Time after a checkout's end during which the provider is still polled: events may be lost, money may be late."""
 
@@ -54,7 +56,7 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = N
         return _plan_after(payment, truth)
     problem = problem_of(payment, truth, is_live=is_live, owner=owner)
     if problem:
-        return NextAction(action="wait" if payment.problem == problem else "park", problem=problem)
+        return NextAction(action="wait" if problem in {payment.problem, IGNORED} else "park", problem=problem)
     if truth.stage == "approved":
         return WAIT if payment.is_given_up else NextAction(action="capture")
     seen = seen_in(truth)

@@ -22,6 +22,8 @@ PROBLEMS: Mapping[str, str] = {
     "Agree on an address with the payer, and send the coins from your wallet.",
     "address_swept": "Coins worth {received} came after coins were sent from the payment's address, so they may be "
     "your own, for fees. Accept them if they are the payer's.",
+    "ignored": "An operator decided that these coins are not the payer's, so nothing was credited. "
+    "Assign them if that was wrong.",
     "screened_sender": "Coins worth {received} came from a sender that the screening lists. Do not send them back "
     "before you have asked for advice.",
     "other_currency": "A refund or dispute moved {moved}, but the price is {price}. All credits of this payment are "

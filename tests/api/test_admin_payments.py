@@ -72,7 +72,7 @@ def test_a_dispute_in_another_currency_is_told(shop, admin, alice, stripe):
     assert [each["amount"] for each in told["movements"]] == [{"amount": "5.00", "currency": "EUR"}]
 
 
-OF_CHAINS = {"address_swept", "screened_sender"}
+OF_CHAINS = {"address_swept", "ignored", "screened_sender"}
 
 
 def test_every_problem_has_a_sentence():

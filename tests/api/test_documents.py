@@ -43,6 +43,8 @@ NEVER_ANSWERED_WITH_SUCCESS = {
     "payments_payer_page_change": "The example payment has no page for its payer: 404.",
     "payments_refund_address": "Only coins go back to an address, and the example payment came otherwise: 409.",
     "payments_put_refund_address": "Only coins go back to an address, and the example payment came otherwise: 409.",
+    "admin_crypto_assign": "No coins came on a fresh laptop: 404.",
+    "admin_crypto_ignore": "No coins came on a fresh laptop: 404.",
     "admin_payments_payout_sent": "Only coins go back from a wallet, and the example payment came otherwise: 404.",
     "admin_payments_cancel_payout": "Only coins go back from a wallet, and the example payment came otherwise: 404.",
     "images_linked": "A link is signed with the laptop's own key and ends after minutes; GET /images/{id} tells one.",

@@ -40,6 +40,7 @@ from shared.sagas.images.start import ImageAsked
 from shared.sagas.metering.stop_requests import EVERYBODY, CallName
 from shared.sagas.openai.call import Keeping, OpenAIRequest
 from shared.sagas.payments.checkout import PackageOrder
+from shared.sagas.payments.crypto_desk import DepositFilter
 from shared.sagas.payments.refunds import RefundAsked
 from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
@@ -227,6 +228,9 @@ def _send_coins(shop):
     shop.services().jobs.run_schedule("every_minute")
     shop.services().crypto.look(shop.now(payment))
     _send_coins_back(shop, shop.order("bitcoin", "BTC"))
+    shop.services().crypto.desk.page(DepositFilter(), limit=1, after=None)
+    shop.services().crypto.desk.page(DepositFilter(uid=shop.uid), limit=1, after=None)
+    list(shop.services().crypto.balances.of_network("base"))
 
 
 def _send_coins_back(shop, payment):

@@ -156,6 +156,10 @@ class Contracts(Protocol):
         """Return the number of decimals that a token's contract states."""
         ...
 
+    def holdings(self, contract: str, addresses: Sequence[str]) -> Mapping[str, int]:
+        """Return the units of any token's contract at these addresses now, without those that hold none."""
+        ...
+
     def feed_round(self, contract: str) -> FeedRound:
         """Return the last answer of a Chainlink feed (`latestRoundData` and `decimals`)."""
         ...

@@ -211,6 +211,10 @@ class Sources:
         """Return the decimals that the sources tell alike; see `Contracts.decimals`."""
         return self._told(lambda source: _contracts(source).decimals(contract), same)
 
+    def holdings(self, contract: str, addresses: Sequence[str]) -> Mapping[str, int]:
+        """Return the holdings that one source tells: operators look, and nothing is credited. See `Contracts`."""
+        return self._first(lambda source: _contracts(source).holdings(contract, addresses))
+
     def feed_round(self, contract: str) -> FeedRound:
         """Return the answer of a feed from one source: exchanges are compared with it. See `Contracts.feed_round`."""
         return self._first(lambda source: _contracts(source).feed_round(contract))

@@ -132,6 +132,12 @@ class EvmChain:
         self._require_network()
         return self._contracts.decimals(contract)
 
+    def holdings(self, contract: str, addresses: Sequence[str]) -> Mapping[str, int]:
+        """Return the units of a contract at these addresses in the newest block; see `Contracts.holdings`."""
+        head = self.block("latest").hash
+        found = self._levels.read(head, addresses, self._network.coin.name, {contract: contract}) if addresses else {}
+        return {address: amount for (address, name), amount in found.items() if name == contract and amount}
+
     def feed_round(self, contract: str) -> FeedRound:
         """Return the last answer of a Chainlink feed; see `Contracts.feed_round`."""
         self._require_network()

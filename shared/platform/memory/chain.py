@@ -25,6 +25,8 @@ from shared.platform.memory.prices import RATES
 SAFE_DEPTH = 4
 FINAL_DEPTH = 8
 FEED_DECIMALS = 8
+COIN_DECIMALS = 18
+"""Decimals of a token that is not listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +202,13 @@ class MemoryChain:
     def decimals(self, contract: str) -> int:
         """Return the decimals of a listed token; see `Contracts.decimals`."""
         self._asked()
-        return next(each.decimals for each in self._network.assets.values() if each.contract == contract)
+        listed = {each.contract: each.decimals for each in self._network.assets.values()}
+        return listed.get(contract, COIN_DECIMALS)
+
+    def holdings(self, contract: str, addresses: Sequence[str]) -> Mapping[str, int]:
+        """Return the units of an asset that a test has sent by the contract's name; see `Contracts.holdings`."""
+        balances = self._mined("latest").balances
+        return {each: balances[(each, contract)] for each in addresses if balances.get((each, contract))}
 
     def feed_round(self, contract: str) -> FeedRound:
         """Return the rate that is set for the feed's asset, as of now; a sequencer is up. See `Contracts`."""
