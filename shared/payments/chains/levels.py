@@ -210,7 +210,7 @@ def advance(record: LevelRecord, look: Look, *, is_swept: bool = False) -> Advan
         risen = _finalised(_standing(seen, level, look.deep), look, is_swept=is_swept)
         return AdvancedLevel(record=risen, is_swept=is_reused)
     is_left = look.is_sent_away or (not look.is_sum and look.final.level + record.out < record.final)
-    left = replace(seen, out=record.out + record.standing - level) if is_left else seen
+    left = replace(seen, out=record.out + record.standing - level, mark=look.deep.mark) if is_left else seen
     return AdvancedLevel(record=_finalised(left, look, is_swept=is_swept or is_left), is_swept=is_left)
 
 
@@ -276,6 +276,9 @@ def _after_reorg(record: LevelRecord, look: Look, *, is_swept: bool) -> Advanced
     If coins were sent away, the present level tells nothing: only an operator can judge.
     """
     level = look.deep.level + record.out
+    if level > record.standing and not look.is_spent:  # What sent the coins away has left the chain, too.
+        back = min(record.out, level - record.standing)
+        record, level = replace(record, out=record.out - back), level - back
     if level >= record.standing:
         return AdvancedLevel(record=_finalised(_standing(record, level, look.deep), look, is_swept=is_swept))
     if is_swept:

@@ -1,7 +1,7 @@
 """Answers of one network for one address: the head, the final block, and the levels in both."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from shared.kernel.clock import Millis
 from shared.kernel.errors import Unavailable
@@ -33,10 +33,11 @@ class NetworkView:
     hashes: dict[int, str] = field(default_factory=dict)
 
     def agreed(self) -> "NetworkView":
-        """Return the view in which at least two sources must agree, if there are two. Raises ChainUnavailable."""
-        chain = agreed(self.chain)
-        at_final = _levels(chain, self.network, self.address, self.final)
-        return replace(self, chain=chain, hashes={}, at_final=at_final)
+        """Return a new view in which at least two sources must agree, if there are two.
+
+        Head and final block are asked for again. Raises BlockGone, ChainUnavailable.
+        """
+        return view_of(agreed(self.chain), self.network, self.address)
 
     def levels(self, block: Block) -> Mapping[AssetName, int]:
         """Return the levels in the state after a block; an asset without an answer is missing."""

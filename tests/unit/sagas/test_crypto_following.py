@@ -268,6 +268,40 @@ def test_the_operators_sweep_moves_no_credit_and_later_coins_are_reviewed(early)
     assert "address_swept" in {alert.event for alert in early.alerts.raised}
 
 
+def test_a_sweep_that_a_stricter_tier_does_not_see_yet_brings_no_coins(early, monkeypatch):
+    monkeypatch.setattr("shared.platform.memory.chain.SAFE_DEPTH", 20)
+    monkeypatch.setattr("shared.platform.memory.chain.FINAL_DEPTH", 60)
+    payment, other = confirmed(early), early.order("base", "USDC", 90_000)
+    early.chains["base"].mine(15)
+    early.chains["base"].sweep(payment.quote.address)
+    early.chains["base"].mine(12)
+    early.follow(payment)
+    early.send(other, other.quote.due)
+    early.chains["base"].mine()
+    early.follow(other)
+
+    early.follow(payment)  # now by the safe block, which is older than the sweep
+
+    assert early.deposits(payment) == []
+    assert early.record(payment).level(("base", "USDC")).standing == payment.quote.due
+
+
+def test_a_sweep_that_leaves_the_chain_brings_no_coins(early):
+    payment = confirmed(early)
+    early.chains["base"].sweep(payment.quote.address)
+    early.chains["base"].mine(10)
+    early.follow(payment)
+    early.chains["base"].reorg(12, keep=[])
+    early.chains["base"].mine(12)
+
+    early.deep(payment)
+    early.send(payment, payment.quote.due)
+    early.deep(payment)
+
+    assert [deposit.claim.begin for deposit in early.deposits(payment)] == [payment.quote.due]
+    assert early.record(payment).level(("base", "USDC")).standing == 2 * payment.quote.due
+
+
 def test_a_chain_that_cannot_be_asked_leaves_everything_as_it_was(shop):
     payment = shop.order()
     shop.send(payment, payment.quote.due)
@@ -509,6 +543,36 @@ class Silent(Forgetful):
 
     def levels(self, block, addresses, assets):
         raise ChainUnavailable("base", "silent")
+
+
+class Early(Silent):
+    """Source that calls its newest block final."""
+
+    def block(self, at):
+        return self._chain.block("latest" if at == "finalized" else at)
+
+    def levels(self, block, addresses, assets):
+        return self._chain.levels(block, addresses, assets)
+
+
+class Shy(Early):
+    """Source that does not answer which block is final."""
+
+    def block(self, at):
+        if at == "finalized":
+            raise ChainUnavailable("base", "silent")
+        return self._chain.block(at)
+
+
+def test_one_source_does_not_tell_alone_what_is_final_of_a_large_sum(early):
+    payment = early.order("base", "USDC", 90_000)
+    early.send(payment, payment.quote.due)
+    early.chains["base"].mine(20)
+    early.served["base"] = Sources([Early(early.chains["base"]), Shy(early.chains["base"])], lag=MINUTE)
+
+    early.follow(payment)
+
+    assert early.record(payment).level(("base", "USDC")).final == 0
 
 
 def test_coins_that_could_not_be_read_deep_count_for_the_tier_of_others(shop):
