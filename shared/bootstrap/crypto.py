@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.payments.chains.prices import PriceSource
     from shared.payments.chains.quotes import Quotes
     from shared.payments.chains.refund_addresses import RefundAddresses
+    from shared.payments.chains.screening import Screening
     from shared.payments.chains.wallet_previews import WalletPreviews
     from shared.payments.payment import Payment
     from shared.payments.ports import PaymentProvider, ProviderName
@@ -170,6 +171,14 @@ class CryptoServices:
             self.watcher.look(payment.quote.network, payment.quote.index)
 
     @part
+    def screening(self) -> "Screening":
+        """Build the screening of senders, if the settings ask for one."""
+        from shared.payments.chains.screening import NoScreening, OracleScreening
+
+        is_on = self.settings.crypto_screening != "off"
+        return OracleScreening(self.ports.chains, self.networks) if is_on else NoScreening()
+
+    @part
     def looks(self) -> "AddressLooks":
         """Build the looks at addresses."""
         from shared.payments.chains.quotes import PresentRates
@@ -184,6 +193,7 @@ class CryptoServices:
             self.clock,
             self.ports.alerts(),
             self._outages,
+            self.screening,
         )
 
     @part

@@ -41,6 +41,7 @@ UPSTREAM_PROFILES = (
     "xai",
 )
 """Names of upstream profiles that a setting may choose."""
+SCREENINGS = ("off", "chainalysis")
 SPOT_PRICES = ("coinbase", "kraken")
 """Exchanges whose prices can be asked for."""
 
@@ -196,6 +197,9 @@ class Settings:
     crypto_spot_prices: tuple[str, ...]
     """Exchanges whose last trade must agree with Chainlink within 1 % before a price is quoted, comma-separated:
     `coinbase`, `kraken`, or `none`. With `none`, a price is the word of the sources of one network alone."""
+    crypto_screening: str
+    """Screening of senders of coins: `off`, or `chainalysis`, the sanctions oracle on the coins' own network. Coins
+    from a listed sender are not credited until an operator decides. There is no oracle for Bitcoin."""
     coinbase_api_base: str
     """Address of Coinbase Exchange's API."""
     kraken_api_base: str
@@ -281,6 +285,7 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         paypal_api_base=read("PAYPAL_API_BASE", "https://api-m.paypal.com", values.address),
         crypto_networks=read("CRYPTO_NETWORKS", " ", lambda text: parse_networks(text, env)),
         crypto_spot_prices=read("CRYPTO_SPOT_PRICES", ",".join(SPOT_PRICES), _spot_prices),
+        crypto_screening=read("CRYPTO_SCREENING", "off", _screening),
         coinbase_api_base=read("COINBASE_API_BASE", "https://api.exchange.coinbase.com", values.address),
         kraken_api_base=read("KRAKEN_API_BASE", "https://api.kraken.com", values.address),
         chain_sources=parse_chain_sources(env, read),
@@ -367,6 +372,12 @@ def _prefix(upstream: str) -> str:
 def _profile(text: str) -> str:
     if text not in UPSTREAM_PROFILES:
         raise ValueError(f"names no known profile; known are {', '.join(UPSTREAM_PROFILES)}")
+    return text
+
+
+def _screening(text: str) -> str:
+    if text not in SCREENINGS:
+        raise ValueError(f"must be one of {', '.join(SCREENINGS)}")
     return text
 
 

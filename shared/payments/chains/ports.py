@@ -160,6 +160,10 @@ class Contracts(Protocol):
         """Return the units of any token's contract at these addresses now, without those that hold none."""
         ...
 
+    def is_sanctioned(self, oracle: str, address: str) -> bool:
+        """Return True if a sanctions oracle lists an address (`isSanctioned`)."""
+        ...
+
     def feed_round(self, contract: str) -> FeedRound:
         """Return the last answer of a Chainlink feed (`latestRoundData` and `decimals`)."""
         ...

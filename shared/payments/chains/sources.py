@@ -215,6 +215,10 @@ class Sources:
         """Return the holdings that one source tells: operators look, and nothing is credited. See `Contracts`."""
         return self._first(lambda source: _contracts(source).holdings(contract, addresses))
 
+    def is_sanctioned(self, oracle: str, address: str) -> bool:
+        """Return True if a source says that the oracle lists an address; see `Contracts.is_sanctioned`."""
+        return self._told(lambda source: _contracts(source).is_sanctioned(oracle, address), any)
+
     def feed_round(self, contract: str) -> FeedRound:
         """Return the answer of a feed from one source: exchanges are compared with it. See `Contracts.feed_round`."""
         return self._first(lambda source: _contracts(source).feed_round(contract))

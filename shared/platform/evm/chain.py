@@ -138,6 +138,11 @@ class EvmChain:
         found = self._levels.read(head, addresses, self._network.coin.name, {contract: contract}) if addresses else {}
         return {address: amount for (address, name), amount in found.items() if name == contract and amount}
 
+    def is_sanctioned(self, oracle: str, address: str) -> bool:
+        """Return True if a sanctions oracle lists an address; see `Contracts.is_sanctioned`."""
+        self._require_network()
+        return self._contracts.is_sanctioned(oracle, address)
+
     def feed_round(self, contract: str) -> FeedRound:
         """Return the last answer of a Chainlink feed; see `Contracts.feed_round`."""
         self._require_network()

@@ -1,4 +1,4 @@
-"""Views of contracts on an EVM chain: a token's decimals, and the last round of a Chainlink feed.
+"""Views of contracts on an EVM chain: a token's decimals, a sanctions oracle, the last round of a Chainlink feed.
 
 https://docs.chain.link/data-feeds/api-reference
 """
@@ -7,10 +7,12 @@ from typing import Any
 
 from shared.kernel.clock import SECOND
 from shared.payments.chains.ports import FeedRound
+from shared.platform.evm.lookup import address_word
 from shared.platform.evm.node import Node, NodeRefused
 from shared.platform.evm.reading import data, word
 
 DECIMALS = "0x313ce567"
+IS_SANCTIONED = "0xdf592f7d"
 LATEST_ROUND_DATA = "0xfeaf968c"
 WORD_DIGITS = 64
 ROUND_WORDS = 5
@@ -34,6 +36,13 @@ class ContractReader:
         except ValueError:
             raise self._node.nonsense() from None
         return found
+
+    def is_sanctioned(self, oracle: str, address: str) -> bool:
+        """Return True if a sanctions oracle lists an address; see `Contracts.is_sanctioned`."""
+        try:
+            return word(self._view(oracle, f"{IS_SANCTIONED}{address_word(address)}")) != 0
+        except ValueError:
+            raise self._node.nonsense() from None
 
     def feed_round(self, contract: str) -> FeedRound:
         """Return the last round of a feed; see `Contracts.feed_round`."""

@@ -63,6 +63,8 @@ class MemoryChain:
         self._chain = [_MinedBlock(replace(self._block(0, "", clock.now()), hash=network.genesis))]
         self._unavailable = False
         self.calls = 0
+        self.sanctioned = set[str]()
+        """Addresses that the network's sanctions oracle lists."""
         self.rates = dict(RATES)
         """USD per coin that the network's price feeds tell, by asset."""
 
@@ -209,6 +211,11 @@ class MemoryChain:
         """Return the units of an asset that a test has sent by the contract's name; see `Contracts.holdings`."""
         balances = self._mined("latest").balances
         return {each: balances[(each, contract)] for each in addresses if balances.get((each, contract))}
+
+    def is_sanctioned(self, oracle: str, address: str) -> bool:
+        """Return True if a test has listed the address; see `Contracts.is_sanctioned`."""
+        self._asked()
+        return address in self.sanctioned
 
     def feed_round(self, contract: str) -> FeedRound:
         """Return the rate that is set for the feed's asset, as of now; a sequencer is up. See `Contracts`."""

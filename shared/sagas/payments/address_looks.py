@@ -38,6 +38,7 @@ from shared.payments.chains.network_view import NetworkView, reading_of, view_of
 from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.outages import Outage, extended
 from shared.payments.chains.ports import AssetName, BlockGone, Chain, ChainUnavailable, NetworkName
+from shared.payments.chains.screening import SCREENED_SENDER, NoScreening, Screening
 from shared.payments.chains.seen import AddressView
 from shared.payments.chains.sources import ONE_SOURCE_USD_MAX
 from shared.payments.chains.tiers import tier_for
@@ -67,7 +68,7 @@ class Rates(Protocol):
 class AddressLooks:
     """Looks at addresses. Safe to call at once from many places: a look commits only on the version that was read."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # the parts of a look, each from another place
         self,
         documents: Documents,
         chains: Callable[[], Mapping[NetworkName, Chain]],
@@ -77,7 +78,9 @@ class AddressLooks:
         clock: Clock,
         alerts: Alerts,
         outages: Callable[[NetworkName], Sequence[Outage]] = lambda _network: (),
+        screening: Screening | None = None,
     ) -> None:
+        self._screening = screening or NoScreening()
         self._documents = documents
         self._chains = chains
         self._networks = networks
@@ -269,8 +272,7 @@ class AddressLooks:
             self._alerts.alert("address_swept", network=name, address=record.address, payment=record.payment)
         swept_on = record.swept | ({name} if swept else set())
         kept = {key: level for key, level in changed.items() if level != LevelRecord()}
-        claimed = self._claimed(replace(record, levels=kept, swept=swept_on), view)
-        return self._evident(claimed, view, news)
+        return self._claimed(self._evident(replace(record, levels=kept, swept=swept_on), view, news), view)
 
     def _arrived(self, record: AddressRecord, key: Key, level: LevelRecord, view: NetworkView) -> LevelRecord:
         """Return the level with what is known of arrivals before the ends of lock and grace."""
@@ -312,10 +314,17 @@ class AddressLooks:
                 now=self._clock.now(),
                 head_time=view.head.time,
                 credits_per_usd=self._credits_per_usd,
-                review="address_swept" if name in record.swept else "",
+                review=self._review(record, key) if needs_rate else "",
             )
             levels[key] = decided(level, record.order_at(key), facts)
         return replace(record, levels=levels)
+
+    def _review(self, record: AddressRecord, key: Key) -> str:
+        """Return the problem for which an operator must look at new coins; "" without one. Raises ChainUnavailable."""
+        if key[0] in record.swept:
+            return "address_swept"
+        senders = {each.sender for each in record.transfers if (each.network, each.asset) == key and each.sender}
+        return SCREENED_SENDER if self._screening.is_any_listed(key[0], senders) else ""
 
     def _evident(self, record: AddressRecord, view: NetworkView, news: Collection[AssetName]) -> AddressRecord:
         """Return the record with the transactions of new coins, as far as the chain tells."""
