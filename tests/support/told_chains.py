@@ -35,6 +35,7 @@ class ToldChain:
     unanswered: frozenset[tuple[str, str]] = frozenset()
     spent_addresses: frozenset[str] = frozenset()
     seen: SeenTransaction | None = None
+    moved: tuple[Transfer, ...] = ()
     refuses: bool = False
     sent: list[bytes] = field(default_factory=list)
 
@@ -74,7 +75,7 @@ class ToldChain:
 
     def transfers(self, address: str, asset: str, first: int, last: int) -> Sequence[Transfer]:
         self._speak()
-        return ()
+        return self.moved
 
     def transaction(self, transaction: str) -> SeenTransaction | None:
         self._speak()

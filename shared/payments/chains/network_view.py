@@ -12,7 +12,7 @@ from shared.payments.chains.levels import LevelRecord, Reading
 from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.ports import AssetName, Block, Chain, ChainUnavailable, Transfer
 from shared.payments.chains.report import SeenTransfer
-from shared.payments.chains.sources import agreed
+from shared.payments.chains.sources import agreed, glance
 
 TRANSFERS_BLOCKS_MAX = 300
 """Most blocks in which transactions are looked up as evidence."""
@@ -55,7 +55,7 @@ class NetworkView:
         """Return the last transfers to the address, as evidence for people; none after a failure."""
         first = max(0, self.head.height - TRANSFERS_BLOCKS_MAX)
         try:
-            return self.chain.transfers(self.address, asset, first, self.head.height)
+            return glance(self.chain).transfers(self.address, asset, first, self.head.height)
         except Unavailable:
             return ()
 

@@ -191,7 +191,9 @@ class Sources:
         return self._first(lambda source: source.pending(addresses))
 
     def transfers(self, address: str, asset: AssetName, first: int, last: int) -> Sequence[Transfer]:
-        """Return the evidence of one source; see `Chain.transfers`."""
+        """Return the evidence of one source; if two must agree, what they tell alike. See `Chain.transfers`."""
+        if self._required >= AGREEING:
+            return self._told(lambda source: source.transfers(address, asset, first, last), _same_transfers)
         return self._first(lambda source: source.transfers(address, asset, first, last))
 
     def transaction(self, transaction: str) -> SeenTransaction | None:
@@ -362,6 +364,12 @@ def _contracts(source: Chain) -> Contracts:
 def _wallets(source: Chain) -> Wallets:
     """Return the same source as a reader of wallets. Only sources of EVM networks are asked for wallets."""
     return cast("Wallets", source)
+
+
+def _same_transfers(answers: Sequence[Sequence[Transfer]]) -> Sequence[Transfer]:
+    """Return the transfers that all sources tell, in any order. Raises Apart."""
+    same([sorted((each.transaction.lower(), each.amount) for each in answer) for answer in answers])
+    return answers[0]
 
 
 def _known(answers: Sequence[SeenTransaction | None]) -> SeenTransaction | None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from shared.payments.chains.ports import BlockGone, Chain, ChainRefused, ChainUnavailable, SeenTransaction
+from shared.payments.chains.ports import BlockGone, Chain, ChainRefused, ChainUnavailable, SeenTransaction, Transfer
 from shared.payments.chains.sources import BACK_BLOCKS_MAX, FALLS_MAX, Sources, agreed, glance, lag_max
 from tests.support.told_chains import NETWORK, ToldChain, block
 
@@ -25,6 +26,20 @@ def why(asked: Callable[[], object]) -> str:
 
 def read(chain: Chain, at: str = "a10") -> object:
     return chain.levels(at, ["0xa"], ["USDC"])[PAIR]
+
+
+def test_a_source_without_transfers_is_no_proof_that_nothing_was_sent():
+    told = Transfer(transaction="0xAb", sender="0xs", amount=7, block=block(9))
+    alike = replace(told, transaction="0xab", sender="")
+    others = [Transfer(transaction="0xab", sender="0xs", amount=8, block=block(9))]
+
+    def asked(*moved: tuple[Transfer, ...]) -> Chain:
+        return agreed(of(*(ToldChain(moved=each) for each in moved)))
+
+    assert asked((told,), (alike,)).transfers("0xa", "USDC", 9, 9) == (told,)
+    for other in ((), tuple(others), (told, told)):
+        assert why(partial(asked((told,), other).transfers, "0xa", "USDC", 9, 9)) == "the sources disagree"
+    assert of(ToldChain(moved=(told,)), ToldChain()).transfers("0xa", "USDC", 9, 9) == (told,)
 
 
 @pytest.mark.parametrize("tag", ["latest", "safe", "finalized"])
