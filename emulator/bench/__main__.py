@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from emulator.bench import against, agents, chat, ledger, payments, starts
+from emulator.bench import against, agents, chat, coins, ledger, payments, starts
 from emulator.problems import LaptopProblem
 
 PARTS = {
@@ -12,6 +12,7 @@ PARTS = {
     "chat": chat.main,
     "agents": agents.main,
     "payments": payments.main,
+    "coins": coins.main,
 }
 
 

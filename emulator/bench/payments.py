@@ -134,15 +134,7 @@ class Till:
 
     def again(self, done: Done) -> float:
         """Return the seconds of the same commits on copies of the documents, and of the same requests, alone."""
-        prefix = f"bench/{next(self._numbers)}"
-        copies: list[list[Write]] = [
-            [
-                Put(f"{prefix}/{write.path.replace('/', ':')}/copy", write.data)
-                for write in each
-                if not isinstance(write, Delete)
-            ]
-            for each in done.commits
-        ]
+        copies = copies_of(done.commits, f"bench/{next(self._numbers)}")
 
         def bare() -> None:
             for writes in copies:
@@ -161,6 +153,18 @@ class Till:
         json.loads(answer.read())
         if answer.status != HTTPStatus.OK:
             raise RuntimeError("the stand-in refused what it had answered before")
+
+
+def copies_of(commits: Commits, prefix: str) -> Commits:
+    """Return the commits with every document written to a place of its own below `prefix`, and nothing deleted."""
+    return [
+        [
+            Put(f"{prefix}/{write.path.replace('/', ':')}/copy", write.data)
+            for write in each
+            if not isinstance(write, Delete)
+        ]
+        for each in commits
+    ]
 
 
 def main() -> None:
