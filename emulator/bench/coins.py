@@ -1,4 +1,4 @@
-"""From the block with coins to the credited balance, beside the same commits made barely; a page's first sight of coins."""
+"""From the block with coins to the credited balance, beside the same commits alone; a page's first sight of coins."""
 
 import io
 import itertools

@@ -296,6 +296,7 @@ class FirstCoins:
         self.terminal.variables |= {"REFUND": payout["id"], "TX": self._send(payout)}
 
     def sweep_and_come(self):
+        self.terminal.variables["DEPOSIT"] = "evm:0"
         self.chain.sweep(self.payment["crypto"]["address"])
         for then in (lambda: self.chain.mine(20), lambda: self._send(self.payment["crypto"])):
             then()
@@ -320,7 +321,7 @@ def test_crypto_is_true_as_written(tmp_path):
 
     walk("crypto", terminal, before={5: coins.pay, 8: coins.send_back, 11: coins.sweep_and_come})
 
-    assert (buyer.available, buyer.get("/credits/balance").json["debt"]) == ("0", "0")
+    assert (buyer.available, buyer.get("/credits/balance").json["debt"]) == ("1000", "0")
 
 
 def test_the_page_on_coins_prints_the_xpub_of_a_phrase():
