@@ -28,7 +28,7 @@ HEADLINES = {
     "confirming": "The network is confirming",
     "tagged": "The network is confirming",
     "partial": "A part has come",
-    "late": "Your coins came late",
+    "late": "Time is up",
     "settled": "Paid",
     "over": "Paid",
     "review": "We are looking at this payment",

@@ -11,7 +11,7 @@ const ENDS = 6;
 const PHASES = {
   waiting: ["Waiting for your coins", "open"], pool: ["On the way, not in a block yet", "open"],
   seen: ["Your coins have arrived", "open"], confirming: ["The network is confirming", "open"],
-  partial: ["A part has come", "still"], late: ["Your coins came late", "still"], settled: ["Paid", "good"],
+  partial: ["A part has come", "still"], late: ["Time is up", "still"], settled: ["Paid", "good"],
   review: ["We are looking at this payment", "still"], taken_back: ["The network took it back", "bad"],
   expired: ["Time is up", "still"], cancelled: ["Cancelled", "still"], failed: ["Not paid", "bad"],
   refunded: ["Refunded", "still"], partially_refunded: ["Partly refunded", "still"], lost: ["The network took it back", "bad"],

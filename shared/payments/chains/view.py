@@ -27,6 +27,8 @@ SENTENCES: Mapping[ChainState, str] = {
     "late": "The time to pay is over. What still comes is credited at the rate of that time.",
 }
 LOST = "The network took your payment back for good, so its credits were taken back, too."
+REFUNDED = "The credits of this payment were taken back for a refund."
+PARTLY_REFUNDED = "A part of the credits of this payment was taken back for a refund."
 PART_GRANTED = "{received} {asset} came in time, and you have the credits for that part."
 OTHERS = " {others} came instead of {asset} on {network}."
 UNAVAILABLE = " The network cannot be asked right now. Nothing is lost."
@@ -83,8 +85,7 @@ def _missing(quote: Quote, report: ChainReport) -> int:
 
 
 def _sentence(payment: "Payment", quote: Quote, report: ChainReport, state: ChainState, missing: int) -> str:
-    is_part = state == "settled" and payment.claim is not None and payment.chain is not None and not _is_whole(payment)
-    text = PART_GRANTED if is_part else SENTENCES[state]
+    text = _settled(payment) if state == "settled" else SENTENCES[state]
     if state == "taken_back" and report.is_final_loss:
         text = LOST
     text += OTHERS if report.others and state in {"waiting", "partial", "late"} else ""
@@ -96,6 +97,14 @@ def _sentence(payment: "Payment", quote: Quote, report: ChainReport, state: Chai
         network=quote.network_title or quote.network,
         others=" and ".join(report.others),
     )
+
+
+def _settled(payment: "Payment") -> str:
+    """Return the sentence for a payment whose credits were granted."""
+    if payment.applied.taken:
+        return REFUNDED if payment.applied.taken >= payment.terms.price.minor else PARTLY_REFUNDED
+    is_part = payment.claim is not None and not _is_whole(payment)
+    return PART_GRANTED if is_part else SENTENCES["settled"]
 
 
 def _is_whole(payment: "Payment") -> bool:

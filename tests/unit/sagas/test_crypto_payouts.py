@@ -96,6 +96,13 @@ def test_refund_in_coins_is_sent_once_chain_shows_it_deep(shop, network, asset, 
     assert newest(shop, payment).terms.address == address
 
 
+def test_a_refunded_user_is_not_told_that_the_credits_are_there(shop):
+    payment = paid(shop)
+    ask(shop, payment)
+
+    assert shop.view(payment)["crypto"]["sentence"] == "The credits of this payment were taken back for a refund."
+
+
 def test_nothing_goes_back_without_a_named_address(shop):
     payment = shop.order()
     shop.send(payment, payment.quote.due)
