@@ -28,7 +28,7 @@ from shared.kernel.documents import Documents
 from shared.kernel.ids import Uid, new_id, operation_id
 from shared.kernel.settings import parse_settings
 from shared.payments.chains.payer import LIVE_SECONDS
-from shared.payments.payment import Payment
+from shared.payments.payment import Payment, status_of
 from shared.sagas.payments.crypto_checkout import CoinOrderRequest
 
 NETWORK = NETWORKS[0]
@@ -41,6 +41,7 @@ PAGES = (1, 50)
 TIMES = 10
 """Number of times between two requests of a page at which the coins come, if one page is open."""
 SIGHT_SECONDS_MAX = 30.0
+FOLLOWS_MAX = 5
 
 
 class Counter:
@@ -71,10 +72,16 @@ class Counter:
     def credit(self, payment: Payment) -> tuple[float, Commits]:
         """Follow the payment until the balance has the credits. Return the seconds, and the commits."""
         commits = self._recorded.begin()
-        seconds = timed(lambda: self._services.crypto.follower.follow_payment(payment.id))
-        if not self._services.credits.ledger.balance(payment.uid).available:
-            raise RuntimeError("the coins were not credited")
+        seconds = timed(lambda: self._follow(payment))
         return seconds, commits
+
+    def _follow(self, payment: Payment) -> None:
+        """Follow once more if a commit failed, as the schedule does. Raises RuntimeError."""
+        for _ in range(FOLLOWS_MAX):
+            self._services.crypto.follower.follow_payment(payment.id)
+            if status_of(self._services.payments.store.get(payment.id)) == "settled":
+                return
+        raise RuntimeError("the coins were not credited")
 
     def again(self, commits: Commits) -> float:
         """Return the seconds of the same commits on copies of the documents."""
