@@ -77,6 +77,7 @@ def test_refund_tells_an_unsigned_transaction_and_is_sent_by_the_chain(shop, adm
     assert unsigned["data"] == f"{CALL}{int(payout['amount_atomic']):064x}"
     assert (done["payouts"][0]["state"], done["payouts"][0]["unsigned"], done["status"]) == ("sent", None, "refunded")
     assert answer["refund_address"]["address"] == WALLET
+    assert "for a refund" in alice.get(f"/payments/status/{payment}").json["crypto"]["sentence"]
 
 
 def test_bitcoin_refund_is_a_link_with_address_and_amount(shop, admin, alice):

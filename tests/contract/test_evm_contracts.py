@@ -78,3 +78,29 @@ def test_a_node_of_another_network_tells_no_price(node: Anvil, place: Town, feed
         other.feed_round(feed.address)
 
     assert failure.value.params["reason"] == OTHER_NETWORK
+
+
+LISTED = "0x" + "66" * 20
+ORACLE = "0x" + "0c" * 20
+ORACLE_CODE = f"0x60043573{LISTED[2:]}1460005260206000f3"
+"""Code that answers any call with 1 if its argument is LISTED, else with 0."""
+
+
+def test_an_oracle_lists_an_address_and_no_other(chain: EvmChain, place: Town):
+    place.hands.node.rpc("anvil_setCode", ORACLE, ORACLE_CODE)
+    reader = Sources([chain, chain], lag=SECOND)
+
+    assert [reader.is_sanctioned(ORACLE, each) for each in (LISTED, "0x" + "67" * 20)] == [True, False]
+    with pytest.raises(ChainUnavailable):
+        chain.is_sanctioned("0x" + "99" * 20, LISTED)
+
+
+def test_holdings_of_any_token_are_read_at_many_addresses(chain: EvmChain, place: Town):
+    unlisted, holder = place.hands.deploy("usdt"), "0x" + "68" * 20
+    place.hands.call(unlisted, "mint", holder, 77)
+    place.hands.mine()
+    reader = Sources([chain], lag=SECOND)
+
+    found = reader.holdings(unlisted.address, [LISTED, holder])
+
+    assert found == {holder: 77}

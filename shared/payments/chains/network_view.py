@@ -51,11 +51,15 @@ class NetworkView:
             return None
         return LevelSighting(level=found[asset], at=now, time=block.time)
 
+    def transfers(self, asset: AssetName) -> Sequence[Transfer]:
+        """Return the last transfers to the address, as far as the chain tells. Raises ChainUnavailable."""
+        first = max(0, self.head.height - TRANSFERS_BLOCKS_MAX)
+        return glance(self.chain).transfers(self.address, asset, first, self.head.height)
+
     def arrivals(self, asset: AssetName) -> Sequence[Transfer]:
         """Return the last transfers to the address, as evidence for people; none after a failure."""
-        first = max(0, self.head.height - TRANSFERS_BLOCKS_MAX)
         try:
-            return glance(self.chain).transfers(self.address, asset, first, self.head.height)
+            return self.transfers(asset)
         except Unavailable:
             return ()
 

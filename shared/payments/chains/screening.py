@@ -28,6 +28,11 @@ ORACLES: Mapping[int, str] = {
 class Screening(Protocol):
     """List of addresses whose coins must not become credits without an operator."""
 
+    @property
+    def is_on(self) -> bool:
+        """Return True if senders are screened, so that coins wait until the senders are known."""
+        ...
+
     def is_any_listed(self, network: NetworkName, senders: Collection[str]) -> bool:
         """Return True if one of the senders is listed. Raises ChainUnavailable: then coins wait."""
         ...
@@ -36,6 +41,8 @@ class Screening(Protocol):
 class NoScreening:
     """Screening that lists nobody."""
 
+    is_on = False
+
     def is_any_listed(self, network: NetworkName, senders: Collection[str]) -> bool:
         """Return False; see `Screening.is_any_listed`."""
         return False
@@ -43,6 +50,8 @@ class NoScreening:
 
 class OracleScreening:
     """Screening by Chainalysis' oracle on the network of the coins. On a network without an oracle nobody is listed."""
+
+    is_on = True
 
     def __init__(
         self, chains: Callable[[], Mapping[NetworkName, Chain]], networks: Mapping[NetworkName, Network]

@@ -314,16 +314,19 @@ class AddressLooks:
                 now=self._clock.now(),
                 head_time=view.head.time,
                 credits_per_usd=self._credits_per_usd,
-                review=self._review(record, key) if needs_rate else "",
+                review=self._review(record, key, view) if needs_rate else "",
             )
             levels[key] = decided(level, record.order_at(key), facts)
         return replace(record, levels=levels)
 
-    def _review(self, record: AddressRecord, key: Key) -> str:
+    def _review(self, record: AddressRecord, key: Key, view: NetworkView) -> str:
         """Return the problem for which an operator must look at new coins; "" without one. Raises ChainUnavailable."""
         if key[0] in record.swept:
             return "address_swept"
-        senders = {each.sender for each in record.transfers if (each.network, each.asset) == key and each.sender}
+        if not self._screening.is_on:
+            return ""
+        known = {each.sender for each in record.transfers if (each.network, each.asset) == key}
+        senders = {*known, *(each.sender for each in view.transfers(key[1]))} - {""}
         return SCREENED_SENDER if self._screening.is_any_listed(key[0], senders) else ""
 
     def _evident(self, record: AddressRecord, view: NetworkView, news: Collection[AssetName]) -> AddressRecord:

@@ -62,11 +62,12 @@ def test_bitcoin_has_no_oracle_and_is_credited(shop):
     assert paid_by(shop, LISTED, "bitcoin", "BTC").problem == ""
 
 
-def test_coins_wait_while_the_oracle_gives_no_answer(shop, monkeypatch):
-    def silent(oracle: str, address: str) -> bool:
+@pytest.mark.parametrize("question", ["is_sanctioned", "transfers"])
+def test_coins_wait_while_senders_or_the_oracle_cannot_be_asked(shop, monkeypatch, question):
+    def silent(*_: object) -> bool:
         raise ChainUnavailable("base", "down")
 
-    monkeypatch.setattr(shop.chains["base"], "is_sanctioned", silent)
+    monkeypatch.setattr(shop.chains["base"], question, silent)
     payment = paid_by(shop, LISTED)
     assert (payment.problem, shop.money()[0]) == ("", 0)
     monkeypatch.undo()
