@@ -40,7 +40,7 @@ from shared.payments.chains.outages import Outage, extended
 from shared.payments.chains.ports import AssetName, BlockGone, Chain, ChainUnavailable, NetworkName
 from shared.payments.chains.screening import SCREENED_SENDER, NoScreening, Screening
 from shared.payments.chains.seen import AddressView
-from shared.payments.chains.sources import ONE_SOURCE_USD_MAX
+from shared.payments.chains.sources import ONE_SOURCE_USD_MAX, agreed
 from shared.payments.chains.tiers import tier_for
 from shared.payments.ports import UnknownAtProvider
 from shared.sagas.payments.deposits import deposit, deposit_writes
@@ -247,6 +247,8 @@ class AddressLooks:
         at_deep = view.levels(deep)
         is_known = any(key[0] == name and level.mark is not None for key, level in record.levels.items())
         is_spent = is_known and record.address in view.chain.spent(deep.hash, [record.address])
+        if is_spent and name not in record.swept:  # No source tells of a sweep alone.
+            is_spent = record.address in agreed(view.chain).spent(deep.hash, [record.address])
         changed, swept, news = dict(record.levels), name in record.swept, set[AssetName]()
         for asset in view.network.assets:
             if asset not in at_deep or asset not in view.at_head or asset not in view.at_final:

@@ -545,6 +545,27 @@ class Silent(Forgetful):
         raise ChainUnavailable("base", "silent")
 
 
+class Swindler(Forgetful):
+    """Source that tells that everything was sent away from each address."""
+
+    def spent(self, block, addresses):
+        return list(addresses)
+
+
+def test_one_source_alone_tells_no_sweep_of_coins_that_are_not_final(early):
+    payment = confirmed(early)
+    chain = early.chains["base"]
+    early.served["base"] = Sources([Silent(chain), Swindler(chain)], lag=MINUTE)
+    chain.mine()
+    early.follow(payment)
+    del early.served["base"]
+
+    early.deep(payment)
+
+    assert early.record(payment).swept == frozenset()
+    assert early.deposits(payment) == []
+
+
 class Early(Silent):
     """Source that calls its newest block final."""
 
