@@ -20,7 +20,6 @@ from shared.kernel.documents import (
     Where,
 )
 from shared.kernel.events import Alerts, log
-from shared.kernel.ids import Uid
 from shared.payments.chains.addresses import (
     COLLECTION,
     AddressRecord,
@@ -33,7 +32,8 @@ from shared.payments.chains.addresses import (
 )
 from shared.payments.chains.amounts import value_cents
 from shared.payments.chains.claims import LevelFacts, LevelSighting, decided, with_arrival
-from shared.payments.chains.levels import LevelRecord, Look, PaymentClaim, advance, states, with_folded
+from shared.payments.chains.levels import LevelRecord, Look, advance, with_folded
+from shared.payments.chains.moved import moved_payments
 from shared.payments.chains.network_view import NetworkView, reading_of, view_of
 from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.outages import Outage, extended
@@ -345,7 +345,7 @@ class AddressLooks:
 
     def _due(self, record: AddressRecord, before: AddressRecord) -> AddressRecord:
         """Return the record with the payments to settle, and the time of the next look."""
-        moved = _moved(before, record)
+        moved = moved_payments(before, record)
         unsettled = record.unsettled | moved
         levels, now = record.levels.values(), self._clock.now()
         is_soon = any(level.gone is not None for level in levels)
@@ -394,20 +394,3 @@ class AddressLooks:
             self._documents.commit([Patch(document.path, changes, document.version)])
         except (PreconditionFailed, OutcomeUnknown):
             log("address_not_noted", "WARNING", path=record.path)
-
-
-def _moved(before: AddressRecord, after: AddressRecord) -> frozenset[str]:
-    """Return the payments whose claims changed; the ordered payment if anything visible changed."""
-    known = _claim_states(before)
-    moved = {payment for payment, state in _claim_states(after).items() if known.get(payment) != state}
-    is_visible = _visible(before) != _visible(after)
-    return frozenset(moved | ({after.payment} if is_visible else set()))
-
-
-def _claim_states(record: AddressRecord) -> dict[str, tuple[PaymentClaim, object]]:
-    return {claim.payment: (claim, state) for level in record.levels.values() for claim, state in states(level)}
-
-
-def _visible(record: AddressRecord) -> object:
-    levels = {key: (level.head, level.standing, level.pool, level.missing) for key, level in record.levels.items()}
-    return levels, record.transfers, Uid(record.uid)
