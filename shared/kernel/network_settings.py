@@ -45,7 +45,6 @@ NETWORK_SETTING = re.compile(
 """Names of the settings of single networks."""
 STABLE = "stable"
 ANY_VALUE = "any"
-FEED_FIELDS = 3
 TAGS = ("safe", "finalized")
 
 
@@ -166,10 +165,6 @@ def _missing(network: NetworkSettings, env: Mapping[str, str]) -> list[str]:
     if network.genesis or not is_preset:
         needed[f"{prefix}_IS_LIVE"] = bool(env.get(f"{prefix}_IS_LIVE"))
     return [f"{name} is not set" for name, is_there in needed.items() if not is_there]
-
-
-def _is_true(text: str) -> bool:
-    return values.one_of("true", "false")(text) == "true"
 
 
 def _tokens(text: str) -> tuple[TokenSettings, ...]:
