@@ -10,6 +10,7 @@ from shared.payments.chains.quote import LevelClaim, Quote
 from shared.payments.chains.report import ChainReport
 from shared.payments.fiat import Fiat
 from shared.payments.movements import Movements, State, is_foreign, merged, movements_of, total, unexplained
+from shared.payments.packages import Package
 from shared.payments.ports import Flow, ProviderName, Refs, Stage, Truth
 from shared.payments.providers import is_chain
 
@@ -247,6 +248,12 @@ class Payment:
         return int(derived_id("shard", self.id)[-2:], 16) % DUE_SHARDS
 
 
+def quote_of(payment: Payment) -> Quote:
+    """Return the quote of a payment on a chain. The payment must have a quote."""
+    assert payment.quote is not None, "a payment on a chain has a quote"
+    return payment.quote
+
+
 def status_of(payment: Payment) -> Status:
     """Return the payment's status as its owner sees it."""
     seen, applied = payment.seen, payment.applied
@@ -322,6 +329,18 @@ def with_chain(payment: Payment, truth: Truth) -> Payment:
     if payment.applied.is_granted or told.part is None:
         return known
     return replace(known, terms=part_of(payment.terms, told.part))
+
+
+def agreed_terms(package: Package) -> Terms:
+    """Return the terms of a purchase at the package's present price."""
+    return Terms(
+        package=package.id,
+        title=package.title,
+        price=package.price,
+        credits=package.credits,
+        bonus=package.bonus,
+        bonus_days=package.bonus_days,
+    )
 
 
 def part_of(terms: Terms, price: Fiat) -> Terms:

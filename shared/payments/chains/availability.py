@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Documents, PreconditionFailed, Put, Value
-from shared.kernel.errors import DomainError, InvalidValue, Unavailable
+from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.events import Alerts
 from shared.kernel.meanwhile import Meanwhile
-from shared.payments.chains.networks import Family, Network
+from shared.payments.chains.networks import Family, Network, listed_asset
 from shared.payments.chains.ports import (
     OTHER_NETWORK,
     AssetName,
@@ -55,7 +55,7 @@ class NetworkAvailability:
     assets: Mapping[AssetName, str] = field(default_factory=dict)
 
     def reason_for(self, asset: AssetName) -> str:
-        """Return the reason why an asset cannot be used; "" if it can."""
+        """Return the reason why an asset cannot be used now; "" for an asset that can be used."""
         return self.reason or self.assets.get(asset, "")
 
 
@@ -103,7 +103,7 @@ class NetworkCheck:
         return {name: work.result() for name, work in asked.items()}
 
     def _state(self, network: Network) -> NetworkAvailability:
-        """Return the first reason why a network cannot be used, or the reasons of its assets."""
+        """Return the first reason why a network cannot be used, or the reasons why some of the assets cannot."""
         if not self._has_key(network.family):
             return NetworkAvailability(reason=NO_KEY)
         chain = self._chains().get(network.name)
@@ -190,11 +190,8 @@ class CoinAvailability:
         return self._kept[1]
 
     def require(self, network: NetworkName, asset: AssetName) -> None:
-        """Raise PayingUnavailable if an asset cannot be used now, and InvalidValue if it is not listed at all."""
-        if network not in self._networks:
-            raise InvalidValue("network", "must be a network that GET /v1/payments/options lists")
-        if asset not in self._networks[network].assets:
-            raise InvalidValue("asset", "must be an asset that GET /v1/payments/options lists for this network")
+        """Raise PayingUnavailable if an asset cannot be used now, and InvalidValue for an asset that is not listed."""
+        listed_asset(self._networks, network, asset)
         reason = self.current().get(network, NetworkAvailability(reason=SILENT)).reason_for(asset)
         if reason:
             raise PayingUnavailable(self._networks[network], asset, reason)

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from shared.kernel.errors import InvalidValue
 from shared.payments.chains.ports import AssetName, NetworkName
 
 Family = Literal["evm", "bitcoin"]
-"""Kind of chain; also the name of the payment provider. All networks of a family share their addresses."""
+"""Family of chains, and the name of the payment provider. All networks of a family share addresses and adapter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +80,12 @@ class Network:
     def transaction_url(self, transaction: str) -> str | None:
         """Return the page of a transaction at the block explorer; None if the network has no explorer."""
         return f"{self.explorer}/tx/{transaction}" if self.explorer else None
+
+
+def listed_asset(networks: Mapping[NetworkName, Network], network: NetworkName, asset: AssetName) -> Asset:
+    """Return an asset of a network in use. Raises InvalidValue for a network or asset that users cannot choose."""
+    if network not in networks:
+        raise InvalidValue("network", "must be a network that GET /v1/payments/options lists")
+    if asset not in networks[network].assets:
+        raise InvalidValue("asset", "must be an asset that GET /v1/payments/options lists for this network")
+    return networks[network].assets[asset]

@@ -9,7 +9,7 @@ from shared.payments.chains.networks import Network
 from shared.payments.chains.ports import AssetName
 from shared.payments.chains.uris import payment_uri
 from shared.payments.chains.view import crypto_view
-from shared.payments.payment import Payment, Status, status_of
+from shared.payments.payment import Payment, Status, quote_of, status_of
 
 Phase = Literal[
     "waiting",
@@ -29,15 +29,16 @@ Phase = Literal[
     "lost",
 ]
 PHASES: tuple[str, ...] = get_args(Phase)
-ENDS: Mapping[Status, Phase] = {
+RETURNED_PHASES: Mapping[Status, Phase] = {
     "refunded": "refunded",
     "partially_refunded": "partially_refunded",
     "lost": "lost",
 }
 """Phases of payments whose money went back, also if the chain still has the coins."""
-UNPAID_ENDS: Mapping[Status, Phase] = {"expired": "expired", "cancelled": "cancelled", "failed": "failed"}
+UNPAID_PHASES: Mapping[Status, Phase] = {"expired": "expired", "cancelled": "cancelled", "failed": "failed"}
 """Phases of payments that ended, as long as nothing has come."""
-OVER: frozenset[Phase] = frozenset({"settled", *ENDS.values(), *UNPAID_ENDS.values()})
+OVER: frozenset[Phase] = frozenset({"settled", *RETURNED_PHASES.values(), *UNPAID_PHASES.values()})
+"""Phases in which nothing changes any more."""
 LIVE_SECONDS, SLOW_SECONDS = 4, 30
 SLOW: frozenset[Phase] = frozenset({"late", "review", "taken_back"})
 """Phases that last: a person or a later block ends them."""
@@ -51,8 +52,7 @@ def payer_view(payment: Payment, network: Network | None, now: Millis) -> Mappin
 
     `network` is the quote's network, None if the settings do not list the network any more: then nothing can be sent.
     """
-    quote, crypto = payment.quote, crypto_view(payment)
-    assert quote is not None, "a payer's page belongs to a payment on a chain"
+    quote, crypto = quote_of(payment), crypto_view(payment)
     assert crypto is not None, "a payment with a quote has a view"
     phase = phase_of(status_of(payment), str(crypto["state"]))
     return {
@@ -78,8 +78,7 @@ def payer_view(payment: Payment, network: Network | None, now: Millis) -> Mappin
 
 def link_of(payment: Payment, network: Network | None) -> str:
     """Return the link that opens a wallet with what is still missing: a part that came is not paid again."""
-    quote, crypto = payment.quote, crypto_view(payment)
-    assert quote is not None, "a payer's page belongs to a payment on a chain"
+    quote, crypto = quote_of(payment), crypto_view(payment)
     assert crypto is not None, "a payment with a quote has a view"
     missing = int(str(crypto["missing_atomic"]))
     if network is None or quote.asset not in network.assets or not missing:
@@ -89,7 +88,7 @@ def link_of(payment: Payment, network: Network | None) -> str:
 
 def back_url(payment: Payment, phase: Phase) -> str:
     """Return the app's address to which the page leads back: `cancel_url` if nothing has come, else `success_url`."""
-    is_unpaid = phase in {"waiting", *UNPAID_ENDS.values()}
+    is_unpaid = phase in {"waiting", *UNPAID_PHASES.values()}
     return payment.cancel_url if is_unpaid else payment.success_url
 
 
@@ -98,10 +97,10 @@ def phase_of(status: Status, state: str) -> Phase:
 
     Coins that came say more than the end of a purchase.
     """
-    if status in ENDS:
-        return ENDS[status]
-    if status in UNPAID_ENDS and state == "waiting":
-        return UNPAID_ENDS[status]
+    if status in RETURNED_PHASES:
+        return RETURNED_PHASES[status]
+    if status in UNPAID_PHASES and state == "waiting":
+        return UNPAID_PHASES[status]
     found = next((phase for phase in get_args(Phase) if phase == state), None)
     return found or "review"
 

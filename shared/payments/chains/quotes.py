@@ -7,11 +7,10 @@ from fractions import Fraction
 from functools import partial
 
 from shared.kernel.clock import SECOND, Clock, Millis
-from shared.kernel.errors import InvalidValue
 from shared.kernel.events import log
 from shared.kernel.meanwhile import Meanwhile
 from shared.payments.chains import amounts
-from shared.payments.chains.networks import Asset, Network
+from shared.payments.chains.networks import Asset, Network, listed_asset
 from shared.payments.chains.ports import AssetName, NetworkName
 from shared.payments.chains.prices import AgreedRate, NoPrice, PriceAnswer, PriceSource, PriceUnavailable, agreed_rate
 from shared.payments.fiat import Fiat
@@ -83,11 +82,7 @@ class Quotes:
 
     def asset(self, network: NetworkName, asset: AssetName) -> Asset:
         """Return an asset of a network in use. Raises InvalidValue for one that is not listed."""
-        if network not in self._networks:
-            raise InvalidValue("network", "must be a network that GET /v1/payments/options lists")
-        if asset not in self._networks[network].assets:
-            raise InvalidValue("asset", "must be an asset that GET /v1/payments/options lists for this network")
-        return self._networks[network].assets[asset]
+        return listed_asset(self._networks, network, asset)
 
     def _look(self, network: Network, asset: Asset) -> _RateLook:
         """Ask all sources, and return the agreed rate or the reason for none."""

@@ -10,7 +10,7 @@ from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, random_token
 from shared.ledger.ledger import Ledger
 from shared.payments.packages import Package, Packages
-from shared.payments.payment import Payment, ProviderReport, Terms
+from shared.payments.payment import Payment, ProviderReport, agreed_terms
 from shared.payments.ports import Checkout, Flow, OpenedCheckout, PaymentProvider, ProviderName, ProviderRefused
 from shared.payments.store import Payments, fields_of, saga_path, view_of, without_slot
 from shared.sagas.engine.leases import LeasedDocument, Leases
@@ -120,14 +120,7 @@ class Checkouts:
             uid=wanted.uid,
             provider=wanted.provider,
             flow=wanted.flow,
-            terms=Terms(
-                package=package.id,
-                title=package.title,
-                price=package.price,
-                credits=package.credits,
-                bonus=package.bonus,
-                bonus_days=package.bonus_days,
-            ),
+            terms=agreed_terms(package),
             fingerprint=fingerprint,
             created_at=now,
             expires_at=now + CHECKOUT_LIFETIME,

@@ -35,7 +35,7 @@ from shared.payments.chains.transactions import (
 )
 from shared.payments.chains.view import crypto_view
 from shared.payments.fiat import Fiat
-from shared.payments.payment import Payment, status_of
+from shared.payments.payment import Payment, quote_of, status_of
 from shared.payments.store import PaymentNotFound, Payments
 from shared.sagas.payments.address_looks import Rates
 
@@ -120,7 +120,7 @@ class CryptoBroadcasts:
         """
         signed_bytes = raw_bytes(raw)
         payment = self._payment(payment_id, uid)
-        network = self._network_of(_quote_of(payment))
+        network = self._network_of(quote_of(payment))
         chain, wallets = self._wallets(network.name)
         signed = wallets.read_signed(signed_bytes)
         if not self._note(payment, network, chain, signed):
@@ -224,14 +224,14 @@ class CryptoBroadcasts:
 
     def _missing(self, payment: Payment) -> WantedTransfer:
         """Return the transfer of the missing amount. Raises NothingToPay."""
-        network, crypto = self._network_of(_quote_of(payment)), crypto_view(payment)
+        network, crypto = self._network_of(quote_of(payment)), crypto_view(payment)
         assert crypto is not None, "a payment with a quote has a view"
         if not is_payable(phase_of(status_of(payment), str(crypto["state"])), crypto) or not payment.is_payable:
             raise NothingToPay
         return self._transfer(payment, network, int(str(crypto["missing_atomic"])))
 
     def _transfer(self, payment: Payment, network: Network, amount: int) -> WantedTransfer:
-        quote = _quote_of(payment)
+        quote = quote_of(payment)
         return WantedTransfer(network=network, asset=quote.asset, address=quote.address, amount=amount)
 
     def _network_of(self, quote: Quote) -> Network:
@@ -279,11 +279,6 @@ def sent_in(document: Document | None) -> tuple[SentTransaction, ...]:
         return ()
     stored = cast("Sequence[Mapping[str, Any]]", document.data["sent"])
     return tuple(SentTransaction(**{**each, "amount": int(each["amount"])}) for each in stored)
-
-
-def _quote_of(payment: Payment) -> Quote:
-    assert payment.quote is not None, "a payment with coins has a quote"
-    return payment.quote
 
 
 def _estimate(wallets: Wallets, sender: str, wanted: WantedTransfer) -> tuple[int | None, ChainRefused | None]:

@@ -15,7 +15,7 @@ from shared.payments.chains.ports import AssetName, NetworkName
 from shared.payments.chains.quotes import QuotedAmount
 from shared.payments.lifecycle import next_poll
 from shared.payments.packages import Package, Packages
-from shared.payments.payment import DEPOSIT, Payment, Terms, status_of
+from shared.payments.payment import DEPOSIT, Payment, agreed_terms, status_of
 from shared.payments.store import PaymentNotFound, Payments, fields_of, saga_path, view_of
 from shared.sagas.engine.leases import FREE, LeasedDocument, LeaseLost, Leases
 from shared.sagas.payments.checkout import CANCELLED, named_return
@@ -142,14 +142,7 @@ class CryptoCheckouts:
             uid=order.uid,
             provider=self._terms.family(order.network),
             flow="redirect",
-            terms=Terms(
-                package=package.id,
-                title=package.title,
-                price=package.price,
-                credits=package.credits,
-                bonus=package.bonus,
-                bonus_days=package.bonus_days,
-            ),
+            terms=agreed_terms(package),
             fingerprint=fingerprint,
             created_at=now,
             expires_at=now + LOCK + GRACE,
@@ -223,7 +216,7 @@ class CryptoCheckouts:
     def _moved(
         self, payment: Payment, network: NetworkName, asset: AssetName, quoted: QuotedAmount
     ) -> tuple[Payment, Write]:
-        """Return the payment at an address of another kind of chain, and the write of that address.
+        """Return the payment at an address of another family of chains, and the write of that address.
 
         An address that the payment had there before is used again, so that changing to and fro takes no addresses.
         """

@@ -9,19 +9,20 @@ from shared.kernel.documents import Documents
 from shared.payments.chains.networks import Network
 from shared.payments.chains.payer import OVER, link_of, payer_view, phase_of
 from shared.payments.chains.ports import NetworkName
-from shared.payments.chains.quote import Quote
 from shared.payments.chains.view import state_of
-from shared.payments.payment import Payment, status_of
+from shared.payments.payment import Payment, quote_of, status_of
 from shared.payments.store import PaymentNotFound, Payments
 
-Look = Callable[[Payment], None]
-"""Look at the network of a payment, which may change the payment. A failure is not raised."""
+LookAtNetwork = Callable[[Payment], None]
+"""Function that looks at the network of a payment, and may change the payment. Raises nothing."""
 
 
 class PayerPages:
     """Pages of payers. All open pages share the looks at their networks."""
 
-    def __init__(self, documents: Documents, networks: Mapping[NetworkName, Network], look: Look, clock: Clock) -> None:
+    def __init__(
+        self, documents: Documents, networks: Mapping[NetworkName, Network], look: LookAtNetwork, clock: Clock
+    ) -> None:
         self._payments = Payments(documents)
         self._networks = networks
         self._look = look
@@ -49,19 +50,14 @@ class PayerPages:
 
     def shown(self, payment: Payment) -> Mapping[str, Any]:
         """Return the state that the page shows, as far as the payment is known."""
-        return payer_view(payment, self._networks.get(_quote_of(payment).network), self._clock.now())
+        return payer_view(payment, self._networks.get(quote_of(payment).network), self._clock.now())
 
     def code_text(self, payment: Payment) -> str:
         """Return the text of the page's QR code: the bare address, on Bitcoin the link with the amount (BIP21).
 
         Read as a QR code, the link of a token (EIP-681) has made wallets pay the token's contract.
         """
-        quote = _quote_of(payment)
+        quote = quote_of(payment)
         if payment.provider != "bitcoin":
             return quote.address
         return link_of(payment, self._networks.get(quote.network)) or quote.address
-
-
-def _quote_of(payment: Payment) -> Quote:
-    assert payment.quote is not None, "a page is opened for a payment with a quote"
-    return payment.quote
