@@ -198,7 +198,7 @@ class CryptoServices:
 
     @part
     def providers(self) -> "Mapping[ProviderName, PaymentProvider]":
-        """Build the kinds of chains in use as providers of payments. Without networks there are none."""
+        """Build the families of chains in use as providers of payments. Without networks there are none."""
         if not self.settings.crypto_networks:
             return {}
         from shared.payments.chains.payouts import refunds_of

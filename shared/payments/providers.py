@@ -129,7 +129,7 @@ _RECORDS = (
 PROVIDERS: "Mapping[ProviderName, ProviderRecord]" = {record.name: record for record in _RECORDS}
 """Providers with an SDK and webhooks. Functions, secrets and the manifest derive from this table."""
 CHAIN_FAMILIES: "Mapping[ProviderName, str]" = {"evm": "EVM networks", "bitcoin": "Bitcoin"}
-"""Titles of the kinds of chains, by provider name. A chain has no webhook: its blocks are looked at."""
+"""Titles of the families of chains, by provider name. A chain has no webhook, but is looked at."""
 PROVIDER_NAMES: "tuple[ProviderName, ...]" = (*PROVIDERS, *CHAIN_FAMILIES)
 """Names of all providers that a payment can have."""
 

@@ -25,6 +25,7 @@ COLLECTION = "crypto_addresses"
 TRANSFERS_MAX = 50
 """Most transactions that are remembered for one address, the newest."""
 Key = tuple[NetworkName, AssetName]
+"""Network and asset of a level."""
 
 
 class CoinsHaveCome(Conflict):
@@ -38,7 +39,10 @@ class CoinsHaveCome(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenTransferOf:
-    """Transaction that brought an asset on a network: evidence for people."""
+    """Transaction that brought coins to an address, with sender and atomic amount: evidence for people.
+
+    `shown` is the part that the payer sees.
+    """
 
     network: NetworkName
     asset: AssetName
@@ -244,6 +248,7 @@ def _order_from(stored: Mapping[str, Any] | None) -> CoinOrder | None:
 
 AMOUNTS = ("folded", "standing", "final", "lost", "head", "pool", "out", "locked", "graced")
 PLAIN = ("folded_claims", "head_since", "locked_at", "graced_at", "has_lock_passed", "has_grace_passed")
+"""Fields of `LevelRecord` that are stored as they are; those in `AMOUNTS` are stored as decimal strings."""
 
 
 def _level_data(level: LevelRecord) -> dict[str, Value]:

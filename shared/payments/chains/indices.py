@@ -43,15 +43,15 @@ class IndicesBusy(Unavailable):
 
 
 @dataclass(slots=True)
-class _Block:
-    """Indices from `next` up to `end`, taken by this instance. `level` is the place of the block's size.
+class _IndexBlock:
+    """Indices from `next` up to `end`, taken by this instance. `size_number` is the block's place in `BLOCK_SIZES`.
 
     `returned` are indices that were given back.
     """
 
     next: int = 0
     end: int = 0
-    level: int = -1
+    size_number: int = -1
     taken_at: Millis = 0
     returned: list[int] = field(default_factory=list)
 
@@ -74,14 +74,14 @@ class Indices:
         self._fingerprints = {family: known[0].fingerprint for family, known in keys.items() if known}
         self._clock = clock
         self._lock = threading.Lock()
-        self._blocks: dict[Family, _Block] = {}
+        self._blocks: dict[Family, _IndexBlock] = {}
 
     def take(self, family: Family) -> int:
         """Return an index that no other payment ever gets. Raises AddressKeyMissing, IndicesBusy, StoreUnavailable."""
         if family not in self._fingerprints:
             raise AddressKeyMissing(family)
         with self._lock:
-            block = self._blocks.setdefault(family, _Block())
+            block = self._blocks.setdefault(family, _IndexBlock())
             is_old = self._clock.now() - block.taken_at > BLOCK_LIFETIME
             if is_old:
                 block.returned.clear()
@@ -101,11 +101,11 @@ class Indices:
             if family in self._blocks:
                 self._blocks[family].returned.append(index)
 
-    def _refill(self, family: Family, block: _Block) -> None:
+    def _refill(self, family: Family, block: _IndexBlock) -> None:
         now = self._clock.now()
-        level = min(block.level + 1, len(BLOCK_SIZES) - 1) if now - block.taken_at < QUIET else 0
-        first = self._take_block(family, BLOCK_SIZES[level])
-        block.next, block.end, block.level, block.taken_at = first, first + BLOCK_SIZES[level], level, now
+        number = min(block.size_number + 1, len(BLOCK_SIZES) - 1) if now - block.taken_at < QUIET else 0
+        first = self._take_block(family, BLOCK_SIZES[number])
+        block.next, block.end, block.size_number, block.taken_at = first, first + BLOCK_SIZES[number], number, now
 
     def _take_block(self, family: Family, size: int) -> int:
         """Return the first of `size` indices that are stored as taken.

@@ -20,7 +20,7 @@ GONE_PAUSE: Millis = 2 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Block in which a level was read."""
+    """Block in which a level was read first. A level stands as long as this block is on the chain."""
 
     height: int
     hash: str
@@ -43,7 +43,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentClaim:
-    """Part [begin, end) of a level that belongs to one payment for good, in atomic units.
+    """Part [begin, end) of a level that belongs to one payment for good, in atomic units, as the address stores it.
 
     `price` is the value that is granted for the part, at `rate` USD per coin. `is_part` is True if the price is not
     the agreed one. `review` is the problem for which an operator must look first, "" without one. An ordered payment
@@ -163,7 +163,7 @@ class Look:
 
     @property
     def is_sent_away(self) -> bool:
-        """True if coins left the address, and the level no longer counts them."""
+        """Return True if coins left the address, and the level no longer counts these coins."""
         return self.is_spent and not self.is_sum
 
 

@@ -35,7 +35,10 @@ class Quote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelClaim:
-    """Part [begin, end) of an address's level in one asset on one network, in atomic units, that one payment owns."""
+    """Part [begin, end) of an address's level that one payment owns, in atomic units, as the payment stores it.
+
+    The address stores the same part with its value as a `PaymentClaim`.
+    """
 
     network: NetworkName
     asset: AssetName

@@ -51,8 +51,11 @@ OTHERS_MAX = 300
 UNKNOWN_CENTS = 10**12
 """Value of coins whose price is unknown: the strictest tier applies."""
 SOON: Millis = 5 * SECOND
+"""Time until the next look while the block of a level is gone."""
 NEXT: Millis = 15 * SECOND
+"""Time until the next look while coins are not deep enough, or payments are not settled."""
 FINALITY_PAUSE: Millis = 2 * MINUTE
+"""Time until the next look while coins count already, and are not final."""
 PAST_PATIENCE: Millis = 30 * MINUTE
 """Time after the end of lock or grace in which the level at that end is asked for again and again."""
 

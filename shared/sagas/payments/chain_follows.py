@@ -10,7 +10,7 @@ from shared.payments.chains.seen import AddressView
 from shared.payments.ports import UnknownAtProvider
 
 
-class AddressFollows(Protocol):
+class FollowsAddresses(Protocol):
     """Part of `AddressFollower` that the watch needs."""
 
     def follow(self, family: str, index: int, networks: Collection[NetworkName] | None = None) -> AddressView:
@@ -19,13 +19,13 @@ class AddressFollows(Protocol):
 
 
 class WatchFollows:
-    """Follower for the watch; see `FollowsAddress`."""
+    """Adapter from `AddressFollower` to the `WatchFollower` of the watch: tells only whether everything is final."""
 
-    def __init__(self, follower: AddressFollows) -> None:
+    def __init__(self, follower: FollowsAddresses) -> None:
         self._follower = follower
 
     def follow(self, family: Family, index: int, networks: Collection[NetworkName] | None = None) -> bool:
-        """Follow an address. Return True once nothing is under way there; see `FollowsAddress.follow`.
+        """Follow an address. Return True once nothing is under way there; see `WatchFollower.follow`.
 
         Coins at an address that was never given out are nobody's: they are logged, and an operator finds them at the
         wallet. Raises ChainUnavailable if a network gave no answer.

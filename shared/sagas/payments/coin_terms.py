@@ -71,7 +71,7 @@ class CoinTerms:
         self._clock = clock
 
     def family(self, network: NetworkName) -> Family:
-        """Return the kind of chain of a network in use."""
+        """Return the family of a network in use."""
         return self._networks[network].family
 
     def quoted(self, network: NetworkName, asset: AssetName, price: Fiat) -> QuotedAmount:

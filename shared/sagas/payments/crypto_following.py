@@ -104,7 +104,7 @@ class AddressFollower:
         self.follow(family, index)
         for _ in range(TAKE_ATTEMPTS_MAX):
             document = self._documents.get(address_path(family, index))
-            if document is None or not is_takeable(from_data(document.data)):
+            if document is None or not has_part_to_take(from_data(document.data)):
                 raise NothingToTake
             try:
                 self._documents.commit([order_taken(document)])
@@ -166,7 +166,7 @@ class AddressFollower:
         return True
 
 
-def is_takeable(record: AddressRecord) -> bool:
+def has_part_to_take(record: AddressRecord) -> bool:
     """Return True if coins have come for an order that is open, and the user has not taken the part yet."""
     order = record.order
     if order is None or order.is_taken or not record.is_order_open:

@@ -2,7 +2,7 @@
 
 A run reads the memory of a network, looks at the chain, and stores the memory with the indices to follow. Only then
 the indices are followed, so that a worker that dies leaves them for the next run. Chains tell nothing but a nudge here:
-`FollowsAddress` decides the meaning of an address's level.
+`AddressFollower` decides the meaning of an address's level.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -15,7 +15,6 @@ from shared.kernel.documents import Create, Document, Documents, Patch, Precondi
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log, log_error
 from shared.payments.chains.networks import Family, Network
-from shared.payments.chains.outages import Outage
 from shared.payments.chains.ports import Block, BlockGone, Chain, ChainUnavailable, NetworkName
 from shared.payments.chains.sources import glance
 from shared.payments.chains.watch_documents import (
@@ -55,8 +54,8 @@ LOOK_SECONDS = 3.0
 """Most seconds that a request spends on following payments."""
 
 
-class FollowsAddress(Protocol):
-    """Follower of one address (`crypto_following`)."""
+class WatchFollower(Protocol):
+    """Follower of an address, which also tells whether the watch must come back (`WatchFollows`)."""
 
     def follow(self, family: Family, index: int, networks: Collection[NetworkName] | None = None) -> bool:
         """Bring the payments of an address in step with the chains. Return True once everything there is final."""
@@ -84,7 +83,7 @@ class Watcher:
         chains: Callable[[], Mapping[NetworkName, Chain]],
         addresses: PaymentAddresses,
         indices: TakenIndices,
-        follower: FollowsAddress,
+        follower: WatchFollower,
         alerts: Alerts,
         clock: Clock,
     ) -> None:
@@ -135,23 +134,19 @@ class Watcher:
             except DomainError as error:
                 log("chain_not_looked_at", "WARNING", network=network, code=error.code)
 
-    def outages(self, network: NetworkName) -> tuple[Outage, ...]:
-        """Return the network's outages of the last days, which move the deadlines of payments."""
-        return look_in(self._documents.get(look_path(network))).outages
-
     # One look for all pages ------------------------------------------------------------------------------------------
 
     def _look(self, network: NetworkName, now: Millis) -> None:
-        """Claim the common look and look, if a look is due. Store which pages are open, if that is not known."""
+        """If a look is due, take the turn to look for all, and look. Store which pages are open, if that is news."""
         document = self._documents.get(look_path(network))
         record = look_in(document)
         open_ = self._pages.merged(network, record.pages, now)
         is_due = now >= record.at + (DOWN_PAUSE if record.reason else LOOK_EVERY)
         if not is_due and set(open_.items()) <= set(record.pages.items()):
             return
-        claimed = replace(record, pages=open_, at=now if is_due else record.at)
+        taken = replace(record, pages=open_, at=now if is_due else record.at)
         try:
-            self._documents.commit([_claim(network, document, claimed)])
+            self._documents.commit([_turn_taken(network, document, taken)])
         except PreconditionFailed:
             return
         if is_due:
@@ -303,8 +298,8 @@ class Watcher:
         return self._clock.monotonic() >= until
 
 
-def _claim(network: NetworkName, document: Document | None, record: LookRecord) -> Write:
-    """Return the write by which one caller claims the common look."""
+def _turn_taken(network: NetworkName, document: Document | None, record: LookRecord) -> Write:
+    """Return the write by which one caller takes the turn to look for all."""
     if document is None:
         return Create(look_path(network), look_data(record))
     return Patch(look_path(network), {"at": record.at, "pages": pages(record.pages)}, document.version)

@@ -214,7 +214,7 @@ def test_an_outage_is_told_once_and_ends_once(world):
         ("network_unavailable", {"network": "base", "reason": "apart"}),
         ("network_available", {"network": "base"}),
     ]
-    (outage,) = world.watcher.outages("base")
+    (outage,) = world.record().outages
     assert outage.end is not None
     assert outage.end - outage.begin == 5 * MINUTE
 
