@@ -18,7 +18,7 @@ from emulator.bench.tables import Row, milliseconds, percentile, print_table, ti
 from emulator.chains.anvil import Anvil
 from emulator.chains.forms import form
 from emulator.chains.hands import Contract, Hands
-from emulator.chains.laptop import NETWORKS, settings_of
+from emulator.chains.laptop import NETWORKS, RICH, settings_of
 from emulator.seed import seed_packages
 from emulator.settings import laptop_settings
 from emulator.stand_ins.spot import SpotStandIn
@@ -38,7 +38,7 @@ BLOCKS = 3
 """Number of blocks after which this value counts: the network's own waiting is not measured."""
 PAGES = (1, 50)
 """Numbers of pages that are open at once."""
-TIMES = 10
+TIMES = 5
 """Number of times between two requests of a page at which the coins come, if one page is open."""
 SIGHT_SECONDS_MAX = 30.0
 FOLLOWS_MAX = 5
@@ -66,7 +66,8 @@ class Counter:
         for payment in payments:
             quote = payment.quote
             assert quote is not None, "a payment with coins has a quote"
-            self._hands.call(self._token, "transfer", quote.address, quote.due)
+            sender = next(self._numbers) % RICH  # one account has coins for some 220 payments
+            self._hands.call(self._token, "transfer", quote.address, quote.due, sender=sender)
         self._hands.mine(blocks)
 
     def credit(self, payment: Payment) -> tuple[float, Commits]:
