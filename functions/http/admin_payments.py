@@ -53,7 +53,7 @@ from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.providers import PROVIDER_NAMES
 from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.payments.worth import Worth
-from shared.sagas.payments.payouts import TooManyPayouts
+from shared.sagas.payments.payouts import CoinsNotFinal, TooManyPayouts
 from shared.sagas.payments.refunds import NotRefundable
 from shared.sagas.payments.settlement import PaymentBusy
 from shared.users.audit import REASON_MAX
@@ -209,6 +209,7 @@ def payment(call: Call) -> Any:
         OwnAccount,
         NotRefundable,
         RefundAddressMissing,
+        CoinsNotFinal,
         TooManyPayouts,
         PriceUnavailable,
         ProviderRefused,
@@ -221,7 +222,8 @@ def refund(call: Call) -> Any:
     """Refund a payment of another user. The credits are withdrawn first, and return if the provider refuses.
 
     Coins go back from the operator's own wallet: the answer's `payouts` say how many, where to, and show the unsigned
-    transaction. They go to the address that the user named; without one, nothing happens.
+    transaction. They go to the address that the user named; without one, nothing happens. While
+    the network has not made the received coins final, nothing goes back.
     """
     payment_id, services = call.path["id"], call.services
     minor = None

@@ -26,6 +26,8 @@ from shared.kernel.documents import (
 )
 from shared.kernel.errors import Conflict, InvalidValue, Unavailable
 from shared.kernel.events import Alerts, log
+from shared.payments.chains.addresses import address_path
+from shared.payments.chains.addresses import from_data as address_from_data
 from shared.payments.chains.networks import Family, Network
 from shared.payments.chains.payouts import (
     COLLECTION,
@@ -49,6 +51,7 @@ from shared.payments.chains.payouts import (
 )
 from shared.payments.chains.ports import AssetName, Block, BlockGone, Chain, ChainUnavailable, NetworkName
 from shared.payments.chains.prices import AgreedRate
+from shared.payments.chains.quote import LevelClaim
 from shared.payments.chains.refund_addresses import RefundAddresses
 from shared.payments.chains.sources import agreed
 from shared.payments.chains.tiers import tier_for
@@ -82,6 +85,15 @@ class TooManyPayouts(Conflict):
         super().__init__(f"One payment can be refunded in {PAYOUTS_MAX} parts at most.", limit=PAYOUTS_MAX)
 
 
+class CoinsNotFinal(Conflict):
+    """The payment's coins have become credits, but their network can still take the coins back."""
+
+    code = "coins_not_final"
+
+    def __init__(self) -> None:
+        super().__init__("The network has not made these coins final yet. Refund them once it has: ask again later.")
+
+
 class Payouts:
     """Payouts of refunds. All acts may come twice, late, and at once: each commits on the version that was read."""
 
@@ -112,13 +124,15 @@ class Payouts:
 
         Credited money goes back at the present rate. Coins that never became credits go back as the same coins.
         `address` is named by an operator, for a user who left; "": the address that the user named. Raises
-        RefundAddressMissing, PriceUnavailable, InvalidValue.
+        RefundAddressMissing, CoinsNotFinal, PriceUnavailable, InvalidValue.
         """
         quote, claim = payment.quote, payment.claim
         if quote is None or claim is None:
             raise InvalidValue("amount", "must be of coins that have come")
         if len(self.of_payment(payment.id)) >= PAYOUTS_MAX:
             raise TooManyPayouts
+        if not self._are_final(payment, claim):
+            raise CoinsNotFinal
         named_ = self._addresses.checked(quote.network, address) if address else self._addresses.counting(payment)
         terms = PlannedPayout(
             network=quote.network,
@@ -135,6 +149,13 @@ class Payouts:
         now = self._rate(quote.network, quote.asset)
         amount = coins_for(Fiat(minor, payment.terms.price.currency), now.rate, quote.decimals)
         return replace(terms, amount=amount, rate=now.text, sources=now.sources)
+
+    def _are_final(self, payment: Payment, claim: LevelClaim) -> bool:
+        """Return True if no reorg can take the payment's coins back, so that what we send is not sent for nothing."""
+        document = self._documents.get(address_path(payment.provider, claim.index))
+        if document is None:
+            return False
+        return address_from_data(document.data).level((claim.network, claim.asset)).final >= claim.end
 
     def store(self, payment: Payment, refund: str, terms: PlannedPayout, price: Fiat) -> None:
         """Store a payout that is to be sent, unless that was done before."""

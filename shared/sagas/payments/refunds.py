@@ -38,7 +38,7 @@ class PayoutPlans(Protocol):
     """Planner of payouts in coins."""
 
     def plan(self, payment: Payment, minor: int, address: str = "") -> PlannedPayout:
-        """Return the terms of a payout. Raises RefundAddressMissing, PriceUnavailable, InvalidValue."""
+        """Return the terms of a payout. Raises RefundAddressMissing, CoinsNotFinal, and others."""
         ...
 
 

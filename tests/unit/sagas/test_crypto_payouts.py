@@ -20,6 +20,7 @@ from shared.payments.chains.payouts import (
 from shared.payments.chains.refund_addresses import RefundAddressMissing
 from shared.payments.payment import Payment, share, status_of
 from shared.sagas.engine.jobs import JobRun
+from shared.sagas.payments.payouts import CoinsNotFinal
 from shared.sagas.payments.refunds import NotRefundable, RefundAsked, refund_id
 from tests.support.coins import FEE_BONUS, FEE_CREDITS, CoinShop
 
@@ -112,6 +113,22 @@ def test_nothing_goes_back_without_a_named_address(shop):
         ask(shop, payment)
 
     assert (shop.money()[0], shop.services().crypto.payouts.of_payment(payment.id)) == (ALL, [])
+
+
+def test_coins_that_a_reorg_may_take_back_are_not_refunded(shop):
+    payment = shop.order("bitcoin", "BTC")
+    shop.send(payment, payment.quote.due)
+    shop.chains["bitcoin"].mine(1)
+    shop.follow(payment)
+    shop.services().crypto.refund_addresses.put(payment.id, shop.uid, ON_BITCOIN, shop.clock.now())
+
+    with pytest.raises(CoinsNotFinal):
+        ask(shop, payment)
+    credited = shop.money()[0]
+    shop.deep(payment)
+    payout = ask(shop, payment, key="2")
+
+    assert (credited, payout.state, shop.money()[0]) == (ALL, "waiting", 0)
 
 
 def test_named_address_counts_after_a_day_without_fresh_sign_in(shop):
