@@ -246,7 +246,7 @@ def test_page_follows_the_coins_from_waiting_to_settled(shop, client):
     assert {*phases[1:3]} <= {"seen", "confirming"}
     depths = [one["crypto"]["confirmations"] for one in seen[:3]]
     assert sorted(set(depths)) == depths
-    assert [one["ask_again_seconds"] for one in seen] == [4, 4, 4, None]
+    assert [one["ask_again_seconds"] for one in seen] == [3, 3, 3, None]
     assert [one["credits"] for one in seen[3]["crypto"]["lines"]] == ["1100"]
 
 

@@ -39,7 +39,7 @@ UNPAID_PHASES: Mapping[Status, Phase] = {"expired": "expired", "cancelled": "can
 """Phases of payments that ended, as long as nothing has come."""
 OVER: frozenset[Phase] = frozenset({"settled", *RETURNED_PHASES.values(), *UNPAID_PHASES.values()})
 """Phases in which nothing changes any more."""
-LIVE_SECONDS, SLOW_SECONDS = 4, 30
+LIVE_SECONDS, SLOW_SECONDS = 3, 30
 SLOW: frozenset[Phase] = frozenset({"late", "review", "taken_back"})
 """Phases that last: a person or a later block ends them."""
 TRANSFER = "a9059cbb"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from shared.kernel.clock import MINUTE, SECOND, Millis
 from shared.payments.chains.ports import NetworkName
 
-LOOK_EVERY: Millis = 3 * SECOND
+LOOK_EVERY: Millis = 2 * SECOND
 """Time between two looks at a network, for all pages together: less than between two requests of one page."""
 PAGE_OPEN: Millis = 2 * MINUTE
 """Time after the last request of a page in which the page counts as open."""

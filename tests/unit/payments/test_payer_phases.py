@@ -86,7 +86,7 @@ def test_page_stops_asking_once_the_payment_is_over():
     waits = {phase: ask_again_seconds(phase) for phase in PHASES}  # type: ignore[arg-type]
 
     assert {phase for phase, seconds in waits.items() if seconds is None} == OVER
-    assert all(seconds >= 4 for seconds in waits.values() if seconds is not None)
+    assert all(seconds >= 3 for seconds in waits.values() if seconds is not None)
 
 
 @pytest.mark.parametrize("amount", [1, 9_000_000, 2**255])
