@@ -100,7 +100,7 @@ class DecidedOut(Answer):
     items = fields.List(fields.Nested(DepositOut), required=True)
 
 
-@routes.get("/admin/crypto/deposits", access=READ_USERS, query=DepositsQuery, answer=DepositsOut)
+@routes.get("/admin/crypto/deposits", access=READ_USERS, query=DepositsQuery, answer=DepositsOut, has_table=True)
 def deposits(call: Call) -> Any:
     """List the coins that came, by address, with value, rate and transactions.
 

@@ -7,6 +7,7 @@ from marshmallow import fields
 from functions.http.fields import Answer, Request, Text
 from functions.http.money import Money
 from functions.http.routes import MEMBER, Call, Routes
+from shared.kernel.errors import InvalidValue
 from shared.payments.chains.amounts import decimal_text
 from shared.payments.chains.ports import ChainRefused, ChainUnavailable
 from shared.payments.chains.transactions import (
@@ -117,7 +118,7 @@ class BroadcastOut(Answer):
     status=200,
     body=TransactionIn,
     answer=TransactionOut,
-    errors=(PaymentNotFound, NothingToPay, ChainRefused, ChainUnavailable),
+    errors=(PaymentNotFound, NothingToPay, ChainRefused, ChainUnavailable, InvalidValue),
     calls_per_minute=CALLS_PER_MINUTE,
 )
 def prepare_transaction(call: Call) -> Any:
@@ -156,6 +157,7 @@ def prepare_transaction(call: Call) -> Any:
         TooManyTransactions,
         ChainRefused,
         ChainUnavailable,
+        InvalidValue,
     ),
     calls_per_minute=CALLS_PER_MINUTE,
 )

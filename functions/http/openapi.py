@@ -236,6 +236,8 @@ def _successes(route: Route) -> dict[str, Any]:
         success["content"] = {route.answer: {"schema": {"type": kind}}}
     elif route.answer is not None:
         success["content"] = {"application/json": {"schema": route.answer}}
+    if route.has_table:
+        success["content"] |= {"text/csv": {"schema": {"type": "string"}}}
     found = {str(route.status): success}
     if route.is_streaming:
         text = 'With `stream`: `data: {"delta"}` as it comes, `event: error` with a problem, last `event: done`.'

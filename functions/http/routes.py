@@ -149,6 +149,8 @@ class Route:
     body_values_max: int
     is_versioned: bool
     """True if answers name their version in `ETag`, which `If-Match` of a change may name."""
+    has_table: bool
+    """True if a caller may ask for the answer as a table (CSV)."""
 
     @property
     def name(self) -> str:
@@ -241,6 +243,7 @@ class Routes:
         calls_per_minute: int | None = None,
         body_values_max: int = JSON_VALUES_MAX,
         is_versioned: bool = False,
+        has_table: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Return a decorator that adds its handler to these routes, with the named options."""
 
@@ -266,6 +269,7 @@ class Routes:
                 calls_per_minute=calls_per_minute,
                 body_values_max=body_values_max,
                 is_versioned=is_versioned,
+                has_table=has_table,
             )
             self._routes.append(route)
             return handler
