@@ -22,7 +22,7 @@ RESOLVE_SECONDS = 5.0
 ADDRESSES_TRIED_MAX = 3
 
 
-class Deadline:
+class FetchDeadline:
     """Remaining time of a fetch. A host that sends single bytes slowly does not extend the time."""
 
     def __init__(self, seconds: float) -> None:
@@ -39,7 +39,7 @@ class Deadline:
 class CheckedBackend(httpcore2.NetworkBackend):
     """TCP connections for one fetch."""
 
-    def __init__(self, resolve: Resolver, connect: Connector, deadline: Deadline) -> None:
+    def __init__(self, resolve: Resolver, connect: Connector, deadline: FetchDeadline) -> None:
         self._resolve = resolve
         self._connect = connect
         self._deadline = deadline
@@ -84,7 +84,7 @@ class CheckedBackend(httpcore2.NetworkBackend):
 class BoundedStream(httpcore2.NetworkStream):
     """Connection whose every wait ends with the fetch's deadline."""
 
-    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+    def __init__(self, sock: socket.socket, deadline: FetchDeadline) -> None:
         self._sock = sock
         self._deadline = deadline
 

@@ -15,7 +15,7 @@ from shared.kernel.events import log
 from shared.platform.web.connecting import (
     CheckedBackend,
     Connector,
-    Deadline,
+    FetchDeadline,
     Resolver,
     system_connector,
     system_resolver,
@@ -77,7 +77,7 @@ class PublicWeb:
 
         Raises FetchFailed, also for a redirect that is not allowed, or for too many redirects.
         """
-        deadline = Deadline(self._limits.seconds)
+        deadline = FetchDeadline(self._limits.seconds)
         target = checked_url(url)
         for _ in range(REDIRECTS_MAX + 1):
             require_named(target, hosts)
@@ -87,7 +87,7 @@ class PublicWeb:
             target = found
         raise FetchFailed("too_many_redirects", f"The page redirects more than {REDIRECTS_MAX} times.")
 
-    def _request(self, target: Target, deadline: Deadline, read: "Read[T]") -> T | Target:
+    def _request(self, target: Target, deadline: FetchDeadline, read: "Read[T]") -> T | Target:
         """Send one request, and return the result of `read`, or the target of a redirect. Raises FetchFailed."""
         backend = CheckedBackend(self._resolve, self._connect, deadline)
         url = httpcore2.URL(

@@ -1,5 +1,6 @@
 """The ledger's periodic jobs: relay news, expire holds and lots that are due, audit every chain."""
 
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Documents, Query
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import DUE_SHARDS
@@ -65,7 +66,7 @@ class LedgerJobs:
         """Log the sum of the platform's losses on each model."""
         run.done += len(self._losses.report())
 
-    def _relay_one(self, uid: Uid) -> None:
+    def _relay_one(self, uid: Uid, _: Deadline) -> None:
         try:
             self._relay.relay(uid)
         except IntegrityFailed as failure:
@@ -77,12 +78,12 @@ class LedgerJobs:
         while not run.is_over():
             due = [uid for uid in self._ledger.due(shard, PAGE + len(seen)) if uid not in seen]
             for uid in due:
-                run.attempt("expire", uid, self._ledger.expire_due)
+                run.attempt("expire", uid, lambda due_uid, _: self._ledger.expire_due(due_uid))
             seen.update(due)
             if len(due) < PAGE:
                 return
 
-    def _audit_one(self, uid: Uid) -> None:
+    def _audit_one(self, uid: Uid, _: Deadline) -> None:
         findings = self._ledger.verify(uid)
         if findings:
             self._watch.found(uid, findings[0].seq, findings[0].rule)

@@ -1,8 +1,10 @@
 """Periodic job of agent tasks: publish the tasks again whose message was lost or whose worker died."""
 
-from functools import partial
+from collections.abc import Callable
 
 from shared.ai.agents.documents import SHARDS
+from shared.kernel.deadline import Deadline
+from shared.kernel.ids import Uid
 from shared.sagas.agents.tasks import Agents
 from shared.sagas.engine.jobs import JobRun
 
@@ -26,5 +28,8 @@ class AgentJobs:
                 return
             run.cursor = str(shard % SHARDS)
             for task_id, uid in self._agents.due(shard % SHARDS):
-                run.attempt(NAME, uid, partial(self._agents.tell, task_id))
+                run.attempt(NAME, uid, self._telling(task_id))
         run.cursor = "0"
+
+    def _telling(self, task_id: str) -> Callable[[Uid, Deadline], None]:
+        return lambda uid, _: self._agents.tell(task_id, uid)

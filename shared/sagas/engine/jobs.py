@@ -1,48 +1,109 @@
 """Periodic work: each job has a lease, a cursor that outlives the run, and a time budget."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from threading import Lock
+from typing import TypeAlias, TypeVar
 
 from shared.kernel.clock import MINUTE, Clock
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log, log_error
 from shared.sagas.engine.leases import LeasedDocument, Leases
 
 ItemT = TypeVar("ItemT", bound=str)
+Work: TypeAlias = Callable[[ItemT, Deadline], object]
+"""Work on one item, which stops at the deadline. A large item stores its own position and continues there next time."""
 
 RUN_SECONDS = 240.0
 """Most seconds that all jobs of one run take together. The function has 300 s, and a job's last item may take long."""
 LEASE_SECONDS = 330
 """Seconds of a job's lease, longer than the function that took the lease (300 s). Until then the job is skipped."""
+ITEM_SHARE = 0.25
+"""Most of a job's time that one item may take, so that nobody behind a large item waits longer than one run."""
+ITEMS_AT_ONCE = 8
+"""Items that a job works on side by side. Most of their time is the store's."""
 
 
 class JobRun:
-    """One run of a job: the cursor where the work continues, and the time when the work must stop."""
+    """One run of a job: the cursor where the work continues, and the deadline when the work must stop."""
 
     def __init__(self, cursor: str, clock: Clock, seconds: float) -> None:
         self.cursor = cursor
         self.done = 0
-        self._clock = clock
-        self._until = clock.monotonic() + seconds
+        self.deadline = Deadline.within(clock, seconds)
+        self._item_seconds = seconds * ITEM_SHARE
+        self._counting = Lock()
 
     def is_over(self) -> bool:
         """Return True if the time is up."""
-        return self._clock.monotonic() >= self._until
+        return self.deadline.is_over()
 
-    def attempt(self, job: str, item: ItemT, work: Callable[[ItemT], object]) -> bool:
+    def item_deadline(self) -> Deadline:
+        """Return the deadline of an item that begins now: a share of the run, so that no item takes the whole run."""
+        return self.deadline.or_within(self._item_seconds)
+
+    def attempt(self, job: str, item: ItemT, work: Work[ItemT]) -> bool:
         """Do the work on one item, such as an account or a payment, and return True if the work succeeded.
 
-        Any error is logged and does not stop the work on the other items.
+        A large item stores a position of its own when the deadline is over, and continues there in a later run. Any
+        error is logged and does not stop the work on the other items.
         """
         try:
-            work(item)
+            work(item, self.item_deadline())
         except Exception as error:  # noqa: BLE001  # one broken item must not hold up all others
             log_error("job_item_failed", error, job=job, item=item, code=_code_of(error))
             return False
-        self.done += 1
+        with self._counting:
+            self.done += 1
         return True
+
+    def attempt_all(self, job: str, items: Sequence[ItemT], work: Work[ItemT], at_once: int = ITEMS_AT_ONCE) -> int:
+        """Attempt the items side by side, and return the number of items begun before the run was over.
+
+        Items begin in their order, so the cursor may move behind the last one begun. See `attempt`.
+        """
+        begun = _ItemCount()
+        workers = min(at_once, len(items))
+        if workers <= 1:
+            self._attempt_rest(job, items, work, begun)
+            return begun.count
+        with ThreadPoolExecutor(workers) as pool:
+            ends = [pool.submit(self._attempt_rest, job, items, work, begun) for _ in range(workers)]
+        for end in ends:
+            end.result()
+        return begun.count
+
+    def _attempt_rest(self, job: str, items: Sequence[ItemT], work: Work[ItemT], begun: "_ItemCount") -> None:
+        try:
+            while not self.is_over() and (number := begun.next_of(len(items))) is not None:
+                self.attempt(job, items[number], work)
+        except BaseException:
+            begun.stop()
+            raise
+
+
+class _ItemCount:
+    """Count of the items that workers have begun, shared between threads."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._is_stopped = False
+        self._lock = Lock()
+
+    def next_of(self, items: int) -> int | None:
+        """Return the number of the next item; None if none is left or a worker has died."""
+        with self._lock:
+            if self._is_stopped or self.count >= items:
+                return None
+            self.count += 1
+            return self.count - 1
+
+    def stop(self) -> None:
+        """Let no worker begin another item."""
+        self._is_stopped = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

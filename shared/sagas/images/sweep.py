@@ -7,6 +7,7 @@ from shared.ai.images.documents import DUE_SHARDS, is_old, task_of, work_data
 from shared.ai.images.task_store import ImageTasks
 from shared.ai.images.tasks import ImageTask
 from shared.kernel.clock import HOUR, MINUTE, Clock, Millis
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Data, Document, Documents, Patch, PreconditionFailed
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
@@ -46,8 +47,8 @@ class ImageSweep:
                 run.attempt("image_tasks", task_of(document).uid, self._waking(document))
         run.cursor = "0"
 
-    def _waking(self, document: Document) -> Callable[[Uid], None]:
-        return lambda _: self._wake(document)
+    def _waking(self, document: Document) -> Callable[[Uid, Deadline], None]:
+        return lambda _, __: self._wake(document)
 
     def _wake(self, document: Document) -> None:
         """Postpone the next look, each time for longer, then call for a worker. A task of the old form is moved first.

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from shared.kernel.clock import Clock, to_datetime
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, Query, Where
 from shared.kernel.errors import Conflict, DomainError, NotFound, Unavailable
 from shared.kernel.events import log
@@ -148,7 +149,7 @@ class AddressFollower:
                 return
             run.attempt("crypto_addresses", f"{family}:{index}", self._resume_one)
 
-    def _resume_one(self, name: str) -> None:
+    def _resume_one(self, name: str, __: Deadline) -> None:
         family, _, index = name.partition(":")
         self.follow(family, int(index))
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from shared.kernel.clock import SECOND, Clock, Millis
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Create, Document, Documents, Patch, PreconditionFailed, Put, Write
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log, log_error
@@ -112,9 +113,9 @@ class Watcher:
         if names:
             run.cursor = str((first + 1) % len(names))
 
-    def _watch_within(self, run: JobRun, name: NetworkName) -> None:
-        until = self._clock.monotonic() + NETWORK_SECONDS
-        self._watch(name, lambda: run.is_over() or self._is_past(until))
+    def _watch_within(self, run: JobRun, name: NetworkName, _: Deadline) -> None:
+        """Look at one network. The networks of a run are few, so each has more than an item's usual share."""
+        self._watch(name, run.deadline.or_within(NETWORK_SECONDS).is_over)
 
     def look(self, network: NetworkName, index: int | None = None) -> None:
         """Look at the network, unless anybody has looked within `LOOK_EVERY`, so that open pages show the present.

@@ -229,7 +229,7 @@ class Payouts:
         for document in self._documents.query(query):
             if run.is_over():
                 return
-            run.attempt("crypto_payouts", document.id, self.follow)
+            run.attempt("crypto_payouts", document.id, lambda refund, _: self.follow(refund))
 
     def follow(self, refund: str) -> None:
         """Look at a payout's transaction once, and bring the payment in step. Raises ChainUnavailable, and the errors

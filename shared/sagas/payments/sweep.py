@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from shared.kernel.clock import DAY, MINUTE, Clock, Millis
+from shared.kernel.deadline import Deadline
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.payments import inbox as inbox_
@@ -73,7 +74,7 @@ class PaymentJobs:
                 for notice in page.items:
                     if self._inbox.store(notice):
                         log("notice_was_missed", "WARNING", provider=notice.provider, event_id=notice.id)
-                        run.attempt("provider_events", f"{notice.provider}:{notice.id}", self._handler.handle)
+                        run.attempt("provider_events", f"{notice.provider}:{notice.id}", self._handle_one)
                 cursor = page.cursor
                 if cursor is None:
                     return True
@@ -96,14 +97,17 @@ class PaymentJobs:
                 return
             run.attempt("payments", payment, self._resume_one)
 
-    def _resume_one(self, payment: str) -> None:
+    def _resume_one(self, payment: str, _: Deadline) -> None:
         self._settlement.settle(payment, patience=0)
+
+    def _handle_one(self, notice: str, _: Deadline) -> None:
+        self._handler.handle(notice)
 
     def _notices_shard(self, run: JobRun, shard: int) -> None:
         for document in self._inbox.due(shard, PAGE):
             if run.is_over():
                 return
-            run.attempt("notices", document.id, self._handler.handle)
+            run.attempt("notices", document.id, self._handle_one)
 
 
 def _times_in(cursor: str, providers: Iterable[ProviderName]) -> dict[str, Millis]:

@@ -1,6 +1,7 @@
 import pytest
 
 from shared.kernel.clock import MINUTE, SECOND, to_datetime
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Create, Patch
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import HoldId, Uid, operation_id
@@ -100,7 +101,7 @@ def test_a_failing_job_stops_no_other(error):
 def test_a_broken_item_stops_no_other_item_and_is_not_counted(error, capsys):
     world, worked = World(), []
 
-    def work(item: str) -> None:
+    def work(item: str, deadline: Deadline) -> None:
         if item == "broken":
             raise error
         worked.append(item)
@@ -221,3 +222,56 @@ def test_a_job_overtaken_by_another_instance_leaves_the_other_s_cursor():
     jobs.run_schedule("every_minute")
 
     assert runs == ["", "", "second"]
+
+
+def test_an_item_has_a_share_of_the_run_and_never_more_than_is_left():
+    world, given = World(), []
+
+    def work(item: str, deadline: Deadline) -> None:
+        given.append((item, deadline.seconds_left()))
+        world.clock.advance(70 * SECOND)
+
+    run = JobRun("", world.clock, 80)
+    begun = [run.attempt("items", item, work) for item in ("first", "second")]
+
+    assert (begun, given) == ([True, True], [("first", 20), ("second", 10)])
+
+
+def test_items_side_by_side_begin_in_order_until_the_run_is_over():
+    world, worked = World(), []
+
+    def work(item: str, deadline: Deadline) -> None:
+        worked.append(item)
+        world.clock.advance(10 * SECOND)
+
+    run = JobRun("", world.clock, 35)
+    begun = run.attempt_all("items", [f"{number}" for number in range(10)], work, at_once=1)
+
+    assert (begun, run.done, worked) == (4, 4, ["0", "1", "2", "3"])
+
+
+def test_a_broken_item_side_by_side_stops_no_other():
+    worked: list[str] = []
+
+    def work(item: str, deadline: Deadline) -> None:
+        if item == "3":
+            raise KeyError(item)
+        worked.append(item)
+
+    run = JobRun("", World().clock, 60)
+    begun = run.attempt_all("items", [f"{number}" for number in range(50)], work)
+
+    assert (begun, run.done, sorted(worked, key=int)) == (50, 49, [f"{n}" for n in range(50) if n != 3])
+
+
+def test_a_killed_worker_begins_no_more_items_side_by_side():
+    begun: list[str] = []
+
+    def die(item: str, deadline: Deadline) -> None:
+        begun.append(item)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        JobRun("", World().clock, 60).attempt_all("items", [f"{number}" for number in range(50)], die, at_once=2)
+
+    assert len(begun) <= 2
