@@ -10,6 +10,7 @@ from shared.kernel.documents import Create, Data, Document, Patch, Value
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import Uid
 from shared.payments.chains.amounts import rate_of
+from shared.payments.chains.authorizations import AuthorizedOrder, order_data, order_from
 from shared.payments.chains.claims import CoinOrder, exact_text
 from shared.payments.chains.levels import GoneBlock, LevelRecord, Mark, PaymentClaim
 from shared.payments.chains.networks import Family
@@ -58,6 +59,9 @@ class AddressRecord:
     `order` is the ordered payment's quote. `swept` are the networks on which coins were sent away. `unfinal_cents` is
     the value of the coins that are not final. `unsettled` are payments to bring in step with their claims. `due_at` is
     the time of the next look without a nudge, None if nothing is under way.
+
+    The address of a user's agents has no ordered payment: `payment` is "", `is_for_agents` is True, and `authorized`
+    are the orders that signed authorizations pay.
     """
 
     uid: Uid
@@ -73,6 +77,8 @@ class AddressRecord:
     unfinal_cents: int = 0
     unsettled: frozenset[str] = frozenset()
     due_at: Millis | None = None
+    is_for_agents: bool = False
+    authorized: tuple[AuthorizedOrder, ...] = ()
 
     @property
     def path(self) -> str:
@@ -96,6 +102,10 @@ class AddressRecord:
     def has_coins(self) -> bool:
         """Return True if coins have come or wait in the pool, or a payment was decided."""
         return any(each.head or each.standing or each.pool or each.is_claimed for each in self.levels.values())
+
+    def authorized_order(self, payment: str) -> AuthorizedOrder | None:
+        """Return the order of a payment by authorization; None if there is none, or none is remembered."""
+        return next((each for each in self.authorized if each.payment == payment), None)
 
     def claims(self) -> Iterator[tuple[Key, PaymentClaim]]:
         """Yield all claims of all levels."""
@@ -181,6 +191,8 @@ def to_data(record: AddressRecord) -> dict[str, Value]:
         "open_of": record.uid if record.unfinal_cents else "",
         "unsettled": sorted(record.unsettled),
         "due_at": None if record.due_at is None else to_datetime(record.due_at),
+        "is_for_agents": record.is_for_agents,
+        "authorized": [order_data(each) for each in record.authorized],
     }
 
 
@@ -202,6 +214,8 @@ def from_data(data: Data) -> AddressRecord:
         unfinal_cents=stored.get("unfinal_cents", 0),
         unsettled=frozenset(stored.get("unsettled", ())),
         due_at=None if due_at is None else from_datetime(due_at),
+        is_for_agents=stored.get("is_for_agents", False),
+        authorized=tuple(order_from(each) for each in stored.get("authorized", ())),
     )
 
 

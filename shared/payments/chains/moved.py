@@ -6,10 +6,11 @@ from shared.payments.chains.levels import PaymentClaim, states
 
 
 def moved_payments(before: AddressRecord, after: AddressRecord) -> frozenset[str]:
-    """Return the payments whose claims changed; the ordered payment if anything visible changed."""
-    known = _claim_states(before)
+    """Return the payments whose claims or orders changed; the ordered payment if anything visible changed."""
+    known, orders = _claim_states(before), {each.payment: each for each in before.authorized}
     moved = {payment for payment, state in _claim_states(after).items() if known.get(payment) != state}
-    is_visible = _visible(before) != _visible(after)
+    moved |= {each.payment for each in after.authorized if orders.get(each.payment) != each}
+    is_visible = bool(after.payment) and _visible(before) != _visible(after)
     return frozenset(moved | ({after.payment} if is_visible else set()))
 
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from shared.kernel.clock import Millis
 from shared.kernel.errors import Unavailable
 from shared.payments.chains.addresses import SeenTransferOf
+from shared.payments.chains.authorizations import AuthorizedOrder, NonceFacts
 from shared.payments.chains.block_search import last_block_until
 from shared.payments.chains.claims import LevelSighting
 from shared.payments.chains.levels import LevelRecord, Reading
 from shared.payments.chains.networks import Network, Tier
-from shared.payments.chains.ports import AssetName, Block, Chain, ChainUnavailable, Transfer
+from shared.payments.chains.ports import AssetName, Block, Chain, ChainUnavailable, Tokens, Transfer
 from shared.payments.chains.report import SeenTransfer
 from shared.payments.chains.sources import agreed, glance
 
@@ -79,6 +81,29 @@ class NetworkView:
         if isinstance(tier.depth, str):
             return self.chain.block(tier.depth)
         return self.chain.block(max(0, self.head.height - tier.depth + 1))
+
+    def nonce_facts(self, orders: Sequence[AuthorizedOrder], deep: Block) -> Mapping[str, NonceFacts]:
+        """Return what the chain tells of the orders' nonces, by payment, at the head and deep enough.
+
+        Raises BlockGone, ChainUnavailable.
+        """
+        used = self._used(orders, self.head)
+        used_deep = used if deep.hash == self.head.hash else self._used(orders, deep)
+        return {
+            each.payment: NonceFacts(
+                is_used=each.payment in used, is_used_deep=each.payment in used_deep, deep_time=deep.time
+            )
+            for each in orders
+        }
+
+    def _used(self, orders: Sequence[AuthorizedOrder], block: Block) -> set[str]:
+        """Return the payments whose nonces are used in the state after a block."""
+        used, tokens = set[str](), cast("Tokens", self.chain)
+        for contract in sorted({each.contract for each in orders}):
+            signed = ((each.authorization, each.payment) for each in orders if each.contract == contract)
+            named = {(content.payer, content.nonce): payment for content, payment in signed}
+            used |= {named[nonce] for nonce in tokens.used_nonces(block.hash, contract, list(named))}
+        return used
 
     def is_gone(self, record: LevelRecord) -> bool:
         """Return True if the block of the record's level has left the chain.

@@ -8,6 +8,7 @@ from shared.kernel.clock import Millis
 from shared.kernel.errors import Rejected, Unavailable
 
 if TYPE_CHECKING:
+    from shared.payments.chains.authorizations import TokenDomain
     from shared.payments.chains.transactions import SignedTransaction
 
 NetworkName = str
@@ -19,6 +20,8 @@ OTHER_NETWORK = "a source belongs to another network"
 Tag = Literal["latest", "safe", "finalized"]
 Levels = Mapping[tuple[str, AssetName], int]
 """Atomic units by address and asset. A pair that the source did not answer is missing: no answer is never zero."""
+Nonce = tuple[str, str]
+"""Payer and nonce of an authorization, both lower-case hex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +169,21 @@ class Contracts(Protocol):
 
     def feed_round(self, contract: str) -> FeedRound:
         """Return the last answer of a Chainlink feed (`latestRoundData` and `decimals`)."""
+        ...
+
+
+class Tokens(Protocol):
+    """Tokens whose coins move by signed authorizations (EIP-3009). The adapter of an EVM chain is also `Tokens`.
+
+    Every method raises ChainUnavailable if no answer came.
+    """
+
+    def token_domain(self, contract: str) -> "TokenDomain | None":
+        """Return the EIP-712 domain that a token states; None if the token takes no authorizations."""
+        ...
+
+    def used_nonces(self, block: str, contract: str, nonces: Collection[Nonce]) -> Collection[Nonce]:
+        """Return the nonces that were used or cancelled, in the state after this block. Raises BlockGone."""
         ...
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from shared.kernel.clock import Millis
+from shared.payments.chains.authorized_claims import ORDER_REF
 from shared.payments.chains.ports import NetworkName
 from shared.payments.chains.seen import AddressView, truth_in
 from shared.payments.fiat import Fiat
@@ -43,11 +44,13 @@ class ChainProvider:
         *,
         is_live: bool,
         refunds: Callable[[str], tuple[Refund, ...]] = lambda _payment: (),
+        send: Callable[[Refs], None] = lambda _refs: None,
     ) -> None:
         self._name = name
         self._sight = sight
         self._is_live = is_live
         self._refunds = refunds
+        self._send = send
 
     @property
     def name(self) -> ProviderName:
@@ -74,7 +77,9 @@ class ChainProvider:
         return told if told.paid is None else replace(told, refunds=self._refunds(told.payment or ""))
 
     def capture(self, refs: Refs, key: str) -> None:
-        """Do nothing: coins that came are there."""
+        """Have the payer's authorization brought to the chain. For other payments do nothing: their coins came."""
+        if ORDER_REF in refs:
+            self._send(refs)
 
     def refund(self, refs: Refs, amount: Fiat, key: str) -> Refund:
         """Raise ProviderRefused: only a person can send coins, so that a refund is a payout (`Payouts`)."""
@@ -112,6 +117,10 @@ def providers_of(
     *,
     is_live: bool,
     refunds: Callable[[str], tuple[Refund, ...]],
+    send: Callable[[Refs], None],
 ) -> dict[str, ChainProvider]:
-    """Return a provider for each kind of chain. `refunds` returns the refunds of a payment in coins."""
-    return {name: ChainProvider(name, sight, is_live=is_live, refunds=refunds) for name in families}
+    """Return a provider for each kind of chain.
+
+    `refunds` returns the refunds of a payment in coins. `send` brings the payer's authorization to the chain.
+    """
+    return {name: ChainProvider(name, sight, is_live=is_live, refunds=refunds, send=send) for name in families}

@@ -5,18 +5,23 @@ from dataclasses import dataclass, field
 
 from shared.kernel.clock import Millis
 from shared.payments.chains.addresses import AddressRecord, Key
+from shared.payments.chains.authorizations import AuthorizedOrder
+from shared.payments.chains.authorized_claims import ORDER_REF
 from shared.payments.chains.claims import WHOLE_PERMILLE, CoinOrder
 from shared.payments.chains.levels import ClaimState, LevelRecord, PaymentClaim, share_up, states
 from shared.payments.chains.networks import Network
 from shared.payments.chains.ports import Block, NetworkName
 from shared.payments.chains.quote import LevelClaim
-from shared.payments.chains.report import ChainReport, ChainState, ChainTruth, Line, LineStatus
+from shared.payments.chains.report import ChainReport, ChainState, ChainTruth, Line, LineStatus, SeenTransfer
 from shared.payments.fiat import Fiat
 from shared.payments.payment import DEPOSIT
 from shared.payments.ports import Dispute, Refs, Stage, Truth, UnknownAtProvider
 
 LINES_MAX = 50
 """Most lines that a payment shows, the newest."""
+TRANSACTION_REF = "transaction"
+"""Name of the ref that holds the hash of the transaction that the facilitator told."""
+UNPAID = "the authorization was used before, or cancelled, and no coins came for this payment"
 GONE, LOST = "gone", "lost"
 """Names of the disputes for coins that are missing, and for coins that finality has passed without."""
 
@@ -43,6 +48,12 @@ class _Subject:
     order: CoinOrder | None
     claim: PaymentClaim | None = None
     state: ClaimState | None = None
+    authorized: AuthorizedOrder | None = None
+    is_authorized: bool = False
+    """True if a signed authorization pays the payment. `authorized` is None once the address has forgotten the order.
+    """
+    transaction: str = ""
+    """Hash that the facilitator told for the authorization, "" if none is known."""
 
 
 def truth_in(seen: AddressView, refs: Refs, disputes: Collection[str]) -> Truth:
@@ -54,18 +65,17 @@ def truth_in(seen: AddressView, refs: Refs, disputes: Collection[str]) -> Truth:
     subject = _subject(record, refs)
     key, claim, state = subject.key, subject.claim, subject.state
     network = seen.networks.get(key[0])
-    is_ordered = "begin" not in refs
     told = {"address": record.address, "index": str(record.index), "network": key[0], "asset": key[1]}
-    money = f"{key[0]}:{key[1]}:{record.address}"
     is_paid = claim is not None and claim.size > 0
     return Truth(
         stage=_stage(subject, seen),
-        refs=told if is_ordered else {**told, "begin": refs["begin"]},
+        refs={**told, **_own_refs(subject, refs)},
         is_live=network.is_live if network is not None else any(each.is_live for each in seen.networks.values()),
         payment=subject.payment,
-        money=(money if is_ordered else f"{money}:{refs['begin']}") if is_paid else None,
+        money=_money(record, subject, refs) if is_paid else None,
         paid=claim.price if claim is not None and is_paid else None,
         disputes=tuple(_disputes(claim, state, disputes)) if claim is not None and state is not None else (),
+        failure=_failure(subject),
         chain=ChainTruth(
             report=_report(subject, seen),
             claim=_level_claim(record, key, claim) if claim is not None and is_paid else None,
@@ -75,8 +85,32 @@ def truth_in(seen: AddressView, refs: Refs, disputes: Collection[str]) -> Truth:
     )
 
 
+def _money(record: AddressRecord, subject: _Subject, refs: Refs) -> str:
+    """Return the name of the received money: the address and asset, and where the part begins if not at once."""
+    money = f"{subject.key[0]}:{subject.key[1]}:{record.address}"
+    if subject.is_authorized and subject.claim is not None:
+        return f"{money}:{subject.claim.begin}"
+    return f"{money}:{refs['begin']}" if "begin" in refs else money
+
+
+def _own_refs(subject: _Subject, refs: Refs) -> Refs:
+    """Return the refs that only some payments have."""
+    known = {name: refs[name] for name in ("begin", ORDER_REF) if name in refs}
+    return {**known, TRANSACTION_REF: subject.transaction} if subject.transaction else known
+
+
+def _failure(subject: _Subject) -> str | None:
+    """Return why an authorization has not paid; None if it has, still can, or is none."""
+    order = subject.authorized
+    if order is None or subject.claim is not None:
+        return None
+    return UNPAID if order.state == "unpaid" else order.refusal or None
+
+
 def _subject(record: AddressRecord, refs: Refs) -> _Subject:
     """Return the payment with these refs. Raises UnknownAtProvider if no kept claim is that payment's."""
+    if ORDER_REF in refs:
+        return _authorized(record, refs, (refs["network"], refs["asset"]))
     order = record.order
     if "begin" not in refs and order is not None:
         key = (order.network, order.asset)
@@ -94,9 +128,40 @@ def _subject(record: AddressRecord, refs: Refs) -> _Subject:
     raise UnknownAtProvider(record.family)
 
 
+def _authorized(record: AddressRecord, refs: Refs, key: Key) -> _Subject:
+    """Return the payment of an authorization. Raises UnknownAtProvider if nothing of the payment is remembered."""
+    payment = refs[ORDER_REF]
+    level, order = record.level(key), record.authorized_order(payment)
+    found = next(((claim, state) for claim, state in states(level) if claim.payment == payment), (None, None))
+    if order is None and found[0] is None:
+        raise UnknownAtProvider(record.family)
+    return _Subject(
+        payment=payment,
+        key=key,
+        level=level,
+        order=None,
+        claim=found[0],
+        state=found[1],
+        authorized=order,
+        is_authorized=True,
+        transaction=(order.transaction if order is not None else "") or refs.get(TRANSACTION_REF, ""),
+    )
+
+
+def _stage_of_order(order: AuthorizedOrder, now: Millis) -> Stage:
+    """Return the stage of an authorization without coins yet."""
+    if order.state in {"expired", "unpaid"}:
+        return "expired" if order.state == "expired" else "failed"
+    if order.state == "open" and order.refusal:
+        return "failed"
+    return "approved" if order.is_to_send(now) else "pending"
+
+
 def _stage(subject: _Subject, seen: AddressView) -> Stage:
     if subject.claim is not None:
         return "paid" if subject.claim.size else "expired"
+    if subject.authorized is not None:
+        return _stage_of_order(subject.authorized, seen.at)
     is_under_way = subject.level.pool > 0 or _is_whole(subject) or _is_taken(subject)
     return "pending" if is_under_way and seen.record.is_order_open else "open"
 
@@ -142,7 +207,7 @@ def _level_claim(record: AddressRecord, key: Key, claim: PaymentClaim) -> LevelC
 def _report(subject: _Subject, seen: AddressView) -> ChainReport:
     """Return the state of a payment for the payer."""
     level, order, claim, name = subject.level, subject.order, subject.claim, subject.key[0]
-    received = claim.size if claim is not None else _came(level) + level.pool
+    received = claim.size if claim is not None else 0 if subject.is_authorized else _came(level) + level.pool
     due = 0 if order is None else order.due
     is_short = received * 1000 < due * WHOLE_PERMILLE or (claim is not None and claim.is_part)
     head, depth, network = seen.heads.get(name), seen.depths.get(name), seen.networks.get(name)
@@ -156,7 +221,7 @@ def _report(subject: _Subject, seen: AddressView) -> ChainReport:
         confirmations=max(0, confirmations),
         confirmations_needed=needed,
         wait_seconds=int(left),
-        transactions=tuple(each.shown for each in seen.record.transfers if (each.network, each.asset) == subject.key),
+        transactions=tuple(_transactions(subject, seen)),
         lines=tuple(_lines(seen))[-LINES_MAX:] if order is not None else (),
         others=tuple(_others(seen)) if order is not None else (),
         is_final_loss=subject.state is not None and subject.state.lost > 0 and not subject.state.open,
@@ -164,16 +229,32 @@ def _report(subject: _Subject, seen: AddressView) -> ChainReport:
     )
 
 
+def _transactions(subject: _Subject, seen: AddressView) -> Iterator[SeenTransfer]:
+    """Yield the transactions that brought coins. An address of agents has those of many payments."""
+    for each in seen.record.transfers:
+        is_own = not subject.is_authorized or each.shown.hash == subject.transaction
+        if (each.network, each.asset) == subject.key and is_own:
+            yield each.shown
+
+
 def _state(subject: _Subject, seen: AddressView, confirmations: int) -> ChainState:
     level, order = subject.level, subject.order
     if subject.claim is not None:
         return _state_of_claim(subject.claim, subject.state)
+    if subject.authorized is not None:
+        return _state_of_order(subject.authorized)
     if not _came(level):
         is_late = order is not None and seen.at > order.expires_at
         return "pool" if level.pool else "late" if is_late else "waiting"
     if not _is_whole(subject) and not _is_taken(subject):
         return "partial"
     return "seen" if confirmations <= 1 else "confirming"
+
+
+def _state_of_order(order: AuthorizedOrder) -> ChainState:
+    if order.state in {"expired", "unpaid"}:
+        return "late"
+    return "seen" if order.state == "used" else "pool"
 
 
 def _state_of_claim(claim: PaymentClaim, state: ClaimState | None) -> ChainState:

@@ -28,13 +28,16 @@ from shared.payments.chains.ports import (
     Fees,
     Levels,
     NetworkName,
+    Nonce,
     SeenTransaction,
     Tag,
+    Tokens,
     Transfer,
     Wallets,
 )
 
 if TYPE_CHECKING:
+    from shared.payments.chains.authorizations import TokenDomain
     from shared.payments.chains.transactions import SignedTransaction
 
 ONE_SOURCE_USD_MAX = 100
@@ -225,6 +228,14 @@ class Sources:
         """Return the answer of a feed from one source: exchanges are compared with it. See `Contracts.feed_round`."""
         return self._first(lambda source: _contracts(source).feed_round(contract))
 
+    def token_domain(self, contract: str) -> "TokenDomain | None":
+        """Return the domain that the sources tell alike; see `Tokens.token_domain`."""
+        return self._told(lambda source: _tokens(source).token_domain(contract), same)
+
+    def used_nonces(self, block: str, contract: str, nonces: Collection[Nonce]) -> Collection[Nonce]:
+        """Return the used nonces that the sources tell alike; see `Tokens.used_nonces`."""
+        return self._told(lambda source: frozenset(_tokens(source).used_nonces(block, contract, nonces)), same)
+
     def nonce(self, address: str) -> int:
         """Return the nonce that one source tells; see `Wallets.nonce`."""
         return self._first(lambda source: _wallets(source).nonce(address))
@@ -359,6 +370,11 @@ class Sources:
 def _contracts(source: Chain) -> Contracts:
     """Return the same source as a reader of contracts. Only sources of EVM networks are asked for contracts."""
     return cast("Contracts", source)
+
+
+def _tokens(source: Chain) -> Tokens:
+    """Return the same source as a reader of tokens. Only sources of EVM networks are asked for tokens."""
+    return cast("Tokens", source)
 
 
 def _wallets(source: Chain) -> Wallets:

@@ -6,6 +6,7 @@ from typing import Any
 
 from web3 import Web3
 
+from shared.payments.chains.authorizations import TokenDomain
 from shared.payments.chains.networks import Network
 from shared.payments.chains.ports import (
     OTHER_NETWORK,
@@ -18,6 +19,7 @@ from shared.payments.chains.ports import (
     Fees,
     Levels,
     NetworkName,
+    Nonce,
     SeenTransaction,
     Transfer,
 )
@@ -28,6 +30,7 @@ from shared.platform.evm.evidence import EvidenceReader
 from shared.platform.evm.levels import LevelReader
 from shared.platform.evm.node import ANSWER_SECONDS_MAX, Call, Node, NodeRefused
 from shared.platform.evm.reading import data, hash_of, mapping, quantity
+from shared.platform.evm.tokens import TokenReader
 from shared.platform.evm.wallets import WalletReader, read_signed
 
 REFUSALS = frozenset({3, -32000, -32003, -32010, -32602})
@@ -50,6 +53,7 @@ class EvmChain:
         self._levels = LevelReader(self._node, self._blocks.canonical)
         self._evidence = EvidenceReader(self._node, self._blocks)
         self._contracts = ContractReader(self._node)
+        self._tokens = TokenReader(self._node, self._blocks.canonical)
         self._wallets = WalletReader(self._node, network.name)
         self._is_checked = False
 
@@ -147,6 +151,16 @@ class EvmChain:
         """Return the last answer of a Chainlink feed; see `Contracts.feed_round`."""
         self._require_network()
         return self._contracts.feed_round(contract)
+
+    def token_domain(self, contract: str) -> TokenDomain | None:
+        """Return the EIP-712 domain that a token states; see `Tokens.token_domain`."""
+        self._require_network()
+        return self._tokens.domain(contract)
+
+    def used_nonces(self, block: str, contract: str, nonces: Collection[Nonce]) -> Collection[Nonce]:
+        """Return the used nonces in the state after a block; see `Tokens.used_nonces`."""
+        self._require_network()
+        return self._tokens.used(block, contract, nonces)
 
     def nonce(self, address: str) -> int:
         """Return the nonce of an address's next transaction; see `Wallets.nonce`."""

@@ -2,11 +2,12 @@
 
 import hashlib
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.payments.chains.amounts import rate_of
+from shared.payments.chains.authorizations import TokenDomain
 from shared.payments.chains.networks import Network
 from shared.payments.chains.ports import (
     AssetName,
@@ -17,6 +18,7 @@ from shared.payments.chains.ports import (
     Fees,
     Levels,
     NetworkName,
+    Nonce,
     SeenTransaction,
     Transfer,
 )
@@ -38,6 +40,8 @@ class _Move:
     address: str
     asset: AssetName
     amount: int
+    nonce: Nonce | None = None
+    """Payer and nonce of a signed authorization, whose payer gives the coins; None for other transfers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +50,22 @@ class _MinedBlock:
     moves: tuple[_Move, ...] = ()
     balances: Mapping[tuple[str, AssetName], int] = field(default_factory=dict)
     spent: frozenset[str] = frozenset()
+    used: frozenset[tuple[AssetName, Nonce]] = frozenset()
 
 
 class MemoryChain:
     """Chain of a network. Time passes by the clock alone; blocks are mined by `mine`. Safe to share between threads.
 
+    `separator` returns the hash of a token's domain; without it no token takes signed authorizations.
+
     On Bitcoin, levels are the sums that ever came, so that coins that leave lower nothing.
     """
 
-    def __init__(self, network: Network, clock: Clock) -> None:
+    def __init__(
+        self, network: Network, clock: Clock, separator: Callable[[TokenDomain, int, str], str] | None = None
+    ) -> None:
         self._network = network
+        self._separator = separator
         self._clock = clock
         self._lock = threading.RLock()
         self._count = 0
@@ -77,6 +87,19 @@ class MemoryChain:
             name = self._hash("transaction", str(self._count))
             self._pool.append(_Move(transaction=name, sender=sender, address=address, asset=asset, amount=amount))
             return name
+
+    def authorize(self, asset: AssetName, nonce: Nonce, receiver: str, amount: int) -> str:
+        """Put a signed authorization into the pool, and return the hash. Without its coins it cancels the nonce."""
+        with self._lock:
+            self._count += 1
+            name = self._hash("authorization", str(self._count))
+            move = _Move(transaction=name, sender=nonce[0], address=receiver, asset=asset, amount=amount, nonce=nonce)
+            self._pool.append(move)
+            return name
+
+    def asset_at(self, contract: str) -> AssetName:
+        """Return the name of the token with this contract."""
+        return next(each.name for each in self._network.assets.values() if each.contract == contract)
 
     def mine(self, blocks: int = 1) -> Block:
         """Mine blocks at the present time; the first takes everything in the pool. Return the head."""
@@ -217,6 +240,20 @@ class MemoryChain:
         self._asked()
         return address in self.sanctioned
 
+    def token_domain(self, contract: str) -> TokenDomain | None:
+        """Return the domain of USDC; other tokens take no authorizations. See `Tokens.token_domain`."""
+        self._asked()
+        if self.asset_at(contract) != "USDC" or self._separator is None:
+            return None
+        domain = TokenDomain(name="USD Coin", version="2")
+        return replace(domain, separator=self._separator(domain, self._network.chain_id or 0, contract))
+
+    def used_nonces(self, block: str, contract: str, nonces: Collection[Nonce]) -> Collection[Nonce]:
+        """Return the used nonces in the state after a block; see `Tokens.used_nonces`."""
+        used = self._mined(block).used
+        asset = self.asset_at(contract)
+        return frozenset(nonce for nonce in nonces if (asset, nonce) in used)
+
     def feed_round(self, contract: str) -> FeedRound:
         """Return the rate that is set for the feed's asset, as of now; a sequencer is up. See `Contracts`."""
         self._asked()
@@ -251,10 +288,16 @@ class MemoryChain:
 
     def _append(self, moves: Sequence[_Move], time: Millis | None = None) -> None:
         last = self._chain[-1]
-        balances, spent = dict(last.balances), set(last.spent)
+        balances, spent, used = dict(last.balances), set(last.spent), set(last.used)
         done: list[_Move] = []
         for move in moves:
             key = (move.address, move.asset)
+            if move.nonce is not None:
+                source = (move.nonce[0], move.asset)
+                if (move.asset, move.nonce) in used or balances.get(source, 0) < move.amount:
+                    continue
+                used.add((move.asset, move.nonce))
+                balances[source] = balances.get(source, 0) - move.amount
             if move.amount < 0:
                 spent.add(move.address)
                 if self.scans_blocks or balances.get(key, 0) + move.amount < 0:
@@ -262,7 +305,7 @@ class MemoryChain:
             balances[key] = balances.get(key, 0) + move.amount
             done.append(move)
         block = self._block(last.block.height + 1, last.block.hash, self._clock.now() if time is None else time)
-        self._chain.append(_MinedBlock(block, tuple(done), balances, frozenset(spent)))
+        self._chain.append(_MinedBlock(block, tuple(done), balances, frozenset(spent), frozenset(used)))
 
     def _block(self, height: int, parent: str, time: Millis) -> Block:
         self._count += 1

@@ -31,6 +31,7 @@ from shared.payments.chains.addresses import (
     with_transfers,
 )
 from shared.payments.chains.amounts import value_cents
+from shared.payments.chains.authorized_claims import agents_tier, open_orders, with_orders, without_forgettable
 from shared.payments.chains.claims import LevelFacts, LevelSighting, decided, with_arrival
 from shared.payments.chains.levels import LevelRecord, Look, advance, with_folded
 from shared.payments.chains.moved import moved_payments
@@ -139,7 +140,8 @@ class AddressLooks:
         views, unavailable = self._views(record, wanted)
         document, record = self._exposed(document, record, views)
         total = self._total_cents(record) if record.unfinal_cents else 0
-        tiers = {name: tier_for(view.network, Fraction(total, 100)) for name, view in views.items()}
+        usual = {name: tier_for(view.network, Fraction(total, 100)) for name, view in views.items()}
+        tiers = {name: agents_tier(record, tier, total) for name, tier in usual.items()}
         exposed = 0  # Coins at the head of a network that was not read deeper count for the tier all the same.
         for name, view in views.items():
             try:
@@ -150,7 +152,7 @@ class AddressLooks:
                 exposed = record.unfinal_cents
         record = replace(record, order=before.order, unfinal_cents=max(exposed, self._cents(record)))
         kept = {key: with_folded(level, record.unsettled) for key, level in record.levels.items()}
-        record = self._due(replace(record, levels=kept), before)
+        record = self._due(without_forgettable(replace(record, levels=kept), self._clock.now()), before)
         self._save(document, before, record)
         return AddressView(
             record=record,
@@ -277,7 +279,10 @@ class AddressLooks:
             self._alerts.alert("address_swept", network=name, address=record.address, payment=record.payment)
         swept_on = record.swept | ({name} if swept else set())
         kept = {key: level for key, level in changed.items() if level != LevelRecord()}
-        return self._claimed(self._evident(replace(record, levels=kept, swept=swept_on), view, news), view)
+        facts = view.nonce_facts(open_orders(record, name), deep)
+        evident = self._evident(replace(record, levels=kept, swept=swept_on), view, news)
+        ordered = with_orders(evident, facts, self._clock.now(), lambda key: self._review(evident, key, view))
+        return self._claimed(ordered, view)
 
     def _arrived(self, record: AddressRecord, key: Key, level: LevelRecord, view: NetworkView) -> LevelRecord:
         """Return the level with what is known of arrivals before the ends of lock and grace."""
@@ -353,6 +358,7 @@ class AddressLooks:
         levels, now = record.levels.values(), self._clock.now()
         is_soon = any(level.gone is not None for level in levels)
         is_under_way = bool(unsettled) or any(level.head > level.standing or level.pool for level in levels)
+        is_under_way = is_under_way or any(not each.is_over for each in record.authorized)
         is_open = any(level.unfinal or level.missing > level.lost for level in levels) or self._lacks_a_rate(record)
         pause = SOON if is_soon else NEXT if is_under_way else FINALITY_PAUSE if is_open else None
         known = record.due_at
@@ -375,7 +381,7 @@ class AddressLooks:
         writes = [
             write
             for key, claim in new
-            if claim.payment != record.payment
+            if claim.payment != record.payment and before.authorized_order(claim.payment) is None
             for write in deposit_writes(deposit(record, self._networks[key[0]], key, claim, now), now)
         ]
         self._documents.commit([Put(document.path, data, document.version), *writes])

@@ -1,0 +1,64 @@
+"""Authorized orders of an address after a look: which have their coins, and which came to nothing. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from shared.kernel.clock import Millis
+from shared.payments.chains.addresses import EMPTY, AddressRecord, Key
+from shared.payments.chains.authorizations import AuthorizedOrder, NonceFacts, is_forgettable, with_authorized
+from shared.payments.chains.networks import Tier
+from shared.payments.chains.ports import NetworkName
+from shared.payments.payment import Payment
+
+ORDER_REF = "order"
+"""Name of the ref that holds the id of a payment by authorization."""
+SMALL_CENTS = 500
+"""Value of a user's coins that are not final, up to which the coins of agents count in their first block."""
+
+
+def agents_tier(record: AddressRecord, tier: Tier, total_cents: int) -> Tier:
+    """Return the tier for an address. Small amounts for agents count in their first block; others as elsewhere."""
+    if not record.is_for_agents or total_cents > SMALL_CENTS:
+        return tier
+    return Tier(usd_max=SMALL_CENTS // 100, depth=1)
+
+
+def open_orders(record: AddressRecord, network: NetworkName) -> tuple[AuthorizedOrder, ...]:
+    """Return the orders on a network whose nonces must be looked at."""
+    return tuple(each for each in record.authorized if each.network == network and not each.is_over)
+
+
+def with_orders(
+    record: AddressRecord, facts: Mapping[str, NonceFacts], now: Millis, review: Callable[[Key], str]
+) -> AddressRecord:
+    """Return the record with the claims of the orders whose coins came, in the order of their arrival here.
+
+    `facts` are by payment; orders without facts stay as they are. `review` returns the problem for which an operator
+    must look at new coins, "" without one.
+    """
+    levels, orders = dict(record.levels), list[AuthorizedOrder]()
+    for order in record.authorized:
+        key, known = (order.network, order.asset), facts.get(order.payment)
+        if known is None:
+            orders.append(order)
+            continue
+        before = levels.get(key, EMPTY)
+        told = review(key) if known.is_used_deep else ""
+        level, after = with_authorized(before, order, known, now, told)
+        if level != before:
+            levels[key] = level
+        orders.append(after)
+    return replace(record, levels=levels, authorized=tuple(orders))
+
+
+def without_forgettable(record: AddressRecord, now: Millis) -> AddressRecord:
+    """Return the record without the orders that need not be remembered."""
+    kept = tuple(
+        each for each in record.authorized if not is_forgettable(each, record.level((each.network, each.asset)), now)
+    )
+    return replace(record, authorized=kept)
+
+
+def is_by_authorization(payment: Payment) -> bool:
+    """Return True if a signed authorization pays the payment: then nobody chooses coins, or takes a part."""
+    return ORDER_REF in payment.refs

@@ -1,0 +1,54 @@
+"""Facilitator in memory: it brings authorizations to the chains in memory, and a test makes it fail."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, cast
+
+from shared.payments.chains.ports import Chain, Contracts, NetworkName
+from shared.payments.facilitator import FacilitatorAnswer, FacilitatorUnavailable
+from shared.platform.memory.chain import MemoryChain
+
+Way = Literal["settled", "silent", "lost", "failed", "lying", "unmined"]
+"""What happens to a payment. `silent`: nothing is sent, no answer. `lost`: sent, no answer. `failed`: sent, and told as
+a failure. `lying`: told as settled, but not sent. `unmined`: sent, settled, in no block yet."""
+
+
+class MemoryFacilitator:
+    """Facilitator over chains in memory; see `Facilitator`. `ways` are those of the next payments, then `settled`."""
+
+    def __init__(self, chains: Callable[[], Mapping[NetworkName, Chain]]) -> None:
+        self._chains = chains
+        self.ways: list[Way] = []
+        self.asked: list[Mapping[str, Any]] = []
+
+    def settle(self, payload: Mapping[str, Any], requirements: Mapping[str, Any]) -> FacilitatorAnswer:
+        """Bring a signed authorization to the chain; see `Facilitator.settle`."""
+        self.asked.append(payload)
+        way = self.ways.pop(0) if self.ways else "settled"
+        if way == "silent":
+            raise FacilitatorUnavailable
+        transaction = "" if way == "lying" else self._sent(payload, requirements, is_mined=way != "unmined")
+        if way == "lost":
+            raise FacilitatorUnavailable
+        if way == "failed" or (way == "settled" and not transaction):
+            return FacilitatorAnswer(is_settled=False, reason="transaction_failed")
+        return FacilitatorAnswer(is_settled=True, transaction=transaction or f"0x{1:064x}")
+
+    def _sent(self, payload: Mapping[str, Any], requirements: Mapping[str, Any], *, is_mined: bool) -> str:
+        """Put the authorization into a block, and return the hash of the transaction; "" if the chain refused."""
+        chain, asset = self._token(requirements)
+        signed = payload["payload"]["authorization"]
+        nonce, amount = (signed["from"], signed["nonce"]), int(signed["value"])
+        transaction = chain.authorize(asset, nonce, requirements["payTo"], amount)
+        if not is_mined:
+            return transaction
+        chain.mine()
+        seen = chain.transaction(transaction)
+        return transaction if seen is not None and seen.block is not None else ""
+
+    def _token(self, requirements: Mapping[str, Any]) -> tuple[MemoryChain, str]:
+        chain_id = int(requirements["network"].removeprefix("eip155:"))
+        for chain in self._chains().values():
+            if not chain.scans_blocks and cast("Contracts", chain).chain_id() == chain_id:
+                found = cast("MemoryChain", chain)
+                return found, found.asset_at(requirements["asset"])
+        raise FacilitatorUnavailable
