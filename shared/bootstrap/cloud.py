@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.payments.chains.address_book import Derivation
     from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.chains.prices import PriceSource
+    from shared.payments.facilitator import Facilitator
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.platform.openai.upstream import OpenAIUpstream
     from shared.users.ports import DomainLists, Identity
@@ -48,6 +49,7 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
         payment_providers=Once(lambda: _payment_providers(settings, clock, documents, alerted)),
         chains=Once(lambda: _chains(settings)),
         price_sources=Once(lambda: _price_sources(settings)),
+        facilitator=Once(lambda: _facilitator(settings)),
         derivations=Once(_derivations),
         alerts=alerted,
     )
@@ -152,6 +154,15 @@ def _price_sources(settings: Settings) -> "Sequence[PriceSource]":
         "kraken": KrakenPrices(settings.kraken_api_base),
     }
     return tuple(known[name] for name in settings.crypto_spot_prices)
+
+
+def _facilitator(settings: Settings) -> "Facilitator | None":
+    if not settings.x402_facilitator_url:
+        return None
+    from shared.platform.addresses.keccak import checksummed
+    from shared.platform.x402.facilitator import HttpFacilitator
+
+    return HttpFacilitator(settings.x402_facilitator_url, checksummed)
 
 
 def _derivations() -> "tuple[Derivation, Derivation]":

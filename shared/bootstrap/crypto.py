@@ -14,6 +14,7 @@ from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.payments.chains.address_book import AddressBook
+    from shared.payments.chains.authorizations import Authorization
     from shared.payments.chains.availability import CoinAvailability
     from shared.payments.chains.balances import Balances
     from shared.payments.chains.index_table import IndexTables, WalletKey
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from shared.payments.payment import Payment
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.sagas.payments.address_looks import AddressLooks
+    from shared.sagas.payments.agent_offers import AgentOffers
+    from shared.sagas.payments.agent_payments import AgentPayments
+    from shared.sagas.payments.agent_wallets import AgentWallets
+    from shared.sagas.payments.authorization_capture import AuthorizationCapture
     from shared.sagas.payments.coin_terms import CoinTerms
     from shared.sagas.payments.cold_addresses import ColdAddresses
     from shared.sagas.payments.crypto_broadcasts import CryptoBroadcasts
@@ -209,6 +214,7 @@ class CryptoServices:
             self.looks,
             is_live=all(each.is_live for each in self.networks.values()),
             refunds=lambda payment: refunds_of(self.payouts.of_payment(payment)),
+            send=self.authorization_capture.capture,
         )
 
     @part
@@ -315,3 +321,55 @@ class CryptoServices:
             rates=PresentRates(self.quotes),
             clock=self.clock,
         )
+
+    @part
+    def authorization_capture(self) -> "AuthorizationCapture":
+        """Build the capture of agents' payments by the facilitator."""
+        from shared.sagas.payments.authorization_capture import AuthorizationCapture
+
+        return AuthorizationCapture(self.ports.documents(), self.networks, self.ports.facilitator, self.clock)
+
+    @part
+    def agent_wallets(self) -> "AgentWallets":
+        """Build the addresses to which users' agents pay."""
+        from shared.sagas.payments.agent_wallets import AgentWallets
+
+        return AgentWallets(self.ports.documents(), self.terms, self.follower, self.clock)
+
+    @part
+    def agent_offers(self) -> "AgentOffers":
+        """Build the offers of credits to agents."""
+        from shared.platform.addresses.authorizations import domain_separator
+        from shared.sagas.payments.agent_offers import AgentOffers
+
+        return AgentOffers(
+            self.networks,
+            self.ports.chains,
+            self.terms,
+            self.payments.packages,
+            self.settings.credits_per_usd,
+            domain_separator,
+        )
+
+    @part
+    def agent_payments(self) -> "AgentPayments | None":
+        """Build the payments by agents; None if the settings name no facilitator, or no network."""
+        if self.ports.facilitator() is None or not self.settings.crypto_networks:
+            return None
+        from shared.sagas.payments.agent_payments import AgentPayments
+        from shared.sagas.payments.authorization_checks import AuthorizationChecks
+
+        return AgentPayments(
+            self.ports.documents(),
+            self.credits.ledger,
+            self.agent_wallets,
+            self.agent_offers,
+            AuthorizationChecks(self.networks, self.ports.chains, self._signer_of),
+            lambda: self.payments.settlement,
+            self.clock,
+        )
+
+    def _signer_of(self, signed: "Authorization", separator: str) -> str | None:
+        from shared.platform.addresses.authorizations import signer_of
+
+        return signer_of(signed, separator)

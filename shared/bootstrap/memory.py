@@ -1,6 +1,6 @@
 """Adapters that store all data in the memory of this process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.ports import LatePublisher, Once, Ports
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from shared.payments.chains.address_book import Derivation
     from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.chains.prices import PriceSource
+    from shared.payments.facilitator import Facilitator
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import DomainLists, Identity
 
 
 def memory(settings: Settings, clock: Clock) -> Ports:
     """Return ports to adapters in this process. All data is lost when the process ends."""
+    chains = Once(lambda: _chains(settings, clock))
     return Ports(
         documents=Once(_documents),
         identity=Once(lambda: _identity(settings, clock)),
@@ -38,8 +40,9 @@ def memory(settings: Settings, clock: Clock) -> Ports:
         objects=Once(_objects),
         publisher=Once(lambda: LatePublisher(_publisher)),
         payment_providers=Once(lambda: _payment_providers(clock)),
-        chains=Once(lambda: _chains(settings, clock)),
+        chains=chains,
         price_sources=Once(lambda: _price_sources(clock)),
+        facilitator=Once(lambda: _facilitator(settings, chains)),
         derivations=Once(_derivations),
         alerts=Once(_alerts),
     )
@@ -124,15 +127,25 @@ def _chains(settings: Settings, clock: Clock) -> "Mapping[NetworkName, Chain]":
     if not settings.crypto_networks:
         return {}
     from shared.payments.chains.configured import networks_of
+    from shared.platform.addresses.authorizations import domain_separator
     from shared.platform.memory.chain import MemoryChain
 
-    return {name: MemoryChain(network, clock) for name, network in networks_of(settings.crypto_networks).items()}
+    networks = networks_of(settings.crypto_networks)
+    return {name: MemoryChain(network, clock, domain_separator) for name, network in networks.items()}
 
 
 def _price_sources(clock: Clock) -> "Sequence[PriceSource]":
     from shared.platform.memory.prices import MemoryPrices
 
     return (MemoryPrices(clock, "one"), MemoryPrices(clock, "two"))
+
+
+def _facilitator(settings: Settings, chains: "Callable[[], Mapping[NetworkName, Chain]]") -> "Facilitator | None":
+    if not settings.x402_facilitator_url:
+        return None
+    from shared.platform.memory.facilitator import MemoryFacilitator
+
+    return MemoryFacilitator(chains)
 
 
 def _derivations() -> "tuple[Derivation, Derivation]":

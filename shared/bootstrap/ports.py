@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.payments.chains.address_book import Derivation
     from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.chains.prices import PriceSource
+    from shared.payments.facilitator import Facilitator
     from shared.payments.ports import PaymentProvider, ProviderName
     from shared.users.ports import DomainLists, Identity
 
@@ -55,6 +56,8 @@ class Ports:
     """Networks in use, each through all sources that are set, by name."""
     price_sources: "Callable[[], Sequence[PriceSource]]"
     """Exchanges that tell prices of coins."""
+    facilitator: "Callable[[], Facilitator | None]"
+    """Service that brings agents' signed payments to the chain; None if the settings name none."""
     derivations: "Callable[[], tuple[Derivation, Derivation]]"
     """Two independent implementations that derive addresses from public keys."""
     alerts: Callable[[], Alerts]

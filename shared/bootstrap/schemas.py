@@ -47,6 +47,7 @@ SCHEMAS: Schemas = {
     "agent_tasks": _split_from("fingerprint"),
     "agent_tasks/*/files": Schema(),
     "agent_tasks/*/steps": _split_from("body"),
+    "agent_wallets": Schema(),
     "answers": Schema(),
     "api_keys": Schema(),
     "audit": Schema(),

@@ -39,6 +39,10 @@ def address(text: str) -> str:
     return text.rstrip("/")
 
 
+def optional_address(text: str) -> str:
+    return address(text) if text.strip() else ""
+
+
 def between(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and low <= int(text) <= high):

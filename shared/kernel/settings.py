@@ -212,6 +212,9 @@ class Settings:
     bitcoin_key: tuple[AccountKey, ...]
     """Public key of the account that receives bitcoin, as for EVM_XPUB. A `zpub` (`vpub` for a test network), or the
     wallet's output descriptor `wpkh(…)#…` or `tr(…)#…` with the checksum, in quotes."""
+    x402_facilitator_url: str
+    """Address of an x402 facilitator, which brings agents' signed payments to the chain and pays the gas. Empty: agents
+    cannot pay by themselves. The chain decides whether a payment counts, not the facilitator."""
     region: str
     release: str
     """Release of the deployed source, such as `v3`. `make deploy` writes the name; on a laptop there is none."""
@@ -291,6 +294,7 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         chain_sources=parse_chain_sources(env, read),
         evm_xpub=read("EVM_XPUB", " ", values.evm_keys),
         bitcoin_key=read("BITCOIN_KEY", " ", values.bitcoin_keys),
+        x402_facilitator_url=read("X402_FACILITATOR_URL", " ", values.optional_address),
         region=(region := env.get("FUNCTION_REGION") or "us-central1"),
         release=env.get("RELEASE") or "",
         public_url=read("PUBLIC_URL", f"https://{region}-{project}.cloudfunctions.net/api", values.address),

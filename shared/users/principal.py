@@ -8,8 +8,10 @@ from shared.kernel.ids import Uid
 from shared.users.spend_cap import SpendCap
 
 KEY_SPENDER = "key:"
-Scope = Literal["chat", "images", "agents", "read"]
-SCOPES: tuple[Scope, ...] = ("chat", "images", "agents", "read")
+Scope = Literal["chat", "images", "agents", "read", "top_up"]
+SCOPES: tuple[Scope, ...] = ("chat", "images", "agents", "read", "top_up")
+TOP_UP: Scope = "top_up"
+"""Scope of keys that may buy credits with a signed payment, up to their spend cap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,7 @@ SERVER_ONLY = tuple(
         "agent_jobs/{id}",
         "agent_jobs/{id}/files/{id}",
         "agent_jobs/{id}/steps/{id}",
+        "agent_wallets/{id}",
         "answers/{id}",
         "api_keys/{id}",
         "audit/{id}",

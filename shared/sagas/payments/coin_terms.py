@@ -91,6 +91,10 @@ class CoinTerms:
         index = self._indices.take(family)
         return index, self._address_book.address(family, index)
 
+    def give_back(self, family: Family, index: int) -> None:
+        """Give back an index whose address was certainly not stored, and seen by nobody."""
+        self._indices.give_back(family, index)
+
     def without_address(self, payment: Payment) -> Payment:
         """Return a payment that was certainly not stored without quote and address. The index is given back."""
         if payment.quote is not None:
