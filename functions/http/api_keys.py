@@ -18,7 +18,7 @@ from shared.users.api_keys import (
     KeyWanted,
     TooManyKeys,
 )
-from shared.users.principal import SCOPES
+from shared.users.principal import SCOPES, TOP_UP
 from shared.users.spend_cap import PERIODS, SpendCap, window
 
 TIME_CHARACTERS_MAX = 40
@@ -135,6 +135,8 @@ def _wanted(body: Mapping[str, Any], now: Millis) -> KeyWanted:
     expires_at, cap = body["expires_at"], body["spend_cap"]
     if expires_at is not None and expires_at <= now:
         raise InvalidValue("expires_at", "must be in the future")
+    if TOP_UP in body["scopes"] and cap is None:
+        raise InvalidValue("spend_cap", "must be set for a key that may top up: it limits what the key buys and spends")
     return KeyWanted(
         name=body["name"],
         scopes=frozenset(body["scopes"]),

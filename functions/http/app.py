@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from marshmallow import Schema
 
-from functions.http import auth, bodies, idempotency, limits, means
+from functions.http import auth, bodies, idempotency, limits, means, x402
 from functions.http.addresses import client_address
 from functions.http.cors import Origins
 from functions.http.downloads import Downloads
@@ -27,6 +27,7 @@ from shared.bootstrap import Services
 from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import fingerprint, is_safe_id, is_uid, new_id
 from shared.kernel.money import format_credits
+from shared.payments.chains.x402 import SIGNATURE_HEADER
 from shared.sagas.metering.drain import Draining
 from shared.users.ports import Unauthenticated
 from shared.users.principal import Principal
@@ -97,6 +98,7 @@ class Gate:
     def open(self) -> Response | None:
         """Name the request. Return the answer to a preflight request; None for any other request."""
         given = request.headers.get("X-Request-Id", "")
+        g.payment_headers = {}
         g.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
         begin_request(request.headers, self._services.settings.project, request_id=g.request_id)
         if request.url_rule is not None:
@@ -148,6 +150,7 @@ class Gate:
             self._refusals.count(_credential(), self.address, is_valid=is_valid)
         self._origins.allow(response.headers, request.headers.get("Origin"))
         response.headers["X-Request-Id"] = g.request_id
+        response.headers.update(g.payment_headers)
         response.headers["X-Content-Type-Options"] = "nosniff"
         if "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "no-store"
@@ -167,6 +170,14 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
 
     def view(**path: str) -> Response:
         caller = gate.admit(route)
+        try:
+            return answered(caller, path)
+        except x402.OFFERED as error:
+            if route.is_payable:
+                x402.offer(services, route, caller, error)
+            raise
+
+    def answered(caller: Principal | None, path: dict[str, str]) -> Response:
         path = {name: model_id(value) for name, value in path.items()} if route.path.endswith(MODEL_PATH) else path
         if not all(is_uid(value) if name == "uid" else is_safe_id(value) for name, value in path.items()):
             raise NoSuchPath
@@ -184,8 +195,9 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
             request_id=g.request_id,
             app_check_token=request.headers.get(auth.APP_CHECK_HEADER, ""),
             expected=_expected() if route.is_versioned else None,
+            payment=request.headers.get(SIGNATURE_HEADER, "") if route.is_payable else "",
         )
-        return _respond(route, answer, route.handler(call))
+        return _respond(route, answer, route.handler(x402.paid(call, route) if call.payment else call))
 
     return view
 

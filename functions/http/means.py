@@ -9,7 +9,8 @@ from shared.kernel.ids import OperationId, Uid, operation_id
 from shared.kernel.meanwhile import Meanwhile
 from shared.ledger.errors import InsufficientCredits
 from shared.ledger.views import Balance
-from shared.users.principal import Principal
+from shared.payments.chains.x402 import SIGNATURE_HEADER
+from shared.users.principal import TOP_UP, Principal
 
 LARGE_BODY_BYTES = 64 * 1024
 """Bodies beyond this are parsed only for callers with credits."""
@@ -40,11 +41,17 @@ def look(
     Nothing is read unless the call spends credits and the body is, or may be, large.
     """
     length = request.content_length
-    is_large = length is None or length > LARGE_BODY_BYTES
+    is_large = (length is None or length > LARGE_BODY_BYTES) and not is_paying(caller, request)
     if caller is None or intention is None or not is_large or InsufficientCredits not in route.errors:
         return Means(None)
     uid = caller.uid
     return Means(Meanwhile(lambda: _balance(services, uid, intention)))
+
+
+def is_paying(caller: Principal | None, request: Request) -> bool:
+    """Return True if a caller who may buy credits sends a payment with the call."""
+    is_allowed = caller is not None and caller.key is not None and TOP_UP in caller.key.scopes
+    return is_allowed and bool(request.headers.get(SIGNATURE_HEADER))
 
 
 def _balance(services: Services, uid: Uid, intention: Intention) -> Balance | None:

@@ -19,10 +19,12 @@ from shared.ledger.commands import BudgetClaim
 from shared.ledger.errors import InsufficientCredits
 from shared.sagas.metering import key_budgets
 from shared.sagas.metering.drain import Draining
+from shared.sagas.payments.agent_payments import TopUp
 from shared.users import roles
-from shared.users.principal import SCOPES, Principal, Scope
+from shared.users.principal import SCOPES, TOP_UP, Principal, Scope
 
 PREFIX = "/v1"
+TOP_UP_PATH = f"{PREFIX}/payments/x402"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ IMAGES: frozenset[Scope] = frozenset({"images"})
 IMAGES_OR_READ: frozenset[Scope] = frozenset({"images", "read"})
 AGENTS: frozenset[Scope] = frozenset({"agents"})
 AGENTS_OR_READ: frozenset[Scope] = frozenset({"agents", "read"})
+TOP_UPS: frozenset[Scope] = frozenset({TOP_UP})
 ANY_SCOPE: frozenset[Scope] = frozenset(SCOPES)
 """Scopes of which an API key needs one to call a route. A route without scopes accepts no key."""
 
@@ -72,6 +75,10 @@ class Call:
     app_check_token: str = ""
     expected: ExpectedVersions | None = None
     """The versions that `If-Match` names; None: the caller did not say."""
+    payment: str = ""
+    """The header `PAYMENT-SIGNATURE`; "" if the caller sent none."""
+    top_up: TopUp | None = None
+    """The payment that the header made; None without one."""
 
     @property
     def principal(self) -> Principal:
@@ -188,9 +195,18 @@ class Route:
         return Draining in self.errors
 
     @property
+    def is_payable(self) -> bool:
+        """True if an agent may pay with the call (x402): calls of models, and the purchase of credits."""
+        return self.method == "POST" and (self.path == TOP_UP_PATH or (self.is_drained and _is_of_models(self.path)))
+
+    @property
     def is_effectful(self) -> bool:
         """True if a call changes anything. A POST with status 200 only answers a question."""
         return self.method != "POST" or self.status != 200 or self.is_spending  # noqa: PLR2004  # HTTP's own number
+
+
+def _is_of_models(path: str) -> bool:
+    return path.startswith((f"{PREFIX}/openai/", f"{PREFIX}/chat/"))
 
 
 class Routes:

@@ -28,6 +28,7 @@ from functions.http import (
     payments,
     root,
     stops,
+    x402,
 )
 from functions.http import credits as credits_
 from functions.http.routes import Route
@@ -54,6 +55,7 @@ ROUTES: tuple[Route, ...] = (
     *crypto_page.routes,
     *crypto_take.routes,
     *crypto_transactions.routes,
+    *x402.routes,
     *crypto_refund_address.routes,
     *admin.routes,
     *admin_journals.routes,

@@ -1,0 +1,190 @@
+"""x402: agents pay with the call that needs credits. Offers stand in `PAYMENT-REQUIRED`, beside the usual refusal."""
+
+from dataclasses import replace
+from typing import Any
+
+from flask import g
+from marshmallow import fields
+
+from functions.http.errors import ScopeMissing
+from functions.http.fields import Answer, Choice, Credits
+from functions.http.idempotency import Intention
+from functions.http.money import Money
+from functions.http.payments import STATUSES
+from functions.http.routes import MEMBER, TOP_UP_PATH, TOP_UPS, Call, Route, Routes
+from shared.bootstrap import Services
+from shared.kernel.errors import DomainError, IdempotencyMismatch, Rejected
+from shared.kernel.events import log
+from shared.kernel.ids import fingerprint, operation_id
+from shared.ledger.errors import AccountClosed, AccountFrozen, InsufficientCredits
+from shared.payments.chains.address_book import AddressesDisagree
+from shared.payments.chains.agent_wallet import TopUpCapReached
+from shared.payments.chains.indices import IndicesBusy
+from shared.payments.chains.ports import ChainUnavailable
+from shared.payments.chains.seen import TRANSACTION_REF
+from shared.payments.chains.x402 import (
+    REQUIRED_HEADER,
+    RESPONSE_HEADER,
+    PaymentInvalid,
+    PaymentMalformed,
+    encoded,
+    required_of,
+)
+from shared.payments.payment import Payment, status_of
+from shared.sagas.payments.agent_payments import (
+    AgentPayments,
+    TooManyTopUps,
+    TopUp,
+    TopUpFailed,
+    TopUpRequest,
+    TopUpUnderWay,
+)
+from shared.sagas.payments.agent_wallets import AgentWalletBusy
+from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
+from shared.users.principal import TOP_UP, Principal
+
+
+class PaymentRequired(Rejected):
+    """Answer to a caller who asks what credits cost: the offers stand in the header `PAYMENT-REQUIRED`."""
+
+    code = "payment_required"
+
+    def __init__(self) -> None:
+        super().__init__(f"Sign an offer of the header {REQUIRED_HEADER}, and send the request again.")
+
+
+PAYMENT_ERRORS: tuple[type[DomainError], ...] = (
+    PaymentMalformed,
+    PaymentInvalid,
+    TopUpFailed,
+    TopUpUnderWay,
+    TopUpCapReached,
+    TooManyTopUps,
+    AccountFrozen,
+    AccountClosed,
+    ScopeMissing,
+    ProviderNotConfigured,
+    IdempotencyMismatch,
+    AgentWalletBusy,
+    AddressesDisagree,
+    IndicesBusy,
+    ChainUnavailable,
+    PaymentBusy,
+)
+OFFERED = (InsufficientCredits, PaymentRequired, PaymentInvalid, TopUpFailed)
+"""Errors that are answered with offers."""
+
+routes = Routes("payments")
+
+
+class TopUpOut(Answer):
+    """Credits that a signed payment bought. `transaction` is null if the facilitator told no transaction."""
+
+    payment_id = fields.String(required=True)
+    status = Choice(*STATUSES, required=True)
+    package_id = fields.String(required=True)
+    price = Money(required=True)
+    credits = Credits(required=True)
+    bonus = Credits(required=True)
+    network = fields.String(required=True, metadata={"description": "The network on which the coins came."})
+    asset = fields.String(required=True, metadata={"description": "The symbol of the coins."})
+    transaction = fields.String(required=True, allow_none=True)
+
+
+@routes.post(
+    "/payments/x402",
+    access=MEMBER,
+    scopes=TOP_UPS,
+    answer=TopUpOut,
+    errors=(PaymentRequired, *PAYMENT_ERRORS),
+)
+def buy_with_x402(call: Call) -> Any:
+    """Buy credits with a signed payment (x402, version 2).
+
+    Without the header `PAYMENT-SIGNATURE`, the answer is 402, and its header `PAYMENT-REQUIRED` has the offers: a
+    dollar's worth of credits, and the packages. The same payment may be sent again: it pays once.
+    """
+    if call.top_up is None:
+        _payments(call.services)
+        raise PaymentRequired
+    return _out(call.top_up.payment)
+
+
+def offer(services: Services, route: Route, caller: Principal | None, error: DomainError) -> None:
+    """Put offers into the header of a refusal, if the caller may buy. A failure leaves the refusal as it is."""
+    is_asked = route.path == TOP_UP_PATH or (caller is not None and caller.key is not None)
+    if caller is None or not is_asked or not _may_pay(caller):
+        return
+    try:
+        payments = services.crypto.agent_payments
+        offers = () if payments is None else payments.offers(caller.uid, caller.key)
+    except DomainError as failure:
+        log("offers_not_made", "WARNING", code=failure.code)
+        return
+    if offers:
+        told = required_of(offers, f"{services.settings.public_url}{route.path}", error.detail)
+        g.payment_headers[REQUIRED_HEADER] = encoded(told)
+
+
+def paid(call: Call, route: Route) -> Call:
+    """Return the call with the payment of its header made. Without a key of its own, the payment names the call.
+
+    Raises PAYMENT_ERRORS.
+    """
+    if not _may_pay(call.principal):
+        raise ScopeMissing(TOP_UPS)
+    asked = call.asked
+    name = "\n".join((route.method, route.path, *(call.path[each] for each in sorted(call.path))))
+    key = asked.operation if asked.has_key else ""
+    top_up = _payments(call.services).pay(
+        TopUpRequest(
+            uid=call.uid,
+            key=call.principal.key,
+            header=call.payment,
+            call=fingerprint(f"{name}\n{key}\n{asked.fingerprint}"),
+        )
+    )
+    return _after(call, top_up)
+
+
+def _after(call: Call, top_up: TopUp) -> Call:
+    """Return the call after its payment, and tell the payment in a header. Raises TopUpFailed.
+
+    If the authorization was used before, its coins may be credits by another way, so the call is tried.
+    """
+    g.payment_headers[RESPONSE_HEADER] = encoded(top_up.response)
+    if top_up.failure and not top_up.is_used:
+        raise TopUpFailed(top_up.failure)
+    asked = call.asked
+    if not asked.has_key:
+        operation = operation_id("x402", top_up.payment.id)
+        asked = Intention(operation=operation, fingerprint=asked.fingerprint, has_key=True)
+    return replace(call, intention=asked, top_up=top_up)
+
+
+def _may_pay(caller: Principal) -> bool:
+    """Return True for a user in person, and for a key that may top up."""
+    return caller.key is None or (TOP_UP in caller.key.scopes and caller.key.cap is not None)
+
+
+def _payments(services: Services) -> AgentPayments:
+    payments = services.crypto.agent_payments
+    if payments is None:
+        raise ProviderNotConfigured("x402")
+    return payments
+
+
+def _out(payment: Payment) -> dict[str, Any]:
+    quote = payment.quote
+    assert quote is not None, "a payment on a chain has a quote"
+    return {
+        "payment_id": payment.id,
+        "status": status_of(payment),
+        "package_id": payment.terms.package,
+        "price": payment.terms.price,
+        "credits": payment.terms.credits,
+        "bonus": payment.terms.bonus,
+        "network": quote.network,
+        "asset": quote.asset,
+        "transaction": payment.refs.get(TRANSACTION_REF),
+    }
