@@ -334,6 +334,7 @@ BY_NAME: Mapping[str, str] = {
     "tool": "The tool's name; null for a step without one.",
     "tools": "The tools that the agent may use.",
     "total": "All together.",
+    "TopUpOut.transaction": "The hash of the transaction that moved the coins; null if the facilitator told none.",
     "transaction_id": "What the provider lists the money under; null before it was paid.",
     "ttl_seconds": "Seconds until what is left comes back by itself.",
     "type": "The kind.",

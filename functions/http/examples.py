@@ -42,6 +42,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "credits_capture": {"full": {"amount": "0.5", "final": True}, "short": {"amount": "0.5"}},
     "credits_release": {"short": {}},
     "credits_welcome_bonus": {"short": {}},
+    "payments_buy_with_x402": {"short": {}},
     "chat_start": {
         "full": {
             "title": "Colours",

@@ -101,8 +101,8 @@ class TopUpOut(Answer):
 def buy_with_x402(call: Call) -> Any:
     """Buy credits with a signed payment (x402, version 2).
 
-    Without the header `PAYMENT-SIGNATURE`, the answer is 402, and its header `PAYMENT-REQUIRED` has the offers: a
-    dollar's worth of credits, and the packages. The same payment may be sent again: it pays once.
+    Without the header `PAYMENT-SIGNATURE`, the answer is 402, and the header `PAYMENT-REQUIRED` has the offers: a
+    dollar's worth of credits, and the packages. The same payment may be sent again, and pays once.
     """
     if call.top_up is None:
         _payments(call.services)
@@ -111,7 +111,7 @@ def buy_with_x402(call: Call) -> Any:
 
 
 def offer(services: Services, route: Route, caller: Principal | None, error: DomainError) -> None:
-    """Put offers into the header of a refusal, if the caller may buy. A failure leaves the refusal as it is."""
+    """Put offers into the header of a refusal, if the caller may buy. After a failure here there are no offers."""
     is_asked = route.path == TOP_UP_PATH or (caller is not None and caller.key is not None)
     if caller is None or not is_asked or not _may_pay(caller):
         return
@@ -127,7 +127,7 @@ def offer(services: Services, route: Route, caller: Principal | None, error: Dom
 
 
 def paid(call: Call, route: Route) -> Call:
-    """Return the call with the payment of its header made. Without a key of its own, the payment names the call.
+    """Make the payment in the header of a call, and return the call. Without an own key, the payment names the call.
 
     Raises PAYMENT_ERRORS.
     """
@@ -150,7 +150,7 @@ def paid(call: Call, route: Route) -> Call:
 def _after(call: Call, top_up: TopUp) -> Call:
     """Return the call after its payment, and tell the payment in a header. Raises TopUpFailed.
 
-    If the authorization was used before, its coins may be credits by another way, so the call is tried.
+    If the authorization was used before, the coins may be credits by another way, so the call is tried.
     """
     g.payment_headers[RESPONSE_HEADER] = encoded(top_up.response)
     if top_up.failure and not top_up.is_used:

@@ -95,6 +95,7 @@ FOR_KEYS = {
     ("POST", "/v1/chat/conversations/{id}/title"): {"chat"},
     ("GET", "/v1/chat/conversations/{id}/export"): {"chat", "read"},
     ("POST", "/v1/images/generate"): {"images"},
+    ("POST", "/v1/payments/x402"): {"top_up"},
     ("GET", "/v1/images/generate/{task_id}"): {"images", "read"},
     ("GET", "/v1/images"): {"images", "read"},
     ("GET", "/v1/images/{id}"): {"images", "read"},
@@ -151,7 +152,7 @@ def test_a_key_may_call_what_its_scopes_say_and_nothing_else(world, route):
             assert (answer.status_code, told) == (403, "forbidden" if route.access.roles else "scope_missing")
 
 
-@pytest.mark.parametrize("scopes", [[], ["admin"], ["chat", "x"], "chat", None, ["chat"] * 5])
+@pytest.mark.parametrize("scopes", [[], ["admin"], ["chat", "x"], "chat", None, ["chat"] * 6])
 def test_a_key_is_for_something_that_there_is(alice, scopes):
     assert problem(made(alice, scopes=scopes)) == (422, "invalid_request")
 

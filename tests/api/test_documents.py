@@ -33,6 +33,7 @@ SETTINGS = {"WELCOME_BONUS_REQUIRES": "any"}
 NEVER_ANSWERED_WITH_SUCCESS = {
     "openai_cancel_response": "No response is begun in the background, and OpenAI cancels no other: 400 by design.",
     "payments_pay_with_coins": "A network must be set up first: 422.",
+    "payments_buy_with_x402": "A network and a facilitator must be set up first: 409.",
     "payments_change_coins": "Coins come over a chain, and the example payment came through a provider: 404.",
     "payments_take_part": "Coins come over a chain, and the example payment came through a provider: 404.",
     "payments_prepare_transaction": "The example payment came through a provider, and not over a chain: 404.",

@@ -124,7 +124,9 @@ class Person:
         return self.call("POST", path, body=body, **options)
 
     def key(self, *scopes: str, **wanted: Any) -> "Person":
-        """The same person, calling with a new API key."""
+        """The same person, calling with a new API key. A key that may top up needs a cap."""
+        if "top_up" in scopes:
+            wanted.setdefault("spend_cap", {"amount": "1000", "period": "day"})
         made = self.post("/api-keys", {"name": "k", "scopes": scopes or ["chat"], **wanted})
         assert made.status_code == 201, made.json
         return Person(world=self.world, uid=self.uid, token=made.json["key"])

@@ -227,6 +227,7 @@ def _send_coins(shop):
     shop.every_minute()
     shop.services().jobs.run_schedule("every_minute")
     shop.services().crypto.look(shop.now(payment))
+    shop.services().crypto.agent_wallets.wallet(shop.uid)
     _send_coins_back(shop, shop.order("bitcoin", "BTC"))
     shop.services().crypto.desk.page(DepositFilter(), limit=1, after=None)
     shop.services().crypto.desk.page(DepositFilter(uid=shop.uid), limit=1, after=None)

@@ -1,6 +1,6 @@
-"""Where agents of a user pay: one address, and the credits that each API key has bought, in `agent_wallets/{uid}`.
+"""Wallet of a user's agents in `agent_wallets/{uid}`: the address, and the credits that each API key bought. Pure.
 
-Pure. An API key with the scope `top_up` may buy credits up to its spend cap, in each window of the cap.
+An API key with the scope `top_up` may buy credits up to its spend cap, in each window of the cap.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ COLLECTION = "agent_wallets"
 
 
 class TopUpCapReached(Rejected):
-    """Error for an API key that may not buy so many credits in the present window of its spend cap. µcr."""
+    """Error for a purchase above the rest of the key's spend cap in the present window. `left` are µcr."""
 
     code = "top_up_cap_reached"
     amounts = frozenset({"left"})

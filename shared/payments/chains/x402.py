@@ -59,7 +59,7 @@ class PaymentInvalid(Rejected):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class CreditOffer:
     """Credits for coins of a token, to an address of the user.
 
     `package` is "" for credits at their usual price. `due` are atomic units. `rate` is the USD per whole coin.
@@ -114,7 +114,7 @@ def caip2(network: Network) -> str:
     return f"eip155:{network.chain_id}"
 
 
-def required_of(offers: Sequence[Offer], url: str, problem: str) -> dict[str, Any]:
+def required_of(offers: Sequence[CreditOffer], url: str, problem: str) -> dict[str, Any]:
     """Return the content of `PAYMENT-REQUIRED`: the cheapest offers first."""
     return {
         "x402Version": VERSION,

@@ -287,6 +287,7 @@ class MemoryChain:
         raise BlockGone(self.network)
 
     def _append(self, moves: Sequence[_Move], time: Millis | None = None) -> None:
+        """Add a block with the moves that succeed, at the time of the clock unless `time` is given."""
         last = self._chain[-1]
         balances, spent, used = dict(last.balances), set(last.spent), set(last.used)
         done: list[_Move] = []

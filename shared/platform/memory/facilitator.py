@@ -8,7 +8,7 @@ from shared.payments.facilitator import FacilitatorAnswer, FacilitatorUnavailabl
 from shared.platform.memory.chain import MemoryChain
 
 Way = Literal["settled", "silent", "lost", "failed", "lying", "unmined"]
-"""What happens to a payment. `silent`: nothing is sent, no answer. `lost`: sent, no answer. `failed`: sent, and told as
+"""Fate of a payment. `silent`: nothing is sent, no answer. `lost`: sent, no answer. `failed`: sent, and told as
 a failure. `lying`: told as settled, but not sent. `unmined`: sent, settled, in no block yet."""
 
 

@@ -11,7 +11,7 @@ from shared.payments.chains.amounts import DOLLARS
 from shared.payments.chains.authorizations import TokenDomain
 from shared.payments.chains.networks import Asset, Network
 from shared.payments.chains.ports import AssetName, Chain, NetworkName, Tokens
-from shared.payments.chains.x402 import Offer
+from shared.payments.chains.x402 import CreditOffer
 from shared.payments.fiat import Fiat
 from shared.payments.packages import Package, Packages
 from shared.sagas.payments.coin_terms import CoinTerms
@@ -26,7 +26,7 @@ Separator = Callable[[TokenDomain, int, str], str]
 class AgentOffers:
     """Offers in all listed stablecoins that take authorizations and work now. Safe to share between threads.
 
-    A token's domain is read once, and believed if its hash is the one that the contract states.
+    The domain of a token is read once, and believed if our hash of the domain is the hash that the contract states.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class AgentOffers:
         self._lock = threading.Lock()
         self._domains: dict[tuple[NetworkName, AssetName], TokenDomain | None] = {}
 
-    def offers(self, receiver: str) -> Sequence[Offer]:
+    def offers(self, receiver: str) -> Sequence[CreditOffer]:
         """Return all offers to pay to this address. A network, token or price that does not work now has none."""
         wares = self._wares()
         return [
@@ -75,7 +75,7 @@ class AgentOffers:
                     yield network, asset, domain
 
     def _domain(self, network: Network, asset: Asset) -> TokenDomain | None:
-        """Return the domain of a token; None if it takes no authorizations, or cannot be asked now."""
+        """Return the domain of a token; None if the token takes no authorizations, or cannot be asked now."""
         key = (network.name, asset.name)
         with self._lock:
             if key in self._domains:
@@ -91,13 +91,16 @@ class AgentOffers:
             self._domains[key] = found
         return found
 
-    def _offer(self, network: Network, asset: Asset, domain: TokenDomain, ware: Package, receiver: str) -> Offer | None:
+    def _offer(
+        self, network: Network, asset: Asset, domain: TokenDomain, ware: Package, receiver: str
+    ) -> CreditOffer | None:
+        """Return the offer of a ware for a token; None if the network cannot take the price now."""
         try:
             quoted = self._terms.quoted(network.name, asset.name, ware.price)
         except DomainError as error:
             log("offer_not_made", network=network.name, asset=asset.name, code=error.code)
             return None
-        return Offer(
+        return CreditOffer(
             network=network,
             asset=asset,
             domain=domain,

@@ -1,8 +1,8 @@
 """Payment by an agent (x402): offer credits, take a signed authorization, and bring account and chain in step.
 
-The payment is named by token, payer and nonce, so the same header pays once. It is stored with the address's document
-and the key's cap in one commit, before anything is sent. From then on the chain is the truth, whatever the facilitator
-answers.
+The payment is named by token, payer and nonce, so the same header pays once. One commit stores the payment, the order
+at the address, and the key's cap, before anything is sent. From then on the chain is the truth, not the facilitator's
+answer.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from shared.payments.chains.quote import Quote
 from shared.payments.chains.seen import TRANSACTION_REF, UNPAID
 from shared.payments.chains.tiers import usual_wait_seconds
 from shared.payments.chains.x402 import (
-    Offer,
+    CreditOffer,
     PaymentInvalid,
     SignedPayment,
     caip2,
@@ -53,15 +53,15 @@ OPEN_MAX = 20
 """Most orders of one address that are not decided, or not final."""
 CREATE_ATTEMPTS_MAX = 8
 WAIT_SECONDS = 25.0
-"""Time for which a call waits until its payment counts. Small payments count in their first block."""
+"""Time for which a call waits until the payment counts. Small payments count in their first block."""
 REFUSED_SECONDS = 3.0
-"""Time for which the chain is asked although the facilitator says that it did not settle."""
+"""Time for which the chain is asked although the facilitator says that no coins moved."""
 PAUSES = (0.2, 0.3, 0.5, 1.0)
 NEXT_LOOK: Millis = 15 * SECOND
 
 
 class TopUpUnderWay(Unavailable):
-    """The payment is on its way to the chain. Nothing is lost; send the same request with the same header again."""
+    """Error for a payment that is on its way to the chain. The same request with the same header may be sent again."""
 
     code = "top_up_under_way"
 
@@ -70,7 +70,7 @@ class TopUpUnderWay(Unavailable):
 
 
 class TopUpFailed(Rejected):
-    """The payment did not arrive, and cannot be waited for."""
+    """Error for a payment whose coins did not arrive."""
 
     code = "top_up_failed"
 
@@ -79,7 +79,7 @@ class TopUpFailed(Rejected):
 
 
 class TooManyTopUps(Unavailable):
-    """Too many payments of agents of this user are under way."""
+    """Error for a user with `OPEN_MAX` payments of agents under way."""
 
     code = "too_many_top_ups"
 
@@ -113,7 +113,7 @@ class TopUp:
 
     @property
     def is_used(self) -> bool:
-        """Return True if the authorization was used before: its coins may be credits by another way."""
+        """Return True if the authorization was used before: the coins may be credits by another way."""
         return self.failure == UNPAID
 
 
@@ -139,7 +139,7 @@ class AgentPayments:
         self._settlement = settlement
         self._clock = clock
 
-    def offers(self, uid: Uid, key: KeyUse | None) -> Sequence[Offer]:
+    def offers(self, uid: Uid, key: KeyUse | None) -> Sequence[CreditOffer]:
         """Return the offers to a user, those that the key's cap allows. Takes an address at the user's first call."""
         wallet = self._wallets.wallet(uid)
         left = self._left(wallet, key)
@@ -185,7 +185,7 @@ class AgentPayments:
                     return known
         raise PaymentBusy
 
-    def _offer_for(self, wallet: AgentWallet, signed: SignedPayment) -> Offer:
+    def _offer_for(self, wallet: AgentWallet, signed: SignedPayment) -> CreditOffer:
         """Return the largest offer that the signed value pays. Raises PaymentInvalid."""
         content = signed.authorization
         if content.receiver != wallet.address.lower():
@@ -200,7 +200,7 @@ class AgentPayments:
             raise PaymentInvalid("it is less than the smallest offer, or this coin is not taken now")
         return max(fitting, key=lambda each: (each.due, bool(each.package)))
 
-    def _created(self, asked: TopUpRequest, signed: SignedPayment, offer: Offer, payment_id: str) -> Payment:
+    def _created(self, asked: TopUpRequest, signed: SignedPayment, offer: CreditOffer, payment_id: str) -> Payment:
         """Store payment, order and cap in one commit. Raises PreconditionFailed, TooManyTopUps, TopUpCapReached."""
         found = self._wallets.read(asked.uid)
         wallet = None if found is None else wallet_from(found.data)
@@ -227,7 +227,7 @@ class AgentPayments:
         return payment
 
     def _agreed(
-        self, asked: TopUpRequest, signed: SignedPayment, offer: Offer, payment_id: str, record: AddressRecord
+        self, asked: TopUpRequest, signed: SignedPayment, offer: CreditOffer, payment_id: str, record: AddressRecord
     ) -> Payment:
         """Return the payment on the offer's terms. The authorization's end is the payment's."""
         now, ends_at = self._clock.now(), signed.authorization.valid_before * SECOND
@@ -315,7 +315,8 @@ def _fingerprint(asked: TopUpRequest, signed: SignedPayment) -> str:
     return fingerprint(f"{signed.authorization.signature}\n{asked.call}")
 
 
-def _order(payment: Payment, offer: Offer, signed: Authorization, now: Millis) -> AuthorizedOrder:
+def _order(payment: Payment, offer: CreditOffer, signed: Authorization, now: Millis) -> AuthorizedOrder:
+    """Return the order of a payment, as the address remembers the order."""
     return AuthorizedOrder(
         payment=payment.id,
         network=offer.network.name,
@@ -330,7 +331,8 @@ def _order(payment: Payment, offer: Offer, signed: Authorization, now: Millis) -
     )
 
 
-def _quote(offer: Offer, record: AddressRecord, now: Millis, ends_at: Millis) -> Quote:
+def _quote(offer: CreditOffer, record: AddressRecord, now: Millis, ends_at: Millis) -> Quote:
+    """Return the quote of a payment: small payments count in their first block, others as on the payer's page."""
     tier = offer.network.tiers[0]
     is_small = offer.price.minor <= SMALL_CENTS
     wait = round(offer.network.block_seconds) if is_small else usual_wait_seconds(offer.network, tier)

@@ -1,4 +1,4 @@
-"""Address to which agents of a user pay: taken once, and again only after coins were sent away from it."""
+"""Address to which agents of a user pay: taken once, and again only after coins were sent away from the address."""
 
 from dataclasses import replace
 
@@ -82,7 +82,9 @@ class AgentWallets:
         try:
             self._documents.commit([stored, Create(record.path, to_data(record))])
         except PreconditionFailed:
-            self._terms.give_back(EVM, index)
+            now_at = self._documents.get(path)
+            if now_at is not None and (found is None or now_at.version != found.version):
+                self._terms.give_back(EVM, index)  # else the address itself was taken: nobody may get the index
             return None
         except OutcomeUnknown:
             return None

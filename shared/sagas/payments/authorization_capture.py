@@ -1,4 +1,4 @@
-"""Capture of a payment by authorization: the facilitator brings it to the chain. No key of ours pays gas."""
+"""Capture of a payment by authorization: a facilitator brings the authorization to the chain, and pays the gas."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ EVM = "evm"
 
 
 class AuthorizationCapture:
-    """Sends authorizations to the facilitator. What the facilitator answers is noted, and decides nothing.
+    """Sender of authorizations to the facilitator. The answer is noted, and decides nothing.
 
     `facilitator` returns None if the settings name none.
     """
@@ -41,7 +41,7 @@ class AuthorizationCapture:
     def capture(self, refs: Refs) -> None:
         """Send the authorization of a payment, unless that was done, and note the answer. May be repeated.
 
-        That the authorization was sent is noted before: a worker that dies meanwhile leaves the question to the chain.
+        The order notes the sending before: a worker that dies meanwhile leaves the question to the chain.
         Raises ProviderUnavailable if other workers change the address all the time.
         """
         facilitator, now = self._facilitator(), self._clock.now()
@@ -65,7 +65,7 @@ class AuthorizationCapture:
         fits: Callable[[AuthorizedOrder], bool],
         changes: Mapping[str, Any],
     ) -> tuple[AuthorizedOrder | None, str]:
-        """Store changes of an order if it fits. Return the order, or None, and the address."""
+        """Store changes of an order that `fits`. Return the changed order, or None, and the address."""
         for _ in range(NOTE_ATTEMPTS_MAX):
             document = self._documents.get(address_path(EVM, index))
             record = None if document is None else from_data(document.data)

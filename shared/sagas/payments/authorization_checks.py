@@ -6,10 +6,10 @@ from typing import cast
 from shared.payments.chains.authorizations import Authorization
 from shared.payments.chains.networks import Asset, Network
 from shared.payments.chains.ports import Chain, ChainUnavailable, NetworkName, Tokens
-from shared.payments.chains.x402 import Offer, PaymentInvalid, caip2
+from shared.payments.chains.x402 import CreditOffer, PaymentInvalid, caip2
 
 Signer = Callable[[Authorization, str], str | None]
-"""Function that returns the signer of an authorization for a domain's hash; None if no key signed it."""
+"""Function that returns the signer of an authorization for a domain's hash; None for no signature."""
 
 
 class AuthorizationChecks:
@@ -35,7 +35,7 @@ class AuthorizationChecks:
                     return known, each
         raise PaymentInvalid("this coin is not taken")
 
-    def require_payable(self, offer: Offer, signed: Authorization) -> None:
+    def require_payable(self, offer: CreditOffer, signed: Authorization) -> None:
         """Raise PaymentInvalid unless the payer signed exactly this, and the coins are there or have come.
 
         A nonce that is used already is no fault: somebody else may have brought the authorization to the chain. Raises
