@@ -103,6 +103,11 @@ class AddressRecord:
         """Return True if coins have come or wait in the pool, or a payment was decided."""
         return any(each.head or each.standing or each.pool or each.is_claimed for each in self.levels.values())
 
+    @property
+    def has_open_orders(self) -> bool:
+        """Return True if an authorization may still move coins, or has moved coins that do not count yet."""
+        return any(not each.is_over for each in self.authorized)
+
     def authorized_order(self, payment: str) -> AuthorizedOrder | None:
         """Return the order of a payment by authorization; None if there is none, or none is remembered."""
         return next((each for each in self.authorized if each.payment == payment), None)

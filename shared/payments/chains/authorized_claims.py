@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 from shared.kernel.clock import Millis
 from shared.payments.chains.addresses import EMPTY, AddressRecord, Key
 from shared.payments.chains.authorizations import AuthorizedOrder, NonceFacts, is_forgettable, with_authorized
-from shared.payments.chains.networks import Tier
+from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.ports import NetworkName
+from shared.payments.chains.tiers import tier_for
 from shared.payments.payment import Payment
 
 ORDER_REF = "order"
@@ -16,10 +18,13 @@ SMALL_CENTS = 500
 """Value of a user's coins that are not final, up to which the coins of agents count in their first block."""
 
 
-def agents_tier(record: AddressRecord, tier: Tier, total_cents: int) -> Tier:
-    """Return the tier for an address. Small amounts for agents count in their first block; others as elsewhere."""
+def address_tier(record: AddressRecord, network: Network, total_cents: int) -> Tier:
+    """Return the tier for an address if the user's coins that are not final are worth `total_cents`.
+
+    Small amounts for agents count in their first block.
+    """
     if not record.is_for_agents or total_cents > SMALL_CENTS:
-        return tier
+        return tier_for(network, Fraction(total_cents, 100))
     return Tier(usd_max=SMALL_CENTS // 100, depth=1)
 
 

@@ -115,3 +115,11 @@ def _fault_of(answer: PriceAnswer, now: Millis) -> NoPrice | None:
     if answer.at > now + FUTURE_MAX:
         return NoPrice(f"the price of {answer.source} is from the future")
     return NoPrice(f"the price of {answer.source} is out of date") if now > answer.stale_at else None
+
+
+class Rates(Protocol):
+    """Present prices of assets."""
+
+    def rate(self, network: NetworkName, asset: AssetName) -> Fraction | None:
+        """Return the USD that one whole coin is worth; None if nobody can tell now."""
+        ...

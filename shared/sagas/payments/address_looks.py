@@ -3,9 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from fractions import Fraction
 from threading import local
-from typing import Protocol
 
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import (
@@ -31,7 +29,7 @@ from shared.payments.chains.addresses import (
     with_transfers,
 )
 from shared.payments.chains.amounts import value_cents
-from shared.payments.chains.authorized_claims import agents_tier, open_orders, with_orders, without_forgettable
+from shared.payments.chains.authorized_claims import address_tier, open_orders, with_orders, without_forgettable
 from shared.payments.chains.claims import LevelFacts, LevelSighting, decided, with_arrival
 from shared.payments.chains.levels import LevelRecord, Look, advance, with_folded
 from shared.payments.chains.moved import moved_payments
@@ -39,10 +37,10 @@ from shared.payments.chains.network_view import NetworkView, reading_of, view_of
 from shared.payments.chains.networks import Network, Tier
 from shared.payments.chains.outages import Outage, extended
 from shared.payments.chains.ports import AssetName, BlockGone, Chain, ChainUnavailable, NetworkName
+from shared.payments.chains.prices import Rates
 from shared.payments.chains.screening import SCREENED_SENDER, NoScreening, Screening
 from shared.payments.chains.seen import AddressView
 from shared.payments.chains.sources import ONE_SOURCE_USD_MAX, agreed
-from shared.payments.chains.tiers import tier_for
 from shared.payments.ports import UnknownAtProvider
 from shared.sagas.payments.deposits import deposit, deposit_writes
 
@@ -59,14 +57,6 @@ FINALITY_PAUSE: Millis = 2 * MINUTE
 """Time until the next look while coins count already, and are not final."""
 PAST_PATIENCE: Millis = 30 * MINUTE
 """Time after the end of lock or grace in which the level at that end is asked for again and again."""
-
-
-class Rates(Protocol):
-    """Present prices of assets."""
-
-    def rate(self, network: NetworkName, asset: AssetName) -> Fraction | None:
-        """Return the USD that one whole coin is worth; None if nobody can tell now."""
-        ...
 
 
 class AddressLooks:
@@ -140,8 +130,7 @@ class AddressLooks:
         views, unavailable = self._views(record, wanted)
         document, record = self._exposed(document, record, views)
         total = self._total_cents(record) if record.unfinal_cents else 0
-        usual = {name: tier_for(view.network, Fraction(total, 100)) for name, view in views.items()}
-        tiers = {name: agents_tier(record, tier, total) for name, tier in usual.items()}
+        tiers = {name: address_tier(record, view.network, total) for name, view in views.items()}
         exposed = 0  # Coins at the head of a network that was not read deeper count for the tier all the same.
         for name, view in views.items():
             try:
@@ -281,8 +270,8 @@ class AddressLooks:
         kept = {key: level for key, level in changed.items() if level != LevelRecord()}
         facts = view.nonce_facts(open_orders(record, name), deep)
         evident = self._evident(replace(record, levels=kept, swept=swept_on), view, news)
-        ordered = with_orders(evident, facts, self._clock.now(), lambda key: self._review(evident, key, view))
-        return self._claimed(ordered, view)
+        told = with_orders(evident, facts, self._clock.now(), lambda key: self._review(evident, key, view))
+        return self._claimed(told, view)
 
     def _arrived(self, record: AddressRecord, key: Key, level: LevelRecord, view: NetworkView) -> LevelRecord:
         """Return the level with what is known of arrivals before the ends of lock and grace."""
@@ -357,8 +346,8 @@ class AddressLooks:
         unsettled = record.unsettled | moved
         levels, now = record.levels.values(), self._clock.now()
         is_soon = any(level.gone is not None for level in levels)
-        is_under_way = bool(unsettled) or any(level.head > level.standing or level.pool for level in levels)
-        is_under_way = is_under_way or any(not each.is_over for each in record.authorized)
+        is_waiting = any(level.head > level.standing or level.pool for level in levels)
+        is_under_way = bool(unsettled) or is_waiting or record.has_open_orders
         is_open = any(level.unfinal or level.missing > level.lost for level in levels) or self._lacks_a_rate(record)
         pause = SOON if is_soon else NEXT if is_under_way else FINALITY_PAUSE if is_open else None
         known = record.due_at
