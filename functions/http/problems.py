@@ -35,6 +35,7 @@ STATUS_BY_CODE = {
     "insufficient_credits": 402,
     "budget_exceeded": 402,
     "payment_required": 402,
+    "top_up_cap_reached": 402,
     "payment_invalid": 402,
     "top_up_failed": 402,
     "payment_malformed": 400,

@@ -1,5 +1,6 @@
 """x402: agents pay with the call that needs credits. Offers stand in `PAYMENT-REQUIRED`, beside the usual refusal."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from shared.payments.chains.seen import TRANSACTION_REF
 from shared.payments.chains.x402 import (
     REQUIRED_HEADER,
     RESPONSE_HEADER,
+    CreditOffer,
     PaymentInvalid,
     PaymentMalformed,
     encoded,
@@ -111,13 +113,17 @@ def buy_with_x402(call: Call) -> Any:
 
 
 def offer(services: Services, route: Route, caller: Principal | None, error: DomainError) -> None:
-    """Put offers into the header of a refusal, if the caller may buy. After a failure here there are no offers."""
+    """Put offers into the header of a refusal, if the caller may buy. After a failure here there are no offers.
+
+    Raises TopUpUnderWay in place of missing credits that a payment on its way may bring.
+    """
     is_asked = route.path == TOP_UP_PATH or (caller is not None and caller.key is not None)
     if caller is None or not is_asked or not _may_pay(caller):
         return
     try:
-        payments = services.crypto.agent_payments
-        offers = () if payments is None else payments.offers(caller.uid, caller.key)
+        offers = _offers(services, caller, error)
+    except TopUpUnderWay as under_way:
+        raise under_way from error
     except DomainError as failure:
         log("offers_not_made", "WARNING", code=failure.code)
         return
@@ -145,6 +151,15 @@ def paid(call: Call, route: Route) -> Call:
         )
     )
     return _after(call, top_up)
+
+
+def _offers(services: Services, caller: Principal, error: DomainError) -> Sequence[CreditOffer]:
+    payments = services.crypto.agent_payments
+    if payments is None:
+        return ()
+    if isinstance(error, InsufficientCredits):
+        return payments.offers_for_call(caller.uid, caller.key)
+    return payments.offers(caller.uid, caller.key)
 
 
 def _after(call: Call, top_up: TopUp) -> Call:

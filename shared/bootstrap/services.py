@@ -76,7 +76,7 @@ class Services:
         from shared.sagas.accounts.account_closing import AccountClosing
         from shared.sagas.accounts.leaving import Leaving
         from shared.sagas.payments.customers import Customers
-        from shared.users.erasing import Below
+        from shared.users.erasing import AtPath, Below
 
         customers = Customers(self.ports.documents(), self.ports.payment_providers())
 
@@ -100,6 +100,7 @@ class Services:
                 customers,
                 self.agents.tasks,
                 self.credits.losses,
+                AtPath(self.ports.documents(), "agent_wallets/{uid}"),
             ],
             self.ports.alerts(),
             self.clock,

@@ -29,6 +29,18 @@ class Below:
         _delete_all(self.documents, Query(collection=self.collection.format(uid=uid), limit=ERASE_BATCH))
 
 
+@dataclass(frozen=True, slots=True)
+class AtPath:
+    """Document at a path that contains the uid, such as `agent_wallets/{uid}`."""
+
+    documents: Documents
+    path: str
+
+    def erase(self, uid: Uid) -> None:
+        """Remove the document of the user; see `Erasable.erase`."""
+        self.documents.commit([Delete(self.path.format(uid=uid))])
+
+
 def _delete_all(documents: Documents, query: Query) -> None:
     while found := documents.query(query):
         documents.commit([Delete(document.path) for document in found])

@@ -419,3 +419,18 @@ def test_without_a_facilitator_nothing_is_offered_or_taken():
 
     assert offers_in(answer) == []
     assert problem(agent.post("/payments/x402")) == (409, "method_not_configured")
+
+
+def test_nobody_is_asked_to_pay_again_while_a_payment_is_on_its_way(world, agent):
+    header = header_for(world, agent)
+    facilitator_of(world).ways = ["unmined"]
+    assert paid(agent, header).status_code == 503
+
+    other = agent.post(CALL, BODY)
+    chains_of(world)["base"].mine()
+    world.services.crypto.follower.follow("evm", 0)
+
+    assert (other.status_code, other.json["error"]["code"]) == (503, "top_up_under_way")
+    assert offers_in(other) == []
+    assert other.headers["Retry-After"]
+    assert agent.post(CALL, BODY).status_code == 200

@@ -91,6 +91,12 @@ class AuthorizedOrder:
         """Return True if the order needs no further look."""
         return self.state in OVER
 
+    def is_on_its_way(self, now: Millis) -> bool:
+        """Return True if coins were sent for the order, as far as known, and may still come or do not count yet."""
+        if self.state == "used":
+            return True
+        return self.state == "open" and self.sent_at is not None and not self.refusal and now < self.ends_at
+
     def is_to_send(self, now: Millis) -> bool:
         """Return True if the facilitator should get the authorization now: never sent, or without an answer."""
         if self.state != "open" or self.is_answered or now >= self.ends_at:

@@ -139,6 +139,16 @@ class AgentPayments:
         self._settlement = settlement
         self._clock = clock
 
+    def offers_for_call(self, uid: Uid, key: KeyUse | None) -> Sequence[CreditOffer]:
+        """Return the offers to a caller who lacks credits; see `offers`.
+
+        Raises TopUpUnderWay if a payment of the user is on its way: nobody shall pay again for what is paid.
+        """
+        now = self._clock.now()
+        if any(each.is_on_its_way(now) for each in self._wallets.orders(uid)):
+            raise TopUpUnderWay
+        return self.offers(uid, key)
+
     def offers(self, uid: Uid, key: KeyUse | None) -> Sequence[CreditOffer]:
         """Return the offers to a user, those that the key's cap allows. Takes an address at the user's first call."""
         wallet = self._wallets.wallet(uid)

@@ -1,13 +1,15 @@
 """Address to which agents of a user pay: taken once, and again only after coins were sent away from the address."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.kernel.clock import SECOND, Clock, Millis
-from shared.kernel.documents import Create, Delete, Document, Documents, OutcomeUnknown, PreconditionFailed, Put, Write
+from shared.kernel.documents import Create, Document, Documents, OutcomeUnknown, PreconditionFailed, Put, Write
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import Uid
 from shared.payments.chains.addresses import AddressRecord, address_path, from_data, to_data
 from shared.payments.chains.agent_wallet import AgentWallet, wallet_data, wallet_from, wallet_path
+from shared.payments.chains.authorizations import AuthorizedOrder
 from shared.payments.chains.networks import Family
 from shared.sagas.payments.coin_terms import CoinTerms
 from shared.sagas.payments.crypto_following import AddressFollower
@@ -58,9 +60,11 @@ class AgentWallets:
         """Return the document of a wallet; None if the user has none."""
         return self._documents.get(wallet_path(uid))
 
-    def erase(self, uid: Uid) -> None:
-        """Remove the wallet of a user who leaves. The address itself stays, since coins may still come."""
-        self._documents.commit([Delete(wallet_path(uid))])
+    def orders(self, uid: Uid) -> Sequence[AuthorizedOrder]:
+        """Return the orders that the user's address remembers; none for a user without an address."""
+        found = self._documents.get(wallet_path(uid))
+        record = None if found is None else self._record(wallet_from(found.data).index)
+        return () if record is None else record.authorized
 
     def _made(self, uid: Uid, found: Document | None) -> AgentWallet | None:
         """Store a wallet with a new address, and return the wallet. None if somebody else did: read again."""

@@ -18,6 +18,7 @@ from shared.payments.chains.amounts import CENTS_PER_DOLLAR, DOLLARS, usd_of
 from shared.payments.chains.networks import Network
 from shared.payments.chains.payer import is_payable, phase_of
 from shared.payments.chains.ports import AssetName, Chain, ChainRefused, ChainUnavailable, NetworkName, Wallets
+from shared.payments.chains.prices import Rates
 from shared.payments.chains.quote import Quote
 from shared.payments.chains.transactions import (
     Cost,
@@ -37,7 +38,6 @@ from shared.payments.chains.view import crypto_view
 from shared.payments.fiat import Fiat
 from shared.payments.payment import Payment, quote_of, status_of
 from shared.payments.store import PaymentNotFound, Payments
-from shared.sagas.payments.address_looks import Rates
 
 SENT_MAX = 20
 """Most transactions that are noted of one payment: replacements with higher fees, and ones that came to nothing."""

@@ -10,6 +10,7 @@ from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, random_token
 from shared.ledger.ledger import Ledger
 from shared.payments.chains.addresses import CoinsHaveCome, address_created, address_path, from_data, order_changed
+from shared.payments.chains.authorized_claims import is_by_authorization
 from shared.payments.chains.networks import Family
 from shared.payments.chains.ports import AssetName, NetworkName
 from shared.payments.chains.quotes import QuotedAmount
@@ -175,7 +176,7 @@ class CryptoCheckouts:
         return self._clock.now() < quote.locked_until
 
     def _require_changeable(self, payment: Payment) -> None:
-        if payment.quote is None or payment.terms.package == DEPOSIT:
+        if payment.quote is None or payment.terms.package == DEPOSIT or is_by_authorization(payment):
             raise PaymentNotFound
         if payment.chain is not None and payment.chain.received:
             raise CoinsHaveCome
