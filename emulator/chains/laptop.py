@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from emulator.chains.anvil import Anvil
+from emulator.chains.facilitator import FacilitatorStandIn
 from emulator.chains.forms import form
 from emulator.chains.hands import Contract, Hands
 from emulator.chains.proxy import ChainProxy
@@ -28,7 +29,7 @@ SEQUENCER_SECONDS = 2 * 3_600
 DOLLARS = 10_000 * 10**6
 RICH = 3
 """Number of accounts that own tokens; all own coins."""
-SPOT = "spot"
+SPOT, FACILITATOR = "spot", "facilitator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,8 @@ NETWORKS = (
         tiers="any:finalized",
     ),
 )
-PORTS = {"evm": 8545, "evm_polygon": 8546, SPOT: 4020}
-"""Ports of the networks and of the exchanges' prices, by name."""
+PORTS = {"evm": 8545, "evm_polygon": 8546, SPOT: 4020, FACILITATOR: 4021}
+"""Ports of the networks, of the exchanges' prices, and of the facilitator of agents' payments, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ class LaptopChains:
 
 
 def laptop_chains(stack: contextlib.ExitStack, settings: Mapping[str, str], ports: Mapping[str, int]) -> LaptopChains:
-    """Start the networks, and the exchanges' prices; none if the settings name networks. `stack` ends them."""
+    """Start the networks, prices and a facilitator; none if the settings name networks. `stack` ends them."""
     found = LaptopChains()
     given = {**settings, **{name: value for name, value in os.environ.items() if value}}
     if given.get("CRYPTO_NETWORKS"):
@@ -123,6 +124,11 @@ def laptop_chains(stack: contextlib.ExitStack, settings: Mapping[str, str], port
         found.addresses[network.port] = proxy.url
         found.settings |= settings_of(network, node, proxy.url)
         found.purse = found.purse or Purse(network=network, node=node)
+    if not given.get("X402_FACILITATOR_URL"):
+        with binding(FACILITATOR, ports[FACILITATOR]):
+            facilitator = stack.enter_context(FacilitatorStandIn(found.nodes, port=ports[FACILITATOR]))
+        found.addresses[FACILITATOR] = facilitator.url
+        found.settings["X402_FACILITATOR_URL"] = facilitator.url
     return found
 
 

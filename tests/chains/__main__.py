@@ -1,6 +1,7 @@
-"""The long form, `python -m tests.chains SEED REORGS SCHEDULES`.
+"""The long form, `python -m tests.chains SEED REORGS SCHEDULES PAYMENTS`.
 
-Random reorgs with workers killed at every commit; then random schedules of faults of the sources.
+Random reorgs with workers killed at every commit; then random schedules of faults of the sources; then agents that pay
+by themselves, with each kind of fault.
 """
 
 import contextlib
@@ -11,17 +12,20 @@ from collections import Counter
 
 from tests.chains.liars import liars
 from tests.chains.node_shop import node_shop
+from tests.chains.paying_agents import TURNS, PayingAgents
 from tests.chains.reorgs import EventReader, History, Tally, by_block, by_transaction
 
 REORGS_PER_NODE = 100
 SCHEDULES_PER_NODE = 100
+PAYMENTS_PER_WORLD = 50
 
 
 def main() -> int:
     """Play and tell. Raises AssertionError where a law is broken."""
-    seed, reorgs, schedules = (int(argument) for argument in sys.argv[1:4])
+    seed, reorgs, schedules, payments = (int(argument) for argument in sys.argv[1:5])
     play_reorgs(seed, reorgs)
     play_liars(seed, schedules)
+    play_agents(seed, payments)
     return 0
 
 
@@ -58,6 +62,21 @@ def play_liars(seed: int, schedules: int) -> None:
         say(f"  {line}")
     say(f"  payments that a reader of logs has wrong: {wrong}")
     say(f"  no credit without its level, nothing taken back for nothing; {time.monotonic() - began:.0f} s")
+
+
+def play_agents(seed: int, payments: int) -> None:
+    """Play payments of agents with each kind of fault, some at a time over a fresh world."""
+    tally, began = Counter[str](), time.monotonic()
+    for number, first in enumerate(range(0, payments, PAYMENTS_PER_WORLD)):
+        say(f"agents {number}, seed {seed + number}, after {time.monotonic() - began:.0f} s")
+        with contextlib.redirect_stdout(io.StringIO()):
+            agents = PayingAgents(seed + number, tally)
+            for _ in range(min(PAYMENTS_PER_WORLD, payments - first)):
+                for name in TURNS:
+                    agents.play(name)
+    for name, times in sorted(tally.items()):
+        say(f"  {name}: {times}")
+    say(f"  who paid has credits and call once, who did not has neither; {time.monotonic() - began:.0f} s")
 
 
 def say(line: str) -> None:
