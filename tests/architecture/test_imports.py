@@ -136,7 +136,7 @@ def test_the_table_of_functions_loads_the_table_of_providers_alone():
     assert ours == {"shared", "shared.payments", "shared.payments.providers"}
 
 
-CRYPTO_VENDORS = {"web3", "eth_account", "coincurve", "embit", "segno"}
+CRYPTO_VENDORS = {"web3", "eth_account", "coincurve", "embit", "segno", "x402", "Crypto"}
 
 
 def test_the_api_starts_without_the_libraries_of_crypto_payments():
