@@ -17,6 +17,7 @@ from functions.http.errors import NoSuchPath
 from functions.http.hosting import HostedPaths
 from functions.http.model_ids import model_id
 from functions.http.openai_errors import OPENAI_PREFIX, error_response
+from functions.http.payment_errors import OFFERED
 from functions.http.problems import problem_response
 from functions.http.request_log import ROUTE, RequestLog
 from functions.http.routes import PREFIX, Call, Reply, Route
@@ -172,7 +173,7 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
         caller = gate.admit(route)
         try:
             return answered(caller, path)
-        except x402.OFFERED as error:
+        except OFFERED as error:
             if route.is_payable:
                 x402.offer(services, route, caller, error)
             raise

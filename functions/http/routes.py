@@ -11,6 +11,7 @@ from functions.http.errors import InvalidRequest
 from functions.http.fields import Nothing
 from functions.http.idempotency import Intention
 from functions.http.json_text import JSON_VALUES_MAX
+from functions.http.payment_errors import PAYMENT_ERRORS
 from shared.bootstrap import Services
 from shared.kernel.errors import DomainError
 from shared.kernel.expected import ExpectedVersions
@@ -197,7 +198,7 @@ class Route:
     @property
     def is_payable(self) -> bool:
         """True if an agent may pay with the call (x402): calls of models, and the purchase of credits."""
-        return self.method == "POST" and (self.path == TOP_UP_PATH or (self.is_drained and _is_of_models(self.path)))
+        return self.path == TOP_UP_PATH or (self.is_drained and _is_of_models(self.method, self.path))
 
     @property
     def is_effectful(self) -> bool:
@@ -205,8 +206,8 @@ class Route:
         return self.method != "POST" or self.status != 200 or self.is_spending  # noqa: PLR2004  # HTTP's own number
 
 
-def _is_of_models(path: str) -> bool:
-    return path.startswith((f"{PREFIX}/openai/", f"{PREFIX}/chat/"))
+def _is_of_models(method: str, path: str) -> bool:
+    return method == "POST" and path.startswith((f"{PREFIX}/openai/", f"{PREFIX}/chat/"))
 
 
 class Routes:
@@ -265,6 +266,9 @@ class Routes:
 
         def register(handler: Handler) -> Handler:
             is_drained = InsufficientCredits in errors and not access.roles
+            told = (*errors, Draining) if is_drained else errors
+            if is_drained and _is_of_models(method, PREFIX + path):
+                told = tuple(dict.fromkeys((*told, *PAYMENT_ERRORS)))
             route = Route(
                 method=method,
                 path=PREFIX + path,
@@ -276,7 +280,7 @@ class Routes:
                 answer=answer,
                 body=body,
                 query=query,
-                errors=(*errors, Draining) if is_drained else errors,
+                errors=told,
                 is_spending=spends,
                 is_streaming=streams,
                 is_hidden=is_hidden,

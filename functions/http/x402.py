@@ -11,70 +11,32 @@ from functions.http.errors import ScopeMissing
 from functions.http.fields import Answer, Choice, Credits
 from functions.http.idempotency import Intention
 from functions.http.money import Money
+from functions.http.payment_errors import PAYMENT_ERRORS, PaymentRequired
 from functions.http.payments import STATUSES
 from functions.http.routes import MEMBER, TOP_UP_PATH, TOP_UPS, Call, Route, Routes
 from shared.bootstrap import Services
-from shared.kernel.errors import DomainError, IdempotencyMismatch, Rejected
+from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.ids import fingerprint, operation_id
-from shared.ledger.errors import AccountClosed, AccountFrozen, InsufficientCredits
-from shared.payments.chains.address_book import AddressesDisagree
-from shared.payments.chains.agent_wallet import TopUpCapReached
-from shared.payments.chains.indices import IndicesBusy
-from shared.payments.chains.ports import ChainUnavailable
+from shared.ledger.errors import InsufficientCredits
 from shared.payments.chains.seen import TRANSACTION_REF
 from shared.payments.chains.x402 import (
     REQUIRED_HEADER,
     RESPONSE_HEADER,
     CreditOffer,
-    PaymentInvalid,
-    PaymentMalformed,
     encoded,
     required_of,
 )
 from shared.payments.payment import Payment, status_of
 from shared.sagas.payments.agent_payments import (
     AgentPayments,
-    TooManyTopUps,
     TopUp,
     TopUpFailed,
     TopUpRequest,
     TopUpUnderWay,
 )
-from shared.sagas.payments.agent_wallets import AgentWalletBusy
-from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
+from shared.sagas.payments.settlement import ProviderNotConfigured
 from shared.users.principal import TOP_UP, Principal
-
-
-class PaymentRequired(Rejected):
-    """Answer to a caller who asks what credits cost: the offers stand in the header `PAYMENT-REQUIRED`."""
-
-    code = "payment_required"
-
-    def __init__(self) -> None:
-        super().__init__(f"Sign an offer of the header {REQUIRED_HEADER}, and send the request again.")
-
-
-PAYMENT_ERRORS: tuple[type[DomainError], ...] = (
-    PaymentMalformed,
-    PaymentInvalid,
-    TopUpFailed,
-    TopUpUnderWay,
-    TopUpCapReached,
-    TooManyTopUps,
-    AccountFrozen,
-    AccountClosed,
-    ScopeMissing,
-    ProviderNotConfigured,
-    IdempotencyMismatch,
-    AgentWalletBusy,
-    AddressesDisagree,
-    IndicesBusy,
-    ChainUnavailable,
-    PaymentBusy,
-)
-OFFERED = (InsufficientCredits, PaymentRequired, PaymentInvalid, TopUpFailed)
-"""Errors that are answered with offers."""
 
 routes = Routes("payments")
 

@@ -349,6 +349,8 @@ class CryptoServices:
             self.payments.packages,
             self.settings.credits_per_usd,
             domain_separator,
+            self.ports.facilitator,
+            self.clock,
         )
 
     @part

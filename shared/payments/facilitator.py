@@ -1,6 +1,6 @@
 """Port to an x402 facilitator: a service that brings signed authorizations to a chain, and pays the gas."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,13 @@ class FacilitatorAnswer:
 
 class Facilitator(Protocol):
     """Facilitator of x402 payments. Calls have timeouts, and may be repeated: a nonce moves coins once."""
+
+    def networks(self) -> Collection[str]:
+        """Return the networks on which the facilitator settles exact payments, by CAIP-2; `eip155:*` for all of EVM.
+
+        Raises FacilitatorUnavailable.
+        """
+        ...
 
     def settle(self, payload: Mapping[str, Any], requirements: Mapping[str, Any]) -> FacilitatorAnswer:
         """Bring a signed authorization to the chain. Raises FacilitatorUnavailable if the outcome is unknown."""

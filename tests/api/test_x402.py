@@ -434,3 +434,81 @@ def test_nobody_is_asked_to_pay_again_while_a_payment_is_on_its_way(world, agent
     assert offers_in(other) == []
     assert other.headers["Retry-After"]
     assert agent.post(CALL, BODY).status_code == 200
+
+
+def test_networks_that_the_facilitator_does_not_settle_have_no_offers(world, agent):
+    facilitator_of(world).known = {"eip155:137"}
+
+    assert {each["network"] for each in offers_in(refused(agent))} == {"eip155:137"}
+
+
+def test_a_facilitator_that_is_down_leaves_the_refusal_without_offers(world, agent):
+    facilitator_of(world).known = None
+
+    assert offers_in(refused(agent)) == []
+
+
+def test_a_large_request_is_offered_and_paid_as_well(world, agent):
+    body = {**BODY, "messages": [{"role": "user", "content": "word " * 20_000}]}
+    asked = agent.post(CALL, body)  # refused before the body is parsed
+
+    answer = paid(agent, signed_header(offers_in(asked)[0], now(world)), body)
+
+    assert asked.status_code == 402
+    assert answer.json["error"]["code"] == "context_length_exceeded"
+    assert grants(agent) == ["settled"]
+
+
+@pytest.mark.parametrize("key", [None, "my-key"])
+def test_a_conversation_is_begun_and_paid_in_one_go(world, agent, key):
+    body = {"message": "Hi"}
+    asked = agent.post("/chat/conversations", body, key=key)
+    header = signed_header(offers_in(asked)[0], now(world))
+
+    answer, again = (
+        agent.post("/chat/conversations", body, key=key, headers={"PAYMENT-SIGNATURE": header}) for _ in "ab"
+    )
+
+    assert asked.status_code == 402
+    assert answer.status_code == again.status_code == 201
+    assert answer.json["id"] == again.json["id"]
+    assert grants(agent) == ["settled"]
+
+
+def test_coins_that_the_chain_takes_back_take_their_credits(world, agent):
+    assert paid(agent, header_for(world, agent)).status_code == 200
+    chain = chains_of(world)["base"]
+
+    chain.reorg(1, keep=[])
+    for _ in range(3):
+        world.clock.advance(MINUTE)
+        chain.mine(20)
+        world.services.crypto.follower.follow("evm", 0)
+
+    balance = world.services.credits.ledger.balance(agent.uid)
+    assert grants(agent) == ["taken_back"]
+    assert (balance.available, balance.debt > 0) == (0, True)
+
+
+def test_the_user_of_a_payment_cannot_change_its_coins(world, agent):
+    owner = world.person()
+    agent = owner.key("chat", "top_up")
+    facilitator_of(world).ways = ["unmined"]
+    assert paid(agent, header_for(world, agent)).status_code == 503
+    (payment,) = world.services.payments.store.history(owner.uid, limit=9, after=None).items
+
+    answer = owner.post(f"/payments/crypto/{payment.id}/change", {"network": "polygon", "asset": "POL"})
+
+    assert answer.status_code == 404
+
+
+def test_payments_of_agents_are_shown_as_others_are(world):
+    owner = world.person()
+    assert paid(owner.key("chat", "top_up"), header_for(world, owner.key("chat", "top_up"))).status_code == 200
+    (payment,) = world.services.payments.store.history(owner.uid, limit=9, after=None).items
+
+    shown = owner.get(f"/payments/status/{payment.id}").json
+
+    assert (shown["status"], shown["package_id"], shown["price"]["amount"]) == ("settled", "deposit", "1.00")
+    assert (shown["crypto"]["state"], shown["crypto"]["received"]) == ("settled", "1")
+    assert len(shown["crypto"]["transactions"]) == 1

@@ -26,7 +26,17 @@ OWNERS = {
     "functions-framework", "firebase-admin", "google-cloud-firestore", "google-cloud-pubsub", "flask", "stripe",
     "paypalrestsdk", "web3", "openai", "cryptography", "marshmallow",
 }  # fmt: skip
-NEVER_DEPLOYED = {"pytest", "hypothesis", "mypy", "ruff", "gcp-storage-emulator", "pip-audit", "uv", "schemathesis", "x402"}
+NEVER_DEPLOYED = {
+    "pytest",
+    "hypothesis",
+    "mypy",
+    "ruff",
+    "gcp-storage-emulator",
+    "pip-audit",
+    "uv",
+    "schemathesis",
+    "x402",
+}
 PLATFORMS = (
     {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
     {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix", "platform_machine": "arm64"},

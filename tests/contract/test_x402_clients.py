@@ -66,12 +66,13 @@ def test_the_stock_python_client_buys_and_calls_in_one_go(town: BaseTown, api: S
     assert town.coins(payer.address) == 4 * DOLLAR
 
 
+@pytest.mark.parametrize("by", ["fetch", "sdk"])
 def test_the_stock_javascript_client_buys_and_calls_in_one_go(
-    town: BaseTown, api: ServedApi, payer: Any, tmp_path: Path
+    town: BaseTown, api: ServedApi, payer: Any, tmp_path: Path, by: str
 ):
     uid, key = api.key()
     secret = "0x" + payer.key.hex().removeprefix("0x")
-    asked = {"url": f"{api.url}/openai/chat/completions", "key": key, "secret": secret, "body": BODY, "turns": 3}
+    asked = {"base": f"{api.url}/openai", "key": key, "secret": secret, "body": BODY, "turns": 3, "by": by}
     (tmp_path / "node_modules").symlink_to(tools.ROOT / "emulator" / "node_modules")
     script = shutil.copy(SCRIPT, tmp_path)
 

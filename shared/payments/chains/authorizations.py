@@ -7,7 +7,7 @@ used, and the level of the address has coins that belong to no payment yet.
 EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. EIP-712: https://eips.ethereum.org/EIPS/eip-712.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
@@ -149,10 +149,10 @@ def _claim(level: LevelRecord, order: AuthorizedOrder, now: Millis, review: str)
     )
 
 
-def is_forgettable(order: AuthorizedOrder, level: LevelRecord, now: Millis) -> bool:
-    """Return True if the address need not remember an order: its coins are final, or it ended long ago without any."""
+def is_forgettable(order: AuthorizedOrder, unsettled: Collection[str], now: Millis) -> bool:
+    """Return True if the address need not remember an order: the claim is settled, or the order ended long ago."""
     if order.state == "claimed":
-        return all(claim.end <= level.final for claim in level.claims if claim.payment == order.payment)
+        return order.payment not in unsettled
     return order.is_over and now > order.ends_at + ENDED
 
 

@@ -14,6 +14,8 @@ from shared.payments.payment import Payment
 
 ORDER_REF = "order"
 """Name of the ref that holds the id of a payment by authorization."""
+OVER_MAX = 50
+"""Most orders that are over and remembered."""
 SMALL_CENTS = 500
 """Value of a user's coins that are not final, up to which the coins of agents count in their first block."""
 
@@ -57,11 +59,17 @@ def with_orders(
 
 
 def without_forgettable(record: AddressRecord, now: Millis) -> AddressRecord:
-    """Return the record without the orders that need not be remembered."""
-    kept = tuple(
-        each for each in record.authorized if not is_forgettable(each, record.level((each.network, each.asset)), now)
-    )
+    """Return the record without the orders that need not be remembered. The payments to settle must be noted."""
+    kept = tuple(each for each in record.authorized if not is_forgettable(each, record.unsettled, now))
     return replace(record, authorized=kept)
+
+
+def with_order(record: AddressRecord, order: AuthorizedOrder) -> AddressRecord:
+    """Return the record with one more order. Of those that are over, only the newest are remembered."""
+    over = [each for each in record.authorized if each.is_over]
+    dropped = {each.payment for each in over[: max(0, len(over) - OVER_MAX)]}
+    kept = tuple(each for each in record.authorized if each.payment not in dropped)
+    return replace(record, authorized=(*kept, order))
 
 
 def is_by_authorization(payment: Payment) -> bool:

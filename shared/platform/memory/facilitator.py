@@ -1,6 +1,6 @@
 """Facilitator in memory: it brings authorizations to the chains in memory, and a test makes it fail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, cast
 
 from shared.payments.chains.ports import Chain, Contracts, NetworkName
@@ -19,6 +19,13 @@ class MemoryFacilitator:
         self._chains = chains
         self.ways: list[Way] = []
         self.asked: list[Mapping[str, Any]] = []
+        self.known: Collection[str] | None = ("eip155:*",)
+
+    def networks(self) -> Collection[str]:
+        """Return all EVM networks, unless a test says otherwise; see `Facilitator.networks`."""
+        if self.known is None:
+            raise FacilitatorUnavailable
+        return self.known
 
     def settle(self, payload: Mapping[str, Any], requirements: Mapping[str, Any]) -> FacilitatorAnswer:
         """Bring a signed authorization to the chain; see `Facilitator.settle`."""

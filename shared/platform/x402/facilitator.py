@@ -7,12 +7,12 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.payments.chains.x402 import VERSION
+from shared.payments.chains.x402 import EXACT, VERSION
 from shared.payments.facilitator import FacilitatorAnswer, FacilitatorUnavailable
 
 CONNECT_SECONDS_MAX = 15.0
@@ -37,6 +37,18 @@ class HttpFacilitator:
         self._base = base.rstrip("/")
         self._checksummed = checksummed
 
+    def networks(self) -> Collection[str]:
+        """Return the networks on which the facilitator settles; see `Facilitator.networks`."""
+        status, body = self._asked("GET", "/supported")
+        try:
+            kinds = json.loads(body)["kinds"]
+            if status != OK:
+                raise ValueError("no answer")
+            exact = (kind for kind in kinds if kind["x402Version"] == VERSION and kind["scheme"] == EXACT)
+            return frozenset(str(kind["network"]) for kind in exact)
+        except (ValueError, LookupError, TypeError, RecursionError):
+            raise FacilitatorUnavailable from None
+
     def settle(self, payload: Mapping[str, Any], requirements: Mapping[str, Any]) -> FacilitatorAnswer:
         """Bring a signed authorization to the chain; see `Facilitator.settle`."""
         asked = {
@@ -44,7 +56,7 @@ class HttpFacilitator:
             "paymentPayload": self._written(payload),
             "paymentRequirements": requirements,
         }
-        status, body = self._posted("/settle", json.dumps(asked).encode())
+        status, body = self._asked("POST", "/settle", json.dumps(asked).encode())
         try:
             return _answer_in(status, json.loads(body))
         except (ValueError, RecursionError):
@@ -58,11 +70,11 @@ class HttpFacilitator:
         written = {name: self._checksummed(address) for name, address in plain.items()}
         return {**payload, "payload": {**inner, "authorization": {**signed, **written}}}
 
-    def _posted(self, path: str, body: bytes) -> tuple[int, bytes]:
+    def _asked(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         parts = urlsplit(self._base)
         connection = _connection(parts.scheme, parts.netloc)
         try:
-            connection.request("POST", f"{parts.path}{path}", body=body, headers=HEADERS)
+            connection.request(method, f"{parts.path}{path}", body=body, headers=HEADERS)
             answer = connection.getresponse()
             return answer.status, _body(answer, time.monotonic() + ANSWER_SECONDS_MAX)
         except (OSError, HTTPException, ValueError):

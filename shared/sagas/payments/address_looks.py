@@ -141,7 +141,7 @@ class AddressLooks:
                 exposed = record.unfinal_cents
         record = replace(record, order=before.order, unfinal_cents=max(exposed, self._cents(record)))
         kept = {key: with_folded(level, record.unsettled) for key, level in record.levels.items()}
-        record = self._due(without_forgettable(replace(record, levels=kept), self._clock.now()), before)
+        record = without_forgettable(self._due(replace(record, levels=kept), before), self._clock.now())
         self._save(document, before, record)
         return AddressView(
             record=record,

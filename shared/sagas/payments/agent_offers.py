@@ -1,9 +1,10 @@
 """Offers of credits to agents: a dollar's worth, and the packages, in tokens that move by signed authorization."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import cast
 
+from shared.kernel.clock import MINUTE, Clock, Millis
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.money import MICRO_PER_CREDIT, Micro, format_credits
@@ -11,7 +12,8 @@ from shared.payments.chains.amounts import DOLLARS
 from shared.payments.chains.authorizations import TokenDomain
 from shared.payments.chains.networks import Asset, Network
 from shared.payments.chains.ports import AssetName, Chain, NetworkName, Tokens
-from shared.payments.chains.x402 import CreditOffer
+from shared.payments.chains.x402 import CreditOffer, caip2
+from shared.payments.facilitator import Facilitator, FacilitatorUnavailable
 from shared.payments.fiat import Fiat
 from shared.payments.packages import Package, Packages
 from shared.sagas.payments.coin_terms import CoinTerms
@@ -19,6 +21,9 @@ from shared.sagas.payments.coin_terms import CoinTerms
 SMALLEST = Fiat(100, DOLLARS)
 """Price of the smallest offer: the most that stock clients pay without being told to."""
 
+SUPPORTED_LIFETIME: Millis = 10 * MINUTE
+"""Time for which an instance trusts the facilitator's list of networks."""
+ALL_EVM = "eip155:*"
 Separator = Callable[[TokenDomain, int, str], str]
 """Function that returns the hash of a token's domain on a chain: domain, chain id, contract."""
 
@@ -37,6 +42,8 @@ class AgentOffers:
         packages: Packages,
         credits_per_usd: int,
         separator: Separator,
+        facilitator: Callable[[], Facilitator | None],
+        clock: Clock,
     ) -> None:
         self._networks = networks
         self._chains = chains
@@ -44,6 +51,9 @@ class AgentOffers:
         self._packages = packages
         self._credits_per_usd = credits_per_usd
         self._separator = separator
+        self._facilitator = facilitator
+        self._clock = clock
+        self._settled_on: tuple[Millis, Collection[str]] | None = None
         self._lock = threading.Lock()
         self._domains: dict[tuple[NetworkName, AssetName], TokenDomain | None] = {}
 
@@ -66,13 +76,30 @@ class AgentOffers:
         return [smallest, *(each for each in found if each.price.currency == DOLLARS and each.per_user_limit is None)]
 
     def _tokens(self) -> Iterator[tuple[Network, Asset, TokenDomain]]:
+        """Yield the listed stablecoins that take authorizations, on the networks of the facilitator."""
+        settled = self._networks_settled()
         for network in self._networks.values():
+            if caip2(network) not in settled and ALL_EVM not in settled:
+                continue
             for asset in network.assets.values():
                 if network.family != "evm" or not asset.contract or not asset.is_stable:
                     continue
                 domain = self._domain(network, asset)
                 if domain is not None:
                     yield network, asset, domain
+
+    def _networks_settled(self) -> Collection[str]:
+        """Return the networks on which the facilitator settles now; none while it does not answer."""
+        kept, facilitator, now = self._settled_on, self._facilitator(), self._clock.now()
+        if kept is not None and 0 <= now - kept[0] < SUPPORTED_LIFETIME:
+            return kept[1]
+        try:
+            found = frozenset[str]() if facilitator is None else frozenset(facilitator.networks())
+        except FacilitatorUnavailable as error:
+            log("facilitator_not_asked", "WARNING", code=error.code)
+            return ()
+        self._settled_on = (now, found)
+        return found
 
     def _domain(self, network: Network, asset: Asset) -> TokenDomain | None:
         """Return the domain of a token; None if the token takes no authorizations, or cannot be asked now."""

@@ -5,6 +5,7 @@ at the address, and the key's cap, before anything is sent. From then on the cha
 answer.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,7 @@ from shared.payments.chains.agent_wallet import (
     wallet_path,
 )
 from shared.payments.chains.authorizations import Authorization, AuthorizedOrder, payment_id_of
-from shared.payments.chains.authorized_claims import ORDER_REF, SMALL_CENTS
+from shared.payments.chains.authorized_claims import ORDER_REF, SMALL_CENTS, with_order
 from shared.payments.chains.claims import exact_text
 from shared.payments.chains.quote import Quote
 from shared.payments.chains.seen import TRANSACTION_REF, UNPAID
@@ -50,7 +51,9 @@ from shared.users.principal import KeyUse
 from shared.users.spend_cap import SpendCap, window
 
 OPEN_MAX = 20
-"""Most orders of one address that are not decided, or not final."""
+"""Most payments of one user's agents that are not decided."""
+WAITING_MAX = 20
+"""Most calls of an instance that wait for their payments, so that others find a free thread."""
 CREATE_ATTEMPTS_MAX = 8
 WAIT_SECONDS = 25.0
 """Time for which a call waits until the payment counts. Small payments count in their first block."""
@@ -138,6 +141,7 @@ class AgentPayments:
         self._checks = checks
         self._settlement = settlement
         self._clock = clock
+        self._waiting = threading.Semaphore(WAITING_MAX)
 
     def offers_for_call(self, uid: Uid, key: KeyUse | None) -> Sequence[CreditOffer]:
         """Return the offers to a caller who lacks credits; see `offers`.
@@ -171,7 +175,12 @@ class AgentPayments:
             known = self._begun(asked, signed, payment_id)
         if known.uid != asked.uid or known.fingerprint != _fingerprint(asked, signed):
             raise IdempotencyMismatch
-        return self._settled(known, signed)
+        if not self._waiting.acquire(blocking=False):
+            raise TopUpUnderWay
+        try:
+            return self._settled(known, signed)
+        finally:
+            self._waiting.release()
 
     # Begin -----------------------------------------------------------------------------------------------------------
 
@@ -218,12 +227,12 @@ class AgentPayments:
         if found is None or wallet is None or document is None or wallet.address != offer.receiver:
             raise PreconditionFailed("The user's address has changed.")
         record = from_data(document.data)
-        if len(record.authorized) >= OPEN_MAX:
+        if sum(not each.is_over for each in record.authorized) >= OPEN_MAX:
             raise TooManyTopUps
         payment = self._agreed(asked, signed, offer, payment_id, record)
         order = _order(payment, offer, signed.authorization, self._clock.now())
         now, due_at = self._clock.now(), to_datetime(self._clock.now() + NEXT_LOOK)
-        after = replace(record, authorized=(*record.authorized, order), due_at=now + NEXT_LOOK)
+        after = replace(with_order(record, order), due_at=now + NEXT_LOOK)
         counted = self._counted(wallet, asked.key, payment)
         self._documents.commit(
             [

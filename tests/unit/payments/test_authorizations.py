@@ -188,14 +188,14 @@ def test_stored_order_is_read_as_it_was():
     assert order_from(order_data(known)) == known
 
 
-def test_order_is_forgotten_once_final_or_long_over():
-    claimed, told = with_authorized(level(DOLLAR), order(), facts(), NOW, "")
+def test_order_is_forgotten_once_settled_or_long_over():
+    claimed, over = order(state="claimed"), order(state="expired")
 
-    assert not is_forgettable(told, claimed, NOW + 10 * ENDED)
-    assert is_forgettable(told, replace(claimed, final=DOLLAR), NOW)
-    assert not is_forgettable(order(), level(0), NOW + 10 * ENDED)
-    assert not is_forgettable(order(state="expired"), level(0), order().ends_at + ENDED)
-    assert is_forgettable(order(state="expired"), level(0), order().ends_at + ENDED + 1)
+    assert not is_forgettable(claimed, {"pay_1"}, NOW + 10 * ENDED)
+    assert is_forgettable(claimed, set(), NOW)
+    assert not is_forgettable(order(), set(), NOW + 10 * ENDED)
+    assert not is_forgettable(over, set(), over.ends_at + ENDED)
+    assert is_forgettable(over, set(), over.ends_at + ENDED + 1)
 
 
 def test_payment_is_named_by_network_token_payer_and_nonce():
