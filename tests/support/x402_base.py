@@ -19,7 +19,8 @@ from shared.ai.openai.passthrough import Passthroughs
 from shared.ai.ports import DEFAULT_UPSTREAM
 from shared.bootstrap import Services, in_memory
 from shared.bootstrap.chain_adapters import configured_chains
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import Clock, SystemClock
+from shared.kernel.documents import Documents
 from shared.payments.chains.presets import PRESETS
 from shared.platform.addresses.keccak import checksummed
 from shared.platform.memory.documents import MemoryDocuments
@@ -76,7 +77,7 @@ class ServedApi:
 def base_town() -> Iterator[BaseTown]:
     """A node with Base's chain id whose blocks come by themselves."""
     with Anvil(chain_id=CHAIN_ID, block_seconds=BLOCK_SECONDS) as node:
-        hands = Hands(node, is_mining=True)
+        hands = Hands(node)
         usdc = hands.place("usdc", USDC)
         with FacilitatorStandIn([node]) as facilitator:
             yield BaseTown(node=node, hands=hands, usdc=usdc, facilitator=facilitator)
@@ -94,24 +95,24 @@ def settings_of(town: BaseTown) -> Mapping[str, str]:
     }
 
 
-def api_services(town: BaseTown, documents: MemoryDocuments, upstream: ScriptedPassthrough) -> Services:
-    """Return the services of one process."""
-    env = settings_of(town)
-    found = in_memory(
-        env,
-        clock=SystemClock(),
-        documents=documents,
-        passthroughs=Passthroughs({DEFAULT_UPSTREAM: upstream}),
-        facilitator=HttpFacilitator(town.facilitator.url, checksummed),
-    )
-    chains = configured_chains(found.crypto.networks, found.settings.chain_sources)
+def api_services(
+    town: BaseTown,
+    documents: Documents,
+    upstream: ScriptedPassthrough,
+    clock: Clock | None = None,
+    like: Services | None = None,
+) -> Services:
+    """Return the services of one process. `like` is another process with the same users."""
+    env, moving = settings_of(town), clock or SystemClock()
+    known = like or in_memory(env, clock=moving)
     return in_memory(
         env,
-        clock=SystemClock(),
+        clock=moving,
         documents=documents,
+        identity=known.ports.identity(),
         passthroughs=Passthroughs({DEFAULT_UPSTREAM: upstream}),
         facilitator=HttpFacilitator(town.facilitator.url, checksummed),
-        chains=chains,
+        chains=configured_chains(known.crypto.networks, known.settings.chain_sources),
     )
 
 
