@@ -29,9 +29,9 @@ OrderState = Literal["open", "used", "claimed", "unpaid", "expired"]
 """State of an authorized order on the chain.
 
 `open`: the nonce is not used. `used`: the nonce is used, not deep enough. `claimed`: the coins are the payment's.
-`unpaid`: the nonce is used, but no coins came. `expired`: the authorization ended, and can move coins no more.
+`unpaid`: the nonce is used, but no coins are there. `expired`: the authorization ended, and can move coins no more.
 """
-OVER: frozenset[OrderState] = frozenset({"claimed", "unpaid", "expired"})
+OVER: frozenset[OrderState] = frozenset({"claimed", "expired"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,18 +123,19 @@ def with_authorized(
 ) -> tuple[LevelRecord, AuthorizedOrder]:
     """Return level and order after a look at the order's nonce. The order's claim is made at most once.
 
-    While units are missing nothing new is claimed.
+    While units are missing nothing new is claimed. An order without coins is looked at until the authorization ends:
+    the token may have given no answer, or a block may leave the chain.
     """
     if order.is_over:
         return level, order
-    if facts.is_used_deep and not level.missing:
-        if level.rest < order.due:
-            return level, replace(order, state="unpaid")
+    is_countable = facts.is_used_deep and not level.missing
+    if is_countable and level.rest >= order.due:
         return with_claims(level, _claim(level, order, now, review)), replace(order, state="claimed")
-    if facts.is_used:
+    if facts.is_used and not is_countable:
         return level, replace(order, state="used")
-    has_ended = facts.deep_time >= order.ends_at
-    return level, replace(order, state="expired" if has_ended else "open")
+    if facts.deep_time >= order.ends_at:
+        return level, replace(order, state="expired")
+    return level, replace(order, state="unpaid" if is_countable else "open")
 
 
 def _claim(level: LevelRecord, order: AuthorizedOrder, now: Millis, review: str) -> PaymentClaim:

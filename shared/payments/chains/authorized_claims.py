@@ -40,22 +40,21 @@ def with_orders(
 ) -> AddressRecord:
     """Return the record with the claims of the orders whose coins came, in the order of their arrival here.
 
-    `facts` are by payment; orders without facts stay as they are. `review` returns the problem for which an operator
-    must look at new coins, "" without one.
+    `facts` are by payment; orders without facts stay as they are. An order that had no coins at an earlier look comes
+    last: new coins are rather another order's. `review` returns the problem for which an operator must look at new
+    coins, "" without one.
     """
-    levels, orders = dict(record.levels), list[AuthorizedOrder]()
-    for order in record.authorized:
+    levels, after = dict(record.levels), {each.payment: each for each in record.authorized}
+    for order in sorted(record.authorized, key=lambda each: each.state == "unpaid"):
         key, known = (order.network, order.asset), facts.get(order.payment)
         if known is None:
-            orders.append(order)
             continue
         before = levels.get(key, EMPTY)
         told = review(key) if known.is_used_deep else ""
-        level, after = with_authorized(before, order, known, now, told)
+        level, after[order.payment] = with_authorized(before, order, known, now, told)
         if level != before:
             levels[key] = level
-        orders.append(after)
-    return replace(record, levels=levels, authorized=tuple(orders))
+    return replace(record, levels=levels, authorized=tuple(after.values()))
 
 
 def without_forgettable(record: AddressRecord, now: Millis) -> AddressRecord:

@@ -42,12 +42,14 @@ class AuthorizationCapture:
         """Send the authorization of a payment, unless that was done, and note the answer. May be repeated.
 
         The order notes the sending before: a worker that dies meanwhile leaves the question to the chain.
-        Raises ProviderUnavailable if other workers change the address all the time.
+        Raises ProviderUnavailable without a facilitator, and if other workers change the address all the time.
         """
         facilitator, now = self._facilitator(), self._clock.now()
+        if facilitator is None or refs["network"] not in self._networks:
+            raise ProviderUnavailable(EVM)
         index, payment = int(refs["index"]), refs[ORDER_REF]
         order, address = self._noted(index, payment, lambda known: known.is_to_send(now), {"sent_at": now})
-        if order is None or facilitator is None:
+        if order is None:
             return
         network = self._networks[order.network]
         try:

@@ -143,10 +143,19 @@ def test_used_nonce_with_coins_claims_them_once():
     assert first.rest == 2 * DOLLAR
 
 
-def test_used_nonce_without_coins_pays_nothing():
+def test_used_nonce_without_coins_pays_nothing_and_ends():
     after, told = with_authorized(level(DOLLAR - 1), order(), facts(), NOW, "")
+    ended = with_authorized(level(DOLLAR - 1), told, facts(time=order().ends_at), NOW, "")[1]
 
-    assert (after.claims, told.state) == ((), "unpaid")
+    assert (after.claims, told.state, ended.state) == ((), "unpaid", "expired")
+
+
+def test_coins_that_were_not_told_at_first_are_claimed_by_the_next_look():
+    unpaid = with_authorized(level(0), order(), facts(), NOW, "")[1]
+
+    after, told = with_authorized(level(DOLLAR), unpaid, facts(), NOW, "")
+
+    assert (len(after.claims), told.state) == (1, "claimed")
 
 
 def test_two_orders_share_no_coins():
