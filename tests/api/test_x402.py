@@ -512,3 +512,25 @@ def test_payments_of_agents_are_shown_as_others_are(world):
     assert (shown["status"], shown["package_id"], shown["price"]["amount"]) == ("settled", "deposit", "1.00")
     assert (shown["crypto"]["state"], shown["crypto"]["received"]) == ("settled", "1")
     assert len(shown["crypto"]["transactions"]) == 1
+
+
+def test_many_first_refusals_at_once_take_one_address():
+    world = rich(World(ENV, clock=SystemClock()))
+    agent = world.person().key("chat", "top_up")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: refused(agent), range(8)))
+
+    documents = world.services.ports.documents()
+    assert len({each["payTo"] for answer in answers for each in offers_in(answer)}) == 1
+    assert len(documents.query(Query(collection="crypto_addresses", limit=9))) == 1
+
+
+def test_wallet_of_agents_is_erased_when_the_user_leaves(world, agent):
+    refused(agent)
+    documents = world.services.ports.documents()
+    assert documents.get(f"agent_wallets/{agent.uid}") is not None
+
+    world.services.leaving.leave(agent.uid)
+
+    assert documents.get(f"agent_wallets/{agent.uid}") is None

@@ -17,6 +17,16 @@ SIGNED = {"from": PAYER.lower(), "to": PAYER.lower(), "value": "1"}
 PAYLOAD = {"x402Version": 2, "payload": {"signature": "0x", "authorization": SIGNED}}
 
 
+SUPPORTED = {
+    "kinds": [
+        {"x402Version": 2, "scheme": "exact", "network": "eip155:8453"},
+        {"x402Version": 2, "scheme": "upto", "network": "eip155:1"},
+        {"x402Version": 1, "scheme": "exact", "network": "base"},
+        {"x402Version": 2, "scheme": "exact", "network": "eip155:137", "extra": {}},
+    ]
+}
+
+
 class Facilitator:
     """Server whose next answer a test sets. `asked` are the bodies of the requests."""
 
@@ -26,7 +36,7 @@ class Facilitator:
         self.server = Server(0, self._serve, name="facilitator")
 
     def _serve(self, request: Request) -> Answer | None:
-        self.asked.append((request.path, json.loads(request.body)))
+        self.asked.append((request.path, json.loads(request.body or b"null")))
         return self.answer
 
 
@@ -107,3 +117,30 @@ def test_addresses_are_sent_with_their_checksums(facilitator: Facilitator):
     assert asked["x402Version"] == 2
     assert asked["paymentPayload"]["payload"]["authorization"] == {"from": PAYER, "to": PAYER, "value": "1"}
     assert asked["paymentRequirements"] == {"amount": "1"}
+
+
+def test_networks_are_those_of_exact_payments_of_version_two(facilitator: Facilitator):
+    facilitator.answer = json_answer(SUPPORTED)
+
+    found = HttpFacilitator(facilitator.server.url, checksummed).networks()
+
+    assert found == {"eip155:8453", "eip155:137"}
+    assert facilitator.asked == [("/supported", None)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        json_answer(SUPPORTED, status=500),
+        json_answer({"kinds": [{"network": "eip155:8453"}]}),
+        json_answer({"kinds": 5}),
+        json_answer(["kinds"]),
+        Answer(body=b"no json"),
+    ],
+)
+def test_facilitator_that_lists_no_networks_is_unavailable(facilitator: Facilitator, answer: Answer | None):
+    facilitator.answer = answer
+
+    with pytest.raises(FacilitatorUnavailable):
+        HttpFacilitator(facilitator.server.url, checksummed).networks()
