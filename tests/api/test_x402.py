@@ -209,6 +209,20 @@ def test_a_silent_facilitator_is_asked_again(world, agent):
     assert len(facilitator_of(world).asked) == 2
 
 
+def test_slow_facilitator_is_asked_with_pauses_and_the_caller_is_answered(world, agent):
+    header = header_for(world, agent)
+    facilitator = facilitator_of(world)
+    facilitator.ways = ["silent"] * 50
+    facilitator.before_answer = lambda: world.clock.advance(15 * SECOND)
+    began = world.clock.now()
+
+    answer = paid(agent, header)
+
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, "top_up_under_way")
+    assert world.clock.now() - began <= MINUTE
+    assert len(facilitator.asked) <= 2
+
+
 def test_a_payment_that_never_comes_ends_and_costs_nothing(world, agent):
     header = header_for(world, agent)
     facilitator_of(world).ways = ["silent"] * 50

@@ -13,13 +13,17 @@ a failure. `lying`: told as settled, but not sent. `unmined`: sent, settled, in 
 
 
 class MemoryFacilitator:
-    """Facilitator over chains in memory; see `Facilitator`. `ways` are those of the next payments, then `settled`."""
+    """Facilitator over chains in memory; see `Facilitator`. `ways` are those of the next payments, then `settled`.
+
+    `before_answer` is called with each payment: a test lets time pass.
+    """
 
     def __init__(self, chains: Callable[[], Mapping[NetworkName, Chain]]) -> None:
         self._chains = chains
         self.ways: list[Way] = []
         self.asked: list[Mapping[str, Any]] = []
         self.known: Collection[str] | None = ("eip155:*",)
+        self.before_answer: Callable[[], object] = lambda: None
 
     def networks(self) -> Collection[str]:
         """Return all EVM networks, unless a test says otherwise; see `Facilitator.networks`."""
@@ -30,6 +34,7 @@ class MemoryFacilitator:
     def settle(self, payload: Mapping[str, Any], requirements: Mapping[str, Any]) -> FacilitatorAnswer:
         """Bring a signed authorization to the chain; see `Facilitator.settle`."""
         self.asked.append(payload)
+        self.before_answer()
         way = self.ways.pop(0) if self.ways else "settled"
         if way == "silent":
             raise FacilitatorUnavailable

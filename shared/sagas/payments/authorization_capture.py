@@ -41,7 +41,8 @@ class AuthorizationCapture:
     def capture(self, refs: Refs) -> None:
         """Send the authorization of a payment, unless that was done, and note the answer. May be repeated.
 
-        The order notes the sending before: a worker that dies meanwhile leaves the question to the chain.
+        The order notes the sending before: a worker that dies meanwhile leaves the question to the chain. If no answer
+        came, the pause until the next sending begins after the wait: else a slow facilitator is asked without a pause.
         Raises ProviderUnavailable without a facilitator, and if other workers change the address all the time.
         """
         facilitator, now = self._facilitator(), self._clock.now()
@@ -56,6 +57,7 @@ class AuthorizationCapture:
             answer = facilitator.settle(*payload_of(order, network, address))
         except FacilitatorUnavailable as error:
             log("authorization_not_answered", "WARNING", payment=payment, code=error.code)
+            self._noted(index, payment, lambda known: known.sent_at == now, {"sent_at": self._clock.now()})
             return
         self._noted(index, payment, lambda known: known.state == "open" or not known.transaction, _answered(answer))
         log("authorization_sent", payment=payment, settled=answer.is_settled, reason=answer.reason)
