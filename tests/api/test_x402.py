@@ -336,6 +336,15 @@ def test_a_payment_to_another_user_is_not_relayed(world, agent):
     assert facilitator_of(world).asked == []
 
 
+def test_payment_by_somebody_without_offers_takes_no_address(world, agent):
+    header = header_for(world, agent)
+
+    answers = [paid(world.person(), header) for _ in range(3)]
+
+    assert {each.json["error"]["code"] for each in answers} == {"payment_invalid"}
+    assert len(world.services.ports.documents().query(Query(collection="crypto_addresses", limit=9))) == 1
+
+
 def test_the_cap_of_a_key_limits_what_it_buys(world, admin):
     assert admin.call("PUT", "/admin/packages/small", body=PACKAGE).status_code == 200
     agent = world.person().key("chat", "top_up", spend_cap={"amount": "150", "period": "day"})

@@ -61,6 +61,7 @@ REFUSED_SECONDS = 3.0
 """Time for which the chain is asked although the facilitator says that no coins moved."""
 PAUSES = (0.2, 0.3, 0.5, 1.0)
 NEXT_LOOK: Millis = 15 * SECOND
+OTHER_ADDRESS = "it is for another address than the one offered now"
 
 
 class TopUpUnderWay(Unavailable):
@@ -190,8 +191,13 @@ class AgentPayments:
         return payment_id_of(network.name, asset.contract, signed.authorization.payer, signed.authorization.nonce)
 
     def _begun(self, asked: TopUpRequest, signed: SignedPayment, payment_id: str) -> Payment:
-        """Check the signed payment, and store the payment with the address in one commit."""
+        """Check the signed payment, and store the payment with the address in one commit.
+
+        A user who was never offered anything has no address, and gets none here.
+        """
         require_valid(signed.authorization, self._clock.now())
+        if self._wallets.read(asked.uid) is None:
+            raise PaymentInvalid(OTHER_ADDRESS)
         for _ in range(CREATE_ATTEMPTS_MAX):
             wallet = self._wallets.wallet(asked.uid)
             offer = self._offer_for(wallet, signed)
@@ -208,7 +214,7 @@ class AgentPayments:
         """Return the largest offer that the signed value pays. Raises PaymentInvalid."""
         content = signed.authorization
         if content.receiver != wallet.address.lower():
-            raise PaymentInvalid("it is for another address than the one offered now")
+            raise PaymentInvalid(OTHER_ADDRESS)
         fitting = [
             each
             for each in self._offers.offers(wallet.address)
