@@ -199,6 +199,20 @@ def test_a_payment_that_is_slow_pays_the_same_call_later(world, agent):
     assert len(world.passthrough.requests) == 1
 
 
+def test_a_payment_whose_level_cannot_be_read_waits_for_an_answer(world, agent):
+    header = header_for(world, agent)
+    base = chains_of(world)["base"]
+    facilitator_of(world).before_answer = lambda: base.unread.add("USDC")
+    assert paid(agent, header).status_code == 503
+
+    base.unread.clear()
+    answer = paid(agent, header)
+
+    assert answer.status_code == 200
+    assert grants(agent) == ["settled"]
+    assert len(world.passthrough.requests) == 1
+
+
 def test_a_silent_facilitator_is_asked_again(world, agent):
     header = header_for(world, agent)
     facilitator_of(world).ways = ["silent"]

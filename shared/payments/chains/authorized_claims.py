@@ -7,8 +7,9 @@ from fractions import Fraction
 from shared.kernel.clock import Millis
 from shared.payments.chains.addresses import EMPTY, AddressRecord, Key
 from shared.payments.chains.authorizations import AuthorizedOrder, NonceFacts, is_forgettable, with_authorized
+from shared.payments.chains.levels import LevelRecord
 from shared.payments.chains.networks import Network, Tier
-from shared.payments.chains.ports import NetworkName
+from shared.payments.chains.ports import AssetName, NetworkName
 from shared.payments.chains.tiers import tier_for
 from shared.payments.payment import Payment
 
@@ -30,9 +31,26 @@ def address_tier(record: AddressRecord, network: Network, total_cents: int) -> T
     return Tier(usd_max=SMALL_CENTS // 100, depth=1)
 
 
-def open_orders(record: AddressRecord, network: NetworkName) -> tuple[AuthorizedOrder, ...]:
-    """Return the orders on a network whose nonces must be looked at."""
-    return tuple(each for each in record.authorized if each.network == network and not each.is_over)
+def open_orders(
+    record: AddressRecord, network: NetworkName, read: Mapping[AssetName, int]
+) -> tuple[AuthorizedOrder, ...]:
+    """Return the orders on a network whose nonces must be looked at.
+
+    `read` are the levels at the depth that counts, as far as they are known. An order waits until the record counts
+    all that was read: before, nobody can tell that no coins came.
+    """
+    return tuple(
+        each
+        for each in record.authorized
+        if each.network == network
+        and not each.is_over
+        and each.asset in read
+        and _counts(record.level((network, each.asset)), read[each.asset])
+    )
+
+
+def _counts(level: LevelRecord, read: int) -> bool:
+    return read + level.out <= level.standing
 
 
 def with_orders(

@@ -73,6 +73,8 @@ class MemoryChain:
         self._chain = [_MinedBlock(replace(self._block(0, "", clock.now()), hash=network.genesis))]
         self._unavailable = False
         self.calls = 0
+        self.unread = set[AssetName]()
+        """Assets of which `levels` has no answer."""
         self.sanctioned = set[str]()
         """Addresses that the network's sanctions oracle lists."""
         self.rates = dict(RATES)
@@ -166,7 +168,8 @@ class MemoryChain:
     def levels(self, block: str, addresses: Sequence[str], assets: Sequence[AssetName]) -> Levels:
         """Return the levels in the state after a block; see `Chain.levels`."""
         balances = self._mined(block).balances
-        return {(address, asset): balances.get((address, asset), 0) for address in addresses for asset in assets}
+        told = [asset for asset in assets if asset not in self.unread]
+        return {(address, asset): balances.get((address, asset), 0) for address in addresses for asset in told}
 
     def spent(self, block: str, addresses: Sequence[str]) -> Collection[str]:
         """Return the addresses that sent something; see `Chain.spent`."""

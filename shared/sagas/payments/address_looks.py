@@ -268,8 +268,9 @@ class AddressLooks:
             self._alerts.alert("address_swept", network=name, address=record.address, payment=record.payment)
         swept_on = record.swept | ({name} if swept else set())
         kept = {key: level for key, level in changed.items() if level != LevelRecord()}
-        facts = view.nonce_facts(open_orders(record, name), deep)
-        evident = self._evident(replace(record, levels=kept, swept=swept_on), view, news)
+        risen = replace(record, levels=kept, swept=swept_on)
+        facts = view.nonce_facts(open_orders(risen, name, at_deep), deep)
+        evident = self._evident(risen, view, news)
         told = with_orders(evident, facts, self._clock.now(), lambda key: self._review(evident, key, view))
         return self._claimed(told, view)
 
