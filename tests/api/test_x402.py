@@ -121,6 +121,19 @@ def test_refusals_take_one_address_per_user(world, agent):
     assert len(world.services.ports.documents().query(Query(collection="crypto_addresses", limit=9))) == 2
 
 
+def test_token_that_told_nothing_once_is_offered_again_later(world, agent):
+    base = chains_of(world)["base"]
+    base.unread.add("USDC")
+    assert {each["network"] for each in offers_in(refused(agent))} == {"eip155:137"}
+
+    base.unread.clear()
+    world.clock.advance(11 * MINUTE)
+    base.mine()
+    chains_of(world)["polygon"].mine()
+
+    assert {each["network"] for each in offers_in(refused(agent))} == {"eip155:137", "eip155:8453"}
+
+
 def test_keys_without_the_scope_are_offered_nothing(world):
     alice = world.person()
 

@@ -74,7 +74,7 @@ class MemoryChain:
         self._unavailable = False
         self.calls = 0
         self.unread = set[AssetName]()
-        """Assets of which `levels` has no answer."""
+        """Assets of which `levels` and `token_domain` have no answer."""
         self.sanctioned = set[str]()
         """Addresses that the network's sanctions oracle lists."""
         self.rates = dict(RATES)
@@ -246,7 +246,8 @@ class MemoryChain:
     def token_domain(self, contract: str) -> TokenDomain | None:
         """Return the domain of USDC; other tokens take no authorizations. See `Tokens.token_domain`."""
         self._asked()
-        if self.asset_at(contract) != "USDC" or self._separator is None:
+        asset = self.asset_at(contract)
+        if asset != "USDC" or asset in self.unread or self._separator is None:
             return None
         domain = TokenDomain(name="USD Coin", version="2")
         return replace(domain, separator=self._separator(domain, self._network.chain_id or 0, contract))

@@ -24,6 +24,10 @@ SMALLEST = Fiat(100, DOLLARS)
 SUPPORTED_LIFETIME: Millis = 10 * MINUTE
 """Time for which an instance trusts the facilitator's list of networks."""
 ALL_EVM = "eip155:*"
+
+ASK_AGAIN: Millis = 10 * MINUTE
+"""Time after which a token is asked again that told no domain: a source may have been behind or overloaded."""
+
 Separator = Callable[[TokenDomain, int, str], str]
 """Function that returns the hash of a token's domain on a chain: domain, chain id, contract."""
 
@@ -31,7 +35,8 @@ Separator = Callable[[TokenDomain, int, str], str]
 class AgentOffers:
     """Offers in all listed stablecoins that take authorizations and work now. Safe to share between threads.
 
-    The domain of a token is read once, and believed if our hash of the domain is the hash that the contract states.
+    The domain of a token is read once, and believed if our hash of the domain is the hash that the contract states. A
+    token without one is asked again after `ASK_AGAIN`.
     """
 
     def __init__(
@@ -55,7 +60,7 @@ class AgentOffers:
         self._clock = clock
         self._settled_on: tuple[Millis, Collection[str]] | None = None
         self._lock = threading.Lock()
-        self._domains: dict[tuple[NetworkName, AssetName], TokenDomain | None] = {}
+        self._domains: dict[tuple[NetworkName, AssetName], tuple[TokenDomain | None, Millis]] = {}
 
     def offers(self, receiver: str) -> Sequence[CreditOffer]:
         """Return all offers to pay to this address. A network, token or price that does not work now has none."""
@@ -103,10 +108,11 @@ class AgentOffers:
 
     def _domain(self, network: Network, asset: Asset) -> TokenDomain | None:
         """Return the domain of a token; None if the token takes no authorizations, or cannot be asked now."""
-        key = (network.name, asset.name)
+        key, now = (network.name, asset.name), self._clock.now()
         with self._lock:
-            if key in self._domains:
-                return self._domains[key]
+            known, at = self._domains.get(key, (None, now - ASK_AGAIN))
+            if known is not None or now < at + ASK_AGAIN:
+                return known
         try:
             found = cast("Tokens", self._chains()[network.name]).token_domain(asset.contract)
         except (DomainError, KeyError):
@@ -115,7 +121,7 @@ class AgentOffers:
             is_right = self._separator(found, network.chain_id or 0, asset.contract) == found.separator
             found = found if is_right else None
         with self._lock:
-            self._domains[key] = found
+            self._domains[key] = (found, now)
         return found
 
     def _offer(
