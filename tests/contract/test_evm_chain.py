@@ -4,6 +4,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from eth_account import Account
@@ -12,8 +14,9 @@ from emulator.chains.anvil import Anvil
 from shared.payments.chains.ports import BlockGone, ChainRefused, ChainUnavailable, FeedRound
 from shared.payments.chains.transactions import WantedTransfer, cost_of, require_transfer, unsigned
 from shared.platform.evm.chain import EvmChain
-from shared.platform.evm.node import NodeRefused
+from shared.platform.evm.node import Node, NodeRefused
 from shared.platform.evm.reading import block_of
+from shared.platform.evm.tokens import TokenReader
 from tests.support.anvil import ETHER, Town, town
 from tests.support.wallets import signed as signed_call
 
@@ -207,6 +210,30 @@ def test_threads_that_come_and_go_leave_nothing_behind(chain: EvmChain, place: T
         heads = list(pool.map(asked, range(THREADS)))
 
     assert len(set(heads)) == 1
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Server of a node that refuses every request as a whole, as nodes without batches do."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(HTTPStatus.BAD_REQUEST)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
+def test_tokens_are_unavailable_at_a_node_that_refuses_the_request():
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tokens = TokenReader(Node("base", f"http://127.0.0.1:{server.server_port}"), lambda _: None)
+
+        with pytest.raises(ChainUnavailable):
+            tokens.domain(PLACES[0])
+        with pytest.raises(ChainUnavailable):
+            tokens.used(f"0x{1:064x}", PLACES[0], [(PLACES[1], f"0x{1:064x}")])
+        server.shutdown()
 
 
 def test_a_node_s_message_is_told_without_links_and_keys():

@@ -1,6 +1,6 @@
 """Tokens with signed authorizations (EIP-3009) through one node: the domain, and the nonces that were used."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from shared.payments.chains.authorizations import TokenDomain
@@ -27,7 +27,7 @@ class TokenReader:
         """Return the domain that a contract states; see `Tokens.token_domain`."""
         views = (NAME, VERSION, SEPARATOR, _state_call(NOBODY))
         calls: list[Call] = [("eth_call", ({"to": contract, "data": view}, "latest")) for view in views]
-        answers = self._node.ask_all(calls)
+        answers = self._asked(calls)
         if any(isinstance(answer, NodeRefused) or answer == "0x" for answer in answers):
             return None
         try:
@@ -41,7 +41,7 @@ class TokenReader:
         """Return the used nonces in the state after a block; see `Tokens.used_nonces`."""
         asked, at = sorted(nonces), {"blockHash": block}
         calls: list[Call] = [("eth_call", ({"to": contract, "data": _state_call(each)}, at)) for each in asked]
-        answers = self._node.ask_all(calls) if calls else []
+        answers = self._asked(calls)
         self._require_block(block)
         for answer in answers:
             if isinstance(answer, NodeRefused):
@@ -50,6 +50,13 @@ class TokenReader:
             return frozenset(nonce for nonce, answer in zip(asked, answers, strict=True) if _flag(answer))
         except ValueError:
             raise self._node.nonsense() from None
+
+    def _asked(self, calls: Sequence[Call]) -> Sequence[Any]:
+        """Return the answers. Raises ChainUnavailable if the node refuses the request as a whole."""
+        try:
+            return self._node.ask_all(calls) if calls else ()
+        except NodeRefused as refusal:
+            raise self._node.unavailable(f"a source refuses to read a token: {refusal}") from None
 
 
 def _state_call(nonce: Nonce) -> str:
