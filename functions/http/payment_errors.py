@@ -8,7 +8,7 @@ from shared.payments.chains.agent_wallet import TopUpCapReached
 from shared.payments.chains.indices import IndicesBusy
 from shared.payments.chains.ports import ChainUnavailable
 from shared.payments.chains.x402 import REQUIRED_HEADER, PaymentInvalid, PaymentMalformed
-from shared.sagas.payments.agent_payments import TooManyTopUps, TopUpFailed, TopUpUnderWay
+from shared.sagas.payments.agent_payments import TooManyTopUps, TopUpFailed, TopUpUnderReview, TopUpUnderWay
 from shared.sagas.payments.agent_wallets import AgentWalletBusy
 from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
 
@@ -27,6 +27,7 @@ PAYMENT_ERRORS: tuple[type[DomainError], ...] = (
     PaymentInvalid,
     TopUpFailed,
     TopUpUnderWay,
+    TopUpUnderReview,
     TopUpCapReached,
     TooManyTopUps,
     AccountFrozen,

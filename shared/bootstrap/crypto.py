@@ -366,7 +366,7 @@ class CryptoServices:
             self.credits.ledger,
             self.agent_wallets,
             self.agent_offers,
-            AuthorizationChecks(self.networks, self.ports.chains, self._signer_of),
+            AuthorizationChecks(self.networks, self.ports.chains, self._signer_of, self.screening),
             lambda: self.payments.settlement,
             self.clock,
         )

@@ -363,6 +363,31 @@ def test_a_payment_to_another_user_is_not_relayed(world, agent):
     assert facilitator_of(world).asked == []
 
 
+def test_nothing_is_sent_for_a_payer_on_the_screened_list():
+    world = rich(World({**ENV, "CRYPTO_SCREENING": "chainalysis"}))
+    agent = world.person().key("chat", "top_up", spend_cap=CAP)
+    chains_of(world)["base"].sanctioned.add(PAYER.address.lower())
+
+    answer = paid(agent, header_for(world, agent))
+
+    assert answer.json["error"]["code"] == "payment_invalid"
+    assert (facilitator_of(world).asked, grants(agent)) == ([], [])
+
+
+def test_nobody_is_asked_to_pay_again_for_coins_under_review():
+    world = rich(World({**ENV, "CRYPTO_SCREENING": "chainalysis"}))
+    agent = world.person().key("chat", "top_up", spend_cap=CAP)
+    listed = chains_of(world)["base"].sanctioned
+    facilitator_of(world).before_answer = lambda: listed.add(PAYER.address.lower())
+    header = header_for(world, agent)
+
+    answers = [paid(agent, header) for _ in range(2)]
+
+    assert [each.json["error"]["code"] for each in answers] == ["top_up_under_review"] * 2
+    assert [offers_in(each) for each in answers] == [[], []]
+    assert world.passthrough.requests == []
+
+
 def test_payment_by_somebody_without_offers_takes_no_address(world, agent):
     header = header_for(world, agent)
 

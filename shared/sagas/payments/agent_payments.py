@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Create, Documents, OutcomeUnknown, PreconditionFailed, Put
-from shared.kernel.errors import IdempotencyMismatch, Rejected, Unavailable
+from shared.kernel.errors import Conflict, IdempotencyMismatch, Rejected, Unavailable
 from shared.kernel.events import log
 from shared.kernel.ids import Uid, fingerprint
 from shared.ledger.ledger import Ledger
@@ -80,6 +80,15 @@ class TopUpFailed(Rejected):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The payment did not arrive: {reason}.", reason=reason)
+
+
+class TopUpUnderReview(Conflict):
+    """Error for a payment whose coins an operator must look at, as after coins of a listed sender."""
+
+    code = "top_up_under_review"
+
+    def __init__(self) -> None:
+        super().__init__("The payment has come, and an operator looks at the coins first. Do not pay again.")
 
 
 class TooManyTopUps(Unavailable):
@@ -164,9 +173,9 @@ class AgentPayments:
     def pay(self, asked: TopUpRequest) -> TopUp:
         """Take a signed payment, and return once it counts or cannot. May be repeated: the same header pays once.
 
-        Raises PaymentMalformed, PaymentInvalid, TopUpCapReached, TooManyTopUps, TopUpUnderWay, AccountFrozen,
-        AccountClosed, IdempotencyMismatch for a header that was sent with another call, ChainUnavailable and
-        PaymentBusy.
+        Raises PaymentMalformed, PaymentInvalid, TopUpCapReached, TooManyTopUps, TopUpUnderWay, TopUpUnderReview,
+        AccountFrozen, AccountClosed, IdempotencyMismatch for a header that was sent with another call, ChainUnavailable
+        and PaymentBusy.
         """
         signed = signed_payment(asked.header)
         payment_id = self._id_of(signed)
@@ -308,13 +317,18 @@ class AgentPayments:
     # Settle ----------------------------------------------------------------------------------------------------------
 
     def _settled(self, payment: Payment, signed: SignedPayment) -> TopUp:
-        """Settle until the credits are there, or nothing can come. Raises TopUpUnderWay after `WAIT_SECONDS`."""
+        """Settle until the credits are there, or nothing can come.
+
+        Raises TopUpUnderReview, and TopUpUnderWay after `WAIT_SECONDS`.
+        """
         began, turn = self._clock.monotonic(), 0
         while True:
             payment = self._settlement().settle(payment.id)
             waited = self._clock.monotonic() - began
             if payment.applied.is_granted:
                 return TopUp(payment=payment, signed=signed, failure="")
+            if payment.problem:
+                raise TopUpUnderReview
             if failure := _failure(payment, waited):
                 return TopUp(payment=payment, signed=signed, failure=failure)
             if waited >= WAIT_SECONDS:
@@ -326,8 +340,6 @@ class AgentPayments:
 def _failure(payment: Payment, waited: float) -> str:
     """Return why no coins came; "" while they may come. After a refusal the chain is asked a little longer."""
     seen = payment.seen
-    if payment.problem:
-        return payment.problem
     if seen.stage == "expired":
         return seen.failure or "the authorization has ended"
     if seen.stage == "failed" and waited >= REFUSED_SECONDS:

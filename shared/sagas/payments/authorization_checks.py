@@ -6,6 +6,7 @@ from typing import cast
 from shared.payments.chains.authorizations import Authorization
 from shared.payments.chains.networks import Asset, Network
 from shared.payments.chains.ports import Chain, ChainUnavailable, NetworkName, Tokens
+from shared.payments.chains.screening import Screening
 from shared.payments.chains.x402 import CreditOffer, PaymentInvalid, caip2
 
 Signer = Callable[[Authorization, str], str | None]
@@ -20,10 +21,12 @@ class AuthorizationChecks:
         networks: Mapping[NetworkName, Network],
         chains: Callable[[], Mapping[NetworkName, Chain]],
         signer: Signer,
+        screening: Screening,
     ) -> None:
         self._networks = networks
         self._chains = chains
         self._signer = signer
+        self._screening = screening
 
     def token(self, network: str, asset: str) -> tuple[Network, Asset]:
         """Return the listed token with this CAIP-2 network and contract, in lower case. Raises PaymentInvalid."""
@@ -50,6 +53,8 @@ class AuthorizationChecks:
         nonce = (signed.payer, signed.nonce)
         if nonce in cast("Tokens", chain).used_nonces(head, offer.asset.contract, [nonce]):
             return
+        if self._screening.is_any_listed(offer.network.name, {signed.payer}):
+            raise PaymentInvalid("coins of this payer are not taken")
         asset = offer.asset.name
         levels = chain.levels(head, [signed.payer], [asset])
         if (signed.payer, asset) not in levels:
