@@ -52,7 +52,11 @@ class TopUpOut(Answer):
     bonus = Credits(required=True)
     network = fields.String(required=True, metadata={"description": "The network on which the coins came."})
     asset = fields.String(required=True, metadata={"description": "The symbol of the coins."})
-    transaction = fields.String(required=True, allow_none=True)
+    transaction = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The hash that the facilitator told; null if it told none."},
+    )
 
 
 @routes.post(
