@@ -388,6 +388,21 @@ def test_nobody_is_asked_to_pay_again_for_coins_under_review():
     assert world.passthrough.requests == []
 
 
+def test_address_that_a_listed_sender_paid_is_replaced():
+    world = rich(World({**ENV, "CRYPTO_SCREENING": "chainalysis"}))
+    agent = world.person().key("chat", "top_up", spend_cap=CAP)
+    base, first = chains_of(world)["base"], offers_in(refused(agent))[0]
+    base.sanctioned.add("0xlisted")
+    base.send(first["payTo"], "USDC", DOLLAR, sender="0xlisted")
+    base.mine()
+    world.services.crypto.follower.follow("evm", 0)
+
+    answer = paid(agent, header_for(world, agent))
+
+    assert answer.status_code == 200, answer.text
+    assert sorted(grants(agent)) == ["confirming", "settled"]
+
+
 def test_payment_by_somebody_without_offers_takes_no_address(world, agent):
     header = header_for(world, agent)
 

@@ -1,4 +1,4 @@
-"""Address to which agents of a user pay: taken once, and again only after coins were sent away from the address."""
+"""Address to which agents of a user pay: taken once, and again only if later coins would wait for an operator."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,15 +41,15 @@ class AgentWallets:
         self._looked: dict[int, Millis] = {}
 
     def wallet(self, uid: Uid) -> AgentWallet:
-        """Return the wallet of a user. The first call takes an index; so does one after coins were sent away.
+        """Return the wallet of a user. The first call takes an index; so does one at an address that is unfit.
 
-        A later coin at an address that was emptied would wait for an operator. Raises AddressKeyMissing,
-        AddressesDisagree, IndicesBusy, AgentWalletBusy.
+        A later coin would wait for an operator there: coins were sent away, or a listed sender has paid. Raises
+        AddressKeyMissing, AddressesDisagree, IndicesBusy, AgentWalletBusy.
         """
         for _ in range(ATTEMPTS_MAX):
             found = self._documents.get(wallet_path(uid))
             known = None if found is None else wallet_from(found.data)
-            if known is not None and not self._is_emptied(known):
+            if known is not None and not self._is_unfit(known):
                 return known
             made = self._made(uid, found)
             if made is not None:
@@ -94,8 +94,11 @@ class AgentWallets:
             return None
         return wallet
 
-    def _is_emptied(self, wallet: AgentWallet) -> bool:
-        """Return True if coins were sent away from the address. An address with coins is looked at now and then."""
+    def _is_unfit(self, wallet: AgentWallet) -> bool:
+        """Return True if an operator would have to look at later coins: some were sent away, or are under review.
+
+        An address with coins is looked at now and then.
+        """
         record = self._record(wallet.index)
         if record is None:
             return True
@@ -105,7 +108,7 @@ class AgentWallets:
                 self._looked.clear()
             self._looked[wallet.index] = now
             record = self._follower.follow(EVM, wallet.index).record
-        return bool(record.swept)
+        return bool(record.swept) or any(claim.review for _, claim in record.claims())
 
     def _record(self, index: int) -> AddressRecord | None:
         document = self._documents.get(address_path(EVM, index))
