@@ -250,6 +250,32 @@ def test_slow_facilitator_is_asked_with_pauses_and_the_caller_is_answered(world,
     assert len(facilitator.asked) <= 2
 
 
+def test_refusal_of_a_repeated_sending_tells_nothing_about_the_first(world, agent):
+    header = header_for(world, agent)
+    signed, base = decoded(header)["payload"]["authorization"], chains_of(world)["base"]
+    base.authorize("USDC", (signed["from"].lower(), signed["nonce"]), signed["to"], int(signed["value"]))
+    facilitator_of(world).ways = ["silent", "refused", "refused", "refused"]
+
+    first = paid(agent, header)
+    base.mine()
+    second = paid(agent, header)
+
+    assert first.json["error"]["code"] == "top_up_under_way"
+    assert second.status_code == 200
+    assert grants(agent) == ["settled"]
+
+
+def test_refused_payment_ends_and_is_offered_again(world, agent):
+    header = header_for(world, agent)
+    facilitator_of(world).ways = ["refused"]
+
+    answer = paid(agent, header)
+
+    assert answer.json["error"]["code"] == "top_up_failed"
+    assert offers_in(answer)
+    assert paid(agent, signed_header(offers_in(answer)[0], now(world))).status_code == 200
+
+
 def test_a_payment_that_never_comes_ends_and_costs_nothing(world, agent):
     header = header_for(world, agent)
     facilitator_of(world).ways = ["silent"] * 50

@@ -7,9 +7,10 @@ from shared.payments.chains.ports import Chain, Contracts, NetworkName
 from shared.payments.facilitator import FacilitatorAnswer, FacilitatorUnavailable
 from shared.platform.memory.chain import MemoryChain
 
-Way = Literal["settled", "silent", "lost", "failed", "lying", "unmined"]
+Way = Literal["settled", "silent", "lost", "failed", "lying", "unmined", "refused"]
 """Fate of a payment. `silent`: nothing is sent, no answer. `lost`: sent, no answer. `failed`: sent, and told as
-a failure. `lying`: told as settled, but not sent. `unmined`: sent, settled, in no block yet."""
+a failure. `lying`: told as settled, but not sent. `unmined`: sent, settled, in no block yet. `refused`: not sent, and
+told as a failure."""
 
 
 class MemoryFacilitator:
@@ -38,10 +39,11 @@ class MemoryFacilitator:
         way = self.ways.pop(0) if self.ways else "settled"
         if way == "silent":
             raise FacilitatorUnavailable
-        transaction = "" if way == "lying" else self._sent(payload, requirements, is_mined=way != "unmined")
+        is_sent = way not in {"lying", "refused"}
+        transaction = self._sent(payload, requirements, is_mined=way != "unmined") if is_sent else ""
         if way == "lost":
             raise FacilitatorUnavailable
-        if way == "failed" or (way == "settled" and not transaction):
+        if way in {"failed", "refused"} or (way == "settled" and not transaction):
             return FacilitatorAnswer(is_settled=False, reason="transaction_failed")
         return FacilitatorAnswer(is_settled=True, transaction=transaction or f"0x{1:064x}")
 

@@ -59,7 +59,8 @@ class AuthorizationCapture:
             log("authorization_not_answered", "WARNING", payment=payment, code=error.code)
             self._noted(index, payment, lambda known: known.sent_at == now, {"sent_at": self._clock.now()})
             return
-        self._noted(index, payment, lambda known: known.state == "open" or not known.transaction, _answered(answer))
+        changes = _answered(answer, is_first=order.sent_at is None)
+        self._noted(index, payment, lambda known: known.state == "open" or not known.transaction, changes)
         log("authorization_sent", payment=payment, settled=answer.is_settled, reason=answer.reason)
 
     def _noted(
@@ -69,7 +70,7 @@ class AuthorizationCapture:
         fits: Callable[[AuthorizedOrder], bool],
         changes: Mapping[str, Any],
     ) -> tuple[AuthorizedOrder | None, str]:
-        """Store changes of an order that `fits`. Return the changed order, or None, and the address."""
+        """Store changes of an order that `fits`. Return the order before, or None, and the address."""
         for _ in range(NOTE_ATTEMPTS_MAX):
             document = self._documents.get(address_path(EVM, index))
             record = None if document is None else from_data(document.data)
@@ -82,7 +83,7 @@ class AuthorizationCapture:
                 self._documents.commit([Patch(document.path, data, document.version)])
             except (PreconditionFailed, OutcomeUnknown):
                 continue
-            return after, record.address
+            return order, record.address
         raise ProviderUnavailable(EVM)
 
 
@@ -91,7 +92,8 @@ def _with(record: AddressRecord, order: AuthorizedOrder) -> AddressRecord:
     return replace(record, authorized=orders)
 
 
-def _answered(answer: FacilitatorAnswer) -> dict[str, Any]:
-    if answer.is_pending:
-        return {"transaction": answer.transaction}
+def _answered(answer: FacilitatorAnswer, *, is_first: bool) -> dict[str, Any]:
+    """Return the changes after an answer. A refusal to send again tells nothing about the sending before."""
+    if answer.is_pending or not (answer.is_settled or is_first):
+        return {"transaction": answer.transaction} if answer.transaction else {}
     return {"is_answered": True, "refusal": answer.reason, "transaction": answer.transaction}
