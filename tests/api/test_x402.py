@@ -453,6 +453,16 @@ def test_the_cap_of_a_key_limits_what_it_buys(world, admin):
     assert grants(agent) == ["settled"]
 
 
+def test_cap_of_a_key_counts_coins_beyond_the_offer(world):
+    agent = world.person().key("chat", "top_up", spend_cap={"amount": "150", "period": "day"})
+    header = header_for(world, agent, signed={"value": 3 * DOLLAR})
+
+    answer = paid(agent, header)
+
+    assert answer.json["error"]["code"] == "top_up_cap_reached"
+    assert (facilitator_of(world).asked, grants(agent)) == ([], [])
+
+
 def test_a_package_has_its_gift_and_waits_for_its_depth(world, agent, admin):
     assert admin.call("PUT", "/admin/packages/small", body=PACKAGE).status_code == 200
     offer = next(each for each in offers_in(refused(agent)) if each["amount"] == "10000000")

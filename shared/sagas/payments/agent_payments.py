@@ -248,7 +248,7 @@ class AgentPayments:
         order = _order(payment, offer, signed.authorization, self._clock.now())
         now, due_at = self._clock.now(), to_datetime(self._clock.now() + NEXT_LOOK)
         after = replace(with_order(record, order), due_at=now + NEXT_LOOK)
-        counted = self._counted(wallet, asked.key, payment)
+        counted = self._counted(wallet, asked.key, payment.id, _credits_for(offer, signed.authorization.value))
         self._documents.commit(
             [
                 Create(saga_path(payment.id), {**fields_of(payment), "saga": None, "due_at": due_at, "lease": FREE}),
@@ -297,14 +297,14 @@ class AgentPayments:
             return 0
         return max(0, key.cap.amount - self._top_ups(wallet, key.id, key.cap).total)
 
-    def _counted(self, wallet: AgentWallet, key: KeyUse | None, payment: Payment) -> AgentWallet:
+    def _counted(self, wallet: AgentWallet, key: KeyUse | None, payment_id: str, credits_: int) -> AgentWallet:
         """Return the wallet with a payment counted against the key's cap. Raises TopUpCapReached."""
         if key is None:
             return wallet
         if key.cap is None:
             raise TopUpCapReached(0)
         top_ups = self._top_ups(wallet, key.id, key.cap)
-        return wallet.with_key(key.id, top_ups.added(payment.id, payment.terms.credits, key.cap.amount))
+        return wallet.with_key(key.id, top_ups.added(payment_id, credits_, key.cap.amount))
 
     def _top_ups(self, wallet: AgentWallet, key_id: str, cap: SpendCap) -> KeyTopUps:
         """Return the key's top-ups in this window, without payments that came to nothing."""
@@ -350,6 +350,11 @@ def _failure(payment: Payment, waited: float) -> str:
 def _fingerprint(asked: TopUpRequest, signed: SignedPayment) -> str:
     """Return the fingerprint of a payment: the signature, and the call that the payment is for."""
     return fingerprint(f"{signed.authorization.signature}\n{asked.call}")
+
+
+def _credits_for(offer: CreditOffer, value: int) -> int:
+    """Return the µcr that signed coins buy, without a gift: coins beyond the offer become credits, too."""
+    return offer.credits * (offer.price.minor * value // offer.due) // offer.price.minor
 
 
 def _order(payment: Payment, offer: CreditOffer, signed: Authorization, now: Millis) -> AuthorizedOrder:
