@@ -11,6 +11,7 @@ from shared.kernel.documents import Query
 from shared.payments.chains.x402 import OFFERS_MAX
 from shared.platform.memory.chain import MemoryChain
 from shared.platform.memory.facilitator import MemoryFacilitator
+from shared.sagas.payments.agent_payments import OPEN_MAX
 from tests.api.world import World, problem
 from tests.support.keys import OWN_XPUB
 from tests.support.x402_payers import PAYER, STRANGER, decoded, header_of, offers_in, signed_header
@@ -274,6 +275,20 @@ def test_refused_payment_ends_and_is_offered_again(world, agent):
     assert answer.json["error"]["code"] == "top_up_failed"
     assert offers_in(answer)
     assert paid(agent, signed_header(offers_in(answer)[0], now(world))).status_code == 200
+
+
+def test_many_refused_payments_lock_nobody_out_once_they_have_ended(world):
+    agent = world.person().key("chat", "top_up", spend_cap={"amount": "9000", "period": "day"})
+    facilitator_of(world).ways = ["refused"] * OPEN_MAX
+    headers = [header_for(world, agent) for _ in range(OPEN_MAX)]
+    assert {paid(agent, each).json["error"]["code"] for each in headers} == {"top_up_failed"}
+    assert paid(agent, header_for(world, agent)).json["error"]["code"] == "too_many_top_ups"
+    world.clock.advance(5 * MINUTE)
+    for chain in chains_of(world).values():
+        chain.mine()
+    world.services.crypto.follower.follow("evm", 0)
+
+    assert paid(agent, header_for(world, agent)).status_code == 200
 
 
 def test_a_payment_that_never_comes_ends_and_costs_nothing(world, agent):

@@ -16,7 +16,7 @@ from shared.payments.payment import Payment
 ORDER_REF = "order"
 """Name of the ref that holds the id of a payment by authorization."""
 OVER_MAX = 50
-"""Most orders that are over and remembered."""
+"""Most decided orders that are remembered."""
 SMALL_CENTS = 500
 """Value of a user's coins that are not final, up to which the coins of agents count in their first block."""
 
@@ -81,10 +81,16 @@ def without_forgettable(record: AddressRecord, now: Millis) -> AddressRecord:
     return replace(record, authorized=kept)
 
 
+def undecided(record: AddressRecord) -> tuple[AuthorizedOrder, ...]:
+    """Return the orders that are not over, or whose payments do not know the end yet."""
+    return tuple(each for each in record.authorized if not each.is_over or each.payment in record.unsettled)
+
+
 def with_order(record: AddressRecord, order: AuthorizedOrder) -> AddressRecord:
-    """Return the record with one more order. Of those that are over, only the newest are remembered."""
-    over = [each for each in record.authorized if each.is_over]
-    dropped = {each.payment for each in over[: max(0, len(over) - OVER_MAX)]}
+    """Return the record with one more order. Of those that are decided, only the newest are remembered."""
+    known = undecided(record)
+    decided = [each for each in record.authorized if each not in known]
+    dropped = {each.payment for each in decided[: max(0, len(decided) - OVER_MAX)]}
     kept = tuple(each for each in record.authorized if each.payment not in dropped)
     return replace(record, authorized=(*kept, order))
 

@@ -25,7 +25,7 @@ from shared.payments.chains.agent_wallet import (
     wallet_path,
 )
 from shared.payments.chains.authorizations import Authorization, AuthorizedOrder, payment_id_of
-from shared.payments.chains.authorized_claims import ORDER_REF, SMALL_CENTS, with_order
+from shared.payments.chains.authorized_claims import ORDER_REF, SMALL_CENTS, undecided, with_order
 from shared.payments.chains.claims import exact_text
 from shared.payments.chains.quote import Quote
 from shared.payments.chains.seen import TRANSACTION_REF, UNPAID
@@ -242,7 +242,7 @@ class AgentPayments:
         if found is None or wallet is None or document is None or wallet.address != offer.receiver:
             raise PreconditionFailed("The user's address has changed.")
         record = from_data(document.data)
-        if sum(not each.is_over for each in record.authorized) >= OPEN_MAX:
+        if len(undecided(record)) >= OPEN_MAX:
             raise TooManyTopUps
         payment = self._agreed(asked, signed, offer, payment_id, record)
         order = _order(payment, offer, signed.authorization, self._clock.now())
