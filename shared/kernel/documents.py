@@ -79,7 +79,20 @@ class Delete:
     version: Version | None = None
 
 
-Write: TypeAlias = Create | Put | Patch | Delete
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Upsert:
+    """Write of some top-level fields of a document, which is created if it does not exist.
+
+    A field of `minima` keeps the smaller of its number and the given one. A field that is missing or holds no number
+    becomes the given one. `data` and `minima` name different fields.
+    """
+
+    path: str
+    data: Data
+    minima: Mapping[str, int]
+
+
+Write: TypeAlias = Create | Put | Patch | Upsert | Delete
 Operator: TypeAlias = Literal["==", "<", "<=", ">", ">=", "in", "array_contains"]
 
 
@@ -182,7 +195,9 @@ class InvalidWrite(Rejected):
 
 
 def check_writes(writes: Sequence[Write]) -> None:
-    """Raise InvalidWrite for a commit that no store accepts: too many writes, a path twice, an invalid path."""
+    """Raise InvalidWrite for a commit that no store accepts: too many writes, a path twice, an invalid path, a field
+    that an Upsert names twice.
+    """
     if len(writes) > COMMIT_WRITES_MAX:
         raise InvalidWrite(f"A commit holds at most {COMMIT_WRITES_MAX} writes.")
     if len({write.path for write in writes}) != len(writes):
@@ -190,6 +205,8 @@ def check_writes(writes: Sequence[Write]) -> None:
     for write in writes:
         if not is_document_path(write.path):
             raise InvalidWrite(f"{write.path!r} is not the path of a document.")
+        if isinstance(write, Upsert) and not write.data.keys().isdisjoint(write.minima):
+            raise InvalidWrite("A field of an upsert is either set or a minimum.")
 
 
 def is_document_path(path: str) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from shared.kernel.documents import Create, Data, Document, Patch, Put, Value, Write
+from shared.kernel.documents import Create, Data, Document, Patch, Put, Upsert, Value, Write
 from shared.kernel.errors import Unavailable
 
 SCHEMA_VERSION = "schema_version"
@@ -85,9 +85,10 @@ def kind_of(path: str) -> str:
 def numbered(write: Write, schemas: Schemas) -> Write:
     """Return the write with the schema version in the document.
 
-    A Patch changes some fields of a form and a Delete none: both are returned unchanged.
+    An Upsert may create the document, and has the fields that tell its version. A Patch changes some fields of a form
+    and a Delete none: both are returned unchanged.
     """
-    if not isinstance(write, Create | Put):
+    if not isinstance(write, Create | Put | Upsert):
         return write
     schema = schemas.get(kind_of(write.path), PLAIN)
     return replace(write, data={**write.data, SCHEMA_VERSION: schema.written(write.data)})

@@ -17,6 +17,7 @@ from shared.kernel.documents import (
     Put,
     Query,
     StoreUnavailable,
+    Upsert,
     Value,
     Where,
 )
@@ -137,6 +138,61 @@ def test_a_patch_keeps_the_other_fields(documents):
 def test_a_patch_needs_a_document(documents):
     with pytest.raises(PreconditionFailed):
         documents.commit([Patch("things/a", {"n": 1})])
+
+
+def test_upsert_creates_a_document_with_its_minima(documents):
+    documents.commit([Upsert("things/a", {"seq": 1, "with.dot": "x"}, {"oldest": 30, "other.dot": -5})])
+
+    assert documents.get("things/a").data == {"seq": 1, "with.dot": "x", "oldest": 30, "other.dot": -5}
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [({"oldest": 20}, 20), ({"oldest": 40}, 30), ({"oldest": None}, 30), ({"oldest": "20"}, 30), ({}, 30)],
+    ids=["smaller", "larger", "null", "text", "missing"],
+)
+def test_upsert_keeps_the_smaller_number_and_all_other_fields(documents, stored, expected):
+    documents.commit([Create("things/a", {"seq": 1, "kept": [1], **stored})])
+
+    documents.commit([Upsert("things/a", {"seq": 2}, {"oldest": 30})])
+
+    assert documents.get("things/a").data == {"seq": 2, "kept": [1], "oldest": expected}
+
+
+def test_upsert_changes_the_version_that_a_patch_has_read(documents):
+    version = documents.commit([Create("things/a", {"seq": 1, "oldest": 20})])[0]
+    documents.commit([Upsert("things/a", {"seq": 2}, {"oldest": 30})])
+
+    with pytest.raises(PreconditionFailed):
+        documents.commit([Patch("things/a", {"oldest": None}, version)])
+
+    assert documents.get("things/a").data == {"seq": 2, "oldest": 20}
+
+
+def test_upsert_answers_the_version_of_the_next_commit(documents):
+    first = documents.commit([Upsert("things/a", {"seq": 1}, {"oldest": 20}), Create("things/b", {"n": 1})])
+
+    documents.commit([Patch("things/a", {"oldest": None}, first[0])])
+
+    assert documents.get("things/a").data == {"seq": 1, "oldest": None}
+    assert documents.get("things/b").version == first[1]
+
+
+def test_upsert_is_refused_with_its_commit(documents):
+    documents.commit([Create("things/b", {"n": 1})])
+
+    with pytest.raises(PreconditionFailed):
+        documents.commit([Upsert("things/a", {"seq": 1}, {"oldest": 20}), Create("things/b", {"n": 2})])
+
+    assert documents.get("things/a") is None
+
+
+@pytest.mark.parametrize("minima", [{"seq": 1}, {"oldest": 2**63}], ids=["named twice", "beyond 64 bits"])
+def test_upsert_of_an_impossible_minimum_is_refused(documents, minima):
+    with pytest.raises(InvalidWrite):
+        documents.commit([Upsert("things/a", {"seq": 1}, minima)])
+
+    assert documents.get("things/a") is None
 
 
 def test_a_document_left_as_it_was_keeps_its_version(documents):

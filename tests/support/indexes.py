@@ -21,6 +21,7 @@ from shared.kernel.documents import (
     Patch,
     Put,
     Query,
+    Upsert,
     Version,
     Write,
 )
@@ -250,8 +251,9 @@ class IndexCheckedDocuments:
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
         for write in writes:
             if not isinstance(write, Delete):
-                self._remember(collection_of(write.path), write.data)
-            if isinstance(write, Create | Put):
+                minima = write.minima if isinstance(write, Upsert) else {}
+                self._remember(collection_of(write.path), {**write.data, **minima})
+            if isinstance(write, Create | Put | Upsert):
                 assert not self.is_numbered or SCHEMA_VERSION in write.data, f"{write.path} has no schema version"
                 check_live(collection_of(write.path), write.data)
             if isinstance(write, Patch) and self._is_live(write.path):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.documents import Create, Data, Delete, Document, Patch, Put, Query, Where
+from shared.kernel.documents import Create, Data, Delete, Document, Patch, Put, Query, Upsert, Where
 from shared.kernel.schemas import SCHEMA_VERSION, RefusedData, Schema, Schemas, SchemaUnknown
 from shared.kernel.watching import BrokenWatch
 from shared.platform.memory.documents import MemoryDocuments
@@ -49,6 +49,15 @@ def test_written_document_says_the_version_of_its_kind(memory, write):
 
     assert data_of(memory) == {**ADA_2, SCHEMA_VERSION: 2}
     assert data_of(memory, "people/ada/pets/1") == {"n": 1, SCHEMA_VERSION: 1}
+
+
+@pytest.mark.parametrize("stored", [(), (Create("people/ada", {"name": "Ada"}),)], ids=["new", "without a number"])
+def test_upsert_writes_the_version_when_the_document_is_new_or_not(memory, stored):
+    memory.commit([*stored, Create("people/eve", {"name": "Eve"})])
+
+    VersionedDocuments(memory, MIGRATE).commit([Upsert("people/ada", ADA_2, {"age": 36})])
+
+    assert data_of(memory) == {**ADA_2, "age": 36, SCHEMA_VERSION: 2}
 
 
 def test_read_document_shows_no_number_among_its_fields(memory):

@@ -1,7 +1,7 @@
 """Documents on Google Cloud Firestore: one attempt per commit, typed outcomes."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -20,6 +20,7 @@ from shared.kernel.documents import (
     PreconditionFailed,
     Query,
     StoreUnavailable,
+    Upsert,
     Version,
     Write,
     check_writes,
@@ -34,7 +35,7 @@ from shared.platform.firestore.calls import (
     production_channel,
 )
 from shared.platform.firestore.queries import run_query_request
-from shared.platform.firestore.values import decode_fields, decode_version, encode_fields, encode_version
+from shared.platform.firestore.values import decode_fields, decode_version, encode_fields, encode_value, encode_version
 from shared.platform.firestore.watching import FirestoreWatch
 
 T = TypeVar("T")
@@ -116,6 +117,7 @@ class FirestoreDocuments:
         )
 
     def _encode(self, message: Any, write: Write) -> None:
+        """Fill one write of a commit, with the write's precondition. Raises InvalidWrite."""
         if isinstance(write, Delete):
             message.delete = self._name(write.path)
         else:
@@ -123,11 +125,13 @@ class FirestoreDocuments:
             encode_fields(message.update.fields, write.data)
         if isinstance(write, Create):
             message.current_document.exists = False
+        elif isinstance(write, Upsert):
+            _encode_minima(message, write.minima)
         elif write.version is not None:
             encode_version(message.current_document.update_time, write.version)
         elif isinstance(write, Patch):
             message.current_document.exists = True
-        if isinstance(write, Patch):
+        if isinstance(write, Patch | Upsert):
             message.update_mask.field_paths.extend(f"`{name}`" for name in write.data)
 
     def _name(self, path: str) -> str:
@@ -142,6 +146,12 @@ def connect(project: str) -> FirestoreDocuments:
         return FirestoreDocuments(FirestoreCalls(production_channel(), database), database)
     owner = (("authorization", "Bearer owner"),)
     return FirestoreDocuments(FirestoreCalls(emulator_channel(emulator), database, owner), database)
+
+
+def _encode_minima(message: Any, minima: Mapping[str, int]) -> None:
+    for name, least in minima.items():
+        transform = message.update_transforms.add(field_path=f"`{name}`")
+        encode_value(transform.minimum, least)
 
 
 def _status(error: BaseException) -> Any:

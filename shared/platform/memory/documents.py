@@ -20,6 +20,7 @@ from shared.kernel.documents import (
     Patch,
     PreconditionFailed,
     Query,
+    Upsert,
     Value,
     Version,
     Where,
@@ -98,6 +99,8 @@ class MemoryDocuments:
         if isinstance(write, Create):
             if current is not None:
                 raise PreconditionFailed(f"{write.path} exists already.")
+        elif isinstance(write, Upsert):
+            return
         elif write.version is not None:
             if current is None or current.version != write.version:
                 raise PreconditionFailed(f"{write.path} has changed.")
@@ -116,8 +119,10 @@ class MemoryDocuments:
                 self._ids[_collection(write.path)].remove(current.id)
             return self._ticks
         data = _data_of(write.data)
-        if isinstance(write, Patch) and current is not None:
+        if isinstance(write, Patch | Upsert) and current is not None:
             data = {**current.data, **data}
+        if isinstance(write, Upsert):
+            data = {**data, **{name: _least(data.get(name), least) for name, least in write.minima.items()}}
         if current is not None and current.data == data:
             return current.version
         if current is None:
@@ -156,8 +161,14 @@ class MemoryWatch:
 
 def _check_sizes(writes: Sequence[Write]) -> None:
     for write in writes:
-        if not isinstance(write, Delete) and _size(write.data) > DOCUMENT_BYTES_MAX:
+        minima = write.minima if isinstance(write, Upsert) else {}
+        if not isinstance(write, Delete) and _size({**write.data, **minima}) > DOCUMENT_BYTES_MAX:
             raise InvalidWrite(f"{write.path} is larger than {DOCUMENT_BYTES_MAX} bytes.")
+
+
+def _least(value: Value, given: int) -> int:
+    """Return the smaller number; `given` if `value` is no number."""
+    return min(value, given) if isinstance(value, int) and not isinstance(value, bool) else given
 
 
 def _collection(path: str) -> str:
