@@ -5,11 +5,12 @@ from shared.bootstrap import in_memory
 from shared.bootstrap.jobs import JOBS, JobWorkers
 
 OPENING = """\
-Two scheduled functions run these jobs ([`functions/schedules.py`](../../functions/schedules.py)), one job after the
-other. The table in the code is [`shared/bootstrap/jobs.py`](../../shared/bootstrap/jobs.py). *Seconds* is the most
-that a job may take in one run; the job's cursor is stored, and the next run continues there. A lease in `jobs/{name}`
-keeps a job from running twice at a time ([`shared/sagas/engine/jobs.py`](../../shared/sagas/engine/jobs.py)). The
-answer of the function, and the log event `job_done`, say how many items each job has done."""
+Two scheduled functions run these jobs ([`functions/schedules.py`](../../functions/schedules.py)), all jobs of a
+schedule side by side. The table in the code is [`shared/bootstrap/jobs.py`](../../shared/bootstrap/jobs.py). *Seconds*
+is the most that a job may take in one run, and one item may take a quarter of that; the job's cursor is stored, and the
+next run continues there. The document `jobs/{schedule}` holds each job's cursor and lease, and the lease keeps a job
+from running twice at a time ([`shared/sagas/engine/jobs.py`](../../shared/sagas/engine/jobs.py)). The answer of the
+function, and the log event `job_done`, say how many items each job has done."""
 
 
 def jobs_page() -> str:

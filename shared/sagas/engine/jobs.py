@@ -1,26 +1,29 @@
-"""Periodic work: each job has a lease, a cursor that outlives the run, and a time budget."""
+"""Periodic work: each job has a cursor that outlives the run, a time budget, and a deadline for each item."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeAlias, TypeVar
 
-from shared.kernel.clock import MINUTE, Clock
+from shared.kernel.clock import Clock
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Documents, PreconditionFailed
+from shared.kernel.documents import Documents
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log, log_error
-from shared.sagas.engine.leases import LeasedDocument, Leases
+from shared.kernel.tracing import in_this_work
+from shared.sagas.engine.job_board import JobBoard, JobClaims
 
 ItemT = TypeVar("ItemT", bound=str)
 Work: TypeAlias = Callable[[ItemT, Deadline], object]
 """Work on one item, which stops at the deadline. A large item stores its own position and continues there next time."""
 
 RUN_SECONDS = 240.0
-"""Most seconds that all jobs of one run take together. The function has 300 s, and a job's last item may take long."""
-LEASE_SECONDS = 330
-"""Seconds of a job's lease, longer than the function that took the lease (300 s). Until then the job is skipped."""
+"""Most seconds of a job. The function has 300 s, and a job's last item may take long."""
+LEASE_MARGIN_SECONDS = 60.0
+"""Seconds of a job's lease beyond the job's own. If an instance dies, its jobs are skipped until then."""
+FREE_AFTER_SECONDS = 5.0
+"""Seconds after which jobs that have ended are freed, although others still run."""
 ITEM_SHARE = 0.25
 """Most of a job's time that one item may take, so that nobody behind a large item waits longer than one run."""
 ITEMS_AT_ONCE = 8
@@ -71,7 +74,7 @@ class JobRun:
             self._attempt_rest(job, items, work, begun)
             return begun.count
         with ThreadPoolExecutor(workers) as pool:
-            ends = [pool.submit(self._attempt_rest, job, items, work, begun) for _ in range(workers)]
+            ends = [pool.submit(in_this_work(self._attempt_rest), job, items, work, begun) for _ in range(workers)]
         for end in ends:
             end.result()
         return begun.count
@@ -118,64 +121,69 @@ class PeriodicJob:
 class Jobs:
     """The runner of jobs. Each job runs at most once at a time over all instances."""
 
-    def __init__(self, documents: Documents, clock: Clock, by_schedule: Mapping[str, tuple[PeriodicJob, ...]]) -> None:
-        self._documents = documents
-        self._leases = Leases(documents, clock)
+    def __init__(
+        self,
+        documents: Documents,
+        clock: Clock,
+        by_schedule: Mapping[str, tuple[PeriodicJob, ...]],
+        free_after_seconds: float = FREE_AFTER_SECONDS,
+    ) -> None:
+        self._board = JobBoard(documents, clock)
         self._clock = clock
+        self._free_after_seconds = free_after_seconds
         self.by_schedule = by_schedule
 
     def run_schedule(self, schedule: str) -> dict[str, int]:
-        """Run the jobs of a schedule one after the other, and return the number of items each has done.
+        """Run the jobs of a schedule side by side, and return the number of items that each has done.
 
-        A failing job stops no other job. The first job changes every minute, so that all jobs advance even when one run
-        is too short for all of them.
+        A failing or slow job stops no other. A job that another instance runs now is skipped. Raises the errors of
+        `JobBoard.claim`.
         """
-        jobs, until = self.by_schedule[schedule], self._clock.monotonic() + RUN_SECONDS
-        first = self._clock.now() // MINUTE % len(jobs)
-        return {
-            job.name: self._run(job, min(job.seconds, until - self._clock.monotonic()))
-            for job in (*jobs[first:], *jobs[:first])
+        jobs = self.by_schedule[schedule]
+        claims = self._board.claim(schedule, {job.name: job.seconds + LEASE_MARGIN_SECONDS for job in jobs})
+        runs = {
+            job: JobRun(claims.cursors[job.name], self._clock, job.seconds)
+            for job in jobs
+            if job.name in claims.cursors
         }
+        for job in jobs:
+            if job not in runs:
+                log("job_skipped", job=job.name)
+        if runs:
+            self._run_all(runs, claims)
+        return {job.name: runs[job].done if job in runs else 0 for job in jobs}
 
-    def _run(self, job: PeriodicJob, seconds: float) -> int:
-        """Run one job under its lease for at most `seconds`, and return the number of items done.
+    def _run_all(self, runs: Mapping[PeriodicJob, JobRun], claims: JobClaims) -> None:
+        """Run the jobs, each on a thread, and free those that have ended.
 
-        Return 0 without work if no time is left or another worker has the lease. An error ends the run and is logged;
-        the job's cursor is stored in any case.
+        All are freed together, unless some take long: then the others are freed as they end, for the next run.
         """
-        if seconds <= 0:
-            log("job_put_off", "WARNING", job=job.name)
-            return 0
-        leased = self._claim(job)
-        if leased is None:
-            log("job_skipped", job=job.name)
-            return 0
-        run = JobRun(str(leased.data["cursor"]), self._clock, seconds)
+        with ThreadPoolExecutor(len(runs)) as pool:
+            jobs = {pool.submit(in_this_work(self._run), job, run): job for job, run in runs.items()}
+            ended, going = wait(jobs, self._free_after_seconds)
+            while True:
+                alive = [jobs[each] for each in ended if each.exception() is None]
+                self._free({job.name: runs[job].cursor for job in alive}, claims)
+                if not going:
+                    break
+                ended, going = wait(going, return_when=FIRST_COMPLETED)
+        for each in jobs:
+            each.result()
+
+    def _run(self, job: PeriodicJob, run: JobRun) -> None:
+        """Run one job. An error ends the run and is logged; the job's cursor is stored in any case."""
         try:
             job.run(run)
         except Exception as error:  # noqa: BLE001  # one broken job must not hold up all others
             log_error("job_failed", error, job=job.name, code=_code_of(error))
-        finally:
-            self._free(leased, run.cursor)
         log("job_done", job=job.name, done=run.done)
-        return run.done
 
-    def _claim(self, job: PeriodicJob) -> LeasedDocument | None:
-        path = f"jobs/{job.name}"
-        known = self._documents.get(path)
-        if known is not None:
-            return self._leases.claim_read(known, LEASE_SECONDS)
+    def _free(self, cursors: Mapping[str, str], claims: JobClaims) -> None:
         try:
-            return self._leases.create(path, {"cursor": ""}, LEASE_SECONDS)
-        except PreconditionFailed:
-            return None
-
-    def _free(self, leased: LeasedDocument, cursor: str) -> None:
-        """Store the cursor for the next run, unless another worker holds the lease."""
-        try:
-            leased.free({"cursor": cursor})
+            if cursors:
+                self._board.free(claims, cursors)
         except DomainError as error:
-            log("job_lease_lost", "WARNING", path=leased.path, code=error.code)
+            log("jobs_not_freed", "WARNING", path=claims.path, jobs=" ".join(sorted(cursors)), code=error.code)
 
 
 def _code_of(error: Exception) -> str:

@@ -38,7 +38,8 @@ FREE: Mapping[str, Value] = {"token": "", "until": to_datetime(0), "fence": 0}
 
 def is_leased(data: Data, now: Millis) -> bool:
     """Return True if a worker has the document with these data at `now`. Documents without a lease have no worker."""
-    return _lease_of(data).until > to_datetime(now) if isinstance(data.get("lease"), Mapping) else False
+    has_lease = isinstance(data.get("lease"), Mapping) or isinstance(data.get("lease_until"), datetime)
+    return has_lease and _lease_of(data).until > to_datetime(now)
 
 
 class LeaseLost(Conflict):

@@ -1,8 +1,12 @@
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+
 import pytest
 
 from shared.kernel.clock import MINUTE, SECOND, to_datetime
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Create, Patch
+from shared.kernel.documents import Create, Documents, OutcomeUnknown, Patch
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
@@ -11,12 +15,30 @@ from shared.ledger.commands import PlaceHold
 from shared.ledger.relay import CREDIT_EVENTS
 from shared.sagas.accounts.ledger_sweep import LedgerJobs
 from shared.sagas.accounts.ledger_watch import LedgerWatch
-from shared.sagas.engine.jobs import LEASE_SECONDS, RUN_SECONDS, JobRun, Jobs, PeriodicJob
+from shared.sagas.engine.job_board import states_in
+from shared.sagas.engine.jobs import LEASE_MARGIN_SECONDS, RUN_SECONDS, JobRun, Jobs, PeriodicJob
+from shared.sagas.engine.leases import FREE
+from tests.support.faults import FaultyDocuments
 from tests.support.ledgers import UID, World, grant
+
+LEASE = int(1 + LEASE_MARGIN_SECONDS) * SECOND
+"""Lease of a job of one second."""
 
 
 def jobs_of(world: World, *jobs: PeriodicJob) -> Jobs:
     return Jobs(world.documents, world.clock, {"every_minute": jobs})
+
+
+class CallCounts:
+    """Documents that count the calls by name."""
+
+    def __init__(self, inner: Documents) -> None:
+        self.inner = inner
+        self.calls = Counter[str]()
+
+    def __getattr__(self, name: str):
+        self.calls[name] += 1
+        return getattr(self.inner, name)
 
 
 def ledger_jobs(world: World) -> LedgerJobs:
@@ -31,6 +53,11 @@ def every_minute(world: World) -> tuple[PeriodicJob, PeriodicJob]:
         PeriodicJob(name="relay", seconds=RUN_SECONDS, run=jobs.relay),
         PeriodicJob(name="expire", seconds=RUN_SECONDS, run=jobs.expire),
     )
+
+
+def cursor_of(world: World, job: str) -> str:
+    states = states_in(world.documents.get("jobs/every_minute"))
+    return states[job].cursor if job in states else ""
 
 
 def test_a_job_goes_on_where_its_last_turn_stopped():
@@ -74,7 +101,7 @@ def test_a_job_whose_instance_died_is_taken_over_after_the_lease():
     jobs = jobs_of(world, PeriodicJob(name="dies", seconds=1, run=die))
     with pytest.raises(KeyboardInterrupt):
         jobs.run_schedule("every_minute")
-    world.clock.advance(LEASE_SECONDS * SECOND)
+    world.clock.advance(LEASE)
     jobs.run_schedule("every_minute")
 
     assert len(runs) == 2
@@ -115,24 +142,29 @@ def test_a_broken_item_stops_no_other_item_and_is_not_counted(error, capsys):
     assert '"item": "broken"' in capsys.readouterr().out
 
 
-def test_jobs_share_the_time_of_a_run_and_each_comes_first_in_turn():
-    world, ran = World(), []
+def test_a_slow_job_delays_no_other_job_of_its_run_or_of_the_next():
+    world, ran, is_next_over = World(), [], Event()
 
     def slow(turn: JobRun) -> None:
-        ran.append(turn)
-        world.clock.advance(int(RUN_SECONDS) * SECOND // 2)
+        ran.append("slow")
+        assert is_next_over.wait(20)
 
-    jobs = jobs_of(world, *(PeriodicJob(name=f"job{n}", seconds=RUN_SECONDS, run=slow) for n in range(3)))
-    done = []
-    for _ in range(3):
-        before = len(ran)
-        jobs.run_schedule("every_minute")
-        done.append(len(ran) - before)
-        world.clock.advance(MINUTE - int(RUN_SECONDS) * SECOND % MINUTE)
-    cursors = [world.documents.get(f"jobs/job{n}") for n in range(3)]
+    def quick(turn: JobRun) -> None:
+        ran.append("quick")
+        turn.cursor = f"{ran.count('quick')}"
 
-    assert done == [2, 2, 2]
-    assert None not in cursors
+    parts = (PeriodicJob(name="slow", seconds=60, run=slow), PeriodicJob(name="quick", seconds=60, run=quick))
+    jobs = Jobs(world.documents, world.clock, {"every_minute": parts}, free_after_seconds=0)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(jobs.run_schedule, "every_minute")
+        while cursor_of(world, "quick") != "1":
+            assert not first.done()
+        second = jobs.run_schedule("every_minute")
+        is_next_over.set()
+        first.result()
+
+    assert second == {"slow": 0, "quick": 0}
+    assert (sorted(ran), cursor_of(world, "quick")) == (["quick", "quick", "slow"], "2")
 
 
 def test_every_minute_relays_what_triggers_lost():
@@ -213,7 +245,7 @@ def test_a_job_overtaken_by_another_instance_leaves_the_other_s_cursor():
     def slow(run: JobRun) -> None:
         runs.append(run.cursor)
         if len(runs) == 1:
-            world.clock.advance(LEASE_SECONDS * SECOND)
+            world.clock.advance(LEASE)
             jobs.run_schedule("every_minute")
         run.cursor = f"run {len(runs)}" if len(runs) == 1 or run.cursor else "second"
 
@@ -275,3 +307,69 @@ def test_a_killed_worker_begins_no_more_items_side_by_side():
         JobRun("", World().clock, 60).attempt_all("items", [f"{number}" for number in range(50)], die, at_once=2)
 
     assert len(begun) <= 2
+
+
+def test_jobs_of_the_old_form_leave_their_cursors_to_the_board():
+    world, seen = World(), []
+    world.documents.commit([Create("jobs/count", {"cursor": "7", "lease": FREE})])
+    jobs = jobs_of(world, PeriodicJob(name="count", seconds=1, run=lambda turn: seen.append(turn.cursor)))
+
+    jobs.run_schedule("every_minute")
+    world.documents.commit([Patch("jobs/count", {"cursor": "8"})])
+    jobs.run_schedule("every_minute")
+
+    assert (seen, cursor_of(world, "count")) == (["7", "7"], "7")
+
+
+def test_a_run_without_work_reads_the_board_once_and_writes_it_twice():
+    world = World()
+    documents = CallCounts(world.documents)
+    parts = tuple(PeriodicJob(name=f"job{n}", seconds=60, run=lambda _: None) for n in range(10))
+    jobs = Jobs(documents, world.clock, {"every_minute": parts})
+    jobs.run_schedule("every_minute")
+    documents.calls.clear()
+
+    jobs.run_schedule("every_minute")
+
+    assert documents.calls == {"get": 1, "commit": 2}
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_job_runs_once_a_run_when_the_board_s_commit_is_unclear(at, when):
+    world, seen = World(), []
+    documents = FaultyDocuments(world.documents, at=at, when=when, error=OutcomeUnknown())
+
+    def count(turn: JobRun) -> None:
+        seen.append(turn.cursor)
+        turn.cursor = f"{len(seen)}"
+
+    jobs = Jobs(documents, world.clock, {"every_minute": (PeriodicJob(name="count", seconds=1, run=count),)})
+    for _ in range(3):
+        jobs.run_schedule("every_minute")
+
+    assert seen == ["", "1", "2"]
+
+
+def test_two_runs_at_once_run_each_job_in_one_instance_only():
+    world, running, both = World(), Counter[str](), Barrier(2, timeout=20)
+    most = Counter[str]()
+
+    def job(name: str) -> PeriodicJob:
+        def work(turn: JobRun) -> None:
+            running[name] += 1
+            most[name] = max(most[name], running[name])
+            running[name] -= 1
+            turn.done = 1
+
+        return PeriodicJob(name=name, seconds=60, run=work)
+
+    def run() -> dict[str, int]:
+        both.wait()
+        return jobs_of(world, *(job(f"job{n}") for n in range(5))).run_schedule("every_minute")
+
+    with ThreadPoolExecutor(2) as pool:
+        done = [each.result() for each in [pool.submit(run), pool.submit(run)]]
+
+    assert most == Counter(dict.fromkeys(done[0], 1))
+    assert all(first or second for first, second in zip(done[0].values(), done[1].values(), strict=True))
