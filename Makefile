@@ -127,6 +127,12 @@ chains: setup  ## 500 reorgs with workers killed, 1000 schedules of liars, 200 p
 flat: setup  ## the cost of a run of the watch, by addresses ever made and hot ones, as a table
 	@exec $(PYTHON) -m tests.flat
 
+.PHONY: cost
+
+# What Google bills for each unit of work, counted over the whole product in memory.
+cost: setup  ## documents, invocations and messages of each unit of work: measures, pins, and writes docs/cost.md
+	@exec $(PYTHON) -m tests.cost pin
+
 .PHONY: payments
 PAYMENTS ?= 300
 

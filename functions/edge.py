@@ -109,6 +109,8 @@ Decode = Callable[[CloudEvent], Decoded]
 Rebuild = Callable[[DeadEvent], Decoded]
 Entry = Callable[[CloudEvent], None]
 
+HANDLERS: dict[str, Callable[[Any, Services], None]] = {}
+"""Handlers of decoded events by function. Filled when the modules of the functions are loaded."""
 REDELIVERIES: dict[str, Callable[[DeadEvent, Services], None]] = {}
 """Functions by name that handle a dead event again. Filled when the modules of the functions are loaded."""
 
@@ -144,6 +146,7 @@ def _entry(
                 raise NotDelivered(type(error).__name__) from None
 
         entry.__name__, entry.__doc__ = handle.__name__, handle.__doc__
+        HANDLERS[handle.__name__] = handle
         REDELIVERIES[handle.__name__] = lambda dead, services: handle(rebuild(dead), services)
         return entry
 

@@ -1,0 +1,41 @@
+"""Table of the pinned costs: one line for each unit, printed by `venv/bin/python -m tests.cost pin`."""
+
+from collections.abc import Mapping
+
+from tests.cost.metering import COLUMNS, Cost
+
+TABLE = """
+unit                    reads  writes  deletes  invocations  messages  trips  calls   kept  expiring  bytes
+chat_turn                  19      20        2            3         2     23      0      7         0   4511
+chat_turn_elsewhere       108      20        2            3         2     28      0      7         0   4511
+chat_turn_fresh           112      20        2            3         2     30      0      7         0   4511
+chat_turn_100             124      20        2            3         2     28      0      7         0   4517
+chat_turn_1000            124      20        2            3         2     28      0      7         0   4523
+chat_turn_streamed         19      20        2            3         2     23      0      7         0   4511
+chat_turn_keyed            19      22        2            3         2     24      0      8         0   4993
+openai_call              16.6      16        2            3         2   22.6      0      5         0   3719
+openai_call_keyed        16.6      19        2            3         2   23.6      0      6         1   4172
+openai_response_stored   16.6      18        2            3         2   22.6      0      5         1   3719
+embedding                16.6      16        2            3         2   22.6      0      5         0   3745
+image                      28      26        2            4         3   34.2      0      8         0   5351
+agent_tool               16.4    23.4      0.2          2.2       2.2   12.4      0     11         0   5729
+purchase_stripe            44      22        1            4         1     32      2      5         1   3966
+purchase_paypal            44      23        1            4         1     33      4      5         1   3893
+abandoned_stripe          203     534        0            4         0    540    175      6         1   3087
+abandoned_paypal          202     531        0            2         0    536    175      5         0   2891
+idle_minute                92      20        0            1         0    112      0      0         0      0
+crypto_network              5     1.4        0            0         0      5      0      0         0      0
+balance                     2       0        0            1         0      1      0      0         0      0
+history                    72       0        0            1         0      3      0      0         0      0
+analytics                  10       0        0            1         0      6      0      0         0      0
+reservation                16      16        2            4         2     22      0      5         0   3494
+sign_up                    20      14        1            4         1     26      0      9         0   3295
+"""
+
+
+def pinned() -> Mapping[str, Cost]:
+    """Return the table's costs by unit. Raises ValueError for a table with other columns."""
+    titles, *rows = [line.split() for line in TABLE.strip().splitlines()]
+    if titles != ["unit", *COLUMNS]:
+        raise ValueError(f"The columns of the table are not {COLUMNS}.")
+    return {name: Cost(**dict(zip(COLUMNS, map(float, numbers), strict=True))) for name, *numbers in rows}

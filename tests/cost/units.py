@@ -1,0 +1,315 @@
+"""Units of work whose cost is measured: how each is done, and the most that it may cost."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from shared.ai.agents.thinking import ThinkRequest, Thought, ToolCall
+from shared.ai.tokens import Usage
+from shared.kernel.clock import DAY, HOUR, MINUTE, Millis, from_datetime
+from shared.kernel.ids import new_id
+from shared.payments.ports import ProviderName
+from shared.platform.memory.passthrough import response
+from tests.cost.bill import Line
+from tests.cost.metering import MEASURED, WARM, Measured, measure
+from tests.cost.product import Caller, Product
+
+MESSAGE = {"content": "hi", "max_output_tokens": 60}
+COMPLETION = {"model": "small", "max_tokens": 60, "messages": [{"role": "user", "content": "hi"}]}
+RESPONSE = {"model": "small", "max_output_tokens": 60, "input": "hi"}
+LEARNT = 40
+"""Calls after which a model's expected answer is known, so that its document is seldom written."""
+SPOKEN = 2 * LEARNT
+"""Messages of a conversation in its steady state."""
+TOOLS = 10
+"""Thoughts with a tool in the measured agent task."""
+ABANDONED: Mapping[ProviderName, Millis] = {"stripe": HOUR, "paypal": 3 * DAY}
+"""Time after which a provider ends a checkout that nobody pays."""
+FOLLOWED_MAX = 12 * DAY
+CRYPTO = {"CRYPTO_NETWORKS": "base", "BASE_RPC_URLS": "https://base.example"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A unit of work, its measurement, and the most that it may cost by column."""
+
+    name: str
+    title: str
+    run: Callable[[], Measured]
+    most: Mapping[str, float] = field(default_factory=dict)
+
+
+def _turns(
+    messages: int = SPOKEN, *, fresh: bool = False, elsewhere: bool = False, keyed: bool = False, **body: object
+) -> Measured:
+    """Measure turns of a conversation with this many messages.
+
+    `fresh`: each turn is the first call of a new instance. `elsewhere`: the instance has served others before.
+    """
+    product = Product(fires=False)
+    ann, bob = product.person(credits_=100_000), product.person()
+    conversation, other = (_conversation(each) for each in (ann, bob))
+    for _ in range(messages // 2 - WARM):
+        ann.post(conversation, MESSAGE)
+    product.fires = True
+
+    def before() -> None:
+        if fresh or elsewhere:
+            product.forget_instances()
+        if elsewhere:
+            bob.post(other, MESSAGE)
+
+    return measure(
+        product,
+        lambda: ann.post(conversation, {**MESSAGE, **body}, key=new_id("k") if keyed else None),
+        before=before,
+    )
+
+
+def _conversation(caller: Caller) -> str:
+    made = caller.post("/chat/conversations", {"model": "small", "title": "t"})
+    return f"/chat/conversations/{made['id']}/messages"
+
+
+def _by_key(path: str, body: Mapping[str, object], *, keyed: bool = False) -> Measured:
+    """Measure calls of an OpenAI route by API key; `keyed` with an idempotency key."""
+    product = Product()
+    product.passthrough.scripts["/responses"] = [response("Hi.", response_id=f"resp_{n}") for n in range(2 * LEARNT)]
+    caller = product.person().with_api_key("chat")
+    return measure(
+        product, lambda: caller.post(f"/openai/{path}", body, key=new_id("k") if keyed else None), warm=LEARNT
+    )
+
+
+def _image() -> Measured:
+    product = Product()
+    ann = product.person()
+    return measure(product, lambda: ann.post("/images/generate", {"prompt": "fox"}))
+
+
+def _agent() -> Measured:
+    """Measure a thought with a tool: a task with TOOLS of them, less a task that answers at once."""
+    whole, empty = _task(TOOLS), _task(0)
+    return replace(whole.less(empty, MEASURED), units=MEASURED * TOOLS)
+
+
+def _task(tools: int) -> Measured:
+    product = Product(thinking_model=ToolUser(tools))
+    ann = product.person()
+    body = {"goal": "Add.", "budget": "100", "tools": ["calculator"], "max_steps": tools + 1}
+    return measure(product, lambda: ann.post("/chat/agent-tasks", body))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUser:
+    """Model that uses a tool so many times, then answers."""
+
+    tools: int
+
+    def think(self, request: ThinkRequest) -> Thought:
+        """Return the next thought; see `ThinkingModel.think`."""
+        done = sum(1 for message in request.messages if message.role == "assistant")
+        calls = (ToolCall(id="again", name="calculator", arguments=json.dumps({"expression": "1+1"})),)
+        return Thought(
+            text="", calls=calls if done < self.tools else (), usage=Usage(input_tokens=100, output_tokens=10)
+        )
+
+
+def _purchase(provider: ProviderName) -> Measured:
+    """Measure a purchase from the checkout until nothing about it is due any more, less the minutes meanwhile."""
+    product = _shop()
+    ann, told = product.person(credits_=0), [0]
+
+    def buy() -> None:
+        payment = _checkout(ann, provider)
+        product.clock.advance(MINUTE)
+        product.providers[provider].approve(payment)
+        while len(product.providers[provider].events) > told[0]:
+            told[0] = product.deliver(provider, told[0])
+        _follow(product, payment)
+
+    return _without_minutes(product, measure(product, buy))
+
+
+def _abandoned(provider: ProviderName) -> Measured:
+    """Measure a checkout that nobody pays, and that its provider ends, until nothing is due any more."""
+    product = _shop()
+    ann, told = product.person(credits_=0), [0]
+
+    def leave() -> None:
+        payment = _checkout(ann, provider)
+        _follow(product, payment, until=product.clock.now() + ABANDONED[provider])
+        product.providers[provider].expire(payment)
+        told[0] = product.deliver(provider, told[0])
+        _follow(product, payment)
+
+    return _without_minutes(product, measure(product, leave, warm=0, units=1))
+
+
+def _shop() -> Product:
+    product = Product()
+    operator = product.person("admin", credits_=0)
+    package = {"title": "1,000 credits", "price": "9.99", "currency": "usd", "credits": "1000"}
+    operator.call("PUT", "/admin/packages/small", package)
+    product.schedule("every_minute")
+    return product
+
+
+def _checkout(caller: Caller, provider: ProviderName) -> str:
+    return str(caller.post("/payments/traditional", {"package_id": "small", "provider": provider})["payment_id"])
+
+
+def _follow(product: Product, payment: str, until: Millis | None = None) -> None:
+    """Run the schedule of every minute when the payment is due, until nothing is due or the time has come."""
+    end = product.clock.now() + FOLLOWED_MAX if until is None else until
+    while (due := _due_at(product, payment)) is not None and due < end:
+        product.clock.advance(max(due - product.clock.now(), MINUTE))
+        product.schedule("every_minute")
+    if until is not None:
+        product.clock.advance(max(0, until - product.clock.now()))
+
+
+def _due_at(product: Product, payment: str) -> Millis | None:
+    saga = product.store.get(f"payment_sagas/{payment}")
+    due = saga.data["due_at"] if saga is not None else None
+    return from_datetime(due) if isinstance(due, datetime) else None
+
+
+def _without_minutes(product: Product, measured: Measured) -> Measured:
+    """Return the measurement without the minutes in it, each as an idle minute of the same product is."""
+    minutes = measured.lines[Line("every_minute", "invocation", "")]
+    return measured.less(_minutes(product), minutes)
+
+
+def _minutes(product: Product) -> Measured:
+    return measure(product, lambda: product.schedule("every_minute"), pause=MINUTE)
+
+
+def _idle(env: Mapping[str, str] | None = None) -> Measured:
+    return _minutes(Product(env=env or {}))
+
+
+def _crypto() -> Measured:
+    """Measure what one network with a chain adds to an idle minute."""
+    return _idle(CRYPTO).less(_idle(), MEASURED)
+
+
+def _read(path: str) -> Measured:
+    """Measure a GET of somebody with a hundred entries of history."""
+    product = Product()
+    ann = product.person()
+    for _ in range(100):
+        _capture(ann)
+        product.clock.advance(HOUR)
+    return measure(product, lambda: ann.get(path))
+
+
+def _reserve() -> Measured:
+    product = Product()
+    ann = product.person()
+    return measure(product, lambda: _capture(ann))
+
+
+def _capture(caller: Caller) -> None:
+    reservation = caller.post("/credits/reserve", {"amount": "1"})["id"]
+    caller.post(f"/credits/reservations/{reservation}/capture", {"amount": "0.5"})
+
+
+def _sign_up() -> Measured:
+    """Measure a sign-up: the first sight of a user, the greeting, and the bonus."""
+    product = Product(env={"WELCOME_BONUS_REQUIRES": "verified"})
+
+    def arrive() -> None:
+        new = product.person(credits_=0)
+        new.get("/me")
+        new.post("/credits/welcome-bonus", {})
+
+    return measure(product, arrive)
+
+
+CALL = {"reads": 6, "writes": 12, "deletes": 0, "invocations": 3}
+TURN = {"reads": 8, "writes": 14, "deletes": 0, "invocations": 3}
+PURCHASE = {"reads": 15, "writes": 15}
+ABANDONED_MOST = {"calls": 8, "writes": 12}
+
+UNITS: tuple[Unit, ...] = (
+    Unit(name="chat_turn", title="Chat turn", run=_turns, most=TURN),
+    Unit(
+        name="chat_turn_elsewhere",
+        title="Chat turn on an instance that has not met the user",
+        run=lambda: _turns(elsewhere=True),
+        most=TURN,
+    ),
+    Unit(name="chat_turn_fresh", title="Chat turn as an instance's first call", run=lambda: _turns(fresh=True)),
+    Unit(
+        name="chat_turn_100",
+        title="Chat turn elsewhere after 100 messages",
+        run=lambda: _turns(100, elsewhere=True),
+        most=TURN,
+    ),
+    Unit(
+        name="chat_turn_1000",
+        title="Chat turn elsewhere after 1,000 messages",
+        run=lambda: _turns(1_000, elsewhere=True),
+        most=TURN,
+    ),
+    Unit(name="chat_turn_streamed", title="Chat turn, streamed", run=lambda: _turns(stream=True), most=TURN),
+    Unit(name="chat_turn_keyed", title="Chat turn with an idempotency key", run=lambda: _turns(keyed=True)),
+    Unit(
+        name="openai_call",
+        title="OpenAI chat completion",
+        run=lambda: _by_key("chat/completions", COMPLETION),
+        most={**CALL, "kept": 3, "bytes": 2_000},
+    ),
+    Unit(
+        name="openai_call_keyed",
+        title="OpenAI chat completion with an idempotency key",
+        run=lambda: _by_key("chat/completions", COMPLETION, keyed=True),
+    ),
+    Unit(
+        name="openai_response_stored",
+        title="OpenAI Response that is stored",
+        run=lambda: _by_key("responses", {**RESPONSE, "store": True}),
+    ),
+    Unit(
+        name="embedding",
+        title="OpenAI embedding",
+        run=lambda: _by_key("embeddings", {"model": "embedder", "input": "hi"}),
+        most={"reads": 4, "writes": 8},
+    ),
+    Unit(name="image", title="Image", run=_image),
+    Unit(name="agent_tool", title="Agent's thought with a tool", run=_agent, most={"reads": 10, "writes": 12}),
+    Unit(name="purchase_stripe", title="Purchase by Stripe", run=lambda: _purchase("stripe"), most=PURCHASE),
+    Unit(name="purchase_paypal", title="Purchase by PayPal", run=lambda: _purchase("paypal"), most=PURCHASE),
+    Unit(
+        name="abandoned_stripe",
+        title="Checkout at Stripe that nobody pays",
+        run=lambda: _abandoned("stripe"),
+        most=ABANDONED_MOST,
+    ),
+    Unit(
+        name="abandoned_paypal",
+        title="Checkout at PayPal that nobody pays",
+        run=lambda: _abandoned("paypal"),
+        most=ABANDONED_MOST,
+    ),
+    Unit(
+        name="idle_minute",
+        title="Minute in which nothing happens",
+        run=_idle,
+        most={"reads": 15, "writes": 3, "trips": 10},
+    ),
+    Unit(
+        name="crypto_network",
+        title="The same minute, for one crypto network more",
+        run=_crypto,
+        most={"reads": 3, "writes": 1},
+    ),
+    Unit(name="balance", title="GET balance", run=lambda: _read("/credits/balance")),
+    Unit(name="history", title="GET history, first page", run=lambda: _read("/credits/history"), most={"reads": 22}),
+    Unit(name="analytics", title="GET analytics of 30 days", run=lambda: _read("/credits/analytics")),
+    Unit(name="reservation", title="Reservation and its capture", run=_reserve),
+    Unit(name="sign_up", title="Sign-up with the welcome bonus", run=_sign_up),
+)
+"""Units in the order of the table. `most` is the maximum that decision 0081 allows."""
