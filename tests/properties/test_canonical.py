@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import orjson
 import pytest
 import rfc8785
 from hypothesis import given
@@ -58,3 +59,28 @@ def test_no_text_does_worse_than_being_refused(text):
     except NotCanonical:
         return
     assert canonical(value) == (text.encode() if isinstance(text, str) else text)
+
+
+LITERALS = st.sampled_from(["1.0", "-1.5e3", "null", "9007199254740992", "-9007199254740992", "9007199254740991", "0"])
+
+
+@given(LITERALS, st.sampled_from(["[{}]", '{{"a":{}}}', "[1,{}]", '{{"a":[true,{}],"b":"c"}}', '{{"a":":{}"}}']))
+def test_a_text_is_read_exactly_if_its_value_is_in_the_profile(literal, form):
+    text = form.format(literal)
+    try:
+        expected = canonical(orjson.loads(text)).decode() == text
+    except NotCanonical:
+        expected = False
+
+    try:
+        parse_canonical(text)
+    except NotCanonical:
+        assert not expected
+    else:
+        assert expected
+
+
+@pytest.mark.parametrize("text", ["[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900])
+def test_a_text_that_is_nested_too_deeply_is_refused(text):
+    with pytest.raises(NotCanonical):
+        parse_canonical(text)
