@@ -1,7 +1,7 @@
 """Documents in memory, with Firestore's rules for commits, preconditions, values and queries."""
 
 import threading
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -135,9 +135,9 @@ class MemoryDocuments:
             groups = [name for name in self._ids if name.rpartition("/")[2] == query.collection]
             return [self._documents[f"{name}/{id_}"] for name in groups for id_ in self._ids[name]]
         ids = self._ids.get(query.collection, [])
-        first = bisect_left(ids, query.id_from) if query.id_from is not None else 0
-        wanted = (id_ for id_ in ids[first:] if query.id_to is None or id_ <= query.id_to)
-        return [self._documents[f"{query.collection}/{id_}"] for id_ in wanted]
+        first = 0 if query.id_from is None else bisect_left(ids, query.id_from)
+        end = len(ids) if query.id_to is None else bisect_right(ids, query.id_to)
+        return [self._documents[f"{query.collection}/{id_}"] for id_ in ids[first:end]]
 
 
 class MemoryWatch:
